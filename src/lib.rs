@@ -1,1 +1,3 @@
+//! Storm Petrel: Petri-net workflows on NATS JetStream.
 
+pub mod models;

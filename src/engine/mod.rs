@@ -1,0 +1,5 @@
+//! The firing rule. Pure: state and request in, record out; no I/O, clock or randomness.
+
+mod guard;
+
+pub use guard::{Guards, OutputExpression, Scope};

@@ -1,0 +1,63 @@
+//! A case: one run of a workflow, as its log says it is now.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{CaseId, Marking, Token, TokenId, WorkflowId};
+
+/// Whether a case runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseStatus {
+    /// Transitions may fire.
+    Running,
+    /// Nothing fires until it is resumed.
+    Paused,
+    /// All its tokens are in terminal places.
+    Completed,
+    /// Ended by hand; its tokens are gone.
+    Cancelled,
+}
+
+impl CaseStatus {
+    /// Its stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The state of a case after the record at `sequence`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// The workflow it runs.
+    pub workflow: WorkflowId,
+    /// Its id.
+    pub id: CaseId,
+    /// The log sequence of the definition it runs.
+    pub definition: u64,
+    /// Whether it runs.
+    pub status: CaseStatus,
+    /// Which tokens are where, oldest arrival first.
+    pub marking: Marking,
+    /// The live tokens, whole.
+    pub tokens: HashMap<TokenId, Arc<Token>>,
+    /// How many tokens the case has ever had; the next one gets this number plus one.
+    pub tokens_made: u64,
+    /// The log sequence of the case's last record: its revision and the fence of the next.
+    pub sequence: u64,
+    /// SHA-256 of the last record's stored bytes, in hexadecimal.
+    pub head_hash: String,
+}
+
+impl Case {
+    /// The live tokens, oldest arrival first.
+    pub fn live_tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
+        self.marking.0.iter().filter_map(|entry| self.tokens.get(&entry.token))
+    }
+}

@@ -1,0 +1,223 @@
+//! Workflow definitions: the net, as a person writes it and as it is stored.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{PlaceId, TransitionId, WorkflowId};
+
+/// A workflow: places, transitions, and where a new case starts.
+///
+/// `engine::Net::compile` checks it and makes the form that fires.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkflowDefinition {
+    /// The workflow's id.
+    pub id: WorkflowId,
+    /// A name for people.
+    #[serde(default)]
+    pub name: String,
+    /// What the workflow is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The places, at least one.
+    pub places: Vec<Place>,
+    /// The transitions.
+    #[serde(default)]
+    pub transitions: Vec<Transition>,
+    /// The place where a new case gets its first token.
+    pub initial_place: PlaceId,
+    /// Whatever else the owner wants to keep with the definition.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+}
+
+/// A place: holds tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// The place's id, unique in the workflow.
+    pub id: PlaceId,
+    /// A name for people; the id where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What a token here means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The most tokens of one case that the place can hold; unlimited where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u64>,
+    /// What the place is for.
+    #[serde(default, skip_serializing_if = "PlaceKind::is_normal")]
+    pub kind: PlaceKind,
+}
+
+/// What a place is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaceKind {
+    /// A place like any other. With no transition that takes from it, it is terminal too.
+    #[default]
+    Normal,
+    /// A case whose tokens are all in terminal places is completed.
+    Terminal,
+}
+
+impl PlaceKind {
+    fn is_normal(&self) -> bool {
+        *self == Self::Normal
+    }
+}
+
+/// A transition: takes tokens from places and gives tokens to places, all at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transition {
+    /// The transition's id, unique in the workflow.
+    pub id: TransitionId,
+    /// A name for people; the id where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What firing it means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Arcs from places to this transition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputArc>,
+    /// Arcs from this transition to places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputArc>,
+    /// Short form: takes one token from *any one* of these places. Each place is a firing
+    /// mode of its own, tried in the order given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_places: Vec<PlaceId>,
+    /// Short form: gives one token to this place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_place: Option<PlaceId>,
+    /// What must be true of the tokens it would take. All of them must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Guard>,
+    /// A CEL expression that gives a map, merged into the data of the produced tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+}
+
+/// An arc from a place to a transition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputArc {
+    /// Where it starts.
+    pub place: PlaceId,
+    /// How many tokens; see [`ArcKind`] for what the number means. A reset arc ignores it.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: u64,
+    /// What the arc does.
+    #[serde(default, skip_serializing_if = "ArcKind::is_consume")]
+    pub kind: ArcKind,
+}
+
+/// An arc from a transition to a place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputArc {
+    /// Where it ends.
+    pub place: PlaceId,
+    /// How many tokens it gives.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn is_one(weight: &u64) -> bool {
+    *weight == 1
+}
+
+/// What an input arc does when its transition fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArcKind {
+    /// Takes `weight` tokens.
+    #[default]
+    Consume,
+    /// Needs `weight` tokens and leaves them.
+    Read,
+    /// Forbids firing while the place holds `weight` tokens or more.
+    Inhibitor,
+    /// Empties the place; never hinders firing.
+    Reset,
+}
+
+impl ArcKind {
+    fn is_consume(&self) -> bool {
+        *self == Self::Consume
+    }
+}
+
+/// A condition on a firing: a CEL expression as text, or a tree of rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Guard {
+    /// A CEL expression over `token`, `tokens` and `case` that gives true or false.
+    Cel(String),
+    /// A tree of rules, turned into the same evaluator.
+    Rule(Rule),
+}
+
+/// A rule tree. `path` is dotted: `token.data.amount`, `case.id`; one that starts with none
+/// of `token`, `tokens` and `case` is read inside `token.data`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Rule {
+    /// The path leads to something that is not null.
+    Exists(String),
+    /// What is at `path` equals `value`.
+    Equals {
+        /// Where to look.
+        path: String,
+        /// What to compare with.
+        value: Value,
+    },
+    /// What is at `path` is greater than `value`.
+    Greater {
+        /// Where to look.
+        path: String,
+        /// What to compare with: a number or a text.
+        value: Value,
+    },
+    /// What is at `path` is less than `value`.
+    Less {
+        /// Where to look.
+        path: String,
+        /// What to compare with: a number or a text.
+        value: Value,
+    },
+    /// The list at `path` has the element `value`, the text has the part `value`, or the map
+    /// has the key `value`.
+    Contains {
+        /// Where to look.
+        path: String,
+        /// What to look for.
+        value: Value,
+    },
+    /// All of them hold.
+    And(Vec<Rule>),
+    /// One of them holds.
+    Or(Vec<Rule>),
+    /// It does not hold.
+    Not(Box<Rule>),
+}
+
+/// A version of a definition as the log holds it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoredDefinition {
+    /// The definition.
+    pub definition: WorkflowDefinition,
+    /// Which version, counted from 1.
+    pub version: u64,
+    /// The sequence of its message in the log; cases name it.
+    pub sequence: u64,
+    /// When the server stored it.
+    pub stored_at: chrono::DateTime<chrono::Utc>,
+}

@@ -1,0 +1,257 @@
+//! Validated identifiers. An id is part of a NATS subject, so what it may hold is narrow.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Why a text is no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} id {value:?} {problem}")]
+pub struct IdError {
+    /// Which id was asked for: `workflow`, `place`, `transition`, `case`, `token` or `firing`.
+    pub kind: &'static str,
+    /// The refused text, at most its first 80 characters.
+    pub value: String,
+    /// What is wrong with it.
+    pub problem: IdProblem,
+}
+
+/// What is wrong with the text of an id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdProblem {
+    /// Nothing in it.
+    #[error("is empty; give it 1 to {max} characters of A-Z a-z 0-9 _ -")]
+    Empty {
+        /// The most characters that this kind of id may have.
+        max: usize,
+    },
+    /// More characters than a subject token should carry.
+    #[error("has {length} characters; the most is {max}")]
+    TooLong {
+        /// How many characters it has.
+        length: usize,
+        /// The most characters that this kind of id may have.
+        max: usize,
+    },
+    /// A character outside `[A-Za-z0-9_-]`.
+    #[error(
+        "has {character:?} at position {position}; allowed are A-Z a-z 0-9 _ - (positions count from 0)"
+    )]
+    Character {
+        /// The refused character.
+        character: char,
+        /// Its place in the text, in characters, from 0.
+        position: usize,
+    },
+}
+
+fn check(kind: &'static str, value: &str, max: usize) -> Result<(), IdError> {
+    let fail = |problem| {
+        let value = value.chars().take(80).collect();
+        Err(IdError { kind, value, problem })
+    };
+    if value.is_empty() {
+        return fail(IdProblem::Empty { max });
+    }
+    let odd = |c: &char| !(c.is_ascii_alphanumeric() || *c == '_' || *c == '-');
+    if let Some((position, character)) = value.chars().enumerate().find(|(_, c)| odd(c)) {
+        return fail(IdProblem::Character { character, position });
+    }
+    if value.len() > max {
+        return fail(IdProblem::TooLong { length: value.len(), max });
+    }
+    Ok(())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal) => {
+        $(#[$doc])*
+        ///
+        /// Made of `[A-Za-z0-9_-]`, so it can never widen or split a NATS subject. A clone
+        /// shares the text.
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The most characters this id may have.
+            pub const MAX_LENGTH: usize = $max;
+
+            /// Checks `value` and makes an id of it.
+            pub fn new(value: impl AsRef<str>) -> Result<Self, IdError> {
+                let value = value.as_ref();
+                check($kind, value, Self::MAX_LENGTH)?;
+                Ok(Self(value.into()))
+            }
+
+            /// The text of the id.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(value: &str) -> Result<Self, IdError> {
+                Self::new(value)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(value: String) -> Result<Self, IdError> {
+                Self::new(value)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = IdError;
+            fn try_from(value: &str) -> Result<Self, IdError> {
+                Self::new(value)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0.as_ref().to_owned()
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+id!(
+    /// Names a workflow: a net and all the versions of its definition.
+    WorkflowId, "workflow", 64
+);
+id!(
+    /// Names a place of a workflow.
+    PlaceId, "place", 64
+);
+id!(
+    /// Names a transition of a workflow.
+    TransitionId, "transition", 64
+);
+id!(
+    /// Names a case: one run of a workflow. Unique within the workflow.
+    CaseId, "case", 64
+);
+id!(
+    /// Names a token: its case, a tag made of its workflow's id, and its number in the case
+    /// counted from 1, joined by dashes (`order-7-3f0c9a1b2d-1`). The id is therefore unique
+    /// across workflows, and leads to the case and the workflow without an index.
+    TokenId, "token", 96
+);
+id!(
+    /// Names one attempt to change a case. A caller may repeat it; the change happens once.
+    FiringId, "firing", 64
+);
+
+/// How many hexadecimal digits of the workflow id's hash a token id carries: with 10,000
+/// workflows, a shared tag is a matter of one installation in twenty thousand, and then both are tried.
+const TAG_DIGITS: usize = 10;
+
+impl WorkflowId {
+    /// The part of a token id that stands for this workflow: the first ten hexadecimal
+    /// digits of the SHA-256 of its id.
+    pub fn tag(&self) -> String {
+        let mut tag = hex(&Sha256::digest(self.as_str()));
+        tag.truncate(TAG_DIGITS);
+        tag
+    }
+}
+
+/// `bytes` in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl TokenId {
+    /// The id of the `number`th token of a case, counted from 1. `tag` is the
+    /// [`WorkflowId::tag`] of the case's workflow.
+    pub fn of_case(tag: &str, case: &CaseId, number: u64) -> Self {
+        // 64 characters of the case, ten of the tag, two dashes and at most 20 digits.
+        Self(format!("{case}-{tag}-{number}").into())
+    }
+
+    /// The case this token belongs to and the tag of its workflow; `None` for an id that
+    /// no case can have given.
+    pub fn case(&self) -> Option<(CaseId, &str)> {
+        let (rest, number) = self.0.rsplit_once('-')?;
+        let (case, tag) = rest.rsplit_once('-')?;
+        number.parse::<u64>().ok()?;
+        Some((CaseId::new(case).ok()?, tag))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_id_names_the_character_and_its_position() {
+        let error = WorkflowId::new("ord.er").unwrap_err();
+        assert_eq!(error.problem, IdProblem::Character { character: '.', position: 3 });
+        assert!(error.to_string().contains("'.' at position 3"), "{error}");
+    }
+
+    #[test]
+    fn empty_and_long_ids_are_refused_with_the_limit() {
+        assert!(PlaceId::new("").unwrap_err().to_string().contains("1 to 64"));
+        let error = PlaceId::new("x".repeat(65)).unwrap_err();
+        assert_eq!(error.problem, IdProblem::TooLong { length: 65, max: 64 });
+        assert!(PlaceId::new("x".repeat(64)).is_ok());
+    }
+
+    #[test]
+    fn a_token_id_leads_to_its_case() {
+        let case = CaseId::new("order-7").unwrap();
+        let tag = WorkflowId::new("orders").unwrap().tag();
+        let token = TokenId::of_case(&tag, &case, 12);
+        assert_eq!(token.as_str(), format!("order-7-{tag}-12"));
+        assert_eq!(token.case(), Some((case, tag.as_str())));
+        assert_eq!(TokenId::new("plain").unwrap().case(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_id_ever_widens_a_subject(text in ".{0,80}") {
+            if let Ok(id) = WorkflowId::new(&text) {
+                prop_assert!(!id.as_str().contains(['.', '*', '>', ' ', '\t', '\r', '\n']));
+                prop_assert!((1..=64).contains(&id.as_str().len()));
+            }
+        }
+
+        #[test]
+        fn json_carries_ids_and_checks_them(text in "[A-Za-z0-9_.-]{1,70}") {
+            let json = serde_json::to_string(&text).unwrap();
+            let read: Result<CaseId, _> = serde_json::from_str(&json);
+            prop_assert_eq!(read.is_ok(), CaseId::new(&text).is_ok());
+        }
+    }
+}

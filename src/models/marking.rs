@@ -1,0 +1,50 @@
+//! A marking: which tokens of a case are where.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{PlaceId, TokenId};
+
+/// Where one live token is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkingEntry {
+    /// The token.
+    pub token: TokenId,
+    /// The place that holds it.
+    pub place: PlaceId,
+    /// The log sequence of the record that put it there in its present form; in a stored
+    /// record, absent for what that record itself produced.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sequence: u64,
+}
+
+pub(super) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The live tokens of a case, oldest arrival first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Marking(pub Vec<MarkingEntry>);
+
+impl Marking {
+    /// Where `token` is, if it is alive.
+    pub fn entry(&self, token: &TokenId) -> Option<&MarkingEntry> {
+        self.0.iter().find(|entry| entry.token == *token)
+    }
+
+    /// The tokens of `place`, oldest arrival first.
+    pub fn in_place<'a>(&'a self, place: &'a PlaceId) -> impl Iterator<Item = &'a MarkingEntry> {
+        self.0.iter().filter(move |entry| entry.place == *place)
+    }
+
+    /// How many tokens each marked place holds.
+    pub fn counts(&self) -> BTreeMap<PlaceId, u64> {
+        let mut counts = BTreeMap::new();
+        for entry in &self.0 {
+            *counts.entry(entry.place.clone()).or_default() += 1;
+        }
+        counts
+    }
+}

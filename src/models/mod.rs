@@ -1,0 +1,20 @@
+//! Plain data: what is stored, and what the parts hand one another. No I/O.
+
+mod case;
+mod definition;
+mod ids;
+mod marking;
+mod problem;
+mod record;
+mod token;
+
+pub use case::{Case, CaseStatus};
+pub use definition::{
+    ArcKind, Guard, InputArc, OutputArc, Place, PlaceKind, Rule, StoredDefinition, Transition,
+    WorkflowDefinition,
+};
+pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
+pub use marking::{Marking, MarkingEntry};
+pub use problem::{Problem, Problems};
+pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};
+pub use token::{HISTORY_KEPT, Token, TransitionEvent};

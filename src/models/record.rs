@@ -1,0 +1,122 @@
+//! Records: the entries of a case's log. What they say is the truth; all else is a view.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    CaseId, CaseStatus, FiringId, Marking, PlaceId, Token, TokenId, TransitionId, WorkflowId,
+    marking::is_zero,
+};
+
+/// The version of the stored formats that this code writes. It reads this and older ones.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What a record says happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordKind {
+    /// A transition fired.
+    Fired,
+    /// The case began.
+    Created,
+    /// The case was paused.
+    Paused,
+    /// The case was resumed.
+    Resumed,
+    /// The case was cancelled.
+    Cancelled,
+    /// Somebody added a token or changed a token's data.
+    Edited,
+}
+
+impl RecordKind {
+    /// Its stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fired => "fired",
+            Self::Created => "created",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::Cancelled => "cancelled",
+            Self::Edited => "edited",
+        }
+    }
+}
+
+/// A token and the place it was in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenAt {
+    /// The token.
+    pub token: TokenId,
+    /// Where it was.
+    pub place: PlaceId,
+}
+
+/// One entry of a case's log: what happened, and the state of the case after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`FORMAT_VERSION`] of the code that wrote it.
+    pub format: u32,
+    /// What happened.
+    pub kind: RecordKind,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The case.
+    pub case: CaseId,
+    /// The log sequence of the definition the case runs.
+    pub definition: u64,
+    /// When, by the clock of the process that decided it; the server's time is the message's.
+    pub time: DateTime<Utc>,
+    /// Who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The id of the attempt: the same id never happens twice in a case.
+    pub firing: FiringId,
+    /// What fired, in a `fired` record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transition: Option<TransitionId>,
+    /// The tokens taken, in arc order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumed: Vec<TokenAt>,
+    /// The tokens that read arcs needed and left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read: Vec<TokenAt>,
+    /// The tokens that reset arcs or a cancellation removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<TokenAt>,
+    /// The tokens made or changed, whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub produced: Vec<Token>,
+    /// The marking after it.
+    pub marking: Marking,
+    /// The status after it.
+    pub status: CaseStatus,
+    /// How many tokens the case has ever had, after it.
+    pub tokens_made: u64,
+    /// What the caller noted about it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+    /// The log sequence of the case's record before this one; absent in the first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub previous: u64,
+    /// SHA-256 of the stored bytes of the record before this one, in hexadecimal; absent in
+    /// the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_hash: Option<String>,
+}
+
+/// Something read from the log, with what the server knows about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored<T> {
+    /// What was stored.
+    pub value: T,
+    /// Its sequence in the log.
+    pub sequence: u64,
+    /// When the server stored it.
+    pub timestamp: DateTime<Utc>,
+    /// Its subject.
+    pub subject: String,
+    /// SHA-256 of the stored bytes, in hexadecimal.
+    pub hash: String,
+}
