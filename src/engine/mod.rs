@@ -1,5 +1,5 @@
 //! The firing rule. Pure: state and request in, record out; no I/O, clock or randomness.
 
-mod guard;
+mod explain;
 
-pub use guard::{Guards, OutputExpression, Scope};
+pub use explain::{Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation};

@@ -1,0 +1,140 @@
+//! What can go wrong with a case, by what a caller can do about it.
+
+use crate::{
+    engine::NotEnabled,
+    models::{CaseId, CaseStatus, IdError, Problems, TokenId, WorkflowId},
+    storage::StorageError,
+};
+
+/// A failed operation on workflows and cases.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was named does not exist; the server said so.
+    #[error("{kind} {id} does not exist{}", hint(.kind))]
+    NotFound {
+        /// What it is: `workflow`, `case`, `token`, `transition`, `place` …
+        kind: &'static str,
+        /// The id that was asked for.
+        id: String,
+    },
+    /// The definition has problems, all of them listed; nothing was stored.
+    #[error(transparent)]
+    InvalidDefinition(Problems),
+    /// An argument makes no sense; nothing was stored.
+    #[error("{argument}: {reason}")]
+    InvalidArgument {
+        /// Which argument.
+        argument: String,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// The transition can't fire now; nothing was stored.
+    #[error(transparent)]
+    NotEnabled(Box<NotEnabled>),
+    /// The case's status forbids it; nothing was stored.
+    #[error("case {case} is {}; {reason}", .status.as_str())]
+    WrongStatus {
+        /// The case.
+        case: CaseId,
+        /// Its status.
+        status: CaseStatus,
+        /// What to do.
+        reason: &'static str,
+    },
+    /// Somebody else changed it; nothing was stored. Read it again and decide again.
+    #[error("{what} is at revision {actual}, not at {expected}; read it again and decide again")]
+    Conflict {
+        /// What was to be changed.
+        what: String,
+        /// The revision that the caller expected, or the engine saw.
+        expected: u64,
+        /// The revision it has.
+        actual: u64,
+    },
+    /// The id is taken by something else.
+    #[error("{kind} {id} exists already, and it is not the same: {reason}")]
+    AlreadyExists {
+        /// What it is.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+        /// How it differs.
+        reason: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A case's log contradicts itself; other cases are not affected.
+    #[error("workflow {workflow}, case {case}: record {sequence} does not fit the case: {reason}")]
+    BrokenLog {
+        /// The workflow.
+        workflow: WorkflowId,
+        /// The case.
+        case: CaseId,
+        /// The record's sequence in the log.
+        sequence: u64,
+        /// What contradicts what.
+        reason: String,
+    },
+}
+
+fn hint(kind: &&'static str) -> &'static str {
+    match *kind {
+        "workflow" => "; create it first, or look at the list of workflows",
+        _ => "",
+    }
+}
+
+impl From<IdError> for Error {
+    fn from(error: IdError) -> Self {
+        Self::InvalidArgument { argument: format!("{} id", error.kind), reason: error.to_string() }
+    }
+}
+
+impl Error {
+    pub(crate) fn no_workflow(id: &WorkflowId) -> Self {
+        Self::NotFound { kind: "workflow", id: id.to_string() }
+    }
+
+    pub(crate) fn no_case(id: &CaseId) -> Self {
+        Self::NotFound { kind: "case", id: id.to_string() }
+    }
+
+    pub(crate) fn no_token(id: &TokenId) -> Self {
+        Self::NotFound { kind: "token", id: id.to_string() }
+    }
+
+    pub(crate) fn argument(argument: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::InvalidArgument { argument: argument.into(), reason: reason.into() }
+    }
+
+    /// A stable name of what went wrong, for programs: `NOT_FOUND`, `NOT_ENABLED`,
+    /// `CONFLICT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `WRONG_STATUS`, `UNAVAILABLE`,
+    /// `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `PERMISSION_DENIED` or `MISCONFIGURED`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "NOT_FOUND",
+            Self::InvalidDefinition(_) | Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
+            Self::NotEnabled(_) => "NOT_ENABLED",
+            Self::WrongStatus { .. } => "WRONG_STATUS",
+            Self::Conflict { .. } | Self::Storage(StorageError::LostRace { .. }) => "CONFLICT",
+            Self::AlreadyExists { .. } => "ALREADY_EXISTS",
+            Self::BrokenLog { .. } | Self::Storage(StorageError::Corrupt { .. }) => "CORRUPT",
+            Self::Storage(StorageError::TooLarge { .. }) => "TOO_LARGE",
+            Self::Storage(StorageError::Full { .. }) => "STORAGE_FULL",
+            Self::Storage(StorageError::Denied(_)) => "PERMISSION_DENIED",
+            Self::Storage(StorageError::Unavailable { .. }) => "UNAVAILABLE",
+            Self::Storage(StorageError::Stream { .. } | StorageError::Config { .. }) => {
+                "MISCONFIGURED"
+            }
+        }
+    }
+
+    /// Whether the same call may succeed when it is made again, without deciding anew.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Storage(error) => error.retryable(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What can go wrong with a store, by what a caller can do about it.
+
+use chrono::{DateTime, Utc};
+
+/// A failed storage operation. Each variant says whether trying again helps.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum StorageError {
+    /// Somebody else wrote first. Nothing was stored. Read again and decide again.
+    #[error("{subject}: expected last sequence {expected}, but the server has another one")]
+    LostRace {
+        /// The subject that was to be written.
+        subject: String,
+        /// The sequence that the writer had seen.
+        expected: u64,
+    },
+    /// A message can't be read. Other cases are not affected.
+    #[error("{subject} at sequence {sequence} can't be decoded: {reason}")]
+    Corrupt {
+        /// The message's subject.
+        subject: String,
+        /// Its sequence.
+        sequence: u64,
+        /// Why it can't be read.
+        reason: String,
+    },
+    /// The message is larger than the server takes. Nothing was stored.
+    #[error(
+        "{subject}: the message has {size} bytes and the server takes at most {limit}; \
+         carry less data in the case's tokens, or raise max_payload on the server"
+    )]
+    TooLarge {
+        /// The subject that was to be written.
+        subject: String,
+        /// The message's size in bytes.
+        size: usize,
+        /// The server's limit in bytes.
+        limit: usize,
+    },
+    /// The log refuses writes because it has reached a limit. Nothing was stored.
+    #[error("stream {stream} is full: {reason}; raise its limits, nothing is dropped by itself")]
+    Full {
+        /// The stream.
+        stream: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// A stream is missing, or set up in a way that can't be worked with or mended.
+    #[error("stream {stream}: {reason}")]
+    Stream {
+        /// The stream.
+        stream: String,
+        /// What is wrong, naming the field, and what to do.
+        reason: String,
+    },
+    /// The settings are wrong.
+    #[error("setting {field}: {reason}")]
+    Config {
+        /// The field of the configuration.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The server refuses the credentials or lacks a permission.
+    #[error("not permitted: {0}")]
+    Denied(String),
+    /// The server did not answer, or not in time. What was asked may have happened or not.
+    #[error("the server did not answer: {reason}{}", since(.away_since))]
+    Unavailable {
+        /// What happened.
+        reason: String,
+        /// Since when the server has been away, if that is known.
+        away_since: Option<DateTime<Utc>>,
+    },
+}
+
+fn since(away: &Option<DateTime<Utc>>) -> String {
+    away.map_or_else(String::new, |at| format!(" (away since {})", at.to_rfc3339()))
+}
+
+impl StorageError {
+    /// Whether the same call may succeed when it is made again later.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::LostRace { .. } | Self::Unavailable { .. })
+    }
+}

@@ -1,0 +1,221 @@
+//! Where definitions, case logs and token views live: the trait, its contract, and two
+//! implementations.
+
+mod error;
+mod memory;
+pub mod nats;
+mod page;
+mod view;
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+pub use error::StorageError;
+pub use memory::MemoryStorage;
+pub use page::{Cursor, MAX_PAGE, Page, PageOf};
+pub use view::{Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
+
+use crate::models::{
+    CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
+    WorkflowId,
+};
+
+/// What a storage answers.
+pub type Result<T> = std::result::Result<T, StorageError>;
+
+/// A log of cases and definitions, and a view of live tokens.
+///
+/// # Contract
+///
+/// - **One log.** Definitions and records share one sequence, which only grows. A sequence
+///   that was answered is durable to the degree that the server's settings say.
+/// - **Atomicity.** [`append`](Self::append) and [`put_definition`](Self::put_definition)
+///   happen whole or not at all. An error that is [`retryable`](StorageError::retryable) and
+///   not [`LostRace`](StorageError::LostRace) leaves open which; the caller looks at the head.
+/// - **Compare-and-swap.** The expected sequence is data. A lost race is
+///   [`StorageError::LostRace`], and nothing was stored.
+/// - **Ordering.** The records of a case are read in the order of their sequences, and a
+///   record is visible to [`head`](Self::head) as soon as its append has returned.
+/// - **Views decide nothing.** View writes are conditional on the sequence that the writer
+///   saw in that register, so an older writer can't overwrite a newer one.
+/// - **Absence** is `Ok(None)` and means that the server said so; every other failure is an
+///   error.
+/// - **Clones** of an implementation (or of an `Arc` of it) share one store.
+#[async_trait]
+pub trait Storage: Debug + Send + Sync {
+    /// Stores a version of a definition, if its latest version's sequence is `expected`
+    /// (0: there is none yet).
+    async fn put_definition(
+        &self,
+        definition: &WorkflowDefinition,
+        version: u64,
+        expected: u64,
+    ) -> Result<StoredDefinition>;
+
+    /// The latest version of a definition, or the one at a log sequence.
+    async fn definition(
+        &self,
+        workflow: &WorkflowId,
+        version: DefinitionVersion,
+    ) -> Result<Option<StoredDefinition>>;
+
+    /// The ids of all workflows, in the order of their text.
+    async fn workflow_ids(&self) -> Result<Vec<WorkflowId>>;
+
+    /// Appends a record to its case's log if the case's last sequence is `expected` (0: the
+    /// case has none), and answers what was stored.
+    async fn append(&self, record: &Record, expected: u64) -> Result<Appended>;
+
+    /// The last record of a case.
+    async fn head(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        consistency: Consistency,
+    ) -> Result<Option<Stored<Record>>>;
+
+    /// The record at a sequence; `None` if that is not a record of the case.
+    async fn record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        sequence: u64,
+    ) -> Result<Option<Stored<Record>>>;
+
+    /// The records in `scope` from the sequence `from` on, in order, ending with what was
+    /// last when the call began. A record that can't be decoded is an item that says which.
+    async fn history(
+        &self,
+        scope: LogScope,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Stored<Record>>>>;
+
+    /// The records in `scope` from the sequence `from` on, and then each new one as it comes:
+    /// none lost, none twice, across reconnects too. Ends only when dropped.
+    async fn watch(
+        &self,
+        scope: LogScope,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Stored<Record>>>>;
+
+    /// The last sequence of the log; 0 when it is empty.
+    async fn last_sequence(&self) -> Result<u64>;
+
+    /// What the view holds for a token in a place.
+    async fn register(
+        &self,
+        workflow: &WorkflowId,
+        place: &PlaceId,
+        token: &TokenId,
+    ) -> Result<Register>;
+
+    /// Writes registers, in the order given, each under its own condition. A failed
+    /// condition stops none of the others. When this returns, readers see all that is
+    /// [`ViewOutcome::Written`].
+    async fn write_views(&self, writes: Vec<ViewWrite>) -> Result<Vec<ViewOutcome>>;
+
+    /// A token by its id, from the view.
+    async fn token(
+        &self,
+        workflow: &WorkflowId,
+        token: &TokenId,
+        path: ReadPath,
+    ) -> Result<Option<Token>>;
+
+    /// Tokens from the view, ordered by the sequence of their last change there.
+    async fn tokens(
+        &self,
+        scope: &TokenScope,
+        page: Page,
+        path: ReadPath,
+    ) -> Result<PageOf<Token>>;
+
+    /// All registers of the view with what they hold, markers included: for reconciling.
+    async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>>;
+
+    /// Whether the server can be reached, and what it says of itself.
+    async fn health(&self) -> Health;
+}
+
+/// Which version of a definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefinitionVersion {
+    /// The newest.
+    Latest,
+    /// The one whose message has this log sequence.
+    Sequence(u64),
+}
+
+/// How fresh a read must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Consistency {
+    /// Sees every write that was answered before the read began.
+    #[default]
+    Strong,
+    /// May come from a follower or a view that lags by moments.
+    Eventual,
+}
+
+/// How a view is read. The answers are the same; the costs differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadPath {
+    /// Direct get: one request. Falls back to a consumer where the server has a limit.
+    #[default]
+    Direct,
+    /// An ephemeral consumer without acknowledgements, deleted after use.
+    Consumer,
+}
+
+/// Whose records.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LogScope {
+    /// All workflows'.
+    All,
+    /// One workflow's.
+    Workflow(WorkflowId),
+    /// One case's.
+    Case(WorkflowId, CaseId),
+}
+
+/// Which tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenScope {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// Only those in this place.
+    pub place: Option<PlaceId>,
+    /// Only those of this case.
+    pub case: Option<CaseId>,
+}
+
+/// What an append stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The record's sequence.
+    pub sequence: u64,
+    /// SHA-256 of the stored bytes, in hexadecimal.
+    pub hash: String,
+}
+
+/// How the store does.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
+pub struct Health {
+    /// Whether requests are answered now.
+    pub connected: bool,
+    /// Round trip of a request to the server, in milliseconds.
+    pub round_trip_ms: Option<f64>,
+    /// The server's version.
+    pub server_version: Option<String>,
+    /// Since when it has been away.
+    pub away_since: Option<chrono::DateTime<chrono::Utc>>,
+    /// Records and definitions in the log.
+    pub log_messages: Option<u64>,
+    /// Bytes of the log.
+    pub log_bytes: Option<u64>,
+    /// Messages of the marking view: live tokens, and markers that have not yet expired.
+    pub view_messages: Option<u64>,
+    /// What is wrong, for people.
+    pub problem: Option<String>,
+}

@@ -1,0 +1,200 @@
+//! Settings of [`NatsStorage`](super::NatsStorage).
+
+use std::{path::PathBuf, time::Duration};
+
+use super::super::StorageError;
+
+/// How to reach a NATS system, and where in it Storm Petrel keeps its data.
+///
+/// Two systems share one server when their `prefix` and stream names differ.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NatsStorageConfig {
+    /// Servers, as in `nats://127.0.0.1:4222`; the first that answers is used, and the
+    /// others serve when it goes away.
+    pub urls: Vec<String>,
+    /// How to log in.
+    pub auth: Auth,
+    /// Encryption of the connection.
+    pub tls: Tls,
+    /// The JetStream domain, where the account's JetStream is behind a leaf node.
+    pub domain: Option<String>,
+    /// The first word of every subject. Default `cb`. `[A-Za-z0-9_-]`, 1 to 32 characters.
+    pub prefix: String,
+    /// The stream of definitions and case logs. Default `CB_LOG`.
+    pub log_stream: String,
+    /// The stream of live tokens. Default `CB_MARKING`.
+    pub marking_stream: String,
+    /// Copies of each stream: 1, 3 or 5. Default 1. An existing stream is changed to it.
+    pub replicas: usize,
+    /// The most bytes that the log may have; when full it refuses writes. Default unlimited.
+    pub log_max_bytes: Option<u64>,
+    /// How long making a connection may take. Default 10 s.
+    pub connect_timeout: Duration,
+    /// How many times the first connection is tried, with jittered exponential waits between.
+    /// Default 3.
+    pub connect_attempts: usize,
+    /// How long the server may take to answer a request, or a consumer to deliver the next
+    /// message of a read. Default 5 s.
+    pub consumer_timeout: Duration,
+    /// How many times a read is asked for before it fails. Default 3.
+    pub deliveries: usize,
+    /// How long a marker of a departed token is kept in the marking stream, in whole seconds.
+    /// A view write that is later than this is checked against the log again. Default 20 s.
+    pub marker_ttl: Duration,
+    /// How many requests may wait to be written to the connection. Default 2,048.
+    pub request_buffer: usize,
+    /// How many messages a scan asks for at once. Default 256.
+    pub scan_batch: usize,
+    /// After so many requests in a row without an answer, calls fail at once until the server
+    /// answers again. Default 8.
+    pub breaker_threshold: u32,
+}
+
+/// How to log in to the server.
+#[derive(Clone, PartialEq, Default)]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// With a name and a password.
+    UserPassword {
+        /// The name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// With a token.
+    Token(String),
+    /// With an nkey's seed.
+    NKey(String),
+    /// With a credentials file (JWT and seed).
+    CredsFile(PathBuf),
+}
+
+// Written by hand so that no log ever shows a secret.
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::UserPassword { user, .. } => write!(f, "UserPassword({user:?}, …)"),
+            Self::Token(_) => f.write_str("Token(…)"),
+            Self::NKey(_) => f.write_str("NKey(…)"),
+            Self::CredsFile(path) => write!(f, "CredsFile({path:?})"),
+        }
+    }
+}
+
+/// Encryption of the connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// Refuse a connection that is not encrypted.
+    pub required: bool,
+    /// Certificates of authorities to trust beside the system's, as a PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// The client's certificate, as a PEM file; goes with `key_file`.
+    pub cert_file: Option<PathBuf>,
+    /// The client's key, as a PEM file; goes with `cert_file`.
+    pub key_file: Option<PathBuf>,
+}
+
+impl NatsStorageConfig {
+    /// For a machine of one's own: requests may take 5 s, 3 deliveries, 10 s to connect.
+    pub fn development() -> Self {
+        Self {
+            urls: vec!["nats://127.0.0.1:4222".to_owned()],
+            auth: Auth::None,
+            tls: Tls::default(),
+            domain: None,
+            prefix: "cb".to_owned(),
+            log_stream: "CB_LOG".to_owned(),
+            marking_stream: "CB_MARKING".to_owned(),
+            replicas: 1,
+            log_max_bytes: None,
+            connect_timeout: Duration::from_secs(10),
+            connect_attempts: 3,
+            consumer_timeout: Duration::from_secs(5),
+            deliveries: 3,
+            marker_ttl: Duration::from_secs(20),
+            request_buffer: 2_048,
+            scan_batch: 256,
+            breaker_threshold: 8,
+        }
+    }
+
+    /// For a system that others rely on: requests may take 30 s, 5 deliveries, 30 s to
+    /// connect.
+    pub fn production() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(30),
+            connect_attempts: 5,
+            consumer_timeout: Duration::from_secs(30),
+            deliveries: 5,
+            ..Self::development()
+        }
+    }
+
+    /// Like [`production`](Self::production), with larger buffers and batches: more memory
+    /// for more requests in flight.
+    pub fn high_throughput() -> Self {
+        Self { request_buffer: 65_536, scan_batch: 2_048, ..Self::production() }
+    }
+
+    /// Checks every field.
+    pub fn validate(&self) -> Result<(), StorageError> {
+        let wrong = |field: &str, reason: &str| {
+            Err(StorageError::Config { field: field.to_owned(), reason: reason.to_owned() })
+        };
+        let word = |text: &str, max: usize| {
+            (1..=max).contains(&text.len())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        };
+        if self.urls.is_empty() || self.urls.iter().any(|url| url.trim().is_empty()) {
+            return wrong("urls", "name at least one server, as in nats://127.0.0.1:4222");
+        }
+        if !word(&self.prefix, 32) {
+            return wrong("prefix", "use 1 to 32 characters of A-Z a-z 0-9 _ -");
+        }
+        for (field, name) in
+            [("log_stream", &self.log_stream), ("marking_stream", &self.marking_stream)]
+        {
+            if !word(name, 64) {
+                return wrong(field, "use 1 to 64 characters of A-Z a-z 0-9 _ -");
+            }
+        }
+        if self.log_stream == self.marking_stream {
+            return wrong("marking_stream", "must not be the same stream as log_stream");
+        }
+        if ![1, 3, 5].contains(&self.replicas) {
+            return wrong("replicas", "use 1, 3 or 5");
+        }
+        if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
+            return wrong("tls", "a client certificate and its key go together");
+        }
+        if self.domain.as_deref().is_some_and(|domain| !word(domain, 64)) {
+            return wrong("domain", "use 1 to 64 characters of A-Z a-z 0-9 _ -");
+        }
+        let positive = [
+            ("connect_timeout", !self.connect_timeout.is_zero()),
+            ("consumer_timeout", !self.consumer_timeout.is_zero()),
+            ("connect_attempts", self.connect_attempts > 0),
+            ("deliveries", self.deliveries > 0),
+            ("request_buffer", self.request_buffer > 0),
+            ("scan_batch", self.scan_batch > 0),
+            ("breaker_threshold", self.breaker_threshold > 0),
+            ("log_max_bytes", self.log_max_bytes != Some(0)),
+        ];
+        if let Some((field, _)) = positive.iter().find(|(_, fine)| !fine) {
+            return wrong(field, "must be greater than zero");
+        }
+        if self.marker_ttl.as_secs() < 1 || self.marker_ttl.subsec_nanos() != 0 {
+            return wrong("marker_ttl", "use whole seconds, at least 1");
+        }
+        Ok(())
+    }
+}
+
+impl Default for NatsStorageConfig {
+    fn default() -> Self {
+        Self::development()
+    }
+}

@@ -1,0 +1,46 @@
+//! Pages of a listing.
+
+use serde::{Deserialize, Serialize};
+
+/// The most items a page may have.
+pub const MAX_PAGE: usize = 1_000;
+
+/// Where a page starts: just after the item that has this position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Cursor(pub u64);
+
+/// Which part of a listing is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// At most so many items, 1 to [`MAX_PAGE`].
+    pub first: usize,
+    /// Only items after this position; from the beginning where absent.
+    pub after: Option<Cursor>,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { first: 100, after: None }
+    }
+}
+
+/// A page of items, each with its position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageOf<T> {
+    /// The items in order.
+    pub items: Vec<(Cursor, T)>,
+    /// Whether there were more after the last one.
+    pub has_next: bool,
+}
+
+impl<T> PageOf<T> {
+    /// The position to continue after.
+    pub fn end(&self) -> Option<Cursor> {
+        self.items.last().map(|(cursor, _)| *cursor)
+    }
+
+    /// The items without their positions.
+    pub fn into_items(self) -> Vec<T> {
+        self.items.into_iter().map(|(_, item)| item).collect()
+    }
+}
