@@ -82,12 +82,12 @@ pub enum LocalServerError {
     NotRunning,
 
     /// A file or process operation failed.
-    #[error("could not {action}")]
+    #[error("could not {action}: {cause}")]
     Io {
         /// What was being done, with the path where there is one.
         action: String,
         /// The operating system's answer.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -95,6 +95,6 @@ impl LocalServerError {
     /// For `map_err`: an [`io::Error`] with what was being done.
     pub(super) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
-        move |source| Self::Io { action, source }
+        move |cause| Self::Io { action, cause }
     }
 }

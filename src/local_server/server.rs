@@ -1,5 +1,6 @@
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -259,7 +260,7 @@ impl Drop for LocalServer {
 }
 
 /// Finds the binary on a thread that may block.
-async fn find(named: Option<std::path::PathBuf>) -> Result<ServerBinary, LocalServerError> {
+async fn find(named: Option<PathBuf>) -> Result<ServerBinary, LocalServerError> {
     let search = move || match named {
         Some(path) => ServerBinary::named(&path, "the setting `binary`", Origin::Options),
         None => ServerBinary::find(&SearchEnvironment::from_process()),
@@ -279,7 +280,7 @@ struct ServerInfo {
 
 impl ServerInfo {
     /// Reads the INFO line of the server on a port of 127.0.0.1.
-    async fn of(port: u16) -> std::io::Result<Self> {
+    async fn of(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).await?;

@@ -66,7 +66,7 @@ async fn options_reach_the_server() {
     let server = TestServer::start_with(LocalServerOptions {
         max_payload: Some(2048),
         max_file_store: Some(1 << 20),
-        server_name: Some("a \"quoted\" name".to_owned()),
+        server_name: Some("a-\"quoted\"-name".to_owned()),
         sync_interval: SyncInterval::Always,
         ..Default::default()
     })
@@ -74,7 +74,7 @@ async fn options_reach_the_server() {
     let client = async_nats::connect(server.url()).await.unwrap();
     let info = client.server_info();
     assert_eq!(info.max_payload, 2048);
-    assert_eq!(info.server_name, "a \"quoted\" name");
+    assert_eq!(info.server_name, "a-\"quoted\"-name");
     assert!(server.local().durability().contains("always"));
 }
 
@@ -109,11 +109,13 @@ async fn two_servers_run_side_by_side() {
 #[tokio::test]
 async fn a_suspended_server_answers_after_it_is_resumed_and_can_be_stopped_while_suspended() {
     let server = TestServer::start().await;
-    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = jetstream(&server.url()).await;
     server.suspend();
-    let flushed = tokio::spawn(async move { client.flush().await });
+    let patience = Duration::from_millis(100);
+    let asked = tokio::time::timeout(patience, context.query_account()).await;
+    asked.expect_err("a suspended server answers nothing");
     server.resume();
-    flushed.await.unwrap().unwrap();
+    context.query_account().await.unwrap();
 
     let folder = tempfile::tempdir().unwrap();
     let suspended = LocalServer::start(kept(folder.path())).await.unwrap();
@@ -195,7 +197,10 @@ async fn a_server_survives_the_thread_that_started_it() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_server_ends_with_a_parent_that_is_killed() {
+    // What the killed parent can't remove goes with this folder.
+    let folder = tempfile::tempdir().unwrap();
     let mut parent = Command::new(env::current_exe().unwrap())
+        .env("TMPDIR", folder.path())
         .args(["--exact", "local_server::a_parent_that_waits_to_be_killed"])
         .args(["--ignored", "--nocapture"])
         .stdout(Stdio::piped())
