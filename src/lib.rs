@@ -2,5 +2,7 @@
 
 pub mod cases;
 pub mod engine;
+pub mod local_server;
 pub mod models;
 pub mod storage;
+pub mod testing;

@@ -1,0 +1,132 @@
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::error::LocalServerError;
+use super::options::Store;
+
+/// The folder of one local server: configuration, log, lock and streams.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Locked as long as the folder is in use. The server process inherits it,
+    /// so a server that outlives its parent still holds the folder.
+    lock: File,
+    /// Removes the folder when dropped.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Folder {
+    /// Creates or opens the folder and locks it.
+    pub(super) fn open(store: &Store) -> Result<Self, LocalServerError> {
+        let (path, temporary) = match store {
+            Store::Temporary => {
+                let folder = tempfile::Builder::new()
+                    .prefix("stormpetrel-")
+                    .tempdir()
+                    .map_err(LocalServerError::io("create a temporary folder"))?;
+                (folder.path().to_owned(), Some(folder))
+            }
+            Store::Kept(path) => {
+                fs::create_dir_all(path).map_err(failed("create", path))?;
+                let path = path.canonicalize().map_err(failed("open", path))?;
+                (path, None)
+            }
+        };
+        let lock_path = path.join("lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(failed("open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LocalServerError::FolderInUse { folder: path });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &lock_path)(error)),
+        }
+        // The log of an earlier run would only mislead.
+        let log = path.join(LOG);
+        File::create(&log).map_err(failed("create", &log))?;
+        Ok(Self {
+            path,
+            lock,
+            _temporary: temporary,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A second handle of the lock, for the server process to hold.
+    pub(super) fn lock_handle(&self) -> Result<File, LocalServerError> {
+        self.lock.try_clone().map_err(failed("lock", &self.path))
+    }
+
+    pub(super) fn write_configuration(&self, text: &str) -> Result<PathBuf, LocalServerError> {
+        let path = self.path.join("nats-server.conf");
+        fs::write(&path, text).map_err(failed("write", &path))?;
+        Ok(path)
+    }
+
+    /// The server's log, opened to append to.
+    pub(super) fn log(&self) -> Result<File, LocalServerError> {
+        let path = self.path.join(LOG);
+        let log = File::options().append(true).open(&path);
+        log.map_err(failed("open", &path))
+    }
+
+    /// The last lines of the log, for an error text.
+    pub(super) fn log_tail(&self) -> String {
+        const LINES: usize = 20;
+        let log = fs::read(self.path.join(LOG)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
+    }
+}
+
+const LOG: &str = "nats-server.log";
+
+fn failed(verb: &str, path: &Path) -> impl FnOnce(std::io::Error) -> LocalServerError {
+    LocalServerError::io(format!("{verb} {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_folder_is_refused_while_it_is_in_use_and_opens_again_afterwards() {
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::Kept(parent.path().join("data"));
+        let first = Folder::open(&store).unwrap();
+        let refused = Folder::open(&store).unwrap_err();
+        assert!(matches!(refused, LocalServerError::FolderInUse { .. }));
+        drop(first);
+        Folder::open(&store).unwrap();
+    }
+
+    #[test]
+    fn the_server_process_holds_the_folder_through_its_handle() {
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::Kept(parent.path().join("data"));
+        let first = Folder::open(&store).unwrap();
+        let handle = first.lock_handle().unwrap();
+        drop(first);
+        Folder::open(&store).unwrap_err();
+        drop(handle);
+        Folder::open(&store).unwrap();
+    }
+
+    #[test]
+    fn a_temporary_folder_goes_when_dropped() {
+        let folder = Folder::open(&Store::Temporary).unwrap();
+        let path = folder.path().to_owned();
+        assert!(path.is_dir());
+        drop(folder);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,8 @@
+//! What tests need: here, and not behind `cfg(test)`, so that implementors of
+//! the storage trait can use it too.
+
+mod proxy;
+mod server;
+
+pub use proxy::FaultProxy;
+pub use server::TestServer;
