@@ -14,6 +14,7 @@ pub use definition::{
     WorkflowDefinition,
 };
 pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
+pub(crate) use ids::hex;
 pub use marking::{Marking, MarkingEntry};
 pub use problem::{Problem, Problems};
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};
