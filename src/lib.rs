@@ -1,3 +1,4 @@
 //! Storm Petrel: Petri-net workflows on NATS JetStream.
 
+pub mod engine;
 pub mod models;

@@ -2,4 +2,4 @@
 
 mod guard;
 
-pub use guard::{Guards, OutputExpression, Scope};
+pub use guard::{GuardFailure, Guards, OutputExpression, Scope};
