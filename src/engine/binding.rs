@@ -91,7 +91,8 @@ impl<'a> View<'a> {
                 kind @ (ArcKind::Consume | ArcKind::Read) => {
                     // A read arc beside a consuming one needs tokens of its own, as if it
                     // took them and gave them back.
-                    let taken = if kind == ArcKind::Read { consumed_from(mode, arc.place) } else { 0 };
+                    let taken =
+                        if kind == ArcKind::Read { consumed_from(mode, arc.place) } else { 0 };
                     let present = present.saturating_sub(taken);
                     if present < arc.weight {
                         let needed = arc.weight;
@@ -110,8 +111,7 @@ impl<'a> View<'a> {
         for (index, given) in given {
             let place = &self.net.places[index];
             let Some(capacity) = place.capacity else { continue };
-            let reset =
-                mode.inputs.iter().any(|a| a.place == index && a.kind == ArcKind::Reset);
+            let reset = mode.inputs.iter().any(|a| a.place == index && a.kind == ArcKind::Reset);
             let left = match reset {
                 true => 0,
                 false => self.count(index).saturating_sub(consumed_from(mode, index)),

@@ -76,7 +76,10 @@ impl fmt::Display for Blocker {
             Self::TooFewTokens { place, kind, needed, present } => {
                 let verb = if *kind == ArcKind::Read { "reads" } else { "takes" };
                 let missing = needed - present;
-                write!(f, "the arc that {verb} {needed} from place {place} finds {present}: {missing} missing")
+                write!(
+                    f,
+                    "the arc that {verb} {needed} from place {place} finds {present}: {missing} missing"
+                )
             }
             Self::Inhibited { place, limit, present } => write!(
                 f,
@@ -190,7 +193,11 @@ pub fn available(net: &Net, case: &Case, token: &TokenId, now: DateTime<Utc>) ->
     net.transitions.iter().filter(can).map(|transition| transition.id.clone()).collect()
 }
 
-fn explain_one(view: &View<'_>, transition: &NetTransition, named: &[TokenId]) -> TransitionExplanation {
+fn explain_one(
+    view: &View<'_>,
+    transition: &NetTransition,
+    named: &[TokenId],
+) -> TransitionExplanation {
     let modes: Vec<_> = transition
         .modes
         .iter()

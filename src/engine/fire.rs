@@ -176,13 +176,7 @@ fn event(
 }
 
 /// The same token in another place.
-fn moved(
-    token: &Token,
-    place: &PlaceId,
-    data: Value,
-    event: TransitionEvent,
-    act: &Act,
-) -> Token {
+fn moved(token: &Token, place: &PlaceId, data: Value, event: TransitionEvent, act: &Act) -> Token {
     let skip = (token.history.len() + 1).saturating_sub(HISTORY_KEPT);
     let mut history: Vec<_> = token.history.iter().skip(skip).cloned().collect();
     history.push(Arc::new(event));

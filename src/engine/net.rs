@@ -72,13 +72,17 @@ impl Net {
         let mut problems = Problems::default();
         let place_index = index_places(definition, &mut problems);
         let transition_index = index_transitions(definition, &mut problems);
-        let initial = look_up(&place_index, &definition.initial_place, "initial_place", &mut problems);
+        let initial =
+            look_up(&place_index, &definition.initial_place, "initial_place", &mut problems);
         let mut transitions = Vec::with_capacity(definition.transitions.len());
         for (number, transition) in definition.transitions.iter().enumerate() {
             let path = format!("transitions[{number}]");
             let modes = modes(transition, &path, &place_index, &mut problems);
-            let guards =
-                Guards::compile(&transition.conditions, &format!("{path}.conditions"), &mut problems);
+            let guards = Guards::compile(
+                &transition.conditions,
+                &format!("{path}.conditions"),
+                &mut problems,
+            );
             let output = transition.output.as_ref().and_then(|source| {
                 OutputExpression::compile(source, &format!("{path}.output"), &mut problems)
             });
@@ -181,7 +185,10 @@ fn modes(
         if !seen.insert((&arc.place, arc.kind)) {
             problems.add(
                 format!("{path}.place"),
-                format!("a second arc of this kind from place {}; use one with a weight", arc.place),
+                format!(
+                    "a second arc of this kind from place {}; use one with a weight",
+                    arc.place
+                ),
             );
         }
         if let Some(place) = look_up(places, &arc.place, &format!("{path}.place"), problems) {
@@ -204,7 +211,9 @@ fn modes(
         outputs.push((place, 1));
     }
     let takes = |input: &Input| matches!(input.kind, ArcKind::Consume | ArcKind::Read);
-    if !inputs.iter().any(takes) && transition.from_places.is_empty() && transition.inputs.is_empty()
+    if !inputs.iter().any(takes)
+        && transition.from_places.is_empty()
+        && transition.inputs.is_empty()
     {
         problems.add(path, "no way in: give it inputs, or from_places");
     } else if transition.from_places.is_empty()
@@ -300,9 +309,8 @@ fn check_reachable(
     let mut todo = vec![initial];
     while let Some(place) = todo.pop() {
         for mode in transitions.iter().flat_map(|transition| &transition.modes) {
-            let feeds = |i: &Input| {
-                i.place == place && matches!(i.kind, ArcKind::Consume | ArcKind::Read)
-            };
+            let feeds =
+                |i: &Input| i.place == place && matches!(i.kind, ArcKind::Consume | ArcKind::Read);
             if mode.inputs.iter().any(feeds) {
                 let new = mode.outputs.iter().map(|(to, _)| *to).filter(|to| reached.insert(*to));
                 todo.extend(new);

@@ -13,8 +13,8 @@ pub use definition::{
     ArcKind, Guard, InputArc, OutputArc, Place, PlaceKind, Rule, StoredDefinition, Transition,
     WorkflowDefinition,
 };
-pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
 pub(crate) use ids::hex;
+pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
 pub use marking::{Marking, MarkingEntry};
 pub use problem::{Problem, Problems};
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};

@@ -19,8 +19,8 @@ use super::{
     ViewWrite,
 };
 use crate::models::{
-    CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
-    WorkflowId, hex,
+    CaseId, PlaceId, Record, RecordKind, Stored, StoredDefinition, Token, TokenId,
+    WorkflowDefinition, WorkflowId, hex,
 };
 
 /// Storage in memory. A clone shares the store.
@@ -83,6 +83,10 @@ impl MemoryStorage {
             .find(|record| match scope {
                 LogScope::All => true,
                 LogScope::Workflow(workflow) => record.value.workflow == *workflow,
+                LogScope::Lifecycles(workflow) => {
+                    record.value.kind != RecordKind::Fired
+                        && workflow.as_ref().is_none_or(|only| record.value.workflow == *only)
+                }
                 LogScope::Case(workflow, case) => {
                     record.value.workflow == *workflow && record.value.case == *case
                 }
@@ -118,7 +122,9 @@ impl State {
                     && scope.place.as_ref().is_none_or(|place| register.place == *place)
             })
             .filter_map(|register| match &register.state {
-                RegisterState::Live(token) => Some((Cursor(register.sequence), Token::clone(token))),
+                RegisterState::Live(token) => {
+                    Some((Cursor(register.sequence), Token::clone(token)))
+                }
                 _ => None,
             })
             .filter(|(_, token)| scope.case.as_ref().is_none_or(|case| token.case == *case))
@@ -149,6 +155,14 @@ impl Storage for MemoryStorage {
 
     fn late_after(&self) -> Duration {
         Duration::MAX
+    }
+
+    fn marker_kept(&self) -> Duration {
+        Duration::MAX
+    }
+
+    fn reconnects(&self) -> u64 {
+        0
     }
 
     async fn put_definition(

@@ -52,6 +52,13 @@ pub trait Storage: Debug + Send + Sync {
     /// log again: by then a marker that would have stopped it may be gone.
     fn late_after(&self) -> Duration;
 
+    /// How long a marker stays in a register before it is surely gone.
+    fn marker_kept(&self) -> Duration;
+
+    /// How many times the connection was lost and made again; what was written shortly before
+    /// deserves another look.
+    fn reconnects(&self) -> u64;
+
     /// Stores a version of a definition, if its latest version's sequence is `expected`
     /// (0: there is none yet).
     async fn put_definition(
@@ -132,12 +139,8 @@ pub trait Storage: Debug + Send + Sync {
     ) -> Result<Option<Token>>;
 
     /// Tokens from the view, ordered by the sequence of their last change there.
-    async fn tokens(
-        &self,
-        scope: &TokenScope,
-        page: Page,
-        path: ReadPath,
-    ) -> Result<PageOf<Token>>;
+    async fn tokens(&self, scope: &TokenScope, page: Page, path: ReadPath)
+    -> Result<PageOf<Token>>;
 
     /// All registers of the view with what they hold, markers included: for reconciling.
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>>;
@@ -182,6 +185,9 @@ pub enum LogScope {
     All,
     /// One workflow's.
     Workflow(WorkflowId),
+    /// Those of lifecycles, of all workflows or of one: the first record of every case is
+    /// among them, firings are not.
+    Lifecycles(Option<WorkflowId>),
     /// One case's.
     Case(WorkflowId, CaseId),
 }

@@ -74,11 +74,7 @@ impl Guards {
                 }
             };
             match compiled {
-                Ok((source, form)) => conditions.push(Condition {
-                    index,
-                    source,
-                    form,
-                }),
+                Ok((source, form)) => conditions.push(Condition { index, source, form }),
                 Err(messages) => {
                     for message in messages {
                         problems.add(format!("{path}[{index}]"), message);
@@ -122,14 +118,10 @@ impl Guards {
 }
 
 fn is_true(expression: &Expression, context: &Context<'_, '_>) -> Result<(), Failure> {
-    let failure = |reason| Failure {
-        reason,
-        failed_to_evaluate: false,
-    };
-    let value = expression.evaluate(context).map_err(|reason| Failure {
-        reason,
-        failed_to_evaluate: true,
-    })?;
+    let failure = |reason| Failure { reason, failed_to_evaluate: false };
+    let value = expression
+        .evaluate(context)
+        .map_err(|reason| Failure { reason, failed_to_evaluate: true })?;
     match value.downcast_ref::<CelBool>().map(|truth| *truth.inner()) {
         Some(true) => Ok(()),
         Some(false) => Err(failure("is false".to_owned())),

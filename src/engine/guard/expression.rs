@@ -40,19 +40,12 @@ impl Expression {
         }
         if source.len() > MAX_LENGTH {
             let length = source.len();
-            return Err(vec![format!(
-                "has {length} bytes; the most is {MAX_LENGTH}"
-            )]);
+            return Err(vec![format!("has {length} bytes; the most is {MAX_LENGTH}")]);
         }
-        let expr = ENVIRONMENT
-            .parser()
-            .max_recursion_depth(MAX_NESTING)
-            .parse(source);
+        let expr = ENVIRONMENT.parser().max_recursion_depth(MAX_NESTING).parse(source);
         let mut expr = expr.map_err(|errors| vec![syntax_problem(&errors)])?;
         if names::depth_exceeds(&expr, MAX_DEPTH) {
-            return Err(vec![format!(
-                "chains or nests more than {MAX_DEPTH} operations"
-            )]);
+            return Err(vec![format!("chains or nests more than {MAX_DEPTH} operations")]);
         }
         let unknown = names::unknown(&expr, variables);
         if !unknown.is_empty() {
@@ -91,8 +84,5 @@ fn syntax_problem(errors: &ParseErrors) -> String {
         return format!("nests more than {MAX_NESTING} levels deep");
     }
     let (line, column) = error.pos;
-    format!(
-        "is no CEL expression: line {line}, column {column}: {}",
-        clip(&error.msg)
-    )
+    format!("is no CEL expression: line {line}, column {column}: {}", clip(&error.msg))
 }

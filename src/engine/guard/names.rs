@@ -66,11 +66,7 @@ const METHOD_MACROS: &[(&str, &[usize])] = &[
 
 /// All the names in `expr` that mean nothing, each as a problem in words.
 pub(super) fn unknown(expr: &IdedExpr, variables: &[&str]) -> Vec<String> {
-    let mut check = Check {
-        variables,
-        bound: Vec::new(),
-        problems: Vec::new(),
-    };
+    let mut check = Check { variables, bound: Vec::new(), problems: Vec::new() };
     check.expr(expr);
     check.problems
 }
@@ -80,40 +76,19 @@ pub(super) fn depth_exceeds(expr: &IdedExpr, limit: usize) -> bool {
     let Some(limit) = limit.checked_sub(1) else {
         return true;
     };
-    children(&expr.expr)
-        .into_iter()
-        .any(|child| depth_exceeds(child, limit))
+    children(&expr.expr).into_iter().any(|child| depth_exceeds(child, limit))
 }
 
 fn children(expr: &Expr) -> Vec<&IdedExpr> {
     match expr {
-        Expr::Call(call) => call
-            .target
-            .as_deref()
-            .into_iter()
-            .chain(&call.args)
-            .collect(),
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
         Expr::Comprehension(c) => {
-            vec![
-                &c.iter_range,
-                &c.accu_init,
-                &c.loop_cond,
-                &c.loop_step,
-                &c.result,
-            ]
+            vec![&c.iter_range, &c.accu_init, &c.loop_cond, &c.loop_step, &c.result]
         }
         Expr::List(list) => list.elements.iter().collect(),
         Expr::Select(select) => vec![&select.operand],
-        Expr::Map(map) => map
-            .entries
-            .iter()
-            .flat_map(|entry| of_entry(&entry.expr))
-            .collect(),
-        Expr::Struct(made) => made
-            .entries
-            .iter()
-            .flat_map(|entry| of_entry(&entry.expr))
-            .collect(),
+        Expr::Map(map) => map.entries.iter().flat_map(|entry| of_entry(&entry.expr)).collect(),
+        Expr::Struct(made) => made.entries.iter().flat_map(|entry| of_entry(&entry.expr)).collect(),
         Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => Vec::new(),
     }
 }
@@ -141,13 +116,9 @@ impl<'e> Check<'e> {
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
             Expr::Struct(made) => {
                 let name = &made.type_name;
-                self.problems.push(format!(
-                    "can't make a `{name}`; write a map: {{'key': value}}"
-                ));
+                self.problems.push(format!("can't make a `{name}`; write a map: {{'key': value}}"));
             }
-            other => children(other)
-                .into_iter()
-                .for_each(|child| self.expr(child)),
+            other => children(other).into_iter().for_each(|child| self.expr(child)),
         }
     }
 
@@ -165,8 +136,7 @@ impl<'e> Check<'e> {
             || ENVIRONMENT.types().find_type(global).is_some();
         if !known {
             let known = self.variables.join(", ");
-            self.problems
-                .push(format!("unknown name `{name}`; known are {known}"));
+            self.problems.push(format!("unknown name `{name}`; known are {known}"));
         }
     }
 
@@ -187,21 +157,16 @@ impl<'e> Check<'e> {
             Expr::Ident(name) if name == "token" => (name, "token", TOKEN_FIELDS),
             Expr::Ident(name) if name == "case" => (name, "case", CASE_FIELDS),
             Expr::Call(call) if call.func_name == operators::INDEX => match &call.args[..] {
-                [
-                    IdedExpr {
-                        expr: Expr::Ident(name),
-                        ..
-                    },
-                    _,
-                ] if name == "tokens" => (name, "a token", TOKEN_FIELDS),
+                [IdedExpr { expr: Expr::Ident(name), .. }, _] if name == "tokens" => {
+                    (name, "a token", TOKEN_FIELDS)
+                }
                 _ => return,
             },
             _ => return,
         };
         if !self.is_bound(name) && !fields.contains(&field) {
             let known = fields.join(", ");
-            self.problems
-                .push(format!("unknown name `{field}`; {shown} has {known}"));
+            self.problems.push(format!("unknown name `{field}`; {shown} has {known}"));
         }
     }
 
@@ -226,11 +191,8 @@ impl<'e> Check<'e> {
 
     fn function(&mut self, call: &CallExpr, known: &[(&str, &[usize])], what: &str) {
         let (name, given) = (call.func_name.as_str(), call.args.len());
-        let macros = if call.target.is_some() {
-            METHOD_MACROS
-        } else {
-            &[("has", &[1usize] as &[_])]
-        };
+        let macros =
+            if call.target.is_some() { METHOD_MACROS } else { &[("has", &[1usize] as &[_])] };
         match known.iter().chain(macros).find(|(known, _)| *known == name) {
             Some((_, counts)) if counts.contains(&given) => {}
             Some((_, counts)) => {
@@ -242,9 +204,7 @@ impl<'e> Check<'e> {
             None => {
                 let names: Vec<_> = known.iter().chain(macros).map(|(name, _)| *name).collect();
                 let names = names.join(", ");
-                self.problems.push(format!(
-                    "unknown function `{name}`; known {what} are {names}"
-                ));
+                self.problems.push(format!("unknown function `{name}`; known {what} are {names}"));
             }
         }
     }
@@ -266,14 +226,10 @@ impl<'e> Check<'e> {
             target: None,
             args: vec![text(""), text(pattern.inner())],
         };
-        let probe = IdedExpr {
-            id: 0,
-            expr: Expr::Call(probe),
-        };
+        let probe = IdedExpr { id: 0, expr: Expr::Call(probe) };
         if Value::resolve(&probe, &Context::with_env(ENVIRONMENT.clone())).is_err() {
             let pattern = super::reason::clip(pattern.inner());
-            self.problems
-                .push(format!("`{pattern}` is no regular expression"));
+            self.problems.push(format!("`{pattern}` is no regular expression"));
         }
     }
 
@@ -294,11 +250,9 @@ impl<'e> Check<'e> {
 fn qualified_name(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Ident(name) => Some(name.clone()),
-        Expr::Select(select) if !select.test => Some(format!(
-            "{}.{}",
-            qualified_name(&select.operand.expr)?,
-            select.field
-        )),
+        Expr::Select(select) if !select.test => {
+            Some(format!("{}.{}", qualified_name(&select.operand.expr)?, select.field))
+        }
         _ => None,
     }
 }

@@ -21,9 +21,7 @@ impl OutputExpression {
         match Expression::compile(source, OUTPUT_VARIABLES) {
             Ok(expression) => Some(Self(expression)),
             Err(messages) => {
-                messages
-                    .into_iter()
-                    .for_each(|message| problems.add(path, message));
+                messages.into_iter().for_each(|message| problems.add(path, message));
                 None
             }
         }

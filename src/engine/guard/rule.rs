@@ -27,11 +27,7 @@ const MAX_DEPTH: usize = 32;
 #[derive(Debug)]
 pub(super) enum Test {
     Exists(RulePath),
-    Compare {
-        comparison: Comparison,
-        path: RulePath,
-        value: Value,
-    },
+    Compare { comparison: Comparison, path: RulePath, value: Value },
     And(Vec<Test>),
     Or(Vec<Test>),
     Not(Box<Test>),
@@ -59,9 +55,7 @@ impl Test {
         let source = serde_json::to_string(rule).map_err(|error| vec![error.to_string()])?;
         if source.len() > MAX_LENGTH {
             let length = source.len();
-            return Err(vec![format!(
-                "has {length} bytes as JSON; the most is {MAX_LENGTH}"
-            )]);
+            return Err(vec![format!("has {length} bytes as JSON; the most is {MAX_LENGTH}")]);
         }
         let mut problems = Vec::new();
         match Self::of(rule, &mut problems) {
@@ -83,21 +77,11 @@ impl Test {
         };
         let ordered = matches!(comparison, Comparison::Greater | Comparison::Less);
         if ordered && !matches!(value, Value::Number(_) | Value::String(_)) {
-            let name = if comparison == Comparison::Greater {
-                "greater"
-            } else {
-                "less"
-            };
-            problems.push(format!(
-                "`{name}` needs a number or a text as its value, not {value}"
-            ));
+            let name = if comparison == Comparison::Greater { "greater" } else { "less" };
+            problems.push(format!("`{name}` needs a number or a text as its value, not {value}"));
         }
         let path = parse(path, problems)?;
-        Some(Self::Compare {
-            comparison,
-            path,
-            value: value.clone(),
-        })
+        Some(Self::Compare { comparison, path, value: value.clone() })
     }
 
     fn all_of(name: &str, rules: &[Rule], problems: &mut Vec<String>) -> Option<Vec<Self>> {
@@ -121,11 +105,9 @@ impl Test {
                 }
                 Some(_) => Ok(()),
             },
-            Self::Compare {
-                comparison,
-                path,
-                value,
-            } => compare(*comparison, path, value, variables),
+            Self::Compare { comparison, path, value } => {
+                compare(*comparison, path, value, variables)
+            }
             Self::And(tests) => tests.iter().try_for_each(|test| test.check(variables)),
             Self::Or(tests) => {
                 let mut failures = Vec::with_capacity(tests.len());
@@ -146,9 +128,7 @@ impl Test {
 }
 
 fn parse(path: &str, problems: &mut Vec<String>) -> Option<RulePath> {
-    RulePath::parse(path)
-        .map_err(|problem| problems.push(problem))
-        .ok()
+    RulePath::parse(path).map_err(|problem| problems.push(problem)).ok()
 }
 
 fn rule_exceeds(rule: &Rule, limit: usize) -> bool {
@@ -189,22 +169,15 @@ fn compare(
     let (holds, relation) = match comparison {
         Comparison::Equals => (found.equals(wanted.as_ref()), "equal"),
         Comparison::Contains => (contains(path, found, wanted.as_ref())?, "contain"),
-        Comparison::Greater => (
-            order(path, found, wanted.as_ref())? == Ordering::Greater,
-            "exceed",
-        ),
-        Comparison::Less => (
-            order(path, found, wanted.as_ref())? == Ordering::Less,
-            "fall below",
-        ),
+        Comparison::Greater => {
+            (order(path, found, wanted.as_ref())? == Ordering::Greater, "exceed")
+        }
+        Comparison::Less => (order(path, found, wanted.as_ref())? == Ordering::Less, "fall below"),
     };
     if holds {
         return Ok(());
     }
-    Err(is_false(format!(
-        "`{path}` doesn't {relation} {}",
-        clip(&value.to_string())
-    )))
+    Err(is_false(format!("`{path}` doesn't {relation} {}", clip(&value.to_string()))))
 }
 
 fn order(path: &RulePath, found: &dyn Val, wanted: &dyn Val) -> Result<Ordering, Failure> {
@@ -212,10 +185,7 @@ fn order(path: &RulePath, found: &dyn Val, wanted: &dyn Val) -> Result<Ordering,
     let (left, right) = (found.get_type().kind(), wanted.get_type().kind());
     let alike = (numbers.contains(&left) && numbers.contains(&right))
         || (left == Kind::String && right == Kind::String);
-    let ordering = found
-        .as_comparer()
-        .filter(|_| alike)
-        .map(|left| left.compare(wanted));
+    let ordering = found.as_comparer().filter(|_| alike).map(|left| left.compare(wanted));
     let mismatch = || {
         let (left, right) = (with_article(found), with_article(wanted));
         cannot(format!("`{path}` is {left}, to be compared with {right}"))
@@ -226,47 +196,29 @@ fn order(path: &RulePath, found: &dyn Val, wanted: &dyn Val) -> Result<Ordering,
 fn contains(path: &RulePath, found: &dyn Val, wanted: &dyn Val) -> Result<bool, Failure> {
     if let Some(text) = found.downcast_ref::<CelString>() {
         let part = wanted.downcast_ref::<CelString>().ok_or_else(|| {
-            cannot(format!(
-                "`{path}` is a text and can't contain {}",
-                with_article(wanted)
-            ))
+            cannot(format!("`{path}` is a text and can't contain {}", with_article(wanted)))
         })?;
         return Ok(text.inner().contains(part.inner()));
     }
     let container = found.as_container().ok_or_else(|| {
-        cannot(format!(
-            "`{path}` is {}, which contains nothing",
-            with_article(found)
-        ))
+        cannot(format!("`{path}` is {}, which contains nothing", with_article(found)))
     })?;
     Ok(container.contains(wanted).unwrap_or(false))
 }
 
 fn is_false(detail: String) -> Failure {
-    Failure {
-        reason: format!("is false: {detail}"),
-        failed_to_evaluate: false,
-    }
+    Failure { reason: format!("is false: {detail}"), failed_to_evaluate: false }
 }
 
 fn cannot(reason: String) -> Failure {
-    Failure {
-        reason,
-        failed_to_evaluate: true,
-    }
+    Failure { reason, failed_to_evaluate: true }
 }
 
 /// The failure of an `or`: all the reasons, since mending any of them would do.
 fn none_of(failures: Vec<Failure>) -> Failure {
     let failed_to_evaluate = failures.iter().any(|failure| failure.failed_to_evaluate);
-    let reasons: Vec<_> = failures
-        .iter()
-        .map(|failure| failure.reason.trim_start_matches("is false: "))
-        .collect();
+    let reasons: Vec<_> =
+        failures.iter().map(|failure| failure.reason.trim_start_matches("is false: ")).collect();
     let reasons = clip(&reasons.join("; "));
-    if failed_to_evaluate {
-        cannot(reasons)
-    } else {
-        is_false(reasons)
-    }
+    if failed_to_evaluate { cannot(reasons) } else { is_false(reasons) }
 }

@@ -25,6 +25,7 @@ struct State {
     unanswered: u32,
     away_since: Option<DateTime<Utc>>,
     last_probe: Option<Instant>,
+    reconnects: u64,
 }
 
 impl Breaker {
@@ -81,7 +82,14 @@ impl Breaker {
     }
 
     pub fn connected(&self) {
-        *self.state() = State::default();
+        let mut state = self.state();
+        let reconnects = state.reconnects + u64::from(state.connection_lost);
+        *state = State { reconnects, ..State::default() };
+    }
+
+    /// How many times the connection was lost and made again.
+    pub fn reconnects(&self) -> u64 {
+        self.state().reconnects
     }
 
     pub fn away_since(&self) -> Option<DateTime<Utc>> {

@@ -149,11 +149,11 @@ pub fn encode_view(
     }
     match &write.content {
         ViewContent::Live(token) => {
-            headers.insert(REVISION, token.nats_sequence);
+            headers.insert(REVISION, token.nats_sequence.to_string());
             Ok((headers, encode(token.as_ref(), subject)?))
         }
         ViewContent::Gone { revision, moved_to } => {
-            headers.insert(REVISION, *revision);
+            headers.insert(REVISION, revision.to_string());
             headers.insert(MOVED_TO, moved_to.as_ref().map_or("-", |place| place.as_str()));
             headers.insert("Nats-TTL", format!("{marker_ttl_seconds}s"));
             Ok((headers, Bytes::new()))

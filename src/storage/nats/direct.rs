@@ -57,16 +57,35 @@ impl Link {
 
     /// The last message of each subject that `filters` match.
     pub async fn last_of_each(&self, stream: &str, filters: &[String]) -> Result<Many> {
+        self.get_many(stream, json!({ "multi_last": filters })).await
+    }
+
+    /// At most `batch` messages of the subjects that `filter` matches, from a sequence on.
+    pub async fn next_batch(
+        &self,
+        stream: &str,
+        filter: &str,
+        from: u64,
+        batch: usize,
+    ) -> Result<Vec<RawMessage>> {
+        let query = json!({ "seq": from.max(1), "next_by_subj": filter, "batch": batch });
+        match self.get_many(stream, query).await? {
+            Many::All(messages) => Ok(messages),
+            // Said only of a request for the last of each.
+            Many::TooMany => Ok(Vec::new()),
+        }
+    }
+
+    async fn get_many(&self, stream: &str, query: Value) -> Result<Many> {
         self.breaker.check()?;
         let inbox = self.client.new_inbox();
         let lost = |error: &dyn std::fmt::Display| self.breaker.unanswered(&error.to_string());
         let mut answers =
             self.client.subscribe(inbox.clone()).await.map_err(|error| lost(&error))?;
-        let query = json!({ "multi_last": filters }).to_string();
-        self.client
-            .publish_with_reply(format!("{}.DIRECT.GET.{stream}", self.api), inbox, query.into())
-            .await
-            .map_err(|error| lost(&error))?;
+        let subject = format!("{}.DIRECT.GET.{stream}", self.api);
+        let query = query.to_string().into();
+        let sent = self.client.publish_with_reply(subject, inbox, query).await;
+        sent.map_err(|error| lost(&error))?;
         let mut messages = Vec::new();
         loop {
             let next = tokio::time::timeout(self.timeout(), answers.next()).await;

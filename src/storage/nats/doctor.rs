@@ -52,9 +52,10 @@ impl NatsStorage {
             Ok(Err(error)) => fail("jetstream", error.description),
             Err(error) => fail("jetstream", error.to_string()),
         });
-        for (name, stream) in
-            [("log stream", &inner.config.log_stream), ("marking stream", &inner.config.marking_stream)]
-        {
+        for (name, stream) in [
+            ("log stream", &inner.config.log_stream),
+            ("marking stream", &inner.config.marking_stream),
+        ] {
             checks.push(self.check_stream(name, stream).await);
         }
         checks.push(self.check_latency().await);
@@ -62,8 +63,7 @@ impl NatsStorage {
     }
 
     async fn check_stream(&self, name: &'static str, stream: &str) -> Check {
-        let answer =
-            self.inner().link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await;
+        let answer = self.inner().link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await;
         let info = match answer {
             Ok(Ok(info)) => info,
             Ok(Err(error)) => {

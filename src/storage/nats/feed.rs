@@ -4,8 +4,8 @@
 use std::{pin::Pin, time::Duration};
 
 use async_nats::jetstream::{
-    self, AckPolicy, Message,
-    consumer::{DeliverPolicy, PullConsumer, pull},
+    self, Message,
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
 };
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, stream};
@@ -79,7 +79,8 @@ impl Feed {
                 Ok(Step::End) => self.ended = true,
                 Err(error) => {
                     self.open = None;
-                    let lasting = !error.retryable() && !matches!(error, StorageError::Stream { .. });
+                    let lasting =
+                        !error.retryable() && !matches!(error, StorageError::Stream { .. });
                     if self.request.until.is_some() || lasting {
                         self.ended = true;
                         return Some(Err(error));

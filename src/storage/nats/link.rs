@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::{
-    Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, Request,
-    RequestErrorKind, StatusCode,
+    Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, Request, RequestErrorKind,
+    StatusCode,
 };
 use bytes::Bytes;
 use serde::Deserialize;
@@ -125,7 +125,11 @@ impl Link {
     }
 
     /// Calls the JetStream API.
-    pub async fn call(&self, what: &str, body: &Value) -> Result<Result<Value, ApiError>, StorageError> {
+    pub async fn call(
+        &self,
+        what: &str,
+        body: &Value,
+    ) -> Result<Result<Value, ApiError>, StorageError> {
         let payload = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let answer = self.request(format!("{}.{what}", self.api), None, payload).await?;
         let mut answer: Value = serde_json::from_slice(&answer.payload).map_err(|error| {
@@ -175,7 +179,9 @@ impl Link {
                 reason: format!("{subject} was not acknowledged by a stream: {error}"),
             })?;
         match answer.error {
-            Some(error) => Err(publish_error(error, stream, subject, expected.sequence, size, limit)),
+            Some(error) => {
+                Err(publish_error(error, stream, subject, expected.sequence, size, limit))
+            }
             None => Ok(answer.seq),
         }
     }
@@ -238,8 +244,7 @@ fn publish_error(
 /// Whether a message is a status and not data, and which.
 pub fn status(message: &Message) -> Option<(StatusCode, String)> {
     let status = message.status?;
-    (status != StatusCode::OK)
-        .then(|| (status, message.description.clone().unwrap_or_default()))
+    (status != StatusCode::OK).then(|| (status, message.description.clone().unwrap_or_default()))
 }
 
 async fn options(
@@ -263,7 +268,10 @@ async fn options(
         Auth::NKey(seed) => options.nkey(seed.clone()),
         Auth::CredsFile(path) => {
             let creds = tokio::fs::read_to_string(path).await.map_err(|error| {
-                wrong("auth", format!("can't read the credentials file {}: {error}", path.display()))
+                wrong(
+                    "auth",
+                    format!("can't read the credentials file {}: {error}", path.display()),
+                )
             })?;
             options.credentials(&creds).map_err(|error| {
                 wrong("auth", format!("{} is no credentials file: {error}", path.display()))
@@ -296,10 +304,7 @@ fn backoff(attempt: usize) -> Duration {
 }
 
 fn transient(kind: ConnectErrorKind) -> bool {
-    matches!(
-        kind,
-        ConnectErrorKind::Io | ConnectErrorKind::Dns | ConnectErrorKind::TimedOut
-    )
+    matches!(kind, ConnectErrorKind::Io | ConnectErrorKind::Dns | ConnectErrorKind::TimedOut)
 }
 
 fn connect_error(config: &NatsStorageConfig, error: &async_nats::ConnectError) -> StorageError {
@@ -308,14 +313,12 @@ fn connect_error(config: &NatsStorageConfig, error: &async_nats::ConnectError) -
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
             StorageError::Denied(format!("{urls} refuses the login: {error}"))
         }
-        ConnectErrorKind::ServerParse => StorageError::Config {
-            field: "urls".to_owned(),
-            reason: format!("{urls}: {error}"),
-        },
-        ConnectErrorKind::Tls => StorageError::Config {
-            field: "tls".to_owned(),
-            reason: format!("{urls}: {error}"),
-        },
+        ConnectErrorKind::ServerParse => {
+            StorageError::Config { field: "urls".to_owned(), reason: format!("{urls}: {error}") }
+        }
+        ConnectErrorKind::Tls => {
+            StorageError::Config { field: "tls".to_owned(), reason: format!("{urls}: {error}") }
+        }
         _ => StorageError::Unavailable {
             reason: format!("can't connect to {urls}: {error}"),
             away_since: None,

@@ -168,8 +168,7 @@ impl Inner {
         let filter = self.subjects.marking_stream().swap_remove(0);
         let feed = self.feed(self.marking(), filter, 1, Some(until.unwrap_or_default()));
         let subjects = self.subjects.clone();
-        let decode =
-            move |message: Result<RawMessage>| decode_register(&message?, &subjects);
+        let decode = move |message: Result<RawMessage>| decode_register(&message?, &subjects);
         Ok(feed.into_stream().map(decode).boxed())
     }
 

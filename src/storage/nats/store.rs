@@ -48,14 +48,10 @@ impl NatsStorage {
         streams::prepare(&link, &config).await?;
         let info = link.call(&format!("STREAM.INFO.{}", config.log_stream), &Value::Null).await?;
         let replicas = info.ok().and_then(|info| info["config"]["num_replicas"].as_u64());
-        let builder = jetstream::ContextBuilder::new().timeout(config.consumer_timeout);
-        let jetstream = match &config.domain {
-            Some(domain) => jetstream::ContextBuilder::new()
-                .timeout(config.consumer_timeout)
-                .domain(domain)
-                .build(link.client.clone()),
-            None => builder.build(link.client.clone()),
-        };
+        let jetstream = jetstream::ContextBuilder::new()
+            .timeout(config.consumer_timeout)
+            .api_prefix(link.api.clone())
+            .build(link.client.clone());
         let subjects = Subjects::new(&config.prefix);
         let replicated = replicas.is_some_and(|replicas| replicas > 1);
         let inner = Inner { link, jetstream, config, subjects, replicated };
@@ -83,10 +79,9 @@ impl Inner {
     pub async fn stream_state(&self, stream: &str) -> Result<Value> {
         match self.link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await? {
             Ok(mut info) => Ok(info["state"].take()),
-            Err(error) => Err(StorageError::Stream {
-                stream: stream.to_owned(),
-                reason: error.description,
-            }),
+            Err(error) => {
+                Err(StorageError::Stream { stream: stream.to_owned(), reason: error.description })
+            }
         }
     }
 
@@ -117,6 +112,14 @@ impl Storage for NatsStorage {
 
     fn late_after(&self) -> Duration {
         self.inner.config.marker_ttl / 2
+    }
+
+    fn marker_kept(&self) -> Duration {
+        self.inner.config.marker_ttl
+    }
+
+    fn reconnects(&self) -> u64 {
+        self.inner.link.breaker.reconnects()
     }
 
     async fn put_definition(

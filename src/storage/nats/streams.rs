@@ -144,7 +144,8 @@ fn refuse_foreign(
     current: &Value,
     wanted: &serde_json::Map<String, Value>,
 ) -> Result<(), StorageError> {
-    let format = current["metadata"][FORMAT_KEY].as_str().and_then(|text| text.parse().ok());
+    let format = current["metadata"][FORMAT_KEY].as_str();
+    let format = format.and_then(|text| text.parse::<u32>().ok());
     match format {
         Some(format) if format > FORMAT_VERSION => {
             let reason = format!("{format} is newer than {FORMAT_VERSION}; use a newer petrel");

@@ -19,10 +19,7 @@ impl Subjects {
     /// What the log stream takes in.
     pub fn log_stream(&self) -> Vec<String> {
         let prefix = &self.prefix;
-        vec![
-            format!("{prefix}.workflows.*.definition"),
-            format!("{prefix}.workflows.*.events.*.*"),
-        ]
+        vec![format!("{prefix}.workflows.*.definition"), format!("{prefix}.workflows.*.events.*.*")]
     }
 
     /// What the marking stream takes in: every token of every place.
@@ -63,6 +60,10 @@ impl Subjects {
             LogScope::All => format!("{}.workflows.*.events.*.*", self.prefix),
             LogScope::Workflow(workflow) => {
                 format!("{}.workflows.{workflow}.events.*.*", self.prefix)
+            }
+            LogScope::Lifecycles(workflow) => {
+                let workflow = workflow.as_ref().map_or("*", |workflow| workflow.as_str());
+                format!("{}.workflows.{workflow}.events.lifecycle.*", self.prefix)
             }
             LogScope::Case(workflow, case) => self.case(workflow, case),
         }
