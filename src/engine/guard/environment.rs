@@ -32,13 +32,8 @@ pub(super) static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let hidden: [(&str, usize, Function); 3] =
         [(WHOLE, 1, whole_), (EACH, 2, each), (MADE, 2, made)];
     for (name, arguments, function) in hidden {
-        env.add_overload(
-            name,
-            name,
-            (0..arguments).map(|_| DYN_TYPE).collect(),
-            function,
-        )
-        .expect("the standard library declares no name with an @ that we use");
+        env.add_overload(name, name, (0..arguments).map(|_| DYN_TYPE).collect(), function)
+            .expect("the standard library declares no name with an @ that we use");
     }
     Arc::new(env)
 });
@@ -53,9 +48,7 @@ fn whole_<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execu
 
 fn each<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     charge(args, |value| {
-        value
-            .as_sizer()
-            .map_or(1, |sizer| u64::try_from(*sizer.size().inner()).unwrap_or(0))
+        value.as_sizer().map_or(1, |sizer| u64::try_from(*sizer.size().inner()).unwrap_or(0))
     })
 }
 

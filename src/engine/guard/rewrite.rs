@@ -30,9 +30,7 @@ fn rewrite_in(expr: &mut IdedExpr, looping: bool) {
         }
         Expr::List(list) => {
             makes = true;
-            list.elements
-                .iter_mut()
-                .for_each(|element| rewrite_in(element, looping));
+            list.elements.iter_mut().for_each(|element| rewrite_in(element, looping));
         }
         Expr::Map(map) => {
             makes = true;
@@ -62,11 +60,7 @@ fn rewrite_call(call: &mut CallExpr, looping: bool) {
         rewrite_in(target, looping);
     }
     if call.func_name == operators::ADD && appends(call) {
-        if let Some(IdedExpr {
-            expr: Expr::List(list),
-            ..
-        }) = call.args.get_mut(1)
-        {
+        if let Some(IdedExpr { expr: Expr::List(list), .. }) = call.args.get_mut(1) {
             for element in &mut list.elements {
                 rewrite_in(element, looping);
                 if !matches!(element.expr, Expr::Literal(_)) {
@@ -76,9 +70,7 @@ fn rewrite_call(call: &mut CallExpr, looping: bool) {
         }
         return;
     }
-    call.args
-        .iter_mut()
-        .for_each(|arg| rewrite_in(arg, looping));
+    call.args.iter_mut().for_each(|arg| rewrite_in(arg, looping));
     // A view compares itself with anything, so only the other side matters.
     let side = match call.func_name.as_str() {
         operators::EQUALS | operators::NOT_EQUALS => 1,
@@ -105,18 +97,8 @@ fn wrap(expr: &mut IdedExpr, function: &str, metered: bool) {
     let id = inner.id;
     let mut args = vec![inner];
     if metered {
-        args.push(IdedExpr {
-            id,
-            expr: Expr::Ident(METER.to_owned()),
-        });
+        args.push(IdedExpr { id, expr: Expr::Ident(METER.to_owned()) });
     }
-    let call = CallExpr {
-        func_name: function.to_owned(),
-        target: None,
-        args,
-    };
-    *expr = IdedExpr {
-        id,
-        expr: Expr::Call(call),
-    };
+    let call = CallExpr { func_name: function.to_owned(), target: None, args };
+    *expr = IdedExpr { id, expr: Expr::Call(call) };
 }

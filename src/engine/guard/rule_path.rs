@@ -43,9 +43,7 @@ impl RulePath {
             ));
         }
         let mut segments: Vec<String> = text.split('.').map(str::to_owned).collect();
-        let root = ["token", "tokens", "case"]
-            .into_iter()
-            .find(|root| *root == segments[0]);
+        let root = ["token", "tokens", "case"].into_iter().find(|root| *root == segments[0]);
         let root = root.map_or(Root::TokenData, Root::Variable);
         if root != Root::TokenData {
             segments.remove(0);
@@ -58,24 +56,14 @@ impl RulePath {
         };
         if let Some(field) = field.filter(|field| !fields.contains(&field.as_str())) {
             let known = fields.join(", ");
-            return Err(format!(
-                "unknown name `{field}` in path `{text}`; known are {known}"
-            ));
+            return Err(format!("unknown name `{field}` in path `{text}`; known are {known}"));
         }
         if root == Root::Variable("tokens")
-            && let Some(position) = segments
-                .first()
-                .filter(|first| first.parse::<u32>().is_err())
+            && let Some(position) = segments.first().filter(|first| first.parse::<u32>().is_err())
         {
-            return Err(format!(
-                "`{position}` in path `{text}` is no position of a token"
-            ));
+            return Err(format!("`{position}` in path `{text}` is no position of a token"));
         }
-        Ok(Self {
-            text: text.to_owned(),
-            root,
-            segments,
-        })
+        Ok(Self { text: text.to_owned(), root, segments })
     }
 
     /// What the path leads to, if anything.

@@ -52,19 +52,11 @@ pub(super) struct Variables<'a> {
 
 impl<'a> Variables<'a> {
     pub(super) fn new(scope: &'a Scope<'a>) -> Self {
-        Self {
-            scope,
-            data: None,
-            meter: OnceLock::new(),
-        }
+        Self { scope, data: None, meter: OnceLock::new() }
     }
 
     pub(super) fn with_data(scope: &'a Scope<'a>, data: &'a Value) -> Self {
-        Self {
-            scope,
-            data: Some(data),
-            meter: OnceLock::new(),
-        }
+        Self { scope, data: Some(data), meter: OnceLock::new() }
     }
 
     /// The data of `token`, where rule paths start.
@@ -76,20 +68,14 @@ impl<'a> Variables<'a> {
 impl VariableResolver for Variables<'_> {
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
         match name {
-            "token" => self
-                .scope
-                .tokens
-                .first()
-                .map(|token| CowVal::owned(View::token(token))),
+            "token" => self.scope.tokens.first().map(|token| CowVal::owned(View::token(token))),
             "tokens" => {
                 let token = |token: &&'b Token| Box::new(View::token(token)) as Box<dyn Val + 'b>;
                 let tokens: Vec<_> = self.scope.tokens.iter().map(token).collect();
                 Some(CowVal::owned(CelList::from(tokens)))
             }
             "case" => Some(CowVal::owned(View::case(self.scope))),
-            "now" => Some(CowVal::owned(CelTimestamp::from(
-                self.scope.now.fixed_offset(),
-            ))),
+            "now" => Some(CowVal::owned(CelTimestamp::from(self.scope.now.fixed_offset()))),
             "data" => self.data.map(|data| CowVal::Owned(from_json(data))),
             METER => Some(CowVal::Borrowed(self.meter.get_or_init(Meter::default))),
             _ => None,

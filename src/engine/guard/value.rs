@@ -22,9 +22,9 @@ pub(super) fn from_json<'a>(json: &'a Value) -> Box<dyn Val + 'a> {
         Value::Bool(truth) => Box::new(CelBool::from(*truth)),
         Value::Number(number) => from_number(number),
         Value::String(text) => Box::new(CelString::from(text.as_str())),
-        Value::Array(items) => Box::new(CelList::from(
-            items.iter().map(from_json).collect::<Vec<_>>(),
-        )),
+        Value::Array(items) => {
+            Box::new(CelList::from(items.iter().map(from_json).collect::<Vec<_>>()))
+        }
         Value::Object(fields) => Box::new(View::object(fields)),
     }
 }
@@ -83,17 +83,9 @@ pub(super) fn weight(value: &(dyn Val + '_)) -> u64 {
     if let Some(text) = value.downcast_ref::<CelString>() {
         sum += text.inner().len() as u64 / 8;
     } else if let Some(list) = value.downcast_ref::<CelList>() {
-        sum += list
-            .inner()
-            .iter()
-            .map(|item| weight(item.as_ref()))
-            .sum::<u64>();
+        sum += list.inner().iter().map(|item| weight(item.as_ref())).sum::<u64>();
     } else if let Some(map) = value.downcast_ref::<CelMap>() {
-        sum += map
-            .inner()
-            .values()
-            .map(|item| 1 + weight(item.as_ref()))
-            .sum::<u64>();
+        sum += map.inner().values().map(|item| 1 + weight(item.as_ref())).sum::<u64>();
     }
     sum
 }
@@ -120,15 +112,11 @@ pub(super) fn to_json(value: &(dyn Val + '_)) -> Result<Value, String> {
         Ok(Value::from(*uint.inner()))
     } else if let Some(double) = value.downcast_ref::<CelDouble>() {
         let number = Number::from_f64(*double.inner());
-        number
-            .map(Value::Number)
-            .ok_or_else(|| format!("JSON has no number {}", double.inner()))
+        number.map(Value::Number).ok_or_else(|| format!("JSON has no number {}", double.inner()))
     } else if let Some(truth) = value.downcast_ref::<CelBool>() {
         Ok(Value::Bool(*truth.inner()))
     } else if let Some(time) = value.downcast_ref::<CelTimestamp>() {
-        Ok(Value::String(
-            time.inner().to_rfc3339_opts(SecondsFormat::AutoSi, true),
-        ))
+        Ok(Value::String(time.inner().to_rfc3339_opts(SecondsFormat::AutoSi, true)))
     } else if let Some(duration) = value.downcast_ref::<CelDuration>() {
         Ok(Value::String(seconds(duration.inner())))
     } else {
@@ -137,11 +125,7 @@ pub(super) fn to_json(value: &(dyn Val + '_)) -> Result<Value, String> {
 }
 
 fn seconds(duration: &chrono::Duration) -> String {
-    let sign = if *duration < chrono::Duration::zero() {
-        "-"
-    } else {
-        ""
-    };
+    let sign = if *duration < chrono::Duration::zero() { "-" } else { "" };
     let whole = duration.num_seconds().unsigned_abs();
     match duration.subsec_nanos().unsigned_abs() {
         0 => format!("{sign}{whole}s"),
@@ -152,22 +136,15 @@ fn seconds(duration: &chrono::Duration) -> String {
 fn list_to_json(value: &(dyn Val + '_)) -> Result<Value, String> {
     let mut items = Vec::new();
     each(value, |item| items.push(to_json(item)));
-    items
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .map(Value::Array)
+    items.into_iter().collect::<Result<_, _>>().map(Value::Array)
 }
 
 /// A map as a JSON object; see [`to_json`].
 pub(super) fn map_to_json(value: &(dyn Val + '_)) -> Result<Map<String, Value>, String> {
-    let indexer = value
-        .as_indexer()
-        .ok_or_else(|| format!("{} has no fields", kind_of(value)))?;
+    let indexer = value.as_indexer().ok_or_else(|| format!("{} has no fields", kind_of(value)))?;
     let mut fields = Vec::new();
     each(value, |key| {
-        let text = key
-            .downcast_ref::<CelString>()
-            .map(|text| text.inner().to_owned());
+        let text = key.downcast_ref::<CelString>().map(|text| text.inner().to_owned());
         let text = text.ok_or_else(|| format!("a key is {}, not text", with_article(key)));
         fields.push(text.and_then(|text| {
             let found = indexer.get(key).map_err(|error| error.to_string())?;
@@ -185,10 +162,6 @@ pub(super) fn kind_of<'b>(value: &'b (dyn Val + '_)) -> &'b str {
 /// The name of a value's type after its article: `an int`, `a list`.
 pub(super) fn with_article(value: &(dyn Val + '_)) -> String {
     let kind = kind_of(value);
-    let article = if kind.starts_with(['a', 'e', 'i', 'o']) {
-        "an"
-    } else {
-        "a"
-    };
+    let article = if kind.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
     format!("{article} {kind}")
 }

@@ -17,15 +17,8 @@ use super::{scope::Scope, value::from_json};
 use crate::models::{PlaceId, Token};
 
 /// The fields of a token, as expressions name them.
-pub(super) const TOKEN_FIELDS: &[&str] = &[
-    "id",
-    "place",
-    "data",
-    "metadata",
-    "created_at",
-    "updated_at",
-    "revision",
-];
+pub(super) const TOKEN_FIELDS: &[&str] =
+    &["id", "place", "data", "metadata", "created_at", "updated_at", "revision"];
 
 /// The fields of `case`.
 pub(super) const CASE_FIELDS: &[&str] = &["id", "workflow", "status", "marking"];
@@ -48,10 +41,7 @@ enum Source<'a> {
 
 impl<'a> View<'a> {
     fn new(source: Source<'a>) -> Self {
-        Self {
-            source,
-            keys: OnceLock::new(),
-        }
+        Self { source, keys: OnceLock::new() }
     }
 
     pub(super) fn object(fields: &'a Map<String, Value>) -> Self {
