@@ -295,6 +295,7 @@ mod tests {
             "['x'].map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x)\
              .map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x)\
              .map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).size() > 0",
+            "token.data.l.map(a, token.data.s.matches('^[0-9a-f]{16}$')).size() > 0",
             "[[1]].map(x, [x, x, x, x, x, x, x, x, x, x]).map(x, [x, x, x, x, x, x, x, x, x, x])\
              .map(x, [x, x, x, x, x, x, x, x, x, x]).map(x, [x, x, x, x, x, x, x, x, x, x])\
              .map(x, [x, x, x, x, x, x, x, x, x, x]).size() > 0",

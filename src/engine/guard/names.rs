@@ -118,8 +118,10 @@ impl<'e> Check<'e> {
     }
 
     fn call(&mut self, call: &'e CallExpr) {
-        let qualified = matches!(&call.target, Some(target)
-            if matches!(&target.expr, Expr::Ident(name) if name == "optional" && !self.is_bound(name)));
+        let qualified = match call.target.as_deref().map(|target| &target.expr) {
+            Some(Expr::Ident(name)) => name == "optional" && !self.is_bound(name),
+            _ => false,
+        };
         let style = match &call.target {
             Some(_) if qualified => Style::Optional,
             Some(_) => Style::Method,
