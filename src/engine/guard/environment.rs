@@ -25,12 +25,19 @@ pub(super) const EACH: &str = "@each";
 /// Gives its first argument, a value just put together, and counts what was copied for it.
 pub(super) const MADE: &str = "@made";
 
+/// Gives its first argument, a pattern to be matched, and counts [`PATTERN_STEPS`].
+pub(super) const PATTERN: &str = "@pattern";
+
+/// How many steps a pattern match is. The interpreter compiles the pattern each time, and that
+/// alone costs ten times as much as a round of a comprehension.
+const PATTERN_STEPS: u64 = 100;
+
 /// The standard library, and the functions above that only a rewrite can call: no expression
 /// can spell a name with an `@`.
 pub(super) static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
-    let hidden: [(&str, usize, Function); 3] =
-        [(WHOLE, 1, whole_), (EACH, 2, each), (MADE, 2, made)];
+    let hidden: [(&str, usize, Function); 4] =
+        [(WHOLE, 1, make_whole), (EACH, 2, each), (MADE, 2, made), (PATTERN, 2, pattern)];
     for (name, arguments, function) in hidden {
         env.add_overload(name, name, (0..arguments).map(|_| DYN_TYPE).collect(), function)
             .expect("the standard library declares no name with an @ that we use");
@@ -38,7 +45,7 @@ pub(super) static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     Arc::new(env)
 });
 
-fn whole_<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+fn make_whole<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let value = args.pop().ok_or(ExecutionError::MissingArgumentOrTarget)?;
     match value.get_type().kind() {
         Kind::List | Kind::Map => Ok(CowVal::Owned(whole(value.as_ref()))),
@@ -54,6 +61,10 @@ fn each<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionEr
 
 fn made<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     charge(args, |value| weight(value.as_ref()))
+}
+
+fn pattern<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    charge(args, |_| PATTERN_STEPS)
 }
 
 fn charge<'b, 'v>(

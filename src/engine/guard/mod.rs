@@ -4,9 +4,11 @@
 //! that a firing can only fail on the data it meets. What it sees is not copied: a variable
 //! is a view on the token, and only the fields that are asked for become CEL values.
 
+mod comparison;
 mod conditions;
 mod environment;
 mod expression;
+mod functions;
 mod meter;
 mod names;
 mod output;
@@ -21,3 +23,8 @@ mod view;
 pub use conditions::{GuardFailure, Guards};
 pub use output::OutputExpression;
 pub use scope::Scope;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod properties;

@@ -7,62 +7,9 @@ use cel::{
 
 use super::{
     environment::ENVIRONMENT,
+    functions::{self, Style},
     view::{CASE_FIELDS, TOKEN_FIELDS},
 };
-
-/// The functions called as `name(…)`, with the numbers of arguments they take.
-pub(super) const FUNCTIONS: &[(&str, &[usize])] = &[
-    ("bool", &[1]),
-    ("bytes", &[1]),
-    ("double", &[1]),
-    ("duration", &[1]),
-    ("dyn", &[1]),
-    ("int", &[1]),
-    ("matches", &[2]),
-    ("size", &[1]),
-    ("string", &[1]),
-    ("timestamp", &[1]),
-    ("type", &[1]),
-    ("uint", &[1]),
-];
-
-/// The functions called as `optional.name(…)`.
-pub(super) const OPTIONAL_FUNCTIONS: &[(&str, &[usize])] =
-    &[("none", &[0]), ("of", &[1]), ("ofNonZeroValue", &[1])];
-
-/// The functions called as `value.name(…)`.
-pub(super) const METHODS: &[(&str, &[usize])] = &[
-    ("contains", &[1]),
-    ("endsWith", &[1]),
-    ("getDate", &[0, 1]),
-    ("getDayOfMonth", &[0, 1]),
-    ("getDayOfWeek", &[0, 1]),
-    ("getDayOfYear", &[0, 1]),
-    ("getFullYear", &[0, 1]),
-    ("getHours", &[0, 1]),
-    ("getMilliseconds", &[0, 1]),
-    ("getMinutes", &[0, 1]),
-    ("getMonth", &[0, 1]),
-    ("getSeconds", &[0, 1]),
-    ("hasValue", &[0]),
-    ("matches", &[1]),
-    ("or", &[1]),
-    ("orValue", &[1]),
-    ("size", &[0]),
-    ("startsWith", &[1]),
-    ("value", &[0]),
-];
-
-/// The macros called as `value.name(…)`. The parser has replaced every one that was called
-/// as it should be.
-const METHOD_MACROS: &[(&str, &[usize])] = &[
-    ("all", &[2]),
-    ("exists", &[2]),
-    ("exists_one", &[2]),
-    ("existsOne", &[2]),
-    ("filter", &[2]),
-    ("map", &[2, 3]),
-];
 
 /// All the names in `expr` that mean nothing, each as a problem in words.
 pub(super) fn unknown(expr: &IdedExpr, variables: &[&str]) -> Vec<String> {
@@ -171,65 +118,26 @@ impl<'e> Check<'e> {
     }
 
     fn call(&mut self, call: &'e CallExpr) {
-        let name = call.func_name.as_str();
-        let operator = name.starts_with(['_', '@', '!', '-']);
-        let qualified = matches!(&call.target, Some(target)
-            if matches!(&target.expr, Expr::Ident(name) if name == "optional" && !self.is_bound(name)));
-        if qualified {
-            self.function(call, OPTIONAL_FUNCTIONS, "functions of `optional`");
-        } else if let Some(target) = &call.target {
+        let qualified = match call.target.as_deref().map(|target| &target.expr) {
+            Some(Expr::Ident(name)) => name == "optional" && !self.is_bound(name),
+            _ => false,
+        };
+        let style = match &call.target {
+            Some(_) if qualified => Style::Optional,
+            Some(_) => Style::Method,
+            None => Style::Function,
+        };
+        if let Some(target) = call.target.as_deref().filter(|_| !qualified) {
             self.expr(target);
-            self.function(call, METHODS, "functions of values");
-        } else if !operator {
-            self.function(call, FUNCTIONS, "functions");
         }
-        if name == "matches" {
-            self.pattern(call);
-        }
-        call.args.iter().for_each(|arg| self.expr(arg));
-    }
-
-    fn function(&mut self, call: &CallExpr, known: &[(&str, &[usize])], what: &str) {
-        let (name, given) = (call.func_name.as_str(), call.args.len());
-        let macros =
-            if call.target.is_some() { METHOD_MACROS } else { &[("has", &[1usize] as &[_])] };
-        match known.iter().chain(macros).find(|(known, _)| *known == name) {
-            Some((_, counts)) if counts.contains(&given) => {}
-            Some((_, counts)) => {
-                let counts: Vec<_> = counts.iter().map(usize::to_string).collect();
-                let counts = counts.join(" or ");
-                let problem = format!("`{name}` takes {counts} arguments, not {given}");
+        match functions::check(call, style) {
+            // What a wrongly called macro would have bound isn't known.
+            Err(problem) if functions::is_macro(call) => self.problems.push(problem),
+            Err(problem) => {
                 self.problems.push(problem);
+                call.args.iter().for_each(|arg| self.expr(arg));
             }
-            None => {
-                let names: Vec<_> = known.iter().chain(macros).map(|(name, _)| *name).collect();
-                let names = names.join(", ");
-                self.problems.push(format!("unknown function `{name}`; known {what} are {names}"));
-            }
-        }
-    }
-
-    /// A pattern that is written out must be one.
-    fn pattern(&mut self, call: &CallExpr) {
-        use cel::{Context, Value, common::ast::LiteralValue};
-        let Some(Expr::Literal(LiteralValue::String(pattern))) = call.args.last().map(|e| &e.expr)
-        else {
-            return;
-        };
-        // The interpreter itself is asked, so that its engine and no other decides.
-        let text = |text: &str| IdedExpr {
-            id: 0,
-            expr: Expr::Literal(LiteralValue::String(text.to_owned().into())),
-        };
-        let probe = CallExpr {
-            func_name: "matches".to_owned(),
-            target: None,
-            args: vec![text(""), text(pattern.inner())],
-        };
-        let probe = IdedExpr { id: 0, expr: Expr::Call(probe) };
-        if Value::resolve(&probe, &Context::with_env(ENVIRONMENT.clone())).is_err() {
-            let pattern = super::reason::clip(pattern.inner());
-            self.problems.push(format!("`{pattern}` is no regular expression"));
+            Ok(()) => call.args.iter().for_each(|arg| self.expr(arg)),
         }
     }
 
@@ -254,5 +162,41 @@ fn qualified_name(expr: &Expr) -> Option<String> {
             Some(format!("{}.{}", qualified_name(&select.operand.expr)?, select.field))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{cel_problems, one_cel_problem as only};
+
+    #[test]
+    fn an_unknown_name_is_a_problem_that_lists_the_known_ones() {
+        let problem = only("tokn.data.amount > 100");
+        assert_eq!(
+            problem,
+            "transitions[2].conditions[0]: unknown name `tokn`; known are token, tokens, case, now"
+        );
+        assert!(only("token.data.x == amount").contains("`amount`"));
+        assert!(only("data.x == 1").contains("`data`"));
+        assert!(only("token.dat.x == 1").contains("`dat`; token has id, place, data"));
+        assert!(only("tokens[0].dta == 1").contains("`dta`; a token has id"));
+        assert!(only("has(case.state)").contains("`state`; case has id, workflow"));
+        assert_eq!(cel_problems("x == y").len(), 2);
+    }
+
+    #[test]
+    fn variables_of_comprehensions_are_known_inside_them_only() {
+        for source in [
+            "tokens.all(t, t.data.ok)",
+            "tokens.exists(case, case.anything)",
+            "tokens.map(t, t.data.list.filter(i, i > 0 && t.data.ok)).size() > 0",
+            "[1].exists_one(x, x == 1) && {'a': 1}.all(k, k == 'a')",
+            ".token.data.x == 1",
+            "type(1) == int && type(token) == map",
+        ] {
+            assert_eq!(cel_problems(source), Vec::<String>::new(), "{source}");
+        }
+        assert!(only("tokens.all(t, true) && t.data.ok").contains("`t`"));
+        assert!(only("tokens.all(t, u.data.ok)").contains("`u`"));
     }
 }

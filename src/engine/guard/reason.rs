@@ -22,6 +22,10 @@ pub(super) fn reason(error: &ExecutionError) -> String {
         ExecutionError::UnsupportedBinaryOperator(name, left, right) => {
             format!("can't {name} {} and {}", left.type_of(), right.type_of())
         }
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            "division by zero".to_owned()
+        }
+        ExecutionError::Overflow(name, ..) => format!("{name} leaves the range of its type"),
         ExecutionError::InternalError(message) => message.clone(),
         other => clip(&other.to_string()),
     }

@@ -6,13 +6,14 @@ use cel::{
 };
 
 use super::{
-    environment::{EACH, MADE, WHOLE},
+    environment::{EACH, MADE, PATTERN, WHOLE},
     scope::METER,
 };
 
 /// Puts calls of the hidden functions where they are needed: [`WHOLE`] where one of the
 /// interpreter's containers could meet a view it doesn't know, [`EACH`] around what a
-/// comprehension goes over, and [`MADE`] around what its body puts together.
+/// comprehension goes over, and [`MADE`] and [`PATTERN`] around what its body puts together and
+/// the patterns it matches.
 pub(super) fn rewrite(expr: &mut IdedExpr) {
     rewrite_in(expr, false);
 }
@@ -52,7 +53,10 @@ fn rewrite_in(expr: &mut IdedExpr, looping: bool) {
 /// The step of `map` and `filter`, `@result + [element]`. The interpreter knows it by its form
 /// and appends in place, so the form must stay.
 fn appends(call: &CallExpr) -> bool {
-    matches!(call.args.first(), Some(IdedExpr { expr: Expr::Ident(name), .. }) if name.starts_with('@'))
+    match call.args.first().map(|arg| &arg.expr) {
+        Some(Expr::Ident(name)) => name.starts_with('@'),
+        _ => false,
+    }
 }
 
 fn rewrite_call(call: &mut CallExpr, looping: bool) {
@@ -71,6 +75,12 @@ fn rewrite_call(call: &mut CallExpr, looping: bool) {
         return;
     }
     call.args.iter_mut().for_each(|arg| rewrite_in(arg, looping));
+    if call.func_name == "matches"
+        && looping
+        && let Some(pattern) = call.args.last_mut()
+    {
+        wrap(pattern, PATTERN, true);
+    }
     // A view compares itself with anything, so only the other side matters.
     let side = match call.func_name.as_str() {
         operators::EQUALS | operators::NOT_EQUALS => 1,

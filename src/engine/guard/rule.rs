@@ -1,20 +1,15 @@
 //! Rule trees, compiled.
 
-use std::cmp::Ordering;
-
-use cel::common::{
-    types::{CelString, Kind},
-    value::Val,
-};
+use cel::common::types::Kind;
 use serde_json::Value;
 
 use super::{
+    comparison::{Comparison, compare},
     conditions::Failure,
     expression::MAX_LENGTH,
     reason::clip,
     rule_path::RulePath,
     scope::Variables,
-    value::{from_json, with_article},
 };
 use crate::models::Rule;
 
@@ -31,14 +26,6 @@ pub(super) enum Test {
     And(Vec<Test>),
     Or(Vec<Test>),
     Not(Box<Test>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comparison {
-    Equals,
-    Greater,
-    Less,
-    Contains,
 }
 
 impl Test {
@@ -88,7 +75,9 @@ impl Test {
         if rules.is_empty() {
             problems.push(format!("`{name}` has no rules in it"));
         }
-        rules.iter().map(|rule| Self::of(rule, problems)).collect()
+        // All of them first, so that every problem is found.
+        let tests: Vec<_> = rules.iter().map(|rule| Self::of(rule, problems)).collect();
+        tests.into_iter().collect()
     }
 
     /// Whether it holds.
@@ -99,9 +88,9 @@ impl Test {
     pub(super) fn check(&self, variables: &Variables<'_>) -> Result<(), Failure> {
         match self {
             Self::Exists(path) => match path.find(variables) {
-                None => Err(is_false(format!("nothing at `{path}`"))),
+                None => Err(Failure::decided(&format!("nothing at `{path}`"))),
                 Some(value) if value.get_type().kind() == Kind::NullType => {
-                    Err(is_false(format!("`{path}` is null")))
+                    Err(Failure::decided(&format!("`{path}` is null")))
                 }
                 Some(_) => Ok(()),
             },
@@ -120,7 +109,7 @@ impl Test {
                 Err(none_of(failures))
             }
             Self::Not(test) => match test.check(variables) {
-                Ok(()) => Err(is_false("what `not` denies holds".to_owned())),
+                Ok(()) => Err(Failure::decided("what `not` denies holds")),
                 Err(_) => Ok(()),
             },
         }
@@ -157,68 +146,139 @@ fn value_exceeds(value: &Value, limit: usize) -> bool {
     }
 }
 
-fn compare(
-    comparison: Comparison,
-    path: &RulePath,
-    value: &Value,
-    variables: &Variables<'_>,
-) -> Result<(), Failure> {
-    let found = path.find(variables);
-    let found = found.ok_or_else(|| cannot(format!("nothing at `{path}`")))?;
-    let (found, wanted) = (found.as_ref(), from_json(value));
-    let (holds, relation) = match comparison {
-        Comparison::Equals => (found.equals(wanted.as_ref()), "equal"),
-        Comparison::Contains => (contains(path, found, wanted.as_ref())?, "contain"),
-        Comparison::Greater => {
-            (order(path, found, wanted.as_ref())? == Ordering::Greater, "exceed")
-        }
-        Comparison::Less => (order(path, found, wanted.as_ref())? == Ordering::Less, "fall below"),
-    };
-    if holds {
-        return Ok(());
-    }
-    Err(is_false(format!("`{path}` doesn't {relation} {}", clip(&value.to_string()))))
-}
-
-fn order(path: &RulePath, found: &dyn Val, wanted: &dyn Val) -> Result<Ordering, Failure> {
-    let numbers = [Kind::Int, Kind::UInt, Kind::Double];
-    let (left, right) = (found.get_type().kind(), wanted.get_type().kind());
-    let alike = (numbers.contains(&left) && numbers.contains(&right))
-        || (left == Kind::String && right == Kind::String);
-    let ordering = found.as_comparer().filter(|_| alike).map(|left| left.compare(wanted));
-    let mismatch = || {
-        let (left, right) = (with_article(found), with_article(wanted));
-        cannot(format!("`{path}` is {left}, to be compared with {right}"))
-    };
-    ordering.and_then(Result::ok).ok_or_else(mismatch)
-}
-
-fn contains(path: &RulePath, found: &dyn Val, wanted: &dyn Val) -> Result<bool, Failure> {
-    if let Some(text) = found.downcast_ref::<CelString>() {
-        let part = wanted.downcast_ref::<CelString>().ok_or_else(|| {
-            cannot(format!("`{path}` is a text and can't contain {}", with_article(wanted)))
-        })?;
-        return Ok(text.inner().contains(part.inner()));
-    }
-    let container = found.as_container().ok_or_else(|| {
-        cannot(format!("`{path}` is {}, which contains nothing", with_article(found)))
-    })?;
-    Ok(container.contains(wanted).unwrap_or(false))
-}
-
-fn is_false(detail: String) -> Failure {
-    Failure { reason: format!("is false: {detail}"), failed_to_evaluate: false }
-}
-
-fn cannot(reason: String) -> Failure {
-    Failure { reason, failed_to_evaluate: true }
-}
-
 /// The failure of an `or`: all the reasons, since mending any of them would do.
 fn none_of(failures: Vec<Failure>) -> Failure {
     let failed_to_evaluate = failures.iter().any(|failure| failure.failed_to_evaluate);
     let reasons: Vec<_> =
         failures.iter().map(|failure| failure.reason.trim_start_matches("is false: ")).collect();
     let reasons = clip(&reasons.join("; "));
-    if failed_to_evaluate { cannot(reasons) } else { is_false(reasons) }
+    if failed_to_evaluate { Failure::undecided(reasons) } else { Failure::decided(&reasons) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::fixture::{check_rule, problems};
+    use super::*;
+    use crate::models::Guard;
+
+    fn order() -> Value {
+        json!({
+            "amount": 150.5, "count": 5, "status": "paid", "none": null, "big": u64::MAX,
+            "tags": ["new", 7, { "a": 1 }], "items": [{ "sku": "x1" }], "address": { "zip": "1" },
+            "0": "zero"
+        })
+    }
+
+    #[test]
+    fn rules_hold_for_what_is_there() {
+        for rule in [
+            json!({ "exists": "amount" }),
+            json!({ "exists": "token.data.items.0.sku" }),
+            json!({ "exists": "0" }),
+            json!({ "equals": { "path": "count", "value": 5.0 } }),
+            json!({ "equals": { "path": "none", "value": null } }),
+            json!({ "equals": { "path": "address", "value": { "zip": "1" } } }),
+            json!({ "equals": { "path": "tags", "value": ["new", 7.0, { "a": 1 }] } }),
+            json!({ "equals": { "path": "items.0.sku", "value": "x1" } }),
+            json!({ "equals": { "path": "tokens.0.place", "value": "received" } }),
+            json!({ "equals": { "path": "case.marking.received", "value": 1 } }),
+            json!({ "greater": { "path": "amount", "value": 100 } }),
+            json!({ "greater": { "path": "big", "value": 1 } }),
+            json!({ "less": { "path": "amount", "value": 150.6 } }),
+            json!({ "less": { "path": "status", "value": "pending" } }),
+            json!({ "contains": { "path": "tags", "value": 7.0 } }),
+            json!({ "contains": { "path": "tags", "value": { "a": 1 } } }),
+            json!({ "contains": { "path": "status", "value": "ai" } }),
+            json!({ "contains": { "path": "address", "value": "zip" } }),
+            json!({ "not": { "equals": { "path": "missing", "value": 1 } } }),
+            json!({ "and": [{ "exists": "amount" }, { "not": { "exists": "none" } }] }),
+            json!({ "or": [{ "exists": "missing" }, { "exists": "count" }] }),
+        ] {
+            assert_eq!(check_rule(rule.clone(), order()), Ok(()), "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_does_not_hold_says_why() {
+        for (rule, reason) in [
+            (json!({ "exists": "a.b" }), "is false: nothing at `a.b`"),
+            (json!({ "exists": "none" }), "is false: `none` is null"),
+            (
+                json!({ "equals": { "path": "count", "value": 6 } }),
+                "is false: `count` doesn't equal 6",
+            ),
+            (
+                json!({ "greater": { "path": "count", "value": 5 } }),
+                "is false: `count` doesn't exceed 5",
+            ),
+            (
+                json!({ "equals": { "path": "items.1.sku", "value": 1 } }),
+                "nothing at `items.1.sku`",
+            ),
+            (
+                json!({ "less": { "path": "status", "value": 5 } }),
+                "`status` is a string, to be compared with an int",
+            ),
+            (
+                json!({ "contains": { "path": "count", "value": 5 } }),
+                "`count` is an int, which contains nothing",
+            ),
+            (
+                json!({ "contains": { "path": "status", "value": 5 } }),
+                "`status` is a text and can't contain an int",
+            ),
+            (json!({ "not": { "exists": "count" } }), "is false: what `not` denies holds"),
+            (
+                json!({ "or": [{ "exists": "a" }, { "less": { "path": "count", "value": 1 } }] }),
+                "is false: nothing at `a`; `count` doesn't fall below 1",
+            ),
+        ] {
+            let failure = check_rule(rule.clone(), order()).unwrap_err();
+            assert_eq!(failure.reason, reason, "{rule}");
+            assert_eq!(failure.failed_to_evaluate, !reason.starts_with("is false"), "{rule}");
+            assert_eq!(failure.source, rule.to_string());
+        }
+    }
+
+    #[test]
+    fn a_wrong_rule_is_a_problem() {
+        let greater = |value| Rule::Greater { path: "a".to_owned(), value };
+        for (rule, words) in [
+            (Rule::Exists(String::new()), "empty part"),
+            (Rule::Exists("a..b".to_owned()), "empty part"),
+            (Rule::Exists("token.".to_owned()), "empty part"),
+            (Rule::Exists("token.dat.x".to_owned()), "unknown name `dat`"),
+            (Rule::Exists("case.state".to_owned()), "unknown name `state`"),
+            (Rule::Exists("tokens.0.dat".to_owned()), "unknown name `dat`"),
+            (Rule::Exists("tokens.first".to_owned()), "no position of a token"),
+            (greater(json!(true)), "needs a number or a text"),
+            (Rule::And(vec![]), "`and` has no rules in it"),
+            (Rule::Not(Box::new(Rule::Or(vec![]))), "`or` has no rules in it"),
+            (
+                Rule::Equals { path: "a".to_owned(), value: json!("x".repeat(5_000)) },
+                "bytes as JSON",
+            ),
+        ] {
+            let problems = problems(Guard::Rule(rule));
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].contains(words), "{problems:?}");
+        }
+        let both = Rule::And(vec![Rule::Exists(String::new()), Rule::Exists(".".to_owned())]);
+        assert_eq!(problems(Guard::Rule(both)).len(), 2);
+    }
+
+    #[test]
+    fn a_deep_rule_is_a_problem_and_no_overflow() {
+        let deep =
+            |n| (0..n).fold(Rule::Exists("a".to_owned()), |rule, _| Rule::Not(Box::new(rule)));
+        assert_eq!(problems(Guard::Rule(deep(MAX_DEPTH - 1))), Vec::<String>::new());
+        for levels in [MAX_DEPTH, 10_000] {
+            assert!(problems(Guard::Rule(deep(levels)))[0].contains("32 levels deep"));
+        }
+        let value = (0..MAX_DEPTH).fold(json!(1), |value, _| json!([value]));
+        let rule = Rule::Equals { path: "a".to_owned(), value };
+        assert!(problems(Guard::Rule(rule))[0].contains("32 levels deep"));
+    }
 }

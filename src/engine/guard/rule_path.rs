@@ -39,7 +39,7 @@ impl RulePath {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.split('.').any(str::is_empty) {
             return Err(format!(
-                "path {text:?} has an empty part; write names or list positions with single dots between"
+                "path {text:?} has an empty part; write names and list positions with a dot between"
             ));
         }
         let mut segments: Vec<String> = text.split('.').map(str::to_owned).collect();

@@ -15,7 +15,8 @@ use serde_json::{Map, Number, Value};
 use super::view::View;
 
 /// `json` as a CEL value that borrows it. A whole number is an `int`, one above the range of
-/// `int` a `uint`, any other number a `double`; CEL compares the three by value.
+/// `int` a `uint`, any other number a `double`. CEL compares the three by value, a `double`
+/// with the other two as a `double`: exact up to 2^53.
 pub(super) fn from_json<'a>(json: &'a Value) -> Box<dyn Val + 'a> {
     match json {
         Value::Null => Box::new(CelNull),
