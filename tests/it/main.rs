@@ -1,4 +1,6 @@
-//! The integration tests, in one binary so that they link once.
+//! One binary of integration tests, each against servers of its own.
 
+mod cases;
 mod fault_proxy;
 mod local_server;
+mod support;
