@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::models::{ArcKind, CaseId, CaseStatus, PlaceId, TokenId, TransitionId};
+use super::{Net, NetTransition, binding::View};
+use crate::models::{ArcKind, Case, CaseId, CaseStatus, PlaceId, TokenId, TransitionId};
 
 /// One reason why a transition can't fire.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -74,7 +76,10 @@ impl fmt::Display for Blocker {
             Self::TooFewTokens { place, kind, needed, present } => {
                 let verb = if *kind == ArcKind::Read { "reads" } else { "takes" };
                 let missing = needed - present;
-                write!(f, "the arc that {verb} {needed} from place {place} finds {present}: {missing} missing")
+                write!(
+                    f,
+                    "the arc that {verb} {needed} from place {place} finds {present}: {missing} missing"
+                )
             }
             Self::Inhibited { place, limit, present } => write!(
                 f,
@@ -159,4 +164,58 @@ fn join(modes: &[ModeExplanation]) -> String {
         }
     };
     modes.iter().map(mode).collect::<Vec<_>>().join(" | ")
+}
+
+/// What each transition of `net` can do in `case`, and why.
+pub fn explain(net: &Net, case: &Case, now: DateTime<Utc>) -> Explanation {
+    let view = View::new(net, case, now);
+    let transitions: Vec<_> =
+        net.transitions.iter().map(|transition| explain_one(&view, transition, &[])).collect();
+    let enabled: Vec<_> =
+        transitions.iter().filter(|t| t.enabled).map(|t| t.transition.as_str()).collect();
+    let summary = match case.status {
+        CaseStatus::Running if enabled.is_empty() => {
+            "running, but no transition can fire: see what each one lacks".to_owned()
+        }
+        CaseStatus::Running => format!("running; can fire: {}", enabled.join(", ")),
+        CaseStatus::Paused => "paused; nothing fires until it is resumed".to_owned(),
+        CaseStatus::Completed => "completed: every token is in a terminal place".to_owned(),
+        CaseStatus::Cancelled => "cancelled: its tokens are gone".to_owned(),
+    };
+    Explanation { case: case.id.clone(), status: case.status, summary, transitions }
+}
+
+/// The transitions that can fire now and would take `token`.
+pub fn available(net: &Net, case: &Case, token: &TokenId, now: DateTime<Utc>) -> Vec<TransitionId> {
+    let view = View::new(net, case, now);
+    let named = std::slice::from_ref(token);
+    let can = |transition: &&NetTransition| explain_one(&view, transition, named).enabled;
+    net.transitions.iter().filter(can).map(|transition| transition.id.clone()).collect()
+}
+
+fn explain_one(
+    view: &View<'_>,
+    transition: &NetTransition,
+    named: &[TokenId],
+) -> TransitionExplanation {
+    let modes: Vec<_> = transition
+        .modes
+        .iter()
+        .map(|mode| {
+            let from = mode.from.map(|place| view.net.places[place].id.clone());
+            match view.bind(transition, mode, named) {
+                Ok(binding) => ModeExplanation {
+                    from,
+                    enabled: true,
+                    would_take: binding.consumed.iter().map(|token| token.id.clone()).collect(),
+                    blockers: Vec::new(),
+                },
+                Err(blockers) => {
+                    ModeExplanation { from, enabled: false, would_take: Vec::new(), blockers }
+                }
+            }
+        })
+        .collect();
+    let enabled = modes.iter().any(|mode| mode.enabled);
+    TransitionExplanation { transition: transition.id.clone(), enabled, modes }
 }

@@ -1,5 +1,21 @@
 //! The firing rule. Pure: state and request in, record out; no I/O, clock or randomness.
 
+mod apply;
+mod binding;
 mod explain;
+mod fire;
+mod guard;
+mod merge;
+mod net;
+mod record;
 
-pub use explain::{Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation};
+pub use apply::{apply, produced, restore};
+pub use binding::{Binding, MAX_BINDINGS};
+pub use explain::{
+    Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
+};
+pub use fire::{Firing, Refusal, fire};
+pub use guard::{GuardFailure, Guards, OutputExpression, Scope};
+pub use merge::merge_patch;
+pub use net::{Input, Mode, Net, NetPlace, NetTransition};
+pub use record::{Act, TokenSeed, add_token, change_status, create_case, update_data};

@@ -139,11 +139,7 @@ impl ServerBinary {
                 ServerVersion::MINIMUM
             ));
         }
-        Ok(Self {
-            path: path.to_owned(),
-            version,
-            origin,
-        })
+        Ok(Self { path: path.to_owned(), version, origin })
     }
 }
 
@@ -224,10 +220,7 @@ mod tests {
         machine.environment.server = Some(machine.server("elsewhere", "nats-server: v2.9.0"));
         let error = machine.find().unwrap_err().to_string();
         assert!(error.contains("PETREL_NATS_SERVER"), "{error}");
-        assert!(
-            error.contains("2.9.0") && error.contains("2.12.0"),
-            "{error}"
-        );
+        assert!(error.contains("2.9.0") && error.contains("2.12.0"), "{error}");
 
         machine.environment.server = Some("/nowhere/nats-server".into());
         let error = machine.find().unwrap_err();
@@ -272,14 +265,8 @@ mod tests {
         let xdg = |name: &str| (name == "XDG_CACHE_HOME").then(|| OsString::from("/x"));
         let own = |_: &str| Some(OsString::from("/own"));
         let folder = |path: &str| Some(PathBuf::from(path));
-        assert_eq!(
-            cache_folder(unset, home(), false),
-            folder("/home/a/.cache/stormpetrel")
-        );
-        assert_eq!(
-            cache_folder(unset, home(), true),
-            folder("/home/a/Library/Caches/stormpetrel")
-        );
+        assert_eq!(cache_folder(unset, home(), false), folder("/home/a/.cache/stormpetrel"));
+        assert_eq!(cache_folder(unset, home(), true), folder("/home/a/Library/Caches/stormpetrel"));
         assert_eq!(cache_folder(xdg, home(), false), folder("/x/stormpetrel"));
         assert_eq!(cache_folder(own, home(), false), folder("/own"));
         assert_eq!(cache_folder(unset, None, false), None);

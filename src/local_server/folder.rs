@@ -49,11 +49,7 @@ impl Folder {
         // The log of an earlier run would only mislead.
         let log = path.join(LOG);
         File::create(&log).map_err(failed("create", &log))?;
-        Ok(Self {
-            path,
-            lock,
-            _temporary: temporary,
-        })
+        Ok(Self { path, lock, _temporary: temporary })
     }
 
     pub(super) fn path(&self) -> &Path {

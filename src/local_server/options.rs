@@ -82,18 +82,12 @@ impl LocalServerOptions {
     ) -> String {
         // The server's word for "any free port".
         let port = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
-        let mut text = format!(
-            "server_name: {}\nlisten: \"127.0.0.1:{port}\"\n",
-            quoted(server_name)
-        );
+        let mut text =
+            format!("server_name: {}\nlisten: \"127.0.0.1:{port}\"\n", quoted(server_name));
         if let Some(bytes) = self.max_payload {
             let _ = writeln!(text, "max_payload: {bytes}");
         }
-        let _ = writeln!(
-            text,
-            "jetstream {{\n  store_dir: {}",
-            quoted(&folder.to_string_lossy())
-        );
+        let _ = writeln!(text, "jetstream {{\n  store_dir: {}", quoted(&folder.to_string_lossy()));
         match self.sync_interval {
             SyncInterval::Default => {}
             SyncInterval::Every(interval) => {
@@ -158,10 +152,8 @@ mod tests {
 
     #[test]
     fn durability_names_the_setting_in_force_and_what_a_crash_can_take() {
-        let mut options = LocalServerOptions {
-            store: Store::Kept("/data".into()),
-            ..Default::default()
-        };
+        let mut options =
+            LocalServerOptions { store: Store::Kept("/data".into()), ..Default::default() };
         assert!(options.durability().contains("last 2 minutes"));
         options.sync_interval = SyncInterval::Every(Duration::from_millis(1500));
         assert!(options.durability().contains("last 1.5s"));

@@ -56,35 +56,27 @@ impl Process {
         let (listening_to, listening) = oneshot::channel();
         let (exit_to, exit) = watch::channel(None);
         let (ended_to, ended) = mpsc::channel::<Infallible>();
-        thread::Builder::new()
-            .name("nats-server".to_owned())
-            .spawn(move || {
-                let _ended = ended_to;
-                let mut child = match command.spawn() {
-                    Ok(child) => child,
-                    Err(error) => {
-                        let _ = spawned_to.send(Err(error));
-                        return;
-                    }
-                };
-                let stderr = child.stderr.take();
-                let pid = child.id();
-                let child = Arc::new(Mutex::new(child));
-                let _ = spawned_to.send(Ok((Arc::clone(&child), pid)));
-                if let Some(stderr) = stderr {
-                    follow_log(BufReader::new(stderr), log, listening_to);
+        thread::Builder::new().name("nats-server".to_owned()).spawn(move || {
+            let _ended = ended_to;
+            let mut child = match command.spawn() {
+                Ok(child) => child,
+                Err(error) => {
+                    let _ = spawned_to.send(Err(error));
+                    return;
                 }
-                let status = reap(&child, pid);
-                let _ = exit_to.send(status);
-            })?;
+            };
+            let stderr = child.stderr.take();
+            let pid = child.id();
+            let child = Arc::new(Mutex::new(child));
+            let _ = spawned_to.send(Ok((Arc::clone(&child), pid)));
+            if let Some(stderr) = stderr {
+                follow_log(BufReader::new(stderr), log, listening_to);
+            }
+            let status = reap(&child, pid);
+            let _ = exit_to.send(status);
+        })?;
         let (child, pid) = spawned.recv().map_err(io::Error::other)??;
-        Ok(Self {
-            child,
-            pid,
-            listening: Some(listening),
-            exit,
-            ended: Mutex::new(ended),
-        })
+        Ok(Self { child, pid, listening: Some(listening), exit, ended: Mutex::new(ended) })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -150,9 +142,7 @@ impl Process {
 
     fn wait_blocking(&mut self, bound: Duration) {
         let ended = self.ended.get_mut();
-        let _ = ended
-            .unwrap_or_else(PoisonError::into_inner)
-            .recv_timeout(bound);
+        let _ = ended.unwrap_or_else(PoisonError::into_inner).recv_timeout(bound);
     }
 }
 
@@ -264,11 +254,7 @@ mod tests {
 
     #[test]
     fn a_line_without_a_port_announces_none() {
-        for line in [
-            "",
-            "[INF] Listening for client connections on x",
-            "on 127.0.0.1:1",
-        ] {
+        for line in ["", "[INF] Listening for client connections on x", "on 127.0.0.1:1"] {
             assert_eq!(announced_port(line), None, "{line}");
         }
     }

@@ -52,14 +52,7 @@ impl LocalServer {
             .server_name
             .clone()
             .unwrap_or_else(|| format!("petrel-{}", uuid::Uuid::now_v7()));
-        let mut server = Self {
-            process: None,
-            folder,
-            binary,
-            server_name,
-            port: 0,
-            options,
-        };
+        let mut server = Self { process: None, folder, binary, server_name, port: 0, options };
         server.launch(server.options.port).await?;
         tracing::info!(
             url = server.url(),
@@ -194,20 +187,11 @@ impl LocalServer {
     /// leaves no process behind.
     async fn launch(&mut self, port: Option<u16>) -> Result<(), LocalServerError> {
         let folder = &self.folder;
-        let text = self
-            .options
-            .configuration(&self.server_name, port, folder.path());
+        let text = self.options.configuration(&self.server_name, port, folder.path());
         let configuration = folder.write_configuration(&text)?;
-        let mut process = Process::spawn(
-            &self.binary.path,
-            &configuration,
-            folder.log()?,
-            folder.lock_handle()?,
-        )
-        .map_err(LocalServerError::io(format!(
-            "run {}",
-            self.binary.path.display()
-        )))?;
+        let mut process =
+            Process::spawn(&self.binary.path, &configuration, folder.log()?, folder.lock_handle()?)
+                .map_err(LocalServerError::io(format!("run {}", self.binary.path.display())))?;
         let ready = tokio::time::timeout(START, async {
             let listening = process.listening().await?;
             let info = ServerInfo::of(listening).await.ok()?;
@@ -241,10 +225,7 @@ impl LocalServer {
     }
 
     fn not_ready(&self) -> LocalServerError {
-        LocalServerError::NotReady {
-            after: START,
-            log_tail: self.folder.log_tail(),
-        }
+        LocalServerError::NotReady { after: START, log_tail: self.folder.log_tail() }
     }
 }
 

@@ -22,12 +22,7 @@ impl ServerVersion {
 
     /// A version without a pre-release part.
     pub const fn release(major: u32, minor: u32, patch: u32) -> Self {
-        Self {
-            major,
-            minor,
-            patch,
-            pre_release: None,
-        }
+        Self { major, minor, patch, pre_release: None }
     }
 
     /// Reads the version out of a line such as `nats-server: v2.14.0-RC.1`.
@@ -38,9 +33,7 @@ impl ServerVersion {
         let text = line.trim();
         let text = text.strip_prefix("nats-server:").unwrap_or(text).trim();
         let text = text.strip_prefix('v').unwrap_or(text);
-        let text = text
-            .split_once('+')
-            .map_or(text, |(version, _build)| version);
+        let text = text.split_once('+').map_or(text, |(version, _build)| version);
         let (numbers, pre_release) = match text.split_once('-') {
             Some((numbers, pre_release)) => (numbers, Some(pre_release.to_owned())),
             None => (text, None),
@@ -63,12 +56,7 @@ impl ServerVersion {
     /// What is compared: the pre-releases of one release count as equal, since
     /// nothing here depends on which of them it is.
     fn rank(&self) -> (u32, u32, u32, bool) {
-        (
-            self.major,
-            self.minor,
-            self.patch,
-            self.pre_release.is_none(),
-        )
+        (self.major, self.minor, self.patch, self.pre_release.is_none())
     }
 }
 

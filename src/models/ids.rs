@@ -197,6 +197,11 @@ impl TokenId {
         Self(format!("{case}-{tag}-{number}").into())
     }
 
+    /// The token's number in its case; `None` for an id that no case can have given.
+    pub fn number(&self) -> Option<u64> {
+        self.0.rsplit_once('-')?.1.parse().ok()
+    }
+
     /// The case this token belongs to and the tag of its workflow; `None` for an id that
     /// no case can have given.
     pub fn case(&self) -> Option<(CaseId, &str)> {

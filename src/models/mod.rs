@@ -13,6 +13,7 @@ pub use definition::{
     ArcKind, Guard, InputArc, OutputArc, Place, PlaceKind, Rule, StoredDefinition, Transition,
     WorkflowDefinition,
 };
+pub(crate) use ids::hex;
 pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
 pub use marking::{Marking, MarkingEntry};
 pub use problem::{Problem, Problems};

@@ -1,3 +1,393 @@
-/// Storage in memory, with the same preconditions and errors.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryStorage {}
+//! Storage in memory, with the same preconditions and errors: for tests, simulations and
+//! embedding without a server. Nothing survives the process.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::Utc;
+use futures::{StreamExt, stream, stream::BoxStream};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use super::{
+    Appended, Consistency, Cursor, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath,
+    Register, RegisterState, Result, Storage, StorageError, TokenScope, ViewContent, ViewOutcome,
+    ViewWrite,
+};
+use crate::models::{
+    CaseId, PlaceId, Record, RecordKind, Stored, StoredDefinition, Token, TokenId,
+    WorkflowDefinition, WorkflowId, hex,
+};
+
+/// Storage in memory. A clone shares the store.
+#[derive(Debug, Clone)]
+pub struct MemoryStorage {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    last: watch::Sender<u64>,
+}
+
+type RegisterKey = (WorkflowId, PlaceId, TokenId);
+
+#[derive(Debug, Default)]
+struct State {
+    log: Vec<Entry>,
+    cases: BTreeMap<(WorkflowId, CaseId), u64>,
+    definitions: BTreeMap<WorkflowId, u64>,
+    registers: BTreeMap<RegisterKey, Register>,
+    view_sequence: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    Definition(StoredDefinition),
+    Record(Box<Stored<Record>>),
+}
+
+impl Default for MemoryStorage {
+    fn default() -> Self {
+        let (last, _) = watch::channel(0);
+        Self { inner: Arc::new(Inner { state: Mutex::default(), last }) }
+    }
+}
+
+impl MemoryStorage {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between the parts of one change, so the state is whole.
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The record at `sequence` or after it that is in `scope`.
+    fn next_record(&self, scope: &LogScope, from: u64) -> Option<Stored<Record>> {
+        let state = self.state();
+        let start = usize::try_from(from.max(1) - 1).unwrap_or(usize::MAX);
+        let records = state.log.get(start..).unwrap_or_default().iter();
+        records
+            .filter_map(|entry| match entry {
+                Entry::Record(record) => Some(record.as_ref()),
+                Entry::Definition(_) => None,
+            })
+            .find(|record| match scope {
+                LogScope::All => true,
+                LogScope::Workflow(workflow) => record.value.workflow == *workflow,
+                LogScope::Lifecycles(workflow) => {
+                    record.value.kind != RecordKind::Fired
+                        && workflow.as_ref().is_none_or(|only| record.value.workflow == *only)
+                }
+                LogScope::Case(workflow, case) => {
+                    record.value.workflow == *workflow && record.value.case == *case
+                }
+            })
+            .cloned()
+    }
+}
+
+impl State {
+    fn next_sequence(&self) -> u64 {
+        self.log.len() as u64 + 1
+    }
+
+    fn entry(&self, sequence: u64) -> Option<&Entry> {
+        let index = usize::try_from(sequence.checked_sub(1)?).ok()?;
+        self.log.get(index)
+    }
+
+    fn record(&self, sequence: u64) -> Option<&Stored<Record>> {
+        match self.entry(sequence)? {
+            Entry::Record(record) => Some(record),
+            Entry::Definition(_) => None,
+        }
+    }
+
+    /// The live tokens in `scope` with their positions, in the order of those.
+    fn live(&self, scope: &TokenScope) -> Vec<(Cursor, Token)> {
+        let mut live: Vec<_> = self
+            .registers
+            .values()
+            .filter(|register| {
+                register.workflow == scope.workflow
+                    && scope.place.as_ref().is_none_or(|place| register.place == *place)
+            })
+            .filter_map(|register| match &register.state {
+                RegisterState::Live(token) => {
+                    Some((Cursor(register.sequence), Token::clone(token)))
+                }
+                _ => None,
+            })
+            .filter(|(_, token)| scope.case.as_ref().is_none_or(|case| token.case == *case))
+            .collect();
+        live.sort_by_key(|(cursor, _)| *cursor);
+        live
+    }
+}
+
+fn subject(workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
+    format!("memory.workflows.{workflow}.places.{place}.tokens.{token}")
+}
+
+fn hash(record: &Record) -> Result<String> {
+    let bytes = serde_json::to_vec(record).map_err(|error| StorageError::Corrupt {
+        subject: format!("memory.workflows.{}.events.{}", record.workflow, record.case),
+        sequence: 0,
+        reason: error.to_string(),
+    })?;
+    Ok(hex(&Sha256::digest(bytes)))
+}
+
+#[async_trait]
+impl Storage for MemoryStorage {
+    fn token_subject(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
+        subject(workflow, place, token)
+    }
+
+    fn late_after(&self) -> Duration {
+        Duration::MAX
+    }
+
+    fn marker_kept(&self) -> Duration {
+        Duration::MAX
+    }
+
+    fn reconnects(&self) -> u64 {
+        0
+    }
+
+    async fn put_definition(
+        &self,
+        definition: &WorkflowDefinition,
+        version: u64,
+        expected: u64,
+    ) -> Result<StoredDefinition> {
+        let mut state = self.state();
+        let last = state.definitions.get(&definition.id).copied().unwrap_or_default();
+        if last != expected {
+            let subject = format!("memory.workflows.{}.definition", definition.id);
+            return Err(StorageError::LostRace { subject, expected });
+        }
+        let sequence = state.next_sequence();
+        let stored = StoredDefinition {
+            definition: definition.clone(),
+            version,
+            sequence,
+            stored_at: Utc::now(),
+        };
+        state.log.push(Entry::Definition(stored.clone()));
+        state.definitions.insert(definition.id.clone(), sequence);
+        self.inner.last.send_replace(sequence);
+        Ok(stored)
+    }
+
+    async fn definition(
+        &self,
+        workflow: &WorkflowId,
+        version: DefinitionVersion,
+    ) -> Result<Option<StoredDefinition>> {
+        let state = self.state();
+        let sequence = match version {
+            DefinitionVersion::Latest => state.definitions.get(workflow).copied(),
+            DefinitionVersion::Sequence(sequence) => Some(sequence),
+        };
+        Ok(match sequence.and_then(|sequence| state.entry(sequence)) {
+            Some(Entry::Definition(stored)) if stored.definition.id == *workflow => {
+                Some(stored.clone())
+            }
+            _ => None,
+        })
+    }
+
+    async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
+        Ok(self.state().definitions.keys().cloned().collect())
+    }
+
+    async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
+        let hash = hash(record)?;
+        let subject = format!("memory.workflows.{}.events.{}", record.workflow, record.case);
+        let mut state = self.state();
+        let key = (record.workflow.clone(), record.case.clone());
+        if state.cases.get(&key).copied().unwrap_or_default() != expected {
+            return Err(StorageError::LostRace { subject, expected });
+        }
+        let sequence = state.next_sequence();
+        let stored = Stored {
+            value: record.clone(),
+            sequence,
+            timestamp: Utc::now(),
+            subject,
+            hash: hash.clone(),
+        };
+        state.log.push(Entry::Record(Box::new(stored)));
+        state.cases.insert(key, sequence);
+        self.inner.last.send_replace(sequence);
+        Ok(Appended { sequence, hash })
+    }
+
+    async fn head(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        _: Consistency,
+    ) -> Result<Option<Stored<Record>>> {
+        let state = self.state();
+        let sequence = state.cases.get(&(workflow.clone(), case.clone()));
+        Ok(sequence.and_then(|sequence| state.record(*sequence)).cloned())
+    }
+
+    async fn record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        sequence: u64,
+    ) -> Result<Option<Stored<Record>>> {
+        let state = self.state();
+        let ours = |record: &&Stored<Record>| {
+            record.value.workflow == *workflow && record.value.case == *case
+        };
+        Ok(state.record(sequence).filter(ours).cloned())
+    }
+
+    async fn history(
+        &self,
+        scope: LogScope,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
+        let until = self.last_sequence().await?;
+        let records = stream::unfold((self.clone(), scope, from), move |(store, scope, from)| {
+            let found = store.next_record(&scope, from).filter(|record| record.sequence <= until);
+            async move {
+                let record = found?;
+                let next = record.sequence + 1;
+                Some((Ok(record), (store, scope, next)))
+            }
+        });
+        Ok(records.boxed())
+    }
+
+    async fn watch(
+        &self,
+        scope: LogScope,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
+        let changes = self.inner.last.subscribe();
+        let start = (self.clone(), scope, from, changes);
+        let records = stream::unfold(start, |(store, scope, from, mut changes)| async move {
+            loop {
+                // Marked as seen before the look, so that no append falls between the two.
+                changes.borrow_and_update();
+                if let Some(record) = store.next_record(&scope, from) {
+                    let next = record.sequence + 1;
+                    return Some((Ok(record), (store, scope, next, changes)));
+                }
+                // The sender lives in `store`, so this ends only with a change.
+                changes.changed().await.ok()?;
+            }
+        });
+        Ok(records.boxed())
+    }
+
+    async fn last_sequence(&self) -> Result<u64> {
+        Ok(self.state().log.len() as u64)
+    }
+
+    async fn register(
+        &self,
+        workflow: &WorkflowId,
+        place: &PlaceId,
+        token: &TokenId,
+    ) -> Result<Register> {
+        let key = (workflow.clone(), place.clone(), token.clone());
+        Ok(self.state().registers.get(&key).cloned().unwrap_or(Register {
+            workflow: key.0,
+            place: key.1,
+            token: key.2,
+            sequence: 0,
+            state: RegisterState::Empty,
+        }))
+    }
+
+    async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
+        let mut state = self.state();
+        let mut outcomes = Vec::with_capacity(writes.len());
+        for write in writes {
+            let key = (write.workflow.clone(), write.place.clone(), write.token.clone());
+            let last = state.registers.get(&key).map_or(0, |register| register.sequence);
+            if last != write.expected {
+                outcomes.push(Ok(ViewOutcome::LostRace));
+                continue;
+            }
+            state.view_sequence += 1;
+            let sequence = state.view_sequence;
+            let content = match write.content {
+                ViewContent::Live(token) => {
+                    let mut token = Token::clone(&token);
+                    token.nats_timestamp = Some(Utc::now());
+                    token.nats_subject = subject(&write.workflow, &write.place, &write.token);
+                    RegisterState::Live(Box::new(token))
+                }
+                ViewContent::Gone { revision, .. } => RegisterState::Gone { revision },
+            };
+            let register = Register {
+                workflow: write.workflow,
+                place: write.place,
+                token: write.token,
+                sequence,
+                state: content,
+            };
+            state.registers.insert(key, register);
+            outcomes.push(Ok(ViewOutcome::Written(sequence)));
+        }
+        outcomes
+    }
+
+    async fn token(
+        &self,
+        workflow: &WorkflowId,
+        token: &TokenId,
+        _: ReadPath,
+    ) -> Result<Option<Token>> {
+        let state = self.state();
+        let found = state.registers.values().filter_map(|register| match &register.state {
+            RegisterState::Live(live) if register.workflow == *workflow && live.id == *token => {
+                Some((register.sequence, live))
+            }
+            _ => None,
+        });
+        let newest = found.max_by_key(|(sequence, _)| *sequence);
+        Ok(newest.map(|(_, token)| Token::clone(token)))
+    }
+
+    async fn tokens(&self, scope: &TokenScope, page: Page, _: ReadPath) -> Result<PageOf<Token>> {
+        let live = self.state().live(scope).into_iter();
+        let mut rest = live.filter(|(cursor, _)| page.after.is_none_or(|after| *cursor > after));
+        let items = rest.by_ref().take(page.first).collect();
+        Ok(PageOf { items, has_next: rest.next().is_some() })
+    }
+
+    async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
+        let registers: Vec<_> = self.state().registers.values().cloned().map(Ok).collect();
+        Ok(stream::iter(registers).boxed())
+    }
+
+    async fn health(&self) -> Health {
+        let state = self.state();
+        Health {
+            connected: true,
+            round_trip_ms: Some(0.0),
+            log_messages: Some(state.log.len() as u64),
+            view_messages: Some(state.registers.len() as u64),
+            ..Health::default()
+        }
+    }
+}

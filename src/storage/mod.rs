@@ -7,7 +7,7 @@ pub mod nats;
 mod page;
 mod view;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -45,6 +45,20 @@ pub type Result<T> = std::result::Result<T, StorageError>;
 /// - **Clones** of an implementation (or of an `Arc` of it) share one store.
 #[async_trait]
 pub trait Storage: Debug + Send + Sync {
+    /// Where a token is kept, as others who read the store name it.
+    fn token_subject(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String;
+
+    /// A view write that ends later than this after the log was read is checked against the
+    /// log again: by then a marker that would have stopped it may be gone.
+    fn late_after(&self) -> Duration;
+
+    /// How long a marker stays in a register before it is surely gone.
+    fn marker_kept(&self) -> Duration;
+
+    /// How many times the connection was lost and made again; what was written shortly before
+    /// deserves another look.
+    fn reconnects(&self) -> u64;
+
     /// Stores a version of a definition, if its latest version's sequence is `expected`
     /// (0: there is none yet).
     async fn put_definition(
@@ -111,10 +125,10 @@ pub trait Storage: Debug + Send + Sync {
         token: &TokenId,
     ) -> Result<Register>;
 
-    /// Writes registers, in the order given, each under its own condition. A failed
-    /// condition stops none of the others. When this returns, readers see all that is
-    /// [`ViewOutcome::Written`].
-    async fn write_views(&self, writes: Vec<ViewWrite>) -> Result<Vec<ViewOutcome>>;
+    /// Writes registers, in the order given, each under its own condition, and answers for
+    /// each; a failed one stops none of the others. When this returns, readers see all that
+    /// is [`ViewOutcome::Written`].
+    async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>>;
 
     /// A token by its id, from the view.
     async fn token(
@@ -125,12 +139,8 @@ pub trait Storage: Debug + Send + Sync {
     ) -> Result<Option<Token>>;
 
     /// Tokens from the view, ordered by the sequence of their last change there.
-    async fn tokens(
-        &self,
-        scope: &TokenScope,
-        page: Page,
-        path: ReadPath,
-    ) -> Result<PageOf<Token>>;
+    async fn tokens(&self, scope: &TokenScope, page: Page, path: ReadPath)
+    -> Result<PageOf<Token>>;
 
     /// All registers of the view with what they hold, markers included: for reconciling.
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>>;
@@ -175,6 +185,9 @@ pub enum LogScope {
     All,
     /// One workflow's.
     Workflow(WorkflowId),
+    /// Those of lifecycles, of all workflows or of one: the first record of every case is
+    /// among them, firings are not.
+    Lifecycles(Option<WorkflowId>),
     /// One case's.
     Case(WorkflowId, CaseId),
 }

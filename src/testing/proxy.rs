@@ -33,19 +33,13 @@ impl FaultProxy {
     ///
     /// When no port can be bound.
     pub async fn start(upstream: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a free port for the proxy");
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port for the proxy");
         let address = listener.local_addr().expect("the proxy's own address");
         let faults = watch::Sender::new(Faults::default());
         let connections = watch::Sender::new(0);
         let accepting = accept(listener, upstream, faults.clone(), connections.clone());
-        Self {
-            address,
-            faults,
-            connections,
-            accepting: tokio::spawn(accepting),
-        }
+        Self { address, faults, connections, accepting: tokio::spawn(accepting) }
     }
 
     /// Where clients connect instead of to the server.
@@ -75,8 +69,7 @@ impl FaultProxy {
     /// Swallows what the server sends, and still passes on what it is sent: a
     /// publish is stored and its acknowledgement is lost.
     pub fn drop_replies(&self) {
-        self.faults
-            .send_modify(|faults| faults.replies_dropped = true);
+        self.faults.send_modify(|faults| faults.replies_dropped = true);
     }
 
     /// Passes on again what the server sends.
@@ -85,8 +78,7 @@ impl FaultProxy {
     /// so [`FaultProxy::cut`] the old connections first, unless the server is
     /// known to have been silent.
     pub fn pass_replies(&self) {
-        self.faults
-            .send_modify(|faults| faults.replies_dropped = false);
+        self.faults.send_modify(|faults| faults.replies_dropped = false);
     }
 
     /// Keeps back everything in both directions; nothing is lost.
@@ -176,8 +168,7 @@ async fn pass_both_ways(
     let (from_server, to_server) = server.into_split();
     tokio::try_join!(
         copy(from_client, to_server, faults.clone(), |_| true),
-        copy(from_server, to_client, faults, |faults| !faults
-            .replies_dropped),
+        copy(from_server, to_client, faults, |faults| !faults.replies_dropped),
     )?;
     Ok(())
 }

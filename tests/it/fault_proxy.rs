@@ -18,12 +18,7 @@ impl Connection {
         let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let proxy = FaultProxy::start(upstream.local_addr().unwrap()).await;
         let (client, server) = connect(proxy.address(), &upstream).await;
-        Self {
-            proxy,
-            upstream,
-            client,
-            server,
-        }
+        Self { proxy, upstream, client, server }
     }
 }
 
@@ -69,9 +64,7 @@ async fn a_cut_closes_old_and_new_connections_until_it_is_restored() {
     connection.proxy.cut().await;
     assert!(is_closed(&mut connection.client).await);
     assert!(is_closed(&mut connection.server).await);
-    let mut refused = TcpStream::connect(connection.proxy.address())
-        .await
-        .unwrap();
+    let mut refused = TcpStream::connect(connection.proxy.address()).await.unwrap();
     assert!(is_closed(&mut refused).await);
 
     connection.proxy.restore();

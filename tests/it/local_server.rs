@@ -14,16 +14,11 @@ use stormpetrel::local_server::{
 use stormpetrel::testing::TestServer;
 
 fn kept(folder: &Path) -> LocalServerOptions {
-    LocalServerOptions {
-        store: Store::Kept(folder.to_owned()),
-        ..Default::default()
-    }
+    LocalServerOptions { store: Store::Kept(folder.to_owned()), ..Default::default() }
 }
 
 async fn jetstream(url: &str) -> jetstream::Context {
-    let client = async_nats::connect(url)
-        .await
-        .expect("a server that answers");
+    let client = async_nats::connect(url).await.expect("a server that answers");
     jetstream::new(client)
 }
 
@@ -147,15 +142,9 @@ async fn a_kept_folder_is_refused_while_in_use_and_its_data_is_there_afterwards(
 async fn a_fixed_port_is_taken_and_a_busy_one_is_named_in_the_error() {
     let busy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = busy.local_addr().unwrap().port();
-    let options = LocalServerOptions {
-        port: Some(port),
-        ..Default::default()
-    };
+    let options = LocalServerOptions { port: Some(port), ..Default::default() };
     let refused = LocalServer::start(options.clone()).await.unwrap_err();
-    assert!(
-        matches!(refused, LocalServerError::PortInUse { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, LocalServerError::PortInUse { .. }), "{refused}");
     assert!(refused.to_string().contains(&port.to_string()));
 
     drop(busy);
@@ -274,8 +263,6 @@ fn path_without_nats_server(scratch: &Path) -> std::ffi::OsString {
         .args([own.join("python3"), python])
         .status();
     assert!(status.unwrap().success());
-    let others = folders
-        .into_iter()
-        .filter(|folder| !folder.join("nats-server").exists());
+    let others = folders.into_iter().filter(|folder| !folder.join("nats-server").exists());
     env::join_paths([own].into_iter().chain(others)).unwrap()
 }

@@ -24,8 +24,9 @@ pub struct NatsStorageConfig {
     pub log_stream: String,
     /// The stream of live tokens. Default `CB_MARKING`.
     pub marking_stream: String,
-    /// Copies of each stream: 1, 3 or 5. Default 1. An existing stream is changed to it.
-    pub replicas: usize,
+    /// Copies of each stream: 1, 3 or 5; an existing stream is changed to it. Where absent,
+    /// the default, a new stream has one and an existing stream keeps what it has.
+    pub replicas: Option<usize>,
     /// The most bytes that the log may have; when full it refuses writes. Default unlimited.
     pub log_max_bytes: Option<u64>,
     /// How long making a connection may take. Default 10 s.
@@ -108,7 +109,7 @@ impl NatsStorageConfig {
             prefix: "cb".to_owned(),
             log_stream: "CB_LOG".to_owned(),
             marking_stream: "CB_MARKING".to_owned(),
-            replicas: 1,
+            replicas: None,
             log_max_bytes: None,
             connect_timeout: Duration::from_secs(10),
             connect_attempts: 3,
@@ -164,7 +165,7 @@ impl NatsStorageConfig {
         if self.log_stream == self.marking_stream {
             return wrong("marking_stream", "must not be the same stream as log_stream");
         }
-        if ![1, 3, 5].contains(&self.replicas) {
+        if self.replicas.is_some_and(|replicas| ![1, 3, 5].contains(&replicas)) {
             return wrong("replicas", "use 1, 3 or 5");
         }
         if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {

@@ -1,20 +1,22 @@
 //! Storage in NATS JetStream. The only place, with the local server's launcher, that names
 //! async-nats.
 
+mod breaker;
+mod codec;
 mod config;
+mod direct;
+mod doctor;
+mod feed;
+mod link;
+mod log;
+mod marking;
+mod store;
+mod streams;
+mod subjects;
 
 pub use config::{Auth, NatsStorageConfig, Tls};
+pub use doctor::{Check, CheckStatus};
+pub use store::NatsStorage;
 
-use super::Result;
-
-/// Storage in NATS JetStream. A clone shares the connection.
-#[derive(Debug, Clone)]
-pub struct NatsStorage {}
-
-impl NatsStorage {
-    /// Connects, checks the server's version, and makes the streams or brings them up to date.
-    pub async fn connect(config: NatsStorageConfig) -> Result<Self> {
-        let _ = config;
-        todo!()
-    }
-}
+use link::Link;
+use subjects::Subjects;

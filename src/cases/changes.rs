@@ -1,0 +1,215 @@
+//! The changes a caller can ask for. Each is one record in the log, or nothing.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{
+    Cases, Change, Changed, Error, Fire, FireIn, NewCase, NewToken, Result,
+    commit::{Commit, Decide, Decided},
+    definitions::Compiled,
+};
+use crate::{
+    engine::{self, Act, Firing, Refusal, TokenSeed},
+    models::{Case, CaseId, CaseStatus, PlaceId, RecordKind, TokenId, WorkflowId},
+};
+
+impl Cases {
+    /// Begins a case with one token. With the caller's id it is idempotent: a case that
+    /// exists is answered as it is, with [`Changed::repeated`].
+    pub async fn create_case(&self, request: NewCase) -> Result<Changed> {
+        let NewCase { workflow, case, place, data, metadata, by } = request;
+        let case = case.map_or_else(|| CaseId::new(Uuid::now_v7().to_string()), Ok)?;
+        let id = case.clone();
+        let seed = Seed { place, data, metadata };
+        let decide: Decide = Box::new(move |compiled, existing, act| match existing {
+            Some(_) => Ok(Decided::AsItIs),
+            None => begin(compiled, &id, &seed, act),
+        });
+        let change = Change { by, ..Change::default() };
+        self.inner.commit(Commit { workflow, case, change, decide }).await
+    }
+
+    /// Adds a token to a case; the case is created if it does not exist.
+    pub async fn create_token(&self, request: NewToken) -> Result<Changed> {
+        let NewToken { workflow, case, place, data, metadata, change } = request;
+        let id = case.clone();
+        let seed = Seed { place, data, metadata };
+        let decide: Decide = Box::new(move |compiled, existing, act| {
+            let Some(case) = existing else { return begin(compiled, &id, &seed, act) };
+            must_be_open(case)?;
+            let seed = seed.checked(compiled)?;
+            Ok(Decided::Append(Box::new(engine::add_token(&compiled.net, case, seed, act))))
+        });
+        self.inner.commit(Commit { workflow, case, change, decide }).await
+    }
+
+    /// Fires a transition: takes and gives tokens, all at once.
+    pub async fn fire(&self, request: Fire) -> Result<Changed> {
+        let Fire { target, transition, mut tokens, to_place, data, change } = request;
+        let (workflow, case) = match target {
+            FireIn::Token { workflow, token } => {
+                let found = self.inner.locate(workflow.as_ref(), &token).await?;
+                tokens.insert(0, token);
+                found
+            }
+            FireIn::Case { workflow, case } => (workflow, case),
+        };
+        if let Some(twice) =
+            tokens.iter().find(|one| tokens.iter().filter(|t| t == one).count() > 1)
+        {
+            return Err(Error::argument("tokens", format!("token {twice} is named twice")));
+        }
+        let id = case.clone();
+        let decide: Decide = Box::new(move |compiled, existing, act| {
+            let case = existing.ok_or_else(|| match tokens.first() {
+                Some(token) => Error::no_token(token),
+                None => Error::no_case(&id),
+            })?;
+            let firing = Firing {
+                transition: &transition,
+                tokens: &tokens,
+                to_place: to_place.as_ref(),
+                data: data.as_ref(),
+                act,
+            };
+            decide_firing(compiled, case, firing)
+        });
+        self.inner.commit(Commit { workflow, case, change, decide }).await
+    }
+
+    /// Merges `patch` (JSON merge patch, RFC 7396) into a live token's data.
+    pub async fn update_token_data(
+        &self,
+        workflow: Option<&WorkflowId>,
+        token: &TokenId,
+        patch: Value,
+        change: Change,
+    ) -> Result<Changed> {
+        let (workflow, case) = self.inner.locate(workflow, token).await?;
+        let token = token.clone();
+        let decide: Decide = Box::new(move |_, existing, act| {
+            let case = existing.ok_or_else(|| Error::no_token(&token))?;
+            must_be_open(case)?;
+            let record = engine::update_data(case, &token, &patch, act);
+            record.map(|r| Decided::Append(Box::new(r))).ok_or_else(|| Error::no_token(&token))
+        });
+        self.inner.commit(Commit { workflow, case, change, decide }).await
+    }
+
+    /// Pauses a case: nothing fires in it until it is resumed. A paused case stays so.
+    pub async fn pause(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        change: Change,
+    ) -> Result<Changed> {
+        self.change_status(workflow, case, change, RecordKind::Paused).await
+    }
+
+    /// Resumes a paused case. A running case stays so.
+    pub async fn resume(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        change: Change,
+    ) -> Result<Changed> {
+        self.change_status(workflow, case, change, RecordKind::Resumed).await
+    }
+
+    /// Ends a case by hand; its tokens are gone. A cancelled case stays so.
+    pub async fn cancel(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        change: Change,
+    ) -> Result<Changed> {
+        self.change_status(workflow, case, change, RecordKind::Cancelled).await
+    }
+
+    async fn change_status(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        change: Change,
+        kind: RecordKind,
+    ) -> Result<Changed> {
+        let (workflow, case) = (workflow.clone(), case.clone());
+        let id = case.clone();
+        let decide: Decide = Box::new(move |compiled, existing, act| {
+            let case = existing.ok_or_else(|| Error::no_case(&id))?;
+            let there = match kind {
+                RecordKind::Paused => CaseStatus::Paused,
+                RecordKind::Cancelled => CaseStatus::Cancelled,
+                _ => CaseStatus::Running,
+            };
+            if case.status == there {
+                return Ok(Decided::AsItIs);
+            }
+            must_be_open(case)?;
+            let record = engine::change_status(&compiled.net, case, kind, act);
+            Ok(Decided::Append(Box::new(record)))
+        });
+        self.inner.commit(Commit { workflow, case, change, decide }).await
+    }
+}
+
+/// A token as the caller asked for it.
+struct Seed {
+    place: Option<PlaceId>,
+    data: Value,
+    metadata: Map<String, Value>,
+}
+
+impl Seed {
+    fn checked(&self, compiled: &Compiled) -> Result<TokenSeed> {
+        let net = &compiled.net;
+        let place = match &self.place {
+            Some(place) if net.place(place).is_none() => {
+                let workflow = &compiled.stored.definition.id;
+                let reason = format!("workflow {workflow} has no place {place}");
+                return Err(Error::argument("place", reason));
+            }
+            Some(place) => place.clone(),
+            None => net.places[net.initial].id.clone(),
+        };
+        Ok(TokenSeed { place, data: self.data.clone(), metadata: self.metadata.clone() })
+    }
+}
+
+fn begin(compiled: &Compiled, id: &CaseId, seed: &Seed, act: &Act) -> Result<Decided> {
+    let seed = seed.checked(compiled)?;
+    let (definition, workflow) = (compiled.stored.sequence, compiled.stored.definition.id.clone());
+    let record = engine::create_case(&compiled.net, definition, workflow, id.clone(), seed, act);
+    Ok(Decided::Append(Box::new(record)))
+}
+
+/// Completed and cancelled cases don't change any more.
+fn must_be_open(case: &Case) -> Result<()> {
+    match case.status {
+        CaseStatus::Running | CaseStatus::Paused => Ok(()),
+        status => Err(Error::WrongStatus {
+            case: case.id.clone(),
+            status,
+            reason: "it does not change any more; begin a new case",
+        }),
+    }
+}
+
+fn decide_firing(compiled: &Compiled, case: &Case, firing: Firing<'_>) -> Result<Decided> {
+    let never = |token: &&TokenId| token.number().is_none_or(|n| n > case.tokens_made);
+    if let Some(token) = firing.tokens.iter().find(never) {
+        return Err(Error::no_token(token));
+    }
+    match engine::fire(&compiled.net, case, firing) {
+        Ok(record) => Ok(Decided::Append(Box::new(record))),
+        Err(Refusal::NotEnabled(reasons)) => Err(Error::NotEnabled(reasons)),
+        Err(Refusal::UnknownTransition) => {
+            Err(Error::NotFound { kind: "transition", id: firing.transition.to_string() })
+        }
+        Err(Refusal::LeadsElsewhere { places }) => {
+            let transition = firing.transition;
+            let reason = format!("transition {transition} leads to {places:?}, not there");
+            Err(Error::argument("place", reason))
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The commit: decide, append under the fence, write the views.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use futures::TryStreamExt;
+use uuid::Uuid;
+
+use super::{
+    Change, Changed, Error, Inner, Result,
+    definitions::Compiled,
+    load::broken,
+    slot::{Firings, Slot},
+};
+use crate::{
+    engine::{Act, apply},
+    models::{Case, CaseId, FiringId, Record, Stored, Token, WorkflowId},
+    storage::{LogScope, StorageError},
+};
+
+/// How many times a lost race is run again before the caller is told of the conflict.
+const MOST_RACES: u32 = 64;
+
+/// How many times an append without an answer is tried again.
+const MOST_UNANSWERED: u32 = 2;
+
+/// Decides what happens, given the definition that the case runs, or would run, and the case,
+/// if it exists.
+pub(super) type Decide =
+    Box<dyn Fn(&Compiled, Option<&Case>, &Act) -> Result<Decided> + Send + Sync>;
+
+/// What is to happen.
+pub(super) enum Decided {
+    /// This record is appended.
+    Append(Box<Record>),
+    /// The case is as the caller wants it; nothing is stored.
+    AsItIs,
+}
+
+/// One change on its way into the log.
+pub(super) struct Commit {
+    pub workflow: WorkflowId,
+    pub case: CaseId,
+    pub change: Change,
+    pub decide: Decide,
+}
+
+/// How an attempt ended.
+enum Attempt {
+    Done(Box<Changed>),
+    /// Somebody else appended first.
+    LostRace,
+    /// No answer: it happened or not.
+    Unanswered(StorageError),
+}
+
+impl Inner {
+    /// Runs a commit in a task of its own: once begun it ends, whether or not the caller
+    /// still waits.
+    pub async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
+        let inner = Arc::clone(self);
+        let task = self.running.spawn(async move { inner.run(commit).await });
+        match task.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is shutting down.
+            Err(error) => Err(Error::Storage(StorageError::Unavailable {
+                reason: error.to_string(),
+                away_since: None,
+            })),
+        }
+    }
+
+    async fn run(&self, commit: Commit) -> Result<Changed> {
+        let begun = Instant::now();
+        let firing = commit.change.firing.clone();
+        let act = Act {
+            by: commit.change.by.clone(),
+            now: Utc::now(),
+            firing: firing.clone().map_or_else(new_firing, Ok)?,
+            metadata: commit.change.metadata.clone(),
+        };
+        let (mut races, mut unanswered) = (0, 0);
+        let result = loop {
+            let mut slot = self.slots.turn(&commit.workflow, &commit.case).await;
+            // After an attempt of our own it may be in the log already.
+            let may_repeat = firing.is_some() || unanswered > 0;
+            match self.attempt(&commit, &act, &mut slot, may_repeat).await {
+                Ok(Attempt::Done(changed)) => break Ok(*changed),
+                Ok(Attempt::LostRace) if races < MOST_RACES => {
+                    races += 1;
+                    self.metrics.race_lost();
+                    drop(slot);
+                    tokio::time::sleep(backoff(races)).await;
+                }
+                Ok(Attempt::LostRace) => {
+                    let what = format!("case {}", commit.case);
+                    let expected = slot.case.as_ref().map_or(0, |case| case.sequence);
+                    break Err(Error::Conflict { what, expected, actual: 0 });
+                }
+                Ok(Attempt::Unanswered(error)) => {
+                    unanswered += 1;
+                    if unanswered > MOST_UNANSWERED {
+                        break Err(error.into());
+                    }
+                    self.metrics.retried();
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        self.metrics.committed(begun.elapsed(), &result);
+        result
+    }
+
+    async fn attempt(
+        &self,
+        commit: &Commit,
+        act: &Act,
+        slot: &mut Slot,
+        may_repeat: bool,
+    ) -> Result<Attempt> {
+        let begun = Instant::now();
+        let mut fresh = slot.case.is_none();
+        if fresh {
+            self.reload(commit, slot).await?;
+        }
+        let record = loop {
+            match self.decide(commit, act, slot, may_repeat).await {
+                Ok(Decision::Append(record)) => break record,
+                Ok(Decision::Repeated(changed)) => return Ok(Attempt::Done(changed)),
+                // A no is only said of what the log has now.
+                Err(_) if !fresh => {
+                    self.reload(commit, slot).await?;
+                    fresh = true;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let expected = record.previous;
+        let probe = self.unknown_registers(slot, &record);
+        let (appended, registers) = tokio::join!(self.storage.append(&record, expected), probe);
+        let appended = match appended {
+            Ok(appended) => appended,
+            Err(error) => {
+                slot.case = None;
+                return match error {
+                    StorageError::LostRace { .. } => Ok(Attempt::LostRace),
+                    error @ StorageError::Unavailable { .. } => Ok(Attempt::Unanswered(error)),
+                    error => Err(error.into()),
+                };
+            }
+        };
+        self.metrics.appended(begun.elapsed());
+        let stored = Stored {
+            value: *record,
+            sequence: appended.sequence,
+            timestamp: act.now,
+            subject: String::new(),
+            hash: appended.hash,
+        };
+        let before = slot.case.take();
+        let case = self.after(before.as_deref(), &stored)?;
+        if let Some(firings) = &mut slot.firings {
+            firings.insert(&stored.value.firing, stored.sequence);
+        }
+        let case = Arc::new(case);
+        slot.case = Some(Arc::clone(&case));
+        slot.registers.adopt(registers);
+        self.write_views(slot, &stored.value, &case, begun).await;
+        let tokens = tokens_after(&stored.value, &case);
+        let record = Arc::new(stored);
+        Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))
+    }
+
+    /// The case after a record, with the subjects of its new tokens.
+    fn after(&self, before: Option<&Case>, stored: &Stored<Record>) -> Result<Case> {
+        let record = &stored.value;
+        let mut case = apply(before, stored)
+            .map_err(|reason| broken(&record.workflow, &record.case, stored.sequence, reason))?;
+        for token in &record.produced {
+            if let Some(token) = case.tokens.get_mut(&token.id) {
+                let subject = self.storage.token_subject(&token.workflow, &token.place, &token.id);
+                Arc::make_mut(token).nats_subject = subject;
+            }
+        }
+        Ok(case)
+    }
+
+    async fn reload(&self, commit: &Commit, slot: &mut Slot) -> Result<()> {
+        let loaded = self.load(&commit.workflow, &commit.case).await?;
+        slot.registers.clear();
+        slot.case = loaded.map(|(_, case)| Arc::new(case));
+        Ok(())
+    }
+
+    async fn decide(
+        &self,
+        commit: &Commit,
+        act: &Act,
+        slot: &mut Slot,
+        may_repeat: bool,
+    ) -> Result<Decision> {
+        let Some(case) = slot.case.clone() else {
+            let latest = self.latest(&commit.workflow).await?;
+            return match (commit.decide)(&latest, None, act)? {
+                Decided::Append(record) => Ok(Decision::Append(record)),
+                Decided::AsItIs => Err(Error::no_case(&commit.case)),
+            };
+        };
+        if may_repeat && let Some(changed) = self.repeated(slot, &case, &act.firing).await? {
+            return Ok(Decision::Repeated(Box::new(changed)));
+        }
+        if let Some(expected) = commit.change.expected_revision
+            && expected != case.sequence
+        {
+            let what = format!("case {}", case.id);
+            return Err(Error::Conflict { what, expected, actual: case.sequence });
+        }
+        let compiled = self.compiled(&case.workflow, case.definition).await?;
+        match (commit.decide)(&compiled, Some(&case), act)? {
+            Decided::Append(record) => Ok(Decision::Append(record)),
+            Decided::AsItIs => Ok(Decision::Repeated(Box::new(self.unchanged(&case).await?))),
+        }
+    }
+
+    /// What the log says about a firing id that it already has.
+    async fn repeated(
+        &self,
+        slot: &mut Slot,
+        case: &Arc<Case>,
+        firing: &FiringId,
+    ) -> Result<Option<Changed>> {
+        let firings = slot.firings.get_or_insert_with(Firings::default);
+        if firings.up_to < case.sequence {
+            let scope = LogScope::Case(case.workflow.clone(), case.id.clone());
+            let mut records = self.storage.history(scope, firings.up_to + 1).await?;
+            while let Some(record) = records.try_next().await? {
+                firings.insert(&record.value.firing, record.sequence);
+            }
+            firings.up_to = firings.up_to.max(case.sequence);
+        }
+        let Some(sequence) = firings.find(firing) else { return Ok(None) };
+        let record = self.storage.record(&case.workflow, &case.id, sequence).await?;
+        let record = record.filter(|record| record.value.firing == *firing);
+        Ok(record.map(|record| self.changed_before(case, record)))
+    }
+
+    fn changed_before(&self, case: &Arc<Case>, record: Stored<Record>) -> Changed {
+        let tokens = crate::engine::produced(&record)
+            .map(|token| Arc::new(self.with_subject(token)))
+            .collect();
+        let (record, case) = (Arc::new(record), Arc::clone(case));
+        Changed { record, case, tokens, repeated: true }
+    }
+
+    async fn unchanged(&self, case: &Arc<Case>) -> Result<Changed> {
+        let head = self.storage.record(&case.workflow, &case.id, case.sequence).await?;
+        let head = head.ok_or_else(|| Error::no_case(&case.id))?;
+        Ok(self.changed_before(case, head))
+    }
+}
+
+enum Decision {
+    Append(Box<Record>),
+    Repeated(Box<Changed>),
+}
+
+fn tokens_after(record: &Record, case: &Case) -> Vec<Arc<Token>> {
+    record.produced.iter().filter_map(|token| case.tokens.get(&token.id).cloned()).collect()
+}
+
+fn new_firing() -> Result<FiringId> {
+    Ok(FiringId::new(Uuid::now_v7().to_string())?)
+}
+
+/// Jittered exponential: up to 1 ms, 2 ms, 4 ms … 64 ms.
+fn backoff(races: u32) -> Duration {
+    let most = 1_000 << races.min(6);
+    Duration::from_micros(rand::random_range(most / 4..=most))
+}

@@ -1,0 +1,180 @@
+//! Workflows: definitions stored, read and compiled.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{Cases, Error, ExpectedVersion, Inner, Result};
+use crate::{
+    engine::Net,
+    models::{StoredDefinition, WorkflowDefinition, WorkflowId},
+    storage::{DefinitionVersion, MAX_PAGE, StorageError},
+};
+
+/// How long a new case may use a definition that was the latest: a version stored by another
+/// process is used here at most so much later.
+const LATEST_FOR: Duration = Duration::from_secs(1);
+
+/// The most compiled nets that are kept.
+const MOST_NETS: usize = 1_024;
+
+/// A definition with its net, ready to fire.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub stored: StoredDefinition,
+    pub net: Net,
+}
+
+/// Compiled definitions by workflow and log sequence, and which is the latest.
+#[derive(Debug, Default)]
+pub(super) struct Definitions {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    nets: HashMap<(WorkflowId, u64), Arc<Compiled>>,
+    latest: HashMap<WorkflowId, (Arc<Compiled>, Instant)>,
+}
+
+impl Definitions {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // A cache: whatever is in it is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self, workflow: &WorkflowId, sequence: u64) -> Option<Arc<Compiled>> {
+        self.state().nets.get(&(workflow.clone(), sequence)).cloned()
+    }
+
+    fn latest(&self, workflow: &WorkflowId) -> Option<Arc<Compiled>> {
+        let state = self.state();
+        let (compiled, at) = state.latest.get(workflow)?;
+        (at.elapsed() < LATEST_FOR).then(|| Arc::clone(compiled))
+    }
+
+    fn keep(&self, compiled: &Arc<Compiled>, is_latest: bool) {
+        let mut state = self.state();
+        if state.nets.len() >= MOST_NETS {
+            state.nets.clear();
+            state.latest.clear();
+        }
+        let workflow = &compiled.stored.definition.id;
+        state.nets.insert((workflow.clone(), compiled.stored.sequence), Arc::clone(compiled));
+        if is_latest {
+            state.latest.insert(workflow.clone(), (Arc::clone(compiled), Instant::now()));
+        }
+    }
+}
+
+impl Cases {
+    /// Checks a definition and stores it as the next version. The same definition as the
+    /// latest one makes no new version: it answers with that.
+    pub async fn create_workflow(
+        &self,
+        definition: WorkflowDefinition,
+        expected: ExpectedVersion,
+    ) -> Result<StoredDefinition> {
+        let net = Net::compile(&definition).map_err(Error::InvalidDefinition)?;
+        loop {
+            let storage = &self.inner.storage;
+            let latest = storage.definition(&definition.id, DefinitionVersion::Latest).await?;
+            let (version, sequence) = latest.as_ref().map_or((0, 0), |l| (l.version, l.sequence));
+            match expected {
+                ExpectedVersion::New if version != 0 => {
+                    let (kind, id) = ("workflow", definition.id.to_string());
+                    let reason = format!("it has version {version}");
+                    return Err(Error::AlreadyExists { kind, id, reason });
+                }
+                ExpectedVersion::Version(expected) if expected != version => {
+                    let what = format!("workflow {}", definition.id);
+                    return Err(Error::Conflict { what, expected, actual: version });
+                }
+                _ => {}
+            }
+            if let Some(latest) = latest.filter(|latest| latest.definition == definition) {
+                return Ok(latest);
+            }
+            match storage.put_definition(&definition, version + 1, sequence).await {
+                Ok(stored) => {
+                    let compiled = Arc::new(Compiled { stored: stored.clone(), net });
+                    self.inner.definitions.keep(&compiled, true);
+                    return Ok(stored);
+                }
+                // Somebody else stored a version: look at it, and check the expectation again.
+                Err(StorageError::LostRace { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The latest version of a workflow.
+    pub async fn workflow(&self, id: &WorkflowId) -> Result<Arc<StoredDefinition>> {
+        let stored = self.inner.storage.definition(id, DefinitionVersion::Latest).await?;
+        stored.map(Arc::new).ok_or_else(|| Error::no_workflow(id))
+    }
+
+    /// The version of a workflow whose message has this log sequence: what a case that names
+    /// it runs.
+    pub async fn workflow_at(&self, id: &WorkflowId, sequence: u64) -> Result<StoredDefinition> {
+        Ok(self.inner.compiled(id, sequence).await?.stored.clone())
+    }
+
+    /// The latest versions of workflows, `first` (1 to 1,000) at most, ordered by id and
+    /// beginning after `after`; and whether there are more.
+    pub async fn workflows(
+        &self,
+        first: usize,
+        after: Option<&WorkflowId>,
+    ) -> Result<(Vec<Arc<StoredDefinition>>, bool)> {
+        if !(1..=MAX_PAGE).contains(&first) {
+            return Err(Error::argument("first", format!("must be 1 to {MAX_PAGE}")));
+        }
+        let ids = self.inner.storage.workflow_ids().await?;
+        let mut rest = ids.iter().filter(|id| after.is_none_or(|after| *id > after));
+        let read = rest.by_ref().take(first).map(|id| self.workflow(id));
+        let workflows = futures::future::try_join_all(read).await?;
+        Ok((workflows, rest.next().is_some()))
+    }
+}
+
+impl Inner {
+    /// The definition that a new case runs.
+    pub async fn latest(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
+        if let Some(compiled) = self.definitions.latest(workflow) {
+            return Ok(compiled);
+        }
+        let stored = self.storage.definition(workflow, DefinitionVersion::Latest).await?;
+        let stored = stored.ok_or_else(|| Error::no_workflow(workflow))?;
+        self.compile(stored, true)
+    }
+
+    /// The definition that a case names.
+    pub async fn compiled(&self, workflow: &WorkflowId, sequence: u64) -> Result<Arc<Compiled>> {
+        if let Some(compiled) = self.definitions.known(workflow, sequence) {
+            return Ok(compiled);
+        }
+        let version = DefinitionVersion::Sequence(sequence);
+        let stored = self.storage.definition(workflow, version).await?;
+        let missing = || Error::NotFound {
+            kind: "definition",
+            id: format!("{workflow} at log sequence {sequence}"),
+        };
+        self.compile(stored.ok_or_else(missing)?, false)
+    }
+
+    fn compile(&self, stored: StoredDefinition, is_latest: bool) -> Result<Arc<Compiled>> {
+        let known = self.definitions.known(&stored.definition.id, stored.sequence);
+        let compiled = match known {
+            Some(compiled) => compiled,
+            None => {
+                let net = Net::compile(&stored.definition).map_err(Error::InvalidDefinition)?;
+                Arc::new(Compiled { stored, net })
+            }
+        };
+        self.definitions.keep(&compiled, is_latest);
+        Ok(compiled)
+    }
+}

@@ -1,0 +1,146 @@
+//! What this process counts and measures, in the Prometheus text format.
+
+use std::{fmt, sync::atomic::AtomicU64, time::Duration};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+use super::Error;
+
+type Results = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// Counters and latency histograms of one process.
+pub struct Metrics {
+    registry: Registry,
+    commits: Results,
+    conflicts: Counter,
+    retries: Counter,
+    views_failed: Counter,
+    views_mended: Counter,
+    reconciler_lag: Gauge<u64, AtomicU64>,
+    commit_seconds: Histogram,
+    append_seconds: Histogram,
+    view_lag_seconds: Histogram,
+    read_seconds: Histogram,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        // 50 µs to 6.5 s, each bucket twice the one before.
+        let histogram = || Histogram::new(exponential_buckets(0.000_05, 2.0, 18));
+        let mut metrics = Self {
+            registry: Registry::with_prefix("petrel"),
+            commits: Results::default(),
+            conflicts: Counter::default(),
+            retries: Counter::default(),
+            views_failed: Counter::default(),
+            views_mended: Counter::default(),
+            reconciler_lag: Gauge::default(),
+            commit_seconds: histogram(),
+            append_seconds: histogram(),
+            view_lag_seconds: histogram(),
+            read_seconds: histogram(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        let mut counter = |name: &str, help: &str, counter: &Counter| {
+            registry.register(name, help, counter.clone());
+        };
+        counter("conflicts", "Appends that lost a race and were decided again", &self.conflicts);
+        counter("retries", "Appends without an answer that were tried again", &self.retries);
+        counter(
+            "views_failed",
+            "Changes whose views were left to the reconciler",
+            &self.views_failed,
+        );
+        counter(
+            "views_mended",
+            "View registers that were wrong and were written",
+            &self.views_mended,
+        );
+        registry.register("commits", "Changes asked for, by how they ended", self.commits.clone());
+        registry.register(
+            "reconciler_lag_records",
+            "Records of the log that the reconciler has not looked at yet",
+            self.reconciler_lag.clone(),
+        );
+        let mut histogram = |name: &str, help: &str, histogram: &Histogram| {
+            registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        };
+        histogram("commit", "A whole change, queueing and retries included", &self.commit_seconds);
+        histogram("append", "Deciding and appending a record", &self.append_seconds);
+        histogram("view_lag", "From the append to the views being written", &self.view_lag_seconds);
+        histogram("read", "A read of one token or a page of them", &self.read_seconds);
+    }
+
+    /// All of them in the Prometheus (OpenMetrics) text format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String can't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// How many changes were made, appended by this process.
+    pub fn committed_total(&self) -> u64 {
+        self.commits.get_or_create(&[("result", "ok")]).get()
+    }
+
+    pub(super) fn committed<T>(&self, took: Duration, result: &Result<T, Error>) {
+        let code = result.as_ref().map_or_else(Error::code, |_| "ok");
+        self.commits.get_or_create(&[("result", code)]).inc();
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn appended(&self, took: Duration) {
+        self.append_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn viewed(&self, took: Duration) {
+        self.view_lag_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn read(&self, took: Duration) {
+        self.read_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn race_lost(&self) {
+        self.conflicts.inc();
+    }
+
+    pub(super) fn retried(&self) {
+        self.retries.inc();
+    }
+
+    pub(super) fn view_failed(&self) {
+        self.views_failed.inc();
+    }
+
+    pub(super) fn view_mended(&self) {
+        self.views_mended.inc();
+    }
+
+    pub(super) fn reconciled(&self, records_left: u64) {
+        self.reconciler_lag.set(records_left);
+    }
+}

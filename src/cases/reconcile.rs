@@ -1,0 +1,231 @@
+//! The reconciler: follows the log a few seconds behind, and mends the views of changes whose
+//! writer did not come to it.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use super::{Cases, Inner, Repaired, Result};
+use crate::{
+    models::{CaseId, PlaceId, Record, TokenId, WorkflowId},
+    storage::{LogScope, StorageError},
+};
+
+/// How old a record must be before its views are looked at: its writer had its time.
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
+
+/// How often the log is looked at.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// How many records are looked at again at the start and after a lost connection. What was
+/// under way when a process or the server died is among them.
+const LOOK_BACK: u64 = 10_000;
+
+/// How many records are handled together, and how many cases at once.
+const BATCH: usize = 1_024;
+const AT_ONCE: usize = 16;
+
+/// The records whose views this process has written itself.
+#[derive(Debug, Default)]
+pub(super) struct Confirmed {
+    followed: AtomicBool,
+    sequences: Mutex<BTreeSet<u64>>,
+}
+
+impl Confirmed {
+    fn sequences(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.sequences.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the views of a record are written. Without a reconciler nobody would ever
+    /// take the note away, so none is made.
+    pub fn add(&self, sequence: u64) {
+        if self.followed.load(Ordering::Relaxed) {
+            self.sequences().insert(sequence);
+        }
+    }
+
+    /// The first sequence after `from` and up to `to` that is not confirmed.
+    fn first_open(&self, from: u64, to: u64) -> Option<u64> {
+        let sequences = self.sequences();
+        (from + 1..=to).find(|sequence| !sequences.contains(sequence))
+    }
+
+    fn contains(&self, sequence: u64) -> bool {
+        self.sequences().contains(&sequence)
+    }
+
+    fn forget_up_to(&self, sequence: u64) {
+        let mut sequences = self.sequences();
+        *sequences = sequences.split_off(&(sequence + 1));
+    }
+}
+
+/// Registers to look at, by case.
+type Touched = HashMap<(WorkflowId, CaseId), BTreeSet<(TokenId, PlaceId)>>;
+
+impl Cases {
+    /// Follows the log and mends views until `shutdown`. Run it in every process that
+    /// serves: it costs one request a tick when this process wrote all there is.
+    pub async fn run_reconciler(&self, shutdown: CancellationToken) {
+        let inner = &self.inner;
+        inner.confirmed.followed.store(true, Ordering::Relaxed);
+        let mut follower = Follower::default();
+        loop {
+            // Both arms are cancel-safe: a tick that is cut off is done again by the next.
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                result = follower.tick(inner) => {
+                    if let Err(error) = result {
+                        tracing::debug!(%error, "the reconciler will try again");
+                    }
+                }
+            }
+        }
+        inner.confirmed.followed.store(false, Ordering::Relaxed);
+        inner.confirmed.forget_up_to(u64::MAX - 1);
+    }
+
+    /// Looks at the views of all records after the log sequence `from`, however old, and
+    /// mends what is wrong.
+    pub async fn reconcile_from(&self, from: u64) -> Result<Repaired> {
+        let last = self.inner.storage.last_sequence().await?;
+        let mut repaired = Repaired::default();
+        let mut done = from;
+        while done < last {
+            let (upto, part) = self.inner.reconcile_batch(done, last, false).await?;
+            repaired += part;
+            done = upto;
+        }
+        Ok(repaired)
+    }
+}
+
+/// Where the reconciler is.
+#[derive(Default)]
+struct Follower {
+    /// Everything up to here is done.
+    done: Option<u64>,
+    reconnects: u64,
+    /// The log's last sequence at past times, oldest first.
+    samples: VecDeque<(Instant, u64)>,
+}
+
+impl Follower {
+    async fn tick(&mut self, inner: &Inner) -> Result<()> {
+        let last = inner.storage.last_sequence().await?;
+        let reconnects = inner.storage.reconnects();
+        if self.done.is_none() || reconnects != self.reconnects {
+            // What a killed server had not yet written down may have come back.
+            inner.confirmed.forget_up_to(last);
+            let back = last.saturating_sub(LOOK_BACK);
+            self.done = Some(self.done.map_or(back, |done| done.min(back)));
+            self.reconnects = reconnects;
+        }
+        self.samples.push_back((Instant::now(), last));
+        let mut settled = 0;
+        while let Some((at, sequence)) = self.samples.front() {
+            if at.elapsed() < SETTLED_AFTER {
+                break;
+            }
+            settled = settled.max(*sequence);
+            self.samples.pop_front();
+        }
+        let mut done = self.done.unwrap_or_default();
+        while done < settled {
+            let (upto, _) = inner.reconcile_batch(done, settled, true).await?;
+            inner.confirmed.forget_up_to(upto);
+            done = upto;
+            self.done = Some(done);
+        }
+        inner.metrics.reconciled(last.saturating_sub(done));
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Looks at a batch of records after `done` and up to `to`. Answers up to where it came.
+    async fn reconcile_batch(
+        &self,
+        done: u64,
+        to: u64,
+        skip_confirmed: bool,
+    ) -> Result<(u64, Repaired)> {
+        let first = match skip_confirmed {
+            true => self.confirmed.first_open(done, to),
+            false => Some(done + 1),
+        };
+        let Some(first) = first else { return Ok((to, Repaired::default())) };
+        let mut records = self.storage.history(LogScope::All, first).await?.take(BATCH);
+        let (mut touched, mut upto, mut count) = (Touched::new(), to, 0);
+        let mut repaired = Repaired::default();
+        while let Some(record) = records.next().await {
+            count += 1;
+            match record {
+                Ok(record) if record.sequence > to => break,
+                Ok(record) => {
+                    if count == BATCH {
+                        upto = record.sequence;
+                    }
+                    if !(skip_confirmed && self.confirmed.contains(record.sequence)) {
+                        touch(&mut touched, &record.value);
+                    }
+                }
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    if let (StorageError::Corrupt { sequence, .. }, BATCH) = (&error, count) {
+                        upto = *sequence;
+                    }
+                    tracing::warn!(%error, "the reconciler passes over a record");
+                    repaired.failed += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        repaired += self.repair_touched(touched).await?;
+        Ok((upto, repaired))
+    }
+
+    async fn repair_touched(&self, touched: Touched) -> Result<Repaired> {
+        let mut repairs = stream::iter(touched)
+            .map(|((workflow, case), registers)| async move {
+                let registers = registers.into_iter().collect();
+                let mended = self.repair(&workflow, &case, registers).await;
+                (workflow, case, mended)
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut repaired = Repaired::default();
+        while let Some((workflow, case, mended)) = repairs.next().await {
+            repaired.cases += 1;
+            match mended {
+                Ok(mended) => repaired.mended += mended,
+                Err(error) if error.retryable() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%workflow, %case, %error, "the views can't be mended");
+                    repaired.failed += 1;
+                }
+            }
+        }
+        Ok(repaired)
+    }
+}
+
+fn touch(touched: &mut Touched, record: &Record) {
+    let key = (record.workflow.clone(), record.case.clone());
+    let registers = touched.entry(key).or_default();
+    let left = record.consumed.iter().chain(&record.removed);
+    registers.extend(left.map(|at| (at.token.clone(), at.place.clone())));
+    let came = record.produced.iter();
+    registers.extend(came.map(|token| (token.id.clone(), token.place.clone())));
+}

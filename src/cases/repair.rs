@@ -1,0 +1,124 @@
+//! Making registers of the view say what the log says.
+
+use std::time::Instant;
+
+use super::{Error, Inner, Result};
+use crate::{
+    models::{Case, CaseId, PlaceId, Token, TokenId, WorkflowId},
+    storage::{Register, RegisterState, StorageError, ViewContent, ViewOutcome, ViewWrite},
+};
+
+/// How many times a register is tried while others write it too.
+const MOST_RACES: u32 = 16;
+
+/// What a repair did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Repaired {
+    /// Cases looked at.
+    pub cases: u64,
+    /// Registers that were wrong and have been written.
+    pub mended: u64,
+    /// Cases that could not be read; each was logged with its subject and sequence.
+    pub failed: u64,
+}
+
+impl std::ops::AddAssign for Repaired {
+    fn add_assign(&mut self, other: Self) {
+        self.cases += other.cases;
+        self.mended += other.mended;
+        self.failed += other.failed;
+    }
+}
+
+impl Inner {
+    /// Compares these registers of a case with its log, and writes those that are wrong.
+    /// Answers how many there were.
+    pub(super) async fn repair(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        registers: Vec<(TokenId, PlaceId)>,
+    ) -> Result<u64> {
+        loop {
+            let read_at = Instant::now();
+            let Some((_, state)) = self.load(workflow, case).await? else { return Ok(0) };
+            let mut mended = 0;
+            for (token, place) in &registers {
+                mended += u64::from(self.mend(&state, token, place).await?);
+            }
+            // Later than this a marker that would have stopped a wrong write may be gone.
+            if read_at.elapsed() <= self.storage.late_after() {
+                return Ok(mended);
+            }
+        }
+    }
+
+    /// Every register that a case's live tokens should have.
+    pub(super) async fn repair_case(&self, workflow: &WorkflowId, case: &CaseId) -> Result<u64> {
+        let Some((_, state)) = self.load(workflow, case).await? else { return Ok(0) };
+        let live = state.marking.0.into_iter().map(|entry| (entry.token, entry.place));
+        self.repair(workflow, case, live.collect()).await
+    }
+
+    async fn mend(&self, case: &Case, token: &TokenId, place: &PlaceId) -> Result<bool> {
+        for _ in 0..MOST_RACES {
+            let register = self.storage.register(&case.workflow, place, token).await;
+            // What can't be decoded is overwritten by what the log says.
+            let register = match register {
+                Err(StorageError::Corrupt { sequence, .. }) => Register {
+                    workflow: case.workflow.clone(),
+                    place: place.clone(),
+                    token: token.clone(),
+                    sequence,
+                    state: RegisterState::Gone { revision: 0 },
+                },
+                other => other?,
+            };
+            let Some(content) = correction(case, &register) else { return Ok(false) };
+            let write = ViewWrite {
+                workflow: case.workflow.clone(),
+                case: case.id.clone(),
+                place: place.clone(),
+                token: token.clone(),
+                expected: register.sequence,
+                content,
+            };
+            for outcome in self.storage.write_views(vec![write]).await {
+                if let ViewOutcome::Written(_) = outcome? {
+                    self.metrics.view_mended();
+                    return Ok(true);
+                }
+            }
+        }
+        let what = format!("the view of token {token} in place {place}");
+        Err(Error::Conflict { what, expected: case.sequence, actual: 0 })
+    }
+}
+
+/// What a register should say and does not; `None` if it is right, or newer than the case.
+fn correction(case: &Case, register: &Register) -> Option<ViewContent> {
+    let now = case.marking.entry(&register.token);
+    let here = now.filter(|entry| entry.place == register.place);
+    let live = here.and_then(|entry| case.tokens.get(&entry.token));
+    match (live, &register.state) {
+        (_, state) if state.revision() > case.sequence => None,
+        (Some(token), RegisterState::Live(seen)) if same(token, seen) => None,
+        (Some(token), RegisterState::Gone { revision }) if *revision > token.nats_sequence => None,
+        (Some(token), _) => Some(ViewContent::Live(token.clone())),
+        (None, RegisterState::Live(_)) => Some(ViewContent::Gone {
+            revision: case.sequence,
+            moved_to: now.map(|entry| entry.place.clone()),
+        }),
+        (None, _) => None,
+    }
+}
+
+/// The same version with the same contents, wherever it was read.
+pub(super) fn same(one: &Token, other: &Token) -> bool {
+    let plain = |token: &Token| {
+        let mut token = token.clone();
+        token.nats_timestamp = None;
+        token
+    };
+    one.nats_sequence == other.nats_sequence && plain(one) == plain(other)
+}

@@ -1,0 +1,100 @@
+//! From a record to the state of the case: the same code live, on replay and in tests.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::models::{Case, FORMAT_VERSION, Record, Stored, Token, TokenId};
+
+/// The state of a case after `stored`, given the state before it (`None`: there was none).
+///
+/// An error says how the record contradicts the case: a gap in the chain, a token that was
+/// not there, a marking that does not follow.
+pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, String> {
+    let record = &stored.value;
+    check_chain(before, record)?;
+    let mut tokens = before.map(|case| case.tokens.clone()).unwrap_or_default();
+    for at in record.consumed.iter().chain(&record.removed) {
+        let gone = tokens.remove(&at.token);
+        if gone.is_none_or(|token| token.place != at.place) {
+            return Err(format!("token {} was not in place {}", at.token, at.place));
+        }
+    }
+    for token in &record.read {
+        if !tokens.contains_key(&token.token) {
+            return Err(format!("token {} was read, but was not there", token.token));
+        }
+    }
+    for token in produced(stored) {
+        tokens.insert(token.id.clone(), Arc::new(token));
+    }
+    restore(stored, tokens)
+}
+
+/// The state of a case from its head and its live tokens, without replay.
+pub fn restore(
+    head: &Stored<Record>,
+    tokens: HashMap<TokenId, Arc<Token>>,
+) -> Result<Case, String> {
+    let record = &head.value;
+    let mut marking = record.marking.clone();
+    for entry in &mut marking.0 {
+        if entry.sequence == 0 {
+            entry.sequence = head.sequence;
+        }
+        if tokens.get(&entry.token).is_none_or(|token| token.place != entry.place) {
+            return Err(format!(
+                "the marking has token {} in place {}, which does not follow from the records",
+                entry.token, entry.place
+            ));
+        }
+    }
+    if marking.0.len() != tokens.len() {
+        let (marked, alive) = (marking.0.len(), tokens.len());
+        return Err(format!("the marking has {marked} tokens and {alive} follow from the records"));
+    }
+    Ok(Case {
+        workflow: record.workflow.clone(),
+        id: record.case.clone(),
+        definition: record.definition,
+        status: record.status,
+        marking,
+        tokens,
+        tokens_made: record.tokens_made,
+        sequence: head.sequence,
+        head_hash: head.hash.clone(),
+    })
+}
+
+/// The tokens that a record produced, with the record's sequence in them.
+pub fn produced(stored: &Stored<Record>) -> impl Iterator<Item = Token> + '_ {
+    stored.value.produced.iter().map(|token| {
+        let mut token = token.clone();
+        token.nats_sequence = stored.sequence;
+        if let Some(last) = token.history.last_mut()
+            && last.sequence == 0
+        {
+            Arc::make_mut(last).sequence = stored.sequence;
+        }
+        token
+    })
+}
+
+fn check_chain(before: Option<&Case>, record: &Record) -> Result<(), String> {
+    if record.format > FORMAT_VERSION {
+        return Err(format!(
+            "it has format {}, and this version reads up to {FORMAT_VERSION}; use a newer one",
+            record.format
+        ));
+    }
+    match before {
+        None if record.previous != 0 => {
+            Err(format!("it follows record {}, which is missing", record.previous))
+        }
+        Some(case) if record.previous != case.sequence => {
+            Err(format!("it follows record {}, not {}", record.previous, case.sequence))
+        }
+        Some(case) if record.previous_hash.as_ref() != Some(&case.head_hash) => {
+            Err(format!("record {} has changed since: its hash is another", case.sequence))
+        }
+        _ => Ok(()),
+    }
+}

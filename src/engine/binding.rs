@@ -1,0 +1,269 @@
+//! Which tokens a transition would take: the choice is deterministic, oldest arrival first.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+
+use super::{Blocker, Mode, Net, NetTransition, Scope, net::Input};
+use crate::models::{ArcKind, Case, CaseStatus, PlaceId, Token, TokenId};
+
+/// The most choices of tokens that are tried against a guard, so that a guard over many
+/// tokens can't stop the engine. `explain` says how many were tried.
+pub const MAX_BINDINGS: usize = 1_000;
+
+/// The tokens of one firing.
+#[derive(Debug, Clone)]
+pub struct Binding<'a> {
+    /// Taken, in arc order.
+    pub consumed: Vec<&'a Arc<Token>>,
+    /// Needed by read arcs and left, in arc order.
+    pub read: Vec<&'a Arc<Token>>,
+    /// Removed by reset arcs, beside those consumed.
+    pub reset: Vec<&'a Arc<Token>>,
+}
+
+/// A case seen by the firing rule: its tokens by place, oldest arrival first.
+pub(super) struct View<'a> {
+    pub net: &'a Net,
+    pub case: &'a Case,
+    pub now: DateTime<Utc>,
+    by_place: Vec<Vec<&'a Arc<Token>>>,
+    counts: BTreeMap<PlaceId, u64>,
+}
+
+impl<'a> View<'a> {
+    pub fn new(net: &'a Net, case: &'a Case, now: DateTime<Utc>) -> Self {
+        let mut by_place = vec![Vec::new(); net.places.len()];
+        for token in case.live_tokens() {
+            if let Some(place) = net.place(&token.place) {
+                by_place[place].push(token);
+            }
+        }
+        Self { net, case, now, by_place, counts: case.marking.counts() }
+    }
+
+    fn count(&self, place: usize) -> u64 {
+        self.by_place[place].len() as u64
+    }
+
+    pub(super) fn scope<'s>(&'s self, tokens: &'s [&'s Token]) -> Scope<'s> {
+        Scope {
+            tokens,
+            workflow: &self.case.workflow,
+            case: &self.case.id,
+            status: self.case.status,
+            marking: &self.counts,
+            now: self.now,
+        }
+    }
+
+    /// The tokens that `transition` takes in `mode`, `named` among them; or everything that
+    /// hinders it.
+    pub fn bind(
+        &self,
+        transition: &NetTransition,
+        mode: &Mode,
+        named: &[TokenId],
+    ) -> Result<Binding<'a>, Vec<Blocker>> {
+        let mut blockers = Vec::new();
+        if self.case.status != CaseStatus::Running {
+            blockers.push(Blocker::Status { status: self.case.status });
+        }
+        self.check_arcs(mode, &mut blockers);
+        self.check_capacity(mode, &mut blockers);
+        self.check_named(mode, named, &mut blockers);
+        if !blockers.is_empty() {
+            return Err(blockers);
+        }
+        self.search(transition, mode, named)
+    }
+
+    fn check_arcs(&self, mode: &Mode, blockers: &mut Vec<Blocker>) {
+        for arc in &mode.inputs {
+            let place = self.net.places[arc.place].id.clone();
+            let present = self.count(arc.place);
+            match arc.kind {
+                ArcKind::Reset => {}
+                ArcKind::Inhibitor if present >= arc.weight => {
+                    blockers.push(Blocker::Inhibited { place, limit: arc.weight, present });
+                }
+                ArcKind::Inhibitor => {}
+                kind @ (ArcKind::Consume | ArcKind::Read) => {
+                    // A read arc beside a consuming one needs tokens of its own, as if it
+                    // took them and gave them back.
+                    let taken =
+                        if kind == ArcKind::Read { consumed_from(mode, arc.place) } else { 0 };
+                    let present = present.saturating_sub(taken);
+                    if present < arc.weight {
+                        let needed = arc.weight;
+                        blockers.push(Blocker::TooFewTokens { place, kind, needed, present });
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_capacity(&self, mode: &Mode, blockers: &mut Vec<Blocker>) {
+        let mut given: BTreeMap<usize, u64> = BTreeMap::new();
+        for (place, weight) in &mode.outputs {
+            *given.entry(*place).or_default() += weight;
+        }
+        for (index, given) in given {
+            let place = &self.net.places[index];
+            let Some(capacity) = place.capacity else { continue };
+            let reset = mode.inputs.iter().any(|a| a.place == index && a.kind == ArcKind::Reset);
+            let left = match reset {
+                true => 0,
+                false => self.count(index).saturating_sub(consumed_from(mode, index)),
+            };
+            let after = left + given;
+            if after > capacity {
+                blockers.push(Blocker::OverCapacity { place: place.id.clone(), capacity, after });
+            }
+        }
+    }
+
+    fn check_named(&self, mode: &Mode, named: &[TokenId], blockers: &mut Vec<Blocker>) {
+        let mut used: BTreeMap<usize, u64> = BTreeMap::new();
+        for token in named {
+            let place = self.case.marking.entry(token).map(|entry| entry.place.clone());
+            let index = place.as_ref().and_then(|place| self.net.place(place));
+            let fits = index.is_some_and(|index| {
+                let used = used.entry(index).or_default();
+                *used += 1;
+                *used <= consumed_from(mode, index)
+            });
+            if !fits {
+                blockers.push(Blocker::TokenNotTaken { token: token.clone(), place });
+            }
+        }
+    }
+
+    /// Tries the choices of tokens in order until one satisfies the guard.
+    fn search(
+        &self,
+        transition: &NetTransition,
+        mode: &Mode,
+        named: &[TokenId],
+    ) -> Result<Binding<'a>, Vec<Blocker>> {
+        let mut arcs: Vec<(Input, Choices<'a>)> = Vec::new();
+        for kind in [ArcKind::Consume, ArcKind::Read] {
+            for arc in mode.inputs.iter().filter(|arc| arc.kind == kind) {
+                let candidates = self.candidates(arc, named);
+                arcs.push((*arc, Choices::new(candidates, arc, named)));
+            }
+        }
+        let (mut tried, mut first_failure) = (0, None);
+        loop {
+            if let Some(binding) = self.pick(&arcs, mode) {
+                tried += 1;
+                match self.guard(transition, &binding) {
+                    None => return Ok(binding),
+                    Some(failure) => first_failure = first_failure.or(Some(failure)),
+                }
+            }
+            // The next choice: the last arc that has one moves on, those after it start over.
+            let moved = arcs.iter_mut().rposition(|(_, choices)| choices.advance());
+            if moved.is_none() || tried >= MAX_BINDINGS {
+                break;
+            }
+        }
+        let (condition, explanation) = first_failure.unwrap_or_default();
+        Err(vec![Blocker::Guard { condition, explanation, bindings_tried: tried }])
+    }
+
+    fn candidates(&self, arc: &Input, named: &[TokenId]) -> Vec<&'a Arc<Token>> {
+        let all = &self.by_place[arc.place];
+        // Named tokens come first, and `Choices` keeps them fixed.
+        let is_named = |token: &&&Arc<Token>| named.contains(&token.id);
+        let mut candidates: Vec<_> = match arc.kind {
+            ArcKind::Consume => all.iter().filter(is_named).copied().collect(),
+            _ => Vec::new(),
+        };
+        candidates.extend(all.iter().filter(|token| !is_named(token)).copied());
+        candidates
+    }
+
+    /// The binding of the present choices; `None` if a token would be both taken and read.
+    fn pick(&self, arcs: &[(Input, Choices<'a>)], mode: &Mode) -> Option<Binding<'a>> {
+        let (mut consumed, mut read) = (Vec::new(), Vec::new());
+        for (arc, choices) in arcs {
+            match arc.kind {
+                ArcKind::Consume => consumed.extend(choices.chosen()),
+                _ => read.extend(choices.chosen()),
+            }
+        }
+        let taken = |token: &&Arc<Token>| consumed.iter().any(|other| Arc::ptr_eq(other, token));
+        if read.iter().any(|token| taken(token)) {
+            return None;
+        }
+        let resets = mode.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset);
+        let reset = resets
+            .flat_map(|arc| self.by_place[arc.place].iter().copied())
+            .filter(|token| !taken(token))
+            .collect();
+        Some(Binding { consumed, read, reset })
+    }
+
+    fn guard(&self, transition: &NetTransition, binding: &Binding<'a>) -> Option<(String, String)> {
+        if transition.guards.is_empty() {
+            return None;
+        }
+        let tokens = binding.tokens();
+        let failure = transition.guards.check(&self.scope(&tokens)).err()?;
+        Some((failure.source, failure.reason))
+    }
+}
+
+impl Binding<'_> {
+    /// What an expression sees: the consumed tokens, then the read ones.
+    pub(super) fn tokens(&self) -> Vec<&Token> {
+        self.consumed.iter().chain(&self.read).map(|token| token.as_ref()).collect()
+    }
+}
+
+fn consumed_from(mode: &Mode, place: usize) -> u64 {
+    let consumes = |arc: &&Input| arc.place == place && arc.kind == ArcKind::Consume;
+    mode.inputs.iter().filter(consumes).map(|arc| arc.weight).sum()
+}
+
+/// The ways to choose `weight` of the candidates of one arc, in lexicographic order; the
+/// first `fixed` candidates are in every choice.
+struct Choices<'a> {
+    candidates: Vec<&'a Arc<Token>>,
+    fixed: usize,
+    chosen: Vec<usize>,
+}
+
+impl<'a> Choices<'a> {
+    fn new(candidates: Vec<&'a Arc<Token>>, arc: &Input, named: &[TokenId]) -> Self {
+        let weight = usize::try_from(arc.weight).unwrap_or(usize::MAX).min(candidates.len());
+        let fixed = match arc.kind {
+            ArcKind::Consume => {
+                candidates.iter().take(weight).filter(|token| named.contains(&token.id)).count()
+            }
+            _ => 0,
+        };
+        Self { candidates, fixed, chosen: (0..weight).collect() }
+    }
+
+    fn chosen(&self) -> impl Iterator<Item = &'a Arc<Token>> + '_ {
+        self.chosen.iter().map(|index| self.candidates[*index])
+    }
+
+    /// Moves to the next choice; at the end starts over and answers false.
+    fn advance(&mut self) -> bool {
+        let weight = self.chosen.len();
+        for position in (self.fixed..weight).rev() {
+            if self.chosen[position] < self.candidates.len() - (weight - position) {
+                let next = self.chosen[position] + 1;
+                for (offset, index) in self.chosen[position..].iter_mut().enumerate() {
+                    *index = next + offset;
+                }
+                return true;
+            }
+        }
+        self.chosen = (0..weight).collect();
+        false
+    }
+}

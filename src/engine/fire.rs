@@ -1,0 +1,228 @@
+//! Deciding a firing: from a case and a request to the record that says what happens.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{
+    Blocker, ModeExplanation, Net, NetTransition, NotEnabled,
+    binding::{Binding, View},
+    merge_patch,
+    record::{Act, next_record, status_after},
+};
+use crate::models::{
+    Case, HISTORY_KEPT, MarkingEntry, PlaceId, Record, RecordKind, Token, TokenAt, TokenId,
+    TransitionEvent, TransitionId,
+};
+
+/// What is to fire.
+#[derive(Debug, Clone, Copy)]
+pub struct Firing<'a> {
+    /// Which transition.
+    pub transition: &'a TransitionId,
+    /// Tokens that must be among those taken.
+    pub tokens: &'a [TokenId],
+    /// Only modes that give a token to this place.
+    pub to_place: Option<&'a PlaceId>,
+    /// Merged into the produced data, last.
+    pub data: Option<&'a Value>,
+    /// Who, when and under which id.
+    pub act: &'a Act,
+}
+
+/// Why nothing fires.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refusal {
+    /// The net has no such transition.
+    UnknownTransition,
+    /// No mode of the transition gives a token to the place that the caller named.
+    LeadsElsewhere {
+        /// Where it leads.
+        places: Vec<PlaceId>,
+    },
+    /// It can't fire now.
+    NotEnabled(Box<NotEnabled>),
+}
+
+/// Decides a firing: the record to append, or why not.
+pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusal> {
+    let transition = net.transition(firing.transition).ok_or(Refusal::UnknownTransition)?;
+    let leads = |place: &PlaceId| {
+        let wanted = net.place(place);
+        move |mode: &&super::Mode| mode.outputs.iter().any(|(to, _)| Some(*to) == wanted)
+    };
+    let modes: Vec<_> = match firing.to_place {
+        Some(place) => transition.modes.iter().filter(leads(place)).collect(),
+        None => transition.modes.iter().collect(),
+    };
+    if modes.is_empty() {
+        let outputs = transition.modes.iter().flat_map(|mode| &mode.outputs);
+        let mut places: Vec<_> = outputs.map(|(to, _)| net.places[*to].id.clone()).collect();
+        places.sort();
+        places.dedup();
+        return Err(Refusal::LeadsElsewhere { places });
+    }
+    let view = View::new(net, case, firing.act.now);
+    let mut failed = Vec::new();
+    for mode in modes {
+        let blockers = match view.bind(transition, mode, firing.tokens) {
+            Ok(binding) => match produce(&view, transition, mode, &binding, &firing) {
+                Ok(record) => return Ok(record),
+                Err(explanation) => vec![Blocker::Output { explanation }],
+            },
+            Err(blockers) => blockers,
+        };
+        let from = mode.from.map(|place| net.places[place].id.clone());
+        failed.push(ModeExplanation { from, enabled: false, would_take: Vec::new(), blockers });
+    }
+    let (case, transition) = (case.id.clone(), transition.id.clone());
+    Err(Refusal::NotEnabled(Box::new(NotEnabled { case, transition, modes: failed })))
+}
+
+fn produce(
+    view: &View<'_>,
+    transition: &NetTransition,
+    mode: &super::Mode,
+    binding: &Binding<'_>,
+    firing: &Firing<'_>,
+) -> Result<Record, String> {
+    let case = view.case;
+    let data = produced_data(view, transition, binding, firing)?;
+    let mut record = next_record(case, RecordKind::Fired, firing.act);
+    record.transition = Some(transition.id.clone());
+    record.consumed = at(&binding.consumed);
+    record.read = at(&binding.read);
+    record.removed = at(&binding.reset);
+    let given: u64 = mode.outputs.iter().map(|(_, weight)| weight).sum();
+    let passes = binding.consumed.len() == 1 && given == 1;
+    let tag = case.workflow.tag();
+    for (to, weight) in &mode.outputs {
+        let place = &view.net.places[*to].id;
+        for _ in 0..*weight {
+            let event = event(transition, binding, place, firing.act);
+            let token = if passes {
+                moved(binding.consumed[0], place, data.clone(), event, firing.act)
+            } else {
+                record.tokens_made += 1;
+                let id = TokenId::of_case(&tag, &case.id, record.tokens_made);
+                new_token(case, id, binding, place, data.clone(), event, firing.act)
+            };
+            record.produced.push(token);
+        }
+    }
+    let gone = |entry: &MarkingEntry| {
+        record.consumed.iter().chain(&record.removed).any(|at| at.token == entry.token)
+    };
+    record.marking.0.retain(|entry| !gone(entry));
+    let arrivals = record.produced.iter().map(|token| MarkingEntry {
+        token: token.id.clone(),
+        place: token.place.clone(),
+        sequence: 0,
+    });
+    record.marking.0.extend(arrivals);
+    record.status = status_after(view.net, &record.marking, record.status);
+    Ok(record)
+}
+
+fn at(tokens: &[&Arc<Token>]) -> Vec<TokenAt> {
+    let at = |token: &&Arc<Token>| TokenAt { token: token.id.clone(), place: token.place.clone() };
+    tokens.iter().map(at).collect()
+}
+
+/// The data of the consumed tokens merged in arc order, then the transition's output
+/// expression, then the caller's data.
+fn produced_data(
+    view: &View<'_>,
+    transition: &NetTransition,
+    binding: &Binding<'_>,
+    firing: &Firing<'_>,
+) -> Result<Value, String> {
+    let mut consumed = binding.consumed.iter();
+    let mut data = match consumed.next() {
+        Some(first) => first.data.clone(),
+        None => Value::Object(Map::new()),
+    };
+    for token in consumed {
+        merge_patch(&mut data, &token.data);
+    }
+    if let Some(output) = &transition.output {
+        let tokens = binding.tokens();
+        let made = output.evaluate(&view.scope(&tokens), &data)?;
+        merge_patch(&mut data, &Value::Object(made));
+    }
+    if let Some(given) = firing.data {
+        merge_patch(&mut data, given);
+    }
+    Ok(data)
+}
+
+fn event(
+    transition: &NetTransition,
+    binding: &Binding<'_>,
+    to: &PlaceId,
+    act: &Act,
+) -> TransitionEvent {
+    // A checked net has an arc that consumes or reads, so there is a first token.
+    let first = binding.consumed.first().or(binding.read.first());
+    TransitionEvent {
+        from: first.map_or_else(|| to.clone(), |token| token.place.clone()),
+        to: to.clone(),
+        transition: transition.id.clone(),
+        time: act.now,
+        triggered_by: act.by.clone(),
+        sequence: 0,
+        metadata: act.metadata.clone(),
+    }
+}
+
+/// The same token in another place.
+fn moved(token: &Token, place: &PlaceId, data: Value, event: TransitionEvent, act: &Act) -> Token {
+    let skip = (token.history.len() + 1).saturating_sub(HISTORY_KEPT);
+    let mut history: Vec<_> = token.history.iter().skip(skip).cloned().collect();
+    history.push(Arc::new(event));
+    Token {
+        id: token.id.clone(),
+        workflow: token.workflow.clone(),
+        case: token.case.clone(),
+        place: place.clone(),
+        data,
+        metadata: token.metadata.clone(),
+        created_at: token.created_at,
+        updated_at: act.now,
+        history,
+        history_total: token.history_total + 1,
+        nats_sequence: 0,
+        nats_timestamp: None,
+        nats_subject: String::new(),
+    }
+}
+
+fn new_token(
+    case: &Case,
+    id: TokenId,
+    binding: &Binding<'_>,
+    place: &PlaceId,
+    data: Value,
+    event: TransitionEvent,
+    act: &Act,
+) -> Token {
+    let mut metadata = Map::new();
+    for token in &binding.consumed {
+        metadata.extend(token.metadata.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    Token {
+        id,
+        workflow: case.workflow.clone(),
+        case: case.id.clone(),
+        place: place.clone(),
+        data,
+        metadata,
+        created_at: act.now,
+        updated_at: act.now,
+        history: vec![Arc::new(event)],
+        history_total: 1,
+        nats_sequence: 0,
+        nats_timestamp: None,
+        nats_subject: String::new(),
+    }
+}

@@ -1,1 +1,0 @@
-//! Guards and output expressions.

@@ -1,0 +1,163 @@
+//! One CEL expression, compiled.
+
+use std::sync::Arc;
+
+use cel::{
+    Context, IdedExpr, ParseErrors, Value, common::value::CowVal, context::VariableResolver,
+};
+
+use super::{
+    environment::ENVIRONMENT,
+    names,
+    reason::{clip, reason},
+    rewrite::rewrite,
+};
+
+/// The longest expression, in bytes.
+pub(super) const MAX_LENGTH: usize = 4_096;
+
+/// How deeply parentheses, lists, maps and calls may nest. The parser recurses several times a
+/// level.
+const MAX_NESTING: u16 = 48;
+
+/// How deep the syntax tree may be: `1 + 1 + 1` is three deep. The interpreter recurses once a
+/// level; a thousand levels fit the two megabytes of a worker thread in an unoptimised build.
+const MAX_DEPTH: usize = 128;
+
+/// A CEL expression that has passed every check.
+#[derive(Debug, Clone)]
+pub(super) struct Expression(Arc<IdedExpr>);
+
+impl Expression {
+    /// Parses and checks `source`, which may name `variables`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in words; all unknown names at once.
+    pub(super) fn compile(source: &str, variables: &[&str]) -> Result<Self, Vec<String>> {
+        if source.trim().is_empty() {
+            return Err(vec!["is empty; write a CEL expression".to_owned()]);
+        }
+        if source.len() > MAX_LENGTH {
+            let length = source.len();
+            return Err(vec![format!("has {length} bytes; the most is {MAX_LENGTH}")]);
+        }
+        let expr = ENVIRONMENT.parser().max_recursion_depth(MAX_NESTING).parse(source);
+        let mut expr = expr.map_err(|errors| vec![syntax_problem(&errors)])?;
+        if names::depth_exceeds(&expr, MAX_DEPTH) {
+            return Err(vec![format!("chains or nests more than {MAX_DEPTH} operations")]);
+        }
+        let unknown = names::unknown(&expr, variables);
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        rewrite(&mut expr);
+        Ok(Self(Arc::new(expr)))
+    }
+
+    /// Evaluates it in `context`.
+    ///
+    /// # Errors
+    ///
+    /// The interpreter's error in words.
+    pub(super) fn evaluate<'e, 'v>(
+        &'e self,
+        context: &'e Context<'_, 'v>,
+    ) -> Result<CowVal<'e, 'v>, String> {
+        Value::resolve_val(&self.0, context).map_err(|error| reason(&error))
+    }
+}
+
+/// A context whose variables come from `variables`.
+pub(super) fn context<'v>(variables: &'v dyn VariableResolver) -> Context<'v, 'v> {
+    let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+    context.set_variable_resolver(variables);
+    context
+}
+
+/// The first of the parser's errors, on one line.
+fn syntax_problem(errors: &ParseErrors) -> String {
+    let Some(error) = errors.errors.first() else {
+        return "is no CEL expression".to_owned();
+    };
+    if error.msg.contains("Recursion limit") {
+        return format!("nests more than {MAX_NESTING} levels deep");
+    }
+    let (line, column) = error.pos;
+    format!("is no CEL expression: line {line}, column {column}: {}", clip(&error.msg))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::cel_problems;
+    use super::*;
+
+    #[test]
+    fn an_expression_that_is_none_is_a_problem_with_its_position() {
+        for source in [
+            "",
+            "  \n",
+            "1 +",
+            "token.data.",
+            "token data",
+            "'open",
+            "\u{0}",
+            "has(1)",
+            "tokens.all(1, true)",
+        ] {
+            let problems = cel_problems(source);
+            assert_eq!(problems.len(), 1, "{source:?}: {problems:?}");
+            assert!(!problems[0].contains('\n'), "{problems:?}");
+        }
+        assert!(cel_problems(" ")[0].ends_with("is empty; write a CEL expression"));
+        assert!(cel_problems("true &&\n  && 1")[0].contains("line 2, column 3"));
+    }
+
+    #[test]
+    fn a_long_expression_is_a_problem() {
+        let source = format!("token.id == '{}'", "x".repeat(4_096));
+        assert!(cel_problems(&source)[0].contains("has 4110 bytes; the most is 4096"));
+    }
+
+    #[test]
+    fn a_deep_expression_is_a_problem_and_no_overflow() {
+        let nested = |open: &str, inner: &str, close: &str, n: usize| {
+            format!("{}{inner}{}", open.repeat(n), close.repeat(n))
+        };
+        for source in [
+            nested("(", "true", ")", 10_000),
+            nested("!", "true", "", 10_000),
+            nested("(", "true", ")", 2_000),
+            nested("(", "", "", 4_096),
+            nested("[", "1", "]", 2_000),
+            nested("{1:", "1", "}", 1_000),
+            nested("true?", "true", ":true", 400),
+            nested("size(", "token", ")", 500),
+            nested("-(", "1", ")", 1_000),
+            nested("1+", "1", "", 2_047),
+            nested("1<", "1", "", 2_047),
+            nested("", "token", ".a", 2_000),
+            nested("", "token", "[0]", 1_300),
+            nested("", "tokens", ".map(x,x)", 400),
+        ] {
+            assert_eq!(cel_problems(&source).len(), 1, "{}", &source[..20]);
+        }
+        // A row of `!` is no nesting: the parser counts them.
+        assert!(cel_problems(&nested("!", "true", "", 4_000)).is_empty());
+        assert!(cel_problems(&nested("(", "true", ")", 40)).is_empty());
+    }
+
+    #[test]
+    fn the_deepest_allowed_expression_fits_the_stack_of_a_worker_thread() {
+        let deep = std::thread::Builder::new().stack_size(1 << 20).spawn(|| {
+            let sum = format!("{}1 == {MAX_DEPTH}", "1 + ".repeat(MAX_DEPTH - 3));
+            let nested = format!("{}true{}", "[1].all(x, ".repeat(25), ")".repeat(25));
+            for source in [sum, nested] {
+                let expression = Expression::compile(&source, &["token"]).unwrap();
+                let value = Value::resolve(&expression.0, &Context::with_env(ENVIRONMENT.clone()));
+                assert!(value.is_err() || matches!(value, Ok(Value::Bool(_))));
+            }
+        });
+        deep.unwrap().join().unwrap();
+    }
+}

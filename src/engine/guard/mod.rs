@@ -1,0 +1,30 @@
+//! Guards and output expressions: CEL and rule trees over the tokens of a firing.
+//!
+//! An expression is checked whole when its workflow is defined (syntax, size, names), so
+//! that a firing can only fail on the data it meets. What it sees is not copied: a variable
+//! is a view on the token, and only the fields that are asked for become CEL values.
+
+mod comparison;
+mod conditions;
+mod environment;
+mod expression;
+mod functions;
+mod meter;
+mod names;
+mod output;
+mod reason;
+mod rewrite;
+mod rule;
+mod rule_path;
+mod scope;
+mod value;
+mod view;
+
+pub use conditions::{GuardFailure, Guards};
+pub use output::OutputExpression;
+pub use scope::Scope;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod properties;

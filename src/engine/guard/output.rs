@@ -1,0 +1,99 @@
+//! Output expressions: what a firing adds to the data of the tokens it gives.
+
+use cel::common::types::Kind;
+use serde_json::{Map, Value};
+
+use super::{
+    expression::{Expression, context},
+    scope::{OUTPUT_VARIABLES, Scope, Variables},
+    value::{map_to_json, with_article},
+};
+use crate::models::Problems;
+
+/// A transition's output expression, compiled. A clone shares it.
+#[derive(Debug, Clone)]
+pub struct OutputExpression(Expression);
+
+impl OutputExpression {
+    /// Compiles `source`, a CEL expression over `token`, `tokens`, `case`, `now` and `data`.
+    /// Everything that is wrong with it becomes a problem at `path`, and then there is none.
+    pub fn compile(source: &str, path: &str, problems: &mut Problems) -> Option<Self> {
+        match Expression::compile(source, OUTPUT_VARIABLES) {
+            Ok(expression) => Some(Self(expression)),
+            Err(messages) => {
+                messages.into_iter().for_each(|message| problems.add(path, message));
+                None
+            }
+        }
+    }
+
+    /// Evaluates it; `data` is the data of the produced token so far, visible as `data`.
+    ///
+    /// # Errors
+    ///
+    /// Why it gave no JSON object, in words.
+    pub fn evaluate(&self, scope: &Scope<'_>, data: &Value) -> Result<Map<String, Value>, String> {
+        let variables = Variables::with_data(scope, data);
+        let context = context(&variables);
+        let value = self.0.evaluate(&context)?;
+        if value.get_type().kind() != Kind::Map {
+            return Err(format!("gave {}, not a map", with_article(value.as_ref())));
+        }
+        map_to_json(value.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::fixture::output;
+    use super::*;
+
+    #[test]
+    fn an_output_is_made_of_tokens_and_the_data_so_far() {
+        let token = json!({ "net": 100, "rate": 0.2, "tags": ["a", { "b": null }] });
+        let made = output(
+            "{'gross': double(token.data.net) * (1.0 + token.data.rate), 'seen': data.seen + 1, \
+              'tags': token.data.tags, 'case': case.id, 'at': now, 'waited': now - token.created_at, \
+              'count': tokens.size(), ?'left': token.data.?missing}",
+            token,
+            json!({ "seen": 1 }),
+        );
+        let wanted = json!({
+            "gross": 120.0, "seen": 2, "tags": ["a", { "b": null }], "case": "order-7",
+            "at": "2026-03-14T15:09:26Z", "waited": "0s", "count": 1
+        });
+        assert_eq!(made, Ok(wanted));
+    }
+
+    #[test]
+    fn what_goes_through_unchanged_stays_the_same_json() {
+        let data =
+            json!({ "big": u64::MAX, "small": i64::MIN, "half": 0.5, "one": 1.0, "l": [[], {}] });
+        assert_eq!(output("token.data", data.clone(), json!({})), Ok(data.clone()));
+        assert_eq!(output("{'d': data}", json!({}), data.clone()), Ok(json!({ "d": data })));
+    }
+
+    #[test]
+    fn an_output_that_is_no_json_object_is_an_error() {
+        let error = |source| output(source, json!({}), json!({})).unwrap_err();
+        assert_eq!(error("1 + 1"), "gave an int, not a map");
+        assert_eq!(error("[token.data]"), "gave a list, not a map");
+        assert_eq!(error("{'a': b'x'}"), "JSON can't hold a bytes");
+        assert_eq!(error("{'a': token.data.?x}"), "JSON can't hold an optional_type");
+        assert_eq!(error("{1: 2}"), "a key is an int, not text");
+        assert_eq!(error("{'a': 1.0 / 0.0}"), "JSON has no number inf");
+        assert_eq!(error("{'a': token.data.x}"), "no such key: x");
+        assert_eq!(error("{'a': 1 / 0}"), "division by zero");
+    }
+
+    #[test]
+    fn a_wrong_output_is_a_problem_at_its_path() {
+        let mut problems = Problems::default();
+        let none = OutputExpression::compile("{'a': dta}", "transitions[0].output", &mut problems);
+        assert!(none.is_none());
+        let problem = "unknown name `dta`; known are token, tokens, case, now, data";
+        assert_eq!(problems.0[0].to_string(), format!("transitions[0].output: {problem}"));
+    }
+}

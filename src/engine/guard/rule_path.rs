@@ -1,0 +1,92 @@
+//! Dotted paths of rule trees.
+
+use std::fmt;
+
+use cel::{
+    common::{
+        types::{CelInt, CelString, Kind},
+        value::CowVal,
+    },
+    context::VariableResolver,
+};
+
+use super::{
+    scope::Variables,
+    value::from_json,
+    view::{CASE_FIELDS, TOKEN_FIELDS},
+};
+
+/// Where a rule looks: `token`, `tokens`, `case` or the data of `token`, and on from there.
+#[derive(Debug, Clone)]
+pub(super) struct RulePath {
+    text: String,
+    root: Root,
+    segments: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Root {
+    Variable(&'static str),
+    TokenData,
+}
+
+impl RulePath {
+    /// Reads `text`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.split('.').any(str::is_empty) {
+            return Err(format!(
+                "path {text:?} has an empty part; write names and list positions with a dot between"
+            ));
+        }
+        let mut segments: Vec<String> = text.split('.').map(str::to_owned).collect();
+        let root = ["token", "tokens", "case"].into_iter().find(|root| *root == segments[0]);
+        let root = root.map_or(Root::TokenData, Root::Variable);
+        if root != Root::TokenData {
+            segments.remove(0);
+        }
+        let (field, fields) = match root {
+            Root::Variable("tokens") => (segments.get(1), TOKEN_FIELDS),
+            Root::Variable("case") => (segments.first(), CASE_FIELDS),
+            Root::Variable(_) => (segments.first(), TOKEN_FIELDS),
+            Root::TokenData => (None, TOKEN_FIELDS),
+        };
+        if let Some(field) = field.filter(|field| !fields.contains(&field.as_str())) {
+            let known = fields.join(", ");
+            return Err(format!("unknown name `{field}` in path `{text}`; known are {known}"));
+        }
+        if root == Root::Variable("tokens")
+            && let Some(position) = segments.first().filter(|first| first.parse::<u32>().is_err())
+        {
+            return Err(format!("`{position}` in path `{text}` is no position of a token"));
+        }
+        Ok(Self { text: text.to_owned(), root, segments })
+    }
+
+    /// What the path leads to, if anything.
+    pub(super) fn find<'v>(&self, variables: &'v Variables<'_>) -> Option<CowVal<'v, 'v>> {
+        let mut value = match self.root {
+            Root::Variable(name) => variables.resolve(name)?,
+            Root::TokenData => CowVal::Owned(from_json(variables.token_data()?)),
+        };
+        for segment in &self.segments {
+            let indexer = value.as_indexer()?;
+            let next = if value.get_type().kind() == Kind::List {
+                indexer.get(&CelInt::from(segment.parse::<i64>().ok()?))
+            } else {
+                indexer.get(&CelString::from(segment.as_str()))
+            };
+            value = CowVal::Owned(next.ok()?.into_owned());
+        }
+        Some(value)
+    }
+}
+
+impl fmt::Display for RulePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,331 @@
+//! The form of a definition that fires: places and transitions by index, guards compiled.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Guards, OutputExpression};
+use crate::models::{
+    ArcKind, PlaceId, PlaceKind, Problems, Transition, TransitionId, WorkflowDefinition,
+};
+
+/// A checked net.
+#[derive(Debug)]
+pub struct Net {
+    /// The places, in the order of the definition.
+    pub places: Vec<NetPlace>,
+    /// The transitions, in the order of the definition.
+    pub transitions: Vec<NetTransition>,
+    /// The index of the initial place.
+    pub initial: usize,
+    place_index: HashMap<PlaceId, usize>,
+    transition_index: HashMap<TransitionId, usize>,
+}
+
+/// A place of a net.
+#[derive(Debug)]
+pub struct NetPlace {
+    /// Its id.
+    pub id: PlaceId,
+    /// The most tokens of one case that it can hold.
+    pub capacity: Option<u64>,
+    /// Whether a token may end here: declared terminal, or nothing takes from it.
+    pub terminal: bool,
+}
+
+/// A transition of a net.
+#[derive(Debug)]
+pub struct NetTransition {
+    /// Its id.
+    pub id: TransitionId,
+    /// The ways in which it can fire, in the order in which they are tried.
+    pub modes: Vec<Mode>,
+    /// What must hold of the tokens.
+    pub guards: Guards,
+    /// What is merged into the produced data.
+    pub output: Option<OutputExpression>,
+}
+
+/// One way in which a transition can fire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mode {
+    /// The place of the short form that this mode takes from.
+    pub from: Option<usize>,
+    /// What it needs, in arc order.
+    pub inputs: Vec<Input>,
+    /// Places and how many tokens each gets, in arc order.
+    pub outputs: Vec<(usize, u64)>,
+}
+
+/// An arc into a transition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    /// The place's index.
+    pub place: usize,
+    /// How many tokens.
+    pub weight: u64,
+    /// What it does.
+    pub kind: ArcKind,
+}
+
+impl Net {
+    /// Checks a definition and compiles it; all its problems at once otherwise.
+    pub fn compile(definition: &WorkflowDefinition) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let place_index = index_places(definition, &mut problems);
+        let transition_index = index_transitions(definition, &mut problems);
+        let initial =
+            look_up(&place_index, &definition.initial_place, "initial_place", &mut problems);
+        let mut transitions = Vec::with_capacity(definition.transitions.len());
+        for (number, transition) in definition.transitions.iter().enumerate() {
+            let path = format!("transitions[{number}]");
+            let modes = modes(transition, &path, &place_index, &mut problems);
+            let guards = Guards::compile(
+                &transition.conditions,
+                &format!("{path}.conditions"),
+                &mut problems,
+            );
+            let output = transition.output.as_ref().and_then(|source| {
+                OutputExpression::compile(source, &format!("{path}.output"), &mut problems)
+            });
+            transitions.push(NetTransition { id: transition.id.clone(), modes, guards, output });
+        }
+        check_terminals(definition, &place_index, &transitions, &mut problems);
+        if let Some(initial) = initial {
+            check_reachable(definition, initial, &transitions, &mut problems);
+        }
+        match initial {
+            Some(initial) if problems.0.is_empty() => {
+                let places = places(definition, &transitions);
+                Ok(Self { places, transitions, initial, place_index, transition_index })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// The index of a place.
+    pub fn place(&self, id: &PlaceId) -> Option<usize> {
+        self.place_index.get(id).copied()
+    }
+
+    /// A transition by its id.
+    pub fn transition(&self, id: &TransitionId) -> Option<&NetTransition> {
+        self.transition_index.get(id).map(|index| &self.transitions[*index])
+    }
+}
+
+/// Each id once; the first of two wins, the second is a problem.
+fn index<K: Clone + Eq + std::hash::Hash + std::fmt::Display>(
+    ids: impl Iterator<Item = K>,
+    list: &str,
+    problems: &mut Problems,
+) -> HashMap<K, usize> {
+    let mut index = HashMap::new();
+    for (number, id) in ids.enumerate() {
+        match index.get(&id) {
+            Some(first) => problems.add(
+                format!("{list}[{number}].id"),
+                format!("{id} is the id of {list}[{first}] already; ids are unique"),
+            ),
+            None => {
+                index.insert(id, number);
+            }
+        }
+    }
+    index
+}
+
+fn index_places(
+    definition: &WorkflowDefinition,
+    problems: &mut Problems,
+) -> HashMap<PlaceId, usize> {
+    if definition.places.is_empty() {
+        problems.add("places", "a workflow needs at least one place");
+    }
+    for (number, place) in definition.places.iter().enumerate() {
+        if place.capacity == Some(0) {
+            problems.add(format!("places[{number}].capacity"), "must be at least 1, or absent");
+        }
+    }
+    index(definition.places.iter().map(|place| place.id.clone()), "places", problems)
+}
+
+fn index_transitions(
+    definition: &WorkflowDefinition,
+    problems: &mut Problems,
+) -> HashMap<TransitionId, usize> {
+    index(definition.transitions.iter().map(|t| t.id.clone()), "transitions", problems)
+}
+
+fn look_up(
+    places: &HashMap<PlaceId, usize>,
+    id: &PlaceId,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<usize> {
+    let found = places.get(id).copied();
+    if found.is_none() {
+        problems.add(path, format!("place {id} is not among the places of this workflow"));
+    }
+    found
+}
+
+/// The firing modes of a transition: one, or one for each of its `from_places`.
+fn modes(
+    transition: &Transition,
+    path: &str,
+    places: &HashMap<PlaceId, usize>,
+    problems: &mut Problems,
+) -> Vec<Mode> {
+    let mut inputs = Vec::new();
+    let mut seen = HashSet::new();
+    for (number, arc) in transition.inputs.iter().enumerate() {
+        let path = format!("{path}.inputs[{number}]");
+        if arc.weight == 0 {
+            problems.add(format!("{path}.weight"), "must be at least 1");
+        }
+        if !seen.insert((&arc.place, arc.kind)) {
+            problems.add(
+                format!("{path}.place"),
+                format!(
+                    "a second arc of this kind from place {}; use one with a weight",
+                    arc.place
+                ),
+            );
+        }
+        if let Some(place) = look_up(places, &arc.place, &format!("{path}.place"), problems) {
+            inputs.push(Input { place, weight: arc.weight, kind: arc.kind });
+        }
+    }
+    let mut outputs = Vec::new();
+    for (number, arc) in transition.outputs.iter().enumerate() {
+        let path = format!("{path}.outputs[{number}]");
+        if arc.weight == 0 || arc.weight > MAX_PRODUCED {
+            problems.add(format!("{path}.weight"), format!("must be 1 to {MAX_PRODUCED}"));
+        }
+        if let Some(place) = look_up(places, &arc.place, &format!("{path}.place"), problems) {
+            outputs.push((place, arc.weight));
+        }
+    }
+    if let Some(to) = &transition.to_place
+        && let Some(place) = look_up(places, to, &format!("{path}.to_place"), problems)
+    {
+        outputs.push((place, 1));
+    }
+    let takes = |input: &Input| matches!(input.kind, ArcKind::Consume | ArcKind::Read);
+    if !inputs.iter().any(takes)
+        && transition.from_places.is_empty()
+        && transition.inputs.is_empty()
+    {
+        problems.add(path, "no way in: give it inputs, or from_places");
+    } else if transition.from_places.is_empty()
+        && !transition.inputs.iter().any(|a| matches!(a.kind, ArcKind::Consume | ArcKind::Read))
+    {
+        problems.add(
+            format!("{path}.inputs"),
+            "no way in: only inhibitor and reset arcs; it needs one that consumes or reads",
+        );
+    }
+    if transition.outputs.is_empty() && transition.to_place.is_none() {
+        problems.add(path, "no way out: give it outputs, or to_place");
+    }
+    if transition.from_places.is_empty() {
+        return vec![Mode { from: None, inputs, outputs }];
+    }
+    alternatives(transition, path, places, &inputs, &outputs, problems)
+}
+
+/// The most tokens that one output arc may give, so that a typing error in a weight can't
+/// make a record that no server takes.
+const MAX_PRODUCED: u64 = 10_000;
+
+fn alternatives(
+    transition: &Transition,
+    path: &str,
+    places: &HashMap<PlaceId, usize>,
+    inputs: &[Input],
+    outputs: &[(usize, u64)],
+    problems: &mut Problems,
+) -> Vec<Mode> {
+    let mut modes = Vec::new();
+    for (number, from) in transition.from_places.iter().enumerate() {
+        let path = format!("{path}.from_places[{number}]");
+        let Some(place) = look_up(places, from, &path, problems) else { continue };
+        if modes.iter().any(|mode: &Mode| mode.from == Some(place)) {
+            problems.add(path, format!("place {from} is there twice"));
+            continue;
+        }
+        if inputs.iter().any(|i| i.place == place && i.kind == ArcKind::Consume) {
+            problems.add(path, format!("place {from} is among the inputs too; use one of both"));
+            continue;
+        }
+        let mut all = vec![Input { place, weight: 1, kind: ArcKind::Consume }];
+        all.extend_from_slice(inputs);
+        modes.push(Mode { from: Some(place), inputs: all, outputs: outputs.to_vec() });
+    }
+    modes
+}
+
+fn consumes_from(transition: &NetTransition, place: usize) -> bool {
+    let consumes = |input: &Input| input.kind == ArcKind::Consume && input.place == place;
+    transition.modes.iter().any(|mode| mode.inputs.iter().any(consumes))
+}
+
+fn places(definition: &WorkflowDefinition, transitions: &[NetTransition]) -> Vec<NetPlace> {
+    let place = |(number, place): (usize, &crate::models::Place)| NetPlace {
+        id: place.id.clone(),
+        capacity: place.capacity,
+        terminal: place.kind == PlaceKind::Terminal
+            || !transitions.iter().any(|transition| consumes_from(transition, number)),
+    };
+    definition.places.iter().enumerate().map(place).collect()
+}
+
+fn check_terminals(
+    definition: &WorkflowDefinition,
+    index: &HashMap<PlaceId, usize>,
+    transitions: &[NetTransition],
+    problems: &mut Problems,
+) {
+    for (number, place) in definition.places.iter().enumerate() {
+        if place.kind != PlaceKind::Terminal || index.get(&place.id) != Some(&number) {
+            continue;
+        }
+        if let Some(taker) = transitions.iter().find(|t| consumes_from(t, number)) {
+            problems.add(
+                format!("places[{number}].kind"),
+                format!("terminal, but transition {} takes from it", taker.id),
+            );
+        }
+    }
+}
+
+/// Every place must be reachable from the initial one along arcs, whatever they weigh.
+fn check_reachable(
+    definition: &WorkflowDefinition,
+    initial: usize,
+    transitions: &[NetTransition],
+    problems: &mut Problems,
+) {
+    let mut reached = HashSet::from([initial]);
+    let mut todo = vec![initial];
+    while let Some(place) = todo.pop() {
+        for mode in transitions.iter().flat_map(|transition| &transition.modes) {
+            let feeds =
+                |i: &Input| i.place == place && matches!(i.kind, ArcKind::Consume | ArcKind::Read);
+            if mode.inputs.iter().any(feeds) {
+                let new = mode.outputs.iter().map(|(to, _)| *to).filter(|to| reached.insert(*to));
+                todo.extend(new);
+            }
+        }
+    }
+    for (number, place) in definition.places.iter().enumerate() {
+        if !reached.contains(&number) {
+            problems.add(
+                format!("places[{number}]"),
+                format!(
+                    "place {} can't be reached from the initial place {}",
+                    place.id, definition.initial_place
+                ),
+            );
+        }
+    }
+}

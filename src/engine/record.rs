@@ -1,0 +1,165 @@
+//! Records of everything but firings, and what all records have in common.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::{Net, merge_patch};
+use crate::models::{
+    Case, CaseId, CaseStatus, FORMAT_VERSION, FiringId, Marking, MarkingEntry, PlaceId, Record,
+    RecordKind, Token, TokenAt, TokenId, WorkflowId,
+};
+
+/// Who does something, when, and under which id. Times and ids come from outside: the engine
+/// has no clock and no randomness.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Act {
+    /// Who.
+    pub by: Option<String>,
+    /// When.
+    pub now: DateTime<Utc>,
+    /// The id of the attempt.
+    pub firing: FiringId,
+    /// What is noted about it.
+    pub metadata: Map<String, Value>,
+}
+
+/// The first token of a case, or one more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenSeed {
+    /// Where it goes.
+    pub place: PlaceId,
+    /// What it carries.
+    pub data: Value,
+    /// What is noted about it.
+    pub metadata: Map<String, Value>,
+}
+
+/// What the next record of a case begins with: nothing changed yet.
+pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
+    Record {
+        format: FORMAT_VERSION,
+        kind,
+        workflow: case.workflow.clone(),
+        case: case.id.clone(),
+        definition: case.definition,
+        time: act.now,
+        by: act.by.clone(),
+        firing: act.firing.clone(),
+        transition: None,
+        consumed: Vec::new(),
+        read: Vec::new(),
+        removed: Vec::new(),
+        produced: Vec::new(),
+        marking: case.marking.clone(),
+        status: case.status,
+        tokens_made: case.tokens_made,
+        metadata: act.metadata.clone(),
+        previous: case.sequence,
+        previous_hash: Some(case.head_hash.clone()),
+    }
+}
+
+/// A running case whose tokens are all in terminal places is completed.
+pub(super) fn status_after(net: &Net, marking: &Marking, status: CaseStatus) -> CaseStatus {
+    let ended = |entry: &MarkingEntry| {
+        net.place(&entry.place).is_some_and(|place| net.places[place].terminal)
+    };
+    match status {
+        CaseStatus::Running if marking.0.iter().all(ended) => CaseStatus::Completed,
+        status => status,
+    }
+}
+
+/// The record that begins a case.
+pub fn create_case(
+    net: &Net,
+    definition: u64,
+    workflow: WorkflowId,
+    id: CaseId,
+    seed: TokenSeed,
+    act: &Act,
+) -> Record {
+    let empty = Case {
+        workflow,
+        id,
+        definition,
+        status: CaseStatus::Running,
+        marking: Marking::default(),
+        tokens: Default::default(),
+        tokens_made: 0,
+        sequence: 0,
+        head_hash: String::new(),
+    };
+    let mut record = next_record(&empty, RecordKind::Created, act);
+    record.previous_hash = None;
+    plant(net, &empty, &mut record, seed, act);
+    record
+}
+
+/// The record that adds a token to a case.
+pub fn add_token(net: &Net, case: &Case, seed: TokenSeed, act: &Act) -> Record {
+    let mut record = next_record(case, RecordKind::Edited, act);
+    plant(net, case, &mut record, seed, act);
+    record
+}
+
+fn plant(net: &Net, case: &Case, record: &mut Record, seed: TokenSeed, act: &Act) {
+    record.tokens_made += 1;
+    let id = TokenId::of_case(&case.workflow.tag(), &case.id, record.tokens_made);
+    let entry = MarkingEntry { token: id.clone(), place: seed.place.clone(), sequence: 0 };
+    record.marking.0.push(entry);
+    record.produced.push(Token {
+        id,
+        workflow: case.workflow.clone(),
+        case: case.id.clone(),
+        place: seed.place,
+        data: seed.data,
+        metadata: seed.metadata,
+        created_at: act.now,
+        updated_at: act.now,
+        history: Vec::new(),
+        history_total: 0,
+        nats_sequence: 0,
+        nats_timestamp: None,
+        nats_subject: String::new(),
+    });
+    record.status = status_after(net, &record.marking, record.status);
+}
+
+/// The record that merges `patch` (RFC 7396) into a live token's data; `None` if the token is
+/// not alive.
+pub fn update_data(case: &Case, token: &TokenId, patch: &Value, act: &Act) -> Option<Record> {
+    let mut changed = Token::clone(case.tokens.get(token)?);
+    merge_patch(&mut changed.data, patch);
+    changed.updated_at = act.now;
+    let mut record = next_record(case, RecordKind::Edited, act);
+    // The token stays where and when it arrived: editing does not send it to the end.
+    for entry in record.marking.0.iter_mut().filter(|entry| entry.token == *token) {
+        entry.sequence = 0;
+    }
+    record.produced.push(changed);
+    Some(record)
+}
+
+/// The record that pauses, resumes or cancels a case. A cancelled case loses its tokens.
+pub fn change_status(net: &Net, case: &Case, kind: RecordKind, act: &Act) -> Record {
+    let mut record = next_record(case, kind, act);
+    match kind {
+        RecordKind::Paused => record.status = CaseStatus::Paused,
+        RecordKind::Cancelled => {
+            record.status = CaseStatus::Cancelled;
+            let at = |token: &Arc<Token>| TokenAt {
+                token: token.id.clone(),
+                place: token.place.clone(),
+            };
+            record.removed = case.live_tokens().map(at).collect();
+            record.marking = Marking::default();
+        }
+        _ => {
+            record.status = status_after(net, &record.marking, CaseStatus::Running);
+        }
+    }
+    record
+}

@@ -1,0 +1,133 @@
+//! A circuit breaker: while the server is away, calls fail at once and say since when.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+
+use crate::storage::StorageError;
+
+/// How often one call is let through to find out whether the server answers again.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// Opens when the connection is lost or `threshold` requests in a row had no answer.
+#[derive(Debug)]
+pub struct Breaker {
+    threshold: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connection_lost: bool,
+    unanswered: u32,
+    away_since: Option<DateTime<Utc>>,
+    last_probe: Option<Instant>,
+    reconnects: u64,
+}
+
+impl Breaker {
+    pub fn new(threshold: u32) -> Self {
+        Self { threshold, state: Mutex::default() }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock; if it did, the state would still be whole.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Lets a call through, or says since when the server has been away.
+    pub fn check(&self) -> Result<(), StorageError> {
+        let mut state = self.state();
+        if state.connection_lost {
+            return Err(away("the connection to the server is lost", &state));
+        }
+        if state.unanswered < self.threshold {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if state.last_probe.is_none_or(|last| now - last >= PROBE_EVERY) {
+            state.last_probe = Some(now);
+            return Ok(());
+        }
+        Err(away("the server does not answer", &state))
+    }
+
+    /// Notes that a request was answered, by whatever.
+    pub fn answered(&self) {
+        let mut state = self.state();
+        if state.unanswered > 0 {
+            state.unanswered = 0;
+            state.last_probe = None;
+            if !state.connection_lost {
+                state.away_since = None;
+            }
+        }
+    }
+
+    /// Notes that a request had no answer, and gives the error to return.
+    pub fn unanswered(&self, reason: &str) -> StorageError {
+        let mut state = self.state();
+        state.unanswered = state.unanswered.saturating_add(1);
+        state.away_since.get_or_insert_with(Utc::now);
+        away(reason, &state)
+    }
+
+    pub fn connection_lost(&self) {
+        let mut state = self.state();
+        state.connection_lost = true;
+        state.away_since.get_or_insert_with(Utc::now);
+    }
+
+    pub fn connected(&self) {
+        let mut state = self.state();
+        let reconnects = state.reconnects + u64::from(state.connection_lost);
+        *state = State { reconnects, ..State::default() };
+    }
+
+    /// How many times the connection was lost and made again.
+    pub fn reconnects(&self) -> u64 {
+        self.state().reconnects
+    }
+
+    pub fn away_since(&self) -> Option<DateTime<Utc>> {
+        self.state().away_since
+    }
+}
+
+fn away(reason: &str, state: &State) -> StorageError {
+    StorageError::Unavailable { reason: reason.to_owned(), away_since: state.away_since }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_opens_after_the_threshold_lets_one_probe_through_and_closes_on_an_answer() {
+        let breaker = Breaker::new(2);
+        breaker.unanswered("timed out");
+        assert!(breaker.check().is_ok());
+        breaker.unanswered("timed out");
+        assert!(breaker.check().is_ok(), "the first call after it opened is the probe");
+        let error = breaker.check().unwrap_err();
+        assert!(error.retryable());
+        assert!(error.to_string().contains("away since"), "{error}");
+        breaker.answered();
+        assert!(breaker.check().is_ok());
+        assert_eq!(breaker.away_since(), None);
+    }
+
+    #[test]
+    fn a_lost_connection_fails_every_call_until_it_is_back() {
+        let breaker = Breaker::new(8);
+        breaker.connection_lost();
+        assert!(breaker.check().is_err());
+        breaker.answered();
+        assert!(breaker.check().is_err(), "a late answer is no connection");
+        breaker.connected();
+        assert!(breaker.check().is_ok());
+    }
+}

@@ -1,0 +1,167 @@
+//! From models to stored bytes and back. The formats are in `docs/storage.md`.
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use super::{Subjects, direct::RawMessage};
+use crate::{
+    models::{
+        FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token, WorkflowDefinition, hex,
+    },
+    storage::{Register, RegisterState, Result, StorageError, ViewContent, ViewWrite},
+};
+
+/// The case of a token, noted with each of its view messages.
+pub const CASE: &str = "Petrel-Case";
+/// The log sequence of the record that a view message comes from.
+pub const REVISION: &str = "Petrel-Revision";
+/// On a marker: the place where the token is now, or `-` when it is gone for good.
+pub const MOVED_TO: &str = "Petrel-Moved-To";
+
+#[derive(Serialize, Deserialize)]
+struct DefinitionMessage<D> {
+    format: u32,
+    version: u64,
+    definition: D,
+}
+
+fn encode(value: &impl Serialize, subject: &str) -> Result<Bytes> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| StorageError::Corrupt {
+        subject: subject.to_owned(),
+        sequence: 0,
+        reason: format!("it can't be written as JSON: {error}"),
+    })
+}
+
+fn decode<T: DeserializeOwned>(message: &RawMessage) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Format {
+        #[serde(default)]
+        format: u32,
+    }
+    serde_json::from_slice(&message.payload).map_err(|error| {
+        let newer = serde_json::from_slice(&message.payload)
+            .is_ok_and(|Format { format }| format > FORMAT_VERSION);
+        let reason = match newer {
+            true => format!("its format is newer than {FORMAT_VERSION}; use a newer petrel"),
+            false => error.to_string(),
+        };
+        corrupt(message, reason)
+    })
+}
+
+fn corrupt(message: &RawMessage, reason: String) -> StorageError {
+    StorageError::Corrupt { subject: message.subject.clone(), sequence: message.sequence, reason }
+}
+
+/// SHA-256 in hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+pub fn encode_record(record: &Record, subject: &str) -> Result<Bytes> {
+    encode(record, subject)
+}
+
+pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
+    let value: Record = decode(message)?;
+    if value.format > FORMAT_VERSION {
+        let reason = format!("its format is newer than {FORMAT_VERSION}; use a newer petrel");
+        return Err(corrupt(message, reason));
+    }
+    let fits = message.subject.ends_with(&format!(".{}", value.case))
+        && message.subject.contains(&format!(".{}.", value.workflow));
+    if !fits {
+        let (workflow, case) = (&value.workflow, &value.case);
+        let reason = format!("it speaks of workflow {workflow}, case {case}: another subject");
+        return Err(corrupt(message, reason));
+    }
+    Ok(Stored {
+        value,
+        sequence: message.sequence,
+        timestamp: message.timestamp,
+        subject: message.subject.clone(),
+        hash: hash(&message.payload),
+    })
+}
+
+pub fn encode_definition(
+    definition: &WorkflowDefinition,
+    version: u64,
+    subject: &str,
+) -> Result<Bytes> {
+    encode(&DefinitionMessage { format: FORMAT_VERSION, version, definition }, subject)
+}
+
+pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
+    let DefinitionMessage { definition, version, .. } = decode(message)?;
+    Ok(StoredDefinition {
+        definition,
+        version,
+        sequence: message.sequence,
+        stored_at: message.timestamp,
+    })
+}
+
+/// A live token from its view message.
+pub fn decode_token(message: &RawMessage) -> Result<Token> {
+    let mut token: Token = decode(message)?;
+    token.nats_timestamp = Some(message.timestamp);
+    token.nats_subject.clone_from(&message.subject);
+    Ok(token)
+}
+
+/// A register from its message.
+pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Register> {
+    let (workflow, place, token) = subjects
+        .parse_token(&message.subject)
+        .ok_or_else(|| corrupt(message, "its subject is no token's".to_owned()))?;
+    let state = match message.payload.is_empty() {
+        true => RegisterState::Gone { revision: revision(message) },
+        false => RegisterState::Live(Box::new(decode_token(message)?)),
+    };
+    Ok(Register { workflow, place, token, sequence: message.sequence, state })
+}
+
+fn revision(message: &RawMessage) -> u64 {
+    let text = message.headers.get(REVISION);
+    text.and_then(|text| text.as_str().parse().ok()).unwrap_or_default()
+}
+
+/// Where a marker says that its token went.
+pub fn moved_to(message: &RawMessage) -> Option<PlaceId> {
+    PlaceId::new(message.headers.get(MOVED_TO)?.as_str()).ok()
+}
+
+/// The headers and the body of a view write.
+pub fn encode_view(
+    write: &ViewWrite,
+    subject: &str,
+    marker_ttl_seconds: u64,
+) -> Result<(HeaderMap, Bytes)> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CASE, write.case.as_str());
+    if write.expected != 0 {
+        headers.insert("Nats-Rollup", "sub");
+    }
+    match &write.content {
+        ViewContent::Live(token) => {
+            headers.insert(REVISION, token.nats_sequence.to_string());
+            Ok((headers, encode(token.as_ref(), subject)?))
+        }
+        ViewContent::Gone { revision, moved_to } => {
+            headers.insert(REVISION, revision.to_string());
+            headers.insert(MOVED_TO, moved_to.as_ref().map_or("-", |place| place.as_str()));
+            headers.insert("Nats-TTL", format!("{marker_ttl_seconds}s"));
+            Ok((headers, Bytes::new()))
+        }
+    }
+}
+
+/// The server's time of a message, from its header.
+pub fn timestamp(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
+}

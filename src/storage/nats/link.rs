@@ -1,0 +1,327 @@
+//! The connection: requests with a time limit, behind a circuit breaker.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{
+    Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, Request, RequestErrorKind,
+    StatusCode,
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Auth, NatsStorageConfig, breaker::Breaker};
+use crate::storage::StorageError;
+
+/// The oldest server that has what is needed: atomic conditions on a wildcard, per-message
+/// time to live, batched direct get.
+const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 0);
+
+/// A connection to one NATS system.
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub client: Client,
+    /// `$JS.API`, or that of a domain.
+    pub api: String,
+    pub breaker: Arc<Breaker>,
+    timeout: Duration,
+}
+
+/// An error that JetStream answered.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ApiError {
+    #[serde(default)]
+    pub code: u16,
+    #[serde(default)]
+    pub err_code: u64,
+    #[serde(default)]
+    pub description: String,
+}
+
+impl Link {
+    /// Connects; tries again with jittered exponential waits if the server can't be reached.
+    pub async fn connect(config: &NatsStorageConfig) -> Result<Self, StorageError> {
+        let breaker = Arc::new(Breaker::new(config.breaker_threshold));
+        let mut attempt = 1;
+        let client = loop {
+            match options(config, &breaker).await?.connect(config.urls.as_slice()).await {
+                Ok(client) => break client,
+                Err(error) if attempt < config.connect_attempts && transient(error.kind()) => {
+                    let wait = backoff(attempt);
+                    tracing::warn!(%error, attempt, ?wait, "can't connect yet, trying again");
+                    tokio::time::sleep(wait).await;
+                    attempt += 1;
+                }
+                Err(error) => return Err(connect_error(config, &error)),
+            }
+        };
+        let api = match &config.domain {
+            Some(domain) => format!("$JS.{domain}.API"),
+            None => "$JS.API".to_owned(),
+        };
+        let link = Self { client, api, breaker, timeout: config.consumer_timeout };
+        link.check_version()?;
+        Ok(link)
+    }
+
+    fn check_version(&self) -> Result<(), StorageError> {
+        let (major, minor, patch) = MINIMUM_SERVER;
+        if self.client.is_server_compatible(major, minor, patch) {
+            return Ok(());
+        }
+        Err(StorageError::Config {
+            field: "urls".to_owned(),
+            reason: format!(
+                "the server has version {}, and {major}.{minor}.{patch} or newer is needed",
+                self.client.server_info().version
+            ),
+        })
+    }
+
+    /// How long an answer may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Sends a request and waits for its answer.
+    pub async fn request(
+        &self,
+        subject: String,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Message, StorageError> {
+        self.breaker.check()?;
+        let mut request = Request::new().payload(payload).timeout(Some(self.timeout));
+        if let Some(headers) = headers {
+            request = request.headers(headers);
+        }
+        match self.client.send_request(subject.clone(), request).await {
+            Ok(message) => {
+                self.breaker.answered();
+                Ok(message)
+            }
+            Err(error) => match error.kind() {
+                RequestErrorKind::NoResponders => {
+                    self.breaker.answered();
+                    Err(StorageError::Stream {
+                        stream: subject,
+                        reason: "nothing answers there: JetStream is off, or the stream is \
+                                 missing; `petrel doctor` tells which"
+                            .to_owned(),
+                    })
+                }
+                RequestErrorKind::MaxPayloadExceeded => Err(StorageError::TooLarge {
+                    subject,
+                    size: self.client.max_payload() + 1,
+                    limit: self.client.max_payload(),
+                }),
+                RequestErrorKind::TimedOut => {
+                    let waited = format!("no answer in {:?}", self.timeout);
+                    Err(self.breaker.unanswered(&waited))
+                }
+                _ => Err(self.breaker.unanswered(&error.to_string())),
+            },
+        }
+    }
+
+    /// Calls the JetStream API.
+    pub async fn call(
+        &self,
+        what: &str,
+        body: &Value,
+    ) -> Result<Result<Value, ApiError>, StorageError> {
+        let payload = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        let answer = self.request(format!("{}.{what}", self.api), None, payload).await?;
+        let mut answer: Value = serde_json::from_slice(&answer.payload).map_err(|error| {
+            StorageError::Stream { stream: what.to_owned(), reason: format!("no JSON: {error}") }
+        })?;
+        match answer.get_mut("error") {
+            Some(error) => Ok(Err(serde_json::from_value(error.take()).unwrap_or(ApiError {
+                code: 500,
+                err_code: 0,
+                description: "an error without a description".to_owned(),
+            }))),
+            None => Ok(Ok(answer)),
+        }
+    }
+
+    /// Publishes to a stream and answers the message's sequence. `expected` is the last
+    /// sequence that the subject, or the wildcard named with it, must have.
+    pub async fn publish(
+        &self,
+        stream: &str,
+        subject: String,
+        expected: Expected<'_>,
+        mut headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<u64, StorageError> {
+        headers.insert("Nats-Expected-Last-Subject-Sequence", expected.sequence.to_string());
+        if let Some(filter) = expected.filter {
+            headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", filter);
+        }
+        let size = payload.len() + header_bytes(&headers);
+        let limit = self.client.max_payload();
+        if size > limit {
+            return Err(StorageError::TooLarge { subject, size, limit });
+        }
+        let answer = match self.request(subject.clone(), Some(headers), payload).await {
+            Err(StorageError::Stream { .. }) => {
+                return Err(StorageError::Stream {
+                    stream: stream.to_owned(),
+                    reason: format!("is missing: no stream takes {subject}; restart to make it"),
+                });
+            }
+            other => other?,
+        };
+        let answer: PublishAnswer =
+            serde_json::from_slice(&answer.payload).map_err(|error| StorageError::Stream {
+                stream: stream.to_owned(),
+                reason: format!("{subject} was not acknowledged by a stream: {error}"),
+            })?;
+        match answer.error {
+            Some(error) => {
+                Err(publish_error(error, stream, subject, expected.sequence, size, limit))
+            }
+            None => Ok(answer.seq),
+        }
+    }
+}
+
+/// The condition of a publish.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// The last sequence that must be there; 0 for none.
+    pub sequence: u64,
+    /// Over which subjects; the message's own where absent.
+    pub filter: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct PublishAnswer {
+    #[serde(default)]
+    seq: u64,
+    error: Option<ApiError>,
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    let line = |name: &str, value: &str| name.len() + value.len() + 4;
+    let lines = headers
+        .iter()
+        .flat_map(|(name, values)| values.iter().map(move |v| line(name.as_ref(), v.as_str())));
+    "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>()
+}
+
+/// What JetStream's error codes mean to a caller (`server/errors.json` of nats-server).
+fn publish_error(
+    error: ApiError,
+    stream: &str,
+    subject: String,
+    expected: u64,
+    size: usize,
+    limit: usize,
+) -> StorageError {
+    let stream = stream.to_owned();
+    match error.err_code {
+        10_071 | 10_164 => StorageError::LostRace { subject, expected },
+        10_054 => StorageError::TooLarge { subject, size, limit },
+        // Account, server or stream limits; and "store failed", which names the limit.
+        10_002 | 10_023 | 10_028 | 10_047 => {
+            StorageError::Full { stream, reason: error.description }
+        }
+        10_077 if error.description.contains("maximum") => {
+            StorageError::Full { stream, reason: error.description }
+        }
+        _ if error.code == 503 => {
+            StorageError::Unavailable { reason: error.description, away_since: None }
+        }
+        code => StorageError::Stream {
+            stream,
+            reason: format!("refuses {subject}: {} (error {code})", error.description),
+        },
+    }
+}
+
+/// Whether a message is a status and not data, and which.
+pub fn status(message: &Message) -> Option<(StatusCode, String)> {
+    let status = message.status?;
+    (status != StatusCode::OK).then(|| (status, message.description.clone().unwrap_or_default()))
+}
+
+async fn options(
+    config: &NatsStorageConfig,
+    breaker: &Arc<Breaker>,
+) -> Result<ConnectOptions, StorageError> {
+    let wrong = |field: &str, reason: String| StorageError::Config { field: field.into(), reason };
+    let mut options = ConnectOptions::new()
+        .name("stormpetrel")
+        .connection_timeout(config.connect_timeout)
+        .client_capacity(config.request_buffer)
+        .subscription_capacity(config.request_buffer.max(config.scan_batch * 2))
+        .require_tls(config.tls.required)
+        .reconnect_delay_callback(backoff);
+    options = match &config.auth {
+        Auth::None => options,
+        Auth::UserPassword { user, password } => {
+            options.user_and_password(user.clone(), password.clone())
+        }
+        Auth::Token(token) => options.token(token.clone()),
+        Auth::NKey(seed) => options.nkey(seed.clone()),
+        Auth::CredsFile(path) => {
+            let creds = tokio::fs::read_to_string(path).await.map_err(|error| {
+                wrong(
+                    "auth",
+                    format!("can't read the credentials file {}: {error}", path.display()),
+                )
+            })?;
+            options.credentials(&creds).map_err(|error| {
+                wrong("auth", format!("{} is no credentials file: {error}", path.display()))
+            })?
+        }
+    };
+    if let Some(file) = &config.tls.ca_file {
+        options = options.add_root_certificates(file.clone());
+    }
+    if let (Some(cert), Some(key)) = (&config.tls.cert_file, &config.tls.key_file) {
+        options = options.add_client_certificate(cert.clone(), key.clone());
+    }
+    let breaker = Arc::clone(breaker);
+    Ok(options.event_callback(move |event| {
+        match event {
+            Event::Connected => breaker.connected(),
+            Event::Disconnected | Event::Closed => breaker.connection_lost(),
+            _ => {}
+        }
+        tracing::info!(%event, "NATS connection");
+        std::future::ready(())
+    }))
+}
+
+/// Jittered exponential: half to all of 100 ms, 200 ms, 400 ms … up to 4 s.
+fn backoff(attempt: usize) -> Duration {
+    let exponent = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
+    let most = (100 * 2_u64.pow(exponent)).min(4_000);
+    Duration::from_millis(rand::random_range(most / 2..=most))
+}
+
+fn transient(kind: ConnectErrorKind) -> bool {
+    matches!(kind, ConnectErrorKind::Io | ConnectErrorKind::Dns | ConnectErrorKind::TimedOut)
+}
+
+fn connect_error(config: &NatsStorageConfig, error: &async_nats::ConnectError) -> StorageError {
+    let urls = config.urls.join(", ");
+    match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            StorageError::Denied(format!("{urls} refuses the login: {error}"))
+        }
+        ConnectErrorKind::ServerParse => {
+            StorageError::Config { field: "urls".to_owned(), reason: format!("{urls}: {error}") }
+        }
+        ConnectErrorKind::Tls => {
+            StorageError::Config { field: "tls".to_owned(), reason: format!("{urls}: {error}") }
+        }
+        _ => StorageError::Unavailable {
+            reason: format!("can't connect to {urls}: {error}"),
+            away_since: None,
+        },
+    }
+}

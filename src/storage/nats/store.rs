@@ -1,0 +1,226 @@
+//! The storage itself: a connection, its settings and its subjects.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::jetstream;
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use serde_json::Value;
+
+use super::{
+    Link, NatsStorageConfig, Subjects,
+    feed::{Feed, FeedRequest},
+    streams,
+};
+use crate::{
+    models::{
+        CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
+        WorkflowId,
+    },
+    storage::{
+        Appended, Consistency, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath,
+        Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+    },
+};
+
+/// Storage in NATS JetStream. A clone shares the connection.
+#[derive(Debug, Clone)]
+pub struct NatsStorage {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub link: Link,
+    pub jetstream: jetstream::Context,
+    pub config: NatsStorageConfig,
+    pub subjects: Subjects,
+    /// Whether a direct get may be answered by a replica that lags.
+    pub replicated: bool,
+}
+
+impl NatsStorage {
+    /// Checks the settings, connects, checks the server's version, and makes the streams or
+    /// brings them up to date.
+    pub async fn connect(config: NatsStorageConfig) -> Result<Self> {
+        config.validate()?;
+        let link = Link::connect(&config).await?;
+        streams::prepare(&link, &config).await?;
+        let info = link.call(&format!("STREAM.INFO.{}", config.log_stream), &Value::Null).await?;
+        let replicas = info.ok().and_then(|info| info["config"]["num_replicas"].as_u64());
+        let jetstream = jetstream::ContextBuilder::new()
+            .timeout(config.consumer_timeout)
+            .api_prefix(link.api.clone())
+            .build(link.client.clone());
+        let subjects = Subjects::new(&config.prefix);
+        let replicated = replicas.is_some_and(|replicas| replicas > 1);
+        let inner = Inner { link, jetstream, config, subjects, replicated };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &NatsStorageConfig {
+        &self.inner.config
+    }
+}
+
+impl Inner {
+    pub fn feed(&self, stream: &str, filter: String, from: u64, until: Option<u64>) -> Feed {
+        let (stream, batch) = (stream.to_owned(), self.config.scan_batch);
+        let request = FeedRequest { stream, filter, from, last_of_each: false, until, batch };
+        Feed::new(&self.link, &self.jetstream, request)
+    }
+
+    /// A stream's state, as the server's API describes it.
+    pub async fn stream_state(&self, stream: &str) -> Result<Value> {
+        match self.link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await? {
+            Ok(mut info) => Ok(info["state"].take()),
+            Err(error) => {
+                Err(StorageError::Stream { stream: stream.to_owned(), reason: error.description })
+            }
+        }
+    }
+
+    /// Asks again, as often as the settings say, when a read had no answer.
+    pub async fn read<T, F: Future<Output = Result<T>>>(&self, ask: impl Fn() -> F) -> Result<T> {
+        let mut asked = 1;
+        loop {
+            match ask().await {
+                Err(error @ StorageError::Unavailable { .. }) => {
+                    let away = self.link.breaker.check().is_err();
+                    if away || asked >= self.config.deliveries {
+                        return Err(error);
+                    }
+                    tracing::debug!(%error, asked, "a read had no answer, asking again");
+                    asked += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Storage for NatsStorage {
+    fn token_subject(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
+        self.inner.subjects.token(workflow, place, token)
+    }
+
+    fn late_after(&self) -> Duration {
+        self.inner.config.marker_ttl / 2
+    }
+
+    fn marker_kept(&self) -> Duration {
+        self.inner.config.marker_ttl
+    }
+
+    fn reconnects(&self) -> u64 {
+        self.inner.link.breaker.reconnects()
+    }
+
+    async fn put_definition(
+        &self,
+        definition: &WorkflowDefinition,
+        version: u64,
+        expected: u64,
+    ) -> Result<StoredDefinition> {
+        self.inner.put_definition(definition, version, expected).await
+    }
+
+    async fn definition(
+        &self,
+        workflow: &WorkflowId,
+        version: DefinitionVersion,
+    ) -> Result<Option<StoredDefinition>> {
+        self.inner.read(|| self.inner.definition(workflow, version)).await
+    }
+
+    async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
+        self.inner.read(|| self.inner.workflow_ids()).await
+    }
+
+    async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
+        self.inner.append(record, expected).await
+    }
+
+    async fn head(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        consistency: Consistency,
+    ) -> Result<Option<Stored<Record>>> {
+        self.inner.read(|| self.inner.head(workflow, case, consistency)).await
+    }
+
+    async fn record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        sequence: u64,
+    ) -> Result<Option<Stored<Record>>> {
+        self.inner.read(|| self.inner.record(workflow, case, sequence)).await
+    }
+
+    async fn history(
+        &self,
+        scope: LogScope,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
+        self.inner.history(scope, from).await
+    }
+
+    async fn watch(
+        &self,
+        scope: LogScope,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
+        self.inner.watch(scope, from).await
+    }
+
+    async fn last_sequence(&self) -> Result<u64> {
+        self.inner.read(|| self.inner.last_sequence()).await
+    }
+
+    async fn register(
+        &self,
+        workflow: &WorkflowId,
+        place: &PlaceId,
+        token: &TokenId,
+    ) -> Result<Register> {
+        self.inner.read(|| self.inner.register(workflow, place, token)).await
+    }
+
+    async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
+        self.inner.write_views(writes).await
+    }
+
+    async fn token(
+        &self,
+        workflow: &WorkflowId,
+        token: &TokenId,
+        path: ReadPath,
+    ) -> Result<Option<Token>> {
+        self.inner.read(|| self.inner.token(workflow, token, path)).await
+    }
+
+    async fn tokens(
+        &self,
+        scope: &TokenScope,
+        page: Page,
+        path: ReadPath,
+    ) -> Result<PageOf<Token>> {
+        self.inner.read(|| self.inner.tokens(scope, page, path)).await
+    }
+
+    async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
+        self.inner.registers().await
+    }
+
+    async fn health(&self) -> Health {
+        self.inner.health().await
+    }
+}

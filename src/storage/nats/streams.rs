@@ -1,0 +1,188 @@
+//! The streams: made where missing, checked and brought up to date where they exist, never
+//! deleted.
+
+use serde_json::{Value, json};
+
+use super::{Link, NatsStorageConfig, Subjects};
+use crate::{models::FORMAT_VERSION, storage::StorageError};
+
+/// Where the format version of a stream's contents is noted.
+const FORMAT_KEY: &str = "stormpetrel.format";
+
+/// Creates or updates both streams.
+pub async fn prepare(link: &Link, config: &NatsStorageConfig) -> Result<(), StorageError> {
+    let subjects = Subjects::new(&config.prefix);
+    ensure(link, &config.log_stream, log_settings(config, &subjects)).await?;
+    ensure(link, &config.marking_stream, marking_settings(config, &subjects)).await
+}
+
+/// The log refuses writes when full, and nobody deletes from it.
+fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
+    let mut settings = json!({
+        "description": "Storm Petrel: workflow definitions and case logs. The source of truth.",
+        "subjects": subjects.log_stream(),
+        "discard": "new",
+        "deny_delete": true,
+        "deny_purge": true,
+    });
+    if let Some(bytes) = config.log_max_bytes {
+        settings["max_bytes"] = json!(bytes);
+    }
+    with_common(settings, config)
+}
+
+/// The view of live tokens. It has no limit a subject: what such a limit evicts can come back
+/// when the server is killed.
+fn marking_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
+    let settings = json!({
+        "description": "Storm Petrel: live tokens, one subject each. A view of the log.",
+        "subjects": subjects.marking_stream(),
+        "discard": "old",
+        "allow_rollup_hdrs": true,
+        "allow_msg_ttl": true,
+        "max_bytes": -1,
+    });
+    with_common(settings, config)
+}
+
+fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
+    let common = json!({
+        "retention": "limits",
+        "storage": "file",
+        "allow_direct": true,
+        "max_msgs": -1,
+        "max_msgs_per_subject": -1,
+        "max_age": 0,
+        "max_msg_size": -1,
+        "sealed": false,
+    });
+    if let (Value::Object(settings), Value::Object(common)) = (&mut settings, common) {
+        settings.extend(common);
+    }
+    if let Some(replicas) = config.replicas {
+        settings["num_replicas"] = json!(replicas);
+    }
+    settings
+}
+
+async fn ensure(link: &Link, name: &str, wanted: Value) -> Result<(), StorageError> {
+    // Two processes may start at once; whoever comes second finds the other's stream.
+    match link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await? {
+        Ok(info) => update(link, name, &info, &wanted).await,
+        Err(error) if error.err_code == NOT_FOUND => {
+            let mut new = wanted.clone();
+            new["name"] = json!(name);
+            new["metadata"] = json!({ FORMAT_KEY: FORMAT_VERSION.to_string() });
+            match link.call(&format!("STREAM.CREATE.{name}"), &new).await? {
+                Ok(_) => Ok(()),
+                Err(error) if error.err_code == NAME_IN_USE => {
+                    match link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await? {
+                        Ok(info) => update(link, name, &info, &wanted).await,
+                        Err(error) => Err(failed(name, "can't be read", &error.description)),
+                    }
+                }
+                Err(error) if error.err_code == SUBJECTS_OVERLAP => Err(failed(
+                    name,
+                    "subjects",
+                    &format!(
+                        "{}: another stream takes some of {}; choose another prefix, or the \
+                         stream names that go with this one",
+                        error.description, wanted["subjects"]
+                    ),
+                )),
+                Err(error) => Err(failed(name, "can't be created", &error.description)),
+            }
+        }
+        Err(error) => Err(failed(name, "can't be read", &error.description)),
+    }
+}
+
+const NOT_FOUND: u64 = 10_059;
+const NAME_IN_USE: u64 = 10_058;
+const SUBJECTS_OVERLAP: u64 = 10_065;
+
+/// Changes what differs, keeps all else as its owner set it.
+async fn update(link: &Link, name: &str, info: &Value, wanted: &Value) -> Result<(), StorageError> {
+    let current = &info["config"];
+    let Value::Object(wanted) = wanted else { return Ok(()) };
+    refuse_foreign(name, current, wanted)?;
+    let mut new = current.clone();
+    let mut changed = Vec::new();
+    for (field, value) in wanted {
+        let now = current.get(field).filter(|now| !now.is_null()).cloned();
+        if now.unwrap_or_else(|| absent(field)) != *value {
+            new[field] = value.clone();
+            changed.push(field.as_str());
+        }
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    if let Some(limit) = wanted.get("max_bytes").and_then(Value::as_i64)
+        && changed.contains(&"max_bytes")
+        && limit >= 0
+        && info["state"]["bytes"].as_i64().is_some_and(|bytes| bytes > limit)
+    {
+        let bytes = &info["state"]["bytes"];
+        let reason = format!("{limit} is less than the {bytes} bytes that it holds");
+        return Err(failed(name, "max_bytes", &reason));
+    }
+    tracing::info!(stream = name, ?changed, "bringing the stream's settings up to date");
+    match link.call(&format!("STREAM.UPDATE.{name}"), &new).await? {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let fields = changed.join(", ");
+            let reason = format!("the server does not change it: {}", error.description);
+            Err(failed(name, &fields, &reason))
+        }
+    }
+}
+
+/// Whatever can't be ours, or was written by a newer version, is left alone.
+fn refuse_foreign(
+    name: &str,
+    current: &Value,
+    wanted: &serde_json::Map<String, Value>,
+) -> Result<(), StorageError> {
+    let format = current["metadata"][FORMAT_KEY].as_str();
+    let format = format.and_then(|text| text.parse::<u32>().ok());
+    match format {
+        Some(format) if format > FORMAT_VERSION => {
+            let reason = format!("{format} is newer than {FORMAT_VERSION}; use a newer petrel");
+            return Err(failed(name, FORMAT_KEY, &reason));
+        }
+        Some(_) => {}
+        None => {
+            let reason = "it was not made by Storm Petrel; choose another stream name";
+            return Err(failed(name, "metadata", reason));
+        }
+    }
+    for field in ["subjects", "storage", "retention", "sealed"] {
+        let now = current.get(field).filter(|now| !now.is_null()).cloned();
+        let now = now.unwrap_or_else(|| absent(field));
+        if now != wanted[field] {
+            let reason = format!(
+                "it has {now}, and {} is needed; choose other stream names for this system",
+                wanted[field]
+            );
+            return Err(failed(name, field, &reason));
+        }
+    }
+    Ok(())
+}
+
+/// What the server means when it leaves a field out.
+fn absent(field: &str) -> Value {
+    match field {
+        "max_bytes" | "max_msgs" | "max_msgs_per_subject" | "max_msg_size" => json!(-1),
+        "max_age" => json!(0),
+        "num_replicas" => json!(1),
+        "subjects" => json!([]),
+        "discard" => json!("old"),
+        _ => json!(false),
+    }
+}
+
+fn failed(stream: &str, field: &str, reason: &str) -> StorageError {
+    StorageError::Stream { stream: stream.to_owned(), reason: format!("{field}: {reason}") }
+}

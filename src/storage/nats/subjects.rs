@@ -1,0 +1,132 @@
+//! The subjects of a system: one prefix, and ids that can't widen them.
+
+use crate::{
+    models::{CaseId, PlaceId, RecordKind, TokenId, WorkflowId},
+    storage::{LogScope, TokenScope},
+};
+
+/// Makes and reads the subjects under one prefix.
+#[derive(Debug, Clone)]
+pub struct Subjects {
+    prefix: String,
+}
+
+impl Subjects {
+    pub fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// What the log stream takes in.
+    pub fn log_stream(&self) -> Vec<String> {
+        let prefix = &self.prefix;
+        vec![format!("{prefix}.workflows.*.definition"), format!("{prefix}.workflows.*.events.*.*")]
+    }
+
+    /// What the marking stream takes in: every token of every place.
+    pub fn marking_stream(&self) -> Vec<String> {
+        vec![format!("{}.workflows.*.places.*.tokens.*", self.prefix)]
+    }
+
+    pub fn definition(&self, workflow: &WorkflowId) -> String {
+        format!("{}.workflows.{workflow}.definition", self.prefix)
+    }
+
+    pub fn definitions(&self) -> String {
+        format!("{}.workflows.*.definition", self.prefix)
+    }
+
+    /// The workflow of a definition's subject.
+    pub fn workflow_of_definition(&self, subject: &str) -> Option<WorkflowId> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".workflows.")?;
+        WorkflowId::new(rest.strip_suffix(".definition")?).ok()
+    }
+
+    /// Where a record goes.
+    pub fn record(&self, workflow: &WorkflowId, case: &CaseId, kind: RecordKind) -> String {
+        let branch = match kind {
+            RecordKind::Fired => "transitions",
+            _ => "lifecycle",
+        };
+        format!("{}.workflows.{workflow}.events.{branch}.{case}", self.prefix)
+    }
+
+    /// Both subjects of a case: the fence of its appends.
+    pub fn case(&self, workflow: &WorkflowId, case: &CaseId) -> String {
+        format!("{}.workflows.{workflow}.events.*.{case}", self.prefix)
+    }
+
+    pub fn records(&self, scope: &LogScope) -> String {
+        match scope {
+            LogScope::All => format!("{}.workflows.*.events.*.*", self.prefix),
+            LogScope::Workflow(workflow) => {
+                format!("{}.workflows.{workflow}.events.*.*", self.prefix)
+            }
+            LogScope::Lifecycles(workflow) => {
+                let workflow = workflow.as_ref().map_or("*", |workflow| workflow.as_str());
+                format!("{}.workflows.{workflow}.events.lifecycle.*", self.prefix)
+            }
+            LogScope::Case(workflow, case) => self.case(workflow, case),
+        }
+    }
+
+    pub fn token(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
+        format!("{}.workflows.{workflow}.places.{place}.tokens.{token}", self.prefix)
+    }
+
+    /// A token wherever it is in its workflow.
+    pub fn token_anywhere(&self, workflow: &WorkflowId, token: &TokenId) -> String {
+        format!("{}.workflows.{workflow}.places.*.tokens.{token}", self.prefix)
+    }
+
+    /// The tokens of a place, or of the whole workflow.
+    pub fn tokens(&self, scope: &TokenScope) -> String {
+        let place = scope.place.as_ref().map_or("*", |place| place.as_str());
+        format!("{}.workflows.{}.places.{place}.tokens.*", self.prefix, scope.workflow)
+    }
+
+    /// The workflow, place and token of a token's subject.
+    pub fn parse_token(&self, subject: &str) -> Option<(WorkflowId, PlaceId, TokenId)> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".workflows.")?;
+        let mut words = rest.split('.');
+        let workflow = WorkflowId::new(words.next()?).ok()?;
+        (words.next()? == "places").then_some(())?;
+        let place = PlaceId::new(words.next()?).ok()?;
+        (words.next()? == "tokens").then_some(())?;
+        let token = TokenId::new(words.next()?).ok()?;
+        words.next().is_none().then_some((workflow, place, token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_tokens_subject_leads_back_to_it(
+            workflow in "[A-Za-z0-9_-]{1,64}",
+            place in "[A-Za-z0-9_-]{1,64}",
+            token in "[A-Za-z0-9_-]{1,96}",
+        ) {
+            let subjects = Subjects::new("cb");
+            let ids = (
+                WorkflowId::new(workflow).unwrap(),
+                PlaceId::new(place).unwrap(),
+                TokenId::new(token).unwrap(),
+            );
+            let subject = subjects.token(&ids.0, &ids.1, &ids.2);
+            prop_assert_eq!(subject.split('.').count(), 7);
+            prop_assert_eq!(subjects.parse_token(&subject), Some(ids));
+        }
+    }
+
+    #[test]
+    fn a_foreign_subject_is_no_token() {
+        let subjects = Subjects::new("cb");
+        assert_eq!(subjects.parse_token("xx.workflows.w.places.p.tokens.t"), None);
+        assert_eq!(subjects.parse_token("cb.workflows.w.places.p.tokens.t.u"), None);
+        assert_eq!(subjects.parse_token("cb.workflows.w.events.p.tokens.t"), None);
+    }
+}
