@@ -2,7 +2,9 @@
 
 pub mod cases;
 pub mod engine;
+pub mod graphql;
 pub mod local_server;
 pub mod models;
+pub mod server;
 pub mod storage;
 pub mod testing;

@@ -1,0 +1,77 @@
+//! What an operation answers.
+
+use async_graphql::{Response, ServerError, Value};
+use serde::Serialize;
+
+use super::error::{INTERNAL, classify, refusal};
+
+/// A GraphQL response.
+#[derive(Debug)]
+pub struct Answer {
+    data: Value,
+    errors: Vec<ServerError>,
+    executed: bool,
+}
+
+impl Answer {
+    /// A response to a request that was not executed.
+    pub fn refused(code: &str, message: impl Into<String>) -> Self {
+        Self { data: Value::Null, errors: vec![refusal(code, message)], executed: false }
+    }
+
+    /// Whether the operation was executed, with or without errors. If not, the request was at
+    /// fault, and the answer has no `data`.
+    pub fn executed(&self) -> bool {
+        self.executed
+    }
+
+    /// Whether it was a fault of this program that kept it from being executed.
+    pub fn failed(&self) -> bool {
+        let internal = |error: &ServerError| {
+            let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+            code == Some(&Value::from(INTERNAL))
+        };
+        !self.executed && self.errors.iter().any(internal)
+    }
+
+    /// The response as JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        // GraphQL values, strings and numbers are always JSON.
+        serde_json::to_vec(&self.body()).unwrap_or_default()
+    }
+
+    /// What a websocket message carries: the response, or the errors of what was not executed.
+    pub(super) fn body(&self) -> Body<'_> {
+        let data = self.executed.then_some(&self.data);
+        Body { errors: &self.errors, data }
+    }
+
+    /// The errors alone.
+    pub(super) fn errors(&self) -> &[ServerError] {
+        &self.errors
+    }
+}
+
+impl From<Response> for Answer {
+    /// Errors that come from executing have a path; the request's own errors have none.
+    fn from(response: Response) -> Self {
+        let mut errors = response.errors;
+        let executed =
+            errors.is_empty() || response.data != Value::Null || errors.iter().any(has_path);
+        errors.iter_mut().for_each(classify);
+        Self { data: response.data, errors, executed }
+    }
+}
+
+fn has_path(error: &ServerError) -> bool {
+    !error.path.is_empty()
+}
+
+/// A response as it is written. Errors first, as the specification advises.
+#[derive(Serialize)]
+pub(super) struct Body<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+}

@@ -1,0 +1,172 @@
+//! Errors as clients see them: a message for people, and for programs `extensions.code`,
+//! `extensions.retryable` and what the code needs.
+
+use async_graphql::{ErrorExtensionValues, ServerError, Value};
+use serde_json::json;
+
+use crate::{
+    cases::Error,
+    engine::{Blocker, ModeExplanation, NotEnabled},
+    models::Problem,
+    storage::StorageError,
+};
+
+/// The document can't be parsed, does not fit the schema, or costs more than the limits allow.
+pub(super) const INVALID_REQUEST: &str = "INVALID_REQUEST";
+/// An argument makes no sense.
+pub(super) const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
+/// More than the limits allow in one message.
+pub(super) const TOO_LARGE: &str = "TOO_LARGE";
+/// A fault of this program.
+pub(super) const INTERNAL: &str = "INTERNAL";
+
+/// An error that is found before anything is executed.
+pub(super) fn refusal(code: &str, message: impl Into<String>) -> ServerError {
+    let mut error = ServerError::new(message, None);
+    set(&mut error, code, false);
+    error
+}
+
+/// Gives an error its code. Resolvers return the errors of the core as they are; GraphQL's own
+/// errors come without a source, and have a path if they come from executing.
+pub(super) fn classify(error: &mut ServerError) {
+    if error.extensions.as_ref().is_some_and(|values| values.get("code").is_some()) {
+        return;
+    }
+    let Some(source) = error.source.clone() else {
+        let code = if error.path.is_empty() { INVALID_REQUEST } else { INVALID_ARGUMENT };
+        return set(error, code, false);
+    };
+    match source.downcast_ref::<Error>() {
+        Some(source) => {
+            set(error, source.code(), source.retryable());
+            details(error.extensions.get_or_insert_default(), source);
+        }
+        None => set(error, INTERNAL, false),
+    }
+}
+
+fn set(error: &mut ServerError, code: &str, retryable: bool) {
+    let values = error.extensions.get_or_insert_default();
+    values.set("code", code);
+    values.set("retryable", retryable);
+}
+
+/// What a program needs to act on an error, beside its code.
+fn details(values: &mut ErrorExtensionValues, error: &Error) {
+    let mut set = |name: &str, value: serde_json::Value| {
+        // A JSON value is always a GraphQL value.
+        values.set(name, Value::from_json(value).unwrap_or_default());
+    };
+    match error {
+        Error::NotFound { kind, id } => {
+            set("kind", json!(kind));
+            set("id", json!(id));
+        }
+        Error::AlreadyExists { kind, id, .. } => {
+            set("kind", json!(kind));
+            set("id", json!(id));
+        }
+        Error::InvalidDefinition(problems) => {
+            let problem = |problem: &Problem| json!({ "path": camel_case(&problem.path), "message": problem.message });
+            set("problems", problems.0.iter().map(problem).collect());
+        }
+        Error::InvalidArgument { argument, .. } => set("argument", json!(argument)),
+        Error::NotEnabled(reason) => {
+            set("caseId", json!(reason.case));
+            set("transitionId", json!(reason.transition));
+            set("blockers", blockers(reason));
+        }
+        Error::WrongStatus { case, status, .. } => {
+            set("caseId", json!(case));
+            set("status", json!(status.as_str().to_uppercase()));
+        }
+        Error::Conflict { expected, actual, .. } => {
+            set("expected", json!(expected.to_string()));
+            set("actual", json!(actual.to_string()));
+        }
+        Error::BrokenLog { case, sequence, .. } => {
+            set("caseId", json!(case));
+            set("sequence", json!(sequence.to_string()));
+        }
+        Error::Storage(StorageError::Corrupt { subject, sequence, .. }) => {
+            set("subject", json!(subject));
+            set("sequence", json!(sequence.to_string()));
+        }
+        Error::Storage(StorageError::TooLarge { size, limit, .. }) => {
+            set("size", json!(size));
+            set("limit", json!(limit));
+        }
+        Error::Storage(StorageError::Unavailable { away_since: Some(since), .. }) => {
+            set("awaySince", json!(since));
+        }
+        Error::Storage(_) => {}
+    }
+}
+
+/// A path of the stored form in the spelling of the schema: `initial_place` is `initialPlace`.
+fn camel_case(path: &str) -> String {
+    let mut after_underscore = false;
+    let spell = |c: char| match (c, std::mem::replace(&mut after_underscore, c == '_')) {
+        ('_', _) => None,
+        (c, true) => Some(c.to_ascii_uppercase()),
+        (c, false) => Some(c),
+    };
+    path.chars().filter_map(spell).collect()
+}
+
+/// What hinders each mode, with the place it would take from where the transition has several.
+fn blockers(reason: &NotEnabled) -> serde_json::Value {
+    let of_mode = |mode: &ModeExplanation| {
+        let from = mode.from.clone();
+        let blocker =
+            move |blocker: &Blocker| json!({ "from": from, "message": blocker.to_string() });
+        mode.blockers.iter().map(blocker).collect::<Vec<_>>()
+    };
+    reason.modes.iter().flat_map(of_mode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{Problems, WorkflowId};
+
+    fn classified(source: Error) -> serde_json::Value {
+        let error = async_graphql::Error::from(source);
+        let mut error = error.into_server_error(async_graphql::Pos::default());
+        classify(&mut error);
+        serde_json::to_value(error).unwrap()["extensions"].take()
+    }
+
+    #[test]
+    fn errors_of_the_core_keep_their_code_and_say_whether_to_try_again() {
+        let missing = classified(Error::no_workflow(&WorkflowId::new("w").unwrap()));
+        assert_eq!(missing["code"], "NOT_FOUND");
+        assert_eq!(missing["retryable"], false);
+        assert_eq!(missing["id"], "w");
+        let away = StorageError::Unavailable { reason: "gone".into(), away_since: None };
+        let away = classified(away.into());
+        assert_eq!((&away["code"], &away["retryable"]), (&"UNAVAILABLE".into(), &true.into()));
+    }
+
+    #[test]
+    fn all_the_problems_of_a_definition_are_listed() {
+        let mut problems = Problems::default();
+        problems.add("places", "is empty");
+        problems.add("transitions[0].from_places[1]", "does not exist");
+        let error = classified(Error::InvalidDefinition(problems));
+        assert_eq!(error["code"], "INVALID_ARGUMENT");
+        assert_eq!(error["problems"][1]["path"], "transitions[0].fromPlaces[1]");
+    }
+
+    #[test]
+    fn an_error_of_graphql_itself_is_the_requests_before_execution_and_an_arguments_in_it() {
+        let mut error = ServerError::new("Unknown field", None);
+        classify(&mut error);
+        assert_eq!(serde_json::to_value(&error).unwrap()["extensions"]["code"], INVALID_REQUEST);
+        let path = vec![async_graphql::PathSegment::Field("token".into())];
+        let mut error = ServerError::new("expected String", None).with_path(path);
+        classify(&mut error);
+        assert_eq!(serde_json::to_value(&error).unwrap()["extensions"]["code"], INVALID_ARGUMENT);
+    }
+}

@@ -1,0 +1,141 @@
+//! What firings take.
+
+use async_graphql::{ID, InputObject, Json};
+use serde_json::Value;
+
+use super::{Object, change::change};
+use crate::{
+    cases::{Change, Error, Fire, FireIn},
+    graphql::{
+        arguments::{id, ids, optional_id},
+        scalars::Sequence,
+    },
+    models::TransitionId,
+};
+
+/// What `fireTransition` takes.
+#[derive(InputObject)]
+pub struct FireTransitionInput {
+    /// A token that the transition must take; its case is where it fires.
+    token_id: ID,
+    /// The transition.
+    transition_id: ID,
+    /// The token's workflow; it is found by the token's id where absent.
+    workflow_id: Option<ID>,
+    /// More tokens that must be among those taken; the oldest that satisfy the guard fill
+    /// what is left.
+    token_ids: Option<Vec<ID>>,
+    /// Merged into the data of the produced tokens (JSON merge patch, RFC 7396).
+    data: Option<Json<Value>>,
+    /// Who asks.
+    triggered_by: Option<String>,
+    /// The id of this attempt: repeated with the same id, it happens once.
+    firing_id: Option<ID>,
+    /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
+    expected_revision: Option<Sequence>,
+    /// What is noted about the firing in the log.
+    metadata: Option<Object>,
+}
+
+/// What `fireCase` takes.
+#[derive(InputObject)]
+pub struct FireCaseInput {
+    /// The workflow.
+    workflow_id: ID,
+    /// The case.
+    case_id: ID,
+    /// The transition.
+    transition_id: ID,
+    /// Tokens that must be among those taken; the oldest that satisfy the guard fill what is
+    /// left.
+    token_ids: Option<Vec<ID>>,
+    /// Merged into the data of the produced tokens (JSON merge patch, RFC 7396).
+    data: Option<Json<Value>>,
+    /// Who asks.
+    triggered_by: Option<String>,
+    /// The id of this attempt: repeated with the same id, it happens once.
+    firing_id: Option<ID>,
+    /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
+    expected_revision: Option<Sequence>,
+    /// What is noted about the firing in the log.
+    metadata: Option<Object>,
+}
+
+/// What `transitionTokenWithNats` takes.
+#[derive(InputObject)]
+pub struct TransitionTokenWithNatsInput {
+    /// The token to move.
+    token_id: ID,
+    /// The transition that moves it.
+    transition_id: ID,
+    /// The place that the transition must lead to; `INVALID_ARGUMENT` if it does not.
+    new_place: ID,
+    /// Who asks.
+    triggered_by: Option<String>,
+    /// Merged into the data of the produced tokens (JSON merge patch, RFC 7396).
+    data: Option<Json<Value>>,
+    /// The id of this attempt: repeated with the same id, it happens once.
+    firing_id: Option<ID>,
+    /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
+    expected_revision: Option<Sequence>,
+}
+
+impl FireTransitionInput {
+    /// The firing that is asked for.
+    pub fn into_request(self) -> Result<Fire, Error> {
+        let target = FireIn::Token {
+            workflow: optional_id("input.workflowId", self.workflow_id.as_ref())?,
+            token: id("input.tokenId", &self.token_id)?,
+        };
+        let change = change(
+            self.triggered_by,
+            self.firing_id.as_ref(),
+            self.expected_revision,
+            self.metadata,
+        )?;
+        fire(target, &self.transition_id, self.token_ids, self.data, change)
+    }
+}
+
+impl FireCaseInput {
+    /// The firing that is asked for.
+    pub fn into_request(self) -> Result<Fire, Error> {
+        let target = FireIn::Case {
+            workflow: id("input.workflowId", &self.workflow_id)?,
+            case: id("input.caseId", &self.case_id)?,
+        };
+        let change = change(
+            self.triggered_by,
+            self.firing_id.as_ref(),
+            self.expected_revision,
+            self.metadata,
+        )?;
+        fire(target, &self.transition_id, self.token_ids, self.data, change)
+    }
+}
+
+impl TransitionTokenWithNatsInput {
+    /// The firing that is asked for.
+    pub fn into_request(self) -> Result<Fire, Error> {
+        let token = id("input.tokenId", &self.token_id)?;
+        let to_place = id("input.newPlace", &self.new_place)?;
+        let change =
+            change(self.triggered_by, self.firing_id.as_ref(), self.expected_revision, None)?;
+        let target = FireIn::Token { workflow: None, token };
+        let fire = fire(target, &self.transition_id, None, self.data, change)?;
+        Ok(Fire { to_place: Some(to_place), ..fire })
+    }
+}
+
+fn fire(
+    target: FireIn,
+    transition: &ID,
+    tokens: Option<Vec<ID>>,
+    data: Option<Json<Value>>,
+    change: Change,
+) -> Result<Fire, Error> {
+    let transition: TransitionId = id("input.transitionId", transition)?;
+    let tokens = ids("input.tokenIds", &tokens.unwrap_or_default())?;
+    let data = data.map(|data| data.0);
+    Ok(Fire { target, transition, tokens, to_place: None, data, change })
+}

@@ -1,0 +1,27 @@
+//! The engine as GraphQL: the schema, and [`Api`], which executes it for a server that knows
+//! nothing of GraphQL's insides.
+
+mod answer;
+mod api;
+mod arguments;
+mod connection;
+mod error;
+mod graphiql;
+mod input;
+mod limits;
+mod mutation;
+mod operation;
+mod query;
+mod scalars;
+mod schema;
+mod socket;
+mod subscription;
+mod types;
+
+pub use answer::Answer;
+pub use api::Api;
+pub use graphiql::graphiql;
+pub use limits::Limits;
+pub use operation::{Operation, OperationKind, Parameters};
+pub use schema::sdl;
+pub use socket::{Frame, SUBPROTOCOL, Socket};

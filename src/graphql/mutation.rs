@@ -1,0 +1,164 @@
+//! Mutations.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Object, Result};
+
+use super::{
+    arguments::LOOK_UP,
+    input::{
+        CaseChangeInput, CreateTokenInput, CreateWorkflowInput, CreateWorkflowInstanceInput,
+        FireCaseInput, FireTransitionInput, NewTokenRequest, TransitionTokenWithNatsInput,
+        UpdateTokenDataInput,
+    },
+    types::{Case, Firing, NatsToken, Token, Workflow, cases},
+};
+use crate::{
+    cases::{Changed, Error, Fire},
+    models,
+};
+
+/// The root of mutations.
+pub struct Mutation;
+
+/// Changes. Each is stored whole or not at all; an error with `retryable: true` leaves open
+/// whether it was, and the same `firingId` makes it safe to repeat.
+#[Object]
+impl Mutation {
+    /// Checks and stores a definition. The same definition again makes no new version. What
+    /// is wrong with it is listed whole in the error's `problems`.
+    #[graphql(complexity = "LOOK_UP + child_complexity")]
+    async fn create_workflow(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The definition.")] input: CreateWorkflowInput,
+    ) -> Result<Workflow> {
+        let (definition, expected) = input.into_request()?;
+        let stored = cases(ctx).create_workflow(definition, expected).await?;
+        Ok(Workflow(Arc::new(stored)))
+    }
+
+    /// Makes a token, in a new case or in a named one.
+    #[graphql(complexity = "LOOK_UP + child_complexity")]
+    async fn create_token(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The token.")] input: CreateTokenInput,
+    ) -> Result<Token> {
+        let changed = match input.into_request()? {
+            NewTokenRequest::Case(request) => cases(ctx).create_case(request).await?,
+            NewTokenRequest::Token(request) => cases(ctx).create_token(request).await?,
+        };
+        Ok(Token(only_token(&changed)?))
+    }
+
+    /// Begins a case with a token in the initial place, and answers with that token.
+    #[graphql(complexity = "LOOK_UP + child_complexity")]
+    async fn create_workflow_instance(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The case.")] input: CreateWorkflowInstanceInput,
+    ) -> Result<Token> {
+        let changed = cases(ctx).create_case(input.into_request()?).await?;
+        Ok(Token(only_token(&changed)?))
+    }
+
+    /// Fires a transition that takes a given token. `NOT_ENABLED` says in `blockers` why not.
+    #[graphql(complexity = "LOOK_UP + child_complexity")]
+    async fn fire_transition(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The firing.")] input: FireTransitionInput,
+    ) -> Result<Firing> {
+        Ok(fire(ctx, input.into_request()?).await?)
+    }
+
+    /// Fires a transition of a case, with the oldest tokens. `NOT_ENABLED` says in `blockers`
+    /// why not.
+    #[graphql(complexity = "LOOK_UP + child_complexity")]
+    async fn fire_case(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The firing.")] input: FireCaseInput,
+    ) -> Result<Firing> {
+        Ok(fire(ctx, input.into_request()?).await?)
+    }
+
+    /// Moves a token to a place by a transition that leads there, and answers with the token
+    /// in its new place and its NATS metadata.
+    #[graphql(complexity = "LOOK_UP + child_complexity")]
+    async fn transition_token_with_nats(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The move.")] input: TransitionTokenWithNatsInput,
+    ) -> Result<NatsToken> {
+        let request = input.into_request()?;
+        let place = request.to_place.clone();
+        let changed = cases(ctx).fire(request).await?;
+        let there = changed.tokens.iter().find(|token| Some(&token.place) == place.as_ref());
+        let token = there.cloned().map_or_else(|| only_token(&changed), Ok)?;
+        Ok(NatsToken::new(token, changed.record.timestamp))
+    }
+
+    /// Merges a patch into a token's data.
+    #[graphql(complexity = "LOOK_UP + child_complexity")]
+    async fn update_token_data(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The token and the patch.")] input: UpdateTokenDataInput,
+    ) -> Result<Token> {
+        let (workflow, token, patch, change) = input.into_request()?;
+        let changed =
+            cases(ctx).update_token_data(workflow.as_ref(), &token, patch, change).await?;
+        Ok(Token(only_token(&changed)?))
+    }
+
+    /// Pauses a case: nothing fires until it is resumed.
+    #[graphql(complexity = "LOOK_UP + child_complexity")]
+    async fn pause_case(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The case.")] input: CaseChangeInput,
+    ) -> Result<Case> {
+        let (workflow, case, change) = input.into_request()?;
+        Ok(Case(cases(ctx).pause(&workflow, &case, change).await?.case))
+    }
+
+    /// Resumes a paused case.
+    #[graphql(complexity = "LOOK_UP + child_complexity")]
+    async fn resume_case(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The case.")] input: CaseChangeInput,
+    ) -> Result<Case> {
+        let (workflow, case, change) = input.into_request()?;
+        Ok(Case(cases(ctx).resume(&workflow, &case, change).await?.case))
+    }
+
+    /// Cancels a case: its tokens are removed, and it can't be resumed.
+    #[graphql(complexity = "LOOK_UP + child_complexity")]
+    async fn cancel_case(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The case.")] input: CaseChangeInput,
+    ) -> Result<Case> {
+        let (workflow, case, change) = input.into_request()?;
+        Ok(Case(cases(ctx).cancel(&workflow, &case, change).await?.case))
+    }
+}
+
+async fn fire(ctx: &Context<'_>, request: Fire) -> Result<Firing, Error> {
+    let transition = request.transition.clone();
+    Ok(Firing::new(cases(ctx).fire(request).await?, transition))
+}
+
+/// The token of a change that makes or changes one.
+fn only_token(changed: &Changed) -> Result<Arc<models::Token>, Error> {
+    let missing = || Error::BrokenLog {
+        workflow: changed.case.workflow.clone(),
+        case: changed.case.id.clone(),
+        sequence: changed.record.sequence,
+        reason: "it made no token".to_owned(),
+    };
+    changed.tokens.first().cloned().ok_or_else(missing)
+}

@@ -1,0 +1,72 @@
+//! Scalars for numbers that do not fit into GraphQL's 32-bit `Int`.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+
+/// A sequence of the log: an unsigned 64-bit integer, written as a string because JSON
+/// readers lose digits beyond 2^53. A string of digits or a number is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sequence(pub u64);
+
+/// An unsigned 64-bit integer, written as a string because JSON readers lose digits beyond
+/// 2^53.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BigInt(pub u64);
+
+#[Scalar]
+impl ScalarType for Sequence {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        parse(&value).map(Self).map_err(InputValueError::custom)
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+#[Scalar]
+impl ScalarType for BigInt {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        parse(&value).map(Self).map_err(InputValueError::custom)
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+fn parse(value: &Value) -> Result<u64, String> {
+    let number = match value {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(number) => number.as_u64(),
+        _ => None,
+    };
+    number.ok_or_else(|| {
+        format!("{value} is no whole number from 0 to {}, as a string or a number", u64::MAX)
+    })
+}
+
+/// A count as GraphQL's `Int`; what does not fit is given as the largest that does.
+pub(super) fn int(count: u64) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_keep_all_64_bits() {
+        let largest = Value::String(u64::MAX.to_string());
+        let sequence = <Sequence as ScalarType>::parse(largest.clone()).unwrap();
+        assert_eq!(sequence, Sequence(u64::MAX));
+        assert_eq!(ScalarType::to_value(&sequence), largest);
+        assert_eq!(<Sequence as ScalarType>::parse(Value::from(7)).unwrap(), Sequence(7));
+    }
+
+    #[test]
+    fn what_is_no_sequence_is_refused() {
+        for value in [Value::from(-1), Value::from(1.5), Value::from("1e3"), Value::from(true)] {
+            assert!(<Sequence as ScalarType>::parse(value).is_err());
+        }
+    }
+}

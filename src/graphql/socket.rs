@@ -1,0 +1,219 @@
+//! The protocol `graphql-transport-ws`, for one socket and without any I/O: frames of text in,
+//! frames of text and close codes out.
+//!
+//! Protocol: <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>. The names and
+//! reasons of the close codes are its own.
+//!
+//! An operation is asked for its next answer only when the one before has been taken by
+//! [`Socket::next`]. A reader who is slow thus slows down the operation, and nothing piles up.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_graphql::ServerError;
+use futures::{
+    StreamExt,
+    stream::{AbortHandle, BoxStream, SelectAll, abortable},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::{Answer, Api, Parameters, answer::Body, error::refusal};
+
+/// The subprotocol that a websocket must agree on.
+pub const SUBPROTOCOL: &str = "graphql-transport-ws";
+
+/// What is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// A message.
+    Text(String),
+    /// The end of the socket.
+    Close {
+        /// The close code.
+        code: u16,
+        /// Why, in at most 123 bytes, as a close frame can carry.
+        reason: String,
+    },
+}
+
+impl Frame {
+    /// A close frame; a longer reason is cut.
+    pub fn close(code: u16, reason: &str) -> Self {
+        const MOST: usize = 123;
+        let reason = reason[..reason.floor_char_boundary(MOST)].to_owned();
+        Self::Close { code, reason }
+    }
+
+    fn text(message: &ToClient<'_>) -> Self {
+        // GraphQL values, strings and numbers are always JSON.
+        Self::Text(serde_json::to_string(message).unwrap_or_default())
+    }
+}
+
+/// One client's side of the protocol.
+pub struct Socket {
+    api: Api,
+    /// Until when the client must have said `connection_init`; absent once it has.
+    init_until: Option<Instant>,
+    operations: HashMap<Arc<str>, AbortHandle>,
+    events: SelectAll<BoxStream<'static, (Arc<str>, Event)>>,
+}
+
+/// What comes of an operation.
+enum Event {
+    Answer(Answer),
+    End,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum FromClient {
+    ConnectionInit {
+        #[serde(default, rename = "payload")]
+        _payload: Option<Map<String, Value>>,
+    },
+    Ping {
+        #[serde(default)]
+        payload: Option<Map<String, Value>>,
+    },
+    Pong {
+        #[serde(default, rename = "payload")]
+        _payload: Option<Map<String, Value>>,
+    },
+    Subscribe {
+        id: String,
+        payload: Value,
+    },
+    Complete {
+        id: String,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ToClient<'a> {
+    ConnectionAck,
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<Map<String, Value>>,
+    },
+    Next {
+        id: &'a str,
+        payload: Body<'a>,
+    },
+    Error {
+        id: &'a str,
+        payload: &'a [ServerError],
+    },
+    Complete {
+        id: &'a str,
+    },
+}
+
+impl Socket {
+    /// A socket that has just been opened.
+    pub fn new(api: Api) -> Self {
+        let patience = Duration::from_millis(api.limits().init_timeout_ms);
+        Self {
+            api,
+            init_until: Some(Instant::now() + patience),
+            operations: HashMap::new(),
+            events: SelectAll::new(),
+        }
+    }
+
+    /// Takes a message, and gives what is to be sent at once. After a close frame the socket
+    /// is over.
+    pub fn receive(&mut self, text: &str) -> Option<Frame> {
+        let message = match serde_json::from_str(text) {
+            Ok(message) => message,
+            Err(error) => return Some(Frame::close(4400, &format!("Invalid message: {error}"))),
+        };
+        match message {
+            FromClient::ConnectionInit { .. } => {
+                if self.init_until.take().is_none() {
+                    return Some(Frame::close(4429, "Too many initialisation requests"));
+                }
+                Some(Frame::text(&ToClient::ConnectionAck))
+            }
+            FromClient::Ping { payload } => Some(Frame::text(&ToClient::Pong { payload })),
+            FromClient::Pong { .. } => None,
+            FromClient::Subscribe { .. } if self.init_until.is_some() => {
+                Some(Frame::close(4401, "Unauthorized"))
+            }
+            FromClient::Subscribe { id, payload } => self.subscribe(id.into(), payload),
+            FromClient::Complete { id } => {
+                if let Some(operation) = self.operations.remove(id.as_str()) {
+                    operation.abort();
+                }
+                None
+            }
+        }
+    }
+
+    /// The next thing to send of what the operations under way bring. Cancel-safe.
+    pub async fn next(&mut self) -> Frame {
+        if let Some(until) = self.init_until {
+            tokio::time::sleep_until(until).await;
+            return Frame::close(4408, "Connection initialisation timeout");
+        }
+        let Some((id, event)) = self.events.next().await else {
+            return std::future::pending().await;
+        };
+        match event {
+            Event::Answer(answer) if answer.executed() => {
+                Frame::text(&ToClient::Next { id: &id, payload: answer.body() })
+            }
+            Event::Answer(answer) => {
+                if let Some(operation) = self.operations.remove(&id) {
+                    operation.abort();
+                }
+                Frame::text(&ToClient::Error { id: &id, payload: answer.errors() })
+            }
+            Event::End => {
+                self.operations.remove(&id);
+                Frame::text(&ToClient::Complete { id: &id })
+            }
+        }
+    }
+
+    fn subscribe(&mut self, id: Arc<str>, payload: Value) -> Option<Frame> {
+        if id.is_empty() {
+            return Some(Frame::close(4400, "Invalid message: the id is empty"));
+        }
+        if self.operations.contains_key(&id) {
+            return Some(Frame::close(4409, &format!("Subscriber for {id} already exists")));
+        }
+        if !payload.get("query").is_some_and(Value::is_string) {
+            let reason = "Invalid message: the payload has no query";
+            return Some(Frame::close(4400, reason));
+        }
+        let most = self.api.limits().operations;
+        if self.operations.len() >= most {
+            let problem = format!(
+                "{most} operations are under way; complete one, or open \
+                                   another socket"
+            );
+            let payload = [refusal("TOO_MANY_OPERATIONS", problem)];
+            return Some(Frame::text(&ToClient::Error { id: &id, payload: &payload }));
+        }
+        let operation = Parameters::from_value(payload).and_then(|of| self.api.prepare(of));
+        let operation = match operation {
+            Ok(operation) => operation,
+            Err(answer) => {
+                let payload = answer.errors();
+                return Some(Frame::text(&ToClient::Error { id: &id, payload }));
+            }
+        };
+        let answers = self.api.stream(operation).map(Event::Answer);
+        let end = futures::stream::once(async { Event::End });
+        let named = id.clone();
+        let events = answers.chain(end).map(move |event| (named.clone(), event));
+        // Nothing comes out of a stream that was aborted, so an id may be used again at once.
+        let (events, handle) = abortable(events);
+        self.events.push(events.boxed());
+        self.operations.insert(id, handle);
+        None
+    }
+}

@@ -1,0 +1,158 @@
+//! Subscriptions: the log, live.
+
+use async_graphql::{Context, ID, Result, Subscription};
+use futures::{Stream, StreamExt, future, stream::BoxStream};
+
+use super::{
+    arguments::{id, optional_id},
+    scalars::Sequence,
+    types::{CaseEvent, Token, cases, produced},
+};
+use crate::{
+    cases::{Cases, Error},
+    models::{CaseId, Record, Stored, TokenId, WorkflowId},
+    storage::{Consistency, LogScope},
+};
+
+/// The root of subscriptions.
+pub struct Subscription;
+
+/// Live changes, each once and in order, across lost connections to the NATS server too. A
+/// record that can't be read is an error in its payload, and the stream goes on.
+#[Subscription]
+impl Subscription {
+    /// A token as it is now, and then each time that it has changed. Completes when the token
+    /// is consumed or removed. `NOT_FOUND` if it is not alive.
+    async fn token_updates(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The token.")] token_id: ID,
+        #[graphql(desc = "The token's workflow; it is found by the token's id where absent.")]
+        workflow_id: Option<ID>,
+        #[graphql(desc = "Only changes from this log sequence on, without the token as it is \
+                          now: to go on where a subscription broke off, the last revision \
+                          seen plus one. With workflowId, a token that was consumed \
+                          meanwhile is followed to its end.")]
+        from_sequence: Option<Sequence>,
+    ) -> Result<BoxStream<'static, Result<Token>>> {
+        let token = id("tokenId", &token_id)?;
+        let workflow = optional_id("workflowId", workflow_id.as_ref())?;
+        let from = from_sequence.map(|sequence| sequence.0);
+        Ok(token_updates(cases(ctx), workflow, token, from).await?)
+    }
+
+    /// What happens to the cases of a workflow. `NOT_FOUND` if the workflow does not exist.
+    async fn workflow_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The workflow.")] workflow_id: ID,
+        #[graphql(desc = "The first log sequence to give; only new ones where absent.")]
+        from_sequence: Option<Sequence>,
+    ) -> Result<impl Stream<Item = Result<CaseEvent>> + use<>> {
+        let workflow: WorkflowId = id("workflowId", &workflow_id)?;
+        let cases = cases(ctx);
+        cases.workflow(&workflow).await?;
+        Ok(events(cases, LogScope::Workflow(workflow), from_sequence).await?)
+    }
+
+    /// What happens to a case. `NOT_FOUND` if the case does not exist.
+    async fn case_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The workflow.")] workflow_id: ID,
+        #[graphql(desc = "The case.")] case_id: ID,
+        #[graphql(desc = "The first log sequence to give; only new ones where absent.")]
+        from_sequence: Option<Sequence>,
+    ) -> Result<impl Stream<Item = Result<CaseEvent>> + use<>> {
+        let workflow: WorkflowId = id("workflowId", &workflow_id)?;
+        let case: CaseId = id("caseId", &case_id)?;
+        let cases = cases(ctx);
+        cases.case(&workflow, &case).await?;
+        Ok(events(cases, LogScope::Case(workflow, case), from_sequence).await?)
+    }
+}
+
+async fn events(
+    cases: &Cases,
+    scope: LogScope,
+    from: Option<Sequence>,
+) -> Result<BoxStream<'static, Result<CaseEvent>>, Error> {
+    let records = cases.watch(scope, from.map(|sequence| sequence.0)).await?;
+    Ok(records.map(|record| Ok(record.map(CaseEvent::from)?)).boxed())
+}
+
+/// The stream behind `tokenUpdates`.
+///
+/// The watch begins right after the revision that was read, in the log and not in time, so
+/// nothing can fall between the read and the watch.
+async fn token_updates(
+    cases: &Cases,
+    workflow: Option<WorkflowId>,
+    token: TokenId,
+    from: Option<u64>,
+) -> Result<BoxStream<'static, Result<Token>>, Error> {
+    let found = cases.token(workflow.as_ref(), &token, Consistency::Strong).await;
+    let now = match (found, workflow, from) {
+        (Ok(now), ..) => now,
+        (Err(Error::NotFound { .. }), Some(workflow), Some(from)) => {
+            return ended_token(cases, workflow, token, from).await;
+        }
+        (Err(error), ..) => return Err(error),
+    };
+    let scope = LogScope::Case(now.workflow.clone(), now.case.clone());
+    let records = cases.watch(scope, Some(from.unwrap_or(now.nats_sequence + 1))).await?;
+    let changes = Changes { token, records, end: None, over: false }.stream();
+    if from.is_some() {
+        return Ok(changes);
+    }
+    Ok(futures::stream::once(future::ready(Ok(Token::from(now)))).chain(changes).boxed())
+}
+
+/// What happened from `from` on to a token that is not alive any more.
+async fn ended_token(
+    cases: &Cases,
+    workflow: WorkflowId,
+    token: TokenId,
+    from: u64,
+) -> Result<BoxStream<'static, Result<Token>>, Error> {
+    let (case, _) = token.case().ok_or_else(|| Error::no_token(&token))?;
+    let end = cases.case(&workflow, &case).await?.sequence;
+    if from > end {
+        return Ok(futures::stream::empty().boxed());
+    }
+    let records = cases.watch(LogScope::Case(workflow, case), Some(from)).await?;
+    Ok(Changes { token, records, end: Some(end), over: false }.stream())
+}
+
+/// How a token was after each record that made or changed it, until one took it away.
+struct Changes {
+    token: TokenId,
+    records: BoxStream<'static, Result<Stored<Record>, Error>>,
+    /// The last record to look at; all where absent.
+    end: Option<u64>,
+    over: bool,
+}
+
+impl Changes {
+    fn stream(self) -> BoxStream<'static, Result<Token>> {
+        futures::stream::unfold(self, Self::next).boxed()
+    }
+
+    async fn next(mut self) -> Option<(Result<Token>, Self)> {
+        while !self.over {
+            let record = match self.records.next().await? {
+                Ok(record) => record,
+                Err(error) => return Some((Err(error.into()), self)),
+            };
+            // Noticed here and not at the record after it, which may never come.
+            self.over = self.end.is_some_and(|end| record.sequence >= end);
+            let touched = &record.value;
+            if let Some(after) = touched.produced.iter().find(|after| after.id == self.token) {
+                return Some((Ok(produced(&record, after)), self));
+            }
+            let mut taken = touched.consumed.iter().chain(&touched.removed);
+            self.over |= taken.any(|taken| taken.token == self.token);
+        }
+        None
+    }
+}

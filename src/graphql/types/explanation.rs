@@ -1,0 +1,158 @@
+//! Why transitions can or can't fire.
+
+use async_graphql::{Enum, ID, SimpleObject};
+
+use super::{ArcKind, CaseStatus};
+use crate::{engine, graphql::scalars::int};
+
+/// A case, and what each transition can do in it.
+#[derive(SimpleObject)]
+pub struct Explanation {
+    /// The case.
+    case_id: ID,
+    /// Its status.
+    status: CaseStatus,
+    /// One line for people: what the case can do, or what it waits for.
+    summary: String,
+    /// Every transition of the net, in the order of the definition.
+    transitions: Vec<TransitionExplanation>,
+}
+
+/// What a transition can do now, and why.
+#[derive(SimpleObject)]
+struct TransitionExplanation {
+    /// The transition.
+    transition_id: ID,
+    /// Whether one of its modes can fire now.
+    enabled: bool,
+    /// Its modes in the order in which they are tried.
+    modes: Vec<ModeExplanation>,
+}
+
+/// One way in which a transition can fire: the short form has one for each of `fromPlaces`.
+#[derive(SimpleObject)]
+struct ModeExplanation {
+    /// The id of the place of the short form that this mode takes from, if it is one.
+    #[graphql(name = "from")]
+    from_place: Option<ID>,
+    /// Whether it can fire now.
+    enabled: bool,
+    /// The ids of the tokens it would take, in arc order; empty when it can't fire.
+    would_take: Vec<ID>,
+    /// Everything that hinders it; empty when it can fire.
+    blockers: Vec<Blocker>,
+}
+
+/// The kind of reason why a transition can't fire.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum BlockerReason {
+    /// The case does not run: `status`.
+    #[default]
+    Status,
+    /// An arc finds fewer tokens than it needs: `placeId`, `arc`, `needed`, `present`.
+    TooFewTokens,
+    /// An inhibitor arc's place holds `limit` tokens or more: `placeId`, `limit`, `present`.
+    Inhibited,
+    /// A place could not hold what would come: `placeId`, `limit`, `needed`.
+    OverCapacity,
+    /// No choice of tokens satisfies the guard: `condition`, `explanation`.
+    Guard,
+    /// A token that the caller named is where the transition does not take from: `tokenId`,
+    /// `placeId`.
+    TokenNotTaken,
+    /// The output expression failed: `explanation`.
+    Output,
+}
+
+/// One reason why a transition can't fire. Which fields are set is the reason's to say.
+#[derive(SimpleObject, Default)]
+struct Blocker {
+    /// The kind of reason.
+    reason: BlockerReason,
+    /// The whole reason, for people.
+    message: String,
+    /// The case's status.
+    status: Option<CaseStatus>,
+    /// The place.
+    place_id: Option<ID>,
+    /// What the arc does.
+    arc: Option<ArcKind>,
+    /// How many tokens are needed, or would be there.
+    needed: Option<i32>,
+    /// How many tokens there are.
+    present: Option<i32>,
+    /// How many tokens an inhibitor arc forbids, or a place can hold.
+    limit: Option<i32>,
+    /// The condition that failed, for the oldest tokens.
+    condition: Option<String>,
+    /// Why it failed.
+    explanation: Option<String>,
+    /// The token.
+    token_id: Option<ID>,
+}
+
+impl From<engine::Explanation> for Explanation {
+    fn from(explanation: engine::Explanation) -> Self {
+        let transition = |of: engine::TransitionExplanation| TransitionExplanation {
+            transition_id: ID::from(&of.transition),
+            enabled: of.enabled,
+            modes: of.modes.iter().map(ModeExplanation::from).collect(),
+        };
+        Self {
+            case_id: ID::from(&explanation.case),
+            status: explanation.status.into(),
+            summary: explanation.summary,
+            transitions: explanation.transitions.into_iter().map(transition).collect(),
+        }
+    }
+}
+
+impl From<&engine::ModeExplanation> for ModeExplanation {
+    fn from(mode: &engine::ModeExplanation) -> Self {
+        Self {
+            from_place: mode.from.as_ref().map(ID::from),
+            enabled: mode.enabled,
+            would_take: mode.would_take.iter().map(ID::from).collect(),
+            blockers: mode.blockers.iter().map(Blocker::from).collect(),
+        }
+    }
+}
+
+impl From<&engine::Blocker> for Blocker {
+    fn from(blocker: &engine::Blocker) -> Self {
+        use engine::Blocker as Of;
+        let mut to = Self { message: blocker.to_string(), ..Self::default() };
+        match blocker {
+            Of::Status { status } => to.status = Some((*status).into()),
+            Of::TooFewTokens { place, kind, needed, present } => {
+                to.reason = BlockerReason::TooFewTokens;
+                (to.place_id, to.arc) = (Some(ID::from(place)), Some((*kind).into()));
+                (to.needed, to.present) = (Some(int(*needed)), Some(int(*present)));
+            }
+            Of::Inhibited { place, limit, present } => {
+                to.reason = BlockerReason::Inhibited;
+                to.place_id = Some(ID::from(place));
+                (to.limit, to.present) = (Some(int(*limit)), Some(int(*present)));
+            }
+            Of::OverCapacity { place, capacity, after } => {
+                to.reason = BlockerReason::OverCapacity;
+                to.place_id = Some(ID::from(place));
+                (to.limit, to.needed) = (Some(int(*capacity)), Some(int(*after)));
+            }
+            Of::Guard { condition, explanation, .. } => {
+                to.reason = BlockerReason::Guard;
+                to.condition = Some(condition.clone());
+                to.explanation = Some(explanation.clone());
+            }
+            Of::TokenNotTaken { token, place } => {
+                to.reason = BlockerReason::TokenNotTaken;
+                (to.token_id, to.place_id) = (Some(ID::from(token)), place.as_ref().map(ID::from));
+            }
+            Of::Output { explanation } => {
+                to.reason = BlockerReason::Output;
+                to.explanation = Some(explanation.clone());
+            }
+        }
+        to
+    }
+}

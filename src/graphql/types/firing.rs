@@ -1,0 +1,70 @@
+//! Firings.
+
+use async_graphql::{ID, Object};
+use chrono::{DateTime, Utc};
+
+use super::{Case, CaseEvent, Token};
+use crate::{cases::Changed, graphql::scalars::Sequence, models::TransitionId};
+
+/// A transition that fired.
+pub struct Firing {
+    changed: Changed,
+    transition: TransitionId,
+}
+
+impl Firing {
+    /// What firing `transition` changed.
+    pub fn new(changed: Changed, transition: TransitionId) -> Self {
+        Self { changed, transition }
+    }
+}
+
+/// A transition that fired.
+#[Object]
+impl Firing {
+    /// The first token it made: of a transition with one output, the one. Null if it made
+    /// none.
+    async fn token(&self) -> Option<Token> {
+        self.changed.tokens.first().cloned().map(Token)
+    }
+
+    /// The tokens it made, as they were right after it.
+    async fn tokens(&self) -> Vec<Token> {
+        self.changed.tokens.iter().cloned().map(Token).collect()
+    }
+
+    /// The case after it, or after later changes if the request was a repeated one.
+    async fn case(&self) -> Case {
+        Case(self.changed.case.clone())
+    }
+
+    /// The log sequence of its record.
+    async fn sequence(&self) -> Sequence {
+        Sequence(self.changed.record.sequence)
+    }
+
+    /// When the server stored it.
+    async fn time(&self) -> DateTime<Utc> {
+        self.changed.record.timestamp
+    }
+
+    /// The id of the attempt. Repeat a mutation with it, and it still happens once.
+    async fn firing_id(&self) -> ID {
+        ID::from(&self.changed.record.value.firing)
+    }
+
+    /// What fired.
+    async fn transition_id(&self) -> ID {
+        ID::from(&self.transition)
+    }
+
+    /// Whether it had happened before, under the same firing id.
+    async fn repeated(&self) -> bool {
+        self.changed.repeated
+    }
+
+    /// What the log says about it.
+    async fn event(&self) -> CaseEvent {
+        CaseEvent::of(&self.changed)
+    }
+}

@@ -1,0 +1,71 @@
+//! Markings.
+
+use async_graphql::{ID, SimpleObject};
+
+use crate::{
+    graphql::scalars::{Sequence, int},
+    models,
+};
+
+/// Which tokens of a case are where.
+#[derive(SimpleObject)]
+pub struct Marking {
+    /// The case.
+    case_id: ID,
+    /// The log sequence of the record that the marking comes from.
+    sequence: Sequence,
+    /// The places that hold tokens, ordered by id.
+    places: Vec<PlaceMarking>,
+    /// The live tokens, oldest arrival first.
+    entries: Vec<MarkingEntry>,
+}
+
+/// What a place holds.
+#[derive(SimpleObject)]
+struct PlaceMarking {
+    /// The place.
+    place_id: ID,
+    /// How many tokens it holds.
+    count: i32,
+    /// Their ids, oldest arrival first.
+    token_ids: Vec<ID>,
+}
+
+/// Where one live token is.
+#[derive(SimpleObject)]
+pub struct MarkingEntry {
+    /// The token.
+    token_id: ID,
+    /// The place that holds it.
+    place_id: ID,
+    /// The log sequence of the record that put it there in its present form.
+    sequence: Sequence,
+}
+
+impl Marking {
+    /// The marking of a case.
+    pub fn of(case: &models::Case) -> Self {
+        let place = |(place, count)| PlaceMarking {
+            place_id: ID::from(&place),
+            count: int(count),
+            token_ids: case.marking.in_place(&place).map(|entry| ID::from(&entry.token)).collect(),
+        };
+        Self {
+            case_id: ID::from(&case.id),
+            sequence: Sequence(case.sequence),
+            places: case.marking.counts().into_iter().map(place).collect(),
+            entries: case.marking.0.iter().map(|entry| MarkingEntry::of(entry, 0)).collect(),
+        }
+    }
+}
+
+impl MarkingEntry {
+    /// An entry; in a record, what that record produced has the record's own `sequence`.
+    pub fn of(entry: &models::MarkingEntry, sequence: u64) -> Self {
+        Self {
+            token_id: ID::from(&entry.token),
+            place_id: ID::from(&entry.place),
+            sequence: Sequence(if entry.sequence == 0 { sequence } else { entry.sequence }),
+        }
+    }
+}

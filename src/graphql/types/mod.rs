@@ -1,0 +1,33 @@
+//! What queries, mutations and subscriptions answer with: the models, as GraphQL objects.
+
+mod case;
+mod event;
+mod explanation;
+mod firing;
+mod health;
+mod marking;
+mod nats_token;
+mod token;
+mod transition;
+mod workflow;
+
+pub(super) use case::{Case, CaseStatus};
+pub(super) use event::{CaseEvent, produced};
+pub(super) use explanation::Explanation;
+pub(super) use firing::Firing;
+pub(super) use health::Health;
+pub(super) use marking::{Marking, MarkingEntry};
+pub(super) use nats_token::NatsToken;
+pub(super) use token::{Token, TransitionEvent};
+pub(super) use transition::{ArcKind, PlaceKind, Transition};
+pub(super) use workflow::Workflow;
+
+use async_graphql::Context;
+
+use crate::cases::Cases;
+
+/// The cases that a schema was made over.
+pub(super) fn cases<'a>(ctx: &Context<'a>) -> &'a Cases {
+    // Invariant: every schema that executes is made by `Schema::over`, which puts them there.
+    ctx.data_unchecked()
+}

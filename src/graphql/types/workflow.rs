@@ -1,0 +1,75 @@
+//! Workflow definitions.
+
+use std::sync::Arc;
+
+use async_graphql::{ID, Json, Object};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::{Transition, transition::Place};
+use crate::{
+    graphql::scalars::{Sequence, int},
+    models,
+};
+
+/// A version of a workflow: places, transitions, and where a new case starts.
+pub struct Workflow(pub Arc<models::StoredDefinition>);
+
+/// A version of a workflow: places, transitions, and where a new case starts.
+#[Object]
+impl Workflow {
+    /// The workflow's id.
+    async fn id(&self) -> ID {
+        ID::from(&self.0.definition.id)
+    }
+
+    /// A name for people.
+    async fn name(&self) -> &str {
+        &self.0.definition.name
+    }
+
+    /// What the workflow is for.
+    async fn description(&self) -> Option<&str> {
+        self.0.definition.description.as_deref()
+    }
+
+    /// The places.
+    async fn places(&self) -> Vec<Place> {
+        self.0.definition.places.iter().map(Place::from).collect()
+    }
+
+    /// The transitions.
+    async fn transitions(&self) -> Vec<Transition> {
+        self.0.definition.transitions.iter().cloned().map(Transition).collect()
+    }
+
+    /// The id of the place where a new case gets its first token.
+    async fn initial_place(&self) -> ID {
+        ID::from(&self.0.definition.initial_place)
+    }
+
+    /// Whatever else the owner keeps with the definition.
+    async fn metadata(&self) -> Json<&Map<String, Value>> {
+        Json(&self.0.definition.metadata)
+    }
+
+    /// Which version this is, counted from 1.
+    async fn version(&self) -> i32 {
+        int(self.0.version)
+    }
+
+    /// The log sequence of this version; cases name it as their `definitionSequence`.
+    async fn sequence(&self) -> Sequence {
+        Sequence(self.0.sequence)
+    }
+
+    /// When the server stored this version.
+    async fn stored_at(&self) -> DateTime<Utc> {
+        self.0.stored_at
+    }
+
+    /// The definition as it is stored, for files and other tools.
+    async fn definition(&self) -> Json<&models::WorkflowDefinition> {
+        Json(&self.0.definition)
+    }
+}

@@ -1,0 +1,160 @@
+//! GraphQL over HTTP, as the specification of that name says
+//! (<https://graphql.github.io/graphql-over-http/draft/>).
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Query, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{
+    ServerState,
+    accept::{MediaType, is_json},
+    websocket,
+};
+use crate::graphql::{Answer, Operation, OperationKind, Parameters};
+
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The code of requests that are malformed.
+const INVALID_REQUEST: &str = "INVALID_REQUEST";
+
+/// Why a request is not executed.
+type Refusal = (StatusCode, Answer);
+
+/// Requests to the GraphQL endpoint: POST, GET, and GET that becomes a websocket.
+pub(super) async fn graphql(State(state): State<ServerState>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if websocket::is_upgrade(&parts.headers) {
+        return websocket::upgrade(state, parts).await;
+    }
+    if !matches!(parts.method, Method::GET | Method::HEAD | Method::POST) {
+        return not_allowed(MediaType::Json, "use POST, or GET for queries", "GET, POST");
+    }
+    let Some(media) = MediaType::of(&parts.headers) else {
+        let what_is = "what is there is application/graphql-response+json and application/json";
+        let answer = Answer::refused(INVALID_REQUEST, what_is);
+        return respond(MediaType::Json, StatusCode::NOT_ACCEPTABLE, &answer);
+    };
+    let by_post = parts.method == Method::POST;
+    let parameters = match by_post {
+        true => from_body(&state, &parts.headers, body).await,
+        false => from_query(&parts.uri),
+    };
+    match parameters {
+        Ok(parameters) => run(&state, media, parameters, by_post).await,
+        Err((status, answer)) => respond(media, status, &answer),
+    }
+}
+
+async fn run(
+    state: &ServerState,
+    media: MediaType,
+    parameters: Parameters,
+    by_post: bool,
+) -> Response {
+    let operation = match state.api.prepare(parameters) {
+        Ok(operation) => operation,
+        Err(answer) => return respond(media, status(media, &answer), &answer),
+    };
+    match operation.kind() {
+        OperationKind::Subscription => {
+            let how = "subscribe by websocket, with the subprotocol graphql-transport-ws";
+            respond(media, StatusCode::BAD_REQUEST, &Answer::refused(INVALID_REQUEST, how))
+        }
+        OperationKind::Mutation if !by_post => {
+            not_allowed(media, "a mutation must be sent by POST", "POST")
+        }
+        OperationKind::Query | OperationKind::Mutation => execute(state, media, operation).await,
+    }
+}
+
+async fn execute(state: &ServerState, media: MediaType, operation: Operation) -> Response {
+    let answer = state.api.execute(operation).await;
+    respond(media, status(media, &answer), &answer)
+}
+
+/// The status of an answer to a well-formed request.
+fn status(media: MediaType, answer: &Answer) -> StatusCode {
+    match media {
+        MediaType::GraphqlResponse if answer.failed() => StatusCode::INTERNAL_SERVER_ERROR,
+        MediaType::GraphqlResponse if !answer.executed() => StatusCode::BAD_REQUEST,
+        MediaType::GraphqlResponse | MediaType::Json => StatusCode::OK,
+    }
+}
+
+async fn from_body(
+    state: &ServerState,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Parameters, Refusal> {
+    if !is_json(headers) {
+        let answer = Answer::refused(INVALID_REQUEST, "the body must be application/json");
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, answer));
+    }
+    let most = state.api.limits().body_bytes;
+    let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, most)).await;
+    let read = read.map_err(|_| {
+        let late = format!("the body took longer than {BODY_TIMEOUT:?}");
+        (StatusCode::REQUEST_TIMEOUT, Answer::refused(INVALID_REQUEST, late))
+    })?;
+    // The other failure, a client that hung up, has nobody who would read the answer.
+    let body = read.map_err(|_| {
+        let large = format!("the body has more than {most} bytes, which is the most");
+        (StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", large))
+    })?;
+    Parameters::from_json(&body).map_err(bad_request)
+}
+
+/// The parameters of a GET: JSON objects are written as text.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QueryString {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<String>,
+    extensions: Option<String>,
+}
+
+fn from_query(uri: &Uri) -> Result<Parameters, Refusal> {
+    let invalid = |why: String| bad_request(Answer::refused(INVALID_REQUEST, why));
+    let Query(given) = Query::<QueryString>::try_from_uri(uri)
+        .map_err(|error| invalid(format!("the query string is malformed: {error}")))?;
+    let query = given.query.ok_or_else(|| invalid("the parameter `query` is missing".into()))?;
+    // Clients that write all parameters leave those that have no value empty.
+    let operation_name = given.operation_name.filter(|name| !name.is_empty());
+    Ok(Parameters {
+        query,
+        operation_name,
+        variables: object("variables", given.variables).map_err(invalid)?,
+        extensions: object("extensions", given.extensions).map_err(invalid)?,
+    })
+}
+
+fn object<T: DeserializeOwned>(name: &str, text: Option<String>) -> Result<Option<T>, String> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    serde_json::from_str(&text)
+        .map_err(|error| format!("the parameter `{name}` is not a JSON object: {error}"))
+}
+
+fn bad_request(answer: Answer) -> Refusal {
+    (StatusCode::BAD_REQUEST, answer)
+}
+
+fn not_allowed(media: MediaType, why: &str, allowed: &'static str) -> Response {
+    let answer = Answer::refused(INVALID_REQUEST, why);
+    let mut response = respond(media, StatusCode::METHOD_NOT_ALLOWED, &answer);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn respond(media: MediaType, status: StatusCode, answer: &Answer) -> Response {
+    let headers =
+        [(header::CONTENT_TYPE, media.content_type()), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, answer.to_json()).into_response()
+}

@@ -1,0 +1,40 @@
+//! What operators and their tools ask for.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::ServerState;
+
+/// Answers while the process can answer at all.
+pub(super) async fn live() -> Json<serde_json::Value> {
+    Json(json!({ "status": "live" }))
+}
+
+/// 200 while the NATS server answers, 503 with the reason while it does not, and once the
+/// shutdown has begun.
+pub(super) async fn ready(State(state): State<ServerState>) -> Response {
+    if state.shutdown.is_cancelled() {
+        return not_ready(json!({ "status": "not ready", "reason": "shutting down" }));
+    }
+    let health = state.api.cases().health().await;
+    if health.connected {
+        return Json(json!({ "status": "ready", "health": health })).into_response();
+    }
+    let reason = health.problem.as_deref().unwrap_or("the NATS server does not answer");
+    not_ready(json!({ "status": "not ready", "reason": reason, "health": health }))
+}
+
+fn not_ready(body: serde_json::Value) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+}
+
+/// Metrics in the text format of Prometheus (OpenMetrics 1.0).
+pub(super) async fn metrics(State(state): State<ServerState>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], state.api.cases().metrics().render()).into_response()
+}

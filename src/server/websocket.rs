@@ -1,0 +1,158 @@
+//! Websockets: carries the frames of [`Socket`] and keeps the connection alive.
+
+use std::time::Duration;
+
+use axum::{
+    Error,
+    extract::{
+        FromRequestParts,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+    },
+    http::{HeaderMap, StatusCode, Uri, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::ServerState;
+use crate::graphql::{Frame, SUBPROTOCOL, Socket};
+
+/// How often the client is pinged. A client that has sent nothing at all between two pings,
+/// not even the answer to the first, is gone.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// How long one message may wait for a client that does not read.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait for the client's answer to a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whether a request asks to become a websocket.
+pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
+    let upgrade = headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
+    upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+/// Makes a websocket of a request that asks for one.
+pub(super) async fn upgrade(state: ServerState, mut parts: Parts) -> Response {
+    if !same_origin(&parts.headers) {
+        let why = "websockets are for pages of this server, and for programs that are no browser";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
+        Err(rejection) => return rejection.into_response(),
+    };
+    if upgrade.selected_protocol().is_none() {
+        let why = format!("the websocket must offer the subprotocol {SUBPROTOCOL}");
+        return (StatusCode::BAD_REQUEST, why).into_response();
+    }
+    let most = state.api.limits().body_bytes;
+    let running = state.sockets.token();
+    upgrade.max_message_size(most).max_frame_size(most).on_upgrade(move |socket| async move {
+        let protocol = Socket::new(state.api.clone());
+        if let Err(error) = carry(socket, protocol, &state.shutdown).await {
+            tracing::debug!(%error, "a websocket ended");
+        }
+        drop(running);
+    })
+}
+
+/// Whether the request comes from a page of this server, or from no page. Browsers let any
+/// page open a websocket to any server, so without this every page that somebody visits could
+/// use a server on that person's machine.
+fn same_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    let authority = origin.as_ref().and_then(Uri::authority).map(|authority| authority.as_str());
+    authority.is_some() && authority == host
+}
+
+/// Carries frames until either side ends the socket.
+async fn carry(
+    mut socket: WebSocket,
+    mut protocol: Socket,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard = true;
+    loop {
+        // Each of these is cancel-safe: what is not ready loses nothing.
+        let frame = tokio::select! {
+            () = shutdown.cancelled() => Some(Frame::close(1001, "the server is shutting down")),
+            message = socket.recv() => {
+                heard = true;
+                match message {
+                    Some(Ok(Message::Text(text))) => protocol.receive(&text),
+                    Some(Ok(Message::Binary(_))) => {
+                        Some(Frame::close(4400, "Invalid message: it is binary"))
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
+                    Some(Ok(Message::Close(_))) | None => return Ok(()),
+                    Some(Err(error)) => Some(unreadable(&error)),
+                }
+            }
+            frame = protocol.next() => Some(frame),
+            _ = pings.tick() => {
+                if !std::mem::take(&mut heard) {
+                    return Ok(());
+                }
+                send(&mut socket, Message::Ping(Default::default())).await?;
+                None
+            }
+        };
+        match frame {
+            None => {}
+            Some(Frame::Text(text)) => send(&mut socket, Message::Text(text.into())).await?,
+            Some(Frame::Close { code, reason }) => {
+                let frame = CloseFrame { code, reason: reason.into() };
+                send(&mut socket, Message::Close(Some(frame))).await?;
+                return finish(socket).await;
+            }
+        }
+    }
+}
+
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Error> {
+    let late = |_| Error::new("the client did not read for too long");
+    timeout(SEND_TIMEOUT, socket.send(message)).await.map_err(late)?
+}
+
+/// What to say to a client whose message can't be read.
+fn unreadable(error: &Error) -> Frame {
+    let text = error.to_string();
+    // The websocket library's own name for a message beyond the limit.
+    let code = if text.contains("Space limit exceeded") { 1009 } else { 1002 };
+    Frame::close(code, &text)
+}
+
+/// Reads until the client has answered the close frame, so that the connection is not reset
+/// before the client has read it.
+async fn finish(mut socket: WebSocket) -> Result<(), Error> {
+    let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+    // A client that does not answer has had its time.
+    let _ = timeout(CLOSE_TIMEOUT, rest).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pages_of_this_server_and_programs_without_pages_may_connect() {
+        let with = |origin: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "127.0.0.1:4000".parse().unwrap());
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+            same_origin(&headers)
+        };
+        assert!(same_origin(&HeaderMap::new()));
+        assert!(with("http://127.0.0.1:4000"));
+        assert!(!with("http://127.0.0.1:4001"));
+        assert!(!with("https://example.com"));
+        assert!(!with("null"));
+    }
+}
