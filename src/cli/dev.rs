@@ -14,7 +14,6 @@ use super::{
 use crate::{
     cases::{Cases, Error, ExpectedVersion},
     config::Config,
-    local_server::LocalServerError,
     models::StoredDefinition,
 };
 
@@ -41,6 +40,7 @@ pub(super) struct Dev {
 impl Dev {
     pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
         let shutdown = connection::shutdown(config)?;
+        refuse_a_second(config).await?;
         let port = self.listen.bind().await?;
         let started = async {
             let connection = Connection::to(server(config).await?, config).await?;
@@ -71,20 +71,23 @@ async fn server(config: &Config) -> Result<Server, Failure> {
     if config.names_a_server() {
         return Ok(Server::Named(storage.urls));
     }
-    let folder = config.data_folder()?;
-    match Server::start(config, folder.clone()).await {
-        Err(error @ LocalServerError::FolderInUse { .. }) => {
-            let Some(Running { pid, graphql, .. }) = Running::find(&folder).await else {
-                return Err(error.into());
-            };
-            Err(Failure::invalid(format!(
-                "petrel runs already on {} (process {pid}, {graphql}); use that one, or give \
-                 this one a folder of its own with --data-dir",
-                folder.display()
-            )))
-        }
-        started => Ok(started?),
+    Ok(Server::start(config, config.data_folder()?).await?)
+}
+
+/// Says where the first `petrel dev` on this data is, before a port or a lock is found taken.
+async fn refuse_a_second(config: &Config) -> Result<(), Failure> {
+    if config.names_a_server() {
+        return Ok(());
     }
+    let folder = config.data_folder()?;
+    let Some(Running { pid, graphql, .. }) = Running::find(&folder).await else {
+        return Ok(());
+    };
+    Err(Failure::invalid(format!(
+        "petrel runs already on {} (process {pid}, {graphql}); use that one, or give this one a \
+         folder and a port of its own with --data-dir and --listen",
+        folder.display()
+    )))
 }
 
 /// Stores the sample, unless there is a workflow of that id: the user may have changed it.
@@ -103,9 +106,11 @@ async fn load_sample(cases: &Cases) -> Result<std::sync::Arc<StoredDefinition>, 
 /// What a newcomer reads first.
 fn welcome(server: &Server, graphql: &str, sample: &StoredDefinition) -> String {
     let (nats, workflow) = (server.url(), &sample.definition.id);
-    let durability = server
-        .durability()
-        .map_or_else(|| "as that server is set up".to_owned(), |durability| durability.to_string());
+    // A sentence in two halves, on two lines.
+    let durability = server.durability().map_or_else(
+        || "as that server is set up".to_owned(),
+        |durability| durability.replacen(": ", ":\n              ", 1),
+    );
     let home = graphql.trim_end_matches("graphql");
     let places = sample.definition.places.len();
     let transitions = sample.definition.transitions.len();

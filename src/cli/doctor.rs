@@ -29,7 +29,7 @@ impl Doctor {
             server = Server::find(config) => server?,
             () = shutdown.cancelled() => return Err(Failure::interrupted()),
         };
-        let mut checks = vec![ok("found", server.origin())];
+        let mut checks = vec![ok("which server", server.origin())];
         let durability = server.durability();
         match Connection::to(server, config).await {
             Err(failure) => {
@@ -82,14 +82,14 @@ mod tests {
     fn a_failed_check_is_told_and_makes_the_command_fail() {
         let missing = "missing".to_owned();
         let checks = [
-            ok("found", "here".to_owned()),
+            ok("which server", "here".to_owned()),
             Check { name: "log stream", status: CheckStatus::Fail, detail: missing },
         ];
         let answer = answer(&checks);
         insta::assert_snapshot!(answer.text, @r"
-              CHECK       FOUND
-        ok    found       here
-        FAIL  log stream  missing
+              CHECK         FOUND
+        ok    which server  here
+        FAIL  log stream    missing
         ");
         assert_eq!(answer.json["healthy"], false);
         assert_eq!(answer.complaints.len(), 1);

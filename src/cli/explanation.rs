@@ -12,9 +12,8 @@ use crate::{
 
 /// The explanation as an answer.
 pub(super) fn answer(workflow: &WorkflowId, explanation: &Explanation) -> Answer {
-    let Explanation { case, status, summary, transitions } = explanation;
-    let status = status.as_str();
-    let mut text = format!("case {case} of {workflow} is {status}: {summary}\n");
+    let Explanation { case, summary, transitions, .. } = explanation;
+    let mut text = format!("case {case} of {workflow}: {summary}\n");
     let ids = transitions.iter().map(|of| of.transition.as_str().len());
     let width = ids.max().unwrap_or_default();
     for transition in transitions {
@@ -87,7 +86,7 @@ mod tests {
         let explanation = Explanation {
             case: CaseId::new("order-1").unwrap(),
             status: CaseStatus::Running,
-            summary: "1 of 3 transitions can fire".to_owned(),
+            summary: "running; can fire: submit, approve".to_owned(),
             transitions: vec![
                 transition("submit", vec![mode(None, &["order-1-a-1"], vec![])]),
                 transition("ship", vec![mode(None, &[], vec![lacks("approved"), guard])]),
@@ -102,7 +101,7 @@ mod tests {
         };
         let answer = answer(&WorkflowId::new("orders").unwrap(), &explanation);
         insta::assert_snapshot!(answer.text, @r"
-        case order-1 of orders is running: 1 of 3 transitions can fire
+        case order-1 of orders: running; can fire: submit, approve
           enabled  submit   would take order-1-a-1
           blocked  ship     the arc that takes 1 from place approved finds 0: 1 missing
                             the guard amount < 10 is false

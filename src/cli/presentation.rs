@@ -76,7 +76,7 @@ pub(super) fn token_text(token: &Token) -> String {
         } else {
             String::new()
         };
-        let _ = writeln!(text, "history   {} transitions{of}", token.history_total);
+        let _ = writeln!(text, "history   {} in all{of}", token.history_total);
         for event in &token.history {
             let by = event.triggered_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
             let (at, transition) = (time(event.time), &event.transition);
@@ -167,7 +167,10 @@ pub(super) fn changed(changed: &Changed) -> Answer {
     let Changed { record, case, tokens, repeated } = changed;
     let json = json!({
         "repeated": repeated,
-        "record": record_json(record),
+        "sequence": record.sequence,
+        "kind": record.value.kind,
+        "transition": record.value.transition,
+        "firing": record.value.firing,
         "case": case_json(case),
         "tokens": tokens,
     });

@@ -51,7 +51,7 @@ fn bar(seen: bool) -> ProgressBar {
 
 fn answer(repaired: Repaired) -> Answer {
     let Repaired { cases, mended, failed } = repaired;
-    let text = format!("looked at {cases} cases, mended {mended} views");
+    let text = format!("cases looked at: {cases}, views mended: {mended}");
     let mut answer = Answer::new(json!(repaired), text);
     if failed > 0 {
         answer.complaints.push(Failure::corrupt(format!(
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn cases_that_could_not_be_read_are_a_complaint() {
         let fine = answer(Repaired { cases: 3, mended: 1, failed: 0 });
-        assert_eq!(fine.text, "looked at 3 cases, mended 1 views");
+        assert_eq!(fine.text, "cases looked at: 3, views mended: 1");
         assert!(fine.complaints.is_empty());
         let broken = answer(Repaired { cases: 3, mended: 1, failed: 2 });
         assert!(broken.complaints[0].to_text().contains("2 cases"));
