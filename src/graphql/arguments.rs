@@ -77,7 +77,9 @@ pub(super) fn consistency(strong: bool) -> Consistency {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{graphql::connection::Position, models::PlaceId};
+    use async_graphql::connection::OpaqueCursor;
+
+    use crate::models::PlaceId;
 
     #[test]
     fn a_refused_id_names_its_argument() {
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_cursor_that_was_given_is_read_and_any_other_text_is_refused() {
-        let given = Position(Cursor(77)).encode_cursor();
+        let given = OpaqueCursor(Cursor(77)).encode_cursor();
         assert_eq!(page(None, Some(&given)).unwrap().after, Some(Cursor(77)));
         let error = page(None, Some("next please")).unwrap_err();
         assert!(error.to_string().starts_with("after: "), "{error}");
