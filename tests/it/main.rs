@@ -1,5 +1,7 @@
-//! The integration tests, in one binary so that they link once.
+//! One binary of integration tests, each against servers of its own.
 
+mod cases;
 mod cli;
 mod fault_proxy;
 mod local_server;
+mod support;

@@ -1,0 +1,103 @@
+//! Cases on a real server, as a caller sees them.
+
+use std::time::Instant;
+
+use serde_json::json;
+use stormpetrel::{
+    cases::{Change, Error, Fire, NewCase},
+    models::{CaseStatus, FiringId},
+    storage::{Consistency, Page, TokenScope},
+};
+
+use crate::support::{begin, case, place, system, transition, workflow};
+
+#[tokio::test]
+async fn a_token_moves_and_is_read_in_its_new_place_at_once() {
+    let (_server, cases) = system().await;
+    let (begun, token) = begin(&cases, json!({"amount": 5})).await;
+    for round in 0..50 {
+        let (name, to) = if round % 2 == 0 { ("submit", "review") } else { ("reject", "draft") };
+        let moved = cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        for consistency in [Consistency::Eventual, Consistency::Strong] {
+            let read = cases.token(None, &token, consistency).await.unwrap();
+            assert_eq!(read.place, place(to));
+            assert_eq!(read.nats_sequence, moved.record.sequence);
+            assert_eq!(read.history_total, round + 1);
+            assert!(read.nats_timestamp.is_some());
+            assert_eq!(read.nats_subject, format!("cb.workflows.orders.places.{to}.tokens.{token}"));
+        }
+        let other = if to == "draft" { "review" } else { "draft" };
+        for (place_id, count) in [(to, 1), (other, 0)] {
+            let scope =
+                TokenScope { workflow: workflow("orders"), place: Some(place(place_id)), case: None };
+            let tokens = cases.tokens(&scope, Page::default()).await.unwrap();
+            assert_eq!(tokens.items.len(), count, "{place_id} in round {round}");
+        }
+    }
+    assert_eq!(begun.case.status, CaseStatus::Running);
+}
+
+#[tokio::test]
+async fn a_split_and_a_join_make_and_merge_tokens_and_complete_the_case() {
+    let (_server, cases) = system().await;
+    let (begun, token) = begin(&cases, json!({"amount": 5, "a": 1})).await;
+    let id = begun.case.id.clone();
+    cases.fire(Fire::token(token.clone(), transition("submit"))).await.unwrap();
+    let split = cases.fire(Fire::token(token.clone(), transition("split"))).await.unwrap();
+    assert_eq!(split.tokens.len(), 2);
+    assert!(matches!(
+        cases.token(None, &token, Consistency::Eventual).await,
+        Err(Error::NotFound { kind: "token", .. })
+    ));
+    let join = Fire::case(workflow("orders"), id.clone(), transition("join"));
+    let joined = cases.fire(join).await.unwrap();
+    assert_eq!(joined.case.status, CaseStatus::Completed);
+    assert_eq!(joined.tokens[0].data, json!({"amount": 5, "a": 1}));
+    let again = cases.fire(Fire::case(workflow("orders"), id, transition("join"))).await;
+    let error = again.unwrap_err();
+    assert_eq!(error.code(), "NOT_ENABLED");
+    assert!(error.to_string().contains("completed"), "{error}");
+}
+
+#[tokio::test]
+async fn a_repeated_firing_id_fires_once() {
+    let (_server, cases) = system().await;
+    let (_, token) = begin(&cases, json!({"amount": 5})).await;
+    let fire = || {
+        let mut fire = Fire::token(token.clone(), transition("submit"));
+        fire.change = Change { firing: Some(FiringId::new("once").unwrap()), ..Change::default() };
+        fire
+    };
+    let first = cases.fire(fire()).await.unwrap();
+    assert!(!first.repeated);
+    cases.fire(Fire::token(token.clone(), transition("reject"))).await.unwrap();
+    let again = cases.fire(fire()).await.unwrap();
+    assert!(again.repeated);
+    assert_eq!(again.record.sequence, first.record.sequence);
+    assert_eq!(again.tokens[0].place, place("review"));
+    let now = cases.token(None, &token, Consistency::Strong).await.unwrap();
+    assert_eq!(now.place, place("draft"));
+}
+
+#[tokio::test]
+async fn a_case_with_a_callers_id_is_created_once() {
+    let (_server, cases) = system().await;
+    begin(&cases, json!({})).await;
+    let new = || NewCase { case: Some(case("order-1")), ..NewCase::of(workflow("orders")) };
+    let first = cases.create_case(new()).await.unwrap();
+    let again = cases.create_case(new()).await.unwrap();
+    assert!(!first.repeated && again.repeated);
+    assert_eq!(first.tokens[0].id, again.tokens[0].id);
+}
+
+#[tokio::test]
+async fn timings() {
+    let (_server, cases) = system().await;
+    let (_, token) = begin(&cases, json!({"amount": 5})).await;
+    let begun = Instant::now();
+    for round in 0..1000 {
+        let name = if round % 2 == 0 { "submit" } else { "reject" };
+        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+    }
+    println!("fire {:?}", begun.elapsed() / 1000);
+}

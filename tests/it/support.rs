@@ -1,0 +1,75 @@
+//! What the tests of cases share: a system on a server, and small workflows.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use stormpetrel::{
+    cases::{Cases, Changed, ExpectedVersion, NewCase},
+    models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    storage::nats::{NatsStorage, NatsStorageConfig},
+    testing::TestServer,
+};
+
+pub fn config(url: impl Into<String>) -> NatsStorageConfig {
+    NatsStorageConfig { urls: vec![url.into()], ..NatsStorageConfig::development() }
+}
+
+pub async fn cases_at(url: impl Into<String>) -> Cases {
+    let storage = NatsStorage::connect(config(url)).await.expect("connect");
+    Cases::new(Arc::new(storage))
+}
+
+pub async fn system() -> (TestServer, Cases) {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    (server, cases)
+}
+
+pub fn workflow(id: &str) -> WorkflowId {
+    WorkflowId::new(id).unwrap()
+}
+
+pub fn case(id: &str) -> CaseId {
+    CaseId::new(id).unwrap()
+}
+
+pub fn place(id: &str) -> PlaceId {
+    PlaceId::new(id).unwrap()
+}
+
+pub fn transition(id: &str) -> TransitionId {
+    TransitionId::new(id).unwrap()
+}
+
+pub fn definition(definition: Value) -> WorkflowDefinition {
+    serde_json::from_value(definition).unwrap()
+}
+
+/// draft → review → done, with a way back from review and a split with a join.
+pub fn orders() -> WorkflowDefinition {
+    definition(json!({
+        "id": "orders",
+        "name": "Orders",
+        "initial_place": "draft",
+        "places": [
+            {"id": "draft"}, {"id": "review"}, {"id": "left"}, {"id": "right"}, {"id": "done"}
+        ],
+        "transitions": [
+            {"id": "submit", "from_places": ["draft"], "to_place": "review"},
+            {"id": "reject", "from_places": ["review"], "to_place": "draft"},
+            {"id": "split", "inputs": [{"place": "review"}],
+             "outputs": [{"place": "left"}, {"place": "right"}]},
+            {"id": "join", "inputs": [{"place": "left"}, {"place": "right"}],
+             "outputs": [{"place": "done"}]},
+            {"id": "approve", "inputs": [{"place": "review"}], "outputs": [{"place": "done"}],
+             "conditions": ["token.data.amount < 1000"]}
+        ]
+    }))
+}
+
+pub async fn begin(cases: &Cases, data: Value) -> (Changed, TokenId) {
+    cases.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
+    let begun = cases.create_case(NewCase { data, ..NewCase::of(workflow("orders")) }).await.unwrap();
+    let token = begun.tokens[0].id.clone();
+    (begun, token)
+}
