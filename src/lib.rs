@@ -1,10 +1,13 @@
 //! Storm Petrel: Petri-net workflows on NATS JetStream.
 
 pub mod cases;
+pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod graphql;
 pub mod local_server;
 pub mod models;
 pub mod server;
 pub mod storage;
+pub mod telemetry;
 pub mod testing;

@@ -1,1 +1,17 @@
-fn main() {}
+//! The `petrel` binary: arguments, log, command, exit code.
+
+use std::process::ExitCode;
+
+use stormpetrel::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = match Cli::from_arguments() {
+        Ok(cli) => cli,
+        Err(exit_code) => return exit_code,
+    };
+    if let Err(exit_code) = cli.start_log() {
+        return exit_code;
+    }
+    cli.run().await
+}

@@ -1,6 +1,7 @@
 //! One binary of integration tests, each against servers of its own.
 
 mod cases;
+mod cli;
 mod fault_proxy;
 mod local_server;
 mod support;

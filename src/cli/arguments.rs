@@ -1,0 +1,74 @@
+//! Arguments that several commands share.
+
+use clap::{Args, builder::RangedU64ValueParser};
+use serde_json::Value;
+
+use crate::{
+    cases::Change,
+    models::FiringId,
+    storage::{Cursor, MAX_PAGE, Page},
+};
+
+/// How many items of a listing a person gets without asking.
+const FIRST: usize = 100;
+
+/// Which part of a listing.
+#[derive(Debug, Clone, Args)]
+pub(super) struct PageArgs {
+    /// How many items at most
+    #[arg(long, value_name = "N", default_value_t = FIRST, value_parser = first())]
+    first: usize,
+    /// Continue after this position, as the listing before it said
+    #[arg(long, value_name = "POSITION")]
+    after: Option<u64>,
+}
+
+impl PageArgs {
+    pub(super) fn page(&self) -> Page {
+        Page { first: self.first, after: self.after.map(Cursor) }
+    }
+}
+
+/// `--first` as every listing takes it.
+pub(super) fn first() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=MAX_PAGE as u64)
+}
+
+/// What any change may say about itself.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ChangeArgs {
+    /// Who asks for it; noted in the log
+    #[arg(long, value_name = "WHO")]
+    by: Option<String>,
+    /// Id of this attempt: repeated, it changes nothing
+    #[arg(long, value_name = "ID")]
+    firing_id: Option<FiringId>,
+    /// Refuse if the case has another revision by now
+    #[arg(long, value_name = "REVISION")]
+    expect_revision: Option<u64>,
+}
+
+impl ChangeArgs {
+    pub(super) fn change(self) -> Change {
+        let Self { by, firing_id: firing, expect_revision: expected_revision } = self;
+        Change { by, firing, expected_revision, ..Change::default() }
+    }
+}
+
+/// A JSON value on the command line.
+pub(super) fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("not JSON: {error}; write it as in '{{\"amount\": 120}}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_json_is_refused_with_an_example() {
+        assert_eq!(json("{\"a\": 1}"), Ok(serde_json::json!({"a": 1})));
+        let error = json("{amount: 120}").unwrap_err();
+        assert!(error.contains("column 2") && error.contains("'{\"amount\": 120}'"), "{error}");
+    }
+}

@@ -1,0 +1,235 @@
+//! `petrel case`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use futures::StreamExt;
+use serde_json::{Map, Value};
+
+use super::{
+    answer::{Answer, line},
+    arguments::{ChangeArgs, PageArgs, json},
+    connection::{self, Connection},
+    explanation,
+    failure::Failure,
+    presentation::{case_json, case_text, changed, marking_line, page, record_json, record_line},
+    table::Table,
+};
+use crate::{
+    cases::{Cases, NewCase},
+    config::Config,
+    models::{CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
+    storage::{Cursor, LogScope, MAX_PAGE, Page},
+};
+
+/// Cases, the runs of a workflow: start, look at, pause, cancel
+#[derive(Debug, Subcommand)]
+pub(super) enum Case {
+    Start(Start),
+    List(List),
+    /// Show a case and its tokens
+    Show(Named),
+    History(History),
+    /// Say of every transition whether it can fire, or exactly why not
+    Explain(Named),
+    /// Stop a case from firing until it is resumed
+    Pause(Changing),
+    /// Let a paused case go on
+    Resume(Changing),
+    /// End a case for good; its tokens go
+    Cancel(Changing),
+}
+
+const START_EXAMPLES: &str = "\
+Examples:
+  petrel case start order-approval --data '{\"amount\": 120}'
+  petrel case start order-approval --id order-1 --by alice
+
+With --id the command can be repeated: the case is started once.";
+
+/// Start a case with a token in the workflow's initial place
+#[derive(Debug, Args)]
+#[command(after_help = START_EXAMPLES)]
+pub(super) struct Start {
+    /// The workflow, in its latest version
+    workflow: WorkflowId,
+    /// Id of the case [default: a new one]
+    #[arg(long, value_name = "CASE")]
+    id: Option<CaseId>,
+    /// What the token carries
+    #[arg(long, value_name = "JSON", value_parser = json, default_value = "{}")]
+    data: Value,
+    /// Where the token goes [default: the workflow's initial place]
+    #[arg(long)]
+    place: Option<PlaceId>,
+    /// Who asks for it; noted in the log
+    #[arg(long, value_name = "WHO")]
+    by: Option<String>,
+}
+
+/// List the cases of a workflow in the order in which they were started
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// The workflow
+    workflow: WorkflowId,
+    /// Only cases of this status
+    #[arg(long, value_enum)]
+    status: Option<Status>,
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+/// A case's status on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Status {
+    Running,
+    Paused,
+    Completed,
+    Cancelled,
+}
+
+/// Which case.
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    /// The workflow
+    workflow: WorkflowId,
+    /// The case
+    case: CaseId,
+}
+
+/// A change of a whole case.
+#[derive(Debug, Args)]
+pub(super) struct Changing {
+    #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Show what happened in a case, record by record
+///
+/// One line a record: sequence, the server's time, what happened, tokens taken (-) and
+/// given (+). With --follow and --json, one JSON document a line.
+#[derive(Debug, Args)]
+pub(super) struct History {
+    #[command(flatten)]
+    named: Named,
+    /// Show everything, and then each new record as it comes, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["first", "after"])]
+    follow: bool,
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+impl Case {
+    pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        let shutdown = connection::shutdown(config)?;
+        Connection::with(config, &shutdown, async |connection| {
+            self.run_on(&connection.cases, config.json).await
+        })
+        .await
+    }
+
+    async fn run_on(self, cases: &Cases, as_json: bool) -> Result<Answer, Failure> {
+        match self {
+            Self::Start(start) => start.run(cases).await,
+            Self::List(list) => list.run(cases).await,
+            Self::Show(Named { workflow, case }) => {
+                let case = cases.case(&workflow, &case).await?;
+                Ok(Answer::new(case_json(&case), case_text(&case)))
+            }
+            Self::History(history) if history.follow => history.follow(cases, as_json).await,
+            Self::History(history) => history.page(cases).await,
+            Self::Explain(Named { workflow, case }) => {
+                let explained = cases.explain(&workflow, &case).await?;
+                Ok(explanation::answer(&workflow, &explained))
+            }
+            Self::Pause(Changing { named: Named { workflow, case }, change }) => {
+                Ok(changed(&cases.pause(&workflow, &case, change.change()).await?))
+            }
+            Self::Resume(Changing { named: Named { workflow, case }, change }) => {
+                Ok(changed(&cases.resume(&workflow, &case, change.change()).await?))
+            }
+            Self::Cancel(Changing { named: Named { workflow, case }, change }) => {
+                Ok(changed(&cases.cancel(&workflow, &case, change.change()).await?))
+            }
+        }
+    }
+}
+
+impl Start {
+    async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
+        let Self { workflow, id: case, data, place, by } = self;
+        let request = NewCase { workflow, case, place, data, metadata: Map::new(), by };
+        let started = cases.create_case(request).await?;
+        let mut answer = changed(&started);
+        let (workflow, case) = (&started.case.workflow, &started.case.id);
+        answer.text.push_str(&format!("next: petrel case explain {workflow} {case}\n"));
+        Ok(answer)
+    }
+}
+
+impl List {
+    async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
+        let status = self.status.map(CaseStatus::from);
+        let found = cases.cases(&self.workflow, status, self.page.page()).await?;
+        let mut table = Table::new(&["CASE", "STATUS", "REVISION", "IN"]);
+        for (_, case) in &found.items {
+            table.row([
+                case.id.to_string(),
+                case.status.as_str().to_owned(),
+                case.sequence.to_string(),
+                marking_line(case),
+            ]);
+        }
+        Ok(page(&found, |case| case_json(case), &table))
+    }
+}
+
+impl From<Status> for CaseStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Running => Self::Running,
+            Status::Paused => Self::Paused,
+            Status::Completed => Self::Completed,
+            Status::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl History {
+    async fn page(self, cases: &Cases) -> Result<Answer, Failure> {
+        let Named { workflow, case } = &self.named;
+        let records = cases.history(workflow, case, self.page.page()).await?;
+        let mut lines = Table::new(&["SEQUENCE  TIME                      WHAT"]);
+        for (_, record) in &records.items {
+            lines.row([record_line(record)]);
+        }
+        Ok(page(&records, record_json, &lines))
+    }
+
+    async fn follow(self, cases: &Cases, as_json: bool) -> Result<Answer, Failure> {
+        let Named { workflow, case } = &self.named;
+        let print = |record: &Stored<Record>| {
+            if as_json {
+                line(&record_json(record).to_string())
+            } else {
+                line(&record_line(record))
+            }
+        };
+        let mut after = None;
+        loop {
+            let records = cases.history(workflow, case, Page { first: MAX_PAGE, after }).await?;
+            records.items.iter().try_for_each(|(_, record)| print(record))?;
+            after = records.end().or(after);
+            if !records.has_next {
+                break;
+            }
+        }
+        let seen = after.map_or(0, |Cursor(sequence)| sequence);
+        let scope = LogScope::Case(workflow.clone(), case.clone());
+        let mut news = cases.watch(scope, Some(seen + 1)).await?;
+        while let Some(record) = news.next().await {
+            print(&record?)?;
+        }
+        Ok(Answer::default())
+    }
+}

@@ -1,0 +1,182 @@
+//! The server that a command works on, however it is found.
+
+use std::{future, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{failure::Failure, running::Running, signals};
+use crate::{
+    cases::Cases,
+    config::Config,
+    local_server::{LocalServer, LocalServerError},
+    storage::nats::NatsStorage,
+};
+
+/// How long to wait for another command that runs its own server on the data folder.
+const TURN: Duration = Duration::from_secs(15);
+/// How often to look whether that command has ended: its lock gives no event to wait for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Where the server of a command came from.
+#[derive(Debug)]
+pub(super) enum Server {
+    /// The user named it.
+    Named(Vec<String>),
+    /// Another `petrel` on this machine runs it.
+    Running(Running),
+    /// This process runs it.
+    Own {
+        /// The server.
+        local: Box<LocalServer>,
+        /// The name under which it greets.
+        name: String,
+    },
+}
+
+/// A command's connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Every operation.
+    pub(super) cases: Cases,
+    /// The store beneath, for what only NATS has.
+    pub(super) storage: NatsStorage,
+    /// Where the server came from.
+    pub(super) server: Server,
+}
+
+impl Server {
+    /// The server that the settings ask for: the one that the user named, else the one that
+    /// another `petrel` runs on the data folder, else one of our own on that folder.
+    pub(super) async fn find(config: &Config) -> Result<Self, Failure> {
+        // Settings that can't work are found out before a server is started for them.
+        let storage = config.storage()?;
+        if config.names_a_server() {
+            return Ok(Self::Named(storage.urls));
+        }
+        let folder = config.data_folder()?;
+        let give_up = Instant::now() + TURN;
+        loop {
+            if let Some(running) = Running::find(&folder).await {
+                return Ok(Self::Running(running));
+            }
+            match Self::start(config, folder.clone()).await {
+                Err(LocalServerError::FolderInUse { .. }) if Instant::now() < give_up => {
+                    sleep(LOOK).await;
+                }
+                started => return Ok(started?),
+            }
+        }
+    }
+
+    /// Starts a server of our own on the data folder.
+    pub(super) async fn start(config: &Config, folder: PathBuf) -> Result<Self, LocalServerError> {
+        let name = format!("petrel-{}", uuid::Uuid::now_v7());
+        let local = LocalServer::start(config.local_server(folder, name.clone())).await?;
+        Ok(Self::Own { local: Box::new(local), name })
+    }
+
+    /// Where clients connect; several addresses are separated by commas.
+    pub(super) fn url(&self) -> String {
+        match self {
+            // What a URL says before an @ is a secret.
+            Self::Named(urls) => {
+                let shown = urls.iter().map(|url| match url.rsplit_once('@') {
+                    Some((_, host)) => format!("nats://{host}"),
+                    None => url.clone(),
+                });
+                shown.collect::<Vec<_>>().join(",")
+            }
+            Self::Running(running) => running.url.clone(),
+            Self::Own { local, .. } => local.url(),
+        }
+    }
+
+    /// What a crash of the machine can take, where that is known: of a local server.
+    pub(super) fn durability(&self) -> Option<String> {
+        match self {
+            Self::Named(_) => None,
+            Self::Running(running) => Some(running.durability.clone()),
+            Self::Own { local, .. } => Some(local.durability()),
+        }
+    }
+
+    /// Where it came from, for people.
+    pub(super) fn origin(&self) -> String {
+        match self {
+            Self::Named(_) => format!("the NATS server at {}", self.url()),
+            Self::Running(Running { url, pid, .. }) => {
+                format!("the local NATS server of the running petrel (process {pid}) at {url}")
+            }
+            Self::Own { local, .. } => {
+                let folder = local.store_dir().display();
+                format!("a local NATS server of this command's own, with the data in {folder}")
+            }
+        }
+    }
+
+    /// Waits until a server of our own ends by itself; never, if it is not ours.
+    pub(super) async fn ended(&self) -> Option<ExitStatus> {
+        match self {
+            Self::Own { local, .. } => local.exited().await.ok(),
+            Self::Named(_) | Self::Running(_) => future::pending().await,
+        }
+    }
+
+    /// Stops it if it is our own.
+    pub(super) async fn stop(self) -> Result<(), Failure> {
+        if let Self::Own { local, .. } = self {
+            local.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// Connects to the server that the settings ask for.
+    pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
+        let server = Server::find(config).await?;
+        if !config.json && !config.names_a_server() {
+            eprintln!("using {}", server.origin());
+        }
+        Self::to(server, config).await
+    }
+
+    /// Connects to `server`.
+    pub(super) async fn to(server: Server, config: &Config) -> Result<Self, Failure> {
+        let mut settings = config.storage()?;
+        if !matches!(server, Server::Named(_)) {
+            settings.urls = vec![server.url()];
+        }
+        let storage = NatsStorage::connect(settings).await?;
+        let cases = Cases::new(Arc::new(storage.clone()));
+        Ok(Self { cases, storage, server })
+    }
+
+    /// Does `work` on the server that the settings ask for, until it is done or interrupted,
+    /// and stops the server if it was started for it.
+    pub(super) async fn with<T>(
+        config: &Config,
+        shutdown: &CancellationToken,
+        work: impl AsyncFnOnce(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let opened = tokio::select! {
+            opened = Self::open(config) => opened,
+            () = shutdown.cancelled() => Err(Failure::interrupted()),
+        };
+        let connection = opened?;
+        // Giving `work` up midway is like a crash at that point, which the log survives.
+        let result = tokio::select! {
+            result = work(&connection) => result,
+            () = shutdown.cancelled() => Err(Failure::interrupted()),
+        };
+        connection.server.stop().await?;
+        result
+    }
+}
+
+/// The token that Ctrl-C cancels.
+pub(super) fn shutdown(config: &Config) -> Result<CancellationToken, Failure> {
+    signals::shutdown(config.json)
+        .map_err(|error| Failure::internal(format!("can't listen to signals: {error}")))
+}

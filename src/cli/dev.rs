@@ -1,0 +1,144 @@
+//! `petrel dev`: everything on one machine, with something to try.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    answer::Answer,
+    connection::{self, Connection, Server},
+    definition_file::{self, SAMPLE},
+    failure::Failure,
+    running::Running,
+    serve::{self, Listen},
+};
+use crate::{
+    cases::{Cases, Error, ExpectedVersion},
+    config::Config,
+    models::StoredDefinition,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  petrel dev                        data is kept between runs
+  petrel dev --data-dir ./play      data in a folder of your choice
+  petrel dev --nats-port 4222       so that the nats command finds the server
+  petrel dev --sync-interval always what was acknowledged survives a power failure
+
+Ctrl-C stops everything in order; a second one stops at once.";
+
+/// Run everything on this machine, with a sample workflow to play with
+///
+/// Starts a NATS server of its own on a kept data folder, loads the order-approval workflow,
+/// serves GraphQL, and says what to try.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Dev {
+    #[command(flatten)]
+    listen: Listen,
+}
+
+impl Dev {
+    pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        let shutdown = connection::shutdown(config)?;
+        refuse_a_second(config).await?;
+        let port = self.listen.bind().await?;
+        let started = async {
+            let connection = Connection::to(server(config).await?, config).await?;
+            let sample = load_sample(&connection.cases).await?;
+            Ok::<_, Failure>((connection, sample))
+        };
+        let (connection, sample) = tokio::select! {
+            started = started => started?,
+            () = shutdown.cancelled() => return Err(Failure::interrupted()),
+        };
+        let graphql = port.graphql();
+        let up = json!({
+            "nats": connection.server.url(),
+            "durability": connection.server.durability(),
+            "graphql": graphql,
+            "workflow": sample.definition.id,
+            "version": sample.version,
+        });
+        serve::announce(config, &up, &welcome(&connection.server, &graphql, &sample))?;
+        serve::run(connection, port, config, shutdown).await?;
+        Ok(Answer::default())
+    }
+}
+
+/// The server that the user named, or one of our own; never that of another `petrel dev`.
+async fn server(config: &Config) -> Result<Server, Failure> {
+    let storage = config.storage()?;
+    if config.names_a_server() {
+        return Ok(Server::Named(storage.urls));
+    }
+    Ok(Server::start(config, config.data_folder()?).await?)
+}
+
+/// Says where the first `petrel dev` on this data is, before a port or a lock is found taken.
+async fn refuse_a_second(config: &Config) -> Result<(), Failure> {
+    if config.names_a_server() {
+        return Ok(());
+    }
+    let folder = config.data_folder()?;
+    let Some(Running { pid, graphql, .. }) = Running::find(&folder).await else {
+        return Ok(());
+    };
+    Err(Failure::invalid(format!(
+        "petrel runs already on {} (process {pid}, {graphql}); use that one, or give this one a \
+         folder and a port of its own with --data-dir and --listen",
+        folder.display()
+    )))
+}
+
+/// Stores the sample, unless there is a workflow of that id: the user may have changed it.
+async fn load_sample(cases: &Cases) -> Result<std::sync::Arc<StoredDefinition>, Failure> {
+    let sample = definition_file::parse(SAMPLE)
+        .map_err(|reason| Failure::internal(format!("the sample workflow {reason}")))?;
+    let id = sample.id.clone();
+    match cases.workflow(&id).await {
+        Err(Error::NotFound { .. }) => {}
+        found => return Ok(found?),
+    }
+    let stored = cases.create_workflow(sample, ExpectedVersion::New).await?;
+    Ok(std::sync::Arc::new(stored))
+}
+
+/// What a newcomer reads first.
+fn welcome(server: &Server, graphql: &str, sample: &StoredDefinition) -> String {
+    let (nats, workflow) = (server.url(), &sample.definition.id);
+    // A sentence in two halves, on two lines.
+    let durability = server.durability().map_or_else(
+        || "as that server is set up".to_owned(),
+        |durability| durability.replacen(": ", ":\n              ", 1),
+    );
+    let home = graphql.trim_end_matches("graphql");
+    let places = sample.definition.places.len();
+    let transitions = sample.definition.transitions.len();
+    // Another terminal finds a server of our own by itself.
+    let url = match server {
+        Server::Named(_) => format!(" --nats-url {nats}"),
+        Server::Running(_) | Server::Own { .. } => String::new(),
+    };
+    format!(
+        r#"Storm Petrel is up.
+
+  NATS        {nats}
+  durability  {durability}
+  GraphQL     {graphql}
+  GraphiQL    {home}
+  workflow    {workflow} v{version}: {places} places, {transitions} transitions
+
+Try, in another terminal:
+
+  petrel case start {workflow} --id order-1 --data '{{"amount": 120}}'{url}
+  petrel fire submit --workflow {workflow} --case order-1{url}
+  petrel case explain {workflow} order-1{url}
+
+  curl -s {graphql} -H 'content-type: application/json' \
+    -d '{{"query": "{{ workflow(id: \"{workflow}\") {{ name places {{ id }} transitions {{ id }} }} }}"}}'
+
+Ctrl-C stops it; the data is kept.
+"#,
+        version = sample.version,
+    )
+}

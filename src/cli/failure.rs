@@ -1,0 +1,186 @@
+//! A command that did not do what it was asked: what a person reads, what a program reads,
+//! and the exit code.
+
+use std::{io, process::ExitCode};
+
+use serde_json::json;
+
+use crate::{cases, config::ConfigError, local_server::LocalServerError, storage::StorageError};
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: &'static str,
+    message: String,
+    retryable: bool,
+    exit: Exit,
+}
+
+/// The exit codes beside 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// The operation was refused or failed.
+    Failed = 1,
+    /// The command line or the settings make no sense.
+    Usage = 2,
+    /// The server can't be reached; trying again later may help.
+    Unavailable = 3,
+    /// Stopped from outside; the shell's number for Ctrl-C.
+    Interrupted = 130,
+}
+
+impl Failure {
+    /// The command line or a file that it names can't be used.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new("USAGE", message, Exit::Usage)
+    }
+
+    /// What was given is not valid.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new("INVALID_ARGUMENT", message, Exit::Failed)
+    }
+
+    /// Something that should not happen.
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::new("INTERNAL", message, Exit::Failed)
+    }
+
+    /// Something stored can't be read.
+    pub(super) fn corrupt(message: impl Into<String>) -> Self {
+        Self::new("CORRUPT", message, Exit::Failed)
+    }
+
+    /// A server that is needed does not run or can't be run.
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Self { retryable: true, ..Self::new("UNAVAILABLE", message, Exit::Unavailable) }
+    }
+
+    /// Stopped by the user, who knows about it.
+    pub(super) fn interrupted() -> Self {
+        Self::new("INTERRUPTED", "interrupted", Exit::Interrupted)
+    }
+
+    fn new(code: &'static str, message: impl Into<String>, exit: Exit) -> Self {
+        Self { code, message: message.into(), retryable: false, exit }
+    }
+
+    /// The same, saying what it is about.
+    pub(super) fn about(self, what: impl std::fmt::Display) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
+    /// Says it on stderr, and answers the exit code.
+    pub(super) fn report(&self, as_json: bool) -> ExitCode {
+        if self.exit != Exit::Interrupted {
+            let text = if as_json { self.to_json().to_string() } else { self.to_text() };
+            eprintln!("{text}");
+        }
+        self.exit_code()
+    }
+
+    /// What happened.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The code that the process ends with.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.exit as u8)
+    }
+
+    /// For programs.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        let Self { code, message, retryable, .. } = self;
+        json!({ "error": { "code": code, "message": message, "retryable": retryable } })
+    }
+
+    /// For people, with what to do next.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = format!("error: {}", self.message);
+        let advice = match self.code {
+            "NOT_ENABLED" => "`petrel case explain` shows what every transition waits for",
+            "UNAVAILABLE" | "MISCONFIGURED" | "PERMISSION_DENIED" => {
+                "`petrel doctor` checks the connection and the streams"
+            }
+            _ => return text,
+        };
+        text.push_str("\n  try: ");
+        text.push_str(advice);
+        text
+    }
+}
+
+impl From<cases::Error> for Failure {
+    fn from(error: cases::Error) -> Self {
+        let code = error.code();
+        let exit = if code == "UNAVAILABLE" { Exit::Unavailable } else { Exit::Failed };
+        Self { retryable: error.retryable(), ..Self::new(code, error.to_string(), exit) }
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        cases::Error::from(error).into()
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<LocalServerError> for Failure {
+    fn from(error: LocalServerError) -> Self {
+        Self { retryable: false, ..Self::unavailable(error.to_string()) }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        // Whoever read our output has had enough; that is no failure worth a message.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::interrupted();
+        }
+        Self::new("IO", error.to_string(), Exit::Failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::CaseId;
+
+    #[test]
+    fn a_refusal_exits_with_1_and_an_absent_server_with_3() {
+        let conflict = cases::Error::Conflict { what: "case a".into(), expected: 1, actual: 2 };
+        assert_eq!(Failure::from(conflict).exit, Exit::Failed);
+        let away = StorageError::Unavailable { reason: "no route".into(), away_since: None };
+        let failure = Failure::from(away);
+        assert_eq!((failure.exit, failure.retryable), (Exit::Unavailable, true));
+        assert!(failure.to_text().contains("petrel doctor"));
+        assert_eq!(Failure::from(ConfigError::NoDataFolder).exit, Exit::Usage);
+    }
+
+    #[test]
+    fn programs_get_code_message_and_whether_to_try_again() {
+        let error = cases::Error::NotFound {
+            kind: "case",
+            id: CaseId::new("order-1").unwrap().to_string(),
+        };
+        let failure = Failure::from(error);
+        assert_eq!(
+            failure.to_json(),
+            json!({"error": {
+                "code": "NOT_FOUND", "message": "case order-1 does not exist", "retryable": false
+            }})
+        );
+        assert_eq!(failure.to_text(), "error: case order-1 does not exist");
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure_to_speak_of() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(failure.exit, Exit::Interrupted);
+    }
+}

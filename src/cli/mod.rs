@@ -1,0 +1,133 @@
+//! The command line: one file a command.
+
+mod answer;
+mod arguments;
+mod case;
+mod connection;
+mod definition_file;
+mod dev;
+mod doctor;
+mod explanation;
+mod failure;
+mod fire;
+mod presentation;
+mod rebuild;
+mod running;
+mod serve;
+mod signals;
+mod table;
+mod token;
+mod workflow;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{Config, LogFormat},
+    telemetry,
+};
+use answer::Answer;
+use failure::Failure;
+
+/// Petri-net workflows on NATS JetStream
+///
+/// A workflow is a net of places and transitions. A case is one run of it: its tokens stand
+/// in places, and a transition that fires takes tokens and gives tokens, all at once. Every
+/// change of a case is one record in NATS JetStream.
+#[derive(Debug, Parser)]
+#[command(verbatim_doc_comment, name = "petrel", version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// The settings that all commands share.
+    #[command(flatten)]
+    pub config: Config,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+First steps:
+  petrel dev                                  a server with a sample workflow to play with
+  petrel case start order-approval --id order-1 --data '{\"amount\": 120}'
+  petrel case explain order-approval order-1  what can happen next, and what can't
+  petrel fire submit --workflow order-approval --case order-1
+  petrel case history order-approval order-1
+
+Without --nats-url, petrel uses the server of a running `petrel dev`, or runs its own for as
+long as the command takes. --help lists all settings, -h the most common ones.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server unavailable.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Dev),
+    Serve(serve::Serve),
+    #[command(subcommand)]
+    Workflow(workflow::Workflow),
+    #[command(subcommand)]
+    Case(case::Case),
+    #[command(subcommand)]
+    Token(token::Token),
+    Fire(fire::Fire),
+    Rebuild(rebuild::Rebuild),
+    Doctor(doctor::Doctor),
+}
+
+impl Cli {
+    /// Reads the arguments of this process. Otherwise, help or an error has been printed and
+    /// the process should end with the exit code.
+    pub fn from_arguments() -> Result<Self, ExitCode> {
+        let error = match Self::try_parse() {
+            Ok(cli) => return Ok(cli),
+            Err(error) => error,
+        };
+        let wants_json = std::env::args_os().any(|argument| argument == "--json");
+        if error.use_stderr() && wants_json {
+            let text = error.render().to_string();
+            let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+            return Err(Failure::usage(message).report(true));
+        }
+        // Nothing is left to do if even the message can't be written.
+        let _ = error.print();
+        Err(u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from))
+    }
+
+    /// Starts the log that the settings ask for. Otherwise, an error has been printed.
+    pub fn start_log(&self) -> Result<(), ExitCode> {
+        // A service is watched through its log; a command answers by itself.
+        let default = if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" };
+        let filter = self.config.log_level.as_deref().unwrap_or(default);
+        let format = self.config.log_format.unwrap_or(LogFormat::Human);
+        telemetry::init(format, filter).map_err(|error| {
+            let message = format!("--log-level (RUST_LOG) {filter:?}: {error}");
+            Failure::usage(message).report(self.config.json)
+        })
+    }
+
+    /// Does what was asked and prints the answer.
+    pub async fn run(self) -> ExitCode {
+        let json = self.config.json;
+        match self.command.run(&self.config).await {
+            Ok(answer) => answer.print(json),
+            Err(failure) => failure.report(json),
+        }
+    }
+}
+
+impl Command {
+    async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        match self {
+            Self::Dev(command) => command.run(config).await,
+            Self::Serve(command) => command.run(config).await,
+            Self::Workflow(command) => command.run(config).await,
+            Self::Case(command) => command.run(config).await,
+            Self::Token(command) => command.run(config).await,
+            Self::Fire(command) => command.run(config).await,
+            Self::Rebuild(command) => command.run(config).await,
+            Self::Doctor(command) => command.run(config).await,
+        }
+    }
+}

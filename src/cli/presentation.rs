@@ -1,0 +1,192 @@
+//! How cases, tokens, records and pages look, to people and to programs.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::{answer::Answer, table::Table};
+use crate::{
+    cases::Changed,
+    models::{Case, Record, RecordKind, Stored, Token, TokenAt},
+    storage::PageOf,
+};
+
+/// A page as an answer: `items` and `next` for programs, `table` for people. Where there is
+/// more, both say how to get it.
+pub(super) fn page<T>(page: &PageOf<T>, item: impl Fn(&T) -> Value, table: &Table) -> Answer {
+    let items: Vec<_> = page.items.iter().map(|(_, of)| item(of)).collect();
+    let next = page.end().filter(|_| page.has_next).map(|cursor| cursor.0);
+    listing(items, next.map(Value::from), table)
+}
+
+/// A listing that continues after `next`, if it does.
+pub(super) fn listing(items: Vec<Value>, next: Option<Value>, table: &Table) -> Answer {
+    let mut text = if items.is_empty() { "none\n".to_owned() } else { table.to_string() };
+    if let Some(next) = &next {
+        let next = next.as_str().map_or_else(|| next.to_string(), str::to_owned);
+        let _ = writeln!(text, "there is more: the same command with --after {next}");
+    }
+    Answer::new(json!({ "items": items, "next": next }), text)
+}
+
+/// A time for people: to the millisecond, in UTC.
+pub(super) fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Tokens as a table.
+pub(super) fn token_table<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> Table {
+    let mut table = Table::new(&["TOKEN", "PLACE", "CASE", "REVISION", "DATA"]);
+    for token in tokens {
+        table.row([
+            token.id.to_string(),
+            token.place.to_string(),
+            token.case.to_string(),
+            token.nats_sequence.to_string(),
+            token.data.to_string(),
+        ]);
+    }
+    table
+}
+
+/// A token, whole, for people.
+pub(super) fn token_text(token: &Token) -> String {
+    let mut text = format!(
+        "token     {}\nplace     {}\ncase      {} of {}\nrevision  {}\nsubject   {}\n",
+        token.id, token.place, token.case, token.workflow, token.nats_sequence, token.nats_subject
+    );
+    let stored = token
+        .nats_timestamp
+        .map_or_else(String::new, |at| format!("stored    {} (the server's time)\n", time(at)));
+    let _ = write!(
+        text,
+        "{stored}created   {}\nupdated   {}\ndata      {:#}\n",
+        time(token.created_at),
+        time(token.updated_at),
+        token.data
+    );
+    if !token.metadata.is_empty() {
+        let _ = writeln!(text, "metadata  {:#}", Value::Object(token.metadata.clone()));
+    }
+    if token.history_total > 0 {
+        let shown = token.history.len() as u64;
+        let of = if shown < token.history_total {
+            format!(", the last {shown}; `petrel case history` has all")
+        } else {
+            String::new()
+        };
+        let _ = writeln!(text, "history   {} in all{of}", token.history_total);
+        for event in &token.history {
+            let by = event.triggered_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+            let (at, transition) = (time(event.time), &event.transition);
+            let _ = writeln!(text, "  {at}  {transition}: {} -> {}{by}", event.from, event.to);
+        }
+    }
+    text
+}
+
+/// A case for programs.
+pub(super) fn case_json(case: &Case) -> Value {
+    json!({
+        "workflow": case.workflow,
+        "id": case.id,
+        "status": case.status,
+        "revision": case.sequence,
+        "definition": case.definition,
+        "tokens_made": case.tokens_made,
+        "marking": case.marking,
+        "tokens": case.live_tokens().collect::<Vec<_>>(),
+    })
+}
+
+/// A case for people.
+pub(super) fn case_text(case: &Case) -> String {
+    let mut text = format!(
+        "case {} of {} is {}, revision {}\n",
+        case.id,
+        case.workflow,
+        case.status.as_str(),
+        case.sequence
+    );
+    let tokens = token_table(case.live_tokens().map(|token| &**token));
+    if !case.marking.0.is_empty() {
+        let _ = write!(text, "{tokens}");
+    }
+    text
+}
+
+/// Where the tokens of a case are, in one line.
+pub(super) fn marking_line(case: &Case) -> String {
+    let counts = case.marking.counts();
+    if counts.is_empty() {
+        return "no tokens".to_owned();
+    }
+    let places = counts.iter().map(|(place, count)| match count {
+        1 => place.to_string(),
+        count => format!("{place} ({count})"),
+    });
+    places.collect::<Vec<_>>().join(", ")
+}
+
+/// A record for programs.
+pub(super) fn record_json(stored: &Stored<Record>) -> Value {
+    json!({
+        "sequence": stored.sequence,
+        "timestamp": stored.timestamp,
+        "subject": stored.subject,
+        "hash": stored.hash,
+        "record": stored.value,
+    })
+}
+
+/// A record in one line: what happened, what was taken (`-`) and what came (`+`).
+pub(super) fn record_line(stored: &Stored<Record>) -> String {
+    let record = &stored.value;
+    let mut line = format!("{:>8}  {}  {}", stored.sequence, time(stored.timestamp), event(record));
+    if let Some(by) = &record.by {
+        let _ = write!(line, " by {by}");
+    }
+    let at = |sign: char, token: &TokenAt| format!("  {sign}{}@{}", token.token, token.place);
+    line.extend(record.consumed.iter().map(|token| at('-', token)));
+    line.extend(record.removed.iter().map(|token| at('-', token)));
+    let produced = record.produced.iter();
+    line.extend(produced.map(|token| format!("  +{}@{}", token.id, token.place)));
+    line
+}
+
+fn event(record: &Record) -> String {
+    match &record.transition {
+        Some(transition) => format!("{} {transition}", record.kind.as_str()),
+        None => record.kind.as_str().to_owned(),
+    }
+}
+
+/// A change as an answer.
+pub(super) fn changed(changed: &Changed) -> Answer {
+    let Changed { record, case, tokens, repeated } = changed;
+    let json = json!({
+        "repeated": repeated,
+        "sequence": record.sequence,
+        "kind": record.value.kind,
+        "transition": record.value.transition,
+        "firing": record.value.firing,
+        "case": case_json(case),
+        "tokens": tokens,
+    });
+    let what = match record.value.kind {
+        RecordKind::Fired => event(&record.value),
+        RecordKind::Created => "started".to_owned(),
+        kind => kind.as_str().to_owned(),
+    };
+    let mut text = format!("{what}: case {} of {}", case.id, case.workflow);
+    if *repeated {
+        text.push_str(" (it had happened before; nothing was changed)");
+    }
+    let status = case.status.as_str();
+    let _ = writeln!(text, "\n{status}, revision {}, in {}", case.sequence, marking_line(case));
+    if !tokens.is_empty() {
+        let _ = write!(text, "{}", token_table(tokens.iter().map(|token| &**token)));
+    }
+    Answer::new(json, text)
+}

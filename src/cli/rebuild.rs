@@ -1,0 +1,82 @@
+//! `petrel rebuild`.
+
+use std::io::{self, IsTerminal};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::{
+    answer::Answer,
+    connection::{self, Connection},
+    failure::Failure,
+};
+use crate::{cases::Repaired, config::Config};
+
+/// Make the views of all tokens equal to the log again, from its beginning
+///
+/// Views heal by themselves while `petrel serve` runs; this is for when they have been
+/// deleted or changed by hand. It can be stopped and repeated at any time.
+#[derive(Debug, Args)]
+pub(super) struct Rebuild {}
+
+impl Rebuild {
+    pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        let shutdown = connection::shutdown(config)?;
+        let bar = bar(!config.json && io::stderr().is_terminal());
+        let repaired = Connection::with(config, &shutdown, async |connection| {
+            let progress = |done, of| {
+                bar.set_length(of);
+                bar.set_position(done);
+            };
+            Ok(connection.cases.rebuild(&progress).await?)
+        })
+        .await;
+        bar.finish_and_clear();
+        Ok(answer(repaired?))
+    }
+}
+
+/// A bar for whoever looks, or one that is never drawn.
+fn bar(seen: bool) -> ProgressBar {
+    if !seen {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(
+        "rebuilding {bar:40} {human_pos} of {human_len} records, {eta} left",
+    );
+    // The template is a constant that a test draws.
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn answer(repaired: Repaired) -> Answer {
+    let Repaired { cases, mended, failed } = repaired;
+    let text = format!("cases looked at: {cases}, views mended: {mended}");
+    let mut answer = Answer::new(json!(repaired), text);
+    if failed > 0 {
+        answer.complaints.push(Failure::corrupt(format!(
+            "{failed} cases could not be read; the log lines above name subject and sequence"
+        )));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_of_the_bar_is_valid() {
+        let template = "rebuilding {bar:40} {human_pos} of {human_len} records, {eta} left";
+        assert!(ProgressStyle::with_template(template).is_ok());
+    }
+
+    #[test]
+    fn cases_that_could_not_be_read_are_a_complaint() {
+        let fine = answer(Repaired { cases: 3, mended: 1, failed: 0 });
+        assert_eq!(fine.text, "cases looked at: 3, views mended: 1");
+        assert!(fine.complaints.is_empty());
+        let broken = answer(Repaired { cases: 3, mended: 1, failed: 2 });
+        assert!(broken.complaints[0].to_text().contains("2 cases"));
+    }
+}

@@ -1,0 +1,174 @@
+//! `petrel serve`, and what it shares with `petrel dev`.
+
+use std::{net::SocketAddr, pin::pin, process};
+
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    answer::{Answer, line},
+    connection::{self, Connection, Server},
+    failure::Failure,
+    running::{Announcement, Running},
+};
+use crate::{
+    config::Config,
+    graphql::{Api, Limits},
+    server::{ServerState, serve},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  petrel serve --nats-url nats://nats-1:4222,nats://nats-2:4222 --preset production --replicas 3
+  NATS_URL=nats://nats:4222 NATS_CREDS=petrel.creds petrel serve --listen 0.0.0.0:4000
+
+Ctrl-C or SIGTERM finishes the requests under way and stops; a second one stops at once.";
+
+/// Serve GraphQL, health and metrics over HTTP
+///
+/// /graphql, GraphiQL at /, /livez, /readyz and /metrics.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    listen: Listen,
+}
+
+/// Where HTTP is served.
+#[derive(Debug, Args)]
+pub(super) struct Listen {
+    /// Address to serve HTTP on; port 0 takes a free one
+    #[arg(long, env = "PETREL_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
+    #[arg(hide_env_values = true)]
+    listen: SocketAddr,
+}
+
+/// An HTTP port that is ours, and the address at which a client on this machine finds it.
+#[derive(Debug)]
+pub(super) struct HttpPort {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Serve {
+    pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        let shutdown = connection::shutdown(config)?;
+        let port = self.listen.bind().await?;
+        let opened = tokio::select! {
+            opened = Connection::open(config) => opened,
+            () = shutdown.cancelled() => Err(Failure::interrupted()),
+        };
+        let connection = opened?;
+        let started = json!({ "nats": connection.server.url(), "graphql": port.graphql() });
+        let text = format!("serving GraphQL at {}", port.graphql());
+        announce(config, &started, &text)?;
+        run(connection, port, config, shutdown).await?;
+        Ok(Answer::default())
+    }
+}
+
+impl Listen {
+    /// Takes the port.
+    pub(super) async fn bind(&self) -> Result<HttpPort, Failure> {
+        let asked = self.listen;
+        let bound = async {
+            let listener = TcpListener::bind(asked).await?;
+            let address = listener.local_addr()?;
+            Ok(HttpPort { listener, address })
+        };
+        bound.await.map_err(|error: std::io::Error| {
+            let reason = match error.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    "another process uses it; stop that one, or choose another address with \
+                     --listen (port 0 takes a free one)"
+                        .to_owned()
+                }
+                _ => error.to_string(),
+            };
+            Failure::invalid(format!("can't listen on {asked}: {reason}"))
+        })
+    }
+}
+
+impl HttpPort {
+    /// The address of GraphQL.
+    pub(super) fn graphql(&self) -> String {
+        let mut address = self.address;
+        // "Every interface" is an address to listen on, not one to go to.
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() {
+                std::net::Ipv4Addr::LOCALHOST.into()
+            } else {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            });
+        }
+        format!("http://{address}/graphql")
+    }
+}
+
+/// Says that the process is up, in one JSON line or in text.
+pub(super) fn announce(config: &Config, json: &Value, text: &str) -> Result<(), Failure> {
+    if config.json { line(&json.to_string()) } else { line(text.trim_end()) }
+}
+
+/// Serves and keeps the views right until `shutdown`, and leaves everything in order.
+pub(super) async fn run(
+    connection: Connection,
+    port: HttpPort,
+    config: &Config,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let stop = shutdown.child_token();
+    let announcement = announce_local_server(&connection.server, &port, config)?;
+    let reconciler = tokio::spawn({
+        let (cases, stop) = (connection.cases.clone(), stop.clone());
+        async move { cases.run_reconciler(stop).await }
+    });
+    let state = ServerState::new(Api::new(connection.cases.clone(), Limits::default()));
+    let mut serving = pin!(serve(port.listener, state, stop.clone()));
+    // The loser of the race is not dropped when it is `serving`: it is asked to stop and
+    // awaited.
+    let (served, lost) = tokio::select! {
+        served = &mut serving => (served, None),
+        status = connection.server.ended() => {
+            stop.cancel();
+            (serving.await, Some(status))
+        }
+    };
+    stop.cancel();
+    let reconciled = reconciler.await;
+    drop(announcement);
+    connection.cases.close().await;
+    if let Some(status) = lost {
+        let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+        return Err(Failure::unavailable(format!("the local NATS server ended by itself{status}")));
+    }
+    connection.server.stop().await?;
+    served?;
+    reconciled.map_err(|error| Failure::internal(format!("the reconciler failed: {error}")))
+}
+
+/// Lets other commands on this machine find a server of our own.
+fn announce_local_server(
+    server: &Server,
+    port: &HttpPort,
+    config: &Config,
+) -> Result<Option<Announcement>, Failure> {
+    let Server::Own { local, name } = server else {
+        return Ok(None);
+    };
+    let running = Running {
+        url: local.url(),
+        pid: process::id(),
+        graphql: port.graphql(),
+        server_name: name.clone(),
+        durability: local.durability(),
+    };
+    let folder = config.data_folder()?;
+    let announced = running.announce(&folder).map_err(|error| {
+        Failure::from(error).about(format_args!("can't write to {}", folder.display()))
+    });
+    announced.map(Some)
+}

@@ -1,0 +1,207 @@
+//! `petrel workflow`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    answer::Answer,
+    arguments::first,
+    connection::{self, Connection},
+    definition_file,
+    failure::Failure,
+    presentation::{listing, time},
+    table::Table,
+};
+use crate::{
+    cases::{Cases, Error, ExpectedVersion},
+    config::Config,
+    models::{StoredDefinition, WorkflowDefinition, WorkflowId},
+    storage::DefinitionVersion,
+};
+
+/// Workflow definitions: apply, list, show
+#[derive(Debug, Subcommand)]
+pub(super) enum Workflow {
+    Apply(Apply),
+    List(List),
+    Show(Show),
+}
+
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  petrel workflow apply orders.yaml returns.json
+  petrel workflow show orders | sed s/Orders/Purchases/ | petrel workflow apply -
+  petrel workflow apply orders.yaml --expect-version 3
+
+A case runs the version that was the latest when it started.";
+
+/// Store definitions from YAML or JSON files; the same definition again makes no new version
+#[derive(Debug, Args)]
+#[command(after_help = APPLY_EXAMPLES)]
+pub(super) struct Apply {
+    /// Files with one definition each; - is the standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Refuse if the latest version is another one
+    #[arg(long, value_name = "N", conflicts_with = "create_only")]
+    expect_version: Option<u64>,
+    /// Refuse if the workflow exists
+    #[arg(long)]
+    create_only: bool,
+}
+
+/// List the workflows in their latest versions
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = first())]
+    first: usize,
+    /// Continue after this workflow
+    #[arg(long, value_name = "WORKFLOW")]
+    after: Option<WorkflowId>,
+}
+
+/// Show a definition as YAML, as `petrel workflow apply` reads it
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The workflow
+    workflow: WorkflowId,
+    /// Not the latest version but the one at this log sequence, as a case names it
+    #[arg(long, value_name = "SEQUENCE")]
+    version_sequence: Option<u64>,
+}
+
+impl Workflow {
+    pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        let shutdown = connection::shutdown(config)?;
+        match self {
+            Self::Apply(apply) => {
+                // All files are read before anything is stored.
+                let files = apply.files.iter();
+                let definitions: Vec<_> = files
+                    .map(|file| Ok((file.display().to_string(), definition_file::read(file)?)))
+                    .collect::<Result<_, Failure>>()?;
+                let expected = apply.expected();
+                Connection::with(config, &shutdown, async |connection| {
+                    Ok(apply_all(&connection.cases, definitions, expected).await)
+                })
+                .await
+            }
+            Self::List(list) => {
+                Connection::with(config, &shutdown, async |connection| {
+                    list.run(&connection.cases).await
+                })
+                .await
+            }
+            Self::Show(show) => {
+                Connection::with(config, &shutdown, async |connection| {
+                    show.run(&connection.cases).await
+                })
+                .await
+            }
+        }
+    }
+}
+
+impl Apply {
+    fn expected(&self) -> ExpectedVersion {
+        match self.expect_version {
+            _ if self.create_only => ExpectedVersion::New,
+            Some(version) => ExpectedVersion::Version(version),
+            None => ExpectedVersion::Any,
+        }
+    }
+}
+
+/// Stores each definition. One that is refused stops none of the others.
+async fn apply_all(
+    cases: &Cases,
+    definitions: Vec<(String, WorkflowDefinition)>,
+    expected: ExpectedVersion,
+) -> Answer {
+    let mut answer = Answer::default();
+    let mut items = Vec::new();
+    for (file, definition) in definitions {
+        let id = definition.id.clone();
+        items.push(match apply(cases, definition, expected).await {
+            Ok((outcome, stored)) => {
+                let (version, sequence) = (stored.version, stored.sequence);
+                answer.text.push_str(&format!("{id}: {outcome} v{version}\n"));
+                json!({
+                    "file": file, "workflow": id, "outcome": outcome,
+                    "version": version, "sequence": sequence,
+                })
+            }
+            Err(failure) => {
+                let failure = failure.about(&file);
+                let mut item = failure.to_json();
+                item["file"] = Value::from(file);
+                item["workflow"] = Value::from(id.as_str());
+                answer.complaints.push(failure);
+                item
+            }
+        });
+    }
+    answer.json = json!({ "items": items, "next": null });
+    answer
+}
+
+async fn apply(
+    cases: &Cases,
+    definition: WorkflowDefinition,
+    expected: ExpectedVersion,
+) -> Result<(&'static str, StoredDefinition), Failure> {
+    let before = match cases.workflow(&definition.id).await {
+        Err(Error::NotFound { .. }) => None,
+        found => Some(found?.version),
+    };
+    let stored = cases.create_workflow(definition, expected).await?;
+    let outcome = match before {
+        None => "created",
+        Some(version) if version == stored.version => "unchanged",
+        Some(_) => "updated",
+    };
+    Ok((outcome, stored))
+}
+
+impl List {
+    async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
+        let (workflows, has_next) = cases.workflows(self.first, self.after.as_ref()).await?;
+        let mut table = Table::new(&["WORKFLOW", "VERSION", "STORED", "NAME"]);
+        for stored in &workflows {
+            table.row([
+                stored.definition.id.to_string(),
+                format!("v{}", stored.version),
+                time(stored.stored_at),
+                stored.definition.name.clone(),
+            ]);
+        }
+        let last = workflows.last().filter(|_| has_next);
+        let next = last.map(|stored| Value::from(stored.definition.id.as_str()));
+        let items = workflows.iter().map(|stored| json!(stored)).collect();
+        Ok(listing(items, next, &table))
+    }
+}
+
+impl Show {
+    async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
+        let stored = match self.version_sequence {
+            None => StoredDefinition::clone(&*cases.workflow(&self.workflow).await?),
+            Some(sequence) => {
+                let version = DefinitionVersion::Sequence(sequence);
+                let found = cases.storage().definition(&self.workflow, version).await?;
+                found.ok_or_else(|| Error::NotFound {
+                    kind: "definition",
+                    id: format!("{} at sequence {sequence}", self.workflow),
+                })?
+            }
+        };
+        let StoredDefinition { definition, version, sequence, stored_at } = &stored;
+        let yaml = definition_file::to_yaml(definition)?;
+        let stored_at = time(*stored_at);
+        let text = format!("# v{version}, log sequence {sequence}, stored {stored_at}\n{yaml}");
+        Ok(Answer::new(json!(stored), text))
+    }
+}

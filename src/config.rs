@@ -1,0 +1,348 @@
+//! Settings of `petrel`, one to one from flags and environment variables.
+
+mod error;
+mod nkey;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::{env, ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+pub use error::ConfigError;
+
+use crate::{
+    local_server::{LocalServerOptions, Store, SyncInterval},
+    storage::nats::{Auth, NatsStorageConfig, Tls},
+};
+
+const CONNECTION: &str = "Connection";
+const STORAGE: &str = "Storage";
+const LOCAL: &str = "Local server";
+const OUTPUT: &str = "Output";
+
+/// Every setting that all commands share. Each field is one flag and one environment
+/// variable; the flag wins. What is absent is decided by the preset.
+// Values from the environment never appear in the help: some are secrets, and the help is
+// the same on every machine.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Config {
+    /// Servers to connect to, with commas between; absent: a local server
+    #[arg(long, env = "NATS_URL", value_name = "URL", value_delimiter = ',')]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub nats_url: Vec<String>,
+    /// Name to log in with; goes with --nats-password
+    #[arg(long, env = "NATS_USER", value_name = "NAME", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub nats_user: Option<String>,
+    /// Password to log in with; better given in the environment
+    #[arg(long, env = "NATS_PASSWORD", value_name = "PASSWORD", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub nats_password: Option<Secret>,
+    /// Token to log in with; better given in the environment
+    #[arg(long, env = "NATS_TOKEN", value_name = "TOKEN", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub nats_token: Option<Secret>,
+    /// Seed of an nkey to log in with, or a file that holds it
+    #[arg(long, env = "NATS_NKEY", value_name = "SEED|FILE", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub nats_nkey: Option<Secret>,
+    /// Credentials file to log in with (JWT and seed)
+    #[arg(long, env = "NATS_CREDS", value_name = "FILE", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub nats_creds: Option<PathBuf>,
+    /// Refuse a connection that is not encrypted
+    #[arg(long, env = "PETREL_TLS_REQUIRED", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub tls_required: bool,
+    /// Certificates of authorities to trust beside the system's (PEM)
+    #[arg(long, env = "NATS_CA", value_name = "FILE", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub tls_ca: Option<PathBuf>,
+    /// The client's certificate (PEM); goes with --tls-key
+    #[arg(long, env = "NATS_CERT", value_name = "FILE", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub tls_cert: Option<PathBuf>,
+    /// The client's key (PEM); goes with --tls-cert
+    #[arg(long, env = "NATS_KEY", value_name = "FILE", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub tls_key: Option<PathBuf>,
+    /// How long making a connection may take, as in 10s [default: by preset]
+    #[arg(long, env = "PETREL_CONNECT_TIMEOUT", value_name = "TIME", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    #[arg(value_parser = units::duration)]
+    pub connect_timeout: Option<Duration>,
+    /// How many times the first connection is tried [default: by preset]
+    #[arg(long, env = "PETREL_CONNECT_ATTEMPTS", value_name = "N", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub connect_attempts: Option<usize>,
+    /// How long the server may take to answer or deliver, as in 5s [default: by preset]
+    #[arg(long, env = "PETREL_CONSUMER_TIMEOUT", value_name = "TIME", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    #[arg(value_parser = units::duration)]
+    pub consumer_timeout: Option<Duration>,
+    /// How many times a read is asked for before it fails [default: by preset]
+    #[arg(long, env = "PETREL_DELIVERIES", value_name = "N", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub deliveries: Option<usize>,
+    /// Requests that may wait to be written to the connection [default: by preset]
+    #[arg(long, env = "PETREL_REQUEST_BUFFER", value_name = "N", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub request_buffer: Option<usize>,
+    /// Messages that a scan asks for at once [default: by preset]
+    #[arg(long, env = "PETREL_SCAN_BATCH", value_name = "N", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub scan_batch: Option<usize>,
+    /// Unanswered requests in a row after which calls fail at once [default: 8]
+    #[arg(long, env = "PETREL_BREAKER_THRESHOLD", value_name = "N", hide_short_help = true)]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub breaker_threshold: Option<u32>,
+
+    /// Which set of timeouts and buffers to start from [default: development]
+    #[arg(long, env = "PETREL_PRESET", value_enum, hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub preset: Option<Preset>,
+    /// JetStream domain, where the account's JetStream is behind a leaf node
+    #[arg(long, env = "PETREL_DOMAIN", value_name = "NAME", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub domain: Option<String>,
+    /// Copies of each stream: 1, 3 or 5 [default: as they are, 1 when new]
+    #[arg(long, env = "PETREL_REPLICAS", value_name = "N", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub replicas: Option<usize>,
+    /// First word of every subject; two systems on one server need two [default: cb]
+    #[arg(long, env = "PETREL_PREFIX", value_name = "WORD", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub prefix: Option<String>,
+    /// Stream of definitions and case logs [default: CB_LOG]
+    #[arg(long, env = "PETREL_LOG_STREAM", value_name = "NAME", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub log_stream: Option<String>,
+    /// Stream of live tokens [default: CB_MARKING]
+    #[arg(long, env = "PETREL_MARKING_STREAM", value_name = "NAME", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub marking_stream: Option<String>,
+    /// Most bytes of the log, as in 10GiB; full, it refuses writes [default: unlimited]
+    #[arg(long, env = "PETREL_LOG_MAX_BYTES", value_name = "BYTES", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    #[arg(value_parser = units::bytes)]
+    pub log_max_bytes: Option<u64>,
+    /// How long a departed token's marker is kept, in whole seconds, as in 20s [default: 20s]
+    #[arg(long, env = "PETREL_MARKER_TTL", value_name = "TIME", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    #[arg(value_parser = units::duration)]
+    pub marker_ttl: Option<Duration>,
+
+    /// Port of the local NATS server [default: a free one]
+    #[arg(long, env = "PETREL_NATS_PORT", value_name = "PORT")]
+    #[arg(global = true, help_heading = LOCAL, hide_env_values = true)]
+    pub nats_port: Option<u16>,
+    /// Folder of the local server's data [default: your data folder]
+    #[arg(long, env = "PETREL_DATA_DIR", value_name = "FOLDER")]
+    #[arg(global = true, help_heading = LOCAL, hide_env_values = true)]
+    pub data_dir: Option<PathBuf>,
+    /// How often the local server syncs to disk: default, always, or a time as in 10s
+    #[arg(long, env = "PETREL_SYNC_INTERVAL", value_name = "WHEN", hide_short_help = true)]
+    #[arg(global = true, help_heading = LOCAL, hide_env_values = true)]
+    #[arg(value_parser = units::sync_interval)]
+    pub sync_interval: Option<SyncInterval>,
+
+    /// Answer with JSON, errors too
+    #[arg(long, env = "PETREL_JSON")]
+    #[arg(global = true, help_heading = OUTPUT, hide_env_values = true)]
+    pub json: bool,
+    /// How log lines look; they go to stderr [default: human]
+    #[arg(long, env = "PETREL_LOG_FORMAT", value_enum, hide_short_help = true)]
+    #[arg(global = true, help_heading = OUTPUT, hide_env_values = true)]
+    pub log_format: Option<LogFormat>,
+    /// What is logged, as in `info` or `warn,stormpetrel=debug` [default: warn, serve: info]
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER", hide_short_help = true)]
+    #[arg(global = true, help_heading = OUTPUT, hide_env_values = true)]
+    pub log_level: Option<String>,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// A set of settings to start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Preset {
+    /// For a machine of one's own: answers within 5 s, 3 deliveries, 10 s to connect
+    #[default]
+    Development,
+    /// For a system that others rely on: answers within 30 s, 5 deliveries, 30 s to connect
+    Production,
+    /// Like production, with larger buffers and batches
+    HighThroughput,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people; in colour on a terminal
+    #[default]
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+impl Config {
+    /// Whether the user named a server; otherwise a local one is run.
+    pub fn names_a_server(&self) -> bool {
+        self.nats_url.iter().any(|url| !url.trim().is_empty())
+    }
+
+    /// Settings of the storage. Where the user named no server, `urls` is left for the local
+    /// server's address.
+    ///
+    /// A flag that only makes sense with a server of the user's is an error without one:
+    /// somebody who forgot `--nats-url` would write to the wrong server and not notice.
+    pub fn storage(&self) -> Result<NatsStorageConfig, ConfigError> {
+        let mut config = self.storage_defaults();
+        if self.names_a_server() {
+            config.urls = self.nats_url.iter().map(|url| url.trim().to_owned()).collect();
+            config.auth = self.auth()?;
+            config.tls = Tls {
+                required: self.tls_required,
+                ca_file: self.tls_ca.clone(),
+                cert_file: self.tls_cert.clone(),
+                key_file: self.tls_key.clone(),
+            };
+            config.domain = self.domain.clone();
+        } else if let Some(flag) = self.remote_flag() {
+            return Err(ConfigError::NoServerNamed { flag });
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// How to run the local server.
+    pub fn local_server(&self, folder: PathBuf, server_name: String) -> LocalServerOptions {
+        LocalServerOptions {
+            port: self.nats_port,
+            store: Store::Kept(folder),
+            sync_interval: self.sync_interval.unwrap_or_default(),
+            server_name: Some(server_name),
+            ..LocalServerOptions::default()
+        }
+    }
+
+    /// The folder that the local server keeps its data in.
+    pub fn data_folder(&self) -> Result<PathBuf, ConfigError> {
+        let from_flag = self.data_dir.clone();
+        let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+        let home = env::home_dir().filter(|home| !home.as_os_str().is_empty());
+        from_flag
+            .or_else(|| default_data_folder(variable, home, cfg!(target_os = "macos")))
+            .ok_or(ConfigError::NoDataFolder)
+    }
+
+    fn storage_defaults(&self) -> NatsStorageConfig {
+        let preset = match self.preset.unwrap_or_default() {
+            Preset::Development => NatsStorageConfig::development(),
+            Preset::Production => NatsStorageConfig::production(),
+            Preset::HighThroughput => NatsStorageConfig::high_throughput(),
+        };
+        NatsStorageConfig {
+            prefix: self.prefix.clone().unwrap_or(preset.prefix),
+            log_stream: self.log_stream.clone().unwrap_or(preset.log_stream),
+            marking_stream: self.marking_stream.clone().unwrap_or(preset.marking_stream),
+            replicas: self.replicas.or(preset.replicas),
+            log_max_bytes: self.log_max_bytes.or(preset.log_max_bytes),
+            connect_timeout: self.connect_timeout.unwrap_or(preset.connect_timeout),
+            connect_attempts: self.connect_attempts.unwrap_or(preset.connect_attempts),
+            consumer_timeout: self.consumer_timeout.unwrap_or(preset.consumer_timeout),
+            deliveries: self.deliveries.unwrap_or(preset.deliveries),
+            marker_ttl: self.marker_ttl.unwrap_or(preset.marker_ttl),
+            request_buffer: self.request_buffer.unwrap_or(preset.request_buffer),
+            scan_batch: self.scan_batch.unwrap_or(preset.scan_batch),
+            breaker_threshold: self.breaker_threshold.unwrap_or(preset.breaker_threshold),
+            urls: preset.urls,
+            auth: preset.auth,
+            tls: preset.tls,
+            domain: preset.domain,
+        }
+    }
+
+    /// The ways to log in that were given, by their flags.
+    fn login_flags(&self) -> Vec<&'static str> {
+        let given = [
+            ("--nats-user (NATS_USER)", self.nats_user.is_some()),
+            ("--nats-token (NATS_TOKEN)", self.nats_token.is_some()),
+            ("--nats-nkey (NATS_NKEY)", self.nats_nkey.is_some()),
+            ("--nats-creds (NATS_CREDS)", self.nats_creds.is_some()),
+        ];
+        given.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag).collect()
+    }
+
+    fn remote_flag(&self) -> Option<&'static str> {
+        let given = [
+            ("--nats-password (NATS_PASSWORD)", self.nats_password.is_some()),
+            ("--tls-required (PETREL_TLS_REQUIRED)", self.tls_required),
+            ("--tls-ca (NATS_CA)", self.tls_ca.is_some()),
+            ("--tls-cert (NATS_CERT)", self.tls_cert.is_some()),
+            ("--tls-key (NATS_KEY)", self.tls_key.is_some()),
+            ("--domain (PETREL_DOMAIN)", self.domain.is_some()),
+        ];
+        let others = given.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag);
+        self.login_flags().into_iter().chain(others).next()
+    }
+
+    fn auth(&self) -> Result<Auth, ConfigError> {
+        if let [first, second, ..] = self.login_flags()[..] {
+            return Err(ConfigError::Conflict { first, second });
+        }
+        match (&self.nats_user, &self.nats_password) {
+            (Some(user), Some(Secret(password))) => {
+                return Ok(Auth::UserPassword { user: user.clone(), password: password.clone() });
+            }
+            (Some(_), None) => {
+                return Err(ConfigError::Incomplete {
+                    given: "--nats-user (NATS_USER)",
+                    missing: "--nats-password (NATS_PASSWORD)",
+                });
+            }
+            (None, Some(_)) => {
+                return Err(ConfigError::Incomplete {
+                    given: "--nats-password (NATS_PASSWORD)",
+                    missing: "--nats-user (NATS_USER)",
+                });
+            }
+            (None, None) => {}
+        }
+        if let Some(Secret(token)) = &self.nats_token {
+            return Ok(Auth::Token(token.clone()));
+        }
+        if let Some(Secret(seed_or_file)) = &self.nats_nkey {
+            return Ok(Auth::NKey(nkey::seed(seed_or_file)?));
+        }
+        Ok(self.nats_creds.clone().map_or(Auth::None, Auth::CredsFile))
+    }
+}
+
+fn default_data_folder(
+    variable: impl Fn(&str) -> Option<OsString>,
+    home: Option<PathBuf>,
+    macos: bool,
+) -> Option<PathBuf> {
+    let data = match variable("XDG_DATA_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => home?.join(if macos { "Library/Application Support" } else { ".local/share" }),
+    };
+    Some(data.join("stormpetrel").join("dev"))
+}

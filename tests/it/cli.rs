@@ -1,0 +1,62 @@
+//! The built binary, from the outside.
+
+mod dev;
+mod operations;
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use stormpetrel::testing::TestServer;
+
+/// `petrel` with these arguments, in an environment that says nothing about a server.
+fn petrel(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_petrel"));
+    command.args(arguments).stdin(Stdio::null());
+    for (variable, _) in std::env::vars_os() {
+        // Where the nats-server binary is found stays as it is for all tests.
+        let name = variable.to_string_lossy();
+        let search = name == "PETREL_NATS_SERVER" || name == "PETREL_CACHE_DIR";
+        if (name.starts_with("NATS_") || name.starts_with("PETREL_")) && !search {
+            command.env_remove(&variable);
+        }
+    }
+    command.env_remove("RUST_LOG");
+    command
+}
+
+/// Runs it to its end on a thread of its own, beside the test's runtime.
+async fn output(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output())
+        .await
+        .expect("the thread only runs the command")
+        .expect("the binary was built for this test")
+}
+
+/// Runs `petrel` on `server`.
+async fn on(server: &TestServer, arguments: &[&str]) -> Output {
+    let mut command = petrel(arguments);
+    command.env("NATS_URL", server.url());
+    output(command).await
+}
+
+/// What it printed, after it went well.
+async fn text(server: &TestServer, arguments: &[&str]) -> String {
+    let output = on(server, arguments).await;
+    assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
+    String::from_utf8(output.stdout).expect("petrel writes UTF-8")
+}
+
+/// The JSON document it printed with `--json`, after it went well.
+async fn json(server: &TestServer, arguments: &[&str]) -> Value {
+    let arguments = [&["--json"], arguments].concat();
+    let text = text(server, &arguments).await;
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn sample() -> String {
+    format!("{}/samples/order-approval.yaml", env!("CARGO_MANIFEST_DIR"))
+}
