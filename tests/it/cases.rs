@@ -24,12 +24,18 @@ async fn a_token_moves_and_is_read_in_its_new_place_at_once() {
             assert_eq!(read.nats_sequence, moved.record.sequence);
             assert_eq!(read.history_total, round + 1);
             assert!(read.nats_timestamp.is_some());
-            assert_eq!(read.nats_subject, format!("cb.workflows.orders.places.{to}.tokens.{token}"));
+            assert_eq!(
+                read.nats_subject,
+                format!("cb.workflows.orders.places.{to}.tokens.{token}")
+            );
         }
         let other = if to == "draft" { "review" } else { "draft" };
         for (place_id, count) in [(to, 1), (other, 0)] {
-            let scope =
-                TokenScope { workflow: workflow("orders"), place: Some(place(place_id)), case: None };
+            let scope = TokenScope {
+                workflow: workflow("orders"),
+                place: Some(place(place_id)),
+                case: None,
+            };
             let tokens = cases.tokens(&scope, Page::default()).await.unwrap();
             assert_eq!(tokens.items.len(), count, "{place_id} in round {round}");
         }

@@ -69,7 +69,8 @@ pub fn orders() -> WorkflowDefinition {
 
 pub async fn begin(cases: &Cases, data: Value) -> (Changed, TokenId) {
     cases.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
-    let begun = cases.create_case(NewCase { data, ..NewCase::of(workflow("orders")) }).await.unwrap();
+    let begun =
+        cases.create_case(NewCase { data, ..NewCase::of(workflow("orders")) }).await.unwrap();
     let token = begun.tokens[0].id.clone();
     (begun, token)
 }

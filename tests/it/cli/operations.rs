@@ -1,4 +1,8 @@
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
 
 use serde_json::{Value, json as value};
 use stormpetrel::testing::TestServer;
@@ -218,4 +222,24 @@ async fn wrong_usage_exits_with_2_and_an_absent_server_with_3() {
     assert_eq!(sick.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&sick.stdout).unwrap();
     assert_eq!(report["healthy"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followed_history_shows_what_was_and_what_comes() {
+    let server = with_sample().await;
+    start(&server, "order-1").await;
+    let arguments = ["--json", "case", "history", "order-approval", "order-1", "--follow"];
+    let mut command = petrel(&arguments);
+    let mut child = command.env("NATS_URL", server.url()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next_kind = || {
+        // Reading blocks, and the server of the test has to go on meanwhile.
+        let line = tokio::task::block_in_place(|| lines.next()).unwrap().unwrap();
+        serde_json::from_str::<Value>(&line).unwrap()["record"]["kind"].clone()
+    };
+    assert_eq!(next_kind(), "created");
+    fire(&server, "submit", "order-1").await;
+    assert_eq!(next_kind(), "fired");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
