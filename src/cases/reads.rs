@@ -156,7 +156,7 @@ impl Cases {
             if has_next {
                 break;
             }
-            items.push((Cursor(record.sequence), record));
+            items.push((Cursor(record.sequence), self.inner.with_subjects(record)));
         }
         if items.is_empty() {
             let head = self.inner.storage.head(workflow, case, Consistency::Strong).await?;
@@ -177,7 +177,8 @@ impl Cases {
             None => self.inner.storage.last_sequence().await? + 1,
         };
         let records = self.inner.storage.watch(scope, from).await?;
-        Ok(records.map(|record| record.map_err(Error::from)).boxed())
+        let inner = self.inner.clone();
+        Ok(records.map(move |record| Ok(inner.with_subjects(record?))).boxed())
     }
 
     /// Whether the store can be reached, and what it says of itself.
@@ -187,6 +188,13 @@ impl Cases {
 }
 
 impl Inner {
+    /// A record whose tokens say at which subjects the view keeps them.
+    fn with_subjects(&self, mut record: Stored<Record>) -> Stored<Record> {
+        let tokens = std::mem::take(&mut record.value.produced);
+        record.value.produced = tokens.into_iter().map(|token| self.with_subject(token)).collect();
+        record
+    }
+
     /// A token as the log has it: from the case's head, or from the record that the head's
     /// marking names.
     async fn token_in_log(

@@ -59,8 +59,10 @@ impl Dev {
             "workflow": sample.definition.id,
             "version": sample.version,
         });
+        // Before anybody is told that it is up: whoever reads that may use the announcement.
+        let announcement = serve::announce_local_server(&connection.server, &port, config)?;
         serve::announce(config, &up, &welcome(&connection.server, &graphql, &sample))?;
-        serve::run(connection, port, config, shutdown).await?;
+        serve::run(connection, port, announcement, shutdown).await?;
         Ok(Answer::default())
     }
 }

@@ -63,8 +63,9 @@ impl Serve {
         let connection = opened?;
         let started = json!({ "nats": connection.server.url(), "graphql": port.graphql() });
         let text = format!("serving GraphQL at {}", port.graphql());
+        let announcement = announce_local_server(&connection.server, &port, config)?;
         announce(config, &started, &text)?;
-        run(connection, port, config, shutdown).await?;
+        run(connection, port, announcement, shutdown).await?;
         Ok(Answer::default())
     }
 }
@@ -117,11 +118,10 @@ pub(super) fn announce(config: &Config, json: &Value, text: &str) -> Result<(), 
 pub(super) async fn run(
     connection: Connection,
     port: HttpPort,
-    config: &Config,
+    announcement: Option<Announcement>,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let stop = shutdown.child_token();
-    let announcement = announce_local_server(&connection.server, &port, config)?;
     let reconciler = tokio::spawn({
         let (cases, stop) = (connection.cases.clone(), stop.clone());
         async move { cases.run_reconciler(stop).await }
@@ -151,7 +151,7 @@ pub(super) async fn run(
 }
 
 /// Lets other commands on this machine find a server of our own.
-fn announce_local_server(
+pub(super) fn announce_local_server(
     server: &Server,
     port: &HttpPort,
     config: &Config,

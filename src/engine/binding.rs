@@ -194,7 +194,7 @@ impl<'a> View<'a> {
             }
         }
         let taken = |token: &&Arc<Token>| consumed.iter().any(|other| Arc::ptr_eq(other, token));
-        if read.iter().any(|token| taken(token)) {
+        if read.iter().any(&taken) {
             return None;
         }
         let resets = mode.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset);

@@ -1,7 +1,5 @@
 //! Cases on a real server, as a caller sees them.
 
-use std::time::Instant;
-
 use serde_json::json;
 use stormpetrel::{
     cases::{Change, Error, Fire, NewCase},
@@ -94,16 +92,4 @@ async fn a_case_with_a_callers_id_is_created_once() {
     let again = cases.create_case(new()).await.unwrap();
     assert!(!first.repeated && again.repeated);
     assert_eq!(first.tokens[0].id, again.tokens[0].id);
-}
-
-#[tokio::test]
-async fn timings() {
-    let (_server, cases) = system().await;
-    let (_, token) = begin(&cases, json!({"amount": 5})).await;
-    let begun = Instant::now();
-    for round in 0..1000 {
-        let name = if round % 2 == 0 { "submit" } else { "reject" };
-        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
-    }
-    println!("fire {:?}", begun.elapsed() / 1000);
 }

@@ -3,5 +3,6 @@
 mod cases;
 mod cli;
 mod fault_proxy;
+mod graphql;
 mod local_server;
 mod support;

@@ -119,7 +119,7 @@ impl Inner {
             return self.link.last(self.log(), subject).await;
         }
         let stream = self.stream().await?;
-        self.from_leader(stream.get_last_raw_message_by_subject(subject).await)
+        self.leader_answer(stream.get_last_raw_message_by_subject(subject).await)
     }
 
     async fn at_strong(&self, sequence: u64) -> Result<Option<RawMessage>> {
@@ -127,7 +127,7 @@ impl Inner {
             return self.link.at(self.log(), sequence).await;
         }
         let stream = self.stream().await?;
-        self.from_leader(stream.get_raw_message(sequence).await)
+        self.leader_answer(stream.get_raw_message(sequence).await)
     }
 
     async fn stream(&self) -> Result<async_nats::jetstream::stream::Stream<()>> {
@@ -136,7 +136,7 @@ impl Inner {
         stream.map_err(|error| self.link.breaker.unanswered(&error.to_string()))
     }
 
-    fn from_leader(
+    fn leader_answer(
         &self,
         answer: std::result::Result<StreamMessage, RawMessageError>,
     ) -> Result<Option<RawMessage>> {

@@ -1,0 +1,139 @@
+use serde_json::{Value, json};
+
+use super::Served;
+
+#[tokio::test]
+async fn a_case_goes_from_its_first_token_to_its_completion() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let submitted = served.fire(&token, "submit").await;
+    assert_eq!(submitted["token"]["id"], token.as_str());
+    assert_eq!(submitted["token"]["placeId"], "review");
+    assert_eq!(submitted["token"]["history"][0]["sequence"], submitted["sequence"]);
+    assert_eq!(submitted["event"]["kind"], "FIRED");
+    assert_eq!(submitted["case"]["status"], "RUNNING");
+    let approved = served.fire(&token, "approve").await;
+    assert_eq!(approved["case"]["status"], "COMPLETED");
+    assert_eq!(approved["transitionId"], "approve");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_transition_that_is_not_enabled_says_why_and_how_a_program_can_tell() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let fire = "mutation($token: ID!) { fireTransition(
+        input: { tokenId: $token, transitionId: \"approve\" }) { sequence } }";
+    let error = served.error(fire, json!({ "token": token })).await;
+    assert_eq!(error["extensions"]["code"], "NOT_ENABLED");
+    assert_eq!(error["extensions"]["retryable"], false);
+    let blockers = error["extensions"]["blockers"].as_array().unwrap();
+    assert!(blockers.iter().any(|b| b["message"].as_str().unwrap().contains("review")), "{error}");
+    assert_eq!(error["path"], json!(["fireTransition"]));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_firing_id_fires_once() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let fire = "mutation($token: ID!) { fireTransition(input: { tokenId: $token,
+        transitionId: \"submit\", firingId: \"f-1\" }) { sequence repeated firingId } }";
+    let first = served.data(fire, json!({ "token": token })).await["fireTransition"].clone();
+    let again = served.data(fire, json!({ "token": token })).await["fireTransition"].clone();
+    assert_eq!((&first["repeated"], &again["repeated"]), (&json!(false), &json!(true)));
+    assert_eq!(first["sequence"], again["sequence"]);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_revision_that_is_not_the_cases_is_a_conflict() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let fire =
+        "mutation($token: ID!, $revision: Sequence) { fireTransition(input: { tokenId: $token,
+        transitionId: \"submit\", expectedRevision: $revision }) { sequence } }";
+    let error = served.error(fire, json!({ "token": token, "revision": "1" })).await;
+    assert_eq!(error["extensions"]["code"], "CONFLICT");
+    let actual = &error["extensions"]["actual"];
+    served.data(fire, json!({ "token": token, "revision": actual })).await;
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn all_the_problems_of_a_definition_come_at_once_in_the_spelling_of_the_schema() {
+    let served = Served::start().await;
+    let create = "mutation($input: CreateWorkflowInput!) { createWorkflow(input: $input) { id } }";
+    let input = json!({ "name": "Bad", "places": [{ "id": "a" }], "initialPlace": "b",
+        "transitions": [{ "id": "t", "fromPlaces": ["nowhere"], "toPlace": "a" }] });
+    let error = served.error(create, json!({ "input": input })).await;
+    assert_eq!(error["extensions"]["code"], "INVALID_ARGUMENT");
+    let problems = error["extensions"]["problems"].as_array().unwrap();
+    let paths: Vec<_> = problems.iter().map(|problem| problem["path"].as_str().unwrap()).collect();
+    assert!(paths.contains(&"initialPlace"), "{paths:?}");
+    assert!(paths.iter().any(|path| path.starts_with("transitions[0].fromPlaces")), "{paths:?}");
+
+    let input = json!({ "name": "Bad", "places": [{ "id": "a b" }], "initialPlace": "a b", "transitions": [] });
+    let error = served.error(create, json!({ "input": input })).await;
+    assert_eq!(error["extensions"]["argument"], "input.places[0].id");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_case_is_paused_resumed_and_cancelled() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let change = async |name: &str| {
+        let mutation = format!(
+            "mutation {{ {name}(input: {{ workflowId: \"orders\", caseId: \"a\",
+            reason: \"test\", triggeredBy: \"me\" }}) {{ status }} }}"
+        );
+        served.data(&mutation, json!({})).await[name]["status"].clone()
+    };
+    assert_eq!(change("pauseCase").await, "PAUSED");
+    let fire = "mutation($token: ID!) { fireTransition(
+        input: { tokenId: $token, transitionId: \"submit\" }) { sequence } }";
+    served.error(fire, json!({ "token": token })).await;
+    assert_eq!(change("resumeCase").await, "RUNNING");
+    assert_eq!(change("cancelCase").await, "CANCELLED");
+    let history =
+        "{ history(workflowId: \"orders\", caseId: \"a\") { nodes { kind by metadata } } }";
+    let history = served.data(history, json!({})).await;
+    let last = &history["history"]["nodes"][3];
+    assert_eq!(*last, json!({ "kind": "CANCELLED", "by": "me", "metadata": { "reason": "test" } }));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn tokens_are_added_to_cases_and_their_data_is_patched() {
+    let served = Served::start().await.with_orders().await;
+    let create = "mutation($input: CreateTokenInput!) { createToken(input: $input) {
+        id caseId placeId data metadata case { tokensMade } } }";
+    let of = |input: Value| json!({ "input": input });
+    let input = of(json!({ "workflowId": "orders", "data": { "n": 1 }, "metadata": { "m": 2 } }));
+    let alone = served.data(create, input).await["createToken"].clone();
+    assert_eq!((&alone["placeId"], &alone["metadata"]), (&json!("new"), &json!({ "m": 2 })));
+    let input =
+        of(json!({ "workflowId": "orders", "caseId": alone["caseId"], "initialPlace": "review" }));
+    let second = served.data(create, input).await["createToken"].clone();
+    assert_eq!((&second["placeId"], &second["case"]["tokensMade"]), (&json!("review"), &json!(2)));
+    let input = of(json!({ "workflowId": "orders", "firingId": "f" }));
+    let error = served.error(create, input).await;
+    assert_eq!(error["extensions"]["argument"], "input.firingId");
+
+    let update =
+        "mutation($input: UpdateTokenDataInput!) { updateTokenData(input: $input) { data } }";
+    let input = of(json!({ "tokenId": alone["id"], "patch": { "n": null, "x": [1] } }));
+    let updated = served.data(update, input).await;
+    assert_eq!(updated["updateTokenData"]["data"], json!({ "x": [1] }));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn beginning_a_case_again_answers_with_its_token_wherever_that_is() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    served.fire(&token, "submit").await;
+    assert_eq!(served.order("a").await, token);
+    served.stop().await;
+}

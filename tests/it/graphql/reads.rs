@@ -1,0 +1,151 @@
+use serde_json::{Value, json};
+
+use super::Served;
+
+#[tokio::test]
+async fn what_does_not_exist_is_null_and_what_hangs_on_it_is_not_found() {
+    let served = Served::start().await.with_orders().await;
+    let nothing = served
+        .data(
+            "{ workflow(id: \"x\") { id } token(id: \"x\") { id } natsToken(id: \"x\") { id }
+            findToken(workflowId: \"x\", tokenId: \"x\") { id }
+            case(workflowId: \"orders\", id: \"x\") { id } }",
+            json!({}),
+        )
+        .await;
+    assert!(nothing.as_object().unwrap().values().all(Value::is_null), "{nothing}");
+    for query in [
+        "{ marking(workflowId: \"orders\", caseId: \"x\") { sequence } }",
+        "{ explain(workflowId: \"orders\", caseId: \"x\") { summary } }",
+        "{ history(workflowId: \"orders\", caseId: \"x\") { nodes { kind } } }",
+        "{ availableTransitions(tokenId: \"x\") { id } }",
+    ] {
+        assert_eq!(
+            served.error(query, json!({})).await["extensions"]["code"],
+            "NOT_FOUND",
+            "{query}"
+        );
+    }
+    let error = served.error("{ token(id: \"a.b\") { id } }", json!({})).await;
+    assert_eq!(error["extensions"]["code"], "INVALID_ARGUMENT");
+    assert_eq!(error["extensions"]["argument"], "id");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_found_with_its_case_and_its_workflow() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    for strong in [false, true] {
+        let query = "query($id: ID!, $strong: Boolean!) { token(id: $id, strong: $strong) {
+            id workflowId caseId placeId data metadata createdAt revision natsTimestamp
+            case { status revision workflow { version } tokens { id } }
+            workflow { name places { id kind } } } }";
+        let found = served.data(query, json!({ "id": token, "strong": strong })).await;
+        let found = &found["token"];
+        assert_eq!((&found["placeId"], &found["data"]), (&json!("new"), &json!({ "amount": 7 })));
+        assert!(found["revision"].is_string() && found["natsTimestamp"].is_string(), "{found}");
+        assert_eq!(found["case"]["workflow"]["version"], 1);
+        assert_eq!(found["case"]["tokens"], json!([{ "id": token }]));
+        assert_eq!(found["workflow"]["places"][2], json!({ "id": "done", "kind": "TERMINAL" }));
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn listings_are_pages_that_together_have_everything_once() {
+    let served = Served::start().await.with_orders().await;
+    for number in 0..5 {
+        served.order(&format!("case-{number}")).await;
+    }
+    for (query, field) in [
+        ("query($first: Int, $after: String) { page: tokens(workflowId: \"orders\", first: $first,
+            after: $after) { edges { cursor node { key: caseId } } nodes { caseId }
+            pageInfo { hasNextPage hasPreviousPage endCursor } } }", "tokens"),
+        ("query($first: Int, $after: String) { page: tokensInPlace(workflowId: \"orders\",
+            placeId: \"new\", first: $first, after: $after) { edges { cursor node { key: caseId } }
+            pageInfo { hasNextPage hasPreviousPage endCursor } } }", "tokensInPlace"),
+        ("query($first: Int, $after: String) { page: cases(workflowId: \"orders\", status: RUNNING,
+            first: $first, after: $after) { edges { cursor node { key: id } }
+            pageInfo { hasNextPage hasPreviousPage endCursor } } }", "cases"),
+    ] {
+        let (mut after, mut keys, mut pages) = (Value::Null, Vec::new(), 0);
+        loop {
+            let page = served.data(query, json!({ "first": 2, "after": after })).await["page"].clone();
+            let edges = page["edges"].as_array().unwrap().clone();
+            keys.extend(edges.iter().map(|edge| edge["node"]["key"].as_str().unwrap().to_owned()));
+            assert_eq!(page["pageInfo"]["hasPreviousPage"], pages > 0, "{field}");
+            pages += 1;
+            after = page["pageInfo"]["endCursor"].clone();
+            assert_eq!(after, edges.last().unwrap()["cursor"]);
+            if page["pageInfo"]["hasNextPage"] == false {
+                break;
+            }
+        }
+        keys.sort();
+        assert_eq!(keys, ["case-0", "case-1", "case-2", "case-3", "case-4"], "{field}");
+        assert_eq!(pages, 3, "{field}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn workflows_are_listed_by_id() {
+    let served = Served::start().await.with_orders().await;
+    let create =
+        "mutation($id: ID) { createWorkflow(input: { id: $id, name: \"W\", initialPlace: \"a\",
+        places: [{ id: \"a\" }, { id: \"b\" }],
+        transitions: [{ id: \"t\", fromPlaces: [\"a\"], toPlace: \"b\" }] }) { id } }";
+    served.data(create, json!({ "id": "alpha" })).await;
+    let list = "query($after: String) { workflows(first: 1, after: $after) {
+        nodes { id } pageInfo { hasNextPage endCursor } } }";
+    let first = served.data(list, json!({})).await["workflows"].clone();
+    assert_eq!(first["nodes"], json!([{ "id": "alpha" }]));
+    let after = &first["pageInfo"]["endCursor"];
+    let second = served.data(list, json!({ "after": after })).await["workflows"].clone();
+    assert_eq!(second["nodes"], json!([{ "id": "orders" }]));
+    assert_eq!(second["pageInfo"]["hasNextPage"], false);
+
+    // A cursor of one listing is no cursor of another, and a page has its limits.
+    let tokens = "query($first: Int, $after: String) {
+        tokens(workflowId: \"orders\", first: $first, after: $after) { nodes { id } } }";
+    for variables in [
+        json!({ "after": after }),
+        json!({ "after": "?" }),
+        json!({ "first": 0 }),
+        json!({ "first": 1001 }),
+    ] {
+        let error = served.error(tokens, variables).await;
+        assert_eq!(error["extensions"]["code"], "INVALID_ARGUMENT", "{error}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_case_explains_what_it_can_do_and_what_hinders_the_rest() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let query = "query($token: ID!) {
+        availableTransitions(tokenId: $token) { id name inputs { place } toPlace conditions }
+        marking(workflowId: \"orders\", caseId: \"a\") { places { placeId count tokenIds } entries { tokenId sequence } }
+        explain(workflowId: \"orders\", caseId: \"a\") { status summary transitions { transitionId enabled
+            modes { from wouldTake blockers { reason message placeId arc needed present } } } } }";
+    let answer = served.data(query, json!({ "token": token })).await;
+    let available = &answer["availableTransitions"][0];
+    assert_eq!((&available["id"], &available["toPlace"]), (&json!("submit"), &json!("review")));
+    assert_eq!(available["conditions"], json!(["has(token.data.amount)"]));
+    let places = json!([{ "placeId": "new", "count": 1, "tokenIds": [token] }]);
+    assert_eq!(answer["marking"]["places"], places);
+    let transitions = &answer["explain"]["transitions"];
+    assert_eq!(transitions[0]["modes"][0]["wouldTake"], json!([token]));
+    let blocker = &transitions[1]["modes"][0]["blockers"][0];
+    assert_eq!(
+        (&blocker["reason"], &blocker["placeId"]),
+        (&json!("TOO_FEW_TOKENS"), &json!("review"))
+    );
+    assert_eq!(
+        (&blocker["arc"], &blocker["needed"], &blocker["present"]),
+        (&json!("CONSUME"), &json!(1), &json!(0))
+    );
+    served.stop().await;
+}

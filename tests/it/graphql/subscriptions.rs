@@ -1,0 +1,136 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use stormpetrel::{
+    graphql::Limits,
+    storage::nats::{NatsStorage, NatsStorageConfig},
+    testing::{FaultProxy, TestServer},
+};
+
+use super::Served;
+
+fn token_updates(token: &str, more: &str) -> String {
+    format!(
+        "subscription {{ tokenUpdates(tokenId: \"{token}\"{more}) {{ id placeId data revision }} }}"
+    )
+}
+
+#[tokio::test]
+async fn a_token_is_followed_from_its_present_state_until_it_is_gone() {
+    let served = Served::start().await.with_orders().await;
+    let (token, other) = (served.order("a").await, served.order("b").await);
+    let mut client = served.ready_socket().await;
+    client.subscribe("1", &token_updates(&token, "")).await;
+    assert_eq!(client.next("1").await["tokenUpdates"]["placeId"], "new");
+    served.fire(&other, "submit").await;
+    let fired = served.fire(&token, "submit").await;
+    let update = client.next("1").await["tokenUpdates"].clone();
+    assert_eq!(update["placeId"], "review");
+    assert_eq!(update["revision"], fired["sequence"]);
+    let cancel = "mutation { cancelCase(input: { workflowId: \"orders\", caseId: \"a\" }) { id } }";
+    served.data(cancel, json!({})).await;
+    assert_eq!(client.message().await, json!({ "id": "1", "type": "complete" }));
+
+    client.subscribe("2", &token_updates(&token, "")).await;
+    let message = client.message().await;
+    assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "NOT_FOUND");
+    assert_eq!(client.message().await["type"], "complete");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_can_be_followed_on_from_a_sequence_even_past_its_end() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let fired = served.fire(&token, "submit").await;
+    let from = fired["sequence"].as_str().unwrap();
+    let mut client = served.ready_socket().await;
+    client.subscribe("1", &token_updates(&token, &format!(", fromSequence: \"{from}\""))).await;
+    assert_eq!(client.next("1").await["tokenUpdates"]["revision"], from);
+
+    let cancel = "mutation { cancelCase(input: { workflowId: \"orders\", caseId: \"a\" }) { id } }";
+    served.data(cancel, json!({})).await;
+    assert_eq!(client.message().await["type"], "complete");
+    let more = format!(", workflowId: \"orders\", fromSequence: \"{from}\"");
+    client.subscribe("2", &token_updates(&token, &more)).await;
+    assert_eq!(client.next("2").await["tokenUpdates"]["placeId"], "review");
+    assert_eq!(client.message().await, json!({ "id": "2", "type": "complete" }));
+    let past = ", workflowId: \"orders\", fromSequence: \"1000\"";
+    client.subscribe("3", &token_updates(&token, past)).await;
+    assert_eq!(client.message().await, json!({ "id": "3", "type": "complete" }));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn events_are_given_from_a_sequence_on_and_then_live() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let mut client = served.ready_socket().await;
+    let follow = "subscription { caseEvents(workflowId: \"orders\", caseId: \"a\", fromSequence: 0) {
+        sequence kind completed transitionId consumed { tokenId placeId } status
+        produced { id placeId revision natsSubject natsTimestamp } marking { tokenId sequence } } }";
+    client.subscribe("1", follow).await;
+    assert_eq!(client.next("1").await["caseEvents"]["kind"], "CREATED");
+    served.fire(&token, "submit").await;
+    let fired = client.next("1").await["caseEvents"].clone();
+    assert_eq!((&fired["kind"], &fired["transitionId"]), (&json!("FIRED"), &json!("submit")));
+    assert_eq!(fired["consumed"], json!([{ "tokenId": token, "placeId": "new" }]));
+    let produced = &fired["produced"][0];
+    assert_eq!(
+        (&produced["placeId"], &produced["revision"]),
+        (&json!("review"), &fired["sequence"])
+    );
+    assert!(produced["natsSubject"].as_str().unwrap().contains("review"), "{produced}");
+    assert_eq!(fired["marking"], json!([{ "tokenId": token, "sequence": fired["sequence"] }]));
+    served.fire(&token, "approve").await;
+    let last = client.next("1").await["caseEvents"].clone();
+    assert_eq!((&last["completed"], &last["status"]), (&json!(true), &json!("COMPLETED")));
+
+    let resume = fired["sequence"].as_str().unwrap();
+    let resume = format!(
+        "subscription {{ workflowEvents(workflowId: \"orders\",
+        fromSequence: \"{resume}\") {{ sequence }} }}"
+    );
+    client.subscribe("2", &resume).await;
+    assert_eq!(client.next("2").await["workflowEvents"]["sequence"], fired["sequence"]);
+    assert_eq!(client.next("2").await["workflowEvents"]["sequence"], last["sequence"]);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn no_event_is_lost_or_doubled_when_the_connection_to_nats_is_cut() {
+    let server = TestServer::start().await;
+    let proxy = FaultProxy::start(server.address()).await;
+    let near = NatsStorage::connect(config(server.url())).await.unwrap();
+    let far = NatsStorage::connect(config(proxy.url())).await.unwrap();
+    // One process writes; another, whose connection is cut, serves the subscription.
+    let writer = Served::over(Arc::new(near), Limits::default()).await.with_orders().await;
+    let reader = Served::over(Arc::new(far), Limits::default()).await;
+    let mut client = reader.ready_socket().await;
+    let follow = "subscription { workflowEvents(workflowId: \"orders\", fromSequence: 0) { caseId sequence } }";
+    client.subscribe("1", follow).await;
+
+    let mut expected = Vec::new();
+    for number in 0..30 {
+        match number {
+            10 => proxy.cut().await,
+            20 => proxy.restore(),
+            _ => {}
+        }
+        let case = format!("case-{number}");
+        writer.order(&case).await;
+        expected.push(case);
+    }
+    let mut seen: Vec<Value> = Vec::new();
+    while seen.len() < expected.len() {
+        seen.push(client.next("1").await["workflowEvents"].clone());
+    }
+    let cases: Vec<_> = seen.iter().map(|event| event["caseId"].as_str().unwrap()).collect();
+    assert_eq!(cases, expected);
+    reader.stop().await;
+    writer.stop().await;
+}
+
+fn config(url: String) -> NatsStorageConfig {
+    NatsStorageConfig { urls: vec![url], ..NatsStorageConfig::development() }
+}

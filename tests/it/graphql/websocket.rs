@@ -1,0 +1,146 @@
+use futures::SinkExt;
+use reqwest::{StatusCode, header};
+use serde_json::json;
+use stormpetrel::graphql::Limits;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::Served;
+
+const FOLLOW: &str = "subscription { workflowEvents(workflowId: \"orders\") { kind } }";
+
+/// The answer to a handshake with these headers.
+async fn handshake(served: &Served, headers: &[(&str, &str)]) -> StatusCode {
+    let mut request = served
+        .http
+        .get(served.url("/graphql"))
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.send().await.unwrap().status()
+}
+
+#[tokio::test]
+async fn a_socket_needs_the_subprotocol_and_a_page_of_this_server() {
+    let served = Served::start().await;
+    let ours = ("Sec-WebSocket-Protocol", "graphql-transport-ws");
+    assert_eq!(handshake(&served, &[]).await, StatusCode::BAD_REQUEST);
+    let old = ("Sec-WebSocket-Protocol", "graphql-ws");
+    assert_eq!(handshake(&served, &[old]).await, StatusCode::BAD_REQUEST);
+    let foreign = ("Origin", "https://example.com");
+    assert_eq!(handshake(&served, &[ours, foreign]).await, StatusCode::FORBIDDEN);
+    let own = served.url("");
+    let status = handshake(&served, &[ours, ("Origin", &own)]).await;
+    assert_eq!(status, StatusCode::SWITCHING_PROTOCOLS);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_the_protocol_is_closed_with_the_protocols_code() {
+    let served = Served::with(Limits { init_timeout_ms: 50, ..Limits::default() }).await;
+    assert_eq!(served.socket().await.close_code().await, 4408);
+
+    let served = served.with_orders().await;
+    let mut client = served.socket().await;
+    client.subscribe("1", FOLLOW).await;
+    assert_eq!(client.close_code().await, 4401);
+
+    let mut client = served.ready_socket().await;
+    client.send(json!({ "type": "connection_init" })).await;
+    assert_eq!(client.close_code().await, 4429);
+
+    let mut client = served.ready_socket().await;
+    client.subscribe("1", FOLLOW).await;
+    client.subscribe("1", FOLLOW).await;
+    assert_eq!(client.close_code().await, 4409);
+
+    for invalid in [
+        "hello",
+        "{}",
+        r#"{"type": "start", "id": "1"}"#,
+        r#"{"type": "subscribe", "payload": {"query": "{ a }"}}"#,
+        r#"{"type": "subscribe", "id": "", "payload": {"query": "{ a }"}}"#,
+        r#"{"type": "subscribe", "id": "1", "payload": {}}"#,
+        r#"{"type": "ping", "payload": "text"}"#,
+    ] {
+        let mut client = served.ready_socket().await;
+        client.socket.send(Message::text(invalid)).await.unwrap();
+        assert_eq!(client.close_code().await, 4400, "{invalid}");
+    }
+    let mut client = served.ready_socket().await;
+    client.socket.send(Message::binary("{}")).await.unwrap();
+    assert_eq!(client.close_code().await, 4400);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_with_its_payload_before_and_after_the_init() {
+    let served = Served::start().await;
+    let mut client = served.socket().await;
+    client.send(json!({ "type": "ping", "payload": { "at": 7 } })).await;
+    assert_eq!(client.message().await, json!({ "type": "pong", "payload": { "at": 7 } }));
+    client.send(json!({ "type": "connection_init", "payload": {} })).await;
+    assert_eq!(client.message().await["type"], "connection_ack");
+    client.send(json!({ "type": "pong" })).await;
+    client.send(json!({ "type": "ping" })).await;
+    assert_eq!(client.message().await, json!({ "type": "pong" }));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn queries_and_mutations_answer_once_and_complete() {
+    let served = Served::start().await.with_orders().await;
+    let mut client = served.ready_socket().await;
+    client.subscribe("q", "{ workflow(id: \"orders\") { id } }").await;
+    assert_eq!(client.next("q").await["workflow"]["id"], "orders");
+    assert_eq!(client.message().await, json!({ "id": "q", "type": "complete" }));
+    // The id is free again.
+    let create =
+        "mutation { createWorkflowInstance(input: { workflowId: \"orders\" }) { placeId } }";
+    client.subscribe("q", create).await;
+    assert_eq!(client.next("q").await["createWorkflowInstance"]["placeId"], "new");
+    assert_eq!(client.message().await["type"], "complete");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_executed_is_an_error_message_and_the_socket_goes_on() {
+    let served = Served::start().await;
+    let mut client = served.ready_socket().await;
+    for (query, code) in [("{ nothing }", "INVALID_REQUEST"), ("{ health", "INVALID_REQUEST")] {
+        client.subscribe("1", query).await;
+        let message = client.message().await;
+        assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("1")));
+        assert_eq!(message["payload"][0]["extensions"]["code"], code);
+    }
+    // An error in executing is a payload, followed by the end.
+    client.subscribe("1", FOLLOW).await;
+    let message = client.message().await;
+    assert_eq!(message["type"], "next");
+    assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "NOT_FOUND", "{message}");
+    assert_eq!(client.message().await, json!({ "id": "1", "type": "complete" }));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_beyond_the_limit_closes_the_socket_with_1009() {
+    let served = Served::with(Limits { body_bytes: 1_000, ..Limits::default() }).await;
+    let mut client = served.ready_socket().await;
+    client.subscribe("1", &"#".repeat(2_000)).await;
+    assert_eq!(client.close_code().await, 1009);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_closes_sockets_with_1001_and_returns() {
+    let served = Served::start().await.with_orders().await;
+    let mut client = served.ready_socket().await;
+    client.subscribe("1", FOLLOW).await;
+    served.shutdown.cancel();
+    assert_eq!(client.close_code().await, 1001);
+    drop(client);
+    served.stop().await;
+}
