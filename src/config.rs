@@ -12,6 +12,7 @@ use std::{env, ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 
 pub use error::ConfigError;
+pub(crate) use units::duration;
 
 use crate::{
     local_server::{LocalServerOptions, Store, SyncInterval},

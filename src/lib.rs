@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod graphql;
+pub mod load;
 pub mod local_server;
 pub mod models;
 pub mod server;

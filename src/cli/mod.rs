@@ -2,6 +2,7 @@
 
 mod answer;
 mod arguments;
+mod bench;
 mod case;
 mod connection;
 mod definition_file;
@@ -74,6 +75,7 @@ enum Command {
     Fire(fire::Fire),
     Rebuild(rebuild::Rebuild),
     Doctor(doctor::Doctor),
+    Bench(bench::Bench),
 }
 
 impl Cli {
@@ -128,6 +130,7 @@ impl Command {
             Self::Fire(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
             Self::Doctor(command) => command.run(config).await,
+            Self::Bench(command) => command.run(config).await,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::local_server::SyncInterval;
 
 /// A time with its unit: `500ms`, `10s`, `2m`, `1h`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = number_and_unit(text)?;
     let duration = match unit {
         "ms" => Some(Duration::from_millis(number)),

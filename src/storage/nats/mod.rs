@@ -7,6 +7,7 @@ mod config;
 mod direct;
 mod doctor;
 mod feed;
+mod floor;
 mod link;
 mod log;
 mod marking;
@@ -16,6 +17,7 @@ mod subjects;
 
 pub use config::{Auth, NatsStorageConfig, Tls};
 pub use doctor::{Check, CheckStatus};
+pub use floor::{Floor, Moved};
 pub use store::NatsStorage;
 
 use link::Link;

@@ -1,0 +1,144 @@
+//! `petrel bench`.
+
+use std::{
+    io::{self, IsTerminal},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use super::{answer::Answer, connection, failure::Failure, table::Table};
+use crate::{
+    cases::Cases,
+    config::{Config, duration},
+    load::{Load, Report, Side},
+    local_server::{LocalServer, LocalServerOptions},
+    storage::nats::{Floor, NatsStorage, NatsStorageConfig},
+};
+
+/// Measure firings a second beside the raw server
+///
+/// Many clients move tokens, each in cases of its own. In turns with them, the same clients
+/// store the same amount of data with three plain publishes a firing (the record, an empty
+/// message at the old place, the token at the new one), sent together and then acknowledged:
+/// what the server does without an engine. The machine's noise is in both.
+///
+/// Without --nats-url, on a NATS server of its own with a temporary folder. On a server of
+/// yours, it makes streams of its own and leaves them there: it says which.
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    /// How many clients fire at once
+    #[arg(long, default_value = "64", value_name = "N")]
+    clients: NonZeroUsize,
+    /// How many cases they fire in; at least one a client
+    #[arg(long, default_value = "1024", value_name = "N")]
+    cases: NonZeroUsize,
+    /// How many times the engine and the plain publishes take turns
+    #[arg(long, default_value = "5", value_name = "N")]
+    rounds: NonZeroUsize,
+    /// How long a turn takes
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration)]
+    turn: Duration,
+}
+
+impl Bench {
+    pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        let shutdown = connection::shutdown(config)?;
+        let mut settings = config.storage()?;
+        let own = match config.names_a_server() {
+            true => None,
+            false => Some(local(config).await?),
+        };
+        match &own {
+            Some(local) => settings.urls = vec![local.url()],
+            None => set_apart(&mut settings),
+        }
+        let result = tokio::select! {
+            result = self.measure(&settings, !config.json && io::stderr().is_terminal()) => result,
+            () = shutdown.cancelled() => Err(Failure::interrupted()),
+        };
+        let left = own.is_none().then(|| streams(&settings));
+        if let Some(local) = own {
+            local.stop().await?;
+        }
+        Ok(answer(&result?, left.as_deref()))
+    }
+
+    async fn measure(&self, settings: &NatsStorageConfig, seen: bool) -> Result<Report, Failure> {
+        let storage = NatsStorage::connect(settings.clone()).await?;
+        let cases = Cases::new(Arc::new(storage));
+        let floor = Floor::connect(settings).await?;
+        let load = Load {
+            clients: self.clients.get(),
+            cases: self.cases.get(),
+            rounds: self.rounds.get(),
+            turn: self.turn,
+        };
+        let bar = if seen { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let progress = |done, of| {
+            bar.set_length(of);
+            bar.set_position(done);
+        };
+        let report = load.run(&cases, &floor, progress).await;
+        bar.finish_and_clear();
+        cases.close().await;
+        Ok(report?)
+    }
+}
+
+/// A server with a temporary folder: what is measured must not stay among the user's cases.
+async fn local(config: &Config) -> Result<LocalServer, Failure> {
+    let options = LocalServerOptions {
+        port: config.nats_port,
+        sync_interval: config.sync_interval.unwrap_or_default(),
+        ..LocalServerOptions::default()
+    };
+    Ok(LocalServer::start(options).await?)
+}
+
+/// Streams and subjects that nobody else has.
+fn set_apart(settings: &mut NatsStorageConfig) {
+    let run = uuid::Uuid::now_v7().simple().to_string();
+    let run = &run[run.len() - 8..];
+    settings.prefix = format!("petrel-bench-{run}");
+    settings.log_stream = format!("PETREL_BENCH_{run}_LOG");
+    settings.marking_stream = format!("PETREL_BENCH_{run}_MARKING");
+}
+
+fn streams(settings: &NatsStorageConfig) -> Vec<String> {
+    let ours = [settings.log_stream.clone(), settings.marking_stream.clone()];
+    ours.into_iter().chain(Floor::streams(settings)).collect()
+}
+
+fn answer(report: &Report, left: Option<&[String]>) -> Answer {
+    let mut table = Table::new(&["", "FIRINGS/S", "P50 MS", "P99 MS", "OF EACH TURN"]);
+    let row = |name: &str, side: &Side| {
+        let rates = side.rates.iter().map(|rate| format!("{rate:.0}")).collect::<Vec<_>>();
+        [
+            name.to_owned(),
+            format!("{:.0}", side.rate),
+            format!("{:.2}", side.p50_ms),
+            format!("{:.2}", side.p99_ms),
+            rates.join(" "),
+        ]
+    };
+    table.row(row("engine", &report.engine));
+    table.row(row("three plain publishes", &report.floor));
+    let mut text = format!(
+        "{} clients, {} cases\n{table}engine / three plain publishes: {:.2}\n",
+        report.clients, report.cases, report.ratio
+    );
+    if let Some(left) = left {
+        text.push_str("left on the server, for you to remove:\n");
+        for stream in left {
+            text.push_str(&format!("  nats stream rm {stream}\n"));
+        }
+    }
+    let mut answer = Answer::new(json!(report), text);
+    answer.json["streams_left"] = json!(left.unwrap_or_default());
+    answer
+}

@@ -1,0 +1,299 @@
+//! Load: many clients that fire at once, beside the raw server under the same load.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::future::{join_all, try_join_all};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    cases::{Cases, ExpectedVersion, Fire, NewCase, Result},
+    models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    storage::nats::{Floor, Moved},
+};
+
+/// How many cases are created at once before the load begins.
+const CREATED_AT_ONCE: usize = 64;
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// How many clients fire at once, each in cases of its own.
+    pub clients: usize,
+    /// How many cases there are; at least one a client.
+    pub cases: usize,
+    /// How many times the floor and the engine take turns.
+    pub rounds: usize,
+    /// How long each of them has a turn.
+    pub turn: Duration,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self { clients: 64, cases: 1_024, rounds: 5, turn: Duration::from_secs(2) }
+    }
+}
+
+/// What one side did in its turns.
+#[derive(Debug, Clone, Serialize)]
+pub struct Side {
+    /// Firings a second, of each turn in order.
+    pub rates: Vec<f64>,
+    /// The median of the rates.
+    pub rate: f64,
+    /// How long half of the firings took at most, in milliseconds.
+    pub p50_ms: f64,
+    /// How long 99 % of the firings took at most, in milliseconds.
+    pub p99_ms: f64,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// How many clients there were.
+    pub clients: usize,
+    /// How many cases there were.
+    pub cases: usize,
+    /// The engine: one token moved in each firing.
+    pub engine: Side,
+    /// Three plain publishes of the same sizes for each firing, sent together.
+    pub floor: Side,
+    /// The median over the rounds of the engine's rate, divided by the floor's in the same
+    /// round.
+    pub ratio: f64,
+}
+
+impl Load {
+    /// Creates the cases, lets the floor and the engine take turns, and says how fast each
+    /// was. `progress` is told how much is done, of how much.
+    pub async fn run(
+        &self,
+        cases: &Cases,
+        floor: &Floor,
+        progress: impl Fn(u64, u64),
+    ) -> Result<Report> {
+        let clients = self.clients.max(1);
+        let all = self.cases.max(clients);
+        let turns = 2 * self.rounds.max(1) as u64;
+        let mut drivers = self.drivers(cases, floor, clients, all).await?;
+        let mut engine = Turns::new();
+        let mut plain = Turns::new();
+        for round in 0..turns / 2 {
+            progress(2 * round, turns);
+            drivers = plain.take(drivers, self.turn, Kind::Floor).await?;
+            progress(2 * round + 1, turns);
+            drivers = engine.take(drivers, self.turn, Kind::Engine).await?;
+        }
+        progress(turns, turns);
+        let pairs = engine.rates.iter().zip(&plain.rates);
+        let ratio = median(pairs.map(|(engine, floor)| engine / floor).collect());
+        let (engine, floor) = (engine.side(), plain.side());
+        Ok(Report { clients, cases: all, engine, floor, ratio })
+    }
+
+    async fn drivers(
+        &self,
+        cases: &Cases,
+        floor: &Floor,
+        clients: usize,
+        all: usize,
+    ) -> Result<Vec<Driver>> {
+        let ring = Arc::new(Ring::new()?);
+        let definition = ring.definition();
+        cases.create_workflow(definition, ExpectedVersion::Any).await?;
+        let mut begun = Vec::with_capacity(all);
+        while begun.len() < all {
+            let some = CREATED_AT_ONCE.min(all - begun.len());
+            let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
+            let new = NewCase { data, ..NewCase::of(ring.workflow.clone()) };
+            begun.extend(try_join_all((0..some).map(|_| cases.create_case(new.clone()))).await?);
+        }
+        // The sizes of what a firing stores, from one that happens.
+        let first = begun[0].case.id.clone();
+        let fired = cases.fire(ring.fire(&first, 0)).await?;
+        cases.fire(ring.fire(&first, 1)).await?;
+        let json = |written: serde_json::Result<Vec<u8>>| Bytes::from(written.unwrap_or_default());
+        let record = json(serde_json::to_vec(&fired.record.value));
+        let token = json(serde_json::to_vec(fired.tokens[0].as_ref()));
+        let driver = Driver {
+            cases: cases.clone(),
+            floor: floor.clone(),
+            ring,
+            record,
+            token,
+            mine: Vec::new(),
+            engine_steps: 0,
+            floor_steps: 0,
+        };
+        let mut drivers = vec![driver; clients];
+        for (number, changed) in begun.iter().enumerate() {
+            let mine = (changed.case.id.clone(), changed.tokens[0].id.clone());
+            drivers[number % clients].mine.push(mine);
+        }
+        Ok(drivers)
+    }
+}
+
+/// The workflow under load: two places and a transition each way.
+#[derive(Debug)]
+struct Ring {
+    workflow: WorkflowId,
+    places: [PlaceId; 2],
+    transitions: [TransitionId; 2],
+}
+
+impl Ring {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            workflow: WorkflowId::new("ring")?,
+            places: [PlaceId::new("here")?, PlaceId::new("there")?],
+            transitions: [TransitionId::new("go")?, TransitionId::new("return")?],
+        })
+    }
+
+    fn definition(&self) -> WorkflowDefinition {
+        let ([here, there], [go, back]) = (&self.places, &self.transitions);
+        let definition = json!({
+            "id": self.workflow,
+            "name": "Ring",
+            "initial_place": here,
+            "places": [{"id": here}, {"id": there}],
+            "transitions": [
+                {"id": go, "from_places": [here], "to_place": there},
+                {"id": back, "from_places": [there], "to_place": here}
+            ]
+        });
+        serde_json::from_value(definition)
+            .unwrap_or_else(|error| unreachable!("a test reads it: {error}"))
+    }
+
+    /// The firing of a case that has made so many steps.
+    fn fire(&self, case: &CaseId, steps: usize) -> Fire {
+        let transition = self.transitions[steps % 2].clone();
+        Fire::case(self.workflow.clone(), case.clone(), transition)
+    }
+}
+
+/// One client.
+#[derive(Debug, Clone)]
+struct Driver {
+    cases: Cases,
+    floor: Floor,
+    ring: Arc<Ring>,
+    record: Bytes,
+    token: Bytes,
+    mine: Vec<(CaseId, TokenId)>,
+    engine_steps: usize,
+    floor_steps: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Engine,
+    Floor,
+}
+
+impl Driver {
+    /// Fires in its cases, one after the other, until the time is up.
+    async fn drive(mut self, kind: Kind, until: Instant) -> Result<(Self, Histogram<u64>)> {
+        let mut times = histogram();
+        loop {
+            let begun = Instant::now();
+            if begun >= until {
+                return Ok((self, times));
+            }
+            match kind {
+                Kind::Engine => self.fire().await?,
+                Kind::Floor => self.publish().await?,
+            }
+            let nanoseconds = begun.elapsed().as_nanos();
+            times.saturating_record(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+        }
+    }
+
+    async fn fire(&mut self) -> Result<()> {
+        let (case, _) = &self.mine[self.engine_steps % self.mine.len()];
+        let fire = self.ring.fire(case, self.engine_steps / self.mine.len());
+        self.engine_steps += 1;
+        self.cases.fire(fire).await?;
+        Ok(())
+    }
+
+    async fn publish(&mut self) -> Result<()> {
+        let (case, token) = &self.mine[self.floor_steps % self.mine.len()];
+        let steps = self.floor_steps / self.mine.len();
+        let [from, to] = [steps % 2, (steps + 1) % 2].map(|place| self.ring.places[place].clone());
+        self.floor_steps += 1;
+        let moved = [Moved { token: token.clone(), from, to, body: self.token.clone() }];
+        Ok(self.floor.firing(case, &self.record, &moved).await?)
+    }
+}
+
+/// The turns of one side.
+#[derive(Debug)]
+struct Turns {
+    rates: Vec<f64>,
+    times: Histogram<u64>,
+}
+
+impl Turns {
+    fn new() -> Self {
+        Self { rates: Vec::new(), times: histogram() }
+    }
+
+    async fn take(
+        &mut self,
+        drivers: Vec<Driver>,
+        turn: Duration,
+        kind: Kind,
+    ) -> Result<Vec<Driver>> {
+        let begun = Instant::now();
+        let tasks = drivers.into_iter().map(|one| tokio::spawn(one.drive(kind, begun + turn)));
+        let mut drivers = Vec::new();
+        let mut done = 0;
+        for ended in join_all(tasks).await {
+            let (driver, times) = match ended {
+                Ok(driven) => driven?,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            };
+            done += times.len();
+            self.times += times;
+            drivers.push(driver);
+        }
+        self.rates.push(done as f64 / begun.elapsed().as_secs_f64());
+        Ok(drivers)
+    }
+
+    fn side(self) -> Side {
+        let milliseconds = |quantile| self.times.value_at_quantile(quantile) as f64 / 1e6;
+        let (p50_ms, p99_ms) = (milliseconds(0.5), milliseconds(0.99));
+        Side { rate: median(self.rates.clone()), rates: self.rates, p50_ms, p99_ms }
+    }
+}
+
+/// Of nanoseconds up to a minute, to three digits.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_max(60_000_000_000, 3)
+        .unwrap_or_else(|error| unreachable!("these bounds are allowed: {error}"))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ring_is_a_valid_workflow() {
+        let definition = Ring::new().unwrap().definition();
+        assert!(crate::engine::Net::compile(&definition).is_ok());
+    }
+}

@@ -1,0 +1,124 @@
+//! The raw server, to compare with: what the same messages cost with nothing of ours above.
+
+use std::future::IntoFuture;
+
+use async_nats::jetstream::{self, stream::Stream};
+use bytes::Bytes;
+use futures::future::try_join_all;
+
+use super::{Link, NatsStorageConfig, Subjects, direct::Many, streams};
+use crate::{
+    models::{CaseId, PlaceId, RecordKind, TokenId, WorkflowId},
+    storage::{Result, StorageError, TokenScope},
+};
+
+/// Plain JetStream calls of async-nats on two streams that are set up like the product's, with
+/// subjects and bodies like its own. A clone shares the connection.
+///
+/// The streams are beside the product's: the prefix ends in `-floor`, the names in `_FLOOR`.
+#[derive(Debug, Clone)]
+pub struct Floor {
+    link: Link,
+    jetstream: jetstream::Context,
+    marking: Stream,
+    subjects: Subjects,
+    marking_stream: String,
+    workflow: WorkflowId,
+}
+
+impl Floor {
+    /// Connects, and makes the two streams.
+    pub async fn connect(config: &NatsStorageConfig) -> Result<Self> {
+        let config = NatsStorageConfig {
+            prefix: format!("{}-floor", config.prefix),
+            log_stream: format!("{}_FLOOR", config.log_stream),
+            marking_stream: format!("{}_FLOOR", config.marking_stream),
+            ..config.clone()
+        };
+        config.validate()?;
+        let link = Link::connect(&config).await?;
+        streams::prepare(&link, &config).await?;
+        let jetstream = jetstream::ContextBuilder::new()
+            .timeout(config.consumer_timeout)
+            .api_prefix(link.api.clone())
+            .build(link.client.clone());
+        let marking = jetstream.get_stream(&config.marking_stream).await.map_err(lost)?;
+        let workflow = WorkflowId::new("floor").map_err(lost)?;
+        let subjects = Subjects::new(&config.prefix);
+        let marking_stream = config.marking_stream;
+        Ok(Self { link, jetstream, marking, subjects, marking_stream, workflow })
+    }
+
+    /// The streams that it uses.
+    pub fn streams(config: &NatsStorageConfig) -> [String; 2] {
+        [format!("{}_FLOOR", config.log_stream), format!("{}_FLOOR", config.marking_stream)]
+    }
+
+    /// One publish to the log, acknowledged.
+    pub async fn publish(&self, case: &CaseId, body: Bytes) -> Result<u64> {
+        let subject = self.subjects.record(&self.workflow, case, RecordKind::Fired);
+        let sent = self.jetstream.publish(subject, body).await.map_err(lost)?;
+        Ok(sent.await.map_err(lost)?.sequence)
+    }
+
+    /// Puts a token in a place: one publish, acknowledged.
+    pub async fn put(&self, place: &PlaceId, token: &TokenId, body: Bytes) -> Result<u64> {
+        let subject = self.subjects.token(&self.workflow, place, token);
+        let sent = self.jetstream.publish(subject, body).await.map_err(lost)?;
+        Ok(sent.await.map_err(lost)?.sequence)
+    }
+
+    /// What a firing stores, as plain publishes that are sent together and then acknowledged:
+    /// its record, an empty message at each old place, and a token at each new one.
+    pub async fn firing(&self, case: &CaseId, record: &Bytes, tokens: &[Moved]) -> Result<()> {
+        let subject = self.subjects.record(&self.workflow, case, RecordKind::Fired);
+        let mut acknowledgements =
+            vec![self.jetstream.publish(subject, record.clone()).await.map_err(lost)?];
+        for Moved { token, from, to, body } in tokens {
+            let (from, to) = (
+                self.subjects.token(&self.workflow, from, token),
+                self.subjects.token(&self.workflow, to, token),
+            );
+            for (subject, body) in [(from, Bytes::new()), (to, body.clone())] {
+                acknowledgements.push(self.jetstream.publish(subject, body).await.map_err(lost)?);
+            }
+        }
+        let acknowledged = acknowledgements.into_iter().map(IntoFuture::into_future);
+        try_join_all(acknowledged).await.map_err(lost)?;
+        Ok(())
+    }
+
+    /// The last message of a token's subject, by direct get.
+    pub async fn get(&self, place: &PlaceId, token: &TokenId) -> Result<Bytes> {
+        let subject = self.subjects.token(&self.workflow, place, token);
+        let message = self.marking.direct_get_last_for_subject(subject).await.map_err(lost)?;
+        Ok(message.payload)
+    }
+
+    /// The last message of each token's subject in a place, by one direct get.
+    pub async fn list(&self, place: &PlaceId) -> Result<usize> {
+        let (workflow, place) = (self.workflow.clone(), Some(place.clone()));
+        let filter = self.subjects.tokens(&TokenScope { workflow, place, case: None });
+        match self.link.last_of_each(&self.marking_stream, &[filter]).await? {
+            Many::All(messages) => Ok(messages.len()),
+            Many::TooMany => Ok(usize::MAX),
+        }
+    }
+}
+
+/// A token that a firing moves.
+#[derive(Debug, Clone)]
+pub struct Moved {
+    /// The token.
+    pub token: TokenId,
+    /// Where it was.
+    pub from: PlaceId,
+    /// Where it is.
+    pub to: PlaceId,
+    /// What is stored there.
+    pub body: Bytes,
+}
+
+fn lost(error: impl std::fmt::Display) -> StorageError {
+    StorageError::Unavailable { reason: error.to_string(), away_since: None }
+}
