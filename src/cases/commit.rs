@@ -245,21 +245,24 @@ impl Inner {
         let Some(sequence) = firings.find(firing) else { return Ok(None) };
         let record = self.storage.record(&case.workflow, &case.id, sequence).await?;
         let record = record.filter(|record| record.value.firing == *firing);
-        Ok(record.map(|record| self.changed_before(case, record)))
+        match record {
+            Some(record) => self.changed_before(case, record).await.map(Some),
+            None => Ok(None),
+        }
     }
 
-    fn changed_before(&self, case: &Arc<Case>, record: Stored<Record>) -> Changed {
-        let tokens = crate::engine::produced(&record)
-            .map(|token| Arc::new(self.with_subject(token)))
-            .collect();
+    async fn changed_before(&self, case: &Arc<Case>, record: Stored<Record>) -> Result<Changed> {
+        let mut tokens: Vec<_> = crate::engine::produced(&record).collect();
+        self.complete(&mut tokens, &[&record]).await?;
+        let tokens = tokens.into_iter().map(|token| Arc::new(self.with_subject(token))).collect();
         let (record, case) = (Arc::new(record), Arc::clone(case));
-        Changed { record, case, tokens, repeated: true }
+        Ok(Changed { record, case, tokens, repeated: true })
     }
 
     async fn unchanged(&self, case: &Arc<Case>) -> Result<Changed> {
         let head = self.storage.record(&case.workflow, &case.id, case.sequence).await?;
         let head = head.ok_or_else(|| Error::no_case(&case.id))?;
-        Ok(self.changed_before(case, head))
+        self.changed_before(case, head).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use chrono::Utc;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
-use super::{Cases, Error, Inner, Result};
+use super::{Cases, Error, Inner, Result, whole::Whole};
 use crate::{
     engine::{self, Explanation, produced},
     models::{
@@ -149,6 +149,7 @@ impl Cases {
         let from = page.after.map_or(1, |Cursor(after)| after + 1);
         let scope = LogScope::Case(workflow.clone(), case.clone());
         let mut records = self.inner.storage.history(scope, from).await?;
+        let mut whole = Whole::new(self.inner.clone());
         let mut items = Vec::new();
         let mut has_next = false;
         while let Some(record) = records.try_next().await? {
@@ -156,7 +157,7 @@ impl Cases {
             if has_next {
                 break;
             }
-            items.push((Cursor(record.sequence), self.inner.with_subjects(record)));
+            items.push((Cursor(record.sequence), whole.record(record).await?));
         }
         if items.is_empty() {
             let head = self.inner.storage.head(workflow, case, Consistency::Strong).await?;
@@ -177,8 +178,7 @@ impl Cases {
             None => self.inner.storage.last_sequence().await? + 1,
         };
         let records = self.inner.storage.watch(scope, from).await?;
-        let inner = self.inner.clone();
-        Ok(records.map(move |record| Ok(inner.with_subjects(record?))).boxed())
+        Ok(Whole::new(self.inner.clone()).stream(records))
     }
 
     /// Whether the store can be reached, and what it says of itself.
@@ -188,13 +188,6 @@ impl Cases {
 }
 
 impl Inner {
-    /// A record whose tokens say at which subjects the view keeps them.
-    fn with_subjects(&self, mut record: Stored<Record>) -> Stored<Record> {
-        let tokens = std::mem::take(&mut record.value.produced);
-        record.value.produced = tokens.into_iter().map(|token| self.with_subject(token)).collect();
-        record
-    }
-
     /// A token as the log has it: from the case's head, or from the record that the head's
     /// marking names.
     async fn token_in_log(
@@ -217,7 +210,9 @@ impl Inner {
         };
         let timestamp = Some(record.timestamp);
         let found = produced(&record).find(|produced| produced.id == *token);
-        Ok(found.map(|token| self.with_subject(Token { nats_timestamp: timestamp, ..token })))
+        let Some(mut token) = found else { return Ok(None) };
+        self.complete(std::slice::from_mut(&mut token), &[&record]).await?;
+        Ok(Some(self.with_subject(Token { nats_timestamp: timestamp, ..token })))
     }
 }
 

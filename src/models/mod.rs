@@ -18,4 +18,4 @@ pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, Transition
 pub use marking::{Marking, MarkingEntry};
 pub use problem::{Problem, Problems};
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};
-pub use token::{HISTORY_KEPT, Token, TransitionEvent};
+pub use token::{HISTORY_KEPT, HISTORY_WHOLE_EVERY, Token, TransitionEvent};
