@@ -10,7 +10,7 @@ use futures::{
 use super::{Inner, Result};
 use crate::{
     engine::produced,
-    models::{Record, Stored, TokenId, TransitionEvent},
+    models::{Passed, Record, Stored, TokenId},
     storage,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Whole {
     inner: Arc<Inner>,
     /// The history of tokens after the last of their records that passed here, with its
     /// sequence.
-    known: HashMap<TokenId, (u64, Vec<Arc<TransitionEvent>>)>,
+    known: HashMap<TokenId, (u64, Vec<Passed>)>,
 }
 
 impl Whole {

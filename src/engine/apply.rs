@@ -79,7 +79,7 @@ pub fn produced(stored: &Stored<Record>) -> impl Iterator<Item = Token> + '_ {
         if let Some(last) = token.history.last_mut()
             && last.sequence == 0
         {
-            Arc::make_mut(last).sequence = stored.sequence;
+            last.set_sequence(stored.sequence);
         }
         token
     })

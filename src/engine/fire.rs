@@ -178,7 +178,7 @@ fn event(
 /// The same token in another place.
 fn moved(token: &Token, place: &PlaceId, data: Value, event: TransitionEvent, act: &Act) -> Token {
     let (mut history, history_base) = token.history_to_record();
-    history.push(Arc::new(event));
+    history.push(event.into());
     if history.len() > HISTORY_KEPT {
         history.remove(0);
     }
@@ -222,7 +222,7 @@ fn new_token(
         metadata,
         created_at: act.now,
         updated_at: act.now,
-        history: vec![Arc::new(event)],
+        history: vec![event.into()],
         history_base: 0,
         history_total: 1,
         nats_sequence: 0,

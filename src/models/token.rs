@@ -1,12 +1,10 @@
 //! Tokens.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CaseId, PlaceId, TokenId, TransitionId, WorkflowId, marking::is_zero};
+use super::{CaseId, Passed, PlaceId, TokenId, WorkflowId, marking::is_zero};
 
 /// How many of a token's last transitions it carries; the rest is in the log.
 pub const HISTORY_KEPT: usize = 64;
@@ -38,7 +36,7 @@ pub struct Token {
     pub updated_at: DateTime<Utc>,
     /// Its last transitions, oldest first, at most [`HISTORY_KEPT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Arc<TransitionEvent>>,
+    pub history: Vec<Passed>,
     /// In the log, a record does not repeat every earlier transition: `history` then begins
     /// after the record at this log sequence, which has those up to it. 0: nothing is left
     /// out. What a read returns is always complete, and so is what the view holds.
@@ -62,7 +60,7 @@ pub struct Token {
 impl Token {
     /// What the token's next record says of the transitions up to now: those to write, and
     /// the record that has the ones before them.
-    pub fn history_to_record(&self) -> (Vec<Arc<TransitionEvent>>, u64) {
+    pub fn history_to_record(&self) -> (Vec<Passed>, u64) {
         let base = if self.history_base == 0 { self.nats_sequence } else { self.history_base };
         let since = self.history.iter().rev().take_while(|event| event.sequence > base).count();
         match since < HISTORY_WHOLE_EVERY {
@@ -73,7 +71,7 @@ impl Token {
 
     /// Puts back the transitions that this token's record left out. `known` is the history
     /// of the same token in the record named by `history_base`, or in any later one.
-    pub fn complete_history(&mut self, known: &[Arc<TransitionEvent>]) {
+    pub fn complete_history(&mut self, known: &[Passed]) {
         if self.history_base == 0 {
             return self.forget_oldest();
         }
@@ -87,26 +85,4 @@ impl Token {
         let too_many = self.history.len().saturating_sub(HISTORY_KEPT);
         self.history.drain(..too_many);
     }
-}
-
-/// One transition that a token passed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TransitionEvent {
-    /// Where it came from: of several consumed tokens, the place of the first arc.
-    pub from: PlaceId,
-    /// Where it went.
-    pub to: PlaceId,
-    /// What fired.
-    pub transition: TransitionId,
-    /// When, by the clock of the process that decided it.
-    pub time: DateTime<Utc>,
-    /// Who asked for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub triggered_by: Option<String>,
-    /// The log sequence of the firing.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub sequence: u64,
-    /// What the caller noted about it.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub metadata: Map<String, Value>,
 }

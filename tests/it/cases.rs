@@ -4,7 +4,7 @@ use futures::StreamExt;
 use serde_json::json;
 use stormpetrel::{
     cases::{Change, Error, Fire, NewCase},
-    models::{CaseStatus, FiringId},
+    models::{CaseStatus, FiringId, Passed},
     storage::{Consistency, LogScope, Page, TokenScope},
 };
 
@@ -117,9 +117,8 @@ async fn a_token_that_moves_often_has_its_last_64_transitions_wherever_it_is_rea
         let strong = fresh.token(None, &token, Consistency::Strong).await.unwrap();
         let eventual = fresh.token(None, &token, Consistency::Eventual).await.unwrap();
         let of_case = fresh.case(&workflow("orders"), &strong.case).await.unwrap();
-        let sequences = |history: &[std::sync::Arc<stormpetrel::models::TransitionEvent>]| {
-            history.iter().map(|event| event.sequence).collect::<Vec<_>>()
-        };
+        let sequences =
+            |history: &[Passed]| history.iter().map(|event| event.sequence).collect::<Vec<_>>();
         assert_eq!(sequences(&strong.history), sequences(&moved.history));
         assert_eq!(eventual.history, strong.history);
         assert_eq!(of_case.tokens[&token].history, strong.history);

@@ -163,7 +163,7 @@ pub fn produced(record: &Stored<Record>, token: &models::Token) -> Token {
     }
     token.nats_timestamp.get_or_insert(record.timestamp);
     if let Some(last) = token.history.last_mut().filter(|last| last.sequence == 0) {
-        Arc::make_mut(last).sequence = record.sequence;
+        last.set_sequence(record.sequence);
     }
     Token::from(token)
 }

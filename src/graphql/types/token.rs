@@ -113,7 +113,7 @@ impl Token {
 }
 
 /// One transition that a token passed.
-pub struct TransitionEvent(Arc<models::TransitionEvent>);
+pub struct TransitionEvent(models::Passed);
 
 /// One transition that a token passed.
 #[Object]
