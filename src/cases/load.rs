@@ -69,9 +69,7 @@ impl Inner {
             broken(workflow, case, head, reason)
         };
         let record = record.ok_or_else(missing)?;
-        Ok(produced(&record)
-            .map(|token| Token { nats_timestamp: Some(record.timestamp), ..token })
-            .collect())
+        Ok(produced(&record).collect())
     }
 
     /// A token with the subject at which the view keeps it.
