@@ -77,9 +77,7 @@ impl Api {
     }
 
     fn answer(&self, document: &ExecutableDocument, mut response: Response) -> Answer {
-        if !response.errors.is_empty() {
-            complete(&self.shape, document, &mut response);
-        }
+        complete(&self.shape, document, &mut response);
         response.into()
     }
 

@@ -1,28 +1,30 @@
-//! What is null where something failed.
+//! What the library's answers lack to be as the specification has them.
 //!
 //! The GraphQL specification ("Handling Execution Errors") has a field that failed be null, or
 //! the nearest thing around it that may be null. The library leaves such a field out, and makes
-//! an object null that would be empty without it; typed clients take neither.
+//! an object null that would be empty without it; typed clients take neither. Fields are in
+//! the order in which they were asked for ("Serialized Map Ordering"), where the library has
+//! them in the order in which they were found.
 
 use async_graphql::{
-    Name, PathSegment, Positioned, Response, Value,
+    Name, PathSegment, Response, Value,
     indexmap::IndexMap,
-    parser::types::{
-        BaseType, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet, Type,
-    },
+    parser::types::{BaseType, ExecutableDocument, Selection, SelectionSet, Type},
 };
 
 use super::shape::{Shape, named, root};
 
 /// Puts nulls where the errors of a response to `document`, which has one operation, say that
-/// something failed.
+/// something failed, and fields into the order in which they were asked for.
 pub(super) fn complete(shape: &Shape, document: &ExecutableDocument, response: &mut Response) {
     let Some((_, operation)) = document.operations.iter().next() else { return };
-    let walk = Walk { shape, document, operation: &operation.node };
+    let mut asked = Asked { name: "", below: IndexMap::new() };
+    asked.add(document, &operation.node.selection_set.node);
+    let root = root(operation.node.ty);
     let paths = response.errors.iter().map(|error| error.path.as_slice());
     let mut nulls: Vec<&[PathSegment]> = paths
         .filter(|path| !path.is_empty())
-        .filter_map(|path| Some(&path[..walk.nullable(path)?]))
+        .filter_map(|path| Some(&path[..nullable(shape, &asked, root, path)?]))
         .collect();
     nulls.sort_by_key(|path| path.len());
     for (at, path) in nulls.iter().enumerate() {
@@ -31,62 +33,89 @@ pub(super) fn complete(shape: &Shape, document: &ExecutableDocument, response: &
             put_null(&mut response.data, path);
         }
     }
+    order(&asked, &mut response.data);
 }
 
-struct Walk<'a> {
-    shape: &'a Shape,
-    document: &'a ExecutableDocument,
-    operation: &'a OperationDefinition,
+/// A field as it was asked for, with what was asked for below it by the keys of the answer, in
+/// order. Fragments are spread out, and fields of one key are one.
+struct Asked<'a> {
+    name: &'a str,
+    below: IndexMap<&'a str, Asked<'a>>,
 }
 
-impl<'a> Walk<'a> {
-    /// How much of `path` leads to the innermost thing that may be null; 0 is all the data.
-    /// `None` if the path does not fit the document.
-    fn nullable(&self, path: &[PathSegment]) -> Option<usize> {
-        let mut sets = vec![&self.operation.selection_set.node];
-        let mut parent = root(self.operation.ty);
-        let mut found = 0;
-        let mut of: Option<&Type> = None;
-        for (at, segment) in path.iter().enumerate() {
-            let here = match segment {
-                PathSegment::Field(key) => {
-                    let fields: Vec<_> = sets.iter().flat_map(|set| self.keyed(set, key)).collect();
-                    let name = fields.first()?.name.node.as_str();
-                    sets = fields.iter().map(|field| &field.selection_set.node).collect();
-                    let here = &self.shape.field(parent, name)?.ty.node;
-                    parent = named(here).0;
-                    here
+impl<'a> Asked<'a> {
+    fn add(&mut self, document: &'a ExecutableDocument, set: &'a SelectionSet) {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => {
+                    let (field, key) = (&field.node, field.node.response_key().node.as_str());
+                    let name = field.name.node.as_str();
+                    let new = || Self { name, below: IndexMap::new() };
+                    let asked = self.below.entry(key).or_insert_with(new);
+                    asked.add(document, &field.selection_set.node);
                 }
-                PathSegment::Index(_) => match &of?.base {
-                    BaseType::List(item) => item,
-                    BaseType::Named(_) => return None,
-                },
-            };
-            if here.nullable {
-                found = at + 1;
+                Selection::InlineFragment(fragment) => {
+                    self.add(document, &fragment.node.selection_set.node);
+                }
+                Selection::FragmentSpread(spread) => {
+                    let fragment = document.fragments.get(&spread.node.fragment_name.node);
+                    if let Some(fragment) = fragment {
+                        self.add(document, &fragment.node.selection_set.node);
+                    }
+                }
             }
-            of = Some(here);
         }
-        Some(found)
     }
+}
 
-    /// The fields of a selection that answer under `key`.
-    fn keyed(&self, set: &'a SelectionSet, key: &str) -> Vec<&'a Field> {
-        let below = |selection: &'a Positioned<Selection>| match &selection.node {
-            Selection::Field(field) => {
-                let ours = field.node.response_key().node == key;
-                if ours { vec![&field.node] } else { Vec::new() }
+/// How much of `path` leads to the innermost thing that may be null; 0 is all the data. `None`
+/// if the path does not fit what was asked.
+fn nullable(
+    shape: &Shape,
+    mut asked: &Asked<'_>,
+    root: &str,
+    path: &[PathSegment],
+) -> Option<usize> {
+    let (mut parent, mut found) = (root, 0);
+    let mut of: Option<&Type> = None;
+    for (at, segment) in path.iter().enumerate() {
+        let here = match segment {
+            PathSegment::Field(key) => {
+                asked = asked.below.get(key.as_str())?;
+                let here = &shape.field(parent, asked.name)?.ty.node;
+                parent = named(here).0;
+                here
             }
-            Selection::InlineFragment(fragment) => {
-                self.keyed(&fragment.node.selection_set.node, key)
-            }
-            Selection::FragmentSpread(spread) => {
-                let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
-                let set = fragment.map(|fragment| &fragment.node.selection_set.node);
-                set.map(|set| self.keyed(set, key)).unwrap_or_default()
-            }
+            PathSegment::Index(_) => match &of?.base {
+                BaseType::List(item) => item,
+                BaseType::Named(_) => return None,
+            },
         };
-        set.items.iter().flat_map(below).collect()
+        if here.nullable {
+            found = at + 1;
+        }
+        of = Some(here);
+    }
+    Some(found)
+}
+
+/// Puts the fields of objects into the order of `asked`. What nothing is asked of below, a
+/// JSON value, is left as it is.
+fn order(asked: &Asked<'_>, data: &mut Value) {
+    match data {
+        Value::List(items) => items.iter_mut().for_each(|item| order(asked, item)),
+        Value::Object(fields) if !asked.below.is_empty() => {
+            let place = |key: &Name| asked.below.get_index_of(key.as_str());
+            if !fields.keys().is_sorted_by_key(place) {
+                fields.sort_by_cached_key(|key, _| place(key));
+            }
+            for (key, value) in fields {
+                if let Some(asked) = asked.below.get(key.as_str()) {
+                    order(asked, value);
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -163,5 +192,20 @@ mod tests {
         let data = json!({ "tokens": { "nodes": [{ "id": "x" }, null] }, "health": {} });
         let paths = ["tokens.nodes.0.case", "tokens.nodes.1.case"];
         assert_eq!(completed(query, data, &paths), json!(null));
+    }
+
+    #[test]
+    fn fields_come_in_the_order_in_which_they_were_asked_for() {
+        let query =
+            "{ tokens(workflowId: \"w\") { nodes { data id ...more } } a: health { version } }
+            fragment more on Token { id case { id status } caseId }";
+        let data = json!({ "a": { "version": "1" }, "tokens": { "nodes": [
+            { "id": "x", "caseId": "c", "case": { "status": "RUNNING", "id": "c" },
+              "data": { "z": 1 } } ] } });
+        let expected = r#"{"tokens":{"nodes":[{"data":{"z":1},"id":"x","case":{"id":"c","status":"RUNNING"},"caseId":"c"}]},"a":{"version":"1"}}"#;
+        let mut response = Response::new(Value::from_json(data).unwrap());
+        complete(&Shape::of(&sdl()).unwrap(), &parse_query(query).unwrap(), &mut response);
+        let text = serde_json::to_string(&response.data).unwrap();
+        assert_eq!(text, expected);
     }
 }

@@ -204,3 +204,23 @@ async fn an_optional_variable_may_be_absent() {
     assert_eq!(answer, json!({ "tokens": { "nodes": [] }, "token": null }));
     served.stop().await;
 }
+
+#[tokio::test]
+async fn the_fields_of_an_answer_come_in_the_order_in_which_they_were_asked_for() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let query = format!(
+        "{{ z: token(id: \"{token}\") {{ workflow {{ id }} id case {{ status id }} caseId }}
+            __typename a: token(id: \"x.y\") {{ id }} workflow(id: \"orders\") {{ version id }} }}"
+    );
+    let answer = post(&served, None, json!({ "query": query }).to_string()).await;
+    let text = String::from_utf8(answer.body).unwrap();
+    let data = text.split_once("\"data\":").unwrap().1;
+    let expected = format!(
+        "{{\"z\":{{\"workflow\":{{\"id\":\"orders\"}},\"id\":\"{token}\",\
+         \"case\":{{\"status\":\"RUNNING\",\"id\":\"a\"}},\"caseId\":\"a\"}},\
+         \"__typename\":\"Query\",\"a\":null,\"workflow\":{{\"version\":1,\"id\":\"orders\"}}}}}}"
+    );
+    assert_eq!(data, expected);
+    served.stop().await;
+}
