@@ -48,8 +48,11 @@ pub struct Token {
     /// The log sequence of the record that made this version: the token's revision.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub nats_sequence: u64,
-    /// When the server stored the message this was read from. Set by reads; never stored,
-    /// since a message already carries its own time.
+    /// When the server stored the message at [`nats_subject`](Self::nats_subject) that holds
+    /// this version: a message of the view, written right after the log's record. Set by
+    /// whatever read that message and by nothing else; `None` where the view was not read, or
+    /// does not hold this version yet or any more. Never stored: a message carries its own
+    /// time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nats_timestamp: Option<DateTime<Utc>>,
     /// The subject that holds the token.
