@@ -6,3 +6,4 @@ mod fault_proxy;
 mod graphql;
 mod local_server;
 mod support;
+mod timing;
