@@ -2,6 +2,7 @@
 
 mod cases;
 mod cli;
+mod conformance;
 mod fault_proxy;
 mod graphql;
 mod local_server;
