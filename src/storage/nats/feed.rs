@@ -10,7 +10,10 @@ use async_nats::jetstream::{
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, stream};
 
-use super::{Link, direct::RawMessage};
+use super::{
+    Link,
+    direct::{MAX_BYTES, RawMessage},
+};
 use crate::storage::{Result, StorageError};
 
 /// How long to wait before a consumer is made again after the server was lost.
@@ -179,6 +182,8 @@ impl Feed {
         let messages = consumer
             .stream()
             .max_messages_per_batch(self.request.batch)
+            // A message that is larger than this would never come.
+            .max_bytes_per_batch(MAX_BYTES.max(2 * self.link.client.max_payload()))
             .heartbeat(Duration::from_secs(2))
             .expires(Duration::from_secs(20))
             .messages()
