@@ -6,4 +6,5 @@ mod conformance;
 mod fault_proxy;
 mod graphql;
 mod local_server;
+mod stored_format;
 mod support;
