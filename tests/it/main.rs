@@ -5,6 +5,7 @@ mod cli;
 mod conformance;
 mod fault_proxy;
 mod graphql;
+mod layering;
 mod local_server;
 mod stored_format;
 mod support;

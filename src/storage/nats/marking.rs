@@ -179,6 +179,7 @@ impl Inner {
             last_of_each: true,
             until: Some(until.unwrap_or_default()),
             batch: self.config.scan_batch,
+            tries: self.config.deliveries,
         };
         let mut feed = Feed::new(&self.link, &self.jetstream, request);
         let mut messages = Vec::new();
