@@ -7,5 +7,6 @@ mod fault_proxy;
 mod graphql;
 mod layering;
 mod local_server;
+mod read_paths;
 mod stored_format;
 mod support;
