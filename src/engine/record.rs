@@ -134,7 +134,7 @@ pub fn update_data(case: &Case, token: &TokenId, patch: &Value, act: &Act) -> Op
     let mut changed = Token::clone(case.tokens.get(token)?);
     merge_patch(&mut changed.data, patch);
     changed.updated_at = act.now;
-    // What the store said of the old version is not so of the new one.
+    // Where and when it is stored is for those who read it to say.
     changed.nats_sequence = 0;
     changed.nats_timestamp = None;
     changed.nats_subject.clear();

@@ -72,8 +72,8 @@ fn code(source: &str) -> String {
             '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
             '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
             '"' => 1 + closing_quote(&rest[1..]),
-            'r' if rest.starts_with("r#\"") && !ends_in_word(&code) => {
-                rest.find("\"#").map_or(rest.len(), |end| end + 2)
+            'r' if !ends_in_word(&code) && raw_string(rest).is_some() => {
+                raw_string(rest).unwrap_or(rest.len())
             }
             '\'' => character(rest),
             _ => {
@@ -88,6 +88,14 @@ fn code(source: &str) -> String {
 
 fn ends_in_word(code: &str) -> bool {
     code.ends_with(|c: char| c.is_alphanumeric() || c == '_')
+}
+
+/// How long a raw string is, if this is one; with as many hashes as it likes.
+fn raw_string(text: &str) -> Option<usize> {
+    let hashes = text[1..].chars().take_while(|c| *c == '#').count();
+    let body = text[1 + hashes..].strip_prefix('"')?;
+    let end = format!("\"{}", "#".repeat(hashes));
+    Some(2 + hashes + body.find(&end).map_or(body.len(), |at| at + end.len()))
 }
 
 /// How long the rest of a string is, its closing quote included.
@@ -246,6 +254,8 @@ fn a_planted_violation_is_found_however_it_is_written() {
         "fn f<'a>(text: &'a str) -> char { 'x' } use crate::engine;",
         "const QUOTE: char = '\"'; use crate::engine;",
         "const QUOTE: char = '\\''; use crate::engine;",
+        "const RAW: &str = r\"\\\"; use crate::engine;",
+        "const RAW: &str = r##\"a\"# b\"##; use crate::engine;",
     ] {
         let text = found("src/storage/nats/log.rs", source);
         assert_eq!(text, "src/storage/nats/log.rs: storage names engine", "{source}");

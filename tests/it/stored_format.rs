@@ -328,12 +328,11 @@ async fn a_message_of_format_2_is_refused_with_its_subject_its_sequence_and_its_
 
     let subject = format!("orders.places.packing.tokens.{}", token(3));
     let full = format!("cb.workflows.{subject}");
-    for payload in [sample("token"), Vec::new()] {
-        let mut headers = headers("token-headers");
-        headers.insert("Petrel-Format", "2");
-        let at = system.publish(&subject, headers, payload).await;
-        let register = system.storage.register(&orders, &place("packing"), &token(3)).await;
-        assert_newer(register, &full, at);
+    let mut newer = headers("token-headers");
+    newer.insert("Petrel-Format", "2");
+    let at = system.publish(&subject, newer, sample("token")).await;
+    for path in [ReadPath::Direct, ReadPath::Consumer] {
+        assert_newer(system.storage.token(&orders, &token(3), path).await, &full, at);
     }
 }
 

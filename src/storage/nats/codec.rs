@@ -49,23 +49,19 @@ fn decode<T: DeserializeOwned>(message: &RawMessage) -> Result<T> {
         format: u32,
     }
     serde_json::from_slice(&message.payload).map_err(|error| {
-        // What a newer version wrote may fail in any way; the version is the better reason.
         let format = serde_json::from_slice(&message.payload);
-        let format = format.map_or(FORMAT_VERSION, |Format { format }| format);
-        match refuse_newer(message, format) {
-            Err(newer) => newer,
-            Ok(()) => corrupt(message, error.to_string()),
-        }
+        let format = format.map_or(0, |Format { format }| format);
+        readable(message, format).err().unwrap_or_else(|| corrupt(message, error.to_string()))
     })
 }
 
-/// What a newer version wrote is not guessed at, even if it can be read.
-fn refuse_newer(message: &RawMessage, format: u32) -> Result<()> {
+/// Refuses what a newer version wrote, even if it looks familiar.
+fn readable(message: &RawMessage, format: u32) -> Result<()> {
     if format <= FORMAT_VERSION {
         return Ok(());
     }
     let reason = format!(
-        "it has format {format}, and this version reads up to {FORMAT_VERSION}; use a newer petrel"
+        "it has format {format}, newer than this version's {FORMAT_VERSION}; use a newer petrel"
     );
     Err(corrupt(message, reason))
 }
@@ -85,7 +81,7 @@ pub fn encode_record(record: &Record, subject: &str) -> Result<Bytes> {
 
 pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
     let value: Record = decode(message)?;
-    refuse_newer(message, value.format)?;
+    readable(message, value.format)?;
     let mut words = message.subject.rsplit('.');
     let (case, workflow) = (words.next(), words.nth(2));
     if case != Some(value.case.as_str()) || workflow != Some(value.workflow.as_str()) {
@@ -111,8 +107,8 @@ pub fn encode_definition(
 }
 
 pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
-    let DefinitionMessage { definition, version, format } = decode(message)?;
-    refuse_newer(message, format)?;
+    let DefinitionMessage { format, definition, version } = decode(message)?;
+    readable(message, format)?;
     Ok(StoredDefinition {
         definition,
         version,
@@ -123,7 +119,7 @@ pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
 
 /// A live token from its view message.
 pub fn decode_token(message: &RawMessage) -> Result<Token> {
-    refuse_newer_view(message)?;
+    readable(message, number(message, FORMAT).unwrap_or_default())?;
     let mut token: Token = decode(message)?;
     token.nats_timestamp = Some(message.timestamp);
     token.nats_subject.clone_from(&message.subject);
@@ -135,16 +131,11 @@ pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Regi
     let (workflow, place, token) = subjects
         .parse_token(&message.subject)
         .ok_or_else(|| corrupt(message, "its subject is no token's".to_owned()))?;
-    refuse_newer_view(message)?;
     let state = match message.payload.is_empty() {
         true => RegisterState::Gone { revision: number(message, REVISION).unwrap_or_default() },
         false => RegisterState::Live(Box::new(decode_token(message)?)),
     };
     Ok(Register { workflow, place, token, sequence: message.sequence, state })
-}
-
-fn refuse_newer_view(message: &RawMessage) -> Result<()> {
-    refuse_newer(message, number(message, FORMAT).unwrap_or(FORMAT_VERSION))
 }
 
 fn number<N: FromStr>(message: &RawMessage, header: &str) -> Option<N> {
@@ -171,12 +162,13 @@ pub fn encode_view(
     match &write.content {
         ViewContent::Live(token) => {
             headers.insert(REVISION, token.nats_sequence.to_string());
-            if token.nats_timestamp.is_none() {
-                return Ok((headers, encode(token.as_ref(), subject)?));
-            }
-            // A token that was read: the message that it is written to has a time of its own.
-            let token = Token { nats_timestamp: None, ..Token::clone(token) };
-            Ok((headers, encode(&token, subject)?))
+            // The time is the message's own. A token that was read from the log carries that
+            // record's, and the view must not depend on where a token was read.
+            let payload = match token.nats_timestamp {
+                None => encode(token.as_ref(), subject)?,
+                Some(_) => encode(&Token { nats_timestamp: None, ..Token::clone(token) }, subject)?,
+            };
+            Ok((headers, payload))
         }
         ViewContent::Gone { revision, moved_to } => {
             headers.insert(REVISION, revision.to_string());

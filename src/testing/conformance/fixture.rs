@@ -15,6 +15,7 @@ use crate::{
     storage::{ViewOutcome, ViewWrite},
 };
 
+/// A store to be tested.
 pub type Store = Arc<dyn Storage>;
 
 pub const PATHS: [ReadPath; 2] = [ReadPath::Direct, ReadPath::Consumer];

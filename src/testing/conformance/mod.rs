@@ -1,4 +1,4 @@
-//! The tests that every [`Storage`] must pass: its contract, clause by clause.
+//! The tests that every [`Storage`](crate::storage::Storage) must pass: its contract, clause by clause.
 //!
 //! An implementation, or a wrapper round one, calls [`all`] from a test of its own:
 //!
@@ -34,11 +34,9 @@ pub mod registers;
 pub mod tokens;
 pub mod watching;
 
-use std::sync::Arc;
+pub use fixture::Store;
 
 use futures::future::BoxFuture;
-
-use crate::storage::Storage;
 
 /// One clause of the contract, and how to check it.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +44,7 @@ pub struct Behaviour {
     /// What must hold, as a sentence in the form of a name.
     pub name: &'static str,
     /// Checks it; panics with what was seen when it does not hold.
-    pub check: fn(Arc<dyn Storage>) -> BoxFuture<'static, ()>,
+    pub check: fn(Store) -> BoxFuture<'static, ()>,
 }
 
 /// Checks every behaviour, one after the other. `make` is called before each and answers a
@@ -55,7 +53,7 @@ pub struct Behaviour {
 /// # Panics
 ///
 /// When a behaviour does not hold. Standard error names the one that was being checked.
-pub async fn all(make: impl AsyncFn() -> Arc<dyn Storage>) {
+pub async fn all(make: impl AsyncFn() -> Store) {
     for behaviour in behaviours() {
         eprintln!("checking that {}", behaviour.name.replace('_', " "));
         (behaviour.check)(make().await).await;

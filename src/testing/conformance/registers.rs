@@ -87,7 +87,7 @@ pub async fn each_write_is_answered_and_a_failed_one_stops_no_other(storage: &St
     let (id, c, p) = (workflow("reg-each"), case("c"), place("p"));
     assert_eq!(storage.write_views(Vec::new()).await, []);
     let tokens: Vec<_> = (1..=50).map(|n| token(&id, &c, n, &p, json!({"n": n}))).collect();
-    let fails = |t: &Token| t.nats_sequence % 3 == 0;
+    let fails = |t: &Token| t.nats_sequence.is_multiple_of(3);
     let writes = tokens.iter().map(|t| live(t, if fails(t) { 9_999_999 } else { 0 })).collect();
     let outcomes = storage.write_views(writes).await;
     assert_eq!(outcomes.len(), tokens.len());
