@@ -12,15 +12,19 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Str
     let record = &stored.value;
     check_chain(before, record)?;
     let mut tokens = before.map(|case| case.tokens.clone()).unwrap_or_default();
+    // Looked at first: what was read may be removed by a reset arc of the same firing.
+    for at in &record.read {
+        if tokens.get(&at.token).is_none_or(|token| token.place != at.place) {
+            return Err(format!(
+                "token {} was read in place {}, but was not there",
+                at.token, at.place
+            ));
+        }
+    }
     for at in record.consumed.iter().chain(&record.removed) {
         let gone = tokens.remove(&at.token);
         if gone.is_none_or(|token| token.place != at.place) {
             return Err(format!("token {} was not in place {}", at.token, at.place));
-        }
-    }
-    for token in &record.read {
-        if !tokens.contains_key(&token.token) {
-            return Err(format!("token {} was read, but was not there", token.token));
         }
     }
     for mut token in produced(stored) {

@@ -9,6 +9,9 @@ mod merge;
 mod net;
 mod record;
 
+#[cfg(test)]
+mod properties;
+
 pub use apply::{apply, produced, restore};
 pub use binding::{Binding, MAX_BINDINGS};
 pub use explain::{

@@ -1,6 +1,8 @@
 //! Storage in memory, with the same preconditions and errors: for tests, simulations and
 //! embedding without a server. Nothing survives the process.
 
+mod view;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,10 +15,10 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use self::view::View;
 use super::{
-    Appended, Consistency, Cursor, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath,
-    Register, RegisterState, Result, Storage, StorageError, TokenScope, ViewContent, ViewOutcome,
-    ViewWrite,
+    Appended, Consistency, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath, Register,
+    Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
 };
 use crate::models::{
     CaseId, PlaceId, Record, RecordKind, Stored, StoredDefinition, Token, TokenId,
@@ -35,15 +37,12 @@ struct Inner {
     last: watch::Sender<u64>,
 }
 
-type RegisterKey = (WorkflowId, PlaceId, TokenId);
-
 #[derive(Debug, Default)]
 struct State {
     log: Vec<Entry>,
     cases: BTreeMap<(WorkflowId, CaseId), u64>,
     definitions: BTreeMap<WorkflowId, u64>,
-    registers: BTreeMap<RegisterKey, Register>,
-    view_sequence: u64,
+    view: View,
 }
 
 #[derive(Debug, Clone)]
@@ -110,27 +109,6 @@ impl State {
             Entry::Record(record) => Some(record),
             Entry::Definition(_) => None,
         }
-    }
-
-    /// The live tokens in `scope` with their positions, in the order of those.
-    fn live(&self, scope: &TokenScope) -> Vec<(Cursor, Token)> {
-        let mut live: Vec<_> = self
-            .registers
-            .values()
-            .filter(|register| {
-                register.workflow == scope.workflow
-                    && scope.place.as_ref().is_none_or(|place| register.place == *place)
-            })
-            .filter_map(|register| match &register.state {
-                RegisterState::Live(token) => {
-                    Some((Cursor(register.sequence), Token::clone(token)))
-                }
-                _ => None,
-            })
-            .filter(|(_, token)| scope.case.as_ref().is_none_or(|case| token.case == *case))
-            .collect();
-        live.sort_by_key(|(cursor, _)| *cursor);
-        live
     }
 }
 
@@ -307,48 +285,13 @@ impl Storage for MemoryStorage {
         place: &PlaceId,
         token: &TokenId,
     ) -> Result<Register> {
-        let key = (workflow.clone(), place.clone(), token.clone());
-        Ok(self.state().registers.get(&key).cloned().unwrap_or(Register {
-            workflow: key.0,
-            place: key.1,
-            token: key.2,
-            sequence: 0,
-            state: RegisterState::Empty,
-        }))
+        Ok(self.state().view.register(workflow, place, token))
     }
 
     async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
+        // One lock for all of them: no reader sees a token between two places.
         let mut state = self.state();
-        let mut outcomes = Vec::with_capacity(writes.len());
-        for write in writes {
-            let key = (write.workflow.clone(), write.place.clone(), write.token.clone());
-            let last = state.registers.get(&key).map_or(0, |register| register.sequence);
-            if last != write.expected {
-                outcomes.push(Ok(ViewOutcome::LostRace));
-                continue;
-            }
-            state.view_sequence += 1;
-            let sequence = state.view_sequence;
-            let content = match write.content {
-                ViewContent::Live(token) => {
-                    let mut token = Token::clone(&token);
-                    token.nats_timestamp = Some(Utc::now());
-                    token.nats_subject = subject(&write.workflow, &write.place, &write.token);
-                    RegisterState::Live(Box::new(token))
-                }
-                ViewContent::Gone { revision, .. } => RegisterState::Gone { revision },
-            };
-            let register = Register {
-                workflow: write.workflow,
-                place: write.place,
-                token: write.token,
-                sequence,
-                state: content,
-            };
-            state.registers.insert(key, register);
-            outcomes.push(Ok(ViewOutcome::Written(sequence)));
-        }
-        outcomes
+        writes.into_iter().map(|write| Ok(state.view.write(write))).collect()
     }
 
     async fn token(
@@ -357,26 +300,15 @@ impl Storage for MemoryStorage {
         token: &TokenId,
         _: ReadPath,
     ) -> Result<Option<Token>> {
-        let state = self.state();
-        let found = state.registers.values().filter_map(|register| match &register.state {
-            RegisterState::Live(live) if register.workflow == *workflow && live.id == *token => {
-                Some((register.sequence, live))
-            }
-            _ => None,
-        });
-        let newest = found.max_by_key(|(sequence, _)| *sequence);
-        Ok(newest.map(|(_, token)| Token::clone(token)))
+        Ok(self.state().view.token(workflow, token).cloned())
     }
 
     async fn tokens(&self, scope: &TokenScope, page: Page, _: ReadPath) -> Result<PageOf<Token>> {
-        let live = self.state().live(scope).into_iter();
-        let mut rest = live.filter(|(cursor, _)| page.after.is_none_or(|after| *cursor > after));
-        let items = rest.by_ref().take(page.first).collect();
-        Ok(PageOf { items, has_next: rest.next().is_some() })
+        Ok(self.state().view.tokens(scope, page))
     }
 
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
-        let registers: Vec<_> = self.state().registers.values().cloned().map(Ok).collect();
+        let registers: Vec<_> = self.state().view.registers().cloned().map(Ok).collect();
         Ok(stream::iter(registers).boxed())
     }
 
@@ -386,7 +318,7 @@ impl Storage for MemoryStorage {
             connected: true,
             round_trip_ms: Some(0.0),
             log_messages: Some(state.log.len() as u64),
-            view_messages: Some(state.registers.len() as u64),
+            view_messages: Some(state.view.registers().len() as u64),
             ..Health::default()
         }
     }

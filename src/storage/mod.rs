@@ -43,6 +43,9 @@ pub type Result<T> = std::result::Result<T, StorageError>;
 /// - **Absence** is `Ok(None)` and means that the server said so; every other failure is an
 ///   error.
 /// - **Clones** of an implementation (or of an `Arc` of it) share one store.
+///
+/// [`testing::conformance`](crate::testing::conformance) checks all of it, for any
+/// implementation.
 #[async_trait]
 pub trait Storage: Debug + Send + Sync {
     /// Where a token is kept, as others who read the store name it.
@@ -130,7 +133,7 @@ pub trait Storage: Debug + Send + Sync {
     /// is [`ViewOutcome::Written`].
     async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>>;
 
-    /// A token by its id, from the view.
+    /// A token by its id, from the view: its last version, wherever it is.
     async fn token(
         &self,
         workflow: &WorkflowId,
@@ -199,7 +202,7 @@ pub struct TokenScope {
     pub workflow: WorkflowId,
     /// Only those in this place.
     pub place: Option<PlaceId>,
-    /// Only those of this case.
+    /// Only those of this case: of the marking in its last record.
     pub case: Option<CaseId>,
 }
 

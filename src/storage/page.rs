@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The most items a page may have.
 pub const MAX_PAGE: usize = 1_000;
 
-/// Where a page starts: just after the item that has this position.
+/// Where a page starts: just after the item that has this position. A token's position is the
+/// sequence of its register, so that one which changes goes to the end; any number is a
+/// valid position, whether or not something has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Cursor(pub u64);
 

@@ -1,6 +1,7 @@
 //! What tests need: here, and not behind `cfg(test)`, so that implementors of
 //! the storage trait can use it too.
 
+pub mod conformance;
 mod proxy;
 mod server;
 

@@ -2,8 +2,12 @@
 
 mod cases;
 mod cli;
+mod conformance;
 mod fault_proxy;
 mod graphql;
+mod layering;
 mod local_server;
+mod read_paths;
+mod stored_format;
 mod support;
 mod timing;

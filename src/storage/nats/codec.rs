@@ -1,5 +1,7 @@
 //! From models to stored bytes and back. The formats are in `docs/storage.md`.
 
+use std::str::FromStr;
+
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -18,9 +20,13 @@ use crate::{
 pub const CASE: &str = "Petrel-Case";
 /// The log sequence of the record that a view message comes from.
 pub const REVISION: &str = "Petrel-Revision";
+/// The version of the format of a view message; 1 where absent.
+pub const FORMAT: &str = "Petrel-Format";
 /// On a marker: the place where the token is now, or `-` when it is gone for good.
 pub const MOVED_TO: &str = "Petrel-Moved-To";
 
+/// A definition with a field that this version does not know is refused: a net that is
+/// fired without one of its parts is another net. Records and tokens are read without.
 #[derive(Serialize, Deserialize)]
 struct DefinitionMessage<D> {
     format: u32,
@@ -43,14 +49,21 @@ fn decode<T: DeserializeOwned>(message: &RawMessage) -> Result<T> {
         format: u32,
     }
     serde_json::from_slice(&message.payload).map_err(|error| {
-        let newer = serde_json::from_slice(&message.payload)
-            .is_ok_and(|Format { format }| format > FORMAT_VERSION);
-        let reason = match newer {
-            true => format!("its format is newer than {FORMAT_VERSION}; use a newer petrel"),
-            false => error.to_string(),
-        };
-        corrupt(message, reason)
+        let format = serde_json::from_slice(&message.payload);
+        let format = format.map_or(0, |Format { format }| format);
+        readable(message, format).err().unwrap_or_else(|| corrupt(message, error.to_string()))
     })
+}
+
+/// Refuses what a newer version wrote, even if it looks familiar.
+fn readable(message: &RawMessage, format: u32) -> Result<()> {
+    if format <= FORMAT_VERSION {
+        return Ok(());
+    }
+    let reason = format!(
+        "it has format {format}, newer than this version's {FORMAT_VERSION}; use a newer petrel"
+    );
+    Err(corrupt(message, reason))
 }
 
 fn corrupt(message: &RawMessage, reason: String) -> StorageError {
@@ -68,13 +81,10 @@ pub fn encode_record(record: &Record, subject: &str) -> Result<Bytes> {
 
 pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
     let value: Record = decode(message)?;
-    if value.format > FORMAT_VERSION {
-        let reason = format!("its format is newer than {FORMAT_VERSION}; use a newer petrel");
-        return Err(corrupt(message, reason));
-    }
-    let fits = message.subject.ends_with(&format!(".{}", value.case))
-        && message.subject.contains(&format!(".{}.", value.workflow));
-    if !fits {
+    readable(message, value.format)?;
+    let mut words = message.subject.rsplit('.');
+    let (case, workflow) = (words.next(), words.nth(2));
+    if case != Some(value.case.as_str()) || workflow != Some(value.workflow.as_str()) {
         let (workflow, case) = (&value.workflow, &value.case);
         let reason = format!("it speaks of workflow {workflow}, case {case}: another subject");
         return Err(corrupt(message, reason));
@@ -97,7 +107,8 @@ pub fn encode_definition(
 }
 
 pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
-    let DefinitionMessage { definition, version, .. } = decode(message)?;
+    let DefinitionMessage { format, definition, version } = decode(message)?;
+    readable(message, format)?;
     Ok(StoredDefinition {
         definition,
         version,
@@ -108,6 +119,7 @@ pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
 
 /// A live token from its view message.
 pub fn decode_token(message: &RawMessage) -> Result<Token> {
+    readable(message, number(message, FORMAT).unwrap_or_default())?;
     let mut token: Token = decode(message)?;
     token.nats_timestamp = Some(message.timestamp);
     token.nats_subject.clone_from(&message.subject);
@@ -120,15 +132,14 @@ pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Regi
         .parse_token(&message.subject)
         .ok_or_else(|| corrupt(message, "its subject is no token's".to_owned()))?;
     let state = match message.payload.is_empty() {
-        true => RegisterState::Gone { revision: revision(message) },
+        true => RegisterState::Gone { revision: number(message, REVISION).unwrap_or_default() },
         false => RegisterState::Live(Box::new(decode_token(message)?)),
     };
     Ok(Register { workflow, place, token, sequence: message.sequence, state })
 }
 
-fn revision(message: &RawMessage) -> u64 {
-    let text = message.headers.get(REVISION);
-    text.and_then(|text| text.as_str().parse().ok()).unwrap_or_default()
+fn number<N: FromStr>(message: &RawMessage, header: &str) -> Option<N> {
+    message.headers.get(header)?.as_str().parse().ok()
 }
 
 /// Where a marker says that its token went.
@@ -143,6 +154,7 @@ pub fn encode_view(
     marker_ttl_seconds: u64,
 ) -> Result<(HeaderMap, Bytes)> {
     let mut headers = HeaderMap::new();
+    headers.insert(FORMAT, FORMAT_VERSION.to_string());
     headers.insert(CASE, write.case.as_str());
     if write.expected != 0 {
         headers.insert("Nats-Rollup", "sub");
@@ -150,7 +162,13 @@ pub fn encode_view(
     match &write.content {
         ViewContent::Live(token) => {
             headers.insert(REVISION, token.nats_sequence.to_string());
-            Ok((headers, encode(token.as_ref(), subject)?))
+            // The time is the message's own. A token that was read from the log carries that
+            // record's, and the view must not depend on where a token was read.
+            let payload = match token.nats_timestamp {
+                None => encode(token.as_ref(), subject)?,
+                Some(_) => encode(&Token { nats_timestamp: None, ..Token::clone(token) }, subject)?,
+            };
+            Ok((headers, payload))
         }
         ViewContent::Gone { revision, moved_to } => {
             headers.insert(REVISION, revision.to_string());

@@ -19,11 +19,19 @@ pub struct RawMessage {
     pub payload: Bytes,
 }
 
+/// The most bytes that one request asks for. A server sends up to its `max_pending` (64 MB)
+/// otherwise: more than it may have on its way to a client before it cuts the connection.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+
 /// What a request for many messages gave.
 #[derive(Debug)]
 pub enum Many {
-    /// The messages, in the order of their sequences.
-    All(Vec<RawMessage>),
+    /// Messages, in the order of their sequences.
+    Some {
+        messages: Vec<RawMessage>,
+        /// Whether the server stopped at a limit: there are more after the last of these.
+        more: bool,
+    },
     /// More subjects match than the server answers for at once (1,024).
     TooMany,
 }
@@ -34,7 +42,7 @@ impl Link {
         self.get(stream, &json!({ "last_by_subj": subject })).await
     }
 
-    /// The message at a sequence.
+    /// The message at a sequence; the first is 1.
     pub async fn at(&self, stream: &str, sequence: u64) -> Result<Option<RawMessage>> {
         self.get(stream, &json!({ "seq": sequence })).await
     }
@@ -55,24 +63,37 @@ impl Link {
         }
     }
 
-    /// The last message of each subject that `filters` match.
-    pub async fn last_of_each(&self, stream: &str, filters: &[String]) -> Result<Many> {
-        self.get_many(stream, json!({ "multi_last": filters })).await
+    /// The last message of each subject that `filters` match, from a sequence on: at most
+    /// `batch` of them.
+    pub async fn last_of_each(
+        &self,
+        stream: &str,
+        filters: &[String],
+        from: u64,
+        batch: usize,
+    ) -> Result<Many> {
+        let query = json!({
+            "multi_last": filters, "seq": from.max(1), "batch": batch, "max_bytes": MAX_BYTES
+        });
+        self.get_many(stream, query).await
     }
 
-    /// At most `batch` messages of the subjects that `filter` matches, from a sequence on.
+    /// At most `batch` messages of the subjects that `filter` matches, from a sequence on;
+    /// and whether there are more.
     pub async fn next_batch(
         &self,
         stream: &str,
         filter: &str,
         from: u64,
         batch: usize,
-    ) -> Result<Vec<RawMessage>> {
-        let query = json!({ "seq": from.max(1), "next_by_subj": filter, "batch": batch });
+    ) -> Result<(Vec<RawMessage>, bool)> {
+        let query = json!({
+            "next_by_subj": filter, "seq": from.max(1), "batch": batch, "max_bytes": MAX_BYTES
+        });
         match self.get_many(stream, query).await? {
-            Many::All(messages) => Ok(messages),
+            Many::Some { messages, more } => Ok((messages, more)),
             // Said only of a request for the last of each.
-            Many::TooMany => Ok(Vec::new()),
+            Many::TooMany => Ok((Vec::new(), false)),
         }
     }
 
@@ -95,7 +116,11 @@ impl Link {
             self.breaker.answered();
             match status(&message).map(|(code, text)| (code.as_u16(), text)) {
                 None => messages.push(raw(message, stream)?),
-                Some((204 | 404, _)) => return Ok(Many::All(messages)),
+                Some((204, _)) => {
+                    let more = pending(&message) > 0;
+                    return Ok(Many::Some { messages, more });
+                }
+                Some((404, _)) => return Ok(Many::Some { messages, more: false }),
                 Some((413, _)) => return Ok(Many::TooMany),
                 Some((503, _)) => return Err(missing(stream)),
                 Some((code, text)) => {
@@ -107,6 +132,13 @@ impl Link {
             }
         }
     }
+}
+
+/// How many messages the server would have sent if it had not come to a limit.
+fn pending(end: &async_nats::Message) -> u64 {
+    let headers = end.headers.as_ref();
+    let pending = headers.and_then(|headers| headers.get("Nats-Num-Pending"));
+    pending.and_then(|pending| pending.as_str().parse().ok()).unwrap_or_default()
 }
 
 fn missing(stream: &str) -> StorageError {

@@ -10,7 +10,10 @@ use async_nats::jetstream::{
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, stream};
 
-use super::{Link, direct::RawMessage};
+use super::{
+    Link,
+    direct::{MAX_BYTES, RawMessage},
+};
 use crate::storage::{Result, StorageError};
 
 /// How long to wait before a consumer is made again after the server was lost.
@@ -30,6 +33,8 @@ pub struct FeedRequest {
     pub until: Option<u64>,
     /// How many messages are asked for at once.
     pub batch: usize,
+    /// How many times in a row a feed with an end is begun before it fails.
+    pub tries: usize,
 }
 
 /// A feed of messages in the order of their sequences. Dropping it ends it; cancelling a wait
@@ -39,6 +44,8 @@ pub struct Feed {
     jetstream: jetstream::Context,
     request: FeedRequest,
     next: u64,
+    /// How many times in a row nothing came.
+    failed: usize,
     open: Option<Open>,
     ended: bool,
 }
@@ -54,7 +61,7 @@ impl Feed {
     pub fn new(link: &Link, jetstream: &jetstream::Context, request: FeedRequest) -> Self {
         let next = request.from.max(1);
         let (link, jetstream) = (link.clone(), jetstream.clone());
-        Self { link, jetstream, request, next, open: None, ended: false }
+        Self { link, jetstream, request, next, failed: 0, open: None, ended: false }
     }
 
     /// The feed as a stream of its own.
@@ -66,7 +73,8 @@ impl Feed {
     }
 
     /// The next message; `None` at the end. A feed without an end waits out every absence of
-    /// the server; one with an end fails.
+    /// the server; one with an end fails after some tries, and at once while the server is
+    /// known to be away.
     pub async fn next(&mut self) -> Option<Result<RawMessage>> {
         loop {
             if self.ended || self.request.until.is_some_and(|until| self.next > until) {
@@ -74,14 +82,24 @@ impl Feed {
                 return None;
             }
             match self.step().await {
-                Ok(Step::Message(message)) => return Some(Ok(message)),
+                Ok(Step::Message(message)) => {
+                    self.failed = 0;
+                    return Some(Ok(message));
+                }
                 Ok(Step::Again) => {}
                 Ok(Step::End) => self.ended = true,
                 Err(error) => {
                     self.open = None;
-                    let lasting =
-                        !error.retryable() && !matches!(error, StorageError::Stream { .. });
-                    if self.request.until.is_some() || lasting {
+                    self.failed += 1;
+                    let lasting = match self.request.until {
+                        Some(_) => {
+                            !error.retryable()
+                                || self.failed >= self.request.tries
+                                || self.link.breaker.check().is_err()
+                        }
+                        None => !error.retryable() && !matches!(error, StorageError::Stream { .. }),
+                    };
+                    if lasting {
                         self.ended = true;
                         return Some(Err(error));
                     }
@@ -179,6 +197,8 @@ impl Feed {
         let messages = consumer
             .stream()
             .max_messages_per_batch(self.request.batch)
+            // A message that is larger than this would never come.
+            .max_bytes_per_batch(MAX_BYTES.max(2 * self.link.client.max_payload()))
             .heartbeat(Duration::from_secs(2))
             .expires(Duration::from_secs(20))
             .messages()

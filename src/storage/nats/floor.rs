@@ -95,13 +95,13 @@ impl Floor {
         Ok(message.payload)
     }
 
-    /// The last message of each token's subject in a place, by one direct get.
+    /// The last message of each token's subject in a place, by one direct get: at most 1,024.
     pub async fn list(&self, place: &PlaceId) -> Result<usize> {
         let (workflow, place) = (self.workflow.clone(), Some(place.clone()));
         let filter = self.subjects.tokens(&TokenScope { workflow, place, case: None });
-        match self.link.last_of_each(&self.marking_stream, &[filter]).await? {
-            Many::All(messages) => Ok(messages.len()),
-            Many::TooMany => Ok(usize::MAX),
+        match self.link.last_of_each(&self.marking_stream, &[filter], 1, 1_024).await? {
+            Many::Some { messages, .. } => Ok(messages.len()),
+            Many::TooMany => Err(lost("more tokens than one direct get answers for")),
         }
     }
 }

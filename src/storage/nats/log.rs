@@ -123,6 +123,10 @@ impl Inner {
     }
 
     async fn at_strong(&self, sequence: u64) -> Result<Option<RawMessage>> {
+        if sequence == 0 {
+            // No message has it, and a server takes the question for an empty one.
+            return Ok(None);
+        }
         if !self.replicated {
             return self.link.at(self.log(), sequence).await;
         }
@@ -191,9 +195,8 @@ impl Inner {
             let (link, log, filter) = (link.clone(), log.clone(), filter.clone());
             async move {
                 let Some(from) = from.filter(|from| *from <= until) else { return Ok(None) };
-                let mut messages = link.next_batch(&log, &filter, from, batch).await?;
-                let next = messages.last().filter(|_| messages.len() == batch);
-                let next = next.map(|message| message.sequence + 1);
+                let (mut messages, more) = link.next_batch(&log, &filter, from, batch).await?;
+                let next = messages.last().filter(|_| more).map(|message| message.sequence + 1);
                 messages.retain(|message| message.sequence <= until);
                 Ok(Some((stream::iter(messages.into_iter().map(Ok)), next)))
             }

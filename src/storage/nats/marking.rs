@@ -95,28 +95,51 @@ impl Inner {
         if let Some(case) = &scope.case {
             return self.tokens_of_case(scope, case, page).await;
         }
+        // Nothing is after the last sequence there can be.
+        let Some(from) = page.after.map_or(Some(1), |Cursor(after)| after.checked_add(1)) else {
+            return Ok(PageOf { items: Vec::new(), has_next: false });
+        };
         let filter = self.subjects.tokens(scope);
-        if path == ReadPath::Direct
-            && let Many::All(messages) =
-                self.link.last_of_each(self.marking(), std::slice::from_ref(&filter)).await?
-        {
-            return page_of(messages, page);
+        if path == ReadPath::Direct {
+            let filters = std::slice::from_ref(&filter);
+            if let Some(messages) = self.live_of(filters, from, page.first).await? {
+                return page_of(messages, page);
+            }
         }
-        let from = page.after.map_or(1, |Cursor(after)| after + 1);
         let until = self.stream_state(self.marking()).await?["last_seq"].as_u64();
         let mut feed = self.feed(self.marking(), filter, from, Some(until.unwrap_or_default()));
         let mut messages = Vec::new();
         // One more than asked for tells whether there is a next page.
         while messages.len() <= page.first {
             let Some(message) = feed.next().await else { break };
-            let message = message?;
-            // After a crash of the server an old version may stand beside the new one.
-            messages.retain(|other: &RawMessage| other.subject != message.subject);
-            if !message.payload.is_empty() {
-                messages.push(message);
+            add_live(&mut messages, vec![message?]);
+        }
+        page_of(messages, page)
+    }
+
+    /// The live tokens at subjects, in order, from a sequence on: at least one more than
+    /// `enough`, or all there are. `None` if there are too many subjects for direct gets.
+    async fn live_of(
+        &self,
+        filters: &[String],
+        mut from: u64,
+        enough: usize,
+    ) -> Result<Option<Vec<RawMessage>>> {
+        let mut live = Vec::new();
+        loop {
+            let batch = enough + 1 - live.len();
+            match self.link.last_of_each(self.marking(), filters, from, batch).await? {
+                Many::TooMany => return Ok(None),
+                Many::Some { messages, more } => {
+                    let last = messages.last().map(|message| message.sequence);
+                    add_live(&mut live, messages);
+                    match last {
+                        Some(last) if more && live.len() <= enough => from = last + 1,
+                        _ => return Ok(Some(live)),
+                    }
+                }
             }
         }
-        page_of(messages, Page { first: page.first, after: page.after })
     }
 
     /// The head says which tokens a case has; the view says what they are.
@@ -134,11 +157,13 @@ impl Inner {
             .filter(|entry| wanted(&entry.place))
             .map(|entry| self.subjects.token(&scope.workflow, &entry.place, &entry.token))
             .collect();
+        let Some(from) = page.after.map_or(Some(1), |Cursor(after)| after.checked_add(1)) else {
+            return Ok(PageOf { items: Vec::new(), has_next: false });
+        };
         let mut messages = Vec::new();
         for subjects in subjects.chunks(SUBJECTS_AT_ONCE) {
-            if let Many::All(part) = self.link.last_of_each(self.marking(), subjects).await? {
-                messages.extend(part);
-            }
+            // Fewer subjects than are too many were named, each of them one.
+            messages.extend(self.live_of(subjects, from, page.first).await?.unwrap_or_default());
         }
         messages.sort_by_key(|message| message.sequence);
         page_of(messages, page)
@@ -154,6 +179,7 @@ impl Inner {
             last_of_each: true,
             until: Some(until.unwrap_or_default()),
             batch: self.config.scan_batch,
+            tries: self.config.deliveries,
         };
         let mut feed = Feed::new(&self.link, &self.jetstream, request);
         let mut messages = Vec::new();
@@ -206,6 +232,13 @@ impl Inner {
 /// The newest message: by the server's time, then by sequence.
 fn newest(messages: Vec<RawMessage>) -> Option<RawMessage> {
     messages.into_iter().max_by_key(|message| (message.timestamp, message.sequence))
+}
+
+/// Adds what is newer to what is known. What moved on while it was read is known no more;
+/// and after a crash of the server an old version may stand beside the new one.
+fn add_live(live: &mut Vec<RawMessage>, newer: Vec<RawMessage>) {
+    live.retain(|old| newer.iter().all(|new| new.subject != old.subject));
+    live.extend(newer.into_iter().filter(|message| !message.payload.is_empty()));
 }
 
 /// The live tokens among `messages`, which are in the order of their sequences.

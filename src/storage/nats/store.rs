@@ -70,8 +70,15 @@ impl NatsStorage {
 
 impl Inner {
     pub fn feed(&self, stream: &str, filter: String, from: u64, until: Option<u64>) -> Feed {
-        let (stream, batch) = (stream.to_owned(), self.config.scan_batch);
-        let request = FeedRequest { stream, filter, from, last_of_each: false, until, batch };
+        let request = FeedRequest {
+            stream: stream.to_owned(),
+            filter,
+            from,
+            last_of_each: false,
+            until,
+            batch: self.config.scan_batch,
+            tries: self.config.deliveries,
+        };
         Feed::new(&self.link, &self.jetstream, request)
     }
 

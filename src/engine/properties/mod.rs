@@ -1,0 +1,5 @@
+//! What holds for any net, any marking and any sequence of firings.
+
+mod explanations;
+mod firings;
+mod fixture;

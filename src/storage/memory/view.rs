@@ -1,0 +1,137 @@
+//! The view in memory: registers, with indexes for the live tokens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::Utc;
+
+use super::subject;
+use crate::{
+    models::{PlaceId, Token, TokenId, WorkflowId},
+    storage::{
+        Cursor, Page, PageOf, Register, RegisterState, TokenScope, ViewContent, ViewOutcome,
+        ViewWrite,
+    },
+};
+
+type Key = (WorkflowId, PlaceId, TokenId);
+
+/// The live tokens of one workflow by place, then by the sequence of their registers.
+type LivePlaces = BTreeMap<PlaceId, BTreeMap<u64, TokenId>>;
+
+#[derive(Debug, Default)]
+pub(super) struct View {
+    registers: BTreeMap<Key, Register>,
+    live: BTreeMap<WorkflowId, LivePlaces>,
+    /// Where each live token is, with the sequences of its registers.
+    places: BTreeMap<(WorkflowId, TokenId), BTreeSet<(u64, PlaceId)>>,
+    last: u64,
+}
+
+impl View {
+    pub fn register(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> Register {
+        let key = (workflow.clone(), place.clone(), token.clone());
+        self.registers.get(&key).cloned().unwrap_or(Register {
+            workflow: key.0,
+            place: key.1,
+            token: key.2,
+            sequence: 0,
+            state: RegisterState::Empty,
+        })
+    }
+
+    pub fn registers(&self) -> impl ExactSizeIterator<Item = &Register> {
+        self.registers.values()
+    }
+
+    pub fn write(&mut self, write: ViewWrite) -> ViewOutcome {
+        let ViewWrite { workflow, place, token, expected, content, .. } = write;
+        let key = (workflow.clone(), place.clone(), token.clone());
+        let before = self.registers.get(&key);
+        if before.map_or(0, |register| register.sequence) != expected {
+            return ViewOutcome::LostRace;
+        }
+        if before.is_some_and(|register| matches!(register.state, RegisterState::Live(_))) {
+            self.unlist(&key, expected);
+        }
+        self.last += 1;
+        let sequence = self.last;
+        let state = match content {
+            ViewContent::Live(live) => {
+                let places = self.live.entry(workflow.clone()).or_default();
+                places.entry(place.clone()).or_default().insert(sequence, token.clone());
+                let places = self.places.entry((workflow.clone(), token.clone())).or_default();
+                places.insert((sequence, place.clone()));
+                let mut live = Token::clone(&live);
+                live.nats_timestamp = Some(Utc::now());
+                live.nats_subject = subject(&workflow, &place, &token);
+                RegisterState::Live(Box::new(live))
+            }
+            ViewContent::Gone { revision, .. } => RegisterState::Gone { revision },
+        };
+        self.registers.insert(key, Register { workflow, place, token, sequence, state });
+        ViewOutcome::Written(sequence)
+    }
+
+    /// Takes a live register out of the indexes.
+    fn unlist(&mut self, (workflow, place, token): &Key, sequence: u64) {
+        if let Some(places) = self.live.get_mut(workflow)
+            && let Some(tokens) = places.get_mut(place)
+        {
+            tokens.remove(&sequence);
+            if tokens.is_empty() {
+                places.remove(place);
+            }
+        }
+        let of_token = (workflow.clone(), token.clone());
+        if let Some(places) = self.places.get_mut(&of_token) {
+            places.remove(&(sequence, place.clone()));
+            if places.is_empty() {
+                self.places.remove(&of_token);
+            }
+        }
+    }
+
+    /// The newest of the registers in which the token is alive.
+    pub fn token(&self, workflow: &WorkflowId, token: &TokenId) -> Option<&Token> {
+        let (_, place) = self.places.get(&(workflow.clone(), token.clone()))?.last()?;
+        self.live_token(workflow, place, token)
+    }
+
+    fn live_token(
+        &self,
+        workflow: &WorkflowId,
+        place: &PlaceId,
+        token: &TokenId,
+    ) -> Option<&Token> {
+        let key = (workflow.clone(), place.clone(), token.clone());
+        match &self.registers.get(&key)?.state {
+            RegisterState::Live(token) => Some(token),
+            _ => None,
+        }
+    }
+
+    pub fn tokens(&self, scope: &TokenScope, page: Page) -> PageOf<Token> {
+        let nothing = PageOf { items: Vec::new(), has_next: false };
+        let Some(from) = page.after.map_or(Some(0), |Cursor(after)| after.checked_add(1)) else {
+            return nothing;
+        };
+        let Some(places) = self.live.get(&scope.workflow) else { return nothing };
+        let mut found: Vec<(u64, &Token)> = Vec::new();
+        for (place, tokens) in places {
+            if scope.place.as_ref().is_some_and(|only| only != place) {
+                continue;
+            }
+            // More than a page and one of each place can't be needed.
+            let live = tokens.range(from..).filter_map(|(sequence, token)| {
+                Some((*sequence, self.live_token(&scope.workflow, place, token)?))
+            });
+            let ours = live
+                .filter(|(_, token)| scope.case.as_ref().is_none_or(|case| token.case == *case));
+            found.extend(ours.take(page.first + 1));
+        }
+        found.sort_by_key(|(sequence, _)| *sequence);
+        let has_next = found.len() > page.first;
+        let items = found.into_iter().take(page.first);
+        PageOf { items: items.map(|(at, token)| (Cursor(at), token.clone())).collect(), has_next }
+    }
+}

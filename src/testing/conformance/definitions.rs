@@ -1,0 +1,92 @@
+//! Definitions: versions under compare-and-swap.
+
+use super::{
+    Behaviour, behaviour,
+    fixture::{Store, Writer, assert_lost, case, definition, put, workflow},
+};
+use crate::{models::RecordKind, storage::DefinitionVersion};
+
+/// The behaviours of this module.
+pub(super) const BEHAVIOURS: &[Behaviour] = &[
+    behaviour!(a_definition_is_stored_under_the_expected_sequence_only),
+    behaviour!(every_version_of_a_definition_is_kept_and_found_by_its_sequence),
+    behaviour!(a_sequence_that_is_not_a_version_of_the_workflow_is_none),
+    behaviour!(workflow_ids_come_once_each_in_the_order_of_their_text),
+];
+
+/// 0 expects no version, a sequence expects that one; stale and future ones are lost races.
+pub async fn a_definition_is_stored_under_the_expected_sequence_only(storage: &Store) {
+    let id = workflow("def-cas");
+    let one = definition(&id, &["a"]);
+    assert_lost(storage.put_definition(&one, 1, 7).await, 7);
+    let first = put(storage, &one, 1, 0).await;
+    assert_eq!((&first.definition, first.version), (&one, 1));
+    assert_lost(storage.put_definition(&one, 2, 0).await, 0);
+    let two = definition(&id, &["a", "b"]);
+    for wrong in [first.sequence - 1, first.sequence + 1, first.sequence + 1_000_000] {
+        if wrong != 0 {
+            assert_lost(storage.put_definition(&two, 2, wrong).await, wrong);
+        }
+    }
+    let latest = storage.definition(&id, DefinitionVersion::Latest).await.unwrap().unwrap();
+    assert_eq!(latest, first, "a lost race stores nothing");
+    let second = put(storage, &two, 2, first.sequence).await;
+    assert!(second.sequence > first.sequence);
+    assert_lost(storage.put_definition(&one, 3, first.sequence).await, first.sequence);
+    let latest = storage.definition(&id, DefinitionVersion::Latest).await.unwrap().unwrap();
+    assert_eq!(latest, second);
+}
+
+/// Old versions stay readable, whatever was stored since.
+pub async fn every_version_of_a_definition_is_kept_and_found_by_its_sequence(storage: &Store) {
+    let id = workflow("def-versions");
+    let names = ["a", "b", "c", "d", "e"];
+    let mut versions = Vec::new();
+    let mut expected = 0;
+    for version in 1..=5 {
+        let definition = definition(&id, &names[..version]);
+        let stored = put(storage, &definition, version as u64, expected).await;
+        expected = stored.sequence;
+        versions.push(stored);
+    }
+    for stored in &versions {
+        let version = DefinitionVersion::Sequence(stored.sequence);
+        let read = storage.definition(&id, version).await.unwrap().unwrap();
+        assert_eq!(read, *stored);
+    }
+    let latest = storage.definition(&id, DefinitionVersion::Latest).await.unwrap();
+    assert_eq!(latest.as_ref(), versions.last());
+    assert!(storage.last_sequence().await.unwrap() >= expected);
+}
+
+/// A record's sequence, another workflow's version, 0 and the future.
+pub async fn a_sequence_that_is_not_a_version_of_the_workflow_is_none(storage: &Store) {
+    let (id, other) = (workflow("def-mine"), workflow("def-other"));
+    let mine = put(storage, &definition(&id, &["a"]), 1, 0).await;
+    let others = put(storage, &definition(&other, &["a"]), 1, 0).await;
+    let (record, _) = Writer::new(&id, &case("c")).write(storage, RecordKind::Created).await;
+    for sequence in [others.sequence, record, 0, record + 1_000_000, u64::MAX] {
+        let version = DefinitionVersion::Sequence(sequence);
+        assert_eq!(storage.definition(&id, version).await.unwrap(), None, "at {sequence}");
+    }
+    let unknown = workflow("def-unknown");
+    for version in [DefinitionVersion::Latest, DefinitionVersion::Sequence(mine.sequence)] {
+        assert_eq!(storage.definition(&unknown, version).await.unwrap(), None);
+    }
+}
+
+/// Each id once, however many versions it has.
+pub async fn workflow_ids_come_once_each_in_the_order_of_their_text(storage: &Store) {
+    let mut ids: Vec<_> = ["b", "a", "a-1", "A", "_", "a_1", "Z9", "a1", "-"]
+        .map(|end| workflow(&format!("def-ids{end}")))
+        .to_vec();
+    for id in &ids {
+        let first = put(storage, &definition(id, &["p"]), 1, 0).await;
+        put(storage, &definition(id, &["p", "q"]), 2, first.sequence).await;
+    }
+    ids.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    let listed = storage.workflow_ids().await.unwrap();
+    assert!(listed.is_sorted_by(|one, other| one.as_str() < other.as_str()), "{listed:?}");
+    let ours: Vec<_> = listed.into_iter().filter(|id| id.as_str().starts_with("def-ids")).collect();
+    assert_eq!(ours, ids);
+}

@@ -1,0 +1,280 @@
+//! Records, tokens and definitions made by hand, and what is asked of a store again and again.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use futures::{Stream, StreamExt};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    models::{
+        CaseId, CaseStatus, FORMAT_VERSION, FiringId, Marking, PlaceId, Record, RecordKind, Stored,
+        StoredDefinition, Token, TokenId, WorkflowDefinition, WorkflowId,
+    },
+    storage::{Cursor, Page, ReadPath, Result, Storage, StorageError, TokenScope, ViewContent},
+    storage::{ViewOutcome, ViewWrite},
+};
+
+/// A store to be tested.
+pub type Store = Arc<dyn Storage>;
+
+pub const PATHS: [ReadPath; 2] = [ReadPath::Direct, ReadPath::Consumer];
+
+/// How long anything that was promised may take to come.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long is waited for what must not come.
+pub const SILENCE: Duration = Duration::from_millis(50);
+
+pub fn workflow(id: &str) -> WorkflowId {
+    WorkflowId::new(id).expect("the suite's own ids are valid")
+}
+
+pub fn case(id: &str) -> CaseId {
+    CaseId::new(id).expect("the suite's own ids are valid")
+}
+
+pub fn place(id: &str) -> PlaceId {
+    PlaceId::new(id).expect("the suite's own ids are valid")
+}
+
+pub fn firing(id: &str) -> FiringId {
+    FiringId::new(id).expect("the suite's own ids are valid")
+}
+
+/// Now, in what every store keeps of a time.
+pub fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
+pub fn token_id(workflow: &WorkflowId, case: &CaseId, number: u64) -> TokenId {
+    TokenId::of_case(&workflow.tag(), case, number)
+}
+
+/// A definition with one place for each of `places`.
+pub fn definition(id: &WorkflowId, places: &[&str]) -> WorkflowDefinition {
+    let places: Vec<_> = places.iter().map(|id| json!({ "id": id })).collect();
+    let definition = json!({
+        "id": id, "name": format!("Workflow {id}"), "initial_place": places[0]["id"],
+        "places": places, "transitions": []
+    });
+    serde_json::from_value(definition).expect("the suite's own definitions are valid")
+}
+
+pub async fn put(
+    storage: &Store,
+    definition: &WorkflowDefinition,
+    version: u64,
+    expected: u64,
+) -> StoredDefinition {
+    let stored = storage.put_definition(definition, version, expected).await;
+    stored.expect("a definition whose expected sequence is right is stored")
+}
+
+/// A record that says little.
+pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id: &str) -> Record {
+    Record {
+        format: FORMAT_VERSION,
+        kind,
+        workflow: workflow.clone(),
+        case: case.clone(),
+        definition: 1,
+        time: now(),
+        by: Some("conformance".to_owned()),
+        firing: firing(firing_id),
+        transition: None,
+        consumed: Vec::new(),
+        read: Vec::new(),
+        removed: Vec::new(),
+        produced: Vec::new(),
+        marking: Marking::default(),
+        status: CaseStatus::Running,
+        tokens_made: 0,
+        metadata: Map::new(),
+        previous: 0,
+        previous_hash: None,
+    }
+}
+
+/// Whoever writes to one case, record after record.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    pub workflow: WorkflowId,
+    pub case: CaseId,
+    pub last: u64,
+    last_hash: Option<String>,
+    written: u64,
+}
+
+impl Writer {
+    pub fn new(workflow: &WorkflowId, case: &CaseId) -> Self {
+        let (workflow, case) = (workflow.clone(), case.clone());
+        Self { workflow, case, last: 0, last_hash: None, written: 0 }
+    }
+
+    /// Appends one more record and answers it as the store must have it.
+    pub async fn write(&mut self, storage: &Store, kind: RecordKind) -> (u64, Record) {
+        self.written += 1;
+        let record = record(&self.workflow, &self.case, kind, &format!("f-{}", self.written));
+        self.append(storage, record).await
+    }
+
+    /// Appends this record after the last one.
+    pub async fn append(&mut self, storage: &Store, mut record: Record) -> (u64, Record) {
+        record.previous = self.last;
+        record.previous_hash = self.last_hash.take();
+        let appended = storage.append(&record, self.last).await;
+        let appended = appended.expect("a record whose expected sequence is right is appended");
+        assert!(appended.sequence > self.last, "sequences grow: {appended:?} after {}", self.last);
+        self.last = appended.sequence;
+        self.last_hash = Some(appended.hash);
+        (self.last, record)
+    }
+}
+
+pub fn token(
+    workflow: &WorkflowId,
+    case: &CaseId,
+    number: u64,
+    at: &PlaceId,
+    data: Value,
+) -> Token {
+    Token {
+        id: token_id(workflow, case, number),
+        workflow: workflow.clone(),
+        case: case.clone(),
+        place: at.clone(),
+        data,
+        metadata: Map::new(),
+        created_at: now(),
+        updated_at: now(),
+        history: Vec::new(),
+        history_base: 0,
+        history_total: 0,
+        nats_sequence: number,
+        nats_timestamp: None,
+        nats_subject: String::new(),
+    }
+}
+
+/// A write that puts a token in its place.
+pub fn live(token: &Token, expected: u64) -> ViewWrite {
+    ViewWrite {
+        workflow: token.workflow.clone(),
+        case: token.case.clone(),
+        place: token.place.clone(),
+        token: token.id.clone(),
+        expected,
+        content: ViewContent::Live(Arc::new(token.clone())),
+    }
+}
+
+/// A write that marks a token as gone from its place.
+pub fn gone(token: &Token, expected: u64, moved_to: Option<&PlaceId>) -> ViewWrite {
+    let revision = token.nats_sequence + 1;
+    let content = ViewContent::Gone { revision, moved_to: moved_to.cloned() };
+    ViewWrite { content, ..live(token, expected) }
+}
+
+/// Writes one register, which must succeed; answers its sequence.
+pub async fn write(storage: &Store, write: ViewWrite) -> u64 {
+    match storage.write_views(vec![write]).await.as_slice() {
+        [Ok(ViewOutcome::Written(sequence))] => *sequence,
+        other => panic!("a write that expects the right sequence was answered {other:?}"),
+    }
+}
+
+/// Moves a token to another place, as a firing does; answers it and its new sequence.
+pub async fn shift(storage: &Store, token: &Token, seen: u64, to: &PlaceId) -> (Token, u64) {
+    let moved =
+        Token { place: to.clone(), nats_sequence: token.nats_sequence + 1, ..token.clone() };
+    let there = storage.register(&token.workflow, to, &token.id).await.expect("a register");
+    let writes = vec![gone(token, seen, Some(to)), live(&moved, there.sequence)];
+    match storage.write_views(writes).await.as_slice() {
+        [Ok(ViewOutcome::Written(_)), Ok(ViewOutcome::Written(sequence))] => (moved, *sequence),
+        other => panic!("a move that expects the right sequences was answered {other:?}"),
+    }
+}
+
+/// What a read must answer for a token that was written: with its subject, and some time.
+pub fn assert_same(storage: &Store, read: &Token, written: &Token) {
+    assert!(read.nats_timestamp.is_some(), "a read says when the server stored it: {read:?}");
+    let subject = storage.token_subject(&written.workflow, &written.place, &written.id);
+    assert_eq!(read.nats_subject, subject, "a read says where the token is");
+    let plain = Token { nats_timestamp: None, nats_subject: String::new(), ..read.clone() };
+    let written = Token { nats_timestamp: None, nats_subject: String::new(), ..written.clone() };
+    assert_eq!(plain, written);
+}
+
+pub fn assert_lost<T: std::fmt::Debug>(outcome: Result<T>, expected: u64) {
+    match outcome {
+        Err(StorageError::LostRace { expected: said, .. }) => assert_eq!(said, expected),
+        other => panic!("expected a lost race on sequence {expected}, got {other:?}"),
+    }
+}
+
+pub fn in_workflow(workflow: &WorkflowId) -> TokenScope {
+    TokenScope { workflow: workflow.clone(), place: None, case: None }
+}
+
+pub fn in_place(workflow: &WorkflowId, place: &PlaceId) -> TokenScope {
+    TokenScope { place: Some(place.clone()), ..in_workflow(workflow) }
+}
+
+pub fn in_case(workflow: &WorkflowId, case: &CaseId) -> TokenScope {
+    TokenScope { case: Some(case.clone()), ..in_workflow(workflow) }
+}
+
+/// A whole listing, page by page. Checks each page on the way.
+pub async fn all_pages(
+    storage: &Store,
+    scope: &TokenScope,
+    first: usize,
+    path: ReadPath,
+) -> Vec<(Cursor, Token)> {
+    let (mut seen, mut after): (Vec<(Cursor, Token)>, _) = (Vec::new(), None);
+    loop {
+        let page = storage.tokens(scope, Page { first, after }, path).await.expect("a page");
+        let count = page.items.len();
+        assert!(count <= first, "{count} tokens on a page of {first}");
+        assert!(count == first || !page.has_next, "only the last page is short: {count}/{first}");
+        for (cursor, token) in page.items.iter() {
+            assert!(after.is_none_or(|last| *cursor > last), "positions grow");
+            after = Some(*cursor);
+            seen.push((*cursor, token.clone()));
+        }
+        assert_eq!(page.end(), page.items.last().map(|(cursor, _)| *cursor));
+        if !page.has_next {
+            return seen;
+        }
+    }
+}
+
+/// The ids of a whole listing.
+pub async fn ids(
+    storage: &Store,
+    scope: &TokenScope,
+    first: usize,
+    path: ReadPath,
+) -> Vec<TokenId> {
+    let pages = all_pages(storage, scope, first, path).await;
+    pages.into_iter().map(|(_, token)| token.id).collect()
+}
+
+/// The next item, which must come.
+pub async fn next<S>(records: &mut S) -> Stored<Record>
+where
+    S: Stream<Item = Result<Stored<Record>>> + Unpin,
+{
+    let next = tokio::time::timeout(PATIENCE, records.next()).await;
+    let next = next.unwrap_or_else(|_| panic!("no record within {PATIENCE:?}"));
+    next.expect("a watch ends only when it is dropped").expect("a record")
+}
+
+/// Whether nothing comes for a moment.
+pub async fn is_silent<S>(records: &mut S) -> bool
+where
+    S: Stream<Item = Result<Stored<Record>>> + Unpin,
+{
+    tokio::time::timeout(SILENCE, records.next()).await.is_err()
+}

@@ -1,0 +1,175 @@
+//! Reading the log from a sequence to its end.
+
+use futures::TryStreamExt;
+
+use super::{
+    Behaviour, behaviour,
+    fixture::{Store, Writer, case, definition, put, workflow},
+};
+use crate::{
+    models::{Record, RecordKind, Stored, WorkflowId},
+    storage::LogScope,
+};
+
+/// The behaviours of this module.
+pub(super) const BEHAVIOURS: &[Behaviour] = &[
+    behaviour!(each_scope_has_its_own_records_in_order),
+    behaviour!(a_history_begins_at_the_sequence_asked_for),
+    behaviour!(a_history_ends_at_what_was_last_when_it_was_asked_for),
+    behaviour!(a_long_history_comes_whole),
+    behaviour!(a_history_of_large_records_comes_whole),
+    behaviour!(the_history_of_what_is_unknown_is_empty),
+];
+
+async fn read(storage: &Store, scope: LogScope, from: u64) -> Vec<Stored<Record>> {
+    let records = storage.history(scope, from).await.expect("a history");
+    let records: Vec<_> = records.try_collect().await.expect("records");
+    assert!(records.is_sorted_by(|one, next| one.sequence < next.sequence), "in order, once each");
+    records
+}
+
+async fn sequences(storage: &Store, scope: LogScope, from: u64) -> Vec<u64> {
+    read(storage, scope, from).await.into_iter().map(|record| record.sequence).collect()
+}
+
+fn of(workflow: &WorkflowId, records: Vec<Stored<Record>>) -> Vec<u64> {
+    let ours = records.into_iter().filter(|record| record.value.workflow == *workflow);
+    ours.map(|record| record.sequence).collect()
+}
+
+/// All, one workflow's, lifecycles, one case's: nothing more, nothing less, whole.
+pub async fn each_scope_has_its_own_records_in_order(storage: &Store) {
+    let (id, other) = (workflow("hist-scope"), workflow("hist-scope-2"));
+    put(storage, &definition(&id, &["p"]), 1, 0).await;
+    let mut writers: Vec<_> = ["a", "a-1", "b"].map(|c| Writer::new(&id, &case(c))).to_vec();
+    let mut others = Writer::new(&other, &case("a"));
+    let kinds = [RecordKind::Created, RecordKind::Fired, RecordKind::Edited, RecordKind::Fired];
+    let mut written = Vec::new();
+    for kind in kinds {
+        for writer in &mut writers {
+            let (sequence, record) = writer.write(storage, kind).await;
+            written.push((sequence, record));
+        }
+        others.write(storage, kind).await;
+    }
+    let everything: Vec<_> = written.iter().map(|(sequence, _)| *sequence).collect();
+    let workflow = read(storage, LogScope::Workflow(id.clone()), 1).await;
+    let values: Vec<_> = workflow.iter().map(|r| (r.sequence, r.value.clone())).collect();
+    assert_eq!(values, written);
+    assert_eq!(of(&id, read(storage, LogScope::All, 1).await), everything);
+    for writer in &writers {
+        let scope = LogScope::Case(id.clone(), writer.case.clone());
+        let mine = written.iter().filter(|(_, record)| record.case == writer.case);
+        let mine: Vec<_> = mine.map(|(sequence, _)| *sequence).collect();
+        assert_eq!(sequences(storage, scope, 1).await, mine);
+    }
+    let lifecycle = written.iter().filter(|(_, record)| record.kind != RecordKind::Fired);
+    let lifecycle: Vec<_> = lifecycle.map(|(sequence, _)| *sequence).collect();
+    assert_eq!(sequences(storage, LogScope::Lifecycles(Some(id.clone())), 1).await, lifecycle);
+    assert_eq!(of(&id, read(storage, LogScope::Lifecycles(None), 1).await), lifecycle);
+}
+
+/// That one is included; 0 and 1 are the beginning; the future is empty.
+pub async fn a_history_begins_at_the_sequence_asked_for(storage: &Store) {
+    let (id, c) = (workflow("hist-from"), case("c"));
+    let mut writer = Writer::new(&id, &c);
+    let mut all = Vec::new();
+    for _ in 0..10 {
+        all.push(writer.write(storage, RecordKind::Fired).await.0);
+        all.push(writer.write(storage, RecordKind::Edited).await.0);
+    }
+    for scope in
+        [LogScope::Case(id.clone(), c.clone()), LogScope::Workflow(id.clone()), LogScope::All]
+    {
+        let ours = async |from| of(&id, read(storage, scope.clone(), from).await);
+        for (number, sequence) in all.iter().enumerate() {
+            assert_eq!(ours(*sequence).await, all[number..], "{scope:?} from {sequence}");
+        }
+        for from in [0, 1] {
+            assert_eq!(ours(from).await, all, "{scope:?} from {from}");
+        }
+        for from in [writer.last + 1_000_000, u64::MAX] {
+            assert!(sequences(storage, scope.clone(), from).await.is_empty(), "from {from}");
+        }
+    }
+}
+
+/// What comes later is not in it, even before the first record is taken.
+pub async fn a_history_ends_at_what_was_last_when_it_was_asked_for(storage: &Store) {
+    let (id, c) = (workflow("hist-end"), case("c"));
+    let mut writer = Writer::new(&id, &c);
+    for _ in 0..5 {
+        writer.write(storage, RecordKind::Fired).await;
+    }
+    let last = writer.last;
+    let scopes = [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone()), LogScope::All];
+    let mut histories = Vec::new();
+    for scope in scopes {
+        histories.push(storage.history(scope, 1).await.unwrap());
+    }
+    for _ in 0..5 {
+        writer.write(storage, RecordKind::Fired).await;
+    }
+    for history in histories {
+        let records: Vec<_> = history.try_collect().await.unwrap();
+        let ours = of(&id, records);
+        assert_eq!((ours.len(), ours.last()), (5, Some(&last)));
+    }
+}
+
+/// More records than any batch has.
+pub async fn a_long_history_comes_whole(storage: &Store) {
+    let (id, c) = (workflow("hist-long"), case("c"));
+    let mut writer = Writer::new(&id, &c);
+    let mut all = Vec::new();
+    for _ in 0..1_100 {
+        all.push(writer.write(storage, RecordKind::Fired).await.0);
+    }
+    for scope in [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone())] {
+        assert_eq!(sequences(storage, scope.clone(), 1).await, all);
+        // From everywhere near a round number, so that an end of a batch is among them.
+        for from in [255, 256, 257, 511, 512, 513, 587, 588, 589] {
+            assert_eq!(sequences(storage, scope.clone(), all[from]).await, all[from..]);
+        }
+    }
+}
+
+/// More bytes than a server likes to send at once.
+pub async fn a_history_of_large_records_comes_whole(storage: &Store) {
+    let (id, c) = (workflow("hist-large"), case("c"));
+    let mut writer = Writer::new(&id, &c);
+    let mut all = Vec::new();
+    for number in 0..120 {
+        let mut large =
+            super::fixture::record(&id, &c, RecordKind::Edited, &format!("large-{number}"));
+        large.metadata.insert("padding".to_owned(), "x".repeat(700_000).into());
+        all.push(writer.append(storage, large).await.0);
+    }
+    for scope in [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone())] {
+        let mut records = storage.history(scope, 1).await.unwrap();
+        let mut seen = Vec::new();
+        while let Some(record) = records.try_next().await.unwrap() {
+            assert_eq!(record.value.metadata["padding"].as_str().map(str::len), Some(700_000));
+            seen.push(record.sequence);
+        }
+        assert_eq!(seen, all);
+    }
+}
+
+/// An answer and no error.
+pub async fn the_history_of_what_is_unknown_is_empty(storage: &Store) {
+    let id = workflow("hist-unknown");
+    let scopes = [
+        LogScope::Case(id.clone(), case("c")),
+        LogScope::Lifecycles(Some(id.clone())),
+        LogScope::Workflow(id.clone()),
+    ];
+    for scope in scopes.clone() {
+        assert!(read(storage, scope, 1).await.is_empty());
+    }
+    // A definition is in the same log, and is no record.
+    put(storage, &definition(&id, &["p"]), 1, 0).await;
+    for scope in scopes {
+        assert!(read(storage, scope, 1).await.is_empty());
+    }
+}

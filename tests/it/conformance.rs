@@ -1,0 +1,141 @@
+//! The conformance suite on both storages.
+
+use std::sync::Arc;
+
+use stormpetrel::{
+    models::{CaseId, WorkflowId},
+    storage::{
+        LogScope, MemoryStorage, Page, ReadPath, Storage, TokenScope,
+        nats::{NatsStorage, NatsStorageConfig},
+    },
+    testing::{TestServer, conformance},
+};
+use tokio::task::JoinSet;
+
+use crate::support::config;
+
+async fn connect(config: NatsStorageConfig) -> Arc<dyn Storage> {
+    Arc::new(NatsStorage::connect(config).await.expect("connect"))
+}
+
+/// Settings with which a second system shares a server with the first.
+fn second(config: NatsStorageConfig) -> NatsStorageConfig {
+    NatsStorageConfig {
+        prefix: "second".to_owned(),
+        log_stream: "SECOND_LOG".to_owned(),
+        marking_stream: "SECOND_MARKING".to_owned(),
+        ..config
+    }
+}
+
+#[tokio::test]
+async fn memory_passes_every_behaviour_in_stores_of_their_own() {
+    conformance::all(async || Arc::new(MemoryStorage::new()) as Arc<dyn Storage>).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_passes_all_behaviours_at_once_in_one_store() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    at_once(&storage).await;
+}
+
+/// Runs the whole suite in one store, all behaviours at the same time.
+async fn at_once(storage: &Arc<dyn Storage>) {
+    let mut checks = JoinSet::new();
+    for behaviour in conformance::behaviours() {
+        let storage = storage.clone();
+        checks.spawn(async move {
+            let checked = tokio::spawn((behaviour.check)(storage)).await;
+            checked.is_err().then_some(behaviour.name)
+        });
+    }
+    let failed: Vec<_> = checks.join_all().await.into_iter().flatten().collect();
+    assert!(failed.is_empty(), "these do not hold: {failed:#?}");
+}
+
+#[tokio::test]
+async fn nats_passes_every_behaviour_in_one_store() {
+    let server = TestServer::start().await;
+    let storage = connect(config(server.url())).await;
+    conformance::all(async || storage.clone()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_passes_all_behaviours_at_once_in_one_store() {
+    let server = TestServer::start().await;
+    at_once(&connect(config(server.url())).await).await;
+}
+
+#[tokio::test]
+async fn two_systems_on_one_server_pass_at_the_same_time_and_never_meet() {
+    let server = TestServer::start().await;
+    let first = connect(config(server.url())).await;
+    let other = connect(second(config(server.url()))).await;
+    tokio::join!(
+        conformance::all(async || first.clone()),
+        conformance::all(async || other.clone()),
+    );
+    let [one, two] = [&first, &other].map(|storage| storage.health());
+    let (one, two) = tokio::join!(one, two);
+    assert_eq!(one.log_messages, two.log_messages, "each has its own records and no others");
+}
+
+/// What a system without the suite's data sees of a system with it: nothing.
+#[tokio::test]
+async fn a_second_system_sees_nothing_of_the_first() {
+    let server = TestServer::start().await;
+    let first = connect(config(server.url())).await;
+    for behaviour in conformance::behaviours() {
+        if ["a_case_lists_the_tokens_of_its_marking"].contains(&behaviour.name) {
+            (behaviour.check)(first.clone()).await;
+        }
+    }
+    assert!(first.last_sequence().await.unwrap() > 0);
+    let other = connect(second(config(server.url()))).await;
+    assert_eq!(other.last_sequence().await.unwrap(), 0);
+    assert_eq!(other.workflow_ids().await.unwrap(), []);
+    let workflow = WorkflowId::new("list-case").unwrap();
+    let scope = TokenScope { workflow: workflow.clone(), place: None, case: None };
+    for path in [ReadPath::Direct, ReadPath::Consumer] {
+        let seen = first.tokens(&scope, Page::default(), path).await.unwrap();
+        let unseen = other.tokens(&scope, Page::default(), path).await.unwrap();
+        assert_eq!((seen.items.len(), unseen.items.len()), (15, 0));
+    }
+    let case = LogScope::Case(workflow, CaseId::new("a").unwrap());
+    let mut none = other.history(case, 1).await.unwrap();
+    assert!(futures::StreamExt::next(&mut none).await.is_none());
+}
+
+/// A failure that is no lost race: one token is larger than the server takes.
+#[tokio::test]
+async fn a_view_write_that_the_server_refuses_stops_none_of_the_others() {
+    use stormpetrel::storage::{StorageError, ViewContent, ViewOutcome, ViewWrite};
+    let server = TestServer::start().await;
+    let storage = connect(config(server.url())).await;
+    let workflow = WorkflowId::new("w").unwrap();
+    let write = |number: u64, size: usize| {
+        let case = CaseId::new("c").unwrap();
+        let id = stormpetrel::models::TokenId::of_case(&workflow.tag(), &case, number);
+        let place = crate::support::place("p");
+        let token = serde_json::json!({
+            "id": id, "workflow": workflow, "case": case, "place": place,
+            "data": "x".repeat(size), "nats_sequence": number,
+            "created_at": "2026-03-14T15:09:26Z", "updated_at": "2026-03-14T15:09:26Z"
+        });
+        let token = serde_json::from_value(token).unwrap();
+        let content = ViewContent::Live(Arc::new(token));
+        ViewWrite { workflow: workflow.clone(), case, place, token: id, expected: 0, content }
+    };
+    let outcomes = storage.write_views(vec![write(1, 10), write(2, 2_000_000), write(3, 10)]).await;
+    assert!(
+        matches!(
+            outcomes.as_slice(),
+            [
+                Ok(ViewOutcome::Written(_)),
+                Err(StorageError::TooLarge { .. }),
+                Ok(ViewOutcome::Written(_))
+            ]
+        ),
+        "{outcomes:?}"
+    );
+}

@@ -1,0 +1,392 @@
+//! Samples of format 1, as a server holds them, and what this version makes of them.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_nats::{HeaderMap, jetstream};
+use futures::TryStreamExt;
+use serde_json::{Value, json};
+use stormpetrel::{
+    cases::{Cases, Fire},
+    engine,
+    models::{Case, CaseStatus, Record, RecordKind, Stored, Token, TokenId},
+    storage::{
+        Consistency, DefinitionVersion, LogScope, ReadPath, RegisterState, Storage, StorageError,
+        ViewContent, ViewWrite,
+        nats::{NatsStorage, NatsStorageConfig},
+    },
+    testing::TestServer,
+};
+
+use crate::support::{case, config, place, transition, workflow};
+
+/// The records of order-1042, in their order; sequences 2 to 9.
+const COMPLETED: [(&str, &str); 8] = [
+    ("created", "lifecycle"),
+    ("fired", "transitions"),
+    ("edited-added", "lifecycle"),
+    ("edited-data", "lifecycle"),
+    ("paused", "lifecycle"),
+    ("resumed", "lifecycle"),
+    ("fired-read", "transitions"),
+    ("completed", "transitions"),
+];
+
+/// Those of order-1043; sequences 10 and 11.
+const CANCELLED: [(&str, &str); 2] =
+    [("created-without-data", "lifecycle"), ("cancelled", "lifecycle")];
+
+fn sample(name: &str) -> Vec<u8> {
+    let mut path = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    path.extend(["tests", "fixtures", "format-1", &format!("{name}.json")]);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn value(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+/// A server, and both ways to it: what is published by hand, and what the storage reads.
+struct System {
+    _server: TestServer,
+    raw: jetstream::Context,
+    storage: Arc<NatsStorage>,
+    url: String,
+}
+
+impl System {
+    async fn start() -> Self {
+        let server = TestServer::start().await;
+        let url = server.url();
+        let storage = Arc::new(NatsStorage::connect(config(&url)).await.unwrap());
+        let raw = jetstream::new(async_nats::connect(&url).await.unwrap());
+        Self { _server: server, raw, storage, url }
+    }
+
+    async fn publish(&self, subject: &str, headers: HeaderMap, payload: Vec<u8>) -> u64 {
+        let subject = format!("cb.workflows.{subject}");
+        let sent = self.raw.publish_with_headers(subject, headers, payload.into()).await.unwrap();
+        sent.await.unwrap().sequence
+    }
+
+    async fn publish_sample(&self, subject: &str, name: &str) -> u64 {
+        self.publish(subject, HeaderMap::new(), sample(name)).await
+    }
+
+    /// The log of the samples: what a petrel of format 1 has left on this server.
+    async fn with_samples() -> Self {
+        let system = Self::start().await;
+        assert_eq!(system.publish_sample("orders.definition", "definition").await, 1);
+        for (id, records) in [("order-1042", &COMPLETED[..]), ("order-1043", &CANCELLED[..])] {
+            for (name, branch) in records {
+                system.publish_sample(&format!("orders.events.{branch}.{id}"), name).await;
+            }
+        }
+        system
+    }
+
+    async fn history(&self, id: &str) -> Vec<Stored<Record>> {
+        let scope = LogScope::Case(workflow("orders"), case(id));
+        self.storage.history(scope, 1).await.unwrap().try_collect().await.unwrap()
+    }
+
+    /// A message of a stream, as it is stored.
+    async fn stored(&self, stream: &str, sequence: u64) -> Vec<u8> {
+        let stream = self.raw.get_stream(stream).await.unwrap();
+        stream.get_raw_message(sequence).await.unwrap().payload.to_vec()
+    }
+}
+
+fn token(number: u64) -> TokenId {
+    TokenId::of_case(&workflow("orders").tag(), &case("order-1042"), number)
+}
+
+#[tokio::test]
+async fn the_samples_of_format_1_are_read_as_what_they_say() {
+    let system = System::with_samples().await;
+    let log = system.history("order-1042").await;
+    let kinds: Vec<_> = log.iter().map(|record| record.value.kind).collect();
+    use RecordKind::{Cancelled, Created, Edited, Fired, Paused, Resumed};
+    assert_eq!(kinds, [Created, Fired, Edited, Edited, Paused, Resumed, Fired, Fired]);
+    let packed = &log[6].value;
+    assert_eq!((packed.format, packed.definition, packed.tokens_made), (1, 1, 4));
+    assert_eq!(packed.transition, Some(transition("pack")));
+    assert_eq!(packed.by, None);
+    assert_eq!(packed.time.to_rfc3339(), "2026-03-14T09:50:00.250+00:00");
+    assert_eq!(
+        (&packed.consumed[0].token, &packed.consumed[0].place),
+        (&token(3), &place("packing"))
+    );
+    assert_eq!((&packed.read[0].token, &packed.read[0].place), (&token(2), &place("payment")));
+    let marking: Vec<_> =
+        packed.marking.0.iter().map(|e| (e.token.clone(), e.place.clone(), e.sequence)).collect();
+    let expected = [
+        (token(2), place("payment"), 3),
+        (token(4), place("notes"), 4),
+        (token(3), place("packing"), 0),
+    ];
+    assert_eq!(marking, expected);
+    let moved = &packed.produced[0];
+    assert_eq!(moved.data["customer"], "Žofie Nováková");
+    assert_eq!((&moved.data["total"], &moved.data["coupon"]), (&json!(129.9), &Value::Null));
+    assert_eq!((moved.history_total, moved.nats_sequence), (2, 0));
+    let event = &moved.history[0];
+    assert_eq!((&event.from, &event.to), (&place("received"), &place("packing")));
+    assert_eq!((event.triggered_by.as_deref(), event.sequence), (Some("clerk@example.com"), 3));
+    assert_eq!(event.metadata["desk"], 7);
+    assert_eq!(
+        (log[4].value.status, &log[4].value.metadata["reason"]),
+        (CaseStatus::Paused, &json!("lunch"))
+    );
+    let shipped = &log[7].value;
+    assert_eq!(shipped.status, CaseStatus::Completed);
+    assert_eq!(
+        (&shipped.removed[0].token, &shipped.removed[0].place),
+        (&token(4), &place("notes"))
+    );
+    let cancelled = system.history("order-1043").await;
+    assert_eq!(cancelled[1].value.kind, Cancelled);
+    assert_eq!(cancelled[1].value.status, CaseStatus::Cancelled);
+    assert!(cancelled[1].value.marking.0.is_empty());
+
+    let stored = system.storage.definition(&workflow("orders"), DefinitionVersion::Latest).await;
+    let stored = stored.unwrap().unwrap();
+    assert_eq!((stored.version, stored.sequence), (1, 1));
+    assert_eq!(
+        serde_json::to_value(&stored.definition).unwrap(),
+        value(&sample("definition"))["definition"]
+    );
+}
+
+/// Each record follows the one before it, hashes included, and today's engine accepts it.
+#[tokio::test]
+async fn a_case_of_format_1_is_replayed_and_goes_on() {
+    let system = System::with_samples().await;
+    let cases = Cases::new(system.storage.clone());
+    for id in ["order-1042", "order-1043"] {
+        let mut replayed: Option<Case> = None;
+        for record in system.history(id).await {
+            replayed = Some(engine::apply(replayed.as_ref(), &record).unwrap());
+        }
+        let replayed = replayed.unwrap();
+        let loaded = cases.case(&workflow("orders"), &case(id)).await.unwrap();
+        assert_eq!(loaded.marking, replayed.marking);
+        assert_eq!((loaded.status, loaded.sequence), (replayed.status, replayed.sequence));
+        assert_eq!(loaded.head_hash, replayed.head_hash);
+    }
+    // A third case, cut off before it was shipped, is shipped by this version.
+    let system = System::start().await;
+    system.publish_sample("orders.definition", "definition").await;
+    for (name, branch) in &COMPLETED[..7] {
+        system.publish_sample(&format!("orders.events.{branch}.order-1042"), name).await;
+    }
+    let cases = Cases::new(system.storage.clone());
+    let repaired = cases.rebuild(&|_, _| {}).await.unwrap();
+    assert_eq!((repaired.mended, repaired.failed), (3, 0));
+    let ship = Fire::case(workflow("orders"), case("order-1042"), transition("ship"));
+    let shipped = cases.fire(ship).await.unwrap();
+    let expected = value(&sample("completed"));
+    let record = serde_json::to_value(&shipped.record.value).unwrap();
+    for field in
+        ["marking", "consumed", "removed", "status", "tokens_made", "previous", "previous_hash"]
+    {
+        assert_eq!(record[field], expected[field], "{field}");
+    }
+    assert_eq!(record["produced"][0]["data"], expected["produced"][0]["data"]);
+}
+
+#[tokio::test]
+async fn what_was_read_of_format_1_is_stored_again_as_it_was() {
+    let system = System::with_samples().await;
+    let again = NatsStorage::connect(NatsStorageConfig {
+        prefix: "again".to_owned(),
+        log_stream: "AGAIN_LOG".to_owned(),
+        marking_stream: "AGAIN_MARKING".to_owned(),
+        ..config(&system.url)
+    });
+    let again = again.await.unwrap();
+    let stored = system.storage.definition(&workflow("orders"), DefinitionVersion::Latest).await;
+    let stored = stored.unwrap().unwrap();
+    let sequence = again.put_definition(&stored.definition, 1, 0).await.unwrap().sequence;
+    assert_eq!(value(&system.stored("AGAIN_LOG", sequence).await), value(&sample("definition")));
+    for (id, names) in [("order-1042", &COMPLETED[..]), ("order-1043", &CANCELLED[..])] {
+        let mut last = 0;
+        for (record, (name, _)) in system.history(id).await.iter().zip(names) {
+            last = again.append(&record.value, last).await.unwrap().sequence;
+            let bytes = system.stored("AGAIN_LOG", last).await;
+            assert_eq!(value(&bytes), value(&sample(name)), "{name}");
+        }
+    }
+}
+
+fn headers(name: &str) -> HeaderMap {
+    let sample: serde_json::Map<String, Value> = serde_json::from_slice(&sample(name)).unwrap();
+    let mut headers = HeaderMap::new();
+    for (name, value) in &sample {
+        headers.insert(name.as_str(), value.as_str().unwrap());
+    }
+    headers
+}
+
+#[tokio::test]
+async fn a_token_of_the_view_is_read_and_written_as_format_1_has_it() {
+    let system = System::start().await;
+    let subject = format!("orders.places.packing.tokens.{}", token(3));
+    let sequence = system.publish(&subject, headers("token-headers"), sample("token")).await;
+    for path in [ReadPath::Direct, ReadPath::Consumer] {
+        let read = system.storage.token(&workflow("orders"), &token(3), path).await;
+        let read: Token = read.unwrap().unwrap();
+        assert!(read.nats_timestamp.is_some());
+        let plain = Token { nats_timestamp: None, ..read };
+        assert_eq!(serde_json::to_value(&plain).unwrap(), value(&sample("token")));
+    }
+    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
+    let write = |expected, content| ViewWrite {
+        workflow: workflow("orders"),
+        case: case("order-1042"),
+        place: place("packing"),
+        token: token(3),
+        expected,
+        content,
+    };
+    let live = ViewContent::Live(Arc::new(read.unwrap().unwrap()));
+    let outcomes = system.storage.write_views(vec![write(sequence, live)]).await;
+    assert!(outcomes[0].is_ok(), "{outcomes:?}");
+    let stream = system.raw.get_stream("CB_MARKING").await.unwrap();
+    let stored = stream.get_raw_message(sequence + 1).await.unwrap();
+    assert_eq!(value(&stored.payload), value(&sample("token")));
+    for (name, expected) in headers("token-headers").iter() {
+        assert_eq!(stored.headers.get(name.clone()), expected.first(), "{name}");
+    }
+    let gone = ViewContent::Gone { revision: 9, moved_to: None };
+    system.storage.write_views(vec![write(sequence + 1, gone)]).await;
+    let stored = stream.get_raw_message(sequence + 2).await.unwrap();
+    assert!(stored.payload.is_empty());
+    for (name, expected) in headers("marker-headers").iter() {
+        assert_eq!(stored.headers.get(name.clone()), expected.first(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_marker_of_format_1_says_that_the_token_is_gone() {
+    let system = System::start().await;
+    let subject = format!("orders.places.packing.tokens.{}", token(3));
+    system.publish(&subject, headers("marker-headers"), Vec::new()).await;
+    let register = system.storage.register(&workflow("orders"), &place("packing"), &token(3)).await;
+    assert_eq!(register.unwrap().state, RegisterState::Gone { revision: 9 });
+    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
+    assert_eq!(read.unwrap(), None);
+}
+
+fn changed(name: &str, field: &str, to: Value) -> Vec<u8> {
+    let mut sample = value(&sample(name));
+    sample[field] = to;
+    sample.to_string().into_bytes()
+}
+
+fn assert_newer<T: std::fmt::Debug>(read: Result<T, StorageError>, subject: &str, at: u64) {
+    let error = read.unwrap_err();
+    assert!(!error.retryable());
+    let StorageError::Corrupt { subject: named, sequence, reason } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!((named.as_str(), *sequence), (subject, at));
+    assert!(reason.contains("format 2") && reason.contains("newer petrel"), "{reason}");
+    let text = error.to_string();
+    assert!(text.contains(subject) && text.contains(&format!("sequence {at}")), "{text}");
+}
+
+/// Also where it could be read, since nobody knows what it would mean.
+#[tokio::test]
+async fn a_message_of_format_2_is_refused_with_its_subject_its_sequence_and_its_format() {
+    let system = System::start().await;
+    let (orders, id) = (workflow("orders"), case("order-1042"));
+    let none = HeaderMap::new();
+    let subject = "orders.events.lifecycle.order-1042";
+    let record = changed("created", "format", json!(2));
+    let at = system.publish(subject, none.clone(), record).await;
+    let full = "cb.workflows.orders.events.lifecycle.order-1042";
+    for consistency in [Consistency::Strong, Consistency::Eventual] {
+        assert_newer(system.storage.head(&orders, &id, consistency).await, full, at);
+    }
+    assert_newer(system.storage.record(&orders, &id, at).await, full, at);
+    let unreadable = json!({"format": 2, "what": "nobody knows"}).to_string().into_bytes();
+    let at = system.publish(subject, none.clone(), unreadable).await;
+    assert_newer(system.storage.head(&orders, &id, Consistency::Strong).await, full, at);
+    let scope = LogScope::Case(orders.clone(), id.clone());
+    let items: Vec<_> = {
+        use futures::StreamExt;
+        system.storage.history(scope, 1).await.unwrap().collect().await
+    };
+    assert_eq!(items.len(), 2, "each is an item of its own");
+    let error = Cases::new(system.storage.clone()).case(&orders, &id).await.unwrap_err();
+    assert!(error.to_string().contains(full), "{error}");
+
+    let definition = changed("definition", "format", json!(2));
+    let at = system.publish("orders.definition", none.clone(), definition).await;
+    let read = system.storage.definition(&orders, DefinitionVersion::Latest).await;
+    assert_newer(read, "cb.workflows.orders.definition", at);
+
+    let subject = format!("orders.places.packing.tokens.{}", token(3));
+    let full = format!("cb.workflows.{subject}");
+    let mut newer = headers("token-headers");
+    newer.insert("Petrel-Format", "2");
+    let at = system.publish(&subject, newer, sample("token")).await;
+    for path in [ReadPath::Direct, ReadPath::Consumer] {
+        assert_newer(system.storage.token(&orders, &token(3), path).await, &full, at);
+    }
+}
+
+/// Within one format, a newer version may say more than an older one knows.
+#[tokio::test]
+async fn records_and_tokens_with_unknown_fields_are_read_without_them() {
+    let system = System::start().await;
+    let none = HeaderMap::new();
+    let mut record = value(&sample("fired-read"));
+    record["mood"] = json!("fine");
+    record["marking"][0]["weight"] = json!(3);
+    record["produced"][0]["colour"] = json!({"of": "the token"});
+    record["produced"][0]["history"][0]["took_ms"] = json!(12);
+    record["consumed"][0]["why"] = json!("because");
+    let bytes = record.to_string().into_bytes();
+    let at = system.publish("orders.events.transitions.order-1042", none.clone(), bytes).await;
+    let id = case("order-1042");
+    let read = system.storage.record(&workflow("orders"), &id, at).await.unwrap().unwrap();
+    let again = serde_json::to_value(&read.value).unwrap();
+    assert_eq!(again, value(&sample("fired-read")));
+    let subject = format!("orders.places.packing.tokens.{}", token(3));
+    let bytes = changed("token", "colour", json!("blue"));
+    // An early message of format 1 names its format in no header.
+    system.publish(&subject, none, bytes).await;
+    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
+    assert_eq!(read.unwrap().unwrap().nats_sequence, 8);
+}
+
+/// A net that is fired without one of its parts is another net.
+#[tokio::test]
+async fn a_definition_with_an_unknown_field_is_refused_by_name() {
+    let system = System::start().await;
+    let mut definition = value(&sample("definition"));
+    definition["definition"]["transitions"][0]["priority"] = json!(7);
+    let bytes = definition.to_string().into_bytes();
+    let at = system.publish("orders.definition", HeaderMap::new(), bytes).await;
+    let read = system.storage.definition(&workflow("orders"), DefinitionVersion::Latest).await;
+    let error = read.unwrap_err();
+    assert!(matches!(&error, StorageError::Corrupt { sequence, .. } if *sequence == at), "{error}");
+    assert!(error.to_string().contains("priority"), "{error}");
+}
+
+#[tokio::test]
+async fn a_record_at_the_subject_of_another_case_is_refused() {
+    let system = System::start().await;
+    for (subject, id) in [
+        ("orders.events.lifecycle.order-1043", "order-1043"),
+        ("events.events.lifecycle.order-1042", "order-1042"),
+    ] {
+        system.publish_sample(subject, "created").await;
+        let workflow = workflow(subject.split('.').next().unwrap());
+        let read = system.storage.head(&workflow, &case(id), Consistency::Strong).await;
+        let error = read.unwrap_err();
+        assert!(matches!(error, StorageError::Corrupt { .. }), "{error}");
+        assert!(error.to_string().contains("another subject"), "{error}");
+    }
+}
