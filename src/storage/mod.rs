@@ -141,7 +141,8 @@ pub trait Storage: Debug + Send + Sync {
         path: ReadPath,
     ) -> Result<Option<Token>>;
 
-    /// Tokens from the view, ordered by the sequence of their last change there.
+    /// Tokens from the view, ordered by the sequence of their last change there. What can't be
+    /// decoded is logged and left out.
     async fn tokens(&self, scope: &TokenScope, page: Page, path: ReadPath)
     -> Result<PageOf<Token>>;
 

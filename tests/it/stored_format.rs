@@ -1,5 +1,7 @@
 //! Samples of format 1, as a server holds them, and what this version makes of them.
 
+mod unreadable;
+
 use std::{path::PathBuf, sync::Arc};
 
 use async_nats::{HeaderMap, jetstream};
@@ -10,8 +12,7 @@ use stormpetrel::{
     engine,
     models::{Case, CaseStatus, Record, RecordKind, Stored, Token, TokenId},
     storage::{
-        Consistency, DefinitionVersion, LogScope, ReadPath, RegisterState, Storage, StorageError,
-        ViewContent, ViewWrite,
+        DefinitionVersion, LogScope, ReadPath, RegisterState, Storage, ViewContent, ViewWrite,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::TestServer,
@@ -275,118 +276,4 @@ async fn a_marker_of_format_1_says_that_the_token_is_gone() {
     assert_eq!(register.unwrap().state, RegisterState::Gone { revision: 9 });
     let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
     assert_eq!(read.unwrap(), None);
-}
-
-fn changed(name: &str, field: &str, to: Value) -> Vec<u8> {
-    let mut sample = value(&sample(name));
-    sample[field] = to;
-    sample.to_string().into_bytes()
-}
-
-fn assert_newer<T: std::fmt::Debug>(read: Result<T, StorageError>, subject: &str, at: u64) {
-    let error = read.unwrap_err();
-    assert!(!error.retryable());
-    let StorageError::Corrupt { subject: named, sequence, reason } = &error else {
-        panic!("{error}")
-    };
-    assert_eq!((named.as_str(), *sequence), (subject, at));
-    assert!(reason.contains("format 2") && reason.contains("newer petrel"), "{reason}");
-    let text = error.to_string();
-    assert!(text.contains(subject) && text.contains(&format!("sequence {at}")), "{text}");
-}
-
-/// Also where it could be read, since nobody knows what it would mean.
-#[tokio::test]
-async fn a_message_of_format_2_is_refused_with_its_subject_its_sequence_and_its_format() {
-    let system = System::start().await;
-    let (orders, id) = (workflow("orders"), case("order-1042"));
-    let none = HeaderMap::new();
-    let subject = "orders.events.lifecycle.order-1042";
-    let record = changed("created", "format", json!(2));
-    let at = system.publish(subject, none.clone(), record).await;
-    let full = "cb.workflows.orders.events.lifecycle.order-1042";
-    for consistency in [Consistency::Strong, Consistency::Eventual] {
-        assert_newer(system.storage.head(&orders, &id, consistency).await, full, at);
-    }
-    assert_newer(system.storage.record(&orders, &id, at).await, full, at);
-    let unreadable = json!({"format": 2, "what": "nobody knows"}).to_string().into_bytes();
-    let at = system.publish(subject, none.clone(), unreadable).await;
-    assert_newer(system.storage.head(&orders, &id, Consistency::Strong).await, full, at);
-    let scope = LogScope::Case(orders.clone(), id.clone());
-    let items: Vec<_> = {
-        use futures::StreamExt;
-        system.storage.history(scope, 1).await.unwrap().collect().await
-    };
-    assert_eq!(items.len(), 2, "each is an item of its own");
-    let error = Cases::new(system.storage.clone()).case(&orders, &id).await.unwrap_err();
-    assert!(error.to_string().contains(full), "{error}");
-
-    let definition = changed("definition", "format", json!(2));
-    let at = system.publish("orders.definition", none.clone(), definition).await;
-    let read = system.storage.definition(&orders, DefinitionVersion::Latest).await;
-    assert_newer(read, "cb.workflows.orders.definition", at);
-
-    let subject = format!("orders.places.packing.tokens.{}", token(3));
-    let full = format!("cb.workflows.{subject}");
-    let mut newer = headers("token-headers");
-    newer.insert("Petrel-Format", "2");
-    let at = system.publish(&subject, newer, sample("token")).await;
-    for path in [ReadPath::Direct, ReadPath::Consumer] {
-        assert_newer(system.storage.token(&orders, &token(3), path).await, &full, at);
-    }
-}
-
-/// Within one format, a newer version may say more than an older one knows.
-#[tokio::test]
-async fn records_and_tokens_with_unknown_fields_are_read_without_them() {
-    let system = System::start().await;
-    let none = HeaderMap::new();
-    let mut record = value(&sample("fired-read"));
-    record["mood"] = json!("fine");
-    record["marking"][0]["weight"] = json!(3);
-    record["produced"][0]["colour"] = json!({"of": "the token"});
-    record["produced"][0]["history"][0]["took_ms"] = json!(12);
-    record["consumed"][0]["why"] = json!("because");
-    let bytes = record.to_string().into_bytes();
-    let at = system.publish("orders.events.transitions.order-1042", none.clone(), bytes).await;
-    let id = case("order-1042");
-    let read = system.storage.record(&workflow("orders"), &id, at).await.unwrap().unwrap();
-    let again = serde_json::to_value(&read.value).unwrap();
-    assert_eq!(again, value(&sample("fired-read")));
-    let subject = format!("orders.places.packing.tokens.{}", token(3));
-    let bytes = changed("token", "colour", json!("blue"));
-    // An early message of format 1 names its format in no header.
-    system.publish(&subject, none, bytes).await;
-    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
-    assert_eq!(read.unwrap().unwrap().nats_sequence, 8);
-}
-
-/// A net that is fired without one of its parts is another net.
-#[tokio::test]
-async fn a_definition_with_an_unknown_field_is_refused_by_name() {
-    let system = System::start().await;
-    let mut definition = value(&sample("definition"));
-    definition["definition"]["transitions"][0]["priority"] = json!(7);
-    let bytes = definition.to_string().into_bytes();
-    let at = system.publish("orders.definition", HeaderMap::new(), bytes).await;
-    let read = system.storage.definition(&workflow("orders"), DefinitionVersion::Latest).await;
-    let error = read.unwrap_err();
-    assert!(matches!(&error, StorageError::Corrupt { sequence, .. } if *sequence == at), "{error}");
-    assert!(error.to_string().contains("priority"), "{error}");
-}
-
-#[tokio::test]
-async fn a_record_at_the_subject_of_another_case_is_refused() {
-    let system = System::start().await;
-    for (subject, id) in [
-        ("orders.events.lifecycle.order-1043", "order-1043"),
-        ("events.events.lifecycle.order-1042", "order-1042"),
-    ] {
-        system.publish_sample(subject, "created").await;
-        let workflow = workflow(subject.split('.').next().unwrap());
-        let read = system.storage.head(&workflow, &case(id), Consistency::Strong).await;
-        let error = read.unwrap_err();
-        assert!(matches!(error, StorageError::Corrupt { .. }), "{error}");
-        assert!(error.to_string().contains("another subject"), "{error}");
-    }
 }

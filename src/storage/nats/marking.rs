@@ -4,7 +4,7 @@ use futures::{StreamExt, future::join_all, stream::BoxStream};
 use serde_json::Value;
 
 use super::{
-    codec::{self, decode_register, decode_token, encode_view, moved_to},
+    codec::{decode_register, decode_token, encode_view, moved_to},
     direct::{Many, RawMessage},
     feed::{Feed, FeedRequest},
     link::Expected,
@@ -102,19 +102,19 @@ impl Inner {
         let filter = self.subjects.tokens(scope);
         if path == ReadPath::Direct {
             let filters = std::slice::from_ref(&filter);
-            if let Some(messages) = self.live_of(filters, from, page.first).await? {
-                return page_of(messages, page);
+            if let Some(live) = self.live_of(filters, from, page.first).await? {
+                return Ok(page_of(live, page));
             }
         }
         let until = self.stream_state(self.marking()).await?["last_seq"].as_u64();
         let mut feed = self.feed(self.marking(), filter, from, Some(until.unwrap_or_default()));
-        let mut messages = Vec::new();
+        let mut live = Vec::new();
         // One more than asked for tells whether there is a next page.
-        while messages.len() <= page.first {
+        while live.len() <= page.first {
             let Some(message) = feed.next().await else { break };
-            add_live(&mut messages, vec![message?]);
+            add_live(&mut live, vec![message?]);
         }
-        page_of(messages, page)
+        Ok(page_of(live, page))
     }
 
     /// The live tokens at subjects, in order, from a sequence on: at least one more than
@@ -124,7 +124,7 @@ impl Inner {
         filters: &[String],
         mut from: u64,
         enough: usize,
-    ) -> Result<Option<Vec<RawMessage>>> {
+    ) -> Result<Option<Vec<(Cursor, Token)>>> {
         let mut live = Vec::new();
         loop {
             let batch = enough + 1 - live.len();
@@ -160,13 +160,13 @@ impl Inner {
         let Some(from) = page.after.map_or(Some(1), |Cursor(after)| after.checked_add(1)) else {
             return Ok(PageOf { items: Vec::new(), has_next: false });
         };
-        let mut messages = Vec::new();
+        let mut live = Vec::new();
         for subjects in subjects.chunks(SUBJECTS_AT_ONCE) {
             // Fewer subjects than are too many were named, each of them one.
-            messages.extend(self.live_of(subjects, from, page.first).await?.unwrap_or_default());
+            live.extend(self.live_of(subjects, from, page.first).await?.unwrap_or_default());
         }
-        messages.sort_by_key(|message| message.sequence);
-        page_of(messages, page)
+        live.sort_by_key(|(cursor, _)| *cursor);
+        Ok(page_of(live, page))
     }
 
     /// The last message of each subject, by consumer.
@@ -235,21 +235,23 @@ fn newest(messages: Vec<RawMessage>) -> Option<RawMessage> {
 }
 
 /// Adds what is newer to what is known. What moved on while it was read is known no more;
-/// and after a crash of the server an old version may stand beside the new one.
-fn add_live(live: &mut Vec<RawMessage>, newer: Vec<RawMessage>) {
-    live.retain(|old| newer.iter().all(|new| new.subject != old.subject));
-    live.extend(newer.into_iter().filter(|message| !message.payload.is_empty()));
+/// and after a crash of the server an old version may stand beside the new one. What can't be
+/// read is left out: one bad message must not hide the others.
+fn add_live(live: &mut Vec<(Cursor, Token)>, newer: Vec<RawMessage>) {
+    live.retain(|(_, old)| newer.iter().all(|new| new.subject != old.nats_subject));
+    for message in newer.into_iter().filter(|message| !message.payload.is_empty()) {
+        match decode_token(&message) {
+            Ok(token) => live.push((Cursor(message.sequence), token)),
+            Err(error) => {
+                tracing::warn!(%error, "left out of a listing; `petrel rebuild` mends it");
+            }
+        }
+    }
 }
 
-/// The live tokens among `messages`, which are in the order of their sequences.
-fn page_of(messages: Vec<RawMessage>, page: Page) -> Result<PageOf<Token>> {
-    let after = page.after.map_or(0, |Cursor(after)| after);
-    let mut live = messages
-        .into_iter()
-        .filter(|message| message.sequence > after && !message.payload.is_empty());
-    let mut items = Vec::new();
-    for message in live.by_ref().take(page.first) {
-        items.push((Cursor(message.sequence), codec::decode_token(&message)?));
-    }
-    Ok(PageOf { items, has_next: live.next().is_some() })
+/// A page of tokens that are in the order of their positions, one more than the page may have
+/// if there are more.
+fn page_of(live: Vec<(Cursor, Token)>, page: Page) -> PageOf<Token> {
+    let has_next = live.len() > page.first;
+    PageOf { items: live.into_iter().take(page.first).collect(), has_next }
 }
