@@ -2,7 +2,9 @@
 
 mod cases;
 mod cli;
+mod clients;
 mod fault_proxy;
 mod graphql;
 mod local_server;
+mod program;
 mod support;
