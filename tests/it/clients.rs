@@ -47,11 +47,8 @@ async fn nats_py_lists_the_same_tokens_as_we_do() {
         }
     }
     for (name, count) in [("draft", 4), ("review", 4), ("done", 0)] {
-        let scope = TokenScope {
-            workflow: workflow("orders"),
-            place: Some(place(name)),
-            case: None,
-        };
+        let scope =
+            TokenScope { workflow: workflow("orders"), place: Some(place(name)), case: None };
         let ours = cases.tokens(&scope, Page::default()).await.unwrap().items;
         let ours: BTreeMap<_, _> =
             ours.iter().map(|(_, token)| (token.id.to_string(), stored(token))).collect();
