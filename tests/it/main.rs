@@ -7,4 +7,5 @@ mod fault_proxy;
 mod graphql;
 mod local_server;
 mod program;
+mod readme;
 mod support;
