@@ -55,3 +55,12 @@ async fn without_a_server_and_without_pip_the_ways_to_get_one_are_listed() {
     // Which could do no better.
     assert!(!errors.contains("petrel doctor"), "{errors}");
 }
+
+#[tokio::test]
+async fn an_address_to_listen_on_that_is_none_is_refused_with_an_example() {
+    for address in ["4001", "localhost:4001"] {
+        let refused = output(petrel(&["dev", "--listen", address])).await;
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(errors(&refused).contains("127.0.0.1:4000"), "{}", errors(&refused));
+    }
+}
