@@ -14,7 +14,10 @@ use serde_json::json;
 use crate::{
     cases::{Cases, ExpectedVersion, Fire, NewCase, Result},
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
-    storage::nats::{Floor, Moved},
+    storage::{
+        Consistency, ReadPath,
+        nats::{Floor, Moved},
+    },
 };
 
 /// How many cases are created at once before the load begins.
@@ -85,6 +88,7 @@ impl Load {
         let mut plain = Turns::new();
         for round in 0..turns / 2 {
             progress(2 * round, turns);
+            self.take_sizes(cases, &mut drivers).await?;
             drivers = plain.take(drivers, self.turn, Kind::Floor).await?;
             progress(2 * round + 1, turns);
             drivers = engine.take(drivers, self.turn, Kind::Engine).await?;
@@ -113,19 +117,12 @@ impl Load {
             let new = NewCase { data, ..NewCase::of(ring.workflow.clone()) };
             begun.extend(try_join_all((0..some).map(|_| cases.create_case(new.clone()))).await?);
         }
-        // The sizes of what a firing stores, from one that happens.
-        let first = begun[0].case.id.clone();
-        let fired = cases.fire(ring.fire(&first, 0)).await?;
-        cases.fire(ring.fire(&first, 1)).await?;
-        let json = |written: serde_json::Result<Vec<u8>>| Bytes::from(written.unwrap_or_default());
-        let record = json(serde_json::to_vec(&fired.record.value));
-        let token = json(serde_json::to_vec(fired.tokens[0].as_ref()));
         let driver = Driver {
             cases: cases.clone(),
             floor: floor.clone(),
             ring,
-            record,
-            token,
+            record: Bytes::new(),
+            token: Bytes::new(),
             mine: Vec::new(),
             engine_steps: 0,
             floor_steps: 0,
@@ -135,7 +132,29 @@ impl Load {
             let mine = (changed.case.id.clone(), changed.tokens[0].id.clone());
             drivers[number % clients].mine.push(mine);
         }
+        // One firing each, so that the first round knows what a firing stores.
+        for some in drivers.chunks_mut(CREATED_AT_ONCE) {
+            try_join_all(some.iter_mut().map(Driver::fire)).await?;
+        }
         Ok(drivers)
+    }
+
+    /// Tells the drivers how much a firing stores by now: a token that has moved more carries
+    /// a longer history.
+    async fn take_sizes(&self, cases: &Cases, drivers: &mut [Driver]) -> Result<()> {
+        let json = |written: serde_json::Result<Vec<u8>>| Bytes::from(written.unwrap_or_default());
+        for driver in drivers {
+            let (case, token) = &driver.mine[0];
+            let storage = cases.storage();
+            let workflow = &driver.ring.workflow;
+            if let Some(head) = storage.head(workflow, case, Consistency::Strong).await? {
+                driver.record = json(serde_json::to_vec(&head.value));
+            }
+            if let Some(token) = storage.token(workflow, token, ReadPath::Direct).await? {
+                driver.token = json(serde_json::to_vec(&token));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -207,8 +207,10 @@ fn decide_firing(compiled: &Compiled, case: &Case, firing: Firing<'_>) -> Result
             Err(Error::NotFound { kind: "transition", id: firing.transition.to_string() })
         }
         Err(Refusal::LeadsElsewhere { places }) => {
-            let transition = firing.transition;
-            let reason = format!("transition {transition} leads to {places:?}, not there");
+            let (transition, asked) = (firing.transition, firing.to_place);
+            let places = places.iter().map(PlaceId::as_str).collect::<Vec<_>>().join(", ");
+            let asked = asked.map_or("there", PlaceId::as_str);
+            let reason = format!("transition {transition} leads to {places}, not to {asked}");
             Err(Error::argument("place", reason))
         }
     }

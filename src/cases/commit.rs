@@ -14,6 +14,7 @@ use super::{
     definitions::Compiled,
     load::broken,
     slot::{Firings, Slot},
+    whole::Whole,
 };
 use crate::{
     engine::{Act, apply},
@@ -59,7 +60,7 @@ enum Attempt {
 
 impl Inner {
     /// Runs a commit in a task of its own: once begun it ends, whether or not the caller
-    /// still waits.
+    /// still waits, and a caller who stops polling does not keep the case's turn.
     pub async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
         let inner = Arc::clone(self);
         let task = self.running.spawn(async move { inner.run(commit).await });
@@ -74,7 +75,7 @@ impl Inner {
         }
     }
 
-    async fn run(&self, commit: Commit) -> Result<Changed> {
+    async fn run(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
         let begun = Instant::now();
         let firing = commit.change.firing.clone();
         let act = Act {
@@ -116,7 +117,7 @@ impl Inner {
     }
 
     async fn attempt(
-        &self,
+        self: &Arc<Self>,
         commit: &Commit,
         act: &Act,
         slot: &mut Slot,
@@ -154,7 +155,7 @@ impl Inner {
             }
         };
         self.metrics.appended(begun.elapsed());
-        let stored = Stored {
+        let mut stored = Stored {
             value: *record,
             sequence: appended.sequence,
             timestamp: act.now,
@@ -171,6 +172,7 @@ impl Inner {
         slot.registers.adopt(registers);
         self.write_views(slot, &stored.value, &case, begun).await;
         let tokens = tokens_after(&stored.value, &case);
+        stored.value.produced = tokens.iter().map(|token| Token::clone(token)).collect();
         let record = Arc::new(stored);
         Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))
     }
@@ -197,7 +199,7 @@ impl Inner {
     }
 
     async fn decide(
-        &self,
+        self: &Arc<Self>,
         commit: &Commit,
         act: &Act,
         slot: &mut Slot,
@@ -228,7 +230,7 @@ impl Inner {
 
     /// What the log says about a firing id that it already has.
     async fn repeated(
-        &self,
+        self: &Arc<Self>,
         slot: &mut Slot,
         case: &Arc<Case>,
         firing: &FiringId,
@@ -245,21 +247,27 @@ impl Inner {
         let Some(sequence) = firings.find(firing) else { return Ok(None) };
         let record = self.storage.record(&case.workflow, &case.id, sequence).await?;
         let record = record.filter(|record| record.value.firing == *firing);
-        Ok(record.map(|record| self.changed_before(case, record)))
+        match record {
+            Some(record) => self.changed_before(case, record).await.map(Some),
+            None => Ok(None),
+        }
     }
 
-    fn changed_before(&self, case: &Arc<Case>, record: Stored<Record>) -> Changed {
-        let tokens = crate::engine::produced(&record)
-            .map(|token| Arc::new(self.with_subject(token)))
-            .collect();
+    async fn changed_before(
+        self: &Arc<Self>,
+        case: &Arc<Case>,
+        record: Stored<Record>,
+    ) -> Result<Changed> {
+        let record = Whole::new(Arc::clone(self)).record(record).await?;
+        let tokens = record.value.produced.iter().cloned().map(Arc::new).collect();
         let (record, case) = (Arc::new(record), Arc::clone(case));
-        Changed { record, case, tokens, repeated: true }
+        Ok(Changed { record, case, tokens, repeated: true })
     }
 
-    async fn unchanged(&self, case: &Arc<Case>) -> Result<Changed> {
+    async fn unchanged(self: &Arc<Self>, case: &Arc<Case>) -> Result<Changed> {
         let head = self.storage.record(&case.workflow, &case.id, case.sequence).await?;
         let head = head.ok_or_else(|| Error::no_case(&case.id))?;
-        Ok(self.changed_before(case, head))
+        self.changed_before(case, head).await
     }
 }
 

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Error, Inner, Result};
 use crate::{
     engine::{produced, restore},
-    models::{Case, CaseId, Record, Stored, Token, TokenId, WorkflowId},
+    models::{Case, CaseId, Record, Stored, Token, WorkflowId},
     storage::Consistency,
 };
 
@@ -37,41 +37,65 @@ impl Inner {
         let elsewhere = |sequence: &u64| *sequence != 0 && *sequence != head.sequence;
         let sequences: BTreeSet<u64> =
             marking.iter().map(|entry| entry.sequence).filter(elsewhere).collect();
-        let records: Vec<Vec<Token>> = stream::iter(sequences)
-            .map(|sequence| self.tokens_of(workflow, case, sequence, head.sequence))
+        let records: Vec<Stored<Record>> = stream::iter(sequences)
+            .map(|sequence| self.named(workflow, case, sequence, head.sequence))
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
-        let mut tokens: HashMap<TokenId, Arc<Token>> = HashMap::with_capacity(marking.len());
-        for token in records.into_iter().flatten().chain(produced(head)) {
-            let alive = |entry: &&crate::models::MarkingEntry| {
-                let sequence = if entry.sequence == 0 { head.sequence } else { entry.sequence };
-                entry.token == token.id && sequence == token.nats_sequence
-            };
-            if marking.iter().any(|entry| alive(&entry)) {
-                tokens.insert(token.id.clone(), Arc::new(self.with_subject(token)));
-            }
+        let mut alive = Vec::with_capacity(marking.len());
+        for record in records.iter().chain([head]) {
+            alive.extend(produced(record).filter(|token| {
+                marking.iter().any(|entry| {
+                    let sequence = if entry.sequence == 0 { head.sequence } else { entry.sequence };
+                    entry.token == token.id && sequence == record.sequence
+                })
+            }));
         }
+        let at_hand: Vec<_> = records.iter().chain([head]).collect();
+        self.complete(&mut alive, &at_hand).await?;
+        let with_subject = |token: Token| (token.id.clone(), Arc::new(self.with_subject(token)));
+        let tokens: HashMap<_, _> = alive.into_iter().map(with_subject).collect();
         restore(head, tokens).map_err(|reason| broken(workflow, case, head.sequence, reason))
     }
 
-    async fn tokens_of(
+    /// Puts back the history that the tokens' records left out, from `at_hand` where it is
+    /// there, and from the log otherwise.
+    pub async fn complete(&self, tokens: &mut [Token], at_hand: &[&Stored<Record>]) -> Result<()> {
+        let missing: BTreeSet<_> = tokens
+            .iter()
+            .filter(|token| token.history_base != 0)
+            .filter(|token| !at_hand.iter().any(|record| record.sequence == token.history_base))
+            .map(|token| (token.history_base, token.workflow.clone(), token.case.clone()))
+            .collect();
+        let fetched: Vec<Stored<Record>> = stream::iter(missing)
+            .map(|(sequence, workflow, case)| async move {
+                self.named(&workflow, &case, sequence, sequence).await
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        for token in tokens {
+            let mut records = at_hand.iter().copied().chain(&fetched);
+            let base = records.find(|record| record.sequence == token.history_base);
+            let known = base.and_then(|base| produced(base).find(|known| known.id == token.id));
+            token.complete_history(known.as_ref().map_or(&[], |known| &known.history));
+        }
+        Ok(())
+    }
+
+    /// A record that another one of its case names.
+    async fn named(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
         sequence: u64,
-        head: u64,
-    ) -> Result<Vec<Token>> {
+        by: u64,
+    ) -> Result<Stored<Record>> {
         let record = self.storage.record(workflow, case, sequence).await?;
-        let missing = || {
-            let reason =
-                format!("its marking names record {sequence}, which the log does not have");
-            broken(workflow, case, head, reason)
-        };
-        let record = record.ok_or_else(missing)?;
-        Ok(produced(&record)
-            .map(|token| Token { nats_timestamp: Some(record.timestamp), ..token })
-            .collect())
+        record.ok_or_else(|| {
+            let reason = format!("record {sequence} is named, and the log does not have it");
+            broken(workflow, case, by, reason)
+        })
     }
 
     /// A token with the subject at which the view keeps it.

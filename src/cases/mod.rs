@@ -19,6 +19,7 @@ mod repair;
 mod requests;
 mod slot;
 mod views;
+mod whole;
 
 use std::sync::Arc;
 

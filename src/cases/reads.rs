@@ -1,11 +1,14 @@
 //! Reads. None of them consumes, and none of them changes anything.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
-use super::{Cases, Error, Inner, Result};
+use super::{Cases, Error, Inner, Result, whole::Whole};
 use crate::{
     engine::{self, Explanation, produced},
     models::{
@@ -13,13 +16,18 @@ use crate::{
         WorkflowId,
     },
     storage::{
-        Consistency, Cursor, Health, LogScope, MAX_PAGE, Page, PageOf, ReadPath, StorageError,
-        TokenScope,
+        Consistency, Cursor, Health, LogScope, MAX_PAGE, Page, PageOf, ReadPath, RegisterState,
+        StorageError, TokenScope,
     },
 };
 
 /// How many heads are asked for at once.
 const AT_ONCE: usize = 32;
+
+/// How long to wait for a view that another process is about to write, before each further
+/// look at it: it takes as long as one publish.
+const VIEW_WAITS: [Duration; 3] =
+    [Duration::from_millis(1), Duration::from_millis(4), Duration::from_millis(16)];
 
 impl Cases {
     /// A live token by its id; across workflows where none is named. An eventual read is one
@@ -33,18 +41,60 @@ impl Cases {
     ) -> Result<Token> {
         let begun = Instant::now();
         let (workflow, case) = self.inner.locate(workflow, token).await?;
-        let seen = match consistency {
+        let inner = &self.inner;
+        let found = match consistency {
+            Consistency::Strong => inner.strong_token(&workflow, &case, token).await?,
             Consistency::Eventual => {
-                self.inner.storage.token(&workflow, token, ReadPath::Direct).await?
+                match inner.storage.token(&workflow, token, ReadPath::Direct).await? {
+                    Some(token) => Some(token),
+                    None => inner.token_in_log(&workflow, &case, token).await?,
+                }
             }
-            Consistency::Strong => None,
         };
-        let found = match seen {
-            Some(token) => Some(token),
-            None => self.inner.token_in_log(&workflow, &case, token).await?,
-        };
-        self.inner.metrics.read(begun.elapsed());
+        inner.metrics.read(begun.elapsed());
         found.ok_or_else(|| Error::no_token(token))
+    }
+
+    /// When the server stored the message that holds just this version of a token:
+    /// [`Token::nats_timestamp`], asked of the view for a token that was not read from it, as
+    /// in the answer to a change. `None` if the token is not alive in this version any more.
+    /// `None` too if the view still lags behind the log after some 20 ms: then the process that
+    /// changed the token died, and the reconciler will mend the view.
+    pub async fn stored_at(&self, token: &Token) -> Result<Option<DateTime<Utc>>> {
+        if token.nats_timestamp.is_some() {
+            return Ok(token.nats_timestamp);
+        }
+        let storage = &self.inner.storage;
+        let mut waits = VIEW_WAITS.iter();
+        loop {
+            let there = storage.register(&token.workflow, &token.place, &token.id).await?;
+            match there.state {
+                RegisterState::Live(seen) if is_version(&seen, token) => {
+                    return Ok(seen.nats_timestamp);
+                }
+                state if state.revision() > token.nats_sequence => return Ok(None),
+                _ => {}
+            }
+            let Some(wait) = waits.next() else { return Ok(None) };
+            if !self.inner.is_current(token).await? {
+                return Ok(None);
+            }
+            tokio::time::sleep(*wait).await;
+        }
+    }
+
+    /// A record of a case as the log has it, with the server's time and its subject, which an
+    /// append does not learn.
+    pub async fn record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        sequence: u64,
+    ) -> Result<Stored<Record>> {
+        let record = self.inner.storage.record(workflow, case, sequence).await?;
+        let missing =
+            || Error::NotFound { kind: "record", id: format!("{sequence} of case {case}") };
+        Whole::new(self.inner.clone()).record(record.ok_or_else(missing)?).await
     }
 
     /// The live tokens of a workflow, of a place or of a case, from the view, a page at a
@@ -149,6 +199,7 @@ impl Cases {
         let from = page.after.map_or(1, |Cursor(after)| after + 1);
         let scope = LogScope::Case(workflow.clone(), case.clone());
         let mut records = self.inner.storage.history(scope, from).await?;
+        let mut whole = Whole::new(self.inner.clone());
         let mut items = Vec::new();
         let mut has_next = false;
         while let Some(record) = records.try_next().await? {
@@ -156,7 +207,7 @@ impl Cases {
             if has_next {
                 break;
             }
-            items.push((Cursor(record.sequence), self.inner.with_subjects(record)));
+            items.push((Cursor(record.sequence), whole.record(record).await?));
         }
         if items.is_empty() {
             let head = self.inner.storage.head(workflow, case, Consistency::Strong).await?;
@@ -177,8 +228,7 @@ impl Cases {
             None => self.inner.storage.last_sequence().await? + 1,
         };
         let records = self.inner.storage.watch(scope, from).await?;
-        let inner = self.inner.clone();
-        Ok(records.map(move |record| Ok(inner.with_subjects(record?))).boxed())
+        Ok(Whole::new(self.inner.clone()).stream(records))
     }
 
     /// Whether the store can be reached, and what it says of itself.
@@ -188,13 +238,6 @@ impl Cases {
 }
 
 impl Inner {
-    /// A record whose tokens say at which subjects the view keeps them.
-    fn with_subjects(&self, mut record: Stored<Record>) -> Stored<Record> {
-        let tokens = std::mem::take(&mut record.value.produced);
-        record.value.produced = tokens.into_iter().map(|token| self.with_subject(token)).collect();
-        record
-    }
-
     /// A token as the log has it: from the case's head, or from the record that the head's
     /// marking names.
     async fn token_in_log(
@@ -215,10 +258,38 @@ impl Inner {
                 None => return Ok(None),
             },
         };
-        let timestamp = Some(record.timestamp);
         let found = produced(&record).find(|produced| produced.id == *token);
-        Ok(found.map(|token| self.with_subject(Token { nats_timestamp: timestamp, ..token })))
+        let Some(mut token) = found else { return Ok(None) };
+        self.complete(std::slice::from_mut(&mut token), &[&record]).await?;
+        Ok(Some(self.with_subject(token)))
     }
+
+    /// A token as the log has it, and the time from the view if that has the same version.
+    /// Both are asked at once; the view decides nothing, so that it can't be read is no error.
+    async fn strong_token(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        token: &TokenId,
+    ) -> Result<Option<Token>> {
+        let seen = self.storage.token(workflow, token, ReadPath::Direct);
+        let (found, seen) = tokio::join!(self.token_in_log(workflow, case, token), seen);
+        let Some(found) = found? else { return Ok(None) };
+        let seen = seen.ok().flatten().filter(|seen| is_version(seen, &found));
+        let nats_timestamp = seen.and_then(|seen| seen.nats_timestamp);
+        Ok(Some(Token { nats_timestamp, ..found }))
+    }
+
+    /// Whether the log says that a token is alive in just this version.
+    async fn is_current(&self, token: &Token) -> Result<bool> {
+        let Some((case, _)) = token.id.case() else { return Ok(false) };
+        let now = self.token_in_log(&token.workflow, &case, &token.id).await?;
+        Ok(now.is_some_and(|now| is_version(&now, token)))
+    }
+}
+
+fn is_version(one: &Token, other: &Token) -> bool {
+    one.nats_sequence == other.nats_sequence && one.place == other.place
 }
 
 fn check(page: Page) -> Result<()> {

@@ -135,7 +135,10 @@ impl Fire {
 /// A change that was made.
 #[derive(Debug, Clone)]
 pub struct Changed {
-    /// What the log says about it. Of a repeated request, what it said the first time.
+    /// What the log says about it. Of a repeated request, what it said the first time. An
+    /// acknowledgement has no time, so of a change that was just made `timestamp` is by this
+    /// process's clock and `subject` is empty; [`Cases::record`](super::Cases::record) reads
+    /// what the server noted.
     pub record: Arc<Stored<Record>>,
     /// The case after the change, or after later ones if the request was a repeated one.
     pub case: Arc<Case>,

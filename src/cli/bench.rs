@@ -55,7 +55,7 @@ impl Bench {
         };
         match &own {
             Some(local) => settings.urls = vec![local.url()],
-            None => set_apart(&mut settings),
+            None => settings = settings.apart("bench"),
         }
         let result = tokio::select! {
             result = self.measure(&settings, !config.json && io::stderr().is_terminal()) => result,
@@ -98,15 +98,6 @@ async fn local(config: &Config) -> Result<LocalServer, Failure> {
         ..LocalServerOptions::default()
     };
     Ok(LocalServer::start(options).await?)
-}
-
-/// Streams and subjects that nobody else has.
-fn set_apart(settings: &mut NatsStorageConfig) {
-    let run = uuid::Uuid::now_v7().simple().to_string();
-    let run = &run[run.len() - 8..];
-    settings.prefix = format!("petrel-bench-{run}");
-    settings.log_stream = format!("PETREL_BENCH_{run}_LOG");
-    settings.marking_stream = format!("PETREL_BENCH_{run}_MARKING");
 }
 
 fn streams(settings: &NatsStorageConfig) -> Vec<String> {

@@ -23,7 +23,13 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Str
             return Err(format!("token {} was read, but was not there", token.token));
         }
     }
-    for token in produced(stored) {
+    for mut token in produced(stored) {
+        let known = before.and_then(|case| case.tokens.get(&token.id));
+        if token.history_base != 0 && known.is_none() {
+            let base = token.history_base;
+            return Err(format!("token {} is new and leaves history to record {base}", token.id));
+        }
+        token.complete_history(known.map_or(&[], |token| &token.history));
         tokens.insert(token.id.clone(), Arc::new(token));
     }
     restore(stored, tokens)
@@ -64,7 +70,8 @@ pub fn restore(
     })
 }
 
-/// The tokens that a record produced, with the record's sequence in them.
+/// The tokens that a record produced, with the record's sequence in them, and with as much of
+/// their history as the record has.
 pub fn produced(stored: &Stored<Record>) -> impl Iterator<Item = Token> + '_ {
     stored.value.produced.iter().map(|token| {
         let mut token = token.clone();
@@ -72,7 +79,7 @@ pub fn produced(stored: &Stored<Record>) -> impl Iterator<Item = Token> + '_ {
         if let Some(last) = token.history.last_mut()
             && last.sequence == 0
         {
-            Arc::make_mut(last).sequence = stored.sequence;
+            last.set_sequence(stored.sequence);
         }
         token
     })

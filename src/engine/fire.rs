@@ -177,9 +177,11 @@ fn event(
 
 /// The same token in another place.
 fn moved(token: &Token, place: &PlaceId, data: Value, event: TransitionEvent, act: &Act) -> Token {
-    let skip = (token.history.len() + 1).saturating_sub(HISTORY_KEPT);
-    let mut history: Vec<_> = token.history.iter().skip(skip).cloned().collect();
-    history.push(Arc::new(event));
+    let (mut history, history_base) = token.history_to_record();
+    history.push(event.into());
+    if history.len() > HISTORY_KEPT {
+        history.remove(0);
+    }
     Token {
         id: token.id.clone(),
         workflow: token.workflow.clone(),
@@ -190,6 +192,7 @@ fn moved(token: &Token, place: &PlaceId, data: Value, event: TransitionEvent, ac
         created_at: token.created_at,
         updated_at: act.now,
         history,
+        history_base,
         history_total: token.history_total + 1,
         nats_sequence: 0,
         nats_timestamp: None,
@@ -219,7 +222,8 @@ fn new_token(
         metadata,
         created_at: act.now,
         updated_at: act.now,
-        history: vec![Arc::new(event)],
+        history: vec![event.into()],
+        history_base: 0,
         history_total: 1,
         nats_sequence: 0,
         nats_timestamp: None,

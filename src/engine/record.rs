@@ -120,6 +120,7 @@ fn plant(net: &Net, case: &Case, record: &mut Record, seed: TokenSeed, act: &Act
         created_at: act.now,
         updated_at: act.now,
         history: Vec::new(),
+        history_base: 0,
         history_total: 0,
         nats_sequence: 0,
         nats_timestamp: None,
@@ -134,6 +135,7 @@ pub fn update_data(case: &Case, token: &TokenId, patch: &Value, act: &Act) -> Op
     let mut changed = Token::clone(case.tokens.get(token)?);
     merge_patch(&mut changed.data, patch);
     changed.updated_at = act.now;
+    (changed.history, changed.history_base) = changed.history_to_record();
     let mut record = next_record(case, RecordKind::Edited, act);
     // The token stays where and when it arrived: editing does not send it to the end.
     for entry in record.marking.0.iter_mut().filter(|entry| entry.token == *token) {

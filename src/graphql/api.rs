@@ -1,12 +1,17 @@
 //! The schema, executed.
 
+use std::sync::Arc;
+
+use async_graphql::{Response, parser::types::ExecutableDocument};
 use futures::{StreamExt, stream::BoxStream};
 use tokio_util::task::TaskTracker;
 
 use super::{
     Answer, Limits, Operation, OperationKind, Parameters,
+    completion::complete,
     error::INTERNAL,
     schema::{self, Schema},
+    shape::Shape,
 };
 use crate::cases::Cases;
 
@@ -16,14 +21,22 @@ pub struct Api {
     schema: Schema,
     cases: Cases,
     limits: Limits,
+    shape: Arc<Shape>,
     mutations: TaskTracker,
 }
 
 impl Api {
     /// An API over `cases` that holds its clients to `limits`.
+    ///
+    /// # Panics
+    ///
+    /// Never, as the tests of the schema see to.
     pub fn new(cases: Cases, limits: Limits) -> Self {
         let schema = schema::over(cases.clone(), &limits);
-        Self { schema, cases, limits, mutations: TaskTracker::new() }
+        let shape = Shape::of(&schema::sdl());
+        // A test compares the schema with a file, which is parsed there too.
+        let shape = Arc::new(shape.expect("the schema is written in its own language"));
+        Self { schema, cases, limits, shape, mutations: TaskTracker::new() }
     }
 
     /// What clients may ask for.
@@ -38,7 +51,7 @@ impl Api {
 
     /// Parses a request.
     pub fn prepare(&self, parameters: Parameters) -> Result<Operation, Answer> {
-        Operation::new(parameters, &self.limits)
+        Operation::new(parameters, &self.limits, &self.shape)
     }
 
     /// Executes a query or a mutation.
@@ -47,10 +60,10 @@ impl Api {
     /// up: a change must not stop between the fact and its views because nobody waits for it.
     pub async fn execute(&self, operation: Operation) -> Answer {
         if operation.kind() != OperationKind::Mutation {
-            return self.schema.execute(operation.request).await.into();
+            return self.execute_here(operation).await;
         }
-        let schema = self.schema.clone();
-        let mutation = async move { Answer::from(schema.execute(operation.request).await) };
+        let api = self.clone();
+        let mutation = async move { api.execute_here(operation).await };
         let done = self.mutations.spawn(mutation).await;
         done.unwrap_or_else(|failure| {
             tracing::error!(%failure, "a mutation ended without an answer");
@@ -58,10 +71,22 @@ impl Api {
         })
     }
 
+    async fn execute_here(&self, operation: Operation) -> Answer {
+        let response = self.schema.execute(operation.request).await;
+        self.answer(&operation.document, response)
+    }
+
+    fn answer(&self, document: &ExecutableDocument, mut response: Response) -> Answer {
+        complete(&self.shape, document, &mut response);
+        response.into()
+    }
+
     /// Executes any operation: a subscription answers many times, all others once.
     pub fn stream(&self, operation: Operation) -> BoxStream<'static, Answer> {
         if operation.kind() == OperationKind::Subscription {
-            return self.schema.execute_stream(operation.request).map(Answer::from).boxed();
+            let responses = self.schema.execute_stream(operation.request);
+            let (api, document) = (self.clone(), operation.document);
+            return responses.map(move |response| api.answer(&document, response)).boxed();
         }
         let api = self.clone();
         futures::stream::once(async move { api.execute(operation).await }).boxed()

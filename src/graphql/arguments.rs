@@ -13,15 +13,6 @@ use crate::{
 /// How many items a page has when `first` is absent.
 pub(super) const DEFAULT_PAGE: usize = 100;
 
-/// The cost of a page: what each item costs, times the number of items asked for.
-pub(super) fn page_cost(first: Option<i32>, item: usize) -> usize {
-    let items = first.map_or(DEFAULT_PAGE, |first| usize::try_from(first).unwrap_or(0));
-    items.saturating_mul(item).saturating_add(LOOK_UP)
-}
-
-/// The cost of a field that asks the store.
-pub(super) const LOOK_UP: usize = 10;
-
 /// `value` as an id.
 pub(super) fn id<T: FromStr<Err = IdError>>(argument: &str, value: &ID) -> Result<T, Error> {
     value.parse().map_err(|error: IdError| Error::argument(argument, error.to_string()))
@@ -69,9 +60,17 @@ pub(super) fn page(first: Option<i32>, after: Option<&str>) -> Result<Page, Erro
     Ok(Page { first: page_size(first)?, after: after.map(|position| position.0) })
 }
 
+/// An error of the core in the words of a mutation: `names` are the core's names of arguments
+/// and those of the schema.
+pub(super) fn in_words_of(error: Error, names: &[(&str, &str)]) -> Error {
+    let Error::InvalidArgument { argument, reason } = error else { return error };
+    let name = names.iter().find(|(core, _)| *core == argument);
+    Error::InvalidArgument { argument: name.map_or(argument, |(_, ours)| (*ours).into()), reason }
+}
+
 /// What `strong` asks for.
-pub(super) fn consistency(strong: bool) -> Consistency {
-    if strong { Consistency::Strong } else { Consistency::Eventual }
+pub(super) fn consistency(strong: Option<bool>) -> Consistency {
+    if strong.unwrap_or_default() { Consistency::Strong } else { Consistency::Eventual }
 }
 
 #[cfg(test)]

@@ -46,6 +46,12 @@ pub(super) fn classify(error: &mut ServerError) {
     }
 }
 
+/// Makes an error say which argument it is about.
+pub(super) fn invalid_argument(error: &mut ServerError, argument: &str) {
+    set(error, INVALID_ARGUMENT, false);
+    error.extensions.get_or_insert_default().set("argument", argument);
+}
+
 fn set(error: &mut ServerError, code: &str, retryable: bool) {
     let values = error.extensions.get_or_insert_default();
     values.set("code", code);

@@ -4,7 +4,9 @@
 mod answer;
 mod api;
 mod arguments;
+mod completion;
 mod connection;
+mod cost;
 mod error;
 mod graphiql;
 mod input;
@@ -14,9 +16,11 @@ mod operation;
 mod query;
 mod scalars;
 mod schema;
+mod shape;
 mod socket;
 mod subscription;
 mod types;
+mod variables;
 
 pub use answer::Answer;
 pub use api::Api;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, Result};
 
 use super::{
-    arguments::LOOK_UP,
+    arguments::in_words_of,
     input::{
         CaseChangeInput, CreateTokenInput, CreateWorkflowInput, CreateWorkflowInstanceInput,
         FireCaseInput, FireTransitionInput, NewTokenRequest, TransitionTokenWithNatsInput,
@@ -27,7 +27,6 @@ pub struct Mutation;
 impl Mutation {
     /// Checks and stores a definition. The same definition again makes no new version. What
     /// is wrong with it is listed whole in the error's `problems`.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn create_workflow(
         &self,
         ctx: &Context<'_>,
@@ -39,21 +38,21 @@ impl Mutation {
     }
 
     /// Makes a token, in a new case or in a named one.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn create_token(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token.")] input: CreateTokenInput,
     ) -> Result<Token> {
         let changed = match input.into_request()? {
-            NewTokenRequest::Case(request) => cases(ctx).create_case(request).await?,
-            NewTokenRequest::Token(request) => cases(ctx).create_token(request).await?,
+            NewTokenRequest::Case(request) => cases(ctx).create_case(request).await,
+            NewTokenRequest::Token(request) => cases(ctx).create_token(request).await,
         };
+        let changed =
+            changed.map_err(|error| in_words_of(error, &[("place", "input.initialPlace")]))?;
         Ok(Token(only_token(&changed)?))
     }
 
     /// Begins a case with a token in the initial place, and answers with that token.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn create_workflow_instance(
         &self,
         ctx: &Context<'_>,
@@ -64,7 +63,6 @@ impl Mutation {
     }
 
     /// Fires a transition that takes a given token. `NOT_ENABLED` says in `blockers` why not.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn fire_transition(
         &self,
         ctx: &Context<'_>,
@@ -75,7 +73,6 @@ impl Mutation {
 
     /// Fires a transition of a case, with the oldest tokens. `NOT_ENABLED` says in `blockers`
     /// why not.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn fire_case(
         &self,
         ctx: &Context<'_>,
@@ -86,7 +83,6 @@ impl Mutation {
 
     /// Moves a token to a place by a transition that leads there, and answers with the token
     /// in its new place and its NATS metadata.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn transition_token_with_nats(
         &self,
         ctx: &Context<'_>,
@@ -94,14 +90,13 @@ impl Mutation {
     ) -> Result<NatsToken> {
         let request = input.into_request()?;
         let place = request.to_place.clone();
-        let changed = cases(ctx).fire(request).await?;
+        let changed = cases(ctx).fire(request).await.map_err(of_firing)?;
         let there = changed.tokens.iter().find(|token| Some(&token.place) == place.as_ref());
         let token = there.cloned().map_or_else(|| only_token(&changed), Ok)?;
-        Ok(NatsToken::new(token, changed.record.timestamp))
+        Ok(NatsToken(token))
     }
 
     /// Merges a patch into a token's data.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn update_token_data(
         &self,
         ctx: &Context<'_>,
@@ -114,7 +109,6 @@ impl Mutation {
     }
 
     /// Pauses a case: nothing fires until it is resumed.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn pause_case(
         &self,
         ctx: &Context<'_>,
@@ -125,7 +119,6 @@ impl Mutation {
     }
 
     /// Resumes a paused case.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn resume_case(
         &self,
         ctx: &Context<'_>,
@@ -136,7 +129,6 @@ impl Mutation {
     }
 
     /// Cancels a case: its tokens are removed, and it can't be resumed.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn cancel_case(
         &self,
         ctx: &Context<'_>,
@@ -149,7 +141,18 @@ impl Mutation {
 
 async fn fire(ctx: &Context<'_>, request: Fire) -> Result<Firing, Error> {
     let transition = request.transition.clone();
-    Ok(Firing::new(cases(ctx).fire(request).await?, transition))
+    let changed = cases(ctx).fire(request).await.map_err(of_firing)?;
+    Ok(Firing::new(changed, transition))
+}
+
+/// Why nothing fired, in the words of the schema.
+fn of_firing(error: Error) -> Error {
+    const NAMES: [(&str, &str); 3] = [
+        ("place", "input.newPlace"),
+        ("tokens", "input.tokenIds"),
+        ("workflow", "input.workflowId"),
+    ];
+    in_words_of(error, &NAMES)
 }
 
 /// The token of a change that makes or changes one.

@@ -1,15 +1,29 @@
 //! One request: what a client sends, and what it asks to be done.
 
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
 use async_graphql::{
-    Request, Variables,
-    parser::types::{DocumentOperations, ExecutableDocument, OperationType},
+    Name, Positioned, Request, Response, Variables,
+    parser::{
+        parse_query,
+        types::{
+            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationType, Selection,
+            SelectionSet,
+        },
+    },
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
     Answer, Limits,
+    cost::cost,
     error::{INVALID_REQUEST, TOO_LARGE},
+    shape::Shape,
+    variables,
 };
 
 /// The parameters of a request, as clients send them in JSON.
@@ -43,6 +57,7 @@ pub enum OperationKind {
 /// A request that has been parsed and may be executed.
 pub struct Operation {
     pub(super) request: Request,
+    pub(super) document: Arc<ExecutableDocument>,
     kind: OperationKind,
 }
 
@@ -68,8 +83,12 @@ impl Parameters {
 }
 
 impl Operation {
-    /// Parses a request and checks what it may cost to look at.
-    pub(super) fn new(parameters: Parameters, limits: &Limits) -> Result<Self, Answer> {
+    /// Parses a request, and checks what it would cost and the values of its variables.
+    pub(super) fn new(
+        parameters: Parameters,
+        limits: &Limits,
+        shape: &Shape,
+    ) -> Result<Self, Answer> {
         limits.check_text(&parameters.query).map_err(|problem| {
             let code = if parameters.query.len() > limits.document_bytes {
                 TOO_LARGE
@@ -78,17 +97,28 @@ impl Operation {
             };
             Answer::refused(code, problem)
         })?;
-        let mut request = Request::new(parameters.query);
-        let variables = Value::Object(parameters.variables.unwrap_or_default());
-        request.variables = Variables::from_json(variables);
-        let document = match request.parsed_query() {
-            Ok(document) => document,
-            Err(error) => return Err(async_graphql::Response::from_errors(vec![error]).into()),
+        let name = parameters.operation_name;
+        let document = match parse_query(&parameters.query) {
+            Ok(document) => only(document, name.as_deref()).map_err(invalid)?,
+            Err(error) => return Err(Response::from_errors(vec![error.into()]).into()),
         };
-        limits.check_document(document).map_err(invalid)?;
-        let kind = kind(document, parameters.operation_name.as_deref()).map_err(invalid)?;
-        request.operation_name = parameters.operation_name;
-        Ok(Self { request, kind })
+        limits.check_document(&document).map_err(invalid)?;
+        let variables = Value::Object(parameters.variables.unwrap_or_default());
+        let variables = Variables::from_json(variables);
+        let mut kind = OperationKind::Query;
+        for (_, operation) in document.operations.iter() {
+            let operation = &operation.node;
+            kind = OperationKind::of(operation.ty);
+            limits.check_cost(cost(shape, &document, operation, &variables)).map_err(invalid)?;
+            let problems = variables::problems(shape, operation, &variables);
+            if !problems.is_empty() {
+                return Err(Response::from_errors(problems).into());
+            }
+        }
+        let mut request = Request::new(parameters.query).variables(variables);
+        request.operation_name = name;
+        request.set_parsed_query(document.clone());
+        Ok(Self { request, document: Arc::new(document), kind })
     }
 
     /// What it does.
@@ -97,38 +127,78 @@ impl Operation {
     }
 }
 
+impl OperationKind {
+    fn of(operation: OperationType) -> Self {
+        match operation {
+            OperationType::Query => Self::Query,
+            OperationType::Mutation => Self::Mutation,
+            OperationType::Subscription => Self::Subscription,
+        }
+    }
+}
+
 fn invalid(problem: impl Into<String>) -> Answer {
     Answer::refused(INVALID_REQUEST, problem)
 }
 
-fn kind(document: &ExecutableDocument, name: Option<&str>) -> Result<OperationKind, String> {
-    let operation = match (&document.operations, name) {
-        (DocumentOperations::Single(operation), None) => operation,
-        (DocumentOperations::Multiple(operations), None) => {
-            let mut all = operations.values();
-            match (all.next(), all.next()) {
-                (Some(only), None) => only,
-                _ => return Err("the document has several operations; name one".to_owned()),
+/// The document with the operation that is asked for, and what that needs, alone: tools send
+/// whole files of operations and name one, and the others cost nothing.
+fn only(
+    mut document: ExecutableDocument,
+    name: Option<&str>,
+) -> Result<ExecutableDocument, String> {
+    let DocumentOperations::Multiple(operations) = &mut document.operations else {
+        return match name {
+            Some(name) => Err(format!("the document has no operation named {name:?}")),
+            None => Ok(document),
+        };
+    };
+    if operations.len() == 1 && name.is_none_or(|name| operations.contains_key(name)) {
+        return Ok(document);
+    }
+    let name = name.ok_or("the document has several operations; name one")?;
+    let missing = || format!("the document has no operation named {name:?}");
+    let (key, operation) = operations.remove_entry(name).ok_or_else(missing)?;
+    let mut needed = HashSet::new();
+    spreads(&document.fragments, &operation.node.selection_set.node, &mut needed);
+    document.fragments.retain(|name, _| needed.contains(name));
+    document.operations = DocumentOperations::Multiple(HashMap::from([(key, operation)]));
+    Ok(document)
+}
+
+/// The names of the fragments that are spread in `set`, and in those.
+fn spreads(
+    fragments: &HashMap<Name, Positioned<FragmentDefinition>>,
+    set: &SelectionSet,
+    found: &mut HashSet<Name>,
+) {
+    for selection in &set.items {
+        match &selection.node {
+            Selection::Field(field) => {
+                spreads(fragments, &field.node.selection_set.node, found);
+            }
+            Selection::InlineFragment(fragment) => {
+                spreads(fragments, &fragment.node.selection_set.node, found);
+            }
+            Selection::FragmentSpread(spread) => {
+                let name = &spread.node.fragment_name.node;
+                if let (true, Some(fragment)) = (found.insert(name.clone()), fragments.get(name)) {
+                    spreads(fragments, &fragment.node.selection_set.node, found);
+                }
             }
         }
-        (DocumentOperations::Multiple(operations), Some(name)) if operations.contains_key(name) => {
-            &operations[name]
-        }
-        (_, Some(name)) => return Err(format!("the document has no operation named {name:?}")),
-    };
-    Ok(match operation.node.ty {
-        OperationType::Query => OperationKind::Query,
-        OperationType::Mutation => OperationKind::Mutation,
-        OperationType::Subscription => OperationKind::Subscription,
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn operation(json: &str) -> Result<Operation, Answer> {
-        Operation::new(Parameters::from_json(json.as_bytes())?, &Limits::default())
+        let shape = Shape::of(&crate::graphql::sdl()).unwrap();
+        Operation::new(Parameters::from_json(json.as_bytes())?, &Limits::default(), &shape)
     }
 
     fn problem(json: &str) -> String {
@@ -144,6 +214,16 @@ mod tests {
         assert_eq!(operation(both).unwrap().kind(), OperationKind::Subscription);
         let only = r#"{"query": "mutation M { x }", "variables": null}"#;
         assert_eq!(operation(only).unwrap().kind(), OperationKind::Mutation);
+    }
+
+    #[test]
+    fn the_other_operations_of_a_document_and_their_fragments_cost_nothing() {
+        let query = "query Dear { cases(workflowId: \"w\", first: 1000) { nodes { ...a } } }
+            query Cheap { ...b } fragment b on Query { health { version } }
+            fragment a on Case { history(first: 1000) { nodes { kind } } }";
+        let named = |name| json!({ "query": query, "operationName": name }).to_string();
+        assert!(operation(&named("Cheap")).is_ok());
+        assert!(problem(&named("Dear")).contains("costs"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, Result};
 
 use super::{
-    arguments::{LOOK_UP, consistency, id, optional_id, page, page_cost, page_size, position},
+    arguments::{consistency, id, optional_id, page, page_size, position},
     connection::{Connection, Position, connection, of_items},
     types::{
         Case, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Token, Transition,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cases::Error,
-    models::{self, CaseId, TokenId, WorkflowId},
+    models::{CaseId, TokenId, WorkflowId},
     storage::TokenScope,
 };
 
@@ -26,7 +26,6 @@ pub struct Query;
 #[Object]
 impl Query {
     /// A workflow in its latest version.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn workflow(
         &self,
         ctx: &Context<'_>,
@@ -37,7 +36,6 @@ impl Query {
     }
 
     /// All workflows in their latest versions, ordered by id.
-    #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn workflows(
         &self,
         ctx: &Context<'_>,
@@ -51,17 +49,14 @@ impl Query {
     }
 
     /// A live token by its id, whatever its workflow.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn token(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token.")] id: ID,
-        #[graphql(
-            desc = "Whether to see every change that was answered before this read began. \
-                    Otherwise the answer may lag by moments, and is faster.",
-            default = false
-        )]
-        strong: bool,
+        #[graphql(desc = "Whether to see every change that was answered before this read \
+                          began. Otherwise, and where absent, the answer may lag by moments, \
+                          and is faster.")]
+        strong: Option<bool>,
     ) -> Result<Option<Token>> {
         let id = super::arguments::id("id", &id)?;
         let found = cases(ctx).token(None, &id, consistency(strong)).await;
@@ -69,7 +64,6 @@ impl Query {
     }
 
     /// The live tokens of a workflow, of a place or of a case, ordered by their last change.
-    #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn tokens(
         &self,
         ctx: &Context<'_>,
@@ -89,7 +83,6 @@ impl Query {
     }
 
     /// The live tokens of a place, ordered by their last change.
-    #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn tokens_in_place(
         &self,
         ctx: &Context<'_>,
@@ -102,18 +95,15 @@ impl Query {
     }
 
     /// A live token of a workflow.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn find_token(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The workflow.")] workflow_id: ID,
         #[graphql(desc = "The token.")] token_id: ID,
-        #[graphql(
-            desc = "Whether to see every change that was answered before this read began. \
-                    Otherwise the answer may lag by moments, and is faster.",
-            default = false
-        )]
-        strong: bool,
+        #[graphql(desc = "Whether to see every change that was answered before this read \
+                          began. Otherwise, and where absent, the answer may lag by moments, \
+                          and is faster.")]
+        strong: Option<bool>,
     ) -> Result<Option<Token>> {
         let workflow: WorkflowId = id("workflowId", &workflow_id)?;
         let token = id("tokenId", &token_id)?;
@@ -122,25 +112,21 @@ impl Query {
     }
 
     /// A live token with its NATS metadata: sequence, server time and subject.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn nats_token(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token.")] id: ID,
-        #[graphql(
-            desc = "Whether to see every change that was answered before this read began. \
-                    Otherwise the answer may lag by moments, and is faster.",
-            default = false
-        )]
-        strong: bool,
+        #[graphql(desc = "Whether to see every change that was answered before this read \
+                          began. Otherwise, and where absent, the answer may lag by moments, \
+                          and is faster.")]
+        strong: Option<bool>,
     ) -> Result<Option<NatsToken>> {
         let id = super::arguments::id("id", &id)?;
         let found = cases(ctx).token(None, &id, consistency(strong)).await;
-        Ok(existing(found)?.map(with_server_time).transpose()?)
+        Ok(existing(found)?.map(|token| NatsToken(Arc::new(token))))
     }
 
     /// The transitions that could fire now and would take this token.
-    #[graphql(complexity = "LOOK_UP + 10 * child_complexity")]
     async fn available_transitions(
         &self,
         ctx: &Context<'_>,
@@ -152,7 +138,6 @@ impl Query {
     }
 
     /// A case.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn case(
         &self,
         ctx: &Context<'_>,
@@ -164,7 +149,6 @@ impl Query {
     }
 
     /// The cases of a workflow in the order of their creation.
-    #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn cases(
         &self,
         ctx: &Context<'_>,
@@ -180,7 +164,6 @@ impl Query {
     }
 
     /// Which tokens of a case are where.
-    #[graphql(complexity = "LOOK_UP + 10 * child_complexity")]
     async fn marking(
         &self,
         ctx: &Context<'_>,
@@ -192,7 +175,6 @@ impl Query {
     }
 
     /// For every transition of a case: enabled, or exactly why not.
-    #[graphql(complexity = "LOOK_UP + 10 * child_complexity")]
     async fn explain(
         &self,
         ctx: &Context<'_>,
@@ -204,7 +186,6 @@ impl Query {
     }
 
     /// The records of a case, oldest first.
-    #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn history(
         &self,
         ctx: &Context<'_>,
@@ -220,7 +201,6 @@ impl Query {
     }
 
     /// How the store does. Answers while the NATS server is away, too.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn health(&self, ctx: &Context<'_>) -> Health {
         cases(ctx).health().await.into()
     }
@@ -237,16 +217,4 @@ fn existing<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
 
 fn case_of(workflow: &ID, argument: &str, case: &ID) -> Result<(WorkflowId, CaseId), Error> {
     Ok((id("workflowId", workflow)?, id(argument, case)?))
-}
-
-/// A token that was read, with the time that every read sets.
-fn with_server_time(token: models::Token) -> Result<NatsToken, Error> {
-    let missing = || Error::BrokenLog {
-        workflow: token.workflow.clone(),
-        case: token.case.clone(),
-        sequence: token.nats_sequence,
-        reason: format!("token {} was read without the server's time", token.id),
-    };
-    let stored_at = token.nats_timestamp.ok_or_else(missing)?;
-    Ok(NatsToken::new(Arc::new(token), stored_at))
 }

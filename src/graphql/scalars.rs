@@ -12,6 +12,8 @@ pub struct Sequence(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BigInt(pub u64);
 
+/// A sequence of the log: an unsigned 64-bit integer, written as a string because JSON
+/// readers lose digits beyond 2^53. A string of digits or a number is accepted.
 #[Scalar]
 impl ScalarType for Sequence {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -23,6 +25,8 @@ impl ScalarType for Sequence {
     }
 }
 
+/// An unsigned 64-bit integer, written as a string because JSON readers lose digits beyond
+/// 2^53.
 #[Scalar]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -34,7 +38,8 @@ impl ScalarType for BigInt {
     }
 }
 
-fn parse(value: &Value) -> Result<u64, String> {
+/// A number of 64 bits, from a string or a number.
+pub(super) fn parse(value: &Value) -> Result<u64, String> {
     let number = match value {
         Value::String(text) => text.parse().ok(),
         Value::Number(number) => number.as_u64(),

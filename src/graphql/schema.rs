@@ -2,8 +2,15 @@
 
 use async_graphql::{Schema as Of, SchemaBuilder};
 
-use super::{Limits, mutation::Mutation, query::Query, subscription::Subscription};
-use crate::cases::Cases;
+use super::{
+    Limits,
+    connection::Connection,
+    mutation::Mutation,
+    query::Query,
+    subscription::Subscription,
+    types::{Case, CaseEvent, Token, Workflow},
+};
+use crate::{cases::Cases, models::WorkflowId};
 
 /// The schema of this engine.
 pub(super) type Schema = Of<Query, Mutation, Subscription>;
@@ -15,8 +22,6 @@ const DIRECTIVES: usize = 4;
 pub(super) fn over(cases: Cases, limits: &Limits) -> Schema {
     builder()
         .data(cases)
-        .limit_depth(limits.depth)
-        .limit_complexity(limits.complexity)
         .limit_recursive_depth(2 * limits.depth)
         .limit_directives(DIRECTIVES)
         .finish()
@@ -29,11 +34,26 @@ pub fn sdl() -> String {
 }
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    // The library describes the fields of connections, and leaves these to us.
     Of::build(Query, Mutation, Subscription)
+        .override_output_type_description::<Connection<Token>>("A page of tokens.")
+        .override_output_type_description::<Connection<Case>>("A page of cases.")
+        .override_output_type_description::<Connection<CaseEvent>>("A page of a case's records.")
+        .override_output_type_description::<Connection<Workflow, WorkflowId>>(
+            "A page of workflows.",
+        )
 }
 
 #[cfg(test)]
 mod tests {
+    use async_graphql::{
+        Positioned,
+        parser::{
+            parse_schema,
+            types::{TypeKind, TypeSystemDefinition},
+        },
+    };
+
     use super::*;
 
     const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
@@ -46,5 +66,45 @@ mod tests {
         let file = std::fs::read_to_string(FILE).unwrap_or_default();
         let hint = "schema.graphql is not the schema; run `UPDATE_SCHEMA=1 cargo test sdl`";
         assert!(file == sdl(), "{hint}");
+    }
+
+    #[test]
+    fn everything_in_the_schema_has_a_description() {
+        let mut bare = Vec::new();
+        let mut note = |what: String, description: Option<&Positioned<String>>| {
+            if description.is_none_or(|text| text.node.trim().is_empty()) {
+                bare.push(what);
+            }
+        };
+        for definition in parse_schema(sdl()).unwrap().definitions {
+            let TypeSystemDefinition::Type(definition) = definition else { continue };
+            let definition = definition.node;
+            let of = definition.name.node;
+            note(of.to_string(), definition.description.as_ref());
+            match definition.kind {
+                TypeKind::Object(object) => {
+                    for field in object.fields.iter().map(|field| &field.node) {
+                        let field_of = format!("{of}.{}", field.name.node);
+                        for argument in field.arguments.iter().map(|argument| &argument.node) {
+                            let name = format!("{field_of}({})", argument.name.node);
+                            note(name, argument.description.as_ref());
+                        }
+                        note(field_of, field.description.as_ref());
+                    }
+                }
+                TypeKind::InputObject(input) => {
+                    for field in input.fields.iter().map(|field| &field.node) {
+                        note(format!("{of}.{}", field.name.node), field.description.as_ref());
+                    }
+                }
+                TypeKind::Enum(choice) => {
+                    for value in choice.values.iter().map(|value| &value.node) {
+                        note(format!("{of}.{}", value.value.node), value.description.as_ref());
+                    }
+                }
+                TypeKind::Scalar | TypeKind::Interface(_) | TypeKind::Union(_) => {}
+            }
+        }
+        assert_eq!(bare, Vec::<String>::new());
     }
 }

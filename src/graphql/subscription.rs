@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt, future, stream::BoxStream};
 use super::{
     arguments::{id, optional_id},
     scalars::Sequence,
-    types::{CaseEvent, Token, cases, produced},
+    types::{CaseEvent, Token, cases},
 };
 use crate::{
     cases::{Cases, Error},
@@ -148,7 +148,7 @@ impl Changes {
             self.over = self.end.is_some_and(|end| record.sequence >= end);
             let touched = &record.value;
             if let Some(after) = touched.produced.iter().find(|after| after.id == self.token) {
-                return Some((Ok(produced(&record, after)), self));
+                return Some((Ok(Token::from(after.clone())), self));
             }
             let mut taken = touched.consumed.iter().chain(&touched.removed);
             self.over |= taken.any(|taken| taken.token == self.token);

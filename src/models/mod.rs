@@ -2,6 +2,7 @@
 
 mod case;
 mod definition;
+mod history;
 mod ids;
 mod marking;
 mod problem;
@@ -13,9 +14,10 @@ pub use definition::{
     ArcKind, Guard, InputArc, OutputArc, Place, PlaceKind, Rule, StoredDefinition, Transition,
     WorkflowDefinition,
 };
+pub use history::{Passed, TransitionEvent};
 pub(crate) use ids::hex;
 pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
 pub use marking::{Marking, MarkingEntry};
 pub use problem::{Problem, Problems};
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};
-pub use token::{HISTORY_KEPT, Token, TransitionEvent};
+pub use token::{HISTORY_KEPT, HISTORY_WHOLE_EVERY, Token};

@@ -1,15 +1,17 @@
 //! Tokens.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CaseId, PlaceId, TokenId, TransitionId, WorkflowId, marking::is_zero};
+use super::{CaseId, Passed, PlaceId, TokenId, WorkflowId, marking::is_zero};
 
 /// How many of a token's last transitions it carries; the rest is in the log.
 pub const HISTORY_KEPT: usize = 64;
+
+/// After how many transitions a record has the whole of [`HISTORY_KEPT`] again. Without it, a
+/// token that moves often would be stored again and again with the same 64 transitions.
+pub const HISTORY_WHOLE_EVERY: usize = 16;
 
 /// A token, whole: what is stored at its place's subject and what a read returns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,15 +36,23 @@ pub struct Token {
     pub updated_at: DateTime<Utc>,
     /// Its last transitions, oldest first, at most [`HISTORY_KEPT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Arc<TransitionEvent>>,
+    pub history: Vec<Passed>,
+    /// In the log, a record does not repeat every earlier transition: `history` then begins
+    /// after the record at this log sequence, which has those up to it. 0: nothing is left
+    /// out. What a read returns is always complete, and so is what the view holds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub history_base: u64,
     /// How many transitions it has passed in all.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub history_total: u64,
     /// The log sequence of the record that made this version: the token's revision.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub nats_sequence: u64,
-    /// When the server stored the message this was read from. Set by reads; never stored,
-    /// since a message already carries its own time.
+    /// When the server stored the message at [`nats_subject`](Self::nats_subject) that holds
+    /// this version: a message of the view, written right after the log's record. Set by
+    /// whatever read that message and by nothing else; `None` where the view was not read, or
+    /// does not hold this version yet or any more. Never stored: a message carries its own
+    /// time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nats_timestamp: Option<DateTime<Utc>>,
     /// The subject that holds the token.
@@ -50,24 +60,32 @@ pub struct Token {
     pub nats_subject: String,
 }
 
-/// One transition that a token passed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TransitionEvent {
-    /// Where it came from: of several consumed tokens, the place of the first arc.
-    pub from: PlaceId,
-    /// Where it went.
-    pub to: PlaceId,
-    /// What fired.
-    pub transition: TransitionId,
-    /// When, by the clock of the process that decided it.
-    pub time: DateTime<Utc>,
-    /// Who asked for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub triggered_by: Option<String>,
-    /// The log sequence of the firing.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub sequence: u64,
-    /// What the caller noted about it.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub metadata: Map<String, Value>,
+impl Token {
+    /// What the token's next record says of the transitions up to now: those to write, and
+    /// the record that has the ones before them.
+    pub fn history_to_record(&self) -> (Vec<Passed>, u64) {
+        let base = if self.history_base == 0 { self.nats_sequence } else { self.history_base };
+        let since = self.history.iter().rev().take_while(|event| event.sequence > base).count();
+        match since < HISTORY_WHOLE_EVERY {
+            true => (self.history[self.history.len() - since..].to_vec(), base),
+            false => (self.history.clone(), 0),
+        }
+    }
+
+    /// Puts back the transitions that this token's record left out. `known` is the history
+    /// of the same token in the record named by `history_base`, or in any later one.
+    pub fn complete_history(&mut self, known: &[Passed]) {
+        if self.history_base == 0 {
+            return self.forget_oldest();
+        }
+        let up_to_base = known.iter().take_while(|event| event.sequence <= self.history_base);
+        let own = std::mem::take(&mut self.history);
+        self.history = up_to_base.cloned().chain(own).collect();
+        self.forget_oldest();
+    }
+
+    fn forget_oldest(&mut self) {
+        let too_many = self.history.len().saturating_sub(HISTORY_KEPT);
+        self.history.drain(..too_many);
+    }
 }

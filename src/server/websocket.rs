@@ -79,8 +79,11 @@ async fn carry(
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = true;
     loop {
-        // Each of these is cancel-safe: what is not ready loses nothing.
+        // Each of these is cancel-safe: what is not ready loses nothing. What the client has
+        // said comes before what it is to be told, so that after a `complete` that has arrived
+        // nothing more is sent for its id.
         let frame = tokio::select! {
+            biased;
             () = shutdown.cancelled() => Some(Frame::close(1001, "the server is shutting down")),
             message = socket.recv() => {
                 heard = true;

@@ -1,13 +1,14 @@
 //! Cases on a real server, as a caller sees them.
 
+use futures::StreamExt;
 use serde_json::json;
 use stormpetrel::{
     cases::{Change, Error, Fire, NewCase},
-    models::{CaseStatus, FiringId},
-    storage::{Consistency, Page, TokenScope},
+    models::{CaseStatus, FiringId, Passed},
+    storage::{Consistency, LogScope, Page, TokenScope},
 };
 
-use crate::support::{begin, case, place, system, transition, workflow};
+use crate::support::{begin, case, cases_at, place, system, transition, workflow};
 
 #[tokio::test]
 async fn a_token_moves_and_is_read_in_its_new_place_at_once() {
@@ -92,4 +93,47 @@ async fn a_case_with_a_callers_id_is_created_once() {
     let again = cases.create_case(new()).await.unwrap();
     assert!(!first.repeated && again.repeated);
     assert_eq!(first.tokens[0].id, again.tokens[0].id);
+}
+
+#[tokio::test]
+async fn a_token_that_moves_often_has_its_last_64_transitions_wherever_it_is_read() {
+    let (server, cases) = system().await;
+    let (_, token) = begin(&cases, json!({"amount": 1})).await;
+    for step in 0..100 {
+        let id = if step % 2 == 0 { "submit" } else { "reject" };
+        let changed = cases.fire(Fire::token(token.clone(), transition(id))).await.unwrap();
+        let moved = &changed.tokens[0];
+        assert_eq!(moved.history_total, step + 1);
+        assert_eq!(moved.history.len() as u64, (step + 1).min(64));
+        if step % 7 == 0 {
+            let edited = cases
+                .update_token_data(None, &token, json!({"step": step}), Change::default())
+                .await
+                .unwrap();
+            assert_eq!(edited.tokens[0].history, moved.history, "an edit keeps the history");
+        }
+        // A process that knows nothing yet, and every way to read.
+        let fresh = cases_at(server.url()).await;
+        let strong = fresh.token(None, &token, Consistency::Strong).await.unwrap();
+        let eventual = fresh.token(None, &token, Consistency::Eventual).await.unwrap();
+        let of_case = fresh.case(&workflow("orders"), &strong.case).await.unwrap();
+        let sequences =
+            |history: &[Passed]| history.iter().map(|event| event.sequence).collect::<Vec<_>>();
+        assert_eq!(sequences(&strong.history), sequences(&moved.history));
+        assert_eq!(eventual.history, strong.history);
+        assert_eq!(of_case.tokens[&token].history, strong.history);
+    }
+    let case = cases.token(None, &token, Consistency::Strong).await.unwrap().case;
+    let page = Page { first: 1_000, after: None };
+    let records = cases.history(&workflow("orders"), &case, page).await.unwrap();
+    for (_, record) in &records.items {
+        for made in &record.value.produced {
+            assert_eq!(made.history.len() as u64, made.history_total.min(64));
+        }
+    }
+    let scope = LogScope::Case(workflow("orders"), case);
+    let from = records.items[90].1.sequence;
+    let mut seen = cases.watch(scope, Some(from)).await.unwrap();
+    let first = seen.next().await.unwrap().unwrap();
+    assert_eq!(first.value.produced, records.items[90].1.value.produced);
 }

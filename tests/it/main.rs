@@ -9,3 +9,4 @@ mod local_server;
 mod program;
 mod readme;
 mod support;
+mod timing;

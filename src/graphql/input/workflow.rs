@@ -1,5 +1,7 @@
 //! What the creation of a workflow takes.
 
+use std::str::FromStr;
+
 use async_graphql::{ID, InputObject, Json};
 use serde_json::Value;
 use uuid::Uuid;
@@ -7,11 +9,9 @@ use uuid::Uuid;
 use super::{Object, object};
 use crate::{
     cases::{Error, ExpectedVersion},
-    graphql::{
-        arguments::{id, ids, optional_id},
-        types::{ArcKind, PlaceKind},
-    },
-    models::{self, Guard, WorkflowDefinition},
+    engine::Net,
+    graphql::types::{ArcKind, PlaceKind},
+    models::{self, Guard, IdError, Problems, WorkflowDefinition},
 };
 
 /// What `createWorkflow` takes.
@@ -101,20 +101,30 @@ struct OutputArcInput {
 }
 
 impl CreateWorkflowInput {
-    /// The definition, and the version it is believed to have.
+    /// The definition, and the version it is believed to have. What is wrong with it is found
+    /// all at once: what can't be read, and what does not fit together.
     pub fn into_request(self) -> Result<(WorkflowDefinition, ExpectedVersion), Error> {
+        let mut reader = Reader::default();
         let own_id = || ID::from(Uuid::now_v7());
+        let id = reader.id("id", &self.id.unwrap_or_else(own_id));
         let places = self.places.into_iter().enumerate();
+        let places = places.map(|(at, place)| reader.place(at, place)).collect();
         let transitions = self.transitions.into_iter().enumerate();
+        let transitions = transitions.map(|(at, of)| reader.transition(at, of)).collect();
         let definition = WorkflowDefinition {
-            id: id("input.id", &self.id.unwrap_or_else(own_id))?,
+            id,
             name: self.name,
             description: self.description,
-            places: places.map(place).collect::<Result<_, _>>()?,
-            transitions: transitions.map(transition).collect::<Result<_, _>>()?,
-            initial_place: id("input.initialPlace", &self.initial_place)?,
+            places,
+            transitions,
+            initial_place: reader.id("initialPlace", &self.initial_place),
             metadata: object(self.metadata),
         };
+        let mut problems = reader.problems;
+        if !problems.0.is_empty() {
+            problems.0.extend(Net::compile(&definition).err().into_iter().flat_map(|more| more.0));
+            return Err(Error::InvalidDefinition(problems));
+        }
         let expected = match self.expected_version {
             None => ExpectedVersion::Any,
             Some(0) => ExpectedVersion::New,
@@ -124,52 +134,82 @@ impl CreateWorkflowInput {
     }
 }
 
-fn place((at, place): (usize, PlaceInput)) -> Result<models::Place, Error> {
-    Ok(models::Place {
-        id: id(&format!("input.places[{at}].id"), &place.id)?,
-        name: place.name,
-        description: place.description,
-        capacity: place.capacity.map(u64::from),
-        kind: place.kind.into(),
-    })
+/// Reads a definition to its end, and notes what can't be read.
+#[derive(Default)]
+struct Reader {
+    problems: Problems,
 }
 
-fn transition((at, of): (usize, TransitionInput)) -> Result<models::Transition, Error> {
-    let path = format!("input.transitions[{at}]");
-    let inputs = of.inputs.unwrap_or_default().into_iter().enumerate();
-    let input = |(at, arc): (usize, InputArcInput)| {
-        let place = id(&format!("{path}.inputs[{at}].place"), &arc.place)?;
-        Ok(models::InputArc { place, weight: arc.weight.into(), kind: arc.kind.into() })
-    };
-    let outputs = of.outputs.unwrap_or_default().into_iter().enumerate();
-    let output = |(at, arc): (usize, OutputArcInput)| {
-        let place = id(&format!("{path}.outputs[{at}].place"), &arc.place)?;
-        Ok(models::OutputArc { place, weight: arc.weight.into() })
-    };
-    let conditions = of.conditions.unwrap_or_default().into_iter().enumerate();
-    let condition = |(at, condition): (usize, Json<Value>)| {
-        guard(&format!("{path}.conditions[{at}]"), condition.0)
-    };
-    Ok(models::Transition {
-        id: id(&format!("{path}.id"), &of.id)?,
-        name: of.name,
-        description: of.description,
-        inputs: inputs.map(input).collect::<Result<_, Error>>()?,
-        outputs: outputs.map(output).collect::<Result<_, Error>>()?,
-        from_places: ids(&format!("{path}.fromPlaces"), &of.from_places.unwrap_or_default())?,
-        to_place: optional_id(&format!("{path}.toPlace"), of.to_place.as_ref())?,
-        conditions: conditions.map(condition).collect::<Result<_, _>>()?,
-        output: of.output,
-    })
+impl Reader {
+    /// `value` as an id. One that is refused is noted, and something like it stands for it, so
+    /// that the rest of the definition can be looked at.
+    fn id<T: FromStr<Err = IdError>>(&mut self, path: &str, value: &ID) -> T {
+        value.parse().unwrap_or_else(|error: IdError| {
+            self.problems.add(path, error.to_string());
+            let fits = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+            let like: String = value.chars().take(32).map(fits).collect();
+            let like = if like.is_empty() { "_" } else { &like };
+            // 1 to 32 of the characters that every id may have.
+            like.parse().expect("an id")
+        })
+    }
+
+    fn place(&mut self, at: usize, place: PlaceInput) -> models::Place {
+        models::Place {
+            id: self.id(&format!("places[{at}].id"), &place.id),
+            name: place.name,
+            description: place.description,
+            capacity: place.capacity.map(u64::from),
+            kind: place.kind.into(),
+        }
+    }
+
+    fn transition(&mut self, at: usize, of: TransitionInput) -> models::Transition {
+        let path = format!("transitions[{at}]");
+        let inputs = of.inputs.unwrap_or_default().into_iter().enumerate();
+        let inputs = inputs.map(|(at, arc)| {
+            let place = self.id(&format!("{path}.inputs[{at}].place"), &arc.place);
+            models::InputArc { place, weight: arc.weight.into(), kind: arc.kind.into() }
+        });
+        let inputs = inputs.collect();
+        let outputs = of.outputs.unwrap_or_default().into_iter().enumerate();
+        let outputs = outputs.map(|(at, arc)| {
+            let place = self.id(&format!("{path}.outputs[{at}].place"), &arc.place);
+            models::OutputArc { place, weight: arc.weight.into() }
+        });
+        let outputs = outputs.collect();
+        let from_places = of.from_places.unwrap_or_default().into_iter().enumerate();
+        let from_places = from_places
+            .map(|(at, place)| self.id(&format!("{path}.fromPlaces[{at}]"), &place))
+            .collect();
+        let conditions = of.conditions.unwrap_or_default().into_iter().enumerate();
+        let conditions = conditions.filter_map(|(at, condition)| {
+            let guard = guard(condition.0);
+            guard.map_err(|why| self.problems.add(format!("{path}.conditions[{at}]"), why)).ok()
+        });
+        let conditions = conditions.collect();
+        models::Transition {
+            id: self.id(&format!("{path}.id"), &of.id),
+            name: of.name,
+            description: of.description,
+            inputs,
+            outputs,
+            from_places,
+            to_place: of.to_place.map(|place| self.id(&format!("{path}.toPlace"), &place)),
+            conditions,
+            output: of.output,
+        }
+    }
 }
 
-/// A condition. Read as the one that its shape says it is, so that the message is about that.
-fn guard(argument: &str, condition: Value) -> Result<Guard, Error> {
+/// A condition, or why it is none. Read as the one that its shape says it is, so that the
+/// reason is about that.
+fn guard(condition: Value) -> Result<Guard, String> {
     match condition {
         Value::String(expression) => Ok(Guard::Cel(expression)),
         rule => serde_json::from_value(rule).map(Guard::Rule).map_err(|error| {
             let expected = "expected a CEL expression as a string, or a rule as an object";
-            Error::argument(argument, format!("{expected}: {error}"))
+            format!("{expected}: {error}")
         }),
     }
 }
@@ -183,17 +223,15 @@ mod tests {
 
     #[test]
     fn a_condition_is_an_expression_or_a_rule() {
-        let cel = guard("c", json!("token.data.amount > 5")).unwrap();
+        let cel = guard(json!("token.data.amount > 5")).unwrap();
         assert_eq!(cel, Guard::Cel("token.data.amount > 5".into()));
-        let rule = guard("c", json!({ "exists": "amount" })).unwrap();
+        let rule = guard(json!({ "exists": "amount" })).unwrap();
         assert_eq!(rule, Guard::Rule(Rule::Exists("amount".into())));
     }
 
     #[test]
-    fn a_condition_that_is_neither_names_its_argument() {
-        let error = guard("input.transitions[0].conditions[1]", json!({ "near": "x" }));
-        let text = error.unwrap_err().to_string();
-        assert!(text.starts_with("input.transitions[0].conditions[1]: expected a CEL"), "{text}");
-        assert!(text.contains("near"), "{text}");
+    fn a_condition_that_is_neither_says_what_was_expected() {
+        let text = guard(json!({ "near": "x" })).unwrap_err();
+        assert!(text.starts_with("expected a CEL") && text.contains("near"), "{text}");
     }
 }

@@ -8,7 +8,7 @@ use super::{CaseEvent, Explanation, Marking, Token, Workflow, cases};
 use crate::{
     cases::Error,
     graphql::{
-        arguments::{LOOK_UP, page, page_cost},
+        arguments::page,
         connection::{Connection, connection},
         scalars::{Sequence, int},
     },
@@ -32,9 +32,6 @@ pub enum CaseStatus {
 
 /// A case: one run of a workflow.
 pub struct Case(pub Arc<models::Case>);
-
-/// The cost of a list whose length is not asked for: cases have a few tokens, not hundreds.
-const FEW: usize = 10;
 
 /// A case: one run of a workflow.
 #[Object]
@@ -72,7 +69,6 @@ impl Case {
     }
 
     /// Its live tokens, oldest arrival first.
-    #[graphql(complexity = "FEW * child_complexity + 1")]
     async fn tokens(&self) -> Vec<Token> {
         self.0.live_tokens().cloned().map(Token).collect()
     }
@@ -88,7 +84,6 @@ impl Case {
     }
 
     /// The workflow in the version that the case runs.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn workflow(&self, ctx: &Context<'_>) -> Result<Workflow> {
         let version = DefinitionVersion::Sequence(self.0.definition);
         let found = cases(ctx).storage().definition(&self.0.workflow, version).await;
@@ -101,13 +96,11 @@ impl Case {
     }
 
     /// For every transition of its net: enabled, or exactly why not.
-    #[graphql(complexity = "LOOK_UP + FEW * child_complexity")]
     async fn explain(&self, ctx: &Context<'_>) -> Result<Explanation> {
         Ok(cases(ctx).explain(&self.0.workflow, &self.0.id).await?.into())
     }
 
     /// Its records, oldest first.
-    #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn history(
         &self,
         ctx: &Context<'_>,

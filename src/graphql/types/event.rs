@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Enum, ID, Json, Object, SimpleObject};
+use async_graphql::{Context, Enum, ID, Json, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 
-use super::{CaseStatus, MarkingEntry, Token};
+use super::{CaseStatus, MarkingEntry, Token, cases};
 use crate::{
-    cases::Changed,
+    cases::{Changed, Error},
     graphql::scalars::Sequence,
     models::{self, Record, Stored},
 };
@@ -41,18 +42,47 @@ pub struct TokenAt {
 }
 
 /// One record of a case's log: what happened, and the state of the case after it.
-pub struct CaseEvent(Arc<Stored<Record>>);
+#[derive(Clone)]
+pub struct CaseEvent {
+    record: Arc<Stored<Record>>,
+    /// What the server noted about the record; looked up for a record that was just appended.
+    noted: Arc<OnceCell<Noted>>,
+}
+
+/// What only the server knows about a record.
+struct Noted {
+    time: DateTime<Utc>,
+    subject: String,
+}
 
 impl From<Stored<Record>> for CaseEvent {
     fn from(record: Stored<Record>) -> Self {
-        Self(Arc::new(record))
+        Self::from_log(Arc::new(record))
     }
 }
 
 impl CaseEvent {
     /// What the log says about a change.
     pub fn of(changed: &Changed) -> Self {
-        Self(changed.record.clone())
+        match changed.repeated {
+            true => Self::from_log(changed.record.clone()),
+            false => Self { record: changed.record.clone(), noted: Arc::default() },
+        }
+    }
+
+    /// A record that was read from the log.
+    fn from_log(record: Arc<Stored<Record>>) -> Self {
+        let noted = Noted { time: record.timestamp, subject: record.subject.clone() };
+        Self { record, noted: Arc::new(OnceCell::new_with(Some(noted))) }
+    }
+
+    async fn noted(&self, ctx: &Context<'_>) -> Result<&Noted> {
+        let look_up = || async {
+            let Record { workflow, case, .. } = &self.record.value;
+            let stored = cases(ctx).record(workflow, case, self.record.sequence).await?;
+            Ok::<_, Error>(Noted { time: stored.timestamp, subject: stored.subject })
+        };
+        Ok(self.noted.get_or_try_init(look_up).await?)
     }
 }
 
@@ -61,88 +91,88 @@ impl CaseEvent {
 impl CaseEvent {
     /// The record's sequence in the log. To go on after it, subscribe from this plus one.
     async fn sequence(&self) -> Sequence {
-        Sequence(self.0.sequence)
+        Sequence(self.record.sequence)
     }
 
-    /// When the server stored it.
-    async fn time(&self) -> DateTime<Utc> {
-        self.0.timestamp
+    /// When the server stored it, by the server's clock.
+    pub(super) async fn time(&self, ctx: &Context<'_>) -> Result<DateTime<Utc>> {
+        Ok(self.noted(ctx).await?.time)
     }
 
     /// What happened.
     async fn kind(&self) -> CaseEventKind {
-        self.0.value.kind.into()
+        self.record.value.kind.into()
     }
 
     /// Whether this completed the case.
     async fn completed(&self) -> bool {
-        self.0.value.status == models::CaseStatus::Completed
+        self.record.value.status == models::CaseStatus::Completed
     }
 
     /// The workflow.
     async fn workflow_id(&self) -> ID {
-        ID::from(&self.0.value.workflow)
+        ID::from(&self.record.value.workflow)
     }
 
     /// The case.
     async fn case_id(&self) -> ID {
-        ID::from(&self.0.value.case)
+        ID::from(&self.record.value.case)
     }
 
     /// What fired, if something did.
     async fn transition_id(&self) -> Option<ID> {
-        self.0.value.transition.as_ref().map(ID::from)
+        self.record.value.transition.as_ref().map(ID::from)
     }
 
     /// Who asked for it.
     async fn by(&self) -> Option<&str> {
-        self.0.value.by.as_deref()
+        self.record.value.by.as_deref()
     }
 
     /// The id of the attempt: the same id never happens twice in a case.
     async fn firing_id(&self) -> ID {
-        ID::from(&self.0.value.firing)
+        ID::from(&self.record.value.firing)
     }
 
     /// The tokens taken, in arc order.
     async fn consumed(&self) -> Vec<TokenAt> {
-        tokens_at(&self.0.value.consumed)
+        tokens_at(&self.record.value.consumed)
     }
 
     /// The tokens that read arcs needed and left.
     async fn read(&self) -> Vec<TokenAt> {
-        tokens_at(&self.0.value.read)
+        tokens_at(&self.record.value.read)
     }
 
     /// The tokens that reset arcs or a cancellation removed.
     async fn removed(&self) -> Vec<TokenAt> {
-        tokens_at(&self.0.value.removed)
+        tokens_at(&self.record.value.removed)
     }
 
     /// The tokens made or changed, whole.
     async fn produced(&self) -> Vec<Token> {
-        self.0.value.produced.iter().map(|token| produced(&self.0, token)).collect()
+        self.record.value.produced.iter().cloned().map(Token::from).collect()
     }
 
     /// The case's live tokens after it, oldest arrival first.
     async fn marking(&self) -> Vec<MarkingEntry> {
-        let entries = self.0.value.marking.0.iter();
-        entries.map(|entry| MarkingEntry::of(entry, self.0.sequence)).collect()
+        let entries = self.record.value.marking.0.iter();
+        entries.map(|entry| MarkingEntry::of(entry, self.record.sequence)).collect()
     }
 
     /// The case's status after it.
     async fn status(&self) -> CaseStatus {
-        self.0.value.status.into()
+        self.record.value.status.into()
     }
 
     /// What the caller noted about it.
     async fn metadata(&self) -> Json<&Map<String, Value>> {
-        Json(&self.0.value.metadata)
+        Json(&self.record.value.metadata)
     }
 
     /// The subject of the record.
-    async fn nats_subject(&self) -> &str {
-        &self.0.subject
+    async fn nats_subject<'a>(&'a self, ctx: &Context<'_>) -> Result<&'a str> {
+        Ok(&self.noted(ctx).await?.subject)
     }
 }
 
@@ -152,18 +182,4 @@ fn tokens_at(tokens: &[models::TokenAt]) -> Vec<TokenAt> {
         place_id: ID::from(&at.place),
     };
     tokens.iter().map(at).collect()
-}
-
-/// A token that `record` produced, with what only the stored record knows: a record is written
-/// before it has a sequence and a time.
-pub fn produced(record: &Stored<Record>, token: &models::Token) -> Token {
-    let mut token = token.clone();
-    if token.nats_sequence == 0 {
-        token.nats_sequence = record.sequence;
-    }
-    token.nats_timestamp.get_or_insert(record.timestamp);
-    if let Some(last) = token.history.last_mut().filter(|last| last.sequence == 0) {
-        Arc::make_mut(last).sequence = record.sequence;
-    }
-    Token::from(token)
 }

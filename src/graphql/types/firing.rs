@@ -1,6 +1,6 @@
 //! Firings.
 
-use async_graphql::{ID, Object};
+use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
 
 use super::{Case, CaseEvent, Token};
@@ -9,13 +9,14 @@ use crate::{cases::Changed, graphql::scalars::Sequence, models::TransitionId};
 /// A transition that fired.
 pub struct Firing {
     changed: Changed,
+    event: CaseEvent,
     transition: TransitionId,
 }
 
 impl Firing {
     /// What firing `transition` changed.
     pub fn new(changed: Changed, transition: TransitionId) -> Self {
-        Self { changed, transition }
+        Self { event: CaseEvent::of(&changed), changed, transition }
     }
 }
 
@@ -43,9 +44,9 @@ impl Firing {
         Sequence(self.changed.record.sequence)
     }
 
-    /// When the server stored it.
-    async fn time(&self) -> DateTime<Utc> {
-        self.changed.record.timestamp
+    /// When the server stored its record, by the server's clock.
+    async fn time(&self, ctx: &Context<'_>) -> Result<DateTime<Utc>> {
+        self.event.time(ctx).await
     }
 
     /// The id of the attempt. Repeat a mutation with it, and it still happens once.
@@ -65,6 +66,6 @@ impl Firing {
 
     /// What the log says about it.
     async fn event(&self) -> CaseEvent {
-        CaseEvent::of(&self.changed)
+        self.event.clone()
     }
 }

@@ -12,7 +12,7 @@ mod transition;
 mod workflow;
 
 pub(super) use case::{Case, CaseStatus};
-pub(super) use event::{CaseEvent, produced};
+pub(super) use event::CaseEvent;
 pub(super) use explanation::Explanation;
 pub(super) use firing::Firing;
 pub(super) use health::Health;

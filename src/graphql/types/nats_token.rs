@@ -2,84 +2,77 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ID, Json, Object};
+use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{Token, TransitionEvent};
+use super::{Token, TransitionEvent, cases};
 use crate::{
     graphql::scalars::{Sequence, int},
     models,
 };
 
-/// A token with its NATS metadata, none of which is ever null here.
-pub struct NatsToken {
-    token: Arc<models::Token>,
-    stored_at: DateTime<Utc>,
-}
+/// A token with its NATS metadata.
+pub struct NatsToken(pub Arc<models::Token>);
 
-impl NatsToken {
-    /// A token that the server stored at `stored_at`.
-    pub fn new(token: Arc<models::Token>, stored_at: DateTime<Utc>) -> Self {
-        Self { token, stored_at }
-    }
-}
-
-/// A token with its NATS metadata, none of which is ever null here.
+/// A token with its NATS metadata.
 #[Object]
 impl NatsToken {
     /// The token's id.
     async fn id(&self) -> ID {
-        ID::from(&self.token.id)
+        ID::from(&self.0.id)
     }
 
     /// The workflow it runs in.
     async fn workflow_id(&self) -> ID {
-        ID::from(&self.token.workflow)
+        ID::from(&self.0.workflow)
     }
 
     /// The case it belongs to.
     async fn case_id(&self) -> ID {
-        ID::from(&self.token.case)
+        ID::from(&self.0.case)
     }
 
     /// The place that holds it.
     async fn place_id(&self) -> ID {
-        ID::from(&self.token.place)
+        ID::from(&self.0.place)
     }
 
     /// What it carries.
     async fn data(&self) -> Json<&Value> {
-        Json(&self.token.data)
+        Json(&self.0.data)
     }
 
     /// The log sequence of the record that made this version of the token.
     async fn nats_sequence(&self) -> Sequence {
-        Sequence(self.token.nats_sequence)
+        Sequence(self.0.nats_sequence)
     }
 
-    /// When the server stored it, by the server's clock.
-    async fn nats_timestamp(&self) -> DateTime<Utc> {
-        self.stored_at
+    /// When the server stored the message at `natsSubject` that holds this version of the
+    /// token, by the server's clock; the same as `token.natsTimestamp`. Null only if the token
+    /// was changed again in between, or if that message was lost in a crash and is not yet
+    /// mended.
+    async fn nats_timestamp(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        Ok(cases(ctx).stored_at(&self.0).await?)
     }
 
     /// The subject that holds the token.
     async fn nats_subject(&self) -> &str {
-        &self.token.nats_subject
+        &self.0.nats_subject
     }
 
     /// Its last transitions, oldest first, at most 64.
     async fn transition_history(&self) -> Vec<TransitionEvent> {
-        TransitionEvent::of(&self.token)
+        TransitionEvent::of(&self.0)
     }
 
     /// How many transitions it has passed in all.
     async fn transition_history_total(&self) -> i32 {
-        int(self.token.history_total)
+        int(self.0.history_total)
     }
 
     /// The token with everything else.
     async fn token(&self) -> Token {
-        Token(self.token.clone())
+        Token(self.0.clone())
     }
 }

@@ -8,10 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Case, Workflow, cases};
 use crate::{
-    graphql::{
-        arguments::LOOK_UP,
-        scalars::{Sequence, int},
-    },
+    graphql::scalars::{Sequence, int},
     models,
 };
 
@@ -88,10 +85,13 @@ impl Token {
         Sequence(self.0.nats_sequence)
     }
 
-    /// When the server stored the message this was read from; null in the answer of a
-    /// mutation.
-    async fn nats_timestamp(&self) -> Option<DateTime<Utc>> {
-        self.0.nats_timestamp
+    /// When the server stored the message at `natsSubject` that holds this version of the
+    /// token, by the server's clock: the same for every way of reading it. Where the token was
+    /// not read from that message, as in the answer of a mutation, it is looked up. Null once
+    /// the token has changed or is gone, and while a message that was lost in a crash is not
+    /// yet mended; `time` of an event says when the log stored the change.
+    async fn nats_timestamp(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        Ok(cases(ctx).stored_at(&self.0).await?)
     }
 
     /// The subject that holds the token.
@@ -100,20 +100,18 @@ impl Token {
     }
 
     /// The case it belongs to, as it is now.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn case(&self, ctx: &Context<'_>) -> Result<Case> {
         Ok(Case(cases(ctx).case(&self.0.workflow, &self.0.case).await?))
     }
 
     /// Its workflow, in the latest version. `case.workflow` is the version that the case runs.
-    #[graphql(complexity = "LOOK_UP + child_complexity")]
     async fn workflow(&self, ctx: &Context<'_>) -> Result<Workflow> {
         Ok(Workflow(cases(ctx).workflow(&self.0.workflow).await?))
     }
 }
 
 /// One transition that a token passed.
-pub struct TransitionEvent(Arc<models::TransitionEvent>);
+pub struct TransitionEvent(models::Passed);
 
 /// One transition that a token passed.
 #[Object]

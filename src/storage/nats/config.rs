@@ -122,6 +122,19 @@ impl NatsStorageConfig {
         }
     }
 
+    /// The same server, with a prefix and streams that nobody else has, for a measurement:
+    /// `petrel-<purpose>-<random>` and `PETREL_<PURPOSE>_<RANDOM>_LOG`, `…_MARKING`.
+    pub fn apart(self, purpose: &str) -> Self {
+        let run = format!("{:08x}", rand::random::<u32>());
+        let stream = format!("PETREL_{purpose}_{run}").to_uppercase();
+        Self {
+            prefix: format!("petrel-{purpose}-{run}"),
+            log_stream: format!("{stream}_LOG"),
+            marking_stream: format!("{stream}_MARKING"),
+            ..self
+        }
+    }
+
     /// For a system that others rely on: requests may take 30 s, 5 deliveries, 30 s to
     /// connect.
     pub fn production() -> Self {

@@ -75,7 +75,7 @@ async fn all_the_problems_of_a_definition_come_at_once_in_the_spelling_of_the_sc
 
     let input = json!({ "name": "Bad", "places": [{ "id": "a b" }], "initialPlace": "a b", "transitions": [] });
     let error = served.error(create, json!({ "input": input })).await;
-    assert_eq!(error["extensions"]["argument"], "input.places[0].id");
+    assert_eq!(error["extensions"]["problems"][0]["path"], "places[0].id");
     served.stop().await;
 }
 

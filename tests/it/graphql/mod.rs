@@ -1,10 +1,14 @@
 //! GraphQL as clients see it: a served engine, by HTTP and by websocket.
 
 mod changes;
+mod conformance;
+mod costs;
 mod http;
+mod inputs;
 mod introspection;
 mod reads;
 mod subscriptions;
+mod timestamps;
 mod websocket;
 
 use std::{net::SocketAddr, sync::Arc};

@@ -131,6 +131,54 @@ async fn no_event_is_lost_or_doubled_when_the_connection_to_nats_is_cut() {
     writer.stop().await;
 }
 
+#[tokio::test]
+async fn a_client_that_comes_back_with_the_next_sequence_misses_nothing_and_sees_nothing_twice() {
+    let server = TestServer::start().await;
+    let proxy = FaultProxy::start(server.address()).await;
+    let near = NatsStorage::connect(config(server.url())).await.unwrap();
+    let far = NatsStorage::connect(config(proxy.url())).await.unwrap();
+    let writer = Served::over(Arc::new(near), Limits::default()).await.with_orders().await;
+    let reader = Served::over(Arc::new(far), Limits::default()).await;
+    let (mut expected, mut seen, mut next) = (Vec::new(), Vec::new(), 0);
+    for round in 0..6 {
+        // Every second subscription begins while the connection to NATS is cut.
+        if round % 2 == 1 {
+            proxy.cut().await;
+        }
+        for number in 0..5 {
+            expected.push(format!("case-{round}-{number}"));
+            writer.order(expected.last().unwrap()).await;
+        }
+        let mut client = reader.ready_socket().await;
+        if round % 2 == 1 {
+            proxy.restore();
+        }
+        let follow = format!(
+            "subscription {{ workflowEvents(workflowId: \"orders\", fromSequence: \"{next}\") {{
+                caseId sequence }} }}"
+        );
+        let mut wanted = expected.len() - seen.len();
+        client.subscribe("1", &follow).await;
+        while wanted > 0 {
+            let message = client.message().await;
+            // While the server is away the answer is an error that says to try again.
+            if let Some(error) = message["payload"]["errors"].get(0) {
+                assert_eq!(error["extensions"]["retryable"], true, "{message}");
+                assert_eq!(client.message().await["type"], "complete");
+                client.subscribe("1", &follow).await;
+                continue;
+            }
+            let event = &message["payload"]["data"]["workflowEvents"];
+            seen.push(event["caseId"].as_str().unwrap().to_owned());
+            next = event["sequence"].as_str().unwrap().parse::<u64>().unwrap() + 1;
+            wanted -= 1;
+        }
+    }
+    assert_eq!(seen, expected);
+    reader.stop().await;
+    writer.stop().await;
+}
+
 fn config(url: String) -> NatsStorageConfig {
     NatsStorageConfig { urls: vec![url], ..NatsStorageConfig::development() }
 }

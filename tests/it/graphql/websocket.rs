@@ -144,3 +144,89 @@ async fn a_shutdown_closes_sockets_with_1001_and_returns() {
     drop(client);
     served.stop().await;
 }
+
+#[tokio::test]
+async fn after_a_complete_nothing_more_comes_for_its_id_and_the_id_and_its_place_are_free() {
+    let served = Served::with(Limits { operations: 2, ..Limits::default() }).await.with_orders();
+    let served = served.await;
+    let mut client = served.ready_socket().await;
+    let follow =
+        "subscription { workflowEvents(workflowId: \"orders\", fromSequence: 0) { caseId } }";
+    client.subscribe("1", follow).await;
+    client.subscribe("2", follow).await;
+    // Both are live: each has seen the first event.
+    served.order("a").await;
+    let mut seen = [client.message().await["id"].clone(), client.message().await["id"].clone()];
+    seen.sort_by_key(ToString::to_string);
+    assert_eq!(seen, ["1", "2"]);
+    client.subscribe("3", follow).await;
+    let message = client.message().await;
+    assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("3")));
+    assert_eq!(message["payload"][0]["extensions"]["code"], "TOO_MANY_OPERATIONS");
+
+    client.send(json!({ "type": "complete", "id": "1" })).await;
+    // Its place is free at once, and so is its id.
+    client.subscribe("1", "{ health { version } }").await;
+    assert!(client.next("1").await["health"]["version"].is_string());
+    assert_eq!(client.message().await, json!({ "id": "1", "type": "complete" }));
+    // The pong says that the complete has been heard. What happens after it is told to 2 alone.
+    client.send(json!({ "type": "complete", "id": "1" })).await;
+    client.send(json!({ "type": "ping" })).await;
+    assert_eq!(client.message().await, json!({ "type": "pong" }));
+    for case in ["b", "c", "d"] {
+        served.order(case).await;
+        assert_eq!(client.next("2").await["workflowEvents"]["caseId"], case);
+    }
+    client.send(json!({ "type": "ping" })).await;
+    assert_eq!(client.message().await, json!({ "type": "pong" }));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_complete_that_has_arrived_stops_a_stream_that_has_much_more_to_give() {
+    let served = Served::start().await.with_orders().await;
+    for number in 0..200 {
+        served.order(&format!("case-{number}")).await;
+    }
+    let mut client = served.ready_socket().await;
+    let follow =
+        "subscription { workflowEvents(workflowId: \"orders\", fromSequence: 0) { caseId } }";
+    client.subscribe("1", follow).await;
+    assert_eq!(client.next("1").await["workflowEvents"]["caseId"], "case-0");
+    client.send(json!({ "type": "complete", "id": "1" })).await;
+    client.send(json!({ "type": "ping" })).await;
+    // What was on its way before the complete arrived may still come, but nothing after it.
+    while client.message().await["type"] == "next" {}
+    client.subscribe("2", "{ health { version } }").await;
+    assert!(client.next("2").await["health"]["version"].is_string());
+    assert_eq!(client.message().await, json!({ "id": "2", "type": "complete" }));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_with_a_field_of_the_wrong_kind_is_4400_and_unknown_fields_are_ignored() {
+    let served = Served::start().await;
+    for invalid in [
+        r#"{"type": "subscribe", "id": 1, "payload": {"query": "{ a }"}}"#,
+        r#"{"type": "subscribe", "id": "1"}"#,
+        r#"{"type": "subscribe", "id": "1", "payload": "{ a }"}"#,
+        r#"{"type": "complete"}"#,
+        r#"{"type": "connection_ack"}"#,
+        r#"{"id": "1"}"#,
+        "null",
+        "[]",
+    ] {
+        let mut client = served.ready_socket().await;
+        client.socket.send(Message::text(invalid)).await.unwrap();
+        assert_eq!(client.close_code().await, 4400, "{invalid}");
+    }
+    let mut client = served.socket().await;
+    client.send(json!({ "type": "connection_init", "payload": { "token": "x" }, "more": 1 })).await;
+    assert_eq!(client.message().await["type"], "connection_ack");
+    client.send(json!({ "type": "complete", "id": "unknown" })).await;
+    let payload = json!({ "query": "query A($v: Boolean!) { health { version @include(if: $v) } }",
+        "operationName": "A", "variables": { "v": true }, "extensions": {} });
+    client.send(json!({ "type": "subscribe", "id": "1", "payload": payload })).await;
+    assert!(client.next("1").await["health"]["version"].is_string());
+    served.stop().await;
+}

@@ -1,0 +1,80 @@
+//! Shows that what is written is read back at once, everywhere, and how long it takes beside
+//! the raw server in the same run:
+//!
+//! ```sh
+//! cargo run --release --example nats_timing_test
+//! ```
+//!
+//! On a nats-server of its own, or on that of `NATS_URL`, in streams of its own. The exit code
+//! is 0 only if every read was right.
+
+mod scenarios;
+mod table;
+
+use std::{env, process::ExitCode, sync::Arc};
+
+use stormpetrel::{
+    cases::Cases,
+    local_server::{LocalServer, LocalServerOptions},
+    storage::nats::{Floor, NatsStorage, NatsStorageConfig},
+};
+
+use scenarios::Bench;
+use table::Table;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<bool, Error> {
+    let settings = NatsStorageConfig::development();
+    let (own, settings) = match env::var("NATS_URL").ok().filter(|url| !url.is_empty()) {
+        Some(url) => {
+            let urls = url.split(',').map(|url| url.trim().to_owned()).collect();
+            (None, NatsStorageConfig { urls, ..settings }.apart("timing"))
+        }
+        None => {
+            let local = LocalServer::start(LocalServerOptions::default()).await?;
+            let urls = vec![local.url()];
+            (Some(local), NatsStorageConfig { urls, ..settings })
+        }
+    };
+    let storage = NatsStorage::connect(settings.clone()).await?;
+    let cases = Cases::new(Arc::new(storage));
+    let floor = Floor::connect(&settings).await?;
+    let health = cases.health().await;
+    println!("nats-server {}", health.server_version.unwrap_or_default());
+    if let Some(local) = &own {
+        println!("{}", local.durability());
+    }
+
+    let mut bench = Bench { cases, floor, table: Table::default() };
+    bench.run().await?;
+    print!("\n{}", bench.table);
+    let wrong = bench.table.wrong();
+    match wrong {
+        0 => println!("every read was right"),
+        wrong => println!("{wrong} reads were WRONG"),
+    }
+    bench.cases.close().await;
+    match own {
+        Some(local) => local.stop().await?,
+        None => println!(
+            "left on the server: {}, {}, {}",
+            settings.log_stream,
+            settings.marking_stream,
+            Floor::streams(&settings).join(", ")
+        ),
+    }
+    Ok(wrong == 0)
+}

@@ -1,0 +1,77 @@
+//! Records as a reader wants them: a stored record leaves out what another one has.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+
+use super::{Inner, Result};
+use crate::{
+    engine::produced,
+    models::{Passed, Record, Stored, TokenId},
+    storage,
+};
+
+/// How many tokens' histories are kept at hand.
+const MOST_KNOWN: usize = 4_096;
+
+/// Makes records whole that come in the order of the log.
+pub(super) struct Whole {
+    inner: Arc<Inner>,
+    /// The history of tokens after the last of their records that passed here, with its
+    /// sequence.
+    known: HashMap<TokenId, (u64, Vec<Passed>)>,
+}
+
+impl Whole {
+    pub fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, known: HashMap::new() }
+    }
+
+    /// A stream of records, made whole.
+    pub fn stream(
+        self,
+        records: BoxStream<'static, storage::Result<Stored<Record>>>,
+    ) -> BoxStream<'static, Result<Stored<Record>>> {
+        let next = |(mut whole, mut records): (Self, BoxStream<'static, _>)| async move {
+            let record: storage::Result<_> = records.next().await?;
+            let record = match record {
+                Ok(record) => whole.record(record).await,
+                Err(error) => Err(error.into()),
+            };
+            Some((record, (whole, records)))
+        };
+        stream::unfold((self, records), next).boxed()
+    }
+
+    /// A record whose tokens have all of their history, and say at which subjects the view
+    /// keeps them.
+    pub async fn record(&mut self, mut record: Stored<Record>) -> Result<Stored<Record>> {
+        let mut tokens: Vec<_> = produced(&record).collect();
+        let unknown = tokens.iter_mut().filter_map(|token| {
+            let known = self.known.get(&token.id);
+            match known.filter(|(sequence, _)| *sequence >= token.history_base) {
+                Some((_, history)) => {
+                    token.complete_history(history);
+                    None
+                }
+                None => Some(token),
+            }
+        });
+        for token in unknown {
+            self.inner.complete(std::slice::from_mut(token), &[]).await?;
+        }
+        if self.known.len() + tokens.len() > MOST_KNOWN {
+            self.known.clear();
+        }
+        for token in &tokens {
+            let history = (record.sequence, token.history.clone());
+            self.known.insert(token.id.clone(), history);
+        }
+        record.value.produced =
+            tokens.into_iter().map(|token| self.inner.with_subject(token)).collect();
+        Ok(record)
+    }
+}

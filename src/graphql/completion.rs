@@ -1,0 +1,211 @@
+//! What the library's answers lack to be as the specification has them.
+//!
+//! The GraphQL specification ("Handling Execution Errors") has a field that failed be null, or
+//! the nearest thing around it that may be null. The library leaves such a field out, and makes
+//! an object null that would be empty without it; typed clients take neither. Fields are in
+//! the order in which they were asked for ("Serialized Map Ordering"), where the library has
+//! them in the order in which they were found.
+
+use async_graphql::{
+    Name, PathSegment, Response, Value,
+    indexmap::IndexMap,
+    parser::types::{BaseType, ExecutableDocument, Selection, SelectionSet, Type},
+};
+
+use super::shape::{Shape, named, root};
+
+/// Puts nulls where the errors of a response to `document`, which has one operation, say that
+/// something failed, and fields into the order in which they were asked for.
+pub(super) fn complete(shape: &Shape, document: &ExecutableDocument, response: &mut Response) {
+    let Some((_, operation)) = document.operations.iter().next() else { return };
+    let mut asked = Asked { name: "", below: IndexMap::new() };
+    asked.add(document, &operation.node.selection_set.node);
+    let root = root(operation.node.ty);
+    let paths = response.errors.iter().map(|error| error.path.as_slice());
+    let mut nulls: Vec<&[PathSegment]> = paths
+        .filter(|path| !path.is_empty())
+        .filter_map(|path| Some(&path[..nullable(shape, &asked, root, path)?]))
+        .collect();
+    nulls.sort_by_key(|path| path.len());
+    for (at, path) in nulls.iter().enumerate() {
+        // What is in something that is null is null with it.
+        if !nulls[..at].iter().any(|outer| path.starts_with(outer)) {
+            put_null(&mut response.data, path);
+        }
+    }
+    order(&asked, &mut response.data);
+}
+
+/// A field as it was asked for, with what was asked for below it by the keys of the answer, in
+/// order. Fragments are spread out, and fields of one key are one.
+struct Asked<'a> {
+    name: &'a str,
+    below: IndexMap<&'a str, Asked<'a>>,
+}
+
+impl<'a> Asked<'a> {
+    fn add(&mut self, document: &'a ExecutableDocument, set: &'a SelectionSet) {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => {
+                    let (field, key) = (&field.node, field.node.response_key().node.as_str());
+                    let name = field.name.node.as_str();
+                    let new = || Self { name, below: IndexMap::new() };
+                    let asked = self.below.entry(key).or_insert_with(new);
+                    asked.add(document, &field.selection_set.node);
+                }
+                Selection::InlineFragment(fragment) => {
+                    self.add(document, &fragment.node.selection_set.node);
+                }
+                Selection::FragmentSpread(spread) => {
+                    let fragment = document.fragments.get(&spread.node.fragment_name.node);
+                    if let Some(fragment) = fragment {
+                        self.add(document, &fragment.node.selection_set.node);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How much of `path` leads to the innermost thing that may be null; 0 is all the data. `None`
+/// if the path does not fit what was asked.
+fn nullable(
+    shape: &Shape,
+    mut asked: &Asked<'_>,
+    root: &str,
+    path: &[PathSegment],
+) -> Option<usize> {
+    let (mut parent, mut found) = (root, 0);
+    let mut of: Option<&Type> = None;
+    for (at, segment) in path.iter().enumerate() {
+        let here = match segment {
+            PathSegment::Field(key) => {
+                asked = asked.below.get(key.as_str())?;
+                let here = &shape.field(parent, asked.name)?.ty.node;
+                parent = named(here).0;
+                here
+            }
+            PathSegment::Index(_) => match &of?.base {
+                BaseType::List(item) => item,
+                BaseType::Named(_) => return None,
+            },
+        };
+        if here.nullable {
+            found = at + 1;
+        }
+        of = Some(here);
+    }
+    Some(found)
+}
+
+/// Puts the fields of objects into the order of `asked`. What nothing is asked of below, a
+/// JSON value, is left as it is.
+fn order(asked: &Asked<'_>, data: &mut Value) {
+    match data {
+        Value::List(items) => items.iter_mut().for_each(|item| order(asked, item)),
+        Value::Object(fields) if !asked.below.is_empty() => {
+            let place = |key: &Name| asked.below.get_index_of(key.as_str());
+            if !fields.keys().is_sorted_by_key(place) {
+                fields.sort_by_cached_key(|key, _| place(key));
+            }
+            for (key, value) in fields {
+                if let Some(asked) = asked.below.get(key.as_str()) {
+                    order(asked, value);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Makes what is at `path` null. What is null on the way was made so because all of it failed.
+fn put_null(data: &mut Value, path: &[PathSegment]) {
+    let Some((segment, rest)) = path.split_first() else {
+        *data = Value::Null;
+        return;
+    };
+    match segment {
+        PathSegment::Field(key) => {
+            if *data == Value::Null {
+                *data = Value::Object(IndexMap::default());
+            }
+            if let Value::Object(fields) = data {
+                put_null(fields.entry(Name::new(key)).or_insert(Value::Null), rest);
+            }
+        }
+        PathSegment::Index(at) => {
+            if let Value::List(items) = data
+                && let Some(item) = items.get_mut(*at)
+            {
+                put_null(item, rest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{ServerError, parser::parse_query};
+    use serde_json::json;
+
+    use super::*;
+    use crate::graphql::schema::sdl;
+
+    /// `data` after errors at `paths`, in which numbers are indices.
+    fn completed(query: &str, data: serde_json::Value, paths: &[&str]) -> serde_json::Value {
+        let segment = |text: &str| match text.parse() {
+            Ok(index) => PathSegment::Index(index),
+            Err(_) => PathSegment::Field(text.to_owned()),
+        };
+        let error = |path: &&str| {
+            ServerError::new("failed", None).with_path(path.split('.').map(segment).collect())
+        };
+        let mut response = Response::new(Value::from_json(data).unwrap());
+        response.errors = paths.iter().map(error).collect();
+        complete(&Shape::of(&sdl()).unwrap(), &parse_query(query).unwrap(), &mut response);
+        response.data.into_json().unwrap()
+    }
+
+    #[test]
+    fn a_field_that_failed_is_null_under_the_key_it_was_asked_with() {
+        let query = "{ a: token(id: \"x\") { id } health { version } ...more }
+            fragment more on Query { b: natsToken(id: \"x\") { id } }";
+        let data = json!({ "health": { "version": "1" } });
+        let expected = json!({ "health": { "version": "1" }, "a": null, "b": null });
+        assert_eq!(completed(query, data, &["a", "b"]), expected);
+    }
+
+    #[test]
+    fn if_nothing_else_was_asked_for_the_data_is_still_an_object() {
+        let data = completed("{ token(id: \"x\") { id } }", json!(null), &["token"]);
+        assert_eq!(data, json!({ "token": null }));
+    }
+
+    #[test]
+    fn what_must_not_be_null_makes_the_nearest_thing_around_it_null() {
+        let query = "{ token(id: \"x\") { id case { id } } health { version } }";
+        let data = json!({ "token": { "id": "x" }, "health": { "version": "1" } });
+        let expected = json!({ "token": null, "health": { "version": "1" } });
+        assert_eq!(completed(query, data, &["token.case"]), expected);
+        let query = "{ tokens(workflowId: \"w\") { nodes { id case { id } } } health { version } }";
+        let data = json!({ "tokens": { "nodes": [{ "id": "x" }, null] }, "health": {} });
+        let paths = ["tokens.nodes.0.case", "tokens.nodes.1.case"];
+        assert_eq!(completed(query, data, &paths), json!(null));
+    }
+
+    #[test]
+    fn fields_come_in_the_order_in_which_they_were_asked_for() {
+        let query =
+            "{ tokens(workflowId: \"w\") { nodes { data id ...more } } a: health { version } }
+            fragment more on Token { id case { id status } caseId }";
+        let data = json!({ "a": { "version": "1" }, "tokens": { "nodes": [
+            { "id": "x", "caseId": "c", "case": { "status": "RUNNING", "id": "c" },
+              "data": { "z": 1 } } ] } });
+        let expected = r#"{"tokens":{"nodes":[{"data":{"z":1},"id":"x","case":{"id":"c","status":"RUNNING"},"caseId":"c"}]},"a":{"version":"1"}}"#;
+        let mut response = Response::new(Value::from_json(data).unwrap());
+        complete(&Shape::of(&sdl()).unwrap(), &parse_query(query).unwrap(), &mut response);
+        let text = serde_json::to_string(&response.data).unwrap();
+        assert_eq!(text, expected);
+    }
+}

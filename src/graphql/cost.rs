@@ -1,0 +1,173 @@
+//! What a query may cost: how deep it is, and how much it can ask of the store.
+//!
+//! A field costs 1 and a look-up in the store [`LOOK_UP`]. The items of a page cost what is
+//! selected of one, times the number asked for; those of other lists, [`FEW`] times. Fields of
+//! introspection cost 1 each.
+
+use async_graphql::{
+    Name, Value, Variables,
+    parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
+};
+
+use super::{
+    arguments::DEFAULT_PAGE,
+    shape::{Shape, named, root},
+};
+use crate::storage::MAX_PAGE;
+
+/// The cost of a field that asks the store.
+pub(super) const LOOK_UP: usize = 500;
+
+/// How many items a list is taken to have whose length is not asked for: cases have a few
+/// tokens, not hundreds.
+const FEW: usize = 3;
+
+/// The fields that ask the store, beside those of the roots and all pages.
+const LOOK_UPS: [(&str, &str); 4] =
+    [("Token", "case"), ("Token", "workflow"), ("Case", "workflow"), ("Case", "explain")];
+
+/// What an operation costs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// How deep fields are nested.
+    pub depth: usize,
+    /// In fields; see the module.
+    pub total: usize,
+}
+
+/// The cost of an operation. The document's fragments must not spread themselves.
+pub(super) fn cost(
+    shape: &Shape,
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    variables: &Variables,
+) -> Cost {
+    let of = Of { shape, document, operation, variables };
+    of.selections(&operation.selection_set.node, Some(root(operation.ty)), FEW)
+}
+
+struct Of<'a> {
+    shape: &'a Shape,
+    document: &'a ExecutableDocument,
+    operation: &'a OperationDefinition,
+    variables: &'a Variables,
+}
+
+impl Of<'_> {
+    /// The cost of what is selected of one object; `items` is how many its lists have.
+    fn selections(&self, set: &SelectionSet, parent: Option<&str>, items: usize) -> Cost {
+        let each = set.items.iter().map(|selection| match &selection.node {
+            Selection::Field(field) => self.field(&field.node, parent, items),
+            Selection::InlineFragment(fragment) => {
+                self.selections(&fragment.node.selection_set.node, parent, items)
+            }
+            Selection::FragmentSpread(spread) => {
+                // Validation reports a fragment that does not exist.
+                let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
+                let set = fragment.map(|fragment| &fragment.node.selection_set.node);
+                set.map_or_else(Cost::default, |set| self.selections(set, parent, items))
+            }
+        });
+        each.fold(Cost::default(), |sum, one| Cost {
+            depth: sum.depth.max(one.depth),
+            total: sum.total.saturating_add(one.total),
+        })
+    }
+
+    fn field(&self, field: &Field, parent: Option<&str>, items: usize) -> Cost {
+        let name = field.name.node.as_str();
+        let definition = parent.and_then(|parent| Some((parent, self.shape.field(parent, name)?)));
+        let set = &field.selection_set.node;
+        // Validation reports a field that does not exist; those of introspection are here too.
+        let Some((parent, definition)) = definition else {
+            let below = self.selections(set, None, 1);
+            return Cost { depth: below.depth + 1, total: below.total.saturating_add(1) };
+        };
+        let (of, lists) = named(&definition.ty.node);
+        let is_page =
+            definition.arguments.iter().any(|argument| argument.node.name.node == "first");
+        let below = match is_page {
+            true => self.selections(set, Some(of), self.first(field)),
+            false => self.selections(set, Some(of), FEW),
+        };
+        let times = if lists { items } else { 1 };
+        let is_root = ["Query", "Mutation", "Subscription"].contains(&parent);
+        let asks = is_root || is_page || LOOK_UPS.contains(&(parent, name));
+        let own = if asks { LOOK_UP } else { 1 };
+        let total = below.total.saturating_mul(times).saturating_add(own);
+        Cost { depth: below.depth + 1, total }
+    }
+
+    /// How many items a page is asked for. What no page can have is refused when it is asked.
+    fn first(&self, field: &Field) -> usize {
+        let given = field.get_argument("first").and_then(|value| {
+            let value = value.node.clone().into_const_with(|name| self.variable(&name).ok_or(()));
+            value.ok()
+        });
+        match given {
+            Some(Value::Number(first)) => {
+                let first = first.as_u64().unwrap_or_default();
+                usize::try_from(first).unwrap_or(MAX_PAGE).min(MAX_PAGE)
+            }
+            _ => DEFAULT_PAGE,
+        }
+    }
+
+    fn variable(&self, name: &Name) -> Option<Value> {
+        let mut declared = self.operation.variable_definitions.iter();
+        let declared = declared.find(|of| of.node.name.node == *name);
+        let given = self.variables.get(name).cloned();
+        given.or_else(|| declared?.node.default_value().cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+    use serde_json::json;
+
+    use super::*;
+    use crate::graphql::schema::sdl;
+
+    fn of(query: &str, variables: serde_json::Value) -> Cost {
+        let document = parse_query(query).unwrap();
+        let (_, operation) = document.operations.iter().next().unwrap();
+        let shape = Shape::of(&sdl()).unwrap();
+        cost(&shape, &document, &operation.node, &Variables::from_json(variables))
+    }
+
+    #[test]
+    fn the_items_of_a_page_cost_as_often_as_they_are_asked_for() {
+        let query = "query($n: Int, $m: Int = 20) {
+            a: tokens(workflowId: \"w\", first: $n) { nodes { id placeId } pageInfo { endCursor } }
+            b: tokens(workflowId: \"w\", first: $m) { edges { node { id } } } }";
+        let of = |variables| of(query, variables).total;
+        let (a, b) = (|n: usize| 500 + 1 + n * 2 + 2, |m: usize| 500 + 1 + m * 2);
+        assert_eq!(of(json!({})), a(100) + b(20));
+        assert_eq!(of(json!({ "n": 7, "m": 1000 })), a(7) + b(1000));
+        // No page is larger, so the request is refused for what it asks and not for its cost.
+        assert_eq!(of(json!({ "n": 1_000_000, "m": -1 })), a(1000) + b(0));
+    }
+
+    #[test]
+    fn a_look_up_within_a_page_costs_once_for_each_item() {
+        let query =
+            "{ tokens(workflowId: \"w\", first: 10) { nodes { case { id tokens { id } } } } }";
+        assert_eq!(of(query, json!({})).total, 500 + 1 + 10 * (500 + 1 + 1 + 3));
+    }
+
+    #[test]
+    fn fragments_and_fields_of_introspection_count_what_they_select() {
+        let query = "{ ...a __schema { types { name ofType { name } } } }
+            fragment a on Query { health { version ... on Health { connected } } }";
+        assert_eq!(of(query, json!({})), Cost { depth: 4, total: 502 + 5 });
+    }
+
+    #[test]
+    fn every_field_that_is_known_to_ask_the_store_is_in_the_schema() {
+        let shape = Shape::of(&sdl()).unwrap();
+        for (of, name) in LOOK_UPS {
+            assert!(shape.field(of, name).is_some(), "{of}.{name}");
+        }
+    }
+}

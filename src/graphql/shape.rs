@@ -1,0 +1,66 @@
+//! The types of the schema, for the checks that come before execution.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::{
+    self, parse_schema,
+    types::{
+        BaseType, EnumType, FieldDefinition, InputObjectType, OperationType, Type, TypeKind,
+        TypeSystemDefinition,
+    },
+};
+
+/// The types of the schema by name.
+#[derive(Debug)]
+pub(super) struct Shape(HashMap<String, TypeKind>);
+
+impl Shape {
+    /// The types that a text in the schema definition language defines.
+    pub fn of(sdl: &str) -> Result<Self, parser::Error> {
+        let types = parse_schema(sdl)?.definitions.into_iter().filter_map(|definition| {
+            let TypeSystemDefinition::Type(definition) = definition else { return None };
+            Some((definition.node.name.node.to_string(), definition.node.kind))
+        });
+        Ok(Self(types.collect()))
+    }
+
+    /// A field of an object type.
+    pub fn field(&self, of: &str, name: &str) -> Option<&FieldDefinition> {
+        let Some(TypeKind::Object(object)) = self.0.get(of) else { return None };
+        let mut fields = object.fields.iter().map(|field| &field.node);
+        fields.find(|field| field.name.node == name)
+    }
+
+    /// An input object type.
+    pub fn input(&self, name: &str) -> Option<&InputObjectType> {
+        match self.0.get(name) {
+            Some(TypeKind::InputObject(input)) => Some(input),
+            _ => None,
+        }
+    }
+
+    /// An enum type.
+    pub fn choice(&self, name: &str) -> Option<&EnumType> {
+        match self.0.get(name) {
+            Some(TypeKind::Enum(choice)) => Some(choice),
+            _ => None,
+        }
+    }
+}
+
+/// The type of what an operation selects from.
+pub(super) fn root(operation: OperationType) -> &'static str {
+    match operation {
+        OperationType::Query => "Query",
+        OperationType::Mutation => "Mutation",
+        OperationType::Subscription => "Subscription",
+    }
+}
+
+/// The name of what a type has or lists, and whether it lists.
+pub(super) fn named(of: &Type) -> (&str, bool) {
+    match &of.base {
+        BaseType::Named(name) => (name.as_str(), false),
+        BaseType::List(item) => (named(item).0, true),
+    }
+}

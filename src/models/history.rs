@@ -1,0 +1,98 @@
+//! What a token has passed.
+
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error};
+use serde_json::{Map, Value, value::RawValue};
+
+use super::{PlaceId, TransitionId, marking::is_zero};
+
+/// One transition that a token passed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TransitionEvent {
+    /// Where it came from: of several consumed tokens, the place of the first arc.
+    pub from: PlaceId,
+    /// Where it went.
+    pub to: PlaceId,
+    /// What fired.
+    pub transition: TransitionId,
+    /// When, by the clock of the process that decided it.
+    pub time: DateTime<Utc>,
+    /// Who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggered_by: Option<String>,
+    /// The log sequence of the firing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sequence: u64,
+    /// What the caller noted about it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+}
+
+/// An entry of a token's history. A clone shares the event and its JSON text: a token is
+/// stored with up to 64 of them each time that it moves, and all but one are the same as before.
+#[derive(Clone)]
+pub struct Passed(Arc<Shared>);
+
+struct Shared {
+    event: TransitionEvent,
+    json: OnceLock<Box<RawValue>>,
+}
+
+impl Passed {
+    /// Notes the sequence of the record that says it, which is known when that is stored.
+    pub fn set_sequence(&mut self, sequence: u64) {
+        *self = TransitionEvent { sequence, ..self.0.event.clone() }.into();
+    }
+}
+
+impl From<TransitionEvent> for Passed {
+    fn from(event: TransitionEvent) -> Self {
+        Self(Arc::new(Shared { event, json: OnceLock::new() }))
+    }
+}
+
+impl Deref for Passed {
+    type Target = TransitionEvent;
+
+    fn deref(&self) -> &TransitionEvent {
+        &self.0.event
+    }
+}
+
+impl fmt::Debug for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.event.fmt(f)
+    }
+}
+
+impl PartialEq for Passed {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.event == other.0.event
+    }
+}
+
+impl Serialize for Passed {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let json = match self.0.json.get() {
+            Some(json) => json,
+            None => {
+                let json = serde_json::value::to_raw_value(&self.0.event);
+                let json = json.map_err(S::Error::custom)?;
+                self.0.json.get_or_init(|| json)
+            }
+        };
+        json.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Passed {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        TransitionEvent::deserialize(from).map(Self::from)
+    }
+}
