@@ -116,6 +116,12 @@ fn welcome(server: &Server, graphql: &str, sample: &StoredDefinition) -> String 
     let home = graphql.trim_end_matches("graphql");
     let places = sample.definition.places.len();
     let transitions = sample.definition.transitions.len();
+    let data = match server {
+        Server::Own { local, .. } => format!("  data        {}\n", local.store_dir().display()),
+        Server::Named(_) | Server::Running(_) => String::new(),
+    };
+    // As it was called here: it may not be on PATH.
+    let petrel = std::env::args().next().unwrap_or_else(|| "petrel".to_owned());
     // Another terminal finds a server of our own by itself.
     let url = match server {
         Server::Named(_) => format!(" --nats-url {nats}"),
@@ -128,13 +134,13 @@ fn welcome(server: &Server, graphql: &str, sample: &StoredDefinition) -> String 
   durability  {durability}
   GraphQL     {graphql}
   GraphiQL    {home}
-  workflow    {workflow} v{version}: {places} places, {transitions} transitions
+{data}  workflow    {workflow} v{version}: {places} places, {transitions} transitions
 
 Try, in another terminal:
 
-  petrel case start {workflow} --id order-1 --data '{{"amount": 120}}'{url}
-  petrel fire submit --workflow {workflow} --case order-1{url}
-  petrel case explain {workflow} order-1{url}
+  {petrel} case start {workflow} --id order-1 --data '{{"amount": 120}}'{url}
+  {petrel} fire submit --workflow {workflow} --case order-1{url}
+  {petrel} case explain {workflow} order-1{url}
 
   curl -s {graphql} -H 'content-type: application/json' \
     -d '{{"query": "{{ workflow(id: \"{workflow}\") {{ name places {{ id }} transitions {{ id }} }} }}"}}'

@@ -69,6 +69,11 @@ impl Failure {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
+    /// The same, with what helps the user.
+    pub(super) fn and(self, hint: impl std::fmt::Display) -> Self {
+        Self { message: format!("{}; {hint}", self.message), ..self }
+    }
+
     /// Says it on stderr, and answers the exit code.
     pub(super) fn report(&self, as_json: bool) -> ExitCode {
         if self.exit != Exit::Interrupted {
@@ -99,6 +104,8 @@ impl Failure {
         let mut text = format!("error: {}", self.message);
         let advice = match self.code {
             "NOT_ENABLED" => "`petrel case explain` shows what every transition waits for",
+            // A local server that could not be run says itself what to do.
+            "UNAVAILABLE" if !self.retryable => return text,
             "UNAVAILABLE" | "MISCONFIGURED" | "PERMISSION_DENIED" => {
                 "`petrel doctor` checks the connection and the streams"
             }
@@ -160,6 +167,9 @@ mod tests {
         assert_eq!((failure.exit, failure.retryable), (Exit::Unavailable, true));
         assert!(failure.to_text().contains("petrel doctor"));
         assert_eq!(Failure::from(ConfigError::NoDataFolder).exit, Exit::Usage);
+        let taken = Failure::from(LocalServerError::PortInUse { port: 4222 });
+        assert_eq!(taken.exit, Exit::Unavailable);
+        assert!(!taken.to_text().contains("petrel doctor"));
     }
 
     #[test]

@@ -41,8 +41,13 @@ pub(super) struct Serve {
 pub(super) struct Listen {
     /// Address to serve HTTP on; port 0 takes a free one
     #[arg(long, env = "PETREL_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
-    #[arg(hide_env_values = true)]
+    #[arg(hide_env_values = true, value_parser = address)]
     listen: SocketAddr,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let form = "not an IP address and a port; write it as in 127.0.0.1:4000";
+    text.parse().map_err(|_| form.to_owned())
 }
 
 /// An HTTP port that is ours, and the address at which a client on this machine finds it.

@@ -1,6 +1,7 @@
 //! The built binary, from the outside.
 
 mod dev;
+mod mistakes;
 mod operations;
 
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,94 @@
+//! Programs that run beside a test. Nothing here waits for ever.
+
+use std::{
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+/// How long a program may take for a line, or to end. Starting Python on a busy machine
+/// takes seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `petrel` in an environment that says nothing about a server.
+pub fn petrel() -> Command {
+    clean(Command::new(env!("CARGO_BIN_EXE_petrel")))
+}
+
+/// A command without the settings of whoever runs the tests, except where the nats-server
+/// binary is found.
+pub fn clean(mut command: Command) -> Command {
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        let search = name == "PETREL_NATS_SERVER" || name == "PETREL_CACHE_DIR";
+        if (name.starts_with("NATS_") || name.starts_with("PETREL_")) && !search {
+            command.env_remove(&variable);
+        }
+    }
+    command.env_remove("RUST_LOG").stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs it to its end.
+pub async fn output(mut command: Command) -> Output {
+    match timeout(PATIENCE, command.output()).await {
+        Ok(output) => output.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        Err(_elapsed) => panic!("{command:?} has not ended in {PATIENCE:?}"),
+    }
+}
+
+/// A program that prints lines while it runs, killed when dropped.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Program {
+    pub fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// The next line, a JSON document.
+    pub async fn json(&mut self) -> Value {
+        let Ok(line) = timeout(PATIENCE, self.lines.next_line()).await else {
+            panic!("no line in {PATIENCE:?}; {}", self.end().await.1)
+        };
+        let Some(line) = line.unwrap() else { panic!("it has ended: {}", self.end().await.1) };
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"))
+    }
+
+    /// Ends it as a service manager does, and answers its exit code and its errors.
+    pub async fn terminate(mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().and_then(|pid| Pid::from_raw(pid.try_into().unwrap()));
+        kill_process(pid.expect("it runs"), Signal::TERM).unwrap();
+        self.exited().await
+    }
+
+    /// Waits for its own end, and answers its exit code and its errors.
+    pub async fn exited(&mut self) -> (Option<i32>, String) {
+        let status = timeout(PATIENCE, self.child.wait()).await;
+        let code = status.unwrap_or_else(|_| panic!("not ended in {PATIENCE:?}")).unwrap().code();
+        let mut errors = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut errors).await.unwrap();
+        (code, errors)
+    }
+
+    /// Kills it, for the sake of its errors.
+    async fn end(&mut self) -> (Option<i32>, String) {
+        // Fails when it has ended already, which is fine.
+        let _ = self.child.start_kill();
+        self.exited().await
+    }
+}

@@ -1,0 +1,180 @@
+//! The README does what it says: its commands are run in their order and print what it shows.
+
+mod blocks;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use tokio::process::Command;
+
+use crate::{
+    clients::python::Python,
+    program::{self, Program},
+};
+use blocks::{Block, blocks, comparable};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Commands that are not run here, each with the reason why not. All others are.
+const NOT_RUN: [(&str, &str); 4] = [
+    ("cargo run --release -- dev\n", "the test starts the built `petrel dev`"),
+    ("cargo test\n", "this is it"),
+    (
+        "python3 -m pip install --quiet --target target/clients -r examples/clients/requirements.txt\n\
+         export PYTHONPATH=target/clients\n",
+        "the test installs the same file into a folder of its own",
+    ),
+    ("export PATH=\"$PWD/target/release:$PATH\"\n", "the test puts the built petrel on PATH"),
+];
+
+fn readme() -> String {
+    fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap()
+}
+
+/// A running `petrel dev`, and what stands for the README's addresses.
+struct Tour {
+    dev: Program,
+    graphql: String,
+    nats: String,
+    data: tempfile::TempDir,
+    python: Python,
+    /// Functions that earlier blocks have defined.
+    functions: String,
+}
+
+impl Tour {
+    async fn start() -> Self {
+        let python = Python::with_requirements().await;
+        let data = tempfile::tempdir().unwrap();
+        let mut command = program::petrel();
+        command.args(["dev", "--json", "--listen", "127.0.0.1:0"]);
+        command.env("PETREL_DATA_DIR", data.path());
+        let mut dev = Program::start(command);
+        let up = dev.json().await;
+        let host = |url: &str| {
+            let host = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
+            host.unwrap().to_owned()
+        };
+        let graphql = host(up["graphql"].as_str().unwrap());
+        let nats = host(up["nats"].as_str().unwrap());
+        Self { dev, graphql, nats, data, python, functions: String::new() }
+    }
+
+    /// The text of a block as it is run here.
+    fn here(&self, text: &str) -> String {
+        let example = built_example("embedded").display().to_string();
+        text.replace("127.0.0.1:4000", &self.graphql)
+            .replace("127.0.0.1:4222", &self.nats)
+            .replace("cargo run --release --example embedded", &example)
+    }
+
+    /// Runs a block, and answers whether it went well, and what it printed: its errors, if
+    /// it did not.
+    async fn run(&mut self, block: &Block) -> (bool, String) {
+        let text = self.here(&block.text);
+        let mut bash = program::clean(Command::new("bash"));
+        bash.args(["-euo", "pipefail", "-c", &format!("{}{text}", self.functions)]);
+        let binaries = Path::new(env!("CARGO_BIN_EXE_petrel")).parent().unwrap();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::iter::once(binaries.to_owned()).chain(std::env::split_paths(&path));
+        bash.env("PATH", std::env::join_paths(path).unwrap());
+        bash.env("PETREL_DATA_DIR", self.data.path());
+        bash.env("PYTHONPATH", self.python.packages());
+        let output = program::output({
+            bash.current_dir(ROOT);
+            bash
+        })
+        .await;
+        if text.contains("() {") {
+            self.functions.push_str(&text);
+        }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            return (true, String::from_utf8(output.stdout).unwrap());
+        }
+        // Where a command found its server is no part of its answer.
+        let errors = errors.lines().filter(|line| !line.starts_with("using "));
+        (false, errors.map(|line| format!("{line}\n")).collect())
+    }
+}
+
+/// An example that `cargo test` has built beside this test.
+fn built_example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().and_then(Path::parent).unwrap().join("examples").join(name)
+}
+
+/// Fails with what to install where the README's commands can't run.
+async fn check_tools() {
+    for tool in ["bash", "curl", "python3"] {
+        let mut command = program::clean(Command::new(tool));
+        let answer = command.arg("--version").output().await;
+        let runs = answer.is_ok_and(|answer| answer.status.success());
+        assert!(runs, "the README's commands need {tool} on PATH; install it and try again");
+    }
+    let example = built_example("embedded");
+    assert!(
+        example.exists(),
+        "{} is missing: `cargo test` builds it, and so does `cargo build --example embedded`",
+        example.display()
+    );
+}
+
+#[tokio::test]
+async fn every_command_of_the_readme_runs_and_prints_what_it_shows() {
+    check_tools().await;
+    let mut tour = Tour::start().await;
+    let blocks = blocks(&readme());
+    let mut not_run = Vec::from(NOT_RUN);
+    let mut compared = 0;
+    for (index, block) in blocks.iter().enumerate().filter(|(_, block)| block.language == "sh") {
+        if let Some(found) = not_run.iter().position(|(text, _)| *text == block.text) {
+            not_run.remove(found);
+            continue;
+        }
+        let (fine, printed) = tour.run(block).await;
+        let place = format!("README.md, line {}:\n{}", block.line, block.text);
+        let shown = blocks.get(index + 1);
+        let shown = shown.filter(|shown| ["json", "text"].contains(&shown.language.as_str()));
+        let Some(shown) = shown else {
+            assert!(fine, "{place}\n{printed}");
+            continue;
+        };
+        assert_eq!(fine, !shown.text.starts_with("error:"), "{place}\n{printed}");
+        let expected = comparable(&shown.language, &shown.text).unwrap();
+        match comparable(&shown.language, &printed) {
+            Ok(printed_now) => assert_eq!(printed_now, expected, "{place}\n{printed}"),
+            Err(error) => panic!("{place}\n{error} in {printed}"),
+        }
+        compared += 1;
+    }
+    assert!(not_run.is_empty(), "no longer in the README: {not_run:?}");
+    assert!(compared > 20, "only {compared} outputs were compared");
+    let (code, errors) = tour.dev.terminate().await;
+    assert_eq!(code, Some(0), "{errors}");
+}
+
+#[test]
+fn the_rust_program_of_the_readme_is_the_example() {
+    let blocks = blocks(&readme());
+    let shown: Vec<_> = blocks.iter().filter(|block| block.language == "rust").collect();
+    let example = fs::read_to_string(Path::new(ROOT).join("examples/embedded.rs")).unwrap();
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0].text, example);
+}
+
+#[test]
+fn every_file_that_a_document_links_to_exists() {
+    for document in ["README.md", "docs/architecture.md", "docs/storage.md", "docs/local-server.md"]
+    {
+        let path = Path::new(ROOT).join(document);
+        let text = fs::read_to_string(&path).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.starts_with("http") && !link.starts_with('#')) {
+            let target = path.parent().unwrap().join(link);
+            assert!(target.exists(), "{document} links to {link}");
+        }
+    }
+}
