@@ -172,6 +172,7 @@ impl Inner {
         slot.registers.adopt(registers);
         self.write_views(slot, &stored.value, &case, begun).await;
         let tokens = tokens_after(&stored.value, &case);
+        stored.value.history_bases.clear();
         stored.value.produced = tokens.iter().map(|token| Token::clone(token)).collect();
         let record = Arc::new(stored);
         Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))

@@ -9,8 +9,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Error, Inner, Result};
 use crate::{
-    engine::{produced, restore},
-    models::{Case, CaseId, Record, Stored, Token, WorkflowId},
+    engine::{history_bases, produced, restore},
+    models::{Case, CaseId, Record, Stored, Token, TokenId, WorkflowId},
     storage::Consistency,
 };
 
@@ -43,29 +43,41 @@ impl Inner {
             .try_collect()
             .await?;
         let mut alive = Vec::with_capacity(marking.len());
+        let mut bases = HashMap::with_capacity(marking.len());
         for record in records.iter().chain([head]) {
-            alive.extend(produced(record).filter(|token| {
+            let here = |token: &TokenId| {
                 marking.iter().any(|entry| {
                     let sequence = if entry.sequence == 0 { head.sequence } else { entry.sequence };
-                    entry.token == token.id && sequence == record.sequence
+                    entry.token == *token && sequence == record.sequence
                 })
-            }));
+            };
+            alive.extend(produced(record).filter(|token| here(&token.id)));
+            bases.extend(history_bases(record).filter(|(token, _)| here(token)));
         }
         let at_hand: Vec<_> = records.iter().chain([head]).collect();
-        self.complete(&mut alive, &at_hand).await?;
+        self.complete(&mut alive, &bases, &at_hand).await?;
         let with_subject = |token: Token| (token.id.clone(), Arc::new(self.with_subject(token)));
         let tokens: HashMap<_, _> = alive.into_iter().map(with_subject).collect();
-        restore(head, tokens).map_err(|reason| broken(workflow, case, head.sequence, reason))
+        let restored = restore(head, tokens, bases);
+        restored.map_err(|reason| broken(workflow, case, head.sequence, reason))
     }
 
     /// Puts back the history that the tokens' records left out, from `at_hand` where it is
     /// there, and from the log otherwise.
-    pub async fn complete(&self, tokens: &mut [Token], at_hand: &[&Stored<Record>]) -> Result<()> {
+    pub async fn complete(
+        &self,
+        tokens: &mut [Token],
+        bases: &HashMap<TokenId, u64>,
+        at_hand: &[&Stored<Record>],
+    ) -> Result<()> {
+        let base = |token: &Token| {
+            let base = bases.get(&token.id).copied();
+            base.filter(|base| *base != token.nats_sequence)
+        };
         let missing: BTreeSet<_> = tokens
             .iter()
-            .filter(|token| token.history_base != 0)
-            .filter(|token| !at_hand.iter().any(|record| record.sequence == token.history_base))
-            .map(|token| (token.history_base, token.workflow.clone(), token.case.clone()))
+            .filter_map(|token| Some((base(token)?, token.workflow.clone(), token.case.clone())))
+            .filter(|(base, ..)| !at_hand.iter().any(|record| record.sequence == *base))
             .collect();
         let fetched: Vec<Stored<Record>> = stream::iter(missing)
             .map(|(sequence, workflow, case)| async move {
@@ -75,10 +87,11 @@ impl Inner {
             .try_collect()
             .await?;
         for token in tokens {
+            let Some(base) = base(token) else { continue };
             let mut records = at_hand.iter().copied().chain(&fetched);
-            let base = records.find(|record| record.sequence == token.history_base);
-            let known = base.and_then(|base| produced(base).find(|known| known.id == token.id));
-            token.complete_history(known.as_ref().map_or(&[], |known| &known.history));
+            let record = records.find(|record| record.sequence == base);
+            let known = record.and_then(|record| produced(record).find(|one| one.id == token.id));
+            token.complete_history(base, known.as_ref().map_or(&[], |known| &known.history));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::{Cases, Error, Inner, Result, whole::Whole};
 use crate::{
-    engine::{self, Explanation, produced},
+    engine::{self, Explanation, history_bases, produced},
     models::{
         Case, CaseId, CaseStatus, Record, RecordKind, Stored, Token, TokenId, Transition,
         WorkflowId,
@@ -260,7 +260,8 @@ impl Inner {
         };
         let found = produced(&record).find(|produced| produced.id == *token);
         let Some(mut token) = found else { return Ok(None) };
-        self.complete(std::slice::from_mut(&mut token), &[&record]).await?;
+        let bases = history_bases(&record).collect();
+        self.complete(std::slice::from_mut(&mut token), &bases, &[]).await?;
         Ok(Some(self.with_subject(token)))
     }
 

@@ -50,19 +50,18 @@ impl Whole {
     /// keeps them.
     pub async fn record(&mut self, mut record: Stored<Record>) -> Result<Stored<Record>> {
         let mut tokens: Vec<_> = produced(&record).collect();
-        let unknown = tokens.iter_mut().filter_map(|token| {
-            let known = self.known.get(&token.id);
-            match known.filter(|(sequence, _)| *sequence >= token.history_base) {
-                Some((_, history)) => {
-                    token.complete_history(history);
-                    None
-                }
-                None => Some(token),
+        let mut bases = std::mem::take(&mut record.value.history_bases);
+        for token in &mut tokens {
+            if let Some(base) = bases.get(&token.id)
+                && let Some((sequence, history)) = self.known.get(&token.id)
+                && sequence >= base
+            {
+                token.complete_history(*base, history);
+                bases.remove(&token.id);
             }
-        });
-        for token in unknown {
-            self.inner.complete(std::slice::from_mut(token), &[]).await?;
         }
+        let bases = bases.into_iter().collect();
+        self.inner.complete(&mut tokens, &bases, &[]).await?;
         if self.known.len() + tokens.len() > MOST_KNOWN {
             self.known.clear();
         }

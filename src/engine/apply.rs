@@ -28,21 +28,36 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Str
         }
     }
     for mut token in produced(stored) {
-        let known = before.and_then(|case| case.tokens.get(&token.id));
-        if token.history_base != 0 && known.is_none() {
-            let base = token.history_base;
-            return Err(format!("token {} is new and leaves history to record {base}", token.id));
+        if let Some(&base) = record.history_bases.get(&token.id) {
+            let known = before.and_then(|case| case.tokens.get(&token.id));
+            let known = known.ok_or_else(|| {
+                format!("token {} is new and leaves its history to record {base}", token.id)
+            })?;
+            token.complete_history(base, &known.history);
         }
-        token.complete_history(known.map_or(&[], |token| &token.history));
         tokens.insert(token.id.clone(), Arc::new(token));
     }
-    restore(stored, tokens)
+    let mut bases = before.map(|case| case.history_bases.clone()).unwrap_or_default();
+    bases.extend(history_bases(stored));
+    restore(stored, tokens, bases)
 }
 
-/// The state of a case from its head and its live tokens, without replay.
+/// For each token that a record produced, the record that has its history whole: this one, or
+/// the one that it names.
+pub fn history_bases(stored: &Stored<Record>) -> impl Iterator<Item = (TokenId, u64)> + '_ {
+    let record = &stored.value;
+    record.produced.iter().map(|token| {
+        let named = record.history_bases.get(&token.id);
+        (token.id.clone(), named.copied().unwrap_or(stored.sequence))
+    })
+}
+
+/// The state of a case from its head, its live tokens and where their histories are whole,
+/// without replay.
 pub fn restore(
     head: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,
+    mut history_bases: HashMap<TokenId, u64>,
 ) -> Result<Case, String> {
     let record = &head.value;
     let mut marking = record.marking.clone();
@@ -61,6 +76,7 @@ pub fn restore(
         let (marked, alive) = (marking.0.len(), tokens.len());
         return Err(format!("the marking has {marked} tokens and {alive} follow from the records"));
     }
+    history_bases.retain(|token, _| tokens.contains_key(token));
     Ok(Case {
         workflow: record.workflow.clone(),
         id: record.case.clone(),
@@ -68,6 +84,7 @@ pub fn restore(
         status: record.status,
         marking,
         tokens,
+        history_bases,
         tokens_made: record.tokens_made,
         sequence: head.sequence,
         head_hash: head.hash.clone(),

@@ -8,7 +8,7 @@ use super::{
     Blocker, ModeExplanation, Net, NetTransition, NotEnabled,
     binding::{Binding, View},
     merge_patch,
-    record::{Act, next_record, status_after},
+    record::{Act, leave_out_history, next_record, status_after},
 };
 use crate::models::{
     Case, HISTORY_KEPT, MarkingEntry, PlaceId, Record, RecordKind, Token, TokenAt, TokenId,
@@ -101,7 +101,15 @@ fn produce(
         for _ in 0..*weight {
             let event = event(transition, binding, place, firing.act);
             let token = if passes {
-                moved(binding.consumed[0], place, data.clone(), event, firing.act)
+                moved(
+                    case,
+                    &mut record,
+                    binding.consumed[0],
+                    place,
+                    data.clone(),
+                    event,
+                    firing.act,
+                )
             } else {
                 record.tokens_made += 1;
                 let id = TokenId::of_case(&tag, &case.id, record.tokens_made);
@@ -176,28 +184,31 @@ fn event(
 }
 
 /// The same token in another place.
-fn moved(token: &Token, place: &PlaceId, data: Value, event: TransitionEvent, act: &Act) -> Token {
-    let (mut history, history_base) = token.history_to_record();
-    history.push(event.into());
-    if history.len() > HISTORY_KEPT {
-        history.remove(0);
-    }
-    Token {
-        id: token.id.clone(),
-        workflow: token.workflow.clone(),
-        case: token.case.clone(),
+fn moved(
+    case: &Case,
+    record: &mut Record,
+    token: &Token,
+    place: &PlaceId,
+    data: Value,
+    event: TransitionEvent,
+    act: &Act,
+) -> Token {
+    let mut token = Token {
         place: place.clone(),
         data,
-        metadata: token.metadata.clone(),
-        created_at: token.created_at,
         updated_at: act.now,
-        history,
-        history_base,
         history_total: token.history_total + 1,
         nats_sequence: 0,
         nats_timestamp: None,
         nats_subject: String::new(),
+        ..token.clone()
+    };
+    leave_out_history(case, record, &mut token);
+    token.history.push(event.into());
+    if token.history.len() > HISTORY_KEPT {
+        token.history.remove(0);
     }
+    token
 }
 
 fn new_token(
@@ -223,7 +234,6 @@ fn new_token(
         created_at: act.now,
         updated_at: act.now,
         history: vec![event.into()],
-        history_base: 0,
         history_total: 1,
         nats_sequence: 0,
         nats_timestamp: None,

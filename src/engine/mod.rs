@@ -12,7 +12,7 @@ mod record;
 #[cfg(test)]
 mod properties;
 
-pub use apply::{apply, produced, restore};
+pub use apply::{apply, history_bases, produced, restore};
 pub use binding::{Binding, MAX_BINDINGS};
 pub use explain::{
     Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,

@@ -52,6 +52,7 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
         read: Vec::new(),
         removed: Vec::new(),
         produced: Vec::new(),
+        history_bases: Default::default(),
         marking: case.marking.clone(),
         status: case.status,
         tokens_made: case.tokens_made,
@@ -88,6 +89,7 @@ pub fn create_case(
         status: CaseStatus::Running,
         marking: Marking::default(),
         tokens: Default::default(),
+        history_bases: Default::default(),
         tokens_made: 0,
         sequence: 0,
         head_hash: String::new(),
@@ -120,7 +122,6 @@ fn plant(net: &Net, case: &Case, record: &mut Record, seed: TokenSeed, act: &Act
         created_at: act.now,
         updated_at: act.now,
         history: Vec::new(),
-        history_base: 0,
         history_total: 0,
         nats_sequence: 0,
         nats_timestamp: None,
@@ -135,18 +136,28 @@ pub fn update_data(case: &Case, token: &TokenId, patch: &Value, act: &Act) -> Op
     let mut changed = Token::clone(case.tokens.get(token)?);
     merge_patch(&mut changed.data, patch);
     changed.updated_at = act.now;
-    (changed.history, changed.history_base) = changed.history_to_record();
     // Where and when it is stored is for those who read it to say.
     changed.nats_sequence = 0;
     changed.nats_timestamp = None;
     changed.nats_subject.clear();
     let mut record = next_record(case, RecordKind::Edited, act);
+    leave_out_history(case, &mut record, &mut changed);
     // The token stays where and when it arrived: editing does not send it to the end.
     for entry in record.marking.0.iter_mut().filter(|entry| entry.token == *token) {
         entry.sequence = 0;
     }
     record.produced.push(changed);
     Some(record)
+}
+
+/// Leaves out of a token, as it was before `record`, the history that an earlier record has.
+pub(super) fn leave_out_history(case: &Case, record: &mut Record, token: &mut Token) {
+    let Some(&base) = case.history_bases.get(&token.id) else { return };
+    let (history, base) = token.history_to_record(base);
+    token.history = history;
+    if let Some(base) = base {
+        record.history_bases.insert(token.id.clone(), base);
+    }
 }
 
 /// The record that pauses, resumes or cancels a case. A cancelled case loses its tokens.

@@ -47,6 +47,8 @@ pub struct Case {
     pub marking: Marking,
     /// The live tokens, whole.
     pub tokens: HashMap<TokenId, Arc<Token>>,
+    /// The log sequence of the last record that has a live token's history whole.
+    pub history_bases: HashMap<TokenId, u64>,
     /// How many tokens the case has ever had; the next one gets this number plus one.
     pub tokens_made: u64,
     /// The log sequence of the case's last record: its revision and the fence of the next.

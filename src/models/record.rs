@@ -1,5 +1,7 @@
 //! Records: the entries of a case's log. What they say is the truth; all else is a view.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -88,6 +90,12 @@ pub struct Record {
     /// The tokens made or changed, whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub produced: Vec<Token>,
+    /// Produced tokens whose history here leaves out what an earlier record of the case has,
+    /// with that record's log sequence: a token that moves often would otherwise be stored
+    /// again and again with the same transitions. Empty in what a read returns, since that is
+    /// whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub history_bases: BTreeMap<TokenId, u64>,
     /// The marking after it.
     pub marking: Marking,
     /// The status after it.

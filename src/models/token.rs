@@ -37,11 +37,6 @@ pub struct Token {
     /// Its last transitions, oldest first, at most [`HISTORY_KEPT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Passed>,
-    /// In the log, a record does not repeat every earlier transition: `history` then begins
-    /// after the record at this log sequence, which has those up to it. 0: nothing is left
-    /// out. What a read returns is always complete, and so is what the view holds.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub history_base: u64,
     /// How many transitions it has passed in all.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub history_total: u64,
@@ -62,29 +57,22 @@ pub struct Token {
 
 impl Token {
     /// What the token's next record says of the transitions up to now: those to write, and
-    /// the record that has the ones before them.
-    pub fn history_to_record(&self) -> (Vec<Passed>, u64) {
-        let base = if self.history_base == 0 { self.nats_sequence } else { self.history_base };
+    /// the record that has the ones before them, if any are left out. `base` is the last
+    /// record of the token that has them all.
+    pub fn history_to_record(&self, base: u64) -> (Vec<Passed>, Option<u64>) {
         let since = self.history.iter().rev().take_while(|event| event.sequence > base).count();
         match since < HISTORY_WHOLE_EVERY {
-            true => (self.history[self.history.len() - since..].to_vec(), base),
-            false => (self.history.clone(), 0),
+            true => (self.history[self.history.len() - since..].to_vec(), Some(base)),
+            false => (self.history.clone(), None),
         }
     }
 
-    /// Puts back the transitions that this token's record left out. `known` is the history
-    /// of the same token in the record named by `history_base`, or in any later one.
-    pub fn complete_history(&mut self, known: &[Passed]) {
-        if self.history_base == 0 {
-            return self.forget_oldest();
-        }
-        let up_to_base = known.iter().take_while(|event| event.sequence <= self.history_base);
+    /// Puts back the transitions that this token's record left out and the record at `base`
+    /// has. `known` is the token's history in that record, or in any later one.
+    pub fn complete_history(&mut self, base: u64, known: &[Passed]) {
+        let up_to_base = known.iter().take_while(|event| event.sequence <= base);
         let own = std::mem::take(&mut self.history);
         self.history = up_to_base.cloned().chain(own).collect();
-        self.forget_oldest();
-    }
-
-    fn forget_oldest(&mut self) {
         let too_many = self.history.len().saturating_sub(HISTORY_KEPT);
         self.history.drain(..too_many);
     }

@@ -2,15 +2,15 @@
 
 mod cases;
 mod cli;
-mod conformance;
 mod clients;
+mod conformance;
 mod fault_proxy;
 mod graphql;
 mod layering;
 mod local_server;
-mod read_paths;
-mod stored_format;
 mod program;
+mod read_paths;
 mod readme;
+mod stored_format;
 mod support;
 mod timing;

@@ -156,7 +156,6 @@ fn plain(token: &Token) -> Token {
     (token.created_at, token.updated_at) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
     (token.nats_sequence, token.nats_timestamp) = (0, None);
     token.nats_subject.clear();
-    token.history_base = 0;
     for event in &mut token.history {
         let plain = TransitionEvent::clone(event);
         *event = TransitionEvent { time: DateTime::UNIX_EPOCH, sequence: 0, ..plain }.into();

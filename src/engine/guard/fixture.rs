@@ -27,7 +27,6 @@ pub(super) fn token(number: u64, data: Value) -> Token {
         created_at: time(),
         updated_at: time(),
         history: Vec::new(),
-        history_base: 0,
         history_total: 0,
         nats_sequence: 41,
         nats_timestamp: None,

@@ -181,7 +181,7 @@ proptest! {
         }
         prop_assert_eq!(replayed.as_ref(), Some(&run.case));
         let tokens: HashMap<_, _> = run.case.tokens.clone();
-        let restored = restore(run.log.last().unwrap(), tokens);
+        let restored = restore(run.log.last().unwrap(), tokens, run.case.history_bases.clone());
         prop_assert_eq!(restored.as_ref(), Ok(&run.case));
     }
 
