@@ -1,5 +1,6 @@
 //! The built binary, from the outside.
 
+mod bench;
 mod dev;
 mod mistakes;
 mod operations;

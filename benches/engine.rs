@@ -1,0 +1,122 @@
+//! What costs no network: deciding a firing, applying its record, and the codec.
+//!
+//! ```sh
+//! cargo bench --bench engine
+//! ```
+
+use std::hint::black_box;
+
+use chrono::DateTime;
+use criterion::{Criterion, criterion_group, criterion_main};
+use serde_json::{Map, json};
+use stormpetrel::{
+    engine::{self, Act, Firing, Net, TokenSeed},
+    models::{
+        Case, CaseId, FiringId, PlaceId, Record, Stored, Token, TransitionId, WorkflowDefinition,
+    },
+};
+
+fn definition() -> WorkflowDefinition {
+    serde_json::from_value(json!({
+        "id": "bench",
+        "name": "Bench",
+        "initial_place": "a",
+        "places": [{"id": "a"}, {"id": "b"}, {"id": "c"}],
+        "transitions": [
+            {"id": "there", "from_places": ["a"], "to_place": "b"},
+            {"id": "back", "from_places": ["b"], "to_place": "a"},
+            {"id": "guarded", "from_places": ["a"], "to_place": "b",
+             "conditions": ["token.data.amount < 1000 && token.data.customer != ''"]},
+            {"id": "split", "inputs": [{"place": "a"}],
+             "outputs": [{"place": "b"}, {"place": "c"}]}
+        ]
+    }))
+    .unwrap()
+}
+
+fn act() -> Act {
+    Act {
+        by: None,
+        now: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        firing: FiringId::new("bench").unwrap(),
+        metadata: Map::new(),
+    }
+}
+
+fn stored(value: Record, sequence: u64) -> Stored<Record> {
+    let timestamp = value.time;
+    Stored { value, sequence, timestamp, subject: String::new(), hash: format!("{sequence:064}") }
+}
+
+/// A case with one token that has moved so many times.
+fn case_after(net: &Net, moves: u64) -> (Case, Stored<Record>) {
+    let definition = definition();
+    let seed = TokenSeed {
+        place: PlaceId::new("a").unwrap(),
+        data: json!({"customer": "c-1207", "amount": 120, "currency": "EUR"}),
+        metadata: Map::new(),
+    };
+    let case = CaseId::new("case-1").unwrap();
+    let mut head = stored(engine::create_case(net, 1, definition.id, case, seed, &act()), 2);
+    let mut case = engine::apply(None, &head).unwrap();
+    for step in 0..moves {
+        let name = if step % 2 == 0 { "there" } else { "back" };
+        head = stored(fire(net, &case, name), 3 + step);
+        case = engine::apply(Some(&case), &head).unwrap();
+    }
+    (case, head)
+}
+
+fn fire(net: &Net, case: &Case, transition: &str) -> Record {
+    let transition = TransitionId::new(transition).unwrap();
+    let act = act();
+    let firing =
+        Firing { transition: &transition, tokens: &[], to_place: None, data: None, act: &act };
+    engine::fire(net, case, firing).unwrap()
+}
+
+fn benches(criterion: &mut Criterion) {
+    let net = Net::compile(&definition()).unwrap();
+    let mut group = criterion.benchmark_group("engine");
+    for moves in [0, 200] {
+        let (case, _) = case_after(&net, moves);
+        let named = |name: &str| format!("{name}, after {moves} moves");
+        group.bench_function(named("fire 1->1"), |b| b.iter(|| fire(&net, &case, "there")));
+        group.bench_function(named("fire 1->1 with a guard"), |b| {
+            b.iter(|| fire(&net, &case, "guarded"));
+        });
+        group.bench_function(named("fire 1->2"), |b| b.iter(|| fire(&net, &case, "split")));
+        let next = stored(fire(&net, &case, "there"), 1_000);
+        group.bench_function(named("apply"), |b| b.iter(|| engine::apply(Some(&case), &next)));
+        let case = black_box(&case);
+        group.bench_function(named("explain"), |b| {
+            b.iter(|| engine::explain(&net, case, act().now));
+        });
+    }
+    group.finish();
+
+    let mut group = criterion.benchmark_group("codec");
+    for moves in [0, 200] {
+        let (case, head) = case_after(&net, moves);
+        let token = case.tokens.values().next().unwrap();
+        let (record_json, token_json) =
+            (serde_json::to_vec(&head.value).unwrap(), serde_json::to_vec(&**token).unwrap());
+        let named = |name: &str, bytes: usize| format!("{name}, after {moves} moves ({bytes} B)");
+        group.bench_function(named("write a record", record_json.len()), |b| {
+            b.iter(|| serde_json::to_vec(&head.value));
+        });
+        group.bench_function(named("read a record", record_json.len()), |b| {
+            b.iter(|| serde_json::from_slice::<Record>(&record_json));
+        });
+        group.bench_function(named("write a token", token_json.len()), |b| {
+            b.iter(|| serde_json::to_vec(&**token));
+        });
+        group.bench_function(named("read a token", token_json.len()), |b| {
+            b.iter(|| serde_json::from_slice::<Token>(&token_json));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(engine_and_codec, benches);
+criterion_main!(engine_and_codec);
