@@ -13,7 +13,7 @@ use std::{
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cases, Inner, Repaired, Result};
+use super::{Cases, Inner, Repaired, Result, repair};
 use crate::{
     models::{CaseId, PlaceId, Record, TokenId, WorkflowId},
     storage::{LogScope, StorageError},
@@ -224,8 +224,5 @@ impl Inner {
 fn touch(touched: &mut Touched, record: &Record) {
     let key = (record.workflow.clone(), record.case.clone());
     let registers = touched.entry(key).or_default();
-    let left = record.consumed.iter().chain(&record.removed);
-    registers.extend(left.map(|at| (at.token.clone(), at.place.clone())));
-    let came = record.produced.iter();
-    registers.extend(came.map(|token| (token.id.clone(), token.place.clone())));
+    registers.extend(repair::touched(record));
 }

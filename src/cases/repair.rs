@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Error, Inner, Result};
 use crate::{
-    models::{Case, CaseId, PlaceId, Token, TokenId, WorkflowId},
+    models::{Case, CaseId, PlaceId, Record, Token, TokenId, WorkflowId},
     storage::{Register, RegisterState, StorageError, ViewContent, ViewOutcome, ViewWrite},
 };
 
@@ -93,6 +93,13 @@ impl Inner {
         let what = format!("the view of token {token} in place {place}");
         Err(Error::Conflict { what, expected: case.sequence, actual: 0 })
     }
+}
+
+/// The registers that a record is about.
+pub(super) fn touched(record: &Record) -> impl Iterator<Item = (TokenId, PlaceId)> + '_ {
+    let left = record.consumed.iter().chain(&record.removed);
+    let left = left.map(|at| (at.token.clone(), at.place.clone()));
+    left.chain(record.produced.iter().map(|token| (token.id.clone(), token.place.clone())))
 }
 
 /// What a register should say and does not; `None` if it is right, or newer than the case.

@@ -1,8 +1,10 @@
 //! What tests need: here, and not behind `cfg(test)`, so that implementors of
 //! the storage trait can use it too.
 
+mod faulty;
 mod proxy;
 mod server;
 
+pub use faulty::FaultyStorage;
 pub use proxy::FaultProxy;
 pub use server::TestServer;
