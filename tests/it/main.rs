@@ -2,6 +2,7 @@
 
 mod cases;
 mod cli;
+mod failures;
 mod fault_proxy;
 mod graphql;
 mod local_server;

@@ -1,0 +1,8 @@
+//! Every row of the design's failure table, on real servers: what must hold when a process, the
+//! server, the network, the disk or an operator does the worst.
+
+mod contention;
+mod crash;
+mod fixtures;
+mod lost_reply;
+mod races;
