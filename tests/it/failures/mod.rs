@@ -4,5 +4,8 @@
 mod contention;
 mod crash;
 mod fixtures;
+mod load;
 mod lost_reply;
+mod outage;
 mod races;
+mod readers;
