@@ -35,7 +35,13 @@ impl Cases {
         let (workflow, case) = self.inner.locate(workflow, token).await?;
         let seen = match consistency {
             Consistency::Eventual => {
-                self.inner.storage.token(&workflow, token, ReadPath::Direct).await?
+                match self.inner.storage.token(&workflow, token, ReadPath::Direct).await {
+                    Err(error @ StorageError::Corrupt { .. }) => {
+                        tracing::warn!(%error, "read from the log; `petrel rebuild` mends the view");
+                        None
+                    }
+                    seen => seen?,
+                }
             }
             Consistency::Strong => None,
         };

@@ -117,7 +117,8 @@ pub trait Storage: Debug + Send + Sync {
     /// The last sequence of the log; 0 when it is empty.
     async fn last_sequence(&self) -> Result<u64>;
 
-    /// What the view holds for a token in a place.
+    /// What the view holds for a token in a place; what can't be decoded is
+    /// [`RegisterState::Unreadable`].
     async fn register(
         &self,
         workflow: &WorkflowId,
@@ -138,7 +139,8 @@ pub trait Storage: Debug + Send + Sync {
         path: ReadPath,
     ) -> Result<Option<Token>>;
 
-    /// Tokens from the view, ordered by the sequence of their last change there.
+    /// Tokens from the view, ordered by the sequence of their last change there. What can't be
+    /// decoded is logged and left out.
     async fn tokens(&self, scope: &TokenScope, page: Page, path: ReadPath)
     -> Result<PageOf<Token>>;
 

@@ -43,14 +43,19 @@ fn decode<T: DeserializeOwned>(message: &RawMessage) -> Result<T> {
         format: u32,
     }
     serde_json::from_slice(&message.payload).map_err(|error| {
-        let newer = serde_json::from_slice(&message.payload)
-            .is_ok_and(|Format { format }| format > FORMAT_VERSION);
-        let reason = match newer {
-            true => format!("its format is newer than {FORMAT_VERSION}; use a newer petrel"),
-            false => error.to_string(),
-        };
-        corrupt(message, reason)
+        let format = serde_json::from_slice(&message.payload);
+        let format = format.map_or(0, |Format { format }| format);
+        readable(message, format).err().unwrap_or_else(|| corrupt(message, error.to_string()))
     })
+}
+
+/// Refuses what a newer version wrote, even if it looks familiar.
+fn readable(message: &RawMessage, format: u32) -> Result<()> {
+    if format <= FORMAT_VERSION {
+        return Ok(());
+    }
+    let reason = format!("its format is newer than {FORMAT_VERSION}; use a newer petrel");
+    Err(corrupt(message, reason))
 }
 
 fn corrupt(message: &RawMessage, reason: String) -> StorageError {
@@ -68,10 +73,7 @@ pub fn encode_record(record: &Record, subject: &str) -> Result<Bytes> {
 
 pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
     let value: Record = decode(message)?;
-    if value.format > FORMAT_VERSION {
-        let reason = format!("its format is newer than {FORMAT_VERSION}; use a newer petrel");
-        return Err(corrupt(message, reason));
-    }
+    readable(message, value.format)?;
     let fits = message.subject.ends_with(&format!(".{}", value.case))
         && message.subject.contains(&format!(".{}.", value.workflow));
     if !fits {
@@ -97,7 +99,8 @@ pub fn encode_definition(
 }
 
 pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
-    let DefinitionMessage { definition, version, .. } = decode(message)?;
+    let DefinitionMessage { format, definition, version } = decode(message)?;
+    readable(message, format)?;
     Ok(StoredDefinition {
         definition,
         version,
@@ -114,14 +117,17 @@ pub fn decode_token(message: &RawMessage) -> Result<Token> {
     Ok(token)
 }
 
-/// A register from its message.
+/// A register from its message, whatever is in it.
 pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Register> {
     let (workflow, place, token) = subjects
         .parse_token(&message.subject)
         .ok_or_else(|| corrupt(message, "its subject is no token's".to_owned()))?;
     let state = match message.payload.is_empty() {
         true => RegisterState::Gone { revision: revision(message) },
-        false => RegisterState::Live(Box::new(decode_token(message)?)),
+        false => match decode_token(message) {
+            Ok(token) => RegisterState::Live(Box::new(token)),
+            Err(error) => RegisterState::Unreadable { reason: error.to_string() },
+        },
     };
     Ok(Register { workflow, place, token, sequence: message.sequence, state })
 }

@@ -208,15 +208,24 @@ fn newest(messages: Vec<RawMessage>) -> Option<RawMessage> {
     messages.into_iter().max_by_key(|message| (message.timestamp, message.sequence))
 }
 
-/// The live tokens among `messages`, which are in the order of their sequences.
+/// The live tokens among `messages`, which are in the order of their sequences. What can't be
+/// read is left out: one bad message must not hide the others.
 fn page_of(messages: Vec<RawMessage>, page: Page) -> Result<PageOf<Token>> {
     let after = page.after.map_or(0, |Cursor(after)| after);
-    let mut live = messages
+    let live = messages
         .into_iter()
         .filter(|message| message.sequence > after && !message.payload.is_empty());
     let mut items = Vec::new();
-    for message in live.by_ref().take(page.first) {
-        items.push((Cursor(message.sequence), codec::decode_token(&message)?));
+    for message in live {
+        if items.len() == page.first {
+            return Ok(PageOf { items, has_next: true });
+        }
+        match codec::decode_token(&message) {
+            Ok(token) => items.push((Cursor(message.sequence), token)),
+            Err(error) => {
+                tracing::warn!(%error, "left out of a listing; `petrel rebuild` mends it")
+            }
+        }
     }
-    Ok(PageOf { items, has_next: live.next().is_some() })
+    Ok(PageOf { items, has_next: false })
 }

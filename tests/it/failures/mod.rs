@@ -2,6 +2,7 @@
 //! server, the network, the disk or an operator does the worst.
 
 mod contention;
+mod corruption;
 mod crash;
 mod fixtures;
 mod load;
