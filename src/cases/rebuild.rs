@@ -81,8 +81,7 @@ impl Inner {
                     total += repaired;
                     progress(position);
                 }
-                Err(error) if error.retryable() => return Err(error),
-                Err(error @ Error::Storage(StorageError::Stream { .. })) => return Err(error),
+                Err(error) if !error.is_of_one_case() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "passed over in the rebuild");
                     total.failed += 1;

@@ -25,6 +25,9 @@ const SETTLED_AFTER: Duration = Duration::from_secs(3);
 /// How often the log is looked at.
 const EVERY: Duration = Duration::from_millis(500);
 
+/// How often a lasting failure is told of again.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
 /// How many records are looked at again at the start and after a lost connection. What was
 /// under way when a process or the server died is among them.
 const LOOK_BACK: u64 = 10_000;
@@ -88,8 +91,12 @@ impl Cases {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 result = follower.tick(inner) => {
-                    if let Err(error) = result {
-                        tracing::debug!(%error, "the reconciler will try again");
+                    match result {
+                        Err(error) if !error.retryable() && follower.complain() => {
+                            tracing::warn!(%error, "views can't be mended now; trying again");
+                        }
+                        Err(error) => tracing::debug!(%error, "the reconciler will try again"),
+                        Ok(()) => follower.complained = None,
                     }
                 }
             }
@@ -121,9 +128,20 @@ struct Follower {
     reconnects: u64,
     /// The log's last sequence at past times, oldest first.
     samples: VecDeque<(Instant, u64)>,
+    /// When somebody was last told that it does not get on.
+    complained: Option<Instant>,
 }
 
 impl Follower {
+    /// Whether to tell somebody again that it does not get on.
+    fn complain(&mut self) -> bool {
+        let due = self.complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY);
+        if due {
+            self.complained = Some(Instant::now());
+        }
+        due
+    }
+
     async fn tick(&mut self, inner: &Inner) -> Result<()> {
         let last = inner.storage.last_sequence().await?;
         let reconnects = inner.storage.reconnects();
@@ -210,7 +228,7 @@ impl Inner {
             repaired.cases += 1;
             match mended {
                 Ok(mended) => repaired.mended += mended,
-                Err(error) if error.retryable() => return Err(error),
+                Err(error) if !error.is_of_one_case() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%workflow, %case, %error, "the views can't be mended");
                     repaired.failed += 1;
