@@ -32,6 +32,7 @@ struct State {
     breaks_after_append: bool,
     broken: bool,
     held: usize,
+    view_writes: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -68,6 +69,14 @@ impl FaultyStorage {
         let mut state = self.state.subscribe();
         // Can't fail: `self` holds the sender.
         let _ = state.wait_for(|state| state.held > 0).await;
+    }
+
+    /// Waits until so many more calls have written views, or failed to.
+    pub async fn until_more_view_writes(&self, count: usize) {
+        let mut state = self.state.subscribe();
+        let from = state.borrow_and_update().view_writes;
+        // Can't fail: `self` holds the sender.
+        let _ = state.wait_for(|state| state.view_writes >= from + count).await;
     }
 
     /// Whether appends happen, but are answered as if the server had not.
@@ -208,7 +217,9 @@ impl Storage for FaultyStorage {
         if now.broken || now.views == Views::Drop {
             return writes.iter().map(|_| Err(unanswered())).collect();
         }
-        self.inner.write_views(writes).await
+        let outcomes = self.inner.write_views(writes).await;
+        self.state.send_modify(|state| state.view_writes += 1);
+        outcomes
     }
 
     async fn token(
