@@ -134,6 +134,10 @@ pub fn update_data(case: &Case, token: &TokenId, patch: &Value, act: &Act) -> Op
     let mut changed = Token::clone(case.tokens.get(token)?);
     merge_patch(&mut changed.data, patch);
     changed.updated_at = act.now;
+    // Where and when it is stored is for those who read it to say.
+    changed.nats_sequence = 0;
+    changed.nats_timestamp = None;
+    changed.nats_subject.clear();
     let mut record = next_record(case, RecordKind::Edited, act);
     // The token stays where and when it arrived: editing does not send it to the end.
     for entry in record.marking.0.iter_mut().filter(|entry| entry.token == *token) {

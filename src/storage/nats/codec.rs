@@ -156,7 +156,13 @@ pub fn encode_view(
     match &write.content {
         ViewContent::Live(token) => {
             headers.insert(REVISION, token.nats_sequence.to_string());
-            Ok((headers, encode(token.as_ref(), subject)?))
+            // The time is the message's own. A token that was read from the log carries that
+            // record's, and the view must not depend on where a token was read.
+            let payload = match token.nats_timestamp {
+                None => encode(token.as_ref(), subject)?,
+                Some(_) => encode(&Token { nats_timestamp: None, ..Token::clone(token) }, subject)?,
+            };
+            Ok((headers, payload))
         }
         ViewContent::Gone { revision, moved_to } => {
             headers.insert(REVISION, revision.to_string());
