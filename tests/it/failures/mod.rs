@@ -9,6 +9,7 @@ mod limits;
 mod load;
 mod lost_reply;
 mod missing;
+mod operator;
 mod outage;
 mod races;
 mod readers;
