@@ -27,6 +27,8 @@ fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
         "discard": "new",
         "deny_delete": true,
         "deny_purge": true,
+        // `async` acknowledges what a killed server has not written down.
+        "persist_mode": "default",
     });
     if let Some(bytes) = config.log_max_bytes {
         settings["max_bytes"] = json!(bytes);
@@ -41,6 +43,8 @@ fn marking_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
         "description": "Storm Petrel: live tokens, one subject each. A view of the log.",
         "subjects": subjects.marking_stream(),
         "discard": "old",
+        // Messages are replaced by roll-ups, which this would forbid.
+        "deny_purge": false,
         "allow_rollup_hdrs": true,
         "allow_msg_ttl": true,
         "max_bytes": -1,
@@ -202,6 +206,11 @@ fn refuse_foreign(
             return Err(failed(name, "metadata", reason));
         }
     }
+    let denied = current["deny_purge"] == true && wanted["deny_purge"] == false;
+    if denied {
+        let reason = "the server does not take it back; choose another name for this stream";
+        return Err(failed(name, "deny_purge", reason));
+    }
     for field in ["subjects", "storage", "retention", "sealed"] {
         let now = current.get(field).filter(|now| !now.is_null()).cloned();
         let now = now.unwrap_or_else(|| absent(field));
@@ -224,6 +233,7 @@ fn absent(field: &str) -> Value {
         "num_replicas" => json!(1),
         "subjects" => json!([]),
         "discard" => json!("old"),
+        "persist_mode" => json!("default"),
         _ => json!(false),
     }
 }
