@@ -85,8 +85,9 @@ async fn a_writer_that_comes_late_overwrites_nothing() {
         let (slow, token) = (slow.clone(), token.clone());
         async move { slow.fire(Fire::token(token, transition("submit"))).await }
     });
-    storage.until_views_held().await;
-    // It stands in review by the log; others move it back, and back again to where it was.
+    let held = tokio::time::timeout(Duration::from_secs(15), storage.until_views_held());
+    held.await.expect("the append was made");
+    // By the log it stands in review; somebody else moves it back to where the late one took it.
     cases.fire(Fire::token(token.clone(), transition("reject"))).await.unwrap();
     storage.pass_views();
     late.await.unwrap().unwrap();

@@ -140,7 +140,8 @@ async fn views_that_found_no_room_are_mended_when_there_is_some_again() {
     let error = cases.reconcile_from(0).await.unwrap_err();
     assert_eq!(error.code(), "STORAGE_FULL", "{error}");
     // The reconciler too comes to it and fails; it must not take that for done.
-    storage.until_more_view_writes(2).await;
+    let tried = tokio::time::timeout(Duration::from_secs(15), storage.until_more_view_writes(2));
+    tried.await.expect("the reconciler tries");
     edit_stream(&operator, "CB_MARKING", json!({"max_msgs": -1, "discard": "old"})).await;
     let within = Duration::from_secs(10);
     eventually("mended views", within, async || view_is_the_log(&cases).await).await;
