@@ -141,7 +141,9 @@ async fn refuse_taken(link: &Link, name: &str, wanted: &Value) -> Result<(), Sto
     for subject in wanted["subjects"].as_array().into_iter().flatten() {
         let found = link.call("STREAM.NAMES", &json!({ "subject": subject })).await?;
         let found = found.map_err(|error| failed(name, "can't be created", &error.description))?;
-        if let Some(other) = found["streams"].as_array().and_then(|streams| streams.first()) {
+        // One of this name was made by another process since we looked.
+        let mut others = found["streams"].as_array().into_iter().flatten();
+        if let Some(other) = others.find(|other| *other != name) {
             return Err(taken(name, &format!("stream {other} takes {subject}"), wanted));
         }
     }
