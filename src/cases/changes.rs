@@ -15,14 +15,14 @@ use crate::{
 
 impl Cases {
     /// Begins a case with one token. With the caller's id it is idempotent: a case that
-    /// exists is answered as it is, with [`Changed::repeated`].
+    /// exists is answered with how it began and as it is now, with [`Changed::repeated`].
     pub async fn create_case(&self, request: NewCase) -> Result<Changed> {
         let NewCase { workflow, case, place, data, metadata, by } = request;
         let case = case.map_or_else(|| CaseId::new(Uuid::now_v7().to_string()), Ok)?;
         let id = case.clone();
         let seed = Seed { place, data, metadata };
         let decide: Decide = Box::new(move |compiled, existing, act| match existing {
-            Some(_) => Ok(Decided::AsItIs),
+            Some(_) => Ok(Decided::Begun),
             None => begin(compiled, &id, &seed, act),
         });
         let change = Change { by, ..Change::default() };

@@ -13,6 +13,7 @@ use super::{
     Change, Changed, Error, Inner, Result,
     definitions::Compiled,
     load::broken,
+    repair::touched,
     slot::{Firings, Slot},
     whole::Whole,
 };
@@ -39,6 +40,8 @@ pub(super) enum Decided {
     Append(Box<Record>),
     /// The case is as the caller wants it; nothing is stored.
     AsItIs,
+    /// The case has begun already; nothing is stored, and the answer is how it began.
+    Begun,
 }
 
 /// One change on its way into the log.
@@ -131,7 +134,10 @@ impl Inner {
         let record = loop {
             match self.decide(commit, act, slot, may_repeat).await {
                 Ok(Decision::Append(record)) => break record,
-                Ok(Decision::Repeated(changed)) => return Ok(Attempt::Done(changed)),
+                Ok(Decision::Repeated(changed)) => {
+                    self.show_again(slot, &changed).await;
+                    return Ok(Attempt::Done(changed));
+                }
                 // A no is only said of what the log has now.
                 Err(_) if !fresh => {
                     self.reload(commit, slot).await?;
@@ -210,7 +216,7 @@ impl Inner {
             let latest = self.latest(&commit.workflow).await?;
             return match (commit.decide)(&latest, None, act)? {
                 Decided::Append(record) => Ok(Decision::Append(record)),
-                Decided::AsItIs => Err(Error::no_case(&commit.case)),
+                Decided::AsItIs | Decided::Begun => Err(Error::no_case(&commit.case)),
             };
         };
         if may_repeat && let Some(changed) = self.repeated(slot, &case, &act.firing).await? {
@@ -226,6 +232,7 @@ impl Inner {
         match (commit.decide)(&compiled, Some(&case), act)? {
             Decided::Append(record) => Ok(Decision::Append(record)),
             Decided::AsItIs => Ok(Decision::Repeated(Box::new(self.unchanged(&case).await?))),
+            Decided::Begun => Ok(Decision::Repeated(Box::new(self.begun(&case).await?))),
         }
     }
 
@@ -254,6 +261,25 @@ impl Inner {
         }
     }
 
+    /// The views of a change that is in the log already. Whoever appended it may have died, or
+    /// never have heard of it; and when a change is answered, readers see it.
+    async fn show_again(&self, slot: &mut Slot, changed: &Changed) {
+        let (case, record) = (&changed.case, &changed.record.value);
+        match self.repair(&case.workflow, &case.id, touched(record).collect()).await {
+            Ok(0) => {}
+            Ok(_) => slot.registers.clear(),
+            Err(error) => {
+                slot.registers.clear();
+                self.metrics.view_failed();
+                let (sequence, workflow) = (changed.record.sequence, &case.workflow);
+                tracing::warn!(
+                    %workflow, case = %case.id, sequence, %error,
+                    "a repeated change is in the log, but its views can't be looked at"
+                );
+            }
+        }
+    }
+
     async fn changed_before(
         self: &Arc<Self>,
         case: &Arc<Case>,
@@ -269,6 +295,13 @@ impl Inner {
         let head = self.storage.record(&case.workflow, &case.id, case.sequence).await?;
         let head = head.ok_or_else(|| Error::no_case(&case.id))?;
         self.changed_before(case, head).await
+    }
+
+    async fn begun(self: &Arc<Self>, case: &Arc<Case>) -> Result<Changed> {
+        let scope = LogScope::Case(case.workflow.clone(), case.id.clone());
+        let first = self.storage.history(scope, 1).await?.try_next().await?;
+        let first = first.ok_or_else(|| Error::no_case(&case.id))?;
+        self.changed_before(case, first).await
     }
 }
 

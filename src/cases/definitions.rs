@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt, stream};
+
 use super::{Cases, Error, ExpectedVersion, Inner, Result};
 use crate::{
     engine::Net,
@@ -16,6 +18,9 @@ use crate::{
 /// How long a new case may use a definition that was the latest: a version stored by another
 /// process is used here at most so much later.
 const LATEST_FOR: Duration = Duration::from_secs(1);
+
+/// How many definitions are asked for at once in a listing.
+const AT_ONCE: usize = 32;
 
 /// The most compiled nets that are kept.
 const MOST_NETS: usize = 1_024;
@@ -123,7 +128,8 @@ impl Cases {
     }
 
     /// The latest versions of workflows, `first` (1 to 1,000) at most, ordered by id and
-    /// beginning after `after`; and whether there are more.
+    /// beginning after `after`; and whether there are more. Definitions that can't be read are
+    /// logged and left out; asking for one by its id says why.
     pub async fn workflows(
         &self,
         first: usize,
@@ -132,11 +138,23 @@ impl Cases {
         if !(1..=MAX_PAGE).contains(&first) {
             return Err(Error::argument("first", format!("must be 1 to {MAX_PAGE}")));
         }
-        let ids = self.inner.storage.workflow_ids().await?;
-        let mut rest = ids.iter().filter(|id| after.is_none_or(|after| *id > after));
-        let read = rest.by_ref().take(first).map(|id| self.workflow(id));
-        let workflows = futures::future::try_join_all(read).await?;
-        Ok((workflows, rest.next().is_some()))
+        let mut ids = self.inner.storage.workflow_ids().await?;
+        ids.retain(|id| after.is_none_or(|after| id > after));
+        let read = stream::iter(ids).map(|id| async move { self.workflow(&id).await });
+        let read = read.buffered(AT_ONCE);
+        let mut read = std::pin::pin!(read);
+        let mut workflows = Vec::new();
+        while let Some(workflow) = read.next().await {
+            match workflow {
+                Ok(_) if workflows.len() == first => return Ok((workflows, true)),
+                Ok(workflow) => workflows.push(workflow),
+                Err(Error::Storage(error @ StorageError::Corrupt { .. })) => {
+                    tracing::warn!(%error, "left out of a listing");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((workflows, false))
     }
 }
 

@@ -130,6 +130,17 @@ impl Error {
         }
     }
 
+    /// Whether it is about one case and its messages, so that work on others can go on.
+    pub(crate) fn is_of_one_case(&self) -> bool {
+        match self {
+            Self::Storage(error) => {
+                matches!(error, StorageError::Corrupt { .. } | StorageError::TooLarge { .. })
+            }
+            Self::Conflict { .. } => false,
+            _ => true,
+        }
+    }
+
     /// Whether the same call may succeed when it is made again, without deciding anew.
     pub fn retryable(&self) -> bool {
         match self {

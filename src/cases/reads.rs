@@ -45,7 +45,14 @@ impl Cases {
         let found = match consistency {
             Consistency::Strong => inner.strong_token(&workflow, &case, token).await?,
             Consistency::Eventual => {
-                match inner.storage.token(&workflow, token, ReadPath::Direct).await? {
+                let seen = match inner.storage.token(&workflow, token, ReadPath::Direct).await {
+                    Err(error @ StorageError::Corrupt { .. }) => {
+                        tracing::warn!(%error, "read from the log; `petrel rebuild` mends the view");
+                        None
+                    }
+                    seen => seen?,
+                };
+                match seen {
                     Some(token) => Some(token),
                     None => inner.token_in_log(&workflow, &case, token).await?,
                 }

@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 
-use super::{Cases, Error, Inner, Repaired, Result};
+use super::{Cases, Error, Inner, Repaired, Result, repair::same};
 use crate::{
     models::{CaseId, RecordKind, WorkflowId},
     storage::{LogScope, Register, RegisterState, StorageError},
@@ -42,7 +42,9 @@ impl Cases {
         let registers = registers.map(move |register| {
             seen += 1;
             register.map(|register| match register.state {
-                RegisterState::Live(_) => (seen, Item::Register(Box::new(register))),
+                RegisterState::Live(_) | RegisterState::Unreadable { .. } => {
+                    (seen, Item::Register(Box::new(register)))
+                }
                 _ => (seen, Item::Nothing),
             })
         });
@@ -79,8 +81,7 @@ impl Inner {
                     total += repaired;
                     progress(position);
                 }
-                Err(error) if error.retryable() => return Err(error),
-                Err(error @ Error::Storage(StorageError::Stream { .. })) => return Err(error),
+                Err(error) if !error.is_of_one_case() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "passed over in the rebuild");
                     total.failed += 1;
@@ -90,18 +91,29 @@ impl Inner {
         Ok(total)
     }
 
-    /// A live token in the view: the log must have it there.
+    /// Something in the view: the log must have it there. Whose it is follows from its
+    /// subject, not from what it says of itself.
     async fn repair_register(&self, register: Register) -> Result<u64> {
-        let RegisterState::Live(token) = &register.state else { return Ok(0) };
-        let known = self.load(&register.workflow, &token.case).await?;
-        let right = known.is_some_and(|(_, case)| {
-            let live = case.tokens.get(&register.token);
-            live.is_some_and(|live| super::repair::same(live, token))
-        });
+        let (workflow, token) = (&register.workflow, &register.token);
+        let case = match token.case() {
+            Some((case, tag)) if workflow.tag() == tag => case,
+            // No case has given this id. The characters of a token's id are those of a case's.
+            _ => {
+                let id = token.as_str();
+                let name = CaseId::new(&id[..id.len().min(CaseId::MAX_LENGTH)])?;
+                return self.clear(register, name).await;
+            }
+        };
+        let Some((_, state)) = self.load(workflow, &case).await? else {
+            return self.clear(register, case).await;
+        };
+        let right = matches!(&register.state, RegisterState::Live(seen)
+            if seen.place == register.place
+                && state.tokens.get(token).is_some_and(|live| same(live, seen)));
         if right {
             return Ok(0);
         }
-        let keys = vec![(register.token.clone(), register.place.clone())];
-        self.repair(&register.workflow, &token.case, keys).await
+        let keys = vec![(token.clone(), register.place.clone())];
+        self.repair(workflow, &case, keys).await
     }
 }

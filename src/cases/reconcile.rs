@@ -13,7 +13,7 @@ use std::{
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cases, Inner, Repaired, Result};
+use super::{Cases, Inner, Repaired, Result, repair};
 use crate::{
     models::{CaseId, PlaceId, Record, TokenId, WorkflowId},
     storage::{LogScope, StorageError},
@@ -24,6 +24,9 @@ const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// How often the log is looked at.
 const EVERY: Duration = Duration::from_millis(500);
+
+/// How often a lasting failure is told of again.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// How many records are looked at again at the start and after a lost connection. What was
 /// under way when a process or the server died is among them.
@@ -88,8 +91,12 @@ impl Cases {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 result = follower.tick(inner) => {
-                    if let Err(error) = result {
-                        tracing::debug!(%error, "the reconciler will try again");
+                    match result {
+                        Err(error) if !error.retryable() && follower.complain() => {
+                            tracing::warn!(%error, "views can't be mended now; trying again");
+                        }
+                        Err(error) => tracing::debug!(%error, "the reconciler will try again"),
+                        Ok(()) => follower.complained = None,
                     }
                 }
             }
@@ -121,9 +128,20 @@ struct Follower {
     reconnects: u64,
     /// The log's last sequence at past times, oldest first.
     samples: VecDeque<(Instant, u64)>,
+    /// When somebody was last told that it does not get on.
+    complained: Option<Instant>,
 }
 
 impl Follower {
+    /// Whether to tell somebody again that it does not get on.
+    fn complain(&mut self) -> bool {
+        let due = self.complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY);
+        if due {
+            self.complained = Some(Instant::now());
+        }
+        due
+    }
+
     async fn tick(&mut self, inner: &Inner) -> Result<()> {
         let last = inner.storage.last_sequence().await?;
         let reconnects = inner.storage.reconnects();
@@ -210,7 +228,7 @@ impl Inner {
             repaired.cases += 1;
             match mended {
                 Ok(mended) => repaired.mended += mended,
-                Err(error) if error.retryable() => return Err(error),
+                Err(error) if !error.is_of_one_case() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%workflow, %case, %error, "the views can't be mended");
                     repaired.failed += 1;
@@ -224,8 +242,5 @@ impl Inner {
 fn touch(touched: &mut Touched, record: &Record) {
     let key = (record.workflow.clone(), record.case.clone());
     let registers = touched.entry(key).or_default();
-    let left = record.consumed.iter().chain(&record.removed);
-    registers.extend(left.map(|at| (at.token.clone(), at.place.clone())));
-    let came = record.produced.iter();
-    registers.extend(came.map(|token| (token.id.clone(), token.place.clone())));
+    registers.extend(repair::touched(record));
 }

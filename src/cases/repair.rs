@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::{Error, Inner, Result};
 use crate::{
-    models::{Case, CaseId, PlaceId, Token, TokenId, WorkflowId},
-    storage::{Register, RegisterState, StorageError, ViewContent, ViewOutcome, ViewWrite},
+    models::{Case, CaseId, PlaceId, Record, Token, TokenId, WorkflowId},
+    storage::{Register, RegisterState, ViewContent, ViewOutcome, ViewWrite},
 };
 
 /// How many times a register is tried while others write it too.
@@ -60,20 +60,30 @@ impl Inner {
         self.repair(workflow, case, live.collect()).await
     }
 
+    /// Takes away what stands in a register for a case that the log does not have, unless
+    /// somebody has written there since. Answers how many registers that were.
+    pub(super) async fn clear(&self, register: Register, case: CaseId) -> Result<u64> {
+        let revision = register.state.revision();
+        let write = ViewWrite {
+            workflow: register.workflow,
+            case,
+            place: register.place,
+            token: register.token,
+            expected: register.sequence,
+            content: ViewContent::Gone { revision, moved_to: None },
+        };
+        for outcome in self.storage.write_views(vec![write]).await {
+            if let ViewOutcome::Written(_) = outcome? {
+                self.metrics.view_mended();
+                return Ok(1);
+            }
+        }
+        Ok(0)
+    }
+
     async fn mend(&self, case: &Case, token: &TokenId, place: &PlaceId) -> Result<bool> {
         for _ in 0..MOST_RACES {
-            let register = self.storage.register(&case.workflow, place, token).await;
-            // What can't be decoded is overwritten by what the log says.
-            let register = match register {
-                Err(StorageError::Corrupt { sequence, .. }) => Register {
-                    workflow: case.workflow.clone(),
-                    place: place.clone(),
-                    token: token.clone(),
-                    sequence,
-                    state: RegisterState::Gone { revision: 0 },
-                },
-                other => other?,
-            };
+            let register = self.storage.register(&case.workflow, place, token).await?;
             let Some(content) = correction(case, &register) else { return Ok(false) };
             let write = ViewWrite {
                 workflow: case.workflow.clone(),
@@ -95,6 +105,13 @@ impl Inner {
     }
 }
 
+/// The registers that a record is about.
+pub(super) fn touched(record: &Record) -> impl Iterator<Item = (TokenId, PlaceId)> + '_ {
+    let left = record.consumed.iter().chain(&record.removed);
+    let left = left.map(|at| (at.token.clone(), at.place.clone()));
+    left.chain(record.produced.iter().map(|token| (token.id.clone(), token.place.clone())))
+}
+
 /// What a register should say and does not; `None` if it is right, or newer than the case.
 fn correction(case: &Case, register: &Register) -> Option<ViewContent> {
     let now = case.marking.entry(&register.token);
@@ -105,10 +122,12 @@ fn correction(case: &Case, register: &Register) -> Option<ViewContent> {
         (Some(token), RegisterState::Live(seen)) if same(token, seen) => None,
         (Some(token), RegisterState::Gone { revision }) if *revision > token.nats_sequence => None,
         (Some(token), _) => Some(ViewContent::Live(token.clone())),
-        (None, RegisterState::Live(_)) => Some(ViewContent::Gone {
-            revision: case.sequence,
-            moved_to: now.map(|entry| entry.place.clone()),
-        }),
+        (None, RegisterState::Live(_) | RegisterState::Unreadable { .. }) => {
+            Some(ViewContent::Gone {
+                revision: case.sequence,
+                moved_to: now.map(|entry| entry.place.clone()),
+            })
+        }
         (None, _) => None,
     }
 }

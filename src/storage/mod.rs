@@ -120,7 +120,8 @@ pub trait Storage: Debug + Send + Sync {
     /// The last sequence of the log; 0 when it is empty.
     async fn last_sequence(&self) -> Result<u64>;
 
-    /// What the view holds for a token in a place.
+    /// What the view holds for a token in a place; what can't be decoded is
+    /// [`RegisterState::Unreadable`].
     async fn register(
         &self,
         workflow: &WorkflowId,

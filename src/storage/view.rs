@@ -35,13 +35,19 @@ pub enum RegisterState {
     },
     /// The token is here.
     Live(Box<Token>),
+    /// Something is here that is no token and no marker; it is overwritten by what the log
+    /// says.
+    Unreadable {
+        /// Why it can't be read, naming its subject and sequence.
+        reason: String,
+    },
 }
 
 impl RegisterState {
-    /// The log sequence of the record that this state comes from; 0 when empty.
+    /// The log sequence of the record that this state comes from; 0 when empty or unreadable.
     pub fn revision(&self) -> u64 {
         match self {
-            Self::Empty => 0,
+            Self::Empty | Self::Unreadable { .. } => 0,
             Self::Gone { revision } => *revision,
             Self::Live(token) => token.nats_sequence,
         }

@@ -2,8 +2,10 @@
 //! the storage trait can use it too.
 
 pub mod conformance;
+mod faulty;
 mod proxy;
 mod server;
 
+pub use faulty::FaultyStorage;
 pub use proxy::FaultProxy;
 pub use server::TestServer;

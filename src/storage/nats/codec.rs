@@ -126,14 +126,17 @@ pub fn decode_token(message: &RawMessage) -> Result<Token> {
     Ok(token)
 }
 
-/// A register from its message.
+/// A register from its message, whatever is in it.
 pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Register> {
     let (workflow, place, token) = subjects
         .parse_token(&message.subject)
         .ok_or_else(|| corrupt(message, "its subject is no token's".to_owned()))?;
     let state = match message.payload.is_empty() {
         true => RegisterState::Gone { revision: number(message, REVISION).unwrap_or_default() },
-        false => RegisterState::Live(Box::new(decode_token(message)?)),
+        false => match decode_token(message) {
+            Ok(token) => RegisterState::Live(Box::new(token)),
+            Err(error) => RegisterState::Unreadable { reason: error.to_string() },
+        },
     };
     Ok(Register { workflow, place, token, sequence: message.sequence, state })
 }

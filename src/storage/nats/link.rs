@@ -179,9 +179,7 @@ impl Link {
                 reason: format!("{subject} was not acknowledged by a stream: {error}"),
             })?;
         match answer.error {
-            Some(error) => {
-                Err(publish_error(error, stream, subject, expected.sequence, size, limit))
-            }
+            Some(error) => Err(publish_error(error, stream, subject, expected.sequence, size)),
             None => Ok(answer.seq),
         }
     }
@@ -218,12 +216,17 @@ fn publish_error(
     subject: String,
     expected: u64,
     size: usize,
-    limit: usize,
 ) -> StorageError {
     let stream = stream.to_owned();
     match error.err_code {
         10_071 | 10_164 => StorageError::LostRace { subject, expected },
-        10_054 => StorageError::TooLarge { subject, size, limit },
+        // It is within the server's limit, so it is the stream that has one of its own.
+        10_054 => StorageError::Stream {
+            stream,
+            reason: format!(
+                "max_msg_size: it refuses {subject} with {size} bytes; restart to mend it"
+            ),
+        },
         // Account, server or stream limits; and "store failed", which names the limit.
         10_002 | 10_023 | 10_028 | 10_047 => {
             StorageError::Full { stream, reason: error.description }

@@ -62,7 +62,8 @@ impl Inner {
     pub async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
         let filter = self.subjects.definitions();
         let lost = |error: &dyn std::fmt::Display| self.link.breaker.unanswered(&error.to_string());
-        self.link.breaker.check()?;
+        // Says so if the stream is missing, which the client below does not tell apart.
+        self.stream_state(self.log()).await?;
         let stream = self.jetstream.get_stream_no_info(self.log()).await.map_err(|e| lost(&e))?;
         let mut subjects = stream.info_with_subjects(filter).await.map_err(|error| lost(&error))?;
         let mut ids = Vec::new();

@@ -12,8 +12,11 @@ const FORMAT_KEY: &str = "stormpetrel.format";
 /// Creates or updates both streams.
 pub async fn prepare(link: &Link, config: &NatsStorageConfig) -> Result<(), StorageError> {
     let subjects = Subjects::new(&config.prefix);
-    ensure(link, &config.log_stream, log_settings(config, &subjects)).await?;
-    ensure(link, &config.marking_stream, marking_settings(config, &subjects)).await
+    let (log, marking) = (log_settings(config, &subjects), marking_settings(config, &subjects));
+    let for_log = plan(link, &config.log_stream, &log).await?;
+    let for_marking = plan(link, &config.marking_stream, &marking).await?;
+    take(link, &config.log_stream, &log, for_log).await?;
+    take(link, &config.marking_stream, &marking, for_marking).await
 }
 
 /// The log refuses writes when full, and nobody deletes from it.
@@ -24,6 +27,8 @@ fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
         "discard": "new",
         "deny_delete": true,
         "deny_purge": true,
+        // `async` acknowledges what a killed server has not written down.
+        "persist_mode": "default",
     });
     if let Some(bytes) = config.log_max_bytes {
         settings["max_bytes"] = json!(bytes);
@@ -38,6 +43,8 @@ fn marking_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
         "description": "Storm Petrel: live tokens, one subject each. A view of the log.",
         "subjects": subjects.marking_stream(),
         "discard": "old",
+        // Messages are replaced by roll-ups, which this would forbid.
+        "deny_purge": false,
         "allow_rollup_hdrs": true,
         "allow_msg_ttl": true,
         "max_bytes": -1,
@@ -55,6 +62,7 @@ fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
         "max_age": 0,
         "max_msg_size": -1,
         "sealed": false,
+        "no_ack": false,
     });
     if let (Value::Object(settings), Value::Object(common)) = (&mut settings, common) {
         settings.extend(common);
@@ -65,35 +73,62 @@ fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
     settings
 }
 
-async fn ensure(link: &Link, name: &str, wanted: Value) -> Result<(), StorageError> {
-    // Two processes may start at once; whoever comes second finds the other's stream.
+/// What has to be done to a stream. Found out for both before anything is done to either, so
+/// that a system that is refused has changed nothing.
+enum Step {
+    /// It is as it must be.
+    Nothing,
+    /// It is missing: make it with these settings.
+    Create(Value),
+    /// It differs: give it these settings. The names of the fields that change, for people.
+    Update(Value, String),
+}
+
+async fn plan(link: &Link, name: &str, wanted: &Value) -> Result<Step, StorageError> {
     match link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await? {
-        Ok(info) => update(link, name, &info, &wanted).await,
+        Ok(info) => update(name, &info, wanted),
         Err(error) if error.err_code == NOT_FOUND => {
+            refuse_taken(link, name, wanted).await?;
             let mut new = wanted.clone();
             new["name"] = json!(name);
             new["metadata"] = json!({ FORMAT_KEY: FORMAT_VERSION.to_string() });
+            Ok(Step::Create(new))
+        }
+        Err(error) => Err(failed(name, "can't be read", &error.description)),
+    }
+}
+
+async fn take(link: &Link, name: &str, wanted: &Value, step: Step) -> Result<(), StorageError> {
+    match step {
+        Step::Nothing => Ok(()),
+        Step::Create(new) => {
             match link.call(&format!("STREAM.CREATE.{name}"), &new).await? {
                 Ok(_) => Ok(()),
+                // Another process starts too, and was first.
                 Err(error) if error.err_code == NAME_IN_USE => {
-                    match link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await? {
-                        Ok(info) => update(link, name, &info, &wanted).await,
-                        Err(error) => Err(failed(name, "can't be read", &error.description)),
+                    match Box::pin(plan(link, name, wanted)).await? {
+                        Step::Create(_) => {
+                            Err(failed(name, "can't be created", &error.description))
+                        }
+                        step => Box::pin(take(link, name, wanted, step)).await,
                     }
                 }
-                Err(error) if error.err_code == SUBJECTS_OVERLAP => Err(failed(
-                    name,
-                    "subjects",
-                    &format!(
-                        "{}: another stream takes some of {}; choose another prefix, or the \
-                         stream names that go with this one",
-                        error.description, wanted["subjects"]
-                    ),
-                )),
+                Err(error) if error.err_code == SUBJECTS_OVERLAP => {
+                    Err(taken(name, &error.description, wanted))
+                }
                 Err(error) => Err(failed(name, "can't be created", &error.description)),
             }
         }
-        Err(error) => Err(failed(name, "can't be read", &error.description)),
+        Step::Update(new, changed) => {
+            tracing::info!(stream = name, changed, "bringing the stream's settings up to date");
+            match link.call(&format!("STREAM.UPDATE.{name}"), &new).await? {
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    let reason = format!("the server does not change it: {}", error.description);
+                    Err(failed(name, &changed, &reason))
+                }
+            }
+        }
     }
 }
 
@@ -101,10 +136,33 @@ const NOT_FOUND: u64 = 10_059;
 const NAME_IN_USE: u64 = 10_058;
 const SUBJECTS_OVERLAP: u64 = 10_065;
 
+/// A stream of somebody else's that takes one of our subjects.
+async fn refuse_taken(link: &Link, name: &str, wanted: &Value) -> Result<(), StorageError> {
+    for subject in wanted["subjects"].as_array().into_iter().flatten() {
+        let found = link.call("STREAM.NAMES", &json!({ "subject": subject })).await?;
+        let found = found.map_err(|error| failed(name, "can't be created", &error.description))?;
+        // One of this name was made by another process since we looked.
+        let mut others = found["streams"].as_array().into_iter().flatten();
+        if let Some(other) = others.find(|other| *other != name) {
+            return Err(taken(name, &format!("stream {other} takes {subject}"), wanted));
+        }
+    }
+    Ok(())
+}
+
+fn taken(name: &str, what: &str, wanted: &Value) -> StorageError {
+    let subjects = &wanted["subjects"];
+    let reason = format!(
+        "{what}: another stream takes some of {subjects}; choose another prefix, or the stream \
+         names that go with this one"
+    );
+    failed(name, "subjects", &reason)
+}
+
 /// Changes what differs, keeps all else as its owner set it.
-async fn update(link: &Link, name: &str, info: &Value, wanted: &Value) -> Result<(), StorageError> {
+fn update(name: &str, info: &Value, wanted: &Value) -> Result<Step, StorageError> {
     let current = &info["config"];
-    let Value::Object(wanted) = wanted else { return Ok(()) };
+    let Value::Object(wanted) = wanted else { return Ok(Step::Nothing) };
     refuse_foreign(name, current, wanted)?;
     let mut new = current.clone();
     let mut changed = Vec::new();
@@ -116,7 +174,7 @@ async fn update(link: &Link, name: &str, info: &Value, wanted: &Value) -> Result
         }
     }
     if changed.is_empty() {
-        return Ok(());
+        return Ok(Step::Nothing);
     }
     if let Some(limit) = wanted.get("max_bytes").and_then(Value::as_i64)
         && changed.contains(&"max_bytes")
@@ -127,15 +185,8 @@ async fn update(link: &Link, name: &str, info: &Value, wanted: &Value) -> Result
         let reason = format!("{limit} is less than the {bytes} bytes that it holds");
         return Err(failed(name, "max_bytes", &reason));
     }
-    tracing::info!(stream = name, ?changed, "bringing the stream's settings up to date");
-    match link.call(&format!("STREAM.UPDATE.{name}"), &new).await? {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let fields = changed.join(", ");
-            let reason = format!("the server does not change it: {}", error.description);
-            Err(failed(name, &fields, &reason))
-        }
-    }
+    let changed = changed.join(", ");
+    Ok(Step::Update(new, changed))
 }
 
 /// Whatever can't be ours, or was written by a newer version, is left alone.
@@ -156,6 +207,11 @@ fn refuse_foreign(
             let reason = "it was not made by Storm Petrel; choose another stream name";
             return Err(failed(name, "metadata", reason));
         }
+    }
+    let denied = current["deny_purge"] == true && wanted["deny_purge"] == false;
+    if denied {
+        let reason = "the server does not take it back; choose another name for this stream";
+        return Err(failed(name, "deny_purge", reason));
     }
     for field in ["subjects", "storage", "retention", "sealed"] {
         let now = current.get(field).filter(|now| !now.is_null()).cloned();
@@ -179,6 +235,7 @@ fn absent(field: &str) -> Value {
         "num_replicas" => json!(1),
         "subjects" => json!([]),
         "discard" => json!("old"),
+        "persist_mode" => json!("default"),
         _ => json!(false),
     }
 }

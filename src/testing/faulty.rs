@@ -1,0 +1,250 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use tokio::sync::watch;
+
+use crate::models::{
+    CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
+    WorkflowId,
+};
+use crate::storage::{
+    Appended, Consistency, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath, Register,
+    Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+};
+
+/// A storage that passes everything on to another one, until it is told to lose or to hold
+/// view writes, to lose the answers of appends, or to break after one: what a process that
+/// dies, or a network that breaks, does between the two halves of a change.
+///
+/// A clone shares the faults.
+#[derive(Debug, Clone)]
+pub struct FaultyStorage {
+    inner: Arc<dyn Storage>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    views: Views,
+    appends_unanswered: bool,
+    breaks_after_append: bool,
+    broken: bool,
+    held: usize,
+    view_writes: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Views {
+    #[default]
+    Pass,
+    Drop,
+    Hold,
+}
+
+impl FaultyStorage {
+    /// Passes everything on to `inner`.
+    pub fn new(inner: Arc<dyn Storage>) -> Self {
+        Self { inner, state: watch::Sender::default() }
+    }
+
+    /// From now on view writes are not passed on, and fail.
+    pub fn drop_views(&self) {
+        self.state.send_modify(|state| state.views = Views::Drop);
+    }
+
+    /// From now on view writes wait until [`pass_views`](Self::pass_views).
+    pub fn hold_views(&self) {
+        self.state.send_modify(|state| state.views = Views::Hold);
+    }
+
+    /// Passes view writes on again, those that wait among them.
+    pub fn pass_views(&self) {
+        self.state.send_modify(|state| state.views = Views::Pass);
+    }
+
+    /// Waits until a call that writes views is being held.
+    pub async fn until_views_held(&self) {
+        let mut state = self.state.subscribe();
+        // Can't fail: `self` holds the sender.
+        let _ = state.wait_for(|state| state.held > 0).await;
+    }
+
+    /// Waits until so many more calls have written views, or failed to.
+    pub async fn until_more_view_writes(&self, count: usize) {
+        let mut state = self.state.subscribe();
+        let from = state.borrow_and_update().view_writes;
+        // Can't fail: `self` holds the sender.
+        let _ = state.wait_for(|state| state.view_writes >= from + count).await;
+    }
+
+    /// Whether appends happen, but are answered as if the server had not.
+    pub fn lose_append_answers(&self, lost: bool) {
+        self.state.send_modify(|state| state.appends_unanswered = lost);
+    }
+
+    /// Lets one more append happen; its answer is lost, and after it nothing gets through any
+    /// more until [`restore`](Self::restore).
+    pub fn break_after_append(&self) {
+        self.state.send_modify(|state| state.breaks_after_append = true);
+    }
+
+    /// Ends what [`break_after_append`](Self::break_after_append) began.
+    pub fn restore(&self) {
+        self.state.send_modify(|state| {
+            state.breaks_after_append = false;
+            state.broken = false;
+        });
+    }
+
+    /// What lies beneath, if it can be reached.
+    fn reach(&self) -> Result<&dyn Storage> {
+        if self.state.borrow().broken { Err(unanswered()) } else { Ok(self.inner.as_ref()) }
+    }
+}
+
+fn unanswered() -> StorageError {
+    let reason = "a fault that a test asked for".to_owned();
+    StorageError::Unavailable { reason, away_since: None }
+}
+
+#[async_trait]
+impl Storage for FaultyStorage {
+    fn token_subject(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
+        self.inner.token_subject(workflow, place, token)
+    }
+
+    fn late_after(&self) -> Duration {
+        self.inner.late_after()
+    }
+
+    fn marker_kept(&self) -> Duration {
+        self.inner.marker_kept()
+    }
+
+    fn reconnects(&self) -> u64 {
+        self.inner.reconnects()
+    }
+
+    async fn put_definition(
+        &self,
+        definition: &WorkflowDefinition,
+        version: u64,
+        expected: u64,
+    ) -> Result<StoredDefinition> {
+        self.reach()?.put_definition(definition, version, expected).await
+    }
+
+    async fn definition(
+        &self,
+        workflow: &WorkflowId,
+        version: DefinitionVersion,
+    ) -> Result<Option<StoredDefinition>> {
+        self.reach()?.definition(workflow, version).await
+    }
+
+    async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
+        self.reach()?.workflow_ids().await
+    }
+
+    async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
+        let appended = self.reach()?.append(record, expected).await;
+        let mut lost = false;
+        self.state.send_modify(|state| {
+            state.broken |= std::mem::take(&mut state.breaks_after_append);
+            lost = state.broken || state.appends_unanswered;
+        });
+        if lost { Err(unanswered()) } else { appended }
+    }
+
+    async fn head(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        consistency: Consistency,
+    ) -> Result<Option<Stored<Record>>> {
+        self.reach()?.head(workflow, case, consistency).await
+    }
+
+    async fn record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        sequence: u64,
+    ) -> Result<Option<Stored<Record>>> {
+        self.reach()?.record(workflow, case, sequence).await
+    }
+
+    async fn history(
+        &self,
+        scope: LogScope,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
+        self.reach()?.history(scope, from).await
+    }
+
+    async fn watch(
+        &self,
+        scope: LogScope,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
+        self.reach()?.watch(scope, from).await
+    }
+
+    async fn last_sequence(&self) -> Result<u64> {
+        self.reach()?.last_sequence().await
+    }
+
+    async fn register(
+        &self,
+        workflow: &WorkflowId,
+        place: &PlaceId,
+        token: &TokenId,
+    ) -> Result<Register> {
+        self.reach()?.register(workflow, place, token).await
+    }
+
+    async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
+        let mut state = self.state.subscribe();
+        if state.borrow_and_update().views == Views::Hold {
+            self.state.send_modify(|state| state.held += 1);
+            // Can't fail: `self` holds the sender.
+            let _ = state.wait_for(|state| state.views != Views::Hold).await;
+            self.state.send_modify(|state| state.held -= 1);
+        }
+        let now = *self.state.borrow();
+        if now.broken || now.views == Views::Drop {
+            return writes.iter().map(|_| Err(unanswered())).collect();
+        }
+        let outcomes = self.inner.write_views(writes).await;
+        self.state.send_modify(|state| state.view_writes += 1);
+        outcomes
+    }
+
+    async fn token(
+        &self,
+        workflow: &WorkflowId,
+        token: &TokenId,
+        path: ReadPath,
+    ) -> Result<Option<Token>> {
+        self.reach()?.token(workflow, token, path).await
+    }
+
+    async fn tokens(
+        &self,
+        scope: &TokenScope,
+        page: Page,
+        path: ReadPath,
+    ) -> Result<PageOf<Token>> {
+        self.reach()?.tokens(scope, page, path).await
+    }
+
+    async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
+        self.reach()?.registers().await
+    }
+
+    async fn health(&self) -> Health {
+        self.inner.health().await
+    }
+}

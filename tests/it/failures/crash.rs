@@ -1,0 +1,169 @@
+//! A process is killed after an append and before its views.
+
+use std::{
+    process::Stdio,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use stormpetrel::{
+    cases::{Fire, NewCase},
+    storage::{Consistency, Page, TokenScope},
+    testing::TestServer,
+};
+use tokio::process::{Child, Command};
+
+use super::fixtures::{
+    Reconciler, connect, eventually, faulty, log_of, move_once, pendulum, swing, view_is_the_log,
+};
+use crate::support::{begin, case, cases_at, config, orders, place, transition, workflow};
+
+/// The reconciler lets three seconds pass; a busy machine gets as many again, and more.
+const HEALED: Duration = Duration::from_secs(15);
+
+fn draft() -> TokenScope {
+    TokenScope { workflow: workflow("orders"), place: Some(place("draft")), case: None }
+}
+
+#[tokio::test]
+async fn a_token_whose_views_were_never_written_is_found_at_once_and_healed_by_itself() {
+    let server = TestServer::start().await;
+    let (storage, dying) = faulty(server.url()).await;
+    let (_, token) = begin(&dying, json!({})).await;
+    storage.drop_views();
+    let moved = dying.fire(Fire::token(token.clone(), transition("submit"))).await.unwrap();
+    // A token that the view has never heard of.
+    let (_, unseen) = begin(&dying, json!({})).await;
+    drop(dying);
+
+    let cases = cases_at(server.url()).await;
+    let strong = cases.token(None, &token, Consistency::Strong).await.unwrap();
+    assert_eq!((strong.place, strong.nats_sequence), (place("review"), moved.record.sequence));
+    let found = cases.token(None, &unseen, Consistency::Eventual).await.unwrap();
+    assert_eq!(found.place, place("draft"));
+    assert!(view_is_the_log(&cases).await.is_err(), "the views must be wrong for this test");
+
+    let _reconciler = Reconciler::of(&cases);
+    let begun = Instant::now();
+    eventually("healed views", HEALED, async || view_is_the_log(&cases).await).await;
+    assert!(begun.elapsed() > Duration::from_secs(2), "its writer must have had its time");
+    let healed = cases.token(None, &token, Consistency::Eventual).await.unwrap();
+    assert_eq!(healed.place, place("review"));
+    let listed = cases.tokens(&draft(), Page::default()).await.unwrap().into_items();
+    assert_eq!(listed.iter().map(|token| &token.id).collect::<Vec<_>>(), [&unseen]);
+}
+
+#[tokio::test]
+async fn a_reconciler_that_was_running_heals_what_another_process_left_behind() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    cases.create_workflow(orders(), Default::default()).await.unwrap();
+    let _reconciler = Reconciler::of(&cases);
+    let (storage, dying) = faulty(server.url()).await;
+    storage.drop_views();
+    for id in ["a", "b", "c"] {
+        let new = NewCase { case: Some(case(id)), ..NewCase::of(workflow("orders")) };
+        let begun = dying.create_case(new).await.unwrap();
+        let token = begun.tokens[0].id.clone();
+        dying.fire(Fire::token(token, transition("submit"))).await.unwrap();
+    }
+    drop(dying);
+    assert!(view_is_the_log(&cases).await.is_err());
+    let healed = eventually("healed views", HEALED, async || view_is_the_log(&cases).await).await;
+    assert_eq!(healed.len(), 3);
+}
+
+#[tokio::test]
+async fn a_writer_that_comes_late_overwrites_nothing() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    let (_, token) = begin(&cases, json!({})).await;
+    let (storage, slow) = faulty(server.url()).await;
+    storage.hold_views();
+    let late = tokio::spawn({
+        let (slow, token) = (slow.clone(), token.clone());
+        async move { slow.fire(Fire::token(token, transition("submit"))).await }
+    });
+    let held = tokio::time::timeout(Duration::from_secs(15), storage.until_views_held());
+    held.await.expect("the append was made");
+    // By the log it stands in review; somebody else moves it back to where the late one took it.
+    cases.fire(Fire::token(token.clone(), transition("reject"))).await.unwrap();
+    storage.pass_views();
+    late.await.unwrap().unwrap();
+    view_is_the_log(&cases).await.unwrap();
+    let scope = TokenScope { place: None, ..draft() };
+    let listed = cases.tokens(&scope, Page::default()).await.unwrap().into_items();
+    let places: Vec<_> = listed.iter().map(|token| token.place.clone()).collect();
+    assert_eq!(places, [place("draft")]);
+}
+
+/// What the child of the next test does: it moves tokens as fast as it can until it is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a child process of another test"]
+async fn child_that_moves_tokens_until_it_is_killed() {
+    let Ok(url) = std::env::var("PETREL_TEST_CHILD_OF") else { return };
+    let round = std::env::var("PETREL_TEST_ROUND").unwrap_or_default();
+    let cases = connect(config(url)).await;
+    let movers = (0..16).map(|mover| {
+        let (cases, round) = (cases.clone(), round.clone());
+        tokio::spawn(async move {
+            for turn in 0_u64.. {
+                let id = case(&format!("case-{}", mover % 8));
+                move_once(&cases, &id, &format!("{round}-{mover}-{turn}")).await;
+            }
+        })
+    });
+    futures::future::join_all(movers.collect::<Vec<_>>()).await;
+}
+
+fn child(url: &str, round: usize) -> Child {
+    let name = "failures::crash::child_that_moves_tokens_until_it_is_killed";
+    Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--ignored", "--nocapture"])
+        .env("PETREL_TEST_CHILD_OF", url)
+        .env("PETREL_TEST_ROUND", format!("round{round}"))
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the test's own binary starts")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_killed_in_mid_load_leave_views_that_heal_and_a_log_without_gaps() {
+    let server = TestServer::start().await;
+    let cases = Arc::new(cases_at(server.url()).await);
+    pendulum(&cases).await;
+    for number in 0..8 {
+        swing(&cases, &format!("case-{number}")).await;
+    }
+    let _reconciler = Reconciler::of(&cases);
+    let mut left_behind = 0;
+    for round in 0..6 {
+        let before = cases.storage().last_sequence().await.unwrap();
+        let mut child = child(&server.url(), round);
+        eventually("a load", Duration::from_secs(30), async || {
+            let last = cases.storage().last_sequence().await.unwrap();
+            if last > before + 100 { Ok(()) } else { Err(format!("{} records", last - before)) }
+        })
+        .await;
+        // SIGKILL, with up to sixteen changes under way.
+        child.kill().await.unwrap();
+        left_behind += usize::from(view_is_the_log(&cases).await.is_err());
+    }
+    assert!(left_behind > 0, "no kill came between an append and its views");
+    eventually("healed views", HEALED, async || view_is_the_log(&cases).await).await;
+    let mended = cases.rebuild(&|_, _| ()).await.unwrap();
+    assert_eq!((mended.mended, mended.failed), (0, 0), "views differ from a rebuild");
+    for number in 0..8 {
+        let id = case(&format!("case-{number}"));
+        let log = log_of(&cases, &workflow("pendulum"), &id).await;
+        let head = cases.case(&workflow("pendulum"), &id).await.unwrap();
+        let token = head.live_tokens().next().unwrap();
+        assert_eq!(token.data["n"], json!(log.len() - 1), "every firing counts once");
+        let mut firings: Vec<_> = log.iter().map(|record| &record.value.firing).collect();
+        firings.sort_unstable();
+        firings.dedup();
+        assert_eq!(firings.len(), log.len(), "no firing id is in the log twice");
+    }
+}

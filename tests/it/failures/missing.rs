@@ -1,0 +1,106 @@
+//! An operator deletes a stream while the system runs.
+
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use stormpetrel::{
+    cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
+    models::{CaseId, TokenId},
+    storage::{Consistency, LogScope, Page, StorageError, TokenScope},
+    testing::TestServer,
+};
+
+use super::fixtures::{operator, view_is_the_log};
+use crate::support::{begin, cases_at, orders, transition, workflow};
+
+/// A call fails at once, and says which stream is missing.
+async fn names<T: Debug>(missing: &str, call: impl Future<Output = Result<T, Error>>) {
+    let begun = Instant::now();
+    let error = call.await.unwrap_err();
+    let Error::Storage(StorageError::Stream { stream, .. }) = &error else { panic!("{error}") };
+    assert_eq!((stream.as_str(), error.code()), (missing, "MISCONFIGURED"));
+    assert!(!error.retryable());
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+async fn every_call_names_the_log(cases: &Cases, case: &CaseId, token: &TokenId) {
+    let orders_id = workflow("orders");
+    let log = "CB_LOG";
+    let fire = Fire::token(token.clone(), transition("submit"));
+    names(log, cases.fire(fire)).await;
+    names(log, cases.create_case(NewCase::of(orders_id.clone()))).await;
+    names(log, cases.pause(&orders_id, case, Change::default())).await;
+    names(log, cases.create_workflow(orders(), ExpectedVersion::Any)).await;
+    names(log, cases.token(None, token, Consistency::Strong)).await;
+    names(log, cases.case(&orders_id, case)).await;
+    names(log, cases.cases(&orders_id, None, Page::default())).await;
+    names(log, cases.history(&orders_id, case, Page::default())).await;
+    names(log, cases.workflow(&orders_id)).await;
+    names(log, cases.workflows(10, None)).await;
+    names(log, cases.reconcile_from(0)).await;
+    names(log, cases.rebuild(&|_, _| ())).await;
+    assert!(!cases.health().await.connected);
+}
+
+#[tokio::test]
+async fn without_the_log_nothing_is_denied_or_stored_and_the_stream_is_named() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    let (begun, token) = begin(&cases, json!({})).await;
+    let operator = operator(server.url()).await;
+    operator.delete_stream("CB_LOG").await.unwrap();
+    // Often enough to open a circuit breaker, which this must not do.
+    for _ in 0..3 {
+        every_call_names_the_log(&cases, &begun.case.id, &token).await;
+    }
+    let orders_id = workflow("orders");
+    let seen = cases.token(Some(&orders_id), &token, Consistency::Eventual).await.unwrap();
+    assert_eq!(seen.id, token, "the view is still there to be read");
+    assert_eq!(operator.get_stream("CB_MARKING").await.unwrap().cached_info().state.messages, 1);
+
+    let restarted = cases_at(server.url()).await;
+    assert_eq!(restarted.storage().last_sequence().await.unwrap(), 0);
+    for cases in [&cases, &restarted] {
+        let gone = cases.case(&workflow("orders"), &begun.case.id).await;
+        assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+        begin(cases, json!({})).await;
+    }
+    // The log is the truth: what it does not have, a rebuild takes away.
+    restarted.rebuild(&|_, _| ()).await.unwrap();
+    assert_eq!(view_is_the_log(&restarted).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn without_the_view_changes_go_on_and_a_restart_with_a_rebuild_brings_it_back() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    let (begun, token) = begin(&cases, json!({})).await;
+    let operator = operator(server.url()).await;
+    operator.delete_stream("CB_MARKING").await.unwrap();
+    for name in ["submit", "reject", "submit"] {
+        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+    }
+    let strong = cases.token(None, &token, Consistency::Strong).await.unwrap();
+    assert_eq!(strong.history_total, 3);
+    let scope = TokenScope { workflow: workflow("orders"), place: None, case: None };
+    names("CB_MARKING", cases.tokens(&scope, Page::default())).await;
+    names("CB_MARKING", cases.token(None, &token, Consistency::Eventual)).await;
+    names("CB_MARKING", cases.rebuild(&|_, _| ())).await;
+    let health = cases.health().await;
+    assert!(!health.connected && health.problem.is_some(), "{health:?}");
+
+    let restarted = cases_at(server.url()).await;
+    let rebuilt = restarted.rebuild(&|_, _| ()).await.unwrap();
+    assert_eq!((rebuilt.mended, rebuilt.failed), (1, 0));
+    for cases in [&cases, &restarted] {
+        assert_eq!(view_is_the_log(cases).await.unwrap().len(), 1);
+    }
+    let id = &begun.case.id;
+    let log = LogScope::Case(workflow("orders"), id.clone());
+    drop(cases.watch(log, None).await.unwrap());
+    cases.fire(Fire::token(token, transition("reject"))).await.unwrap();
+    view_is_the_log(&restarted).await.unwrap();
+}

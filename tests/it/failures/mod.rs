@@ -1,0 +1,17 @@
+//! Every row of the design's failure table, on real servers: what must hold when a process, the
+//! server, the network, the disk or an operator does the worst.
+
+mod contention;
+mod corruption;
+mod crash;
+mod fixtures;
+mod limits;
+mod load;
+mod lost_reply;
+mod missing;
+mod neighbours;
+mod operator;
+mod outage;
+mod races;
+mod readers;
+mod stream_settings;

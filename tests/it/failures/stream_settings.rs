@@ -1,0 +1,172 @@
+//! The streams exist already, with other settings.
+
+use async_nats::jetstream;
+use serde_json::{Value, json};
+use stormpetrel::{
+    cases::Fire,
+    storage::{StorageError, nats::NatsStorage, nats::NatsStorageConfig},
+    testing::TestServer,
+};
+
+use super::{
+    fixtures::{
+        connect, edit_stream, log_of, operator, pendulum, stream_info, swing, view_is_the_log,
+    },
+    neighbours::everything,
+};
+use crate::support::{begin, cases_at, config, transition, workflow};
+
+/// What Storm Petrel makes of the streams where there are none.
+async fn fresh() -> [Value; 2] {
+    let server = TestServer::start().await;
+    cases_at(server.url()).await;
+    settings(&operator(server.url()).await).await
+}
+
+async fn settings(operator: &jetstream::Context) -> [Value; 2] {
+    let mut log = stream_info(operator, "CB_LOG").await;
+    let mut marking = stream_info(operator, "CB_MARKING").await;
+    [log["config"].take(), marking["config"].take()]
+}
+
+/// Streams that are ours by name, subjects and metadata, and wrong in these fields.
+async fn make_streams(operator: &jetstream::Context, fresh: &[Value; 2], wrong: [Value; 2]) {
+    for (fresh, wrong) in fresh.iter().zip(wrong) {
+        let mut settings = fresh.clone();
+        for (field, value) in wrong.as_object().unwrap() {
+            settings[field] = value.clone();
+        }
+        let subject = format!("STREAM.CREATE.{}", settings["name"].as_str().unwrap());
+        let answer: Value = operator.request(subject, &settings).await.unwrap();
+        assert!(answer.get("error").is_none(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn limits_that_would_lose_data_are_put_right_before_the_first_write() {
+    let fresh = fresh().await;
+    let server = TestServer::start().await;
+    let operator = operator(server.url()).await;
+    let log = json!({
+        "max_msgs_per_subject": 1, "max_msgs": 10, "max_age": 60_000_000_000_u64,
+        "discard": "old", "deny_delete": false, "deny_purge": false, "allow_direct": false,
+        "max_msg_size": 100, "no_ack": true, "duplicate_window": 1_000_000_000
+    });
+    let marking = json!({
+        "max_msgs_per_subject": 1, "max_bytes": 10_000, "max_age": 60_000_000_000_u64,
+        "discard": "new", "allow_direct": false, "allow_rollup_hdrs": false,
+        "allow_msg_ttl": false, "duplicate_window": 1_000_000_000
+    });
+    make_streams(&operator, &fresh, [log, marking]).await;
+    let cases = cases_at(server.url()).await;
+    let mut now = settings(&operator).await;
+    for (now, fresh) in now.iter_mut().zip(&fresh) {
+        // Not ours to change.
+        now["duplicate_window"] = fresh["duplicate_window"].clone();
+        assert_eq!(now, fresh);
+    }
+    pendulum(&cases).await;
+    let (id, token) = swing(&cases, "a").await;
+    for turn in 0..30 {
+        let name = if turn % 2 == 0 { "go" } else { "return" };
+        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+    }
+    assert_eq!(log_of(&cases, &workflow("pendulum"), &id).await.len(), 31);
+    view_is_the_log(&cases).await.unwrap();
+}
+
+#[tokio::test]
+async fn settings_that_differ_are_mended_in_place_and_the_data_stays() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    let (begun, token) = begin(&cases, json!({"amount": 1})).await;
+    for name in ["submit", "reject", "submit"] {
+        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+    }
+    let operator = operator(server.url()).await;
+    let log = log_of(&cases, &workflow("orders"), &begun.case.id).await;
+    let before = settings(&operator).await;
+    edit_stream(&operator, "CB_LOG", json!({"discard": "old", "max_msgs": 1_000})).await;
+    let age = json!({"max_age": 3_600_000_000_000_u64, "max_bytes": 1_000_000});
+    edit_stream(&operator, "CB_MARKING", age).await;
+    // What the owner set and we don't care for stays.
+    let kept = json!({"description": "our tokens", "duplicate_window": 7_000_000_000_u64});
+    edit_stream(&operator, "CB_MARKING", kept.clone()).await;
+
+    let restarted = cases_at(server.url()).await;
+    let after = settings(&operator).await;
+    assert_eq!(after[0], before[0]);
+    assert_eq!(after[1]["max_age"], before[1]["max_age"]);
+    assert_eq!(after[1]["max_bytes"], before[1]["max_bytes"]);
+    assert_eq!(after[1]["duplicate_window"], kept["duplicate_window"]);
+    assert_eq!(log_of(&restarted, &workflow("orders"), &begun.case.id).await, log);
+    view_is_the_log(&restarted).await.unwrap();
+}
+
+async fn refused(config: NatsStorageConfig) -> String {
+    match NatsStorage::connect(config).await {
+        Err(StorageError::Stream { stream, reason }) => format!("{stream} {reason}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_changed_is_refused_with_its_field_and_left_as_it_is() {
+    let fresh = fresh().await;
+    let none = || json!({});
+    for (log, marking, told) in [
+        (json!({"storage": "memory"}), none(), "CB_LOG storage:"),
+        (none(), json!({"storage": "memory"}), "CB_MARKING storage:"),
+        (json!({"retention": "interest"}), none(), "CB_LOG retention:"),
+        (none(), json!({"retention": "workqueue"}), "CB_MARKING retention:"),
+        (json!({"persist_mode": "async"}), none(), "CB_LOG persist_mode:"),
+        // Can't be taken back, and the view lives by replacing its messages. The log must not
+        // be touched for it either.
+        (
+            json!({"discard": "old"}),
+            json!({"deny_purge": true, "allow_rollup_hdrs": false}),
+            "CB_MARKING deny_purge:",
+        ),
+    ] {
+        let server = TestServer::start().await;
+        let operator = operator(server.url()).await;
+        make_streams(&operator, &fresh, [log, marking]).await;
+        let record = operator.publish("cb.workflows.w.events.lifecycle.c", "x".into()).await;
+        record.unwrap().await.unwrap();
+        let token = operator.publish("cb.workflows.w.places.p.tokens.t", "x".into()).await;
+        token.unwrap().await.unwrap();
+        let before = everything(&operator).await;
+        let error = refused(config(server.url())).await;
+        assert!(error.starts_with(told), "{told} {error}");
+        assert_eq!(everything(&operator).await, before, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn more_copies_than_there_are_servers_are_refused_and_nothing_is_made() {
+    let server = TestServer::start().await;
+    let operator = operator(server.url()).await;
+    let three = || NatsStorageConfig { replicas: Some(3), ..config(server.url()) };
+    let error = refused(three()).await;
+    assert!(error.contains("replicas"), "{error}");
+    assert!(everything(&operator).await.is_empty());
+    let cases = connect(config(server.url())).await;
+    let (_, token) = begin(&cases, json!({})).await;
+    let before = everything(&operator).await;
+    let error = refused(three()).await;
+    assert!(error.starts_with("CB_LOG num_replicas:"), "{error}");
+    assert_eq!(everything(&operator).await, before);
+    cases.fire(Fire::token(token, transition("submit"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn clients_that_start_together_share_the_streams() {
+    for _ in 0..8 {
+        let server = TestServer::start().await;
+        let started = (0..12).map(|_| cases_at(server.url()));
+        let started = futures::future::join_all(started).await;
+        let (_, token) = begin(&started[0], json!({})).await;
+        started[7].fire(Fire::token(token, transition("submit"))).await.unwrap();
+        view_is_the_log(&started[3]).await.unwrap();
+    }
+}
