@@ -95,7 +95,6 @@ fn produce(
     record.removed = at(&binding.reset);
     let given: u64 = mode.outputs.iter().map(|(_, weight)| weight).sum();
     let passes = binding.consumed.len() == 1 && given == 1;
-    let tag = case.workflow.tag();
     for (to, weight) in &mode.outputs {
         let place = &view.net.places[*to].id;
         for _ in 0..*weight {
@@ -112,7 +111,7 @@ fn produce(
                 )
             } else {
                 record.tokens_made += 1;
-                let id = TokenId::of_case(&tag, &case.id, record.tokens_made);
+                let id = TokenId::of_case(&case.workflow.tag(), &case.id, record.tokens_made);
                 new_token(case, id, binding, place, data.clone(), event, firing.act)
             };
             record.produced.push(token);

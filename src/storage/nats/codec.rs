@@ -35,11 +35,14 @@ struct DefinitionMessage<D> {
 }
 
 fn encode(value: &impl Serialize, subject: &str) -> Result<Bytes> {
-    serde_json::to_vec(value).map(Bytes::from).map_err(|error| StorageError::Corrupt {
+    // Most messages fit without growing it.
+    let mut bytes = Vec::with_capacity(2_048);
+    serde_json::to_writer(&mut bytes, value).map_err(|error| StorageError::Corrupt {
         subject: subject.to_owned(),
         sequence: 0,
         reason: format!("it can't be written as JSON: {error}"),
-    })
+    })?;
+    Ok(Bytes::from(bytes))
 }
 
 fn decode<T: DeserializeOwned>(message: &RawMessage) -> Result<T> {
