@@ -26,10 +26,12 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
+    // In a task, as a service would: the main thread is not one of the runtime's workers, and
+    // each wait there costs a hop between threads.
+    match tokio::spawn(run()).await {
+        Ok(Ok(true)) => ExitCode::SUCCESS,
+        Ok(Ok(false)) | Err(_) => ExitCode::FAILURE,
+        Ok(Err(error)) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }

@@ -38,6 +38,7 @@ impl Cases {
             let Some(case) = existing else { return begin(compiled, &id, &seed, act) };
             must_be_open(case)?;
             let seed = seed.checked(compiled)?;
+            must_have_room(compiled, case, &seed.place)?;
             Ok(Decided::Append(Box::new(engine::add_token(&compiled.net, case, seed, act))))
         });
         self.inner.commit(Commit { workflow, case, change, decide }).await
@@ -181,6 +182,20 @@ fn begin(compiled: &Compiled, id: &CaseId, seed: &Seed, act: &Act) -> Result<Dec
     let (definition, workflow) = (compiled.stored.sequence, compiled.stored.definition.id.clone());
     let record = engine::create_case(&compiled.net, definition, workflow, id.clone(), seed, act);
     Ok(Decided::Append(Box::new(record)))
+}
+
+/// A place with a capacity never has more tokens, wherever they come from.
+fn must_have_room(compiled: &Compiled, case: &Case, place: &PlaceId) -> Result<()> {
+    let net = &compiled.net;
+    let capacity = net.place(place).and_then(|place| net.places[place].capacity);
+    let tokens = case.marking.0.iter().filter(|entry| entry.place == *place).count() as u64;
+    match capacity {
+        Some(capacity) if tokens >= capacity => {
+            let reason = format!("place {place} takes at most {capacity} tokens, and is full");
+            Err(Error::argument("place", reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Completed and cancelled cases don't change any more.

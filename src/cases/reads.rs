@@ -131,7 +131,7 @@ impl Cases {
         page: Page,
     ) -> Result<PageOf<Arc<Case>>> {
         check(page)?;
-        let from = page.after.map_or(1, |Cursor(after)| after + 1);
+        let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
         let scope = LogScope::Lifecycles(Some(workflow.clone()));
         let records = self.inner.storage.history(scope, from).await?;
         let created = records.filter_map(|record| async move {
@@ -203,7 +203,7 @@ impl Cases {
         page: Page,
     ) -> Result<PageOf<Stored<Record>>> {
         check(page)?;
-        let from = page.after.map_or(1, |Cursor(after)| after + 1);
+        let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
         let scope = LogScope::Case(workflow.clone(), case.clone());
         let mut records = self.inner.storage.history(scope, from).await?;
         let mut whole = Whole::new(self.inner.clone());

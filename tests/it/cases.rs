@@ -3,12 +3,12 @@
 use futures::StreamExt;
 use serde_json::json;
 use stormpetrel::{
-    cases::{Change, Error, Fire, NewCase},
+    cases::{Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
     models::{CaseStatus, FiringId, Passed},
     storage::{Consistency, LogScope, Page, TokenScope},
 };
 
-use crate::support::{begin, case, cases_at, place, system, transition, workflow};
+use crate::support::{begin, case, cases_at, definition, place, system, transition, workflow};
 
 #[tokio::test]
 async fn a_token_moves_and_is_read_in_its_new_place_at_once() {
@@ -136,4 +136,35 @@ async fn a_token_that_moves_often_has_its_last_64_transitions_wherever_it_is_rea
     let mut seen = cases.watch(scope, Some(from)).await.unwrap();
     let first = seen.next().await.unwrap().unwrap();
     assert_eq!(first.value.produced, records.items[90].1.value.produced);
+}
+
+#[tokio::test]
+async fn a_token_is_not_added_to_a_place_that_is_full() {
+    let (_server, cases) = system().await;
+    let definition = definition(json!({
+        "id": "slots",
+        "name": "Slots",
+        "initial_place": "slot",
+        "places": [{"id": "slot", "capacity": 2}, {"id": "free"}],
+        "transitions": [{"id": "leave", "from_places": ["slot"], "to_place": "free"}]
+    }));
+    cases.create_workflow(definition, ExpectedVersion::New).await.unwrap();
+    let add = || NewToken {
+        workflow: workflow("slots"),
+        case: case("one"),
+        place: None,
+        data: json!({}),
+        metadata: Default::default(),
+        change: Change::default(),
+    };
+    cases.create_token(add()).await.unwrap();
+    cases.create_token(add()).await.unwrap();
+    let refused = cases.create_token(add()).await.unwrap_err();
+    assert_eq!(refused.code(), "INVALID_ARGUMENT");
+    assert!(refused.to_string().contains("place slot takes at most 2 tokens"), "{refused}");
+    let now = cases.case(&workflow("slots"), &case("one")).await.unwrap();
+    assert_eq!(now.marking.0.len(), 2, "nothing was stored");
+    let leave = Fire::case(workflow("slots"), case("one"), transition("leave"));
+    cases.fire(leave).await.unwrap();
+    cases.create_token(add()).await.unwrap();
 }
