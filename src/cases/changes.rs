@@ -26,7 +26,7 @@ impl Cases {
             None => begin(compiled, &id, &seed, act),
         });
         let change = Change { by, ..Change::default() };
-        self.inner.commit(Commit { workflow, case, change, decide }).await
+        self.inner.commit(Commit { workflow, case, change, decide, is_new: true }).await
     }
 
     /// Adds a token to a case; the case is created if it does not exist.
@@ -41,7 +41,7 @@ impl Cases {
             must_have_room(compiled, case, &seed.place)?;
             Ok(Decided::Append(Box::new(engine::add_token(&compiled.net, case, seed, act))))
         });
-        self.inner.commit(Commit { workflow, case, change, decide }).await
+        self.inner.commit(Commit { workflow, case, change, decide, is_new: false }).await
     }
 
     /// Fires a transition: takes and gives tokens, all at once.
@@ -75,7 +75,7 @@ impl Cases {
             };
             decide_firing(compiled, case, firing)
         });
-        self.inner.commit(Commit { workflow, case, change, decide }).await
+        self.inner.commit(Commit { workflow, case, change, decide, is_new: false }).await
     }
 
     /// Merges `patch` (JSON merge patch, RFC 7396) into a live token's data.
@@ -94,7 +94,7 @@ impl Cases {
             let record = engine::update_data(case, &token, &patch, act);
             record.map(|r| Decided::Append(Box::new(r))).ok_or_else(|| Error::no_token(&token))
         });
-        self.inner.commit(Commit { workflow, case, change, decide }).await
+        self.inner.commit(Commit { workflow, case, change, decide, is_new: false }).await
     }
 
     /// Pauses a case: nothing fires in it until it is resumed. A paused case stays so.
@@ -150,7 +150,7 @@ impl Cases {
             let record = engine::change_status(&compiled.net, case, kind, act);
             Ok(Decided::Append(Box::new(record)))
         });
-        self.inner.commit(Commit { workflow, case, change, decide }).await
+        self.inner.commit(Commit { workflow, case, change, decide, is_new: false }).await
     }
 }
 

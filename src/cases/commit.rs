@@ -50,6 +50,9 @@ pub(super) struct Commit {
     pub case: CaseId,
     pub change: Change,
     pub decide: Decide,
+    /// The case is probably not there yet, so the first attempt does not look: the fence of
+    /// the append finds out.
+    pub is_new: bool,
 }
 
 /// How an attempt ended.
@@ -88,12 +91,16 @@ impl Inner {
             metadata: commit.change.metadata.clone(),
         };
         let (mut races, mut unanswered) = (0, 0);
+        let mut presume_new = commit.is_new;
         let result = loop {
             let mut slot = self.slots.turn(&commit.workflow, &commit.case).await;
             // After an attempt of our own it may be in the log already.
             let may_repeat = firing.is_some() || unanswered > 0;
-            match self.attempt(&commit, &act, &mut slot, may_repeat).await {
+            let presumed = std::mem::take(&mut presume_new) && slot.case.is_none();
+            let look_first = slot.case.is_none() && !presumed;
+            match self.attempt(&commit, &act, &mut slot, look_first, may_repeat).await {
                 Ok(Attempt::Done(changed)) => break Ok(*changed),
+                Ok(Attempt::LostRace) if presumed => {}
                 Ok(Attempt::LostRace) if races < MOST_RACES => {
                     races += 1;
                     self.metrics.race_lost();
@@ -124,10 +131,11 @@ impl Inner {
         commit: &Commit,
         act: &Act,
         slot: &mut Slot,
+        look_first: bool,
         may_repeat: bool,
     ) -> Result<Attempt> {
         let begun = Instant::now();
-        let mut fresh = slot.case.is_none();
+        let mut fresh = look_first;
         if fresh {
             self.reload(commit, slot).await?;
         }
