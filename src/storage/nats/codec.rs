@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -183,9 +182,4 @@ pub fn encode_view(
             Ok((headers, Bytes::new()))
         }
     }
-}
-
-/// The server's time of a message, from its header.
-pub fn timestamp(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use super::{Link, codec::timestamp, link::status};
+use super::{Link, link::status};
 use crate::storage::{Result, StorageError};
 
 /// A stored message as the server hands it out.
@@ -165,4 +165,9 @@ fn raw(message: async_nats::Message, stream: &str) -> Result<RawMessage> {
         });
     };
     Ok(RawMessage { subject, sequence, timestamp, headers, payload: message.payload })
+}
+
+/// The server's time of a message, from its header.
+fn timestamp(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
 }
