@@ -154,9 +154,11 @@ impl Inner {
                 Err(error) => return Err(error),
             }
         };
-        let expected = record.previous;
-        let probe = self.unknown_registers(slot, &record);
-        let (appended, registers) = tokio::join!(self.storage.append(&record, expected), probe);
+        let mut stored = self.checked(slot, *record, act)?;
+        let expected = stored.value.previous;
+        let probe = self.unknown_registers(slot, &stored.value);
+        let append = self.storage.append(&stored.value, expected);
+        let (appended, registers) = tokio::join!(append, probe);
         let appended = match appended {
             Ok(appended) => appended,
             Err(error) => {
@@ -169,13 +171,7 @@ impl Inner {
             }
         };
         self.metrics.appended(begun.elapsed());
-        let mut stored = Stored {
-            value: *record,
-            sequence: appended.sequence,
-            timestamp: act.now,
-            subject: String::new(),
-            hash: appended.hash,
-        };
+        (stored.sequence, stored.hash) = (appended.sequence, appended.hash);
         let before = slot.case.take();
         let case = self.after(before.as_deref(), &stored)?;
         if let Some(firings) = &mut slot.firings {
@@ -190,6 +186,20 @@ impl Inner {
         stored.value.produced = tokens.iter().map(|token| Token::clone(token)).collect();
         let record = Arc::new(stored);
         Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))
+    }
+
+    /// The record to append, which follows from the case as it is known: what replay would
+    /// refuse is never stored. Its sequence and hash are not known yet.
+    fn checked(&self, slot: &Slot, record: Record, act: &Act) -> Result<Stored<Record>> {
+        let stored = Stored {
+            sequence: record.previous + 1,
+            value: record,
+            timestamp: act.now,
+            subject: String::new(),
+            hash: String::new(),
+        };
+        self.after(slot.case.as_deref(), &stored)?;
+        Ok(stored)
     }
 
     /// The case after a record, with the subjects of its new tokens.

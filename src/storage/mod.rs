@@ -173,7 +173,8 @@ pub enum Consistency {
     Eventual,
 }
 
-/// How a view is read. The answers are the same; the costs differ.
+/// How a view is read. The answers are the same; the costs differ. A listing of one case in
+/// NATS is by direct get either way: its subjects are known from the case's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReadPath {
     /// Direct get: one request. Falls back to a consumer where the server has a limit.

@@ -93,7 +93,10 @@ impl Link {
         match self.get_many(stream, query).await? {
             Many::Some { messages, more } => Ok((messages, more)),
             // Said only of a request for the last of each.
-            Many::TooMany => Ok((Vec::new(), false)),
+            Many::TooMany => Err(StorageError::Stream {
+                stream: stream.to_owned(),
+                reason: format!("the server does not answer for {filter} at once"),
+            }),
         }
     }
 

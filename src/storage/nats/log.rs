@@ -166,7 +166,7 @@ impl Inner {
 
     /// The last sequence of the log.
     pub async fn last_sequence(&self) -> Result<u64> {
-        Ok(self.stream_state(self.log()).await?["last_seq"].as_u64().unwrap_or_default())
+        self.last_of(self.log()).await
     }
 
     pub async fn history(

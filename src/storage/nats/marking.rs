@@ -106,8 +106,8 @@ impl Inner {
                 return Ok(page_of(live, page));
             }
         }
-        let until = self.stream_state(self.marking()).await?["last_seq"].as_u64();
-        let mut feed = self.feed(self.marking(), filter, from, Some(until.unwrap_or_default()));
+        let until = self.last_of(self.marking()).await?;
+        let mut feed = self.feed(self.marking(), filter, from, Some(until));
         let mut live = Vec::new();
         // One more than asked for tells whether there is a next page.
         while live.len() <= page.first {
@@ -162,22 +162,29 @@ impl Inner {
         };
         let mut live = Vec::new();
         for subjects in subjects.chunks(SUBJECTS_AT_ONCE) {
-            // Fewer subjects than are too many were named, each of them one.
-            live.extend(self.live_of(subjects, from, page.first).await?.unwrap_or_default());
+            let some = self.live_of(subjects, from, page.first).await?;
+            live.extend(some.ok_or_else(|| self.too_many(subjects.len()))?);
         }
         live.sort_by_key(|(cursor, _)| *cursor);
         Ok(page_of(live, page))
     }
 
+    fn too_many(&self, subjects: usize) -> StorageError {
+        StorageError::Stream {
+            stream: self.marking().to_owned(),
+            reason: format!("the server does not answer for {subjects} subjects at once"),
+        }
+    }
+
     /// The last message of each subject, by consumer.
     async fn scan_last(&self, filter: String) -> Result<Vec<RawMessage>> {
-        let until = self.stream_state(self.marking()).await?["last_seq"].as_u64();
+        let until = self.last_of(self.marking()).await?;
         let request = FeedRequest {
             stream: self.marking().to_owned(),
             filter,
             from: 1,
             last_of_each: true,
-            until: Some(until.unwrap_or_default()),
+            until: Some(until),
             batch: self.config.scan_batch,
             tries: self.config.deliveries,
         };
@@ -190,9 +197,9 @@ impl Inner {
     }
 
     pub async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
-        let until = self.stream_state(self.marking()).await?["last_seq"].as_u64();
+        let until = self.last_of(self.marking()).await?;
         let filter = self.subjects.marking_stream().swap_remove(0);
-        let feed = self.feed(self.marking(), filter, 1, Some(until.unwrap_or_default()));
+        let feed = self.feed(self.marking(), filter, 1, Some(until));
         let subjects = self.subjects.clone();
         let decode = move |message: Result<RawMessage>| decode_register(&message?, &subjects);
         Ok(feed.into_stream().map(decode).boxed())

@@ -82,6 +82,15 @@ impl Inner {
         Feed::new(&self.link, &self.jetstream, request)
     }
 
+    /// The last sequence of a stream; 0 when it is empty.
+    pub async fn last_of(&self, stream: &str) -> Result<u64> {
+        let state = self.stream_state(stream).await?;
+        state["last_seq"].as_u64().ok_or_else(|| StorageError::Stream {
+            stream: stream.to_owned(),
+            reason: "the server does not say its last sequence".to_owned(),
+        })
+    }
+
     /// A stream's state, as the server's API describes it.
     pub async fn stream_state(&self, stream: &str) -> Result<Value> {
         match self.link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await? {
