@@ -1,9 +1,11 @@
 //! Storm Petrel: Petri-net workflows on NATS JetStream.
 
+pub mod analysis;
 pub mod cases;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod formats;
 pub mod graphql;
 pub mod load;
 pub mod local_server;

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::{Blocker, Mode, Net, NetTransition, Scope, net::Input};
-use crate::models::{ArcKind, Case, CaseStatus, PlaceId, Token, TokenId};
+use super::{Blocker, Mode, Net, NetTransition, Scope};
+use crate::models::{ArcKind, Case, CaseStatus, PlaceId, Token, TokenId, petri::Input};
 
 /// The most choices of tokens that are tried against a guard, so that a guard over many
 /// tokens can't stop the engine. `explain` says how many were tried.
@@ -79,7 +79,7 @@ impl<'a> View<'a> {
     }
 
     fn check_arcs(&self, mode: &Mode, blockers: &mut Vec<Blocker>) {
-        for arc in &mode.inputs {
+        for arc in &mode.arcs.inputs {
             let place = self.net.places[arc.place].id.clone();
             let present = self.count(arc.place);
             match arc.kind {
@@ -91,8 +91,11 @@ impl<'a> View<'a> {
                 kind @ (ArcKind::Consume | ArcKind::Read) => {
                     // A read arc beside a consuming one needs tokens of its own, as if it
                     // took them and gave them back.
-                    let taken =
-                        if kind == ArcKind::Read { consumed_from(mode, arc.place) } else { 0 };
+                    let taken = if kind == ArcKind::Read {
+                        mode.arcs.weight(arc.place, ArcKind::Consume)
+                    } else {
+                        0
+                    };
                     let present = present.saturating_sub(taken);
                     if present < arc.weight {
                         let needed = arc.weight;
@@ -105,16 +108,19 @@ impl<'a> View<'a> {
 
     fn check_capacity(&self, mode: &Mode, blockers: &mut Vec<Blocker>) {
         let mut given: BTreeMap<usize, u64> = BTreeMap::new();
-        for (place, weight) in &mode.outputs {
+        for (place, weight) in &mode.arcs.outputs {
             *given.entry(*place).or_default() += weight;
         }
         for (index, given) in given {
             let place = &self.net.places[index];
             let Some(capacity) = place.capacity else { continue };
-            let reset = mode.inputs.iter().any(|a| a.place == index && a.kind == ArcKind::Reset);
+            let reset =
+                mode.arcs.inputs.iter().any(|a| a.place == index && a.kind == ArcKind::Reset);
             let left = match reset {
                 true => 0,
-                false => self.count(index).saturating_sub(consumed_from(mode, index)),
+                false => {
+                    self.count(index).saturating_sub(mode.arcs.weight(index, ArcKind::Consume))
+                }
             };
             let after = left + given;
             if after > capacity {
@@ -131,7 +137,7 @@ impl<'a> View<'a> {
             let fits = index.is_some_and(|index| {
                 let used = used.entry(index).or_default();
                 *used += 1;
-                *used <= consumed_from(mode, index)
+                *used <= mode.arcs.weight(index, ArcKind::Consume)
             });
             if !fits {
                 blockers.push(Blocker::TokenNotTaken { token: token.clone(), place });
@@ -148,7 +154,7 @@ impl<'a> View<'a> {
     ) -> Result<Binding<'a>, Vec<Blocker>> {
         let mut arcs: Vec<(Input, Choices<'a>)> = Vec::new();
         for kind in [ArcKind::Consume, ArcKind::Read] {
-            for arc in mode.inputs.iter().filter(|arc| arc.kind == kind) {
+            for arc in mode.arcs.inputs.iter().filter(|arc| arc.kind == kind) {
                 let candidates = self.candidates(arc, named);
                 arcs.push((*arc, Choices::new(candidates, arc, named)));
             }
@@ -197,7 +203,7 @@ impl<'a> View<'a> {
         if read.iter().any(&taken) {
             return None;
         }
-        let resets = mode.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset);
+        let resets = mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset);
         let reset = resets
             .flat_map(|arc| self.by_place[arc.place].iter().copied())
             .filter(|token| !taken(token))
@@ -220,11 +226,6 @@ impl Binding<'_> {
     pub(super) fn tokens(&self) -> Vec<&Token> {
         self.consumed.iter().chain(&self.read).map(|token| token.as_ref()).collect()
     }
-}
-
-fn consumed_from(mode: &Mode, place: usize) -> u64 {
-    let consumes = |arc: &&Input| arc.place == place && arc.kind == ArcKind::Consume;
-    mode.inputs.iter().filter(consumes).map(|arc| arc.weight).sum()
 }
 
 /// The ways to choose `weight` of the candidates of one arc, in lexicographic order; the

@@ -49,14 +49,14 @@ pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusa
     let transition = net.transition(firing.transition).ok_or(Refusal::UnknownTransition)?;
     let leads = |place: &PlaceId| {
         let wanted = net.place(place);
-        move |mode: &&super::Mode| mode.outputs.iter().any(|(to, _)| Some(*to) == wanted)
+        move |mode: &&super::Mode| mode.arcs.outputs.iter().any(|(to, _)| Some(*to) == wanted)
     };
     let modes: Vec<_> = match firing.to_place {
         Some(place) => transition.modes.iter().filter(leads(place)).collect(),
         None => transition.modes.iter().collect(),
     };
     if modes.is_empty() {
-        let outputs = transition.modes.iter().flat_map(|mode| &mode.outputs);
+        let outputs = transition.modes.iter().flat_map(|mode| &mode.arcs.outputs);
         let mut places: Vec<_> = outputs.map(|(to, _)| net.places[*to].id.clone()).collect();
         places.sort();
         places.dedup();
@@ -93,9 +93,9 @@ fn produce(
     record.consumed = at(&binding.consumed);
     record.read = at(&binding.read);
     record.removed = at(&binding.reset);
-    let given: u64 = mode.outputs.iter().map(|(_, weight)| weight).sum();
+    let given: u64 = mode.arcs.outputs.iter().map(|(_, weight)| weight).sum();
     let passes = binding.consumed.len() == 1 && given == 1;
-    for (to, weight) in &mode.outputs {
+    for (to, weight) in &mode.arcs.outputs {
         let place = &view.net.places[*to].id;
         for _ in 0..*weight {
             let event = event(transition, binding, place, firing.act);

@@ -20,5 +20,5 @@ pub use explain::{
 pub use fire::{Firing, Refusal, fire};
 pub use guard::{GuardFailure, Guards, OutputExpression, Scope};
 pub use merge::merge_patch;
-pub use net::{Input, Mode, Net, NetPlace, NetTransition};
+pub use net::{Mode, Net, NetPlace, NetTransition};
 pub use record::{Act, TokenSeed, add_token, change_status, create_case, update_data};

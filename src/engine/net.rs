@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Guards, OutputExpression};
 use crate::models::{
     ArcKind, PlaceId, PlaceKind, Problems, Transition, TransitionId, WorkflowDefinition,
+    petri::{self, Arcs, Input},
 };
 
 /// A checked net.
@@ -16,6 +17,7 @@ pub struct Net {
     pub transitions: Vec<NetTransition>,
     /// The index of the initial place.
     pub initial: usize,
+    name: String,
     place_index: HashMap<PlaceId, usize>,
     transition_index: HashMap<TransitionId, usize>,
 }
@@ -25,6 +27,8 @@ pub struct Net {
 pub struct NetPlace {
     /// Its id.
     pub id: PlaceId,
+    /// Its name for people.
+    pub name: Option<String>,
     /// The most tokens of one case that it can hold.
     pub capacity: Option<u64>,
     /// Whether a token may end here: declared terminal, or nothing takes from it.
@@ -36,6 +40,8 @@ pub struct NetPlace {
 pub struct NetTransition {
     /// Its id.
     pub id: TransitionId,
+    /// Its name for people.
+    pub name: Option<String>,
     /// The ways in which it can fire, in the order in which they are tried.
     pub modes: Vec<Mode>,
     /// What must hold of the tokens.
@@ -49,21 +55,8 @@ pub struct NetTransition {
 pub struct Mode {
     /// The place of the short form that this mode takes from.
     pub from: Option<usize>,
-    /// What it needs, in arc order.
-    pub inputs: Vec<Input>,
-    /// Places and how many tokens each gets, in arc order.
-    pub outputs: Vec<(usize, u64)>,
-}
-
-/// An arc into a transition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Input {
-    /// The place's index.
-    pub place: usize,
-    /// How many tokens.
-    pub weight: u64,
-    /// What it does.
-    pub kind: ArcKind,
+    /// What it takes and gives.
+    pub arcs: Arcs,
 }
 
 impl Net {
@@ -86,7 +79,13 @@ impl Net {
             let output = transition.output.as_ref().and_then(|source| {
                 OutputExpression::compile(source, &format!("{path}.output"), &mut problems)
             });
-            transitions.push(NetTransition { id: transition.id.clone(), modes, guards, output });
+            transitions.push(NetTransition {
+                id: transition.id.clone(),
+                name: transition.name.clone(),
+                modes,
+                guards,
+                output,
+            });
         }
         check_terminals(definition, &place_index, &transitions, &mut problems);
         if let Some(initial) = initial {
@@ -95,7 +94,11 @@ impl Net {
         match initial {
             Some(initial) if problems.0.is_empty() => {
                 let places = places(definition, &transitions);
-                Ok(Self { places, transitions, initial, place_index, transition_index })
+                let name = match definition.name.as_str() {
+                    "" => definition.id.to_string(),
+                    name => name.to_owned(),
+                };
+                Ok(Self { places, transitions, initial, name, place_index, transition_index })
             }
             _ => Err(problems),
         }
@@ -109,6 +112,41 @@ impl Net {
     /// A transition by its id.
     pub fn transition(&self, id: &TransitionId) -> Option<&NetTransition> {
         self.transition_index.get(id).map(|index| &self.transitions[*index])
+    }
+
+    /// Every way in which something can fire, in the order of the transitions of
+    /// [`petri`](Self::petri).
+    pub fn modes(&self) -> impl Iterator<Item = (&NetTransition, &Mode)> {
+        self.transitions.iter().flat_map(|t| t.modes.iter().map(move |mode| (t, mode)))
+    }
+
+    /// The net alone, without data and guards, with one token in the initial place: what is
+    /// analysed and drawn. A transition with alternatives is there once for each of them, as
+    /// `<transition>.<place>`: ids of a definition have no dot.
+    pub fn petri(&self) -> petri::Net {
+        let place = |(index, place): (usize, &NetPlace)| petri::Place {
+            id: place.id.to_string(),
+            name: place.name.clone(),
+            tokens: u64::from(index == self.initial),
+            capacity: place.capacity,
+        };
+        let transition = |(transition, mode): (&NetTransition, &Mode)| {
+            let id = match mode.from {
+                Some(from) if transition.modes.len() > 1 => {
+                    format!("{}.{}", transition.id, self.places[from].id)
+                }
+                _ => transition.id.to_string(),
+            };
+            let name = transition.name.clone();
+            let name =
+                name.or_else(|| (id != transition.id.as_str()).then(|| transition.id.to_string()));
+            petri::Transition { id, name, arcs: mode.arcs.clone() }
+        };
+        petri::Net {
+            name: self.name.clone(),
+            places: self.places.iter().enumerate().map(place).collect(),
+            transitions: self.modes().map(transition).collect(),
+        }
     }
 }
 
@@ -228,7 +266,7 @@ fn modes(
         problems.add(path, "no way out: give it outputs, or to_place");
     }
     if transition.from_places.is_empty() {
-        return vec![Mode { from: None, inputs, outputs }];
+        return vec![Mode { from: None, arcs: Arcs { inputs, outputs } }];
     }
     alternatives(transition, path, places, &inputs, &outputs, problems)
 }
@@ -259,19 +297,23 @@ fn alternatives(
         }
         let mut all = vec![Input { place, weight: 1, kind: ArcKind::Consume }];
         all.extend_from_slice(inputs);
-        modes.push(Mode { from: Some(place), inputs: all, outputs: outputs.to_vec() });
+        modes.push(Mode {
+            from: Some(place),
+            arcs: Arcs { inputs: all, outputs: outputs.to_vec() },
+        });
     }
     modes
 }
 
 fn consumes_from(transition: &NetTransition, place: usize) -> bool {
     let consumes = |input: &Input| input.kind == ArcKind::Consume && input.place == place;
-    transition.modes.iter().any(|mode| mode.inputs.iter().any(consumes))
+    transition.modes.iter().any(|mode| mode.arcs.inputs.iter().any(consumes))
 }
 
 fn places(definition: &WorkflowDefinition, transitions: &[NetTransition]) -> Vec<NetPlace> {
     let place = |(number, place): (usize, &crate::models::Place)| NetPlace {
         id: place.id.clone(),
+        name: place.name.clone(),
         capacity: place.capacity,
         terminal: place.kind == PlaceKind::Terminal
             || !transitions.iter().any(|transition| consumes_from(transition, number)),
@@ -311,8 +353,9 @@ fn check_reachable(
         for mode in transitions.iter().flat_map(|transition| &transition.modes) {
             let feeds =
                 |i: &Input| i.place == place && matches!(i.kind, ArcKind::Consume | ArcKind::Read);
-            if mode.inputs.iter().any(feeds) {
-                let new = mode.outputs.iter().map(|(to, _)| *to).filter(|to| reached.insert(*to));
+            if mode.arcs.inputs.iter().any(feeds) {
+                let new =
+                    mode.arcs.outputs.iter().map(|(to, _)| *to).filter(|to| reached.insert(*to));
                 todo.extend(new);
             }
         }

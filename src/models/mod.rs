@@ -5,6 +5,7 @@ mod definition;
 mod history;
 mod ids;
 mod marking;
+pub mod petri;
 mod problem;
 mod record;
 mod token;

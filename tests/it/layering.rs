@@ -10,9 +10,11 @@ use std::{
 const PARTS: &[(&str, &[&str])] = &[
     ("models", &[]),
     ("engine", &["models"]),
+    ("analysis", &["models"]),
+    ("formats", &["models"]),
     ("storage", &["models"]),
-    ("cases", &["engine", "models", "storage"]),
-    ("graphql", &["cases", "engine", "models", "storage"]),
+    ("cases", &["analysis", "engine", "models", "storage"]),
+    ("graphql", &["analysis", "cases", "engine", "formats", "models", "storage"]),
     ("server", &["cases", "graphql"]),
     ("load", &["cases", "models", "storage"]),
     ("local_server", &[]),
@@ -21,9 +23,11 @@ const PARTS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "analysis",
             "cases",
             "config",
             "engine",
+            "formats",
             "graphql",
             "load",
             "local_server",

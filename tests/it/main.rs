@@ -4,6 +4,7 @@ mod cases;
 mod cli;
 mod clients;
 mod conformance;
+mod corpus;
 mod failures;
 mod fault_proxy;
 mod graphql;

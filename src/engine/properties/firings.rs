@@ -6,7 +6,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::fixture::{Run, Start, conserving, start, weight};
 use crate::{
-    engine::{Mode, Refusal, apply, restore},
+    engine::{Mode, NetPlace, Refusal, apply, restore},
     models::{ArcKind, Case, Record, TokenAt, TokenId},
 };
 
@@ -33,8 +33,8 @@ fn ids(tokens: &[TokenAt]) -> Vec<&TokenId> {
 
 /// The tokens that a mode must take: the oldest of each arc's place, in arc order.
 fn oldest(run: &Run, mode: &Mode) -> Vec<TokenId> {
-    let consuming = mode.inputs.iter().filter(|arc| arc.kind == ArcKind::Consume);
-    let take = |arc: &crate::engine::Input| {
+    let consuming = mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Consume);
+    let take = |arc: &crate::models::petri::Input| {
         let place = &run.net.places[arc.place].id;
         let tokens = run.case.marking.in_place(place).take(usize::try_from(arc.weight).unwrap());
         tokens.map(|entry| entry.token.clone()).collect::<Vec<_>>()
@@ -49,7 +49,7 @@ fn counts(run: &Run, record: &Record) -> Vec<u64> {
 
 /// Which tokens come, which stay who they are, and what is said of them.
 fn check_produced(run: &Run, mode: &Mode, record: &Record) {
-    let given: u64 = mode.outputs.iter().map(|(_, weight)| weight).sum();
+    let given: u64 = mode.arcs.outputs.iter().map(|(_, weight)| weight).sum();
     assert_eq!(record.produced.len() as u64, given);
     if record.consumed.len() == 1 && given == 1 {
         let (token, before) = (&record.produced[0], &run.case.tokens[&record.consumed[0].token]);
@@ -96,7 +96,7 @@ proptest! {
                 let read = record.read.iter().filter(|at| at.place == *id).count() as u64;
                 assert_eq!(read, weight(mode, place, ArcKind::Read));
                 let removed = record.removed.iter().filter(|at| at.place == *id).count() as u64;
-                let resets = mode.inputs.iter().any(|a| a.kind == ArcKind::Reset && a.place == place);
+                let resets = mode.arcs.inputs.iter().any(|a| a.kind == ArcKind::Reset && a.place == place);
                 assert_eq!(removed, if resets { run.count(place) - taken } else { 0 });
                 if let Some(capacity) = run.net.places[place].capacity {
                     assert!(*count <= capacity, "{count} in {id}, which can hold {capacity}");
@@ -111,11 +111,31 @@ proptest! {
     }
 
     #[test]
+    fn the_counting_rule_of_the_net_and_the_engine_agree(start in start(), picks in picks()) {
+        walk(&start, &picks, |run, transition| {
+            let net = run.net.petri();
+            let id = &run.net.transitions[transition].id;
+            let modes = run.net.modes().enumerate().filter(|(_, (owner, _))| owner.id == *id);
+            let counted = modes
+                .map(|(index, _)| {
+                    let mut marking = run.counts();
+                    net.fire(index, &mut marking).map(|()| marking)
+                })
+                .find_map(Result::ok);
+            let fired = run.fire(transition, &[]).ok().map(|record| {
+                let count = |place: &NetPlace| record.marking.in_place(&place.id).count() as u64;
+                run.net.places.iter().map(count).collect::<Vec<_>>()
+            });
+            assert_eq!(fired, counted);
+        });
+    }
+
+    #[test]
     fn inhibitors_block_and_resets_empty(start in start(), picks in picks()) {
         walk(&start, &picks, |run, transition| {
             let fired = run.fire(transition, &[]);
             let modes = &run.net.transitions[transition].modes;
-            let inhibited = |mode: &Mode| mode.inputs.iter().any(|arc| {
+            let inhibited = |mode: &Mode| mode.arcs.inputs.iter().any(|arc| {
                 arc.kind == ArcKind::Inhibitor && run.count(arc.place) >= arc.weight
             });
             if modes.iter().all(inhibited) {
@@ -123,7 +143,7 @@ proptest! {
             }
             let Ok(record) = fired else { return };
             let [mode] = modes.as_slice() else { return };
-            for arc in mode.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset) {
+            for arc in mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset) {
                 let place = &run.net.places[arc.place].id;
                 let old = record.marking.in_place(place).filter(|entry| entry.sequence != 0);
                 assert_eq!(old.count(), 0, "only what the firing gave is in {place}");

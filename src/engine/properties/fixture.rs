@@ -201,7 +201,7 @@ impl Run {
 
     /// The textbook rule, on counts alone: whether a mode can fire.
     pub fn can(&self, mode: &Mode) -> bool {
-        let arcs = mode.inputs.iter().all(|arc| {
+        let arcs = mode.arcs.inputs.iter().all(|arc| {
             let present = self.count(arc.place);
             match arc.kind {
                 ArcKind::Consume => present >= arc.weight,
@@ -211,7 +211,7 @@ impl Run {
             }
         });
         let fits = |(place, after): (usize, &u64)| {
-            let given = mode.outputs.iter().any(|(to, _)| *to == place);
+            let given = mode.arcs.outputs.iter().any(|(to, _)| *to == place);
             !given || self.net.places[place].capacity.is_none_or(|capacity| *after <= capacity)
         };
         self.case.status == CaseStatus::Running
@@ -222,10 +222,11 @@ impl Run {
     /// What each place would hold after a mode had fired.
     pub fn after(&self, mode: &Mode) -> Vec<u64> {
         let after = |(place, count): (usize, u64)| {
-            let reset = mode.inputs.iter().any(|a| a.place == place && a.kind == ArcKind::Reset);
+            let reset =
+                mode.arcs.inputs.iter().any(|a| a.place == place && a.kind == ArcKind::Reset);
             let kept = count.saturating_sub(weight(mode, place, ArcKind::Consume));
             let given: u64 =
-                mode.outputs.iter().filter(|(to, _)| *to == place).map(|(_, w)| w).sum();
+                mode.arcs.outputs.iter().filter(|(to, _)| *to == place).map(|(_, w)| w).sum();
             given + if reset { 0 } else { kept }
         };
         self.counts().into_iter().enumerate().map(after).collect()
@@ -239,7 +240,7 @@ impl Run {
 
 /// The weight of a mode's arcs of one kind from a place.
 pub fn weight(mode: &Mode, place: usize, kind: ArcKind) -> u64 {
-    let arcs = mode.inputs.iter().filter(|arc| arc.place == place && arc.kind == kind);
+    let arcs = mode.arcs.inputs.iter().filter(|arc| arc.place == place && arc.kind == kind);
     arcs.map(|arc| arc.weight).sum()
 }
 

@@ -1,0 +1,1 @@
+//! What Petri-net theory says of a net before it runs. Pure: no I/O, clock or randomness.

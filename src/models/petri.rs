@@ -1,0 +1,165 @@
+//! The net itself: places and transitions by index, and the counting rule. What fires, what is
+//! analysed and what is drawn is this; tokens' data, guards and ids' rules are not in it.
+
+use super::ArcKind;
+
+/// How many tokens each place holds, by the place's index.
+pub type Marking = Vec<u64>;
+
+/// A place/transition net with weights, capacities, and read, inhibitor and reset arcs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Net {
+    /// What the net is called; empty where nobody said.
+    pub name: String,
+    /// The places.
+    pub places: Vec<Place>,
+    /// The transitions. A transition of a definition that has alternatives is here once for
+    /// each of them.
+    pub transitions: Vec<Transition>,
+}
+
+/// A place of a net.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Its id, unique among the places and transitions of the net.
+    pub id: String,
+    /// Its name for people.
+    pub name: Option<String>,
+    /// How many tokens it holds in the initial marking.
+    pub tokens: u64,
+    /// The most tokens that it can hold; `None` is no limit.
+    pub capacity: Option<u64>,
+}
+
+/// A transition of a net.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Transition {
+    /// Its id, unique among the places and transitions of the net.
+    pub id: String,
+    /// Its name for people.
+    pub name: Option<String>,
+    /// What it takes and gives.
+    pub arcs: Arcs,
+}
+
+/// The arcs of one transition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Arcs {
+    /// Arcs from places to the transition, in the order in which they were given. Several of
+    /// one kind from one place add up; of several inhibitor arcs the least weight counts.
+    pub inputs: Vec<Input>,
+    /// Places and how many tokens each gets, in the order in which they were given. Several to
+    /// one place add up.
+    pub outputs: Vec<(usize, u64)>,
+}
+
+/// An arc into a transition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    /// The place's index.
+    pub place: usize,
+    /// How many tokens; at least 1. A reset arc ignores it.
+    pub weight: u64,
+    /// What it does.
+    pub kind: ArcKind,
+}
+
+/// Why a transition can't fire in a marking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// An arc finds too few tokens, or too many, or a place has no room.
+    #[error("it is not enabled")]
+    NotEnabled,
+    /// A place would hold more tokens than 64 bits count.
+    #[error("a place would hold more than {} tokens", u64::MAX)]
+    Overflow,
+}
+
+impl Arcs {
+    /// How many tokens the arcs of `kind` at `place` ask for, all together.
+    pub fn weight(&self, place: usize, kind: ArcKind) -> u64 {
+        let of = |arc: &&Input| arc.place == place && arc.kind == kind;
+        self.inputs.iter().filter(of).fold(0, |sum, arc| sum.saturating_add(arc.weight))
+    }
+
+    /// How many tokens firing gives to `place`.
+    pub fn gives(&self, place: usize) -> u64 {
+        let to = |(to, _): &&(usize, u64)| *to == place;
+        self.outputs.iter().filter(to).fold(0, |sum, (_, weight)| sum.saturating_add(*weight))
+    }
+
+    /// Whether firing empties `place` before it gives.
+    pub fn resets(&self, place: usize) -> bool {
+        self.inputs.iter().any(|arc| arc.place == place && arc.kind == ArcKind::Reset)
+    }
+}
+
+impl Transition {
+    /// Its name, or its id where it has none.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.id)
+    }
+}
+
+impl Place {
+    /// Its name, or its id where it has none.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.id)
+    }
+}
+
+impl Net {
+    /// The initial marking.
+    pub fn initial(&self) -> Marking {
+        self.places.iter().map(|place| place.tokens).collect()
+    }
+
+    /// Fires a transition by counting: takes what its consuming arcs say, empties what its reset
+    /// arcs name, then gives. `marking` is as before where it can't fire.
+    ///
+    /// A read arc beside a consuming one needs tokens of its own. Inhibitor arcs look at the
+    /// marking before, capacities at the marking after.
+    pub fn fire(&self, transition: usize, marking: &mut [u64]) -> Result<(), Refused> {
+        let arcs = &self.transitions[transition].arcs;
+        for arc in &arcs.inputs {
+            let present = marking[arc.place];
+            let hindered = match arc.kind {
+                ArcKind::Consume | ArcKind::Read => {
+                    let taken = arcs.weight(arc.place, ArcKind::Consume);
+                    present < taken.saturating_add(arcs.weight(arc.place, ArcKind::Read))
+                }
+                ArcKind::Inhibitor => present >= arc.weight,
+                ArcKind::Reset => false,
+            };
+            if hindered {
+                return Err(Refused::NotEnabled);
+            }
+        }
+        let mut given = Vec::with_capacity(arcs.outputs.len());
+        for (place, _) in &arcs.outputs {
+            let left = match arcs.resets(*place) {
+                true => 0,
+                false => marking[*place] - arcs.weight(*place, ArcKind::Consume),
+            };
+            let after = left.checked_add(arcs.gives(*place)).ok_or(Refused::Overflow)?;
+            if self.places[*place].capacity.is_some_and(|capacity| after > capacity) {
+                return Err(Refused::NotEnabled);
+            }
+            given.push((*place, after));
+        }
+        for arc in &arcs.inputs {
+            match arc.kind {
+                // A reset arc at the same place may have emptied it already.
+                ArcKind::Consume => {
+                    marking[arc.place] = marking[arc.place].saturating_sub(arc.weight)
+                }
+                ArcKind::Reset => marking[arc.place] = 0,
+                ArcKind::Read | ArcKind::Inhibitor => {}
+            }
+        }
+        for (place, after) in given {
+            marking[place] = after;
+        }
+        Ok(())
+    }
+}
