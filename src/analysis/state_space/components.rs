@@ -1,9 +1,13 @@
 //! Strongly connected components, by Tarjan's algorithm (1972) without recursion.
 
-use super::graph::Edges;
+use super::edges::Edges;
 
-/// What a state is before it is visited, and a component before it is known.
-const NONE: u32 = u32::MAX;
+/// The number of a state that was not visited yet.
+const NEW: u32 = u32::MAX;
+
+/// The number of a state whose component is known: greater than those of the others, so that it
+/// changes no minimum.
+const CLOSED: u32 = u32::MAX - 1;
 
 /// The components of a graph. Each comes after those that its edges lead to.
 #[derive(Debug, Clone)]
@@ -30,9 +34,9 @@ impl Components {
     pub fn of(edges: &Edges) -> Self {
         let count = edges.states();
         let mut found =
-            Self { component: vec![NONE; count], states: Vec::with_capacity(count), ends: vec![] };
+            Self { component: vec![0; count], states: Vec::with_capacity(count), ends: vec![] };
         // The least number of a state on the stack that is known to be reached.
-        let mut least = vec![NONE; count];
+        let mut least = vec![NEW; count];
         let (mut visits, mut stack, mut number) = (Vec::new(), Vec::new(), 0);
         let mut enter = Some(0u32);
         loop {
@@ -45,39 +49,38 @@ impl Components {
             let Some(visit) = visits.last_mut() else { break };
             let state = visit.state as usize;
             let end = edges.range(state).1;
+            let mut lowest = least[state];
             while visit.edge < end {
-                let target = edges.target(visit.edge);
+                let target = edges.other(visit.edge);
                 visit.edge += 1;
-                if least[target] == NONE {
+                if least[target] == NEW {
                     enter = Some(target as u32);
                     break;
                 }
-                if found.component[target] == NONE {
-                    least[state] = least[state].min(least[target]);
-                }
+                lowest = lowest.min(least[target]);
             }
+            least[state] = lowest;
             if enter.is_some() {
                 continue;
             }
             let (state, number) = (visit.state, visit.number);
             visits.pop();
-            if least[state as usize] == number {
-                found.close(state, &mut stack);
-            }
-            if let Some(parent) = visits.last() {
-                let parent = parent.state as usize;
-                // A component that is closed has a greater number than its parent.
-                least[parent] = least[parent].min(least[state as usize]);
+            if lowest == number {
+                found.close(state, &mut stack, &mut least);
+            } else if let Some(parent) = visits.last() {
+                let parent = &mut least[parent.state as usize];
+                *parent = (*parent).min(lowest);
             }
         }
         found
     }
 
     /// Makes a component of what is on the stack from `root` on.
-    fn close(&mut self, root: u32, stack: &mut Vec<u32>) {
+    fn close(&mut self, root: u32, stack: &mut Vec<u32>, least: &mut [u32]) {
         let component = self.ends.len() as u32;
         while let Some(state) = stack.pop() {
             self.component[state as usize] = component;
+            least[state as usize] = CLOSED;
             self.states.push(state);
             if state == root {
                 break;

@@ -1,10 +1,11 @@
 //! The reachability graph: which marking leads to which, and what that says of liveness.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::OnceLock};
 
 use super::{
     batch::{Batch, UNKNOWN},
     components::Components,
+    edges::{Edges, States},
     limits::{Limits, Progress, Stopped, Watch},
     space::StateSpace,
 };
@@ -13,45 +14,16 @@ use super::{
 const WATCHED_EVERY: usize = 4096;
 
 /// Bytes that each state needs beside its edges, while components are looked for.
-const BYTES_A_STATE: usize = 44;
+const BYTES_A_STATE: usize = 52;
 
 /// The edges of a whole state space, and its strongly connected components.
 #[derive(Debug, Clone)]
 pub struct Graph<'s, 'n> {
     space: &'s StateSpace<'n>,
     edges: Edges,
-    components: Components,
-}
-
-/// Edges, one for each transition that is enabled in a state, in the order of the sources.
-#[derive(Debug, Clone, Default)]
-pub struct Edges {
-    /// Where the edges of each state end.
-    ends: Vec<u64>,
-    targets: Vec<u32>,
-}
-
-impl Edges {
-    /// How many states there are.
-    pub fn states(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Where the edges of a state begin and end.
-    pub fn range(&self, state: usize) -> (u64, u64) {
-        (if state == 0 { 0 } else { self.ends[state - 1] }, self.ends[state])
-    }
-
-    /// The target of an edge.
-    pub fn target(&self, edge: u64) -> usize {
-        self.targets[edge as usize] as usize
-    }
-
-    /// The targets of a state's edges.
-    pub fn of(&self, state: usize) -> &[u32] {
-        let (begin, end) = self.range(state);
-        &self.targets[begin as usize..end as usize]
-    }
+    /// The same edges by their targets, once they are needed.
+    backwards: OnceLock<Edges>,
+    components: OnceLock<Components>,
 }
 
 impl<'n> StateSpace<'n> {
@@ -65,20 +37,16 @@ impl<'n> StateSpace<'n> {
             return Err(stopped);
         }
         let edges = self.edges(limits, &mut watch)?;
-        let components = Components::of(&edges);
-        Ok(Graph { space: self, edges, components })
+        Ok(Graph { space: self, edges, backwards: OnceLock::new(), components: OnceLock::new() })
     }
 
     fn edges(&self, limits: &Limits, watch: &mut Watch<'_>) -> Result<Edges, Stopped> {
         let states = self.states();
-        let bytes = u128::from(self.firings()) * 4 + (states * BYTES_A_STATE) as u128;
+        let bytes = u128::from(self.firings()) * 8 + (states * BYTES_A_STATE) as u128;
         if bytes + (self.bytes() as u128) > limits.bytes as u128 {
             return Err(Stopped::Memory { limit: limits.bytes, states });
         }
-        let mut edges = Edges {
-            ends: Vec::with_capacity(states),
-            targets: Vec::with_capacity(self.firings() as usize),
-        };
+        let mut edges = Edges::with_capacity(states, self.firings() as usize);
         match self.store.words() {
             1 => self.collect::<1>(&mut edges, watch)?,
             2 => self.collect::<2>(&mut edges, watch)?,
@@ -105,21 +73,17 @@ impl<'n> StateSpace<'n> {
                 next += 1;
             }
             batch.look::<W>(&self.store);
-            let base = edges.targets.len() as u64;
             for at in 0..batch.len() {
-                let target = match batch.targets[at] {
-                    UNKNOWN => {
-                        let (hash, row) = batch.row::<W>(at, &self.store);
-                        self.store.find(hash, row).map_or(UNKNOWN, |index| index as u32)
-                    }
-                    target => target,
-                };
-                edges.targets.push(target);
+                if batch.targets[at] == UNKNOWN {
+                    let (hash, row) = batch.row::<W>(at, &self.store);
+                    let found = self.store.find(hash, row);
+                    batch.targets[at] = found.map_or(UNKNOWN, |index| index as u32);
+                }
             }
-            edges.ends.extend(batch.sources.iter().map(|(_, end)| base + u64::from(*end)));
+            edges.extend(batch.sources.iter().map(|(_, end)| *end), batch.targets.iter().copied());
             if next - watched >= WATCHED_EVERY {
                 watched = next;
-                let firings = edges.targets.len() as u64;
+                let firings = edges.len() as u64;
                 if watch(Progress { states, explored: next, firings }).is_break() {
                     return Err(Stopped::Interrupted { states });
                 }
@@ -135,31 +99,55 @@ impl Graph<'_, '_> {
         self.edges.of(state)
     }
 
-    /// How many strongly connected components there are.
-    pub fn components(&self) -> usize {
-        self.components.len()
+    /// The strongly connected components. Each comes after those that its edges lead to.
+    pub fn components(&self) -> impl Iterator<Item = &[u32]> {
+        self.found_components().iter()
+    }
+
+    fn found_components(&self) -> &Components {
+        self.components.get_or_init(|| Components::of(&self.edges))
+    }
+
+    fn backwards(&self) -> &Edges {
+        self.backwards.get_or_init(|| self.edges.reversed())
     }
 
     /// Whether the initial marking can be reached again from every marking.
     pub fn is_reversible(&self) -> bool {
-        // Every marking is reached from the initial one.
-        self.components() == 1
+        if self.space.first_dead().is_some() {
+            return self.space.states() == 1;
+        }
+        let mut reaching = States::none(self.edges.states());
+        reaching.add(0);
+        reaching.close(self.backwards());
+        (0..self.edges.states()).all(|state| reaching.has(state))
     }
 
     /// Whether every transition can fire again from every marking.
     pub fn is_live(&self) -> bool {
-        self.not_live().is_none()
+        self.not_live().is_empty()
     }
 
-    /// The transitions that are not live, each with a state from which it can't fire any more;
-    /// `None` if all are live. The state is one in a component that is never left.
-    pub fn not_live(&self) -> Option<Vec<(usize, usize)>> {
+    /// The transitions that are not live, each with a state from which it can't fire any more.
+    pub fn not_live(&self) -> Vec<(usize, usize)> {
+        let transitions = 0..self.space.net().transitions.len();
+        if let Some(dead) = self.space.first_dead() {
+            return transitions.map(|transition| (transition, dead)).collect();
+        }
+        if self.is_reversible() {
+            return self.space.dead_transitions().map(|transition| (transition, 0)).collect();
+        }
+        self.lost_in_components()
+    }
+
+    /// The transitions that some component has not that is never left.
+    fn lost_in_components(&self) -> Vec<(usize, usize)> {
         let transitions = self.space.net().transitions.len();
-        let mut dead_in: Vec<Option<usize>> = vec![None; transitions];
+        let mut lost_in: Vec<Option<usize>> = vec![None; transitions];
         let mut fires = vec![false; transitions];
         let alive = transitions - self.space.dead_transitions().count();
         let mut batch = Batch::default();
-        for states in self.components.iter() {
+        for states in self.components() {
             if !self.is_never_left(states) {
                 continue;
             }
@@ -180,17 +168,16 @@ impl Graph<'_, '_> {
                 }
             }
             let first = states.iter().min().map(|state| *state as usize);
-            for (dead_in, _) in dead_in.iter_mut().zip(&fires).filter(|(_, fires)| !**fires) {
-                *dead_in = (*dead_in).min(first).or(first);
+            for (lost_in, _) in lost_in.iter_mut().zip(&fires).filter(|(_, fires)| !**fires) {
+                *lost_in = (*lost_in).min(first).or(first);
             }
         }
-        let found = dead_in.into_iter().enumerate();
-        let found: Vec<_> = found.filter_map(|(by, state)| Some((by, state?))).collect();
-        (!found.is_empty()).then_some(found)
+        let found = lost_in.into_iter().enumerate();
+        found.filter_map(|(transition, state)| Some((transition, state?))).collect()
     }
 
     fn is_never_left(&self, states: &[u32]) -> bool {
-        let component = |state: u32| self.components.component(state as usize);
+        let component = |state: u32| self.found_components().component(state as usize);
         let own = component(states[0]);
         let targets = states.iter().flat_map(|state| self.edges.of(*state as usize));
         targets.into_iter().all(|target| component(*target) == own)
@@ -200,20 +187,14 @@ impl Graph<'_, '_> {
     /// that takes fewer firings to reach.
     pub fn cannot_reach(&self, mut goal: impl FnMut(&[u64]) -> bool) -> Option<usize> {
         let mut marking = vec![0; self.space.net().places.len()];
-        // Components come after those that they lead to.
-        let mut can = Vec::with_capacity(self.components());
-        for states in self.components.iter() {
-            let onwards = states.iter().flat_map(|state| self.edges.of(*state as usize));
-            let mut reaches = onwards
-                .map(|target| self.components.component(*target as usize))
-                .any(|component| can.get(component).copied().unwrap_or(false));
-            reaches = reaches
-                || states.iter().any(|state| {
-                    self.space.read(*state as usize, &mut marking);
-                    goal(&marking)
-                });
-            can.push(reaches);
+        let mut reaching = States::none(self.edges.states());
+        for state in 0..self.edges.states() {
+            self.space.read(state, &mut marking);
+            if goal(&marking) {
+                reaching.add(state);
+            }
         }
-        (0..self.edges.states()).find(|state| !can[self.components.component(*state)])
+        reaching.close(self.backwards());
+        (0..self.edges.states()).find(|state| !reaching.has(*state))
     }
 }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod components;
+mod edges;
 mod explorer;
 mod graph;
 mod layout;

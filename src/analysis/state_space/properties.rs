@@ -161,11 +161,24 @@ fn assert_same_graph(space: &StateSpace<'_>, (markings, edges): &Naive) {
     let not_live: Vec<_> = transitions
         .filter(|transition| (0..edges.len()).any(|state| !fires_from(state, *transition)))
         .collect();
-    let found = graph.not_live().unwrap_or_default();
+    let found = graph.not_live();
     assert_eq!(found.iter().map(|(by, _)| *by).collect::<Vec<_>>(), not_live);
     assert_eq!(graph.is_live(), not_live.is_empty());
     for (transition, state) in found {
         assert!(!fires_from(state, transition));
+    }
+    let mut component = vec![0; edges.len()];
+    for (number, states) in graph.components().enumerate() {
+        for state in states {
+            component[*state as usize] = number;
+        }
+    }
+    for from in 0..edges.len() {
+        for to in 0..edges.len() {
+            let mutual = reached[from].contains(&to) && reached[to].contains(&from);
+            assert_eq!(mutual, component[from] == component[to]);
+            assert!(!reached[from].contains(&to) || component[from] >= component[to]);
+        }
     }
     // Any predicate will do.
     let goal = |marking: &[u64]| marking.iter().fold(0u64, |a, b| a.wrapping_add(*b)) % 3 == 1;
