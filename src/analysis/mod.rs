@@ -1,3 +1,4 @@
 //! What Petri-net theory says of a net before it runs. Pure: no I/O, clock or randomness.
 
+pub mod coverability;
 pub mod state_space;
