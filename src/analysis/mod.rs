@@ -1,1 +1,5 @@
 //! What Petri-net theory says of a net before it runs. Pure: no I/O, clock or randomness.
+
+mod report;
+
+pub use report::{Facts, Finding, Held, Method, Report, Verdict};

@@ -4,6 +4,7 @@ mod answer;
 mod arguments;
 mod bench;
 mod case;
+mod check;
 mod connection;
 mod definition_file;
 mod dev;
@@ -16,6 +17,7 @@ mod rebuild;
 mod running;
 mod serve;
 mod signals;
+mod soundness;
 mod table;
 mod token;
 mod workflow;
@@ -74,6 +76,7 @@ enum Command {
     Token(token::Token),
     Fire(fire::Fire),
     Rebuild(rebuild::Rebuild),
+    Check(check::Check),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
 }
@@ -129,6 +132,7 @@ impl Command {
             Self::Token(command) => command.run(config).await,
             Self::Fire(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
+            Self::Check(command) => command.run(),
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,
         }
