@@ -2,7 +2,9 @@
 
 mod report;
 mod soundness;
+pub mod state_space;
 pub mod structure;
 
 pub use report::{Facts, Finding, Held, Method, Report, Verdict};
 pub use soundness::check;
+pub use state_space::{Limits, Progress, Stopped};
