@@ -176,7 +176,12 @@ impl fmt::Display for Finding {
                 held(marking)
             ),
             Self::LeftOver { marking, path } => {
-                write!(f, "left over: {} a case is at its end and has {}", after(path), held(marking))
+                write!(
+                    f,
+                    "left over: {} a case is at its end and has {}",
+                    after(path),
+                    held(marking)
+                )
             }
             Self::Unbounded { places, path, pump } => write!(
                 f,

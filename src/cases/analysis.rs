@@ -50,12 +50,7 @@ pub fn assumptions(net: &Net) -> Option<String> {
 }
 
 /// Checks a net in which a case ends with a token in one of `ends`; see [`check`].
-pub fn check_within(
-    net: &petri::Net,
-    ends: &[usize],
-    limits: &Limits,
-    budget: Duration,
-) -> Report {
+pub fn check_within(net: &petri::Net, ends: &[usize], limits: &Limits, budget: Duration) -> Report {
     let begun = Instant::now();
     let mut in_time = |_: analysis::Progress| {
         if begun.elapsed() < budget { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

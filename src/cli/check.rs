@@ -36,13 +36,13 @@ pub(super) struct Check {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     budget: Duration,
     /// How many markings may be looked at
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_states)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().states)]
     max_states: usize,
 }
 
 impl Check {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let limits = Limits { max_states: self.max_states, ..Limits::default() };
+        let limits = Limits { states: self.max_states, ..Limits::default() };
         let mut answer = Answer::default();
         let mut items = Vec::new();
         let mut worst = Verdict::Sound;

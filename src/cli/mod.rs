@@ -12,6 +12,7 @@ mod doctor;
 mod explanation;
 mod failure;
 mod fire;
+mod net_file;
 mod presentation;
 mod rebuild;
 mod running;

@@ -21,7 +21,8 @@ pub(super) struct NetFile {
 /// Reads the nets of a file; `-` is the standard input.
 pub(super) fn read(path: &PathBuf) -> Result<Vec<NetFile>, Failure> {
     let definition = definition_file::read(path)?;
-    let net = Net::compile(&definition).map_err(|problems| Failure::invalid(problems.to_string()))?;
+    let net =
+        Net::compile(&definition).map_err(|problems| Failure::invalid(problems.to_string()))?;
     let name = definition.id.to_string();
     let (ends, notes) = (net.ends(), assumptions(&net));
     Ok(vec![NetFile { name, net: net.petri(), ends, notes }])

@@ -130,14 +130,26 @@ fn parallel_branches_that_are_joined_as_if_they_were_a_choice_leave_something_ov
 }
 
 #[test]
-fn two_ends_are_alternatives_and_reaching_both_leaves_something_over() {
+fn there_may_be_several_ends_as_alternatives_or_for_branches_of_their_own() {
     sound("approve: i -> approved; reject: i -> rejected", Method::RankTheorem);
-    unsound("split: i -> p q; left: p -> one; right: q -> two", "left_over");
+    sound("split: i -> p q; left: p -> one; right: q -> two", Method::RankTheorem);
+    unsound("split: i -> p q; left: p -> one; right: q -> two; both: q -> one", "left_over");
+}
+
+#[test]
+fn a_case_may_come_back_to_where_it_began() {
+    sound(
+        "submit: draft -> review; reject: review -> draft; accept: review -> o",
+        Method::RankTheorem,
+    );
 }
 
 #[test]
 fn a_loop_that_can_never_be_left_is_no_way_to_end() {
-    unsound("go: i -> p; end: p -> o; lose: p -> q; on: q -> r; back: r -> q", "not_a_workflow_net");
+    unsound(
+        "go: i -> p; end: p -> o; lose: p -> q; on: q -> r; back: r -> q",
+        "not_a_workflow_net",
+    );
     unsound(
         "go: i -> p; back: p -> i; end: p never -> o; tease: i -> x; stay: x -> y; again: y -> x; \
          out: y never -> o; make: i never -> never*2",
@@ -147,14 +159,21 @@ fn a_loop_that_can_never_be_left_is_no_way_to_end() {
 
 #[test]
 fn a_place_that_grows_is_shown_with_the_sequence_that_pumps_it() {
-    let report = unsound("go: i -> p; more: p -> p q; end: p -> r; drain: q r -> r; out: r -> o", "unbounded");
-    let pumps = |finding: &Finding| matches!(finding, Finding::Unbounded { pump, .. } if pump == &["more"]);
+    let report = unsound(
+        "go: i -> p; more: p -> p q; end: p -> r; drain: q r -> r; out: r -> o",
+        "unbounded",
+    );
+    let pumps =
+        |finding: &Finding| matches!(finding, Finding::Unbounded { pump, .. } if pump == &["more"]);
     assert!(report.findings.iter().any(pumps), "{report:?}");
 }
 
 #[test]
 fn a_reset_arc_clears_what_would_be_left_over() {
-    sound("split: i -> p q; end: p ~q -> o; work: q -> q2; back: q2 -> q; clear: q2 ~p -> o", Method::StateSpace);
+    sound(
+        "split: i -> p q; end: p ~q -> o; work: q -> q2; back: q2 -> q; clear: q2 ~p -> o",
+        Method::StateSpace,
+    );
 }
 
 #[test]
@@ -176,14 +195,17 @@ fn guards_are_free_choices_and_the_report_says_so() {
 
 #[test]
 fn out_of_time_is_unknown_and_says_what_to_do() {
-    let branch = |n: usize| format!("s{n}: a{n} -> b{n}; t{n}: b{n} -> c{n}; u{n}: b{n} ?k -> c{n}");
+    let branch =
+        |n: usize| format!("s{n}: a{n} -> b{n}; t{n}: b{n} -> c{n}; u{n}: b{n} ?k -> c{n}");
     let all = |letter| (0..30).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(" ");
     let branches: Vec<_> = (0..30).map(branch).collect();
     let (begin, end) = (all('a'), all('c'));
     let net = format!("split: i -> k {begin}; {}; join: k {end} -> o", branches.join("; "));
     let report = check(&compiled(&net), Duration::from_millis(50));
     assert_eq!((report.verdict, report.decided_by), (Verdict::Unknown, Method::Undecided));
-    assert!(matches!(&report.findings[..], [Finding::Limit { reason }] if reason.contains("budget")));
+    assert!(
+        matches!(&report.findings[..], [Finding::Limit { reason }] if reason.contains("budget"))
+    );
 }
 
 proptest! {

@@ -66,7 +66,7 @@ fn arc_at(arc: &str, places: &mut Vec<(String, Option<u64>)>) -> (String, u64) {
 /// Workflows that are grown from `i -> o` by splitting and refining, and then damaged by a few
 /// random arcs: some are sound, most are nearly.
 pub fn random() -> impl Strategy<Value = String> {
-    (vec((0..4_u8, any::<prop::sample::Index>()), 0..5), vec(damage(), 0..3)).prop_map(
+    (vec((0..5_u8, any::<prop::sample::Index>()), 0..5), vec(damage(), 0..3)).prop_map(
         |(growth, damages)| {
             let mut net = Grown::new();
             growth.iter().for_each(|(how, at)| net.grow(*how, at));
@@ -130,6 +130,11 @@ impl Grown {
                 self.transitions.push((vec![one], vec![joined.0.clone()]));
                 self.transitions.push((vec![two], vec![joined.1.clone()]));
                 self.transitions.push((vec![joined.0, joined.1], to));
+            }
+            // Another end.
+            3 => {
+                let end = format!("end{}", self.transitions.len());
+                self.transitions.push((from, vec![end]));
             }
             // A way back.
             _ => {

@@ -58,7 +58,7 @@ impl<'n> Replay<'n> {
         }
     }
 
-    pub fn counts(&self) -> BTreeMap<&str, u64> {
+    pub fn counts(&self) -> BTreeMap<&'n str, u64> {
         let count = |place: &'n stormpetrel::engine::NetPlace| {
             (place.id.as_str(), self.case.marking.in_place(&place.id).count() as u64)
         };
@@ -68,10 +68,11 @@ impl<'n> Replay<'n> {
     /// The places that hold tokens, in the order of the definition.
     pub fn held(&self) -> Vec<Held> {
         let counts = self.counts();
-        let held = self.net.places.iter().map(|place| Held {
-            place: place.id.to_string(),
-            tokens: counts[place.id.as_str()],
-        });
+        let held = self
+            .net
+            .places
+            .iter()
+            .map(|place| Held { place: place.id.to_string(), tokens: counts[place.id.as_str()] });
         held.filter(|held| held.tokens > 0).collect()
     }
 

@@ -13,7 +13,7 @@ const MOST: usize = 3_000;
 pub struct Truth {
     /// From every marking, one in which a case has ended can be reached.
     can_end: bool,
-    /// A case that reaches an end has nothing else.
+    /// No end gets a second token, and a case that reaches its only end has nothing else.
     clean: bool,
     /// Every transition can fire.
     quasi_live: bool,
@@ -46,7 +46,14 @@ impl Truth {
         }
         let in_ends = |marking: &Marking| ends.iter().map(|end| marking[*end]).sum::<u64>();
         let tokens = |marking: &Marking| marking.iter().sum::<u64>();
-        let ended = |marking: &Marking| in_ends(marking) == 1 && tokens(marking) == 1;
+        let once = |marking: &Marking| ends.iter().all(|end| marking[*end] <= 1);
+        let ended = |marking: &Marking| {
+            in_ends(marking) > 0 && once(marking) && tokens(marking) == in_ends(marking)
+        };
+        let clean = |marking: &Marking| match ends.len() {
+            1 => in_ends(marking) == 0 || ended(marking),
+            _ => once(marking),
+        };
         let mut good: BTreeSet<_> = successors.keys().filter(|m| ended(m)).collect();
         loop {
             let more: Vec<_> = successors
@@ -63,7 +70,7 @@ impl Truth {
         }
         Some(Self {
             can_end: good.len() == successors.len(),
-            clean: successors.keys().all(|marking| in_ends(marking) == 0 || ended(marking)),
+            clean: successors.keys().all(clean),
             quasi_live: fired.len() == petri.transitions.len(),
         })
     }
