@@ -14,7 +14,9 @@ mod field;
 mod flow;
 mod incidence;
 mod invariants;
+mod rank_theorem;
 mod reduction;
+mod siphons;
 mod workflow_net;
 
 pub use class::{Class, clusters};
@@ -22,4 +24,6 @@ pub use completion::{join_final_markings, join_sinks};
 pub use cover::{Cover, bounding_weights, place_cover, transition_cover};
 pub use incidence::{Incidence, Sparse};
 pub use invariants::{Invariant, place_invariants, rank, transition_invariants};
+pub use rank_theorem::{Flaw, Inapplicable, RankVerdict, rank_theorem};
+pub use siphons::{Commoner, MinimalSiphons, PlaceSets};
 pub use workflow_net::{NotAWorkflowNet, WorkflowNet, short_circuit};

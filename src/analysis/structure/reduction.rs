@@ -111,7 +111,8 @@ impl Reduction {
             };
             // Multiplied by something above 0 and so that the unknown's terms cancel out.
             let sign = factor.signum();
-            let Some(equation) = combine(&self.equations[holder], &(factor * sign), &sum, &(-n * sign))
+            let Some(equation) =
+                combine(&self.equations[holder], &(factor * sign), &sum, &(-n * sign))
             else {
                 // Too large a number: everything stays as it was, this equation too.
                 self.equations[at] = sum;
