@@ -27,3 +27,6 @@ pub use invariants::{Invariant, place_invariants, rank, transition_invariants};
 pub use rank_theorem::{Flaw, Inapplicable, RankVerdict, rank_theorem};
 pub use siphons::{Commoner, MinimalSiphons, PlaceSets};
 pub use workflow_net::{NotAWorkflowNet, WorkflowNet, short_circuit};
+
+#[cfg(test)]
+mod tests;

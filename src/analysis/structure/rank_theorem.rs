@@ -68,7 +68,7 @@ pub enum Inapplicable {
 /// (van der Aalst 1997). That it can be with some marking (it is well-formed) means for a
 /// strongly connected free-choice net: a positive P-invariant, a positive T-invariant, and a
 /// rank one less than there are clusters. It is then live with a marking exactly if this marks
-/// every siphon (Desel and Esparza 1995, theorems 6.17 and 5.8).
+/// every siphon (Desel and Esparza 1995, chapters 6 and 5).
 pub fn rank_theorem(net: &Net, ends: WorkflowNet) -> RankVerdict {
     let class = Class::of(net);
     let reasons: Vec<_> = [
