@@ -51,7 +51,6 @@ pub enum Unfit {
 pub struct Batch {
     rows: Vec<u64>,
     hashes: Vec<u64>,
-    seen: Vec<u64>,
     /// The transition of each successor.
     pub transitions: Vec<u32>,
     /// The index of each successor in the store, or [`UNKNOWN`].
@@ -134,19 +133,25 @@ impl Batch {
         Ok(())
     }
 
-    /// Looks for the successors in the store. Those that are there at first sight get their
-    /// targets; the others stay [`UNKNOWN`].
+    /// Looks for the successors in the store. Those that are found at once get their targets;
+    /// the others stay [`UNKNOWN`].
+    ///
+    /// In three rounds, in each of which no look-up waits for another.
     #[inline(always)]
     pub fn look<const W: usize>(&mut self, store: &Store) {
         let words = if W == 0 { store.words() } else { W };
-        self.seen.clear();
-        self.seen.extend(self.hashes.iter().map(|hash| store.glance(*hash)));
+        let glanced = self.hashes.iter().fold(0, |all, hash| all ^ store.glance(*hash));
+        std::hint::black_box(glanced);
         self.targets.clear();
-        let rows = self.rows.chunks_exact(words);
-        let looks = self.seen.iter().zip(&self.hashes).zip(rows);
-        self.targets.extend(looks.map(|((slot, hash), row)| {
-            store.is_at(*slot, *hash, row).map_or(UNKNOWN, |index| index as u32)
-        }));
+        let candidate = |hash: &u64| store.candidate(*hash).map_or(UNKNOWN, |index| index as u32);
+        self.targets.extend(self.hashes.iter().map(candidate));
+        for (target, row) in self.targets.iter_mut().zip(self.rows.chunks_exact(words)) {
+            if *target != UNKNOWN {
+                let found = &store.get(*target as usize)[..words];
+                let differs = found.iter().zip(row).fold(0, |bits, (a, b)| bits | (a ^ b));
+                *target = if differs == 0 { *target } else { UNKNOWN };
+            }
+        }
     }
 
     /// A successor and its hash.

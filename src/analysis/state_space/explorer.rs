@@ -262,21 +262,11 @@ impl<'n> Explorer<'n> {
     }
 
     /// What was found.
-    pub fn into_space(mut self) -> StateSpace<'n> {
+    pub fn into_space(mut self, stopped: Option<Stopped>) -> StateSpace<'n> {
         self.counts.bounds = vec![0; self.compiled.net.places.len()];
         self.compiled.layout.unpack(&self.most, &mut self.counts.bounds);
-        StateSpace::new(self.compiled, self.store, self.parents, self.counts)
+        StateSpace::new(self.compiled, self.store, self.parents, self.counts, stopped)
     }
-}
-
-/// What an exploration found, and why it is not all.
-#[derive(Debug, Clone)]
-pub struct Explored<'n> {
-    /// What was found. Each marking is reached and each path leads to it, but where it was
-    /// stopped, counts are lower bounds and what was not found may exist.
-    pub space: StateSpace<'n>,
-    /// `None` if this is the whole state space.
-    pub stopped: Option<Stopped>,
 }
 
 /// Finds all markings that a net reaches.
@@ -286,20 +276,19 @@ pub struct Explored<'n> {
 pub fn explore<'n>(
     net: &'n Net,
     limits: &Limits,
-    mut watch: impl FnMut(Progress) -> ControlFlow<()>,
+    watch: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<StateSpace<'n>, Stopped> {
-    let mut explorer = Explorer::new(net, limits);
-    explorer.run(&mut watch)?;
-    Ok(explorer.into_space())
+    let space = explore_partly(net, limits, watch);
+    space.stopped().map_or(Ok(space), Err)
 }
 
-/// As [`explore`], and what was found until it was stopped is not lost.
+/// As [`explore`], and what was found until it was [stopped](StateSpace::stopped) is not lost.
 pub fn explore_partly<'n>(
     net: &'n Net,
     limits: &Limits,
     mut watch: impl FnMut(Progress) -> ControlFlow<()>,
-) -> Explored<'n> {
+) -> StateSpace<'n> {
     let mut explorer = Explorer::new(net, limits);
     let stopped = explorer.run(&mut watch).err();
-    Explored { space: explorer.into_space(), stopped }
+    explorer.into_space(stopped)
 }

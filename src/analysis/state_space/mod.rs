@@ -4,7 +4,10 @@
 //! laid out anew when a place needs more. Firing is adding a constant to the words of a marking.
 
 mod batch;
+mod components;
+mod edges;
 mod explorer;
+mod graph;
 mod layout;
 mod limits;
 mod program;
@@ -14,6 +17,7 @@ mod store;
 #[cfg(test)]
 mod properties;
 
-pub use explorer::{Explored, explore, explore_partly};
+pub use explorer::{explore, explore_partly};
+pub use graph::Graph;
 pub use limits::{Limits, Progress, Stopped, Watch, unwatched};
 pub use space::StateSpace;

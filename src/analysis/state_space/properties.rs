@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use proptest::prelude::*;
 
-use super::{Explored, Limits, StateSpace, Stopped, explore, explore_partly, unwatched};
+use super::{Limits, StateSpace, Stopped, explore, explore_partly, unwatched};
 use crate::models::{
     ArcKind,
     petri::{Arcs, Input, Marking, Net, Place, Refused, Transition},
@@ -133,13 +133,69 @@ fn assert_same(net: &Net, space: &StateSpace<'_>, (markings, edges): &Naive) {
     assert_eq!(Some(space.max_tokens()), sums.max());
 }
 
+/// Which states each state reaches, itself included.
+fn closure(edges: &[Vec<(usize, usize)>]) -> Vec<BTreeSet<usize>> {
+    let from = |state: usize| {
+        let (mut reached, mut open) = (BTreeSet::from([state]), vec![state]);
+        while let Some(state) = open.pop() {
+            open.extend(edges[state].iter().map(|(_, to)| *to).filter(|to| reached.insert(*to)));
+        }
+        reached
+    };
+    (0..edges.len()).map(from).collect()
+}
+
+fn assert_same_graph(space: &StateSpace<'_>, (markings, edges): &Naive) {
+    let graph = space.graph(&limits(), unwatched).unwrap();
+    for (state, out) in edges.iter().enumerate() {
+        let targets: Vec<_> = out.iter().map(|(_, to)| *to as u32).collect();
+        assert_eq!(graph.successors(state), targets);
+    }
+    let reached = closure(edges);
+    assert_eq!(graph.is_reversible(), reached.iter().all(|reached| reached.contains(&0)));
+    let fires_from = |state: usize, transition: usize| {
+        let mut all = reached[state].iter().flat_map(|state| &edges[*state]);
+        all.any(|(by, _)| *by == transition)
+    };
+    let transitions = 0..space.net().transitions.len();
+    let not_live: Vec<_> = transitions
+        .filter(|transition| (0..edges.len()).any(|state| !fires_from(state, *transition)))
+        .collect();
+    let found = graph.not_live();
+    assert_eq!(found.iter().map(|(by, _)| *by).collect::<Vec<_>>(), not_live);
+    assert_eq!(graph.is_live(), not_live.is_empty());
+    for (transition, state) in found {
+        assert!(!fires_from(state, transition));
+    }
+    let mut component = vec![0; edges.len()];
+    for (number, states) in graph.components().enumerate() {
+        for state in states {
+            component[*state as usize] = number;
+        }
+    }
+    for from in 0..edges.len() {
+        for to in 0..edges.len() {
+            let mutual = reached[from].contains(&to) && reached[to].contains(&from);
+            assert_eq!(mutual, component[from] == component[to]);
+            assert!(!reached[from].contains(&to) || component[from] >= component[to]);
+        }
+    }
+    // Any predicate will do.
+    let goal = |marking: &[u64]| marking.iter().fold(0u64, |a, b| a.wrapping_add(*b)) % 3 == 1;
+    let stuck = |state: &usize| !reached[*state].iter().any(|state| goal(&markings[*state]));
+    assert_eq!(graph.cannot_reach(goal), (0..edges.len()).find(stuck));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn every_count_and_every_path_is_that_of_the_plainest_exploration(net in nets(tokens())) {
         match (explore(&net, &limits(), unwatched), naive(&net)) {
-            (Ok(space), Ok(naive)) => assert_same(&net, &space, &naive),
+            (Ok(space), Ok(naive)) => {
+                assert_same(&net, &space, &naive);
+                assert_same_graph(&space, &naive);
+            }
             (Err(stopped), Err(naive)) => prop_assert_eq!(stopped, naive),
             (explored, naive) => {
                 let explored = explored.map(|space| space.states());
@@ -151,9 +207,8 @@ proptest! {
 
     #[test]
     fn what_was_found_before_the_limit_is_reached_by_its_path(net in nets(0..=3u64)) {
-        let Explored { space, stopped } =
-            explore_partly(&net, &Limits { states: 40, ..limits() }, unwatched);
-        prop_assert_eq!(stopped.is_none(), naive(&net).is_ok_and(|(found, _)| found.len() <= 40));
+        let space = explore_partly(&net, &Limits { states: 40, ..limits() }, unwatched);
+        prop_assert_eq!(space.stopped().is_none(), naive(&net).is_ok_and(|(found, _)| found.len() <= 40));
         for state in 0..space.states() {
             let mut replayed = net.initial();
             for transition in space.path(state) {

@@ -2,6 +2,7 @@
 
 use super::{
     batch::{Batch, Compiled, UNKNOWN},
+    limits::Stopped,
     store::{self, Store},
 };
 use crate::models::petri::{Marking, Net};
@@ -41,6 +42,7 @@ pub struct StateSpace<'n> {
     pub(super) store: Store,
     parents: Vec<u32>,
     counts: Counts,
+    stopped: Option<Stopped>,
 }
 
 impl<'n> StateSpace<'n> {
@@ -49,8 +51,21 @@ impl<'n> StateSpace<'n> {
         store: Store,
         parents: Vec<u32>,
         counts: Counts,
+        stopped: Option<Stopped>,
     ) -> Self {
-        Self { compiled, store, parents, counts }
+        Self { compiled, store, parents, counts, stopped }
+    }
+
+    /// Why this is not the whole state space; `None` if it is. In a part, each marking is reached
+    /// and each path leads to it, but counts are lower bounds, what was not found may exist, and
+    /// a transition may be enabled in what was not looked at.
+    pub fn stopped(&self) -> Option<Stopped> {
+        self.stopped
+    }
+
+    /// How much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.store.bytes(0).0 + 4 * self.parents.capacity()
     }
 
     /// The net.

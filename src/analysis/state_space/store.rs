@@ -98,14 +98,21 @@ impl Store {
         self.slots[self.start(hash)]
     }
 
-    /// Whether the slot that was seen at a glance holds the marking: its index then.
+    /// The first marking with this hash, which may be another one; the table alone is read.
     #[inline(always)]
-    pub fn is_at(&self, slot: u64, hash: u64, words: &[u64]) -> Option<usize> {
-        if slot == 0 || slot & HASH != hash {
-            return None;
+    pub fn candidate(&self, hash: u64) -> Option<usize> {
+        let last = self.slots.len() - 1;
+        let mut at = self.start(hash);
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return None;
+            }
+            if slot & HASH == hash {
+                return Some((slot as u32 - 1) as usize);
+            }
+            at = (at + 1) & last;
         }
-        let index = (slot as u32 - 1) as usize;
-        (self.get(index) == words).then_some(index)
     }
 
     /// The index of a marking, or the free slot where it belongs.
@@ -114,12 +121,14 @@ impl Store {
         let last = self.slots.len() - 1;
         let mut at = self.start(hash);
         loop {
-            match self.slots[at] {
-                0 => return Err(at),
-                slot => {
-                    if let Some(index) = self.is_at(slot, hash, words) {
-                        return Ok(index);
-                    }
+            let slot = self.slots[at];
+            if slot == 0 {
+                return Err(at);
+            }
+            if slot & HASH == hash {
+                let index = (slot as u32 - 1) as usize;
+                if self.get(index) == words {
+                    return Ok(index);
                 }
             }
             at = (at + 1) & last;
