@@ -112,6 +112,12 @@ fn assert_same(net: &Net, space: &StateSpace<'_>, (markings, edges): &Naive) {
         }
         assert_eq!(&replayed, marking);
     }
+    for (state, marking) in markings.iter().enumerate().take(20) {
+        for (other, less) in markings.iter().enumerate() {
+            let covers = marking.iter().zip(less).all(|(count, less)| count >= less);
+            assert_eq!(space.covers(state, other), covers, "{state} {other}");
+        }
+    }
     assert_eq!(space.firings(), edges.iter().map(|out| out.len() as u64).sum::<u64>());
     let pairs: HashSet<_> = (0..edges.len())
         .flat_map(|from| edges[from].iter().map(move |(_, to)| (from, *to)))
