@@ -9,8 +9,10 @@ mod definition_file;
 mod dev;
 mod doctor;
 mod explanation;
+mod export;
 mod failure;
 mod fire;
+mod import;
 mod presentation;
 mod rebuild;
 mod running;
@@ -73,6 +75,8 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
     Fire(fire::Fire),
+    Import(import::Import),
+    Export(export::Export),
     Rebuild(rebuild::Rebuild),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
@@ -128,6 +132,8 @@ impl Command {
             Self::Case(command) => command.run(config).await,
             Self::Token(command) => command.run(config).await,
             Self::Fire(command) => command.run(config).await,
+            Self::Import(command) => command.run(),
+            Self::Export(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,
