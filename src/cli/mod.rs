@@ -10,8 +10,10 @@ mod definition_file;
 mod dev;
 mod doctor;
 mod explanation;
+mod export;
 mod failure;
 mod fire;
+mod import;
 mod net_file;
 mod presentation;
 mod rebuild;
@@ -76,6 +78,8 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
     Fire(fire::Fire),
+    Import(import::Import),
+    Export(export::Export),
     Rebuild(rebuild::Rebuild),
     Check(check::Check),
     Doctor(doctor::Doctor),
@@ -132,6 +136,8 @@ impl Command {
             Self::Case(command) => command.run(config).await,
             Self::Token(command) => command.run(config).await,
             Self::Fire(command) => command.run(config).await,
+            Self::Import(command) => command.run(),
+            Self::Export(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
             Self::Check(command) => command.run(),
             Self::Doctor(command) => command.run(config).await,
