@@ -8,9 +8,11 @@ mod connection;
 mod definition_file;
 mod dev;
 mod doctor;
+mod draw;
 mod explanation;
 mod failure;
 mod fire;
+mod net_file;
 mod presentation;
 mod rebuild;
 mod running;
@@ -73,6 +75,7 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
     Fire(fire::Fire),
+    Draw(draw::Draw),
     Rebuild(rebuild::Rebuild),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
@@ -128,6 +131,7 @@ impl Command {
             Self::Case(command) => command.run(config).await,
             Self::Token(command) => command.run(config).await,
             Self::Fire(command) => command.run(config).await,
+            Self::Draw(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,

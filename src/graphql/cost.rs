@@ -1,6 +1,6 @@
 //! What a query may cost: how deep it is, and how much it can ask of the store.
 //!
-//! A field costs 1 and a look-up in the store [`LOOK_UP`]. The items of a page cost what is
+//! A field costs 1, a look-up in the store or a picture [`LOOK_UP`]. The items of a page cost what is
 //! selected of one, times the number asked for; those of other lists, [`FEW`] times. Fields of
 //! introspection cost 1 each.
 
@@ -22,9 +22,16 @@ pub(super) const LOOK_UP: usize = 500;
 /// tokens, not hundreds.
 const FEW: usize = 3;
 
-/// The fields that ask the store, beside those of the roots and all pages.
-const LOOK_UPS: [(&str, &str); 4] =
-    [("Token", "case"), ("Token", "workflow"), ("Case", "workflow"), ("Case", "explain")];
+/// The fields that ask the store, beside those of the roots and all pages; and pictures, which
+/// are as much work.
+const LOOK_UPS: [(&str, &str); 6] = [
+    ("Token", "case"),
+    ("Token", "workflow"),
+    ("Case", "workflow"),
+    ("Case", "explain"),
+    ("Case", "svg"),
+    ("Workflow", "svg"),
+];
 
 /// What an operation costs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

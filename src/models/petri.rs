@@ -114,6 +114,15 @@ impl Net {
         self.places.iter().map(|place| place.tokens).collect()
     }
 
+    /// For each place, whether nothing consumes from it.
+    pub fn sinks(&self) -> Vec<bool> {
+        let mut sinks = vec![true; self.places.len()];
+        for arc in self.transitions.iter().flat_map(|transition| &transition.arcs.inputs) {
+            sinks[arc.place] &= arc.kind != ArcKind::Consume;
+        }
+        sinks
+    }
+
     /// Fires a transition by counting: takes what its consuming arcs say, empties what its reset
     /// arcs name, then gives. `marking` is as before where it can't fire.
     ///

@@ -1,5 +1,6 @@
 //! Mermaid's flowcharts. They have no read, inhibitor or reset arcs: a read arc is a dotted
-//! line, an inhibitor arc ends in a circle, and a reset arc says `reset`.
+//! line, an inhibitor arc ends in a circle, and a reset arc says `reset`. Mermaid refuses to
+//! draw more than 500 arcs unless the page that shows them allows it.
 
 use std::fmt::Write;
 

@@ -1,10 +1,26 @@
 //! Tokens in places, and what they enable.
 
-use super::Drawing;
-use crate::models::petri::{Marking, Net};
+use std::collections::HashMap;
 
-/// Up to how many tokens are dots; more are a number.
-const DOTS: u64 = 5;
+use super::Drawing;
+use crate::models::{
+    self,
+    petri::{Marking, Net},
+};
+
+/// How many tokens of a case each place of its net holds: the marking for a drawing.
+pub fn counted(net: &Net, marking: &models::Marking) -> Marking {
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    for entry in &marking.0 {
+        *counts.entry(entry.place.as_str()).or_default() += 1;
+    }
+    net.places.iter().map(|place| counts.get(place.id.as_str()).copied().unwrap_or(0)).collect()
+}
+
+/// What stands above the picture of a case.
+pub fn case_title(net: &Net, case: &models::Case) -> String {
+    format!("{}: case {}, {}", net.name, case.id, case.status.as_str())
+}
 
 /// How tokens are drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +31,7 @@ pub(super) enum Tokens {
     Number(String),
 }
 
-/// How so many tokens are drawn.
+/// How so many tokens are drawn: up to five are dots.
 pub(super) fn tokens(count: u64) -> Tokens {
     match count {
         0 => Tokens::Dots(&[]),
@@ -23,7 +39,7 @@ pub(super) fn tokens(count: u64) -> Tokens {
         2 => Tokens::Dots(&[(-6.0, 0.0), (6.0, 0.0)]),
         3 => Tokens::Dots(&[(0.0, -6.5), (-6.5, 5.0), (6.5, 5.0)]),
         4 => Tokens::Dots(&[(-6.0, -6.0), (6.0, -6.0), (-6.0, 6.0), (6.0, 6.0)]),
-        DOTS => Tokens::Dots(&[(0.0, 0.0), (-8.0, -8.0), (8.0, -8.0), (-8.0, 8.0), (8.0, 8.0)]),
+        5 => Tokens::Dots(&[(0.0, 0.0), (-8.0, -8.0), (8.0, -8.0), (-8.0, 8.0), (8.0, 8.0)]),
         _ => Tokens::Number(short(count)),
     }
 }
@@ -37,11 +53,14 @@ fn short(count: u64) -> String {
     format!("{}.{}e{}", &digits[..1], &digits[1..2], digits.len() - 1)
 }
 
-/// Dots or a number as text.
+/// Dots or a number as text; dots up to three, since in a line they are wide.
 pub(super) fn text(count: u64) -> String {
     match count {
-        0..=DOTS => "●".repeat(usize::try_from(count).unwrap_or(0)),
-        _ => count.to_string(),
+        0 => String::new(),
+        1 => "●".to_owned(),
+        2 => "●●".to_owned(),
+        3 => "●●●".to_owned(),
+        _ => short(count),
     }
 }
 
