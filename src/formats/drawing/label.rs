@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn long_names_break_between_words_and_end_in_an_ellipsis() {
-        assert_eq!(wrap("Approve the order", 80.0, 3), ["Approve the", "order"]);
+        assert_eq!(wrap("Approve the order", 90.0, 3), ["Approve the", "order"]);
         assert_eq!(wrap("approval_pending", 90.0, 2), ["approval_", "pending"]);
         let lines = wrap("a name that goes on and on and on and on and on", 60.0, 2);
         assert_eq!(lines.len(), 2);

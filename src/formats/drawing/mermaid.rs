@@ -65,12 +65,13 @@ fn quoted(lines: &[String]) -> String {
         }
         // An empty text would be no text.
         let line = if line.is_empty() { " " } else { line };
-        for c in line.chars() {
+        for (at, c) in line.char_indices() {
+            // `1. ` and `- ` would begin a list.
+            let lists = matches!(c, '.' | '-') && line[at + 1..].starts_with(' ');
+            let harmless =
+                matches!(c, ' ' | '_' | '-' | '.' | ',' | '=' | '(' | ')' | '?' | '!' | '/' | '\'');
             match c {
-                ' ' | '_' | '-' | '.' | ',' | '=' | '(' | ')' | '?' | '!' | '/' | '\'' => {
-                    out.push(c)
-                }
-                c if c.is_ascii() && !c.is_ascii_alphanumeric() => {
+                c if c.is_ascii() && (lists || !(harmless || c.is_ascii_alphanumeric())) => {
                     let _ = write!(out, "#{};", u32::from(c));
                 }
                 c => out.push(c),
