@@ -77,7 +77,7 @@ impl Draw {
         let format = self.format()?;
         let subject = match self.case {
             None if net_file::is_file(&self.source) => {
-                let file = net_file::read(&PathBuf::from(&self.source), self.net.as_deref())?;
+                let file = net_file::read_one(&PathBuf::from(&self.source), self.net.as_deref())?;
                 Subject { title: file.net.name.clone(), marking: None, file }
             }
             _ => {

@@ -4,6 +4,7 @@ mod answer;
 mod arguments;
 mod bench;
 mod case;
+mod check;
 mod connection;
 mod definition_file;
 mod dev;
@@ -18,6 +19,7 @@ mod rebuild;
 mod running;
 mod serve;
 mod signals;
+mod soundness;
 mod table;
 mod token;
 mod workflow;
@@ -77,6 +79,7 @@ enum Command {
     Fire(fire::Fire),
     Draw(draw::Draw),
     Rebuild(rebuild::Rebuild),
+    Check(check::Check),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
 }
@@ -133,6 +136,7 @@ impl Command {
             Self::Fire(command) => command.run(config).await,
             Self::Draw(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
+            Self::Check(command) => command.run(),
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,
         }

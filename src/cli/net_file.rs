@@ -1,4 +1,4 @@
-//! Nets in files: workflow definitions in YAML or JSON, and PNML.
+//! Nets as files: a workflow definition, or PNML, told apart by what is in them.
 
 use std::{
     fs, io,
@@ -8,25 +8,30 @@ use std::{
 
 use super::{definition_file, failure::Failure};
 use crate::{
-    engine,
-    formats::{drawing, pnml},
-    models::{
-        WorkflowDefinition,
-        petri::{Marking, Net},
+    cases::assumptions,
+    engine::Net,
+    formats::{
+        drawing::{Point, Positions},
+        pnml::{self, PnmlNet},
     },
+    models::{WorkflowDefinition, petri},
 };
 
-/// A net with what its file knows beside it.
+/// A net and what is known of it beside.
 #[derive(Debug)]
 pub(super) struct NetFile {
+    /// The id of the workflow, or of the net in a PNML file.
+    pub(super) name: String,
     /// The net.
-    pub(super) net: Net,
-    /// Where its nodes were drawn.
-    pub(super) positions: drawing::Positions,
-    /// For each place, whether a token may end there.
-    pub(super) terminal: Vec<bool>,
+    pub(super) net: petri::Net,
+    /// The places where a case ends.
+    pub(super) ends: Vec<usize>,
     /// The final markings that the file declares; only PNML has such.
-    pub(super) final_markings: Vec<Marking>,
+    pub(super) final_markings: Vec<petri::Marking>,
+    /// Where its nodes were drawn.
+    pub(super) positions: Positions,
+    /// What the net leaves out, for people.
+    pub(super) notes: Option<String>,
 }
 
 /// Whether an argument that may be a workflow's id means a file: what has a dot or a slash
@@ -35,9 +40,8 @@ pub(super) fn is_file(argument: &str) -> bool {
     argument == "-" || argument.contains(['.', '/', '\\']) || Path::new(argument).is_file()
 }
 
-/// Reads a file, whatever of the two it is; `-` is the standard input. Of several nets in a
-/// PNML file, `net` says which.
-pub(super) fn read(path: &PathBuf, net: Option<&str>) -> Result<NetFile, Failure> {
+/// Reads the nets of a file, at least one; `-` is the standard input.
+pub(super) fn read(path: &PathBuf) -> Result<Vec<NetFile>, Failure> {
     let (name, bytes) = if path.as_os_str() == "-" {
         let mut bytes = Vec::new();
         ("standard input".to_owned(), io::stdin().read_to_end(&mut bytes).map(|_| bytes))
@@ -47,14 +51,30 @@ pub(super) fn read(path: &PathBuf, net: Option<&str>) -> Result<NetFile, Failure
     let bytes = bytes.map_err(|error| Failure::usage(format!("can't read {name}: {error}")))?;
     let invalid = |reason: String| Failure::invalid(format!("{name}: {reason}"));
     if is_xml(&bytes) {
-        return from_pnml(&bytes, net).map_err(invalid);
-    }
-    if net.is_some() {
-        return Err(Failure::usage(format!("{name}: --net is for PNML files with several nets")));
+        let document = pnml::read(&bytes, pnml::Mode::Lenient);
+        let document = document.map_err(|error| invalid(error.to_string()))?;
+        return Ok(document.nets.iter().map(from_pnml).collect());
     }
     let text = String::from_utf8(bytes).map_err(|_| invalid("is not text in UTF-8".to_owned()))?;
     let definition = definition_file::parse(&text).map_err(invalid)?;
-    from_definition(&definition).map_err(|failure| failure.about(&name))
+    Ok(vec![from_definition(&definition).map_err(|failure| failure.about(&name))?])
+}
+
+/// Reads one net of a file: the only one, or the one with this id.
+pub(super) fn read_one(path: &PathBuf, id: Option<&str>) -> Result<NetFile, Failure> {
+    let mut nets = read(path)?;
+    let ids = nets.iter().map(|net| net.name.as_str()).collect::<Vec<_>>().join(", ");
+    let found = match id {
+        None if nets.len() > 1 => {
+            let reason = format!("has {} nets, name one with --net: {ids}", nets.len());
+            return Err(Failure::usage(format!("{}: {reason}", path.display())));
+        }
+        None => 0,
+        Some(id) => nets.iter().position(|net| net.name == id).ok_or_else(|| {
+            Failure::usage(format!("{}: has no net {id}; it has: {ids}", path.display()))
+        })?,
+    };
+    Ok(nets.swap_remove(found))
 }
 
 /// Whether a file begins as XML does. No definition does, in any encoding.
@@ -67,36 +87,35 @@ fn is_xml(bytes: &[u8]) -> bool {
 
 /// The net of a definition.
 pub(super) fn from_definition(definition: &WorkflowDefinition) -> Result<NetFile, Failure> {
-    let compiled = engine::Net::compile(definition)
-        .map_err(|problems| Failure::invalid(problems.to_string()))?;
+    let compiled =
+        Net::compile(definition).map_err(|problems| Failure::invalid(problems.to_string()))?;
     let net = compiled.petri();
-    let positions = drawing::Positions::from_metadata(&net, &definition.metadata);
-    let terminal = compiled.places.iter().map(|place| place.terminal).collect();
-    Ok(NetFile { net, positions, terminal, final_markings: Vec::new() })
+    Ok(NetFile {
+        name: definition.id.to_string(),
+        positions: Positions::from_metadata(&net, &definition.metadata),
+        net,
+        ends: compiled.ends(),
+        final_markings: Vec::new(),
+        notes: assumptions(&compiled),
+    })
 }
 
-fn from_pnml(bytes: &[u8], id: Option<&str>) -> Result<NetFile, String> {
-    let document = pnml::read(bytes, pnml::Mode::Lenient).map_err(|error| error.to_string())?;
-    let ids = || document.nets.iter().map(|net| net.id.as_str()).collect::<Vec<_>>().join(", ");
-    let found = match (id, &document.nets[..]) {
-        (None, [only]) => only,
-        (None, nets) => {
-            return Err(format!("has {} nets, name one with --net: {}", nets.len(), ids()));
-        }
-        (Some(id), nets) => nets
-            .iter()
-            .find(|net| net.id == id)
-            .ok_or_else(|| format!("has no net {id}; it has: {}", ids()))?,
-    };
+fn from_pnml(found: &PnmlNet) -> NetFile {
     let net = found.petri();
     let at = |graphics: &Option<Box<pnml::NodeGraphics>>| {
         let position = graphics.as_ref()?.position?;
-        Some(drawing::Point { x: position.x, y: position.y })
+        Some(Point { x: position.x, y: position.y })
     };
-    let positions = drawing::Positions {
+    let positions = Positions {
         places: found.places.iter().map(|place| at(&place.graphics)).collect(),
         transitions: found.transitions.iter().map(|of| at(&of.graphics)).collect(),
     };
-    let terminal = net.sinks();
-    Ok(NetFile { net, positions, terminal, final_markings: found.final_markings().collect() })
+    NetFile {
+        name: found.id.clone(),
+        ends: net.sinks(),
+        net,
+        final_markings: found.final_markings().collect(),
+        positions,
+        notes: None,
+    }
 }

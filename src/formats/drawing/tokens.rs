@@ -71,18 +71,5 @@ pub(super) fn enabled(drawing: &Drawing<'_>) -> Vec<bool> {
         return vec![false; net.transitions.len()];
     };
     let mut marking = marking.to_vec();
-    (0..net.transitions.len()).map(|transition| is_enabled(net, transition, &mut marking)).collect()
-}
-
-/// Fires and takes back, so that the marking need not be copied for each transition.
-fn is_enabled(net: &Net, transition: usize, marking: &mut Marking) -> bool {
-    let arcs = &net.transitions[transition].arcs;
-    let inputs = arcs.inputs.iter().map(|arc| arc.place);
-    let touched: Vec<usize> = inputs.chain(arcs.outputs.iter().map(|(place, _)| *place)).collect();
-    let before: Vec<u64> = touched.iter().map(|place| marking[*place]).collect();
-    let enabled = net.fire(transition, marking).is_ok();
-    for (place, tokens) in touched.into_iter().zip(before) {
-        marking[place] = tokens;
-    }
-    enabled
+    (0..net.transitions.len()).map(|transition| net.is_enabled(transition, &mut marking)).collect()
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ID, Json, Object, Result};
+use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{Transition, transition::Place};
+use super::{Transition, WorkflowAnalysis, cases, transition::Place};
 use crate::{
     cases::Error,
     engine,
@@ -82,6 +82,12 @@ impl Workflow {
             Ok(Drawing { net: &net, title: &net.name, positions, marking: None }.svg())
         })
         .await
+    }
+
+    /// Whether it is sound, checked within the server's time budget: a case can always end,
+    /// nothing is left over when it does, and every transition can fire.
+    async fn analysis(&self, ctx: &Context<'_>) -> Result<WorkflowAnalysis> {
+        Ok(WorkflowAnalysis::from(&*cases(ctx).analysis(&self.0).await?))
     }
 
     /// The definition as it is stored, for files and other tools.

@@ -1,0 +1,292 @@
+//! Whether a workflow net is sound, and if not, how to see it.
+//!
+//! A net is decided by its shape if it is no workflow net, by the rank theorem if it is
+//! free-choice, else by its state space; coverability tells nets that grow for ever from those
+//! that are only large. What is limited is said to be unknown, never guessed.
+//!
+//! A net may have several ends. A case has ended when all its tokens are in ends, one at most in
+//! each (for one end this is van der Aalst's definition); parallel branches may thus end in
+//! places of their own, as in Kiepuszewski, ter Hofstede and van der Aalst, *Fundamentals of
+//! control flow in workflows* (2003). A transition whose work takes time is to be given as its
+//! start, a busy place, and its completion.
+
+use super::{
+    report::{Facts, Finding, Held, Method, Report, Verdict},
+    state_space::{Limits, StateSpace, Stopped, Watch, explore_partly},
+    structure::{Class, WorkflowNet},
+};
+use crate::models::{
+    ArcKind,
+    petri::{Arcs, Input, Net, Place, Transition},
+};
+
+/// How many markings are looked at before a net is suspected to grow without end.
+const FIRST_LOOK: usize = 50_000;
+
+/// How many markings are looked at for a firing sequence that shows what the rank theorem says.
+const WITNESS_LOOK: usize = 10_000;
+
+/// Checks a net in which a case begins with one token in its source, or in its only marked
+/// place, and ends with tokens in some of `ends`. The net's own marking is not what is judged.
+pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) -> Report {
+    let class = Class::of(net);
+    let arcs = |arcs: &Arcs| arcs.inputs.len() + arcs.outputs.len();
+    let facts = Facts {
+        places: net.places.len(),
+        transitions: net.transitions.len(),
+        arcs: net.transitions.iter().map(|transition| arcs(&transition.arcs)).sum(),
+        free_choice: class.extended_free_choice,
+        ..Facts::default()
+    };
+    let mut report = Report {
+        verdict: Verdict::Unsound,
+        decided_by: Method::Shape,
+        findings: Vec::new(),
+        notes: Vec::new(),
+        net: facts,
+    };
+    let (joined, workflow_net) = match workflow_net(net) {
+        Ok(found) => found,
+        Err(problems) => {
+            let finding = |problem| Finding::NotAWorkflowNet { problem };
+            report.findings = problems.into_iter().map(finding).collect();
+            return report;
+        }
+    };
+    let start = start(net, workflow_net.source);
+    let mut judged = net.clone();
+    for (index, place) in judged.places.iter_mut().enumerate() {
+        place.tokens = u64::from(index == start);
+    }
+    if judged.initial() != net.initial() {
+        let start = net.places[start].id.as_str();
+        report
+            .notes
+            .push(format!("judged for one token in {start}; the net's own marking is another"));
+    }
+    let mut look = Look { net: &judged, ends, limits, watch, report };
+    match rank_theorem(&joined, workflow_net) {
+        RankVerdict::Sound => look.report.decide(Verdict::Sound, Method::RankTheorem),
+        RankVerdict::NotSound(reason) => {
+            look.witness();
+            let report = &mut look.report;
+            report.decide(Verdict::Unsound, Method::RankTheorem);
+            if report.findings.is_empty() {
+                report.findings.push(Finding::Structure { reason: reason.to_string() });
+            }
+        }
+        RankVerdict::NotApplicable(_) => look.decide(),
+    }
+    look.report
+}
+
+/// The place where a case begins, as an index of `net`: the source if it is one of its places,
+/// else what was put before.
+fn start(net: &Net, source: usize) -> usize {
+    let marked = || net.places.iter().position(|place| place.tokens > 0);
+    if source < net.places.len() { source } else { marked().unwrap_or_default() }
+}
+
+/// The net as one with one source and one sink, and where they are: its ends are joined, and a
+/// source is put before its only marked place if that has arcs into it.
+fn workflow_net(net: &Net) -> Result<(Net, WorkflowNet), Vec<String>> {
+    let mut joined = join_sinks(net);
+    let given = |place: usize| net.transitions.iter().any(|t| t.arcs.gives(place) > 0);
+    let marked: Vec<_> = (0..net.places.len()).filter(|at| net.places[*at].tokens > 0).collect();
+    if let [marked] = marked[..]
+        && given(marked)
+        && (0..net.places.len()).all(given)
+    {
+        let source = joined.places.len();
+        joined.places.push(Place { id: "(start)".to_owned(), ..Place::default() });
+        let inputs = vec![Input { place: source, weight: 1, kind: ArcKind::Consume }];
+        let arcs = Arcs { inputs, outputs: vec![(marked, 1)] };
+        joined.transitions.push(Transition { id: "(begin)".to_owned(), name: None, arcs });
+    }
+    match WorkflowNet::of(&joined) {
+        Ok(found) => Ok((joined, found)),
+        Err(reasons) => Err(reasons.iter().map(ToString::to_string).collect()),
+    }
+}
+
+impl Report {
+    fn decide(&mut self, verdict: Verdict, by: Method) {
+        (self.verdict, self.decided_by) = (verdict, by);
+    }
+}
+
+/// A look at the markings of a net.
+struct Look<'a, 'w> {
+    net: &'a Net,
+    ends: &'a [usize],
+    limits: &'a Limits,
+    watch: &'a mut Watch<'w>,
+    report: Report,
+}
+
+impl Look<'_, '_> {
+    /// Decides by the state space if it can be seen whole, or by what of it was seen.
+    fn decide(&mut self) {
+        let first = Limits { states: FIRST_LOOK.min(self.limits.states), ..*self.limits };
+        let Some(stopped) = self.explore(&first) else { return };
+        if self.grows() {
+            return;
+        }
+        let whole = matches!(stopped, Stopped::States { limit } if limit < self.limits.states);
+        let stopped = match whole {
+            true => self.explore(self.limits),
+            false => Some(stopped),
+        };
+        let Some(stopped) = stopped else { return };
+        if self.report.findings.is_empty() {
+            self.report.decide(Verdict::Unknown, Method::Undecided);
+            let reason = format!("not decided: {stopped}");
+            self.report.findings.push(Finding::Limit { reason });
+        } else {
+            self.report.decide(Verdict::Unsound, Method::StateSpace);
+        }
+    }
+
+    /// Looks for firing sequences that show why a net is not sound.
+    fn witness(&mut self) {
+        let few = Limits { states: WITNESS_LOOK.min(self.limits.states), ..*self.limits };
+        if self.explore(&few).is_some() && self.report.findings.is_empty() {
+            self.grows();
+        }
+    }
+
+    /// Explores, and notes what is found. `None`: that was all, and the verdict is made.
+    fn explore(&mut self, limits: &Limits) -> Option<Stopped> {
+        let explored = explore_partly(self.net, limits, &mut *self.watch);
+        let space = &explored.space;
+        self.report.findings.clear();
+        let left_over = space.position(|marking| left_over(self.ends, marking));
+        if let Some(state) = left_over {
+            let (marking, path) = self.witness_of(space, state);
+            self.report.findings.push(Finding::LeftOver { marking, path });
+        }
+        if explored.stopped.is_some() {
+            return explored.stopped;
+        }
+        self.stuck(space);
+        let dead = space.dead_transitions().map(|transition| Finding::DeadTransition {
+            transition: self.net.transitions[transition].id.clone(),
+        });
+        self.report.findings.extend(dead);
+        self.report.net.states = Some(space.states() as u64);
+        self.report.net.bound = Some(space.k_bound());
+        let sound = self.report.findings.is_empty();
+        let verdict = if sound { Verdict::Sound } else { Verdict::Unsound };
+        self.report.decide(verdict, Method::StateSpace);
+        None
+    }
+
+    /// Notes a marking in which nothing can fire and no case has ended, and one from which
+    /// neither that nor an end can be reached.
+    fn stuck(&mut self, space: &StateSpace<'_>) {
+        let ends = self.ends;
+        let fine = |marking: &[u64]| ended(ends, marking) || left_over(ends, marking);
+        let dead = space.dead_states().find(|state| !fine(&space.marking(*state)));
+        if let Some(state) = dead {
+            let (marking, path) = self.witness_of(space, state);
+            self.report.findings.push(Finding::Deadlock { marking, path });
+        }
+        let mut stops: Vec<_> = vec![false; space.states()];
+        space.dead_states().for_each(|state| stops[state] = true);
+        let lost = space.cannot_reach(|state, marking| stops[state] || fine(marking));
+        if let Some(state) = lost {
+            let (marking, path) = self.witness_of(space, state);
+            self.report.findings.push(Finding::NoWayToEnd { marking, path });
+        }
+    }
+
+    /// Whether some place can hold any number of tokens; if so, it is noted.
+    fn grows(&mut self) -> bool {
+        let ids = |of: &[usize]| of.iter().map(|t| self.net.transitions[*t].id.clone()).collect();
+        match boundedness(self.net, self.limits, &mut *self.watch) {
+            Boundedness::Unbounded { places, prefix, pump } => {
+                let places = places.iter().map(|place| self.net.places[*place].id.clone());
+                let places = places.collect();
+                let (path, pump) = (ids(&prefix), ids(&pump));
+                self.report.findings.push(Finding::Unbounded { places, path, pump });
+                self.report.decide(Verdict::Unsound, Method::Coverability);
+                true
+            }
+            Boundedness::Bounded | Boundedness::Unknown(_) => false,
+        }
+    }
+
+    fn witness_of(&self, space: &StateSpace<'_>, state: usize) -> (Vec<Held>, Vec<String>) {
+        let marking = space.marking(state);
+        let held = self.net.places.iter().zip(marking).filter(|(_, tokens)| *tokens > 0);
+        let held = held.map(|(place, tokens)| Held { place: place.id.clone(), tokens });
+        let path = space.path(state);
+        let path = path.iter().map(|transition| self.net.transitions[*transition].id.clone());
+        (held.collect(), path.collect())
+    }
+}
+
+/// Whether a case with this marking has ended: all tokens are in ends, no two in one.
+fn ended(ends: &[usize], marking: &[u64]) -> bool {
+    let mut marked = marking.iter().enumerate().filter(|(_, held)| **held > 0).peekable();
+    marked.peek().is_some() && marked.all(|(place, held)| *held == 1 && ends.contains(&place))
+}
+
+/// Whether a case with this marking has come to its end and something is left over: a second
+/// token in an end, or with a single end, a token elsewhere.
+fn left_over(ends: &[usize], marking: &[u64]) -> bool {
+    let others = |end: usize| marking.iter().enumerate().any(|(at, held)| at != end && *held > 0);
+    match ends {
+        [end] => marking[*end] > 1 || marking[*end] == 1 && others(*end),
+        ends => ends.iter().any(|end| marking[*end] > 1),
+    }
+}
+
+// STUBS
+enum RankVerdict {
+    Sound,
+    NotSound(String),
+    NotApplicable(()),
+}
+fn rank_theorem(_: &Net, _: WorkflowNet) -> RankVerdict {
+    RankVerdict::NotApplicable(())
+}
+enum Boundedness {
+    Bounded,
+    Unbounded { places: Vec<usize>, prefix: Vec<usize>, pump: Vec<usize> },
+    Unknown(()),
+}
+fn boundedness(_: &Net, _: &Limits, _: &mut Watch<'_>) -> Boundedness {
+    Boundedness::Unknown(())
+}
+impl StateSpace<'_> {
+    fn dead_states(&self) -> impl Iterator<Item = usize> {
+        (0..self.states()).filter(|s| self.successors(*s).is_empty())
+    }
+    fn cannot_reach(&self, good: impl Fn(usize, &[u64]) -> bool) -> Option<usize> {
+        let mut back = vec![Vec::new(); self.states()];
+        let mut todo = Vec::new();
+        let mut ok = vec![false; self.states()];
+        for s in 0..self.states() {
+            for (_, t) in self.successors(s) {
+                back[t].push(s);
+            }
+            if good(s, &self.marking(s)) {
+                todo.push(s);
+                ok[s] = true;
+            }
+        }
+        while let Some(s) = todo.pop() {
+            for &b in &back[s] {
+                if !ok[b] {
+                    ok[b] = true;
+                    todo.push(b);
+                }
+            }
+        }
+        ok.iter().position(|ok| !ok)
+    }
+}
+fn join_sinks(net: &Net) -> Net {
+    net.clone()
+}
