@@ -1,6 +1,7 @@
 //! What Petri-net theory says of a net before it runs. Pure: no I/O, clock or randomness.
 
 mod report;
+pub mod simulation;
 mod soundness;
 pub mod state_space;
 pub mod structure;
