@@ -1,5 +1,6 @@
 //! What Petri-net theory says of a net before it runs. Pure: no I/O, clock or randomness.
 
+pub mod coverability;
 mod report;
 pub mod simulation;
 mod soundness;

@@ -12,8 +12,8 @@
 
 use super::{
     report::{Facts, Finding, Held, Method, Report, Verdict},
-    state_space::{Limits, StateSpace, Stopped, Watch, explore_partly},
-    structure::{Class, WorkflowNet},
+    state_space::{Graph, Limits, StateSpace, Stopped, Watch, explore_partly},
+    structure::{Class, Flaw, RankVerdict, WorkflowNet, join_sinks, rank_theorem},
 };
 use crate::models::{
     ArcKind,
@@ -67,12 +67,13 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
     let mut look = Look { net: &judged, ends, limits, watch, report };
     match rank_theorem(&joined, workflow_net) {
         RankVerdict::Sound => look.report.decide(Verdict::Sound, Method::RankTheorem),
-        RankVerdict::NotSound(reason) => {
+        RankVerdict::NotSound(flaws) => {
             look.witness();
             let report = &mut look.report;
             report.decide(Verdict::Unsound, Method::RankTheorem);
             if report.findings.is_empty() {
-                report.findings.push(Finding::Structure { reason: reason.to_string() });
+                let finding = |flaw: &Flaw| Finding::Structure { reason: flaw.to_string() };
+                report.findings = flaws.iter().map(finding).collect();
             }
         }
         RankVerdict::NotApplicable(_) => look.decide(),
@@ -157,18 +158,23 @@ impl Look<'_, '_> {
 
     /// Explores, and notes what is found. `None`: that was all, and the verdict is made.
     fn explore(&mut self, limits: &Limits) -> Option<Stopped> {
-        let explored = explore_partly(self.net, limits, &mut *self.watch);
-        let space = &explored.space;
+        let space = &explore_partly(self.net, limits, &mut *self.watch);
         self.report.findings.clear();
         let left_over = space.position(|marking| left_over(self.ends, marking));
         if let Some(state) = left_over {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::LeftOver { marking, path });
         }
-        if explored.stopped.is_some() {
-            return explored.stopped;
-        }
-        self.stuck(space);
+        let graph = match space.stopped() {
+            None => space.graph(limits, &mut *self.watch),
+            Some(stopped) => Err(stopped),
+        };
+        let graph = match graph {
+            Ok(graph) => graph,
+            Err(stopped) => return Some(stopped),
+        };
+        let stuck = self.stuck(&graph);
+        self.report.findings.extend(stuck);
         let dead = space.dead_transitions().map(|transition| Finding::DeadTransition {
             transition: self.net.transitions[transition].id.clone(),
         });
@@ -181,23 +187,23 @@ impl Look<'_, '_> {
         None
     }
 
-    /// Notes a marking in which nothing can fire and no case has ended, and one from which
-    /// neither that nor an end can be reached.
-    fn stuck(&mut self, space: &StateSpace<'_>) {
-        let ends = self.ends;
+    /// A marking in which nothing can fire and no case has ended, and one from which neither
+    /// that nor an end can be reached.
+    fn stuck(&self, graph: &Graph<'_, '_>) -> Vec<Finding> {
+        let (space, ends) = (graph.space(), self.ends);
         let fine = |marking: &[u64]| ended(ends, marking) || left_over(ends, marking);
-        let dead = space.dead_states().find(|state| !fine(&space.marking(*state)));
-        if let Some(state) = dead {
+        let stops = |state: usize| graph.successors(state).is_empty();
+        let mut findings = Vec::new();
+        let mut states = 0..space.states();
+        if let Some(state) = states.find(|at| stops(*at) && !fine(&space.marking(*at))) {
             let (marking, path) = self.witness_of(space, state);
-            self.report.findings.push(Finding::Deadlock { marking, path });
+            findings.push(Finding::Deadlock { marking, path });
         }
-        let mut stops: Vec<_> = vec![false; space.states()];
-        space.dead_states().for_each(|state| stops[state] = true);
-        let lost = space.cannot_reach(|state, marking| stops[state] || fine(marking));
-        if let Some(state) = lost {
+        if let Some(state) = graph.cannot_reach(|state, marking| stops(state) || fine(marking)) {
             let (marking, path) = self.witness_of(space, state);
-            self.report.findings.push(Finding::NoWayToEnd { marking, path });
+            findings.push(Finding::NoWayToEnd { marking, path });
         }
+        findings
     }
 
     /// Whether some place can hold any number of tokens; if so, it is noted.
@@ -243,14 +249,6 @@ fn left_over(ends: &[usize], marking: &[u64]) -> bool {
 }
 
 // STUBS
-enum RankVerdict {
-    Sound,
-    NotSound(String),
-    NotApplicable(()),
-}
-fn rank_theorem(_: &Net, _: WorkflowNet) -> RankVerdict {
-    RankVerdict::NotApplicable(())
-}
 enum Boundedness {
     Bounded,
     Unbounded { places: Vec<usize>, prefix: Vec<usize>, pump: Vec<usize> },
@@ -258,35 +256,4 @@ enum Boundedness {
 }
 fn boundedness(_: &Net, _: &Limits, _: &mut Watch<'_>) -> Boundedness {
     Boundedness::Unknown(())
-}
-impl StateSpace<'_> {
-    fn dead_states(&self) -> impl Iterator<Item = usize> {
-        (0..self.states()).filter(|s| self.successors(*s).is_empty())
-    }
-    fn cannot_reach(&self, good: impl Fn(usize, &[u64]) -> bool) -> Option<usize> {
-        let mut back = vec![Vec::new(); self.states()];
-        let mut todo = Vec::new();
-        let mut ok = vec![false; self.states()];
-        for s in 0..self.states() {
-            for (_, t) in self.successors(s) {
-                back[t].push(s);
-            }
-            if good(s, &self.marking(s)) {
-                todo.push(s);
-                ok[s] = true;
-            }
-        }
-        while let Some(s) = todo.pop() {
-            for &b in &back[s] {
-                if !ok[b] {
-                    ok[b] = true;
-                    todo.push(b);
-                }
-            }
-        }
-        ok.iter().position(|ok| !ok)
-    }
-}
-fn join_sinks(net: &Net) -> Net {
-    net.clone()
 }

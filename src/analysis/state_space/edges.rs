@@ -96,16 +96,20 @@ impl States {
 
     /// Adds all that one of them is reached from, by edges that are those of their targets.
     pub fn close(&mut self, edges: &Edges) {
-        let mut open: Vec<u32> = (0..edges.states())
-            .filter(|state| self.has(*state))
-            .map(|state| state as u32)
-            .collect();
-        while let Some(state) = open.pop() {
-            for other in edges.of(state as usize) {
-                if self.add(*other as usize) {
-                    open.push(*other);
+        let all = (0..edges.states()).filter(|state| self.has(*state));
+        let mut open: Vec<u32> = all.map(|state| state as u32).collect();
+        let mut next = Vec::new();
+        while !open.is_empty() {
+            for state in open.drain(..) {
+                for other in edges.of(state as usize) {
+                    if self.add(*other as usize) {
+                        next.push(*other);
+                    }
                 }
             }
+            std::mem::swap(&mut open, &mut next);
+            // In their order, the edges are read from one end of the memory to the other.
+            open.sort_unstable();
         }
     }
 }

@@ -134,6 +134,19 @@ impl Layout {
         sum
     }
 
+    /// Whether every count of `words` is at least that of `others`.
+    pub fn covers(&self, words: &[u64], others: &[u64]) -> bool {
+        words.iter().zip(others).enumerate().all(|(at, (word, other))| {
+            let (ones, guards) = (self.ones[at], self.guards[at]);
+            // Without a guard there is one count of 64 bits, or there are only counts of one.
+            let wide = match guards {
+                0 => word & !ones >= other & !ones,
+                _ => ((word | guards).wrapping_sub(other & !ones)) & guards == guards,
+            };
+            wide && !word & other & ones == 0
+        })
+    }
+
     /// Raises `most` to what a packed marking has more of.
     pub fn raise(&self, most: &mut [u64], words: &[u64]) {
         for (at, (most, word)) in most.iter_mut().zip(words).enumerate() {

@@ -15,7 +15,7 @@ mod space;
 mod store;
 
 #[cfg(test)]
-mod properties;
+pub mod properties;
 
 pub use explorer::{explore, explore_partly};
 pub use graph::Graph;

@@ -183,12 +183,21 @@ impl<'n> StateSpace<'n> {
         (0..batch.len()).filter_map(successor).collect()
     }
 
+    /// The state from which a state was first reached; `None` for the initial one.
+    pub fn parent(&self, state: usize) -> Option<usize> {
+        (state != 0).then(|| self.parents[state] as usize)
+    }
+
+    /// Whether a state has at least the tokens of another at every place.
+    pub fn covers(&self, state: usize, other: usize) -> bool {
+        self.compiled.layout.covers(self.store.get(state), self.store.get(other))
+    }
+
     /// The transitions to fire, in this order, to come from the initial marking to a state. There
     /// is no shorter sequence.
     pub fn path(&self, state: usize) -> Vec<usize> {
         let (mut path, mut state) = (Vec::new(), state);
-        while state != 0 {
-            let parent = self.parents[state] as usize;
+        while let Some(parent) = self.parent(state) {
             let leads = |(_, target): &(usize, usize)| *target == state;
             path.extend(self.successors(parent).into_iter().find(leads).map(|(by, _)| by));
             state = parent;
