@@ -2,6 +2,7 @@
 
 pub mod coverability;
 mod report;
+pub mod simulation;
 mod soundness;
 pub mod state_space;
 pub mod structure;

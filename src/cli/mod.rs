@@ -9,6 +9,7 @@ mod connection;
 mod definition_file;
 mod dev;
 mod doctor;
+mod draw;
 mod explanation;
 mod export;
 mod failure;
@@ -80,6 +81,7 @@ enum Command {
     Fire(fire::Fire),
     Import(import::Import),
     Export(export::Export),
+    Draw(draw::Draw),
     Rebuild(rebuild::Rebuild),
     Check(check::Check),
     Doctor(doctor::Doctor),
@@ -138,6 +140,7 @@ impl Command {
             Self::Fire(command) => command.run(config).await,
             Self::Import(command) => command.run(),
             Self::Export(command) => command.run(config).await,
+            Self::Draw(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
             Self::Check(command) => command.run(),
             Self::Doctor(command) => command.run(config).await,

@@ -1,8 +1,8 @@
 //! What a query may cost: how deep it is, and how much it can ask of the store.
 //!
-//! A field costs 1, a look-up in the store [`LOOK_UP`], and a check of a net [`CHECK`]. The items of a page cost what is
-//! selected of one, times the number asked for; those of other lists, [`FEW`] times. Fields of
-//! introspection cost 1 each.
+//! A field costs 1, a look-up in the store or a picture [`LOOK_UP`], and a check of a net
+//! [`CHECK`]. The items of a page cost what is selected of one, times the number asked for;
+//! those of other lists, [`FEW`] times. Fields of introspection cost 1 each.
 
 use async_graphql::{
     Name, Value, Variables,
@@ -28,9 +28,16 @@ const CHECKS: [(&str, &str); 2] = [("Query", "checkWorkflow"), ("Workflow", "ana
 /// tokens, not hundreds.
 const FEW: usize = 3;
 
-/// The fields that ask the store, beside those of the roots and all pages.
-const LOOK_UPS: [(&str, &str); 4] =
-    [("Token", "case"), ("Token", "workflow"), ("Case", "workflow"), ("Case", "explain")];
+/// The fields that ask the store, beside those of the roots and all pages; and pictures, which
+/// are as much work.
+const LOOK_UPS: [(&str, &str); 6] = [
+    ("Token", "case"),
+    ("Token", "workflow"),
+    ("Case", "workflow"),
+    ("Case", "explain"),
+    ("Case", "svg"),
+    ("Workflow", "svg"),
+];
 
 /// What an operation costs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
