@@ -93,7 +93,7 @@ impl<'n> StateSpace<'n> {
     }
 }
 
-impl Graph<'_, '_> {
+impl<'s, 'n> Graph<'s, 'n> {
     /// Where the enabled transitions of a state lead to, in the order of the transitions.
     pub fn successors(&self, state: usize) -> &[u32] {
         self.edges.of(state)
@@ -183,14 +183,20 @@ impl Graph<'_, '_> {
         targets.into_iter().all(|target| component(*target) == own)
     }
 
-    /// The first state from which no marking can be reached of which `goal` holds. There is none
+    /// The states that this is the graph of.
+    pub fn space(&self) -> &'s StateSpace<'n> {
+        self.space
+    }
+
+    /// The first state from which no state can be reached of which, and of its marking, `goal`
+    /// holds. There is none
     /// that takes fewer firings to reach.
-    pub fn cannot_reach(&self, mut goal: impl FnMut(&[u64]) -> bool) -> Option<usize> {
+    pub fn cannot_reach(&self, mut goal: impl FnMut(usize, &[u64]) -> bool) -> Option<usize> {
         let mut marking = vec![0; self.space.net().places.len()];
         let mut reaching = States::none(self.edges.states());
         for state in 0..self.edges.states() {
             self.space.read(state, &mut marking);
-            if goal(&marking) {
+            if goal(state, &marking) {
                 reaching.add(state);
             }
         }
