@@ -189,8 +189,7 @@ impl<'s, 'n> Graph<'s, 'n> {
     }
 
     /// The first state from which no state can be reached of which, and of its marking, `goal`
-    /// holds. There is none
-    /// that takes fewer firings to reach.
+    /// holds. There is none that takes fewer firings to reach.
     pub fn cannot_reach(&self, mut goal: impl FnMut(usize, &[u64]) -> bool) -> Option<usize> {
         let mut marking = vec![0; self.space.net().places.len()];
         let mut reaching = States::none(self.edges.states());
