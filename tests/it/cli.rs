@@ -1,6 +1,7 @@
 //! The built binary, from the outside.
 
 mod bench;
+mod check;
 mod dev;
 mod draw;
 mod mistakes;
