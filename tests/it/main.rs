@@ -14,6 +14,7 @@ mod program;
 mod read_paths;
 mod readme;
 mod soundness;
+mod state_space;
 mod stored_format;
 mod support;
 mod timing;
