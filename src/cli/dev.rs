@@ -10,6 +10,7 @@ use super::{
     failure::Failure,
     running::Running,
     serve::{self, Listen},
+    soundness::Soundness,
 };
 use crate::{
     cases::{Cases, Error, ExpectedVersion},
@@ -35,6 +36,8 @@ Ctrl-C stops everything in order; a second one stops at once.";
 pub(super) struct Dev {
     #[command(flatten)]
     listen: Listen,
+    #[command(flatten)]
+    soundness: Soundness,
 }
 
 impl Dev {
@@ -44,6 +47,7 @@ impl Dev {
         let port = self.listen.bind().await?;
         let started = async {
             let connection = Connection::to(server(config).await?, config).await?;
+            let connection = connection.checking(self.soundness.checks());
             let sample = load_sample(&connection.cases).await?;
             Ok::<_, Failure>((connection, sample))
         };

@@ -4,18 +4,24 @@ mod answer;
 mod arguments;
 mod bench;
 mod case;
+mod check;
 mod connection;
 mod definition_file;
 mod dev;
 mod doctor;
+mod draw;
 mod explanation;
+mod export;
 mod failure;
 mod fire;
+mod import;
+mod net_file;
 mod presentation;
 mod rebuild;
 mod running;
 mod serve;
 mod signals;
+mod soundness;
 mod table;
 mod token;
 mod workflow;
@@ -73,7 +79,11 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
     Fire(fire::Fire),
+    Import(import::Import),
+    Export(export::Export),
+    Draw(draw::Draw),
     Rebuild(rebuild::Rebuild),
+    Check(check::Check),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
 }
@@ -128,7 +138,11 @@ impl Command {
             Self::Case(command) => command.run(config).await,
             Self::Token(command) => command.run(config).await,
             Self::Fire(command) => command.run(config).await,
+            Self::Import(command) => command.run(),
+            Self::Export(command) => command.run(config).await,
+            Self::Draw(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
+            Self::Check(command) => command.run(),
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,
         }

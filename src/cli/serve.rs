@@ -12,6 +12,7 @@ use super::{
     connection::{self, Connection, Server},
     failure::Failure,
     running::{Announcement, Running},
+    soundness::Soundness,
 };
 use crate::{
     config::Config,
@@ -34,6 +35,8 @@ Ctrl-C or SIGTERM finishes the requests under way and stops; a second one stops 
 pub(super) struct Serve {
     #[command(flatten)]
     listen: Listen,
+    #[command(flatten)]
+    soundness: Soundness,
 }
 
 /// Where HTTP is served.
@@ -65,7 +68,7 @@ impl Serve {
             opened = Connection::open(config) => opened,
             () = shutdown.cancelled() => Err(Failure::interrupted()),
         };
-        let connection = opened?;
+        let connection = opened?.checking(self.soundness.checks());
         let started = json!({ "nats": connection.server.url(), "graphql": port.graphql() });
         let text = format!("serving GraphQL at {}", port.graphql());
         let announcement = announce_local_server(&connection.server, &port, config)?;

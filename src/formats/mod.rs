@@ -1,1 +1,4 @@
 //! The formats that others read and write. Pure: text in, text out.
+
+pub mod drawing;
+pub mod pnml;

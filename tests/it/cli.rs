@@ -2,6 +2,7 @@
 
 mod bench;
 mod dev;
+mod draw;
 mod mistakes;
 mod operations;
 
