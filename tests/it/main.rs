@@ -15,5 +15,6 @@ mod read_paths;
 mod readme;
 mod soundness;
 mod stored_format;
+mod structure;
 mod support;
 mod timing;
