@@ -16,5 +16,6 @@ mod readme;
 mod soundness;
 mod state_space;
 mod stored_format;
+mod structure;
 mod support;
 mod timing;
