@@ -4,6 +4,7 @@ mod bench;
 mod dev;
 mod mistakes;
 mod operations;
+mod pnml;
 
 use std::process::{Command, Output, Stdio};
 
