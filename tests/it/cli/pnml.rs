@@ -30,8 +30,9 @@ async fn an_imported_net_is_a_workflow_that_can_be_applied_and_exported() {
     let server = TestServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("claims.yaml").display().to_string();
-    let written = printed(&["import", &fixture("read/prom.pnml"), "--id", "claims", "-o", &file]);
-    assert_eq!(written.await, format!("claims: 2 places, 1 transitions in {file}\n"));
+    let net = fixture("read/prom.pnml");
+    let written = printed(&["import", &net, "--id", "claims", "-o", &file]).await;
+    assert_eq!(written, format!("claims: 2 places, 1 transitions in {file}\n"));
     assert_eq!(text(&server, &["workflow", "apply", &file]).await, "claims: created v1\n");
 
     // The file and the stored workflow are the same net.

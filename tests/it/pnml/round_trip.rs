@@ -202,6 +202,14 @@ fn a_file_that_would_mean_something_else_is_never_written() {
 }
 
 #[test]
+fn a_name_for_prom_has_nothing_beside_its_text() {
+    let net = super::read("read/iso.pnml").nets.remove(0);
+    assert!(net.places[0].graphics.as_ref().unwrap().name_offset.is_some());
+    let text = pnml::write(&[net], Profile::Prom).unwrap();
+    assert!(!text.contains("<offset x=\"-4\""), "{text}");
+}
+
+#[test]
 fn a_read_arc_for_prom_takes_and_gives_back() {
     let text = pnml::write(&[one_arc(ArcKind::Read, 3)], Profile::Prom).unwrap();
     let net = pnml::read(text.as_bytes(), Mode::Lenient).unwrap().nets[0].petri();
