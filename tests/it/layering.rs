@@ -50,6 +50,8 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("axum", &["src/server"]),
     ("anyhow", &["src/cli", "src/main.rs"]),
+    ("quick_xml", &["src/formats"]),
+    ("encoding_rs", &["src/formats"]),
 ];
 
 /// A part of the library's name for itself, in the binary.

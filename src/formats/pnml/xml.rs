@@ -223,10 +223,11 @@ impl<'a> Xml<'a> {
                 }
             };
             return Ok(match event {
-                Event::Start(tag) => Item::Start(self.open(&tag, at)?),
+                // What stands around the name and the attributes: `<` and `>` or `/>`.
+                Event::Start(tag) => Item::Start(self.open(&tag, self.at() - tag.len() - 2)?),
                 Event::Empty(tag) => {
                     self.ends = true;
-                    Item::Start(self.open(&tag, at)?)
+                    Item::Start(self.open(&tag, self.at() - tag.len() - 3)?)
                 }
                 Event::End(_) => self.close(at),
                 Event::Text(text) => Item::Text(text.xml10_content(), at),
