@@ -223,11 +223,10 @@ impl<'a> Xml<'a> {
                 }
             };
             return Ok(match event {
-                // What stands around the name and the attributes: `<` and `>` or `/>`.
-                Event::Start(tag) => Item::Start(self.open(&tag, self.at() - tag.len() - 2)?),
+                Event::Start(tag) => Item::Start(self.open(&tag, at)?),
                 Event::Empty(tag) => {
                     self.ends = true;
-                    Item::Start(self.open(&tag, self.at() - tag.len() - 3)?)
+                    Item::Start(self.open(&tag, at)?)
                 }
                 Event::End(_) => self.close(at),
                 Event::Text(text) => Item::Text(text.xml10_content(), at),

@@ -56,7 +56,7 @@ fn bytes_that_are_not_in_the_encoding_are_refused_where_they_are() {
     let odd = pnml::read(b"\xFF\xFE<\0p", Mode::Lenient).unwrap_err();
     assert_eq!(odd.kind, Kind::Encoding);
     let marks = "\u{FEFF}\u{FEFF}<pnml/>";
-    assert_eq!(pnml::read(marks.as_bytes(), Mode::Lenient).unwrap_err().kind, Kind::NoNet);
+    assert_eq!(pnml::read(marks.as_bytes(), Mode::Lenient).unwrap_err().kind, Kind::Encoding);
     let wide = pnml::read(b"\xFF\xFE\0\0<\0\0\0", Mode::Lenient).unwrap_err();
     assert!(wide.message.contains("UTF-32"));
 }
