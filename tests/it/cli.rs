@@ -6,6 +6,7 @@ mod dev;
 mod draw;
 mod mistakes;
 mod operations;
+mod pnml;
 
 use std::process::{Command, Output, Stdio};
 

@@ -10,6 +10,7 @@ mod fault_proxy;
 mod graphql;
 mod layering;
 mod local_server;
+mod pnml;
 mod program;
 mod read_paths;
 mod readme;
