@@ -5,6 +5,7 @@ mod dev;
 mod draw;
 mod mistakes;
 mod operations;
+mod simulate;
 
 use std::process::{Command, Output, Stdio};
 

@@ -30,15 +30,8 @@ fn net(tokens: &[u64], transitions: &[(&[usize], &[usize])]) -> Net {
 
 fn simulate(net: &Net, weights: &[u64], cases: u64, seed: u64) -> SimulationReport {
     let ends = net.sinks();
-    let simulation = Simulation {
-        net,
-        ends: &ends,
-        final_markings: &[],
-        weights,
-        cases,
-        seed,
-        max_steps: 1000,
-    };
+    let simulation =
+        Simulation { net, ends: &ends, final_markings: &[], weights, cases, seed, max_steps: 1000 };
     simulation.run(|_| ControlFlow::Continue(()))
 }
 
