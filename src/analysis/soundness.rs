@@ -11,6 +11,7 @@
 //! start, a busy place, and its completion.
 
 use super::{
+    coverability::{Bounded, Boundedness, Pump, boundedness},
     report::{Facts, Finding, Held, Method, Report, Verdict},
     state_space::{Graph, Limits, StateSpace, Stopped, Watch, explore_partly},
     structure::{Class, Flaw, RankVerdict, WorkflowNet, join_sinks, rank_theorem},
@@ -114,6 +115,11 @@ impl Report {
     fn decide(&mut self, verdict: Verdict, by: Method) {
         (self.verdict, self.decided_by) = (verdict, by);
     }
+
+    fn decide_by_findings(&mut self, by: Method) {
+        let sound = self.findings.is_empty();
+        self.decide(if sound { Verdict::Sound } else { Verdict::Unsound }, by);
+    }
 }
 
 /// A look at the markings of a net.
@@ -129,47 +135,54 @@ impl Look<'_, '_> {
     /// Decides by the state space if it can be seen whole, or by what of it was seen.
     fn decide(&mut self) {
         let first = Limits { states: FIRST_LOOK.min(self.limits.states), ..*self.limits };
-        let Some(stopped) = self.explore(&first) else { return };
-        if self.grows() {
-            return;
+        if self.explore(&first).is_none() || !self.report.findings.is_empty() {
+            return self.report.decide_by_findings(Method::StateSpace);
         }
-        let whole = matches!(stopped, Stopped::States { limit } if limit < self.limits.states);
-        let stopped = match whole {
-            true => self.explore(self.limits),
-            false => Some(stopped),
+        let stopped = match boundedness(self.net, None, self.limits, &mut *self.watch) {
+            Boundedness::Unbounded(pump) => {
+                self.report.findings.push(self.grows(&pump));
+                return self.report.decide_by_findings(Method::Coverability);
+            }
+            Boundedness::Bounded(Bounded::States(space)) => self.judge(&space),
+            Boundedness::Bounded(Bounded::Weights) => self.explore(self.limits),
+            Boundedness::Unknown(stopped) => Some(stopped),
         };
-        let Some(stopped) = stopped else { return };
-        if self.report.findings.is_empty() {
-            self.report.decide(Verdict::Unknown, Method::Undecided);
-            let reason = format!("not decided: {stopped}");
-            self.report.findings.push(Finding::Limit { reason });
-        } else {
-            self.report.decide(Verdict::Unsound, Method::StateSpace);
+        match stopped {
+            Some(stopped) if self.report.findings.is_empty() => {
+                self.report.decide(Verdict::Unknown, Method::Undecided);
+                let reason = format!("not decided: {stopped}");
+                self.report.findings.push(Finding::Limit { reason });
+            }
+            _ => self.report.decide_by_findings(Method::StateSpace),
         }
     }
 
     /// Looks for firing sequences that show why a net is not sound.
     fn witness(&mut self) {
         let few = Limits { states: WITNESS_LOOK.min(self.limits.states), ..*self.limits };
-        if self.explore(&few).is_some() && self.report.findings.is_empty() {
-            self.grows();
+        if self.explore(&few).is_some()
+            && self.report.findings.is_empty()
+            && let Boundedness::Unbounded(pump) =
+                boundedness(self.net, None, &few, &mut *self.watch)
+        {
+            self.report.findings.push(self.grows(&pump));
         }
     }
 
-    /// Explores, and notes what is found. `None`: that was all, and the verdict is made.
+    /// Explores, and notes what is found. `None`: that was all.
     fn explore(&mut self, limits: &Limits) -> Option<Stopped> {
-        let space = &explore_partly(self.net, limits, &mut *self.watch);
+        let space = explore_partly(self.net, limits, &mut *self.watch);
+        self.judge(&space)
+    }
+
+    /// Notes what is found in a state space. `None`: all that there is to find.
+    fn judge(&mut self, space: &StateSpace<'_>) -> Option<Stopped> {
         self.report.findings.clear();
-        let left_over = space.position(|marking| left_over(self.ends, marking));
-        if let Some(state) = left_over {
+        if let Some(state) = space.position(|marking| left_over(self.ends, marking)) {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::LeftOver { marking, path });
         }
-        let graph = match space.stopped() {
-            None => space.graph(limits, &mut *self.watch),
-            Some(stopped) => Err(stopped),
-        };
-        let graph = match graph {
+        let graph = match space.graph(self.limits, &mut *self.watch) {
             Ok(graph) => graph,
             Err(stopped) => return Some(stopped),
         };
@@ -181,9 +194,6 @@ impl Look<'_, '_> {
         self.report.findings.extend(dead);
         self.report.net.states = Some(space.states() as u64);
         self.report.net.bound = Some(space.k_bound());
-        let sound = self.report.findings.is_empty();
-        let verdict = if sound { Verdict::Sound } else { Verdict::Unsound };
-        self.report.decide(verdict, Method::StateSpace);
         None
     }
 
@@ -206,20 +216,11 @@ impl Look<'_, '_> {
         findings
     }
 
-    /// Whether some place can hold any number of tokens; if so, it is noted.
-    fn grows(&mut self) -> bool {
+    fn grows(&self, found: &Pump) -> Finding {
         let ids = |of: &[usize]| of.iter().map(|t| self.net.transitions[*t].id.clone()).collect();
-        match boundedness(self.net, self.limits, &mut *self.watch) {
-            Boundedness::Unbounded { places, prefix, pump } => {
-                let places = places.iter().map(|place| self.net.places[*place].id.clone());
-                let places = places.collect();
-                let (path, pump) = (ids(&prefix), ids(&pump));
-                self.report.findings.push(Finding::Unbounded { places, path, pump });
-                self.report.decide(Verdict::Unsound, Method::Coverability);
-                true
-            }
-            Boundedness::Bounded | Boundedness::Unknown(_) => false,
-        }
+        let places = found.places.iter().map(|place| self.net.places[*place].id.clone());
+        let (path, pump) = (ids(&found.prefix), ids(&found.pump));
+        Finding::Unbounded { places: places.collect(), path, pump }
     }
 
     fn witness_of(&self, space: &StateSpace<'_>, state: usize) -> (Vec<Held>, Vec<String>) {
@@ -246,14 +247,4 @@ fn left_over(ends: &[usize], marking: &[u64]) -> bool {
         [end] => marking[*end] > 1 || marking[*end] == 1 && others(*end),
         ends => ends.iter().any(|end| marking[*end] > 1),
     }
-}
-
-// STUBS
-enum Boundedness {
-    Bounded,
-    Unbounded { places: Vec<usize>, prefix: Vec<usize>, pump: Vec<usize> },
-    Unknown(()),
-}
-fn boundedness(_: &Net, _: &Limits, _: &mut Watch<'_>) -> Boundedness {
-    Boundedness::Unknown(())
 }

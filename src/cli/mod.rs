@@ -11,8 +11,10 @@ mod dev;
 mod doctor;
 mod draw;
 mod explanation;
+mod export;
 mod failure;
 mod fire;
+mod import;
 mod net_file;
 mod presentation;
 mod rebuild;
@@ -78,6 +80,8 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
     Fire(fire::Fire),
+    Import(import::Import),
+    Export(export::Export),
     Draw(draw::Draw),
     Rebuild(rebuild::Rebuild),
     Check(check::Check),
@@ -136,6 +140,8 @@ impl Command {
             Self::Case(command) => command.run(config).await,
             Self::Token(command) => command.run(config).await,
             Self::Fire(command) => command.run(config).await,
+            Self::Import(command) => command.run(),
+            Self::Export(command) => command.run(config).await,
             Self::Draw(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
             Self::Check(command) => command.run(),

@@ -150,16 +150,17 @@ impl<'a> Reading<'a> {
     }
 
     fn arc_type(&self, word: &str, at: usize, said: &mut Said) -> Result<(), PnmlError> {
-        let found = position::excerpt(word);
+        let found = || position::excerpt(word);
         let Some(kind) = arc_kind::of(word) else {
             let message = format!(
-                "arcs of the type {found} are not known; known are normal, read (or test), \
-                 inhibitor and reset"
+                "arcs of the type {} are not known; known are normal, read (or test), inhibitor \
+                 and reset",
+                found()
             );
             return Err(self.xml.error(at, Kind::ArcKind, message));
         };
         if said.kind.is_some_and(|before| before != kind) {
-            let message = format!("the arc is of two types, {found} being the second");
+            let message = format!("the arc is of two types, {} being the second", found());
             return Err(self.xml.error(at, Kind::ArcKind, message));
         }
         said.kind = Some(kind);
@@ -167,7 +168,7 @@ impl<'a> Reading<'a> {
     }
 
     fn weight(&self, text: &str, at: usize, said: &mut Said) -> Result<(), PnmlError> {
-        let found = position::excerpt(text);
+        let found = || position::excerpt(text);
         let (kind, message) = match number::count(text) {
             Ok(_) if said.weight.is_some() => {
                 (Kind::DuplicateLabel, "a second weight; remove one of them".to_owned())
@@ -181,15 +182,16 @@ impl<'a> Reading<'a> {
                 return Ok(());
             }
             Err(NoCount::Negative) => {
-                (Kind::Weight, format!("{found}: a weight can't be negative"))
+                (Kind::Weight, format!("{}: a weight can't be negative", found()))
             }
             Err(NoCount::Overflow) => {
-                (Kind::Overflow, format!("{found} is more than 64 bits hold ({})", u64::MAX))
+                (Kind::Overflow, format!("{} is more than 64 bits hold ({})", found(), u64::MAX))
             }
             Err(NoCount::Unreadable) => {
                 let message = format!(
-                    "{found} is no weight; a place/transition net has whole numbers there, not \
-                     variables or multisets"
+                    "{} is no weight; a place/transition net has whole numbers there, not \
+                     variables or multisets",
+                    found()
                 );
                 (Kind::Inscription, message)
             }

@@ -1,10 +1,14 @@
 //! A net while it is read: what is known by id, and what has to wait for the end of the net,
 //! since it may name things that come later.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use super::{
-    Arc, Direction, Kind, Node, PnmlError, PnmlNet, Reference, arc_kind, position, xml::Xml,
+    Arc, Direction, Kind, Node, Part, PnmlError, PnmlNet, Reference, arc_kind, id, position,
+    xml::Xml,
 };
 use crate::models::ArcKind;
 
@@ -23,6 +27,8 @@ pub(super) struct Draft<'a> {
     targets: Vec<Node>,
     /// The final markings.
     pub(super) final_markings: Vec<DraftMarking<'a>>,
+    /// The ids that our own notes give back.
+    pub(super) original_ids: Vec<(Part, String)>,
     /// The one class of tokens that PIPE's markings and weights name.
     pub(super) token_class: Option<String>,
     /// What PIPE says of each transition's precedence.
@@ -77,8 +83,9 @@ impl<'a> Draft<'a> {
         let markings = std::mem::take(&mut self.final_markings);
         let markings = markings.into_iter().map(|marking| self.marking(marking, xml));
         self.net.final_marking_entries = markings.collect::<Result<_, _>>()?;
-        let targets = &self.targets;
         let mut net = std::mem::take(&mut self.net);
+        self.restore_ids(&mut net);
+        let targets = &self.targets;
         for (draft, target) in self.references.drain(..).zip(targets) {
             net.references.push(Reference { target: *target, ..draft.reference });
         }
@@ -125,6 +132,28 @@ impl<'a> Draft<'a> {
             net.arcs.push(arc);
         }
         Ok(net)
+    }
+
+    /// Gives nodes the ids that they had before a writer of ours spelled them out. Our note is
+    /// believed only where it fits the id that it stands by, and where the id is free.
+    fn restore_ids(&mut self, net: &mut PnmlNet) {
+        let restored = std::mem::take(&mut self.original_ids);
+        if restored.is_empty() {
+            return;
+        }
+        let places = net.places.iter().map(|place| (true, place.id.clone()));
+        let transitions = net.transitions.iter().map(|t| (false, t.id.clone()));
+        let mut taken: HashSet<_> = places.chain(transitions).collect();
+        for (part, original) in restored {
+            let (is_place, id) = match part {
+                Part::Place(index) => (true, &mut net.places[index].id),
+                Part::Transition(index) => (false, &mut net.transitions[index].id),
+                _ => continue,
+            };
+            if id::stands_for(id, &original) && taken.insert((is_place, original.clone())) {
+                *id = original;
+            }
+        }
     }
 
     /// What each reference leads to in the end.

@@ -16,6 +16,9 @@ pub(super) enum NetType {
 /// The type of place/transition nets in ISO/IEC 15909-2.
 pub(super) const STANDARD: &str = "http://www.pnml.org/version-2009/grammar/ptnet";
 
+/// The type that ProM and PM4Py write.
+pub(super) const CORE: &str = "http://www.pnml.org/version-2009/grammar/pnmlcoremodel";
+
 /// What the types of tools for place/transition nets have in common, without what separates
 /// words: WoPeD's `ptNetb`, PIPE's and TAPAAL's `P/T net`, pnapi's `PTNet`, the core model that
 /// ProM and PM4Py write, Yasper's EPNML.

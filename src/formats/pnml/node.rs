@@ -1,6 +1,6 @@
 //! Reading places, transitions and references.
 
-use std::collections::hash_map::Entry;
+use std::{borrow::Cow, collections::hash_map::Entry};
 
 use super::{
     Kind, Node, NodeGraphics, Part, Place, PnmlError, Point, Reference, Transition,
@@ -39,8 +39,7 @@ impl<'a> Reading<'a> {
         self.attribute_position(element, &mut graphics)?;
         let mut seen = Seen::default();
         while let Some(child) = self.xml.child()? {
-            let single = matches!(child.name, "name" | "initialMarking" | "capacity" | "graphics");
-            if child.home && single && !seen.first(child.name) {
+            if seen.twice(&child, &["name", "initialMarking", "capacity", "graphics"]) {
                 return Err(self.twice(&child));
             }
             match child.name {
@@ -113,7 +112,7 @@ impl<'a> Reading<'a> {
         self.attribute_position(element, &mut graphics)?;
         let mut seen = Seen::default();
         while let Some(child) = self.xml.child()? {
-            if child.home && matches!(child.name, "name" | "graphics") && !seen.first(child.name) {
+            if seen.twice(&child, &["name", "graphics"]) {
                 return Err(self.twice(&child));
             }
             match child.name {
@@ -172,7 +171,11 @@ impl<'a> Reading<'a> {
             Reference { id, name: None, target: Node::Place(0), graphics: None, page };
         let part = Part::Reference(index);
         let mut graphics = NodeGraphics::default();
+        let mut seen = Seen::default();
         while let Some(child) = self.xml.child()? {
+            if seen.twice(&child, &["name", "graphics"]) {
+                return Err(self.twice(&child));
+            }
             match child.name {
                 _ if !child.home => self.foreign(&child)?,
                 "name" => {
@@ -336,14 +339,14 @@ impl<'a> Reading<'a> {
 
     /// The number in `Default,2`: PIPE writes the class of the tokens with it. A net with
     /// several classes is coloured.
-    pub(super) fn of_one_class(
+    pub(super) fn of_one_class<'t>(
         &mut self,
-        text: &str,
+        text: &'t str,
         at: usize,
         kind: Kind,
-    ) -> Result<String, PnmlError> {
+    ) -> Result<Cow<'t, str>, PnmlError> {
         if !text.contains(',') {
-            return Ok(text.to_owned());
+            return Ok(Cow::Borrowed(text));
         }
         self.not_in_strict_mode(text, at, kind)?;
         let mut total = 0_u64;
@@ -368,7 +371,7 @@ impl<'a> Reading<'a> {
                 return Err(self.xml.error(at, kind, message));
             }
         }
-        Ok(total.to_string())
+        Ok(Cow::Owned(total.to_string()))
     }
 
     fn not_in_strict_mode(&self, text: &str, at: usize, kind: Kind) -> Result<(), PnmlError> {
@@ -384,16 +387,17 @@ pub(super) struct Name {
 
 /// The elements that were seen, of those that may be there once.
 #[derive(Default)]
-struct Seen(Vec<String>);
+struct Seen(Vec<&'static str>);
 
 impl Seen {
-    /// Whether this is the first with the name.
-    fn first(&mut self, name: &str) -> bool {
-        let is_first = self.0.iter().all(|seen| seen != name);
-        if is_first {
-            self.0.push(name.to_owned());
-        }
-        is_first
+    /// Whether it is one of `single` and was there before.
+    fn twice(&mut self, element: &Element<'_>, single: &[&'static str]) -> bool {
+        let Some(name) = single.iter().find(|name| element.home && **name == element.name) else {
+            return false;
+        };
+        let seen = self.0.contains(name);
+        self.0.push(name);
+        seen
     }
 }
 

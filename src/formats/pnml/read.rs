@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     Document, Kind, Note, Part, PnmlError, ToolSpecific,
     draft::Draft,
-    encoding, position,
+    encoding, id, position,
     xml::{Element, Xml},
 };
 
@@ -15,6 +15,9 @@ pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// The most elements inside one another. Pages are nested a few deep.
 pub const MAX_DEPTH: usize = 256;
+
+/// The most nets in a file.
+pub const MAX_NETS: usize = 10_000;
 
 /// The namespace of the standard.
 pub(super) const NAMESPACE: &str = "http://www.pnml.org/version-2009/grammar/pnml";
@@ -99,6 +102,10 @@ impl<'a> Reading<'a> {
         let dialect = |what: &str| format!("<{what}> is not in the standard");
         match element.name {
             _ if !element.home => self.foreign(element)?,
+            "net" if self.document.nets.len() == MAX_NETS => {
+                let message = format!("more than {MAX_NETS} nets in one file");
+                return Err(self.xml.error(element.at, Kind::Size, message));
+            }
             "net" => self.net(element)?,
             "toolspecific" | "name" => {
                 self.xml.strict(element.at, Kind::Unsupported, || dialect(element.name))?;
@@ -200,6 +207,12 @@ impl<'a> Reading<'a> {
         let own = element.attributes.iter().filter(|(key, _)| !matches!(*key, "tool" | "version"));
         attributes.extend(own.map(|(key, value)| ((*key).to_owned(), value.to_string())));
         let content = content.trim().to_owned();
+        if tool == id::TOOL
+            && let Some(original) = id::noted(&content)
+        {
+            self.draft.original_ids.push((part, original));
+            return Ok(());
+        }
         let noted = ToolSpecific { part, tool, version, attributes, content };
         self.draft.net.tool_specific.push(noted);
         Ok(())

@@ -11,7 +11,7 @@ use quick_xml::{
 use super::{Kind, MAX_DEPTH, Mode, PnmlError, position};
 
 /// The most namespaces that can be declared at one place: a lookup goes through them.
-const MAX_NAMESPACES: usize = 64;
+const MAX_NAMESPACES: usize = 32;
 
 /// The cursor.
 pub(super) struct Xml<'a> {
