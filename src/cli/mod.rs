@@ -21,6 +21,7 @@ mod rebuild;
 mod running;
 mod serve;
 mod signals;
+mod simulate;
 mod soundness;
 mod table;
 mod token;
@@ -84,6 +85,7 @@ enum Command {
     Draw(draw::Draw),
     Rebuild(rebuild::Rebuild),
     Check(check::Check),
+    Simulate(simulate::Simulate),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
 }
@@ -143,6 +145,7 @@ impl Command {
             Self::Draw(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
             Self::Check(command) => command.run(),
+            Self::Simulate(command) => command.run(config),
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,
         }

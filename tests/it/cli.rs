@@ -7,6 +7,7 @@ mod draw;
 mod mistakes;
 mod operations;
 mod pnml;
+mod simulate;
 
 use std::process::{Command, Output, Stdio};
 
