@@ -5,10 +5,12 @@
 //! appends one record under the fence, and then writes the views. The append is the whole
 //! commit.
 
+mod by_case;
 mod changes;
 mod commit;
 mod definitions;
 mod error;
+mod gather;
 mod load;
 mod locate;
 mod metrics;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 pub use error::Error;
+pub use gather::Gathered;
 pub use metrics::Metrics;
 pub use repair::Repaired;
 pub use requests::{Change, Changed, ExpectedVersion, Fire, FireIn, NewCase, NewToken};

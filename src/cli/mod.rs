@@ -11,6 +11,7 @@ mod doctor;
 mod explanation;
 mod failure;
 mod fire;
+mod history;
 mod presentation;
 mod rebuild;
 mod running;
@@ -73,6 +74,8 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
     Fire(fire::Fire),
+    #[command(subcommand)]
+    History(history::History),
     Rebuild(rebuild::Rebuild),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
@@ -128,6 +131,7 @@ impl Command {
             Self::Case(command) => command.run(config).await,
             Self::Token(command) => command.run(config).await,
             Self::Fire(command) => command.run(config).await,
+            Self::History(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,

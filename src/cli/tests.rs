@@ -38,6 +38,7 @@ fn the_help_of_the_commands() {
         &["case", "history"],
         &["token"],
         &["fire"],
+        &["history", "export"],
         &["doctor"],
     ] {
         insta::assert_snapshot!(path.join("_"), short_help(path));

@@ -2,6 +2,7 @@
 
 mod bench;
 mod dev;
+mod history;
 mod mistakes;
 mod operations;
 
