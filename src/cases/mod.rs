@@ -20,6 +20,7 @@ mod reconcile;
 mod repair;
 mod requests;
 mod slot;
+mod settled;
 mod views;
 mod whole;
 
