@@ -1,0 +1,1 @@
+//! The P-invariants of a net as the audit uses them.
