@@ -1,0 +1,19 @@
+//! What a net's shape alone says: invariants, classes, siphons, the workflow-net check and the
+//! rank theorem. Nothing here looks at reachable markings, and all arithmetic is exact.
+//!
+//! Consuming arcs and outputs are the flow of a net. A read arc is a loop (it takes and gives
+//! back), so it has no effect and leads both ways; inhibitor and reset arcs are not flow, and
+//! what they make invalid says so.
+
+mod class;
+mod elimination;
+mod field;
+mod flow;
+mod incidence;
+mod invariants;
+mod workflow_net;
+
+pub use class::{Class, clusters};
+pub use incidence::{Incidence, Sparse};
+pub use invariants::{Invariant, place_invariants, rank, transition_invariants};
+pub use workflow_net::{NotAWorkflowNet, WorkflowNet, short_circuit};
