@@ -14,6 +14,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
+use super::{Error, Result};
 use crate::models::{CaseId, Record, Stored, WorkflowId};
 
 /// How many bytes of records are in memory before they go to the temporary file.
@@ -46,8 +47,20 @@ impl ByCase {
         Self { keys: Vec::new(), bytes: Vec::new(), most, file: None, parts: Vec::new() }
     }
 
+    /// Takes a record, and sees to it that there is memory for the next.
+    pub async fn keep(mut self, stored: Stored<Record>) -> Result<Self> {
+        self.add(stored).map_err(Error::TemporaryFile)?;
+        if !self.is_full() {
+            return Ok(self);
+        }
+        // Writing may wait for the disk.
+        let spilled = tokio::task::spawn_blocking(|| self.spill()).await;
+        let spilled = spilled.unwrap_or_else(|error| Err(io::Error::other(error)));
+        spilled.map_err(Error::TemporaryFile)
+    }
+
     /// Takes a record. What is in its tokens' histories is not kept: other records have it.
-    pub fn add(&mut self, mut stored: Stored<Record>) -> io::Result<()> {
+    fn add(&mut self, mut stored: Stored<Record>) -> io::Result<()> {
         stored.value.history_bases.clear();
         stored.value.produced.iter_mut().for_each(|token| token.history.clear());
         let begin = self.bytes.len();
@@ -61,12 +74,12 @@ impl ByCase {
     }
 
     /// Whether it is time to [`spill`](Self::spill).
-    pub fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.bytes.len() + self.keys.len() * size_of::<(Key, usize, usize)>() >= self.most
     }
 
     /// Writes what is in memory to the temporary file.
-    pub fn spill(mut self) -> io::Result<Self> {
+    fn spill(mut self) -> io::Result<Self> {
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(tempfile::tempfile()?),
@@ -247,7 +260,7 @@ mod tests {
                     by_case = by_case.spill().unwrap();
                 }
             }
-            let back: Vec<_> = by_case.into_records().unwrap().map(Result::unwrap).collect();
+            let back: Vec<_> = by_case.into_records().unwrap().map(|record| record.unwrap()).collect();
             let mut sorted = given;
             sorted.sort_by_key(|record| (record.value.case.clone(), record.sequence));
             prop_assert_eq!(back, sorted);

@@ -115,14 +115,8 @@ impl Gathered {
             self.total += 1;
             progress(record.sequence);
             versions.insert(record.value.definition);
-            self.by_case.add(slim(record)).map_err(Error::TemporaryFile)?;
-            if self.by_case.is_full() {
-                let by_case = std::mem::replace(&mut self.by_case, ByCase::new());
-                // Writing may wait for the disk.
-                let spilled = tokio::task::spawn_blocking(|| by_case.spill()).await;
-                let spilled = spilled.unwrap_or_else(|error| Err(io::Error::other(error)));
-                self.by_case = spilled.map_err(Error::TemporaryFile)?;
-            }
+            let by_case = std::mem::replace(&mut self.by_case, ByCase::new());
+            self.by_case = by_case.keep(slim(record)).await?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! appends one record under the fence, and then writes the views. The append is the whole
 //! commit.
 
+mod audit;
 mod by_case;
 mod changes;
 mod commit;
@@ -19,8 +20,8 @@ mod rebuild;
 mod reconcile;
 mod repair;
 mod requests;
-mod slot;
 mod settled;
+mod slot;
 mod views;
 mod whole;
 
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
+pub use audit::{AuditScope, AuditWatcher, Audited, Finding, FindingIn, FindingKind};
 pub use error::Error;
 pub use gather::Gathered;
 pub use metrics::Metrics;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod arguments;
+mod audit;
 mod bench;
 mod case;
 mod connection;
@@ -77,6 +78,7 @@ enum Command {
     #[command(subcommand)]
     History(history::History),
     Rebuild(rebuild::Rebuild),
+    Audit(audit::Audit),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
 }
@@ -133,6 +135,7 @@ impl Command {
             Self::Fire(command) => command.run(config).await,
             Self::History(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
+            Self::Audit(command) => command.run(config).await,
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,
         }

@@ -39,6 +39,7 @@ fn the_help_of_the_commands() {
         &["token"],
         &["fire"],
         &["history", "export"],
+        &["audit"],
         &["doctor"],
     ] {
         insta::assert_snapshot!(path.join("_"), short_help(path));

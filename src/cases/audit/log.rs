@@ -25,12 +25,7 @@ impl Auditor<'_> {
         case: &CaseId,
         given: &[PlaceId],
     ) -> Result<()> {
-        let odd = match self.oddity(workflow, case, given).await {
-            Ok(odd) => odd,
-            Err(error) if error.code() == "CORRUPT" => return self.replay_case(workflow, case, None).await,
-            Err(error) => return Err(error),
-        };
-        match odd {
+        match self.oddity(workflow, case, given).await? {
             Some(finding) => self.replay_case(workflow, case, Some(finding)).await,
             None => Ok(()),
         }
@@ -55,7 +50,8 @@ impl Auditor<'_> {
                 return odd(Fault::of(FindingKind::RecordMissing, message));
             };
             if record.previous_hash.as_ref() != Some(&before.hash) {
-                let message = format!("its hash of record {} is not that record's", before.sequence);
+                let message =
+                    format!("its hash of record {} is not that record's", before.sequence);
                 return odd(Fault::of(FindingKind::RecordChanged, message));
             }
             let expected = match record.kind {
@@ -151,7 +147,8 @@ impl Auditor<'_> {
                 let chunk: Vec<_> = records.by_ref().take(CHUNK).collect();
                 (records, chunk)
             });
-            let (rest, chunk) = taken.await.map_err(|e| Error::TemporaryFile(std::io::Error::other(e)))?;
+            let (rest, chunk) =
+                taken.await.map_err(|e| Error::TemporaryFile(std::io::Error::other(e)))?;
             records = rest;
             if chunk.is_empty() {
                 return Ok(());

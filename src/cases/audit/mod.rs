@@ -2,6 +2,7 @@
 
 mod background;
 mod finding;
+mod invariants;
 mod log;
 mod marking;
 mod replay;
@@ -23,7 +24,7 @@ pub use finding::{Finding, FindingIn, FindingKind};
 use self::view::{Spot, Suspicion};
 use super::{Cases, Error, Inner, Result, settled::Settled};
 use crate::{
-    models::{CaseId, MarkingEntry, PlaceId, RecordKind, WorkflowId},
+    models::{CaseId, MarkingEntry, PlaceId, RecordKind, TokenId, WorkflowId},
     storage::{DefinitionVersion, LogScope, RegisterState, StorageError},
 };
 
@@ -115,6 +116,7 @@ struct State {
     audited: Audited,
     /// The cases whose logs have been replayed on their own, or are known to be broken.
     replayed: HashSet<(WorkflowId, CaseId)>,
+    invariants: invariants::Known,
     parts_done: u64,
 }
 
@@ -152,9 +154,10 @@ impl Auditor<'_> {
         for case in &self.scope.cases {
             self.replay_case(workflow, case, None).await?;
         }
-        let items = self.scope.cases.iter().map(|case| {
-            Ok((0, Item::Case(workflow.clone(), case.clone(), Vec::new())))
-        });
+        let mut items = Vec::with_capacity(self.scope.cases.len());
+        for case in &self.scope.cases {
+            items.push(Ok((0, Item::Case(workflow.clone(), case.clone(), Vec::new()))));
+        }
         self.pass(stream::iter(items)).await
     }
 
@@ -167,7 +170,9 @@ impl Auditor<'_> {
                 let (sequence, record) = (record.sequence, record.value);
                 let places = record.produced.iter().map(|token| token.place.clone());
                 let item = match record.kind {
-                    RecordKind::Created => Item::Case(record.workflow, record.case, places.collect()),
+                    RecordKind::Created => {
+                        Item::Case(record.workflow, record.case, places.collect())
+                    }
                     // The sums of a case count from the tokens that it was given.
                     RecordKind::Edited if !self.scope.replay => {
                         Item::Replay(record.workflow, record.case)
@@ -195,9 +200,9 @@ impl Auditor<'_> {
     async fn registers(&self) -> Result<()> {
         let registers = self.inner.storage.registers().await?;
         let mut seen = 0;
-        let items = registers.filter_map(move |register| {
+        let items = registers.map(move |register| {
             seen += 1;
-            let item = match register {
+            match register {
                 Ok(register) => match register.state {
                     RegisterState::Empty | RegisterState::Gone { .. } => Ok((seen, Item::Nothing)),
                     _ => Ok((seen, self.spot(register.workflow, register.place, register.token))),
@@ -207,14 +212,13 @@ impl Auditor<'_> {
                     Ok((seen, Item::Nothing))
                 }
                 Err(error) => Err(error),
-            };
-            async move { Some(item) }
+            }
         });
         self.pass(items).await
     }
 
     /// What stands in the view, if it is in the scope. Whose it is follows from its subject.
-    fn spot(&self, workflow: WorkflowId, place: PlaceId, token: crate::models::TokenId) -> Item {
+    fn spot(&self, workflow: WorkflowId, place: PlaceId, token: TokenId) -> Item {
         if self.scope.workflow.as_ref().is_some_and(|only| *only != workflow) {
             return Item::Nothing;
         }

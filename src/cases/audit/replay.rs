@@ -52,7 +52,7 @@ impl Replay {
             (_, true) => Vec::new(),
             (None, false) => begins(net, stored),
             (Some(before), false) => {
-                let mut faults = chain(before, record);
+                let mut faults: Vec<_> = chain(before, record).into_iter().collect();
                 faults.extend(follows(net, before, stored));
                 faults
             }
@@ -142,7 +142,11 @@ fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<Fault> {
             } else {
                 faults.extend(edited(before, record));
             }
-            (arithmetic(&before.marking.0, record), before.tokens_made + u64::from(new), record.status)
+            (
+                arithmetic(&before.marking.0, record),
+                before.tokens_made + u64::from(new),
+                record.status,
+            )
         }
         RecordKind::Cancelled => (Vec::new(), before.tokens_made, CaseStatus::Cancelled),
         RecordKind::Paused => (before.marking.0.clone(), before.tokens_made, CaseStatus::Paused),
@@ -171,7 +175,8 @@ fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Faul
     };
     for at in &record.consumed {
         if before.marking.entry(&at.token).is_none_or(|entry| entry.place != at.place) {
-            let message = format!("{transition} took the token from {}: it was not there", at.place);
+            let message =
+                format!("{transition} took the token from {}: it was not there", at.place);
             return Err(impossible(message).at(&at.token, &at.place));
         }
     }
@@ -238,8 +243,7 @@ pub(super) fn arithmetic(before: &[MarkingEntry], record: &Record) -> Vec<Markin
     let gone = |entry: &MarkingEntry| {
         record.consumed.iter().chain(&record.removed).any(|at| at.token == entry.token)
     };
-    let mut marking: Vec<_> =
-        before.iter().filter(|entry| !gone(entry)).cloned().collect();
+    let mut marking: Vec<_> = before.iter().filter(|entry| !gone(entry)).cloned().collect();
     for arrival in arrivals(record) {
         match marking.iter_mut().find(|entry| entry.token == arrival.token) {
             // An edited token stays where it is.

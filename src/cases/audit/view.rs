@@ -64,26 +64,24 @@ impl Difference {
 impl Auditor<'_> {
     /// Looks at a register. What is wrong since a settled record is found at once; anything else
     /// is a suspicion.
-    pub async fn look(&self, spot: Spot) -> Result<Option<Suspicion>> {
-        let Some(difference) = self.difference(&spot).await? else { return Ok(None) };
+    pub async fn look(&self, spot: &Spot) -> Result<Option<Suspicion>> {
+        let Some(difference) = self.difference(spot).await? else { return Ok(None) };
         if difference.since <= self.settled() {
             // Between reading the log and reading the view much may have happened.
-            match self.difference(&spot).await? {
+            match self.difference(spot).await? {
                 Some(again) if again.is(&difference) => self.found(again.finding),
                 None => {}
-                Some(other) => return Ok(Some(Suspicion::of(spot, other))),
+                Some(other) => return Ok(Some(Suspicion::of(spot.clone(), other))),
             }
             return Ok(None);
         }
-        Ok(Some(Suspicion::of(spot, difference)))
+        Ok(Some(Suspicion::of(spot.clone(), difference)))
     }
 
     /// Waits until each suspicion is as old as the reconciler lets a record become, and looks
-    /// again: the same difference once more is a finding. Answers how many registers could not be
-    /// judged, because each look found another difference.
-    pub async fn resolve(&self, suspicions: Vec<Suspicion>) -> Result<u64> {
+    /// again: the same difference once more is a finding.
+    pub async fn resolve(&self, suspicions: Vec<Suspicion>) -> Result<()> {
         let mut todo = suspicions;
-        let mut restless = 0;
         while !todo.is_empty() {
             let mut again = Vec::new();
             for mut suspicion in std::mem::take(&mut todo) {
@@ -92,19 +90,27 @@ impl Auditor<'_> {
                 match self.difference(&suspicion.spot).await {
                     Ok(None) => {}
                     Ok(Some(now)) if now.is(&suspicion.difference) => self.found(now.finding),
-                    Ok(Some(_)) if suspicion.looks == MOST_LOOKS => restless += 1,
+                    Ok(Some(now)) if suspicion.looks == MOST_LOOKS => {
+                        let Finding { workflow, case, .. } = &now.finding;
+                        let token = &suspicion.spot.token;
+                        let reason = format!("the view of token {token} changes all the time");
+                        self.unchecked_case(workflow, case, &reason);
+                    }
                     Ok(Some(now)) => {
                         suspicion.difference = now;
                         suspicion.seen = Instant::now();
                         suspicion.looks += 1;
                         again.push(suspicion);
                     }
-                    Err(error) => self.failed(&suspicion.spot.workflow, &suspicion.spot.case, error).await?,
+                    Err(error) => {
+                        let Spot { workflow, case, .. } = &suspicion.spot;
+                        self.failed(workflow, case, error).await?;
+                    }
                 }
             }
             todo = again;
         }
-        Ok(restless)
+        Ok(())
     }
 
     async fn difference(&self, spot: &Spot) -> Result<Option<Difference>> {
