@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use async_nats::{HeaderMap, jetstream};
-use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use stormpetrel::{
@@ -220,7 +220,11 @@ impl Saboteur {
             let stream = self.jetstream.get_stream("CB_MARKING").await.unwrap();
             stream.get_last_raw_message_by_subject(&at(&right, name)).await.unwrap()
         };
-        let (headers, payload) = (stored.headers.clone(), stored.payload.to_vec());
+        let mut headers = HeaderMap::new();
+        for name in ["Petrel-Format", "Petrel-Case", "Petrel-Revision"] {
+            headers.insert(name, stored.headers.get(name).unwrap().as_str());
+        }
+        let payload = stored.payload.to_vec();
         let expect = |kind, place_of, sequence, place: &str| Expected {
             fault,
             kind,
@@ -228,7 +232,7 @@ impl Saboteur {
             sequence,
             place: Some(place.to_owned()),
         };
-        let entry = |record: &mut Value| -> usize {
+        let entry = |record: &Value| -> usize {
             let entries = record["marking"].as_array().unwrap();
             entries.iter().position(|entry| entry["token"] == name).unwrap()
         };
@@ -273,7 +277,8 @@ impl Saboteur {
             }
             Fault::LogDoubled => {
                 let double = |record: &mut Value| {
-                    let mut twin = record["marking"][entry(record)].clone();
+                    let entry = entry(record);
+                    let mut twin = record["marking"][entry].clone();
                     twin["place"] = json!(other);
                     record["marking"].as_array_mut().unwrap().push(twin);
                 };
@@ -282,7 +287,8 @@ impl Saboteur {
             }
             Fault::LogMade => {
                 let make = |record: &mut Value| {
-                    let mut new = record["marking"][entry(record)].clone();
+                    let entry = entry(record);
+                    let mut new = record["marking"][entry].clone();
                     new["token"] = json!(format!("{name}99"));
                     record["marking"].as_array_mut().unwrap().push(new);
                 };
