@@ -54,8 +54,8 @@ pub(super) struct Audit {
     #[arg(long = "case", value_name = "CASE", requires = "workflow")]
     cases: Vec<CaseId>,
     /// Fire every case's log again from its start, and check the chain of its records' hashes.
-    /// Without it, a case's last record is checked against the one before it and against the
-    /// net's invariants (sums over places that no firing changes)
+    /// Without it, only a case's last record is fired again, and its tokens are counted by the
+    /// net's invariants (weighted sums over places that no firing changes)
     #[arg(long)]
     replay: bool,
 }

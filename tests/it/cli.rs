@@ -1,5 +1,6 @@
 //! The built binary, from the outside.
 
+mod audit;
 mod bench;
 mod dev;
 mod history;

@@ -4,12 +4,12 @@ use futures::StreamExt;
 
 use super::{
     Auditor, Finding, FindingKind,
-    marking::{Fault, differences},
-    replay::{Replay, arithmetic, finding},
+    marking::Fault,
+    replay::{Replay, begins, finding, follows},
 };
 use crate::{
     cases::{Error, Result, by_case::ByCase},
-    models::{CaseId, CaseStatus, MarkingEntry, PlaceId, Record, RecordKind, Stored, WorkflowId},
+    models::{CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
     storage::{Consistency, LogScope, StorageError},
 };
 
@@ -17,7 +17,8 @@ use crate::{
 const CHUNK: usize = 1_024;
 
 impl Auditor<'_> {
-    /// Looks at the end of a case's log; what is odd there leads to a replay of all of it.
+    /// Fires the last record of a case again and counts its invariants; what is odd there leads to
+    /// a replay of the whole log.
     /// `given` is the place of its first token.
     pub async fn check_head(
         &self,
@@ -44,7 +45,12 @@ impl Auditor<'_> {
         let state = self.inner.restore(&head).await?;
         let record = &head.value;
         let odd = |fault| Ok(Some(finding(&head, fault)));
-        if record.previous != 0 {
+        let compiled = self.inner.compiled(workflow, record.definition).await?;
+        if record.previous == 0 {
+            if let Some(fault) = begins(&compiled.net, &head).into_iter().next() {
+                return odd(fault);
+            }
+        } else {
             let Some(before) = storage.record(workflow, case, record.previous).await? else {
                 let message = format!("it follows record {}, which is not there", record.previous);
                 return odd(Fault::of(FindingKind::RecordMissing, message));
@@ -54,13 +60,8 @@ impl Auditor<'_> {
                     format!("its hash of record {} is not that record's", before.sequence);
                 return odd(Fault::of(FindingKind::RecordChanged, message));
             }
-            let expected = match record.kind {
-                RecordKind::Cancelled => Vec::new(),
-                _ => arithmetic(&settled(&before), record),
-            };
-            if let Some(fault) =
-                differences(&expected, &record.marking.0, head.sequence).into_iter().next()
-            {
+            let before = self.inner.restore(&before).await?;
+            if let Some(fault) = follows(&compiled.net, &before, &head).into_iter().next() {
                 return odd(fault);
             }
         }
@@ -189,15 +190,6 @@ impl Auditor<'_> {
         findings.into_iter().for_each(|finding| self.found(finding));
         Ok(sound)
     }
-}
-
-/// A record's marking, with the record's own sequence where it leaves it out.
-fn settled(record: &Stored<Record>) -> Vec<MarkingEntry> {
-    let mut marking = record.value.marking.0.clone();
-    for entry in marking.iter_mut().filter(|entry| entry.sequence == 0) {
-        entry.sequence = record.sequence;
-    }
-    marking
 }
 
 /// Whose record a subject of the log is.

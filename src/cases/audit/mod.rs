@@ -44,9 +44,9 @@ pub struct AuditScope {
     pub workflow: Option<WorkflowId>,
     /// Only these cases of the workflow; all where there are none.
     pub cases: Vec<CaseId>,
-    /// Whether each log is fired again from its start. Without it, a case's last record is
-    /// compared with the one before it and with the net's P-invariants, and the log is fired
-    /// again only where that looks odd.
+    /// Whether each log is fired again from its start. Without it, only a case's last record is,
+    /// upon the one before it, and its marking is counted by the net's P-invariants; the log is
+    /// fired again from its start only where that looks odd.
     pub replay: bool,
 }
 
@@ -122,8 +122,8 @@ struct State {
 
 /// One thing of a pass.
 enum Item {
-    /// A case with the places of its first tokens.
-    Case(WorkflowId, CaseId, Vec<PlaceId>),
+    /// A case with the places of its first tokens, if its log is to be looked at.
+    Case(WorkflowId, CaseId, Option<Vec<PlaceId>>),
     /// A case whose sums say nothing: it was given more tokens, or can't be read.
     Replay(WorkflowId, CaseId),
     Register(Spot),
@@ -156,7 +156,7 @@ impl Auditor<'_> {
         }
         let mut items = Vec::with_capacity(self.scope.cases.len());
         for case in &self.scope.cases {
-            items.push(Ok((0, Item::Case(workflow.clone(), case.clone(), Vec::new()))));
+            items.push(Ok((0, Item::Case(workflow.clone(), case.clone(), None))));
         }
         self.pass(stream::iter(items)).await
     }
@@ -168,11 +168,10 @@ impl Auditor<'_> {
         let items = records.map(|record| match record {
             Ok(record) => {
                 let (sequence, record) = (record.sequence, record.value);
-                let places = record.produced.iter().map(|token| token.place.clone());
+                let places = || record.produced.iter().map(|token| token.place.clone()).collect();
+                let places = (!self.scope.replay).then(places);
                 let item = match record.kind {
-                    RecordKind::Created => {
-                        Item::Case(record.workflow, record.case, places.collect())
-                    }
+                    RecordKind::Created => Item::Case(record.workflow, record.case, places),
                     // The sums of a case count from the tokens that it was given.
                     RecordKind::Edited if !self.scope.replay => {
                         Item::Replay(record.workflow, record.case)
@@ -265,7 +264,7 @@ impl Auditor<'_> {
             Item::Nothing => return Ok(Vec::new()),
         };
         let done = match &item {
-            Item::Case(_, _, given) => self.case(workflow, case, given).await,
+            Item::Case(_, _, given) => self.case(workflow, case, given.as_deref()).await,
             Item::Replay(..) => self.replay_case(workflow, case, None).await.map(|()| Vec::new()),
             Item::Register(spot) => self.look(spot).await.map(|found| found.into_iter().collect()),
             Item::Nothing => Ok(Vec::new()),
@@ -281,10 +280,10 @@ impl Auditor<'_> {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        given: &[PlaceId],
+        given: Option<&[PlaceId]>,
     ) -> Result<Vec<Suspicion>> {
         self.state().audited.cases += 1;
-        if !self.scope.replay && !given.is_empty() {
+        if let Some(given) = given {
             self.check_head(workflow, case, given).await?;
         }
         let Some((_, state)) = self.inner.load(workflow, case).await? else {

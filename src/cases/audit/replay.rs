@@ -103,7 +103,7 @@ fn chain(before: &Case, record: &Record) -> Option<Fault> {
 }
 
 /// What is wrong with the first record that is there.
-fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
+pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
     let record = &stored.value;
     if record.previous != 0 || record.kind != RecordKind::Created {
         let message = match record.previous {
@@ -119,7 +119,7 @@ fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
 }
 
 /// What is wrong with a record that follows a state.
-fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<Fault> {
+pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<Fault> {
     let record = &stored.value;
     let mut faults = Vec::new();
     let (expected, made, status) = match record.kind {
@@ -238,7 +238,7 @@ fn same_tokens(again: &Record, record: &Record) -> Vec<Fault> {
 }
 
 /// The marking before, without what the record says went and with what it says came.
-pub(super) fn arithmetic(before: &[MarkingEntry], record: &Record) -> Vec<MarkingEntry> {
+fn arithmetic(before: &[MarkingEntry], record: &Record) -> Vec<MarkingEntry> {
     let is_edit = record.kind == RecordKind::Edited;
     let gone = |entry: &MarkingEntry| {
         record.consumed.iter().chain(&record.removed).any(|at| at.token == entry.token)
