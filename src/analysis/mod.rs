@@ -1,3 +1,12 @@
 //! What Petri-net theory says of a net before it runs. Pure: no I/O, clock or randomness.
 
+pub mod coverability;
+mod report;
+pub mod simulation;
+mod soundness;
+pub mod state_space;
 pub mod structure;
+
+pub use report::{Facts, Finding, Held, Method, Report, Verdict};
+pub use soundness::check;
+pub use state_space::{Limits, Progress, Stopped};

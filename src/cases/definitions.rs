@@ -7,9 +7,11 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use tokio::sync::OnceCell;
 
 use super::{Cases, Error, ExpectedVersion, Inner, Result};
 use crate::{
+    analysis::Report,
     engine::Net,
     models::{StoredDefinition, WorkflowDefinition, WorkflowId},
     storage::{DefinitionVersion, MAX_PAGE, StorageError},
@@ -29,7 +31,15 @@ const MOST_NETS: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Compiled {
     pub stored: StoredDefinition,
-    pub net: Net,
+    pub net: Arc<Net>,
+    /// What the check of the net found, once somebody has asked.
+    pub report: OnceCell<Arc<Report>>,
+}
+
+impl Compiled {
+    fn new(stored: StoredDefinition, net: Arc<Net>) -> Arc<Self> {
+        Arc::new(Self { stored, net, report: OnceCell::new() })
+    }
 }
 
 /// Compiled definitions by workflow and log sequence, and which is the latest.
@@ -76,13 +86,16 @@ impl Definitions {
 
 impl Cases {
     /// Checks a definition and stores it as the next version. The same definition as the
-    /// latest one makes no new version: it answers with that.
+    /// latest one makes no new version: it answers with that. Where only sound definitions are
+    /// wanted ([`Checks::require_sound`]), another is refused with what is wrong with it.
     pub async fn create_workflow(
         &self,
         definition: WorkflowDefinition,
         expected: ExpectedVersion,
     ) -> Result<StoredDefinition> {
         let net = Net::compile(&definition).map_err(Error::InvalidDefinition)?;
+        let net = Arc::new(net);
+        self.check_soundness(&net, definition.id.as_str()).await?;
         loop {
             let storage = &self.inner.storage;
             let latest = storage.definition(&definition.id, DefinitionVersion::Latest).await?;
@@ -104,7 +117,7 @@ impl Cases {
             }
             match storage.put_definition(&definition, version + 1, sequence).await {
                 Ok(stored) => {
-                    let compiled = Arc::new(Compiled { stored: stored.clone(), net });
+                    let compiled = Compiled::new(stored.clone(), net);
                     self.inner.definitions.keep(&compiled, true);
                     return Ok(stored);
                 }
@@ -189,7 +202,7 @@ impl Inner {
             Some(compiled) => compiled,
             None => {
                 let net = Net::compile(&stored.definition).map_err(Error::InvalidDefinition)?;
-                Arc::new(Compiled { stored, net })
+                Compiled::new(stored, Arc::new(net))
             }
         };
         self.definitions.keep(&compiled, is_latest);

@@ -1,6 +1,7 @@
 //! What can go wrong with a case, by what a caller can do about it.
 
 use crate::{
+    analysis::{Report, Verdict},
     engine::NotEnabled,
     models::{CaseId, CaseStatus, IdError, Problems, TokenId, WorkflowId},
     storage::StorageError,
@@ -20,6 +21,14 @@ pub enum Error {
     /// The definition has problems, all of them listed; nothing was stored.
     #[error(transparent)]
     InvalidDefinition(Problems),
+    /// Only sound definitions are wanted, and this one is not known to be; nothing was stored.
+    #[error("workflow {workflow} {}{}", not_sound(.report.verdict), found(.report))]
+    NotSound {
+        /// The workflow.
+        workflow: String,
+        /// What was found.
+        report: Box<Report>,
+    },
     /// An argument makes no sense; nothing was stored.
     #[error("{argument}: {reason}")]
     InvalidArgument {
@@ -88,6 +97,17 @@ fn hint(kind: &&'static str) -> &'static str {
     }
 }
 
+fn not_sound(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unknown => "is not known to be sound, and only sound ones are wanted here",
+        _ => "is not sound, and only sound ones are wanted here",
+    }
+}
+
+fn found(report: &Report) -> String {
+    report.findings.iter().map(|finding| format!("\n  {finding}")).collect()
+}
+
 impl From<IdError> for Error {
     fn from(error: IdError) -> Self {
         Self::InvalidArgument { argument: format!("{} id", error.kind), reason: error.to_string() }
@@ -112,12 +132,13 @@ impl Error {
     }
 
     /// A stable name of what went wrong, for programs: `NOT_FOUND`, `NOT_ENABLED`,
-    /// `CONFLICT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `WRONG_STATUS`, `UNAVAILABLE`,
+    /// `NOT_SOUND`, `CONFLICT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `WRONG_STATUS`, `UNAVAILABLE`,
     /// `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `PERMISSION_DENIED`, `MISCONFIGURED` or `IO`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "NOT_FOUND",
             Self::InvalidDefinition(_) | Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
+            Self::NotSound { .. } => "NOT_SOUND",
             Self::NotEnabled(_) => "NOT_ENABLED",
             Self::WrongStatus { .. } => "WRONG_STATUS",
             Self::Conflict { .. } | Self::Storage(StorageError::LostRace { .. }) => "CONFLICT",

@@ -5,6 +5,7 @@
 //! appends one record under the fence, and then writes the views. The append is the whole
 //! commit.
 
+mod analysis;
 mod audit;
 mod by_case;
 mod changes;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
+pub use analysis::{Checks, assumptions, check, check_within};
 pub use audit::{AuditScope, AuditWatcher, Audited, Finding, FindingIn, FindingKind};
 pub use error::Error;
 pub use gather::Gathered;
@@ -45,6 +47,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone)]
 pub struct Cases {
     inner: Arc<Inner>,
+    checks: Checks,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,8 @@ struct Inner {
     tags: locate::Tags,
     confirmed: reconcile::Confirmed,
     metrics: Metrics,
+    /// Checks of definitions take turns.
+    checking: tokio::sync::Semaphore,
     /// The changes under way: each is a task of its own, so that a caller who goes away
     /// does not leave one half done.
     running: TaskTracker,
@@ -70,9 +75,17 @@ impl Cases {
             tags: Default::default(),
             confirmed: Default::default(),
             metrics: Metrics::default(),
+            checking: analysis::turns(),
             running: TaskTracker::new(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), checks: Checks::default() }
+    }
+
+    /// The same cases; definitions are checked as `checks` says.
+    #[must_use]
+    pub fn with_checks(mut self, checks: Checks) -> Self {
+        self.checks = checks;
+        self
     }
 
     /// The store beneath.

@@ -19,12 +19,14 @@ pub(super) struct Answer {
     /// What failed, where only a part did. The JSON document says it too, so only people get
     /// it on stderr; the exit code is that of the first.
     pub(super) complaints: Vec<Failure>,
+    /// The exit code of a command that has more to say with it than done or failed.
+    pub(super) exit: Option<u8>,
 }
 
 impl Answer {
     /// An answer to a command that did what it was asked.
     pub(super) fn new(json: Value, text: impl Into<String>) -> Self {
-        Self { json, text: text.into(), complaints: Vec::new() }
+        Self { json, text: text.into(), complaints: Vec::new(), exit: None }
     }
 
     /// Writes it to stdout, and answers the exit code.
@@ -44,7 +46,10 @@ impl Answer {
                 eprintln!("{}", complaint.to_text());
             }
         }
-        self.complaints.first().map_or(ExitCode::SUCCESS, Failure::exit_code)
+        match self.exit {
+            Some(exit) => ExitCode::from(exit),
+            None => self.complaints.first().map_or(ExitCode::SUCCESS, Failure::exit_code),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{failure::Failure, running::Running, signals};
 use crate::{
-    cases::Cases,
+    cases::{Cases, Checks},
     config::Config,
     local_server::{LocalServer, LocalServerError},
     storage::nats::NatsStorage,
@@ -151,6 +151,12 @@ impl Connection {
         let storage = NatsStorage::connect(settings).await?;
         let cases = Cases::new(Arc::new(storage.clone()));
         Ok(Self { cases, storage, server })
+    }
+
+    /// The same; definitions are checked as `checks` says.
+    pub(super) fn checking(mut self, checks: Checks) -> Self {
+        self.cases = self.cases.with_checks(checks);
+        self
     }
 
     /// Does `work` on the server that the settings ask for, until it is done or interrupted,

@@ -10,6 +10,7 @@ use super::{
     failure::Failure,
     running::Running,
     serve::{self, Listen, Tasks},
+    soundness::Soundness,
 };
 use crate::{
     cases::{Cases, Error, ExpectedVersion},
@@ -37,6 +38,8 @@ pub(super) struct Dev {
     listen: Listen,
     #[command(flatten)]
     tasks: Tasks,
+    #[command(flatten)]
+    soundness: Soundness,
 }
 
 impl Dev {
@@ -46,6 +49,7 @@ impl Dev {
         let port = self.listen.bind().await?;
         let started = async {
             let connection = Connection::to(server(config).await?, config).await?;
+            let connection = connection.checking(self.soundness.checks());
             let sample = load_sample(&connection.cases).await?;
             Ok::<_, Failure>((connection, sample))
         };

@@ -5,19 +5,25 @@ mod arguments;
 mod audit;
 mod bench;
 mod case;
+mod check;
 mod connection;
 mod definition_file;
 mod dev;
 mod doctor;
+mod draw;
 mod explanation;
+mod export;
 mod failure;
 mod fire;
 mod history;
+mod import;
+mod net_file;
 mod presentation;
 mod rebuild;
 mod running;
 mod serve;
 mod signals;
+mod soundness;
 mod table;
 mod token;
 mod workflow;
@@ -75,10 +81,14 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
     Fire(fire::Fire),
+    Import(import::Import),
+    Export(export::Export),
+    Draw(draw::Draw),
     #[command(subcommand)]
     History(history::History),
     Rebuild(rebuild::Rebuild),
     Audit(audit::Audit),
+    Check(check::Check),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
 }
@@ -133,9 +143,13 @@ impl Command {
             Self::Case(command) => command.run(config).await,
             Self::Token(command) => command.run(config).await,
             Self::Fire(command) => command.run(config).await,
+            Self::Import(command) => command.run(),
+            Self::Export(command) => command.run(config).await,
+            Self::Draw(command) => command.run(config).await,
             Self::History(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
             Self::Audit(command) => command.run(config).await,
+            Self::Check(command) => command.run(),
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,
         }

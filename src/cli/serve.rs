@@ -12,6 +12,7 @@ use super::{
     connection::{self, Connection, Server},
     failure::Failure,
     running::{Announcement, Running},
+    soundness::Soundness,
 };
 use crate::{
     config::{Config, duration},
@@ -36,6 +37,8 @@ pub(super) struct Serve {
     listen: Listen,
     #[command(flatten)]
     tasks: Tasks,
+    #[command(flatten)]
+    soundness: Soundness,
 }
 
 /// What a serving process does beside answering.
@@ -84,7 +87,7 @@ impl Serve {
             opened = Connection::open(config) => opened,
             () = shutdown.cancelled() => Err(Failure::interrupted()),
         };
-        let connection = opened?;
+        let connection = opened?.checking(self.soundness.checks());
         let started = json!({ "nats": connection.server.url(), "graphql": port.graphql() });
         let text = format!("serving GraphQL at {}", port.graphql());
         let announcement = announce_local_server(&connection.server, &port, config)?;

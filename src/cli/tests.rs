@@ -40,6 +40,7 @@ fn the_help_of_the_commands() {
         &["fire"],
         &["history", "export"],
         &["audit"],
+        &["draw"],
         &["doctor"],
     ] {
         insta::assert_snapshot!(path.join("_"), short_help(path));

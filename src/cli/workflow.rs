@@ -1,6 +1,6 @@
 //! `petrel workflow`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -12,9 +12,11 @@ use super::{
     definition_file,
     failure::Failure,
     presentation::{listing, time},
+    soundness::{self, Soundness},
     table::Table,
 };
 use crate::{
+    analysis::Report,
     cases::{Cases, Error, ExpectedVersion},
     config::Config,
     models::{StoredDefinition, WorkflowDefinition, WorkflowId},
@@ -34,8 +36,10 @@ Examples:
   petrel workflow apply orders.yaml returns.json
   petrel workflow show orders | sed s/Orders/Purchases/ | petrel workflow apply -
   petrel workflow apply orders.yaml --expect-version 3
+  petrel workflow apply orders.yaml --require-sound
 
-A case runs the version that was the latest when it started.";
+A case runs the version that was the latest when it started. The answer says whether the
+definition is sound; `petrel check` says it without storing anything.";
 
 /// Store definitions from YAML or JSON files; the same definition again makes no new version
 #[derive(Debug, Args)]
@@ -50,6 +54,8 @@ pub(super) struct Apply {
     /// Refuse if the workflow exists
     #[arg(long)]
     create_only: bool,
+    #[command(flatten)]
+    soundness: Soundness,
 }
 
 /// List the workflows in their latest versions
@@ -83,9 +89,10 @@ impl Workflow {
                 let definitions: Vec<_> = files
                     .map(|file| Ok((file.display().to_string(), definition_file::read(file)?)))
                     .collect::<Result<_, Failure>>()?;
-                let expected = apply.expected();
+                let (expected, checks) = (apply.expected(), apply.soundness.checks());
                 Connection::with(config, &shutdown, async |connection| {
-                    Ok(apply_all(&connection.cases, definitions, expected).await)
+                    let cases = connection.cases.clone().with_checks(checks);
+                    Ok(apply_all(&cases, definitions, expected).await)
                 })
                 .await
             }
@@ -126,12 +133,13 @@ async fn apply_all(
     for (file, definition) in definitions {
         let id = definition.id.clone();
         items.push(match apply(cases, definition, expected).await {
-            Ok((outcome, stored)) => {
+            Ok((outcome, stored, report)) => {
                 let (version, sequence) = (stored.version, stored.sequence);
-                answer.text.push_str(&format!("{id}: {outcome} v{version}\n"));
+                let soundness = soundness::text(&report);
+                answer.text.push_str(&format!("{id}: {outcome} v{version}, {soundness}"));
                 json!({
                     "file": file, "workflow": id, "outcome": outcome,
-                    "version": version, "sequence": sequence,
+                    "version": version, "sequence": sequence, "analysis": report,
                 })
             }
             Err(failure) => {
@@ -152,7 +160,7 @@ async fn apply(
     cases: &Cases,
     definition: WorkflowDefinition,
     expected: ExpectedVersion,
-) -> Result<(&'static str, StoredDefinition), Failure> {
+) -> Result<(&'static str, StoredDefinition, Arc<Report>), Failure> {
     let before = match cases.workflow(&definition.id).await {
         Err(Error::NotFound { .. }) => None,
         found => Some(found?.version),
@@ -163,7 +171,8 @@ async fn apply(
         Some(version) if version == stored.version => "unchanged",
         Some(_) => "updated",
     };
-    Ok((outcome, stored))
+    let report = cases.analysis(&stored).await?;
+    Ok((outcome, stored, report))
 }
 
 impl List {

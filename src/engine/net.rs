@@ -114,6 +114,11 @@ impl Net {
         self.transition_index.get(id).map(|index| &self.transitions[*index])
     }
 
+    /// The places where a case ends: those declared terminal, and those that nothing takes from.
+    pub fn ends(&self) -> Vec<usize> {
+        (0..self.places.len()).filter(|place| self.places[*place].terminal).collect()
+    }
+
     /// Every way in which something can fire, in the order of the transitions of
     /// [`petri`](Self::petri).
     pub fn modes(&self) -> impl Iterator<Item = (&NetTransition, &Mode)> {

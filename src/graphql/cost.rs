@@ -1,8 +1,8 @@
 //! What a query may cost: how deep it is, and how much it can ask of the store.
 //!
-//! A field costs 1 and a look-up in the store [`LOOK_UP`]. The items of a page cost what is
-//! selected of one, times the number asked for; those of other lists, [`FEW`] times. Fields of
-//! introspection cost 1 each.
+//! A field costs 1, a look-up in the store or a picture [`LOOK_UP`], and a check of a net
+//! [`CHECK`]. The items of a page cost what is selected of one, times the number asked for;
+//! those of other lists, [`FEW`] times. Fields of introspection cost 1 each.
 
 use async_graphql::{
     Name, Value, Variables,
@@ -18,13 +18,26 @@ use crate::storage::MAX_PAGE;
 /// The cost of a field that asks the store.
 pub(super) const LOOK_UP: usize = 500;
 
+/// The cost of a field that computes for as long as the server's budget for a check allows.
+const CHECK: usize = 10_000;
+
+/// The fields that check a net.
+const CHECKS: [(&str, &str); 2] = [("Query", "checkWorkflow"), ("Workflow", "analysis")];
+
 /// How many items a list is taken to have whose length is not asked for: cases have a few
 /// tokens, not hundreds.
 const FEW: usize = 3;
 
-/// The fields that ask the store, beside those of the roots and all pages.
-const LOOK_UPS: [(&str, &str); 4] =
-    [("Token", "case"), ("Token", "workflow"), ("Case", "workflow"), ("Case", "explain")];
+/// The fields that ask the store, beside those of the roots and all pages; and pictures, which
+/// are as much work.
+const LOOK_UPS: [(&str, &str); 6] = [
+    ("Token", "case"),
+    ("Token", "workflow"),
+    ("Case", "workflow"),
+    ("Case", "explain"),
+    ("Case", "svg"),
+    ("Workflow", "svg"),
+];
 
 /// What an operation costs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,7 +106,11 @@ impl Of<'_> {
         let times = if lists { items } else { 1 };
         let is_root = ["Query", "Mutation", "Subscription"].contains(&parent);
         let asks = is_root || is_page || LOOK_UPS.contains(&(parent, name));
-        let own = if asks { LOOK_UP } else { 1 };
+        let own = match asks {
+            _ if CHECKS.contains(&(parent, name)) => CHECK,
+            true => LOOK_UP,
+            false => 1,
+        };
         let total = below.total.saturating_mul(times).saturating_add(own);
         Cost { depth: below.depth + 1, total }
     }
@@ -166,7 +183,7 @@ mod tests {
     #[test]
     fn every_field_that_is_known_to_ask_the_store_is_in_the_schema() {
         let shape = Shape::of(&sdl()).unwrap();
-        for (of, name) in LOOK_UPS {
+        for (of, name) in LOOK_UPS.into_iter().chain(CHECKS) {
             assert!(shape.field(of, name).is_some(), "{of}.{name}");
         }
     }

@@ -5,6 +5,7 @@ use async_graphql::{ErrorExtensionValues, ServerError, Value};
 use serde_json::json;
 
 use crate::{
+    analysis::Finding,
     cases::Error,
     engine::{Blocker, ModeExplanation, NotEnabled},
     models::Problem,
@@ -78,6 +79,11 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             set("problems", problems.0.iter().map(problem).collect());
         }
         Error::InvalidArgument { argument, .. } => set("argument", json!(argument)),
+        Error::NotSound { report, .. } => {
+            set("verdict", json!(report.verdict.as_str().to_uppercase()));
+            let finding = |finding: &Finding| json!({ "message": finding.to_string() });
+            set("findings", report.findings.iter().map(finding).collect());
+        }
         Error::NotEnabled(reason) => {
             set("caseId", json!(reason.case));
             set("transitionId", json!(reason.transition));

@@ -7,9 +7,10 @@ use async_graphql::{Context, ID, Object, Result};
 use super::{
     arguments::{consistency, id, optional_id, page, page_size, position},
     connection::{Connection, Position, connection, of_items},
+    input::CreateWorkflowInput,
     types::{
         Case, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Token, Transition,
-        Workflow, cases,
+        Workflow, WorkflowAnalysis, cases,
     },
 };
 use crate::{
@@ -198,6 +199,17 @@ impl Query {
         let page = page(first, after.as_deref())?;
         let found = cases(ctx).history(&workflow, &case, page).await?;
         Ok(connection(found, after.is_some(), CaseEvent::from))
+    }
+
+    /// Checks a definition as `createWorkflow` does, and its soundness, and stores nothing.
+    /// Takes the server's time budget at most.
+    async fn check_workflow(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The definition.")] input: CreateWorkflowInput,
+    ) -> Result<WorkflowAnalysis> {
+        let (definition, _) = input.into_request()?;
+        Ok(WorkflowAnalysis::from(&cases(ctx).check_workflow(&definition).await?))
     }
 
     /// How the store does. Answers while the NATS server is away, too.

@@ -114,6 +114,28 @@ impl Net {
         self.places.iter().map(|place| place.tokens).collect()
     }
 
+    /// The places that nothing consumes from.
+    pub fn sinks(&self) -> Vec<usize> {
+        let mut sinks = vec![true; self.places.len()];
+        for arc in self.transitions.iter().flat_map(|transition| &transition.arcs.inputs) {
+            sinks[arc.place] &= arc.kind != ArcKind::Consume;
+        }
+        (0..sinks.len()).filter(|place| sinks[*place]).collect()
+    }
+
+    /// Whether a transition can fire in a marking, which is as before afterwards.
+    pub fn is_enabled(&self, transition: usize, marking: &mut [u64]) -> bool {
+        let arcs = &self.transitions[transition].arcs;
+        let places =
+            || arcs.inputs.iter().map(|arc| arc.place).chain(arcs.outputs.iter().map(|of| of.0));
+        let before: Vec<u64> = places().map(|place| marking[place]).collect();
+        let enabled = self.fire(transition, marking).is_ok();
+        if enabled {
+            places().zip(before).for_each(|(place, tokens)| marking[place] = tokens);
+        }
+        enabled
+    }
+
     /// Fires a transition by counting: takes what its consuming arcs say, empties what its reset
     /// arcs name, then gives. `marking` is as before where it can't fire.
     ///

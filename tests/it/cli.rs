@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod dev;
+mod draw;
 mod history;
 mod mistakes;
 mod operations;

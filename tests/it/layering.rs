@@ -50,6 +50,8 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("axum", &["src/server"]),
     ("anyhow", &["src/cli", "src/main.rs"]),
+    ("petgraph", &["src/formats/drawing"]),
+    ("rust_sugiyama", &["src/formats/drawing"]),
 ];
 
 /// A part of the library's name for itself, in the binary.

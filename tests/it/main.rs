@@ -14,6 +14,7 @@ mod local_server;
 mod program;
 mod read_paths;
 mod readme;
+mod soundness;
 mod stored_format;
 mod support;
 mod timing;

@@ -1,9 +1,6 @@
 //! One end for nets that have several.
 
-use super::{
-    flow::Flow,
-    workflow_net::unused,
-};
+use super::{flow::Flow, workflow_net::unused};
 use crate::models::{
     ArcKind,
     petri::{Arcs, Input, Marking, Net, Place, Transition},

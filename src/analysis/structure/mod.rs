@@ -6,14 +6,27 @@
 //! what they make invalid says so.
 
 mod class;
+mod completion;
+mod cone;
+mod cover;
 mod elimination;
 mod field;
 mod flow;
 mod incidence;
 mod invariants;
+mod rank_theorem;
+mod reduction;
+mod siphons;
 mod workflow_net;
 
 pub use class::{Class, clusters};
+pub use completion::{join_final_markings, join_sinks};
+pub use cover::{Cover, bounding_weights, place_cover, transition_cover};
 pub use incidence::{Incidence, Sparse};
 pub use invariants::{Invariant, place_invariants, rank, transition_invariants};
+pub use rank_theorem::{Flaw, Inapplicable, RankVerdict, rank_theorem};
+pub use siphons::{Commoner, MinimalSiphons, PlaceSets};
 pub use workflow_net::{NotAWorkflowNet, WorkflowNet, short_circuit};
+
+#[cfg(test)]
+mod tests;

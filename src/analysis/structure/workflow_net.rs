@@ -59,7 +59,7 @@ pub enum NotAWorkflowNet {
     },
 }
 
-fn list(ids: &[String]) -> String {
+pub(super) fn list(ids: &[String]) -> String {
     /// A message stays readable; all ids are in the value.
     const SHOWN: usize = 8;
     match ids.len().checked_sub(SHOWN) {

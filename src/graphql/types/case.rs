@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 
-use super::{CaseEvent, Explanation, Marking, Token, Workflow, cases};
+use super::{
+    CaseEvent, Explanation, Marking, Token, Workflow, cases,
+    workflow::{drawn, net},
+};
 use crate::{
     cases::Error,
+    formats::drawing::{Drawing, Positions, case_title, counted},
     graphql::{
         arguments::page,
         connection::{Connection, connection},
@@ -93,6 +97,22 @@ impl Case {
             id: format!("{} at sequence {}", self.0.workflow, self.0.definition),
         };
         Ok(Workflow(Arc::new(found.ok_or_else(missing)?)))
+    }
+
+    /// A picture of its net with its tokens as an SVG document, without scripts or anything
+    /// from elsewhere. Marked places and the transitions that their tokens enable are in
+    /// colour; conditions are not looked at.
+    async fn svg(&self, ctx: &Context<'_>) -> Result<String> {
+        let case = Arc::clone(&self.0);
+        let stored = cases(ctx).workflow_at(&case.workflow, case.definition).await?;
+        drawn(move || {
+            let net = net(&stored.definition)?;
+            let positions = Positions::from_metadata(&net, &stored.definition.metadata);
+            let (title, marking) = (case_title(&net, &case), counted(&net, &case.marking));
+            let (positions, marking) = (Some(&positions), Some(&marking[..]));
+            Ok(Drawing { net: &net, title: &title, positions, marking }.svg())
+        })
+        .await
     }
 
     /// For every transition of its net: enabled, or exactly why not.

@@ -1,5 +1,6 @@
 //! What queries, mutations and subscriptions answer with: the models, as GraphQL objects.
 
+mod analysis;
 mod case;
 mod event;
 mod explanation;
@@ -11,6 +12,7 @@ mod token;
 mod transition;
 mod workflow;
 
+pub(super) use analysis::WorkflowAnalysis;
 pub(super) use case::{Case, CaseStatus};
 pub(super) use event::CaseEvent;
 pub(super) use explanation::Explanation;

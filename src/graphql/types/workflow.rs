@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ID, Json, Object};
+use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{Transition, transition::Place};
+use super::{Transition, WorkflowAnalysis, cases, transition::Place};
 use crate::{
+    cases::Error,
+    engine,
+    formats::drawing::{Drawing, Positions},
     graphql::scalars::{Sequence, int},
-    models,
+    models::{self, petri::Net},
 };
 
 /// A version of a workflow: places, transitions, and where a new case starts.
@@ -68,8 +71,39 @@ impl Workflow {
         self.0.stored_at
     }
 
+    /// A picture of the net as an SVG document, without scripts or anything from elsewhere:
+    /// laid out as `metadata.layout` says, else from left to right.
+    async fn svg(&self) -> Result<String> {
+        let stored = Arc::clone(&self.0);
+        drawn(move || {
+            let net = net(&stored.definition)?;
+            let positions = Positions::from_metadata(&net, &stored.definition.metadata);
+            let positions = Some(&positions);
+            Ok(Drawing { net: &net, title: &net.name, positions, marking: None }.svg())
+        })
+        .await
+    }
+
+    /// Whether it is sound, checked within the server's time budget: a case can always end,
+    /// nothing is left over when it does, and every transition can fire.
+    async fn analysis(&self, ctx: &Context<'_>) -> Result<WorkflowAnalysis> {
+        Ok(WorkflowAnalysis::from(&*cases(ctx).analysis(&self.0).await?))
+    }
+
     /// The definition as it is stored, for files and other tools.
     async fn definition(&self) -> Json<&models::WorkflowDefinition> {
         Json(&self.0.definition)
     }
+}
+
+/// The net of a stored definition, as it is drawn.
+pub(super) fn net(definition: &models::WorkflowDefinition) -> std::result::Result<Net, Error> {
+    Ok(engine::Net::compile(definition).map_err(Error::InvalidDefinition)?.petri())
+}
+
+/// Draws on a thread of its own: a large net takes longer than other queries should wait.
+pub(super) async fn drawn(
+    draw: impl FnOnce() -> std::result::Result<String, Error> + Send + 'static,
+) -> Result<String> {
+    Ok(tokio::task::spawn_blocking(draw).await??)
 }

@@ -10,20 +10,20 @@ use stormpetrel::testing::TestServer;
 use super::{errors, json, on, output, petrel, sample, text};
 
 /// A server that knows the sample workflow.
-async fn with_sample() -> TestServer {
+pub(super) async fn with_sample() -> TestServer {
     let server = TestServer::start().await;
     let applied = text(&server, &["workflow", "apply", &sample()]).await;
     assert_eq!(applied, "order-approval: created v1\n");
     server
 }
 
-async fn start(server: &TestServer, case: &str) -> Value {
+pub(super) async fn start(server: &TestServer, case: &str) -> Value {
     let arguments =
         ["case", "start", "order-approval", "--id", case, "--data", r#"{"amount":120}"#];
     json(server, &arguments).await
 }
 
-async fn fire(server: &TestServer, transition: &str, case: &str) -> Value {
+pub(super) async fn fire(server: &TestServer, transition: &str, case: &str) -> Value {
     let arguments = ["fire", transition, "--workflow", "order-approval", "--case", case];
     json(server, &arguments).await
 }

@@ -149,3 +149,22 @@ async fn a_case_explains_what_it_can_do_and_what_hinders_the_rest() {
     );
     served.stop().await;
 }
+
+#[tokio::test]
+async fn pictures_are_svg_of_the_net_and_of_a_case_with_its_tokens() {
+    let served = Served::start().await.with_orders().await;
+    served.order("a").await;
+    let query = "{ workflow(id: \"orders\") { svg }
+        case(workflowId: \"orders\", id: \"a\") { svg workflow { svg } } }";
+    let found = served.data(query, json!({})).await;
+    let picture = |value: &Value| value["svg"].as_str().unwrap().to_owned();
+    let (workflow, case) = (picture(&found["workflow"]), picture(&found["case"]));
+    assert_eq!(workflow, picture(&found["case"]["workflow"]));
+    assert!(workflow.starts_with("<svg ") && !workflow.contains(": enabled"), "{workflow}");
+    assert!(case.contains("case a, running") && case.contains(": enabled"), "{case}");
+    assert!(case.contains("new: 1 token"), "{case}");
+    for text in [workflow, case] {
+        roxmltree::Document::parse(&text).unwrap();
+    }
+    served.stop().await;
+}

@@ -1,0 +1,129 @@
+//! Whether the places of a net can hold only so many tokens.
+
+use std::ops::ControlFlow;
+
+use super::{pump::Pump, walk::pump_by_walking};
+use crate::{
+    analysis::state_space::{Limits, Progress, StateSpace, Stopped, explore_partly},
+    models::{ArcKind, petri::Net},
+};
+
+/// How many states are explored first.
+const FIRST: usize = 20_000;
+
+/// By how much more is explored each time.
+const GROWTH: usize = 10;
+
+/// How often, for each state of an exploration, two states are compared at most.
+const COMPARISONS: usize = 200;
+
+/// Whether a net is bounded, with what proves it.
+#[derive(Debug, Clone)]
+pub enum Boundedness<'n> {
+    /// No place ever holds more than some number of tokens.
+    Bounded(Bounded<'n>),
+    /// Some places can hold more than any number of tokens.
+    Unbounded(Pump),
+    /// It was not decided: why the exploration ended.
+    Unknown(Stopped),
+}
+
+/// What proves that a net is bounded.
+#[derive(Debug, Clone)]
+pub enum Bounded<'n> {
+    /// Weights of the places, all positive, whose weighted sum of tokens no firing increases.
+    Weights,
+    /// These are all its markings.
+    States(Box<StateSpace<'n>>),
+}
+
+/// Whether no firing increases the sum of all tokens, each counted with the weight of its place,
+/// and all weights are positive. Such a net is bounded, whatever its initial marking. A sum that
+/// exact arithmetic in 128 bits can't do proves nothing.
+pub fn is_bounded_by(net: &Net, weights: &[u64]) -> bool {
+    let never_increases = |transition: &crate::models::petri::Transition| {
+        let (arcs, mut sum) = (&transition.arcs, Some(0i128));
+        let mut add = |place: usize, count: u64, sign: i128| {
+            let change = i128::from(weights[place]).checked_mul(i128::from(count) * sign);
+            sum = sum.zip(change).and_then(|(sum, change)| sum.checked_add(change));
+        };
+        for arc in arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Consume) {
+            add(arc.place, arc.weight, -1);
+        }
+        for (place, count) in &arcs.outputs {
+            add(*place, *count, 1);
+        }
+        sum.is_some_and(|sum| sum <= 0)
+    };
+    weights.len() == net.places.len()
+        && weights.iter().all(|weight| *weight > 0)
+        && net.transitions.iter().all(never_increases)
+}
+
+/// Decides whether a net is bounded.
+///
+/// `weights` is a proof of boundedness to be checked, if somebody has found one. Without it the
+/// net is bounded if its exploration ends, and unbounded if a marking covers one on the way to
+/// it and what lies between can be repeated (Karp and Miller 1969), which is looked for along
+/// the paths of the exploration and in walks. Where neither is found within the limits the answer
+/// is unknown. With inhibitor or reset arcs it may be so at any limit: no procedure decides those.
+pub fn boundedness<'n>(
+    net: &'n Net,
+    weights: Option<&[u64]>,
+    limits: &Limits,
+    mut watch: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Boundedness<'n> {
+    if weights.is_some_and(|weights| is_bounded_by(net, weights)) {
+        return Boundedness::Bounded(Bounded::Weights);
+    }
+    let mut states = FIRST.min(limits.states);
+    loop {
+        let space = explore_partly(net, &Limits { states, ..*limits }, &mut watch);
+        let Some(stopped) = space.stopped() else {
+            return Boundedness::Bounded(Bounded::States(Box::new(space)));
+        };
+        let walked = || (states == FIRST).then(|| pump_by_walking(net)).flatten();
+        let pump = pump_among(&space).or_else(walked);
+        if let Some(pump) = pump {
+            return Boundedness::Unbounded(pump);
+        }
+        if states >= limits.states || !matches!(stopped, Stopped::States { .. }) {
+            return Boundedness::Unknown(stopped);
+        }
+        states = states.saturating_mul(GROWTH).min(limits.states);
+    }
+}
+
+/// Compares states with those on the way to them: the first, which make short proofs, and then
+/// the last, which have come the farthest.
+fn pump_among(space: &StateSpace<'_>) -> Option<Pump> {
+    let comparisons = space.states().saturating_mul(COMPARISONS / 2);
+    pump_at(space, 0..space.states(), comparisons)
+        .or_else(|| pump_at(space, (0..space.states()).rev(), comparisons))
+}
+
+fn pump_at(
+    space: &StateSpace<'_>,
+    states: impl Iterator<Item = usize>,
+    mut comparisons: usize,
+) -> Option<Pump> {
+    for state in states {
+        let mut at = state;
+        while let Some(ancestor) = space.parent(at) {
+            comparisons = comparisons.checked_sub(1)?;
+            if space.covers(state, ancestor)
+                && let Some(pump) = pump_between(space, ancestor, state)
+            {
+                return Some(pump);
+            }
+            at = ancestor;
+        }
+    }
+    None
+}
+
+fn pump_between(space: &StateSpace<'_>, ancestor: usize, state: usize) -> Option<Pump> {
+    let prefix = space.path(ancestor);
+    let pump = space.path(state).split_off(prefix.len());
+    Pump::new(space.net(), prefix, pump)
+}

@@ -1,0 +1,11 @@
+//! Whether a net is bounded, and what can be covered where it is not.
+
+mod boundedness;
+mod pump;
+mod walk;
+
+#[cfg(test)]
+mod properties;
+
+pub use boundedness::{Bounded, Boundedness, boundedness, is_bounded_by};
+pub use pump::Pump;

@@ -1,0 +1,52 @@
+//! Walks through a net at random, to come across a marking that covers an earlier one.
+
+use super::pump::Pump;
+use crate::models::petri::Net;
+
+/// How many walks are made: what most of them miss is rarely found by more.
+const WALKS: u64 = 64;
+
+/// How long a walk is. Each marking is compared with all those before it.
+const STEPS: usize = 512;
+
+/// A sequence of numbers that are as good as random and always the same (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+    }
+}
+
+/// Walks until a pump is found, or enough was walked.
+pub fn pump_by_walking(net: &Net) -> Option<Pump> {
+    (0..WALKS).find_map(|seed| walk(net, &mut Dice(seed)))
+}
+
+fn walk(net: &Net, dice: &mut Dice) -> Option<Pump> {
+    let count = net.transitions.len();
+    let (mut markings, mut path) = (vec![net.initial()], Vec::new());
+    let mut marking = net.initial();
+    while path.len() < STEPS && count > 0 {
+        // The first that is enabled, beginning anywhere and going round.
+        let begin = dice.below(count);
+        let order = (begin..count).chain(0..begin);
+        let fired = order.into_iter().find(|by| net.fire(*by, &mut marking).is_ok())?;
+        path.push(fired);
+        let covered = |(_, less): &(usize, &Vec<u64>)| {
+            **less != marking && less.iter().zip(&marking).all(|(less, count)| less <= count)
+        };
+        // The last that is covered makes the shortest pump.
+        for (at, _) in markings.iter().enumerate().rev().filter(covered) {
+            let pump = Pump::new(net, path[..at].to_vec(), path[at..].to_vec());
+            if pump.is_some() {
+                return pump;
+            }
+        }
+        markings.push(marking.clone());
+    }
+    None
+}

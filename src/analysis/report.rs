@@ -1,0 +1,228 @@
+//! What the check of a net found, for people and for programs.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Whether a workflow net is sound: from every marking that can be reached a case can still
+/// end, nothing is left over when it ends, and every transition can fire (van der Aalst, *The
+/// Application of Petri Nets to Workflow Management*, 1998).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is sound.
+    Sound,
+    /// It is not; the findings say why.
+    Unsound,
+    /// It could not be decided within the limits; the findings say which.
+    Unknown,
+}
+
+/// What decided it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The shape of the net: it is no workflow net.
+    Shape,
+    /// The rank theorem for free-choice nets, in polynomial time.
+    RankTheorem,
+    /// A look at every marking that can be reached.
+    StateSpace,
+    /// The coverability of a marking that grows without end.
+    Coverability,
+    /// Nothing did: a limit was reached first.
+    Undecided,
+}
+
+/// How many tokens a place holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The place.
+    pub place: String,
+    /// How many.
+    pub tokens: u64,
+}
+
+/// Something that keeps a net from being sound, or from being judged. Places and transitions
+/// are named by their ids in the net; firing sequences begin with one token in the start place
+/// and are as short as any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Finding {
+    /// It is no workflow net: one start, one end, everything on a way between them.
+    NotAWorkflowNet {
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A transition that can never fire.
+    DeadTransition {
+        /// The transition.
+        transition: String,
+    },
+    /// A case can come to a marking in which nothing can fire, and it has not ended.
+    Deadlock {
+        /// The marking.
+        marking: Vec<Held>,
+        /// The firing sequence that leads to it.
+        path: Vec<String>,
+    },
+    /// A case can come to a marking from which it can go on, but never end.
+    NoWayToEnd {
+        /// The marking.
+        marking: Vec<Held>,
+        /// The firing sequence that leads to it.
+        path: Vec<String>,
+    },
+    /// A case can reach the end while other tokens are still there.
+    LeftOver {
+        /// The marking.
+        marking: Vec<Held>,
+        /// The firing sequence that leads to it.
+        path: Vec<String>,
+    },
+    /// A place can hold any number of tokens.
+    Unbounded {
+        /// The places that grow.
+        places: Vec<String>,
+        /// The firing sequence after which they can grow.
+        path: Vec<String>,
+        /// The firing sequence that can be repeated for ever, and adds tokens each time.
+        pump: Vec<String>,
+    },
+    /// A reason in the net's structure, where no firing sequence that shows it was found
+    /// within the limits.
+    Structure {
+        /// The reason.
+        reason: String,
+    },
+    /// A limit was reached.
+    Limit {
+        /// Which, and what to do.
+        reason: String,
+    },
+}
+
+/// What was found out about the net on the way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// How many places it has.
+    pub places: usize,
+    /// How many transitions it has, alternatives counted one by one.
+    pub transitions: usize,
+    /// How many arcs it has.
+    pub arcs: usize,
+    /// Whether transitions that share an input place share all of them, weights and other
+    /// kinds of arcs aside.
+    pub free_choice: bool,
+    /// How many markings can be reached, where they were counted.
+    pub states: Option<u64>,
+    /// The most tokens that a place can hold, where that was found out.
+    pub bound: Option<u64>,
+}
+
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether the net is sound.
+    pub verdict: Verdict,
+    /// What decided it.
+    pub decided_by: Method,
+    /// Why it is not, or why nobody knows; empty for a sound net.
+    pub findings: Vec<Finding>,
+    /// What to know when reading the verdict: what was assumed, what was left out.
+    pub notes: Vec<String>,
+    /// What was found out on the way.
+    pub net: Facts,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::Unsound => "unsound",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Method {
+    /// What decided it, for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shape => "the shape of the net",
+            Self::RankTheorem => "the rank theorem for free-choice nets",
+            Self::StateSpace => "a look at every marking that can be reached",
+            Self::Coverability => "the coverability of growing markings",
+            Self::Undecided => "nothing",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAWorkflowNet { problem } => write!(f, "no workflow net: {problem}"),
+            Self::DeadTransition { transition } => {
+                write!(f, "transition {transition} can never fire")
+            }
+            Self::Deadlock { marking, path } => {
+                write!(f, "deadlock: {} a case is stuck with {}", after(path), held(marking))
+            }
+            Self::NoWayToEnd { marking, path } => write!(
+                f,
+                "no way to end: {} a case has {} and can go on, but never reach the end",
+                after(path),
+                held(marking)
+            ),
+            Self::LeftOver { marking, path } => {
+                write!(
+                    f,
+                    "left over: {} a case is at its end and has {}",
+                    after(path),
+                    held(marking)
+                )
+            }
+            Self::Unbounded { places, path, pump } => write!(
+                f,
+                "unbounded: {} the sequence {} can be repeated, and each time adds to {}",
+                after(path),
+                sequence(pump),
+                places.join(", ")
+            ),
+            Self::Structure { reason } | Self::Limit { reason } => f.write_str(reason),
+        }
+    }
+}
+
+/// The most transitions of a firing sequence that are written in a sentence; programs get all.
+const SHOWN: usize = 40;
+
+fn sequence(path: &[String]) -> String {
+    match path.len() {
+        0..=SHOWN => path.join(", "),
+        len => {
+            let (first, last) = (&path[..SHOWN / 2], &path[len - SHOWN / 2..]);
+            let left_out = len - SHOWN;
+            format!("{}, … {left_out} more …, {}", first.join(", "), last.join(", "))
+        }
+    }
+}
+
+fn after(path: &[String]) -> String {
+    match path {
+        [] => "from the start".to_owned(),
+        path => format!("after {}", sequence(path)),
+    }
+}
+
+fn held(marking: &[Held]) -> String {
+    let token = |held: &Held| match held.tokens {
+        1 => format!("a token in {}", held.place),
+        tokens => format!("{tokens} tokens in {}", held.place),
+    };
+    match marking {
+        [] => "no token at all".to_owned(),
+        marking => marking.iter().map(token).collect::<Vec<_>>().join(", "),
+    }
+}

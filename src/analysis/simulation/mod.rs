@@ -1,0 +1,13 @@
+//! Simulation: random runs of a net by the counting rule, to see what happens how often.
+//!
+//! The same net, settings and seed give the same runs on every machine.
+
+mod play_out;
+mod random;
+mod report;
+
+#[cfg(test)]
+mod tests;
+
+pub use play_out::{End, Run, Simulation};
+pub use report::{Example, SimulationReport, Variant};

@@ -1,0 +1,294 @@
+//! The exploration: breadth first, each marking once.
+
+use std::ops::ControlFlow;
+
+use super::{
+    batch::{Batch, Compiled, UNKNOWN, Unfit},
+    layout::Layout,
+    limits::{Limits, Progress, Stopped, Watch},
+    space::{Counts, StateSpace},
+    store::{self, Store},
+};
+use crate::models::{
+    ArcKind,
+    petri::{Marking, Net},
+};
+
+/// After how many markings whoever watches is asked.
+const WATCHED_EVERY: usize = 4096;
+
+/// Why the inner loop gave the word to the outer one.
+enum Pause {
+    Done,
+    Stopped(Stopped),
+    /// A marking does not fit.
+    Wide(Marking),
+}
+
+/// A state space in the making.
+pub struct Explorer<'n> {
+    compiled: Compiled<'n>,
+    store: Store,
+    limits: Limits,
+    /// The first marking whose transitions have not been fired.
+    next: usize,
+    /// Where each marking was first reached from. These only grow: it is breadth first.
+    parents: Vec<u32>,
+    counts: Counts,
+    /// The most that each place has held, packed.
+    most: Vec<u64>,
+    /// Whether two transitions can lead from one marking to the same.
+    twins: bool,
+    /// Whether no firing changes the sum of all tokens.
+    conserves: bool,
+    batch: Batch,
+    targets: Vec<u32>,
+}
+
+/// What each transition adds to each place, where that is the same in all markings.
+fn effects(net: &Net) -> Option<Vec<Vec<(usize, i128)>>> {
+    let effect = |arcs: &crate::models::petri::Arcs| {
+        let inputs = arcs.inputs.iter().map(|arc| arc.place);
+        let mut places: Vec<_> = inputs.chain(arcs.outputs.iter().map(|(to, _)| *to)).collect();
+        places.sort_unstable();
+        places.dedup();
+        let change = |place: usize| {
+            i128::from(arcs.gives(place)) - i128::from(arcs.weight(place, ArcKind::Consume))
+        };
+        let resets = arcs.inputs.iter().any(|arc| arc.kind == ArcKind::Reset);
+        let changes = places.into_iter().map(|place| (place, change(place)));
+        (!resets).then(|| changes.filter(|(_, change)| *change != 0).collect())
+    };
+    net.transitions.iter().map(|transition| effect(&transition.arcs)).collect()
+}
+
+impl<'n> Explorer<'n> {
+    pub fn new(net: &'n Net, limits: &Limits) -> Self {
+        let initial = net.initial();
+        let layout = Layout::for_counts(&initial);
+        let mut words = vec![0; layout.words];
+        layout.pack(&initial, &mut words);
+        let mut store = Store::new(layout.words);
+        let hash = store::hash(&words);
+        if let Err(slot) = store.find(hash, &words) {
+            store.add(hash, &words, slot);
+        }
+        let effects = effects(net);
+        let conserves = effects.as_ref().is_some_and(|all| {
+            all.iter().all(|effect| effect.iter().map(|(_, change)| change).sum::<i128>() == 0)
+        });
+        let twins = effects.is_none_or(|mut all| {
+            all.sort_unstable();
+            all.windows(2).any(|two| two[0] == two[1])
+        });
+        Self {
+            counts: Counts::new(net, layout.tokens(&words)),
+            compiled: Compiled::new(net, layout),
+            store,
+            limits: Limits { states: limits.states.min(store::MOST), ..*limits },
+            next: 0,
+            parents: vec![UNKNOWN],
+            most: words,
+            twins,
+            conserves,
+            batch: Batch::default(),
+            targets: Vec::new(),
+        }
+    }
+
+    /// Goes on until all is found, or a limit.
+    pub fn run(&mut self, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+        loop {
+            let pause = match self.store.words() {
+                1 => self.run_words::<1>(watch),
+                2 => self.run_words::<2>(watch),
+                3 => self.run_words::<3>(watch),
+                4 => self.run_words::<4>(watch),
+                _ => self.run_words::<0>(watch),
+            };
+            match pause {
+                Pause::Done => return Ok(()),
+                Pause::Stopped(stopped) => return Err(stopped),
+                Pause::Wide(marking) => self.widen(&marking)?,
+            }
+        }
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        Progress { states: self.store.len(), explored: self.next, firings: self.counts.firings }
+    }
+
+    fn run_words<const W: usize>(&mut self, watch: &mut Watch<'_>) -> Pause {
+        let mut watched = self.next;
+        while self.next < self.store.len() {
+            let mut pause = None;
+            self.batch.clear();
+            let mut source = self.next;
+            while source < self.store.len() && !self.batch.is_full() {
+                match self.batch.add::<W>(&self.compiled, &self.store, source) {
+                    Ok(()) => source += 1,
+                    Err(Unfit::Wide(marking)) => {
+                        pause = Some(Pause::Wide(marking));
+                        break;
+                    }
+                    Err(Unfit::Overflow { transition }) => {
+                        let stopped = Stopped::Overflow { transition, state: source };
+                        pause = Some(Pause::Stopped(stopped));
+                        break;
+                    }
+                }
+            }
+            if let Err(stopped) = self.settle::<W>() {
+                return Pause::Stopped(stopped);
+            }
+            self.next = source;
+            if let Some(pause) = pause {
+                return pause;
+            }
+            if self.next - watched >= WATCHED_EVERY {
+                watched = self.next;
+                if watch(self.progress()) == ControlFlow::Break(()) {
+                    let states = self.store.len();
+                    return Pause::Stopped(Stopped::Interrupted { states });
+                }
+            }
+        }
+        Pause::Done
+    }
+
+    /// Puts the successors of the batch that are new into the store, and counts.
+    fn settle<const W: usize>(&mut self) -> Result<(), Stopped> {
+        self.check_memory()?;
+        self.batch.look::<W>(&self.store);
+        let mut at = 0;
+        for source in 0..self.batch.sources.len() {
+            let (state, end) = self.batch.sources[source];
+            let (begin, end) = (at, end as usize);
+            while at < end {
+                if self.batch.targets[at] == UNKNOWN {
+                    self.batch.targets[at] = self.target::<W>(at, state)?;
+                }
+                let first = &mut self.counts.first_enabled[self.batch.transitions[at] as usize];
+                if *first == UNKNOWN {
+                    *first = state;
+                }
+                at += 1;
+            }
+            self.count(state, begin, end);
+        }
+        Ok(())
+    }
+
+    /// The index of a successor, which is added if it is new.
+    #[inline(always)]
+    fn target<const W: usize>(&mut self, at: usize, source: u32) -> Result<u32, Stopped> {
+        let (hash, row) = self.batch.row::<W>(at, &self.store);
+        let slot = match self.store.find(hash, row) {
+            Ok(index) => return Ok(index as u32),
+            Err(slot) => slot,
+        };
+        let index = self.store.len();
+        if index >= self.limits.states {
+            return Err(Stopped::States { limit: self.limits.states });
+        }
+        self.compiled.layout.raise(&mut self.most, row);
+        if !self.conserves {
+            let tokens = self.compiled.layout.tokens(row);
+            self.counts.max_tokens = self.counts.max_tokens.max(tokens);
+        }
+        self.store.add(hash, row, slot);
+        self.parents.push(source);
+        Ok(index as u32)
+    }
+
+    #[inline(always)]
+    fn count(&mut self, state: u32, begin: usize, end: usize) {
+        self.counts.firings += (end - begin) as u64;
+        if begin == end {
+            self.counts.dead_markings += 1;
+            self.counts.first_dead.get_or_insert(state);
+        }
+        if self.twins {
+            self.targets.clear();
+            self.targets.extend_from_slice(&self.batch.targets[begin..end]);
+            self.targets.sort_unstable();
+            self.targets.dedup();
+            self.counts.distinct_edges += self.targets.len() as u64;
+        } else {
+            self.counts.distinct_edges += (end - begin) as u64;
+        }
+    }
+
+    fn check_memory(&self) -> Result<(), Stopped> {
+        let (store, growth) = self.store.bytes(self.batch.len());
+        let parents = 4 * self.parents.capacity();
+        if growth > 0 && store + growth + 3 * parents > self.limits.bytes {
+            let states = self.store.len();
+            return Err(Stopped::Memory { limit: self.limits.bytes, states });
+        }
+        Ok(())
+    }
+
+    /// Lays all markings out anew, so that one that did not fit does.
+    fn widen(&mut self, marking: &[u64]) -> Result<(), Stopped> {
+        let layout = self.compiled.layout.widened(marking);
+        let states = self.store.len();
+        let (store, _) = self.store.bytes(0);
+        if store + states * 8 * (layout.words + 4) > self.limits.bytes {
+            return Err(Stopped::Memory { limit: self.limits.bytes, states });
+        }
+        let old = &self.compiled.layout;
+        let mut counts = vec![0; marking.len()];
+        let mut words = vec![0; layout.words];
+        let mut again = |packed: &[u64], words: &mut [u64]| {
+            old.unpack(packed, &mut counts);
+            words.fill(0);
+            layout.pack(&counts, words);
+        };
+        let mut store = Store::new(layout.words);
+        for index in 0..states {
+            again(self.store.get(index), &mut words);
+            let hash = store::hash(&words);
+            if let Err(slot) = store.find(hash, &words) {
+                store.add(hash, &words, slot);
+            }
+        }
+        again(&self.most, &mut words);
+        self.most = words;
+        self.store = store;
+        self.compiled = Compiled::new(self.compiled.net, layout);
+        Ok(())
+    }
+
+    /// What was found.
+    pub fn into_space(mut self, stopped: Option<Stopped>) -> StateSpace<'n> {
+        self.counts.bounds = vec![0; self.compiled.net.places.len()];
+        self.compiled.layout.unpack(&self.most, &mut self.counts.bounds);
+        StateSpace::new(self.compiled, self.store, self.parents, self.counts, stopped)
+    }
+}
+
+/// Finds all markings that a net reaches.
+///
+/// `watch` is told of the progress every few thousand states and may end it; deadlines are its
+/// business. The order of the states depends on the net only.
+pub fn explore<'n>(
+    net: &'n Net,
+    limits: &Limits,
+    watch: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<StateSpace<'n>, Stopped> {
+    let space = explore_partly(net, limits, watch);
+    space.stopped().map_or(Ok(space), Err)
+}
+
+/// As [`explore`], and what was found until it was [stopped](StateSpace::stopped) is not lost.
+pub fn explore_partly<'n>(
+    net: &'n Net,
+    limits: &Limits,
+    mut watch: impl FnMut(Progress) -> ControlFlow<()>,
+) -> StateSpace<'n> {
+    let mut explorer = Explorer::new(net, limits);
+    let stopped = explorer.run(&mut watch).err();
+    explorer.into_space(stopped)
+}

@@ -1,0 +1,168 @@
+//! Where the count of each place stands in the words of a packed marking.
+//!
+//! A count of one bit has no more than its bit. A wider one has a guard bit above it that is
+//! zero, so that whole words of counts can be compared and added at once: a borrow or a carry
+//! ends in the guard. A count of 64 bits has a word to itself and no guard.
+
+/// How wide a count can be, in bits.
+const WIDTHS: [u8; 12] = [1, 2, 3, 5, 7, 11, 15, 20, 31, 47, 63, 64];
+
+/// A count within the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// The word that it stands in.
+    pub word: usize,
+    /// How far it is from the low end.
+    pub shift: u32,
+    /// How many bits, without the guard.
+    pub bits: u8,
+}
+
+impl Field {
+    /// The greatest count that fits.
+    pub fn max(self) -> u64 {
+        u64::MAX >> (64 - u32::from(self.bits))
+    }
+
+    /// The guard bit, or none.
+    pub fn guard(self) -> u64 {
+        match self.bits {
+            1 | 64 => 0,
+            bits => 1 << (self.shift + u32::from(bits)),
+        }
+    }
+
+    /// The bits of the count.
+    pub fn mask(self) -> u64 {
+        self.max() << self.shift
+    }
+
+    pub fn get(self, words: &[u64]) -> u64 {
+        (words[self.word] >> self.shift) & self.max()
+    }
+}
+
+/// The fields of all places.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// One for each place.
+    pub fields: Vec<Field>,
+    /// How many words a marking has; at least one.
+    pub words: usize,
+    /// The guard bits of each word.
+    pub guards: Vec<u64>,
+    /// The counts of one bit in each word.
+    pub ones: Vec<u64>,
+    /// The places of each word whose counts have more than one bit.
+    pub wide: Vec<Vec<usize>>,
+}
+
+/// The width that holds counts up to `most`.
+fn width(most: u64) -> u8 {
+    let bits = (64 - most.leading_zeros()) as u8;
+    WIDTHS.into_iter().find(|width| *width >= bits).unwrap_or(64)
+}
+
+impl Layout {
+    /// The narrowest layout for counts up to those given.
+    pub fn for_counts(most: &[u64]) -> Self {
+        let mut free: Vec<u32> = Vec::new();
+        let mut fields = Vec::with_capacity(most.len());
+        for count in most {
+            let bits = width(*count);
+            let needs = if matches!(bits, 1 | 64) { bits } else { bits + 1 }.into();
+            let word = free.iter().position(|free| *free >= needs).unwrap_or_else(|| {
+                free.push(64);
+                free.len() - 1
+            });
+            fields.push(Field { word, shift: 64 - free[word], bits });
+            free[word] -= needs;
+        }
+        let words = free.len().max(1);
+        let mut layout = Self {
+            fields,
+            words,
+            guards: vec![0; words],
+            ones: vec![0; words],
+            wide: vec![Vec::new(); words],
+        };
+        for (place, field) in layout.fields.iter().enumerate() {
+            layout.guards[field.word] |= field.guard();
+            match field.bits {
+                1 => layout.ones[field.word] |= field.mask(),
+                _ => layout.wide[field.word].push(place),
+            }
+        }
+        layout
+    }
+
+    /// The layout in which `place` can hold `count`, the others as much as they could.
+    pub fn widened(&self, marking: &[u64]) -> Self {
+        let most = self.fields.iter().zip(marking);
+        Self::for_counts(&most.map(|(field, count)| field.max().max(*count)).collect::<Vec<_>>())
+    }
+
+    /// Whether every count of a marking fits.
+    pub fn fits(&self, marking: &[u64]) -> bool {
+        self.fields.iter().zip(marking).all(|(field, count)| *count <= field.max())
+    }
+
+    /// Writes a marking that fits to `words`, which are all zero.
+    pub fn pack(&self, marking: &[u64], words: &mut [u64]) {
+        for (field, count) in self.fields.iter().zip(marking) {
+            words[field.word] |= count << field.shift;
+        }
+    }
+
+    /// Reads a marking.
+    pub fn unpack(&self, words: &[u64], marking: &mut [u64]) {
+        for (field, count) in self.fields.iter().zip(marking) {
+            *count = field.get(words);
+        }
+    }
+
+    /// All tokens of a packed marking.
+    pub fn tokens(&self, words: &[u64]) -> u128 {
+        let mut sum = 0;
+        for (word, (ones, wide)) in words.iter().zip(self.ones.iter().zip(&self.wide)) {
+            sum += u128::from((word & ones).count_ones());
+            for place in wide {
+                let field = self.fields[*place];
+                sum += u128::from((word >> field.shift) & field.max());
+            }
+        }
+        sum
+    }
+
+    /// Whether every count of `words` is at least that of `others`.
+    pub fn covers(&self, words: &[u64], others: &[u64]) -> bool {
+        words.iter().zip(others).enumerate().all(|(at, (word, other))| {
+            let (ones, guards) = (self.ones[at], self.guards[at]);
+            // Without a guard there is one count of 64 bits, or there are only counts of one.
+            let wide = match guards {
+                0 => word & !ones >= other & !ones,
+                _ => ((word | guards).wrapping_sub(other & !ones)) & guards == guards,
+            };
+            wide && !word & other & ones == 0
+        })
+    }
+
+    /// Raises `most` to what a packed marking has more of.
+    pub fn raise(&self, most: &mut [u64], words: &[u64]) {
+        for (at, (most, word)) in most.iter_mut().zip(words).enumerate() {
+            let (ones, guards) = (self.ones[at], self.guards[at]);
+            *most |= word & ones;
+            // Where no count is over the most so far, every guard survives the subtraction.
+            if guards != 0 && ((*most | guards).wrapping_sub(word & !ones)) & guards == guards {
+                continue;
+            }
+            for place in &self.wide[at] {
+                let field = self.fields[*place];
+                let count = (word >> field.shift) & field.max();
+                if count > (*most >> field.shift) & field.max() {
+                    *most = (*most & !field.mask()) | (count << field.shift);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Packed markings, each once, in the order in which they were found.
+
+/// Multipliers of the words; odd, so that none is lost.
+const FACTORS: [u64; 8] = [
+    0x9e37_79b9_7f4a_7c15,
+    0xbf58_476d_1ce4_e5b9,
+    0x94d0_49bb_1331_11eb,
+    0xd6e8_feb8_6659_fd93,
+    0xff51_afd7_ed55_8ccd,
+    0xc4ce_b9fe_1a85_ec53,
+    0xa076_1d64_78bd_642f,
+    0xe703_7ed1_a0b4_28db,
+];
+
+/// Markings in one long vector, and a hash table (open addressing, linear probing) of their
+/// indexes. A slot holds the 32 bits of the hash above the index plus one; the slot's place is
+/// the hash's upper bits, so the table grows without looking at the markings.
+#[derive(Debug, Clone)]
+pub struct Store {
+    words: usize,
+    arena: Vec<u64>,
+    slots: Vec<u64>,
+    /// 32 less the binary logarithm of the number of slots.
+    shift: u32,
+    len: usize,
+}
+
+/// How many markings one store can hold: their indexes are 32 bits, one of them taken.
+pub const MOST: usize = u32::MAX as usize - 1;
+
+/// What of a slot is the hash.
+const HASH: u64 = 0xffff_ffff_0000_0000;
+
+/// A hash of a marking, in the upper half.
+#[inline(always)]
+pub fn hash(words: &[u64]) -> u64 {
+    let mut sum = 0u64;
+    for (at, word) in words.iter().enumerate() {
+        // Words that share a factor are told apart by the rotation.
+        let turned = word.rotate_left((at / FACTORS.len()) as u32);
+        sum = sum.wrapping_add(turned.wrapping_mul(FACTORS[at % FACTORS.len()]));
+    }
+    let mixed = (sum ^ (sum >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    (mixed ^ (mixed >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) & HASH
+}
+
+impl Store {
+    /// An empty store of markings of so many words.
+    pub fn new(words: usize) -> Self {
+        Self { words, arena: Vec::new(), slots: vec![0; 1 << 8], shift: 24, len: 0 }
+    }
+
+    /// How many markings there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How many words a marking has.
+    pub fn words(&self) -> usize {
+        self.words
+    }
+
+    /// The words of a marking.
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> &[u64] {
+        &self.arena[index * self.words..(index + 1) * self.words]
+    }
+
+    /// Bytes in use, and what more would be in use for a while to add so many markings.
+    pub fn bytes(&self, more: usize) -> (usize, usize) {
+        let used = 8 * (self.arena.capacity() + self.slots.len());
+        let mut growth = 0;
+        if self.arena.len() + more * self.words > self.arena.capacity() {
+            growth += 8 * (self.arena.capacity() / 2 * 3).max(more * self.words);
+        }
+        if self.is_full(self.len + more) {
+            growth += 16 * self.slots.len();
+        }
+        (used, growth)
+    }
+
+    /// Whether the table is too small for so many markings: at most five slots of eight are
+    /// taken.
+    fn is_full(&self, len: usize) -> bool {
+        len * 8 > self.slots.len() * 5
+    }
+
+    /// The slot where the search for a hash begins.
+    #[inline(always)]
+    fn start(&self, hash: u64) -> usize {
+        ((hash >> 32) >> self.shift) as usize
+    }
+
+    /// What stands where the search for a hash begins. Reading it early, for many markings,
+    /// lets the processor wait for all of them at once.
+    #[inline(always)]
+    pub fn glance(&self, hash: u64) -> u64 {
+        self.slots[self.start(hash)]
+    }
+
+    /// The first marking with this hash, which may be another one; the table alone is read.
+    #[inline(always)]
+    pub fn candidate(&self, hash: u64) -> Option<usize> {
+        let last = self.slots.len() - 1;
+        let mut at = self.start(hash);
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return None;
+            }
+            if slot & HASH == hash {
+                return Some((slot as u32 - 1) as usize);
+            }
+            at = (at + 1) & last;
+        }
+    }
+
+    /// The index of a marking, or the free slot where it belongs.
+    #[inline(always)]
+    pub fn find(&self, hash: u64, words: &[u64]) -> Result<usize, usize> {
+        let last = self.slots.len() - 1;
+        let mut at = self.start(hash);
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return Err(at);
+            }
+            if slot & HASH == hash {
+                let index = (slot as u32 - 1) as usize;
+                if self.get(index) == words {
+                    return Ok(index);
+                }
+            }
+            at = (at + 1) & last;
+        }
+    }
+
+    /// Adds a marking that [`find`](Self::find) has not found, at the slot that it gave.
+    pub fn add(&mut self, hash: u64, words: &[u64], slot: usize) {
+        if self.arena.len() + self.words > self.arena.capacity() {
+            self.arena.reserve_exact((self.arena.capacity() / 2).max(64 * self.words));
+        }
+        self.arena.extend_from_slice(words);
+        self.len += 1;
+        self.slots[slot] = hash | self.len as u64;
+        if self.is_full(self.len + 1) {
+            self.grow();
+        }
+    }
+
+    /// Doubles the table. Taken slots move in the order of the hash, so this reads and writes
+    /// memory from one end to the other.
+    fn grow(&mut self) {
+        let old = std::mem::take(&mut self.slots);
+        self.slots = vec![0; old.len() * 2];
+        self.shift = self.shift.saturating_sub(1);
+        let last = self.slots.len() - 1;
+        for slot in old.into_iter().filter(|slot| *slot != 0) {
+            let mut at = self.start(slot & HASH);
+            while self.slots[at] != 0 {
+                at = (at + 1) & last;
+            }
+            self.slots[at] = slot;
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `petrel draw`.
+
+use std::{fs, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{
+    answer::Answer,
+    connection::{self, Connection},
+    failure::Failure,
+    net_file::{self, NetFile},
+};
+use crate::{
+    cases::Cases,
+    config::Config,
+    formats::drawing::{self, Drawing},
+    models::{CaseId, WorkflowId, petri::Marking},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  petrel draw order-approval.yaml -o order-approval.svg   open it in a browser
+  petrel draw order-approval --case order-1 -o order-1.svg
+  petrel draw net.pnml --format dot | dot -Tpdf > net.pdf
+  petrel draw order-approval --format mermaid             for Markdown pages
+
+Places are circles with their tokens, transitions boxes. A number at an arc is its weight, k=3
+a capacity. A dashed line reads, a line that ends in a small circle inhibits, an arrow with two
+heads resets. In a case, marked places and the transitions that their tokens enable are in
+colour; conditions are not looked at.
+
+Nodes stand where a PNML file or `metadata: {layout: …}` of a definition puts them, or else from
+left to right.";
+
+/// Draw a workflow, a case's tokens in it, or a net in a file: SVG, Graphviz or Mermaid
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Draw {
+    /// A definition (YAML or JSON) or PNML file, - for the standard input; or a workflow's id
+    #[arg(value_name = "FILE|WORKFLOW")]
+    source: String,
+    /// Show where the tokens of this case of the workflow are
+    #[arg(long)]
+    case: Option<CaseId>,
+    /// What to write [default: by the name of the file that is written, else svg]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write to this file instead of the standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Which net, if a PNML file has several
+    #[arg(long, value_name = "ID", conflicts_with = "case")]
+    net: Option<String>,
+}
+
+/// The languages of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A picture for browsers and documents
+    Svg,
+    /// Input of Graphviz
+    Dot,
+    /// A flowchart for Markdown, for up to 500 arcs
+    Mermaid,
+}
+
+/// What is drawn, before it is.
+struct Subject {
+    file: NetFile,
+    title: String,
+    marking: Option<Marking>,
+}
+
+impl Draw {
+    pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        let format = self.format()?;
+        let subject = match self.case {
+            None if net_file::is_file(&self.source) => {
+                let file = net_file::read_one(&PathBuf::from(&self.source), self.net.as_deref())?;
+                Subject { title: file.net.name.clone(), marking: None, file }
+            }
+            _ => {
+                let workflow = WorkflowId::new(&self.source).map_err(|error| {
+                    Failure::usage(format!("{:?} is no file and no workflow: {error}", self.source))
+                })?;
+                let shutdown = connection::shutdown(config)?;
+                Connection::with(config, &shutdown, async |connection| {
+                    stored(&connection.cases, &workflow, self.case.as_ref()).await
+                })
+                .await?
+            }
+        };
+        let drawing = Drawing {
+            net: &subject.file.net,
+            title: &subject.title,
+            positions: Some(&subject.file.positions),
+            marking: subject.marking.as_deref(),
+        };
+        let text = match format {
+            Format::Svg => drawing.svg(),
+            Format::Dot => drawing.dot(),
+            Format::Mermaid => drawing.mermaid(),
+        };
+        let name = format.to_possible_value().map(|value| value.get_name().to_owned());
+        let Some(output) = &self.output else {
+            return Ok(Answer::new(json!({ "format": name, "drawing": text }), text));
+        };
+        let shown = output.display().to_string();
+        fs::write(output, &text)
+            .map_err(|error| Failure::usage(format!("can't write {shown}: {error}")))?;
+        let said = format!("wrote {shown} ({} kB)\n", text.len().div_ceil(1000));
+        Ok(Answer::new(json!({ "format": name, "file": shown, "bytes": text.len() }), said))
+    }
+
+    /// The format that was asked for, or that the name of the output means.
+    fn format(&self) -> Result<Format, Failure> {
+        let Some(output) = self.output.as_ref().filter(|_| self.format.is_none()) else {
+            return Ok(self.format.unwrap_or(Format::Svg));
+        };
+        let extension = output.extension().and_then(|extension| extension.to_str());
+        match extension.map(str::to_ascii_lowercase).as_deref() {
+            Some("svg") => Ok(Format::Svg),
+            Some("dot" | "gv") => Ok(Format::Dot),
+            Some("mmd" | "mermaid") => Ok(Format::Mermaid),
+            _ => Err(Failure::usage(format!(
+                "which format {} should have is unknown: name it .svg, .dot or .mmd, or give \
+                 --format (other pictures can be made of SVG, for instance by rsvg-convert)",
+                output.display()
+            ))),
+        }
+    }
+}
+
+/// A workflow of the server, or a case with the version that it runs.
+async fn stored(
+    cases: &Cases,
+    workflow: &WorkflowId,
+    case: Option<&CaseId>,
+) -> Result<Subject, Failure> {
+    let Some(case) = case else {
+        let stored = cases.workflow(workflow).await?;
+        let file = net_file::from_definition(&stored.definition)?;
+        return Ok(Subject { title: file.net.name.clone(), marking: None, file });
+    };
+    let case = cases.case(workflow, case).await?;
+    let stored = cases.workflow_at(workflow, case.definition).await?;
+    let file = net_file::from_definition(&stored.definition)?;
+    let marking = drawing::counted(&file.net, &case.marking);
+    let title = drawing::case_title(&file.net, &case);
+    Ok(Subject { title, marking: Some(marking), file })
+}

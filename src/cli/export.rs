@@ -1,0 +1,169 @@
+//! `petrel export`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{
+    answer::Answer,
+    connection::{self, Connection},
+    definition_file,
+    failure::Failure,
+    import::write_file,
+};
+use crate::{
+    config::Config,
+    engine::Net,
+    formats::pnml::{self, Node, PnmlNet, Point, Profile},
+    models::{WorkflowDefinition, WorkflowId, petri},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  petrel export orders.yaml                       print PNML as the standard has it
+  petrel export orders.yaml --profile prom -o orders.pnml
+  petrel export orders --profile prom             the stored workflow orders
+
+The iso profile is ISO/IEC 15909-2, for all tools. It has no read, inhibitor and reset arcs and no
+capacities: a workflow with them is refused, with the arcs named. The prom profile is for ProM and
+PM4Py: transitions have the labels that event logs have, inhibitor and reset arcs are as these
+tools write them, and a read arc is two arcs, one that takes and one that gives back. Its final
+marking is one token in the place where cases end; --final says which, if there are several.
+A transition with from_places becomes one transition for each of them. Guards are not exported.";
+
+/// Write a workflow as PNML, for other Petri-net and process-mining tools
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Export {
+    /// A definition file in YAML or JSON (- is the standard input), or a stored workflow's id
+    #[arg(value_name = "FILE|WORKFLOW")]
+    what: PathBuf,
+    /// For whom: the standard, or ProM and PM4Py
+    #[arg(long, value_enum, default_value_t = For::Iso)]
+    profile: For,
+    /// The place that has the one token of the final marking; only with --profile prom
+    #[arg(long = "final", value_name = "PLACE")]
+    final_place: Option<String>,
+    /// Write the PNML there
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// A profile, as the command line has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum For {
+    /// ISO/IEC 15909-2
+    Iso,
+    /// ProM and PM4Py
+    Prom,
+}
+
+impl Export {
+    pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        if self.profile == For::Iso && self.final_place.is_some() {
+            let message = "the standard has no final markings; use --profile prom with --final";
+            return Err(Failure::usage(message));
+        }
+        let definition = self.definition(config).await?;
+        let name = self.what.display();
+        let compiled = Net::compile(&definition)
+            .map_err(|problems| Failure::invalid(format!("{name}: {problems}")))?;
+        let net = compiled.petri();
+        let mut file = for_file(&definition, &net);
+        if self.profile == For::Prom {
+            file.final_marking_entries = self.final_marking(&compiled)?;
+        }
+        let profile = match self.profile {
+            For::Iso => Profile::Iso,
+            For::Prom => Profile::Prom,
+        };
+        let text = pnml::write(&[file], profile).map_err(|unwritable| {
+            let problems = unwritable.0.join("\n  ");
+            let message = format!("{name}: the net can't be written exactly:\n  {problems}");
+            Failure::invalid(message)
+        })?;
+        let guarded = definition.transitions.iter().filter(|t| !t.conditions.is_empty()).count();
+        if guarded > 0 {
+            eprintln!("note: {guarded} transitions have conditions, which PNML does not say");
+        }
+        let Some(path) = &self.output else {
+            return Ok(Answer::new(json!({ "workflow": definition.id, "pnml": text }), text));
+        };
+        write_file(path, &text)?;
+        let (places, transitions) = (net.places.len(), net.transitions.len());
+        let file = path.display().to_string();
+        Ok(Answer::new(
+            json!({
+                "workflow": definition.id, "file": file,
+                "places": places, "transitions": transitions,
+            }),
+            format!(
+                "{}: {places} places and {transitions} transitions, written to {file}",
+                definition.id
+            ),
+        ))
+    }
+
+    /// The definition in the file, else the stored one.
+    async fn definition(&self, config: &Config) -> Result<WorkflowDefinition, Failure> {
+        if self.what.as_os_str() == "-" || self.what.exists() {
+            return definition_file::read(&self.what);
+        }
+        let id = self.what.to_str().and_then(|text| WorkflowId::new(text).ok());
+        let Some(id) = id else {
+            // Says what is wrong with the file: nothing but a file has such a name.
+            return definition_file::read(&self.what);
+        };
+        let shutdown = connection::shutdown(config)?;
+        let stored = Connection::with(config, &shutdown, async |connection| {
+            Ok(connection.cases.workflow(&id).await?)
+        });
+        let stored = stored.await.map_err(|failure| match self.what.extension() {
+            None => failure.and(format!("and there is no file {}", self.what.display())),
+            Some(_) => failure,
+        })?;
+        Ok(stored.definition.clone())
+    }
+
+    /// One token in the place where cases end.
+    fn final_marking(&self, net: &Net) -> Result<Vec<Vec<(usize, u64)>>, Failure> {
+        let terminal: Vec<_> =
+            net.places.iter().enumerate().filter(|(_, place)| place.terminal).collect();
+        if let Some(wanted) = &self.final_place {
+            let found = net.places.iter().position(|place| place.id.as_str() == wanted);
+            let place = found.ok_or_else(|| {
+                let ids: Vec<_> = terminal.iter().map(|(_, place)| place.id.as_str()).collect();
+                let message = format!("--final {wanted}: there is no such place; cases end in");
+                Failure::usage(format!("{message} {}", ids.join(", ")))
+            })?;
+            return Ok(vec![vec![(place, 1)]]);
+        }
+        match &terminal[..] {
+            [(place, _)] => Ok(vec![vec![(*place, 1)]]),
+            [] => Ok(Vec::new()),
+            several => {
+                let ids: Vec<_> = several.iter().map(|(_, place)| place.id.as_str()).collect();
+                eprintln!(
+                    "note: cases end in several places ({}), so no final marking is written; \
+                     choose one with --final",
+                    ids.join(", ")
+                );
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+/// The net with the positions of `metadata.layout`.
+fn for_file(definition: &WorkflowDefinition, net: &petri::Net) -> PnmlNet {
+    let layout = definition.metadata.get("layout");
+    let at = |kind: &str, id: &str| {
+        let point = layout?.get(kind)?.get(id)?;
+        Some(Point { x: point.get(0)?.as_f64()?, y: point.get(1)?.as_f64()? })
+    };
+    PnmlNet::from_petri(definition.id.as_str(), net, |node| match node {
+        Node::Place(place) => at("places", &net.places[place].id),
+        Node::Transition(transition) => at("transitions", &net.transitions[transition].id),
+    })
+}

@@ -1,0 +1,176 @@
+//! `petrel import`.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{answer::Answer, definition_file, failure::Failure};
+use crate::{
+    engine::Net,
+    formats::pnml::{self, Document, Mode, PnmlNet},
+    models::{WorkflowDefinition, WorkflowId},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  petrel import net.pnml                        print the definition as YAML
+  petrel import net.pnml -o orders.yaml         write a file (.json for JSON)
+  petrel import net.pnml --id orders | petrel workflow apply -
+  petrel import several.pnml --net 2            the second net of a file
+
+A case of a workflow starts with one token in one place. A net with another initial marking, or
+with a transition that takes from no place or gives to none, is refused with all the reasons.
+Read are place/transition nets, from ISO/IEC 15909-2 files and from those of WoPeD, ProM, PM4Py,
+PIPE, TAPAAL and pnapi (LoLA). Names, weights, capacities, read, inhibitor and reset arcs and
+positions are kept; what tools noted for themselves is not.";
+
+/// Make a workflow definition of a PNML file (a Petri net from another tool)
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Import {
+    /// The PNML file; - is the standard input
+    #[arg(value_name = "FILE.pnml")]
+    file: PathBuf,
+    /// The workflow's id; else the file's name
+    #[arg(long, value_name = "ID")]
+    id: Option<WorkflowId>,
+    /// Which net of the file: its number from 1, or its id. Needed if there are several
+    #[arg(long, value_name = "N")]
+    net: Option<String>,
+    /// Refuse what is not in the standard, ISO/IEC 15909-2
+    #[arg(long)]
+    strict: bool,
+    /// Write the definition there: YAML, or JSON if it ends in .json
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Import {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let name = shown(&self.file);
+        let mode = if self.strict { Mode::Strict } else { Mode::Lenient };
+        let document = read_pnml(&self.file, mode)?;
+        let net = choose(&document, self.net.as_deref()).map_err(|error| error.about(&name))?;
+        let id = match self.id {
+            Some(id) => id,
+            None => id_for(&self.file, net)?,
+        };
+        let refused = |problems| Failure::invalid(format!("{name}: {problems}"));
+        let definition = net.definition(id).map_err(refused)?;
+        Net::compile(&definition).map_err(refused)?;
+        for note in &document.notes {
+            let times = match note.count {
+                1 => String::new(),
+                count => format!(" ({count} times)"),
+            };
+            eprintln!("note: {name}, line {}: {}{times}", note.line, note.message);
+        }
+        match &self.output {
+            None => {
+                let yaml = definition_file::to_yaml(&definition)?;
+                Ok(Answer::new(json!(definition), yaml))
+            }
+            Some(path) => written(path, &definition),
+        }
+    }
+}
+
+/// Writes a definition to a file, as what its name says.
+fn written(path: &Path, definition: &WorkflowDefinition) -> Result<Answer, Failure> {
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    let text = match is_json {
+        true => format!("{:#}\n", json!(definition)),
+        false => definition_file::to_yaml(definition)?,
+    };
+    write_file(path, &text)?;
+    let (places, transitions) = (definition.places.len(), definition.transitions.len());
+    let file = path.display().to_string();
+    Ok(Answer::new(
+        json!({
+            "workflow": definition.id, "file": file,
+            "places": places, "transitions": transitions,
+        }),
+        format!(
+            "{}: {places} places and {transitions} transitions, written to {file}",
+            definition.id
+        ),
+    ))
+}
+
+/// Writes a text to a file that the user named.
+pub(super) fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text)
+        .map_err(|error| Failure::usage(format!("can't write {}: {error}", path.display())))
+}
+
+/// A file's name for messages.
+pub(super) fn shown(path: &Path) -> String {
+    match path.as_os_str() == "-" {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
+}
+
+/// Reads a PNML file; `-` is the standard input.
+pub(super) fn read_pnml(path: &Path, mode: Mode) -> Result<Document, Failure> {
+    let name = shown(path);
+    // Nothing that is too long to be read is brought into memory as a whole.
+    let most = pnml::MAX_BYTES as u64 + 1;
+    let mut bytes = Vec::new();
+    let read = match path.as_os_str() == "-" {
+        true => io::stdin().lock().take(most).read_to_end(&mut bytes),
+        false => fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| Failure::usage(format!("can't read {name}: {error}")))?;
+    pnml::read(&bytes, mode).map_err(|error| {
+        let failure = Failure::invalid(format!("{name}: {error} [{}]", error.kind.code()));
+        match mode {
+            Mode::Lenient => failure,
+            Mode::Strict => failure.and("without --strict, dialects of the standard are read too"),
+        }
+    })
+}
+
+/// The net that the user means.
+fn choose<'a>(document: &'a Document, wanted: Option<&str>) -> Result<&'a PnmlNet, Failure> {
+    let list = || {
+        let named = |(index, net): (usize, &PnmlNet)| {
+            let name = net.name.as_deref().unwrap_or_default();
+            format!("\n  {}: {} {name}", index + 1, net.id)
+        };
+        document.nets.iter().enumerate().map(named).collect::<String>()
+    };
+    match (&document.nets[..], wanted) {
+        ([net], None) => Ok(net),
+        (nets, None) => {
+            let message = format!("the file has {} nets; choose one with --net:", nets.len());
+            Err(Failure::usage(message + &list()))
+        }
+        (nets, Some(wanted)) => {
+            let by_id = nets.iter().find(|net| net.id == wanted);
+            let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+            let by_number = || number.and_then(|index| nets.get(index));
+            by_id.or_else(by_number).ok_or_else(|| {
+                let message = format!("there is no net {wanted}; the nets of the file are");
+                Failure::usage(message + &list())
+            })
+        }
+    }
+}
+
+/// The workflow's id where the user gives none: from the file's name, or from the net's.
+fn id_for(file: &Path, net: &PnmlNet) -> Result<WorkflowId, Failure> {
+    let stem = match file.as_os_str() == "-" {
+        true => None,
+        false => file.file_stem().map(|stem| stem.to_string_lossy()),
+    };
+    let candidates = [stem.as_deref(), Some(&net.id), net.name.as_deref()];
+    let made = candidates.into_iter().flatten().map(pnml::id_of).find(|id| !id.is_empty());
+    let made = made.and_then(|id| WorkflowId::new(id).ok());
+    made.ok_or_else(|| Failure::usage("neither file nor net has a name for an id; give --id"))
+}

@@ -1,0 +1,84 @@
+//! The language of Graphviz. What `dot` can draw, it is told in its own words; it makes the
+//! layout itself.
+
+use std::fmt::Write;
+
+use super::{
+    Drawing, label,
+    shape::{self, Mark},
+    tokens,
+};
+
+/// The whole graph.
+pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
+    let net = drawing.net;
+    let enabled = tokens::enabled(drawing);
+    let name = if drawing.title.is_empty() { &net.name } else { drawing.title };
+    let mut out = format!(
+        "digraph {} {{\n  rankdir=LR;\n  node [fontname=\"Helvetica\", fontsize=11];\n  \
+         edge [fontname=\"Helvetica\", fontsize=10, arrowsize=0.8];\n",
+        quoted(name)
+    );
+    if !drawing.title.is_empty() {
+        let _ = write!(out, "  label={};\n  labelloc=t;\n", quoted(drawing.title));
+    }
+    for (number, place) in net.places.iter().enumerate() {
+        let count = drawing.tokens(number);
+        let mut below = label::wrap(place.label(), 100.0, 2);
+        below.extend(place.capacity.map(|capacity| format!("k={capacity}")));
+        let colour = match drawing.marking {
+            Some(_) if count > 0 => ", style=filled, fillcolor=\"#fef3c7\"",
+            _ => "",
+        };
+        let _ = write!(
+            out,
+            "  p{number} [shape=circle, fixedsize=true, width=0.55, label={}, xlabel={}, tooltip={}{colour}];\n",
+            quoted(&tokens::text(count)),
+            quoted(&below.join("\n")),
+            quoted(&place.id)
+        );
+    }
+    for (number, transition) in net.transitions.iter().enumerate() {
+        let colour = if enabled[number] { "#dcfce7" } else { "#eef2f7" };
+        let _ = write!(
+            out,
+            "  t{number} [shape=box, style=filled, fillcolor=\"{colour}\", label={}, tooltip={}];\n",
+            quoted(&label::wrap(transition.label(), 100.0, 3).join("\n")),
+            quoted(&transition.id)
+        );
+    }
+    for link in shape::links(net) {
+        let (place, transition) = (format!("p{}", link.place), format!("t{}", link.transition));
+        let (from, to, mut looks) = match link.mark {
+            Mark::Consume => (place, transition, Vec::new()),
+            Mark::Produce => (transition, place, Vec::new()),
+            Mark::Read => {
+                (place, transition, vec!["style=dashed".to_owned(), "arrowhead=none".to_owned()])
+            }
+            Mark::Inhibitor => (place, transition, vec!["arrowhead=odot".to_owned()]),
+            Mark::Reset => (place, transition, vec!["arrowhead=normalnormal".to_owned()]),
+        };
+        looks.extend(link.weight_shown().map(|weight| format!("label={}", quoted(&weight))));
+        let looks =
+            if looks.is_empty() { String::new() } else { format!(" [{}]", looks.join(", ")) };
+        let _ = write!(out, "  {from} -> {to}{looks};\n");
+    }
+    out.push_str("}\n");
+    out
+}
+
+/// A quoted string: nothing in it is read as an escape but a new line.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,56 @@
+//! Where the places and transitions of a net were in the drawing that it comes from.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::geometry::Point;
+use crate::models::petri::Net;
+
+/// The middles of nodes, in the units of whatever they were drawn with.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Positions {
+    /// Of each place of the net, by its index.
+    pub places: Vec<Option<Point>>,
+    /// Of each transition of the net, by its index.
+    pub transitions: Vec<Option<Point>>,
+}
+
+impl Positions {
+    /// The positions that a definition keeps in its metadata, as
+    /// `{"layout": {"places": {"<id>": [x, y]}, "transitions": {"<id>": [x, y]}}}`. What has
+    /// another form is no position.
+    pub fn from_metadata(net: &Net, metadata: &Map<String, Value>) -> Self {
+        let of = |list: &str| -> HashMap<&str, Point> {
+            let layout = metadata.get("layout").and_then(|layout| layout.get(list));
+            let entries = layout.and_then(Value::as_object).into_iter().flatten();
+            entries.filter_map(|(id, at)| Some((id.as_str(), point(at)?))).collect()
+        };
+        let (places, transitions) = (of("places"), of("transitions"));
+        let mut before: HashMap<&str, f64> = HashMap::new();
+        let mut transition = |id: &'_ str| {
+            // One of several alternatives: they stand below one another.
+            let alternative = |(of, _): (&str, &str)| {
+                let (of, at) = transitions.get_key_value(of)?;
+                let number = before.entry(of).or_default();
+                *number += 1.0;
+                Some(Point { x: at.x, y: at.y + (*number - 1.0) * ALTERNATIVE })
+            };
+            transitions.get(id).copied().or_else(|| id.rsplit_once('.').and_then(alternative))
+        };
+        Self {
+            places: net.places.iter().map(|of| places.get(of.id.as_str()).copied()).collect(),
+            transitions: net.transitions.iter().map(|of| transition(&of.id)).collect(),
+        }
+    }
+}
+
+/// From one alternative of a transition to the next.
+const ALTERNATIVE: f64 = 60.0;
+
+fn point(at: &Value) -> Option<Point> {
+    let [x, y] = &at.as_array()?[..] else { return None };
+    let (x, y) = (x.as_f64()?, y.as_f64()?);
+    // What is farther away than any drawing is large is a mistake.
+    (x.abs().max(y.abs()) <= 1e7).then_some(Point { x, y })
+}

@@ -1,0 +1,32 @@
+//! The kinds of arcs and how dialects spell them.
+
+use crate::models::ArcKind;
+
+/// The kind that a word names; `None` if nobody knows it.
+///
+/// `normal` is PIPE's, ProM's and PM4Py's; `timed` and `tapnInhibitor` are TAPAAL's; `test`,
+/// `read` and `inhibitor` those of Renew, Tina and others.
+pub(super) fn of(word: &str) -> Option<ArcKind> {
+    let plain: String =
+        word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let plain = plain.strip_suffix("arc").unwrap_or(&plain);
+    Some(match plain {
+        "" | "normal" | "ordinary" | "standard" | "regular" | "default" | "timed" => {
+            ArcKind::Consume
+        }
+        "read" | "test" => ArcKind::Read,
+        "inhibitor" | "inhibit" | "tapninhibitor" => ArcKind::Inhibitor,
+        "reset" => ArcKind::Reset,
+        _ => return None,
+    })
+}
+
+/// What a kind is called in messages.
+pub(super) fn name(kind: ArcKind) -> &'static str {
+    match kind {
+        ArcKind::Consume => "normal",
+        ArcKind::Read => "read",
+        ArcKind::Inhibitor => "inhibitor",
+        ArcKind::Reset => "reset",
+    }
+}

@@ -1,0 +1,297 @@
+//! From a file's net to a workflow definition.
+
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
+
+use serde_json::{Value, json};
+
+use super::{Arc, Direction, PnmlNet, position::excerpt};
+use crate::models::{
+    ArcKind, InputArc, OutputArc, Place, PlaceId, PlaceKind, Problems, Transition, TransitionId,
+    WorkflowDefinition, WorkflowId,
+};
+
+/// The most characters of an id.
+const MAX_ID: usize = 64;
+
+/// The most tokens that an output arc of a definition may give.
+const MAX_OUTPUT: u64 = 10_000;
+
+/// A text as an id: what ids may not hold becomes `_`, and it is cut to 64 characters; empty if
+/// nothing is left.
+pub fn id_of(text: &str) -> String {
+    let mut id = String::new();
+    for c in text.chars().take(MAX_ID) {
+        match c {
+            'A'..='Z' | 'a'..='z' | '0'..='9' | '-' => id.push(c),
+            _ if id.ends_with('_') => {}
+            _ => id.push('_'),
+        }
+    }
+    let trimmed = id.trim_matches('_');
+    if trimmed.is_empty() { String::new() } else { trimmed.to_owned() }
+}
+
+/// Whether a text is an id already.
+fn is_id(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+impl PnmlNet {
+    /// The workflow that this net is; everything that a definition can't hold otherwise.
+    ///
+    /// The initial place is the marked place, or the one place without arcs to it. Ids that a
+    /// definition can't have are changed, always in the same way, and noted in
+    /// `metadata.pnml.ids`; positions are kept in `metadata.layout`. What is returned still has
+    /// to pass `engine::Net::compile`.
+    pub fn definition(&self, id: WorkflowId) -> Result<WorkflowDefinition, Problems> {
+        let mut problems = Problems::default();
+        let ids = self.definition_ids();
+        let (place_ids, transition_ids) = ids.split_at(self.places.len());
+        let initial = self.initial_place(&mut problems);
+        let mut takes: Vec<Inputs> = vec![Inputs::new(); self.transitions.len()];
+        let mut gives: Vec<BTreeMap<usize, u64>> = vec![BTreeMap::new(); self.transitions.len()];
+        // Arcs of one kind between the same two count together, so they become one.
+        let mut joined: HashMap<(usize, usize, ArcKind), usize> = HashMap::new();
+        // An arc of weight 0 changes nothing.
+        for arc in self.arcs.iter().filter(|arc| arc.weight > 0) {
+            match arc.direction {
+                Direction::ToTransition => {
+                    let key = (arc.transition, arc.place, arc.kind);
+                    let inputs = &mut takes[arc.transition];
+                    match joined.entry(key) {
+                        Entry::Occupied(entry) => join(&mut inputs[*entry.get()].2, arc),
+                        Entry::Vacant(entry) => {
+                            entry.insert(inputs.len());
+                            inputs.push((arc.place, arc.kind, arc.weight));
+                        }
+                    }
+                }
+                Direction::ToPlace => {
+                    let given = gives[arc.transition].entry(arc.place).or_default();
+                    *given = given.saturating_add(arc.weight);
+                }
+            }
+        }
+        let mut definition = WorkflowDefinition {
+            id,
+            name: self.name.clone().unwrap_or_else(|| self.id.clone()),
+            description: None,
+            places: Vec::with_capacity(self.places.len()),
+            transitions: Vec::with_capacity(self.transitions.len()),
+            initial_place: place_id(initial.map_or("p", |place| place_ids[place].as_str())),
+            metadata: self.metadata(&ids),
+        };
+        for (place, id) in self.places.iter().zip(place_ids) {
+            definition.places.push(Place {
+                id: place_id(id),
+                name: named(&place.id, place.name.as_ref(), id),
+                description: None,
+                capacity: place.capacity,
+                kind: PlaceKind::Normal,
+            });
+        }
+        for (index, transition) in self.transitions.iter().enumerate() {
+            let id = &transition_ids[index];
+            let path = format!("transition {}", excerpt(&transition.id));
+            self.check_ends(&path, &takes[index], &gives[index], &mut problems);
+            let input = |(place, kind, weight): &(usize, ArcKind, u64)| InputArc {
+                place: place_id(&place_ids[*place]),
+                weight: *weight,
+                kind: *kind,
+            };
+            let output = |(place, weight): (&usize, &u64)| OutputArc {
+                place: place_id(&place_ids[*place]),
+                weight: *weight,
+            };
+            definition.transitions.push(Transition {
+                id: transition_id(id),
+                name: named(&transition.id, transition.name.as_ref(), id),
+                description: None,
+                inputs: takes[index].iter().map(input).collect(),
+                outputs: gives[index].iter().map(output).collect(),
+                from_places: Vec::new(),
+                to_place: None,
+                conditions: Vec::new(),
+                output: None,
+            });
+        }
+        if problems.0.is_empty() { Ok(definition) } else { Err(problems) }
+    }
+
+    fn check_ends(
+        &self,
+        path: &str,
+        takes: &Inputs,
+        gives: &BTreeMap<usize, u64>,
+        problems: &mut Problems,
+    ) {
+        let feeds = |kind: ArcKind| matches!(kind, ArcKind::Consume | ArcKind::Read);
+        if !takes.iter().any(|(_, kind, _)| feeds(*kind)) {
+            problems.add(
+                path,
+                "takes from no place and could fire without end; give it an arc from a place",
+            );
+        }
+        if gives.is_empty() {
+            problems
+                .add(path, "gives to no place; give it an arc to a place, such as an end place");
+        }
+        for (place, weight) in gives {
+            if *weight > MAX_OUTPUT {
+                let place = excerpt(&self.places[*place].id);
+                let message =
+                    format!("gives {weight} tokens to place {place}; the most is {MAX_OUTPUT}");
+                problems.add(path, message);
+            }
+        }
+    }
+
+    /// The place where a case starts.
+    fn initial_place(&self, problems: &mut Problems) -> Option<usize> {
+        let marked: Vec<_> =
+            self.places.iter().enumerate().filter(|(_, place)| place.tokens > 0).collect();
+        let list = |places: &[usize]| {
+            let ids = places.iter().take(10).map(|place| excerpt(&self.places[*place].id));
+            let more = if places.len() > 10 { ", …" } else { "" };
+            format!("{}{more}", ids.collect::<Vec<_>>().join(", "))
+        };
+        let advice = "a case starts with one token in one place; add a start place with one token \
+                      and a transition that gives the others";
+        match &marked[..] {
+            [] => {
+                let mut fed = vec![false; self.places.len()];
+                let to_place = |arc: &&Arc| arc.direction == Direction::ToPlace;
+                self.arcs.iter().filter(to_place).for_each(|arc| fed[arc.place] = true);
+                let sources: Vec<_> = (0..fed.len()).filter(|place| !fed[*place]).collect();
+                match &sources[..] {
+                    [source] => return Some(*source),
+                    [] if self.places.is_empty() => {
+                        problems.add("places", "there is none; a workflow needs at least one");
+                    }
+                    [] => problems.add(
+                        "initial marking",
+                        "no place has a token, and none is without arcs to it; mark the start \
+                         place with one token",
+                    ),
+                    several => problems.add(
+                        "initial marking",
+                        format!(
+                            "no place has a token, and several have no arcs to them ({}); mark \
+                             the start place with one token",
+                            list(several)
+                        ),
+                    ),
+                }
+                return None;
+            }
+            [(start, place)] if place.tokens == 1 => return Some(*start),
+            [(_, place)] => {
+                let place_id = excerpt(&place.id);
+                problems.add(
+                    "initial marking",
+                    format!("place {place_id} has {} tokens; {advice}", place.tokens),
+                );
+            }
+            several => {
+                let places: Vec<_> = several.iter().map(|(place, _)| *place).collect();
+                problems.add(
+                    "initial marking",
+                    format!("{} places have tokens ({}); {advice}", places.len(), list(&places)),
+                );
+            }
+        }
+        None
+    }
+
+    /// An id for each place, then for each transition: its own where that is one, so that ids
+    /// which need no change never change.
+    fn definition_ids(&self) -> Vec<String> {
+        let places = self.places.iter().map(|place| (&place.id, "place"));
+        let transitions = self.transitions.iter().map(|t| (&t.id, "transition"));
+        let all: Vec<_> = places.chain(transitions).collect();
+        let mut taken: HashSet<String> = HashSet::new();
+        let kept: Vec<bool> =
+            all.iter().map(|(id, _)| is_id(id) && taken.insert((*id).clone())).collect();
+        let mut next: HashMap<String, u64> = HashMap::new();
+        let made = all.iter().zip(kept).map(|((id, kind), kept)| {
+            if kept {
+                return (*id).clone();
+            }
+            let mut base = id_of(id);
+            if base.is_empty() {
+                base = (*kind).to_owned();
+            }
+            let number = next.entry(base.clone()).or_insert(1);
+            let mut made = base.clone();
+            while !taken.insert(made.clone()) {
+                *number += 1;
+                let suffix = format!("-{number}");
+                made = format!("{}{suffix}", &base[..base.len().min(MAX_ID - suffix.len())]);
+            }
+            made
+        });
+        made.collect()
+    }
+
+    fn metadata(&self, ids: &[String]) -> serde_json::Map<String, Value> {
+        let mut metadata = serde_json::Map::new();
+        let originals = self.places.iter().map(|p| &p.id);
+        let originals = originals.chain(self.transitions.iter().map(|t| &t.id));
+        let changed = ids.iter().zip(originals).filter(|(id, original)| id != original);
+        let changed: serde_json::Map<_, _> =
+            changed.map(|(id, original)| (id.clone(), json!(original))).collect();
+        if !changed.is_empty() {
+            metadata.insert("pnml".to_owned(), json!({ "ids": changed }));
+        }
+        let pages = self.places.iter().map(|p| p.page);
+        let pages: HashSet<_> = pages.chain(self.transitions.iter().map(|t| t.page)).collect();
+        // Every page has coordinates of its own.
+        if pages.len() == 1 {
+            let graphics = self.places.iter().map(|p| &p.graphics);
+            let graphics: Vec<_> =
+                graphics.chain(self.transitions.iter().map(|t| &t.graphics)).collect();
+            let position = |(id, graphics): (&String, &Option<Box<super::NodeGraphics>>)| {
+                let at = graphics.as_ref()?.position?;
+                Some((id.clone(), json!([at.x, at.y])))
+            };
+            let both: Vec<_> = ids.iter().zip(graphics).map(position).collect();
+            let (places, transitions) = both.split_at(self.places.len());
+            let map = |part: &[Option<(String, Value)>]| {
+                part.iter().flatten().cloned().collect::<serde_json::Map<_, _>>()
+            };
+            let (places, transitions) = (map(places), map(transitions));
+            if !places.is_empty() || !transitions.is_empty() {
+                let layout = json!({ "places": places, "transitions": transitions });
+                metadata.insert("layout".to_owned(), layout);
+            }
+        }
+        metadata
+    }
+}
+
+/// Places, kinds and weights of the arcs into a transition.
+type Inputs = Vec<(usize, ArcKind, u64)>;
+
+/// Adds the weight of an arc to that of one before it.
+fn join(weight: &mut u64, arc: &Arc) {
+    *weight = match arc.kind {
+        ArcKind::Consume | ArcKind::Read => weight.saturating_add(arc.weight),
+        ArcKind::Inhibitor => arc.weight.min(*weight),
+        ArcKind::Reset => *weight,
+    };
+}
+
+/// The name, or the original id where there is no name and the id had to change.
+fn named(original: &str, name: Option<&String>, id: &str) -> Option<String> {
+    name.cloned().or_else(|| (original != id).then(|| original.to_owned()))
+}
+
+/// Ids made here are valid: they are the net's own where those are, or of [`id_of`].
+fn place_id(id: &str) -> PlaceId {
+    PlaceId::new(id).expect("made of the characters of ids")
+}
+
+fn transition_id(id: &str) -> TransitionId {
+    TransitionId::new(id).expect("made of the characters of ids")
+}

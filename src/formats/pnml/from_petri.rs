@@ -1,0 +1,53 @@
+//! From a net to what a file says.
+
+use super::{Arc, Direction, Node, NodeGraphics, Place, PnmlNet, Point, Transition};
+use crate::models::{ArcKind, petri};
+
+impl PnmlNet {
+    /// The net for a file, with the positions that `position` knows.
+    pub fn from_petri(
+        id: &str,
+        net: &petri::Net,
+        mut position: impl FnMut(Node) -> Option<Point>,
+    ) -> Self {
+        let mut graphics = |node| {
+            let position = position(node)?;
+            Some(Box::new(NodeGraphics { position: Some(position), ..NodeGraphics::default() }))
+        };
+        let mut file = Self { id: id.to_owned(), ..Self::default() };
+        file.name = Some(net.name.clone()).filter(|name| !name.is_empty());
+        for (index, place) in net.places.iter().enumerate() {
+            file.places.push(Place {
+                id: place.id.clone(),
+                name: place.name.clone(),
+                tokens: place.tokens,
+                capacity: place.capacity,
+                graphics: graphics(Node::Place(index)),
+                page: None,
+            });
+        }
+        for (index, transition) in net.transitions.iter().enumerate() {
+            file.transitions.push(Transition {
+                id: transition.id.clone(),
+                name: transition.name.clone(),
+                graphics: graphics(Node::Transition(index)),
+                page: None,
+            });
+            let mut arc = |direction, place, kind, weight| {
+                let id = format!("a{}", file.arcs.len() + 1);
+                let (graphics, page, transition) = (None, None, index);
+                let arc = Arc { id, place, transition, direction, kind, weight, graphics, page };
+                file.arcs.push(arc);
+            };
+            for input in &transition.arcs.inputs {
+                // A reset arc has no weight.
+                let weight = if input.kind == ArcKind::Reset { 1 } else { input.weight };
+                arc(Direction::ToTransition, input.place, input.kind, weight);
+            }
+            for (place, weight) in &transition.arcs.outputs {
+                arc(Direction::ToPlace, *place, ArcKind::Consume, *weight);
+            }
+        }
+        file
+    }
+}

@@ -1,0 +1,38 @@
+//! PNML, the interchange format for Petri nets: place/transition nets of ISO/IEC 15909-2:2011
+//! (the grammar of 2009), and the dialects of the tools that write something close to it.
+//!
+//! [`read`] gives a [`Document`]: nets as the file has them, with names, positions and what tools
+//! noted, pages flattened and references followed. [`PnmlNet::petri`] is the net alone. What
+//! can't be represented exactly is a [`PnmlError`] with line, column and reason.
+//! [`write`] writes nets in one of two [`Profile`]s, or says why a net can't be written exactly.
+
+mod arc;
+mod arc_kind;
+mod definition;
+mod document;
+mod draft;
+mod encoding;
+mod error;
+mod from_petri;
+mod id;
+mod label;
+mod net;
+mod net_type;
+mod node;
+mod number;
+mod position;
+mod read;
+mod representable;
+mod write;
+mod xml;
+mod xml_out;
+
+pub use definition::id_of;
+pub use document::{
+    Arc, ArcGraphics, Direction, Document, Node, NodeGraphics, Note, Page, Part, Place, PnmlNet,
+    Point, Reference, ToolSpecific, Transition,
+};
+pub use error::{Kind, PnmlError};
+pub use read::{MAX_BYTES, MAX_DEPTH, MAX_NETS, Mode, read};
+pub use representable::Unwritable;
+pub use write::{Profile, write};

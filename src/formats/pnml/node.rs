@@ -1,0 +1,418 @@
+//! Reading places, transitions and references.
+
+use std::{borrow::Cow, collections::hash_map::Entry};
+
+use super::{
+    Kind, Node, NodeGraphics, Part, Place, PnmlError, Point, Reference, Transition,
+    draft::{DraftReference, Named, Precedence},
+    label::{Label, coordinate, point},
+    number::{self, NoCount},
+    position,
+    read::Reading,
+    xml::Element,
+};
+
+impl<'a> Reading<'a> {
+    /// Reads a place.
+    pub(super) fn place(
+        &mut self,
+        element: &Element<'a>,
+        page: Option<usize>,
+    ) -> Result<(), PnmlError> {
+        let index = self.draft.net.places.len();
+        let id = self.node_id(element, Named::Place(index))?;
+        let mut place = Place { id, page, ..Place::default() };
+        let part = Part::Place(index);
+        let mut graphics = NodeGraphics::default();
+        let mut marking = None;
+        for (key, value) in &element.attributes {
+            match *key {
+                "id" => continue,
+                "name" => place.name = name_of(value),
+                "initialMarking" => marking = Some(self.count(value, element.at)?),
+                "invariant" => self.check_invariant(value, element.at)?,
+                "positionX" | "positionY" | "nameOffsetX" | "nameOffsetY" | "displayName" => {}
+                _ => self.attribute_passed_over(element, key),
+            }
+            self.dialect_attribute(element, key)?;
+        }
+        self.attribute_position(element, &mut graphics)?;
+        let mut seen = Seen::default();
+        while let Some(child) = self.xml.child()? {
+            if seen.twice(&child, &["name", "initialMarking", "capacity", "graphics"]) {
+                return Err(self.twice(&child));
+            }
+            match child.name {
+                _ if !child.home => self.foreign(&child)?,
+                "name" => {
+                    let name = self.name(&child, part)?;
+                    place.name = name.text;
+                    graphics.name_offset = name.offset;
+                }
+                "initialMarking" => {
+                    let label = self.label(&child, part)?;
+                    marking = Some(self.tokens(&label, child.at)?);
+                }
+                "capacity" => {
+                    self.not_standard(&child)?;
+                    let label = self.label(&child, part)?;
+                    let capacity = self.tokens(&label, child.at)?;
+                    // In the dialects that have capacities, 0 is none.
+                    place.capacity = Some(capacity).filter(|capacity| *capacity > 0);
+                }
+                "graphics" => {
+                    let read = self.node_graphics(&child)?;
+                    graphics.position = read.position;
+                    graphics.dimension = read.dimension;
+                }
+                "toolspecific" => self.tool_specific(&child, part)?,
+                "type" => {
+                    let message = "the place has a type of tokens: a high-level net is no \
+                                   place/transition net; unfold it, and import the result";
+                    return Err(self.xml.error(child.at, Kind::HighLevel, message));
+                }
+                "tagged" | "description" | "documentation" => self.pass_over(&child)?,
+                _ => return Err(self.unsupported(&child, "a place")),
+            }
+        }
+        place.tokens = marking.unwrap_or(0);
+        place.graphics = boxed(graphics);
+        self.draft.net.places.push(place);
+        Ok(())
+    }
+
+    /// Reads a transition.
+    pub(super) fn transition(
+        &mut self,
+        element: &Element<'a>,
+        page: Option<usize>,
+    ) -> Result<(), PnmlError> {
+        let index = self.draft.net.transitions.len();
+        let id = self.node_id(element, Named::Transition(index))?;
+        let mut transition = Transition { id, page, ..Transition::default() };
+        let part = Part::Transition(index);
+        let mut graphics = NodeGraphics::default();
+        let mut precedence = Precedence { timed: false, priority: 0, at: element.at };
+        for (key, value) in &element.attributes {
+            match *key {
+                "id" => continue,
+                "name" => transition.name = name_of(value),
+                "urgent" if &**value == "true" => {
+                    let message = "an urgent transition fires before time passes, which can't be \
+                                   represented; make it not urgent";
+                    return Err(self.xml.error(element.at, Kind::Timing, message));
+                }
+                "positionX" | "positionY" | "nameOffsetX" | "nameOffsetY" | "displayName"
+                | "angle" | "infiniteServer" | "urgent" | "player" => {}
+                "priority" => precedence.priority = self.count(value, element.at)?,
+                _ => self.attribute_passed_over(element, key),
+            }
+            self.dialect_attribute(element, key)?;
+        }
+        self.attribute_position(element, &mut graphics)?;
+        let mut seen = Seen::default();
+        while let Some(child) = self.xml.child()? {
+            if seen.twice(&child, &["name", "graphics"]) {
+                return Err(self.twice(&child));
+            }
+            match child.name {
+                _ if !child.home => self.foreign(&child)?,
+                "name" => {
+                    let name = self.name(&child, part)?;
+                    transition.name = name.text;
+                    graphics.name_offset = name.offset;
+                }
+                "graphics" => {
+                    let read = self.node_graphics(&child)?;
+                    graphics.position = read.position;
+                    graphics.dimension = read.dimension;
+                }
+                "toolspecific" => self.tool_specific(&child, part)?,
+                "priority" => {
+                    self.not_standard(&child)?;
+                    let label = self.label(&child, part)?;
+                    precedence.priority = self.tokens(&label, child.at)?;
+                }
+                "timed" => {
+                    self.not_standard(&child)?;
+                    let label = self.label(&child, part)?;
+                    precedence.timed = label.text.is_some_and(|text| text.trim() == "true");
+                }
+                "delay" | "interval" => {
+                    let message = "the transition has a time interval, which limits what can \
+                                   fire and can't be represented; remove it";
+                    return Err(self.xml.error(child.at, Kind::Timing, message));
+                }
+                // PIPE's drawing and rates; what a data Petri net reads and writes.
+                "orientation" | "rate" | "infiniteServer" | "readVariable" | "writeVariable"
+                | "description" | "documentation" => self.pass_over(&child)?,
+                _ => return Err(self.unsupported(&child, "a transition")),
+            }
+        }
+        transition.graphics = boxed(graphics);
+        self.draft.net.transitions.push(transition);
+        self.draft.precedence.push(precedence);
+        Ok(())
+    }
+
+    /// Reads a reference place or transition.
+    pub(super) fn reference(
+        &mut self,
+        element: &Element<'a>,
+        page: Option<usize>,
+    ) -> Result<(), PnmlError> {
+        let index = self.draft.references.len();
+        let id = self.node_id(element, Named::Reference(index))?;
+        let Some(target) = element.attribute("ref").cloned() else {
+            let message = format!("<{}> lacks the attribute ref", element.name);
+            return Err(self.xml.error(element.at, Kind::MissingAttribute, message));
+        };
+        let mut reference =
+            Reference { id, name: None, target: Node::Place(0), graphics: None, page };
+        let part = Part::Reference(index);
+        let mut graphics = NodeGraphics::default();
+        let mut seen = Seen::default();
+        while let Some(child) = self.xml.child()? {
+            if seen.twice(&child, &["name", "graphics"]) {
+                return Err(self.twice(&child));
+            }
+            match child.name {
+                _ if !child.home => self.foreign(&child)?,
+                "name" => {
+                    let name = self.name(&child, part)?;
+                    reference.name = name.text;
+                    graphics.name_offset = name.offset;
+                }
+                "graphics" => {
+                    let read = self.node_graphics(&child)?;
+                    graphics.position = read.position;
+                    graphics.dimension = read.dimension;
+                }
+                "toolspecific" => self.tool_specific(&child, part)?,
+                _ => return Err(self.unsupported(&child, "a reference")),
+            }
+        }
+        reference.graphics = boxed(graphics);
+        let to_place = element.name == "referencePlace";
+        let at = element.at;
+        self.draft.references.push(DraftReference { target, to_place, reference, at });
+        Ok(())
+    }
+
+    /// The id of a node, which the net has once.
+    fn node_id(&mut self, element: &Element<'a>, named: Named) -> Result<String, PnmlError> {
+        let Some(key) = element.attribute("id").filter(|id| !id.is_empty()).cloned() else {
+            let message = format!("<{}> lacks the attribute id", element.name);
+            return Err(self.xml.error(element.at, Kind::MissingAttribute, message));
+        };
+        let id = self.id(element)?;
+        match self.draft.nodes.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert((named, element.at));
+                Ok(id)
+            }
+            Entry::Occupied(entry) => {
+                let (_, first) = *entry.get();
+                Err(self.duplicate(&id, element.at, first))
+            }
+        }
+    }
+
+    /// A label that is a name; a blank one is none.
+    pub(super) fn name(&mut self, element: &Element<'a>, part: Part) -> Result<Name, PnmlError> {
+        let label = self.label(element, part)?;
+        Ok(Name { text: label.text.as_deref().and_then(name_of), offset: label.offset })
+    }
+
+    /// The graphics of a node or a page.
+    pub(super) fn node_graphics(
+        &mut self,
+        element: &Element<'a>,
+    ) -> Result<NodeGraphics, PnmlError> {
+        let mut graphics = NodeGraphics::default();
+        while let Some(child) = self.xml.child()? {
+            match child.name {
+                "position" if child.home && graphics.position.is_none() => {
+                    graphics.position = Some(point(&self.xml, &child)?);
+                }
+                "dimension" if child.home && graphics.dimension.is_none() => {
+                    graphics.dimension = Some(point(&self.xml, &child)?);
+                }
+                "fill" | "line" if child.home => {}
+                _ => self.xml.strict(child.at, Kind::Unsupported, || {
+                    format!("<{}> in the graphics of a node", child.name)
+                })?,
+            }
+            self.xml.skip(&child)?;
+        }
+        if graphics.position.is_none() {
+            let message = || "the graphics of a node need a <position>".to_owned();
+            self.xml.strict(element.at, Kind::Graphics, message)?;
+        }
+        Ok(graphics)
+    }
+
+    /// TAPAAL's positions, which are attributes.
+    fn attribute_position(
+        &self,
+        element: &Element<'a>,
+        graphics: &mut NodeGraphics,
+    ) -> Result<(), PnmlError> {
+        if element.attribute("positionX").is_some() && element.attribute("positionY").is_some() {
+            let x = coordinate(&self.xml, element, "positionX")?;
+            let y = coordinate(&self.xml, element, "positionY")?;
+            graphics.position = Some(Point { x, y });
+        }
+        Ok(())
+    }
+
+    fn check_invariant(&self, value: &str, at: usize) -> Result<(), PnmlError> {
+        let plain: String = value.chars().filter(|c| !c.is_whitespace()).collect();
+        if matches!(&*plain, "" | "<inf") {
+            return Ok(());
+        }
+        let found = position::excerpt(value);
+        let message = format!(
+            "the place's invariant {found} limits how long tokens stay, which can't be \
+             represented; remove it"
+        );
+        Err(self.xml.error(at, Kind::Timing, message))
+    }
+
+    /// Strict mode knows no attributes but the standard's.
+    pub(super) fn dialect_attribute(
+        &self,
+        element: &Element<'a>,
+        key: &str,
+    ) -> Result<(), PnmlError> {
+        let message =
+            || format!("the attribute {key} of <{}> is not in the standard", element.name);
+        self.xml.strict(element.at, Kind::Unsupported, message)
+    }
+
+    pub(super) fn attribute_passed_over(&mut self, element: &Element<'a>, key: &str) {
+        let name = element.name;
+        self.note(element.at, format!("the attribute {key} of <{name}> was passed over"));
+    }
+
+    pub(super) fn not_standard(&self, element: &Element<'a>) -> Result<(), PnmlError> {
+        let message = || format!("<{}> is not in the standard", element.name);
+        self.xml.strict(element.at, Kind::Unsupported, message)
+    }
+
+    pub(super) fn twice(&self, element: &Element<'a>) -> PnmlError {
+        let message = format!("a second <{}>; remove one of them", element.name);
+        self.xml.error(element.at, Kind::DuplicateLabel, message)
+    }
+
+    /// The number of tokens that a label says; none where it says nothing.
+    pub(super) fn tokens(&mut self, label: &Label<'a>, at: usize) -> Result<u64, PnmlError> {
+        match label.text.as_deref().map(str::trim) {
+            None => Ok(0),
+            Some("") => {
+                let message = || "an empty number; write 0".to_owned();
+                self.xml.strict(at, Kind::Marking, message)?;
+                Ok(0)
+            }
+            Some(text) => {
+                let number = self.of_one_class(text, at, Kind::Marking)?;
+                self.count(&number, at)
+            }
+        }
+    }
+
+    fn count(&self, text: &str, at: usize) -> Result<u64, PnmlError> {
+        number::count(text).map_err(|error| {
+            let found = position::excerpt(text);
+            let (kind, message) = match error {
+                NoCount::Overflow => {
+                    (Kind::Overflow, format!("{found} is more than 64 bits hold ({})", u64::MAX))
+                }
+                NoCount::Negative => (Kind::Marking, format!("{found}: tokens can't be negative")),
+                NoCount::Unreadable => {
+                    (Kind::Marking, format!("{found} is no number of tokens; write a whole number"))
+                }
+            };
+            self.xml.error(at, kind, message)
+        })
+    }
+
+    /// The number in `Default,2`: PIPE writes the class of the tokens with it. A net with
+    /// several classes is coloured.
+    pub(super) fn of_one_class<'t>(
+        &mut self,
+        text: &'t str,
+        at: usize,
+        kind: Kind,
+    ) -> Result<Cow<'t, str>, PnmlError> {
+        if !text.contains(',') {
+            return Ok(Cow::Borrowed(text));
+        }
+        self.not_in_strict_mode(text, at, kind)?;
+        let mut total = 0_u64;
+        let mut parts = text.split(',').map(str::trim);
+        while let Some(class) = parts.next() {
+            let number = parts.next().map(number::count);
+            let known = match number {
+                // A class of which there is none doesn't matter.
+                Some(Ok(0)) if number::count(class).is_err() => continue,
+                Some(Ok(number)) if number::count(class).is_err() && total == 0 => {
+                    total = number;
+                    self.draft.token_class.get_or_insert_with(|| class.to_owned())
+                }
+                _ => "",
+            };
+            if known != class {
+                let found = position::excerpt(text);
+                let message = format!(
+                    "{found}: tokens of several classes make a coloured net, which is no \
+                     place/transition net"
+                );
+                return Err(self.xml.error(at, kind, message));
+            }
+        }
+        Ok(Cow::Owned(total.to_string()))
+    }
+
+    fn not_in_strict_mode(&self, text: &str, at: usize, kind: Kind) -> Result<(), PnmlError> {
+        self.xml.strict(at, kind, || format!("{} is no number", position::excerpt(text)))
+    }
+}
+
+/// A name and where it is drawn.
+pub(super) struct Name {
+    pub(super) text: Option<String>,
+    pub(super) offset: Option<Point>,
+}
+
+/// The elements that were seen, of those that may be there once.
+#[derive(Default)]
+struct Seen(Vec<&'static str>);
+
+impl Seen {
+    /// Whether it is one of `single` and was there before.
+    fn twice(&mut self, element: &Element<'_>, single: &[&'static str]) -> bool {
+        let Some(name) = single.iter().find(|name| element.home && **name == element.name) else {
+            return false;
+        };
+        let seen = self.0.contains(name);
+        self.0.push(name);
+        seen
+    }
+}
+
+/// A name as it is meant: indentation on lines of its own is not. A blank one is none.
+fn name_of(text: &str) -> Option<String> {
+    let trimmed = text.trim();
+    let outside = |outside: &str| outside.contains(['\n', '\r']);
+    let start = text.len() - text.trim_start().len();
+    let name = match outside(&text[..start]) || outside(&text[text.trim_end().len()..]) {
+        true => trimmed,
+        false => text,
+    };
+    (!trimmed.is_empty()).then(|| name.to_owned())
+}
+
+fn boxed(graphics: NodeGraphics) -> Option<Box<NodeGraphics>> {
+    (graphics != NodeGraphics::default()).then(|| Box::new(graphics))
+}

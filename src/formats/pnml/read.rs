@@ -1,0 +1,269 @@
+//! Reading a file: the frame around the nets.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    Document, Kind, Note, Part, PnmlError, ToolSpecific,
+    draft::Draft,
+    encoding, id, position,
+    xml::{Element, Xml},
+};
+
+/// The most bytes that a file may have. A file of this size can take some hundred MB while it
+/// is read.
+pub const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// The most elements inside one another. Pages are nested a few deep.
+pub const MAX_DEPTH: usize = 256;
+
+/// The most nets in a file.
+pub const MAX_NETS: usize = 10_000;
+
+/// The namespace of the standard.
+pub(super) const NAMESPACE: &str = "http://www.pnml.org/version-2009/grammar/pnml";
+
+/// How much of the standard a file must keep to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// The dialects of WoPeD, ProM, PM4Py, PIPE, TAPAAL, pnapi and others are read too, and
+    /// read, inhibitor and reset arcs and capacities, which the standard's place/transition
+    /// nets don't have.
+    #[default]
+    Lenient,
+    /// The standard only.
+    Strict,
+}
+
+/// Reads a PNML file.
+pub fn read(bytes: &[u8], mode: Mode) -> Result<Document, PnmlError> {
+    if bytes.len() > MAX_BYTES {
+        let message = format!("the file has {} bytes; the most is {MAX_BYTES}", bytes.len());
+        return Err(PnmlError { line: 1, column: 1, kind: Kind::Size, message });
+    }
+    let text = encoding::decode(bytes, mode)?;
+    let xml = Xml::new(&text, mode);
+    let reading = Reading {
+        xml,
+        document: Document::default(),
+        draft: Draft::default(),
+        notes: BTreeMap::new(),
+        ids: HashMap::new(),
+    };
+    reading.document()
+}
+
+/// A file that is being read.
+pub(super) struct Reading<'a> {
+    pub(super) xml: Xml<'a>,
+    pub(super) document: Document,
+    /// The net that is being read, or was last.
+    pub(super) draft: Draft<'a>,
+    /// What was passed over: how often, and where first.
+    notes: BTreeMap<String, (usize, usize)>,
+    /// Every id of the file and where it is, in strict mode.
+    ids: HashMap<String, usize>,
+}
+
+impl<'a> Reading<'a> {
+    fn document(mut self) -> Result<Document, PnmlError> {
+        let root = self.xml.root()?;
+        if root.name != "pnml" {
+            let message = format!("the root element is <{}>; a PNML file's is <pnml>", root.name);
+            return Err(self.xml.error(root.at, Kind::Xml, message));
+        }
+        if self.xml.home() != Some(NAMESPACE) {
+            let message = || format!("the namespace must be {NAMESPACE}");
+            self.xml.strict(root.at, Kind::Namespace, message)?;
+        }
+        // A module is transparent: how many are open, the root included.
+        let mut open = 1;
+        while open > 0 {
+            match self.xml.child()? {
+                None => open -= 1,
+                Some(element) => open += usize::from(self.at_top(&element)?),
+            }
+        }
+        self.xml.finish()?;
+        if self.document.nets.is_empty() {
+            return Err(self.xml.error(root.at, Kind::NoNet, "there is no <net> in the file"));
+        }
+        let mut notes: Vec<_> = self.notes.into_iter().collect();
+        notes.sort_by_key(|(_, (_, at))| *at);
+        let note = |(message, (count, at))| {
+            let (line, _) = position::line_and_column(self.xml.text, at);
+            Note { line, message, count }
+        };
+        self.document.notes = notes.into_iter().map(note).collect();
+        Ok(self.document)
+    }
+
+    /// An element outside of nets; whether it was left open, since it is a mere bracket.
+    fn at_top(&mut self, element: &Element<'a>) -> Result<bool, PnmlError> {
+        let dialect = |what: &str| format!("<{what}> is not in the standard");
+        match element.name {
+            _ if !element.home => self.foreign(element)?,
+            "net" if self.document.nets.len() == MAX_NETS => {
+                let message = format!("more than {MAX_NETS} nets in one file");
+                return Err(self.xml.error(element.at, Kind::Size, message));
+            }
+            "net" => self.net(element)?,
+            "toolspecific" | "name" => {
+                self.xml.strict(element.at, Kind::Unsupported, || dialect(element.name))?;
+                self.xml.skip(element)?;
+            }
+            "module" => {
+                self.xml.strict(element.at, Kind::Unsupported, || dialect("module"))?;
+                return Ok(true);
+            }
+            "ports" => {
+                self.xml.strict(element.at, Kind::Unsupported, || dialect("ports"))?;
+                if let Some(port) = self.xml.child()? {
+                    let message = "an open net, whose ports others connect to, is no net that \
+                                   runs by itself; import the composed net";
+                    return Err(self.xml.error(port.at, Kind::Unsupported, message));
+                }
+            }
+            "finalmarkings" if !self.document.nets.is_empty() => {
+                self.xml.strict(element.at, Kind::Unsupported, || dialect("finalmarkings"))?;
+                for marking in self.final_markings()? {
+                    let entries = self.draft.marking(marking, &self.xml)?;
+                    if let Some(net) = self.document.nets.last_mut() {
+                        net.final_marking_entries.push(entries);
+                    }
+                }
+            }
+            // TAPAAL's questions about the net, which are no part of it.
+            "query" | "k-bound" | "feature" => self.pass_over(element)?,
+            _ => return Err(self.unsupported(element, "a PNML file")),
+        }
+        Ok(false)
+    }
+
+    /// Notes an element that says nothing about what can fire, and goes to its end. Strict mode
+    /// refuses it.
+    pub(super) fn pass_over(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
+        let message = || format!("<{}> is not in the standard", element.name);
+        self.xml.strict(element.at, Kind::Unsupported, message)?;
+        self.note(element.at, format!("<{}> was passed over", element.name));
+        self.xml.skip(element)?;
+        Ok(())
+    }
+
+    /// An element of another namespace.
+    pub(super) fn foreign(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
+        let message = || format!("<{}> is in another namespace than <pnml>", element.name);
+        self.xml.strict(element.at, Kind::Namespace, message)?;
+        let name = element.name;
+        self.note(element.at, format!("<{name}> of another namespace was passed over"));
+        self.xml.skip(element)?;
+        Ok(())
+    }
+
+    /// Notes what is no part of the net.
+    pub(super) fn note(&mut self, at: usize, message: String) {
+        /// Names in messages come from the file, which can have as many as it likes.
+        const MOST: usize = 100;
+        if self.notes.len() < MOST || self.notes.contains_key(&message) {
+            self.notes.entry(message).or_insert((0, at)).0 += 1;
+        }
+    }
+
+    /// The error for an element that has no meaning here, or one that we don't know.
+    pub(super) fn unsupported(&self, element: &Element<'a>, place: &str) -> PnmlError {
+        let name = element.name;
+        let high_level = name.starts_with("hl")
+            || matches!(name, "structure" | "declaration" | "condition" | "declarations");
+        let (kind, message) = if high_level {
+            let message = format!(
+                "<{name}> in {place}: a high-level net, whose tokens have colours, is not a \
+                 place/transition net; unfold it with a tool that can, and import the result"
+            );
+            (Kind::HighLevel, message)
+        } else {
+            let message = format!(
+                "<{name}> in {place} is not known, and may change what the net means; if it \
+                 doesn't, put it into <toolspecific>"
+            );
+            (Kind::Unsupported, message)
+        };
+        self.xml.error(element.at, kind, message)
+    }
+
+    /// Keeps what a tool noted about the part of the net that is being read.
+    pub(super) fn tool_specific(
+        &mut self,
+        element: &Element<'a>,
+        part: Part,
+    ) -> Result<(), PnmlError> {
+        let [tool, version] = ["tool", "version"].map(|name| element.owned(name));
+        for name in ["tool", "version"] {
+            if element.attribute(name).is_none() {
+                let message = || format!("<toolspecific> lacks the attribute {name}");
+                self.xml.strict(element.at, Kind::MissingAttribute, message)?;
+            }
+        }
+        let content = self.xml.skip(element)?;
+        let mut attributes = self.xml.namespaces_of(content);
+        let own = element.attributes.iter().filter(|(key, _)| !matches!(*key, "tool" | "version"));
+        attributes.extend(own.map(|(key, value)| ((*key).to_owned(), value.to_string())));
+        let content = content.trim().to_owned();
+        if tool == id::TOOL
+            && let Some(original) = id::noted(&content)
+        {
+            self.draft.original_ids.push((part, original));
+            return Ok(());
+        }
+        let noted = ToolSpecific { part, tool, version, attributes, content };
+        self.draft.net.tool_specific.push(noted);
+        Ok(())
+    }
+
+    /// An id; in strict mode an XML name that the file has once.
+    pub(super) fn id(&mut self, element: &Element<'a>) -> Result<String, PnmlError> {
+        let id = element.owned("id");
+        if self.xml.mode == super::Mode::Lenient {
+            return Ok(id);
+        }
+        if !is_name(&id) {
+            let found = position::excerpt(&id);
+            let message = format!(
+                "<{}> has the id {found}; an id starts with a letter or _ and goes on with \
+                 letters, digits, . _ -",
+                element.name
+            );
+            let kind = if id.is_empty() { Kind::MissingAttribute } else { Kind::Id };
+            return Err(self.xml.error(element.at, kind, message));
+        }
+        if let Some(first) = self.ids.insert(id.clone(), element.at) {
+            return Err(self.duplicate(&id, element.at, first));
+        }
+        Ok(id)
+    }
+
+    /// The error for the second thing with an id.
+    pub(super) fn duplicate(&self, id: &str, at: usize, first: usize) -> PnmlError {
+        let (line, _) = position::line_and_column(self.xml.text, first);
+        let id = position::excerpt(id);
+        let message = format!("the id {id} is that of another thing in line {line}; rename one");
+        self.xml.error(at, Kind::DuplicateId, message)
+    }
+}
+
+/// Whether it is a name of XML without a colon: what the standard takes for an id.
+pub(super) fn is_name(text: &str) -> bool {
+    let starts = |c: char| {
+        matches!(c,
+            'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}'
+            | '\u{F8}'..='\u{2FF}' | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}'
+            | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}' | '\u{2C00}'..='\u{2FEF}'
+            | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}'
+            | '\u{10000}'..='\u{EFFFF}')
+    };
+    let goes_on = |c: char| {
+        starts(c)
+            || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}'
+                | '\u{203F}'..='\u{2040}')
+    };
+    let mut characters = text.chars();
+    characters.next().is_some_and(starts) && characters.all(goes_on)
+}

@@ -1,0 +1,166 @@
+//! What the check of a workflow found.
+
+use async_graphql::{Enum, ID, SimpleObject};
+
+use crate::{analysis, graphql::scalars::int};
+
+/// Whether a workflow is sound: a case can always end, nothing is left over when it does, and
+/// every transition can fire.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "analysis::Verdict")]
+pub enum Verdict {
+    /// It is sound.
+    Sound,
+    /// It is not; the findings say why.
+    Unsound,
+    /// It could not be decided within the limits; the findings say which.
+    Unknown,
+}
+
+/// What decided whether a workflow is sound.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "analysis::Method")]
+pub enum AnalysisMethod {
+    /// The shape of the net: it is no workflow net.
+    Shape,
+    /// The rank theorem for free-choice nets, in polynomial time.
+    RankTheorem,
+    /// A look at every marking that can be reached.
+    StateSpace,
+    /// The coverability of a marking that grows without end.
+    Coverability,
+    /// Nothing did: a limit was reached first.
+    Undecided,
+}
+
+/// The kind of what was found.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FindingKind {
+    /// It is no workflow net: one start, one end, everything on a way between them.
+    NotAWorkflowNet,
+    /// A transition that can never fire: `transitionId`.
+    DeadTransition,
+    /// A case can get stuck before its end: `marking`, `path`.
+    Deadlock,
+    /// A case can come to where it can go on, but never end: `marking`, `path`.
+    NoWayToEnd,
+    /// A case can reach the end while other tokens are still there: `marking`, `path`.
+    LeftOver,
+    /// Places can hold any number of tokens: `placeIds`, `path`, `pump`.
+    Unbounded,
+    /// A reason in the net's structure, with no firing sequence that shows it.
+    #[default]
+    Structure,
+    /// A limit was reached.
+    Limit,
+}
+
+/// How many tokens a place holds in a marking.
+#[derive(SimpleObject)]
+#[graphql(name = "PlaceTokens")]
+pub struct Held {
+    /// The place.
+    place_id: ID,
+    /// How many.
+    tokens: i32,
+}
+
+/// Something that keeps a workflow from being sound, or from being judged. Which fields are
+/// set is the kind's to say. A transition with `fromPlaces` is named with the place it takes
+/// from, as in `approve.draft`.
+#[derive(SimpleObject, Default)]
+pub struct Finding {
+    /// The kind of it.
+    kind: FindingKind,
+    /// All of it, for people.
+    message: String,
+    /// The transition.
+    transition_id: Option<ID>,
+    /// The places that grow.
+    place_ids: Vec<ID>,
+    /// The marking.
+    marking: Vec<Held>,
+    /// The firing sequence that leads there from the start, as short as any.
+    path: Vec<String>,
+    /// The firing sequence that can be repeated for ever.
+    pump: Vec<String>,
+}
+
+/// What the check of a workflow found. Guards are left out of it: a guard may be true or
+/// false.
+#[derive(SimpleObject)]
+pub struct WorkflowAnalysis {
+    /// Whether it is sound.
+    verdict: Verdict,
+    /// What decided it.
+    decided_by: AnalysisMethod,
+    /// Why it is not, or why nobody knows; empty for a sound workflow.
+    findings: Vec<Finding>,
+    /// What to know when reading the verdict: what was assumed, what was left out.
+    notes: Vec<String>,
+    /// How many places the net has.
+    places: i32,
+    /// How many transitions the net has, alternatives counted one by one.
+    transitions: i32,
+    /// How many arcs the net has.
+    arcs: i32,
+    /// Whether transitions that share an input place share all of them.
+    free_choice: bool,
+    /// How many markings a case can reach, where they were counted.
+    states: Option<i32>,
+    /// The most tokens that a place can hold, where that was found out.
+    bound: Option<i32>,
+}
+
+impl From<&analysis::Report> for WorkflowAnalysis {
+    fn from(report: &analysis::Report) -> Self {
+        let count = |count: usize| int(count as u64);
+        Self {
+            verdict: report.verdict.into(),
+            decided_by: report.decided_by.into(),
+            findings: report.findings.iter().map(Finding::from).collect(),
+            notes: report.notes.clone(),
+            places: count(report.net.places),
+            transitions: count(report.net.transitions),
+            arcs: count(report.net.arcs),
+            free_choice: report.net.free_choice,
+            states: report.net.states.map(int),
+            bound: report.net.bound.map(int),
+        }
+    }
+}
+
+impl From<&analysis::Finding> for Finding {
+    fn from(finding: &analysis::Finding) -> Self {
+        use analysis::Finding as Of;
+        let mut to = Self { message: finding.to_string(), ..Self::default() };
+        let held = |marking: &[analysis::Held]| {
+            let one = |held: &analysis::Held| Held {
+                place_id: ID(held.place.clone()),
+                tokens: int(held.tokens),
+            };
+            marking.iter().map(one).collect()
+        };
+        let mut witness = |kind, marking: &[analysis::Held], path: &[String]| {
+            (to.kind, to.marking, to.path) = (kind, held(marking), path.to_vec());
+        };
+        match finding {
+            Of::NotAWorkflowNet { .. } => to.kind = FindingKind::NotAWorkflowNet,
+            Of::DeadTransition { transition } => {
+                to.kind = FindingKind::DeadTransition;
+                to.transition_id = Some(ID(transition.clone()));
+            }
+            Of::Deadlock { marking, path } => witness(FindingKind::Deadlock, marking, path),
+            Of::NoWayToEnd { marking, path } => witness(FindingKind::NoWayToEnd, marking, path),
+            Of::LeftOver { marking, path } => witness(FindingKind::LeftOver, marking, path),
+            Of::Unbounded { places, path, pump } => {
+                to.kind = FindingKind::Unbounded;
+                to.place_ids = places.iter().map(|place| ID(place.clone())).collect();
+                (to.path, to.pump) = (path.clone(), pump.clone());
+            }
+            Of::Structure { .. } => to.kind = FindingKind::Structure,
+            Of::Limit { .. } => to.kind = FindingKind::Limit,
+        }
+        to
+    }
+}

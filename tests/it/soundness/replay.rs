@@ -1,0 +1,112 @@
+//! A firing sequence on the engine, with real tokens and records.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, json};
+use stormpetrel::{
+    analysis::Held,
+    engine::{Act, Firing, Net, TokenSeed, apply, create_case, explain, fire},
+    models::{Case, CaseStatus, FiringId, PlaceId, Record, Stored},
+};
+
+use crate::support::{case, transition, workflow};
+
+/// A case after some firings.
+pub struct Replay<'n> {
+    net: &'n Net,
+    case: Case,
+}
+
+impl<'n> Replay<'n> {
+    /// A new case after a firing sequence.
+    pub fn of(net: &'n Net, path: &[String]) -> Self {
+        let seed = TokenSeed {
+            place: net.places[net.initial].id.clone(),
+            data: json!({}),
+            metadata: Map::new(),
+        };
+        let first = create_case(net, 1, workflow("net"), case("run"), seed, &act(1));
+        let case = apply(None, &stored(first, 2)).unwrap();
+        let mut run = Self { net, case };
+        run.fire(path);
+        run
+    }
+
+    /// Fires more.
+    pub fn fire(&mut self, path: &[String]) {
+        for step in path {
+            let (id, from) = match step.split_once('.') {
+                Some((id, from)) => (id, Some(from)),
+                None => (step.as_str(), None),
+            };
+            // An alternative is chosen by naming a token that it takes.
+            let tokens: Vec<_> = match from {
+                None => Vec::new(),
+                Some(from) => {
+                    let from = PlaceId::new(from).unwrap();
+                    self.case.marking.in_place(&from).take(1).map(|at| at.token.clone()).collect()
+                }
+            };
+            let (id, next) = (transition(id), self.case.sequence + 1);
+            let act = act(next);
+            let firing =
+                Firing { transition: &id, tokens: &tokens, to_place: None, data: None, act: &act };
+            let record = fire(self.net, &self.case, firing)
+                .unwrap_or_else(|refused| panic!("{step} of {path:?}: {refused:?}"));
+            self.case = apply(Some(&self.case), &stored(record, next)).unwrap();
+        }
+    }
+
+    pub fn counts(&self) -> BTreeMap<&'n str, u64> {
+        let count = |place: &'n stormpetrel::engine::NetPlace| {
+            (place.id.as_str(), self.case.marking.in_place(&place.id).count() as u64)
+        };
+        self.net.places.iter().map(count).collect()
+    }
+
+    /// The places that hold tokens, in the order of the definition.
+    pub fn held(&self) -> Vec<Held> {
+        let counts = self.counts();
+        let held = self
+            .net
+            .places
+            .iter()
+            .map(|place| Held { place: place.id.to_string(), tokens: counts[place.id.as_str()] });
+        held.filter(|held| held.tokens > 0).collect()
+    }
+
+    pub fn tokens(&self) -> u64 {
+        self.counts().values().sum()
+    }
+
+    /// How many tokens are in places where a case ends.
+    pub fn in_ends(&self) -> u64 {
+        let counts = self.counts();
+        self.net.ends().iter().map(|end| counts[self.net.places[*end].id.as_str()]).sum()
+    }
+
+    pub fn ended(&self) -> bool {
+        self.case.status == CaseStatus::Completed
+    }
+
+    /// The transitions that can fire.
+    pub fn enabled(&self) -> Vec<String> {
+        let all = explain(self.net, &self.case, now()).transitions;
+        all.iter().filter(|t| t.enabled).map(|t| t.transition.to_string()).collect()
+    }
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
+}
+
+fn act(number: u64) -> Act {
+    let firing = FiringId::new(format!("f-{number}")).unwrap();
+    Act { by: None, now: now(), firing, metadata: Map::new() }
+}
+
+fn stored(value: Record, sequence: u64) -> Stored<Record> {
+    let hash = format!("{sequence:064x}");
+    Stored { value, sequence, timestamp: now(), subject: String::new(), hash }
+}
