@@ -1,9 +1,11 @@
 //! The built binary, from the outside.
 
+mod audit;
 mod bench;
 mod check;
 mod dev;
 mod draw;
+mod history;
 mod mistakes;
 mod operations;
 mod pnml;

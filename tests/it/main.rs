@@ -1,5 +1,6 @@
 //! One binary of integration tests, each against servers of its own.
 
+mod audit;
 mod cases;
 mod cli;
 mod clients;
