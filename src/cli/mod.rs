@@ -2,6 +2,7 @@
 
 mod answer;
 mod arguments;
+mod audit;
 mod bench;
 mod case;
 mod check;
@@ -14,6 +15,7 @@ mod explanation;
 mod export;
 mod failure;
 mod fire;
+mod history;
 mod import;
 mod net_file;
 mod presentation;
@@ -83,7 +85,10 @@ enum Command {
     Import(import::Import),
     Export(export::Export),
     Draw(draw::Draw),
+    #[command(subcommand)]
+    History(history::History),
     Rebuild(rebuild::Rebuild),
+    Audit(audit::Audit),
     Check(check::Check),
     Simulate(simulate::Simulate),
     Doctor(doctor::Doctor),
@@ -143,7 +148,9 @@ impl Command {
             Self::Import(command) => command.run(),
             Self::Export(command) => command.run(config).await,
             Self::Draw(command) => command.run(config).await,
+            Self::History(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
+            Self::Audit(command) => command.run(config).await,
             Self::Check(command) => command.run(),
             Self::Simulate(command) => command.run(config),
             Self::Doctor(command) => command.run(config).await,

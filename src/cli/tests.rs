@@ -38,6 +38,8 @@ fn the_help_of_the_commands() {
         &["case", "history"],
         &["token"],
         &["fire"],
+        &["history", "export"],
+        &["audit"],
         &["draw"],
         &["simulate"],
         &["doctor"],

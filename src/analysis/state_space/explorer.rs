@@ -17,6 +17,10 @@ use crate::models::{
 /// After how many markings whoever watches is asked.
 const WATCHED_EVERY: usize = 4096;
 
+/// Up to how many markings a new layout is made as narrow as can be; after that, little is moved.
+/// Few in tests, so that these see both.
+const COMPACT: usize = if cfg!(test) { 10 } else { 10_000 };
+
 /// Why the inner loop gave the word to the outer one.
 enum Pause {
     Done,
@@ -232,31 +236,20 @@ impl<'n> Explorer<'n> {
 
     /// Lays all markings out anew, so that one that did not fit does.
     fn widen(&mut self, marking: &[u64]) -> Result<(), Stopped> {
-        let layout = self.compiled.layout.widened(marking);
-        let states = self.store.len();
-        let (store, _) = self.store.bytes(0);
-        if store + states * 8 * (layout.words + 4) > self.limits.bytes {
+        let (old, states) = (&self.compiled.layout, self.store.len());
+        let layout = match states {
+            ..COMPACT => old.widened(marking),
+            _ => old.patched(marking),
+        };
+        if self.store.bytes_beside(layout.words) > self.limits.bytes {
             return Err(Stopped::Memory { limit: self.limits.bytes, states });
         }
-        let old = &self.compiled.layout;
-        let mut counts = vec![0; marking.len()];
-        let mut words = vec![0; layout.words];
-        let mut again = |packed: &[u64], words: &mut [u64]| {
-            old.unpack(packed, &mut counts);
-            words.fill(0);
-            layout.pack(&counts, words);
-        };
-        let mut store = Store::new(layout.words);
-        for index in 0..states {
-            again(self.store.get(index), &mut words);
-            let hash = store::hash(&words);
-            if let Err(slot) = store.find(hash, &words) {
-                store.add(hash, &words, slot);
-            }
-        }
-        again(&self.most, &mut words);
-        self.most = words;
-        self.store = store;
+        let moved = layout.moved(old);
+        let again = |packed: &[u64], words: &mut [u64]| layout.adopt(old, &moved, packed, words);
+        let mut most = vec![0; layout.words];
+        again(&self.most, &mut most);
+        self.most = most;
+        self.store = self.store.relaid(layout.words, again);
         self.compiled = Compiled::new(self.compiled.net, layout);
         Ok(())
     }

@@ -66,40 +66,86 @@ fn width(most: u64) -> u8 {
 impl Layout {
     /// The narrowest layout for counts up to those given.
     pub fn for_counts(most: &[u64]) -> Self {
-        let mut free: Vec<u32> = Vec::new();
-        let mut fields = Vec::with_capacity(most.len());
-        for count in most {
-            let bits = width(*count);
-            let needs = if matches!(bits, 1 | 64) { bits } else { bits + 1 }.into();
-            let word = free.iter().position(|free| *free >= needs).unwrap_or_else(|| {
-                free.push(64);
-                free.len() - 1
-            });
-            fields.push(Field { word, shift: 64 - free[word], bits });
-            free[word] -= needs;
-        }
-        let words = free.len().max(1);
-        let mut layout = Self {
-            fields,
-            words,
-            guards: vec![0; words],
-            ones: vec![0; words],
-            wide: vec![Vec::new(); words],
+        let empty = Self {
+            fields: vec![Field { word: 0, shift: 0, bits: 0 }; most.len()],
+            words: 1,
+            guards: Vec::new(),
+            ones: Vec::new(),
+            wide: Vec::new(),
         };
-        for (place, field) in layout.fields.iter().enumerate() {
-            layout.guards[field.word] |= field.guard();
-            match field.bits {
-                1 => layout.ones[field.word] |= field.mask(),
-                _ => layout.wide[field.word].push(place),
-            }
-        }
-        layout
+        empty.place(most)
     }
 
-    /// The layout in which `place` can hold `count`, the others as much as they could.
+    /// The narrowest layout for a marking that does not fit, and for what fitted before.
     pub fn widened(&self, marking: &[u64]) -> Self {
         let most = self.fields.iter().zip(marking);
         Self::for_counts(&most.map(|(field, count)| field.max().max(*count)).collect::<Vec<_>>())
+    }
+
+    /// The layout for a marking that does not fit, in which only the counts move that have to.
+    pub fn patched(&self, marking: &[u64]) -> Self {
+        self.clone().place(marking)
+    }
+
+    /// Finds new room for the counts that do not fit.
+    fn place(mut self, most: &[u64]) -> Self {
+        let mut used = vec![0; self.words];
+        for (field, count) in self.fields.iter().zip(most).filter(|(field, _)| field.bits > 0) {
+            if *count <= field.max() {
+                used[field.word] |= field.mask() | field.guard();
+            }
+        }
+        for (field, count) in self.fields.iter_mut().zip(most) {
+            if field.bits > 0 && *count <= field.max() {
+                continue;
+            }
+            let mut new = Field { word: 0, shift: 0, bits: width(*count) };
+            while (new.mask() | new.guard()) & used.get(new.word).copied().unwrap_or(0) != 0 {
+                // The guard has to be in the same word.
+                match new.shift + u32::from(new.bits) + u32::from(new.guard() != 0) < 64 {
+                    true => new.shift += 1,
+                    false => (new.word, new.shift) = (new.word + 1, 0),
+                }
+            }
+            used.resize(used.len().max(new.word + 1), 0);
+            used[new.word] |= new.mask() | new.guard();
+            *field = new;
+        }
+        self.words = used.len();
+        self.guards = vec![0; self.words];
+        self.ones = vec![0; self.words];
+        self.wide = vec![Vec::new(); self.words];
+        for (place, field) in self.fields.iter().enumerate() {
+            self.guards[field.word] |= field.guard();
+            match field.bits {
+                1 => self.ones[field.word] |= field.mask(),
+                _ => self.wide[field.word].push(place),
+            }
+        }
+        self
+    }
+
+    /// Lays a marking of another layout out in this one; `words` may hold anything.
+    pub fn adopt(&self, other: &Self, moved: &[usize], packed: &[u64], words: &mut [u64]) {
+        words.fill(0);
+        words[..packed.len().min(self.words)]
+            .copy_from_slice(&packed[..packed.len().min(self.words)]);
+        for place in moved {
+            let field = other.fields[*place];
+            if let Some(word) = words.get_mut(field.word) {
+                *word &= !field.mask();
+            }
+        }
+        for place in moved {
+            let (count, field) = (other.fields[*place].get(packed), self.fields[*place]);
+            words[field.word] |= count << field.shift;
+        }
+    }
+
+    /// The places whose counts stand elsewhere in another layout.
+    pub fn moved(&self, other: &Self) -> Vec<usize> {
+        let places = 0..self.fields.len();
+        places.filter(|place| self.fields[*place] != other.fields[*place]).collect()
     }
 
     /// Whether every count of a marking fits.

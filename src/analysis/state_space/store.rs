@@ -148,6 +148,28 @@ impl Store {
         }
     }
 
+    /// Bytes in use while the same markings are laid out in so many words.
+    pub fn bytes_beside(&self, words: usize) -> usize {
+        self.bytes(0).0 + 8 * (self.len * words + self.slots.len())
+    }
+
+    /// The same markings, in the same order, with so many words each, as `again` writes them.
+    pub fn relaid(&self, words: usize, mut again: impl FnMut(&[u64], &mut [u64])) -> Self {
+        let mut arena = vec![0; self.len * words];
+        let mut slots = vec![0; self.slots.len()];
+        let last = slots.len() - 1;
+        for (index, new) in arena.chunks_exact_mut(words).enumerate() {
+            again(self.get(index), new);
+            let hash = hash(new);
+            let mut at = self.start(hash);
+            while slots[at] != 0 {
+                at = (at + 1) & last;
+            }
+            slots[at] = hash | (index as u64 + 1);
+        }
+        Self { words, arena, slots, shift: self.shift, len: self.len }
+    }
+
     /// Doubles the table. Taken slots move in the order of the hash, so this reads and writes
     /// memory from one end to the other.
     fn grow(&mut self) {
