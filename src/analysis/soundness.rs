@@ -135,7 +135,11 @@ impl Look<'_, '_> {
     /// Decides by the state space if it can be seen whole, or by what of it was seen.
     fn decide(&mut self) {
         let first = Limits { states: FIRST_LOOK.min(self.limits.states), ..*self.limits };
-        if self.explore(&first).is_none() || !self.report.findings.is_empty() {
+        if self.explore(&first).is_none() {
+            return self.report.decide_by_findings(Method::StateSpace);
+        }
+        if !self.report.findings.is_empty() {
+            self.look_for_growth(&first);
             return self.report.decide_by_findings(Method::StateSpace);
         }
         let stopped = match boundedness(self.net, None, self.limits, &mut *self.watch) {
@@ -160,11 +164,14 @@ impl Look<'_, '_> {
     /// Looks for firing sequences that show why a net is not sound.
     fn witness(&mut self) {
         let few = Limits { states: WITNESS_LOOK.min(self.limits.states), ..*self.limits };
-        if self.explore(&few).is_some()
-            && self.report.findings.is_empty()
-            && let Boundedness::Unbounded(pump) =
-                boundedness(self.net, None, &few, &mut *self.watch)
-        {
+        if self.explore(&few).is_some() {
+            self.look_for_growth(&few);
+        }
+    }
+
+    fn look_for_growth(&mut self, limits: &Limits) {
+        let found = boundedness(self.net, None, limits, &mut *self.watch);
+        if let Boundedness::Unbounded(pump) = found {
             self.report.findings.push(self.grows(&pump));
         }
     }

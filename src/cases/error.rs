@@ -85,6 +85,9 @@ pub enum Error {
         /// What contradicts what.
         reason: String,
     },
+    /// The temporary file, for what does not fit in memory, can't be written or read.
+    #[error("the temporary file, in the folder that TMPDIR names: {0}")]
+    TemporaryFile(std::io::Error),
 }
 
 fn hint(kind: &&'static str) -> &'static str {
@@ -130,7 +133,7 @@ impl Error {
 
     /// A stable name of what went wrong, for programs: `NOT_FOUND`, `NOT_ENABLED`,
     /// `NOT_SOUND`, `CONFLICT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `WRONG_STATUS`, `UNAVAILABLE`,
-    /// `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `PERMISSION_DENIED` or `MISCONFIGURED`.
+    /// `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `PERMISSION_DENIED`, `MISCONFIGURED` or `IO`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "NOT_FOUND",
@@ -148,6 +151,7 @@ impl Error {
             Self::Storage(StorageError::Stream { .. } | StorageError::Config { .. }) => {
                 "MISCONFIGURED"
             }
+            Self::TemporaryFile(_) => "IO",
         }
     }
 
@@ -157,7 +161,7 @@ impl Error {
             Self::Storage(error) => {
                 matches!(error, StorageError::Corrupt { .. } | StorageError::TooLarge { .. })
             }
-            Self::Conflict { .. } => false,
+            Self::Conflict { .. } | Self::TemporaryFile(_) => false,
             _ => true,
         }
     }

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 
+use chrono::{DateTime, Utc};
+
 use prometheus_client::{
     encoding::text::encode,
     metrics::{
@@ -13,7 +15,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::Error;
+use super::{Audited, Error};
 
 type Results = Family<[(&'static str, &'static str); 1], Counter>;
 
@@ -26,6 +28,12 @@ pub struct Metrics {
     views_failed: Counter,
     views_mended: Counter,
     reconciler_lag: Gauge<u64, AtomicU64>,
+    audits: Results,
+    audit_found: Family<[(&'static str, &'static str); 1], Counter>,
+    audit_findings: Gauge<u64, AtomicU64>,
+    audit_cases: Gauge<u64, AtomicU64>,
+    audit_ended: Gauge<u64, AtomicU64>,
+    audit_seconds: Gauge<f64, AtomicU64>,
     commit_seconds: Histogram,
     append_seconds: Histogram,
     view_lag_seconds: Histogram,
@@ -50,6 +58,12 @@ impl Default for Metrics {
             views_failed: Counter::default(),
             views_mended: Counter::default(),
             reconciler_lag: Gauge::default(),
+            audits: Results::default(),
+            audit_found: Family::default(),
+            audit_findings: Gauge::default(),
+            audit_cases: Gauge::default(),
+            audit_ended: Gauge::default(),
+            audit_seconds: Gauge::default(),
             commit_seconds: histogram(),
             append_seconds: histogram(),
             view_lag_seconds: histogram(),
@@ -83,6 +97,27 @@ impl Metrics {
             "reconciler_lag_records",
             "Records of the log that the reconciler has not looked at yet",
             self.reconciler_lag.clone(),
+        );
+        registry.register(
+            "audits",
+            "Audits of this process, by how they ended",
+            self.audits.clone(),
+        );
+        registry.register("audit_found", "Findings of audits, by kind", self.audit_found.clone());
+        let mut gauge = |name: &str, help: &str, gauge: &Gauge<u64, AtomicU64>| {
+            registry.register(name, help, gauge.clone());
+        };
+        gauge("audit_findings", "Findings of the last whole audit", &self.audit_findings);
+        gauge("audit_cases", "Cases that the last whole audit looked at", &self.audit_cases);
+        gauge(
+            "audit_ended_timestamp_seconds",
+            "When the last whole audit ended, in seconds since 1970",
+            &self.audit_ended,
+        );
+        registry.register(
+            "audit_duration_seconds",
+            "How long the last whole audit took",
+            self.audit_seconds.clone(),
         );
         let mut histogram = |name: &str, help: &str, histogram: &Histogram| {
             registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
@@ -142,5 +177,21 @@ impl Metrics {
 
     pub(super) fn reconciled(&self, records_left: u64) {
         self.reconciler_lag.set(records_left);
+    }
+
+    pub(super) fn audit_found(&self, kind: &'static str) {
+        self.audit_found.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    pub(super) fn audited(&self, audited: &Audited, at: DateTime<Utc>, took: Duration) {
+        self.audits.get_or_create(&[("result", "ok")]).inc();
+        self.audit_findings.set(audited.findings.values().sum());
+        self.audit_cases.set(audited.cases);
+        self.audit_ended.set(at.timestamp().unsigned_abs());
+        self.audit_seconds.set(took.as_secs_f64());
+    }
+
+    pub(super) fn audit_failed(&self) {
+        self.audits.get_or_create(&[("result", "failed")]).inc();
     }
 }

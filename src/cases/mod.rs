@@ -6,10 +6,13 @@
 //! commit.
 
 mod analysis;
+mod audit;
+mod by_case;
 mod changes;
 mod commit;
 mod definitions;
 mod error;
+mod gather;
 mod load;
 mod locate;
 mod metrics;
@@ -18,6 +21,7 @@ mod rebuild;
 mod reconcile;
 mod repair;
 mod requests;
+mod settled;
 mod slot;
 mod views;
 mod whole;
@@ -27,7 +31,9 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 pub use analysis::{Checks, assumptions, check, check_within};
+pub use audit::{AuditScope, AuditWatcher, Audited, Finding, FindingIn, FindingKind};
 pub use error::Error;
+pub use gather::Gathered;
 pub use metrics::Metrics;
 pub use repair::Repaired;
 pub use requests::{Change, Changed, ExpectedVersion, Fire, FireIn, NewCase, NewToken};

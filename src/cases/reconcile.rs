@@ -2,7 +2,7 @@
 //! writer did not come to it.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,14 +13,11 @@ use std::{
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cases, Inner, Repaired, Result, repair};
+use super::{Cases, Inner, Repaired, Result, repair, settled::Settled};
 use crate::{
     models::{CaseId, PlaceId, Record, TokenId, WorkflowId},
     storage::{LogScope, StorageError},
 };
-
-/// How old a record must be before its views are looked at: its writer had its time.
-const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// How often the log is looked at.
 const EVERY: Duration = Duration::from_millis(500);
@@ -126,8 +123,7 @@ struct Follower {
     /// Everything up to here is done.
     done: Option<u64>,
     reconnects: u64,
-    /// The log's last sequence at past times, oldest first.
-    samples: VecDeque<(Instant, u64)>,
+    settled: Settled,
     /// When somebody was last told that it does not get on.
     complained: Option<Instant>,
 }
@@ -152,15 +148,8 @@ impl Follower {
             self.done = Some(self.done.map_or(back, |done| done.min(back)));
             self.reconnects = reconnects;
         }
-        self.samples.push_back((Instant::now(), last));
-        let mut settled = 0;
-        while let Some((at, sequence)) = self.samples.front() {
-            if at.elapsed() < SETTLED_AFTER {
-                break;
-            }
-            settled = settled.max(*sequence);
-            self.samples.pop_front();
-        }
+        self.settled.note(last);
+        let settled = self.settled.sequence();
         let mut done = self.done.unwrap_or_default();
         while done < settled {
             let (upto, _) = inner.reconcile_batch(done, settled, true).await?;

@@ -113,7 +113,7 @@ pub(super) fn touched(record: &Record) -> impl Iterator<Item = (TokenId, PlaceId
 }
 
 /// What a register should say and does not; `None` if it is right, or newer than the case.
-fn correction(case: &Case, register: &Register) -> Option<ViewContent> {
+pub(super) fn correction(case: &Case, register: &Register) -> Option<ViewContent> {
     let now = case.marking.entry(&register.token);
     let here = now.filter(|entry| entry.place == register.place);
     let live = here.and_then(|entry| case.tokens.get(&entry.token));

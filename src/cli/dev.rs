@@ -9,7 +9,7 @@ use super::{
     definition_file::{self, SAMPLE},
     failure::Failure,
     running::Running,
-    serve::{self, Listen},
+    serve::{self, Listen, Tasks},
     soundness::Soundness,
 };
 use crate::{
@@ -36,6 +36,8 @@ Ctrl-C stops everything in order; a second one stops at once.";
 pub(super) struct Dev {
     #[command(flatten)]
     listen: Listen,
+    #[command(flatten)]
+    tasks: Tasks,
     #[command(flatten)]
     soundness: Soundness,
 }
@@ -66,7 +68,7 @@ impl Dev {
         // Before anybody is told that it is up: whoever reads that may use the announcement.
         let announcement = serve::announce_local_server(&connection.server, &port, config)?;
         serve::announce(config, &up, &welcome(&connection.server, &graphql, &sample))?;
-        serve::run(connection, port, announcement, shutdown).await?;
+        serve::run(connection, port, announcement, self.tasks, shutdown).await?;
         Ok(Answer::default())
     }
 }

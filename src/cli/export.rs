@@ -98,10 +98,7 @@ impl Export {
                 "workflow": definition.id, "file": file,
                 "places": places, "transitions": transitions,
             }),
-            format!(
-                "{}: {places} places and {transitions} transitions, written to {file}",
-                definition.id
-            ),
+            format!("{}: {places} places, {transitions} transitions in {file}", definition.id),
         ))
     }
 

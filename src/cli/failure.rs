@@ -50,6 +50,16 @@ impl Failure {
         Self::new("CORRUPT", message, Exit::Failed)
     }
 
+    /// An audit has found something.
+    pub(super) fn findings(message: impl Into<String>) -> Self {
+        Self::new("FINDINGS", message, Exit::Failed)
+    }
+
+    /// Not everything could be done that a yes needs; the exit code is that of wrong usage.
+    pub(super) fn incomplete(message: impl Into<String>) -> Self {
+        Self::new("INCOMPLETE", message, Exit::Usage)
+    }
+
     /// A server that is needed does not run or can't be run.
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self { retryable: true, ..Self::new("UNAVAILABLE", message, Exit::Unavailable) }

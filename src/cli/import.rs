@@ -95,10 +95,7 @@ fn written(path: &Path, definition: &WorkflowDefinition) -> Result<Answer, Failu
             "workflow": definition.id, "file": file,
             "places": places, "transitions": transitions,
         }),
-        format!(
-            "{}: {places} places and {transitions} transitions, written to {file}",
-            definition.id
-        ),
+        format!("{}: {places} places, {transitions} transitions in {file}", definition.id),
     ))
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod arguments;
+mod audit;
 mod bench;
 mod case;
 mod check;
@@ -14,6 +15,7 @@ mod explanation;
 mod export;
 mod failure;
 mod fire;
+mod history;
 mod import;
 mod net_file;
 mod presentation;
@@ -21,6 +23,7 @@ mod rebuild;
 mod running;
 mod serve;
 mod signals;
+mod simulate;
 mod soundness;
 mod table;
 mod token;
@@ -82,8 +85,12 @@ enum Command {
     Import(import::Import),
     Export(export::Export),
     Draw(draw::Draw),
+    #[command(subcommand)]
+    History(history::History),
     Rebuild(rebuild::Rebuild),
+    Audit(audit::Audit),
     Check(check::Check),
+    Simulate(simulate::Simulate),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
 }
@@ -141,8 +148,11 @@ impl Command {
             Self::Import(command) => command.run(),
             Self::Export(command) => command.run(config).await,
             Self::Draw(command) => command.run(config).await,
+            Self::History(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
+            Self::Audit(command) => command.run(config).await,
             Self::Check(command) => command.run(),
+            Self::Simulate(command) => command.run(config),
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,
         }

@@ -1,6 +1,6 @@
 //! `petrel serve`, and what it shares with `petrel dev`.
 
-use std::{net::SocketAddr, pin::pin, process};
+use std::{net::SocketAddr, pin::pin, process, time::Duration};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use super::{
     soundness::Soundness,
 };
 use crate::{
-    config::Config,
+    config::{Config, duration},
     graphql::{Api, Limits},
     server::{ServerState, serve},
 };
@@ -36,7 +36,26 @@ pub(super) struct Serve {
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
+    tasks: Tasks,
+    #[command(flatten)]
     soundness: Soundness,
+}
+
+/// What a serving process does beside answering.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Tasks {
+    /// Audit all cases again and again, so long after each audit, as in 10m; findings are errors
+    /// in the log and counted in /metrics [default: never]
+    #[arg(long, env = "PETREL_AUDIT_EVERY", value_name = "TIME", hide_env_values = true)]
+    #[arg(value_parser = audit_every)]
+    audit_every: Option<Duration>,
+}
+
+fn audit_every(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        every if every < Duration::from_secs(1) => Err("must be at least 1s".to_owned()),
+        every => Ok(every),
+    }
 }
 
 /// Where HTTP is served.
@@ -73,7 +92,7 @@ impl Serve {
         let text = format!("serving GraphQL at {}", port.graphql());
         let announcement = announce_local_server(&connection.server, &port, config)?;
         announce(config, &started, &text)?;
-        run(connection, port, announcement, shutdown).await?;
+        run(connection, port, announcement, self.tasks, shutdown).await?;
         Ok(Answer::default())
     }
 }
@@ -127,12 +146,21 @@ pub(super) async fn run(
     connection: Connection,
     port: HttpPort,
     announcement: Option<Announcement>,
+    tasks: Tasks,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let stop = shutdown.child_token();
     let reconciler = tokio::spawn({
         let (cases, stop) = (connection.cases.clone(), stop.clone());
         async move { cases.run_reconciler(stop).await }
+    });
+    let auditor = tokio::spawn({
+        let (cases, stop) = (connection.cases.clone(), stop.clone());
+        async move {
+            if let Some(every) = tasks.audit_every {
+                cases.run_auditor(every, stop).await;
+            }
+        }
     });
     let state = ServerState::new(Api::new(connection.cases.clone(), Limits::default()));
     let mut serving = pin!(serve(port.listener, state, stop.clone()));
@@ -146,7 +174,7 @@ pub(super) async fn run(
         }
     };
     stop.cancel();
-    let reconciled = reconciler.await;
+    let (reconciled, audited) = (reconciler.await, auditor.await);
     drop(announcement);
     connection.cases.close().await;
     if let Some(status) = lost {
@@ -155,7 +183,8 @@ pub(super) async fn run(
     }
     connection.server.stop().await?;
     served?;
-    reconciled.map_err(|error| Failure::internal(format!("the reconciler failed: {error}")))
+    reconciled.map_err(|error| Failure::internal(format!("the reconciler failed: {error}")))?;
+    audited.map_err(|error| Failure::internal(format!("the audit failed: {error}")))
 }
 
 /// Lets other commands on this machine find a server of our own.

@@ -38,7 +38,10 @@ fn the_help_of_the_commands() {
         &["case", "history"],
         &["token"],
         &["fire"],
+        &["history", "export"],
+        &["audit"],
         &["draw"],
+        &["simulate"],
         &["doctor"],
     ] {
         insta::assert_snapshot!(path.join("_"), short_help(path));

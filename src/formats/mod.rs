@@ -1,4 +1,5 @@
 //! The formats that others read and write. Pure: text in, text out.
 
 pub mod drawing;
+pub mod event_log;
 pub mod pnml;

@@ -112,7 +112,7 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
         Error::Storage(StorageError::Unavailable { away_since: Some(since), .. }) => {
             set("awaySince", json!(since));
         }
-        Error::Storage(_) => {}
+        Error::Storage(_) | Error::TemporaryFile(_) => {}
     }
 }
 

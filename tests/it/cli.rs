@@ -1,10 +1,15 @@
 //! The built binary, from the outside.
 
+mod audit;
 mod bench;
+mod check;
 mod dev;
 mod draw;
+mod history;
 mod mistakes;
 mod operations;
+mod pnml;
+mod simulate;
 
 use std::process::{Command, Output, Stdio};
 

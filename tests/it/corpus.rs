@@ -1,9 +1,14 @@
 //! Nets of others with known ground truth. They are not part of this repository, since some
 //! have licences that do not let them be; where the folder is there, everything in it is used.
 
-use std::path::PathBuf;
+use std::{
+    collections::HashMap,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
+use stormpetrel::formats::pnml::{Mode, PnmlNet, read};
 
 /// The folder: `PETREL_CORPUS`, or `shared/corpus` beside the checkout; `None` if neither is
 /// there. A `PETREL_CORPUS` that leads nowhere is a failure, not a skip.
@@ -25,4 +30,37 @@ pub fn index() -> Vec<Value> {
     };
     let text = std::fs::read_to_string(folder.join("index.json")).unwrap();
     serde_json::from_str(&text).unwrap()
+}
+
+/// The nets of a PNML file.
+pub fn nets(path: &Path) -> Vec<PnmlNet> {
+    let bytes = std::fs::read(path).unwrap();
+    let read = read(&bytes, Mode::Lenient);
+    read.unwrap_or_else(|error| panic!("{}: {error}", path.display())).nets
+}
+
+/// The 1,386 industrial nets, each with the row of what is known of it; empty where there is no
+/// corpus.
+pub fn industrial() -> Vec<(PnmlNet, Vec<String>)> {
+    let Some(folder) = folder() else { return Vec::new() };
+    let archive = std::fs::File::open(folder.join("ibm-1386/ibm-1386-pnml.tar.gz")).unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+    let mut nets = HashMap::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().into_owned();
+        if path.extension().is_some_and(|extension| extension == "pnml") {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            let mut document = read(&bytes, Mode::Lenient).unwrap();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            nets.insert(name, document.nets.remove(0));
+        }
+    }
+    let table = std::fs::read_to_string(folder.join("ibm-1386/ibm-1386-verdicts.csv")).unwrap();
+    let row = |row: &str| {
+        let cells: Vec<_> = row.split(',').map(str::to_owned).collect();
+        (nets.remove(&cells[0]).unwrap_or_else(|| panic!("no net {}", cells[0])), cells)
+    };
+    table.lines().skip(1).map(row).collect()
 }

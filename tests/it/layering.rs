@@ -52,6 +52,8 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("anyhow", &["src/cli", "src/main.rs"]),
     ("petgraph", &["src/formats/drawing"]),
     ("rust_sugiyama", &["src/formats/drawing"]),
+    ("quick_xml", &["src/formats"]),
+    ("encoding_rs", &["src/formats"]),
 ];
 
 /// A part of the library's name for itself, in the binary.

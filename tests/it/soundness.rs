@@ -1,5 +1,6 @@
 //! The check of workflows: verdicts, and firing sequences that show on the engine what is wrong.
 
+mod known;
 mod nets;
 mod replay;
 mod truth;

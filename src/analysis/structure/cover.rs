@@ -6,6 +6,7 @@ use super::{
     cone::widest,
     incidence::Incidence,
     invariants::{place_equations, transition_equations},
+    work::TooComplex,
 };
 use crate::models::petri::Net;
 
@@ -38,20 +39,20 @@ impl Cover {
 /// A P-invariant `y >= 0` with as many places as any has: `y · M` is the same in every marking
 /// `M` that is reached. If it is complete, the net is bounded whatever its initial marking, and
 /// a token lost, doubled or in a place of another weight changes the sum.
-pub fn place_cover(net: &Net) -> Cover {
-    Cover { weights: widest(place_equations(net), net.places.len()) }
+pub fn place_cover(net: &Net) -> Result<Cover, TooComplex> {
+    Ok(Cover { weights: widest(place_equations(net), net.places.len())? })
 }
 
 /// A T-invariant `x >= 0` with as many transitions as any has. If it is not complete, the net is
 /// not live and bounded whatever its initial marking.
-pub fn transition_cover(net: &Net) -> Cover {
-    Cover { weights: widest(transition_equations(net), net.transitions.len()) }
+pub fn transition_cover(net: &Net) -> Result<Cover, TooComplex> {
+    Ok(Cover { weights: widest(transition_equations(net), net.transitions.len())? })
 }
 
 /// Weights `y >= 0` with `y · C <= 0` for as many places as can be: no firing raises `y · M`,
 /// so that each place with a weight is bounded, whatever the initial marking. Arcs of all kinds
 /// and capacities only take markings away, so it holds with them too.
-pub fn bounding_weights(net: &Net) -> Cover {
+pub fn bounding_weights(net: &Net) -> Result<Cover, TooComplex> {
     let places = net.places.len();
     let mut equations = Incidence::of(net).columns;
     // What is lacking to 0 is one more unknown, at least 0, for each transition.
@@ -59,7 +60,7 @@ pub fn bounding_weights(net: &Net) -> Cover {
         equation.push((places + at, 1));
     }
     let unknowns = places + equations.len();
-    let mut weights = widest(equations, unknowns);
+    let mut weights = widest(equations, unknowns)?;
     weights.truncate(places);
-    Cover { weights }
+    Ok(Cover { weights })
 }

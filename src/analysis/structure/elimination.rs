@@ -14,33 +14,50 @@ use num_traits::{One, Signed};
 use super::{
     field::{Field, Residue, integers},
     incidence::Sparse,
+    work::{TooComplex, Work},
 };
 
 /// A basis of the integer solutions `x` of `row · x = 0` for every row: one for each column
 /// that is free, each primitive (its greatest common divisor is 1). The rank is `columns` less
 /// how many there are.
-pub(super) fn kernel(rows: &[Sparse<i128>], columns: usize) -> Vec<Sparse<BigInt>> {
-    by_residues(rows, columns).unwrap_or_else(|| by_fractions(rows, columns))
+pub(super) fn kernel(
+    rows: &[Sparse<i128>],
+    columns: usize,
+) -> Result<Vec<Sparse<BigInt>>, TooComplex> {
+    let mut work = Work::new();
+    match by_residues(rows, columns, &mut work)? {
+        Some(basis) => Ok(basis),
+        None => by_fractions(rows, columns, &mut work),
+    }
 }
 
-fn by_residues(rows: &[Sparse<i128>], columns: usize) -> Option<Vec<Sparse<BigInt>>> {
-    let echelon = Echelon::<Residue>::of(rows, columns);
+/// `None` if what it found is not a solution.
+fn by_residues(
+    rows: &[Sparse<i128>],
+    columns: usize,
+    work: &mut Work,
+) -> Result<Option<Vec<Sparse<BigInt>>>, TooComplex> {
+    let echelon = Echelon::<Residue>::of(rows, columns, work)?;
     let mut basis = Vec::with_capacity(columns - echelon.pivots.len());
     let transposed = transpose(rows, columns);
     let mut sums = vec![0i128; rows.len()];
     for free in echelon.free() {
-        let solution = integers(&echelon.solution(free))?;
-        if !solves(&solution, &transposed, &mut sums) {
-            return None;
-        }
+        let found = integers(&echelon.solution(free, work)?);
+        let Some(solution) = found.filter(|found| solves(found, &transposed, &mut sums)) else {
+            return Ok(None);
+        };
         basis.push(primitive(solution.into_iter().map(|(at, n)| (at, BigInt::from(n))).collect()));
     }
-    Some(basis)
+    Ok(Some(basis))
 }
 
-fn by_fractions(rows: &[Sparse<i128>], columns: usize) -> Vec<Sparse<BigInt>> {
-    let echelon = Echelon::<BigRational>::of(rows, columns);
-    echelon.free().map(|free| whole(echelon.solution(free))).collect()
+fn by_fractions(
+    rows: &[Sparse<i128>],
+    columns: usize,
+    work: &mut Work,
+) -> Result<Vec<Sparse<BigInt>>, TooComplex> {
+    let echelon = Echelon::<BigRational>::of(rows, columns, work)?;
+    echelon.free().map(|free| Ok(whole(echelon.solution(free, work)?))).collect()
 }
 
 /// Multiplies fractions by what makes them integers without a common divisor.
@@ -103,7 +120,7 @@ struct Echelon<F> {
 impl<F: Field> Echelon<F> {
     /// Eliminates, next always with a shortest row, in its column that the fewest others have:
     /// that keeps the matrix sparse (Markowitz 1957).
-    fn of(rows: &[Sparse<i128>], columns: usize) -> Self {
+    fn of(rows: &[Sparse<i128>], columns: usize, work: &mut Work) -> Result<Self, TooComplex> {
         let field = |row: &Sparse<i128>| -> Sparse<F> {
             row.iter()
                 .map(|&(column, n)| (column, F::from_integer(n)))
@@ -126,10 +143,11 @@ impl<F: Field> Echelon<F> {
                 let entry = rows[other].partition_point(|(held, _)| held < column);
                 let factor = rows[other][entry].1.over(value);
                 rows[other] = pending.subtract(other, &rows[other], &factor, &pivot_row);
+                work.spend(1 + rows[other].iter().map(|(_, n)| n.steps()).sum::<u64>())?;
             }
             pivots.push((*column, pivot_row));
         }
-        Self { pivots, columns }
+        Ok(Self { pivots, columns })
     }
 
     /// The columns without a pivot.
@@ -140,23 +158,27 @@ impl<F: Field> Echelon<F> {
     }
 
     /// The solution that is 1 at `free` and 0 in the other columns without a pivot.
-    fn solution(&self, free: usize) -> Sparse<F> {
+    fn solution(&self, free: usize, work: &mut Work) -> Result<Sparse<F>, TooComplex> {
         let mut solution = vec![F::zero(); self.columns];
         solution[free] = F::one();
         for (column, row) in self.pivots.iter().rev() {
             let (mut sum, mut pivot) = (F::zero(), None);
+            // To skip a term takes a fraction of a step.
+            work.spend(1 + row.len() as u64 / 16)?;
             for (at, value) in row {
                 if at == column {
                     pivot = Some(value);
                 } else if !solution[*at].is_zero() {
                     sum = sum.minus_product(value, &solution[*at]);
+                    work.spend(solution[*at].steps())?;
                 }
             }
             if let (false, Some(pivot)) = (sum.is_zero(), pivot) {
                 solution[*column] = sum.over(pivot);
             }
         }
-        solution.into_iter().enumerate().filter(|(_, value)| !value.is_zero()).collect()
+        let solution = solution.into_iter().enumerate();
+        Ok(solution.filter(|(_, value)| !value.is_zero()).collect())
     }
 }
 
@@ -236,9 +258,9 @@ mod tests {
 
     /// Both ways must agree, whatever the numbers.
     fn check(rows: &[Sparse<i128>], columns: usize, dimension: usize) {
-        let exact = by_fractions(rows, columns);
+        let exact = by_fractions(rows, columns, &mut Work::new()).unwrap();
         assert_eq!(exact.len(), dimension);
-        for solution in exact.iter().chain(&kernel(rows, columns)) {
+        for solution in exact.iter().chain(&kernel(rows, columns).unwrap()) {
             assert!(!solution.is_empty());
             for row in rows {
                 let at = |column| solution.iter().find(|(at, _)| *at == column);
@@ -247,14 +269,14 @@ mod tests {
                 assert_eq!(sum, BigInt::ZERO);
             }
         }
-        assert_eq!(kernel(rows, columns).len(), dimension);
+        assert_eq!(kernel(rows, columns).unwrap().len(), dimension);
     }
 
     #[test]
     fn a_small_system_is_solved_in_lowest_terms() {
         let rows = [vec![(0, 2), (1, -4)], vec![(1, 3), (2, -9)]];
         let one = vec![(0, BigInt::from(6)), (1, BigInt::from(3)), (2, BigInt::from(1))];
-        assert_eq!(kernel(&rows, 3), [one]);
+        assert_eq!(kernel(&rows, 3).unwrap(), [one]);
     }
 
     #[test]
@@ -274,6 +296,17 @@ mod tests {
         // A chain of such factors has solutions far beyond 128 bits.
         let chain: Vec<_> = (0..6).map(|at| vec![(at, large - 2), (at + 1, -large)]).collect();
         check(&chain, 7, 1);
-        assert!(kernel(&chain, 7)[0].iter().any(|(_, n)| n.bits() > 300));
+        assert!(kernel(&chain, 7).unwrap()[0].iter().any(|(_, n)| n.bits() > 300));
+    }
+
+    #[test]
+    fn what_would_take_too_long_is_given_up() {
+        let chain: Vec<_> = (0..50).map(|at| vec![(at, 3), (at + 1, -2)]).collect();
+        for steps in [0, 40, 400] {
+            let work = &mut Work::of(steps);
+            assert_eq!(by_fractions(&chain, 51, work), Err(TooComplex), "{steps}");
+        }
+        assert_eq!(by_residues(&chain, 51, &mut Work::of(20)), Err(TooComplex));
+        assert_eq!(kernel(&chain, 51).unwrap().len(), 1);
     }
 }

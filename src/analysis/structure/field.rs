@@ -4,6 +4,8 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Zero};
 
+use super::work::steps_of_bits;
+
 /// Numbers that can be added, multiplied and divided without rounding.
 pub(super) trait Field: Clone {
     fn from_integer(integer: i128) -> Self;
@@ -14,6 +16,8 @@ pub(super) trait Field: Clone {
     /// `self / other`; `other` is not 0.
     fn over(&self, other: &Self) -> Self;
     fn zero() -> Self;
+    /// About how many steps arithmetic with it takes.
+    fn steps(&self) -> u64;
 }
 
 /// An integer modulo 2^61 - 1, a prime.
@@ -98,6 +102,10 @@ impl Field for Residue {
     fn zero() -> Self {
         Self(0)
     }
+
+    fn steps(&self) -> u64 {
+        1
+    }
 }
 
 impl Field for BigRational {
@@ -123,6 +131,10 @@ impl Field for BigRational {
 
     fn zero() -> Self {
         Zero::zero()
+    }
+
+    fn steps(&self) -> u64 {
+        steps_of_bits(self.numer().bits() + self.denom().bits())
     }
 }
 

@@ -5,6 +5,7 @@ use num_bigint::BigInt;
 use super::{
     elimination::kernel,
     incidence::{Incidence, Sparse},
+    work::TooComplex,
 };
 use crate::models::{ArcKind, petri::Net};
 
@@ -30,31 +31,32 @@ impl Invariant {
 
 /// The rank of the incidence matrix. A net has as many independent P-invariants as places
 /// beyond it, and as many T-invariants as transitions beyond it.
-pub fn rank(net: &Net) -> usize {
+pub fn rank(net: &Net) -> Result<usize, TooComplex> {
     let incidence = Incidence::of(net);
     // The system with fewer columns has fewer solutions to prove.
     if net.places.len() < net.transitions.len() {
-        incidence.places - kernel(&incidence.columns, incidence.places).len()
+        Ok(incidence.places - kernel(&incidence.columns, incidence.places)?.len())
     } else {
-        incidence.columns.len() - kernel(&incidence.rows(), incidence.columns.len()).len()
+        let transitions = incidence.columns.len();
+        Ok(transitions - kernel(&incidence.rows(), transitions)?.len())
     }
 }
 
 /// A basis of the P-invariants: vectors `y` with `y · C = 0`, so that `y · M` is the same in
 /// every reachable marking `M`. A place that a reset arc empties can't be in one.
-pub fn place_invariants(net: &Net) -> Vec<Invariant> {
+pub fn place_invariants(net: &Net) -> Result<Vec<Invariant>, TooComplex> {
     let equations = place_equations(net);
-    let basis = kernel(&equations, net.places.len());
-    basis.into_iter().map(|weights| Invariant { weights }).collect()
+    let basis = kernel(&equations, net.places.len())?;
+    Ok(basis.into_iter().map(|weights| Invariant { weights }).collect())
 }
 
 /// A basis of the T-invariants: vectors `x` with `C · x = 0`. Firing each transition as often as
 /// a non-negative one says leads back to the same marking, if it can be done. A transition with
 /// a reset arc can't be in one.
-pub fn transition_invariants(net: &Net) -> Vec<Invariant> {
+pub fn transition_invariants(net: &Net) -> Result<Vec<Invariant>, TooComplex> {
     let equations = transition_equations(net);
-    let basis = kernel(&equations, net.transitions.len());
-    basis.into_iter().map(|weights| Invariant { weights }).collect()
+    let basis = kernel(&equations, net.transitions.len())?;
+    Ok(basis.into_iter().map(|weights| Invariant { weights }).collect())
 }
 
 /// What a P-invariant must solve.

@@ -6,6 +6,7 @@
 //! what they make invalid says so.
 
 mod class;
+mod combination;
 mod completion;
 mod cone;
 mod cover;
@@ -17,6 +18,7 @@ mod invariants;
 mod rank_theorem;
 mod reduction;
 mod siphons;
+mod work;
 mod workflow_net;
 
 pub use class::{Class, clusters};
@@ -26,6 +28,7 @@ pub use incidence::{Incidence, Sparse};
 pub use invariants::{Invariant, place_invariants, rank, transition_invariants};
 pub use rank_theorem::{Flaw, Inapplicable, RankVerdict, rank_theorem};
 pub use siphons::{Commoner, MinimalSiphons, PlaceSets};
+pub use work::TooComplex;
 pub use workflow_net::{NotAWorkflowNet, WorkflowNet, short_circuit};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::{
     cover::{place_cover, transition_cover},
     invariants::rank,
     siphons::PlaceSets,
+    work::TooComplex,
     workflow_net::{WorkflowNet, list, short_circuit},
 };
 use crate::models::petri::Net;
@@ -59,6 +60,9 @@ pub enum Inapplicable {
     /// Places share some of their output transitions, but not all.
     #[error("it is not free-choice")]
     NotFreeChoice,
+    /// The arithmetic takes too long.
+    #[error(transparent)]
+    TooComplex(#[from] TooComplex),
 }
 
 /// Whether a workflow net is sound, in polynomial time, if it is ordinary and (extended)
@@ -84,24 +88,25 @@ pub fn rank_theorem(net: &Net, ends: WorkflowNet) -> RankVerdict {
     }
     // A workflow net is strongly connected once its end leads to its beginning.
     match flaws(&short_circuit(net, ends)) {
-        flaws if flaws.is_empty() => RankVerdict::Sound,
-        flaws => RankVerdict::NotSound(flaws),
+        Ok(flaws) if flaws.is_empty() => RankVerdict::Sound,
+        Ok(flaws) => RankVerdict::NotSound(flaws),
+        Err(reason) => RankVerdict::NotApplicable(vec![reason.into()]),
     }
 }
 
-fn flaws(closed: &Net) -> Vec<Flaw> {
+fn flaws(closed: &Net) -> Result<Vec<Flaw>, TooComplex> {
     let place = |at: &usize| closed.places[*at].id.clone();
     let transition = |at: &usize| closed.transitions[*at].id.clone();
     let mut flaws = Vec::new();
-    let missing = place_cover(closed).missing();
+    let missing = place_cover(closed)?.missing();
     if !missing.is_empty() {
         flaws.push(Flaw::PlacesNotCovered(missing.iter().map(place).collect()));
     }
-    let missing = transition_cover(closed).missing();
+    let missing = transition_cover(closed)?.missing();
     if !missing.is_empty() {
         flaws.push(Flaw::TransitionsNotCovered(missing.iter().map(transition).collect()));
     }
-    let (rank, clusters) = (rank(closed), clusters(closed).len());
+    let (rank, clusters) = (rank(closed)?, clusters(closed).len());
     if rank + 1 != clusters {
         flaws.push(Flaw::Rank { rank, clusters });
     }
@@ -109,5 +114,5 @@ fn flaws(closed: &Net) -> Vec<Flaw> {
     if !siphon.is_empty() {
         flaws.push(Flaw::UnmarkedSiphon(siphon.iter().map(place).collect()));
     }
-    flaws
+    Ok(flaws)
 }

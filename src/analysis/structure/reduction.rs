@@ -2,7 +2,11 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use super::{cone::combine, incidence::Sparse};
+use super::{
+    combination::combine,
+    incidence::Sparse,
+    work::{TooComplex, Work},
+};
 
 /// What is left of a system `row · y = 0`, `y >= 0`, and how its solutions become the
 /// solutions of the whole. An equation whose terms have all one sign makes its unknowns 0. One
@@ -19,7 +23,7 @@ pub(super) struct Reduced {
     pub substituted: Vec<(usize, i128, Sparse<i128>)>,
 }
 
-struct Reduction {
+struct Reduction<'a> {
     equations: Vec<Sparse<i128>>,
     /// Which equations an unknown may be in; all it is in, and maybe others.
     holders: Vec<Vec<usize>>,
@@ -27,10 +31,15 @@ struct Reduction {
     queue: BinaryHeap<Reverse<(usize, usize)>>,
     zero: Vec<bool>,
     substituted: Vec<(usize, i128, Sparse<i128>)>,
+    work: &'a mut Work,
 }
 
 /// Takes out every equation that can be.
-pub(super) fn reduce(equations: Vec<Sparse<i128>>, unknowns: usize) -> Reduced {
+pub(super) fn reduce(
+    equations: Vec<Sparse<i128>>,
+    unknowns: usize,
+    work: &mut Work,
+) -> Result<Reduced, TooComplex> {
     let mut holders = vec![Vec::new(); unknowns];
     for (at, equation) in equations.iter().enumerate() {
         equation.iter().for_each(|(unknown, _)| holders[*unknown].push(at));
@@ -41,18 +50,19 @@ pub(super) fn reduce(equations: Vec<Sparse<i128>>, unknowns: usize) -> Reduced {
         queue: BinaryHeap::new(),
         zero: vec![false; unknowns],
         substituted: Vec::new(),
+        work,
     };
     (0..reduction.equations.len()).for_each(|at| reduction.enqueue(at));
     while let Some(Reverse((cost, at))) = reduction.queue.pop() {
         match reduction.cost(at) {
             Some(now) if now > cost => reduction.queue.push(Reverse((now, at))),
-            Some(_) => reduction.take_out(at),
+            Some(_) => reduction.take_out(at)?,
             None => {}
         }
     }
     let mut equations = reduction.equations;
     equations.retain(|equation| !equation.is_empty());
-    Reduced { equations, zero: reduction.zero, substituted: reduction.substituted }
+    Ok(Reduced { equations, zero: reduction.zero, substituted: reduction.substituted })
 }
 
 /// The only term of its sign, where there's one.
@@ -66,7 +76,7 @@ fn single(equation: &[(usize, i128)]) -> Option<usize> {
     equation.iter().position(|(_, n)| sought(*n))
 }
 
-impl Reduction {
+impl Reduction<'_> {
     /// How many terms taking an equation out may add to others; `None` if it can't be.
     fn cost(&self, at: usize) -> Option<usize> {
         let equation = &self.equations[at];
@@ -84,10 +94,10 @@ impl Reduction {
         }
     }
 
-    fn take_out(&mut self, at: usize) {
+    fn take_out(&mut self, at: usize) -> Result<(), TooComplex> {
         match single(&self.equations[at]) {
             Some(position) if self.equations[at].len() > 1 => self.substitute(at, position),
-            _ => self.set_to_zero(at),
+            _ => Ok(self.set_to_zero(at)),
         }
     }
 
@@ -101,7 +111,7 @@ impl Reduction {
         }
     }
 
-    fn substitute(&mut self, at: usize, position: usize) {
+    fn substitute(&mut self, at: usize, position: usize) -> Result<(), TooComplex> {
         let mut sum = std::mem::take(&mut self.equations[at]);
         let (unknown, factor) = sum[position];
         let mut changed = Vec::new();
@@ -109,6 +119,7 @@ impl Reduction {
             let Some(&(_, n)) = self.equations[holder].iter().find(|(u, _)| *u == unknown) else {
                 continue;
             };
+            self.work.spend((self.equations[holder].len() + sum.len()) as u64)?;
             // Multiplied by something above 0 and so that the unknown's terms cancel out.
             let sign = factor.signum();
             let Some(equation) =
@@ -116,7 +127,7 @@ impl Reduction {
             else {
                 // Too large a number: everything stays as it was, this equation too.
                 self.equations[at] = sum;
-                return;
+                return Ok(());
             };
             changed.push((holder, equation));
         }
@@ -133,5 +144,6 @@ impl Reduction {
         sum.remove(position);
         sum.iter_mut().for_each(|(_, n)| *n = n.abs());
         self.substituted.push((unknown, factor.abs(), sum));
+        Ok(())
     }
 }

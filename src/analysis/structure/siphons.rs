@@ -99,8 +99,9 @@ impl PlaceSets {
             needs: each(|t| inputs(t, &[ArcKind::Consume, ArcKind::Read])),
             takes: each(|t| inputs(t, &[ArcKind::Consume, ArcKind::Read, ArcKind::Reset])),
             gives: each(|t| {
-                let given = t.arcs.outputs.iter().map(|(place, _)| *place);
-                unique(inputs(t, &[ArcKind::Read]).into_iter().chain(given).collect())
+                let read = inputs(t, &[ArcKind::Read]).into_iter();
+                let left = read.filter(|place| !t.arcs.resets(*place));
+                unique(left.chain(t.arcs.outputs.iter().map(|(place, _)| *place)).collect())
             }),
         }
     }

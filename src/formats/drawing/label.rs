@@ -61,8 +61,13 @@ pub(super) fn wrap(text: &str, widest: f64, lines: usize) -> Vec<String> {
 
 /// The longest beginning that has room, and what is after it.
 fn split(text: &str, widest: f64) -> (&str, &str) {
-    let (mut used, mut word) = (0.0, 0);
+    let (mut used, mut word, mut was_small) = (0.0, 0, false);
     for (at, c) in text.char_indices() {
+        // In `orderReceived`, a word begins at the capital.
+        if was_small && c.is_uppercase() {
+            word = at;
+        }
+        was_small = c.is_lowercase();
         used += advance(c) * FONT;
         if used > widest && at > 0 {
             // A break that leaves a line nearly empty is worse than one within a word.
@@ -99,6 +104,7 @@ mod tests {
     #[test]
     fn long_names_break_between_words_and_end_in_an_ellipsis() {
         assert_eq!(wrap("Approve the order", 90.0, 3), ["Approve the", "order"]);
+        assert_eq!(wrap("ContainerIsDown", 90.0, 2), ["ContainerIs", "Down"]);
         assert_eq!(wrap("approval_pending", 90.0, 2), ["approval_", "pending"]);
         let lines = wrap("a name that goes on and on and on and on and on", 60.0, 2);
         assert_eq!(lines.len(), 2);

@@ -35,6 +35,11 @@ pub(super) fn decode(bytes: &[u8], mode: Mode) -> Result<Cow<'_, str>, PnmlError
             .decode_without_bom_handling_and_without_replacement(body)
             .ok_or_else(|| unreadable(encoding.name()))?
     };
+    if text.starts_with('\u{FEFF}') {
+        // quick-xml would drop it and count bytes from behind it.
+        let message = "a second byte order mark; remove it";
+        return Err(position::error(&text, 0, Kind::Encoding, message));
+    }
     check_characters(&text)?;
     Ok(text)
 }

@@ -23,6 +23,7 @@ mod number;
 mod position;
 mod read;
 mod representable;
+mod tokens;
 mod write;
 mod xml;
 mod xml_out;

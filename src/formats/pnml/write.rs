@@ -180,8 +180,9 @@ impl Writing {
         self.xml.end();
     }
 
+    /// PM4Py takes whatever stands in a name for the name, the graphics too.
     fn name(&mut self, name: &str, offset: Option<Point>) {
-        self.label("name", name, offset);
+        self.label("name", name, offset.filter(|_| self.profile == Profile::Iso));
     }
 
     fn label(&mut self, label: &'static str, text: &str, offset: Option<Point>) {

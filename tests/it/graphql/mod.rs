@@ -7,6 +7,7 @@ mod http;
 mod inputs;
 mod introspection;
 mod reads;
+mod soundness;
 mod subscriptions;
 mod timestamps;
 mod websocket;
@@ -49,10 +50,14 @@ impl Served {
     }
 
     async fn over(storage: Arc<dyn Storage>, limits: Limits) -> Self {
+        Self::of(Cases::new(storage), limits).await
+    }
+
+    async fn of(cases: Cases, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let state = ServerState::new(Api::new(Cases::new(storage), limits));
+        let state = ServerState::new(Api::new(cases, limits));
         let server = tokio::spawn(serve(listener, state, shutdown.clone()));
         Self { address, shutdown, server, http: reqwest::Client::new() }
     }

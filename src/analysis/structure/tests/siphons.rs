@@ -77,3 +77,11 @@ fn what_a_limit_left_out_is_not_said_to_hold() {
     assert_eq!(sets.commoner(&[1, 1, 1], 3), Commoner::Holds);
     assert!(matches!(sets.commoner(&[1, 0, 1], 3), Commoner::Fails { .. }));
 }
+
+#[test]
+fn what_a_transition_empties_it_does_not_leave_marked_by_reading_it() {
+    let set = [0];
+    assert_eq!(PlaceSets::of(&net(&["a: p ?p -> "])).largest_trap(&set), set);
+    assert!(PlaceSets::of(&net(&["a: ?p ~p -> "])).largest_trap(&set).is_empty());
+    assert_eq!(PlaceSets::of(&net(&["a: ~p -> p"])).largest_trap(&set), set);
+}

@@ -1,0 +1,61 @@
+"""Reads files of the prom profile with PM4Py and compares them with their definitions.
+
+Standard input has a definition (JSON) and its PNML file on each line.
+"""
+
+import json
+import sys
+from collections import Counter
+
+import pm4py
+
+
+def expected(definition):
+    """Places, transitions' labels, arcs by kind, initial and final marking of a definition."""
+    arcs, labels, taken = Counter(), Counter(), set()
+    for transition in definition.get("transitions", []):
+        sources = transition.get("from_places", [])
+        for _ in sources or [None]:
+            labels[transition.get("name", transition["id"])] += 1
+            arcs["normal"] += bool(sources)
+            for arc in transition.get("inputs", []):
+                kind = arc.get("kind", "consume")
+                # A read arc takes and gives back.
+                arcs[{"inhibitor": kind, "reset": kind}.get(kind, "normal")] += 1
+                arcs["normal"] += kind == "read"
+            arcs["normal"] += len(transition.get("outputs", [])) + ("to_place" in transition)
+        taken.update(sources)
+        taken.update(
+            arc["place"]
+            for arc in transition.get("inputs", [])
+            if arc.get("kind", "consume") == "consume"
+        )
+    names = {place["id"]: place.get("name", place["id"]) for place in definition["places"]}
+    final = [names[id] for id in names if id not in taken]
+    final = {final[0]: 1} if len(final) == 1 else None
+    return sorted(names.values()), labels, +arcs, {names[definition["initial_place"]]: 1}, final
+
+
+def read(file):
+    """The same of a PNML file, as PM4Py has it."""
+    net, initial, final = pm4py.read_pnml(file)
+    name = lambda place: place.properties["place_name_tag"]
+    arcs = Counter(arc.properties.get("arctype") or "normal" for arc in net.arcs)
+    labels = Counter(transition.label for transition in net.transitions)
+    markings = ({name(place): count for place, count in marking.items()} for marking in (initial, final))
+    return sorted(map(name, net.places)), labels, arcs, *markings
+
+
+count = 0
+for line in sys.stdin:
+    path, file = line.split()
+    with open(path, encoding="utf-8") as text:
+        wanted = expected(json.load(text))
+    found = read(file)
+    for what, want, got in zip(["places", "labels", "arcs", "initial", "final"], wanted, found):
+        if want is not None and want != got:
+            sys.exit(f"{file}: {what}: the definition has {want}, PM4Py reads {got}")
+    count += 1
+if not count:
+    sys.exit("there was nothing to read")
+print(f"PM4Py: {count} files mean what their definitions say")

@@ -1,0 +1,96 @@
+//! What an audit finds.
+
+use serde::Serialize;
+
+use crate::models::{CaseId, PlaceId, TokenId, WorkflowId};
+
+/// Something that is not as it must be. Nothing has been changed by finding it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What is wrong.
+    pub kind: FindingKind,
+    /// Where.
+    #[serde(rename = "in")]
+    pub place_of: FindingIn,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The case.
+    pub case: CaseId,
+    /// The log sequence of the record that is wrong; in the view, of the record that says what
+    /// should be there.
+    pub sequence: u64,
+    /// The place, where it is about one.
+    pub place: Option<PlaceId>,
+    /// The token, where it is about one.
+    pub token: Option<TokenId>,
+    /// What was found and what was expected, for people.
+    pub message: String,
+}
+
+/// Where a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingIn {
+    /// In the case's log, which is the truth: something has changed what was appended.
+    Log,
+    /// In the token views, which `petrel rebuild` makes from the log again.
+    View,
+}
+
+impl FindingIn {
+    /// Its stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::View => "view",
+        }
+    }
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// A token is not where it must be, and not elsewhere either.
+    TokenLost,
+    /// A token is there that must not be: a second time, or after it was taken.
+    TokenDoubled,
+    /// A token is in another place than it must be.
+    TokenMisplaced,
+    /// A token is where it must be, in another version or with other contents.
+    TokenChanged,
+    /// A token is there that no record has made.
+    TokenUnknown,
+    /// A transition fired that could not fire, or took and gave what it does not take and give.
+    FiringImpossible,
+    /// A record is missing: another one, or the view, comes from it.
+    RecordMissing,
+    /// A record's bytes are not those that the next record was appended to.
+    RecordChanged,
+    /// A record can't be decoded.
+    RecordUnreadable,
+    /// A record contradicts itself or the one before it in something else than its tokens.
+    RecordInconsistent,
+    /// A weighted sum over the marking, which no firing changes (a P-invariant), is not what
+    /// the tokens that the case was given make of it.
+    InvariantBroken,
+}
+
+impl FindingKind {
+    /// Its stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TokenLost => "token_lost",
+            Self::TokenDoubled => "token_doubled",
+            Self::TokenMisplaced => "token_misplaced",
+            Self::TokenChanged => "token_changed",
+            Self::TokenUnknown => "token_unknown",
+            Self::FiringImpossible => "firing_impossible",
+            Self::RecordMissing => "record_missing",
+            Self::RecordChanged => "record_changed",
+            Self::RecordUnreadable => "record_unreadable",
+            Self::RecordInconsistent => "record_inconsistent",
+            Self::InvariantBroken => "invariant_broken",
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The P-invariants of a net: weighted sums over a marking that no firing changes.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Auditor, FindingKind, marking::Fault};
+use crate::{
+    analysis::structure::{Invariant, place_invariants},
+    cases::Result,
+    engine::Net,
+    models::{MarkingEntry, PlaceId, WorkflowId},
+};
+
+/// The most definitions whose invariants are kept.
+const MOST_KNOWN: usize = 1_024;
+
+/// How many places of an invariant a message has.
+const MOST_NAMED: usize = 8;
+
+/// The invariants of the definitions seen so far.
+pub(super) type Known = HashMap<(WorkflowId, u64), Arc<Vec<Invariant>>>;
+
+impl Auditor<'_> {
+    /// An invariant of a definition that does not hold: its sum over the marking is not that
+    /// over the places of the tokens that the case was given.
+    pub async fn broken_invariant(
+        &self,
+        workflow: &WorkflowId,
+        definition: u64,
+        marking: &[MarkingEntry],
+        given: &[PlaceId],
+    ) -> Result<Option<Fault>> {
+        let compiled = self.inner.compiled(workflow, definition).await?;
+        let key = (workflow.clone(), definition);
+        let known = self.state().invariants.get(&key).cloned();
+        let invariants = match known {
+            Some(known) => known,
+            None => {
+                let net = compiled.net.petri();
+                let computed = tokio::task::spawn_blocking(move || place_invariants(&net)).await;
+                let computed = match computed {
+                    // What is too large for exact arithmetic has none that could be checked; the
+                    // records are fired again all the same.
+                    Ok(computed) => Arc::new(computed.unwrap_or_default()),
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                };
+                let mut state = self.state();
+                if state.invariants.len() >= MOST_KNOWN {
+                    state.invariants.clear();
+                }
+                state.invariants.insert(key, Arc::clone(&computed));
+                computed
+            }
+        };
+        Ok(broken(&compiled.net, &invariants, marking, given))
+    }
+}
+
+fn broken(
+    net: &Net,
+    invariants: &[Invariant],
+    marking: &[MarkingEntry],
+    given: &[PlaceId],
+) -> Option<Fault> {
+    let found = counts(net, marking.iter().map(|entry| &entry.place));
+    let given = counts(net, given.iter());
+    let broken = invariants.iter().find(|one| one.sum(&found) != one.sum(&given))?;
+    let weights = broken.weights.iter();
+    let named: Vec<_> = weights
+        .take(MOST_NAMED)
+        .map(|(place, weight)| format!("{weight}·{}", net.places[*place].id))
+        .collect();
+    let more = if broken.weights.len() > MOST_NAMED { " + …" } else { "" };
+    let message = format!(
+        "the sum {}{more} is {}; the tokens that the case was given make it {}",
+        named.join(" + "),
+        broken.sum(&found),
+        broken.sum(&given)
+    );
+    let fault = Fault::of(FindingKind::InvariantBroken, message);
+    let counted = |entry: &&MarkingEntry| {
+        let place = net.place(&entry.place);
+        broken.weights.iter().any(|(at, _)| Some(*at) == place)
+    };
+    Some(match marking.iter().find(counted) {
+        Some(entry) => fault.at(&entry.token, &entry.place),
+        None => fault,
+    })
+}
+
+/// How many tokens there are by place. A place that the net has not got is found otherwise.
+fn counts<'a>(net: &Net, places: impl Iterator<Item = &'a PlaceId>) -> Vec<u64> {
+    let mut counts = vec![0; net.places.len()];
+    for place in places.filter_map(|place| net.place(place)) {
+        counts[place] += 1;
+    }
+    counts
+}

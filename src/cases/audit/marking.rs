@@ -1,0 +1,79 @@
+//! Two markings of a case compared: what must be there, and what a record says.
+
+use std::collections::BTreeMap;
+
+use super::FindingKind;
+use crate::models::{MarkingEntry, PlaceId, TokenId};
+
+/// What is wrong with one token of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub kind: FindingKind,
+    pub token: Option<TokenId>,
+    pub place: Option<PlaceId>,
+    pub message: String,
+}
+
+impl Fault {
+    pub fn of(kind: FindingKind, message: impl Into<String>) -> Self {
+        Self { kind, token: None, place: None, message: message.into() }
+    }
+
+    pub fn at(self, token: &TokenId, place: &PlaceId) -> Self {
+        Self { token: Some(token.clone()), place: Some(place.clone()), ..self }
+    }
+}
+
+/// How `found` differs from what must be there; both after the record `sequence`, where an entry
+/// without a sequence is that record's.
+pub(super) fn differences(
+    expected: &[MarkingEntry],
+    found: &[MarkingEntry],
+    sequence: u64,
+) -> Vec<Fault> {
+    let from = |entry: &MarkingEntry| if entry.sequence == 0 { sequence } else { entry.sequence };
+    let mut missing: BTreeMap<&TokenId, &MarkingEntry> =
+        expected.iter().map(|entry| (&entry.token, entry)).collect();
+    // What is right is taken out first, so that of two entries the wrong one is told of.
+    let mut odd = Vec::new();
+    for entry in found {
+        match missing.get(&entry.token) {
+            Some(right) if right.place == entry.place && from(right) == from(entry) => {
+                missing.remove(&entry.token);
+            }
+            _ => odd.push(entry),
+        }
+    }
+    let mut faults = Vec::new();
+    for entry in odd {
+        let (token, place) = (&entry.token, &entry.place);
+        let (kind, message) = match missing.remove(token) {
+            Some(right) if right.place != *place => {
+                let right = &right.place;
+                let message = format!("the marking has the token in {place}; it is in {right}");
+                (FindingKind::TokenMisplaced, message)
+            }
+            Some(right) => {
+                let (said, right) = (from(entry), from(right));
+                let message = format!("the marking has the token from record {said}, not {right}");
+                (FindingKind::RecordInconsistent, message)
+            }
+            None => {
+                let known = expected.iter().find(|entry| entry.token == *token);
+                let message = match known.map(|right| &right.place) {
+                    Some(right) => {
+                        format!("the marking has the token in {place} and once more in {right}")
+                    }
+                    None => format!("the marking has a token in {place} that must not be there"),
+                };
+                (FindingKind::TokenDoubled, message)
+            }
+        };
+        faults.push(Fault::of(kind, message).at(token, place));
+    }
+    faults.extend(missing.into_values().map(|lost| {
+        let message = format!("the marking has not got the token, which is in {}", lost.place);
+        Fault::of(FindingKind::TokenLost, message).at(&lost.token, &lost.place)
+    }));
+    faults
+}

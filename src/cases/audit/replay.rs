@@ -1,0 +1,341 @@
+//! A case's log fired again from its start, on the engine. Pure: records in, findings out.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    Finding, FindingIn, FindingKind,
+    marking::{Fault, differences},
+};
+use crate::{
+    engine::{self, Act, Firing, Net, produced},
+    models::{
+        Case, CaseStatus, Marking, MarkingEntry, PlaceId, Record, RecordKind, Stored, Token,
+        TokenAt, TokenId,
+    },
+};
+
+/// One case, record by record.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    /// The state after the record before, as that record says it: what has been found once is
+    /// not found again in every later record.
+    before: Option<Case>,
+    /// The records that can't be read: what follows one is not judged by it.
+    unreadable: Vec<u64>,
+    /// The place of each token that somebody has put into the case.
+    given: Vec<PlaceId>,
+}
+
+impl Replay {
+    /// Notes that a record of the case can't be read.
+    pub fn unreadable(&mut self, sequence: u64) {
+        self.unreadable.push(sequence);
+    }
+
+    /// The places of all the tokens that the case was given, not by firing: what its
+    /// P-invariants are counted from.
+    pub fn given(&self) -> &[PlaceId] {
+        &self.given
+    }
+
+    /// The state after the last record, as that says it.
+    pub fn state(&self) -> Option<&Case> {
+        self.before.as_ref()
+    }
+
+    /// Takes the next record and says what is wrong with it.
+    pub fn record(&mut self, net: &Net, stored: &Stored<Record>) -> Vec<Finding> {
+        let record = &stored.value;
+        let after_gap = self.unreadable.contains(&record.previous);
+        let faults = match (&self.before, after_gap) {
+            // What it follows can't be read: it is believed.
+            (_, true) => Vec::new(),
+            (None, false) => begins(net, stored),
+            (Some(before), false) => {
+                let mut faults: Vec<_> = chain(before, record).into_iter().collect();
+                faults.extend(follows(net, before, stored));
+                faults
+            }
+        };
+        let known = self.before.as_ref().map_or(0, |before| before.tokens_made);
+        if matches!(record.kind, RecordKind::Created | RecordKind::Edited) {
+            let new = record.produced.iter().filter(|token| number(&token.id) > known);
+            self.given.extend(new.map(|token| token.place.clone()));
+        }
+        self.before = Some(state_after(self.before.take(), stored));
+        faults.into_iter().map(|fault| finding(stored, fault)).collect()
+    }
+}
+
+/// A fault as a finding in the log.
+pub(super) fn finding(stored: &Stored<Record>, fault: Fault) -> Finding {
+    let Fault { kind, token, place, message } = fault;
+    Finding {
+        kind,
+        place_of: FindingIn::Log,
+        workflow: stored.value.workflow.clone(),
+        case: stored.value.case.clone(),
+        sequence: stored.sequence,
+        place,
+        token,
+        message,
+    }
+}
+
+fn number(token: &TokenId) -> u64 {
+    token.number().unwrap_or_default()
+}
+
+/// Whether a record is linked to the one before it.
+fn chain(before: &Case, record: &Record) -> Option<Fault> {
+    let (named, there) = (record.previous, before.sequence);
+    if named != there {
+        let message = match named > there {
+            true => format!("it follows record {named}, which is not in the log"),
+            false => format!("it follows record {named}, and the log has record {there} between"),
+        };
+        return Some(Fault::of(FindingKind::RecordMissing, message));
+    }
+    (record.previous_hash.as_ref() != Some(&before.head_hash)).then(|| {
+        let message = format!("the hash that it has of record {there} is not that record's");
+        Fault::of(FindingKind::RecordChanged, message)
+    })
+}
+
+/// What is wrong with the first record that is there.
+pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
+    let record = &stored.value;
+    if record.previous != 0 || record.kind != RecordKind::Created {
+        let message = match record.previous {
+            0 => "no record that creates the case comes before it".to_owned(),
+            previous => format!("it follows record {previous}, which is not in the log"),
+        };
+        return vec![Fault::of(FindingKind::RecordMissing, message)];
+    }
+    let mut faults = planted(net, record, 0, 1);
+    faults.extend(differences(&arrivals(record), &record.marking.0, stored.sequence));
+    faults.extend(counted(record, record.produced.len() as u64));
+    faults
+}
+
+/// What is wrong with a record that follows a state.
+pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<Fault> {
+    let record = &stored.value;
+    let mut faults = Vec::new();
+    let (expected, made, status) = match record.kind {
+        RecordKind::Fired => match fired_again(net, before, record) {
+            Ok(again) => {
+                faults.extend(same_tokens(&again, record));
+                (again.marking.0, again.tokens_made, again.status)
+            }
+            Err(fault) => {
+                let made = record.produced.iter().map(|token| number(&token.id)).max();
+                let made = made.unwrap_or_default().max(before.tokens_made);
+                faults.push(fault);
+                (arithmetic(&before.marking.0, record), made, record.status)
+            }
+        },
+        RecordKind::Edited => {
+            let new = record.produced.iter().any(|token| number(&token.id) > before.tokens_made);
+            if new {
+                faults.extend(planted(net, record, before.tokens_made, 1));
+            } else {
+                faults.extend(edited(before, record));
+            }
+            (
+                arithmetic(&before.marking.0, record),
+                before.tokens_made + u64::from(new),
+                record.status,
+            )
+        }
+        RecordKind::Cancelled => (Vec::new(), before.tokens_made, CaseStatus::Cancelled),
+        RecordKind::Paused => (before.marking.0.clone(), before.tokens_made, CaseStatus::Paused),
+        RecordKind::Resumed => (before.marking.0.clone(), before.tokens_made, record.status),
+        RecordKind::Created => {
+            let message = "it creates a case that has been created already";
+            faults.push(Fault::of(FindingKind::RecordInconsistent, message));
+            (record.marking.0.clone(), record.tokens_made, record.status)
+        }
+    };
+    faults.extend(differences(&expected, &record.marking.0, stored.sequence));
+    faults.extend(counted(record, made));
+    if record.status != status {
+        let (found, right) = (record.status.as_str(), status.as_str());
+        let message = format!("it says that the case is {found} after it, and it is {right}");
+        faults.push(Fault::of(FindingKind::RecordInconsistent, message));
+    }
+    faults
+}
+
+/// Fires what a record says was fired, with the tokens that it says were taken.
+fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Fault> {
+    let impossible = |message: String| Fault::of(FindingKind::FiringImpossible, message);
+    let Some(transition) = &record.transition else {
+        return Err(impossible("it does not say which transition fired".to_owned()));
+    };
+    for at in &record.consumed {
+        if before.marking.entry(&at.token).is_none_or(|entry| entry.place != at.place) {
+            let message =
+                format!("{transition} took the token from {}: it was not there", at.place);
+            return Err(impossible(message).at(&at.token, &at.place));
+        }
+    }
+    let act = Act {
+        by: record.by.clone(),
+        now: record.time,
+        firing: record.firing.clone(),
+        metadata: record.metadata.clone(),
+    };
+    let tokens: Vec<_> = record.consumed.iter().map(|at| at.token.clone()).collect();
+    let firing = Firing { transition, tokens: &tokens, to_place: None, data: None, act: &act };
+    engine::fire(net, before, firing).map_err(|refusal| {
+        let fault = impossible(match refusal {
+            engine::Refusal::NotEnabled(why) => why.to_string(),
+            _ => format!("the workflow has no transition {transition}"),
+        });
+        match record.consumed.first() {
+            Some(at) => fault.at(&at.token, &at.place),
+            None => fault,
+        }
+    })
+}
+
+/// Whether a firing took, removed and gave what the same firing does now.
+fn same_tokens(again: &Record, record: &Record) -> Vec<Fault> {
+    let at = |list: &[TokenAt]| -> Vec<_> {
+        let entry = |at: &TokenAt| (at.token.clone(), at.place.clone());
+        list.iter().map(entry).collect()
+    };
+    let given = |record: &Record| -> Vec<_> {
+        record.produced.iter().map(|token| (token.id.clone(), token.place.clone())).collect()
+    };
+    let lists = [
+        ("takes", at(&again.consumed), at(&record.consumed)),
+        ("removes", at(&again.removed), at(&record.removed)),
+        ("gives", given(again), given(record)),
+    ];
+    let mut faults = Vec::new();
+    for (what, mut right, mut found) in lists {
+        right.sort();
+        found.sort();
+        if right == found {
+            continue;
+        }
+        let odd = found.iter().find(|one| !right.contains(one));
+        let lacking = right.iter().find(|one| !found.contains(one));
+        let text = |one: Option<&(TokenId, PlaceId)>| {
+            one.map_or_else(|| "nothing".to_owned(), |(token, place)| format!("{token} in {place}"))
+        };
+        let (found, right) = (text(odd), text(lacking));
+        let message = format!("the record {what} {found} where the firing {what} {right}");
+        let fault = Fault::of(FindingKind::FiringImpossible, message);
+        faults.push(match odd.or(lacking) {
+            Some((token, place)) => fault.at(token, place),
+            None => fault,
+        });
+    }
+    faults
+}
+
+/// The marking before, without what the record says went and with what it says came.
+fn arithmetic(before: &[MarkingEntry], record: &Record) -> Vec<MarkingEntry> {
+    let is_edit = record.kind == RecordKind::Edited;
+    let gone = |entry: &MarkingEntry| {
+        record.consumed.iter().chain(&record.removed).any(|at| at.token == entry.token)
+    };
+    let mut marking: Vec<_> = before.iter().filter(|entry| !gone(entry)).cloned().collect();
+    for arrival in arrivals(record) {
+        match marking.iter_mut().find(|entry| entry.token == arrival.token) {
+            // An edited token stays where it is.
+            Some(entry) if is_edit => entry.sequence = 0,
+            Some(entry) => *entry = arrival,
+            None => marking.push(arrival),
+        }
+    }
+    marking
+}
+
+fn arrivals(record: &Record) -> Vec<MarkingEntry> {
+    let entry = |token: &Token| MarkingEntry {
+        token: token.id.clone(),
+        place: token.place.clone(),
+        sequence: 0,
+    };
+    record.produced.iter().map(entry).collect()
+}
+
+/// Whether a record that puts tokens into a case puts just so many, with the next numbers,
+/// where there is a place for them.
+fn planted(net: &Net, record: &Record, made: u64, count: u64) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (at, token) in (made + 1..).zip(&record.produced) {
+        let right = TokenId::of_case(&record.workflow.tag(), &record.case, at);
+        let message = match (token.id == right, net.place(&token.place)) {
+            (true, Some(_)) if at <= made + count => continue,
+            (true, Some(_)) => "the record puts one token too many into the case".to_owned(),
+            (true, None) => format!("the workflow has no place {}", token.place),
+            (false, _) => format!("the record puts a token into the case that is not {right}"),
+        };
+        faults.push(Fault::of(FindingKind::TokenUnknown, message).at(&token.id, &token.place));
+    }
+    if (record.produced.len() as u64) < count {
+        let message = "the record does not have the token that it puts into the case";
+        faults.push(Fault::of(FindingKind::TokenLost, message));
+    }
+    faults
+}
+
+/// Whether an edit changed a token that was there, where it was.
+fn edited(before: &Case, record: &Record) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for token in &record.produced {
+        let there = before.marking.entry(&token.id);
+        if there.is_none_or(|entry| entry.place != token.place) {
+            let place = &token.place;
+            let message = format!("the record edits the token in {place}: it was not there");
+            faults.push(Fault::of(FindingKind::TokenMisplaced, message).at(&token.id, place));
+        }
+    }
+    faults
+}
+
+fn counted(record: &Record, made: u64) -> Option<Fault> {
+    (record.tokens_made != made).then(|| {
+        let said = record.tokens_made;
+        let message = format!("it says that the case has had {said} tokens; it has had {made}");
+        Fault::of(FindingKind::RecordInconsistent, message)
+    })
+}
+
+/// The state that a record stands for, right or wrong.
+fn state_after(before: Option<Case>, stored: &Stored<Record>) -> Case {
+    let record = &stored.value;
+    let mut tokens = before.map(|case| case.tokens).unwrap_or_default();
+    for token in produced(stored) {
+        tokens.insert(token.id.clone(), Arc::new(token));
+    }
+    let mut marking = Marking(Vec::with_capacity(record.marking.0.len()));
+    for entry in &record.marking.0 {
+        let sequence = if entry.sequence == 0 { stored.sequence } else { entry.sequence };
+        marking.0.push(MarkingEntry { sequence, ..entry.clone() });
+        if let Some(token) = tokens.get_mut(&entry.token)
+            && token.place != entry.place
+        {
+            *token = Arc::new(Token { place: entry.place.clone(), ..Token::clone(token) });
+        }
+    }
+    let alive: HashSet<&TokenId> = marking.0.iter().map(|entry| &entry.token).collect();
+    tokens.retain(|token, _| alive.contains(token));
+    Case {
+        workflow: record.workflow.clone(),
+        id: record.case.clone(),
+        definition: record.definition,
+        status: record.status,
+        marking,
+        tokens,
+        history_bases: Default::default(),
+        tokens_made: record.tokens_made,
+        sequence: stored.sequence,
+        head_hash: stored.hash.clone(),
+    }
+}

@@ -1,0 +1,143 @@
+//! A workflow's whole history by case: what an event log is made of.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use futures::StreamExt;
+
+use super::{
+    Cases, Error, Inner, Result,
+    by_case::{ByCase, Records},
+};
+use crate::{
+    models::{CaseId, Record, Stored, StoredDefinition, WorkflowId},
+    storage::{DefinitionVersion, LogScope, StorageError},
+};
+
+/// A workflow's history up to some moment, read and put together by case.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The versions of the definition that the cases run. One that can't be read is left out.
+    pub definitions: Vec<StoredDefinition>,
+    /// The cases that have a record that can't be read, with the first such error. None of
+    /// their records is given: a history with a hole in it says things that did not happen.
+    pub unreadable: BTreeMap<CaseId, StorageError>,
+    /// How many records there are, those of unreadable cases included.
+    pub total: u64,
+    by_case: ByCase,
+}
+
+impl Cases {
+    /// Reads the history of a workflow, or of some of its cases, as it is when this begins.
+    /// However long that is, some 32 MiB of it are in memory; the rest is in a temporary file.
+    /// `progress` gets how much of the log has been read, and of how much.
+    pub async fn gather_history(
+        &self,
+        workflow: &WorkflowId,
+        cases: &[CaseId],
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Gathered> {
+        let inner = &self.inner;
+        match inner.storage.definition(workflow, DefinitionVersion::Latest).await {
+            Ok(None) => return Err(Error::no_workflow(workflow)),
+            // Its cases name the versions that they run.
+            Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut gathered = Gathered {
+            definitions: Vec::new(),
+            unreadable: BTreeMap::new(),
+            total: 0,
+            by_case: ByCase::new(),
+        };
+        let mut versions = BTreeSet::new();
+        if cases.is_empty() {
+            let last = inner.storage.last_sequence().await?;
+            let read = |position| progress(position, last);
+            let scope = LogScope::Workflow(workflow.clone());
+            gathered.read(inner, scope, &mut versions, &read).await?;
+            progress(last, last);
+        }
+        for (done, case) in (1..).zip(cases.iter().collect::<BTreeSet<_>>()) {
+            let before = (gathered.total, gathered.unreadable.len());
+            let scope = LogScope::Case(workflow.clone(), case.clone());
+            gathered.read(inner, scope, &mut versions, &|_| ()).await?;
+            if before == (gathered.total, gathered.unreadable.len()) {
+                return Err(Error::no_case(case));
+            }
+            progress(done, cases.len() as u64);
+        }
+        for version in versions {
+            let version = DefinitionVersion::Sequence(version);
+            match inner.storage.definition(workflow, version).await {
+                Ok(definition) => gathered.definitions.extend(definition),
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    tracing::warn!(%error, "its transitions go by their ids");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(gathered)
+    }
+}
+
+impl Gathered {
+    /// The records, by the cases' ids. They have neither markings nor what tokens carry, and no
+    /// subjects.
+    pub fn into_records(self) -> io::Result<impl Iterator<Item = io::Result<Stored<Record>>>> {
+        let unreadable = self.unreadable;
+        let records: Records = self.by_case.into_records()?;
+        Ok(records.filter(move |record| {
+            !record.as_ref().is_ok_and(|record| unreadable.contains_key(&record.value.case))
+        }))
+    }
+
+    async fn read(
+        &mut self,
+        inner: &Inner,
+        scope: LogScope,
+        versions: &mut BTreeSet<u64>,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<()> {
+        let mut records = inner.storage.history(scope, 1).await?;
+        while let Some(record) = records.next().await {
+            let record = match record {
+                Ok(record) => record,
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    self.total += 1;
+                    self.unreadable(error)?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            self.total += 1;
+            progress(record.sequence);
+            versions.insert(record.value.definition);
+            let by_case = std::mem::replace(&mut self.by_case, ByCase::new());
+            self.by_case = by_case.keep(slim(record)).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes whose record can't be read: the last word of a record's subject is its case.
+    fn unreadable(&mut self, error: StorageError) -> Result<()> {
+        let StorageError::Corrupt { subject, .. } = &error else { return Err(error.into()) };
+        match CaseId::new(subject.rsplit('.').next().unwrap_or_default()) {
+            Ok(case) => drop(self.unreadable.entry(case).or_insert(error)),
+            Err(_) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+/// A record without what no event log says.
+fn slim(mut record: Stored<Record>) -> Stored<Record> {
+    record.value.marking.0.clear();
+    for token in &mut record.value.produced {
+        token.data = serde_json::Value::Null;
+        token.metadata.clear();
+    }
+    record
+}

@@ -1,0 +1,41 @@
+//! Which records are so old that whoever appended them had the time to write their views.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// How old a record must be before its views are judged: its writer had its time.
+pub(super) const SETTLED_AFTER: Duration = Duration::from_secs(3);
+
+/// Knows by samples of the log's last sequence, so that no clock but this process's own counts.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// The log's last sequence at past times, oldest first.
+    samples: VecDeque<(Instant, u64)>,
+    settled: u64,
+}
+
+impl Settled {
+    /// Notes the log's last sequence of now.
+    pub fn note(&mut self, last: u64) {
+        self.samples.push_back((Instant::now(), last));
+    }
+
+    /// Since when the last sample was taken.
+    pub fn noted(&self) -> Option<Instant> {
+        self.samples.back().map(|(at, _)| *at)
+    }
+
+    /// The last sequence that is settled.
+    pub fn sequence(&mut self) -> u64 {
+        while let Some((at, sequence)) = self.samples.front() {
+            if at.elapsed() < SETTLED_AFTER {
+                break;
+            }
+            self.settled = self.settled.max(*sequence);
+            self.samples.pop_front();
+        }
+        self.settled
+    }
+}

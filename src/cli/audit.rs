@@ -1,0 +1,210 @@
+//! `petrel audit`.
+
+use std::{
+    fmt::Write,
+    io::{self, IsTerminal},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::{
+    answer::{Answer, line},
+    connection::{self, Connection},
+    failure::Failure,
+};
+use crate::{
+    cases::{AuditScope, AuditWatcher, Audited, Finding, FindingIn},
+    config::Config,
+    models::{CaseId, WorkflowId},
+};
+
+/// How many findings, and how many things that could not be checked, a JSON answer lists.
+const LISTED: usize = 10_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  petrel audit
+  petrel audit order-approval --replay
+  petrel audit order-approval --case order-1 --json
+
+A finding says what is wrong (a token lost, doubled or in the wrong place; a record missing,
+changed or impossible), whether it is in the log or in a view, and its case, record (by its
+sequence in the log) and place.
+
+Nothing is repaired. Views: `petrel rebuild` makes them from the log again. The log is the truth
+and is never rewritten: what is wrong there was changed by something else than petrel, and a
+backup says how it was.
+
+Exit codes: 0 all is well, 1 something was found, 2 nothing was found, but not everything could
+be checked; and 3 as for all commands: server unavailable.";
+
+/// Check that no token is lost, doubled or in the wrong place
+///
+/// Compares every case's log with itself and with the views of its tokens. It can run while the
+/// system works: what lags behind for a moment is not reported.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Audit {
+    /// Only this workflow
+    workflow: Option<WorkflowId>,
+    /// Only this case, from the start of its log; can be repeated
+    #[arg(long = "case", value_name = "CASE", requires = "workflow")]
+    cases: Vec<CaseId>,
+    /// Fire every case's log again from its start, and check the chain of its records' hashes.
+    /// Without it, only a case's last record is fired again, and its tokens are counted by the
+    /// net's invariants (weighted sums over places that no firing changes)
+    #[arg(long)]
+    replay: bool,
+}
+
+impl Audit {
+    pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        let shutdown = connection::shutdown(config)?;
+        let Self { workflow, cases, replay } = self;
+        let scope = AuditScope { workflow, cases, replay };
+        let reporter = Reporter {
+            as_json: config.json,
+            bar: bar(!config.json && io::stderr().is_terminal()),
+            heard: Mutex::default(),
+        };
+        let audited = Connection::with(config, &shutdown, async |connection| {
+            Ok(connection.cases.audit(&scope, &reporter).await?)
+        })
+        .await;
+        reporter.bar.finish_and_clear();
+        let heard = reporter.heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match heard.failed {
+            Some(failure) => Err(failure),
+            None => Ok(answer(&audited?, &heard)),
+        }
+    }
+}
+
+/// Prints findings as they come, or keeps them for the JSON document.
+struct Reporter {
+    as_json: bool,
+    bar: ProgressBar,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    findings: Vec<Finding>,
+    unchecked: Vec<String>,
+    /// Whether any finding is in a view.
+    in_views: bool,
+    /// Why standard output can't be written any more.
+    failed: Option<Failure>,
+}
+
+impl Reporter {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, text: &str) {
+        if let Err(failure) = self.bar.suspend(|| line(text)) {
+            self.heard().failed.get_or_insert(failure);
+        }
+    }
+}
+
+impl AuditWatcher for Reporter {
+    fn found(&self, finding: Finding) {
+        self.heard().in_views |= finding.place_of == FindingIn::View;
+        if !self.as_json {
+            self.say(&text(&finding));
+        } else if self.heard().findings.len() < LISTED {
+            self.heard().findings.push(finding);
+        }
+    }
+
+    fn unchecked(&self, reason: &str) {
+        if !self.as_json {
+            self.say(&format!("not checked: {reason}"));
+        } else if self.heard().unchecked.len() < LISTED {
+            self.heard().unchecked.push(reason.to_owned());
+        }
+    }
+
+    fn progress(&self, done: u64, of: u64) {
+        self.bar.set_length(of);
+        self.bar.set_position(done);
+    }
+}
+
+/// A bar for whoever looks, or one that is never drawn.
+fn bar(seen: bool) -> ProgressBar {
+    if !seen {
+        return ProgressBar::hidden();
+    }
+    // The template is a constant that a test draws.
+    let style = ProgressStyle::with_template(TEMPLATE);
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+const TEMPLATE: &str = "auditing {bar:40} {percent}%, {eta} left";
+
+/// A finding in one line.
+fn text(finding: &Finding) -> String {
+    let Finding { kind, place_of, workflow, case, sequence, place, token, message } = finding;
+    let (kind, place_of) = (kind.as_str(), place_of.as_str());
+    let mut text =
+        format!("{kind} in the {place_of}: workflow {workflow}, case {case}, record {sequence}");
+    // Writing to a String can't fail.
+    if let Some(place) = place {
+        let _ = write!(text, ", place {place}");
+    }
+    if let Some(token) = token {
+        let _ = write!(text, ", token {token}");
+    }
+    let _ = write!(text, ": {message}");
+    text
+}
+
+fn answer(audited: &Audited, heard: &Heard) -> Answer {
+    let Audited { cases, replayed, tokens, findings, unchecked } = audited;
+    let total: u64 = findings.values().sum();
+    let json = json!({
+        "cases": cases,
+        "replayed": replayed,
+        "tokens": tokens,
+        "findings": heard.findings,
+        "findings_total": total,
+        "findings_by_kind": findings,
+        "unchecked": heard.unchecked,
+        "unchecked_total": unchecked,
+    });
+    let text = format!(
+        "cases: {cases}, records fired again: {replayed}, tokens in the view: {tokens}, \
+         findings: {total}"
+    );
+    let mut answer = Answer::new(json, text);
+    if total > 0 {
+        let advice = match heard.in_views {
+            true => "; views are made from the log again by `petrel rebuild`",
+            false => "",
+        };
+        let things = if total == 1 { "thing is" } else { "things are" };
+        let message = format!("{total} {things} not as they must be{advice}");
+        answer.complaints.push(Failure::findings(message));
+    }
+    if *unchecked > 0 {
+        let message = format!("{unchecked} could not be checked; the lines above say why");
+        answer.complaints.push(Failure::incomplete(message));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_of_the_bar_is_valid() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+    }
+}

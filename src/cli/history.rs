@@ -1,0 +1,269 @@
+//! `petrel history`.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, BufWriter, IsTerminal, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use tempfile::NamedTempFile;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    answer::Answer,
+    connection::{self, Connection},
+    failure::Failure,
+};
+use crate::{
+    cases::Gathered,
+    config::Config,
+    formats::event_log::{Csv, EventLog, Labels, Ocel2, Options, Written, Xes},
+    models::{CaseId, WorkflowId},
+};
+
+/// How many unreadable cases a message lists.
+const LISTED: usize = 10;
+
+/// How much of what is said of objects is in memory before it goes to a temporary file.
+const SPOOL_BYTES: usize = 4 * 1024 * 1024;
+
+/// What happened in all cases of a workflow, for other tools
+#[derive(Debug, Subcommand)]
+pub(super) enum History {
+    Export(Export),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  petrel history export order-approval --format xes -o orders.xes
+  petrel history export order-approval --format csv --case order-1 --case order-2
+  petrel history export order-approval --format ocel2 | gzip > orders.json.gz
+
+The formats, for tools of process mining (PM4Py, ProM, Celonis and others):
+  xes    IEEE 1849-2016: a trace a case, an event a firing
+  ocel2  OCEL 2.0 JSON: events, and the tokens that each consumed, read, removed or produced
+  csv    a line an event
+
+An event's activity is the transition's name, or its id where it has none; its time is the
+server's, in microseconds, and strictly increases in a case. Cases come in the order of their
+ids. A case with a record that can't be read is named and left out: the others are exported, and
+the exit code is 1. Cells of a CSV file are not changed for spreadsheets: import the columns as
+text, since a name that begins with = would be a formula.";
+
+/// Write a workflow's history as an event log for process mining
+///
+/// Reads the log once, as it is when the command begins. However long it is, it takes some
+/// 100 MiB of memory; the rest is in a temporary file (in TMPDIR), of about half the size of what
+/// is written.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Export {
+    /// The workflow
+    workflow: WorkflowId,
+    /// What to write
+    #[arg(long, value_enum)]
+    format: Format,
+    /// Where to write it [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only this case; can be repeated
+    #[arg(long = "case", value_name = "CASE")]
+    cases: Vec<CaseId>,
+    /// Have events for what is no firing too: created, paused, resumed, cancelled, edited. No
+    /// transition of the net has their names
+    #[arg(long)]
+    lifecycle: bool,
+}
+
+/// The format of an event log on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// XES, IEEE 1849-2016
+    Xes,
+    /// OCEL 2.0 in JSON
+    Ocel2,
+    /// CSV, RFC 4180
+    Csv,
+}
+
+impl History {
+    pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        match self {
+            Self::Export(export) => export.run(config).await,
+        }
+    }
+}
+
+impl Export {
+    async fn run(self, config: &Config) -> Result<Answer, Failure> {
+        let shutdown = connection::shutdown(config)?;
+        let seen = !config.json && io::stderr().is_terminal();
+        // A file that can't be written is found out before the log is read.
+        let target = Target::open(self.output.as_deref())?;
+        let bar = bar(seen, "reading");
+        let gathered = Connection::with(config, &shutdown, async |connection| {
+            let progress = |done, of| {
+                bar.set_length(of);
+                bar.set_position(done);
+            };
+            let cases = &connection.cases;
+            Ok(cases.gather_history(&self.workflow, &self.cases, &progress).await?)
+        })
+        .await;
+        bar.finish_and_clear();
+        let gathered = gathered?;
+        let complaint = complaint(&gathered);
+        let unreadable: Vec<_> = gathered.unreadable.keys().cloned().collect();
+        let to_stdout = self.output.is_none();
+        let stop = shutdown.clone();
+        let write = move || self.write(gathered, target, seen, &stop);
+        let written = tokio::task::spawn_blocking(write).await;
+        let written = written.unwrap_or_else(|error| Err(Failure::internal(error.to_string())));
+        if shutdown.is_cancelled() {
+            return Err(Failure::interrupted());
+        }
+        let Written { cases, events } = written?;
+        if to_stdout {
+            // Standard output has the log and nothing else.
+            return complaint.map_or_else(|| Ok(Answer::default()), Err);
+        }
+        let json = json!({ "cases": cases, "events": events, "unreadable": unreadable });
+        let mut answer = Answer::new(json, format!("cases: {cases}, events: {events}"));
+        answer.complaints.extend(complaint);
+        Ok(answer)
+    }
+
+    fn write(
+        &self,
+        gathered: Gathered,
+        target: Target,
+        seen: bool,
+        stop: &CancellationToken,
+    ) -> Result<Written, Failure> {
+        let options = Options {
+            name: self.workflow.to_string(),
+            labels: Labels::of(&gathered.definitions),
+            lifecycle: self.lifecycle,
+        };
+        let bar = bar(seen, "writing");
+        bar.set_length(gathered.total);
+        let written = target.write(|sink| {
+            let mut log: Box<dyn EventLog> = match self.format {
+                Format::Xes => Box::new(Xes::new(sink, options)?),
+                Format::Csv => Box::new(Csv::new(sink, options)?),
+                Format::Ocel2 => {
+                    let spool = tempfile::SpooledTempFile::new(SPOOL_BYTES);
+                    Box::new(Ocel2::new(sink, spool, options)?)
+                }
+            };
+            for record in gathered.into_records()? {
+                if stop.is_cancelled() {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                log.record(&record?)?;
+                bar.inc(1);
+            }
+            log.finish()
+        });
+        bar.finish_and_clear();
+        written
+    }
+}
+
+/// Where the log goes.
+enum Target {
+    Stdout,
+    /// Something that is no plain file, as a pipe.
+    Device(File, PathBuf),
+    /// A file beside the one that is wanted, which it replaces when it is whole.
+    Beside(NamedTempFile, PathBuf),
+}
+
+impl Target {
+    fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else { return Ok(Self::Stdout) };
+        let opened = match fs::metadata(path) {
+            Ok(there) if !there.is_file() => OpenOptions::new()
+                .write(true)
+                .open(path)
+                .map(|file| Self::Device(file, path.to_owned())),
+            _ => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let mut builder = tempfile::Builder::new();
+                // As any new file: what the user's mask leaves of it.
+                builder.permissions(Permissions::from_mode(0o666));
+                let file = builder.tempfile_in(folder.unwrap_or(Path::new(".")));
+                file.map(|file| Self::Beside(file, path.to_owned()))
+            }
+        };
+        opened.map_err(|error| cant_write(path, error))
+    }
+
+    fn write(
+        self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<Written>,
+    ) -> Result<Written, Failure> {
+        match self {
+            Self::Stdout => Ok(write(&mut BufWriter::new(io::stdout().lock()))?),
+            Self::Device(file, path) => {
+                write(&mut BufWriter::new(file)).map_err(|error| cant_write(&path, error))
+            }
+            Self::Beside(file, path) => {
+                let written = write(&mut BufWriter::new(&file));
+                let written = written.map_err(|error| cant_write(&path, error))?;
+                file.persist(&path).map_err(|error| cant_write(&path, error.error))?;
+                Ok(written)
+            }
+        }
+    }
+}
+
+fn cant_write(path: &Path, error: io::Error) -> Failure {
+    Failure::from(error).about(format_args!("can't write {}", path.display()))
+}
+
+/// A bar for whoever looks, or one that is never drawn.
+fn bar(seen: bool, doing: &'static str) -> ProgressBar {
+    if !seen {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(TEMPLATE);
+    // The template is a constant that a test draws.
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style).with_message(doing)
+}
+
+const TEMPLATE: &str = "{msg} {bar:40} {human_pos} of {human_len}, {eta} left";
+
+/// Which cases are left out, and why.
+fn complaint(gathered: &Gathered) -> Option<Failure> {
+    let count = gathered.unreadable.len();
+    if count == 0 {
+        return None;
+    }
+    let listed = gathered.unreadable.iter().take(LISTED);
+    let listed: Vec<_> = listed.map(|(case, error)| format!("\n  {case}: {error}")).collect();
+    let more = match count.saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!("\n  and {more} more"),
+    };
+    let cases = if count == 1 { "case" } else { "cases" };
+    Some(Failure::corrupt(format!(
+        "{count} {cases} left out, since a record can't be read:{}{more}",
+        listed.concat()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_of_the_bar_is_valid() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+    }
+}

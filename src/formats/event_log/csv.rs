@@ -1,0 +1,88 @@
+//! CSV (RFC 4180): one line an event.
+
+use std::io::{self, Write};
+
+use csv::{Terminator, Writer, WriterBuilder};
+
+use super::{
+    EventLog, Options, Written,
+    event::{Course, roles, text, time},
+};
+use crate::models::{Record, Stored};
+
+/// The columns, in order.
+const COLUMNS: [&str; 15] = [
+    "case",
+    "event",
+    "transition",
+    "label",
+    "time",
+    "who",
+    "firing",
+    "sequence",
+    "definition",
+    "kind",
+    "status",
+    "consumed",
+    "read",
+    "removed",
+    "produced",
+];
+
+/// Writes CSV in UTF-8, with a line of column names, CRLF after each line, and quotes where they
+/// are needed.
+///
+/// `event` is the event's number in its case, from 1; `label` is the activity; `transition` is
+/// the transition's id, empty where the event is no firing; `sequence` and `definition` are log
+/// sequences; `kind` and `status` are the record's kind and the case's status after it; the last
+/// four are tokens, each as `token@place`, with spaces between.
+///
+/// Cells are written as they are. A spreadsheet takes a cell that begins with `=`, `+`, `-` or
+/// `@` for a formula, and a caller's name or a case's id may begin like that: open the file by
+/// an import that takes all columns as text.
+#[derive(Debug)]
+pub struct Csv<W: Write> {
+    sink: Writer<W>,
+    course: Course,
+}
+
+impl<W: Write> Csv<W> {
+    /// Begins a document.
+    pub fn new(sink: W, options: Options) -> io::Result<Self> {
+        let mut sink = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(sink);
+        sink.write_record(COLUMNS)?;
+        Ok(Self { sink, course: Course::new(options) })
+    }
+}
+
+impl<W: Write> EventLog for Csv<W> {
+    fn record(&mut self, stored: &Stored<Record>) -> io::Result<()> {
+        let Some((number, at)) = self.course.step(stored).event else { return Ok(()) };
+        let record = &stored.value;
+        let transition = record.transition.as_ref().map_or("", |transition| transition.as_str());
+        let [consumed, read, removed, produced] = roles(record).map(|tokens| text(&tokens));
+        let row: [&str; COLUMNS.len()] = [
+            record.case.as_str(),
+            &number.to_string(),
+            transition,
+            self.course.options.labels.label(record),
+            &time(at),
+            record.by.as_deref().unwrap_or_default(),
+            record.firing.as_str(),
+            &stored.sequence.to_string(),
+            &record.definition.to_string(),
+            record.kind.as_str(),
+            record.status.as_str(),
+            &consumed,
+            &read,
+            &removed,
+            &produced,
+        ];
+        Ok(self.sink.write_record(row)?)
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<Written> {
+        self.sink.flush()?;
+        Ok(self.course.written)
+    }
+}

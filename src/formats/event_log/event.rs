@@ -1,0 +1,126 @@
+//! What all formats say of a record.
+
+use std::{collections::HashMap, fmt::Write};
+
+use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
+
+use super::{Options, Written};
+use crate::models::{
+    CaseId, PlaceId, Record, RecordKind, Stored, StoredDefinition, TokenAt, TokenId, TransitionId,
+};
+
+/// The names of transitions, by the definition that has them.
+#[derive(Debug, Clone, Default)]
+pub struct Labels {
+    names: HashMap<u64, HashMap<TransitionId, String>>,
+}
+
+impl Labels {
+    /// The names in these versions of a workflow. A transition of another version goes by its
+    /// id.
+    pub fn of<'a>(definitions: impl IntoIterator<Item = &'a StoredDefinition>) -> Self {
+        let names = definitions.into_iter().map(|stored| {
+            let transitions = stored.definition.transitions.iter();
+            let names = transitions.filter_map(|t| Some((t.id.clone(), t.name.clone()?)));
+            (stored.sequence, names.collect())
+        });
+        Self { names: names.collect() }
+    }
+
+    /// What an event of this record is called: the transition's name or id, or the kind of a
+    /// record that is no firing.
+    pub(super) fn label<'a>(&'a self, record: &'a Record) -> &'a str {
+        let Some(transition) = &record.transition else { return record.kind.as_str() };
+        let names = self.names.get(&record.definition);
+        names.and_then(|names| names.get(transition)).map_or(transition.as_str(), String::as_str)
+    }
+}
+
+/// Which record this is, and whether it is an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Step {
+    /// It is the first of its case.
+    pub begins: bool,
+    /// The number of the event in its case, from 1, and its time.
+    pub event: Option<(u64, DateTime<Utc>)>,
+}
+
+/// Follows the records of a log from case to case.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub options: Options,
+    pub written: Written,
+    case: Option<CaseId>,
+    number: u64,
+    last: Option<DateTime<Utc>>,
+}
+
+impl Course {
+    pub fn new(options: Options) -> Self {
+        Self { options, written: Written::default(), case: None, number: 0, last: None }
+    }
+
+    pub fn step(&mut self, stored: &Stored<Record>) -> Step {
+        let begins = self.case.as_ref() != Some(&stored.value.case);
+        if begins {
+            self.case = Some(stored.value.case.clone());
+            (self.number, self.last) = (0, None);
+            self.written.cases += 1;
+        }
+        if !self.options.lifecycle && stored.value.kind != RecordKind::Fired {
+            return Step { begins, event: None };
+        }
+        let time = later(microseconds(stored.timestamp), self.last);
+        self.last = Some(time);
+        self.number += 1;
+        self.written.events += 1;
+        Step { begins, event: Some((self.number, time)) }
+    }
+
+    /// Whether a case has begun and not ended.
+    pub fn is_in_case(&self) -> bool {
+        self.case.is_some()
+    }
+}
+
+fn microseconds(time: DateTime<Utc>) -> DateTime<Utc> {
+    // Fails only where nanoseconds since 1970 don't fit 64 bits: in the year 2262.
+    time.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(time)
+}
+
+/// `time`, or a microsecond after the one before if it is not later than that.
+fn later(time: DateTime<Utc>, last: Option<DateTime<Utc>>) -> DateTime<Utc> {
+    match last {
+        Some(last) if time <= last => last + TimeDelta::microseconds(1),
+        _ => time,
+    }
+}
+
+/// A time as all formats write it: RFC 3339 in UTC with microseconds.
+pub(super) fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// What happens to tokens in a record, as all formats call it.
+pub(super) const ROLES: [&str; 4] = ["consumed", "read", "removed", "produced"];
+
+/// The tokens of a record with their places, by [role](ROLES).
+pub(super) fn roles(record: &Record) -> [Vec<(&TokenId, &PlaceId)>; 4] {
+    fn at(list: &[TokenAt]) -> Vec<(&TokenId, &PlaceId)> {
+        list.iter().map(|at| (&at.token, &at.place)).collect()
+    }
+    let produced = record.produced.iter().map(|token| (&token.id, &token.place));
+    [at(&record.consumed), at(&record.read), at(&record.removed), produced.collect()]
+}
+
+/// Tokens and their places, as `token@place` with spaces between: neither id can have an `@`
+/// or a space.
+pub(super) fn text(tokens: &[(&TokenId, &PlaceId)]) -> String {
+    let mut text = String::new();
+    for (token, place) in tokens {
+        let space = if text.is_empty() { "" } else { " " };
+        // Writing to a String can't fail.
+        let _ = write!(text, "{space}{token}@{place}");
+    }
+    text
+}

@@ -1,0 +1,57 @@
+//! Event logs: what happened in a workflow's cases, for tools of process mining.
+//!
+//! A writer takes records with those of one case together, in the order of their sequences,
+//! writes each one at once into its sink, and keeps nothing of them. All three formats say the
+//! same events:
+//!
+//! - An event is a firing. Its activity is the transition's label: its name, or its id where it
+//!   has none. Records of a case's lifecycle (created, paused, resumed, cancelled, edited) are
+//!   events only with [`Options::lifecycle`], named like that: no net has a transition for them.
+//! - Its time is the server's, in microseconds, which is as fine as the readers of these formats
+//!   go. It strictly increases in a case: what would not be later than the event before is one
+//!   microsecond later than that.
+
+mod csv;
+mod event;
+mod ocel2;
+mod xes;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+pub use self::{csv::Csv, event::Labels, ocel2::Ocel2, xes::Xes};
+
+use crate::models::{Record, Stored};
+
+/// What is said of a workflow.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The log's name: that of the workflow.
+    pub name: String,
+    /// How the transitions are called.
+    pub labels: Labels,
+    /// Whether records that are no firings are events too.
+    pub lifecycle: bool,
+}
+
+/// How much was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Written {
+    /// Cases, those without an event included.
+    pub cases: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// Writes a log, record by record. The sink has the whole document after
+/// [`finish`](Self::finish).
+pub trait EventLog {
+    /// Takes the next record: of the same case as the one before, or of a case that has not
+    /// been there yet.
+    fn record(&mut self, record: &Stored<Record>) -> io::Result<()>;
+
+    /// Writes what is left, and answers how much there was.
+    fn finish(self: Box<Self>) -> io::Result<Written>;
+}

@@ -1,0 +1,216 @@
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::Cursor,
+};
+
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::models::StoredDefinition;
+
+/// A record as the log would have it, with what `more` says.
+fn stored(case: &str, sequence: u64, at: &str, more: Value) -> Stored<Record> {
+    let mut record = json!({
+        "format": 1, "kind": "fired", "workflow": "orders", "case": case, "definition": 1,
+        "time": "2026-01-01T00:00:00Z", "firing": format!("f-{sequence}"), "marking": [],
+        "status": "running", "tokens_made": 1,
+    });
+    record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Stored {
+        value: serde_json::from_value(record).unwrap(),
+        sequence,
+        timestamp: at.parse().unwrap(),
+        subject: String::new(),
+        hash: String::new(),
+    }
+}
+
+fn token(case: &str, number: u64, place: &str) -> Value {
+    json!({
+        "id": format!("{case}-tag-{number}"), "workflow": "orders", "case": case, "place": place,
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+    })
+}
+
+fn at(case: &str, number: u64, place: &str) -> Value {
+    json!({"token": format!("{case}-tag-{number}"), "place": place})
+}
+
+/// Two cases: one goes through a split and a join with the server's clock going back, one is
+/// cancelled at once.
+fn orders() -> Vec<Stored<Record>> {
+    let created = |case| json!({"kind": "created", "produced": [token(case, 1, "draft")]});
+    vec![
+        stored("a", 2, "2026-01-01T10:00:00.000000900Z", created("a")),
+        stored(
+            "a",
+            4,
+            "2026-01-01T10:00:01.000001900Z",
+            json!({"transition": "split", "by": "Ann <ann@x.org> & \"Bob\"",
+                   "consumed": [at("a", 1, "draft")],
+                   "produced": [token("a", 2, "left"), token("a", 3, "right")]}),
+        ),
+        stored(
+            "a",
+            5,
+            "2026-01-01T10:00:01.000001999Z",
+            json!({"transition": "join", "status": "completed", "read": [at("a", 3, "right")],
+                   "consumed": [at("a", 2, "left")], "removed": [at("a", 3, "right")],
+                   "produced": [token("a", 2, "done")]}),
+        ),
+        stored("b", 3, "2026-01-01T09:00:00Z", created("b")),
+        stored(
+            "b",
+            6,
+            "2026-01-01T09:00:01Z",
+            json!({"kind": "cancelled", "status": "cancelled", "removed": [at("b", 1, "draft")]}),
+        ),
+    ]
+}
+
+fn options(lifecycle: bool) -> Options {
+    let definition = json!({
+        "id": "orders", "initial_place": "draft", "places": [{"id": "draft"}],
+        "transitions": [{"id": "split", "name": "Split, \"both\""}, {"id": "join"}],
+    });
+    let definition = StoredDefinition {
+        definition: serde_json::from_value(definition).unwrap(),
+        version: 1,
+        sequence: 1,
+        stored_at: DateTime::default(),
+    };
+    Options { name: "orders".to_owned(), labels: Labels::of([&definition]), lifecycle }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Xes,
+    Csv,
+    Ocel2,
+}
+
+fn export(format: Format, lifecycle: bool, records: &[Stored<Record>]) -> (String, Written) {
+    let mut sink = Vec::new();
+    let (to, options) = (&mut sink, options(lifecycle));
+    let mut log: Box<dyn EventLog> = match format {
+        Format::Xes => Box::new(Xes::new(to, options).unwrap()),
+        Format::Csv => Box::new(Csv::new(to, options).unwrap()),
+        Format::Ocel2 => Box::new(Ocel2::new(to, Cursor::new(Vec::new()), options).unwrap()),
+    };
+    records.iter().for_each(|record| log.record(record).unwrap());
+    let written = log.finish().unwrap();
+    (String::from_utf8(sink).unwrap(), written)
+}
+
+#[test]
+fn an_example_in_every_format() {
+    for format in [Format::Xes, Format::Csv, Format::Ocel2] {
+        let (text, written) = export(format, false, &orders());
+        assert_eq!(written, Written { cases: 2, events: 2 });
+        insta::assert_snapshot!(format!("{format:?}"), text.replace("\r\n", "⏎\n"));
+        let (text, written) = export(format, true, &orders());
+        assert_eq!(written, Written { cases: 2, events: 5 });
+        assert!(text.contains("cancelled"));
+    }
+}
+
+#[test]
+fn an_empty_log_is_a_whole_document() {
+    assert!(export(Format::Xes, false, &[]).0.ends_with("</log>\n"));
+    assert_eq!(export(Format::Csv, false, &[]).0.lines().count(), 1);
+    let ocel: Value = serde_json::from_str(&export(Format::Ocel2, false, &[]).0).unwrap();
+    assert_eq!((&ocel["events"], &ocel["objects"]), (&json!([]), &json!([])));
+}
+
+#[test]
+fn what_xml_cant_have_is_replaced_and_the_rest_comes_back() {
+    let who = "a\u{0}b\u{b}c\u{fffe}\t\r\n<&>\"'é🦀";
+    let record = stored("a", 1, "2026-01-01T00:00:00Z", json!({"by": who, "transition": "t"}));
+    let (text, _) = export(Format::Xes, false, &[record]);
+    let expected = "value=\"a\u{fffd}b\u{fffd}c\u{fffd}&#9;&#13;&#10;&lt;&amp;&gt;&quot;'é🦀\"";
+    assert!(text.contains(expected), "{text}");
+}
+
+/// Events of some cases, by case, at any times.
+fn logs() -> impl Strategy<Value = Vec<Stored<Record>>> {
+    let step = (0..3usize, 0..2_000u64, ".{0,12}");
+    prop::collection::vec(step, 0..40).prop_map(|steps| {
+        let mut cases: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+        for (sequence, (case, nanoseconds, by)) in (1..).zip(steps) {
+            let nanoseconds = i64::try_from(nanoseconds).unwrap() * 7;
+            let time: DateTime<Utc> = DateTime::from_timestamp_nanos(nanoseconds);
+            let more = json!({"transition": "split", "by": by, "consumed": [at("x", 1, "p")]});
+            let record = stored(&format!("-c{case}"), sequence, &time.to_rfc3339(), more);
+            cases.entry(case).or_default().push(record);
+        }
+        cases.into_values().flatten().collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn times_strictly_increase_in_a_case_and_cells_come_back(records in logs()) {
+        let (text, written) = export(Format::Csv, false, &records);
+        prop_assert_eq!(written.events, records.len() as u64);
+        let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+        let rows: Vec<::csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        prop_assert_eq!(rows.len(), records.len());
+        let mut last: Option<(String, DateTime<Utc>, u64)> = None;
+        for (row, record) in rows.iter().zip(&records) {
+            prop_assert_eq!(&row[0], record.value.case.as_str());
+            prop_assert_eq!(&row[5], record.value.by.as_deref().unwrap());
+            let time: DateTime<Utc> = row[4].parse().unwrap();
+            let number: u64 = row[1].parse().unwrap();
+            match &last {
+                Some((case, before, count)) if *case == row[0] => {
+                    prop_assert!(time > *before);
+                    prop_assert_eq!(number, count + 1);
+                }
+                _ => prop_assert_eq!(number, 1),
+            }
+            last = Some((row[0].to_owned(), time, number));
+        }
+    }
+
+    #[test]
+    fn every_value_in_xes_is_one_attribute(records in logs()) {
+        let (text, _) = export(Format::Xes, false, &records);
+        prop_assert!(text.chars().all(|c| c == '\n' || c >= ' '));
+        for line in text.lines().filter(|line| line.contains("org:resource")) {
+            let value = line.split_once("value=\"").unwrap().1.strip_suffix("\"/>").unwrap();
+            prop_assert!(!value.contains(['<', '>', '"']));
+        }
+        prop_assert_eq!(text.matches("<event>").count(), records.len());
+        prop_assert_eq!(text.matches("<trace>").count(), text.matches("</trace>").count());
+    }
+}
+
+#[test]
+fn in_ocel_every_object_and_type_that_is_named_is_there_once() {
+    let (text, _) = export(Format::Ocel2, true, &orders());
+    let ocel: Value = serde_json::from_str(&text).unwrap();
+    let names = |list: &str, key: &str| -> Vec<String> {
+        let list = ocel[list].as_array().unwrap().iter();
+        list.map(|item| item[key].as_str().unwrap().to_owned()).collect()
+    };
+    let objects: HashSet<_> = names("objects", "id").into_iter().collect();
+    assert_eq!(objects.len(), names("objects", "id").len());
+    assert_eq!(objects.len(), 2 + 4);
+    for item in ocel["events"].as_array().unwrap().iter().chain(ocel["objects"].as_array().unwrap())
+    {
+        for related in item["relationships"].as_array().unwrap() {
+            assert!(objects.contains(related["objectId"].as_str().unwrap()), "{related}");
+        }
+    }
+    for (list, types) in [("events", "eventTypes"), ("objects", "objectTypes")] {
+        let types = names(types, "name");
+        assert!(names(list, "type").iter().all(|name| types.contains(name)));
+    }
+    let join = &ocel["events"][2];
+    let qualifiers: Vec<_> = join["relationships"].as_array().unwrap().iter().collect();
+    let qualifiers: Vec<_> =
+        qualifiers.iter().map(|related| related["qualifier"].as_str().unwrap()).collect();
+    assert_eq!(qualifiers, ["case", "consumed", "read", "removed", "produced"]);
+}

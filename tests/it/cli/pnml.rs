@@ -1,0 +1,123 @@
+//! `petrel import` and `petrel export`.
+
+use std::fs;
+
+use serde_json::Value;
+use stormpetrel::testing::TestServer;
+
+use super::{errors, json, on, output, petrel, sample, text};
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/pnml/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What it printed, after it went well, without any server.
+async fn printed(arguments: &[&str]) -> String {
+    let output = output(petrel(arguments)).await;
+    assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it complained about, and the exit code.
+async fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = output(petrel(arguments)).await;
+    assert!(output.stdout.is_empty());
+    (output.status.code(), errors(&output))
+}
+
+#[tokio::test]
+async fn an_imported_net_is_a_workflow_that_can_be_applied_and_exported() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("claims.yaml").display().to_string();
+    let net = fixture("read/prom.pnml");
+    let written = printed(&["import", &net, "--id", "claims", "-o", &file]).await;
+    assert_eq!(written, format!("claims: 2 places, 1 transitions in {file}\n"));
+    assert_eq!(text(&server, &["workflow", "apply", &file]).await, "claims: created v1\n");
+
+    // The file and the stored workflow are the same net.
+    let stored = text(&server, &["export", "claims", "--profile", "prom"]).await;
+    assert_eq!(printed(&["export", &file, "--profile", "prom"]).await, stored);
+    assert!(stored.contains("<text>register</text>") && stored.contains("<finalmarkings>"));
+    let in_json = json(&server, &["export", "claims"]).await;
+    assert_eq!(in_json["workflow"], "claims");
+    assert!(in_json["pnml"].as_str().unwrap().contains("version-2009/grammar/ptnet"));
+    let absent = on(&server, &["export", "nobody"]).await;
+    assert_eq!(absent.status.code(), Some(1));
+    assert!(errors(&absent).contains("there is no file nobody"), "{}", errors(&absent));
+}
+
+#[tokio::test]
+async fn import_prints_yaml_or_json_with_an_id_from_the_file() {
+    let yaml = printed(&["import", &fixture("read/woped.pnml")]).await;
+    assert!(yaml.starts_with("id: woped\n") && yaml.contains("layout:"), "{yaml}");
+    let json = printed(&["--json", "import", &fixture("read/woped.pnml"), "--id", "x"]).await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["id"], &json["initial_place"]), (&"x".into(), &"p1".into()));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.json");
+    printed(&["import", &fixture("read/woped.pnml"), "-o", &file.display().to_string()]).await;
+    let written: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    assert_eq!(written["id"], "woped");
+}
+
+#[tokio::test]
+async fn a_file_that_is_refused_is_named_with_line_and_reason() {
+    let file = fixture("refused/dangling--arc.pnml");
+    let (code, errors) = refused(&["import", &file]).await;
+    assert_eq!(code, Some(1));
+    for part in [&*file, "line 7, column", "\"elsewhere\"", "[dangling]"] {
+        assert!(errors.contains(part), "{part} in {errors}");
+    }
+    let (_, errors) = refused(&["import", &fixture("read/woped.pnml"), "--strict"]).await;
+    assert!(errors.contains("without --strict"), "{errors}");
+    let (code, errors) = refused(&["import", "nowhere.pnml"]).await;
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("can't read nowhere.pnml"), "{errors}");
+}
+
+#[tokio::test]
+async fn of_several_nets_one_has_to_be_chosen() {
+    let file = fixture("read/several-nets.pnml");
+    let (code, errors) = refused(&["import", &file]).await;
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("--net") && errors.contains("2: two The second"), "{errors}");
+    for net in ["2", "two"] {
+        let yaml = printed(&["import", &file, "--net", net]).await;
+        assert!(yaml.contains("initial_place: q"), "{yaml}");
+    }
+    let (code, _) = refused(&["import", &file, "--net", "3"]).await;
+    assert_eq!(code, Some(2));
+}
+
+#[tokio::test]
+async fn a_net_that_no_definition_can_hold_is_refused_with_every_reason() {
+    let (code, errors) = refused(&["import", &fixture("read/iso.pnml")]).await;
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("place \"p1\" has 2 tokens"), "{errors}");
+}
+
+#[tokio::test]
+async fn what_the_standard_cant_say_is_refused_and_prom_gets_it() {
+    let (code, problems) = refused(&["export", &sample()]).await;
+    assert_eq!(code, Some(1));
+    for arc in ["\"stock_pending\" to transition \"reject\"", "\"reserved\" to transition"] {
+        assert!(problems.contains(arc), "{arc} in {problems}");
+    }
+    let shown = output(petrel(&["export", &sample(), "--profile", "prom"])).await;
+    assert!(errors(&shown).contains("choose one with --final"), "{}", errors(&shown));
+    let file = String::from_utf8(shown.stdout).unwrap();
+    // One transition for each place that `approve` may take from.
+    for part in ["approve.approval_pending", "approve.on_hold", "<text>reset</text>"] {
+        assert!(file.contains(part), "{part} in {file}");
+    }
+    assert!(!file.contains("<finalmarkings>"));
+    let chosen = ["export", &sample(), "--profile", "prom", "--final", "shipped"];
+    assert!(printed(&chosen).await.contains("<place idref=\"shipped\">"));
+    let (code, errors) = refused(&["export", &sample(), "--final", "shipped"]).await;
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("--profile prom"), "{errors}");
+    let (code, errors) = refused(&["export", &sample(), "--profile", "prom", "--final", "x"]).await;
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("shipped, rejected"), "{errors}");
+}

@@ -1,0 +1,72 @@
+use super::*;
+
+const SAMPLE: &str = "samples/order-approval.yaml";
+
+async fn simulated(arguments: &[&str]) -> Value {
+    let output = output(petrel(&[&["simulate", "--json"], arguments].concat())).await;
+    assert!(output.status.success(), "{}", errors(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The document without what no seed decides.
+fn decided(mut report: Value) -> Value {
+    report.as_object_mut().unwrap().remove("firings_per_second");
+    report
+}
+
+#[tokio::test]
+async fn the_sample_is_played_out_the_same_for_the_same_seed() {
+    let arguments = [SAMPLE, "--cases", "500", "--seed", "9"];
+    let report = decided(simulated(&arguments).await);
+    assert_eq!(report, decided(simulated(&arguments).await));
+    assert_eq!((&report["cases"], &report["completed"]), (&Value::from(500), &Value::from(500)));
+    assert_eq!(report["dead_end"], Value::Null);
+    assert_eq!(report["transitions"]["submit"], 500);
+    assert_ne!(report, decided(simulated(&[SAMPLE, "--cases", "500"]).await));
+}
+
+#[tokio::test]
+async fn weights_change_how_often_something_happens() {
+    let fired = async |weight: &str| {
+        let report = simulated(&[SAMPLE, "--cases", "2000", "--weight", weight]).await;
+        report["transitions"]["reject"].as_u64().unwrap()
+    };
+    assert_eq!(fired("reject=0").await, 0);
+    assert!(fired("reject=0.1").await < fired("reject=10").await);
+    // An id means all alternatives of a transition.
+    let report = simulated(&[SAMPLE, "--weight", "approve=0"]).await;
+    let never = &report["never_fired"];
+    let expected = ["approve.approval_pending", "approve.on_hold", "ship"];
+    assert_eq!(*never, Value::from(expected.to_vec()));
+    let wrong = output(petrel(&["simulate", SAMPLE, "--weight", "aprove=2"])).await;
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(errors(&wrong).contains("there is no transition aprove"), "{}", errors(&wrong));
+    for wrong in ["approve", "approve=x", "approve=-1", "approve=nan"] {
+        let wrong = output(petrel(&["simulate", SAMPLE, "--weight", wrong])).await;
+        assert_eq!(wrong.status.code(), Some(2));
+    }
+}
+
+#[tokio::test]
+async fn a_dead_end_is_shown_with_the_way_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stuck.yaml").to_str().unwrap().to_owned();
+    let definition = "
+id: stuck
+initial_place: i
+places: [{id: i}, {id: a}, {id: b}, {id: o}]
+transitions:
+  - {id: left, from_places: [i], to_place: a}
+  - {id: right, from_places: [i], to_place: b}
+  - {id: join, inputs: [{place: a}, {place: b}], outputs: [{place: o}]}
+";
+    std::fs::write(&path, definition).unwrap();
+    let report = simulated(&[&path]).await;
+    assert_eq!((&report["completed"], &report["dead_ends"]), (&Value::from(0), &Value::from(1000)));
+    assert_eq!(report["dead_end"]["firings"].as_array().map(Vec::len), Some(1));
+    assert_eq!(report["dead_end"]["marking"].as_object().map(serde_json::Map::len), Some(1));
+    assert_eq!(report["never_fired"], serde_json::json!(["join"]));
+    let said = output(petrel(&["simulate", &path])).await;
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("a dead end: ") && said.contains("never fired: join"), "{said}");
+}

@@ -1,0 +1,93 @@
+use std::{fs, path::Path, process::Command};
+
+use serde_json::Value;
+use stormpetrel::formats::pnml::{self, Document, Kind, Mode, PnmlError};
+
+use crate::corpus;
+
+/// What differs from the index, if anything.
+fn difference(read: &Result<Document, PnmlError>, known: &Value) -> Option<String> {
+    let document = match read {
+        Ok(document) => document,
+        Err(error) => return Some(format!("refused: {error}")),
+    };
+    let [net] = &document.nets[..] else {
+        return Some(format!("{} nets", document.nets.len()));
+    };
+    let tokens: u64 = net.petri().initial().iter().sum();
+    let counts = [net.places.len(), net.transitions.len(), net.arcs.len()];
+    let found = counts.map(|count| count as u64).into_iter().chain([tokens]);
+    found.zip(["P", "T", "A", "tokens"]).find_map(|(found, what)| {
+        let known = known[what].as_u64()?;
+        (found != known).then(|| format!("{what} is {found}, not {known}"))
+    })
+}
+
+/// What is wrong with a refusal, if anything.
+fn wrong_refusal(read: &Result<Document, PnmlError>, reason: &str, text: &str) -> Option<String> {
+    match read {
+        Ok(_) => Some("accepted".to_owned()),
+        Err(error) if error.kind.code() != reason => Some(format!("refused as {error:?}")),
+        Err(error) if error.line < 1 || error.line > text.lines().count().max(1) => {
+            Some(format!("line {} of {}", error.line, text.lines().count()))
+        }
+        Err(_) => None,
+    }
+}
+
+#[test]
+fn every_file_of_the_corpus_is_accepted_or_refused_as_its_index_says() {
+    let mut wrong = Vec::new();
+    for known in corpus::index() {
+        let file = known["file"].as_str().unwrap();
+        let bytes = fs::read(corpus::folder().unwrap().join(file)).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        let lenient = pnml::read(&bytes, Mode::Lenient);
+        let strict = pnml::read(&bytes, Mode::Strict);
+        let problem = match known["expect"].as_str().unwrap().split_once(':') {
+            Some(("reject", reason)) => wrong_refusal(&lenient, reason, &text)
+                .or_else(|| strict.is_ok().then(|| "strict mode accepts it".to_owned())),
+            Some(("reject-strict", reason)) => {
+                difference(&lenient, &known).or_else(|| wrong_refusal(&strict, reason, &text))
+            }
+            _ if known["iso_rng_valid"] == true => {
+                difference(&lenient, &known).or_else(|| match &strict {
+                    // The grammar was checked without ids, and one file has one twice.
+                    Err(error) if error.kind == Kind::DuplicateId => None,
+                    _ => difference(&strict, &known),
+                })
+            }
+            _ => difference(&lenient, &known),
+        };
+        wrong.extend(problem.map(|problem| format!("{file}: {problem}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Reads every file in a folder, however deep, and answers how many there were.
+fn read_all(folder: &Path) -> usize {
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            count += read_all(&path);
+        } else {
+            let document = pnml::read(&fs::read(&path).unwrap(), Mode::Lenient);
+            let document = document.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert_eq!(document.nets[0].petri().initial().iter().sum::<u64>(), 1);
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn all_industrial_nets_are_read() {
+    let Some(corpus) = corpus::folder() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let archive = corpus.join("ibm-1386/ibm-1386-pnml.tar.gz");
+    let unpacked =
+        Command::new("tar").arg("xzf").arg(archive).arg("-C").arg(folder.path()).status();
+    assert!(unpacked.unwrap().success());
+    assert_eq!(read_all(folder.path()), 1386);
+}

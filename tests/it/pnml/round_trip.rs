@@ -1,0 +1,237 @@
+//! What is written comes back when it is read.
+
+use proptest::{collection::vec, option, prelude::*};
+use stormpetrel::{
+    formats::pnml::{
+        self, Arc, ArcGraphics, Direction, Mode, NodeGraphics, Place, PnmlNet, Point, Profile,
+        Transition,
+    },
+    models::ArcKind,
+};
+
+/// Ids as they come, from plain to what XML needs spelled out.
+fn id() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-zA-Z_][a-zA-Z0-9_.-]{0,6}",
+        "_x[0-9A-F]{4}_",
+        "\\PC{1,6}",
+        Just("a\tb\r\nc".to_owned()),
+        Just("page".to_owned()),
+        Just("p_n1".to_owned()),
+    ]
+    .prop_filter("XML has no place for it", |id| writable(id))
+}
+
+fn name() -> impl Strategy<Value = Option<String>> {
+    let text = prop_oneof!["[a-z ]{1,8}", "\\PC{1,12}", Just("<&>\"' ]]> &amp; x\ty".to_owned())];
+    // A blank name is none.
+    option::of(text.prop_filter("blank", |name| !name.trim().is_empty() && writable(name)))
+}
+
+fn writable(text: &str) -> bool {
+    !text.contains(['\u{FFFE}', '\u{FFFF}'])
+}
+
+fn point() -> impl Strategy<Value = Point> {
+    let number =
+        prop_oneof![-1000.0..1000.0, any::<f64>().prop_filter("finite", |n| n.is_finite())];
+    (number.clone(), number).prop_map(|(x, y)| Point { x, y })
+}
+
+fn graphics() -> impl Strategy<Value = Option<Box<NodeGraphics>>> {
+    let whole = (point(), option::of(point())).prop_map(|(position, name_offset)| {
+        Box::new(NodeGraphics { position: Some(position), dimension: None, name_offset })
+    });
+    option::of(whole)
+}
+
+prop_compose! {
+    fn arc(places: usize, transitions: usize)(
+        place in 0..places,
+        transition in 0..transitions,
+        to_place in any::<bool>(),
+        kind in prop_oneof![
+            4 => Just(ArcKind::Consume), 1 => Just(ArcKind::Inhibitor), 1 => Just(ArcKind::Reset)
+        ],
+        weight in prop_oneof![Just(1_u64), 1..10_u64, Just(u64::MAX >> 8)],
+        points in vec(point(), 0..3),
+        id in id(),
+    ) -> Arc {
+        let direction = if to_place { Direction::ToPlace } else { Direction::ToTransition };
+        let kind = if to_place { ArcKind::Consume } else { kind };
+        let weight = if kind == ArcKind::Consume { weight } else { 1 };
+        let graphics = ArcGraphics { points, weight_offset: None };
+        let graphics = (!graphics.points.is_empty()).then(|| Box::new(graphics));
+        Arc { id, place, transition, direction, kind, weight, graphics, page: None }
+    }
+}
+
+fn net() -> impl Strategy<Value = PnmlNet> {
+    let node = || (id(), name(), graphics());
+    let nodes = (vec((node(), 0..5_u64), 1..6), vec(node(), 1..6));
+    nodes
+        .prop_flat_map(|(places, transitions)| {
+            let arcs = vec(arc(places.len(), transitions.len()), 0..12);
+            (Just(places), Just(transitions), arcs, name(), id())
+        })
+        .prop_map(|(places, transitions, arcs, name, id)| {
+            let mut net = PnmlNet { id, name, arcs, ..PnmlNet::default() };
+            // Two nodes of one kind have two ids.
+            for (index, ((id, name, graphics), tokens)) in places.into_iter().enumerate() {
+                let id = if net.places.iter().any(|p| p.id == id) {
+                    format!("{id}{index}é")
+                } else {
+                    id
+                };
+                let (capacity, page) = (None, None);
+                net.places.push(Place { id, name, tokens, capacity, graphics, page });
+            }
+            for (index, (id, name, graphics)) in transitions.into_iter().enumerate() {
+                let taken = net.transitions.iter().any(|t| t.id == id);
+                let id = if taken { format!("{id}{index}é") } else { id };
+                net.transitions.push(Transition { id, name, graphics, page: None });
+            }
+            net
+        })
+}
+
+/// A net without what a file of ours doesn't keep: ids of arcs, pages, the net's own id, and
+/// where a name would stand that there isn't.
+fn essence(net: &PnmlNet) -> PnmlNet {
+    let mut net = net.clone();
+    net.id = String::new();
+    net.net_type = String::new();
+    net.pages.clear();
+    net.arcs.iter_mut().for_each(|arc| (arc.id, arc.page) = (String::new(), None));
+    let nameless = |graphics: &mut Option<Box<NodeGraphics>>| {
+        graphics.iter_mut().for_each(|graphics| graphics.name_offset = None);
+    };
+    for place in &mut net.places {
+        place.page = None;
+        place.name.is_none().then(|| nameless(&mut place.graphics));
+    }
+    for transition in &mut net.transitions {
+        transition.page = None;
+        transition.name.is_none().then(|| nameless(&mut transition.graphics));
+    }
+    net
+}
+
+proptest! {
+    #[test]
+    fn a_net_comes_back_from_a_file_of_the_standard(net in net()) {
+        let mut net = net;
+        net.arcs.iter_mut().for_each(|arc| arc.kind = ArcKind::Consume);
+        let text = pnml::write(std::slice::from_ref(&net), Profile::Iso).unwrap();
+        let read = pnml::read(text.as_bytes(), Mode::Strict);
+        let read = read.unwrap_or_else(|error| panic!("{error} in {text}"));
+        prop_assert_eq!(essence(&read.nets[0]), essence(&net), "{}", text);
+        prop_assert!(read.notes.is_empty());
+    }
+
+    #[test]
+    fn a_net_comes_back_from_a_file_for_prom(net in net(), ends in vec(0..4_u64, 6)) {
+        let mut net = net;
+        let ends = ends.into_iter().enumerate().take(net.places.len());
+        net.final_marking_entries = vec![ends.filter(|(_, tokens)| *tokens > 0).collect()];
+        let text = pnml::write(std::slice::from_ref(&net), Profile::Prom).unwrap();
+        let read = pnml::read(text.as_bytes(), Mode::Lenient).unwrap();
+        let read = essence(&read.nets[0]);
+        let net = essence(&net);
+        let petri = (read.petri(), net.petri());
+        prop_assert_eq!(petri.0.initial(), petri.1.initial());
+        for (read, net) in petri.0.transitions.iter().zip(&petri.1.transitions) {
+            prop_assert_eq!((&read.id, read.label()), (&net.id, net.label()));
+            prop_assert_eq!(&read.arcs, &net.arcs);
+        }
+        for (read, net) in read.places.iter().zip(&net.places) {
+            let position = |place: &Place| place.graphics.as_ref().and_then(|g| g.position);
+            prop_assert_eq!((&read.id, position(read)), (&net.id, position(net)));
+        }
+        prop_assert_eq!(read.final_marking_entries, net.final_marking_entries);
+    }
+
+    #[test]
+    fn several_nets_of_one_file_keep_their_ids_where_they_are_the_same(net in net()) {
+        let mut net = net;
+        net.arcs.iter_mut().for_each(|arc| arc.kind = ArcKind::Consume);
+        let text = pnml::write(&[net.clone(), net.clone()], Profile::Iso).unwrap();
+        let read = pnml::read(text.as_bytes(), Mode::Strict).unwrap();
+        for read in &read.nets {
+            prop_assert_eq!(essence(read), essence(&net), "{}", text);
+        }
+    }
+}
+
+fn one_arc(kind: ArcKind, weight: u64) -> PnmlNet {
+    let mut net = PnmlNet::default();
+    net.places.push(Place { id: "p".into(), ..Place::default() });
+    net.transitions.push(Transition { id: "t".into(), ..Transition::default() });
+    net.arcs.push(Arc {
+        id: String::new(),
+        place: 0,
+        transition: 0,
+        direction: Direction::ToTransition,
+        kind,
+        weight,
+        graphics: None,
+        page: None,
+    });
+    net
+}
+
+#[test]
+fn a_file_that_would_mean_something_else_is_never_written() {
+    let problems = |net: &PnmlNet, profile| {
+        pnml::write(std::slice::from_ref(net), profile).map(|_| ()).unwrap_err().0
+    };
+    for kind in [ArcKind::Read, ArcKind::Inhibitor, ArcKind::Reset] {
+        let problems = problems(&one_arc(kind, 1), Profile::Iso);
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("from place \"p\" to transition \"t\""), "{problems:?}");
+        assert!(pnml::write(&[one_arc(kind, 1)], Profile::Prom).is_ok());
+    }
+    assert!(problems(&one_arc(ArcKind::Inhibitor, 2), Profile::Prom)[0].contains("weight 2"));
+    let mut net = one_arc(ArcKind::Consume, 0);
+    net.places[0].capacity = Some(3);
+    net.places[0].name = Some("bell \u{7}".to_owned());
+    net.final_marking_entries = vec![vec![(0, 1)], vec![(0, 2)]];
+    assert_eq!(problems(&net, Profile::Iso).len(), 3);
+    assert_eq!(problems(&net, Profile::Prom).len(), 4);
+    assert!(pnml::write(&[PnmlNet::default(), PnmlNet::default()], Profile::Prom).is_err());
+}
+
+#[test]
+fn a_name_for_prom_has_nothing_beside_its_text() {
+    let net = super::read("read/iso.pnml").nets.remove(0);
+    assert!(net.places[0].graphics.as_ref().unwrap().name_offset.is_some());
+    let text = pnml::write(&[net], Profile::Prom).unwrap();
+    assert!(!text.contains("<offset x=\"-4\""), "{text}");
+}
+
+#[test]
+fn a_read_arc_for_prom_takes_and_gives_back() {
+    let text = pnml::write(&[one_arc(ArcKind::Read, 3)], Profile::Prom).unwrap();
+    let net = pnml::read(text.as_bytes(), Mode::Lenient).unwrap().nets[0].petri();
+    let arcs = &net.transitions[0].arcs;
+    assert_eq!((arcs.inputs[0].weight, &arcs.outputs[..]), (3, &[(0, 3)][..]));
+    let mut both = one_arc(ArcKind::Read, 3);
+    both.arcs.push(Arc { kind: ArcKind::Reset, weight: 1, ..both.arcs[0].clone() });
+    assert!(pnml::write(&[both], Profile::Prom).is_err());
+}
+
+#[test]
+fn what_dialects_are_read_is_written_for_the_standard_too() {
+    for file in ["iso", "woped", "prom", "tapaal", "pnapi"] {
+        let mut net = super::read(&format!("read/{file}.pnml")).nets.remove(0);
+        net.arcs.retain(|arc| arc.kind == ArcKind::Consume);
+        let text = pnml::write(std::slice::from_ref(&net), Profile::Iso).unwrap();
+        let read = pnml::read(text.as_bytes(), Mode::Strict);
+        let read = read.unwrap_or_else(|error| panic!("{file}: {error} in {text}"));
+        assert_eq!(
+            read.nets[0].petri(),
+            stormpetrel::models::petri::Net { name: read.nets[0].petri().name, ..net.petri() },
+            "{file}"
+        );
+    }
+}
