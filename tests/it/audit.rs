@@ -470,7 +470,7 @@ async fn an_unknown_workflow_or_case_is_an_error_and_an_empty_system_is_clean() 
     assert_eq!(audit(&cases, true).await.0, Audited::default());
     let scope = AuditScope { workflow: Some(workflow("press")), ..AuditScope::default() };
     let unknown = cases.audit(&scope, &heard).await.unwrap_err();
-    assert_eq!(unknown.to_string().contains("workflow press does not exist"), true);
+    assert!(unknown.to_string().contains("workflow press does not exist"));
     press(&cases).await;
     let scope = AuditScope { cases: vec![case("nobody")], ..scope };
     let unknown = cases.audit(&scope, &heard).await.unwrap_err();
