@@ -97,7 +97,10 @@ impl Reduction<'_> {
     fn take_out(&mut self, at: usize) -> Result<(), TooComplex> {
         match single(&self.equations[at]) {
             Some(position) if self.equations[at].len() > 1 => self.substitute(at, position),
-            _ => Ok(self.set_to_zero(at)),
+            _ => {
+                self.set_to_zero(at);
+                Ok(())
+            }
         }
     }
 

@@ -45,6 +45,6 @@ fn each_final_marking_gets_a_way_to_the_end_and_names_are_not_taken_twice() {
     let mut marking = vec![0, 0, 1, 2, 0];
     joined.fire(3, &mut marking).unwrap();
     assert_eq!(marking, [0, 0, 0, 0, 1]);
-    assert!(joined.fire(2, &mut vec![0, 1, 0, 0, 0]).is_ok());
+    assert!(joined.fire(2, &mut [0, 1, 0, 0, 0]).is_ok());
     assert!(WorkflowNet::of(&joined).is_ok());
 }
