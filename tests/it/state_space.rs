@@ -8,7 +8,7 @@ use stormpetrel::{
     analysis::{
         coverability::{Bounded, Boundedness, boundedness},
         state_space::{Limits, StateSpace, Stopped, explore, explore_partly, unwatched},
-        structure::bounding_weights,
+        structure::{Cover, bounding_weights},
     },
     formats::pnml::{Mode, read},
     models::{
@@ -263,8 +263,8 @@ fn others_nets_are_bounded_or_not_as_is_known_of_them() {
             continue;
         }
         let net = load(entry["file"].as_str().unwrap());
-        let cover = bounding_weights(&net);
-        let weights = cover.small().filter(|_| cover.is_complete());
+        let cover = bounding_weights(&net).ok().filter(Cover::is_complete);
+        let weights = cover.and_then(|cover| cover.small());
         let found = match boundedness(&net, weights.as_deref(), &limits, unwatched) {
             Boundedness::Bounded(_) => Some(true),
             Boundedness::Unbounded(proof) => {

@@ -89,11 +89,6 @@ impl Components {
         self.ends.push(self.states.len() as u32);
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
     /// The component of a state.
     pub fn component(&self, state: usize) -> usize {
         self.component[state] as usize

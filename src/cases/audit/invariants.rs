@@ -38,7 +38,9 @@ impl Auditor<'_> {
                 let net = compiled.net.petri();
                 let computed = tokio::task::spawn_blocking(move || place_invariants(&net)).await;
                 let computed = match computed {
-                    Ok(computed) => Arc::new(computed),
+                    // What is too large for exact arithmetic has none that could be checked; the
+                    // records are fired again all the same.
+                    Ok(computed) => Arc::new(computed.unwrap_or_default()),
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 };
                 let mut state = self.state();

@@ -12,7 +12,7 @@ mod view;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,7 +24,7 @@ pub use finding::{Finding, FindingIn, FindingKind};
 use self::view::{Spot, Suspicion};
 use super::{Cases, Error, Inner, Result, settled::Settled};
 use crate::{
-    models::{CaseId, MarkingEntry, PlaceId, RecordKind, TokenId, WorkflowId},
+    models::{CaseId, MarkingEntry, PlaceId, Record, RecordKind, TokenId, WorkflowId},
     storage::{DefinitionVersion, LogScope, RegisterState, StorageError},
 };
 
@@ -33,6 +33,9 @@ const AT_ONCE: usize = 16;
 
 /// How many registers may wait for another look.
 const MOST_SUSPICIONS: usize = 4_096;
+
+/// How many cases with added tokens are kept in mind.
+const MOST_ADDED: usize = 100_000;
 
 /// How often the age of the log is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
@@ -120,11 +123,20 @@ struct State {
     parts_done: u64,
 }
 
+/// The places of tokens that were put into cases, by case.
+type Added = HashMap<(WorkflowId, CaseId), Vec<PlaceId>>;
+
+/// Where a record of a lifecycle put new tokens. An edited one is older than its change.
+fn places(record: &Record) -> impl Iterator<Item = PlaceId> + '_ {
+    let new = record.produced.iter().filter(|token| token.created_at == token.updated_at);
+    new.map(|token| token.place.clone())
+}
+
 /// One thing of a pass.
 enum Item {
     /// A case with the places of its first tokens, if its log is to be looked at.
     Case(WorkflowId, CaseId, Option<Vec<PlaceId>>),
-    /// A case whose sums say nothing: it was given more tokens, or can't be read.
+    /// A case that has a record that can't be read.
     Replay(WorkflowId, CaseId),
     Register(Spot),
     Nothing,
@@ -164,17 +176,23 @@ impl Auditor<'_> {
     /// Every case that a lifecycle record speaks of.
     async fn all_cases(&self) -> Result<()> {
         let scope = LogScope::Lifecycles(self.scope.workflow.clone());
+        let mut added = match self.scope.replay {
+            true => Added::new(),
+            false => self.added(scope.clone()).await?,
+        };
         let records = self.inner.storage.history(scope, 1).await?;
-        let items = records.map(|record| match record {
+        let items = records.map(move |record| match record {
             Ok(record) => {
                 let (sequence, record) = (record.sequence, record.value);
-                let places = || record.produced.iter().map(|token| token.place.clone()).collect();
-                let places = (!self.scope.replay).then(places);
                 let item = match record.kind {
-                    RecordKind::Created => Item::Case(record.workflow, record.case, places),
-                    // The sums of a case count from the tokens that it was given.
-                    RecordKind::Edited if !self.scope.replay => {
-                        Item::Replay(record.workflow, record.case)
+                    RecordKind::Created if self.scope.replay => {
+                        Item::Case(record.workflow, record.case, None)
+                    }
+                    RecordKind::Created => {
+                        let mut places: Vec<_> = places(&record).collect();
+                        let key = (record.workflow, record.case);
+                        places.extend(added.remove(&key).unwrap_or_default());
+                        Item::Case(key.0, key.1, Some(places))
                     }
                     _ => Item::Nothing,
                 };
@@ -193,6 +211,27 @@ impl Auditor<'_> {
             Err(error) => Err(error),
         });
         self.pass(items).await
+    }
+
+    /// The places of the tokens that somebody has put into cases that ran. What does not fit, or
+    /// comes later, makes the sums of its case odd, and a replay finds out why.
+    async fn added(&self, scope: LogScope) -> Result<Added> {
+        let mut added = Added::new();
+        let mut records = self.inner.storage.history(scope, 1).await?;
+        while let Some(record) = records.next().await {
+            let record = match record {
+                Ok(record) if record.value.kind == RecordKind::Edited => record.value,
+                // The next pass tells of those that can't be read.
+                Ok(_) | Err(StorageError::Corrupt { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let mut places = places(&record).peekable();
+            if places.peek().is_some() && added.len() < MOST_ADDED {
+                let key = (record.workflow.clone(), record.case.clone());
+                added.entry(key).or_default().extend(places);
+            }
+        }
+        Ok(added)
     }
 
     /// Everything that the view has.
