@@ -24,6 +24,7 @@ mod running;
 mod serve;
 mod signals;
 mod simulate;
+mod simulated_log;
 mod soundness;
 mod table;
 mod token;

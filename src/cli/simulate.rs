@@ -10,11 +10,13 @@ use super::{
     answer::Answer,
     failure::Failure,
     net_file::{self, NetFile},
+    simulated_log::SimulatedLog,
     table::Table,
 };
 use crate::{
     analysis::simulation::{End, Simulation, SimulationReport},
     config::Config,
+    formats::event_log::Written,
     models::petri::Net,
 };
 
@@ -23,12 +25,15 @@ Examples:
   petrel simulate order-approval.yaml
   petrel simulate order-approval.yaml --cases 100000 --weight reject=0.1 --weight hold=0.5
   petrel simulate net.pnml --seed 7 --json
+  petrel simulate order-approval.yaml --cases 100 --log runs.xes   for process mining
 
 Each case starts in the initial marking. Of the transitions that are enabled, one is chosen at
 random, each as likely as its weight against theirs, until the case is complete (tokens only in
 places where a case ends, or a final marking of the PNML file), nothing can fire, or --max-steps
 is reached. Tokens are only counted: conditions are not looked at, give their transitions a
-weight instead. The same seed gives the same cases, on every machine.";
+weight instead. The same seed gives the same cases, on every machine.
+
+In the log, a case begins a minute after the one before, and its events are a second apart.";
 
 /// Play out many random cases of a net in a file: what happens, how often, and what gets stuck
 #[derive(Debug, Args)]
@@ -50,6 +55,10 @@ pub(super) struct Simulate {
     /// After how many firings a case is given up
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_steps: usize,
+    /// Write the cases to this file as an event log, like `petrel history export`; its name ends
+    /// in .csv or .xes
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// Which net, if a PNML file has several
     #[arg(long, value_name = "ID")]
     net: Option<String>,
@@ -87,15 +96,22 @@ impl Simulate {
         };
         let seen = !config.json && std::io::stderr().is_terminal();
         let bar = if seen { ProgressBar::new(self.cases) } else { ProgressBar::hidden() };
+        let log = self.log.as_ref();
+        let mut log =
+            log.map(|path| SimulatedLog::create(path, &file.net, &file.name)).transpose()?;
+        let mut written = Ok(());
         let begun = Instant::now();
         let report = simulation.run(|run| {
             if run.case % 1024 == 0 {
                 bar.set_position(run.case);
             }
-            ControlFlow::Continue(())
+            written = log.as_mut().map_or(Ok(()), |log| log.case(run));
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let seconds = begun.elapsed().as_secs_f64();
         bar.finish_and_clear();
+        written?;
+        log.map_or(Ok(Written::default()), SimulatedLog::finish)?;
         let rate = report.steps as f64 / seconds.max(1e-9);
         Ok(Answer::new(self.json(&file, &report, rate), self.text(&file, &report, rate)))
     }

@@ -70,3 +70,24 @@ transitions:
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(said.contains("a dead end: ") && said.contains("never fired: join"), "{said}");
 }
+
+#[tokio::test]
+async fn simulated_cases_are_an_event_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (csv, xes) = (path("a.csv"), path("a.xes"));
+    let report = simulated(&[SAMPLE, "--cases", "20", "--log", &csv]).await;
+    simulated(&[SAMPLE, "--cases", "20", "--log", &xes]).await;
+    let events = report["firings"].as_u64().unwrap();
+    let csv = std::fs::read_to_string(csv).unwrap();
+    assert_eq!(csv.lines().count() as u64, events + 1);
+    assert!(csv.contains("Submit the order") && csv.contains("2000-01-01T00:00:00"), "{csv}");
+    let xes = std::fs::read_to_string(xes).unwrap();
+    let document = roxmltree::Document::parse(&xes).unwrap();
+    let count =
+        |tag: &str| document.descendants().filter(|of| of.tag_name().name() == tag).count() as u64;
+    assert_eq!((count("trace"), count("event")), (20, events));
+    let wrong = output(petrel(&["simulate", SAMPLE, "--log", "a.txt"])).await;
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(errors(&wrong).contains(".csv or .xes"), "{}", errors(&wrong));
+}

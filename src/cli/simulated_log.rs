@@ -1,0 +1,140 @@
+//! Simulated cases as an event log, in the formats of exported histories.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter},
+    path::Path,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, json};
+
+use super::failure::Failure;
+use crate::{
+    analysis::simulation::{End, Run},
+    formats::event_log::{Csv, EventLog, Labels, Options, Written, Xes},
+    models::{
+        CaseId, CaseStatus, FORMAT_VERSION, FiringId, IdError, Marking, Record, RecordKind, Stored,
+        StoredDefinition, TransitionId, WorkflowId, petri::Net,
+    },
+};
+
+/// From the first event of a case to that of the next. Events of a case are a second apart.
+const BETWEEN_CASES: i64 = 60;
+
+/// A file that simulated cases are written to.
+pub(super) struct SimulatedLog {
+    log: Box<dyn EventLog>,
+    workflow: WorkflowId,
+    /// For each transition of the net, the id of its events.
+    transitions: Vec<TransitionId>,
+    begins: DateTime<Utc>,
+    sequence: u64,
+}
+
+impl SimulatedLog {
+    /// Begins a file; its name says in which format. Ids that a workflow could not have are
+    /// `t` and the transition's number, from 0; names stay as they are.
+    pub(super) fn create(path: &Path, net: &Net, name: &str) -> Result<Self, Failure> {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let extension = extension.map(str::to_ascii_lowercase);
+        let is_csv = match extension.as_deref() {
+            Some("csv") => true,
+            Some("xes") => false,
+            _ => {
+                let reason = "is written as its name says, name it .csv or .xes";
+                return Err(Failure::usage(format!("--log {} {reason}", path.display())));
+            }
+        };
+        let workflow = WorkflowId::new(name).or_else(|_| WorkflowId::new("simulated"));
+        let workflow = workflow.map_err(unexpected)?;
+        let id = |(number, of): (usize, &crate::models::petri::Transition)| {
+            // Alternatives are one transition in a history too.
+            let id = of.id.rsplit_once('.').map_or(of.id.as_str(), |(id, _)| id);
+            TransitionId::new(id).or_else(|_| TransitionId::new(format!("t{number}")))
+        };
+        let transitions: Vec<TransitionId> = net
+            .transitions
+            .iter()
+            .enumerate()
+            .map(id)
+            .collect::<Result<_, _>>()
+            .map_err(unexpected)?;
+        let named = transitions.iter().zip(&net.transitions);
+        let named: Vec<_> = named.map(|(id, of)| json!({ "id": id, "name": of.label() })).collect();
+        let definition = serde_json::from_value(json!({
+            "id": workflow, "places": [], "initial_place": "start", "transitions": named,
+        }))
+        .map_err(|error| Failure::internal(format!("the log's labels: {error}")))?;
+        let begins = DateTime::UNIX_EPOCH + TimeDelta::days(10_957);
+        let stored = StoredDefinition { definition, version: 1, sequence: 1, stored_at: begins };
+        let options =
+            Options { name: name.to_owned(), labels: Labels::of([&stored]), lifecycle: false };
+        let sink = File::create(path)
+            .map_err(|error| Failure::usage(format!("can't write {}: {error}", path.display())))?;
+        let sink = BufWriter::new(sink);
+        let log: Box<dyn EventLog> = match is_csv {
+            true => Box::new(Csv::new(sink, options)?),
+            false => Box::new(Xes::new(sink, options)?),
+        };
+        Ok(Self { log, workflow, transitions, begins, sequence: 0 })
+    }
+
+    /// Writes a case.
+    pub(super) fn case(&mut self, run: Run<'_>) -> io::Result<()> {
+        let case = CaseId::new(format!("case-{}", run.case + 1)).map_err(io::Error::other)?;
+        let first = i64::try_from(run.case).unwrap_or(i64::MAX).saturating_mul(BETWEEN_CASES);
+        for (number, transition) in run.firings.iter().enumerate() {
+            let later = first.saturating_add(i64::try_from(number).unwrap_or(i64::MAX));
+            let later = TimeDelta::try_seconds(later).unwrap_or_default();
+            let time = self.begins.checked_add_signed(later).unwrap_or(self.begins);
+            let last = number + 1 == run.firings.len();
+            let status = match run.end {
+                End::Completed if last => CaseStatus::Completed,
+                _ => CaseStatus::Running,
+            };
+            self.sequence += 1;
+            let firing =
+                FiringId::new(format!("{case}-{}", number + 1)).map_err(io::Error::other)?;
+            let record = Record {
+                format: FORMAT_VERSION,
+                kind: RecordKind::Fired,
+                workflow: self.workflow.clone(),
+                case: case.clone(),
+                definition: 1,
+                time,
+                by: None,
+                firing,
+                transition: Some(self.transitions[*transition].clone()),
+                consumed: Vec::new(),
+                read: Vec::new(),
+                removed: Vec::new(),
+                produced: Vec::new(),
+                history_bases: std::collections::BTreeMap::new(),
+                marking: Marking::default(),
+                status,
+                tokens_made: 0,
+                metadata: Map::new(),
+                previous: 0,
+                previous_hash: None,
+            };
+            self.log.record(&Stored {
+                value: record,
+                sequence: self.sequence,
+                timestamp: time,
+                subject: String::new(),
+                hash: String::new(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(self) -> io::Result<Written> {
+        self.log.finish()
+    }
+}
+
+fn unexpected(error: IdError) -> Failure {
+    Failure::internal(error.to_string())
+}
