@@ -177,23 +177,12 @@ fn a_capacity_or_an_inhibitor_arc_that_ends_the_growth_makes_it_bounded() {
     }
 }
 
-/// A net of the corpus. A reading arc beside a consuming one looks at the same tokens there,
-/// while ours needs tokens of its own.
+/// A net of the corpus.
 fn load(file: &str) -> Net {
     let path = corpus::folder().unwrap().join(file);
     let bytes = std::fs::read(Path::new(&path)).unwrap();
     let document = read(&bytes, Mode::Lenient).unwrap_or_else(|e| panic!("{file}: {e}"));
-    let mut net = document.nets[0].petri();
-    for transition in &mut net.transitions {
-        let arcs = transition.arcs.clone();
-        for arc in &mut transition.arcs.inputs {
-            if arc.kind == ArcKind::Read {
-                let consumed = arcs.weight(arc.place, ArcKind::Consume);
-                arc.weight = arc.weight.saturating_sub(consumed);
-            }
-        }
-    }
-    net
+    document.nets[0].petri()
 }
 
 /// What differs from what the index says of a net.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Arc, Direction, PnmlNet, position::excerpt};
 use crate::models::{
     ArcKind, InputArc, OutputArc, Place, PlaceId, PlaceKind, Problems, Transition, TransitionId,
-    WorkflowDefinition, WorkflowId,
+    WorkflowDefinition, WorkflowId, petri::Arcs,
 };
 
 /// The most characters of an id.
@@ -49,30 +49,9 @@ impl PnmlNet {
         let ids = self.definition_ids();
         let (place_ids, transition_ids) = ids.split_at(self.places.len());
         let initial = self.initial_place(&mut problems);
-        let mut takes: Vec<Inputs> = vec![Inputs::new(); self.transitions.len()];
-        let mut gives: Vec<BTreeMap<usize, u64>> = vec![BTreeMap::new(); self.transitions.len()];
-        // Arcs of one kind between the same two count together, so they become one.
-        let mut joined: HashMap<(usize, usize, ArcKind), usize> = HashMap::new();
-        // An arc of weight 0 changes nothing.
-        for arc in self.arcs.iter().filter(|arc| arc.weight > 0) {
-            match arc.direction {
-                Direction::ToTransition => {
-                    let key = (arc.transition, arc.place, arc.kind);
-                    let inputs = &mut takes[arc.transition];
-                    match joined.entry(key) {
-                        Entry::Occupied(entry) => join(&mut inputs[*entry.get()].2, arc),
-                        Entry::Vacant(entry) => {
-                            entry.insert(inputs.len());
-                            inputs.push((arc.place, arc.kind, arc.weight));
-                        }
-                    }
-                }
-                Direction::ToPlace => {
-                    let given = gives[arc.transition].entry(arc.place).or_default();
-                    *given = given.saturating_add(arc.weight);
-                }
-            }
-        }
+        let net = self.petri();
+        let takes: Vec<_> = net.transitions.iter().map(|of| joined(&of.arcs)).collect();
+        let gives: Vec<_> = net.transitions.iter().map(|of| given(&of.arcs)).collect();
         let mut definition = WorkflowDefinition {
             id,
             name: self.name.clone().unwrap_or_else(|| self.id.clone()),
@@ -271,15 +250,41 @@ impl PnmlNet {
 }
 
 /// Places, kinds and weights of the arcs into a transition.
+/// Place, kind and weight of each input, in the order of the file.
 type Inputs = Vec<(usize, ArcKind, u64)>;
 
-/// Adds the weight of an arc to that of one before it.
-fn join(weight: &mut u64, arc: &Arc) {
-    *weight = match arc.kind {
-        ArcKind::Consume | ArcKind::Read => weight.saturating_add(arc.weight),
-        ArcKind::Inhibitor => arc.weight.min(*weight),
-        ArcKind::Reset => *weight,
-    };
+/// The inputs of a transition. Arcs of one kind between the same two count together, so they
+/// become one.
+fn joined(arcs: &Arcs) -> Inputs {
+    let mut inputs = Inputs::new();
+    let mut known: HashMap<(usize, ArcKind), usize> = HashMap::new();
+    for arc in &arcs.inputs {
+        match known.entry((arc.place, arc.kind)) {
+            Entry::Vacant(entry) => {
+                entry.insert(inputs.len());
+                inputs.push((arc.place, arc.kind, arc.weight));
+            }
+            Entry::Occupied(entry) => {
+                let weight = &mut inputs[*entry.get()].2;
+                *weight = match arc.kind {
+                    ArcKind::Consume | ArcKind::Read => weight.saturating_add(arc.weight),
+                    ArcKind::Inhibitor => arc.weight.min(*weight),
+                    ArcKind::Reset => *weight,
+                };
+            }
+        }
+    }
+    inputs
+}
+
+/// How many tokens a transition gives to each place.
+fn given(arcs: &Arcs) -> BTreeMap<usize, u64> {
+    let mut given: BTreeMap<usize, u64> = BTreeMap::new();
+    for (place, weight) in &arcs.outputs {
+        let sum = given.entry(*place).or_default();
+        *sum = sum.saturating_add(*weight);
+    }
+    given
 }
 
 /// The name, or the original id where there is no name and the id had to change.

@@ -1,5 +1,6 @@
 //! What a PNML file says, with pages flattened and references followed.
 
+use super::read_arcs;
 use crate::models::{
     ArcKind,
     petri::{self, Arcs, Input, Marking},
@@ -210,7 +211,8 @@ pub enum Part {
 
 impl PnmlNet {
     /// The net alone: places, transitions and arcs in the order of the file. An arc with weight
-    /// 0 changes nothing and is left out.
+    /// 0 changes nothing and is left out. A read arc looks at what other arcs take, too, and
+    /// gets the weight that says so here.
     pub fn petri(&self) -> petri::Net {
         let place = |place: &Place| petri::Place {
             id: place.id.clone(),
@@ -236,6 +238,10 @@ impl PnmlNet {
                 Direction::ToTransition => arcs.inputs.push(Input { place, weight, kind }),
                 Direction::ToPlace => arcs.outputs.push((place, weight)),
             }
+        }
+        for transition in &mut net.transitions {
+            let inputs = std::mem::take(&mut transition.arcs.inputs);
+            transition.arcs.inputs = read_arcs::from_file(inputs);
         }
         net
     }

@@ -1,6 +1,6 @@
 //! From a net to what a file says.
 
-use super::{Arc, Direction, Node, NodeGraphics, Place, PnmlNet, Point, Transition};
+use super::{Arc, Direction, Node, NodeGraphics, Place, PnmlNet, Point, Transition, read_arcs};
 use crate::models::{ArcKind, petri};
 
 impl PnmlNet {
@@ -39,7 +39,7 @@ impl PnmlNet {
                 let arc = Arc { id, place, transition, direction, kind, weight, graphics, page };
                 file.arcs.push(arc);
             };
-            for input in &transition.arcs.inputs {
+            for input in read_arcs::to_file(transition.arcs.inputs.clone()) {
                 // A reset arc has no weight.
                 let weight = if input.kind == ArcKind::Reset { 1 } else { input.weight };
                 arc(Direction::ToTransition, input.place, input.kind, weight);

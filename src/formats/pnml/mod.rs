@@ -22,6 +22,7 @@ mod node;
 mod number;
 mod position;
 mod read;
+mod read_arcs;
 mod representable;
 mod tokens;
 mod write;

@@ -5,6 +5,7 @@ use super::{
     id::{Ids, TOOL},
     net_type,
     read::NAMESPACE,
+    read_arcs,
     representable::{self, Unwritable},
     xml_out::XmlOut,
 };
@@ -93,7 +94,12 @@ impl Writing {
         }
         for (index, arc) in net.arcs.iter().enumerate() {
             let (place, transition) = (&places[arc.place], &transitions[arc.transition]);
-            self.arc(arc, place, transition, &of_arcs[index]);
+            if arc.kind != ArcKind::Read {
+                self.arc(arc, place, transition, &of_arcs[index]);
+            } else if let weight @ 1.. = read_arcs::own_weight(net, index) {
+                let arc = Arc { weight, ..arc.clone() };
+                self.arc(&arc, place, transition, &of_arcs[index]);
+            }
         }
         self.xml.end();
         if self.profile == Profile::Prom {
@@ -134,6 +140,8 @@ impl Writing {
         self.xml.end();
     }
 
+    /// Writes an arc. A read arc, which ends up here for PM4Py only, becomes one that takes and
+    /// one that gives back: of what no other arc takes. Where that is nothing it says nothing.
     fn arc(&mut self, arc: &Arc, place: &str, transition: &str, noted: &[&ToolSpecific]) {
         let (source, target) = match arc.direction {
             Direction::ToTransition => (place, transition),
