@@ -20,7 +20,7 @@ pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
         quoted(name)
     );
     if !drawing.title.is_empty() {
-        let _ = write!(out, "  label={};\n  labelloc=t;\n", quoted(drawing.title));
+        let _ = writeln!(out, "  label={};\n  labelloc=t;", quoted(drawing.title));
     }
     for (number, place) in net.places.iter().enumerate() {
         let count = drawing.tokens(number);
@@ -30,9 +30,9 @@ pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
             Some(_) if count > 0 => ", style=filled, fillcolor=\"#fef3c7\"",
             _ => "",
         };
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "  p{number} [shape=circle, fixedsize=true, width=0.55, label={}, xlabel={}, tooltip={}{colour}];\n",
+            "  p{number} [shape=circle, fixedsize=true, width=0.55, label={}, xlabel={}, tooltip={}{colour}];",
             quoted(&tokens::text(count)),
             quoted(&below.join("\n")),
             quoted(&place.id)
@@ -40,9 +40,9 @@ pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
     }
     for (number, transition) in net.transitions.iter().enumerate() {
         let colour = if enabled[number] { "#dcfce7" } else { "#eef2f7" };
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "  t{number} [shape=box, style=filled, fillcolor=\"{colour}\", label={}, tooltip={}];\n",
+            "  t{number} [shape=box, style=filled, fillcolor=\"{colour}\", label={}, tooltip={}];",
             quoted(&label::wrap(transition.label(), 100.0, 3).join("\n")),
             quoted(&transition.id)
         );
@@ -61,7 +61,7 @@ pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
         looks.extend(link.weight_shown().map(|weight| format!("label={}", quoted(&weight))));
         let looks =
             if looks.is_empty() { String::new() } else { format!(" [{}]", looks.join(", ")) };
-        let _ = write!(out, "  {from} -> {to}{looks};\n");
+        let _ = writeln!(out, "  {from} -> {to}{looks};");
     }
     out.push_str("}\n");
     out

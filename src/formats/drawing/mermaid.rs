@@ -19,7 +19,7 @@ pub(super) fn flowchart(drawing: &Drawing<'_>) -> String {
     if !title.is_empty() {
         // A JSON string is a YAML string; what HTML could read as a tag is escaped too.
         let title = serde_json::Value::from(title).to_string().replace('<', "\\u003c");
-        let _ = write!(out, "---\ntitle: {title}\n---\n");
+        let _ = writeln!(out, "---\ntitle: {title}\n---");
     }
     out.push_str("flowchart LR\n");
     for (number, place) in net.places.iter().enumerate() {
@@ -28,12 +28,12 @@ pub(super) fn flowchart(drawing: &Drawing<'_>) -> String {
         lines.extend((count > 0).then(|| tokens::text(count)));
         lines.extend(place.capacity.map(|capacity| format!("k={capacity}")));
         let class = if drawing.marking.is_some() && count > 0 { ":::marked" } else { "" };
-        let _ = write!(out, "  p{number}(({})){class}\n", quoted(&lines));
+        let _ = writeln!(out, "  p{number}(({})){class}", quoted(&lines));
     }
     for (number, transition) in net.transitions.iter().enumerate() {
         let class = if enabled[number] { ":::enabled" } else { "" };
         let _ =
-            write!(out, "  t{number}[{}]{class}\n", quoted(&[label::shown(transition.label())]));
+            writeln!(out, "  t{number}[{}]{class}", quoted(&[label::shown(transition.label())]));
     }
     for link in shape::links(net) {
         let (place, transition) = (format!("p{}", link.place), format!("t{}", link.transition));
@@ -46,7 +46,7 @@ pub(super) fn flowchart(drawing: &Drawing<'_>) -> String {
             Mark::Reset => (place, transition, "-->", Some("reset".to_owned())),
         };
         let text = text.map_or_else(String::new, |text| format!("|{}|", quoted(&[text])));
-        let _ = write!(out, "  {from} {arrow}{text} {to}\n");
+        let _ = writeln!(out, "  {from} {arrow}{text} {to}");
     }
     if drawing.marking.is_some() {
         out.push_str("  classDef marked fill:#fef3c7,stroke:#b45309,color:#1f2937\n");

@@ -166,7 +166,7 @@ fn place_label(shape: &mut Shape, body: &Area, taken: &mut Taken, arcs: &Taken) 
         for (dx, dy) in sides.into_iter().chain(corners) {
             let middle = Point::new(body.middle.x + dx, body.middle.y + dy);
             let area = Area::new(middle, width, height);
-            if taken.is_free(&area) && !(beside_arcs && !arcs.is_free(&area)) {
+            if taken.is_free(&area) && (!beside_arcs || arcs.is_free(&area)) {
                 taken.add(area);
                 shape.label = lines;
                 return Some(area);

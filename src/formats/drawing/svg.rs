@@ -36,28 +36,28 @@ pub(super) fn document(drawing: &Drawing<'_>) -> String {
         ("", name) => name,
         (title, _) => title,
     };
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\" \
          font-size=\"{FONT}\" text-anchor=\"middle\">\n<title>{}</title>\n\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"{BACKGROUND}\"/>\n",
+         <rect width=\"{width}\" height=\"{height}\" fill=\"{BACKGROUND}\"/>",
         escaped(named)
     );
     if !scene.title.is_empty() {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<text x=\"{}\" y=\"{}\" font-size=\"{TITLE_FONT}\" font-weight=\"bold\" fill=\"{INK}\">{}</text>\n",
+            "<text x=\"{}\" y=\"{}\" font-size=\"{TITLE_FONT}\" font-weight=\"bold\" fill=\"{INK}\">{}</text>",
             number(scene.width / 2.0),
             number(TITLE_FONT + 8.0),
             escaped(&scene.title)
         );
     }
     let places = drawing.net.places.len();
-    let _ = write!(out, "<g fill=\"none\" stroke=\"{LINES}\" stroke-width=\"1.3\">\n");
+    let _ = writeln!(out, "<g fill=\"none\" stroke=\"{LINES}\" stroke-width=\"1.3\">");
     scene.arcs.iter().for_each(|arc| write_arc(&mut out, drawing, arc));
     out.push_str("</g>\n");
-    let _ = write!(out, "<g fill=\"{INK}\" stroke=\"{INK}\">\n");
+    let _ = writeln!(out, "<g fill=\"{INK}\" stroke=\"{INK}\">");
     for (number, node) in scene.nodes.iter().enumerate() {
         match number.checked_sub(places) {
             None => write_place(&mut out, drawing, number, node),
