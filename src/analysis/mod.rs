@@ -1,12 +1,14 @@
 //! What Petri-net theory says of a net before it runs. Pure: no I/O, clock or randomness.
 
 pub mod coverability;
+mod properties;
 mod report;
 pub mod simulation;
 mod soundness;
 pub mod state_space;
 pub mod structure;
 
+pub use properties::{Markings, Properties, Pumped, Weight, Weights, properties};
 pub use report::{Facts, Finding, Held, Method, Report, Verdict};
 pub use soundness::check;
 pub use state_space::{Limits, Progress, Stopped};

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod analyse;
 mod answer;
 mod arguments;
 mod audit;
@@ -91,6 +92,8 @@ enum Command {
     Rebuild(rebuild::Rebuild),
     Audit(audit::Audit),
     Check(check::Check),
+    #[command(alias = "analyze")]
+    Analyse(analyse::Analyse),
     Simulate(simulate::Simulate),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
@@ -153,6 +156,7 @@ impl Command {
             Self::Rebuild(command) => command.run(config).await,
             Self::Audit(command) => command.run(config).await,
             Self::Check(command) => command.run(),
+            Self::Analyse(command) => command.run(),
             Self::Simulate(command) => command.run(config),
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,

@@ -1,5 +1,6 @@
 //! The built binary, from the outside.
 
+mod analyse;
 mod audit;
 mod bench;
 mod check;

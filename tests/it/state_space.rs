@@ -237,7 +237,6 @@ fn the_state_spaces_of_others_nets_are_what_is_known_of_them() {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "two minutes without optimisation; use --release")]
 fn state_spaces_of_millions_of_markings_are_what_is_known_of_them() {
     check_corpus(1_000_000..5_000_000);
 }

@@ -1,11 +1,13 @@
 //! The classes of nets that the theory knows more about.
 
+use serde::Serialize;
+
 use super::flow::Flow;
 use crate::models::{ArcKind, petri::Net};
 
 /// What kind of net this is, by its flow alone (Murata 1989, section VI; Desel and Esparza,
 /// *Free Choice Petri Nets*, 1995).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Class {
     /// It has neither read, inhibitor or reset arcs nor capacities.
     pub plain: bool,

@@ -1,0 +1,204 @@
+//! Everything that is known of a net with its own initial marking, whether it is a workflow or
+//! not.
+
+use num_bigint::BigInt;
+use serde::{Serialize, Serializer};
+
+use super::{
+    coverability::{Bounded, Boundedness, Pump, boundedness},
+    state_space::{Limits, StateSpace, Stopped, Watch, explore_partly},
+    structure::{
+        Class, Cover, Invariant, WorkflowNet, bounding_weights, place_cover, place_invariants,
+        rank, transition_cover, transition_invariants,
+    },
+};
+use crate::models::petri::Net;
+
+/// What is known of a net. What is absent was not found out within the limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Properties {
+    /// How many places it has.
+    pub places: usize,
+    /// How many transitions it has.
+    pub transitions: usize,
+    /// How many arcs it has.
+    pub arcs: usize,
+    /// How many tokens the initial marking has.
+    pub tokens: u128,
+    /// What kind of net it is, by its arcs alone.
+    pub class: Class,
+    /// Whether it has one source, one sink, and everything on a way between them.
+    pub workflow_net: bool,
+    /// The rank of the incidence matrix.
+    pub rank: Option<usize>,
+    /// A basis of the P-invariants: weights of places whose weighted sum of tokens no firing
+    /// changes.
+    pub place_invariants: Option<Vec<Weights>>,
+    /// A basis of the T-invariants: numbers of firings that together change nothing.
+    pub transition_invariants: Option<Vec<Weights>>,
+    /// Whether a P-invariant has a weight above 0 for each place: the net is bounded then,
+    /// whatever its initial marking.
+    pub covered_by_place_invariants: Option<bool>,
+    /// Whether a T-invariant has a number above 0 for each transition: a net that is live and
+    /// bounded has.
+    pub covered_by_transition_invariants: Option<bool>,
+    /// Whether no place can hold more than some number of tokens.
+    pub bounded: Option<bool>,
+    /// How a place can get any number of tokens, if one can.
+    pub pump: Option<Pumped>,
+    /// The markings that can be reached, if they are bounded and within the limits.
+    pub state_space: Option<Markings>,
+    /// Which limit ended the look at the markings.
+    pub stopped: Option<String>,
+}
+
+/// Weights by the id of a place or transition; those that are 0 are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Weights(pub Vec<Weight>);
+
+/// One weight of an invariant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Weight {
+    /// The place or transition.
+    pub id: String,
+    /// Its weight; text where a machine number can't hold it.
+    #[serde(serialize_with = "number")]
+    pub weight: BigInt,
+}
+
+/// A firing sequence that can be repeated for ever and adds tokens each time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pumped {
+    /// The places that grow.
+    pub places: Vec<String>,
+    /// What to fire once.
+    pub path: Vec<String>,
+    /// What to fire again and again.
+    pub pump: Vec<String>,
+}
+
+/// The markings that a net reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Markings {
+    /// How many.
+    pub states: usize,
+    /// How many transitions are enabled, summed over all markings.
+    pub firings: u64,
+    /// How many pairs of markings there are of which a firing leads from the first to the second.
+    pub distinct_edges: u64,
+    /// How many markings enable nothing.
+    pub dead_markings: u64,
+    /// A shortest firing sequence to a marking that enables nothing.
+    pub deadlock: Option<Vec<String>>,
+    /// The most tokens that a place holds.
+    pub k_bound: u64,
+    /// Whether no place holds more than one.
+    pub safe: bool,
+    /// The most tokens that a marking has.
+    pub max_tokens: u128,
+    /// The transitions that are never enabled.
+    pub dead_transitions: Vec<String>,
+    /// Whether from every marking every transition can be enabled again.
+    pub live: Option<bool>,
+    /// Whether the initial marking can be reached again from every marking.
+    pub reversible: Option<bool>,
+}
+
+fn number<S: Serializer>(weight: &BigInt, serializer: S) -> Result<S::Ok, S::Error> {
+    match i64::try_from(weight) {
+        Ok(weight) => serializer.serialize_i64(weight),
+        Err(_) => serializer.serialize_str(&weight.to_string()),
+    }
+}
+
+/// Finds out what there is to know of a net, within the limits.
+pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properties {
+    let places = |at: usize| net.places[at].id.clone();
+    let transitions = |at: usize| net.transitions[at].id.clone();
+    let basis = |basis: Vec<Invariant>, id: &dyn Fn(usize) -> String| {
+        let weight = |(at, weight): (usize, BigInt)| Weight { id: id(at), weight };
+        let weights = |of: Invariant| Weights(of.weights.into_iter().map(weight).collect());
+        basis.into_iter().map(weights).collect()
+    };
+    let arcs = net.transitions.iter().map(|t| t.arcs.inputs.len() + t.arcs.outputs.len());
+    let covered = |cover: Cover| cover.is_complete();
+    let mut found = Properties {
+        places: net.places.len(),
+        transitions: net.transitions.len(),
+        arcs: arcs.sum(),
+        tokens: net.places.iter().map(|place| u128::from(place.tokens)).sum(),
+        class: Class::of(net),
+        workflow_net: WorkflowNet::of(net).is_ok(),
+        rank: rank(net).ok(),
+        place_invariants: place_invariants(net).ok().map(|of| basis(of, &places)),
+        transition_invariants: transition_invariants(net).ok().map(|of| basis(of, &transitions)),
+        covered_by_place_invariants: place_cover(net).ok().map(covered),
+        covered_by_transition_invariants: transition_cover(net).ok().map(covered),
+        bounded: None,
+        pump: None,
+        state_space: None,
+        stopped: None,
+    };
+    let cover = bounding_weights(net).ok().filter(Cover::is_complete);
+    let weights = cover.and_then(|cover| cover.small());
+    match boundedness(net, weights.as_deref(), limits, &mut *watch) {
+        Boundedness::Bounded(Bounded::States(space)) => found.note(&space, limits, watch),
+        Boundedness::Bounded(Bounded::Weights) => {
+            found.bounded = Some(true);
+            found.note(&explore_partly(net, limits, &mut *watch), limits, watch);
+        }
+        Boundedness::Unbounded(pump) => {
+            found.bounded = Some(false);
+            found.pump = Some(Pumped::of(net, &pump));
+        }
+        Boundedness::Unknown(stopped) => found.stopped = Some(stopped.to_string()),
+    }
+    found
+}
+
+impl Properties {
+    fn note(&mut self, space: &StateSpace<'_>, limits: &Limits, watch: &mut Watch<'_>) {
+        if let Some(stopped) = space.stopped() {
+            self.stopped = Some(stopped.to_string());
+            return;
+        }
+        self.bounded = Some(true);
+        let (markings, stopped) = Markings::of(space, limits, watch);
+        self.state_space = Some(markings);
+        self.stopped = stopped.map(|stopped| stopped.to_string());
+    }
+}
+
+impl Pumped {
+    fn of(net: &Net, found: &Pump) -> Self {
+        let ids = |of: &[usize]| of.iter().map(|t| net.transitions[*t].id.clone()).collect();
+        let places = found.places.iter().map(|place| net.places[*place].id.clone()).collect();
+        Self { places, path: ids(&found.prefix), pump: ids(&found.pump) }
+    }
+}
+
+impl Markings {
+    fn of(
+        space: &StateSpace<'_>,
+        limits: &Limits,
+        watch: &mut Watch<'_>,
+    ) -> (Self, Option<Stopped>) {
+        let id = |transition: usize| space.net().transitions[transition].id.clone();
+        let graph = space.graph(limits, &mut *watch);
+        let markings = Self {
+            states: space.states(),
+            firings: space.firings(),
+            distinct_edges: space.distinct_edges(),
+            dead_markings: space.dead_markings(),
+            deadlock: space.first_dead().map(|at| space.path(at).into_iter().map(id).collect()),
+            k_bound: space.k_bound(),
+            safe: space.is_safe(),
+            max_tokens: space.max_tokens(),
+            dead_transitions: space.dead_transitions().map(id).collect(),
+            live: graph.as_ref().ok().map(|graph| graph.is_live()),
+            reversible: graph.as_ref().ok().map(|graph| graph.is_reversible()),
+        };
+        (markings, graph.err())
+    }
+}

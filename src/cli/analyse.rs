@@ -1,0 +1,186 @@
+//! `petrel analyse`.
+
+use std::{
+    fmt::Write,
+    ops::ControlFlow,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{answer::Answer, failure::Failure, net_file};
+use crate::{
+    analysis::{Limits, Progress, Properties, Weights, properties, structure::Class},
+    config::duration,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  petrel analyse orders.yaml
+  petrel analyse net.pnml --json
+  petrel analyse net.pnml --budget 10m --max-states 100000000
+
+For any net, with its own initial marking. Whether a workflow can always end is what
+`petrel check` says.";
+
+/// Say what is known of a net: its class, invariants, bounds, markings, deadlocks, liveness
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Analyse {
+    /// A definition (YAML or JSON) or a net (PNML); - is the standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Which net, if a PNML file has several
+    #[arg(long, value_name = "ID")]
+    net: Option<String>,
+    /// How long the look at the markings may take, as in 30s
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    budget: Duration,
+    /// How many markings may be looked at
+    #[arg(long, value_name = "N", default_value_t = Limits::default().states)]
+    max_states: usize,
+}
+
+/// How many invariants are listed for people; programs get all.
+const LISTED: usize = 12;
+
+impl Analyse {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let file = net_file::read_one(&self.file, self.net.as_deref())?;
+        let limits = Limits { states: self.max_states, ..Limits::default() };
+        let begun = Instant::now();
+        let mut in_time = |_: Progress| {
+            let more = begun.elapsed() < self.budget;
+            if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let found = properties(&file.net, &limits, &mut in_time);
+        let took = begun.elapsed();
+        let text = text(&file.name, &found, took);
+        let json = json!({
+            "name": file.name, "properties": found, "seconds": took.as_secs_f64(),
+        });
+        Ok(Answer::new(json, text))
+    }
+}
+
+fn text(name: &str, found: &Properties, took: Duration) -> String {
+    let mut text = format!(
+        "{name}: {} places, {} transitions, {} arcs, {} tokens\n",
+        found.places, found.transitions, found.arcs, found.tokens
+    );
+    let mut line = |what: &str, value: &str| {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{what:<13} {value}");
+    };
+    line("class", &class(&found.class, found.workflow_net));
+    for (what, basis, covered) in [
+        ("P-invariants", &found.place_invariants, found.covered_by_place_invariants),
+        ("T-invariants", &found.transition_invariants, found.covered_by_transition_invariants),
+    ] {
+        let Some(basis) = basis else {
+            line(what, "not found out: it would take too long");
+            continue;
+        };
+        let covered = match covered {
+            Some(true) => ", positive ones cover the net",
+            Some(false) => ", positive ones don't cover the net",
+            None => "",
+        };
+        line(what, &format!("{} independent{covered}", basis.len()));
+        basis.iter().take(LISTED).for_each(|of| line("", &sum(of)));
+        if let Some(more @ 1..) = basis.len().checked_sub(LISTED) {
+            line("", &format!("{more} more; --json has all"));
+        }
+    }
+    markings(found, took, line);
+    text
+}
+
+fn markings(found: &Properties, took: Duration, mut line: impl FnMut(&str, &str)) {
+    let yes = |is: Option<bool>| match is {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not found out",
+    };
+    line("bounded", yes(found.bounded));
+    if let Some(pump) = &found.pump {
+        let path = if pump.path.is_empty() { "at once" } else { &pump.path.join(", ") };
+        line("", &format!("first: {path}"));
+        line("", &format!("then, for ever: {}", pump.pump.join(", ")));
+        line("", &format!("grows: {}", pump.places.join(", ")));
+    }
+    if let Some(of) = &found.state_space {
+        let seconds = took.as_secs_f64();
+        line(
+            "markings",
+            &format!(
+                "{}, {} firings, {} edges, {seconds:.2} s in all",
+                of.states, of.firings, of.distinct_edges
+            ),
+        );
+        line("bound", &format!("{} tokens in a place, {} in all", of.k_bound, of.max_tokens));
+        match &of.deadlock {
+            None => line("deadlock", "none"),
+            Some(path) if path.is_empty() => line("deadlock", "at once: nothing is enabled"),
+            Some(path) => {
+                let dead = of.dead_markings;
+                line("deadlock", &format!("{dead} dead markings, one after {}", path.join(", ")));
+            }
+        }
+        let dead = &of.dead_transitions;
+        let dead = if dead.is_empty() { "none".to_owned() } else { dead.join(", ") };
+        line("never fire", &dead);
+        line("live", yes(of.live));
+        line("reversible", yes(of.reversible));
+    }
+    if let Some(stopped) = &found.stopped {
+        line("stopped", &format!("{stopped}; --max-states and --budget set the limits"));
+    }
+}
+
+/// What kind of net it is, in the words of the field.
+fn class(class: &Class, workflow_net: bool) -> String {
+    let choice = match class {
+        Class { state_machine: true, .. } => "state machine",
+        Class { marked_graph: true, .. } => "marked graph",
+        Class { free_choice: true, .. } => "free-choice",
+        Class { extended_free_choice: true, .. } => "extended free-choice",
+        Class { asymmetric_choice: true, .. } => "asymmetric choice",
+        _ => "any choice",
+    };
+    let mut words = vec![choice];
+    words.push(if class.ordinary { "ordinary" } else { "weighted" });
+    let also = [
+        (!class.plain, "with read, inhibitor or reset arcs, or capacities"),
+        (class.strongly_connected, "strongly connected"),
+        (workflow_net, "workflow net"),
+    ];
+    words.extend(also.iter().filter(|(is, _)| *is).map(|(_, word)| *word));
+    words.join(", ")
+}
+
+/// An invariant as a sum: `2·a + b - c`.
+fn sum(of: &Weights) -> String {
+    let mut text = String::new();
+    for weight in &of.0 {
+        let shown = weight.weight.to_string();
+        let (negative, size) = match shown.strip_prefix('-') {
+            Some(size) => (true, size),
+            None => (false, shown.as_str()),
+        };
+        text.push_str(match (negative, text.is_empty()) {
+            (false, true) => "",
+            (true, true) => "-",
+            (false, false) => " + ",
+            (true, false) => " - ",
+        });
+        if size != "1" {
+            text.push_str(size);
+            text.push('·');
+        }
+        text.push_str(&weight.id);
+    }
+    text
+}

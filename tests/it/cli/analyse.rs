@@ -1,0 +1,93 @@
+//! `petrel analyse`.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{errors, output, petrel, sample};
+use crate::corpus;
+
+async fn analysed(arguments: &[&str]) -> Value {
+    let found = output(petrel(&[&["--json", "analyse"], arguments].concat())).await;
+    assert!(found.status.success(), "{}", errors(&found));
+    serde_json::from_slice(&found.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn the_sample_has_a_class_invariants_and_a_few_markings() {
+    let found = analysed(&[&sample()]).await;
+    let of = &found["properties"];
+    assert_eq!(found["name"], "order-approval");
+    assert_eq!((&of["bounded"], &of["workflow_net"]), (&json!(true), &json!(false)), "two ends");
+    assert_eq!(of["state_space"]["safe"], true);
+    assert_eq!(of["state_space"]["live"], false);
+    let printed = output(petrel(&["analyse", &sample()])).await;
+    let text = String::from_utf8(printed.stdout).unwrap();
+    for line in ["order-approval: 8 places", "P-invariants ", "markings ", "deadlock "] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_grows_is_shown_with_its_pump() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("grows.yaml");
+    let definition = "{id: grows, initial_place: a, places: [{id: a}, {id: b}], transitions: \
+                      [{id: more, inputs: [{place: a}], outputs: [{place: a}, {place: b}]}]}";
+    fs::write(&file, definition).unwrap();
+    let found = analysed(&[&file.display().to_string()]).await;
+    let of = &found["properties"];
+    assert_eq!(of["bounded"], false);
+    assert_eq!(of["pump"], json!({ "places": ["b"], "path": [], "pump": ["more"] }));
+    assert_eq!(of["state_space"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_limit_is_named_and_nothing_is_claimed_beyond_it() {
+    let Some(folder) = corpus::folder() else { return };
+    let net = folder.join("textbook/philosophers-8.pnml").display().to_string();
+    let found = analysed(&[&net, "--max-states", "1000"]).await;
+    let of = &found["properties"];
+    assert_eq!(of["stopped"], "limit of 1000 states reached");
+    assert_eq!((&of["state_space"], &of["bounded"]), (&Value::Null, &json!(true)), "invariants");
+}
+
+/// The index of the corpus says the same, and the command says it with the same words.
+#[tokio::test]
+async fn nets_of_others_have_the_properties_that_are_known_of_them() {
+    let Some(folder) = corpus::folder() else { return };
+    for entry in corpus::index() {
+        let few = entry["states"].as_u64().is_some_and(|states| states < 10_000);
+        if !few || !entry["expect"].as_str().unwrap().starts_with("accept") {
+            continue;
+        }
+        let file = entry["file"].as_str().unwrap();
+        let found = analysed(&[&path(&folder, file)]).await;
+        let (of, space) = (&found["properties"], &found["properties"]["state_space"]);
+        for (name, value) in [
+            ("P", &of["places"]),
+            ("T", &of["transitions"]),
+            ("tokens", &of["tokens"]),
+            ("wf_net", &of["workflow_net"]),
+            ("rank", &of["rank"]),
+            ("bounded", &of["bounded"]),
+            ("states", &space["states"]),
+            ("firings", &space["firings"]),
+            ("distinct_edges", &space["distinct_edges"]),
+            ("dead_markings", &space["dead_markings"]),
+            ("k_bound", &space["k_bound"]),
+            ("safe", &space["safe"]),
+            ("live", &space["live"]),
+            ("reversible", &space["reversible"]),
+            ("max_tokens_marking", &space["max_tokens"]),
+        ] {
+            assert!(entry[name].is_null() || entry[name] == *value, "{file}: {name}: {found}");
+        }
+        let dead = space["dead_transitions"].as_array().unwrap().len();
+        assert_eq!(entry["dead_transitions"], dead, "{file}");
+    }
+}
+
+fn path(folder: &Path, file: &str) -> String {
+    folder.join(file).display().to_string()
+}
