@@ -137,7 +137,8 @@ async fn every_command_of_the_readme_runs_and_prints_what_it_shows() {
         let (fine, printed) = tour.run(block).await;
         let place = format!("README.md, line {}:\n{}", block.line, block.text);
         let shown = blocks.get(index + 1);
-        let shown = shown.filter(|shown| ["json", "text", "mermaid"].contains(&shown.language.as_str()));
+        let shown =
+            shown.filter(|shown| ["json", "text", "mermaid"].contains(&shown.language.as_str()));
         let Some(shown) = shown else {
             assert!(fine, "{place}\n{printed}");
             continue;

@@ -170,6 +170,13 @@ fn a_place_that_grows_is_shown_with_the_sequence_that_pumps_it() {
 }
 
 #[test]
+fn a_place_that_grows_is_not_sound_even_if_a_reset_arc_empties_it_in_the_end() {
+    let net = "go: i -> p; more: p -> p q; drain: p q -> p; end: p ~q -> o";
+    unsound(net, "unbounded");
+    sound(&net.replace("more: p -> p q", "more: p !q -> p q"), Method::StateSpace);
+}
+
+#[test]
 fn a_reset_arc_clears_what_would_be_left_over() {
     let net = "split: i -> p q; end: p ~q ~q2 -> o; work: q -> q2; back: q2 -> q; both: p q2 -> o";
     sound(net, Method::StateSpace);
