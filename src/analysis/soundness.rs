@@ -191,7 +191,11 @@ impl Look<'_, '_> {
         }
         let graph = match space.graph(self.limits, &mut *self.watch) {
             Ok(graph) => graph,
-            Err(stopped) => return Some(stopped),
+            Err(stopped) => {
+                let dead = self.dead_among_the_first(space);
+                self.report.findings.extend(dead);
+                return Some(stopped);
+            }
         };
         let stuck = self.stuck(&graph);
         self.report.findings.extend(stuck);
@@ -202,6 +206,22 @@ impl Look<'_, '_> {
         self.report.net.states = Some(space.states() as u64);
         self.report.net.bound = Some(space.k_bound());
         None
+    }
+
+    /// A marking in which nothing can fire and no case has ended, among those that were found
+    /// first of a space that was not seen whole.
+    fn dead_among_the_first(&self, space: &StateSpace<'_>) -> Option<Finding> {
+        let transitions = 0..self.net.transitions.len();
+        let mut marking = vec![0; self.net.places.len()];
+        let state = (0..space.states().min(WITNESS_LOOK)).find(|state| {
+            space.read(*state, &mut marking);
+            let mut all = transitions.clone();
+            !ended(self.ends, &marking)
+                && !left_over(self.ends, &marking)
+                && !all.any(|transition| self.net.is_enabled(transition, &mut marking))
+        })?;
+        let (marking, path) = self.witness_of(space, state);
+        Some(Finding::Deadlock { marking, path })
     }
 
     /// A marking in which nothing can fire and no case has ended, and one from which neither

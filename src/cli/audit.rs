@@ -48,7 +48,7 @@ be checked; and 3 as for all commands: server unavailable.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Audit {
-    /// Only this workflow
+    /// Only this workflow [default: all]
     workflow: Option<WorkflowId>,
     /// Only this case, from the start of its log; can be repeated
     #[arg(long = "case", value_name = "CASE", requires = "workflow")]

@@ -17,6 +17,7 @@ Examples:
   petrel check orders.yaml
   petrel check workflows/*.yaml --json
   petrel check net.pnml --budget 5m --max-states 100000000
+  petrel workflow show orders | petrel check -       a workflow that is stored
 
 A workflow is sound if from everything that can happen a case can still end, nothing is left
 over when it does, and every transition can fire. An unsound one is shown with the transitions
@@ -32,10 +33,10 @@ pub(super) struct Check {
     /// Definitions (YAML or JSON) or nets (PNML); - is the standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How long the check of one file may take, as in 30s
+    /// How long the check of a net may take, as in 30s
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     budget: Duration,
-    /// How many markings may be looked at
+    /// How many markings may be looked at, within 1 GiB of memory
     #[arg(long, value_name = "N", default_value_t = Limits::default().states)]
     max_states: usize,
 }
@@ -63,7 +64,6 @@ impl Check {
                     (verdict, json!({ "file": file, "verdict": verdict, "nets": reports }))
                 }
                 Err(failure) => {
-                    let failure = failure.about(name);
                     let mut item = failure.to_json();
                     item["file"] = json!(file);
                     answer.complaints.push(failure);

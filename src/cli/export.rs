@@ -45,7 +45,7 @@ pub(super) struct Export {
     /// The place that has the one token of the final marking; only with --profile prom
     #[arg(long = "final", value_name = "PLACE")]
     final_place: Option<String>,
-    /// Write the PNML there
+    /// Write to this file instead of the standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

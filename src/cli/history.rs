@@ -31,7 +31,7 @@ const LISTED: usize = 10;
 /// How much of what is said of objects is in memory before it goes to a temporary file.
 const SPOOL_BYTES: usize = 4 * 1024 * 1024;
 
-/// What happened in all cases of a workflow, for other tools
+/// Event logs of all cases of a workflow, for process mining
 #[derive(Debug, Subcommand)]
 pub(super) enum History {
     Export(Export),
@@ -62,7 +62,7 @@ text, since a name that begins with = would be a formula.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Export {
-    /// The workflow
+    /// The workflow's id
     workflow: WorkflowId,
     /// What to write
     #[arg(long, value_enum)]
@@ -73,8 +73,8 @@ pub(super) struct Export {
     /// Only this case; can be repeated
     #[arg(long = "case", value_name = "CASE")]
     cases: Vec<CaseId>,
-    /// Have events for what is no firing too: created, paused, resumed, cancelled, edited. No
-    /// transition of the net has their names
+    /// Write what is no firing, too: created, paused, resumed, cancelled, edited. These are no
+    /// transitions, so a replay on the net does not fit any more
     #[arg(long)]
     lifecycle: bool,
 }

@@ -36,7 +36,7 @@ pub(super) struct Import {
     /// The PNML file; - is the standard input
     #[arg(value_name = "FILE.pnml")]
     file: PathBuf,
-    /// The workflow's id; else the file's name
+    /// The workflow's id [default: the file's name]
     #[arg(long, value_name = "ID")]
     id: Option<WorkflowId>,
     /// Which net of the file: its number from 1, or its id. Needed if there are several
@@ -45,7 +45,7 @@ pub(super) struct Import {
     /// Refuse what is not in the standard, ISO/IEC 15909-2
     #[arg(long)]
     strict: bool,
-    /// Write the definition there: YAML, or JSON if it ends in .json
+    /// Write to this file instead of the standard output; as JSON if it ends in .json, else YAML
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

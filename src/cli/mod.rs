@@ -67,11 +67,14 @@ First steps:
   petrel case explain order-approval order-1  what can happen next, and what can't
   petrel fire submit --workflow order-approval --case order-1
   petrel case history order-approval order-1
+  petrel draw order-approval -o net.svg       a picture of it, for a browser
+  petrel check orders.yaml                    can a case of a workflow of yours get stuck?
 
 Without --nats-url, petrel uses the server of a running `petrel dev`, or runs its own for as
 long as the command takes. --help lists all settings, -h the most common ones.
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server unavailable.";
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server unavailable;
+check and audit say more with theirs.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -84,17 +87,17 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
     Fire(fire::Fire),
-    Import(import::Import),
-    Export(export::Export),
-    Draw(draw::Draw),
-    #[command(subcommand)]
-    History(history::History),
-    Rebuild(rebuild::Rebuild),
-    Audit(audit::Audit),
     Check(check::Check),
     #[command(alias = "analyze")]
     Analyse(analyse::Analyse),
+    Draw(draw::Draw),
     Simulate(simulate::Simulate),
+    Import(import::Import),
+    Export(export::Export),
+    #[command(subcommand)]
+    History(history::History),
+    Audit(audit::Audit),
+    Rebuild(rebuild::Rebuild),
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
 }

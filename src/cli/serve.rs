@@ -44,8 +44,8 @@ pub(super) struct Serve {
 /// What a serving process does beside answering.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Tasks {
-    /// Audit all cases again and again, so long after each audit, as in 10m; findings are errors
-    /// in the log and counted in /metrics [default: never]
+    /// Audit all cases again and again, with this pause between, as in 10m; findings are errors
+    /// in the process's log and counted in /metrics [default: never]
     #[arg(long, env = "PETREL_AUDIT_EVERY", value_name = "TIME", hide_env_values = true)]
     #[arg(value_parser = audit_every)]
     audit_every: Option<Duration>,

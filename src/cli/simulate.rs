@@ -25,6 +25,7 @@ Examples:
   petrel simulate order-approval.yaml
   petrel simulate order-approval.yaml --cases 100000 --weight reject=0.1 --weight hold=0.5
   petrel simulate net.pnml --seed 7 --json
+  petrel workflow show orders | petrel simulate -    a workflow that is stored
   petrel simulate order-approval.yaml --cases 100 --log runs.xes   for process mining
 
 Each case starts in the initial marking. Of the transitions that are enabled, one is chosen at

@@ -13,10 +13,10 @@ use crate::{
 /// How definitions are checked before they are stored.
 #[derive(Debug, Args)]
 pub(super) struct Soundness {
-    /// Refuse definitions that are not known to be sound
+    /// Refuse definitions that are not known to be sound; `petrel check --help` says what that is
     #[arg(long, env = "PETREL_REQUIRE_SOUND", hide_env_values = true)]
     require_sound: bool,
-    /// How long the check of a definition may take, as in 500ms
+    /// How long the check of a definition may take before it is given up as unknown, as in 500ms
     #[arg(long, env = "PETREL_CHECK_BUDGET", value_name = "TIME", hide_env_values = true)]
     #[arg(default_value = "1s", value_parser = duration)]
     check_budget: Duration,

@@ -38,10 +38,14 @@ fn the_help_of_the_commands() {
         &["case", "history"],
         &["token"],
         &["fire"],
-        &["history", "export"],
-        &["audit"],
+        &["check"],
         &["draw"],
         &["simulate"],
+        &["import"],
+        &["export"],
+        &["history"],
+        &["history", "export"],
+        &["audit"],
         &["doctor"],
     ] {
         insta::assert_snapshot!(path.join("_"), short_help(path));

@@ -137,7 +137,8 @@ async fn every_command_of_the_readme_runs_and_prints_what_it_shows() {
         let (fine, printed) = tour.run(block).await;
         let place = format!("README.md, line {}:\n{}", block.line, block.text);
         let shown = blocks.get(index + 1);
-        let shown = shown.filter(|shown| ["json", "text"].contains(&shown.language.as_str()));
+        let shown =
+            shown.filter(|shown| ["json", "text", "mermaid"].contains(&shown.language.as_str()));
         let Some(shown) = shown else {
             assert!(fine, "{place}\n{printed}");
             continue;
@@ -165,11 +166,26 @@ fn the_rust_program_of_the_readme_is_the_example() {
     assert_eq!(shown[0].text, example);
 }
 
+#[tokio::test]
+async fn the_picture_of_the_readme_is_what_petrel_draws() {
+    let mut draw = program::petrel();
+    draw.args(["draw", "samples/order-approval.yaml"]).current_dir(ROOT);
+    let drawn = program::output(draw).await;
+    assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+    let picture = "docs/order-approval.svg";
+    assert!(readme().contains(&format!("]({picture})")));
+    let shown = fs::read_to_string(Path::new(ROOT).join(picture)).unwrap();
+    let again = format!("`petrel draw samples/order-approval.yaml -o {picture}` draws it again");
+    assert!(shown == String::from_utf8(drawn.stdout).unwrap(), "it is an older one; {again}");
+}
+
 #[test]
 fn every_file_that_a_document_links_to_exists() {
-    for document in ["README.md", "docs/architecture.md", "docs/storage.md", "docs/local-server.md"]
-    {
-        let path = Path::new(ROOT).join(document);
+    let docs = fs::read_dir(Path::new(ROOT).join("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let docs = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    for path in docs.chain([Path::new(ROOT).join("README.md")]) {
+        let document = path.display();
         let text = fs::read_to_string(&path).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.starts_with("http") && !link.starts_with('#')) {

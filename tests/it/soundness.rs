@@ -170,6 +170,32 @@ fn a_place_that_grows_is_shown_with_the_sequence_that_pumps_it() {
 }
 
 #[test]
+fn a_place_that_grows_is_not_sound_even_if_a_reset_arc_empties_it_in_the_end() {
+    let net = "go: i -> p; more: p -> p q; drain: p q -> p; end: p ~q -> o";
+    unsound(net, "unbounded");
+    sound(&net.replace("more: p -> p q", "more: p !q -> p q"), Method::StateSpace);
+}
+
+#[test]
+fn a_deadlock_near_the_start_is_found_in_a_net_that_is_too_large_to_be_seen_whole() {
+    let branch = |n: usize| format!("s{n}: a{n} ?k -> b{n}; t{n}: b{n} ?k -> c{n}");
+    let all = |letter| (0..30).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(" ");
+    let branches: Vec<_> = (0..30).map(branch).collect();
+    let (begin, end) = (all('a'), all('c'));
+    let net = format!(
+        "split: i -> k {begin}; {}; join: k {end} -> o; trip: i -> x; fall: x never -> o; \
+         feed: c0 k -> c0 k never",
+        branches.join("; ")
+    );
+    let net = compiled(&net);
+    let report = check(&net, Duration::from_secs(2));
+    assert_eq!(report.verdict, Verdict::Unsound, "{report:?}");
+    let deadlock =
+        |finding: &&Finding| matches!(finding, Finding::Deadlock { path, .. } if path == &["trip"]);
+    show(&net, report.findings.iter().find(deadlock).unwrap());
+}
+
+#[test]
 fn a_reset_arc_clears_what_would_be_left_over() {
     let net = "split: i -> p q; end: p ~q ~q2 -> o; work: q -> q2; back: q2 -> q; both: p q2 -> o";
     sound(net, Method::StateSpace);

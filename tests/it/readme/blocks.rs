@@ -26,16 +26,26 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
     blocks
 }
 
-/// What a block of output says, without what differs from run to run: times are all the same,
-/// JSON may be broken into lines in any way, and so may spaces in text.
+/// What a block of output says, without what differs from run to run: times are all the same and
+/// so are rates, JSON may be broken into lines in any way, and so may spaces in text.
 pub fn comparable(language: &str, output: &str) -> Result<Vec<Value>, serde_json::Error> {
     if language == "json" {
         let documents = Deserializer::from_str(output).into_iter();
         return documents.map(|document| document.map(without_times)).collect();
     }
+    let cells = |word: &str| {
+        let cells = word.split(',');
+        cells.map(|cell| if is_time(cell) { "<time>" } else { cell }).collect::<Vec<_>>().join(",")
+    };
     let words = |line: &str| {
-        let words = line.split_whitespace();
-        words.map(|word| if is_time(word) { "<time>" } else { word }).collect::<Vec<_>>().join(" ")
+        let mut words: Vec<_> = line.split_whitespace().map(cells).collect();
+        // How fast something was.
+        for at in 1..words.len() {
+            if words[at].starts_with("million/s") {
+                words[at - 1] = "<rate>".to_owned();
+            }
+        }
+        words.join(" ")
     };
     Ok(output.lines().map(|line| words(line).into()).collect())
 }
@@ -75,5 +85,9 @@ fn outputs_that_differ_in_times_and_line_breaks_are_equal_and_others_are_not() {
     assert!(same("json", at, "{\"at\": \"2027-02-02T10:00:00.5+00:00\",\n\"n\":\n[1]}"));
     assert!(!same("json", at, r#"{"at": "soon", "n": [1]}"#));
     assert!(same("text", "a  2026-01-01T00:00:00Z b\n", "a 2027-01-01T00:00:00.123Z  b\n"));
+    assert!(same("text", "a,2026-01-01T00:00:00Z,b\n", "a,2027-01-01T00:00:00.123Z,b\n"));
+    assert!(!same("text", "a,2026-01-01T00:00:00Z,b\n", "a,2026-01-01T00:00:00Z,c\n"));
+    assert!(same("text", "7 firings (0.2 million/s)\n", "7 firings (3.1 million/s)\n"));
+    assert!(!same("text", "7 firings (0.2 million/s)\n", "8 firings (0.2 million/s)\n"));
     assert!(!same("text", "a b\n", "a c\n"));
 }
