@@ -74,7 +74,8 @@ impl Cases {
     ///
     /// A view that lags behind its log by moments is not wrong: what differs is looked at again
     /// once it is three seconds old, and is a finding if it is the same still. In memory are at
-    /// most some 32 MiB of records, and the names of the cases with findings.
+    /// most some 32 MiB of records, the names of the cases with findings, and what is odd of
+    /// 50,000 of them.
     pub async fn audit(&self, scope: &AuditScope, watcher: &dyn AuditWatcher) -> Result<Audited> {
         let storage = &self.inner.storage;
         if let Some(workflow) = &scope.workflow
