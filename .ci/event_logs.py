@@ -1,4 +1,7 @@
-"""Event logs as PM4Py reads them: event_logs.py XES CSV OCEL2 PNML."""
+"""Event logs as PM4Py reads them: event_logs.py XES CSV OCEL2 PNML SIMULATED.
+
+The first three are one history, SIMULATED (XES) are other cases of the same net.
+"""
 
 import json
 import shutil
@@ -47,7 +50,7 @@ def spoiled(trace):
             yield f"with events {one} and {other} swapped", swapped
 
 
-def main(xes, csv, ocel2, pnml):
+def main(xes, csv, ocel2, pnml, simulated):
     net = pm4py.read_pnml(pnml, auto_guess_final_marking=False)
     log = pm4py.convert_to_dataframe(pm4py.read_xes(xes))
     events = len(log)
@@ -92,6 +95,12 @@ def main(xes, csv, ocel2, pnml):
     flat = pm4py.ocel_flattening(ocel, "case")
     assert flat["case:concept:name"].nunique() == len(ended) + 1
     print(f"ocel2: {len(ocel.events)} events, {len(ocel.objects)} objects, {said} relations")
+
+    log = pm4py.convert_to_dataframe(pm4py.read_xes(simulated))
+    must_fit(log, net, "the simulated log")
+    cases = log["case:concept:name"]
+    must_not_fit(log.drop(log[cases == cases.iloc[0]].index[-1]), net, "an event less")
+    print(f"simulated: {len(log)} events; {cases.nunique()} cases fit")
 
 
 main(*sys.argv[1:])

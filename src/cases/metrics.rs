@@ -1,6 +1,10 @@
 //! What this process counts and measures, in the Prometheus text format.
 
-use std::{fmt, sync::atomic::AtomicU64, time::Duration};
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -34,6 +38,9 @@ pub struct Metrics {
     audit_cases: Gauge<u64, AtomicU64>,
     audit_ended: Gauge<u64, AtomicU64>,
     audit_seconds: Gauge<f64, AtomicU64>,
+    /// Held while an audit's results are written and while all is rendered: what is rendered is
+    /// of one audit.
+    audit_whole: Mutex<()>,
     commit_seconds: Histogram,
     append_seconds: Histogram,
     view_lag_seconds: Histogram,
@@ -64,6 +71,7 @@ impl Default for Metrics {
             audit_cases: Gauge::default(),
             audit_ended: Gauge::default(),
             audit_seconds: Gauge::default(),
+            audit_whole: Mutex::default(),
             commit_seconds: histogram(),
             append_seconds: histogram(),
             view_lag_seconds: histogram(),
@@ -130,6 +138,7 @@ impl Metrics {
 
     /// All of them in the Prometheus (OpenMetrics) text format.
     pub fn render(&self) -> String {
+        let _whole = self.audit_whole.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
         // Writing to a String can't fail.
         let _ = encode(&mut text, &self.registry);
@@ -184,6 +193,7 @@ impl Metrics {
     }
 
     pub(super) fn audited(&self, audited: &Audited, at: DateTime<Utc>, took: Duration) {
+        let _whole = self.audit_whole.lock().unwrap_or_else(PoisonError::into_inner);
         self.audits.get_or_create(&[("result", "ok")]).inc();
         self.audit_findings.set(audited.findings.values().sum());
         self.audit_cases.set(audited.cases);

@@ -21,4 +21,5 @@ pub use fire::{Firing, Refusal, fire};
 pub use guard::{GuardFailure, Guards, OutputExpression, Scope};
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};
+pub(crate) use record::status_after;
 pub use record::{Act, TokenSeed, add_token, change_status, create_case, update_data};

@@ -63,7 +63,7 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
 }
 
 /// A running case whose tokens are all in terminal places is completed.
-pub(super) fn status_after(net: &Net, marking: &Marking, status: CaseStatus) -> CaseStatus {
+pub(crate) fn status_after(net: &Net, marking: &Marking, status: CaseStatus) -> CaseStatus {
     let ended = |entry: &MarkingEntry| {
         net.place(&entry.place).is_some_and(|place| net.places[place].terminal)
     };

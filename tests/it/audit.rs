@@ -39,8 +39,11 @@ impl AuditWatcher for Heard {
 }
 
 async fn audit(cases: &Cases, replay: bool) -> (Audited, Vec<Finding>) {
+    audit_of(cases, AuditScope { replay, ..AuditScope::default() }).await
+}
+
+async fn audit_of(cases: &Cases, scope: AuditScope) -> (Audited, Vec<Finding>) {
     let heard = Heard::default();
-    let scope = AuditScope { replay, ..AuditScope::default() };
     let audited = cases.audit(&scope, &heard).await.unwrap();
     let findings = heard.findings.into_inner().unwrap();
     assert_eq!(audited.findings.values().sum::<u64>(), findings.len() as u64);
@@ -415,6 +418,22 @@ async fn every_planted_fault_is_found_with_and_without_replay_and_nothing_else()
             assert!(!replay || audited.replayed > 100, "{audited:?}");
         }
     }
+}
+
+/// The logs of many suspicious cases are read in one pass, those of few one by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_planted_fault_is_found_when_only_its_case_is_asked_for() {
+    let (server, _cases, mut expected) = sabotaged(4).await;
+    expected.retain(|case, _| case.as_str().ends_with("-0"));
+    assert!((10..=16).contains(&expected.len()));
+    let scope = AuditScope {
+        workflow: Some(workflow("press")),
+        cases: expected.keys().cloned().collect(),
+        replay: false,
+    };
+    let (audited, findings) = audit_of(&cases_at(server.url()).await, scope).await;
+    judge(&expected, &findings);
+    assert_eq!(audited.cases, expected.len() as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,20 +1,29 @@
 //! The logs of cases: the last record against the one before it, or all of them from the start.
 
+use std::collections::BTreeMap;
+
 use futures::StreamExt;
 
 use super::{
-    Auditor, Finding, FindingKind,
+    Auditor, Finding, FindingKind, Suspects,
     marking::Fault,
     replay::{Replay, begins, finding, follows},
 };
 use crate::{
-    cases::{Error, Result, by_case::ByCase},
+    cases::{
+        Error, Result,
+        by_case::{ByCase, Records},
+    },
     models::{CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
     storage::{Consistency, LogScope, StorageError},
 };
 
 /// How many records are taken out of a temporary file at once.
 const CHUNK: usize = 1_024;
+
+/// How many suspects are read one by one. The server looks through the log for each; for more of
+/// them it is read once.
+const FEW: usize = 16;
 
 impl Auditor<'_> {
     /// Fires the last record of a case again and counts its invariants; what is odd there leads to
@@ -26,10 +35,10 @@ impl Auditor<'_> {
         case: &CaseId,
         given: &[PlaceId],
     ) -> Result<()> {
-        match self.oddity(workflow, case, given).await? {
-            Some(finding) => self.replay_case(workflow, case, Some(finding)).await,
-            None => Ok(()),
+        if let Some(odd) = self.oddity(workflow, case, given).await? {
+            self.suspect(workflow, case, Some(odd));
         }
+        Ok(())
     }
 
     async fn oddity(
@@ -72,124 +81,190 @@ impl Auditor<'_> {
         Ok(broken.await?.map(|fault| finding(&head, fault)))
     }
 
-    /// Fires a case's log again from the start. If that finds nothing, `otherwise` is what was
-    /// odd: a sum that is odd may only come from tokens that somebody has put into the case.
-    pub async fn replay_case(
+    /// Notes that a case's log is to be replayed, if it has not been. If that finds nothing,
+    /// `otherwise` is what was odd: a sum that is odd may only come from tokens that somebody
+    /// has put into the case.
+    pub fn suspect(&self, workflow: &WorkflowId, case: &CaseId, otherwise: Option<Finding>) {
+        if self.begin(workflow, case) {
+            self.state().suspects.insert((workflow.clone(), case.clone()), otherwise);
+        }
+    }
+
+    /// Replays the cases that are to be.
+    pub async fn replay_suspects(&self) -> Result<()> {
+        let suspects = std::mem::take(&mut self.state().suspects);
+        if suspects.len() > FEW {
+            return self.replay_log(Some(suspects)).await;
+        }
+        for ((workflow, case), otherwise) in suspects {
+            self.replay_case(&workflow, &case, otherwise).await?;
+        }
+        Ok(())
+    }
+
+    async fn replay_case(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
         otherwise: Option<Finding>,
     ) -> Result<()> {
-        if !self.begin(workflow, case) {
-            return Ok(());
-        }
         let scope = LogScope::Case(workflow.clone(), case.clone());
         let mut records = self.inner.storage.history(scope, 1).await?;
-        let (mut replay, mut sound) = (Replay::default(), true);
-        let mut definition = None;
+        let mut log = CaseLog::default();
         while let Some(record) = records.next().await {
             match record {
-                Ok(record) => {
-                    definition = Some(record.value.definition);
-                    sound &= self.replay(&mut replay, &record).await?;
-                }
+                Ok(record) => self.replay(&mut log, &record).await?,
                 Err(StorageError::Corrupt { sequence, reason, .. }) => {
                     self.unreadable(workflow, case, sequence, reason);
-                    replay.unreadable(sequence);
-                    sound = false;
+                    log.unreadable(sequence);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        let (true, Some(odd), Some(definition), Some(state)) =
-            (sound, otherwise, definition, replay.state())
-        else {
-            return Ok(());
-        };
-        if odd.kind != FindingKind::InvariantBroken
-            || self
-                .broken_invariant(workflow, definition, &state.marking.0, replay.given())
-                .await?
-                .is_some()
-        {
-            self.found(odd);
-        }
-        Ok(())
+        self.replayed_case(workflow, case, &log, otherwise).await
     }
 
-    /// Replays every case of the scope, in one pass over the log.
-    pub async fn replay_all(&self, scope: LogScope) -> Result<()> {
-        let storage = &self.inner.storage;
-        let mut records = storage.history(scope, 1).await?;
+    /// Replays cases in one pass over the log: those given, each with what was odd of it, or all
+    /// of the scope.
+    pub async fn replay_log(&self, mut only: Option<Suspects>) -> Result<()> {
+        let scope = self.scope.workflow.clone().map_or(LogScope::All, LogScope::Workflow);
+        let mut records = self.inner.storage.history(scope, 1).await?;
         let mut by_case = ByCase::new();
-        let mut unreadable = std::collections::BTreeMap::<_, Vec<u64>>::new();
+        let mut gaps = BTreeMap::<_, CaseLog>::new();
+        let wanted = |only: &Option<Suspects>, key: &(WorkflowId, CaseId)| {
+            only.as_ref().is_none_or(|only| only.contains_key(key))
+        };
         while let Some(record) = records.next().await {
             match record {
                 Ok(record) => {
                     self.progress(record.sequence);
-                    by_case = by_case.keep(record).await?;
+                    if wanted(&only, &key(&record)) {
+                        by_case = by_case.keep(record).await?;
+                    }
                 }
-                Err(StorageError::Corrupt { subject, sequence, reason }) => {
-                    let Some((workflow, case)) = case_of(&subject) else {
+                Err(StorageError::Corrupt { subject, sequence, reason }) => match case_of(&subject)
+                {
+                    Some(key) if wanted(&only, &key) => {
+                        self.unreadable(&key.0, &key.1, sequence, reason);
+                        self.begin(&key.0, &key.1);
+                        gaps.entry(key).or_default().unreadable(sequence);
+                    }
+                    None if only.is_none() => {
                         self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
-                        continue;
-                    };
-                    self.unreadable(&workflow, &case, sequence, reason);
-                    self.begin(&workflow, &case);
-                    unreadable.entry((workflow, case)).or_default().push(sequence);
-                }
+                    }
+                    _ => {}
+                },
                 Err(error) => return Err(error.into()),
             }
         }
         let mut records = by_case.into_records().map_err(Error::TemporaryFile)?;
-        let mut now: Option<((WorkflowId, CaseId), Replay)> = None;
+        let mut now: Option<((WorkflowId, CaseId), CaseLog)> = None;
         loop {
-            let taken = tokio::task::spawn_blocking(move || {
-                let chunk: Vec<_> = records.by_ref().take(CHUNK).collect();
-                (records, chunk)
-            });
-            let (rest, chunk) =
-                taken.await.map_err(|e| Error::TemporaryFile(std::io::Error::other(e)))?;
-            records = rest;
-            if chunk.is_empty() {
-                return Ok(());
-            }
+            let chunk;
+            (records, chunk) = next_chunk(records).await?;
+            let is_last = chunk.is_empty();
             for record in chunk {
-                let record = record.map_err(Error::TemporaryFile)?;
-                let key = (record.value.workflow.clone(), record.value.case.clone());
-                let replay = match &mut now {
-                    Some((case, replay)) if *case == key => replay,
-                    _ => {
-                        let mut replay = Replay::default();
-                        let gaps = unreadable.remove(&key).unwrap_or_default();
-                        gaps.into_iter().for_each(|sequence| replay.unreadable(sequence));
-                        &mut now.insert((key.clone(), replay)).1
-                    }
-                };
-                if !self.replay(replay, &record).await? {
-                    self.begin(&key.0, &key.1);
+                let key = key(&record);
+                if now.as_ref().is_none_or(|(case, _)| *case != key) {
+                    let log = gaps.remove(&key).unwrap_or_default();
+                    self.ended(now.replace((key, log)), &mut only).await?;
                 }
+                if let Some((_, log)) = &mut now {
+                    self.replay(log, &record).await?;
+                }
+            }
+            if is_last {
+                return self.ended(now, &mut only).await;
             }
         }
     }
 
-    /// Takes one record of a replay, and answers whether nothing is wrong with it.
-    async fn replay(&self, replay: &mut Replay, record: &Stored<Record>) -> Result<bool> {
+    async fn ended(
+        &self,
+        log: Option<((WorkflowId, CaseId), CaseLog)>,
+        only: &mut Option<Suspects>,
+    ) -> Result<()> {
+        let Some((key, log)) = log else { return Ok(()) };
+        let otherwise = only.as_mut().and_then(|only| only.remove(&key)).flatten();
+        self.replayed_case(&key.0, &key.1, &log, otherwise).await
+    }
+
+    /// A case's log is at its end.
+    async fn replayed_case(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        log: &CaseLog,
+        otherwise: Option<Finding>,
+    ) -> Result<()> {
+        if log.broken {
+            self.begin(workflow, case);
+            return Ok(());
+        }
+        let (Some(odd), Some(state)) = (otherwise, log.replay.state()) else { return Ok(()) };
+        if odd.kind == FindingKind::InvariantBroken {
+            let (marking, given) = (&state.marking.0, log.replay.given());
+            match self.broken_invariant(workflow, state.definition, marking, given).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(error) if error.is_of_one_case() => {
+                    self.unchecked_case(workflow, case, &error.to_string());
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.found(odd);
+        Ok(())
+    }
+
+    /// Takes the next record of a case's log.
+    async fn replay(&self, log: &mut CaseLog, record: &Stored<Record>) -> Result<()> {
         let (workflow, case) = (&record.value.workflow, &record.value.case);
         let compiled = match self.inner.compiled(workflow, record.value.definition).await {
             Ok(compiled) => compiled,
             Err(error) if error.is_of_one_case() => {
                 self.unchecked_case(workflow, case, &error.to_string());
-                return Ok(true);
+                return Ok(());
             }
             Err(error) => return Err(error),
         };
-        let findings = replay.record(&compiled.net, record);
+        let findings = log.replay.record(&compiled.net, record);
         self.replayed();
-        let sound = findings.is_empty();
+        log.broken |= !findings.is_empty();
         findings.into_iter().for_each(|finding| self.found(finding));
-        Ok(sound)
+        Ok(())
     }
+}
+
+/// A case's log that is being replayed.
+#[derive(Debug, Default)]
+struct CaseLog {
+    replay: Replay,
+    /// Whether something has been found.
+    broken: bool,
+}
+
+impl CaseLog {
+    /// Notes that a record can't be read, which has been found.
+    fn unreadable(&mut self, sequence: u64) {
+        self.replay.unreadable(sequence);
+        self.broken = true;
+    }
+}
+
+/// The next records, none at the end. Reading may wait for the disk.
+async fn next_chunk(mut records: Records) -> Result<(Records, Vec<Stored<Record>>)> {
+    let taken = tokio::task::spawn_blocking(move || {
+        let chunk = records.by_ref().take(CHUNK).collect::<std::io::Result<Vec<_>>>();
+        chunk.map(|chunk| (records, chunk))
+    });
+    let taken = taken.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    taken.map_err(Error::TemporaryFile)
+}
+
+fn key(record: &Stored<Record>) -> (WorkflowId, CaseId) {
+    (record.value.workflow.clone(), record.value.case.clone())
 }
 
 /// Whose record a subject of the log is.

@@ -113,8 +113,11 @@ pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
         return vec![Fault::of(FindingKind::RecordMissing, message)];
     }
     let mut faults = planted(net, record, 0, 1);
-    faults.extend(differences(&arrivals(record), &record.marking.0, stored.sequence));
+    let expected = Marking(arrivals(record));
+    faults.extend(differences(&expected.0, &record.marking.0, stored.sequence));
     faults.extend(counted(record, record.produced.len() as u64));
+    let status = engine::status_after(net, &expected, CaseStatus::Running);
+    faults.extend(in_status(record, status));
     faults
 }
 
@@ -142,15 +145,19 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
             } else {
                 faults.extend(edited(before, record));
             }
-            (
-                arithmetic(&before.marking.0, record),
-                before.tokens_made + u64::from(new),
-                record.status,
-            )
+            let expected = Marking(arithmetic(&before.marking.0, record));
+            let status = match new {
+                true => engine::status_after(net, &expected, before.status),
+                false => before.status,
+            };
+            (expected.0, before.tokens_made + u64::from(new), status)
         }
         RecordKind::Cancelled => (Vec::new(), before.tokens_made, CaseStatus::Cancelled),
         RecordKind::Paused => (before.marking.0.clone(), before.tokens_made, CaseStatus::Paused),
-        RecordKind::Resumed => (before.marking.0.clone(), before.tokens_made, record.status),
+        RecordKind::Resumed => {
+            let status = engine::status_after(net, &before.marking, CaseStatus::Running);
+            (before.marking.0.clone(), before.tokens_made, status)
+        }
         RecordKind::Created => {
             let message = "it creates a case that has been created already";
             faults.push(Fault::of(FindingKind::RecordInconsistent, message));
@@ -159,11 +166,7 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
     };
     faults.extend(differences(&expected, &record.marking.0, stored.sequence));
     faults.extend(counted(record, made));
-    if record.status != status {
-        let (found, right) = (record.status.as_str(), status.as_str());
-        let message = format!("it says that the case is {found} after it, and it is {right}");
-        faults.push(Fault::of(FindingKind::RecordInconsistent, message));
-    }
+    faults.extend(in_status(record, status));
     faults
 }
 
@@ -303,6 +306,14 @@ fn counted(record: &Record, made: u64) -> Option<Fault> {
     (record.tokens_made != made).then(|| {
         let said = record.tokens_made;
         let message = format!("it says that the case has had {said} tokens; it has had {made}");
+        Fault::of(FindingKind::RecordInconsistent, message)
+    })
+}
+
+fn in_status(record: &Record, right: CaseStatus) -> Option<Fault> {
+    (record.status != right).then(|| {
+        let (found, right) = (record.status.as_str(), right.as_str());
+        let message = format!("it says that the case is {found} after it, and it is {right}");
         Fault::of(FindingKind::RecordInconsistent, message)
     })
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Finding, FindingKind, replay::Replay};
 use crate::{
     engine::{self, Act, Firing, Net, TokenSeed},
-    models::{Case, CaseId, PlaceId, Record, RecordKind, Stored, WorkflowId},
+    models::{Case, CaseId, CaseStatus, PlaceId, Record, RecordKind, Stored, WorkflowId},
 };
 
 /// Alternatives, weights, all kinds of arcs, a guard and an output.
@@ -296,4 +296,36 @@ fn what_follows_an_unreadable_record_is_believed_and_what_follows_that_is_judged
     let findings: Vec<_> =
         log.records.iter().flat_map(|record| replay.record(&log.net, record)).collect();
     assert!(has(&findings, FindingKind::TokenLost, sequence, None), "{findings:?}");
+}
+
+#[test]
+fn each_thing_that_a_record_says_wrongly_is_found_though_all_else_is_right() {
+    type Change = fn(&mut Record);
+    let wrong: [(usize, FindingKind, Change); 9] = [
+        // The case is created; a split, an added token, an edit, a pause, a resumption.
+        (0, FindingKind::RecordInconsistent, |record| record.status = CaseStatus::Completed),
+        (2, FindingKind::RecordInconsistent, |record| record.status = CaseStatus::Completed),
+        (5, FindingKind::RecordInconsistent, |record| record.status = CaseStatus::Completed),
+        (0, FindingKind::TokenUnknown, |record| {
+            record.produced[0].id = format!("{}9", record.produced[0].id).try_into().unwrap();
+            record.marking.0[0].token = record.produced[0].id.clone();
+        }),
+        (1, FindingKind::FiringImpossible, |record| {
+            record.produced[0].place = other_place(&record.produced[0].place);
+        }),
+        (2, FindingKind::RecordInconsistent, |record| record.marking.0[0].sequence = 1),
+        (2, FindingKind::RecordInconsistent, |record| record.tokens_made += 1),
+        (3, FindingKind::RecordInconsistent, |record| record.status = CaseStatus::Completed),
+        (3, FindingKind::TokenMisplaced, |record| {
+            record.produced[0].place = other_place(&record.produced[0].place);
+        }),
+    ];
+    for (number, (at, kind, change)) in wrong.into_iter().enumerate() {
+        let mut log = Log::run(&[0, 10, 11, 12, 13]);
+        assert_eq!((log.records.len(), log.audit()), (6, Vec::new()));
+        change(&mut log.records[at].value);
+        log.rechain(at);
+        let (sequence, findings) = (log.records[at].sequence, log.audit());
+        assert!(has(&findings, kind, sequence, None), "{number}: {findings:?}");
+    }
 }

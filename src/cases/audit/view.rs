@@ -104,7 +104,7 @@ impl Auditor<'_> {
                     }
                     Err(error) => {
                         let Spot { workflow, case, .. } = &suspicion.spot;
-                        self.failed(workflow, case, error).await?;
+                        self.failed(workflow, case, error)?;
                     }
                 }
             }

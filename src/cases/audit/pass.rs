@@ -1,0 +1,264 @@
+//! The passes of an audit: over the cases of the log, and over the registers of the view.
+
+use std::collections::HashMap;
+
+use futures::{StreamExt, stream};
+
+use super::{
+    Auditor, Finding, FindingIn, FindingKind, log,
+    view::{Spot, Suspicion},
+};
+use crate::{
+    cases::{Error, Result},
+    models::{CaseId, MarkingEntry, PlaceId, Record, RecordKind, TokenId, WorkflowId},
+    storage::{LogScope, RegisterState, StorageError},
+};
+
+/// How many cases, or registers of the view, are looked at at once: few, since others work.
+const AT_ONCE: usize = 16;
+
+/// How many registers may wait for another look.
+const MOST_SUSPICIONS: usize = 4_096;
+
+/// How many cases may wait for their replay.
+const MOST_SUSPECTS: usize = 50_000;
+
+/// How many cases with added tokens are kept in mind.
+const MOST_ADDED: usize = 100_000;
+
+/// The places of tokens that were put into cases, by case.
+type Added = HashMap<(WorkflowId, CaseId), Vec<PlaceId>>;
+
+/// Where a record of a lifecycle put new tokens. An edited one is older than its change.
+fn places(record: &Record) -> impl Iterator<Item = PlaceId> + '_ {
+    let new = record.produced.iter().filter(|token| token.created_at == token.updated_at);
+    new.map(|token| token.place.clone())
+}
+
+/// One thing of a pass.
+enum Item {
+    /// A case with the places of its first tokens, if its log is to be looked at.
+    Case(WorkflowId, CaseId, Option<Vec<PlaceId>>),
+    /// A case that has a record that can't be read.
+    Replay(WorkflowId, CaseId),
+    Register(Spot),
+    Nothing,
+}
+
+impl Auditor<'_> {
+    /// The cases that the caller named.
+    pub async fn named(&self, workflow: &WorkflowId) -> Result<()> {
+        for case in &self.scope.cases {
+            self.suspect(workflow, case, None);
+        }
+        let mut items = Vec::with_capacity(self.scope.cases.len());
+        for case in &self.scope.cases {
+            items.push(Ok((0, Item::Case(workflow.clone(), case.clone(), None))));
+        }
+        self.pass(stream::iter(items)).await
+    }
+
+    /// Every case that a lifecycle record speaks of.
+    pub async fn all_cases(&self) -> Result<()> {
+        let scope = LogScope::Lifecycles(self.scope.workflow.clone());
+        let mut added = match self.scope.replay {
+            true => Added::new(),
+            false => self.added(scope.clone()).await?,
+        };
+        let records = self.inner.storage.history(scope, 1).await?;
+        let items = records.map(move |record| match record {
+            Ok(record) => {
+                let (sequence, record) = (record.sequence, record.value);
+                let item = match record.kind {
+                    RecordKind::Created if self.scope.replay => {
+                        Item::Case(record.workflow, record.case, None)
+                    }
+                    RecordKind::Created => {
+                        let mut places: Vec<_> = places(&record).collect();
+                        let key = (record.workflow, record.case);
+                        places.extend(added.remove(&key).unwrap_or_default());
+                        Item::Case(key.0, key.1, Some(places))
+                    }
+                    _ => Item::Nothing,
+                };
+                Ok((sequence, item))
+            }
+            Err(StorageError::Corrupt { subject, sequence, reason }) => {
+                let item = match log::case_of(&subject) {
+                    Some((workflow, case)) => Item::Replay(workflow, case),
+                    None => {
+                        self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+                        Item::Nothing
+                    }
+                };
+                Ok((sequence, item))
+            }
+            Err(error) => Err(error),
+        });
+        self.pass(items).await
+    }
+
+    /// The places of the tokens that somebody has put into cases that ran. What does not fit, or
+    /// comes later, makes the sums of its case odd, and a replay finds out why.
+    async fn added(&self, scope: LogScope) -> Result<Added> {
+        let mut added = Added::new();
+        let mut records = self.inner.storage.history(scope, 1).await?;
+        while let Some(record) = records.next().await {
+            let record = match record {
+                Ok(record) if record.value.kind == RecordKind::Edited => record.value,
+                // The next pass tells of those that can't be read.
+                Ok(_) | Err(StorageError::Corrupt { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let mut places = places(&record).peekable();
+            if places.peek().is_some() && added.len() < MOST_ADDED {
+                let key = (record.workflow.clone(), record.case.clone());
+                added.entry(key).or_default().extend(places);
+            }
+        }
+        Ok(added)
+    }
+
+    /// Everything that the view has.
+    pub async fn registers(&self) -> Result<()> {
+        let registers = self.inner.storage.registers().await?;
+        let mut seen = 0;
+        let items = registers.map(move |register| {
+            seen += 1;
+            match register {
+                Ok(register) => match register.state {
+                    RegisterState::Empty | RegisterState::Gone { .. } => Ok((seen, Item::Nothing)),
+                    _ => Ok((seen, self.spot(register.workflow, register.place, register.token))),
+                },
+                Err(StorageError::Corrupt { subject, sequence, reason }) => {
+                    self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+                    Ok((seen, Item::Nothing))
+                }
+                Err(error) => Err(error),
+            }
+        });
+        self.pass(items).await
+    }
+
+    /// What stands in the view, if it is in the scope. Whose it is follows from its subject.
+    fn spot(&self, workflow: WorkflowId, place: PlaceId, token: TokenId) -> Item {
+        if self.scope.workflow.as_ref().is_some_and(|only| *only != workflow) {
+            return Item::Nothing;
+        }
+        let case = match token.case() {
+            Some((case, tag)) if workflow.tag() == tag => Some(case),
+            // No case has given this id. The characters of a token's id are those of a case's.
+            _ => CaseId::new(&token.as_str()[..token.as_str().len().min(CaseId::MAX_LENGTH)]).ok(),
+        };
+        match case {
+            Some(case) if self.scope.cases.is_empty() || self.scope.cases.contains(&case) => {
+                self.state().audited.tokens += 1;
+                Item::Register(Spot { workflow, case, place, token })
+            }
+            _ => Item::Nothing,
+        }
+    }
+
+    async fn pass<S>(&self, items: S) -> Result<()>
+    where
+        S: stream::Stream<Item = std::result::Result<(u64, Item), StorageError>> + Send,
+    {
+        let looks = items.map(|item| async move {
+            let (position, item) = item?;
+            Ok::<_, Error>((position, self.item(item).await?))
+        });
+        let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
+        let mut suspicions = Vec::new();
+        while let Some(look) = looks.next().await {
+            let (position, found) = look?;
+            suspicions.extend(found);
+            if suspicions.len() >= MOST_SUSPICIONS {
+                self.resolve(std::mem::take(&mut suspicions)).await?;
+            }
+            if self.state().suspects.len() >= MOST_SUSPECTS {
+                self.replay_suspects().await?;
+            }
+            self.sample().await?;
+            self.progress(position);
+        }
+        self.resolve(suspicions).await
+    }
+
+    async fn item(&self, item: Item) -> Result<Vec<Suspicion>> {
+        let (workflow, case) = match &item {
+            Item::Case(workflow, case, _) | Item::Replay(workflow, case) => (workflow, case),
+            Item::Register(spot) => (&spot.workflow, &spot.case),
+            Item::Nothing => return Ok(Vec::new()),
+        };
+        let done = match &item {
+            Item::Case(_, _, given) => self.case(workflow, case, given.as_deref()).await,
+            Item::Replay(..) => {
+                self.suspect(workflow, case, None);
+                Ok(Vec::new())
+            }
+            Item::Register(spot) => self.look(spot).await.map(|found| found.into_iter().collect()),
+            Item::Nothing => Ok(Vec::new()),
+        };
+        match done {
+            Ok(found) => Ok(found),
+            Err(error) => self.failed(workflow, case, error).map(|()| Vec::new()),
+        }
+    }
+
+    /// A case: the end of its log, and its live tokens in the view.
+    async fn case(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        given: Option<&[PlaceId]>,
+    ) -> Result<Vec<Suspicion>> {
+        self.state().audited.cases += 1;
+        if let Some(given) = given {
+            self.check_head(workflow, case, given).await?;
+        }
+        let Some((_, state)) = self.inner.load(workflow, case).await? else {
+            return Err(Error::no_case(case));
+        };
+        let mut suspicions = Vec::new();
+        for MarkingEntry { token, place, .. } in state.marking.0 {
+            let spot = Spot { workflow: workflow.clone(), case: case.clone(), place, token };
+            suspicions.extend(self.look(&spot).await?);
+        }
+        Ok(suspicions)
+    }
+
+    /// A case could not be read: its log will say where it is broken.
+    pub fn failed(&self, workflow: &WorkflowId, case: &CaseId, error: Error) -> Result<()> {
+        match error {
+            Error::NotFound { kind: "case", .. } => Err(error),
+            error if error.code() == "CORRUPT" => {
+                let odd = self.broken(workflow, case, &error);
+                self.suspect(workflow, case, Some(odd));
+                Ok(())
+            }
+            error if error.is_of_one_case() => {
+                self.unchecked_case(workflow, case, &error.to_string());
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+
+    fn broken(&self, workflow: &WorkflowId, case: &CaseId, error: &Error) -> Finding {
+        let sequence = match error {
+            Error::BrokenLog { sequence, .. }
+            | Error::Storage(StorageError::Corrupt { sequence, .. }) => *sequence,
+            _ => 0,
+        };
+        Finding {
+            kind: FindingKind::RecordInconsistent,
+            place_of: FindingIn::Log,
+            workflow: workflow.clone(),
+            case: case.clone(),
+            sequence,
+            place: None,
+            token: None,
+            message: error.to_string(),
+        }
+    }
+}
