@@ -24,8 +24,9 @@ use crate::models::{
 /// How many markings are looked at before a net is suspected to grow without end.
 const FIRST_LOOK: usize = 50_000;
 
-/// How many markings are looked at for a firing sequence that shows what the rank theorem says.
-const WITNESS_LOOK: usize = 10_000;
+/// How many markings are looked at for a firing sequence that shows what the rank theorem says:
+/// first few, since most reasons are near the start.
+const WITNESS_LOOKS: [usize; 2] = [1_000, 5_000];
 
 /// Checks a net in which a case begins with one token in its source, or in its only marked
 /// place, and ends with tokens in some of `ends`. The net's own marking is not what is judged.
@@ -163,10 +164,14 @@ impl Look<'_, '_> {
 
     /// Looks for firing sequences that show why a net is not sound.
     fn witness(&mut self) {
-        let few = Limits { states: WITNESS_LOOK.min(self.limits.states), ..*self.limits };
-        if self.explore(&few).is_some() {
-            self.look_for_growth(&few);
+        for states in WITNESS_LOOKS {
+            let few = Limits { states: states.min(self.limits.states), ..*self.limits };
+            if self.explore(&few).is_none() || !self.report.findings.is_empty() {
+                return;
+            }
         }
+        let [.., states] = WITNESS_LOOKS;
+        self.look_for_growth(&Limits { states: states.min(self.limits.states), ..*self.limits });
     }
 
     fn look_for_growth(&mut self, limits: &Limits) {
@@ -213,7 +218,7 @@ impl Look<'_, '_> {
     fn dead_among_the_first(&self, space: &StateSpace<'_>) -> Option<Finding> {
         let transitions = 0..self.net.transitions.len();
         let mut marking = vec![0; self.net.places.len()];
-        let state = (0..space.states().min(WITNESS_LOOK)).find(|state| {
+        let state = (0..space.states().min(FIRST_LOOK)).find(|state| {
             space.read(*state, &mut marking);
             let mut all = transitions.clone();
             !ended(self.ends, &marking)
