@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{
-    batch::{Batch, Compiled, UNKNOWN, Unfit},
+    batch::{Batch, Compiled, UNKNOWN, Unfit, WATCHED_EVERY},
     layout::Layout,
     limits::{Limits, Progress, Stopped, Watch},
     space::{Counts, StateSpace},
@@ -13,9 +13,6 @@ use crate::models::{
     ArcKind,
     petri::{Marking, Net},
 };
-
-/// After how many markings whoever watches is asked.
-const WATCHED_EVERY: usize = 4096;
 
 /// Up to how many markings a new layout is made as narrow as can be; after that, little is moved.
 /// Few in tests, so that these see both.
@@ -47,6 +44,8 @@ pub struct Explorer<'n> {
     conserves: bool,
     batch: Batch,
     targets: Vec<u32>,
+    /// The work done since whoever watches was asked.
+    unwatched: usize,
 }
 
 /// What each transition adds to each place, where that is the same in all markings.
@@ -97,6 +96,7 @@ impl<'n> Explorer<'n> {
             conserves,
             batch: Batch::default(),
             targets: Vec::new(),
+            unwatched: 0,
         }
     }
 
@@ -124,7 +124,6 @@ impl<'n> Explorer<'n> {
     }
 
     fn run_words<const W: usize>(&mut self, watch: &mut Watch<'_>) -> Pause {
-        let mut watched = self.next;
         while self.next < self.store.len() {
             let mut pause = None;
             self.batch.clear();
@@ -150,8 +149,9 @@ impl<'n> Explorer<'n> {
             if let Some(pause) = pause {
                 return pause;
             }
-            if self.next - watched >= WATCHED_EVERY {
-                watched = self.next;
+            self.unwatched += self.batch.work(&self.compiled);
+            if self.unwatched >= WATCHED_EVERY {
+                self.unwatched = 0;
                 if watch(self.progress()) == ControlFlow::Break(()) {
                     let states = self.store.len();
                     return Pause::Stopped(Stopped::Interrupted { states });
@@ -249,6 +249,7 @@ impl<'n> Explorer<'n> {
         let mut most = vec![0; layout.words];
         again(&self.most, &mut most);
         self.most = most;
+        self.unwatched += states * layout.words;
         self.store = self.store.relaid(layout.words, again);
         self.compiled = Compiled::new(self.compiled.net, layout);
         Ok(())

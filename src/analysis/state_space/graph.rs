@@ -3,15 +3,12 @@
 use std::{ops::ControlFlow, sync::OnceLock};
 
 use super::{
-    batch::{Batch, UNKNOWN},
+    batch::{Batch, UNKNOWN, WATCHED_EVERY},
     components::Components,
     edges::{Edges, States},
     limits::{Limits, Progress, Stopped, Watch},
     space::StateSpace,
 };
-
-/// After how many states whoever watches is asked.
-const WATCHED_EVERY: usize = 4096;
 
 /// Bytes that each state needs beside its edges, while components are looked for.
 const BYTES_A_STATE: usize = 52;
@@ -62,7 +59,7 @@ impl<'n> StateSpace<'n> {
         edges: &mut Edges,
         watch: &mut Watch<'_>,
     ) -> Result<(), Stopped> {
-        let (states, mut batch, mut watched) = (self.states(), Batch::default(), 0);
+        let (states, mut batch, mut unwatched) = (self.states(), Batch::default(), 0);
         let mut next = 0;
         while next < states {
             batch.clear();
@@ -81,8 +78,9 @@ impl<'n> StateSpace<'n> {
                 }
             }
             edges.extend(batch.sources.iter().map(|(_, end)| *end), batch.targets.iter().copied());
-            if next - watched >= WATCHED_EVERY {
-                watched = next;
+            unwatched += batch.work(&self.compiled);
+            if unwatched >= WATCHED_EVERY {
+                unwatched = 0;
                 let firings = edges.len() as u64;
                 if watch(Progress { states, explored: next, firings }).is_break() {
                     return Err(Stopped::Interrupted { states });
