@@ -63,7 +63,6 @@ impl Check {
                     (verdict, json!({ "file": file, "verdict": verdict, "nets": reports }))
                 }
                 Err(failure) => {
-                    let failure = failure.about(name);
                     let mut item = failure.to_json();
                     item["file"] = json!(file);
                     answer.complaints.push(failure);

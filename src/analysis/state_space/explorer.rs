@@ -6,7 +6,7 @@ use super::{
     batch::{Batch, Compiled, UNKNOWN, Unfit, WATCHED_EVERY},
     layout::Layout,
     limits::{Limits, Progress, Stopped, Watch},
-    space::{Counts, StateSpace},
+    space::{Counts, DEAD_KEPT, StateSpace},
     store::{self, Store},
 };
 use crate::models::{
@@ -125,6 +125,13 @@ impl<'n> Explorer<'n> {
 
     fn run_words<const W: usize>(&mut self, watch: &mut Watch<'_>) -> Pause {
         while self.next < self.store.len() {
+            if self.unwatched >= WATCHED_EVERY {
+                self.unwatched = 0;
+                if watch(self.progress()) == ControlFlow::Break(()) {
+                    let states = self.store.len();
+                    return Pause::Stopped(Stopped::Interrupted { states });
+                }
+            }
             let mut pause = None;
             self.batch.clear();
             let mut source = self.next;
@@ -150,13 +157,6 @@ impl<'n> Explorer<'n> {
                 return pause;
             }
             self.unwatched += self.batch.work(&self.compiled);
-            if self.unwatched >= WATCHED_EVERY {
-                self.unwatched = 0;
-                if watch(self.progress()) == ControlFlow::Break(()) {
-                    let states = self.store.len();
-                    return Pause::Stopped(Stopped::Interrupted { states });
-                }
-            }
         }
         Pause::Done
     }
@@ -211,7 +211,9 @@ impl<'n> Explorer<'n> {
         self.counts.firings += (end - begin) as u64;
         if begin == end {
             self.counts.dead_markings += 1;
-            self.counts.first_dead.get_or_insert(state);
+            if self.counts.dead.len() < DEAD_KEPT {
+                self.counts.dead.push(state);
+            }
         }
         if self.twins {
             self.targets.clear();
@@ -249,7 +251,8 @@ impl<'n> Explorer<'n> {
         let mut most = vec![0; layout.words];
         again(&self.most, &mut most);
         self.most = most;
-        self.unwatched += states * layout.words;
+        // Most of it is to compile the transitions anew.
+        self.unwatched += states * layout.words + 1024 * self.compiled.program.len();
         self.store = self.store.relaid(layout.words, again);
         self.compiled = Compiled::new(self.compiled.net, layout);
         Ok(())

@@ -186,17 +186,13 @@ impl<'s, 'n> Graph<'s, 'n> {
         self.space
     }
 
-    /// The first state from which no state can be reached of which, and of its marking, `goal`
-    /// holds. There is none that takes fewer firings to reach.
-    pub fn cannot_reach(&self, mut goal: impl FnMut(usize, &[u64]) -> bool) -> Option<usize> {
-        let mut marking = vec![0; self.space.net().places.len()];
+    /// The first state from which no state can be reached of which `goal` holds. There is none
+    /// that takes fewer firings to reach.
+    pub fn cannot_reach(&self, goal: impl FnMut(&usize) -> bool) -> Option<usize> {
         let mut reaching = States::none(self.edges.states());
-        for state in 0..self.edges.states() {
-            self.space.read(state, &mut marking);
-            if goal(state, &marking) {
-                reaching.add(state);
-            }
-        }
+        (0..self.edges.states()).filter(goal).for_each(|state| {
+            reaching.add(state);
+        });
         reaching.close(self.backwards());
         (0..self.edges.states()).find(|state| !reaching.has(*state))
     }
