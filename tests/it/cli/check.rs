@@ -55,6 +55,7 @@ async fn the_exit_code_says_sound_unsound_or_unknown_and_no_server_is_needed() {
     let (code, said) = check(&["nowhere.yaml"]).await;
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("can't read nowhere.yaml"), "{said}");
+    assert_eq!(said.matches("nowhere.yaml").count(), 1, "{said}");
 
     assert_eq!(check(&[&sound, "nowhere.yaml"]).await.0, Some(2));
     assert_eq!(check(&[&sound, "nowhere.yaml", &stuck]).await.0, Some(1), "the worst counts");
