@@ -28,6 +28,11 @@ const FIRST_LOOK: usize = 50_000;
 /// first few, since most reasons are near the start.
 const WITNESS_LOOKS: [usize; 2] = [1_000, 5_000];
 
+/// Why growth does not decide a net.
+const CAN_VANISH: &str = "not decided: reset or inhibitor arcs may clear away what grows before a \
+                          case ends, and no procedure decides all such nets; a capacity for the \
+                          places that grow makes it decidable";
+
 /// Checks a net in which a case begins with one token in its source, or in its only marked
 /// place, and ends with tokens in some of `ends`. The net's own marking is not what is judged.
 pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) -> Report {
@@ -94,7 +99,10 @@ fn start(net: &Net, source: usize) -> usize {
 /// source is put before its only marked place if that has arcs into it.
 fn workflow_net(net: &Net) -> Result<(Net, WorkflowNet), Vec<String>> {
     let mut joined = join_sinks(net);
-    let given = |place: usize| net.transitions.iter().any(|t| t.arcs.gives(place) > 0);
+    // As the flow of a net has it: what reads gives back.
+    let reads = |arcs: &Arcs, place| arcs.weight(place, ArcKind::Read) > 0;
+    let leads = |arcs: &Arcs, place| arcs.gives(place) > 0 || reads(arcs, place);
+    let given = |place: usize| net.transitions.iter().any(|t| leads(&t.arcs, place));
     let marked: Vec<_> = (0..net.places.len()).filter(|at| net.places[*at].tokens > 0).collect();
     if let [marked] = marked[..]
         && given(marked)
@@ -136,16 +144,24 @@ impl Look<'_, '_> {
     /// Decides by the state space if it can be seen whole, or by what of it was seen.
     fn decide(&mut self) {
         let first = Limits { states: FIRST_LOOK.min(self.limits.states), ..*self.limits };
-        if self.explore(&first).is_none() {
+        let seen = self.explore(&first);
+        if seen.is_none() {
             return self.report.decide_by_findings(Method::StateSpace);
         }
         if !self.report.findings.is_empty() {
             self.look_for_growth(&first);
             return self.report.decide_by_findings(Method::StateSpace);
         }
+        if let Some(stopped @ Stopped::Interrupted { .. }) = seen {
+            return self.undecided(&stopped);
+        }
         let stopped = match boundedness(self.net, None, self.limits, &mut *self.watch) {
             Boundedness::Unbounded(pump) => {
                 self.report.findings.push(self.grows(&pump));
+                if self.may_vanish(&pump) {
+                    self.report.notes.push(CAN_VANISH.to_owned());
+                    return self.report.decide(Verdict::Unknown, Method::Undecided);
+                }
                 return self.report.decide_by_findings(Method::Coverability);
             }
             Boundedness::Bounded(Bounded::States(space)) => self.judge(&space),
@@ -153,13 +169,15 @@ impl Look<'_, '_> {
             Boundedness::Unknown(stopped) => Some(stopped),
         };
         match stopped {
-            Some(stopped) if self.report.findings.is_empty() => {
-                self.report.decide(Verdict::Unknown, Method::Undecided);
-                let reason = format!("not decided: {stopped}");
-                self.report.findings.push(Finding::Limit { reason });
-            }
+            Some(stopped) if self.report.findings.is_empty() => self.undecided(&stopped),
             _ => self.report.decide_by_findings(Method::StateSpace),
         }
+    }
+
+    fn undecided(&mut self, stopped: &Stopped) {
+        let reason = format!("not decided: {stopped}{}", advice(stopped));
+        self.report.decide(Verdict::Unknown, Method::Undecided);
+        self.report.findings.push(Finding::Limit { reason });
     }
 
     /// Looks for firing sequences that show why a net is not sound.
@@ -190,15 +208,20 @@ impl Look<'_, '_> {
     /// Notes what is found in a state space. `None`: all that there is to find.
     fn judge(&mut self, space: &StateSpace<'_>) -> Option<Stopped> {
         self.report.findings.clear();
-        if let Some(state) = space.position(|marking| left_over(self.ends, marking)) {
+        let left = |state: &usize| {
+            space.is_marked(*state, self.ends) && left_over(self.ends, &space.marking(*state))
+        };
+        if let Some(state) = (0..space.states()).find(left) {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::LeftOver { marking, path });
         }
         let graph = match space.graph(self.limits, &mut *self.watch) {
             Ok(graph) => graph,
             Err(stopped) => {
-                let dead = self.dead_among_the_first(space);
-                self.report.findings.extend(dead);
+                // What is stuck is so, whatever else there is.
+                let mut dead = space.dead().iter().map(|state| *state as usize);
+                let stuck = dead.find(|state| !self.fine(space, *state));
+                self.report.findings.extend(stuck.map(|state| self.deadlock(space, state)));
                 return Some(stopped);
             }
         };
@@ -213,39 +236,44 @@ impl Look<'_, '_> {
         None
     }
 
-    /// A marking in which nothing can fire and no case has ended, among those that were found
-    /// first of a space that was not seen whole.
-    fn dead_among_the_first(&self, space: &StateSpace<'_>) -> Option<Finding> {
-        let transitions = 0..self.net.transitions.len();
-        let mut marking = vec![0; self.net.places.len()];
-        let state = (0..space.states().min(FIRST_LOOK)).find(|state| {
-            space.read(*state, &mut marking);
-            let mut all = transitions.clone();
-            !ended(self.ends, &marking)
-                && !left_over(self.ends, &marking)
-                && !all.any(|transition| self.net.is_enabled(transition, &mut marking))
-        })?;
-        let (marking, path) = self.witness_of(space, state);
-        Some(Finding::Deadlock { marking, path })
-    }
-
     /// A marking in which nothing can fire and no case has ended, and one from which neither
     /// that nor an end can be reached.
     fn stuck(&self, graph: &Graph<'_, '_>) -> Vec<Finding> {
-        let (space, ends) = (graph.space(), self.ends);
-        let fine = |marking: &[u64]| ended(ends, marking) || left_over(ends, marking);
+        let space = graph.space();
         let stops = |state: usize| graph.successors(state).is_empty();
         let mut findings = Vec::new();
         let mut states = 0..space.states();
-        if let Some(state) = states.find(|at| stops(*at) && !fine(&space.marking(*at))) {
-            let (marking, path) = self.witness_of(space, state);
-            findings.push(Finding::Deadlock { marking, path });
+        if let Some(state) = states.find(|at| stops(*at) && !self.fine(space, *at)) {
+            findings.push(self.deadlock(space, state));
         }
-        if let Some(state) = graph.cannot_reach(|state, marking| stops(state) || fine(marking)) {
+        if let Some(state) = graph.cannot_reach(|at| stops(*at) || self.fine(space, *at)) {
             let (marking, path) = self.witness_of(space, state);
             findings.push(Finding::NoWayToEnd { marking, path });
         }
         findings
+    }
+
+    /// Whether a state is an end, if only one with something left over, which is another finding.
+    fn fine(&self, space: &StateSpace<'_>, state: usize) -> bool {
+        let is_fine = |marking: &[u64]| ended(self.ends, marking) || left_over(self.ends, marking);
+        space.is_marked(state, self.ends) && is_fine(&space.marking(state))
+    }
+
+    fn deadlock(&self, space: &StateSpace<'_>, state: usize) -> Finding {
+        let (marking, path) = self.witness_of(space, state);
+        Finding::Deadlock { marking, path }
+    }
+
+    /// Whether growth need not keep a case from ending. A case that can end from a marking ends
+    /// in the same way with more tokens, and has them left over; but not where reset or inhibitor
+    /// arcs see what is more.
+    fn may_vanish(&self, pump: &Pump) -> bool {
+        let sees = |arc: &&Input| matches!(arc.kind, ArcKind::Inhibitor | ArcKind::Reset);
+        let mut arcs = self.net.transitions.iter().flat_map(|of| &of.arcs.inputs).filter(sees);
+        match self.ends {
+            [_] => arcs.any(|arc| pump.places.contains(&arc.place)),
+            _ => arcs.next().is_some(),
+        }
     }
 
     fn grows(&self, found: &Pump) -> Finding {
@@ -262,6 +290,16 @@ impl Look<'_, '_> {
         let path = space.path(state);
         let path = path.iter().map(|transition| self.net.transitions[*transition].id.clone());
         (held.collect(), path.collect())
+    }
+}
+
+/// What may decide a net that was not decided.
+fn advice(stopped: &Stopped) -> &'static str {
+    match stopped {
+        Stopped::States { .. } => "; a higher limit may decide it",
+        Stopped::Memory { .. } => "; more memory may decide it",
+        Stopped::Interrupted { .. } => "; a greater budget may decide it",
+        Stopped::Overflow { .. } => "; no limit makes a place hold more",
     }
 }
 

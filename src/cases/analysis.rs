@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{Cases, Error, Result, definitions::Compiled};
 use crate::{
-    analysis::{self, Finding, Limits, Report, Verdict},
+    analysis::{self, Limits, Report, Verdict},
     engine::Net,
     models::{StoredDefinition, WorkflowDefinition, petri},
 };
@@ -55,13 +55,7 @@ pub fn check_within(net: &petri::Net, ends: &[usize], limits: &Limits, budget: D
     let mut in_time = |_: analysis::Progress| {
         if begun.elapsed() < budget { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    let mut report = analysis::check(net, ends, limits, &mut in_time);
-    for finding in &mut report.findings {
-        if let Finding::Limit { reason } = finding {
-            reason.push_str(&format!("; a budget above {budget:?} or higher limits may decide it"));
-        }
-    }
-    report
+    analysis::check(net, ends, limits, &mut in_time)
 }
 
 impl Cases {

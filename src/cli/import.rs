@@ -113,9 +113,8 @@ pub(super) fn shown(path: &Path) -> String {
     }
 }
 
-/// Reads a PNML file; `-` is the standard input.
-pub(super) fn read_pnml(path: &Path, mode: Mode) -> Result<Document, Failure> {
-    let name = shown(path);
+/// Reads a file, up to what is too long for a PNML file; `-` is the standard input.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     // Nothing that is too long to be read is brought into memory as a whole.
     let most = pnml::MAX_BYTES as u64 + 1;
     let mut bytes = Vec::new();
@@ -123,7 +122,14 @@ pub(super) fn read_pnml(path: &Path, mode: Mode) -> Result<Document, Failure> {
         true => io::stdin().lock().take(most).read_to_end(&mut bytes),
         false => fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)),
     };
-    read.map_err(|error| Failure::usage(format!("can't read {name}: {error}")))?;
+    read.map_err(|error| Failure::usage(format!("can't read {}: {error}", shown(path))))?;
+    Ok(bytes)
+}
+
+/// Reads a PNML file; `-` is the standard input.
+pub(super) fn read_pnml(path: &Path, mode: Mode) -> Result<Document, Failure> {
+    let name = shown(path);
+    let bytes = read_bytes(path)?;
     pnml::read(&bytes, mode).map_err(|error| {
         let failure = Failure::invalid(format!("{name}: {error} [{}]", error.kind.code()));
         match mode {

@@ -1,12 +1,12 @@
 //! Nets as files: a workflow definition, or PNML, told apart by what is in them.
 
-use std::{
-    fs, io,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use super::{definition_file, failure::Failure};
+use super::{
+    definition_file,
+    failure::Failure,
+    import::{read_bytes, shown},
+};
 use crate::{
     cases::assumptions,
     engine::Net,
@@ -42,13 +42,7 @@ pub(super) fn is_file(argument: &str) -> bool {
 
 /// Reads the nets of a file, at least one; `-` is the standard input.
 pub(super) fn read(path: &PathBuf) -> Result<Vec<NetFile>, Failure> {
-    let (name, bytes) = if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        ("standard input".to_owned(), io::stdin().read_to_end(&mut bytes).map(|_| bytes))
-    } else {
-        (path.display().to_string(), fs::read(path))
-    };
-    let bytes = bytes.map_err(|error| Failure::usage(format!("can't read {name}: {error}")))?;
+    let (name, bytes) = (shown(path), read_bytes(path)?);
     let invalid = |reason: String| Failure::invalid(format!("{name}: {reason}"));
     if is_xml(&bytes) {
         let document = pnml::read(&bytes, pnml::Mode::Lenient);

@@ -5,12 +5,12 @@ mod nets;
 mod replay;
 mod truth;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use stormpetrel::{
-    analysis::{Finding, Method, Report, Verdict},
-    cases::check,
+    analysis::{Finding, Limits, Method, Report, Verdict},
+    cases::{check, check_within},
     engine::Net,
 };
 
@@ -219,19 +219,74 @@ fn guards_are_free_choices_and_the_report_says_so() {
     assert!(report.notes.iter().any(|note| note.contains("free choices") && note.ends_with(": a")));
 }
 
-#[test]
-fn out_of_time_is_unknown_and_says_what_to_do() {
+/// So many branches at once, each with a choice that is not free.
+fn branches(count: usize) -> String {
     let branch =
         |n: usize| format!("s{n}: a{n} -> b{n}; t{n}: b{n} -> c{n}; u{n}: b{n} ?k -> c{n}");
-    let all = |letter| (0..30).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(" ");
-    let branches: Vec<_> = (0..30).map(branch).collect();
+    let all = |letter| (0..count).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(" ");
+    let branches: Vec<_> = (0..count).map(branch).collect();
     let (begin, end) = (all('a'), all('c'));
-    let net = format!("split: i -> k {begin}; {}; join: k {end} -> o", branches.join("; "));
-    let report = check(&compiled(&net), Duration::from_millis(50));
+    format!("split: i -> k {begin}; {}; join: k {end} -> o", branches.join("; "))
+}
+
+#[test]
+fn out_of_time_is_unknown_and_says_what_to_do() {
+    let report = check(&compiled(&branches(30)), Duration::from_millis(50));
     assert_eq!((report.verdict, report.decided_by), (Verdict::Unknown, Method::Undecided));
     assert!(
         matches!(&report.findings[..], [Finding::Limit { reason }] if reason.contains("budget"))
     );
+}
+
+#[test]
+fn a_check_ends_soon_after_its_budget_in_wide_nets_and_in_deep_ones() {
+    // Each marking of the counter covers all those before it, and none makes a pump.
+    let counter = "go: i -> p; up: p -> p q[300000]; down: p q -> p; end: p !q -> o";
+    for net in [counter, &branches(400)] {
+        let (net, begun) = (compiled(net), Instant::now());
+        let report = check(&net, Duration::from_millis(300));
+        assert_eq!(report.verdict, Verdict::Unknown);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_deadlock_is_found_however_many_markings_there_are_beside() {
+    let net = branches(30).replace("split: i ->", "lose: i -> y; never: y k -> o; split: i ->");
+    let report = unsound(&net, "deadlock");
+    let text = report.findings[0].to_string();
+    assert!(text.contains("after lose a case is stuck with a token in y"), "{text}");
+}
+
+#[test]
+fn the_place_where_a_case_begins_may_be_read() {
+    sound("make: ?i !p -> p; end: i p -> o", Method::StateSpace);
+}
+
+#[test]
+fn growth_that_a_reset_or_inhibitor_arc_may_clear_away_decides_nothing() {
+    // Both are sound by the definition, and unbounded.
+    for end in ["~q", "!q"] {
+        let net = format!("go: i -> p; more: p -> p q; drain: p q -> p; end: p {end} -> o");
+        let report = checked(&net);
+        assert_eq!((report.verdict, report.decided_by), (Verdict::Unknown, Method::Undecided));
+        assert!(matches!(&report.findings[..], [Finding::Unbounded { .. }]), "{report:?}");
+        assert!(report.notes[0].contains("reset or inhibitor"), "{report:?}");
+    }
+    let net = "go: i -> p; more: p -> p q; drain: p q -> p; end: p -> o";
+    assert_eq!(checked(net).verdict, Verdict::Unsound);
+}
+
+#[test]
+fn more_tokens_than_can_be_counted_are_not_said_to_need_a_greater_budget() {
+    let mut net = compiled("go: i -> p k; more: k -> p; end: p -> o").petri();
+    net.transitions[0].arcs.outputs[0].1 = 1 << 63;
+    net.transitions[1].arcs.outputs[0].1 = 1 << 63;
+    net.transitions[2].arcs.inputs[0].weight = 1 << 63;
+    let report = check_within(&net, &net.sinks(), &Limits::default(), BUDGET);
+    assert_eq!(report.verdict, Verdict::Unknown);
+    let text = report.findings[0].to_string();
+    assert!(text.contains("more than 18446744073709551615") && !text.contains("budget"), "{text}");
 }
 
 proptest! {

@@ -9,7 +9,10 @@ use stormpetrel::{
         place_cover, place_invariants, rank, rank_theorem, transition_cover, transition_invariants,
     },
     formats::pnml::{Mode, read},
-    models::{ArcKind, petri::Net},
+    models::{
+        ArcKind,
+        petri::{Input, Net},
+    },
 };
 
 use crate::corpus;
@@ -43,6 +46,16 @@ impl Known<'_> {
 fn resets(net: &Net) -> bool {
     let mut inputs = net.transitions.iter().flat_map(|transition| &transition.arcs.inputs);
     inputs.any(|arc| arc.kind == ArcKind::Reset)
+}
+
+fn check_arcs(net: &Net, known: &mut Known) {
+    let arcs = || net.transitions.iter().map(|transition| &transition.arcs);
+    let kinds = |arc: &Input| matches!(arc.kind, ArcKind::Inhibitor | ArcKind::Reset);
+    known.check("inhibitor_or_reset", arcs().flat_map(|of| &of.inputs).any(kinds));
+    // Parallel arcs add up.
+    let taken = arcs().flat_map(|of| of.inputs.iter().map(|arc| of.weight(arc.place, arc.kind)));
+    let given = arcs().flat_map(|of| of.outputs.iter().map(|(place, _)| of.gives(*place)));
+    known.check("max_weight", taken.chain(given).max().unwrap_or(0));
 }
 
 fn check_algebra(net: &Net, known: &mut Known) {
@@ -98,6 +111,7 @@ fn nets_of_the_corpus_have_the_structure_that_is_known_of_them() {
         let class = Class::of(&net);
         known.check("free_choice", class.free_choice);
         known.check("ext_free_choice", class.extended_free_choice);
+        check_arcs(&net, &mut known);
         check_algebra(&net, &mut known);
         let ends = WorkflowNet::of(&net);
         known.check("wf_net", ends.is_ok());

@@ -17,6 +17,13 @@ const GROWTH: usize = 10;
 /// How often, for each state of an exploration, two states are compared at most.
 const COMPARISONS: usize = 200;
 
+/// How many firings a search may replay in vain: markings that cover an earlier one and make no
+/// pump, since a capacity or an inhibitor arc ends the growth, can be most of them.
+const IN_VAIN: usize = 100_000;
+
+/// After how many comparisons whoever watches is asked.
+const WATCHED_EVERY: usize = 4096;
+
 /// Whether a net is bounded, with what proves it.
 #[derive(Debug, Clone)]
 pub enum Boundedness<'n> {
@@ -82,8 +89,14 @@ pub fn boundedness<'n>(
         let Some(stopped) = space.stopped() else {
             return Boundedness::Bounded(Bounded::States(Box::new(space)));
         };
-        let walked = || (states == FIRST).then(|| pump_by_walking(net)).flatten();
-        let pump = pump_among(&space).or_else(walked);
+        let mut goes_on = || {
+            let (states, firings) = (space.states(), space.firings());
+            watch(Progress { states, explored: states, firings }).is_continue()
+        };
+        let mut pump = pump_among(&space, &mut goes_on);
+        if pump.is_none() && states == FIRST {
+            pump = pump_by_walking(net, &mut goes_on);
+        }
         if let Some(pump) = pump {
             return Boundedness::Unbounded(pump);
         }
@@ -95,31 +108,46 @@ pub fn boundedness<'n>(
 }
 
 /// Compares states with those on the way to them: the first, which make short proofs, and then
-/// the last, which have come the farthest.
-fn pump_among(space: &StateSpace<'_>) -> Option<Pump> {
+/// the last, which have come the farthest. `goes_on` may end it.
+fn pump_among(space: &StateSpace<'_>, goes_on: &mut impl FnMut() -> bool) -> Option<Pump> {
     let comparisons = space.states().saturating_mul(COMPARISONS / 2);
-    pump_at(space, 0..space.states(), comparisons)
-        .or_else(|| pump_at(space, (0..space.states()).rev(), comparisons))
+    pump_at(space, 0..space.states(), comparisons, goes_on)
+        .or_else(|| pump_at(space, (0..space.states()).rev(), comparisons, goes_on))
 }
 
 fn pump_at(
     space: &StateSpace<'_>,
     states: impl Iterator<Item = usize>,
     mut comparisons: usize,
+    goes_on: &mut impl FnMut() -> bool,
 ) -> Option<Pump> {
+    let (mut ask_at, mut in_vain) = (comparisons, IN_VAIN);
     for state in states {
-        let mut at = state;
+        let (mut at, mut length) = (state, 0);
         while let Some(ancestor) = space.parent(at) {
             comparisons = comparisons.checked_sub(1)?;
-            if space.covers(state, ancestor)
-                && let Some(pump) = pump_between(space, ancestor, state)
-            {
-                return Some(pump);
+            length += 1;
+            if space.covers(state, ancestor) {
+                if let Some(pump) = pump_between(space, ancestor, state) {
+                    return Some(pump);
+                }
+                in_vain = in_vain.checked_sub(length + depth(space, ancestor))?;
+            }
+            if comparisons < ask_at {
+                if !goes_on() {
+                    return None;
+                }
+                ask_at = comparisons.saturating_sub(WATCHED_EVERY);
             }
             at = ancestor;
         }
     }
     None
+}
+
+/// How many firings lead to a state.
+fn depth(space: &StateSpace<'_>, state: usize) -> usize {
+    std::iter::successors(space.parent(state), |state| space.parent(*state)).count()
 }
 
 fn pump_between(space: &StateSpace<'_>, ancestor: usize, state: usize) -> Option<Pump> {

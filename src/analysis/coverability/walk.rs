@@ -9,6 +9,9 @@ const WALKS: u64 = 64;
 /// How long a walk is. Each marking is compared with all those before it.
 const STEPS: usize = 512;
 
+/// How often, on one walk, a covered marking may turn out to make no pump.
+const IN_VAIN: usize = 64;
+
 /// A sequence of numbers that are as good as random and always the same (SplitMix64).
 struct Dice(u64);
 
@@ -21,16 +24,16 @@ impl Dice {
     }
 }
 
-/// Walks until a pump is found, or enough was walked.
-pub fn pump_by_walking(net: &Net) -> Option<Pump> {
-    (0..WALKS).find_map(|seed| walk(net, &mut Dice(seed)))
+/// Walks until a pump is found, or enough was walked, or `goes_on` ends it.
+pub fn pump_by_walking(net: &Net, goes_on: &mut impl FnMut() -> bool) -> Option<Pump> {
+    (0..WALKS).find_map(|seed| walk(net, &mut Dice(seed), goes_on))
 }
 
-fn walk(net: &Net, dice: &mut Dice) -> Option<Pump> {
-    let count = net.transitions.len();
+fn walk(net: &Net, dice: &mut Dice, goes_on: &mut impl FnMut() -> bool) -> Option<Pump> {
+    let (count, mut in_vain) = (net.transitions.len(), 0);
     let (mut markings, mut path) = (vec![net.initial()], Vec::new());
     let mut marking = net.initial();
-    while path.len() < STEPS && count > 0 {
+    while path.len() < STEPS && count > 0 && in_vain < IN_VAIN && goes_on() {
         // The first that is enabled, beginning anywhere and going round.
         let begin = dice.below(count);
         let order = (begin..count).chain(0..begin);
@@ -44,6 +47,10 @@ fn walk(net: &Net, dice: &mut Dice) -> Option<Pump> {
             let pump = Pump::new(net, path[..at].to_vec(), path[at..].to_vec());
             if pump.is_some() {
                 return pump;
+            }
+            in_vain += 1;
+            if in_vain == IN_VAIN {
+                break;
             }
         }
         markings.push(marking.clone());

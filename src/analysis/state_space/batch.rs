@@ -7,6 +7,9 @@ use crate::models::petri::{Marking, Net, Refused};
 /// From how many successors on a batch is full.
 const FULL: usize = 128;
 
+/// After how much [work](Batch::work) whoever watches is asked: a few milliseconds.
+pub const WATCHED_EVERY: usize = 1 << 21;
+
 /// A target that is not known (yet).
 pub const UNKNOWN: u32 = u32::MAX;
 
@@ -69,6 +72,13 @@ impl Batch {
 
     pub fn len(&self) -> usize {
         self.hashes.len()
+    }
+
+    /// About how many operations on words it took to make and to look up: what is enabled may be
+    /// little of what is tried, and the successors may be far more than their sources.
+    pub fn work(&self, compiled: &Compiled<'_>) -> usize {
+        let tried = self.sources.len() * (16 + compiled.program.len());
+        tried + self.len() * (64 + compiled.layout.words)
     }
 
     pub fn is_full(&self) -> bool {

@@ -3,19 +3,16 @@
 use std::ops::ControlFlow;
 
 use super::{
-    batch::{Batch, Compiled, UNKNOWN, Unfit},
+    batch::{Batch, Compiled, UNKNOWN, Unfit, WATCHED_EVERY},
     layout::Layout,
     limits::{Limits, Progress, Stopped, Watch},
-    space::{Counts, StateSpace},
+    space::{Counts, DEAD_KEPT, StateSpace},
     store::{self, Store},
 };
 use crate::models::{
     ArcKind,
     petri::{Marking, Net},
 };
-
-/// After how many markings whoever watches is asked.
-const WATCHED_EVERY: usize = 4096;
 
 /// Up to how many markings a new layout is made as narrow as can be; after that, little is moved.
 /// Few in tests, so that these see both.
@@ -47,6 +44,8 @@ pub struct Explorer<'n> {
     conserves: bool,
     batch: Batch,
     targets: Vec<u32>,
+    /// The work done since whoever watches was asked.
+    unwatched: usize,
 }
 
 /// What each transition adds to each place, where that is the same in all markings.
@@ -97,6 +96,7 @@ impl<'n> Explorer<'n> {
             conserves,
             batch: Batch::default(),
             targets: Vec::new(),
+            unwatched: 0,
         }
     }
 
@@ -124,8 +124,14 @@ impl<'n> Explorer<'n> {
     }
 
     fn run_words<const W: usize>(&mut self, watch: &mut Watch<'_>) -> Pause {
-        let mut watched = self.next;
         while self.next < self.store.len() {
+            if self.unwatched >= WATCHED_EVERY {
+                self.unwatched = 0;
+                if watch(self.progress()) == ControlFlow::Break(()) {
+                    let states = self.store.len();
+                    return Pause::Stopped(Stopped::Interrupted { states });
+                }
+            }
             let mut pause = None;
             self.batch.clear();
             let mut source = self.next;
@@ -150,13 +156,7 @@ impl<'n> Explorer<'n> {
             if let Some(pause) = pause {
                 return pause;
             }
-            if self.next - watched >= WATCHED_EVERY {
-                watched = self.next;
-                if watch(self.progress()) == ControlFlow::Break(()) {
-                    let states = self.store.len();
-                    return Pause::Stopped(Stopped::Interrupted { states });
-                }
-            }
+            self.unwatched += self.batch.work(&self.compiled);
         }
         Pause::Done
     }
@@ -211,7 +211,9 @@ impl<'n> Explorer<'n> {
         self.counts.firings += (end - begin) as u64;
         if begin == end {
             self.counts.dead_markings += 1;
-            self.counts.first_dead.get_or_insert(state);
+            if self.counts.dead.len() < DEAD_KEPT {
+                self.counts.dead.push(state);
+            }
         }
         if self.twins {
             self.targets.clear();
@@ -249,6 +251,8 @@ impl<'n> Explorer<'n> {
         let mut most = vec![0; layout.words];
         again(&self.most, &mut most);
         self.most = most;
+        // Most of it is to compile the transitions anew.
+        self.unwatched += states * layout.words + 1024 * self.compiled.program.len();
         self.store = self.store.relaid(layout.words, again);
         self.compiled = Compiled::new(self.compiled.net, layout);
         Ok(())

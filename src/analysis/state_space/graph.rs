@@ -3,15 +3,12 @@
 use std::{ops::ControlFlow, sync::OnceLock};
 
 use super::{
-    batch::{Batch, UNKNOWN},
+    batch::{Batch, UNKNOWN, WATCHED_EVERY},
     components::Components,
     edges::{Edges, States},
     limits::{Limits, Progress, Stopped, Watch},
     space::StateSpace,
 };
-
-/// After how many states whoever watches is asked.
-const WATCHED_EVERY: usize = 4096;
 
 /// Bytes that each state needs beside its edges, while components are looked for.
 const BYTES_A_STATE: usize = 52;
@@ -62,7 +59,7 @@ impl<'n> StateSpace<'n> {
         edges: &mut Edges,
         watch: &mut Watch<'_>,
     ) -> Result<(), Stopped> {
-        let (states, mut batch, mut watched) = (self.states(), Batch::default(), 0);
+        let (states, mut batch, mut unwatched) = (self.states(), Batch::default(), 0);
         let mut next = 0;
         while next < states {
             batch.clear();
@@ -81,8 +78,9 @@ impl<'n> StateSpace<'n> {
                 }
             }
             edges.extend(batch.sources.iter().map(|(_, end)| *end), batch.targets.iter().copied());
-            if next - watched >= WATCHED_EVERY {
-                watched = next;
+            unwatched += batch.work(&self.compiled);
+            if unwatched >= WATCHED_EVERY {
+                unwatched = 0;
                 let firings = edges.len() as u64;
                 if watch(Progress { states, explored: next, firings }).is_break() {
                     return Err(Stopped::Interrupted { states });
@@ -188,17 +186,13 @@ impl<'s, 'n> Graph<'s, 'n> {
         self.space
     }
 
-    /// The first state from which no state can be reached of which, and of its marking, `goal`
-    /// holds. There is none that takes fewer firings to reach.
-    pub fn cannot_reach(&self, mut goal: impl FnMut(usize, &[u64]) -> bool) -> Option<usize> {
-        let mut marking = vec![0; self.space.net().places.len()];
+    /// The first state from which no state can be reached of which `goal` holds. There is none
+    /// that takes fewer firings to reach.
+    pub fn cannot_reach(&self, goal: impl FnMut(&usize) -> bool) -> Option<usize> {
         let mut reaching = States::none(self.edges.states());
-        for state in 0..self.edges.states() {
-            self.space.read(state, &mut marking);
-            if goal(state, &marking) {
-                reaching.add(state);
-            }
-        }
+        (0..self.edges.states()).filter(goal).for_each(|state| {
+            reaching.add(state);
+        });
         reaching.close(self.backwards());
         (0..self.edges.states()).find(|state| !reaching.has(*state))
     }

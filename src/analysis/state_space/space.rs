@@ -13,12 +13,16 @@ pub struct Counts {
     pub firings: u64,
     pub distinct_edges: u64,
     pub dead_markings: u64,
-    pub first_dead: Option<u32>,
+    /// The first dead markings; a proof that one is no end needs few of them.
+    pub dead: Vec<u32>,
     /// The first state in which each transition is enabled, or [`UNKNOWN`].
     pub first_enabled: Vec<u32>,
     pub bounds: Vec<u64>,
     pub max_tokens: u128,
 }
+
+/// How many dead markings are kept.
+pub const DEAD_KEPT: usize = 1000;
 
 impl Counts {
     pub fn new(net: &Net, tokens: u128) -> Self {
@@ -26,7 +30,7 @@ impl Counts {
             firings: 0,
             distinct_edges: 0,
             dead_markings: 0,
-            first_dead: None,
+            dead: Vec::new(),
             first_enabled: vec![UNKNOWN; net.transitions.len()],
             bounds: Vec::new(),
             max_tokens: tokens,
@@ -96,7 +100,12 @@ impl<'n> StateSpace<'n> {
 
     /// The first marking that enables nothing. No other is reached by fewer firings.
     pub fn first_dead(&self) -> Option<usize> {
-        self.counts.first_dead.map(|state| state as usize)
+        self.counts.dead.first().map(|state| *state as usize)
+    }
+
+    /// The first thousand markings that enable nothing, in the order of their indexes.
+    pub fn dead(&self) -> &[u32] {
+        &self.counts.dead
     }
 
     /// The most tokens that each place holds, by the place's index.
@@ -159,13 +168,10 @@ impl<'n> StateSpace<'n> {
         self.store.find(store::hash(&words), &words).ok()
     }
 
-    /// The first marking of which something holds.
-    pub fn position(&self, mut holds: impl FnMut(&[u64]) -> bool) -> Option<usize> {
-        let mut marking = vec![0; self.net().places.len()];
-        (0..self.states()).find(|state| {
-            self.read(*state, &mut marking);
-            holds(&marking)
-        })
+    /// Whether one of some places holds a token. Nothing else of the marking is looked at.
+    pub fn is_marked(&self, state: usize, places: &[usize]) -> bool {
+        let words = self.store.get(state);
+        places.iter().any(|place| self.compiled.layout.fields[*place].get(words) > 0)
     }
 
     /// The transitions that are enabled in a state, and the states that they lead to. In what

@@ -1,8 +1,9 @@
 //! How much arithmetic a question may take.
 
-/// The most steps, each about what it takes to handle a term modulo a prime: a second or two. Nets of thousands of nodes from practice take a hundredth of it; only nets made to be
-/// hard come near.
-const MOST: u64 = 100_000_000;
+/// The most steps, each about what it takes to handle a term modulo a prime: a fifth of a second
+/// or two. Nets of thousands of nodes from practice take a tenth of it; only nets made to be hard
+/// come near.
+const MOST: u64 = 10_000_000;
 
 /// A question about a net was given up, since its arithmetic would take too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
