@@ -41,7 +41,7 @@ pub(super) fn is_file(argument: &str) -> bool {
 }
 
 /// Reads the nets of a file, at least one; `-` is the standard input.
-pub(super) fn read(path: &PathBuf) -> Result<Vec<NetFile>, Failure> {
+pub(super) fn read(path: &Path) -> Result<Vec<NetFile>, Failure> {
     let (name, bytes) = (shown(path), read_bytes(path)?);
     let invalid = |reason: String| Failure::invalid(format!("{name}: {reason}"));
     if is_xml(&bytes) {
@@ -55,7 +55,7 @@ pub(super) fn read(path: &PathBuf) -> Result<Vec<NetFile>, Failure> {
 }
 
 /// Reads one net of a file: the only one, or the one with this id.
-pub(super) fn read_one(path: &PathBuf, id: Option<&str>) -> Result<NetFile, Failure> {
+pub(super) fn read_one(path: &Path, id: Option<&str>) -> Result<NetFile, Failure> {
     let mut nets = read(path)?;
     let ids = nets.iter().map(|net| net.name.as_str()).collect::<Vec<_>>().join(", ");
     let found = match id {

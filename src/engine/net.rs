@@ -310,20 +310,28 @@ fn alternatives(
     modes
 }
 
-fn consumes_from(transition: &NetTransition, place: usize) -> bool {
-    let consumes = |input: &Input| input.kind == ArcKind::Consume && input.place == place;
-    transition.modes.iter().any(|mode| mode.arcs.inputs.iter().any(consumes))
+/// For each place, the first transition that takes from it.
+fn takers(places: usize, transitions: &[NetTransition]) -> Vec<Option<&NetTransition>> {
+    let mut takers = vec![None; places];
+    for transition in transitions.iter().rev() {
+        for input in transition.modes.iter().flat_map(|mode| &mode.arcs.inputs) {
+            if input.kind == ArcKind::Consume {
+                takers[input.place] = Some(transition);
+            }
+        }
+    }
+    takers
 }
 
 fn places(definition: &WorkflowDefinition, transitions: &[NetTransition]) -> Vec<NetPlace> {
-    let place = |(number, place): (usize, &crate::models::Place)| NetPlace {
+    let takers = takers(definition.places.len(), transitions);
+    let place = |(place, taker): (&crate::models::Place, Option<_>)| NetPlace {
         id: place.id.clone(),
         name: place.name.clone(),
         capacity: place.capacity,
-        terminal: place.kind == PlaceKind::Terminal
-            || !transitions.iter().any(|transition| consumes_from(transition, number)),
+        terminal: place.kind == PlaceKind::Terminal || taker.is_none(),
     };
-    definition.places.iter().enumerate().map(place).collect()
+    definition.places.iter().zip(takers).map(place).collect()
 }
 
 fn check_terminals(
@@ -332,11 +340,12 @@ fn check_terminals(
     transitions: &[NetTransition],
     problems: &mut Problems,
 ) {
-    for (number, place) in definition.places.iter().enumerate() {
+    let takers = takers(definition.places.len(), transitions);
+    for (number, (place, taker)) in definition.places.iter().zip(takers).enumerate() {
         if place.kind != PlaceKind::Terminal || index.get(&place.id) != Some(&number) {
             continue;
         }
-        if let Some(taker) = transitions.iter().find(|t| consumes_from(t, number)) {
+        if let Some(taker) = taker {
             problems.add(
                 format!("places[{number}].kind"),
                 format!("terminal, but transition {} takes from it", taker.id),
@@ -352,17 +361,20 @@ fn check_reachable(
     transitions: &[NetTransition],
     problems: &mut Problems,
 ) {
+    let mut fed: Vec<Vec<&Mode>> = vec![Vec::new(); definition.places.len()];
+    for mode in transitions.iter().flat_map(|transition| &transition.modes) {
+        for input in &mode.arcs.inputs {
+            if matches!(input.kind, ArcKind::Consume | ArcKind::Read) {
+                fed[input.place].push(mode);
+            }
+        }
+    }
     let mut reached = HashSet::from([initial]);
     let mut todo = vec![initial];
     while let Some(place) = todo.pop() {
-        for mode in transitions.iter().flat_map(|transition| &transition.modes) {
-            let feeds =
-                |i: &Input| i.place == place && matches!(i.kind, ArcKind::Consume | ArcKind::Read);
-            if mode.arcs.inputs.iter().any(feeds) {
-                let new =
-                    mode.arcs.outputs.iter().map(|(to, _)| *to).filter(|to| reached.insert(*to));
-                todo.extend(new);
-            }
+        for mode in &fed[place] {
+            let new = mode.arcs.outputs.iter().map(|(to, _)| *to).filter(|to| reached.insert(*to));
+            todo.extend(new);
         }
     }
     for (number, place) in definition.places.iter().enumerate() {
