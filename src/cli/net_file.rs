@@ -1,6 +1,6 @@
 //! Nets as files: a workflow definition, or PNML, told apart by what is in them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{
     definition_file,
