@@ -10,7 +10,7 @@ use super::{
     connection::{self, Connection},
     definition_file,
     failure::Failure,
-    import::write_file,
+    import::write_net,
 };
 use crate::{
     config::Config,
@@ -90,16 +90,7 @@ impl Export {
         let Some(path) = &self.output else {
             return Ok(Answer::new(json!({ "workflow": definition.id, "pnml": text }), text));
         };
-        write_file(path, &text)?;
-        let (places, transitions) = (net.places.len(), net.transitions.len());
-        let file = path.display().to_string();
-        Ok(Answer::new(
-            json!({
-                "workflow": definition.id, "file": file,
-                "places": places, "transitions": transitions,
-            }),
-            format!("{}: {places} places, {transitions} transitions in {file}", definition.id),
-        ))
+        write_net(path, &text, &definition.id, net.places.len(), net.transitions.len())
     }
 
     /// The definition in the file, else the stored one.

@@ -87,20 +87,36 @@ fn written(path: &Path, definition: &WorkflowDefinition) -> Result<Answer, Failu
         true => format!("{:#}\n", json!(definition)),
         false => definition_file::to_yaml(definition)?,
     };
-    write_file(path, &text)?;
-    let (places, transitions) = (definition.places.len(), definition.transitions.len());
+    write_net(path, &text, &definition.id, definition.places.len(), definition.transitions.len())
+}
+
+/// Writes the text of a net to a file that the user named, and says so.
+pub(super) fn write_net(
+    path: &Path,
+    text: &str,
+    workflow: &WorkflowId,
+    places: usize,
+    transitions: usize,
+) -> Result<Answer, Failure> {
+    write_file(path, text)?;
     let file = path.display().to_string();
-    Ok(Answer::new(
-        json!({
-            "workflow": definition.id, "file": file,
-            "places": places, "transitions": transitions,
-        }),
-        format!("{}: {places} places, {transitions} transitions in {file}", definition.id),
-    ))
+    let counted = |count: usize, what| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
+    let text = format!(
+        "{workflow}: {}, {} in {file}",
+        counted(places, "place"),
+        counted(transitions, "transition")
+    );
+    let json = json!({
+        "workflow": workflow, "file": file, "places": places, "transitions": transitions,
+    });
+    Ok(Answer::new(json, text))
 }
 
 /// Writes a text to a file that the user named.
-pub(super) fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
     fs::write(path, text)
         .map_err(|error| Failure::usage(format!("can't write {}: {error}", path.display())))
 }

@@ -32,7 +32,7 @@ async fn an_imported_net_is_a_workflow_that_can_be_applied_and_exported() {
     let file = folder.path().join("claims.yaml").display().to_string();
     let net = fixture("read/prom.pnml");
     let written = printed(&["import", &net, "--id", "claims", "-o", &file]).await;
-    assert_eq!(written, format!("claims: 2 places, 1 transitions in {file}\n"));
+    assert_eq!(written, format!("claims: 2 places, 1 transition in {file}\n"));
     let applied = text(&server, &["workflow", "apply", &file]).await;
     assert!(applied.starts_with("claims: created v1, sound"), "{applied}");
 
