@@ -1,19 +1,14 @@
 //! `petrel analyse`.
 
-use std::{
-    fmt::Write,
-    ops::ControlFlow,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write, path::PathBuf, time::Duration};
 
 use clap::Args;
 use serde_json::json;
 
-use super::{answer::Answer, failure::Failure, net_file};
+use super::{answer::Answer, failure::Failure, net_file, watching::Watching};
 use crate::{
-    analysis::{Limits, Progress, Properties, Weights, properties, structure::Class},
-    config::duration,
+    analysis::{Limits, Properties, Weights, properties, structure::Class},
+    config::{Config, duration},
 };
 
 const EXAMPLES: &str = "\
@@ -47,16 +42,12 @@ pub(super) struct Analyse {
 const LISTED: usize = 12;
 
 impl Analyse {
-    pub(super) fn run(self) -> Result<Answer, Failure> {
+    pub(super) fn run(self, config: &Config) -> Result<Answer, Failure> {
         let file = net_file::read_one(&self.file, self.net.as_deref())?;
         let limits = Limits { states: self.max_states, ..Limits::default() };
-        let begun = Instant::now();
-        let mut in_time = |_: Progress| {
-            let more = begun.elapsed() < self.budget;
-            if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        };
-        let found = properties(&file.net, &limits, &mut in_time);
-        let took = begun.elapsed();
+        let mut watching = Watching::new(self.budget, config);
+        let found = properties(&file.net, &limits, &mut |progress| watching.watch(progress));
+        let took = watching.end();
         let text = text(&file.name, &found, took);
         let json = json!({
             "name": file.name, "properties": found, "seconds": took.as_secs_f64(),

@@ -5,11 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use serde_json::json;
 
-use super::{answer::Answer, failure::Failure, net_file, soundness};
+use super::{answer::Answer, failure::Failure, net_file, soundness, watching::Watching};
 use crate::{
-    analysis::{Limits, Verdict},
-    cases::check_within,
-    config::duration,
+    analysis::{Limits, Verdict, check},
+    config::{Config, duration},
 };
 
 const EXAMPLES: &str = "\
@@ -42,7 +41,8 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(self) -> Result<Answer, Failure> {
+    pub(super) fn run(self, config: &Config) -> Result<Answer, Failure> {
+        let mut watching = Watching::new(self.budget, config);
         let limits = Limits { states: self.max_states, ..Limits::default() };
         let mut answer = Answer::default();
         let mut items = Vec::new();
@@ -54,7 +54,9 @@ impl Check {
                     let mut verdict = Verdict::Sound;
                     let mut reports = Vec::new();
                     for net in nets {
-                        let mut report = check_within(&net.net, &net.ends, &limits, self.budget);
+                        watching.begin();
+                        let mut watch = |progress| watching.watch(progress);
+                        let mut report = check(&net.net, &net.ends, &limits, &mut watch);
                         report.notes.extend(net.notes);
                         let text = soundness::text(&report);
                         answer.text.push_str(&format!("{name}: {}: {text}", net.name));
@@ -73,6 +75,7 @@ impl Check {
             worst = worse(worst, verdict);
             items.push(item);
         }
+        watching.end();
         answer.json = json!({ "items": items, "verdict": worst });
         answer.exit = Some(match worst {
             Verdict::Sound => 0,

@@ -29,6 +29,7 @@ mod simulated_log;
 mod soundness;
 mod table;
 mod token;
+mod watching;
 mod workflow;
 
 #[cfg(test)]
@@ -158,8 +159,8 @@ impl Command {
             Self::History(command) => command.run(config).await,
             Self::Rebuild(command) => command.run(config).await,
             Self::Audit(command) => command.run(config).await,
-            Self::Check(command) => command.run(),
-            Self::Analyse(command) => command.run(),
+            Self::Check(command) => command.run(config),
+            Self::Analyse(command) => command.run(config),
             Self::Simulate(command) => command.run(config),
             Self::Doctor(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,

@@ -1,0 +1,52 @@
+//! A look at markings that somebody waits for: it ends with its budget, and shows how far it is.
+
+use std::{
+    io::{self, IsTerminal},
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use indicatif::{HumanCount, ProgressBar};
+
+use crate::{analysis::Progress, config::Config};
+
+/// How long a look may take before it is worth a line.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Watches one look after another, each with the same budget.
+pub(super) struct Watching {
+    budget: Duration,
+    begun: Instant,
+    line: ProgressBar,
+}
+
+impl Watching {
+    pub(super) fn new(budget: Duration, config: &Config) -> Self {
+        let seen = !config.json && io::stderr().is_terminal();
+        let line = if seen { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        Self { budget, begun: Instant::now(), line }
+    }
+
+    /// Begins the next look.
+    pub(super) fn begin(&mut self) {
+        self.begun = Instant::now();
+    }
+
+    /// Shows the progress, and says whether there is time for more.
+    pub(super) fn watch(&mut self, progress: Progress) -> ControlFlow<()> {
+        let took = self.begun.elapsed();
+        if took > SOON {
+            let (found, seen) = (progress.states as u64, progress.explored as u64);
+            let (found, seen) = (HumanCount(found), HumanCount(seen));
+            self.line.set_message(format!("{found} markings found, {seen} of them looked at"));
+            self.line.tick();
+        }
+        if took < self.budget { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    /// Takes the line away, and says how long the look took.
+    pub(super) fn end(&self) -> Duration {
+        self.line.finish_and_clear();
+        self.begun.elapsed()
+    }
+}
