@@ -87,7 +87,8 @@ impl Definitions {
 impl Cases {
     /// Checks a definition and stores it as the next version. The same definition as the
     /// latest one makes no new version: it answers with that. Where only sound definitions are
-    /// wanted ([`Checks::require_sound`]), another is refused with what is wrong with it.
+    /// wanted ([`require_sound`](super::Checks::require_sound)), another is refused with what is
+    /// wrong with it.
     pub async fn create_workflow(
         &self,
         definition: WorkflowDefinition,

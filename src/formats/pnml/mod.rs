@@ -4,7 +4,7 @@
 //! [`read`] gives a [`Document`]: nets as the file has them, with names, positions and what tools
 //! noted, pages flattened and references followed. [`PnmlNet::petri`] is the net alone. What
 //! can't be represented exactly is a [`PnmlError`] with line, column and reason.
-//! [`write`] writes nets in one of two [`Profile`]s, or says why a net can't be written exactly.
+//! [`write()`] writes nets in one of two [`Profile`]s, or says why a net can't be written exactly.
 
 mod arc;
 mod arc_kind;
