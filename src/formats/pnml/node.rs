@@ -42,12 +42,7 @@ impl<'a> Reading<'a> {
                 return Err(self.twice(&child));
             }
             match child.name {
-                _ if !child.home => self.foreign(&child)?,
-                "name" => {
-                    let name = self.name(&child, part)?;
-                    place.name = name.text;
-                    graphics.name_offset = name.offset;
-                }
+                _ if self.of_any_node(&child, part, &mut place.name, &mut graphics)? => {}
                 "initialMarking" => {
                     let label = self.label(&child, part)?;
                     marking = Some(self.tokens(&label, child.at)?);
@@ -59,12 +54,6 @@ impl<'a> Reading<'a> {
                     // In the dialects that have capacities, 0 is none.
                     place.capacity = Some(capacity).filter(|capacity| *capacity > 0);
                 }
-                "graphics" => {
-                    let read = self.node_graphics(&child)?;
-                    graphics.position = read.position;
-                    graphics.dimension = read.dimension;
-                }
-                "toolspecific" => self.tool_specific(&child, part)?,
                 "type" => {
                     let message = "the place has a type of tokens: a high-level net is no \
                                    place/transition net; unfold it, and import the result";
@@ -115,18 +104,7 @@ impl<'a> Reading<'a> {
                 return Err(self.twice(&child));
             }
             match child.name {
-                _ if !child.home => self.foreign(&child)?,
-                "name" => {
-                    let name = self.name(&child, part)?;
-                    transition.name = name.text;
-                    graphics.name_offset = name.offset;
-                }
-                "graphics" => {
-                    let read = self.node_graphics(&child)?;
-                    graphics.position = read.position;
-                    graphics.dimension = read.dimension;
-                }
-                "toolspecific" => self.tool_specific(&child, part)?,
+                _ if self.of_any_node(&child, part, &mut transition.name, &mut graphics)? => {}
                 "priority" => {
                     self.not_standard(&child)?;
                     let label = self.label(&child, part)?;
@@ -154,6 +132,32 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    /// Reads what every kind of node can have in it; false for what it has not.
+    fn of_any_node(
+        &mut self,
+        child: &Element<'a>,
+        part: Part,
+        name: &mut Option<String>,
+        graphics: &mut NodeGraphics,
+    ) -> Result<bool, PnmlError> {
+        match child.name {
+            _ if !child.home => self.foreign(child)?,
+            "name" => {
+                let read = self.name(child, part)?;
+                *name = read.text;
+                graphics.name_offset = read.offset;
+            }
+            "graphics" => {
+                let read = self.node_graphics(child)?;
+                graphics.position = read.position;
+                graphics.dimension = read.dimension;
+            }
+            "toolspecific" => self.tool_specific(child, part)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// Reads a reference place or transition.
     pub(super) fn reference(
         &mut self,
@@ -175,20 +179,8 @@ impl<'a> Reading<'a> {
             if seen.twice(&child, &["name", "graphics"]) {
                 return Err(self.twice(&child));
             }
-            match child.name {
-                _ if !child.home => self.foreign(&child)?,
-                "name" => {
-                    let name = self.name(&child, part)?;
-                    reference.name = name.text;
-                    graphics.name_offset = name.offset;
-                }
-                "graphics" => {
-                    let read = self.node_graphics(&child)?;
-                    graphics.position = read.position;
-                    graphics.dimension = read.dimension;
-                }
-                "toolspecific" => self.tool_specific(&child, part)?,
-                _ => return Err(self.unsupported(&child, "a reference")),
+            if !self.of_any_node(&child, part, &mut reference.name, &mut graphics)? {
+                return Err(self.unsupported(&child, "a reference"));
             }
         }
         reference.graphics = boxed(graphics);
