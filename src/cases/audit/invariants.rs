@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Auditor, FindingKind, marking::Fault};
 use crate::{
-    analysis::structure::{Invariant, place_invariants},
-    cases::Result,
+    analysis::structure::{Invariant, TooComplex, place_invariants},
+    cases,
     engine::Net,
     models::{MarkingEntry, PlaceId, WorkflowId},
 };
@@ -17,18 +17,28 @@ const MOST_KNOWN: usize = 1_024;
 const MOST_NAMED: usize = 8;
 
 /// The invariants of the definitions seen so far.
-pub(super) type Known = HashMap<(WorkflowId, u64), Arc<Vec<Invariant>>>;
+pub(super) type Known = HashMap<(WorkflowId, u64), Arc<Result<Vec<Invariant>, TooComplex>>>;
+
+/// What the invariants of a definition say of a marking.
+pub(super) enum Sums {
+    /// All of them hold.
+    Hold,
+    /// One does not.
+    Broken(Fault),
+    /// They could not be computed, so nothing is known of the marking.
+    Unknown,
+}
 
 impl Auditor<'_> {
-    /// An invariant of a definition that does not hold: its sum over the marking is not that
-    /// over the places of the tokens that the case was given.
-    pub async fn broken_invariant(
+    /// Compares each invariant's sum over the marking with that over the places of the tokens
+    /// that the case was given.
+    pub async fn sums(
         &self,
         workflow: &WorkflowId,
         definition: u64,
         marking: &[MarkingEntry],
         given: &[PlaceId],
-    ) -> Result<Option<Fault>> {
+    ) -> cases::Result<Sums> {
         let compiled = self.inner.compiled(workflow, definition).await?;
         let key = (workflow.clone(), definition);
         let known = self.state().invariants.get(&key).cloned();
@@ -38,9 +48,7 @@ impl Auditor<'_> {
                 let net = compiled.net.petri();
                 let computed = tokio::task::spawn_blocking(move || place_invariants(&net)).await;
                 let computed = match computed {
-                    // What is too large for exact arithmetic has none that could be checked; the
-                    // records are fired again all the same.
-                    Ok(computed) => Arc::new(computed.unwrap_or_default()),
+                    Ok(computed) => Arc::new(computed),
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 };
                 let mut state = self.state();
@@ -51,7 +59,13 @@ impl Auditor<'_> {
                 computed
             }
         };
-        Ok(broken(&compiled.net, &invariants, marking, given))
+        Ok(match &*invariants {
+            Err(TooComplex) => Sums::Unknown,
+            Ok(invariants) => match broken(&compiled.net, invariants, marking, given) {
+                Some(fault) => Sums::Broken(fault),
+                None => Sums::Hold,
+            },
+        })
     }
 }
 

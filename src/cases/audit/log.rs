@@ -6,6 +6,7 @@ use futures::StreamExt;
 
 use super::{
     Auditor, Finding, FindingKind, Suspects,
+    invariants::Sums,
     marking::Fault,
     replay::{Replay, begins, finding, follows},
 };
@@ -77,8 +78,15 @@ impl Auditor<'_> {
         if state.status == CaseStatus::Cancelled {
             return Ok(None);
         }
-        let broken = self.broken_invariant(workflow, record.definition, &state.marking.0, given);
-        Ok(broken.await?.map(|fault| finding(&head, fault)))
+        match self.sums(workflow, record.definition, &state.marking.0, given).await? {
+            Sums::Hold => Ok(None),
+            Sums::Broken(fault) => odd(fault),
+            // What can't be counted is fired again from the start.
+            Sums::Unknown => {
+                self.suspect(workflow, case, None);
+                Ok(None)
+            }
+        }
     }
 
     /// Notes that a case's log is to be replayed, if it has not been. If that finds nothing,
@@ -204,9 +212,9 @@ impl Auditor<'_> {
         let (Some(odd), Some(state)) = (otherwise, log.replay.state()) else { return Ok(()) };
         if odd.kind == FindingKind::InvariantBroken {
             let (marking, given) = (&state.marking.0, log.replay.given());
-            match self.broken_invariant(workflow, state.definition, marking, given).await {
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(()),
+            match self.sums(workflow, state.definition, marking, given).await {
+                Ok(Sums::Broken(_)) => {}
+                Ok(Sums::Hold | Sums::Unknown) => return Ok(()),
                 Err(error) if error.is_of_one_case() => {
                     self.unchecked_case(workflow, case, &error.to_string());
                     return Ok(());
