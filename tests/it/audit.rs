@@ -1,6 +1,6 @@
 //! Faults planted by hand on a real server, one a case, and what the audit says of them.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use async_nats::{HeaderMap, jetstream};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -468,9 +468,8 @@ async fn a_healthy_system_at_work_gives_no_false_alarm() {
         })
         .collect();
     let auditor = cases_at(server.url()).await;
-    let begun = std::time::Instant::now();
     let mut looked = 0;
-    while begun.elapsed() < Duration::from_secs(6) {
+    for _ in 0..15 {
         for replay in [false, true] {
             let (audited, findings) = audit(&auditor, replay).await;
             assert_eq!(findings, []);

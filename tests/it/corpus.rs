@@ -8,7 +8,10 @@ use std::{
 };
 
 use serde_json::Value;
-use stormpetrel::formats::pnml::{Mode, PnmlNet, read};
+use stormpetrel::{
+    formats::pnml::{Mode, PnmlNet, read},
+    models::petri::Net,
+};
 
 /// The folder: `PETREL_CORPUS`, or `shared/corpus` beside the checkout; `None` if neither is
 /// there. A `PETREL_CORPUS` that leads nowhere is a failure, not a skip.
@@ -30,6 +33,11 @@ pub fn index() -> Vec<Value> {
     };
     let text = std::fs::read_to_string(folder.join("index.json")).unwrap();
     serde_json::from_str(&text).unwrap()
+}
+
+/// The first net of a PNML file of the corpus.
+pub fn net(file: &str) -> Net {
+    nets(&folder().expect("an index has files").join(file)).swap_remove(0).petri()
 }
 
 /// The nets of a PNML file.

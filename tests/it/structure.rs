@@ -1,6 +1,6 @@
 //! The structure of others' nets, beside what is known of them.
 
-use std::{collections::BTreeMap, path::Path, process::Command, time::Instant};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use stormpetrel::{
@@ -8,7 +8,6 @@ use stormpetrel::{
         Class, Commoner, Flaw, PlaceSets, RankVerdict, WorkflowNet, bounding_weights, join_sinks,
         place_cover, place_invariants, rank, rank_theorem, transition_cover, transition_invariants,
     },
-    formats::pnml::{Mode, read},
     models::{
         ArcKind,
         petri::{Input, Net},
@@ -16,12 +15,6 @@ use stormpetrel::{
 };
 
 use crate::corpus;
-
-fn net(path: &Path) -> Net {
-    let bytes = std::fs::read(path).unwrap();
-    let document = read(&bytes, Mode::Lenient).unwrap_or_else(|e| panic!("{path:?}: {e}"));
-    document.nets[0].petri()
-}
 
 /// What the index says of a net, where it says it.
 struct Known<'a> {
@@ -106,7 +99,7 @@ fn nets_of_the_corpus_have_the_structure_that_is_known_of_them() {
         if expect.starts_with("reject:") || entry["P"].is_null() {
             continue;
         }
-        let net = net(&corpus::folder().unwrap().join(entry["file"].as_str().unwrap()));
+        let net = corpus::net(entry["file"].as_str().unwrap());
         let mut known = Known { entry: &entry, differences: Vec::new() };
         let class = Class::of(&net);
         known.check("free_choice", class.free_choice);
@@ -128,6 +121,7 @@ fn nets_of_the_corpus_have_the_structure_that_is_known_of_them() {
         differences.append(&mut known.differences);
     }
     eprintln!("{seen:?}");
+    assert!(corpus::folder().is_none() || seen["nets"] >= 120, "{seen:?}");
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
@@ -136,24 +130,15 @@ fn nets_of_the_corpus_have_the_structure_that_is_known_of_them() {
 /// not asked, and the published verdict is "unsound".
 #[test]
 fn nets_from_industry_are_as_sound_as_was_published() {
-    let Some(folder) = corpus::folder() else { return };
-    let unpacked = tempfile::tempdir().unwrap();
-    let archive = folder.join("ibm-1386/ibm-1386-pnml.tar.gz");
-    let tar = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(unpacked.path()).status();
-    assert!(tar.unwrap().success());
-    let table = std::fs::read_to_string(folder.join("ibm-1386/ibm-1386-verdicts.csv")).unwrap();
-    let (mut sound, mut rows, mut flawed) = (0, 0, BTreeMap::<&str, usize>::new());
-    let begin = Instant::now();
-    for row in table.lines().skip(1) {
-        let cells: Vec<_> = row.split(',').collect();
-        let library = cells[0].split('.').next().unwrap();
-        let file = format!("lib_{library}/pnml/{}.pnml", cells[0]);
-        let net = join_sinks(&net(&unpacked.path().join(file)));
+    let (mut sound, mut flawed) = (0, BTreeMap::<&str, usize>::new());
+    let nets = corpus::industrial();
+    for (net, cells) in &nets {
+        let (net, row) = (join_sinks(&net.petri()), &cells[0]);
         let arcs =
             |t: &stormpetrel::models::petri::Transition| t.arcs.inputs.len() + t.arcs.outputs.len();
         let size =
             [net.places.len(), net.transitions.len(), net.transitions.iter().map(arcs).sum()];
-        assert_eq!(size.map(|n| n.to_string()), cells[1..4], "{row}");
+        assert_eq!(size.map(|n| n.to_string())[..], cells[1..4], "{row}");
         let verdict = WorkflowNet::of(&net).map(|ends| rank_theorem(&net, ends));
         let (said, published) = match &verdict {
             Ok(RankVerdict::Sound) => ("True", "1"),
@@ -161,7 +146,7 @@ fn nets_from_industry_are_as_sound_as_was_published() {
             Ok(other) => panic!("{row}: {other:?}"),
             Err(_) => ("", "0"),
         };
-        assert_eq!((said, published), (cells[7], cells[6]), "{row}");
+        assert_eq!([published, said], cells[6..8], "{row}");
         for flaw in verdict.iter().flat_map(|verdict| match verdict {
             RankVerdict::NotSound(flaws) => flaws.as_slice(),
             _ => &[],
@@ -169,14 +154,9 @@ fn nets_from_industry_are_as_sound_as_was_published() {
             *flawed.entry(kind(flaw)).or_default() += 1;
         }
         sound += usize::from(said == "True");
-        rows += 1;
     }
-    let elapsed = begin.elapsed();
-    eprintln!("{rows} nets, {sound} of them sound, in {elapsed:?}; {flawed:?}");
-    assert_eq!((rows, sound), (1_386, 642));
-    if !cfg!(debug_assertions) {
-        assert!(elapsed.as_secs() < 5, "{elapsed:?}");
-    }
+    eprintln!("{} nets, {sound} of them sound; {flawed:?}", nets.len());
+    assert!(nets.is_empty() || (nets.len(), sound) == (1_386, 642));
 }
 
 fn kind(flaw: &Flaw) -> &'static str {

@@ -98,7 +98,6 @@ async fn metered(server: &TestServer, metrics: &str, line: &str) -> String {
             return text;
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "{line}: {text}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
