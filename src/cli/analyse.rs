@@ -27,8 +27,8 @@ pub(super) struct Analyse {
     /// A definition (YAML or JSON) or a net (PNML); - is the standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Which net, if a PNML file has several
-    #[arg(long, value_name = "ID")]
+    /// Which net of a PNML file: its number from 1, or its id. Needed if there are several
+    #[arg(long, value_name = "N")]
     net: Option<String>,
     /// How long the look at the markings may take, as in 30s
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]

@@ -49,8 +49,8 @@ pub(super) struct Draw {
     /// Write to this file instead of the standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Which net, if a PNML file has several
-    #[arg(long, value_name = "ID", conflicts_with = "case")]
+    /// Which net of a PNML file: its number from 1, or its id. Needed if there are several
+    #[arg(long, value_name = "N", conflicts_with = "case")]
     net: Option<String>,
 }
 

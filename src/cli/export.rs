@@ -15,7 +15,10 @@ use super::{
 use crate::{
     config::Config,
     engine::Net,
-    formats::pnml::{self, Node, PnmlNet, Point, Profile},
+    formats::{
+        drawing::Positions,
+        pnml::{self, Node, PnmlNet, Profile},
+    },
     models::{WorkflowDefinition, WorkflowId, petri},
 };
 
@@ -145,13 +148,9 @@ impl Export {
 
 /// The net with the positions of `metadata.layout`.
 fn for_file(definition: &WorkflowDefinition, net: &petri::Net) -> PnmlNet {
-    let layout = definition.metadata.get("layout");
-    let at = |kind: &str, id: &str| {
-        let point = layout?.get(kind)?.get(id)?;
-        Some(Point { x: point.get(0)?.as_f64()?, y: point.get(1)?.as_f64()? })
-    };
+    let positions = Positions::from_metadata(net, &definition.metadata);
     PnmlNet::from_petri(definition.id.as_str(), net, |node| match node {
-        Node::Place(place) => at("places", &net.places[place].id),
-        Node::Transition(transition) => at("transitions", &net.transitions[transition].id),
+        Node::Place(place) => positions.places[place],
+        Node::Transition(transition) => positions.transitions[transition],
     })
 }

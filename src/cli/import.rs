@@ -157,24 +157,33 @@ pub(super) fn read_pnml(path: &Path, mode: Mode) -> Result<Document, Failure> {
 
 /// The net that the user means.
 fn choose<'a>(document: &'a Document, wanted: Option<&str>) -> Result<&'a PnmlNet, Failure> {
+    let names: Vec<_> =
+        document.nets.iter().map(|net| (net.id.as_str(), net.name.as_deref())).collect();
+    Ok(&document.nets[which_net(&names, wanted)?])
+}
+
+/// The index of the net that the user means: of the only one, or of that with this id or number.
+/// `nets` has the id and the name of each.
+pub(super) fn which_net(
+    nets: &[(&str, Option<&str>)],
+    wanted: Option<&str>,
+) -> Result<usize, Failure> {
     let list = || {
-        let named = |(index, net): (usize, &PnmlNet)| {
-            let name = net.name.as_deref().unwrap_or_default();
-            format!("\n  {}: {} {name}", index + 1, net.id)
+        let named = |(index, (id, name)): (usize, &(&str, Option<&str>))| {
+            format!("\n  {}: {id} {}", index + 1, name.unwrap_or_default())
         };
-        document.nets.iter().enumerate().map(named).collect::<String>()
+        nets.iter().enumerate().map(named).collect::<String>()
     };
-    match (&document.nets[..], wanted) {
-        ([net], None) => Ok(net),
-        (nets, None) => {
+    match wanted {
+        None if nets.len() == 1 => Ok(0),
+        None => {
             let message = format!("the file has {} nets; choose one with --net:", nets.len());
             Err(Failure::usage(message + &list()))
         }
-        (nets, Some(wanted)) => {
-            let by_id = nets.iter().find(|net| net.id == wanted);
+        Some(wanted) => {
+            let by_id = nets.iter().position(|(id, _)| *id == wanted);
             let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-            let by_number = || number.and_then(|index| nets.get(index));
-            by_id.or_else(by_number).ok_or_else(|| {
+            by_id.or(number.filter(|index| *index < nets.len())).ok_or_else(|| {
                 let message = format!("there is no net {wanted}; the nets of the file are");
                 Failure::usage(message + &list())
             })

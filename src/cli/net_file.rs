@@ -5,13 +5,13 @@ use std::path::Path;
 use super::{
     definition_file,
     failure::Failure,
-    import::{read_bytes, shown},
+    import::{read_bytes, shown, which_net},
 };
 use crate::{
     cases::assumptions,
     engine::Net,
     formats::{
-        drawing::{Point, Positions},
+        drawing::Positions,
         pnml::{self, PnmlNet},
     },
     models::{WorkflowDefinition, petri},
@@ -54,20 +54,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<NetFile>, Failure> {
     Ok(vec![from_definition(&definition).map_err(|failure| failure.about(&name))?])
 }
 
-/// Reads one net of a file: the only one, or the one with this id.
-pub(super) fn read_one(path: &Path, id: Option<&str>) -> Result<NetFile, Failure> {
+/// Reads one net of a file: the only one, or that with this id or number.
+pub(super) fn read_one(path: &Path, wanted: Option<&str>) -> Result<NetFile, Failure> {
     let mut nets = read(path)?;
-    let ids = nets.iter().map(|net| net.name.as_str()).collect::<Vec<_>>().join(", ");
-    let found = match id {
-        None if nets.len() > 1 => {
-            let reason = format!("has {} nets, name one with --net: {ids}", nets.len());
-            return Err(Failure::usage(format!("{}: {reason}", path.display())));
-        }
-        None => 0,
-        Some(id) => nets.iter().position(|net| net.name == id).ok_or_else(|| {
-            Failure::usage(format!("{}: has no net {id}; it has: {ids}", path.display()))
-        })?,
-    };
+    let names: Vec<_> =
+        nets.iter().map(|net| (net.name.as_str(), Some(net.net.name.as_str()))).collect();
+    let found = which_net(&names, wanted).map_err(|failure| failure.about(shown(path)))?;
     Ok(nets.swap_remove(found))
 }
 
@@ -96,10 +88,7 @@ pub(super) fn from_definition(definition: &WorkflowDefinition) -> Result<NetFile
 
 fn from_pnml(found: &PnmlNet) -> NetFile {
     let net = found.petri();
-    let at = |graphics: &Option<Box<pnml::NodeGraphics>>| {
-        let position = graphics.as_ref()?.position?;
-        Some(Point { x: position.x, y: position.y })
-    };
+    let at = |graphics: &Option<Box<pnml::NodeGraphics>>| graphics.as_ref()?.position;
     let positions = Positions {
         places: found.places.iter().map(|place| at(&place.graphics)).collect(),
         transitions: found.transitions.iter().map(|of| at(&of.graphics)).collect(),

@@ -60,8 +60,8 @@ pub(super) struct Simulate {
     /// in .csv or .xes
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Which net, if a PNML file has several
-    #[arg(long, value_name = "ID")]
+    /// Which net of a PNML file: its number from 1, or its id. Needed if there are several
+    #[arg(long, value_name = "N")]
     net: Option<String>,
 }
 

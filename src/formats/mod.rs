@@ -3,3 +3,6 @@
 pub mod drawing;
 pub mod event_log;
 pub mod pnml;
+mod point;
+
+pub use point::Point;

@@ -1,13 +1,6 @@
 //! Points, boxes and paths. Lengths are SVG's user units, `y` grows downwards.
 
-/// A point.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Point {
-    /// To the right.
-    pub x: f64,
-    /// Down.
-    pub y: f64,
-}
+pub use super::super::Point;
 
 /// A box with upright sides, by its middle.
 #[derive(Debug, Clone, Copy, PartialEq)]

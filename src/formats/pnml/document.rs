@@ -1,6 +1,6 @@
 //! What a PNML file says, with pages flattened and references followed.
 
-use super::read_arcs;
+use super::{super::Point, read_arcs};
 use crate::models::{
     ArcKind,
     petri::{self, Arcs, Input, Marking},
@@ -146,15 +146,6 @@ pub enum Node {
     Place(usize),
     /// The transition with this index.
     Transition(usize),
-}
-
-/// Coordinates, or a width and a height, in the file's unit. The y axis points down.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Point {
-    /// To the right.
-    pub x: f64,
-    /// Downwards.
-    pub y: f64,
 }
 
 /// How a node or a page is drawn.

@@ -29,10 +29,11 @@ mod write;
 mod xml;
 mod xml_out;
 
+pub use super::Point;
 pub use definition::id_of;
 pub use document::{
     Arc, ArcGraphics, Direction, Document, Node, NodeGraphics, Note, Page, Part, Place, PnmlNet,
-    Point, Reference, ToolSpecific, Transition,
+    Reference, ToolSpecific, Transition,
 };
 pub use error::{Kind, PnmlError};
 pub use read::{MAX_BYTES, MAX_DEPTH, MAX_NETS, Mode, read};
