@@ -211,6 +211,9 @@ impl Auditor<'_> {
         }
         let (Some(odd), Some(state)) = (otherwise, log.replay.state()) else { return Ok(()) };
         if odd.kind == FindingKind::InvariantBroken {
+            if state.status == CaseStatus::Cancelled {
+                return Ok(());
+            }
             let (marking, given) = (&state.marking.0, log.replay.given());
             match self.sums(workflow, state.definition, marking, given).await {
                 Ok(Sums::Broken(_)) => {}

@@ -10,6 +10,8 @@ mod replay;
 mod view;
 
 #[cfg(test)]
+mod pass_tests;
+#[cfg(test)]
 mod tests;
 
 use std::{

@@ -124,7 +124,7 @@ pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
 /// What is wrong with a record that follows a state.
 pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<Fault> {
     let record = &stored.value;
-    let mut faults = Vec::new();
+    let mut faults: Vec<_> = continues(before, record).collect();
     let (expected, made, status) = match record.kind {
         RecordKind::Fired => match fired_again(net, before, record) {
             Ok(again) => {
@@ -170,16 +170,33 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
     faults
 }
 
+/// Whether the case still goes on, and with the definition that it has run from its start.
+fn continues(before: &Case, record: &Record) -> impl Iterator<Item = Fault> {
+    let is_open = matches!(before.status, CaseStatus::Running | CaseStatus::Paused);
+    // The engine says so of a firing.
+    let closed = (!is_open && record.kind != RecordKind::Fired).then(|| {
+        let status = before.status.as_str();
+        format!("the case was {status} before it, and nothing follows that")
+    });
+    let (runs, right) = (record.definition, before.definition);
+    let other = (runs != right).then(|| {
+        format!("it runs the definition of record {runs}, and the case that of record {right}")
+    });
+    let fault = |message| Fault::of(FindingKind::RecordInconsistent, message);
+    closed.into_iter().chain(other).map(fault)
+}
+
 /// Fires what a record says was fired, with the tokens that it says were taken.
 fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Fault> {
     let impossible = |message: String| Fault::of(FindingKind::FiringImpossible, message);
     let Some(transition) = &record.transition else {
         return Err(impossible("it does not say which transition fired".to_owned()));
     };
-    for at in &record.consumed {
+    let taken = record.consumed.iter().map(|at| ("took the token from", at));
+    let read = record.read.iter().map(|at| ("read the token in", at));
+    for (what, at) in taken.chain(read) {
         if before.marking.entry(&at.token).is_none_or(|entry| entry.place != at.place) {
-            let message =
-                format!("{transition} took the token from {}: it was not there", at.place);
+            let message = format!("{transition} {what} {}: it was not there", at.place);
             return Err(impossible(message).at(&at.token, &at.place));
         }
     }
