@@ -34,6 +34,13 @@ pub(super) struct NetFile {
     pub(super) notes: Option<String>,
 }
 
+impl NetFile {
+    /// Its name for people, where that is not its id.
+    fn title(&self) -> Option<&str> {
+        Some(self.net.name.as_str()).filter(|title| *title != self.name)
+    }
+}
+
 /// Whether an argument that may be a workflow's id means a file: what has a dot or a slash
 /// can't be an id.
 pub(super) fn is_file(argument: &str) -> bool {
@@ -57,8 +64,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<NetFile>, Failure> {
 /// Reads one net of a file: the only one, or that with this id or number.
 pub(super) fn read_one(path: &Path, wanted: Option<&str>) -> Result<NetFile, Failure> {
     let mut nets = read(path)?;
-    let names: Vec<_> =
-        nets.iter().map(|net| (net.name.as_str(), Some(net.net.name.as_str()))).collect();
+    let names: Vec<_> = nets.iter().map(|net| (net.name.as_str(), net.title())).collect();
     let found = which_net(&names, wanted).map_err(|failure| failure.about(shown(path)))?;
     Ok(nets.swap_remove(found))
 }

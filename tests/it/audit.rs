@@ -451,12 +451,14 @@ async fn a_healthy_system_at_work_gives_no_false_alarm() {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;
     press(&cases).await;
+    // They come to an end: an audit takes the longer the more there is, so that audits of a
+    // number and workers without an end would go on for each other for ever.
     let workers: Vec<_> = (0..8u64)
         .map(|worker| {
             let cases = cases.clone();
             tokio::spawn(async move {
                 let mut random = StdRng::seed_from_u64(worker);
-                for round in 0.. {
+                for round in 0..40 {
                     pressed(&cases, &format!("{worker}-{round}"), &mut random).await;
                     let busy = case(&format!("{worker}-0"));
                     for name in TRANSITIONS {
@@ -468,16 +470,21 @@ async fn a_healthy_system_at_work_gives_no_false_alarm() {
         })
         .collect();
     let auditor = cases_at(server.url()).await;
-    let mut looked = 0;
-    for _ in 0..15 {
+    let (mut looked, mut during) = (0, 0);
+    while !workers.iter().all(|worker| worker.is_finished()) {
         for replay in [false, true] {
             let (audited, findings) = audit(&auditor, replay).await;
             assert_eq!(findings, []);
-            looked += audited.cases;
+            looked = audited.cases;
+            during += 1;
         }
     }
-    assert!(looked > 50, "{looked}");
-    workers.iter().for_each(|worker| worker.abort());
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    assert!(during >= 2 && looked > 50, "{looked} cases at last, in {during} audits");
+    let (audited, findings) = audit(&auditor, true).await;
+    assert_eq!((audited.cases, findings), (8 * 40, vec![]));
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn a_pnml_file_is_drawn_where_its_nodes_are() {
     std::fs::write(&path, pnml(&(net("a") + &net("b")))).unwrap();
     let asked = without_server(&["draw", &path]).await;
     assert_eq!(asked.status.code(), Some(2));
-    assert!(errors(&asked).contains("--net: a, b"), "{}", errors(&asked));
+    assert!(errors(&asked).contains("--net:\n  1: a\n  2: b\n"), "{}", errors(&asked));
     let svg = stdout(&without_server(&["draw", &path, "--net", "b"]).await);
     let document = roxmltree::Document::parse(&svg).unwrap();
     let number = |tag: &str, attribute: &str| -> f64 {
