@@ -170,7 +170,8 @@ pub(super) fn which_net(
 ) -> Result<usize, Failure> {
     let list = || {
         let named = |(index, (id, name)): (usize, &(&str, Option<&str>))| {
-            format!("\n  {}: {id} {}", index + 1, name.unwrap_or_default())
+            let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+            format!("\n  {}: {id}{name}", index + 1)
         };
         nets.iter().enumerate().map(named).collect::<String>()
     };
