@@ -82,7 +82,7 @@ async fn of_several_nets_one_has_to_be_chosen() {
     let file = fixture("read/several-nets.pnml");
     let (code, errors) = refused(&["import", &file]).await;
     assert_eq!(code, Some(2));
-    assert!(errors.contains("--net") && errors.contains("2: two The second"), "{errors}");
+    assert!(errors.contains("--net") && errors.contains("2: two (The second"), "{errors}");
     for net in ["2", "two"] {
         let yaml = printed(&["import", &file, "--net", net]).await;
         assert!(yaml.contains("initial_place: q"), "{yaml}");
