@@ -14,6 +14,7 @@ use stormpetrel::{
     models::{CaseId, Token},
     testing::TestServer,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{case, cases_at, definition, place, transition, workflow};
 
@@ -485,6 +486,93 @@ async fn a_healthy_system_at_work_gives_no_false_alarm() {
     assert!(during >= 2 && looked > 50, "{looked} cases at last, in {during} audits");
     let (audited, findings) = audit(&auditor, true).await;
     assert_eq!((audited.cases, findings), (8 * 40, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_ends_while_others_write_without_end() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    press(&cases).await;
+    let mut random = StdRng::seed_from_u64(6);
+    for worker in 0..8 {
+        pressed(&cases, &format!("busy-{worker}"), &mut random).await;
+    }
+    let stop = CancellationToken::new();
+    let workers: Vec<_> = (0..8)
+        .map(|worker| {
+            let (cases, stop) = (cases.clone(), stop.clone());
+            tokio::spawn(async move {
+                let busy = case(&format!("busy-{worker}"));
+                let mut fired = 0;
+                while !stop.is_cancelled() {
+                    for name in TRANSITIONS {
+                        let fire = Fire::case(workflow("press"), busy.clone(), transition(name));
+                        fired += u64::from(cases.fire(fire).await.is_ok());
+                    }
+                }
+                fired
+            })
+        })
+        .collect();
+    let auditor = cases_at(server.url()).await;
+    for replay in [false, true] {
+        let (audited, findings) = audit(&auditor, replay).await;
+        assert_eq!((audited.cases, findings), (8, vec![]));
+    }
+    stop.cancel();
+    for worker in workers {
+        assert!(worker.await.unwrap() > 0, "a worker has not worked");
+    }
+}
+
+/// Of the first record of a case nothing is known any more, and its token is not in the view.
+#[tokio::test]
+async fn the_views_of_a_case_are_compared_though_the_record_that_created_it_is_rubbish() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    press(&cases).await;
+    let model = NewCase { case: Some(case("model")), ..NewCase::of(workflow("press")) };
+    cases.create_case(model).await.unwrap();
+    let deal = Fire::case(workflow("press"), case("model"), transition("deal"));
+    cases.fire(deal).await.unwrap();
+    let saboteur = Saboteur::at(&server).await;
+    let subject = "cb.workflows.press.events.lifecycle.rough".to_owned();
+    let rubbish = saboteur.publish(subject, HeaderMap::new(), b"rubbish".to_vec()).await;
+    let stream = saboteur.jetstream.get_stream("CB_LOG").await.unwrap();
+    let head = "cb.workflows.press.events.transitions.model";
+    let head = stream.get_last_raw_message_by_subject(head).await.unwrap();
+    let record = String::from_utf8(head.payload.to_vec()).unwrap().replace("model", "rough");
+    let mut record: Value = serde_json::from_str(&record).unwrap();
+    record["previous"] = json!(rubbish);
+    let subject = "cb.workflows.press.events.transitions.rough".to_owned();
+    let dealt = saboteur.publish(subject, HeaderMap::new(), record.to_string().into_bytes()).await;
+    for replay in [false, true] {
+        let (audited, findings) = audit(&cases, replay).await;
+        let mut found: Vec<_> =
+            findings.iter().map(|finding| (finding.sequence, finding.kind)).collect();
+        found.sort();
+        let unreadable = (rubbish, FindingKind::RecordUnreadable);
+        let lost = (dealt, FindingKind::TokenLost);
+        assert_eq!(found, [unreadable, lost, lost, lost, lost], "{findings:#?}");
+        assert_eq!(audited.cases, 2);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_token_in_the_view_leaves_audits_of_other_workflows_whole() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    press(&cases).await;
+    let saboteur = Saboteur::at(&server).await;
+    let subject = "cb.workflows.other.places.shelf.tokens.no%token".to_owned();
+    saboteur.publish(subject.clone(), HeaderMap::new(), b"rubbish".to_vec()).await;
+    // Hears of nothing that could not be checked.
+    let scope = AuditScope { workflow: Some(workflow("press")), ..AuditScope::default() };
+    audit_of(&cases, scope).await;
+    let heard = Heard::default();
+    cases.audit(&AuditScope::default(), &heard).await.unwrap();
+    let unchecked = heard.unchecked.into_inner().unwrap();
+    assert!(unchecked.len() == 1 && unchecked[0].contains(&subject), "{unchecked:?}");
 }
 
 #[tokio::test]

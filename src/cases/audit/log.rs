@@ -15,8 +15,8 @@ use crate::{
         Error, Result,
         by_case::{ByCase, Records},
     },
-    models::{CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
-    storage::{Consistency, LogScope, StorageError},
+    models::{Case, CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
+    storage::{LogScope, StorageError},
 };
 
 /// How many records are taken out of a temporary file at once.
@@ -28,40 +28,35 @@ const FEW: usize = 16;
 
 impl Auditor<'_> {
     /// Fires the last record of a case again and counts its invariants; what is odd there leads to
-    /// a replay of the whole log.
-    /// `given` is the place of its first token.
+    /// a replay of the whole log. `given` has the places of the tokens that were put into it.
     pub async fn check_head(
         &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
+        head: &Stored<Record>,
+        state: &Case,
         given: &[PlaceId],
     ) -> Result<()> {
-        if let Some(odd) = self.oddity(workflow, case, given).await? {
-            self.suspect(workflow, case, Some(odd));
+        if let Some(odd) = self.oddity(head, state, given).await? {
+            self.suspect(&state.workflow, &state.id, Some(odd));
         }
         Ok(())
     }
 
     async fn oddity(
         &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
+        head: &Stored<Record>,
+        state: &Case,
         given: &[PlaceId],
     ) -> Result<Option<Finding>> {
-        let storage = &self.inner.storage;
-        let Some(head) = storage.head(workflow, case, Consistency::Strong).await? else {
-            return Ok(None);
-        };
-        let state = self.inner.restore(&head).await?;
-        let record = &head.value;
-        let odd = |fault| Ok(Some(finding(&head, fault)));
+        let (workflow, case, record) = (&state.workflow, &state.id, &head.value);
+        let odd = |fault| Ok(Some(finding(head, fault)));
         let compiled = self.inner.compiled(workflow, record.definition).await?;
         if record.previous == 0 {
-            if let Some(fault) = begins(&compiled.net, &head).into_iter().next() {
+            if let Some(fault) = begins(&compiled.net, head).into_iter().next() {
                 return odd(fault);
             }
         } else {
-            let Some(before) = storage.record(workflow, case, record.previous).await? else {
+            let before = self.inner.storage.record(workflow, case, record.previous).await?;
+            let Some(before) = before else {
                 let message = format!("it follows record {}, which is not there", record.previous);
                 return odd(Fault::of(FindingKind::RecordMissing, message));
             };
@@ -71,7 +66,7 @@ impl Auditor<'_> {
                 return odd(Fault::of(FindingKind::RecordChanged, message));
             }
             let before = self.inner.restore(&before).await?;
-            if let Some(fault) = follows(&compiled.net, &before, &head).into_iter().next() {
+            if let Some(fault) = follows(&compiled.net, &before, head).into_iter().next() {
                 return odd(fault);
             }
         }
@@ -235,7 +230,10 @@ impl Auditor<'_> {
         let compiled = match self.inner.compiled(workflow, record.value.definition).await {
             Ok(compiled) => compiled,
             Err(error) if error.is_of_one_case() => {
-                self.unchecked_case(workflow, case, &error.to_string());
+                // Once: the other records of the case name the same definition.
+                if !std::mem::replace(&mut log.unchecked, true) {
+                    self.unchecked_case(workflow, case, &error.to_string());
+                }
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -254,6 +252,8 @@ struct CaseLog {
     replay: Replay,
     /// Whether something has been found.
     broken: bool,
+    /// Whether it has been told that its definition can't be read.
+    unchecked: bool,
 }
 
 impl CaseLog {

@@ -22,7 +22,10 @@ use std::{
 
 pub use finding::{Finding, FindingIn, FindingKind};
 
-use super::{Cases, Error, Inner, Result, settled::Settled};
+use super::{
+    Cases, Error, Inner, Result,
+    settled::{MENDED_AFTER, Settled},
+};
 use crate::{
     models::{CaseId, WorkflowId},
     storage::DefinitionVersion,
@@ -75,7 +78,8 @@ impl Cases {
     /// Audits the logs and the views of cases, and tells `watcher` what is wrong while it goes.
     ///
     /// A view that lags behind its log by moments is not wrong: what differs is looked at again
-    /// once it is three seconds old, and is a finding if it is the same still. In memory are at
+    /// once it is five seconds old, when a process that serves has had the time to mend it, and is a
+    /// finding if it is the same still. In memory are at
     /// most some 32 MiB of records, the names of the cases with findings, and what is odd of
     /// 50,000 of them.
     pub async fn audit(&self, scope: &AuditScope, watcher: &dyn AuditWatcher) -> Result<Audited> {
@@ -175,9 +179,9 @@ impl Auditor<'_> {
         self.watcher.progress(done, 3 * self.last);
     }
 
-    /// The last sequence of the log that is settled.
+    /// The last sequence of the log whose views would have been mended by now.
     fn settled(&self) -> u64 {
-        self.state().settled.sequence()
+        self.state().settled.sequence(MENDED_AFTER)
     }
 
     /// Notes how long the log is, now and then.

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     cases::{Error, Result},
-    models::{CaseId, MarkingEntry, PlaceId, Record, RecordKind, TokenId, WorkflowId},
-    storage::{LogScope, RegisterState, StorageError},
+    models::{CaseId, MarkingEntry, PlaceId, Record, RecordKind, WorkflowId},
+    storage::{LogScope, Register, RegisterState, StorageError},
 };
 
 /// How many cases, or registers of the view, are looked at at once: few, since others work.
@@ -39,9 +39,9 @@ fn places(record: &Record) -> impl Iterator<Item = PlaceId> + '_ {
 enum Item {
     /// A case with the places of its first tokens, if its log is to be looked at.
     Case(WorkflowId, CaseId, Option<Vec<PlaceId>>),
-    /// A case that has a record that can't be read.
-    Replay(WorkflowId, CaseId),
-    Register(Spot),
+    /// A case that has a record that can't be read, at this sequence.
+    Replay(WorkflowId, CaseId, u64),
+    Register(Spot, Box<Register>),
     Nothing,
 }
 
@@ -85,7 +85,7 @@ impl Auditor<'_> {
             }
             Err(StorageError::Corrupt { subject, sequence, reason }) => {
                 let item = match log::case_of(&subject) {
-                    Some((workflow, case)) => Item::Replay(workflow, case),
+                    Some((workflow, case)) => Item::Replay(workflow, case, sequence),
                     None => {
                         self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
                         Item::Nothing
@@ -128,10 +128,12 @@ impl Auditor<'_> {
             match register {
                 Ok(register) => match register.state {
                     RegisterState::Empty | RegisterState::Gone { .. } => Ok((seen, Item::Nothing)),
-                    _ => Ok((seen, self.spot(register.workflow, register.place, register.token))),
+                    _ => Ok((seen, self.in_view(register))),
                 },
                 Err(StorageError::Corrupt { subject, sequence, reason }) => {
-                    self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+                    if self.is_in_scope(&subject) {
+                        self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+                    }
                     Ok((seen, Item::Nothing))
                 }
                 Err(error) => Err(error),
@@ -140,9 +142,16 @@ impl Auditor<'_> {
         self.pass(items).await
     }
 
+    /// Whether a subject of the view, which is no token's, is of a workflow in the scope.
+    fn is_in_scope(&self, subject: &str) -> bool {
+        let workflow = subject.rsplit('.').nth(4);
+        self.scope.workflow.as_ref().is_none_or(|only| workflow == Some(only.as_str()))
+    }
+
     /// What stands in the view, if it is in the scope. Whose it is follows from its subject.
-    fn spot(&self, workflow: WorkflowId, place: PlaceId, token: TokenId) -> Item {
-        if self.scope.workflow.as_ref().is_some_and(|only| *only != workflow) {
+    fn in_view(&self, register: Register) -> Item {
+        let (workflow, token) = (&register.workflow, &register.token);
+        if self.scope.workflow.as_ref().is_some_and(|only| only != workflow) {
             return Item::Nothing;
         }
         let case = match token.case() {
@@ -153,7 +162,7 @@ impl Auditor<'_> {
         match case {
             Some(case) if self.scope.cases.is_empty() || self.scope.cases.contains(&case) => {
                 self.state().audited.tokens += 1;
-                Item::Register(Spot { workflow, case, place, token })
+                Item::Register(Spot::of(&register, case), Box::new(register))
             }
             _ => Item::Nothing,
         }
@@ -186,17 +195,14 @@ impl Auditor<'_> {
 
     async fn item(&self, item: Item) -> Result<Vec<Suspicion>> {
         let (workflow, case) = match &item {
-            Item::Case(workflow, case, _) | Item::Replay(workflow, case) => (workflow, case),
-            Item::Register(spot) => (&spot.workflow, &spot.case),
+            Item::Case(workflow, case, _) | Item::Replay(workflow, case, _) => (workflow, case),
+            Item::Register(spot, _) => (&spot.workflow, &spot.case),
             Item::Nothing => return Ok(Vec::new()),
         };
         let done = match &item {
             Item::Case(_, _, given) => self.case(workflow, case, given.as_deref()).await,
-            Item::Replay(..) => {
-                self.suspect(workflow, case, None);
-                Ok(Vec::new())
-            }
-            Item::Register(spot) => self.look(spot).await.map(|found| found.into_iter().collect()),
+            Item::Replay(.., sequence) => self.broken_case(workflow, case, *sequence).await,
+            Item::Register(spot, register) => self.register(spot, register).await,
             Item::Nothing => Ok(Vec::new()),
         };
         match done {
@@ -213,52 +219,66 @@ impl Auditor<'_> {
         given: Option<&[PlaceId]>,
     ) -> Result<Vec<Suspicion>> {
         self.state().audited.cases += 1;
-        if let Some(given) = given {
-            self.check_head(workflow, case, given).await?;
-        }
-        let Some((_, state)) = self.inner.load(workflow, case).await? else {
+        let Some((head, state)) = self.inner.load(workflow, case).await? else {
             return Err(Error::no_case(case));
         };
+        if let Some(given) = given
+            && let Err(error) = self.check_head(&head, &state, given).await
+        {
+            self.failed(workflow, case, error)?;
+        }
         let mut suspicions = Vec::new();
-        for MarkingEntry { token, place, .. } in state.marking.0 {
-            let spot = Spot { workflow: workflow.clone(), case: case.clone(), place, token };
-            suspicions.extend(self.look(&spot).await?);
+        for MarkingEntry { token, place, .. } in &state.marking.0 {
+            let register = self.inner.storage.register(workflow, place, token).await?;
+            let spot = Spot::of(&register, case.clone());
+            suspicions.extend(self.compare(Some(&state), &spot, &register).await?);
         }
         Ok(suspicions)
+    }
+
+    /// A case with a record of its lifecycle that can't be read. If that is its first one, no
+    /// other item is this case.
+    async fn broken_case(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        sequence: u64,
+    ) -> Result<Vec<Suspicion>> {
+        self.suspect(workflow, case, None);
+        let scope = LogScope::Case(workflow.clone(), case.clone());
+        let first = self.inner.storage.history(scope, 1).await?.next().await;
+        match first {
+            Some(Err(StorageError::Corrupt { sequence: first, .. })) if first == sequence => {
+                self.case(workflow, case, None).await
+            }
+            Some(Err(error)) if !matches!(error, StorageError::Corrupt { .. }) => Err(error.into()),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// A case could not be read: its log will say where it is broken.
     pub fn failed(&self, workflow: &WorkflowId, case: &CaseId, error: Error) -> Result<()> {
         match error {
-            Error::NotFound { kind: "case", .. } => Err(error),
-            error if error.code() == "CORRUPT" => {
-                let odd = self.broken(workflow, case, &error);
+            Error::NotFound { kind: "case", .. } => return Err(error),
+            Error::BrokenLog { sequence, .. }
+            | Error::Storage(StorageError::Corrupt { sequence, .. }) => {
+                let odd = Finding {
+                    kind: FindingKind::RecordInconsistent,
+                    place_of: FindingIn::Log,
+                    workflow: workflow.clone(),
+                    case: case.clone(),
+                    sequence,
+                    place: None,
+                    token: None,
+                    message: error.to_string(),
+                };
                 self.suspect(workflow, case, Some(odd));
-                Ok(())
             }
             error if error.is_of_one_case() => {
                 self.unchecked_case(workflow, case, &error.to_string());
-                Ok(())
             }
-            error => Err(error),
+            error => return Err(error),
         }
-    }
-
-    fn broken(&self, workflow: &WorkflowId, case: &CaseId, error: &Error) -> Finding {
-        let sequence = match error {
-            Error::BrokenLog { sequence, .. }
-            | Error::Storage(StorageError::Corrupt { sequence, .. }) => *sequence,
-            _ => 0,
-        };
-        Finding {
-            kind: FindingKind::RecordInconsistent,
-            place_of: FindingIn::Log,
-            workflow: workflow.clone(),
-            case: case.clone(),
-            sequence,
-            place: None,
-            token: None,
-            message: error.to_string(),
-        }
+        Ok(())
     }
 }
