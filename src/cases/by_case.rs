@@ -14,7 +14,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Error, Result};
+use super::{Error, Result, thread::off_thread};
 use crate::models::{CaseId, Record, Stored, WorkflowId};
 
 /// How many bytes of records are in memory before they go to the temporary file.
@@ -54,9 +54,7 @@ impl ByCase {
             return Ok(self);
         }
         // Writing may wait for the disk.
-        let spilled = tokio::task::spawn_blocking(|| self.spill()).await;
-        let spilled = spilled.unwrap_or_else(|error| Err(io::Error::other(error)));
-        spilled.map_err(Error::TemporaryFile)
+        off_thread(|| self.spill()).await.map_err(Error::TemporaryFile)
     }
 
     /// Takes a record. What is in its tokens' histories is not kept: other records have it.
@@ -97,7 +95,7 @@ impl ByCase {
         Ok(self)
     }
 
-    /// The records, by case. The subjects are left empty.
+    /// The records, by case. The subjects are left empty. May wait for the disk.
     pub fn into_records(mut self) -> io::Result<Records> {
         if !self.parts.is_empty() {
             self = self.spill()?;

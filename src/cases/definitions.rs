@@ -11,7 +11,10 @@ use tokio::sync::OnceCell;
 
 use super::{Cases, Error, ExpectedVersion, Inner, Result};
 use crate::{
-    analysis::Report,
+    analysis::{
+        Report,
+        structure::{Invariant, TooComplex},
+    },
     engine::Net,
     models::{StoredDefinition, WorkflowDefinition, WorkflowId},
     storage::{DefinitionVersion, MAX_PAGE, StorageError},
@@ -34,11 +37,13 @@ pub(super) struct Compiled {
     pub net: Arc<Net>,
     /// What the check of the net found, once somebody has asked.
     pub report: OnceCell<Arc<Report>>,
+    /// The P-invariants of the net, once an audit has asked.
+    pub invariants: OnceCell<std::result::Result<Vec<Invariant>, TooComplex>>,
 }
 
 impl Compiled {
     fn new(stored: StoredDefinition, net: Arc<Net>) -> Arc<Self> {
-        Arc::new(Self { stored, net, report: OnceCell::new() })
+        Arc::new(Self { stored, net, report: OnceCell::new(), invariants: OnceCell::new() })
     }
 }
 

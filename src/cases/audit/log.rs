@@ -14,6 +14,7 @@ use crate::{
     cases::{
         Error, Result,
         by_case::{ByCase, Records},
+        thread::off_thread,
     },
     models::{Case, CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
     storage::{LogScope, StorageError},
@@ -160,7 +161,8 @@ impl Auditor<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut records = by_case.into_records().map_err(Error::TemporaryFile)?;
+        let records = off_thread(move || by_case.into_records()).await;
+        let mut records = records.map_err(Error::TemporaryFile)?;
         let mut now: Option<((WorkflowId, CaseId), CaseLog)> = None;
         loop {
             let chunk;
@@ -266,12 +268,11 @@ impl CaseLog {
 
 /// The next records, none at the end. Reading may wait for the disk.
 async fn next_chunk(mut records: Records) -> Result<(Records, Vec<Stored<Record>>)> {
-    let taken = tokio::task::spawn_blocking(move || {
+    let taken = off_thread(move || {
         let chunk = records.by_ref().take(CHUNK).collect::<std::io::Result<Vec<_>>>();
         chunk.map(|chunk| (records, chunk))
     });
-    let taken = taken.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    taken.map_err(Error::TemporaryFile)
+    taken.await.map_err(Error::TemporaryFile)
 }
 
 fn key(record: &Stored<Record>) -> (WorkflowId, CaseId) {

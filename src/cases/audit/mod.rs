@@ -120,7 +120,6 @@ struct State {
     replayed: HashSet<(WorkflowId, CaseId)>,
     /// The cases whose logs are to be replayed.
     suspects: Suspects,
-    invariants: invariants::Known,
     parts_done: u64,
 }
 
