@@ -2,7 +2,10 @@
 
 mod saboteur;
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use async_nats::HeaderMap;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -13,7 +16,8 @@ use stormpetrel::{
         FindingKind, Fire, NewCase, NewToken,
     },
     models::CaseId,
-    testing::TestServer,
+    storage::MemoryStorage,
+    testing::{FaultyStorage, TestServer},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -89,16 +93,21 @@ async fn pressed(cases: &Cases, id: &str, random: &mut StdRng) {
         // Some can't fire, and change nothing.
         let _ = cases.fire(Fire::case(workflow("press"), case(id), transition(name))).await;
         if random.random_ratio(1, 12) {
-            let new = NewToken {
-                workflow: workflow("press"),
-                case: case(id),
-                place: Some(place(PLACES.choose(random).unwrap())),
-                data: json!({"extra": true}),
-                metadata: Default::default(),
-                change: Change::default(),
-            };
+            let new = token(case(id), PLACES.choose(random).unwrap());
             cases.create_token(new).await.unwrap();
         }
+    }
+}
+
+/// One more token.
+fn token(case: CaseId, to: &str) -> NewToken {
+    NewToken {
+        workflow: workflow("press"),
+        case,
+        place: Some(place(to)),
+        data: json!({"extra": true}),
+        metadata: Default::default(),
+        change: Change::default(),
     }
 }
 
@@ -315,6 +324,23 @@ async fn what_is_no_token_in_the_view_leaves_audits_of_other_workflows_whole() {
     cases.audit(&AuditScope::default(), &heard).await.unwrap();
     let unchecked = heard.unchecked.into_inner().unwrap();
     assert!(unchecked.len() == 1 && unchecked[0].contains(&subject), "{unchecked:?}");
+}
+
+#[tokio::test]
+async fn a_case_with_many_tokens_is_audited_with_a_few_reads_for_each() {
+    let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
+    let cases = Cases::new(Arc::new(storage.clone()));
+    press(&cases).await;
+    let full = NewCase { case: Some(case("full")), ..NewCase::of(workflow("press")) };
+    cases.create_case(full).await.unwrap();
+    for _ in 1..60 {
+        cases.create_token(token(case("full"), "shelf")).await.unwrap();
+    }
+    let before = storage.log_reads();
+    let (audited, findings) = audit(&cases, false).await;
+    assert_eq!((audited.tokens, findings), (60, vec![]));
+    let reads = storage.log_reads() - before;
+    assert!(reads < 6 * 60, "{reads} reads for 60 tokens");
 }
 
 #[tokio::test]

@@ -6,10 +6,9 @@ use serde_json::json;
 
 use super::{AuditScope, AuditWatcher, Auditor, Finding, FindingIn, FindingKind, State};
 use crate::{
-    cases::{Cases, Change, ExpectedVersion, NewCase, NewToken},
+    cases::{Cases, Change, ExpectedVersion, NewCase},
     models::{CaseId, WorkflowId},
-    storage::{MemoryStorage, Storage},
-    testing::FaultyStorage,
+    storage::MemoryStorage,
 };
 
 /// Hears everything.
@@ -37,11 +36,7 @@ fn names() -> (WorkflowId, CaseId) {
 
 /// A workflow with a case.
 async fn cases() -> Cases {
-    cases_over(Arc::new(MemoryStorage::new())).await
-}
-
-async fn cases_over(storage: Arc<dyn Storage>) -> Cases {
-    let cases = Cases::new(storage);
+    let cases = Cases::new(Arc::new(MemoryStorage::new()));
     let definition = json!({
         "id": "w", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}],
         "transitions": [{"id": "go", "from_places": ["a"], "to_place": "b"},
@@ -78,29 +73,4 @@ async fn a_case_that_is_cancelled_before_its_replay_is_not_counted_any_more() {
     auditor.replay_suspects().await.unwrap();
     assert_eq!(*heard.findings.lock().unwrap(), []);
     assert_eq!(*heard.unchecked.lock().unwrap(), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn a_case_with_many_tokens_is_audited_with_a_few_reads_for_each() {
-    let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
-    let cases = cases_over(Arc::new(storage.clone())).await;
-    let (workflow, case) = names();
-    let tokens = 60;
-    for _ in 1..tokens {
-        let new = NewToken {
-            workflow: workflow.clone(),
-            case: case.clone(),
-            place: None,
-            data: json!({}),
-            metadata: Default::default(),
-            change: Change::default(),
-        };
-        cases.create_token(new).await.unwrap();
-    }
-    let (before, heard) = (storage.log_reads(), Heard::default());
-    let audited = cases.audit(&AuditScope::default(), &heard).await.unwrap();
-    assert_eq!(audited.tokens, tokens);
-    assert_eq!(*heard.findings.lock().unwrap(), []);
-    let reads = storage.log_reads() - before;
-    assert!(reads < 6 * tokens as usize, "{reads} reads for {tokens} tokens");
 }

@@ -79,6 +79,9 @@ impl Expected {
 /// The kind, record and place that must be found.
 type Found = (FindingKind, u64, Option<String>);
 
+/// What is done to a record.
+type Change<'a> = Box<dyn FnOnce(&mut Value) + Send + 'a>;
+
 pub struct Saboteur {
     pub jetstream: jetstream::Context,
 }
@@ -187,7 +190,7 @@ impl Saboteur {
         let (right, name) = (token.place.as_str(), token.id.as_str());
         let mut branch = "lifecycle";
         let (_, payload) = self.register(&at(right, name)).await;
-        let (kind, place, change): (_, _, Box<dyn FnOnce(&mut Value) + Send>) = match fault {
+        let (kind, place, change): (_, _, Change<'_>) = match fault {
             Fault::LogLost => {
                 let lose = |record: &mut Value| drop(taken(record, name));
                 (FindingKind::TokenLost, Some(right), Box::new(lose))

@@ -95,9 +95,9 @@ async fn a_serving_process_audits_again_and_again_and_counts_it() {
     let server = started().await;
     // The reconciler mends views, and not the log.
     let operator = async_nats::connect(server.url()).await.unwrap();
+    let operator = async_nats::jetstream::new(operator);
     let subject = "cb.workflows.order-approval.events.transitions.a";
-    let rubbish = async_nats::jetstream::new(operator).publish(subject, "rubbish".into()).await;
-    rubbish.unwrap().await.unwrap();
+    operator.publish(subject, "rubbish".into()).await.unwrap().await.unwrap();
     let mut command = petrel();
     command.args(["--json", "serve", "--listen", "127.0.0.1:0", "--audit-every", "1s"]);
     command.env("NATS_URL", server.url());
