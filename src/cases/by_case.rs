@@ -26,6 +26,13 @@ const READ_BYTES: usize = 64 * 1024;
 /// Where a record belongs.
 type Key = (WorkflowId, CaseId, u64);
 
+/// Whose record a subject of the log is.
+pub(super) fn case_of(subject: &str) -> Option<(WorkflowId, CaseId)> {
+    let mut words = subject.rsplit('.');
+    let case = CaseId::new(words.next()?).ok()?;
+    Some((WorkflowId::new(words.nth(2)?).ok()?, case))
+}
+
 /// Takes records in any order and gives them by workflow, case and sequence.
 #[derive(Debug)]
 pub(super) struct ByCase {

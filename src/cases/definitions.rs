@@ -178,6 +178,16 @@ impl Cases {
 }
 
 impl Inner {
+    /// Whether a workflow is known; otherwise the error says so. If its latest version can't be
+    /// read it is known: its cases name the versions that they run.
+    pub async fn must_exist(&self, workflow: &WorkflowId) -> Result<()> {
+        match self.storage.definition(workflow, DefinitionVersion::Latest).await {
+            Ok(None) => Err(Error::no_workflow(workflow)),
+            Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The definition that a new case runs.
     pub async fn latest(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
         if let Some(compiled) = self.definitions.latest(workflow) {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     cases::{
         Error, Result,
-        by_case::{ByCase, Records},
+        by_case::{ByCase, Records, case_of},
         thread::off_thread,
     },
     models::{Case, CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
@@ -277,11 +277,4 @@ async fn next_chunk(mut records: Records) -> Result<(Records, Vec<Stored<Record>
 
 fn key(record: &Stored<Record>) -> (WorkflowId, CaseId) {
     (record.value.workflow.clone(), record.value.case.clone())
-}
-
-/// Whose record a subject of the log is.
-pub(super) fn case_of(subject: &str) -> Option<(WorkflowId, CaseId)> {
-    let mut words = subject.rsplit('.');
-    let case = CaseId::new(words.next()?).ok()?;
-    Some((WorkflowId::new(words.nth(2)?).ok()?, case))
 }

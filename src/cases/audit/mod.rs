@@ -23,13 +23,10 @@ use std::{
 pub use finding::{Finding, FindingIn, FindingKind};
 
 use super::{
-    Cases, Error, Inner, Result,
+    Cases, Inner, Result,
     settled::{MENDED_AFTER, Settled},
 };
-use crate::{
-    models::{CaseId, WorkflowId},
-    storage::DefinitionVersion,
-};
+use crate::models::{CaseId, WorkflowId};
 
 /// How often the age of the log is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
@@ -84,10 +81,8 @@ impl Cases {
     /// 50,000 of them.
     pub async fn audit(&self, scope: &AuditScope, watcher: &dyn AuditWatcher) -> Result<Audited> {
         let storage = &self.inner.storage;
-        if let Some(workflow) = &scope.workflow
-            && let Ok(None) = storage.definition(workflow, DefinitionVersion::Latest).await
-        {
-            return Err(Error::no_workflow(workflow));
+        if let Some(workflow) = &scope.workflow {
+            self.inner.must_exist(workflow).await?;
         }
         let last = storage.last_sequence().await?;
         let auditor = Auditor { inner: &self.inner, scope, watcher, last, state: Mutex::default() };

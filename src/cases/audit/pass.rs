@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use futures::{StreamExt, stream};
 
 use super::{
-    Auditor, Finding, FindingIn, FindingKind, log,
+    Auditor, Finding, FindingIn, FindingKind,
     view::{Spot, Suspicion},
 };
 use crate::{
-    cases::{Error, Result},
+    cases::{Error, Result, by_case::case_of},
     models::{CaseId, MarkingEntry, PlaceId, Record, RecordKind, WorkflowId},
     storage::{LogScope, Register, RegisterState, StorageError},
 };
@@ -84,7 +84,7 @@ impl Auditor<'_> {
                 Ok((sequence, item))
             }
             Err(StorageError::Corrupt { subject, sequence, reason }) => {
-                let item = match log::case_of(&subject) {
+                let item = match case_of(&subject) {
                     Some((workflow, case)) => Item::Replay(workflow, case, sequence),
                     None => {
                         self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
