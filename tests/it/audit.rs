@@ -150,6 +150,11 @@ fn judge(expected: &BTreeMap<CaseId, Expected>, findings: &[Finding]) {
     for finding in findings {
         assert!(expected.contains_key(&finding.case), "a false alarm: {finding:?}");
     }
+    let at = |one: &Finding| (one.kind, one.sequence, one.place.clone(), one.token.clone());
+    for (index, finding) in findings.iter().enumerate() {
+        let again = findings[index + 1..].iter().find(|other| at(other) == at(finding));
+        assert_eq!(again, None, "told twice");
+    }
     // What was done to a view is found in the view alone.
     for finding in findings {
         if expected[&finding.case].fault.is_in() == FindingIn::View {

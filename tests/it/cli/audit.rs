@@ -119,5 +119,5 @@ async fn a_serving_process_audits_again_and_again_and_counts_it() {
     }
     let (code, errors) = serving.terminate().await;
     assert_eq!(code, Some(0));
-    assert!(errors.contains("record_unreadable") && errors.contains(subject), "{errors}");
+    assert!(errors.contains("record_unreadable") && errors.contains("case=a"), "{errors}");
 }
