@@ -151,6 +151,9 @@ impl Auditor<'_> {
                     Some(key) if wanted(&only, &key) => {
                         self.unreadable(&key.0, &key.1, sequence, reason);
                         self.begin(&key.0, &key.1);
+                        if only.is_none() {
+                            self.state().unmet.insert(key.clone());
+                        }
                         gaps.entry(key).or_default().unreadable(sequence);
                     }
                     None if only.is_none() => {

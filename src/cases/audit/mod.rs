@@ -113,6 +113,9 @@ struct State {
     audited: Audited,
     /// The cases whose logs have been or will be replayed, or are known to be broken.
     replayed: HashSet<(WorkflowId, CaseId)>,
+    /// The cases with a record that can't be read, until the pass over the cases meets the
+    /// record of their creation.
+    unmet: HashSet<(WorkflowId, CaseId)>,
     /// The cases whose logs are to be replayed.
     suspects: Suspects,
     parts_done: u64,

@@ -39,8 +39,8 @@ fn places(record: &Record) -> impl Iterator<Item = PlaceId> + '_ {
 enum Item {
     /// A case with the places of its first tokens, if its log is to be looked at.
     Case(WorkflowId, CaseId, Option<Vec<PlaceId>>),
-    /// A case that has a record that can't be read, at this sequence.
-    Replay(WorkflowId, CaseId, u64),
+    /// A case that has a record that can't be read.
+    Replay(WorkflowId, CaseId),
     Register(Spot, Box<Register>),
     Nothing,
 }
@@ -51,11 +51,13 @@ impl Auditor<'_> {
         for case in &self.scope.cases {
             self.suspect(workflow, case, None);
         }
-        let mut items = Vec::with_capacity(self.scope.cases.len());
-        for case in &self.scope.cases {
-            items.push(Ok((0, Item::Case(workflow.clone(), case.clone(), None))));
-        }
-        self.pass(stream::iter(items)).await
+        let cases = self.scope.cases.iter().map(|case| (workflow.clone(), case.clone()));
+        self.pass_over(cases.collect()).await
+    }
+
+    async fn pass_over(&self, cases: Vec<(WorkflowId, CaseId)>) -> Result<()> {
+        let items = cases.into_iter().map(|(workflow, case)| Item::Case(workflow, case, None));
+        self.pass(stream::iter(items.map(|item| Ok((self.last, item))))).await
     }
 
     /// Every case that a lifecycle record speaks of.
@@ -69,23 +71,18 @@ impl Auditor<'_> {
         let items = records.map(move |record| match record {
             Ok(record) => {
                 let (sequence, record) = (record.sequence, record.value);
-                let item = match record.kind {
-                    RecordKind::Created if self.scope.replay => {
-                        Item::Case(record.workflow, record.case, None)
-                    }
-                    RecordKind::Created => {
-                        let mut places: Vec<_> = places(&record).collect();
-                        let key = (record.workflow, record.case);
-                        places.extend(added.remove(&key).unwrap_or_default());
-                        Item::Case(key.0, key.1, Some(places))
-                    }
-                    _ => Item::Nothing,
-                };
-                Ok((sequence, item))
+                if record.kind != RecordKind::Created {
+                    return Ok((sequence, Item::Nothing));
+                }
+                let mut given: Vec<_> = places(&record).collect();
+                let key = (record.workflow, record.case);
+                self.state().unmet.remove(&key);
+                given.extend(added.remove(&key).unwrap_or_default());
+                Ok((sequence, Item::Case(key.0, key.1, (!self.scope.replay).then_some(given))))
             }
             Err(StorageError::Corrupt { subject, sequence, reason }) => {
                 let item = match case_of(&subject) {
-                    Some((workflow, case)) => Item::Replay(workflow, case, sequence),
+                    Some((workflow, case)) => Item::Replay(workflow, case),
                     None => {
                         self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
                         Item::Nothing
@@ -95,7 +92,9 @@ impl Auditor<'_> {
             }
             Err(error) => Err(error),
         });
-        self.pass(items).await
+        self.pass(items).await?;
+        let unmet = std::mem::take(&mut self.state().unmet);
+        self.pass_over(unmet.into_iter().collect()).await
     }
 
     /// The places of the tokens that somebody has put into cases that ran. What does not fit, or
@@ -106,8 +105,12 @@ impl Auditor<'_> {
         while let Some(record) = records.next().await {
             let record = match record {
                 Ok(record) if record.value.kind == RecordKind::Edited => record.value,
-                // The next pass tells of those that can't be read.
-                Ok(_) | Err(StorageError::Corrupt { .. }) => continue,
+                Ok(_) => continue,
+                // The next pass tells of it.
+                Err(StorageError::Corrupt { subject, .. }) => {
+                    self.state().unmet.extend(case_of(&subject));
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             let mut places = places(&record).peekable();
@@ -195,13 +198,16 @@ impl Auditor<'_> {
 
     async fn item(&self, item: Item) -> Result<Vec<Suspicion>> {
         let (workflow, case) = match &item {
-            Item::Case(workflow, case, _) | Item::Replay(workflow, case, _) => (workflow, case),
+            Item::Case(workflow, case, _) | Item::Replay(workflow, case) => (workflow, case),
             Item::Register(spot, _) => (&spot.workflow, &spot.case),
             Item::Nothing => return Ok(Vec::new()),
         };
         let done = match &item {
             Item::Case(_, _, given) => self.case(workflow, case, given.as_deref()).await,
-            Item::Replay(.., sequence) => self.broken_case(workflow, case, *sequence).await,
+            Item::Replay(..) => {
+                self.suspect(workflow, case, None);
+                Ok(Vec::new())
+            }
             Item::Register(spot, register) => self.register(spot, register).await,
             Item::Nothing => Ok(Vec::new()),
         };
@@ -238,26 +244,6 @@ impl Auditor<'_> {
             }
         }
         Ok(suspicions)
-    }
-
-    /// A case with a record of its lifecycle that can't be read. If that is its first one, no
-    /// other item is this case.
-    async fn broken_case(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-        sequence: u64,
-    ) -> Result<Vec<Suspicion>> {
-        self.suspect(workflow, case, None);
-        let scope = LogScope::Case(workflow.clone(), case.clone());
-        let first = self.inner.storage.history(scope, 1).await?.next().await;
-        match first {
-            Some(Err(StorageError::Corrupt { sequence: first, .. })) if first == sequence => {
-                self.case(workflow, case, None).await
-            }
-            Some(Err(error)) if !matches!(error, StorageError::Corrupt { .. }) => Err(error.into()),
-            _ => Ok(Vec::new()),
-        }
     }
 
     /// A case could not be read: its log will say where it is broken.
