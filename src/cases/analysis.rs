@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{Cases, Error, Result, definitions::Compiled};
+use super::{Cases, Error, Inner, Result, definitions::Compiled, thread::off_thread};
 use crate::{
     analysis::{self, Limits, Report, Verdict},
     engine::Net,
@@ -69,7 +69,7 @@ impl Cases {
     /// Checks a definition that need not be stored.
     pub async fn check_workflow(&self, definition: &WorkflowDefinition) -> Result<Report> {
         let net = Net::compile(definition).map_err(Error::InvalidDefinition)?;
-        Ok(self.in_turn(Arc::new(net)).await)
+        Ok(self.checked(Arc::new(net)).await)
     }
 
     /// Refuses a net that is not known to be sound, if the settings say so.
@@ -77,7 +77,7 @@ impl Cases {
         if !self.checks.require_sound {
             return Ok(());
         }
-        let report = self.in_turn(Arc::clone(net)).await;
+        let report = self.checked(Arc::clone(net)).await;
         match report.verdict {
             Verdict::Sound => Ok(()),
             _ => Err(Error::NotSound { workflow: workflow.to_owned(), report: Box::new(report) }),
@@ -85,23 +85,26 @@ impl Cases {
     }
 
     async fn analysed(&self, compiled: &Arc<Compiled>) -> Arc<Report> {
-        let make = || async { Arc::new(self.in_turn(Arc::clone(&compiled.net)).await) };
+        let make = || async { Arc::new(self.checked(Arc::clone(&compiled.net)).await) };
         Arc::clone(compiled.report.get_or_init(make).await)
     }
 
-    /// The check on a thread of its own, since it computes for as long as it may; few at a
-    /// time, so that they never take the machine from what fires.
-    async fn in_turn(&self, net: Arc<Net>) -> Report {
-        // It is never closed.
-        let turn = self.inner.checking.acquire().await.expect("a turn");
+    async fn checked(&self, net: Arc<Net>) -> Report {
         let budget = self.checks.budget;
-        let checked = tokio::task::spawn_blocking(move || check(&net, budget)).await;
-        drop(turn);
-        match checked {
-            Ok(report) => report,
-            // It is not cancelled, so it panicked; that goes on in the task that asked.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        self.inner.in_turn(move || check(&net, budget)).await
+    }
+}
+
+impl Inner {
+    /// What computes for long, on a thread of its own; few at a time, so that they never take
+    /// the machine from what fires.
+    pub(super) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        // It is never closed, so never an error.
+        let _turn = self.checking.acquire().await;
+        off_thread(work).await
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Error, Result};
+use super::{Error, Result, thread::off_thread};
 use crate::models::{CaseId, Record, Stored, WorkflowId};
 
 /// How many bytes of records are in memory before they go to the temporary file.
@@ -25,6 +25,13 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Where a record belongs.
 type Key = (WorkflowId, CaseId, u64);
+
+/// Whose record a subject of the log is.
+pub(super) fn case_of(subject: &str) -> Option<(WorkflowId, CaseId)> {
+    let mut words = subject.rsplit('.');
+    let case = CaseId::new(words.next()?).ok()?;
+    Some((WorkflowId::new(words.nth(2)?).ok()?, case))
+}
 
 /// Takes records in any order and gives them by workflow, case and sequence.
 #[derive(Debug)]
@@ -54,9 +61,7 @@ impl ByCase {
             return Ok(self);
         }
         // Writing may wait for the disk.
-        let spilled = tokio::task::spawn_blocking(|| self.spill()).await;
-        let spilled = spilled.unwrap_or_else(|error| Err(io::Error::other(error)));
-        spilled.map_err(Error::TemporaryFile)
+        off_thread(|| self.spill()).await.map_err(Error::TemporaryFile)
     }
 
     /// Takes a record. What is in its tokens' histories is not kept: other records have it.
@@ -97,7 +102,7 @@ impl ByCase {
         Ok(self)
     }
 
-    /// The records, by case. The subjects are left empty.
+    /// The records, by case. The subjects are left empty. May wait for the disk.
     pub fn into_records(mut self) -> io::Result<Records> {
         if !self.parts.is_empty() {
             self = self.spill()?;

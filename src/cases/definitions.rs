@@ -11,7 +11,10 @@ use tokio::sync::OnceCell;
 
 use super::{Cases, Error, ExpectedVersion, Inner, Result};
 use crate::{
-    analysis::Report,
+    analysis::{
+        Report,
+        structure::{Invariant, TooComplex},
+    },
     engine::Net,
     models::{StoredDefinition, WorkflowDefinition, WorkflowId},
     storage::{DefinitionVersion, MAX_PAGE, StorageError},
@@ -34,11 +37,13 @@ pub(super) struct Compiled {
     pub net: Arc<Net>,
     /// What the check of the net found, once somebody has asked.
     pub report: OnceCell<Arc<Report>>,
+    /// The P-invariants of the net, once an audit has asked.
+    pub invariants: OnceCell<std::result::Result<Vec<Invariant>, TooComplex>>,
 }
 
 impl Compiled {
     fn new(stored: StoredDefinition, net: Arc<Net>) -> Arc<Self> {
-        Arc::new(Self { stored, net, report: OnceCell::new() })
+        Arc::new(Self { stored, net, report: OnceCell::new(), invariants: OnceCell::new() })
     }
 }
 
@@ -173,6 +178,16 @@ impl Cases {
 }
 
 impl Inner {
+    /// Whether a workflow is known; otherwise the error says so. If its latest version can't be
+    /// read it is known: its cases name the versions that they run.
+    pub async fn must_exist(&self, workflow: &WorkflowId) -> Result<()> {
+        match self.storage.definition(workflow, DefinitionVersion::Latest).await {
+            Ok(None) => Err(Error::no_workflow(workflow)),
+            Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The definition that a new case runs.
     pub async fn latest(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
         if let Some(compiled) = self.definitions.latest(workflow) {

@@ -9,7 +9,7 @@ use futures::StreamExt;
 
 use super::{
     Cases, Error, Inner, Result,
-    by_case::{ByCase, Records},
+    by_case::{ByCase, Records, case_of},
 };
 use crate::{
     models::{CaseId, Record, Stored, StoredDefinition, WorkflowId},
@@ -40,12 +40,7 @@ impl Cases {
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Gathered> {
         let inner = &self.inner;
-        match inner.storage.definition(workflow, DefinitionVersion::Latest).await {
-            Ok(None) => return Err(Error::no_workflow(workflow)),
-            // Its cases name the versions that they run.
-            Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        inner.must_exist(workflow).await?;
         let mut gathered = Gathered {
             definitions: Vec::new(),
             unreadable: BTreeMap::new(),
@@ -121,12 +116,12 @@ impl Gathered {
         Ok(())
     }
 
-    /// Notes whose record can't be read: the last word of a record's subject is its case.
+    /// Notes whose record can't be read.
     fn unreadable(&mut self, error: StorageError) -> Result<()> {
         let StorageError::Corrupt { subject, .. } = &error else { return Err(error.into()) };
-        match CaseId::new(subject.rsplit('.').next().unwrap_or_default()) {
-            Ok(case) => drop(self.unreadable.entry(case).or_insert(error)),
-            Err(_) => return Err(error.into()),
+        match case_of(subject) {
+            Some((_, case)) => drop(self.unreadable.entry(case).or_insert(error)),
+            None => return Err(error.into()),
         }
         Ok(())
     }

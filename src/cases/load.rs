@@ -47,8 +47,7 @@ impl Inner {
         for record in records.iter().chain([head]) {
             let here = |token: &TokenId| {
                 marking.iter().any(|entry| {
-                    let sequence = if entry.sequence == 0 { head.sequence } else { entry.sequence };
-                    entry.token == *token && sequence == record.sequence
+                    entry.token == *token && entry.sequence_in(head.sequence) == record.sequence
                 })
             };
             alive.extend(produced(record).filter(|token| here(&token.id)));

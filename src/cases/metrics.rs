@@ -21,20 +21,22 @@ use prometheus_client::{
 
 use super::{Audited, Error};
 
-type Results = Family<[(&'static str, &'static str); 1], Counter>;
+/// Counters by one label, such as the result.
+type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
 
 /// Counters and latency histograms of one process.
 pub struct Metrics {
     registry: Registry,
-    commits: Results,
+    commits: Labelled,
     conflicts: Counter,
     retries: Counter,
     views_failed: Counter,
     views_mended: Counter,
     reconciler_lag: Gauge<u64, AtomicU64>,
-    audits: Results,
-    audit_found: Family<[(&'static str, &'static str); 1], Counter>,
+    audits: Labelled,
+    audit_found: Labelled,
     audit_findings: Gauge<u64, AtomicU64>,
+    audit_unchecked: Gauge<u64, AtomicU64>,
     audit_cases: Gauge<u64, AtomicU64>,
     audit_ended: Gauge<u64, AtomicU64>,
     audit_seconds: Gauge<f64, AtomicU64>,
@@ -59,15 +61,16 @@ impl Default for Metrics {
         let histogram = || Histogram::new(exponential_buckets(0.000_05, 2.0, 18));
         let mut metrics = Self {
             registry: Registry::with_prefix("petrel"),
-            commits: Results::default(),
+            commits: Labelled::default(),
             conflicts: Counter::default(),
             retries: Counter::default(),
             views_failed: Counter::default(),
             views_mended: Counter::default(),
             reconciler_lag: Gauge::default(),
-            audits: Results::default(),
-            audit_found: Family::default(),
+            audits: Labelled::default(),
+            audit_found: Labelled::default(),
             audit_findings: Gauge::default(),
+            audit_unchecked: Gauge::default(),
             audit_cases: Gauge::default(),
             audit_ended: Gauge::default(),
             audit_seconds: Gauge::default(),
@@ -116,6 +119,11 @@ impl Metrics {
             registry.register(name, help, gauge.clone());
         };
         gauge("audit_findings", "Findings of the last whole audit", &self.audit_findings);
+        gauge(
+            "audit_unchecked",
+            "How much the last whole audit could not check",
+            &self.audit_unchecked,
+        );
         gauge("audit_cases", "Cases that the last whole audit looked at", &self.audit_cases);
         gauge(
             "audit_ended_timestamp_seconds",
@@ -143,11 +151,6 @@ impl Metrics {
         // Writing to a String can't fail.
         let _ = encode(&mut text, &self.registry);
         text
-    }
-
-    /// How many changes were made, appended by this process.
-    pub fn committed_total(&self) -> u64 {
-        self.commits.get_or_create(&[("result", "ok")]).get()
     }
 
     pub(super) fn committed<T>(&self, took: Duration, result: &Result<T, Error>) {
@@ -196,6 +199,7 @@ impl Metrics {
         let _whole = self.audit_whole.lock().unwrap_or_else(PoisonError::into_inner);
         self.audits.get_or_create(&[("result", "ok")]).inc();
         self.audit_findings.set(audited.findings.values().sum());
+        self.audit_unchecked.set(audited.unchecked);
         self.audit_cases.set(audited.cases);
         self.audit_ended.set(at.timestamp().unsigned_abs());
         self.audit_seconds.set(took.as_secs_f64());

@@ -23,6 +23,7 @@ mod repair;
 mod requests;
 mod settled;
 mod slot;
+mod thread;
 mod views;
 mod whole;
 

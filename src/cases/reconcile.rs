@@ -13,7 +13,10 @@ use std::{
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cases, Inner, Repaired, Result, repair, settled::Settled};
+use super::{
+    Cases, Inner, Repaired, Result, repair,
+    settled::{SETTLED_AFTER, Settled},
+};
 use crate::{
     models::{CaseId, PlaceId, Record, TokenId, WorkflowId},
     storage::{LogScope, StorageError},
@@ -149,7 +152,7 @@ impl Follower {
             self.reconnects = reconnects;
         }
         self.settled.note(last);
-        let settled = self.settled.sequence();
+        let settled = self.settled.sequence(SETTLED_AFTER);
         let mut done = self.done.unwrap_or_default();
         while done < settled {
             let (upto, _) = inner.reconcile_batch(done, settled, true).await?;

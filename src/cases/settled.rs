@@ -8,6 +8,10 @@ use std::{
 /// How old a record must be before its views are judged: its writer had its time.
 pub(super) const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
+/// How old a difference must be before it is told of: the reconciler, which looks every half
+/// second, has had its turn.
+pub(super) const MENDED_AFTER: Duration = SETTLED_AFTER.saturating_add(Duration::from_secs(2));
+
 /// Knows by samples of the log's last sequence, so that no clock but this process's own counts.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
@@ -27,10 +31,10 @@ impl Settled {
         self.samples.back().map(|(at, _)| *at)
     }
 
-    /// The last sequence that is settled.
-    pub fn sequence(&mut self) -> u64 {
+    /// The last sequence whose record is so old.
+    pub fn sequence(&mut self, age: Duration) -> u64 {
         while let Some((at, sequence)) = self.samples.front() {
-            if at.elapsed() < SETTLED_AFTER {
+            if at.elapsed() < age {
                 break;
             }
             self.settled = self.settled.max(*sequence);

@@ -2,16 +2,16 @@
 
 use std::{
     fmt::Write,
-    io::{self, IsTerminal},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::{
     answer::{Answer, line},
+    bar::{AUDITING, bar},
     connection::{self, Connection},
     failure::Failure,
 };
@@ -32,7 +32,7 @@ Examples:
 
 A finding says what is wrong (a token lost, doubled or in the wrong place; a record missing,
 changed or impossible), whether it is in the log or in a view, and its case, record (by its
-sequence in the log) and place.
+sequence in the log) and place. --json lists the first 10,000; findings_total counts all.
 
 Nothing is repaired. Views: `petrel rebuild` makes them from the log again. The log is the truth
 and is never rewritten: what is wrong there was changed by something else than petrel, and a
@@ -65,11 +65,8 @@ impl Audit {
         let shutdown = connection::shutdown(config)?;
         let Self { workflow, cases, replay } = self;
         let scope = AuditScope { workflow, cases, replay };
-        let reporter = Reporter {
-            as_json: config.json,
-            bar: bar(!config.json && io::stderr().is_terminal()),
-            heard: Mutex::default(),
-        };
+        let reporter =
+            Reporter { as_json: config.json, bar: bar(config, AUDITING), heard: Mutex::default() };
         let audited = Connection::with(config, &shutdown, async |connection| {
             Ok(connection.cases.audit(&scope, &reporter).await?)
         })
@@ -136,18 +133,6 @@ impl AuditWatcher for Reporter {
     }
 }
 
-/// A bar for whoever looks, or one that is never drawn.
-fn bar(seen: bool) -> ProgressBar {
-    if !seen {
-        return ProgressBar::hidden();
-    }
-    // The template is a constant that a test draws.
-    let style = ProgressStyle::with_template(TEMPLATE);
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-const TEMPLATE: &str = "auditing {bar:40} {percent}%, {eta} left";
-
 /// A finding in one line.
 fn text(finding: &Finding) -> String {
     let Finding { kind, place_of, workflow, case, sequence, place, token, message } = finding;
@@ -197,14 +182,4 @@ fn answer(audited: &Audited, heard: &Heard) -> Answer {
         answer.complaints.push(Failure::incomplete(message));
     }
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_template_of_the_bar_is_valid() {
-        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
-    }
 }

@@ -2,19 +2,20 @@
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
-    io::{self, BufWriter, IsTerminal, Write},
+    io::{self, BufWriter, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::Answer,
+    bar::{READING, WRITING, bar},
     connection::{self, Connection},
     failure::Failure,
 };
@@ -101,26 +102,25 @@ impl History {
 impl Export {
     async fn run(self, config: &Config) -> Result<Answer, Failure> {
         let shutdown = connection::shutdown(config)?;
-        let seen = !config.json && io::stderr().is_terminal();
         // A file that can't be written is found out before the log is read.
         let target = Target::open(self.output.as_deref())?;
-        let bar = bar(seen, "reading");
+        let reading = bar(config, READING);
         let gathered = Connection::with(config, &shutdown, async |connection| {
             let progress = |done, of| {
-                bar.set_length(of);
-                bar.set_position(done);
+                reading.set_length(of);
+                reading.set_position(done);
             };
             let cases = &connection.cases;
             Ok(cases.gather_history(&self.workflow, &self.cases, &progress).await?)
         })
         .await;
-        bar.finish_and_clear();
+        reading.finish_and_clear();
         let gathered = gathered?;
         let complaint = complaint(&gathered);
         let unreadable: Vec<_> = gathered.unreadable.keys().cloned().collect();
         let to_stdout = self.output.is_none();
-        let stop = shutdown.clone();
-        let write = move || self.write(gathered, target, seen, &stop);
+        let (writing, stop) = (bar(config, WRITING), shutdown.clone());
+        let write = move || self.write(gathered, target, &writing, &stop);
         let written = tokio::task::spawn_blocking(write).await;
         let written = written.unwrap_or_else(|error| Err(Failure::internal(error.to_string())));
         if shutdown.is_cancelled() {
@@ -141,7 +141,7 @@ impl Export {
         &self,
         gathered: Gathered,
         target: Target,
-        seen: bool,
+        bar: &ProgressBar,
         stop: &CancellationToken,
     ) -> Result<Written, Failure> {
         let options = Options {
@@ -149,7 +149,6 @@ impl Export {
             labels: Labels::of(&gathered.definitions),
             lifecycle: self.lifecycle,
         };
-        let bar = bar(seen, "writing");
         bar.set_length(gathered.total);
         let written = target.write(|sink| {
             let mut log: Box<dyn EventLog> = match self.format {
@@ -226,19 +225,6 @@ fn cant_write(path: &Path, error: io::Error) -> Failure {
     Failure::from(error).about(format_args!("can't write {}", path.display()))
 }
 
-/// A bar for whoever looks, or one that is never drawn.
-fn bar(seen: bool, doing: &'static str) -> ProgressBar {
-    if !seen {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template(TEMPLATE);
-    // The template is a constant that a test draws.
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style).with_message(doing)
-}
-
-const TEMPLATE: &str = "{msg} {bar:40} {human_pos} of {human_len}, {eta} left";
-
 /// Which cases are left out, and why.
 fn complaint(gathered: &Gathered) -> Option<Failure> {
     let count = gathered.unreadable.len();
@@ -256,14 +242,4 @@ fn complaint(gathered: &Gathered) -> Option<Failure> {
         "{count} {cases} left out, since a record can't be read:{}{more}",
         listed.concat()
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_template_of_the_bar_is_valid() {
-        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
-    }
 }

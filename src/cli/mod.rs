@@ -4,6 +4,7 @@ mod analyse;
 mod answer;
 mod arguments;
 mod audit;
+mod bar;
 mod bench;
 mod case;
 mod check;

@@ -59,12 +59,8 @@ pub fn restore(
     tokens: HashMap<TokenId, Arc<Token>>,
     mut history_bases: HashMap<TokenId, u64>,
 ) -> Result<Case, String> {
-    let record = &head.value;
-    let mut marking = record.marking.clone();
-    for entry in &mut marking.0 {
-        if entry.sequence == 0 {
-            entry.sequence = head.sequence;
-        }
+    let marking = &head.value.marking.0;
+    for entry in marking {
         if tokens.get(&entry.token).is_none_or(|token| token.place != entry.place) {
             return Err(format!(
                 "the marking has token {} in place {}, which does not follow from the records",
@@ -72,12 +68,26 @@ pub fn restore(
             ));
         }
     }
-    if marking.0.len() != tokens.len() {
-        let (marked, alive) = (marking.0.len(), tokens.len());
+    if marking.len() != tokens.len() {
+        let (marked, alive) = (marking.len(), tokens.len());
         return Err(format!("the marking has {marked} tokens and {alive} follow from the records"));
     }
     history_bases.retain(|token, _| tokens.contains_key(token));
-    Ok(Case {
+    Ok(case_after(head, tokens, history_bases))
+}
+
+/// The case that a record says there is after it, with these tokens, right or wrong.
+pub(crate) fn case_after(
+    stored: &Stored<Record>,
+    tokens: HashMap<TokenId, Arc<Token>>,
+    history_bases: HashMap<TokenId, u64>,
+) -> Case {
+    let record = &stored.value;
+    let mut marking = record.marking.clone();
+    for entry in &mut marking.0 {
+        entry.sequence = entry.sequence_in(stored.sequence);
+    }
+    Case {
         workflow: record.workflow.clone(),
         id: record.case.clone(),
         definition: record.definition,
@@ -86,9 +96,9 @@ pub fn restore(
         tokens,
         history_bases,
         tokens_made: record.tokens_made,
-        sequence: head.sequence,
-        head_hash: head.hash.clone(),
-    })
+        sequence: stored.sequence,
+        head_hash: stored.hash.clone(),
+    }
 }
 
 /// The tokens that a record produced, with the record's sequence in them, and with as much of

@@ -12,6 +12,7 @@ mod record;
 #[cfg(test)]
 mod properties;
 
+pub(crate) use apply::case_after;
 pub use apply::{apply, history_bases, produced, restore};
 pub use binding::{Binding, MAX_BINDINGS};
 pub use explain::{

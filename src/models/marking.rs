@@ -19,6 +19,14 @@ pub struct MarkingEntry {
     pub sequence: u64,
 }
 
+impl MarkingEntry {
+    /// The log sequence of the record that put the token there, where this is an entry of the
+    /// record at `record`.
+    pub fn sequence_in(&self, record: u64) -> u64 {
+        if self.sequence == 0 { record } else { self.sequence }
+    }
+}
+
 pub(super) fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -33,6 +33,7 @@ struct State {
     broken: bool,
     held: usize,
     view_writes: usize,
+    log_reads: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -77,6 +78,11 @@ impl FaultyStorage {
         let from = state.borrow_and_update().view_writes;
         // Can't fail: `self` holds the sender.
         let _ = state.wait_for(|state| state.view_writes >= from + count).await;
+    }
+
+    /// How many times somebody has asked for one record, or for the last one of a case.
+    pub fn log_reads(&self) -> usize {
+        self.state.borrow().log_reads
     }
 
     /// Whether appends happen, but are answered as if the server had not.
@@ -164,6 +170,7 @@ impl Storage for FaultyStorage {
         case: &CaseId,
         consistency: Consistency,
     ) -> Result<Option<Stored<Record>>> {
+        self.state.send_modify(|state| state.log_reads += 1);
         self.reach()?.head(workflow, case, consistency).await
     }
 
@@ -173,6 +180,7 @@ impl Storage for FaultyStorage {
         case: &CaseId,
         sequence: u64,
     ) -> Result<Option<Stored<Record>>> {
+        self.state.send_modify(|state| state.log_reads += 1);
         self.reach()?.record(workflow, case, sequence).await
     }
 

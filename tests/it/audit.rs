@@ -1,21 +1,28 @@
 //! Faults planted by hand on a real server, one a case, and what the audit says of them.
 
-use std::{collections::BTreeMap, sync::Mutex};
+mod saboteur;
 
-use async_nats::{HeaderMap, jetstream};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use async_nats::HeaderMap;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use stormpetrel::{
     cases::{
         AuditScope, AuditWatcher, Audited, Cases, Change, ExpectedVersion, Finding, FindingIn,
         FindingKind, Fire, NewCase, NewToken,
     },
-    models::{CaseId, Token},
-    testing::TestServer,
+    models::CaseId,
+    storage::MemoryStorage,
+    testing::{FaultyStorage, TestServer},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{case, cases_at, definition, place, transition, workflow};
+use saboteur::{Expected, FAULTS, Fault, Saboteur, at};
 
 /// Hears everything.
 #[derive(Default)]
@@ -86,275 +93,21 @@ async fn pressed(cases: &Cases, id: &str, random: &mut StdRng) {
         // Some can't fire, and change nothing.
         let _ = cases.fire(Fire::case(workflow("press"), case(id), transition(name))).await;
         if random.random_ratio(1, 12) {
-            let new = NewToken {
-                workflow: workflow("press"),
-                case: case(id),
-                place: Some(place(PLACES.choose(random).unwrap())),
-                data: json!({"extra": true}),
-                metadata: Default::default(),
-                change: Change::default(),
-            };
+            let new = token(case(id), PLACES.choose(random).unwrap());
             cases.create_token(new).await.unwrap();
         }
     }
 }
 
-/// What is done to one case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fault {
-    ViewLost,
-    ViewDoubled,
-    ViewMisplaced,
-    ViewChanged,
-    ViewUnknown,
-    ViewRubbish,
-    LogLost,
-    LogDoubled,
-    LogMade,
-    LogMisplaced,
-    LogGivenElsewhere,
-    LogOtherHash,
-    LogMissing,
-    LogRubbish,
-}
-
-const FAULTS: [Fault; 14] = [
-    Fault::ViewLost,
-    Fault::ViewDoubled,
-    Fault::ViewMisplaced,
-    Fault::ViewChanged,
-    Fault::ViewUnknown,
-    Fault::ViewRubbish,
-    Fault::LogLost,
-    Fault::LogDoubled,
-    Fault::LogMade,
-    Fault::LogMisplaced,
-    Fault::LogGivenElsewhere,
-    Fault::LogOtherHash,
-    Fault::LogMissing,
-    Fault::LogRubbish,
-];
-
-/// What must be found of a fault.
-#[derive(Debug)]
-struct Expected {
-    fault: Fault,
-    kind: FindingKind,
-    place_of: FindingIn,
-    sequence: u64,
-    place: Option<String>,
-}
-
-impl Expected {
-    fn is(&self, finding: &Finding) -> bool {
-        finding.kind == self.kind
-            && finding.place_of == self.place_of
-            && finding.sequence == self.sequence
-            && (self.place.is_none()
-                || finding.place.as_ref().map(|place| place.as_str()) == self.place.as_deref())
-    }
-}
-
-/// Who has the plain client and bad intentions.
-struct Saboteur {
-    jetstream: jetstream::Context,
-}
-
-impl Saboteur {
-    async fn at(server: &TestServer) -> Self {
-        let client = async_nats::connect(server.url()).await.unwrap();
-        Self { jetstream: jetstream::new(client) }
-    }
-
-    async fn publish(&self, subject: String, headers: HeaderMap, payload: Vec<u8>) -> u64 {
-        let sent = self.jetstream.publish_with_headers(subject, headers, payload.into()).await;
-        sent.unwrap().await.unwrap().sequence
-    }
-
-    async fn purge(&self, subject: &str) {
-        let stream = self.jetstream.get_stream("CB_MARKING").await.unwrap();
-        stream.purge().filter(subject).await.unwrap();
-    }
-
-    /// Appends a record after the head that says what `change` makes of the head's.
-    async fn forge(&self, id: &CaseId, branch: &str, change: impl FnOnce(&mut Value)) -> u64 {
-        let stream = self.jetstream.get_stream("CB_LOG").await.unwrap();
-        let filter = format!("cb.workflows.press.events.*.{id}");
-        let head = stream.get_last_raw_message_by_subject(&filter).await.unwrap();
-        let mut record: Value = serde_json::from_slice(&head.payload).unwrap();
-        for entry in record["marking"].as_array_mut().unwrap() {
-            let known = entry["sequence"].as_u64();
-            entry["sequence"] = json!(known.unwrap_or(head.sequence));
-        }
-        let hash: String =
-            Sha256::digest(&head.payload).iter().map(|byte| format!("{byte:02x}")).collect();
-        record["kind"] = json!("paused");
-        record["status"] = json!("paused");
-        record["previous"] = json!(head.sequence);
-        record["previous_hash"] = json!(hash);
-        for field in ["transition", "consumed", "read", "removed", "produced", "history_bases"] {
-            record.as_object_mut().unwrap().remove(field);
-        }
-        change(&mut record);
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Expected-Last-Subject-Sequence", head.sequence.to_string());
-        headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", filter);
-        let subject = format!("cb.workflows.press.events.{branch}.{id}");
-        self.publish(subject, headers, record.to_string().into_bytes()).await
-    }
-
-    /// Plants a fault in a case, at one of its tokens.
-    async fn plant(
-        &self,
-        fault: Fault,
-        id: &CaseId,
-        token: &Token,
-        random: &mut StdRng,
-    ) -> Expected {
-        use FindingIn::{Log, View};
-        let right = token.place.to_string();
-        let others: Vec<_> = PLACES.iter().filter(|place| **place != right).collect();
-        let other = others.choose(random).unwrap().to_string();
-        let at =
-            |place: &str, token: &str| format!("cb.workflows.press.places.{place}.tokens.{token}");
-        let name = token.id.as_str();
-        let elsewhere = at(&other, name);
-        let stored = {
-            let stream = self.jetstream.get_stream("CB_MARKING").await.unwrap();
-            stream.get_last_raw_message_by_subject(&at(&right, name)).await.unwrap()
-        };
-        let mut headers = HeaderMap::new();
-        for name in ["Petrel-Format", "Petrel-Case", "Petrel-Revision"] {
-            headers.insert(name, stored.headers.get(name).unwrap().as_str());
-        }
-        let payload = stored.payload.to_vec();
-        let expect = |kind, place_of, sequence, place: &str| Expected {
-            fault,
-            kind,
-            place_of,
-            sequence,
-            place: Some(place.to_owned()),
-        };
-        let entry = |record: &Value| -> usize {
-            let entries = record["marking"].as_array().unwrap();
-            entries.iter().position(|entry| entry["token"] == name).unwrap()
-        };
-        let since = token.nats_sequence;
-        match fault {
-            Fault::ViewLost => {
-                self.purge(&at(&right, name)).await;
-                expect(FindingKind::TokenLost, View, since, &right)
-            }
-            Fault::ViewDoubled => {
-                self.publish(elsewhere, headers, payload).await;
-                expect(FindingKind::TokenDoubled, View, since, &other)
-            }
-            Fault::ViewMisplaced => {
-                self.purge(&at(&right, name)).await;
-                self.publish(elsewhere, headers, payload).await;
-                expect(FindingKind::TokenMisplaced, View, since, &other)
-            }
-            Fault::ViewChanged => {
-                let mut changed: Value = serde_json::from_slice(&payload).unwrap();
-                changed["data"]["sheets"] = json!(4);
-                self.publish(at(&right, name), headers, changed.to_string().into_bytes()).await;
-                expect(FindingKind::TokenChanged, View, since, &right)
-            }
-            Fault::ViewUnknown => {
-                let unknown = format!("{name}99");
-                self.publish(at(&right, &unknown), headers, payload).await;
-                let head = self.head(id).await;
-                expect(FindingKind::TokenUnknown, View, head, &right)
-            }
-            Fault::ViewRubbish => {
-                self.publish(at(&right, name), HeaderMap::new(), b"rubbish".to_vec()).await;
-                expect(FindingKind::TokenChanged, View, since, &right)
-            }
-            Fault::LogLost => {
-                let lose = |record: &mut Value| {
-                    let entry = entry(record);
-                    record["marking"].as_array_mut().unwrap().remove(entry);
-                };
-                let sequence = self.forge(id, "lifecycle", lose).await;
-                expect(FindingKind::TokenLost, Log, sequence, &right)
-            }
-            Fault::LogDoubled => {
-                let double = |record: &mut Value| {
-                    let entry = entry(record);
-                    let mut twin = record["marking"][entry].clone();
-                    twin["place"] = json!(other);
-                    record["marking"].as_array_mut().unwrap().push(twin);
-                };
-                let sequence = self.forge(id, "lifecycle", double).await;
-                expect(FindingKind::TokenDoubled, Log, sequence, &other)
-            }
-            Fault::LogMade => {
-                let make = |record: &mut Value| {
-                    let entry = entry(record);
-                    let mut new = record["marking"][entry].clone();
-                    new["token"] = json!(format!("{name}99"));
-                    record["marking"].as_array_mut().unwrap().push(new);
-                };
-                let sequence = self.forge(id, "lifecycle", make).await;
-                expect(FindingKind::TokenDoubled, Log, sequence, &right)
-            }
-            Fault::LogMisplaced => {
-                let misplace = |record: &mut Value| {
-                    let entry = entry(record);
-                    record["marking"][entry]["place"] = json!(other);
-                };
-                let sequence = self.forge(id, "lifecycle", misplace).await;
-                expect(FindingKind::TokenMisplaced, Log, sequence, &other)
-            }
-            Fault::LogGivenElsewhere => {
-                // A record that agrees with itself: only firing again tells.
-                let fire = |record: &mut Value| {
-                    let entry = entry(record);
-                    record["kind"] = json!("fired");
-                    record["status"] = json!("running");
-                    record["transition"] = json!("unpress");
-                    record["consumed"] = json!([{"token": name, "place": right}]);
-                    let mut moved: Value = serde_json::from_slice(&payload).unwrap();
-                    moved["place"] = json!(other);
-                    record["produced"] = json!([moved]);
-                    let mut moved = record["marking"].as_array_mut().unwrap().remove(entry);
-                    moved["place"] = json!(other);
-                    moved.as_object_mut().unwrap().remove("sequence");
-                    record["marking"].as_array_mut().unwrap().push(moved);
-                };
-                let sequence = self.forge(id, "transitions", fire).await;
-                let from_shelf = right == "shelf";
-                let (kind, place) = match from_shelf {
-                    true if other == "sheet" => unreachable!("not chosen"),
-                    true => (FindingKind::TokenMisplaced, &other),
-                    false => (FindingKind::FiringImpossible, &right),
-                };
-                expect(kind, Log, sequence, place)
-            }
-            Fault::LogOtherHash => {
-                let change = |record: &mut Value| record["previous_hash"] = json!("0".repeat(64));
-                let sequence = self.forge(id, "lifecycle", change).await;
-                Expected { place: None, ..expect(FindingKind::RecordChanged, Log, sequence, "") }
-            }
-            Fault::LogMissing => {
-                let skip = |record: &mut Value| {
-                    record["previous"] = json!(record["previous"].as_u64().unwrap() - 1);
-                };
-                let sequence = self.forge(id, "lifecycle", skip).await;
-                Expected { place: None, ..expect(FindingKind::RecordMissing, Log, sequence, "") }
-            }
-            Fault::LogRubbish => {
-                let subject = format!("cb.workflows.press.events.transitions.{id}");
-                let sequence = self.publish(subject, HeaderMap::new(), b"rubbish".to_vec()).await;
-                Expected { place: None, ..expect(FindingKind::RecordUnreadable, Log, sequence, "") }
-            }
-        }
-    }
-
-    async fn head(&self, id: &CaseId) -> u64 {
-        let stream = self.jetstream.get_stream("CB_LOG").await.unwrap();
-        let filter = format!("cb.workflows.press.events.*.{id}");
-        stream.get_last_raw_message_by_subject(&filter).await.unwrap().sequence
+/// One more token.
+fn token(case: CaseId, to: &str) -> NewToken {
+    NewToken {
+        workflow: workflow("press"),
+        case,
+        place: Some(place(to)),
+        data: json!({"extra": true}),
+        metadata: Default::default(),
+        change: Change::default(),
     }
 }
 
@@ -397,10 +150,14 @@ fn judge(expected: &BTreeMap<CaseId, Expected>, findings: &[Finding]) {
     for finding in findings {
         assert!(expected.contains_key(&finding.case), "a false alarm: {finding:?}");
     }
+    let at = |one: &Finding| (one.kind, one.sequence, one.place.clone(), one.token.clone());
+    for (index, finding) in findings.iter().enumerate() {
+        let again = findings[index + 1..].iter().find(|other| at(other) == at(finding));
+        assert_eq!(again, None, "told twice");
+    }
     // What was done to a view is found in the view alone.
     for finding in findings {
-        let fault = expected[&finding.case].fault;
-        if format!("{fault:?}").starts_with("View") {
+        if expected[&finding.case].fault.is_in() == FindingIn::View {
             assert_eq!(finding.place_of, FindingIn::View, "{finding:?}");
         }
     }
@@ -441,7 +198,7 @@ async fn what_a_rebuild_mends_is_not_found_again() {
     let (_server, cases, expected) = sabotaged(3).await;
     cases.rebuild(&|_, _| ()).await.unwrap();
     let (_, findings) = audit(&cases, false).await;
-    let broken = |case: &CaseId| format!("{:?}", expected[case].fault).starts_with("Log");
+    let broken = |case: &CaseId| expected[case].fault.is_in() == FindingIn::Log;
     assert!(findings.iter().all(|finding| broken(&finding.case)), "{findings:#?}");
     assert!(!findings.is_empty());
 }
@@ -487,6 +244,110 @@ async fn a_healthy_system_at_work_gives_no_false_alarm() {
     assert_eq!((audited.cases, findings), (8 * 40, vec![]));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_ends_while_others_write_without_end() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    press(&cases).await;
+    let mut random = StdRng::seed_from_u64(6);
+    for worker in 0..8 {
+        pressed(&cases, &format!("busy-{worker}"), &mut random).await;
+    }
+    let stop = CancellationToken::new();
+    let workers: Vec<_> = (0..8)
+        .map(|worker| {
+            let (cases, stop) = (cases.clone(), stop.clone());
+            tokio::spawn(async move {
+                let busy = case(&format!("busy-{worker}"));
+                let mut fired = 0;
+                while !stop.is_cancelled() {
+                    for name in TRANSITIONS {
+                        let fire = Fire::case(workflow("press"), busy.clone(), transition(name));
+                        fired += u64::from(cases.fire(fire).await.is_ok());
+                    }
+                }
+                fired
+            })
+        })
+        .collect();
+    let auditor = cases_at(server.url()).await;
+    for replay in [false, true] {
+        let (audited, findings) = audit(&auditor, replay).await;
+        assert_eq!((audited.cases, findings), (8, vec![]));
+    }
+    stop.cancel();
+    for worker in workers {
+        assert!(worker.await.unwrap() > 0, "a worker has not worked");
+    }
+}
+
+/// Of the first record of a case nothing is known any more, and its token is not in the view.
+#[tokio::test]
+async fn the_views_of_a_case_are_compared_though_the_record_that_created_it_is_rubbish() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    press(&cases).await;
+    let model = NewCase { case: Some(case("model")), ..NewCase::of(workflow("press")) };
+    cases.create_case(model).await.unwrap();
+    let deal = Fire::case(workflow("press"), case("model"), transition("deal"));
+    cases.fire(deal).await.unwrap();
+    let saboteur = Saboteur::at(&server).await;
+    let subject = "cb.workflows.press.events.lifecycle.rough".to_owned();
+    let rubbish = saboteur.publish(subject, HeaderMap::new(), b"rubbish".to_vec()).await;
+    let stream = saboteur.jetstream.get_stream("CB_LOG").await.unwrap();
+    let head = "cb.workflows.press.events.transitions.model";
+    let head = stream.get_last_raw_message_by_subject(head).await.unwrap();
+    let record = String::from_utf8(head.payload.to_vec()).unwrap().replace("model", "rough");
+    let mut record: Value = serde_json::from_str(&record).unwrap();
+    record["previous"] = json!(rubbish);
+    let subject = "cb.workflows.press.events.transitions.rough".to_owned();
+    let dealt = saboteur.publish(subject, HeaderMap::new(), record.to_string().into_bytes()).await;
+    for replay in [false, true] {
+        let (audited, findings) = audit(&cases, replay).await;
+        let mut found: Vec<_> =
+            findings.iter().map(|finding| (finding.sequence, finding.kind)).collect();
+        found.sort();
+        let unreadable = (rubbish, FindingKind::RecordUnreadable);
+        let lost = (dealt, FindingKind::TokenLost);
+        assert_eq!(found, [unreadable, lost, lost, lost, lost], "{findings:#?}");
+        assert_eq!(audited.cases, 2);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_token_in_the_view_leaves_audits_of_other_workflows_whole() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    press(&cases).await;
+    let saboteur = Saboteur::at(&server).await;
+    let subject = "cb.workflows.other.places.shelf.tokens.no%token".to_owned();
+    saboteur.publish(subject.clone(), HeaderMap::new(), b"rubbish".to_vec()).await;
+    // Hears of nothing that could not be checked.
+    let scope = AuditScope { workflow: Some(workflow("press")), ..AuditScope::default() };
+    audit_of(&cases, scope).await;
+    let heard = Heard::default();
+    cases.audit(&AuditScope::default(), &heard).await.unwrap();
+    let unchecked = heard.unchecked.into_inner().unwrap();
+    assert!(unchecked.len() == 1 && unchecked[0].contains(&subject), "{unchecked:?}");
+}
+
+#[tokio::test]
+async fn a_case_with_many_tokens_is_audited_with_a_few_reads_for_each() {
+    let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
+    let cases = Cases::new(Arc::new(storage.clone()));
+    press(&cases).await;
+    let full = NewCase { case: Some(case("full")), ..NewCase::of(workflow("press")) };
+    cases.create_case(full).await.unwrap();
+    for _ in 1..60 {
+        cases.create_token(token(case("full"), "shelf")).await.unwrap();
+    }
+    let before = storage.log_reads();
+    let (audited, findings) = audit(&cases, false).await;
+    assert_eq!((audited.tokens, findings), (60, vec![]));
+    let reads = storage.log_reads() - before;
+    assert!(reads < 6 * 60, "{reads} reads for 60 tokens");
+}
+
 #[tokio::test]
 async fn an_unknown_workflow_or_case_is_an_error_and_an_empty_system_is_clean() {
     let server = TestServer::start().await;
@@ -520,7 +381,7 @@ async fn a_token_lost_long_ago_is_found_by_the_invariants_and_traced_to_its_reco
     let plate = plate.live_tokens().find(|token| token.place == place("plate")).unwrap().clone();
     let saboteur = Saboteur::at(&server).await;
     let lost = saboteur.plant(Fault::LogLost, &id, &plate, &mut random).await;
-    saboteur.purge(&format!("cb.workflows.press.places.plate.tokens.{}", plate.id)).await;
+    saboteur.purge(&at("plate", plate.id.as_str())).await;
     let unknowing = cases_at(server.url()).await;
     unknowing.resume(&workflow("press"), &id, Change::default()).await.unwrap();
     for name in ["press", "unpress", "unpress"] {

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    process::{Child, ChildStderr, ChildStdout, Command},
     time::timeout,
 };
 
@@ -49,6 +49,9 @@ pub async fn output(mut command: Command) -> Output {
 pub struct Program {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    stderr: BufReader<ChildStderr>,
+    /// What has been read of that.
+    errors: String,
 }
 
 impl Program {
@@ -56,7 +59,8 @@ impl Program {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, lines, stderr, errors: String::new() }
     }
 
     /// The next line, a JSON document.
@@ -66,6 +70,21 @@ impl Program {
         };
         let Some(line) = line.unwrap() else { panic!("it has ended: {}", self.end().await.1) };
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"))
+    }
+
+    /// Waits for the next line of its log that has `part`.
+    pub async fn logs(&mut self, part: &str) {
+        let reading = async {
+            loop {
+                let begin = self.errors.len();
+                let read = self.stderr.read_line(&mut self.errors).await.unwrap();
+                if read == 0 || self.errors[begin..].contains(part) {
+                    return read > 0;
+                }
+            }
+        };
+        let logged = timeout(PATIENCE, reading).await;
+        assert_eq!(logged, Ok(true), "no {part:?} in {PATIENCE:?}: {}", self.errors);
     }
 
     /// Ends it as a service manager does, and answers its exit code and its errors.
@@ -79,10 +98,8 @@ impl Program {
     pub async fn exited(&mut self) -> (Option<i32>, String) {
         let status = timeout(PATIENCE, self.child.wait()).await;
         let code = status.unwrap_or_else(|_| panic!("not ended in {PATIENCE:?}")).unwrap().code();
-        let mut errors = String::new();
-        let mut stderr = self.child.stderr.take().unwrap();
-        stderr.read_to_string(&mut errors).await.unwrap();
-        (code, errors)
+        self.stderr.read_to_string(&mut self.errors).await.unwrap();
+        (code, std::mem::take(&mut self.errors))
     }
 
     /// Kills it, for the sake of its errors.

@@ -42,12 +42,13 @@ impl Cases {
         let (metrics, scope) = (self.metrics(), AuditScope::default());
         let reporter = Reporter(metrics);
         loop {
-            // Both arms are cancel-safe: an audit changes nothing.
+            // Both arms are cancel-safe.
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(every) => {}
             }
             let begun = Instant::now();
+            // Both arms are cancel-safe: an audit changes nothing.
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 audited = self.audit(&scope, &reporter) => match audited {

@@ -1,7 +1,5 @@
 //! The P-invariants of a net: weighted sums over a marking that no firing changes.
 
-use std::{collections::HashMap, sync::Arc};
-
 use super::{Auditor, FindingKind, marking::Fault};
 use crate::{
     analysis::structure::{Invariant, TooComplex, place_invariants},
@@ -10,14 +8,8 @@ use crate::{
     models::{MarkingEntry, PlaceId, WorkflowId},
 };
 
-/// The most definitions whose invariants are kept.
-const MOST_KNOWN: usize = 1_024;
-
 /// How many places of an invariant a message has.
 const MOST_NAMED: usize = 8;
-
-/// The invariants of the definitions seen so far.
-pub(super) type Known = HashMap<(WorkflowId, u64), Arc<Result<Vec<Invariant>, TooComplex>>>;
 
 /// What the invariants of a definition say of a marking.
 pub(super) enum Sums {
@@ -40,26 +32,11 @@ impl Auditor<'_> {
         given: &[PlaceId],
     ) -> cases::Result<Sums> {
         let compiled = self.inner.compiled(workflow, definition).await?;
-        let key = (workflow.clone(), definition);
-        let known = self.state().invariants.get(&key).cloned();
-        let invariants = match known {
-            Some(known) => known,
-            None => {
-                let net = compiled.net.petri();
-                let computed = tokio::task::spawn_blocking(move || place_invariants(&net)).await;
-                let computed = match computed {
-                    Ok(computed) => Arc::new(computed),
-                    Err(error) => std::panic::resume_unwind(error.into_panic()),
-                };
-                let mut state = self.state();
-                if state.invariants.len() >= MOST_KNOWN {
-                    state.invariants.clear();
-                }
-                state.invariants.insert(key, Arc::clone(&computed));
-                computed
-            }
+        let compute = || {
+            let net = compiled.net.petri();
+            self.inner.in_turn(move || place_invariants(&net))
         };
-        Ok(match &*invariants {
+        Ok(match compiled.invariants.get_or_init(compute).await {
             Err(TooComplex) => Sums::Unknown,
             Ok(invariants) => match broken(&compiled.net, invariants, marking, given) {
                 Some(fault) => Sums::Broken(fault),

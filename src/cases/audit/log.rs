@@ -13,10 +13,11 @@ use super::{
 use crate::{
     cases::{
         Error, Result,
-        by_case::{ByCase, Records},
+        by_case::{ByCase, Records, case_of},
+        thread::off_thread,
     },
-    models::{CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
-    storage::{Consistency, LogScope, StorageError},
+    models::{Case, CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
+    storage::{LogScope, StorageError},
 };
 
 /// How many records are taken out of a temporary file at once.
@@ -28,40 +29,35 @@ const FEW: usize = 16;
 
 impl Auditor<'_> {
     /// Fires the last record of a case again and counts its invariants; what is odd there leads to
-    /// a replay of the whole log.
-    /// `given` is the place of its first token.
+    /// a replay of the whole log. `given` has the places of the tokens that were put into it.
     pub async fn check_head(
         &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
+        head: &Stored<Record>,
+        state: &Case,
         given: &[PlaceId],
     ) -> Result<()> {
-        if let Some(odd) = self.oddity(workflow, case, given).await? {
-            self.suspect(workflow, case, Some(odd));
+        if let Some(odd) = self.oddity(head, state, given).await? {
+            self.suspect(&state.workflow, &state.id, Some(odd));
         }
         Ok(())
     }
 
     async fn oddity(
         &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
+        head: &Stored<Record>,
+        state: &Case,
         given: &[PlaceId],
     ) -> Result<Option<Finding>> {
-        let storage = &self.inner.storage;
-        let Some(head) = storage.head(workflow, case, Consistency::Strong).await? else {
-            return Ok(None);
-        };
-        let state = self.inner.restore(&head).await?;
-        let record = &head.value;
-        let odd = |fault| Ok(Some(finding(&head, fault)));
+        let (workflow, case, record) = (&state.workflow, &state.id, &head.value);
+        let odd = |fault| Ok(Some(finding(head, fault)));
         let compiled = self.inner.compiled(workflow, record.definition).await?;
         if record.previous == 0 {
-            if let Some(fault) = begins(&compiled.net, &head).into_iter().next() {
+            if let Some(fault) = begins(&compiled.net, head).into_iter().next() {
                 return odd(fault);
             }
         } else {
-            let Some(before) = storage.record(workflow, case, record.previous).await? else {
+            let before = self.inner.storage.record(workflow, case, record.previous).await?;
+            let Some(before) = before else {
                 let message = format!("it follows record {}, which is not there", record.previous);
                 return odd(Fault::of(FindingKind::RecordMissing, message));
             };
@@ -71,7 +67,7 @@ impl Auditor<'_> {
                 return odd(Fault::of(FindingKind::RecordChanged, message));
             }
             let before = self.inner.restore(&before).await?;
-            if let Some(fault) = follows(&compiled.net, &before, &head).into_iter().next() {
+            if let Some(fault) = follows(&compiled.net, &before, head).into_iter().next() {
                 return odd(fault);
             }
         }
@@ -155,6 +151,9 @@ impl Auditor<'_> {
                     Some(key) if wanted(&only, &key) => {
                         self.unreadable(&key.0, &key.1, sequence, reason);
                         self.begin(&key.0, &key.1);
+                        if only.is_none() {
+                            self.state().unmet.insert(key.clone());
+                        }
                         gaps.entry(key).or_default().unreadable(sequence);
                     }
                     None if only.is_none() => {
@@ -165,7 +164,8 @@ impl Auditor<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut records = by_case.into_records().map_err(Error::TemporaryFile)?;
+        let records = off_thread(move || by_case.into_records()).await;
+        let mut records = records.map_err(Error::TemporaryFile)?;
         let mut now: Option<((WorkflowId, CaseId), CaseLog)> = None;
         loop {
             let chunk;
@@ -235,7 +235,10 @@ impl Auditor<'_> {
         let compiled = match self.inner.compiled(workflow, record.value.definition).await {
             Ok(compiled) => compiled,
             Err(error) if error.is_of_one_case() => {
-                self.unchecked_case(workflow, case, &error.to_string());
+                // Once: the other records of the case name the same definition.
+                if !std::mem::replace(&mut log.unchecked, true) {
+                    self.unchecked_case(workflow, case, &error.to_string());
+                }
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -254,6 +257,8 @@ struct CaseLog {
     replay: Replay,
     /// Whether something has been found.
     broken: bool,
+    /// Whether it has been told that its definition can't be read.
+    unchecked: bool,
 }
 
 impl CaseLog {
@@ -266,21 +271,13 @@ impl CaseLog {
 
 /// The next records, none at the end. Reading may wait for the disk.
 async fn next_chunk(mut records: Records) -> Result<(Records, Vec<Stored<Record>>)> {
-    let taken = tokio::task::spawn_blocking(move || {
+    let taken = off_thread(move || {
         let chunk = records.by_ref().take(CHUNK).collect::<std::io::Result<Vec<_>>>();
         chunk.map(|chunk| (records, chunk))
     });
-    let taken = taken.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    taken.map_err(Error::TemporaryFile)
+    taken.await.map_err(Error::TemporaryFile)
 }
 
 fn key(record: &Stored<Record>) -> (WorkflowId, CaseId) {
     (record.value.workflow.clone(), record.value.case.clone())
-}
-
-/// Whose record a subject of the log is.
-pub(super) fn case_of(subject: &str) -> Option<(WorkflowId, CaseId)> {
-    let mut words = subject.rsplit('.');
-    let case = CaseId::new(words.next()?).ok()?;
-    Some((WorkflowId::new(words.nth(2)?).ok()?, case))
 }

@@ -31,7 +31,7 @@ pub(super) fn differences(
     found: &[MarkingEntry],
     sequence: u64,
 ) -> Vec<Fault> {
-    let from = |entry: &MarkingEntry| if entry.sequence == 0 { sequence } else { entry.sequence };
+    let from = |entry: &MarkingEntry| entry.sequence_in(sequence);
     let mut missing: BTreeMap<&TokenId, &MarkingEntry> =
         expected.iter().map(|entry| (&entry.token, entry)).collect();
     // What is right is taken out first, so that of two entries the wrong one is told of.

@@ -22,11 +22,11 @@ use std::{
 
 pub use finding::{Finding, FindingIn, FindingKind};
 
-use super::{Cases, Error, Inner, Result, settled::Settled};
-use crate::{
-    models::{CaseId, WorkflowId},
-    storage::DefinitionVersion,
+use super::{
+    Cases, Inner, Result,
+    settled::{MENDED_AFTER, Settled},
 };
+use crate::models::{CaseId, WorkflowId};
 
 /// How often the age of the log is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
@@ -75,15 +75,14 @@ impl Cases {
     /// Audits the logs and the views of cases, and tells `watcher` what is wrong while it goes.
     ///
     /// A view that lags behind its log by moments is not wrong: what differs is looked at again
-    /// once it is three seconds old, and is a finding if it is the same still. In memory are at
+    /// once it is five seconds old, when a process that serves has had the time to mend it, and is a
+    /// finding if it is the same still. In memory are at
     /// most some 32 MiB of records, the names of the cases with findings, and what is odd of
     /// 50,000 of them.
     pub async fn audit(&self, scope: &AuditScope, watcher: &dyn AuditWatcher) -> Result<Audited> {
         let storage = &self.inner.storage;
-        if let Some(workflow) = &scope.workflow
-            && let Ok(None) = storage.definition(workflow, DefinitionVersion::Latest).await
-        {
-            return Err(Error::no_workflow(workflow));
+        if let Some(workflow) = &scope.workflow {
+            self.inner.must_exist(workflow).await?;
         }
         let last = storage.last_sequence().await?;
         let auditor = Auditor { inner: &self.inner, scope, watcher, last, state: Mutex::default() };
@@ -114,9 +113,11 @@ struct State {
     audited: Audited,
     /// The cases whose logs have been or will be replayed, or are known to be broken.
     replayed: HashSet<(WorkflowId, CaseId)>,
+    /// The cases with a record that can't be read, until the pass over the cases meets the
+    /// record of their creation.
+    unmet: HashSet<(WorkflowId, CaseId)>,
     /// The cases whose logs are to be replayed.
     suspects: Suspects,
-    invariants: invariants::Known,
     parts_done: u64,
 }
 
@@ -175,9 +176,9 @@ impl Auditor<'_> {
         self.watcher.progress(done, 3 * self.last);
     }
 
-    /// The last sequence of the log that is settled.
+    /// The last sequence of the log whose views would have been mended by now.
     fn settled(&self) -> u64 {
-        self.state().settled.sequence()
+        self.state().settled.sequence(MENDED_AFTER)
     }
 
     /// Notes how long the log is, now and then.

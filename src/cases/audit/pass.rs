@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use futures::{StreamExt, stream};
 
 use super::{
-    Auditor, Finding, FindingIn, FindingKind, log,
+    Auditor, Finding, FindingIn, FindingKind,
     view::{Spot, Suspicion},
 };
 use crate::{
-    cases::{Error, Result},
-    models::{CaseId, MarkingEntry, PlaceId, Record, RecordKind, TokenId, WorkflowId},
-    storage::{LogScope, RegisterState, StorageError},
+    cases::{Error, Result, by_case::case_of},
+    models::{CaseId, MarkingEntry, PlaceId, Record, RecordKind, WorkflowId},
+    storage::{LogScope, Register, RegisterState, StorageError},
 };
 
 /// How many cases, or registers of the view, are looked at at once: few, since others work.
@@ -41,7 +41,7 @@ enum Item {
     Case(WorkflowId, CaseId, Option<Vec<PlaceId>>),
     /// A case that has a record that can't be read.
     Replay(WorkflowId, CaseId),
-    Register(Spot),
+    Register(Spot, Box<Register>),
     Nothing,
 }
 
@@ -51,11 +51,13 @@ impl Auditor<'_> {
         for case in &self.scope.cases {
             self.suspect(workflow, case, None);
         }
-        let mut items = Vec::with_capacity(self.scope.cases.len());
-        for case in &self.scope.cases {
-            items.push(Ok((0, Item::Case(workflow.clone(), case.clone(), None))));
-        }
-        self.pass(stream::iter(items)).await
+        let cases = self.scope.cases.iter().map(|case| (workflow.clone(), case.clone()));
+        self.pass_over(cases.collect()).await
+    }
+
+    async fn pass_over(&self, cases: Vec<(WorkflowId, CaseId)>) -> Result<()> {
+        let items = cases.into_iter().map(|(workflow, case)| Item::Case(workflow, case, None));
+        self.pass(stream::iter(items.map(|item| Ok((self.last, item))))).await
     }
 
     /// Every case that a lifecycle record speaks of.
@@ -69,22 +71,17 @@ impl Auditor<'_> {
         let items = records.map(move |record| match record {
             Ok(record) => {
                 let (sequence, record) = (record.sequence, record.value);
-                let item = match record.kind {
-                    RecordKind::Created if self.scope.replay => {
-                        Item::Case(record.workflow, record.case, None)
-                    }
-                    RecordKind::Created => {
-                        let mut places: Vec<_> = places(&record).collect();
-                        let key = (record.workflow, record.case);
-                        places.extend(added.remove(&key).unwrap_or_default());
-                        Item::Case(key.0, key.1, Some(places))
-                    }
-                    _ => Item::Nothing,
-                };
-                Ok((sequence, item))
+                if record.kind != RecordKind::Created {
+                    return Ok((sequence, Item::Nothing));
+                }
+                let mut given: Vec<_> = places(&record).collect();
+                let key = (record.workflow, record.case);
+                self.state().unmet.remove(&key);
+                given.extend(added.remove(&key).unwrap_or_default());
+                Ok((sequence, Item::Case(key.0, key.1, (!self.scope.replay).then_some(given))))
             }
             Err(StorageError::Corrupt { subject, sequence, reason }) => {
-                let item = match log::case_of(&subject) {
+                let item = match case_of(&subject) {
                     Some((workflow, case)) => Item::Replay(workflow, case),
                     None => {
                         self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
@@ -95,7 +92,9 @@ impl Auditor<'_> {
             }
             Err(error) => Err(error),
         });
-        self.pass(items).await
+        self.pass(items).await?;
+        let unmet = std::mem::take(&mut self.state().unmet);
+        self.pass_over(unmet.into_iter().collect()).await
     }
 
     /// The places of the tokens that somebody has put into cases that ran. What does not fit, or
@@ -106,8 +105,12 @@ impl Auditor<'_> {
         while let Some(record) = records.next().await {
             let record = match record {
                 Ok(record) if record.value.kind == RecordKind::Edited => record.value,
-                // The next pass tells of those that can't be read.
-                Ok(_) | Err(StorageError::Corrupt { .. }) => continue,
+                Ok(_) => continue,
+                // The next pass tells of it.
+                Err(StorageError::Corrupt { subject, .. }) => {
+                    self.state().unmet.extend(case_of(&subject));
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             let mut places = places(&record).peekable();
@@ -128,10 +131,12 @@ impl Auditor<'_> {
             match register {
                 Ok(register) => match register.state {
                     RegisterState::Empty | RegisterState::Gone { .. } => Ok((seen, Item::Nothing)),
-                    _ => Ok((seen, self.spot(register.workflow, register.place, register.token))),
+                    _ => Ok((seen, self.in_view(register))),
                 },
                 Err(StorageError::Corrupt { subject, sequence, reason }) => {
-                    self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+                    if self.is_in_scope(&subject) {
+                        self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+                    }
                     Ok((seen, Item::Nothing))
                 }
                 Err(error) => Err(error),
@@ -140,9 +145,16 @@ impl Auditor<'_> {
         self.pass(items).await
     }
 
+    /// Whether a subject of the view, which is no token's, is of a workflow in the scope.
+    fn is_in_scope(&self, subject: &str) -> bool {
+        let workflow = subject.rsplit('.').nth(4);
+        self.scope.workflow.as_ref().is_none_or(|only| workflow == Some(only.as_str()))
+    }
+
     /// What stands in the view, if it is in the scope. Whose it is follows from its subject.
-    fn spot(&self, workflow: WorkflowId, place: PlaceId, token: TokenId) -> Item {
-        if self.scope.workflow.as_ref().is_some_and(|only| *only != workflow) {
+    fn in_view(&self, register: Register) -> Item {
+        let (workflow, token) = (&register.workflow, &register.token);
+        if self.scope.workflow.as_ref().is_some_and(|only| only != workflow) {
             return Item::Nothing;
         }
         let case = match token.case() {
@@ -153,7 +165,7 @@ impl Auditor<'_> {
         match case {
             Some(case) if self.scope.cases.is_empty() || self.scope.cases.contains(&case) => {
                 self.state().audited.tokens += 1;
-                Item::Register(Spot { workflow, case, place, token })
+                Item::Register(Spot::of(&register, case), Box::new(register))
             }
             _ => Item::Nothing,
         }
@@ -187,7 +199,7 @@ impl Auditor<'_> {
     async fn item(&self, item: Item) -> Result<Vec<Suspicion>> {
         let (workflow, case) = match &item {
             Item::Case(workflow, case, _) | Item::Replay(workflow, case) => (workflow, case),
-            Item::Register(spot) => (&spot.workflow, &spot.case),
+            Item::Register(spot, _) => (&spot.workflow, &spot.case),
             Item::Nothing => return Ok(Vec::new()),
         };
         let done = match &item {
@@ -196,7 +208,7 @@ impl Auditor<'_> {
                 self.suspect(workflow, case, None);
                 Ok(Vec::new())
             }
-            Item::Register(spot) => self.look(spot).await.map(|found| found.into_iter().collect()),
+            Item::Register(spot, register) => self.register(spot, register).await,
             Item::Nothing => Ok(Vec::new()),
         };
         match done {
@@ -205,7 +217,9 @@ impl Auditor<'_> {
         }
     }
 
-    /// A case: the end of its log, and its live tokens in the view.
+    /// A case: the end of its log, and its live tokens that the view has not got. Those that it
+    /// has, right or wrong, are compared in the pass over the registers, so that each is told
+    /// of once.
     async fn case(
         &self,
         workflow: &WorkflowId,
@@ -213,16 +227,21 @@ impl Auditor<'_> {
         given: Option<&[PlaceId]>,
     ) -> Result<Vec<Suspicion>> {
         self.state().audited.cases += 1;
-        if let Some(given) = given {
-            self.check_head(workflow, case, given).await?;
-        }
-        let Some((_, state)) = self.inner.load(workflow, case).await? else {
+        let Some((head, state)) = self.inner.load(workflow, case).await? else {
             return Err(Error::no_case(case));
         };
+        if let Some(given) = given
+            && let Err(error) = self.check_head(&head, &state, given).await
+        {
+            self.failed(workflow, case, error)?;
+        }
         let mut suspicions = Vec::new();
-        for MarkingEntry { token, place, .. } in state.marking.0 {
-            let spot = Spot { workflow: workflow.clone(), case: case.clone(), place, token };
-            suspicions.extend(self.look(&spot).await?);
+        for MarkingEntry { token, place, .. } in &state.marking.0 {
+            let register = self.inner.storage.register(workflow, place, token).await?;
+            if matches!(register.state, RegisterState::Empty | RegisterState::Gone { .. }) {
+                let spot = Spot::of(&register, case.clone());
+                suspicions.extend(self.compare(Some(&state), &spot, &register).await?);
+            }
         }
         Ok(suspicions)
     }
@@ -230,35 +249,26 @@ impl Auditor<'_> {
     /// A case could not be read: its log will say where it is broken.
     pub fn failed(&self, workflow: &WorkflowId, case: &CaseId, error: Error) -> Result<()> {
         match error {
-            Error::NotFound { kind: "case", .. } => Err(error),
-            error if error.code() == "CORRUPT" => {
-                let odd = self.broken(workflow, case, &error);
+            Error::NotFound { kind: "case", .. } => return Err(error),
+            Error::BrokenLog { sequence, .. }
+            | Error::Storage(StorageError::Corrupt { sequence, .. }) => {
+                let odd = Finding {
+                    kind: FindingKind::RecordInconsistent,
+                    place_of: FindingIn::Log,
+                    workflow: workflow.clone(),
+                    case: case.clone(),
+                    sequence,
+                    place: None,
+                    token: None,
+                    message: error.to_string(),
+                };
                 self.suspect(workflow, case, Some(odd));
-                Ok(())
             }
             error if error.is_of_one_case() => {
                 self.unchecked_case(workflow, case, &error.to_string());
-                Ok(())
             }
-            error => Err(error),
+            error => return Err(error),
         }
-    }
-
-    fn broken(&self, workflow: &WorkflowId, case: &CaseId, error: &Error) -> Finding {
-        let sequence = match error {
-            Error::BrokenLog { sequence, .. }
-            | Error::Storage(StorageError::Corrupt { sequence, .. }) => *sequence,
-            _ => 0,
-        };
-        Finding {
-            kind: FindingKind::RecordInconsistent,
-            place_of: FindingIn::Log,
-            workflow: workflow.clone(),
-            case: case.clone(),
-            sequence,
-            place: None,
-            token: None,
-            message: error.to_string(),
-        }
+        Ok(())
     }
 }

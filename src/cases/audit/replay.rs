@@ -342,28 +342,14 @@ fn state_after(before: Option<Case>, stored: &Stored<Record>) -> Case {
     for token in produced(stored) {
         tokens.insert(token.id.clone(), Arc::new(token));
     }
-    let mut marking = Marking(Vec::with_capacity(record.marking.0.len()));
     for entry in &record.marking.0 {
-        let sequence = if entry.sequence == 0 { stored.sequence } else { entry.sequence };
-        marking.0.push(MarkingEntry { sequence, ..entry.clone() });
         if let Some(token) = tokens.get_mut(&entry.token)
             && token.place != entry.place
         {
             *token = Arc::new(Token { place: entry.place.clone(), ..Token::clone(token) });
         }
     }
-    let alive: HashSet<&TokenId> = marking.0.iter().map(|entry| &entry.token).collect();
+    let alive: HashSet<&TokenId> = record.marking.0.iter().map(|entry| &entry.token).collect();
     tokens.retain(|token, _| alive.contains(token));
-    Case {
-        workflow: record.workflow.clone(),
-        id: record.case.clone(),
-        definition: record.definition,
-        status: record.status,
-        marking,
-        tokens,
-        history_bases: Default::default(),
-        tokens_made: record.tokens_made,
-        sequence: stored.sequence,
-        head_hash: stored.hash.clone(),
-    }
+    engine::case_after(stored, tokens, Default::default())
 }

@@ -114,6 +114,13 @@ impl Log {
         self.records.iter().flat_map(|record| replay.record(&self.net, record)).collect()
     }
 
+    /// The index of one of the firings, if there is any.
+    fn one_fired(&self, at: Index) -> Option<usize> {
+        let is_fired = |at: &usize| self.records[*at].value.kind == RecordKind::Fired;
+        let fired: Vec<_> = (0..self.records.len()).filter(is_fired).collect();
+        (!fired.is_empty()).then(|| fired[at.index(fired.len())])
+    }
+
     /// Writes the records after `at` anew, each upon the one before it: what somebody does who
     /// knows about the chain.
     fn rechain(&mut self, at: usize) {
@@ -221,11 +228,7 @@ proptest! {
         at in any::<Index>(),
     ) {
         let mut log = Log::run(&steps);
-        let fired: Vec<_> = (0..log.records.len())
-            .filter(|at| log.records[*at].value.kind == RecordKind::Fired)
-            .collect();
-        prop_assume!(!fired.is_empty());
-        let at = fired[at.index(fired.len())];
+        let Some(at) = log.one_fired(at) else { return Err(TestCaseError::reject("none")) };
         let sequence = log.records[at].sequence;
         let record = &mut log.records[at].value;
         let token = record.produced[0].id.clone();
@@ -245,11 +248,7 @@ proptest! {
         at in any::<Index>(),
     ) {
         let mut log = Log::run(&steps);
-        let fired: Vec<_> = (0..log.records.len())
-            .filter(|at| log.records[*at].value.kind == RecordKind::Fired)
-            .collect();
-        prop_assume!(!fired.is_empty());
-        let at = fired[at.index(fired.len())];
+        let Some(at) = log.one_fired(at) else { return Err(TestCaseError::reject("none")) };
         let name = log.records[at].value.transition.clone().unwrap();
         let other = if name.as_str() == "split" { "again" } else { "split" };
         log.records[at].value.transition = Some(other.try_into().unwrap());

@@ -7,10 +7,10 @@ use crate::{
     cases::{
         Result,
         repair::{correction, same},
-        settled::SETTLED_AFTER,
+        settled::MENDED_AFTER,
     },
     models::{Case, CaseId, PlaceId, TokenId, WorkflowId},
-    storage::{Register, RegisterState},
+    storage::{Consistency, Register, RegisterState},
 };
 
 /// How many times a register is looked at that is wrong in another way each time.
@@ -47,6 +47,13 @@ struct Difference {
     register: u64,
 }
 
+impl Spot {
+    pub fn of(register: &Register, case: CaseId) -> Self {
+        let (workflow, place) = (register.workflow.clone(), register.place.clone());
+        Self { workflow, case, place, token: register.token.clone() }
+    }
+}
+
 impl Suspicion {
     fn of(spot: Spot, difference: Difference) -> Self {
         Self { spot, difference, seen: Instant::now(), looks: 1 }
@@ -62,9 +69,30 @@ impl Difference {
 }
 
 impl Auditor<'_> {
+    /// A register of the view, which was read before its case is.
+    pub async fn register(&self, spot: &Spot, register: &Register) -> Result<Vec<Suspicion>> {
+        let case = self.case_with(spot).await?;
+        let suspicion = self.compare(case.as_ref(), spot, register).await?;
+        Ok(suspicion.into_iter().collect())
+    }
+
+    /// Compares a register with its case. What agrees is right, whichever was read first; what
+    /// does not is looked at again.
+    pub async fn compare(
+        &self,
+        case: Option<&Case>,
+        spot: &Spot,
+        register: &Register,
+    ) -> Result<Option<Suspicion>> {
+        match differs(case, spot, register) {
+            Some(_) => self.look(spot).await,
+            None => Ok(None),
+        }
+    }
+
     /// Looks at a register. What is wrong since a settled record is found at once; anything else
     /// is a suspicion.
-    pub async fn look(&self, spot: &Spot) -> Result<Option<Suspicion>> {
+    async fn look(&self, spot: &Spot) -> Result<Option<Suspicion>> {
         let Some(difference) = self.difference(spot).await? else { return Ok(None) };
         if difference.since <= self.settled() {
             // Between reading the log and reading the view much may have happened.
@@ -78,15 +106,15 @@ impl Auditor<'_> {
         Ok(Some(Suspicion::of(spot.clone(), difference)))
     }
 
-    /// Waits until each suspicion is as old as the reconciler lets a record become, and looks
-    /// again: the same difference once more is a finding.
+    /// Waits until the reconciler would have mended each suspicion, and looks again: the same
+    /// difference once more is a finding.
     pub async fn resolve(&self, suspicions: Vec<Suspicion>) -> Result<()> {
         let mut todo = suspicions;
         while !todo.is_empty() {
             let mut again = Vec::new();
             for mut suspicion in std::mem::take(&mut todo) {
                 let age = suspicion.seen.elapsed();
-                tokio::time::sleep(SETTLED_AFTER.saturating_sub(age)).await;
+                tokio::time::sleep(MENDED_AFTER.saturating_sub(age)).await;
                 match self.difference(&suspicion.spot).await {
                     Ok(None) => {}
                     Ok(Some(now)) if now.is(&suspicion.difference) => self.found(now.finding),
@@ -114,9 +142,9 @@ impl Auditor<'_> {
     }
 
     async fn difference(&self, spot: &Spot) -> Result<Option<Difference>> {
-        let Spot { workflow, case, place, token } = spot;
+        let Spot { workflow, place, token, .. } = spot;
         // The log first: what is newer in the view than this is not wrong.
-        let before = self.inner.load(workflow, case).await?.map(|(_, case)| case);
+        let before = self.case_with(spot).await?;
         let register = self.inner.storage.register(workflow, place, token).await?;
         let is_newer = match &before {
             Some(before) => register.state.revision() > before.sequence,
@@ -124,7 +152,7 @@ impl Auditor<'_> {
         };
         // Then the log has to have it by now.
         let state = match is_newer {
-            true => self.inner.load(workflow, case).await?.map(|(_, case)| case),
+            true => self.case_with(spot).await?,
             false => before,
         };
         let Some(mut difference) = differs(state.as_ref(), spot, &register) else {
@@ -140,6 +168,16 @@ impl Auditor<'_> {
             }
         }
         Ok(Some(difference))
+    }
+
+    /// The case as the log has it now, with no other token than this one: however many it has,
+    /// few records are read.
+    async fn case_with(&self, spot: &Spot) -> Result<Option<Case>> {
+        let Spot { workflow, case, token, .. } = spot;
+        let head = self.inner.storage.head(workflow, case, Consistency::Strong).await?;
+        let Some(mut head) = head else { return Ok(None) };
+        head.value.marking.0.retain(|entry| entry.token == *token);
+        self.inner.restore(&head).await.map(Some)
     }
 }
 

@@ -65,7 +65,7 @@ impl MarkingEntry {
         Self {
             token_id: ID::from(&entry.token),
             place_id: ID::from(&entry.place),
-            sequence: Sequence(if entry.sequence == 0 { sequence } else { entry.sequence }),
+            sequence: Sequence(entry.sequence_in(sequence)),
         }
     }
 }

@@ -147,10 +147,12 @@ impl Feed {
             return Ok(Step::Again);
         }
         open.delivered = delivered;
-        if self.request.until.is_some() && pending == 0 {
+        // The last message of interest may be gone by now, and those after it without end.
+        let is_past = self.request.until.is_some_and(|until| sequence > until);
+        if is_past || (self.request.until.is_some() && pending == 0) {
             self.ended = true;
         }
-        if sequence < self.next || self.request.until.is_some_and(|until| sequence > until) {
+        if is_past || sequence < self.next {
             return Ok(Step::Again);
         }
         self.next = sequence + 1;

@@ -1,0 +1,35 @@
+//! Bars that show how far a command is.
+
+use std::io::{self, IsTerminal};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::config::Config;
+
+pub(super) const AUDITING: &str = "auditing {bar:40} {percent}%, {eta} left";
+pub(super) const READING: &str = "reading {bar:40} {human_pos} of {human_len}, {eta} left";
+pub(super) const WRITING: &str = "writing {bar:40} {human_pos} of {human_len}, {eta} left";
+pub(super) const REBUILDING: &str =
+    "rebuilding {bar:40} {human_pos} of {human_len} records, {eta} left";
+
+/// A bar for whoever looks, or one that is never drawn.
+pub(super) fn bar(config: &Config, template: &str) -> ProgressBar {
+    if config.json || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    // The templates are constants that a test reads.
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_of_the_bars_are_valid() {
+        for template in [AUDITING, READING, WRITING, REBUILDING] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+    }
+}
