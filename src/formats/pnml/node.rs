@@ -46,7 +46,12 @@ impl<'a> Reading<'a> {
                 _ if self.of_any_node(&child, part, &mut place.name, &mut graphics)? => {}
                 "initialMarking" => {
                     let label = self.label(&child, part)?;
-                    marking = Some(self.tokens(&label, child.at)?);
+                    let tokens = self.tokens(&label, child.at)?;
+                    if marking.replace(tokens).is_some_and(|attribute| attribute != tokens) {
+                        let message = "the place has an attribute initialMarking, which says \
+                                       something else; remove one of them";
+                        return Err(self.xml.error(child.at, Kind::DuplicateLabel, message));
+                    }
                 }
                 "capacity" => {
                     self.not_standard(&child)?;
