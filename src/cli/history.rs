@@ -17,6 +17,7 @@ use super::{
     answer::Answer,
     connection::{self, Connection},
     failure::Failure,
+    file::cant_write,
 };
 use crate::{
     cases::Gathered,
@@ -220,10 +221,6 @@ impl Target {
             }
         }
     }
-}
-
-fn cant_write(path: &Path, error: io::Error) -> Failure {
-    Failure::from(error).about(format_args!("can't write {}", path.display()))
 }
 
 /// A bar for whoever looks, or one that is never drawn.

@@ -15,6 +15,7 @@ mod draw;
 mod explanation;
 mod export;
 mod failure;
+mod file;
 mod fire;
 mod history;
 mod import;
