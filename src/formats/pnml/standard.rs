@@ -78,7 +78,10 @@ impl Seen {
             return false;
         };
         let seen = self.0.contains(name);
-        self.0.push(name);
+        if !seen {
+            // Each once: a file can have as many as it likes.
+            self.0.push(name);
+        }
         seen
     }
 }

@@ -64,6 +64,10 @@ fn long_chains_and_many_of_one_thing_take_no_more_than_their_length() {
     assert_eq!(reading.nets[0].petri().transitions[0].arcs.inputs.len(), 1);
     assert!(pnml::write(&reading.nets, pnml::Profile::Prom).is_ok());
 
+    let drawn = "<line/>".repeat(count) + &"<fill/>".repeat(count);
+    let drawn = format!("<place id='p'><graphics>{drawn}</graphics></place>");
+    assert!(read(&standard(&drawn)).is_ok());
+
     let entry = "<place idref='p'/>".repeat(count);
     let marking = format!("<finalmarkings><marking>{entry}</marking></finalmarkings>");
     let error = read(&format!("<pnml><net><place id='p'/>{marking}</net></pnml>")).unwrap_err();
