@@ -1,6 +1,6 @@
 //! `petrel draw`.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -9,6 +9,7 @@ use super::{
     answer::Answer,
     connection::{self, Connection},
     failure::Failure,
+    file,
     net_file::{self, NetFile},
 };
 use crate::{
@@ -107,8 +108,7 @@ impl Draw {
             return Ok(Answer::new(json!({ "format": name, "drawing": text }), text));
         };
         let shown = output.display().to_string();
-        fs::write(output, &text)
-            .map_err(|error| Failure::usage(format!("can't write {shown}: {error}")))?;
+        file::write(output, &text)?;
         let said = format!("wrote {shown} ({} kB)\n", text.len().div_ceil(1000));
         Ok(Answer::new(json!({ "format": name, "file": shown, "bytes": text.len() }), said))
     }

@@ -11,6 +11,7 @@ use super::{
     definition_file,
     failure::Failure,
     import::write_net,
+    net_file,
 };
 use crate::{
     config::Config,
@@ -88,7 +89,8 @@ impl Export {
         })?;
         let guarded = definition.transitions.iter().filter(|t| !t.conditions.is_empty()).count();
         if guarded > 0 {
-            eprintln!("note: {guarded} transitions have conditions, which PNML does not say");
+            let have = if guarded == 1 { "transition has" } else { "transitions have" };
+            eprintln!("note: {guarded} {have} conditions, which PNML does not say");
         }
         let Some(path) = &self.output else {
             return Ok(Answer::new(json!({ "workflow": definition.id, "pnml": text }), text));
@@ -98,22 +100,19 @@ impl Export {
 
     /// The definition in the file, else the stored one.
     async fn definition(&self, config: &Config) -> Result<WorkflowDefinition, Failure> {
-        if self.what.as_os_str() == "-" || self.what.exists() {
-            return definition_file::read(&self.what);
-        }
-        let id = self.what.to_str().and_then(|text| WorkflowId::new(text).ok());
+        let id = self.what.to_str().filter(|text| !net_file::is_file(text));
+        let id = id.and_then(|text| WorkflowId::new(text).ok());
         let Some(id) = id else {
-            // Says what is wrong with the file: nothing but a file has such a name.
+            // It says, too, what is wrong where there is none: nothing but a file has such a name.
             return definition_file::read(&self.what);
         };
         let shutdown = connection::shutdown(config)?;
         let stored = Connection::with(config, &shutdown, async |connection| {
             Ok(connection.cases.workflow(&id).await?)
         });
-        let stored = stored.await.map_err(|failure| match self.what.extension() {
-            None => failure.and(format!("and there is no file {}", self.what.display())),
-            Some(_) => failure,
-        })?;
+        let no_file =
+            |failure: Failure| failure.and(format!("and there is no file {}", self.what.display()));
+        let stored = stored.await.map_err(no_file)?;
         Ok(stored.definition.clone())
     }
 
@@ -150,7 +149,7 @@ impl Export {
 fn for_file(definition: &WorkflowDefinition, net: &petri::Net) -> PnmlNet {
     let positions = Positions::from_metadata(net, &definition.metadata);
     PnmlNet::from_petri(definition.id.as_str(), net, |node| match node {
-        Node::Place(place) => positions.places[place],
-        Node::Transition(transition) => positions.transitions[transition],
+        Node::Place(place) => positions.place(place),
+        Node::Transition(transition) => positions.transition(transition),
     })
 }

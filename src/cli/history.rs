@@ -18,6 +18,7 @@ use super::{
     bar::{READING, WRITING, bar},
     connection::{self, Connection},
     failure::Failure,
+    file::cant_write,
 };
 use crate::{
     cases::Gathered,
@@ -219,10 +220,6 @@ impl Target {
             }
         }
     }
-}
-
-fn cant_write(path: &Path, error: io::Error) -> Failure {
-    Failure::from(error).about(format_args!("can't write {}", path.display()))
 }
 
 /// Which cases are left out, and why.

@@ -1,15 +1,17 @@
 //! `petrel import`.
 
-use std::{
-    fs,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 
-use super::{answer::Answer, definition_file, failure::Failure};
+use super::{
+    answer::Answer,
+    definition_file,
+    failure::Failure,
+    file::{self, shown},
+    net_file::{read_pnml, which_net},
+};
 use crate::{
     engine::Net,
     formats::pnml::{self, Document, Mode, PnmlNet},
@@ -54,7 +56,7 @@ impl Import {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let name = shown(&self.file);
         let mode = if self.strict { Mode::Strict } else { Mode::Lenient };
-        let document = read_pnml(&self.file, mode)?;
+        let document = read_pnml(&self.file, &file::read_bytes(&self.file)?, mode)?;
         let net = choose(&document, self.net.as_deref()).map_err(|error| error.about(&name))?;
         let id = match self.id {
             Some(id) => id,
@@ -63,13 +65,6 @@ impl Import {
         let refused = |problems| Failure::invalid(format!("{name}: {problems}"));
         let definition = net.definition(id).map_err(refused)?;
         Net::compile(&definition).map_err(refused)?;
-        for note in &document.notes {
-            let times = match note.count {
-                1 => String::new(),
-                count => format!(" ({count} times)"),
-            };
-            eprintln!("note: {name}, line {}: {}{times}", note.line, note.message);
-        }
         match &self.output {
             None => {
                 let yaml = definition_file::to_yaml(&definition)?;
@@ -98,7 +93,7 @@ pub(super) fn write_net(
     places: usize,
     transitions: usize,
 ) -> Result<Answer, Failure> {
-    write_file(path, text)?;
+    file::write(path, text)?;
     let file = path.display().to_string();
     let counted = |count: usize, what| match count {
         1 => format!("1 {what}"),
@@ -115,81 +110,11 @@ pub(super) fn write_net(
     Ok(Answer::new(json, text))
 }
 
-/// Writes a text to a file that the user named.
-fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(path, text)
-        .map_err(|error| Failure::usage(format!("can't write {}: {error}", path.display())))
-}
-
-/// A file's name for messages.
-pub(super) fn shown(path: &Path) -> String {
-    match path.as_os_str() == "-" {
-        true => "standard input".to_owned(),
-        false => path.display().to_string(),
-    }
-}
-
-/// Reads a file, up to what is too long for a PNML file; `-` is the standard input.
-pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
-    // Nothing that is too long to be read is brought into memory as a whole.
-    let most = pnml::MAX_BYTES as u64 + 1;
-    let mut bytes = Vec::new();
-    let read = match path.as_os_str() == "-" {
-        true => io::stdin().lock().take(most).read_to_end(&mut bytes),
-        false => fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)),
-    };
-    read.map_err(|error| Failure::usage(format!("can't read {}: {error}", shown(path))))?;
-    Ok(bytes)
-}
-
-/// Reads a PNML file; `-` is the standard input.
-pub(super) fn read_pnml(path: &Path, mode: Mode) -> Result<Document, Failure> {
-    let name = shown(path);
-    let bytes = read_bytes(path)?;
-    pnml::read(&bytes, mode).map_err(|error| {
-        let failure = Failure::invalid(format!("{name}: {error} [{}]", error.kind.code()));
-        match mode {
-            Mode::Lenient => failure,
-            Mode::Strict => failure.and("without --strict, dialects of the standard are read too"),
-        }
-    })
-}
-
 /// The net that the user means.
 fn choose<'a>(document: &'a Document, wanted: Option<&str>) -> Result<&'a PnmlNet, Failure> {
     let names: Vec<_> =
         document.nets.iter().map(|net| (net.id.as_str(), net.name.as_deref())).collect();
     Ok(&document.nets[which_net(&names, wanted)?])
-}
-
-/// The index of the net that the user means: of the only one, or of that with this id or number.
-/// `nets` has the id and the name of each.
-pub(super) fn which_net(
-    nets: &[(&str, Option<&str>)],
-    wanted: Option<&str>,
-) -> Result<usize, Failure> {
-    let list = || {
-        let named = |(index, (id, name)): (usize, &(&str, Option<&str>))| {
-            let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
-            format!("\n  {}: {id}{name}", index + 1)
-        };
-        nets.iter().enumerate().map(named).collect::<String>()
-    };
-    match wanted {
-        None if nets.len() == 1 => Ok(0),
-        None => {
-            let message = format!("the file has {} nets; choose one with --net:", nets.len());
-            Err(Failure::usage(message + &list()))
-        }
-        Some(wanted) => {
-            let by_id = nets.iter().position(|(id, _)| *id == wanted);
-            let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-            by_id.or(number.filter(|index| *index < nets.len())).ok_or_else(|| {
-                let message = format!("there is no net {wanted}; the nets of the file are");
-                Failure::usage(message + &list())
-            })
-        }
-    }
 }
 
 /// The workflow's id where the user gives none: from the file's name, or from the net's.

@@ -16,6 +16,7 @@ mod draw;
 mod explanation;
 mod export;
 mod failure;
+mod file;
 mod fire;
 mod history;
 mod import;

@@ -5,14 +5,14 @@ use std::path::Path;
 use super::{
     definition_file,
     failure::Failure,
-    import::{read_bytes, shown, which_net},
+    file::{read_bytes, shown},
 };
 use crate::{
     cases::assumptions,
     engine::Net,
     formats::{
         drawing::Positions,
-        pnml::{self, PnmlNet},
+        pnml::{self, Document, Mode, PnmlNet},
     },
     models::{WorkflowDefinition, petri},
 };
@@ -24,6 +24,8 @@ pub(super) struct NetFile {
     pub(super) name: String,
     /// The net.
     pub(super) net: petri::Net,
+    /// By what id each transition fires: all alternatives of one in a definition have its own.
+    pub(super) firing_ids: Vec<String>,
     /// The places where a case ends.
     pub(super) ends: Vec<usize>,
     /// The final markings that the file declares; only PNML has such.
@@ -52,13 +54,32 @@ pub(super) fn read(path: &Path) -> Result<Vec<NetFile>, Failure> {
     let (name, bytes) = (shown(path), read_bytes(path)?);
     let invalid = |reason: String| Failure::invalid(format!("{name}: {reason}"));
     if is_xml(&bytes) {
-        let document = pnml::read(&bytes, pnml::Mode::Lenient);
-        let document = document.map_err(|error| invalid(error.to_string()))?;
+        let document = read_pnml(path, &bytes, Mode::Lenient)?;
         return Ok(document.nets.iter().map(from_pnml).collect());
     }
     let text = String::from_utf8(bytes).map_err(|_| invalid("is not text in UTF-8".to_owned()))?;
     let definition = definition_file::parse(&text).map_err(invalid)?;
     Ok(vec![from_definition(&definition).map_err(|failure| failure.about(&name))?])
+}
+
+/// Reads the bytes of a PNML file, and says on stderr what was passed over.
+pub(super) fn read_pnml(path: &Path, bytes: &[u8], mode: Mode) -> Result<Document, Failure> {
+    let name = shown(path);
+    let document = pnml::read(bytes, mode).map_err(|error| {
+        let failure = Failure::invalid(format!("{name}: {error} [{}]", error.kind.code()));
+        match mode {
+            Mode::Lenient => failure,
+            Mode::Strict => failure.and("without --strict, dialects of the standard are read too"),
+        }
+    })?;
+    for note in &document.notes {
+        let times = match note.count {
+            1 => String::new(),
+            count => format!(" ({count} times)"),
+        };
+        eprintln!("note: {name}, line {}: {}{times}", note.line, note.message);
+    }
+    Ok(document)
 }
 
 /// Reads one net of a file: the only one, or that with this id or number.
@@ -67,6 +88,36 @@ pub(super) fn read_one(path: &Path, wanted: Option<&str>) -> Result<NetFile, Fai
     let names: Vec<_> = nets.iter().map(|net| (net.name.as_str(), net.title())).collect();
     let found = which_net(&names, wanted).map_err(|failure| failure.about(shown(path)))?;
     Ok(nets.swap_remove(found))
+}
+
+/// The index of the net that the user means: of the only one, or of that with this id or number.
+/// `nets` has the id and the name of each.
+pub(super) fn which_net(
+    nets: &[(&str, Option<&str>)],
+    wanted: Option<&str>,
+) -> Result<usize, Failure> {
+    let list = || {
+        let named = |(index, (id, name)): (usize, &(&str, Option<&str>))| {
+            let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+            format!("\n  {}: {id}{name}", index + 1)
+        };
+        nets.iter().enumerate().map(named).collect::<String>()
+    };
+    match wanted {
+        None if nets.len() == 1 => Ok(0),
+        None => {
+            let message = format!("the file has {} nets; choose one with --net:", nets.len());
+            Err(Failure::usage(message + &list()))
+        }
+        Some(wanted) => {
+            let by_id = nets.iter().position(|(id, _)| *id == wanted);
+            let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+            by_id.or(number.filter(|index| *index < nets.len())).ok_or_else(|| {
+                let message = format!("there is no net {wanted}; the nets of the file are");
+                Failure::usage(message + &list())
+            })
+        }
+    }
 }
 
 /// Whether a file begins as XML does. No definition does, in any encoding.
@@ -86,6 +137,7 @@ pub(super) fn from_definition(definition: &WorkflowDefinition) -> Result<NetFile
         name: definition.id.to_string(),
         positions: Positions::from_metadata(&net, &definition.metadata),
         net,
+        firing_ids: compiled.modes().map(|(of, _)| of.id.to_string()).collect(),
         ends: compiled.ends(),
         final_markings: Vec::new(),
         notes: assumptions(&compiled),
@@ -95,12 +147,13 @@ pub(super) fn from_definition(definition: &WorkflowDefinition) -> Result<NetFile
 fn from_pnml(found: &PnmlNet) -> NetFile {
     let net = found.petri();
     let at = |graphics: &Option<Box<pnml::NodeGraphics>>| graphics.as_ref()?.position;
-    let positions = Positions {
-        places: found.places.iter().map(|place| at(&place.graphics)).collect(),
-        transitions: found.transitions.iter().map(|of| at(&of.graphics)).collect(),
-    };
+    let positions = Positions::new(
+        found.places.iter().map(|place| at(&place.graphics)),
+        found.transitions.iter().map(|of| at(&of.graphics)),
+    );
     NetFile {
         name: found.id.clone(),
+        firing_ids: net.transitions.iter().map(|of| of.id.clone()).collect(),
         ends: net.sinks(),
         net,
         final_markings: found.final_markings().collect(),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     answer::Answer,
     failure::Failure,
+    file::cant_write,
     net_file::{self, NetFile},
     simulated_log::SimulatedLog,
     table::Table,
@@ -85,7 +86,7 @@ fn weight(text: &str) -> Result<(String, f64), String> {
 impl Simulate {
     pub(super) fn run(self, config: &Config) -> Result<Answer, Failure> {
         let file = net_file::read_one(&self.file, self.net.as_deref())?;
-        let weights = self.all_weights(&file.net)?;
+        let weights = self.all_weights(&file)?;
         let simulation = Simulation {
             net: &file.net,
             ends: &file.ends,
@@ -98,8 +99,7 @@ impl Simulate {
         let seen = !config.json && std::io::stderr().is_terminal();
         let bar = if seen { ProgressBar::new(self.cases) } else { ProgressBar::hidden() };
         let log = self.log.as_ref();
-        let mut log =
-            log.map(|path| SimulatedLog::create(path, &file.net, &file.name)).transpose()?;
+        let mut log = log.map(|path| SimulatedLog::create(path, &file)).transpose()?;
         let mut written = Ok(());
         let begun = Instant::now();
         let report = simulation.run(|run| {
@@ -111,21 +111,24 @@ impl Simulate {
         });
         let seconds = begun.elapsed().as_secs_f64();
         bar.finish_and_clear();
-        written?;
-        log.map_or(Ok(Written::default()), SimulatedLog::finish)?;
+        let written =
+            written.and_then(|()| log.map_or(Ok(Written::default()), SimulatedLog::finish));
+        if let (Err(error), Some(path)) = (written, &self.log) {
+            return Err(cant_write(path, error));
+        }
         let rate = report.steps as f64 / seconds.max(1e-9);
         Ok(Answer::new(self.json(&file, &report, rate), self.text(&file, &report, rate)))
     }
 
     /// The weight of every transition. A transition's id stands for all its alternatives.
-    fn all_weights(&self, net: &Net) -> Result<Vec<u64>, Failure> {
+    fn all_weights(&self, file: &NetFile) -> Result<Vec<u64>, Failure> {
+        let net = &file.net;
         let mut weights = vec![UNIT as u64; net.transitions.len()];
         for (id, weight) in &self.weights {
-            let is_it = |of: &str| of == id || of.rsplit_once('.').is_some_and(|(of, _)| of == id);
             let exact = net.transitions.iter().any(|of| of.id == *id);
             let mut found = false;
             for (number, transition) in net.transitions.iter().enumerate() {
-                if transition.id == *id || (!exact && is_it(&transition.id)) {
+                if transition.id == *id || (!exact && file.firing_ids[number] == *id) {
                     weights[number] = (weight * UNIT).round() as u64;
                     found = true;
                 }

@@ -1,6 +1,7 @@
 //! Simulated cases as an event log, in the formats of exported histories.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{self, BufWriter},
     path::Path,
@@ -9,13 +10,13 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, json};
 
-use super::failure::Failure;
+use super::{failure::Failure, file::cant_write, net_file::NetFile};
 use crate::{
     analysis::simulation::{End, Run},
     formats::event_log::{Csv, EventLog, Labels, Options, Written, Xes},
     models::{
         CaseId, CaseStatus, FORMAT_VERSION, FiringId, IdError, Marking, Record, RecordKind, Stored,
-        StoredDefinition, TransitionId, WorkflowId, petri::Net,
+        StoredDefinition, TransitionId, WorkflowId,
     },
 };
 
@@ -33,9 +34,8 @@ pub(super) struct SimulatedLog {
 }
 
 impl SimulatedLog {
-    /// Begins a file; its name says in which format. Ids that a workflow could not have are
-    /// `t` and the transition's number, from 0; names stay as they are.
-    pub(super) fn create(path: &Path, net: &Net, name: &str) -> Result<Self, Failure> {
+    /// Begins a file; its name says in which format.
+    pub(super) fn create(path: &Path, file: &NetFile) -> Result<Self, Failure> {
         let extension = path.extension().and_then(|extension| extension.to_str());
         let extension = extension.map(str::to_ascii_lowercase);
         let is_csv = match extension.as_deref() {
@@ -46,21 +46,10 @@ impl SimulatedLog {
                 return Err(Failure::usage(format!("--log {} {reason}", path.display())));
             }
         };
-        let workflow = WorkflowId::new(name).or_else(|_| WorkflowId::new("simulated"));
+        let workflow = WorkflowId::new(&*file.name).or_else(|_| WorkflowId::new("simulated"));
         let workflow = workflow.map_err(unexpected)?;
-        let id = |(number, of): (usize, &crate::models::petri::Transition)| {
-            // Alternatives are one transition in a history too.
-            let id = of.id.rsplit_once('.').map_or(of.id.as_str(), |(id, _)| id);
-            TransitionId::new(id).or_else(|_| TransitionId::new(format!("t{number}")))
-        };
-        let transitions: Vec<TransitionId> = net
-            .transitions
-            .iter()
-            .enumerate()
-            .map(id)
-            .collect::<Result<_, _>>()
-            .map_err(unexpected)?;
-        let named = transitions.iter().zip(&net.transitions);
+        let transitions = event_ids(&file.firing_ids).map_err(unexpected)?;
+        let named = transitions.iter().zip(&file.net.transitions);
         let named: Vec<_> = named.map(|(id, of)| json!({ "id": id, "name": of.label() })).collect();
         let definition = serde_json::from_value(json!({
             "id": workflow, "places": [], "initial_place": "start", "transitions": named,
@@ -69,9 +58,8 @@ impl SimulatedLog {
         let begins = DateTime::UNIX_EPOCH + TimeDelta::days(10_957);
         let stored = StoredDefinition { definition, version: 1, sequence: 1, stored_at: begins };
         let options =
-            Options { name: name.to_owned(), labels: Labels::of([&stored]), lifecycle: false };
-        let sink = File::create(path)
-            .map_err(|error| Failure::usage(format!("can't write {}: {error}", path.display())))?;
+            Options { name: file.name.clone(), labels: Labels::of([&stored]), lifecycle: false };
+        let sink = File::create(path).map_err(|error| cant_write(path, error))?;
         let sink = BufWriter::new(sink);
         let log: Box<dyn EventLog> = match is_csv {
             true => Box::new(Csv::new(sink, options)?),
@@ -133,6 +121,22 @@ impl SimulatedLog {
     pub(super) fn finish(self) -> io::Result<Written> {
         self.log.finish()
     }
+}
+
+/// The ids of the events of transitions that fire by these ids. One that a workflow could not have
+/// is `t` and the transition's number, from 0; names stay as they are.
+fn event_ids(firing_ids: &[String]) -> Result<Vec<TransitionId>, IdError> {
+    let taken: HashSet<&str> = firing_ids.iter().map(String::as_str).collect();
+    let id = |(number, id): (usize, &String)| {
+        TransitionId::new(&**id).or_else(|_| {
+            let mut made = format!("t{number}");
+            while taken.contains(made.as_str()) {
+                made.push('_');
+            }
+            TransitionId::new(made)
+        })
+    };
+    firing_ids.iter().enumerate().map(id).collect()
 }
 
 fn unexpected(error: IdError) -> Failure {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Guards, OutputExpression};
 use crate::models::{
-    ArcKind, PlaceId, PlaceKind, Problems, Transition, TransitionId, WorkflowDefinition,
+    ArcKind, OutputArc, PlaceId, PlaceKind, Problems, Transition, TransitionId, WorkflowDefinition,
     petri::{self, Arcs, Input},
 };
 
@@ -241,8 +241,9 @@ fn modes(
     let mut outputs = Vec::new();
     for (number, arc) in transition.outputs.iter().enumerate() {
         let path = format!("{path}.outputs[{number}]");
-        if arc.weight == 0 || arc.weight > MAX_PRODUCED {
-            problems.add(format!("{path}.weight"), format!("must be 1 to {MAX_PRODUCED}"));
+        if arc.weight == 0 || arc.weight > OutputArc::MAX_WEIGHT {
+            let reason = format!("must be 1 to {}", OutputArc::MAX_WEIGHT);
+            problems.add(format!("{path}.weight"), reason);
         }
         if let Some(place) = look_up(places, &arc.place, &format!("{path}.place"), problems) {
             outputs.push((place, arc.weight));
@@ -275,10 +276,6 @@ fn modes(
     }
     alternatives(transition, path, places, &inputs, &outputs, problems)
 }
-
-/// The most tokens that one output arc may give, so that a typing error in a weight can't
-/// make a record that no server takes.
-const MAX_PRODUCED: u64 = 10_000;
 
 fn alternatives(
     transition: &Transition,

@@ -4,5 +4,6 @@ pub mod drawing;
 pub mod event_log;
 pub mod pnml;
 mod point;
+mod xml_text;
 
 pub use point::Point;

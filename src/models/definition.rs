@@ -126,6 +126,12 @@ pub struct OutputArc {
     pub weight: u64,
 }
 
+impl OutputArc {
+    /// The most tokens that one output arc may give, so that a typing error in a weight can't
+    /// make a record that no server takes.
+    pub const MAX_WEIGHT: u64 = 10_000;
+}
+
 fn one() -> u64 {
     1
 }

@@ -3,8 +3,9 @@
 
 use std::{
     collections::HashMap,
-    io::Read,
+    io::{Read, Write},
     path::{Path, PathBuf},
+    sync::Once,
 };
 
 use serde_json::Value;
@@ -22,15 +23,24 @@ pub fn folder() -> Option<PathBuf> {
         return Some(named);
     }
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    beside.join("index.json").is_file().then_some(beside)
+    let found = beside.join("index.json").is_file().then_some(beside);
+    if found.is_none() {
+        NOT_RUN.call_once(|| {
+            // Not a macro, whose output is not shown where a test passes.
+            let message = "NOT RUN: no corpus of nets in PETREL_CORPUS or beside this checkout; \
+                           its tests look at the project's own files alone\n";
+            let _ = std::io::stderr().write_all(message.as_bytes());
+        });
+    }
+    found
 }
+
+/// Said once, however many tests there are.
+static NOT_RUN: Once = Once::new();
 
 /// What is known of each net, one object a file; empty where there is no corpus.
 pub fn index() -> Vec<Value> {
-    let Some(folder) = folder() else {
-        eprintln!("no corpus of nets beside this checkout: only the project's own fixtures");
-        return Vec::new();
-    };
+    let Some(folder) = folder() else { return Vec::new() };
     let text = std::fs::read_to_string(folder.join("index.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
@@ -60,7 +70,9 @@ pub fn industrial() -> Vec<(PnmlNet, Vec<String>)> {
         if path.extension().is_some_and(|extension| extension == "pnml") {
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).unwrap();
-            let mut document = read(&bytes, Mode::Lenient).unwrap();
+            let document = read(&bytes, Mode::Lenient);
+            let mut document =
+                document.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             nets.insert(name, document.nets.remove(0));
         }

@@ -67,13 +67,15 @@ pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
     out
 }
 
-/// A quoted string: nothing in it is read as an escape but a new line.
+/// A quoted string: nothing in it is read as an escape but a new line. Graphviz reads entities of
+/// HTML in every text, `&copy;` too, but tags only in texts that begin with `<` instead of a quote.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
+            '&' => out.push_str("&amp;"),
             '\n' => out.push_str("\\n"),
             c if c.is_control() => out.push('\u{fffd}'),
             c => out.push(c),

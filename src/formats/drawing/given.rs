@@ -1,13 +1,11 @@
 //! The layout of a net that brings positions: nodes stay where they were drawn, larger if
 //! their labels need it, and arcs are straight where nothing is in the way.
 
-use std::collections::HashMap;
-
 use super::{
     geometry::{Area, Path, Point, Step},
     layered::Layout,
     positions::Positions,
-    shape::{Link, Shape},
+    shape::{self, Link, Shape},
 };
 
 /// How much larger than it was drawn a picture may become.
@@ -15,6 +13,9 @@ const LARGER: [f64; 6] = [1.0, 1.25, 1.5, 2.0, 2.5, 3.0];
 
 /// Between two nodes at least.
 const APART: f64 = 8.0;
+
+/// Beyond this many pairs of arcs and nodes, nobody looks whether an arc could go around one.
+const MOST_PAIRS: usize = 1_000_000;
 
 /// The layout, unless nodes without a position, or two at one point, leave none.
 pub(super) fn layout(shapes: &[Shape], links: &[Link], positions: &Positions) -> Option<Layout> {
@@ -49,29 +50,20 @@ fn is_clear(middles: &[Point], shapes: &[Shape]) -> bool {
 }
 
 fn paths(shapes: &[Shape], links: &[Link], places: usize, middles: &[Point]) -> Vec<Path> {
-    let pair = |link: &Link| (link.place, places + link.transition);
-    let mut together: HashMap<(usize, usize), usize> = HashMap::new();
-    for link in links {
-        *together.entry(pair(link)).or_default() += 1;
-    }
-    let mut seen: HashMap<(usize, usize), usize> = HashMap::new();
-    let path = |link: &Link| {
-        let of = pair(link);
-        let number = seen.entry(of).or_default();
-        // Seen from the place, so that the arcs of one pair are on different sides.
-        let side = *number as f64 - (together[&of] - 1) as f64 / 2.0;
-        *number += 1;
+    let few = links.len().saturating_mul(shapes.len()) <= MOST_PAIRS;
+    let path = |(link, side): (&Link, f64)| {
+        let of = (link.place, places + link.transition);
         let straight = side == 0.0;
         let bends: &[f64] =
             if straight { &[0.0, 30.0, -30.0, 60.0, -60.0, 110.0, -110.0] } else { &[0.0] };
         let from_place = bends
             .iter()
             .map(|bend| bent(of, side * 28.0 + bend, shapes, middles))
-            .find(|path| is_free(path, of, shapes, middles))
+            .find(|path| !few || is_free(path, of, shapes, middles))
             .unwrap_or_else(|| bent(of, side * 28.0, shapes, middles));
         if link.ends(places).0 == link.place { from_place } else { from_place.reversed() }
     };
-    links.iter().map(path).collect()
+    links.iter().zip(shape::aside(links)).map(path).collect()
 }
 
 /// A line between the edges of two nodes that bends aside by `bend` in its middle.
@@ -104,13 +96,7 @@ fn edge(shape: &Shape, middle: Point, towards: Point) -> Point {
     middle.moved(middle, towards, length)
 }
 
-/// Beyond this many pairs of arcs and nodes, nobody looks whether an arc could go around one.
-const MOST_PAIRS: usize = 1_000_000;
-
 fn is_free(path: &Path, of: (usize, usize), shapes: &[Shape], middles: &[Point]) -> bool {
-    if shapes.len() * shapes.len() > MOST_PAIRS {
-        return true;
-    }
     let points = path.points();
     let hit = |(node, shape): (usize, &Shape)| {
         let area = Area::new(middles[node], shape.width + 4.0, shape.height + 4.0);

@@ -8,7 +8,7 @@ use super::{
     label,
     layers::columns,
     rows::{Vertex, rows},
-    shape::{Link, Shape},
+    shape::{self, Link, Shape},
 };
 
 /// Where everything is.
@@ -255,18 +255,10 @@ fn paths(
     spans: &[(f64, f64)],
 ) -> Vec<Path> {
     let ports = ports(shapes, links, places, layered, middles);
-    let mut seen: HashMap<(usize, usize), usize> = HashMap::new();
-    let mut together: HashMap<(usize, usize), usize> = HashMap::new();
-    for link in links {
-        *together.entry(pair(link, places)).or_default() += 1;
-    }
     let mut paths = Vec::with_capacity(links.len());
-    for (link, (left_port, right_port)) in links.iter().zip(ports) {
-        let of = pair(link, places);
-        let chain = &layered.chains[&of];
-        let number = seen.entry(of).or_default();
-        let beside = (*number as f64 - (together[&of] - 1) as f64 / 2.0) * PORT;
-        *number += 1;
+    for ((link, (left_port, right_port)), aside) in links.iter().zip(ports).zip(shape::aside(links))
+    {
+        let chain = &layered.chains[&pair(link, places)];
         let (left, right) = (chain[0], chain[chain.len() - 1]);
         let border = |node: usize, port: f64| {
             let shape = &shapes[node];
@@ -288,7 +280,7 @@ fn paths(
             (x, y) = (to.x, to.y);
         };
         for &vertex in &chain[1..chain.len() - 1] {
-            let level = middles[vertex].y + beside;
+            let level = middles[vertex].y + aside * PORT;
             curve(&mut steps, Point::new(spans[vertex].0, level));
             curve(&mut steps, Point::new(spans[vertex].1, level));
         }

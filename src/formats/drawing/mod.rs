@@ -21,10 +21,7 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub use geometry::{Area, Path, Point, Step};
 pub use positions::Positions;
-pub use scene::{Arc, Node, Scene};
-pub use shape::{Link, Mark, Shape};
 pub use tokens::{case_title, counted};
 
 use crate::models::petri::Net;

@@ -11,12 +11,38 @@ use crate::models::petri::Net;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Positions {
     /// Of each place of the net, by its index.
-    pub places: Vec<Option<Point>>,
+    pub(super) places: Vec<Option<Point>>,
     /// Of each transition of the net, by its index.
-    pub transitions: Vec<Option<Point>>,
+    pub(super) transitions: Vec<Option<Point>>,
 }
 
+/// What is farther away than any drawing is large is a mistake.
+const FARTHEST: f64 = 1e7;
+
 impl Positions {
+    /// The positions of all places and all transitions of a net, in its order. What is not within
+    /// 10,000,000 units is no position.
+    pub fn new(
+        places: impl IntoIterator<Item = Option<Point>>,
+        transitions: impl IntoIterator<Item = Option<Point>>,
+    ) -> Self {
+        let near = |at: Option<Point>| at.filter(|at| at.x.abs().max(at.y.abs()) <= FARTHEST);
+        Self {
+            places: places.into_iter().map(near).collect(),
+            transitions: transitions.into_iter().map(near).collect(),
+        }
+    }
+
+    /// Where the place with this index was.
+    pub fn place(&self, index: usize) -> Option<Point> {
+        self.places.get(index).copied().flatten()
+    }
+
+    /// Where the transition with this index was.
+    pub fn transition(&self, index: usize) -> Option<Point> {
+        self.transitions.get(index).copied().flatten()
+    }
+
     /// The positions that a definition keeps in its metadata, as
     /// `{"layout": {"places": {"<id>": [x, y]}, "transitions": {"<id>": [x, y]}}}`. What has
     /// another form is no position.
@@ -38,10 +64,10 @@ impl Positions {
             };
             transitions.get(id).copied().or_else(|| id.rsplit_once('.').and_then(alternative))
         };
-        Self {
-            places: net.places.iter().map(|of| places.get(of.id.as_str()).copied()).collect(),
-            transitions: net.transitions.iter().map(|of| transition(&of.id)).collect(),
-        }
+        Self::new(
+            net.places.iter().map(|of| places.get(of.id.as_str()).copied()),
+            net.transitions.iter().map(|of| transition(&of.id)),
+        )
     }
 }
 
@@ -50,7 +76,5 @@ const ALTERNATIVE: f64 = 60.0;
 
 fn point(at: &Value) -> Option<Point> {
     let [x, y] = &at.as_array()?[..] else { return None };
-    let (x, y) = (x.as_f64()?, y.as_f64()?);
-    // What is farther away than any drawing is large is a mistake.
-    (x.abs().max(y.abs()) <= 1e7).then_some(Point { x, y })
+    Some(Point { x: x.as_f64()?, y: y.as_f64()? })
 }

@@ -1,6 +1,6 @@
 //! The nodes and arcs of a picture, before they have places in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::label::{self, FONT, LINE};
 use crate::models::{ArcKind, petri::Net};
@@ -152,4 +152,22 @@ pub(super) fn links(net: &Net) -> Vec<Link> {
         }));
     }
     links
+}
+
+/// How far each arc is aside, in steps, from the middle of those between the same two nodes. Seen
+/// from the place, they are on different sides.
+pub(super) fn aside(links: &[Link]) -> Vec<f64> {
+    let pair = |link: &Link| (link.place, link.transition);
+    let mut together: HashMap<(usize, usize), usize> = HashMap::new();
+    for link in links {
+        *together.entry(pair(link)).or_default() += 1;
+    }
+    let mut seen: HashMap<(usize, usize), usize> = HashMap::new();
+    let aside = |link: &Link| {
+        let number = seen.entry(pair(link)).or_default();
+        let aside = *number as f64 - (together[&pair(link)] - 1) as f64 / 2.0;
+        *number += 1;
+        aside
+    };
+    links.iter().map(aside).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::super::xml_text::escaped;
 use super::{
     Drawing,
     geometry::{Area, Path, Point, Step},
@@ -267,22 +268,4 @@ fn number(value: f64) -> String {
     // Minus zero is zero.
     let text = format!("{:.1}", tenths + 0.0);
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
-}
-
-/// Text as content or attribute of XML. What XML can't have at all is a replacement character.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\t' | '\n' | '\r' => out.push(' '),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -3,7 +3,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::*;
+use super::{
+    geometry::{Area, Point},
+    scene::Scene,
+    *,
+};
 use crate::models::{
     ArcKind,
     petri::{Arcs, Input, Place, Transition},
@@ -135,9 +139,25 @@ fn names_can_neither_leave_their_place_nor_break_the_document() {
     let mermaid = drawing.mermaid();
     assert!(!mermaid.contains("<script"), "{mermaid}");
     assert!(mermaid.contains("#60;script#62;"), "{mermaid}");
+    net.places[0].id = "a\tb\nc\r\"<".to_owned();
+    let text = self::drawing(&net).svg();
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let id = all(&document, "place")[0].attribute("data-id").map(str::to_owned);
+    assert_eq!(id.as_deref(), Some("a\tb\nc\r\"<"), "a page finds it by its id");
+    let drawing = Drawing { title: hostile, ..self::drawing(&net) };
     let dot = drawing.dot();
     let quotes = dot.replace("\\\\", "").replace("\\\"", "").matches('"').count();
     assert_eq!(quotes % 2, 0, "{dot}");
+}
+
+#[test]
+fn graphviz_shows_names_as_they_are() {
+    let mut net = every_kind();
+    net.places[0].id = "a\"b\\N&copy;<b>".to_owned();
+    let dot = drawing(&net).dot();
+    // As `dot -Tsvg` was seen to read it.
+    assert!(dot.contains("tooltip=\"a\\\"b\\\\N&amp;copy;<b>\""), "{dot}");
+    assert!(dot.contains("xlabel=\"a\\\"b\\\\N&amp;"), "{dot}");
 }
 
 #[test]
@@ -167,8 +187,12 @@ fn positions_of_the_metadata_are_kept_and_two_nodes_at_one_point_are_laid_out_an
     assert_eq!(scene(&layout), Scene::of(&drawing(&net)));
     layout["places"].as_object_mut().unwrap().remove("seen");
     assert_eq!(scene(&layout), Scene::of(&drawing(&net)));
-    layout["places"]["seen"] = json!(["a", 1e300]);
-    assert_eq!(scene(&layout), Scene::of(&drawing(&net)));
+    for nowhere in [json!(["a", 1]), json!([1e300, 0]), json!([0, -1.1e7]), json!([0, 1, 2])] {
+        layout["places"]["seen"] = nowhere;
+        assert_eq!(scene(&layout), Scene::of(&drawing(&net)));
+    }
+    let far = Positions::new([Some(Point { x: 0.0, y: 1e300 })], [Some(Point { x: 1e7, y: 0.0 })]);
+    assert_eq!((far.place(0), far.transition(0)), (None, Some(Point { x: 1e7, y: 0.0 })));
 }
 
 #[test]
@@ -302,10 +326,8 @@ proptest! {
             Some(Point { x: f64::from(at[number].0), y: f64::from(at[number].1) })
         };
         let places = net.places.len();
-        let positions = Positions {
-            places: (0..places).map(point).collect(),
-            transitions: (places..places + net.transitions.len()).map(point).collect(),
-        };
+        let transitions = places..places + net.transitions.len();
+        let positions = Positions::new((0..places).map(point), transitions.map(point));
         overlap_free(&Scene::of(&Drawing { positions: Some(&positions), ..drawing(&net) }))?;
     }
 

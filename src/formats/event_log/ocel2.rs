@@ -108,7 +108,10 @@ impl<W: Write, S: Read + Write + Seek> EventLog for Ocel2<W, S> {
             self.tokens = 0;
         }
         for token in &stored.value.produced {
-            let number = token.id.number().unwrap_or_default();
+            let number = token.id.number().ok_or_else(|| {
+                let message = format!("token {} has no number; the record is damaged", token.id);
+                io::Error::new(io::ErrorKind::InvalidData, message)
+            })?;
             if number > self.tokens {
                 self.tokens = number;
                 comma(&mut self.spool, false)?;

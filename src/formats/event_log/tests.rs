@@ -133,6 +133,16 @@ fn what_xml_cant_have_is_replaced_and_the_rest_comes_back() {
     assert!(text.contains(expected), "{text}");
 }
 
+#[test]
+fn a_token_that_no_case_can_have_made_is_an_error_in_ocel() {
+    let mut forged = token("a", 1, "draft");
+    forged["id"] = json!("forged");
+    let record = stored("a", 1, "2026-01-01T00:00:00Z", json!({"produced": [forged]}));
+    let mut log = Ocel2::new(Vec::new(), Cursor::new(Vec::new()), options(true)).unwrap();
+    let error = log.record(&record).unwrap_err();
+    assert!(error.to_string().contains("token forged has no number"), "{error}");
+}
+
 /// Events of some cases, by case, at any times.
 fn logs() -> impl Strategy<Value = Vec<Stored<Record>>> {
     let step = (0..3usize, 0..2_000u64, ".{0,12}");

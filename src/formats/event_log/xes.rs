@@ -1,12 +1,10 @@
 //! XES, IEEE 1849-2016: a trace a case, an event a firing.
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use chrono::{DateTime, Utc};
 
+use super::super::xml_text::escaped;
 use super::{
     EventLog, Options, Written,
     event::{Course, ROLES, roles, text, time},
@@ -131,29 +129,4 @@ impl<W: Write> EventLog for Xes<W> {
         self.sink.flush()?;
         Ok(self.course.written)
     }
-}
-
-/// Text as an attribute's value. Line breaks and tabs are written as references: a reader makes
-/// spaces of them otherwise.
-fn escaped(text: &str) -> Cow<'_, str> {
-    let plain =
-        |c: char| !(c < ' ' || matches!(c, '&' | '<' | '>' | '"' | '\u{FFFE}' | '\u{FFFF}'));
-    if text.chars().all(plain) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\t' => escaped.push_str("&#9;"),
-            '\n' => escaped.push_str("&#10;"),
-            '\r' => escaped.push_str("&#13;"),
-            c if plain(c) => escaped.push(c),
-            _ => escaped.push(char::REPLACEMENT_CHARACTER),
-        }
-    }
-    Cow::Owned(escaped)
 }

@@ -7,6 +7,7 @@ use super::{
     number::{self, NoCount},
     position,
     read::Reading,
+    standard::Seen,
     xml::Element,
 };
 use crate::models::ArcKind;
@@ -43,7 +44,9 @@ impl<'a> Reading<'a> {
         let (source, target) = (end("source")?, end("target")?);
         let mut said = Said::default();
         self.arc_attributes(element, &mut said)?;
+        let mut seen = Seen::default();
         while let Some(child) = self.xml.child()? {
+            self.once(&mut seen, &child, &["name", "inscription", "graphics"])?;
             self.in_arc(&child, &mut said)?;
         }
         let kind = said.kind.unwrap_or_default();
@@ -124,7 +127,7 @@ impl<'a> Reading<'a> {
                     }
                 }
             }
-            "graphics" => said.graphics.points = self.arc_graphics()?,
+            "graphics" => said.graphics.points = self.arc_graphics(child)?,
             "toolspecific" => self.tool_specific(child, part)?,
             "type" | "arctype" | "arcType" => {
                 self.not_standard(child)?;
@@ -199,9 +202,12 @@ impl<'a> Reading<'a> {
         Err(self.xml.error(at, kind, message))
     }
 
-    fn arc_graphics(&mut self) -> Result<Vec<Point>, PnmlError> {
+    fn arc_graphics(&mut self, element: &Element<'a>) -> Result<Vec<Point>, PnmlError> {
+        self.standard_attributes(element, &[])?;
         let mut points = Vec::new();
+        let mut seen = Seen::default();
         while let Some(child) = self.xml.child()? {
+            self.once(&mut seen, &child, &["line"])?;
             match child.name {
                 "position" if child.home => points.push(point(&self.xml, &child)?),
                 "line" if child.home => {}
@@ -209,7 +215,7 @@ impl<'a> Reading<'a> {
                     format!("<{}> in the graphics of an arc", child.name)
                 })?,
             }
-            self.xml.skip(&child)?;
+            self.drawn(&child)?;
         }
         Ok(points)
     }

@@ -10,14 +10,12 @@ use crate::models::{
     WorkflowDefinition, WorkflowId, petri::Arcs,
 };
 
-/// The most characters of an id.
-const MAX_ID: usize = 64;
+/// The most characters of an id: places and transitions share this.
+const MAX_ID: usize = PlaceId::MAX_LENGTH;
+const _: () = assert!(TransitionId::MAX_LENGTH == MAX_ID);
 
-/// The most tokens that an output arc of a definition may give.
-const MAX_OUTPUT: u64 = 10_000;
-
-/// A text as an id: what ids may not hold becomes `_`, and it is cut to 64 characters; empty if
-/// nothing is left.
+/// A text as an id: what ids may not hold becomes `_`, and it is cut to as many characters as they
+/// may have; empty if nothing is left.
 pub fn id_of(text: &str) -> String {
     let mut id = String::new();
     for c in text.chars().take(MAX_ID) {
@@ -29,12 +27,6 @@ pub fn id_of(text: &str) -> String {
     }
     let trimmed = id.trim_matches('_');
     if trimmed.is_empty() { String::new() } else { trimmed.to_owned() }
-}
-
-/// Whether a text is an id already.
-fn is_id(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 impl PnmlNet {
@@ -117,10 +109,12 @@ impl PnmlNet {
                 .add(path, "gives to no place; give it an arc to a place, such as an end place");
         }
         for (place, weight) in gives {
-            if *weight > MAX_OUTPUT {
+            if *weight > OutputArc::MAX_WEIGHT {
                 let place = excerpt(&self.places[*place].id);
-                let message =
-                    format!("gives {weight} tokens to place {place}; the most is {MAX_OUTPUT}");
+                let message = format!(
+                    "gives {weight} tokens to place {place}; the most is {}",
+                    OutputArc::MAX_WEIGHT
+                );
                 problems.add(path, message);
             }
         }
@@ -190,8 +184,10 @@ impl PnmlNet {
         let transitions = self.transitions.iter().map(|t| (&t.id, "transition"));
         let all: Vec<_> = places.chain(transitions).collect();
         let mut taken: HashSet<String> = HashSet::new();
-        let kept: Vec<bool> =
-            all.iter().map(|(id, _)| is_id(id) && taken.insert((*id).clone())).collect();
+        let kept: Vec<bool> = all
+            .iter()
+            .map(|(id, _)| PlaceId::new(id).is_ok() && taken.insert((*id).clone()))
+            .collect();
         let mut next: HashMap<String, u64> = HashMap::new();
         let made = all.iter().zip(kept).map(|((id, kind), kept)| {
             if kept {
@@ -249,7 +245,6 @@ impl PnmlNet {
     }
 }
 
-/// Places, kinds and weights of the arcs into a transition.
 /// Place, kind and weight of each input, in the order of the file.
 type Inputs = Vec<(usize, ArcKind, u64)>;
 

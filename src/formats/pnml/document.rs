@@ -11,7 +11,8 @@ use crate::models::{
 pub struct Document {
     /// The nets, at least one.
     pub nets: Vec<PnmlNet>,
-    /// What was passed over, since it says nothing about what can fire.
+    /// What was passed over, since it says nothing about what can fire; the last one says how much
+    /// more there was, if it is very much.
     pub notes: Vec<Note>,
 }
 
@@ -201,9 +202,9 @@ pub enum Part {
 }
 
 impl PnmlNet {
-    /// The net alone: places, transitions and arcs in the order of the file. An arc with weight
-    /// 0 changes nothing and is left out. A read arc looks at what other arcs take, too, and
-    /// gets the weight that says so here.
+    /// The net alone: places, transitions and arcs in the order of the file. An arc that takes,
+    /// reads or gives 0 tokens changes nothing and is left out. A read arc looks at what other arcs
+    /// take, too, and gets the weight that says so here.
     pub fn petri(&self) -> petri::Net {
         let place = |place: &Place| petri::Place {
             id: place.id.clone(),
@@ -225,7 +226,7 @@ impl PnmlNet {
             let Arc { place, weight, kind, .. } = *arc;
             let arcs = &mut net.transitions[arc.transition].arcs;
             match arc.direction {
-                _ if weight == 0 => {}
+                _ if weight == 0 && matches!(kind, ArcKind::Consume | ArcKind::Read) => {}
                 Direction::ToTransition => arcs.inputs.push(Input { place, weight, kind }),
                 Direction::ToPlace => arcs.outputs.push((place, weight)),
             }

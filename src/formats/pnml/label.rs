@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{
     Kind, Part, PnmlError, Point, number, position,
     read::Reading,
+    standard::Seen,
     xml::{Element, Xml},
 };
 
@@ -24,9 +25,12 @@ impl<'a> Reading<'a> {
         element: &Element<'a>,
         part: Part,
     ) -> Result<Label<'a>, PnmlError> {
+        self.standard_attributes(element, &[])?;
         let start = element.at;
         let mut label = Label::default();
+        let mut seen = Seen::default();
         while let Some(element) = self.xml.child_or_text(&mut label.text)? {
+            self.once(&mut seen, &element, &["text", "graphics"])?;
             match element.name {
                 _ if !element.home => self.foreign(&element)?,
                 "text" | "value" => {
@@ -35,6 +39,7 @@ impl<'a> Reading<'a> {
                             "<value> is a dialect's word; write <text>".to_owned()
                         })?;
                     }
+                    self.standard_attributes(&element, &[])?;
                     let text = self.xml.content()?;
                     if let Some(first) = &label.text
                         && first.trim() != text.trim()
@@ -44,7 +49,7 @@ impl<'a> Reading<'a> {
                     }
                     label.text = Some(text);
                 }
-                "graphics" => label.offset = self.label_graphics()?,
+                "graphics" => label.offset = self.label_graphics(&element)?,
                 "toolspecific" => self.tool_specific(&element, part)?,
                 _ => return Err(self.unsupported(&element, "a label")),
             }
@@ -56,13 +61,29 @@ impl<'a> Reading<'a> {
         Ok(label)
     }
 
-    fn label_graphics(&mut self) -> Result<Option<Point>, PnmlError> {
+    fn label_graphics(&mut self, element: &Element<'a>) -> Result<Option<Point>, PnmlError> {
+        self.standard_attributes(element, &[])?;
         let mut offset = None;
-        while let Some(element) = self.xml.child()? {
-            if element.home && matches!(element.name, "offset" | "position") {
-                offset = Some(point(&self.xml, &element)?);
+        let mut seen = Seen::default();
+        while let Some(child) = self.xml.child()? {
+            self.once(&mut seen, &child, &["offset", "fill", "line", "font"])?;
+            match child.name {
+                "offset" if child.home => offset = Some(point(&self.xml, &child)?),
+                "fill" | "line" | "font" if child.home => {}
+                _ => {
+                    if child.home && child.name == "position" {
+                        offset = Some(point(&self.xml, &child)?);
+                    }
+                    self.xml.strict(child.at, Kind::Unsupported, || {
+                        format!("<{}> in the graphics of a label", child.name)
+                    })?;
+                }
             }
-            self.xml.skip(&element)?;
+            self.drawn(&child)?;
+        }
+        if offset.is_none() {
+            let message = || "the graphics of a label need an <offset>".to_owned();
+            self.xml.strict(element.at, Kind::Graphics, message)?;
         }
         Ok(offset)
     }

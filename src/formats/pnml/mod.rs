@@ -24,10 +24,13 @@ mod position;
 mod read;
 mod read_arcs;
 mod representable;
+mod standard;
 mod tokens;
 mod write;
 mod xml;
 mod xml_out;
+
+use super::xml_text;
 
 pub use super::Point;
 pub use definition::id_of;

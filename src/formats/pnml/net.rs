@@ -1,7 +1,7 @@
 //! Reading a net: its frame, pages and final markings.
 
 use super::{
-    Kind, Page, Part, PnmlError,
+    Kind, Mode, Page, Part, PnmlError,
     draft::{Draft, DraftMarking},
     net_type::{self, NetType},
     position,
@@ -16,6 +16,7 @@ impl<'a> Reading<'a> {
         self.draft.net.id = self.id(element)?;
         self.draft.net.net_type = element.owned("type");
         self.check_type(element)?;
+        self.standard_attributes(element, &["id", "type"])?;
         // The pages that are open, the net itself first.
         let mut open = vec![None];
         while let Some(page) = open.last().copied() {
@@ -25,6 +26,7 @@ impl<'a> Reading<'a> {
                 }
                 Some(element) if element.home && element.name == "page" => {
                     let id = self.id(&element)?;
+                    self.standard_attributes(&element, &["id"])?;
                     open.push(Some(self.draft.net.pages.len()));
                     self.draft.net.pages.push(Page { id, parent: page, ..Page::default() });
                 }
@@ -99,7 +101,13 @@ impl<'a> Reading<'a> {
             "graphics" => {
                 let graphics = self.node_graphics(element)?;
                 match page {
-                    Some(page) => self.draft.net.pages[page].graphics = Some(Box::new(graphics)),
+                    Some(page) => {
+                        let page = &mut self.draft.net.pages[page];
+                        let first = page.graphics.replace(Box::new(graphics));
+                        if first.is_some() && self.xml.mode == Mode::Strict {
+                            return Err(self.twice(element));
+                        }
+                    }
                     None => self.xml.strict(element.at, Kind::Unsupported, || {
                         "<graphics> of a net is not in the standard".to_owned()
                     })?,

@@ -8,6 +8,7 @@ use super::{
     label::{coordinate, point},
     position,
     read::Reading,
+    standard::Seen,
     xml::Element,
 };
 
@@ -45,7 +46,12 @@ impl<'a> Reading<'a> {
                 _ if self.of_any_node(&child, part, &mut place.name, &mut graphics)? => {}
                 "initialMarking" => {
                     let label = self.label(&child, part)?;
-                    marking = Some(self.tokens(&label, child.at)?);
+                    let tokens = self.tokens(&label, child.at)?;
+                    if marking.replace(tokens).is_some_and(|attribute| attribute != tokens) {
+                        let message = "the place has an attribute initialMarking, which says \
+                                       something else; remove one of them";
+                        return Err(self.xml.error(child.at, Kind::DuplicateLabel, message));
+                    }
                 }
                 "capacity" => {
                     self.not_standard(&child)?;
@@ -170,6 +176,7 @@ impl<'a> Reading<'a> {
             let message = format!("<{}> lacks the attribute ref", element.name);
             return Err(self.xml.error(element.at, Kind::MissingAttribute, message));
         };
+        self.standard_attributes(element, &["id", "ref"])?;
         let mut reference =
             Reference { id, name: None, target: Node::Place(0), graphics: None, page };
         let part = Part::Reference(index);
@@ -220,8 +227,11 @@ impl<'a> Reading<'a> {
         &mut self,
         element: &Element<'a>,
     ) -> Result<NodeGraphics, PnmlError> {
+        self.standard_attributes(element, &[])?;
         let mut graphics = NodeGraphics::default();
+        let mut seen = Seen::default();
         while let Some(child) = self.xml.child()? {
+            self.once(&mut seen, &child, &["position", "dimension", "fill", "line"])?;
             match child.name {
                 "position" if child.home && graphics.position.is_none() => {
                     graphics.position = Some(point(&self.xml, &child)?);
@@ -229,12 +239,12 @@ impl<'a> Reading<'a> {
                 "dimension" if child.home && graphics.dimension.is_none() => {
                     graphics.dimension = Some(point(&self.xml, &child)?);
                 }
-                "fill" | "line" if child.home => {}
+                "position" | "dimension" | "fill" | "line" if child.home => {}
                 _ => self.xml.strict(child.at, Kind::Unsupported, || {
                     format!("<{}> in the graphics of a node", child.name)
                 })?,
             }
-            self.xml.skip(&child)?;
+            self.drawn(&child)?;
         }
         if graphics.position.is_none() {
             let message = || "the graphics of a node need a <position>".to_owned();
@@ -270,30 +280,9 @@ impl<'a> Reading<'a> {
         Err(self.xml.error(at, Kind::Timing, message))
     }
 
-    /// Strict mode knows no attributes but the standard's.
-    pub(super) fn dialect_attribute(
-        &self,
-        element: &Element<'a>,
-        key: &str,
-    ) -> Result<(), PnmlError> {
-        let message =
-            || format!("the attribute {key} of <{}> is not in the standard", element.name);
-        self.xml.strict(element.at, Kind::Unsupported, message)
-    }
-
     pub(super) fn attribute_passed_over(&mut self, element: &Element<'a>, key: &str) {
         let name = element.name;
         self.note(element.at, format!("the attribute {key} of <{name}> was passed over"));
-    }
-
-    pub(super) fn not_standard(&self, element: &Element<'a>) -> Result<(), PnmlError> {
-        let message = || format!("<{}> is not in the standard", element.name);
-        self.xml.strict(element.at, Kind::Unsupported, message)
-    }
-
-    pub(super) fn twice(&self, element: &Element<'a>) -> PnmlError {
-        let message = format!("a second <{}>; remove one of them", element.name);
-        self.xml.error(element.at, Kind::DuplicateLabel, message)
     }
 }
 
@@ -301,22 +290,6 @@ impl<'a> Reading<'a> {
 pub(super) struct Name {
     pub(super) text: Option<String>,
     pub(super) offset: Option<Point>,
-}
-
-/// The elements that were seen, of those that may be there once.
-#[derive(Default)]
-struct Seen(Vec<&'static str>);
-
-impl Seen {
-    /// Whether it is one of `single` and was there before.
-    fn twice(&mut self, element: &Element<'_>, single: &[&'static str]) -> bool {
-        let Some(name) = single.iter().find(|name| element.home && **name == element.name) else {
-            return false;
-        };
-        let seen = self.0.contains(name);
-        self.0.push(name);
-        seen
-    }
 }
 
 /// A name as it is meant: indentation on lines of its own is not. A blank one is none.

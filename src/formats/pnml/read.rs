@@ -47,7 +47,9 @@ pub fn read(bytes: &[u8], mode: Mode) -> Result<Document, PnmlError> {
         document: Document::default(),
         draft: Draft::default(),
         notes: BTreeMap::new(),
+        more: None,
         ids: HashMap::new(),
+        namespaces: 0,
     };
     reading.document()
 }
@@ -60,8 +62,12 @@ pub(super) struct Reading<'a> {
     pub(super) draft: Draft<'a>,
     /// What was passed over: how often, and where first.
     notes: BTreeMap<String, (usize, usize)>,
+    /// How often something else was passed over, and where first.
+    more: Option<(usize, usize)>,
     /// Every id of the file and where it is, in strict mode.
     ids: HashMap<String, usize>,
+    /// The bytes of the namespaces that were copied into what tools noted.
+    namespaces: usize,
 }
 
 impl<'a> Reading<'a> {
@@ -75,6 +81,7 @@ impl<'a> Reading<'a> {
             let message = || format!("the namespace must be {NAMESPACE}");
             self.xml.strict(root.at, Kind::Namespace, message)?;
         }
+        self.standard_attributes(&root, &[])?;
         // A module is transparent: how many are open, the root included.
         let mut open = 1;
         while open > 0 {
@@ -94,6 +101,11 @@ impl<'a> Reading<'a> {
             Note { line, message, count }
         };
         self.document.notes = notes.into_iter().map(note).collect();
+        if let Some((count, at)) = self.more {
+            let (line, _) = position::line_and_column(self.xml.text, at);
+            let message = format!("and {count} more, of other kinds, from here on");
+            self.document.notes.push(Note { line, message, count: 1 });
+        }
         Ok(self.document)
     }
 
@@ -165,6 +177,8 @@ impl<'a> Reading<'a> {
         const MOST: usize = 100;
         if self.notes.len() < MOST || self.notes.contains_key(&message) {
             self.notes.entry(message).or_insert((0, at)).0 += 1;
+        } else {
+            self.more.get_or_insert((0, at)).0 += 1;
         }
     }
 
@@ -202,8 +216,22 @@ impl<'a> Reading<'a> {
                 self.xml.strict(element.at, Kind::MissingAttribute, message)?;
             }
         }
+        self.standard_attributes(element, &["tool", "version"])?;
+        let declared = self.xml.declared();
         let content = self.xml.skip(element)?;
-        let mut attributes = self.xml.namespaces_of(content);
+        let used = |prefix: &str| {
+            content.contains(prefix)
+                || element.attributes.iter().any(|(key, _)| key.starts_with(prefix))
+        };
+        let mut attributes = self.xml.needed(&declared, used);
+        self.namespaces += attributes.iter().map(|(_, namespace)| namespace.len()).sum::<usize>();
+        if self.namespaces > MAX_BYTES {
+            let message = format!(
+                "what tools noted needs more than {MAX_BYTES} bytes of namespaces, each with its \
+                 own; shorten them"
+            );
+            return Err(self.xml.error(element.at, Kind::Size, message));
+        }
         let own = element.attributes.iter().filter(|(key, _)| !matches!(*key, "tool" | "version"));
         attributes.extend(own.map(|(key, value)| ((*key).to_owned(), value.to_string())));
         let content = content.trim().to_owned();

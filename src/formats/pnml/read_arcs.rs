@@ -2,72 +2,88 @@
 //! arc of the transition takes among them; in our nets it needs tokens of its own. Both say the
 //! same with other weights.
 
+use std::collections::HashMap;
+
 use super::{Arc, Direction, PnmlNet};
-use crate::models::{
-    ArcKind,
-    petri::{Arcs, Input},
-};
+use crate::models::{ArcKind, petri::Input};
+
+/// What the arcs of a transition ask of one place.
+#[derive(Default)]
+struct Looks {
+    /// How many tokens they take.
+    taken: u64,
+    /// The most that one of them reads.
+    most: u64,
+    /// How many they read together.
+    sum: u64,
+}
+
+impl Looks {
+    fn add(&mut self, kind: ArcKind, weight: u64) {
+        match kind {
+            ArcKind::Consume => self.taken = self.taken.saturating_add(weight),
+            ArcKind::Read => {
+                self.most = self.most.max(weight);
+                self.sum = self.sum.saturating_add(weight);
+            }
+            ArcKind::Inhibitor | ArcKind::Reset => {}
+        }
+    }
+
+    /// What is read in our nets where this is meant in a file.
+    fn ours(&self) -> u64 {
+        self.most.saturating_sub(self.taken)
+    }
+
+    /// What is read in a file where this is meant in our nets.
+    fn in_file(&self) -> u64 {
+        self.taken.saturating_add(self.sum)
+    }
+}
 
 /// The inputs that mean in our nets what `inputs` mean in a file. What is looked at and taken
 /// needs no read arc; of several the largest says all.
 pub(super) fn from_file(inputs: Vec<Input>) -> Vec<Input> {
-    with_reads(inputs, |arcs, place| {
-        let reads = arcs.inputs.iter().filter(|arc| is_read(arc, place));
-        let most = reads.map(|arc| arc.weight).max().unwrap_or_default();
-        most.saturating_sub(arcs.weight(place, ArcKind::Consume))
-    })
+    with_reads(inputs, Looks::ours)
 }
 
 /// The inputs that mean in a file what `inputs` mean in our nets.
 pub(super) fn to_file(inputs: Vec<Input>) -> Vec<Input> {
-    with_reads(inputs, |arcs, place| {
-        let taken = arcs.weight(place, ArcKind::Consume);
-        taken.saturating_add(arcs.weight(place, ArcKind::Read))
-    })
+    with_reads(inputs, Looks::in_file)
 }
 
-/// How many tokens a read arc of a file looks at that no other arc of its transition takes or
-/// looks at: 0 if a read arc before it says all.
-pub(super) fn own_weight(net: &PnmlNet, index: usize) -> u64 {
-    let Arc { place, transition, .. } = net.arcs[index];
-    let beside = |arc: &&Arc| {
-        arc.transition == transition
-            && arc.place == place
-            && arc.direction == Direction::ToTransition
-    };
-    let input = |arc: &Arc| Input { place, weight: arc.weight, kind: arc.kind };
-    let read = |arc: &&Arc| arc.kind == ArcKind::Read;
-    if net.arcs[..index].iter().filter(beside).any(|arc| read(&arc)) {
-        return 0;
+/// How many tokens each read arc of a file, by the arc's index, looks at that no other arc of its
+/// transition takes or looks at: 0 if a read arc before it says all, and for other arcs.
+pub(super) fn own_weights(net: &PnmlNet) -> Vec<u64> {
+    let mut looks: HashMap<(usize, usize), Looks> = HashMap::new();
+    let inputs = net.arcs.iter().filter(|arc| arc.direction == Direction::ToTransition);
+    for Arc { place, transition, kind, weight, .. } in inputs {
+        looks.entry((*transition, *place)).or_default().add(*kind, *weight);
     }
-    let ours = from_file(net.arcs.iter().filter(beside).map(input).collect());
-    ours.iter().find(|arc| is_read(arc, place)).map_or(0, |arc| arc.weight)
-}
-
-fn is_read(arc: &Input, place: usize) -> bool {
-    arc.kind == ArcKind::Read && arc.place == place
+    let own = |arc: &Arc| match arc.kind {
+        ArcKind::Read => looks.remove(&(arc.transition, arc.place)).map_or(0, |of| of.ours()),
+        _ => 0,
+    };
+    net.arcs.iter().map(own).collect()
 }
 
 /// The inputs with the first read arc of each place at the weight that is given for it, and no
 /// other; with none where that is 0.
-fn with_reads(inputs: Vec<Input>, weight: impl Fn(&Arcs, usize) -> u64) -> Vec<Input> {
+fn with_reads(mut inputs: Vec<Input>, weight: impl Fn(&Looks) -> u64) -> Vec<Input> {
     if inputs.iter().all(|arc| arc.kind != ArcKind::Read) {
         return inputs;
     }
-    let arcs = Arcs { inputs, outputs: Vec::new() };
-    let mut changed = Vec::with_capacity(arcs.inputs.len());
-    for (at, arc) in arcs.inputs.iter().enumerate() {
-        let known = arcs.inputs[..at].iter().any(|before| is_read(before, arc.place));
-        let weight = match arc.kind {
-            ArcKind::Read if known => 0,
-            ArcKind::Read => weight(&arcs, arc.place),
-            _ => arc.weight,
-        };
-        if weight > 0 {
-            changed.push(Input { weight, ..*arc });
-        }
+    let mut looks: HashMap<usize, Looks> = HashMap::new();
+    for arc in &inputs {
+        looks.entry(arc.place).or_default().add(arc.kind, arc.weight);
     }
-    changed
+    inputs.retain_mut(|arc| {
+        if arc.kind == ArcKind::Read {
+            arc.weight = looks.remove(&arc.place).map_or(0, |of| weight(&of));
+        }
+        arc.kind != ArcKind::Read || arc.weight > 0
+    });
+    inputs
 }
 
 #[cfg(test)]
@@ -92,5 +108,8 @@ mod tests {
         assert_eq!(from_file(inputs(&[(Consume, 2), (Read, 1)])), inputs(&[(Consume, 2)]));
         assert_eq!(from_file(inputs(&[(Read, 2), (Read, 3)])), inputs(&[(Read, 3)]));
         assert_eq!(to_file(inputs(&[(Read, 2), (Read, 3)])), inputs(&[(Read, 5)]));
+        // A reset arc ignores its weight, and says something with any.
+        let with_reset = inputs(&[(ArcKind::Reset, 0), (Read, 1)]);
+        assert_eq!(from_file(with_reset.clone()), with_reset);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Arc, Direction, PnmlNet, Profile, arc_kind, position::excerpt, xml_out::unwritable};
+use super::{
+    Arc, Direction, PnmlNet, Profile, arc_kind, position::excerpt, read_arcs, xml_text::unwritable,
+};
 use crate::models::ArcKind;
 
 /// Everything of a net that a profile can't say, and what to do about it.
@@ -36,6 +38,13 @@ pub(super) fn check(nets: &[PnmlNet], profile: Profile) -> Result<(), Unwritable
         let resets: HashSet<_> = resets.map(|arc| (arc.place, arc.transition)).collect();
         let problem = |arc| arc_problem(net, arc, profile, &resets);
         problems.extend(net.arcs.iter().filter_map(problem));
+        if weights(net).is_none() {
+            problems.push(format!(
+                "the weights of the arcs add up to more than 64 bits hold ({}), a read arc \
+                 counting twice; make them smaller",
+                u64::MAX
+            ));
+        }
         let markings = net.final_marking_entries.len();
         if profile == Profile::Prom && markings > 1 {
             problems.push(format!(
@@ -44,6 +53,17 @@ pub(super) fn check(nets: &[PnmlNet], profile: Profile) -> Result<(), Unwritable
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(Unwritable(problems)) }
+}
+
+/// The weights of all arcs as they are written, which the reader adds up; `None` if that is
+/// more than 64 bits hold. A read arc becomes one that takes and one that gives back.
+fn weights(net: &PnmlNet) -> Option<u64> {
+    let own = read_arcs::own_weights(net);
+    net.arcs.iter().zip(own).try_fold(0_u64, |sum, (arc, own)| match arc.kind {
+        ArcKind::Read => sum.checked_add(own)?.checked_add(own),
+        ArcKind::Reset => sum.checked_add(1),
+        ArcKind::Consume | ArcKind::Inhibitor => sum.checked_add(arc.weight),
+    })
 }
 
 /// What a profile is called on the command line.

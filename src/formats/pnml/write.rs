@@ -7,6 +7,7 @@ use super::{
     read::NAMESPACE,
     read_arcs,
     representable::{self, Unwritable},
+    xml,
     xml_out::XmlOut,
 };
 use crate::models::ArcKind;
@@ -92,11 +93,12 @@ impl Writing {
             self.noted(&noted[1 + net.places.len() + index]);
             self.xml.end();
         }
+        let own_weights = read_arcs::own_weights(net);
         for (index, arc) in net.arcs.iter().enumerate() {
             let (place, transition) = (&places[arc.place], &transitions[arc.transition]);
             if arc.kind != ArcKind::Read {
                 self.arc(arc, place, transition, &of_arcs[index]);
-            } else if let weight @ 1.. = read_arcs::own_weight(net, index) {
+            } else if let weight @ 1.. = own_weights[index] {
                 let arc = Arc { weight, ..arc.clone() };
                 self.arc(&arc, place, transition, &of_arcs[index]);
             }
@@ -220,8 +222,7 @@ impl Writing {
     fn noted(&mut self, noted: &[&ToolSpecific]) {
         for note in noted {
             let foreign = note.attributes.iter().any(|(key, _)| !key.starts_with("xmlns:"));
-            let bare = !note.content.is_empty() && !note.content.starts_with('<');
-            if self.profile == Profile::Iso && (foreign || bare) {
+            if self.profile == Profile::Iso && (foreign || !xml::only_elements(&note.content)) {
                 continue;
             }
             let mut attributes = vec![("tool", &*note.tool), ("version", &*note.version)];

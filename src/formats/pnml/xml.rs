@@ -8,7 +8,7 @@ use quick_xml::{
     events::{BytesRef, BytesStart, Event, attributes::Attributes},
 };
 
-use super::{Kind, MAX_DEPTH, Mode, PnmlError, position};
+use super::{Kind, MAX_DEPTH, Mode, PnmlError, position, xml_text::unwritable};
 
 /// The most namespaces that can be declared at one place: a lookup goes through them.
 const MAX_NAMESPACES: usize = 32;
@@ -114,11 +114,7 @@ impl<'a> Xml<'a> {
                 Item::Start(element) => return Ok(Some(element)),
                 Item::End(_) | Item::Eof => return Ok(None),
                 Item::Text(text, at) if !is_blank(&text) => {
-                    let message = || {
-                        let found = position::excerpt(&text);
-                        format!("the text {found} stands where only elements may")
-                    };
-                    self.strict(at, Kind::Unsupported, message)?;
+                    self.strict(at, Kind::Unsupported, || no_text(&text))?;
                 }
                 Item::Text(..) => {}
             }
@@ -167,7 +163,8 @@ impl<'a> Xml<'a> {
         }
     }
 
-    /// Goes to the end of the element that is open, and answers what is inside as it stands.
+    /// Goes to the end of the element that is open, and answers what is inside as it stands. In
+    /// strict mode that may be elements, but no text beside them.
     pub(super) fn skip(&mut self, element: &Element<'a>) -> Result<&'a str, PnmlError> {
         let outside = self.depth - 1;
         loop {
@@ -175,10 +172,23 @@ impl<'a> Xml<'a> {
                 Item::End(at) if self.depth == outside => {
                     return Ok(&self.text[element.inner..at.max(element.inner)]);
                 }
+                Item::Text(text, at) if self.depth == outside + 1 && !is_blank(&text) => {
+                    self.strict(at, Kind::Unsupported, || no_text(&text))?;
+                }
                 Item::Eof => return Ok(""),
                 _ => {}
             }
         }
+    }
+
+    /// Goes to the end of the element that is open, which in strict mode is empty.
+    pub(super) fn skip_empty(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
+        while let Some(inner) = self.child()? {
+            let message = || format!("<{}> in <{}>, which is empty", inner.name, element.name);
+            self.strict(inner.at, Kind::Unsupported, message)?;
+            self.skip(&inner)?;
+        }
+        Ok(())
     }
 
     /// What is after the root: nothing but comments.
@@ -194,15 +204,26 @@ impl<'a> Xml<'a> {
         }
     }
 
-    /// The declarations outside of `raw` that it needs: `xmlns:prefix` and the namespace.
-    pub(super) fn namespaces_of(&self, raw: &str) -> Vec<(String, String)> {
+    /// The prefixes and namespaces that the element just opened declares itself.
+    pub(super) fn declared(&self) -> Vec<(&'a str, Cow<'a, str>)> {
+        let own = self.namespaces.iter().filter(|(depth, ..)| *depth == self.depth);
+        own.map(|(_, prefix, namespace)| (*prefix, namespace.clone())).collect()
+    }
+
+    /// The declarations, as attributes, that an element needs which was just closed, of its `own`
+    /// and of those around it. `uses` answers for each `prefix:`.
+    pub(super) fn needed(
+        &self,
+        own: &[(&'a str, Cow<'a, str>)],
+        uses: impl Fn(&str) -> bool,
+    ) -> Vec<(String, String)> {
+        let around = self.namespaces.iter().rev().map(|(_, prefix, namespace)| (prefix, namespace));
+        let all = own.iter().map(|(prefix, namespace)| (prefix, namespace)).chain(around);
         let mut needed: Vec<(String, String)> = Vec::new();
-        for (_, prefix, namespace) in self.namespaces.iter().rev() {
+        for (prefix, namespace) in all.filter(|(prefix, _)| !prefix.is_empty()) {
             let key = format!("xmlns:{prefix}");
-            if !prefix.is_empty()
-                && raw.contains(&key[6..])
-                && needed.iter().all(|(other, _)| *other != key)
-            {
+            let is_new = needed.iter().all(|(other, _)| *other != key);
+            if is_new && uses(&format!("{prefix}:")) {
                 needed.push((key, namespace.to_string()));
             }
         }
@@ -284,6 +305,10 @@ impl<'a> Xml<'a> {
             let value = attribute
                 .normalized_value(XmlVersion::Implicit1_0)
                 .map_err(|error| invalid(format!("in the value of {key}: {error}")))?;
+            if let Some(character) = unwritable(&value) {
+                let reason = "is not allowed in XML, by its number neither; remove it";
+                return Err(invalid(format!("in the value of {key}: {character:?} {reason}")));
+            }
             let prefix = match key {
                 "xmlns" => Some(""),
                 _ => key.strip_prefix("xmlns:"),
@@ -324,7 +349,13 @@ impl<'a> Xml<'a> {
     fn character(&self, reference: &BytesRef<'_>, at: usize) -> Result<Cow<'a, str>, PnmlError> {
         let invalid = |error: quick_xml::Error| self.error(at, Kind::Xml, error.to_string());
         if let Some(character) = reference.resolve_char_ref().map_err(invalid)? {
-            return Ok(Cow::Owned(character.to_string()));
+            let character = character.to_string();
+            if unwritable(&character).is_some() {
+                let name: &str = reference;
+                let message = format!("&{name}; is a character that XML doesn't allow; remove it");
+                return Err(self.error(at, Kind::Xml, message));
+            }
+            return Ok(Cow::Owned(character));
         }
         match quick_xml::escape::resolve_xml_entity(reference) {
             Some(text) => Ok(Cow::Borrowed(text)),
@@ -335,6 +366,29 @@ impl<'a> Xml<'a> {
             }
         }
     }
+}
+
+/// Whether what stands in an element is nothing but elements, so that it can be copied into a file
+/// of the standard.
+pub(super) fn only_elements(content: &str) -> bool {
+    let mut reader = Reader::from_str(content);
+    reader.config_mut().check_comments = true;
+    let mut depth = 0_usize;
+    loop {
+        match reader.read_event() {
+            Ok(Event::Eof) => return true,
+            Ok(Event::Start(_)) => depth += 1,
+            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Event::Text(text)) if depth > 0 || is_blank(&text.xml10_content()) => {}
+            Ok(Event::CData(_) | Event::GeneralRef(_)) if depth > 0 => {}
+            Ok(Event::Empty(_) | Event::Comment(_) | Event::PI(_)) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn no_text(found: &str) -> String {
+    format!("the text {} stands where only elements may", position::excerpt(found))
 }
 
 fn is_blank(text: &str) -> bool {

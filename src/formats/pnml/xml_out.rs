@@ -1,6 +1,8 @@
-//! Writing XML: indentation and what has to be escaped.
+//! Writing XML: elements and their indentation.
 
 use std::fmt::Write;
+
+use super::xml_text::escaped;
 
 /// XML as it is written.
 pub(super) struct XmlOut {
@@ -40,7 +42,7 @@ impl XmlOut {
     pub(super) fn element(&mut self, name: &str, text: &str) {
         self.tag(name, &[]);
         self.text.push('>');
-        self.escaped(text);
+        self.text.push_str(&escaped(text));
         let _ = writeln!(self.text, "</{name}>");
     }
 
@@ -71,30 +73,8 @@ impl XmlOut {
         self.text.push_str(name);
         for (key, value) in attributes {
             let _ = write!(self.text, " {key}=\"");
-            self.escaped(value);
+            self.text.push_str(&escaped(value));
             self.text.push('"');
         }
     }
-
-    /// Line ends and tabs are escaped too: a reader may change them otherwise.
-    fn escaped(&mut self, text: &str) {
-        for c in text.chars() {
-            match c {
-                '<' => self.text.push_str("&lt;"),
-                '>' => self.text.push_str("&gt;"),
-                '&' => self.text.push_str("&amp;"),
-                '"' => self.text.push_str("&quot;"),
-                '\t' | '\n' | '\r' => {
-                    let _ = write!(self.text, "&#{};", u32::from(c));
-                }
-                _ => self.text.push(c),
-            }
-        }
-    }
-}
-
-/// The first character of a text that XML has no place for.
-pub(super) fn unwritable(text: &str) -> Option<char> {
-    let odd = |c: &char| matches!(c, '\0'..='\u{8}' | '\u{B}' | '\u{C}' | '\u{E}'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}');
-    text.chars().find(odd)
 }

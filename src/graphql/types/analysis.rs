@@ -61,7 +61,7 @@ pub enum FindingKind {
 pub struct Held {
     /// The place.
     place_id: ID,
-    /// How many.
+    /// How many; 2,147,483,647 where there are more.
     tokens: i32,
 }
 
@@ -106,9 +106,11 @@ pub struct WorkflowAnalysis {
     arcs: i32,
     /// Whether transitions that share an input place share all of them.
     free_choice: bool,
-    /// How many markings a case can reach, where they were counted.
+    /// How many markings a case can reach, where they were counted; 2,147,483,647 where there
+    /// are more.
     states: Option<i32>,
-    /// The most tokens that a place can hold, where that was found out.
+    /// The most tokens that a place can hold, where that was found out; 2,147,483,647 where it
+    /// is more.
     bound: Option<i32>,
 }
 

@@ -9,7 +9,6 @@ use super::{
     workflow::{drawn, net},
 };
 use crate::{
-    cases::Error,
     formats::drawing::{Drawing, Positions, case_title, counted},
     graphql::{
         arguments::page,
@@ -17,7 +16,6 @@ use crate::{
         scalars::{Sequence, int},
     },
     models,
-    storage::DefinitionVersion,
 };
 
 /// Whether a case runs.
@@ -89,14 +87,8 @@ impl Case {
 
     /// The workflow in the version that the case runs.
     async fn workflow(&self, ctx: &Context<'_>) -> Result<Workflow> {
-        let version = DefinitionVersion::Sequence(self.0.definition);
-        let found = cases(ctx).storage().definition(&self.0.workflow, version).await;
-        let found = found.map_err(Error::from)?;
-        let missing = || Error::NotFound {
-            kind: "workflow version",
-            id: format!("{} at sequence {}", self.0.workflow, self.0.definition),
-        };
-        Ok(Workflow(Arc::new(found.ok_or_else(missing)?)))
+        let stored = cases(ctx).workflow_at(&self.0.workflow, self.0.definition).await?;
+        Ok(Workflow(Arc::new(stored)))
     }
 
     /// A picture of its net with its tokens as an SVG document, without scripts or anything

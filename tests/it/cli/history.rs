@@ -200,15 +200,15 @@ async fn what_does_not_exist_or_cant_be_written_is_said_and_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.xes").display().to_string();
     let nowhere = folder.path().join("no/such/folder").display().to_string();
-    let wrong: [(&[&str], &str); 3] = [
-        (&["bread", "-o", &path], "workflow bread does not exist"),
-        (&["bakery", "-o", &path, "--case", "nobody"], "case nobody does not exist"),
-        (&["bakery", "-o", &nowhere], &nowhere),
+    let wrong: [(&[&str], i32, &str); 3] = [
+        (&["bread", "-o", &path], 1, "workflow bread does not exist"),
+        (&["bakery", "-o", &path, "--case", "nobody"], 1, "case nobody does not exist"),
+        (&["bakery", "-o", &nowhere], 2, &nowhere),
     ];
-    for (arguments, said) in wrong {
+    for (arguments, code, said) in wrong {
         let arguments = [&["history", "export", "--format", "xes"], arguments].concat();
         let refused = on(&server, &arguments).await;
-        assert_eq!(refused.status.code(), Some(1));
+        assert_eq!(refused.status.code(), Some(code));
         assert!(errors(&refused).contains(said), "{}", errors(&refused));
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -122,3 +122,54 @@ async fn what_the_standard_cant_say_is_refused_and_prom_gets_it() {
     assert_eq!(code, Some(2));
     assert!(errors.contains("shipped, rejected"), "{errors}");
 }
+
+#[tokio::test]
+async fn what_is_passed_over_in_a_file_is_said_by_every_command() {
+    let file = fixture("read/woped.pnml");
+    for command in ["check", "analyse", "draw", "simulate", "import"] {
+        let output = output(petrel(&[command, &file])).await;
+        assert!(output.status.success(), "{command}: {}", errors(&output));
+        assert!(
+            errors(&output).contains("woped.pnml, line 17: <net> was passed over"),
+            "{command}"
+        );
+    }
+    let broken = fixture("refused/dangling--arc.pnml");
+    for command in ["analyse", "draw", "simulate", "import"] {
+        let (code, errors) = refused(&[command, &broken]).await;
+        assert_eq!(code, Some(1), "{command}");
+        assert!(errors.contains("line 7") && errors.contains("[dangling]"), "{command}: {errors}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_long_is_refused_and_not_read_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    // What is read of it would be a definition, but for the rest.
+    let path = folder.path().join("long.yaml");
+    let mut text = "id: a\nplaces: [{id: p}]\ninitial_place: p\n#".to_owned();
+    text.push_str(&" ".repeat(32 * 1024 * 1024));
+    fs::write(&path, text).unwrap();
+    let path = path.display().to_string();
+    for command in ["draw", "import"] {
+        let (code, errors) = refused(&[command, &path]).await;
+        assert_eq!(code, Some(1), "{command}");
+        assert!(errors.contains("long.yaml: has more than 33554432 bytes"), "{command}: {errors}");
+    }
+}
+
+#[tokio::test]
+async fn output_that_cant_be_written_is_the_same_failure_everywhere() {
+    let sample = sample();
+    let nowhere = "/nowhere/at/all.svg";
+    for arguments in [
+        &["draw", &sample, "-o", nowhere][..],
+        &["export", &sample, "--profile", "prom", "-o", nowhere],
+        &["import", &fixture("read/woped.pnml"), "-o", nowhere],
+        &["simulate", &sample, "--log", "/nowhere/at/all.xes"],
+    ] {
+        let (code, errors) = refused(arguments).await;
+        assert_eq!(code, Some(2), "{arguments:?}");
+        assert!(errors.contains("can't write /nowhere/at/all"), "{errors}");
+    }
+}

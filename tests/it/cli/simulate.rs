@@ -91,3 +91,31 @@ async fn simulated_cases_are_an_event_log() {
     assert_eq!(wrong.status.code(), Some(2));
     assert!(errors(&wrong).contains(".csv or .xes"), "{}", errors(&wrong));
 }
+
+#[tokio::test]
+async fn transitions_of_a_pnml_file_are_told_apart_whatever_their_ids_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let transition = |id: &str| {
+        format!(
+            "<transition id='{id}'/><arc source='p' target='{id}'/><arc source='{id}' target='q'/>"
+        )
+    };
+    let transitions: String = ["pay.cash", "pay.card", "t0"].map(transition).concat();
+    let net = format!(
+        "<pnml><net id='n'><place id='p'><initialMarking><text>1</text></initialMarking></place>\
+         <place id='q'/>{transitions}</net></pnml>"
+    );
+    std::fs::write(path("n.pnml"), net).unwrap();
+    simulated(&[&path("n.pnml"), "--cases", "200", "--log", &path("a.csv")]).await;
+    let csv = std::fs::read_to_string(path("a.csv")).unwrap();
+    let activities: std::collections::BTreeSet<_> = csv
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').skip(2).take(2).collect::<Vec<_>>().join(" is "))
+        .collect();
+    let expected = ["t0 is t0", "t0_ is pay.cash", "t1 is pay.card"];
+    assert_eq!(activities.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    let wrong = output(petrel(&["simulate", &path("n.pnml"), "--weight", "pay=0"])).await;
+    assert!(errors(&wrong).contains("there is no transition pay"), "{}", errors(&wrong));
+}

@@ -63,9 +63,15 @@ fn bytes_that_are_not_in_the_encoding_are_refused_where_they_are() {
 
 #[test]
 fn characters_that_xml_has_no_place_for_are_refused() {
-    for character in ["\u{1}", "\u{B}", "\u{FFFE}", "\u{FFFF}", "&#0;"] {
-        let text = standard(&format!("<place id=\"p\"/>\n<name><text>{character}</text></name>"));
-        let refused = pnml::read(text.as_bytes(), Mode::Lenient).unwrap_err();
-        assert_eq!((refused.kind, refused.line), (Kind::Xml, 2), "{character:?}");
+    for character in ["\u{1}", "\u{B}", "\u{FFFE}", "\u{FFFF}", "&#0;", "&#1;", "&#xFFFE;"] {
+        for part in ["<name><text>{}</text></name>", "<place id=\"{}\"/>", "<toolspecific>{}"] {
+            let part = part.replace("{}", character);
+            let text = standard(&format!("<place id=\"p\"/>\n{part}"));
+            let refused = pnml::read(text.as_bytes(), Mode::Lenient).unwrap_err();
+            assert_eq!((refused.kind, refused.line), (Kind::Xml, 2), "{part:?}");
+        }
     }
+    let name = "<place id=\"p\"><name><text>a&#9;b&#x1F600;</text></name></place>";
+    let read = pnml::read(standard(name).as_bytes(), Mode::Strict).unwrap();
+    assert_eq!(read.nets[0].places[0].name.as_deref(), Some("a\tb😀"));
 }

@@ -6,7 +6,10 @@ use stormpetrel::{
         self, Arc, ArcGraphics, Direction, Mode, NodeGraphics, Place, PnmlNet, Point, Profile,
         Transition,
     },
-    models::ArcKind,
+    models::{
+        ArcKind,
+        petri::{self, Arcs, Input, Net},
+    },
 };
 
 /// Ids as they come, from plain to what XML needs spelled out.
@@ -163,6 +166,77 @@ proptest! {
     }
 }
 
+/// Nets with every kind of arc between two places and a transition, and a marking.
+fn arcs_and_marking() -> impl Strategy<Value = (Net, Vec<u64>)> {
+    let kind = prop_oneof![
+        3 => Just(ArcKind::Consume),
+        3 => Just(ArcKind::Read),
+        1 => Just(ArcKind::Inhibitor),
+        1 => Just(ArcKind::Reset),
+    ];
+    let input = (0..2_usize, 1..4_u64, kind).prop_map(|(place, weight, kind)| {
+        let weight = if kind == ArcKind::Inhibitor { 1 } else { weight };
+        Input { place, weight, kind }
+    });
+    let tokens = prop_oneof![9 => 0..9_u64, 1 => Just(u64::MAX)];
+    let outputs = vec((0..2_usize, 1..4_u64), 0..3);
+    (vec(input, 0..6), outputs, vec(tokens, 2)).prop_map(|(inputs, outputs, marking)| {
+        let place = |id: &str| petri::Place { id: id.to_owned(), ..petri::Place::default() };
+        let arcs = Arcs { inputs, outputs };
+        let transition = petri::Transition { id: "t".to_owned(), name: None, arcs };
+        let places = vec![place("p"), place("q")];
+        (Net { name: String::new(), places, transitions: vec![transition] }, marking)
+    })
+}
+
+/// What firing makes of a marking; `None` where it can't.
+fn fired(net: &Net, marking: &[u64]) -> Option<Vec<u64>> {
+    let mut marking = marking.to_vec();
+    net.fire(0, &mut marking).is_ok().then_some(marking)
+}
+
+proptest! {
+    #[test]
+    fn a_net_from_a_file_fires_as_the_net_that_was_written((net, marking) in arcs_and_marking()) {
+        let file = PnmlNet::from_petri("net", &net, |_| None);
+        prop_assert_eq!(fired(&file.petri(), &marking), fired(&net, &marking), "{:?}", file);
+        let arcs = &net.transitions[0].arcs;
+        let also_reset =
+            |arc: &Input| arc.kind == ArcKind::Read && arcs.resets(arc.place);
+        match pnml::write(std::slice::from_ref(&file), Profile::Prom) {
+            Err(refused) => prop_assert!(arcs.inputs.iter().any(also_reset), "{}", refused),
+            Ok(text) => {
+                let read = pnml::read(text.as_bytes(), Mode::Lenient).unwrap().nets[0].petri();
+                prop_assert_eq!(fired(&read, &marking), fired(&net, &marking), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_read_arc_of_a_file_looks_at_every_token(
+        (net, marking) in arcs_and_marking().prop_map(|(mut net, marking)| {
+            net.transitions[0].arcs.inputs.retain(|arc| arc.kind != ArcKind::Reset);
+            net.transitions[0].arcs.outputs.clear();
+            (net, marking)
+        })
+    ) {
+        let arcs = &net.transitions[0].arcs;
+        let mut file = PnmlNet::from_petri("net", &net, |_| None);
+        let arc = |input: &Input| Arc {
+            place: input.place,
+            weight: input.weight,
+            ..one_arc(input.kind, 1).arcs.remove(0)
+        };
+        file.arcs = arcs.inputs.iter().map(arc).collect();
+        let enabled = arcs.inputs.iter().all(|arc| match arc.kind {
+            ArcKind::Inhibitor => marking[arc.place] < arc.weight,
+            ArcKind::Consume => marking[arc.place] >= arcs.weight(arc.place, ArcKind::Consume),
+            _ => marking[arc.place] >= arc.weight,
+        });
+        prop_assert_eq!(fired(&file.petri(), &marking).is_some(), enabled);
+    }
+}
+
 fn one_arc(kind: ArcKind, weight: u64) -> PnmlNet {
     let mut net = PnmlNet::default();
     net.places.push(Place { id: "p".into(), ..Place::default() });
@@ -218,6 +292,57 @@ fn a_read_arc_for_prom_takes_and_gives_back() {
     let mut both = one_arc(ArcKind::Read, 3);
     both.arcs.push(Arc { kind: ArcKind::Reset, weight: 1, ..both.arcs[0].clone() });
     assert!(pnml::write(&[both], Profile::Prom).is_err());
+}
+
+#[test]
+fn weights_that_no_reader_could_add_up_are_not_written() {
+    // Taken and given back, it would be counted twice.
+    let large = 1 << 63;
+    let refused = pnml::write(&[one_arc(ArcKind::Read, large)], Profile::Prom).unwrap_err();
+    assert!(refused.0[0].contains("64 bits"), "{refused}");
+    let mut two = one_arc(ArcKind::Consume, large);
+    two.arcs.push(Arc { direction: Direction::ToPlace, ..two.arcs[0].clone() });
+    assert!(pnml::write(&[two], Profile::Iso).is_err());
+    for most in [one_arc(ArcKind::Read, large - 1), one_arc(ArcKind::Consume, u64::MAX)] {
+        let text = pnml::write(std::slice::from_ref(&most), Profile::Prom).unwrap();
+        let read = pnml::read(text.as_bytes(), Mode::Lenient).unwrap().nets[0].petri();
+        assert_eq!(read.transitions[0].arcs.inputs[0].weight, most.arcs[0].weight);
+    }
+}
+
+#[test]
+fn what_tools_noted_comes_back_with_the_namespaces_it_needs() {
+    let page = "<place id=\"p\"><toolspecific tool=\"t\" version=\"1\" xmlns:x=\"urn:x\" \
+                xmlns:y=\"urn:y\" xmlns:unused=\"urn:z\"><x:a y:b=\"&lt;\"/></toolspecific></place>";
+    let read = pnml::read(super::standard(page).as_bytes(), Mode::Strict).unwrap();
+    let of = |prefix: &str| (format!("xmlns:{prefix}"), format!("urn:{prefix}"));
+    assert_eq!(read.nets[0].tool_specific[0].attributes, [of("x"), of("y")]);
+    let text = pnml::write(&read.nets, Profile::Iso).unwrap();
+    roxmltree::Document::parse(&text).unwrap();
+    let again = pnml::read(text.as_bytes(), Mode::Strict).unwrap();
+    assert_eq!(again.nets[0].tool_specific, read.nets[0].tool_specific);
+
+    // Of an attribute of its own, and of what is around it, which means something else there.
+    let page = "<place id=\"p\" xmlns:x=\"urn:outer\" xmlns:y=\"urn:outer\"><toolspecific \
+                xmlns:x=\"urn:x\" x:mine=\"1\"><y:a/></toolspecific></place>";
+    let read = pnml::read(super::standard(page).as_bytes(), Mode::Lenient).unwrap();
+    let text = pnml::write(&read.nets, Profile::Prom).unwrap();
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let note = document.descendants().find(|node| node.has_tag_name("toolspecific")).unwrap();
+    assert_eq!(note.attribute(("urn:x", "mine")), Some("1"));
+    assert!(note.has_children() && note.descendants().any(|n| n.has_tag_name(("urn:outer", "a"))));
+}
+
+#[test]
+fn notes_that_the_standard_has_no_place_for_are_left_out_of_its_files() {
+    for content in ["text", "<a/>text", "<a/>&amp;", "<![CDATA[a]]>", "<!-- a -- b -->"] {
+        let page = format!("<toolspecific tool=\"t\" version=\"1\">{content}</toolspecific>");
+        let read = pnml::read(super::standard(&page).as_bytes(), Mode::Lenient).unwrap();
+        assert_eq!(read.nets[0].tool_specific.len(), 1);
+        let text = pnml::write(&read.nets, Profile::Iso).unwrap();
+        let again = pnml::read(text.as_bytes(), Mode::Strict).unwrap();
+        assert!(again.nets[0].tool_specific.is_empty(), "{content}");
+    }
 }
 
 #[test]
