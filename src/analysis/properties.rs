@@ -143,7 +143,9 @@ pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properti
     let cover = bounding_weights(net).ok().filter(Cover::is_complete);
     let weights = cover.and_then(|cover| cover.small());
     match boundedness(net, weights.as_deref(), limits, &mut *watch) {
-        Boundedness::Bounded(Bounded::States(space)) => found.note(&space, limits, watch),
+        Boundedness::Bounded(Bounded::States(space)) | Boundedness::Unknown(space) => {
+            found.note(&space, limits, watch);
+        }
         Boundedness::Bounded(Bounded::Weights) => {
             found.bounded = Some(true);
             found.note(&explore_partly(net, limits, &mut *watch), limits, watch);
@@ -152,7 +154,6 @@ pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properti
             found.bounded = Some(false);
             found.pump = Some(Pumped::of(net, &pump));
         }
-        Boundedness::Unknown(stopped) => found.stopped = Some(stopped.to_string()),
     }
     found
 }

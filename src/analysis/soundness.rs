@@ -14,11 +14,13 @@ use super::{
     coverability::{Bounded, Boundedness, Pump, boundedness},
     report::{Facts, Finding, Held, Method, Report, Verdict},
     state_space::{Graph, Limits, StateSpace, Stopped, Watch, explore_partly},
-    structure::{Class, Flaw, RankVerdict, WorkflowNet, join_sinks, rank_theorem},
+    structure::{
+        Class, Flaw, RankVerdict, WorkflowNet, join_ends, put_source, rank_theorem, until_ended,
+    },
 };
 use crate::models::{
     ArcKind,
-    petri::{Arcs, Input, Net, Place, Transition},
+    petri::{Arcs, Input, Net},
 };
 
 /// How many markings are looked at before a net is suspected to grow without end.
@@ -52,7 +54,7 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
         notes: Vec::new(),
         net: facts,
     };
-    let (joined, workflow_net) = match workflow_net(net) {
+    let (joined, workflow_net) = match workflow_net(net, ends) {
         Ok(found) => found,
         Err(problems) => {
             let finding = |problem| Finding::NotAWorkflowNet { problem };
@@ -71,7 +73,15 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
             .notes
             .push(format!("judged for one token in {start}; the net's own marking is another"));
     }
-    let mut look = Look { net: &judged, ends, limits, watch, report };
+    let (until, origins) = until_ended(&judged, ends);
+    let mut look =
+        Look { checked: net, net: &until, origins: &origins, ends, limits, watch, report };
+    // The theorem does not know that nothing takes a token from where a case has ended.
+    let sinks = net.sinks();
+    if !ends.iter().all(|end| sinks.contains(end)) {
+        look.decide();
+        return look.report;
+    }
     match rank_theorem(&joined, workflow_net) {
         RankVerdict::Sound => look.report.decide(Verdict::Sound, Method::RankTheorem),
         RankVerdict::NotSound(flaws) => {
@@ -97,23 +107,15 @@ fn start(net: &Net, source: usize) -> usize {
 
 /// The net as one with one source and one sink, and where they are: its ends are joined, and a
 /// source is put before its only marked place if that has arcs into it.
-fn workflow_net(net: &Net) -> Result<(Net, WorkflowNet), Vec<String>> {
-    let mut joined = join_sinks(net);
-    // As the flow of a net has it: what reads gives back.
-    let reads = |arcs: &Arcs, place| arcs.weight(place, ArcKind::Read) > 0;
-    let leads = |arcs: &Arcs, place| arcs.gives(place) > 0 || reads(arcs, place);
-    let given = |place: usize| net.transitions.iter().any(|t| leads(&t.arcs, place));
-    let marked: Vec<_> = (0..net.places.len()).filter(|at| net.places[*at].tokens > 0).collect();
-    if let [marked] = marked[..]
-        && given(marked)
-        && (0..net.places.len()).all(given)
-    {
-        let source = joined.places.len();
-        joined.places.push(Place { id: "(start)".to_owned(), ..Place::default() });
-        let inputs = vec![Input { place: source, weight: 1, kind: ArcKind::Consume }];
-        let arcs = Arcs { inputs, outputs: vec![(marked, 1)] };
-        joined.transitions.push(Transition { id: "(begin)".to_owned(), name: None, arcs });
+fn workflow_net(net: &Net, ends: &[usize]) -> Result<(Net, WorkflowNet), Vec<String>> {
+    let mut joined = join_ends(net, ends);
+    // What gives to nothing is no way to an end, though a choice of it rules ends out.
+    for (joined, transition) in joined.transitions.iter_mut().zip(&net.transitions) {
+        if transition.arcs.outputs.is_empty() {
+            joined.arcs.outputs.clear();
+        }
     }
+    put_source(&mut joined);
     match WorkflowNet::of(&joined) {
         Ok(found) => Ok((joined, found)),
         Err(reasons) => Err(reasons.iter().map(ToString::to_string).collect()),
@@ -133,7 +135,11 @@ impl Report {
 
 /// A look at the markings of a net.
 struct Look<'a, 'w> {
+    checked: &'a Net,
+    /// The same net, which does nothing once a case has ended.
     net: &'a Net,
+    /// Which transition each of its transitions is in the net that is checked.
+    origins: &'a [usize],
     ends: &'a [usize],
     limits: &'a Limits,
     watch: &'a mut Watch<'w>,
@@ -166,7 +172,7 @@ impl Look<'_, '_> {
             }
             Boundedness::Bounded(Bounded::States(space)) => self.judge(&space),
             Boundedness::Bounded(Bounded::Weights) => self.explore(self.limits),
-            Boundedness::Unknown(stopped) => Some(stopped),
+            Boundedness::Unknown(space) => self.judge(&space),
         };
         match stopped {
             Some(stopped) if self.report.findings.is_empty() => self.undecided(&stopped),
@@ -215,53 +221,56 @@ impl Look<'_, '_> {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::LeftOver { marking, path });
         }
-        let graph = match space.graph(self.limits, &mut *self.watch) {
-            Ok(graph) => graph,
-            Err(stopped) => {
-                // What is stuck is so, whatever else there is.
-                let mut dead = space.dead().iter().map(|state| *state as usize);
-                let stuck = dead.find(|state| !self.fine(space, *state));
-                self.report.findings.extend(stuck.map(|state| self.deadlock(space, state)));
-                return Some(stopped);
-            }
-        };
-        let stuck = self.stuck(&graph);
-        self.report.findings.extend(stuck);
-        let dead = space.dead_transitions().map(|transition| Finding::DeadTransition {
-            transition: self.net.transitions[transition].id.clone(),
-        });
-        self.report.findings.extend(dead);
-        self.report.net.states = Some(space.states() as u64);
-        self.report.net.bound = Some(space.k_bound());
-        None
+        let graph = space.graph(self.limits, &mut *self.watch);
+        match &graph {
+            Ok(graph) => self.stuck(graph),
+            // What is stuck is so, whatever else there is.
+            Err(_) => self.dead(space),
+        }
+        if space.stopped().is_none() {
+            self.dead_transitions(space);
+            self.report.net.states = Some(space.states() as u64);
+            self.report.net.bound = Some(space.k_bound());
+        }
+        graph.err()
+    }
+
+    /// The transitions that nothing enables.
+    fn dead_transitions(&mut self, space: &StateSpace<'_>) {
+        let mut fires = vec![false; self.checked.transitions.len()];
+        for (transition, origin) in self.origins.iter().enumerate() {
+            fires[*origin] |= space.first_enabling(transition).is_some();
+        }
+        let dead = self.checked.transitions.iter().zip(fires).filter(|(_, fires)| !fires);
+        let finding = |id: &String| Finding::DeadTransition { transition: id.clone() };
+        self.report.findings.extend(dead.map(|(transition, _)| finding(&transition.id)));
     }
 
     /// A marking in which nothing can fire and no case has ended, and one from which neither
     /// that nor an end can be reached.
-    fn stuck(&self, graph: &Graph<'_, '_>) -> Vec<Finding> {
+    fn stuck(&mut self, graph: &Graph<'_, '_>) {
         let space = graph.space();
+        self.dead(space);
         let stops = |state: usize| graph.successors(state).is_empty();
-        let mut findings = Vec::new();
-        let mut states = 0..space.states();
-        if let Some(state) = states.find(|at| stops(*at) && !self.fine(space, *at)) {
-            findings.push(self.deadlock(space, state));
-        }
         if let Some(state) = graph.cannot_reach(|at| stops(*at) || self.fine(space, *at)) {
             let (marking, path) = self.witness_of(space, state);
-            findings.push(Finding::NoWayToEnd { marking, path });
+            self.report.findings.push(Finding::NoWayToEnd { marking, path });
         }
-        findings
+    }
+
+    /// A marking in which nothing can fire and no case has ended.
+    fn dead(&mut self, space: &StateSpace<'_>) {
+        let mut dead = space.dead().iter().map(|state| *state as usize);
+        if let Some(state) = dead.find(|state| !self.fine(space, *state)) {
+            let (marking, path) = self.witness_of(space, state);
+            self.report.findings.push(Finding::Deadlock { marking, path });
+        }
     }
 
     /// Whether a state is an end, if only one with something left over, which is another finding.
     fn fine(&self, space: &StateSpace<'_>, state: usize) -> bool {
         let is_fine = |marking: &[u64]| ended(self.ends, marking) || left_over(self.ends, marking);
         space.is_marked(state, self.ends) && is_fine(&space.marking(state))
-    }
-
-    fn deadlock(&self, space: &StateSpace<'_>, state: usize) -> Finding {
-        let (marking, path) = self.witness_of(space, state);
-        Finding::Deadlock { marking, path }
     }
 
     /// Whether growth need not keep a case from ending. A case that can end from a marking ends

@@ -1,5 +1,7 @@
 //! The check of workflows: verdicts, and firing sequences that show on the engine what is wrong.
 
+mod completion;
+mod courses;
 mod known;
 mod nets;
 mod replay;
@@ -245,11 +247,29 @@ fn a_check_ends_soon_after_its_budget_in_wide_nets_and_in_deep_ones() {
 }
 
 #[test]
-fn a_deadlock_is_found_however_many_markings_there_are_beside() {
-    let net = branches(30).replace("split: i ->", "lose: i -> y; never: y k -> o; split: i ->");
-    let report = unsound(&net, "deadlock");
+fn a_deadlock_that_is_found_before_a_limit_is_told() {
+    let chain: Vec<_> = (0..8).map(|n| format!("x{n}: x{n} -> x{}", n + 1)).collect();
+    let lose = format!("lose: i -> x0; {}; never: x8 k -> o; split: i ->", chain.join("; "));
+    let net = compiled(&branches(12).replace("split: i ->", &lose)).petri();
+    let limits = Limits { states: 160_000, ..Limits::default() };
+    let report = check_within(&net, &net.sinks(), &limits, BUDGET);
+    assert_eq!(report.verdict, Verdict::Unsound, "{report:?}");
     let text = report.findings[0].to_string();
-    assert!(text.contains("after lose a case is stuck with a token in y"), "{text}");
+    assert!(text.ends_with("x6, x7 a case is stuck with a token in x8"), "{text}");
+}
+
+#[test]
+fn what_all_markings_say_is_told_where_there_is_no_memory_for_their_graph() {
+    let limits = Limits { bytes: 800 << 10, ..Limits::default() };
+    let net = compiled(&branches(8)).petri();
+    let report = check_within(&net, &net.sinks(), &limits, BUDGET);
+    assert_eq!(report.verdict, Verdict::Unknown, "{report:?}");
+    assert!(report.findings[0].to_string().contains("bytes of memory"), "{report:?}");
+    assert_eq!((report.net.states, report.net.bound), (Some(6_563), Some(1)));
+    let net = compiled(&branches(8).replace("join:", "never: a0 c0 k -> o; join:")).petri();
+    let report = check_within(&net, &net.sinks(), &limits, BUDGET);
+    let dead = Finding::DeadTransition { transition: "never".to_owned() };
+    assert_eq!((report.verdict, report.findings), (Verdict::Unsound, vec![dead]));
 }
 
 #[test]

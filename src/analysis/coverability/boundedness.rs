@@ -31,8 +31,9 @@ pub enum Boundedness<'n> {
     Bounded(Bounded<'n>),
     /// Some places can hold more than any number of tokens.
     Unbounded(Pump),
-    /// It was not decided: why the exploration ended.
-    Unknown(Stopped),
+    /// It was not decided. These are the markings that were found until the exploration
+    /// [stopped](StateSpace::stopped).
+    Unknown(Box<StateSpace<'n>>),
 }
 
 /// What proves that a net is bounded.
@@ -101,7 +102,7 @@ pub fn boundedness<'n>(
             return Boundedness::Unbounded(pump);
         }
         if states >= limits.states || !matches!(stopped, Stopped::States { .. }) {
-            return Boundedness::Unknown(stopped);
+            return Boundedness::Unknown(Box::new(space));
         }
         states = states.saturating_mul(GROWTH).min(limits.states);
     }

@@ -137,8 +137,7 @@ impl<'a> Play<'a> {
             if self.firings.len() == self.simulation.max_steps {
                 return End::StepLimit;
             }
-            // It is enabled, so it fires.
-            let _ = net.fire(transition, &mut self.marking);
+            net.fire(transition, &mut self.marking).expect("what is enabled fires");
             self.firings.push(transition);
             for &near in &self.touches[transition] {
                 self.enabled[near] = net.is_enabled(near, &mut self.marking);

@@ -6,7 +6,7 @@ use super::{
     batch::{Batch, Compiled, UNKNOWN, Unfit, WATCHED_EVERY},
     layout::Layout,
     limits::{Limits, Progress, Stopped, Watch},
-    space::{Counts, DEAD_KEPT, StateSpace},
+    space::{Counts, StateSpace},
     store::{self, Store},
 };
 use crate::models::{
@@ -210,10 +210,7 @@ impl<'n> Explorer<'n> {
     fn count(&mut self, state: u32, begin: usize, end: usize) {
         self.counts.firings += (end - begin) as u64;
         if begin == end {
-            self.counts.dead_markings += 1;
-            if self.counts.dead.len() < DEAD_KEPT {
-                self.counts.dead.push(state);
-            }
+            self.counts.dead.push(state);
         }
         if self.twins {
             self.targets.clear();
@@ -228,8 +225,8 @@ impl<'n> Explorer<'n> {
 
     fn check_memory(&self) -> Result<(), Stopped> {
         let (store, growth) = self.store.bytes(self.batch.len());
-        let parents = 4 * self.parents.capacity();
-        if growth > 0 && store + growth + 3 * parents > self.limits.bytes {
+        let (parents, dead) = (4 * self.parents.capacity(), 4 * self.counts.dead.capacity());
+        if growth > 0 && store + growth + 3 * (parents + dead) > self.limits.bytes {
             let states = self.store.len();
             return Err(Stopped::Memory { limit: self.limits.bytes, states });
         }
