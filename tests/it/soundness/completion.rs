@@ -5,18 +5,15 @@ use stormpetrel::{
     cases::{check, check_within},
 };
 
-use super::{
-    BUDGET, compiled,
-    courses::{Courses, LIMIT},
-    show, sound, unsound,
-};
+use super::{BUDGET, compiled, courses::Courses, replay::Replay, show, sound, unsound};
 
 /// The verdict beside what the engine does in every case, if it does little enough.
 #[track_caller]
 fn as_on_the_engine(transitions: &str) -> Verdict {
     let net = compiled(transitions);
     let report = check(&net, BUDGET);
-    let courses = Courses::of(&net, LIMIT).expect("few enough markings");
+    let courses = Courses::after(Replay::of(&net, &[]));
+    assert!(courses.whole, "few enough markings");
     assert_eq!(report.verdict == Verdict::Sound, courses.are_sound(&net), "{report:?}");
     report.findings.iter().for_each(|finding| show(&net, finding));
     report.verdict

@@ -7,13 +7,15 @@ use stormpetrel::engine::Net;
 use super::replay::Replay;
 
 /// More markings than this are not looked at: each firing makes tokens and a record.
-pub const LIMIT: usize = 300;
+const LIMIT: usize = 200;
 
 /// How many tokens each place holds, in the order of the definition.
 type Counts = Vec<u64>;
 
-/// Every marking that a case can come to from one, and what fires on the way.
+/// The markings that a case can come to from one, and what fires on the way.
 pub struct Courses {
+    /// Whether these are all.
+    pub whole: bool,
     successors: BTreeMap<Counts, Vec<Counts>>,
     fired: BTreeSet<String>,
     /// Where the engine says that the case is completed.
@@ -21,14 +23,10 @@ pub struct Courses {
 }
 
 impl Courses {
-    /// All courses from the start; `None`: there are too many markings.
-    pub fn of(net: &Net, limit: usize) -> Option<Self> {
-        Self::after(Replay::of(net, &[]), limit)
-    }
-
-    /// All courses of a case that has come so far.
-    pub fn after(run: Replay<'_>, limit: usize) -> Option<Self> {
+    /// The courses of a case that has come so far.
+    pub fn after(run: Replay<'_>) -> Self {
         let mut courses = Self {
+            whole: true,
             successors: BTreeMap::new(),
             fired: BTreeSet::new(),
             completed: BTreeSet::new(),
@@ -39,19 +37,20 @@ impl Courses {
             if courses.successors.contains_key(&counts) {
                 continue;
             }
-            if courses.successors.len() == limit {
-                return None;
+            if courses.successors.len() == LIMIT {
+                courses.whole = false;
+                break;
             }
             if run.ended() {
                 courses.completed.insert(counts.clone());
             }
-            let next: Vec<_> = run.nexts();
+            let next = run.nexts();
             courses.fired.extend(next.iter().map(|(mode, _)| mode.clone()));
             let after = next.iter().map(|(_, run)| run.tokens_by_place());
             courses.successors.insert(counts, after.collect());
             todo.extend(next.into_iter().map(|(_, run)| run));
         }
-        Some(courses)
+        courses
     }
 
     /// Whether something can fire, a transition or one alternative of it.
@@ -59,12 +58,12 @@ impl Courses {
         self.fired.contains(mode)
     }
 
-    /// Whether a case can come to a marking for which `goal` holds and that is completed.
-    pub fn can_complete(&self, goal: impl Fn(&Counts) -> bool) -> bool {
-        self.completed.iter().any(goal)
+    /// Whether a case goes on for ever: it never completes, and it never gets stuck.
+    pub fn never_stop(&self) -> bool {
+        self.completed.is_empty() && self.successors.values().all(|next| !next.is_empty())
     }
 
-    /// Soundness by its definition: every case can complete, with one token in each end at most,
+    /// Soundness by its definition, if these are all courses from the start: every case can complete, with one token in each end at most,
     /// nothing is left over, and everything can fire.
     pub fn are_sound(&self, net: &Net) -> bool {
         let ends = net.ends();

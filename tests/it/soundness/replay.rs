@@ -104,10 +104,14 @@ impl<'n> Replay<'n> {
         self.counts().values().sum()
     }
 
-    /// How many tokens are in places where a case ends.
-    pub fn in_ends(&self) -> u64 {
-        let counts = self.counts();
-        self.net.ends().iter().map(|end| counts[self.net.places[*end].id.as_str()]).sum()
+    /// Whether something is left over where a case ends: a second token in an end, or with a
+    /// single end, a token elsewhere.
+    pub fn left_over(&self) -> bool {
+        let (counts, ends) = (self.tokens_by_place(), self.net.ends());
+        match ends[..] {
+            [end] => counts[end] > 0 && self.tokens() > 1,
+            _ => ends.iter().any(|end| counts[*end] > 1),
+        }
     }
 
     pub fn ended(&self) -> bool {
