@@ -198,7 +198,8 @@ impl fmt::Display for Finding {
 /// The most transitions of a firing sequence that are written in a sentence; programs get all.
 const SHOWN: usize = 40;
 
-fn sequence(path: &[String]) -> String {
+/// A firing sequence in a sentence; of a long one the beginning and the end.
+pub(crate) fn sequence(path: &[String]) -> String {
     match path.len() {
         0..=SHOWN => path.join(", "),
         len => {

@@ -11,7 +11,7 @@
 //! start, a busy place, and its completion.
 
 use super::{
-    coverability::{Bounded, Boundedness, Pump, boundedness},
+    coverability::{Bounded, Boundedness, Pump, boundedness_after, pump_in},
     report::{Facts, Finding, Held, Method, Report, Verdict},
     state_space::{Graph, Limits, StateSpace, Stopped, Watch, explore_partly},
     structure::{
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::models::{
     ArcKind,
-    petri::{Arcs, Input, Net},
+    petri::{Input, Net},
 };
 
 /// How many markings are looked at before a net is suspected to grow without end.
@@ -39,11 +39,10 @@ const CAN_VANISH: &str = "not decided: reset or inhibitor arcs may clear away wh
 /// place, and ends with tokens in some of `ends`. The net's own marking is not what is judged.
 pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) -> Report {
     let class = Class::of(net);
-    let arcs = |arcs: &Arcs| arcs.inputs.len() + arcs.outputs.len();
     let facts = Facts {
         places: net.places.len(),
         transitions: net.transitions.len(),
-        arcs: net.transitions.iter().map(|transition| arcs(&transition.arcs)).sum(),
+        arcs: net.arcs(),
         free_choice: class.extended_free_choice,
         ..Facts::default()
     };
@@ -146,22 +145,22 @@ struct Look<'a, 'w> {
     report: Report,
 }
 
-impl Look<'_, '_> {
+impl<'a> Look<'a, '_> {
     /// Decides by the state space if it can be seen whole, or by what of it was seen.
     fn decide(&mut self) {
-        let first = Limits { states: FIRST_LOOK.min(self.limits.states), ..*self.limits };
-        let seen = self.explore(&first);
+        let space = self.explore(FIRST_LOOK);
+        let seen = self.judge(&space);
         if seen.is_none() {
             return self.report.decide_by_findings(Method::StateSpace);
         }
         if !self.report.findings.is_empty() {
-            self.look_for_growth(&first);
+            self.look_for_growth(&space);
             return self.report.decide_by_findings(Method::StateSpace);
         }
         if let Some(stopped @ Stopped::Interrupted { .. }) = seen {
             return self.undecided(&stopped);
         }
-        let stopped = match boundedness(self.net, None, self.limits, &mut *self.watch) {
+        let stopped = match boundedness_after(space, self.limits, &mut *self.watch) {
             Boundedness::Unbounded(pump) => {
                 self.report.findings.push(self.grows(&pump));
                 if self.may_vanish(&pump) {
@@ -170,9 +169,13 @@ impl Look<'_, '_> {
                 }
                 return self.report.decide_by_findings(Method::Coverability);
             }
-            Boundedness::Bounded(Bounded::States(space)) => self.judge(&space),
-            Boundedness::Bounded(Bounded::Weights) => self.explore(self.limits),
-            Boundedness::Unknown(space) => self.judge(&space),
+            Boundedness::Bounded(Bounded::States(space)) | Boundedness::Unknown(space) => {
+                self.judge(&space)
+            }
+            Boundedness::Bounded(Bounded::Weights) => {
+                let space = self.explore(self.limits.states);
+                self.judge(&space)
+            }
         };
         match stopped {
             Some(stopped) if self.report.findings.is_empty() => self.undecided(&stopped),
@@ -181,7 +184,7 @@ impl Look<'_, '_> {
     }
 
     fn undecided(&mut self, stopped: &Stopped) {
-        let reason = format!("not decided: {stopped}{}", advice(stopped));
+        let reason = format!("not decided: {stopped}; {}", stopped.advice());
         self.report.decide(Verdict::Unknown, Method::Undecided);
         self.report.findings.push(Finding::Limit { reason });
     }
@@ -189,26 +192,26 @@ impl Look<'_, '_> {
     /// Looks for firing sequences that show why a net is not sound.
     fn witness(&mut self) {
         for states in WITNESS_LOOKS {
-            let few = Limits { states: states.min(self.limits.states), ..*self.limits };
-            if self.explore(&few).is_none() || !self.report.findings.is_empty() {
+            let space = self.explore(states);
+            if self.judge(&space).is_none() || !self.report.findings.is_empty() {
                 return;
             }
+            if Some(&states) == WITNESS_LOOKS.last() {
+                self.look_for_growth(&space);
+            }
         }
-        let [.., states] = WITNESS_LOOKS;
-        self.look_for_growth(&Limits { states: states.min(self.limits.states), ..*self.limits });
     }
 
-    fn look_for_growth(&mut self, limits: &Limits) {
-        let found = boundedness(self.net, None, limits, &mut *self.watch);
-        if let Boundedness::Unbounded(pump) = found {
+    fn look_for_growth(&mut self, space: &StateSpace<'_>) {
+        if let Some(pump) = pump_in(space, &mut *self.watch) {
             self.report.findings.push(self.grows(&pump));
         }
     }
 
-    /// Explores, and notes what is found. `None`: that was all.
-    fn explore(&mut self, limits: &Limits) -> Option<Stopped> {
-        let space = explore_partly(self.net, limits, &mut *self.watch);
-        self.judge(&space)
+    /// The first markings.
+    fn explore(&mut self, states: usize) -> StateSpace<'a> {
+        let few = Limits { states: states.min(self.limits.states), ..*self.limits };
+        explore_partly(self.net, &few, &mut *self.watch)
     }
 
     /// Notes what is found in a state space. `None`: all that there is to find.
@@ -286,10 +289,8 @@ impl Look<'_, '_> {
     }
 
     fn grows(&self, found: &Pump) -> Finding {
-        let ids = |of: &[usize]| of.iter().map(|t| self.net.transitions[*t].id.clone()).collect();
-        let places = found.places.iter().map(|place| self.net.places[*place].id.clone());
-        let (path, pump) = (ids(&found.prefix), ids(&found.pump));
-        Finding::Unbounded { places: places.collect(), path, pump }
+        let (places, path, pump) = found.named(self.net);
+        Finding::Unbounded { places, path, pump }
     }
 
     fn witness_of(&self, space: &StateSpace<'_>, state: usize) -> (Vec<Held>, Vec<String>) {
@@ -299,16 +300,6 @@ impl Look<'_, '_> {
         let path = space.path(state);
         let path = path.iter().map(|transition| self.net.transitions[*transition].id.clone());
         (held.collect(), path.collect())
-    }
-}
-
-/// What may decide a net that was not decided.
-fn advice(stopped: &Stopped) -> &'static str {
-    match stopped {
-        Stopped::States { .. } => "; a higher limit may decide it",
-        Stopped::Memory { .. } => "; more memory may decide it",
-        Stopped::Interrupted { .. } => "; a greater budget may decide it",
-        Stopped::Overflow { .. } => "; no limit makes a place hold more",
     }
 }
 

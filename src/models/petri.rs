@@ -120,6 +120,12 @@ impl Net {
         self.places.iter().map(|place| place.tokens).collect()
     }
 
+    /// How many arcs it has.
+    pub fn arcs(&self) -> usize {
+        let count = |arcs: &Arcs| arcs.inputs.len() + arcs.outputs.len();
+        self.transitions.iter().map(|transition| count(&transition.arcs)).sum()
+    }
+
     /// The places that nothing consumes from.
     pub fn sinks(&self) -> Vec<usize> {
         let mut sinks = vec![true; self.places.len()];

@@ -76,7 +76,9 @@ fn check_siphons(net: &Net, class: &Class, known: &mut Known) -> bool {
     if !class.ordinary || !class.plain {
         return false;
     }
-    match PlaceSets::of(net).commoner(&net.initial(), 300) {
+    let sets = PlaceSets::of(net);
+    let commoner = sets.commoner(&net.initial(), &sets.minimal_siphons(300));
+    match commoner {
         Commoner::Unknown => return false,
         Commoner::Holds if net.transitions.is_empty() => {}
         Commoner::Holds => known.check("dead_markings", 0),
@@ -84,8 +86,7 @@ fn check_siphons(net: &Net, class: &Class, known: &mut Known) -> bool {
         Commoner::Fails { .. } => {}
     }
     if class.extended_free_choice {
-        let holds = PlaceSets::of(net).commoner(&net.initial(), 300) == Commoner::Holds;
-        known.check("live", holds);
+        known.check("live", commoner == Commoner::Holds);
     }
     true
 }

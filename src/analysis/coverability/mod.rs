@@ -7,5 +7,7 @@ mod walk;
 #[cfg(test)]
 mod properties;
 
-pub use boundedness::{Bounded, Boundedness, boundedness, is_bounded_by};
+pub use boundedness::{
+    Bounded, Boundedness, boundedness, boundedness_after, is_bounded_by, pump_in,
+};
 pub use pump::Pump;

@@ -4,7 +4,7 @@ use super::{
     batch::{Batch, Compiled, UNKNOWN},
     graph::FITS,
     limits::Stopped,
-    store::{self, Store},
+    store::Store,
 };
 use crate::models::petri::{Marking, Net};
 
@@ -136,11 +136,6 @@ impl<'n> StateSpace<'n> {
         all.filter(|transition| self.first_enabling(*transition).is_none())
     }
 
-    /// Whether every transition can fire at least once.
-    pub fn is_quasi_live(&self) -> bool {
-        self.dead_transitions().next().is_none()
-    }
-
     /// A marking by its index.
     pub fn marking(&self, state: usize) -> Marking {
         let mut marking = vec![0; self.net().places.len()];
@@ -151,17 +146,6 @@ impl<'n> StateSpace<'n> {
     /// Writes a marking to `marking`, which is as long as there are places.
     pub fn read(&self, state: usize, marking: &mut [u64]) {
         self.compiled.layout.unpack(self.store.get(state), marking);
-    }
-
-    /// The index of a marking, if it is reached.
-    pub fn find(&self, marking: &[u64]) -> Option<usize> {
-        let layout = &self.compiled.layout;
-        if marking.len() != self.net().places.len() || !layout.fits(marking) {
-            return None;
-        }
-        let mut words = vec![0; layout.words];
-        layout.pack(marking, &mut words);
-        self.store.find(store::hash(&words), &words).ok()
     }
 
     /// Whether one of some places holds a token. Nothing else of the marking is looked at.

@@ -27,7 +27,7 @@ pub use cover::{Cover, bounding_weights, place_cover, transition_cover};
 pub use incidence::{Incidence, Sparse};
 pub use invariants::{Invariant, place_invariants, rank, transition_invariants};
 pub use rank_theorem::{Flaw, Inapplicable, RankVerdict, rank_theorem};
-pub use siphons::{Commoner, MinimalSiphons, PlaceSets};
+pub use siphons::{Commoner, Minimal, PlaceSets};
 pub use work::TooComplex;
 pub use workflow_net::{NotAWorkflowNet, WorkflowNet, short_circuit};
 
