@@ -2,6 +2,7 @@
 
 pub mod coverability;
 mod properties;
+mod random;
 mod report;
 pub mod simulation;
 mod soundness;

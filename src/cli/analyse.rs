@@ -32,7 +32,7 @@ pub(super) struct Analyse {
     /// Which net of a PNML file: its number from 1, or its id. Needed if there are several
     #[arg(long, value_name = "N")]
     net: Option<String>,
-    /// How long the look at the markings may take, as in 30s
+    /// About how long the look at the markings may take, as in 30s
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     budget: Duration,
     /// How many markings may be looked at

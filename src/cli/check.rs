@@ -39,7 +39,7 @@ pub(super) struct Check {
     /// Definitions (YAML or JSON) or nets (PNML); - is the standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How long the check of a net may take, as in 30s
+    /// About how long the check of a net may take, as in 30s
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     budget: Duration,
     /// How many markings may be looked at, within 1 GiB of memory
