@@ -4,11 +4,11 @@
 //! free-choice, else by its state space; coverability tells nets that grow for ever from those
 //! that are only large. What is limited is said to be unknown, never guessed.
 //!
-//! A net may have several ends. A case has ended when all its tokens are in ends, one at most in
-//! each (for one end this is van der Aalst's definition); parallel branches may thus end in
-//! places of their own, as in Kiepuszewski, ter Hofstede and van der Aalst, *Fundamentals of
-//! control flow in workflows* (2003). A transition whose work takes time is to be given as its
-//! start, a busy place, and its completion.
+//! A net may have several ends. Nothing fires any more once all tokens are in ends; a case has
+//! ended well if there is one at most in each (for one end this is van der Aalst's definition).
+//! Parallel branches may thus end in places of their own, as in Kiepuszewski, ter Hofstede and van
+//! der Aalst, *Fundamentals of control flow in workflows* (2003). A transition whose work takes
+//! time is to be given as its start, a busy place, and its completion.
 
 use super::{
     coverability::{Bounded, Boundedness, Pump, boundedness_after, pump_in},
@@ -72,7 +72,12 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
             .notes
             .push(format!("judged for one token in {start}; the net's own marking is another"));
     }
-    let (until, origins) = until_ended(&judged, ends);
+    let Some((until, origins)) = until_ended(&judged, ends) else {
+        let reason = "not decided: too many transitions take from nothing but ends".to_owned();
+        report.findings.push(Finding::Limit { reason });
+        report.decide(Verdict::Unknown, Method::Undecided);
+        return report;
+    };
     let mut look =
         Look { checked: net, net: &until, origins: &origins, ends, limits, watch, report };
     // The theorem does not know that nothing takes a token from where a case has ended.

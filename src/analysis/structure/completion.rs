@@ -6,6 +6,10 @@ use crate::models::{
     petri::{Arcs, Input, Net, Place, Transition},
 };
 
+/// How many transitions may be there once for each place that is no end, each time counted. Usual
+/// nets have a handful.
+const MOST_COPIES: usize = 100_000;
+
 /// Joins the places where a case ends in one new sink, by a transition that takes a token from
 /// each of them; a net with a single one that nothing leads from is returned as it is.
 ///
@@ -62,13 +66,13 @@ pub fn put_source(net: &mut Net) {
 /// that has ended; and for each of its transitions, which one of `net` it is.
 ///
 /// Only what neither takes nor reads a token elsewhere could. It is there once for each place
-/// that is no end, and reads a token in that.
-pub fn until_ended(net: &Net, ends: &[usize]) -> (Net, Vec<usize>) {
+/// that is no end, and reads a token in that. `None`: that would be far too many.
+pub fn until_ended(net: &Net, ends: &[usize]) -> Option<(Net, Vec<usize>)> {
     let mut is_end = vec![false; net.places.len()];
     ends.iter().for_each(|end| is_end[*end] = true);
     let elsewhere =
         |arc: &Input| matches!(arc.kind, ArcKind::Consume | ArcKind::Read) && !is_end[arc.place];
-    let (mut transitions, mut origins) = (Vec::new(), Vec::new());
+    let (mut transitions, mut origins, mut copies) = (Vec::new(), Vec::new(), 0);
     for (at, transition) in net.transitions.iter().enumerate() {
         if transition.arcs.inputs.iter().any(elsewhere) {
             transitions.push(transition.clone());
@@ -76,11 +80,15 @@ pub fn until_ended(net: &Net, ends: &[usize]) -> (Net, Vec<usize>) {
             continue;
         }
         for place in (0..net.places.len()).filter(|place| !is_end[*place]) {
+            copies += 1;
+            if copies > MOST_COPIES {
+                return None;
+            }
             let mut beside = transition.clone();
             beside.arcs.inputs.push(Input { place, weight: 1, kind: ArcKind::Read });
             transitions.push(beside);
             origins.push(at);
         }
     }
-    (Net { name: net.name.clone(), places: net.places.clone(), transitions }, origins)
+    Some((Net { name: net.name.clone(), places: net.places.clone(), transitions }, origins))
 }

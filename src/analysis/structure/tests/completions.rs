@@ -57,7 +57,7 @@ fn a_source_is_put_before_a_marked_place_that_arcs_lead_to() {
 #[test]
 fn what_takes_only_from_ends_fires_while_a_token_is_elsewhere() {
     let net = net(&["a: i -> p o", "b: p -> e", "log: ?o !l -> l"]);
-    let (until, origins) = until_ended(&net, &net.sinks());
+    let (until, origins) = until_ended(&net, &net.sinks()).unwrap();
     assert_eq!(origins, [0, 1, 2, 2], "once for i, once for p");
     let log = |marking: &[u64]| {
         let fires = |at: &usize| until.fire(*at, &mut marking.to_vec()).is_ok();
@@ -66,4 +66,13 @@ fn what_takes_only_from_ends_fires_while_a_token_is_elsewhere() {
     assert_eq!(log(&[0, 1, 1, 0, 0]), 1);
     assert_eq!(log(&[0, 0, 1, 1, 0]), 0, "the case has ended");
     assert_eq!(log(&[0, 1, 1, 0, 1]), 0, "other arcs stay");
+}
+
+#[test]
+fn it_is_given_up_where_far_too_many_transitions_take_only_from_ends() {
+    let chain = (0..400).map(|n| format!("t{n}: p{n} -> p{}", n + 1));
+    let late = (0..400).map(|n| format!("late{n}: ?p400 -> p400"));
+    let transitions: Vec<_> = chain.chain(late).collect();
+    let net = net(&transitions.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(until_ended(&net, &net.sinks()).is_none());
 }
