@@ -12,7 +12,7 @@ use super::{
         place_cover, place_invariants, rank, transition_cover, transition_invariants,
     },
 };
-use crate::models::petri::Net;
+use crate::models::{ArcKind, petri::Net};
 
 /// How many minimal siphons and traps are searched for at most.
 const MOST_SETS: usize = 1_000;
@@ -155,7 +155,8 @@ pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properti
     let covered = |cover: &Cover| cover.is_complete();
     let place_basis = place_invariants(net).ok();
     // A reset arc takes away from the basis, but not from the rank.
-    let resets = (0..net.places.len()).any(|at| net.transitions.iter().any(|t| t.arcs.resets(at)));
+    let mut inputs = net.transitions.iter().flat_map(|transition| &transition.arcs.inputs);
+    let resets = inputs.any(|arc| arc.kind == ArcKind::Reset);
     let rank = match &place_basis {
         Some(basis) if !resets => Some(net.places.len() - basis.len()),
         _ => rank(net).ok(),
@@ -197,9 +198,9 @@ pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properti
         stopped: None,
     };
     // Weights of which the sum is kept are such of which it is not raised.
-    let kept = place_cover.filter(Cover::is_complete);
-    let cover = kept.or_else(|| bounding_weights(net).ok().filter(Cover::is_complete));
-    let weights = cover.and_then(|cover| cover.small());
+    let small = |cover: Cover| cover.small().filter(|_| cover.is_complete());
+    let kept = place_cover.and_then(small);
+    let weights = kept.or_else(|| bounding_weights(net).ok().and_then(small));
     match boundedness(net, weights.as_deref(), limits, &mut *watch) {
         Boundedness::Bounded(Bounded::States(space)) | Boundedness::Unknown(space) => {
             found.note(&space, limits, watch);
