@@ -2,13 +2,15 @@
 
 pub mod coverability;
 mod properties;
+mod random;
 mod report;
 pub mod simulation;
 mod soundness;
 pub mod state_space;
 pub mod structure;
 
-pub use properties::{Markings, Properties, Pumped, Weight, Weights, properties};
+pub use properties::{Markings, PlaceLists, Properties, Pumped, Weight, Weights, properties};
+pub(crate) use report::sequence;
 pub use report::{Facts, Finding, Held, Method, Report, Verdict};
 pub use soundness::check;
 pub use state_space::{Limits, Progress, Stopped};

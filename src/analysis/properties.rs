@@ -8,11 +8,18 @@ use super::{
     coverability::{Bounded, Boundedness, Pump, boundedness},
     state_space::{Limits, StateSpace, Stopped, Watch, explore_partly},
     structure::{
-        Class, Cover, Invariant, WorkflowNet, bounding_weights, place_cover, place_invariants,
-        rank, transition_cover, transition_invariants,
+        Class, Commoner, Cover, Invariant, Minimal, PlaceSets, WorkflowNet, bounding_weights,
+        place_cover, place_invariants, rank, transition_cover, transition_invariants,
     },
 };
-use crate::models::petri::Net;
+use crate::models::{ArcKind, petri::Net};
+
+/// How many minimal siphons and traps are searched for at most.
+const MOST_SETS: usize = 1_000;
+
+/// About how many steps the search for siphons may take, and that for traps: a fraction of a
+/// second. One search looks at the arcs once for each place.
+const STEPS: usize = 50_000_000;
 
 /// What is known of a net. What is absent was not found out within the limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,6 +49,16 @@ pub struct Properties {
     /// Whether a T-invariant has a number above 0 for each transition: a net that is live and
     /// bounded has.
     pub covered_by_transition_invariants: Option<bool>,
+    /// The minimal siphons: sets of places that stay empty once they are, with no other in them.
+    pub siphons: PlaceLists,
+    /// The minimal traps: sets of places that stay marked once they are, with no other in them.
+    pub traps: PlaceLists,
+    /// Whether every siphon contains a trap with a token in the initial marking (Commoner's
+    /// condition): an ordinary net without other arcs than consuming ones never gets stuck then,
+    /// and a free-choice one is live exactly then.
+    pub commoner: Option<bool>,
+    /// A minimal siphon without such a trap.
+    pub siphon_without_marked_trap: Option<Vec<String>>,
     /// Whether no place can hold more than some number of tokens.
     pub bounded: Option<bool>,
     /// How a place can get any number of tokens, if one can.
@@ -49,7 +66,17 @@ pub struct Properties {
     /// The markings that can be reached, if they are bounded and within the limits.
     pub state_space: Option<Markings>,
     /// Which limit ended the look at the markings.
-    pub stopped: Option<String>,
+    #[serde(serialize_with = "text")]
+    pub stopped: Option<Stopped>,
+}
+
+/// Sets of places.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlaceLists {
+    /// Those found.
+    pub minimal: Vec<Vec<String>>,
+    /// Whether these are all.
+    pub complete: bool,
 }
 
 /// Weights by the id of a place or transition; those that are 0 are left out.
@@ -112,6 +139,10 @@ fn number<S: Serializer>(weight: &BigInt, serializer: S) -> Result<S::Ok, S::Err
     }
 }
 
+fn text<S: Serializer>(stopped: &Option<Stopped>, serializer: S) -> Result<S::Ok, S::Error> {
+    stopped.map(|stopped| stopped.to_string()).serialize(serializer)
+}
+
 /// Finds out what there is to know of a net, within the limits.
 pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properties {
     let places = |at: usize| net.places[at].id.clone();
@@ -121,29 +152,59 @@ pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properti
         let weights = |of: Invariant| Weights(of.weights.into_iter().map(weight).collect());
         basis.into_iter().map(weights).collect()
     };
-    let arcs = net.transitions.iter().map(|t| t.arcs.inputs.len() + t.arcs.outputs.len());
-    let covered = |cover: Cover| cover.is_complete();
+    let covered = |cover: &Cover| cover.is_complete();
+    let place_basis = place_invariants(net).ok();
+    // A reset arc takes away from the basis, but not from the rank.
+    let mut inputs = net.transitions.iter().flat_map(|transition| &transition.arcs.inputs);
+    let resets = inputs.any(|arc| arc.kind == ArcKind::Reset);
+    let rank = match &place_basis {
+        Some(basis) if !resets => Some(net.places.len() - basis.len()),
+        _ => rank(net).ok(),
+    };
+    let place_cover = place_cover(net).ok();
+    let sets = PlaceSets::of(net);
+    let searches =
+        (STEPS / (net.places.len() * (net.places.len() + net.arcs())).max(1)).min(MOST_SETS);
+    let (siphons, traps) = (sets.minimal_siphons(searches), sets.minimal_traps(searches));
+    let list = |set: &Vec<usize>| set.iter().map(|place| places(*place)).collect();
+    let lists = |of: &Minimal| PlaceLists {
+        minimal: of.sets.iter().map(list).collect(),
+        complete: of.complete,
+    };
+    let (commoner, failing) = match sets.commoner(&net.initial(), &siphons) {
+        Commoner::Holds => (Some(true), None),
+        Commoner::Fails { siphon, .. } => (Some(false), Some(list(&siphon))),
+        Commoner::Unknown => (None, None),
+    };
     let mut found = Properties {
         places: net.places.len(),
         transitions: net.transitions.len(),
-        arcs: arcs.sum(),
+        arcs: net.arcs(),
         tokens: net.places.iter().map(|place| u128::from(place.tokens)).sum(),
         class: Class::of(net),
         workflow_net: WorkflowNet::of(net).is_ok(),
-        rank: rank(net).ok(),
-        place_invariants: place_invariants(net).ok().map(|of| basis(of, &places)),
+        rank,
+        place_invariants: place_basis.map(|of| basis(of, &places)),
         transition_invariants: transition_invariants(net).ok().map(|of| basis(of, &transitions)),
-        covered_by_place_invariants: place_cover(net).ok().map(covered),
-        covered_by_transition_invariants: transition_cover(net).ok().map(covered),
+        covered_by_place_invariants: place_cover.as_ref().map(covered),
+        covered_by_transition_invariants: transition_cover(net).ok().as_ref().map(covered),
+        siphons: lists(&siphons),
+        traps: lists(&traps),
+        commoner,
+        siphon_without_marked_trap: failing,
         bounded: None,
         pump: None,
         state_space: None,
         stopped: None,
     };
-    let cover = bounding_weights(net).ok().filter(Cover::is_complete);
-    let weights = cover.and_then(|cover| cover.small());
+    // Weights of which the sum is kept are such of which it is not raised.
+    let small = |cover: Cover| cover.small().filter(|_| cover.is_complete());
+    let kept = place_cover.and_then(small);
+    let weights = kept.or_else(|| bounding_weights(net).ok().and_then(small));
     match boundedness(net, weights.as_deref(), limits, &mut *watch) {
-        Boundedness::Bounded(Bounded::States(space)) => found.note(&space, limits, watch),
+        Boundedness::Bounded(Bounded::States(space)) | Boundedness::Unknown(space) => {
+            found.note(&space, limits, watch);
+        }
         Boundedness::Bounded(Bounded::Weights) => {
             found.bounded = Some(true);
             found.note(&explore_partly(net, limits, &mut *watch), limits, watch);
@@ -152,7 +213,6 @@ pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properti
             found.bounded = Some(false);
             found.pump = Some(Pumped::of(net, &pump));
         }
-        Boundedness::Unknown(stopped) => found.stopped = Some(stopped.to_string()),
     }
     found
 }
@@ -160,21 +220,19 @@ pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properti
 impl Properties {
     fn note(&mut self, space: &StateSpace<'_>, limits: &Limits, watch: &mut Watch<'_>) {
         if let Some(stopped) = space.stopped() {
-            self.stopped = Some(stopped.to_string());
+            self.stopped = Some(stopped);
             return;
         }
         self.bounded = Some(true);
         let (markings, stopped) = Markings::of(space, limits, watch);
-        self.state_space = Some(markings);
-        self.stopped = stopped.map(|stopped| stopped.to_string());
+        (self.state_space, self.stopped) = (Some(markings), stopped);
     }
 }
 
 impl Pumped {
     fn of(net: &Net, found: &Pump) -> Self {
-        let ids = |of: &[usize]| of.iter().map(|t| net.transitions[*t].id.clone()).collect();
-        let places = found.places.iter().map(|place| net.places[*place].id.clone()).collect();
-        Self { places, path: ids(&found.prefix), pump: ids(&found.pump) }
+        let (places, path, pump) = found.named(net);
+        Self { places, path, pump }
     }
 }
 

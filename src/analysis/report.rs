@@ -14,7 +14,8 @@ pub enum Verdict {
     Sound,
     /// It is not; the findings say why.
     Unsound,
-    /// It could not be decided within the limits; the findings say which.
+    /// It could not be decided: a limit was reached, or reset and inhibitor arcs may clear away
+    /// what grows; the findings say which.
     Unknown,
 }
 
@@ -30,7 +31,7 @@ pub enum Method {
     StateSpace,
     /// The coverability of a marking that grows without end.
     Coverability,
-    /// Nothing did: a limit was reached first.
+    /// Nothing did: the verdict is unknown.
     Undecided,
 }
 
@@ -198,7 +199,8 @@ impl fmt::Display for Finding {
 /// The most transitions of a firing sequence that are written in a sentence; programs get all.
 const SHOWN: usize = 40;
 
-fn sequence(path: &[String]) -> String {
+/// A firing sequence in a sentence; of a long one the beginning and the end.
+pub(crate) fn sequence(path: &[String]) -> String {
     match path.len() {
         0..=SHOWN => path.join(", "),
         len => {

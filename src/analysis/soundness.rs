@@ -4,21 +4,23 @@
 //! free-choice, else by its state space; coverability tells nets that grow for ever from those
 //! that are only large. What is limited is said to be unknown, never guessed.
 //!
-//! A net may have several ends. A case has ended when all its tokens are in ends, one at most in
-//! each (for one end this is van der Aalst's definition); parallel branches may thus end in
-//! places of their own, as in Kiepuszewski, ter Hofstede and van der Aalst, *Fundamentals of
-//! control flow in workflows* (2003). A transition whose work takes time is to be given as its
-//! start, a busy place, and its completion.
+//! A net may have several ends. Nothing fires any more once all tokens are in ends; a case has
+//! ended well if there is one at most in each (for one end this is van der Aalst's definition).
+//! Parallel branches may thus end in places of their own, as in Kiepuszewski, ter Hofstede and van
+//! der Aalst, *Fundamentals of control flow in workflows* (2003). A transition whose work takes
+//! time is to be given as its start, a busy place, and its completion.
 
 use super::{
-    coverability::{Bounded, Boundedness, Pump, boundedness},
+    coverability::{Bounded, Boundedness, Pump, boundedness_after, pump_in},
     report::{Facts, Finding, Held, Method, Report, Verdict},
     state_space::{Graph, Limits, StateSpace, Stopped, Watch, explore_partly},
-    structure::{Class, Flaw, RankVerdict, WorkflowNet, join_sinks, rank_theorem},
+    structure::{
+        Class, Flaw, RankVerdict, WorkflowNet, join_ends, put_source, rank_theorem, until_ended,
+    },
 };
 use crate::models::{
     ArcKind,
-    petri::{Arcs, Input, Net, Place, Transition},
+    petri::{Input, Net},
 };
 
 /// How many markings are looked at before a net is suspected to grow without end.
@@ -37,11 +39,10 @@ const CAN_VANISH: &str = "not decided: reset or inhibitor arcs may clear away wh
 /// place, and ends with tokens in some of `ends`. The net's own marking is not what is judged.
 pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) -> Report {
     let class = Class::of(net);
-    let arcs = |arcs: &Arcs| arcs.inputs.len() + arcs.outputs.len();
     let facts = Facts {
         places: net.places.len(),
         transitions: net.transitions.len(),
-        arcs: net.transitions.iter().map(|transition| arcs(&transition.arcs)).sum(),
+        arcs: net.arcs(),
         free_choice: class.extended_free_choice,
         ..Facts::default()
     };
@@ -52,7 +53,7 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
         notes: Vec::new(),
         net: facts,
     };
-    let (joined, workflow_net) = match workflow_net(net) {
+    let (joined, workflow_net) = match workflow_net(net, ends) {
         Ok(found) => found,
         Err(problems) => {
             let finding = |problem| Finding::NotAWorkflowNet { problem };
@@ -71,7 +72,20 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
             .notes
             .push(format!("judged for one token in {start}; the net's own marking is another"));
     }
-    let mut look = Look { net: &judged, ends, limits, watch, report };
+    let Some((until, origins)) = until_ended(&judged, ends) else {
+        let reason = "not decided: too many transitions take from nothing but ends".to_owned();
+        report.findings.push(Finding::Limit { reason });
+        report.decide(Verdict::Unknown, Method::Undecided);
+        return report;
+    };
+    let mut look =
+        Look { checked: net, net: &until, origins: &origins, ends, limits, watch, report };
+    // The theorem does not know that nothing takes a token from where a case has ended.
+    let sinks = net.sinks();
+    if !ends.iter().all(|end| sinks.contains(end)) {
+        look.decide();
+        return look.report;
+    }
     match rank_theorem(&joined, workflow_net) {
         RankVerdict::Sound => look.report.decide(Verdict::Sound, Method::RankTheorem),
         RankVerdict::NotSound(flaws) => {
@@ -97,23 +111,15 @@ fn start(net: &Net, source: usize) -> usize {
 
 /// The net as one with one source and one sink, and where they are: its ends are joined, and a
 /// source is put before its only marked place if that has arcs into it.
-fn workflow_net(net: &Net) -> Result<(Net, WorkflowNet), Vec<String>> {
-    let mut joined = join_sinks(net);
-    // As the flow of a net has it: what reads gives back.
-    let reads = |arcs: &Arcs, place| arcs.weight(place, ArcKind::Read) > 0;
-    let leads = |arcs: &Arcs, place| arcs.gives(place) > 0 || reads(arcs, place);
-    let given = |place: usize| net.transitions.iter().any(|t| leads(&t.arcs, place));
-    let marked: Vec<_> = (0..net.places.len()).filter(|at| net.places[*at].tokens > 0).collect();
-    if let [marked] = marked[..]
-        && given(marked)
-        && (0..net.places.len()).all(given)
-    {
-        let source = joined.places.len();
-        joined.places.push(Place { id: "(start)".to_owned(), ..Place::default() });
-        let inputs = vec![Input { place: source, weight: 1, kind: ArcKind::Consume }];
-        let arcs = Arcs { inputs, outputs: vec![(marked, 1)] };
-        joined.transitions.push(Transition { id: "(begin)".to_owned(), name: None, arcs });
+fn workflow_net(net: &Net, ends: &[usize]) -> Result<(Net, WorkflowNet), Vec<String>> {
+    let mut joined = join_ends(net, ends);
+    // What gives to nothing is no way to an end, though a choice of it rules ends out.
+    for (joined, transition) in joined.transitions.iter_mut().zip(&net.transitions) {
+        if transition.arcs.outputs.is_empty() {
+            joined.arcs.outputs.clear();
+        }
     }
+    put_source(&mut joined);
     match WorkflowNet::of(&joined) {
         Ok(found) => Ok((joined, found)),
         Err(reasons) => Err(reasons.iter().map(ToString::to_string).collect()),
@@ -133,29 +139,33 @@ impl Report {
 
 /// A look at the markings of a net.
 struct Look<'a, 'w> {
+    checked: &'a Net,
+    /// The same net, which does nothing once a case has ended.
     net: &'a Net,
+    /// Which transition each of its transitions is in the net that is checked.
+    origins: &'a [usize],
     ends: &'a [usize],
     limits: &'a Limits,
     watch: &'a mut Watch<'w>,
     report: Report,
 }
 
-impl Look<'_, '_> {
+impl<'a> Look<'a, '_> {
     /// Decides by the state space if it can be seen whole, or by what of it was seen.
     fn decide(&mut self) {
-        let first = Limits { states: FIRST_LOOK.min(self.limits.states), ..*self.limits };
-        let seen = self.explore(&first);
+        let space = self.explore(FIRST_LOOK);
+        let seen = self.judge(&space);
         if seen.is_none() {
             return self.report.decide_by_findings(Method::StateSpace);
         }
         if !self.report.findings.is_empty() {
-            self.look_for_growth(&first);
+            self.look_for_growth(&space);
             return self.report.decide_by_findings(Method::StateSpace);
         }
         if let Some(stopped @ Stopped::Interrupted { .. }) = seen {
             return self.undecided(&stopped);
         }
-        let stopped = match boundedness(self.net, None, self.limits, &mut *self.watch) {
+        let stopped = match boundedness_after(space, self.limits, &mut *self.watch) {
             Boundedness::Unbounded(pump) => {
                 self.report.findings.push(self.grows(&pump));
                 if self.may_vanish(&pump) {
@@ -164,9 +174,13 @@ impl Look<'_, '_> {
                 }
                 return self.report.decide_by_findings(Method::Coverability);
             }
-            Boundedness::Bounded(Bounded::States(space)) => self.judge(&space),
-            Boundedness::Bounded(Bounded::Weights) => self.explore(self.limits),
-            Boundedness::Unknown(stopped) => Some(stopped),
+            Boundedness::Bounded(Bounded::States(space)) | Boundedness::Unknown(space) => {
+                self.judge(&space)
+            }
+            Boundedness::Bounded(Bounded::Weights) => {
+                let space = self.explore(self.limits.states);
+                self.judge(&space)
+            }
         };
         match stopped {
             Some(stopped) if self.report.findings.is_empty() => self.undecided(&stopped),
@@ -175,7 +189,7 @@ impl Look<'_, '_> {
     }
 
     fn undecided(&mut self, stopped: &Stopped) {
-        let reason = format!("not decided: {stopped}{}", advice(stopped));
+        let reason = format!("not decided: {stopped}; {}", stopped.advice());
         self.report.decide(Verdict::Unknown, Method::Undecided);
         self.report.findings.push(Finding::Limit { reason });
     }
@@ -183,26 +197,26 @@ impl Look<'_, '_> {
     /// Looks for firing sequences that show why a net is not sound.
     fn witness(&mut self) {
         for states in WITNESS_LOOKS {
-            let few = Limits { states: states.min(self.limits.states), ..*self.limits };
-            if self.explore(&few).is_none() || !self.report.findings.is_empty() {
+            let space = self.explore(states);
+            if self.judge(&space).is_none() || !self.report.findings.is_empty() {
                 return;
             }
+            if Some(&states) == WITNESS_LOOKS.last() {
+                self.look_for_growth(&space);
+            }
         }
-        let [.., states] = WITNESS_LOOKS;
-        self.look_for_growth(&Limits { states: states.min(self.limits.states), ..*self.limits });
     }
 
-    fn look_for_growth(&mut self, limits: &Limits) {
-        let found = boundedness(self.net, None, limits, &mut *self.watch);
-        if let Boundedness::Unbounded(pump) = found {
+    fn look_for_growth(&mut self, space: &StateSpace<'_>) {
+        if let Some(pump) = pump_in(space, &mut *self.watch) {
             self.report.findings.push(self.grows(&pump));
         }
     }
 
-    /// Explores, and notes what is found. `None`: that was all.
-    fn explore(&mut self, limits: &Limits) -> Option<Stopped> {
-        let space = explore_partly(self.net, limits, &mut *self.watch);
-        self.judge(&space)
+    /// The first markings.
+    fn explore(&mut self, states: usize) -> StateSpace<'a> {
+        let few = Limits { states: states.min(self.limits.states), ..*self.limits };
+        explore_partly(self.net, &few, &mut *self.watch)
     }
 
     /// Notes what is found in a state space. `None`: all that there is to find.
@@ -215,53 +229,56 @@ impl Look<'_, '_> {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::LeftOver { marking, path });
         }
-        let graph = match space.graph(self.limits, &mut *self.watch) {
-            Ok(graph) => graph,
-            Err(stopped) => {
-                // What is stuck is so, whatever else there is.
-                let mut dead = space.dead().iter().map(|state| *state as usize);
-                let stuck = dead.find(|state| !self.fine(space, *state));
-                self.report.findings.extend(stuck.map(|state| self.deadlock(space, state)));
-                return Some(stopped);
-            }
-        };
-        let stuck = self.stuck(&graph);
-        self.report.findings.extend(stuck);
-        let dead = space.dead_transitions().map(|transition| Finding::DeadTransition {
-            transition: self.net.transitions[transition].id.clone(),
-        });
-        self.report.findings.extend(dead);
-        self.report.net.states = Some(space.states() as u64);
-        self.report.net.bound = Some(space.k_bound());
-        None
+        let graph = space.graph(self.limits, &mut *self.watch);
+        match &graph {
+            Ok(graph) => self.stuck(graph),
+            // What is stuck is so, whatever else there is.
+            Err(_) => self.dead(space),
+        }
+        if space.stopped().is_none() {
+            self.dead_transitions(space);
+            self.report.net.states = Some(space.states() as u64);
+            self.report.net.bound = Some(space.k_bound());
+        }
+        graph.err()
+    }
+
+    /// The transitions that nothing enables.
+    fn dead_transitions(&mut self, space: &StateSpace<'_>) {
+        let mut fires = vec![false; self.checked.transitions.len()];
+        for (transition, origin) in self.origins.iter().enumerate() {
+            fires[*origin] |= space.first_enabling(transition).is_some();
+        }
+        let dead = self.checked.transitions.iter().zip(fires).filter(|(_, fires)| !fires);
+        let finding = |id: &String| Finding::DeadTransition { transition: id.clone() };
+        self.report.findings.extend(dead.map(|(transition, _)| finding(&transition.id)));
     }
 
     /// A marking in which nothing can fire and no case has ended, and one from which neither
     /// that nor an end can be reached.
-    fn stuck(&self, graph: &Graph<'_, '_>) -> Vec<Finding> {
+    fn stuck(&mut self, graph: &Graph<'_, '_>) {
         let space = graph.space();
+        self.dead(space);
         let stops = |state: usize| graph.successors(state).is_empty();
-        let mut findings = Vec::new();
-        let mut states = 0..space.states();
-        if let Some(state) = states.find(|at| stops(*at) && !self.fine(space, *at)) {
-            findings.push(self.deadlock(space, state));
-        }
         if let Some(state) = graph.cannot_reach(|at| stops(*at) || self.fine(space, *at)) {
             let (marking, path) = self.witness_of(space, state);
-            findings.push(Finding::NoWayToEnd { marking, path });
+            self.report.findings.push(Finding::NoWayToEnd { marking, path });
         }
-        findings
+    }
+
+    /// A marking in which nothing can fire and no case has ended.
+    fn dead(&mut self, space: &StateSpace<'_>) {
+        let mut dead = space.dead().iter().map(|state| *state as usize);
+        if let Some(state) = dead.find(|state| !self.fine(space, *state)) {
+            let (marking, path) = self.witness_of(space, state);
+            self.report.findings.push(Finding::Deadlock { marking, path });
+        }
     }
 
     /// Whether a state is an end, if only one with something left over, which is another finding.
     fn fine(&self, space: &StateSpace<'_>, state: usize) -> bool {
         let is_fine = |marking: &[u64]| ended(self.ends, marking) || left_over(self.ends, marking);
         space.is_marked(state, self.ends) && is_fine(&space.marking(state))
-    }
-
-    fn deadlock(&self, space: &StateSpace<'_>, state: usize) -> Finding {
-        let (marking, path) = self.witness_of(space, state);
-        Finding::Deadlock { marking, path }
     }
 
     /// Whether growth need not keep a case from ending. A case that can end from a marking ends
@@ -277,10 +294,8 @@ impl Look<'_, '_> {
     }
 
     fn grows(&self, found: &Pump) -> Finding {
-        let ids = |of: &[usize]| of.iter().map(|t| self.net.transitions[*t].id.clone()).collect();
-        let places = found.places.iter().map(|place| self.net.places[*place].id.clone());
-        let (path, pump) = (ids(&found.prefix), ids(&found.pump));
-        Finding::Unbounded { places: places.collect(), path, pump }
+        let (places, path, pump) = found.named(self.net);
+        Finding::Unbounded { places, path, pump }
     }
 
     fn witness_of(&self, space: &StateSpace<'_>, state: usize) -> (Vec<Held>, Vec<String>) {
@@ -290,16 +305,6 @@ impl Look<'_, '_> {
         let path = space.path(state);
         let path = path.iter().map(|transition| self.net.transitions[*transition].id.clone());
         (held.collect(), path.collect())
-    }
-}
-
-/// What may decide a net that was not decided.
-fn advice(stopped: &Stopped) -> &'static str {
-    match stopped {
-        Stopped::States { .. } => "; a higher limit may decide it",
-        Stopped::Memory { .. } => "; more memory may decide it",
-        Stopped::Interrupted { .. } => "; a greater budget may decide it",
-        Stopped::Overflow { .. } => "; no limit makes a place hold more",
     }
 }
 

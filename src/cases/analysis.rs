@@ -33,8 +33,8 @@ impl Default for Checks {
 
 /// Checks the net of a definition: whether each case of it can end, with nothing left over, and
 /// whether every transition can fire. Guards may be true or false; capacities, weights and all
-/// kinds of arcs are taken as they are. Takes `budget` at most, and blocks the thread for so
-/// long.
+/// kinds of arcs are taken as they are. Takes about `budget` at most, and blocks the thread for
+/// so long.
 pub fn check(net: &Net, budget: Duration) -> Report {
     let mut report = check_within(&net.petri(), &net.ends(), &Limits::default(), budget);
     report.notes.extend(assumptions(net));

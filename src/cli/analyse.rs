@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::{answer::Answer, failure::Failure, net_file, watching::Watching};
 use crate::{
-    analysis::{Limits, Properties, Weights, properties, structure::Class},
+    analysis::{
+        Limits, PlaceLists, Properties, Stopped, Weights, properties, sequence, structure::Class,
+    },
     config::{Config, duration},
 };
 
@@ -20,7 +22,7 @@ Examples:
 For any net, with its own initial marking. Whether a workflow can always end is what
 `petrel check` says.";
 
-/// Say what is known of a net: its class, invariants, bounds, markings, deadlocks, liveness
+/// Say what is known of a net: its class, invariants, siphons, bounds, markings, liveness
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Analyse {
@@ -30,7 +32,7 @@ pub(super) struct Analyse {
     /// Which net of a PNML file: its number from 1, or its id. Needed if there are several
     #[arg(long, value_name = "N")]
     net: Option<String>,
-    /// How long the look at the markings may take, as in 30s
+    /// About how long the look at the markings may take, as in 30s
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     budget: Duration,
     /// How many markings may be looked at
@@ -38,7 +40,7 @@ pub(super) struct Analyse {
     max_states: usize,
 }
 
-/// How many invariants are listed for people; programs get all.
+/// How many invariants, siphons or traps are listed for people; programs get all.
 const LISTED: usize = 12;
 
 impl Analyse {
@@ -85,8 +87,28 @@ fn text(name: &str, found: &Properties, took: Duration) -> String {
             line("", &format!("{more} more; --json has all"));
         }
     }
+    for (what, sets) in [("siphons", &found.siphons), ("traps", &found.traps)] {
+        place_sets(what, sets, &mut line);
+    }
+    match (found.commoner, &found.siphon_without_marked_trap) {
+        (_, Some(siphon)) => {
+            line("Commoner", &format!("no: no marked trap in {}", siphon.join(", ")))
+        }
+        (Some(_), None) => line("Commoner", "yes: a marked trap in every siphon"),
+        (None, None) => line("Commoner", "not found out"),
+    }
     markings(found, took, line);
     text
+}
+
+fn place_sets(what: &str, sets: &PlaceLists, line: &mut impl FnMut(&str, &str)) {
+    let (count, all) = (sets.minimal.len(), sets.complete);
+    let more = if all { "" } else { ", and more that were not looked for" };
+    line(what, &format!("{count} minimal{more}"));
+    sets.minimal.iter().take(LISTED).for_each(|set| line("", &set.join(", ")));
+    if let Some(more @ 1..) = count.checked_sub(LISTED) {
+        line("", &format!("{more} more; --json has all"));
+    }
 }
 
 fn markings(found: &Properties, took: Duration, mut line: impl FnMut(&str, &str)) {
@@ -97,9 +119,9 @@ fn markings(found: &Properties, took: Duration, mut line: impl FnMut(&str, &str)
     };
     line("bounded", yes(found.bounded));
     if let Some(pump) = &found.pump {
-        let path = if pump.path.is_empty() { "at once" } else { &pump.path.join(", ") };
+        let path = if pump.path.is_empty() { "at once" } else { &sequence(&pump.path) };
         line("", &format!("first: {path}"));
-        line("", &format!("then, for ever: {}", pump.pump.join(", ")));
+        line("", &format!("then, for ever: {}", sequence(&pump.pump)));
         line("", &format!("grows: {}", pump.places.join(", ")));
     }
     if let Some(of) = &found.state_space {
@@ -117,7 +139,7 @@ fn markings(found: &Properties, took: Duration, mut line: impl FnMut(&str, &str)
             Some(path) if path.is_empty() => line("deadlock", "at once: nothing is enabled"),
             Some(path) => {
                 let dead = of.dead_markings;
-                line("deadlock", &format!("{dead} dead markings, one after {}", path.join(", ")));
+                line("deadlock", &format!("{dead} dead markings, one after {}", sequence(path)));
             }
         }
         let dead = &of.dead_transitions;
@@ -127,7 +149,12 @@ fn markings(found: &Properties, took: Duration, mut line: impl FnMut(&str, &str)
         line("reversible", yes(of.reversible));
     }
     if let Some(stopped) = &found.stopped {
-        line("stopped", &format!("{stopped}; --max-states and --budget set the limits"));
+        let knob = match stopped {
+            Stopped::States { .. } => " (--max-states)",
+            Stopped::Interrupted { .. } => " (--budget)",
+            Stopped::Memory { .. } | Stopped::Overflow { .. } => "",
+        };
+        line("stopped", &format!("{stopped}; {}{knob}", stopped.advice()));
     }
 }
 

@@ -5,10 +5,17 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use serde_json::json;
 
-use super::{answer::Answer, failure::Failure, net_file, soundness, watching::Watching};
+use super::{
+    answer::Answer,
+    failure::Failure,
+    net_file::{self, NetFile},
+    soundness,
+    watching::Watching,
+};
 use crate::{
     analysis::{Limits, Verdict, check},
     config::{Config, duration},
+    models::petri::Marking,
 };
 
 const EXAMPLES: &str = "\
@@ -32,7 +39,7 @@ pub(super) struct Check {
     /// Definitions (YAML or JSON) or nets (PNML); - is the standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How long the check of a net may take, as in 30s
+    /// About how long the check of a net may take, as in 30s
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     budget: Duration,
     /// How many markings may be looked at, within 1 GiB of memory
@@ -57,6 +64,7 @@ impl Check {
                         watching.begin();
                         let mut watch = |progress| watching.watch(progress);
                         let mut report = check(&net.net, &net.ends, &limits, &mut watch);
+                        report.notes.extend(other_ends(&net));
                         report.notes.extend(net.notes);
                         let text = soundness::text(&report);
                         answer.text.push_str(&format!("{name}: {}: {text}", net.name));
@@ -84,6 +92,23 @@ impl Check {
         });
         Ok(answer)
     }
+}
+
+/// What to know where a file's final markings are not a token in the only place where cases end.
+fn other_ends(net: &NetFile) -> Option<String> {
+    let is_end = |marking: &Marking| match net.ends[..] {
+        [end] => marking[end] == 1 && marking.iter().sum::<u64>() == 1,
+        _ => false,
+    };
+    if net.final_markings.iter().all(is_end) {
+        return None;
+    }
+    let ends: Vec<_> = net.ends.iter().map(|end| net.net.places[*end].id.as_str()).collect();
+    let ends = if ends.is_empty() { "none".to_owned() } else { ends.join(", ") };
+    Some(format!(
+        "judged for cases that end in places that nothing takes from ({ends}); the file's final \
+         markings are others"
+    ))
 }
 
 /// Of two verdicts the one that the exit code tells.

@@ -76,16 +76,22 @@ pub enum Refused {
 }
 
 impl Arcs {
-    /// How many tokens the arcs of `kind` at `place` ask for, all together.
+    /// How many tokens the arcs of `kind` at `place` ask for, all together, up to [`u64::MAX`].
     pub fn weight(&self, place: usize, kind: ArcKind) -> u64 {
         let of = |arc: &&Input| arc.place == place && arc.kind == kind;
         self.inputs.iter().filter(of).fold(0, |sum, arc| sum.saturating_add(arc.weight))
     }
 
-    /// How many tokens firing gives to `place`.
+    /// How many tokens firing gives to `place`, up to [`u64::MAX`].
     pub fn gives(&self, place: usize) -> u64 {
         let to = |(to, _): &&(usize, u64)| *to == place;
         self.outputs.iter().filter(to).fold(0, |sum, (_, weight)| sum.saturating_add(*weight))
+    }
+
+    /// What the arcs of `kind` at `place` ask for, whatever the sum is.
+    fn asked(&self, place: usize, kind: ArcKind) -> u128 {
+        let of = |arc: &&Input| arc.place == place && arc.kind == kind;
+        self.inputs.iter().filter(of).map(|arc| u128::from(arc.weight)).sum()
     }
 
     /// Whether firing empties `place` before it gives.
@@ -112,6 +118,12 @@ impl Net {
     /// The initial marking.
     pub fn initial(&self) -> Marking {
         self.places.iter().map(|place| place.tokens).collect()
+    }
+
+    /// How many arcs it has.
+    pub fn arcs(&self) -> usize {
+        let count = |arcs: &Arcs| arcs.inputs.len() + arcs.outputs.len();
+        self.transitions.iter().map(|transition| count(&transition.arcs)).sum()
     }
 
     /// The places that nothing consumes from.
@@ -145,10 +157,10 @@ impl Net {
         let arcs = &self.transitions[transition].arcs;
         for arc in &arcs.inputs {
             let present = marking[arc.place];
+            let asked = |kind| arcs.asked(arc.place, kind);
             let hindered = match arc.kind {
                 ArcKind::Consume | ArcKind::Read => {
-                    let taken = arcs.weight(arc.place, ArcKind::Consume);
-                    present < taken.saturating_add(arcs.weight(arc.place, ArcKind::Read))
+                    u128::from(present) < asked(ArcKind::Consume) + asked(ArcKind::Read)
                 }
                 ArcKind::Inhibitor => present >= arc.weight,
                 ArcKind::Reset => false,
@@ -161,13 +173,14 @@ impl Net {
         for (place, _) in &arcs.outputs {
             let left = match arcs.resets(*place) {
                 true => 0,
-                false => marking[*place] - arcs.weight(*place, ArcKind::Consume),
+                false => u128::from(marking[*place]) - arcs.asked(*place, ArcKind::Consume),
             };
-            let after = left.checked_add(arcs.gives(*place)).ok_or(Refused::Overflow)?;
-            if self.places[*place].capacity.is_some_and(|capacity| after > capacity) {
+            let gives = arcs.outputs.iter().filter(|(to, _)| to == place);
+            let after = left + gives.map(|(_, weight)| u128::from(*weight)).sum::<u128>();
+            if self.places[*place].capacity.is_some_and(|capacity| after > capacity.into()) {
                 return Err(Refused::NotEnabled);
             }
-            given.push((*place, after));
+            given.push((*place, u64::try_from(after).map_err(|_| Refused::Overflow)?));
         }
         for arc in &arcs.inputs {
             match arc.kind {

@@ -1,19 +1,22 @@
 //! The check of workflows: verdicts, and firing sequences that show on the engine what is wrong.
 
+mod completion;
+mod courses;
 mod known;
 mod nets;
 mod replay;
 mod truth;
 
-use std::time::{Duration, Instant};
+use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, time::Duration};
 
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::TestRunner};
 use stormpetrel::{
-    analysis::{Finding, Limits, Method, Report, Verdict},
+    analysis::{self, Finding, Limits, Method, Report, Verdict},
     cases::{check, check_within},
     engine::Net,
 };
 
+use courses::Courses;
 use nets::{definition, random};
 use replay::Replay;
 use truth::Truth;
@@ -41,12 +44,13 @@ fn show(net: &Net, finding: &Finding) {
         Finding::NoWayToEnd { marking, path } => {
             let run = Replay::of(net, path);
             assert_eq!(run.held(), *marking);
-            assert!(!run.enabled().is_empty(), "{finding}");
+            let courses = Courses::after(run);
+            assert!(courses.never_stop(), "{finding}");
         }
         Finding::LeftOver { marking, path } => {
             let run = Replay::of(net, path);
             assert_eq!(run.held(), *marking);
-            assert!(run.in_ends() >= 1 && run.tokens() > 1, "{finding}");
+            assert!(run.left_over(), "{finding}");
         }
         Finding::Unbounded { places, path, pump } => {
             let mut run = Replay::of(net, path);
@@ -59,10 +63,11 @@ fn show(net: &Net, finding: &Finding) {
                 assert!(places.iter().all(|place| grown(&place.as_str())), "{finding}");
             }
         }
-        Finding::NotAWorkflowNet { .. }
-        | Finding::DeadTransition { .. }
-        | Finding::Structure { .. }
-        | Finding::Limit { .. } => {}
+        Finding::DeadTransition { transition } => {
+            let courses = Courses::after(Replay::of(net, &[]));
+            assert!(!courses.fire(transition), "{finding}");
+        }
+        Finding::NotAWorkflowNet { .. } | Finding::Structure { .. } | Finding::Limit { .. } => {}
     }
 }
 
@@ -171,21 +176,10 @@ fn a_place_that_grows_is_shown_with_the_sequence_that_pumps_it() {
 
 #[test]
 fn a_deadlock_near_the_start_is_found_in_a_net_that_is_too_large_to_be_seen_whole() {
-    let branch = |n: usize| format!("s{n}: a{n} ?k -> b{n}; t{n}: b{n} ?k -> c{n}");
-    let all = |letter| (0..30).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(" ");
-    let branches: Vec<_> = (0..30).map(branch).collect();
-    let (begin, end) = (all('a'), all('c'));
-    let net = format!(
-        "split: i -> k {begin}; {}; join: k {end} -> o; trip: i -> x; fall: x never -> o; \
-         feed: c0 k -> c0 k never",
-        branches.join("; ")
-    );
-    let net = compiled(&net);
-    let report = check(&net, Duration::from_secs(2));
-    assert_eq!(report.verdict, Verdict::Unsound, "{report:?}");
-    let deadlock =
-        |finding: &&Finding| matches!(finding, Finding::Deadlock { path, .. } if path == &["trip"]);
-    show(&net, report.findings.iter().find(deadlock).unwrap());
+    let trip = "trip: i -> x; fall: x never -> o; feed: c0 k -> c0 k never; split: i ->";
+    let report = unsound(&branches(30).replace("split: i ->", trip), "deadlock");
+    let text = report.findings[0].to_string();
+    assert!(text.contains("after trip a case is stuck with a token in x"), "{text}");
 }
 
 #[test]
@@ -224,7 +218,7 @@ fn branches(count: usize) -> String {
 
 #[test]
 fn out_of_time_is_unknown_and_says_what_to_do() {
-    let report = check(&compiled(&branches(30)), Duration::from_millis(50));
+    let report = check(&compiled(&branches(30)), Duration::ZERO);
     assert_eq!((report.verdict, report.decided_by), (Verdict::Unknown, Method::Undecided));
     assert!(
         matches!(&report.findings[..], [Finding::Limit { reason }] if reason.contains("budget"))
@@ -232,24 +226,47 @@ fn out_of_time_is_unknown_and_says_what_to_do() {
 }
 
 #[test]
-fn a_check_ends_soon_after_its_budget_in_wide_nets_and_in_deep_ones() {
+fn whoever_watches_a_check_is_asked_often_and_can_end_it_in_wide_nets_and_in_deep_ones() {
     // Each marking of the counter covers all those before it, and none makes a pump.
-    let counter = "go: i -> p; up: p -> p q[300000]; down: p q -> p; end: p !q -> o";
-    for net in [counter, &branches(400)] {
-        let (net, begun) = (compiled(net), Instant::now());
-        let report = check(&net, Duration::from_millis(300));
+    let counter = "go: i -> p; up: p -> p q[3000000]; down: p q -> p; end: p !q -> o";
+    for (net, patience) in [(counter, 200), (&branches(400), 20)] {
+        let (net, mut asked, mut firings) = (compiled(net), 0, 0);
+        let report = analysis::check(&net.petri(), &net.ends(), &Limits::default(), &mut |at| {
+            asked += 1;
+            assert!(at.firings.saturating_sub(firings) < 100_000, "{at:?} after {firings}");
+            firings = at.firings;
+            if asked < patience { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
         assert_eq!(report.verdict, Verdict::Unknown);
-        // Without the budget it takes many minutes; what is over is no measure of speed.
-        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+        // Each part and each walk that is still to be made asks once more.
+        assert!((patience..patience + 100).contains(&asked), "{asked}");
     }
 }
 
 #[test]
-fn a_deadlock_is_found_however_many_markings_there_are_beside() {
-    let net = branches(30).replace("split: i ->", "lose: i -> y; never: y k -> o; split: i ->");
-    let report = unsound(&net, "deadlock");
+fn a_deadlock_that_is_found_before_a_limit_is_told() {
+    let chain: Vec<_> = (0..8).map(|n| format!("x{n}: x{n} -> x{}", n + 1)).collect();
+    let lose = format!("lose: i -> x0; {}; never: x8 k -> o; split: i ->", chain.join("; "));
+    let net = compiled(&branches(12).replace("split: i ->", &lose)).petri();
+    let limits = Limits { states: 160_000, ..Limits::default() };
+    let report = check_within(&net, &net.sinks(), &limits, BUDGET);
+    assert_eq!(report.verdict, Verdict::Unsound, "{report:?}");
     let text = report.findings[0].to_string();
-    assert!(text.contains("after lose a case is stuck with a token in y"), "{text}");
+    assert!(text.ends_with("x6, x7 a case is stuck with a token in x8"), "{text}");
+}
+
+#[test]
+fn what_all_markings_say_is_told_where_there_is_no_memory_for_their_graph() {
+    let limits = Limits { bytes: 800 << 10, ..Limits::default() };
+    let net = compiled(&branches(8)).petri();
+    let report = check_within(&net, &net.sinks(), &limits, BUDGET);
+    assert_eq!(report.verdict, Verdict::Unknown, "{report:?}");
+    assert!(report.findings[0].to_string().contains("bytes of memory"), "{report:?}");
+    assert_eq!((report.net.states, report.net.bound), (Some(6_563), Some(1)));
+    let net = compiled(&branches(8).replace("join:", "never: a0 c0 k -> o; join:")).petri();
+    let report = check_within(&net, &net.sinks(), &limits, BUDGET);
+    let dead = Finding::DeadTransition { transition: "never".to_owned() };
+    assert_eq!((report.verdict, report.findings), (Verdict::Unsound, vec![dead]));
 }
 
 #[test]
@@ -283,22 +300,37 @@ fn more_tokens_than_can_be_counted_are_not_said_to_need_a_greater_budget() {
     assert!(text.contains("more than 18446744073709551615") && !text.contains("budget"), "{text}");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    /// The textbook's definition, applied to every marking one by one.
-    #[test]
-    fn verdicts_are_those_of_the_definition_and_every_witness_shows(transitions in random()) {
+/// The textbook's definition, applied to every marking one by one, and what the engine does.
+#[test]
+fn verdicts_are_those_of_the_definition_and_every_witness_shows() {
+    let seen = RefCell::new(BTreeMap::<_, usize>::new());
+    let config = ProptestConfig { cases: 400, source_file: Some(file!()), ..Default::default() };
+    let checked = TestRunner::new(config).run(&random(), |transitions| {
         let net = compiled(&transitions);
         let report = check(&net, BUDGET);
+        let sound = report.verdict == Verdict::Sound;
         match Truth::of(&net) {
             Some(truth) if report.decided_by != Method::Shape => {
-                prop_assert_eq!(report.verdict == Verdict::Sound, truth.sound(), "{:?} {:?}", report, truth);
+                prop_assert_eq!(sound, truth.sound(), "{:?} {:?}", report, truth);
             }
             // Too many markings for the naive look: unbounded, as a rule.
-            _ => prop_assert!(report.verdict != Verdict::Sound || report.decided_by == Method::RankTheorem),
+            _ => prop_assert!(!sound || report.decided_by == Method::RankTheorem),
         }
-        prop_assert_eq!(report.verdict == Verdict::Sound, report.findings.is_empty());
+        let courses = Courses::after(Replay::of(&net, &[]));
+        if courses.whole && report.decided_by != Method::Shape {
+            prop_assert_eq!(sound, courses.are_sound(&net), "{:?}", report);
+        }
+        prop_assert_eq!(sound, report.findings.is_empty());
         report.findings.iter().for_each(|finding| show(&net, finding));
+        *seen.borrow_mut().entry((sound, report.decided_by.as_str())).or_default() += 1;
+        Ok(())
+    });
+    checked.unwrap();
+    let seen = seen.into_inner();
+    let often = |sound, by: Method| seen.get(&(sound, by.as_str())).copied().unwrap_or(0);
+    for sound in [true, false] {
+        assert!(often(sound, Method::RankTheorem) >= 10, "{seen:?}");
+        assert!(often(sound, Method::StateSpace) >= 10, "{seen:?}");
     }
+    assert!(often(false, Method::Shape) >= 1, "{seen:?}");
 }

@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 
 use super::{pump::Pump, walk::pump_by_walking};
 use crate::{
-    analysis::state_space::{Limits, Progress, StateSpace, Stopped, explore_partly},
+    analysis::state_space::{Limits, Progress, StateSpace, Stopped, Watch, explore_partly},
     models::{ArcKind, petri::Net},
 };
 
-/// How many states are explored first.
+/// How many states are explored first, and how many there must be before walks are made.
 const FIRST: usize = 20_000;
 
 /// By how much more is explored each time.
@@ -31,8 +31,9 @@ pub enum Boundedness<'n> {
     Bounded(Bounded<'n>),
     /// Some places can hold more than any number of tokens.
     Unbounded(Pump),
-    /// It was not decided: why the exploration ended.
-    Unknown(Stopped),
+    /// It was not decided. These are the markings that were found until the exploration
+    /// [stopped](StateSpace::stopped).
+    Unknown(Box<StateSpace<'n>>),
 }
 
 /// What proves that a net is bounded.
@@ -83,28 +84,56 @@ pub fn boundedness<'n>(
     if weights.is_some_and(|weights| is_bounded_by(net, weights)) {
         return Boundedness::Bounded(Bounded::Weights);
     }
-    let mut states = FIRST.min(limits.states);
+    let first = Limits { states: FIRST.min(limits.states), ..*limits };
+    let space = explore_partly(net, &first, &mut watch);
+    boundedness_after(space, limits, watch)
+}
+
+/// As [`boundedness`] without weights, where the first markings have been found already.
+pub fn boundedness_after<'n>(
+    mut space: StateSpace<'n>,
+    limits: &Limits,
+    mut watch: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Boundedness<'n> {
+    let mut walk = true;
     loop {
-        let space = explore_partly(net, &Limits { states, ..*limits }, &mut watch);
         let Some(stopped) = space.stopped() else {
             return Boundedness::Bounded(Bounded::States(Box::new(space)));
         };
-        let mut goes_on = || {
-            let (states, firings) = (space.states(), space.firings());
-            watch(Progress { states, explored: states, firings }).is_continue()
-        };
-        let mut pump = pump_among(&space, &mut goes_on);
-        if pump.is_none() && states == FIRST {
-            pump = pump_by_walking(net, &mut goes_on);
-        }
-        if let Some(pump) = pump {
+        if let Some(pump) = look_for_pump(&space, walk, &mut watch) {
             return Boundedness::Unbounded(pump);
         }
+        walk = walk && space.states() < FIRST;
+        let states = space.states();
         if states >= limits.states || !matches!(stopped, Stopped::States { .. }) {
-            return Boundedness::Unknown(stopped);
+            return Boundedness::Unknown(Box::new(space));
         }
-        states = states.saturating_mul(GROWTH).min(limits.states);
+        let states = states.saturating_mul(GROWTH).min(limits.states);
+        // The old one gives its memory back first.
+        let net = space.net();
+        drop(space);
+        space = explore_partly(net, &Limits { states, ..*limits }, &mut watch);
     }
+}
+
+/// A proof that a net is unbounded, from its first markings if these are not all: along their
+/// paths, and in walks where they are many.
+pub fn pump_in(
+    space: &StateSpace<'_>,
+    mut watch: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Option<Pump> {
+    space.stopped().and_then(|_| look_for_pump(space, true, &mut watch))
+}
+
+fn look_for_pump(space: &StateSpace<'_>, walk: bool, watch: &mut Watch<'_>) -> Option<Pump> {
+    let mut goes_on = || {
+        let (states, firings) = (space.states(), space.firings());
+        watch(Progress { states, explored: states, firings }).is_continue()
+    };
+    pump_among(space, &mut goes_on).or_else(|| {
+        let walk = walk && space.states() >= FIRST;
+        walk.then(|| pump_by_walking(space.net(), &mut goes_on)).flatten()
+    })
 }
 
 /// Compares states with those on the way to them: the first, which make short proofs, and then

@@ -5,7 +5,9 @@ mod pump;
 mod walk;
 
 #[cfg(test)]
-mod properties;
+mod tests;
 
-pub use boundedness::{Bounded, Boundedness, boundedness, is_bounded_by};
+pub use boundedness::{
+    Bounded, Boundedness, boundedness, boundedness_after, is_bounded_by, pump_in,
+};
 pub use pump::Pump;

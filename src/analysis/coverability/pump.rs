@@ -50,6 +50,13 @@ impl Pump {
         let places: Vec<_> = (0..grows.len()).filter(|place| grows[*place]).collect();
         (!places.is_empty()).then_some(Self { places, prefix, pump })
     }
+
+    /// The ids of the places that grow, of what to fire once, and of what to fire again and again.
+    pub fn named(&self, net: &Net) -> (Vec<String>, Vec<String>, Vec<String>) {
+        let ids = |of: &[usize]| of.iter().map(|t| net.transitions[*t].id.clone()).collect();
+        let places = self.places.iter().map(|place| net.places[*place].id.clone());
+        (places.collect(), ids(&self.prefix), ids(&self.pump))
+    }
 }
 
 /// The marking after some firings, or `None` if one of them is not enabled.

@@ -1,7 +1,7 @@
 //! Walks through a net at random, to come across a marking that covers an earlier one.
 
 use super::pump::Pump;
-use crate::models::petri::Net;
+use crate::{analysis::random::Random, models::petri::Net};
 
 /// How many walks are made: what most of them miss is rarely found by more.
 const WALKS: u64 = 64;
@@ -12,30 +12,18 @@ const STEPS: usize = 512;
 /// How often, on one walk, a covered marking may turn out to make no pump.
 const IN_VAIN: usize = 64;
 
-/// A sequence of numbers that are as good as random and always the same (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
-}
-
 /// Walks until a pump is found, or enough was walked, or `goes_on` ends it.
 pub fn pump_by_walking(net: &Net, goes_on: &mut impl FnMut() -> bool) -> Option<Pump> {
-    (0..WALKS).find_map(|seed| walk(net, &mut Dice(seed), goes_on))
+    (0..WALKS).find_map(|seed| walk(net, &mut Random::from_seed(seed), goes_on))
 }
 
-fn walk(net: &Net, dice: &mut Dice, goes_on: &mut impl FnMut() -> bool) -> Option<Pump> {
+fn walk(net: &Net, random: &mut Random, goes_on: &mut impl FnMut() -> bool) -> Option<Pump> {
     let (count, mut in_vain) = (net.transitions.len(), 0);
     let (mut markings, mut path) = (vec![net.initial()], Vec::new());
     let mut marking = net.initial();
     while path.len() < STEPS && count > 0 && in_vain < IN_VAIN && goes_on() {
         // The first that is enabled, beginning anywhere and going round.
-        let begin = dice.below(count);
+        let begin = (random.next() % count as u64) as usize;
         let order = (begin..count).chain(0..begin);
         let fired = order.into_iter().find(|by| net.fire(*by, &mut marking).is_ok())?;
         path.push(fired);

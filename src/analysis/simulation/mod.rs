@@ -3,7 +3,6 @@
 //! The same net, settings and seed give the same runs on every machine.
 
 mod play_out;
-mod random;
 mod report;
 
 #[cfg(test)]

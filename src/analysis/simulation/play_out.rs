@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use super::{
-    random::Random,
-    report::{Counts, SimulationReport},
+use super::report::{Counts, SimulationReport};
+use crate::{
+    analysis::random::Random,
+    models::petri::{Marking, Net},
 };
-use crate::models::petri::{Marking, Net};
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub struct Simulation<'a> {
 pub enum End {
     /// As a case should.
     Completed,
-    /// Nothing can fire, and it is not at an end.
+    /// Nothing can fire, or nothing of a weight above 0, and it is not at an end.
     DeadEnd,
     /// It was given up after so many firings as were allowed.
     StepLimit,
@@ -137,8 +137,7 @@ impl<'a> Play<'a> {
             if self.firings.len() == self.simulation.max_steps {
                 return End::StepLimit;
             }
-            // It is enabled, so it fires.
-            let _ = net.fire(transition, &mut self.marking);
+            net.fire(transition, &mut self.marking).expect("what is enabled fires");
             self.firings.push(transition);
             for &near in &self.touches[transition] {
                 self.enabled[near] = net.is_enabled(near, &mut self.marking);

@@ -6,12 +6,15 @@ use super::{
     batch::{Batch, Compiled, UNKNOWN, Unfit, WATCHED_EVERY},
     layout::Layout,
     limits::{Limits, Progress, Stopped, Watch},
-    space::{Counts, DEAD_KEPT, StateSpace},
+    space::{Counts, StateSpace},
     store::{self, Store},
 };
-use crate::models::{
-    ArcKind,
-    petri::{Marking, Net},
+use crate::{
+    analysis::structure::{Incidence, Sparse},
+    models::{
+        ArcKind,
+        petri::{Marking, Net},
+    },
 };
 
 /// Up to how many markings a new layout is made as narrow as can be; after that, little is moved.
@@ -49,20 +52,10 @@ pub struct Explorer<'n> {
 }
 
 /// What each transition adds to each place, where that is the same in all markings.
-fn effects(net: &Net) -> Option<Vec<Vec<(usize, i128)>>> {
-    let effect = |arcs: &crate::models::petri::Arcs| {
-        let inputs = arcs.inputs.iter().map(|arc| arc.place);
-        let mut places: Vec<_> = inputs.chain(arcs.outputs.iter().map(|(to, _)| *to)).collect();
-        places.sort_unstable();
-        places.dedup();
-        let change = |place: usize| {
-            i128::from(arcs.gives(place)) - i128::from(arcs.weight(place, ArcKind::Consume))
-        };
-        let resets = arcs.inputs.iter().any(|arc| arc.kind == ArcKind::Reset);
-        let changes = places.into_iter().map(|place| (place, change(place)));
-        (!resets).then(|| changes.filter(|(_, change)| *change != 0).collect())
-    };
-    net.transitions.iter().map(|transition| effect(&transition.arcs)).collect()
+fn effects(net: &Net) -> Option<Vec<Sparse<i128>>> {
+    let mut inputs = net.transitions.iter().flat_map(|transition| &transition.arcs.inputs);
+    let same = !inputs.any(|arc| arc.kind == ArcKind::Reset);
+    same.then(|| Incidence::of(net).columns)
 }
 
 impl<'n> Explorer<'n> {
@@ -210,10 +203,7 @@ impl<'n> Explorer<'n> {
     fn count(&mut self, state: u32, begin: usize, end: usize) {
         self.counts.firings += (end - begin) as u64;
         if begin == end {
-            self.counts.dead_markings += 1;
-            if self.counts.dead.len() < DEAD_KEPT {
-                self.counts.dead.push(state);
-            }
+            self.counts.dead.push(state);
         }
         if self.twins {
             self.targets.clear();
@@ -228,8 +218,8 @@ impl<'n> Explorer<'n> {
 
     fn check_memory(&self) -> Result<(), Stopped> {
         let (store, growth) = self.store.bytes(self.batch.len());
-        let parents = 4 * self.parents.capacity();
-        if growth > 0 && store + growth + 3 * parents > self.limits.bytes {
+        let (parents, dead) = (4 * self.parents.capacity(), 4 * self.counts.dead.capacity());
+        if growth > 0 && store + growth + 3 * (parents + dead) > self.limits.bytes {
             let states = self.store.len();
             return Err(Stopped::Memory { limit: self.limits.bytes, states });
         }

@@ -10,6 +10,9 @@ use super::{
     space::StateSpace,
 };
 
+/// Why firing again leads to nothing that has no place.
+pub(super) const FITS: &str = "all successors in a whole state space fit into its layout";
+
 /// Bytes that each state needs beside its edges, while components are looked for.
 const BYTES_A_STATE: usize = 52;
 
@@ -64,9 +67,8 @@ impl<'n> StateSpace<'n> {
         while next < states {
             batch.clear();
             while next < states && !batch.is_full() {
-                // All successors of a whole state space fit into its layout.
                 let added = batch.add::<W>(&self.compiled, &self.store, next);
-                debug_assert!(added.is_ok(), "{added:?}");
+                added.expect(FITS);
                 next += 1;
             }
             batch.look::<W>(&self.store);
@@ -74,7 +76,7 @@ impl<'n> StateSpace<'n> {
                 if batch.targets[at] == UNKNOWN {
                     let (hash, row) = batch.row::<W>(at, &self.store);
                     let found = self.store.find(hash, row);
-                    batch.targets[at] = found.map_or(UNKNOWN, |index| index as u32);
+                    batch.targets[at] = found.expect("a whole state space has it") as u32;
                 }
             }
             edges.extend(batch.sources.iter().map(|(_, end)| *end), batch.targets.iter().copied());
@@ -153,9 +155,8 @@ impl<'s, 'n> Graph<'s, 'n> {
             let mut missing = alive;
             for state in states {
                 batch.clear();
-                let added =
-                    batch.add::<0>(&self.space.compiled, &self.space.store, *state as usize);
-                debug_assert!(added.is_ok(), "{added:?}");
+                let (compiled, store) = (&self.space.compiled, &self.space.store);
+                batch.add::<0>(compiled, store, *state as usize).expect(FITS);
                 for transition in &batch.transitions {
                     let fires = &mut fires[*transition as usize];
                     missing -= usize::from(!*fires);

@@ -61,6 +61,18 @@ pub enum Stopped {
     },
 }
 
+impl Stopped {
+    /// What may lead further.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::States { .. } => "a higher limit may decide it",
+            Self::Memory { .. } => "more memory may decide it",
+            Self::Interrupted { .. } => "a greater budget may decide it",
+            Self::Overflow { .. } => "no limit makes a place hold more",
+        }
+    }
+}
+
 /// Who watches an exploration, and may end it. Called every few thousand states.
 pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 

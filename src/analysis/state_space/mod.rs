@@ -15,7 +15,7 @@ mod space;
 mod store;
 
 #[cfg(test)]
-pub mod properties;
+pub mod tests;
 
 pub use explorer::{explore, explore_partly};
 pub use graph::Graph;

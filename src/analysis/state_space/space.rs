@@ -2,8 +2,9 @@
 
 use super::{
     batch::{Batch, Compiled, UNKNOWN},
+    graph::FITS,
     limits::Stopped,
-    store::{self, Store},
+    store::Store,
 };
 use crate::models::petri::{Marking, Net};
 
@@ -12,8 +13,7 @@ use crate::models::petri::{Marking, Net};
 pub struct Counts {
     pub firings: u64,
     pub distinct_edges: u64,
-    pub dead_markings: u64,
-    /// The first dead markings; a proof that one is no end needs few of them.
+    /// All markings that enable nothing.
     pub dead: Vec<u32>,
     /// The first state in which each transition is enabled, or [`UNKNOWN`].
     pub first_enabled: Vec<u32>,
@@ -21,15 +21,11 @@ pub struct Counts {
     pub max_tokens: u128,
 }
 
-/// How many dead markings are kept.
-pub const DEAD_KEPT: usize = 1000;
-
 impl Counts {
     pub fn new(net: &Net, tokens: u128) -> Self {
         Self {
             firings: 0,
             distinct_edges: 0,
-            dead_markings: 0,
             dead: Vec::new(),
             first_enabled: vec![UNKNOWN; net.transitions.len()],
             bounds: Vec::new(),
@@ -69,7 +65,7 @@ impl<'n> StateSpace<'n> {
 
     /// How much memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
-        self.store.bytes(0).0 + 4 * self.parents.capacity()
+        self.store.bytes(0).0 + 4 * (self.parents.capacity() + self.counts.dead.capacity())
     }
 
     /// The net.
@@ -95,7 +91,7 @@ impl<'n> StateSpace<'n> {
 
     /// How many markings enable nothing.
     pub fn dead_markings(&self) -> u64 {
-        self.counts.dead_markings
+        self.counts.dead.len() as u64
     }
 
     /// The first marking that enables nothing. No other is reached by fewer firings.
@@ -103,7 +99,7 @@ impl<'n> StateSpace<'n> {
         self.counts.dead.first().map(|state| *state as usize)
     }
 
-    /// The first thousand markings that enable nothing, in the order of their indexes.
+    /// The markings that enable nothing, in the order of their indexes.
     pub fn dead(&self) -> &[u32] {
         &self.counts.dead
     }
@@ -140,11 +136,6 @@ impl<'n> StateSpace<'n> {
         all.filter(|transition| self.first_enabling(*transition).is_none())
     }
 
-    /// Whether every transition can fire at least once.
-    pub fn is_quasi_live(&self) -> bool {
-        self.dead_transitions().next().is_none()
-    }
-
     /// A marking by its index.
     pub fn marking(&self, state: usize) -> Marking {
         let mut marking = vec![0; self.net().places.len()];
@@ -157,17 +148,6 @@ impl<'n> StateSpace<'n> {
         self.compiled.layout.unpack(self.store.get(state), marking);
     }
 
-    /// The index of a marking, if it is reached.
-    pub fn find(&self, marking: &[u64]) -> Option<usize> {
-        let layout = &self.compiled.layout;
-        if marking.len() != self.net().places.len() || !layout.fits(marking) {
-            return None;
-        }
-        let mut words = vec![0; layout.words];
-        layout.pack(marking, &mut words);
-        self.store.find(store::hash(&words), &words).ok()
-    }
-
     /// Whether one of some places holds a token. Nothing else of the marking is looked at.
     pub fn is_marked(&self, state: usize, places: &[usize]) -> bool {
         let words = self.store.get(state);
@@ -178,9 +158,11 @@ impl<'n> StateSpace<'n> {
     /// was only explored in part, successors that were not found are left out.
     pub fn successors(&self, state: usize) -> Vec<(usize, usize)> {
         let mut batch = Batch::default();
-        if batch.add::<0>(&self.compiled, &self.store, state).is_err() {
+        let added = batch.add::<0>(&self.compiled, &self.store, state);
+        if self.stopped.is_some() && added.is_err() {
             return Vec::new();
         }
+        added.expect(FITS);
         let successor = |at: usize| {
             let (hash, row) = batch.row::<0>(at, &self.store);
             let target = self.store.find(hash, row).ok()?;
@@ -205,7 +187,8 @@ impl<'n> StateSpace<'n> {
         let (mut path, mut state) = (Vec::new(), state);
         while let Some(parent) = self.parent(state) {
             let leads = |(_, target): &(usize, usize)| *target == state;
-            path.extend(self.successors(parent).into_iter().find(leads).map(|(by, _)| by));
+            let found = self.successors(parent).into_iter().find(leads);
+            path.push(found.expect("a state is a successor of its parent").0);
             state = parent;
         }
         path.reverse();

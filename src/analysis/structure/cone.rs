@@ -155,7 +155,8 @@ impl<'a, N: Number> Tableau<'a, N> {
     }
 
     fn raise(&mut self, unknown: usize) -> Result<Raised, Stop> {
-        for pivots in 0.. {
+        let mut pivots = 0;
+        loop {
             let Some(entering) = self.entering(unknown, pivots) else {
                 return Ok(Raised::Zero(self.take_out(unknown)));
             };
@@ -171,8 +172,8 @@ impl<'a, N: Number> Tableau<'a, N> {
             self.basic[self.rows[position].0] = None;
             self.basic[entering] = Some(position);
             self.rows[position].0 = entering;
+            pivots += 1;
         }
-        unreachable!("without the end of a range there is none")
     }
 
     /// An unknown with which the one that is asked for rises; `None` if there's none. First the

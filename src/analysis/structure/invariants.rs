@@ -18,11 +18,6 @@ pub struct Invariant {
 }
 
 impl Invariant {
-    /// Whether no weight is below 0.
-    pub fn is_semi_positive(&self) -> bool {
-        self.weights.iter().all(|(_, weight)| weight.sign() != num_bigint::Sign::Minus)
-    }
-
     /// The weighted sum of a marking, or of how often each transition fires.
     pub fn sum(&self, counts: &[u64]) -> BigInt {
         self.weights.iter().map(|(at, weight)| weight * counts[*at]).sum()

@@ -22,12 +22,12 @@ mod work;
 mod workflow_net;
 
 pub use class::{Class, clusters};
-pub use completion::{join_final_markings, join_sinks};
+pub use completion::{join_ends, put_source, until_ended};
 pub use cover::{Cover, bounding_weights, place_cover, transition_cover};
 pub use incidence::{Incidence, Sparse};
 pub use invariants::{Invariant, place_invariants, rank, transition_invariants};
 pub use rank_theorem::{Flaw, Inapplicable, RankVerdict, rank_theorem};
-pub use siphons::{Commoner, MinimalSiphons, PlaceSets};
+pub use siphons::{Commoner, Minimal, PlaceSets};
 pub use work::TooComplex;
 pub use workflow_net::{NotAWorkflowNet, WorkflowNet, short_circuit};
 

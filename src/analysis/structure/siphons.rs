@@ -23,11 +23,11 @@ pub struct PlaceSets {
     gives: Vec<Vec<usize>>,
 }
 
-/// The minimal siphons of a net: those that contain no other.
+/// The minimal siphons, or traps, of a net: those that contain no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MinimalSiphons {
+pub struct Minimal {
     /// Those found.
-    pub siphons: Vec<Vec<usize>>,
+    pub sets: Vec<Vec<usize>>,
     /// Whether these are all.
     pub complete: bool,
 }
@@ -45,7 +45,7 @@ pub enum Commoner {
         /// The largest trap within.
         trap: Vec<usize>,
     },
-    /// There are more siphons than could be looked at.
+    /// Those siphons that were found do, and there are more.
     Unknown,
 }
 
@@ -116,11 +116,6 @@ impl PlaceSets {
         shrink(&self.gives, &self.needs, set)
     }
 
-    /// The largest siphon within some places; empty if there's none but the empty one.
-    pub fn largest_siphon(&self, within: &[usize]) -> Vec<usize> {
-        indexes(&self.siphon_in(self.set(within)))
-    }
-
     /// The largest trap within some places; empty if there's none but the empty one.
     pub fn largest_trap(&self, within: &[usize]) -> Vec<usize> {
         indexes(&shrink(&self.takes, &self.gives, self.set(within)))
@@ -137,8 +132,8 @@ impl PlaceSets {
     /// One is found; any other lacks a place of it. So the first of these is left out, then the
     /// second while the first must be there, and so on: no siphon is found twice (Cordone,
     /// Ferrarini and Piroddi 2005).
-    pub fn minimal_siphons(&self, limit: usize) -> MinimalSiphons {
-        let mut siphons = Vec::new();
+    pub fn minimal_siphons(&self, limit: usize) -> Minimal {
+        let mut sets = Vec::new();
         let mut open = vec![(vec![true; self.places], vec![false; self.places])];
         let mut searches = 0;
         while let Some((within, required)) = open.pop() {
@@ -147,13 +142,13 @@ impl PlaceSets {
                 continue;
             }
             if searches == limit {
-                return MinimalSiphons { siphons, complete: false };
+                return Minimal { sets, complete: false };
             }
             searches += 1;
             let siphon = self.least(within.clone(), &required);
             let empty = vec![false; self.places];
             if self.least(siphon.clone(), &empty) == siphon {
-                siphons.push(indexes(&siphon));
+                sets.push(indexes(&siphon));
             }
             // What has a whole siphon in it can't be part of another minimal one.
             if self.siphon_in(required.clone()).contains(&true) {
@@ -169,8 +164,20 @@ impl PlaceSets {
                 }
             }
         }
-        siphons.sort();
-        MinimalSiphons { siphons, complete: true }
+        sets.sort();
+        Minimal { sets, complete: true }
+    }
+
+    /// The minimal traps, after at most `limit` searches for one.
+    pub fn minimal_traps(&self, limit: usize) -> Minimal {
+        // What takes as others give, and gives as they take, has the traps of these as siphons.
+        let turned = Self {
+            places: self.places,
+            needs: self.gives.clone(),
+            takes: Vec::new(),
+            gives: self.takes.clone(),
+        };
+        turned.minimal_siphons(limit)
     }
 
     /// A siphon within another, with all that is required, of which nothing more can be left out.
@@ -188,14 +195,12 @@ impl PlaceSets {
         siphon
     }
 
-    /// Whether every siphon contains a trap marked in `marking`, by up to `limit` searches for
-    /// minimal siphons.
-    pub fn commoner(&self, marking: &[u64], limit: usize) -> Commoner {
-        let minimal = self.minimal_siphons(limit);
-        for siphon in minimal.siphons {
-            let trap = self.largest_trap(&siphon);
+    /// Whether every siphon contains a trap marked in `marking`, by its minimal siphons.
+    pub fn commoner(&self, marking: &[u64], minimal: &Minimal) -> Commoner {
+        for siphon in &minimal.sets {
+            let trap = self.largest_trap(siphon);
             if trap.iter().all(|place| marking[*place] == 0) {
-                return Commoner::Fails { siphon, trap };
+                return Commoner::Fails { siphon: siphon.clone(), trap };
             }
         }
         if minimal.complete { Commoner::Holds } else { Commoner::Unknown }

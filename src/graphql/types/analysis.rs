@@ -13,7 +13,8 @@ pub enum Verdict {
     Sound,
     /// It is not; the findings say why.
     Unsound,
-    /// It could not be decided within the limits; the findings say which.
+    /// It could not be decided: a limit was reached, or reset and inhibitor arcs may clear away
+    /// what grows; the findings say which.
     Unknown,
 }
 
@@ -29,7 +30,7 @@ pub enum AnalysisMethod {
     StateSpace,
     /// The coverability of a marking that grows without end.
     Coverability,
-    /// Nothing did: a limit was reached first.
+    /// Nothing did: the verdict is unknown.
     Undecided,
 }
 

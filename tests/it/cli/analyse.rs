@@ -28,6 +28,58 @@ async fn the_sample_has_a_class_invariants_and_a_few_markings() {
     }
 }
 
+/// Places one after the other, and a way from each to the next.
+fn chain(folder: &tempfile::TempDir, places: usize) -> String {
+    let of: Vec<_> = (0..places).map(|n| json!({ "id": format!("p{n}") })).collect();
+    let step = |n: usize| {
+        let (from, to) = (format!("p{n}"), format!("p{}", n + 1));
+        json!({ "id": format!("t{n}"), "from_places": [from], "to_place": to })
+    };
+    let steps: Vec<_> = (0..places - 1).map(step).collect();
+    let definition =
+        json!({ "id": "chain", "initial_place": "p0", "places": of, "transitions": steps });
+    let file = folder.path().join("chain.json");
+    fs::write(&file, definition.to_string()).unwrap();
+    file.display().to_string()
+}
+
+async fn said(arguments: &[&str]) -> String {
+    let found = output(petrel(&[&["analyse"], arguments].concat())).await;
+    assert!(found.status.success(), "{}", errors(&found));
+    String::from_utf8(found.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn siphons_and_traps_are_listed_and_one_that_runs_empty_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = chain(&folder, 3);
+    let of = &analysed(&[&file]).await["properties"];
+    assert_eq!(of["siphons"], json!({ "minimal": [["p0"]], "complete": true }));
+    assert_eq!(of["traps"], json!({ "minimal": [["p2"]], "complete": true }));
+    assert_eq!(
+        (&of["commoner"], &of["siphon_without_marked_trap"]),
+        (&json!(false), &json!(["p0"]))
+    );
+    let text = said(&[&file]).await;
+    assert!(text.contains("siphons       1 minimal\n              p0\n"), "{text}");
+    assert!(text.contains("Commoner      no: no marked trap in p0\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_long_way_to_a_deadlock_is_cut_for_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = said(&[&chain(&folder, 61)]).await;
+    assert!(text.contains("one after t0, t1,") && text.contains("t19, … 20 more …, t40"), "{text}");
+}
+
+#[tokio::test]
+async fn the_option_that_lifts_a_limit_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = said(&[&chain(&folder, 20), "--max-states", "10"]).await;
+    let stopped = "limit of 10 states reached; a higher limit may decide it (--max-states)";
+    assert!(text.contains(stopped), "{text}");
+}
+
 #[tokio::test]
 async fn a_place_that_grows_is_shown_with_its_pump() {
     let folder = tempfile::tempdir().unwrap();

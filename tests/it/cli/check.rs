@@ -128,3 +128,25 @@ async fn a_net_in_a_pnml_file_is_checked_too() {
     let (code, said) = check(&[&pnml]).await;
     assert_eq!(code, Some(0), "{said}");
 }
+
+#[tokio::test]
+async fn final_markings_that_are_not_looked_at_are_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let net = |place: &str| {
+        let places = ["i", "p", "o"].map(|id| format!("<place id='{id}'/>")).concat();
+        let arcs = [("i", "t"), ("t", "p"), ("p", "u"), ("u", "o")];
+        let arc = |(from, to)| format!("<arc id='{from}{to}' source='{from}' target='{to}'/>");
+        let arcs = arcs.map(arc).concat();
+        format!(
+            "<pnml><net id='n' type='http://www.pnml.org/version-2009/grammar/ptnet'><page id='g'>\
+             {places}<transition id='t'/><transition id='u'/>{arcs}</page><finalmarkings><marking>\
+             <place idref='{place}'><text>1</text></place></marking></finalmarkings></net></pnml>"
+        )
+    };
+    let (code, said) = check(&[&file(&folder, "end.pnml", &net("o"))]).await;
+    assert_eq!((code, said.contains("final markings")), (Some(0), false), "{said}");
+    let (code, said) = check(&[&file(&folder, "other.pnml", &net("p"))]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let note = "nothing takes from (o); the file's final markings are others";
+    assert!(said.contains(note), "{said}");
+}

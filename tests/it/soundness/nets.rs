@@ -100,7 +100,7 @@ impl Grown {
         let arcs = |place: &str| vec![place.to_owned()];
         Self {
             transitions: vec![(arcs("i"), arcs("m")), (arcs("m"), arcs("o"))],
-            places: vec!["m".to_owned()],
+            places: vec!["m".to_owned(), "o".to_owned()],
         }
     }
 
@@ -134,11 +134,14 @@ impl Grown {
             // Another end.
             3 => {
                 let end = format!("end{}", self.transitions.len());
-                self.transitions.push((from, vec![end]));
+                self.transitions.push((from, vec![end.clone()]));
+                self.places.push(end);
             }
             // A way back.
             _ => {
-                let place = self.places[at % self.places.len()].clone();
+                let inner = |place: &&String| !place.starts_with(['o', 'e']);
+                let inner: Vec<_> = self.places.iter().filter(inner).collect();
+                let place = inner[at % inner.len()].clone();
                 let aside = self.place();
                 self.transitions.push((vec![place.clone()], vec![aside.clone()]));
                 self.transitions.push((vec![aside], vec![place]));

@@ -13,6 +13,7 @@ use stormpetrel::{
 use crate::support::{case, transition, workflow};
 
 /// A case after some firings.
+#[derive(Clone)]
 pub struct Replay<'n> {
     net: &'n Net,
     case: Case,
@@ -36,26 +37,43 @@ impl<'n> Replay<'n> {
     /// Fires more.
     pub fn fire(&mut self, path: &[String]) {
         for step in path {
-            let (id, from) = match step.split_once('.') {
-                Some((id, from)) => (id, Some(from)),
-                None => (step.as_str(), None),
-            };
-            // An alternative is chosen by naming a token that it takes.
-            let tokens: Vec<_> = match from {
-                None => Vec::new(),
-                Some(from) => {
-                    let from = PlaceId::new(from).unwrap();
-                    self.case.marking.in_place(&from).take(1).map(|at| at.token.clone()).collect()
-                }
-            };
-            let (id, next) = (transition(id), self.case.sequence + 1);
-            let act = act(next);
-            let firing =
-                Firing { transition: &id, tokens: &tokens, to_place: None, data: None, act: &act };
-            let record = fire(self.net, &self.case, firing)
-                .unwrap_or_else(|refused| panic!("{step} of {path:?}: {refused:?}"));
-            self.case = apply(Some(&self.case), &stored(record, next)).unwrap();
+            let refused = self.try_to_fire(step);
+            refused.unwrap_or_else(|refused| panic!("{step} of {path:?}: {refused}"));
         }
+    }
+
+    /// Every firing that the engine allows, and the case after it.
+    pub fn nexts(&self) -> Vec<(String, Self)> {
+        let all = self.net.petri().transitions.into_iter();
+        let next = |transition: stormpetrel::models::petri::Transition| {
+            let mut run = self.clone();
+            run.try_to_fire(&transition.id).ok()?;
+            Some((transition.id, run))
+        };
+        all.filter_map(next).collect()
+    }
+
+    fn try_to_fire(&mut self, step: &str) -> Result<(), String> {
+        let (id, from) = match step.split_once('.') {
+            Some((id, from)) => (id, Some(from)),
+            None => (step, None),
+        };
+        // An alternative is chosen by naming a token that it takes.
+        let tokens: Vec<_> = match from {
+            None => Vec::new(),
+            Some(from) => {
+                let from = PlaceId::new(from).unwrap();
+                let token = self.case.marking.in_place(&from).next();
+                vec![token.ok_or(format!("no token in {from}"))?.token.clone()]
+            }
+        };
+        let (id, next) = (transition(id), self.case.sequence + 1);
+        let act = act(next);
+        let firing =
+            Firing { transition: &id, tokens: &tokens, to_place: None, data: None, act: &act };
+        let record = fire(self.net, &self.case, firing).map_err(|no| format!("{no:?}"))?;
+        self.case = apply(Some(&self.case), &stored(record, next)).unwrap();
+        Ok(())
     }
 
     pub fn counts(&self) -> BTreeMap<&'n str, u64> {
@@ -63,6 +81,12 @@ impl<'n> Replay<'n> {
             (place.id.as_str(), self.case.marking.in_place(&place.id).count() as u64)
         };
         self.net.places.iter().map(count).collect()
+    }
+
+    /// How many tokens each place holds, in the order of the definition.
+    pub fn tokens_by_place(&self) -> Vec<u64> {
+        let counts = self.counts();
+        self.net.places.iter().map(|place| counts[place.id.as_str()]).collect()
     }
 
     /// The places that hold tokens, in the order of the definition.
@@ -80,10 +104,14 @@ impl<'n> Replay<'n> {
         self.counts().values().sum()
     }
 
-    /// How many tokens are in places where a case ends.
-    pub fn in_ends(&self) -> u64 {
-        let counts = self.counts();
-        self.net.ends().iter().map(|end| counts[self.net.places[*end].id.as_str()]).sum()
+    /// Whether something is left over where a case ends: a second token in an end, or with a
+    /// single end, a token elsewhere.
+    pub fn left_over(&self) -> bool {
+        let (counts, ends) = (self.tokens_by_place(), self.net.ends());
+        match ends[..] {
+            [end] => counts[end] > 0 && self.tokens() > 1,
+            _ => ends.iter().any(|end| counts[*end] > 1),
+        }
     }
 
     pub fn ended(&self) -> bool {

@@ -79,6 +79,13 @@ fn supported(equations: &[Vec<(usize, i128)>], unknowns: usize) -> Option<Vec<bo
     Some((0..unknowns).map(|at| solutions.iter().any(|s| s[at] > 0)).collect())
 }
 
+/// What is left of some places for a siphon, if all others are marked.
+fn largest_siphon(sets: &PlaceSets, net: &Net, within: &[usize]) -> Vec<usize> {
+    let marking: Vec<_> =
+        (0..net.places.len()).map(|at| u64::from(!within.contains(&at))).collect();
+    sets.unmarked_siphon(&marking)
+}
+
 fn reaches(cover: &Cover) -> Vec<bool> {
     cover.weights.iter().map(|weight| weight.is_positive()).collect()
 }
@@ -182,11 +189,14 @@ proptest! {
         let sets = PlaceSets::of(&net);
         let within: Vec<_> = (0..net.places.len()).filter(|place| within[*place]).collect();
         let trap = sets.largest_trap(&within);
-        let mut siphons = sets.minimal_siphons(1_000).siphons;
-        siphons.push(sets.largest_siphon(&within));
+        let traps = sets.minimal_traps(1_000).sets;
+        let mut siphons = sets.minimal_siphons(1_000).sets;
+        siphons.push(largest_siphon(&sets, &net, &within));
         let tokens = |marking: &Marking, set: &[usize]| set.iter().any(|p| marking[*p] > 0);
         for two in walk(&net, &picks).windows(2) {
-            prop_assert!(!tokens(&two[0], &trap) || tokens(&two[1], &trap));
+            for trap in traps.iter().chain([&trap]) {
+                prop_assert!(!tokens(&two[0], trap) || tokens(&two[1], trap));
+            }
             for siphon in siphons.iter().chain([&sets.unmarked_siphon(&two[0])]) {
                 prop_assert!(tokens(&two[0], siphon) || !tokens(&two[1], siphon));
             }
@@ -212,7 +222,7 @@ proptest! {
             union.dedup();
             union
         };
-        let mut minimal: Vec<Vec<usize>> = Vec::new();
+        let (mut minimal, mut least_traps) = (Vec::<Vec<usize>>::new(), Vec::<Vec<usize>>::new());
         for set in 1usize..1 << places {
             let parts = (1..=set).filter(|part| part & set == *part).map(members);
             let (mut siphons, mut traps) = (Vec::new(), Vec::new());
@@ -221,12 +231,17 @@ proptest! {
                 if closed(&part, true) { traps.push(part) }
             }
             if siphons == [members(set)] { minimal.push(members(set)) }
-            prop_assert_eq!(sets.largest_siphon(&members(set)), union(siphons));
+            if traps == [members(set)] { least_traps.push(members(set)) }
+            prop_assert_eq!(largest_siphon(&sets, &net, &members(set)), union(siphons));
             prop_assert_eq!(sets.largest_trap(&members(set)), union(traps));
         }
-        minimal.sort();
-        let found = sets.minimal_siphons(10_000);
-        prop_assert!(found.complete);
-        prop_assert_eq!(found.siphons, minimal);
+        for (mut least, found) in [
+            (minimal, sets.minimal_siphons(10_000)),
+            (least_traps, sets.minimal_traps(10_000)),
+        ] {
+            least.sort();
+            prop_assert!(found.complete);
+            prop_assert_eq!(found.sets, least);
+        }
     }
 }

@@ -10,7 +10,7 @@ use proptest::{
 use super::fixture::{Explored, explore, free_choice_net, net};
 use crate::{
     analysis::structure::{
-        Class, Flaw, Inapplicable, RankVerdict, WorkflowNet, join_sinks, rank_theorem,
+        Class, Flaw, Inapplicable, RankVerdict, WorkflowNet, join_ends, rank_theorem,
     },
     models::petri::{Marking, Net},
 };
@@ -152,7 +152,7 @@ fn joined_sinks_keep_whether_a_free_choice_net_ends_well() {
         net
     });
     let checked = runner.run(&several, |net| {
-        let joined = join_sinks(&net);
+        let joined = join_ends(&net, &net.sinks());
         let Ok(ends) = WorkflowNet::of(&joined) else { return Ok(()) };
         if joined == net {
             return Ok(());

@@ -14,7 +14,13 @@ impl Random {
         Self(first ^ Self(run).next())
     }
 
-    fn next(&mut self) -> u64 {
+    /// The generator whose numbers begin with those of `seed`.
+    pub(super) fn from_seed(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next 64 bits.
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -42,7 +48,7 @@ mod tests {
     #[test]
     fn the_sequence_is_the_published_one() {
         // The first numbers of the reference implementation for the seed 1234567.
-        let mut random = Random(1_234_567);
+        let mut random = Random::from_seed(1_234_567);
         let numbers: Vec<u64> = (0..3).map(|_| random.next()).collect();
         assert_eq!(
             numbers,

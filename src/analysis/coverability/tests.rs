@@ -6,7 +6,7 @@ use super::{Bounded, Boundedness, boundedness, is_bounded_by};
 use crate::{
     analysis::state_space::{
         Limits, explore,
-        properties::{naive, nets},
+        tests::{naive, nets},
         unwatched,
     },
     models::petri::Net,
