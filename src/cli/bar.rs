@@ -12,14 +12,20 @@ pub(super) const WRITING: &str = "writing {bar:40} {human_pos} of {human_len}, {
 pub(super) const REBUILDING: &str =
     "rebuilding {bar:40} {human_pos} of {human_len} records, {eta} left";
 
-/// A bar for whoever looks, or one that is never drawn.
+/// A bar of this template for whoever looks.
 pub(super) fn bar(config: &Config, template: &str) -> ProgressBar {
-    if config.json || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
     // The templates are constants that a test reads.
     let style = ProgressStyle::with_template(template);
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    seen(config, ProgressBar::new(0).with_style(style))
+}
+
+/// The bar for whoever looks, or one that is never drawn.
+pub(super) fn seen(config: &Config, bar: ProgressBar) -> ProgressBar {
+    match !config.json && io::stderr().is_terminal() {
+        true => bar,
+        false => ProgressBar::hidden(),
+    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,12 @@
 //! `petrel bench`.
 
-use std::{
-    io::{self, IsTerminal},
-    num::NonZeroUsize,
-    sync::Arc,
-    time::Duration,
-};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{answer::Answer, connection, failure::Failure, table::Table};
+use super::{answer::Answer, bar::seen, connection, failure::Failure, table::Table};
 use crate::{
     cases::Cases,
     config::{Config, duration},
@@ -58,7 +53,7 @@ impl Bench {
             None => settings = settings.apart("bench"),
         }
         let result = tokio::select! {
-            result = self.measure(&settings, !config.json && io::stderr().is_terminal()) => result,
+            result = self.measure(&settings, seen(config, ProgressBar::new(0))) => result,
             () = shutdown.cancelled() => Err(Failure::interrupted()),
         };
         let left = own.is_none().then(|| streams(&settings));
@@ -68,7 +63,11 @@ impl Bench {
         Ok(answer(&result?, left.as_deref()))
     }
 
-    async fn measure(&self, settings: &NatsStorageConfig, seen: bool) -> Result<Report, Failure> {
+    async fn measure(
+        &self,
+        settings: &NatsStorageConfig,
+        bar: ProgressBar,
+    ) -> Result<Report, Failure> {
         let storage = NatsStorage::connect(settings.clone()).await?;
         let cases = Cases::new(Arc::new(storage));
         let floor = Floor::connect(settings).await?;
@@ -78,7 +77,6 @@ impl Bench {
             rounds: self.rounds.get(),
             turn: self.turn,
         };
-        let bar = if seen { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let progress = |done, of| {
             bar.set_length(of);
             bar.set_position(done);

@@ -1,6 +1,6 @@
 //! `petrel simulate`.
 
-use std::{collections::BTreeMap, io::IsTerminal, ops::ControlFlow, path::PathBuf, time::Instant};
+use std::{collections::BTreeMap, ops::ControlFlow, path::PathBuf, time::Instant};
 
 use clap::{Args, builder::RangedU64ValueParser};
 use indicatif::ProgressBar;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     answer::Answer,
+    bar::seen,
     failure::Failure,
     file::cant_write,
     net_file::{self, NetFile},
@@ -96,8 +97,7 @@ impl Simulate {
             seed: self.seed,
             max_steps: self.max_steps,
         };
-        let seen = !config.json && std::io::stderr().is_terminal();
-        let bar = if seen { ProgressBar::new(self.cases) } else { ProgressBar::hidden() };
+        let bar = seen(config, ProgressBar::new(self.cases));
         let log = self.log.as_ref();
         let mut log = log.map(|path| SimulatedLog::create(path, &file)).transpose()?;
         let mut written = Ok(());

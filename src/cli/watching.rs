@@ -1,13 +1,13 @@
 //! A look at markings that somebody waits for: it ends with its budget, and shows how far it is.
 
 use std::{
-    io::{self, IsTerminal},
     ops::ControlFlow,
     time::{Duration, Instant},
 };
 
 use indicatif::{HumanCount, ProgressBar};
 
+use super::bar::seen;
 use crate::{analysis::Progress, config::Config};
 
 /// How long a look may take before it is worth a line.
@@ -22,9 +22,7 @@ pub(super) struct Watching {
 
 impl Watching {
     pub(super) fn new(budget: Duration, config: &Config) -> Self {
-        let seen = !config.json && io::stderr().is_terminal();
-        let line = if seen { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        Self { budget, begun: Instant::now(), line }
+        Self { budget, begun: Instant::now(), line: seen(config, ProgressBar::new_spinner()) }
     }
 
     /// Begins the next look.
