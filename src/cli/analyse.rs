@@ -5,7 +5,9 @@ use std::{fmt::Write, path::PathBuf, time::Duration};
 use clap::Args;
 use serde_json::json;
 
-use super::{answer::Answer, failure::Failure, net_file, watching::Watching};
+use super::{
+    answer::Answer, failure::Failure, net_file, presentation::counted, watching::Watching,
+};
 use crate::{
     analysis::{
         Limits, PlaceLists, Properties, Stopped, Weights, properties, sequence, structure::Class,
@@ -60,8 +62,11 @@ impl Analyse {
 
 fn text(name: &str, found: &Properties, took: Duration) -> String {
     let mut text = format!(
-        "{name}: {} places, {} transitions, {} arcs, {} tokens\n",
-        found.places, found.transitions, found.arcs, found.tokens
+        "{name}: {}, {}, {}, {}\n",
+        counted(found.places as u64, "place"),
+        counted(found.transitions as u64, "transition"),
+        counted(found.arcs as u64, "arc"),
+        counted(found.tokens, "token")
     );
     let mut line = |what: &str, value: &str| {
         // Writing to a string can't fail.
@@ -129,17 +134,20 @@ fn markings(found: &Properties, took: Duration, mut line: impl FnMut(&str, &str)
         line(
             "markings",
             &format!(
-                "{}, {} firings, {} edges, {seconds:.2} s in all",
-                of.states, of.firings, of.distinct_edges
+                "{}, {}, {}, {seconds:.2} s in all",
+                of.states,
+                counted(of.firings, "firing"),
+                counted(of.distinct_edges, "edge")
             ),
         );
-        line("bound", &format!("{} tokens in a place, {} in all", of.k_bound, of.max_tokens));
+        let bound = counted(of.k_bound, "token");
+        line("bound", &format!("{bound} in a place, {} in all", of.max_tokens));
         match &of.deadlock {
             None => line("deadlock", "none"),
             Some(path) if path.is_empty() => line("deadlock", "at once: nothing is enabled"),
             Some(path) => {
-                let dead = of.dead_markings;
-                line("deadlock", &format!("{dead} dead markings, one after {}", sequence(path)));
+                let dead = counted(of.dead_markings, "dead marking");
+                line("deadlock", &format!("{dead}, the nearest after {}", sequence(path)));
             }
         }
         let dead = &of.dead_transitions;

@@ -11,6 +11,7 @@ use super::{
     failure::Failure,
     file::{self, shown},
     net_file::{read_pnml, which_net},
+    presentation::counted,
 };
 use crate::{
     engine::Net,
@@ -95,14 +96,10 @@ pub(super) fn write_net(
 ) -> Result<Answer, Failure> {
     file::write(path, text)?;
     let file = path.display().to_string();
-    let counted = |count: usize, what| match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    };
     let text = format!(
         "{workflow}: {}, {} in {file}",
-        counted(places, "place"),
-        counted(transitions, "transition")
+        counted(places as u64, "place"),
+        counted(transitions as u64, "transition")
     );
     let json = json!({
         "workflow": workflow, "file": file, "places": places, "transitions": transitions,

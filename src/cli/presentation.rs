@@ -12,6 +12,14 @@ use crate::{
     storage::PageOf,
 };
 
+/// How many there are of something, as in `1 place` and `2 places`.
+pub(super) fn counted(count: impl Into<u128>, what: &str) -> String {
+    match count.into() {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
 /// A page as an answer: `items` and `next` for programs, `table` for people. Where there is
 /// more, both say how to get it.
 pub(super) fn page<T>(page: &PageOf<T>, item: impl Fn(&T) -> Value, table: &Table) -> Answer {
