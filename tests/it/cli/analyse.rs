@@ -69,7 +69,11 @@ async fn siphons_and_traps_are_listed_and_one_that_runs_empty_is_named() {
 async fn a_long_way_to_a_deadlock_is_cut_for_people() {
     let folder = tempfile::tempdir().unwrap();
     let text = said(&[&chain(&folder, 61)]).await;
-    assert!(text.contains("1 dead marking, the nearest after t0, t1,") && text.contains("t19, … 20 more …, t40"), "{text}");
+    assert!(
+        text.contains("1 dead marking, the nearest after t0, t1,")
+            && text.contains("t19, … 20 more …, t40"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
