@@ -118,6 +118,14 @@ impl Slots {
         shared.lock_owned().await
     }
 
+    /// The case as this process knows it, if it does and nobody changes it at this moment.
+    pub fn known(&self, workflow: &WorkflowId, case: &CaseId) -> Option<Arc<Case>> {
+        let key = (workflow.clone(), case.clone());
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = generations.iter().find_map(|generation| generation.get(&key))?;
+        shared.try_lock().ok()?.case.clone()
+    }
+
     fn shared(&self, key: Key) -> Shared {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let [young, old] = &mut *generations;

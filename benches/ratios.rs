@@ -1,0 +1,223 @@
+//! What the operations of one client cost, as multiples of the raw server's own.
+//!
+//! ```sh
+//! cargo bench --bench ratios
+//! ```
+//!
+//! Everything is done in turns with the raw publish and the raw get, so that the noise of a machine
+//! is in all of it: the medians' ratios repeat where the times do not.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use mimalloc::MiMalloc;
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+use serde_json::json;
+use stormpetrel::{
+    cases::{Cases, ExpectedVersion, Fire, NewCase},
+    local_server::{LocalServer, LocalServerOptions},
+    models::{
+        CaseId, HISTORY_KEPT, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId,
+    },
+    storage::{
+        Consistency,
+        nats::{Floor, NatsStorage, NatsStorageConfig},
+    },
+};
+
+/// That of `petrel`.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// How often everything is done.
+const TURNS: usize = 3_000;
+
+/// How many firings a young case sees.
+const YOUNG: usize = 8;
+
+/// What is measured, and what it is compared with.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Operation {
+    Publish,
+    RawGet,
+    Get,
+    GetStrong,
+    Create,
+    FireYoung,
+    FireOld,
+    FireThree,
+}
+
+impl Operation {
+    const ALL: [Self; 8] = [
+        Self::Publish,
+        Self::RawGet,
+        Self::Get,
+        Self::GetStrong,
+        Self::Create,
+        Self::FireYoung,
+        Self::FireOld,
+        Self::FireThree,
+    ];
+
+    fn name(self) -> String {
+        match self {
+            Self::Publish => "raw publish of 800 bytes, acknowledged".to_owned(),
+            Self::RawGet => "raw direct get".to_owned(),
+            Self::Get => "token by workflow and id".to_owned(),
+            Self::GetStrong => "the same, strong".to_owned(),
+            Self::Create => "create a case with its token".to_owned(),
+            Self::FireYoung => format!("fire 1 -> 1, up to {YOUNG} past transitions"),
+            Self::FireOld => format!("fire 1 -> 1, {HISTORY_KEPT} past transitions"),
+            Self::FireThree => "fire 3 -> 3".to_owned(),
+        }
+    }
+
+    fn raw(self) -> Option<Self> {
+        match self {
+            Self::Publish | Self::RawGet => None,
+            Self::Get | Self::GetStrong => Some(Self::RawGet),
+            _ => Some(Self::Publish),
+        }
+    }
+}
+
+fn definition() -> WorkflowDefinition {
+    let arcs = |places: &[&str]| places.iter().map(|p| json!({"place": p})).collect::<Vec<_>>();
+    let fires = |id: &str, from: &[&str], to: &[&str]| json!({"id": id, "inputs": arcs(from), "outputs": arcs(to)});
+    let places = ["a", "b", "x", "y", "z"].map(|place| json!({"id": place}));
+    serde_json::from_value(json!({
+        "id": "ratios", "initial_place": "a",
+        "places": places,
+        "transitions": [
+            fires("there", &["a"], &["b"]), fires("back", &["b"], &["a"]),
+            fires("triple", &["a"], &["x", "y", "z"]),
+            fires("round", &["x", "y", "z"], &["y", "z", "x"])
+        ]
+    }))
+    .unwrap()
+}
+
+struct Ratios {
+    cases: Cases,
+    floor: Floor,
+    workflow: WorkflowId,
+    /// In milliseconds.
+    times: BTreeMap<Operation, Vec<f64>>,
+}
+
+impl Ratios {
+    async fn time<T>(&mut self, operation: Operation, work: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let done = work.await;
+        let took = begun.elapsed().as_secs_f64() * 1_000.0;
+        self.times.entry(operation).or_default().push(took);
+        done
+    }
+
+    /// The beginning of a case: the case, and its token.
+    fn begin(&self) -> impl Future<Output = (CaseId, TokenId)> + use<> {
+        let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
+        let new = NewCase { data, ..NewCase::of(self.workflow.clone()) };
+        let cases = self.cases.clone();
+        async move {
+            let begun = cases.create_case(new).await.unwrap();
+            (begun.case.id.clone(), begun.tokens[0].id.clone())
+        }
+    }
+
+    fn fire(&self, case: &CaseId, transition: &str) -> impl Future<Output = ()> + use<> {
+        let transition = TransitionId::new(transition).unwrap();
+        let fire = Fire::case(self.workflow.clone(), case.clone(), transition);
+        let cases = self.cases.clone();
+        async move {
+            cases.fire(fire).await.unwrap();
+        }
+    }
+
+    fn get(&self, token: &TokenId, consistency: Consistency) -> impl Future<Output = ()> + use<> {
+        let (cases, workflow, token) = (self.cases.clone(), self.workflow.clone(), token.clone());
+        async move {
+            cases.token(Some(&workflow), &token, consistency).await.unwrap();
+        }
+    }
+
+    async fn measure(&mut self) {
+        let steps = ["there", "back"];
+        let (old, _) = self.begin().await;
+        for step in 0..HISTORY_KEPT {
+            self.fire(&old, steps[step % 2]).await;
+        }
+        let (three, _) = self.begin().await;
+        self.fire(&three, "triple").await;
+        let (place, raw) = (PlaceId::new("a").unwrap(), TokenId::new("raw").unwrap());
+        let (floor, case) = (self.floor.clone(), CaseId::new("raw").unwrap());
+        floor.put(&place, &raw, Bytes::from(vec![b'x'; 400])).await.unwrap();
+        let body = Bytes::from(vec![b'x'; 800]);
+        let mut begun = self.begin().await;
+        let (mut young, mut token) = begun.clone();
+        let mut random = StdRng::seed_from_u64(1);
+        let mut order = Operation::ALL;
+        for turn in 0..TURNS {
+            // Each leaves the server some work, so each is to come after each other one.
+            order.shuffle(&mut random);
+            let step = steps[turn % 2];
+            for operation in order {
+                match operation {
+                    Operation::Publish => {
+                        self.time(operation, floor.publish(&case, body.clone())).await.unwrap();
+                    }
+                    Operation::RawGet => {
+                        self.time(operation, floor.get(&place, &raw)).await.unwrap();
+                    }
+                    Operation::Get => {
+                        self.time(operation, self.get(&token, Consistency::Eventual)).await;
+                    }
+                    Operation::GetStrong => {
+                        self.time(operation, self.get(&token, Consistency::Strong)).await;
+                    }
+                    Operation::Create => begun = self.time(operation, self.begin()).await,
+                    Operation::FireYoung => self.time(operation, self.fire(&young, step)).await,
+                    Operation::FireOld => self.time(operation, self.fire(&old, step)).await,
+                    Operation::FireThree => self.time(operation, self.fire(&three, "round")).await,
+                }
+            }
+            if (turn + 1) % YOUNG == 0 {
+                (young, token) = begun.clone();
+            }
+        }
+    }
+
+    fn print(&mut self) {
+        let median = |times: &mut Vec<f64>| {
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2]
+        };
+        let medians: BTreeMap<_, _> =
+            self.times.iter_mut().map(|(operation, times)| (*operation, median(times))).collect();
+        println!("{TURNS} turns, medians\n");
+        for (operation, time) in &medians {
+            let ratio = operation.raw().map(|raw| format!("{:.2}", time / medians[&raw]));
+            println!("{:<42} {time:.3} ms  {}", operation.name(), ratio.unwrap_or_default());
+        }
+    }
+}
+
+fn main() {
+    // On one thread, so that no hop between threads is measured, neither of ours nor raw.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = LocalServer::start(LocalServerOptions::default()).await.unwrap();
+        let settings =
+            NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
+        let storage = NatsStorage::connect(settings.clone()).await.unwrap();
+        let cases = Cases::new(Arc::new(storage));
+        cases.create_workflow(definition(), ExpectedVersion::Any).await.unwrap();
+        let floor = Floor::connect(&settings).await.unwrap();
+        let (workflow, times) = (definition().id, BTreeMap::new());
+        let mut ratios = Ratios { cases, floor, workflow, times };
+        ratios.measure().await;
+        ratios.print();
+        server.stop().await.unwrap();
+    });
+}
