@@ -1,14 +1,19 @@
 //! Cases on a real server, as a caller sees them.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use serde_json::json;
 use stormpetrel::{
-    cases::{Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
+    cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
     models::{CaseStatus, FiringId, Passed},
-    storage::{Consistency, LogScope, Page, TokenScope},
+    storage::{Consistency, LogScope, MemoryStorage, Page, TokenScope},
+    testing::FaultyStorage,
 };
 
-use crate::support::{begin, case, cases_at, definition, place, system, transition, workflow};
+use crate::support::{
+    begin, case, cases_at, definition, orders, place, system, transition, workflow,
+};
 
 #[tokio::test]
 async fn a_token_moves_and_is_read_in_its_new_place_at_once() {
@@ -40,6 +45,39 @@ async fn a_token_moves_and_is_read_in_its_new_place_at_once() {
         }
     }
     assert_eq!(begun.case.status, CaseStatus::Running);
+}
+
+/// Each of two processes knows the case as it left it, and the other one has moved it on.
+#[tokio::test]
+async fn a_strong_read_is_what_the_log_says_whatever_a_process_knows() {
+    let (server, first) = system().await;
+    let (_, token) = begin(&first, json!({"amount": 5})).await;
+    let second = cases_at(server.url()).await;
+    for step in 0..20 {
+        let (mover, name) = ([&first, &second][step / 2 % 2], ["submit", "reject"][step % 2]);
+        let moved = mover.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        let fresh = cases_at(server.url()).await;
+        let expected = fresh.token(None, &token, Consistency::Strong).await.unwrap();
+        assert_eq!(expected.nats_sequence, moved.record.sequence);
+        for cases in [&first, &second] {
+            let read = cases.token(None, &token, Consistency::Strong).await.unwrap();
+            assert_eq!(read, expected, "step {step}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_strong_read_of_a_case_that_is_known_asks_the_log_once() {
+    let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
+    let cases = Cases::new(Arc::new(storage.clone()));
+    cases.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
+    let (_, token) = begin(&cases, json!({"amount": 5})).await;
+    for name in ["submit", "reject", "submit"] {
+        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+    }
+    let before = storage.log_reads();
+    let read = cases.token(None, &token, Consistency::Strong).await.unwrap();
+    assert_eq!((read.history.len(), storage.log_reads() - before), (3, 1));
 }
 
 #[tokio::test]
