@@ -16,7 +16,7 @@ use crate::{
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
     storage::{
         Consistency, ReadPath,
-        nats::{Floor, Moved},
+        nats::{Floor, Moved, Sequences},
     },
 };
 
@@ -30,7 +30,7 @@ pub struct Load {
     pub clients: usize,
     /// How many cases there are; at least one a client.
     pub cases: usize,
-    /// How many times the floor and the engine take turns.
+    /// How many times the three sides take turns.
     pub rounds: usize,
     /// How long each of them has a turn.
     pub turn: Duration,
@@ -64,16 +64,19 @@ pub struct Report {
     pub cases: usize,
     /// The engine: one token moved in each firing.
     pub engine: Side,
+    /// The same messages with the same conditions, in the same order, and no engine.
+    pub guarded: Side,
     /// Three plain publishes of the same sizes for each firing, sent together.
     pub floor: Side,
     /// The median over the rounds of the engine's rate, divided by the floor's in the same
     /// round.
     pub ratio: f64,
+    /// The same, divided by the rate of the same messages without an engine.
+    pub ratio_to_guarded: f64,
 }
 
 impl Load {
-    /// Creates the cases, lets the floor and the engine take turns, and says how fast each
-    /// was. `progress` is told how much is done, of how much.
+    /// Creates the cases, lets the three sides take turns, and says how fast each was. `progress` is told how much is done, of how much.
     pub async fn run(
         &self,
         cases: &Cases,
@@ -82,22 +85,23 @@ impl Load {
     ) -> Result<Report> {
         let clients = self.clients.max(1);
         let all = self.cases.max(clients);
-        let turns = 2 * self.rounds.max(1) as u64;
+        let rounds = self.rounds.max(1);
         let mut drivers = self.drivers(cases, floor, clients, all).await?;
-        let mut engine = Turns::new();
-        let mut plain = Turns::new();
-        for round in 0..turns / 2 {
-            progress(2 * round, turns);
+        let mut sides = Kind::ALL.map(|kind| (kind, Turns::new()));
+        let (mut done, turns) = (0, rounds * sides.len());
+        for _ in 0..rounds {
             self.take_sizes(cases, &mut drivers).await?;
-            drivers = plain.take(drivers, self.turn, Kind::Floor).await?;
-            progress(2 * round + 1, turns);
-            drivers = engine.take(drivers, self.turn, Kind::Engine).await?;
+            for (kind, turns_of) in &mut sides {
+                progress(done as u64, turns as u64);
+                drivers = turns_of.take(drivers, self.turn, *kind).await?;
+                done += 1;
+            }
         }
-        progress(turns, turns);
-        let pairs = engine.rates.iter().zip(&plain.rates);
-        let ratio = median(pairs.map(|(engine, floor)| engine / floor).collect());
-        let (engine, floor) = (engine.side(), plain.side());
-        Ok(Report { clients, cases: all, engine, floor, ratio })
+        progress(done as u64, turns as u64);
+        let [floor, guarded, engine] = sides.map(|(_, turns)| turns);
+        let (ratio, ratio_to_guarded) = (engine.ratio(&floor), engine.ratio(&guarded));
+        let (engine, guarded, floor) = (engine.side(), guarded.side(), floor.side());
+        Ok(Report { clients, cases: all, engine, guarded, floor, ratio, ratio_to_guarded })
     }
 
     async fn drivers(
@@ -124,13 +128,12 @@ impl Load {
             record: Bytes::new(),
             token: Bytes::new(),
             mine: Vec::new(),
-            engine_steps: 0,
-            floor_steps: 0,
+            steps: [0; Kind::ALL.len()],
         };
         let mut drivers = vec![driver; clients];
         for (number, changed) in begun.iter().enumerate() {
-            let mine = (changed.case.id.clone(), changed.tokens[0].id.clone());
-            drivers[number % clients].mine.push(mine);
+            let (case, token) = (changed.case.id.clone(), changed.tokens[0].id.clone());
+            drivers[number % clients].mine.push(Mine { case, token, last: Sequences::default() });
         }
         // One firing each, so that the first round knows what a firing stores.
         for some in drivers.chunks_mut(CREATED_AT_ONCE) {
@@ -144,7 +147,7 @@ impl Load {
     async fn take_sizes(&self, cases: &Cases, drivers: &mut [Driver]) -> Result<()> {
         let json = |written: serde_json::Result<Vec<u8>>| Bytes::from(written.unwrap_or_default());
         for driver in drivers {
-            let (case, token) = &driver.mine[0];
+            let Mine { case, token, .. } = &driver.mine[0];
             let storage = cases.storage();
             let workflow = &driver.ring.workflow;
             if let Some(head) = storage.head(workflow, case, Consistency::Strong).await? {
@@ -206,15 +209,29 @@ struct Driver {
     ring: Arc<Ring>,
     record: Bytes,
     token: Bytes,
-    mine: Vec<(CaseId, TokenId)>,
-    engine_steps: usize,
-    floor_steps: usize,
+    mine: Vec<Mine>,
+    /// How many steps it has made on each side.
+    steps: [usize; Kind::ALL.len()],
 }
 
-#[derive(Debug, Clone, Copy)]
+/// One of a client's cases.
+#[derive(Debug, Clone)]
+struct Mine {
+    case: CaseId,
+    token: TokenId,
+    last: Sequences,
+}
+
+/// The sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Engine,
     Floor,
+    Guarded,
+    Engine,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Floor, Self::Guarded, Self::Engine];
 }
 
 impl Driver {
@@ -228,28 +245,38 @@ impl Driver {
             }
             match kind {
                 Kind::Engine => self.fire().await?,
-                Kind::Floor => self.publish().await?,
+                Kind::Floor | Kind::Guarded => self.publish(kind).await?,
             }
             let nanoseconds = begun.elapsed().as_nanos();
             times.saturating_record(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         }
     }
 
+    /// Which of its cases is next on a side, and how many steps that has made there.
+    fn next(&mut self, kind: Kind) -> (usize, usize) {
+        let steps = &mut self.steps[kind as usize];
+        let next = (*steps % self.mine.len(), *steps / self.mine.len());
+        *steps += 1;
+        next
+    }
+
     async fn fire(&mut self) -> Result<()> {
-        let (case, _) = &self.mine[self.engine_steps % self.mine.len()];
-        let fire = self.ring.fire(case, self.engine_steps / self.mine.len());
-        self.engine_steps += 1;
-        self.cases.fire(fire).await?;
+        let (mine, steps) = self.next(Kind::Engine);
+        self.cases.fire(self.ring.fire(&self.mine[mine].case, steps)).await?;
         Ok(())
     }
 
-    async fn publish(&mut self) -> Result<()> {
-        let (case, token) = &self.mine[self.floor_steps % self.mine.len()];
-        let steps = self.floor_steps / self.mine.len();
+    /// Stores what a firing does, without the engine.
+    async fn publish(&mut self, kind: Kind) -> Result<()> {
+        let (mine, steps) = self.next(kind);
         let [from, to] = [steps % 2, (steps + 1) % 2].map(|place| self.ring.places[place].clone());
-        self.floor_steps += 1;
-        let moved = [Moved { token: token.clone(), from, to, body: self.token.clone() }];
-        Ok(self.floor.firing(case, &self.record, &moved).await?)
+        let Mine { case, token, last } = &mut self.mine[mine];
+        let moved = Moved { token: token.clone(), from, to, body: self.token.clone() };
+        match kind {
+            Kind::Guarded => self.floor.guarded(case, &self.record, &moved, last).await?,
+            _ => self.floor.firing(case, &self.record, &[moved]).await?,
+        }
+        Ok(())
     }
 }
 
@@ -286,6 +313,12 @@ impl Turns {
         }
         self.rates.push(done as f64 / begun.elapsed().as_secs_f64());
         Ok(drivers)
+    }
+
+    /// The median over the rounds of this side's rate, divided by the other's.
+    fn ratio(&self, other: &Self) -> f64 {
+        let pairs = self.rates.iter().zip(&other.rates);
+        median(pairs.map(|(this, other)| this / other).collect())
     }
 
     fn side(self) -> Side {

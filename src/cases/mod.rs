@@ -23,6 +23,7 @@ mod repair;
 mod requests;
 mod settled;
 mod slot;
+mod slots;
 mod thread;
 mod views;
 mod whole;
@@ -55,7 +56,7 @@ pub struct Cases {
 struct Inner {
     storage: Arc<dyn Storage>,
     definitions: definitions::Definitions,
-    slots: slot::Slots,
+    slots: slots::Slots,
     tags: locate::Tags,
     confirmed: reconcile::Confirmed,
     metrics: Metrics,

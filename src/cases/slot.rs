@@ -1,21 +1,27 @@
-//! What this process knows about a case, and the queue of those who want to change it.
+//! What this process knows about a case.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use serde_json::{Map, Value};
 
 use crate::{
-    models::{Case, CaseId, FiringId, PlaceId, TokenId, WorkflowId},
+    models::{Case, FiringId, PlaceId, Token, TokenId},
     storage::{Register, RegisterState},
 };
 
-/// How many cases a generation of the cache holds; two generations are kept.
-const GENERATION: usize = 4_096;
+/// About how much memory things take, in bytes, beside the texts in them: measured as what the
+/// process grows by.
+const SLOT_SIZE: usize = 1_000;
+const TOKEN_SIZE: usize = 1_200;
+const EVENT_SIZE: usize = 500;
+const VALUE_SIZE: usize = 100;
+const REGISTER_SIZE: usize = 150;
+const FIRING_SIZE: usize = 32;
 
 /// What is known about one case. Only who has the turn reads or writes it; it is checked
 /// against the store by every append, so knowing something old costs a retry and no more.
@@ -27,6 +33,15 @@ pub(super) struct Slot {
     pub registers: Registers,
     /// The firing ids that the log has, once somebody asked for one.
     pub firings: Option<Firings>,
+}
+
+impl Slot {
+    /// About how much memory it takes, in bytes.
+    pub fn size(&self) -> usize {
+        let case = self.case.as_ref().map_or(0, |case| case_size(case));
+        let firings = self.firings.as_ref().map_or(0, |firings| firings.sequences.len());
+        SLOT_SIZE + case + REGISTER_SIZE * self.registers.known.len() + FIRING_SIZE * firings
+    }
 }
 
 /// The known sequences of the view's registers of one case.
@@ -100,43 +115,25 @@ impl Firings {
     }
 }
 
-type Key = (WorkflowId, CaseId);
-type Shared = Arc<Turn<Slot>>;
-
-/// The slots of the cases that were touched last.
-#[derive(Debug, Default)]
-pub(super) struct Slots {
-    generations: Mutex<[HashMap<Key, Shared>; 2]>,
+fn case_size(case: &Case) -> usize {
+    case.tokens.values().map(|token| token_size(token)).sum()
 }
 
-impl Slots {
-    /// The slot of a case, when it is our turn. Those who wait get it in the order in which
-    /// they came. It is held while the store is asked, on purpose: it is a queue, and what
-    /// it guards is of no use to anybody else meanwhile.
-    pub async fn turn(&self, workflow: &WorkflowId, case: &CaseId) -> OwnedMutexGuard<Slot> {
-        let shared = self.shared((workflow.clone(), case.clone()));
-        shared.lock_owned().await
-    }
+fn token_size(token: &Token) -> usize {
+    let history = EVENT_SIZE * token.history.len();
+    TOKEN_SIZE + history + json_size(&token.data) + object_size(&token.metadata)
+}
 
-    /// The case as this process knows it, if it does and nobody changes it at this moment.
-    pub fn known(&self, workflow: &WorkflowId, case: &CaseId) -> Option<Arc<Case>> {
-        let key = (workflow.clone(), case.clone());
-        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = generations.iter().find_map(|generation| generation.get(&key))?;
-        shared.try_lock().ok()?.case.clone()
-    }
+fn json_size(value: &Value) -> usize {
+    VALUE_SIZE
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(json_size).sum(),
+            Value::Object(fields) => object_size(fields),
+        }
+}
 
-    fn shared(&self, key: Key) -> Shared {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let [young, old] = &mut *generations;
-        if let Some(shared) = young.get(&key) {
-            return Arc::clone(shared);
-        }
-        let shared = old.remove(&key).unwrap_or_default();
-        if young.len() >= GENERATION {
-            *old = std::mem::take(young);
-        }
-        young.insert(key, Arc::clone(&shared));
-        shared
-    }
+fn object_size(fields: &Map<String, Value>) -> usize {
+    fields.iter().map(|(name, value)| name.len() + json_size(value)).sum()
 }

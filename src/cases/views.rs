@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 
 use super::{Inner, slot::Slot};
 use crate::{
-    models::{Case, Record, TokenAt},
+    models::{Case, Passed, PlaceId, Record, Token, TokenAt},
     storage::{Register, ViewContent, ViewOutcome, ViewWrite},
 };
 
@@ -16,12 +17,20 @@ impl Inner {
     pub(super) async fn unknown_registers(&self, slot: &Slot, record: &Record) -> Vec<Register> {
         let kept = self.storage.marker_kept();
         let unknown = |at: &&TokenAt| slot.registers.expected(&at.token, &at.place, kept).is_none();
+        // Twice as long as markers are kept: the times are of other processes' clocks.
+        let kept_elsewhere = TimeDelta::from_std(kept.saturating_mul(2)).ok();
+        let lately = kept_elsewhere.and_then(|kept| record.time.checked_sub_signed(kept));
+        let lately = lately.unwrap_or(DateTime::<Utc>::MIN_UTC);
         let mut wanted = Vec::new();
         for at in record.consumed.iter().chain(&record.removed).filter(unknown) {
             wanted.push((&at.token, &at.place));
-            // The same token in another place: it may have been there a moment ago.
+            // The same token in another place: its marker may still be there.
+            let before = slot.case.as_ref().and_then(|case| case.tokens.get(&at.token));
             let moved = record.produced.iter().find(|token| token.id == at.token);
-            wanted.extend(moved.map(|token| (&token.id, &token.place)));
+            let back = moved.filter(|token| {
+                before.is_none_or(|before| may_have_left(before, &token.place, lately))
+            });
+            wanted.extend(back.map(|token| (&token.id, &token.place)));
         }
         if record.consumed.is_empty() {
             let edited = record.produced.iter().filter(|token| {
@@ -124,4 +133,14 @@ impl Inner {
         }
         writes
     }
+}
+
+/// Whether the token may have left `place` since then. What its history is too short to tell
+/// may have been.
+fn may_have_left(token: &Token, place: &PlaceId, since: DateTime<Utc>) -> bool {
+    let is_later = |event: &&Passed| event.time > since;
+    let told = token.history.first().is_none_or(|first| first.time <= since)
+        || token.history.len() as u64 == token.history_total;
+    let mut later = token.history.iter().rev().take_while(is_later);
+    !told || later.any(|event| event.from == *place)
 }

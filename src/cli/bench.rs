@@ -19,8 +19,10 @@ use crate::{
 ///
 /// Many clients move tokens, each in cases of its own. In turns with them, the same clients
 /// store the same amount of data with three plain publishes a firing (the record, an empty
-/// message at the old place, the token at the new one), sent together and then acknowledged:
-/// what the server does without an engine. The machine's noise is in both.
+/// message at the old place, the token at the new one), sent together and then acknowledged; and
+/// with the same messages, conditions and order as the engine's, with nothing that decides them:
+/// what the server does with these guarantees and without an engine. The machine's noise is in
+/// all three.
 ///
 /// Without --nats-url, on a NATS server of its own with a temporary folder. On a server of
 /// yours, it makes streams of its own and leaves them there: it says which.
@@ -32,7 +34,7 @@ pub(super) struct Bench {
     /// How many cases they fire in; at least one a client
     #[arg(long, default_value = "1024", value_name = "N")]
     cases: NonZeroUsize,
-    /// How many times the engine and the plain publishes take turns
+    /// How many times the three take turns
     #[arg(long, default_value = "5", value_name = "N")]
     rounds: NonZeroUsize,
     /// How long a turn takes
@@ -116,10 +118,13 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
         ]
     };
     table.row(row("engine", &report.engine));
+    table.row(row("the same messages, no engine", &report.guarded));
     table.row(row("three plain publishes", &report.floor));
+    let Report { clients, cases, ratio, ratio_to_guarded, .. } = report;
     let mut text = format!(
-        "{} clients, {} cases\n{table}engine / three plain publishes: {:.2}\n",
-        report.clients, report.cases, report.ratio
+        "{clients} clients, {cases} cases\n{table}\
+         engine / the same messages, no engine: {ratio_to_guarded:.2}\n\
+         engine / three plain publishes: {ratio:.2}\n"
     );
     if let Some(left) = left {
         text.push_str("left on the server, for you to remove:\n");

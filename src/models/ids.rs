@@ -1,8 +1,8 @@
 //! Validated identifiers. An id is part of a NATS subject, so what it may hold is narrow.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, marker::PhantomData, str::FromStr, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest, Sha256};
 
 /// Why a text is no id.
@@ -64,14 +64,29 @@ fn check(kind: &'static str, value: &str, max: usize) -> Result<(), IdError> {
     Ok(())
 }
 
+/// Reads an id from a text, without a copy of the text in between: a token with its history
+/// has some 200 of them.
+struct Checked<Id>(PhantomData<Id>);
+
+impl<Id: for<'a> TryFrom<&'a str, Error = IdError>> de::Visitor<'_> for Checked<Id> {
+    type Value = Id;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
+        Id::try_from(text).map_err(E::custom)
+    }
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal) => {
         $(#[$doc])*
         ///
         /// Made of `[A-Za-z0-9_-]`, so it can never widen or split a NATS subject. A clone
         /// shares the text.
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
-        #[serde(try_from = "String")]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -94,6 +109,12 @@ macro_rules! id {
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 to.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                from.deserialize_str(Checked(PhantomData))
             }
         }
 

@@ -9,8 +9,9 @@ use super::{CaseId, Passed, PlaceId, TokenId, WorkflowId, marking::is_zero};
 /// How many of a token's last transitions it carries; the rest is in the log.
 pub const HISTORY_KEPT: usize = 64;
 
-/// After how many transitions a record has the whole of [`HISTORY_KEPT`] again. Without it, a
-/// token that moves often would be stored again and again with the same 64 transitions.
+/// Up to how many transitions a record has all of them, and after how many more it has the
+/// whole of [`HISTORY_KEPT`] again. Without it, a token that moves often would be stored again
+/// and again with the same 64 transitions; with less, most cases would take one more read.
 pub const HISTORY_WHOLE_EVERY: usize = 16;
 
 /// A token, whole: what is stored at its place's subject and what a read returns.
@@ -61,9 +62,10 @@ impl Token {
     /// record of the token that has them all.
     pub fn history_to_record(&self, base: u64) -> (Vec<Passed>, Option<u64>) {
         let since = self.history.iter().rev().take_while(|event| event.sequence > base).count();
-        match since < HISTORY_WHOLE_EVERY {
-            true => (self.history[self.history.len() - since..].to_vec(), Some(base)),
-            false => (self.history.clone(), None),
+        let is_short = self.history.len() < HISTORY_WHOLE_EVERY;
+        match is_short || since >= HISTORY_WHOLE_EVERY {
+            true => (self.history.clone(), None),
+            false => (self.history[self.history.len() - since..].to_vec(), Some(base)),
         }
     }
 

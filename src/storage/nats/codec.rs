@@ -1,6 +1,6 @@
 //! From models to stored bytes and back. The formats are in `docs/storage.md`.
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{Subjects, direct::RawMessage};
 use crate::{
     models::{
-        FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token, WorkflowDefinition, hex,
+        CaseId, FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token, WorkflowDefinition, hex,
     },
     storage::{Register, RegisterState, Result, StorageError, ViewContent, ViewWrite},
 };
@@ -33,9 +33,10 @@ struct DefinitionMessage<D> {
     definition: D,
 }
 
-fn encode(value: &impl Serialize, subject: &str) -> Result<Bytes> {
-    // Most messages fit without growing it.
-    let mut bytes = Vec::with_capacity(2_048);
+/// `tokens` are those in it, which make it long: most messages fit without growing the buffer.
+fn encode(value: &impl Serialize, tokens: &[&Token], subject: &str) -> Result<Bytes> {
+    let history: usize = tokens.iter().map(|token| token.history.len()).sum();
+    let mut bytes = Vec::with_capacity(1_536 + 512 * tokens.len() + 160 * history);
     serde_json::to_writer(&mut bytes, value).map_err(|error| StorageError::Corrupt {
         subject: subject.to_owned(),
         sequence: 0,
@@ -78,7 +79,8 @@ pub fn hash(bytes: &[u8]) -> String {
 }
 
 pub fn encode_record(record: &Record, subject: &str) -> Result<Bytes> {
-    encode(record, subject)
+    let tokens: Vec<_> = record.produced.iter().collect();
+    encode(record, &tokens, subject)
 }
 
 pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
@@ -105,7 +107,7 @@ pub fn encode_definition(
     version: u64,
     subject: &str,
 ) -> Result<Bytes> {
-    encode(&DefinitionMessage { format: FORMAT_VERSION, version, definition }, subject)
+    encode(&DefinitionMessage { format: FORMAT_VERSION, version, definition }, &[], subject)
 }
 
 pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
@@ -156,30 +158,45 @@ pub fn moved_to(message: &RawMessage) -> Option<PlaceId> {
 pub fn encode_view(
     write: &ViewWrite,
     subject: &str,
-    marker_ttl_seconds: u64,
+    marker_ttl: Duration,
 ) -> Result<(HeaderMap, Bytes)> {
-    let mut headers = HeaderMap::new();
-    headers.insert(FORMAT, FORMAT_VERSION.to_string());
-    headers.insert(CASE, write.case.as_str());
-    if write.expected != 0 {
-        headers.insert("Nats-Rollup", "sub");
-    }
+    let revision = match &write.content {
+        ViewContent::Live(token) => token.nats_sequence,
+        ViewContent::Gone { revision, .. } => *revision,
+    };
+    let mut headers = view_headers(&write.case, revision, write.expected);
     match &write.content {
         ViewContent::Live(token) => {
-            headers.insert(REVISION, token.nats_sequence.to_string());
             // The time is the message's own. A token that was read from the log carries that
             // record's, and the view must not depend on where a token was read.
-            let payload = match token.nats_timestamp {
-                None => encode(token.as_ref(), subject)?,
-                Some(_) => encode(&Token { nats_timestamp: None, ..Token::clone(token) }, subject)?,
+            let timeless = match token.nats_timestamp {
+                None => Arc::clone(token),
+                Some(_) => Arc::new(Token { nats_timestamp: None, ..Token::clone(token) }),
             };
-            Ok((headers, payload))
+            Ok((headers, encode(timeless.as_ref(), &[&timeless], subject)?))
         }
-        ViewContent::Gone { revision, moved_to } => {
-            headers.insert(REVISION, revision.to_string());
-            headers.insert(MOVED_TO, moved_to.as_ref().map_or("-", |place| place.as_str()));
-            headers.insert("Nats-TTL", format!("{marker_ttl_seconds}s"));
+        ViewContent::Gone { moved_to, .. } => {
+            add_marker_headers(&mut headers, moved_to.as_ref(), marker_ttl);
             Ok((headers, Bytes::new()))
         }
     }
+}
+
+/// The headers that all view messages have. `expected` is the subject's last sequence, 0 for
+/// none: what is there is rolled up.
+pub fn view_headers(case: &CaseId, revision: u64, expected: u64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(FORMAT, FORMAT_VERSION.to_string());
+    headers.insert(CASE, case.as_str());
+    headers.insert(REVISION, revision.to_string());
+    if expected != 0 {
+        headers.insert("Nats-Rollup", "sub");
+    }
+    headers
+}
+
+/// What makes a message a marker; `moved_to` is where its token is now, if it is alive.
+pub fn add_marker_headers(headers: &mut HeaderMap, moved_to: Option<&PlaceId>, kept: Duration) {
+    headers.insert(MOVED_TO, moved_to.map_or("-", |place| place.as_str()));
+    headers.insert("Nats-TTL", format!("{}s", kept.as_secs()));
 }

@@ -1,12 +1,15 @@
 //! The raw server, to compare with: what the same messages cost with nothing of ours above.
 
-use std::future::IntoFuture;
+use std::{collections::HashMap, future::IntoFuture};
 
-use async_nats::jetstream::{self, stream::Stream};
+use async_nats::{
+    HeaderMap,
+    jetstream::{self, stream::Stream},
+};
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 
-use super::{Link, NatsStorageConfig, Subjects, direct::Many, streams};
+use super::{Link, NatsStorageConfig, Subjects, codec, direct::Many, link::Expected, streams};
 use crate::{
     models::{CaseId, PlaceId, RecordKind, TokenId, WorkflowId},
     storage::{Result, StorageError, TokenScope},
@@ -22,8 +25,9 @@ pub struct Floor {
     jetstream: jetstream::Context,
     marking: Stream,
     subjects: Subjects,
-    marking_stream: String,
     workflow: WorkflowId,
+    guarded: WorkflowId,
+    config: NatsStorageConfig,
 }
 
 impl Floor {
@@ -44,9 +48,9 @@ impl Floor {
             .build(link.client.clone());
         let marking = jetstream.get_stream(&config.marking_stream).await.map_err(lost)?;
         let workflow = WorkflowId::new("floor").map_err(lost)?;
+        let guarded = WorkflowId::new("guarded").map_err(lost)?;
         let subjects = Subjects::new(&config.prefix);
-        let marking_stream = config.marking_stream;
-        Ok(Self { link, jetstream, marking, subjects, marking_stream, workflow })
+        Ok(Self { link, jetstream, marking, subjects, workflow, guarded, config })
     }
 
     /// The streams that it uses.
@@ -88,6 +92,43 @@ impl Floor {
         Ok(())
     }
 
+    /// What a firing of the engine stores, with all its conditions and in its order, and with
+    /// nothing that decides it: the record under the case's fence, and when it is acknowledged
+    /// the marker at the old place and the token at the new one. `last` has the sequences that
+    /// they expect, and is told those that they get.
+    pub async fn guarded(
+        &self,
+        case: &CaseId,
+        record: &Bytes,
+        moved: &Moved,
+        last: &mut Sequences,
+    ) -> Result<()> {
+        let Self { link, subjects, guarded: workflow, config, .. } = self;
+        let fence = subjects.case(workflow, case);
+        let subject = subjects.record(workflow, case, RecordKind::Fired);
+        let expected = Expected { sequence: last.record, filter: Some(&fence) };
+        let (headers, body) = (HeaderMap::new(), record.clone());
+        last.record = link.publish(&config.log_stream, subject, expected, headers, body).await?;
+        let [marker, token] = [&moved.from, &moved.to].map(|place| {
+            let sequence = last.places.get(place).copied().unwrap_or_default();
+            let mut headers = codec::view_headers(case, last.record, sequence);
+            let body = match place == &moved.from {
+                true => {
+                    codec::add_marker_headers(&mut headers, Some(&moved.to), config.marker_ttl);
+                    Bytes::new()
+                }
+                false => moved.body.clone(),
+            };
+            let subject = subjects.token(workflow, place, &moved.token);
+            let expected = Expected { sequence, filter: None };
+            link.publish(&config.marking_stream, subject, expected, headers, body)
+        });
+        let (marker, token) = try_join(marker, token).await?;
+        last.places.insert(moved.from.clone(), marker);
+        last.places.insert(moved.to.clone(), token);
+        Ok(())
+    }
+
     /// The last message of a token's subject, by direct get.
     pub async fn get(&self, place: &PlaceId, token: &TokenId) -> Result<Bytes> {
         let subject = self.subjects.token(&self.workflow, place, token);
@@ -99,7 +140,7 @@ impl Floor {
     pub async fn list(&self, place: &PlaceId) -> Result<usize> {
         let (workflow, place) = (self.workflow.clone(), Some(place.clone()));
         let filter = self.subjects.tokens(&TokenScope { workflow, place, case: None });
-        match self.link.last_of_each(&self.marking_stream, &[filter], 1, 1_024).await? {
+        match self.link.last_of_each(&self.config.marking_stream, &[filter], 1, 1_024).await? {
             Many::Some { messages, .. } => Ok(messages.len()),
             Many::TooMany => Err(lost("more tokens than one direct get answers for")),
         }
@@ -117,6 +158,13 @@ pub struct Moved {
     pub to: PlaceId,
     /// What is stored there.
     pub body: Bytes,
+}
+
+/// The last sequences that [`Floor::guarded`] stored of a case.
+#[derive(Debug, Clone, Default)]
+pub struct Sequences {
+    record: u64,
+    places: HashMap<PlaceId, u64>,
 }
 
 fn lost(error: impl std::fmt::Display) -> StorageError {

@@ -53,8 +53,7 @@ impl Inner {
 
     async fn write_view(&self, write: &ViewWrite) -> Result<ViewOutcome> {
         let subject = self.subjects.token(&write.workflow, &write.place, &write.token);
-        let ttl = self.config.marker_ttl.as_secs();
-        let (headers, payload) = encode_view(write, &subject, ttl)?;
+        let (headers, payload) = encode_view(write, &subject, self.config.marker_ttl)?;
         let expected = Expected { sequence: write.expected, filter: None };
         match self.link.publish(self.marking(), subject, expected, headers, payload).await {
             Ok(sequence) => Ok(ViewOutcome::Written(sequence)),

@@ -17,7 +17,7 @@ mod subjects;
 
 pub use config::{Auth, NatsStorageConfig, Tls};
 pub use doctor::{Check, CheckStatus};
-pub use floor::{Floor, Moved};
+pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;
 
 use link::Link;
