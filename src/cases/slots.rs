@@ -127,3 +127,89 @@ impl Drop for Held<'_> {
         drop(forgotten);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::models::{CaseStatus, Marking, Token};
+
+    fn id(number: usize) -> CaseId {
+        CaseId::new(format!("k{number}")).unwrap()
+    }
+
+    /// Learns a case with a token that carries `data`.
+    async fn learn(slots: &Slots, number: usize, data: &Value) {
+        let (workflow, id) = (WorkflowId::new("w").unwrap(), id(number));
+        let token: Token = serde_json::from_value(json!({
+            "id": format!("{id}-t-1"), "workflow": "w", "case": id, "place": "a", "data": data,
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"
+        }))
+        .unwrap();
+        let mut slot = slots.turn(&workflow, &id).await;
+        slot.case = Some(Arc::new(Case {
+            workflow: workflow.clone(),
+            id: id.clone(),
+            definition: 1,
+            status: CaseStatus::Running,
+            marking: Marking::default(),
+            tokens: HashMap::from([(token.id.clone(), Arc::new(token))]),
+            history_bases: HashMap::new(),
+            tokens_made: 1,
+            sequence: 1,
+            head_hash: String::new(),
+        }));
+    }
+
+    fn known(slots: &Slots, numbers: std::ops::Range<usize>) -> usize {
+        let workflow = WorkflowId::new("w").unwrap();
+        numbers.filter(|number| slots.known(&workflow, &id(*number)).is_some()).count()
+    }
+
+    #[tokio::test]
+    async fn as_many_cases_are_known_as_the_memory_takes() {
+        let slots = Slots::holding(100_000);
+        let (small, large) = (json!({}), json!({"text": "x".repeat(10_000)}));
+        for number in 0..1_000 {
+            learn(&slots, number, &small).await;
+        }
+        let small_ones = known(&slots, 0..1_000);
+        assert!((40..100).contains(&small_ones), "{small_ones} of 2 kB each in 200 kB at most");
+        assert_eq!(known(&slots, 1_000 - small_ones..1_000), small_ones, "not the last ones");
+        for number in 1_000..1_100 {
+            learn(&slots, number, &large).await;
+        }
+        let large_ones = known(&slots, 1_000..1_100);
+        assert!((8..20).contains(&large_ones), "{large_ones} of 12 kB each in 200 kB at most");
+        assert_eq!(known(&slots, 0..1_000), 0);
+    }
+
+    #[tokio::test]
+    async fn a_case_that_is_touched_again_and_again_is_counted_once_and_stays_known() {
+        let slots = Slots::holding(100_000);
+        let data = json!({"text": "x".repeat(5_000)});
+        for number in 1..1_000 {
+            learn(&slots, 0, &data).await;
+            learn(&slots, number % 4, &data).await;
+        }
+        assert_eq!(known(&slots, 0..4), 4);
+        for number in 4..1_000 {
+            learn(&slots, 0, &data).await;
+            learn(&slots, number, &data).await;
+            assert_eq!(known(&slots, 0..1), 1, "after {number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn ids_that_name_no_case_do_not_pile_up() {
+        let slots = Slots::holding(100_000);
+        let workflow = WorkflowId::new("w").unwrap();
+        for number in 0..10_000 {
+            drop(slots.turn(&workflow, &id(number)).await);
+        }
+        let generations = slots.generations();
+        let remembered = generations.young.len() + generations.old.len();
+        assert!(remembered < 250, "{remembered}");
+    }
+}

@@ -144,3 +144,36 @@ fn may_have_left(token: &Token, place: &PlaceId, since: DateTime<Utc>) -> bool {
     let mut later = token.history.iter().rev().take_while(is_later);
     !told || later.any(|event| event.from == *place)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A token that left `a` at the first minute and `b` at the third, with so many
+    /// transitions in all.
+    fn token(total: u64) -> Token {
+        let passed = |from: &str, to: &str, minute: u64| json!({"from": from, "to": to, "transition": "t", "time": format!("2026-01-01T00:0{minute}:00Z")});
+        let token = json!({
+            "id": "k-t-1", "workflow": "w", "case": "k", "place": "c",
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:03:00Z",
+            "history": [passed("a", "b", 1), passed("b", "c", 3)], "history_total": total
+        });
+        serde_json::from_value(token).unwrap()
+    }
+
+    #[test]
+    fn a_place_that_a_token_left_lately_may_have_its_marker() {
+        let left = |total: u64, place: &str, minute: u64| {
+            let since = format!("2026-01-01T00:0{minute}:00Z").parse().unwrap();
+            may_have_left(&token(total), &PlaceId::new(place).unwrap(), since)
+        };
+        assert!(left(2, "b", 2));
+        assert!(!left(2, "a", 2), "it left a before that");
+        assert!(left(2, "a", 0));
+        assert!(!left(2, "x", 0), "it never was in x");
+        assert!(left(9, "x", 0), "the two that are known do not tell");
+        assert!(!left(9, "x", 2), "the two that are known tell");
+    }
+}

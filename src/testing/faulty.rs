@@ -34,6 +34,7 @@ struct State {
     held: usize,
     view_writes: usize,
     log_reads: usize,
+    register_reads: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -83,6 +84,11 @@ impl FaultyStorage {
     /// How many times somebody has asked for one record, or for the last one of a case.
     pub fn log_reads(&self) -> usize {
         self.state.borrow().log_reads
+    }
+
+    /// How many times somebody has asked what the view holds of a token at a place.
+    pub fn register_reads(&self) -> usize {
+        self.state.borrow().register_reads
     }
 
     /// Whether appends happen, but are answered as if the server had not.
@@ -210,6 +216,7 @@ impl Storage for FaultyStorage {
         place: &PlaceId,
         token: &TokenId,
     ) -> Result<Register> {
+        self.state.send_modify(|state| state.register_reads += 1);
         self.reach()?.register(workflow, place, token).await
     }
 

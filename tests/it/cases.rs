@@ -7,12 +7,12 @@ use serde_json::json;
 use stormpetrel::{
     cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
     models::{CaseStatus, FiringId, Passed},
-    storage::{Consistency, LogScope, MemoryStorage, Page, TokenScope},
+    storage::{Consistency, LogScope, MemoryStorage, Page, TokenScope, nats::NatsStorage},
     testing::FaultyStorage,
 };
 
 use crate::support::{
-    begin, case, cases_at, definition, orders, place, system, transition, workflow,
+    begin, case, cases_at, config, definition, orders, place, system, transition, workflow,
 };
 
 #[tokio::test]
@@ -72,12 +72,37 @@ async fn a_strong_read_of_a_case_that_is_known_asks_the_log_once() {
     let cases = Cases::new(Arc::new(storage.clone()));
     cases.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
     let (_, token) = begin(&cases, json!({"amount": 5})).await;
-    for name in ["submit", "reject", "submit"] {
+    // So many that the last record leaves the first ones to an earlier record.
+    for step in 0..20 {
+        let name = ["submit", "reject"][step % 2];
         cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
     }
     let before = storage.log_reads();
     let read = cases.token(None, &token, Consistency::Strong).await.unwrap();
-    assert_eq!((read.history.len(), storage.log_reads() - before), (3, 1));
+    assert_eq!((read.history.len(), storage.log_reads() - before), (20, 1));
+}
+
+#[tokio::test]
+async fn a_process_that_does_not_know_a_case_reads_little_before_it_fires() {
+    let (server, cases) = system().await;
+    let (begun, token) = begin(&cases, json!({"amount": 5})).await;
+    // Back in a place that it left a moment ago, its marker there is looked for.
+    for (name, to, registers) in [("submit", "review", 1), ("reject", "draft", 2)] {
+        let storage = NatsStorage::connect(config(server.url())).await.unwrap();
+        let storage = FaultyStorage::new(Arc::new(storage));
+        let stranger = Cases::new(Arc::new(storage.clone()));
+        let case = begun.case.id.clone();
+        stranger.fire(Fire::case(workflow("orders"), case, transition(name))).await.unwrap();
+        assert_eq!((storage.log_reads(), storage.register_reads()), (1, registers), "{name}");
+        let read = cases.token(None, &token, Consistency::Eventual).await.unwrap();
+        assert_eq!(read.place, place(to));
+        for (at, count) in [(to, 1), (if to == "draft" { "review" } else { "draft" }, 0)] {
+            let scope =
+                TokenScope { workflow: workflow("orders"), place: Some(place(at)), case: None };
+            let there = cases.tokens(&scope, Page::default()).await.unwrap();
+            assert_eq!(there.items.len(), count, "{at} after {name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::{Subjects, direct::RawMessage};
 use crate::{
     models::{
-        CaseId, FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token, WorkflowDefinition, hex,
+        CaseId, FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token,
+        WorkflowDefinition, hex,
     },
     storage::{Register, RegisterState, Result, StorageError, ViewContent, ViewWrite},
 };
