@@ -218,9 +218,11 @@ fn decide_firing(compiled: &Compiled, case: &Case, firing: Firing<'_>) -> Result
     match engine::fire(&compiled.net, case, firing) {
         Ok(record) => Ok(Decided::Append(Box::new(record))),
         Err(Refusal::NotEnabled(reasons)) => Err(Error::NotEnabled(reasons)),
-        Err(Refusal::UnknownTransition) => {
-            Err(Error::NotFound { kind: "transition", id: firing.transition.to_string() })
-        }
+        Err(Refusal::UnknownTransition) => Err(Error::NoTransition {
+            workflow: case.workflow.clone(),
+            transition: firing.transition.clone(),
+            known: compiled.net.transitions.iter().map(|known| known.id.clone()).collect(),
+        }),
         Err(Refusal::LeadsElsewhere { places }) => {
             let (transition, asked) = (firing.transition, firing.to_place);
             let places = places.iter().map(PlaceId::as_str).collect::<Vec<_>>().join(", ");

@@ -3,7 +3,7 @@
 use crate::{
     analysis::{Report, Verdict},
     engine::NotEnabled,
-    models::{CaseId, CaseStatus, IdError, Problems, TokenId, WorkflowId},
+    models::{CaseId, CaseStatus, IdError, Problems, TokenId, TransitionId, WorkflowId},
     storage::StorageError,
 };
 
@@ -13,10 +13,20 @@ pub enum Error {
     /// What was named does not exist; the server said so.
     #[error("{kind} {id} does not exist{}", hint(.kind))]
     NotFound {
-        /// What it is: `workflow`, `case`, `token`, `transition`, `place` …
+        /// What it is: `workflow`, `case`, `token`, `place` …
         kind: &'static str,
         /// The id that was asked for.
         id: String,
+    },
+    /// The definition that the case runs has no such transition; nothing was stored.
+    #[error("workflow {workflow} has no transition {transition}; it has {}", listed(.known))]
+    NoTransition {
+        /// The workflow.
+        workflow: WorkflowId,
+        /// What was asked for.
+        transition: TransitionId,
+        /// What there is.
+        known: Vec<TransitionId>,
     },
     /// The definition has problems, all of them listed; nothing was stored.
     #[error(transparent)]
@@ -97,6 +107,10 @@ fn hint(kind: &&'static str) -> &'static str {
     }
 }
 
+fn listed(known: &[TransitionId]) -> String {
+    known.iter().map(TransitionId::as_str).collect::<Vec<_>>().join(", ")
+}
+
 fn not_sound(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Unknown => "is not known to be sound, and only sound ones are wanted here",
@@ -136,7 +150,7 @@ impl Error {
     /// `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `PERMISSION_DENIED`, `MISCONFIGURED` or `IO`.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotFound { .. } => "NOT_FOUND",
+            Self::NotFound { .. } | Self::NoTransition { .. } => "NOT_FOUND",
             Self::InvalidDefinition(_) | Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
             Self::NotSound { .. } => "NOT_SOUND",
             Self::NotEnabled(_) => "NOT_ENABLED",

@@ -11,10 +11,9 @@ use super::{
     presentation::changed,
 };
 use crate::{
-    cases::{self, Cases, Error, FireIn},
+    cases::{self, FireIn},
     config::Config,
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowId},
-    storage::Consistency,
 };
 
 const EXAMPLES: &str = "\
@@ -54,14 +53,7 @@ impl Fire {
         let request = self.request()?;
         let shutdown = connection::shutdown(config)?;
         Connection::with(config, &shutdown, async |connection| {
-            let cases = &connection.cases;
-            let target = request.target.clone();
-            match cases.fire(request).await {
-                Err(error @ Error::NotFound { kind: "transition", .. }) => {
-                    Err(unknown_transition(cases, target, error).await)
-                }
-                fired => Ok(changed(&fired?)),
-            }
+            Ok(changed(&connection.cases.fire(request).await?))
         })
         .await
     }
@@ -85,23 +77,4 @@ impl Fire {
             change: self.change.change(),
         })
     }
-}
-
-/// An error that names the transitions there are, if they can be found out.
-async fn unknown_transition(cases: &Cases, target: FireIn, error: Error) -> Failure {
-    let failure = Failure::from(error);
-    let known = async {
-        let (workflow, case) = match target {
-            FireIn::Case { workflow, case } => (workflow, case),
-            FireIn::Token { workflow, token } => {
-                let token = cases.token(workflow.as_ref(), &token, Consistency::Strong).await?;
-                (token.workflow, token.case)
-            }
-        };
-        let definition = cases.case(&workflow, &case).await?.definition;
-        cases.workflow_at(&workflow, definition).await
-    };
-    let Ok(known) = known.await else { return failure };
-    let ids: Vec<_> = known.definition.transitions.iter().map(|known| known.id.as_str()).collect();
-    failure.and(format!("{} has {}", known.definition.id, ids.join(", ")))
 }

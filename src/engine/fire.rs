@@ -193,14 +193,19 @@ fn moved(
     act: &Act,
 ) -> Token {
     let mut token = Token {
+        id: token.id.clone(),
+        workflow: token.workflow.clone(),
+        case: token.case.clone(),
         place: place.clone(),
         data,
+        metadata: token.metadata.clone(),
+        created_at: token.created_at,
         updated_at: act.now,
+        history: token.history.clone(),
         history_total: token.history_total + 1,
         nats_sequence: 0,
         nats_timestamp: None,
         nats_subject: String::new(),
-        ..token.clone()
     };
     leave_out_history(case, record, &mut token);
     token.history.push(event.into());

@@ -70,6 +70,11 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             set("kind", json!(kind));
             set("id", json!(id));
         }
+        Error::NoTransition { transition, known, .. } => {
+            set("kind", json!("transition"));
+            set("id", json!(transition));
+            set("known", json!(known));
+        }
         Error::AlreadyExists { kind, id, .. } => {
             set("kind", json!(kind));
             set("id", json!(id));

@@ -2,7 +2,10 @@
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
-use async_nats::HeaderMap;
+use async_nats::{
+    HeaderMap,
+    header::{HeaderName, NATS_MESSAGE_TTL, NATS_ROLLUP},
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -17,13 +20,13 @@ use crate::{
 };
 
 /// The case of a token, noted with each of its view messages.
-pub const CASE: &str = "Petrel-Case";
+const CASE: HeaderName = HeaderName::from_static("Petrel-Case");
 /// The log sequence of the record that a view message comes from.
-pub const REVISION: &str = "Petrel-Revision";
+const REVISION: HeaderName = HeaderName::from_static("Petrel-Revision");
 /// The version of the format of a view message; 1 where absent.
-pub const FORMAT: &str = "Petrel-Format";
+const FORMAT: HeaderName = HeaderName::from_static("Petrel-Format");
 /// On a marker: the place where the token is now, or `-` when it is gone for good.
-pub const MOVED_TO: &str = "Petrel-Moved-To";
+const MOVED_TO: HeaderName = HeaderName::from_static("Petrel-Moved-To");
 
 /// A definition with a field that this version does not know is refused: a net that is
 /// fired without one of its parts is another net. Records and tokens are read without.
@@ -146,7 +149,7 @@ pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Regi
     Ok(Register { workflow, place, token, sequence: message.sequence, state })
 }
 
-fn number<N: FromStr>(message: &RawMessage, header: &str) -> Option<N> {
+fn number<N: FromStr>(message: &RawMessage, header: HeaderName) -> Option<N> {
     message.headers.get(header)?.as_str().parse().ok()
 }
 
@@ -191,7 +194,7 @@ pub fn view_headers(case: &CaseId, revision: u64, expected: u64) -> HeaderMap {
     headers.insert(CASE, case.as_str());
     headers.insert(REVISION, revision.to_string());
     if expected != 0 {
-        headers.insert("Nats-Rollup", "sub");
+        headers.insert(NATS_ROLLUP, "sub");
     }
     headers
 }
@@ -199,5 +202,5 @@ pub fn view_headers(case: &CaseId, revision: u64, expected: u64) -> HeaderMap {
 /// What makes a message a marker; `moved_to` is where its token is now, if it is alive.
 pub fn add_marker_headers(headers: &mut HeaderMap, moved_to: Option<&PlaceId>, kept: Duration) {
     headers.insert(MOVED_TO, moved_to.map_or("-", |place| place.as_str()));
-    headers.insert("Nats-TTL", format!("{}s", kept.as_secs()));
+    headers.insert(NATS_MESSAGE_TTL, format!("{}s", kept.as_secs()));
 }

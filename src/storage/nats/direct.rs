@@ -1,6 +1,9 @@
 //! Reading by direct get: one request, answered by any replica, nothing acknowledged.
 
-use async_nats::HeaderMap;
+use async_nats::{
+    HeaderMap,
+    header::{NATS_SEQUENCE, NATS_SUBJECT, NATS_TIME_STAMP},
+};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
@@ -153,12 +156,12 @@ fn missing(stream: &str) -> StorageError {
 
 fn raw(message: async_nats::Message, stream: &str) -> Result<RawMessage> {
     let headers = message.headers.unwrap_or_default();
-    let text = |name: &str| headers.get(name).map(|value| value.as_str());
+    let text = |name| headers.get(name).map(|value| value.as_str());
     let read = || {
         Some((
-            text("Nats-Subject")?.to_owned(),
-            text("Nats-Sequence")?.parse().ok()?,
-            timestamp(text("Nats-Time-Stamp")?)?,
+            text(NATS_SUBJECT)?.to_owned(),
+            text(NATS_SEQUENCE)?.parse().ok()?,
+            timestamp(text(NATS_TIME_STAMP)?)?,
         ))
     };
     let Some((subject, sequence, timestamp)) = read() else {

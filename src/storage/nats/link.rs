@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{
     Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, Request, RequestErrorKind,
     StatusCode,
+    header::{HeaderName, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE},
 };
 use bytes::Bytes;
 use serde::Deserialize;
@@ -16,6 +17,10 @@ use crate::storage::StorageError;
 /// The oldest server that has what is needed: atomic conditions on a wildcard, per-message
 /// time to live, batched direct get.
 const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 0);
+
+/// Over which subjects a publish expects its last sequence, where not over its own.
+const EXPECTED_SUBJECT: HeaderName =
+    HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
 
 /// A connection to one NATS system.
 #[derive(Debug, Clone)]
@@ -155,9 +160,9 @@ impl Link {
         mut headers: HeaderMap,
         payload: Bytes,
     ) -> Result<u64, StorageError> {
-        headers.insert("Nats-Expected-Last-Subject-Sequence", expected.sequence.to_string());
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.sequence.to_string());
         if let Some(filter) = expected.filter {
-            headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", filter);
+            headers.insert(EXPECTED_SUBJECT, filter);
         }
         let size = payload.len() + header_bytes(&headers);
         let limit = self.client.max_payload();

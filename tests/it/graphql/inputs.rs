@@ -111,6 +111,11 @@ async fn what_is_to_change_and_does_not_exist_is_not_found_by_its_kind_and_id() 
         assert_eq!((&extensions["kind"], &extensions["id"]), (&json!(kind), &json!(id)), "{error}");
         assert_eq!(extensions["retryable"], false);
     }
+    let unknown = served.error(&fire(&token, "fly"), json!({})).await;
+    let known = unknown["extensions"]["known"].as_array().unwrap();
+    assert!(known.contains(&json!("submit")), "{unknown}");
+    let message = unknown["message"].as_str().unwrap();
+    assert!(message.contains("orders has no transition fly; it has submit, "), "{unknown}");
     served.stop().await;
 }
 
