@@ -1,5 +1,7 @@
 //! Definitions and records in the log stream.
 
+use std::collections::BTreeSet;
+
 use async_nats::{
     HeaderMap,
     jetstream::{
@@ -66,13 +68,14 @@ impl Inner {
         self.stream_state(self.log()).await?;
         let stream = self.jetstream.get_stream_no_info(self.log()).await.map_err(|e| lost(&e))?;
         let mut subjects = stream.info_with_subjects(filter).await.map_err(|error| lost(&error))?;
-        let mut ids = Vec::new();
+        // A set: the pages are cut by number, so when a workflow is stored between two of them,
+        // the last of one page is the first of the next again.
+        let mut ids = BTreeSet::new();
         while let Some(subject) = subjects.next().await {
             let (subject, _) = subject.map_err(|error| lost(&error))?;
             ids.extend(self.subjects.workflow_of_definition(&subject));
         }
-        ids.sort();
-        Ok(ids)
+        Ok(ids.into_iter().collect())
     }
 
     pub async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {

@@ -12,6 +12,7 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(every_version_of_a_definition_is_kept_and_found_by_its_sequence),
     behaviour!(a_sequence_that_is_not_a_version_of_the_workflow_is_none),
     behaviour!(workflow_ids_come_once_each_in_the_order_of_their_text),
+    behaviour!(workflow_ids_come_once_each_while_others_are_stored),
 ];
 
 /// 0 expects no version, a sequence expects that one; stale and future ones are lost races.
@@ -89,4 +90,27 @@ pub async fn workflow_ids_come_once_each_in_the_order_of_their_text(storage: &St
     assert!(listed.is_sorted_by(|one, other| one.as_str() < other.as_str()), "{listed:?}");
     let ours: Vec<_> = listed.into_iter().filter(|id| id.as_str().starts_with("def-ids")).collect();
     assert_eq!(ours, ids);
+}
+
+/// Those that are listed beside one that stores more, which come before them in the order.
+pub async fn workflow_ids_come_once_each_while_others_are_stored(storage: &Store) {
+    let last = workflow("def-while-z");
+    put(storage, &definition(&last, &["p"]), 1, 0).await;
+    let storing = async {
+        for number in 0..200 {
+            let id = workflow(&format!("def-while-{number:03}"));
+            put(storage, &definition(&id, &["p"]), 1, 0).await;
+        }
+    };
+    let listing = async {
+        loop {
+            let listed = storage.workflow_ids().await.unwrap();
+            assert!(listed.is_sorted_by(|one, other| one < other), "{listed:?}");
+            assert!(listed.contains(&last), "{listed:?}");
+            if listed.iter().any(|id| id.as_str() == "def-while-199") {
+                return;
+            }
+        }
+    };
+    tokio::join!(storing, listing);
 }
