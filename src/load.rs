@@ -73,6 +73,9 @@ pub struct Report {
     pub ratio: f64,
     /// The same, divided by the rate of the same messages without an engine.
     pub ratio_to_guarded: f64,
+    /// What the same messages without an engine reach of the floor: as much as an engine that
+    /// costs nothing would.
+    pub guarded_ratio: f64,
 }
 
 impl Load {
@@ -99,9 +102,16 @@ impl Load {
         }
         progress(done as u64, turns as u64);
         let [floor, guarded, engine] = sides.map(|(_, turns)| turns);
-        let (ratio, ratio_to_guarded) = (engine.ratio(&floor), engine.ratio(&guarded));
-        let (engine, guarded, floor) = (engine.side(), guarded.side(), floor.side());
-        Ok(Report { clients, cases: all, engine, guarded, floor, ratio, ratio_to_guarded })
+        Ok(Report {
+            clients,
+            cases: all,
+            ratio: engine.ratio(&floor),
+            ratio_to_guarded: engine.ratio(&guarded),
+            guarded_ratio: guarded.ratio(&floor),
+            engine: engine.side(),
+            guarded: guarded.side(),
+            floor: floor.side(),
+        })
     }
 
     async fn drivers(

@@ -120,10 +120,11 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
     table.row(row("engine", &report.engine));
     table.row(row("the same messages, no engine", &report.guarded));
     table.row(row("three plain publishes", &report.floor));
-    let Report { clients, cases, ratio, ratio_to_guarded, .. } = report;
+    let Report { clients, cases, ratio, ratio_to_guarded, guarded_ratio, .. } = report;
     let mut text = format!(
         "{clients} clients, {cases} cases\n{table}\
          engine / the same messages, no engine: {ratio_to_guarded:.2}\n\
+         the same messages, no engine / three plain publishes: {guarded_ratio:.2}\n\
          engine / three plain publishes: {ratio:.2}\n"
     );
     if let Some(left) = left {

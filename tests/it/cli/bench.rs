@@ -17,7 +17,7 @@ async fn a_bench_measures_all_sides_in_each_round_and_names_what_it_leaves() {
         let (p50, p99) = (&report[side]["p50_ms"], &report[side]["p99_ms"]);
         assert!(p50.as_f64().unwrap() > 0.0 && p50.as_f64() <= p99.as_f64(), "{report}");
     }
-    for ratio in ["ratio", "ratio_to_guarded"] {
+    for ratio in ["ratio", "ratio_to_guarded", "guarded_ratio"] {
         assert!(report[ratio].as_f64().unwrap() > 0.0, "{report}");
     }
     assert_eq!(report["streams_left"].as_array().unwrap().len(), 4, "{report}");
