@@ -79,7 +79,8 @@ pub struct Report {
 }
 
 impl Load {
-    /// Creates the cases, lets the three sides take turns, and says how fast each was. `progress` is told how much is done, of how much.
+    /// Creates the cases, lets the three sides take turns, and says how fast each was.
+    /// `progress` is told how much is done, of how much.
     pub async fn run(
         &self,
         cases: &Cases,

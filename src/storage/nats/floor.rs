@@ -109,8 +109,29 @@ impl Floor {
         let expected = Expected { sequence: last.record, filter: Some(&fence) };
         let (headers, body) = (HeaderMap::new(), record.clone());
         last.record = link.publish(&config.log_stream, subject, expected, headers, body).await?;
-        let [marker, token] = [&moved.from, &moved.to].map(|place| {
-            let sequence = last.places.get(place).copied().unwrap_or_default();
+        let (marker, token) = try_join(
+            self.guarded_view(case, &moved.from, moved, last),
+            self.guarded_view(case, &moved.to, moved, last),
+        )
+        .await?;
+        last.places.insert(moved.from.clone(), marker);
+        last.places.insert(moved.to.clone(), token);
+        Ok(())
+    }
+
+    /// The marker of a moved token, or the token, at one of its places.
+    async fn guarded_view(
+        &self,
+        case: &CaseId,
+        place: &PlaceId,
+        moved: &Moved,
+        last: &Sequences,
+    ) -> Result<u64> {
+        let Self { link, subjects, config, .. } = self;
+        let (stream, subject) =
+            (&config.marking_stream, subjects.token(&self.guarded, place, &moved.token));
+        let mut sequence = last.places.get(place).copied().unwrap_or_default();
+        loop {
             let mut headers = codec::view_headers(case, last.record, sequence);
             let body = match place == &moved.from {
                 true => {
@@ -119,14 +140,13 @@ impl Floor {
                 }
                 false => moved.body.clone(),
             };
-            let subject = subjects.token(workflow, place, &moved.token);
             let expected = Expected { sequence, filter: None };
-            link.publish(&config.marking_stream, subject, expected, headers, body)
-        });
-        let (marker, token) = try_join(marker, token).await?;
-        last.places.insert(moved.from.clone(), marker);
-        last.places.insert(moved.to.clone(), token);
-        Ok(())
+            match link.publish(stream, subject.clone(), expected, headers, body).await {
+                // The marker that it left there has come to its time.
+                Err(StorageError::LostRace { .. }) if sequence != 0 => sequence = 0,
+                published => return published,
+            }
+        }
     }
 
     /// The last message of a token's subject, by direct get.

@@ -25,3 +25,15 @@ async fn a_bench_measures_all_sides_in_each_round_and_names_what_it_leaves() {
     // It has not touched the system that others use on this server.
     assert_eq!(text(&server, &["workflow", "list"]).await, "none\n");
 }
+
+/// Each side waits longer for its next turn than a marker is kept.
+#[tokio::test]
+async fn a_bench_goes_on_where_its_markers_have_come_to_their_time() {
+    let server = TestServer::start().await;
+    let report = json(
+        &server,
+        &["bench", "--clients=1", "--cases=2", "--rounds=2", "--turn=700ms", "--marker-ttl=1s"],
+    )
+    .await;
+    assert_eq!(report["guarded"]["rates"].as_array().unwrap().len(), 2, "{report}");
+}
