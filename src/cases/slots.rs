@@ -92,11 +92,11 @@ impl Slots {
 
 impl Generations {
     /// Counts a slot anew, and gives back those that there is no more room for.
-    fn count(&mut self, counted: &mut Counted) -> HashMap<Key, Shared> {
+    fn count(&mut self, counted: &mut Counted, bytes: usize) -> HashMap<Key, Shared> {
         let already = if counted.generation == self.number { counted.bytes } else { 0 };
-        counted.bytes = counted.slot.size();
+        counted.bytes = bytes;
         counted.generation = self.number;
-        self.bytes = (self.bytes + counted.bytes).saturating_sub(already);
+        self.bytes = (self.bytes + bytes).saturating_sub(already);
         if self.bytes <= self.limit {
             return HashMap::new();
         }
@@ -122,8 +122,10 @@ impl DerefMut for Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let forgotten = self.slots.generations().count(&mut self.counted);
-        // Thousands of cases, perhaps: nobody waits for the lock while they are freed.
+        // A case may be large, and those that are forgotten are many: nobody waits for the lock
+        // while the one is sized up and the others are freed.
+        let bytes = self.counted.slot.size();
+        let forgotten = self.slots.generations().count(&mut self.counted, bytes);
         drop(forgotten);
     }
 }

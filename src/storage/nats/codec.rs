@@ -38,9 +38,13 @@ struct DefinitionMessage<D> {
 }
 
 /// `tokens` are those in it, which make it long: most messages fit without growing the buffer.
-fn encode(value: &impl Serialize, tokens: &[&Token], subject: &str) -> Result<Bytes> {
-    let history: usize = tokens.iter().map(|token| token.history.len()).sum();
-    let mut bytes = Vec::with_capacity(1_536 + 512 * tokens.len() + 160 * history);
+fn encode<'a>(
+    value: &impl Serialize,
+    tokens: impl IntoIterator<Item = &'a Token>,
+    subject: &str,
+) -> Result<Bytes> {
+    let room: usize = tokens.into_iter().map(|token| 512 + 160 * token.history.len()).sum();
+    let mut bytes = Vec::with_capacity(1_536 + room);
     serde_json::to_writer(&mut bytes, value).map_err(|error| StorageError::Corrupt {
         subject: subject.to_owned(),
         sequence: 0,
@@ -83,8 +87,7 @@ pub fn hash(bytes: &[u8]) -> String {
 }
 
 pub fn encode_record(record: &Record, subject: &str) -> Result<Bytes> {
-    let tokens: Vec<_> = record.produced.iter().collect();
-    encode(record, &tokens, subject)
+    encode(record, &record.produced, subject)
 }
 
 pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
@@ -111,7 +114,7 @@ pub fn encode_definition(
     version: u64,
     subject: &str,
 ) -> Result<Bytes> {
-    encode(&DefinitionMessage { format: FORMAT_VERSION, version, definition }, &[], subject)
+    encode(&DefinitionMessage { format: FORMAT_VERSION, version, definition }, [], subject)
 }
 
 pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
@@ -177,7 +180,7 @@ pub fn encode_view(
                 None => Arc::clone(token),
                 Some(_) => Arc::new(Token { nats_timestamp: None, ..Token::clone(token) }),
             };
-            Ok((headers, encode(timeless.as_ref(), &[&timeless], subject)?))
+            Ok((headers, encode(timeless.as_ref(), [timeless.as_ref()], subject)?))
         }
         ViewContent::Gone { moved_to, .. } => {
             add_marker_headers(&mut headers, moved_to.as_ref(), marker_ttl);
