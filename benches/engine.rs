@@ -40,6 +40,7 @@ fn act() -> Act {
         now: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
         firing: FiringId::new("bench").unwrap(),
         metadata: Map::new(),
+        request: None,
     }
 }
 

@@ -135,7 +135,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::models::{CaseStatus, Marking, Token};
+    use crate::models::{CaseStatus, Chain, Marking, Token};
 
     fn id(number: usize) -> CaseId {
         CaseId::new(format!("k{number}")).unwrap()
@@ -161,6 +161,7 @@ mod tests {
             tokens_made: 1,
             sequence: 1,
             head_hash: String::new(),
+            chain: Chain::default(),
         }));
     }
 

@@ -105,6 +105,11 @@ impl SimulatedLog {
                 metadata: Map::new(),
                 previous: 0,
                 previous_hash: None,
+                request: None,
+                recent: Vec::new(),
+                page: None,
+                pages: Vec::new(),
+                unlisted: 0,
             };
             self.log.record(&Stored {
                 value: record,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::models::{Case, FORMAT_VERSION, Record, Stored, Token, TokenId};
+use crate::models::{Case, Chain, FORMAT_VERSION, Record, Stored, Token, TokenId};
 
 /// The state of a case after `stored`, given the state before it (`None`: there was none).
 ///
@@ -39,7 +39,8 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Str
     }
     let mut bases = before.map(|case| case.history_bases.clone()).unwrap_or_default();
     bases.extend(history_bases(stored));
-    restore(stored, tokens, bases)
+    let chain = Chain::after(before.map(|case| &case.chain), stored);
+    Ok(Case { chain, ..restore(stored, tokens, bases)? })
 }
 
 /// For each token that a record produced, the record that has its history whole: this one, or
@@ -98,6 +99,7 @@ pub(crate) fn case_after(
         tokens_made: record.tokens_made,
         sequence: stored.sequence,
         head_hash: stored.hash.clone(),
+        chain: Chain::after(None, stored),
     }
 }
 

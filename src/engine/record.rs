@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::{Net, merge_patch};
 use crate::models::{
-    Case, CaseId, CaseStatus, FORMAT_VERSION, FiringId, Marking, MarkingEntry, PlaceId, Record,
-    RecordKind, Token, TokenAt, TokenId, WorkflowId,
+    Case, CaseId, CaseStatus, Chain, FORMAT_VERSION, FiringId, Marking, MarkingEntry, PlaceId,
+    Record, RecordKind, Token, TokenAt, TokenId, WorkflowId,
 };
 
 /// Who does something, when, and under which id. Times and ids come from outside: the engine
@@ -23,6 +23,8 @@ pub struct Act {
     pub firing: FiringId,
     /// What is noted about it.
     pub metadata: Map<String, Value>,
+    /// The digest of what was asked for, where the caller gave an id.
+    pub request: Option<String>,
 }
 
 /// The first token of a case, or one more.
@@ -38,7 +40,7 @@ pub struct TokenSeed {
 
 /// What the next record of a case begins with: nothing changed yet.
 pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
-    Record {
+    let mut record = Record {
         format: FORMAT_VERSION,
         kind,
         workflow: case.workflow.clone(),
@@ -59,6 +61,29 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
         metadata: act.metadata.clone(),
         previous: case.sequence,
         previous_hash: Some(case.head_hash.clone()),
+        request: act.request.clone(),
+        recent: Vec::new(),
+        page: None,
+        pages: Vec::new(),
+        unlisted: 0,
+    };
+    name_earlier(case, &mut record);
+    record
+}
+
+/// Names the records before this one. A page that can't name the pages before it would lose
+/// them, so the list begins anew there, and says so.
+fn name_earlier(case: &Case, record: &mut Record) {
+    let chain = &case.chain;
+    match &chain.pages {
+        None if chain.is_full() => record.unlisted = case.sequence,
+        pages => {
+            let pages = pages.iter().flat_map(|pages| pages.iter().copied());
+            record.pages = pages.filter(|_| chain.is_full()).collect();
+            record.recent.clone_from(&chain.recent);
+            record.page.clone_from(&chain.page);
+            record.unlisted = chain.unlisted;
+        }
     }
 }
 
@@ -93,6 +118,7 @@ pub fn create_case(
         tokens_made: 0,
         sequence: 0,
         head_hash: String::new(),
+        chain: Chain::default(),
     };
     let mut record = next_record(&empty, RecordKind::Created, act);
     record.previous_hash = None;

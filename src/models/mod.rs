@@ -1,6 +1,7 @@
 //! Plain data: what is stored, and what the parts hand one another. No I/O.
 
 mod case;
+mod chain;
 mod definition;
 mod history;
 mod ids;
@@ -11,6 +12,7 @@ mod record;
 mod token;
 
 pub use case::{Case, CaseStatus};
+pub use chain::{Chain, IdHash, Link, PAGE_LENGTH, PageAt};
 pub use definition::{
     ArcKind, Guard, InputArc, OutputArc, Place, PlaceKind, Rule, StoredDefinition, Transition,
     WorkflowDefinition,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    CaseId, CaseStatus, FiringId, Marking, PlaceId, Token, TokenId, TransitionId, WorkflowId,
-    marking::is_zero,
+    CaseId, CaseStatus, FiringId, Link, Marking, PageAt, PlaceId, Token, TokenId, TransitionId,
+    WorkflowId, marking::is_zero,
 };
 
 /// The version of the stored formats that this code writes. It reads this and older ones.
@@ -112,6 +112,26 @@ pub struct Record {
     /// the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_hash: Option<String>,
+    /// SHA-256 over what was asked for, its first 16 bytes in hexadecimal: two requests with
+    /// one firing id are the same request if they have the same. Absent in records of older
+    /// versions, and where nobody gave an id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The case's records before this one and after the last page, oldest first. A record with
+    /// [`PAGE_LENGTH`](super::PAGE_LENGTH) of them is a page, and the list begins anew after it,
+    /// with the page itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<Link>,
+    /// The last page before this record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<PageAt>,
+    /// In a page: the log sequences of all pages before it, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<u64>,
+    /// The last record of the case that no list names, since an older version wrote it; 0 where
+    /// all are named. All before it are not named either.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unlisted: u64,
 }
 
 /// Something read from the log, with what the server knows about it.

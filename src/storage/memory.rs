@@ -143,6 +143,10 @@ impl Storage for MemoryStorage {
         0
     }
 
+    async fn generation(&self) -> Result<u64> {
+        Ok(0)
+    }
+
     async fn put_definition(
         &self,
         definition: &WorkflowDefinition,

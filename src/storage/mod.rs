@@ -62,6 +62,10 @@ pub trait Storage: Debug + Send + Sync {
     /// deserves another look.
     fn reconnects(&self) -> u64;
 
+    /// A number that changes whenever the log may have lost what it had, or be another one: what
+    /// was read under an earlier number is looked at again before anything is decided on it.
+    async fn generation(&self) -> Result<u64>;
+
     /// Stores a version of a definition, if its latest version's sequence is `expected`
     /// (0: there is none yet).
     async fn put_definition(

@@ -139,6 +139,10 @@ impl Storage for FaultyStorage {
         self.inner.reconnects()
     }
 
+    async fn generation(&self) -> Result<u64> {
+        self.inner.generation().await
+    }
+
     async fn put_definition(
         &self,
         definition: &WorkflowDefinition,

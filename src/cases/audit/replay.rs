@@ -205,6 +205,7 @@ fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Faul
         now: record.time,
         firing: record.firing.clone(),
         metadata: record.metadata.clone(),
+        request: record.request.clone(),
     };
     let tokens: Vec<_> = record.consumed.iter().map(|at| at.token.clone()).collect();
     let firing = Firing { transition, tokens: &tokens, to_place: None, data: None, act: &act };

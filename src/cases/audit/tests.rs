@@ -71,6 +71,7 @@ impl Log {
             now: DateTime::from_timestamp(number, 0).unwrap(),
             firing: format!("f{number}").try_into().unwrap(),
             metadata: Map::new(),
+            request: None,
         }
     }
 

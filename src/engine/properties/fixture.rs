@@ -259,6 +259,7 @@ fn act(number: u64) -> Act {
         now: now() + TimeDelta::seconds(i64::try_from(number).unwrap()),
         firing: FiringId::new(format!("f-{number}")).unwrap(),
         metadata: Map::new(),
+        request: None,
     }
 }
 

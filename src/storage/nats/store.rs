@@ -138,6 +138,10 @@ impl Storage for NatsStorage {
         self.inner.link.breaker.reconnects()
     }
 
+    async fn generation(&self) -> Result<u64> {
+        Ok(self.inner.link.breaker.reconnects())
+    }
+
     async fn put_definition(
         &self,
         definition: &WorkflowDefinition,

@@ -94,6 +94,11 @@ pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id:
         metadata: Map::new(),
         previous: 0,
         previous_hash: None,
+        request: None,
+        recent: Vec::new(),
+        page: None,
+        pages: Vec::new(),
+        unlisted: 0,
     }
 }
 

@@ -131,7 +131,7 @@ fn now() -> DateTime<Utc> {
 
 fn act(number: u64) -> Act {
     let firing = FiringId::new(format!("f-{number}")).unwrap();
-    Act { by: None, now: now(), firing, metadata: Map::new() }
+    Act { by: None, now: now(), firing, metadata: Map::new(), request: None }
 }
 
 fn stored(value: Record, sequence: u64) -> Stored<Record> {
