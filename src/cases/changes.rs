@@ -7,6 +7,7 @@ use super::{
     Cases, Change, Changed, Error, Fire, FireIn, NewCase, NewToken, Result,
     commit::{Commit, Decide, Decided},
     definitions::Compiled,
+    repeat::Asked,
 };
 use crate::{
     engine::{self, Act, Firing, Refusal, TokenSeed},
@@ -14,19 +15,21 @@ use crate::{
 };
 
 impl Cases {
-    /// Begins a case with one token. With the caller's id it is idempotent: a case that
-    /// exists is answered with how it began and as it is now, with [`Changed::repeated`].
+    /// Begins a case with one token. With the caller's id it is idempotent: a case that began
+    /// with the same place, data and metadata is answered with how it began and as it is now,
+    /// with [`Changed::repeated`]. One that began with others is [`Error::IdTaken`].
     pub async fn create_case(&self, request: NewCase) -> Result<Changed> {
         let NewCase { workflow, case, place, data, metadata, by } = request;
         let case = case.map_or_else(|| CaseId::new(Uuid::now_v7().to_string()), Ok)?;
         let id = case.clone();
         let seed = Seed { place, data, metadata };
+        let change = Change { by, ..Change::default() };
+        let asked = seed.asked("create_case", &change);
         let decide: Decide = Box::new(move |compiled, existing, act| match existing {
-            Some(_) => Ok(Decided::Begun),
+            Some(_) => Ok(Decided::Begun(seed.checked(compiled).ok())),
             None => begin(compiled, &id, &seed, act),
         });
-        let change = Change { by, ..Change::default() };
-        self.inner.commit(Commit { workflow, case, change, decide, is_new: true }).await
+        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: true }).await
     }
 
     /// Adds a token to a case; the case is created if it does not exist.
@@ -34,6 +37,7 @@ impl Cases {
         let NewToken { workflow, case, place, data, metadata, change } = request;
         let id = case.clone();
         let seed = Seed { place, data, metadata };
+        let asked = seed.asked("create_token", &change);
         let decide: Decide = Box::new(move |compiled, existing, act| {
             let Some(case) = existing else { return begin(compiled, &id, &seed, act) };
             must_be_open(case)?;
@@ -41,7 +45,7 @@ impl Cases {
             must_have_room(compiled, case, &seed.place)?;
             Ok(Decided::Append(Box::new(engine::add_token(&compiled.net, case, seed, act))))
         });
-        self.inner.commit(Commit { workflow, case, change, decide, is_new: false }).await
+        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 
     /// Fires a transition: takes and gives tokens, all at once.
@@ -61,6 +65,13 @@ impl Cases {
             return Err(Error::argument("tokens", format!("token {twice} is named twice")));
         }
         let id = case.clone();
+        let asked = Asked {
+            transition: Some(transition.clone()),
+            tokens: tokens.clone(),
+            place: to_place.clone(),
+            data: data.clone(),
+            ..Asked::to("fire", &change.metadata)
+        };
         let decide: Decide = Box::new(move |compiled, existing, act| {
             let case = existing.ok_or_else(|| match tokens.first() {
                 Some(token) => Error::no_token(token),
@@ -75,7 +86,7 @@ impl Cases {
             };
             decide_firing(compiled, case, firing)
         });
-        self.inner.commit(Commit { workflow, case, change, decide, is_new: false }).await
+        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 
     /// Merges `patch` (JSON merge patch, RFC 7396) into a live token's data.
@@ -88,13 +99,18 @@ impl Cases {
     ) -> Result<Changed> {
         let (workflow, case) = self.inner.locate(workflow, token).await?;
         let token = token.clone();
+        let asked = Asked {
+            tokens: vec![token.clone()],
+            data: Some(patch.clone()),
+            ..Asked::to("update_token", &change.metadata)
+        };
         let decide: Decide = Box::new(move |_, existing, act| {
             let case = existing.ok_or_else(|| Error::no_token(&token))?;
             must_be_open(case)?;
             let record = engine::update_data(case, &token, &patch, act);
             record.map(|r| Decided::Append(Box::new(r))).ok_or_else(|| Error::no_token(&token))
         });
-        self.inner.commit(Commit { workflow, case, change, decide, is_new: false }).await
+        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 
     /// Pauses a case: nothing fires in it until it is resumed. A paused case stays so.
@@ -136,21 +152,25 @@ impl Cases {
     ) -> Result<Changed> {
         let (workflow, case) = (workflow.clone(), case.clone());
         let id = case.clone();
+        let (name, there) = match kind {
+            RecordKind::Paused => ("pause", CaseStatus::Paused),
+            RecordKind::Cancelled => ("cancel", CaseStatus::Cancelled),
+            _ => ("resume", CaseStatus::Running),
+        };
+        let asked = Asked::to(name, &change.metadata);
+        let named = change.firing.is_some();
         let decide: Decide = Box::new(move |compiled, existing, act| {
             let case = existing.ok_or_else(|| Error::no_case(&id))?;
-            let there = match kind {
-                RecordKind::Paused => CaseStatus::Paused,
-                RecordKind::Cancelled => CaseStatus::Cancelled,
-                _ => CaseStatus::Running,
-            };
-            if case.status == there {
+            // With an id it is noted all the same: repeated later, when the case has changed, it
+            // must do nothing. A cancelled case changes no more.
+            if case.status == there && !(named && there != CaseStatus::Cancelled) {
                 return Ok(Decided::AsItIs);
             }
             must_be_open(case)?;
             let record = engine::change_status(&compiled.net, case, kind, act);
             Ok(Decided::Append(Box::new(record)))
         });
-        self.inner.commit(Commit { workflow, case, change, decide, is_new: false }).await
+        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 }
 
@@ -162,6 +182,12 @@ struct Seed {
 }
 
 impl Seed {
+    fn asked(&self, kind: &'static str, change: &Change) -> Asked {
+        let data = serde_json::json!({ "data": self.data, "metadata": self.metadata });
+        let place = self.place.clone();
+        Asked { place, data: Some(data), ..Asked::to(kind, &change.metadata) }
+    }
+
     fn checked(&self, compiled: &Compiled) -> Result<TokenSeed> {
         let net = &compiled.net;
         let place = match &self.place {

@@ -6,21 +6,16 @@ use std::{
 };
 
 use chrono::Utc;
-use futures::TryStreamExt;
 use uuid::Uuid;
 
 use super::{
-    Change, Changed, Error, Inner, Result,
-    definitions::Compiled,
-    load::broken,
-    repair::touched,
-    slot::{Firings, Slot},
-    whole::Whole,
+    Change, Changed, Error, Inner, Result, definitions::Compiled, load::broken, repeat::Asked,
+    slot::Slot,
 };
 use crate::{
-    engine::{Act, apply},
-    models::{Case, CaseId, FiringId, Record, Stored, Token, WorkflowId},
-    storage::{LogScope, StorageError},
+    engine::{Act, TokenSeed, apply},
+    models::{Case, CaseId, FiringId, IdProblem, Record, Stored, Token, WorkflowId},
+    storage::{Consistency, StorageError},
 };
 
 /// How many times a lost race is run again before the caller is told of the conflict.
@@ -40,8 +35,9 @@ pub(super) enum Decided {
     Append(Box<Record>),
     /// The case is as the caller wants it; nothing is stored.
     AsItIs,
-    /// The case has begun already; nothing is stored, and the answer is how it began.
-    Begun,
+    /// The case has begun already; nothing is stored, and the answer is how it began, if that is
+    /// with this. `None`: what was asked for can't be what it began with.
+    Begun(Option<TokenSeed>),
 }
 
 /// One change on its way into the log.
@@ -49,6 +45,7 @@ pub(super) struct Commit {
     pub workflow: WorkflowId,
     pub case: CaseId,
     pub change: Change,
+    pub asked: Asked,
     pub decide: Decide,
     /// The case is probably not there yet, so the first attempt does not look: the fence of
     /// the append finds out.
@@ -84,12 +81,15 @@ impl Inner {
     async fn run(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
         let begun = Instant::now();
         let firing = commit.change.firing.clone();
+        if firing.as_ref().is_some_and(FiringId::is_reserved) {
+            return Err(Error::argument("firing id", IdProblem::Reserved.to_string()));
+        }
         let act = Act {
             by: commit.change.by.clone(),
             now: Utc::now(),
             firing: firing.clone().map_or_else(new_firing, Ok)?,
             metadata: commit.change.metadata.clone(),
-            request: None,
+            request: Some(commit.asked.digest()),
         };
         let (mut races, mut unanswered) = (0, 0);
         let mut presume_new = commit.is_new;
@@ -136,21 +136,24 @@ impl Inner {
         may_repeat: bool,
     ) -> Result<Attempt> {
         let begun = Instant::now();
-        let mut fresh = look_first;
+        // What is known of the case was read from a log that may be another one by now.
+        let doubtful = slot.case.is_some() && slot.generation != self.storage.generation().await?;
+        let mut fresh = look_first || doubtful;
         if fresh {
             self.reload(commit, slot).await?;
         }
         let record = loop {
             match self.decide(commit, act, slot, may_repeat).await {
                 Ok(Decision::Append(record)) => break record,
+                // An answer that appends nothing, a no above all, is only given of what the log
+                // has now: an append finds out by its fence.
+                Ok(Decision::Repeated(_)) | Err(_) if !fresh => {
+                    self.reload(commit, slot).await?;
+                    fresh = true;
+                }
                 Ok(Decision::Repeated(changed)) => {
                     self.show_again(slot, &changed).await;
                     return Ok(Attempt::Done(changed));
-                }
-                // A no is only said of what the log has now.
-                Err(_) if !fresh => {
-                    self.reload(commit, slot).await?;
-                    fresh = true;
                 }
                 Err(error) => return Err(error),
             }
@@ -174,10 +177,11 @@ impl Inner {
         self.metrics.appended(begun.elapsed());
         (stored.sequence, stored.hash) = (appended.sequence, appended.hash);
         let before = slot.case.take();
-        let case = self.after(before.as_deref(), &stored)?;
-        if let Some(firings) = &mut slot.firings {
-            firings.insert(&stored.value.firing, stored.sequence);
+        let generation = self.storage.generation().await;
+        if before.is_some() && generation.ok() != Some(slot.generation) {
+            self.must_follow(&stored).await?;
         }
+        let case = self.after(before.as_deref(), &stored)?;
         let case = Arc::new(case);
         slot.case = Some(Arc::clone(&case));
         slot.registers.adopt(registers);
@@ -217,11 +221,47 @@ impl Inner {
         Ok(case)
     }
 
+    /// Makes what is known of the case what the log has now. What is known already is kept if
+    /// the log ends with just that record.
     async fn reload(&self, commit: &Commit, slot: &mut Slot) -> Result<()> {
-        let loaded = self.load(&commit.workflow, &commit.case).await?;
+        let (workflow, case) = (&commit.workflow, &commit.case);
+        let generation = self.storage.generation().await?;
+        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+        if slot.generation != generation {
+            slot.doubt();
+        }
+        slot.generation = generation;
+        let is_known = |head: &Stored<Record>| {
+            let known = slot.case.as_ref();
+            known.is_some_and(|known| {
+                (known.sequence, &known.head_hash) == (head.sequence, &head.hash)
+            })
+        };
+        if head.as_ref().is_some_and(is_known) {
+            return Ok(());
+        }
         slot.registers.clear();
-        slot.case = loaded.map(|(_, case)| Arc::new(case));
+        slot.case = None;
+        if let Some(head) = head {
+            slot.case = Some(Arc::new(self.restore(&head).await?));
+        }
         Ok(())
+    }
+
+    /// Finds out whether a record that was appended while the log may have gone back follows the
+    /// record that it names: the fence compares numbers.
+    async fn must_follow(&self, stored: &Stored<Record>) -> Result<()> {
+        let record = &stored.value;
+        let before = self.storage.record(&record.workflow, &record.case, record.previous).await?;
+        if before.is_some_and(|before| Some(before.hash) == record.previous_hash) {
+            return Ok(());
+        }
+        let reason = format!(
+            "the log went back while it was written, and record {} is another one now; look at \
+             the case's history, and put the record aside",
+            record.previous
+        );
+        Err(broken(&record.workflow, &record.case, stored.sequence, reason))
     }
 
     async fn decide(
@@ -235,10 +275,10 @@ impl Inner {
             let latest = self.latest(&commit.workflow).await?;
             return match (commit.decide)(&latest, None, act)? {
                 Decided::Append(record) => Ok(Decision::Append(record)),
-                Decided::AsItIs | Decided::Begun => Err(Error::no_case(&commit.case)),
+                Decided::AsItIs | Decided::Begun(_) => Err(Error::no_case(&commit.case)),
             };
         };
-        if may_repeat && let Some(changed) = self.repeated(slot, &case, &act.firing).await? {
+        if may_repeat && let Some(changed) = self.repeated(commit, act, slot, &case).await? {
             return Ok(Decision::Repeated(Box::new(changed)));
         }
         if let Some(expected) = commit.change.expected_revision
@@ -248,79 +288,18 @@ impl Inner {
             return Err(Error::Conflict { what, expected, actual: case.sequence });
         }
         let compiled = self.compiled(&case.workflow, case.definition).await?;
+        // The next record names all pages if it is one.
+        let case = match case.chain.is_full() && case.chain.pages.is_none() {
+            true => Arc::new(self.with_pages(&case).await?),
+            false => case,
+        };
         match (commit.decide)(&compiled, Some(&case), act)? {
             Decided::Append(record) => Ok(Decision::Append(record)),
             Decided::AsItIs => Ok(Decision::Repeated(Box::new(self.unchanged(&case).await?))),
-            Decided::Begun => Ok(Decision::Repeated(Box::new(self.begun(&case).await?))),
-        }
-    }
-
-    /// What the log says about a firing id that it already has.
-    async fn repeated(
-        self: &Arc<Self>,
-        slot: &mut Slot,
-        case: &Arc<Case>,
-        firing: &FiringId,
-    ) -> Result<Option<Changed>> {
-        let firings = slot.firings.get_or_insert_with(Firings::default);
-        if firings.up_to < case.sequence {
-            let scope = LogScope::Case(case.workflow.clone(), case.id.clone());
-            let mut records = self.storage.history(scope, firings.up_to + 1).await?;
-            while let Some(record) = records.try_next().await? {
-                firings.insert(&record.value.firing, record.sequence);
-            }
-            firings.up_to = firings.up_to.max(case.sequence);
-        }
-        let Some(sequence) = firings.find(firing) else { return Ok(None) };
-        let record = self.storage.record(&case.workflow, &case.id, sequence).await?;
-        let record = record.filter(|record| record.value.firing == *firing);
-        match record {
-            Some(record) => self.changed_before(case, record).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The views of a change that is in the log already. Whoever appended it may have died, or
-    /// never have heard of it; and when a change is answered, readers see it.
-    async fn show_again(&self, slot: &mut Slot, changed: &Changed) {
-        let (case, record) = (&changed.case, &changed.record.value);
-        match self.repair(&case.workflow, &case.id, touched(record).collect()).await {
-            Ok(0) => {}
-            Ok(_) => slot.registers.clear(),
-            Err(error) => {
-                slot.registers.clear();
-                self.metrics.view_failed();
-                let (sequence, workflow) = (changed.record.sequence, &case.workflow);
-                tracing::warn!(
-                    %workflow, case = %case.id, sequence, %error,
-                    "a repeated change is in the log, but its views can't be looked at"
-                );
+            Decided::Begun(seed) => {
+                Ok(Decision::Repeated(Box::new(self.begun(&case, seed.as_ref()).await?)))
             }
         }
-    }
-
-    async fn changed_before(
-        self: &Arc<Self>,
-        case: &Arc<Case>,
-        record: Stored<Record>,
-    ) -> Result<Changed> {
-        let record = Whole::new(Arc::clone(self)).record(record).await?;
-        let tokens = record.value.produced.iter().cloned().map(Arc::new).collect();
-        let (record, case) = (Arc::new(record), Arc::clone(case));
-        Ok(Changed { record, case, tokens, repeated: true })
-    }
-
-    async fn unchanged(self: &Arc<Self>, case: &Arc<Case>) -> Result<Changed> {
-        let head = self.storage.record(&case.workflow, &case.id, case.sequence).await?;
-        let head = head.ok_or_else(|| Error::no_case(&case.id))?;
-        self.changed_before(case, head).await
-    }
-
-    async fn begun(self: &Arc<Self>, case: &Arc<Case>) -> Result<Changed> {
-        let scope = LogScope::Case(case.workflow.clone(), case.id.clone());
-        let first = self.storage.history(scope, 1).await?.try_next().await?;
-        let first = first.ok_or_else(|| Error::no_case(&case.id))?;
-        self.changed_before(case, first).await
     }
 }
 

@@ -3,7 +3,10 @@
 use crate::{
     analysis::{Report, Verdict},
     engine::NotEnabled,
-    models::{CaseId, CaseStatus, IdError, Problems, TokenId, TransitionId, WorkflowId},
+    models::{
+        CaseId, CaseStatus, IdError, Problems, Record, RecordKind, Stored, TokenId, TransitionId,
+        WorkflowId,
+    },
     storage::StorageError,
 };
 
@@ -80,6 +83,23 @@ pub enum Error {
         /// How it differs.
         reason: String,
     },
+    /// An id that the caller chose was used before, for another request; nothing was stored.
+    #[error(
+        "{kind} id {id} was used before in case {case}, for something else: {first}; this request \
+         differs in its {what}; choose another id"
+    )]
+    IdTaken {
+        /// Which id: `firing` or `case`.
+        kind: &'static str,
+        /// The id.
+        id: String,
+        /// The case.
+        case: CaseId,
+        /// In which part the requests differ.
+        what: &'static str,
+        /// What it was used for.
+        first: Box<FirstUse>,
+    },
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -98,6 +118,34 @@ pub enum Error {
     /// The temporary file, for what does not fit in memory, can't be written or read.
     #[error("the temporary file, in the folder that TMPDIR names: {0}")]
     TemporaryFile(std::io::Error),
+}
+
+/// What an id was used for first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstUse {
+    /// What happened.
+    pub kind: RecordKind,
+    /// What fired, if it was a firing.
+    pub transition: Option<TransitionId>,
+    /// The log sequence of the record.
+    pub sequence: u64,
+}
+
+impl FirstUse {
+    pub(super) fn of(record: &Stored<Record>) -> Self {
+        let (kind, transition) = (record.value.kind, record.value.transition.clone());
+        Self { kind, transition, sequence: record.sequence }
+    }
+}
+
+impl std::fmt::Display for FirstUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "record {} ({}", self.sequence, self.kind.as_str())?;
+        match &self.transition {
+            Some(transition) => write!(f, " {transition})"),
+            None => write!(f, ")"),
+        }
+    }
 }
 
 fn hint(kind: &&'static str) -> &'static str {
@@ -155,7 +203,9 @@ impl Error {
             Self::NotSound { .. } => "NOT_SOUND",
             Self::NotEnabled(_) => "NOT_ENABLED",
             Self::WrongStatus { .. } => "WRONG_STATUS",
-            Self::Conflict { .. } | Self::Storage(StorageError::LostRace { .. }) => "CONFLICT",
+            Self::Conflict { .. }
+            | Self::IdTaken { .. }
+            | Self::Storage(StorageError::LostRace { .. }) => "CONFLICT",
             Self::AlreadyExists { .. } => "ALREADY_EXISTS",
             Self::BrokenLog { .. } | Self::Storage(StorageError::Corrupt { .. }) => "CORRUPT",
             Self::Storage(StorageError::TooLarge { .. }) => "TOO_LARGE",

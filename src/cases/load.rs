@@ -96,7 +96,7 @@ impl Inner {
     }
 
     /// A record that another one of its case names.
-    async fn named(
+    pub(super) async fn named(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,

@@ -8,6 +8,7 @@
 mod analysis;
 mod audit;
 mod by_case;
+mod chain;
 mod changes;
 mod commit;
 mod definitions;
@@ -20,6 +21,7 @@ mod reads;
 mod rebuild;
 mod reconcile;
 mod repair;
+mod repeat;
 mod requests;
 mod settled;
 mod slot;
@@ -34,7 +36,7 @@ use tokio_util::task::TaskTracker;
 
 pub use analysis::{Checks, assumptions, check, check_within};
 pub use audit::{AuditScope, AuditWatcher, Audited, Finding, FindingIn, FindingKind};
-pub use error::Error;
+pub use error::{Error, FirstUse};
 pub use gather::Gathered;
 pub use metrics::Metrics;
 pub use repair::Repaired;

@@ -204,8 +204,9 @@ impl Cases {
     ) -> Result<PageOf<Stored<Record>>> {
         check(page)?;
         let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
-        let scope = LogScope::Case(workflow.clone(), case.clone());
-        let mut records = self.inner.storage.history(scope, from).await?;
+        let head = self.inner.storage.head(workflow, case, Consistency::Strong).await?;
+        let head = head.ok_or_else(|| Error::no_case(case))?;
+        let mut records = self.inner.records_from(&head, from, page.first + 1).await?;
         let mut whole = Whole::new(self.inner.clone());
         let mut items = Vec::new();
         let mut has_next = false;
@@ -215,10 +216,6 @@ impl Cases {
                 break;
             }
             items.push((Cursor(record.sequence), whole.record(record).await?));
-        }
-        if items.is_empty() {
-            let head = self.inner.storage.head(workflow, case, Consistency::Strong).await?;
-            head.ok_or_else(|| Error::no_case(case))?;
         }
         Ok(PageOf { items, has_next })
     }

@@ -142,8 +142,10 @@ pub struct Changed {
     pub record: Arc<Stored<Record>>,
     /// The case after the change, or after later ones if the request was a repeated one.
     pub case: Arc<Case>,
-    /// The tokens it made or changed, whole, as they were right after it.
+    /// The tokens it made or changed, whole. Of a repeated request those that are still alive, as
+    /// they are now; `record` has all of them as they were then.
     pub tokens: Vec<Arc<Token>>,
-    /// Whether it had happened before, under the same firing id or case id.
+    /// Whether it had happened before, under the same firing id or case id, or there was nothing
+    /// to change. False where the answer to this very request was lost and found in the log.
     pub repeated: bool,
 }

@@ -2,15 +2,15 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde_json::{Map, Value};
 
+use super::chain::Earlier;
 use crate::{
-    models::{Case, FiringId, PlaceId, Token, TokenId},
+    models::{Case, PlaceId, Token, TokenId},
     storage::{Register, RegisterState},
 };
 
@@ -21,7 +21,7 @@ const TOKEN_SIZE: usize = 1_200;
 const EVENT_SIZE: usize = 500;
 const VALUE_SIZE: usize = 100;
 const REGISTER_SIZE: usize = 150;
-const FIRING_SIZE: usize = 32;
+const LINK_SIZE: usize = 16;
 
 /// What is known about one case. Only who has the turn reads or writes it; it is checked
 /// against the store by every append, so knowing something old costs a retry and no more.
@@ -31,16 +31,28 @@ pub(super) struct Slot {
     pub case: Option<Arc<Case>>,
     /// The sequences of the view's registers.
     pub registers: Registers,
-    /// The firing ids that the log has, once somebody asked for one.
-    pub firings: Option<Firings>,
+    /// The generation of the log that this was read from.
+    pub generation: u64,
+    /// The ids of the records that the case's last one does not name, once somebody asked.
+    pub earlier: Option<Earlier>,
 }
 
 impl Slot {
     /// About how much memory it takes, in bytes.
     pub fn size(&self) -> usize {
         let case = self.case.as_ref().map_or(0, |case| case_size(case));
-        let firings = self.firings.as_ref().map_or(0, |firings| firings.sequences.len());
-        SLOT_SIZE + case + REGISTER_SIZE * self.registers.known.len() + FIRING_SIZE * firings
+        let links = self.case.as_ref().map_or(0, |case| case.chain.recent.len());
+        let links = links + self.earlier.as_ref().map_or(0, Earlier::len);
+        SLOT_SIZE + case + REGISTER_SIZE * self.registers.known.len() + LINK_SIZE * links
+    }
+
+    /// Forgets what rests on a sequence alone: the log may be another one than before. The case
+    /// and the ids up to its last page are named by hash.
+    pub fn doubt(&mut self) {
+        self.registers.clear();
+        if self.earlier.as_ref().is_some_and(Earlier::is_unlisted) {
+            self.earlier = None;
+        }
     }
 }
 
@@ -90,28 +102,6 @@ impl Registers {
 
     pub fn clear(&mut self) {
         self.known.clear();
-    }
-}
-
-/// Which firing ids the log of a case has, as hashes with their log sequences; a hit is
-/// checked against the log.
-#[derive(Debug, Default)]
-pub(super) struct Firings {
-    hasher: RandomState,
-    sequences: HashMap<u64, u64>,
-    /// Everything up to this log sequence is in.
-    pub up_to: u64,
-}
-
-impl Firings {
-    pub fn insert(&mut self, firing: &FiringId, sequence: u64) {
-        self.sequences.entry(self.hasher.hash_one(firing)).or_insert(sequence);
-        self.up_to = self.up_to.max(sequence);
-    }
-
-    /// Where a firing id may be.
-    pub fn find(&self, firing: &FiringId) -> Option<u64> {
-        self.sequences.get(&self.hasher.hash_one(firing)).copied()
     }
 }
 

@@ -102,6 +102,16 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             set("expected", json!(expected.to_string()));
             set("actual", json!(actual.to_string()));
         }
+        Error::IdTaken { kind, id, case, what, first } => {
+            set("kind", json!(kind));
+            set("id", json!(id));
+            set("caseId", json!(case));
+            set("differsIn", json!(what));
+            let (transition, sequence) = (&first.transition, first.sequence.to_string());
+            let kind = first.kind.as_str().to_uppercase();
+            let first = json!({ "kind": kind, "transitionId": transition, "sequence": sequence });
+            set("first", first);
+        }
         Error::BrokenLog { case, sequence, .. } => {
             set("caseId", json!(case));
             set("sequence", json!(sequence.to_string()));

@@ -13,10 +13,7 @@ use super::{
     },
     types::{Case, Firing, NatsToken, Token, Workflow, cases},
 };
-use crate::{
-    cases::{Changed, Error, Fire},
-    models,
-};
+use crate::cases::{Error, Fire};
 
 /// The root of mutations.
 pub struct Mutation;
@@ -49,7 +46,7 @@ impl Mutation {
         };
         let changed =
             changed.map_err(|error| in_words_of(error, &[("place", "input.initialPlace")]))?;
-        Ok(Token(only_token(&changed)?))
+        Ok(Token::of(&changed)?)
     }
 
     /// Begins a case with a token in the initial place, and answers with that token.
@@ -59,7 +56,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CreateWorkflowInstanceInput,
     ) -> Result<Token> {
         let changed = cases(ctx).create_case(input.into_request()?).await?;
-        Ok(Token(only_token(&changed)?))
+        Ok(Token::of(&changed)?)
     }
 
     /// Fires a transition that takes a given token. `NOT_ENABLED` says in `blockers` why not.
@@ -92,8 +89,7 @@ impl Mutation {
         let place = request.to_place.clone();
         let changed = cases(ctx).fire(request).await.map_err(of_firing)?;
         let there = changed.tokens.iter().find(|token| Some(&token.place) == place.as_ref());
-        let token = there.cloned().map_or_else(|| only_token(&changed), Ok)?;
-        Ok(NatsToken(token))
+        Ok(Token::of(&changed)?.or(there.cloned()).into())
     }
 
     /// Merges a patch into a token's data.
@@ -105,7 +101,7 @@ impl Mutation {
         let (workflow, token, patch, change) = input.into_request()?;
         let changed =
             cases(ctx).update_token_data(workflow.as_ref(), &token, patch, change).await?;
-        Ok(Token(only_token(&changed)?))
+        Ok(Token::of(&changed)?)
     }
 
     /// Pauses a case: nothing fires until it is resumed.
@@ -115,7 +111,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CaseChangeInput,
     ) -> Result<Case> {
         let (workflow, case, change) = input.into_request()?;
-        Ok(Case(cases(ctx).pause(&workflow, &case, change).await?.case))
+        Ok(Case::of(&cases(ctx).pause(&workflow, &case, change).await?))
     }
 
     /// Resumes a paused case.
@@ -125,7 +121,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CaseChangeInput,
     ) -> Result<Case> {
         let (workflow, case, change) = input.into_request()?;
-        Ok(Case(cases(ctx).resume(&workflow, &case, change).await?.case))
+        Ok(Case::of(&cases(ctx).resume(&workflow, &case, change).await?))
     }
 
     /// Cancels a case: its tokens are removed, and it can't be resumed.
@@ -135,7 +131,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CaseChangeInput,
     ) -> Result<Case> {
         let (workflow, case, change) = input.into_request()?;
-        Ok(Case(cases(ctx).cancel(&workflow, &case, change).await?.case))
+        Ok(Case::of(&cases(ctx).cancel(&workflow, &case, change).await?))
     }
 }
 
@@ -153,15 +149,4 @@ fn of_firing(error: Error) -> Error {
         ("workflow", "input.workflowId"),
     ];
     in_words_of(error, &NAMES)
-}
-
-/// The token of a change that makes or changes one.
-fn only_token(changed: &Changed) -> Result<Arc<models::Token>, Error> {
-    let missing = || Error::BrokenLog {
-        workflow: changed.case.workflow.clone(),
-        case: changed.case.id.clone(),
-        sequence: changed.record.sequence,
-        reason: "it made no token".to_owned(),
-    };
-    changed.tokens.first().cloned().ok_or_else(missing)
 }

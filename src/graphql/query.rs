@@ -1,7 +1,5 @@
 //! Queries.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, ID, Object, Result};
 
 use super::{
@@ -124,7 +122,7 @@ impl Query {
     ) -> Result<Option<NatsToken>> {
         let id = super::arguments::id("id", &id)?;
         let found = cases(ctx).token(None, &id, consistency(strong)).await;
-        Ok(existing(found)?.map(|token| NatsToken(Arc::new(token))))
+        Ok(existing(found)?.map(|token| NatsToken::from(Token::from(token))))
     }
 
     /// The transitions that could fire now and would take this token.
@@ -146,7 +144,7 @@ impl Query {
         #[graphql(desc = "The case.")] id: ID,
     ) -> Result<Option<Case>> {
         let (workflow, case) = case_of(&workflow_id, "id", &id)?;
-        Ok(existing(cases(ctx).case(&workflow, &case).await)?.map(Case))
+        Ok(existing(cases(ctx).case(&workflow, &case).await)?.map(Case::from))
     }
 
     /// The cases of a workflow in the order of their creation.
@@ -161,7 +159,7 @@ impl Query {
         let workflow = id("workflowId", &workflow_id)?;
         let page = page(first, after.as_deref())?;
         let found = cases(ctx).cases(&workflow, status.map(Into::into), page).await?;
-        Ok(connection(found, after.is_some(), Case))
+        Ok(connection(found, after.is_some(), Case::from))
     }
 
     /// Which tokens of a case are where.

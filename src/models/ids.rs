@@ -44,7 +44,13 @@ pub enum IdProblem {
         /// Its place in the text, in characters, from 0.
         position: usize,
     },
+    /// It begins with `~`.
+    #[error("begins with ~, which is kept for the program's own; choose another one")]
+    Reserved,
 }
+
+/// What the ids begin with that the program makes by rules of its own.
+const RESERVED: char = '~';
 
 fn check(kind: &'static str, value: &str, max: usize) -> Result<(), IdError> {
     let fail = |problem| {
@@ -53,6 +59,9 @@ fn check(kind: &'static str, value: &str, max: usize) -> Result<(), IdError> {
     };
     if value.is_empty() {
         return fail(IdProblem::Empty { max });
+    }
+    if kind == FiringId::KIND && value.starts_with(RESERVED) {
+        return fail(IdProblem::Reserved);
     }
     let odd = |c: &char| !(c.is_ascii_alphanumeric() || *c == '_' || *c == '-');
     if let Some((position, character)) = value.chars().enumerate().find(|(_, c)| odd(c)) {
@@ -68,7 +77,12 @@ fn check(kind: &'static str, value: &str, max: usize) -> Result<(), IdError> {
 /// has some 200 of them.
 struct Checked<Id>(PhantomData<Id>);
 
-impl<Id: for<'a> TryFrom<&'a str, Error = IdError>> de::Visitor<'_> for Checked<Id> {
+/// What a stored text may be: ids of the program's own too.
+trait Stored: Sized {
+    fn stored(text: &str) -> Result<Self, IdError>;
+}
+
+impl<Id: Stored> de::Visitor<'_> for Checked<Id> {
     type Value = Id;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,7 +90,7 @@ impl<Id: for<'a> TryFrom<&'a str, Error = IdError>> de::Visitor<'_> for Checked<
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
-        Id::try_from(text).map_err(E::custom)
+        Id::stored(text).map_err(E::custom)
     }
 }
 
@@ -93,16 +107,29 @@ macro_rules! id {
             /// The most characters this id may have.
             pub const MAX_LENGTH: usize = $max;
 
+            const KIND: &str = $kind;
+
             /// Checks `value` and makes an id of it.
             pub fn new(value: impl AsRef<str>) -> Result<Self, IdError> {
                 let value = value.as_ref();
-                check($kind, value, Self::MAX_LENGTH)?;
+                check(Self::KIND, value, Self::MAX_LENGTH)?;
                 Ok(Self(value.into()))
             }
 
             /// The text of the id.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl Stored for $name {
+            fn stored(text: &str) -> Result<Self, IdError> {
+                let plain = match Self::KIND == FiringId::KIND {
+                    true => text.strip_prefix(RESERVED).unwrap_or(text),
+                    false => text,
+                };
+                check(Self::KIND, plain, Self::MAX_LENGTH)?;
+                Ok(Self(text.into()))
             }
         }
 
@@ -192,6 +219,13 @@ id!(
     FiringId, "firing", 64
 );
 
+impl FiringId {
+    /// Whether it is one of the program's own, which no caller may choose.
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(RESERVED)
+    }
+}
+
 /// How many hexadecimal digits of the workflow id's hash a token id carries: with 10,000
 /// workflows, a shared tag is a matter of one installation in twenty thousand, and then both are tried.
 const TAG_DIGITS: usize = 10;
@@ -250,6 +284,16 @@ mod tests {
         let error = WorkflowId::new("ord.er").unwrap_err();
         assert_eq!(error.problem, IdProblem::Character { character: '.', position: 3 });
         assert!(error.to_string().contains("'.' at position 3"), "{error}");
+    }
+
+    #[test]
+    fn a_callers_firing_id_is_none_of_the_programs_and_a_stored_one_may_be() {
+        let error = FiringId::new("~3-1").unwrap_err();
+        assert_eq!(error.problem, IdProblem::Reserved);
+        let stored: FiringId = serde_json::from_str("\"~3-1\"").unwrap();
+        assert!(stored.is_reserved() && stored.as_str() == "~3-1");
+        assert!(serde_json::from_str::<CaseId>("\"~3-1\"").is_err());
+        assert!(serde_json::from_str::<FiringId>("\"~~\"").is_err());
     }
 
     #[test]

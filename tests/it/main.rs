@@ -11,6 +11,7 @@ mod fault_proxy;
 mod graphql;
 mod layering;
 mod local_server;
+mod once;
 mod pnml;
 mod program;
 mod read_paths;

@@ -9,6 +9,7 @@ use super::{
     workflow::{drawn, net},
 };
 use crate::{
+    cases::Changed,
     formats::drawing::{Drawing, Positions, case_title, counted},
     graphql::{
         arguments::page,
@@ -33,61 +34,84 @@ pub enum CaseStatus {
 }
 
 /// A case: one run of a workflow.
-pub struct Case(pub Arc<models::Case>);
+pub struct Case {
+    case: Arc<models::Case>,
+    /// Of a mutation: whether that had happened before.
+    repeated: Option<bool>,
+}
+
+impl From<Arc<models::Case>> for Case {
+    fn from(case: Arc<models::Case>) -> Self {
+        Self { case, repeated: None }
+    }
+}
+
+impl Case {
+    /// The case that a change answers with.
+    pub fn of(changed: &Changed) -> Self {
+        Self { case: Arc::clone(&changed.case), repeated: Some(changed.repeated) }
+    }
+}
 
 /// A case: one run of a workflow.
 #[Object]
 impl Case {
     /// The case's id, unique in its workflow.
     async fn id(&self) -> ID {
-        ID::from(&self.0.id)
+        ID::from(&self.case.id)
     }
 
     /// The workflow it runs.
     async fn workflow_id(&self) -> ID {
-        ID::from(&self.0.workflow)
+        ID::from(&self.case.workflow)
     }
 
     /// The log sequence of the version of the workflow that it runs.
     async fn definition_sequence(&self) -> Sequence {
-        Sequence(self.0.definition)
+        Sequence(self.case.definition)
+    }
+
+    /// In the answer to a mutation: whether that had happened before, under the same id, or the
+    /// case was so already. Null in a query.
+    async fn repeated(&self) -> Option<bool> {
+        self.repeated
     }
 
     /// Whether it runs.
     async fn status(&self) -> CaseStatus {
-        self.0.status.into()
+        self.case.status.into()
     }
 
     /// The log sequence of its last record. A mutation with this as its `expectedRevision`
     /// is a conflict if the case has changed by then.
     async fn revision(&self) -> Sequence {
-        Sequence(self.0.sequence)
+        Sequence(self.case.sequence)
     }
 
     /// SHA-256 of its last record as stored, in hexadecimal; each record carries that of the
     /// one before it.
     async fn head_hash(&self) -> &str {
-        &self.0.head_hash
+        &self.case.head_hash
     }
 
     /// Its live tokens, oldest arrival first.
     async fn tokens(&self) -> Vec<Token> {
-        self.0.live_tokens().cloned().map(Token).collect()
+        self.case.live_tokens().cloned().map(Token::from).collect()
     }
 
     /// How many tokens it has ever had.
     async fn tokens_made(&self) -> i32 {
-        int(self.0.tokens_made)
+        int(self.case.tokens_made)
     }
 
     /// Which tokens are where.
     async fn marking(&self) -> Marking {
-        Marking::of(&self.0)
+        Marking::of(&self.case)
     }
 
     /// The workflow in the version that the case runs.
     async fn workflow(&self, ctx: &Context<'_>) -> Result<Workflow> {
-        let stored = cases(ctx).workflow_at(&self.0.workflow, self.0.definition).await?;
+        let stored = cases(ctx).workflow_at(&self.case.workflow, self.case.definition).await?;
         Ok(Workflow(Arc::new(stored)))
     }
 
@@ -95,7 +119,7 @@ impl Case {
     /// from elsewhere. Marked places and the transitions that their tokens enable are in
     /// colour; conditions are not looked at.
     async fn svg(&self, ctx: &Context<'_>) -> Result<String> {
-        let case = Arc::clone(&self.0);
+        let case = Arc::clone(&self.case);
         let stored = cases(ctx).workflow_at(&case.workflow, case.definition).await?;
         drawn(move || {
             let net = net(&stored.definition)?;
@@ -109,7 +133,7 @@ impl Case {
 
     /// For every transition of its net: enabled, or exactly why not.
     async fn explain(&self, ctx: &Context<'_>) -> Result<Explanation> {
-        Ok(cases(ctx).explain(&self.0.workflow, &self.0.id).await?.into())
+        Ok(cases(ctx).explain(&self.case.workflow, &self.case.id).await?.into())
     }
 
     /// Its records, oldest first.
@@ -120,7 +144,7 @@ impl Case {
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<CaseEvent>> {
         let page = page(first, after.as_deref())?;
-        let records = cases(ctx).history(&self.0.workflow, &self.0.id, page).await?;
+        let records = cases(ctx).history(&self.case.workflow, &self.case.id, page).await?;
         Ok(connection(records, after.is_some(), CaseEvent::from))
     }
 }

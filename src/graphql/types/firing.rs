@@ -23,20 +23,20 @@ impl Firing {
 /// A transition that fired.
 #[Object]
 impl Firing {
-    /// The first token it made: of a transition with one output, the one. Null if it made
-    /// none.
+    /// The first of `tokens`: of a transition with one output, the one. Null if there is none.
     async fn token(&self) -> Option<Token> {
-        self.changed.tokens.first().cloned().map(Token)
+        self.changed.tokens.first().cloned().map(Token::from)
     }
 
-    /// The tokens it made, as they were right after it.
+    /// The tokens it made. If the request was a repeated one, those that are still alive, as
+    /// they are now; `event.tokens` has all of them as they were then.
     async fn tokens(&self) -> Vec<Token> {
-        self.changed.tokens.iter().cloned().map(Token).collect()
+        self.changed.tokens.iter().cloned().map(Token::from).collect()
     }
 
     /// The case after it, or after later changes if the request was a repeated one.
     async fn case(&self) -> Case {
-        Case(self.changed.case.clone())
+        Case::of(&self.changed)
     }
 
     /// The log sequence of its record.

@@ -1,7 +1,5 @@
 //! Tokens with what NATS knows about them.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -13,39 +11,51 @@ use crate::{
 };
 
 /// A token with its NATS metadata.
-pub struct NatsToken(pub Arc<models::Token>);
+pub struct NatsToken(Token);
+
+impl From<Token> for NatsToken {
+    fn from(token: Token) -> Self {
+        Self(token)
+    }
+}
+
+impl NatsToken {
+    fn token(&self) -> &models::Token {
+        self.0.token()
+    }
+}
 
 /// A token with its NATS metadata.
 #[Object]
 impl NatsToken {
     /// The token's id.
     async fn id(&self) -> ID {
-        ID::from(&self.0.id)
+        ID::from(&self.token().id)
     }
 
     /// The workflow it runs in.
     async fn workflow_id(&self) -> ID {
-        ID::from(&self.0.workflow)
+        ID::from(&self.token().workflow)
     }
 
     /// The case it belongs to.
     async fn case_id(&self) -> ID {
-        ID::from(&self.0.case)
+        ID::from(&self.token().case)
     }
 
     /// The place that holds it.
     async fn place_id(&self) -> ID {
-        ID::from(&self.0.place)
+        ID::from(&self.token().place)
     }
 
     /// What it carries.
     async fn data(&self) -> Json<&Value> {
-        Json(&self.0.data)
+        Json(&self.token().data)
     }
 
     /// The log sequence of the record that made this version of the token.
     async fn nats_sequence(&self) -> Sequence {
-        Sequence(self.0.nats_sequence)
+        Sequence(self.token().nats_sequence)
     }
 
     /// When the server stored the message at `natsSubject` that holds this version of the
@@ -53,26 +63,37 @@ impl NatsToken {
     /// was changed again in between, or if that message was lost in a crash and is not yet
     /// mended.
     async fn nats_timestamp(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
-        Ok(cases(ctx).stored_at(&self.0).await?)
+        Ok(cases(ctx).stored_at(self.token()).await?)
     }
 
     /// The subject that holds the token.
     async fn nats_subject(&self) -> &str {
-        &self.0.nats_subject
+        &self.token().nats_subject
     }
 
     /// Its last transitions, oldest first, at most 64.
     async fn transition_history(&self) -> Vec<TransitionEvent> {
-        TransitionEvent::of(&self.0)
+        TransitionEvent::of(self.token())
     }
 
     /// How many transitions it has passed in all.
     async fn transition_history_total(&self) -> i32 {
-        int(self.0.history_total)
+        int(self.token().history_total)
+    }
+
+    /// Whether it is alive: `token.live`.
+    async fn live(&self) -> bool {
+        self.0.is_live()
+    }
+
+    /// In the answer to a mutation: whether that had happened before. Null in a query.
+    async fn repeated(&self) -> Option<bool> {
+        self.0.is_repeated()
     }
 
     /// The token with everything else.
-    async fn token(&self) -> Token {
-        Token(self.0.clone())
+    #[graphql(name = "token")]
+    async fn whole(&self) -> Token {
+        self.0.clone()
     }
 }

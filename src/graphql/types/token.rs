@@ -8,16 +8,72 @@ use serde_json::{Map, Value};
 
 use super::{Case, Workflow, cases};
 use crate::{
+    cases::{Changed, Error},
     graphql::scalars::{Sequence, int},
     models,
 };
 
 /// A token: carries data from place to place. It belongs to one case.
-pub struct Token(pub Arc<models::Token>);
+#[derive(Clone)]
+pub struct Token {
+    token: Arc<models::Token>,
+    /// Of a mutation: whether that had happened before, and whether the token is still alive.
+    answer: Option<Answer>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    repeated: bool,
+    live: bool,
+}
+
+impl From<Arc<models::Token>> for Token {
+    fn from(token: Arc<models::Token>) -> Self {
+        Self { token, answer: None }
+    }
+}
 
 impl From<models::Token> for Token {
     fn from(token: models::Token) -> Self {
-        Self(Arc::new(token))
+        Arc::new(token).into()
+    }
+}
+
+impl Token {
+    /// The first token of a change that makes or changes one: as it is now, or as it was then if
+    /// the change had happened before and the token is gone.
+    pub fn of(changed: &Changed) -> Result<Self, Error> {
+        let live = changed.tokens.first().cloned();
+        let answer = Some(Answer { repeated: changed.repeated, live: live.is_some() });
+        let made = || changed.record.value.produced.first().cloned().map(Arc::new);
+        let token = live.or_else(made).ok_or_else(|| Error::BrokenLog {
+            workflow: changed.case.workflow.clone(),
+            case: changed.case.id.clone(),
+            sequence: changed.record.sequence,
+            reason: "it made no token".to_owned(),
+        })?;
+        Ok(Self { token, answer })
+    }
+
+    /// Another token of the change that this one answers.
+    pub fn or(self, other: Option<Arc<models::Token>>) -> Self {
+        match other {
+            Some(token) => Self { token, ..self },
+            None => self,
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.answer.is_none_or(|answer| answer.live)
+    }
+
+    pub(super) fn is_repeated(&self) -> Option<bool> {
+        self.answer.map(|answer| answer.repeated)
+    }
+
+    /// The token itself.
+    pub fn token(&self) -> &Arc<models::Token> {
+        &self.token
     }
 }
 
@@ -26,63 +82,63 @@ impl From<models::Token> for Token {
 impl Token {
     /// The token's id, unique across workflows.
     async fn id(&self) -> ID {
-        ID::from(&self.0.id)
+        ID::from(&self.token.id)
     }
 
     /// The workflow it runs in.
     async fn workflow_id(&self) -> ID {
-        ID::from(&self.0.workflow)
+        ID::from(&self.token.workflow)
     }
 
     /// The case it belongs to.
     async fn case_id(&self) -> ID {
-        ID::from(&self.0.case)
+        ID::from(&self.token.case)
     }
 
     /// The place that holds it.
     async fn place_id(&self) -> ID {
-        ID::from(&self.0.place)
+        ID::from(&self.token.place)
     }
 
     /// What it carries.
     async fn data(&self) -> Json<&Value> {
-        Json(&self.0.data)
+        Json(&self.token.data)
     }
 
     /// What its owner noted about it.
     async fn metadata(&self) -> Json<&Map<String, Value>> {
-        Json(&self.0.metadata)
+        Json(&self.token.metadata)
     }
 
     /// When it came to be, by the clock of the process that decided it.
     async fn created_at(&self) -> DateTime<Utc> {
-        self.0.created_at
+        self.token.created_at
     }
 
     /// When it last changed, by the clock of the process that decided it.
     async fn updated_at(&self) -> DateTime<Utc> {
-        self.0.updated_at
+        self.token.updated_at
     }
 
     /// Its last transitions, oldest first, at most 64; `case.history` has them all.
     async fn history(&self) -> Vec<TransitionEvent> {
-        TransitionEvent::of(&self.0)
+        TransitionEvent::of(&self.token)
     }
 
     /// How many transitions it has passed in all.
     async fn history_total(&self) -> i32 {
-        int(self.0.history_total)
+        int(self.token.history_total)
     }
 
     /// The log sequence of the record that made this version of the token. To expect a
     /// revision of a case in a mutation, take `case.revision`.
     async fn revision(&self) -> Sequence {
-        Sequence(self.0.nats_sequence)
+        Sequence(self.token.nats_sequence)
     }
 
     /// The same as `revision`, by its NATS name.
     async fn nats_sequence(&self) -> Sequence {
-        Sequence(self.0.nats_sequence)
+        Sequence(self.token.nats_sequence)
     }
 
     /// When the server stored the message at `natsSubject` that holds this version of the
@@ -91,22 +147,34 @@ impl Token {
     /// the token has changed or is gone, and while a message that was lost in a crash is not
     /// yet mended; `time` of an event says when the log stored the change.
     async fn nats_timestamp(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
-        Ok(cases(ctx).stored_at(&self.0).await?)
+        Ok(cases(ctx).stored_at(&self.token).await?)
     }
 
     /// The subject that holds the token.
     async fn nats_subject(&self) -> &str {
-        &self.0.nats_subject
+        &self.token.nats_subject
+    }
+
+    /// Whether it is alive. False only in the answer to a mutation that had happened before, of a
+    /// token that is gone by now: the rest is as it was then.
+    async fn live(&self) -> bool {
+        self.is_live()
+    }
+
+    /// In the answer to a mutation: whether that had happened before, under the same id. Null in
+    /// a query.
+    async fn repeated(&self) -> Option<bool> {
+        self.is_repeated()
     }
 
     /// The case it belongs to, as it is now.
     async fn case(&self, ctx: &Context<'_>) -> Result<Case> {
-        Ok(Case(cases(ctx).case(&self.0.workflow, &self.0.case).await?))
+        Ok(cases(ctx).case(&self.token.workflow, &self.token.case).await?.into())
     }
 
     /// Its workflow, in the latest version. `case.workflow` is the version that the case runs.
     async fn workflow(&self, ctx: &Context<'_>) -> Result<Workflow> {
-        Ok(Workflow(cases(ctx).workflow(&self.0.workflow).await?))
+        Ok(Workflow(cases(ctx).workflow(&self.token.workflow).await?))
     }
 }
 

@@ -1,0 +1,125 @@
+//! A workflow in which everything can happen again and again, and what can happen in it.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use serde_json::{Map, Value, json};
+use stormpetrel::{
+    cases::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken},
+    models::{FiringId, PlaceId, Record, Stored, TokenId, WorkflowId},
+    storage::{LogScope, Storage},
+};
+
+use crate::support::{case, definition, place, transition, workflow};
+
+/// `go` and `back` between a and b, `tick` in a.
+pub async fn loops(cases: &Cases) -> WorkflowId {
+    let loops = definition(json!({
+        "id": "loops", "name": "Loops", "initial_place": "a",
+        "places": [{"id": "a"}, {"id": "b"}],
+        "transitions": [
+            {"id": "go", "from_places": ["a"], "to_place": "b"},
+            {"id": "back", "from_places": ["b"], "to_place": "a"},
+            {"id": "tick", "from_places": ["a"], "to_place": "a"}
+        ]
+    }));
+    cases.create_workflow(loops, ExpectedVersion::Any).await.unwrap();
+    workflow("loops")
+}
+
+pub fn id(text: &str) -> FiringId {
+    FiringId::new(text).unwrap()
+}
+
+pub fn named(text: &str) -> Change {
+    Change { firing: Some(id(text)), ..Change::default() }
+}
+
+pub async fn create(cases: &Cases, name: &str, data: Value) -> Result<Changed, Error> {
+    let new = NewCase { case: Some(case(name)), data, ..NewCase::of(workflow("loops")) };
+    cases.create_case(new).await
+}
+
+/// A change of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    Fire(&'static str, u64),
+    /// With the case's first token named.
+    FireToken(&'static str),
+    Add(&'static str, u64),
+    Edit(u64),
+    Pause,
+    Resume,
+    Cancel,
+}
+
+impl What {
+    pub async fn ask(&self, cases: &Cases, name: &str, change: Change) -> Result<Changed, Error> {
+        let (loops, id) = (workflow("loops"), case(name));
+        match self {
+            Self::Fire(by, data) => {
+                let data = (*data > 0).then(|| json!({ "n": data }));
+                let fire = Fire::case(loops, id, transition(by));
+                cases.fire(Fire { data, change, ..fire }).await
+            }
+            Self::FireToken(by) => {
+                let fire = Fire::token(first_token(name), transition(by));
+                cases.fire(Fire { change, ..fire }).await
+            }
+            Self::Add(to, data) => {
+                let (place, data) = (Some(place(to)), json!({ "n": data }));
+                let metadata = Map::new();
+                let new = NewToken { workflow: loops, case: id, place, data, metadata, change };
+                cases.create_token(new).await
+            }
+            Self::Edit(data) => {
+                let patch = json!({ "edited": data });
+                cases.update_token_data(None, &first_token(name), patch, change).await
+            }
+            Self::Pause => cases.pause(&loops, &id, change).await,
+            Self::Resume => cases.resume(&loops, &id, change).await,
+            Self::Cancel => cases.cancel(&loops, &id, change).await,
+        }
+    }
+}
+
+pub fn first_token(name: &str) -> TokenId {
+    TokenId::of_case(&workflow("loops").tag(), &case(name), 1)
+}
+
+/// The records of a case as its subjects have them, not as its records name them.
+pub async fn log(storage: &Arc<dyn Storage>, name: &str) -> Vec<Stored<Record>> {
+    let scope = LogScope::Case(workflow("loops"), case(name));
+    storage.history(scope, 1).await.unwrap().try_collect().await.unwrap()
+}
+
+pub fn sequences(log: &[Stored<Record>]) -> Vec<u64> {
+    log.iter().map(|record| record.sequence).collect()
+}
+
+/// No id is in the log of a case twice, and each record names just those before it.
+pub fn is_sound(log: &[Stored<Record>]) {
+    let mut ids: Vec<_> = log.iter().map(|record| &record.value.firing).collect();
+    ids.sort();
+    let all = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "an id is there twice");
+    for (position, record) in log.iter().enumerate() {
+        let record = &record.value;
+        let before = &log[..position];
+        assert_eq!(record.previous, before.last().map_or(0, |last| last.sequence));
+        assert_eq!(record.previous_hash, before.last().map(|last| last.hash.clone()));
+    }
+}
+
+/// What a refusal of an id says of its first use.
+pub fn first_use(refused: Result<Changed, Error>) -> (String, u64) {
+    match refused {
+        Err(Error::IdTaken { what, first, .. }) => (what.to_owned(), first.sequence),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+pub fn only_place(changed: &Changed) -> PlaceId {
+    changed.tokens[0].place.clone()
+}
