@@ -79,6 +79,21 @@ impl Inner {
         Ok(None)
     }
 
+    /// Whether two of the records that a case's lists name have ids of one hash, or the lists do
+    /// not lead to one another.
+    pub async fn may_have_doubled(&self, case: &Case) -> Result<bool> {
+        let unlisted = case.chain.unlisted;
+        let mut listed = Earlier { unlisted, ..Earlier::default() };
+        if !self.extend(case, &mut listed).await? {
+            return Ok(true);
+        }
+        listed.add(case.chain.recent.iter().copied());
+        let same = |pair: &[Link]| pair[0].id == pair[1].id;
+        // The last page is the first of those after it.
+        listed.links.dedup();
+        Ok(listed.links.windows(2).any(same))
+    }
+
     /// What is remembered, brought up to the case's last page.
     async fn earlier(&self, case: &Case, known: Option<Earlier>) -> Result<Earlier> {
         let chain = &case.chain;

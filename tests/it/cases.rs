@@ -142,7 +142,8 @@ async fn a_repeated_firing_id_fires_once() {
     let again = cases.fire(fire()).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.record.sequence, first.record.sequence);
-    assert_eq!(again.tokens[0].place, place("review"));
+    assert_eq!(again.record.value.produced[0].place, place("review"), "what happened then");
+    assert_eq!(again.tokens[0].place, place("draft"), "the state of today");
     let now = cases.token(None, &token, Consistency::Strong).await.unwrap();
     assert_eq!(now.place, place("draft"));
 }

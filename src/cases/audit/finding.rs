@@ -63,6 +63,8 @@ pub enum FindingKind {
     TokenUnknown,
     /// A transition fired that could not fire, or took and gave what it does not take and give.
     FiringImpossible,
+    /// A firing id is in a case's log twice: what was asked for once happened twice.
+    IdDoubled,
     /// A record is missing: another one, or the view, comes from it.
     RecordMissing,
     /// A record's bytes are not those that the next record was appended to.
@@ -86,6 +88,7 @@ impl FindingKind {
             Self::TokenChanged => "token_changed",
             Self::TokenUnknown => "token_unknown",
             Self::FiringImpossible => "firing_impossible",
+            Self::IdDoubled => "id_doubled",
             Self::RecordMissing => "record_missing",
             Self::RecordChanged => "record_changed",
             Self::RecordUnreadable => "record_unreadable",

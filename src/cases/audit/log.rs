@@ -71,6 +71,10 @@ impl Auditor<'_> {
                 return odd(fault);
             }
         }
+        if self.inner.may_have_doubled(state).await? {
+            // Two ids may have one hash.
+            self.suspect(workflow, case, None);
+        }
         if state.status == CaseStatus::Cancelled {
             return Ok(None);
         }

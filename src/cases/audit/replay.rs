@@ -1,6 +1,9 @@
 //! A case's log fired again from its start, on the engine. Pure: records in, findings out.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     Finding, FindingIn, FindingKind,
@@ -9,8 +12,8 @@ use super::{
 use crate::{
     engine::{self, Act, Firing, Net, produced},
     models::{
-        Case, CaseStatus, Marking, MarkingEntry, PlaceId, Record, RecordKind, Stored, Token,
-        TokenAt, TokenId,
+        Case, CaseStatus, FiringId, Marking, MarkingEntry, PAGE_LENGTH, PlaceId, Record,
+        RecordKind, Stored, Token, TokenAt, TokenId,
     },
 };
 
@@ -24,6 +27,10 @@ pub(super) struct Replay {
     unreadable: Vec<u64>,
     /// The place of each token that somebody has put into the case.
     given: Vec<PlaceId>,
+    /// The firing ids, with their records.
+    ids: HashMap<FiringId, u64>,
+    /// The pages since records name one another.
+    pages: Vec<u64>,
 }
 
 impl Replay {
@@ -47,7 +54,7 @@ impl Replay {
     pub fn record(&mut self, net: &Net, stored: &Stored<Record>) -> Vec<Finding> {
         let record = &stored.value;
         let after_gap = self.unreadable.contains(&record.previous);
-        let faults = match (&self.before, after_gap) {
+        let mut faults = match (&self.before, after_gap) {
             // What it follows can't be read: it is believed.
             (_, true) => Vec::new(),
             (None, false) => begins(net, stored),
@@ -57,6 +64,8 @@ impl Replay {
                 faults
             }
         };
+        faults.extend(self.doubled(stored));
+        faults.extend(self.paged(stored));
         let known = self.before.as_ref().map_or(0, |before| before.tokens_made);
         if matches!(record.kind, RecordKind::Created | RecordKind::Edited) {
             let new = record.produced.iter().filter(|token| number(&token.id) > known);
@@ -64,6 +73,32 @@ impl Replay {
         }
         self.before = Some(state_after(self.before.take(), stored));
         faults.into_iter().map(|fault| finding(stored, fault)).collect()
+    }
+}
+
+impl Replay {
+    fn doubled(&mut self, stored: &Stored<Record>) -> Option<Fault> {
+        let id = &stored.value.firing;
+        let first = *self.ids.entry(id.clone()).or_insert(stored.sequence);
+        (first != stored.sequence).then(|| {
+            let message = format!("firing id {id} is that of record {first} already");
+            Fault::of(FindingKind::IdDoubled, message)
+        })
+    }
+
+    /// Whether a page names the pages before it.
+    fn paged(&mut self, stored: &Stored<Record>) -> Option<Fault> {
+        let record = &stored.value;
+        if record.recent.is_empty() {
+            self.pages.clear();
+        }
+        if record.recent.len() < PAGE_LENGTH {
+            return None;
+        }
+        let right = record.pages == self.pages;
+        self.pages.push(stored.sequence);
+        let message = "it does not name all pages before it";
+        (!right).then(|| Fault::of(FindingKind::RecordInconsistent, message))
     }
 }
 
@@ -124,7 +159,7 @@ pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
 /// What is wrong with a record that follows a state.
 pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<Fault> {
     let record = &stored.value;
-    let mut faults: Vec<_> = continues(before, record).collect();
+    let mut faults: Vec<_> = continues(before, record).chain(names(before, record)).collect();
     let (expected, made, status) = match record.kind {
         RecordKind::Fired => match fired_again(net, before, record) {
             Ok(again) => {
@@ -168,6 +203,18 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
     faults.extend(counted(record, made));
     faults.extend(in_status(record, status));
     faults
+}
+
+/// Whether a record names just those before it. Older versions name none, and the list may begin
+/// anew.
+fn names(before: &Case, record: &Record) -> Option<Fault> {
+    let chain = &before.chain;
+    let right = record.recent == chain.recent
+        && record.page == chain.page
+        && record.unlisted == chain.unlisted;
+    let message = "it does not name just those records that are before it";
+    (!record.recent.is_empty() && !right)
+        .then(|| Fault::of(FindingKind::RecordInconsistent, message))
 }
 
 /// Whether the case still goes on, and with the definition that it has run from its start.

@@ -29,9 +29,11 @@ pub enum Fault {
     LogOtherHash,
     LogMissing,
     LogRubbish,
+    LogIdTwice,
+    LogListWrong,
 }
 
-pub const FAULTS: [Fault; 14] = [
+pub const FAULTS: [Fault; 16] = [
     Fault::ViewLost,
     Fault::ViewDoubled,
     Fault::ViewMisplaced,
@@ -46,6 +48,8 @@ pub const FAULTS: [Fault; 14] = [
     Fault::LogOtherHash,
     Fault::LogMissing,
     Fault::LogRubbish,
+    Fault::LogIdTwice,
+    Fault::LogListWrong,
 ];
 
 impl Fault {
@@ -112,8 +116,12 @@ impl Saboteur {
             let known = entry["sequence"].as_u64();
             entry["sequence"] = json!(known.unwrap_or(head.sequence));
         }
-        let hash: String =
-            Sha256::digest(&head.payload).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&Sha256::digest(&head.payload));
+        let list = record["recent"].as_array().cloned().unwrap_or_default();
+        let used = record["firing"].as_str().unwrap().to_owned();
+        let link = json!([head.sequence, &hex(&Sha256::digest(used))[..16]]);
+        record["recent"] = list.into_iter().chain([link]).collect();
+        record["firing"] = json!(format!("forged-{}", head.sequence));
         record["kind"] = json!("paused");
         record["status"] = json!("paused");
         record["previous"] = json!(head.sequence);
@@ -237,6 +245,17 @@ impl Saboteur {
                 let sequence = self.publish(subject, HeaderMap::new(), b"rubbish".to_vec()).await;
                 return (FindingKind::RecordUnreadable, sequence, None);
             }
+            Fault::LogIdTwice => {
+                let first = self.first_id(id).await;
+                let again = move |record: &mut Value| record["firing"] = json!(first);
+                (FindingKind::IdDoubled, None, Box::new(again))
+            }
+            Fault::LogListWrong => {
+                let leave_out = |record: &mut Value| {
+                    drop(record["recent"].as_array_mut().unwrap().remove(0));
+                };
+                (FindingKind::RecordInconsistent, None, Box::new(leave_out))
+            }
             _ => unreachable!("in the view"),
         };
         (kind, self.forge(id, branch, change).await, place.map(str::to_owned))
@@ -253,11 +272,24 @@ impl Saboteur {
         (headers, stored.payload.to_vec())
     }
 
+    /// The firing id of a case's first record.
+    async fn first_id(&self, id: &CaseId) -> String {
+        let stream = self.jetstream.get_stream("CB_LOG").await.unwrap();
+        let subject = format!("cb.workflows.press.events.lifecycle.{id}");
+        let first = stream.get_first_raw_message_by_subject(&subject, 1).await.unwrap();
+        let record: Value = serde_json::from_slice(&first.payload).unwrap();
+        record["firing"].as_str().unwrap().to_owned()
+    }
+
     async fn head(&self, id: &CaseId) -> u64 {
         let stream = self.jetstream.get_stream("CB_LOG").await.unwrap();
         let filter = format!("cb.workflows.press.events.*.{id}");
         stream.get_last_raw_message_by_subject(&filter).await.unwrap().sequence
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the view has a token.
