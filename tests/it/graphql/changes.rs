@@ -47,6 +47,65 @@ async fn a_firing_id_fires_once() {
 }
 
 #[tokio::test]
+async fn every_answer_says_whether_it_is_a_repeated_one_and_shows_the_state_of_today() {
+    let served = Served::start().await.with_orders().await;
+    let begin = json!({ "workflowId": "orders", "caseId": "once", "initialData": { "amount": 5 } });
+    let create = "mutation($input: CreateWorkflowInstanceInput!) {
+        createWorkflowInstance(input: $input) { id placeId live repeated case { status } } }";
+    let token = |answer: &Value| answer["createWorkflowInstance"].clone();
+    let first = token(&served.data(create, json!({ "input": begin })).await);
+    assert_eq!((&first["repeated"], &first["live"]), (&json!(false), &json!(true)));
+    let again = token(&served.data(create, json!({ "input": begin })).await);
+    assert_eq!((&again["repeated"], &again["id"]), (&json!(true), &first["id"]));
+    let change = json!({ "workflowId": "orders", "caseId": "once", "firingId": "same" });
+    let changes = [
+        "pauseCase(input: $input) { repeated status }",
+        "resumeCase(input: $input) { repeated status }",
+        "cancelCase(input: $input) { repeated status }",
+    ];
+    for (number, field) in changes.iter().enumerate() {
+        let mutation = format!("mutation($input: CaseChangeInput!) {{ it: {field} }}");
+        let mut input = change.clone();
+        input["firingId"] = json!(format!("same-{number}"));
+        let once = served.data(&mutation, json!({ "input": input })).await["it"].clone();
+        let twice = served.data(&mutation, json!({ "input": input })).await["it"].clone();
+        assert_eq!((&once["repeated"], &twice["repeated"]), (&json!(false), &json!(true)));
+    }
+    let gone = token(&served.data(create, json!({ "input": begin })).await);
+    assert_eq!((&gone["repeated"], &gone["live"]), (&json!(true), &json!(false)));
+    assert_eq!(gone["case"]["status"], "CANCELLED");
+    let query = "query($id: ID!) { case(workflowId: \"orders\", id: $id) { repeated } }";
+    assert_eq!(served.data(query, json!({ "id": "once" })).await["case"]["repeated"], Value::Null);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn another_request_under_a_used_id_is_a_conflict_that_names_the_first_use() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let submit = "mutation($token: ID!) { fireTransition(input: { tokenId: $token,
+        transitionId: \"submit\", firingId: \"same\" }) { sequence } }";
+    let first = served.data(submit, json!({ "token": token })).await["fireTransition"].clone();
+    let others = [
+        "cancelCase(input: { workflowId: \"orders\", caseId: \"a\", firingId: \"same\" }) { id }",
+        "fireCase(input: { workflowId: \"orders\", caseId: \"a\", transitionId: \"nonsense\",
+            firingId: \"same\" }) { sequence }",
+        "updateTokenData(input: { tokenId: $token, patch: { n: 1 }, firingId: \"same\" }) { id }",
+    ];
+    for other in others {
+        let variables = if other.contains("$token") { "($token: ID!)" } else { "" };
+        let mutation = format!("mutation{variables} {{ {other} }}");
+        let error = served.error(&mutation, json!({ "token": token })).await;
+        let said = &error["extensions"];
+        assert_eq!((&said["code"], &said["retryable"]), (&json!("CONFLICT"), &json!(false)));
+        let first =
+            json!({ "kind": "FIRED", "transitionId": "submit", "sequence": first["sequence"] });
+        assert_eq!(said["first"], first, "{error}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_revision_that_is_not_the_cases_is_a_conflict() {
     let served = Served::start().await.with_orders().await;
     let token = served.order("a").await;
