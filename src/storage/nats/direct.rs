@@ -52,17 +52,13 @@ impl Link {
 
     async fn get(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
         let subject = format!("{}.DIRECT.GET.{stream}", self.api);
-        let message = match self.request(subject, None, query.to_string().into()).await {
-            Err(StorageError::Stream { .. }) => return Err(missing(stream)),
-            other => other?,
+        let Some(message) = self.request(subject, None, query.to_string().into()).await? else {
+            return Err(self.nobody(stream, allows_direct).await);
         };
-        match status(&message) {
+        match status(&message).map(|(code, text)| (code.as_u16(), text)) {
             None => raw(message, stream).map(Some),
-            Some((code, _)) if code.as_u16() == 404 => Ok(None),
-            Some((code, text)) => Err(StorageError::Stream {
-                stream: stream.to_owned(),
-                reason: format!("direct get {query} was refused: {code} {text}"),
-            }),
+            Some((404, _)) => Ok(None),
+            Some((code, text)) => Err(refused(stream, code, &text)),
         }
     }
 
@@ -128,13 +124,8 @@ impl Link {
                 }
                 Some((404, _)) => return Ok(Many::Some { messages, more: false }),
                 Some((413, _)) => return Ok(Many::TooMany),
-                Some((503, _)) => return Err(missing(stream)),
-                Some((code, text)) => {
-                    return Err(StorageError::Stream {
-                        stream: stream.to_owned(),
-                        reason: format!("a listing was refused: {code} {text}"),
-                    });
-                }
+                Some((503, _)) => return Err(self.nobody(stream, allows_direct).await),
+                Some((code, text)) => return Err(refused(stream, code, &text)),
             }
         }
     }
@@ -147,10 +138,19 @@ fn pending(end: &async_nats::Message) -> u64 {
     pending.and_then(|pending| pending.as_str().parse().ok()).unwrap_or_default()
 }
 
-fn missing(stream: &str) -> StorageError {
-    StorageError::Stream {
-        stream: stream.to_owned(),
-        reason: "is missing, or does not allow direct get; restart to mend it".to_owned(),
+fn allows_direct(config: &Value) -> bool {
+    config["allow_direct"] == true
+}
+
+/// A direct get that was not carried out.
+fn refused(stream: &str, code: u16, text: &str) -> StorageError {
+    let reason = format!("a direct get was refused: {code} {text}");
+    match (code, text) {
+        // The server has too much to do; or the replica that was asked is not ready.
+        (429 | 503, _) | (408, "Request Timeout") => {
+            StorageError::Unavailable { reason: format!("{stream}: {reason}"), away_since: None }
+        }
+        _ => StorageError::Stream { stream: stream.to_owned(), reason },
     }
 }
 

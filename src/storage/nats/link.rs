@@ -1,6 +1,9 @@
 //! The connection: requests with a time limit, behind a circuit breaker.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use async_nats::{
     Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, Request, RequestErrorKind,
@@ -88,13 +91,19 @@ impl Link {
         self.timeout
     }
 
-    /// Sends a request and waits for its answer.
+    /// How many connections were made, the first one among them; counted before anything is
+    /// sent through one.
+    pub fn connections(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::SeqCst)
+    }
+
+    /// Sends a request and waits for its answer; `None` if nobody listens there.
     pub async fn request(
         &self,
         subject: String,
         headers: Option<HeaderMap>,
         payload: Bytes,
-    ) -> Result<Message, StorageError> {
+    ) -> Result<Option<Message>, StorageError> {
         self.breaker.check()?;
         let mut request = Request::new().payload(payload).timeout(Some(self.timeout));
         if let Some(headers) = headers {
@@ -103,17 +112,12 @@ impl Link {
         match self.client.send_request(subject.clone(), request).await {
             Ok(message) => {
                 self.breaker.answered();
-                Ok(message)
+                Ok(Some(message))
             }
             Err(error) => match error.kind() {
                 RequestErrorKind::NoResponders => {
                     self.breaker.answered();
-                    Err(StorageError::Stream {
-                        stream: subject,
-                        reason: "nothing answers there: JetStream is off, or the stream is \
-                                 missing; `petrel doctor` tells which"
-                            .to_owned(),
-                    })
+                    Ok(None)
                 }
                 RequestErrorKind::MaxPayloadExceeded => Err(StorageError::TooLarge {
                     subject,
@@ -136,7 +140,15 @@ impl Link {
         body: &Value,
     ) -> Result<Result<Value, ApiError>, StorageError> {
         let payload = if body.is_null() { Bytes::new() } else { body.to_string().into() };
-        let answer = self.request(format!("{}.{what}", self.api), None, payload).await?;
+        let subject = format!("{}.{what}", self.api);
+        let Some(answer) = self.request(subject.clone(), None, payload).await? else {
+            return Err(StorageError::Stream {
+                stream: subject,
+                reason: "nothing answers there: JetStream is off for this account, or on this \
+                         server; `petrel doctor` tells which"
+                    .to_owned(),
+            });
+        };
         let mut answer: Value = serde_json::from_slice(&answer.payload).map_err(|error| {
             StorageError::Stream { stream: what.to_owned(), reason: format!("no JSON: {error}") }
         })?;
@@ -147,6 +159,23 @@ impl Link {
                 description: "an error without a description".to_owned(),
             }))),
             None => Ok(Ok(answer)),
+        }
+    }
+
+    /// Why nobody listens where a stream should: it is missing, or can't listen there, or has
+    /// no leader now. The server's API is asked, since only that knows.
+    pub async fn nobody(&self, stream: &str, listens: impl Fn(&Value) -> bool) -> StorageError {
+        match self.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await {
+            // There is one by now.
+            Ok(Ok(info)) if info["cluster"].is_object() && listens(&info["config"]) => {
+                no_leader(stream)
+            }
+            Ok(Ok(_)) => StorageError::Stream {
+                stream: stream.to_owned(),
+                reason: "its settings keep it from answering here; restart to mend it".to_owned(),
+            },
+            Ok(Err(error)) => error.of_stream(stream),
+            Err(error) => error,
         }
     }
 
@@ -169,25 +198,102 @@ impl Link {
         if size > limit {
             return Err(StorageError::TooLarge { subject, size, limit });
         }
-        let answer = match self.request(subject.clone(), Some(headers), payload).await {
-            Err(StorageError::Stream { .. }) => {
-                return Err(StorageError::Stream {
-                    stream: stream.to_owned(),
-                    reason: format!("is missing: no stream takes {subject}; restart to make it"),
-                });
+        let begun = Instant::now();
+        let mut tries = 0;
+        loop {
+            let error = match self.publish_once(stream, &subject, &headers, &payload).await? {
+                Ok(sequence) => return Ok(sequence),
+                Err(error) => error,
+            };
+            if error.err_code != IN_FLIGHT {
+                return Err(publish_error(error, stream, subject, expected.sequence, size));
             }
-            other => other?,
+            // With replicas: another message under this fence is being agreed upon, and it is
+            // not decided yet who was first; only 10071 says that. So the same message is sent
+            // again, until that one is in or given up: a round between replicas, or an election.
+            if begun.elapsed() > self.timeout {
+                let reason = format!(
+                    "{subject}: another write was under way for {:?}; nothing was stored",
+                    begun.elapsed()
+                );
+                return Err(StorageError::Unavailable { reason, away_since: None });
+            }
+            tokio::time::sleep(in_flight_wait(tries)).await;
+            tries += 1;
+        }
+    }
+
+    async fn publish_once(
+        &self,
+        stream: &str,
+        subject: &str,
+        headers: &HeaderMap,
+        payload: &Bytes,
+    ) -> Result<Result<u64, ApiError>, StorageError> {
+        let sent = self.request(subject.to_owned(), Some(headers.clone()), payload.clone());
+        let Some(answer) = sent.await? else {
+            return Err(self.nobody(stream, |config| takes(config, subject)).await);
         };
         let answer: PublishAnswer =
             serde_json::from_slice(&answer.payload).map_err(|error| StorageError::Stream {
                 stream: stream.to_owned(),
                 reason: format!("{subject} was not acknowledged by a stream: {error}"),
             })?;
-        match answer.error {
-            Some(error) => Err(publish_error(error, stream, subject, expected.sequence, size)),
-            None => Ok(answer.seq),
+        Ok(answer.error.map_or(Ok(answer.seq), Err))
+    }
+}
+
+/// The stream that is asked for does not exist (`server/errors.json` of nats-server).
+pub const NOT_FOUND: u64 = 10_059;
+
+/// "Wrong last sequence" without a number: a message that changes it is on its way.
+const IN_FLIGHT: u64 = 10_164;
+
+/// No leader, of the stream or of the cluster, and what is said while one is elected.
+const ELECTION: [u64; 5] = [10_006, 10_007, 10_008, 10_009, 10_118];
+
+impl ApiError {
+    /// The answer's meaning where a stream that should be there was asked for something.
+    pub fn of_stream(self, stream: &str) -> StorageError {
+        let stream = stream.to_owned();
+        match self.err_code {
+            NOT_FOUND => {
+                StorageError::Stream { stream, reason: "is missing; restart to make it".to_owned() }
+            }
+            code if ELECTION.contains(&code) => no_leader(&stream),
+            _ => StorageError::Stream { stream, reason: self.description },
         }
     }
+}
+
+/// Nothing is lost, and it is over in seconds if most of the servers are there.
+fn no_leader(stream: &str) -> StorageError {
+    StorageError::Unavailable {
+        reason: format!("stream {stream} has no leader at the moment; the servers elect one"),
+        away_since: None,
+    }
+}
+
+/// Whether a stream takes in messages of a subject, by its settings.
+fn takes(config: &Value, subject: &str) -> bool {
+    let matches = |pattern: &str| {
+        let (mut words, mut pattern) = (subject.split('.'), pattern.split('.'));
+        loop {
+            match (pattern.next(), words.next()) {
+                (Some(">"), Some(_)) | (None, None) => break true,
+                (Some("*"), Some(_)) => {}
+                (Some(pattern), Some(word)) if pattern == word => {}
+                _ => break false,
+            }
+        }
+    };
+    config["subjects"].as_array().into_iter().flatten().filter_map(Value::as_str).any(matches)
+}
+
+/// Jittered exponential: half to all of 1 ms, 2 ms, 4 ms … 64 ms.
+fn in_flight_wait(tries: u32) -> Duration {
+    let most = 1_000 << tries.min(6);
+    Duration::from_micros(rand::random_range(most / 2..=most))
 }
 
 /// The condition of a publish.
@@ -224,7 +330,7 @@ fn publish_error(
 ) -> StorageError {
     let stream = stream.to_owned();
     match error.err_code {
-        10_071 | 10_164 => StorageError::LostRace { subject, expected },
+        10_071 => StorageError::LostRace { subject, expected },
         // It is within the server's limit, so it is the stream that has one of its own.
         10_054 => StorageError::Stream {
             stream,
@@ -239,6 +345,7 @@ fn publish_error(
         10_077 if error.description.contains("maximum") => {
             StorageError::Full { stream, reason: error.description }
         }
+        code if ELECTION.contains(&code) => no_leader(&stream),
         _ if error.code == 503 => {
             StorageError::Unavailable { reason: error.description, away_since: None }
         }

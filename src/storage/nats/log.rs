@@ -2,18 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{
-        message::StreamMessage,
-        stream::{RawMessageError, RawMessageErrorKind},
-    },
-};
+use async_nats::HeaderMap;
+use bytes::Bytes;
 use chrono::Utc;
 use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
+
+use serde_json::json;
 
 use super::{codec, direct::RawMessage, link::Expected, store::Inner};
 use crate::{
@@ -35,8 +32,8 @@ impl Inner {
         let subject = self.subjects.definition(&definition.id);
         let payload = codec::encode_definition(definition, version, &subject)?;
         let expected = Expected { sequence: expected, filter: None };
-        let sequence =
-            self.link.publish(self.log(), subject, expected, HeaderMap::new(), payload).await?;
+        let hash = codec::hash(&payload);
+        let sequence = self.publish(subject, expected, payload, &hash).await?;
         // The server's time of the message is not in its acknowledgement.
         let stored = self.definition(&definition.id, DefinitionVersion::Sequence(sequence)).await?;
         Ok(stored.unwrap_or_else(|| StoredDefinition {
@@ -83,10 +80,25 @@ impl Inner {
         let fence = self.subjects.case(&record.workflow, &record.case);
         let payload = codec::encode_record(record, &subject)?;
         let hash = codec::hash(&payload);
+        // All appends of a case carry this one text: with replicas, the server compares the
+        // texts of the fences of what is on its way, and not the subjects that they cover.
         let expected = Expected { sequence: expected, filter: Some(&fence) };
-        let sequence =
-            self.link.publish(self.log(), subject, expected, HeaderMap::new(), payload).await?;
+        let sequence = self.publish(subject, expected, payload, &hash).await?;
         Ok(Appended { sequence, hash })
+    }
+
+    async fn publish(
+        &self,
+        subject: String,
+        expected: Expected<'_>,
+        payload: Bytes,
+        hash: &str,
+    ) -> Result<u64> {
+        let seen = self.seen.highest();
+        let headers = HeaderMap::new();
+        let sequence = self.link.publish(self.log(), subject, expected, headers, payload).await?;
+        self.seen.appended(seen, sequence, hash.to_owned());
+        Ok(sequence)
     }
 
     pub async fn head(
@@ -119,52 +131,36 @@ impl Inner {
     /// The last message, from whoever can't be behind: with one replica a direct get, with
     /// several the leader.
     async fn last_strong(&self, subject: &str) -> Result<Option<RawMessage>> {
-        if !self.replicated {
-            return self.link.last(self.log(), subject).await;
-        }
-        let stream = self.stream().await?;
-        self.leader_answer(stream.get_last_raw_message_by_subject(subject).await)
+        self.seen.look().await?;
+        let found = match self.seen.replicated() {
+            false => self.link.last(self.log(), subject).await?,
+            true => self.link.leader_last(self.log(), subject).await?,
+        };
+        Ok(self.saw(found))
     }
 
+    /// The message at a sequence. It never changes, so any replica may have it; only the
+    /// leader's word counts that there is none.
     async fn at_strong(&self, sequence: u64) -> Result<Option<RawMessage>> {
         if sequence == 0 {
             // No message has it, and a server takes the question for an empty one.
             return Ok(None);
         }
-        if !self.replicated {
-            return self.link.at(self.log(), sequence).await;
+        let mut found = self.link.at(self.log(), sequence).await?;
+        if found.is_none() {
+            self.seen.look().await?;
+            if self.seen.replicated() {
+                found = self.link.leader_get(self.log(), &json!({ "seq": sequence })).await?;
+            }
         }
-        let stream = self.stream().await?;
-        self.leader_answer(stream.get_raw_message(sequence).await)
+        Ok(self.saw(found))
     }
 
-    async fn stream(&self) -> Result<async_nats::jetstream::stream::Stream<()>> {
-        self.link.breaker.check()?;
-        let stream = self.jetstream.get_stream_no_info(self.log()).await;
-        stream.map_err(|error| self.link.breaker.unanswered(&error.to_string()))
-    }
-
-    fn leader_answer(
-        &self,
-        answer: std::result::Result<StreamMessage, RawMessageError>,
-    ) -> Result<Option<RawMessage>> {
-        match answer {
-            Ok(message) => {
-                self.link.breaker.answered();
-                Ok(Some(RawMessage {
-                    subject: message.subject.to_string(),
-                    sequence: message.sequence,
-                    timestamp: message.time,
-                    headers: message.headers,
-                    payload: message.payload,
-                }))
-            }
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
-                self.link.breaker.answered();
-                Ok(None)
-            }
-            Err(error) => Err(self.link.breaker.unanswered(&error.to_string())),
+    fn saw(&self, message: Option<RawMessage>) -> Option<RawMessage> {
+        if let Some(message) = &message {
+            self.seen.read(message.sequence, message.timestamp);
         }
+        message
     }
 
     /// The last sequence of the log.
@@ -178,7 +174,7 @@ impl Inner {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         let until = self.last_sequence().await?;
-        if let (LogScope::Case(..), false) = (&scope, self.replicated) {
+        if let (LogScope::Case(..), false) = (&scope, self.seen.replicated()) {
             return Ok(self.case_history(self.subjects.records(&scope), from, until));
         }
         let feed = self.feed(self.log(), self.subjects.records(&scope), from, Some(until));

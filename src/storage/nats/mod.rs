@@ -8,9 +8,11 @@ mod direct;
 mod doctor;
 mod feed;
 mod floor;
+mod leader;
 mod link;
 mod log;
 mod marking;
+mod seen;
 mod store;
 mod streams;
 mod subjects;
@@ -21,4 +23,5 @@ pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;
 
 use link::Link;
+use seen::Seen;
 use subjects::Subjects;

@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 
 use super::{
-    Link, NatsStorageConfig, Subjects,
+    Link, NatsStorageConfig, Seen, Subjects,
     feed::{Feed, FeedRequest},
     streams,
 };
@@ -35,8 +35,7 @@ pub(super) struct Inner {
     pub jetstream: jetstream::Context,
     pub config: NatsStorageConfig,
     pub subjects: Subjects,
-    /// Whether a direct get may be answered by a replica that lags.
-    pub replicated: bool,
+    pub seen: Arc<Seen>,
 }
 
 impl NatsStorage {
@@ -46,15 +45,14 @@ impl NatsStorage {
         config.validate()?;
         let link = Link::connect(&config).await?;
         streams::prepare(&link, &config).await?;
-        let info = link.call(&format!("STREAM.INFO.{}", config.log_stream), &Value::Null).await?;
-        let replicas = info.ok().and_then(|info| info["config"]["num_replicas"].as_u64());
+        let seen = Arc::new(Seen::new(&link, &config.log_stream));
+        seen.look().await?;
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(config.consumer_timeout)
             .api_prefix(link.api.clone())
             .build(link.client.clone());
         let subjects = Subjects::new(&config.prefix);
-        let replicated = replicas.is_some_and(|replicas| replicas > 1);
-        let inner = Inner { link, jetstream, config, subjects, replicated };
+        let inner = Inner { link, jetstream, config, subjects, seen };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -95,9 +93,7 @@ impl Inner {
     pub async fn stream_state(&self, stream: &str) -> Result<Value> {
         match self.link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await? {
             Ok(mut info) => Ok(info["state"].take()),
-            Err(error) => {
-                Err(StorageError::Stream { stream: stream.to_owned(), reason: error.description })
-            }
+            Err(error) => Err(error.of_stream(stream)),
         }
     }
 
@@ -139,7 +135,8 @@ impl Storage for NatsStorage {
     }
 
     async fn generation(&self) -> Result<u64> {
-        Ok(self.inner.link.breaker.reconnects())
+        self.inner.seen.look().await?;
+        Ok(self.inner.seen.generation())
     }
 
     async fn put_definition(

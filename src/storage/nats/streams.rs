@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Link, NatsStorageConfig, Subjects};
+use super::{Link, NatsStorageConfig, Subjects, link::NOT_FOUND};
 use crate::{models::FORMAT_VERSION, storage::StorageError};
 
 /// Where the format version of a stream's contents is noted.
@@ -132,7 +132,6 @@ async fn take(link: &Link, name: &str, wanted: &Value, step: Step) -> Result<(),
     }
 }
 
-const NOT_FOUND: u64 = 10_059;
 const NAME_IN_USE: u64 = 10_058;
 const SUBJECTS_OVERLAP: u64 = 10_065;
 

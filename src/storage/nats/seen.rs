@@ -1,0 +1,222 @@
+//! What this process has seen of the log, and whether the log still has it.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared, try_join},
+};
+use serde_json::{Value, json};
+
+use super::{Link, codec, link::NOT_FOUND};
+use crate::storage::{Result, StorageError};
+
+/// How old a look at the log may be before it is looked at again.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What has been seen of the log stream. It tells a log that lost what it had, or that is
+/// another one, from one that only grew.
+#[derive(Debug)]
+pub struct Seen {
+    link: Link,
+    stream: String,
+    /// How many times the log turned out to have lost something.
+    losses: AtomicU64,
+    /// Whether a direct get may be answered by a replica that lags.
+    replicated: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The message with the highest sequence that was seen.
+    last: Option<Sighting>,
+    /// When the stream was made, as the server says it.
+    created: Option<String>,
+    /// When the last look at the log began, and which connection it was made by.
+    looked: Option<(Instant, u64)>,
+    /// A look that all who need one wait for.
+    looking: Option<Shared<BoxFuture<'static, Result<()>>>>,
+}
+
+/// A message that was in the log.
+#[derive(Debug, Clone, PartialEq)]
+struct Sighting {
+    sequence: u64,
+    mark: Mark,
+}
+
+/// By what a message is known again.
+#[derive(Debug, Clone, PartialEq)]
+enum Mark {
+    /// The hash of its body, of one that this process appended.
+    Hash(String),
+    /// The server's time, of one that was read.
+    Time(DateTime<Utc>),
+}
+
+impl Seen {
+    pub fn new(link: &Link, stream: &str) -> Self {
+        Self {
+            link: link.clone(),
+            stream: stream.to_owned(),
+            losses: AtomicU64::new(0),
+            replicated: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock; if it did, the state would still be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that changes whenever the log may have lost what it had. The client counts its
+    /// connections before it sends anything through one, so nothing is answered by a server
+    /// that came back before this number has changed.
+    pub fn generation(&self) -> u64 {
+        self.link.connections() + self.losses.load(Ordering::SeqCst)
+    }
+
+    /// Whether a direct get may be answered by a replica that lags.
+    pub fn replicated(&self) -> bool {
+        self.replicated.load(Ordering::SeqCst)
+    }
+
+    /// The highest sequence that was seen; 0 when there was none.
+    pub fn highest(&self) -> u64 {
+        self.state().last.as_ref().map_or(0, |last| last.sequence)
+    }
+
+    /// Notes a message that was appended, and what was the highest sequence when it was sent.
+    pub fn appended(&self, highest: u64, sequence: u64, hash: String) {
+        let sighting = Sighting { sequence, mark: Mark::Hash(hash) };
+        if sequence > highest {
+            return self.raise(sighting);
+        }
+        // A log that only grows gives no sequence twice.
+        self.went_back(Some(sighting), &format!("{sequence} was given again"));
+    }
+
+    /// Notes a message that was read.
+    pub fn read(&self, sequence: u64, time: DateTime<Utc>) {
+        self.raise(Sighting { sequence, mark: Mark::Time(time) });
+    }
+
+    fn raise(&self, sighting: Sighting) {
+        let last = &mut self.state().last;
+        if last.as_ref().is_none_or(|last| last.sequence < sighting.sequence) {
+            *last = Some(sighting);
+        }
+    }
+
+    fn went_back(&self, last: Option<Sighting>, reason: &str) {
+        let (stream, seen) = (&self.stream, self.highest());
+        tracing::warn!(stream, seen, reason, "the log has lost something that was seen in it");
+        self.state().last = last;
+        self.losses.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Looks at the log, unless somebody did in the last second and by the same connection.
+    /// All who wait share one look.
+    pub async fn look(self: &Arc<Self>) -> Result<()> {
+        let looking = {
+            let mut state = self.state();
+            let connections = self.link.connections();
+            let fresh = |(at, by): (Instant, u64)| by == connections && at.elapsed() < FRESH;
+            if state.looked.is_some_and(fresh) {
+                return Ok(());
+            }
+            let begin = || {
+                let seen = Arc::clone(self);
+                // A task of its own: it ends, whoever of those who wait goes away.
+                let task = tokio::spawn(async move { seen.look_now(connections).await });
+                let answer = task.map(|ended| {
+                    ended.unwrap_or_else(|error| {
+                        let reason = error.to_string();
+                        Err(StorageError::Unavailable { reason, away_since: None })
+                    })
+                });
+                answer.boxed().shared()
+            };
+            state.looking.get_or_insert_with(begin).clone()
+        };
+        looking.await
+    }
+
+    async fn look_now(&self, connections: u64) -> Result<()> {
+        let begun = Instant::now();
+        let last = self.state().last.clone();
+        let looked = try_join(self.info(), self.is_there(last.as_ref())).await;
+        let judged = match looked {
+            Ok((info, there)) => self.judge(&info, last, there),
+            Err(error) => Err(error),
+        };
+        let mut state = self.state();
+        state.looking = None;
+        if judged.is_ok() {
+            state.looked = Some((begun, connections));
+        }
+        judged
+    }
+
+    /// Compares what the server says of the log with what was seen before it was asked.
+    fn judge(&self, info: &Value, last: Option<Sighting>, there: bool) -> Result<()> {
+        let state = &info["state"];
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let (Some(created), Some(ends_at)) = (text(&info["created"]), state["last_seq"].as_u64())
+        else {
+            return Err(StorageError::Stream {
+                stream: self.stream.clone(),
+                reason: "the server does not say when it was made and where it ends".to_owned(),
+            });
+        };
+        let replicas = info["config"]["num_replicas"].as_u64();
+        self.replicated.store(replicas.is_some_and(|replicas| replicas > 1), Ordering::SeqCst);
+        let time = state["last_ts"].as_str().and_then(|text| text.parse().ok());
+        let end = time
+            .filter(|_| ends_at > 0)
+            .map(|time: DateTime<Utc>| Sighting { sequence: ends_at, mark: Mark::Time(time) });
+        let before = self.state().created.replace(created.clone());
+        let seen = last.map_or(0, |last| last.sequence);
+        if before.as_ref().is_some_and(|before| *before != created) {
+            self.went_back(end, &format!("it was made at {created}"));
+        } else if ends_at < seen {
+            self.went_back(end, &format!("it ends at {ends_at}"));
+        } else if !there {
+            self.went_back(end, &format!("{seen} is another message"));
+        } else if let Some(end) = end {
+            self.raise(end);
+        }
+        Ok(())
+    }
+
+    async fn info(&self) -> Result<Value> {
+        match self.link.call(&format!("STREAM.INFO.{}", self.stream), &Value::Null).await? {
+            Ok(info) => Ok(info),
+            Err(error) => {
+                if error.err_code == NOT_FOUND && self.state().created.take().is_some() {
+                    self.went_back(None, "the stream is missing");
+                }
+                Err(error.of_stream(&self.stream))
+            }
+        }
+    }
+
+    /// Whether the log has a message that was seen in it. The stream's leader is asked.
+    async fn is_there(&self, sighting: Option<&Sighting>) -> Result<bool> {
+        let Some(Sighting { sequence, mark }) = sighting else { return Ok(true) };
+        let found = self.link.leader_get(&self.stream, &json!({ "seq": sequence })).await?;
+        Ok(found.is_some_and(|message| match mark {
+            Mark::Time(time) => message.timestamp == *time,
+            Mark::Hash(hash) => codec::hash(&message.payload) == *hash,
+        }))
+    }
+}

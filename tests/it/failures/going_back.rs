@@ -1,0 +1,199 @@
+//! The log loses what it had: an earlier copy of it is put back, or another one stands in its
+//! place.
+
+use std::{fs, path::Path, time::Duration};
+
+use async_nats::jetstream;
+use futures::StreamExt;
+use serde_json::{Value, json};
+use stormpetrel::{
+    cases::{Cases, Fire},
+    local_server::{LocalServerOptions, Store},
+    models::CaseId,
+    testing::TestServer,
+};
+
+use super::fixtures::{
+    connect, eventually, impatient, move_once, operator, pendulum, stream_info, swing,
+};
+use crate::support::{cases_at, transition, workflow};
+
+async fn generation(cases: &Cases) -> u64 {
+    cases.storage().generation().await.expect("a generation")
+}
+
+/// Waits until the process has another generation than `before`.
+async fn changes(cases: &Cases, before: u64) {
+    eventually("another generation", Duration::from_secs(10), async || {
+        match cases.storage().generation().await {
+            Ok(now) if now != before => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+/// Moves the case's token so many times.
+async fn moves(cases: &Cases, case: &CaseId, names: &[&str]) {
+    for name in names {
+        move_once(cases, case, name).await;
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_generation_stays_while_the_log_only_grows() {
+    let server = TestServer::start().await;
+    let (writer, reader) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    pendulum(&writer).await;
+    let (case, _) = swing(&writer, "case-0").await;
+    let before = (generation(&writer).await, generation(&reader).await);
+    moves(&writer, &case, &["a", "b", "c"]).await;
+    moves(&reader, &case, &["d", "e", "f"]).await;
+    // Long enough that both look at the log again.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    moves(&writer, &case, &["g", "h"]).await;
+    assert_eq!((generation(&writer).await, generation(&reader).await), before);
+}
+
+#[tokio::test]
+async fn a_data_folder_that_was_put_back_is_another_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, kept) = (folder.path().join("data"), folder.path().join("copy"));
+    let options = || LocalServerOptions { store: Store::Kept(data.clone()), ..Default::default() };
+    let server = TestServer::start_with(options()).await;
+    let port = server.local().port();
+    let cases = connect(impatient(server.url())).await;
+    pendulum(&cases).await;
+    let (case, _) = swing(&cases, "case-0").await;
+    drop(server);
+    copy(&data.join("jetstream"), &kept);
+    let on_port = || LocalServerOptions { port: Some(port), ..options() };
+    let server = TestServer::start_with(on_port()).await;
+    moves(&cases, &case, &["a", "b", "c"]).await;
+    let before = generation(&cases).await;
+    drop(server);
+    fs::remove_dir_all(data.join("jetstream")).unwrap();
+    copy(&kept, &data.join("jetstream"));
+    let _server = TestServer::start_with(on_port()).await;
+    changes(&cases, before).await;
+    let head = cases.case(&workflow("pendulum"), &case).await.unwrap();
+    assert_eq!(head.sequence, 2, "the three moves are gone");
+}
+
+#[tokio::test]
+async fn a_stream_that_was_made_anew_is_another_generation_on_the_same_connection() {
+    let server = TestServer::start().await;
+    let (seer, other) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    pendulum(&seer).await;
+    let (case, _) = swing(&seer, "case-0").await;
+    moves(&seer, &case, &["a"]).await;
+    let before = generation(&seer).await;
+    let operator = operator(server.url()).await;
+    let settings = stream_info(&operator, "CB_LOG").await["config"].take();
+    operator.delete_stream("CB_LOG").await.unwrap();
+    let made: Value = operator.request("STREAM.CREATE.CB_LOG", &settings).await.unwrap();
+    assert!(made.get("error").is_none(), "{made}");
+    // It ends further on than the one before when somebody looks.
+    pendulum(&other).await;
+    for n in 0..4 {
+        swing(&other, &format!("other-{n}")).await;
+    }
+    changes(&seer, before).await;
+}
+
+#[tokio::test]
+async fn a_backup_that_was_restored_and_grew_is_another_generation_on_the_same_connection() {
+    let server = TestServer::start().await;
+    let (seer, other) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    pendulum(&seer).await;
+    let (case, _) = swing(&seer, "case-0").await;
+    let operator = operator(server.url()).await;
+    let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
+    moves(&seer, &case, &["a", "b", "c"]).await;
+    let before = generation(&seer).await;
+    operator.delete_stream("CB_LOG").await.unwrap();
+    restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
+    for n in 0..5 {
+        swing(&other, &format!("other-{n}")).await;
+    }
+    changes(&seer, before).await;
+}
+
+#[tokio::test]
+async fn an_append_at_a_sequence_that_was_seen_is_another_generation_at_once() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    pendulum(&cases).await;
+    let (case, _) = swing(&cases, "case-0").await;
+    let operator = operator(server.url()).await;
+    let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
+    for n in 0..3 {
+        swing(&cases, &format!("lost-{n}")).await;
+    }
+    operator.delete_stream("CB_LOG").await.unwrap();
+    let before = generation(&cases).await;
+    restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
+    let go = Fire::case(workflow("pendulum"), case, transition("go"));
+    let changed = cases.fire(go).await.unwrap();
+    assert!(changed.record.sequence <= 5, "{}", changed.record.sequence);
+    assert_ne!(generation(&cases).await, before);
+}
+
+/// A stream's backup, as `nats stream backup` takes it: what the server says of it, and its
+/// chunks.
+async fn backup(
+    operator: &jetstream::Context,
+    url: String,
+    stream: &str,
+) -> (Value, Vec<bytes::Bytes>) {
+    let client = async_nats::connect(url).await.unwrap();
+    let inbox = client.new_inbox();
+    let mut sent = client.subscribe(inbox.clone()).await.unwrap();
+    let request = json!({ "deliver_subject": inbox, "chunk_size": 65_536 });
+    let snapshot: Value =
+        operator.request(format!("STREAM.SNAPSHOT.{stream}"), &request).await.unwrap();
+    assert!(snapshot.get("error").is_none(), "{snapshot}");
+    let mut chunks = Vec::new();
+    while let Some(chunk) = sent.next().await {
+        if let Some(reply) = chunk.reply {
+            client.publish(reply, "".into()).await.unwrap();
+        }
+        if chunk.payload.is_empty() {
+            break;
+        }
+        chunks.push(chunk.payload);
+    }
+    (snapshot, chunks)
+}
+
+/// Makes a stream from its backup, as `nats stream restore` does.
+async fn restore(
+    operator: &jetstream::Context,
+    url: String,
+    stream: &str,
+    snapshot: &Value,
+    chunks: Vec<bytes::Bytes>,
+) {
+    let client = async_nats::connect(url).await.unwrap();
+    let request = json!({ "config": snapshot["config"], "state": snapshot["state"] });
+    let answer: Value =
+        operator.request(format!("STREAM.RESTORE.{stream}"), &request).await.unwrap();
+    let to = answer["deliver_subject"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+    for chunk in chunks.into_iter().chain([bytes::Bytes::new()]) {
+        let answer = client.request(to.clone(), chunk).await.unwrap();
+        let text = String::from_utf8_lossy(&answer.payload);
+        assert!(!text.contains("\"error\""), "{text}");
+    }
+}
