@@ -18,7 +18,7 @@ use super::{
     whole::Whole,
 };
 use crate::{
-    engine::{Act, apply},
+    engine::{Act, apply, fit},
     models::{Case, CaseId, FiringId, Record, Stored, Token, WorkflowId},
     storage::{LogScope, StorageError},
 };
@@ -191,7 +191,8 @@ impl Inner {
 
     /// The record to append, which follows from the case as it is known: what replay would
     /// refuse is never stored. Its sequence and hash are not known yet.
-    fn checked(&self, slot: &Slot, record: Record, act: &Act) -> Result<Stored<Record>> {
+    fn checked(&self, slot: &Slot, mut record: Record, act: &Act) -> Result<Stored<Record>> {
+        fit(&mut record, slot.case.as_deref(), self.limits())?;
         let stored = Stored {
             sequence: record.previous + 1,
             value: record,

@@ -14,6 +14,7 @@ mod local_server;
 mod pnml;
 mod program;
 mod read_paths;
+mod readable;
 mod readme;
 mod soundness;
 mod state_space;
