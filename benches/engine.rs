@@ -10,7 +10,7 @@ use chrono::DateTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Map, json};
 use stormpetrel::{
-    engine::{self, Act, Firing, Net, TokenSeed},
+    engine::{self, Act, Firing, Limits, Net, TokenSeed},
     models::{
         Case, CaseId, FiringId, PlaceId, Record, Stored, Token, TransitionId, WorkflowDefinition,
     },
@@ -71,8 +71,14 @@ fn case_after(net: &Net, moves: u64) -> (Case, Stored<Record>) {
 fn fire(net: &Net, case: &Case, transition: &str) -> Record {
     let transition = TransitionId::new(transition).unwrap();
     let act = act();
-    let firing =
-        Firing { transition: &transition, tokens: &[], to_place: None, data: None, act: &act };
+    let firing = Firing {
+        transition: &transition,
+        tokens: &[],
+        to_place: None,
+        data: None,
+        act: &act,
+        limits: Limits::NONE,
+    };
     engine::fire(net, case, firing).unwrap()
 }
 

@@ -8,7 +8,10 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{Cases, Error, Inner, Result, definitions::Compiled, thread::off_thread};
+use super::{
+    Cases, Error, Inner, Result, definitions::Compiled, limits::must_be_shallow_definition,
+    thread::off_thread,
+};
 use crate::{
     analysis::{self, Limits, Report, Verdict},
     engine::Net,
@@ -69,6 +72,7 @@ impl Cases {
     /// Checks a definition that need not be stored.
     pub async fn check_workflow(&self, definition: &WorkflowDefinition) -> Result<Report> {
         let net = Net::compile(definition).map_err(Error::InvalidDefinition)?;
+        must_be_shallow_definition(definition)?;
         Ok(self.checked(Arc::new(net)).await)
     }
 

@@ -15,7 +15,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{Error, Result, thread::off_thread};
-use crate::models::{CaseId, Record, Stored, WorkflowId};
+use crate::models::{CaseId, Record, Stored, WorkflowId, read_json};
 
 /// How many bytes of records are in memory before they go to the temporary file.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
@@ -144,8 +144,7 @@ impl std::fmt::Debug for Records {
 }
 
 fn record(line: &[u8]) -> io::Result<Stored<Record>> {
-    let (sequence, timestamp, hash, value): (u64, DateTime<Utc>, String, Record) =
-        serde_json::from_slice(line)?;
+    let (sequence, timestamp, hash, value): (u64, DateTime<Utc>, String, Record) = read_json(line)?;
     Ok(Stored { value, sequence, timestamp, subject: String::new(), hash })
 }
 

@@ -7,6 +7,7 @@ use super::{
     Cases, Change, Changed, Error, Fire, FireIn, NewCase, NewToken, Result,
     commit::{Commit, Decide, Decided},
     definitions::Compiled,
+    limits::{must_be_shallow, must_be_shallow_map},
     repeat::Asked,
 };
 use crate::{
@@ -20,6 +21,8 @@ impl Cases {
     /// with [`Changed::repeated`]. One that began with others is [`Error::IdTaken`].
     pub async fn create_case(&self, request: NewCase) -> Result<Changed> {
         let NewCase { workflow, case, place, data, metadata, by } = request;
+        must_be_shallow("data", &data)?;
+        must_be_shallow_map("metadata", &metadata)?;
         let case = case.map_or_else(|| CaseId::new(Uuid::now_v7().to_string()), Ok)?;
         let id = case.clone();
         let seed = Seed { place, data, metadata };
@@ -35,6 +38,9 @@ impl Cases {
     /// Adds a token to a case; the case is created if it does not exist.
     pub async fn create_token(&self, request: NewToken) -> Result<Changed> {
         let NewToken { workflow, case, place, data, metadata, change } = request;
+        must_be_shallow("data", &data)?;
+        must_be_shallow_map("metadata", &metadata)?;
+        let change = change.checked()?;
         let id = case.clone();
         let seed = Seed { place, data, metadata };
         let asked = seed.asked("create_token", &change);
@@ -51,6 +57,8 @@ impl Cases {
     /// Fires a transition: takes and gives tokens, all at once.
     pub async fn fire(&self, request: Fire) -> Result<Changed> {
         let Fire { target, transition, mut tokens, to_place, data, change } = request;
+        data.as_ref().map_or(Ok(()), |data| must_be_shallow("data", data))?;
+        let change = change.checked()?;
         let (workflow, case) = match target {
             FireIn::Token { workflow, token } => {
                 let found = self.inner.locate(workflow.as_ref(), &token).await?;
@@ -64,7 +72,7 @@ impl Cases {
         {
             return Err(Error::argument("tokens", format!("token {twice} is named twice")));
         }
-        let id = case.clone();
+        let (id, limits) = (case.clone(), self.inner.limits());
         let asked = Asked {
             transition: Some(transition.clone()),
             tokens: tokens.clone(),
@@ -83,6 +91,7 @@ impl Cases {
                 to_place: to_place.as_ref(),
                 data: data.as_ref(),
                 act,
+                limits,
             };
             decide_firing(compiled, case, firing)
         });
@@ -97,6 +106,8 @@ impl Cases {
         patch: Value,
         change: Change,
     ) -> Result<Changed> {
+        must_be_shallow("patch", &patch)?;
+        let change = change.checked()?;
         let (workflow, case) = self.inner.locate(workflow, token).await?;
         let token = token.clone();
         let asked = Asked {
@@ -150,6 +161,7 @@ impl Cases {
         change: Change,
         kind: RecordKind,
     ) -> Result<Changed> {
+        let change = change.checked()?;
         let (workflow, case) = (workflow.clone(), case.clone());
         let id = case.clone();
         let (name, there) = match kind {
@@ -243,6 +255,7 @@ fn decide_firing(compiled: &Compiled, case: &Case, firing: Firing<'_>) -> Result
     }
     match engine::fire(&compiled.net, case, firing) {
         Ok(record) => Ok(Decided::Append(Box::new(record))),
+        Err(Refusal::Excess(excess)) => Err(excess.into()),
         Err(Refusal::NotEnabled(reasons)) => Err(Error::NotEnabled(reasons)),
         Err(Refusal::UnknownTransition) => Err(Error::NoTransition {
             workflow: case.workflow.clone(),

@@ -13,7 +13,7 @@ use super::{
     slot::Slot,
 };
 use crate::{
-    engine::{Act, TokenSeed, apply},
+    engine::{Act, TokenSeed, apply, fit},
     models::{Case, CaseId, FiringId, IdProblem, Record, Stored, Token, WorkflowId},
     storage::{Consistency, StorageError},
 };
@@ -195,7 +195,8 @@ impl Inner {
 
     /// The record to append, which follows from the case as it is known: what replay would
     /// refuse is never stored. Its sequence and hash are not known yet.
-    fn checked(&self, slot: &Slot, record: Record, act: &Act) -> Result<Stored<Record>> {
+    fn checked(&self, slot: &Slot, mut record: Record, act: &Act) -> Result<Stored<Record>> {
+        fit(&mut record, slot.case.as_deref(), self.limits())?;
         let stored = Stored {
             sequence: record.previous + 1,
             value: record,

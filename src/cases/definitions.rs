@@ -9,7 +9,7 @@ use std::{
 use futures::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
-use super::{Cases, Error, ExpectedVersion, Inner, Result};
+use super::{Cases, Error, ExpectedVersion, Inner, Result, limits::must_be_shallow_definition};
 use crate::{
     analysis::{
         Report,
@@ -100,6 +100,7 @@ impl Cases {
         expected: ExpectedVersion,
     ) -> Result<StoredDefinition> {
         let net = Net::compile(&definition).map_err(Error::InvalidDefinition)?;
+        must_be_shallow_definition(&definition)?;
         let net = Arc::new(net);
         self.check_soundness(&net, definition.id.as_str()).await?;
         loop {

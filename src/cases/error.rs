@@ -2,7 +2,7 @@
 
 use crate::{
     analysis::{Report, Verdict},
-    engine::NotEnabled,
+    engine::{Excess, NotEnabled},
     models::{
         CaseId, CaseStatus, IdError, Problems, Record, RecordKind, Stored, TokenId, TransitionId,
         WorkflowId,
@@ -100,6 +100,9 @@ pub enum Error {
         /// What it was used for.
         first: Box<FirstUse>,
     },
+    /// It would be more than the store or a reader takes; nothing was stored.
+    #[error(transparent)]
+    Excess(Excess),
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -208,7 +211,7 @@ impl Error {
             | Self::Storage(StorageError::LostRace { .. }) => "CONFLICT",
             Self::AlreadyExists { .. } => "ALREADY_EXISTS",
             Self::BrokenLog { .. } | Self::Storage(StorageError::Corrupt { .. }) => "CORRUPT",
-            Self::Storage(StorageError::TooLarge { .. }) => "TOO_LARGE",
+            Self::Excess(_) | Self::Storage(StorageError::TooLarge { .. }) => "TOO_LARGE",
             Self::Storage(StorageError::Full { .. }) => "STORAGE_FULL",
             Self::Storage(StorageError::Denied(_)) => "PERMISSION_DENIED",
             Self::Storage(StorageError::Unavailable { .. }) => "UNAVAILABLE",

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Error, Inner, Result};
 use crate::{
-    engine::{history_bases, produced, restore},
+    engine::{fit_history, history_bases, produced, restore},
     models::{Case, CaseId, Record, Stored, Token, TokenId, WorkflowId},
     storage::Consistency,
 };
@@ -85,13 +85,15 @@ impl Inner {
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
-        for token in tokens {
+        for token in &mut *tokens {
             let Some(base) = base(token) else { continue };
             let mut records = at_hand.iter().copied().chain(&fetched);
             let record = records.find(|record| record.sequence == base);
             let known = record.and_then(|record| produced(record).find(|one| one.id == token.id));
             token.complete_history(base, known.as_ref().map_or(&[], |known| &known.history));
         }
+        let limits = self.limits();
+        tokens.iter_mut().for_each(|token| fit_history(token, limits));
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod commit;
 mod definitions;
 mod error;
 mod gather;
+mod limits;
 mod load;
 mod locate;
 mod metrics;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    Blocker, ModeExplanation, Net, NetTransition, NotEnabled,
+    Blocker, Excess, Limits, ModeExplanation, Net, NetTransition, NotEnabled,
     binding::{Binding, View},
+    fit::must_fit,
     merge_patch,
     record::{Act, leave_out_history, next_record, status_after},
 };
 use crate::models::{
     Case, HISTORY_KEPT, MarkingEntry, PlaceId, Record, RecordKind, Token, TokenAt, TokenId,
-    TransitionEvent, TransitionId,
+    TransitionEvent, TransitionId, json_length,
 };
 
 /// What is to fire.
@@ -28,6 +29,8 @@ pub struct Firing<'a> {
     pub data: Option<&'a Value>,
     /// Who, when and under which id.
     pub act: &'a Act,
+    /// What the tokens that it gives may be at most, looked at before they are made.
+    pub limits: Limits,
 }
 
 /// Why nothing fires.
@@ -42,6 +45,15 @@ pub enum Refusal {
     },
     /// It can't fire now.
     NotEnabled(Box<NotEnabled>),
+    /// The tokens that it gives are more than a record takes.
+    Excess(Excess),
+}
+
+/// Why a binding gives nothing.
+enum NotProduced {
+    /// The output expression failed.
+    Output(String),
+    Excess(Excess),
 }
 
 /// Decides a firing: the record to append, or why not.
@@ -68,7 +80,8 @@ pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusa
         let blockers = match view.bind(transition, mode, firing.tokens) {
             Ok(binding) => match produce(&view, transition, mode, &binding, &firing) {
                 Ok(record) => return Ok(record),
-                Err(explanation) => vec![Blocker::Output { explanation }],
+                Err(NotProduced::Excess(excess)) => return Err(Refusal::Excess(excess)),
+                Err(NotProduced::Output(explanation)) => vec![Blocker::Output { explanation }],
             },
             Err(blockers) => blockers,
         };
@@ -85,15 +98,20 @@ fn produce(
     mode: &super::Mode,
     binding: &Binding<'_>,
     firing: &Firing<'_>,
-) -> Result<Record, String> {
+) -> Result<Record, NotProduced> {
     let case = view.case;
-    let data = produced_data(view, transition, binding, firing)?;
+    let data = produced_data(view, transition, binding, firing).map_err(NotProduced::Output)?;
+    let given: u64 = mode.arcs.outputs.iter().map(|(_, weight)| weight).sum();
+    if given > 1 {
+        let what = || format!("the record of {} in case {}", transition.id, case.id);
+        let fits = must_fit(given, json_length(&data), what, firing.limits);
+        fits.map_err(NotProduced::Excess)?;
+    }
     let mut record = next_record(case, RecordKind::Fired, firing.act);
     record.transition = Some(transition.id.clone());
     record.consumed = at(&binding.consumed);
     record.read = at(&binding.read);
     record.removed = at(&binding.reset);
-    let given: u64 = mode.arcs.outputs.iter().map(|(_, weight)| weight).sum();
     let passes = binding.consumed.len() == 1 && given == 1;
     for (to, weight) in &mode.arcs.outputs {
         let place = &view.net.places[*to].id;

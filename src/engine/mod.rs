@@ -4,6 +4,7 @@ mod apply;
 mod binding;
 mod explain;
 mod fire;
+mod fit;
 mod guard;
 mod merge;
 mod net;
@@ -19,6 +20,7 @@ pub use explain::{
     Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
 };
 pub use fire::{Firing, Refusal, fire};
+pub use fit::{Excess, Limits, fit, fit_history};
 pub use guard::{GuardFailure, Guards, OutputExpression, Scope};
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     analysis::Finding,
     cases::Error,
-    engine::{Blocker, ModeExplanation, NotEnabled},
+    engine::{Blocker, Excess, ModeExplanation, NotEnabled},
     models::Problem,
     storage::StorageError,
 };
@@ -120,7 +120,9 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             set("subject", json!(subject));
             set("sequence", json!(sequence.to_string()));
         }
-        Error::Storage(StorageError::TooLarge { size, limit, .. }) => {
+        Error::Excess(Excess::Nesting { limit, .. }) => set("limit", json!(limit)),
+        Error::Excess(Excess::Size { size, limit, .. })
+        | Error::Storage(StorageError::TooLarge { size, limit, .. }) => {
             set("size", json!(size));
             set("limit", json!(limit));
         }

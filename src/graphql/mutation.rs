@@ -13,7 +13,7 @@ use super::{
     },
     types::{Case, Firing, NatsToken, Token, Workflow, cases},
 };
-use crate::cases::{Error, Fire};
+use crate::cases::{Changed, Error, Fire};
 
 /// The root of mutations.
 pub struct Mutation;
@@ -44,8 +44,9 @@ impl Mutation {
             NewTokenRequest::Case(request) => cases(ctx).create_case(request).await,
             NewTokenRequest::Token(request) => cases(ctx).create_token(request).await,
         };
-        let changed =
-            changed.map_err(|error| in_words_of(error, &[("place", "input.initialPlace")]))?;
+        let changed = changed.map_err(|error| {
+            in_words_of(error, &[("place", "input.initialPlace"), DATA, METADATA])
+        })?;
         Ok(Token::of(&changed)?)
     }
 
@@ -55,7 +56,9 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The case.")] input: CreateWorkflowInstanceInput,
     ) -> Result<Token> {
-        let changed = cases(ctx).create_case(input.into_request()?).await?;
+        let names = [("data", "input.initialData"), METADATA];
+        let changed = cases(ctx).create_case(input.into_request()?).await;
+        let changed = changed.map_err(|error| in_words_of(error, &names))?;
         Ok(Token::of(&changed)?)
     }
 
@@ -99,8 +102,9 @@ impl Mutation {
         #[graphql(desc = "The token and the patch.")] input: UpdateTokenDataInput,
     ) -> Result<Token> {
         let (workflow, token, patch, change) = input.into_request()?;
-        let changed =
-            cases(ctx).update_token_data(workflow.as_ref(), &token, patch, change).await?;
+        let names = [("patch", "input.patch"), METADATA];
+        let changed = cases(ctx).update_token_data(workflow.as_ref(), &token, patch, change).await;
+        let changed = changed.map_err(|error| in_words_of(error, &names))?;
         Ok(Token::of(&changed)?)
     }
 
@@ -111,7 +115,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CaseChangeInput,
     ) -> Result<Case> {
         let (workflow, case, change) = input.into_request()?;
-        Ok(Case::of(&cases(ctx).pause(&workflow, &case, change).await?))
+        changed(cases(ctx).pause(&workflow, &case, change).await)
     }
 
     /// Resumes a paused case.
@@ -121,7 +125,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CaseChangeInput,
     ) -> Result<Case> {
         let (workflow, case, change) = input.into_request()?;
-        Ok(Case::of(&cases(ctx).resume(&workflow, &case, change).await?))
+        changed(cases(ctx).resume(&workflow, &case, change).await)
     }
 
     /// Cancels a case: its tokens are removed, and it can't be resumed.
@@ -131,8 +135,17 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CaseChangeInput,
     ) -> Result<Case> {
         let (workflow, case, change) = input.into_request()?;
-        Ok(Case::of(&cases(ctx).cancel(&workflow, &case, change).await?))
+        changed(cases(ctx).cancel(&workflow, &case, change).await)
     }
+}
+
+/// The core's names of arguments that most mutations have, and the schema's.
+const DATA: (&str, &str) = ("data", "input.data");
+const METADATA: (&str, &str) = ("metadata", "input.metadata");
+
+/// The case after a change of it as a whole.
+fn changed(changed: Result<Changed, Error>) -> Result<Case> {
+    Ok(Case::of(&changed.map_err(|error| in_words_of(error, &[METADATA]))?))
 }
 
 async fn fire(ctx: &Context<'_>, request: Fire) -> Result<Firing, Error> {
@@ -143,7 +156,9 @@ async fn fire(ctx: &Context<'_>, request: Fire) -> Result<Firing, Error> {
 
 /// Why nothing fired, in the words of the schema.
 fn of_firing(error: Error) -> Error {
-    const NAMES: [(&str, &str); 3] = [
+    const NAMES: [(&str, &str); 5] = [
+        DATA,
+        METADATA,
         ("place", "input.newPlace"),
         ("tokens", "input.tokenIds"),
         ("workflow", "input.workflowId"),

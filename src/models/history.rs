@@ -49,6 +49,27 @@ impl Passed {
     pub fn set_sequence(&mut self, sequence: u64) {
         *self = TransitionEvent { sequence, ..self.0.event.clone() }.into();
     }
+
+    /// The most bytes that it has as JSON, whatever its sequence.
+    pub fn length(&self) -> usize {
+        // `"sequence":,` and the digits, which it may not have yet.
+        const SEQUENCE: usize = 12;
+        let has = match self.0.event.sequence {
+            0 => 0,
+            sequence => SEQUENCE + sequence.ilog10() as usize + 1,
+        };
+        // What can't be written as JSON fails where it is written.
+        let length = self.json().map_or(0, |json| json.get().len());
+        length.saturating_sub(has) + SEQUENCE + 20
+    }
+
+    fn json(&self) -> serde_json::Result<&RawValue> {
+        if let Some(json) = self.0.json.get() {
+            return Ok(json);
+        }
+        let json = serde_json::value::to_raw_value(&self.0.event)?;
+        Ok(self.0.json.get_or_init(|| json))
+    }
 }
 
 impl From<TransitionEvent> for Passed {
@@ -79,15 +100,7 @@ impl PartialEq for Passed {
 
 impl Serialize for Passed {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let json = match self.0.json.get() {
-            Some(json) => json,
-            None => {
-                let json = serde_json::value::to_raw_value(&self.0.event);
-                let json = json.map_err(S::Error::custom)?;
-                self.0.json.get_or_init(|| json)
-            }
-        };
-        json.serialize(to)
+        self.json().map_err(S::Error::custom)?.serialize(to)
     }
 }
 

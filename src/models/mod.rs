@@ -5,6 +5,7 @@ mod chain;
 mod definition;
 mod history;
 mod ids;
+mod json;
 mod marking;
 pub mod petri;
 mod problem;
@@ -20,6 +21,10 @@ pub use definition::{
 pub use history::{Passed, TransitionEvent};
 pub(crate) use ids::hex;
 pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
+pub(crate) use json::read_json;
+pub use json::{
+    MAX_NESTING, MAX_NESTING_READ, json_length, nesting, object_length, object_nesting, text_length,
+};
 pub use marking::{Marking, MarkingEntry};
 pub use problem::{Problem, Problems};
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};

@@ -35,6 +35,7 @@ pub struct MemoryStorage {
 struct Inner {
     state: Mutex<State>,
     last: watch::Sender<u64>,
+    max_message: usize,
 }
 
 #[derive(Debug, Default)]
@@ -53,8 +54,7 @@ enum Entry {
 
 impl Default for MemoryStorage {
     fn default() -> Self {
-        let (last, _) = watch::channel(0);
-        Self { inner: Arc::new(Inner { state: Mutex::default(), last }) }
+        Self::with_max_message(MAX_MESSAGE)
     }
 }
 
@@ -62,6 +62,12 @@ impl MemoryStorage {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty store in which a record may have so many bytes as JSON.
+    pub fn with_max_message(max_message: usize) -> Self {
+        let (last, _) = watch::channel(0);
+        Self { inner: Arc::new(Inner { state: Mutex::default(), last, max_message }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -116,13 +122,15 @@ fn subject(workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
     format!("memory.workflows.{workflow}.places.{place}.tokens.{token}")
 }
 
-fn hash(record: &Record) -> Result<String> {
-    let bytes = serde_json::to_vec(record).map_err(|error| StorageError::Corrupt {
+/// As a nats-server has it where nobody says anything else.
+const MAX_MESSAGE: usize = 1024 * 1024;
+
+fn stored_bytes(record: &Record) -> Result<Vec<u8>> {
+    serde_json::to_vec(record).map_err(|error| StorageError::Corrupt {
         subject: format!("memory.workflows.{}.events.{}", record.workflow, record.case),
         sequence: 0,
         reason: error.to_string(),
-    })?;
-    Ok(hex(&Sha256::digest(bytes)))
+    })
 }
 
 #[async_trait]
@@ -141,6 +149,10 @@ impl Storage for MemoryStorage {
 
     fn reconnects(&self) -> u64 {
         0
+    }
+
+    fn max_message(&self) -> usize {
+        self.inner.max_message
     }
 
     async fn generation(&self) -> Result<u64> {
@@ -195,8 +207,13 @@ impl Storage for MemoryStorage {
     }
 
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
-        let hash = hash(record)?;
+        let bytes = stored_bytes(record)?;
         let subject = format!("memory.workflows.{}.events.{}", record.workflow, record.case);
+        let (size, limit) = (bytes.len(), self.inner.max_message);
+        if size > limit {
+            return Err(StorageError::TooLarge { subject, size, limit });
+        }
+        let hash = hex(&Sha256::digest(bytes));
         let mut state = self.state();
         let key = (record.workflow.clone(), record.case.clone());
         if state.cases.get(&key).copied().unwrap_or_default() != expected {

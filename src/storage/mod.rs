@@ -66,6 +66,10 @@ pub trait Storage: Debug + Send + Sync {
     /// was read under an earlier number is looked at again before anything is decided on it.
     async fn generation(&self) -> Result<u64>;
 
+    /// The most bytes that a record, or a token in the view, may have as JSON, so that the
+    /// message with its subject and headers is one that the server takes.
+    fn max_message(&self) -> usize;
+
     /// Stores a version of a definition, if its latest version's sequence is `expected`
     /// (0: there is none yet).
     async fn put_definition(

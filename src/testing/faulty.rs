@@ -139,6 +139,10 @@ impl Storage for FaultyStorage {
         self.inner.reconnects()
     }
 
+    fn max_message(&self) -> usize {
+        self.inner.max_message()
+    }
+
     async fn generation(&self) -> Result<u64> {
         self.inner.generation().await
     }

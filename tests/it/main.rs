@@ -15,6 +15,7 @@ mod once;
 mod pnml;
 mod program;
 mod read_paths;
+mod readable;
 mod readme;
 mod soundness;
 mod state_space;

@@ -10,7 +10,7 @@ use super::{
     marking::{Fault, differences},
 };
 use crate::{
-    engine::{self, Act, Firing, Net, produced},
+    engine::{self, Act, Firing, Limits, Net, produced},
     models::{
         Case, CaseStatus, FiringId, Marking, MarkingEntry, PAGE_LENGTH, PlaceId, Record,
         RecordKind, Stored, Token, TokenAt, TokenId,
@@ -255,7 +255,14 @@ fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Faul
         request: record.request.clone(),
     };
     let tokens: Vec<_> = record.consumed.iter().map(|at| at.token.clone()).collect();
-    let firing = Firing { transition, tokens: &tokens, to_place: None, data: None, act: &act };
+    let firing = Firing {
+        transition,
+        tokens: &tokens,
+        to_place: None,
+        data: None,
+        act: &act,
+        limits: Limits::NONE,
+    };
     engine::fire(net, before, firing).map_err(|refusal| {
         let fault = impossible(match refusal {
             engine::Refusal::NotEnabled(why) => why.to_string(),

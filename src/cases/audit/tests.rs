@@ -9,7 +9,7 @@ use super::{
     replay::{Replay, follows},
 };
 use crate::{
-    engine::{self, Act, Firing, Net, TokenSeed},
+    engine::{self, Act, Firing, Limits, Net, TokenSeed},
     models::{
         Case, CaseId, CaseStatus, PlaceId, Record, RecordKind, Stored, Token, TokenAt, WorkflowId,
     },
@@ -97,6 +97,7 @@ impl Log {
                     to_place: None,
                     data: Some(&data),
                     act: &act,
+                    limits: Limits::NONE,
                 };
                 engine::fire(&self.net, case, firing).ok()
             }

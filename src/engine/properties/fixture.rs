@@ -7,7 +7,9 @@ use proptest::{collection::vec, prelude::*, sample::subsequence};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    engine::{Act, Firing, Mode, Net, Refusal, TokenSeed, add_token, apply, create_case, fire},
+    engine::{
+        Act, Firing, Limits, Mode, Net, Refusal, TokenSeed, add_token, apply, create_case, fire,
+    },
     models::{
         ArcKind, Case, CaseId, CaseStatus, FiringId, PlaceId, Record, Stored, TokenId,
         TransitionId, WorkflowDefinition, WorkflowId,
@@ -179,7 +181,14 @@ impl Run {
         fire(
             &self.net,
             &self.case,
-            Firing { transition, tokens, to_place: None, data: None, act: &act },
+            Firing {
+                transition,
+                tokens,
+                to_place: None,
+                data: None,
+                act: &act,
+                limits: Limits::NONE,
+            },
         )
     }
 

@@ -14,7 +14,7 @@ use super::{Subjects, direct::RawMessage};
 use crate::{
     models::{
         CaseId, FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token,
-        WorkflowDefinition, hex,
+        WorkflowDefinition, hex, read_json,
     },
     storage::{Register, RegisterState, Result, StorageError, ViewContent, ViewWrite},
 };
@@ -59,8 +59,8 @@ fn decode<T: DeserializeOwned>(message: &RawMessage) -> Result<T> {
         #[serde(default)]
         format: u32,
     }
-    serde_json::from_slice(&message.payload).map_err(|error| {
-        let format = serde_json::from_slice(&message.payload);
+    read_json(&message.payload).map_err(|error| {
+        let format = read_json(&message.payload);
         let format = format.map_or(0, |Format { format }| format);
         readable(message, format).err().unwrap_or_else(|| corrupt(message, error.to_string()))
     })

@@ -116,6 +116,10 @@ impl Inner {
     }
 }
 
+/// What a message has beside its JSON at most: the longest headers and subject have some 600
+/// bytes, and the prefix twice.
+const HEADERS: usize = 1_024;
+
 #[async_trait]
 impl Storage for NatsStorage {
     fn token_subject(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
@@ -132,6 +136,11 @@ impl Storage for NatsStorage {
 
     fn reconnects(&self) -> u64 {
         self.inner.link.breaker.reconnects()
+    }
+
+    fn max_message(&self) -> usize {
+        let around = HEADERS + 2 * self.inner.config.prefix.len();
+        self.inner.link.client.max_payload().saturating_sub(around)
     }
 
     async fn generation(&self) -> Result<u64> {

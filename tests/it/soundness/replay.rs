@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, json};
 use stormpetrel::{
     analysis::Held,
-    engine::{Act, Firing, Net, TokenSeed, apply, create_case, explain, fire},
+    engine::{Act, Firing, Limits, Net, TokenSeed, apply, create_case, explain, fire},
     models::{Case, CaseStatus, FiringId, PlaceId, Record, Stored},
 };
 
@@ -69,8 +69,14 @@ impl<'n> Replay<'n> {
         };
         let (id, next) = (transition(id), self.case.sequence + 1);
         let act = act(next);
-        let firing =
-            Firing { transition: &id, tokens: &tokens, to_place: None, data: None, act: &act };
+        let firing = Firing {
+            transition: &id,
+            tokens: &tokens,
+            to_place: None,
+            data: None,
+            act: &act,
+            limits: Limits::NONE,
+        };
         let record = fire(self.net, &self.case, firing).map_err(|no| format!("{no:?}"))?;
         self.case = apply(Some(&self.case), &stored(record, next)).unwrap();
         Ok(())

@@ -1,0 +1,260 @@
+//! What fits: a record and the views that follow from it are reckoned before they are stored.
+
+use crate::models::{
+    Case, HISTORY_KEPT, MAX_NESTING, MAX_NESTING_READ, Passed, Record, RecordKind, Token, TokenAt,
+    TokenId, json_length, nesting, object_length, object_nesting, text_length,
+};
+
+/// Limits of what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes that a record, or a token in the view, may have as JSON.
+    pub message: usize,
+}
+
+impl Limits {
+    /// No limits, for what is not stored.
+    pub const NONE: Self = Self { message: usize::MAX };
+}
+
+/// More than the store, or a reader, takes. Nothing was stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// Objects and lists in one another.
+    #[error("{what} would have more than {limit} levels of objects and lists in one another")]
+    Nesting {
+        /// What of which token.
+        what: String,
+        /// The most levels.
+        limit: usize,
+    },
+    /// Bytes.
+    #[error(
+        "{what} would have {size} bytes, and {limit} is the most here; carry less data in the \
+         case's tokens, have fewer of them, or raise max_payload on the server"
+    )]
+    Size {
+        /// Which record or token.
+        what: String,
+        /// How many bytes it would have as JSON, about.
+        size: usize,
+        /// The most that it may have.
+        limit: usize,
+    },
+}
+
+/// What data may not fill, so that its token can always move: the ids of places and transitions
+/// in a later record may be longer than in this one.
+const RESERVE: usize = 2_048;
+
+/// The names of a token's fields, its times and numbers, and its subject without the ids.
+const TOKEN: usize = 330;
+
+/// The names of a record's fields, its times, numbers and hashes.
+const RECORD: usize = 640;
+
+/// `{"token":"","place":""},`, and with `,"sequence":` and 20 digits: a later record has it of
+/// each token.
+const AT: usize = 24;
+const MARKED: usize = AT + 32;
+
+/// Makes a record fit, which follows from `before`, or says what does not. A history of tokens
+/// that leaves no room loses its oldest entries, and the list of earlier records begins anew.
+pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result<(), Excess> {
+    check_nesting(record, before)?;
+    let room = match grows(record, before) {
+        true => limits.message.saturating_sub(RESERVE),
+        false => limits.message,
+    };
+    for at in 0..record.produced.len() {
+        shorten(record, at, before, room)?;
+    }
+    let mut over = record_length(record).saturating_sub(room);
+    let kept = kept(record);
+    for at in 0..record.produced.len() {
+        if over == 0 {
+            return Ok(());
+        }
+        let token = &mut record.produced[at];
+        let oldest = token.history.len().saturating_sub(kept);
+        let mut dropped = 0;
+        while dropped < oldest && over > 0 {
+            over = over.saturating_sub(token.history[dropped].length() + 1);
+            dropped += 1;
+        }
+        if dropped > 0 {
+            token.history.drain(..dropped);
+            record.history_bases.remove(&token.id);
+        }
+    }
+    if over > 0 && !record.recent.is_empty() {
+        (record.recent, record.pages, record.page) = (Vec::new(), Vec::new(), None);
+        record.unlisted = record.previous;
+    }
+    let size = record_length(record);
+    if size <= room {
+        return Ok(());
+    }
+    let what = match &record.transition {
+        Some(transition) => format!("the record of {transition} in case {}", record.case),
+        None => format!("the record that case {} was {}", record.case, record.kind.as_str()),
+    };
+    let tokens = (record.produced.len(), record.marking.0.len());
+    let what = format!("{what}, with {} tokens changed and {} alive,", tokens.0, tokens.1);
+    Err(Excess::Size { what, size, limit: room })
+}
+
+/// Whether so many tokens of so many bytes are too much for one record, before they are made.
+pub(super) fn must_fit(
+    given: u64,
+    each: usize,
+    what: impl FnOnce() -> String,
+    limits: Limits,
+) -> Result<(), Excess> {
+    let each = each + TOKEN / 2;
+    let size = usize::try_from(given).unwrap_or(usize::MAX).saturating_mul(each);
+    if size <= limits.message {
+        return Ok(());
+    }
+    let what = format!("{}, {given} tokens of at least {each} bytes,", what());
+    Err(Excess::Size { what, size, limit: limits.message })
+}
+
+/// Leaves out of a token the oldest entries of its history that a view message can't hold.
+pub fn fit_history(token: &mut Token, limits: Limits) {
+    let bare = bare_length(token);
+    let mut size = bare + token.history.iter().map(entry_length).sum::<usize>();
+    let mut dropped = 0;
+    while size > limits.message && dropped < token.history.len() {
+        size -= entry_length(&token.history[dropped]);
+        dropped += 1;
+    }
+    token.history.drain(..dropped);
+}
+
+/// How many entries of a history are never left out: the one that says what happens now.
+fn kept(record: &Record) -> usize {
+    usize::from(record.kind == RecordKind::Fired)
+}
+
+/// Makes a produced token fit into its view message, with the history that an earlier record
+/// has of it.
+fn shorten(
+    record: &mut Record,
+    at: usize,
+    before: Option<&Case>,
+    room: usize,
+) -> Result<(), Excess> {
+    let kept = kept(record);
+    let token = &record.produced[at];
+    let earlier = earlier(record, token, before);
+    let left_out = (earlier.len() + token.history.len()).saturating_sub(HISTORY_KEPT);
+    let entries = || earlier.iter().chain(&token.history).skip(left_out);
+    let count = entries().count();
+    let mut size = bare_length(token) + entries().map(entry_length).sum::<usize>();
+    let mut dropped = 0;
+    for entry in entries().take(count.saturating_sub(kept)) {
+        if size <= room {
+            break;
+        }
+        size -= entry_length(entry);
+        dropped += 1;
+    }
+    if size > room {
+        let what = format!("token {} in place {}", token.id, token.place);
+        return Err(Excess::Size { what, size, limit: room });
+    }
+    if dropped > 0 {
+        let history = entries().skip(dropped).cloned().collect();
+        record.history_bases.remove(&token.id.clone());
+        record.produced[at].history = history;
+    }
+    Ok(())
+}
+
+/// The part of a token's history that the record leaves to an earlier one.
+fn earlier<'a>(record: &Record, token: &Token, before: Option<&'a Case>) -> &'a [Passed] {
+    let Some(base) = record.history_bases.get(&token.id) else { return &[] };
+    let known = before.and_then(|case| case.tokens.get(&token.id));
+    let Some(known) = known else { return &[] };
+    let count = known.history.iter().take_while(|event| event.sequence <= *base).count();
+    &known.history[..count]
+}
+
+fn check_nesting(record: &Record, before: Option<&Case>) -> Result<(), Excess> {
+    let excess = |what: String| Err(Excess::Nesting { what, limit: MAX_NESTING });
+    if object_nesting(&record.metadata, MAX_NESTING) > MAX_NESTING {
+        return excess("the metadata".to_owned());
+    }
+    for token in &record.produced {
+        let data = |token: &Token| nesting(&token.data, MAX_NESTING_READ);
+        let metadata = |token: &Token| object_nesting(&token.metadata, MAX_NESTING_READ);
+        for (name, levels) in [("data", &data as &dyn Fn(&Token) -> usize), ("metadata", &metadata)]
+        {
+            let new = levels(token);
+            // What an older version has let in may stay as deep as it is.
+            let was = || replaced(record, before).map(levels).max().unwrap_or_default();
+            if new > MAX_NESTING && new > was() {
+                return excess(format!("the {name} of token {}", token.id));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The tokens that the record takes, and those that it changes, as they were.
+fn replaced<'a>(record: &'a Record, before: Option<&'a Case>) -> impl Iterator<Item = &'a Token> {
+    let taken = record.consumed.iter().map(|at| &at.token);
+    let changed = record.produced.iter().map(|token| &token.id);
+    let changed = changed.filter(|id| record.consumed.iter().all(|at| at.token != **id));
+    let known = move |id: &TokenId| before.and_then(|case| case.tokens.get(id)).map(AsRef::as_ref);
+    taken.chain(changed).filter_map(known)
+}
+
+/// Whether the case has more to carry after the record than before it.
+fn grows(record: &Record, before: Option<&Case>) -> bool {
+    let carried =
+        |token: &Token| RESERVE + json_length(&token.data) + object_length(&token.metadata);
+    let after: usize = record.produced.iter().map(carried).sum();
+    after > 0 && after > replaced(record, before).map(carried).sum()
+}
+
+fn entry_length(entry: &Passed) -> usize {
+    entry.length() + 1
+}
+
+/// The bytes of a view message's JSON without the history.
+fn bare_length(token: &Token) -> usize {
+    let ids = token.id.as_str().len() + token.workflow.as_str().len() + token.place.as_str().len();
+    let carried = json_length(&token.data) + object_length(&token.metadata);
+    TOKEN + 2 * ids + token.case.as_str().len() + carried
+}
+
+/// The bytes of a record's JSON, and those that a later one has more of the same tokens.
+fn record_length(record: &Record) -> usize {
+    let ids = |token: &TokenId, place: &str| token.as_str().len() + place.len();
+    let at = |list: &[TokenAt]| {
+        list.iter().map(|at| AT + ids(&at.token, at.place.as_str())).sum::<usize>()
+    };
+    let marked = record.marking.0.iter().map(|at| MARKED + ids(&at.token, at.place.as_str()));
+    let produced = record
+        .produced
+        .iter()
+        .map(|token| bare_length(token) + token.history.iter().map(entry_length).sum::<usize>());
+    let names = [record.workflow.as_str(), record.case.as_str(), record.firing.as_str()];
+    let transition = record.transition.as_ref().map_or(0, |id| id.as_str().len());
+    RECORD
+        + names.iter().map(|name| name.len()).sum::<usize>()
+        + transition
+        + record.by.as_deref().map_or(0, text_length)
+        + object_length(&record.metadata)
+        + at(&record.consumed)
+        + at(&record.read)
+        + at(&record.removed)
+        + marked.sum::<usize>()
+        + produced.sum::<usize>()
+        + record.history_bases.keys().map(|id| id.as_str().len() + 24).sum::<usize>()
+        + record.recent.len() * 42
+        + record.page.as_ref().map_or(0, |page| page.hash.len() + 64)
+        + record.pages.len() * 21
+}

@@ -1,0 +1,180 @@
+//! The limits of JSON that is stored: how deep it nests and how long it is, reckoned without
+//! writing it; and a reader that takes more than is written.
+
+use std::fmt::{self, Write};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// The most levels of objects and lists that a caller's data or metadata may have.
+pub const MAX_NESTING: usize = 64;
+
+/// The most levels that a stored message may have to be read: what is around a caller's data
+/// takes six of them, and older versions stored data with more than [`MAX_NESTING`].
+pub const MAX_NESTING_READ: usize = 256;
+
+/// The number of levels of a value: 0 of a text or a number, 1 of an object without others in
+/// it. Counts no further than one more than `most`.
+pub fn nesting(value: &Value, most: usize) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Array(values) => deepest(values.iter(), most),
+        Value::Object(fields) => object_nesting(fields, most),
+    }
+}
+
+/// The number of levels of an object; see [`nesting`].
+pub fn object_nesting(fields: &Map<String, Value>, most: usize) -> usize {
+    deepest(fields.values(), most)
+}
+
+fn deepest<'a>(values: impl Iterator<Item = &'a Value>, most: usize) -> usize {
+    match most.checked_sub(1) {
+        None => 1,
+        Some(below) => 1 + values.map(|value| nesting(value, below)).max().unwrap_or_default(),
+    }
+}
+
+/// The number of bytes that a value has as JSON.
+pub fn json_length(value: &Value) -> usize {
+    match value {
+        Value::Null => 4,
+        Value::Bool(true) => 4,
+        Value::Bool(false) => 5,
+        Value::Number(number) => number_length(number),
+        Value::String(text) => text_length(text),
+        Value::Array(values) => 2 + separated(values.iter().map(json_length)),
+        Value::Object(fields) => object_length(fields),
+    }
+}
+
+/// The number of bytes that an object has as JSON.
+pub fn object_length(fields: &Map<String, Value>) -> usize {
+    let field = |(name, value): (&String, &Value)| text_length(name) + 1 + json_length(value);
+    2 + separated(fields.iter().map(field))
+}
+
+fn separated(lengths: impl ExactSizeIterator<Item = usize>) -> usize {
+    let commas = lengths.len().saturating_sub(1);
+    lengths.sum::<usize>() + commas
+}
+
+/// The number of bytes that a text has as JSON, with its quotes.
+pub fn text_length(text: &str) -> usize {
+    let length = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(length).sum::<usize>()
+}
+
+fn number_length(number: &serde_json::Number) -> usize {
+    struct Counted(usize);
+    impl Write for Counted {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.len();
+            Ok(())
+        }
+    }
+    let mut counted = Counted(0);
+    // Counting never fails.
+    let _ = write!(counted, "{number}");
+    counted.0
+}
+
+/// Reads JSON with up to [`MAX_NESTING_READ`] levels.
+pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    let error = match serde_json::from_slice(bytes) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    // What is not too deep for the reader above is no better for the one below.
+    if !(100..=MAX_NESTING_READ).contains(&brackets(bytes)) {
+        return Err(error);
+    }
+    let mut from = serde_json::Deserializer::from_slice(bytes);
+    from.disable_recursion_limit();
+    let value = T::deserialize(&mut from)?;
+    from.end()?;
+    Ok(value)
+}
+
+/// How deep brackets nest, outside of texts. Never less than what a reader recurses.
+fn brackets(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    for byte in bytes {
+        match (in_text, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_text = !in_text,
+            (false, b'{' | b'[') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn nested(levels: usize) -> Value {
+        (0..levels).fold(json!("x"), |inner, level| match level % 2 {
+            0 => json!({ "a]}": inner }),
+            _ => json!([inner, "\"{["]),
+        })
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 60, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..6)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_reckoned_length_is_that_of_the_text(value in any_json()) {
+            prop_assert_eq!(json_length(&value), value.to_string().len());
+        }
+
+        #[test]
+        fn levels_are_counted_up_to_the_most(levels in 0_usize..150, most in 0_usize..150) {
+            let value = nested(levels);
+            prop_assert_eq!(nesting(&value, most), levels.min(most + 1));
+            prop_assert_eq!(brackets(value.to_string().as_bytes()), levels);
+        }
+    }
+
+    #[test]
+    fn more_is_read_than_is_written_and_what_is_too_deep_is_an_error() {
+        for levels in [0, 1, MAX_NESTING, 127, 128, 129, 200, MAX_NESTING_READ] {
+            let text = nested(levels).to_string();
+            assert_eq!(read_json::<Value>(text.as_bytes()).unwrap(), nested(levels), "{levels}");
+            let cut = &text.as_bytes()[..text.len() - 1];
+            assert!(read_json::<Value>(cut).is_err(), "{levels}");
+            assert!(read_json::<Value>(format!("{text}]").as_bytes()).is_err(), "{levels}");
+        }
+        let error = read_json::<Value>(nested(MAX_NESTING_READ + 1).to_string().as_bytes());
+        assert!(error.unwrap_err().to_string().contains("recursion limit"));
+        assert!(read_json::<Value>(&b"[".repeat(1_000_000)).is_err());
+    }
+}
