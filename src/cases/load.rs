@@ -1,7 +1,7 @@
 //! From the store to the state of a case: the head, and the records that its tokens are in.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -59,6 +59,17 @@ impl Inner {
         let tokens: HashMap<_, _> = alive.into_iter().map(with_subject).collect();
         let restored = restore(head, tokens, bases);
         restored.map_err(|reason| broken(workflow, case, head.sequence, reason))
+    }
+
+    /// The case that a head stands for, with no other tokens than these: however many it has, as
+    /// many records are read as these are in.
+    pub async fn restore_some(
+        &self,
+        mut head: Stored<Record>,
+        only: &HashSet<TokenId>,
+    ) -> Result<Case> {
+        head.value.marking.0.retain(|entry| only.contains(&entry.token));
+        self.restore(&head).await
     }
 
     /// Puts back the history that the tokens' records left out, from `at_hand` where it is

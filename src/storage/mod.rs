@@ -15,7 +15,7 @@ use futures::stream::BoxStream;
 pub use error::StorageError;
 pub use memory::MemoryStorage;
 pub use page::{Cursor, MAX_PAGE, Page, PageOf};
-pub use view::{Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
+pub use view::{Outline, Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
 
 use crate::models::{
     CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
@@ -133,6 +133,14 @@ pub trait Storage: Debug + Send + Sync {
         token: &TokenId,
     ) -> Result<Register>;
 
+    /// What the view holds for tokens in places, in the order asked, however many they are: as
+    /// [`register`](Self::register) for each, in few requests.
+    async fn registers_of(
+        &self,
+        workflow: &WorkflowId,
+        wanted: &[(TokenId, PlaceId)],
+    ) -> Result<Vec<Register>>;
+
     /// Writes registers, in the order given, each under its own condition, and answers for
     /// each; a failed one stops none of the others. When this returns, readers see all that
     /// is [`ViewOutcome::Written`].
@@ -153,6 +161,11 @@ pub trait Storage: Debug + Send + Sync {
 
     /// All registers of the view with what they hold, markers included: for reconciling.
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>>;
+
+    /// The registers of the view without their contents, markers included: at least all that
+    /// were written since the record at the log sequence `since` was stored, and all there are
+    /// where `since` is 0 or the view is older than the log.
+    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>>;
 
     /// Whether the server can be reached, and what it says of itself.
     async fn health(&self) -> Health;

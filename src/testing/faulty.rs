@@ -10,8 +10,8 @@ use crate::models::{
     WorkflowId,
 };
 use crate::storage::{
-    Appended, Consistency, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath, Register,
-    Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+    Appended, Consistency, DefinitionVersion, Health, LogScope, Outline, Page, PageOf, ReadPath,
+    Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
 };
 
 /// A storage that passes everything on to another one, until it is told to lose or to hold
@@ -224,6 +224,15 @@ impl Storage for FaultyStorage {
         self.reach()?.register(workflow, place, token).await
     }
 
+    async fn registers_of(
+        &self,
+        workflow: &WorkflowId,
+        wanted: &[(TokenId, PlaceId)],
+    ) -> Result<Vec<Register>> {
+        self.state.send_modify(|state| state.register_reads += wanted.len());
+        self.reach()?.registers_of(workflow, wanted).await
+    }
+
     async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
         let mut state = self.state.subscribe();
         if state.borrow_and_update().views == Views::Hold {
@@ -261,6 +270,10 @@ impl Storage for FaultyStorage {
 
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
         self.reach()?.registers().await
+    }
+
+    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>> {
+        self.reach()?.outlines(since).await
     }
 
     async fn health(&self) -> Health {

@@ -6,7 +6,7 @@ use super::{Auditor, Finding, FindingIn, FindingKind};
 use crate::{
     cases::{
         Result,
-        repair::{correction, same},
+        repair::{is_wrong, same},
         settled::MENDED_AFTER,
     },
     models::{Case, CaseId, PlaceId, TokenId, WorkflowId},
@@ -163,7 +163,7 @@ impl Auditor<'_> {
             && difference.finding.kind == FindingKind::TokenMisplaced
         {
             let there = self.inner.storage.register(workflow, &entry.place, token).await?;
-            if correction(state, &there).is_none() {
+            if !is_wrong(state, &there) {
                 difference.finding.kind = FindingKind::TokenDoubled;
             }
         }
@@ -199,7 +199,7 @@ fn differs(case: Option<&Case>, spot: &Spot, register: &Register) -> Option<Diff
             (FindingKind::RecordMissing, revision, message)
         }
         (Some(case), state) => {
-            correction(case, register)?;
+            is_wrong(case, register).then_some(())?;
             let here = entry.filter(|entry| entry.place == *place);
             let right = here.and_then(|_| case.tokens.get(&spot.token));
             let sequence = entry.map_or(head, |entry| entry.sequence);

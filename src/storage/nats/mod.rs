@@ -11,6 +11,7 @@ mod floor;
 mod link;
 mod log;
 mod marking;
+mod registers;
 mod store;
 mod streams;
 mod subjects;

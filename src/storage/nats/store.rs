@@ -18,8 +18,8 @@ use crate::{
         WorkflowId,
     },
     storage::{
-        Appended, Consistency, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath,
-        Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+        Appended, Consistency, DefinitionVersion, Health, LogScope, Outline, Page, PageOf,
+        ReadPath, Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
     },
 };
 
@@ -75,6 +75,7 @@ impl Inner {
             filter,
             from,
             last_of_each: false,
+            headers_only: false,
             until,
             batch: self.config.scan_batch,
             tries: self.config.deliveries,
@@ -214,6 +215,14 @@ impl Storage for NatsStorage {
         self.inner.read(|| self.inner.register(workflow, place, token)).await
     }
 
+    async fn registers_of(
+        &self,
+        workflow: &WorkflowId,
+        wanted: &[(TokenId, PlaceId)],
+    ) -> Result<Vec<Register>> {
+        self.inner.read(|| self.inner.registers_of(workflow, wanted)).await
+    }
+
     async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
         self.inner.write_views(writes).await
     }
@@ -238,6 +247,10 @@ impl Storage for NatsStorage {
 
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
         self.inner.registers().await
+    }
+
+    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>> {
+        self.inner.outlines(since).await
     }
 
     async fn health(&self) -> Health {

@@ -5,6 +5,7 @@ mod contention;
 mod corruption;
 mod crash;
 mod fixtures;
+mod gone_back;
 mod limits;
 mod load;
 mod lost_reply;
