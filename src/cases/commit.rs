@@ -192,14 +192,15 @@ impl Inner {
     /// The record to append, which follows from the case as it is known: what replay would
     /// refuse is never stored. Its sequence and hash are not known yet.
     fn checked(&self, slot: &Slot, record: Record, act: &Act) -> Result<Stored<Record>> {
-        let stored = Stored {
+        let mut stored = Stored {
             sequence: record.previous + 1,
             value: record,
             timestamp: act.now,
             subject: String::new(),
             hash: String::new(),
         };
-        self.after(slot.case.as_deref(), &stored)?;
+        let case = self.after(slot.case.as_deref(), &stored)?;
+        stored.value.tokens_hash = case.digests.of_all(&case.marking);
         Ok(stored)
     }
 

@@ -1,16 +1,16 @@
 //! Rebuilding the view from the log, from the beginning, in bounded memory.
 
-use std::collections::BTreeMap;
-
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    hash::{BuildHasher, RandomState},
 };
 
-use super::{Cases, Error, Inner, Repaired, Result, by_case::case_of, repair::Key};
+use futures::{StreamExt, stream};
+
+use super::{Cases, Error, Inner, Repaired, Result, repair::Key};
 use crate::{
-    models::{CaseId, MarkingEntry, Record, RecordKind, Stored, TokenId, WorkflowId},
-    storage::{self, Consistency, LogScope, Outline, StorageError},
+    models::{CaseId, MarkingEntry, TokenId, WorkflowId},
+    storage::{Consistency, Lifecycle, Outline, StorageError},
 };
 
 /// How many cases are looked at at once.
@@ -34,10 +34,9 @@ impl Cases {
     pub async fn rebuild(&self, progress: &(dyn Fn(u64, u64) + Send + Sync)) -> Result<Repaired> {
         let inner = &self.inner;
         let last = inner.storage.last_sequence().await?;
-        let lifecycles = inner.storage.history(LogScope::Lifecycles(None), 1).await?;
-        let mut repaired = inner.rebuild_cases(lifecycles, |at| progress(at, 2 * last)).await?;
+        let mut repaired = inner.rebuild_cases(|at| progress(at, 2 * last)).await?;
         let in_view = |seen: u64| progress(last + seen.min(last), 2 * last);
-        repaired += inner.judge_view(0, Tally::going_on(), in_view).await?;
+        repaired += inner.judge_view(0, None, Tally::going_on(), in_view).await?;
         progress(2 * last, 2 * last);
         Ok(repaired)
     }
@@ -45,33 +44,32 @@ impl Cases {
 
 impl Inner {
     /// Looks at every register that the live tokens of all cases should have.
-    async fn rebuild_cases(
-        &self,
-        lifecycles: BoxStream<'static, storage::Result<Stored<Record>>>,
-        progress: impl Fn(u64),
-    ) -> Result<Repaired> {
-        let looks = lifecycles.map(|record| async move {
-            let (sequence, key, unreadable) = match record {
-                Ok(record) => {
-                    let is_first = record.value.kind == RecordKind::Created;
-                    let key = is_first.then_some((record.value.workflow, record.value.case));
-                    (record.sequence, key, None)
+    async fn rebuild_cases(&self, progress: impl Fn(u64)) -> Result<Repaired> {
+        let (hasher, mut met) = (RandomState::new(), HashSet::new());
+        let lifecycles = self.storage.lifecycles().await?;
+        // A case has a record for each time that somebody paused it, or added a token. That two
+        // cases have the same 128 bits does not happen; a million of them take 32 MB at most.
+        let cases = lifecycles.filter(move |lifecycle| {
+            let is_new = lifecycle.as_ref().map_or(true, |lifecycle| {
+                let (workflow, case) = (&lifecycle.workflow, &lifecycle.case);
+                let of_case =
+                    (hasher.hash_one((workflow, case)), hasher.hash_one((case, workflow)));
+                met.insert(of_case)
+            });
+            std::future::ready(is_new)
+        });
+        let looks = cases.map(|lifecycle| async move {
+            match lifecycle {
+                Ok(Lifecycle { workflow, case, sequence }) => {
+                    let repaired = self.repair_case(&workflow, &case, Vec::new()).await;
+                    Ok((sequence, repaired.map(|repaired| Repaired { cases: 1, ..repaired })))
                 }
                 Err(StorageError::Corrupt { subject, sequence, reason }) => {
-                    let key = case_of(&subject);
-                    (sequence, key, Some(StorageError::Corrupt { subject, sequence, reason }))
+                    let error = StorageError::Corrupt { subject, sequence, reason };
+                    Ok((sequence, Err(error.into())))
                 }
-                Err(error) => return Err(error.into()),
-            };
-            let looked = match key {
-                Some((workflow, case)) => {
-                    let repaired = self.repair_case(&workflow, &case, Vec::new()).await;
-                    repaired.map(|repaired| Repaired { cases: 1, ..repaired })
-                }
-                None => Ok(Repaired::default()),
-            };
-            // The case goes on behind a record that can't be read, and is not whole.
-            Ok::<_, Error>((sequence, unreadable.map_or(looked, |error| Err(error.into()))))
+                Err(error) => Err(Error::from(error)),
+            }
         });
         let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
         let mut tally = Tally::going_on();
@@ -83,16 +81,25 @@ impl Inner {
         Ok(tally.total)
     }
 
-    /// Looks at everything that the view has got since the log's record at `since`: it must be
-    /// what the last record of its case says.
-    pub(super) async fn judge_view(
+    /// Looks at what the view has got lately, as a serving process does by itself. What belongs
+    /// to a workflow that the log has not got is told of and left alone: the log may have been
+    /// lost, and then the view is all that is left.
+    pub(super) async fn judge_lately(&self, since: u64) -> Result<Repaired> {
+        let known = self.storage.workflow_ids().await?.into_iter().collect();
+        self.judge_view(since, Some(known), Tally::ending(), |_| ()).await
+    }
+
+    /// Looks at everything that the view has got since the log's record at `since`, of the known
+    /// workflows if they are named: it must be what the last record of its case says.
+    async fn judge_view(
         &self,
         since: u64,
+        known: Option<BTreeSet<WorkflowId>>,
         mut tally: Tally,
         progress: impl Fn(u64),
     ) -> Result<Repaired> {
         let mut outlines = self.storage.outlines(since).await?;
-        let (mut seen, mut cases, mut kept) = (0, BTreeMap::new(), 0);
+        let (mut seen, mut cases, mut kept, mut unknown) = (0, BTreeMap::new(), 0, 0);
         loop {
             let outline = match outlines.next().await {
                 Some(Ok(outline)) => Some(outline),
@@ -106,7 +113,9 @@ impl Inner {
             let is_end = outline.is_none();
             if let Some(outline) = outline {
                 seen += 1;
-                if !outline.is_gone {
+                let is_known = known.as_ref().is_none_or(|all| all.contains(&outline.workflow));
+                unknown += u64::from(!is_known && !outline.is_gone);
+                if !outline.is_gone && is_known {
                     kept += 1;
                     let of_case = (outline.workflow.clone(), case_named(&outline)?);
                     cases.entry(of_case).or_insert_with(Vec::new).push(outline);
@@ -116,6 +125,13 @@ impl Inner {
                 kept = 0;
                 self.judge(std::mem::take(&mut cases), &mut tally).await?;
                 progress(seen);
+            }
+            if is_end && unknown > 0 {
+                tracing::warn!(
+                    unknown,
+                    "the view has tokens of workflows that the log has not got: if it was lost, \
+                     restore it; if not, `petrel rebuild` takes them away"
+                );
             }
             if is_end {
                 return Ok(tally.total);

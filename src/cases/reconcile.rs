@@ -182,7 +182,7 @@ impl Follower {
         if let Some((since, upto)) = self.view
             && done >= upto
         {
-            let repaired = inner.judge_view(since, Tally::ending(), |_| ()).await?;
+            let repaired = inner.judge_lately(since).await?;
             self.view = None;
             if repaired.mended > 0 {
                 let Repaired { mended, ahead, .. } = repaired;

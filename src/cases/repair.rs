@@ -168,7 +168,7 @@ impl Inner {
         }
         if repaired.ahead > 0 {
             let (workflow, case, ahead) = (truth.workflow, truth.id, repaired.ahead);
-            tracing::warn!(
+            tracing::info!(
                 %workflow, %case, ahead,
                 "the view had tokens from later records than the log has: the log has gone \
                  back; they are mended, and `petrel rebuild` looks at all others"

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 
 use self::view::View;
 use super::{
-    Appended, Consistency, DefinitionVersion, Health, LogScope, Outline, Page, PageOf, ReadPath,
-    Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+    Appended, Consistency, DefinitionVersion, Health, Lifecycle, LogScope, Outline, Page, PageOf,
+    ReadPath, Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
 };
 use crate::models::{
     CaseId, PlaceId, Record, RecordKind, Stored, StoredDefinition, Token, TokenId,
@@ -255,6 +255,18 @@ impl Storage for MemoryStorage {
             }
         });
         Ok(records.boxed())
+    }
+
+    async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
+        let records = self.history(LogScope::Lifecycles(None), 1).await?;
+        let lifecycle = |record: Result<Stored<Record>>| {
+            record.map(|record| Lifecycle {
+                workflow: record.value.workflow,
+                case: record.value.case,
+                sequence: record.sequence,
+            })
+        };
+        Ok(records.map(lifecycle).boxed())
     }
 
     async fn watch(

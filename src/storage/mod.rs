@@ -113,6 +113,10 @@ pub trait Storage: Debug + Send + Sync {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>>;
 
+    /// The cases that there are, by the records of their lifecycles, of which each case has at
+    /// least its first: an item for each such record, in order, without reading what is in it.
+    async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>>;
+
     /// The records in `scope` from the sequence `from` on, and then each new one as it comes:
     /// none lost, none twice, across reconnects too. Ends only when dropped.
     async fn watch(
@@ -224,6 +228,17 @@ pub struct TokenScope {
     pub place: Option<PlaceId>,
     /// Only those of this case: of the marking in its last record.
     pub case: Option<CaseId>,
+}
+
+/// A record of a case's lifecycle, without its contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The case.
+    pub case: CaseId,
+    /// The record's sequence.
+    pub sequence: u64,
 }
 
 /// What an append stored.

@@ -16,7 +16,9 @@ use crate::{
         CaseId, FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token,
         WorkflowDefinition, hex,
     },
-    storage::{Outline, Register, RegisterState, Result, StorageError, ViewContent, ViewWrite},
+    storage::{
+        Lifecycle, Outline, Register, RegisterState, Result, StorageError, ViewContent, ViewWrite,
+    },
 };
 
 /// The case of a token, noted with each of its view messages.
@@ -163,6 +165,14 @@ pub fn decode_outline(message: &RawMessage, subjects: &Subjects) -> Result<Outli
     // A body that is empty has no size either.
     let is_gone = number::<u64>(message, SIZE).unwrap_or_default() == 0;
     Ok(Outline { workflow, place, token, revision, is_gone })
+}
+
+/// A record of a lifecycle, by its subject.
+pub fn decode_lifecycle(message: &RawMessage, subjects: &Subjects) -> Result<Lifecycle> {
+    let (workflow, case) = subjects
+        .parse_record(&message.subject)
+        .ok_or_else(|| corrupt(message, "its subject is no case's".to_owned()))?;
+    Ok(Lifecycle { workflow, case, sequence: message.sequence })
 }
 
 fn number<N: FromStr>(message: &RawMessage, header: HeaderName) -> Option<N> {

@@ -1,4 +1,4 @@
-//! Many registers of the marking stream at once.
+//! Much at once: registers of the marking stream, and what can be told without reading bodies.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use futures::{
 use serde_json::Value;
 
 use super::{
-    codec::{decode_outline, decode_register},
+    codec::{decode_lifecycle, decode_outline, decode_register},
     direct::{Many, RawMessage},
     feed::{Feed, FeedRequest},
     marking::SUBJECTS_AT_ONCE,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     models::{PlaceId, TokenId, WorkflowId},
-    storage::{Outline, Register, RegisterState, Result},
+    storage::{Lifecycle, LogScope, Outline, Register, RegisterState, Result},
 };
 
 /// Up to how many registers are asked for one by one: an answer of one message needs no
@@ -85,20 +85,32 @@ impl Inner {
             None => Some(1),
         };
         let Some(from) = from else { return Ok(stream::empty().boxed()) };
+        let (feed, subjects) =
+            (self.headers(self.marking(), filter, from).await?, self.subjects.clone());
+        let decode = move |message: Result<RawMessage>| decode_outline(&message?, &subjects);
+        Ok(feed.into_stream().map(decode).boxed())
+    }
+
+    pub async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
+        let filter = self.subjects.records(&LogScope::Lifecycles(None));
+        let (feed, subjects) = (self.headers(self.log(), filter, 1).await?, self.subjects.clone());
+        let decode = move |message: Result<RawMessage>| decode_lifecycle(&message?, &subjects);
+        Ok(feed.into_stream().map(decode).boxed())
+    }
+
+    /// The messages that a stream has now, without their bodies.
+    async fn headers(&self, stream: &str, filter: String, from: u64) -> Result<Feed> {
         let request = FeedRequest {
-            stream: self.marking().to_owned(),
+            stream: stream.to_owned(),
             filter,
             from,
             last_of_each: false,
             headers_only: true,
-            until: Some(self.last_of(self.marking()).await?),
+            until: Some(self.last_of(stream).await?),
             batch: self.config.scan_batch.max(SUBJECTS_AT_ONCE),
             tries: self.config.deliveries,
         };
-        let (feed, subjects) =
-            (Feed::new(&self.link, &self.jetstream, request), self.subjects.clone());
-        let decode = move |message: Result<RawMessage>| decode_outline(&message?, &subjects);
-        Ok(feed.into_stream().map(decode).boxed())
+        Ok(Feed::new(&self.link, &self.jetstream, request))
     }
 
     /// From when on the view has what comes from the log's record at `since` or a later one;

@@ -18,8 +18,9 @@ use crate::{
         WorkflowId,
     },
     storage::{
-        Appended, Consistency, DefinitionVersion, Health, LogScope, Outline, Page, PageOf,
-        ReadPath, Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+        Appended, Consistency, DefinitionVersion, Health, Lifecycle, LogScope, Outline, Page,
+        PageOf, ReadPath, Register, Result, Storage, StorageError, TokenScope, ViewOutcome,
+        ViewWrite,
     },
 };
 
@@ -192,6 +193,10 @@ impl Storage for NatsStorage {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         self.inner.history(scope, from).await
+    }
+
+    async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
+        self.inner.lifecycles().await
     }
 
     async fn watch(

@@ -4,7 +4,7 @@
 mod contention;
 mod corruption;
 mod crash;
-mod fixtures;
+pub mod fixtures;
 mod gone_back;
 mod limits;
 mod load;
