@@ -197,14 +197,15 @@ impl Inner {
     /// refuse is never stored. Its sequence and hash are not known yet.
     fn checked(&self, slot: &Slot, mut record: Record, act: &Act) -> Result<Stored<Record>> {
         fit(&mut record, slot.case.as_deref(), self.limits())?;
-        let stored = Stored {
+        let mut stored = Stored {
             sequence: record.previous + 1,
             value: record,
             timestamp: act.now,
             subject: String::new(),
             hash: String::new(),
         };
-        self.after(slot.case.as_deref(), &stored)?;
+        let case = self.after(slot.case.as_deref(), &stored)?;
+        stored.value.tokens_hash = case.digests.of_all(&case.marking);
         Ok(stored)
     }
 

@@ -63,6 +63,8 @@ struct Inner {
     tags: locate::Tags,
     confirmed: reconcile::Confirmed,
     metrics: Metrics,
+    /// Cases of many tokens take turns when their views are looked at.
+    large_cases: tokio::sync::Semaphore,
     /// Checks of definitions take turns.
     checking: tokio::sync::Semaphore,
     /// The changes under way: each is a task of its own, so that a caller who goes away
@@ -80,6 +82,7 @@ impl Cases {
             tags: Default::default(),
             confirmed: Default::default(),
             metrics: Metrics::default(),
+            large_cases: tokio::sync::Semaphore::new(2),
             checking: analysis::turns(),
             running: TaskTracker::new(),
         };

@@ -1,119 +1,237 @@
 //! Rebuilding the view from the log, from the beginning, in bounded memory.
 
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    hash::{BuildHasher, RandomState},
+};
+
 use futures::{StreamExt, stream};
 
-use super::{Cases, Error, Inner, Repaired, Result, repair::same};
+use super::{Cases, Error, Inner, Repaired, Result, repair::Key};
 use crate::{
-    models::{CaseId, RecordKind, WorkflowId},
-    storage::{LogScope, Register, RegisterState, StorageError},
+    models::{CaseId, MarkingEntry, TokenId, WorkflowId},
+    storage::{Consistency, Lifecycle, Outline, StorageError},
 };
 
 /// How many cases are looked at at once.
 const AT_ONCE: usize = 64;
 
-/// What one item of a pass was.
-enum Item {
-    Case(WorkflowId, CaseId),
-    /// A register that should perhaps say something else.
-    Register(Box<Register>),
-    Nothing,
-}
+/// How many registers of the view are put together by case: some 4 MB.
+const OUTLINES_AT_ONCE: usize = 16_384;
+
+/// After how many cases in a row that could not be reached it is given up.
+const MOST_UNREACHED: u32 = 16;
+
+/// A case to look at, with registers that the view has of it.
+type Item = ((WorkflowId, CaseId), Vec<Outline>);
 
 impl Cases {
     /// Makes the view equal to the log. First every case's live tokens are written where they
     /// are missing or wrong, then everything in the view that the log does not have is taken
     /// away. `progress` gets how much is done and of how much, in messages of the log's
-    /// lifecycles and of the view.
+    /// lifecycles and of the view. What fails for one case is logged and counted, and the others
+    /// are looked at.
     pub async fn rebuild(&self, progress: &(dyn Fn(u64, u64) + Send + Sync)) -> Result<Repaired> {
         let inner = &self.inner;
         let last = inner.storage.last_sequence().await?;
-        let mut repaired = Repaired::default();
-        let lifecycles = inner.storage.history(LogScope::Lifecycles(None), 1).await?;
-        let cases = lifecycles.map(|record| match record {
-            Ok(record) if record.value.kind == RecordKind::Created => {
-                Ok((record.sequence, Item::Case(record.value.workflow, record.value.case)))
-            }
-            Ok(record) => Ok((record.sequence, Item::Nothing)),
-            Err(error) => Err(error),
-        });
-        repaired += inner.pass(cases, |position| progress(position, 2 * last)).await?;
-        let registers = inner.storage.registers().await?;
-        let mut seen = 0;
-        let registers = registers.map(move |register| {
-            seen += 1;
-            register.map(|register| match register.state {
-                RegisterState::Live(_) | RegisterState::Unreadable { .. } => {
-                    (seen, Item::Register(Box::new(register)))
-                }
-                _ => (seen, Item::Nothing),
-            })
-        });
-        let in_view = |position: u64| progress(last + position.min(last), 2 * last);
-        repaired += inner.pass(registers, in_view).await?;
+        let mut repaired = inner.rebuild_cases(|at| progress(at, 2 * last)).await?;
+        let in_view = |seen: u64| progress(last + seen.min(last), 2 * last);
+        repaired += inner.judge_view(0, None, Tally::going_on(), in_view).await?;
         progress(2 * last, 2 * last);
         Ok(repaired)
     }
 }
 
 impl Inner {
-    async fn pass<S>(&self, items: S, progress: impl Fn(u64)) -> Result<Repaired>
-    where
-        S: stream::Stream<Item = std::result::Result<(u64, Item), StorageError>> + Send,
-    {
-        let repairs = items.map(|item| async move {
-            let (position, item) = item?;
-            let one = |mended| Repaired { cases: 1, mended, failed: 0 };
-            let repaired = match item {
-                Item::Case(workflow, case) => self.repair_case(&workflow, &case).await.map(one)?,
-                Item::Register(register) => {
-                    let mended = self.repair_register(*register).await?;
-                    Repaired { cases: 0, mended, failed: 0 }
-                }
-                Item::Nothing => Repaired::default(),
-            };
-            Ok::<_, Error>((position, repaired))
+    /// Looks at every register that the live tokens of all cases should have.
+    async fn rebuild_cases(&self, progress: impl Fn(u64)) -> Result<Repaired> {
+        let (hasher, mut met) = (RandomState::new(), HashSet::new());
+        let lifecycles = self.storage.lifecycles().await?;
+        // A case has a record for each time that somebody paused it, or added a token. That two
+        // cases have the same 128 bits does not happen; a million of them take 32 MB at most.
+        let cases = lifecycles.filter(move |lifecycle| {
+            let is_new = lifecycle.as_ref().map_or(true, |lifecycle| {
+                let (workflow, case) = (&lifecycle.workflow, &lifecycle.case);
+                let of_case =
+                    (hasher.hash_one((workflow, case)), hasher.hash_one((case, workflow)));
+                met.insert(of_case)
+            });
+            std::future::ready(is_new)
         });
-        let mut repairs = std::pin::pin!(repairs.buffered(AT_ONCE));
-        let mut total = Repaired::default();
-        while let Some(repaired) = repairs.next().await {
-            match repaired {
-                Ok((position, repaired)) => {
-                    total += repaired;
-                    progress(position);
+        let looks = cases.map(|lifecycle| async move {
+            match lifecycle {
+                Ok(Lifecycle { workflow, case, sequence }) => {
+                    let repaired = self.repair_case(&workflow, &case, Vec::new()).await;
+                    Ok((sequence, repaired.map(|repaired| Repaired { cases: 1, ..repaired })))
                 }
-                Err(error) if !error.is_of_one_case() => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, "passed over in the rebuild");
-                    total.failed += 1;
+                Err(StorageError::Corrupt { subject, sequence, reason }) => {
+                    let error = StorageError::Corrupt { subject, sequence, reason };
+                    Ok((sequence, Err(error.into())))
                 }
+                Err(error) => Err(Error::from(error)),
             }
+        });
+        let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
+        let mut tally = Tally::going_on();
+        while let Some(look) = looks.next().await {
+            let (sequence, repaired) = look?;
+            tally.add(repaired)?;
+            progress(sequence);
         }
-        Ok(total)
+        Ok(tally.total)
     }
 
-    /// Something in the view: the log must have it there. Whose it is follows from its
-    /// subject, not from what it says of itself.
-    async fn repair_register(&self, register: Register) -> Result<u64> {
-        let (workflow, token) = (&register.workflow, &register.token);
-        let case = match token.case() {
-            Some((case, tag)) if workflow.tag() == tag => case,
-            // No case has given this id. The characters of a token's id are those of a case's.
-            _ => {
-                let id = token.as_str();
-                let name = CaseId::new(&id[..id.len().min(CaseId::MAX_LENGTH)])?;
-                return self.clear(register, name).await;
+    /// Looks at what the view has got lately, as a serving process does by itself. What belongs
+    /// to a workflow that the log has not got is told of and left alone: the log may have been
+    /// lost, and then the view is all that is left.
+    pub(super) async fn judge_lately(&self, since: u64) -> Result<Repaired> {
+        let known = self.storage.workflow_ids().await?.into_iter().collect();
+        self.judge_view(since, Some(known), Tally::ending(), |_| ()).await
+    }
+
+    /// Looks at everything that the view has got since the log's record at `since`, of the known
+    /// workflows if they are named: it must be what the last record of its case says.
+    async fn judge_view(
+        &self,
+        since: u64,
+        known: Option<BTreeSet<WorkflowId>>,
+        mut tally: Tally,
+        progress: impl Fn(u64),
+    ) -> Result<Repaired> {
+        let mut outlines = self.storage.outlines(since).await?;
+        let (mut seen, mut cases, mut kept, mut unknown) = (0, BTreeMap::new(), 0, 0);
+        loop {
+            let outline = match outlines.next().await {
+                Some(Ok(outline)) => Some(outline),
+                Some(Err(error @ StorageError::Corrupt { .. })) => {
+                    tally.add(Err(error.into()))?;
+                    continue;
+                }
+                Some(Err(error)) => return Err(error.into()),
+                None => None,
+            };
+            let is_end = outline.is_none();
+            if let Some(outline) = outline {
+                seen += 1;
+                let is_known = known.as_ref().is_none_or(|all| all.contains(&outline.workflow));
+                unknown += u64::from(!is_known && !outline.is_gone);
+                if !outline.is_gone && is_known {
+                    kept += 1;
+                    let of_case = (outline.workflow.clone(), case_named(&outline)?);
+                    cases.entry(of_case).or_insert_with(Vec::new).push(outline);
+                }
             }
-        };
-        let Some((_, state)) = self.load(workflow, &case).await? else {
-            return self.clear(register, case).await;
-        };
-        let right = matches!(&register.state, RegisterState::Live(seen)
-            if seen.place == register.place
-                && state.tokens.get(token).is_some_and(|live| same(live, seen)));
-        if right {
-            return Ok(0);
+            if is_end || kept >= OUTLINES_AT_ONCE {
+                kept = 0;
+                self.judge(std::mem::take(&mut cases), &mut tally).await?;
+                progress(seen);
+            }
+            if is_end && unknown > 0 {
+                tracing::warn!(
+                    unknown,
+                    "the view has tokens of workflows that the log has not got: if it was lost, \
+                     restore it; if not, `petrel rebuild` takes them away"
+                );
+            }
+            if is_end {
+                return Ok(tally.total);
+            }
         }
-        let keys = vec![(token.clone(), register.place.clone())];
-        self.repair(workflow, &case, keys).await
+    }
+
+    async fn judge(
+        &self,
+        cases: BTreeMap<(WorkflowId, CaseId), Vec<Outline>>,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let looks = stream::iter(cases).map(|item| self.judge_case(item));
+        let mut looks = std::pin::pin!(looks.buffer_unordered(AT_ONCE));
+        while let Some(repaired) = looks.next().await {
+            tally.add(repaired)?;
+        }
+        Ok(())
+    }
+
+    /// What the view has of a case. If any of it is wrong, the whole case is looked at: what
+    /// stands in one place may be missing in another.
+    async fn judge_case(&self, ((workflow, case), outlines): Item) -> Result<Repaired> {
+        let head = self.storage.head(&workflow, &case, Consistency::Strong).await?;
+        let sequence = head.as_ref().map_or(0, |head| head.sequence);
+        let marking = head.as_ref().map(|head| head.value.marking.0.as_slice());
+        let entries: BTreeMap<&TokenId, &MarkingEntry> =
+            marking.unwrap_or_default().iter().map(|entry| (&entry.token, entry)).collect();
+        let is_right = |outline: &Outline| {
+            entries.get(&outline.token).is_some_and(|entry| {
+                entry.place == outline.place && entry.sequence_in(sequence) == outline.revision
+            })
+        };
+        let wrong: Vec<Key> = outlines
+            .into_iter()
+            .filter(|outline| !is_right(outline))
+            .map(|outline| (outline.token, outline.place))
+            .collect();
+        match wrong.is_empty() {
+            true => Ok(Repaired::default()),
+            false => self.repair_case(&workflow, &case, wrong).await,
+        }
+    }
+}
+
+/// Whose a register is: that follows from its subject, not from what it says of itself. No case
+/// has the id that is made of a token's which no case has given.
+fn case_named(outline: &Outline) -> Result<CaseId> {
+    match outline.token.case() {
+        Some((case, tag)) if outline.workflow.tag() == tag => Ok(case),
+        // The characters of a token's id are those of a case's.
+        _ => {
+            let id = outline.token.as_str();
+            Ok(CaseId::new(&id[..id.len().min(CaseId::MAX_LENGTH)])?)
+        }
+    }
+}
+
+/// What has been done, and what failed.
+pub(super) struct Tally {
+    pub total: Repaired,
+    /// How many in a row could not be reached, and how many may be.
+    unreached: u32,
+    most_unreached: u32,
+}
+
+impl Tally {
+    /// One that ends where a case can't be reached, so that the same can be tried again.
+    pub fn ending() -> Self {
+        Self { total: Repaired::default(), unreached: 0, most_unreached: 0 }
+    }
+
+    /// One that goes on past cases that can't be reached, if they are few.
+    fn going_on() -> Self {
+        Self { most_unreached: MOST_UNREACHED, ..Self::ending() }
+    }
+
+    /// Counts a case. An error that is not of one case ends it all; whether one is that could not
+    /// be reached, the next ones tell.
+    pub fn add(&mut self, repaired: Result<Repaired>) -> Result<()> {
+        let error = match repaired {
+            Ok(repaired) => {
+                self.unreached = 0;
+                self.total += repaired;
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        match &error {
+            Error::Storage(StorageError::Unavailable { .. })
+                if self.unreached < self.most_unreached =>
+            {
+                self.unreached += 1;
+            }
+            Error::Conflict { .. } => {}
+            error if error.is_of_one_case() => {}
+            _ => return Err(error),
+        }
+        tracing::warn!(%error, "passed over; the others are looked at");
+        self.total.failed += 1;
+        Ok(())
     }
 }

@@ -14,11 +14,13 @@ use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Cases, Inner, Repaired, Result, repair,
+    Cases, Inner, Repaired, Result,
+    rebuild::Tally,
+    repair::{self, Key},
     settled::{SETTLED_AFTER, Settled},
 };
 use crate::{
-    models::{CaseId, PlaceId, Record, TokenId, WorkflowId},
+    models::{CaseId, Record, WorkflowId},
     storage::{LogScope, StorageError},
 };
 
@@ -73,7 +75,7 @@ impl Confirmed {
 }
 
 /// Registers to look at, by case.
-type Touched = HashMap<(WorkflowId, CaseId), BTreeSet<(TokenId, PlaceId)>>;
+type Touched = HashMap<(WorkflowId, CaseId), BTreeSet<Key>>;
 
 impl Cases {
     /// Follows the log and mends views until `shutdown`. Run it in every process that
@@ -125,10 +127,21 @@ impl Cases {
 struct Follower {
     /// Everything up to here is done.
     done: Option<u64>,
-    reconnects: u64,
+    /// What the store has said of itself, and the log's last sequence, when it was last asked.
+    store: Store,
     settled: Settled,
+    /// What the view has got since this record is to be looked at, when the log has been up to
+    /// the other one.
+    view: Option<(u64, u64)>,
     /// When somebody was last told that it does not get on.
     complained: Option<Instant>,
+}
+
+/// What tells whether the store is still the one that it was.
+#[derive(Default, Clone, Copy, PartialEq)]
+struct Store {
+    reconnects: u64,
+    generation: u64,
 }
 
 impl Follower {
@@ -142,14 +155,20 @@ impl Follower {
     }
 
     async fn tick(&mut self, inner: &Inner) -> Result<()> {
-        let last = inner.storage.last_sequence().await?;
-        let reconnects = inner.storage.reconnects();
-        if self.done.is_none() || reconnects != self.reconnects {
-            // What a killed server had not yet written down may have come back.
-            inner.confirmed.forget_up_to(last);
+        let storage = &inner.storage;
+        let last = storage.last_sequence().await?;
+        let generation = storage.generation().await?;
+        let store = Store { reconnects: storage.reconnects(), generation };
+        let is_shorter = self.settled.last().is_some_and(|before| last < before);
+        if self.done.is_none() || store != self.store || is_shorter {
+            // What a killed server had not yet written down may have come back, and the log may
+            // have lost what it had.
+            inner.confirmed.forget_up_to(u64::MAX - 1);
             let back = last.saturating_sub(LOOK_BACK);
             self.done = Some(self.done.map_or(back, |done| done.min(back)));
-            self.reconnects = reconnects;
+            self.store = store;
+            self.settled = Settled::default();
+            self.view = Some((back, last));
         }
         self.settled.note(last);
         let settled = self.settled.sequence(SETTLED_AFTER);
@@ -159,6 +178,16 @@ impl Follower {
             inner.confirmed.forget_up_to(upto);
             done = upto;
             self.done = Some(done);
+        }
+        if let Some((since, upto)) = self.view
+            && done >= upto
+        {
+            let repaired = inner.judge_lately(since).await?;
+            self.view = None;
+            if repaired.mended > 0 {
+                let Repaired { mended, ahead, .. } = repaired;
+                tracing::warn!(mended, ahead, "the view had what the log has not got");
+            }
         }
         inner.metrics.reconciled(last.saturating_sub(done));
         Ok(())
@@ -211,23 +240,15 @@ impl Inner {
         let mut repairs = stream::iter(touched)
             .map(|((workflow, case), registers)| async move {
                 let registers = registers.into_iter().collect();
-                let mended = self.repair(&workflow, &case, registers).await;
-                (workflow, case, mended)
+                let repaired = self.repair_some(&workflow, &case, registers).await?;
+                Ok(Repaired { cases: 1, ..repaired })
             })
             .buffer_unordered(AT_ONCE);
-        let mut repaired = Repaired::default();
-        while let Some((workflow, case, mended)) = repairs.next().await {
-            repaired.cases += 1;
-            match mended {
-                Ok(mended) => repaired.mended += mended,
-                Err(error) if !error.is_of_one_case() => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%workflow, %case, %error, "the views can't be mended");
-                    repaired.failed += 1;
-                }
-            }
+        let mut tally = Tally::ending();
+        while let Some(repaired) = repairs.next().await {
+            tally.add(repaired)?;
         }
-        Ok(repaired)
+        Ok(tally.total)
     }
 }
 

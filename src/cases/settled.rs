@@ -18,12 +18,19 @@ pub(super) struct Settled {
     /// The log's last sequence at past times, oldest first.
     samples: VecDeque<(Instant, u64)>,
     settled: u64,
+    last: Option<u64>,
 }
 
 impl Settled {
     /// Notes the log's last sequence of now.
     pub fn note(&mut self, last: u64) {
         self.samples.push_back((Instant::now(), last));
+        self.last = Some(last);
+    }
+
+    /// The log's last sequence as it was last noted.
+    pub fn last(&self) -> Option<u64> {
+        self.last
     }
 
     /// Since when the last sample was taken.

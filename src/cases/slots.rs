@@ -161,6 +161,7 @@ mod tests {
             tokens_made: 1,
             sequence: 1,
             head_hash: String::new(),
+            digests: Default::default(),
             chain: Chain::default(),
         }));
     }

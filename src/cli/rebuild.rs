@@ -36,12 +36,17 @@ impl Rebuild {
 }
 
 fn answer(repaired: Repaired) -> Answer {
-    let Repaired { cases, mended, failed } = repaired;
-    let text = format!("cases looked at: {cases}, views mended: {mended}");
+    let Repaired { cases, mended, ahead, failed } = repaired;
+    let mut text = format!("cases looked at: {cases}, views mended: {mended}");
+    if ahead > 0 {
+        text.push_str(&format!(
+            ", {ahead} of them from later records than the log has: it has gone back"
+        ));
+    }
     let mut answer = Answer::new(json!(repaired), text);
     if failed > 0 {
         answer.complaints.push(Failure::corrupt(format!(
-            "{failed} cases could not be read; the log lines above name subject and sequence"
+            "{failed} cases could not be read or mended; the log lines above say which and why"
         )));
     }
     answer
@@ -53,10 +58,12 @@ mod tests {
 
     #[test]
     fn cases_that_could_not_be_read_are_a_complaint() {
-        let fine = answer(Repaired { cases: 3, mended: 1, failed: 0 });
+        let fine = answer(Repaired { cases: 3, mended: 1, ..Repaired::default() });
         assert_eq!(fine.text, "cases looked at: 3, views mended: 1");
         assert!(fine.complaints.is_empty());
-        let broken = answer(Repaired { cases: 3, mended: 1, failed: 2 });
+        let ahead = answer(Repaired { mended: 5, ahead: 2, ..Repaired::default() });
+        assert!(ahead.text.contains("mended: 5, 2 of them from later records"), "{}", ahead.text);
+        let broken = answer(Repaired { cases: 3, failed: 2, ..Repaired::default() });
         assert!(broken.complaints[0].to_text().contains("2 cases"));
     }
 }

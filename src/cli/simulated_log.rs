@@ -110,6 +110,7 @@ impl SimulatedLog {
                 page: None,
                 pages: Vec::new(),
                 unlisted: 0,
+                tokens_hash: None,
             };
             self.log.record(&Stored {
                 value: record,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::models::{Case, Chain, FORMAT_VERSION, Record, Stored, Token, TokenId};
+use crate::models::{Case, Chain, Digests, FORMAT_VERSION, Record, Stored, Token, TokenId};
 
 /// The state of a case after `stored`, given the state before it (`None`: there was none).
 ///
@@ -40,7 +40,9 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Str
     let mut bases = before.map(|case| case.history_bases.clone()).unwrap_or_default();
     bases.extend(history_bases(stored));
     let chain = Chain::after(before.map(|case| &case.chain), stored);
-    Ok(Case { chain, ..restore(stored, tokens, bases)? })
+    let changed = record.produced.iter().map(|token| &token.id);
+    let digests = Digests::after(before.map(|case| &case.digests), &tokens, changed);
+    Ok(Case { digests, chain, ..restore(stored, tokens, bases)? })
 }
 
 /// For each token that a record produced, the record that has its history whole: this one, or
@@ -99,6 +101,7 @@ pub(crate) fn case_after(
         tokens_made: record.tokens_made,
         sequence: stored.sequence,
         head_hash: stored.hash.clone(),
+        digests: Digests::default(),
         chain: Chain::after(None, stored),
     }
 }

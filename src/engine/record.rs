@@ -66,6 +66,7 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
         page: None,
         pages: Vec::new(),
         unlisted: 0,
+        tokens_hash: None,
     };
     name_earlier(case, &mut record);
     record
@@ -118,6 +119,7 @@ pub fn create_case(
         tokens_made: 0,
         sequence: 0,
         head_hash: String::new(),
+        digests: Default::default(),
         chain: Chain::default(),
     };
     let mut record = next_record(&empty, RecordKind::Created, act);

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CaseId, Chain, Marking, Token, TokenId, WorkflowId};
+use super::{CaseId, Chain, Digests, Marking, Token, TokenId, WorkflowId};
 
 /// Whether a case runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,6 +55,8 @@ pub struct Case {
     pub sequence: u64,
     /// SHA-256 of the last record's stored bytes, in hexadecimal.
     pub head_hash: String,
+    /// The digests of its live tokens, where there are many.
+    pub digests: Digests,
     /// How its records are found from here.
     pub chain: Chain,
 }

@@ -3,6 +3,7 @@
 mod case;
 mod chain;
 mod definition;
+mod digest;
 mod history;
 mod ids;
 mod json;
@@ -18,6 +19,7 @@ pub use definition::{
     ArcKind, Guard, InputArc, OutputArc, Place, PlaceKind, Rule, StoredDefinition, Transition,
     WorkflowDefinition,
 };
+pub use digest::{Digests, TokenDigest, VOUCHED_FROM};
 pub use history::{Passed, TransitionEvent};
 pub(crate) use ids::hex;
 pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};

@@ -132,6 +132,12 @@ pub struct Record {
     /// all are named. All before it are not named either.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unlisted: u64,
+    /// SHA-256 over the digests of the live tokens after it, in the order of the marking, in
+    /// hexadecimal: what the view has of them is taken for theirs if it has the same. Absent
+    /// where there are fewer than [`VOUCHED_FROM`](super::VOUCHED_FROM), and in records of older
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_hash: Option<String>,
 }
 
 /// Something read from the log, with what the server knows about it.

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 
 use self::view::View;
 use super::{
-    Appended, Consistency, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath, Register,
-    Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+    Appended, Consistency, DefinitionVersion, Health, Lifecycle, LogScope, Outline, Page, PageOf,
+    ReadPath, Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
 };
 use crate::models::{
     CaseId, PlaceId, Record, RecordKind, Stored, StoredDefinition, Token, TokenId,
@@ -274,6 +274,18 @@ impl Storage for MemoryStorage {
         Ok(records.boxed())
     }
 
+    async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
+        let records = self.history(LogScope::Lifecycles(None), 1).await?;
+        let lifecycle = |record: Result<Stored<Record>>| {
+            record.map(|record| Lifecycle {
+                workflow: record.value.workflow,
+                case: record.value.case,
+                sequence: record.sequence,
+            })
+        };
+        Ok(records.map(lifecycle).boxed())
+    }
+
     async fn watch(
         &self,
         scope: LogScope,
@@ -309,6 +321,16 @@ impl Storage for MemoryStorage {
         Ok(self.state().view.register(workflow, place, token))
     }
 
+    async fn registers_of(
+        &self,
+        workflow: &WorkflowId,
+        wanted: &[(TokenId, PlaceId)],
+    ) -> Result<Vec<Register>> {
+        let state = self.state();
+        let register = |(token, place): &_| state.view.register(workflow, place, token);
+        Ok(wanted.iter().map(register).collect())
+    }
+
     async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
         // One lock for all of them: no reader sees a token between two places.
         let mut state = self.state();
@@ -331,6 +353,11 @@ impl Storage for MemoryStorage {
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
         let registers: Vec<_> = self.state().view.registers().cloned().map(Ok).collect();
         Ok(stream::iter(registers).boxed())
+    }
+
+    async fn outlines(&self, _: u64) -> Result<BoxStream<'static, Result<Outline>>> {
+        let outlines: Vec<_> = self.state().view.outlines().map(Ok).collect();
+        Ok(stream::iter(outlines).boxed())
     }
 
     async fn health(&self) -> Health {

@@ -15,7 +15,7 @@ use futures::stream::BoxStream;
 pub use error::StorageError;
 pub use memory::MemoryStorage;
 pub use page::{Cursor, MAX_PAGE, Page, PageOf};
-pub use view::{Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
+pub use view::{Outline, Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
 
 use crate::models::{
     CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
@@ -117,6 +117,10 @@ pub trait Storage: Debug + Send + Sync {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>>;
 
+    /// The cases that there are, by the records of their lifecycles, of which each case has at
+    /// least its first: an item for each such record, in order, without reading what is in it.
+    async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>>;
+
     /// The records in `scope` from the sequence `from` on, and then each new one as it comes:
     /// none lost, none twice, across reconnects too. Ends only when dropped.
     async fn watch(
@@ -136,6 +140,14 @@ pub trait Storage: Debug + Send + Sync {
         place: &PlaceId,
         token: &TokenId,
     ) -> Result<Register>;
+
+    /// What the view holds for tokens in places, in the order asked, however many they are: as
+    /// [`register`](Self::register) for each, in few requests.
+    async fn registers_of(
+        &self,
+        workflow: &WorkflowId,
+        wanted: &[(TokenId, PlaceId)],
+    ) -> Result<Vec<Register>>;
 
     /// Writes registers, in the order given, each under its own condition, and answers for
     /// each; a failed one stops none of the others. When this returns, readers see all that
@@ -157,6 +169,11 @@ pub trait Storage: Debug + Send + Sync {
 
     /// All registers of the view with what they hold, markers included: for reconciling.
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>>;
+
+    /// The registers of the view without their contents, markers included: at least all that
+    /// were written since the record at the log sequence `since` was stored, and all there are
+    /// where `since` is 0 or the view is older than the log.
+    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>>;
 
     /// Whether the server can be reached, and what it says of itself.
     async fn health(&self) -> Health;
@@ -215,6 +232,17 @@ pub struct TokenScope {
     pub place: Option<PlaceId>,
     /// Only those of this case: of the marking in its last record.
     pub case: Option<CaseId>,
+}
+
+/// A record of a case's lifecycle, without its contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The case.
+    pub case: CaseId,
+    /// The record's sequence.
+    pub sequence: u64,
 }
 
 /// What an append stored.

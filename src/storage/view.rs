@@ -54,6 +54,21 @@ impl RegisterState {
     }
 }
 
+/// A register without what its token carries: enough to tell where the log does not agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The place.
+    pub place: PlaceId,
+    /// The token.
+    pub token: TokenId,
+    /// The log sequence of the record that it comes from; 0 where it does not say.
+    pub revision: u64,
+    /// Whether it is a marker: the token is not there any more.
+    pub is_gone: bool,
+}
+
 /// A write to one register.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ViewWrite {

@@ -10,8 +10,8 @@ use crate::models::{
     WorkflowId,
 };
 use crate::storage::{
-    Appended, Consistency, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath, Register,
-    Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+    Appended, Consistency, DefinitionVersion, Health, Lifecycle, LogScope, Outline, Page, PageOf,
+    ReadPath, Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
 };
 
 /// A storage that passes everything on to another one, until it is told to lose or to hold
@@ -35,6 +35,7 @@ struct State {
     view_writes: usize,
     log_reads: usize,
     register_reads: usize,
+    late_after: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -79,6 +80,11 @@ impl FaultyStorage {
         let from = state.borrow_and_update().view_writes;
         // Can't fail: `self` holds the sender.
         let _ = state.wait_for(|state| state.view_writes >= from + count).await;
+    }
+
+    /// From now on a view write is late after this time.
+    pub fn set_late_after(&self, time: Duration) {
+        self.state.send_modify(|state| state.late_after = Some(time));
     }
 
     /// How many times somebody has asked for one record, or for the last one of a case.
@@ -128,7 +134,7 @@ impl Storage for FaultyStorage {
     }
 
     fn late_after(&self) -> Duration {
-        self.inner.late_after()
+        self.state.borrow().late_after.unwrap_or_else(|| self.inner.late_after())
     }
 
     fn marker_kept(&self) -> Duration {
@@ -206,6 +212,10 @@ impl Storage for FaultyStorage {
         self.reach()?.history(scope, from).await
     }
 
+    async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
+        self.reach()?.lifecycles().await
+    }
+
     async fn watch(
         &self,
         scope: LogScope,
@@ -226,6 +236,15 @@ impl Storage for FaultyStorage {
     ) -> Result<Register> {
         self.state.send_modify(|state| state.register_reads += 1);
         self.reach()?.register(workflow, place, token).await
+    }
+
+    async fn registers_of(
+        &self,
+        workflow: &WorkflowId,
+        wanted: &[(TokenId, PlaceId)],
+    ) -> Result<Vec<Register>> {
+        self.state.send_modify(|state| state.register_reads += wanted.len());
+        self.reach()?.registers_of(workflow, wanted).await
     }
 
     async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
@@ -265,6 +284,10 @@ impl Storage for FaultyStorage {
 
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
         self.reach()?.registers().await
+    }
+
+    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>> {
+        self.reach()?.outlines(since).await
     }
 
     async fn health(&self) -> Health {

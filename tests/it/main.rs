@@ -1,6 +1,7 @@
 //! One binary of integration tests, each against servers of its own.
 
 mod audit;
+mod backup;
 mod cases;
 mod cli;
 mod clients;
@@ -9,6 +10,7 @@ mod corpus;
 mod failures;
 mod fault_proxy;
 mod graphql;
+mod large_cases;
 mod layering;
 mod local_server;
 mod once;

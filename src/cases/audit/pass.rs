@@ -1,6 +1,6 @@
 //! The passes of an audit: over the cases of the log, and over the registers of the view.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures::{StreamExt, stream};
 
@@ -10,12 +10,15 @@ use super::{
 };
 use crate::{
     cases::{Error, Result, by_case::case_of},
-    models::{CaseId, MarkingEntry, PlaceId, Record, RecordKind, WorkflowId},
+    models::{CaseId, PlaceId, Record, RecordKind, WorkflowId},
     storage::{LogScope, Register, RegisterState, StorageError},
 };
 
 /// How many cases, or registers of the view, are looked at at once: few, since others work.
 const AT_ONCE: usize = 16;
+
+/// How many registers of the view are read together.
+const REGISTERS_AT_ONCE: usize = 512;
 
 /// How many registers may wait for another look.
 const MOST_SUSPICIONS: usize = 4_096;
@@ -41,7 +44,8 @@ enum Item {
     Case(WorkflowId, CaseId, Option<Vec<PlaceId>>),
     /// A case that has a record that can't be read.
     Replay(WorkflowId, CaseId),
-    Register(Spot, Box<Register>),
+    /// Registers of one case.
+    Registers(WorkflowId, CaseId, Vec<Register>),
     Nothing,
 }
 
@@ -126,21 +130,30 @@ impl Auditor<'_> {
     pub async fn registers(&self) -> Result<()> {
         let registers = self.inner.storage.registers().await?;
         let mut seen = 0;
-        let items = registers.map(move |register| {
-            seen += 1;
-            match register {
-                Ok(register) => match register.state {
-                    RegisterState::Empty | RegisterState::Gone { .. } => Ok((seen, Item::Nothing)),
-                    _ => Ok((seen, self.in_view(register))),
-                },
-                Err(StorageError::Corrupt { subject, sequence, reason }) => {
-                    if self.is_in_scope(&subject) {
-                        self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+        let items = registers.chunks(REGISTERS_AT_ONCE).flat_map(move |registers| {
+            let mut by_case = BTreeMap::<_, Vec<_>>::new();
+            let mut items = Vec::new();
+            for register in registers {
+                seen += 1;
+                match register {
+                    Ok(register) => {
+                        if let Some(case) = self.whose(&register) {
+                            let key = (register.workflow.clone(), case);
+                            by_case.entry(key).or_default().push(register);
+                        }
                     }
-                    Ok((seen, Item::Nothing))
+                    Err(StorageError::Corrupt { subject, sequence, reason }) => {
+                        if self.is_in_scope(&subject) {
+                            self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+                        }
+                    }
+                    Err(error) => items.push(Err(error)),
                 }
-                Err(error) => Err(error),
             }
+            items.extend(by_case.into_iter().map(|((workflow, case), registers)| {
+                Ok((seen, Item::Registers(workflow, case, registers)))
+            }));
+            stream::iter(items)
         });
         self.pass(items).await
     }
@@ -151,24 +164,25 @@ impl Auditor<'_> {
         self.scope.workflow.as_ref().is_none_or(|only| workflow == Some(only.as_str()))
     }
 
-    /// What stands in the view, if it is in the scope. Whose it is follows from its subject.
-    fn in_view(&self, register: Register) -> Item {
+    /// The case of what stands in the view, if it is in the scope. Whose it is follows from its
+    /// subject.
+    fn whose(&self, register: &Register) -> Option<CaseId> {
         let (workflow, token) = (&register.workflow, &register.token);
-        if self.scope.workflow.as_ref().is_some_and(|only| only != workflow) {
-            return Item::Nothing;
+        let is_other = self.scope.workflow.as_ref().is_some_and(|only| only != workflow);
+        if is_other || matches!(register.state, RegisterState::Empty | RegisterState::Gone { .. }) {
+            return None;
         }
         let case = match token.case() {
-            Some((case, tag)) if workflow.tag() == tag => Some(case),
+            Some((case, tag)) if workflow.tag() == tag => case,
             // No case has given this id. The characters of a token's id are those of a case's.
-            _ => CaseId::new(&token.as_str()[..token.as_str().len().min(CaseId::MAX_LENGTH)]).ok(),
-        };
-        match case {
-            Some(case) if self.scope.cases.is_empty() || self.scope.cases.contains(&case) => {
-                self.state().audited.tokens += 1;
-                Item::Register(Spot::of(&register, case), Box::new(register))
+            _ => {
+                let id = token.as_str();
+                CaseId::new(&id[..id.len().min(CaseId::MAX_LENGTH)]).ok()?
             }
-            _ => Item::Nothing,
-        }
+        };
+        let is_wanted = self.scope.cases.is_empty() || self.scope.cases.contains(&case);
+        is_wanted.then(|| self.state().audited.tokens += 1);
+        is_wanted.then_some(case)
     }
 
     async fn pass<S>(&self, items: S) -> Result<()>
@@ -199,7 +213,7 @@ impl Auditor<'_> {
     async fn item(&self, item: Item) -> Result<Vec<Suspicion>> {
         let (workflow, case) = match &item {
             Item::Case(workflow, case, _) | Item::Replay(workflow, case) => (workflow, case),
-            Item::Register(spot, _) => (&spot.workflow, &spot.case),
+            Item::Registers(workflow, case, _) => (workflow, case),
             Item::Nothing => return Ok(Vec::new()),
         };
         let done = match &item {
@@ -208,7 +222,7 @@ impl Auditor<'_> {
                 self.suspect(workflow, case, None);
                 Ok(Vec::new())
             }
-            Item::Register(spot, register) => self.register(spot, register).await,
+            Item::Registers(_, _, registers) => self.registers_of(workflow, case, registers).await,
             Item::Nothing => Ok(Vec::new()),
         };
         match done {
@@ -236,11 +250,14 @@ impl Auditor<'_> {
             self.failed(workflow, case, error)?;
         }
         let mut suspicions = Vec::new();
-        for MarkingEntry { token, place, .. } in &state.marking.0 {
-            let register = self.inner.storage.register(workflow, place, token).await?;
-            if matches!(register.state, RegisterState::Empty | RegisterState::Gone { .. }) {
-                let spot = Spot::of(&register, case.clone());
-                suspicions.extend(self.compare(Some(&state), &spot, &register).await?);
+        for entries in state.marking.0.chunks(REGISTERS_AT_ONCE) {
+            let wanted: Vec<_> =
+                entries.iter().map(|entry| (entry.token.clone(), entry.place.clone())).collect();
+            for register in self.inner.storage.registers_of(workflow, &wanted).await? {
+                if matches!(register.state, RegisterState::Empty | RegisterState::Gone { .. }) {
+                    let spot = Spot::of(&register, case.clone());
+                    suspicions.extend(self.compare(Some(&state), &spot, &register).await?);
+                }
             }
         }
         Ok(suspicions)

@@ -1,12 +1,12 @@
 //! The registers of the view compared with the heads of their cases.
 
-use std::time::Instant;
+use std::{collections::HashSet, time::Instant};
 
 use super::{Auditor, Finding, FindingIn, FindingKind};
 use crate::{
     cases::{
         Result,
-        repair::{correction, same},
+        repair::{is_wrong, same},
         settled::MENDED_AFTER,
     },
     models::{Case, CaseId, PlaceId, TokenId, WorkflowId},
@@ -69,11 +69,26 @@ impl Difference {
 }
 
 impl Auditor<'_> {
-    /// A register of the view, which was read before its case is.
-    pub async fn register(&self, spot: &Spot, register: &Register) -> Result<Vec<Suspicion>> {
-        let case = self.case_with(spot).await?;
-        let suspicion = self.compare(case.as_ref(), spot, register).await?;
-        Ok(suspicion.into_iter().collect())
+    /// Registers of the view, which were read before their case is.
+    pub async fn registers_of(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        registers: &[Register],
+    ) -> Result<Vec<Suspicion>> {
+        let state = match self.inner.storage.head(workflow, case, Consistency::Strong).await? {
+            Some(head) => {
+                let tokens = registers.iter().map(|register| register.token.clone()).collect();
+                Some(self.inner.restore_some(head, &tokens).await?)
+            }
+            None => None,
+        };
+        let mut suspicions = Vec::new();
+        for register in registers {
+            let spot = Spot::of(register, case.clone());
+            suspicions.extend(self.compare(state.as_ref(), &spot, register).await?);
+        }
+        Ok(suspicions)
     }
 
     /// Compares a register with its case. What agrees is right, whichever was read first; what
@@ -163,7 +178,7 @@ impl Auditor<'_> {
             && difference.finding.kind == FindingKind::TokenMisplaced
         {
             let there = self.inner.storage.register(workflow, &entry.place, token).await?;
-            if correction(state, &there).is_none() {
+            if !is_wrong(state, &there) {
                 difference.finding.kind = FindingKind::TokenDoubled;
             }
         }
@@ -175,9 +190,8 @@ impl Auditor<'_> {
     async fn case_with(&self, spot: &Spot) -> Result<Option<Case>> {
         let Spot { workflow, case, token, .. } = spot;
         let head = self.inner.storage.head(workflow, case, Consistency::Strong).await?;
-        let Some(mut head) = head else { return Ok(None) };
-        head.value.marking.0.retain(|entry| entry.token == *token);
-        self.inner.restore(&head).await.map(Some)
+        let Some(head) = head else { return Ok(None) };
+        self.inner.restore_some(head, &HashSet::from([token.clone()])).await.map(Some)
     }
 }
 
@@ -199,7 +213,7 @@ fn differs(case: Option<&Case>, spot: &Spot, register: &Register) -> Option<Diff
             (FindingKind::RecordMissing, revision, message)
         }
         (Some(case), state) => {
-            correction(case, register)?;
+            is_wrong(case, register).then_some(())?;
             let here = entry.filter(|entry| entry.place == *place);
             let right = here.and_then(|_| case.tokens.get(&spot.token));
             let sequence = entry.map_or(head, |entry| entry.sequence);

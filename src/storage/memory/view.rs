@@ -8,8 +8,8 @@ use super::subject;
 use crate::{
     models::{PlaceId, Token, TokenId, WorkflowId},
     storage::{
-        Cursor, Page, PageOf, Register, RegisterState, TokenScope, ViewContent, ViewOutcome,
-        ViewWrite,
+        Cursor, Outline, Page, PageOf, Register, RegisterState, TokenScope, ViewContent,
+        ViewOutcome, ViewWrite,
     },
 };
 
@@ -41,6 +41,16 @@ impl View {
 
     pub fn registers(&self) -> impl ExactSizeIterator<Item = &Register> {
         self.registers.values()
+    }
+
+    pub fn outlines(&self) -> impl Iterator<Item = Outline> + '_ {
+        self.registers.values().map(|register| Outline {
+            workflow: register.workflow.clone(),
+            place: register.place.clone(),
+            token: register.token.clone(),
+            revision: register.state.revision(),
+            is_gone: matches!(register.state, RegisterState::Gone { .. }),
+        })
     }
 
     pub fn write(&mut self, write: ViewWrite) -> ViewOutcome {

@@ -16,7 +16,9 @@ use crate::{
         CaseId, FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token,
         WorkflowDefinition, hex, read_json,
     },
-    storage::{Register, RegisterState, Result, StorageError, ViewContent, ViewWrite},
+    storage::{
+        Lifecycle, Outline, Register, RegisterState, Result, StorageError, ViewContent, ViewWrite,
+    },
 };
 
 /// The case of a token, noted with each of its view messages.
@@ -27,6 +29,8 @@ const REVISION: HeaderName = HeaderName::from_static("Petrel-Revision");
 const FORMAT: HeaderName = HeaderName::from_static("Petrel-Format");
 /// On a marker: the place where the token is now, or `-` when it is gone for good.
 const MOVED_TO: HeaderName = HeaderName::from_static("Petrel-Moved-To");
+/// How long the body is that the server was asked to leave out.
+const SIZE: HeaderName = HeaderName::from_static("Nats-Msg-Size");
 
 /// A definition with a field that this version does not know is refused: a net that is
 /// fired without one of its parts is another net. Records and tokens are read without.
@@ -150,6 +154,25 @@ pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Regi
         },
     };
     Ok(Register { workflow, place, token, sequence: message.sequence, state })
+}
+
+/// A register without its contents, from a message whose body was left out.
+pub fn decode_outline(message: &RawMessage, subjects: &Subjects) -> Result<Outline> {
+    let (workflow, place, token) = subjects
+        .parse_token(&message.subject)
+        .ok_or_else(|| corrupt(message, "its subject is no token's".to_owned()))?;
+    let revision = number(message, REVISION).unwrap_or_default();
+    // A body that is empty has no size either.
+    let is_gone = number::<u64>(message, SIZE).unwrap_or_default() == 0;
+    Ok(Outline { workflow, place, token, revision, is_gone })
+}
+
+/// A record of a lifecycle, by its subject.
+pub fn decode_lifecycle(message: &RawMessage, subjects: &Subjects) -> Result<Lifecycle> {
+    let (workflow, case) = subjects
+        .parse_record(&message.subject)
+        .ok_or_else(|| corrupt(message, "its subject is no case's".to_owned()))?;
+    Ok(Lifecycle { workflow, case, sequence: message.sequence })
 }
 
 fn number<N: FromStr>(message: &RawMessage, header: HeaderName) -> Option<N> {

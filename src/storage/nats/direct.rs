@@ -99,6 +99,21 @@ impl Link {
         }
     }
 
+    /// The sequence of the first message of the subjects that `filter` matches, stored at `time`
+    /// or later.
+    pub async fn first_since(
+        &self,
+        stream: &str,
+        filter: &str,
+        time: DateTime<Utc>,
+    ) -> Result<Option<u64>> {
+        let query = json!({ "next_by_subj": filter, "start_time": time, "batch": 1 });
+        match self.get_many(stream, query).await? {
+            Many::Some { messages, .. } => Ok(messages.first().map(|message| message.sequence)),
+            Many::TooMany => Ok(Some(1)),
+        }
+    }
+
     async fn get_many(&self, stream: &str, query: Value) -> Result<Many> {
         self.breaker.check()?;
         let inbox = self.client.new_inbox();

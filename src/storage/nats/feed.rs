@@ -29,6 +29,8 @@ pub struct FeedRequest {
     pub from: u64,
     /// Only the newest message of each subject.
     pub last_of_each: bool,
+    /// Without the messages' bodies.
+    pub headers_only: bool,
     /// The last sequence of interest; without one the feed goes on for ever.
     pub until: Option<u64>,
     /// How many messages are asked for at once.
@@ -170,6 +172,7 @@ impl Feed {
             deliver_policy,
             ack_policy: AckPolicy::None,
             filter_subject: self.request.filter.clone(),
+            headers_only: self.request.headers_only,
             memory_storage: true,
             num_replicas: 1,
             inactive_threshold: self.link.timeout().max(Duration::from_secs(5)) * 2,

@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Inner {
-    fn log(&self) -> &str {
+    pub(super) fn log(&self) -> &str {
         &self.config.log_stream
     }
 

@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// How many subjects one request may name; the server answers for at most 1,024.
-const SUBJECTS_AT_ONCE: usize = 512;
+pub(super) const SUBJECTS_AT_ONCE: usize = 512;
 
 impl Inner {
-    fn marking(&self) -> &str {
+    pub(super) fn marking(&self) -> &str {
         &self.config.marking_stream
     }
 
@@ -168,7 +168,7 @@ impl Inner {
         Ok(page_of(live, page))
     }
 
-    fn too_many(&self, subjects: usize) -> StorageError {
+    pub(super) fn too_many(&self, subjects: usize) -> StorageError {
         StorageError::Stream {
             stream: self.marking().to_owned(),
             reason: format!("the server does not answer for {subjects} subjects at once"),
@@ -183,6 +183,7 @@ impl Inner {
             filter,
             from: 1,
             last_of_each: true,
+            headers_only: false,
             until: Some(until),
             batch: self.config.scan_batch,
             tries: self.config.deliveries,

@@ -12,6 +12,7 @@ mod leader;
 mod link;
 mod log;
 mod marking;
+mod registers;
 mod seen;
 mod store;
 mod streams;

@@ -18,8 +18,9 @@ use crate::{
         WorkflowId,
     },
     storage::{
-        Appended, Consistency, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath,
-        Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+        Appended, Consistency, DefinitionVersion, Health, Lifecycle, LogScope, Outline, Page,
+        PageOf, ReadPath, Register, Result, Storage, StorageError, TokenScope, ViewOutcome,
+        ViewWrite,
     },
 };
 
@@ -73,6 +74,7 @@ impl Inner {
             filter,
             from,
             last_of_each: false,
+            headers_only: false,
             until,
             batch: self.config.scan_batch,
             tries: self.config.deliveries,
@@ -199,6 +201,10 @@ impl Storage for NatsStorage {
         self.inner.history(scope, from).await
     }
 
+    async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
+        self.inner.lifecycles().await
+    }
+
     async fn watch(
         &self,
         scope: LogScope,
@@ -218,6 +224,14 @@ impl Storage for NatsStorage {
         token: &TokenId,
     ) -> Result<Register> {
         self.inner.read(|| self.inner.register(workflow, place, token)).await
+    }
+
+    async fn registers_of(
+        &self,
+        workflow: &WorkflowId,
+        wanted: &[(TokenId, PlaceId)],
+    ) -> Result<Vec<Register>> {
+        self.inner.read(|| self.inner.registers_of(workflow, wanted)).await
     }
 
     async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
@@ -244,6 +258,10 @@ impl Storage for NatsStorage {
 
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
         self.inner.registers().await
+    }
+
+    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>> {
+        self.inner.outlines(since).await
     }
 
     async fn health(&self) -> Health {

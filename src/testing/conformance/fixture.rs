@@ -99,6 +99,7 @@ pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id:
         page: None,
         pages: Vec::new(),
         unlisted: 0,
+        tokens_hash: None,
     }
 }
 

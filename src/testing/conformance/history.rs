@@ -67,6 +67,13 @@ pub async fn each_scope_has_its_own_records_in_order(storage: &Store) {
     let lifecycle: Vec<_> = lifecycle.map(|(sequence, _)| *sequence).collect();
     assert_eq!(sequences(storage, LogScope::Lifecycles(Some(id.clone())), 1).await, lifecycle);
     assert_eq!(of(&id, read(storage, LogScope::Lifecycles(None), 1).await), lifecycle);
+    let told = storage.lifecycles().await.unwrap();
+    let told: Vec<_> = told.try_collect().await.unwrap();
+    let told = told.into_iter().filter(|one| one.workflow == id);
+    let told: Vec<_> = told.map(|one| (one.sequence, one.case)).collect();
+    let cases = written.iter().filter(|(sequence, _)| lifecycle.contains(sequence));
+    let cases: Vec<_> = cases.map(|(sequence, record)| (*sequence, record.case.clone())).collect();
+    assert_eq!(told, cases, "without reading them");
 }
 
 /// That one is included; 0 and 1 are the beginning; the future is empty.

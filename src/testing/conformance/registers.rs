@@ -6,11 +6,12 @@ use serde_json::json;
 use super::{
     Behaviour, behaviour,
     fixture::{
-        PATHS, Store, assert_same, case, gone, in_place, live, place, shift, token, workflow, write,
+        PATHS, Store, Writer, assert_same, case, gone, in_place, live, place, shift, token,
+        workflow, write,
     },
 };
 use crate::{
-    models::Token,
+    models::{RecordKind, Token},
     storage::{Page, RegisterState, ViewOutcome},
 };
 
@@ -23,6 +24,8 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(an_old_writer_neither_overwrites_nor_brings_back),
     behaviour!(of_two_writers_that_saw_the_same_one_wins),
     behaviour!(all_registers_are_listed_markers_included),
+    behaviour!(many_registers_are_read_as_each_is_alone_and_in_the_order_asked),
+    behaviour!(an_outline_says_of_each_register_what_it_comes_from),
     behaviour!(a_marker_is_kept_longer_than_a_writer_may_be_late),
 ];
 
@@ -195,6 +198,63 @@ pub async fn all_registers_are_listed_markers_included(storage: &Store) {
     ours.sort();
     expected.sort();
     assert_eq!(ours, expected);
+}
+
+/// However many, whatever is in them, and twice if somebody asks for one twice.
+pub async fn many_registers_are_read_as_each_is_alone_and_in_the_order_asked(storage: &Store) {
+    let (id, c, p, q) = (workflow("reg-many"), case("c"), place("p"), place("q"));
+    let mut wanted = Vec::new();
+    for number in 1..=1_100 {
+        let t = token(&id, &c, number, &p, json!({"n": number}));
+        match number % 4 {
+            0 => {}
+            1 => drop(shift(storage, &t, write(storage, live(&t, 0)).await, &q).await),
+            2 => drop(write(storage, gone(&t, 0, None)).await),
+            _ => drop(write(storage, live(&t, 0)).await),
+        }
+        wanted.extend([(t.id.clone(), p.clone()), (t.id.clone(), q.clone())]);
+    }
+    wanted.reverse();
+    wanted.push(wanted[7].clone());
+    for wanted in [&wanted[..], &wanted[..3], &wanted[..1], &[]] {
+        let read = storage.registers_of(&id, wanted).await.unwrap();
+        assert_eq!(read.len(), wanted.len());
+        for ((token, place), register) in wanted.iter().zip(read).step_by(7) {
+            assert_eq!(register, storage.register(&id, place, token).await.unwrap());
+        }
+    }
+    // Of another workflow there is nothing.
+    let none = storage.registers_of(&workflow("reg-none"), &wanted[..9]).await.unwrap();
+    assert!(none.iter().all(|register| register.state == RegisterState::Empty));
+}
+
+/// All of them where nobody says since when, and at least those that are newer.
+pub async fn an_outline_says_of_each_register_what_it_comes_from(storage: &Store) {
+    let (id, c, p, q) = (workflow("reg-outline"), case("c"), place("p"), place("q"));
+    let mut writer = Writer::new(&id, &c);
+    let mut expected = Vec::new();
+    for number in 1..=12 {
+        let (at, _) = writer.write(storage, RecordKind::Paused).await;
+        let t = Token { nats_sequence: at, ..token(&id, &c, number, &p, json!({})) };
+        let seen = write(storage, live(&t, 0)).await;
+        expected.push((t.id.clone(), p.clone(), at, number % 3 == 0));
+        if number % 3 == 0 {
+            let (moved, _) = shift(storage, &t, seen, &q).await;
+            expected.last_mut().unwrap().2 = moved.nats_sequence;
+            expected.push((moved.id, q.clone(), moved.nats_sequence, false));
+        }
+    }
+    expected.sort();
+    for since in [0, expected[4].2] {
+        let outlines = storage.outlines(since).await.unwrap();
+        let outlines: Vec<_> = outlines.try_collect().await.unwrap();
+        let ours = outlines.into_iter().filter(|outline| outline.workflow == id);
+        let mut ours: Vec<_> = ours.map(|o| (o.token, o.place, o.revision, o.is_gone)).collect();
+        ours.sort();
+        assert!(ours.iter().all(|outline| expected.contains(outline)), "{ours:?}");
+        let newer: Vec<_> = expected.iter().filter(|(.., at, _)| *at >= since).collect();
+        assert!(newer.iter().all(|outline| ours.contains(outline)), "{newer:?} of {ours:?}");
+    }
 }
 
 /// Otherwise a late write could find the register empty before it is checked.

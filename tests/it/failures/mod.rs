@@ -4,8 +4,9 @@
 mod contention;
 mod corruption;
 mod crash;
-mod fixtures;
+pub mod fixtures;
 mod going_back;
+mod gone_back;
 mod limits;
 mod load;
 mod lost_reply;

@@ -1,0 +1,197 @@
+//! The ways of backing up and restoring that `docs/backup.md` has.
+
+use std::{fs, path::Path, time::Duration};
+
+use async_nats::Client;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use stormpetrel::{
+    cases::{AuditScope, AuditWatcher, Cases, Finding, Fire, NewCase},
+    models::{Record, Stored},
+    testing::TestServer,
+};
+
+use crate::{
+    failures::fixtures::{eventually, log_of, view_is_the_log},
+    support::{begin, case, cases_at, transition, workflow},
+};
+
+/// How long a client may take to connect again.
+const RECONNECTED: Duration = Duration::from_secs(20);
+
+struct Silent;
+
+impl AuditWatcher for Silent {
+    fn found(&self, finding: Finding) {
+        panic!("{finding:?}");
+    }
+
+    fn unchecked(&self, reason: &str) {
+        panic!("{reason}");
+    }
+
+    fn progress(&self, _: u64, _: u64) {}
+}
+
+async fn is_whole(cases: &Cases) {
+    let scope = AuditScope { replay: true, ..AuditScope::default() };
+    cases.audit(&scope, &Silent).await.unwrap();
+    view_is_the_log(cases).await.unwrap();
+}
+
+/// An order that has been submitted; `from` on, and how many.
+async fn orders(cases: &Cases, from: usize, count: usize) {
+    begin(cases, json!({})).await;
+    for number in from..from + count {
+        let id = case(&format!("order-{number}"));
+        let new = NewCase { case: Some(id.clone()), ..NewCase::of(workflow("orders")) };
+        cases.create_case(new).await.unwrap();
+        cases.fire(Fire::case(workflow("orders"), id, transition("submit"))).await.unwrap();
+    }
+}
+
+async fn log(cases: &Cases, count: usize) -> Vec<Stored<Record>> {
+    let mut log = Vec::new();
+    for number in 0..count {
+        let id = case(&format!("order-{number}"));
+        log.extend(log_of(cases, &workflow("orders"), &id).await);
+    }
+    log
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        match from.is_dir() {
+            true => copy(&from, &to),
+            false => drop(fs::copy(from, to).unwrap()),
+        }
+    }
+}
+
+async fn call(client: &Client, subject: &str, body: Value) -> Value {
+    let answer = client.request(subject.to_owned(), body.to_string().into()).await.unwrap();
+    serde_json::from_slice(&answer.payload).unwrap()
+}
+
+/// What `nats stream backup` does: the stream's settings and state, and its snapshot.
+async fn backup(client: &Client, stream: &str) -> (Value, Bytes) {
+    let inbox = client.new_inbox();
+    let mut chunks = client.subscribe(inbox.clone()).await.unwrap();
+    let request = json!({"deliver_subject": inbox, "no_consumers": true, "chunk_size": 65_536});
+    let about = call(client, &format!("$JS.API.STREAM.SNAPSHOT.{stream}"), request).await;
+    assert_eq!(about.get("error"), None, "{about}");
+    let mut snapshot = BytesMut::new();
+    loop {
+        let chunk = chunks.next().await.unwrap();
+        if chunk.payload.is_empty() {
+            return (about, snapshot.freeze());
+        }
+        snapshot.extend_from_slice(&chunk.payload);
+        if let Some(reply) = chunk.reply {
+            client.publish(reply, Bytes::new()).await.unwrap();
+        }
+    }
+}
+
+/// What `nats stream restore` does.
+async fn restore(client: &Client, stream: &str, (about, snapshot): &(Value, Bytes)) {
+    let request = json!({"config": about["config"], "state": about["state"]});
+    let begun = call(client, &format!("$JS.API.STREAM.RESTORE.{stream}"), request).await;
+    let to = begun["deliver_subject"].as_str().filter(|to| !to.is_empty());
+    let to = to.unwrap_or_else(|| panic!("{begun}")).to_owned();
+    for chunk in snapshot.chunks(65_536) {
+        client.request(to.clone(), Bytes::copy_from_slice(chunk)).await.unwrap();
+    }
+    let restored = client.request(to, Bytes::new()).await.unwrap();
+    let restored: Value = serde_json::from_slice(&restored.payload).unwrap();
+    assert_eq!(restored.get("error"), None, "{restored}");
+}
+
+#[tokio::test]
+async fn a_snapshot_of_the_log_alone_brings_everything_back() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    orders(&cases, 0, 20).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    // Somebody goes on writing while it is made.
+    let (kept, ()) = tokio::join!(backup(&client, "CB_LOG"), orders(&cases, 20, 10));
+    let before = log(&cases, 20).await;
+
+    let elsewhere = TestServer::start().await;
+    let client = async_nats::connect(elsewhere.url()).await.unwrap();
+    restore(&client, "CB_LOG", &kept).await;
+    let restored = cases_at(elsewhere.url()).await;
+    assert_eq!(log(&restored, 20).await, before, "sequences, times and bytes are as they were");
+    let rebuilt = restored.rebuild(&|_, _| ()).await.unwrap();
+    assert!(rebuilt.mended > 20 && rebuilt.failed == 0, "{rebuilt:?}");
+    is_whole(&restored).await;
+    orders(&restored, 40, 3).await;
+    is_whole(&restored).await;
+}
+
+/// The streams that are there: the log is deleted and restored, and the views are ahead of it.
+#[tokio::test]
+async fn a_snapshot_is_restored_in_place_and_the_views_are_mended() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    orders(&cases, 0, 12).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let kept = backup(&client, "CB_LOG").await;
+    for number in 0..6 {
+        let id = case(&format!("order-{number}"));
+        let fire = Fire::case(workflow("orders"), id, transition("reject"));
+        cases.fire(fire).await.unwrap();
+    }
+    orders(&cases, 12, 5).await;
+    drop(cases);
+    call(&client, "$JS.API.STREAM.DELETE.CB_LOG", Value::Null).await;
+    restore(&client, "CB_LOG", &kept).await;
+    let cases = cases_at(server.url()).await;
+    assert!(view_is_the_log(&cases).await.is_err(), "the views must be ahead for this test");
+    let rebuilt = cases.rebuild(&|_, _| ()).await.unwrap();
+    assert!(rebuilt.ahead >= 11 && rebuilt.failed == 0, "{rebuilt:?}");
+    is_whole(&cases).await;
+    let again = cases.rebuild(&|_, _| ()).await.unwrap();
+    assert_eq!(again.mended, 0);
+}
+
+/// The whole folder of a server that was stopped, with a process that goes on.
+#[tokio::test]
+async fn the_folder_of_a_stopped_server_is_put_back_under_a_process_that_goes_on() {
+    let mut server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    orders(&cases, 0, 8).await;
+    let before = log(&cases, 8).await;
+    server.kill().await;
+    let folder = server.local().store_dir().join("jetstream");
+    let kept = tempfile::tempdir().unwrap();
+    copy(&folder, &kept.path().join("jetstream"));
+    server.restart().await;
+    let later = cases_at(server.url()).await;
+    orders(&later, 8, 4).await;
+    for number in 0..4 {
+        let id = case(&format!("order-{number}"));
+        later.fire(Fire::case(workflow("orders"), id, transition("reject"))).await.unwrap();
+    }
+    server.kill().await;
+    fs::remove_dir_all(&folder).unwrap();
+    copy(&kept.path().join("jetstream"), &folder);
+    server.restart().await;
+    for cases in [&later, &cases_at(server.url()).await] {
+        eventually("a connection", RECONNECTED, async || cases.storage().last_sequence().await)
+            .await;
+        assert_eq!(log(cases, 8).await, before);
+    }
+    // What it remembers of the cases is not so any more.
+    for number in 0..8 {
+        let id = case(&format!("order-{number}"));
+        later.fire(Fire::case(workflow("orders"), id, transition("reject"))).await.unwrap();
+    }
+    let rebuilt = later.rebuild(&|_, _| ()).await.unwrap();
+    assert_eq!((rebuilt.mended, rebuilt.failed), (0, 0));
+    is_whole(&later).await;
+}
