@@ -18,8 +18,8 @@ pub use page::{Cursor, MAX_PAGE, Page, PageOf};
 pub use view::{Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
 
 use crate::models::{
-    CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
-    WorkflowId,
+    CaseId, CaseStatus, PlaceId, Record, Stored, StoredDefinition, Token, TokenId,
+    WorkflowDefinition, WorkflowId,
 };
 
 /// What a storage answers.
@@ -88,6 +88,9 @@ pub trait Storage: Debug + Send + Sync {
     /// Appends a record to its case's log if the case's last sequence is `expected` (0: the
     /// case has none), and answers what was stored.
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended>;
+    /// The log sequence of the version that was stored last, of any workflow; 0 if there is none.
+    async fn last_definition(&self) -> Result<u64>;
+
 
     /// The last record of a case.
     async fn head(

@@ -164,6 +164,10 @@ impl Storage for FaultyStorage {
         self.reach()?.workflow_ids().await
     }
 
+    async fn last_definition(&self) -> Result<u64> {
+        self.reach()?.last_definition().await
+    }
+
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
         let appended = self.reach()?.append(record, expected).await;
         let mut lost = false;

@@ -81,6 +81,11 @@ impl Inner {
     pub async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
         let subject = self.subjects.record(&record.workflow, &record.case, record.kind);
         let fence = self.subjects.case(&record.workflow, &record.case);
+    pub async fn last_definition(&self) -> Result<u64> {
+        let last = self.last_strong(&self.subjects.definitions()).await?;
+        Ok(last.map_or(0, |message| message.sequence))
+    }
+
         let payload = codec::encode_record(record, &subject)?;
         let hash = codec::hash(&payload);
         let expected = Expected { sequence: expected, filter: Some(&fence) };

@@ -163,6 +163,10 @@ impl Storage for NatsStorage {
         self.inner.read(|| self.inner.workflow_ids()).await
     }
 
+    async fn last_definition(&self) -> Result<u64> {
+        self.inner.read(|| self.inner.last_definition()).await
+    }
+
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
         self.inner.append(record, expected).await
     }
