@@ -28,6 +28,7 @@ mod thread;
 mod views;
 mod whole;
 
+mod watch;
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::TryStreamExt;
 
 use super::{Cases, Error, Inner, Result, whole::Whole};
 use crate::{
@@ -221,21 +221,6 @@ impl Cases {
             head.ok_or_else(|| Error::no_case(case))?;
         }
         Ok(PageOf { items, has_next })
-    }
-
-    /// The records in `scope` from a log sequence on, and then each new one as it comes,
-    /// without loss or repetition; without a sequence, only new ones.
-    pub async fn watch(
-        &self,
-        scope: LogScope,
-        from_sequence: Option<u64>,
-    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        let from = match from_sequence {
-            Some(sequence) => sequence,
-            None => self.inner.storage.last_sequence().await? + 1,
-        };
-        let records = self.inner.storage.watch(scope, from).await?;
-        Ok(Whole::new(self.inner.clone()).stream(records))
     }
 
     /// Whether the store can be reached, and what it says of itself.

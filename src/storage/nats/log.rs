@@ -78,9 +78,6 @@ impl Inner {
         Ok(ids.into_iter().collect())
     }
 
-    pub async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
-        let subject = self.subjects.record(&record.workflow, &record.case, record.kind);
-        let fence = self.subjects.case(&record.workflow, &record.case);
     pub async fn last_definition(&self) -> Result<u64> {
         let last = self.last_strong(&self.subjects.definitions()).await?;
         Ok(last.map_or(0, |message| message.sequence))
@@ -89,6 +86,9 @@ impl Inner {
         let payload = codec::encode_record(record, &subject)?;
         let hash = codec::hash(&payload);
         let expected = Expected { sequence: expected, filter: Some(&fence) };
+    pub async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
+        let subject = self.subjects.record(&record.workflow, &record.case, record.kind);
+        let fence = self.subjects.case(&record.workflow, &record.case);
         let sequence =
             self.link.publish(self.log(), subject, expected, HeaderMap::new(), payload).await?;
         Ok(Appended { sequence, hash })

@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Store, Writer, case, definition, put, workflow},
+    fixture::{Store, Writer, case, definition, put, record, workflow},
 };
 use crate::{
     models::{Record, RecordKind, Stored, WorkflowId},

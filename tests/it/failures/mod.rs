@@ -15,3 +15,4 @@ mod outage;
 mod races;
 mod readers;
 mod stream_settings;
+mod watching;
