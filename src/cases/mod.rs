@@ -13,6 +13,8 @@ mod commit;
 mod definitions;
 mod error;
 mod gather;
+mod index;
+mod listing;
 mod load;
 mod locate;
 mod metrics;
@@ -59,6 +61,8 @@ struct Inner {
     definitions: definitions::Definitions,
     slots: slots::Slots,
     tags: locate::Tags,
+    feeds: Arc<watch::Feeds>,
+    index: Arc<index::Index>,
     confirmed: reconcile::Confirmed,
     metrics: Metrics,
     /// Checks of definitions take turns.
@@ -76,6 +80,8 @@ impl Cases {
             definitions: Default::default(),
             slots: Default::default(),
             tags: Default::default(),
+            feeds: Default::default(),
+            index: Default::default(),
             confirmed: Default::default(),
             metrics: Metrics::default(),
             checking: analysis::turns(),

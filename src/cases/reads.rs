@@ -11,18 +11,12 @@ use futures::TryStreamExt;
 use super::{Cases, Error, Inner, Result, whole::Whole};
 use crate::{
     engine::{self, Explanation, history_bases, produced},
-    models::{
-        Case, CaseId, CaseStatus, Record, RecordKind, Stored, Token, TokenId, Transition,
-        WorkflowId,
-    },
+    models::{Case, CaseId, Record, Stored, Token, TokenId, Transition, WorkflowId},
     storage::{
         Consistency, Cursor, Health, LogScope, MAX_PAGE, Page, PageOf, ReadPath, RegisterState,
         StorageError, TokenScope,
     },
 };
-
-/// How many heads are asked for at once.
-const AT_ONCE: usize = 32;
 
 /// How long to wait for a view that another process is about to write, before each further
 /// look at it: it takes as long as one publish.
@@ -119,57 +113,6 @@ impl Cases {
         let loaded = self.inner.load(workflow, case).await?;
         let (_, case) = loaded.ok_or_else(|| Error::no_case(case))?;
         Ok(Arc::new(case))
-    }
-
-    /// The cases of a workflow in the order of their creation, a page at a time. A cursor is
-    /// the log sequence of the record that created the case. Cases that can't be read are
-    /// logged and left out; asking for one by its id says why.
-    pub async fn cases(
-        &self,
-        workflow: &WorkflowId,
-        status: Option<CaseStatus>,
-        page: Page,
-    ) -> Result<PageOf<Arc<Case>>> {
-        check(page)?;
-        let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
-        let scope = LogScope::Lifecycles(Some(workflow.clone()));
-        let records = self.inner.storage.history(scope, from).await?;
-        let created = records.filter_map(|record| async move {
-            match record {
-                Ok(record) if record.value.kind == RecordKind::Created => Some(Ok(record)),
-                Ok(_) => None,
-                Err(error @ StorageError::Corrupt { .. }) => {
-                    tracing::warn!(%error, "left out of a listing");
-                    None
-                }
-                Err(error) => Some(Err(error)),
-            }
-        });
-        let cases = created.map(|record| async move {
-            let record = record?;
-            let loaded = self.inner.load(workflow, &record.value.case).await;
-            match loaded {
-                Ok(case) => Ok(case.map(|(_, case)| (Cursor(record.sequence), Arc::new(case)))),
-                Err(error) if error.retryable() => Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, "left out of a listing");
-                    Ok(None)
-                }
-            }
-        });
-        let mut cases = std::pin::pin!(cases.buffered(AT_ONCE));
-        let mut items = Vec::new();
-        while let Some(case) = cases.try_next().await? {
-            let Some((cursor, case)) = case else { continue };
-            if status.is_some_and(|status| case.status != status) {
-                continue;
-            }
-            if items.len() == page.first {
-                return Ok(PageOf { items, has_next: true });
-            }
-            items.push((cursor, case));
-        }
-        Ok(PageOf { items, has_next: false })
     }
 
     /// What each transition can do in a case, and why.
@@ -292,7 +235,7 @@ fn is_version(one: &Token, other: &Token) -> bool {
     one.nats_sequence == other.nats_sequence && one.place == other.place
 }
 
-fn check(page: Page) -> Result<()> {
+pub(super) fn check(page: Page) -> Result<()> {
     match (1..=MAX_PAGE).contains(&page.first) {
         true => Ok(()),
         false => Err(Error::argument("first", format!("must be 1 to {MAX_PAGE}"))),

@@ -1,11 +1,6 @@
 //! Records as a reader wants them: a stored record leaves out what another one has.
 
-use std::{collections::HashMap, sync::Arc};
-
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{Inner, Result};
 /// How long to wait before the server is asked again after it did not answer.

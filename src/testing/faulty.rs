@@ -11,7 +11,7 @@ use crate::models::{
 };
 use crate::storage::{
     Appended, Consistency, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath, Register,
-    Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+    Result, StatusAt, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
 };
 
 /// A storage that passes everything on to another one, until it is told to lose or to hold
@@ -212,6 +212,14 @@ impl Storage for FaultyStorage {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         self.reach()?.watch(scope, from).await
+    }
+
+    async fn statuses(
+        &self,
+        after: u64,
+        until: u64,
+    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        self.reach()?.statuses(after, until).await
     }
 
     async fn last_sequence(&self) -> Result<u64> {

@@ -10,6 +10,7 @@ mod failures;
 mod fault_proxy;
 mod graphql;
 mod layering;
+mod listings;
 mod local_server;
 mod pnml;
 mod program;

@@ -19,7 +19,7 @@ use crate::{
     },
     storage::{
         Appended, Consistency, DefinitionVersion, Health, LogScope, Page, PageOf, ReadPath,
-        Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+        Register, Result, StatusAt, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
     },
 };
 
@@ -203,6 +203,14 @@ impl Storage for NatsStorage {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         self.inner.watch(scope, from).await
+    }
+
+    async fn statuses(
+        &self,
+        after: u64,
+        until: u64,
+    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        self.inner.statuses(after, until).await
     }
 
     async fn last_sequence(&self) -> Result<u64> {
