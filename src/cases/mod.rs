@@ -28,9 +28,9 @@ mod slot;
 mod slots;
 mod thread;
 mod views;
+mod watch;
 mod whole;
 
-mod watch;
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;

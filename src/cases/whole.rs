@@ -3,13 +3,13 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{Inner, Result};
-/// How long to wait before the server is asked again after it did not answer.
-const RETRY_EVERY: Duration = Duration::from_millis(250);
-
 use crate::{
     engine::produced,
     models::{Passed, Record, Stored, TokenId},
 };
+
+/// How long to wait before the server is asked again after it did not answer.
+const RETRY_EVERY: Duration = Duration::from_millis(250);
 
 /// How many tokens' histories are kept at hand.
 const MOST_KNOWN: usize = 4_096;

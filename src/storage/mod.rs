@@ -91,12 +91,12 @@ pub trait Storage: Debug + Send + Sync {
     /// The log sequence of the version that was stored last, of any workflow; 0 if there is none.
     async fn last_definition(&self) -> Result<u64>;
 
-
-    /// The last record of a case.
-    async fn head(
     /// Appends a record to its case's log if the case's last sequence is `expected` (0: the
     /// case has none), and answers what was stored.
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended>;
+
+    /// The last record of a case.
+    async fn head(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,

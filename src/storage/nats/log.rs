@@ -86,12 +86,12 @@ impl Inner {
         Ok(last.map_or(0, |message| message.sequence))
     }
 
-        let payload = codec::encode_record(record, &subject)?;
-        let hash = codec::hash(&payload);
-        let expected = Expected { sequence: expected, filter: Some(&fence) };
     pub async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
         let subject = self.subjects.record(&record.workflow, &record.case, record.kind);
         let fence = self.subjects.case(&record.workflow, &record.case);
+        let payload = codec::encode_record(record, &subject)?;
+        let hash = codec::hash(&payload);
+        let expected = Expected { sequence: expected, filter: Some(&fence) };
         let sequence =
             self.link.publish(self.log(), subject, expected, HeaderMap::new(), payload).await?;
         Ok(Appended { sequence, hash })
