@@ -3,33 +3,60 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{Error, Inner, Result};
 use crate::{
     models::{CaseId, TokenId, WorkflowId},
-    storage::Consistency,
+    storage::{Consistency, StorageError},
 };
 
 /// The known workflows by tag.
 #[derive(Debug, Default)]
 pub(super) struct Tags {
-    known: Mutex<HashMap<String, Vec<WorkflowId>>>,
+    state: Mutex<State>,
+    /// The queue of those who look for a tag that is not known. It is held while the store is
+    /// asked, on purpose: whoever waited finds that another one has asked for him.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: HashMap<String, Vec<WorkflowId>>,
+    /// What the log had when the workflows were last listed.
+    listed: Option<Listed>,
+    /// How many looks have begun.
+    begun: u64,
+    /// The last look that has ended, by its number, and how it failed if it did.
+    ended: (u64, Option<StorageError>),
+}
+
+/// The log's last definition, in a generation of the log: while these are the same, there is no
+/// workflow that was not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listed {
+    generation: u64,
+    definition: u64,
 }
 
 impl Tags {
-    fn get(&self, tag: &str) -> Vec<WorkflowId> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(tag).cloned().unwrap_or_default()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn replace(&self, workflows: Vec<WorkflowId>) {
-        let mut new: HashMap<String, Vec<WorkflowId>> = HashMap::new();
+    fn get(&self, tag: &str) -> Vec<WorkflowId> {
+        self.state().known.get(tag).cloned().unwrap_or_default()
+    }
+}
+
+impl State {
+    fn replace(&mut self, workflows: Vec<WorkflowId>, listed: Listed) {
+        self.known.clear();
         for workflow in workflows {
-            new.entry(workflow.tag()).or_default().push(workflow);
+            self.known.entry(workflow.tag()).or_default().push(workflow);
         }
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        self.listed = Some(listed);
     }
 }
 
@@ -47,7 +74,7 @@ impl Inner {
         }
         let mut candidates = self.tags.get(tag);
         if candidates.is_empty() {
-            self.tags.replace(self.storage.workflow_ids().await?);
+            self.look_for_workflows().await?;
             candidates = self.tags.get(tag);
         }
         if candidates.len() > 1 {
@@ -66,5 +93,37 @@ impl Inner {
                 format!("token {token} could be of {several:?}: name the workflow"),
             )),
         }
+    }
+
+    /// Sees to it that all workflows are known that there were when this was called. Who asks
+    /// while somebody looks waits for the next look, which is for all of them.
+    async fn look_for_workflows(&self) -> Result<()> {
+        let before = self.tags.state().begun;
+        let _turn = self.tags.turn.lock().await;
+        let number = {
+            let mut state = self.tags.state();
+            let (ended, failed) = &state.ended;
+            if *ended > before {
+                // It began after this was called.
+                return failed.clone().map_or(Ok(()), |error| Err(error.into()));
+            }
+            state.begun += 1;
+            state.begun
+        };
+        let looked = self.list_workflows().await;
+        self.tags.state().ended = (number, looked.as_ref().err().cloned());
+        Ok(looked?)
+    }
+
+    async fn list_workflows(&self) -> std::result::Result<(), StorageError> {
+        // Asked for first: what is stored meanwhile is found the next time.
+        let generation = self.storage.generation().await?;
+        let listed = Listed { generation, definition: self.storage.last_definition().await? };
+        if self.tags.state().listed == Some(listed) {
+            return Ok(());
+        }
+        let workflows = self.storage.workflow_ids().await?;
+        self.tags.state().replace(workflows, listed);
+        Ok(())
     }
 }

@@ -14,7 +14,9 @@ mod commit;
 mod definitions;
 mod error;
 mod gather;
+mod index;
 mod limits;
+mod listing;
 mod load;
 mod locate;
 mod metrics;
@@ -29,6 +31,7 @@ mod slot;
 mod slots;
 mod thread;
 mod views;
+mod watch;
 mod whole;
 
 use std::sync::Arc;
@@ -61,6 +64,8 @@ struct Inner {
     definitions: definitions::Definitions,
     slots: slots::Slots,
     tags: locate::Tags,
+    feeds: Arc<watch::Feeds>,
+    index: Arc<index::Index>,
     confirmed: reconcile::Confirmed,
     metrics: Metrics,
     /// Cases of many tokens take turns when their views are looked at.
@@ -80,6 +85,8 @@ impl Cases {
             definitions: Default::default(),
             slots: Default::default(),
             tags: Default::default(),
+            feeds: Default::default(),
+            index: Default::default(),
             confirmed: Default::default(),
             metrics: Metrics::default(),
             large_cases: tokio::sync::Semaphore::new(2),

@@ -6,23 +6,17 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::TryStreamExt;
 
 use super::{Cases, Error, Inner, Result, whole::Whole};
 use crate::{
     engine::{self, Explanation, history_bases, produced},
-    models::{
-        Case, CaseId, CaseStatus, Record, RecordKind, Stored, Token, TokenId, Transition,
-        WorkflowId,
-    },
+    models::{Case, CaseId, Record, Stored, Token, TokenId, Transition, WorkflowId},
     storage::{
-        Consistency, Cursor, Health, LogScope, MAX_PAGE, Page, PageOf, ReadPath, RegisterState,
-        StorageError, TokenScope,
+        Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadPath, RegisterState, StorageError,
+        TokenScope,
     },
 };
-
-/// How many heads are asked for at once.
-const AT_ONCE: usize = 32;
 
 /// How long to wait for a view that another process is about to write, before each further
 /// look at it: it takes as long as one publish.
@@ -121,57 +115,6 @@ impl Cases {
         Ok(Arc::new(case))
     }
 
-    /// The cases of a workflow in the order of their creation, a page at a time. A cursor is
-    /// the log sequence of the record that created the case. Cases that can't be read are
-    /// logged and left out; asking for one by its id says why.
-    pub async fn cases(
-        &self,
-        workflow: &WorkflowId,
-        status: Option<CaseStatus>,
-        page: Page,
-    ) -> Result<PageOf<Arc<Case>>> {
-        check(page)?;
-        let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
-        let scope = LogScope::Lifecycles(Some(workflow.clone()));
-        let records = self.inner.storage.history(scope, from).await?;
-        let created = records.filter_map(|record| async move {
-            match record {
-                Ok(record) if record.value.kind == RecordKind::Created => Some(Ok(record)),
-                Ok(_) => None,
-                Err(error @ StorageError::Corrupt { .. }) => {
-                    tracing::warn!(%error, "left out of a listing");
-                    None
-                }
-                Err(error) => Some(Err(error)),
-            }
-        });
-        let cases = created.map(|record| async move {
-            let record = record?;
-            let loaded = self.inner.load(workflow, &record.value.case).await;
-            match loaded {
-                Ok(case) => Ok(case.map(|(_, case)| (Cursor(record.sequence), Arc::new(case)))),
-                Err(error) if error.retryable() => Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, "left out of a listing");
-                    Ok(None)
-                }
-            }
-        });
-        let mut cases = std::pin::pin!(cases.buffered(AT_ONCE));
-        let mut items = Vec::new();
-        while let Some(case) = cases.try_next().await? {
-            let Some((cursor, case)) = case else { continue };
-            if status.is_some_and(|status| case.status != status) {
-                continue;
-            }
-            if items.len() == page.first {
-                return Ok(PageOf { items, has_next: true });
-            }
-            items.push((cursor, case));
-        }
-        Ok(PageOf { items, has_next: false })
-    }
-
     /// What each transition can do in a case, and why.
     pub async fn explain(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Explanation> {
         let case = self.case(workflow, case).await?;
@@ -218,21 +161,6 @@ impl Cases {
             items.push((Cursor(record.sequence), whole.record(record).await?));
         }
         Ok(PageOf { items, has_next })
-    }
-
-    /// The records in `scope` from a log sequence on, and then each new one as it comes,
-    /// without loss or repetition; without a sequence, only new ones.
-    pub async fn watch(
-        &self,
-        scope: LogScope,
-        from_sequence: Option<u64>,
-    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        let from = match from_sequence {
-            Some(sequence) => sequence,
-            None => self.inner.storage.last_sequence().await? + 1,
-        };
-        let records = self.inner.storage.watch(scope, from).await?;
-        Ok(Whole::new(self.inner.clone()).stream(records))
     }
 
     /// Whether the store can be reached, and what it says of itself.
@@ -304,7 +232,7 @@ fn is_version(one: &Token, other: &Token) -> bool {
     one.nats_sequence == other.nats_sequence && one.place == other.place
 }
 
-fn check(page: Page) -> Result<()> {
+pub(super) fn check(page: Page) -> Result<()> {
     match (1..=MAX_PAGE).contains(&page.first) {
         true => Ok(()),
         false => Err(Error::argument("first", format!("must be 1 to {MAX_PAGE}"))),

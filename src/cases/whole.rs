@@ -1,18 +1,15 @@
 //! Records as a reader wants them: a stored record leaves out what another one has.
 
-use std::{collections::HashMap, sync::Arc};
-
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{Inner, Result};
 use crate::{
     engine::produced,
     models::{Passed, Record, Stored, TokenId},
-    storage,
 };
+
+/// How long to wait before the server is asked again after it did not answer.
+const RETRY_EVERY: Duration = Duration::from_millis(250);
 
 /// How many tokens' histories are kept at hand.
 const MOST_KNOWN: usize = 4_096;
@@ -30,20 +27,16 @@ impl Whole {
         Self { inner, known: HashMap::new() }
     }
 
-    /// A stream of records, made whole.
-    pub fn stream(
-        self,
-        records: BoxStream<'static, storage::Result<Stored<Record>>>,
-    ) -> BoxStream<'static, Result<Stored<Record>>> {
-        let next = |(mut whole, mut records): (Self, BoxStream<'static, _>)| async move {
-            let record: storage::Result<_> = records.next().await?;
-            let record = match record {
-                Ok(record) => whole.record(record).await,
-                Err(error) => Err(error.into()),
-            };
-            Some((record, (whole, records)))
-        };
-        stream::unfold((self, records), next).boxed()
+    /// The same as [`record`](Self::record), however long the server is away meanwhile.
+    pub async fn in_the_end(&mut self, record: Stored<Record>) -> Result<Stored<Record>> {
+        // Only what another record has must be asked for.
+        while !record.value.history_bases.is_empty() {
+            match self.record(record.clone()).await {
+                Err(error) if error.retryable() => tokio::time::sleep(RETRY_EVERY).await,
+                done => return done,
+            }
+        }
+        self.record(record).await
     }
 
     /// A record whose tokens have all of their history, and say at which subjects the view

@@ -228,7 +228,7 @@ impl History {
         let scope = LogScope::Case(workflow.clone(), case.clone());
         let mut news = cases.watch(scope, Some(seen + 1)).await?;
         while let Some(record) = news.next().await {
-            print(&record?)?;
+            print(record?.as_ref())?;
         }
         Ok(Answer::default())
     }

@@ -154,6 +154,10 @@ pub(super) async fn run(
         let (cases, stop) = (connection.cases.clone(), stop.clone());
         async move { cases.run_reconciler(stop).await }
     });
+    let indexer = tokio::spawn({
+        let (cases, stop) = (connection.cases.clone(), stop.clone());
+        async move { cases.run_index(stop).await }
+    });
     let auditor = tokio::spawn({
         let (cases, stop) = (connection.cases.clone(), stop.clone());
         async move {
@@ -174,7 +178,7 @@ pub(super) async fn run(
         }
     };
     stop.cancel();
-    let (reconciled, audited) = (reconciler.await, auditor.await);
+    let (reconciled, indexed, audited) = (reconciler.await, indexer.await, auditor.await);
     drop(announcement);
     connection.cases.close().await;
     if let Some(status) = lost {
@@ -184,6 +188,7 @@ pub(super) async fn run(
     connection.server.stop().await?;
     served?;
     reconciled.map_err(|error| Failure::internal(format!("the reconciler failed: {error}")))?;
+    indexed.map_err(|error| Failure::internal(format!("the index failed: {error}")))?;
     audited.map_err(|error| Failure::internal(format!("the audit failed: {error}")))
 }
 

@@ -1,5 +1,7 @@
 //! Subscriptions: the log, live.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Result, Subscription};
 use futures::{Stream, StreamExt, future, stream::BoxStream};
 
@@ -127,7 +129,7 @@ async fn ended_token(
 /// How a token was after each record that made or changed it, until one took it away.
 struct Changes {
     token: TokenId,
-    records: BoxStream<'static, Result<Stored<Record>, Error>>,
+    records: BoxStream<'static, Result<Arc<Stored<Record>>, Error>>,
     /// The last record to look at; all where absent.
     end: Option<u64>,
     over: bool,

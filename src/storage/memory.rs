@@ -206,6 +206,10 @@ impl Storage for MemoryStorage {
         Ok(self.state().definitions.keys().cloned().collect())
     }
 
+    async fn last_definition(&self) -> Result<u64> {
+        Ok(self.state().definitions.values().max().copied().unwrap_or_default())
+    }
+
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
         let bytes = stored_bytes(record)?;
         let subject = format!("memory.workflows.{}.events.{}", record.workflow, record.case);

@@ -10,7 +10,10 @@ mod view;
 use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 
 pub use error::StorageError;
 pub use memory::MemoryStorage;
@@ -18,8 +21,8 @@ pub use page::{Cursor, MAX_PAGE, Page, PageOf};
 pub use view::{Outline, Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
 
 use crate::models::{
-    CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
-    WorkflowId,
+    CaseId, CaseStatus, PlaceId, Record, Stored, StoredDefinition, Token, TokenId,
+    WorkflowDefinition, WorkflowId,
 };
 
 /// What a storage answers.
@@ -89,6 +92,9 @@ pub trait Storage: Debug + Send + Sync {
     /// The ids of all workflows, in the order of their text.
     async fn workflow_ids(&self) -> Result<Vec<WorkflowId>>;
 
+    /// The log sequence of the version that was stored last, of any workflow; 0 if there is none.
+    async fn last_definition(&self) -> Result<u64>;
+
     /// Appends a record to its case's log if the case's last sequence is `expected` (0: the
     /// case has none), and answers what was stored.
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended>;
@@ -128,6 +134,27 @@ pub trait Storage: Debug + Send + Sync {
         scope: LogScope,
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>>;
+
+    /// What each record of the log after the sequence `after` and up to `until` says of its
+    /// case's status, in order. One that can't be decoded is an item that says which.
+    async fn statuses(
+        &self,
+        after: u64,
+        until: u64,
+    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        if after >= until {
+            return Ok(stream::empty().boxed());
+        }
+        let records = self.history(LogScope::All, after + 1).await?;
+        let sequence = |record: &Result<Stored<Record>>| match record {
+            Ok(record) => record.sequence,
+            Err(StorageError::Corrupt { sequence, .. }) => *sequence,
+            Err(_) => 0,
+        };
+        let records =
+            records.take_while(move |record| std::future::ready(sequence(record) <= until));
+        Ok(records.map(|record| record.map(StatusAt::from)).boxed())
+    }
 
     /// The last sequence of the log; 0 when it is empty.
     async fn last_sequence(&self) -> Result<u64>;
@@ -243,6 +270,28 @@ pub struct Lifecycle {
     pub case: CaseId,
     /// The record's sequence.
     pub sequence: u64,
+}
+
+/// What a record says of its case's status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatusAt {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The case.
+    pub case: CaseId,
+    /// The record's sequence in the log.
+    pub sequence: u64,
+    /// When the server stored it.
+    pub timestamp: chrono::DateTime<chrono::Utc>,
+    /// The case's status after it.
+    pub status: CaseStatus,
+}
+
+impl From<Stored<Record>> for StatusAt {
+    fn from(Stored { value, sequence, timestamp, .. }: Stored<Record>) -> Self {
+        let Record { workflow, case, status, .. } = value;
+        Self { workflow, case, sequence, timestamp, status }
+    }
 }
 
 /// What an append stored.

@@ -11,7 +11,8 @@ use crate::models::{
 };
 use crate::storage::{
     Appended, Consistency, DefinitionVersion, Health, Lifecycle, LogScope, Outline, Page, PageOf,
-    ReadPath, Register, Result, Storage, StorageError, TokenScope, ViewOutcome, ViewWrite,
+    ReadPath, Register, Result, StatusAt, Storage, StorageError, TokenScope, ViewOutcome,
+    ViewWrite,
 };
 
 /// A storage that passes everything on to another one, until it is told to lose or to hold
@@ -174,6 +175,10 @@ impl Storage for FaultyStorage {
         self.reach()?.workflow_ids().await
     }
 
+    async fn last_definition(&self) -> Result<u64> {
+        self.reach()?.last_definition().await
+    }
+
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
         let appended = self.reach()?.append(record, expected).await;
         let mut lost = false;
@@ -222,6 +227,14 @@ impl Storage for FaultyStorage {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         self.reach()?.watch(scope, from).await
+    }
+
+    async fn statuses(
+        &self,
+        after: u64,
+        until: u64,
+    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        self.reach()?.statuses(after, until).await
     }
 
     async fn last_sequence(&self) -> Result<u64> {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use stormpetrel::{
     cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
-    models::{CaseStatus, FiringId, Passed},
+    models::{CaseStatus, FiringId, Passed, TokenId, WorkflowDefinition},
     storage::{Consistency, LogScope, MemoryStorage, Page, TokenScope, nats::NatsStorage},
     testing::FaultyStorage,
 };
@@ -231,4 +231,49 @@ async fn a_token_is_not_added_to_a_place_that_is_full() {
     let leave = Fire::case(workflow("slots"), case("one"), transition("leave"));
     cases.fire(leave).await.unwrap();
     cases.create_token(add()).await.unwrap();
+}
+
+#[tokio::test]
+async fn unknown_tokens_are_looked_up_once_for_all_who_ask() {
+    let (server, cases) = system().await;
+    let (_, known) = begin(&cases, json!({})).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let calls = async || {
+        let answer = client.request("$JS.API.INFO", "".into()).await.unwrap();
+        let info: Value = serde_json::from_slice(&answer.payload).unwrap();
+        info["api"]["total"].as_u64().unwrap()
+    };
+    let before = calls().await;
+    let unknown = (0..1_000).map(|number| {
+        let token = TokenId::new(format!("nobody-{number:010x}-1")).unwrap();
+        let cases = cases.clone();
+        async move { cases.token(None, &token, Consistency::Eventual).await.unwrap_err() }
+    });
+    let errors = futures::future::join_all(unknown).await;
+    assert!(errors.iter().all(|error| error.code() == "NOT_FOUND"), "{:?}", errors[0]);
+    let more = calls().await - before;
+    assert!(more < 20, "{more} calls of the server's API for 1000 unknown tokens");
+    cases.token(None, &known, Consistency::Eventual).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_of_a_new_workflow_is_found_at_once_wherever_that_was_stored() {
+    let (server, cases) = system().await;
+    let elsewhere = cases_at(server.url()).await;
+    for (number, writer) in [&cases, &elsewhere, &cases, &elsewhere].into_iter().enumerate() {
+        let unknown = TokenId::new(format!("nobody-{number:010x}-1")).unwrap();
+        for reader in [&cases, &elsewhere] {
+            let error = reader.token(None, &unknown, Consistency::Strong).await.unwrap_err();
+            assert_eq!(error.code(), "NOT_FOUND");
+        }
+        let id = format!("orders-{number}");
+        let definition = WorkflowDefinition { id: workflow(&id), ..orders() };
+        writer.create_workflow(definition, ExpectedVersion::New).await.unwrap();
+        let begun = writer.create_case(NewCase::of(workflow(&id))).await.unwrap();
+        for reader in [&cases, &elsewhere] {
+            for consistency in [Consistency::Eventual, Consistency::Strong] {
+                reader.token(None, &begun.tokens[0].id, consistency).await.unwrap();
+            }
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod fault_proxy;
 mod graphql;
 mod large_cases;
 mod layering;
+mod listings;
 mod local_server;
 mod once;
 mod pnml;

@@ -61,6 +61,12 @@ impl From<Stored<Record>> for CaseEvent {
     }
 }
 
+impl From<Arc<Stored<Record>>> for CaseEvent {
+    fn from(record: Arc<Stored<Record>>) -> Self {
+        Self::from_log(record)
+    }
+}
+
 impl CaseEvent {
     /// What the log says about a change.
     pub fn of(changed: &Changed) -> Self {

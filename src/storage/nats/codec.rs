@@ -13,11 +13,12 @@ use sha2::{Digest, Sha256};
 use super::{Subjects, direct::RawMessage};
 use crate::{
     models::{
-        CaseId, FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token,
+        CaseId, CaseStatus, FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token,
         WorkflowDefinition, hex, read_json,
     },
     storage::{
-        Lifecycle, Outline, Register, RegisterState, Result, StorageError, ViewContent, ViewWrite,
+        Lifecycle, Outline, Register, RegisterState, Result, StatusAt, StorageError, ViewContent,
+        ViewWrite,
     },
 };
 
@@ -111,6 +112,23 @@ pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
         subject: message.subject.clone(),
         hash: hash(&message.payload),
     })
+}
+
+/// What a record says of its case's status: of all else nothing is built.
+pub fn decode_status(message: &RawMessage, subjects: &Subjects) -> Result<StatusAt> {
+    #[derive(Deserialize)]
+    struct Status {
+        #[serde(default)]
+        format: u32,
+        status: CaseStatus,
+    }
+    let Status { format, status } = decode(message)?;
+    readable(message, format)?;
+    let (workflow, case) = subjects
+        .parse_record(&message.subject)
+        .ok_or_else(|| corrupt(message, "its subject is no record's".to_owned()))?;
+    let (sequence, timestamp) = (message.sequence, message.timestamp);
+    Ok(StatusAt { workflow, case, sequence, timestamp, status })
 }
 
 pub fn encode_definition(

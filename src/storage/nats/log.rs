@@ -15,8 +15,11 @@ use serde_json::json;
 use super::{codec, direct::RawMessage, link::Expected, store::Inner};
 use crate::{
     models::{CaseId, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId},
-    storage::{Appended, Consistency, DefinitionVersion, LogScope, Result},
+    storage::{Appended, Consistency, DefinitionVersion, LogScope, Result, StatusAt},
 };
+
+/// So many records are read by direct get where only their statuses are wanted.
+const FEW_STATUSES: u64 = 256;
 
 impl Inner {
     pub(super) fn log(&self) -> &str {
@@ -73,6 +76,11 @@ impl Inner {
             ids.extend(self.subjects.workflow_of_definition(&subject));
         }
         Ok(ids.into_iter().collect())
+    }
+
+    pub async fn last_definition(&self) -> Result<u64> {
+        let last = self.last_strong(&self.subjects.definitions()).await?;
+        Ok(last.map_or(0, |message| message.sequence))
     }
 
     pub async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
@@ -202,6 +210,41 @@ impl Inner {
             }
         });
         batches.try_flatten().map(decode).boxed()
+    }
+
+    pub async fn statuses(
+        &self,
+        after: u64,
+        until: u64,
+    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        let decode = |message: Result<RawMessage>| {
+            message.and_then(|message| codec::decode_status(&message, &self.subjects))
+        };
+        let filter = self.subjects.records(&LogScope::All);
+        let few = until.saturating_sub(after);
+        if few == 0 {
+            return Ok(stream::empty().boxed());
+        }
+        if few <= FEW_STATUSES && !self.seen.replicated() {
+            // One request, where a consumer takes three.
+            let ask = || self.link.next_batch(self.log(), &filter, after + 1, few as usize);
+            let (messages, more) = self.read(ask).await?;
+            if !more {
+                let messages: Vec<_> = messages
+                    .into_iter()
+                    .filter(|m| m.sequence <= until)
+                    .map(Ok)
+                    .map(decode)
+                    .collect();
+                return Ok(stream::iter(messages).boxed());
+            }
+        }
+        let feed = self.feed(self.log(), filter, after + 1, Some(until));
+        let subjects = self.subjects.clone();
+        let decode = move |message: Result<RawMessage>| {
+            message.and_then(|message| codec::decode_status(&message, &subjects))
+        };
+        Ok(feed.into_stream().map(decode).boxed())
     }
 
     pub async fn watch(

@@ -19,8 +19,8 @@ use crate::{
     },
     storage::{
         Appended, Consistency, DefinitionVersion, Health, Lifecycle, LogScope, Outline, Page,
-        PageOf, ReadPath, Register, Result, Storage, StorageError, TokenScope, ViewOutcome,
-        ViewWrite,
+        PageOf, ReadPath, Register, Result, StatusAt, Storage, StorageError, TokenScope,
+        ViewOutcome, ViewWrite,
     },
 };
 
@@ -171,6 +171,10 @@ impl Storage for NatsStorage {
         self.inner.read(|| self.inner.workflow_ids()).await
     }
 
+    async fn last_definition(&self) -> Result<u64> {
+        self.inner.read(|| self.inner.last_definition()).await
+    }
+
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
         self.inner.append(record, expected).await
     }
@@ -211,6 +215,14 @@ impl Storage for NatsStorage {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         self.inner.watch(scope, from).await
+    }
+
+    async fn statuses(
+        &self,
+        after: u64,
+        until: u64,
+    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        self.inner.statuses(after, until).await
     }
 
     async fn last_sequence(&self) -> Result<u64> {

@@ -69,6 +69,16 @@ impl Subjects {
         }
     }
 
+    /// The workflow and the case of a record's subject.
+    pub fn parse_record(&self, subject: &str) -> Option<(WorkflowId, CaseId)> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".workflows.")?;
+        let mut words = rest.split('.');
+        let workflow = WorkflowId::new(words.next()?).ok()?;
+        (words.next()? == "events").then_some(())?;
+        let case = CaseId::new(words.nth(1)?).ok()?;
+        words.next().is_none().then_some((workflow, case))
+    }
+
     pub fn token(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
         format!("{}.workflows.{workflow}.places.{place}.tokens.{token}", self.prefix)
     }
@@ -85,16 +95,6 @@ impl Subjects {
     }
 
     /// The workflow, place and token of a token's subject.
-    /// The workflow and the case of a record's subject.
-    pub fn parse_record(&self, subject: &str) -> Option<(WorkflowId, CaseId)> {
-        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".workflows.")?;
-        let mut words = rest.split('.');
-        let workflow = WorkflowId::new(words.next()?).ok()?;
-        (words.next()? == "events").then_some(())?;
-        let case = CaseId::new(words.nth(1)?).ok()?;
-        words.next().is_none().then_some((workflow, case))
-    }
-
     pub fn parse_token(&self, subject: &str) -> Option<(WorkflowId, PlaceId, TokenId)> {
         let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".workflows.")?;
         let mut words = rest.split('.');

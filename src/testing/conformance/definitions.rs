@@ -13,6 +13,7 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(a_sequence_that_is_not_a_version_of_the_workflow_is_none),
     behaviour!(workflow_ids_come_once_each_in_the_order_of_their_text),
     behaviour!(workflow_ids_come_once_each_while_others_are_stored),
+    behaviour!(the_last_definition_is_the_newest_version_of_any_workflow),
 ];
 
 /// 0 expects no version, a sequence expects that one; stale and future ones are lost races.
@@ -113,4 +114,20 @@ pub async fn workflow_ids_come_once_each_while_others_are_stored(storage: &Store
         }
     };
     tokio::join!(storing, listing);
+}
+
+/// Records that come after it are none.
+pub async fn the_last_definition_is_the_newest_version_of_any_workflow(storage: &Store) {
+    let (one, two) = (workflow("def-last-b"), workflow("def-last-a"));
+    let mut stored = [0, 0];
+    for version in 1..4 {
+        for (id, stored) in [&one, &two].into_iter().zip(&mut stored) {
+            *stored = put(storage, &definition(id, &["p"]), version, *stored).await.sequence;
+            let mut writer = Writer::new(id, &case(&format!("c-{version}")));
+            let (record, _) = writer.write(storage, RecordKind::Created).await;
+            let last = storage.last_definition().await.unwrap();
+            // Others may store some in the same store.
+            assert!(last >= *stored && last != record, "{last} after {stored} and {record}");
+        }
+    }
 }

@@ -4,10 +4,10 @@ use futures::TryStreamExt;
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Store, Writer, case, definition, put, workflow},
+    fixture::{Store, Writer, case, definition, put, record, workflow},
 };
 use crate::{
-    models::{Record, RecordKind, Stored, WorkflowId},
+    models::{CaseStatus, Record, RecordKind, Stored, WorkflowId},
     storage::LogScope,
 };
 
@@ -19,6 +19,7 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(a_long_history_comes_whole),
     behaviour!(a_history_of_large_records_comes_whole),
     behaviour!(the_history_of_what_is_unknown_is_empty),
+    behaviour!(statuses_are_those_of_the_records),
 ];
 
 async fn read(storage: &Store, scope: LogScope, from: u64) -> Vec<Stored<Record>> {
@@ -178,5 +179,38 @@ pub async fn the_history_of_what_is_unknown_is_empty(storage: &Store) {
     put(storage, &definition(&id, &["p"]), 1, 0).await;
     for scope in scopes {
         assert!(read(storage, scope, 1).await.is_empty());
+    }
+}
+
+/// Of all workflows, in order, from a sequence and up to one, few and many.
+pub async fn statuses_are_those_of_the_records(storage: &Store) {
+    let before = storage.last_sequence().await.unwrap();
+    let ids = [workflow("hist-status"), workflow("hist-status-2")];
+    let mut writers: Vec<_> =
+        ids.iter().flat_map(|id| ["a", "b"].map(|name| Writer::new(id, &case(name)))).collect();
+    put(storage, &definition(&ids[0], &["p"]), 1, 0).await;
+    let mut expected = Vec::new();
+    for round in 0..100 {
+        for writer in &mut writers {
+            let kind = [RecordKind::Fired, RecordKind::Paused, RecordKind::Cancelled][round % 3];
+            let status =
+                [CaseStatus::Running, CaseStatus::Paused, CaseStatus::Cancelled][round % 3];
+            let record = record(&writer.workflow, &writer.case, kind, &format!("f-{round}"));
+            let (sequence, _) = writer.append(storage, Record { status, ..record }).await;
+            expected.push((writer.workflow.clone(), writer.case.clone(), sequence, status));
+        }
+    }
+    let last = storage.last_sequence().await.unwrap();
+    for (after, until) in [(before, last), (last - 50, last), (last - 300, last - 7), (last, last)]
+    {
+        let statuses = storage.statuses(after, until).await.unwrap();
+        let statuses = statuses.map_ok(|at| (at.workflow, at.case, at.sequence, at.status));
+        let statuses: Vec<_> = statuses.try_collect().await.unwrap();
+        let wanted = |sequence: u64| sequence > after && sequence <= until;
+        let mut ours = statuses;
+        ours.retain(|(workflow, ..)| ids.contains(workflow));
+        let expected: Vec<_> =
+            expected.iter().filter(|(_, _, sequence, _)| wanted(*sequence)).cloned().collect();
+        assert_eq!(ours, expected, "after {after} up to {until}");
     }
 }

@@ -17,3 +17,4 @@ mod outage;
 mod races;
 mod readers;
 mod stream_settings;
+mod watching;

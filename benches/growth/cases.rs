@@ -1,0 +1,194 @@
+//! Servers with as many records as a row is measured with.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+use stormpetrel::{
+    cases::{Cases, Change, ExpectedVersion, Fire, NewCase},
+    local_server::{LocalServer, LocalServerOptions, Store},
+    models::{CaseId, FiringId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    storage::{
+        Storage,
+        nats::{NatsStorage, NatsStorageConfig},
+    },
+};
+
+use super::Error;
+
+/// How many records each case has.
+const OF_A_CASE: usize = 10;
+
+/// How many tokens are in the place of few.
+const FEW: usize = 10;
+
+/// So many cases are filled together, so that their records lie mixed in the log, and the process
+/// that fills them still knows each.
+const TOGETHER: usize = 8_000;
+
+/// How many changes are under way at once while filling.
+const AT_ONCE: usize = 256;
+
+/// A server with a number of records.
+pub struct Site {
+    pub size: usize,
+    server: LocalServer,
+    pub cases: Cases,
+    pub workflow: WorkflowId,
+    /// How many numbers of cases have been handed out to be changed.
+    used: AtomicUsize,
+}
+
+impl Site {
+    /// Starts a server and fills it, unless its folder is full from an earlier run.
+    pub async fn open(size: usize, folder: Option<&Path>) -> Result<Self, Error> {
+        let server = serve(folder, &format!("{size}")).await?;
+        let cases = connect(&server).await?;
+        let workflow = WorkflowId::new("growth")?;
+        let site = Self { size, server, cases, workflow, used: AtomicUsize::new(0) };
+        let there = site.cases.storage().last_sequence().await? as usize;
+        let begun = Instant::now();
+        if there < size {
+            if there > 0 {
+                return Err(format!("{size}: only {there} records there; remove its folder").into());
+            }
+            site.fill().await?;
+        }
+        let last = site.cases.storage().last_sequence().await?;
+        println!("{size} records: {last} there after {:.0} s", begun.elapsed().as_secs_f64());
+        Ok(site)
+    }
+
+    async fn fill(&self) -> Result<(), Error> {
+        self.cases.create_workflow(definition()?, ExpectedVersion::Any).await?;
+        let numbers: Vec<_> = (0..self.count()).collect();
+        for together in numbers.chunks(TOGETHER) {
+            for round in 0..OF_A_CASE {
+                stream::iter(together)
+                    .map(|number| self.step(*number, round))
+                    .buffer_unordered(AT_ONCE)
+                    .try_collect::<()>()
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&self, number: usize, round: usize) -> Result<(), Error> {
+        if round == 0 {
+            let place = (number < FEW).then(|| PlaceId::new("few")).transpose()?;
+            return self.create(&self.cases, self.case(number), place).await;
+        }
+        let transition = match number {
+            number if number < FEW => "nudge",
+            number if round + 1 == OF_A_CASE && number % 2 == 1 => "end",
+            _ => "tick",
+        };
+        let fire = Fire::case(self.workflow.clone(), self.case(number), id(transition));
+        self.cases.fire(fire).await?;
+        Ok(())
+    }
+
+    pub async fn create(
+        &self,
+        cases: &Cases,
+        case: CaseId,
+        place: Option<PlaceId>,
+    ) -> Result<(), Error> {
+        let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
+        let case = Some(case);
+        cases
+            .create_case(NewCase { data, case, place, ..NewCase::of(self.workflow.clone()) })
+            .await?;
+        Ok(())
+    }
+
+    /// How many cases it was filled with.
+    pub fn count(&self) -> usize {
+        self.size / OF_A_CASE
+    }
+
+    pub fn case(&self, number: usize) -> CaseId {
+        CaseId::new(format!("k{number}")).unwrap()
+    }
+
+    pub fn token(&self, number: usize) -> TokenId {
+        TokenId::of_case(&self.workflow.tag(), &self.case(number), 1)
+    }
+
+    /// A number of a case that runs, spread over all of them.
+    pub fn some(&self, turn: usize) -> usize {
+        let running = (self.count() - FEW) / 2;
+        FEW + 2 * ((turn * 7_919) % running)
+    }
+
+    /// A case that runs and that nobody was given before, as long as there are any.
+    pub fn untouched(&self) -> CaseId {
+        self.case(self.some(self.used.fetch_add(1, Ordering::Relaxed) + 13))
+    }
+
+    /// A process that has touched no case yet, on the connection that is there.
+    pub fn fresh(&self) -> Cases {
+        Cases::new(Arc::clone(self.cases.storage()))
+    }
+
+    /// A process that has just started.
+    pub async fn started(&self) -> Result<Cases, Error> {
+        connect(&self.server).await
+    }
+
+    /// A change that is possible as often as one likes.
+    pub fn tick(&self, case: CaseId) -> Fire {
+        tick(&self.workflow, case)
+    }
+
+    pub async fn close(self) -> Result<(), Error> {
+        self.cases.close().await;
+        self.server.stop().await?;
+        Ok(())
+    }
+}
+
+/// A firing of `tick` under an id that nobody has used.
+pub fn tick(workflow: &WorkflowId, case: CaseId) -> Fire {
+    let firing = FiringId::new(format!("f-{:016x}", rand::random::<u64>())).unwrap();
+    let change = Change { firing: Some(firing), ..Change::default() };
+    Fire { change, ..Fire::case(workflow.clone(), case, id("tick")) }
+}
+
+pub fn id(transition: &str) -> TransitionId {
+    TransitionId::new(transition).unwrap()
+}
+
+/// A server with its data in `folder`, if there is one.
+pub async fn serve(folder: Option<&Path>, name: &str) -> Result<LocalServer, Error> {
+    let store = folder.map_or(Store::Temporary, |folder| Store::Kept(folder.join(name)));
+    Ok(LocalServer::start(LocalServerOptions { store, ..Default::default() }).await?)
+}
+
+pub async fn connect(server: &LocalServer) -> Result<Cases, Error> {
+    let settings =
+        NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
+    let storage: Arc<dyn Storage> = Arc::new(NatsStorage::connect(settings).await?);
+    Ok(Cases::new(storage))
+}
+
+pub fn definition() -> Result<WorkflowDefinition, Error> {
+    let fires =
+        |id: &str, from: &str, to: &str| json!({"id": id, "from_places": [from], "to_place": to});
+    Ok(serde_json::from_value(json!({
+        "id": "growth",
+        "initial_place": "a",
+        "places": [{"id": "a"}, {"id": "few"}, {"id": "done"}],
+        "transitions": [
+            fires("tick", "a", "a"), fires("nudge", "few", "few"), fires("end", "a", "done")
+        ]
+    }))?)
+}

@@ -1,0 +1,238 @@
+//! The reads and changes that are measured at each size.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use stormpetrel::{
+    models::{CaseId, CaseStatus, PlaceId, TokenId},
+    storage::{Consistency, LogScope, Page, TokenScope},
+};
+
+use super::{Error, cases::Site, median};
+
+/// The most often that a row is measured at each size.
+const TURNS: usize = 200;
+
+/// No row goes on for longer than this once it has had its least turns.
+const AT_MOST: Duration = Duration::from_secs(12);
+const AT_LEAST: usize = 3;
+
+const TEN: Page = Page { first: 10, after: None };
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+pub enum Row {
+    Token,
+    TokenStrong,
+    TokenFresh,
+    Tokens,
+    InPlace,
+    InFew,
+    OfCase,
+    Case,
+    Explain,
+    History,
+    Cases,
+    CasesLater,
+    Paused,
+    Completed,
+    UnknownToken,
+    UnknownCase,
+    UnknownWorkflow,
+    First,
+    FirstWithout,
+    FirstStarted,
+    Create,
+    Watch,
+    WatchCase,
+}
+
+impl Row {
+    pub const ALL: [Self; 23] = [
+        Self::Token,
+        Self::TokenStrong,
+        Self::TokenFresh,
+        Self::Tokens,
+        Self::InPlace,
+        Self::InFew,
+        Self::OfCase,
+        Self::Case,
+        Self::Explain,
+        Self::History,
+        Self::Cases,
+        Self::CasesLater,
+        Self::Paused,
+        Self::Completed,
+        Self::UnknownToken,
+        Self::UnknownCase,
+        Self::UnknownWorkflow,
+        Self::First,
+        Self::FirstWithout,
+        Self::FirstStarted,
+        Self::Create,
+        Self::Watch,
+        Self::WatchCase,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token by id",
+            Self::TokenStrong => "token by id, strong",
+            Self::TokenFresh => "token by id, by a process that just started",
+            Self::Tokens => "tokens of a workflow, first 10",
+            Self::InPlace => "tokens in a place of many, first 10",
+            Self::InFew => "tokens in a place of 10",
+            Self::OfCase => "tokens of a case",
+            Self::Case => "case",
+            Self::Explain => "explain",
+            Self::History => "history of a case",
+            Self::Cases => "cases, first 10",
+            Self::CasesLater => "cases, 10 from the middle",
+            Self::Paused => "cases by status, none there",
+            Self::Completed => "cases by status, first 10",
+            Self::UnknownToken => "unknown token of an unknown workflow",
+            Self::UnknownCase => "unknown case",
+            Self::UnknownWorkflow => "unknown workflow",
+            Self::First => "first change of a case, firing id",
+            Self::FirstWithout => "first change of a case, no firing id",
+            Self::FirstStarted => "first change after a start, firing id",
+            Self::Create => "create a case",
+            Self::Watch => "watch a workflow from its last ten records",
+            Self::WatchCase => "watch a case from its first record",
+        }
+    }
+
+    /// Does it once and says how long it took.
+    async fn once(self, site: &Site, turn: usize) -> Result<Duration, Error> {
+        let (cases, workflow, number) = (&site.cases, &site.workflow, site.some(turn));
+        let (case, token) = (site.case(number), site.token(number));
+        let scope = |place: Option<&str>, case: Option<CaseId>| TokenScope {
+            workflow: workflow.clone(),
+            place: place.map(|place| PlaceId::new(place).unwrap()),
+            case,
+        };
+        let begun = Instant::now();
+        match self {
+            Self::Token => drop(cases.token(None, &token, Consistency::Eventual).await?),
+            Self::TokenStrong => drop(cases.token(None, &token, Consistency::Strong).await?),
+            Self::TokenFresh => {
+                drop(site.fresh().token(None, &token, Consistency::Eventual).await?)
+            }
+            Self::Tokens => full(cases.tokens(&scope(None, None), TEN).await?.items.len())?,
+            Self::InPlace => full(cases.tokens(&scope(Some("a"), None), TEN).await?.items.len())?,
+            Self::InFew => full(cases.tokens(&scope(Some("few"), None), TEN).await?.items.len())?,
+            Self::OfCase => drop(cases.tokens(&scope(None, Some(case)), TEN).await?),
+            Self::Case => drop(cases.case(workflow, &case).await?),
+            Self::Explain => drop(cases.explain(workflow, &case).await?),
+            Self::History => {
+                let page = Page { first: 100, after: None };
+                drop(cases.history(workflow, &case, page).await?)
+            }
+            Self::Cases => full(cases.cases(workflow, None, TEN).await?.items.len())?,
+            Self::CasesLater => {
+                let after = Some(stormpetrel::storage::Cursor(site.size as u64 / 2));
+                let page = Page { first: 10, after };
+                full(cases.cases(workflow, None, page).await?.items.len())?
+            }
+            Self::Paused => {
+                let paused = cases.cases(workflow, Some(CaseStatus::Paused), TEN).await?;
+                assert!(paused.items.is_empty());
+            }
+            Self::Completed => {
+                let ended = cases.cases(workflow, Some(CaseStatus::Completed), TEN).await?;
+                full(ended.items.len())?
+            }
+            Self::UnknownToken => {
+                let unknown = TokenId::of_case(&tag(), &case, 1);
+                missing(cases.token(None, &unknown, Consistency::Eventual).await)?
+            }
+            Self::UnknownCase => {
+                let unknown = CaseId::new(format!("u{}", tag()))?;
+                missing(cases.case(workflow, &unknown).await)?
+            }
+            Self::UnknownWorkflow => {
+                let unknown = stormpetrel::models::WorkflowId::new(format!("u{}", tag()))?;
+                missing(cases.workflow(&unknown).await)?
+            }
+            _ => return self.changed(site, turn).await,
+        }
+        Ok(begun.elapsed())
+    }
+
+    async fn changed(self, site: &Site, turn: usize) -> Result<Duration, Error> {
+        let (cases, workflow) = (&site.cases, &site.workflow);
+        Ok(match self {
+            Self::First | Self::FirstWithout | Self::FirstStarted => {
+                let mut fire = site.tick(site.untouched());
+                if matches!(self, Self::FirstWithout) {
+                    fire.change.firing = None;
+                }
+                let process = match self {
+                    Self::FirstStarted => site.started().await?,
+                    _ => site.fresh(),
+                };
+                let begun = Instant::now();
+                process.fire(fire).await?;
+                begun.elapsed()
+            }
+            Self::Create => {
+                let case = CaseId::new(format!("n{}", tag()))?;
+                let begun = Instant::now();
+                site.create(cases, case, None).await?;
+                begun.elapsed()
+            }
+            Self::Watch => {
+                let from = cases.storage().last_sequence().await?.saturating_sub(9);
+                let begun = Instant::now();
+                let mut records =
+                    cases.watch(LogScope::Workflow(workflow.clone()), Some(from)).await?;
+                records.next().await.ok_or("the watch ended")??;
+                begun.elapsed()
+            }
+            _ => {
+                let case = site.case(site.some(turn));
+                let begun = Instant::now();
+                let scope = LogScope::Case(workflow.clone(), case);
+                let mut records = cases.watch(scope, Some(1)).await?;
+                records.next().await.ok_or("the watch ended")??;
+                begun.elapsed()
+            }
+        })
+    }
+}
+
+/// The median at each site, in turns between them.
+pub async fn measure(row: Row, sites: &[Site]) -> Result<Vec<Duration>, Error> {
+    let mut times = vec![Vec::new(); sites.len()];
+    let begun = Instant::now();
+    for turn in 0..TURNS {
+        if turn >= AT_LEAST && begun.elapsed() > AT_MOST {
+            break;
+        }
+        for at in 0..sites.len() {
+            // Not always one after the same other.
+            let at = if turn % 2 == 0 { at } else { sites.len() - 1 - at };
+            let took = row.once(&sites[at], turn).await;
+            let took = took.map_err(|error| format!("{}: {error}", row.name()))?;
+            times[at].push(took);
+        }
+    }
+    Ok(times.into_iter().map(median).collect())
+}
+
+fn full(items: usize) -> Result<(), Error> {
+    if items == 10 { Ok(()) } else { Err(format!("{items} and not 10").into()) }
+}
+
+fn missing<T>(found: stormpetrel::cases::Result<T>) -> Result<(), Error> {
+    match found {
+        Err(stormpetrel::cases::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err("it is there".into()),
+    }
+}
+
+/// One that no workflow has.
+fn tag() -> String {
+    format!("{:010x}", rand::random::<u64>() >> 24)
+}

@@ -1,0 +1,180 @@
+//! What is measured by its own sizes: clients after a start, one long case, subscribers, workflows.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{
+    StreamExt,
+    future::{join_all, try_join_all},
+};
+use serde_json::json;
+use stormpetrel::{
+    cases::{Cases, ExpectedVersion, NewCase},
+    models::{CaseId, TokenId, WorkflowDefinition, WorkflowId},
+    storage::{Consistency, LogScope},
+};
+
+use super::{
+    Error,
+    cases::{Site, connect, definition, serve, tick},
+    median,
+};
+
+/// How long the clients fire.
+const CLIENTS_FOR: Duration = Duration::from_secs(3);
+
+/// What 32 clients of a process that has just started reach, each change in a case that the
+/// process has not touched.
+pub async fn clients_after_a_start(site: &Site) -> Result<String, Error> {
+    let cases = site.started().await?;
+    let begun = Instant::now();
+    let clients = (0..32).map(|_| async {
+        let (mut done, mut refused, mut times) = (0, Vec::new(), Vec::new());
+        while begun.elapsed() < CLIENTS_FOR {
+            let at = Instant::now();
+            match cases.fire(site.tick(site.untouched())).await {
+                Ok(_) => done += 1,
+                Err(error) => refused.push(error.to_string()),
+            }
+            times.push(at.elapsed());
+        }
+        (done, refused, times)
+    });
+    let (mut done, mut refused, mut times) = (0, Vec::new(), Vec::new());
+    for (one, mut no, mut took) in join_all(clients).await {
+        done += one;
+        refused.append(&mut no);
+        times.append(&mut took);
+    }
+    let rate = f64::from(done) / begun.elapsed().as_secs_f64();
+    let example = refused.first().map(|error| format!(", as in: {error}")).unwrap_or_default();
+    let p50 = median(times).as_secs_f64() * 1_000.0;
+    Ok(format!("{rate:.0}/s, p50 {p50:.2} ms, {} refused{example}", refused.len()))
+}
+
+/// The first change with a firing id in one case with 10, 1,000 and 50,000 records.
+pub async fn one_long_case(folder: Option<&Path>) -> Result<(), Error> {
+    const LENGTHS: [usize; 3] = [10, 1_000, 50_000];
+    let server = serve(folder, "long").await?;
+    let cases = connect(&server).await?;
+    cases.create_workflow(definition()?, ExpectedVersion::Any).await?;
+    let workflow = WorkflowId::new("growth")?;
+    let case = |length: usize| CaseId::new(format!("long-{length}")).unwrap();
+    for length in LENGTHS {
+        let case = Some(case(length));
+        let begun =
+            cases.create_case(NewCase { case, ..NewCase::of(workflow.clone()) }).await?.case;
+        if begun.sequence < 50_000 {
+            for _ in 1..length {
+                let mut fire = tick(&workflow, begun.id.clone());
+                fire.change.firing = None;
+                cases.fire(fire).await?;
+            }
+        }
+    }
+    let mut times = vec![Vec::new(); LENGTHS.len()];
+    let begun = Instant::now();
+    for turn in 0..100 {
+        if turn >= 3 && begun.elapsed() > Duration::from_secs(20) {
+            break;
+        }
+        for (length, times) in LENGTHS.iter().zip(&mut times) {
+            let process = Cases::new(Arc::clone(cases.storage()));
+            let fire = tick(&workflow, case(*length));
+            let at = Instant::now();
+            process.fire(fire).await?;
+            times.push(at.elapsed());
+        }
+    }
+    println!("\nfirst change with a firing id in one case of");
+    for (length, times) in LENGTHS.iter().zip(times) {
+        println!("  {length:>6} records: {:.3} ms", median(times).as_secs_f64() * 1_000.0);
+    }
+    server.stop().await?;
+    Ok(())
+}
+
+/// A firing beside subscribers of its workflow, who all see it.
+pub async fn firings_beside_subscribers() -> Result<(), Error> {
+    println!("\na firing beside subscribers of its workflow, and until the last of them has it");
+    for subscribers in [0, 1, 100, 1_000] {
+        let server = serve(None, "subscribers").await?;
+        let cases = connect(&server).await?;
+        cases.create_workflow(definition()?, ExpectedVersion::Any).await?;
+        let workflow = WorkflowId::new("growth")?;
+        let case = cases.create_case(NewCase::of(workflow.clone())).await?.case.id.clone();
+        let scope = LogScope::Workflow(workflow.clone());
+        let mut streams =
+            try_join_all((0..subscribers).map(|_| cases.watch(scope.clone(), None))).await?;
+        let (mut fired, mut seen) = (Vec::new(), Vec::new());
+        for _ in 0..50 {
+            let next = join_all(streams.iter_mut().map(StreamExt::next));
+            let at = Instant::now();
+            let firing = tokio::spawn({
+                let (cases, fire) = (cases.clone(), tick(&workflow, case.clone()));
+                async move {
+                    cases.fire(fire).await.unwrap();
+                    at.elapsed()
+                }
+            });
+            next.await;
+            seen.push(at.elapsed());
+            fired.push(firing.await?);
+        }
+        let (fired, seen) = (median(fired).as_secs_f64(), median(seen).as_secs_f64());
+        println!("  {subscribers:>5}: {:.3} ms, {:.3} ms", fired * 1_000.0, seen * 1_000.0);
+        drop(streams);
+        server.stop().await?;
+    }
+    Ok(())
+}
+
+/// 990 unknown tokens asked for at once, and a known one beside them, with many workflows.
+pub async fn unknown_tokens_beside_workflows() -> Result<(), Error> {
+    println!("\n990 unknown tokens at once, each of an unknown workflow, and a known one beside");
+    for workflows in [10, 2_000] {
+        let server = serve(None, "workflows").await?;
+        let cases = connect(&server).await?;
+        for number in 0..workflows {
+            let definition: WorkflowDefinition = serde_json::from_value(json!({
+                "id": format!("w{number}"), "initial_place": "a", "places": [{"id": "a"}],
+                "transitions": []
+            }))?;
+            cases.create_workflow(definition, ExpectedVersion::Any).await?;
+        }
+        let workflow = WorkflowId::new("w0")?;
+        let known = cases.create_case(NewCase::of(workflow)).await?.tokens[0].id.clone();
+        let case = CaseId::new("nobody")?;
+        let begun = Instant::now();
+        let unknown = (0..990_u64).map(|number| {
+            let token = TokenId::of_case(&format!("{number:010x}"), &case, 1);
+            let cases = cases.clone();
+            async move { cases.token(None, &token, Consistency::Eventual).await.unwrap_err() }
+        });
+        let beside = async {
+            let (mut refused, mut times) = (0, Vec::new());
+            for _ in 0..20 {
+                let at = Instant::now();
+                if cases.storage().last_sequence().await.is_err()
+                    || cases.token(None, &known, Consistency::Strong).await.is_err()
+                {
+                    refused += 1;
+                }
+                times.push(at.elapsed());
+            }
+            (refused, median(times))
+        };
+        let (errors, (refused, beside)) = tokio::join!(join_all(unknown), beside);
+        let others = errors.iter().filter(|error| error.retryable()).count();
+        println!(
+            "  {workflows:>5} workflows: {:.0} ms, {others} of them refused; beside {:.3} ms, {refused} refused",
+            begun.elapsed().as_secs_f64() * 1_000.0,
+            beside.as_secs_f64() * 1_000.0
+        );
+        server.stop().await?;
+    }
+    Ok(())
+}

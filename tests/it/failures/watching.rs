@@ -1,0 +1,141 @@
+//! Many who follow one workflow, whatever happens meanwhile.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::jetstream;
+use futures::{StreamExt, TryStreamExt, future::join_all};
+use stormpetrel::{
+    cases::{Cases, Fire},
+    storage::LogScope,
+    testing::TestServer,
+};
+
+use super::{
+    fixtures::{connect, eventually, impatient, pendulum, swing},
+    load::Load,
+};
+use crate::support::{system, transition, workflow};
+
+/// How many records a visit reads at most.
+const VISIT: usize = 150;
+
+#[tokio::test]
+async fn all_who_follow_one_workflow_share_one_reading_of_the_log() {
+    let (server, cases) = system().await;
+    pendulum(&cases).await;
+    let (case, _) = swing(&cases, "shared").await;
+    let scope = LogScope::Workflow(workflow("pendulum"));
+    let followers = (0..300).map(|_| cases.watch(scope.clone(), None));
+    let mut followers: Vec<_> = join_all(followers).await.into_iter().map(Result::unwrap).collect();
+
+    let fire = Fire::case(workflow("pendulum"), case, transition("go"));
+    let fired = cases.fire(fire).await.unwrap().record.sequence;
+    for follower in &mut followers {
+        assert_eq!(follower.next().await.unwrap().unwrap().sequence, fired);
+    }
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut log = jetstream::new(client).get_stream("CB_LOG").await.unwrap();
+    assert_eq!(log.info().await.unwrap().state.consumer_count, 1, "for 300 followers");
+
+    drop(followers);
+    eventually("nobody follows any more", Duration::from_secs(10), async || {
+        match log.info().await.unwrap().state.consumer_count {
+            0 => Ok(()),
+            there => Err(format!("{there} consumers")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_is_slow_stops_no_other_and_misses_nothing() {
+    let server = TestServer::start().await;
+    let load = Load::start([impatient(server.url())]).await;
+    let cases = load.connections[0].clone();
+    let scope = LogScope::Workflow(workflow("pendulum"));
+    let mut slow = cases.watch(scope.clone(), Some(1)).await.unwrap();
+    let mut late = cases.watch(scope.clone(), None).await.unwrap();
+    let (mut slow_saw, mut late_saw) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        slow_saw.push(slow.next().await.unwrap().unwrap().sequence);
+        late_saw.push(late.next().await.unwrap().unwrap().sequence);
+        let mut quick = cases.watch(scope.clone(), None).await.unwrap();
+        for _ in 0..700 {
+            quick.next().await.unwrap().unwrap();
+        }
+    }
+    for (follower, saw) in [(&mut slow, &mut slow_saw), (&mut late, &mut late_saw)] {
+        while saw.len() < 2_100 {
+            saw.push(follower.next().await.unwrap().unwrap().sequence);
+        }
+    }
+    is_the_log(&cases, 1, &slow_saw).await;
+    is_the_log(&cases, late_saw[0], &late_saw).await;
+    load.ends_well().await;
+}
+
+#[tokio::test]
+async fn whoever_comes_and_goes_at_any_moment_has_each_record_once_and_in_order() {
+    let mut server = TestServer::start().await;
+    let load = Load::start([impatient(server.url())]).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let reader = connect(impatient(server.url())).await;
+    let followers: Vec<_> = (0..12)
+        .map(|number| tokio::spawn(visits(reader.clone(), number, Arc::clone(&over))))
+        .collect();
+    load.goes_on(300).await;
+    server.kill().await;
+    server.restart().await;
+    load.goes_on(300).await;
+    over.store(true, Ordering::Relaxed);
+    let mut count = 0;
+    for visits in join_all(followers).await {
+        for (from, saw) in visits.unwrap() {
+            is_the_log(&reader, from, &saw).await;
+            count += 1;
+        }
+    }
+    assert!(count >= 24, "{count} visits");
+    load.ends_well().await;
+}
+
+/// Follows the workflow again and again: from the beginning, from somewhere in the middle, or from
+/// where the last visit ended. Each visit's beginning, and what was seen.
+async fn visits(cases: Cases, number: u64, over: Arc<AtomicBool>) -> Vec<(u64, Vec<u64>)> {
+    let scope = LogScope::Workflow(workflow("pendulum"));
+    let (mut visits, mut next, mut turn) = (Vec::new(), 1, number);
+    while !over.load(Ordering::Relaxed) {
+        turn += 1;
+        let from = [1, next / 2 + 1, next][turn as usize % 3];
+        let mut records = match cases.watch(scope.clone(), Some(from)).await {
+            Ok(records) => records,
+            // It is away.
+            Err(error) => {
+                assert!(error.retryable(), "{error}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        let mut saw = Vec::new();
+        for _ in 0..VISIT - 10 * (turn as usize % 12) {
+            saw.push(records.next().await.unwrap().unwrap().sequence);
+        }
+        next = saw.last().unwrap() + 1;
+        visits.push((from, saw));
+    }
+    visits
+}
+
+async fn is_the_log(cases: &Cases, from: u64, saw: &[u64]) {
+    let scope = LogScope::Workflow(workflow("pendulum"));
+    let log = cases.storage().history(scope, from).await.unwrap();
+    let log: Vec<_> =
+        log.map_ok(|record| record.sequence).take(saw.len()).try_collect().await.unwrap();
+    assert_eq!(saw, log, "from {from}");
+}

@@ -1,0 +1,179 @@
+//! Listings of cases by their status, as callers of several processes see them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::json;
+use stormpetrel::{
+    cases::{Cases, Change, ExpectedVersion, Fire, NewCase},
+    local_server::{LocalServerOptions, Store},
+    models::{CaseId, CaseStatus, WorkflowDefinition},
+    storage::Page,
+    testing::TestServer,
+};
+
+use crate::support::{case, cases_at, definition, system, transition, workflow};
+
+const STATUSES: [CaseStatus; 4] =
+    [CaseStatus::Running, CaseStatus::Paused, CaseStatus::Completed, CaseStatus::Cancelled];
+
+fn loop_with_an_end() -> WorkflowDefinition {
+    definition(json!({
+        "id": "loop",
+        "initial_place": "a",
+        "places": [{"id": "a"}, {"id": "end"}],
+        "transitions": [
+            {"id": "tick", "from_places": ["a"], "to_place": "a"},
+            {"id": "end", "from_places": ["a"], "to_place": "end"}
+        ]
+    }))
+}
+
+async fn create(cases: &Cases, id: &str) {
+    let new = NewCase { case: Some(case(id)), ..NewCase::of(workflow("loop")) };
+    cases.create_case(new).await.unwrap();
+}
+
+/// All cases with a status, or all, three at a time.
+async fn listed(cases: &Cases, status: Option<CaseStatus>) -> Vec<CaseId> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = Page { first: 3, after };
+        let found = cases.cases(&workflow("loop"), status, page).await.unwrap();
+        let (end, has_next) = (found.end(), found.has_next);
+        let found = found.into_items();
+        assert!(found.iter().all(|case| status.is_none_or(|status| case.status == status)));
+        all.extend(found.iter().map(|case| case.id.clone()));
+        if !has_next {
+            return all;
+        }
+        after = end;
+    }
+}
+
+#[tokio::test]
+async fn cases_are_listed_by_status_as_the_log_has_them_whoever_changed_them() {
+    let (server, first) = system().await;
+    let second = cases_at(server.url()).await;
+    first.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
+    let mut random = StdRng::seed_from_u64(18);
+    let mut expected: Vec<(CaseId, CaseStatus)> = Vec::new();
+    for turn in 0..200 {
+        let change = Change::default();
+        if turn < 8 || random.random_bool(0.1) {
+            create(if turn % 2 == 0 { &first } else { &second }, &format!("k{turn}")).await;
+            expected.push((case(&format!("k{turn}")), CaseStatus::Running));
+        } else {
+            let at = random.random_range(0..expected.len());
+            let writer = if at % 2 == 0 { &first } else { &second };
+            let (id, status) = &mut expected[at];
+            let fire = |name| Fire::case(workflow("loop"), id.clone(), transition(name));
+            let changed = match (*status, random.random_range(0..8)) {
+                (CaseStatus::Running, 0..3) => writer.pause(&workflow("loop"), id, change).await,
+                (CaseStatus::Running, 3) => writer.cancel(&workflow("loop"), id, change).await,
+                (CaseStatus::Running, 4) => writer.fire(fire("end")).await,
+                (CaseStatus::Running, _) => writer.fire(fire("tick")).await,
+                (CaseStatus::Paused, _) => writer.resume(&workflow("loop"), id, change).await,
+                _ => continue,
+            };
+            *status = changed.unwrap().case.status;
+        }
+        let reader = if random.random_bool(0.5) { &first } else { &second };
+        let status = STATUSES[turn % 4];
+        let of_status = |status| {
+            let there = expected.iter().filter(move |(_, theirs)| *theirs == status);
+            there.map(|(id, _)| id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(reader, Some(status)).await, of_status(status), "{status:?}");
+    }
+    let all: Vec<_> = expected.iter().map(|(id, _)| id.clone()).collect();
+    let third = cases_at(server.url()).await;
+    for reader in [&first, &second, &third] {
+        assert_eq!(listed(reader, None).await, all);
+    }
+    let counts = expected.iter().fold(BTreeMap::new(), |mut counts, (_, status)| {
+        *counts.entry(status.as_str()).or_insert(0) += 1;
+        counts
+    });
+    assert_eq!(counts.len(), 4, "each status must be there for this test: {counts:?}");
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_hides_no_other_case_from_a_listing_by_status() {
+    let (server, cases) = system().await;
+    cases.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
+    for id in ["one", "two", "three"] {
+        create(&cases, id).await;
+        cases.pause(&workflow("loop"), &case(id), Change::default()).await.unwrap();
+    }
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let subject = "cb.workflows.loop.events.transitions.two";
+    raw.publish(subject, "rubbish".into()).await.unwrap().await.unwrap();
+    for reader in [&cases, &cases_at(server.url()).await] {
+        assert_eq!(listed(reader, Some(CaseStatus::Paused)).await, [case("one"), case("three")]);
+    }
+    cases.resume(&workflow("loop"), &case("three"), Change::default()).await.unwrap();
+    assert_eq!(listed(&cases, Some(CaseStatus::Paused)).await, [case("one")]);
+}
+
+#[tokio::test]
+async fn a_log_that_went_back_is_listed_as_it_is_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, kept) = (folder.path().join("data"), folder.path().join("kept"));
+    let options =
+        LocalServerOptions { store: Store::Kept(data.clone()), ..LocalServerOptions::default() };
+    let mut server = TestServer::start_with(options).await;
+    let cases = cases_at(server.url()).await;
+    cases.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
+    for id in ["one", "two"] {
+        create(&cases, id).await;
+    }
+    let paused = || listed(&cases, Some(CaseStatus::Paused));
+    cases.pause(&workflow("loop"), &case("one"), Change::default()).await.unwrap();
+    assert_eq!(paused().await, [case("one")]);
+    server.kill().await;
+    copy(&data, &kept);
+    server.restart().await;
+    answers(&cases).await;
+    create(&cases, "three").await;
+    for id in ["two", "three"] {
+        cases.pause(&workflow("loop"), &case(id), Change::default()).await.unwrap();
+    }
+    assert_eq!(paused().await, [case("one"), case("two"), case("three")]);
+
+    server.kill().await;
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&kept, &data);
+    server.restart().await;
+    answers(&cases).await;
+    // As many records as there were, and others.
+    let other = cases_at(server.url()).await;
+    for id in ["four", "five", "six"] {
+        create(&other, id).await;
+    }
+    other.pause(&workflow("loop"), &case("five"), Change::default()).await.unwrap();
+    assert_eq!(paused().await, [case("one"), case("five")]);
+    let running = listed(&cases, Some(CaseStatus::Running)).await;
+    assert_eq!(running, [case("two"), case("four"), case("six")]);
+}
+
+/// Waits until the server is there again for this process.
+async fn answers(cases: &Cases) {
+    let begun = std::time::Instant::now();
+    while let Err(error) = cases.storage().last_sequence().await {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
