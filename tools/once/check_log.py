@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from bisect import bisect_right
+import sys
 
 from nets import NETS
 
@@ -11,128 +11,142 @@ OPEN = ("running", "paused")
 
 
 class Record:
-    """A message of the log that belongs to a case."""
+    """What is kept of a message of the log that belongs to a case."""
 
-    def __init__(self, message):
+    __slots__ = ("seq", "time", "hash", "by", "id", "kind", "workflow", "case", "transition", "previous",
+                 "status", "marking")
+
+    def __init__(self, message, body):
         self.seq, self.time = message["q"], message["ts"]
         self.hash = hashlib.sha256(message["d"]).hexdigest()
-        self.body = json.loads(message["d"])
-        self.by, self.id = self.body.get("by"), self.body["firing"]
-        self.kind = self.body["kind"]
+        self.by, self.id, self.kind = body.get("by"), body["firing"], body["kind"]
+        self.workflow, self.case = body["workflow"], body["case"]
+        self.transition, self.previous = body.get("transition"), body.get("previous", 0)
+        self.status = body["status"]
+        entries = (
+            (sys.intern(e["token"]), sys.intern(e["place"]), e.get("sequence") or self.seq)
+            for e in body["marking"]
+        )
+        self.marking = tuple(entries)
 
     def at(self):
-        return f"{self.body['workflow']}/{self.body['case']} record {self.seq} ({self.kind})"
+        return f"{self.workflow}/{self.case} record {self.seq} ({self.kind})"
 
 
 class CaseLog:
     """A case's records in order, and what its tokens were after each."""
 
-    def __init__(self):
+    def __init__(self, requests, report):
+        self.report = report
         self.records, self.seqs = [], []
         self.by_seq, self.by_id, self.by_by = {}, {}, {}
         self.tokens = {}  # token -> [(sequence, place or None, data)]
-        self.status = []
+        self.links = Links(report)
+        self.replay = Replay(self, requests, report)
 
-    def add(self, record):
+    def add(self, record, body):
+        self.check_chain(record, body)
         self.records.append(record)
         self.seqs.append(record.seq)
         self.by_seq[record.seq] = record
+        self.check_ids(record)
+        self.links.check(record, body)
+        self.replay.check(record, body)
 
     def head(self):
         return self.records[-1]
 
-    def index_at(self, seq):
-        """How many records there are up to a sequence."""
-        return bisect_right(self.seqs, seq)
+    def check_chain(self, record, body):
+        before = self.records[-1] if self.records else None
+        previous = record.previous
+        if previous and previous not in self.by_seq:
+            what = f"{record.at()} follows {previous}, which is not in the case's log"
+            self.report.find("LOST_RECORD", what)
+        elif previous != (before.seq if before else 0):
+            what = f"{record.at()} follows {previous}, and before it is {before.seq}"
+            self.report.find("BROKEN_CHAIN", what)
+        elif before is not None and body.get("previous_hash") != before.hash:
+            what = f"record {before.seq} is not the one that {record.at()} follows"
+            self.report.find("CHANGED_RECORD", what)
+
+    def check_ids(self, record):
+        first = self.by_id.setdefault(record.id, record)
+        if first is not record:
+            what = f"{record.id} is {first.at()} and {record.at()}, by {record.by}"
+            self.report.find("DOUBLE_ID", what)
+        if record.by is None:
+            return self.report.find("NOT_AS_ASKED", f"{record.at()} does not say who asked")
+        first = self.by_by.setdefault(record.by, record)
+        if first is not record:
+            self.report.find("DONE_TWICE", f"{record.by}: {first.at()} and {record.at()}")
+        return None
 
 
-def read_log(messages, report):
-    """The cases by (workflow, case)."""
-    cases, last = {}, 0
-    for message in messages:
-        if message["q"] != last + 1:
-            report.find("LOST_RECORD", f"the log has nothing between {last} and {message['q']}")
-        last = message["q"]
+class Logs:
+    """All cases by (workflow, case), made of the log's messages in their order."""
+
+    def __init__(self, requests, report):
+        self.requests, self.report = requests, report
+        self.cases, self.last = {}, 0
+
+    def add(self, message):
+        if message["q"] != self.last + 1:
+            what = f"the log has nothing between {self.last} and {message['q']}"
+            self.report.find("LOST_RECORD", what)
+        self.last = message["q"]
         parts = message["subj"].split(".")
         if "events" not in parts:
-            continue
+            return
         try:
-            record = Record(message)
+            body = json.loads(message["d"])
+            record = Record(message, body)
         except (ValueError, KeyError, TypeError) as error:
-            report.find("UNREADABLE", f"{message['subj']} {message['q']}: {error}")
-            continue
-        key = (record.body["workflow"], record.body["case"])
+            self.report.find("UNREADABLE", f"{message['subj']} {message['q']}: {error}")
+            return
+        key = (record.workflow, record.case)
         if (parts[-4], parts[-1]) != key:
-            report.find("UNREADABLE", f"{message['subj']} {message['q']} says it is of {key}")
-        cases.setdefault(key, CaseLog()).add(record)
-        report.count("records in the log")
-    return cases
-
-
-def check_log(cases, requests, report):
-    for log in cases.values():
-        check_chain(log, report)
-        check_ids(log, report)
-        check_links(log, report)
-        Replay(log, requests, report).run()
-
-
-def check_chain(log, report):
-    before = None
-    for record in log.records:
-        previous, named = record.body.get("previous", 0), record.body.get("previous_hash")
-        if before is None and previous != 0 or before is not None and previous not in log.by_seq and previous:
-            report.find("LOST_RECORD", f"{record.at()} follows {previous}, which is not in the case's log")
-        elif before is not None and previous != before.seq:
-            report.find("BROKEN_CHAIN", f"{record.at()} follows {previous}, and before it is {before.seq}")
-        elif before is not None and named != before.hash:
-            report.find("CHANGED_RECORD", f"record {before.seq} is not the one that {record.at()} follows")
-        before = record
-
-
-def check_ids(log, report):
-    for record in log.records:
-        first = log.by_id.setdefault(record.id, record)
-        if first is not record:
-            report.find("DOUBLE_ID", f"{record.id} is {first.at()} and {record.at()}, by {record.by}")
-        if record.by is None:
-            report.find("NOT_AS_ASKED", f"{record.at()} does not say who asked")
-            continue
-        first = log.by_by.setdefault(record.by, record)
-        if first is not record:
-            report.find("DONE_TWICE", f"{record.by}: {first.at()} and {record.at()}")
+            self.report.find("UNREADABLE", f"{message['subj']} {message['q']} says it is of {key}")
+        log = self.cases.get(key)
+        if log is None:
+            log = self.cases[key] = CaseLog(self.requests, self.report)
+        log.add(record, body)
+        self.report.count("records in the log")
 
 
 def short_hash(firing):
     return hashlib.sha256(firing.encode()).hexdigest()[:16]
 
 
-def check_links(log, report):
+class Links:
     """What each record must say of those before it, by the description in src/models/chain.rs."""
-    recent, page, pages, unlisted = [], None, [], 0
-    previous = 0
-    for record in log.records:
-        body = record.body
+
+    def __init__(self, report):
+        self.report = report
+        self.recent, self.page, self.pages, self.unlisted = [], None, [], 0
+        self.last = 0
+
+    def check(self, record, body):
         said = (body.get("recent", []), body.get("page"), body.get("pages", []), body.get("unlisted", 0))
-        full = len(recent) >= PAGE
-        right = (recent, page, pages if full else [], unlisted)
-        began_anew = full and said == ([], None, [], previous)
+        full = len(self.recent) >= PAGE
+        right = (self.recent, self.page, self.pages if full else [], self.unlisted)
+        began_anew = full and said == ([], None, [], self.last)
         if began_anew:
-            report.count("lists of earlier records that began anew")
-            recent, page, pages, unlisted = [], None, [], previous
+            self.report.count("lists of earlier records that began anew")
+            self.recent, self.page, self.pages, self.unlisted = [], None, [], self.last
         elif said != right:
             for name, one, other in zip(("recent", "page", "pages", "unlisted"), said, right):
                 if one != other:
-                    report.find("WRONG_LINKS", f"{record.at()}: {name} is {shown(one)}, right is {shown(other)}")
+                    what = f"{record.at()}: {name} is {shown(one)}, right is {shown(other)}"
+                    self.report.find("WRONG_LINKS", what)
         # What it really has decides what the next must say: one fault is one finding.
         link = [record.seq, short_hash(record.id)]
         if full and not began_anew:
-            report.count("pages in the log")
-            pages = pages + [record.seq]
-            recent, page = [link], {"sequence": record.seq, "hash": record.hash}
+            self.report.count("pages in the log")
+            self.pages = self.pages + [record.seq]
+            self.recent, self.page = [link], {"sequence": record.seq, "hash": record.hash}
         else:
-            recent = recent + [link]
-        previous = record.seq
+            self.recent.append(link)
+        self.last = record.seq
 
 
 def shown(value):
@@ -162,27 +176,28 @@ class Replay:
         self.data = {}
         self.status, self.made = None, 0
 
-    def run(self):
-        for record in self.log.records:
-            wrong = self.step(record)
-            if wrong:
-                self.report.find("DOES_NOT_FOLLOW", f"{record.at()}: {wrong}")
-                self.take_over(record)
-            self.note(record)
+    def check(self, record, body):
+        try:
+            wrong = self.step(record, body)
+        except (KeyError, ValueError, TypeError) as error:
+            wrong = f"it is not made as records of its kind are: {error!r}"
+        if wrong:
+            self.report.find("DOES_NOT_FOLLOW", f"{record.at()}: {wrong}")
+            self.take_over(record, body)
+        self.note(record, body)
 
     def place_of(self, token):
         return next((place for name, place, _ in self.marking if name == token), None)
 
-    def step(self, record):
-        """The state after a record, or what is wrong with it."""
-        body = record.body
+    def step(self, record, body):
+        """Goes on to the state after a record; what is wrong with it, if something is."""
         if (self.status is None) != (record.kind == "created"):
             return f"{record.kind} when the case is {self.status}"
         steps = {"fired": self.fired, "created": self.planted, "edited": self.edited}
         wrong = steps.get(record.kind, self.status_changed)(record, body)
         if wrong:
             return wrong
-        said = [[e["token"], e["place"], e.get("sequence") or record.seq] for e in body["marking"]]
+        said = [list(entry) for entry in record.marking]
         if said != self.marking:
             return f"its marking is {said}, and {self.marking} follows"
         if (body["status"], body["tokens_made"]) != (self.status, self.made):
@@ -205,8 +220,8 @@ class Replay:
 
     def new_id(self, record):
         self.made += 1
-        tag = hashlib.sha256(record.body["workflow"].encode()).hexdigest()[:10]
-        return f"{record.body['case']}-{tag}-{self.made}"
+        tag = hashlib.sha256(record.workflow.encode()).hexdigest()[:10]
+        return f"{record.case}-{tag}-{self.made}"
 
     def planted(self, record, body):
         (token,) = body["produced"]
@@ -283,19 +298,17 @@ class Replay:
             self.marking = []
         return None
 
-    def take_over(self, record):
+    def take_over(self, record, body):
         """Goes on with what the record says, so that one fault is one finding."""
-        body = record.body
-        self.marking = [[e["token"], e["place"], e.get("sequence") or record.seq] for e in body["marking"]]
+        self.marking = [list(entry) for entry in record.marking]
         self.data |= {token["id"]: token["data"] for token in body.get("produced", [])}
         self.status, self.made = body["status"], body["tokens_made"]
 
-    def note(self, record):
+    def note(self, record, body):
         """The changes of each token, for the reads to be compared with."""
-        self.log.status.append(self.status)
         alive = {token: (place, seq) for token, place, seq in self.marking}
-        touched = [at["token"] for at in record.body.get("consumed", []) + record.body.get("removed", [])]
-        touched += [token["id"] for token in record.body.get("produced", [])]
+        touched = [at["token"] for at in body.get("consumed", []) + body.get("removed", [])]
+        touched += [token["id"] for token in body.get("produced", [])]
         for token in dict.fromkeys(touched):
             place = alive[token][0] if token in alive else None
             self.log.tokens.setdefault(token, []).append((record.seq, place, self.data.get(token)))

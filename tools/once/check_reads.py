@@ -34,11 +34,6 @@ def wrong(read, why, report):
     report.find("WRONG_READ", f"line {read['n']}: {read['op']} of {read['w']}/{read['c']}: {why}")
 
 
-def entries(log, record):
-    marking = record.body["marking"]
-    return [(e["token"], e["place"], e.get("sequence") or record.seq) for e in marking]
-
-
 def case_read(read, log, floor, report):
     answer = read["a"]
     if answer is None:
@@ -50,8 +45,8 @@ def case_read(read, log, floor, report):
     if record is None or record.hash != answer["headHash"]:
         return wrong(read, f"revision {revision} with that hash is not in the log", report)
     said = [(token["id"], token["placeId"], int(token["revision"])) for token in answer["tokens"]]
-    if sorted(said) != sorted(entries(log, record)) or answer["status"].lower() != record.body["status"]:
-        return wrong(read, f"{said} at {revision}, and the log has {entries(log, record)}", report)
+    if sorted(said) != sorted(record.marking) or answer["status"].lower() != record.status:
+        return wrong(read, f"{said} at {revision}, and the log has {record.marking}", report)
     return None
 
 
@@ -62,7 +57,7 @@ def marking_read(read, log, floor, report):
         return None
     record = log.by_seq.get(sequence) if log else None
     said = [(entry["tokenId"], entry["placeId"], int(entry["sequence"])) for entry in answer["entries"]]
-    if record is None or sorted(said) != sorted(entries(log, record)):
+    if record is None or sorted(said) != sorted(record.marking):
         return wrong(read, f"{said} at {sequence} is not what the log has", report)
     return None
 

@@ -36,7 +36,7 @@ class Requests:
         self.first = {}
         self.attempts = defaultdict(list)
         for line in self.changes:
-            self.first.setdefault(line["by"], line)
+            line["in"] = self.first.setdefault(line["by"], line)["in"]
             self.attempts[line["by"]].append(line)
 
 
@@ -50,18 +50,13 @@ def check_requests(requests, cases, cluster, report):
             checker.acknowledged(attempt)
         elif attempt["out"] == "error" and not attempt["retryable"]:
             checker.refused(attempt)
-    checker.answers_without_ids()
-    return checker.acknowledgements()
+    return checker.acks
 
 
 class Checker:
     def __init__(self, requests, cases, cluster, report):
         self.requests, self.cases, self.cluster, self.report = requests, cases, cluster, report
         self.acks = defaultdict(list)  # case -> [(end of the answer, sequence)]
-        self.alone = defaultdict(list)  # record -> attempts without ids that were answered with it
-
-    def acknowledgements(self):
-        return self.acks
 
     def log(self, attempt):
         return self.cases.get((attempt["w"], attempt["c"]))
@@ -75,18 +70,18 @@ class Checker:
         request = self.requests.first.get(record.by)
         if request is None:
             return self.report.find("NOT_AS_ASKED", f"{record.at()}: nobody asked as {record.by}")
-        body, asked = record.body, request["in"]
+        asked = request["in"]
         wrong = []
-        if (body["workflow"], body["case"]) != (request["w"], request["c"]):
+        if (record.workflow, record.case) != (request["w"], request["c"]):
             wrong.append("another case")
         if record.kind not in KINDS[request["op"]]:
             wrong.append(f"kind {record.kind} for {request['op']}")
         if request["id"] and record.id != request["id"]:
             wrong.append(f"id {record.id}, not {request['id']}")
-        if body.get("transition") != asked.get("transitionId"):
-            wrong.append(f"transition {body.get('transition')}")
-        if "expectedRevision" in asked and int(asked["expectedRevision"]) != body.get("previous", 0):
-            wrong.append(f"follows {body.get('previous')}, expected was {asked['expectedRevision']}")
+        if record.transition != asked.get("transitionId"):
+            wrong.append(f"transition {record.transition}")
+        if "expectedRevision" in asked and int(asked["expectedRevision"]) != record.previous:
+            wrong.append(f"follows {record.previous}, expected was {asked['expectedRevision']}")
         if wrong:
             self.report.find("NOT_AS_ASKED", f"{record.at()} by {record.by}: {', '.join(wrong)}")
 
@@ -116,12 +111,13 @@ class Checker:
         if "firing" in answer:
             if seq != record.seq or answer["firing"] != record.id:
                 return self.missing(attempt, f"the log has it at {record.seq} with {record.id}")
-        elif seq is not None and not before and not answer["repeated"] and seq != record.seq:
-            return self.missing(attempt, f"the log has it at {record.seq}")
-        elif seq is not None and seq < record.seq or (seq is not None and seq not in log.by_seq):
-            return self.missing(attempt, f"the log has it at {record.seq}, and that is not its version")
-        if not attempt["id"]:
-            self.alone[record.seq].append(attempt)
+        elif seq is not None:
+            # A token is shown as it is today: after a repeat, and after an append that was looked for.
+            known = log.tokens.get(answer["token"], [])
+            if seq < record.seq or (seq, answer["place"], answer["data"]) not in known:
+                return self.missing(attempt, f"the log has it at {record.seq}, and no such version from there on")
+            if seq != record.seq and not before and not answer["repeated"]:
+                self.report.count("answers: a new change, and the token as others have changed it since")
         self.repeated(attempt, answer, record, before)
         self.state_of_today(attempt, answer, record)
 
@@ -141,8 +137,9 @@ class Checker:
         if revision is None:
             return
         if revision < record.seq:
-            return self.missing(attempt, f"its case is at {revision}, before its own record {record.seq}")
-        attempt["shows"] = revision
+            what = f"{self.name(attempt)} shows its case at {revision}, before its own record {record.seq}"
+            self.report.find("STALE_ANSWER", what)
+        attempt["shows"] = max(revision, record.seq)
 
     def nothing_stored(self, attempt, answer, log):
         """A pause of what is paused, and the like: the case was as it was wanted."""
@@ -150,7 +147,7 @@ class Checker:
         record = log.by_seq.get(answer.get("revision"))
         if wanted is None or record is None:
             return self.missing(attempt, "it is not in the log")
-        status = log.status[log.index_at(record.seq) - 1].upper()
+        status = record.status.upper()
         if status != wanted or answer["status"] != wanted:
             return self.missing(attempt, f"the log has no such record, and the case is {status} at {record.seq}")
         self.report.count("answers: the case was so already")
@@ -223,15 +220,9 @@ class Checker:
             return
         self.report.count("conflicts: that name the first use")
         said = (str(first.get("kind")).lower(), first.get("transitionId"), int(first.get("sequence", 0)))
-        right = (used.kind, used.body.get("transition"), used.seq)
+        right = (used.kind, used.transition, used.seq)
         if said != right:
             self.report.find("WRONG_CONFLICT", f"{self.name(attempt)} names {said}, and the first use is {right}")
-
-    def answers_without_ids(self):
-        for seq, attempts in self.alone.items():
-            if len(attempts) > 1:
-                names = "; ".join(self.name(attempt) for attempt in attempts)
-                self.report.find("ACKNOWLEDGED_MISSING", f"record {seq} is the answer to several requests: {names}")
 
 
 class Floor:

@@ -4,10 +4,8 @@ import json
 from collections import defaultdict
 
 
-def check_view(messages, cases, report):
-    registers = {}
-    for message in messages:
-        registers[message["subj"]] = message
+def check_view(registers, cases, report):
+    """`registers` are the last messages of the subjects."""
     where = defaultdict(dict)
     for subject, message in registers.items():
         parts = subject.split(".")
@@ -21,8 +19,8 @@ def check_view(messages, cases, report):
     right = {}
     for (workflow, _), log in cases.items():
         head = log.head()
-        for entry in head.body["marking"]:
-            right[workflow, entry["token"]] = (entry["place"], entry.get("sequence") or head.seq, log)
+        for token, place, sequence in head.marking:
+            right[workflow, token] = (place, sequence, log)
     for key in where.keys() - right.keys():
         report.find("VIEW_DIFFERS", f"{key[0]} {key[1]} is in {sorted(where[key])}, and the log has it nowhere")
     for key, (place, sequence, log) in right.items():
@@ -35,9 +33,9 @@ def check_token(key, place, sequence, log, places, report):
         return report.find("VIEW_DIFFERS", f"{name} is in {place}, and the view has it in {sorted(places)}")
     message = places[place]
     body, headers = json.loads(message["d"]), message["h"]
-    produced = log.by_seq[sequence].body.get("produced", []) if sequence in log.by_seq else []
-    token = next((token for token in produced if token["id"] == key[1]), None)
+    changes = log.tokens.get(key[1], [])
+    made = next((data for seq, _, data in changes if seq == sequence), None)
     said = (headers.get("Petrel-Revision"), body.get("place"), body.get("data"))
-    if token is None or said != (str(sequence), place, token["data"]):
+    if said != (str(sequence), place, made):
         report.find("VIEW_DIFFERS", f"{name} is {said} in the view, and record {sequence} made it in {place}")
     return None

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 
 import nats
@@ -15,7 +16,7 @@ async def dump(urls, path):
     connection = await nats.connect(urls.split(","), connect_timeout=5)
     try:
         jetstream = connection.jetstream(timeout=20)
-        with open(path, "w", encoding="utf-8") as file:
+        with gzip.open(path, "wt", compresslevel=1, encoding="utf-8") as file:
             for stream in STREAMS:
                 await dump_stream(jetstream, stream, file)
     finally:
@@ -44,27 +45,28 @@ async def dump_stream(jetstream, stream, file):
             if meta.sequence.stream <= last:
                 raise SystemExit(f"{stream}: {meta.sequence.stream} came after {last}")
             last, count, pending = meta.sequence.stream, count + 1, meta.num_pending
-            entry = {
-                "s": stream, "q": last, "subj": message.subject, "ts": meta.timestamp.timestamp(),
-                "h": dict(message.headers or {}), "d": base64.b64encode(message.data).decode(),
-            }
-            file.write(json.dumps(entry, separators=(",", ":")) + "\n")
+            entry = {"s": stream, "q": last, "subj": message.subject, "ts": meta.timestamp.timestamp()}
+            file.write(line({**entry, "h": dict(message.headers or {}), "d": message.data}))
     await subscription.unsubscribe()
     if stream == "CB_LOG" and count != state.messages:
         raise SystemExit(f"{stream}: the server counts {state.messages} messages and delivered {count}")
 
 
+def line(message):
+    """A message as a line; what is no text is written as base64."""
+    data = message["d"]
+    try:
+        fields = {**message, "d": data.decode("utf-8")}
+    except UnicodeDecodeError:
+        fields = {**message, "d": base64.b64encode(data).decode(), "base64": True}
+    return json.dumps(fields, separators=(",", ":")) + "\n"
+
+
 def load(path):
-    """The messages of a dump."""
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            message = json.loads(line)
-            message["d"] = base64.b64decode(message["d"])
+    """The messages of a dump, one after the other."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for text in lines:
+            message = json.loads(text)
+            data = message["d"]
+            message["d"] = base64.b64decode(data) if message.pop("base64", False) else data.encode("utf-8")
             yield message
-
-
-def save(messages, path):
-    with open(path, "w", encoding="utf-8") as file:
-        for message in messages:
-            line = {**message, "d": base64.b64encode(message["d"]).decode()}
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")

@@ -16,8 +16,8 @@ MUTATIONS = {
 SELECTIONS = {
     "firing": "sequence firingId transitionId repeated token { id placeId revision }"
     " case { revision status tokens { id placeId } }",
-    "token": "id caseId placeId revision",
-    "nats": "id caseId placeId natsSequence",
+    "token": "id caseId placeId data revision",
+    "nats": "id caseId placeId data natsSequence",
     "case": "id status revision tokens { id placeId }",
 }
 
@@ -63,7 +63,8 @@ def said(operation, it):
         found["tokens"] = {token["id"]: token["placeId"] for token in it["tokens"]}
     else:
         sequence = it["revision"] if shape == "token" else it["natsSequence"]
-        found |= {"seq": int(sequence), "token": it["id"], "place": it["placeId"], "case": it["caseId"]}
+        found |= {"seq": int(sequence), "token": it["id"], "place": it["placeId"]}
+        found |= {"case": it["caseId"], "data": it["data"]}
     return found
 
 

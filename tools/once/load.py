@@ -117,7 +117,8 @@ class Client:
         found = await self.ask(process, query, asked, after, line)
         if line["out"] == "ok":
             line["a"] = said(request["op"], found["it"])
-        self.journal.write("change", **line)
+        shown = {k: v for k, v in line.get("a", {}).items() if k != "tokens"}
+        self.journal.write("change", **{**line, "a": shown} if shown else line)
         return line
 
     async def ask(self, process, query, variables, drop_after, line):

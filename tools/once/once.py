@@ -157,7 +157,7 @@ class Run:
             petrel.signal(15)
         for petrel in self.petrels:
             await petrel.ended()
-        await dump(",".join(server.url for server in self.servers), os.path.join(self.folder, "dump.jsonl"))
+        await dump(",".join(server.url for server in self.servers), os.path.join(self.folder, "dump.jsonl.gz"))
 
 
 def run_and_check(options):

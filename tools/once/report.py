@@ -20,7 +20,7 @@ MEANINGS = {
     "OTHER_ACCEPTED": "a different request under a used id was not refused",
     "WRONG_CONFLICT": "a conflict does not name the first use of its id",
     "WRONG_READ": "a read says what the log never had",
-    "STALE_ANSWER": "a repeat was answered with a state older than what was acknowledged before it",
+    "STALE_ANSWER": "an answer shows a state older than its own record, or than what was acknowledged before",
     "VIEW_DIFFERS": "the view is not what the log's heads say",
     "UNEXPECTED_ERROR": "an error that no request of these should get",
     "UNREADABLE": "a message that is no record",

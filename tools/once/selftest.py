@@ -223,7 +223,7 @@ class Plants:
 
 
 def main(folder):
-    messages = list(load(os.path.join(folder, "dump.jsonl")))
+    messages = list(load(os.path.join(folder, "dump.jsonl.gz")))
     lines = list(read(os.path.join(folder, "journal.jsonl")))
     before = judge(copy.deepcopy(messages), copy.deepcopy(lines))
     found = {name: len(texts) for name, texts in before.findings.items()}
