@@ -8,6 +8,7 @@ import sys
 
 from check_log import Logs
 from check_reads import check_reads
+from check_refusals import check_refusals
 from check_requests import Floor, Requests, check_requests
 from check_view import check_view
 from dump import load
@@ -36,7 +37,9 @@ def judge(messages, lines):
             registers[message["subj"]] = message
     cases = logs.cases
     acks = check_requests(requests, cases, run["cluster"], report)
-    check_reads(requests, cases, Floor(acks), report)
+    floor = Floor(acks)
+    check_reads(requests, cases, floor, report)
+    check_refusals(requests, cases, floor, report)
     check_view(registers, cases, report)
     count(lines, requests, report)
     report.count("cases", len(cases))

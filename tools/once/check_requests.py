@@ -198,6 +198,9 @@ class Checker:
                 return self.report.count("refusals: another request under a used id, for another reason")
         if attempt["op"] == "createWorkflowInstance":
             return self.create_refused(attempt, log)
+        if used is None and attempt.get("first") is not None:
+            what = f"{self.name(attempt)} names {attempt['first']}, and the log does not have the id"
+            self.report.find("WRONG_CONFLICT", what)
         record = used or (log.by_by.get(attempt["by"]) if log else None)
         if record is None:
             return self.report.count(f"final no: {code}")

@@ -172,7 +172,7 @@ def self_test(options):
     if options.source:
         return selftest.main(options.source)
     folder = folder_for(options.out)
-    asyncio.run(Run("calm", options.petrel, 10.0, options.seed, 5.0, folder).run())
+    asyncio.run(Run("calm", options.petrel, 15.0, options.seed, 5.0, folder).run())
     result = selftest.main(folder)
     if result == 0 and not options.out:
         shutil.rmtree(folder)

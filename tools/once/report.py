@@ -8,7 +8,7 @@ MEANINGS = {
     "LOST_RECORD": "a record that others name or that was stored is not in the log",
     "CHANGED_RECORD": "a record's bytes are not those that the next one has the hash of",
     "STALE_READ": "a strong read, case, marking or history is older than what was acknowledged before it",
-    "FALSE_NO": "a final no was said of a change that is in the log",
+    "FALSE_NO": "a final no of a change that is in the log, or that was possible all the while",
     "TWO_PLACES": "the view has a token in two places",
     "ACKNOWLEDGED_MISSING": "an acknowledged change is not in the log where the answer says",
     "WRONG_LINKS": "recent, page, pages or unlisted do not name exactly the right records",
