@@ -1,0 +1,98 @@
+"""What goes wrong, and when. Each fault that really happened is in the journal."""
+
+import asyncio
+import json
+import signal
+
+import nats
+
+LOG = "CB_LOG"
+
+
+async def kill_petrels(petrels, journal, random, every):
+    """kill -9 of one of the processes, started again at once."""
+    while True:
+        await asyncio.sleep(every)
+        victim = random.choice(petrels)
+        await victim.note_metrics()
+        if victim.alive():
+            journal.fault("kill", victim.name)
+            await victim.kill()
+        if not victim.alive():
+            victim.start()
+
+
+async def restart_what_ended(processes, journal):
+    """A process that ended by itself is started again, and the journal has it."""
+    while True:
+        await asyncio.sleep(0.5)
+        for process in processes:
+            if not process.alive() and not process.being_killed:
+                journal.fault("ended-by-itself", process.name)
+                process.start()
+
+
+async def cut_connections(proxies, journal, random):
+    """Replies swallowed for a moment and then the connection cut, or cut behind a request."""
+    while True:
+        await asyncio.sleep(random.uniform(0.5, 1.5))
+        name, proxy = random.choice(list(proxies.items()))
+        if random.random() < 0.5:
+            if await proxy.swallow_and_cut(random.uniform(0.02, 0.4)):
+                journal.fault("swallow", name)
+        elif await proxy.cut_after_next(1.0):
+            journal.fault("cut", name)
+
+
+class Cluster:
+    """Knows who leads the log's stream, by asking any server that answers."""
+
+    def __init__(self, servers):
+        self.servers = servers
+
+    async def leader(self):
+        """The server that leads, or none during an election."""
+        for server in self.servers:
+            if not server.alive():
+                continue
+            try:
+                name = await asyncio.wait_for(self.ask(server), 5.0)
+            except (OSError, asyncio.TimeoutError, nats.errors.Error, KeyError, ValueError):
+                continue
+            if name:
+                return next(server for server in self.servers if server.name == name)
+        return None
+
+    async def ask(self, server):
+        connection = await nats.connect(server.url, allow_reconnect=False, connect_timeout=2)
+        try:
+            reply = await connection.request(f"$JS.API.STREAM.INFO.{LOG}", b"", timeout=2)
+            return json.loads(reply.data)["cluster"].get("leader")
+        finally:
+            await connection.close()
+
+    async def freeze_followers(self, journal, random, first, every, seconds):
+        await asyncio.sleep(first)
+        while True:
+            leader = await self.leader()
+            followers = [one for one in self.servers if one is not leader and one.alive()]
+            if leader is not None and followers:
+                frozen = random.choice(followers)
+                journal.fault("freeze", frozen.name)
+                frozen.signal(signal.SIGSTOP)
+                try:
+                    await asyncio.sleep(seconds)
+                finally:
+                    frozen.signal(signal.SIGCONT)
+            await asyncio.sleep(max(0.1, every - seconds))
+
+    async def kill_leaders(self, journal, first, every, away):
+        await asyncio.sleep(first)
+        while True:
+            leader = await self.leader()
+            if leader is not None and leader.alive():
+                journal.fault("leader-kill", leader.name)
+                await leader.kill()
+                await asyncio.sleep(away)
+                leader.start()
+            await asyncio.sleep(max(0.1, every - away))

@@ -1,0 +1,82 @@
+"""One request of each kind: its GraphQL, and what an answer says."""
+
+MUTATIONS = {
+    # operation: (input type, what of the answer is selected)
+    "createWorkflowInstance": ("CreateWorkflowInstanceInput", "token"),
+    "createToken": ("CreateTokenInput", "token"),
+    "fireCase": ("FireCaseInput", "firing"),
+    "fireTransition": ("FireTransitionInput", "firing"),
+    "transitionTokenWithNats": ("TransitionTokenWithNatsInput", "nats"),
+    "updateTokenData": ("UpdateTokenDataInput", "token"),
+    "pauseCase": ("CaseChangeInput", "case"),
+    "resumeCase": ("CaseChangeInput", "case"),
+    "cancelCase": ("CaseChangeInput", "case"),
+}
+
+SELECTIONS = {
+    "firing": "sequence firingId transitionId repeated token { id placeId revision }"
+    " case { revision status tokens { id placeId } }",
+    "token": "id caseId placeId data revision",
+    "nats": "id caseId placeId data natsSequence",
+    "case": "id status revision tokens { id placeId }",
+}
+
+READS = {
+    "case": "query($w: ID!, $c: ID!) { case(workflowId: $w, id: $c)"
+    " { revision status headHash tokens { id placeId revision data } } }",
+    "marking": "query($w: ID!, $c: ID!) { marking(workflowId: $w, caseId: $c)"
+    " { sequence entries { tokenId placeId sequence } } }",
+    "token": "query($w: ID!, $k: ID!) { findToken(workflowId: $w, tokenId: $k, strong: true)"
+    " { id placeId revision data } }",
+    "history": "query($w: ID!, $c: ID!, $after: String) {"
+    " history(workflowId: $w, caseId: $c, first: 200, after: $after)"
+    " { pageInfo { hasNextPage endCursor } nodes { sequence firingId kind } } }",
+}
+
+TYPES = {"token": "Token", "nats": "NatsToken", "case": "Case"}
+
+
+def selections(has_repeated):
+    """What is selected; `repeated` where the schema has it."""
+    return {
+        shape: fields + (" repeated" if TYPES.get(shape) in has_repeated else "")
+        for shape, fields in SELECTIONS.items()
+    }
+
+
+def mutation(operation, selected):
+    kind, shape = MUTATIONS[operation]
+    return f"mutation($input: {kind}!) {{ it: {operation}(input: $input) {{ {selected[shape]} }} }}"
+
+
+def said(operation, it):
+    """The parts of an answer that the checker compares, by the same names for every kind."""
+    shape = MUTATIONS[operation][1]
+    found = {"repeated": it.get("repeated")}
+    if shape == "firing":
+        case = it["case"]
+        found |= {"seq": int(it["sequence"]), "firing": it["firingId"], "transition": it["transitionId"]}
+        found |= {"revision": int(case["revision"]), "status": case["status"]}
+        found["tokens"] = {token["id"]: token["placeId"] for token in case["tokens"]}
+    elif shape == "case":
+        found |= {"revision": int(it["revision"]), "status": it["status"]}
+        found["tokens"] = {token["id"]: token["placeId"] for token in it["tokens"]}
+    else:
+        sequence = it["revision"] if shape == "token" else it["natsSequence"]
+        found |= {"seq": int(sequence), "token": it["id"], "place": it["placeId"]}
+        found |= {"case": it["caseId"], "data": it["data"]}
+    return found
+
+
+def outcome(answer):
+    """('ok', the field) or ('error', what the error says)."""
+    errors = answer.get("errors")
+    if not errors:
+        return "ok", answer["data"]
+    first = errors[0]
+    extensions = first.get("extensions") or {}
+    error = {"code": extensions.get("code"), "retryable": bool(extensions.get("retryable"))}
+    error["msg"] = str(first.get("message"))[:300]
+    if extensions.get("first") is not None:
+        error["first"] = extensions["first"]
+    return "error", error
