@@ -317,8 +317,7 @@ impl Inner {
     }
 
     async fn begun(self: &Arc<Self>, case: &Arc<Case>) -> Result<Changed> {
-        let scope = LogScope::Case(case.workflow.clone(), case.id.clone());
-        let first = self.storage.history(scope, 1).await?.try_next().await?;
+        let first = self.storage.first_record(&case.workflow, &case.id).await?;
         let first = first.ok_or_else(|| Error::no_case(&case.id))?;
         self.changed_before(case, first).await
     }

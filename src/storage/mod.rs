@@ -10,7 +10,7 @@ mod view;
 use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 
 pub use error::StorageError;
 pub use memory::MemoryStorage;
@@ -64,6 +64,8 @@ pub trait Storage: Debug + Send + Sync {
 
     /// A number that changes whenever the log may have lost what it had, or be another one: what
     /// was read under an earlier number is looked at again before anything is decided on it.
+    /// A log that went back behind a living connection is noticed within a second. What happens
+    /// between this and an append is noticed after the append: it has another number then.
     async fn generation(&self) -> Result<u64>;
 
     /// Stores a version of a definition, if its latest version's sequence is `expected`
@@ -105,6 +107,16 @@ pub trait Storage: Debug + Send + Sync {
         sequence: u64,
     ) -> Result<Option<Stored<Record>>>;
 
+    /// The first record of a case: how it began.
+    async fn first_record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        let scope = LogScope::Case(workflow.clone(), case.clone());
+        self.history(scope, 1).await?.next().await.transpose()
+    }
+
     /// The records in `scope` from the sequence `from` on, in order, ending with what was
     /// last when the call began. A record that can't be decoded is an item that says which.
     async fn history(
@@ -114,7 +126,9 @@ pub trait Storage: Debug + Send + Sync {
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>>;
 
     /// The records in `scope` from the sequence `from` on, and then each new one as it comes:
-    /// none lost, none twice, across reconnects too. Ends only when dropped.
+    /// none lost, none twice, across reconnects too. Ends when dropped, and with
+    /// [`StorageError::LogWentBack`] where the log lacks what was given already, or what lies
+    /// before `from`.
     async fn watch(
         &self,
         scope: LogScope,

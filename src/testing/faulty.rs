@@ -194,6 +194,15 @@ impl Storage for FaultyStorage {
         self.reach()?.record(workflow, case, sequence).await
     }
 
+    async fn first_record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        self.state.send_modify(|state| state.log_reads += 1);
+        self.reach()?.first_record(workflow, case).await
+    }
+
     async fn history(
         &self,
         scope: LogScope,

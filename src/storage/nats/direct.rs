@@ -50,6 +50,11 @@ impl Link {
         self.get(stream, &json!({ "seq": sequence })).await
     }
 
+    /// The first message of a subject, which may have wildcards.
+    pub async fn first(&self, stream: &str, subject: &str) -> Result<Option<RawMessage>> {
+        self.get(stream, &json!({ "next_by_subj": subject, "seq": 1 })).await
+    }
+
     async fn get(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
         let subject = format!("{}.DIRECT.GET.{stream}", self.api);
         let Some(message) = self.request(subject, None, query.to_string().into()).await? else {

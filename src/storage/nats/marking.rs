@@ -186,6 +186,7 @@ impl Inner {
             until: Some(until),
             batch: self.config.scan_batch,
             tries: self.config.deliveries,
+            replicated: self.seen.replicated(),
         };
         let mut feed = Feed::new(&self.link, &self.jetstream, request);
         let mut messages = Vec::new();

@@ -1,6 +1,7 @@
 //! Storage in NATS JetStream. The only place, with the local server's launcher, that names
 //! async-nats.
 
+mod branch;
 mod breaker;
 mod codec;
 mod config;
@@ -12,6 +13,7 @@ mod leader;
 mod link;
 mod log;
 mod marking;
+mod refusal;
 mod seen;
 mod store;
 mod streams;

@@ -76,6 +76,7 @@ impl Inner {
             until,
             batch: self.config.scan_batch,
             tries: self.config.deliveries,
+            replicated: self.seen.replicated(),
         };
         Feed::new(&self.link, &self.jetstream, request)
     }
@@ -91,7 +92,7 @@ impl Inner {
 
     /// A stream's state, as the server's API describes it.
     pub async fn stream_state(&self, stream: &str) -> Result<Value> {
-        match self.link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await? {
+        match self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await? {
             Ok(mut info) => Ok(info["state"].take()),
             Err(error) => Err(error.of_stream(stream)),
         }
@@ -180,6 +181,14 @@ impl Storage for NatsStorage {
         sequence: u64,
     ) -> Result<Option<Stored<Record>>> {
         self.inner.read(|| self.inner.record(workflow, case, sequence)).await
+    }
+
+    async fn first_record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        self.inner.read(|| self.inner.first_record(workflow, case)).await
     }
 
     async fn history(

@@ -15,4 +15,5 @@ mod operator;
 mod outage;
 mod races;
 mod readers;
+mod replicas;
 mod stream_settings;
