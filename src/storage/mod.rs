@@ -58,6 +58,11 @@ pub trait Storage: Debug + Send + Sync {
     /// How long a marker stays in a register before it is surely gone.
     fn marker_kept(&self) -> Duration;
 
+    /// How tokens are read, by the settings of this storage.
+    fn read_path(&self) -> ReadPath {
+        ReadPath::Direct
+    }
+
     /// How many times the connection was lost and made again; what was written shortly before
     /// deserves another look.
     fn reconnects(&self) -> u64;
@@ -195,10 +200,11 @@ pub enum Consistency {
 /// NATS is by direct get either way: its subjects are known from the case's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReadPath {
-    /// Direct get: one request. Falls back to a consumer where the server has a limit.
+    /// Direct gets: one request for a token, and for most pages of a place.
     #[default]
     Direct,
-    /// An ephemeral consumer without acknowledgements, deleted after use.
+    /// An ephemeral consumer without acknowledgements, deleted after use: for a token over all
+    /// its places, for a page over all tokens of the workflow.
     Consumer,
 }
 

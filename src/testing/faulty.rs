@@ -135,6 +135,10 @@ impl Storage for FaultyStorage {
         self.inner.marker_kept()
     }
 
+    fn read_path(&self) -> ReadPath {
+        self.inner.read_path()
+    }
+
     fn reconnects(&self) -> u64 {
         self.inner.reconnects()
     }

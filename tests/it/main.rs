@@ -9,6 +9,7 @@ mod corpus;
 mod failures;
 mod fault_proxy;
 mod graphql;
+mod large_view;
 mod layering;
 mod local_server;
 mod pnml;

@@ -174,7 +174,7 @@ impl Inner {
         case: &CaseId,
     ) -> Result<Option<Stored<Record>>> {
         let subject = self.subjects.lifecycle(workflow, case);
-        let mut found = self.link.first(self.log(), &subject).await?;
+        let mut found = self.link.next(self.log(), &subject, 1).await?;
         if found.is_none() {
             self.seen.look().await?;
             if self.seen.replicated() {

@@ -11,6 +11,7 @@ mod feed;
 mod floor;
 mod leader;
 mod link;
+mod listing;
 mod log;
 mod marking;
 mod refusal;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     Link, NatsStorageConfig, Seen, Subjects,
     feed::{Feed, FeedRequest},
+    listing::Listings,
     streams,
 };
 use crate::{
@@ -36,6 +37,7 @@ pub(super) struct Inner {
     pub config: NatsStorageConfig,
     pub subjects: Subjects,
     pub seen: Arc<Seen>,
+    pub listings: Listings,
 }
 
 impl NatsStorage {
@@ -52,7 +54,8 @@ impl NatsStorage {
             .api_prefix(link.api.clone())
             .build(link.client.clone());
         let subjects = Subjects::new(&config.prefix);
-        let inner = Inner { link, jetstream, config, subjects, seen };
+        let inner =
+            Inner { link, jetstream, config, subjects, seen, listings: Listings::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -129,6 +132,10 @@ impl Storage for NatsStorage {
 
     fn marker_kept(&self) -> Duration {
         self.inner.config.marker_ttl
+    }
+
+    fn read_path(&self) -> ReadPath {
+        self.inner.config.read_path
     }
 
     fn reconnects(&self) -> u64 {
