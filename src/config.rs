@@ -16,7 +16,10 @@ pub(crate) use units::duration;
 
 use crate::{
     local_server::{LocalServerOptions, Store, SyncInterval},
-    storage::nats::{Auth, NatsStorageConfig, Tls},
+    storage::{
+        ReadPath,
+        nats::{Auth, NatsStorageConfig, Tls},
+    },
 };
 
 const CONNECTION: &str = "Connection";
@@ -135,6 +138,10 @@ pub struct Config {
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
     #[arg(value_parser = units::duration)]
     pub marker_ttl: Option<Duration>,
+    /// How tokens are read: by direct get, or by a consumer [default: direct]
+    #[arg(long, env = "PETREL_READ_PATH", value_enum, hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub read_path: Option<ReadPathSetting>,
 
     /// Port of the local NATS server [default: a free one]
     #[arg(long, env = "PETREL_NATS_PORT", value_name = "PORT")]
@@ -190,6 +197,24 @@ pub enum Preset {
     Production,
     /// Like production, with larger buffers and batches
     HighThroughput,
+}
+
+/// How tokens are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReadPathSetting {
+    /// By direct get: one request for a token
+    Direct,
+    /// By an ephemeral consumer, which takes the newest over all places and markers
+    Consumer,
+}
+
+impl From<ReadPathSetting> for ReadPath {
+    fn from(setting: ReadPathSetting) -> Self {
+        match setting {
+            ReadPathSetting::Direct => Self::Direct,
+            ReadPathSetting::Consumer => Self::Consumer,
+        }
+    }
 }
 
 /// How log lines look.
@@ -270,6 +295,7 @@ impl Config {
             consumer_timeout: self.consumer_timeout.unwrap_or(preset.consumer_timeout),
             deliveries: self.deliveries.unwrap_or(preset.deliveries),
             marker_ttl: self.marker_ttl.unwrap_or(preset.marker_ttl),
+            read_path: self.read_path.map_or(preset.read_path, Into::into),
             request_buffer: self.request_buffer.unwrap_or(preset.request_buffer),
             scan_batch: self.scan_batch.unwrap_or(preset.scan_batch),
             breaker_threshold: self.breaker_threshold.unwrap_or(preset.breaker_threshold),

@@ -5,8 +5,9 @@
 //! cargo run --release --example nats_timing_test
 //! ```
 //!
-//! On a nats-server of its own, or on that of `NATS_URL`, in streams of its own. The exit code
-//! is 0 only if every read was right.
+//! On a nats-server of its own, or on that of `NATS_URL`, in streams of its own. Tokens are read
+//! by direct get, or as `PETREL_READ_PATH` says (`direct`, `consumer`). The exit code is 0 only
+//! if every read was right.
 
 mod scenarios;
 mod table;
@@ -16,7 +17,10 @@ use std::{env, process::ExitCode, sync::Arc};
 use stormpetrel::{
     cases::Cases,
     local_server::{LocalServer, LocalServerOptions},
-    storage::nats::{Floor, NatsStorage, NatsStorageConfig},
+    storage::{
+        ReadPath,
+        nats::{Floor, NatsStorage, NatsStorageConfig},
+    },
 };
 
 use scenarios::Bench;
@@ -39,7 +43,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<bool, Error> {
-    let settings = NatsStorageConfig::development();
+    let read_path = match env::var("PETREL_READ_PATH").as_deref() {
+        Ok("consumer") => ReadPath::Consumer,
+        Ok("direct") | Err(_) => ReadPath::Direct,
+        Ok(other) => return Err(format!("PETREL_READ_PATH={other}: use direct or consumer").into()),
+    };
+    let settings = NatsStorageConfig { read_path, ..NatsStorageConfig::development() };
     let (own, settings) = match env::var("NATS_URL").ok().filter(|url| !url.is_empty()) {
         Some(url) => {
             let urls = url.split(',').map(|url| url.trim().to_owned()).collect();

@@ -198,7 +198,8 @@ impl Error {
 
     /// A stable name of what went wrong, for programs: `NOT_FOUND`, `NOT_ENABLED`,
     /// `NOT_SOUND`, `CONFLICT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `WRONG_STATUS`, `UNAVAILABLE`,
-    /// `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `PERMISSION_DENIED`, `MISCONFIGURED` or `IO`.
+    /// `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `LOG_WENT_BACK`, `PERMISSION_DENIED`,
+    /// `MISCONFIGURED` or `IO`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } | Self::NoTransition { .. } => "NOT_FOUND",
@@ -213,6 +214,7 @@ impl Error {
             Self::BrokenLog { .. } | Self::Storage(StorageError::Corrupt { .. }) => "CORRUPT",
             Self::Excess(_) | Self::Storage(StorageError::TooLarge { .. }) => "TOO_LARGE",
             Self::Storage(StorageError::Full { .. }) => "STORAGE_FULL",
+            Self::Storage(StorageError::LogWentBack { .. }) => "LOG_WENT_BACK",
             Self::Storage(StorageError::Denied(_)) => "PERMISSION_DENIED",
             Self::Storage(StorageError::Unavailable { .. }) => "UNAVAILABLE",
             Self::Storage(StorageError::Stream { .. } | StorageError::Config { .. }) => {

@@ -39,7 +39,11 @@ impl Cases {
         let found = match consistency {
             Consistency::Strong => inner.strong_token(&workflow, &case, token).await?,
             Consistency::Eventual => {
-                let seen = match inner.storage.token(&workflow, token, ReadPath::Direct).await {
+                let seen = match inner
+                    .storage
+                    .token(&workflow, token, inner.storage.read_path())
+                    .await
+                {
                     Err(error @ StorageError::Corrupt { .. }) => {
                         tracing::warn!(%error, "read from the log; `petrel rebuild` mends the view");
                         None
@@ -68,8 +72,16 @@ impl Cases {
         let storage = &self.inner.storage;
         let mut waits = VIEW_WAITS.iter();
         loop {
-            let there = storage.register(&token.workflow, &token.place, &token.id).await?;
-            match there.state {
+            let state = match storage.read_path() {
+                ReadPath::Direct => {
+                    storage.register(&token.workflow, &token.place, &token.id).await?.state
+                }
+                path => match storage.token(&token.workflow, &token.id, path).await? {
+                    Some(seen) => RegisterState::Live(Box::new(seen)),
+                    None => RegisterState::Empty,
+                },
+            };
+            match state {
                 RegisterState::Live(seen) if is_version(&seen, token) => {
                     return Ok(seen.nats_timestamp);
                 }
@@ -103,7 +115,7 @@ impl Cases {
     pub async fn tokens(&self, scope: &TokenScope, page: Page) -> Result<PageOf<Token>> {
         check(page)?;
         let begun = Instant::now();
-        let tokens = self.inner.storage.tokens(scope, page, ReadPath::Direct).await?;
+        let tokens = self.inner.storage.tokens(scope, page, self.inner.storage.read_path()).await?;
         self.inner.metrics.read(begun.elapsed());
         Ok(tokens)
     }
@@ -212,7 +224,7 @@ impl Inner {
         case: &CaseId,
         token: &TokenId,
     ) -> Result<Option<Token>> {
-        let seen = self.storage.token(workflow, token, ReadPath::Direct);
+        let seen = self.storage.token(workflow, token, self.storage.read_path());
         let (found, seen) = tokio::join!(self.token_in_log(workflow, case, token), seen);
         let Some(found) = found? else { return Ok(None) };
         let seen = seen.ok().flatten().filter(|seen| is_version(seen, &found));

@@ -65,7 +65,7 @@ fn every_storage_flag_reaches_its_field() {
          --tls-required --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem --domain hub \
          --prefix sp --log-stream LOG --marking-stream MARKING --replicas 3 \
          --log-max-bytes 10GiB --connect-timeout 1s --connect-attempts 2 \
-         --consumer-timeout 3s --deliveries 4 --marker-ttl 1m --request-buffer 5 \
+         --consumer-timeout 3s --deliveries 4 --marker-ttl 1m --read-path consumer --request-buffer 5 \
          --scan-batch 6 --breaker-threshold 7",
     );
     let expected = NatsStorageConfig {
@@ -88,6 +88,7 @@ fn every_storage_flag_reaches_its_field() {
         consumer_timeout: Duration::from_secs(3),
         deliveries: 4,
         marker_ttl: Duration::from_secs(60),
+        read_path: ReadPath::Consumer,
         request_buffer: 5,
         scan_batch: 6,
         breaker_threshold: 7,

@@ -120,6 +120,10 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             set("subject", json!(subject));
             set("sequence", json!(sequence.to_string()));
         }
+        Error::Storage(StorageError::LogWentBack { expected, actual, .. }) => {
+            set("expected", json!(expected.to_string()));
+            set("actual", json!(actual.to_string()));
+        }
         Error::Excess(Excess::Nesting { limit, .. }) => set("limit", json!(limit)),
         Error::Excess(Excess::Size { size, limit, .. })
         | Error::Storage(StorageError::TooLarge { size, limit, .. }) => {

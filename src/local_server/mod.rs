@@ -22,6 +22,6 @@ mod version;
 pub use binary::{Origin, SearchEnvironment, ServerBinary};
 pub use error::LocalServerError;
 pub use install::InstallError;
-pub use options::{LocalServerOptions, Store, SyncInterval};
+pub use options::{Cluster, LocalServerOptions, Store, SyncInterval};
 pub use server::LocalServer;
 pub use version::ServerVersion;

@@ -19,9 +19,22 @@ pub struct LocalServerOptions {
     pub max_file_store: Option<u64>,
     /// The name that the server reports, without spaces; `None` makes one up.
     pub server_name: Option<String>,
+    /// The cluster that it is part of; `None` is a server alone.
+    pub cluster: Option<Cluster>,
     /// The nats-server to run; `None` searches for one, see
     /// [`ServerBinary::find`](super::ServerBinary::find).
     pub binary: Option<PathBuf>,
+}
+
+/// A cluster of local servers, as one of them sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// The cluster's name, the same for all.
+    pub name: String,
+    /// TCP port on 127.0.0.1 where the others reach this server.
+    pub port: u16,
+    /// The others' ports of that kind.
+    pub others: Vec<u16>,
 }
 
 /// Where a local server keeps its streams.
@@ -87,6 +100,15 @@ impl LocalServerOptions {
         if let Some(bytes) = self.max_payload {
             let _ = writeln!(text, "max_payload: {bytes}");
         }
+        if let Some(Cluster { name, port, others }) = &self.cluster {
+            let routes: String =
+                others.iter().map(|port| format!("    \"nats://127.0.0.1:{port}\"\n")).collect();
+            let _ = writeln!(
+                text,
+                "cluster {{\n  name: {}\n  listen: \"127.0.0.1:{port}\"\n  routes: [\n{routes}  ]\n}}",
+                quoted(name)
+            );
+        }
         let _ = writeln!(text, "jetstream {{\n  store_dir: {}", quoted(&folder.to_string_lossy()));
         match self.sync_interval {
             SyncInterval::Default => {}
@@ -136,6 +158,7 @@ mod tests {
             sync_interval: SyncInterval::Every(Duration::from_secs(3)),
             max_payload: Some(2048),
             max_file_store: Some(4096),
+            cluster: Some(Cluster { name: "c".to_owned(), port: 1, others: vec![2, 3] }),
             ..Default::default()
         };
         let text = options.configuration("a \"b\"", Some(4222), Path::new("/d"));
@@ -144,6 +167,7 @@ mod tests {
             "listen: \"127.0.0.1:4222\"\n",
             "max_payload: 2048\n",
             "  sync_interval: \"3000ms\"\n",
+            "  listen: \"127.0.0.1:1\"\n  routes: [\n    \"nats://127.0.0.1:2\"\n",
             "  max_file_store: 4096\n",
         ] {
             assert!(text.contains(line), "{line} in {text}");

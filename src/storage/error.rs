@@ -52,6 +52,20 @@ pub enum StorageError {
         /// What is wrong, naming the field, and what to do.
         reason: String,
     },
+    /// The log lacks what was read from it before: an earlier copy was put back, or another
+    /// log stands in its place. A feed can't go on from there.
+    #[error(
+        "stream {stream} has gone back: what was at sequence {expected} is not in it, and it ends \
+         at {actual}; begin again with what it has now"
+    )]
+    LogWentBack {
+        /// The stream.
+        stream: String,
+        /// The last sequence that was read, or that the caller has seen.
+        expected: u64,
+        /// The last sequence that it has now.
+        actual: u64,
+    },
     /// The settings are wrong.
     #[error("setting {field}: {reason}")]
     Config {

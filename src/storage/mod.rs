@@ -61,12 +61,19 @@ pub trait Storage: Debug + Send + Sync {
     /// How long a marker stays in a register before it is surely gone.
     fn marker_kept(&self) -> Duration;
 
+    /// How tokens are read, by the settings of this storage.
+    fn read_path(&self) -> ReadPath {
+        ReadPath::Direct
+    }
+
     /// How many times the connection was lost and made again; what was written shortly before
     /// deserves another look.
     fn reconnects(&self) -> u64;
 
     /// A number that changes whenever the log may have lost what it had, or be another one: what
     /// was read under an earlier number is looked at again before anything is decided on it.
+    /// A log that went back behind a living connection is noticed within a second. What happens
+    /// between this and an append is noticed after the append: it has another number then.
     async fn generation(&self) -> Result<u64>;
 
     /// The most bytes that a record, or a token in the view, may have as JSON, so that the
@@ -115,6 +122,16 @@ pub trait Storage: Debug + Send + Sync {
         sequence: u64,
     ) -> Result<Option<Stored<Record>>>;
 
+    /// The first record of a case: how it began.
+    async fn first_record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        let scope = LogScope::Case(workflow.clone(), case.clone());
+        self.history(scope, 1).await?.next().await.transpose()
+    }
+
     /// The records in `scope` from the sequence `from` on, in order, ending with what was
     /// last when the call began. A record that can't be decoded is an item that says which.
     async fn history(
@@ -128,7 +145,9 @@ pub trait Storage: Debug + Send + Sync {
     async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>>;
 
     /// The records in `scope` from the sequence `from` on, and then each new one as it comes:
-    /// none lost, none twice, across reconnects too. Ends only when dropped.
+    /// none lost, none twice, across reconnects too. Ends when dropped, and with
+    /// [`StorageError::LogWentBack`] where the log lacks what was given already, or what lies
+    /// before `from`.
     async fn watch(
         &self,
         scope: LogScope,
@@ -229,10 +248,11 @@ pub enum Consistency {
 /// NATS is by direct get either way: its subjects are known from the case's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReadPath {
-    /// Direct get: one request. Falls back to a consumer where the server has a limit.
+    /// Direct gets: one request for a token, and for most pages of a place.
     #[default]
     Direct,
-    /// An ephemeral consumer without acknowledgements, deleted after use.
+    /// An ephemeral consumer without acknowledgements, deleted after use: for a token over all
+    /// its places, for a page over all tokens of the workflow.
     Consumer,
 }
 

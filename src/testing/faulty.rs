@@ -142,6 +142,10 @@ impl Storage for FaultyStorage {
         self.inner.marker_kept()
     }
 
+    fn read_path(&self) -> ReadPath {
+        self.inner.read_path()
+    }
+
     fn reconnects(&self) -> u64 {
         self.inner.reconnects()
     }
@@ -207,6 +211,15 @@ impl Storage for FaultyStorage {
     ) -> Result<Option<Stored<Record>>> {
         self.state.send_modify(|state| state.log_reads += 1);
         self.reach()?.record(workflow, case, sequence).await
+    }
+
+    async fn first_record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        self.state.send_modify(|state| state.log_reads += 1);
+        self.reach()?.first_record(workflow, case).await
     }
 
     async fn history(

@@ -1,11 +1,13 @@
 //! What tests need: here, and not behind `cfg(test)`, so that implementors of
 //! the storage trait can use it too.
 
+mod cluster;
 pub mod conformance;
 mod faulty;
 mod proxy;
 mod server;
 
+pub use cluster::TestCluster;
 pub use faulty::FaultyStorage;
 pub use proxy::FaultProxy;
 pub use server::TestServer;

@@ -87,7 +87,7 @@ impl TestServer {
     }
 }
 
-fn must<E: std::fmt::Display>(action: &str, result: Result<(), E>) {
+pub(super) fn must<E: std::fmt::Display>(action: &str, result: Result<(), E>) {
     if let Err(error) = result {
         panic!("could not {action} the test server: {error}");
     }

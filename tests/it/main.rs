@@ -11,6 +11,7 @@ mod failures;
 mod fault_proxy;
 mod graphql;
 mod large_cases;
+mod large_view;
 mod layering;
 mod listings;
 mod local_server;

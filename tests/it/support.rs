@@ -7,7 +7,7 @@ use stormpetrel::{
     cases::{Cases, Changed, ExpectedVersion, NewCase},
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
     storage::nats::{NatsStorage, NatsStorageConfig},
-    testing::TestServer,
+    testing::{TestCluster, TestServer},
 };
 
 pub fn config(url: impl Into<String>) -> NatsStorageConfig {
@@ -23,6 +23,12 @@ pub async fn system() -> (TestServer, Cases) {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;
     (server, cases)
+}
+
+/// Settings of a system with three replicas, for a process that begins with one of the servers.
+/// The others it learns from that.
+pub fn replicated(cluster: &TestCluster, node: usize) -> NatsStorageConfig {
+    NatsStorageConfig { replicas: Some(3), ..config(cluster.url(node)) }
 }
 
 pub fn workflow(id: &str) -> WorkflowId {

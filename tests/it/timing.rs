@@ -6,10 +6,24 @@ use tokio::process::Command;
 
 #[tokio::test]
 async fn the_timing_example_reads_everything_right_and_says_so() {
+    reads_everything_right("direct").await;
+}
+
+#[tokio::test]
+async fn the_timing_example_reads_everything_right_by_consumers_too() {
+    reads_everything_right("consumer").await;
+}
+
+async fn reads_everything_right(read_path: &str) {
     let petrel = Path::new(env!("CARGO_BIN_EXE_petrel"));
     let example = petrel.with_file_name("examples").join("nats_timing_test");
     assert!(example.exists(), "{} is missing: cargo build --examples", example.display());
-    let output = Command::new(example).env_remove("NATS_URL").output().await.unwrap();
+    let output = Command::new(example)
+        .env_remove("NATS_URL")
+        .env("PETREL_READ_PATH", read_path)
+        .output()
+        .await
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.ends_with("every read was right\n"), "{text}");

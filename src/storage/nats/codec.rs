@@ -165,7 +165,7 @@ pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Regi
         .parse_token(&message.subject)
         .ok_or_else(|| corrupt(message, "its subject is no token's".to_owned()))?;
     let state = match message.payload.is_empty() {
-        true => RegisterState::Gone { revision: number(message, REVISION).unwrap_or_default() },
+        true => RegisterState::Gone { revision: revision(message) },
         false => match decode_token(message) {
             Ok(token) => RegisterState::Live(Box::new(token)),
             Err(error) => RegisterState::Unreadable { reason: error.to_string() },
@@ -195,6 +195,11 @@ pub fn decode_lifecycle(message: &RawMessage, subjects: &Subjects) -> Result<Lif
 
 fn number<N: FromStr>(message: &RawMessage, header: HeaderName) -> Option<N> {
     message.headers.get(header)?.as_str().parse().ok()
+}
+
+/// The log sequence of the record that a view message comes from; 0 where it does not say.
+pub fn revision(message: &RawMessage) -> u64 {
+    number(message, REVISION).unwrap_or_default()
 }
 
 /// Where a marker says that its token went.

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::super::StorageError;
+use super::super::{ReadPath, StorageError};
 
 /// How to reach a NATS system, and where in it Storm Petrel keeps its data.
 ///
@@ -42,6 +42,8 @@ pub struct NatsStorageConfig {
     /// How long a marker of a departed token is kept in the marking stream, in whole seconds.
     /// A view write that is later than this is checked against the log again. Default 20 s.
     pub marker_ttl: Duration,
+    /// How tokens are read from the marking stream. Default [`ReadPath::Direct`].
+    pub read_path: ReadPath,
     /// How many requests may wait to be written to the connection. Default 2,048.
     pub request_buffer: usize,
     /// How many messages a scan asks for at once. Default 256.
@@ -116,6 +118,7 @@ impl NatsStorageConfig {
             consumer_timeout: Duration::from_secs(5),
             deliveries: 3,
             marker_ttl: Duration::from_secs(20),
+            read_path: ReadPath::Direct,
             request_buffer: 2_048,
             scan_batch: 256,
             breaker_threshold: 8,

@@ -50,6 +50,11 @@ impl Link {
         self.get(stream, &json!({ "seq": sequence })).await
     }
 
+    /// The first message at or after a sequence over a subject, which may have wildcards.
+    pub async fn next(&self, stream: &str, subject: &str, from: u64) -> Result<Option<RawMessage>> {
+        self.get(stream, &json!({ "next_by_subj": subject, "seq": from.max(1) })).await
+    }
+
     async fn get(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
         let subject = format!("{}.DIRECT.GET.{stream}", self.api);
         let Some(message) = self.request(subject, None, query.to_string().into()).await? else {

@@ -1,7 +1,10 @@
 //! Reading by consumer: ephemeral, without acknowledgements, deleted after use. It notices
 //! a gap and starts again where it was, so that nothing is lost and nothing comes twice.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use async_nats::jetstream::{
     self, Message,
@@ -9,15 +12,25 @@ use async_nats::jetstream::{
 };
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, stream};
+use serde_json::{Value, json};
 
 use super::{
     Link,
     direct::{MAX_BYTES, RawMessage},
+    refusal::ApiError,
 };
 use crate::storage::{Result, StorageError};
 
 /// How long to wait before a consumer is made again after the server was lost.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
+
+/// How long a consumer that says that nothing is pending is given, where the leader has more,
+/// before the leader is asked again.
+const LAG: Duration = Duration::from_millis(20);
+
+/// How many times in a row, [`RETRY_EVERY`] apart, the log must lack what was read from it: a
+/// leader that was frozen answers with what it had, for a moment.
+const MOST_DOUBTS: u32 = 8;
 
 /// Which messages a feed gives.
 #[derive(Debug, Clone)]
@@ -37,6 +50,9 @@ pub struct FeedRequest {
     pub batch: usize,
     /// How many times in a row a feed with an end is begun before it fails.
     pub tries: usize,
+    /// Whether the stream has replicas. A consumer of one that lags says that nothing is
+    /// pending; then the leader is asked if that is the end.
+    pub replicated: bool,
 }
 
 /// A feed of messages in the order of their sequences. Dropping it ends it; cancelling a wait
@@ -46,8 +62,12 @@ pub struct Feed {
     jetstream: jetstream::Context,
     request: FeedRequest,
     next: u64,
+    /// What was given last.
+    last: Option<(u64, DateTime<Utc>)>,
     /// How many times in a row nothing came.
     failed: usize,
+    /// How many times in a row the log lacked what was read from it.
+    doubts: u32,
     open: Option<Open>,
     ended: bool,
 }
@@ -56,6 +76,10 @@ struct Open {
     messages: Pin<Box<pull::Stream>>,
     /// The consumer's own count of what it delivered.
     delivered: u64,
+    /// Whether it says that nothing is pending.
+    drained: bool,
+    /// Since when it says so though there is more.
+    lags_since: Option<Instant>,
     _delete: DeleteOnDrop,
 }
 
@@ -63,7 +87,17 @@ impl Feed {
     pub fn new(link: &Link, jetstream: &jetstream::Context, request: FeedRequest) -> Self {
         let next = request.from.max(1);
         let (link, jetstream) = (link.clone(), jetstream.clone());
-        Self { link, jetstream, request, next, failed: 0, open: None, ended: false }
+        Self {
+            link,
+            jetstream,
+            request,
+            next,
+            last: None,
+            failed: 0,
+            doubts: 0,
+            open: None,
+            ended: false,
+        }
     }
 
     /// The feed as a stream of its own.
@@ -75,8 +109,8 @@ impl Feed {
     }
 
     /// The next message; `None` at the end. A feed without an end waits out every absence of
-    /// the server; one with an end fails after some tries, and at once while the server is
-    /// known to be away.
+    /// the server, and fails if the log has gone back; one with an end fails after some tries,
+    /// and at once while the server is known to be away.
     pub async fn next(&mut self) -> Option<Result<RawMessage>> {
         loop {
             if self.ended || self.request.until.is_some_and(|until| self.next > until) {
@@ -86,6 +120,7 @@ impl Feed {
             match self.step().await {
                 Ok(Step::Message(message)) => {
                     self.failed = 0;
+                    self.last = Some((message.sequence, message.timestamp));
                     return Some(Ok(message));
                 }
                 Ok(Step::Again) => {}
@@ -113,12 +148,26 @@ impl Feed {
     }
 
     async fn step(&mut self) -> Result<Step> {
-        if self.open.is_none() && !self.start().await? {
+        if self.open.is_none() {
+            self.start().await?;
+        }
+        if self.open.as_ref().is_some_and(|open| open.drained) && !self.has_more().await? {
             return Ok(Step::End);
         }
-        let Some(open) = &mut self.open else { return Ok(Step::End) };
         let wait = self.link.timeout();
+        let Some(open) = &mut self.open else { return Ok(Step::End) };
         let item = match self.request.until {
+            Some(_) if open.drained => {
+                let since = *open.lags_since.get_or_insert_with(Instant::now);
+                match tokio::time::timeout(LAG, open.messages.next()).await {
+                    Ok(item) => item,
+                    Err(_) if since.elapsed() < wait => return Ok(Step::Again),
+                    Err(_) => {
+                        let reason = format!("a replica has lagged for {wait:?}");
+                        return Err(StorageError::Unavailable { reason, away_since: None });
+                    }
+                }
+            }
             Some(_) => tokio::time::timeout(wait, open.messages.next())
                 .await
                 .map_err(|_| self.link.breaker.unanswered(&format!("no message in {wait:?}")))?,
@@ -151,7 +200,8 @@ impl Feed {
         open.delivered = delivered;
         // The last message of interest may be gone by now, and those after it without end.
         let is_past = self.request.until.is_some_and(|until| sequence > until);
-        if is_past || (self.request.until.is_some() && pending == 0) {
+        (open.drained, open.lags_since) = (self.request.until.is_some() && pending == 0, None);
+        if is_past || (open.drained && !self.request.replicated) {
             self.ended = true;
         }
         if is_past || sequence < self.next {
@@ -161,9 +211,53 @@ impl Feed {
         Ok(Step::Message(raw(message, sequence, published)))
     }
 
-    /// Makes the consumer; false if there is nothing to read and never will be.
-    async fn start(&mut self) -> Result<bool> {
+    /// Whether the leader has more of interest where a consumer says that nothing is pending.
+    async fn has_more(&self) -> Result<bool> {
+        let (Some(until), true) = (self.request.until, self.request.replicated) else {
+            return Ok(false);
+        };
+        let FeedRequest { stream, filter, .. } = &self.request;
+        let next = self.link.leader_next(stream, filter, self.next).await?;
+        Ok(next.is_some_and(|next| next.sequence <= until))
+    }
+
+    /// Whether the log has what was read from it, or what lies before the beginning.
+    async fn check_log(&mut self) -> Result<()> {
+        let (stream, expected) = (self.request.stream.clone(), self.next - 1);
+        let here = match self.last {
+            Some((sequence, time)) => {
+                let found = self.link.leader_get(&stream, &json!({ "seq": sequence })).await?;
+                found.is_some_and(|found| found.timestamp == time)
+            }
+            None if expected == 0 => true,
+            None => self.ends_at().await? >= expected,
+        };
+        if here {
+            self.doubts = 0;
+            return Ok(());
+        }
+        let actual = self.ends_at().await?;
+        self.doubts += 1;
+        if self.doubts < MOST_DOUBTS {
+            let reason = format!("{stream} ends at {actual} now, before {expected}");
+            return Err(StorageError::Unavailable { reason, away_since: None });
+        }
+        Err(StorageError::LogWentBack { stream, expected, actual })
+    }
+
+    async fn ends_at(&self) -> Result<u64> {
+        let stream = &self.request.stream;
+        let info = self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
+        let info = info.map_err(|error| error.of_stream(stream))?;
+        Ok(info["state"]["last_seq"].as_u64().unwrap_or_default())
+    }
+
+    /// Makes the consumer, unless there is nothing to read and never will be.
+    async fn start(&mut self) -> Result<()> {
         self.link.breaker.check()?;
+        if self.request.until.is_none() {
+            self.check_log().await?;
+        }
         let deliver_policy = match self.request.last_of_each {
             true => DeliverPolicy::LastPerSubject,
             false => DeliverPolicy::ByStartSequence { start_sequence: self.next },
@@ -183,6 +277,14 @@ impl Feed {
             use async_nats::jetstream::stream::ConsumerErrorKind as Kind;
             match error.kind() {
                 Kind::TimedOut | Kind::Request => self.link.breaker.unanswered(&error.to_string()),
+                Kind::JetStream(refusal) => {
+                    let refusal = ApiError {
+                        code: u16::try_from(refusal.code()).unwrap_or_default(),
+                        err_code: refusal.error_code().0,
+                        description: refusal.to_string(),
+                    };
+                    refusal.of_making(&self.request.stream, "can't be read by a consumer")
+                }
                 _ => StorageError::Stream {
                     stream: self.request.stream.clone(),
                     reason: format!("can't be read by a consumer: {error}"),
@@ -196,8 +298,9 @@ impl Feed {
             stream: self.request.stream.clone(),
             consumer: info.name.clone(),
         };
-        if self.request.until.is_some() && info.num_pending == 0 {
-            return Ok(false);
+        let drained = self.request.until.is_some() && info.num_pending == 0;
+        if drained && !self.has_more().await? {
+            return Ok(());
         }
         let messages = consumer
             .stream()
@@ -210,8 +313,9 @@ impl Feed {
             .await
             .map_err(|error| self.link.breaker.unanswered(&error.to_string()))?;
         let messages = Box::pin(messages);
-        self.open = Some(Open { messages, delivered: 0, _delete: delete });
-        Ok(true)
+        self.open =
+            Some(Open { messages, delivered: 0, drained, lags_since: None, _delete: delete });
+        Ok(())
     }
 }
 

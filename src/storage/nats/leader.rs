@@ -1,13 +1,28 @@
-//! Reading from a stream's leader, which has everything that was acknowledged: one request.
+//! A stream's leader, which has everything that was acknowledged: reading from it, and why
+//! there is none.
 
-use async_nats::jetstream::{message::StreamMessage, stream};
+use std::time::Duration;
+
+use async_nats::{
+    Request,
+    jetstream::{message::StreamMessage, stream},
+};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Link, direct::RawMessage};
+use super::{
+    Link,
+    direct::RawMessage,
+    refusal::{ApiError, no_leader},
+};
 use crate::storage::{Result, StorageError};
 
 /// A message that the server does not have (`server/errors.json` of nats-server).
 const NO_MESSAGE: u64 = 10_037;
+
+/// How long the API may take to say why nobody listens. It says nothing at all while the
+/// stream has no leader.
+const INFO_ANSWERS: Duration = Duration::from_secs(1);
 
 impl Link {
     /// The last message over a subject, which may have wildcards.
@@ -27,10 +42,36 @@ impl Link {
 
     /// The message that `query` names; `None` is the leader's word that it has none.
     pub async fn leader_get(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
-        match self.call(&format!("STREAM.MSG.GET.{stream}"), query).await? {
+        match self.call_leader(&format!("STREAM.MSG.GET.{stream}"), query).await? {
             Ok(mut answer) => raw(answer["message"].take(), stream).map(Some),
             Err(error) if error.err_code == NO_MESSAGE => Ok(None),
             Err(error) => Err(error.of_stream(stream)),
+        }
+    }
+
+    /// Why nobody listens where a stream should: it is missing, or can't listen there, or has
+    /// no leader now. The server's API is asked, since only that knows.
+    pub async fn nobody(&self, stream: &str, listens: impl Fn(&Value) -> bool) -> StorageError {
+        let subject = format!("{}.STREAM.INFO.{stream}", self.api);
+        let request = Request::new().timeout(Some(self.timeout().min(INFO_ANSWERS)));
+        // Not a sign of a server that is away: it has just said that nobody listens.
+        let answer = match self.client.send_request(subject, request).await {
+            Ok(answer) => serde_json::from_slice::<Value>(&answer.payload),
+            Err(_) => return no_leader(stream),
+        };
+        match answer.as_ref().map(|answer| (answer, answer.get("error"))) {
+            Ok((_, Some(error))) => match ApiError::deserialize(error) {
+                Ok(error) => error.of_stream(stream),
+                Err(_) => no_leader(stream),
+            },
+            // There is one by now.
+            Ok((info, None)) if info["cluster"].is_object() && listens(&info["config"]) => {
+                no_leader(stream)
+            }
+            _ => StorageError::Stream {
+                stream: stream.to_owned(),
+                reason: "its settings keep it from answering; restart to mend it".to_owned(),
+            },
         }
     }
 }
@@ -50,4 +91,20 @@ fn raw(message: Value, stream: &str) -> Result<RawMessage> {
         headers: message.headers,
         payload: message.payload,
     })
+}
+
+/// Whether a stream takes in messages of a subject, by its settings.
+pub fn takes(config: &Value, subject: &str) -> bool {
+    let matches = |pattern: &str| {
+        let (mut words, mut pattern) = (subject.split('.'), pattern.split('.'));
+        loop {
+            match (pattern.next(), words.next()) {
+                (Some(">"), Some(_)) | (None, None) => break true,
+                (Some("*"), Some(_)) => {}
+                (Some(pattern), Some(word)) if pattern == word => {}
+                _ => break false,
+            }
+        }
+    };
+    config["subjects"].as_array().into_iter().flatten().filter_map(Value::as_str).any(matches)
 }

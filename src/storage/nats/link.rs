@@ -14,12 +14,20 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Auth, NatsStorageConfig, breaker::Breaker};
+use super::{
+    Auth, NatsStorageConfig,
+    breaker::Breaker,
+    leader::takes,
+    refusal::{ApiError, IN_FLIGHT, publish_error},
+};
 use crate::storage::StorageError;
 
 /// The oldest server that has what is needed: atomic conditions on a wildcard, per-message
 /// time to live, batched direct get.
 const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 0);
+
+/// How long a stream's leader may take to answer what is asked of it alone.
+const LEADER_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Over which subjects a publish expects its last sequence, where not over its own.
 const EXPECTED_SUBJECT: HeaderName =
@@ -33,17 +41,6 @@ pub struct Link {
     pub api: String,
     pub breaker: Arc<Breaker>,
     timeout: Duration,
-}
-
-/// An error that JetStream answered.
-#[derive(Debug, Clone, Deserialize)]
-pub struct ApiError {
-    #[serde(default)]
-    pub code: u16,
-    #[serde(default)]
-    pub err_code: u64,
-    #[serde(default)]
-    pub description: String,
 }
 
 impl Link {
@@ -104,8 +101,18 @@ impl Link {
         headers: Option<HeaderMap>,
         payload: Bytes,
     ) -> Result<Option<Message>, StorageError> {
+        self.request_within(self.timeout, subject, headers, payload).await
+    }
+
+    async fn request_within(
+        &self,
+        limit: Duration,
+        subject: String,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Option<Message>, StorageError> {
         self.breaker.check()?;
-        let mut request = Request::new().payload(payload).timeout(Some(self.timeout));
+        let mut request = Request::new().payload(payload).timeout(Some(limit));
         if let Some(headers) = headers {
             request = request.headers(headers);
         }
@@ -125,7 +132,7 @@ impl Link {
                     limit: self.client.max_payload(),
                 }),
                 RequestErrorKind::TimedOut => {
-                    let waited = format!("no answer in {:?}", self.timeout);
+                    let waited = format!("no answer in {limit:?}");
                     Err(self.breaker.unanswered(&waited))
                 }
                 _ => Err(self.breaker.unanswered(&error.to_string())),
@@ -139,9 +146,30 @@ impl Link {
         what: &str,
         body: &Value,
     ) -> Result<Result<Value, ApiError>, StorageError> {
+        self.call_within(self.timeout, what, body).await
+    }
+
+    /// Calls a part of the JetStream API that a stream's leader answers. While there is none
+    /// nobody does, and who is elected meanwhile never hears of the request; so it waits for
+    /// a shorter time, and whoever reads asks again.
+    pub async fn call_leader(
+        &self,
+        what: &str,
+        body: &Value,
+    ) -> Result<Result<Value, ApiError>, StorageError> {
+        self.call_within(self.timeout.min(LEADER_ANSWERS), what, body).await
+    }
+
+    async fn call_within(
+        &self,
+        limit: Duration,
+        what: &str,
+        body: &Value,
+    ) -> Result<Result<Value, ApiError>, StorageError> {
         let payload = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let subject = format!("{}.{what}", self.api);
-        let Some(answer) = self.request(subject.clone(), None, payload).await? else {
+        let answer = self.request_within(limit, subject.clone(), None, payload).await?;
+        let Some(answer) = answer else {
             return Err(StorageError::Stream {
                 stream: subject,
                 reason: "nothing answers there: JetStream is off for this account, or on this \
@@ -159,23 +187,6 @@ impl Link {
                 description: "an error without a description".to_owned(),
             }))),
             None => Ok(Ok(answer)),
-        }
-    }
-
-    /// Why nobody listens where a stream should: it is missing, or can't listen there, or has
-    /// no leader now. The server's API is asked, since only that knows.
-    pub async fn nobody(&self, stream: &str, listens: impl Fn(&Value) -> bool) -> StorageError {
-        match self.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await {
-            // There is one by now.
-            Ok(Ok(info)) if info["cluster"].is_object() && listens(&info["config"]) => {
-                no_leader(stream)
-            }
-            Ok(Ok(_)) => StorageError::Stream {
-                stream: stream.to_owned(),
-                reason: "its settings keep it from answering here; restart to mend it".to_owned(),
-            },
-            Ok(Err(error)) => error.of_stream(stream),
-            Err(error) => error,
         }
     }
 
@@ -243,53 +254,6 @@ impl Link {
     }
 }
 
-/// The stream that is asked for does not exist (`server/errors.json` of nats-server).
-pub const NOT_FOUND: u64 = 10_059;
-
-/// "Wrong last sequence" without a number: a message that changes it is on its way.
-const IN_FLIGHT: u64 = 10_164;
-
-/// No leader, of the stream or of the cluster, and what is said while one is elected.
-const ELECTION: [u64; 5] = [10_006, 10_007, 10_008, 10_009, 10_118];
-
-impl ApiError {
-    /// The answer's meaning where a stream that should be there was asked for something.
-    pub fn of_stream(self, stream: &str) -> StorageError {
-        let stream = stream.to_owned();
-        match self.err_code {
-            NOT_FOUND => {
-                StorageError::Stream { stream, reason: "is missing; restart to make it".to_owned() }
-            }
-            code if ELECTION.contains(&code) => no_leader(&stream),
-            _ => StorageError::Stream { stream, reason: self.description },
-        }
-    }
-}
-
-/// Nothing is lost, and it is over in seconds if most of the servers are there.
-fn no_leader(stream: &str) -> StorageError {
-    StorageError::Unavailable {
-        reason: format!("stream {stream} has no leader at the moment; the servers elect one"),
-        away_since: None,
-    }
-}
-
-/// Whether a stream takes in messages of a subject, by its settings.
-fn takes(config: &Value, subject: &str) -> bool {
-    let matches = |pattern: &str| {
-        let (mut words, mut pattern) = (subject.split('.'), pattern.split('.'));
-        loop {
-            match (pattern.next(), words.next()) {
-                (Some(">"), Some(_)) | (None, None) => break true,
-                (Some("*"), Some(_)) => {}
-                (Some(pattern), Some(word)) if pattern == word => {}
-                _ => break false,
-            }
-        }
-    };
-    config["subjects"].as_array().into_iter().flatten().filter_map(Value::as_str).any(matches)
-}
-
 /// Jittered exponential: half to all of 1 ms, 2 ms, 4 ms … 64 ms.
 fn in_flight_wait(tries: u32) -> Duration {
     let most = 1_000 << tries.min(6);
@@ -318,42 +282,6 @@ fn header_bytes(headers: &HeaderMap) -> usize {
         .iter()
         .flat_map(|(name, values)| values.iter().map(move |v| line(name.as_ref(), v.as_str())));
     "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>()
-}
-
-/// What JetStream's error codes mean to a caller (`server/errors.json` of nats-server).
-fn publish_error(
-    error: ApiError,
-    stream: &str,
-    subject: String,
-    expected: u64,
-    size: usize,
-) -> StorageError {
-    let stream = stream.to_owned();
-    match error.err_code {
-        10_071 => StorageError::LostRace { subject, expected },
-        // It is within the server's limit, so it is the stream that has one of its own.
-        10_054 => StorageError::Stream {
-            stream,
-            reason: format!(
-                "max_msg_size: it refuses {subject} with {size} bytes; restart to mend it"
-            ),
-        },
-        // Account, server or stream limits; and "store failed", which names the limit.
-        10_002 | 10_023 | 10_028 | 10_047 => {
-            StorageError::Full { stream, reason: error.description }
-        }
-        10_077 if error.description.contains("maximum") => {
-            StorageError::Full { stream, reason: error.description }
-        }
-        code if ELECTION.contains(&code) => no_leader(&stream),
-        _ if error.code == 503 => {
-            StorageError::Unavailable { reason: error.description, away_since: None }
-        }
-        code => StorageError::Stream {
-            stream,
-            reason: format!("refuses {subject}: {} (error {code})", error.description),
-        },
-    }
 }
 
 /// Whether a message is a status and not data, and which.

@@ -6,13 +6,19 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use chrono::Utc;
 use futures::{
-    StreamExt, TryStreamExt,
+    StreamExt,
     stream::{self, BoxStream},
 };
 
 use serde_json::json;
 
-use super::{codec, direct::RawMessage, link::Expected, store::Inner};
+use super::{
+    branch::{Branch, merged},
+    codec,
+    direct::RawMessage,
+    link::Expected,
+    store::Inner,
+};
 use crate::{
     models::{CaseId, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId},
     storage::{Appended, Consistency, DefinitionVersion, LogScope, Result, StatusAt},
@@ -64,6 +70,7 @@ impl Inner {
     pub async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
         let filter = self.subjects.definitions();
         let lost = |error: &dyn std::fmt::Display| self.link.breaker.unanswered(&error.to_string());
+        self.seen.look().await?;
         // Says so if the stream is missing, which the client below does not tell apart.
         self.stream_state(self.log()).await?;
         let stream = self.jetstream.get_stream_no_info(self.log()).await.map_err(|e| lost(&e))?;
@@ -171,8 +178,26 @@ impl Inner {
         message
     }
 
+    /// The first record of a case is in the branch of its lifecycle.
+    pub async fn first_record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        let subject = self.subjects.lifecycle(workflow, case);
+        let mut found = self.link.next(self.log(), &subject, 1).await?;
+        if found.is_none() {
+            self.seen.look().await?;
+            if self.seen.replicated() {
+                found = self.link.leader_next(self.log(), &subject, 1).await?;
+            }
+        }
+        self.saw(found).map(|message| codec::decode_record(&message)).transpose()
+    }
+
     /// The last sequence of the log.
     pub async fn last_sequence(&self) -> Result<u64> {
+        self.seen.look().await?;
         self.last_of(self.log()).await
     }
 
@@ -182,34 +207,18 @@ impl Inner {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         let until = self.last_sequence().await?;
-        if let (LogScope::Case(..), false) = (&scope, self.seen.replicated()) {
-            return Ok(self.case_history(self.subjects.records(&scope), from, until));
+        if let LogScope::Case(workflow, case) = &scope {
+            let subjects =
+                [self.subjects.lifecycle(workflow, case), self.subjects.firings(workflow, case)];
+            let branches = subjects.map(|subject| {
+                let (link, log) = (self.link.clone(), self.log().to_owned());
+                let batch = self.config.scan_batch.min(512);
+                Branch::new(link, log, subject, from..=until, batch, self.seen.replicated())
+            });
+            return Ok(merged(branches).map(decode).boxed());
         }
         let feed = self.feed(self.log(), self.subjects.records(&scope), from, Some(until));
         Ok(feed.into_stream().map(decode).boxed())
-    }
-
-    /// The history of one case, in batches of direct gets: cheaper than a consumer for the
-    /// few records that most cases have.
-    fn case_history(
-        &self,
-        filter: String,
-        from: u64,
-        until: u64,
-    ) -> BoxStream<'static, Result<Stored<Record>>> {
-        let (link, log, batch) =
-            (self.link.clone(), self.log().to_owned(), self.config.scan_batch.min(512));
-        let batches = stream::try_unfold(Some(from), move |from| {
-            let (link, log, filter) = (link.clone(), log.clone(), filter.clone());
-            async move {
-                let Some(from) = from.filter(|from| *from <= until) else { return Ok(None) };
-                let (mut messages, more) = link.next_batch(&log, &filter, from, batch).await?;
-                let next = messages.last().filter(|_| more).map(|message| message.sequence + 1);
-                messages.retain(|message| message.sequence <= until);
-                Ok(Some((stream::iter(messages.into_iter().map(Ok)), next)))
-            }
-        });
-        batches.try_flatten().map(decode).boxed()
     }
 
     pub async fn statuses(

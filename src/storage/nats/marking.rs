@@ -8,6 +8,7 @@ use super::{
     direct::{Many, RawMessage},
     feed::{Feed, FeedRequest},
     link::Expected,
+    listing::Age,
     store::Inner,
 };
 use crate::{
@@ -19,10 +20,10 @@ use crate::{
 };
 
 /// How many subjects one request may name; the server answers for at most 1,024.
-pub(super) const SUBJECTS_AT_ONCE: usize = 512;
+pub const SUBJECTS_AT_ONCE: usize = 512;
 
 impl Inner {
-    pub(super) fn marking(&self) -> &str {
+    pub fn marking(&self) -> &str {
         &self.config.marking_stream
     }
 
@@ -71,7 +72,15 @@ impl Inner {
         let anywhere = self.subjects.token_anywhere(workflow, token);
         let message = match path {
             ReadPath::Direct => self.link.last(self.marking(), &anywhere).await?,
-            ReadPath::Consumer => newest(self.scan_last(anywhere).await?),
+            ReadPath::Consumer => match newest(self.scan_last(anywhere.clone()).await?) {
+                // It moved, and its new place was written after the marker or is written now.
+                Some(marker) if marker.payload.is_empty() && moved_to(&marker).is_some() => {
+                    let newest = newest(self.scan_last(anywhere).await?);
+                    let token = newest.filter(|message| !message.payload.is_empty());
+                    return token.map(|message| decode_token(&message)).transpose();
+                }
+                newest => newest,
+            },
         };
         let Some(message) = message else { return Ok(None) };
         if !message.payload.is_empty() {
@@ -98,27 +107,32 @@ impl Inner {
         let Some(from) = page.after.map_or(Some(1), |Cursor(after)| after.checked_add(1)) else {
             return Ok(PageOf { items: Vec::new(), has_next: false });
         };
-        let filter = self.subjects.tokens(scope);
-        if path == ReadPath::Direct {
-            let filters = std::slice::from_ref(&filter);
-            if let Some(live) = self.live_of(filters, from, page.first).await? {
-                return Ok(page_of(live, page));
+        let live = match path {
+            ReadPath::Consumer => self.live_by_consumer(scope, from, page.first).await?,
+            ReadPath::Direct => self.live_in(self.subjects.tokens(scope), from, page.first).await?,
+        };
+        Ok(page_of(live, page))
+    }
+
+    async fn live_in(
+        &self,
+        filter: String,
+        from: u64,
+        enough: usize,
+    ) -> Result<Vec<(Cursor, Token)>> {
+        if self.is_asked_at_once(&filter).await? {
+            let live = self.live_of(std::slice::from_ref(&filter), from, enough).await?;
+            self.listings.note(&filter, live.is_some());
+            if let Some(live) = live {
+                return Ok(live);
             }
         }
-        let until = self.last_of(self.marking()).await?;
-        let mut feed = self.feed(self.marking(), filter, from, Some(until));
-        let mut live = Vec::new();
-        // One more than asked for tells whether there is a next page.
-        while live.len() <= page.first {
-            let Some(message) = feed.next().await else { break };
-            add_live(&mut live, vec![message?]);
-        }
-        Ok(page_of(live, page))
+        self.live_along(&filter, from, enough).await
     }
 
     /// The live tokens at subjects, in order, from a sequence on: at least one more than
     /// `enough`, or all there are. `None` if there are too many subjects for direct gets.
-    async fn live_of(
+    pub async fn live_of(
         &self,
         filters: &[String],
         mut from: u64,
@@ -168,7 +182,7 @@ impl Inner {
         Ok(page_of(live, page))
     }
 
-    pub(super) fn too_many(&self, subjects: usize) -> StorageError {
+    pub fn too_many(&self, subjects: usize) -> StorageError {
         StorageError::Stream {
             stream: self.marking().to_owned(),
             reason: format!("the server does not answer for {subjects} subjects at once"),
@@ -187,6 +201,7 @@ impl Inner {
             until: Some(until),
             batch: self.config.scan_batch,
             tries: self.config.deliveries,
+            replicated: self.seen.replicated(),
         };
         let mut feed = Feed::new(&self.link, &self.jetstream, request);
         let mut messages = Vec::new();
@@ -236,9 +251,9 @@ impl Inner {
     }
 }
 
-/// The newest message: by the server's time, then by sequence.
+/// The newest message, wherever its token was.
 fn newest(messages: Vec<RawMessage>) -> Option<RawMessage> {
-    messages.into_iter().max_by_key(|message| (message.timestamp, message.sequence))
+    messages.into_iter().max_by_key(Age::of)
 }
 
 /// Adds what is newer to what is known. What moved on while it was read is known no more;

@@ -1,6 +1,7 @@
 //! Storage in NATS JetStream. The only place, with the local server's launcher, that names
 //! async-nats.
 
+mod branch;
 mod breaker;
 mod codec;
 mod config;
@@ -10,8 +11,10 @@ mod feed;
 mod floor;
 mod leader;
 mod link;
+mod listing;
 mod log;
 mod marking;
+mod refusal;
 mod registers;
 mod seen;
 mod store;

@@ -106,6 +106,7 @@ impl Inner {
             from,
             last_of_each: false,
             headers_only: true,
+            replicated: self.seen.replicated(),
             until: Some(self.last_of(stream).await?),
             batch: self.config.scan_batch.max(SUBJECTS_AT_ONCE),
             tries: self.config.deliveries,

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     Link, NatsStorageConfig, Seen, Subjects,
     feed::{Feed, FeedRequest},
+    listing::Listings,
     streams,
 };
 use crate::{
@@ -37,6 +38,7 @@ pub(super) struct Inner {
     pub config: NatsStorageConfig,
     pub subjects: Subjects,
     pub seen: Arc<Seen>,
+    pub listings: Listings,
 }
 
 impl NatsStorage {
@@ -53,7 +55,8 @@ impl NatsStorage {
             .api_prefix(link.api.clone())
             .build(link.client.clone());
         let subjects = Subjects::new(&config.prefix);
-        let inner = Inner { link, jetstream, config, subjects, seen };
+        let inner =
+            Inner { link, jetstream, config, subjects, seen, listings: Listings::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -78,6 +81,7 @@ impl Inner {
             until,
             batch: self.config.scan_batch,
             tries: self.config.deliveries,
+            replicated: self.seen.replicated(),
         };
         Feed::new(&self.link, &self.jetstream, request)
     }
@@ -93,7 +97,7 @@ impl Inner {
 
     /// A stream's state, as the server's API describes it.
     pub async fn stream_state(&self, stream: &str) -> Result<Value> {
-        match self.link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await? {
+        match self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await? {
             Ok(mut info) => Ok(info["state"].take()),
             Err(error) => Err(error.of_stream(stream)),
         }
@@ -134,6 +138,10 @@ impl Storage for NatsStorage {
 
     fn marker_kept(&self) -> Duration {
         self.inner.config.marker_ttl
+    }
+
+    fn read_path(&self) -> ReadPath {
+        self.inner.config.read_path
     }
 
     fn reconnects(&self) -> u64 {
@@ -195,6 +203,14 @@ impl Storage for NatsStorage {
         sequence: u64,
     ) -> Result<Option<Stored<Record>>> {
         self.inner.read(|| self.inner.record(workflow, case, sequence)).await
+    }
+
+    async fn first_record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        self.inner.read(|| self.inner.first_record(workflow, case)).await
     }
 
     async fn history(

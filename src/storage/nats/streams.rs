@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Link, NatsStorageConfig, Subjects, link::NOT_FOUND};
+use super::{Link, NatsStorageConfig, Subjects, refusal::NOT_FOUND};
 use crate::{models::FORMAT_VERSION, storage::StorageError};
 
 /// Where the format version of a stream's contents is noted.
@@ -94,7 +94,7 @@ async fn plan(link: &Link, name: &str, wanted: &Value) -> Result<Step, StorageEr
             new["metadata"] = json!({ FORMAT_KEY: FORMAT_VERSION.to_string() });
             Ok(Step::Create(new))
         }
-        Err(error) => Err(failed(name, "can't be read", &error.description)),
+        Err(error) => Err(error.of_making(name, "can't be read")),
     }
 }
 
@@ -116,7 +116,7 @@ async fn take(link: &Link, name: &str, wanted: &Value, step: Step) -> Result<(),
                 Err(error) if error.err_code == SUBJECTS_OVERLAP => {
                     Err(taken(name, &error.description, wanted))
                 }
-                Err(error) => Err(failed(name, "can't be created", &error.description)),
+                Err(error) => Err(error.of_making(name, "can't be created")),
             }
         }
         Step::Update(new, changed) => {
@@ -124,8 +124,7 @@ async fn take(link: &Link, name: &str, wanted: &Value, step: Step) -> Result<(),
             match link.call(&format!("STREAM.UPDATE.{name}"), &new).await? {
                 Ok(_) => Ok(()),
                 Err(error) => {
-                    let reason = format!("the server does not change it: {}", error.description);
-                    Err(failed(name, &changed, &reason))
+                    Err(error.of_making(name, &format!("{changed}: the server does not change it")))
                 }
             }
         }
@@ -139,7 +138,7 @@ const SUBJECTS_OVERLAP: u64 = 10_065;
 async fn refuse_taken(link: &Link, name: &str, wanted: &Value) -> Result<(), StorageError> {
     for subject in wanted["subjects"].as_array().into_iter().flatten() {
         let found = link.call("STREAM.NAMES", &json!({ "subject": subject })).await?;
-        let found = found.map_err(|error| failed(name, "can't be created", &error.description))?;
+        let found = found.map_err(|error| error.of_making(name, "can't be created"))?;
         // One of this name was made by another process since we looked.
         let mut others = found["streams"].as_array().into_iter().flatten();
         if let Some(other) = others.find(|other| *other != name) {

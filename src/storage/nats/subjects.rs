@@ -43,11 +43,20 @@ impl Subjects {
 
     /// Where a record goes.
     pub fn record(&self, workflow: &WorkflowId, case: &CaseId, kind: RecordKind) -> String {
-        let branch = match kind {
-            RecordKind::Fired => "transitions",
-            _ => "lifecycle",
-        };
-        format!("{}.workflows.{workflow}.events.{branch}.{case}", self.prefix)
+        match kind {
+            RecordKind::Fired => self.firings(workflow, case),
+            _ => self.lifecycle(workflow, case),
+        }
+    }
+
+    /// The branch of a case's firings.
+    pub fn firings(&self, workflow: &WorkflowId, case: &CaseId) -> String {
+        format!("{}.workflows.{workflow}.events.transitions.{case}", self.prefix)
+    }
+
+    /// The branch of all other records of a case, its first one among them.
+    pub fn lifecycle(&self, workflow: &WorkflowId, case: &CaseId) -> String {
+        format!("{}.workflows.{workflow}.events.lifecycle.{case}", self.prefix)
     }
 
     /// Both subjects of a case: the fence of its appends.

@@ -10,8 +10,11 @@ use stormpetrel::{
     cases::{Cases, Fire},
     local_server::{LocalServerOptions, Store},
     models::CaseId,
+    storage::LogScope,
     testing::TestServer,
 };
+
+use tokio::time::timeout;
 
 use super::fixtures::{
     connect, eventually, impatient, move_once, operator, pendulum, stream_info, swing,
@@ -129,6 +132,31 @@ async fn a_backup_that_was_restored_and_grew_is_another_generation_on_the_same_c
         swing(&other, &format!("other-{n}")).await;
     }
     changes(&seer, before).await;
+}
+
+#[tokio::test]
+async fn a_subscription_to_a_log_that_went_back_ends_with_an_error_that_says_so() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    pendulum(&cases).await;
+    let (case, _) = swing(&cases, "case-0").await;
+    let operator = operator(server.url()).await;
+    let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
+    moves(&cases, &case, &["a", "b", "c"]).await;
+    let mut seen = cases.watch(LogScope::All, Some(1)).await.unwrap();
+    for _ in 0..4 {
+        seen.next().await.unwrap().unwrap();
+    }
+    operator.delete_stream("CB_LOG").await.unwrap();
+    restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
+    let mut resumed = cases.watch(LogScope::All, Some(5)).await.unwrap();
+    for feed in [&mut seen, &mut resumed] {
+        let ended = timeout(Duration::from_secs(30), feed.next()).await.expect("an end");
+        let error = ended.expect("an error").unwrap_err();
+        assert_eq!((error.code(), error.retryable()), ("LOG_WENT_BACK", false), "{error}");
+        assert!(error.to_string().contains("CB_LOG"), "{error}");
+        assert!(feed.next().await.is_none());
+    }
 }
 
 #[tokio::test]

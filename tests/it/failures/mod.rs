@@ -16,5 +16,6 @@ mod operator;
 mod outage;
 mod races;
 mod readers;
+mod replicas;
 mod stream_settings;
 mod watching;

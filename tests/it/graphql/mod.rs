@@ -20,7 +20,11 @@ use stormpetrel::{
     cases::Cases,
     graphql::{Api, Limits},
     server::{ServerState, serve},
-    storage::{MemoryStorage, Storage},
+    storage::{
+        MemoryStorage, ReadPath, Storage,
+        nats::{NatsStorage, NatsStorageConfig},
+    },
+    testing::TestServer,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -32,17 +36,30 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::support::config;
+
 /// An engine that is served on a free port.
 struct Served {
     address: SocketAddr,
     shutdown: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
     http: reqwest::Client,
+    /// The server beneath, where it is not in memory.
+    _nats: Option<TestServer>,
 }
 
 impl Served {
     async fn start() -> Self {
         Self::with(Limits::default()).await
+    }
+
+    /// On a nats-server, with tokens read in one of the ways.
+    async fn reading(read_path: ReadPath) -> Self {
+        let nats = TestServer::start().await;
+        let config = NatsStorageConfig { read_path, ..config(nats.url()) };
+        let storage = NatsStorage::connect(config).await.unwrap();
+        let served = Self::over(Arc::new(storage), Limits::default()).await;
+        Self { _nats: Some(nats), ..served }
     }
 
     async fn with(limits: Limits) -> Self {
@@ -59,7 +76,7 @@ impl Served {
         let shutdown = CancellationToken::new();
         let state = ServerState::new(Api::new(cases, limits));
         let server = tokio::spawn(serve(listener, state, shutdown.clone()));
-        Self { address, shutdown, server, http: reqwest::Client::new() }
+        Self { address, shutdown, server, http: reqwest::Client::new(), _nats: None }
     }
 
     fn url(&self, path: &str) -> String {

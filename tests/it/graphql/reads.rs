@@ -1,10 +1,44 @@
 use serde_json::{Value, json};
 
+use stormpetrel::storage::ReadPath;
+
 use super::Served;
 
-#[tokio::test]
-async fn what_does_not_exist_is_null_and_what_hangs_on_it_is_not_found() {
-    let served = Served::start().await.with_orders().await;
+/// Each of these in memory and on a nats-server, with tokens read in either way.
+macro_rules! in_each_way {
+    ($($name:ident)*) => {
+        mod in_memory {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Served::start().await).await;
+            })*
+        }
+        mod by_direct_get {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Served::reading(super::ReadPath::Direct).await).await;
+            })*
+        }
+        mod by_consumer {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Served::reading(super::ReadPath::Consumer).await).await;
+            })*
+        }
+    };
+}
+
+in_each_way! {
+    what_does_not_exist_is_null_and_what_hangs_on_it_is_not_found
+    a_token_is_found_with_its_case_and_its_workflow
+    listings_are_pages_that_together_have_everything_once
+    workflows_are_listed_by_id
+    a_case_explains_what_it_can_do_and_what_hinders_the_rest
+    pictures_are_svg_of_the_net_and_of_a_case_with_its_tokens
+}
+
+async fn what_does_not_exist_is_null_and_what_hangs_on_it_is_not_found(served: Served) {
+    let served = served.with_orders().await;
     let nothing = served
         .data(
             "{ workflow(id: \"x\") { id } token(id: \"x\") { id } natsToken(id: \"x\") { id }
@@ -32,9 +66,8 @@ async fn what_does_not_exist_is_null_and_what_hangs_on_it_is_not_found() {
     served.stop().await;
 }
 
-#[tokio::test]
-async fn a_token_is_found_with_its_case_and_its_workflow() {
-    let served = Served::start().await.with_orders().await;
+async fn a_token_is_found_with_its_case_and_its_workflow(served: Served) {
+    let served = served.with_orders().await;
     let token = served.order("a").await;
     for strong in [false, true] {
         let query = "query($id: ID!, $strong: Boolean!) { token(id: $id, strong: $strong) {
@@ -52,9 +85,8 @@ async fn a_token_is_found_with_its_case_and_its_workflow() {
     served.stop().await;
 }
 
-#[tokio::test]
-async fn listings_are_pages_that_together_have_everything_once() {
-    let served = Served::start().await.with_orders().await;
+async fn listings_are_pages_that_together_have_everything_once(served: Served) {
+    let served = served.with_orders().await;
     for number in 0..5 {
         served.order(&format!("case-{number}")).await;
     }
@@ -89,9 +121,8 @@ async fn listings_are_pages_that_together_have_everything_once() {
     served.stop().await;
 }
 
-#[tokio::test]
-async fn workflows_are_listed_by_id() {
-    let served = Served::start().await.with_orders().await;
+async fn workflows_are_listed_by_id(served: Served) {
+    let served = served.with_orders().await;
     let create =
         "mutation($id: ID) { createWorkflow(input: { id: $id, name: \"W\", initialPlace: \"a\",
         places: [{ id: \"a\" }, { id: \"b\" }],
@@ -121,9 +152,8 @@ async fn workflows_are_listed_by_id() {
     served.stop().await;
 }
 
-#[tokio::test]
-async fn a_case_explains_what_it_can_do_and_what_hinders_the_rest() {
-    let served = Served::start().await.with_orders().await;
+async fn a_case_explains_what_it_can_do_and_what_hinders_the_rest(served: Served) {
+    let served = served.with_orders().await;
     let token = served.order("a").await;
     let query = "query($token: ID!) {
         availableTransitions(tokenId: $token) { id name inputs { place } toPlace conditions }
@@ -150,9 +180,8 @@ async fn a_case_explains_what_it_can_do_and_what_hinders_the_rest() {
     served.stop().await;
 }
 
-#[tokio::test]
-async fn pictures_are_svg_of_the_net_and_of_a_case_with_its_tokens() {
-    let served = Served::start().await.with_orders().await;
+async fn pictures_are_svg_of_the_net_and_of_a_case_with_its_tokens(served: Served) {
+    let served = served.with_orders().await;
     served.order("a").await;
     let query = "{ workflow(id: \"orders\") { svg }
         case(workflowId: \"orders\", id: \"a\") { svg workflow { svg } } }";

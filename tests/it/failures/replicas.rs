@@ -1,0 +1,286 @@
+//! Three servers, and what happens to one of them.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::jetstream;
+use futures::{TryStreamExt, future::join_all};
+use serde_json::json;
+use stormpetrel::{
+    cases::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken},
+    models::{CaseId, TokenId, WorkflowId},
+    storage::{
+        Consistency, LogScope, StorageError,
+        nats::{NatsStorage, NatsStorageConfig},
+    },
+    testing::TestCluster,
+};
+
+use super::{
+    fixtures::{
+        connect, edit_stream, eventually, fire_once, log_of, operator, pendulum, stream_info, swing,
+    },
+    load::Load,
+};
+use crate::support::{case, config, definition, replicated, transition, workflow};
+
+/// Which server leads a stream.
+async fn leader(operator: &jetstream::Context, cluster: &TestCluster, stream: &str) -> usize {
+    eventually("a leader", Duration::from_secs(30), async || {
+        let info = stream_info(operator, stream).await;
+        let name = info["cluster"]["leader"].as_str().unwrap_or_default();
+        cluster.named(name).ok_or_else(|| info["cluster"].to_string())
+    })
+    .await
+}
+
+/// Connects, also where the servers have not all heard of one another yet.
+async fn joined(config: NatsStorageConfig) -> Cases {
+    let within = Duration::from_secs(30);
+    let storage = eventually("a system", within, async || {
+        let connected = NatsStorage::connect(config.clone()).await;
+        connected.inspect_err(|error| assert!(error.retryable(), "{error}"))
+    });
+    Cases::new(Arc::new(storage.await))
+}
+
+async fn ticking(cases: &Cases) -> (WorkflowId, CaseId, TokenId) {
+    let ticking = definition(json!({
+        "id": "ticking",
+        "initial_place": "a",
+        "places": [{"id": "a"}, {"id": "b"}],
+        "transitions": [
+            {"id": "tick", "inputs": [{"place": "a"}], "outputs": [{"place": "a"}]},
+            {"id": "move", "inputs": [{"place": "a"}], "outputs": [{"place": "b"}]}
+        ]
+    }));
+    cases.create_workflow(ticking, ExpectedVersion::Any).await.unwrap();
+    let new = NewCase { case: Some(case("k")), ..NewCase::of(workflow("ticking")) };
+    let begun = cases.create_case(new).await.unwrap();
+    (workflow("ticking"), case("k"), begun.tokens[0].id.clone())
+}
+
+/// A change of a kind, as somebody asks for it.
+async fn change(
+    cases: &Cases,
+    kind: &str,
+    ids: &(WorkflowId, CaseId, TokenId),
+) -> Result<Changed, Error> {
+    let (workflow, case, token) = ids;
+    let change = Change::default();
+    match kind {
+        "fired" => cases.fire(Fire::case(workflow.clone(), case.clone(), transition("tick"))).await,
+        "edited" => {
+            let patch = json!({"n": 1});
+            cases.update_token_data(Some(workflow), token, patch, change).await
+        }
+        "token_created" => {
+            let new = NewToken {
+                workflow: workflow.clone(),
+                case: case.clone(),
+                place: None,
+                data: json!({}),
+                metadata: Default::default(),
+                change,
+            };
+            cases.create_token(new).await
+        }
+        "paused" => cases.pause(workflow, case, change).await,
+        _ => cases.resume(workflow, case, change).await,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_change_races_every_other_and_each_yes_is_one_record() {
+    const KINDS: [&str; 5] = ["fired", "edited", "token_created", "paused", "resumed"];
+    const TIMES: usize = 25;
+    let cluster = TestCluster::start(3).await;
+    let processes = [joined(replicated(&cluster, 0)).await, joined(replicated(&cluster, 1)).await];
+    let ids = Arc::new(ticking(&processes[0]).await);
+    let mut tasks = Vec::new();
+    for kind in KINDS {
+        for cases in &processes {
+            let (cases, ids) = (cases.clone(), Arc::clone(&ids));
+            tasks.push(tokio::spawn(async move {
+                let mut yes = Vec::new();
+                for _ in 0..TIMES {
+                    match change(&cases, kind, &ids).await {
+                        Ok(changed) if !changed.repeated => yes.push(changed.record.sequence),
+                        // It was as it should be, or paused; or others were always first.
+                        Ok(_)
+                        | Err(
+                            Error::WrongStatus { .. }
+                            | Error::NotEnabled(_)
+                            | Error::Conflict { .. },
+                        ) => {}
+                        Err(error) => panic!("{kind}: {error}"),
+                    }
+                }
+                yes
+            }));
+        }
+    }
+    let mut yes: Vec<u64> = Vec::new();
+    for task in join_all(tasks).await {
+        yes.extend(task.unwrap());
+    }
+    let log = log_of(&processes[1], &ids.0, &ids.1).await;
+    let mut stored: Vec<u64> = log.iter().skip(1).map(|record| record.sequence).collect();
+    stored.sort_unstable();
+    yes.sort_unstable();
+    assert_eq!(yes, stored, "each change that was answered with a yes is one record");
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for pair in log.windows(2) {
+        let (before, record) = (&pair[0], &pair[1]);
+        assert_eq!(record.value.previous, before.sequence, "two follow upon one record");
+        assert_eq!(record.value.previous_hash.as_deref(), Some(before.hash.as_str()));
+        *kinds.entry(format!("{:?}", record.value.kind)).or_default() += 1;
+    }
+    assert_eq!(kinds.len(), 4, "all kinds took part: {kinds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_killed_in_mid_load_costs_seconds_and_errors_that_say_try_again() {
+    let mut cluster = TestCluster::start(3).await;
+    let operator = operator(cluster.url(0)).await;
+    drop(joined(replicated(&cluster, 0)).await);
+    let load = Load::start((0..3).map(|node| replicated(&cluster, node))).await;
+    for stream in ["CB_LOG", "CB_MARKING"] {
+        load.goes_on(60).await;
+        let killed = leader(&operator, &cluster, stream).await;
+        cluster.kill(killed).await;
+        let seen = errors_until_an_answer(&load.connections).await;
+        for error in seen {
+            assert!(error.retryable(), "{error}");
+            assert!(!error.to_string().contains("missing"), "{error}");
+        }
+        load.goes_on(60).await;
+        cluster.restart(killed).await;
+    }
+    load.goes_on(60).await;
+    load.ends_well().await;
+}
+
+/// What strong reads, listings and changes are answered with, until all of them succeed for a
+/// second.
+async fn errors_until_an_answer(connections: &[Cases]) -> Vec<Error> {
+    let (pendulum, id) = (workflow("pendulum"), case("case-0"));
+    let (begun, mut well_since) = (Instant::now(), None);
+    let mut errors = Vec::new();
+    while well_since.is_none_or(|since: Instant| since.elapsed() < Duration::from_secs(1)) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "not in a minute: {:?}", errors.last());
+        let before = errors.len();
+        for cases in connections {
+            errors.extend(cases.case(&pendulum, &id).await.err());
+            errors.extend(cases.workflow(&pendulum).await.err());
+            let change = Change::default();
+            errors.extend(cases.resume(&pendulum, &id, change).await.err());
+            errors.extend(cases.history(&pendulum, &id, Default::default()).await.err());
+        }
+        match errors.len() == before {
+            true => well_since = well_since.or(Some(Instant::now())),
+            false => well_since = None,
+        }
+    }
+    errors
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_runs_while_replicas_are_added_reads_what_the_leader_has() {
+    let cluster = TestCluster::start(3).await;
+    let operator = operator(cluster.url(0)).await;
+    let one = connect(config(cluster.url(0))).await;
+    let others = [connect(config(cluster.url(1))).await, connect(config(cluster.url(2))).await];
+    let (workflow, case, _) = ticking(&one).await;
+    for stream in ["CB_LOG", "CB_MARKING"] {
+        edit_stream(&operator, stream, json!({"num_replicas": 3})).await;
+    }
+    eventually("replicas that follow", Duration::from_secs(30), async || {
+        let cluster = stream_info(&operator, "CB_LOG").await["cluster"].take();
+        let replicas = cluster["replicas"].as_array().cloned().unwrap_or_default();
+        let current = replicas.iter().filter(|replica| replica["current"] == true).count();
+        if current == 2 { Ok(()) } else { Err(cluster.to_string()) }
+    })
+    .await;
+    for n in 0..400 {
+        let id = format!("f{n}");
+        let tick =
+            || fire_once(Fire::case(workflow.clone(), case.clone(), transition("tick")), &id);
+        let fired = one.fire(tick()).await.unwrap();
+        let other = &others[n % 2];
+        let head = other.storage().head(&workflow, &case, Consistency::Strong).await.unwrap();
+        assert_eq!(head.unwrap().sequence, fired.record.sequence, "a strong read of {id}");
+        if n % 4 == 0 {
+            let log = log_of(other, &workflow, &case).await;
+            assert_eq!(log.last().unwrap().sequence, fired.record.sequence, "the history of {id}");
+            let again = other.fire(tick()).await.unwrap();
+            assert!(again.repeated, "{id} fired again");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_through_a_replica_that_lags_lacks_nothing() {
+    let cluster = TestCluster::start(3).await;
+    let operator = operator(cluster.url(0)).await;
+    let writer = joined(replicated(&cluster, 0)).await;
+    pendulum(&writer).await;
+    let leads = leader(&operator, &cluster, "CB_LOG").await;
+    let lags = (leads + 1) % 3;
+    let (writer, reader) =
+        (joined(replicated(&cluster, leads)).await, joined(replicated(&cluster, lags)).await);
+    for turn in 0..3 {
+        cluster.suspend(lags);
+        let mut written = HashSet::new();
+        for n in 0..40 {
+            written.insert(swing(&writer, &format!("case-{turn}-{n}")).await.0);
+        }
+        let last = format!("case-{turn}-39");
+        cluster.resume(lags);
+        for scope in [LogScope::All, LogScope::Lifecycles(Some(workflow("pendulum")))] {
+            let found: HashSet<_> = eventually("an answer", Duration::from_secs(20), async || {
+                let log = reader.storage().history(scope.clone(), 1).await?;
+                log.map_ok(|record| record.value.case).try_collect::<HashSet<_>>().await
+            })
+            .await;
+            let lacks: Vec<_> = written.difference(&found).collect();
+            assert!(lacks.is_empty(), "turn {turn}, {scope:?} lacks {lacks:?}");
+        }
+        let log = log_of(&reader, &workflow("pendulum"), &case(&last)).await;
+        assert_eq!(log.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_cut_off_is_not_believed() {
+    let cluster = TestCluster::start(3).await;
+    let operator_of_all = operator(cluster.url(0)).await;
+    let cases = joined(replicated(&cluster, 0)).await;
+    let (workflow, id, _) = ticking(&cases).await;
+    let leads = leader(&operator_of_all, &cluster, "CB_LOG").await;
+    let cases = joined(replicated(&cluster, leads)).await;
+    let others: Vec<usize> = (0..3).filter(|node| *node != leads).collect();
+    cases.case(&workflow, &id).await.unwrap();
+    for other in &others {
+        cluster.suspend(*other);
+    }
+    let cut_off = Instant::now();
+    // Others could have elected another leader 4 s after they last heard of this one.
+    let refused = loop {
+        let begun = cut_off.elapsed();
+        match cases.storage().head(&workflow, &id, Consistency::Strong).await {
+            Err(error) => break error,
+            Ok(_) => assert!(begun < Duration::from_secs(4), "still believed after {begun:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(matches!(refused, StorageError::Unavailable { .. }), "{refused}");
+    for other in &others {
+        cluster.resume(*other);
+    }
+    eventually("an answer", Duration::from_secs(30), async || cases.case(&workflow, &id).await)
+        .await;
+}
