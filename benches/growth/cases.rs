@@ -188,7 +188,7 @@ pub fn definition() -> Result<WorkflowDefinition, Error> {
         "initial_place": "a",
         "places": [{"id": "a"}, {"id": "few"}, {"id": "done"}],
         "transitions": [
-            fires("tick", "a", "a"), fires("nudge", "few", "few"), fires("end", "a", "done")
+            fires("tick", "a", "a"), fires("aside", "a", "few"), fires("nudge", "few", "few"), fires("end", "a", "done")
         ]
     }))?)
 }

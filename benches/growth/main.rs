@@ -78,6 +78,10 @@ async fn main() -> Result<(), Error> {
     for size in &options.sizes {
         sites.push(Site::open(*size, options.folder.as_deref()).await?);
     }
+    println!("\nan index of the cases by status");
+    for site in &sites {
+        println!("  {} records: {}", site.size, sides::index(site).await?);
+    }
     println!("\np50 ms; in brackets as a multiple of what it is with {BASE} records");
     heading(&options.sizes);
     for row in Row::ALL {
@@ -104,6 +108,9 @@ async fn main() -> Result<(), Error> {
     }
     if options.wants("subscribers") {
         sides::firings_beside_subscribers().await?;
+    }
+    if options.wants("index") {
+        sides::firings_beside_the_index().await?;
     }
     if options.wants("workflows") {
         sides::unknown_tokens_beside_workflows().await?;

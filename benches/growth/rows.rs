@@ -33,6 +33,7 @@ pub enum Row {
     Explain,
     History,
     Cases,
+    CasesByLog,
     CasesLater,
     Paused,
     Completed,
@@ -48,7 +49,7 @@ pub enum Row {
 }
 
 impl Row {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Token,
         Self::TokenStrong,
         Self::TokenFresh,
@@ -60,6 +61,7 @@ impl Row {
         Self::Explain,
         Self::History,
         Self::Cases,
+        Self::CasesByLog,
         Self::CasesLater,
         Self::Paused,
         Self::Completed,
@@ -87,6 +89,7 @@ impl Row {
             Self::Explain => "explain",
             Self::History => "history of a case",
             Self::Cases => "cases, first 10",
+            Self::CasesByLog => "cases, first 10, before there is an index",
             Self::CasesLater => "cases, 10 from the middle",
             Self::Paused => "cases by status, none there",
             Self::Completed => "cases by status, first 10",
@@ -129,6 +132,7 @@ impl Row {
                 drop(cases.history(workflow, &case, page).await?)
             }
             Self::Cases => full(cases.cases(workflow, None, TEN).await?.items.len())?,
+            Self::CasesByLog => full(site.fresh().cases(workflow, None, TEN).await?.items.len())?,
             Self::CasesLater => {
                 let after = Some(stormpetrel::storage::Cursor(site.size as u64 / 2));
                 let page = Page { first: 10, after };

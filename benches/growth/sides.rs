@@ -17,6 +17,8 @@ use stormpetrel::{
     storage::{Consistency, LogScope},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     Error,
     cases::{Site, connect, definition, serve, tick},
@@ -25,6 +27,23 @@ use super::{
 
 /// How long the clients fire.
 const CLIENTS_FOR: Duration = Duration::from_secs(3);
+
+/// How long the index of a process takes to be made, and how much memory.
+pub async fn index(site: &Site) -> Result<String, Error> {
+    let (begun, before) = (Instant::now(), resident()?);
+    site.cases.index_cases().await?;
+    let took = begun.elapsed().as_secs_f64();
+    let bytes = resident()?.saturating_sub(before);
+    let each = bytes / site.count().max(1);
+    Ok(format!("{took:.2} s, {} kB, {each} bytes a case", bytes / 1_024))
+}
+
+/// How many bytes of memory this process has, where the system says it (Linux).
+fn resident() -> Result<usize, Error> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: usize = statm.split(' ').nth(1).ok_or("/proc/self/statm says nothing")?.parse()?;
+    Ok(pages * 4_096)
+}
 
 /// What 32 clients of a process that has just started reach, each change in a case that the
 /// process has not touched.
@@ -129,6 +148,55 @@ pub async fn firings_beside_subscribers() -> Result<(), Error> {
         drop(streams);
         server.stop().await?;
     }
+    Ok(())
+}
+
+/// Firings a second of 64 clients in 512 cases, in turns with and without an index that follows.
+pub async fn firings_beside_the_index() -> Result<(), Error> {
+    let server = serve(None, "index").await?;
+    let cases = connect(&server).await?;
+    cases.create_workflow(definition()?, ExpectedVersion::Any).await?;
+    let workflow = WorkflowId::new("growth")?;
+    let begun = (0..512).map(|_| cases.create_case(NewCase::of(workflow.clone())));
+    let begun = try_join_all(begun).await?;
+    let mut rates = [Vec::new(), Vec::new()];
+    for turn in 0..10 {
+        let stop = CancellationToken::new();
+        let index = (turn % 2 == 1).then(|| {
+            let (cases, stop) = (cases.clone(), stop.clone());
+            tokio::spawn(async move { cases.run_index(stop).await })
+        });
+        let at = Instant::now();
+        let clients = begun.chunks(8).map(|mine| {
+            let (cases, workflow) = (cases.clone(), workflow.clone());
+            let mine: Vec<_> = mine.iter().map(|begun| begun.case.id.clone()).collect();
+            tokio::spawn(async move {
+                let mut done = 0_u32;
+                for case in mine.iter().cycle() {
+                    if at.elapsed() > Duration::from_secs(2) {
+                        break;
+                    }
+                    let mut fire = tick(&workflow, case.clone());
+                    fire.change.firing = None;
+                    cases.fire(fire).await.unwrap();
+                    done += 1;
+                }
+                done
+            })
+        });
+        let done: u32 = try_join_all(clients).await?.into_iter().sum();
+        rates[turn % 2].push(f64::from(done) / at.elapsed().as_secs_f64());
+        stop.cancel();
+        if let Some(index) = index {
+            index.await?;
+        }
+    }
+    let [without, with] = rates.map(|mut rates| {
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    });
+    println!("\nfirings a second: {without:.0}; beside an index that follows {with:.0}");
+    server.stop().await?;
     Ok(())
 }
 

@@ -262,24 +262,36 @@ async fn begin(
 }
 
 impl Inner {
-    /// Sees to it that the index has all that the log had when this was called.
+    /// Sees to it that the index has all that the log had when this was called, within some
+    /// seconds.
     pub async fn follow(&self) -> Result<()> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        match tokio::time::timeout(PATIENCE, self.follow_however_long()).await {
+            Ok(followed) => Ok(followed?),
+            // The reading goes on.
+            Err(_) => Err(self.index.not_yet().into()),
+        }
+    }
+
+    async fn follow_however_long(&self) -> Read {
         let before = self.index.begun();
         loop {
             // One that is under way may have begun too early; the one after it has not.
             let (number, read) = self.index.reading(&self.storage);
-            match tokio::time::timeout_at(deadline, read).await {
-                Ok(Ok(())) if number > before => return Ok(()),
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => return Err(self.index.not_yet().into()),
+            read.await?;
+            if number > before {
+                return Ok(());
             }
         }
     }
 }
 
 impl Cases {
+    /// Makes the index by which cases are listed by their status, and waits for it, however long
+    /// the log is.
+    pub async fn index_cases(&self) -> Result<()> {
+        Ok(self.inner.follow_however_long().await?)
+    }
+
     /// Follows the log until `shutdown`, so that a listing of cases by their status need not read
     /// all of it. Run it in every process that serves.
     pub async fn run_index(&self, shutdown: CancellationToken) {

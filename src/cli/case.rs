@@ -170,6 +170,9 @@ impl Start {
 impl List {
     async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
         let status = self.status.map(CaseStatus::from);
+        if status.is_some() {
+            cases.index_cases().await?;
+        }
         let found = cases.cases(&self.workflow, status, self.page.page()).await?;
         let mut table = Table::new(&["CASE", "STATUS", "REVISION", "IN"]);
         for (_, case) in &found.items {
