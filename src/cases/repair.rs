@@ -13,7 +13,9 @@ use std::{
 use super::{Error, Inner, Result};
 use crate::{
     models::{Case, CaseId, MarkingEntry, PlaceId, Record, Stored, Token, TokenId, WorkflowId},
-    storage::{Consistency, Register, RegisterState, ViewContent, ViewOutcome, ViewWrite},
+    storage::{
+        Consistency, Register, RegisterState, StorageError, ViewContent, ViewOutcome, ViewWrite,
+    },
 };
 
 /// How many times a register is tried while others write it too, or while it takes too long.
@@ -64,13 +66,29 @@ struct Truth<'a> {
     places: HashMap<TokenId, usize>,
     /// When the log was asked.
     read: Instant,
+    /// Why the first of those that can't be written can't be.
+    refused: Option<StorageError>,
 }
 
 impl<'a> Truth<'a> {
     /// Nothing is known yet.
     fn of(workflow: &'a WorkflowId, id: &'a CaseId, only: Option<HashSet<TokenId>>) -> Self {
         let (case, places, read) = (None, HashMap::new(), Instant::now());
-        Self { workflow, id, only, case, places, read }
+        Self { workflow, id, only, case, places, read, refused: None }
+    }
+
+    /// Only the tokens of these registers are to be known.
+    fn some(workflow: &'a WorkflowId, id: &'a CaseId, registers: &[Key]) -> Self {
+        let tokens = registers.iter().map(|(token, _)| token.clone()).collect();
+        Self::of(workflow, id, Some(tokens))
+    }
+
+    /// What was done, and a failure if something could not be written.
+    fn told_of(self, repaired: Repaired) -> Repaired {
+        let Some(error) = self.refused else { return repaired };
+        let (workflow, case) = (self.workflow, self.id);
+        tracing::warn!(%workflow, %case, %error, "a view can't be written; the others are");
+        Repaired { failed: repaired.failed + 1, ..repaired }
     }
 
     fn sequence(&self) -> u64 {
@@ -98,21 +116,31 @@ impl Inner {
         case: &CaseId,
         registers: Vec<Key>,
     ) -> Result<u64> {
-        self.repair_some(workflow, case, registers).await.map(|repaired| repaired.mended)
+        let mut truth = Truth::some(workflow, case, &registers);
+        let repaired = self.refresh_and_mend(&mut truth, registers).await?;
+        truth.refused.map_or(Ok(repaired.mended), |refused| Err(refused.into()))
     }
 
-    /// Compares these registers of a case, which the log may not have, with its log.
+    /// The same, for those who go on past what can't be written.
     pub(super) async fn repair_some(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
         registers: Vec<Key>,
     ) -> Result<Repaired> {
-        let only = registers.iter().map(|(token, _)| token.clone()).collect();
-        let mut truth = Truth::of(workflow, case, Some(only));
-        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
-        self.learn(&mut truth, head).await?;
-        self.mend(&mut truth, registers).await
+        let mut truth = Truth::some(workflow, case, &registers);
+        let repaired = self.refresh_and_mend(&mut truth, registers).await?;
+        Ok(truth.told_of(repaired))
+    }
+
+    async fn refresh_and_mend(
+        &self,
+        truth: &mut Truth<'_>,
+        registers: Vec<Key>,
+    ) -> Result<Repaired> {
+        let head = self.storage.head(truth.workflow, truth.id, Consistency::Strong).await?;
+        self.learn(truth, head).await?;
+        self.mend(truth, registers).await
     }
 
     /// Compares every register that a case's live tokens should have, and `others`. Cases of
@@ -134,7 +162,8 @@ impl Inner {
         let marking = truth.case.iter().flat_map(|case| &case.marking.0);
         let live = marking.map(|entry| (entry.token.clone(), entry.place.clone()));
         let registers: BTreeSet<_> = live.chain(others).collect();
-        self.mend(&mut truth, registers.into_iter().collect()).await
+        let repaired = self.mend(&mut truth, registers.into_iter().collect()).await?;
+        Ok(truth.told_of(repaired))
     }
 
     /// Asks the log again; what it says of the tokens only if the case has changed.
@@ -213,7 +242,13 @@ impl Inner {
                 let is_late = truth.read.elapsed() > late_after;
                 for (write, outcome) in writes.iter().zip(outcomes) {
                     let key = (write.token.clone(), write.place.clone());
-                    let lost = outcome? == ViewOutcome::LostRace;
+                    let lost = match outcome {
+                        Err(error @ StorageError::TooLarge { .. }) => {
+                            truth.refused.get_or_insert(error);
+                            continue;
+                        }
+                        outcome => outcome? == ViewOutcome::LostRace,
+                    };
                     if lost || (is_late && write.expected == 0) {
                         todo.push(key.clone());
                     }

@@ -73,8 +73,11 @@ fn copy(from: &Path, to: &Path) {
 }
 
 async fn call(client: &Client, subject: &str, body: Value) -> Value {
-    let answer = client.request(subject.to_owned(), body.to_string().into()).await.unwrap();
-    serde_json::from_slice(&answer.payload).unwrap()
+    let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+    let answer = client.request(subject.to_owned(), body).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+    assert_eq!(answer.get("error"), None, "{answer}");
+    answer
 }
 
 /// What `nats stream backup` does: the stream's settings and state, and its snapshot.
@@ -83,7 +86,6 @@ async fn backup(client: &Client, stream: &str) -> (Value, Bytes) {
     let mut chunks = client.subscribe(inbox.clone()).await.unwrap();
     let request = json!({"deliver_subject": inbox, "no_consumers": true, "chunk_size": 65_536});
     let about = call(client, &format!("$JS.API.STREAM.SNAPSHOT.{stream}"), request).await;
-    assert_eq!(about.get("error"), None, "{about}");
     let mut snapshot = BytesMut::new();
     loop {
         let chunk = chunks.next().await.unwrap();
@@ -101,8 +103,7 @@ async fn backup(client: &Client, stream: &str) -> (Value, Bytes) {
 async fn restore(client: &Client, stream: &str, (about, snapshot): &(Value, Bytes)) {
     let request = json!({"config": about["config"], "state": about["state"]});
     let begun = call(client, &format!("$JS.API.STREAM.RESTORE.{stream}"), request).await;
-    let to = begun["deliver_subject"].as_str().filter(|to| !to.is_empty());
-    let to = to.unwrap_or_else(|| panic!("{begun}")).to_owned();
+    let to = begun["deliver_subject"].as_str().unwrap().to_owned();
     for chunk in snapshot.chunks(65_536) {
         client.request(to.clone(), Bytes::copy_from_slice(chunk)).await.unwrap();
     }
