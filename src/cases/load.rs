@@ -21,7 +21,7 @@ const AT_ONCE: usize = 32;
 /// all.
 const LARGE_AT_ONCE: usize = 8;
 
-/// From how many tokens on a case is one with many.
+/// The number of tokens from which on a case is one with many.
 const LARGE: usize = 1_024;
 
 /// The tokens that are being put together, and the records that have their histories whole.

@@ -137,7 +137,7 @@ struct Follower {
     complained: Option<Instant>,
 }
 
-/// What tells whether the store is still the one that it was.
+/// The signs by which the store is still the one that it was.
 #[derive(Default, Clone, Copy, PartialEq)]
 struct Store {
     reconnects: u64,

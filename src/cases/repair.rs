@@ -25,7 +25,7 @@ const MOST_ROUNDS: u32 = 16;
 const READ_AT_ONCE: usize = 512;
 const WRITTEN_AT_ONCE: usize = 64;
 
-/// From how many registers on a case takes its turn with others of that size.
+/// The number of registers from which on a case takes its turn with others of that size.
 const LARGE: usize = 256;
 
 /// What a repair did.
@@ -54,7 +54,7 @@ impl std::ops::AddAssign for Repaired {
 /// A token and a place: a register of the view.
 pub(super) type Key = (TokenId, PlaceId);
 
-/// What the log says of a case, or of some of its tokens.
+/// The log's word on a case, or on some of its tokens.
 struct Truth<'a> {
     workflow: &'a WorkflowId,
     id: &'a CaseId,
@@ -83,7 +83,7 @@ impl<'a> Truth<'a> {
         Self::of(workflow, id, Some(tokens))
     }
 
-    /// What was done, and a failure if something could not be written.
+    /// Adds a failure to what was done, if something could not be written.
     fn told_of(self, repaired: Repaired) -> Repaired {
         let Some(error) = self.refused else { return repaired };
         let (workflow, case) = (self.workflow, self.id);

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::{CaseId, Marking, Passed, PlaceId, Token, TokenId, WorkflowId, hex, marking::is_zero};
 
-/// From how many live tokens on a record vouches for them. Fewer are in so few records that
-/// these can be read.
+/// The number of live tokens from which on a record vouches for them. Fewer are in so few
+/// records that these can be read.
 pub const VOUCHED_FROM: usize = 33;
 
 /// SHA-256 over all that a token says, without what is known of it only when its record is
@@ -18,7 +18,7 @@ pub const VOUCHED_FROM: usize = 33;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenDigest([u8; 32]);
 
-/// What is digested, as JSON. A change here makes every stored digest worthless.
+/// The part of a token that is digested, as JSON. A change here makes every stored digest worthless.
 #[derive(Serialize)]
 struct Said<'a> {
     id: &'a TokenId,

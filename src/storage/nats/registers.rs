@@ -22,7 +22,7 @@ use crate::{
     storage::{Lifecycle, LogScope, Outline, Register, RegisterState, Result},
 };
 
-/// Up to how many registers are asked for one by one: an answer of one message needs no
+/// The most registers that are asked for one by one: an answer of one message needs no
 /// subscription of its own.
 const ONE_BY_ONE: usize = 4;
 
