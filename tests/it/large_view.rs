@@ -58,7 +58,13 @@ async fn fill(operator: &jetstream::Context, token: &Token) -> Written {
                 Ok::<_, async_nats::Error>((key, (sent.await?.sequence, place, live)))
             }
         });
-        last.extend(try_join_all(sent).await.unwrap());
+        // What is sent together may be stored in another order.
+        for (subject, written) in try_join_all(sent).await.unwrap() {
+            let known = last.entry(subject).or_insert_with(|| written.clone());
+            if known.0 < written.0 {
+                *known = written;
+            }
+        }
     }
     let live = last.into_iter().filter(|(_, (_, _, live))| *live);
     live.map(|(subject, (sequence, place, _))| (sequence, (place, subject))).collect()
