@@ -123,6 +123,12 @@ impl Site {
         TokenId::of_case(&self.workflow.tag(), &self.case(number), 1)
     }
 
+    /// A log sequence with as many new cases before it as after it, or nearly so.
+    pub fn middle(&self) -> u64 {
+        let middle = if self.count() <= TOGETHER { self.count() } else { self.size } / 2;
+        middle as u64
+    }
+
     /// A number of a case that runs, spread over all of them.
     pub fn some(&self, turn: usize) -> usize {
         let running = (self.count() - FEW) / 2;

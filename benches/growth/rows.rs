@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use stormpetrel::{
     models::{CaseId, CaseStatus, PlaceId, TokenId},
-    storage::{Consistency, LogScope, Page, TokenScope},
+    storage::{Consistency, Cursor, LogScope, Page, TokenScope},
 };
 
 use super::{Error, cases::Site, median};
@@ -134,7 +134,7 @@ impl Row {
             Self::Cases => full(cases.cases(workflow, None, TEN).await?.items.len())?,
             Self::CasesByLog => full(site.fresh().cases(workflow, None, TEN).await?.items.len())?,
             Self::CasesLater => {
-                let after = Some(stormpetrel::storage::Cursor(site.size as u64 / 2));
+                let after = Some(Cursor(site.middle()));
                 let page = Page { first: 10, after };
                 full(cases.cases(workflow, None, page).await?.items.len())?
             }

@@ -20,7 +20,7 @@ impl Cases {
     ///
     /// With a status it goes by an index that this process makes of the log. Before that has been
     /// made once it is waited for, for some seconds; then the error is
-    /// [`retryable`](Error::retryable) and says how far it is.
+    /// [`retryable`](super::Error::retryable) and says how far it is.
     pub async fn cases(
         &self,
         workflow: &WorkflowId,
