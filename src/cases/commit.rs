@@ -20,7 +20,7 @@ use super::{
 use crate::{
     engine::{Act, apply, fit},
     models::{Case, CaseId, FiringId, Record, Stored, Token, WorkflowId},
-    storage::{LogScope, StorageError},
+    storage::StorageError,
 };
 
 /// How many times a lost race is run again before the caller is told of the conflict.
@@ -265,8 +265,8 @@ impl Inner {
     ) -> Result<Option<Changed>> {
         let firings = slot.firings.get_or_insert_with(Firings::default);
         if firings.up_to < case.sequence {
-            let scope = LogScope::Case(case.workflow.clone(), case.id.clone());
-            let mut records = self.storage.history(scope, firings.up_to + 1).await?;
+            let (from, aside) = (firings.up_to + 1, case.aside.clone());
+            let mut records = self.records(&case.workflow, &case.id, from, aside).await?;
             while let Some(record) = records.try_next().await? {
                 firings.insert(&record.value.firing, record.sequence);
             }
@@ -318,8 +318,8 @@ impl Inner {
     }
 
     async fn begun(self: &Arc<Self>, case: &Arc<Case>) -> Result<Changed> {
-        let scope = LogScope::Case(case.workflow.clone(), case.id.clone());
-        let first = self.storage.history(scope, 1).await?.try_next().await?;
+        let records = self.records(&case.workflow, &case.id, 1, case.aside.clone());
+        let first = records.await?.try_next().await?;
         let first = first.ok_or_else(|| Error::no_case(&case.id))?;
         self.changed_before(case, first).await
     }

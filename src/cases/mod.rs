@@ -17,6 +17,8 @@ mod limits;
 mod load;
 mod locate;
 mod metrics;
+mod newest;
+mod quarantine;
 mod reads;
 mod rebuild;
 mod reconcile;

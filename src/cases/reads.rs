@@ -195,7 +195,8 @@ impl Cases {
         Ok(transitions.filter(|transition| ids.contains(&transition.id)).cloned().collect())
     }
 
-    /// A case's records in order, a page at a time; a cursor is a log sequence.
+    /// A case's records in order, a page at a time; a cursor is a log sequence. What is put
+    /// aside is left out; the record that puts it aside names it.
     pub async fn history(
         &self,
         workflow: &WorkflowId,
@@ -204,8 +205,8 @@ impl Cases {
     ) -> Result<PageOf<Stored<Record>>> {
         check(page)?;
         let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
-        let scope = LogScope::Case(workflow.clone(), case.clone());
-        let mut records = self.inner.storage.history(scope, from).await?;
+        let aside = self.inner.put_aside_in(workflow, case).await?;
+        let mut records = self.inner.records(workflow, case, from, aside).await?;
         let mut whole = Whole::new(self.inner.clone());
         let mut items = Vec::new();
         let mut has_next = false;
@@ -238,9 +239,15 @@ impl Cases {
         Ok(Whole::new(self.inner.clone()).stream(records))
     }
 
-    /// Whether the store can be reached, and what it says of itself.
+    /// Whether the store can be reached, what it says of itself, and which definitions this
+    /// process has met that can't be read.
     pub async fn health(&self) -> Health {
-        self.inner.storage.health().await
+        let mut health = self.inner.storage.health().await;
+        let complaints = self.inner.definitions.complaints();
+        if !complaints.is_empty() {
+            health.problem.get_or_insert(complaints.join("\n"));
+        }
+        health
     }
 }
 

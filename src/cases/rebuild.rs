@@ -82,6 +82,7 @@ impl Inner {
                     progress(position);
                 }
                 Err(error) if !error.is_of_one_case() => return Err(error),
+                Err(error) if self.is_put_aside(&error).await => {}
                 Err(error) => {
                     tracing::warn!(%error, "passed over in the rebuild");
                     total.failed += 1;

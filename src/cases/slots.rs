@@ -162,6 +162,7 @@ mod tests {
             sequence: 1,
             head_hash: String::new(),
             chain: Chain::default(),
+            aside: Vec::new(),
         }));
     }
 

@@ -110,6 +110,8 @@ impl SimulatedLog {
                 page: None,
                 pages: Vec::new(),
                 unlisted: 0,
+                aside: Vec::new(),
+                put_aside: Vec::new(),
             };
             self.log.record(&Stored {
                 value: record,

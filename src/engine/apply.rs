@@ -100,6 +100,7 @@ pub(crate) fn case_after(
         sequence: stored.sequence,
         head_hash: stored.hash.clone(),
         chain: Chain::after(None, stored),
+        aside: record.aside.clone(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CaseId, Chain, Marking, Token, TokenId, WorkflowId};
+use super::{Aside, CaseId, Chain, Marking, Token, TokenId, WorkflowId};
 
 /// Whether a case runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,6 +57,8 @@ pub struct Case {
     pub head_hash: String,
     /// How its records are found from here.
     pub chain: Chain,
+    /// The messages of its log that are put aside.
+    pub aside: Vec<Aside>,
 }
 
 impl Case {

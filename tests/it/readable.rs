@@ -1,7 +1,9 @@
 //! What is accepted can be read back, by every reader, after every restart; what can't be read
 //! blocks as little as can be.
 
+mod definitions;
 mod nesting;
+mod quarantine;
 mod sizes;
 
 use futures::TryStreamExt;

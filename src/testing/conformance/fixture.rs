@@ -99,6 +99,8 @@ pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id:
         page: None,
         pages: Vec::new(),
         unlisted: 0,
+        aside: Vec::new(),
+        put_aside: Vec::new(),
     }
 }
 
