@@ -140,13 +140,18 @@ impl Inner {
         if fresh {
             self.reload(commit, slot).await?;
         }
-        let record = loop {
-            match self.decide(commit, act, slot, may_repeat).await {
-                Ok(Decision::Append(record)) => break record,
+        let mut stored = loop {
+            let decided = self.decide(commit, act, slot, may_repeat).await;
+            let checked = match decided {
+                Ok(Decision::Append(record)) => self.checked(slot, *record, act),
                 Ok(Decision::Repeated(changed)) => {
                     self.show_again(slot, &changed).await;
                     return Ok(Attempt::Done(changed));
                 }
+                Err(error) => Err(error),
+            };
+            match checked {
+                Ok(stored) => break stored,
                 // A no is only said of what the log has now.
                 Err(_) if !fresh => {
                     self.reload(commit, slot).await?;
@@ -155,7 +160,6 @@ impl Inner {
                 Err(error) => return Err(error),
             }
         };
-        let mut stored = self.checked(slot, *record, act)?;
         let expected = stored.value.previous;
         let probe = self.unknown_registers(slot, &stored.value);
         let append = self.storage.append(&stored.value, expected);

@@ -2,7 +2,9 @@
 //! blocks as little as can be.
 
 mod definitions;
+mod mutated;
 mod nesting;
+mod programs;
 mod quarantine;
 mod sizes;
 

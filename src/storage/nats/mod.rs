@@ -11,6 +11,8 @@ mod floor;
 mod link;
 mod log;
 mod marking;
+#[doc(hidden)]
+pub mod messages;
 mod store;
 mod streams;
 mod subjects;

@@ -191,22 +191,20 @@ async fn a_definition_of_a_newer_format_stops_new_cases_of_its_workflow_and_noth
     let subject = "cb.workflows.pendulum.definition";
     let newer = json!({"format": 99, "version": 2, "definition": {
         "id": "pendulum", "initial_place": "a", "places": [{"id": "a"}]}});
-    {
-        let at = damaged.publish(subject, newer.to_string()).await;
-        let fresh = cases_at(damaged.server.url()).await;
-        let new = fresh.create_case(NewCase::of(workflow("pendulum"))).await;
-        names(&new.unwrap_err(), subject, at);
-        names(&fresh.workflow(&workflow("pendulum")).await.unwrap_err(), subject, at);
-        // A case names the version that it runs.
-        for cases in [&damaged.cases, &fresh] {
-            for name in ["go", "return"] {
-                let fire = Fire::token(damaged.well.clone(), transition(name));
-                cases.fire(fire).await.unwrap();
-            }
+    let at = damaged.publish(subject, newer.to_string()).await;
+    let fresh = cases_at(damaged.server.url()).await;
+    let new = fresh.create_case(NewCase::of(workflow("pendulum"))).await;
+    names(&new.unwrap_err(), subject, at);
+    names(&fresh.workflow(&workflow("pendulum")).await.unwrap_err(), subject, at);
+    // A case names the version that it runs.
+    for cases in [&damaged.cases, &fresh] {
+        for name in ["go", "return"] {
+            let fire = Fire::token(damaged.well.clone(), transition(name));
+            cases.fire(fire).await.unwrap();
         }
-        let (listed, more) = fresh.workflows(1, None).await.unwrap();
-        let listed: Vec<_> = listed.iter().map(|stored| stored.definition.id.as_str()).collect();
-        assert_eq!((listed, more), (vec!["other"], false));
-        fresh.create_case(NewCase::of(workflow("other"))).await.unwrap();
     }
+    let (listed, more) = fresh.workflows(1, None).await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|stored| stored.definition.id.as_str()).collect();
+    assert_eq!((listed, more), (vec!["other"], false));
+    fresh.create_case(NewCase::of(workflow("other"))).await.unwrap();
 }

@@ -9,7 +9,7 @@ use stormpetrel::{
     testing::TestServer,
 };
 
-use super::{fire, loop_of, read_all};
+use super::{fire, loop_of};
 use crate::support::{case, cases_at, system, workflow};
 
 struct Heard(std::sync::Mutex<(Vec<Finding>, Vec<String>)>);
@@ -189,7 +189,9 @@ async fn two_who_put_aside_at_once_and_one_who_repeats_do_it_once() {
     assert_eq!(done.record.value.put_aside[0].sequence, at);
     cases.fire(fire(&k, "go")).await.unwrap();
     assert_eq!(audited(&other).await.0, []);
-    read_all(&other, &k).await;
+    let history = other.history(&id, &k, Page::default()).await.unwrap();
+    assert_eq!(history.items.last().unwrap().1.value.kind, RecordKind::Fired);
+    other.explain(&id, &k).await.unwrap();
 }
 
 #[tokio::test]
