@@ -5,8 +5,10 @@ use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
 use super::{Inner, Result, load::broken};
 use crate::{
-    models::{Case, CaseId, Chain, FiringId, IdHash, Link, PageAt, Record, Stored, WorkflowId},
-    storage::{LogScope, StorageError},
+    models::{
+        Aside, Case, CaseId, Chain, FiringId, IdHash, Link, PageAt, Record, Stored, WorkflowId,
+    },
+    storage::StorageError,
 };
 
 /// How many records are asked for at once.
@@ -129,15 +131,11 @@ impl Inner {
             return Ok(earlier);
         }
         let mut links = Vec::new();
-        let mut records = self.unlisted_records(&case.workflow, &case.id, 1, unlisted).await?;
-        while let Some(record) = records.next().await {
-            match record {
-                Ok(record) => links
-                    .push(Link { sequence: record.sequence, id: IdHash::of(&record.value.firing) }),
-                // The case goes on after it, so it has been put aside: it never happened.
-                Err(StorageError::Corrupt { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+        let (workflow, id, aside) = (&case.workflow, &case.id, case.aside.clone());
+        let mut records = self.unlisted_records(workflow, id, 1, unlisted, aside).await?;
+        while let Some(record) = records.try_next().await? {
+            let (sequence, id) = (record.sequence, IdHash::of(&record.value.firing));
+            links.push(Link { sequence, id });
         }
         earlier.add(links);
         Ok(earlier)
@@ -149,9 +147,9 @@ impl Inner {
         case: &CaseId,
         from: u64,
         up_to: u64,
+        aside: Vec<Aside>,
     ) -> Result<BoxStream<'static, std::result::Result<Stored<Record>, StorageError>>> {
-        let scope = LogScope::Case(workflow.clone(), case.clone());
-        let records = self.storage.history(scope, from).await?;
+        let records = self.records(workflow, case, from, aside).await?;
         let is_listed = move |record: &std::result::Result<Stored<Record>, StorageError>| {
             std::future::ready(match record {
                 Ok(record) => record.sequence <= up_to,
@@ -232,15 +230,15 @@ impl Inner {
                 }
             }
             _ => {
-                let scope = LogScope::Case(case.workflow.clone(), case.id.clone());
-                Ok(self.storage.history(scope, 1).await?.try_next().await?)
+                let (workflow, aside) = (&case.workflow, case.aside.clone());
+                Ok(self.records(workflow, &case.id, 1, aside).await?.try_next().await?)
             }
         }
     }
 
     /// The records of a case from a log sequence on, up to its head, in order, some `at_once`.
-    /// Only the pages that name some of them are read, as the stream comes to them. What can't
-    /// be read and was put aside is named by the record that says so, and left out.
+    /// Only the pages that name some of them are read, as the stream comes to them. What was put
+    /// aside is named by the record that says so, and left out.
     pub async fn records_from<'a>(
         &'a self,
         head: &Stored<Record>,
@@ -256,11 +254,10 @@ impl Inner {
         }
         let unlisted = match from <= chain.unlisted {
             true => {
-                let records = self.unlisted_records(&workflow, &case, from, chain.unlisted).await?;
-                let put_aside = |record: &std::result::Result<_, StorageError>| {
-                    std::future::ready(!matches!(record, Err(StorageError::Corrupt { .. })))
-                };
-                records.filter(put_aside).map_err(super::Error::from).boxed()
+                let aside = head.value.aside.clone();
+                let unlisted = chain.unlisted;
+                let records = self.unlisted_records(&workflow, &case, from, unlisted, aside);
+                records.await?.map_err(super::Error::from).boxed()
             }
             false => stream::empty().boxed(),
         };

@@ -142,23 +142,25 @@ impl Inner {
         if fresh {
             self.reload(commit, slot).await?;
         }
-        let record = loop {
+        let mut stored = loop {
             match self.decide(commit, act, slot, may_repeat).await {
-                Ok(Decision::Append(record)) => break record,
-                // An answer that appends nothing, a no above all, is only given of what the log
-                // has now: an append finds out by its fence.
-                Ok(Decision::Repeated(_)) | Err(_) if !fresh => {
-                    self.reload(commit, slot).await?;
-                    fresh = true;
-                }
-                Ok(Decision::Repeated(changed)) => {
+                Ok(Decision::Append(record)) => match self.checked(slot, *record, act) {
+                    Ok(stored) => break stored,
+                    Err(error) if fresh => return Err(error),
+                    Err(_) => {}
+                },
+                Ok(Decision::Repeated(changed)) if fresh => {
                     self.show_again(slot, &changed).await;
                     return Ok(Attempt::Done(changed));
                 }
-                Err(error) => return Err(error),
+                Err(error) if fresh => return Err(error),
+                Ok(Decision::Repeated(_)) | Err(_) => {}
             }
+            // An answer that appends nothing, a no above all, is only given of what the log has
+            // now: an append finds out by its fence.
+            self.reload(commit, slot).await?;
+            fresh = true;
         };
-        let mut stored = self.checked(slot, *record, act)?;
         let expected = stored.value.previous;
         let probe = self.unknown_registers(slot, &stored.value);
         let append = self.storage.append(&stored.value, expected);

@@ -1,7 +1,7 @@
 //! Workflows: definitions stored, read and compiled.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -57,12 +57,28 @@ pub(super) struct Definitions {
 struct State {
     nets: HashMap<(WorkflowId, u64), Arc<Compiled>>,
     latest: HashMap<WorkflowId, (Arc<Compiled>, Instant)>,
+    /// What was wrong with the last version of a workflow when it was last looked at.
+    complaints: BTreeMap<WorkflowId, String>,
 }
 
 impl Definitions {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         // A cache: whatever is in it is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what is wrong with the last version of a workflow, or that nothing is.
+    pub(super) fn complain(&self, workflow: &WorkflowId, complaint: Option<String>) {
+        let complaints = &mut self.state().complaints;
+        match complaint {
+            Some(complaint) => drop(complaints.insert(workflow.clone(), complaint)),
+            None => drop(complaints.remove(workflow)),
+        }
+    }
+
+    /// What is wrong with the last versions of workflows, as far as this process has met it.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        self.state().complaints.values().cloned().collect()
     }
 
     fn known(&self, workflow: &WorkflowId, sequence: u64) -> Option<Arc<Compiled>> {
@@ -105,8 +121,10 @@ impl Cases {
         self.check_soundness(&net, definition.id.as_str()).await?;
         loop {
             let storage = &self.inner.storage;
-            let latest = storage.definition(&definition.id, DefinitionVersion::Latest).await?;
-            let (version, sequence) = latest.as_ref().map_or((0, 0), |l| (l.version, l.sequence));
+            let newest = self.inner.newest(&definition.id).await?;
+            let (highest, last) = newest.as_ref().map_or((0, 0), |n| (n.version, n.last));
+            let latest = newest.and_then(|newest| newest.compiled);
+            let version = latest.as_ref().map_or(0, |latest| latest.stored.version);
             match expected {
                 ExpectedVersion::New if version != 0 => {
                     let (kind, id) = ("workflow", definition.id.to_string());
@@ -119,11 +137,16 @@ impl Cases {
                 }
                 _ => {}
             }
-            if let Some(latest) = latest.filter(|latest| latest.definition == definition) {
-                return Ok(latest);
+            // What can't be read after it is replaced by the same definition too.
+            let same = |latest: &Arc<Compiled>| {
+                latest.stored.sequence == last && latest.stored.definition == definition
+            };
+            if let Some(latest) = latest.filter(same) {
+                return Ok(latest.stored.clone());
             }
-            match storage.put_definition(&definition, version + 1, sequence).await {
+            match storage.put_definition(&definition, highest + 1, last).await {
                 Ok(stored) => {
+                    self.inner.definitions.complain(&definition.id, None);
                     let compiled = Compiled::new(stored.clone(), net);
                     self.inner.definitions.keep(&compiled, true);
                     return Ok(stored);
@@ -135,10 +158,9 @@ impl Cases {
         }
     }
 
-    /// The latest version of a workflow.
+    /// The latest version of a workflow that can be read and used.
     pub async fn workflow(&self, id: &WorkflowId) -> Result<Arc<StoredDefinition>> {
-        let stored = self.inner.storage.definition(id, DefinitionVersion::Latest).await?;
-        stored.map(Arc::new).ok_or_else(|| Error::no_workflow(id))
+        Ok(Arc::new(self.inner.usable(id).await?.stored.clone()))
     }
 
     /// The version of a workflow whose message has this log sequence: what a case that names
@@ -194,9 +216,19 @@ impl Inner {
         if let Some(compiled) = self.definitions.latest(workflow) {
             return Ok(compiled);
         }
-        let stored = self.storage.definition(workflow, DefinitionVersion::Latest).await?;
-        let stored = stored.ok_or_else(|| Error::no_workflow(workflow))?;
-        self.compile(stored, true)
+        self.usable(workflow).await
+    }
+
+    async fn usable(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
+        let mut newest =
+            self.newest(workflow).await?.ok_or_else(|| Error::no_workflow(workflow))?;
+        match newest.compiled {
+            Some(compiled) => Ok(compiled),
+            None => {
+                let first = newest.unusable.drain(..).next();
+                Err(first.unwrap_or_else(|| Error::no_workflow(workflow)))
+            }
+        }
     }
 
     /// The definition that a case names.
@@ -213,7 +245,11 @@ impl Inner {
         self.compile(stored.ok_or_else(missing)?, false)
     }
 
-    fn compile(&self, stored: StoredDefinition, is_latest: bool) -> Result<Arc<Compiled>> {
+    pub(super) fn compile(
+        &self,
+        stored: StoredDefinition,
+        is_latest: bool,
+    ) -> Result<Arc<Compiled>> {
         let known = self.definitions.known(&stored.definition.id, stored.sequence);
         let compiled = match known {
             Some(compiled) => compiled,

@@ -12,7 +12,7 @@ use super::{
     by_case::{ByCase, Records, case_of},
 };
 use crate::{
-    models::{CaseId, Record, Stored, StoredDefinition, WorkflowId},
+    models::{Aside, CaseId, Record, RecordKind, Stored, StoredDefinition, WorkflowId},
     storage::{DefinitionVersion, LogScope, StorageError},
 };
 
@@ -27,6 +27,10 @@ pub struct Gathered {
     /// How many records there are, those of unreadable cases included.
     pub total: u64,
     by_case: ByCase,
+    /// What is put aside, by case.
+    aside: BTreeMap<CaseId, Vec<Aside>>,
+    /// What can't be read, put aside or not.
+    errors: Vec<(CaseId, StorageError)>,
 }
 
 impl Cases {
@@ -46,6 +50,8 @@ impl Cases {
             unreadable: BTreeMap::new(),
             total: 0,
             by_case: ByCase::new(),
+            aside: BTreeMap::new(),
+            errors: Vec::new(),
         };
         let mut versions = BTreeSet::new();
         if cases.is_empty() {
@@ -56,14 +62,15 @@ impl Cases {
             progress(last, last);
         }
         for (done, case) in (1..).zip(cases.iter().collect::<BTreeSet<_>>()) {
-            let before = (gathered.total, gathered.unreadable.len());
+            let before = (gathered.total, gathered.errors.len());
             let scope = LogScope::Case(workflow.clone(), case.clone());
             gathered.read(inner, scope, &mut versions, &|_| ()).await?;
-            if before == (gathered.total, gathered.unreadable.len()) {
+            if before == (gathered.total, gathered.errors.len()) {
                 return Err(Error::no_case(case));
             }
             progress(done, cases.len() as u64);
         }
+        gathered.judge_errors();
         for version in versions {
             let version = DefinitionVersion::Sequence(version);
             match inner.storage.definition(workflow, version).await {
@@ -82,10 +89,12 @@ impl Gathered {
     /// The records, by the cases' ids. They have neither markings nor what tokens carry, and no
     /// subjects.
     pub fn into_records(self) -> io::Result<impl Iterator<Item = io::Result<Stored<Record>>>> {
-        let unreadable = self.unreadable;
+        let (unreadable, aside) = (self.unreadable, self.aside);
         let records: Records = self.by_case.into_records()?;
         Ok(records.filter(move |record| {
-            !record.as_ref().is_ok_and(|record| unreadable.contains_key(&record.value.case))
+            let Ok(record) = record else { return true };
+            let aside = aside.get(&record.value.case).map_or(&[][..], Vec::as_slice);
+            !unreadable.contains_key(&record.value.case) && !Aside::any(aside, record.sequence)
         }))
     }
 
@@ -110,6 +119,10 @@ impl Gathered {
             self.total += 1;
             progress(record.sequence);
             versions.insert(record.value.definition);
+            if record.value.kind == RecordKind::Quarantined {
+                let (case, aside) = (record.value.case.clone(), record.value.aside.clone());
+                self.aside.insert(case, aside);
+            }
             let by_case = std::mem::replace(&mut self.by_case, ByCase::new());
             self.by_case = by_case.keep(slim(record)).await?;
         }
@@ -120,10 +133,23 @@ impl Gathered {
     fn unreadable(&mut self, error: StorageError) -> Result<()> {
         let StorageError::Corrupt { subject, .. } = &error else { return Err(error.into()) };
         match case_of(subject) {
-            Some((_, case)) => drop(self.unreadable.entry(case).or_insert(error)),
+            Some((_, case)) => self.errors.push((case, error)),
             None => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Tells what can't be read from what is put aside, which comes before the record that says
+    /// so.
+    fn judge_errors(&mut self) {
+        for (case, error) in std::mem::take(&mut self.errors) {
+            let aside = self.aside.get(&case).map_or(&[][..], Vec::as_slice);
+            let put_aside = matches!(&error, StorageError::Corrupt { sequence, .. }
+                if Aside::any(aside, *sequence));
+            if !put_aside {
+                self.unreadable.entry(case).or_insert(error);
+            }
+        }
     }
 }
 

@@ -199,7 +199,7 @@ async fn read(index: Weak<Index>, storage: Arc<dyn Storage>) -> Read {
                 followed = status.sequence;
                 batch.push(status);
             }
-            Err(StorageError::Corrupt { subject, sequence, reason }) => {
+            Err(StorageError::Corrupt { subject, sequence, reason, .. }) => {
                 tracing::debug!(subject, sequence, reason, "its case keeps the status it had");
                 (followed, unreadable) = (sequence, unreadable + 1);
             }

@@ -20,6 +20,8 @@ mod listing;
 mod load;
 mod locate;
 mod metrics;
+mod newest;
+mod quarantine;
 mod reads;
 mod rebuild;
 mod reconcile;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::{Cases, Error, Inner, Result, whole::Whole};
 use crate::{
@@ -150,7 +150,8 @@ impl Cases {
         Ok(transitions.filter(|transition| ids.contains(&transition.id)).cloned().collect())
     }
 
-    /// A case's records in order, a page at a time; a cursor is a log sequence.
+    /// A case's records in order, a page at a time; a cursor is a log sequence. What is put
+    /// aside is left out; the record that puts it aside names it.
     pub async fn history(
         &self,
         workflow: &WorkflowId,
@@ -159,9 +160,17 @@ impl Cases {
     ) -> Result<PageOf<Stored<Record>>> {
         check(page)?;
         let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
-        let head = self.inner.storage.head(workflow, case, Consistency::Strong).await?;
-        let head = head.ok_or_else(|| Error::no_case(case))?;
-        let mut records = self.inner.records_from(&head, from, page.first + 1).await?;
+        let mut records = match self.inner.storage.head(workflow, case, Consistency::Strong).await {
+            Ok(Some(head)) => self.inner.records_from(&head, from, page.first + 1).await?,
+            Ok(None) => return Err(Error::no_case(case)),
+            // What comes before it can be read all the same.
+            Err(StorageError::Corrupt { .. }) => {
+                let aside = self.inner.put_aside_in(workflow, case).await?;
+                let records = self.inner.records(workflow, case, from, aside).await?;
+                records.map_err(Error::from).boxed()
+            }
+            Err(error) => return Err(error.into()),
+        };
         let mut whole = Whole::new(self.inner.clone());
         let mut items = Vec::new();
         let mut has_next = false;
@@ -175,9 +184,15 @@ impl Cases {
         Ok(PageOf { items, has_next })
     }
 
-    /// Whether the store can be reached, and what it says of itself.
+    /// Whether the store can be reached, what it says of itself, and which definitions this
+    /// process has met that can't be read.
     pub async fn health(&self) -> Health {
-        self.inner.storage.health().await
+        let mut health = self.inner.storage.health().await;
+        let complaints = self.inner.definitions.complaints();
+        if !complaints.is_empty() {
+            health.problem.get_or_insert(complaints.join("\n"));
+        }
+        health
     }
 }
 

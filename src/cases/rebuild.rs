@@ -64,8 +64,8 @@ impl Inner {
                     let repaired = self.repair_case(&workflow, &case, Vec::new()).await;
                     Ok((sequence, repaired.map(|repaired| Repaired { cases: 1, ..repaired })))
                 }
-                Err(StorageError::Corrupt { subject, sequence, reason }) => {
-                    let error = StorageError::Corrupt { subject, sequence, reason };
+                Err(StorageError::Corrupt { subject, sequence, reason, newer }) => {
+                    let error = StorageError::Corrupt { subject, sequence, reason, newer };
                     Ok((sequence, Err(error.into())))
                 }
                 Err(error) => Err(Error::from(error)),

@@ -226,8 +226,10 @@ impl Inner {
                     if let (StorageError::Corrupt { sequence, .. }, BATCH) = (&error, count) {
                         upto = *sequence;
                     }
-                    tracing::warn!(%error, "the reconciler passes over a record");
-                    repaired.failed += 1;
+                    if !self.is_put_aside(&error).await {
+                        tracing::warn!(%error, "the reconciler passes over a record");
+                        repaired.failed += 1;
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -57,6 +57,7 @@ impl Asked {
             RecordKind::Paused => &["pause"],
             RecordKind::Resumed => &["resume"],
             RecordKind::Cancelled => &["cancel"],
+            RecordKind::Quarantined => &["quarantine"],
         };
         let taken = |token: &TokenId| {
             let at = record.consumed.iter().chain(&record.read).map(|at| &at.token);

@@ -163,6 +163,7 @@ mod tests {
             head_hash: String::new(),
             digests: Default::default(),
             chain: Chain::default(),
+            aside: Vec::new(),
         }));
     }
 

@@ -91,6 +91,7 @@ struct Reporter {
 struct Heard {
     findings: Vec<Finding>,
     unchecked: Vec<String>,
+    notes: Vec<String>,
     /// Whether any finding is in a view.
     in_views: bool,
     /// Why standard output can't be written any more.
@@ -127,6 +128,14 @@ impl AuditWatcher for Reporter {
         }
     }
 
+    fn noted(&self, notice: &str) {
+        if !self.as_json {
+            self.say(&format!("note: {notice}"));
+        } else if self.heard().notes.len() < LISTED {
+            self.heard().notes.push(notice.to_owned());
+        }
+    }
+
     fn progress(&self, done: u64, of: u64) {
         self.bar.set_length(of);
         self.bar.set_position(done);
@@ -151,7 +160,7 @@ fn text(finding: &Finding) -> String {
 }
 
 fn answer(audited: &Audited, heard: &Heard) -> Answer {
-    let Audited { cases, replayed, tokens, findings, unchecked } = audited;
+    let Audited { cases, replayed, tokens, findings, unchecked, quarantined } = audited;
     let total: u64 = findings.values().sum();
     let json = json!({
         "cases": cases,
@@ -162,6 +171,8 @@ fn answer(audited: &Audited, heard: &Heard) -> Answer {
         "findings_by_kind": findings,
         "unchecked": heard.unchecked,
         "unchecked_total": unchecked,
+        "notes": heard.notes,
+        "quarantined_total": quarantined,
     });
     let text = format!(
         "cases: {cases}, records fired again: {replayed}, tokens in the view: {tokens}, \

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use futures::StreamExt;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json as object};
 
 use super::{
     answer::{Answer, line},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cases::{Cases, NewCase},
     config::Config,
-    models::{CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
+    models::{CaseId, CaseStatus, PlaceId, PutAside, Record, Stored, WorkflowId},
     storage::{Cursor, LogScope, MAX_PAGE, Page},
 };
 
@@ -36,6 +36,29 @@ pub(super) enum Case {
     Resume(Changing),
     /// End a case for good; its tokens go
     Cancel(Changing),
+    Quarantine(Quarantine),
+}
+
+const QUARANTINE_EXAMPLES: &str = "\
+Examples:
+  petrel case quarantine order-approval order-1 --reason \"published by a script\" --by alice
+
+The messages stay in the log, and a record of its own names them. It is refused if nothing is
+wrong, and if a newer petrel wrote what can't be read.";
+
+/// Put aside what in a case's log can't be read or does not follow
+///
+/// The case goes on as its last good record says. A case without any is cancelled.
+#[derive(Debug, Args)]
+#[command(after_help = QUARANTINE_EXAMPLES)]
+pub(super) struct Quarantine {
+    #[command(flatten)]
+    named: Named,
+    /// Why; noted in the log
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    change: ChangeArgs,
 }
 
 const START_EXAMPLES: &str = "\
@@ -148,10 +171,31 @@ impl Case {
             Self::Resume(Changing { named: Named { workflow, case }, change }) => {
                 Ok(changed(&cases.resume(&workflow, &case, change.change()).await?))
             }
+            Self::Quarantine(quarantine) => quarantine.run(cases).await,
             Self::Cancel(Changing { named: Named { workflow, case }, change }) => {
                 Ok(changed(&cases.cancel(&workflow, &case, change.change()).await?))
             }
         }
+    }
+}
+
+impl Quarantine {
+    async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
+        let Self { named: Named { workflow, case }, reason, change } = self;
+        let mut change = change.change();
+        if let Some(reason) = reason {
+            change.metadata.insert("reason".to_owned(), reason.into());
+        }
+        let done = cases.quarantine(&workflow, &case, change).await?;
+        let put_aside = &done.record.value.put_aside;
+        let mut answer = changed(&done);
+        answer.json["put_aside"] = object!(put_aside);
+        for PutAside { subject, sequence, reason } in put_aside {
+            answer
+                .text
+                .push_str(&format!("put aside: {subject} at sequence {sequence}: {reason}\n"));
+        }
+        Ok(answer)
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     table::Table,
 };
 use crate::{
+    cases::Cases,
     config::Config,
     storage::nats::{Check, CheckStatus},
 };
@@ -38,11 +39,27 @@ impl Doctor {
             }
             Ok(connection) => {
                 checks.extend(connection.storage.doctor().await);
+                checks.extend(definitions(&connection.cases).await);
                 connection.server.stop().await?;
             }
         }
         checks.extend(durability.map(|durability| ok("durability", durability)));
         Ok(answer(&checks))
+    }
+}
+
+/// The definitions that can't be read. What is wrong with the streams is said by the others.
+async fn definitions(cases: &Cases) -> Option<Check> {
+    let name = "definitions";
+    match cases.unusable_definitions(None).await {
+        Ok(complaints) if complaints.is_empty() => {
+            Some(ok(name, "the last version of each can be used".to_owned()))
+        }
+        Ok(complaints) => {
+            let (status, detail) = (CheckStatus::Warn, complaints.join("; "));
+            Some(Check { name, status, detail })
+        }
+        Err(_) => None,
     }
 }
 

@@ -93,6 +93,12 @@ impl Failure {
         self.exit_code()
     }
 
+    /// Whether an operator can put aside what it is about: not what a newer version wrote.
+    fn is_about_a_record(&self) -> bool {
+        let of_case = self.message.contains(".events.") || self.message.contains("fit the case");
+        of_case && !self.message.contains("use a newer petrel")
+    }
+
     /// What happened.
     pub(super) fn message(&self) -> &str {
         &self.message
@@ -114,6 +120,9 @@ impl Failure {
         let mut text = format!("error: {}", self.message);
         let advice = match self.code {
             "NOT_ENABLED" => "`petrel case explain` shows what every transition waits for",
+            "CORRUPT" if self.is_about_a_record() => {
+                "`petrel case quarantine` puts aside what in a case's log can't be read"
+            }
             // A local server that could not be run says itself what to do.
             "UNAVAILABLE" if !self.retryable => return text,
             "UNAVAILABLE" | "MISCONFIGURED" | "PERMISSION_DENIED" => {

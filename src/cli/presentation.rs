@@ -160,6 +160,8 @@ pub(super) fn record_line(stored: &Stored<Record>) -> String {
     line.extend(record.removed.iter().map(|token| at('-', token)));
     let produced = record.produced.iter();
     line.extend(produced.map(|token| format!("  +{}@{}", token.id, token.place)));
+    let put_aside = record.put_aside.iter();
+    line.extend(put_aside.map(|one| format!("  {}: {}", one.sequence, one.reason)));
     line
 }
 

@@ -111,6 +111,8 @@ impl SimulatedLog {
                 pages: Vec::new(),
                 unlisted: 0,
                 tokens_hash: None,
+                aside: Vec::new(),
+                put_aside: Vec::new(),
             };
             self.log.record(&Stored {
                 value: record,

@@ -103,6 +103,7 @@ pub(crate) fn case_after(
         head_hash: stored.hash.clone(),
         digests: Digests::default(),
         chain: Chain::after(None, stored),
+        aside: record.aside.clone(),
     }
 }
 

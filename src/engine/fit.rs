@@ -1,8 +1,8 @@
 //! What fits: a record and the views that follow from it are reckoned before they are stored.
 
 use crate::models::{
-    Case, HISTORY_KEPT, MAX_NESTING, MAX_NESTING_READ, Passed, Record, RecordKind, Token, TokenAt,
-    TokenId, json_length, nesting, object_length, object_nesting, text_length,
+    Case, HISTORY_KEPT, MAX_NESTING, MAX_NESTING_READ, Passed, PutAside, Record, RecordKind, Token,
+    TokenAt, TokenId, json_length, nesting, object_length, object_nesting, text_length,
 };
 
 /// Limits of what is stored.
@@ -230,6 +230,10 @@ fn bare_length(token: &Token) -> usize {
     TOKEN + 2 * ids + token.case.as_str().len() + carried
 }
 
+fn aside_length(aside: &PutAside) -> usize {
+    64 + text_length(&aside.subject) + text_length(&aside.reason)
+}
+
 /// The bytes of a record's JSON, and those that a later one has more of the same tokens.
 fn record_length(record: &Record) -> usize {
     let ids = |token: &TokenId, place: &str| token.as_str().len() + place.len();
@@ -257,4 +261,6 @@ fn record_length(record: &Record) -> usize {
         + record.recent.len() * 42
         + record.page.as_ref().map_or(0, |page| page.hash.len() + 64)
         + record.pages.len() * 21
+        + record.aside.len() * 44
+        + record.put_aside.iter().map(aside_length).sum::<usize>()
 }

@@ -8,6 +8,7 @@ mod fit;
 mod guard;
 mod merge;
 mod net;
+mod quarantine;
 mod record;
 
 #[cfg(test)]
@@ -24,5 +25,6 @@ pub use fit::{Excess, Limits, fit, fit_history};
 pub use guard::{GuardFailure, Guards, OutputExpression, Scope};
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};
+pub use quarantine::{never_begun, quarantine};
 pub(crate) use record::status_after;
 pub use record::{Act, TokenSeed, add_token, change_status, create_case, update_data};

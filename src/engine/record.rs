@@ -67,6 +67,8 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
         pages: Vec::new(),
         unlisted: 0,
         tokens_hash: None,
+        aside: case.aside.clone(),
+        put_aside: Vec::new(),
     };
     name_earlier(case, &mut record);
     record
@@ -99,16 +101,9 @@ pub(crate) fn status_after(net: &Net, marking: &Marking, status: CaseStatus) -> 
     }
 }
 
-/// The record that begins a case.
-pub fn create_case(
-    net: &Net,
-    definition: u64,
-    workflow: WorkflowId,
-    id: CaseId,
-    seed: TokenSeed,
-    act: &Act,
-) -> Record {
-    let empty = Case {
+/// A case before its first record.
+pub(super) fn empty_case(workflow: WorkflowId, id: CaseId, definition: u64) -> Case {
+    Case {
         workflow,
         id,
         definition,
@@ -121,7 +116,20 @@ pub fn create_case(
         head_hash: String::new(),
         digests: Default::default(),
         chain: Chain::default(),
-    };
+        aside: Vec::new(),
+    }
+}
+
+/// The record that begins a case.
+pub fn create_case(
+    net: &Net,
+    definition: u64,
+    workflow: WorkflowId,
+    id: CaseId,
+    seed: TokenSeed,
+    act: &Act,
+) -> Record {
+    let empty = empty_case(workflow, id, definition);
     let mut record = next_record(&empty, RecordKind::Created, act);
     record.previous_hash = None;
     plant(net, &empty, &mut record, seed, act);

@@ -137,6 +137,18 @@ impl Mutation {
         let (workflow, case, change) = input.into_request()?;
         changed(cases(ctx).cancel(&workflow, &case, change).await)
     }
+
+    /// Puts aside what in a case's log can't be read or does not follow, so that the case goes
+    /// on as its last good record says; a case without any is cancelled. An error if nothing is
+    /// wrong, or if a newer version wrote what can't be read.
+    async fn quarantine_case(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The case.")] input: CaseChangeInput,
+    ) -> Result<Case> {
+        let (workflow, case, change) = input.into_request()?;
+        changed(cases(ctx).quarantine(&workflow, &case, change).await)
+    }
 }
 
 /// The core's names of arguments that most mutations have, and the schema's.

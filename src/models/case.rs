@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CaseId, Chain, Digests, Marking, Token, TokenId, WorkflowId};
+use super::{Aside, CaseId, Chain, Digests, Marking, Token, TokenId, WorkflowId};
 
 /// Whether a case runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,6 +59,8 @@ pub struct Case {
     pub digests: Digests,
     /// How its records are found from here.
     pub chain: Chain,
+    /// The messages of its log that are put aside.
+    pub aside: Vec<Aside>,
 }
 
 impl Case {

@@ -95,7 +95,7 @@ pub struct Chain {
     pub page: Option<PageAt>,
     /// The log sequences of all pages, oldest first; `None` where only the last page has them.
     pub pages: Option<Arc<[u64]>>,
-    /// The last record that no list names; 0 where all are named.
+    /// The last record, or message put aside, that no list names; 0 where all are named.
     pub unlisted: u64,
 }
 
@@ -103,7 +103,7 @@ impl Chain {
     /// The chain after a record; `before` is the one before it, where that is known.
     pub fn after(before: Option<&Self>, stored: &Stored<Record>) -> Self {
         let record = &stored.value;
-        if record.recent.is_empty() && record.previous != record.unlisted {
+        if record.recent.is_empty() && record.unlisted < record.previous {
             // An older version wrote it, and named none of those before it.
             return Self { unlisted: stored.sequence, pages: Some([].into()), ..Self::default() };
         }

@@ -1,5 +1,6 @@
 //! Plain data: what is stored, and what the parts hand one another. No I/O.
 
+mod aside;
 mod case;
 mod chain;
 mod definition;
@@ -13,6 +14,7 @@ mod problem;
 mod record;
 mod token;
 
+pub use aside::{Aside, PutAside};
 pub use case::{Case, CaseStatus};
 pub use chain::{Chain, IdHash, Link, PAGE_LENGTH, PageAt};
 pub use definition::{

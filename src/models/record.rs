@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    CaseId, CaseStatus, FiringId, Link, Marking, PageAt, PlaceId, Token, TokenId, TransitionId,
-    WorkflowId, marking::is_zero,
+    Aside, CaseId, CaseStatus, FiringId, Link, Marking, PageAt, PlaceId, PutAside, Token, TokenId,
+    TransitionId, WorkflowId, marking::is_zero,
 };
 
 /// The version of the stored formats that this code writes. It reads this and older ones.
@@ -30,6 +30,8 @@ pub enum RecordKind {
     Cancelled,
     /// Somebody added a token or changed a token's data.
     Edited,
+    /// Somebody put messages of the case's log aside that can't be read or do not follow.
+    Quarantined,
 }
 
 impl RecordKind {
@@ -42,6 +44,7 @@ impl RecordKind {
             Self::Resumed => "resumed",
             Self::Cancelled => "cancelled",
             Self::Edited => "edited",
+            Self::Quarantined => "quarantined",
         }
     }
 }
@@ -138,6 +141,13 @@ pub struct Record {
     /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_hash: Option<String>,
+    /// All messages of the case's log up to this record that are put aside: readers pass over
+    /// them. Each later record has them too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aside: Vec<Aside>,
+    /// In a `quarantined` record: the messages that it puts aside, the first 100 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put_aside: Vec<PutAside>,
 }
 
 /// Something read from the log, with what the server knows about it.

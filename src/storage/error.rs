@@ -22,6 +22,8 @@ pub enum StorageError {
         sequence: u64,
         /// Why it can't be read.
         reason: String,
+        /// Whether a newer version wrote it, which can read it.
+        newer: bool,
     },
     /// The message is larger than the server takes. Nothing was stored.
     #[error(

@@ -130,6 +130,7 @@ fn stored_bytes(record: &Record) -> Result<Vec<u8>> {
         subject: format!("memory.workflows.{}.events.{}", record.workflow, record.case),
         sequence: 0,
         reason: error.to_string(),
+        newer: false,
     })
 }
 
@@ -200,6 +201,17 @@ impl Storage for MemoryStorage {
             }
             _ => None,
         })
+    }
+
+    async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>> {
+        let state = self.state();
+        let versions = state.log.iter().filter_map(|entry| match entry {
+            Entry::Definition(stored) if stored.definition.id == *workflow => {
+                Some(Ok(stored.clone()))
+            }
+            _ => None,
+        });
+        Ok(versions.collect())
     }
 
     async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {

@@ -96,6 +96,10 @@ pub trait Storage: Debug + Send + Sync {
         version: DefinitionVersion,
     ) -> Result<Option<StoredDefinition>>;
 
+    /// All versions of a definition, oldest first; one that can't be decoded is an item that
+    /// says which.
+    async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>>;
+
     /// The ids of all workflows, in the order of their text.
     async fn workflow_ids(&self) -> Result<Vec<WorkflowId>>;
 

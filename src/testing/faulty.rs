@@ -175,6 +175,10 @@ impl Storage for FaultyStorage {
         self.reach()?.definition(workflow, version).await
     }
 
+    async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>> {
+        self.reach()?.versions(workflow).await
+    }
+
     async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
         self.reach()?.workflow_ids().await
     }

@@ -40,6 +40,8 @@ impl AuditWatcher for Heard {
         self.unchecked.lock().unwrap().push(reason.to_owned());
     }
 
+    fn noted(&self, _: &str) {}
+
     fn progress(&self, done: u64, of: u64) {
         assert!(done <= of, "{done} of {of}");
     }

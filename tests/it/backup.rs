@@ -31,6 +31,10 @@ impl AuditWatcher for Silent {
         panic!("{reason}");
     }
 
+    fn noted(&self, notice: &str) {
+        panic!("{notice}");
+    }
+
     fn progress(&self, _: u64, _: u64) {}
 }
 

@@ -1,7 +1,11 @@
 //! What is accepted can be read back, by every reader, after every restart; what can't be read
 //! blocks as little as can be.
 
+mod definitions;
+mod mutated;
 mod nesting;
+mod programs;
+mod quarantine;
 mod sizes;
 
 use futures::TryStreamExt;

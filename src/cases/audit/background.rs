@@ -31,6 +31,10 @@ impl AuditWatcher for Reporter<'_> {
         tracing::warn!("the audit could not check: {reason}");
     }
 
+    fn noted(&self, notice: &str) {
+        tracing::info!("the audit notes: {notice}");
+    }
+
     fn progress(&self, _: u64, _: u64) {}
 }
 

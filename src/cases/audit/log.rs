@@ -16,7 +16,7 @@ use crate::{
         by_case::{ByCase, Records, case_of},
         thread::off_thread,
     },
-    models::{Case, CaseId, CaseStatus, PlaceId, Record, Stored, WorkflowId},
+    models::{Aside, Case, CaseId, CaseStatus, PlaceId, Record, RecordKind, Stored, WorkflowId},
     storage::{LogScope, StorageError},
 };
 
@@ -119,9 +119,16 @@ impl Auditor<'_> {
         let scope = LogScope::Case(workflow.clone(), case.clone());
         let mut records = self.inner.storage.history(scope, 1).await?;
         let mut log = CaseLog::default();
+        let aside = self.inner.put_aside_in(workflow, case).await?;
         while let Some(record) = records.next().await {
             match record {
+                Ok(record) if Aside::any(&aside, record.sequence) => {
+                    log.replay.unreadable(record.sequence);
+                }
                 Ok(record) => self.replay(&mut log, &record).await?,
+                Err(StorageError::Corrupt { sequence, .. }) if Aside::any(&aside, sequence) => {
+                    log.replay.unreadable(sequence);
+                }
                 Err(StorageError::Corrupt { sequence, reason, .. }) => {
                     self.unreadable(workflow, case, sequence, reason);
                     log.unreadable(sequence);
@@ -139,6 +146,7 @@ impl Auditor<'_> {
         let mut records = self.inner.storage.history(scope, 1).await?;
         let mut by_case = ByCase::new();
         let mut gaps = BTreeMap::<_, CaseLog>::new();
+        let (mut aside, mut unreadable) = (BTreeMap::<_, Vec<Aside>>::new(), Vec::new());
         let wanted = |only: &Option<Suspects>, key: &(WorkflowId, CaseId)| {
             only.as_ref().is_none_or(|only| only.contains_key(key))
         };
@@ -146,26 +154,38 @@ impl Auditor<'_> {
             match record {
                 Ok(record) => {
                     self.progress(record.sequence);
+                    if record.value.kind == RecordKind::Quarantined {
+                        aside.insert(key(&record), record.value.aside.clone());
+                    }
                     if wanted(&only, &key(&record)) {
                         by_case = by_case.keep(record).await?;
                     }
                 }
-                Err(StorageError::Corrupt { subject, sequence, reason }) => match case_of(&subject)
-                {
-                    Some(key) if wanted(&only, &key) => {
-                        self.unreadable(&key.0, &key.1, sequence, reason);
-                        self.begin(&key.0, &key.1);
-                        if only.is_none() {
-                            self.state().unmet.insert(key.clone());
+                Err(StorageError::Corrupt { subject, sequence, reason, .. }) => {
+                    match case_of(&subject) {
+                        Some(key) if wanted(&only, &key) => {
+                            unreadable.push((key, sequence, reason));
                         }
-                        gaps.entry(key).or_default().unreadable(sequence);
+                        None if only.is_none() => {
+                            self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+                        }
+                        _ => {}
                     }
-                    None if only.is_none() => {
-                        self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
-                    }
-                    _ => {}
-                },
+                }
                 Err(error) => return Err(error.into()),
+            }
+        }
+        for (key, sequence, reason) in unreadable {
+            let log = gaps.entry(key.clone()).or_default();
+            if Aside::any(ranges(&aside, &key), sequence) {
+                log.replay.unreadable(sequence);
+                continue;
+            }
+            log.unreadable(sequence);
+            self.unreadable(&key.0, &key.1, sequence, reason);
+            self.begin(&key.0, &key.1);
+            if only.is_none() {
+                self.state().unmet.insert(key);
             }
         }
         let records = off_thread(move || by_case.into_records()).await;
@@ -181,7 +201,10 @@ impl Auditor<'_> {
                     let log = gaps.remove(&key).unwrap_or_default();
                     self.ended(now.replace((key, log)), &mut only).await?;
                 }
-                if let Some((_, log)) = &mut now {
+                let Some((key, log)) = &mut now else { continue };
+                if Aside::any(ranges(&aside, key), record.sequence) {
+                    log.replay.unreadable(record.sequence);
+                } else {
                     self.replay(log, &record).await?;
                 }
             }
@@ -280,6 +303,14 @@ async fn next_chunk(mut records: Records) -> Result<(Records, Vec<Stored<Record>
         chunk.map(|chunk| (records, chunk))
     });
     taken.await.map_err(Error::TemporaryFile)
+}
+
+/// What is put aside in a case's log.
+fn ranges<'a>(
+    aside: &'a BTreeMap<(WorkflowId, CaseId), Vec<Aside>>,
+    key: &(WorkflowId, CaseId),
+) -> &'a [Aside] {
+    aside.get(key).map_or(&[], Vec::as_slice)
 }
 
 fn key(record: &Stored<Record>) -> (WorkflowId, CaseId) {

@@ -26,7 +26,7 @@ use super::{
     Cases, Inner, Result,
     settled::{MENDED_AFTER, Settled},
 };
-use crate::models::{CaseId, WorkflowId};
+use crate::models::{Case, CaseId, WorkflowId};
 
 /// How often the age of the log is sampled.
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
@@ -52,6 +52,9 @@ pub trait AuditWatcher: Sync {
     /// Something could not be checked, for the reason given.
     fn unchecked(&self, reason: &str);
 
+    /// Something is worth knowing and not wrong: messages that an operator has put aside.
+    fn noted(&self, notice: &str);
+
     /// So much is done, of so much: in messages of the log and of the view.
     fn progress(&self, done: u64, of: u64);
 }
@@ -69,6 +72,8 @@ pub struct Audited {
     pub findings: BTreeMap<FindingKind, u64>,
     /// How many things could not be checked.
     pub unchecked: u64,
+    /// How many cases have messages that an operator has put aside.
+    pub quarantined: u64,
 }
 
 impl Cases {
@@ -87,6 +92,9 @@ impl Cases {
         let last = storage.last_sequence().await?;
         let auditor = Auditor { inner: &self.inner, scope, watcher, last, state: Mutex::default() };
         auditor.sample().await?;
+        for complaint in self.unusable_definitions(scope.workflow.as_ref()).await? {
+            auditor.unchecked(complaint);
+        }
         auditor.run().await?;
         let mut state = auditor.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         watcher.progress(1, 1);
@@ -164,6 +172,21 @@ impl Auditor<'_> {
 
     fn unchecked_case(&self, workflow: &WorkflowId, case: &CaseId, reason: &str) {
         self.unchecked(format!("workflow {workflow}, case {case}: {reason}"));
+    }
+
+    /// Tells of what is put aside in a case's log.
+    fn noted(&self, case: &Case) {
+        let ranges = case.aside.iter().map(|aside| match aside.first == aside.last {
+            true => aside.first.to_string(),
+            false => format!("{} to {}", aside.first, aside.last),
+        });
+        let ranges = ranges.collect::<Vec<_>>().join(", ");
+        self.state().audited.quarantined += 1;
+        let (workflow, id) = (&case.workflow, &case.id);
+        self.watcher.noted(&format!(
+            "workflow {workflow}, case {id}: put aside by an operator is what the case has at \
+             sequence {ranges}"
+        ));
     }
 
     fn replayed(&self) {

@@ -84,7 +84,7 @@ impl Auditor<'_> {
                 given.extend(added.remove(&key).unwrap_or_default());
                 Ok((sequence, Item::Case(key.0, key.1, (!self.scope.replay).then_some(given))))
             }
-            Err(StorageError::Corrupt { subject, sequence, reason }) => {
+            Err(StorageError::Corrupt { subject, sequence, reason, .. }) => {
                 let item = match case_of(&subject) {
                     Some((workflow, case)) => Item::Replay(workflow, case),
                     None => {
@@ -142,7 +142,7 @@ impl Auditor<'_> {
                             by_case.entry(key).or_default().push(register);
                         }
                     }
-                    Err(StorageError::Corrupt { subject, sequence, reason }) => {
+                    Err(StorageError::Corrupt { subject, sequence, reason, .. }) => {
                         if self.is_in_scope(&subject) {
                             self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
                         }
@@ -244,6 +244,9 @@ impl Auditor<'_> {
         let Some((head, state)) = self.inner.load(workflow, case).await? else {
             return Err(Error::no_case(case));
         };
+        if !state.aside.is_empty() {
+            self.noted(&state);
+        }
         if let Some(given) = given
             && let Err(error) = self.check_head(&head, &state, given).await
         {

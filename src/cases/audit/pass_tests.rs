@@ -27,6 +27,8 @@ impl AuditWatcher for Heard {
         self.unchecked.lock().unwrap().push(reason.to_owned());
     }
 
+    fn noted(&self, _: &str) {}
+
     fn progress(&self, _: u64, _: u64) {}
 }
 

@@ -140,6 +140,10 @@ fn chain(before: &Case, record: &Record) -> Option<Fault> {
 /// What is wrong with the first record that is there.
 pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
     let record = &stored.value;
+    if record.previous == 0 && record.kind == RecordKind::Quarantined {
+        // No record of the case could be read.
+        return Vec::new();
+    }
     if record.previous != 0 || record.kind != RecordKind::Created {
         let message = match record.previous {
             0 => "no record that creates the case comes before it".to_owned(),
@@ -193,6 +197,7 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
             let status = engine::status_after(net, &before.marking, CaseStatus::Running);
             (before.marking.0.clone(), before.tokens_made, status)
         }
+        RecordKind::Quarantined => (before.marking.0.clone(), before.tokens_made, before.status),
         RecordKind::Created => {
             let message = "it creates a case that has been created already";
             faults.push(Fault::of(FindingKind::RecordInconsistent, message));
@@ -221,7 +226,8 @@ fn names(before: &Case, record: &Record) -> Option<Fault> {
 fn continues(before: &Case, record: &Record) -> impl Iterator<Item = Fault> {
     let is_open = matches!(before.status, CaseStatus::Running | CaseStatus::Paused);
     // The engine says so of a firing.
-    let closed = (!is_open && record.kind != RecordKind::Fired).then(|| {
+    let may_follow = matches!(record.kind, RecordKind::Fired | RecordKind::Quarantined);
+    let closed = (!is_open && !may_follow).then(|| {
         let status = before.status.as_str();
         format!("the case was {status} before it, and nothing follows that")
     });

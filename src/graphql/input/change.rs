@@ -12,7 +12,7 @@ use crate::{
     models::{CaseId, WorkflowId},
 };
 
-/// What `pauseCase`, `resumeCase` and `cancelCase` take.
+/// What `pauseCase`, `resumeCase`, `cancelCase` and `quarantineCase` take.
 #[derive(InputObject)]
 pub struct CaseChangeInput {
     /// The workflow.

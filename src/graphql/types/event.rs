@@ -30,6 +30,19 @@ pub enum CaseEventKind {
     Cancelled,
     /// Somebody added a token or changed a token's data.
     Edited,
+    /// Somebody put messages of the case's log aside that can't be read or do not follow.
+    Quarantined,
+}
+
+/// A message of a case's log that is put aside.
+#[derive(SimpleObject)]
+pub struct PutAside {
+    /// Its subject.
+    subject: String,
+    /// Its sequence in the log.
+    sequence: Sequence,
+    /// What is wrong with it.
+    reason: String,
 }
 
 /// A token and the place it was in.
@@ -108,6 +121,17 @@ impl CaseEvent {
     /// What happened.
     async fn kind(&self) -> CaseEventKind {
         self.record.value.kind.into()
+    }
+
+    /// Of a record that puts messages of the log aside: which, the first 100 of them.
+    async fn put_aside(&self) -> Vec<PutAside> {
+        let put_aside = self.record.value.put_aside.iter();
+        let message = |one: &models::PutAside| PutAside {
+            subject: one.subject.clone(),
+            sequence: Sequence(one.sequence),
+            reason: one.reason.clone(),
+        };
+        put_aside.map(message).collect()
     }
 
     /// Whether this completed the case.

@@ -54,6 +54,7 @@ fn encode<'a>(
         subject: subject.to_owned(),
         sequence: 0,
         reason: format!("it can't be written as JSON: {error}"),
+        newer: false,
     })?;
     Ok(Bytes::from(bytes))
 }
@@ -79,11 +80,16 @@ fn readable(message: &RawMessage, format: u32) -> Result<()> {
     let reason = format!(
         "it has format {format}, newer than this version's {FORMAT_VERSION}; use a newer petrel"
     );
-    Err(corrupt(message, reason))
+    Err(unreadable(message, reason, true))
 }
 
 fn corrupt(message: &RawMessage, reason: String) -> StorageError {
-    StorageError::Corrupt { subject: message.subject.clone(), sequence: message.sequence, reason }
+    unreadable(message, reason, false)
+}
+
+fn unreadable(message: &RawMessage, reason: String, newer: bool) -> StorageError {
+    let (subject, sequence) = (message.subject.clone(), message.sequence);
+    StorageError::Corrupt { subject, sequence, reason, newer }
 }
 
 /// SHA-256 in hexadecimal.
@@ -140,8 +146,14 @@ pub fn encode_definition(
 }
 
 pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
-    let DefinitionMessage { format, definition, version } = decode(message)?;
+    let decoded: DefinitionMessage<WorkflowDefinition> = decode(message)?;
+    let DefinitionMessage { format, definition, version } = decoded;
     readable(message, format)?;
+    let mut words = message.subject.rsplit('.').skip(1);
+    if words.next() != Some(definition.id.as_str()) {
+        let reason = format!("it defines workflow {}: another subject", definition.id);
+        return Err(corrupt(message, reason));
+    }
     Ok(StoredDefinition {
         definition,
         version,

@@ -6,7 +6,7 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use chrono::Utc;
 use futures::{
-    StreamExt,
+    StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
 
@@ -65,6 +65,14 @@ impl Inner {
         };
         let ours = message.filter(|message| message.subject == subject);
         ours.map(|message| codec::decode_definition(&message)).transpose()
+    }
+
+    /// All versions, by a consumer that reads up to what is last now.
+    pub async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>> {
+        let (subject, until) = (self.subjects.definition(workflow), self.last_sequence().await?);
+        let messages = self.feed(self.log(), subject, 1, Some(until)).into_stream();
+        let decode = |message: RawMessage| codec::decode_definition(&message);
+        messages.map_ok(decode).try_collect().await
     }
 
     pub async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {

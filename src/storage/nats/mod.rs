@@ -14,6 +14,8 @@ mod link;
 mod listing;
 mod log;
 mod marking;
+#[doc(hidden)]
+pub mod messages;
 mod refusal;
 mod registers;
 mod seen;

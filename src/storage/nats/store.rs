@@ -175,6 +175,10 @@ impl Storage for NatsStorage {
         self.inner.read(|| self.inner.definition(workflow, version)).await
     }
 
+    async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>> {
+        self.inner.read(|| self.inner.versions(workflow)).await
+    }
+
     async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
         self.inner.read(|| self.inner.workflow_ids()).await
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     models::{CaseId, RecordKind, WorkflowId},
-    storage::{Consistency, LogScope},
+    storage::{Consistency, LogScope, StorageError},
 };
 use futures::TryStreamExt;
 
@@ -15,6 +15,7 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(an_append_happens_under_the_expected_sequence_only),
     behaviour!(a_lost_race_stores_nothing),
     behaviour!(both_branches_of_a_case_share_one_fence),
+    behaviour!(a_record_of_the_most_bytes_is_stored_and_a_larger_one_is_not),
     behaviour!(the_head_is_what_was_appended_last),
     behaviour!(a_record_is_found_by_its_sequence_in_its_own_case_only),
     behaviour!(one_sequence_counts_records_and_definitions),
@@ -63,6 +64,27 @@ pub async fn a_lost_race_stores_nothing(storage: &Store) {
     assert_eq!(count(storage, &id, &case).await, 1);
     let (_, next) = writer.write(storage, RecordKind::Fired).await;
     assert_eq!(next.previous, last);
+}
+
+/// The most is what `max_message` says, and some room may be left beside it.
+pub async fn a_record_of_the_most_bytes_is_stored_and_a_larger_one_is_not(storage: &Store) {
+    let (id, case) = (workflow("append-size"), case("c"));
+    let most = storage.max_message();
+    let of_size = |size: usize| {
+        let mut record = record(&id, &case, RecordKind::Created, "f-1");
+        record.metadata.insert("x".to_owned(), "".into());
+        let bare = serde_json::to_vec(&record).map_or(0, |bytes| bytes.len());
+        record.metadata.insert("x".to_owned(), "x".repeat(size - bare).into());
+        record
+    };
+    let refused = storage.append(&of_size(most + 4_096), 0).await;
+    assert!(matches!(refused, Err(StorageError::TooLarge { .. })), "{refused:?}");
+    assert_eq!(count(storage, &id, &case).await, 0);
+    let largest = of_size(most);
+    storage.append(&largest, 0).await.unwrap();
+    let head = storage.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
+    assert_eq!(head.value, largest);
+    assert_eq!(count(storage, &id, &case).await, 1);
 }
 
 /// A firing fails on a lifecycle record that it has not seen, and the other way round.

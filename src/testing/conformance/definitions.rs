@@ -58,6 +58,9 @@ pub async fn every_version_of_a_definition_is_kept_and_found_by_its_sequence(sto
     }
     let latest = storage.definition(&id, DefinitionVersion::Latest).await.unwrap();
     assert_eq!(latest.as_ref(), versions.last());
+    let all = storage.versions(&id).await.unwrap();
+    assert_eq!(all.into_iter().map(|version| version.unwrap()).collect::<Vec<_>>(), versions);
+    assert!(storage.versions(&workflow("def-none")).await.unwrap().is_empty());
     assert!(storage.last_sequence().await.unwrap() >= expected);
 }
 

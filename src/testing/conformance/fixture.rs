@@ -100,6 +100,8 @@ pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id:
         pages: Vec::new(),
         unlisted: 0,
         tokens_hash: None,
+        aside: Vec::new(),
+        put_aside: Vec::new(),
     }
 }
 

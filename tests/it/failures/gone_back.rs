@@ -96,6 +96,10 @@ impl AuditWatcher for Heard {
         panic!("{reason}");
     }
 
+    fn noted(&self, notice: &str) {
+        panic!("{notice}");
+    }
+
     fn progress(&self, _: u64, _: u64) {}
 }
 

@@ -6,6 +6,7 @@ mod costs;
 mod http;
 mod inputs;
 mod introspection;
+mod limits;
 mod reads;
 mod soundness;
 mod subscriptions;

@@ -22,7 +22,7 @@ fn changed(name: &str, field: &str, to: Value) -> Vec<u8> {
 fn assert_newer<T: std::fmt::Debug>(read: Result<T, StorageError>, subject: &str, at: u64) {
     let error = read.unwrap_err();
     assert!(!error.retryable());
-    let StorageError::Corrupt { subject: named, sequence, reason } = &error else {
+    let StorageError::Corrupt { subject: named, sequence, reason, .. } = &error else {
         panic!("{error}")
     };
     assert_eq!((named.as_str(), *sequence), (subject, at));

@@ -1,0 +1,93 @@
+//! Something at the subject of a definition that is none, put there by another program.
+
+use serde_json::json;
+use stormpetrel::{
+    cases::{Error, ExpectedVersion, NewCase},
+    storage::StorageError,
+};
+
+use super::{fire, loop_of};
+use crate::{
+    program::{output, petrel},
+    support::{case, cases_at, definition, system, workflow},
+};
+
+const SUBJECT: &str = "cb.workflows.loop.definition";
+
+#[tokio::test]
+async fn an_unusable_version_hides_none_before_it_and_is_replaced() {
+    let (server, cases) = system().await;
+    let id = loop_of(&cases).await;
+    let good = cases.workflow(&id).await.unwrap();
+    let request = |id: &str| NewCase { case: Some(case(id)), ..NewCase::of(workflow("loop")) };
+    cases.create_case(request("old")).await.unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client);
+    let place = json!([{"id": "a"}]);
+    let other = json!({"format": 1, "version": 9, "definition":
+        {"id": "other", "initial_place": "a", "places": place}});
+    let wrong = json!({"format": 1, "version": 9, "definition":
+        {"id": "loop", "initial_place": "nowhere", "places": place}});
+    let rubbish = ["rubbish".to_owned(), other.to_string(), wrong.to_string()];
+    for (number, payload) in rubbish.into_iter().enumerate() {
+        let published = stream.publish(SUBJECT, payload.into()).await.unwrap();
+        let at = published.await.unwrap().sequence;
+        let fresh = cases_at(server.url()).await;
+        assert_eq!(fresh.workflow(&id).await.unwrap().definition, good.definition);
+        let begun = fresh.create_case(request(&format!("k{number}"))).await.unwrap();
+        fresh.fire(fire(&begun.case.id, "go")).await.unwrap();
+        fresh.fire(fire(&case("old"), ["go", "back"][number % 2])).await.unwrap();
+        assert_eq!(fresh.workflows(10, None).await.unwrap().0.len(), 1);
+        // All who look tell of it.
+        let health = fresh.health().await.problem.expect("health tells");
+        let told = fresh.unusable_definitions(None).await.unwrap().join("\n");
+        for told in [&health, &told] {
+            assert!(told.contains(&format!("sequence {at} ")), "{told}");
+            assert!(told.contains("definition"), "{told}");
+        }
+        for command in ["audit", "doctor"] {
+            let mut petrel = petrel();
+            petrel.args([command, "--nats-url", server.url().as_ref()]);
+            let said = output(petrel).await;
+            let text = String::from_utf8_lossy(&said.stdout).into_owned();
+            assert!(text.contains(&format!("sequence {at} ")), "{command}: {text}");
+        }
+    }
+    // The same definition again replaces it, and gets a number that no version had.
+    let replaced = cases.create_workflow(good.definition.clone(), ExpectedVersion::Version(1));
+    let replaced = replaced.await.unwrap();
+    assert_eq!(replaced.version, 10);
+    assert!(cases.unusable_definitions(None).await.unwrap().is_empty());
+    assert_eq!(cases.health().await.problem, None);
+    let again = cases.create_workflow(good.definition.clone(), ExpectedVersion::Any).await.unwrap();
+    assert_eq!(again.sequence, replaced.sequence);
+    assert_eq!(cases.workflow_at(&id, good.sequence).await.unwrap().version, 1);
+}
+
+#[tokio::test]
+async fn a_workflow_that_was_never_readable_is_made_and_one_of_a_newer_version_is_kept() {
+    let (server, cases) = system().await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client);
+    stream.publish(SUBJECT, "rubbish".into()).await.unwrap().await.unwrap();
+    assert_eq!(cases.workflow(&workflow("loop")).await.unwrap_err().code(), "CORRUPT");
+    loop_of(&cases).await;
+    cases.create_case(NewCase::of(workflow("loop"))).await.unwrap();
+
+    let newer = json!({"format": 2, "version": 2, "definition": {"unknown": true}});
+    stream.publish(SUBJECT, newer.to_string().into()).await.unwrap().await.unwrap();
+    stream.publish(SUBJECT, "rubbish".into()).await.unwrap().await.unwrap();
+    let fresh = cases_at(server.url()).await;
+    let net = definition(json!({"id": "loop", "initial_place": "a", "places": [{"id": "a"}]}));
+    let results = [
+        fresh.workflow(&workflow("loop")).await.map(drop),
+        fresh.create_case(NewCase::of(workflow("loop"))).await.map(drop),
+        fresh.create_workflow(net, ExpectedVersion::Any).await.map(drop),
+    ];
+    for result in results {
+        let Err(Error::Storage(error @ StorageError::Corrupt { newer: true, .. })) = result else {
+            panic!("{result:?}")
+        };
+        assert!(error.to_string().contains("use a newer petrel"), "{error}");
+    }
+}

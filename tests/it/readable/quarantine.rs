@@ -1,0 +1,239 @@
+//! Something in a case's log that is no record of it, put there by another program.
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+use stormpetrel::{
+    cases::{AuditScope, AuditWatcher, Cases, Change, Error, Finding, NewCase},
+    models::{CaseId, CaseStatus, FiringId, RecordKind},
+    storage::{LogScope, Page, StorageError},
+    testing::TestServer,
+};
+
+use super::{fire, loop_of};
+use crate::support::{case, cases_at, system, workflow};
+
+struct Heard(std::sync::Mutex<(Vec<Finding>, Vec<String>)>);
+
+impl AuditWatcher for Heard {
+    fn found(&self, finding: Finding) {
+        self.0.lock().unwrap().0.push(finding);
+    }
+
+    fn unchecked(&self, reason: &str) {
+        panic!("{reason}");
+    }
+
+    fn noted(&self, notice: &str) {
+        self.0.lock().unwrap().1.push(notice.to_owned());
+    }
+
+    fn progress(&self, _: u64, _: u64) {}
+}
+
+/// What two kinds of audits find, and what they note.
+async fn audited(cases: &Cases) -> (Vec<Finding>, Vec<String>) {
+    let heard = Heard(Default::default());
+    for replay in [false, true] {
+        let scope = AuditScope { replay, ..AuditScope::default() };
+        cases.audit(&scope, &heard).await.unwrap();
+    }
+    heard.0.into_inner().unwrap()
+}
+
+async fn publish(server: &TestServer, subject: &str, payload: impl Into<bytes::Bytes>) -> u64 {
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client);
+    let published = stream.publish(subject.to_owned(), payload.into()).await.unwrap();
+    published.await.unwrap().sequence
+}
+
+const TRANSITIONS: &str = "cb.workflows.loop.events.transitions.k";
+const LIFECYCLE: &str = "cb.workflows.loop.events.lifecycle.k";
+
+async fn moved(cases: &Cases, times: usize) -> CaseId {
+    loop_of(cases).await;
+    let k = case("k");
+    let request = NewCase { case: Some(k.clone()), ..NewCase::of(workflow("loop")) };
+    cases.create_case(request).await.unwrap();
+    for step in 0..times {
+        cases.fire(fire(&k, ["go", "back"][step % 2])).await.unwrap();
+    }
+    k
+}
+
+fn because(reason: &str) -> Change {
+    Change { by: Some("ann".to_owned()), ..super::noted(json!({ "reason": reason })) }
+}
+
+#[tokio::test]
+async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
+    let (server, cases) = system().await;
+    let k = moved(&cases, 70).await;
+    let id = workflow("loop");
+    let before = cases.case(&id, &k).await.unwrap();
+    // Rubbish; a record of another case; an old record of this case once more, on both branches.
+    let old = cases.record(&id, &k, before.sequence - 3).await.unwrap();
+    let mut other = old.value.clone();
+    other.case = case("other");
+    let again = serde_json::to_vec(&old.value).unwrap();
+    let first = publish(&server, TRANSITIONS, "rubbish").await;
+    publish(&server, LIFECYCLE, serde_json::to_vec(&other).unwrap()).await;
+    publish(&server, LIFECYCLE, again.clone()).await;
+    let last = publish(&server, TRANSITIONS, again).await;
+    let stray = cases.fire(fire(&k, "go")).await;
+    assert!(stray.is_err(), "it must be stuck for this test");
+    assert!(!audited(&cases).await.0.is_empty());
+
+    let fresh = cases_at(server.url()).await;
+    let done = fresh.quarantine(&id, &k, because("a script")).await.unwrap();
+    assert_eq!(done.record.value.kind, RecordKind::Quarantined);
+    assert_eq!(done.record.value.previous, before.sequence);
+    assert_eq!((done.case.status, &done.case.marking), (before.status, &before.marking));
+    let told: Vec<_> = done.record.value.put_aside.iter().map(|one| one.sequence).collect();
+    assert_eq!(told, [first, first + 1, first + 2, last]);
+    assert_eq!(done.record.value.put_aside[0].subject, TRANSITIONS);
+
+    // The process that was there all the time, and one more.
+    for cases in [&cases, &cases_at(server.url()).await] {
+        for name in ["go", "back"] {
+            let mut fire = fire(&k, name);
+            fire.change.firing = Some(FiringId::new(uuid(cases)).unwrap());
+            cases.fire(fire).await.unwrap();
+        }
+        let mut records = Vec::new();
+        let mut page = Page { first: 50, after: None };
+        loop {
+            let some = cases.history(&id, &k, page).await.unwrap();
+            page.after = some.end();
+            let more = some.has_next;
+            records.extend(some.into_items());
+            if !more {
+                break;
+            }
+        }
+        assert!(records.iter().all(|record| !(first..=last).contains(&record.sequence)));
+        let quarantined = |record: &&stormpetrel::models::Stored<_>| {
+            let record: &stormpetrel::models::Record = &record.value;
+            record.kind == RecordKind::Quarantined
+        };
+        let shown = records.iter().find(quarantined).unwrap();
+        assert_eq!(shown.value.metadata["reason"], "a script");
+        read(cases, &k).await;
+        let (findings, notes) = audited(cases).await;
+        assert_eq!(findings, []);
+        assert!(notes[0].contains(&format!("{first} to {last}")), "{notes:?}");
+        let rebuilt = cases.rebuild(&|_, _| ()).await.unwrap();
+        assert_eq!((rebuilt.mended, rebuilt.failed), (0, 0));
+    }
+    // Whoever watches gets an error for each, and what comes after it.
+    let watched = cases.watch(LogScope::Case(id.clone(), k.clone()), Some(first)).await.unwrap();
+    let watched: Vec<_> = watched.take(5).collect().await;
+    assert!(matches!(&watched[0], Err(Error::Storage(StorageError::Corrupt { sequence, .. }))
+        if *sequence == first));
+    assert_eq!(watched[4].as_ref().unwrap().value.kind, RecordKind::Quarantined);
+    let nothing = fresh.quarantine(&id, &k, Change::default()).await.unwrap_err();
+    assert_eq!(nothing.code(), "INVALID_ARGUMENT", "{nothing}");
+}
+
+/// A text that is another one each time.
+fn uuid(cases: &Cases) -> String {
+    format!("{:p}-{:?}", cases, std::time::Instant::now())
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(60)
+        .collect()
+}
+
+async fn read(cases: &Cases, k: &CaseId) {
+    let id = workflow("loop");
+    let gathered = cases.gather_history(&id, &[], &|_, _| ()).await.unwrap();
+    assert!(gathered.unreadable.is_empty());
+    let kinds = gathered.into_records().unwrap().map(|record| record.unwrap().value.kind);
+    assert_eq!(kinds.filter(|kind| *kind == RecordKind::Quarantined).count(), 1);
+    cases.explain(&id, k).await.unwrap();
+    let listed = cases.cases(&id, None, Page::default()).await.unwrap();
+    assert_eq!(listed.items.len(), 1);
+}
+
+#[tokio::test]
+async fn quarantine_is_refused_where_nothing_is_wrong_and_where_a_newer_version_wrote() {
+    let (server, cases) = system().await;
+    let k = moved(&cases, 3).await;
+    let id = workflow("loop");
+    let well = cases.quarantine(&id, &k, Change::default()).await.unwrap_err();
+    assert!(well.to_string().contains("nothing is wrong"), "{well}");
+    let none = cases.quarantine(&id, &case("none"), Change::default()).await.unwrap_err();
+    assert_eq!(none.code(), "NOT_FOUND", "{none}");
+    publish(&server, TRANSITIONS, r#"{"format": 7, "kind": "blessed"}"#).await;
+    let newer = cases.quarantine(&id, &k, Change::default()).await.unwrap_err();
+    assert!(newer.to_string().contains("use a newer petrel"), "{newer}");
+}
+
+#[tokio::test]
+async fn two_who_put_aside_at_once_and_one_who_repeats_do_it_once() {
+    let (server, cases) = system().await;
+    let k = moved(&cases, 2).await;
+    let id = workflow("loop");
+    publish(&server, TRANSITIONS, "rubbish").await;
+    let other = cases_at(server.url()).await;
+    let request = || Change { firing: Some(FiringId::new("q").unwrap()), ..because("x") };
+    let (one, two) =
+        tokio::join!(cases.quarantine(&id, &k, request()), other.quarantine(&id, &k, request()));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.record.sequence, two.record.sequence);
+    assert!(one.repeated != two.repeated);
+    // Once more, later on.
+    let at = publish(&server, LIFECYCLE, "more rubbish").await;
+    let done = cases.quarantine(&id, &k, Change::default()).await.unwrap();
+    assert_eq!(done.record.value.aside.len(), 2);
+    assert_eq!(done.record.value.put_aside[0].sequence, at);
+    cases.fire(fire(&k, "go")).await.unwrap();
+    assert_eq!(audited(&other).await.0, []);
+    let history = other.history(&id, &k, Page::default()).await.unwrap();
+    assert_eq!(history.items.last().unwrap().1.value.kind, RecordKind::Fired);
+    other.explain(&id, &k).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_case_of_rubbish_only_is_there_and_cancelled_after_it() {
+    let (server, cases) = system().await;
+    loop_of(&cases).await;
+    publish(&server, LIFECYCLE, "rubbish").await;
+    let done = cases.quarantine(&workflow("loop"), &case("k"), Change::default()).await.unwrap();
+    assert_eq!(done.case.status, CaseStatus::Cancelled);
+    let fresh = cases_at(server.url()).await;
+    let state = fresh.case(&workflow("loop"), &case("k")).await.unwrap();
+    assert_eq!((state.status, state.tokens.len()), (CaseStatus::Cancelled, 0));
+    let history = fresh.history(&workflow("loop"), &case("k"), Page::default()).await.unwrap();
+    assert_eq!(history.items.len(), 1);
+    assert_eq!(audited(&fresh).await.0, []);
+}
+
+/// A record that cannot be read and has been built upon.
+#[tokio::test]
+async fn what_is_in_the_middle_is_put_aside_without_undoing_what_came_after_it() {
+    let (_server, cases) = system().await;
+    let k = moved(&cases, 3).await;
+    let id = workflow("loop");
+    let head = cases.case(&id, &k).await.unwrap();
+    let mut deep = cases.record(&id, &k, head.sequence).await.unwrap().value;
+    let levels = (0..400).fold(json!({}), |inner, _| json!({ "a": inner }));
+    deep.metadata = serde_json::from_value::<Value>(levels).unwrap().as_object().unwrap().clone();
+    deep.kind = RecordKind::Edited;
+    (deep.consumed, deep.produced) = (Vec::new(), Vec::new());
+    deep.marking.0[0].sequence = head.sequence;
+    (deep.previous, deep.previous_hash) = (head.sequence, Some(head.head_hash.clone()));
+    deep.firing = FiringId::new("deep").unwrap();
+    let appended = cases.storage().append(&deep, head.sequence).await.unwrap();
+    let mut next = deep.clone();
+    next.metadata.clear();
+    next.firing = FiringId::new("next").unwrap();
+    (next.previous, next.previous_hash) = (appended.sequence, Some(appended.hash));
+    let next = cases.storage().append(&next, appended.sequence).await.unwrap();
+    assert!(cases.history(&id, &k, Page::default()).await.is_err());
+    let done = cases.quarantine(&id, &k, Change::default()).await.unwrap();
+    assert_eq!(done.record.value.previous, next.sequence);
+    assert_eq!(done.record.value.put_aside[0].sequence, appended.sequence);
+    cases.history(&id, &k, Page::default()).await.unwrap();
+    cases.fire(fire(&k, "back")).await.unwrap();
+}
