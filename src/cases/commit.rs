@@ -9,8 +9,8 @@ use chrono::Utc;
 use uuid::Uuid;
 
 use super::{
-    Change, Changed, Error, Inner, Result, definitions::Compiled, load::broken, repeat::Asked,
-    slot::Slot,
+    Change, Changed, Error, Inner, Result, definitions::Compiled, index::Own, load::broken,
+    repeat::Asked, slot::Slot,
 };
 use crate::{
     engine::{Act, TokenSeed, apply, fit},
@@ -137,7 +137,11 @@ impl Inner {
     ) -> Result<Attempt> {
         let begun = Instant::now();
         // What is known of the case was read from a log that may be another one by now.
-        let doubtful = slot.case.is_some() && slot.generation != self.storage.generation().await?;
+        let generation = self.storage.generation().await?;
+        let doubtful = slot.case.is_some() && slot.generation != generation;
+        if slot.case.is_none() {
+            slot.generation = generation;
+        }
         let mut fresh = look_first || doubtful;
         if fresh {
             self.reload(commit, slot).await?;
@@ -180,10 +184,16 @@ impl Inner {
         (stored.sequence, stored.hash) = (appended.sequence, appended.hash);
         let before = slot.case.take();
         let generation = self.storage.generation().await;
-        if before.is_some() && generation.ok() != Some(slot.generation) {
+        let is_same = generation.is_ok_and(|now| now == slot.generation);
+        if before.is_some() && !is_same {
             self.must_follow(&stored).await?;
         }
         let case = self.after(before.as_deref(), &stored)?;
+        if is_same {
+            let (workflow, id) = (case.workflow.clone(), case.id.clone());
+            let own = Own { workflow, case: id, status: case.status, hash: stored.hash.clone() };
+            self.index.note(slot.generation, stored.sequence, own);
+        }
         let case = Arc::new(case);
         slot.case = Some(Arc::clone(&case));
         slot.registers.adopt(registers);

@@ -55,6 +55,8 @@ pub(super) struct Definitions {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The generation of the log that they were read from: their sequences are of that log.
+    generation: u64,
     nets: HashMap<(WorkflowId, u64), Arc<Compiled>>,
     latest: HashMap<WorkflowId, (Arc<Compiled>, Instant)>,
     /// What was wrong with the last version of a workflow when it was last looked at.
@@ -79,6 +81,17 @@ impl Definitions {
     /// What is wrong with the last versions of workflows, as far as this process has met it.
     pub(super) fn complaints(&self) -> Vec<String> {
         self.state().complaints.values().cloned().collect()
+    }
+
+    /// Forgets what was read from a log that may have gone back since: another definition may
+    /// have the same sequence now.
+    fn of_generation(&self, generation: u64) {
+        let mut state = self.state();
+        if state.generation != generation {
+            state.nets.clear();
+            state.latest.clear();
+            state.generation = generation;
+        }
     }
 
     fn known(&self, workflow: &WorkflowId, sequence: u64) -> Option<Arc<Compiled>> {
@@ -213,6 +226,7 @@ impl Inner {
 
     /// The definition that a new case runs.
     pub async fn latest(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
+        self.definitions.of_generation(self.storage.generation().await?);
         if let Some(compiled) = self.definitions.latest(workflow) {
             return Ok(compiled);
         }
@@ -233,6 +247,7 @@ impl Inner {
 
     /// The definition that a case names.
     pub async fn compiled(&self, workflow: &WorkflowId, sequence: u64) -> Result<Arc<Compiled>> {
+        self.definitions.of_generation(self.storage.generation().await?);
         if let Some(compiled) = self.definitions.known(workflow, sequence) {
             return Ok(compiled);
         }

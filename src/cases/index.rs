@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, Shared},
@@ -31,6 +32,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How many records are taken over at once.
 const BATCH: usize = 1_024;
 
+/// How many of its own records a process keeps in mind until the log is followed.
+const MOST_NOTED: usize = 65_536;
+
 /// The cases of a store by their status.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -48,9 +52,37 @@ struct State {
     /// The last record of the log when the reading under way began.
     until: u64,
     /// The last record that was taken over.
-    tip: Option<StatusAt>,
+    tip: Option<Tip>,
     /// Whether it was ever complete.
     is_ready: bool,
+    /// What this process has appended since, which need not be read.
+    noted: BTreeMap<u64, Own>,
+}
+
+/// A record of this process's own.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub workflow: WorkflowId,
+    pub case: CaseId,
+    pub status: CaseStatus,
+    pub hash: String,
+}
+
+/// A record, and by what it is known again.
+#[derive(Debug, Clone)]
+struct Tip {
+    workflow: WorkflowId,
+    case: CaseId,
+    sequence: u64,
+    mark: Mark,
+}
+
+#[derive(Debug, Clone)]
+enum Mark {
+    /// When the server stored it, of one that was read.
+    Time(DateTime<Utc>),
+    /// The hash of its bytes, of one that this process appended.
+    Hash(String),
 }
 
 /// A reading of what the log has, for all who ask meanwhile.
@@ -100,7 +132,39 @@ impl Listing {
     }
 }
 
+impl State {
+    fn listing(&mut self, workflow: &WorkflowId) -> &mut Listing {
+        // Mostly it is there, and its id need not be cloned.
+        if !self.workflows.contains_key(workflow) {
+            self.workflows.insert(workflow.clone(), Listing::default());
+        }
+        self.workflows.entry(workflow.clone()).or_default()
+    }
+
+    /// Takes over what this process has appended itself, as far as nothing lies between.
+    fn take_over_own(&mut self) {
+        self.noted = self.noted.split_off(&(self.followed + 1));
+        while let Some(entry) = self.noted.first_entry()
+            && *entry.key() == self.followed + 1
+        {
+            let (sequence, Own { workflow, case, status, hash }) = entry.remove_entry();
+            self.listing(&workflow).take_over(case.clone(), sequence, status);
+            self.followed = sequence;
+            self.tip = Some(Tip { workflow, case, sequence, mark: Mark::Hash(hash) });
+        }
+    }
+}
+
 impl Index {
+    /// Notes a record that this process has appended, by the generation of the log that it was
+    /// appended to.
+    pub fn note(&self, generation: u64, sequence: u64, own: Own) {
+        let mut state = self.state();
+        if state.is_ready && state.generation == generation && state.noted.len() < MOST_NOTED {
+            state.noted.insert(sequence, own);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -161,13 +225,11 @@ impl Index {
     fn take_over(&self, batch: &mut Vec<StatusAt>, followed: u64) {
         let mut state = self.state();
         for StatusAt { workflow, case, sequence, status, .. } in batch.iter() {
-            let listing = match state.workflows.get_mut(workflow) {
-                Some(listing) => listing,
-                None => state.workflows.entry(workflow.clone()).or_default(),
-            };
-            listing.take_over(case.clone(), *sequence, *status);
+            state.listing(workflow).take_over(case.clone(), *sequence, *status);
         }
-        state.tip = batch.pop().or(state.tip.take());
+        if let Some(StatusAt { workflow, case, sequence, timestamp, .. }) = batch.pop() {
+            state.tip = Some(Tip { workflow, case, sequence, mark: Mark::Time(timestamp) });
+        }
         state.followed = followed;
         batch.clear();
     }
@@ -225,8 +287,8 @@ async fn read(index: Weak<Index>, storage: Arc<dyn Storage>) -> Read {
     ended
 }
 
-/// Up to where the index has all that the log has; nothing of it is kept if the log is not the one
-/// that was read.
+/// Up to where the index has all that the log has, `None` if it has all; nothing of it is kept if
+/// the log is not the one that was read.
 async fn begin(
     index: &Weak<Index>,
     storage: &dyn Storage,
@@ -239,13 +301,18 @@ async fn begin(
         state.until = last;
         if state.followed <= last && (state.generation == generation || state.followed == 0) {
             state.generation = generation;
-            return Ok(Some(state.followed));
+            state.take_over_own();
+            return Ok((state.followed < last).then_some(state.followed));
         }
+        state.noted.clear();
         state.tip.clone().filter(|_| state.followed <= last)
     };
     let is_there = match tip {
         Some(tip) => match storage.record(&tip.workflow, &tip.case, tip.sequence).await {
-            Ok(record) => record.is_some_and(|record| record.timestamp == tip.timestamp),
+            Ok(record) => record.is_some_and(|record| match &tip.mark {
+                Mark::Time(time) => record.timestamp == *time,
+                Mark::Hash(hash) => record.hash == *hash,
+            }),
             Err(StorageError::Corrupt { .. }) => false,
             Err(error) => return Err(error),
         },

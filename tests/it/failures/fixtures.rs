@@ -114,7 +114,8 @@ pub fn fire_once(mut fire: Fire, firing: &str) -> Fire {
 }
 
 /// Moves a case's token, wherever it is, and asks again with the same firing id until the
-/// answer is a yes: what a careful caller does.
+/// answer is a yes: what a careful caller does. An id that went through with the other
+/// transition, unanswered, is told of as taken, and the other one is then a repetition.
 pub async fn move_once(cases: &Cases, case: &CaseId, firing: &str) -> Changed {
     // Not `eventually`: the future of an async closure can't go to another thread.
     let begun = Instant::now();
@@ -122,7 +123,9 @@ pub async fn move_once(cases: &Cases, case: &CaseId, firing: &str) -> Changed {
         let fire = Fire::case(workflow("pendulum"), case.clone(), transition(name));
         let no = match cases.fire(fire_once(fire, firing)).await {
             Ok(changed) => return changed,
-            Err(error @ (Error::NotEnabled(_) | Error::Conflict { .. })) => error,
+            Err(
+                error @ (Error::NotEnabled(_) | Error::Conflict { .. } | Error::IdTaken { .. }),
+            ) => error,
             Err(error) if error.retryable() => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 error

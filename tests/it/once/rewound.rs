@@ -4,13 +4,14 @@ use std::{fs, path::Path, time::Duration};
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Change, Error},
+    cases::{Cases, Change, Error, ExpectedVersion},
     local_server::{LocalServerOptions, Store},
     testing::TestServer,
 };
+use tempfile::TempDir;
 
 use super::fixtures::{What, create, is_sound, log, loops, named};
-use crate::support::cases_at;
+use crate::support::{cases_at, definition};
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -37,14 +38,39 @@ async fn when_back(cases: &Cases, what: &What, name: &str, id: &str) -> bool {
     }
 }
 
+/// A server whose data folder can be put back to an earlier copy.
+struct Rewinding {
+    server: TestServer,
+    folder: TempDir,
+}
+
+impl Rewinding {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::Kept(folder.path().join("data"));
+        let options = LocalServerOptions { store, ..LocalServerOptions::default() };
+        Self { server: TestServer::start_with(options).await, folder }
+    }
+
+    async fn keep(&mut self) {
+        self.server.kill().await;
+        copy(&self.folder.path().join("data"), &self.folder.path().join("backup"));
+        self.server.restart().await;
+    }
+
+    async fn put_back(&mut self) {
+        self.server.kill().await;
+        let data = self.folder.path().join("data");
+        fs::remove_dir_all(&data).unwrap();
+        copy(&self.folder.path().join("backup"), &data);
+        self.server.restart().await;
+    }
+}
+
 #[tokio::test]
 async fn ids_and_cases_of_a_log_that_went_back_are_read_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
-    let options =
-        LocalServerOptions { store: Store::Kept(data.clone()), ..LocalServerOptions::default() };
-    let mut server = TestServer::start_with(options).await;
-    let p1 = cases_at(server.url()).await;
+    let mut server = Rewinding::start().await;
+    let p1 = cases_at(server.server.url()).await;
     loops(&p1).await;
     let tick = What::Fire("tick", 0);
     create(&p1, "k", json!({})).await.unwrap();
@@ -52,17 +78,12 @@ async fn ids_and_cases_of_a_log_that_went_back_are_read_anew() {
     for number in 0..70 {
         tick.ask(&p1, "k", named(&format!("kept-{number}"))).await.unwrap();
     }
-    server.kill().await;
-    copy(&data, &backup);
-    server.restart().await;
+    server.keep().await;
     for number in 0..6 {
         assert!(!when_back(&p1, &tick, "k", &format!("lost-{number}")).await);
     }
-    server.kill().await;
-    fs::remove_dir_all(&data).unwrap();
-    copy(&backup, &data);
-    server.restart().await;
-    let p2 = cases_at(server.url()).await;
+    server.put_back().await;
+    let p2 = cases_at(server.server.url()).await;
     // As many as were lost, so that all numbers are the same.
     for number in 0..6 {
         assert!(!when_back(&p2, &tick, "k", &format!("z-{number}")).await);
@@ -74,4 +95,43 @@ async fn ids_and_cases_of_a_log_that_went_back_are_read_anew() {
     assert!(!when_back(&p1, &tick, "k", "lost-3").await, "it is not in the log any more");
     tick.ask(&p1, "k", Change::default()).await.unwrap();
     is_sound(&log(p1.storage(), "k").await);
+}
+
+/// The workflow of the other tests, but `tick` leads to `to`.
+async fn ticks_to(cases: &Cases, to: &str) -> u64 {
+    let other = definition(json!({
+        "id": "loops", "name": "Loops", "initial_place": "a",
+        "places": [{"id": "a"}, {"id": "b"}, {"id": "c"}, {"id": "d"}],
+        "transitions": [
+            {"id": "tick", "from_places": ["a"], "to_place": to},
+            {"id": "go", "from_places": ["b", "c"], "to_place": "d"}
+        ]
+    }));
+    loop {
+        match cases.create_workflow(other.clone(), ExpectedVersion::Any).await {
+            Ok(stored) => return stored.sequence,
+            Err(error) if error.retryable() => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_definition_of_a_log_that_went_back_is_not_fired() {
+    let mut server = Rewinding::start().await;
+    let p1 = cases_at(server.server.url()).await;
+    loops(&p1).await;
+    server.keep().await;
+    let lost = ticks_to(&p1, "b").await;
+    create(&p1, "k", json!({})).await.unwrap();
+    server.put_back().await;
+    let p2 = cases_at(server.server.url()).await;
+    assert_eq!(ticks_to(&p2, "c").await, lost, "another definition has its sequence");
+    create(&p2, "k", json!({})).await.unwrap();
+    let tick = What::Fire("tick", 0);
+    assert!(!when_back(&p1, &tick, "k", "first").await);
+    let case = log(p2.storage(), "k").await.pop().unwrap().value;
+    assert_eq!(case.marking.0[0].place.as_str(), "c");
 }
