@@ -82,8 +82,8 @@ async fn an_id_is_refused_for_any_other_request_with_what_it_was_used_for() {
         What::Resume,
         What::Cancel,
     ];
-    let mut number = 0;
-    for used in kinds.iter().filter(|what| !matches!(what, What::Fire("nonsense", _))) {
+    let there_are = |what: &&What| !matches!(what, What::Fire("nonsense", _));
+    for (number, used) in kinds.iter().filter(there_are).enumerate() {
         let case = format!("k{number}");
         create(&cases, &case, json!({})).await.unwrap();
         if *used == What::FireToken("back") {
@@ -96,7 +96,6 @@ async fn an_id_is_refused_for_any_other_request_with_what_it_was_used_for() {
         }
         let again = used.ask(&cases, &case, named("same")).await.unwrap();
         assert!(again.repeated);
-        number += 1;
     }
     let metadata = [("why".to_owned(), json!("else"))].into_iter().collect();
     let other = Change { metadata, ..named("same") };
