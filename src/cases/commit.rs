@@ -109,9 +109,12 @@ impl Inner {
                     tokio::time::sleep(backoff(races)).await;
                 }
                 Ok(Attempt::LostRace) => {
-                    let what = format!("case {}", commit.case);
-                    let expected = slot.case.as_ref().map_or(0, |case| case.sequence);
-                    break Err(Error::Conflict { what, expected, actual: 0 });
+                    let reason = format!(
+                        "others change case {} all the time, and were first {MOST_RACES} times; \
+                         try again",
+                        commit.case
+                    );
+                    break Err(StorageError::Unavailable { reason, away_since: None }.into());
                 }
                 Ok(Attempt::Unanswered(error)) => {
                     unanswered += 1;
@@ -139,7 +142,8 @@ impl Inner {
         // What is known of the case was read from a log that may be another one by now.
         let generation = self.storage.generation().await?;
         let doubtful = slot.case.is_some() && slot.generation != generation;
-        if slot.case.is_none() {
+        if slot.case.is_none() && slot.generation != generation {
+            slot.doubt();
             slot.generation = generation;
         }
         let mut fresh = look_first || doubtful;
@@ -257,9 +261,30 @@ impl Inner {
         slot.registers.clear();
         slot.case = None;
         if let Some(head) = head {
-            slot.case = Some(Arc::new(self.restore(&head).await?));
+            let (case, follows) = tokio::join!(self.restore(&head), self.follows(&head));
+            follows?;
+            slot.case = Some(Arc::new(case?));
         }
         Ok(())
+    }
+
+    /// Refuses a head that this process did not append and that is not linked to the record
+    /// before it: whatever followed it would have to be put aside with it.
+    async fn follows(&self, head: &Stored<Record>) -> Result<()> {
+        let Record { workflow, case, previous, previous_hash, .. } = &head.value;
+        if *previous == 0 {
+            return Ok(());
+        }
+        let reason = match self.storage.record(workflow, case, *previous).await {
+            Ok(Some(before)) if Some(&before.hash) == previous_hash.as_ref() => return Ok(()),
+            // What can't be read blocks no more than itself.
+            Err(StorageError::Corrupt { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+            Ok(Some(_)) => format!("its hash of record {previous} is not that record's"),
+            Ok(None) => format!("it follows record {previous}, which is not in the log"),
+        };
+        let reason = format!("{reason}; `petrel case quarantine` puts it aside");
+        Err(broken(workflow, case, head.sequence, reason))
     }
 
     /// Finds out whether a record that was appended while the log may have gone back follows the

@@ -85,7 +85,7 @@ impl Definitions {
 
     /// Forgets what was read from a log that may have gone back since: another definition may
     /// have the same sequence now.
-    fn of_generation(&self, generation: u64) {
+    pub(super) fn of_generation(&self, generation: u64) {
         let mut state = self.state();
         if state.generation != generation {
             state.nets.clear();
@@ -266,7 +266,8 @@ impl Inner {
         is_latest: bool,
     ) -> Result<Arc<Compiled>> {
         let known = self.definitions.known(&stored.definition.id, stored.sequence);
-        let compiled = match known {
+        // A sequence alone does not say which definition it is: the log may have gone back.
+        let compiled = match known.filter(|known| known.stored == stored) {
             Some(compiled) => compiled,
             None => {
                 let net = Net::compile(&stored.definition).map_err(Error::InvalidDefinition)?;

@@ -160,9 +160,14 @@ impl Index {
     /// appended to.
     pub fn note(&self, generation: u64, sequence: u64, own: Own) {
         let mut state = self.state();
-        if state.is_ready && state.generation == generation && state.noted.len() < MOST_NOTED {
-            state.noted.insert(sequence, own);
+        if !state.is_ready || state.generation != generation {
+            return;
         }
+        if state.noted.len() >= MOST_NOTED {
+            // Nobody follows the log here; it is read where somebody asks.
+            state.noted.clear();
+        }
+        state.noted.insert(sequence, own);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -275,7 +280,15 @@ async fn read(index: Weak<Index>, storage: Arc<dyn Storage>) -> Read {
             index.take_over(&mut batch, followed);
         }
     }
+    let now = storage.generation().await;
     let Some(index) = index.upgrade() else { return Ok(()) };
+    if now.as_ref() != Ok(&generation) {
+        // What was read may be of two logs.
+        *index.state() = State::default();
+        now?;
+        let reason = "the log went back while the cases by status were read".to_owned();
+        return Err(StorageError::Unavailable { reason, away_since: None });
+    }
     if unreadable > 0 {
         tracing::warn!(unreadable, "records that can't be read say nothing of their cases' status");
     }

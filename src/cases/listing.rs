@@ -104,7 +104,7 @@ impl Cases {
     ) -> Result<Option<(Cursor, Arc<Case>)>> {
         match self.inner.load(workflow, case).await {
             Ok(case) => Ok(case.map(|(_, case)| (Cursor(created), Arc::new(case)))),
-            Err(error) if error.retryable() => Err(error),
+            Err(error) if !error.is_of_one_case() => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "left out of a listing");
                 Ok(None)

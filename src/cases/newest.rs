@@ -54,6 +54,7 @@ impl Inner {
     /// The newest version of a definition that can be used, and what stands after it; `None` if
     /// there is no message. What a newer petrel wrote is an error: it is to be used with that.
     pub(super) async fn newest(&self, workflow: &WorkflowId) -> Result<Option<Newest>> {
+        self.definitions.of_generation(self.storage.generation().await?);
         let last = self.storage.definition(workflow, DefinitionVersion::Latest).await;
         match last {
             Ok(None) => return Ok(None),

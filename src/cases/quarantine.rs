@@ -6,12 +6,14 @@ use chrono::Utc;
 use futures::{StreamExt, future, stream::BoxStream};
 use uuid::Uuid;
 
-use super::{Cases, Change, Changed, Error, Inner, Result, by_case::case_of, repair::touched};
+use super::{
+    Cases, Change, Changed, Error, Inner, Result, by_case::case_of, repair::touched, repeat::Asked,
+};
 use crate::{
     engine::{Act, apply, fit, never_begun, quarantine},
     models::{
-        Aside, Case, CaseId, FiringId, PlaceId, PutAside, Record, RecordKind, Stored, TokenId,
-        WorkflowId,
+        Aside, Case, CaseId, FiringId, IdProblem, PlaceId, PutAside, Record, RecordKind, Stored,
+        TokenId, WorkflowId,
     },
     storage::{Consistency, LogScope, StorageError},
 };
@@ -79,6 +81,10 @@ impl Inner {
         case: &CaseId,
         change: Change,
     ) -> Result<Changed> {
+        if change.firing.as_ref().is_some_and(FiringId::is_reserved) {
+            return Err(Error::argument("firing id", IdProblem::Reserved.to_string()));
+        }
+        let asked = Asked::to("quarantine", &change.metadata);
         let firing = match change.firing.clone() {
             Some(firing) => firing,
             None => FiringId::new(Uuid::now_v7().to_string())?,
@@ -88,7 +94,7 @@ impl Inner {
             now: Utc::now(),
             firing,
             metadata: change.metadata.clone(),
-            request: None,
+            request: Some(asked.digest()),
         };
         let mut failed = None;
         for _ in 0..MOST_LOOKS {
@@ -97,8 +103,12 @@ impl Inner {
             *slot = Default::default();
             let examined = self.examine(workflow, case, &act.firing).await?;
             if let Some(record) = examined.repeated {
+                asked.must_be(&act, case, &record)?;
                 let state = examined.state.ok_or_else(|| Error::no_case(case))?;
-                return Ok(changed(record, state, true));
+                let live = state.marking.0.iter().map(|at| (at.token.clone(), at.place.clone()));
+                self.show(&state, live.collect()).await;
+                let own = record.value.time == act.now && record.value.by == act.by;
+                return Ok(changed(record, state, !own));
             }
             if let Some(expected) = change.expected_revision
                 && expected != examined.last
@@ -125,7 +135,14 @@ impl Inner {
             registers.extend(examined.bad.iter().filter_map(|bad| bad.registers.clone()).flatten());
             let put_aside = examined.bad.into_iter().map(|bad| bad.message).collect();
             let mut record = quarantine(&before, &ranges, put_aside, examined.last, &act);
-            fit(&mut record, Some(&before), self.limits())?;
+            // What is put aside is said by `aside`; the reasons are for people.
+            while let Err(excess) = fit(&mut record, Some(&before), self.limits()) {
+                let told = record.put_aside.len();
+                if told <= 1 {
+                    return Err(excess.into());
+                }
+                record.put_aside.truncate(told / 2);
+            }
             match self.storage.append(&record, examined.last).await {
                 Ok(appended) => {
                     let stored = Stored {
@@ -169,12 +186,12 @@ impl Inner {
                 Ok(record) if Aside::any(&known, record.sequence) => (record.sequence, None),
                 Ok(record) => {
                     let sequence = record.sequence;
-                    if record.value.kind == RecordKind::Quarantined
-                        && record.value.firing == *firing
-                    {
-                        found.repeated = Some(record.clone());
+                    let named = (record.value.firing == *firing).then(|| record.clone());
+                    let bad = self.judge_record(&mut found, record, &known).await?;
+                    if bad.is_none() && found.repeated.is_none() {
+                        found.repeated = named;
                     }
-                    (sequence, self.judge_record(&mut found, record, &known).await?)
+                    (sequence, bad)
                 }
                 Err(StorageError::Corrupt { sequence, .. }) if Aside::any(&known, sequence) => {
                     (sequence, None)

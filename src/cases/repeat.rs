@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     engine::{Act, TokenSeed},
-    models::{Case, PlaceId, Record, RecordKind, Stored, TokenId, TransitionId, hex},
+    models::{Case, CaseId, PlaceId, Record, RecordKind, Stored, TokenId, TransitionId, hex},
 };
 
 /// How many bytes of a request's digest are kept.
@@ -44,6 +44,21 @@ impl Asked {
         asked.tokens.sort();
         let text = serde_json::to_value(asked).unwrap_or_default().to_string();
         hex(&Sha256::digest(text)[..DIGEST_BYTES])
+    }
+
+    /// Refuses to be taken for another request than the one that a record has under the same id.
+    pub fn must_be(&self, act: &Act, case: &CaseId, record: &Stored<Record>) -> Result<()> {
+        let digest = act.request.as_deref().unwrap_or_default();
+        match self.differs_from(digest, &record.value) {
+            None => Ok(()),
+            Some(what) => Err(Error::IdTaken {
+                kind: "firing",
+                id: act.firing.to_string(),
+                case: case.clone(),
+                what,
+                first: Box::new(FirstUse::of(record)),
+            }),
+        }
     }
 
     /// What the record under the same id was asked for that this was not; `None` if it was the
@@ -90,17 +105,7 @@ impl Inner {
     ) -> Result<Option<Changed>> {
         let found = self.find_id(case, &mut slot.earlier, &act.firing).await?;
         let Some(record) = found else { return Ok(None) };
-        let digest = act.request.as_deref().unwrap_or_default();
-        if let Some(what) = commit.asked.differs_from(digest, &record.value) {
-            let id = act.firing.to_string();
-            return Err(Error::IdTaken {
-                kind: "firing",
-                id,
-                case: case.id.clone(),
-                what,
-                first: Box::new(FirstUse::of(&record)),
-            });
-        }
+        commit.asked.must_be(act, &case.id, &record)?;
         // An append of this very call, whose answer was lost.
         let own = record.value.time == act.now && record.value.by == act.by;
         let changed = self.changed_before(case, record).await?;

@@ -23,7 +23,7 @@ pub struct Act {
     pub firing: FiringId,
     /// What is noted about it.
     pub metadata: Map<String, Value>,
-    /// The digest of what was asked for, where the caller gave an id.
+    /// The digest of what was asked for; none in what only a test or a replay decides.
     pub request: Option<String>,
 }
 

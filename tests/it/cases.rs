@@ -86,14 +86,15 @@ async fn a_strong_read_of_a_case_that_is_known_asks_the_log_once() {
 async fn a_process_that_does_not_know_a_case_reads_little_before_it_fires() {
     let (server, cases) = system().await;
     let (begun, token) = begin(&cases, json!({"amount": 5})).await;
-    // Back in a place that it left a moment ago, its marker there is looked for.
-    for (name, to, registers) in [("submit", "review", 1), ("reject", "draft", 2)] {
+    // A head that others appended must be linked to the record before it. Back in a place that it
+    // left a moment ago, the token's marker there is looked for.
+    for (name, to, reads) in [("submit", "review", (1, 1)), ("reject", "draft", (2, 2))] {
         let storage = NatsStorage::connect(config(server.url())).await.unwrap();
         let storage = FaultyStorage::new(Arc::new(storage));
         let stranger = Cases::new(Arc::new(storage.clone()));
         let case = begun.case.id.clone();
         stranger.fire(Fire::case(workflow("orders"), case, transition(name))).await.unwrap();
-        assert_eq!((storage.log_reads(), storage.register_reads()), (1, registers), "{name}");
+        assert_eq!((storage.log_reads(), storage.register_reads()), reads, "{name}");
         let read = cases.token(None, &token, Consistency::Eventual).await.unwrap();
         assert_eq!(read.place, place(to));
         for (at, count) in [(to, 1), (if to == "draft" { "review" } else { "draft" }, 0)] {

@@ -71,8 +71,10 @@ impl Auditor<'_> {
                 return odd(fault);
             }
         }
-        if self.inner.may_have_doubled(state).await? {
-            // Two ids may have one hash.
+        let unlisted = state.chain.unlisted;
+        let is_mixed = unlisted != 0 && unlisted < head.sequence;
+        if is_mixed || self.inner.may_have_doubled(state).await? {
+            // Two ids may have one hash, and those that no list names are known by reading them.
             self.suspect(workflow, case, None);
         }
         if state.status == CaseStatus::Cancelled {

@@ -72,14 +72,18 @@ impl Feeds {
     /// A place at the feed of a scope, which is opened if nobody has.
     pub(super) async fn join(inner: &Arc<Inner>, scope: &LogScope) -> Result<Place> {
         let feeds = &inner.feeds;
-        if let Some(place) = feeds.find(&feeds.open(), scope) {
+        let there = feeds.open().get(scope).and_then(Weak::upgrade);
+        if let Some(place) = there.and_then(|feed| feed.place().ok()) {
             return Ok(place);
         }
         let last = inner.storage.last_sequence().await?;
         let records = inner.storage.watch(scope.clone(), last + 1).await?;
+        // A feed that is dropped takes the lock itself, so this one goes after the lock.
+        let quicker;
         let mut open = feeds.open();
         // Somebody else may have been quicker.
-        if let Some(place) = feeds.find(&open, scope) {
+        quicker = open.get(scope).and_then(Weak::upgrade);
+        if let Some(place) = quicker.as_ref().and_then(|feed| Arc::clone(feed).place().ok()) {
             return Ok(place);
         }
         let (sender, items) = broadcast::channel(KEPT);
@@ -94,10 +98,6 @@ impl Feeds {
         });
         open.insert(scope.clone(), Arc::downgrade(&feed));
         Ok(Place { feed, items, position: last })
-    }
-
-    fn find(&self, open: &HashMap<LogScope, Weak<Feed>>, scope: &LogScope) -> Option<Place> {
-        open.get(scope)?.upgrade()?.place().ok()
     }
 }
 

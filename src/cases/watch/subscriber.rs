@@ -41,6 +41,14 @@ struct Behind {
 impl Subscriber {
     pub async fn begin(inner: Arc<Inner>, scope: LogScope, next: u64) -> Result<Self> {
         let place = Feeds::join(&inner, &scope).await?;
+        if next > place.position + 1 && next > inner.storage.last_sequence().await? + 1 {
+            // Whoever has seen more than there is has seen another log: a feed of its own finds
+            // out. If it does not end, the log has got there meanwhile.
+            let mut ahead = inner.storage.watch(scope.clone(), next).await?;
+            if let Some(Err(end)) = ahead.next().await {
+                return Err(end.into());
+            }
+        }
         let behind = match next <= place.position {
             false => None,
             true => {

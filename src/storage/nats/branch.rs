@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, ops::RangeInclusive};
 
-use futures::{Stream, future::join, stream};
+use futures::{Stream, future::join_all, stream};
 
 use super::{Link, direct::RawMessage};
 use crate::storage::Result;
@@ -68,14 +68,14 @@ impl Branch {
     }
 }
 
-/// Both branches in the order of their sequences.
-pub fn merged(branches: [Branch; 2]) -> impl Stream<Item = Result<RawMessage>> + Send + 'static {
-    stream::try_unfold(branches, |[mut one, mut other]| async move {
-        // Both to their ends: one of them may be what finds out that the server is back.
-        let filled = join(one.fill(), other.fill()).await;
-        filled.0.and(filled.1)?;
-        let first = if one.next_sequence() < other.next_sequence() { &mut one } else { &mut other };
-        let message = first.read.pop_front();
-        Ok(message.map(|message| (message, [one, other])))
+/// All branches in the order of their sequences.
+pub fn merged(branches: Vec<Branch>) -> impl Stream<Item = Result<RawMessage>> + Send + 'static {
+    stream::try_unfold(branches, |mut branches| async move {
+        // All to their ends: one of them may be what finds out that the server is back.
+        let filled = join_all(branches.iter_mut().map(Branch::fill)).await;
+        filled.into_iter().collect::<Result<Vec<()>>>()?;
+        let first = branches.iter_mut().min_by_key(|branch| branch.next_sequence());
+        let message = first.and_then(|branch| branch.read.pop_front());
+        Ok(message.map(|message| (message, branches)))
     })
 }

@@ -105,7 +105,11 @@ pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
     let value: Record = decode(message)?;
     readable(message, value.format)?;
     let mut words = message.subject.rsplit('.');
-    let (case, workflow) = (words.next(), words.nth(2));
+    let (case, branch, workflow) = (words.next(), words.next(), words.nth(1));
+    if !matches!(branch, Some("transitions" | "lifecycle")) {
+        let branch = branch.unwrap_or_default();
+        return Err(corrupt(message, format!("{branch} is no branch of a case's log")));
+    }
     if case != Some(value.case.as_str()) || workflow != Some(value.workflow.as_str()) {
         let (workflow, case) = (&value.workflow, &value.case);
         let reason = format!("it speaks of workflow {workflow}, case {case}: another subject");

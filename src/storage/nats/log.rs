@@ -216,14 +216,19 @@ impl Inner {
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         let until = self.last_sequence().await?;
         if let LogScope::Case(workflow, case) = &scope {
-            let subjects =
-                [self.subjects.lifecycle(workflow, case), self.subjects.firings(workflow, case)];
-            let branches = subjects.map(|subject| {
+            let mut subjects = vec![
+                self.subjects.lifecycle(workflow, case),
+                self.subjects.firings(workflow, case),
+            ];
+            // What somebody put on another branch is last there, until it is put aside.
+            let last = self.last_strong(&self.subjects.case(workflow, case)).await?;
+            subjects.extend(last.map(|last| last.subject).filter(|last| !subjects.contains(last)));
+            let branches = subjects.into_iter().map(|subject| {
                 let (link, log) = (self.link.clone(), self.log().to_owned());
                 let batch = self.config.scan_batch.min(512);
                 Branch::new(link, log, subject, from..=until, batch, self.seen.replicated())
             });
-            return Ok(merged(branches).map(decode).boxed());
+            return Ok(merged(branches.collect()).map(decode).boxed());
         }
         let feed = self.feed(self.log(), self.subjects.records(&scope), from, Some(until));
         Ok(feed.into_stream().map(decode).boxed())

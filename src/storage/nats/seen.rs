@@ -132,6 +132,12 @@ impl Seen {
     /// Looks at the log, unless somebody did in the last second and by the same connection.
     /// All who wait share one look.
     pub async fn look(self: &Arc<Self>) -> Result<()> {
+        // One that was under way may be too old when it ends; the next has begun after it.
+        self.join_look().await?;
+        self.join_look().await
+    }
+
+    async fn join_look(self: &Arc<Self>) -> Result<()> {
         let looking = {
             let mut state = self.state();
             let connections = self.link.connections();

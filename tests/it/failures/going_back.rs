@@ -160,6 +160,27 @@ async fn a_subscription_to_a_log_that_went_back_ends_with_an_error_that_says_so(
 }
 
 #[tokio::test]
+async fn whoever_resumes_after_more_than_there_is_learns_that_the_log_went_back() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    pendulum(&cases).await;
+    swing(&cases, "case-0").await;
+    let last = cases.storage().last_sequence().await.unwrap();
+    let workflow = workflow("pendulum");
+    for from in [last + 2, 1_000] {
+        // A process of its own, which shares no feed with anybody.
+        let other = cases_at(server.url()).await;
+        let watching = other.watch(LogScope::Workflow(workflow.clone()), Some(from));
+        let ended = timeout(Duration::from_secs(30), watching).await.expect("an end");
+        let error = ended.err().expect("an error");
+        assert_eq!(error.code(), "LOG_WENT_BACK", "{error}");
+    }
+    let mut next = cases.watch(LogScope::Workflow(workflow), Some(last + 1)).await.unwrap();
+    swing(&cases, "case-1").await;
+    assert_eq!(next.next().await.unwrap().unwrap().sequence, last + 1);
+}
+
+#[tokio::test]
 async fn an_append_at_a_sequence_that_was_seen_is_another_generation_at_once() {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;

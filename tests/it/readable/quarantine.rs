@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{AuditScope, AuditWatcher, Cases, Change, Error, Finding, NewCase},
+    cases::{AuditScope, AuditWatcher, Cases, Change, Error, Finding, Fire, NewCase},
     models::{CaseId, CaseStatus, FiringId, RecordKind},
     storage::{LogScope, Page, StorageError},
     testing::TestServer,
@@ -237,5 +237,68 @@ async fn what_is_in_the_middle_is_put_aside_without_undoing_what_came_after_it()
     assert_eq!(done.record.value.previous, next.sequence);
     assert_eq!(done.record.value.put_aside[0].sequence, appended.sequence);
     cases.history(&id, &k, Page::default()).await.unwrap();
+    cases.fire(fire(&k, "back")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_id_of_a_change_is_none_of_a_quarantine_and_its_own_is_recognised() {
+    let (server, cases) = system().await;
+    let k = moved(&cases, 1).await;
+    let id = workflow("loop");
+    let named =
+        |text: &str| Change { firing: Some(FiringId::new(text).unwrap()), ..Change::default() };
+    let fired = Fire { change: named("used"), ..fire(&k, "back") };
+    let first = cases.fire(fired).await.unwrap();
+    publish(&server, &format!("cb.workflows.loop.events.transitions.{k}"), "rubbish").await;
+    match cases.quarantine(&id, &k, named("used")).await {
+        Err(Error::IdTaken { first: use_, .. }) => assert_eq!(use_.sequence, first.record.sequence),
+        other => panic!("{other:?}"),
+    }
+    let done = cases.quarantine(&id, &k, named("aside")).await.unwrap();
+    assert!(!done.repeated);
+    let again = cases.quarantine(&id, &k, named("aside")).await.unwrap();
+    assert!(again.repeated);
+    assert_eq!(again.record.sequence, done.record.sequence);
+    let again = cases.fire(Fire { change: named("used"), ..fire(&k, "back") }).await.unwrap();
+    assert!(again.repeated, "what it was used for is known after the quarantine");
+}
+
+#[tokio::test]
+async fn what_stands_on_another_branch_is_put_aside_as_well() {
+    let (server, cases) = system().await;
+    let k = moved(&cases, 1).await;
+    let id = workflow("loop");
+    let head = cases.case(&id, &k).await.unwrap();
+    let record = cases.record(&id, &k, head.sequence).await.unwrap().value;
+    let record = serde_json::to_string(&record).unwrap();
+    for rubbish in ["rubbish".to_owned(), record] {
+        publish(&server, &format!("cb.workflows.loop.events.other.{k}"), rubbish).await;
+        assert!(cases.case(&id, &k).await.is_err());
+        let done = cases.quarantine(&id, &k, Change::default()).await.unwrap();
+        assert_eq!(done.record.value.put_aside.len(), 1);
+        assert_eq!(cases.case(&id, &k).await.unwrap().tokens, head.tokens);
+    }
+    cases.fire(fire(&k, "back")).await.unwrap();
+    cases.history(&id, &k, Page::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_appended_after_a_record_that_is_not_linked_to_the_one_before() {
+    let (server, cases) = system().await;
+    let k = moved(&cases, 1).await;
+    let id = workflow("loop");
+    let head = cases.case(&id, &k).await.unwrap();
+    // A copy of the last record under another id.
+    let mut copy = cases.record(&id, &k, head.sequence).await.unwrap().value;
+    copy.firing = FiringId::new("forged").unwrap();
+    copy.previous_hash = Some("0".repeat(64));
+    let forged = cases.storage().append(&copy, head.sequence).await.unwrap();
+    for process in [&cases, &cases_at(server.url()).await] {
+        let error = process.fire(fire(&k, "back")).await.unwrap_err();
+        assert_eq!(error.code(), "CORRUPT", "{error}");
+        assert!(error.to_string().contains("quarantine"), "{error}");
+    }
+    let done = cases.quarantine(&id, &k, Change::default()).await.unwrap();
+    assert_eq!(done.record.value.put_aside[0].sequence, forged.sequence);
     cases.fire(fire(&k, "back")).await.unwrap();
 }
