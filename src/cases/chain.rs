@@ -11,7 +11,7 @@ use crate::{
     storage::StorageError,
 };
 
-/// How many records are asked for at once.
+/// The number of records that are asked for at once.
 const AT_ONCE: usize = 64;
 
 /// The ids of a case's records up to its last page, which is named by its hash: they are
@@ -26,12 +26,12 @@ pub(super) struct Earlier {
 }
 
 impl Earlier {
-    /// How many ids there are.
+    /// The number of ids.
     pub fn len(&self) -> usize {
         self.links.len()
     }
 
-    /// Whether it rests on a number alone, for records that no list names.
+    /// True if it rests on a number alone, for records that no list names.
     pub fn is_unlisted(&self) -> bool {
         self.unlisted != 0
     }
@@ -47,7 +47,7 @@ impl Earlier {
     }
 }
 
-/// What is wanted of a page.
+/// The part of a page that leads on.
 struct Page {
     at: PageAt,
     before: Option<PageAt>,
@@ -81,7 +81,7 @@ impl Inner {
         Ok(None)
     }
 
-    /// Whether two of the records that a case's lists name have ids of one hash, or the lists do
+    /// True if two of the records that a case's lists name have ids of one hash, or the lists do
     /// not lead to one another.
     pub async fn may_have_doubled(&self, case: &Case) -> Result<bool> {
         let unlisted = case.chain.unlisted;
@@ -96,7 +96,7 @@ impl Inner {
         Ok(listed.links.windows(2).any(same))
     }
 
-    /// What is remembered, brought up to the case's last page.
+    /// The ids that are remembered, brought up to the case's last page.
     async fn earlier(&self, case: &Case, known: Option<Earlier>) -> Result<Earlier> {
         let chain = &case.chain;
         let fits = |known: &Earlier| known.unlisted == chain.unlisted;

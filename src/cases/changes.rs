@@ -27,7 +27,8 @@ impl Cases {
         let id = case.clone();
         let seed = Seed { place, data, metadata };
         let change = Change { by, ..Change::default() };
-        let asked = seed.asked("create_case", &change);
+        // The token that it begins with says what was asked for.
+        let asked = Asked::to("create_case", &change.metadata);
         let decide: Decide = Box::new(move |compiled, existing, act| match existing {
             Some(_) => Ok(Decided::Begun(seed.checked(compiled).ok())),
             None => begin(compiled, &id, &seed, act),
@@ -43,7 +44,7 @@ impl Cases {
         let change = change.checked()?;
         let id = case.clone();
         let seed = Seed { place, data, metadata };
-        let asked = seed.asked("create_token", &change);
+        let asked = seed.asked(&change);
         let decide: Decide = Box::new(move |compiled, existing, act| {
             let Some(case) = existing else { return begin(compiled, &id, &seed, act) };
             must_be_open(case)?;
@@ -75,10 +76,9 @@ impl Cases {
         let (id, limits) = (case.clone(), self.inner.limits());
         let asked = Asked {
             transition: Some(transition.clone()),
-            tokens: tokens.clone(),
             place: to_place.clone(),
             data: data.clone(),
-            ..Asked::to("fire", &change.metadata)
+            ..Asked::to("fire", &change.metadata).with_tokens(tokens.clone())
         };
         let decide: Decide = Box::new(move |compiled, existing, act| {
             let case = existing.ok_or_else(|| match tokens.first() {
@@ -111,9 +111,8 @@ impl Cases {
         let (workflow, case) = self.inner.locate(workflow, token).await?;
         let token = token.clone();
         let asked = Asked {
-            tokens: vec![token.clone()],
             data: Some(patch.clone()),
-            ..Asked::to("update_token", &change.metadata)
+            ..Asked::to("update_token", &change.metadata).with_tokens(vec![token.clone()])
         };
         let decide: Decide = Box::new(move |_, existing, act| {
             let case = existing.ok_or_else(|| Error::no_token(&token))?;
@@ -194,10 +193,10 @@ struct Seed {
 }
 
 impl Seed {
-    fn asked(&self, kind: &'static str, change: &Change) -> Asked {
+    fn asked(&self, change: &Change) -> Asked {
         let data = serde_json::json!({ "data": self.data, "metadata": self.metadata });
         let place = self.place.clone();
-        Asked { place, data: Some(data), ..Asked::to(kind, &change.metadata) }
+        Asked { place, data: Some(data), ..Asked::to("create_token", &change.metadata) }
     }
 
     fn checked(&self, compiled: &Compiled) -> Result<TokenSeed> {

@@ -89,7 +89,7 @@ impl Inner {
             now: Utc::now(),
             firing: firing.clone().map_or_else(new_firing, Ok)?,
             metadata: commit.change.metadata.clone(),
-            request: Some(commit.asked.digest()),
+            request: (!commit.is_new).then(|| commit.asked.digest()),
         };
         let (mut races, mut unanswered) = (0, 0);
         let mut presume_new = commit.is_new;

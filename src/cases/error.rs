@@ -89,7 +89,7 @@ pub enum Error {
          differs in its {what}; choose another id"
     )]
     IdTaken {
-        /// Which id: `firing` or `case`.
+        /// The kind of id: `firing` or `case`.
         kind: &'static str,
         /// The id.
         id: String,
@@ -97,7 +97,7 @@ pub enum Error {
         case: CaseId,
         /// In which part the requests differ.
         what: &'static str,
-        /// What it was used for.
+        /// Its first use.
         first: Box<FirstUse>,
     },
     /// It would be more than the store or a reader takes; nothing was stored.
@@ -123,12 +123,12 @@ pub enum Error {
     TemporaryFile(std::io::Error),
 }
 
-/// What an id was used for first.
+/// The first use of an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstUse {
-    /// What happened.
+    /// The kind of change.
     pub kind: RecordKind,
-    /// What fired, if it was a firing.
+    /// The transition, if it was a firing.
     pub transition: Option<TransitionId>,
     /// The log sequence of the record.
     pub sequence: u64,

@@ -38,11 +38,19 @@ impl Asked {
         Self { kind, transition, tokens, place, data, metadata: metadata.clone() }
     }
 
-    /// What a record keeps of it. The fields of objects, and the tokens, count in any order.
+    /// The tokens that are named, in any order.
+    #[must_use]
+    pub fn with_tokens(mut self, mut tokens: Vec<TokenId>) -> Self {
+        tokens.sort();
+        self.tokens = tokens;
+        self
+    }
+
+    /// What a record keeps of it. The fields of objects count in any order.
     pub fn digest(&self) -> String {
-        let mut asked = self.clone();
-        asked.tokens.sort();
-        let text = serde_json::to_value(asked).unwrap_or_default().to_string();
+        // The fields of an object are in the order of their names. Every key is a text, so this
+        // can't fail; if it did, all requests would be one.
+        let text = serde_json::to_vec(self).unwrap_or_default();
         hex(&Sha256::digest(text)[..DIGEST_BYTES])
     }
 

@@ -117,7 +117,7 @@ pub struct Record {
     pub previous_hash: Option<String>,
     /// SHA-256 over what was asked for, its first 16 bytes in hexadecimal: two requests with
     /// one firing id are the same request if they have the same. Absent in records of older
-    /// versions.
+    /// versions, and where a case was created, whose token says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
     /// The case's records before this one and after the last page, oldest first. A record with

@@ -3,6 +3,7 @@
 mod background;
 mod finding;
 mod invariants;
+mod lists;
 mod log;
 mod marking;
 mod pass;

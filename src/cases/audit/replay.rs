@@ -1,19 +1,17 @@
 //! A case's log fired again from its start, on the engine. Pure: records in, findings out.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Finding, FindingIn, FindingKind,
+    lists::{Lists, names},
     marking::{Fault, differences},
 };
 use crate::{
     engine::{self, Act, Firing, Limits, Net, produced},
     models::{
-        Case, CaseStatus, FiringId, Marking, MarkingEntry, PAGE_LENGTH, PlaceId, Record,
-        RecordKind, Stored, Token, TokenAt, TokenId,
+        Case, CaseStatus, Marking, MarkingEntry, PlaceId, Record, RecordKind, Stored, Token,
+        TokenAt, TokenId,
     },
 };
 
@@ -27,10 +25,8 @@ pub(super) struct Replay {
     unreadable: Vec<u64>,
     /// The place of each token that somebody has put into the case.
     given: Vec<PlaceId>,
-    /// The firing ids, with their records.
-    ids: HashMap<FiringId, u64>,
-    /// The pages since records name one another.
-    pages: Vec<u64>,
+    /// The ids and the lists of earlier records.
+    lists: Lists,
 }
 
 impl Replay {
@@ -64,8 +60,7 @@ impl Replay {
                 faults
             }
         };
-        faults.extend(self.doubled(stored));
-        faults.extend(self.paged(stored));
+        faults.extend(self.lists.faults(stored));
         let known = self.before.as_ref().map_or(0, |before| before.tokens_made);
         if matches!(record.kind, RecordKind::Created | RecordKind::Edited) {
             let new = record.produced.iter().filter(|token| number(&token.id) > known);
@@ -73,32 +68,6 @@ impl Replay {
         }
         self.before = Some(state_after(self.before.take(), stored));
         faults.into_iter().map(|fault| finding(stored, fault)).collect()
-    }
-}
-
-impl Replay {
-    fn doubled(&mut self, stored: &Stored<Record>) -> Option<Fault> {
-        let id = &stored.value.firing;
-        let first = *self.ids.entry(id.clone()).or_insert(stored.sequence);
-        (first != stored.sequence).then(|| {
-            let message = format!("firing id {id} is that of record {first} already");
-            Fault::of(FindingKind::IdDoubled, message)
-        })
-    }
-
-    /// Whether a page names the pages before it.
-    fn paged(&mut self, stored: &Stored<Record>) -> Option<Fault> {
-        let record = &stored.value;
-        if record.recent.is_empty() {
-            self.pages.clear();
-        }
-        if record.recent.len() < PAGE_LENGTH {
-            return None;
-        }
-        let right = record.pages == self.pages;
-        self.pages.push(stored.sequence);
-        let message = "it does not name all pages before it";
-        (!right).then(|| Fault::of(FindingKind::RecordInconsistent, message))
     }
 }
 
@@ -208,18 +177,6 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
     faults.extend(counted(record, made));
     faults.extend(in_status(record, status));
     faults
-}
-
-/// Whether a record names just those before it. Older versions name none, and the list may begin
-/// anew.
-fn names(before: &Case, record: &Record) -> Option<Fault> {
-    let chain = &before.chain;
-    let right = record.recent == chain.recent
-        && record.page == chain.page
-        && record.unlisted == chain.unlisted;
-    let message = "it does not name just those records that are before it";
-    (!record.recent.is_empty() && !right)
-        .then(|| Fault::of(FindingKind::RecordInconsistent, message))
 }
 
 /// Whether the case still goes on, and with the definition that it has run from its start.
