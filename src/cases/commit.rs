@@ -62,12 +62,18 @@ enum Attempt {
 }
 
 impl Inner {
-    /// Runs a commit in a task of its own: once begun it ends, whether or not the caller
-    /// still waits, and a caller who stops polling does not keep the case's turn.
     pub async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
         let inner = Arc::clone(self);
-        let task = self.running.spawn(async move { inner.run(commit).await });
-        match task.await {
+        self.to_its_end(async move { inner.run(commit).await }).await
+    }
+
+    /// Runs a change in a task of its own: once begun it ends, whether or not the caller
+    /// still waits, and a caller who stops polling does not keep the case's turn.
+    pub async fn to_its_end(
+        &self,
+        change: impl Future<Output = Result<Changed>> + Send + 'static,
+    ) -> Result<Changed> {
+        match self.running.spawn(change).await {
             Ok(result) => result,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // The runtime is shutting down.

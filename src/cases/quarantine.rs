@@ -39,17 +39,8 @@ impl Cases {
         let inner = Arc::clone(&self.inner);
         let (workflow, case) = (workflow.clone(), case.clone());
         inner.must_exist(&workflow).await?;
-        // A task of its own, as every change: once begun it ends.
-        let task = inner.running.clone();
-        let task = task.spawn(async move { inner.put_aside(&workflow, &case, change).await });
-        match task.await {
-            Ok(result) => result,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(error) => Err(Error::Storage(StorageError::Unavailable {
-                reason: error.to_string(),
-                away_since: None,
-            })),
-        }
+        let change = async move { inner.put_aside(&workflow, &case, change).await };
+        self.inner.to_its_end(change).await
     }
 }
 

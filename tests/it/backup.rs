@@ -1,6 +1,6 @@
 //! The ways of backing up and restoring that `docs/backup.md` has.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 use async_nats::Client;
 use bytes::{Bytes, BytesMut};
@@ -14,7 +14,7 @@ use stormpetrel::{
 
 use crate::{
     failures::fixtures::{eventually, log_of, view_is_the_log},
-    support::{begin, case, cases_at, transition, workflow},
+    support::{begin, case, cases_at, copy_folder, transition, workflow},
 };
 
 /// How long a client may take to connect again.
@@ -62,18 +62,6 @@ async fn log(cases: &Cases, count: usize) -> Vec<Stored<Record>> {
         log.extend(log_of(cases, &workflow("orders"), &id).await);
     }
     log
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let from = entry.unwrap().path();
-        let to = to.join(from.file_name().unwrap());
-        match from.is_dir() {
-            true => copy(&from, &to),
-            false => drop(fs::copy(from, to).unwrap()),
-        }
-    }
 }
 
 async fn call(client: &Client, subject: &str, body: Value) -> Value {
@@ -174,7 +162,7 @@ async fn the_folder_of_a_stopped_server_is_put_back_under_a_process_that_goes_on
     server.kill().await;
     let folder = server.local().store_dir().join("jetstream");
     let kept = tempfile::tempdir().unwrap();
-    copy(&folder, &kept.path().join("jetstream"));
+    copy_folder(&folder, &kept.path().join("jetstream"));
     server.restart().await;
     let later = cases_at(server.url()).await;
     orders(&later, 8, 4).await;
@@ -184,7 +172,7 @@ async fn the_folder_of_a_stopped_server_is_put_back_under_a_process_that_goes_on
     }
     server.kill().await;
     fs::remove_dir_all(&folder).unwrap();
-    copy(&kept.path().join("jetstream"), &folder);
+    copy_folder(&kept.path().join("jetstream"), &folder);
     server.restart().await;
     for cases in [&later, &cases_at(server.url()).await] {
         eventually("a connection", RECONNECTED, async || cases.storage().last_sequence().await)

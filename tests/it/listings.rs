@@ -12,7 +12,7 @@ use stormpetrel::{
     testing::TestServer,
 };
 
-use crate::support::{case, cases_at, definition, system, transition, workflow};
+use crate::support::{case, cases_at, copy_folder, definition, system, transition, workflow};
 
 const STATUSES: [CaseStatus; 4] =
     [CaseStatus::Running, CaseStatus::Paused, CaseStatus::Completed, CaseStatus::Cancelled];
@@ -132,7 +132,7 @@ async fn a_log_that_went_back_is_listed_as_it_is_then() {
     cases.pause(&workflow("loop"), &case("one"), Change::default()).await.unwrap();
     assert_eq!(paused().await, [case("one")]);
     server.kill().await;
-    copy(&data, &kept);
+    copy_folder(&data, &kept);
     server.restart().await;
     answers(&cases).await;
     create(&cases, "three").await;
@@ -143,7 +143,7 @@ async fn a_log_that_went_back_is_listed_as_it_is_then() {
 
     server.kill().await;
     std::fs::remove_dir_all(&data).unwrap();
-    copy(&kept, &data);
+    copy_folder(&kept, &data);
     server.restart().await;
     answers(&cases).await;
     // As many records as there were, and others.
@@ -163,17 +163,5 @@ async fn answers(cases: &Cases) {
     while let Err(error) = cases.storage().last_sequence().await {
         assert!(begun.elapsed() < Duration::from_secs(30), "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(std::fs::copy(entry.path(), to).unwrap()),
-        }
     }
 }

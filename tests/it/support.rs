@@ -1,6 +1,6 @@
 //! What the tests of cases share: a system on a server, and small workflows.
 
-use std::sync::Arc;
+use std::{fs, path::Path, sync::Arc};
 
 use serde_json::{Value, json};
 use stormpetrel::{
@@ -79,4 +79,17 @@ pub async fn begin(cases: &Cases, data: Value) -> (Changed, TokenId) {
         cases.create_case(NewCase { data, ..NewCase::of(workflow("orders")) }).await.unwrap();
     let token = begun.tokens[0].id.clone();
     (begun, token)
+}
+
+/// Copies a folder with all that is in it: of a server that is stopped, a backup.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The log loses what it had: an earlier copy of it is put back, or another one stands in its
 //! place.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 use async_nats::jetstream;
 use futures::StreamExt;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::fixtures::{
     connect, eventually, impatient, move_once, operator, pendulum, stream_info, swing,
 };
-use crate::support::{cases_at, transition, workflow};
+use crate::support::{cases_at, copy_folder, transition, workflow};
 
 async fn generation(cases: &Cases) -> u64 {
     cases.storage().generation().await.expect("a generation")
@@ -40,18 +40,6 @@ async fn changes(cases: &Cases, before: u64) {
 async fn moves(cases: &Cases, case: &CaseId, names: &[&str]) {
     for name in names {
         move_once(cases, case, name).await;
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(fs::copy(entry.path(), to).unwrap()),
-        }
     }
 }
 
@@ -81,14 +69,14 @@ async fn a_data_folder_that_was_put_back_is_another_generation() {
     pendulum(&cases).await;
     let (case, _) = swing(&cases, "case-0").await;
     drop(server);
-    copy(&data.join("jetstream"), &kept);
+    copy_folder(&data.join("jetstream"), &kept);
     let on_port = || LocalServerOptions { port: Some(port), ..options() };
     let server = TestServer::start_with(on_port()).await;
     moves(&cases, &case, &["a", "b", "c"]).await;
     let before = generation(&cases).await;
     drop(server);
     fs::remove_dir_all(data.join("jetstream")).unwrap();
-    copy(&kept, &data.join("jetstream"));
+    copy_folder(&kept, &data.join("jetstream"));
     let _server = TestServer::start_with(on_port()).await;
     changes(&cases, before).await;
     let head = cases.case(&workflow("pendulum"), &case).await.unwrap();

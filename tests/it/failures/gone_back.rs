@@ -1,12 +1,7 @@
 //! The log goes back, or another one takes its place, and the views stay: what they say of
 //! records that the log has not got is found and mended.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Mutex,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, sync::Mutex, time::Duration};
 
 use serde_json::json;
 use stormpetrel::{
@@ -21,7 +16,7 @@ use stormpetrel::{
 use super::fixtures::{
     Reconciler, edit_stream, eventually, in_view, operator, pendulum, swing, view_is_the_log,
 };
-use crate::support::{begin, case, cases_at, definition, place, transition, workflow};
+use crate::support::{begin, case, cases_at, copy_folder, definition, place, transition, workflow};
 
 /// The reconciler lets three seconds pass; a busy machine gets as many again, and more.
 const HEALED: Duration = Duration::from_secs(20);
@@ -30,17 +25,6 @@ const CASES: u64 = 5;
 
 fn stream(server: &TestServer, name: &str) -> PathBuf {
     server.local().store_dir().join("jetstream/$G/streams").join(name)
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        match from.is_dir() {
-            true => copy(&from, &to),
-            false => drop(fs::copy(from, to).unwrap()),
-        }
-    }
 }
 
 async fn go(cases: &Cases, token: &TokenId, name: &str) {
@@ -64,12 +48,12 @@ async fn gone_back(between: impl AsyncFnOnce(&Cases, &[TokenId])) -> (TestServer
     drop(cases);
     server.kill().await;
     let kept = tempfile::tempdir().unwrap();
-    copy(&stream(&server, "CB_LOG"), &kept.path().join("CB_LOG"));
+    copy_folder(&stream(&server, "CB_LOG"), &kept.path().join("CB_LOG"));
     server.restart().await;
     between(&cases_at(server.url()).await, &tokens).await;
     server.kill().await;
     fs::remove_dir_all(stream(&server, "CB_LOG")).unwrap();
-    copy(&kept.path().join("CB_LOG"), &stream(&server, "CB_LOG"));
+    copy_folder(&kept.path().join("CB_LOG"), &stream(&server, "CB_LOG"));
     server.restart().await;
     (server, tokens)
 }
@@ -171,7 +155,7 @@ async fn a_process_that_was_serving_learns_that_the_log_has_gone_back() {
     let last = cases.storage().last_sequence().await.unwrap();
     server.kill().await;
     let kept = tempfile::tempdir().unwrap();
-    copy(&stream(&server, "CB_LOG"), &kept.path().join("CB_LOG"));
+    copy_folder(&stream(&server, "CB_LOG"), &kept.path().join("CB_LOG"));
     server.restart().await;
     eventually("a connection", HEALED, async || cases.storage().last_sequence().await).await;
     for turn in 0..7 {
@@ -191,7 +175,7 @@ async fn a_process_that_was_serving_learns_that_the_log_has_gone_back() {
     .await;
     server.kill().await;
     fs::remove_dir_all(stream(&server, "CB_LOG")).unwrap();
-    copy(&kept.path().join("CB_LOG"), &stream(&server, "CB_LOG"));
+    copy_folder(&kept.path().join("CB_LOG"), &stream(&server, "CB_LOG"));
     server.restart().await;
     eventually("the shorter log", HEALED, async || match cases.storage().last_sequence().await {
         Ok(now) if now == last => Ok(()),

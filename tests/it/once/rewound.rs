@@ -1,6 +1,6 @@
 //! A log that went back: what a process remembers of the lost part is not used.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 use serde_json::json;
 use stormpetrel::{
@@ -11,19 +11,7 @@ use stormpetrel::{
 use tempfile::TempDir;
 
 use super::fixtures::{What, create, is_sound, log, loops, named};
-use crate::support::{cases_at, definition};
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(fs::copy(entry.path(), to).unwrap()),
-        }
-    }
-}
+use crate::support::{cases_at, copy_folder, definition};
 
 /// Asks until the server is there again.
 async fn when_back(cases: &Cases, what: &What, name: &str, id: &str) -> bool {
@@ -54,7 +42,7 @@ impl Rewinding {
 
     async fn keep(&mut self) {
         self.server.kill().await;
-        copy(&self.folder.path().join("data"), &self.folder.path().join("backup"));
+        copy_folder(&self.folder.path().join("data"), &self.folder.path().join("backup"));
         self.server.restart().await;
     }
 
@@ -62,7 +50,7 @@ impl Rewinding {
         self.server.kill().await;
         let data = self.folder.path().join("data");
         fs::remove_dir_all(&data).unwrap();
-        copy(&self.folder.path().join("backup"), &data);
+        copy_folder(&self.folder.path().join("backup"), &data);
         self.server.restart().await;
     }
 }
