@@ -31,9 +31,7 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 /// Of so many listings it is remembered.
 const LISTINGS: usize = 1_024;
 
-/// The number of direct gets for the next token that a page begins with, and that are under way at
-/// most.
-const FIRST_AT_ONCE: u64 = 16;
+/// How many direct gets for the next token are under way at once.
 const MOST_AT_ONCE: u64 = 32;
 
 /// What listings were like, so that most of them take one request.
@@ -99,8 +97,7 @@ impl Inner {
         enough: usize,
     ) -> Result<Vec<(Cursor, Token)>> {
         let mut live = Vec::new();
-        // In a view of many tokens those of a page mostly lie together.
-        let (mut at_once, mut seen) = ((enough as u64 + 1).min(FIRST_AT_ONCE), 0);
+        let (mut at_once, mut seen) = (1, 0);
         loop {
             let mut found = BTreeMap::new();
             let mut is_over = false;
