@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Cases, Result, reads::check};
 use crate::{
-    models::{Case, CaseId, CaseStatus, RecordKind, WorkflowId},
+    models::{Case, CaseId, CaseStatus, WorkflowId},
     storage::{Cursor, LogScope, Page, PageOf, StorageError},
 };
 
@@ -70,7 +70,7 @@ impl Cases {
         let records = self.inner.storage.history(scope, from).await?;
         let created = records.filter_map(|record| async move {
             match record {
-                Ok(record) if record.value.kind == RecordKind::Created => Some(Ok(record)),
+                Ok(record) if record.value.previous == 0 => Some(Ok(record)),
                 Ok(_) => None,
                 Err(error @ StorageError::Corrupt { .. }) => {
                     tracing::warn!(%error, "left out of a listing");
