@@ -154,7 +154,7 @@ impl Inner {
         }
         let mut fresh = look_first || doubtful;
         if fresh {
-            self.reload(commit, slot).await?;
+            Box::pin(self.reload(commit, slot)).await?;
         }
         let mut stored = loop {
             match self.decide(commit, act, slot, may_repeat).await {
@@ -164,7 +164,7 @@ impl Inner {
                     Err(_) => {}
                 },
                 Ok(Decision::Repeated(changed)) if fresh => {
-                    self.show_again(slot, &changed).await;
+                    Box::pin(self.show_again(slot, &changed)).await;
                     return Ok(Attempt::Done(changed));
                 }
                 Err(error) if fresh => return Err(error),
@@ -172,7 +172,7 @@ impl Inner {
             }
             // An answer that appends nothing, a no above all, is only given of what the log has
             // now: an append finds out by its fence.
-            self.reload(commit, slot).await?;
+            Box::pin(self.reload(commit, slot)).await?;
             fresh = true;
         };
         let expected = stored.value.previous;
@@ -196,7 +196,7 @@ impl Inner {
         let generation = self.storage.generation().await;
         let is_same = generation.is_ok_and(|now| now == slot.generation);
         if before.is_some() && !is_same {
-            self.must_follow(&stored).await?;
+            Box::pin(self.must_follow(&stored)).await?;
         }
         let case = self.after(before.as_deref(), &stored)?;
         if is_same {
@@ -317,13 +317,15 @@ impl Inner {
         may_repeat: bool,
     ) -> Result<Decision> {
         let Some(case) = slot.case.clone() else {
-            let latest = self.latest(&commit.workflow).await?;
+            let latest = Box::pin(self.latest(&commit.workflow)).await?;
             return match (commit.decide)(&latest, None, act)? {
                 Decided::Append(record) => Ok(Decision::Append(record)),
                 Decided::AsItIs | Decided::Begun(_) => Err(Error::no_case(&commit.case)),
             };
         };
-        if may_repeat && let Some(changed) = self.repeated(commit, act, slot, &case).await? {
+        if may_repeat
+            && let Some(changed) = Box::pin(self.repeated(commit, act, slot, &case)).await?
+        {
             return Ok(Decision::Repeated(Box::new(changed)));
         }
         if let Some(expected) = commit.change.expected_revision
@@ -332,17 +334,19 @@ impl Inner {
             let what = format!("case {}", case.id);
             return Err(Error::Conflict { what, expected, actual: case.sequence });
         }
-        let compiled = self.compiled(&case.workflow, case.definition).await?;
+        let compiled = Box::pin(self.compiled(&case.workflow, case.definition)).await?;
         // The next record names all pages if it is one.
         let case = match case.chain.is_full() && case.chain.pages.is_none() {
-            true => Arc::new(self.with_pages(&case).await?),
+            true => Arc::new(Box::pin(self.with_pages(&case)).await?),
             false => case,
         };
         match (commit.decide)(&compiled, Some(&case), act)? {
             Decided::Append(record) => Ok(Decision::Append(record)),
-            Decided::AsItIs => Ok(Decision::Repeated(Box::new(self.unchanged(&case).await?))),
+            Decided::AsItIs => {
+                Ok(Decision::Repeated(Box::new(Box::pin(self.unchanged(&case)).await?)))
+            }
             Decided::Begun(seed) => {
-                Ok(Decision::Repeated(Box::new(self.begun(&case, seed.as_ref()).await?)))
+                Ok(Decision::Repeated(Box::new(Box::pin(self.begun(&case, seed.as_ref())).await?)))
             }
         }
     }

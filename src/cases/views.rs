@@ -78,7 +78,7 @@ impl Inner {
         if failed.is_none() && (lost || begun.elapsed() > self.storage.late_after()) {
             slot.registers.clear();
             let registers = keys.into_iter().map(|(token, place, _)| (token, place)).collect();
-            let repaired = self.repair(&case.workflow, &case.id, registers).await;
+            let repaired = Box::pin(self.repair(&case.workflow, &case.id, registers)).await;
             failed = repaired.err().map(|error| match error {
                 super::Error::Storage(error) => error,
                 other => crate::storage::StorageError::Unavailable {

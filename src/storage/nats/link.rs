@@ -95,13 +95,13 @@ impl Link {
     }
 
     /// Sends a request and waits for its answer; `None` if nobody listens there.
-    pub async fn request(
+    pub fn request(
         &self,
         subject: String,
         headers: Option<HeaderMap>,
         payload: Bytes,
-    ) -> Result<Option<Message>, StorageError> {
-        self.request_within(self.timeout, subject, headers, payload).await
+    ) -> impl Future<Output = Result<Option<Message>, StorageError>> {
+        self.request_within(self.timeout, subject, headers, payload)
     }
 
     async fn request_within(
@@ -229,7 +229,7 @@ impl Link {
                 );
                 return Err(StorageError::Unavailable { reason, away_since: None });
             }
-            tokio::time::sleep(in_flight_wait(tries)).await;
+            Box::pin(tokio::time::sleep(in_flight_wait(tries))).await;
             tries += 1;
         }
     }
@@ -243,7 +243,7 @@ impl Link {
     ) -> Result<Result<u64, ApiError>, StorageError> {
         let sent = self.request(subject.to_owned(), Some(headers.clone()), payload.clone());
         let Some(answer) = sent.await? else {
-            return Err(self.nobody(stream, |config| takes(config, subject)).await);
+            return Err(Box::pin(self.nobody(stream, |config| takes(config, subject))).await);
         };
         let answer: PublishAnswer =
             serde_json::from_slice(&answer.payload).map_err(|error| StorageError::Stream {
