@@ -13,7 +13,7 @@ use super::{
     repeat::Asked, slot::Slot,
 };
 use crate::{
-    engine::{Act, TokenSeed, apply, fit},
+    engine::{Act, TokenSeed, apply, apply_stored, fit},
     models::{Case, CaseId, FiringId, IdProblem, Record, Stored, Token, WorkflowId},
     storage::{Consistency, StorageError},
 };
@@ -156,7 +156,7 @@ impl Inner {
         if fresh {
             Box::pin(self.reload(commit, slot)).await?;
         }
-        let mut stored = loop {
+        let (mut stored, reckoned) = loop {
             match self.decide(commit, act, slot, may_repeat).await {
                 Ok(Decision::Append(record)) => match self.checked(slot, *record, act) {
                     Ok(stored) => break stored,
@@ -191,6 +191,7 @@ impl Inner {
             }
         };
         self.metrics.appended(begun.elapsed());
+        let reckoned_at = stored.sequence;
         (stored.sequence, stored.hash) = (appended.sequence, appended.hash);
         let before = slot.case.take();
         let generation = self.storage.generation().await;
@@ -198,7 +199,7 @@ impl Inner {
         if before.is_some() && !is_same {
             Box::pin(self.must_follow(&stored)).await?;
         }
-        let case = self.after(before.as_deref(), &stored)?;
+        let case = apply_stored(reckoned, reckoned_at, before.as_deref(), &stored);
         if is_same {
             let (workflow, id) = (case.workflow.clone(), case.id.clone());
             let own = Own { workflow, case: id, status: case.status, hash: stored.hash.clone() };
@@ -215,9 +216,14 @@ impl Inner {
         Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))
     }
 
-    /// The record to append, which follows from the case as it is known: what replay would
-    /// refuse is never stored. Its sequence and hash are not known yet.
-    fn checked(&self, slot: &Slot, mut record: Record, act: &Act) -> Result<Stored<Record>> {
+    /// The record to append, which follows from the case as it is known, and the case after it:
+    /// what replay would refuse is never stored. Its sequence and hash are not known yet.
+    fn checked(
+        &self,
+        slot: &Slot,
+        mut record: Record,
+        act: &Act,
+    ) -> Result<(Stored<Record>, Case)> {
         fit(&mut record, slot.case.as_deref(), self.limits())?;
         let mut stored = Stored {
             sequence: record.previous + 1,
@@ -226,15 +232,8 @@ impl Inner {
             subject: String::new(),
             hash: String::new(),
         };
-        let case = self.after(slot.case.as_deref(), &stored)?;
-        stored.value.tokens_hash = case.digests.of_all(&case.marking);
-        Ok(stored)
-    }
-
-    /// The case after a record, with the subjects of its new tokens.
-    fn after(&self, before: Option<&Case>, stored: &Stored<Record>) -> Result<Case> {
         let record = &stored.value;
-        let mut case = apply(before, stored)
+        let mut case = apply(slot.case.as_deref(), &stored)
             .map_err(|reason| broken(&record.workflow, &record.case, stored.sequence, reason))?;
         for token in &record.produced {
             if let Some(token) = case.tokens.get_mut(&token.id) {
@@ -242,7 +241,8 @@ impl Inner {
                 Arc::make_mut(token).nats_subject = subject;
             }
         }
-        Ok(case)
+        stored.value.tokens_hash = case.digests.of_all(&case.marking);
+        Ok((stored, case))
     }
 
     /// Makes what is known of the case what the log has now. What is known already is kept if

@@ -42,7 +42,40 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Str
     let chain = Chain::after(before.map(|case| &case.chain), stored);
     let changed = record.produced.iter().map(|token| &token.id);
     let digests = Digests::after(before.map(|case| &case.digests), &tokens, changed);
-    Ok(Case { digests, chain, ..restore(stored, tokens, bases)? })
+    Ok(Case { digests, ..restored(stored, tokens, bases, chain)? })
+}
+
+/// The state of a case after `stored`, from the one that was reckoned before its sequence and
+/// hash were known: what [`apply`] gives, without doing it again. `reckoned_at` is the sequence
+/// that it had then; `before` is the case before it.
+pub fn apply_stored(
+    mut reckoned: Case,
+    reckoned_at: u64,
+    before: Option<&Case>,
+    stored: &Stored<Record>,
+) -> Case {
+    let record = &stored.value;
+    (reckoned.sequence, reckoned.head_hash) = (stored.sequence, stored.hash.clone());
+    reckoned.chain = Chain::after(before.map(|case| &case.chain), stored);
+    for (entry, as_recorded) in reckoned.marking.0.iter_mut().zip(&record.marking.0) {
+        entry.sequence = as_recorded.sequence_in(stored.sequence);
+    }
+    for token in &record.produced {
+        if !record.history_bases.contains_key(&token.id)
+            && let Some(base) = reckoned.history_bases.get_mut(&token.id)
+        {
+            *base = stored.sequence;
+        }
+        let Some(known) = reckoned.tokens.get_mut(&token.id) else { continue };
+        let known = Arc::make_mut(known);
+        known.nats_sequence = stored.sequence;
+        if let Some(last) = known.history.last_mut()
+            && last.sequence == reckoned_at
+        {
+            last.set_sequence(stored.sequence);
+        }
+    }
+    reckoned
 }
 
 /// For each token that a record produced, the record that has its history whole: this one, or
@@ -60,7 +93,16 @@ pub fn history_bases(stored: &Stored<Record>) -> impl Iterator<Item = (TokenId, 
 pub fn restore(
     head: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,
+    history_bases: HashMap<TokenId, u64>,
+) -> Result<Case, String> {
+    restored(head, tokens, history_bases, Chain::after(None, head))
+}
+
+fn restored(
+    head: &Stored<Record>,
+    tokens: HashMap<TokenId, Arc<Token>>,
     mut history_bases: HashMap<TokenId, u64>,
+    chain: Chain,
 ) -> Result<Case, String> {
     let marking = &head.value.marking.0;
     for entry in marking {
@@ -76,7 +118,7 @@ pub fn restore(
         return Err(format!("the marking has {marked} tokens and {alive} follow from the records"));
     }
     history_bases.retain(|token, _| tokens.contains_key(token));
-    Ok(case_after(head, tokens, history_bases))
+    Ok(case_with(head, tokens, history_bases, chain))
 }
 
 /// The case that a record says there is after it, with these tokens, right or wrong.
@@ -84,6 +126,15 @@ pub(crate) fn case_after(
     stored: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,
     history_bases: HashMap<TokenId, u64>,
+) -> Case {
+    case_with(stored, tokens, history_bases, Chain::after(None, stored))
+}
+
+fn case_with(
+    stored: &Stored<Record>,
+    tokens: HashMap<TokenId, Arc<Token>>,
+    history_bases: HashMap<TokenId, u64>,
+    chain: Chain,
 ) -> Case {
     let record = &stored.value;
     let mut marking = record.marking.clone();
@@ -102,7 +153,7 @@ pub(crate) fn case_after(
         sequence: stored.sequence,
         head_hash: stored.hash.clone(),
         digests: Digests::default(),
-        chain: Chain::after(None, stored),
+        chain,
         aside: record.aside.clone(),
     }
 }

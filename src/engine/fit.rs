@@ -62,6 +62,12 @@ const MARKED: usize = AT + 32;
 /// that leaves no room loses its oldest entries, and the list of earlier records begins anew.
 pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result<(), Excess> {
     check_nesting(record, before)?;
+    // No view message is longer than the record with all that it leaves to earlier ones.
+    let left_out = record.produced.iter().flat_map(|token| earlier(record, token, before));
+    let most = record_length(record) + left_out.map(entry_length).sum::<usize>();
+    if most <= limits.message.saturating_sub(RESERVE) {
+        return Ok(());
+    }
     let room = match grows(record, before) {
         true => limits.message.saturating_sub(RESERVE),
         false => limits.message,

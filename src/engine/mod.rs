@@ -15,7 +15,7 @@ mod record;
 mod properties;
 
 pub(crate) use apply::case_after;
-pub use apply::{apply, history_bases, produced, restore};
+pub use apply::{apply, apply_stored, history_bases, produced, restore};
 pub use binding::{Binding, MAX_BINDINGS};
 pub use explain::{
     Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,

@@ -6,8 +6,8 @@ use proptest::{collection::vec, prelude::*};
 
 use super::fixture::{Run, Start, conserving, start, weight};
 use crate::{
-    engine::{Mode, NetPlace, Refusal, apply, restore},
-    models::{ArcKind, Case, CaseStatus, Record, TokenAt, TokenId},
+    engine::{Mode, NetPlace, Refusal, apply, apply_stored, restore},
+    models::{ArcKind, Case, CaseStatus, Record, Stored, TokenAt, TokenId},
 };
 
 /// Fires what can be fired of `picks`, and lets `check` look before each.
@@ -201,7 +201,14 @@ proptest! {
         });
         let mut replayed: Option<Case> = None;
         for stored in &run.log {
-            replayed = Some(apply(replayed.as_ref(), stored).unwrap());
+            let before = replayed.as_ref();
+            let applied = apply(before, stored).unwrap();
+            // As a commit does it: the sequence and the hash come after all else.
+            let at = stored.value.previous + 1;
+            let unstored = Stored { sequence: at, hash: String::new(), ..stored.clone() };
+            let reckoned = apply(before, &unstored).unwrap();
+            prop_assert_eq!(&apply_stored(reckoned, at, before, stored), &applied);
+            replayed = Some(applied);
         }
         prop_assert_eq!(replayed.as_ref(), Some(&run.case));
         let tokens: HashMap<_, _> = run.case.tokens.clone();

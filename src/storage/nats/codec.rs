@@ -223,30 +223,26 @@ pub fn moved_to(message: &RawMessage) -> Option<PlaceId> {
     PlaceId::new(message.headers.get(MOVED_TO)?.as_str()).ok()
 }
 
-/// The headers and the body of a view write.
-pub fn encode_view(
-    write: &ViewWrite,
-    subject: &str,
-    marker_ttl: Duration,
-) -> Result<(HeaderMap, Bytes)> {
-    let revision = match &write.content {
-        ViewContent::Live(token) => token.nats_sequence,
-        ViewContent::Gone { revision, .. } => *revision,
+/// The body of a view write.
+pub fn encode_view(write: &ViewWrite, subject: &str) -> Result<Bytes> {
+    let ViewContent::Live(token) = &write.content else { return Ok(Bytes::new()) };
+    // The time is the message's own. A token that was read from the log carries that record's,
+    // and the view must not depend on where a token was read.
+    let timeless = match token.nats_timestamp {
+        None => Arc::clone(token),
+        Some(_) => Arc::new(Token { nats_timestamp: None, ..Token::clone(token) }),
     };
-    let mut headers = view_headers(&write.case, revision, write.expected);
+    encode(timeless.as_ref(), [timeless.as_ref()], subject)
+}
+
+/// The headers of a view write.
+pub fn headers_of_view(write: &ViewWrite, marker_ttl: Duration) -> HeaderMap {
     match &write.content {
-        ViewContent::Live(token) => {
-            // The time is the message's own. A token that was read from the log carries that
-            // record's, and the view must not depend on where a token was read.
-            let timeless = match token.nats_timestamp {
-                None => Arc::clone(token),
-                Some(_) => Arc::new(Token { nats_timestamp: None, ..Token::clone(token) }),
-            };
-            Ok((headers, encode(timeless.as_ref(), [timeless.as_ref()], subject)?))
-        }
-        ViewContent::Gone { moved_to, .. } => {
+        ViewContent::Live(token) => view_headers(&write.case, token.nats_sequence, write.expected),
+        ViewContent::Gone { revision, moved_to } => {
+            let mut headers = view_headers(&write.case, *revision, write.expected);
             add_marker_headers(&mut headers, moved_to.as_ref(), marker_ttl);
-            Ok((headers, Bytes::new()))
+            headers
         }
     }
 }

@@ -107,8 +107,8 @@ impl Floor {
         let fence = subjects.case(workflow, case);
         let subject = subjects.record(workflow, case, RecordKind::Fired);
         let expected = Expected { sequence: last.record, filter: Some(&fence) };
-        let (headers, body) = (HeaderMap::new(), record.clone());
-        last.record = link.publish(&config.log_stream, subject, expected, headers, body).await?;
+        let (none, body) = (HeaderMap::new, record.clone());
+        last.record = link.publish(&config.log_stream, subject, expected, none, body).await?;
         let (marker, token) = try_join(
             self.guarded_view(case, &moved.from, moved, last),
             self.guarded_view(case, &moved.to, moved, last),
@@ -132,13 +132,14 @@ impl Floor {
             (&config.marking_stream, subjects.token(&self.guarded, place, &moved.token));
         let mut sequence = last.places.get(place).copied().unwrap_or_default();
         loop {
-            let mut headers = codec::view_headers(case, last.record, sequence);
-            let body = match place == &moved.from {
-                true => {
+            let is_marker = place == &moved.from;
+            let body = if is_marker { Bytes::new() } else { moved.body.clone() };
+            let headers = || {
+                let mut headers = codec::view_headers(case, last.record, sequence);
+                if is_marker {
                     codec::add_marker_headers(&mut headers, Some(&moved.to), config.marker_ttl);
-                    Bytes::new()
                 }
-                false => moved.body.clone(),
+                headers
             };
             let expected = Expected { sequence, filter: None };
             match link.publish(stream, subject.clone(), expected, headers, body).await {

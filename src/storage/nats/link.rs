@@ -191,28 +191,29 @@ impl Link {
     }
 
     /// Publishes to a stream and answers the message's sequence. `expected` is the last
-    /// sequence that the subject, or the wildcard named with it, must have.
+    /// sequence that the subject, or the wildcard named with it, must have. `headers` makes
+    /// those that the message has beside that.
     pub async fn publish(
         &self,
         stream: &str,
         subject: String,
         expected: Expected<'_>,
-        mut headers: HeaderMap,
+        headers: impl Fn() -> HeaderMap,
         payload: Bytes,
     ) -> Result<u64, StorageError> {
-        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.sequence.to_string());
-        if let Some(filter) = expected.filter {
-            headers.insert(EXPECTED_SUBJECT, filter);
-        }
-        let size = payload.len() + header_bytes(&headers);
-        let limit = self.client.max_payload();
-        if size > limit {
-            return Err(StorageError::TooLarge { subject, size, limit });
-        }
-        let begun = Instant::now();
-        let mut tries = 0;
+        let (begun, mut tries) = (Instant::now(), 0);
         loop {
-            let error = match self.publish_once(stream, &subject, &headers, &payload).await? {
+            let mut headers = headers();
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.sequence.to_string());
+            if let Some(filter) = expected.filter {
+                headers.insert(EXPECTED_SUBJECT, filter);
+            }
+            let size = payload.len() + header_bytes(&headers);
+            let limit = self.client.max_payload();
+            if size > limit {
+                return Err(StorageError::TooLarge { subject, size, limit });
+            }
+            let error = match self.publish_once(stream, &subject, headers, &payload).await? {
                 Ok(sequence) => return Ok(sequence),
                 Err(error) => error,
             };
@@ -238,10 +239,10 @@ impl Link {
         &self,
         stream: &str,
         subject: &str,
-        headers: &HeaderMap,
+        headers: HeaderMap,
         payload: &Bytes,
     ) -> Result<Result<u64, ApiError>, StorageError> {
-        let sent = self.request(subject.to_owned(), Some(headers.clone()), payload.clone());
+        let sent = self.request(subject.to_owned(), Some(headers), payload.clone());
         let Some(answer) = sent.await? else {
             return Err(Box::pin(self.nobody(stream, |config| takes(config, subject))).await);
         };

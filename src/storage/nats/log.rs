@@ -118,8 +118,8 @@ impl Inner {
         hash: &str,
     ) -> Result<u64> {
         let seen = self.seen.highest();
-        let headers = HeaderMap::new();
-        let sequence = self.link.publish(self.log(), subject, expected, headers, payload).await?;
+        let none = HeaderMap::new;
+        let sequence = self.link.publish(self.log(), subject, expected, none, payload).await?;
         self.seen.appended(seen, sequence, hash.to_owned());
         Ok(sequence)
     }

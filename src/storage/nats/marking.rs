@@ -4,7 +4,7 @@ use futures::{StreamExt, future::join_all, stream::BoxStream};
 use serde_json::Value;
 
 use super::{
-    codec::{decode_register, decode_token, encode_view, moved_to},
+    codec::{decode_register, decode_token, encode_view, headers_of_view, moved_to},
     direct::{Many, RawMessage},
     feed::{Feed, FeedRequest},
     link::Expected,
@@ -54,7 +54,8 @@ impl Inner {
 
     async fn write_view(&self, write: &ViewWrite) -> Result<ViewOutcome> {
         let subject = self.subjects.token(&write.workflow, &write.place, &write.token);
-        let (headers, payload) = encode_view(write, &subject, self.config.marker_ttl)?;
+        let payload = encode_view(write, &subject)?;
+        let headers = || headers_of_view(write, self.config.marker_ttl);
         let expected = Expected { sequence: write.expected, filter: None };
         match self.link.publish(self.marking(), subject, expected, headers, payload).await {
             Ok(sequence) => Ok(ViewOutcome::Written(sequence)),
