@@ -110,7 +110,7 @@ async fn token_updates(
     Ok(futures::stream::once(future::ready(Ok(Token::from(now)))).chain(changes).boxed())
 }
 
-/// What happened from `from` on to a token that is not alive any more.
+/// What happens from `from` on to a token that was not found alive.
 async fn ended_token(
     cases: &Cases,
     workflow: WorkflowId,
@@ -118,12 +118,17 @@ async fn ended_token(
     from: u64,
 ) -> Result<BoxStream<'static, Result<Token>>, Error> {
     let (case, _) = token.case().ok_or_else(|| Error::no_token(&token))?;
-    let end = cases.case(&workflow, &case).await?.sequence;
-    if from > end {
+    let now = cases.case(&workflow, &case).await?;
+    if token.number().is_none_or(|number| number > now.tokens_made) {
+        return Err(Error::no_token(&token));
+    }
+    // It may have been made since it was looked for.
+    let end = now.marking.entry(&token).is_none().then_some(now.sequence);
+    if end.is_some_and(|end| from > end) {
         return Ok(futures::stream::empty().boxed());
     }
     let records = cases.watch(LogScope::Case(workflow, case), Some(from)).await?;
-    Ok(Changes { token, records, end: Some(end), over: false }.stream())
+    Ok(Changes { token, records, end, over: false }.stream())
 }
 
 /// How a token was after each record that made or changed it, until one took it away.

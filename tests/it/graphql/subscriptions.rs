@@ -3,6 +3,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use stormpetrel::{
     graphql::Limits,
+    models::{CaseId, TokenId, WorkflowId},
     storage::nats::{NatsStorage, NatsStorageConfig},
     testing::{FaultProxy, TestServer},
 };
@@ -58,6 +59,42 @@ async fn a_token_can_be_followed_on_from_a_sequence_even_past_its_end() {
     let past = ", workflowId: \"orders\", fromSequence: \"1000\"";
     client.subscribe("3", &token_updates(&token, past)).await;
     assert_eq!(client.message().await, json!({ "id": "3", "type": "complete" }));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_made_while_it_is_asked_for_is_followed_to_its_end() {
+    let served = Served::start().await.with_orders().await;
+    let tag = WorkflowId::new("orders").unwrap().tag();
+    let mut client = served.ready_socket().await;
+    for turn in 0..30 {
+        let case = format!("c{turn}");
+        let token = TokenId::of_case(&tag, &CaseId::new(&case).unwrap(), 1).to_string();
+        let follow = token_updates(&token, ", workflowId: \"orders\", fromSequence: \"1\"");
+        let seen = async {
+            for attempt in 0.. {
+                let id = format!("{turn}-{attempt}");
+                client.subscribe(&id, &follow).await;
+                let message = client.message().await;
+                assert_eq!(message["type"], "next", "{message}");
+                match &message["payload"]["errors"][0]["extensions"]["code"] {
+                    Value::Null => break,
+                    code => assert_eq!(code, "NOT_FOUND"),
+                }
+                assert_eq!(client.message().await["type"], "complete");
+            }
+        };
+        tokio::join!(served.order(&case), seen);
+        served.fire(&token, "submit").await;
+        let update = client.message().await;
+        assert_eq!(update["payload"]["data"]["tokenUpdates"]["placeId"], "review", "{update}");
+    }
+    // What no case has made yet is no token that has ended.
+    let none = TokenId::of_case(&tag, &CaseId::new("c0").unwrap(), 9);
+    let follow = token_updates(none.as_str(), ", workflowId: \"orders\", fromSequence: \"1\"");
+    client.subscribe("none", &follow).await;
+    let message = client.message().await;
+    assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "NOT_FOUND");
     served.stop().await;
 }
 
