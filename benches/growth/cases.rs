@@ -16,7 +16,7 @@ use stormpetrel::{
     local_server::{LocalServer, LocalServerOptions, Store},
     models::{CaseId, FiringId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
     storage::{
-        Storage,
+        Cursor, Page, Storage,
         nats::{NatsStorage, NatsStorageConfig},
     },
 };
@@ -127,6 +127,11 @@ impl Site {
     pub fn middle(&self) -> u64 {
         let middle = if self.count() <= TOGETHER { self.count() } else { self.size } / 2;
         middle as u64
+    }
+
+    /// A page of tokens with as many filled in before it as after it, or nearly so.
+    pub fn middle_of_the_view(&self) -> Page {
+        Page { first: 10, after: Some(Cursor(self.size as u64 / 2)) }
     }
 
     /// A number of a case that runs, spread over all of them.

@@ -26,12 +26,19 @@ pub enum Row {
     TokenStrong,
     TokenFresh,
     Tokens,
+    TokensLater,
     InPlace,
+    InPlaceLater,
+    InPlaceEnd,
     InFew,
     OfCase,
     Case,
     Explain,
+    Available,
     History,
+    HistoryLater,
+    Workflows,
+    Health,
     Cases,
     CasesByLog,
     CasesLater,
@@ -49,17 +56,24 @@ pub enum Row {
 }
 
 impl Row {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 31] = [
         Self::Token,
         Self::TokenStrong,
         Self::TokenFresh,
         Self::Tokens,
+        Self::TokensLater,
         Self::InPlace,
+        Self::InPlaceLater,
+        Self::InPlaceEnd,
         Self::InFew,
         Self::OfCase,
         Self::Case,
         Self::Explain,
+        Self::Available,
         Self::History,
+        Self::HistoryLater,
+        Self::Workflows,
+        Self::Health,
         Self::Cases,
         Self::CasesByLog,
         Self::CasesLater,
@@ -82,12 +96,19 @@ impl Row {
             Self::TokenStrong => "token by id, strong",
             Self::TokenFresh => "token by id, by a process that just started",
             Self::Tokens => "tokens of a workflow, first 10",
+            Self::TokensLater => "tokens of a workflow, 10 from the middle",
             Self::InPlace => "tokens in a place of many, first 10",
+            Self::InPlaceLater => "tokens in a place of many, 10 from the middle",
+            Self::InPlaceEnd => "tokens in a place of many, the last one",
             Self::InFew => "tokens in a place of 10",
             Self::OfCase => "tokens of a case",
             Self::Case => "case",
             Self::Explain => "explain",
+            Self::Available => "transitions that a token can take",
             Self::History => "history of a case",
+            Self::HistoryLater => "history of a case, from its middle",
+            Self::Workflows => "workflows",
+            Self::Health => "health",
             Self::Cases => "cases, first 10",
             Self::CasesByLog => "cases, first 10, before there is an index",
             Self::CasesLater => "cases, 10 from the middle",
@@ -122,15 +143,26 @@ impl Row {
                 drop(site.fresh().token(None, &token, Consistency::Eventual).await?)
             }
             Self::Tokens => full(cases.tokens(&scope(None, None), TEN).await?.items.len())?,
+            Self::TokensLater => {
+                let page = site.middle_of_the_view();
+                full(cases.tokens(&scope(None, None), page).await?.items.len())?
+            }
             Self::InPlace => full(cases.tokens(&scope(Some("a"), None), TEN).await?.items.len())?,
+            Self::InPlaceLater => {
+                let page = site.middle_of_the_view();
+                full(cases.tokens(&scope(Some("a"), None), page).await?.items.len())?
+            }
             Self::InFew => full(cases.tokens(&scope(Some("few"), None), TEN).await?.items.len())?,
             Self::OfCase => drop(cases.tokens(&scope(None, Some(case)), TEN).await?),
             Self::Case => drop(cases.case(workflow, &case).await?),
             Self::Explain => drop(cases.explain(workflow, &case).await?),
+            Self::Available => drop(cases.available_transitions(None, &token).await?),
             Self::History => {
                 let page = Page { first: 100, after: None };
                 drop(cases.history(workflow, &case, page).await?)
             }
+            Self::Workflows => drop(cases.workflows(100, None).await?),
+            Self::Health => drop(cases.health().await),
             Self::Cases => full(cases.cases(workflow, None, TEN).await?.items.len())?,
             Self::CasesByLog => full(site.fresh().cases(workflow, None, TEN).await?.items.len())?,
             Self::CasesLater => {
@@ -177,6 +209,29 @@ impl Row {
                 };
                 let begun = Instant::now();
                 process.fire(fire).await?;
+                begun.elapsed()
+            }
+            Self::InPlaceEnd => {
+                let case = CaseId::new(format!("n{}", tag()))?;
+                site.create(cases, case.clone(), None).await?;
+                let token = TokenId::of_case(&workflow.tag(), &case, 1);
+                let place = PlaceId::new("a")?;
+                let there = cases.storage().register(workflow, &place, &token).await?.sequence;
+                let page = Page { first: 10, after: Some(Cursor(there - 1)) };
+                let scope =
+                    TokenScope { workflow: workflow.clone(), place: Some(place), case: None };
+                let begun = Instant::now();
+                let last = cases.tokens(&scope, page).await?;
+                assert!(!last.items.is_empty() && !last.has_next);
+                begun.elapsed()
+            }
+            Self::HistoryLater => {
+                let case = site.case(site.some(turn));
+                let head = cases.case(workflow, &case).await?;
+                let middle = head.chain.recent[head.chain.recent.len() / 2].sequence;
+                let page = Page { first: 10, after: Some(Cursor(middle)) };
+                let begun = Instant::now();
+                drop(cases.history(workflow, &case, page).await?);
                 begun.elapsed()
             }
             Self::Create => {

@@ -31,6 +31,9 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 /// Of so many listings it is remembered.
 const LISTINGS: usize = 1_024;
 
+/// The filter of all messages of a stream.
+const EVERYTHING: &str = ">";
+
 /// How many direct gets for the next token are under way at once.
 const MOST_AT_ONCE: u64 = 32;
 
@@ -87,19 +90,30 @@ impl Inner {
         Ok(messages <= FEW_MESSAGES)
     }
 
-    /// The live tokens at the subjects of a filter, in order, from a sequence on: at least one
-    /// more than `enough`, or all there are. It goes from each message to the next one, since
-    /// a batch would make the server count all that are left.
+    /// The live tokens of a scope, in order, from a sequence on: at least one more than `enough`,
+    /// or all there are. It goes from each message to the next one, since a batch would make the
+    /// server count all that are left.
     pub async fn live_along(
         &self,
-        filter: &str,
-        mut from: u64,
+        scope: &TokenScope,
+        from: u64,
         enough: usize,
     ) -> Result<Vec<(Cursor, Token)>> {
+        let filter = &self.subjects.tokens(scope);
+        // Of the stream's beginning the server is asked for any message: asked for one of a filter
+        // there, it looks at all subjects that match.
+        let Some(begin) = self.link.next(self.marking(), EVERYTHING, from).await? else {
+            return Ok(Vec::new());
+        };
+        let is_whole = from <= 1;
+        let mut from = begin.sequence + 1;
+        let mut found = BTreeMap::new();
+        if self.subjects.is_token_of(scope, &begin.subject) && !begin.payload.is_empty() {
+            found.insert(begin.sequence, begin.subject);
+        }
         let mut live = Vec::new();
-        let (mut at_once, mut seen) = (1, 0);
+        let (mut at_once, mut seen) = (1, found.len());
         loop {
-            let mut found = BTreeMap::new();
             let mut is_over = false;
             while !is_over && live.len() + found.len() <= enough {
                 let more = self.next_ones(filter, from, at_once).await?;
@@ -116,9 +130,10 @@ impl Inner {
                 let tokens = more.messages.into_iter().filter(|(_, m)| !m.payload.is_empty());
                 found.extend(tokens.map(|(sequence, message)| (sequence, message.subject)));
             }
-            live.extend(self.still_there(&found).await?);
+            live.extend(self.still_there(&std::mem::take(&mut found)).await?);
             if is_over || live.len() > enough {
-                if is_over && seen < SUBJECTS_AT_ONCE {
+                // The end of a long listing says nothing of its length.
+                if is_whole && is_over && seen < SUBJECTS_AT_ONCE {
                     self.listings.note(filter, true);
                 }
                 return Ok(live);
