@@ -51,7 +51,7 @@ def judge(messages, lines):
     listings = Listings(run, lines, cases, acks, floor, report)
     check_reads(requests, cases, floor, listings, past, report)
     check_refusals(requests, cases, floor, run, past, report)
-    check_strangers(requests, cases, past, report)
+    check_strangers(requests, cases, run, past, report)
     check_feeds(requests.feeds, cases, past, report)
     check_back(requests, past, cases, report)
     check_view(registers, cases, report)

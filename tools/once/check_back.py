@@ -14,6 +14,11 @@ class Past:
     def part(self, line):
         return next((part for part in self.parts if line["t0"] < part[1] and line["t1"] > part[0]), None)
 
+    def since(self, line):
+        """Where the log ended when it was last put back before something began; None if it never was."""
+        ends = [part for part in self.parts if part[1] <= line["t0"]]
+        return ends[-1] if ends else None
+
     def covers(self, line):
         return self.part(line) is not None
 

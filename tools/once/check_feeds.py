@@ -4,21 +4,30 @@ from bisect import bisect_left
 from collections import defaultdict
 
 
+# So long a feed was followed after the log was put back, before it must have said so.
+LONG_ENOUGH = 15.0
+
+
 def check_feeds(feeds, cases, past, report):
     """`past` says what was asked of a part of the log that was put back."""
-    scopes, told = Scopes(cases), defaultdict(int)
+    scopes, told, eras = Scopes(cases), defaultdict(int), {}
     for feed in sorted(feeds, key=lambda line: line["n"]):
         operation, end = feed["op"], feed["end"]
         report.count(f"feeds: {operation}")
         report.count(f"feeds, ended: {end}" + (f" {feed.get('code')}" if end == "refused" else ""))
         scope = (operation, feed["w"], feed.get("c"), feed.get("k"))
+        if feed["stale"]:
+            report.count(f"feeds that went on after what is gone, ended: {end} {feed.get('code', '')}")
+            continue
+        if eras.get(scope) != feed["era"]:
+            told[scope], eras[scope] = 0, feed["era"]
         if past.covers(feed):
             went_back(feed, past, report)
-            told.pop(scope, None)
+            told[scope] = max([told[scope]] + [one["q"] for one in feed["a"]])
             continue
         if feed["from"] > 1 and feed["a"]:
             report.count(f"feeds resumed, with more: {operation}")
-        if end == "refused" and not allowed(feed, scopes, report):
+        if end == "refused" and not allowed(feed, scopes, past, report):
             what = f"line {feed['n']}: {name(feed)} ended with {feed.get('code')}: {feed.get('msg')}"
             report.find("UNEXPECTED_ERROR", what)
         compare(feed, scopes.of(scope), told[scope], report)
@@ -29,11 +38,15 @@ def name(feed):
     return f"{feed['op']} of {feed['w']}/{feed.get('k') or feed.get('c') or '*'} by process {feed['p']}"
 
 
-def allowed(feed, scopes, report):
+def allowed(feed, scopes, past, report):
     """A case or token that is not there yet, one that can't be read, or NATS out of reach."""
     code, log = feed.get("code"), scopes.cases.get((feed["w"], feed.get("c")))
     if code == "NOT_FOUND" and feed["op"] != "workflowEvents":
         return log is None or not log.records or log.records[0].time > feed["w0"] or feed["op"] == "tokenUpdates"
+    if code == "LOG_WENT_BACK" and past.since(feed) is not None and feed["t0"] < past.since(feed)[1] + LONG_ENOUGH:
+        # The process's reading that it joined had given what is gone.
+        report.count("feeds that had given nothing, and were told that the log went back")
+        return True
     if code == "CORRUPT":
         return log is not None and bool(log.garbage or log.suspects)
     return code == "UNAVAILABLE"
@@ -47,6 +60,8 @@ def went_back(feed, past, report):
         return
     if feed["end"] == "refused" and feed["code"] == "LOG_WENT_BACK":
         report.count("feeds that said that the log went back")
+    elif feed["t1"] < past.part(feed)[1] + LONG_ENOUGH:
+        report.count("feeds of what is gone, cut before they could say so")
     elif feed["end"] in ("cut", "drained"):
         what = f"line {feed['n']}: {name(feed)} gave what is gone, and went on as {feed['end']}"
         report.find("WENT_BACK_UNSAID", what)
@@ -75,7 +90,7 @@ def compare(feed, right, told, report):
             break
     missing = sorted({one["q"] for one in expected} - set(sequences))
     if missing:
-        report.find("FEED_LACKS", f"{at} gave {len(said)} records up to {sequences[-1:]}, without {missing[:5]}")
+        report.find("FEED_LACKS", f"{at}, {feed['end']}: {len(said)} records up to {sequences[-1:]}, without {missing[:5]}")
 
 
 def same(said, right):

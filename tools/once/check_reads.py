@@ -11,6 +11,9 @@ def check_reads(requests, cases, floor, listings, past, report):
             continue
         if read["out"] == "error" and not read["retryable"] and (read["code"] != "CORRUPT" or "c" not in read):
             name = f"line {read['n']}: {read['op']} of {read['w']}/{read.get('c')}"
+            if read["code"] == "NOT_FOUND" and "c" in read and not floor.at((read["w"], read["c"]), read["t0"]):
+                report.count("reads of a case that is not there")
+                continue
             report.find("UNEXPECTED_ERROR", f"{name}: {read['code']}, not retryable: {read['msg']}")
         if read["out"] != "ok":
             continue

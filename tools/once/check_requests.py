@@ -44,12 +44,15 @@ class Requests:
 
 def check_requests(requests, cases, run, past, report):
     checker = Checker(requests, cases, run["cluster"], report)
+    for attempt in requests.changes:
+        if attempt["out"] == "ok" and past.lost(attempt):
+            attempt["gone"] = True
     for log in cases.values():
         for record in log.records:
             checker.record_says_its_request(record)
     for attempt in requests.changes:
         final = attempt["out"] == "error" and not attempt["retryable"] and attempt["code"] != "CORRUPT"
-        if past.covers(attempt) and (final or attempt["out"] == "ok" and past.lost(attempt)):
+        if past.covers(attempt) and (final or attempt.get("gone")):
             continue
         if run.get("older") is not None and attempt["p"] == run["older"]:
             checker.by_the_older(attempt)
@@ -191,7 +194,8 @@ class Checker:
         before it was there.
         """
         others = [other for other in self.requests.attempts[record.by] if other is not attempt]
-        if any(other["out"] == "ok" and other["t1"] < attempt["t0"] for other in others):
+        stays = lambda other: other["out"] == "ok" and not other.get("gone")
+        if any(stays(other) and other["t1"] < attempt["t0"] for other in others):
             return False
         if record.time < attempt["w0"] - SLACK and not self.cluster:
             return False

@@ -50,15 +50,20 @@ class Watcher:
     def __init__(self, world, journal, ports, scope):
         self.world, self.journal, self.random = world, journal, world.random
         self.ports, self.scope = ports, scope
-        self.last = 0
+        self.last, self.era = 0, 0
         self.over = False
 
     async def run(self, stop):
         while not stop.is_set() and not self.over:
             await self.period(self.random.uniform(0.3, 4.0))
 
+    def begin_anew(self):
+        if self.era != self.world.era:
+            self.last, self.era = 0, self.world.era
+
     async def drain(self):
         """All that is left, once nothing changes any more."""
+        self.begin_anew()
         for _ in range(10):
             if self.over or await self.period(None) == "drained":
                 return
@@ -66,8 +71,12 @@ class Watcher:
     async def period(self, seconds):
         """One connection, until it is cut: journalled with all that it gave."""
         era = self.world.era
+        if era != self.era and self.random.random() < 0.5:
+            # What was given may be gone. Who does not begin anew is told where the log is shorter.
+            self.begin_anew()
         process = self.random.randrange(len(self.ports))
-        line = {**self.scope, "p": process, "from": self.last + 1, "a": [], "t0": time.monotonic(), "w0": time.time()}
+        line = {**self.scope, "p": process, "from": self.last + 1, "a": []}
+        line |= {"era": self.era, "stale": self.era != era, "t0": time.monotonic(), "w0": time.time()}
         url = f"ws://127.0.0.1:{self.ports[process]}/graphql"
         try:
             options = {"compression": None, "ping_interval": None, "open_timeout": 15}
@@ -79,11 +88,13 @@ class Watcher:
         except (OSError, ConnectionClosed, InvalidHandshake, asyncio.TimeoutError) as error:
             line |= {"end": "lost", "msg": f"{type(error).__name__} {error}"[:200]}
         line |= {"t1": time.monotonic(), "w1": time.time()}
+        while line["end"] in ("cut", "lost") and line["a"] and "error" in line["a"][-1]:
+            # It may have been on its way to a refusal; who goes on after the last record gets it again.
+            line["a"].pop()
         self.journal.write("feed", **line)
         self.last = max([self.last] + [one["q"] for one in line["a"]])
-        if era != self.world.era:
-            # What was given may be gone: begun anew, on the log as it is now.
-            self.last = 0
+        if line.get("code") == "LOG_WENT_BACK":
+            self.begin_anew()
         self.over = line["end"] == "complete"
         if line["end"] in ("lost", "refused"):
             await asyncio.sleep(0.2)
@@ -97,13 +108,15 @@ class Watcher:
         payload = {"query": SUBSCRIPTIONS[self.scope["op"]], "variables": variables}
         began = time.monotonic()
         most = self.random.choice([None, None, 1, 3, 20]) if seconds else None
-        while most is None or len(line["a"]) < most:
+        while most is None or len(line["a"]) < most or self.went_back(era, line):
             wait = QUIET if seconds is None else began + seconds - time.monotonic()
-            if self.world.era != era and line["a"]:
+            if self.went_back(era, line):
                 wait = max(wait, self.world.era_began + GOES_BACK - time.monotonic())
             try:
                 message = json.loads(await asyncio.wait_for(socket.recv(), max(wait, 0.001)))
             except asyncio.TimeoutError:
+                if self.went_back(era, line) and time.monotonic() < self.world.era_began + GOES_BACK:
+                    continue
                 return "drained" if seconds is None else "cut"
             if message["type"] == "connection_ack":
                 await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
@@ -118,8 +131,15 @@ class Watcher:
                 said = message["payload"][0]
                 return self.ended(line, (said.get("extensions") or {}).get("code"), said.get("message", ""))
             elif message["type"] == "complete":
+                if line["a"] and "error" in line["a"][-1]:
+                    # It never began: its case can't be read.
+                    refused = line["a"].pop()
+                    return self.ended(line, refused["error"], refused["msg"])
                 return "complete"
         return "cut"
+
+    def went_back(self, era, line):
+        return self.world.era != era and bool(line["a"])
 
     @staticmethod
     def ended(line, code, text):

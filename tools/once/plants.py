@@ -231,8 +231,12 @@ class BackPlants:
 
     def went_back_unsaid(self):
         """WENT_BACK_UNSAID: a subscription that gave what is gone went on."""
-        line = first((line for line in self.lines if line.get("code") == "LOG_WENT_BACK" and line["t"] == "feed"), "such feed")
-        line["end"] = "cut"
+        back = self.part()["t1"]
+        line = first((
+            line for line in self.lines if line["t"] == "feed" and line.get("code") == "LOG_WENT_BACK"
+            and not line["stale"] and line["t0"] < back < line["t1"] and line["a"]
+        ), "feed that said so")
+        line |= {"end": "cut", "t1": back + 20.0}
 
     def broken_and_left(self):
         """CHANGED_RECORD: a record after it follows one that is gone, and is not put aside."""
