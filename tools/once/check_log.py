@@ -5,16 +5,18 @@ import json
 import sys
 
 from nets import NETS
+from strangers import is_strange
 
 PAGE = 64
 OPEN = ("running", "paused")
+LISTS = ("recent", "page", "pages", "unlisted")
 
 
 class Record:
     """What is kept of a message of the log that belongs to a case."""
 
     __slots__ = ("seq", "time", "hash", "by", "id", "kind", "workflow", "case", "transition", "previous",
-                 "status", "marking")
+                 "status", "marking", "aside", "older")
 
     def __init__(self, message, body):
         self.seq, self.time = message["q"], message["ts"]
@@ -23,6 +25,9 @@ class Record:
         self.workflow, self.case = body["workflow"], body["case"]
         self.transition, self.previous = body.get("transition"), body.get("previous", 0)
         self.status = body["status"]
+        self.aside = [tuple(part) for part in body.get("aside", [])]
+        # Records of older versions have no lists of those before them.
+        self.older = bool(self.previous) and not any(body.get(name) for name in LISTS)
         entries = (
             (sys.intern(e["token"]), sys.intern(e["place"]), e.get("sequence") or self.seq)
             for e in body["marking"]
@@ -36,41 +41,70 @@ class Record:
 class CaseLog:
     """A case's records in order, and what its tokens were after each."""
 
-    def __init__(self, requests, report):
-        self.report = report
-        self.records, self.seqs = [], []
+    def __init__(self, requests, report, scenario):
+        self.report, self.scenario = report, scenario
+        self.records, self.seqs, self.times = [], [], []
+        self.garbage = []  # (sequence, time) of what is no record
+        self.suspects = []  # what does not follow where the log was put back: (record, finding, text)
+        self.quarantines, self.windows, self.twice = [], [], set()
         self.by_seq, self.by_id, self.by_by = {}, {}, {}
         self.tokens = {}  # token -> [(sequence, place or None, data)]
-        self.links = Links(report)
+        self.links = Links(report, scenario == "old")
         self.replay = Replay(self, requests, report)
 
     def add(self, record, body):
-        self.check_chain(record, body)
+        wrong = self.check_chain(record, body)
+        if wrong and self.scenario == "back":
+            # A record that was under way when the log was put back may be put aside.
+            return self.suspects.append((record, *wrong))
+        if wrong:
+            self.report.find(*wrong)
+        if record.kind == "quarantined":
+            self.quarantines.append(record)
+        last = self.last()
         self.records.append(record)
         self.seqs.append(record.seq)
+        self.times.append(record.time)
         self.by_seq[record.seq] = record
         self.check_ids(record)
-        self.links.check(record, body)
+        self.links.check(record, body, last)
         self.replay.check(record, body)
+        return None
+
+    def last(self):
+        """The last message, whatever it is."""
+        bad = [seq for seq, _ in self.garbage] + [suspect.seq for suspect, _, _ in self.suspects]
+        return max(self.seqs[-1:] + bad, default=0)
 
     def head(self):
         return self.records[-1]
 
+    def judge_suspects(self):
+        """What does not follow is a finding unless somebody has put it aside."""
+        for record, finding, text in self.suspects:
+            if any(first <= record.seq <= last for q in self.quarantines for first, last in q.aside):
+                self.report.count("records that did not follow after the log was put back, and were put aside")
+            else:
+                self.report.find(finding, text)
+
     def check_chain(self, record, body):
+        """The finding and its text, if it does not follow the one before."""
         before = self.records[-1] if self.records else None
         previous = record.previous
         if previous and previous not in self.by_seq:
-            what = f"{record.at()} follows {previous}, which is not in the case's log"
-            self.report.find("LOST_RECORD", what)
-        elif previous != (before.seq if before else 0):
-            what = f"{record.at()} follows {previous}, and before it is {before.seq}"
-            self.report.find("BROKEN_CHAIN", what)
-        elif before is not None and body.get("previous_hash") != before.hash:
-            what = f"record {before.seq} is not the one that {record.at()} follows"
-            self.report.find("CHANGED_RECORD", what)
+            return "LOST_RECORD", f"{record.at()} follows {previous}, which is not in the case's log"
+        if previous != (before.seq if before else 0):
+            return "BROKEN_CHAIN", f"{record.at()} follows {previous}, and before it is {before and before.seq}"
+        if before is not None and body.get("previous_hash") != before.hash:
+            return "CHANGED_RECORD", f"record {before.seq} is not the one that {record.at()} follows"
+        return None
 
     def check_ids(self, record):
         first = self.by_id.setdefault(record.id, record)
+        if first is not record and self.scenario == "old" and record.older:
+            # An older version looks for ids in its own way: of that nothing is promised.
+            self.twice.add(record.id)
+            return self.report.count("ids that the older version stored again")
         if first is not record:
             what = f"{record.id} is {first.at()} and {record.at()}, by {record.by}"
             self.report.find("DOUBLE_ID", what)
@@ -85,8 +119,8 @@ class CaseLog:
 class Logs:
     """All cases by (workflow, case), made of the log's messages in their order."""
 
-    def __init__(self, requests, report):
-        self.requests, self.report = requests, report
+    def __init__(self, requests, report, scenario):
+        self.requests, self.report, self.scenario = requests, report, scenario
         self.cases, self.last = {}, 0
 
     def add(self, message):
@@ -97,6 +131,8 @@ class Logs:
         parts = message["subj"].split(".")
         if "events" not in parts:
             return
+        if is_strange(message):
+            return self.case((parts[-4], parts[-1])).garbage.append((message["q"], message["ts"]))
         try:
             body = json.loads(message["d"])
             record = Record(message, body)
@@ -106,11 +142,16 @@ class Logs:
         key = (record.workflow, record.case)
         if (parts[-4], parts[-1]) != key:
             self.report.find("UNREADABLE", f"{message['subj']} {message['q']} says it is of {key}")
-        log = self.cases.get(key)
-        if log is None:
-            log = self.cases[key] = CaseLog(self.requests, self.report)
-        log.add(record, body)
+        self.case(key).add(record, body)
         self.report.count("records in the log")
+        if self.scenario == "old":
+            self.report.count("records in the log: by the older version" if record.older
+                              else "records in the log: with lists")
+
+    def case(self, key):
+        if key not in self.cases:
+            self.cases[key] = CaseLog(self.requests, self.report, self.scenario)
+        return self.cases[key]
 
 
 def short_hash(firing):
@@ -120,13 +161,20 @@ def short_hash(firing):
 class Links:
     """What each record must say of those before it, by the description in src/models/chain.rs."""
 
-    def __init__(self, report):
-        self.report = report
+    def __init__(self, report, with_older):
+        self.report, self.with_older = report, with_older
         self.recent, self.page, self.pages, self.unlisted = [], None, [], 0
         self.last = 0
 
-    def check(self, record, body):
+    def check(self, record, body, last):
+        """`last` is the last message of the case before it, whatever that is."""
         said = (body.get("recent", []), body.get("page"), body.get("pages", []), body.get("unlisted", 0))
+        if record.kind == "quarantined":
+            self.recent, self.page, self.pages, self.unlisted = [], None, [], last
+        if self.with_older and record.older:
+            self.recent, self.page, self.pages, self.unlisted = [], None, [], record.seq
+            self.last = record.seq
+            return
         full = len(self.recent) >= PAGE
         right = (self.recent, self.page, self.pages if full else [], self.unlisted)
         began_anew = full and said == ([], None, [], self.last)
@@ -193,7 +241,7 @@ class Replay:
         """Goes on to the state after a record; what is wrong with it, if something is."""
         if (self.status is None) != (record.kind == "created"):
             return f"{record.kind} when the case is {self.status}"
-        steps = {"fired": self.fired, "created": self.planted, "edited": self.edited}
+        steps = {"fired": self.fired, "created": self.planted, "edited": self.edited, "quarantined": self.put_aside}
         wrong = steps.get(record.kind, self.status_changed)(record, body)
         if wrong:
             return wrong
@@ -281,6 +329,12 @@ class Replay:
                 return f"it makes {token['id']} in {token['place']}, right is {right} in {place}"
             if wrong := self.arrive(record, token, data):
                 return wrong
+        return None
+
+    @staticmethod
+    def put_aside(record, body):
+        if body.get("produced") or body.get("consumed") or body.get("removed") or not record.aside:
+            return "it changes tokens, or puts nothing aside"
         return None
 
     def status_changed(self, record, body):

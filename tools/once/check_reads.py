@@ -3,15 +3,24 @@
 from check_requests import SLACK
 
 
-def check_reads(requests, cases, floor, report):
+def check_reads(requests, cases, floor, listings, past, report):
     looks = {"case": case_read, "marking": marking_read, "token": token_read, "history": history_read}
     for read in requests.reads:
-        if read["out"] == "error" and not read["retryable"]:
-            name = f"line {read['n']}: {read['op']} of {read['w']}/{read['c']}"
+        if past.covers(read):
+            report.count("reads of a part of the log that was put back")
+            continue
+        if read["out"] == "error" and not read["retryable"] and (read["code"] != "CORRUPT" or "c" not in read):
+            name = f"line {read['n']}: {read['op']} of {read['w']}/{read.get('c')}"
+            if read["code"] == "NOT_FOUND" and "c" in read and not floor.at((read["w"], read["c"]), read["t0"]):
+                report.count("reads of a case that is not there")
+                continue
             report.find("UNEXPECTED_ERROR", f"{name}: {read['code']}, not retryable: {read['msg']}")
         if read["out"] != "ok":
             continue
         report.count("reads that were judged")
+        if read["op"] in ("tokensInPlace", "cases"):
+            listings.check(read)
+            continue
         key = (read["w"], read["c"])
         looks[read["op"]](read, cases.get(key), floor.at(key, read["t0"]), report)
     for attempt in requests.changes:

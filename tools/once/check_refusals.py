@@ -10,13 +10,18 @@ FINAL = ("NOT_ENABLED", "NOT_FOUND", "WRONG_STATUS", "INVALID_ARGUMENT", "CONFLI
 OPEN = ("running", "paused")
 
 
-def check_refusals(requests, cases, floor, report):
+def check_refusals(requests, cases, floor, run, past, report):
     for attempt in requests.changes:
         if attempt["out"] != "error" or attempt["retryable"] or attempt["code"] not in FINAL:
+            continue
+        if past.covers(attempt) or attempt["p"] == run.get("older"):
             continue
         log = cases.get((attempt["w"], attempt["c"]))
         # Another request under a used id is refused whatever the state is.
         if log is None or attempt["op"] == "createWorkflowInstance" or attempt["id"] in log.by_id:
+            continue
+        if attempt["op"] == "quarantineCase":
+            check_quarantine(attempt, log, report)
             continue
         states = meanwhile(attempt, log, floor.at((attempt["w"], attempt["c"]), attempt["t0"]))
         report.count("final noes compared with the states of the log meanwhile")
@@ -24,6 +29,15 @@ def check_refusals(requests, cases, floor, report):
             name = f"line {attempt['n']}: {attempt['op']} by {attempt['by']} in {attempt['w']}/{attempt['c']}"
             what = f"{name} was refused with {attempt['code']} ({attempt['msg']})"
             report.find("FALSE_NO", f"{what}, and could happen at {states[0].seq} to {states[-1].seq}")
+
+
+def check_quarantine(attempt, log, report):
+    """That nothing is wrong is only said of a log in which nothing was, at some time meanwhile."""
+    report.count("quarantines refused since nothing is wrong")
+    for _, surely, end in log.windows:
+        if surely is not None and surely < attempt["t0"] and (end is None or end > attempt["w1"] + SLACK):
+            name = f"line {attempt['n']}: quarantineCase by {attempt['by']} in {attempt['w']}/{attempt['c']}"
+            report.find("FALSE_NO", f"{name} was refused with {attempt['code']} ({attempt['msg']})")
 
 
 def meanwhile(attempt, log, acknowledged):
@@ -50,7 +64,8 @@ def possible(record, attempt):
     where = {token: place for token, place, _ in record.marking}
     held = Counter(where.values())
     if operation == "createToken":
-        return record.status in OPEN and held[asked["initialPlace"]] < places[asked["initialPlace"]]
+        place = asked.get("initialPlace", NETS[record.workflow][0])
+        return record.status in OPEN and held[place] < places[place]
     if operation == "updateTokenData":
         return record.status in OPEN and asked["tokenId"] in where
     takes, gives = transitions[asked["transitionId"]]

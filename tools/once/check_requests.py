@@ -9,8 +9,9 @@ KINDS = {
     "createWorkflowInstance": ("created",), "createToken": ("created", "edited"),
     "fireCase": ("fired",), "fireTransition": ("fired",), "transitionTokenWithNats": ("fired",),
     "updateTokenData": ("edited",), "pauseCase": ("paused",), "resumeCase": ("resumed",),
-    "cancelCase": ("cancelled",),
+    "cancelCase": ("cancelled",), "quarantineCase": ("quarantined",),
 }
+# A quarantine that finds nothing is refused, and is no change.
 THERE = {"pauseCase": "PAUSED", "resumeCase": "RUNNING", "cancelCase": "CANCELLED"}
 # What a request of these may be refused with for good.
 REFUSALS = ("NOT_ENABLED", "NOT_FOUND", "CONFLICT", "WRONG_STATUS", "INVALID_ARGUMENT", "ALREADY_EXISTS")
@@ -33,6 +34,7 @@ class Requests:
     def __init__(self, lines):
         self.changes = [line for line in lines if line["t"] == "change"]
         self.reads = [line for line in lines if line["t"] == "read"]
+        self.feeds = [line for line in lines if line["t"] == "feed"]
         self.first = {}
         self.attempts = defaultdict(list)
         for line in self.changes:
@@ -40,15 +42,23 @@ class Requests:
             self.attempts[line["by"]].append(line)
 
 
-def check_requests(requests, cases, cluster, report):
-    checker = Checker(requests, cases, cluster, report)
+def check_requests(requests, cases, run, past, report):
+    checker = Checker(requests, cases, run["cluster"], report)
+    for attempt in requests.changes:
+        if attempt["out"] == "ok" and past.lost(attempt):
+            attempt["gone"] = True
     for log in cases.values():
         for record in log.records:
             checker.record_says_its_request(record)
     for attempt in requests.changes:
-        if attempt["out"] == "ok":
+        final = attempt["out"] == "error" and not attempt["retryable"] and attempt["code"] != "CORRUPT"
+        if past.covers(attempt) and (final or attempt.get("gone")):
+            continue
+        if run.get("older") is not None and attempt["p"] == run["older"]:
+            checker.by_the_older(attempt)
+        elif attempt["out"] == "ok":
             checker.acknowledged(attempt)
-        elif attempt["out"] == "error" and not attempt["retryable"]:
+        elif final:
             checker.refused(attempt)
     return checker.acks
 
@@ -94,12 +104,23 @@ class Checker:
         record = log.by_id.get(attempt["id"]) if attempt["id"] else log.by_by.get(attempt["by"])
         if record is None or record.time > attempt["w1"] + SLACK:
             return self.nothing_stored(attempt, answer, log)
+        if attempt["id"] in log.twice:
+            return self.report.count("answers: of ids that the older version stored again")
         first = self.requests.first.get(record.by)
+        if record.older and record.by != attempt["by"]:
+            return self.report.count("answers: another request under an id that the older version stored")
         if record.by != attempt["by"] and (first is None or asked_for(first) != asked_for(attempt)):
             what = f"{self.name(attempt)} was answered as done, and the id is of {record.at()} by {record.by}"
             return self.report.find("OTHER_ACCEPTED", what)
         self.acks[attempt["w"], attempt["c"]].append((attempt["t1"], record.seq))
         self.compare(attempt, answer, record, log)
+
+    def by_the_older(self, attempt):
+        """Of what an older version answers nothing is promised but that it is in the log."""
+        log = self.log(attempt)
+        record = log.by_by.get(attempt["by"]) if log else None
+        if attempt["out"] == "ok" and record is not None and record.time < attempt["w1"]:
+            self.acks[attempt["w"], attempt["c"]].append((attempt["t1"], record.seq))
 
     def missing(self, attempt, why):
         self.report.find("ACKNOWLEDGED_MISSING", f"{self.name(attempt)}: {why}; answer {attempt['a']}")
@@ -173,7 +194,8 @@ class Checker:
         before it was there.
         """
         others = [other for other in self.requests.attempts[record.by] if other is not attempt]
-        if any(other["out"] == "ok" and other["t1"] < attempt["t0"] for other in others):
+        stays = lambda other: other["out"] == "ok" and not other.get("gone")
+        if any(stays(other) and other["t1"] < attempt["t0"] for other in others):
             return False
         if record.time < attempt["w0"] - SLACK and not self.cluster:
             return False
@@ -185,6 +207,8 @@ class Checker:
 
     def refused(self, attempt):
         code, log = attempt["code"], self.log(attempt)
+        if log is not None and attempt["id"] in log.twice:
+            return
         if code not in REFUSALS:
             text = f"{self.name(attempt)}: {code}, not retryable: {attempt['msg']}"
             self.report.find("UNEXPECTED_ERROR", text)
@@ -195,7 +219,11 @@ class Checker:
                 self.report.count("conflicts: another request under a used id")
                 return self.names_the_first(attempt, used)
             if first is None or asked_for(first) != asked_for(attempt):
-                return self.report.count("refusals: another request under a used id, for another reason")
+                self.report.count(f"refusals: another request under a used id, as {code}")
+                if used.time < attempt["w0"] - SLACK and not self.cluster and not used.older:
+                    what = f"{self.name(attempt)} was refused with {code} ({attempt['msg']}), and not with {used.at()}"
+                    self.report.find("WRONG_CONFLICT", what)
+                return None
         if attempt["op"] == "createWorkflowInstance":
             return self.create_refused(attempt, log)
         if used is None and attempt.get("first") is not None:
@@ -219,8 +247,11 @@ class Checker:
 
     def names_the_first(self, attempt, used):
         first = attempt.get("first")
+        if first is None and used.time > attempt["w0"] - SLACK:
+            return self.report.count("conflicts: of another kind, while the id came to be used")
         if first is None:
-            return
+            what = f"{self.name(attempt)} does not name the first use, {used.at()}: {attempt['msg']}"
+            return self.report.find("WRONG_CONFLICT", what)
         self.report.count("conflicts: that name the first use")
         said = (str(first.get("kind")).lower(), first.get("transitionId"), int(first.get("sequence", 0)))
         right = (used.kind, used.transition, used.seq)

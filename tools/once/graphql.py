@@ -11,6 +11,7 @@ MUTATIONS = {
     "pauseCase": ("CaseChangeInput", "case"),
     "resumeCase": ("CaseChangeInput", "case"),
     "cancelCase": ("CaseChangeInput", "case"),
+    "quarantineCase": ("CaseChangeInput", "case"),
 }
 
 SELECTIONS = {
@@ -31,6 +32,10 @@ READS = {
     "history": "query($w: ID!, $c: ID!, $after: String) {"
     " history(workflowId: $w, caseId: $c, first: 200, after: $after)"
     " { pageInfo { hasNextPage endCursor } nodes { sequence firingId kind } } }",
+    "tokensInPlace": "query($w: ID!, $pl: ID!) { tokensInPlace(workflowId: $w, placeId: $pl, first: 1000)"
+    " { pageInfo { hasNextPage } nodes { id revision } } }",
+    "cases": "query($w: ID!, $st: CaseStatus!) { cases(workflowId: $w, status: $st, first: 1000)"
+    " { pageInfo { hasNextPage } nodes { id revision status } } }",
 }
 
 TYPES = {"token": "Token", "nats": "NatsToken", "case": "Case"}

@@ -5,6 +5,8 @@ import asyncio
 from graphql import READS, mutation, outcome, said
 from http_client import Connection, Dropped, Lost, Unsent
 from journal import now
+from nets import NETS
+from strangers import quarantine_by_command
 
 MOST_TRIES = 12
 KEPT = 50_000
@@ -17,9 +19,11 @@ class Client:
         self.world, self.journal, self.random = world, journal, world.random
         self.ports = ports
         self.idle = [[] for _ in ports]
-        self.selected = selected
+        self.selected = selected  # by process
+        self.reads_by = settings["reads_by"]
         self.without_ids = settings["without_ids"]
         self.drops = settings["drops"]
+        self.command = settings["command"]  # the program, and where NATS is
 
     async def run(self, stop):
         """Works until told to stop; what is under way is finished."""
@@ -41,8 +45,12 @@ class Client:
         case, way = world.case(), random.random()
         if case.revision == 0:
             return await self.begin(case)
+        if case.soiled and random.random() < 0.05:
+            return await self.mend(case)
+        if way < 0.09:
+            return await self.read(case, self.reader())
         if way < 0.10:
-            return await self.read(case, self.any())
+            return await self.read_list(case, self.reader())
         if way < 0.20 and world.acknowledged:
             # Any age: some are from the first seconds.
             used = random.choice(world.acknowledged)
@@ -54,11 +62,35 @@ class Client:
             return await self.insist(again, self.any(), "other")
         if way < 0.28:
             return await self.race(case)
+        if way < 0.285:
+            return await self.storm(case)
         with_id = random.random() >= self.without_ids
         request = world.change(case, with_id)
         done = await self.insist(request, self.any(), "first")
         if done and request["op"] == "cancelCase":
             await self.begin(world.next_of(case))
+
+    def reader(self, wanted=None):
+        return self.random.choice(self.reads_by) if wanted not in self.reads_by else wanted
+
+    async def storm(self, case):
+        """Every kind of change at once in one case, and another request under one of their ids."""
+        await asyncio.gather(*(self.insist(request, self.any(), "storm") for request in self.world.storm(case)))
+
+    async def mend(self, case):
+        """Asks for what can't be read to be put aside; now and then through both processes at once."""
+        request = self.world.quarantine(case, self.random.random() < 0.7)
+        if self.random.random() < 0.15:
+            if await quarantine_by_command(*self.command, request, self.journal):
+                case.soiled = False
+                if request["id"]:
+                    await self.insist(request, self.any(), "repeat")
+            return
+        tries = [self.insist(request, self.any(), "mend")]
+        if self.random.random() < 0.3:
+            tries.append(self.insist(self.world.quarantine(case, True), self.any(), "mend"))
+        if any(await asyncio.gather(*tries)):
+            case.soiled = False
 
     async def begin(self, case):
         """Begins a case, now and then through both processes at once."""
@@ -83,11 +115,17 @@ class Client:
         repeatable = request["id"] is not None or request["op"] == "createWorkflowInstance"
         for number in range(MOST_TRIES if repeatable else 1):
             drop = repeatable and self.random.random() < self.drops
+            era = self.world.era
             answer = await self.send(request, process, why, drop)
             if answer["out"] == "ok":
-                await self.after(request, process, why, answer["a"])
+                # What an answer says of a log that is gone is not believed.
+                await self.after(request, process, why, answer["a"] if era == self.world.era else {})
                 return True
             if answer["out"] == "error" and not answer["retryable"]:
+                if answer["code"] == "CORRUPT":
+                    request["of"].soiled = True
+                if answer["code"] == "NOT_FOUND":
+                    await self.look(request["of"])
                 return False
             process, why = self.other(process), "retry"
             if answer["out"] != "dropped":
@@ -96,8 +134,9 @@ class Client:
 
     async def after(self, request, process, why, found):
         random, world = self.random, self.world
-        request["of"].learn(found)
-        if request["id"] is not None and why in ("first", "retry", "race"):
+        if found:
+            request["of"].learn(found)
+        if request["id"] is not None and why in ("first", "retry", "race", "storm"):
             if len(world.acknowledged) < KEPT:
                 world.acknowledged.append(request)
             else:
@@ -105,13 +144,13 @@ class Client:
             if random.random() < 0.2:
                 await self.insist(request, self.other(process), "repeat")
         if random.random() < 0.15:
-            await self.read(request["of"], self.other(process))
+            await self.read(request["of"], self.reader(self.other(process)))
 
     async def send(self, request, process, why, drop=False):
         """One attempt, and its line in the journal."""
         line = {key: request[key] for key in ("op", "w", "c", "by", "id", "in")}
         line |= {"p": process, "why": why}
-        query = mutation(request["op"], self.selected)
+        query = mutation(request["op"], self.selected[process])
         asked = {"input": request["in"]}
         after = self.random.choice([0, 0.001, 0.003, 0.01]) if drop else None
         found = await self.ask(process, query, asked, after, line)
@@ -141,8 +180,34 @@ class Client:
         self.idle[process].append(connection)
         return found
 
+    async def look(self, case):
+        """Something was not found: is the case still there?"""
+        line = {"op": "case", "w": case.workflow, "c": case.id, "p": (process := self.reader())}
+        found = await self.ask(process, READS["case"], {"w": case.workflow, "c": case.id}, None, line)
+        if line["out"] == "ok":
+            line["a"] = found["case"]
+            if found["case"] is None:
+                case.revision = 0
+        self.journal.write("read", **line)
+
+    async def read_list(self, case, process):
+        """All tokens of a place, or all cases with a status."""
+        line = {"op": self.random.choice(["tokensInPlace", "cases"]), "w": case.workflow, "p": process}
+        if line["op"] == "cases":
+            line["st"] = self.random.choice(["RUNNING", "RUNNING", "PAUSED", "PAUSED", "CANCELLED"])
+        else:
+            line["pl"] = self.random.choice(list(NETS[case.workflow][1]))
+        variables = {key: line[key] for key in ("w", "pl", "st") if key in line}
+        found = await self.ask(process, READS[line["op"]], variables, None, line)
+        if line["out"] == "ok":
+            page = found[line["op"]]
+            line["a"] = [[node["id"], int(node["revision"]), node.get("status")] for node in page["nodes"]]
+            line["more"] = page["pageInfo"]["hasNextPage"]
+        self.journal.write("read", **line)
+
     async def read(self, case, process):
         """A read that must see all that was acknowledged before it."""
+        era = self.world.era
         kind = self.random.choice(["case", "case", "marking", "token", "token", "history"])
         if kind == "token" and not case.tokens:
             kind = "case"
@@ -157,14 +222,14 @@ class Client:
         if line["out"] == "ok":
             line["a"] = found["findToken" if kind == "token" else kind]
         self.journal.write("read", **line)
-        if line["out"] == "ok" and kind == "case" and line["a"]:
+        if line["out"] == "ok" and kind == "case" and line["a"] and era == self.world.era:
             seen = {"revision": int(line["a"]["revision"]), "status": line["a"]["status"]}
             seen["tokens"] = {token["id"]: token["placeId"] for token in line["a"]["tokens"]}
             case.learn(seen)
 
     async def read_history(self, case, process):
         """What came since the last look, page by page, as one read from its last page's beginning."""
-        cursor, since = case.history
+        (cursor, since), era = case.history, self.world.era
         records, line = [], {"op": "history", "w": case.workflow, "c": case.id, "p": process, "since": since}
         for _ in range(50):
             variables = {"w": case.workflow, "c": case.id, "after": cursor}
@@ -180,14 +245,14 @@ class Client:
             line["out"] = "unfinished"
         if line["out"] == "ok":
             line["a"] = records
-            if records and records[-1][0] > case.history[1]:
+            if records and records[-1][0] > case.history[1] and era == self.world.era:
                 case.history = (cursor, records[-1][0])
         self.journal.write("read", **line)
 
 
-async def prepare(ports, definitions, has):
+async def prepare(port, definitions):
     """Stores the definitions, and asks which answers have `repeated`."""
-    connection = Connection(ports[0])
+    connection, has = Connection(port), set()
     query = "mutation($input: CreateWorkflowInput!) { createWorkflow(input: $input) { id } }"
     for definition in definitions:
         answer = await connection.post(query, {"input": definition})
@@ -199,3 +264,4 @@ async def prepare(ports, definitions, has):
         if any(field["name"] == "repeated" for field in fields):
             has.add(name)
     connection.close()
+    return has

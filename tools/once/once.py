@@ -12,24 +12,28 @@ import time
 import check
 import faults
 import selftest
+from back import put_back
 from dump import dump
+from feeds import Watcher, scopes
 from graphql import selections
 from journal import Journal
 from load import Client, prepare
 from nets import NETS, definition
 from processes import Nats, Petrel, free_ports
 from proxy import Proxy
+from strangers import Stranger, rebuild
 from world import World
 
 CLIENTS, SLOTS = 24, 100
 
-SCENARIOS = ("kills", "swallow", "cluster", "calm")
+SCENARIOS = ("kills", "swallow", "cluster", "stranger", "back", "old", "calm")
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="tools/once/run", description=__doc__)
     parser.add_argument("scenario", nargs="?", choices=SCENARIOS, help="what goes wrong")
     parser.add_argument("--petrel", default="target/release/petrel", help="the program to try")
+    parser.add_argument("--older", help="an older version of the program, for the scenario `old`")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1, help="of what is asked for and when faults come")
     parser.add_argument("--settle", type=float, default=15.0, help="seconds for the view, after the last request")
@@ -50,13 +54,15 @@ def folder_for(path):
 class Run:
     """One scenario from the first server's start to the dump."""
 
-    def __init__(self, scenario, petrel, seconds, seed, settle, folder):
+    def __init__(self, scenario, petrel, seconds, seed, settle, folder, older=None):
         self.scenario, self.program, self.seconds = scenario, os.path.abspath(petrel), seconds
+        self.programs = [self.program, os.path.abspath(older) if scenario == "old" else self.program]
         self.settle, self.folder = settle, folder
         self.random = random.Random(seed)
         self.journal = Journal(os.path.join(folder, "journal.jsonl"))
         self.servers, self.petrels, self.proxies = [], [], {}
-        self.journal.write("run", scenario=scenario, seconds=seconds, seed=seed, cluster=scenario == "cluster")
+        about = {"scenario": scenario, "seconds": seconds, "seed": seed, "cluster": scenario == "cluster"}
+        self.journal.write("run", **about, older=1 if scenario == "old" else None)
 
     async def run(self):
         try:
@@ -91,40 +97,54 @@ class Run:
                 await proxy.start()
                 url = f"nats://127.0.0.1:{proxy.port}"
             replicas = count if count > 1 else None
-            petrel = Petrel(name, self.program, url, ports[2 * count + number], self.folder, replicas)
+            petrel = Petrel(name, self.programs[number], url, ports[2 * count + number], self.folder, replicas)
             self.petrels.append(petrel)
             petrel.start()
             await petrel.ready()
 
-    def trouble(self):
+    def trouble(self, world):
         """The faults of the scenario, as tasks that run until they are cancelled."""
-        if self.scenario == "cluster":
+        scenario, journal = self.scenario, self.journal
+        restart = faults.restart_what_ended(self.petrels, journal)
+        if scenario == "cluster":
             cluster = faults.Cluster(self.servers)
             first = min(5.0, self.seconds / 6)
-            kills = cluster.kill_leaders(self.journal, min(25.0, self.seconds / 3), 60.0, 1.0)
-            freezes = cluster.freeze_followers(self.journal, self.random, first, 20.0, 3.0)
-            return [freezes, kills, faults.restart_what_ended(self.petrels, self.journal)]
-        if self.scenario == "calm":
-            return []
-        tasks = [faults.kill_petrels(self.petrels, self.journal, self.random, 3.0)]
-        tasks.append(faults.restart_what_ended(self.petrels, self.journal))
-        if self.scenario == "swallow":
-            tasks.append(faults.cut_connections(self.proxies, self.journal, self.random))
+            kills = cluster.kill_leaders(journal, min(25.0, self.seconds / 3), 60.0, 1.0)
+            freezes = cluster.freeze_followers(journal, self.random, first, 20.0, 3.0)
+            return [freezes, kills, restart]
+        if scenario == "back":
+            return [restart, put_back(self.servers[0], world, journal, self.folder, min(30.0, self.seconds / 2.5))]
+        tasks = [restart]
+        if scenario in ("stranger", "calm"):
+            tasks.append(Stranger(self.servers[0].url, world, journal, self.random).run(0.7))
+        if scenario != "calm":
+            every = 6.0 if scenario == "stranger" else 3.0
+            tasks.append(faults.kill_petrels(self.petrels, journal, self.random, every))
+        if scenario == "swallow":
+            tasks.append(faults.cut_connections(self.proxies, journal, self.random))
         return tasks
 
-    async def drive(self):
-        ports, has = [petrel.port for petrel in self.petrels], set()
+    async def clients(self, world):
+        """The clients, and what the workflows need."""
+        ports = [petrel.port for petrel in self.petrels]
         if self.scenario == "calm":
             ports = ports[:1]
-        await prepare(ports, [definition(workflow) for workflow in NETS], has)
-        world = World(self.random, SLOTS)
+        selected = [selections(await prepare(port, [definition(workflow) for workflow in NETS])) for port in ports]
         settings = {"without_ids": 0.25, "drops": 0.04 if self.scenario == "swallow" else 0.005}
-        selected = selections(has)
+        settings["command"] = (self.program, ",".join(server.url for server in self.servers))
+        # Of an older version it is not promised what its reads see.
+        sound = settings["reads_by"] = [0] if self.scenario == "old" else list(range(len(ports)))
         clients = [Client(world, self.journal, ports, selected, settings) for _ in range(CLIENTS)]
+        watched = [ports[number] for number in sound]
+        return clients, [Watcher(world, self.journal, watched, scope) for scope in scopes(world.cases)]
+
+    async def drive(self):
+        world = World(self.random, SLOTS, quarantines=self.scenario != "old")
+        clients, watchers = await self.clients(world)
         stop = asyncio.Event()
-        trouble = [asyncio.ensure_future(task) for task in self.trouble()]
-        work = [asyncio.ensure_future(client.run(stop)) for client in clients]
-        for broken in await self.wait(trouble + work):
+        trouble = [asyncio.ensure_future(task) for task in self.trouble(world)]
+        work = [asyncio.ensure_future(one.run(stop)) for one in clients + watchers]
+        for broken in await self.wait(trouble + work[: len(clients)]):
             broken.result()
         stop.set()
         for task in trouble:
@@ -136,6 +156,9 @@ class Run:
             await process.ready()
         # Each client ends with what it has under way, whose tries and waits are bounded.
         await asyncio.wait_for(asyncio.gather(*work), 600)
+        for case in [case for case in {*world.soiled, *world.cases} if case.soiled]:
+            await clients[0].mend(case)
+        await asyncio.gather(*(watcher.drain() for watcher in watchers))
         for client in clients:
             client.close()
 
@@ -150,6 +173,9 @@ class Run:
         return []
 
     async def finish(self):
+        urls = ",".join(server.url for server in self.servers)
+        if self.scenario in ("stranger", "calm"):
+            await rebuild(self.program, urls, self.journal)
         for petrel in self.petrels:
             await petrel.note_metrics()
             counted = {"races": petrel.races, "retries": petrel.retries, "starts": petrel.started}
@@ -157,23 +183,27 @@ class Run:
             petrel.signal(15)
         for petrel in self.petrels:
             await petrel.ended()
-        await dump(",".join(server.url for server in self.servers), os.path.join(self.folder, "dump.jsonl.gz"))
+        await dump(urls, os.path.join(self.folder, "dump.jsonl.gz"))
 
 
 def run_and_check(options):
     folder = folder_for(options.out)
     print(f"{options.scenario} for {options.minutes:g} minutes, seed {options.seed}, in {folder}", flush=True)
-    run = Run(options.scenario, options.petrel, options.minutes * 60, options.seed, options.settle, folder)
+    run = Run(options.scenario, options.petrel, options.minutes * 60, options.seed, options.settle, folder, options.older)
     asyncio.run(run.run())
     return check.main([folder])
 
 
 def self_test(options):
+    """Faults planted in a small run without any, and in one whose log was put back."""
     if options.source:
         return selftest.main(options.source)
-    folder = folder_for(options.out)
-    asyncio.run(Run("calm", options.petrel, 15.0, options.seed, 5.0, folder).run())
-    result = selftest.main(folder)
+    folder, result = folder_for(options.out), 0
+    for scenario, seconds in (("calm", 20.0), ("back", 30.0)):
+        own = os.path.join(folder, scenario)
+        os.makedirs(own)
+        asyncio.run(Run(scenario, options.petrel, seconds, options.seed, 5.0, own).run())
+        result |= selftest.main(own)
     if result == 0 and not options.out:
         shutil.rmtree(folder)
     return result
@@ -183,6 +213,8 @@ def main():
     options = arguments()
     if options.self_test:
         return self_test(options)
+    if options.scenario == "old" and not options.older:
+        raise SystemExit("old: --older PATH names the older version of the program")
     if options.scenario is None:
         raise SystemExit("which scenario? " + ", ".join(SCENARIOS))
     return run_and_check(options)

@@ -118,7 +118,7 @@ class Nats(Process):
     """A nats-server on loopback, alone or one of a cluster."""
 
     def __init__(self, name, port, folder, routes=None, own_route=None):
-        store = os.path.join(folder, name)
+        store = self.store = os.path.join(folder, name)
         os.makedirs(store, exist_ok=True)
         config = os.path.join(folder, f"{name}.conf")
         lines = [f"server_name: {name}", f"listen: 127.0.0.1:{port}", f'jetstream {{ store_dir: "{store}" }}']

@@ -23,6 +23,13 @@ MEANINGS = {
     "STALE_ANSWER": "an answer shows a state older than its own record, or than what was acknowledged before",
     "VIEW_DIFFERS": "the view is not what the log's heads say",
     "UNEXPECTED_ERROR": "an error that no request of these should get",
+    "PASSED_OVER": "a case was read or changed though its log has what is no record and is not put aside",
+    "WRONG_ASIDE": "what a record puts aside is not exactly what can't be read or does not follow",
+    "FEED_LACKS": "a subscription left out a record",
+    "FEED_TWICE": "a subscription gave a record twice",
+    "FEED_ORDER": "a subscription gave records in another order than the log",
+    "WENT_BACK_UNSAID": "a subscription that gave what the log lost went on without a word",
+    "LISTING_LACKS": "a listing lacks what belonged to it all the while",
     "UNREADABLE": "a message that is no record",
 }
 

@@ -1,5 +1,8 @@
 """What the clients believe of the cases: good enough to ask for what mostly can happen."""
 
+import hashlib
+import time
+
 from nets import NETS
 
 WORKFLOWS = list(NETS)
@@ -14,6 +17,7 @@ class Case:
         self.id = f"k{slot}-{generation}"
         self.tokens = {}
         self.revision = 0
+        self.soiled = False  # somebody wrote into its log what is no record
         self.status = "RUNNING"
         self.history = (None, 0)  # the cursor up to which the history was read, and its sequence
 
@@ -40,12 +44,27 @@ class Case:
         ]
 
 
+def first_token(case):
+    """The id of the token that a case begins with, by the description in docs/storage.md."""
+    tag = hashlib.sha256(case.workflow.encode()).hexdigest()[:10]
+    return f"{case.id}-{tag}-1"
+
+
 class World:
-    def __init__(self, random, slots):
+    def __init__(self, random, slots, quarantines=True):
+        self.quarantines = quarantines
+        self.era, self.era_began = 0, time.monotonic()
+        self.soiled = []  # cases that were written into
         self.random = random
         self.cases = [Case(slot, 0) for slot in range(slots)]
         self.acknowledged = []  # requests with ids that were answered as done
         self.number = 0
+
+    def forget(self):
+        """The log went back: what is known of the cases may be gone."""
+        self.era, self.era_began = self.era + 1, time.monotonic()
+        for case in self.cases:
+            case.revision, case.history = 0, (None, 0)
 
     def case(self):
         """Some case; one of ten that all clients fight for a third of the time."""
@@ -85,12 +104,49 @@ class World:
         where = {"workflowId": case.workflow, "caseId": case.id}
         return self.request("createWorkflowInstance", case, False, **where, initialData={"n": 999})
 
+    def quarantine(self, case, with_id):
+        where = {"workflowId": case.workflow, "caseId": case.id}
+        return self.request("quarantineCase", case, with_id, **where, reason="so")
+
+    def storm(self, case):
+        """A request of every kind, to be under way at once; two of them under one id."""
+        where = {"workflowId": case.workflow, "caseId": case.id}
+        tokens = list(case.tokens)
+        token = self.random.choice(tokens) if tokens else first_token(case)
+        transition, place = self.some_transition(case)
+        transition, takes, place = self.random.choice(case.fireable() or [(transition, token, place)])
+        with_id = lambda: self.random.random() < 0.75
+        both = {"tokenId": takes, "transitionId": transition}
+        requests = [
+            self.create(case), self.create_otherwise(case),
+            self.request("createToken", case, with_id(), **where, data={"n": 0}),
+            self.request("updateTokenData", case, with_id(), tokenId=token, patch={"edit": self.number}),
+            self.request("fireCase", case, with_id(), **where, transitionId=transition),
+            self.request("fireTransition", case, with_id(), **both),
+            self.request("transitionTokenWithNats", case, with_id(), newPlace=place, **both),
+            self.request("pauseCase", case, with_id(), **where, reason="so"),
+            self.request("resumeCase", case, with_id(), **where, reason="on"),
+        ]
+        if self.quarantines:
+            requests.append(self.quarantine(case, with_id()))
+        if self.random.random() < 0.05:
+            requests.append(self.request("cancelCase", case, with_id(), **where, reason="so"))
+        used = self.random.choice([one for one in requests if one["id"]] or [self.change(case, True)])
+        requests.append(self.other_under(used))
+        self.random.shuffle(requests)
+        return requests
+
+    def some_transition(self, case):
+        return self.random.choice([(name, gives[0]) for name, (_, gives) in NETS[case.workflow][2].items()])
+
     def change(self, case, with_id):
         """A change of a case, of any kind."""
         random = self.random
         where = {"workflowId": case.workflow, "caseId": case.id}
         if case.status == "PAUSED" and random.random() < 0.8:
             return self.request("resumeCase", case, with_id, **where, reason="on")
+        if self.quarantines and random.random() < 0.01:
+            return self.quarantine(case, with_id)
         kinds = ["fire"] * 60 + ["edit"] * 10 + ["add"] * 4 + ["pause"] * 2 + ["resume"]
         kind = "cancel" if random.random() < 0.002 else random.choice(kinds)
         token = random.choice(list(case.tokens)) if case.tokens else None
