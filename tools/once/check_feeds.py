@@ -90,7 +90,8 @@ def compare(feed, right, told, report):
             break
     missing = sorted({one["q"] for one in expected} - set(sequences))
     if missing:
-        report.find("FEED_LACKS", f"{at}, {feed['end']}: {len(said)} records up to {sequences[-1:]}, without {missing[:5]}")
+        what = f"{at}, {feed['end']}: {len(said)} records up to {sequences[-1:]}, without {missing[:5]}"
+        report.find("FEED_LACKS", what)
 
 
 def same(said, right):

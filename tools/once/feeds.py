@@ -38,7 +38,8 @@ def item(operation, payload):
     errors, it = payload.get("errors"), (payload.get("data") or {}).get("it")
     if errors:
         said = errors[0].get("extensions") or {}
-        return {"error": said.get("code"), "q": int(said.get("sequence") or 0), "msg": errors[0].get("message", "")[:200]}
+        sequence, text = int(said.get("sequence") or 0), errors[0].get("message", "")
+        return {"error": said.get("code"), "q": sequence, "msg": text[:200]}
     if operation == "tokenUpdates":
         return {"q": int(it["revision"]), "place": it["placeId"], "data": it["data"]}
     return {"q": int(it["sequence"]), "c": it["caseId"], "id": it["firingId"], "kind": it["kind"]}
