@@ -21,6 +21,10 @@ pub(super) struct Earlier {
     up_to: Option<PageAt>,
     /// The last of those that no list names.
     unlisted: u64,
+    /// The last good one of them, by its hash.
+    read: Option<PageAt>,
+    /// What was put aside when they were read.
+    aside: Vec<Aside>,
     /// By id, and then by sequence.
     links: Vec<Link>,
 }
@@ -45,6 +49,11 @@ impl Earlier {
         self.links.extend(links);
         self.links.sort_unstable_by_key(|link| (link.id, link.sequence));
     }
+
+    /// The last record up to which the ids are complete.
+    fn last(&self) -> Option<&PageAt> {
+        self.up_to.as_ref().or(self.read.as_ref())
+    }
 }
 
 /// The part of a page that leads on.
@@ -56,7 +65,8 @@ struct Page {
 
 impl Inner {
     /// The record of a case that has a firing id; `None` if the log has none, up to the case's
-    /// head. `known` is what is remembered of earlier records.
+    /// head. `known` is what is remembered of earlier records. It is an error if only a message
+    /// that is put aside may have it.
     pub async fn find_id(
         &self,
         case: &Case,
@@ -72,13 +82,34 @@ impl Inner {
         }
         let recent = case.chain.recent.iter().filter(|link| link.id == hash);
         sequences.extend(recent.map(|link| link.sequence));
+        let mut put_aside = None;
         for sequence in sequences {
+            if Aside::any(&case.aside, sequence) {
+                put_aside = put_aside.or(self.may_have(case, sequence, id).await?);
+                continue;
+            }
             let record = self.named(&case.workflow, &case.id, sequence, case.sequence).await?;
             if record.value.firing == *id {
                 return Ok(Some(record));
             }
         }
-        Ok(None)
+        match put_aside {
+            None => Ok(None),
+            Some(sequence) => {
+                let (id, case) = (id.to_string(), case.id.clone());
+                Err(super::Error::IdPutAside { id, case, sequence })
+            }
+        }
+    }
+
+    /// The sequence of a message that is put aside, if its id is this one, or can't be read.
+    async fn may_have(&self, case: &Case, sequence: u64, id: &FiringId) -> Result<Option<u64>> {
+        match self.storage.record(&case.workflow, &case.id, sequence).await {
+            Ok(Some(record)) if record.value.firing != *id => Ok(None),
+            Ok(None) => Ok(None),
+            Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => Ok(Some(sequence)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// True if two of the records that a case's lists name have ids of one hash, or the lists do
@@ -99,10 +130,13 @@ impl Inner {
     /// The ids that are remembered, brought up to the case's last page.
     async fn earlier(&self, case: &Case, known: Option<Earlier>) -> Result<Earlier> {
         let chain = &case.chain;
-        let fits = |known: &Earlier| known.unlisted == chain.unlisted;
-        let mut earlier = match known.filter(fits) {
-            Some(earlier) => earlier,
-            None => self.unlisted(case).await?,
+        // What is put aside later may be among those that are known.
+        let mut earlier = match known.filter(|known| known.aside == case.aside) {
+            Some(earlier) if earlier.unlisted == chain.unlisted => earlier,
+            Some(earlier) if self.has_still(case, &earlier).await? => {
+                self.go_on(case, earlier).await?
+            }
+            _ => self.unlisted(case).await?,
         };
         if earlier.up_to == chain.page {
             return Ok(earlier);
@@ -125,19 +159,48 @@ impl Inner {
 
     /// The ids of the records that no list names, from their subjects.
     async fn unlisted(&self, case: &Case) -> Result<Earlier> {
+        self.go_on(case, Earlier::default()).await
+    }
+
+    /// Whether the log has the last record that is known as it was, among those that no list
+    /// names now.
+    async fn has_still(&self, case: &Case, known: &Earlier) -> Result<bool> {
+        let Some(last) = known.last().filter(|last| last.sequence <= case.chain.unlisted) else {
+            return Ok(false);
+        };
+        let record = self.storage.record(&case.workflow, &case.id, last.sequence).await?;
+        Ok(record.is_some_and(|record| record.hash == last.hash))
+    }
+
+    /// Adds the ids of the records that no list names, after the last one that is known. Of a
+    /// message that is put aside, what is known of its id is what itself or others say.
+    async fn go_on(&self, case: &Case, mut earlier: Earlier) -> Result<Earlier> {
         let unlisted = case.chain.unlisted;
-        let mut earlier = Earlier { unlisted, ..Earlier::default() };
+        let from = earlier.last().map_or(1, |last| last.sequence);
+        (earlier.unlisted, earlier.up_to) = (unlisted, None);
+        earlier.aside.clone_from(&case.aside);
         if unlisted == 0 {
             return Ok(earlier);
         }
+        let aside = |sequence: u64| Aside::any(&case.aside, sequence);
         let mut links = Vec::new();
-        let (workflow, id, aside) = (&case.workflow, &case.id, case.aside.clone());
-        let mut records = self.unlisted_records(workflow, id, 1, unlisted, aside).await?;
-        while let Some(record) = records.try_next().await? {
+        let (workflow, id) = (&case.workflow, &case.id);
+        let mut records = self.unlisted_records(workflow, id, from, unlisted, Vec::new()).await?;
+        while let Some(record) = records.next().await {
+            let record = match record {
+                Ok(record) => record,
+                Err(StorageError::Corrupt { sequence, .. }) if aside(sequence) => continue,
+                Err(error) => return Err(error.into()),
+            };
             let (sequence, id) = (record.sequence, IdHash::of(&record.value.firing));
             links.push(Link { sequence, id });
+            links.extend(record.value.recent.iter().filter(|link| aside(link.sequence)));
+            if !aside(sequence) {
+                earlier.read = Some(PageAt { sequence, hash: record.hash });
+            }
         }
         earlier.add(links);
+        earlier.links.dedup();
         Ok(earlier)
     }
 
@@ -254,7 +317,7 @@ impl Inner {
         }
         let unlisted = match from <= chain.unlisted {
             true => {
-                let aside = head.value.aside.clone();
+                let aside = self.put_aside_by(head).await?;
                 let unlisted = chain.unlisted;
                 let records = self.unlisted_records(&workflow, &case, from, unlisted, aside);
                 records.await?.map_err(super::Error::from).boxed()

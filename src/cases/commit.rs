@@ -156,10 +156,10 @@ impl Inner {
         if fresh {
             Box::pin(self.reload(commit, slot)).await?;
         }
-        let (mut stored, reckoned) = loop {
+        let (mut stored, reckoned, runs) = loop {
             match self.decide(commit, act, slot, may_repeat).await {
-                Ok(Decision::Append(record)) => match self.checked(slot, *record, act) {
-                    Ok(stored) => break stored,
+                Ok(Decision::Append(record, runs)) => match self.checked(slot, *record, act) {
+                    Ok((stored, reckoned)) => break (stored, reckoned, runs),
                     Err(error) if fresh => return Err(error),
                     Err(_) => {}
                 },
@@ -175,6 +175,10 @@ impl Inner {
             Box::pin(self.reload(commit, slot)).await?;
             fresh = true;
         };
+        if runs.is_some() && self.storage.generation().await? != slot.generation {
+            // The definition may be one that the log does not have any more: decided anew.
+            return Ok(Attempt::LostRace);
+        }
         let expected = stored.value.previous;
         let probe = self.unknown_registers(slot, &stored.value);
         let append = self.storage.append(&stored.value, expected);
@@ -196,8 +200,10 @@ impl Inner {
         let before = slot.case.take();
         let generation = self.storage.generation().await;
         let is_same = generation.is_ok_and(|now| now == slot.generation);
-        if before.is_some() && !is_same {
-            Box::pin(self.must_follow(&stored)).await?;
+        match &before {
+            Some(_) if !is_same => Box::pin(self.must_follow(&stored)).await?,
+            None if !is_same => Box::pin(self.must_run(&stored, runs.as_deref())).await?,
+            _ => {}
         }
         let case = apply_stored(reckoned, reckoned_at, before.as_deref(), &stored);
         if is_same {
@@ -309,6 +315,22 @@ impl Inner {
         Err(broken(&record.workflow, &record.case, stored.sequence, reason))
     }
 
+    /// Finds out whether the log has the definition of a case that was begun while it may have
+    /// gone back.
+    async fn must_run(&self, stored: &Stored<Record>, runs: Option<&Compiled>) -> Result<()> {
+        let record = &stored.value;
+        match runs {
+            Some(runs) if !self.has_definition(&runs.stored).await? => {}
+            _ => return Ok(()),
+        }
+        let reason = format!(
+            "the log went back while the case was begun, and does not have definition {} any more; \
+             put the record aside, and begin another case",
+            record.definition
+        );
+        Err(broken(&record.workflow, &record.case, stored.sequence, reason))
+    }
+
     async fn decide(
         self: &Arc<Self>,
         commit: &Commit,
@@ -319,7 +341,7 @@ impl Inner {
         let Some(case) = slot.case.clone() else {
             let latest = Box::pin(self.latest(&commit.workflow)).await?;
             return match (commit.decide)(&latest, None, act)? {
-                Decided::Append(record) => Ok(Decision::Append(record)),
+                Decided::Append(record) => Ok(Decision::Append(record, Some(latest))),
                 Decided::AsItIs | Decided::Begun(_) => Err(Error::no_case(&commit.case)),
             };
         };
@@ -341,7 +363,7 @@ impl Inner {
             false => case,
         };
         match (commit.decide)(&compiled, Some(&case), act)? {
-            Decided::Append(record) => Ok(Decision::Append(record)),
+            Decided::Append(record) => Ok(Decision::Append(record, None)),
             Decided::AsItIs => {
                 Ok(Decision::Repeated(Box::new(Box::pin(self.unchanged(&case)).await?)))
             }
@@ -353,7 +375,8 @@ impl Inner {
 }
 
 enum Decision {
-    Append(Box<Record>),
+    /// The record, and the definition that a new case is to run.
+    Append(Box<Record>, Option<Arc<Compiled>>),
     Repeated(Box<Changed>),
 }
 

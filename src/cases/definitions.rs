@@ -83,29 +83,36 @@ impl Definitions {
         self.state().complaints.values().cloned().collect()
     }
 
-    /// Forgets what was read from a log that may have gone back since: another definition may
-    /// have the same sequence now.
-    pub(super) fn of_generation(&self, generation: u64) {
+    /// What was read under this generation of the log. The rest is forgotten: in a log that may
+    /// have gone back since, another definition may have the same sequence.
+    fn of(&self, generation: u64) -> std::sync::MutexGuard<'_, State> {
         let mut state = self.state();
         if state.generation != generation {
             state.nets.clear();
             state.latest.clear();
             state.generation = generation;
         }
+        state
     }
 
-    fn known(&self, workflow: &WorkflowId, sequence: u64) -> Option<Arc<Compiled>> {
-        self.state().nets.get(&(workflow.clone(), sequence)).cloned()
+    fn known(
+        &self,
+        workflow: &WorkflowId,
+        sequence: u64,
+        generation: u64,
+    ) -> Option<Arc<Compiled>> {
+        self.of(generation).nets.get(&(workflow.clone(), sequence)).cloned()
     }
 
-    fn latest(&self, workflow: &WorkflowId) -> Option<Arc<Compiled>> {
-        let state = self.state();
+    fn latest(&self, workflow: &WorkflowId, generation: u64) -> Option<Arc<Compiled>> {
+        let state = self.of(generation);
         let (compiled, at) = state.latest.get(workflow)?;
         (at.elapsed() < LATEST_FOR).then(|| Arc::clone(compiled))
     }
 
-    fn keep(&self, compiled: &Arc<Compiled>, is_latest: bool) {
-        let mut state = self.state();
+    /// Keeps what was read when the log had this generation, or a later one.
+    fn keep(&self, compiled: &Arc<Compiled>, is_latest: bool, generation: u64) {
+        let mut state = self.of(generation);
         if state.nets.len() >= MOST_NETS {
             state.nets.clear();
             state.latest.clear();
@@ -128,12 +135,22 @@ impl Cases {
         definition: WorkflowDefinition,
         expected: ExpectedVersion,
     ) -> Result<StoredDefinition> {
+        Ok(self.store_workflow(definition, expected).await?.0)
+    }
+
+    /// The same, and whether nothing was stored, since the latest version is the same definition.
+    pub async fn store_workflow(
+        &self,
+        definition: WorkflowDefinition,
+        expected: ExpectedVersion,
+    ) -> Result<(StoredDefinition, bool)> {
         let net = Net::compile(&definition).map_err(Error::InvalidDefinition)?;
         must_be_shallow_definition(&definition)?;
         let net = Arc::new(net);
         self.check_soundness(&net, definition.id.as_str()).await?;
         loop {
             let storage = &self.inner.storage;
+            let generation = storage.generation().await?;
             let newest = self.inner.newest(&definition.id).await?;
             let (highest, last) = newest.as_ref().map_or((0, 0), |n| (n.version, n.last));
             let latest = newest.and_then(|newest| newest.compiled);
@@ -155,14 +172,14 @@ impl Cases {
                 latest.stored.sequence == last && latest.stored.definition == definition
             };
             if let Some(latest) = latest.filter(same) {
-                return Ok(latest.stored.clone());
+                return Ok((latest.stored.clone(), true));
             }
             match storage.put_definition(&definition, highest + 1, last).await {
                 Ok(stored) => {
                     self.inner.definitions.complain(&definition.id, None);
                     let compiled = Compiled::new(stored.clone(), net);
-                    self.inner.definitions.keep(&compiled, true);
-                    return Ok(stored);
+                    self.inner.definitions.keep(&compiled, true, generation);
+                    return Ok((stored, false));
                 }
                 // Somebody else stored a version: look at it, and check the expectation again.
                 Err(StorageError::LostRace { .. }) => {}
@@ -226,8 +243,8 @@ impl Inner {
 
     /// The definition that a new case runs.
     pub async fn latest(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
-        self.definitions.of_generation(self.storage.generation().await?);
-        if let Some(compiled) = self.definitions.latest(workflow) {
+        let generation = self.storage.generation().await?;
+        if let Some(compiled) = self.definitions.latest(workflow, generation) {
             return Ok(compiled);
         }
         self.usable(workflow).await
@@ -247,8 +264,8 @@ impl Inner {
 
     /// The definition that a case names.
     pub async fn compiled(&self, workflow: &WorkflowId, sequence: u64) -> Result<Arc<Compiled>> {
-        self.definitions.of_generation(self.storage.generation().await?);
-        if let Some(compiled) = self.definitions.known(workflow, sequence) {
+        let generation = self.storage.generation().await?;
+        if let Some(compiled) = self.definitions.known(workflow, sequence, generation) {
             return Ok(compiled);
         }
         let version = DefinitionVersion::Sequence(sequence);
@@ -257,15 +274,27 @@ impl Inner {
             kind: "definition",
             id: format!("{workflow} at log sequence {sequence}"),
         };
-        self.compile(stored.ok_or_else(missing)?, false)
+        self.compile(stored.ok_or_else(missing)?, false, generation)
     }
 
+    /// Whether the log has this definition still.
+    pub(super) async fn has_definition(&self, of: &StoredDefinition) -> Result<bool> {
+        let version = DefinitionVersion::Sequence(of.sequence);
+        let stored = self.storage.definition(&of.definition.id, version).await?;
+        let same = |stored: StoredDefinition| {
+            (stored.version, &stored.definition) == (of.version, &of.definition)
+        };
+        Ok(stored.is_some_and(same))
+    }
+
+    /// A definition ready to fire. `generation` is the log's from before it was read.
     pub(super) fn compile(
         &self,
         stored: StoredDefinition,
         is_latest: bool,
+        generation: u64,
     ) -> Result<Arc<Compiled>> {
-        let known = self.definitions.known(&stored.definition.id, stored.sequence);
+        let known = self.definitions.known(&stored.definition.id, stored.sequence, generation);
         // A sequence alone does not say which definition it is: the log may have gone back.
         let compiled = match known.filter(|known| known.stored == stored) {
             Some(compiled) => compiled,
@@ -274,7 +303,7 @@ impl Inner {
                 Compiled::new(stored, Arc::new(net))
             }
         };
-        self.definitions.keep(&compiled, is_latest);
+        self.definitions.keep(&compiled, is_latest, generation);
         Ok(compiled)
     }
 }

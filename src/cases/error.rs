@@ -100,6 +100,20 @@ pub enum Error {
         /// Its first use.
         first: Box<FirstUse>,
     },
+    /// An id that may be that of a message which an operator put aside; nothing was stored.
+    #[error(
+        "firing id {id} may be that of the message at log sequence {sequence} of case {case}, \
+         which was put aside, so nothing happened now; look at the case's history, and if it is \
+         to happen, ask for it under another firing id"
+    )]
+    IdPutAside {
+        /// The id.
+        id: String,
+        /// The case.
+        case: CaseId,
+        /// The log sequence of the message.
+        sequence: u64,
+    },
     /// It would be more than the store or a reader takes; nothing was stored.
     #[error(transparent)]
     Excess(Excess),
@@ -209,6 +223,7 @@ impl Error {
             Self::WrongStatus { .. } => "WRONG_STATUS",
             Self::Conflict { .. }
             | Self::IdTaken { .. }
+            | Self::IdPutAside { .. }
             | Self::Storage(StorageError::LostRace { .. }) => "CONFLICT",
             Self::AlreadyExists { .. } => "ALREADY_EXISTS",
             Self::BrokenLog { .. } | Self::Storage(StorageError::Corrupt { .. }) => "CORRUPT",

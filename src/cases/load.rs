@@ -164,7 +164,8 @@ impl Inner {
         let with_subject = |token: Token| (token.id.clone(), Arc::new(self.with_subject(token)));
         let tokens: HashMap<_, _> = alive.into_iter().chain(whole).map(with_subject).collect();
         let restored = restore(head, tokens, bases);
-        restored.map_err(|reason| broken(workflow, case, head.sequence, reason))
+        let restored = restored.map_err(|reason| broken(workflow, case, head.sequence, reason))?;
+        Ok(Case { aside: self.put_aside_by(head).await?, ..restored })
     }
 
     /// Puts back the history that the tokens' records left out, from `at_hand` where it is

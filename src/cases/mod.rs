@@ -6,6 +6,7 @@
 //! commit.
 
 mod analysis;
+mod aside;
 mod audit;
 mod by_case;
 mod chain;
@@ -45,6 +46,7 @@ pub use audit::{AuditScope, AuditWatcher, Audited, Finding, FindingIn, FindingKi
 pub use error::{Error, FirstUse};
 pub use gather::Gathered;
 pub use metrics::Metrics;
+pub use quarantine::Following;
 pub use repair::Repaired;
 pub use requests::{Change, Changed, ExpectedVersion, Fire, FireIn, NewCase, NewToken};
 

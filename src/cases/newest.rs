@@ -54,13 +54,13 @@ impl Inner {
     /// The newest version of a definition that can be used, and what stands after it; `None` if
     /// there is no message. What a newer petrel wrote is an error: it is to be used with that.
     pub(super) async fn newest(&self, workflow: &WorkflowId) -> Result<Option<Newest>> {
-        self.definitions.of_generation(self.storage.generation().await?);
+        let generation = self.storage.generation().await?;
         let last = self.storage.definition(workflow, DefinitionVersion::Latest).await;
         match last {
             Ok(None) => return Ok(None),
             Ok(Some(stored)) => {
                 let (last, version) = (stored.sequence, stored.version);
-                if let Ok(compiled) = self.compile(stored, true) {
+                if let Ok(compiled) = self.compile(stored, true, generation) {
                     self.definitions.complain(workflow, None);
                     let (compiled, unusable) = (Some(compiled), Vec::new());
                     return Ok(Some(Newest { compiled, last, version, unusable }));
@@ -80,7 +80,7 @@ impl Inner {
             match version.map_err(Error::from) {
                 Ok(stored) => {
                     newest.version = newest.version.max(stored.version);
-                    match self.compile(stored, true) {
+                    match self.compile(stored, true, generation) {
                         Ok(compiled) => {
                             newest.compiled = Some(compiled);
                             break;

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use futures::{StreamExt, future, stream::BoxStream};
+use futures::StreamExt;
 use uuid::Uuid;
 
-use super::{
-    Cases, Change, Changed, Error, Inner, Result, by_case::case_of, repair::touched, repeat::Asked,
-};
+use super::{Cases, Change, Changed, Error, Inner, Result, repair::touched, repeat::Asked};
 use crate::{
     engine::{Act, apply, fit, never_begun, quarantine},
     models::{
         Aside, Case, CaseId, FiringId, IdProblem, PlaceId, PutAside, Record, RecordKind, Stored,
         TokenId, WorkflowId,
     },
-    storage::{Consistency, LogScope, StorageError},
+    storage::{LogScope, StorageError},
 };
 
 /// How many times it is looked again, where somebody appends meanwhile or no answer comes.
@@ -29,19 +27,32 @@ impl Cases {
     /// are. After it the case is as its last good record says, and goes on; a case without a good
     /// record is cancelled. The messages stay where they are, and the record that says so names
     /// them. It is an error if nothing is wrong, or if a newer version wrote what can't be read.
+    /// Records that follow such a message, and so were acknowledged, are only put aside with it
+    /// where that is wanted; the error names them otherwise.
     pub async fn quarantine(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
+        following: Following,
         change: Change,
     ) -> Result<Changed> {
         let change = change.checked()?;
         let inner = Arc::clone(&self.inner);
         let (workflow, case) = (workflow.clone(), case.clone());
         inner.must_exist(&workflow).await?;
-        let change = async move { inner.put_aside(&workflow, &case, change).await };
+        let change = async move { inner.put_aside(&workflow, &case, following, change).await };
         self.inner.to_its_end(change).await
     }
+}
+
+/// Records that can be read and follow what has to be put aside, so that they have to be as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Following {
+    /// Nothing is put aside, and the error names them.
+    #[default]
+    Refuse,
+    /// They are put aside.
+    PutAside,
 }
 
 /// A case's log, looked at from its start.
@@ -53,6 +64,8 @@ struct Examined {
     bad: Vec<Bad>,
     /// The last message, whatever it is.
     last: u64,
+    /// What is put aside already.
+    aside: Vec<Aside>,
     /// The record that has the firing id of the request.
     repeated: Option<Stored<Record>>,
 }
@@ -63,6 +76,14 @@ struct Bad {
     registers: Option<Vec<(TokenId, PlaceId)>>,
     /// Whether the message before it in the case's log is bad too.
     goes_on: bool,
+    /// The record, by its hash and its words, if it can be read; and whether it follows another.
+    read: Option<Read>,
+}
+
+struct Read {
+    hash: String,
+    words: String,
+    follows: bool,
 }
 
 impl Inner {
@@ -70,6 +91,7 @@ impl Inner {
         self: &Arc<Self>,
         workflow: &WorkflowId,
         case: &CaseId,
+        following: Following,
         change: Change,
     ) -> Result<Changed> {
         if change.firing.as_ref().is_some_and(FiringId::is_reserved) {
@@ -107,7 +129,10 @@ impl Inner {
                 let (what, actual) = (format!("case {case}"), examined.last);
                 return Err(Error::Conflict { what, expected, actual });
             }
-            let before = match examined.state {
+            if following == Following::Refuse {
+                must_have_none(case, &examined.bad)?;
+            }
+            let mut before = match examined.state {
                 _ if examined.last == 0 => return Err(Error::no_case(case)),
                 _ if examined.bad.is_empty() => {
                     let reason =
@@ -120,6 +145,7 @@ impl Inner {
                     never_begun(workflow.clone(), case.clone(), definition)
                 }
             };
+            before.aside = examined.aside;
             let ranges = ranges(&examined.bad);
             let live = before.marking.0.iter().map(|at| (at.token.clone(), at.place.clone()));
             let mut registers: Vec<_> = live.collect();
@@ -188,19 +214,20 @@ impl Inner {
                     (sequence, None)
                 }
                 Err(StorageError::Corrupt { subject, sequence, reason, newer: false }) => {
-                    (sequence, Some((PutAside { subject, sequence, reason }, None)))
+                    (sequence, Some((PutAside { subject, sequence, reason }, None, None)))
                 }
                 // What a newer version wrote is good, and this error says so.
                 Err(error) => return Err(error.into()),
             };
             found.last = sequence;
             let is_bad = bad.is_some();
-            if let Some((mut message, registers)) = bad {
+            if let Some((mut message, registers, read)) = bad {
                 message.reason = message.reason.chars().take(MOST_TOLD).collect();
-                found.bad.push(Bad { message, registers, goes_on: last_is_bad });
+                found.bad.push(Bad { message, registers, goes_on: last_is_bad, read });
             }
             last_is_bad = is_bad;
         }
+        found.aside = known;
         Ok(found)
     }
 
@@ -210,8 +237,16 @@ impl Inner {
         found: &mut Examined,
         record: Stored<Record>,
         known: &[Aside],
-    ) -> Result<Option<(PutAside, Option<Vec<(TokenId, PlaceId)>>)>> {
+    ) -> Result<Option<Judged>> {
+        let Record { workflow, definition, previous, kind, .. } = &record.value;
+        // A case runs what its first record names.
+        let lacks_net = *previous == 0
+            && *kind != RecordKind::Quarantined
+            && matches!(self.compiled(workflow, *definition).await, Err(Error::NotFound { .. }));
         let reason = match apply(found.state.as_ref(), &record) {
+            Ok(_) if lacks_net => {
+                format!("the log does not have its definition {}", record.value.definition)
+            }
             Ok(state) => {
                 found.state = Some(state);
                 return Ok(None);
@@ -229,8 +264,9 @@ impl Inner {
             return Ok(None);
         }
         let registers = touched(&record.value).collect();
+        let read = Read::of(&record, &found.bad);
         let Stored { subject, sequence, .. } = record;
-        Ok(Some((PutAside { subject, sequence, reason }, Some(registers))))
+        Ok(Some((PutAside { subject, sequence, reason }, Some(registers), Some(read))))
     }
 
     /// The views after messages were put aside. Nothing that fails here undoes it.
@@ -244,70 +280,42 @@ impl Inner {
             );
         }
     }
+}
 
-    /// What in a case's log is put aside already. Nothing, if its head can't be read.
-    pub(super) async fn put_aside_in(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-    ) -> Result<Vec<Aside>> {
-        match self.storage.head(workflow, case, Consistency::Strong).await {
-            Ok(head) => Ok(head.map(|head| head.value.aside).unwrap_or_default()),
-            // What was put aside before the last good record is said there.
-            Err(StorageError::Corrupt { .. }) => self.put_aside_before(workflow, case).await,
-            Err(error) => Err(error.into()),
-        }
-    }
+/// A bad message: the registers that it is about and its words, if it can be read.
+type Judged = (PutAside, Option<Vec<(TokenId, PlaceId)>>, Option<Read>);
 
-    async fn put_aside_before(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Aside>> {
-        let scope = LogScope::Case(workflow.clone(), case.clone());
-        let mut records = self.storage.history(scope, 1).await?;
-        let mut aside = Vec::new();
-        while let Some(record) = records.next().await {
-            match record {
-                Ok(record) if record.value.kind == RecordKind::Quarantined => {
-                    aside = record.value.aside;
-                }
-                Ok(_) | Err(StorageError::Corrupt { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(aside)
+impl Read {
+    /// A record that can be read. It follows a bad one if it was appended upon just that.
+    fn of(record: &Stored<Record>, bad: &[Bad]) -> Self {
+        let Record { previous, previous_hash, kind, transition, firing, .. } = &record.value;
+        let follows = bad.iter().any(|bad| {
+            let hash = bad.read.as_ref().map(|read| &read.hash);
+            bad.message.sequence == *previous && (hash.is_none() || hash == previous_hash.as_ref())
+        });
+        let what = transition.as_ref().map_or_else(String::new, |id| format!(" {id}"));
+        let (sequence, kind) = (record.sequence, kind.as_str());
+        let words = format!("{sequence} ({kind}{what}, firing id {firing})");
+        Self { hash: record.hash.clone(), words, follows }
     }
+}
 
-    /// Whether an error is about a message that is put aside.
-    pub(super) async fn is_put_aside(&self, error: &StorageError) -> bool {
-        let StorageError::Corrupt { subject, sequence, .. } = error else {
-            return false;
-        };
-        let Some((workflow, case)) = case_of(subject) else { return false };
-        let head = self.storage.head(&workflow, &case, Consistency::Strong).await;
-        matches!(head, Ok(Some(head)) if Aside::any(&head.value.aside, *sequence))
+/// Refuses to put aside records that follow what has to be, and names them.
+fn must_have_none(case: &CaseId, bad: &[Bad]) -> Result<()> {
+    let follows = bad.iter().filter_map(|bad| bad.read.as_ref()).filter(|read| read.follows);
+    let words: Vec<_> = follows.map(|read| read.words.as_str()).collect();
+    if words.is_empty() {
+        return Ok(());
     }
-
-    /// A case's records from a sequence on, without what is put aside.
-    pub(super) async fn records(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-        from: u64,
-        aside: Vec<Aside>,
-    ) -> Result<BoxStream<'static, std::result::Result<Stored<Record>, StorageError>>> {
-        let scope = LogScope::Case(workflow.clone(), case.clone());
-        let records = self.storage.history(scope, from).await?;
-        if aside.is_empty() {
-            return Ok(records);
-        }
-        let counts = move |record: &std::result::Result<Stored<Record>, StorageError>| {
-            let sequence = match record {
-                Ok(record) => record.sequence,
-                Err(StorageError::Corrupt { sequence, .. }) => *sequence,
-                Err(_) => 0,
-            };
-            future::ready(!Aside::any(&aside, sequence))
-        };
-        Ok(records.filter(counts).boxed())
-    }
+    let others = bad.len() - words.len();
+    let reason = format!(
+        "beside {others} messages of case {case} that can't be read or do not follow, {} records \
+         that were acknowledged would be put aside, since they follow those: {}; nothing was \
+         stored; `--with-following`, or `withFollowing: true`, puts them aside as well",
+        words.len(),
+        words.join(", ")
+    );
+    Err(Error::argument("with following", reason))
 }
 
 /// The bad messages as ranges in which the case has no others.

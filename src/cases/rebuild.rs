@@ -36,7 +36,9 @@ impl Cases {
         let last = inner.storage.last_sequence().await?;
         let mut repaired = inner.rebuild_cases(|at| progress(at, 2 * last)).await?;
         let in_view = |seen: u64| progress(last + seen.min(last), 2 * last);
-        repaired += inner.judge_view(0, None, Tally::going_on(), in_view).await?;
+        let mut tally = Tally::going_on();
+        inner.judge_view(0, None, &mut tally, in_view).await?;
+        repaired += tally.total;
         progress(2 * last, 2 * last);
         Ok(repaired)
     }
@@ -84,9 +86,13 @@ impl Inner {
     /// Looks at what the view has got lately, as a serving process does by itself. What belongs
     /// to a workflow that the log has not got is told of and left alone: the log may have been
     /// lost, and then the view is all that is left.
-    pub(super) async fn judge_lately(&self, since: u64) -> Result<Repaired> {
+    /// Answers too whether others wrote some of it all the time, so that it is to be looked at
+    /// again.
+    pub(super) async fn judge_lately(&self, since: u64) -> Result<(Repaired, bool)> {
         let known = self.storage.workflow_ids().await?.into_iter().collect();
-        self.judge_view(since, Some(known), Tally::ending(), |_| ()).await
+        let mut tally = Tally::ending();
+        self.judge_view(since, Some(known), &mut tally, |_| ()).await?;
+        Ok((tally.total, tally.contended))
     }
 
     /// Looks at everything that the view has got since the log's record at `since`, of the known
@@ -95,9 +101,9 @@ impl Inner {
         &self,
         since: u64,
         known: Option<BTreeSet<WorkflowId>>,
-        mut tally: Tally,
+        tally: &mut Tally,
         progress: impl Fn(u64),
-    ) -> Result<Repaired> {
+    ) -> Result<()> {
         let mut outlines = self.storage.outlines(since).await?;
         let (mut seen, mut cases, mut kept, mut unknown) = (0, BTreeMap::new(), 0, 0);
         loop {
@@ -123,7 +129,7 @@ impl Inner {
             }
             if is_end || kept >= OUTLINES_AT_ONCE {
                 kept = 0;
-                self.judge(std::mem::take(&mut cases), &mut tally).await?;
+                self.judge(std::mem::take(&mut cases), tally).await?;
                 progress(seen);
             }
             if is_end && unknown > 0 {
@@ -134,7 +140,7 @@ impl Inner {
                 );
             }
             if is_end {
-                return Ok(tally.total);
+                return Ok(());
             }
         }
     }
@@ -193,6 +199,8 @@ fn case_named(outline: &Outline) -> Result<CaseId> {
 /// What has been done, and what failed.
 pub(super) struct Tally {
     pub total: Repaired,
+    /// Whether others wrote some of it all the time.
+    pub contended: bool,
     /// How many in a row could not be reached, and how many may be.
     unreached: u32,
     most_unreached: u32,
@@ -201,7 +209,7 @@ pub(super) struct Tally {
 impl Tally {
     /// One that ends where a case can't be reached, so that the same can be tried again.
     pub fn ending() -> Self {
-        Self { total: Repaired::default(), unreached: 0, most_unreached: 0 }
+        Self { total: Repaired::default(), contended: false, unreached: 0, most_unreached: 0 }
     }
 
     /// One that goes on past cases that can't be reached, if they are few.
@@ -226,7 +234,7 @@ impl Tally {
             {
                 self.unreached += 1;
             }
-            Error::Conflict { .. } => {}
+            Error::Conflict { .. } => self.contended = true,
             error if error.is_of_one_case() => {}
             _ => return Err(error),
         }

@@ -14,7 +14,7 @@ use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Cases, Inner, Repaired, Result,
+    Cases, Error, Inner, Repaired, Result,
     rebuild::Tally,
     repair::{self, Key},
     settled::{SETTLED_AFTER, Settled},
@@ -114,9 +114,10 @@ impl Cases {
         let mut repaired = Repaired::default();
         let mut done = from;
         while done < last {
-            let (upto, part) = self.inner.reconcile_batch(done, last, false).await?;
-            repaired += part;
-            done = upto;
+            let batch = self.inner.reconcile_batch(done, last, false).await?;
+            repaired += batch.repaired;
+            repaired.failed += batch.contended.len() as u64;
+            done = batch.upto;
         }
         Ok(repaired)
     }
@@ -133,6 +134,8 @@ struct Follower {
     /// What the view has got since this record is to be looked at, when the log has been up to
     /// the other one.
     view: Option<(u64, u64)>,
+    /// Registers of records that are done, which others wrote all the time.
+    contended: Touched,
     /// When somebody was last told that it does not get on.
     complained: Option<Instant>,
 }
@@ -170,20 +173,28 @@ impl Follower {
             self.settled = Settled::default();
             self.view = Some((back, last));
         }
+        // Kept until they have been looked at, whatever fails meanwhile.
+        let (_, contended) = inner.repair_touched(self.contended.clone()).await?;
+        self.contended = contended;
         self.settled.note(last);
         let settled = self.settled.sequence(SETTLED_AFTER);
         let mut done = self.done.unwrap_or_default();
         while done < settled {
-            let (upto, _) = inner.reconcile_batch(done, settled, true).await?;
-            inner.confirmed.forget_up_to(upto);
-            done = upto;
+            let batch = inner.reconcile_batch(done, settled, true).await?;
+            inner.confirmed.forget_up_to(batch.upto);
+            done = batch.upto;
             self.done = Some(done);
+            for (case, registers) in batch.contended {
+                self.contended.entry(case).or_default().extend(registers);
+            }
         }
         if let Some((since, upto)) = self.view
             && done >= upto
         {
-            let repaired = inner.judge_lately(since).await?;
-            self.view = None;
+            let (repaired, is_contended) = inner.judge_lately(since).await?;
+            if !is_contended {
+                self.view = None;
+            }
             if repaired.mended > 0 {
                 let Repaired { mended, ahead, .. } = repaired;
                 tracing::warn!(mended, ahead, "the view had what the log has not got");
@@ -194,22 +205,28 @@ impl Follower {
     }
 }
 
+/// What became of a batch of records.
+struct Batch {
+    /// Up to where it went.
+    upto: u64,
+    repaired: Repaired,
+    /// What others wrote all the time; it is to be looked at again.
+    contended: Touched,
+}
+
 impl Inner {
-    /// Looks at a batch of records after `done` and up to `to`. Answers up to where it came.
-    async fn reconcile_batch(
-        &self,
-        done: u64,
-        to: u64,
-        skip_confirmed: bool,
-    ) -> Result<(u64, Repaired)> {
+    /// Looks at a batch of records after `done` and up to `to`.
+    async fn reconcile_batch(&self, done: u64, to: u64, skip_confirmed: bool) -> Result<Batch> {
         let first = match skip_confirmed {
             true => self.confirmed.first_open(done, to),
             false => Some(done + 1),
         };
-        let Some(first) = first else { return Ok((to, Repaired::default())) };
+        let mut repaired = Repaired::default();
+        let Some(first) = first else {
+            return Ok(Batch { upto: to, repaired, contended: Touched::new() });
+        };
         let mut records = self.storage.history(LogScope::All, first).await?.take(BATCH);
         let (mut touched, mut upto, mut count) = (Touched::new(), to, 0);
-        let mut repaired = Repaired::default();
         while let Some(record) = records.next().await {
             count += 1;
             match record {
@@ -234,23 +251,31 @@ impl Inner {
                 Err(error) => return Err(error.into()),
             }
         }
-        repaired += self.repair_touched(touched).await?;
-        Ok((upto, repaired))
+        let (mended, contended) = self.repair_touched(touched).await?;
+        repaired += mended;
+        Ok(Batch { upto, repaired, contended })
     }
 
-    async fn repair_touched(&self, touched: Touched) -> Result<Repaired> {
+    /// Looks at these registers. Answers which of them others wrote all the time.
+    async fn repair_touched(&self, touched: Touched) -> Result<(Repaired, Touched)> {
         let mut repairs = stream::iter(touched)
-            .map(|((workflow, case), registers)| async move {
-                let registers = registers.into_iter().collect();
-                let repaired = self.repair_some(&workflow, &case, registers).await?;
-                Ok(Repaired { cases: 1, ..repaired })
+            .map(|(key, registers)| async move {
+                let wanted = registers.iter().cloned().collect();
+                let repaired = self.repair_some(&key.0, &key.1, wanted).await;
+                (key, registers, repaired)
             })
             .buffer_unordered(AT_ONCE);
-        let mut tally = Tally::ending();
-        while let Some(repaired) = repairs.next().await {
-            tally.add(repaired)?;
+        let (mut tally, mut contended) = (Tally::ending(), Touched::new());
+        while let Some((key, registers, repaired)) = repairs.next().await {
+            match repaired {
+                Err(error @ Error::Conflict { .. }) => {
+                    tracing::debug!(%error, "looked at again");
+                    contended.insert(key, registers);
+                }
+                repaired => tally.add(repaired.map(|some| Repaired { cases: 1, ..some }))?,
+            }
         }
-        Ok(tally.total)
+        Ok((tally.total, contended))
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     table::Table,
 };
 use crate::{
-    cases::{Cases, NewCase},
+    cases::{Cases, Following, NewCase},
     config::Config,
     models::{CaseId, CaseStatus, PlaceId, PutAside, Record, Stored, WorkflowId},
     storage::{Cursor, LogScope, MAX_PAGE, Page},
@@ -42,9 +42,11 @@ pub(super) enum Case {
 const QUARANTINE_EXAMPLES: &str = "\
 Examples:
   petrel case quarantine order-approval order-1 --reason \"published by a script\" --by alice
+  petrel case quarantine order-approval order-1 --with-following
 
 The messages stay in the log, and a record of its own names them. It is refused if nothing is
-wrong, and if a newer petrel wrote what can't be read.";
+wrong, and if a newer petrel wrote what can't be read. Where changes that were acknowledged follow
+what has to be put aside, it stores nothing and names them, until it is told --with-following.";
 
 /// Put aside what in a case's log can't be read or does not follow
 ///
@@ -57,6 +59,9 @@ pub(super) struct Quarantine {
     /// Why; noted in the log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Put aside as well the acknowledged changes that follow what has to be put aside
+    #[arg(long)]
+    with_following: bool,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -181,12 +186,13 @@ impl Case {
 
 impl Quarantine {
     async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
-        let Self { named: Named { workflow, case }, reason, change } = self;
+        let Self { named: Named { workflow, case }, reason, with_following, change } = self;
+        let following = if with_following { Following::PutAside } else { Following::Refuse };
         let mut change = change.change();
         if let Some(reason) = reason {
             change.metadata.insert("reason".to_owned(), reason.into());
         }
-        let done = cases.quarantine(&workflow, &case, change).await?;
+        let done = cases.quarantine(&workflow, &case, following, change).await?;
         let put_aside = &done.record.value.put_aside;
         let mut answer = changed(&done);
         answer.json["put_aside"] = object!(put_aside);

@@ -134,11 +134,12 @@ async fn apply_all(
         let id = definition.id.clone();
         items.push(match apply(cases, definition, expected).await {
             Ok((outcome, stored, report)) => {
+                let repeated = outcome == "unchanged";
                 let (version, sequence) = (stored.version, stored.sequence);
                 let soundness = soundness::text(&report);
                 answer.text.push_str(&format!("{id}: {outcome} v{version}, {soundness}"));
                 json!({
-                    "file": file, "workflow": id, "outcome": outcome,
+                    "file": file, "workflow": id, "outcome": outcome, "repeated": repeated,
                     "version": version, "sequence": sequence, "analysis": report,
                 })
             }
@@ -161,15 +162,11 @@ async fn apply(
     definition: WorkflowDefinition,
     expected: ExpectedVersion,
 ) -> Result<(&'static str, StoredDefinition, Arc<Report>), Failure> {
-    let before = match cases.workflow(&definition.id).await {
-        Err(Error::NotFound { .. }) => None,
-        found => Some(found?.version),
-    };
-    let stored = cases.create_workflow(definition, expected).await?;
-    let outcome = match before {
-        None => "created",
-        Some(version) if version == stored.version => "unchanged",
-        Some(_) => "updated",
+    let (stored, repeated) = cases.store_workflow(definition, expected).await?;
+    let outcome = match stored.version {
+        _ if repeated => "unchanged",
+        1 => "created",
+        _ => "updated",
     };
     let report = cases.analysis(&stored).await?;
     Ok((outcome, stored, report))

@@ -42,7 +42,12 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Str
     let chain = Chain::after(before.map(|case| &case.chain), stored);
     let changed = record.produced.iter().map(|token| &token.id);
     let digests = Digests::after(before.map(|case| &case.digests), &tokens, changed);
-    Ok(Case { digests, ..restored(stored, tokens, bases, chain)? })
+    // An older version does not write on what is put aside.
+    let aside = match before {
+        Some(before) if record.is_without_lists() => before.aside.clone(),
+        _ => record.aside.clone(),
+    };
+    Ok(Case { digests, aside, ..restored(stored, tokens, bases, chain)? })
 }
 
 /// The state of a case after `stored`, from the one that was reckoned before its sequence and

@@ -112,6 +112,11 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             let first = json!({ "kind": kind, "transitionId": transition, "sequence": sequence });
             set("first", first);
         }
+        Error::IdPutAside { id, case, sequence } => {
+            set("id", json!(id));
+            set("caseId", json!(case));
+            set("sequence", json!(sequence.to_string()));
+        }
         Error::BrokenLog { case, sequence, .. } => {
             set("caseId", json!(case));
             set("sequence", json!(sequence.to_string()));

@@ -1,15 +1,13 @@
 //! Mutations.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, Object, Result};
 
 use super::{
     arguments::in_words_of,
     input::{
         CaseChangeInput, CreateTokenInput, CreateWorkflowInput, CreateWorkflowInstanceInput,
-        FireCaseInput, FireTransitionInput, NewTokenRequest, TransitionTokenWithNatsInput,
-        UpdateTokenDataInput,
+        FireCaseInput, FireTransitionInput, NewTokenRequest, QuarantineCaseInput,
+        TransitionTokenWithNatsInput, UpdateTokenDataInput,
     },
     types::{Case, Firing, NatsToken, Token, Workflow, cases},
 };
@@ -30,8 +28,8 @@ impl Mutation {
         #[graphql(desc = "The definition.")] input: CreateWorkflowInput,
     ) -> Result<Workflow> {
         let (definition, expected) = input.into_request()?;
-        let stored = cases(ctx).create_workflow(definition, expected).await?;
-        Ok(Workflow(Arc::new(stored)))
+        let (stored, repeated) = cases(ctx).store_workflow(definition, expected).await?;
+        Ok(Workflow::answering(stored, repeated))
     }
 
     /// Makes a token, in a new case or in a named one.
@@ -140,19 +138,21 @@ impl Mutation {
 
     /// Puts aside what in a case's log can't be read or does not follow, so that the case goes
     /// on as its last good record says; a case without any is cancelled. An error if nothing is
-    /// wrong, or if a newer version wrote what can't be read.
+    /// wrong, if a newer version wrote what can't be read, or if acknowledged changes follow that.
     async fn quarantine_case(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The case.")] input: CaseChangeInput,
+        #[graphql(desc = "The case.")] input: QuarantineCaseInput,
     ) -> Result<Case> {
-        let (workflow, case, change) = input.into_request()?;
-        changed(cases(ctx).quarantine(&workflow, &case, change).await)
+        let (workflow, case, following, change) = input.into_request()?;
+        let done = cases(ctx).quarantine(&workflow, &case, following, change).await;
+        changed(done.map_err(|error| in_words_of(error, &[FOLLOWING])))
     }
 }
 
 /// The core's names of arguments that most mutations have, and the schema's.
 const DATA: (&str, &str) = ("data", "input.data");
+const FOLLOWING: (&str, &str) = ("with following", "input.withFollowing");
 const METADATA: (&str, &str) = ("metadata", "input.metadata");
 
 /// The case after a change of it as a whole.

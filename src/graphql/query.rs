@@ -31,7 +31,7 @@ impl Query {
         #[graphql(desc = "The workflow.")] id: ID,
     ) -> Result<Option<Workflow>> {
         let id = super::arguments::id("id", &id)?;
-        Ok(existing(cases(ctx).workflow(&id).await)?.map(Workflow))
+        Ok(existing(cases(ctx).workflow(&id).await)?.map(Workflow::of))
     }
 
     /// All workflows in their latest versions, ordered by id.
@@ -43,7 +43,8 @@ impl Query {
     ) -> Result<Connection<Workflow, WorkflowId>> {
         let start = position::<Position<WorkflowId>>(after.as_deref())?.map(|at| at.0);
         let (found, has_next) = cases(ctx).workflows(page_size(first)?, start.as_ref()).await?;
-        let items = found.into_iter().map(|found| (found.definition.id.clone(), Workflow(found)));
+        let items =
+            found.into_iter().map(|found| (found.definition.id.clone(), Workflow::of(found)));
         Ok(of_items(items, start.is_some(), has_next))
     }
 

@@ -103,8 +103,7 @@ impl Chain {
     /// The chain after a record; `before` is the one before it, where that is known.
     pub fn after(before: Option<&Self>, stored: &Stored<Record>) -> Self {
         let record = &stored.value;
-        if record.recent.is_empty() && record.unlisted < record.previous {
-            // An older version wrote it, and named none of those before it.
+        if record.is_without_lists() {
             return Self { unlisted: stored.sequence, pages: Some([].into()), ..Self::default() };
         }
         let link = Link { sequence: stored.sequence, id: IdHash::of(&record.firing) };

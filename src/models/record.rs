@@ -150,6 +150,14 @@ pub struct Record {
     pub put_aside: Vec<PutAside>,
 }
 
+impl Record {
+    /// True if an older version wrote it, which names no earlier records and does not write on
+    /// what is put aside.
+    pub fn is_without_lists(&self) -> bool {
+        self.recent.is_empty() && self.unlisted < self.previous
+    }
+}
+
 /// Something read from the log, with what the server knows about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored<T> {

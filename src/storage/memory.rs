@@ -95,6 +95,11 @@ impl MemoryStorage {
                 LogScope::Case(workflow, case) => {
                     record.value.workflow == *workflow && record.value.case == *case
                 }
+                LogScope::Lifecycle(workflow, case) => {
+                    record.value.kind != RecordKind::Fired
+                        && record.value.workflow == *workflow
+                        && record.value.case == *case
+                }
             })
             .cloned()
     }

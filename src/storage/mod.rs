@@ -272,6 +272,8 @@ pub enum LogScope {
     Lifecycles(Option<WorkflowId>),
     /// One case's.
     Case(WorkflowId, CaseId),
+    /// One case's, without its firings.
+    Lifecycle(WorkflowId, CaseId),
 }
 
 /// Which tokens.

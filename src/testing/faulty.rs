@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::watch;
 
 use crate::models::{
@@ -30,11 +30,15 @@ pub struct FaultyStorage {
 struct State {
     views: Views,
     appends_unanswered: bool,
+    appends_held: bool,
+    append_waits: bool,
     breaks_after_append: bool,
     broken: bool,
+    view_races: usize,
     held: usize,
     view_writes: usize,
     log_reads: usize,
+    history_reads: usize,
     register_reads: usize,
     late_after: Option<Duration>,
 }
@@ -91,6 +95,28 @@ impl FaultyStorage {
     /// How many times somebody has asked for one record, or for the last one of a case.
     pub fn log_reads(&self) -> usize {
         self.state.borrow().log_reads
+    }
+
+    /// How many records histories have given.
+    pub fn history_reads(&self) -> usize {
+        self.state.borrow().history_reads
+    }
+
+    /// So many calls from now on write no view, since another writer is first each time.
+    pub fn lose_view_races(&self, count: usize) {
+        self.state.send_modify(|state| state.view_races = count);
+    }
+
+    /// Whether appends wait before they happen.
+    pub fn hold_appends(&self, held: bool) {
+        self.state.send_modify(|state| state.appends_held = held);
+    }
+
+    /// Waits until an append is being held.
+    pub async fn until_append_held(&self) {
+        let mut state = self.state.subscribe();
+        // Can't fail: `self` holds the sender.
+        let _ = state.wait_for(|state| state.append_waits).await;
     }
 
     /// How many times somebody has asked what the view holds of a token at a place.
@@ -188,6 +214,13 @@ impl Storage for FaultyStorage {
     }
 
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
+        let mut state = self.state.subscribe();
+        if state.borrow_and_update().appends_held {
+            self.state.send_modify(|state| state.append_waits = true);
+            // Can't fail: `self` holds the sender.
+            let _ = state.wait_for(|state| !state.appends_held).await;
+            self.state.send_modify(|state| state.append_waits = false);
+        }
         let appended = self.reach()?.append(record, expected).await;
         let mut lost = false;
         self.state.send_modify(|state| {
@@ -231,7 +264,9 @@ impl Storage for FaultyStorage {
         scope: LogScope,
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        self.reach()?.history(scope, from).await
+        let state = self.state.clone();
+        let count = move |_: &Result<_>| state.send_modify(|state| state.history_reads += 1);
+        Ok(self.reach()?.history(scope, from).await?.inspect(count).boxed())
     }
 
     async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
@@ -288,6 +323,10 @@ impl Storage for FaultyStorage {
         let now = *self.state.borrow();
         if now.broken || now.views == Views::Drop {
             return writes.iter().map(|_| Err(unanswered())).collect();
+        }
+        if now.view_races > 0 {
+            self.state.send_modify(|state| state.view_races -= 1);
+            return writes.iter().map(|_| Ok(ViewOutcome::LostRace)).collect();
         }
         let outcomes = self.inner.write_views(writes).await;
         self.state.send_modify(|state| state.view_writes += 1);

@@ -1,6 +1,7 @@
 //! What is accepted can be read back, by every reader, after every restart; what can't be read
 //! blocks as little as can be.
 
+mod aside;
 mod definitions;
 mod mutated;
 mod nesting;

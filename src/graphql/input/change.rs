@@ -4,7 +4,7 @@ use async_graphql::{ID, InputObject};
 
 use super::{Object, object};
 use crate::{
-    cases::{Change, Error},
+    cases::{Change, Error, Following},
     graphql::{
         arguments::{id, optional_id},
         scalars::Sequence,
@@ -12,7 +12,54 @@ use crate::{
     models::{CaseId, WorkflowId},
 };
 
-/// What `pauseCase`, `resumeCase`, `cancelCase` and `quarantineCase` take.
+/// What `quarantineCase` takes.
+#[derive(InputObject)]
+pub struct QuarantineCaseInput {
+    /// The workflow.
+    workflow_id: ID,
+    /// The case.
+    case_id: ID,
+    /// Whether to put aside as well what can be read and follows what can't, or does not follow
+    /// itself: changes that were acknowledged. Without it they are named in an error, and nothing
+    /// is stored.
+    #[graphql(default)]
+    with_following: bool,
+    /// Why; noted in the log's metadata as `reason`.
+    reason: Option<String>,
+    /// Who asks.
+    triggered_by: Option<String>,
+    /// The id of this attempt: repeated with the same id, it happens once.
+    firing_id: Option<ID>,
+    /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
+    expected_revision: Option<Sequence>,
+    /// What is noted about the change in the log.
+    metadata: Option<Object>,
+}
+
+impl QuarantineCaseInput {
+    /// The case, what to do with the records that follow, and what the change says about itself.
+    pub fn into_request(self) -> Result<(WorkflowId, CaseId, Following, Change), Error> {
+        let Self { workflow_id, case_id, with_following, .. } = self;
+        let Self { reason, triggered_by, firing_id, expected_revision, metadata, .. } = self;
+        let following = match with_following {
+            true => Following::PutAside,
+            false => Following::Refuse,
+        };
+        let change = CaseChangeInput {
+            workflow_id,
+            case_id,
+            reason,
+            triggered_by,
+            firing_id,
+            expected_revision,
+            metadata,
+        };
+        let (workflow, case, change) = change.into_request()?;
+        Ok((workflow, case, following, change))
+    }
+}
+
+/// What `pauseCase`, `resumeCase` and `cancelCase` take.
 #[derive(InputObject)]
 pub struct CaseChangeInput {
     /// The workflow.

@@ -112,7 +112,7 @@ impl Case {
     /// The workflow in the version that the case runs.
     async fn workflow(&self, ctx: &Context<'_>) -> Result<Workflow> {
         let stored = cases(ctx).workflow_at(&self.case.workflow, self.case.definition).await?;
-        Ok(Workflow(Arc::new(stored)))
+        Ok(Workflow::of(Arc::new(stored)))
     }
 
     /// A picture of its net with its tokens as an SVG document, without scripts or anything

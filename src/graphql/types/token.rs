@@ -174,7 +174,7 @@ impl Token {
 
     /// Its workflow, in the latest version. `case.workflow` is the version that the case runs.
     async fn workflow(&self, ctx: &Context<'_>) -> Result<Workflow> {
-        Ok(Workflow(cases(ctx).workflow(&self.token.workflow).await?))
+        Ok(Workflow::of(cases(ctx).workflow(&self.token.workflow).await?))
     }
 }
 

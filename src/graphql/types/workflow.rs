@@ -16,7 +16,19 @@ use crate::{
 };
 
 /// A version of a workflow: places, transitions, and where a new case starts.
-pub struct Workflow(pub Arc<models::StoredDefinition>);
+pub struct Workflow(Arc<models::StoredDefinition>, Option<bool>);
+
+impl Workflow {
+    /// A version that was looked up.
+    pub fn of(stored: Arc<models::StoredDefinition>) -> Self {
+        Self(stored, None)
+    }
+
+    /// The answer to a request to store a version.
+    pub fn answering(stored: models::StoredDefinition, repeated: bool) -> Self {
+        Self(Arc::new(stored), Some(repeated))
+    }
+}
 
 /// A version of a workflow: places, transitions, and where a new case starts.
 #[Object]
@@ -69,6 +81,12 @@ impl Workflow {
     /// When the server stored this version.
     async fn stored_at(&self) -> DateTime<Utc> {
         self.0.stored_at
+    }
+
+    /// In the answer to `createWorkflow`: true if the latest version was this definition already,
+    /// so that nothing was stored. Absent elsewhere.
+    async fn repeated(&self) -> Option<bool> {
+        self.1
     }
 
     /// A picture of the net as an SVG document, without scripts or anything from elsewhere:

@@ -215,14 +215,15 @@ impl Inner {
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         let until = self.last_sequence().await?;
-        if let LogScope::Case(workflow, case) = &scope {
-            let mut subjects = vec![
-                self.subjects.lifecycle(workflow, case),
-                self.subjects.firings(workflow, case),
-            ];
-            // What somebody put on another branch is last there, until it is put aside.
-            let last = self.last_strong(&self.subjects.case(workflow, case)).await?;
-            subjects.extend(last.map(|last| last.subject).filter(|last| !subjects.contains(last)));
+        if let LogScope::Case(workflow, case) | LogScope::Lifecycle(workflow, case) = &scope {
+            let mut subjects = vec![self.subjects.lifecycle(workflow, case)];
+            if matches!(scope, LogScope::Case(..)) {
+                subjects.push(self.subjects.firings(workflow, case));
+                // What somebody put on another branch is last there, until it is put aside.
+                let last = self.last_strong(&self.subjects.case(workflow, case)).await?;
+                let last = last.map(|last| last.subject);
+                subjects.extend(last.filter(|last| !subjects.contains(last)));
+            }
             let branches = subjects.into_iter().map(|subject| {
                 let (link, log) = (self.link.clone(), self.log().to_owned());
                 let batch = self.config.scan_batch.min(512);

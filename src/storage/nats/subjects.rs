@@ -75,6 +75,7 @@ impl Subjects {
                 format!("{}.workflows.{workflow}.events.lifecycle.*", self.prefix)
             }
             LogScope::Case(workflow, case) => self.case(workflow, case),
+            LogScope::Lifecycle(workflow, case) => self.lifecycle(workflow, case),
         }
     }
 

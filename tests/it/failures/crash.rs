@@ -55,6 +55,21 @@ async fn a_token_whose_views_were_never_written_is_found_at_once_and_healed_by_i
 }
 
 #[tokio::test]
+async fn a_register_that_others_write_all_the_time_is_looked_at_again() {
+    let server = TestServer::start().await;
+    let (lost, dying) = faulty(server.url()).await;
+    begin(&dying, json!({})).await;
+    let (storage, cases) = faulty(server.url()).await;
+    let _reconciler = Reconciler::of(&cases);
+    lost.drop_views();
+    begin(&dying, json!({})).await;
+    drop(dying);
+    // More than it tries in one turn, as where a replica lags for long.
+    storage.lose_view_races(40);
+    eventually("healed views", HEALED, async || view_is_the_log(&cases).await).await;
+}
+
+#[tokio::test]
 async fn a_reconciler_that_was_running_heals_what_another_process_left_behind() {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;

@@ -7,9 +7,9 @@ use async_nats::jetstream;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Fire},
+    cases::{Cases, Change, Fire, Following, NewCase},
     local_server::{LocalServerOptions, Store},
-    models::CaseId,
+    models::{CaseId, CaseStatus},
     storage::LogScope,
     testing::TestServer,
 };
@@ -17,9 +17,9 @@ use stormpetrel::{
 use tokio::time::timeout;
 
 use super::fixtures::{
-    connect, eventually, impatient, move_once, operator, pendulum, stream_info, swing,
+    connect, eventually, faulty, impatient, move_once, operator, pendulum, stream_info, swing,
 };
-use crate::support::{cases_at, copy_folder, transition, workflow};
+use crate::support::{case, cases_at, copy_folder, orders, transition, workflow};
 
 async fn generation(cases: &Cases) -> u64 {
     cases.storage().generation().await.expect("a generation")
@@ -233,4 +233,45 @@ async fn restore(
         let text = String::from_utf8_lossy(&answer.payload);
         assert!(!text.contains("\"error\""), "{text}");
     }
+}
+
+/// A case is begun at the moment that the log goes back.
+#[tokio::test]
+async fn a_case_never_names_a_definition_that_another_log_had() {
+    let server = TestServer::start().await;
+    let other = cases_at(server.url()).await;
+    let (storage, cases) = faulty(server.url()).await;
+    pendulum(&cases).await;
+    for n in 0..6 {
+        swing(&cases, &format!("case-{n}")).await;
+    }
+    storage.hold_appends(true);
+    let begun = {
+        let cases = cases.clone();
+        let new = NewCase { case: Some(case("late")), ..NewCase::of(workflow("pendulum")) };
+        tokio::spawn(async move { cases.create_case(new).await })
+    };
+    storage.until_append_held().await;
+    let operator = operator(server.url()).await;
+    let settings = stream_info(&operator, "CB_LOG").await["config"].take();
+    operator.delete_stream("CB_LOG").await.unwrap();
+    let made: Value = operator.request("STREAM.CREATE.CB_LOG", &settings).await.unwrap();
+    assert!(made.get("error").is_none(), "{made}");
+    swing_of_orders(&other).await;
+    storage.hold_appends(false);
+    let error = begun.await.unwrap().unwrap_err();
+    assert_eq!(error.code(), "CORRUPT", "{error}");
+    assert!(error.to_string().contains("definition 1"), "{error}");
+    // Once the workflow is there again, what was begun without it is put aside.
+    pendulum(&other).await;
+    let id = workflow("pendulum");
+    let done = other.quarantine(&id, &case("late"), Following::Refuse, Change::default()).await;
+    assert_eq!(done.unwrap().case.status, CaseStatus::Cancelled);
+    let fresh = cases.create_case(NewCase::of(workflow("pendulum"))).await.unwrap();
+    assert_ne!(fresh.case.definition, 1);
+}
+
+/// Another definition where the first one was.
+async fn swing_of_orders(cases: &Cases) {
+    cases.create_workflow(orders(), Default::default()).await.unwrap();
 }

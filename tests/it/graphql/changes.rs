@@ -47,6 +47,24 @@ async fn a_firing_id_fires_once() {
 }
 
 #[tokio::test]
+async fn a_workflow_that_is_stored_again_says_so() {
+    let served = Served::start().await.with_orders().await;
+    let store = "mutation($name: String!) { createWorkflow(input: { id: \"w\", name: $name,
+        places: [{ id: \"a\" }], transitions: [], initialPlace: \"a\" }) { version repeated } }";
+    let stored = async |name: &str| {
+        served.data(store, json!({ "name": name })).await["createWorkflow"].clone()
+    };
+    assert_eq!(stored("one").await, json!({ "version": 1, "repeated": false }));
+    assert_eq!(stored("one").await, json!({ "version": 1, "repeated": true }));
+    assert_eq!(stored("two").await, json!({ "version": 2, "repeated": false }));
+    // The first one again is another version than the latest.
+    assert_eq!(stored("one").await, json!({ "version": 3, "repeated": false }));
+    let read = served.data("{ workflow(id: \"w\") { repeated } }", json!({})).await;
+    assert_eq!(read["workflow"]["repeated"], Value::Null);
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn every_answer_says_whether_it_is_a_repeated_one_and_shows_the_state_of_today() {
     let served = Served::start().await.with_orders().await;
     let begin = json!({ "workflowId": "orders", "caseId": "once", "initialData": { "amount": 5 } });

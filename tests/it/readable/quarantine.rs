@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{AuditScope, AuditWatcher, Cases, Change, Error, Finding, Fire, NewCase},
+    cases::{AuditScope, AuditWatcher, Cases, Change, Error, Finding, Fire, Following, NewCase},
     models::{CaseId, CaseStatus, FiringId, RecordKind},
     storage::{LogScope, Page, StorageError},
     testing::TestServer,
@@ -85,7 +85,7 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
     assert!(!audited(&cases).await.0.is_empty());
 
     let fresh = cases_at(server.url()).await;
-    let done = fresh.quarantine(&id, &k, because("a script")).await.unwrap();
+    let done = fresh.quarantine(&id, &k, Following::Refuse, because("a script")).await.unwrap();
     assert_eq!(done.record.value.kind, RecordKind::Quarantined);
     assert_eq!(done.record.value.previous, before.sequence);
     assert_eq!((done.case.status, &done.case.marking), (before.status, &before.marking));
@@ -131,7 +131,8 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
     assert!(matches!(&watched[0], Err(Error::Storage(StorageError::Corrupt { sequence, .. }))
         if *sequence == first));
     assert_eq!(watched[4].as_ref().unwrap().value.kind, RecordKind::Quarantined);
-    let nothing = fresh.quarantine(&id, &k, Change::default()).await.unwrap_err();
+    let nothing =
+        fresh.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
     assert_eq!(nothing.code(), "INVALID_ARGUMENT", "{nothing}");
 }
 
@@ -160,12 +161,15 @@ async fn quarantine_is_refused_where_nothing_is_wrong_and_where_a_newer_version_
     let (server, cases) = system().await;
     let k = moved(&cases, 3).await;
     let id = workflow("loop");
-    let well = cases.quarantine(&id, &k, Change::default()).await.unwrap_err();
+    let well = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
     assert!(well.to_string().contains("nothing is wrong"), "{well}");
-    let none = cases.quarantine(&id, &case("none"), Change::default()).await.unwrap_err();
+    let none = cases
+        .quarantine(&id, &case("none"), Following::Refuse, Change::default())
+        .await
+        .unwrap_err();
     assert_eq!(none.code(), "NOT_FOUND", "{none}");
     publish(&server, TRANSITIONS, r#"{"format": 7, "kind": "blessed"}"#).await;
-    let newer = cases.quarantine(&id, &k, Change::default()).await.unwrap_err();
+    let newer = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
     assert!(newer.to_string().contains("use a newer petrel"), "{newer}");
 }
 
@@ -177,14 +181,16 @@ async fn two_who_put_aside_at_once_and_one_who_repeats_do_it_once() {
     publish(&server, TRANSITIONS, "rubbish").await;
     let other = cases_at(server.url()).await;
     let request = || Change { firing: Some(FiringId::new("q").unwrap()), ..because("x") };
-    let (one, two) =
-        tokio::join!(cases.quarantine(&id, &k, request()), other.quarantine(&id, &k, request()));
+    let (one, two) = tokio::join!(
+        cases.quarantine(&id, &k, Following::Refuse, request()),
+        other.quarantine(&id, &k, Following::Refuse, request())
+    );
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one.record.sequence, two.record.sequence);
     assert!(one.repeated != two.repeated);
     // Once more, later on.
     let at = publish(&server, LIFECYCLE, "more rubbish").await;
-    let done = cases.quarantine(&id, &k, Change::default()).await.unwrap();
+    let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     assert_eq!(done.record.value.aside.len(), 2);
     assert_eq!(done.record.value.put_aside[0].sequence, at);
     cases.fire(fire(&k, "go")).await.unwrap();
@@ -199,9 +205,20 @@ async fn a_case_of_rubbish_only_is_there_and_cancelled_after_it() {
     let (server, cases) = system().await;
     loop_of(&cases).await;
     publish(&server, LIFECYCLE, "rubbish").await;
-    let done = cases.quarantine(&workflow("loop"), &case("k"), Change::default()).await.unwrap();
+    let done = cases
+        .quarantine(&workflow("loop"), &case("k"), Following::Refuse, Change::default())
+        .await
+        .unwrap();
     assert_eq!(done.case.status, CaseStatus::Cancelled);
     let fresh = cases_at(server.url()).await;
+    // By the log; then by an index that is made for the question, and once more by that.
+    for status in [None, Some(CaseStatus::Cancelled), None] {
+        let listed = fresh.cases(&workflow("loop"), status, Page::default()).await.unwrap();
+        let listed: Vec<_> = listed.items.iter().map(|(_, case)| case.id.as_str()).collect();
+        assert_eq!(listed, ["k"], "{status:?}");
+    }
+    let running = fresh.cases(&workflow("loop"), Some(CaseStatus::Running), Page::default()).await;
+    assert!(running.unwrap().items.is_empty());
     let state = fresh.case(&workflow("loop"), &case("k")).await.unwrap();
     assert_eq!((state.status, state.tokens.len()), (CaseStatus::Cancelled, 0));
     let history = fresh.history(&workflow("loop"), &case("k"), Page::default()).await.unwrap();
@@ -233,7 +250,7 @@ async fn what_is_in_the_middle_is_put_aside_without_undoing_what_came_after_it()
     (next.previous, next.previous_hash) = (appended.sequence, Some(appended.hash));
     let next = cases.storage().append(&next, appended.sequence).await.unwrap();
     assert!(cases.history(&id, &k, Page::default()).await.is_err());
-    let done = cases.quarantine(&id, &k, Change::default()).await.unwrap();
+    let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     assert_eq!(done.record.value.previous, next.sequence);
     assert_eq!(done.record.value.put_aside[0].sequence, appended.sequence);
     cases.history(&id, &k, Page::default()).await.unwrap();
@@ -250,13 +267,13 @@ async fn an_id_of_a_change_is_none_of_a_quarantine_and_its_own_is_recognised() {
     let fired = Fire { change: named("used"), ..fire(&k, "back") };
     let first = cases.fire(fired).await.unwrap();
     publish(&server, &format!("cb.workflows.loop.events.transitions.{k}"), "rubbish").await;
-    match cases.quarantine(&id, &k, named("used")).await {
+    match cases.quarantine(&id, &k, Following::Refuse, named("used")).await {
         Err(Error::IdTaken { first: use_, .. }) => assert_eq!(use_.sequence, first.record.sequence),
         other => panic!("{other:?}"),
     }
-    let done = cases.quarantine(&id, &k, named("aside")).await.unwrap();
+    let done = cases.quarantine(&id, &k, Following::Refuse, named("aside")).await.unwrap();
     assert!(!done.repeated);
-    let again = cases.quarantine(&id, &k, named("aside")).await.unwrap();
+    let again = cases.quarantine(&id, &k, Following::Refuse, named("aside")).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.record.sequence, done.record.sequence);
     let again = cases.fire(Fire { change: named("used"), ..fire(&k, "back") }).await.unwrap();
@@ -274,7 +291,7 @@ async fn what_stands_on_another_branch_is_put_aside_as_well() {
     for rubbish in ["rubbish".to_owned(), record] {
         publish(&server, &format!("cb.workflows.loop.events.other.{k}"), rubbish).await;
         assert!(cases.case(&id, &k).await.is_err());
-        let done = cases.quarantine(&id, &k, Change::default()).await.unwrap();
+        let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
         assert_eq!(done.record.value.put_aside.len(), 1);
         assert_eq!(cases.case(&id, &k).await.unwrap().tokens, head.tokens);
     }
@@ -298,7 +315,7 @@ async fn nothing_is_appended_after_a_record_that_is_not_linked_to_the_one_before
         assert_eq!(error.code(), "CORRUPT", "{error}");
         assert!(error.to_string().contains("quarantine"), "{error}");
     }
-    let done = cases.quarantine(&id, &k, Change::default()).await.unwrap();
+    let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     assert_eq!(done.record.value.put_aside[0].sequence, forged.sequence);
     cases.fire(fire(&k, "back")).await.unwrap();
 }

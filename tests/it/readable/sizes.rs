@@ -1,19 +1,22 @@
 //! Records and view messages near the server's limit.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use stormpetrel::{
     cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
     engine::Excess,
     local_server::LocalServerOptions,
-    models::CaseId,
-    storage::{Consistency, Page, TokenScope},
-    testing::TestServer,
+    models::{CaseId, FiringId},
+    storage::{Consistency, Page, TokenScope, nats::NatsStorage},
+    testing::{FaultyStorage, TestServer},
 };
 
 use super::{fire, loop_of, noted, read_all};
-use crate::support::{case, cases_at, definition, transition, workflow};
+use crate::support::{case, cases_at, config, definition, transition, workflow};
 
 async fn server_of(max_payload: usize) -> (TestServer, Cases) {
     let max_payload = Some(max_payload.try_into().unwrap());
@@ -175,4 +178,43 @@ async fn a_case_takes_tokens_until_its_marking_is_full_and_every_one_is_read() {
     }
     fresh.pause(&id, &case("k"), Change::default()).await.unwrap();
     fresh.cancel(&id, &case("k"), Change::default()).await.unwrap();
+}
+
+/// Where records have little room for a list, it begins anew again and again.
+#[tokio::test]
+async fn near_the_limit_a_process_goes_on_with_the_ids_that_it_knows() {
+    let (server, cases) = server_of(65_536).await;
+    loop_of(&cases).await;
+    let storage = NatsStorage::connect(config(server.url())).await.unwrap();
+    let faults = FaultyStorage::new(Arc::new(storage));
+    let process = Cases::new(Arc::new(faults.clone()));
+    let mut size = 64_000;
+    let k = loop {
+        match begin(&cases, "k0", text(size)).await {
+            Ok(k) => break k,
+            Err(error) => is_too_large(&error, 65_536),
+        }
+        size -= 20;
+    };
+    let firing = |step: usize| {
+        let mut fire = fire(&k, ["go", "back"][step % 2]);
+        fire.change.firing = Some(FiringId::new(format!("f-{step}")).unwrap());
+        fire
+    };
+    let (mut read, mut unlisted, mut anew) = (0, 0, 0);
+    for step in 0..240 {
+        let before = faults.history_reads();
+        let fired = process.fire(firing(step)).await.unwrap();
+        assert!(!fired.repeated);
+        read = read.max(faults.history_reads() - before);
+        let now = fired.record.value.unlisted;
+        anew += usize::from(now != std::mem::replace(&mut unlisted, now));
+    }
+    assert!(anew > 3, "{anew}: it must begin anew often for this test");
+    assert!(read <= 64, "{read} records were read for one firing");
+    for step in [0, 30, 60, 90, 119, 239] {
+        for process in [&process, &cases, &cases_at(server.url()).await] {
+            assert!(process.fire(firing(step)).await.unwrap().repeated, "{step}");
+        }
+    }
 }

@@ -1,0 +1,175 @@
+//! What stays known of messages that were put aside, and what is put aside only when it is asked
+//! for.
+
+use serde_json::{Value, json};
+use stormpetrel::{
+    cases::{Cases, Change, Error, Fire, Following, NewCase},
+    models::{CaseId, FiringId, IdHash, Link, Record, RecordKind},
+    storage::{Appended, Page},
+    testing::TestServer,
+};
+
+use super::{fire, loop_of};
+use crate::support::{case, cases_at, system, workflow};
+
+async fn begun(cases: &Cases, moves: usize) -> CaseId {
+    loop_of(cases).await;
+    let k = case("k");
+    let request = NewCase { case: Some(k.clone()), ..NewCase::of(workflow("loop")) };
+    cases.create_case(request).await.unwrap();
+    for step in 0..moves {
+        cases.fire(fire(&k, ["go", "back"][step % 2])).await.unwrap();
+    }
+    k
+}
+
+fn with_id(id: &str) -> Change {
+    Change { firing: Some(FiringId::new(id).unwrap()), ..Change::default() }
+}
+
+fn fired(k: &CaseId, name: &str, id: &str) -> Fire {
+    Fire { change: with_id(id), ..fire(k, name) }
+}
+
+/// A record that changes nothing, as a process writes it that knows of lists.
+async fn next(cases: &Cases, k: &CaseId, id: &str) -> Record {
+    let head = cases.case(&workflow("loop"), k).await.unwrap();
+    let mut record = cases.record(&workflow("loop"), k, head.sequence).await.unwrap().value;
+    let own = Link { sequence: head.sequence, id: IdHash::of(&record.firing) };
+    record.recent.push(own);
+    record.aside.clone_from(&head.aside);
+    record.marking.clone_from(&head.marking);
+    (record.previous, record.previous_hash) = (head.sequence, Some(head.head_hash.clone()));
+    upon(record, id)
+}
+
+fn upon(mut record: Record, id: &str) -> Record {
+    (record.kind, record.transition, record.request) = (RecordKind::Edited, None, None);
+    (record.consumed, record.produced, record.put_aside) = (Vec::new(), Vec::new(), Vec::new());
+    record.firing = FiringId::new(id).unwrap();
+    record
+}
+
+/// The record after one that was appended.
+fn after(record: &Record, appended: &Appended, id: &str) -> Record {
+    let mut next = upon(record.clone(), id);
+    next.metadata.clear();
+    next.recent.push(Link { sequence: appended.sequence, id: IdHash::of(&record.firing) });
+    (next.previous, next.previous_hash) = (appended.sequence, Some(appended.hash.clone()));
+    next
+}
+
+async fn append(cases: &Cases, record: &Record) -> Appended {
+    cases.storage().append(record, record.previous).await.unwrap()
+}
+
+async fn publish(server: &TestServer, payload: &'static str) -> u64 {
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let subject = "cb.workflows.loop.events.transitions.k";
+    let stream = async_nats::jetstream::new(client);
+    stream.publish(subject, payload.into()).await.unwrap().await.unwrap().sequence
+}
+
+#[tokio::test]
+async fn what_is_put_aside_stays_so_where_an_older_version_goes_on() {
+    let (server, cases) = system().await;
+    let k = begun(&cases, 3).await;
+    let id = workflow("loop");
+    let rubbish = publish(&server, "rubbish").await;
+    cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    cases.fire(fired(&k, "back", "new")).await.unwrap();
+    for round in 0..2 {
+        // Of format 1, without any of the fields that came later.
+        for number in 0..2 {
+            let mut older = next(&cases, &k, &format!("old-{round}-{number}")).await;
+            (older.recent, older.page, older.unlisted) = (Vec::new(), None, 0);
+            (older.aside, older.pages) = (Vec::new(), Vec::new());
+            append(&cases, &older).await;
+        }
+        let fresh = cases_at(server.url()).await;
+        for process in [&fresh, &cases] {
+            let state = process.case(&id, &k).await.unwrap();
+            assert_eq!((state.aside[0].first, state.aside[0].last), (rubbish, rubbish));
+            process.history(&id, &k, Page::default()).await.unwrap();
+            let nothing = process.quarantine(&id, &k, Following::Refuse, Change::default()).await;
+            assert!(nothing.unwrap_err().to_string().contains("nothing is wrong"));
+            assert!(process.fire(fired(&k, "back", "new")).await.unwrap().repeated);
+        }
+        // Whoever goes on writes it on.
+        let name = ["go", "back"][round];
+        let gone_on = fresh.fire(fired(&k, name, &format!("on-{round}"))).await.unwrap();
+        assert!(!gone_on.repeated);
+        assert_eq!(gone_on.record.value.aside.len(), 1);
+        for process in [&cases, &cases_at(server.url()).await] {
+            let again = process.fire(fired(&k, name, &format!("on-{round}"))).await.unwrap();
+            assert!(again.repeated);
+        }
+    }
+    assert_eq!(cases.rebuild(&|_, _| ()).await.unwrap().failed, 0);
+}
+
+#[tokio::test]
+async fn the_id_of_an_unreadable_record_that_others_build_on_never_happens_again() {
+    let (server, cases) = system().await;
+    let k = begun(&cases, 2).await;
+    let id = workflow("loop");
+    let mut deep = next(&cases, &k, "deep").await;
+    let levels = (0..400).fold(json!({}), |inner, _| json!({ "a": inner }));
+    deep.metadata = serde_json::from_value::<Value>(levels).unwrap().as_object().unwrap().clone();
+    let unreadable = append(&cases, &deep).await;
+    append(&cases, &after(&deep, &unreadable, "next")).await;
+    for process in [&cases, &cases_at(server.url()).await] {
+        process.fire(fired(&k, "go", "deep")).await.unwrap_err();
+    }
+    cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    // Before and after many others, and by whoever asks.
+    for round in 0..3 {
+        for process in [&cases, &cases_at(server.url()).await] {
+            let error = process.fire(fired(&k, "go", "deep")).await.unwrap_err();
+            assert_eq!((error.code(), error.retryable()), ("CONFLICT", false), "{error}");
+            let Error::IdPutAside { sequence, .. } = &error else { panic!("{error}") };
+            assert_eq!(*sequence, unreadable.sequence);
+            assert!(error.to_string().contains("under another firing id"), "{error}");
+            let error = process.pause(&id, &k, with_id("deep")).await.unwrap_err();
+            assert!(matches!(error, Error::IdPutAside { .. }), "{error}");
+        }
+        for number in 0..33 {
+            for name in ["go", "back"] {
+                let named = format!("{name}-{round}-{number}");
+                assert!(!cases.fire(fired(&k, name, &named)).await.unwrap().repeated);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn acknowledged_records_are_put_aside_only_when_it_is_asked_for() {
+    let (server, cases) = system().await;
+    let k = begun(&cases, 2).await;
+    let id = workflow("loop");
+    let mut forged = next(&cases, &k, "forged").await;
+    forged.previous_hash = Some("0".repeat(64));
+    let first = append(&cases, &forged).await;
+    let second = after(&forged, &first, "second");
+    let followed = append(&cases, &second).await;
+    let third = append(&cases, &after(&second, &followed, "third")).await;
+    let error = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
+    assert_eq!(error.code(), "INVALID_ARGUMENT", "{error}");
+    let text = error.to_string();
+    for part in ["2 records", "firing id second", "firing id third", "nothing was stored"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    assert!(text.contains(&followed.sequence.to_string()) && !text.contains("id forged"), "{text}");
+    assert_eq!(cases.storage().last_sequence().await.unwrap(), third.sequence);
+    let done = cases.quarantine(&id, &k, Following::PutAside, with_id("q")).await.unwrap();
+    let told: Vec<_> = done.record.value.put_aside.iter().map(|one| one.sequence).collect();
+    assert_eq!(told, [first.sequence, followed.sequence, third.sequence]);
+    for process in [&cases, &cases_at(server.url()).await] {
+        let again = process.quarantine(&id, &k, Following::Refuse, with_id("q")).await.unwrap();
+        assert!(again.repeated);
+        // They were acknowledged, so a repetition is told.
+        let error = process.fire(fired(&k, "go", "second")).await.unwrap_err();
+        assert!(matches!(error, Error::IdPutAside { .. }), "{error}");
+    }
+    cases.fire(fired(&k, "go", "fourth")).await.unwrap();
+}
