@@ -11,7 +11,7 @@ MUTATIONS = {
     "pauseCase": ("CaseChangeInput", "case"),
     "resumeCase": ("CaseChangeInput", "case"),
     "cancelCase": ("CaseChangeInput", "case"),
-    "quarantineCase": ("CaseChangeInput", "case"),
+    "quarantineCase": ("QuarantineCaseInput", "case"),
 }
 
 SELECTIONS = {
