@@ -92,7 +92,7 @@ impl Inner {
         from: u64,
         enough: usize,
     ) -> Result<Vec<(Cursor, Token)>> {
-        let mut walk = Walk::new(&self.link, self.marking(), filter, from, enough + 1);
+        let mut walk = Walk::new(&self.link, self.marking(), filter, from);
         let (mut live, mut seen) = (Vec::new(), 0);
         loop {
             let mut found = BTreeMap::new();

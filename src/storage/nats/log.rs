@@ -235,7 +235,7 @@ impl Inner {
         let feed = self.feed(self.log(), filter.clone(), from, Some(until));
         if let LogScope::Lifecycles(_) = scope {
             // Mostly a page of cases is wanted, and a consumer would count them all.
-            let walk = Walk::new(&self.link, self.log(), &filter, from, 11);
+            let walk = Walk::new(&self.link, self.log(), &filter, from);
             let messages = walked_first(walk, feed, until, self.seen.replicated());
             return Ok(messages.map(decode).boxed());
         }

@@ -1,8 +1,10 @@
-//! Going along the messages of a filter by direct gets, which costs what is read: all messages in
-//! batches where most are wanted, and else from each of the filter to the next one. A batch with a
-//! filter, or a new consumer, makes the server count all that are left first.
+//! Going from each message of a filter to the next one by direct gets, which costs what is read.
+//! A batch and a new consumer make the server count all that are left first.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+};
 
 use futures::{Stream, future::join_all, stream};
 
@@ -11,12 +13,6 @@ use crate::storage::{Result, StorageError};
 
 /// How many direct gets for the next message are under way at once.
 const MOST_AT_ONCE: u64 = 32;
-
-/// A batch of everything is read while one in so many of its messages is wanted.
-const DENSE: usize = 4;
-
-/// The most messages in a batch of everything.
-const MOST_IN_A_BATCH: usize = 256;
 
 /// The number of messages after which a consumer is worth making.
 const FEW: usize = 64;
@@ -32,24 +28,19 @@ pub struct Walk {
     /// Where the next step begins.
     from: u64,
     at_once: u64,
-    /// How many messages a batch of everything has.
-    batch: usize,
-    /// Whether the filter's messages were no small part of all in the last batch.
-    is_dense: bool,
+    has_begun: bool,
     is_over: bool,
 }
 
 impl Walk {
-    /// `wanted` says how many messages are probably enough.
-    pub fn new(link: &Link, stream: &str, filter: &str, from: u64, wanted: usize) -> Self {
+    pub fn new(link: &Link, stream: &str, filter: &str, from: u64) -> Self {
         Self {
             link: link.clone(),
             stream: stream.to_owned(),
             filter: filter.to_owned(),
             from,
             at_once: 1,
-            batch: (wanted * DENSE).clamp(16, MOST_IN_A_BATCH),
-            is_dense: true,
+            has_begun: false,
             is_over: false,
         }
     }
@@ -61,26 +52,9 @@ impl Walk {
 
     /// The next messages, in order: none or more. After an error the same step can be tried again.
     pub async fn step(&mut self) -> Result<Vec<RawMessage>> {
-        if self.is_dense { self.all_and_choose().await } else { self.one_by_one().await }
-    }
-
-    /// The next messages whatever they are, of which those of the filter are kept. A batch of
-    /// everything makes the server count nothing, and at a stream's beginning it would look at
-    /// all subjects that match a filter.
-    async fn all_and_choose(&mut self) -> Result<Vec<RawMessage>> {
-        let batch = self.link.next_batch(&self.stream, EVERYTHING, self.from, self.batch).await?;
-        let (mut messages, more) = batch;
-        self.is_over = !more;
-        let all = messages.len();
-        if let Some(last) = messages.last() {
-            self.from = last.sequence + 1;
+        if !mem::replace(&mut self.has_begun, true) {
+            return self.begin().await.inspect_err(|_| self.has_begun = false);
         }
-        messages.retain(|message| matches(&self.filter, &message.subject));
-        self.is_dense = messages.len() * DENSE >= all;
-        Ok(messages)
-    }
-
-    async fn one_by_one(&mut self) -> Result<Vec<RawMessage>> {
         let asked = (self.from..self.from.saturating_add(self.at_once))
             .map(|from| self.link.next(&self.stream, &self.filter, from));
         let mut messages = BTreeMap::new();
@@ -102,6 +76,17 @@ impl Walk {
             self.from = last + 1;
         }
         Ok(messages.into_values().collect())
+    }
+
+    /// Of a stream's beginning the server is asked for any message: asked for one of a filter
+    /// there, it looks at all subjects that match.
+    async fn begin(&mut self) -> Result<Vec<RawMessage>> {
+        let Some(first) = self.link.next(&self.stream, EVERYTHING, self.from).await? else {
+            self.is_over = true;
+            return Ok(Vec::new());
+        };
+        self.from = first.sequence + 1;
+        Ok(if matches(&self.filter, &first.subject) { vec![first] } else { Vec::new() })
     }
 }
 
