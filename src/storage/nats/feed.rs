@@ -100,6 +100,11 @@ impl Feed {
         }
     }
 
+    /// Lets a feed of which nothing was read yet begin at another sequence.
+    pub fn begin_at(&mut self, from: u64) {
+        self.next = from.max(1);
+    }
+
     /// The feed as a stream of its own.
     pub fn into_stream(self) -> impl Stream<Item = Result<RawMessage>> + Send + 'static {
         stream::unfold(self, |mut feed| async move {

@@ -8,13 +8,13 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use futures::future::join_all;
 
 use super::{
     codec::{decode_token, revision},
     direct::RawMessage,
     marking::SUBJECTS_AT_ONCE,
     store::Inner,
+    walk::Walk,
 };
 use crate::{
     models::{Token, TokenId},
@@ -30,12 +30,6 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// Of so many listings it is remembered.
 const LISTINGS: usize = 1_024;
-
-/// The filter of all messages of a stream.
-const EVERYTHING: &str = ">";
-
-/// How many direct gets for the next token are under way at once.
-const MOST_AT_ONCE: u64 = 32;
 
 /// What listings were like, so that most of them take one request.
 #[derive(Debug, Default)]
@@ -90,71 +84,33 @@ impl Inner {
         Ok(messages <= FEW_MESSAGES)
     }
 
-    /// The live tokens of a scope, in order, from a sequence on: at least one more than `enough`,
-    /// or all there are. It goes from each message to the next one, since a batch would make the
-    /// server count all that are left.
+    /// The live tokens at the subjects of a filter, in order, from a sequence on: at least one
+    /// more than `enough`, or all there are.
     pub async fn live_along(
         &self,
-        scope: &TokenScope,
+        filter: &str,
         from: u64,
         enough: usize,
     ) -> Result<Vec<(Cursor, Token)>> {
-        let filter = &self.subjects.tokens(scope);
-        // Of the stream's beginning the server is asked for any message: asked for one of a filter
-        // there, it looks at all subjects that match.
-        let Some(begin) = self.link.next(self.marking(), EVERYTHING, from).await? else {
-            return Ok(Vec::new());
-        };
-        let is_whole = from <= 1;
-        let mut from = begin.sequence + 1;
-        let mut found = BTreeMap::new();
-        if self.subjects.is_token_of(scope, &begin.subject) && !begin.payload.is_empty() {
-            found.insert(begin.sequence, begin.subject);
-        }
-        let mut live = Vec::new();
-        let (mut at_once, mut seen) = (1, found.len());
+        let mut walk = Walk::new(&self.link, self.marking(), filter, from);
+        let (mut live, mut seen) = (Vec::new(), 0);
         loop {
-            let mut is_over = false;
-            while !is_over && live.len() + found.len() <= enough {
-                let more = self.next_ones(filter, from, at_once).await?;
-                is_over = more.is_over;
-                // Where the messages lie close together, as many are asked for as come.
-                at_once = match more.messages.len() as u64 * 2 > at_once {
-                    true => (at_once * 2).min(MOST_AT_ONCE),
-                    false => (at_once / 2).max(1),
-                };
-                seen += more.messages.len();
-                if let Some((last, _)) = more.messages.last_key_value() {
-                    from = last + 1;
-                }
-                let tokens = more.messages.into_iter().filter(|(_, m)| !m.payload.is_empty());
-                found.extend(tokens.map(|(sequence, message)| (sequence, message.subject)));
+            let mut found = BTreeMap::new();
+            while !walk.is_over() && live.len() + found.len() <= enough {
+                let messages = walk.step().await?;
+                seen += messages.len();
+                let tokens = messages.into_iter().filter(|message| !message.payload.is_empty());
+                found.extend(tokens.map(|message| (message.sequence, message.subject)));
             }
-            live.extend(self.still_there(&std::mem::take(&mut found)).await?);
-            if is_over || live.len() > enough {
+            live.extend(self.still_there(&found).await?);
+            if walk.is_over() || live.len() > enough {
                 // The end of a long listing says nothing of its length.
-                if is_whole && is_over && seen < SUBJECTS_AT_ONCE {
+                if from <= 1 && walk.is_over() && seen < SUBJECTS_AT_ONCE {
                     self.listings.note(filter, true);
                 }
                 return Ok(live);
             }
         }
-    }
-
-    /// The first messages at or after each of some sequences in a row: all there are up to
-    /// the last of them.
-    async fn next_ones(&self, filter: &str, from: u64, at_once: u64) -> Result<NextOnes> {
-        let asked = (from..from.saturating_add(at_once))
-            .map(|from| self.link.next(&self.config.marking_stream, filter, from));
-        let (mut messages, mut is_over) = (BTreeMap::new(), false);
-        // To their ends, all of them: one may be what finds out that the server is back.
-        for found in join_all(asked).await {
-            match found? {
-                Some(message) => drop(messages.insert(message.sequence, message)),
-                None => is_over = true,
-            }
-        }
-        Ok(NextOnes { messages, is_over })
     }
 
     /// Those of the tokens found that are the last word of their subjects: after a crash of the
@@ -220,12 +176,6 @@ impl Inner {
         }
         Ok(live)
     }
-}
-
-struct NextOnes {
-    messages: BTreeMap<u64, RawMessage>,
-    /// Whether nothing comes after these.
-    is_over: bool,
 }
 
 /// How new a message of the view is: by the record that it comes from; of the marker and the

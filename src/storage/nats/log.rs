@@ -18,6 +18,7 @@ use super::{
     direct::RawMessage,
     link::Expected,
     store::Inner,
+    walk::{Walk, walked_first},
 };
 use crate::{
     models::{CaseId, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId},
@@ -231,7 +232,14 @@ impl Inner {
             });
             return Ok(merged(branches.collect()).map(decode).boxed());
         }
-        let feed = self.feed(self.log(), self.subjects.records(&scope), from, Some(until));
+        let filter = self.subjects.records(&scope);
+        let feed = self.feed(self.log(), filter.clone(), from, Some(until));
+        if let LogScope::Lifecycles(_) = scope {
+            // Mostly a page of cases is wanted, and a consumer would count them all.
+            let walk = Walk::new(&self.link, self.log(), &filter, from);
+            let messages = walked_first(walk, feed, until, self.seen.replicated());
+            return Ok(messages.map(decode).boxed());
+        }
         Ok(feed.into_stream().map(decode).boxed())
     }
 

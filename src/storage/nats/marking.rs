@@ -110,18 +110,17 @@ impl Inner {
         };
         let live = match path {
             ReadPath::Consumer => self.live_by_consumer(scope, from, page.first).await?,
-            ReadPath::Direct => self.live_in(scope, from, page.first).await?,
+            ReadPath::Direct => self.live_in(self.subjects.tokens(scope), from, page.first).await?,
         };
         Ok(page_of(live, page))
     }
 
     async fn live_in(
         &self,
-        scope: &TokenScope,
+        filter: String,
         from: u64,
         enough: usize,
     ) -> Result<Vec<(Cursor, Token)>> {
-        let filter = self.subjects.tokens(scope);
         if self.is_asked_at_once(&filter).await? {
             let live = self.live_of(std::slice::from_ref(&filter), from, enough).await?;
             self.listings.note(&filter, live.is_some());
@@ -129,7 +128,7 @@ impl Inner {
                 return Ok(live);
             }
         }
-        self.live_along(scope, from, enough).await
+        self.live_along(&filter, from, enough).await
     }
 
     /// The live tokens at subjects, in order, from a sequence on: at least one more than

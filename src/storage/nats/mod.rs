@@ -22,6 +22,7 @@ mod seen;
 mod store;
 mod streams;
 mod subjects;
+mod walk;
 
 pub use config::{Auth, NatsStorageConfig, Tls};
 pub use doctor::{Check, CheckStatus};

@@ -104,13 +104,6 @@ impl Subjects {
         format!("{}.workflows.{}.places.{place}.tokens.*", self.prefix, scope.workflow)
     }
 
-    /// Whether a subject is that of a token in a place, or of the whole workflow.
-    pub fn is_token_of(&self, scope: &TokenScope, subject: &str) -> bool {
-        self.parse_token(subject).is_some_and(|(workflow, place, _)| {
-            workflow == scope.workflow && scope.place.as_ref().is_none_or(|only| *only == place)
-        })
-    }
-
     /// The workflow, place and token of a token's subject.
     pub fn parse_token(&self, subject: &str) -> Option<(WorkflowId, PlaceId, TokenId)> {
         let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".workflows.")?;

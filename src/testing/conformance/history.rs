@@ -15,6 +15,7 @@ use crate::{
 pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(each_scope_has_its_own_records_in_order),
     behaviour!(a_history_begins_at_the_sequence_asked_for),
+    behaviour!(many_lifecycles_come_whole_from_any_sequence),
     behaviour!(a_history_ends_at_what_was_last_when_it_was_asked_for),
     behaviour!(a_long_history_comes_whole),
     behaviour!(a_history_of_large_records_comes_whole),
@@ -75,6 +76,30 @@ pub async fn each_scope_has_its_own_records_in_order(storage: &Store) {
     let cases = written.iter().filter(|(sequence, _)| lifecycle.contains(sequence));
     let cases: Vec<_> = cases.map(|(sequence, record)| (*sequence, record.case.clone())).collect();
     assert_eq!(told, cases, "without reading them");
+}
+
+/// Of more cases than are read one by one, with what is not asked for between them.
+pub async fn many_lifecycles_come_whole_from_any_sequence(storage: &Store) {
+    let (id, other) = (workflow("hist-lives"), workflow("hist-lives-2"));
+    let mut created = Vec::new();
+    for number in 0..150 {
+        let mut writer = Writer::new(&id, &case(&format!("c-{number}")));
+        created.push(writer.write(storage, RecordKind::Created).await.0);
+        if number % 7 == 0 {
+            writer.write(storage, RecordKind::Fired).await;
+            let mut other = Writer::new(&other, &writer.case);
+            other.write(storage, RecordKind::Created).await;
+        }
+    }
+    let scope = LogScope::Lifecycles(Some(id));
+    for begin in [0, 1, 63, 64, 65, 86, 149] {
+        for from in [created[begin], created[begin] + 1] {
+            let expected = created.iter().copied().filter(|sequence| *sequence >= from);
+            let expected: Vec<_> = expected.collect();
+            assert_eq!(sequences(storage, scope.clone(), from).await, expected, "from {from}");
+        }
+    }
+    assert_eq!(sequences(storage, scope, 0).await, created);
 }
 
 /// That one is included; 0 and 1 are the beginning; the future is empty.

@@ -1,0 +1,158 @@
+//! Going from each message of a filter to the next one by direct gets, which costs what is read.
+//! A batch and a new consumer make the server count all that are left first.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+};
+
+use futures::{Stream, future::join_all, stream};
+
+use super::{Link, direct::RawMessage, feed::Feed};
+use crate::storage::{Result, StorageError};
+
+/// How many direct gets for the next message are under way at once.
+const MOST_AT_ONCE: u64 = 32;
+
+/// The number of messages after which a consumer is worth making.
+const FEW: usize = 64;
+
+/// The filter of all messages of a stream.
+const EVERYTHING: &str = ">";
+
+/// The messages of a filter from a sequence on.
+pub struct Walk {
+    link: Link,
+    stream: String,
+    filter: String,
+    /// Where the next step begins.
+    from: u64,
+    at_once: u64,
+    has_begun: bool,
+    is_over: bool,
+}
+
+impl Walk {
+    pub fn new(link: &Link, stream: &str, filter: &str, from: u64) -> Self {
+        Self {
+            link: link.clone(),
+            stream: stream.to_owned(),
+            filter: filter.to_owned(),
+            from,
+            at_once: 1,
+            has_begun: false,
+            is_over: false,
+        }
+    }
+
+    /// True if the server has said that nothing comes after what was given.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// The next messages, in order: none or more. After an error the same step can be tried again.
+    pub async fn step(&mut self) -> Result<Vec<RawMessage>> {
+        if !mem::replace(&mut self.has_begun, true) {
+            return self.begin().await.inspect_err(|_| self.has_begun = false);
+        }
+        let asked = (self.from..self.from.saturating_add(self.at_once))
+            .map(|from| self.link.next(&self.stream, &self.filter, from));
+        let mut messages = BTreeMap::new();
+        let mut is_over = false;
+        // To their ends, all of them: one may be what finds out that the server is back.
+        for found in join_all(asked).await {
+            match found? {
+                Some(message) => drop(messages.insert(message.sequence, message)),
+                None => is_over = true,
+            }
+        }
+        self.is_over = is_over;
+        // Where the messages lie close together, as many are asked for as come.
+        self.at_once = match messages.len() as u64 * 2 > self.at_once {
+            true => (self.at_once * 2).min(MOST_AT_ONCE),
+            false => (self.at_once / 2).max(1),
+        };
+        if let Some((last, _)) = messages.last_key_value() {
+            self.from = last + 1;
+        }
+        Ok(messages.into_values().collect())
+    }
+
+    /// Of a stream's beginning the server is asked for any message: asked for one of a filter
+    /// there, it looks at all subjects that match.
+    async fn begin(&mut self) -> Result<Vec<RawMessage>> {
+        let Some(first) = self.link.next(&self.stream, EVERYTHING, self.from).await? else {
+            self.is_over = true;
+            return Ok(Vec::new());
+        };
+        self.from = first.sequence + 1;
+        Ok(if matches(&self.filter, &first.subject) { vec![first] } else { Vec::new() })
+    }
+}
+
+/// Whether a filter, which may have `*` for a word, matches a subject.
+fn matches(filter: &str, subject: &str) -> bool {
+    let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
+    loop {
+        match (filter.next(), subject.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(word)) if wanted == "*" || wanted == word => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The messages of a walk up to the sequence `until`: the first ones step by step, and all others,
+/// where there are more, by a feed. What has no answer is left to the feed too, which asks again
+/// as often as the settings say. Whoever walks may be answered by a replica that lags, so only of
+/// a stream that is not `replicated` the end of a walk is the end.
+pub fn walked_first(
+    walk: Walk,
+    feed: Feed,
+    until: u64,
+    replicated: bool,
+) -> impl Stream<Item = Result<RawMessage>> + Send + 'static {
+    let state = (Some(walk), feed, VecDeque::new(), 0);
+    stream::try_unfold(state, move |(mut walking, mut feed, mut read, mut given)| async move {
+        while let Some(walk) = &mut walking
+            && read.is_empty()
+        {
+            if walk.from > until || walk.is_over && !replicated {
+                return Ok(None);
+            }
+            if !walk.is_over && given < FEW {
+                match walk.step().await {
+                    Ok(messages) => {
+                        read.extend(messages);
+                        continue;
+                    }
+                    Err(StorageError::Unavailable { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            feed.begin_at(walk.from);
+            walking = None;
+        }
+        let next = match read.pop_front() {
+            Some(message) => Some(message),
+            None => feed.next().await.transpose()?,
+        };
+        given += 1;
+        let next = next.filter(|message| message.sequence <= until);
+        Ok(next.map(|message| (message, (walking, feed, read, given))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_one_word() {
+        let filter = "cb.workflows.w.places.*.tokens.*";
+        assert!(matches(filter, "cb.workflows.w.places.p.tokens.t"));
+        assert!(!matches(filter, "cb.workflows.v.places.p.tokens.t"));
+        assert!(!matches(filter, "cb.workflows.w.places.p.tokens"));
+        assert!(!matches(filter, "cb.workflows.w.places.p.tokens.t.u"));
+    }
+}
