@@ -1,8 +1,9 @@
 //! What fits: a record and the views that follow from it are reckoned before they are stored.
 
 use crate::models::{
-    Case, HISTORY_KEPT, MAX_NESTING, MAX_NESTING_READ, Passed, PutAside, Record, RecordKind, Token,
-    TokenAt, TokenId, json_length, nesting, object_length, object_nesting, text_length,
+    Case, HISTORY_KEPT, LONGEST_LINK, MAX_NESTING, MAX_NESTING_READ, Passed, PutAside, Record,
+    RecordKind, Token, TokenAt, TokenId, json_length, nesting, object_length, object_nesting,
+    text_length,
 };
 
 /// Limits of what is stored.
@@ -264,7 +265,7 @@ fn record_length(record: &Record) -> usize {
         + marked.sum::<usize>()
         + produced.sum::<usize>()
         + record.history_bases.keys().map(|id| id.as_str().len() + 24).sum::<usize>()
-        + record.recent.len() * 42
+        + record.recent.len() * LONGEST_LINK
         + record.page.as_ref().map_or(0, |page| page.hash.len() + 64)
         + record.pages.len() * 21
         + record.aside.len() * 44

@@ -2,18 +2,18 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{FiringId, Record, Stored, hex};
+use super::{FiringId, Record, Stored};
 
 /// How many records a page names.
 pub const PAGE_LENGTH: usize = 64;
 
-/// The first 8 bytes of the SHA-256 of a firing id, in JSON as 16 hexadecimal digits. It says
-/// where an id may be; the record there says whether it is.
+/// The first 8 bytes of the SHA-256 of a firing id. It says where an id may be; the record there
+/// says whether it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct IdHash(u64);
+pub struct IdHash(pub(super) u64);
 
 impl IdHash {
     /// The hash of an id.
@@ -29,52 +29,13 @@ impl fmt::Debug for IdHash {
     }
 }
 
-impl Serialize for IdHash {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&hex(&self.0.to_be_bytes()))
-    }
-}
-
-impl<'de> Deserialize<'de> for IdHash {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Digits;
-        impl de::Visitor<'_> for Digits {
-            type Value = IdHash;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("16 hexadecimal digits")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<IdHash, E> {
-                let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-                let number = digits.then(|| u64::from_str_radix(text, 16).ok()).flatten();
-                number.map(IdHash).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-        from.deserialize_str(Digits)
-    }
-}
-
-/// One record as a later one names it; in JSON `[sequence, id hash]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(u64, IdHash)", into = "(u64, IdHash)")]
+/// One record as a later one names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// Its log sequence.
     pub sequence: u64,
     /// The hash of its firing id.
     pub id: IdHash,
-}
-
-impl From<(u64, IdHash)> for Link {
-    fn from((sequence, id): (u64, IdHash)) -> Self {
-        Self { sequence, id }
-    }
-}
-
-impl From<Link> for (u64, IdHash) {
-    fn from(link: Link) -> Self {
-        (link.sequence, link.id)
-    }
 }
 
 /// A page, named by its place and its contents.

@@ -8,6 +8,7 @@ mod digest;
 mod history;
 mod ids;
 mod json;
+mod links;
 mod marking;
 pub mod petri;
 mod problem;
@@ -29,6 +30,7 @@ pub(crate) use json::read_json;
 pub use json::{
     MAX_NESTING, MAX_NESTING_READ, json_length, nesting, object_length, object_nesting, text_length,
 };
+pub(crate) use links::LONGEST_LINK;
 pub use marking::{Marking, MarkingEntry};
 pub use problem::{Problem, Problems};
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};

@@ -123,7 +123,8 @@ pub struct Record {
     /// The case's records before this one and after the last page, oldest first. A record with
     /// [`PAGE_LENGTH`](super::PAGE_LENGTH) of them is a page, and the list begins anew after it,
     /// with the page itself.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "links", alias = "recent", with = "super::links")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<Link>,
     /// The last page before this record.
     #[serde(default, skip_serializing_if = "Option::is_none")]

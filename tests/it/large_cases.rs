@@ -159,7 +159,7 @@ async fn a_head_that_does_not_vouch_for_its_tokens_is_read_from_the_log() {
     {
         entry["sequence"] = Value::from(now.sequence);
     }
-    for list in ["recent", "page", "pages", "unlisted"] {
+    for list in ["links", "page", "pages", "unlisted"] {
         fields.remove(list);
     }
     let record: Record = serde_json::from_value(old).unwrap();

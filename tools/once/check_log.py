@@ -1,5 +1,6 @@
 """The log by itself: each case's chain, ids, links, and its net's rules, reckoned anew."""
 
+import base64
 import hashlib
 import json
 import sys
@@ -9,7 +10,7 @@ from strangers import is_strange
 
 PAGE = 64
 OPEN = ("running", "paused")
-LISTS = ("recent", "page", "pages", "unlisted")
+LISTS = ("links", "page", "pages", "unlisted")
 
 
 class Record:
@@ -154,6 +155,39 @@ class Logs:
         return self.cases[key]
 
 
+def links_of(body):
+    """The links of a record, as [sequence, hash], by docs/storage.md; `recent` is the earlier form."""
+    if "links" not in body:
+        return body.get("recent", [])
+    data = base64.urlsafe_b64decode(body["links"] + "=" * (-len(body["links"]) % 4))
+    links, at, sequence = [], 0, 0
+    while at < len(data):
+        distance, shift = 0, 0
+        while True:
+            byte, at = data[at], at + 1
+            distance |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        sequence += distance
+        links.append([sequence, data[at : at + 8].hex()])
+        at += 8
+    return links
+
+
+def links_text(links):
+    """The stored text of links."""
+    data, before = bytearray(), 0
+    for sequence, digits in links:
+        distance, before = sequence - before, sequence
+        while distance >= 0x80:
+            data.append(0x80 | distance & 0x7F)
+            distance >>= 7
+        data.append(distance)
+        data += bytes.fromhex(digits)
+    return base64.urlsafe_b64encode(bytes(data)).decode().rstrip("=")
+
+
 def short_hash(firing):
     return hashlib.sha256(firing.encode()).hexdigest()[:16]
 
@@ -168,7 +202,7 @@ class Links:
 
     def check(self, record, body, last):
         """`last` is the last message of the case before it, whatever that is."""
-        said = (body.get("recent", []), body.get("page"), body.get("pages", []), body.get("unlisted", 0))
+        said = (links_of(body), body.get("page"), body.get("pages", []), body.get("unlisted", 0))
         if record.kind == "quarantined":
             self.recent, self.page, self.pages, self.unlisted = [], None, [], last
         if self.with_older and record.older:
@@ -182,7 +216,7 @@ class Links:
             self.report.count("lists of earlier records that began anew")
             self.recent, self.page, self.pages, self.unlisted = [], None, [], self.last
         elif said != right:
-            for name, one, other in zip(("recent", "page", "pages", "unlisted"), said, right):
+            for name, one, other in zip(("links", "page", "pages", "unlisted"), said, right):
                 if one != other:
                     what = f"{record.at()}: {name} is {shown(one)}, right is {shown(other)}"
                     self.report.find("WRONG_LINKS", what)

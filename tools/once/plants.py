@@ -169,7 +169,7 @@ class MorePlants:
         middle = len(self.longest) // 2
 
         def bare(body):
-            for name in ("recent", "page", "pages", "unlisted"):
+            for name in ("links", "page", "pages", "unlisted"):
                 body.pop(name, None)
 
         self.change(self.longest[middle], bare)

@@ -11,7 +11,7 @@ MEANINGS = {
     "FALSE_NO": "a final no of a change that is in the log, or that was possible all the while",
     "TWO_PLACES": "the view has a token in two places",
     "ACKNOWLEDGED_MISSING": "an acknowledged change is not in the log where the answer says",
-    "WRONG_LINKS": "recent, page, pages or unlisted do not name exactly the right records",
+    "WRONG_LINKS": "links, page, pages or unlisted do not name exactly the right records",
     "DONE_TWICE": "what was asked for once is in the log twice",
     "BROKEN_CHAIN": "a record does not name the one before it",
     "DOES_NOT_FOLLOW": "the marking, the status or a token's data do not follow by the net's rules",

@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 
 from check import judge
+from check_log import links_of, links_text
 from dump import load
 from journal import read
 from plants import BackPlants, MorePlants, NothingToPlantIn
@@ -145,18 +146,19 @@ class Plants(MorePlants, BackPlants):
                 raise NothingToPlantIn("nothing of the log's end was acknowledged")
 
     def wrong_links(self):
-        """WRONG_LINKS: an entry of `recent` in a head names another id."""
+        """WRONG_LINKS: an entry of `links` in a head names another id."""
 
         def other(body):
-            body["recent"][0][1] = "0" * 16
+            (sequence, _), *rest = links_of(body)
+            body["links"] = links_text([[sequence, "0" * 16], *rest])
 
-        message = next(log[-1] for log in self.logs.values() if self.body(log[-1]).get("recent"))
+        message = next(log[-1] for log in self.logs.values() if links_of(self.body(log[-1])))
         self.change(message, other)
 
     def missing_link(self):
-        """WRONG_LINKS: `recent` of a head leaves out a record."""
-        message = next(log[-1] for log in self.logs.values() if len(self.body(log[-1]).get("recent", [])) > 1)
-        self.change(message, lambda body: body["recent"].pop(0))
+        """WRONG_LINKS: `links` of a head leaves out a record."""
+        message = next(log[-1] for log in self.logs.values() if len(links_of(self.body(log[-1]))) > 1)
+        self.change(message, lambda body: body.update(links=links_text(links_of(body)[1:])))
 
     def wrong_page(self):
         """WRONG_LINKS: `page` of a head has another hash."""

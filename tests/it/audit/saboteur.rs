@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use stormpetrel::{
     cases::{Finding, FindingIn, FindingKind},
-    models::{CaseId, Token},
+    models::{CaseId, IdHash, Link, Record, Token},
     testing::TestServer,
 };
 
@@ -117,10 +117,9 @@ impl Saboteur {
             entry["sequence"] = json!(known.unwrap_or(head.sequence));
         }
         let hash = hex(&Sha256::digest(&head.payload));
-        let list = record["recent"].as_array().cloned().unwrap_or_default();
-        let used = record["firing"].as_str().unwrap().to_owned();
-        let link = json!([head.sequence, &hex(&Sha256::digest(used))[..16]]);
-        record["recent"] = list.into_iter().chain([link]).collect();
+        let whole: Record = serde_json::from_slice(&head.payload).unwrap();
+        let own = Link { sequence: head.sequence, id: IdHash::of(&whole.firing) };
+        change_links(&mut record, |links| links.push(own));
         record["firing"] = json!(format!("forged-{}", head.sequence));
         record["kind"] = json!("paused");
         record["status"] = json!("paused");
@@ -252,7 +251,9 @@ impl Saboteur {
             }
             Fault::LogListWrong => {
                 let leave_out = |record: &mut Value| {
-                    drop(record["recent"].as_array_mut().unwrap().remove(0));
+                    change_links(record, |links| {
+                        links.remove(0);
+                    });
                 };
                 (FindingKind::RecordInconsistent, None, Box::new(leave_out))
             }
@@ -331,4 +332,12 @@ fn give(record: &mut Value, mut token: Value, from: &str, to: &str) {
     moved["place"] = json!(to);
     moved.as_object_mut().unwrap().remove("sequence");
     record["marking"].as_array_mut().unwrap().push(moved);
+}
+
+/// Changes which earlier records a record names.
+fn change_links(record: &mut Value, change: impl FnOnce(&mut Vec<Link>)) {
+    let mut whole: Record = serde_json::from_value(record.clone()).unwrap();
+    change(&mut whole.recent);
+    let links = serde_json::to_value(&whole).unwrap()["links"].take();
+    record["links"] = links;
 }

@@ -199,6 +199,8 @@ async fn near_the_limit_a_process_goes_on_with_the_ids_that_it_knows() {
     let firing = |step: usize| {
         let mut fire = fire(&k, ["go", "back"][step % 2]);
         fire.change.firing = Some(FiringId::new(format!("f-{step}")).unwrap());
+        // What is noted takes the room that is kept for the names of earlier records.
+        fire.change.metadata.insert("note".to_owned(), text(300));
         fire
     };
     let (mut read, mut unlisted, mut anew) = (0, 0, 0);
