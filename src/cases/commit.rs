@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
+use chrono::{SubsecRound, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -92,7 +92,7 @@ impl Inner {
         }
         let act = Act {
             by: commit.change.by.clone(),
-            now: Utc::now(),
+            now: Utc::now().trunc_subsecs(6),
             firing: firing.clone().map_or_else(new_firing, Ok)?,
             metadata: commit.change.metadata.clone(),
             request: (!commit.is_new).then(|| commit.asked.digest()),

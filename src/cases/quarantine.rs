@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{SubsecRound, Utc};
 use futures::StreamExt;
 use uuid::Uuid;
 
@@ -104,7 +104,7 @@ impl Inner {
         };
         let act = Act {
             by: change.by.clone(),
-            now: Utc::now(),
+            now: Utc::now().trunc_subsecs(6),
             firing,
             metadata: change.metadata.clone(),
             request: Some(asked.digest()),
