@@ -10,7 +10,7 @@ use crate::{
     cases::{Cases, Checks},
     config::Config,
     local_server::{LocalServer, LocalServerError},
-    storage::nats::NatsStorage,
+    storage::nats::{NatsStorage, NatsStorageConfig},
 };
 
 /// How long to wait for another command that runs its own server on the data folder.
@@ -101,6 +101,15 @@ impl Server {
         }
     }
 
+    /// The settings, with its address.
+    pub(super) fn settings(&self, config: &Config) -> Result<NatsStorageConfig, Failure> {
+        let mut settings = config.storage()?;
+        if !matches!(self, Self::Named(_)) {
+            settings.urls = vec![self.url()];
+        }
+        Ok(settings)
+    }
+
     /// Where it came from, for people.
     pub(super) fn origin(&self) -> String {
         match self {
@@ -135,22 +144,42 @@ impl Server {
 impl Connection {
     /// Connects to the server that the settings ask for.
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
+        Self::to(Self::server(config).await?, config).await
+    }
+
+    /// The same, as a process that serves.
+    pub(super) async fn open_serving(config: &Config) -> Result<Self, Failure> {
+        Self::serving(Self::server(config).await?, config).await
+    }
+
+    async fn server(config: &Config) -> Result<Server, Failure> {
         let server = Server::find(config).await?;
         if !config.json && !config.names_a_server() {
             eprintln!("using {}", server.origin());
         }
-        Self::to(server, config).await
+        Ok(server)
     }
 
     /// Connects to `server`.
     pub(super) async fn to(server: Server, config: &Config) -> Result<Self, Failure> {
-        let mut settings = config.storage()?;
-        if !matches!(server, Server::Named(_)) {
-            settings.urls = vec![server.url()];
-        }
-        let storage = NatsStorage::connect(settings).await?;
-        let cases = Cases::new(Arc::new(storage.clone()));
-        Ok(Self { cases, storage, server })
+        let settings = server.settings(config)?;
+        // A folder of our own is made by the command itself, and so is what belongs into it.
+        let storage = match &server {
+            Server::Own { .. } => NatsStorage::connect(settings).await?,
+            _ => NatsStorage::connect_to_existing(settings).await?,
+        };
+        Ok(Self::of(storage, server))
+    }
+
+    /// Connects to `server` as a process that serves, which makes the streams where none is there.
+    pub(super) async fn serving(server: Server, config: &Config) -> Result<Self, Failure> {
+        let storage = NatsStorage::connect(server.settings(config)?).await?;
+        storage.check_permissions().await?;
+        Ok(Self::of(storage, server))
+    }
+
+    fn of(storage: NatsStorage, server: Server) -> Self {
+        Self { cases: Cases::new(Arc::new(storage.clone())), storage, server }
     }
 
     /// The same; definitions are checked as `checks` says.

@@ -48,7 +48,7 @@ impl Dev {
         refuse_a_second(config).await?;
         let port = self.listen.bind().await?;
         let started = async {
-            let connection = Connection::to(server(config).await?, config).await?;
+            let connection = Connection::serving(server(config).await?, config).await?;
             let connection = connection.checking(self.soundness.checks());
             let sample = load_sample(&connection.cases).await?;
             Ok::<_, Failure>((connection, sample))

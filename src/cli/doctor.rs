@@ -1,18 +1,20 @@
 //! `petrel doctor`.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde_json::json;
 
 use super::{
     answer::Answer,
-    connection::{self, Connection, Server},
+    connection::{self, Server},
     failure::Failure,
     table::Table,
 };
 use crate::{
     cases::Cases,
     config::Config,
-    storage::nats::{Check, CheckStatus},
+    storage::nats::{Check, CheckStatus, NatsStorage},
 };
 
 /// Check the connection, the server, the streams and their durability
@@ -32,17 +34,14 @@ impl Doctor {
         };
         let mut checks = vec![ok("which server", server.origin())];
         let durability = server.durability();
-        match Connection::to(server, config).await {
-            Err(failure) => {
-                let (status, detail) = (CheckStatus::Fail, failure.message().to_owned());
-                checks.push(Check { name: "connection", status, detail });
-            }
-            Ok(connection) => {
-                checks.extend(connection.storage.doctor().await);
-                checks.extend(definitions(&connection.cases).await);
-                connection.server.stop().await?;
-            }
+        let found = NatsStorage::doctor(server.settings(config)?).await;
+        let is_well = found.iter().all(|check| check.status != CheckStatus::Fail);
+        checks.extend(found);
+        if is_well {
+            let storage = NatsStorage::connect_to_existing(server.settings(config)?).await?;
+            checks.extend(definitions(&Cases::new(Arc::new(storage))).await);
         }
+        server.stop().await?;
         checks.extend(durability.map(|durability| ok("durability", durability)));
         Ok(answer(&checks))
     }

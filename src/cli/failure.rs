@@ -99,11 +99,6 @@ impl Failure {
         of_case && !self.message.contains("use a newer petrel")
     }
 
-    /// What happened.
-    pub(super) fn message(&self) -> &str {
-        &self.message
-    }
-
     /// The code that the process ends with.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit as u8)

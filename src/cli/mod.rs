@@ -20,6 +20,7 @@ mod file;
 mod fire;
 mod history;
 mod import;
+mod init;
 mod net_file;
 mod presentation;
 mod rebuild;
@@ -83,6 +84,7 @@ check and audit say more with theirs.";
 enum Command {
     Dev(dev::Dev),
     Serve(serve::Serve),
+    Init(init::Init),
     #[command(subcommand)]
     Workflow(workflow::Workflow),
     #[command(subcommand)]
@@ -151,6 +153,7 @@ impl Command {
         match self {
             Self::Dev(command) => command.run(config).await,
             Self::Serve(command) => command.run(config).await,
+            Self::Init(command) => command.run(config).await,
             Self::Workflow(command) => command.run(config).await,
             Self::Case(command) => command.run(config).await,
             Self::Token(command) => command.run(config).await,

@@ -15,10 +15,15 @@ use super::{
     soundness::Soundness,
 };
 use crate::{
+    cases::{self, Cases, Repaired},
     config::{Config, duration},
     graphql::{Api, Limits},
     server::{ServerState, serve},
+    storage::nats::NatsStorage,
 };
+
+/// The pause before a view that could not be filled is tried again.
+const FILL_AGAIN: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,7 +89,7 @@ impl Serve {
         let shutdown = connection::shutdown(config)?;
         let port = self.listen.bind().await?;
         let opened = tokio::select! {
-            opened = Connection::open(config) => opened,
+            opened = Connection::open_serving(config) => opened,
             () = shutdown.cancelled() => Err(Failure::interrupted()),
         };
         let connection = opened?.checking(self.soundness.checks());
@@ -158,6 +163,16 @@ pub(super) async fn run(
         let (cases, stop) = (connection.cases.clone(), stop.clone());
         async move { cases.run_index(stop).await }
     });
+    let filler = tokio::spawn({
+        let (cases, storage) = (connection.cases.clone(), connection.storage.clone());
+        let stop = stop.clone();
+        async move {
+            tokio::select! {
+                () = fill(&cases, &storage) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    });
     let auditor = tokio::spawn({
         let (cases, stop) = (connection.cases.clone(), stop.clone());
         async move {
@@ -179,6 +194,7 @@ pub(super) async fn run(
     };
     stop.cancel();
     let (reconciled, indexed, audited) = (reconciler.await, indexer.await, auditor.await);
+    let filled = filler.await;
     drop(announcement);
     connection.cases.close().await;
     if let Some(status) = lost {
@@ -188,8 +204,32 @@ pub(super) async fn run(
     connection.server.stop().await?;
     served?;
     reconciled.map_err(|error| Failure::internal(format!("the reconciler failed: {error}")))?;
+    filled.map_err(|error| Failure::internal(format!("filling the view failed: {error}")))?;
     indexed.map_err(|error| Failure::internal(format!("the index failed: {error}")))?;
     audited.map_err(|error| Failure::internal(format!("the audit failed: {error}")))
+}
+
+/// Fills a view that was made again from the log, and notes for all processes that it is done.
+/// Stopped in the middle, the next serving process begins again.
+async fn fill(cases: &Cases, storage: &NatsStorage) {
+    if !storage.is_view_to_be_filled() {
+        return;
+    }
+    loop {
+        let filled = async {
+            let repaired = cases.rebuild(&|_, _| ()).await?;
+            storage.view_is_filled().await?;
+            Ok::<_, cases::Error>(repaired)
+        };
+        match filled.await {
+            Ok(Repaired { cases, mended, failed, .. }) => {
+                tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "the view can't be filled now; trying again"),
+        }
+        tokio::time::sleep(FILL_AGAIN).await;
+    }
 }
 
 /// Lets other commands on this machine find a server of our own.

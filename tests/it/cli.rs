@@ -41,8 +41,9 @@ async fn output(mut command: Command) -> Output {
         .expect("the binary was built for this test")
 }
 
-/// Runs `petrel` on `server`.
+/// Runs `petrel` on `server`, which has our streams.
 async fn on(server: &TestServer, arguments: &[&str]) -> Output {
+    drop(crate::support::cases_at(server.url()).await);
     let mut command = petrel(arguments);
     command.env("NATS_URL", server.url());
     output(command).await

@@ -6,22 +6,28 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
 
 use crate::storage::StorageError;
 
 /// How often one call is let through to find out whether the server answers again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
+/// How long after the connection was lost calls wait for the next one. After that they fail at once.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Opens when the connection is lost or `threshold` requests in a row had no answer.
 #[derive(Debug)]
 pub struct Breaker {
     threshold: u32,
     state: Mutex<State>,
+    back: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     connection_lost: bool,
+    lost_at: Option<Instant>,
     unanswered: u32,
     away_since: Option<DateTime<Utc>>,
     last_probe: Option<Instant>,
@@ -30,7 +36,7 @@ struct State {
 
 impl Breaker {
     pub fn new(threshold: u32) -> Self {
-        Self { threshold, state: Mutex::default() }
+        Self { threshold, state: Mutex::default(), back: Notify::new() }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -53,6 +59,37 @@ impl Breaker {
             return Ok(());
         }
         Err(away("the server does not answer", &state))
+    }
+
+    /// Lets a call through as [`check`](Self::check) does. While the connection has been lost for a
+    /// short time only, it waits for the next one, and no longer than `most`.
+    pub async fn connected_within(&self, most: Duration) -> Result<(), StorageError> {
+        if self.check().is_ok() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        loop {
+            let mut back = std::pin::pin!(self.back.notified());
+            back.as_mut().enable();
+            let Err(error) = self.check() else { return Ok(()) };
+            let left = self.grace().min(most.saturating_sub(begun.elapsed()));
+            if left.is_zero() {
+                return Err(error);
+            }
+            // Looked at again, whichever of the two it was.
+            let _ = tokio::time::timeout(left, back).await;
+        }
+    }
+
+    /// How long calls still wait for a lost connection.
+    fn grace(&self) -> Duration {
+        let lost_at = self.state().lost_at;
+        lost_at.map_or(Duration::ZERO, |at| GRACE.saturating_sub(at.elapsed()))
+    }
+
+    /// Whether it makes no sense to try again now.
+    pub fn is_open(&self) -> bool {
+        self.grace().is_zero() && self.check().is_err()
     }
 
     /// Notes that a request was answered, by whatever.
@@ -78,6 +115,7 @@ impl Breaker {
     pub fn connection_lost(&self) {
         let mut state = self.state();
         state.connection_lost = true;
+        state.lost_at.get_or_insert_with(Instant::now);
         state.away_since.get_or_insert_with(Utc::now);
     }
 
@@ -85,6 +123,8 @@ impl Breaker {
         let mut state = self.state();
         let reconnects = state.reconnects + u64::from(state.connection_lost);
         *state = State { reconnects, ..State::default() };
+        drop(state);
+        self.back.notify_waiters();
     }
 
     /// How many times the connection was lost and made again.

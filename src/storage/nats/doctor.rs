@@ -1,11 +1,25 @@
-//! What an operator wants to know when something does not work.
+//! What an operator wants to know when something does not work. It looks and changes nothing.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::NatsStorage;
+use super::{
+    Link, NatsStorage, NatsStorageConfig, Subjects, link::Expected, refusal::NO_SPACE, streams,
+};
+use crate::storage::{Result, StorageError};
+
+/// How long a server may take to greet, and to answer one question: all of them together take
+/// less than ten seconds.
+const GREETS: Duration = Duration::from_secs(3);
+const ANSWERS: Duration = Duration::from_millis(1_500);
+
+/// How much room must be left on the server.
+const ROOM: u64 = 1 << 20;
+
+/// A sequence that no subject has, so that a write on the condition of it can't succeed.
+const IMPOSSIBLE: u64 = 9_007_199_254_740_991;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,46 +45,99 @@ pub enum CheckStatus {
 }
 
 impl NatsStorage {
-    /// Looks at the server, JetStream, both streams, durability and latency.
-    pub async fn doctor(&self) -> Vec<Check> {
-        let inner = self.inner();
-        let info = inner.link.client.server_info();
-        let mut checks = vec![Check {
-            name: "server",
-            status: CheckStatus::Ok,
-            detail: format!("{} {} at {}:{}", info.server_name, info.version, info.host, info.port),
-        }];
-        checks.push(match inner.link.call("INFO", &Value::Null).await {
-            Ok(Ok(account)) => Check {
-                name: "jetstream",
-                status: CheckStatus::Ok,
-                detail: format!(
-                    "{} streams, {} bytes on disk in this account",
-                    account["streams"], account["storage"]
-                ),
-            },
-            Ok(Err(error)) => fail("jetstream", error.description),
-            Err(error) => fail("jetstream", error.to_string()),
-        });
-        for (name, stream) in [
-            ("log stream", &inner.config.log_stream),
-            ("marking stream", &inner.config.marking_stream),
-        ] {
-            checks.push(self.check_stream(name, stream).await);
+    /// Looks at connection, server, JetStream, streams, permissions, space and latency, within
+    /// ten seconds. Makes no stream, changes none, and stores nothing: its writes have a condition
+    /// that can't hold.
+    pub async fn doctor(config: NatsStorageConfig) -> Vec<Check> {
+        let config = NatsStorageConfig {
+            connect_attempts: 1,
+            connect_timeout: config.connect_timeout.min(GREETS),
+            consumer_timeout: config.consumer_timeout.min(ANSWERS),
+            deliveries: 1,
+            ..config
+        };
+        let connected = async {
+            config.validate()?;
+            // The client has a limit for each address, and none for all of them.
+            let connecting = tokio::time::timeout(GREETS, Link::connect(&config));
+            connecting.await.unwrap_or_else(|_| {
+                let reason = format!("no NATS server greets there in {GREETS:?}");
+                Err(StorageError::Unavailable { reason, away_since: None })
+            })
+        };
+        match connected.await {
+            Ok(link) => Doctor { link, config }.examine().await,
+            Err(error) => vec![fail("connection", advised(&error))],
         }
-        checks.push(self.check_latency().await);
+    }
+
+    /// Fails with what to grant where the user may not publish what serving publishes. Nothing is
+    /// stored.
+    pub async fn check_permissions(&self) -> Result<()> {
+        lacking(&self.inner().link, &self.inner().config).await
+    }
+}
+
+struct Doctor {
+    link: Link,
+    config: NatsStorageConfig,
+}
+
+impl Doctor {
+    async fn examine(&self) -> Vec<Check> {
+        let info = self.link.client.server_info();
+        let found = format!("{} {} at {}:{}", info.server_name, info.version, info.host, info.port);
+        let mut checks = vec![ok("server", found)];
+        let account = match self.ask("INFO").await {
+            Ok(account) => account,
+            Err(error) => {
+                checks.push(fail("jetstream", jetstream_advice(&error)));
+                if matches!(error, StorageError::Denied(_)) {
+                    checks.push(fail("permissions", to_grant(&self.link, &self.config)));
+                }
+                return checks;
+            }
+        };
+        checks.push(account_check(&account));
+        let log = self.stream("log stream", &self.config.log_stream, &mut checks).await;
+        self.stream("marking stream", &self.config.marking_stream, &mut checks).await;
+        if let Err(error) = streams::prepare(&self.link, &self.config, streams::Purpose::Look).await
+        {
+            checks.push(fail("system", error.to_string()));
+        }
+        checks.push(self.permissions().await);
+        if let Some(log) = log {
+            checks.push(self.room(&account, &log).await);
+            checks.push(self.latency().await);
+        }
         checks
     }
 
-    async fn check_stream(&self, name: &'static str, stream: &str) -> Check {
-        let answer = self.inner().link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await;
+    async fn ask(&self, what: &str) -> Result<Value> {
+        let answer = self.link.call(what, &Value::Null).await?;
+        answer.map_err(|error| StorageError::Stream {
+            stream: what.to_owned(),
+            reason: format!("{} (error {})", error.description, error.err_code),
+        })
+    }
+
+    async fn stream(
+        &self,
+        name: &'static str,
+        stream: &str,
+        checks: &mut Vec<Check>,
+    ) -> Option<Value> {
+        let answer = self.link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await;
         let info = match answer {
             Ok(Ok(info)) => info,
             Ok(Err(error)) => {
-                let detail = format!("{stream}: {}; restart to make it", error.description);
-                return fail(name, detail);
+                checks.push(fail(name, error.of_stream(stream).to_string()));
+                return None;
             }
-            Err(error) => return fail(name, error.to_string()),
+            Err(error) => {
+                checks.push(fail(name, error.to_string()));
+                return None;
+            }
         };
         let (config, state) = (&info["config"], &info["state"]);
         let detail = format!(
@@ -79,24 +146,77 @@ impl NatsStorage {
         );
         let limit = config["max_bytes"].as_f64().filter(|limit| *limit > 0.0);
         let used = state["bytes"].as_f64().unwrap_or_default();
-        match limit {
-            Some(limit) if used > 0.9 * limit => Check {
+        checks.push(match limit {
+            Some(limit) if used > 0.99 * limit => fail(
                 name,
-                status: CheckStatus::Warn,
-                detail: format!("{detail}; over 90 % of its limit of {limit} bytes: raise it"),
-            },
-            _ => Check { name, status: CheckStatus::Ok, detail },
+                format!(
+                    "{detail}; it is full, with a limit of {limit} bytes: raise it (--log-max-bytes)"
+                ),
+            ),
+            Some(limit) if used > 0.9 * limit => warn(
+                name,
+                format!("{detail}; over 90 % of its limit of {limit} bytes: raise it"),
+            ),
+            _ if streams::is_filling(&info) => {
+                warn(name, format!("{detail}; it was missing and is being filled by `petrel serve`"))
+            }
+            _ => ok(name, detail),
+        });
+        Some(info)
+    }
+
+    async fn permissions(&self) -> Check {
+        let name = "permissions";
+        match lacking(&self.link, &self.config).await {
+            Ok(()) => ok(name, "may publish to every subject that is needed".to_owned()),
+            Err(error) => fail(name, error.to_string()),
         }
     }
 
-    async fn check_latency(&self) -> Check {
+    /// Asks for a stream that can't be made, since its subject is ours, with as many bytes as are
+    /// used and some more: the server says first whether it has so many.
+    async fn room(&self, account: &Value, log: &Value) -> Check {
+        let name = "space";
+        let used = account["storage"].as_u64().unwrap_or_default();
+        let reserved = account["reserved_storage"].as_u64().unwrap_or_default();
+        let taken = &log["config"]["subjects"][0];
+        let probe = format!("{}_PROBE", self.config.log_stream);
+        let body = json!({
+            "name": probe,
+            "subjects": [taken],
+            "max_bytes": used.saturating_sub(reserved) + ROOM,
+        });
+        let answer = match taken.is_string() {
+            true => self.link.call(&format!("STREAM.CREATE.{probe}"), &body).await,
+            false => return warn(name, "the log has no subject".to_owned()),
+        };
+        match answer {
+            Ok(Err(error)) if NO_SPACE.contains(&error.err_code) => fail(
+                name,
+                format!(
+                    "{used} bytes are used, and the server has not 1 MiB more: {}; writes fail. \
+                     Raise max_file of JetStream or the account's limit, or make room on the disk",
+                    error.description
+                ),
+            ),
+            Ok(Err(_)) => ok(name, format!("{used} bytes are used, and at least 1 MiB is left")),
+            Ok(Ok(_)) => fail(name, format!("the server made {probe} though its subject is taken")),
+            Err(error) => warn(name, format!("could not be looked at: {error}")),
+        }
+    }
+
+    async fn latency(&self) -> Check {
         let mut times = Vec::new();
+        let stream = &self.config.log_stream;
         for _ in 0..20 {
             let begun = Instant::now();
-            if let Err(error) = self.inner().stream_state(&self.inner().config.log_stream).await {
+            if let Err(error) = self.ask(&format!("STREAM.INFO.{stream}")).await {
                 return fail("latency", error.to_string());
             }
             times.push(begun.elapsed());
+            if times.iter().sum::<Duration>() > ANSWERS {
+                break;
+            }
         }
         times.sort();
         let median = times[times.len() / 2].as_secs_f64() * 1_000.0;
@@ -104,6 +224,90 @@ impl NatsStorage {
         let detail = format!("{median:.2} ms for a request (median of {})", times.len());
         Check { name: "latency", status, detail }
     }
+}
+
+/// The permissions of a user who serves.
+fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
+    let (prefix, api) = (&config.prefix, &link.api);
+    format!(
+        "grant this user: publish [\"{prefix}.workflows.>\", \"{api}.>\"], subscribe \
+         [\"_INBOX.>\"]"
+    )
+}
+
+/// Publishes where serving publishes, on a condition that can't hold. What is refused for another
+/// reason than a permission is said by other checks.
+async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
+    let (log, view) = (&config.log_stream, &config.marking_stream);
+    let [definition, fired, lifecycle, token] = Subjects::new(&config.prefix).of_no_workflow();
+    let mut refused = Vec::new();
+    for (stream, subject) in [(log, definition), (log, fired), (log, lifecycle), (view, token)] {
+        let expected = Expected { sequence: IMPOSSIBLE, filter: None };
+        let headers = async_nats::HeaderMap::new;
+        let tried = link.publish(stream, subject, expected, headers, Vec::new().into()).await;
+        if let Err(StorageError::Denied(what)) = tried {
+            refused.push(what);
+        }
+    }
+    match refused.is_empty() {
+        true => Ok(()),
+        false => {
+            Err(StorageError::Denied(format!("{}; {}", refused.join("; "), to_grant(link, config))))
+        }
+    }
+}
+
+fn account_check(account: &Value) -> Check {
+    let name = "jetstream";
+    let (streams, used) = (&account["streams"], account["storage"].as_f64().unwrap_or_default());
+    let detail = format!("{streams} streams, {used} bytes on disk in this account");
+    let limit = account["limits"]["max_storage"].as_f64().filter(|limit| *limit > 0.0);
+    match limit {
+        Some(limit) if used >= 0.99 * limit => fail(
+            name,
+            format!("{detail}; its limit of {limit} bytes is reached, writes fail: raise it"),
+        ),
+        Some(limit) if used > 0.9 * limit => {
+            warn(name, format!("{detail}; over 90 % of its limit of {limit} bytes: raise it"))
+        }
+        _ => ok(name, detail),
+    }
+}
+
+fn jetstream_advice(error: &StorageError) -> String {
+    match error {
+        StorageError::Denied(_) => error.to_string(),
+        StorageError::Unavailable { .. } => format!("{error}; is the server overloaded or frozen?"),
+        _ => format!(
+            "{error}; turn JetStream on: `jetstream {{ store_dir: … }}` in the server's \
+             configuration (or `nats-server -js`), and `jetstream: enabled` for the account; \
+             behind a leaf node, name its domain (--domain)"
+        ),
+    }
+}
+
+/// What to do about a connection that can't be made.
+fn advised(error: &StorageError) -> String {
+    let advice = match error {
+        StorageError::Unavailable { .. } => {
+            "is the address right (--nats-url, NATS_URL), does a nats-server listen there, and is \
+             the way to it open?"
+        }
+        StorageError::Denied(_) => {
+            "look at the login (--nats-user and --nats-password, --nats-token, --nats-creds, \
+             --nats-nkey)"
+        }
+        _ => return error.to_string(),
+    };
+    format!("{error}; {advice}")
+}
+
+fn ok(name: &'static str, detail: String) -> Check {
+    Check { name, status: CheckStatus::Ok, detail }
+}
+
+fn warn(name: &'static str, detail: String) -> Check {
+    Check { name, status: CheckStatus::Warn, detail }
 }
 
 fn fail(name: &'static str, detail: String) -> Check {

@@ -1,13 +1,13 @@
 //! The connection: requests with a time limit, behind a circuit breaker.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use async_nats::{
     Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, Request, RequestErrorKind,
-    StatusCode,
+    ServerError, StatusCode,
     header::{HeaderName, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE},
 };
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::{
     Auth, NatsStorageConfig,
     breaker::Breaker,
+    interruption::{Interruption, Interruptions},
     leader::takes,
     refusal::{ApiError, IN_FLIGHT, publish_error},
 };
@@ -29,6 +30,13 @@ const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 0);
 /// How long a stream's leader may take to answer what is asked of it alone.
 const LEADER_ANSWERS: Duration = Duration::from_secs(2);
 
+/// How long one of several servers may take to greet before the next one is tried.
+const NEXT_SERVER: Duration = Duration::from_millis(1_500);
+
+/// How often one of several servers is asked for a sign of life; after the third without an answer
+/// it is left for the next one, within the time of a request.
+const PING_EVERY: Duration = Duration::from_secs(1);
+
 /// Over which subjects a publish expects its last sequence, where not over its own.
 const EXPECTED_SUBJECT: HeaderName =
     HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
@@ -40,6 +48,9 @@ pub struct Link {
     /// `$JS.API`, or that of a domain.
     pub api: String,
     pub breaker: Arc<Breaker>,
+    interruptions: Arc<Interruptions>,
+    /// Why the last write was refused, where no later one was taken.
+    refused: Arc<Mutex<Option<String>>>,
     timeout: Duration,
 }
 
@@ -47,9 +58,14 @@ impl Link {
     /// Connects; tries again with jittered exponential waits if the server can't be reached.
     pub async fn connect(config: &NatsStorageConfig) -> Result<Self, StorageError> {
         let breaker = Arc::new(Breaker::new(config.breaker_threshold));
+        let interruptions = Arc::new(Interruptions::default());
         let mut attempt = 1;
         let client = loop {
-            match options(config, &breaker).await?.connect(config.urls.as_slice()).await {
+            match options(config, &breaker, &interruptions)
+                .await?
+                .connect(config.urls.as_slice())
+                .await
+            {
                 Ok(client) => break client,
                 Err(error) if attempt < config.connect_attempts && transient(error.kind()) => {
                     let wait = backoff(attempt);
@@ -64,7 +80,8 @@ impl Link {
             Some(domain) => format!("$JS.{domain}.API"),
             None => "$JS.API".to_owned(),
         };
-        let link = Self { client, api, breaker, timeout: config.consumer_timeout };
+        let (refused, timeout) = (Arc::default(), config.consumer_timeout);
+        let link = Self { client, api, breaker, interruptions, refused, timeout };
         link.check_version()?;
         Ok(link)
     }
@@ -111,12 +128,20 @@ impl Link {
         headers: Option<HeaderMap>,
         payload: Bytes,
     ) -> Result<Option<Message>, StorageError> {
-        self.breaker.check()?;
+        self.breaker.connected_within(limit).await?;
         let mut request = Request::new().payload(payload).timeout(Some(limit));
         if let Some(headers) = headers {
             request = request.headers(headers);
         }
-        match self.client.send_request(subject.clone(), request).await {
+        let (begun, lost) = (Instant::now(), self.interruptions.lost());
+        let answer = tokio::select! {
+            biased;
+            answer = self.client.send_request(subject.clone(), request) => answer,
+            interruption = self.interruptions.of(&subject, begun, lost) => {
+                return Err(self.interrupted(interruption, &subject, begun));
+            }
+        };
+        match answer {
             Ok(message) => {
                 self.breaker.answered();
                 Ok(Some(message))
@@ -132,10 +157,31 @@ impl Link {
                     limit: self.client.max_payload(),
                 }),
                 RequestErrorKind::TimedOut => {
-                    let waited = format!("no answer in {limit:?}");
+                    let waited = format!("{subject}: no answer in {limit:?}");
                     Err(self.breaker.unanswered(&waited))
                 }
                 _ => Err(self.breaker.unanswered(&error.to_string())),
+            },
+        }
+    }
+
+    fn interrupted(
+        &self,
+        interruption: Interruption,
+        subject: &str,
+        begun: Instant,
+    ) -> StorageError {
+        match interruption {
+            Interruption::Denied(what) => {
+                self.breaker.answered();
+                StorageError::Denied(what)
+            }
+            Interruption::ConnectionLost => StorageError::Unavailable {
+                reason: format!(
+                    "{subject}: the connection was lost {:?} after it was sent",
+                    begun.elapsed()
+                ),
+                away_since: self.breaker.away_since(),
             },
         }
     }
@@ -194,6 +240,31 @@ impl Link {
     /// sequence that the subject, or the wildcard named with it, must have. `headers` makes
     /// those that the message has beside that.
     pub async fn publish(
+        &self,
+        stream: &str,
+        subject: String,
+        expected: Expected<'_>,
+        headers: impl Fn() -> HeaderMap,
+        payload: Bytes,
+    ) -> Result<u64, StorageError> {
+        let published =
+            self.publish_until_decided(stream, subject, expected, headers, payload).await;
+        match &published {
+            Ok(_) => *self.refused_write() = None,
+            Err(error @ (StorageError::Full { .. } | StorageError::Denied(_))) => {
+                *self.refused_write() = Some(error.to_string());
+            }
+            Err(_) => {}
+        }
+        published
+    }
+
+    /// Why the last write was refused for want of space or permission, where none was taken since.
+    pub fn refused_write(&self) -> MutexGuard<'_, Option<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn publish_until_decided(
         &self,
         stream: &str,
         subject: String,
@@ -294,6 +365,7 @@ pub fn status(message: &Message) -> Option<(StatusCode, String)> {
 async fn options(
     config: &NatsStorageConfig,
     breaker: &Arc<Breaker>,
+    interruptions: &Arc<Interruptions>,
 ) -> Result<ConnectOptions, StorageError> {
     let wrong = |field: &str, reason: String| StorageError::Config { field: field.into(), reason };
     let mut options = ConnectOptions::new()
@@ -328,11 +400,20 @@ async fn options(
     if let (Some(cert), Some(key)) = (&config.tls.cert_file, &config.tls.key_file) {
         options = options.add_client_certificate(cert.clone(), key.clone());
     }
-    let breaker = Arc::clone(breaker);
+    if config.urls.len() > 1 {
+        options = options
+            .connection_timeout(config.connect_timeout.min(NEXT_SERVER))
+            .ping_interval(PING_EVERY);
+    }
+    let (breaker, interruptions) = (Arc::clone(breaker), Arc::clone(interruptions));
     Ok(options.event_callback(move |event| {
         match event {
             Event::Connected => breaker.connected(),
-            Event::Disconnected | Event::Closed => breaker.connection_lost(),
+            Event::Disconnected | Event::Closed => {
+                breaker.connection_lost();
+                interruptions.connection_lost();
+            }
+            Event::ServerError(ServerError::Other(ref error)) => interruptions.said(error),
             _ => {}
         }
         tracing::info!(%event, "NATS connection");

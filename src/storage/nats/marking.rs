@@ -10,6 +10,7 @@ use super::{
     link::Expected,
     listing::Age,
     store::Inner,
+    streams,
 };
 use crate::{
     models::{CaseId, PlaceId, Token, TokenId, WorkflowId},
@@ -233,7 +234,7 @@ impl Inner {
             }
         };
         let round_trip_ms = Some(begun.elapsed().as_secs_f64() * 1_000.0);
-        let view = self.stream_state(self.marking()).await;
+        let view = self.stream_info(self.marking()).await;
         let number = |state: &Value, field: &str| state[field].as_u64();
         Health {
             connected: view.is_ok(),
@@ -242,8 +243,16 @@ impl Inner {
             away_since: None,
             log_messages: number(&log, "messages"),
             log_bytes: number(&log, "bytes"),
-            view_messages: view.as_ref().ok().and_then(|state| number(state, "messages")),
-            problem: view.err().map(|error| error.to_string()),
+            view_messages: view.as_ref().ok().and_then(|info| number(&info["state"], "messages")),
+            problem: match view {
+                Ok(info) if streams::is_filling(&info) => Some(format!(
+                    "stream {} was missing and is being filled from the log; until that is done, \
+                     listings and eventual reads lack tokens",
+                    self.marking()
+                )),
+                Ok(_) => self.link.refused_write().clone(),
+                Err(error) => Some(error.to_string()),
+            },
         }
     }
 

@@ -9,6 +9,7 @@ mod direct;
 mod doctor;
 mod feed;
 mod floor;
+mod interruption;
 mod leader;
 mod link;
 mod listing;

@@ -24,6 +24,9 @@ pub const IN_FLIGHT: u64 = 10_164;
 /// "No suitable peers": of the servers that it could be on, too few are there.
 const NO_PEERS: u64 = 10_005;
 
+/// Account, server or stream limits.
+pub const NO_SPACE: [u64; 4] = [10_002, 10_023, 10_028, 10_047];
+
 /// No leader, of the stream or of the cluster, and what is said while one is elected.
 const ELECTION: [u64; 5] = [10_006, 10_007, 10_008, 10_009, 10_118];
 
@@ -33,7 +36,8 @@ impl ApiError {
         let stream = stream.to_owned();
         match self.err_code {
             NOT_FOUND => {
-                StorageError::Stream { stream, reason: "is missing; restart to make it".to_owned() }
+                let reason = "is missing; `petrel doctor` says what that means and what to do";
+                StorageError::Stream { stream, reason: reason.to_owned() }
             }
             code if ELECTION.contains(&code) => no_leader(&stream),
             _ => StorageError::Stream { stream, reason: self.description },
@@ -85,7 +89,7 @@ pub fn publish_error(
             ),
         },
         // Account, server or stream limits; and "store failed", which names the limit.
-        10_002 | 10_023 | 10_028 | 10_047 => {
+        code if NO_SPACE.contains(&code) => {
             StorageError::Full { stream, reason: error.description }
         }
         10_077 if error.description.contains("maximum") => {

@@ -1,6 +1,9 @@
 //! The storage itself: a connection, its settings and its subjects.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_nats::jetstream;
 use async_trait::async_trait;
@@ -11,7 +14,7 @@ use super::{
     Link, NatsStorageConfig, Seen, Subjects,
     feed::{Feed, FeedRequest},
     listing::Listings,
-    streams,
+    streams::{self, Purpose},
 };
 use crate::{
     models::{
@@ -39,15 +42,28 @@ pub(super) struct Inner {
     pub subjects: Subjects,
     pub seen: Arc<Seen>,
     pub listings: Listings,
+    /// Whether the view was made again and is to be filled from the log.
+    filling: bool,
 }
 
 impl NatsStorage {
-    /// Checks the settings, connects, checks the server's version, and makes the streams or
-    /// brings them up to date.
+    /// Connects as a process does that serves. Checks the settings and the server's version;
+    /// makes both streams where none of them is there, and the view where its log stands (see
+    /// [`is_view_to_be_filled`](Self::is_view_to_be_filled)); brings them up to date. A log that is
+    /// missing beside a view of it is an error.
     pub async fn connect(config: NatsStorageConfig) -> Result<Self> {
+        Self::connect_to(config, Purpose::Serve).await
+    }
+
+    /// Connects to a system that is there. Makes no stream and changes none.
+    pub async fn connect_to_existing(config: NatsStorageConfig) -> Result<Self> {
+        Self::connect_to(config, Purpose::Look).await
+    }
+
+    async fn connect_to(config: NatsStorageConfig, purpose: Purpose) -> Result<Self> {
         config.validate()?;
         let link = Link::connect(&config).await?;
-        streams::prepare(&link, &config).await?;
+        let filling = streams::prepare(&link, &config, purpose).await?;
         let seen = Arc::new(Seen::new(&link, &config.log_stream));
         seen.look().await?;
         let jetstream = jetstream::ContextBuilder::new()
@@ -55,9 +71,27 @@ impl NatsStorage {
             .api_prefix(link.api.clone())
             .build(link.client.clone());
         let subjects = Subjects::new(&config.prefix);
-        let inner =
-            Inner { link, jetstream, config, subjects, seen, listings: Listings::default() };
+        let inner = Inner {
+            link,
+            jetstream,
+            config,
+            subjects,
+            seen,
+            listings: Listings::default(),
+            filling,
+        };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Whether the view was made again beside its log and did not have all of it when this
+    /// connected: a rebuild fills it, and [`view_is_filled`](Self::view_is_filled) notes it.
+    pub fn is_view_to_be_filled(&self) -> bool {
+        self.inner.filling
+    }
+
+    /// Notes, for all processes, that the view has what the log has.
+    pub async fn view_is_filled(&self) -> Result<()> {
+        streams::filled(&self.inner.link, &self.inner.config).await
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -97,20 +131,32 @@ impl Inner {
 
     /// A stream's state, as the server's API describes it.
     pub async fn stream_state(&self, stream: &str) -> Result<Value> {
-        match self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await? {
-            Ok(mut info) => Ok(info["state"].take()),
-            Err(error) => Err(error.of_stream(stream)),
-        }
+        Ok(self.stream_info(stream).await?["state"].take())
+    }
+
+    /// A stream's settings and state, as the server's API describes them.
+    pub async fn stream_info(&self, stream: &str) -> Result<Value> {
+        let info = self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
+        info.map_err(|error| error.of_stream(stream))
     }
 
     /// Asks again, as often as the settings say, when a read had no answer.
     pub async fn read<T, F: Future<Output = Result<T>>>(&self, ask: impl Fn() -> F) -> Result<T> {
-        let mut asked = 1;
+        let (mut asked, begun) = (1, Instant::now());
         loop {
             match ask().await {
-                Err(error @ StorageError::Unavailable { .. }) => {
-                    let away = self.link.breaker.check().is_err();
-                    if away || asked >= self.config.deliveries {
+                Err(StorageError::Unavailable { reason, away_since }) => {
+                    let error = match asked {
+                        1 => StorageError::Unavailable { reason, away_since },
+                        _ => StorageError::Unavailable {
+                            reason: format!(
+                                "{reason}; asked {asked} times in {:.1} s",
+                                begun.elapsed().as_secs_f64()
+                            ),
+                            away_since,
+                        },
+                    };
+                    if self.link.breaker.is_open() || asked >= self.config.deliveries {
                         return Err(error);
                     }
                     tracing::debug!(%error, asked, "a read had no answer, asking again");

@@ -1,5 +1,5 @@
-//! The streams: made where missing, checked and brought up to date where they exist, never
-//! deleted.
+//! The streams: made where none of them is there, checked and brought up to date where they exist,
+//! never deleted.
 
 use serde_json::{Value, json};
 
@@ -9,14 +9,112 @@ use crate::{models::FORMAT_VERSION, storage::StorageError};
 /// Where the format version of a stream's contents is noted.
 const FORMAT_KEY: &str = "stormpetrel.format";
 
-/// Creates or updates both streams.
-pub async fn prepare(link: &Link, config: &NatsStorageConfig) -> Result<(), StorageError> {
+/// Noted at a view that was made again and does not have everything of its log yet.
+const FILLING_KEY: &str = "stormpetrel.filling";
+
+/// Who may make and change streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Makes both where none of them is there, and the view where its log stands; brings what is
+    /// there up to date.
+    Serve,
+    /// Creates and changes nothing.
+    Look,
+}
+
+/// Looks at both streams and does what `purpose` allows. Answers whether the view is to be filled
+/// from the log, because it was made again beside a log that stands.
+pub async fn prepare(
+    link: &Link,
+    config: &NatsStorageConfig,
+    purpose: Purpose,
+) -> Result<bool, StorageError> {
     let subjects = Subjects::new(&config.prefix);
     let (log, marking) = (log_settings(config, &subjects), marking_settings(config, &subjects));
-    let for_log = plan(link, &config.log_stream, &log).await?;
-    let for_marking = plan(link, &config.marking_stream, &marking).await?;
+    let mut for_log = plan(link, &config.log_stream, &log).await?;
+    let mut for_marking = plan(link, &config.marking_stream, &marking).await?;
+    if for_log.is_missing() && !for_marking.is_missing() {
+        // The log is made first: where another process has made both since we looked, it is there.
+        for_log = plan(link, &config.log_stream, &log).await?;
+        if for_log.is_missing() {
+            return Err(lost_log(link, config).await);
+        }
+    }
+    match (&for_log, &mut for_marking, purpose) {
+        (Step::Create(_), _, Purpose::Look) => return Err(nothing_there(config)),
+        (_, Step::Create(_), Purpose::Look) => return Err(missing_view(config)),
+        (_, _, Purpose::Look) => return is_being_filled(link, config).await,
+        (Step::Nothing | Step::Update(..), Step::Create(new), Purpose::Serve) => {
+            new["metadata"][FILLING_KEY] = json!("true");
+        }
+        (_, _, Purpose::Serve) => {}
+    }
     take(link, &config.log_stream, &log, for_log).await?;
-    take(link, &config.marking_stream, &marking, for_marking).await
+    take(link, &config.marking_stream, &marking, for_marking).await?;
+    is_being_filled(link, config).await
+}
+
+/// Notes that the view has everything that the log has.
+pub async fn filled(link: &Link, config: &NatsStorageConfig) -> Result<(), StorageError> {
+    let name = &config.marking_stream;
+    let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+    let mut settings = info.map_err(|error| error.of_stream(name))?["config"].take();
+    if let Some(metadata) = settings["metadata"].as_object_mut()
+        && metadata.remove(FILLING_KEY).is_some()
+    {
+        let done = link.call(&format!("STREAM.UPDATE.{name}"), &settings).await?;
+        done.map_err(|error| error.of_making(name, "metadata"))?;
+    }
+    Ok(())
+}
+
+/// Whether the view, as the server's API describes it, lacks what the log has.
+pub fn is_filling(info: &Value) -> bool {
+    !info["config"]["metadata"][FILLING_KEY].is_null()
+}
+
+async fn is_being_filled(link: &Link, config: &NatsStorageConfig) -> Result<bool, StorageError> {
+    let name = &config.marking_stream;
+    let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+    info.map(|info| is_filling(&info)).map_err(|error| error.of_stream(name))
+}
+
+/// The log is gone, and the view says that there was one.
+async fn lost_log(link: &Link, config: &NatsStorageConfig) -> StorageError {
+    let (log, view) = (&config.log_stream, &config.marking_stream);
+    let info = link.call(&format!("STREAM.INFO.{view}"), &Value::Null).await;
+    let tokens = match info {
+        Ok(Ok(info)) => format!(" with {} messages of tokens", info["state"]["messages"]),
+        _ => String::new(),
+    };
+    let reason = format!(
+        "is missing, and {view}, the view of it, stands{tokens}: all definitions and the logs of \
+         all cases were lost, or the name is mistyped. Restore it from a backup (`nats stream \
+         restore`, docs/backup.md). To begin anew, without what was lost, take {view} away \
+         yourself (`nats stream rm {view}`) and run `petrel init`. Nothing was made or changed"
+    );
+    StorageError::Stream { stream: log.clone(), reason }
+}
+
+fn nothing_there(config: &NatsStorageConfig) -> StorageError {
+    let (log, view) = (&config.log_stream, &config.marking_stream);
+    let reason = format!(
+        "is missing, and {view} too: this account has no Storm Petrel system of these names \
+         (prefix {}). If it should have, look at the address, the login and the names \
+         (--nats-url, --log-stream, --marking-stream, --prefix); `petrel init`, `petrel serve` and \
+         `petrel dev` make a new one",
+        config.prefix
+    );
+    StorageError::Stream { stream: log.clone(), reason }
+}
+
+fn missing_view(config: &NatsStorageConfig) -> StorageError {
+    let reason = format!(
+        "is missing; its log {} stands, so nothing is lost: `petrel serve` (or `petrel dev`) \
+         makes it again and fills it from there",
+        config.log_stream
+    );
+    StorageError::Stream { stream: config.marking_stream.clone(), reason }
 }
 
 /// The log refuses writes when full, and nobody deletes from it.
@@ -82,6 +180,12 @@ enum Step {
     Create(Value),
     /// It differs: give it these settings. The names of the fields that change, for people.
     Update(Value, String),
+}
+
+impl Step {
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::Create(_))
+    }
 }
 
 async fn plan(link: &Link, name: &str, wanted: &Value) -> Result<Step, StorageError> {

@@ -27,6 +27,18 @@ impl Subjects {
         vec![format!("{}.workflows.*.places.*.tokens.*", self.prefix)]
     }
 
+    /// Subjects of each kind that is published to, of a workflow that nobody has: a definition, both
+    /// branches of a case, and a token.
+    pub fn of_no_workflow(&self) -> [String; 4] {
+        let of = format!("{}.workflows.petrel-doctor", self.prefix);
+        [
+            format!("{of}.definition"),
+            format!("{of}.events.transitions.none"),
+            format!("{of}.events.lifecycle.none"),
+            format!("{of}.places.none.tokens.none"),
+        ]
+    }
+
     pub fn definition(&self, workflow: &WorkflowId) -> String {
         format!("{}.workflows.{workflow}.definition", self.prefix)
     }

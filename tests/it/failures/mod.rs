@@ -4,11 +4,13 @@
 mod contention;
 mod corruption;
 mod crash;
+mod doctor;
 pub mod fixtures;
 mod going_back;
 mod gone_back;
 mod limits;
 mod load;
+mod looking;
 mod lost_reply;
 mod missing;
 mod neighbours;

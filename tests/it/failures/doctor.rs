@@ -1,0 +1,201 @@
+//! `petrel doctor` and `petrel serve` where something about the server is not as it must be: the
+//! user learns within ten seconds what it is and what to do.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_nats::ConnectOptions;
+use serde_json::json;
+use stormpetrel::{
+    cases::{Cases, ExpectedVersion},
+    local_server::{SearchEnvironment, ServerBinary},
+    storage::nats::{Auth, NatsStorage, NatsStorageConfig},
+};
+
+use super::{
+    fixtures::eventually,
+    looking::{doctor, failures, run},
+};
+use crate::support::{begin, config, orders};
+
+/// A server with a configuration of the test's own, killed when dropped.
+struct Configured {
+    child: Child,
+    url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Configured {
+    async fn start(configuration: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let binary = ServerBinary::find(&SearchEnvironment::from_process()).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let store = folder.path().join("store");
+        let text = configuration.replace("STORE", &store.to_string_lossy());
+        let child = launch(&binary.path, folder.path(), &format!("port: {port}\n{text}"));
+        let url = format!("nats://127.0.0.1:{port}");
+        eventually("it listens", Duration::from_secs(10), async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map(drop)
+        })
+        .await;
+        Self { child, url, _folder: folder }
+    }
+}
+
+fn launch(binary: &Path, folder: &Path, text: &str) -> Child {
+    let file = folder.join("server.conf");
+    fs::write(&file, format!("host: \"127.0.0.1\"\n{text}")).unwrap();
+    let mut command = Command::new(binary);
+    command.arg("-c").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+impl Drop for Configured {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const USERS: &str = r#"
+jetstream { store_dir: "STORE" }
+authorization { users: [
+  { user: all, password: s }
+  { user: reader, password: s, permissions: {
+      publish: { allow: ["$JS.API.>"] }, subscribe: { allow: ["_INBOX.>"] } } }
+  { user: half, password: s, permissions: {
+      publish: { allow: ["$JS.API.>", "cb.workflows.*.definition", "cb.workflows.*.events.>"] },
+      subscribe: { allow: ["_INBOX.>"] } } }
+  { user: deaf, password: s, permissions: { publish: ">", subscribe: { deny: [">"] } } }
+  { user: mute, password: s, permissions: {
+      publish: { deny: [">"] }, subscribe: { allow: ["_INBOX.>"] } } }
+] }
+"#;
+
+fn as_user(url: &str, user: &str) -> NatsStorageConfig {
+    let auth = Auth::UserPassword { user: user.to_owned(), password: "s".to_owned() };
+    NatsStorageConfig { auth, ..config(url) }
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_publish_is_told_at_once_which_permission_is_missing() {
+    let server = Configured::start(USERS).await;
+    let url = &server.url;
+    let login = |user| ["--nats-user", user, "--nats-password", "s"];
+    assert!(run(url, &[&["init"], &login("all")[..]].concat()).await.status.success());
+    let all = NatsStorage::connect(as_user(url, "all")).await.unwrap();
+    all.check_permissions().await.unwrap();
+    let cases = Cases::new(std::sync::Arc::new(all));
+    begin(&cases, json!({})).await;
+    let before = cases.storage().last_sequence().await.unwrap();
+
+    let reader = NatsStorage::connect(as_user(url, "reader")).await.unwrap();
+    let reader = Cases::new(std::sync::Arc::new(reader));
+    let begun = Instant::now();
+    let error = reader.create_workflow(orders(), ExpectedVersion::Any).await;
+    // The same definition is there; another one has to be written.
+    drop(error);
+    let mut other = orders();
+    other.name = "Other".to_owned();
+    let error = reader.create_workflow(other, ExpectedVersion::Any).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!((error.code(), error.retryable()), ("PERMISSION_DENIED", false), "{error}");
+    assert!(error.to_string().contains("cb.workflows.orders.definition"), "{error}");
+    assert!(reader.health().await.problem.is_some_and(|problem| problem.contains("publish")));
+
+    for user in ["reader", "half", "deaf", "mute"] {
+        let found = doctor(url, &login(user)).await;
+        let failed = failures(&found);
+        assert!(failed.contains("grant this user") || failed.contains("_INBOX"), "{user}: {found}");
+        assert!(failed.contains("permissions"), "{user}: {found}");
+        let serve = [&["serve", "--listen", "127.0.0.1:0"], &login(user)[..]].concat();
+        let begun = Instant::now();
+        let output = run(url, &serve).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains("may not"), "{user}: {said}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{user}: {:?}", begun.elapsed());
+    }
+    assert_eq!(cases.storage().last_sequence().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_and_an_account_without_jetstream_are_told_with_what_to_do() {
+    let server = Configured::start(USERS).await;
+    let wrong = doctor(&server.url, &["--nats-user", "all", "--nats-password", "no"]).await;
+    assert!(failures(&wrong).contains("--nats-creds"), "{wrong}");
+    let none = doctor(&server.url, &[]).await;
+    assert!(failures(&none).contains("--nats-creds"), "{none}");
+    let plain = Configured::start("").await;
+    let off = doctor(&plain.url, &[]).await;
+    assert!(failures(&off).contains("turn JetStream on"), "{off}");
+    let accounts =
+        "jetstream { store_dir: \"STORE\" }\naccounts { A: { users: [{user: a, password: s}] } }";
+    let account = Configured::start(accounts).await;
+    let off = doctor(&account.url, &["--nats-user", "a", "--nats-password", "s"]).await;
+    assert!(failures(&off).contains("turn JetStream on"), "{off}");
+}
+
+#[tokio::test]
+async fn an_address_where_nothing_greets_is_told_with_what_to_do() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_url = format!("nats://{}", silent.local_addr().unwrap());
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for url in [silent_url, format!("nats://{closed}"), "nats://no-such-host.invalid:4222".into()] {
+        let found = doctor(&url, &[]).await;
+        assert!(failures(&found).contains("--nats-url"), "{url}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_server_is_told_with_the_version_that_is_needed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut writer = stream.try_clone().unwrap();
+            let info = json!({
+                "server_id": "OLD", "server_name": "old", "version": "2.10.29", "proto": 1,
+                "host": "127.0.0.1", "port": 4222, "headers": true, "max_payload": 1_048_576,
+                "go": "", "client_id": 1,
+            });
+            let _ = write!(writer, "INFO {info}\r\n");
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if line.starts_with("PING") {
+                    let _ = writer.write_all(b"PONG\r\n");
+                }
+            }
+        }
+    });
+    let found = doctor(&url, &[]).await;
+    let failed = failures(&found);
+    assert!(failed.contains("2.10.29") && failed.contains("2.12"), "{found}");
+}
+
+#[tokio::test]
+async fn what_the_server_says_of_a_publication_names_its_subject() {
+    let server = Configured::start(USERS).await;
+    let (said, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let options = ConnectOptions::new().user_and_password("reader".into(), "s".into());
+    let options = options.event_callback(move |event| {
+        let _ = said.send(event.to_string());
+        std::future::ready(())
+    });
+    let client = options.connect(&server.url).await.unwrap();
+    client.publish("cb.x", "".into()).await.unwrap();
+    let violation = async {
+        loop {
+            let event = hears.recv().await.unwrap();
+            if event.contains("Violation") {
+                return event;
+            }
+        }
+    };
+    let event = tokio::time::timeout(Duration::from_secs(5), violation).await.unwrap();
+    assert!(event.contains("Permissions Violation for Publish to \"cb.x\""), "{event}");
+}

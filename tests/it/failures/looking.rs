@@ -1,0 +1,146 @@
+//! Commands that look, on systems that are broken or not there.
+
+use std::{
+    process::Output,
+    time::{Duration, Instant},
+};
+
+use async_nats::jetstream;
+use serde_json::{Value, json};
+use stormpetrel::{
+    cases::{Fire, NewCase},
+    local_server::LocalServerOptions,
+    testing::TestServer,
+};
+
+use super::fixtures::{eventually, operator};
+use crate::{
+    program::{Program, output, petrel},
+    support::{begin, cases_at, orders, transition},
+};
+
+pub async fn run(url: &str, arguments: &[&str]) -> Output {
+    let mut command = petrel();
+    command.args(arguments).args(["--nats-url", url]);
+    output(command).await
+}
+
+/// What `petrel doctor` finds, and that it took less than ten seconds.
+pub async fn doctor(url: &str, arguments: &[&str]) -> Value {
+    let begun = Instant::now();
+    let output = run(url, &[&["--json", "doctor"], arguments].concat()).await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+/// The details of all failed checks.
+pub fn failures(found: &Value) -> String {
+    let checks = found["checks"].as_array().unwrap().iter();
+    let failed = checks.filter(|check| check["status"] == "fail");
+    failed.map(|check| format!("{}: {}\n", check["name"], check["detail"])).collect()
+}
+
+async fn streams(context: &jetstream::Context) -> u64 {
+    context.query_account().await.unwrap().streams as u64
+}
+
+const LOOKING: [&[&str]; 7] = [
+    &["case", "list", "orders"],
+    &["workflow", "list"],
+    &["token", "list", "orders"],
+    &["draw", "orders"],
+    &["audit"],
+    &["rebuild"],
+    &["doctor"],
+];
+
+#[tokio::test]
+async fn no_command_makes_a_stream_where_there_is_none_but_init() {
+    let server = TestServer::start().await;
+    let operator = operator(server.url()).await;
+    for command in LOOKING {
+        let output = run(&server.url(), command).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned()
+            + &String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success(), "{command:?}: {said}");
+        assert!(said.contains("petrel init"), "{command:?}: {said}");
+        assert_eq!(streams(&operator).await, 0, "{command:?}");
+    }
+    assert!(run(&server.url(), &["init"]).await.status.success());
+    assert_eq!(streams(&operator).await, 2);
+    let found = doctor(&server.url(), &[]).await;
+    assert_eq!(found["healthy"], true, "{found}");
+    let other = doctor(&server.url(), &["--log-stream", "CB_LOGG"]).await;
+    assert!(failures(&other).contains("CB_LOG"), "{other}");
+    assert_eq!(streams(&operator).await, 2);
+}
+
+#[tokio::test]
+async fn a_lost_log_is_told_of_and_nobody_makes_an_empty_one() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    begin(&cases, json!({})).await;
+    let operator = operator(server.url()).await;
+    operator.delete_stream("CB_LOG").await.unwrap();
+    let serve: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
+    for command in LOOKING.iter().chain([&serve, &(&["init"] as &[&str])]) {
+        let output = run(&server.url(), command).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned()
+            + &String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success(), "{command:?}: {said}");
+        assert!(said.contains("were lost") && said.contains("restore"), "{command:?}: {said}");
+        assert_eq!(streams(&operator).await, 1, "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_view_is_made_again_and_filled_by_a_serving_process() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    let (_, token) = begin(&cases, json!({})).await;
+    cases.fire(Fire::token(token.clone(), transition("submit"))).await.unwrap();
+    let operator = operator(server.url()).await;
+    operator.delete_stream("CB_MARKING").await.unwrap();
+    let looked = run(&server.url(), &["token", "list", "orders"]).await;
+    assert!(String::from_utf8_lossy(&looked.stderr).contains("petrel serve"), "{looked:?}");
+    assert_eq!(streams(&operator).await, 1);
+
+    // Somebody made it and died before it was full.
+    assert!(run(&server.url(), &["init"]).await.status.success());
+    let problem = cases.health().await.problem.unwrap();
+    assert!(problem.contains("being filled"), "{problem}");
+    let mut serve = petrel();
+    serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--nats-url", &server.url()]);
+    let mut serve = Program::start(serve);
+    serve.json().await;
+    eventually("the view is full", Duration::from_secs(20), async || {
+        cases.health().await.problem.map_or(Ok(()), Err)
+    })
+    .await;
+    let listed = run(&server.url(), &["token", "list", "orders"]).await;
+    assert!(String::from_utf8_lossy(&listed.stdout).contains(token.as_str()), "{listed:?}");
+    serve.terminate().await;
+}
+
+#[tokio::test]
+async fn a_full_server_is_seen_by_doctor_and_by_health() {
+    let options = LocalServerOptions { max_file_store: Some(3_000_000), ..Default::default() };
+    let server = TestServer::start_with(options).await;
+    let cases = cases_at(server.url()).await;
+    begin(&cases, json!({})).await;
+    assert_eq!(doctor(&server.url(), &[]).await["healthy"], true);
+    let large = json!({ "text": "x".repeat(200_000) });
+    let mut stored = 0;
+    let error = loop {
+        let case = NewCase { data: large.clone(), ..NewCase::of(orders().id) };
+        match cases.create_case(case).await {
+            Ok(_) => stored += 1,
+            Err(error) => break error,
+        }
+        assert!(stored < 30);
+    };
+    let found = doctor(&server.url(), &[]).await;
+    assert!(failures(&found).contains("max_file"), "{error}: {found}");
+    let problem = cases.health().await.problem;
+    assert!(problem.as_ref().is_some_and(|problem| problem.contains("full")), "{problem:?}");
+}
