@@ -155,15 +155,16 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let stop = shutdown.child_token();
-    let reconciler = tokio::spawn({
+    let state = ServerState::new(Api::new(connection.cases.clone(), Limits::default()));
+    let reconciler = state.supervise("reconciler", {
         let (cases, stop) = (connection.cases.clone(), stop.clone());
         async move { cases.run_reconciler(stop).await }
     });
-    let indexer = tokio::spawn({
+    let indexer = state.supervise("index", {
         let (cases, stop) = (connection.cases.clone(), stop.clone());
         async move { cases.run_index(stop).await }
     });
-    let filler = tokio::spawn({
+    let filler = state.supervise("filling of the view", {
         let (cases, storage) = (connection.cases.clone(), connection.storage.clone());
         let stop = stop.clone();
         async move {
@@ -173,7 +174,7 @@ pub(super) async fn run(
             }
         }
     });
-    let auditor = tokio::spawn({
+    let auditor = state.supervise("audit", {
         let (cases, stop) = (connection.cases.clone(), stop.clone());
         async move {
             if let Some(every) = tasks.audit_every {
@@ -181,7 +182,6 @@ pub(super) async fn run(
             }
         }
     });
-    let state = ServerState::new(Api::new(connection.cases.clone(), Limits::default()));
     let mut serving = pin!(serve(port.listener, state, stop.clone()));
     // The loser of the race is not dropped when it is `serving`: it is asked to stop and
     // awaited.

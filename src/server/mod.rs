@@ -8,14 +8,21 @@ mod http;
 mod probes;
 mod websocket;
 
-use std::{future::IntoFuture, io, time::Duration};
+use std::{
+    future::IntoFuture,
+    io,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
     response::{Html, IntoResponse, Response},
     routing::{any, get},
 };
-use tokio::net::TcpListener;
+use futures::FutureExt;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::graphql::{Api, graphiql};
@@ -32,12 +39,31 @@ pub struct ServerState {
     api: Api,
     shutdown: CancellationToken,
     sockets: TaskTracker,
+    /// The task beside answering that has panicked.
+    broken: Arc<OnceLock<&'static str>>,
 }
 
 impl ServerState {
     /// A server of this API.
     pub fn new(api: Api) -> Self {
-        Self { api, shutdown: CancellationToken::new(), sockets: TaskTracker::new() }
+        let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
+        Self { api, shutdown, sockets, broken: Arc::default() }
+    }
+
+    /// Runs a task that serving needs. When it panics, this process is not ready from then on.
+    pub fn supervise(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let broken = Arc::clone(&self.broken);
+        tokio::spawn(async move {
+            if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+                tracing::error!(task = name, "a task has panicked; restart this process");
+                broken.get_or_init(|| name);
+                resume_unwind(panic);
+            }
+        })
     }
 }
 

@@ -15,11 +15,15 @@ pub(super) async fn live() -> Json<serde_json::Value> {
     Json(json!({ "status": "live" }))
 }
 
-/// 200 while the NATS server answers, 503 with the reason while it does not, and once the
-/// shutdown has begun.
+/// 200 while the NATS server answers, 503 with the reason while it does not, once a task that serving
+/// needs has panicked, and once the shutdown has begun.
 pub(super) async fn ready(State(state): State<ServerState>) -> Response {
     if state.shutdown.is_cancelled() {
         return not_ready(json!({ "status": "not ready", "reason": "shutting down" }));
+    }
+    if let Some(task) = state.broken.get() {
+        let reason = format!("the {task} has panicked; restart this process");
+        return not_ready(json!({ "status": "not ready", "reason": reason }));
     }
     let health = state.api.cases().health().await;
     if health.connected {

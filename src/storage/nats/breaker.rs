@@ -13,13 +13,12 @@ use crate::storage::StorageError;
 /// How often one call is let through to find out whether the server answers again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// How long after the connection was lost calls wait for the next one. After that they fail at once.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// Opens when the connection is lost or `threshold` requests in a row had no answer.
 #[derive(Debug)]
 pub struct Breaker {
     threshold: u32,
+    /// How long after the connection was lost calls wait for the next one.
+    grace: Duration,
     state: Mutex<State>,
     back: Notify,
 }
@@ -35,8 +34,8 @@ struct State {
 }
 
 impl Breaker {
-    pub fn new(threshold: u32) -> Self {
-        Self { threshold, state: Mutex::default(), back: Notify::new() }
+    pub fn new(threshold: u32, grace: Duration) -> Self {
+        Self { threshold, grace, state: Mutex::default(), back: Notify::new() }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -84,7 +83,7 @@ impl Breaker {
     /// How long calls still wait for a lost connection.
     fn grace(&self) -> Duration {
         let lost_at = self.state().lost_at;
-        lost_at.map_or(Duration::ZERO, |at| GRACE.saturating_sub(at.elapsed()))
+        lost_at.map_or(Duration::ZERO, |at| self.grace.saturating_sub(at.elapsed()))
     }
 
     /// Whether it makes no sense to try again now.
@@ -147,7 +146,7 @@ mod tests {
 
     #[test]
     fn it_opens_after_the_threshold_lets_one_probe_through_and_closes_on_an_answer() {
-        let breaker = Breaker::new(2);
+        let breaker = Breaker::new(2, Duration::ZERO);
         breaker.unanswered("timed out");
         assert!(breaker.check().is_ok());
         breaker.unanswered("timed out");
@@ -162,12 +161,26 @@ mod tests {
 
     #[test]
     fn a_lost_connection_fails_every_call_until_it_is_back() {
-        let breaker = Breaker::new(8);
+        let breaker = Breaker::new(8, Duration::ZERO);
         breaker.connection_lost();
         assert!(breaker.check().is_err());
         breaker.answered();
         assert!(breaker.check().is_err(), "a late answer is no connection");
         breaker.connected();
         assert!(breaker.check().is_ok());
+    }
+
+    #[tokio::test]
+    async fn calls_wait_for_the_next_connection_for_a_short_time() {
+        let breaker = Breaker::new(8, Duration::from_secs(20));
+        breaker.connection_lost();
+        let most = Duration::from_secs(10);
+        let (through, ()) = tokio::join!(breaker.connected_within(most), async {
+            assert!(!breaker.is_open());
+            breaker.connected();
+        });
+        assert!(through.is_ok());
+        breaker.connection_lost();
+        assert!(breaker.connected_within(Duration::from_millis(1)).await.is_err());
     }
 }

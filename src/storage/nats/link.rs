@@ -30,12 +30,13 @@ const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 0);
 /// How long a stream's leader may take to answer what is asked of it alone.
 const LEADER_ANSWERS: Duration = Duration::from_secs(2);
 
-/// How long one of several servers may take to greet before the next one is tried.
-const NEXT_SERVER: Duration = Duration::from_millis(1_500);
-
-/// How often one of several servers is asked for a sign of life; after the third without an answer
-/// it is left for the next one, within the time of a request.
-const PING_EVERY: Duration = Duration::from_secs(1);
+/// Parts of a request's time. So long calls wait for the next connection after one was lost; so
+/// long one of several servers may take to greet before the next one is tried; and so often it is
+/// asked for a sign of life, to be left after the third time without one. All of them one after the
+/// other are less than the whole.
+const GRACE: f64 = 0.4;
+const NEXT_SERVER: f64 = 0.2;
+const PING_EVERY: f64 = 0.14;
 
 /// Over which subjects a publish expects its last sequence, where not over its own.
 const EXPECTED_SUBJECT: HeaderName =
@@ -57,7 +58,10 @@ pub struct Link {
 impl Link {
     /// Connects; tries again with jittered exponential waits if the server can't be reached.
     pub async fn connect(config: &NatsStorageConfig) -> Result<Self, StorageError> {
-        let breaker = Arc::new(Breaker::new(config.breaker_threshold));
+        let breaker = Arc::new(Breaker::new(
+            config.breaker_threshold,
+            config.consumer_timeout.mul_f64(GRACE),
+        ));
         let interruptions = Arc::new(Interruptions::default());
         let mut attempt = 1;
         let client = loop {
@@ -402,8 +406,10 @@ async fn options(
     }
     if config.urls.len() > 1 {
         options = options
-            .connection_timeout(config.connect_timeout.min(NEXT_SERVER))
-            .ping_interval(PING_EVERY);
+            .connection_timeout(
+                config.connect_timeout.min(config.consumer_timeout.mul_f64(NEXT_SERVER)),
+            )
+            .ping_interval(config.consumer_timeout.mul_f64(PING_EVERY));
     }
     let (breaker, interruptions) = (Arc::clone(breaker), Arc::clone(interruptions));
     Ok(options.event_callback(move |event| {

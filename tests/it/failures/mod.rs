@@ -18,6 +18,7 @@ mod operator;
 mod outage;
 mod races;
 mod readers;
+mod reconnect;
 mod replicas;
 mod stream_settings;
 mod watching;
