@@ -1,5 +1,7 @@
 //! The changes a caller can ask for. Each is one record in the log, or nothing.
 
+use std::{collections::HashSet, sync::Arc};
+
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -29,7 +31,7 @@ impl Cases {
         let change = Change { by, ..Change::default() };
         // The token that it begins with says what was asked for.
         let asked = Asked::to("create_case", &change.metadata);
-        let decide: Decide = Box::new(move |compiled, existing, act| match existing {
+        let decide: Decide = Arc::new(move |compiled, existing, act, _| match existing {
             Some(_) => Ok(Decided::Begun(seed.checked(compiled).ok())),
             None => begin(compiled, &id, &seed, act),
         });
@@ -45,7 +47,7 @@ impl Cases {
         let id = case.clone();
         let seed = Seed { place, data, metadata };
         let asked = seed.asked(&change);
-        let decide: Decide = Box::new(move |compiled, existing, act| {
+        let decide: Decide = Arc::new(move |compiled, existing, act, _| {
             let Some(case) = existing else { return begin(compiled, &id, &seed, act) };
             must_be_open(case)?;
             let seed = seed.checked(compiled)?;
@@ -68,9 +70,8 @@ impl Cases {
             }
             FireIn::Case { workflow, case } => (workflow, case),
         };
-        if let Some(twice) =
-            tokens.iter().find(|one| tokens.iter().filter(|t| t == one).count() > 1)
-        {
+        let mut named = HashSet::new();
+        if let Some(twice) = tokens.iter().find(|token| !named.insert(*token)) {
             return Err(Error::argument("tokens", format!("token {twice} is named twice")));
         }
         let (id, limits) = (case.clone(), self.inner.limits());
@@ -80,7 +81,7 @@ impl Cases {
             data: data.clone(),
             ..Asked::to("fire", &change.metadata).with_tokens(tokens.clone())
         };
-        let decide: Decide = Box::new(move |compiled, existing, act| {
+        let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
             let case = existing.ok_or_else(|| match tokens.first() {
                 Some(token) => Error::no_token(token),
                 None => Error::no_case(&id),
@@ -92,6 +93,7 @@ impl Cases {
                 data: data.as_ref(),
                 act,
                 limits,
+                budget,
             };
             decide_firing(compiled, case, firing)
         });
@@ -114,7 +116,7 @@ impl Cases {
             data: Some(patch.clone()),
             ..Asked::to("update_token", &change.metadata).with_tokens(vec![token.clone()])
         };
-        let decide: Decide = Box::new(move |_, existing, act| {
+        let decide: Decide = Arc::new(move |_, existing, act, _| {
             let case = existing.ok_or_else(|| Error::no_token(&token))?;
             must_be_open(case)?;
             let record = engine::update_data(case, &token, &patch, act);
@@ -170,7 +172,7 @@ impl Cases {
         };
         let asked = Asked::to(name, &change.metadata);
         let named = change.firing.is_some();
-        let decide: Decide = Box::new(move |compiled, existing, act| {
+        let decide: Decide = Arc::new(move |compiled, existing, act, _| {
             let case = existing.ok_or_else(|| Error::no_case(&id))?;
             // With an id it is noted all the same: repeated later, when the case has changed, it
             // must do nothing. A cancelled case changes no more.
@@ -255,7 +257,7 @@ fn decide_firing(compiled: &Compiled, case: &Case, firing: Firing<'_>) -> Result
     match engine::fire(&compiled.net, case, firing) {
         Ok(record) => Ok(Decided::Append(Box::new(record))),
         Err(Refusal::Excess(excess)) => Err(excess.into()),
-        Err(Refusal::NotEnabled(reasons)) => Err(Error::NotEnabled(reasons)),
+        Err(Refusal::NotEnabled(reasons)) => Err(Error::not_enabled(reasons)),
         Err(Refusal::UnknownTransition) => Err(Error::NoTransition {
             workflow: case.workflow.clone(),
             transition: firing.transition.clone(),

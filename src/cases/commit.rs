@@ -13,7 +13,7 @@ use super::{
     repeat::Asked, slot::Slot,
 };
 use crate::{
-    engine::{Act, TokenSeed, apply, apply_stored, fit},
+    engine::{Act, Budget, TokenSeed, apply, apply_stored, fit},
     models::{Case, CaseId, FiringId, IdProblem, Record, Stored, Token, WorkflowId},
     storage::{Consistency, StorageError},
 };
@@ -27,7 +27,7 @@ const MOST_UNANSWERED: u32 = 2;
 /// Decides what happens, given the definition that the case runs, or would run, and the case,
 /// if it exists.
 pub(super) type Decide =
-    Box<dyn Fn(&Compiled, Option<&Case>, &Act) -> Result<Decided> + Send + Sync>;
+    Arc<dyn Fn(&Compiled, Option<&Case>, &Act, &Budget) -> Result<Decided> + Send + Sync>;
 
 /// What is to happen.
 pub(super) enum Decided {
@@ -340,7 +340,7 @@ impl Inner {
     ) -> Result<Decision> {
         let Some(case) = slot.case.clone() else {
             let latest = Box::pin(self.latest(&commit.workflow)).await?;
-            return match (commit.decide)(&latest, None, act)? {
+            return match (commit.decide)(&latest, None, act, &Budget::default())? {
                 Decided::Append(record) => Ok(Decision::Append(record, Some(latest))),
                 Decided::AsItIs | Decided::Begun(_) => Err(Error::no_case(&commit.case)),
             };
@@ -362,7 +362,13 @@ impl Inner {
             true => Arc::new(Box::pin(self.with_pages(&case)).await?),
             false => case,
         };
-        match (commit.decide)(&compiled, Some(&case), act)? {
+        let quick = |budget: &Budget| (commit.decide)(&compiled, Some(&case), act, budget);
+        let costly = || {
+            let (decide, act) = (Arc::clone(&commit.decide), act.clone());
+            let (compiled, case) = (Arc::clone(&compiled), Arc::clone(&case));
+            move |budget: &Budget| decide(&compiled, Some(&case), &act, budget)
+        };
+        match self.decided(quick, costly).await?? {
             Decided::Append(record) => Ok(Decision::Append(record, None)),
             Decided::AsItIs => {
                 Ok(Decision::Repeated(Box::new(Box::pin(self.unchanged(&case)).await?)))

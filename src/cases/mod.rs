@@ -12,6 +12,7 @@ mod by_case;
 mod chain;
 mod changes;
 mod commit;
+mod costly;
 mod definitions;
 mod error;
 mod gather;
@@ -74,6 +75,7 @@ struct Inner {
     metrics: Metrics,
     /// Cases of many tokens take turns when their views are looked at.
     large_cases: tokio::sync::Semaphore,
+    costly: costly::Costly,
     /// Checks of definitions take turns.
     checking: tokio::sync::Semaphore,
     /// The changes under way: each is a task of its own, so that a caller who goes away
@@ -94,6 +96,7 @@ impl Cases {
             confirmed: Default::default(),
             metrics: Metrics::default(),
             large_cases: tokio::sync::Semaphore::new(2),
+            costly: Default::default(),
             checking: analysis::turns(),
             running: TaskTracker::new(),
         };

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::{Cases, Error, Inner, Result, whole::Whole};
 use crate::{
-    engine::{self, Explanation, history_bases, produced},
+    engine::{self, Budget, Explanation, history_bases, produced},
     models::{Case, CaseId, Record, Stored, Token, TokenId, Transition, WorkflowId},
     storage::{
         Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadPath, RegisterState, StorageError,
@@ -131,7 +131,13 @@ impl Cases {
     pub async fn explain(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Explanation> {
         let case = self.case(workflow, case).await?;
         let compiled = self.inner.compiled(workflow, case.definition).await?;
-        Ok(engine::explain(&compiled.net, &case, Utc::now()))
+        let (now, limits) = (Utc::now(), self.inner.limits());
+        let quick = |budget: &Budget| engine::explain(&compiled.net, &case, now, limits, budget);
+        let costly = || {
+            let (compiled, case) = (Arc::clone(&compiled), Arc::clone(&case));
+            move |budget: &Budget| engine::explain(&compiled.net, &case, now, limits, budget)
+        };
+        self.inner.decided(quick, costly).await
     }
 
     /// The transitions that could fire now and would take this token.
@@ -145,7 +151,17 @@ impl Cases {
         let alive = loaded.filter(|(_, case)| case.tokens.contains_key(token));
         let (_, case) = alive.ok_or_else(|| Error::no_token(token))?;
         let compiled = self.inner.compiled(&workflow, case.definition).await?;
-        let ids = engine::available(&compiled.net, &case, token, Utc::now());
+        let (now, limits) = (Utc::now(), self.inner.limits());
+        let quick =
+            |budget: &Budget| engine::available(&compiled.net, &case, token, now, limits, budget);
+        let costly = || {
+            let (compiled, case, token) = (Arc::clone(&compiled), case.clone(), token.clone());
+            move |budget: &Budget| {
+                engine::available(&compiled.net, &case, &token, now, limits, budget)
+            }
+        };
+        let ids = self.inner.decided(quick, costly).await?;
+        let ids = ids.map_err(|reasons| Error::not_enabled(Box::new(reasons)))?;
         let transitions = compiled.stored.definition.transitions.iter();
         Ok(transitions.filter(|transition| ids.contains(&transition.id)).cloned().collect())
     }

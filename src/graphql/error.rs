@@ -89,7 +89,7 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             let finding = |finding: &Finding| json!({ "message": finding.to_string() });
             set("findings", report.findings.iter().map(finding).collect());
         }
-        Error::NotEnabled(reason) => {
+        Error::NotEnabled(reason) | Error::Undecided(reason) => {
             set("caseId", json!(reason.case));
             set("transitionId", json!(reason.transition));
             set("blockers", blockers(reason));
@@ -112,6 +112,7 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             let first = json!({ "kind": kind, "transitionId": transition, "sequence": sequence });
             set("first", first);
         }
+        Error::Overloaded { reason } => set("reason", json!(reason)),
         Error::IdPutAside { id, case, sequence } => {
             set("id", json!(id));
             set("caseId", json!(case));

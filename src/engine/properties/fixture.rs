@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     engine::{
-        Act, Firing, Limits, Mode, Net, Refusal, TokenSeed, add_token, apply, create_case, fire,
+        Act, Budget, Firing, Limits, Mode, Net, Refusal, TokenSeed, add_token, apply, create_case,
+        fire,
     },
     models::{
         ArcKind, Case, CaseId, CaseStatus, FiringId, PlaceId, Record, Stored, TokenId,
@@ -188,6 +189,7 @@ impl Run {
                 data: None,
                 act: &act,
                 limits: Limits::NONE,
+                budget: &Budget::default(),
             },
         )
     }
