@@ -227,6 +227,7 @@ impl Inner {
         };
         let mut records = self.storage.history(LogScope::All, first).await?.take(BATCH);
         let (mut touched, mut upto, mut count) = (Touched::new(), to, 0);
+        let mut unreadable = Vec::new();
         while let Some(record) = records.next().await {
             count += 1;
             match record {
@@ -243,13 +244,14 @@ impl Inner {
                     if let (StorageError::Corrupt { sequence, .. }, BATCH) = (&error, count) {
                         upto = *sequence;
                     }
-                    if !self.is_put_aside(&error).await {
-                        tracing::warn!(%error, "the reconciler passes over a record");
-                        repaired.failed += 1;
-                    }
+                    unreadable.push(error);
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+        for error in self.not_put_aside(unreadable).await? {
+            tracing::warn!(%error, "the reconciler passes over a record");
+            repaired.failed += 1;
         }
         let (mended, contended) = self.repair_touched(touched).await?;
         repaired += mended;

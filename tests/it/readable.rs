@@ -7,6 +7,7 @@ mod mutated;
 mod nesting;
 mod programs;
 mod quarantine;
+mod reads_of_aside;
 mod sizes;
 
 use futures::TryStreamExt;

@@ -12,7 +12,7 @@ use stormpetrel::{
 use super::{fire, loop_of};
 use crate::support::{case, cases_at, system, workflow};
 
-async fn begun(cases: &Cases, moves: usize) -> CaseId {
+pub(super) async fn begun(cases: &Cases, moves: usize) -> CaseId {
     loop_of(cases).await;
     let k = case("k");
     let request = NewCase { case: Some(k.clone()), ..NewCase::of(workflow("loop")) };
@@ -23,16 +23,16 @@ async fn begun(cases: &Cases, moves: usize) -> CaseId {
     k
 }
 
-fn with_id(id: &str) -> Change {
+pub(super) fn with_id(id: &str) -> Change {
     Change { firing: Some(FiringId::new(id).unwrap()), ..Change::default() }
 }
 
-fn fired(k: &CaseId, name: &str, id: &str) -> Fire {
+pub(super) fn fired(k: &CaseId, name: &str, id: &str) -> Fire {
     Fire { change: with_id(id), ..fire(k, name) }
 }
 
 /// A record that changes nothing, as a process writes it that knows of lists.
-async fn next(cases: &Cases, k: &CaseId, id: &str) -> Record {
+pub(super) async fn next(cases: &Cases, k: &CaseId, id: &str) -> Record {
     let head = cases.case(&workflow("loop"), k).await.unwrap();
     let mut record = cases.record(&workflow("loop"), k, head.sequence).await.unwrap().value;
     let own = Link { sequence: head.sequence, id: IdHash::of(&record.firing) };
@@ -51,7 +51,7 @@ fn upon(mut record: Record, id: &str) -> Record {
 }
 
 /// The record after one that was appended.
-fn after(record: &Record, appended: &Appended, id: &str) -> Record {
+pub(super) fn after(record: &Record, appended: &Appended, id: &str) -> Record {
     let mut next = upon(record.clone(), id);
     next.metadata.clear();
     next.recent.push(Link { sequence: appended.sequence, id: IdHash::of(&record.firing) });
@@ -59,13 +59,27 @@ fn after(record: &Record, appended: &Appended, id: &str) -> Record {
     next
 }
 
-async fn append(cases: &Cases, record: &Record) -> Appended {
+/// The same of format 1, without any of the fields that came later.
+pub(super) fn as_older(mut record: Record) -> Record {
+    (record.recent, record.page, record.unlisted) = (Vec::new(), None, 0);
+    (record.aside, record.pages) = (Vec::new(), Vec::new());
+    record
+}
+
+pub(super) async fn append(cases: &Cases, record: &Record) -> Appended {
     cases.storage().append(record, record.previous).await.unwrap()
 }
 
 async fn publish(server: &TestServer, payload: &'static str) -> u64 {
+    publish_at(server, "cb.workflows.loop.events.transitions.k", payload).await
+}
+
+pub(super) async fn publish_at(
+    server: &TestServer,
+    subject: &'static str,
+    payload: impl Into<bytes::Bytes>,
+) -> u64 {
     let client = async_nats::connect(server.url()).await.unwrap();
-    let subject = "cb.workflows.loop.events.transitions.k";
     let stream = async_nats::jetstream::new(client);
     stream.publish(subject, payload.into()).await.unwrap().await.unwrap().sequence
 }
@@ -79,11 +93,8 @@ async fn what_is_put_aside_stays_so_where_an_older_version_goes_on() {
     cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     cases.fire(fired(&k, "back", "new")).await.unwrap();
     for round in 0..2 {
-        // Of format 1, without any of the fields that came later.
         for number in 0..2 {
-            let mut older = next(&cases, &k, &format!("old-{round}-{number}")).await;
-            (older.recent, older.page, older.unlisted) = (Vec::new(), None, 0);
-            (older.aside, older.pages) = (Vec::new(), Vec::new());
+            let older = as_older(next(&cases, &k, &format!("old-{round}-{number}")).await);
             append(&cases, &older).await;
         }
         let fresh = cases_at(server.url()).await;
