@@ -9,6 +9,7 @@ mod programs;
 mod quarantine;
 mod reads_of_aside;
 mod sizes;
+mod stale_heads;
 
 use futures::TryStreamExt;
 use serde_json::{Value, json};

@@ -132,7 +132,13 @@ async fn the_id_of_an_unreadable_record_that_others_build_on_never_happens_again
     for process in [&cases, &cases_at(server.url()).await] {
         process.fire(fired(&k, "go", "deep")).await.unwrap_err();
     }
+    // Not even as the id of the quarantine, before it and after it.
+    let taken = |error: Error| matches!(error, Error::IdPutAside { .. });
+    let named = cases.quarantine(&id, &k, Following::Refuse, with_id("deep")).await;
+    assert!(taken(named.unwrap_err()));
     cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    let named = cases.quarantine(&id, &k, Following::Refuse, with_id("deep")).await;
+    assert!(taken(named.unwrap_err()));
     // Before and after many others, and by whoever asks.
     for round in 0..3 {
         for process in [&cases, &cases_at(server.url()).await] {
@@ -172,6 +178,9 @@ async fn acknowledged_records_are_put_aside_only_when_it_is_asked_for() {
     }
     assert!(text.contains(&followed.sequence.to_string()) && !text.contains("id forged"), "{text}");
     assert_eq!(cases.storage().last_sequence().await.unwrap(), third.sequence);
+    let named = cases.quarantine(&id, &k, Following::PutAside, with_id("second")).await;
+    assert!(matches!(named.unwrap_err(), Error::IdPutAside { sequence, .. }
+        if sequence == followed.sequence));
     let done = cases.quarantine(&id, &k, Following::PutAside, with_id("q")).await.unwrap();
     let told: Vec<_> = done.record.value.put_aside.iter().map(|one| one.sequence).collect();
     assert_eq!(told, [first.sequence, followed.sequence, third.sequence]);
@@ -183,4 +192,26 @@ async fn acknowledged_records_are_put_aside_only_when_it_is_asked_for() {
         assert!(matches!(error, Error::IdPutAside { .. }), "{error}");
     }
     cases.fire(fired(&k, "go", "fourth")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_names_no_more_records_than_a_person_reads() {
+    let (_server, cases) = system().await;
+    let k = begun(&cases, 2).await;
+    let mut record = next(&cases, &k, "forged").await;
+    record.previous_hash = Some("0".repeat(64));
+    let mut appended = append(&cases, &record).await;
+    for number in 1..=130 {
+        let following = after(&record, &appended, &format!("following-{number}"));
+        let following = Record { recent: Vec::new(), ..following };
+        appended = append(&cases, &following).await;
+        record = following;
+    }
+    let request = Change::default();
+    let refused = cases.quarantine(&workflow("loop"), &k, Following::Refuse, request).await;
+    let text = refused.unwrap_err().to_string();
+    for part in ["130 records", "id following-1)", "id following-100)", "and 30 more"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    assert!(!text.contains("following-101"), "{text}");
 }
