@@ -299,38 +299,6 @@ impl Inner {
         Err(broken(workflow, case, head.sequence, reason))
     }
 
-    /// Finds out whether a record that was appended while the log may have gone back follows the
-    /// record that it names: the fence compares numbers.
-    async fn must_follow(&self, stored: &Stored<Record>) -> Result<()> {
-        let record = &stored.value;
-        let before = self.storage.record(&record.workflow, &record.case, record.previous).await?;
-        if before.is_some_and(|before| Some(before.hash) == record.previous_hash) {
-            return Ok(());
-        }
-        let reason = format!(
-            "the log went back while it was written, and record {} is another one now; look at \
-             the case's history, and put the record aside",
-            record.previous
-        );
-        Err(broken(&record.workflow, &record.case, stored.sequence, reason))
-    }
-
-    /// Finds out whether the log has the definition of a case that was begun while it may have
-    /// gone back.
-    async fn must_run(&self, stored: &Stored<Record>, runs: Option<&Compiled>) -> Result<()> {
-        let record = &stored.value;
-        match runs {
-            Some(runs) if !self.has_definition(&runs.stored).await? => {}
-            _ => return Ok(()),
-        }
-        let reason = format!(
-            "the log went back while the case was begun, and does not have definition {} any more; \
-             put the record aside, and begin another case",
-            record.definition
-        );
-        Err(broken(&record.workflow, &record.case, stored.sequence, reason))
-    }
-
     async fn decide(
         self: &Arc<Self>,
         commit: &Commit,

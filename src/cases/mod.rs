@@ -15,6 +15,7 @@ mod commit;
 mod definitions;
 mod error;
 mod gather;
+mod gone_back;
 mod index;
 mod limits;
 mod listing;

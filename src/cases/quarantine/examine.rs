@@ -178,7 +178,7 @@ impl Inner {
     }
 
     /// Whether a record begins a case whose definition the log does not have.
-    async fn lacks_net(&self, record: &Record) -> Result<bool> {
+    pub(in crate::cases) async fn lacks_net(&self, record: &Record) -> Result<bool> {
         let Record { workflow, definition, previous, kind, .. } = record;
         // A case runs what its first record names.
         if *previous != 0 || *kind == RecordKind::Quarantined {

@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Fire, Following, NewCase},
+    cases::{Cases, Change, Error, Fire, Following, NewCase},
     local_server::{LocalServerOptions, Store},
     models::{CaseId, CaseStatus},
     storage::LogScope,
@@ -235,10 +235,8 @@ async fn restore(
     }
 }
 
-/// A case is begun at the moment that the log goes back.
-#[tokio::test]
-async fn a_case_never_names_a_definition_that_another_log_had() {
-    let server = TestServer::start().await;
+/// A case that is begun at the moment that the log goes back: what is in it then, `other` stores.
+async fn begun_late(server: &TestServer, store: impl AsyncFnOnce(&Cases)) -> (Cases, Cases, Error) {
     let other = cases_at(server.url()).await;
     let (storage, cases) = faulty(server.url()).await;
     pendulum(&cases).await;
@@ -257,21 +255,50 @@ async fn a_case_never_names_a_definition_that_another_log_had() {
     operator.delete_stream("CB_LOG").await.unwrap();
     let made: Value = operator.request("STREAM.CREATE.CB_LOG", &settings).await.unwrap();
     assert!(made.get("error").is_none(), "{made}");
-    swing_of_orders(&other).await;
+    store(&other).await;
     storage.hold_appends(false);
     let error = begun.await.unwrap().unwrap_err();
     assert_eq!(error.code(), "CORRUPT", "{error}");
     assert!(error.to_string().contains("definition 1"), "{error}");
-    // Once the workflow is there again, what was begun without it is put aside.
-    pendulum(&other).await;
+    (cases, other, error)
+}
+
+#[tokio::test]
+async fn a_case_never_names_a_definition_that_another_log_had() {
+    let server = TestServer::start().await;
+    let (cases, other, error) = begun_late(&server, async |other| {
+        other.create_workflow(orders(), Default::default()).await.unwrap();
+    })
+    .await;
+    assert!(error.to_string().contains("petrel case quarantine"), "{error}");
+    // What was begun without its workflow is put aside, before that is there again.
     let id = workflow("pendulum");
     let done = other.quarantine(&id, &case("late"), Following::Refuse, Change::default()).await;
     assert_eq!(done.unwrap().case.status, CaseStatus::Cancelled);
+    pendulum(&other).await;
+    let read = cases_at(server.url()).await.case(&id, &case("late")).await.unwrap();
+    assert_eq!((read.status, read.tokens.len()), (CaseStatus::Cancelled, 0));
+    let none = other.quarantine(&id, &case("none"), Following::Refuse, Change::default()).await;
+    assert_eq!(none.unwrap_err().code(), "NOT_FOUND");
     let fresh = cases.create_case(NewCase::of(workflow("pendulum"))).await.unwrap();
     assert_ne!(fresh.case.definition, 1);
 }
 
-/// Another definition where the first one was.
-async fn swing_of_orders(cases: &Cases) {
-    cases.create_workflow(orders(), Default::default()).await.unwrap();
+#[tokio::test]
+async fn a_case_that_was_begun_with_another_version_can_be_cancelled_as_its_error_says() {
+    let server = TestServer::start().await;
+    let (cases, other, error) = begun_late(&server, async |other| {
+        let mut another = orders();
+        another.id = workflow("pendulum");
+        other.create_workflow(another, Default::default()).await.unwrap();
+    })
+    .await;
+    assert!(error.to_string().contains("cancel the case"), "{error}");
+    let id = workflow("pendulum");
+    for process in [&cases, &other] {
+        process.cancel(&id, &case("late"), Change::default()).await.unwrap();
+        let read = process.case(&id, &case("late")).await.unwrap();
+        assert_eq!((read.status, read.tokens.len()), (CaseStatus::Cancelled, 0));
+        process.create_case(NewCase::of(workflow("pendulum"))).await.unwrap();
+    }
 }
