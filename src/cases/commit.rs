@@ -57,6 +57,8 @@ enum Attempt {
     Done(Box<Changed>),
     /// Somebody else appended first.
     LostRace,
+    /// The log may be another one than the one that it was decided on; nothing was stored.
+    Outdated,
     /// No answer: it happened or not.
     Unanswered(StorageError),
 }
@@ -97,7 +99,7 @@ impl Inner {
             metadata: commit.change.metadata.clone(),
             request: (!commit.is_new).then(|| commit.asked.digest()),
         };
-        let (mut races, mut unanswered) = (0, 0);
+        let (mut races, mut outdated, mut unanswered) = (0, 0, 0);
         let mut presume_new = commit.is_new;
         let result = loop {
             let mut slot = self.slots.turn(&commit.workflow, &commit.case).await;
@@ -118,6 +120,19 @@ impl Inner {
                     let reason = format!(
                         "others change case {} all the time, and were first {MOST_RACES} times; \
                          try again",
+                        commit.case
+                    );
+                    break Err(StorageError::Unavailable { reason, away_since: None }.into());
+                }
+                Ok(Attempt::Outdated) if outdated < MOST_RACES => {
+                    outdated += 1;
+                    drop(slot);
+                    tokio::time::sleep(backoff(outdated)).await;
+                }
+                Ok(Attempt::Outdated) => {
+                    let reason = format!(
+                        "the connection was lost, or the log went back, {MOST_RACES} times while \
+                         case {} was begun; try again",
                         commit.case
                     );
                     break Err(StorageError::Unavailable { reason, away_since: None }.into());
@@ -177,7 +192,7 @@ impl Inner {
         };
         if runs.is_some() && self.storage.generation().await? != slot.generation {
             // The definition may be one that the log does not have any more: decided anew.
-            return Ok(Attempt::LostRace);
+            return Ok(Attempt::Outdated);
         }
         let expected = stored.value.previous;
         let probe = self.unknown_registers(slot, &stored.value);

@@ -285,6 +285,18 @@ async fn a_case_never_names_a_definition_that_another_log_had() {
 }
 
 #[tokio::test]
+async fn a_case_that_is_begun_while_the_log_changes_all_the_time_is_told_so() {
+    let server = TestServer::start().await;
+    let (storage, cases) = faulty(server.url()).await;
+    pendulum(&cases).await;
+    storage.change_generations();
+    let error = cases.create_case(NewCase::of(workflow("pendulum"))).await.unwrap_err();
+    assert!(error.retryable(), "{error}");
+    assert!(error.to_string().contains("the log went back"), "{error}");
+    assert!(!error.to_string().contains("others change"), "{error}");
+}
+
+#[tokio::test]
 async fn a_case_that_was_begun_with_another_version_can_be_cancelled_as_its_error_says() {
     let server = TestServer::start().await;
     let (cases, other, error) = begun_late(&server, async |other| {
