@@ -148,6 +148,36 @@ async fn a_subscription_to_a_log_that_went_back_ends_with_an_error_that_says_so(
 }
 
 #[tokio::test]
+async fn who_subscribes_after_the_log_went_back_is_not_told_of_it() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    pendulum(&cases).await;
+    let (case, _) = swing(&cases, "case-0").await;
+    let operator = operator(server.url()).await;
+    let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
+    moves(&cases, &case, &["a", "b", "c"]).await;
+    let mut older = cases.watch(LogScope::All, Some(1)).await.unwrap();
+    for _ in 0..4 {
+        older.next().await.unwrap().unwrap();
+    }
+    let before = generation(&cases).await;
+    operator.delete_stream("CB_LOG").await.unwrap();
+    restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
+    changes(&cases, before).await;
+    // At the feed that has not found out yet.
+    let mut new = cases.watch(LogScope::All, None).await.unwrap();
+    let (given, first) = tokio::join!(timeout(Duration::from_secs(30), new.next()), async {
+        let ended = timeout(Duration::from_secs(30), older.next()).await.expect("an end");
+        assert_eq!(ended.expect("an error").unwrap_err().code(), "LOG_WENT_BACK");
+        swing(&cases, "case-1").await
+    });
+    let given = given.expect("a record").expect("no end").unwrap();
+    assert_eq!(given.value.case, first.0);
+    let next = swing(&cases, "case-2").await;
+    assert_eq!(new.next().await.unwrap().unwrap().value.case, next.0);
+}
+
+#[tokio::test]
 async fn whoever_resumes_after_more_than_there_is_learns_that_the_log_went_back() {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;
