@@ -215,7 +215,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// One that ends where a case can't be reached, so that the same can be tried again.
+    /// One that ends where a case can't be reached, so that the same can be tried again. What
+    /// others wrote all the time is looked at again, and is no failure.
     pub fn ending() -> Self {
         Self { total: Repaired::default(), contended: Vec::new(), unreached: 0, most_unreached: 0 }
     }
@@ -241,6 +242,10 @@ impl Tally {
                 if self.unreached < self.most_unreached =>
             {
                 self.unreached += 1;
+            }
+            Error::Conflict { .. } if self.most_unreached == 0 => {
+                tracing::debug!(%error, "looked at again");
+                return Ok(());
             }
             Error::Conflict { .. } => {}
             error if error.is_of_one_case() => {}
