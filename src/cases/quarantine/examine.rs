@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::StreamExt;
 
 use crate::{
-    cases::{Error, Inner, Result, load::broken, repair::touched},
+    cases::{Error, Inner, Result, error::named, load::broken, repair::touched},
     engine::apply,
     models::{
         Aside, Case, CaseId, FiringId, IdHash, PlaceId, PutAside, Record, RecordKind, Stored,
@@ -16,9 +16,6 @@ use crate::{
 
 /// How much is told of what is wrong with a message, in characters.
 const MOST_TOLD: usize = 200;
-
-/// How many records a refusal names.
-const MOST_NAMED: usize = 100;
 
 /// How many times the log is replayed, each time without what the last good record says is put
 /// aside.
@@ -220,16 +217,12 @@ pub(super) fn must_have_none(case: &CaseId, bad: &[Bad]) -> Result<()> {
         return Ok(());
     }
     let others = bad.len() - words.len();
-    let named = words[..words.len().min(MOST_NAMED)].join(", ");
-    let more = match words.len().saturating_sub(MOST_NAMED) {
-        0 => String::new(),
-        more => format!(", and {more} more"),
-    };
     let reason = format!(
         "beside {others} messages of case {case} that can't be read or do not follow, {} records \
-         that were acknowledged would be put aside, since they follow those: {named}{more}; \
+         that were acknowledged would be put aside, since they follow those: {}; \
          nothing was stored; `--with-following`, or `withFollowing: true`, puts them aside as well",
         words.len(),
+        named(&words)
     );
     Err(Error::argument("with following", reason))
 }
