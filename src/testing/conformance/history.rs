@@ -65,8 +65,9 @@ pub async fn each_scope_has_its_own_records_in_order(storage: &Store) {
         let mine: Vec<_> = mine.map(|(sequence, _)| *sequence).collect();
         assert_eq!(sequences(storage, scope, 1).await, mine);
         let last = storage.last_of_lifecycle(&id, &writer.case).await.unwrap();
-        let lives = written.iter().filter(|(_, record)| record.kind != RecordKind::Fired);
-        let of_case = lives.filter(|(_, record)| record.case == writer.case).next_back();
+        let of_case = written
+            .iter()
+            .rfind(|(_, record)| record.case == writer.case && record.kind != RecordKind::Fired);
         assert_eq!(last.map(|last| last.sequence), of_case.map(|(sequence, _)| *sequence));
     }
     let lifecycle = written.iter().filter(|(_, record)| record.kind != RecordKind::Fired);
