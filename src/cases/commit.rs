@@ -57,6 +57,8 @@ enum Attempt {
     Done(Box<Changed>),
     /// Somebody else appended first.
     LostRace,
+    /// The log may be another one than the one that it was decided on; nothing was stored.
+    Outdated,
     /// No answer: it happened or not.
     Unanswered(StorageError),
 }
@@ -97,7 +99,7 @@ impl Inner {
             metadata: commit.change.metadata.clone(),
             request: (!commit.is_new).then(|| commit.asked.digest()),
         };
-        let (mut races, mut unanswered) = (0, 0);
+        let (mut races, mut outdated, mut unanswered) = (0, 0, 0);
         let mut presume_new = commit.is_new;
         let result = loop {
             let mut slot = self.slots.turn(&commit.workflow, &commit.case).await;
@@ -118,6 +120,19 @@ impl Inner {
                     let reason = format!(
                         "others change case {} all the time, and were first {MOST_RACES} times; \
                          try again",
+                        commit.case
+                    );
+                    break Err(StorageError::Unavailable { reason, away_since: None }.into());
+                }
+                Ok(Attempt::Outdated) if outdated < MOST_RACES => {
+                    outdated += 1;
+                    drop(slot);
+                    tokio::time::sleep(backoff(outdated)).await;
+                }
+                Ok(Attempt::Outdated) => {
+                    let reason = format!(
+                        "the connection was lost, or the log went back, {MOST_RACES} times while \
+                         case {} was begun; try again",
                         commit.case
                     );
                     break Err(StorageError::Unavailable { reason, away_since: None }.into());
@@ -177,7 +192,7 @@ impl Inner {
         };
         if runs.is_some() && self.storage.generation().await? != slot.generation {
             // The definition may be one that the log does not have any more: decided anew.
-            return Ok(Attempt::LostRace);
+            return Ok(Attempt::Outdated);
         }
         let expected = stored.value.previous;
         let probe = self.unknown_registers(slot, &stored.value);
@@ -297,38 +312,6 @@ impl Inner {
         };
         let reason = format!("{reason}; `petrel case quarantine` puts it aside");
         Err(broken(workflow, case, head.sequence, reason))
-    }
-
-    /// Finds out whether a record that was appended while the log may have gone back follows the
-    /// record that it names: the fence compares numbers.
-    async fn must_follow(&self, stored: &Stored<Record>) -> Result<()> {
-        let record = &stored.value;
-        let before = self.storage.record(&record.workflow, &record.case, record.previous).await?;
-        if before.is_some_and(|before| Some(before.hash) == record.previous_hash) {
-            return Ok(());
-        }
-        let reason = format!(
-            "the log went back while it was written, and record {} is another one now; look at \
-             the case's history, and put the record aside",
-            record.previous
-        );
-        Err(broken(&record.workflow, &record.case, stored.sequence, reason))
-    }
-
-    /// Finds out whether the log has the definition of a case that was begun while it may have
-    /// gone back.
-    async fn must_run(&self, stored: &Stored<Record>, runs: Option<&Compiled>) -> Result<()> {
-        let record = &stored.value;
-        match runs {
-            Some(runs) if !self.has_definition(&runs.stored).await? => {}
-            _ => return Ok(()),
-        }
-        let reason = format!(
-            "the log went back while the case was begun, and does not have definition {} any more; \
-             put the record aside, and begin another case",
-            record.definition
-        );
-        Err(broken(&record.workflow, &record.case, stored.sequence, reason))
     }
 
     async fn decide(

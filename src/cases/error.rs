@@ -184,8 +184,20 @@ fn hint(kind: &&'static str) -> &'static str {
     }
 }
 
+/// How many of a list an error names.
+const MOST_NAMED: usize = 100;
+
 fn listed(known: &[TransitionId]) -> String {
-    known.iter().map(TransitionId::as_str).collect::<Vec<_>>().join(", ")
+    named(&known.iter().map(TransitionId::as_str).collect::<Vec<_>>())
+}
+
+/// The first of these, and how many more there are.
+pub(super) fn named(all: &[&str]) -> String {
+    let some = all[..all.len().min(MOST_NAMED)].join(", ");
+    match all.len().saturating_sub(MOST_NAMED) {
+        0 => some,
+        more => format!("{some}, and {more} more"),
+    }
 }
 
 fn not_sound(verdict: Verdict) -> &'static str {

@@ -16,6 +16,7 @@ mod costly;
 mod definitions;
 mod error;
 mod gather;
+mod gone_back;
 mod index;
 mod limits;
 mod listing;
@@ -71,6 +72,7 @@ struct Inner {
     tags: locate::Tags,
     feeds: Arc<watch::Feeds>,
     index: Arc<index::Index>,
+    asides: aside::Asides,
     confirmed: reconcile::Confirmed,
     metrics: Metrics,
     /// Cases of many tokens take turns when their views are looked at.
@@ -93,6 +95,7 @@ impl Cases {
             tags: Default::default(),
             feeds: Default::default(),
             index: Default::default(),
+            asides: Default::default(),
             confirmed: Default::default(),
             metrics: Metrics::default(),
             large_cases: tokio::sync::Semaphore::new(2),

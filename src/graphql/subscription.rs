@@ -117,9 +117,12 @@ async fn ended_token(
     token: TokenId,
     from: u64,
 ) -> Result<BoxStream<'static, Result<Token>>, Error> {
-    let (case, _) = token.case().ok_or_else(|| Error::no_token(&token))?;
+    let (Some((case, _)), Some(number)) = (token.case(), token.number()) else {
+        return Err(Error::no_token(&token));
+    };
     let now = cases.case(&workflow, &case).await?;
-    if token.number().is_none_or(|number| number > now.tokens_made) {
+    let made = (1..=now.tokens_made).contains(&number);
+    if !made || token != TokenId::of_case(&workflow.tag(), &case, number) {
         return Err(Error::no_token(&token));
     }
     // It may have been made since it was looked for.

@@ -13,7 +13,7 @@ use crate::{
     },
     models::{
         ArcKind, Case, CaseId, CaseStatus, FiringId, PlaceId, Record, Stored, TokenId,
-        TransitionId, WorkflowDefinition, WorkflowId,
+        TransitionId, VOUCHED_FROM, WorkflowDefinition, WorkflowId,
     },
 };
 
@@ -129,6 +129,14 @@ pub fn conserving() -> impl Strategy<Value = Start> {
             let places = (0..count).map(|number| json!({"id": place_name(number)})).collect();
             Start { definition: definition(places, transitions), tokens }
         })
+    })
+}
+
+/// The same with so many tokens, however it runs, that its records vouch for them.
+pub fn crowded() -> impl Strategy<Value = Start> {
+    conserving().prop_map(|mut start| {
+        start.tokens[0] += VOUCHED_FROM as u64;
+        start
     })
 }
 

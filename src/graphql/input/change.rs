@@ -19,9 +19,9 @@ pub struct QuarantineCaseInput {
     workflow_id: ID,
     /// The case.
     case_id: ID,
-    /// Whether to put aside as well what can be read and follows what can't, or does not follow
-    /// itself: changes that were acknowledged. Without it they are named in an error, and nothing
-    /// is stored.
+    /// Whether to put aside as well the changes that can be read and were made upon what has to be
+    /// put aside: they were acknowledged. Without it they are named in an error, the first 100 of
+    /// them, and nothing is stored.
     #[graphql(default)]
     with_following: bool,
     /// Why; noted in the log's metadata as `reason`.

@@ -217,6 +217,14 @@ impl Storage for NatsStorage {
         self.inner.read(|| self.inner.first_record(workflow, case)).await
     }
 
+    async fn last_of_lifecycle(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        self.inner.read(|| self.inner.last_of_lifecycle(workflow, case)).await
+    }
+
     async fn history(
         &self,
         scope: LogScope,
