@@ -1,5 +1,6 @@
 //! What Petri-net theory says of a net before it runs. Pure: no I/O, clock or randomness.
 
+mod count;
 pub mod coverability;
 mod properties;
 mod random;
@@ -9,6 +10,7 @@ mod soundness;
 pub mod state_space;
 pub mod structure;
 
+pub use count::Count;
 pub use properties::{Markings, PlaceLists, Properties, Pumped, Weight, Weights, properties};
 pub(crate) use report::sequence;
 pub use report::{Facts, Finding, Held, Method, Report, Verdict};

@@ -32,7 +32,8 @@ Examples:
 The iso profile is ISO/IEC 15909-2, for all tools. It has no read, inhibitor and reset arcs and no
 capacities: a workflow with them is refused, with the arcs named. The prom profile is for ProM and
 PM4Py: transitions have the labels that event logs have, inhibitor and reset arcs are as these
-tools write them, and a read arc is two arcs, one that takes and one that gives back. Its final
+tools write them, and a read arc is two arcs, one that takes and one that gives back; what they
+would take for another net is refused, such as numbers above 2147483647. Its final
 marking is one token in the place where cases end; --final says which, if there are several.
 A transition with from_places becomes one transition for each of them. Guards are not exported.";
 
@@ -82,11 +83,18 @@ impl Export {
             For::Iso => Profile::Iso,
             For::Prom => Profile::Prom,
         };
-        let text = pnml::write(&[file], profile).map_err(|unwritable| {
+        let text = pnml::write(std::slice::from_ref(&file), profile).map_err(|unwritable| {
             let problems = unwritable.0.join("\n  ");
             let message = format!("{name}: the net can't be written exactly:\n  {problems}");
             Failure::invalid(message)
         })?;
+        if self.profile == For::Iso {
+            for large in file.beyond_32_bits() {
+                eprintln!(
+                    "note: {large}, which tools that count in 32 bits read as another number"
+                );
+            }
+        }
         let guarded = definition.transitions.iter().filter(|t| !t.conditions.is_empty()).count();
         if guarded > 0 {
             let have = if guarded == 1 { "transition has" } else { "transitions have" };

@@ -117,7 +117,7 @@ pub struct Arc {
 }
 
 /// Which way an arc goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the place to the transition.
     ToTransition,

@@ -27,6 +27,7 @@ mod representable;
 mod standard;
 mod tokens;
 mod write;
+mod written_arcs;
 mod xml;
 mod xml_out;
 
