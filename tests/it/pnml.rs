@@ -7,6 +7,7 @@ mod dialects;
 mod encodings;
 mod extremes;
 mod hostile;
+mod ignorable;
 mod refusals;
 mod round_trip;
 

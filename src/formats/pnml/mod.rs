@@ -15,6 +15,7 @@ mod encoding;
 mod error;
 mod from_petri;
 mod id;
+mod ignored;
 mod label;
 mod net;
 mod net_type;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     Document, Kind, Note, Part, PnmlError, ToolSpecific,
     draft::Draft,
-    encoding, id, position,
+    encoding, id, ignored, position,
     xml::{Element, Xml},
 };
 
@@ -144,8 +144,7 @@ impl<'a> Reading<'a> {
                     }
                 }
             }
-            // TAPAAL's questions about the net, which are no part of it.
-            "query" | "k-bound" | "feature" => self.pass_over(element)?,
+            name if ignored::at_top(name) => self.pass_over(element)?,
             _ => return Err(self.unsupported(element, "a PNML file")),
         }
         Ok(false)
