@@ -10,6 +10,7 @@ mod hostile;
 mod ignorable;
 mod refusals;
 mod round_trip;
+mod silent;
 
 use std::{fs, path::PathBuf};
 

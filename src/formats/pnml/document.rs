@@ -93,6 +93,8 @@ pub struct Transition {
     pub graphics: Option<Box<NodeGraphics>>,
     /// The index of its page.
     pub page: Option<usize>,
+    /// Whether it is no activity: what ProM and PM4Py call invisible.
+    pub silent: bool,
 }
 
 /// An arc.
@@ -216,6 +218,7 @@ impl PnmlNet {
             id: transition.id.clone(),
             name: transition.name.clone(),
             arcs: Arcs::default(),
+            silent: transition.silent,
         };
         let mut net = petri::Net {
             name: self.name.clone().unwrap_or_else(|| self.id.clone()),

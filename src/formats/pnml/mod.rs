@@ -25,6 +25,7 @@ mod position;
 mod read;
 mod read_arcs;
 mod representable;
+mod silent;
 mod standard;
 mod tokens;
 mod write;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     Document, Kind, Note, Part, PnmlError, ToolSpecific,
     draft::Draft,
-    encoding, id, ignored, position,
+    encoding, id, ignored, position, silent,
     xml::{Element, Xml},
 };
 
@@ -239,6 +239,14 @@ impl<'a> Reading<'a> {
         {
             self.draft.original_ids.push((part, original));
             return Ok(());
+        }
+        if let Part::Transition(_) = part
+            && let Some(note) = silent::read(&tool, &attributes, &content)
+        {
+            self.draft.silent = true;
+            if note == silent::Note::Only {
+                return Ok(());
+            }
         }
         let noted = ToolSpecific { part, tool, version, attributes, content };
         self.draft.net.tool_specific.push(noted);

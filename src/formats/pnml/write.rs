@@ -6,6 +6,7 @@ use super::{
     net_type,
     read::NAMESPACE,
     representable::{self, Unwritable},
+    silent,
     written_arcs::{self, WrittenArc},
     xml,
     xml_out::XmlOut,
@@ -91,7 +92,12 @@ impl Writing {
             self.xml.start("transition", &[("id", id)]);
             let name = transition.name.as_deref();
             self.node(&transition.id, id, name, transition.graphics.as_deref());
-            self.noted(&noted[1 + net.places.len() + index]);
+            if transition.silent {
+                self.silent();
+            }
+            let mut noted = std::mem::take(&mut noted[1 + net.places.len() + index]);
+            noted.retain(|note| self.profile == Profile::Iso || !silent::misread(note));
+            self.noted(&noted);
             self.xml.end();
         }
         for arc in written_arcs::of(net) {
@@ -136,6 +142,19 @@ impl Writing {
             (Profile::Prom, dimension) => self.point("dimension", dimension.unwrap_or(DIMENSION)),
         }
         self.xml.end();
+    }
+
+    /// The note that a transition is no activity: ours in files of the standard, whose notes have
+    /// no attributes of their own.
+    fn silent(&mut self) {
+        let (tool, version, activity) = match self.profile {
+            Profile::Iso => (TOOL, "1", None),
+            Profile::Prom => (silent::PROM, "6.4", Some(("activity", silent::INVISIBLE))),
+        };
+        let mut attributes = vec![("tool", tool), ("version", version)];
+        attributes.extend(activity);
+        let content = if activity.is_some() { "" } else { silent::CONTENT };
+        self.xml.raw("toolspecific", &attributes, content);
     }
 
     /// Writes an arc between a place and a transition.

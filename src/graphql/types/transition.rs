@@ -139,4 +139,9 @@ impl Transition {
     async fn output(&self) -> Option<&str> {
         self.0.output.as_deref()
     }
+
+    /// Whether it is a step that is no activity: event logs and exports leave out its label.
+    async fn silent(&self) -> bool {
+        self.0.silent
+    }
 }

@@ -101,7 +101,13 @@ fn net() -> impl Strategy<Value = PnmlNet> {
             for (index, (id, name, graphics)) in transitions.into_iter().enumerate() {
                 let taken = net.transitions.iter().any(|t| t.id == id);
                 let id = if taken { format!("{id}{index}é") } else { id };
-                net.transitions.push(Transition { id, name, graphics, page: None });
+                net.transitions.push(Transition {
+                    id,
+                    name,
+                    graphics,
+                    page: None,
+                    silent: index % 2 == 1,
+                });
             }
             net
         })
