@@ -2,6 +2,7 @@
 
 mod count;
 pub mod coverability;
+mod goal;
 mod properties;
 mod random;
 mod report;

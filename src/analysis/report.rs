@@ -220,7 +220,8 @@ fn after(path: &[String]) -> String {
     }
 }
 
-fn held(marking: &[Held]) -> String {
+/// A marking in a sentence.
+pub(super) fn held(marking: &[Held]) -> String {
     let token = |held: &Held| match held.tokens {
         1 => format!("a token in {}", held.place),
         tokens => format!("{tokens} tokens in {}", held.place),

@@ -35,7 +35,7 @@ Examples:
 
 Each case starts in the initial marking. Of the transitions that are enabled, one is chosen at
 random, each as likely as its weight against theirs, until the case is complete (tokens only in
-places where a case ends, or a final marking of the PNML file), nothing of a weight above 0 can
+places where a case ends, or a final marking that the file names), nothing of a weight above 0 can
 fire, or --max-steps is reached. Tokens are only counted: conditions are not looked at, give
 their transitions a weight instead. The same seed gives the same cases, on every machine.
 

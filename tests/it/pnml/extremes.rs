@@ -106,7 +106,7 @@ fn looked_at(net: &PnmlNet) -> Vec<Value> {
     let petri = net.petri();
     let finals: Vec<Marking> = net.final_markings().collect();
     let found = properties(&petri, &limits, &mut unwatched);
-    let report = check(&petri, &petri.sinks(), &limits, &mut unwatched);
+    let report = check(&petri, &petri.sinks(), &finals, &limits, &mut unwatched);
     let simulation = Simulation {
         net: &petri,
         ends: &petri.sinks(),
@@ -150,8 +150,9 @@ proptest! {
         if let Ok(definition) = net.definition(WorkflowId::new("w").unwrap())
             && let Ok(compiled) = Net::compile(&definition)
         {
-            let petri = compiled.petri();
-            check(&petri, &compiled.ends(), &Limits { states: 200, ..Limits::default() }, &mut unwatched);
+            let (petri, finals) = (compiled.petri(), &compiled.final_markings);
+            let limits = Limits { states: 200, ..Limits::default() };
+            check(&petri, &compiled.ends(), finals, &limits, &mut unwatched);
             PnmlNet::from_petri("w", &petri, |_| None);
         }
     }
