@@ -31,6 +31,7 @@ pub struct Properties {
     /// How many arcs it has.
     pub arcs: usize,
     /// How many tokens the initial marking has.
+    #[serde(serialize_with = "super::count::count")]
     pub tokens: u128,
     /// What kind of net it is, by its arcs alone.
     pub class: Class,
@@ -89,7 +90,7 @@ pub struct Weights(pub Vec<Weight>);
 pub struct Weight {
     /// The place or transition.
     pub id: String,
-    /// Its weight; text where a machine number can't hold it.
+    /// Its weight; text where readers of JSON would round it.
     #[serde(serialize_with = "number")]
     pub weight: BigInt,
 }
@@ -119,10 +120,12 @@ pub struct Markings {
     /// A shortest firing sequence to a marking that enables nothing.
     pub deadlock: Option<Vec<String>>,
     /// The most tokens that a place holds.
+    #[serde(serialize_with = "super::count::count")]
     pub k_bound: u64,
     /// Whether no place holds more than one.
     pub safe: bool,
     /// The most tokens that a marking has.
+    #[serde(serialize_with = "super::count::count")]
     pub max_tokens: u128,
     /// The transitions that are never enabled.
     pub dead_transitions: Vec<String>,
@@ -134,8 +137,8 @@ pub struct Markings {
 
 fn number<S: Serializer>(weight: &BigInt, serializer: S) -> Result<S::Ok, S::Error> {
     match i64::try_from(weight) {
-        Ok(weight) => serializer.serialize_i64(weight),
-        Err(_) => serializer.serialize_str(&weight.to_string()),
+        Ok(weight) if weight.unsigned_abs() < 1 << 53 => serializer.serialize_i64(weight),
+        _ => serializer.serialize_str(&weight.to_string()),
     }
 }
 

@@ -12,7 +12,8 @@
 
 use super::{
     coverability::{Bounded, Boundedness, Pump, boundedness_after, pump_in},
-    report::{Facts, Finding, Held, Method, Report, Verdict},
+    goal::Goal,
+    report::{Facts, Finding, Held, Method, Report, Verdict, held as held_text},
     state_space::{Graph, Limits, StateSpace, Stopped, Watch, explore_partly},
     structure::{
         Class, Flaw, RankVerdict, WorkflowNet, join_ends, put_source, rank_theorem, until_ended,
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::models::{
     ArcKind,
-    petri::{Input, Net},
+    petri::{Input, Marking, Net},
 };
 
 /// How many markings are looked at before a net is suspected to grow without end.
@@ -30,6 +31,9 @@ const FIRST_LOOK: usize = 50_000;
 /// first few, since most reasons are near the start.
 const WITNESS_LOOKS: [usize; 2] = [1_000, 5_000];
 
+/// How many final markings a net may name to be judged by them.
+const MOST_FINALS: usize = 100;
+
 /// Why growth does not decide a net.
 const CAN_VANISH: &str = "not decided: reset or inhibitor arcs may clear away what grows before a \
                           case ends, and no procedure decides all such nets; a capacity for the \
@@ -37,7 +41,17 @@ const CAN_VANISH: &str = "not decided: reset or inhibitor arcs may clear away wh
 
 /// Checks a net in which a case begins with one token in its source, or in its only marked
 /// place, and ends with tokens in some of `ends`. The net's own marking is not what is judged.
-pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) -> Report {
+///
+/// Where `finals` has markings that say something else, a case is to end in one of these: from
+/// everything that can happen it can still come to one, it never holds one of them and more, and
+/// every transition can fire. It begins in the net's own marking then, and need be no workflow net.
+pub fn check(
+    net: &Net,
+    ends: &[usize],
+    finals: &[Marking],
+    limits: &Limits,
+    watch: &mut Watch<'_>,
+) -> Report {
     let class = Class::of(net);
     let facts = Facts {
         places: net.places.len(),
@@ -53,6 +67,10 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
         notes: Vec::new(),
         net: facts,
     };
+    let goal = Goal::of(net, ends, finals);
+    if let Goal::Markings(finals) = goal {
+        return check_markings(net, ends, finals, report, limits, watch);
+    }
     let (joined, workflow_net) = match workflow_net(net, ends) {
         Ok(found) => found,
         Err(problems) => {
@@ -73,13 +91,10 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
             .push(format!("judged for one token in {start}; the net's own marking is another"));
     }
     let Some((until, origins)) = until_ended(&judged, ends) else {
-        let reason = "not decided: too many transitions take from nothing but ends".to_owned();
-        report.findings.push(Finding::Limit { reason });
-        report.decide(Verdict::Unknown, Method::Undecided);
-        return report;
+        return report.beyond_ends();
     };
     let mut look =
-        Look { checked: net, net: &until, origins: &origins, ends, limits, watch, report };
+        Look { checked: net, net: &until, origins: &origins, goal, limits, watch, report };
     // The theorem does not know that nothing takes a token from where a case has ended.
     let sinks = net.sinks();
     if !ends.iter().all(|end| sinks.contains(end)) {
@@ -100,6 +115,69 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
         RankVerdict::NotApplicable(_) => look.decide(),
     }
     look.report
+}
+
+/// Checks a net whose cases are to end in one of these markings.
+fn check_markings(
+    net: &Net,
+    ends: &[usize],
+    finals: &[Marking],
+    mut report: Report,
+    limits: &Limits,
+    watch: &mut Watch<'_>,
+) -> Report {
+    if finals.len() > MOST_FINALS {
+        let reason = format!(
+            "not decided: {} final markings are named, and each marking would be compared with \
+             all; the most is {MOST_FINALS}",
+            finals.len()
+        );
+        report.findings.push(Finding::Limit { reason });
+        report.decide(Verdict::Unknown, Method::Undecided);
+        return report;
+    }
+    let mut judged = net.clone();
+    if judged.places.iter().all(|place| place.tokens == 0) {
+        let mut fed = vec![false; net.places.len()];
+        let outputs = net.transitions.iter().flat_map(|of| &of.arcs.outputs);
+        outputs.for_each(|(place, _)| fed[*place] = true);
+        let sources = (0..fed.len()).filter(|place| !fed[*place]);
+        let [source] = sources.collect::<Vec<_>>()[..] else {
+            let problem = "no place has a token, and not exactly one is without arcs to it; mark \
+                           the place where a case begins";
+            report.findings.push(Finding::NotAWorkflowNet { problem: problem.to_owned() });
+            return report;
+        };
+        judged.places[source].tokens = 1;
+    }
+    let names: Vec<_> = finals.iter().map(|of| named(net, of)).collect();
+    report
+        .notes
+        .push(format!("judged for the final markings that are named: {}", names.join("; ")));
+    let outside =
+        |of: &&Marking| of.iter().enumerate().any(|(at, n)| *n > 0 && !ends.contains(&at));
+    if let Some(outside) = finals.iter().find(outside) {
+        report.notes.push(format!(
+            "a case completes where nothing takes tokens from, or in terminal places; in {} it \
+             rests, and does not complete",
+            named(net, outside)
+        ));
+    }
+    let Some((until, origins)) = until_ended(&judged, ends) else {
+        return report.beyond_ends();
+    };
+    let goal = Goal::Markings(finals);
+    let mut look =
+        Look { checked: net, net: &until, origins: &origins, goal, limits, watch, report };
+    look.decide();
+    look.report
+}
+
+/// A marking for people.
+fn named(net: &Net, marking: &[u64]) -> String {
+    let held = net.places.iter().zip(marking).filter(|(_, tokens)| **tokens > 0);
+    let held = held.map(|(place, tokens)| Held { place: place.id.clone(), tokens: *tokens });
+    held_text(&held.collect::<Vec<_>>())
 }
 
 /// The place where a case begins, as an index of `net`: the source if it is one of its places,
@@ -127,6 +205,15 @@ fn workflow_net(net: &Net, ends: &[usize]) -> Result<(Net, WorkflowNet), Vec<Str
 }
 
 impl Report {
+    /// Nothing is decided: nothing may fire once a case has ended, and too much would have to be
+    /// kept from that.
+    fn beyond_ends(mut self) -> Self {
+        let reason = "not decided: too many transitions take from nothing but ends".to_owned();
+        self.findings.push(Finding::Limit { reason });
+        self.decide(Verdict::Unknown, Method::Undecided);
+        self
+    }
+
     fn decide(&mut self, verdict: Verdict, by: Method) {
         (self.verdict, self.decided_by) = (verdict, by);
     }
@@ -144,7 +231,7 @@ struct Look<'a, 'w> {
     net: &'a Net,
     /// Which transition each of its transitions is in the net that is checked.
     origins: &'a [usize],
-    ends: &'a [usize],
+    goal: Goal<'a>,
     limits: &'a Limits,
     watch: &'a mut Watch<'w>,
     report: Report,
@@ -222,9 +309,7 @@ impl<'a> Look<'a, '_> {
     /// Notes what is found in a state space. `None`: all that there is to find.
     fn judge(&mut self, space: &StateSpace<'_>) -> Option<Stopped> {
         self.report.findings.clear();
-        let left = |state: &usize| {
-            space.is_marked(*state, self.ends) && left_over(self.ends, &space.marking(*state))
-        };
+        let left = |state: &usize| self.goal.is_left_over(space, *state);
         if let Some(state) = (0..space.states()).find(left) {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::LeftOver { marking, path });
@@ -260,7 +345,7 @@ impl<'a> Look<'a, '_> {
         let space = graph.space();
         self.dead(space);
         let stops = |state: usize| graph.successors(state).is_empty();
-        if let Some(state) = graph.cannot_reach(|at| stops(*at) || self.fine(space, *at)) {
+        if let Some(state) = graph.cannot_reach(|at| stops(*at) || self.goal.is_fine(space, *at)) {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::NoWayToEnd { marking, path });
         }
@@ -269,16 +354,10 @@ impl<'a> Look<'a, '_> {
     /// A marking in which nothing can fire and no case has ended.
     fn dead(&mut self, space: &StateSpace<'_>) {
         let mut dead = space.dead().iter().map(|state| *state as usize);
-        if let Some(state) = dead.find(|state| !self.fine(space, *state)) {
+        if let Some(state) = dead.find(|state| !self.goal.is_fine(space, *state)) {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::Deadlock { marking, path });
         }
-    }
-
-    /// Whether a state is an end, if only one with something left over, which is another finding.
-    fn fine(&self, space: &StateSpace<'_>, state: usize) -> bool {
-        let is_fine = |marking: &[u64]| ended(self.ends, marking) || left_over(self.ends, marking);
-        space.is_marked(state, self.ends) && is_fine(&space.marking(state))
     }
 
     /// Whether growth need not keep a case from ending. A case that can end from a marking ends
@@ -287,9 +366,13 @@ impl<'a> Look<'a, '_> {
     fn may_vanish(&self, pump: &Pump) -> bool {
         let sees = |arc: &&Input| matches!(arc.kind, ArcKind::Inhibitor | ArcKind::Reset);
         let mut arcs = self.net.transitions.iter().flat_map(|of| &of.arcs.inputs).filter(sees);
-        match self.ends {
-            [_] => arcs.any(|arc| pump.places.contains(&arc.place)),
-            _ => arcs.next().is_some(),
+        match self.goal {
+            Goal::Ends([_]) => arcs.any(|arc| pump.places.contains(&arc.place)),
+            Goal::Ends(_) => arcs.next().is_some(),
+            // What is to end with nothing may take all that grew.
+            Goal::Markings(finals) => {
+                arcs.next().is_some() || finals.iter().any(|of| of.iter().all(|held| *held == 0))
+            }
         }
     }
 
@@ -305,21 +388,5 @@ impl<'a> Look<'a, '_> {
         let path = space.path(state);
         let path = path.iter().map(|transition| self.net.transitions[*transition].id.clone());
         (held.collect(), path.collect())
-    }
-}
-
-/// Whether a case with this marking has ended: all tokens are in ends, no two in one.
-fn ended(ends: &[usize], marking: &[u64]) -> bool {
-    let mut marked = marking.iter().enumerate().filter(|(_, held)| **held > 0).peekable();
-    marked.peek().is_some() && marked.all(|(place, held)| *held == 1 && ends.contains(&place))
-}
-
-/// Whether a case with this marking has come to its end and something is left over: a second
-/// token in an end, or with a single end, a token elsewhere.
-fn left_over(ends: &[usize], marking: &[u64]) -> bool {
-    let others = |end: usize| marking.iter().enumerate().any(|(at, held)| at != end && *held > 0);
-    match ends {
-        [end] => marking[*end] > 1 || marking[*end] == 1 && others(*end),
-        ends => ends.iter().any(|end| marking[*end] > 1),
     }
 }

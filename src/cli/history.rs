@@ -19,6 +19,7 @@ use super::{
     connection::{self, Connection},
     failure::Failure,
     file::cant_write,
+    presentation::counted,
 };
 use crate::{
     cases::Gathered,
@@ -75,8 +76,8 @@ pub(super) struct Export {
     /// Only this case; can be repeated
     #[arg(long = "case", value_name = "CASE")]
     cases: Vec<CaseId>,
-    /// Write what is no firing, too: created, paused, resumed, cancelled, edited. These are no
-    /// transitions, so a replay on the net does not fit any more
+    /// Write what is no activity, too: created, paused, resumed, cancelled, edited, and firings of
+    /// silent transitions. A replay on the net does not fit any more then
     #[arg(long)]
     lifecycle: bool,
 }
@@ -127,13 +128,19 @@ impl Export {
         if shutdown.is_cancelled() {
             return Err(Failure::interrupted());
         }
-        let Written { cases, events } = written?;
+        let Written { cases, events, silent } = written?;
         if to_stdout {
             // Standard output has the log and nothing else.
             return complaint.map_or_else(|| Ok(Answer::default()), Err);
         }
-        let json = json!({ "cases": cases, "events": events, "unreadable": unreadable });
-        let mut answer = Answer::new(json, format!("cases: {cases}, events: {events}"));
+        let json = json!({
+            "cases": cases, "events": events, "silent": silent, "unreadable": unreadable,
+        });
+        let mut text = format!("cases: {cases}, events: {events}");
+        if silent > 0 {
+            text.push_str(&format!(", left out: {}", counted(silent, "silent firing")));
+        }
+        let mut answer = Answer::new(json, text);
         answer.complaints.extend(complaint);
         Ok(answer)
     }

@@ -28,7 +28,7 @@ pub(super) struct NetFile {
     pub(super) firing_ids: Vec<String>,
     /// The places where a case ends.
     pub(super) ends: Vec<usize>,
-    /// The final markings that the file declares; only PNML has such.
+    /// The final markings that the file declares.
     pub(super) final_markings: Vec<petri::Marking>,
     /// Where its nodes were drawn.
     pub(super) positions: Positions,
@@ -139,7 +139,7 @@ pub(super) fn from_definition(definition: &WorkflowDefinition) -> Result<NetFile
         net,
         firing_ids: compiled.modes().map(|(of, _)| of.id.to_string()).collect(),
         ends: compiled.ends(),
-        final_markings: Vec::new(),
+        final_markings: compiled.final_markings.clone(),
         notes: assumptions(&compiled),
     })
 }

@@ -50,7 +50,9 @@ impl SimulatedLog {
         let workflow = workflow.map_err(unexpected)?;
         let transitions = event_ids(&file.firing_ids).map_err(unexpected)?;
         let named = transitions.iter().zip(&file.net.transitions);
-        let named: Vec<_> = named.map(|(id, of)| json!({ "id": id, "name": of.label() })).collect();
+        let named: Vec<_> = named
+            .map(|(id, of)| json!({ "id": id, "name": of.label(), "silent": of.silent }))
+            .collect();
         let definition = serde_json::from_value(json!({
             "id": workflow, "places": [], "initial_place": "start", "transitions": named,
         }))

@@ -17,6 +17,8 @@ pub struct Net {
     pub transitions: Vec<NetTransition>,
     /// The index of the initial place.
     pub initial: usize,
+    /// The markings that a case is to come to, if the definition names any.
+    pub final_markings: Vec<petri::Marking>,
     name: String,
     place_index: HashMap<PlaceId, usize>,
     transition_index: HashMap<TransitionId, usize>,
@@ -48,6 +50,8 @@ pub struct NetTransition {
     pub guards: Guards,
     /// What is merged into the produced data.
     pub output: Option<OutputExpression>,
+    /// Whether it is no activity.
+    pub silent: bool,
 }
 
 /// One way in which a transition can fire.
@@ -85,8 +89,10 @@ impl Net {
                 modes,
                 guards,
                 output,
+                silent: transition.silent,
             });
         }
+        let final_markings = final_markings(definition, &place_index, &mut problems);
         check_terminals(definition, &place_index, &transitions, &mut problems);
         if let Some(initial) = initial {
             check_reachable(definition, initial, &transitions, &mut problems);
@@ -98,7 +104,15 @@ impl Net {
                     "" => definition.id.to_string(),
                     name => name.to_owned(),
                 };
-                Ok(Self { places, transitions, initial, name, place_index, transition_index })
+                Ok(Self {
+                    places,
+                    transitions,
+                    initial,
+                    final_markings,
+                    name,
+                    place_index,
+                    transition_index,
+                })
             }
             _ => Err(problems),
         }
@@ -145,7 +159,7 @@ impl Net {
             let name = transition.name.clone();
             let name =
                 name.or_else(|| (id != transition.id.as_str()).then(|| transition.id.to_string()));
-            petri::Transition { id, name, arcs: mode.arcs.clone() }
+            petri::Transition { id, name, arcs: mode.arcs.clone(), silent: transition.silent }
         };
         petri::Net {
             name: self.name.clone(),
@@ -196,6 +210,26 @@ fn index_transitions(
     problems: &mut Problems,
 ) -> HashMap<TransitionId, usize> {
     index(definition.transitions.iter().map(|t| t.id.clone()), "transitions", problems)
+}
+
+/// The final markings by the places' indexes.
+fn final_markings(
+    definition: &WorkflowDefinition,
+    places: &HashMap<PlaceId, usize>,
+    problems: &mut Problems,
+) -> Vec<petri::Marking> {
+    let declared = definition.final_markings.iter().enumerate();
+    let marking = declared.map(|(number, declared)| {
+        let mut marking = vec![0; definition.places.len()];
+        for (id, tokens) in declared {
+            let path = format!("final_markings[{number}].{id}");
+            if let Some(place) = look_up(places, id, &path, problems) {
+                marking[place] = *tokens;
+            }
+        }
+        marking
+    });
+    marking.collect()
 }
 
 fn look_up(

@@ -39,6 +39,7 @@ pub struct Place {
     /// What a token here means.
     description: Option<String>,
     /// The most tokens of one case that the place can hold; null where unlimited.
+    /// 2,147,483,647 where it is more.
     capacity: Option<i32>,
     /// What the place is for.
     kind: PlaceKind,
@@ -62,6 +63,7 @@ pub struct InputArc {
     /// The id of the place where it starts.
     place: ID,
     /// How many tokens; what the number means is the kind's to say. A reset arc ignores it.
+    /// 2,147,483,647 where it is more.
     weight: i32,
     /// What the arc does.
     kind: ArcKind,
@@ -136,5 +138,10 @@ impl Transition {
     /// A CEL expression that gives a map, merged into the data of the produced tokens.
     async fn output(&self) -> Option<&str> {
         self.0.output.as_deref()
+    }
+
+    /// Whether it is a step that is no activity: event logs and exports leave out its label.
+    async fn silent(&self) -> bool {
+        self.0.silent
     }
 }

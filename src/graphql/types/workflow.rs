@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{Transition, WorkflowAnalysis, cases, transition::Place};
+use super::{Transition, WorkflowAnalysis, analysis::Held, cases, transition::Place};
 use crate::{
     cases::Error,
     engine,
@@ -61,6 +61,14 @@ impl Workflow {
     /// The id of the place where a new case gets its first token.
     async fn initial_place(&self) -> ID {
         ID::from(&self.0.definition.initial_place)
+    }
+
+    /// The markings that a case is to come to, where the definition names any; other places have
+    /// none.
+    async fn final_markings(&self) -> Vec<Vec<Held>> {
+        let held = |(place, tokens): (&models::PlaceId, _)| Held::new(place.as_str(), tokens);
+        let markings = self.0.definition.final_markings.iter();
+        markings.map(|marking| marking.iter().map(held).collect()).collect()
     }
 
     /// Whatever else the owner keeps with the definition.

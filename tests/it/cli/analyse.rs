@@ -147,3 +147,23 @@ async fn nets_of_others_have_the_properties_that_are_known_of_them() {
 fn path(folder: &Path, file: &str) -> String {
     folder.join(file).display().to_string()
 }
+
+#[tokio::test]
+async fn more_tokens_than_64_bits_count_are_said_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |id| {
+        let most = u64::MAX;
+        format!("<place id='{id}'><initialMarking><text>{most}</text></initialMarking></place>")
+    };
+    let places: String = ["a", "b", "c"].into_iter().map(place).collect();
+    let net = format!(
+        "<pnml><net id='full'>{places}<transition id='t'/><arc source='a' target='t'/>\
+         <arc source='t' target='b'/></net></pnml>"
+    );
+    let file = folder.path().join("full.pnml");
+    fs::write(&file, net).unwrap();
+    let file = file.display().to_string();
+    let found = analysed(&[&file]).await;
+    assert_eq!(found["properties"]["tokens"], "55340232221128654845");
+    assert!(said(&[&file]).await.contains("55340232221128654845 tokens"));
+}

@@ -173,3 +173,41 @@ async fn output_that_cant_be_written_is_the_same_failure_everywhere() {
         assert!(errors.contains("can't write /nowhere/at/all"), "{errors}");
     }
 }
+
+#[tokio::test]
+async fn what_a_transition_takes_and_reads_in_one_place_is_asked_for_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("both.yaml");
+    let definition = "{id: both, initial_place: i, places: [{id: i}, {id: b}, {id: o}], \
+                      transitions: [{id: s, inputs: [{place: i}], outputs: [{place: b}]}, \
+                      {id: t, inputs: [{place: b}, {place: b, kind: read}], \
+                      outputs: [{place: o}]}]}";
+    fs::write(&file, definition).unwrap();
+    let file = file.display().to_string();
+    let written = printed(&["export", &file, "--profile", "prom"]).await;
+    assert_eq!(written.matches("source=\"b\" target=\"t\"").count(), 1, "{written}");
+    assert!(written.contains("<text>2</text>"), "{written}");
+}
+
+#[tokio::test]
+async fn numbers_that_readers_would_take_for_others_are_said_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.yaml");
+    let definition = "{id: large, initial_place: i, places: [{id: i}, {id: o}], transitions: \
+                      [{id: t, inputs: [{place: i, weight: 9007199254740993}], \
+                      outputs: [{place: o}]}]}";
+    fs::write(&file, definition).unwrap();
+    let file = file.display().to_string();
+    let (code, said) = refused(&["export", &file, "--profile", "prom"]).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("weight 9007199254740993") && said.contains("ProM"), "{said}");
+
+    let net = folder.path().join("large.pnml").display().to_string();
+    let exported = output(petrel(&["export", &file, "-o", &net])).await;
+    assert!(exported.status.success());
+    assert!(errors(&exported).contains("32 bits"), "{}", errors(&exported));
+    let imported = output(petrel(&["--json", "import", &net])).await;
+    assert!(errors(&imported).contains("weight 9007199254740993"), "{}", errors(&imported));
+    let found: Value = serde_json::from_slice(&imported.stdout).unwrap();
+    assert_eq!(found["transitions"][0]["inputs"][0]["weight"], 9_007_199_254_740_993_u64);
+}
