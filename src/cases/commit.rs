@@ -21,6 +21,9 @@ use crate::{
 /// How many times a lost race is run again before the caller is told of the conflict.
 const MOST_RACES: u32 = 64;
 
+/// How many changes are under way in a process at once.
+const MOST_UNDER_WAY: usize = 10_000;
+
 /// How many times an append without an answer is tried again.
 const MOST_UNANSWERED: u32 = 2;
 
@@ -75,6 +78,10 @@ impl Inner {
         &self,
         change: impl Future<Output = Result<Changed>> + Send + 'static,
     ) -> Result<Changed> {
+        if self.running.len() >= MOST_UNDER_WAY {
+            let reason = format!("{MOST_UNDER_WAY} changes are under way in this process");
+            return Err(Error::Overloaded { reason });
+        }
         match self.running.spawn(change).await {
             Ok(result) => result,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -102,7 +109,7 @@ impl Inner {
         let (mut races, mut outdated, mut unanswered) = (0, 0, 0);
         let mut presume_new = commit.is_new;
         let result = loop {
-            let mut slot = self.slots.turn(&commit.workflow, &commit.case).await;
+            let mut slot = self.slots.turn(&commit.workflow, &commit.case).await?;
             // After an attempt of our own it may be in the log already.
             let may_repeat = firing.is_some() || unanswered > 0;
             let presumed = std::mem::take(&mut presume_new) && slot.case.is_none();

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod bounded;
 mod cases;
 mod cli;
 mod clients;

@@ -74,7 +74,7 @@ impl Inner {
         };
         let mut failed = None;
         for _ in 0..MOST_LOOKS {
-            let mut slot = self.slots.turn(workflow, case).await;
+            let mut slot = self.slots.turn(workflow, case).await?;
             // Whatever this process knew may come from what is put aside.
             *slot = Default::default();
             let examined = self.examine(workflow, case, &act.firing).await?;
