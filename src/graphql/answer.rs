@@ -3,7 +3,10 @@
 use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
 
-use super::error::{INTERNAL, classify, refusal};
+use super::{
+    error::{INTERNAL, classify, refusal},
+    work::Charge,
+};
 
 /// A GraphQL response.
 #[derive(Debug)]
@@ -11,12 +14,19 @@ pub struct Answer {
     data: Value,
     errors: Vec<ServerError>,
     executed: bool,
+    /// What it counts among all answers until it has been sent.
+    _charge: Option<Charge>,
 }
 
 impl Answer {
     /// A response to a request that was not executed.
     pub fn refused(code: &str, message: impl Into<String>) -> Self {
-        Self { data: Value::Null, errors: vec![refusal(code, message)], executed: false }
+        Self { data: Value::Null, errors: vec![refusal(code, message)], executed: false, _charge: None }
+    }
+
+    /// The same, counted among all answers.
+    pub(super) fn charged(self, charge: Charge) -> Self {
+        Self { _charge: Some(charge), ..self }
     }
 
     /// Whether the operation was executed, with or without errors. If not, the request was at
@@ -59,7 +69,7 @@ impl From<Response> for Answer {
         let executed =
             errors.is_empty() || response.data != Value::Null || errors.iter().any(has_path);
         errors.iter_mut().for_each(classify);
-        Self { data: response.data, errors, executed }
+        Self { data: response.data, errors, executed, _charge: None }
     }
 }
 

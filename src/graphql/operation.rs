@@ -10,7 +10,7 @@ use async_graphql::{
     parser::{
         parse_query,
         types::{
-            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationType, Selection,
+            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationType,
             SelectionSet,
         },
     },
@@ -22,7 +22,10 @@ use super::{
     Answer, Limits,
     cost::cost,
     error::{INVALID_REQUEST, TOO_LARGE},
+    plain::plain,
+    schema::{self, Schema},
     shape::Shape,
+    spread::spreads,
     variables,
 };
 
@@ -83,11 +86,13 @@ impl Parameters {
 }
 
 impl Operation {
-    /// Parses a request, and checks what it would cost and the values of its variables.
+    /// Parses a request, validates it by `checker`, and checks what it would cost and the
+    /// values of its variables. What is to be executed is its plain form.
     pub(super) fn new(
         parameters: Parameters,
         limits: &Limits,
         shape: &Shape,
+        checker: &Schema,
     ) -> Result<Self, Answer> {
         limits.check_text(&parameters.query).map_err(|problem| {
             let code = if parameters.query.len() > limits.document_bytes {
@@ -107,16 +112,24 @@ impl Operation {
         let variables = Variables::from_json(variables);
         let mut kind = OperationKind::Query;
         for (_, operation) in document.operations.iter() {
-            let operation = &operation.node;
-            kind = OperationKind::of(operation.ty);
-            limits.check_cost(cost(shape, &document, operation, &variables)).map_err(invalid)?;
-            let problems = variables::problems(shape, operation, &variables);
+            kind = OperationKind::of(operation.node.ty);
+            let problems = variables::problems(shape, &operation.node, &variables);
             if !problems.is_empty() {
                 return Err(Response::from_errors(problems).into());
             }
         }
         let mut request = Request::new(parameters.query).variables(variables);
         request.operation_name = name;
+        let problems = schema::problems(checker, &request, &document);
+        if !problems.is_empty() {
+            return Err(Response::from_errors(problems).into());
+        }
+        let document = plain(shape, &document, &request.variables)
+            .map_err(|problem| Answer::from(Response::from_errors(vec![problem])))?;
+        for (_, operation) in document.operations.iter() {
+            let cost = cost(shape, &operation.node, &request.variables);
+            limits.check_cost(cost).map_err(invalid)?;
+        }
         request.set_parsed_query(document.clone());
         Ok(Self { request, document: Arc::new(document), kind })
     }
@@ -159,35 +172,28 @@ fn only(
     let name = name.ok_or("the document has several operations; name one")?;
     let missing = || format!("the document has no operation named {name:?}");
     let (key, operation) = operations.remove_entry(name).ok_or_else(missing)?;
-    let mut needed = HashSet::new();
-    spreads(&document.fragments, &operation.node.selection_set.node, &mut needed);
+    let needed = needed(&document.fragments, &operation.node.selection_set.node);
     document.fragments.retain(|name, _| needed.contains(name));
     document.operations = DocumentOperations::Multiple(HashMap::from([(key, operation)]));
     Ok(document)
 }
 
 /// The names of the fragments that are spread in `set`, and in those.
-fn spreads(
+fn needed(
     fragments: &HashMap<Name, Positioned<FragmentDefinition>>,
     set: &SelectionSet,
-    found: &mut HashSet<Name>,
-) {
-    for selection in &set.items {
-        match &selection.node {
-            Selection::Field(field) => {
-                spreads(fragments, &field.node.selection_set.node, found);
-            }
-            Selection::InlineFragment(fragment) => {
-                spreads(fragments, &fragment.node.selection_set.node, found);
-            }
-            Selection::FragmentSpread(spread) => {
-                let name = &spread.node.fragment_name.node;
-                if let (true, Some(fragment)) = (found.insert(name.clone()), fragments.get(name)) {
-                    spreads(fragments, &fragment.node.selection_set.node, found);
-                }
-            }
+) -> HashSet<Name> {
+    let mut found = HashSet::new();
+    let mut open = Vec::new();
+    spreads(set, &mut open);
+    while let Some(name) = open.pop() {
+        if let Some((name, fragment)) = fragments.get_key_value(name)
+            && found.insert(name.clone())
+        {
+            spreads(&fragment.node.selection_set.node, &mut open);
         }
     }
+    found
 }
 
 #[cfg(test)]
@@ -198,7 +204,9 @@ mod tests {
 
     fn operation(json: &str) -> Result<Operation, Answer> {
         let shape = Shape::of(&crate::graphql::sdl()).unwrap();
-        Operation::new(Parameters::from_json(json.as_bytes())?, &Limits::default(), &shape)
+        let limits = Limits::default();
+        let checker = schema::checker(&limits);
+        Operation::new(Parameters::from_json(json.as_bytes())?, &limits, &shape, &checker)
     }
 
     fn problem(json: &str) -> String {
@@ -209,10 +217,11 @@ mod tests {
 
     #[test]
     fn the_kind_is_that_of_the_named_operation() {
-        let both = r#"{"query": "query A { health { version } } subscription B { x }",
-                       "operationName": "B"}"#;
-        assert_eq!(operation(both).unwrap().kind(), OperationKind::Subscription);
-        let only = r#"{"query": "mutation M { x }", "variables": null}"#;
+        let both = "query A { health { version } }
+            subscription B { workflowEvents(workflowId: \"w\") { kind } }";
+        let both = json!({ "query": both, "operationName": "B" }).to_string();
+        assert_eq!(operation(&both).unwrap().kind(), OperationKind::Subscription);
+        let only = r#"{"query": "mutation M { __typename }", "variables": null}"#;
         assert_eq!(operation(only).unwrap().kind(), OperationKind::Mutation);
     }
 

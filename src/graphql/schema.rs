@@ -1,6 +1,13 @@
 //! The schema: its three roots, its limits, and the cases it is made over.
 
-use async_graphql::{Schema as Of, SchemaBuilder};
+use std::sync::Arc;
+
+use async_graphql::{
+    Request, Response, Schema as Of, SchemaBuilder, ServerError, ValidationMode, Value,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
+    parser::types::ExecutableDocument,
+};
+use futures::FutureExt;
 
 use super::{
     Limits,
@@ -9,6 +16,7 @@ use super::{
     query::Query,
     subscription::Subscription,
     types::{Case, CaseEvent, Token, Workflow},
+    work::Counting,
 };
 use crate::{cases::Cases, models::WorkflowId};
 
@@ -18,13 +26,59 @@ pub(super) type Schema = Of<Query, Mutation, Subscription>;
 /// Directives that one field may have; `@skip` and `@include` are the only ones there are.
 const DIRECTIVES: usize = 4;
 
-/// The schema, ready to execute.
+/// The schema, ready to execute what was validated.
 pub(super) fn over(cases: Cases, limits: &Limits) -> Schema {
     builder()
         .data(cases)
-        .limit_recursive_depth(2 * limits.depth)
-        .limit_directives(DIRECTIVES)
+        .validation_mode(ValidationMode::Fast)
+        .limit_recursive_depth(limits.nested_sets())
+        .extension(Counting)
         .finish()
+}
+
+/// The schema, ready to validate, and never to execute.
+pub(super) fn checker(limits: &Limits) -> Schema {
+    builder()
+        .limit_recursive_depth(limits.nested_sets())
+        .limit_directives(DIRECTIVES)
+        .extension(NotExecuting)
+        .finish()
+}
+
+/// What makes `document` no valid document of the schema, by a [`checker`]. `request` has the
+/// rest: the values of its variables and which operation it names.
+pub(super) fn problems(
+    checker: &Schema,
+    request: &Request,
+    document: &ExecutableDocument,
+) -> Vec<ServerError> {
+    let mut of = Request::new("").variables(request.variables.clone());
+    of.operation_name.clone_from(&request.operation_name);
+    of.set_parsed_query(document.clone());
+    // Nothing is executed, so there is nothing to wait for.
+    let response = checker.execute(of).now_or_never();
+    response.map(|response| response.errors).unwrap_or_default()
+}
+
+/// Ends a request where its execution would begin.
+struct NotExecuting;
+
+impl ExtensionFactory for NotExecuting {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Extension for NotExecuting {
+    async fn execute(
+        &self,
+        _: &ExtensionContext<'_>,
+        _: Option<&str>,
+        _: NextExecute<'_>,
+    ) -> Response {
+        Response::new(Value::Null)
+    }
 }
 
 /// The schema in the schema definition language, as the file `schema.graphql` has it.

@@ -94,8 +94,8 @@ async fn a_ping_is_answered_with_its_payload_before_and_after_the_init() {
 async fn queries_and_mutations_answer_once_and_complete() {
     let served = Served::start().await.with_orders().await;
     let mut client = served.ready_socket().await;
-    client.subscribe("q", "{ workflow(id: \"orders\") { id } }").await;
-    assert_eq!(client.next("q").await["workflow"]["id"], "orders");
+    client.subscribe("q", "{ workflow(id: \"orders\") { workflowId } }").await;
+    assert_eq!(client.next("q").await["workflow"]["workflowId"], "orders");
     assert_eq!(client.message().await, json!({ "id": "q", "type": "complete" }));
     // The id is free again.
     let create =

@@ -1,0 +1,379 @@
+//! An operation in its plain form: fragments spread out, `@skip` and `@include` decided, and
+//! fields of one key made one (GraphQL specification, "Collecting Fields" and "Merging Selection
+//! Sets").
+//!
+//! The library executes a field as often as it is written, and overlooks a subscription's field
+//! in a fragment, the default of a variable in `@skip`, and an object that is left without
+//! fields. Of a plain operation there is nothing to overlook, and what is counted before it is
+//! executed is what will be executed.
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Pos, Positioned, ServerError, Value as Const, Variables,
+    indexmap::IndexMap,
+    parser::types::{
+        Directive, DocumentOperations, ExecutableDocument, Field, InlineFragment,
+        OperationDefinition, OperationType, Selection, SelectionSet, TypeCondition,
+    },
+};
+
+use super::shape::{Shape, named, root};
+
+/// The key under which an object without any other field has its type: no name that a client
+/// could write, and taken out of the answer again. Without any field the library would make the
+/// object null.
+pub(super) const NOTHING: &str = " ";
+
+/// A field that has its type's name, in every object.
+const TYPE_NAME: &str = "__typename";
+
+/// The plain form of a valid document of one operation.
+pub(super) fn plain(
+    shape: &Shape,
+    document: &ExecutableDocument,
+    variables: &Variables,
+) -> Result<ExecutableDocument, ServerError> {
+    let one = |operation: &Positioned<OperationDefinition>| {
+        let of = Of { shape, document, values: conditions(&operation.node, variables) };
+        let set = of.operation(&operation.node, operation.pos)?;
+        let node = OperationDefinition { selection_set: set, ..operation.node.clone() };
+        Ok::<_, ServerError>(Positioned::new(node, operation.pos))
+    };
+    let operations = match &document.operations {
+        DocumentOperations::Single(operation) => DocumentOperations::Single(one(operation)?),
+        DocumentOperations::Multiple(operations) => {
+            let each = operations.iter().map(|(name, operation)| Ok((name.clone(), one(operation)?)));
+            DocumentOperations::Multiple(each.collect::<Result<_, ServerError>>()?)
+        }
+    };
+    Ok(ExecutableDocument { operations, fragments: HashMap::new() })
+}
+
+/// The variables that a condition may name.
+fn conditions(operation: &OperationDefinition, variables: &Variables) -> HashMap<Name, bool> {
+    let declared = operation.variable_definitions.iter().map(|declared| &declared.node);
+    let value = |of: &async_graphql::parser::types::VariableDefinition| {
+        let name = &of.name.node;
+        match variables.get(name).or_else(|| of.default_value()) {
+            Some(Const::Boolean(value)) => Some((name.clone(), *value)),
+            _ => None,
+        }
+    };
+    declared.filter_map(value).collect()
+}
+
+struct Of<'a> {
+    shape: &'a Shape,
+    document: &'a ExecutableDocument,
+    values: HashMap<Name, bool>,
+}
+
+/// The fields that are selected of an object, by their keys in the answer.
+type Fields<'a> = IndexMap<&'a str, Vec<&'a Positioned<Field>>>;
+
+impl<'a> Of<'a> {
+    fn operation(
+        &self,
+        operation: &'a OperationDefinition,
+        pos: Pos,
+    ) -> Result<Positioned<SelectionSet>, ServerError> {
+        let set = &operation.selection_set;
+        if operation.ty == OperationType::Subscription {
+            self.check_subscription(set, pos)?;
+        }
+        self.set(Some(root(operation.ty)), &[set])
+    }
+
+    /// The rule "Single Root Field" of the specification, which forbids conditions there too.
+    fn check_subscription(
+        &self,
+        set: &'a Positioned<SelectionSet>,
+        pos: Pos,
+    ) -> Result<(), ServerError> {
+        if self.has_conditions(&set.node) {
+            let problem = "the field of a subscription can't be skipped: take @skip and @include \
+                           away from it";
+            return Err(ServerError::new(problem, Some(pos)));
+        }
+        let mut fields = Fields::new();
+        self.collect(Some("Subscription"), &set.node, &mut fields);
+        if fields.len() != 1 {
+            let keys: Vec<_> = fields.keys().copied().collect();
+            let problem = format!(
+                "a subscription has exactly one field, and this one has {}: {}; subscribe to \
+                 each by itself",
+                keys.len(),
+                keys.join(", ")
+            );
+            return Err(ServerError::new(problem, Some(pos)));
+        }
+        if fields.contains_key(TYPE_NAME) {
+            let problem = "the field of a subscription can't be one of introspection";
+            return Err(ServerError::new(problem, Some(pos)));
+        }
+        Ok(())
+    }
+
+    fn has_conditions(&self, set: &SelectionSet) -> bool {
+        set.items.iter().any(|selection| {
+            let conditional = |of: &Positioned<Directive>| {
+                ["skip", "include"].contains(&of.node.name.node.as_str())
+            };
+            selection.node.directives().iter().any(conditional)
+                || match &selection.node {
+                    Selection::Field(_) => false,
+                    Selection::InlineFragment(of) => self.has_conditions(&of.node.selection_set.node),
+                    Selection::FragmentSpread(of) => self
+                        .document
+                        .fragments
+                        .get(&of.node.fragment_name.node)
+                        .is_some_and(|of| self.has_conditions(&of.node.selection_set.node)),
+                }
+        })
+    }
+
+    /// What all of `sets` select of `parent`, whose fields are not known where it is a type of
+    /// introspection.
+    fn set(
+        &self,
+        parent: Option<&str>,
+        sets: &[&'a Positioned<SelectionSet>],
+    ) -> Result<Positioned<SelectionSet>, ServerError> {
+        let pos = sets.first().map(|set| set.pos).unwrap_or_default();
+        let selected = sets.iter().any(|set| !set.node.items.is_empty());
+        let kinds = parent.map(|parent| self.shape.kinds(parent)).unwrap_or_default();
+        let items = match kinds.is_empty() {
+            true => self.fields(parent, sets, selected, pos)?,
+            // What may be of several types: what is selected of each of them.
+            false => {
+                let each = kinds.into_iter().map(|kind| {
+                    let items = self.fields(Some(kind), sets, selected, pos)?;
+                    let on = Positioned::new(Name::new(kind), pos);
+                    let fragment = InlineFragment {
+                        type_condition: Some(Positioned::new(TypeCondition { on }, pos)),
+                        directives: Vec::new(),
+                        selection_set: Positioned::new(SelectionSet { items }, pos),
+                    };
+                    let fragment = Positioned::new(fragment, pos);
+                    Ok(Positioned::new(Selection::InlineFragment(fragment), pos))
+                });
+                each.collect::<Result<_, ServerError>>()?
+            }
+        };
+        Ok(Positioned::new(SelectionSet { items }, pos))
+    }
+
+    /// What `sets` select of an object of the type `parent`, or the least that there is if
+    /// `selected` and all of it is skipped.
+    fn fields(
+        &self,
+        parent: Option<&str>,
+        sets: &[&'a Positioned<SelectionSet>],
+        selected: bool,
+        pos: Pos,
+    ) -> Result<Vec<Positioned<Selection>>, ServerError> {
+        let mut fields = Fields::new();
+        for set in sets {
+            self.collect(parent, &set.node, &mut fields);
+        }
+        if fields.is_empty() && selected {
+            let name = |name| Positioned::new(Name::new(name), pos);
+            let field = Field {
+                alias: Some(name(NOTHING)),
+                name: name(TYPE_NAME),
+                arguments: Vec::new(),
+                directives: Vec::new(),
+                selection_set: Positioned::new(SelectionSet::default(), pos),
+            };
+            let field = Selection::Field(Positioned::new(field, pos));
+            return Ok(vec![Positioned::new(field, pos)]);
+        }
+        let each = fields.into_iter().map(|(key, same)| self.merged(parent, key, &same));
+        each.collect()
+    }
+
+    fn collect(&self, parent: Option<&str>, set: &'a SelectionSet, fields: &mut Fields<'a>) {
+        for selection in &set.items {
+            if self.is_skipped(&selection.node) {
+                continue;
+            }
+            let (on, set) = match &selection.node {
+                Selection::Field(field) => {
+                    fields.entry(&field.node.response_key().node).or_default().push(field);
+                    continue;
+                }
+                Selection::InlineFragment(of) => {
+                    (of.node.type_condition.as_ref(), &of.node.selection_set)
+                }
+                Selection::FragmentSpread(of) => {
+                    let name = &of.node.fragment_name.node;
+                    let Some(of) = self.document.fragments.get(name) else { continue };
+                    (Some(&of.node.type_condition), &of.node.selection_set)
+                }
+            };
+            let applies = match (parent, on) {
+                (Some(parent), Some(on)) => {
+                    let on = on.node.on.node.as_str();
+                    parent == on || self.shape.kinds(on).contains(&parent)
+                }
+                _ => true,
+            };
+            if applies {
+                self.collect(parent, &set.node, fields);
+            }
+        }
+    }
+
+    fn is_skipped(&self, selection: &Selection) -> bool {
+        selection.directives().iter().any(|directive| {
+            let skipped_if = match directive.node.name.node.as_str() {
+                "skip" => true,
+                "include" => false,
+                _ => return false,
+            };
+            let given = directive.node.get_argument("if").and_then(|value| {
+                match value.node.clone().into_const_with(|name| {
+                    self.values.get(&name).map(|value| Const::Boolean(*value)).ok_or(())
+                }) {
+                    Ok(Const::Boolean(value)) => Some(value),
+                    _ => None,
+                }
+            });
+            // Validation has seen to it that there is one.
+            given == Some(skipped_if)
+        })
+    }
+
+    /// The fields `same` of one key, which must ask for the same, as one.
+    fn merged(
+        &self,
+        parent: Option<&str>,
+        key: &str,
+        same: &[&'a Positioned<Field>],
+    ) -> Result<Positioned<Selection>, ServerError> {
+        // Invariant: a key comes with its first field.
+        let (first, others) = same.split_first().expect("a field of each key");
+        for other in others {
+            if !asks_the_same(&first.node, &other.node) {
+                let problem = format!(
+                    "fields of the name {key:?} ask for different things, so they can't be one; \
+                     give one of them another alias"
+                );
+                let mut error = ServerError::new(problem, Some(first.pos));
+                error.locations.push(other.pos);
+                return Err(error);
+            }
+        }
+        let name = first.node.name.node.as_str();
+        let of = parent.and_then(|parent| self.shape.field(parent, name));
+        let sets: Vec<_> = same.iter().map(|field| &field.node.selection_set).collect();
+        let selection_set = self.set(of.map(|of| named(&of.ty.node).0), &sets)?;
+        let field = Field {
+            alias: first.node.alias.clone(),
+            name: first.node.name.clone(),
+            arguments: first.node.arguments.clone(),
+            directives: Vec::new(),
+            selection_set,
+        };
+        let field = Selection::Field(Positioned::new(field, first.pos));
+        Ok(Positioned::new(field, first.pos))
+    }
+}
+
+fn asks_the_same(one: &Field, other: &Field) -> bool {
+    one.name.node == other.name.node
+        && one.arguments.len() == other.arguments.len()
+        && one.arguments.iter().all(|(name, value)| {
+            other.get_argument(&name.node).is_some_and(|other| other.node == value.node)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+    use serde_json::json;
+
+    use super::*;
+    use crate::graphql::schema::sdl;
+
+    /// The keys of the plain form of a query, those below in brackets.
+    fn of(query: &str, variables: serde_json::Value) -> Result<String, String> {
+        let shape = Shape::of(&sdl()).unwrap();
+        let variables = Variables::from_json(variables);
+        let document = parse_query(query).unwrap();
+        let plain = plain(&shape, &document, &variables).map_err(|error| error.message)?;
+        let (_, operation) = plain.operations.iter().next().unwrap();
+        Ok(text(&operation.node.selection_set.node))
+    }
+
+    fn text(set: &SelectionSet) -> String {
+        let each = set.items.iter().map(|selection| match &selection.node {
+            Selection::Field(field) => {
+                let below = text(&field.node.selection_set.node);
+                let key = &field.node.response_key().node;
+                if below.is_empty() { key.to_string() } else { format!("{key}({below})") }
+            }
+            Selection::InlineFragment(of) => {
+                let on = &of.node.type_condition.as_ref().unwrap().node.on.node;
+                format!("{on}:({})", text(&of.node.selection_set.node))
+            }
+            Selection::FragmentSpread(_) => unreachable!("fragments are spread out"),
+        });
+        each.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn fragments_are_spread_out_and_fields_of_one_key_are_one() {
+        let query = "{ a: health { version } ...f ... on Query { a: health { connected } } }
+            fragment f on Query { a: health { version problem } b: health { version } }";
+        let plain = of(query, json!({})).unwrap();
+        assert_eq!(plain, "a(version problem connected) b(version)");
+    }
+
+    #[test]
+    fn what_is_skipped_is_left_out_and_an_object_without_fields_is_still_one() {
+        let query = "query($no: Boolean = false, $yes: Boolean!) {
+            a: health @include(if: $no) { version } b: health @skip(if: $no) { version }
+            ... @skip(if: $yes) { c: health { version } }
+            d: health { version @include(if: $no) connected @skip(if: true) } }";
+        assert_eq!(of(query, json!({ "yes": true })).unwrap(), "b(version) d( )");
+        let given = of(query, json!({ "yes": false, "no": true })).unwrap();
+        assert_eq!(given, "a(version) c(version) d(version)");
+    }
+
+    #[test]
+    fn fields_of_one_key_that_ask_for_different_things_are_refused() {
+        for query in [
+            "{ a: health { version } ...f } fragment f on Query { a: workflows { nodes { id } } }",
+            "{ a: token(id: \"x\") { id } ... on Query { a: token(id: \"y\") { id } } }",
+            "{ health { a: version } health { a: connected } }",
+        ] {
+            let problem = of(query, json!({})).unwrap_err();
+            assert!(problem.contains("\"a\" ask for different things"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_subscription_has_one_field_wherever_it_is_written_and_it_can_not_be_skipped() {
+        let event = "workflowEvents(workflowId: \"w\")";
+        let one = format!(
+            "subscription {{ ...x ... {{ {event} {{ kind }} }} }}
+             fragment x on Subscription {{ {event} {{ sequence }} }}"
+        );
+        assert_eq!(of(&one, json!({})).unwrap(), "workflowEvents(sequence kind)");
+        let two = format!("subscription {{ {event} {{ kind }} ...x }}
+             fragment x on Subscription {{ b: {event} {{ sequence }} }}");
+        let problem = of(&two, json!({})).unwrap_err();
+        assert!(problem.contains("exactly one field") && problem.contains(", b"), "{problem}");
+        let skipped = format!("subscription {{ ... @skip(if: true) {{ {event} {{ kind }} }} }}");
+        assert!(of(&skipped, json!({})).unwrap_err().contains("can't be skipped"));
+    }
+
+    #[test]
+    fn what_may_be_of_several_types_has_for_each_what_is_selected_of_it() {
+        let query = "{ node(id: \"x\") { id ... on Case { status } ... on Node { a: id } } }";
+        let plain = of(query, json!({})).unwrap();
+        assert!(plain.contains("Case:(id status a)") && plain.contains("Token:(id a)"), "{plain}");
+    }
+}
