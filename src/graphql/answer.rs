@@ -21,7 +21,12 @@ pub struct Answer {
 impl Answer {
     /// A response to a request that was not executed.
     pub fn refused(code: &str, message: impl Into<String>) -> Self {
-        Self { data: Value::Null, errors: vec![refusal(code, message)], executed: false, _charge: None }
+        Self {
+            data: Value::Null,
+            errors: vec![refusal(code, message)],
+            executed: false,
+            _charge: None,
+        }
     }
 
     /// The same, counted among all answers.

@@ -91,12 +91,7 @@ impl Api {
         Arc::new(Work::new(self.limits, Arc::clone(&self.together), look_ups, joins))
     }
 
-    fn answer(
-        &self,
-        document: &ExecutableDocument,
-        mut response: Response,
-        work: &Work,
-    ) -> Answer {
+    fn answer(&self, document: &ExecutableDocument, mut response: Response, work: &Work) -> Answer {
         complete(&self.shape, document, &mut response);
         Answer::from(response).charged(work.take())
     }

@@ -75,10 +75,8 @@ pub(super) fn ids<T: Short>(
     values: &[ID],
 ) -> Result<Vec<T>, Error> {
     let each = values.iter().enumerate();
-    each.map(|(at, value)| {
-        Ok(located(workflow.cloned(), &format!("{argument}[{at}]"), value)?.1)
-    })
-    .collect()
+    each.map(|(at, value)| Ok(located(workflow.cloned(), &format!("{argument}[{at}]"), value)?.1))
+        .collect()
 }
 
 /// The number of items that `first` asks for.
@@ -150,7 +148,9 @@ mod tests {
     fn a_page_has_1_to_1000_items() {
         let listing = Listing::new("workflows", &[]);
         for refused in [0, -1, 1001] {
-            assert!(page(&listing, Some(refused), None).unwrap_err().to_string().starts_with("first: "));
+            assert!(
+                page(&listing, Some(refused), None).unwrap_err().to_string().starts_with("first: ")
+            );
         }
         assert_eq!(page(&listing, Some(1000), None).unwrap().first, 1000);
         assert_eq!(page(&listing, None, None).unwrap().first, 100);
@@ -161,7 +161,8 @@ mod tests {
         let listing = Listing::new("tokens", &["w", "a", ""]);
         let given = OpaqueCursor((listing.mark().to_owned(), Cursor(77))).encode_cursor();
         assert_eq!(page(&listing, None, Some(&given)).unwrap().after, Some(Cursor(77)));
-        let others = [("tokens", ["w", "", "a"]), ("tokens", ["w", "b", ""]), ("cases", ["w", "a", ""])];
+        let others =
+            [("tokens", ["w", "", "a"]), ("tokens", ["w", "b", ""]), ("cases", ["w", "a", ""])];
         for (name, of) in others {
             let error = page(&Listing::new(name, &of), None, Some(&given)).unwrap_err().to_string();
             assert!(error.starts_with("after: ") && error.contains("another listing"), "{error}");

@@ -53,11 +53,7 @@ pub(super) struct Cost {
 }
 
 /// The cost of an operation in its plain form.
-pub(super) fn cost(
-    shape: &Shape,
-    operation: &OperationDefinition,
-    variables: &Variables,
-) -> Cost {
+pub(super) fn cost(shape: &Shape, operation: &OperationDefinition, variables: &Variables) -> Cost {
     let values = operation.variable_definitions.iter().filter_map(|declared| {
         let name = &declared.node.name.node;
         let value = variables.get(name).or_else(|| declared.node.default_value())?;
@@ -96,10 +92,7 @@ impl Of<'_> {
                 Selection::FragmentSpread(_) => {}
             }
         }
-        Cost {
-            depth: sum.depth.max(dearest.depth),
-            total: sum.total.saturating_add(dearest.total),
-        }
+        Cost { depth: sum.depth.max(dearest.depth), total: sum.total.saturating_add(dearest.total) }
     }
 
     fn field(&self, field: &Field, parent: Option<&str>, items: usize) -> Cost {
@@ -228,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_variable_weighs_as_often_as_it_is_used() {
-        let query = "mutation($v: JSON) { a: createToken(input: {workflowId: \"w\", data: [$v, $v]})
+        let query =
+            "mutation($v: JSON) { a: createToken(input: {workflowId: \"w\", data: [$v, $v]})
             { id } b: createToken(input: {workflowId: \"w\", data: {x: $v}}) { id } }";
         let light = of(query, json!({ "v": "" })).total;
         let heavy = of(query, json!({ "v": "x".repeat(64_000) })).total;

@@ -163,7 +163,8 @@ pub(super) fn read<T: Short>(
     };
     let (kind, workflow) = (named.kind(), named.workflow().clone());
     let other = || {
-        let reason = format!("{value} is the id of a {kind}, and that of a {} is asked for", T::TYPE);
+        let reason =
+            format!("{value} is the id of a {kind}, and that of a {} is asked for", T::TYPE);
         Error::argument(argument, reason)
     };
     Ok((Some(workflow), T::of(named).ok_or_else(other)?))
@@ -216,7 +217,10 @@ mod tests {
     #[test]
     fn the_id_of_something_else_says_what_it_is() {
         let error = read::<TokenId>("tokenId", "Case.orders.a").unwrap_err().to_string();
-        assert_eq!(error, "tokenId: Case.orders.a is the id of a Case, and that of a Token is asked for");
+        assert_eq!(
+            error,
+            "tokenId: Case.orders.a is the id of a Case, and that of a Token is asked for"
+        );
         let (workflow, case) = read::<CaseId>("caseId", "Case.orders.a").unwrap();
         assert_eq!((workflow.unwrap().as_str(), case.as_str()), ("orders", "a"));
     }

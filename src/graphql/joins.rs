@@ -185,7 +185,8 @@ pub(super) async fn token(
     id: &TokenId,
     consistency: Consistency,
 ) -> Found<Arc<Token>> {
-    let look_up = async { Ok(Arc::new(look_up(ctx).await?.token(workflow, id, consistency).await?)) };
+    let look_up =
+        async { Ok(Arc::new(look_up(ctx).await?.token(workflow, id, consistency).await?)) };
     match asked(ctx) {
         Some(asked) => {
             let key = (workflow.cloned(), id.clone(), consistency == Consistency::Strong);

@@ -10,8 +10,7 @@ use async_graphql::{
     parser::{
         parse_query,
         types::{
-            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationType,
-            SelectionSet,
+            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationType, SelectionSet,
         },
     },
 };

@@ -43,7 +43,8 @@ pub(super) fn plain(
     let operations = match &document.operations {
         DocumentOperations::Single(operation) => DocumentOperations::Single(one(operation)?),
         DocumentOperations::Multiple(operations) => {
-            let each = operations.iter().map(|(name, operation)| Ok((name.clone(), one(operation)?)));
+            let each =
+                operations.iter().map(|(name, operation)| Ok((name.clone(), one(operation)?)));
             DocumentOperations::Multiple(each.collect::<Result<_, ServerError>>()?)
         }
     };
@@ -123,7 +124,9 @@ impl<'a> Of<'a> {
             selection.node.directives().iter().any(conditional)
                 || match &selection.node {
                     Selection::Field(_) => false,
-                    Selection::InlineFragment(of) => self.has_conditions(&of.node.selection_set.node),
+                    Selection::InlineFragment(of) => {
+                        self.has_conditions(&of.node.selection_set.node)
+                    }
                     Selection::FragmentSpread(of) => self
                         .document
                         .fragments
@@ -362,8 +365,10 @@ mod tests {
              fragment x on Subscription {{ {event} {{ sequence }} }}"
         );
         assert_eq!(of(&one, json!({})).unwrap(), "workflowEvents(sequence kind)");
-        let two = format!("subscription {{ {event} {{ kind }} ...x }}
-             fragment x on Subscription {{ b: {event} {{ sequence }} }}");
+        let two = format!(
+            "subscription {{ {event} {{ kind }} ...x }}
+             fragment x on Subscription {{ b: {event} {{ sequence }} }}"
+        );
         let problem = of(&two, json!({})).unwrap_err();
         assert!(problem.contains("exactly one field") && problem.contains(", b"), "{problem}");
         let skipped = format!("subscription {{ ... @skip(if: true) {{ {event} {{ kind }} }} }}");

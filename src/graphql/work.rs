@@ -85,12 +85,7 @@ impl Drop for Work {
 
 impl Work {
     /// Nothing used yet.
-    pub fn new(
-        limits: Limits,
-        together: Together,
-        look_ups: Arc<LookUps>,
-        joins: Joins,
-    ) -> Self {
+    pub fn new(limits: Limits, together: Together, look_ups: Arc<LookUps>, joins: Joins) -> Self {
         Self {
             limits,
             together,
@@ -213,8 +208,8 @@ impl Extension for Counting {
             QueryPathSegment::Index(_) => 1,
         };
         // The items of a list are counted one by one.
-        let counts = info.field.selection_set.node.items.is_empty()
-            && !info.return_type.starts_with('[');
+        let counts =
+            info.field.selection_set.node.items.is_empty() && !info.return_type.starts_with('[');
         if !is_root {
             if !work.charge(VALUE + key) {
                 return std::future::pending().await;

@@ -13,7 +13,11 @@ async fn a_listing_of_something_that_does_not_exist_is_not_found_by_its_kind_and
         ("tokens(workflowId: \"nope\", placeId: \"new\")", "workflow", "nope"),
         ("tokens(workflowId: \"orders\", placeId: \"nonsense\")", "place", "nonsense"),
         ("tokens(workflowId: \"orders\", caseId: \"nobody\")", "case", "nobody"),
-        ("tokens(workflowId: \"orders\", placeId: \"nonsense\", caseId: \"a\")", "place", "nonsense"),
+        (
+            "tokens(workflowId: \"orders\", placeId: \"nonsense\", caseId: \"a\")",
+            "place",
+            "nonsense",
+        ),
         ("tokensInPlace(workflowId: \"orders\", placeId: \"nonsense\")", "place", "nonsense"),
         ("tokensInPlace(workflowId: \"nope\", placeId: \"new\")", "workflow", "nope"),
         ("cases(workflowId: \"nope\")", "workflow", "nope"),
@@ -45,7 +49,8 @@ async fn a_cursor_is_taken_by_the_listing_that_gave_it_and_by_no_other() {
     for case in ["a", "b", "c"] {
         served.order(case).await;
     }
-    let workflow = "mutation { createWorkflow(input: {id: \"bills\", name: \"Bills\", initialPlace: \"new\",
+    let workflow =
+        "mutation { createWorkflow(input: {id: \"bills\", name: \"Bills\", initialPlace: \"new\",
         places: [{id: \"new\"}], transitions: []}) { version } }";
     served.data(workflow, json!({})).await;
     let listings = [

@@ -16,7 +16,8 @@ async fn a_field_of_a_mutation_that_is_written_twice_is_done_once() {
     );
     let made = served.data(&query, json!({})).await;
     assert_eq!(made["a"], json!({ "placeId": "new", "live": true, "caseId": "twice" }));
-    let case = served.data("{ case(workflowId: \"orders\", id: \"twice\") { tokensMade } }", json!({}));
+    let case =
+        served.data("{ case(workflowId: \"orders\", id: \"twice\") { tokensMade } }", json!({}));
     assert_eq!(case.await["case"]["tokensMade"], 1);
     served.stop().await;
 }
@@ -38,7 +39,10 @@ async fn every_mutation_of_a_request_reports_for_itself() {
     );
     let answer = served.ask(&query, json!({})).await;
     let data = &answer["data"];
-    assert!(data["first"]["tokenId"].is_string() && data["third"]["tokenId"].is_string(), "{answer}");
+    assert!(
+        data["first"]["tokenId"].is_string() && data["third"]["tokenId"].is_string(),
+        "{answer}"
+    );
     assert_eq!(data["second"], Value::Null);
     let keys: Vec<_> = data.as_object().unwrap().keys().collect();
     assert_eq!(keys.len(), 3);
@@ -55,10 +59,25 @@ async fn a_subscription_finds_its_field_in_fragments_and_is_refused_with_several
     let event = "workflowEvents(workflowId: \"orders\", fromSequence: 0)";
     served.order("a").await;
     for (id, query) in [
-        ("1", format!("subscription {{ ...x }} fragment x on Subscription {{ {event} {{ caseId kind }} }}")),
-        ("2", format!("subscription {{ ... {{ ... on Subscription {{ {event} {{ caseId kind }} }} }} }}")),
-        ("3", format!("subscription {{ {event} {{ caseId }} ...x {event} {{ kind }} }}
-            fragment x on Subscription {{ {event} {{ kind }} }}")),
+        (
+            "1",
+            format!(
+                "subscription {{ ...x }} fragment x on Subscription {{ {event} {{ caseId kind }} }}"
+            ),
+        ),
+        (
+            "2",
+            format!(
+                "subscription {{ ... {{ ... on Subscription {{ {event} {{ caseId kind }} }} }} }}"
+            ),
+        ),
+        (
+            "3",
+            format!(
+                "subscription {{ {event} {{ caseId }} ...x {event} {{ kind }} }}
+            fragment x on Subscription {{ {event} {{ kind }} }}"
+            ),
+        ),
     ] {
         client.subscribe(id, &query).await;
         let told = client.next(id).await;
@@ -67,11 +86,19 @@ async fn a_subscription_finds_its_field_in_fragments_and_is_refused_with_several
     }
     for (id, query) in [
         ("a", format!("subscription {{ {event} {{ caseId }} b: {event} {{ caseId }} }}")),
-        ("b", format!("subscription {{ {event} {{ caseId }} ...x }}
-            fragment x on Subscription {{ b: {event} {{ caseId }} }}")),
+        (
+            "b",
+            format!(
+                "subscription {{ {event} {{ caseId }} ...x }}
+            fragment x on Subscription {{ b: {event} {{ caseId }} }}"
+            ),
+        ),
         ("c", format!("subscription {{ {event} {{ caseId }} __typename }}")),
         ("d", "subscription { __typename }".to_owned()),
-        ("e", format!("subscription($no: Boolean = true) {{ {event} @skip(if: $no) {{ caseId }} }}")),
+        (
+            "e",
+            format!("subscription($no: Boolean = true) {{ {event} @skip(if: $no) {{ caseId }} }}"),
+        ),
     ] {
         client.subscribe(id, &query).await;
         let message = client.message().await;
@@ -118,7 +145,8 @@ async fn what_fails_is_null_up_to_what_may_be_null_and_the_rest_is_there() {
     assert!(data["health"]["version"].is_string(), "{answer}");
     assert_eq!(answer["errors"].as_array().unwrap().len(), 3, "{answer}");
     // Where nothing on the way may be null, there is no data.
-    let answer = served.ask("{ health { version } cases(workflowId: \"nope\") { nodes { status } } }", json!({}));
+    let answer = served
+        .ask("{ health { version } cases(workflowId: \"nope\") { nodes { status } } }", json!({}));
     assert_eq!(answer.await["data"], Value::Null);
     served.stop().await;
 }
@@ -162,7 +190,12 @@ fn written() -> impl Strategy<Value = Vec<Written>> {
 }
 
 /// The text of a selection, and the keys that it asks for; fragments are added to `fragments`.
-fn text(of: &[Written], skipped: bool, keys: &mut Vec<&str>, fragments: &mut Vec<String>) -> String {
+fn text(
+    of: &[Written],
+    skipped: bool,
+    keys: &mut Vec<&str>,
+    fragments: &mut Vec<String>,
+) -> String {
     let mut whole = String::new();
     for one in of {
         match one {
@@ -198,7 +231,8 @@ fn text(of: &[Written], skipped: bool, keys: &mut Vec<&str>, fragments: &mut Vec
 fn however_a_selection_is_written_its_fields_come_once_and_in_the_order_of_their_first_use() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let served = runtime.block_on(async { Served::start().await.with_orders().await });
-    let whole = json!({ "name": "Orders", "version": 1, "kind": "Workflow", "workflowId": "orders" });
+    let whole =
+        json!({ "name": "Orders", "version": 1, "kind": "Workflow", "workflowId": "orders" });
     let config = ProptestConfig { cases: 200, ..ProptestConfig::default() };
     proptest!(config, |(of in written())| {
         let (mut keys, mut fragments) = (Vec::new(), Vec::new());

@@ -29,7 +29,8 @@ async fn twins() -> Served {
         }
     }
     // A second version of one of them, which its case does not run.
-    let again = "mutation { createWorkflow(input: { id: \"X\", name: \"Newer\", initialPlace: \"case1\",
+    let again =
+        "mutation { createWorkflow(input: { id: \"X\", name: \"Newer\", initialPlace: \"case1\",
         places: [{id: \"case1\", capacity: 9}], transitions: [] }) { version } }";
     served.data(again, json!({})).await;
     served
@@ -59,7 +60,8 @@ fn objects(answer: &Value, found: &mut Vec<Value>) {
         Value::Array(items) => items.iter().for_each(|item| objects(item, found)),
         Value::Object(fields) => {
             if fields.contains_key("id") {
-                let own = fields.iter().filter(|(_, value)| !value.is_array() && !value.is_object());
+                let own =
+                    fields.iter().filter(|(_, value)| !value.is_array() && !value.is_object());
                 found.push(own.map(|(key, value)| (key.clone(), value.clone())).collect());
             }
             fields.values().for_each(|value| objects(value, found));
@@ -94,12 +96,14 @@ async fn whatever_has_an_id_is_found_by_it_and_is_the_same() {
     let served = twins().await;
     let mut found = Vec::new();
     objects(&served.data(EVERYTHING, json!({ "w": "X" })).await, &mut found);
-    let nats = served
-        .data("{ tokens(workflowId: \"X\") { nodes { tokenId } } }", json!({}))
-        .await["tokens"]["nodes"][0]["tokenId"]
+    let nats = served.data("{ tokens(workflowId: \"X\") { nodes { tokenId } } }", json!({})).await
+        ["tokens"]["nodes"][0]["tokenId"]
         .clone();
     let nats = served
-        .data("query($id: ID!) { natsToken(id: $id) { __typename id tokenId } }", json!({ "id": nats }))
+        .data(
+            "query($id: ID!) { natsToken(id: $id) { __typename id tokenId } }",
+            json!({ "id": nats }),
+        )
         .await;
     objects(&nats, &mut found);
     let node = "query($id: ID!, $ids: [ID!]!) { node(id: $id) { ...N } nodes(ids: $ids) { ...N } }
@@ -116,13 +120,20 @@ async fn whatever_has_an_id_is_found_by_it_and_is_the_same() {
         assert_eq!(&again["node"], object, "{id}");
         assert_eq!(again["nodes"], json!([object, null, object]), "{id}");
     }
-    for gone in ["Case.Z.case1", "Workflow.X.99", "Place.X.99.case1", "Token.X.nobody",
-        "Token.X.case1-x-1.7", "Transition.Y.2.nothing"] {
+    for gone in [
+        "Case.Z.case1",
+        "Workflow.X.99",
+        "Place.X.99.case1",
+        "Token.X.nobody",
+        "Token.X.case1-x-1.7",
+        "Transition.Y.2.nothing",
+    ] {
         let none = served.data(node, json!({ "id": gone, "ids": [] })).await;
         assert_eq!(none, json!({ "node": null, "nodes": [] }), "{gone}");
     }
     for wrong in ["case1", "", "Case.X", "Case.X.case1.more", "Thing.X.y"] {
-        let error = served.error("query($id: ID!) { node(id: $id) { id } }", json!({ "id": wrong })).await;
+        let error =
+            served.error("query($id: ID!) { node(id: $id) { id } }", json!({ "id": wrong })).await;
         assert_eq!(error["extensions"]["code"], "INVALID_ARGUMENT", "{error}");
         assert_eq!(error["extensions"]["argument"], "id", "{error}");
     }
@@ -158,7 +169,7 @@ async fn what_takes_a_short_id_takes_the_other_one_too_and_says_when_it_is_of_so
         c: transitionTokenWithNats(input: {tokenId: $token, transitionId: $submit, newPlace: $review}) { placeId }
         d: pauseCase(input: {workflowId: $workflow, caseId: $case}) { status }
         e: resumeCase(input: {workflowId: $workflow, caseId: $case}) { status }
-        f: fireTransition(input: {tokenId: $token, transitionId: \"approve\", tokenIds: [$token]}) { sequence } }";
+        f: fireCase(input: {workflowId: $workflow, caseId: $case, transitionId: \"approve\", tokenIds: [$token]}) { sequence } }";
     let done = served.data(change, variables.clone()).await;
     assert!(done.as_object().unwrap().values().all(|value| !value.is_null()), "{done}");
 
@@ -166,11 +177,20 @@ async fn what_takes_a_short_id_takes_the_other_one_too_and_says_when_it_is_of_so
         ("query($case: ID!) { token(id: $case) { placeId } }", "id"),
         ("query($case: ID!) { workflow(id: $case) { name } }", "id"),
         ("query($case: ID!) { case(workflowId: \"bills\", id: $case) { status } }", "id"),
-        ("mutation($case: ID!) { pauseCase(input: {workflowId: \"bills\", caseId: $case}) { status } }", "input.caseId"),
-        ("mutation($token: ID!) { fireTransition(input: {tokenId: $token, workflowId: \"bills\",
-            transitionId: \"submit\"}) { sequence } }", "input.tokenId"),
-        ("mutation($submit: ID!) { fireCase(input: {workflowId: \"bills\", caseId: \"a\",
-            transitionId: $submit}) { sequence } }", "input.transitionId"),
+        (
+            "mutation($case: ID!) { pauseCase(input: {workflowId: \"bills\", caseId: $case}) { status } }",
+            "input.caseId",
+        ),
+        (
+            "mutation($token: ID!) { fireTransition(input: {tokenId: $token, workflowId: \"bills\",
+            transitionId: \"submit\"}) { sequence } }",
+            "input.tokenId",
+        ),
+        (
+            "mutation($submit: ID!) { fireCase(input: {workflowId: \"bills\", caseId: \"a\",
+            transitionId: $submit}) { sequence } }",
+            "input.transitionId",
+        ),
     ] {
         let error = served.error(query, variables.clone()).await;
         assert_eq!(error["extensions"]["code"], "INVALID_ARGUMENT", "{error}");

@@ -80,7 +80,10 @@ async fn a_token_is_found_with_its_case_and_its_workflow(served: Served) {
         assert!(found["revision"].is_string() && found["natsTimestamp"].is_string(), "{found}");
         assert_eq!(found["case"]["workflow"]["version"], 1);
         assert_eq!(found["case"]["tokens"], json!([{ "tokenId": token }]));
-        assert_eq!(found["workflow"]["places"][2], json!({ "placeId": "done", "kind": "TERMINAL" }));
+        assert_eq!(
+            found["workflow"]["places"][2],
+            json!({ "placeId": "done", "kind": "TERMINAL" })
+        );
     }
     served.stop().await;
 }
@@ -162,7 +165,10 @@ async fn a_case_explains_what_it_can_do_and_what_hinders_the_rest(served: Served
             modes { from wouldTake blockers { reason message placeId arc needed present } } } } }";
     let answer = served.data(query, json!({ "token": token })).await;
     let available = &answer["availableTransitions"][0];
-    assert_eq!((&available["transitionId"], &available["toPlace"]), (&json!("submit"), &json!("review")));
+    assert_eq!(
+        (&available["transitionId"], &available["toPlace"]),
+        (&json!("submit"), &json!("review"))
+    );
     assert_eq!(available["conditions"], json!(["has(token.data.amount)"]));
     let places = json!([{ "placeId": "new", "count": 1, "tokenIds": [token] }]);
     assert_eq!(answer["marking"]["places"], places);
