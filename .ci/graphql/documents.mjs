@@ -53,14 +53,14 @@ export function document(number, ids) {
     return ` ${pick(['@skip', '@include'])}(if: ${next() < 0.3 ? literal : `$${name}`})`;
   };
   const used = () => [...declared.keys()].map((name) => `u_${name}: __typename @skip(if: $${name})`).join(' ');
-  const alias = () => (next() < 0.15 ? `${pick(['a', 'b', 'c', 'd', 'e', 'f', 'g'])}${below(4)}: ` : '');
+  const alias = () => (next() < 0.15 ? `${pick(['a', 'b', 'c', 'd', 'e', 'f', 'g'])}${below(40)}: ` : '');
 
   const rootField = () => {
     const w = pick(['X', 'Y', 'X', 'Y', 'nobody']);
     return pick([
       () => [`workflow(id: "${w}")`, 'Workflow'],
       () => [`case(workflowId: "${w}", id: "${pick(['case1', 'case2', 'case3'])}")`, 'Case'],
-      () => [`cases(workflowId: "${pick(['X', 'Y', 'X', 'Y', 'X', 'Y', 'nobody'])}")`, 'CaseConnection'],
+      () => [`cases(workflowId: "${pick(['X', 'Y', 'X', 'Y', 'X', 'Y', 'nobody'])}", first: 10)`, 'CaseConnection'],
       () => [`token(id: "${next() < 0.2 ? 'a b' : pick(ids.tokens)}")`, 'Token'],
       () => [`node(id: "${pick([...ids.nodes, 'Case.X.nobody'])}")`, 'Node'],
       () => [`nodes(ids: ["${pick(ids.nodes)}", "Case.X.nobody", "${pick(ids.nodes)}"])`, 'Node'],
@@ -69,7 +69,7 @@ export function document(number, ids) {
   const field = (type, depth) => {
     if (type === 'Query') {
       const [text, of] = rootField();
-      return `r${below(6)}: ${text}${directive()} { ${set(of, depth + 1)} }`;
+      return `r${below(20)}: ${text}${directive()} { ${set(of, depth + 1)} }`;
     }
     if (type === 'CaseEventConnection') return '__typename';
     const leaves = LEAVES[type].split(' ').filter(Boolean);

@@ -6,7 +6,7 @@
 //! the order in which they were asked for ("Serialized Map Ordering"), where the library has
 //! them in the order in which they were found.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::HashMap};
 
 use async_graphql::{
     Name, PathSegment, Response, Value,
@@ -60,6 +60,8 @@ fn by_path(one: &[PathSegment], other: &[PathSegment]) -> Ordering {
 struct Asked<'a> {
     of: Option<&'a Type>,
     below: IndexMap<&'a str, Asked<'a>>,
+    /// What was asked for of each of the types that it may be of.
+    kinds: HashMap<&'a str, Asked<'a>>,
 }
 
 impl<'a> Asked<'a> {
@@ -76,9 +78,10 @@ impl<'a> Asked<'a> {
                 }
                 // What is selected of one of several types.
                 Selection::InlineFragment(fragment) => {
-                    let on = fragment.node.type_condition.as_ref();
-                    let on = on.map(|on| on.node.on.node.as_str()).or(parent);
-                    self.add(shape, on, &fragment.node.selection_set.node);
+                    let Some(on) = &fragment.node.type_condition else { continue };
+                    let on = on.node.on.node.as_str();
+                    let of = self.kinds.entry(on).or_default();
+                    of.add(shape, Some(on), &fragment.node.selection_set.node);
                 }
                 // A plain operation has none.
                 Selection::FragmentSpread(_) => {}
@@ -89,26 +92,36 @@ impl<'a> Asked<'a> {
 
 /// How much of `path` leads to the innermost thing that may be null; 0 is all the data. `None`
 /// if the path does not fit what was asked.
-fn nullable(mut asked: &Asked<'_>, path: &[PathSegment]) -> Option<usize> {
-    let mut found = 0;
-    let mut of: Option<&Type> = None;
-    for (at, segment) in path.iter().enumerate() {
-        let here = match segment {
-            PathSegment::Field(key) => {
-                asked = asked.below.get(key.as_str())?;
-                asked.of?
-            }
-            PathSegment::Index(_) => match &of?.base {
-                BaseType::List(item) => item,
-                BaseType::Named(_) => return None,
-            },
-        };
-        if here.nullable {
-            found = at + 1;
+fn nullable(asked: &Asked<'_>, path: &[PathSegment]) -> Option<usize> {
+    nullable_from(asked, None, path, 0, 0)
+}
+
+/// The same for what is left of `path` from `at` on, in something of the type `of`; `found` is
+/// the answer if nothing further in may be null.
+fn nullable_from(
+    asked: &Asked<'_>,
+    of: Option<&Type>,
+    path: &[PathSegment],
+    at: usize,
+    found: usize,
+) -> Option<usize> {
+    let Some(segment) = path.get(at) else { return Some(found) };
+    let go_on = |asked: &Asked<'_>, here: &Type| {
+        let found = if here.nullable { at + 1 } else { found };
+        nullable_from(asked, Some(here), path, at + 1, found)
+    };
+    match segment {
+        PathSegment::Index(_) => match &of?.base {
+            BaseType::List(item) => go_on(asked, item),
+            BaseType::Named(_) => None,
+        },
+        // Whatever it is of, what may be null there is the same for all of them.
+        PathSegment::Field(key) => {
+            let each = std::iter::once(asked).chain(asked.kinds.values());
+            let mut each = each.filter_map(|asked| asked.below.get(key.as_str()));
+            each.find_map(|asked| go_on(asked, asked.of?))
         }
-        of = Some(here);
     }
-    Some(found)
 }
 
 /// Puts the fields of objects into the order of `asked`. What nothing is asked of below, a
@@ -116,7 +129,12 @@ fn nullable(mut asked: &Asked<'_>, path: &[PathSegment]) -> Option<usize> {
 fn order(asked: &Asked<'_>, data: &mut Value) {
     match data {
         Value::List(items) => items.iter_mut().for_each(|item| order(asked, item)),
-        Value::Object(fields) if !asked.below.is_empty() => {
+        Value::Object(fields) if !asked.below.is_empty() || !asked.kinds.is_empty() => {
+            let kind = match fields.get(NOTHING) {
+                Some(Value::String(kind)) => asked.kinds.get(kind.as_str()),
+                _ => None,
+            };
+            let asked = kind.unwrap_or(asked);
             if asked.below.contains_key(NOTHING) {
                 fields.shift_remove(NOTHING);
             }

@@ -107,8 +107,10 @@ impl Operation {
             Err(error) => return Err(Response::from_errors(vec![error.into()]).into()),
         };
         limits.check_document(&document).map_err(invalid)?;
-        let variables = Value::Object(parameters.variables.unwrap_or_default());
-        let variables = Variables::from_json(variables);
+        let mut variables = parameters.variables.unwrap_or_default();
+        // A subscription would keep them, as long as it lasts.
+        variables.retain(|name, _| declares(&document, name));
+        let variables = Variables::from_json(Value::Object(variables));
         let mut kind = OperationKind::Query;
         for (_, operation) in document.operations.iter() {
             kind = OperationKind::of(operation.node.ty);
@@ -151,6 +153,14 @@ impl OperationKind {
 
 fn invalid(problem: impl Into<String>) -> Answer {
     Answer::refused(INVALID_REQUEST, problem)
+}
+
+/// Whether an operation of the document declares a variable.
+fn declares(document: &ExecutableDocument, name: &str) -> bool {
+    document.operations.iter().any(|(_, operation)| {
+        let mut declared = operation.node.variable_definitions.iter();
+        declared.any(|declared| declared.node.name.node == name)
+    })
 }
 
 /// The document with the operation that is asked for, and what that needs, alone: tools send

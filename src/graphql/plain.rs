@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use async_graphql::{
     Name, Pos, Positioned, ServerError, Value as Const, Variables,
-    indexmap::IndexMap,
+    indexmap::{IndexMap, IndexSet},
     parser::types::{
         Directive, DocumentOperations, ExecutableDocument, Field, InlineFragment,
         OperationDefinition, OperationType, Selection, SelectionSet, TypeCondition,
@@ -20,9 +20,9 @@ use async_graphql::{
 
 use super::shape::{Shape, named, root};
 
-/// The key under which an object without any other field has its type: no name that a client
-/// could write, and taken out of the answer again. Without any field the library would make the
-/// object null.
+/// The key under which an object without any other field has its type, and each object that may be
+/// of several types: no name that a client could write, and taken out of the answer again. Without
+/// any field the library would make the object null.
 pub(super) const NOTHING: &str = " ";
 
 /// A field that has its type's name, in every object.
@@ -70,8 +70,18 @@ struct Of<'a> {
     values: HashMap<Name, bool>,
 }
 
-/// The fields that are selected of an object, by their keys in the answer.
-type Fields<'a> = IndexMap<&'a str, Vec<&'a Positioned<Field>>>;
+/// The fields that are selected of an object.
+#[derive(Default)]
+struct Fields<'a> {
+    /// All of them by their keys in the answer, and whether each is skipped: what is skipped must
+    /// fit the rest all the same.
+    all: IndexMap<&'a str, Vec<(&'a Positioned<Field>, bool)>>,
+    /// The keys of those that are not skipped, in order.
+    wanted: IndexSet<&'a str>,
+}
+
+/// A selection set, and whether it is skipped.
+type Set<'a> = (&'a Positioned<SelectionSet>, bool);
 
 impl<'a> Of<'a> {
     fn operation(
@@ -83,7 +93,7 @@ impl<'a> Of<'a> {
         if operation.ty == OperationType::Subscription {
             self.check_subscription(set, pos)?;
         }
-        self.set(Some(root(operation.ty)), &[set])
+        self.set(Some(root(operation.ty)), &[(set, false)])
     }
 
     /// The rule "Single Root Field" of the specification, which forbids conditions there too.
@@ -97,10 +107,10 @@ impl<'a> Of<'a> {
                            away from it";
             return Err(ServerError::new(problem, Some(pos)));
         }
-        let mut fields = Fields::new();
-        self.collect(Some("Subscription"), &set.node, &mut fields);
-        if fields.len() != 1 {
-            let keys: Vec<_> = fields.keys().copied().collect();
+        let mut fields = Fields::default();
+        self.collect(Some("Subscription"), (set, false), &mut fields);
+        if fields.wanted.len() != 1 {
+            let keys: Vec<_> = fields.wanted.into_iter().collect();
             let problem = format!(
                 "a subscription has exactly one field, and this one has {}: {}; subscribe to \
                  each by itself",
@@ -109,7 +119,7 @@ impl<'a> Of<'a> {
             );
             return Err(ServerError::new(problem, Some(pos)));
         }
-        if fields.contains_key(TYPE_NAME) {
+        if fields.all.values().flatten().any(|(field, _)| field.node.name.node.starts_with("__")) {
             let problem = "the field of a subscription can't be one of introspection";
             return Err(ServerError::new(problem, Some(pos)));
         }
@@ -141,17 +151,21 @@ impl<'a> Of<'a> {
     fn set(
         &self,
         parent: Option<&str>,
-        sets: &[&'a Positioned<SelectionSet>],
+        sets: &[Set<'a>],
     ) -> Result<Positioned<SelectionSet>, ServerError> {
-        let pos = sets.first().map(|set| set.pos).unwrap_or_default();
-        let selected = sets.iter().any(|set| !set.node.items.is_empty());
+        let pos = sets.first().map(|set| set.0.pos).unwrap_or_default();
+        let selected = sets.iter().any(|set| !set.0.node.items.is_empty());
         let kinds = parent.map(|parent| self.shape.kinds(parent)).unwrap_or_default();
         let items = match kinds.is_empty() {
             true => self.fields(parent, sets, selected, pos)?,
             // What may be of several types: what is selected of each of them.
             false => {
+                let mut shapes = HashMap::new();
                 let each = kinds.into_iter().map(|kind| {
-                    let items = self.fields(Some(kind), sets, selected, pos)?;
+                    let mut items = self.fields(Some(kind), sets, selected, pos)?;
+                    self.check_shapes(kind, sets, &mut shapes)?;
+                    // By this the answer is put into its order, each type's own.
+                    items.push(nothing(pos));
                     let on = Positioned::new(Name::new(kind), pos);
                     let fragment = InlineFragment {
                         type_condition: Some(Positioned::new(TypeCondition { on }, pos)),
@@ -172,38 +186,35 @@ impl<'a> Of<'a> {
     fn fields(
         &self,
         parent: Option<&str>,
-        sets: &[&'a Positioned<SelectionSet>],
+        sets: &[Set<'a>],
         selected: bool,
         pos: Pos,
     ) -> Result<Vec<Positioned<Selection>>, ServerError> {
-        let mut fields = Fields::new();
+        let mut fields = Fields::default();
         for set in sets {
-            self.collect(parent, &set.node, &mut fields);
+            self.collect(parent, *set, &mut fields);
         }
-        if fields.is_empty() && selected {
-            let name = |name| Positioned::new(Name::new(name), pos);
-            let field = Field {
-                alias: Some(name(NOTHING)),
-                name: name(TYPE_NAME),
-                arguments: Vec::new(),
-                directives: Vec::new(),
-                selection_set: Positioned::new(SelectionSet::default(), pos),
-            };
-            let field = Selection::Field(Positioned::new(field, pos));
-            return Ok(vec![Positioned::new(field, pos)]);
+        let mut merged = HashMap::new();
+        for (key, same) in fields.all {
+            merged.insert(key, self.merged(parent, key, &same)?);
         }
-        let each = fields.into_iter().map(|(key, same)| self.merged(parent, key, &same));
-        each.collect()
+        let mut items: Vec<_> = fields.wanted.iter().filter_map(|key| merged.remove(key)).collect();
+        if items.is_empty() && selected {
+            items.push(nothing(pos));
+        }
+        Ok(items)
     }
 
-    fn collect(&self, parent: Option<&str>, set: &'a SelectionSet, fields: &mut Fields<'a>) {
-        for selection in &set.items {
-            if self.is_skipped(&selection.node) {
-                continue;
-            }
+    fn collect(&self, parent: Option<&str>, (set, skipped): Set<'a>, fields: &mut Fields<'a>) {
+        for selection in &set.node.items {
+            let skipped = skipped || self.is_skipped(&selection.node);
             let (on, set) = match &selection.node {
                 Selection::Field(field) => {
-                    fields.entry(&field.node.response_key().node).or_default().push(field);
+                    let key = field.node.response_key().node.as_str();
+                    fields.all.entry(key).or_default().push((field, skipped));
+                    if !skipped {
+                        fields.wanted.insert(key);
+                    }
                     continue;
                 }
                 Selection::InlineFragment(of) => {
@@ -223,7 +234,7 @@ impl<'a> Of<'a> {
                 _ => true,
             };
             if applies {
-                self.collect(parent, &set.node, fields);
+                self.collect(parent, (set, skipped), fields);
             }
         }
     }
@@ -253,24 +264,21 @@ impl<'a> Of<'a> {
         &self,
         parent: Option<&str>,
         key: &str,
-        same: &[&'a Positioned<Field>],
+        same: &[(&'a Positioned<Field>, bool)],
     ) -> Result<Positioned<Selection>, ServerError> {
         // Invariant: a key comes with its first field.
-        let (first, others) = same.split_first().expect("a field of each key");
-        for other in others {
+        let ((first, _), others) = same.split_first().expect("a field of each key");
+        for (other, _) in others {
             if !asks_the_same(&first.node, &other.node) {
-                let problem = format!(
-                    "fields of the name {key:?} ask for different things, so they can't be one; \
-                     give one of them another alias"
-                );
-                let mut error = ServerError::new(problem, Some(first.pos));
-                error.locations.push(other.pos);
-                return Err(error);
+                return Err(conflict(key, first.pos, other.pos));
             }
         }
         let name = first.node.name.node.as_str();
         let of = parent.and_then(|parent| self.shape.field(parent, name));
-        let sets: Vec<_> = same.iter().map(|field| &field.node.selection_set).collect();
+        let set = |(field, skipped): &(&'a Positioned<Field>, bool)| {
+            (&field.node.selection_set, *skipped)
+        };
+        let sets: Vec<_> = same.iter().map(set).collect();
         let selection_set = self.set(of.map(|of| named(&of.ty.node).0), &sets)?;
         let field = Field {
             alias: first.node.alias.clone(),
@@ -282,6 +290,78 @@ impl<'a> Of<'a> {
         let field = Selection::Field(Positioned::new(field, first.pos));
         Ok(Positioned::new(field, first.pos))
     }
+}
+
+/// What a field of one key is, for all types that an object may be of: its type, where it is, and
+/// the keys below it.
+struct Shaped {
+    of: String,
+    pos: Pos,
+    below: Shapes,
+}
+
+/// Fields by their keys.
+type Shapes = HashMap<Name, Shaped>;
+
+impl<'a> Of<'a> {
+    /// Fields of one key of different types must have values of one shape, so that a client knows
+    /// what it reads ("Same Response Shape").
+    fn check_shapes(
+        &self,
+        parent: &str,
+        sets: &[Set<'a>],
+        known: &mut Shapes,
+    ) -> Result<(), ServerError> {
+        let mut fields = Fields::default();
+        for set in sets {
+            self.collect(Some(parent), *set, &mut fields);
+        }
+        for (key, same) in fields.all {
+            // Invariant: a key comes with its first field.
+            let first = same[0].0;
+            let of = self.shape.field(parent, &first.node.name.node).map(|of| &of.ty.node);
+            let below: Vec<_> = same.iter().map(|of| (&of.0.node.selection_set, of.1)).collect();
+            let has_more = below.iter().any(|set| !set.0.node.items.is_empty());
+            let shape = match of {
+                // Of objects only how they are nested in lists counts, and what is in them.
+                Some(of) if has_more => of.to_string().replace(named(of).0, ""),
+                Some(of) => of.to_string(),
+                None => "String!".to_owned(),
+            };
+            let new = || Shaped { of: shape.clone(), pos: first.pos, below: Shapes::new() };
+            let before = known.entry(Name::new(key)).or_insert_with(new);
+            if before.of != shape {
+                return Err(conflict(key, before.pos, first.pos));
+            }
+            if let Some(of) = of {
+                self.check_shapes(named(of).0, &below, &mut before.below)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The field [`NOTHING`].
+fn nothing(pos: Pos) -> Positioned<Selection> {
+    let name = |name| Positioned::new(Name::new(name), pos);
+    let field = Field {
+        alias: Some(name(NOTHING)),
+        name: name(TYPE_NAME),
+        arguments: Vec::new(),
+        directives: Vec::new(),
+        selection_set: Positioned::new(SelectionSet::default(), pos),
+    };
+    Positioned::new(Selection::Field(Positioned::new(field, pos)), pos)
+}
+
+fn conflict(key: &str, one: Pos, other: Pos) -> ServerError {
+    let problem = format!(
+        "fields of the name {key:?} ask for different things, so they can't be one; give one of \
+         them another alias"
+    );
+    let mut error = ServerError::new(problem, Some(one));
+    error.locations.push(other);
+    error
 }
 
 fn asks_the_same(one: &Field, other: &Field) -> bool {
@@ -351,6 +431,13 @@ mod tests {
             "{ a: health { version } ...f } fragment f on Query { a: workflows { nodes { id } } }",
             "{ a: token(id: \"x\") { id } ... on Query { a: token(id: \"y\") { id } } }",
             "{ health { a: version } health { a: connected } }",
+            "{ a: health { version } ... @skip(if: true) { a: workflows { nodes { id } } } }",
+            "{ health { a: version } health @skip(if: true) { a: connected } }",
+            "{ node(id: \"x\") { ... on Case { a: revision } ... on Token { a: placeId } } }",
+            "{ node(id: \"x\") { ... on Case { a: history { nodes { kind } } }
+                ... on Token @skip(if: true) { a: history { from } } } }",
+            "{ node(id: \"x\") { ... on Case { a: workflow { b: name } }
+                ... on Token { a: workflow { b: version } } } }",
         ] {
             let problem = of(query, json!({})).unwrap_err();
             assert!(problem.contains("\"a\" ask for different things"), "{problem}");
@@ -379,6 +466,9 @@ mod tests {
     fn what_may_be_of_several_types_has_for_each_what_is_selected_of_it() {
         let query = "{ node(id: \"x\") { id ... on Case { status } ... on Node { a: id } } }";
         let plain = of(query, json!({})).unwrap();
-        assert!(plain.contains("Case:(id status a)") && plain.contains("Token:(id a)"), "{plain}");
+        assert!(
+            plain.contains("Case:(id status a  )") && plain.contains("Token:(id a  )"),
+            "{plain}"
+        );
     }
 }

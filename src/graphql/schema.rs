@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    Request, Response, Schema as Of, SchemaBuilder, ServerError, ValidationMode, Value,
+    Positioned, Request, Response, Schema as Of, SchemaBuilder, ServerError, ValidationMode, Value,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
-    parser::types::ExecutableDocument,
+    parser::types::{
+        DocumentOperations, ExecutableDocument, InlineFragment, Selection, SelectionSet,
+    },
 };
 use futures::FutureExt;
 
@@ -25,6 +27,9 @@ pub(super) type Schema = Of<Query, Mutation, Subscription>;
 
 /// Directives that one field may have; `@skip` and `@include` are the only ones there are.
 const DIRECTIVES: usize = 4;
+
+/// How many problems of a document are told at once.
+const TOLD: usize = 100;
 
 /// The schema, ready to execute what was validated.
 pub(super) fn over(cases: Cases, limits: &Limits) -> Schema {
@@ -54,10 +59,51 @@ pub(super) fn problems(
 ) -> Vec<ServerError> {
     let mut of = Request::new("").variables(request.variables.clone());
     of.operation_name.clone_from(&request.operation_name);
-    of.set_parsed_query(document.clone());
+    let mut document = document.clone();
+    for fragment in document.fragments.values_mut() {
+        show_conditions(&mut fragment.node.selection_set.node);
+    }
+    match &mut document.operations {
+        DocumentOperations::Single(operation) => {
+            show_conditions(&mut operation.node.selection_set.node);
+        }
+        DocumentOperations::Multiple(operations) => {
+            let sets = operations.values_mut().map(|of| &mut of.node.selection_set.node);
+            sets.for_each(show_conditions);
+        }
+    }
+    of.set_parsed_query(document);
     // Nothing is executed, so there is nothing to wait for.
     let response = checker.execute(of).now_or_never();
-    response.map(|response| response.errors).unwrap_or_default()
+    let mut problems = response.map(|response| response.errors).unwrap_or_default();
+    if problems.len() > TOLD {
+        let more = format!("there are {} more problems", problems.len() - TOLD);
+        problems.truncate(TOLD);
+        problems.push(ServerError::new(more, None));
+    }
+    problems
+}
+
+/// Moves the directives of `__typename` to a fragment around it. The validator does not look at
+/// them, and says of a variable that is used only there that it is not used.
+fn show_conditions(set: &mut SelectionSet) {
+    for item in &mut set.items {
+        match &mut item.node {
+            Selection::Field(field) if field.node.name.node == "__typename" => {
+                let directives = std::mem::take(&mut field.node.directives);
+                if directives.is_empty() {
+                    continue;
+                }
+                let items = vec![Positioned::new(Selection::Field(field.clone()), item.pos)];
+                let selection_set = Positioned::new(SelectionSet { items }, item.pos);
+                let around = InlineFragment { type_condition: None, directives, selection_set };
+                item.node = Selection::InlineFragment(Positioned::new(around, item.pos));
+            }
+            Selection::Field(field) => show_conditions(&mut field.node.selection_set.node),
+            Selection::InlineFragment(of) => show_conditions(&mut of.node.selection_set.node),
+            Selection::FragmentSpread(_) => {}
+        }
+    }
 }
 
 /// Ends a request where its execution would begin.
@@ -100,12 +146,9 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::{
-        Positioned,
-        parser::{
-            parse_schema,
-            types::{TypeKind, TypeSystemDefinition},
-        },
+    use async_graphql::parser::{
+        parse_schema,
+        types::{TypeKind, TypeSystemDefinition},
     };
 
     use super::*;

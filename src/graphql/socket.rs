@@ -23,6 +23,9 @@ use super::{Answer, Api, Parameters, answer::Body, error::refusal};
 /// The subprotocol that a websocket must agree on.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
 
+/// Bytes of an operation's id, which is kept for as long as the operation. Clients take UUIDs.
+const MOST_OF_ID: usize = 1_024;
+
 /// What is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
@@ -181,6 +184,10 @@ impl Socket {
     fn subscribe(&mut self, id: Arc<str>, payload: Value) -> Option<Frame> {
         if id.is_empty() {
             return Some(Frame::close(4400, "Invalid message: the id is empty"));
+        }
+        if id.len() > MOST_OF_ID {
+            let reason = format!("Invalid message: the id has more than {MOST_OF_ID} bytes");
+            return Some(Frame::close(4400, &reason));
         }
         if self.operations.contains_key(&id) {
             return Some(Frame::close(4409, &format!("Subscriber for {id} already exists")));

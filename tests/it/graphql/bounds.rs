@@ -114,6 +114,17 @@ async fn a_variable_that_is_used_again_and_again_costs_each_time() {
     served.stop().await;
 }
 
+#[tokio::test]
+async fn of_a_great_many_problems_some_are_told_and_how_many_more_there_are() {
+    let served = Served::start().await;
+    let fields: String = (0..1_500).map(|at| format!("nothing{at} ")).collect();
+    let answer = served.ask(&format!("{{ {fields} }}"), json!({})).await;
+    let errors = answer["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 101);
+    assert_eq!(errors[100]["message"], "there are 1400 more problems");
+    served.stop().await;
+}
+
 /// A token of `orders` with `bytes` of data.
 async fn heavy(served: &Served, case: &str, bytes: usize) -> String {
     let create = "mutation($case: ID!, $data: JSON!) { createToken(input: {

@@ -122,6 +122,8 @@ async fn what_is_skipped_is_left_out_and_an_object_without_fields_is_empty() {
     let expected = json!({ "a": {}, "b": { "version": 1 }, "places": { "places": [{}, {}, {}] },
         "none": null });
     assert_eq!(data, expected);
+    let typed = "query($no: Boolean = true) { __typename @skip(if: $no) a: __typename }";
+    assert_eq!(served.data(typed, json!({})).await, json!({ "a": "Query" }));
     let data = served.data("{ health @skip(if: true) { version } }", json!({})).await;
     assert_eq!(data, json!({}));
     let given = served.data(query, json!({ "yes": true, "no": false })).await;
