@@ -10,10 +10,9 @@ use super::{
     Answer, Limits, Operation, OperationKind, Parameters,
     completion::complete,
     error::INTERNAL,
-    joins::Joins,
     schema::{self, Schema},
     shape::Shape,
-    work::{LookUps, Together, Work},
+    work::{LookUps, Together, Work, joins::Joins},
 };
 use crate::cases::Cases;
 

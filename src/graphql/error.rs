@@ -4,7 +4,7 @@
 use async_graphql::{ErrorExtensionValues, ServerError, Value};
 use serde_json::json;
 
-use super::{joins::Failure, work::Overdrawn};
+use super::work::{Overdrawn, joins::Failure};
 use crate::{
     analysis::Finding,
     cases::Error,

@@ -11,7 +11,6 @@ mod error;
 mod global;
 mod graphiql;
 mod input;
-mod joins;
 mod limits;
 mod mutation;
 mod operation;

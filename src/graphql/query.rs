@@ -7,11 +7,11 @@ use super::{
     arguments::{consistency, id, id_in, located, optional_id_in, page, page_size, position},
     connection::{Connection, Listing, connection, of_items},
     input::CreateWorkflowInput,
-    joins::{self, Failure, Found},
     types::{
         Case, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Node, Token,
         Transition, Workflow, WorkflowAnalysis, cases, history, transitions,
     },
+    work::joins::{self, Failure, Found},
 };
 use crate::{
     cases::Error,

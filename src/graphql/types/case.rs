@@ -15,8 +15,8 @@ use crate::{
         arguments::page,
         connection::{Connection, Listing, connection},
         global::GlobalId,
-        joins,
         scalars::{Sequence, int},
+        work::joins,
     },
     models::{self, CaseId, WorkflowId},
 };

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::{CaseStatus, MarkingEntry, Token};
 use crate::{
     cases::Changed,
-    graphql::{joins, scalars::Sequence},
+    graphql::{scalars::Sequence, work::joins},
     models::{self, Record, Stored},
 };
 

@@ -8,8 +8,8 @@ use super::{Token, TransitionEvent};
 use crate::{
     graphql::{
         global::GlobalId,
-        joins,
         scalars::{Sequence, int},
+        work::joins,
     },
     models,
 };

@@ -8,7 +8,7 @@ use crate::{
     engine::produced,
     graphql::{
         global::GlobalId,
-        joins::{self, Found},
+        work::joins::{self, Found},
     },
     models::{self, TokenId, WorkflowId},
     storage::Consistency,

@@ -11,8 +11,8 @@ use crate::{
     cases::{Changed, Error},
     graphql::{
         global::GlobalId,
-        joins,
         scalars::{Sequence, int},
+        work::joins,
     },
     models,
 };

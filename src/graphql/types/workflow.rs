@@ -14,8 +14,8 @@ use crate::{
     formats::drawing::{Drawing, Positions},
     graphql::{
         global::GlobalId,
-        joins,
         scalars::{Sequence, int},
+        work::joins,
     },
     models::{self, CaseId, WorkflowId, petri::Net},
 };

@@ -1,6 +1,8 @@
 //! What a request has used of what it may use, counted where it is used: bytes of its answer,
 //! and look-ups in the store.
 
+pub(super) mod joins;
+
 use std::{
     fmt,
     sync::{
@@ -16,7 +18,8 @@ use async_graphql::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, joins::Joins};
+use super::Limits;
+use joins::Joins;
 
 /// Bytes that each value counts beside its own.
 const VALUE: usize = 128;

@@ -15,12 +15,10 @@ use async_graphql::{
 use chrono::{DateTime, Utc};
 use tokio::sync::{OnceCell, SemaphorePermit};
 
-use super::{
-    types::cases,
-    work::{LookUps, Overdrawn, Work},
-};
+use super::{LookUps, Overdrawn, Work};
 use crate::{
     cases::{Cases, Error},
+    graphql::types::cases,
     models::{Case, CaseId, StoredDefinition, Token, TokenId, WorkflowId},
     storage::Consistency,
 };
@@ -30,7 +28,7 @@ const TOGETHER: usize = 512;
 
 /// Why a look-up of a request failed. A clone shares the cause.
 #[derive(Debug, Clone)]
-pub(super) enum Failure {
+pub(in crate::graphql) enum Failure {
     /// The core or the store said so.
     Core(Arc<Error>),
     /// The request has made too many.
@@ -66,7 +64,7 @@ impl Failure {
 }
 
 /// The result of a look-up.
-pub(super) type Found<T> = std::result::Result<T, Failure>;
+pub(in crate::graphql) type Found<T> = std::result::Result<T, Failure>;
 
 /// What was looked up, by what was asked for.
 struct Join<K, V>(Mutex<HashMap<K, Arc<OnceCell<Found<V>>>>>);
@@ -88,7 +86,7 @@ impl<K: Hash + Eq, V: Clone> Join<K, V> {
 }
 
 /// What a request has looked up, and what it looks up together.
-pub(super) struct Joins {
+pub(in crate::graphql) struct Joins {
     asked: Option<Asked>,
     times: DataLoader<Times>,
 }
@@ -113,7 +111,7 @@ impl Joins {
 }
 
 /// The cases beneath, for one look-up, which has its turn until this is dropped.
-pub(super) struct Looking<'a> {
+pub(in crate::graphql) struct Looking<'a> {
     cases: &'a Cases,
     _turn: Option<SemaphorePermit<'a>>,
 }
@@ -131,7 +129,7 @@ fn work<'a>(ctx: &Context<'a>) -> Option<&'a Work> {
 }
 
 /// The cases beneath, for one look-up.
-pub(super) async fn look_up<'a>(ctx: &Context<'a>) -> Found<Looking<'a>> {
+pub(in crate::graphql) async fn look_up<'a>(ctx: &Context<'a>) -> Found<Looking<'a>> {
     let turn = match work(ctx) {
         Some(work) => Some(work.look_ups.begin(1).await?),
         None => None,
@@ -144,7 +142,7 @@ fn asked<'a>(ctx: &Context<'a>) -> Option<&'a Asked> {
 }
 
 /// A case as its log has it.
-pub(super) async fn case(
+pub(in crate::graphql) async fn case(
     ctx: &Context<'_>,
     workflow: &WorkflowId,
     case: &CaseId,
@@ -157,7 +155,10 @@ pub(super) async fn case(
 }
 
 /// The latest version of a workflow.
-pub(super) async fn workflow(ctx: &Context<'_>, id: &WorkflowId) -> Found<Arc<StoredDefinition>> {
+pub(in crate::graphql) async fn workflow(
+    ctx: &Context<'_>,
+    id: &WorkflowId,
+) -> Found<Arc<StoredDefinition>> {
     let look_up = async { Ok(look_up(ctx).await?.workflow(id).await?) };
     match asked(ctx) {
         Some(asked) => asked.workflows.get((id.clone(), 0), look_up).await,
@@ -166,7 +167,7 @@ pub(super) async fn workflow(ctx: &Context<'_>, id: &WorkflowId) -> Found<Arc<St
 }
 
 /// The version of a workflow at a log sequence.
-pub(super) async fn workflow_at(
+pub(in crate::graphql) async fn workflow_at(
     ctx: &Context<'_>,
     id: &WorkflowId,
     sequence: u64,
@@ -179,7 +180,7 @@ pub(super) async fn workflow_at(
 }
 
 /// A live token.
-pub(super) async fn token(
+pub(in crate::graphql) async fn token(
     ctx: &Context<'_>,
     workflow: Option<&WorkflowId>,
     id: &TokenId,
@@ -197,7 +198,7 @@ pub(super) async fn token(
 }
 
 /// The picture of a version of a workflow, or of a case of it at a revision, drawn by `draw`.
-pub(super) async fn picture(
+pub(in crate::graphql) async fn picture(
     ctx: &Context<'_>,
     of: (WorkflowId, u64, Option<(CaseId, u64)>),
     draw: impl Future<Output = Found<String>>,
@@ -209,7 +210,7 @@ pub(super) async fn picture(
 }
 
 /// When the server stored the message that holds just this version of a token.
-pub(super) async fn stored_at(
+pub(in crate::graphql) async fn stored_at(
     ctx: &Context<'_>,
     token: &Arc<Token>,
 ) -> Found<Option<DateTime<Utc>>> {

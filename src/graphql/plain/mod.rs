@@ -7,6 +7,10 @@
 //! fields. Of a plain operation there is nothing to overlook, and what is counted before it is
 //! executed is what will be executed.
 
+mod fit;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use async_graphql::{
@@ -19,6 +23,7 @@ use async_graphql::{
 };
 
 use super::shape::{Shape, named, root};
+use fit::{Shapes, asks_the_same, conflict};
 
 /// The key under which an object without any other field has its type, and each object that may be
 /// of several types: no name that a client could write, and taken out of the answer again. Without
@@ -160,7 +165,7 @@ impl<'a> Of<'a> {
             true => self.fields(parent, sets, selected, pos)?,
             // What may be of several types: what is selected of each of them.
             false => {
-                let mut shapes = HashMap::new();
+                let mut shapes = Shapes::new();
                 let each = kinds.into_iter().map(|kind| {
                     let mut items = self.fields(Some(kind), sets, selected, pos)?;
                     self.check_shapes(kind, sets, &mut shapes)?;
@@ -292,55 +297,6 @@ impl<'a> Of<'a> {
     }
 }
 
-/// What a field of one key is, for all types that an object may be of: its type, where it is, and
-/// the keys below it.
-struct Shaped {
-    of: String,
-    pos: Pos,
-    below: Shapes,
-}
-
-/// Fields by their keys.
-type Shapes = HashMap<Name, Shaped>;
-
-impl<'a> Of<'a> {
-    /// Fields of one key of different types must have values of one shape, so that a client knows
-    /// what it reads ("Same Response Shape").
-    fn check_shapes(
-        &self,
-        parent: &str,
-        sets: &[Set<'a>],
-        known: &mut Shapes,
-    ) -> Result<(), ServerError> {
-        let mut fields = Fields::default();
-        for set in sets {
-            self.collect(Some(parent), *set, &mut fields);
-        }
-        for (key, same) in fields.all {
-            // Invariant: a key comes with its first field.
-            let first = same[0].0;
-            let of = self.shape.field(parent, &first.node.name.node).map(|of| &of.ty.node);
-            let below: Vec<_> = same.iter().map(|of| (&of.0.node.selection_set, of.1)).collect();
-            let has_more = below.iter().any(|set| !set.0.node.items.is_empty());
-            let shape = match of {
-                // Of objects only how they are nested in lists counts, and what is in them.
-                Some(of) if has_more => of.to_string().replace(named(of).0, ""),
-                Some(of) => of.to_string(),
-                None => "String!".to_owned(),
-            };
-            let new = || Shaped { of: shape.clone(), pos: first.pos, below: Shapes::new() };
-            let before = known.entry(Name::new(key)).or_insert_with(new);
-            if before.of != shape {
-                return Err(conflict(key, before.pos, first.pos));
-            }
-            if let Some(of) = of {
-                self.check_shapes(named(of).0, &below, &mut before.below)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The field [`NOTHING`].
 fn nothing(pos: Pos) -> Positioned<Selection> {
     let name = |name| Positioned::new(Name::new(name), pos);
@@ -352,123 +308,4 @@ fn nothing(pos: Pos) -> Positioned<Selection> {
         selection_set: Positioned::new(SelectionSet::default(), pos),
     };
     Positioned::new(Selection::Field(Positioned::new(field, pos)), pos)
-}
-
-fn conflict(key: &str, one: Pos, other: Pos) -> ServerError {
-    let problem = format!(
-        "fields of the name {key:?} ask for different things, so they can't be one; give one of \
-         them another alias"
-    );
-    let mut error = ServerError::new(problem, Some(one));
-    error.locations.push(other);
-    error
-}
-
-fn asks_the_same(one: &Field, other: &Field) -> bool {
-    one.name.node == other.name.node
-        && one.arguments.len() == other.arguments.len()
-        && one.arguments.iter().all(|(name, value)| {
-            other.get_argument(&name.node).is_some_and(|other| other.node == value.node)
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use async_graphql::parser::parse_query;
-    use serde_json::json;
-
-    use super::*;
-    use crate::graphql::schema::sdl;
-
-    /// The keys of the plain form of a query, those below in brackets.
-    fn of(query: &str, variables: serde_json::Value) -> Result<String, String> {
-        let shape = Shape::of(&sdl()).unwrap();
-        let variables = Variables::from_json(variables);
-        let document = parse_query(query).unwrap();
-        let plain = plain(&shape, &document, &variables).map_err(|error| error.message)?;
-        let (_, operation) = plain.operations.iter().next().unwrap();
-        Ok(text(&operation.node.selection_set.node))
-    }
-
-    fn text(set: &SelectionSet) -> String {
-        let each = set.items.iter().map(|selection| match &selection.node {
-            Selection::Field(field) => {
-                let below = text(&field.node.selection_set.node);
-                let key = &field.node.response_key().node;
-                if below.is_empty() { key.to_string() } else { format!("{key}({below})") }
-            }
-            Selection::InlineFragment(of) => {
-                let on = &of.node.type_condition.as_ref().unwrap().node.on.node;
-                format!("{on}:({})", text(&of.node.selection_set.node))
-            }
-            Selection::FragmentSpread(_) => unreachable!("fragments are spread out"),
-        });
-        each.collect::<Vec<_>>().join(" ")
-    }
-
-    #[test]
-    fn fragments_are_spread_out_and_fields_of_one_key_are_one() {
-        let query = "{ a: health { version } ...f ... on Query { a: health { connected } } }
-            fragment f on Query { a: health { version problem } b: health { version } }";
-        let plain = of(query, json!({})).unwrap();
-        assert_eq!(plain, "a(version problem connected) b(version)");
-    }
-
-    #[test]
-    fn what_is_skipped_is_left_out_and_an_object_without_fields_is_still_one() {
-        let query = "query($no: Boolean = false, $yes: Boolean!) {
-            a: health @include(if: $no) { version } b: health @skip(if: $no) { version }
-            ... @skip(if: $yes) { c: health { version } }
-            d: health { version @include(if: $no) connected @skip(if: true) } }";
-        assert_eq!(of(query, json!({ "yes": true })).unwrap(), "b(version) d( )");
-        let given = of(query, json!({ "yes": false, "no": true })).unwrap();
-        assert_eq!(given, "a(version) c(version) d(version)");
-    }
-
-    #[test]
-    fn fields_of_one_key_that_ask_for_different_things_are_refused() {
-        for query in [
-            "{ a: health { version } ...f } fragment f on Query { a: workflows { nodes { id } } }",
-            "{ a: token(id: \"x\") { id } ... on Query { a: token(id: \"y\") { id } } }",
-            "{ health { a: version } health { a: connected } }",
-            "{ a: health { version } ... @skip(if: true) { a: workflows { nodes { id } } } }",
-            "{ health { a: version } health @skip(if: true) { a: connected } }",
-            "{ node(id: \"x\") { ... on Case { a: revision } ... on Token { a: placeId } } }",
-            "{ node(id: \"x\") { ... on Case { a: history { nodes { kind } } }
-                ... on Token @skip(if: true) { a: history { from } } } }",
-            "{ node(id: \"x\") { ... on Case { a: workflow { b: name } }
-                ... on Token { a: workflow { b: version } } } }",
-        ] {
-            let problem = of(query, json!({})).unwrap_err();
-            assert!(problem.contains("\"a\" ask for different things"), "{problem}");
-        }
-    }
-
-    #[test]
-    fn a_subscription_has_one_field_wherever_it_is_written_and_it_can_not_be_skipped() {
-        let event = "workflowEvents(workflowId: \"w\")";
-        let one = format!(
-            "subscription {{ ...x ... {{ {event} {{ kind }} }} }}
-             fragment x on Subscription {{ {event} {{ sequence }} }}"
-        );
-        assert_eq!(of(&one, json!({})).unwrap(), "workflowEvents(sequence kind)");
-        let two = format!(
-            "subscription {{ {event} {{ kind }} ...x }}
-             fragment x on Subscription {{ b: {event} {{ sequence }} }}"
-        );
-        let problem = of(&two, json!({})).unwrap_err();
-        assert!(problem.contains("exactly one field") && problem.contains(", b"), "{problem}");
-        let skipped = format!("subscription {{ ... @skip(if: true) {{ {event} {{ kind }} }} }}");
-        assert!(of(&skipped, json!({})).unwrap_err().contains("can't be skipped"));
-    }
-
-    #[test]
-    fn what_may_be_of_several_types_has_for_each_what_is_selected_of_it() {
-        let query = "{ node(id: \"x\") { id ... on Case { status } ... on Node { a: id } } }";
-        let plain = of(query, json!({})).unwrap();
-        assert!(
-            plain.contains("Case:(id status a  )") && plain.contains("Token:(id a  )"),
-            "{plain}"
-        );
-    }
 }
