@@ -1,6 +1,6 @@
 // Whether the clients and tools of GraphQL that people use take what petrel serves.
 //
-// usage: node check.mjs URL SCHEMA.graphql
+// usage: [DOCUMENTS=1000] node check.mjs URL SCHEMA.graphql
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -131,7 +131,7 @@ function relay() {
 
 await prepare(url);
 await audits();
-await documents(Number(process.env.DOCUMENTS ?? 100));
+await documents(Number(process.env.DOCUMENTS ?? 250));
 await apollo();
 await websocket();
 relay();

@@ -34,23 +34,22 @@ impl<'a> Of<'a> {
         for (key, same) in fields.all {
             // Invariant: a key comes with its first field.
             let first = same[0].0;
-            let of = self.shape.field(parent, &first.node.name.node).map(|of| &of.ty.node);
+            // A field of introspection fits every other, as in the reference implementation.
+            let Some(of) = self.shape.field(parent, &first.node.name.node) else { continue };
+            let of = &of.ty.node;
             let below: Vec<_> = same.iter().map(|of| (&of.0.node.selection_set, of.1)).collect();
             let has_more = below.iter().any(|set| !set.0.node.items.is_empty());
-            let shape = match of {
-                // Of objects only how they are nested in lists counts, and what is in them.
-                Some(of) if has_more => of.to_string().replace(named(of).0, ""),
-                Some(of) => of.to_string(),
-                None => "String!".to_owned(),
+            // Of objects only how they are nested in lists counts, and what is in them.
+            let shape = match has_more {
+                true => of.to_string().replace(named(of).0, ""),
+                false => of.to_string(),
             };
             let new = || Shaped { of: shape.clone(), pos: first.pos, below: Shapes::new() };
             let before = known.entry(Name::new(key)).or_insert_with(new);
             if before.of != shape {
                 return Err(conflict(key, before.pos, first.pos));
             }
-            if let Some(of) = of {
-                self.check_shapes(named(of).0, &below, &mut before.below)?;
-            }
+            self.check_shapes(named(of).0, &below, &mut before.below)?;
         }
         Ok(())
     }
