@@ -15,7 +15,7 @@ pub struct Answer {
     errors: Vec<ServerError>,
     executed: bool,
     /// What it counts among all answers until it has been sent.
-    _charge: Option<Charge>,
+    charge: Option<Charge>,
 }
 
 impl Answer {
@@ -25,13 +25,18 @@ impl Answer {
             data: Value::Null,
             errors: vec![refusal(code, message)],
             executed: false,
-            _charge: None,
+            charge: None,
         }
     }
 
     /// The same, counted among all answers.
     pub(super) fn charged(self, charge: Charge) -> Self {
-        Self { _charge: Some(charge), ..self }
+        Self { charge: Some(charge), ..self }
+    }
+
+    /// What it counts among all answers; without it, nothing more. Kept until it has been sent.
+    pub fn take_charge(&mut self) -> Option<Charge> {
+        self.charge.take()
     }
 
     /// Whether the operation was executed, with or without errors. If not, the request was at
@@ -74,7 +79,7 @@ impl From<Response> for Answer {
         let executed =
             errors.is_empty() || response.data != Value::Null || errors.iter().any(has_path);
         errors.iter_mut().for_each(classify);
-        Self { data: response.data, errors, executed, _charge: None }
+        Self { data: response.data, errors, executed, charge: None }
     }
 }
 

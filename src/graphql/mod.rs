@@ -33,3 +33,4 @@ pub use limits::Limits;
 pub use operation::{Operation, OperationKind, Parameters};
 pub use schema::sdl;
 pub use socket::{Frame, SUBPROTOCOL, Socket};
+pub use work::Charge;

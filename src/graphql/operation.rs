@@ -207,6 +207,7 @@ fn needed(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -260,6 +261,72 @@ mod tests {
             let answer = problem(json);
             assert!(answer.contains(why) && answer.contains("INVALID_REQUEST"), "{answer}");
             assert!(!answer.contains("\"data\""), "{answer}");
+        }
+    }
+
+    /// What documents are made of, and what breaks them.
+    const PARTS: [&str; 36] = [
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "...",
+        "on ",
+        "Query",
+        "Case",
+        "Node",
+        "Subscription",
+        "query ",
+        "mutation ",
+        "subscription ",
+        "fragment ",
+        "f",
+        "g",
+        "node",
+        "health",
+        "version",
+        "id",
+        ":",
+        "$v",
+        "@skip(if: ",
+        "@include(if: $v)",
+        "true",
+        "\"x\"",
+        "\"\"\"",
+        "\"",
+        "\\",
+        "#",
+        "\n",
+        "{ ...f }",
+        "fragment f on Query { health { version } }",
+        "=",
+    ];
+
+    proptest! {
+        /// Whatever is sent is an operation or refused with a reason.
+        #[test]
+        fn any_text_is_an_operation_or_is_refused(
+            parts in proptest::collection::vec(proptest::sample::select(&PARTS[..]), 0..60),
+            deep in 0..300usize,
+            variables in proptest::option::of(proptest::collection::vec(any::<Option<bool>>(), 0..3)),
+        ) {
+            thread_local! {
+                static SCHEMA: (Shape, Schema) = (
+                    Shape::of(&crate::graphql::sdl()).unwrap(),
+                    schema::checker(&Limits::default()),
+                );
+            }
+            let (first, last) = parts.split_at(parts.len() / 2);
+            let query = format!("{}{}", first.concat().repeat(deep / 60 + 1), last.join(" "));
+            let parameters = json!({ "query": query, "variables": variables.map(|of| json!({ "v": of })) });
+            let parameters = Parameters::from_json(parameters.to_string().as_bytes()).unwrap();
+            SCHEMA.with(|(shape, checker)| {
+                if let Err(answer) = Operation::new(parameters, &Limits::default(), shape, checker) {
+                    assert!(!answer.executed() && !answer.errors().is_empty());
+                }
+            });
         }
     }
 }

@@ -67,9 +67,9 @@ struct Over {
     why: Option<Overdrawn>,
 }
 
-/// Bytes that count until they are dropped.
+/// Bytes of an answer that count among those of all answers until this is dropped.
 #[derive(Debug)]
-pub(super) struct Charge {
+pub struct Charge {
     bytes: usize,
     together: Together,
 }

@@ -159,6 +159,30 @@ async fn an_answer_has_a_budget_of_bytes_which_aliases_use_too() {
 }
 
 #[tokio::test]
+async fn answers_that_nobody_reads_count_until_they_are_gone() {
+    let limits = Limits { answers_bytes: 40_000_000, ..Limits::default() };
+    let served = Served::with(limits).await.with_orders().await;
+    let token = heavy(&served, "a", 500_000).await;
+    let fields: String = (0..30).map(|at| format!("a{at}: data ")).collect();
+    let query = json!({ "query": format!("{{ token(id: \"{token}\") {{ {fields} }} }}") });
+    let ask = || served.http.post(served.url("/graphql")).json(&query).send();
+    // Its headers have come, and its body has not been read.
+    let unread = ask().await.unwrap();
+    assert!(unread.content_length().is_some_and(|bytes| bytes > 15_000_000));
+    let (second, third) = (ask().await.unwrap(), ask().await.unwrap());
+    let third: Value = third.json().await.unwrap();
+    assert_eq!(third["errors"][0]["extensions"]["code"], "OVERLOADED", "{third}");
+    assert_eq!(third["errors"][0]["extensions"]["retryable"], true);
+    for answer in [unread, second] {
+        let answer: Value = answer.json().await.unwrap();
+        assert!(answer.get("errors").is_none());
+    }
+    let again: Value = ask().await.unwrap().json().await.unwrap();
+    assert!(again.get("errors").is_none());
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn many_small_values_of_an_answer_count_as_well_as_few_large_ones() {
     let limits = Limits { answer_bytes: 200_000, ..Limits::default() };
     let served = Served::with(limits).await.with_orders().await;
