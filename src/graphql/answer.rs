@@ -3,7 +3,10 @@
 use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
 
-use super::error::{INTERNAL, classify, refusal};
+use super::{
+    error::{INTERNAL, classify, refusal},
+    work::Charge,
+};
 
 /// A GraphQL response.
 #[derive(Debug)]
@@ -11,12 +14,29 @@ pub struct Answer {
     data: Value,
     errors: Vec<ServerError>,
     executed: bool,
+    /// What it counts among all answers until it has been sent.
+    charge: Option<Charge>,
 }
 
 impl Answer {
     /// A response to a request that was not executed.
     pub fn refused(code: &str, message: impl Into<String>) -> Self {
-        Self { data: Value::Null, errors: vec![refusal(code, message)], executed: false }
+        Self {
+            data: Value::Null,
+            errors: vec![refusal(code, message)],
+            executed: false,
+            charge: None,
+        }
+    }
+
+    /// The same, counted among all answers.
+    pub(super) fn charged(self, charge: Charge) -> Self {
+        Self { charge: Some(charge), ..self }
+    }
+
+    /// What it counts among all answers; without it, nothing more. Kept until it has been sent.
+    pub fn take_charge(&mut self) -> Option<Charge> {
+        self.charge.take()
     }
 
     /// Whether the operation was executed, with or without errors. If not, the request was at
@@ -59,7 +79,7 @@ impl From<Response> for Answer {
         let executed =
             errors.is_empty() || response.data != Value::Null || errors.iter().any(has_path);
         errors.iter_mut().for_each(classify);
-        Self { data: response.data, errors, executed }
+        Self { data: response.data, errors, executed, charge: None }
     }
 }
 

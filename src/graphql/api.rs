@@ -12,6 +12,7 @@ use super::{
     error::INTERNAL,
     schema::{self, Schema},
     shape::Shape,
+    work::{LookUps, Together, Work, joins::Joins},
 };
 use crate::cases::Cases;
 
@@ -19,10 +20,13 @@ use crate::cases::Cases;
 #[derive(Clone)]
 pub struct Api {
     schema: Schema,
+    /// The same schema, to validate documents.
+    checker: Schema,
     cases: Cases,
     limits: Limits,
     shape: Arc<Shape>,
     mutations: TaskTracker,
+    together: Together,
 }
 
 impl Api {
@@ -36,7 +40,8 @@ impl Api {
         let shape = Shape::of(&schema::sdl());
         // A test compares the schema with a file, which is parsed there too.
         let shape = Arc::new(shape.expect("the schema is written in its own language"));
-        Self { schema, cases, limits, shape, mutations: TaskTracker::new() }
+        let (checker, mutations) = (schema::checker(&limits), TaskTracker::new());
+        Self { schema, checker, cases, limits, shape, mutations, together: Together::default() }
     }
 
     /// What clients may ask for.
@@ -51,7 +56,7 @@ impl Api {
 
     /// Parses a request.
     pub fn prepare(&self, parameters: Parameters) -> Result<Operation, Answer> {
-        Operation::new(parameters, &self.limits, &self.shape)
+        Operation::new(parameters, &self.limits, &self.shape, &self.checker)
     }
 
     /// Executes a query or a mutation.
@@ -72,21 +77,31 @@ impl Api {
     }
 
     async fn execute_here(&self, operation: Operation) -> Answer {
-        let response = self.schema.execute(operation.request).await;
-        self.answer(&operation.document, response)
+        let work = self.work(&operation);
+        let response = self.schema.execute(operation.request.data(Arc::clone(&work))).await;
+        self.answer(&operation.document, response, &work)
     }
 
-    fn answer(&self, document: &ExecutableDocument, mut response: Response) -> Answer {
+    /// A request that has used nothing yet.
+    fn work(&self, operation: &Operation) -> Arc<Work> {
+        let is_query = operation.kind() == OperationKind::Query;
+        let look_ups = Arc::new(LookUps::new(self.limits.look_ups));
+        let joins = Joins::new(is_query, self.cases.clone(), Arc::clone(&look_ups));
+        Arc::new(Work::new(self.limits, Arc::clone(&self.together), look_ups, joins))
+    }
+
+    fn answer(&self, document: &ExecutableDocument, mut response: Response, work: &Work) -> Answer {
         complete(&self.shape, document, &mut response);
-        response.into()
+        Answer::from(response).charged(work.take())
     }
 
     /// Executes any operation: a subscription answers many times, all others once.
     pub fn stream(&self, operation: Operation) -> BoxStream<'static, Answer> {
         if operation.kind() == OperationKind::Subscription {
-            let responses = self.schema.execute_stream(operation.request);
+            let work = self.work(&operation);
+            let responses = self.schema.execute_stream(operation.request.data(Arc::clone(&work)));
             let (api, document) = (self.clone(), operation.document);
-            return responses.map(move |response| api.answer(&document, response)).boxed();
+            return responses.map(move |response| api.answer(&document, response, &work)).boxed();
         }
         let api = self.clone();
         futures::stream::once(async move { api.execute(operation).await }).boxed()

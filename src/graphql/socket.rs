@@ -18,10 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::{Answer, Api, Parameters, answer::Body, error::refusal};
+use super::{Answer, Api, Charge, Parameters, answer::Body, error::refusal};
 
 /// The subprotocol that a websocket must agree on.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
+
+/// Bytes of an operation's id, which is kept for as long as the operation. Clients take UUIDs.
+const MOST_OF_ID: usize = 1_024;
 
 /// What is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct Socket {
     init_until: Option<Instant>,
     operations: HashMap<Arc<str>, AbortHandle>,
     events: SelectAll<BoxStream<'static, (Arc<str>, Event)>>,
+    /// What the frame counts that was given last, until the next one is asked for.
+    sending: Option<Charge>,
 }
 
 /// What comes of an operation.
@@ -120,6 +125,7 @@ impl Socket {
             init_until: Some(Instant::now() + patience),
             operations: HashMap::new(),
             events: SelectAll::new(),
+            sending: None,
         }
     }
 
@@ -152,8 +158,10 @@ impl Socket {
         }
     }
 
-    /// The next thing to send of what the operations under way bring. Cancel-safe.
+    /// The next thing to send of what the operations under way bring; it is asked for when the
+    /// last one has been sent. Cancel-safe.
     pub async fn next(&mut self) -> Frame {
+        self.sending = None;
         if let Some(until) = self.init_until {
             tokio::time::sleep_until(until).await;
             return Frame::close(4408, "Connection initialisation timeout");
@@ -162,7 +170,8 @@ impl Socket {
             return std::future::pending().await;
         };
         match event {
-            Event::Answer(answer) if answer.executed() => {
+            Event::Answer(mut answer) if answer.executed() => {
+                self.sending = answer.take_charge();
                 Frame::text(&ToClient::Next { id: &id, payload: answer.body() })
             }
             Event::Answer(answer) => {
@@ -181,6 +190,10 @@ impl Socket {
     fn subscribe(&mut self, id: Arc<str>, payload: Value) -> Option<Frame> {
         if id.is_empty() {
             return Some(Frame::close(4400, "Invalid message: the id is empty"));
+        }
+        if id.len() > MOST_OF_ID {
+            let reason = format!("Invalid message: the id has more than {MOST_OF_ID} bytes");
+            return Some(Frame::close(4400, &reason));
         }
         if self.operations.contains_key(&id) {
             return Some(Frame::close(4409, &format!("Subscriber for {id} already exists")));

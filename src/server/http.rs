@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::{
     body::{Body, to_bytes},
     extract::{Query, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -16,7 +18,7 @@ use super::{
     accept::{MediaType, is_json},
     websocket,
 };
-use crate::graphql::{Answer, Operation, OperationKind, Parameters};
+use crate::graphql::{Answer, Charge, Operation, OperationKind, Parameters};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,8 +77,29 @@ async fn run(
 }
 
 async fn execute(state: &ServerState, media: MediaType, operation: Operation) -> Response {
-    let answer = state.api.execute(operation).await;
-    respond(media, status(media, &answer), &answer)
+    let mut answer = state.api.execute(operation).await;
+    let charge = answer.take_charge();
+    until_sent(respond(media, status(media, &answer), &answer), charge)
+}
+
+/// A response that counts among all answers until its body has been taken from here, which is when
+/// nearly all of it has been sent.
+fn until_sent(response: Response, charge: Option<Charge>) -> Response {
+    use axum::body::HttpBody as _;
+    let Some(charge) = charge else { return response };
+    let length = response.body().size_hint().exact();
+    let mut response = response.map(|body| {
+        // Asked for once what came before has been written.
+        let end = futures::stream::once(async move {
+            drop(charge);
+            Ok(Bytes::new())
+        });
+        Body::from_stream(body.into_data_stream().chain(end))
+    });
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    response
 }
 
 /// The status of an answer to a well-formed request.

@@ -93,7 +93,9 @@ async fn carry(
                         Some(Frame::close(4400, "Invalid message: it is binary"))
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
-                    Some(Ok(Message::Close(_))) | None => return Ok(()),
+                    // Its close frame is answered by reading on.
+                    Some(Ok(Message::Close(_))) => return finish(socket).await,
+                    None => return Ok(()),
                     Some(Err(error)) => Some(unreadable(&error)),
                 }
             }

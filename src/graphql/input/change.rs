@@ -6,7 +6,7 @@ use super::{Object, object};
 use crate::{
     cases::{Change, Error, Following},
     graphql::{
-        arguments::{id, optional_id},
+        arguments::{id, id_in, optional_id},
         scalars::Sequence,
     },
     models::{CaseId, WorkflowId},
@@ -82,7 +82,7 @@ impl CaseChangeInput {
     /// The case, and what the change says about itself.
     pub fn into_request(self) -> Result<(WorkflowId, CaseId, Change), Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
-        let case = id("input.caseId", &self.case_id)?;
+        let case = id_in(&workflow, "input.caseId", &self.case_id)?;
         let mut change = change(
             self.triggered_by,
             self.firing_id.as_ref(),

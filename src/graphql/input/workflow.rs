@@ -10,7 +10,10 @@ use super::{Object, object};
 use crate::{
     cases::{Error, ExpectedVersion},
     engine::Net,
-    graphql::types::{ArcKind, PlaceKind},
+    graphql::{
+        global::GlobalId,
+        types::{ArcKind, PlaceKind},
+    },
     models::{self, Guard, IdError, PlaceId, Problems, WorkflowDefinition},
 };
 
@@ -120,7 +123,13 @@ impl CreateWorkflowInput {
     pub fn into_request(self) -> Result<(WorkflowDefinition, ExpectedVersion), Error> {
         let mut reader = Reader::default();
         let own_id = || ID::from(Uuid::now_v7());
-        let id = reader.id("id", &self.id.unwrap_or_else(own_id));
+        let id = self.id.unwrap_or_else(own_id);
+        // The one that clients get of a workflow that exists stands for its own.
+        let id = match id.parse() {
+            Ok(GlobalId::Workflow(workflow, _)) => ID::from(workflow),
+            _ => id,
+        };
+        let id = reader.id("id", &id);
         let places = self.places.into_iter().enumerate();
         let places = places.map(|(at, place)| reader.place(at, place)).collect();
         let transitions = self.transitions.into_iter().enumerate();
