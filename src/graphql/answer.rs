@@ -3,7 +3,7 @@
 use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
 
-use super::error::{INTERNAL, classify, refusal};
+use super::error::{INTERNAL, OVERLOADED, classify, refusal};
 
 /// A GraphQL response.
 #[derive(Debug)]
@@ -19,6 +19,13 @@ impl Answer {
         Self { data: Value::Null, errors: vec![refusal(code, message)], executed: false }
     }
 
+    /// A response to a request that finds no room now; tried again it may find some.
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        let mut error = refusal(OVERLOADED, message);
+        error.extensions.get_or_insert_default().set("retryable", true);
+        Self { data: Value::Null, errors: vec![error], executed: false }
+    }
+
     /// Whether the operation was executed, with or without errors. If not, the request was at
     /// fault, and the answer has no `data`.
     pub fn executed(&self) -> bool {
@@ -27,11 +34,21 @@ impl Answer {
 
     /// Whether it was a fault of this program that kept it from being executed.
     pub fn failed(&self) -> bool {
-        let internal = |error: &ServerError| {
-            let code = error.extensions.as_ref().and_then(|values| values.get("code"));
-            code == Some(&Value::from(INTERNAL))
+        self.was_refused_as(INTERNAL)
+    }
+
+    /// Whether there was no room for it.
+    pub fn found_no_room(&self) -> bool {
+        self.was_refused_as(OVERLOADED)
+    }
+
+    /// Whether it was not executed, for the reason of this code.
+    pub fn was_refused_as(&self, code: &str) -> bool {
+        let has_code = |error: &ServerError| {
+            let given = error.extensions.as_ref().and_then(|values| values.get("code"));
+            given == Some(&Value::from(code))
         };
-        !self.executed && self.errors.iter().any(internal)
+        !self.executed && self.errors.iter().any(has_code)
     }
 
     /// The response as JSON.

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     Answer, Limits, Operation, OperationKind, Parameters,
+    admission::Admission,
     completion::complete,
     error::INTERNAL,
     schema::{self, Schema},
@@ -23,6 +24,7 @@ pub struct Api {
     limits: Limits,
     shape: Arc<Shape>,
     mutations: TaskTracker,
+    admission: Admission,
 }
 
 impl Api {
@@ -36,7 +38,8 @@ impl Api {
         let shape = Shape::of(&schema::sdl());
         // A test compares the schema with a file, which is parsed there too.
         let shape = Arc::new(shape.expect("the schema is written in its own language"));
-        Self { schema, cases, limits, shape, mutations: TaskTracker::new() }
+        let admission = Admission::new(&limits);
+        Self { schema, cases, limits, shape, mutations: TaskTracker::new(), admission }
     }
 
     /// What clients may ask for.
@@ -59,11 +62,21 @@ impl Api {
     /// A mutation goes on to its end if this future is dropped, as it is when a client hangs
     /// up: a change must not stop between the fact and its views because nobody waits for it.
     pub async fn execute(&self, operation: Operation) -> Answer {
+        let room = match self.admission.of(operation.kind()) {
+            Ok(room) => room,
+            Err(answer) => return answer,
+        };
         if operation.kind() != OperationKind::Mutation {
-            return self.execute_here(operation).await;
+            let answer = self.execute_here(operation).await;
+            drop(room);
+            return answer;
         }
         let api = self.clone();
-        let mutation = async move { api.execute_here(operation).await };
+        let mutation = async move {
+            let answer = api.execute_here(operation).await;
+            drop(room);
+            answer
+        };
         let done = self.mutations.spawn(mutation).await;
         done.unwrap_or_else(|failure| {
             tracing::error!(%failure, "a mutation ended without an answer");
@@ -84,9 +97,19 @@ impl Api {
     /// Executes any operation: a subscription answers many times, all others once.
     pub fn stream(&self, operation: Operation) -> BoxStream<'static, Answer> {
         if operation.kind() == OperationKind::Subscription {
+            let room = match self.admission.of(operation.kind()) {
+                Ok(room) => room,
+                Err(answer) => return futures::stream::once(async { answer }).boxed(),
+            };
             let responses = self.schema.execute_stream(operation.request);
             let (api, document) = (self.clone(), operation.document);
-            return responses.map(move |response| api.answer(&document, response)).boxed();
+            return responses
+                .map(move |response| {
+                    // Held for as long as the subscription is.
+                    let _room = &room;
+                    api.answer(&document, response)
+                })
+                .boxed();
         }
         let api = self.clone();
         futures::stream::once(async move { api.execute(operation).await }).boxed()

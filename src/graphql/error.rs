@@ -18,6 +18,8 @@ pub(super) const INVALID_REQUEST: &str = "INVALID_REQUEST";
 pub(super) const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
 /// More than the limits allow in one message.
 pub(super) const TOO_LARGE: &str = "TOO_LARGE";
+/// There is no room for it now.
+pub(super) const OVERLOADED: &str = "OVERLOADED";
 /// A fault of this program.
 pub(super) const INTERNAL: &str = "INTERNAL";
 

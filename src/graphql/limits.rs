@@ -31,6 +31,11 @@ pub struct Limits {
     pub selections: usize,
     /// Operations that one websocket may have under way.
     pub operations: usize,
+    /// Queries and mutations that a process executes at a time, of all clients. 1,024: more
+    /// wait for one another, and each costs memory meanwhile.
+    pub under_way: usize,
+    /// Subscriptions that a process has at a time, of all clients.
+    pub subscriptions: usize,
     /// How long a websocket may take until `connection_init`, in milliseconds.
     pub init_timeout_ms: u64,
 }
@@ -44,6 +49,8 @@ impl Default for Limits {
             complexity: 500_000,
             selections: 2_000,
             operations: 100,
+            under_way: 1_024,
+            subscriptions: 10_000,
             init_timeout_ms: 10_000,
         }
     }

@@ -1,6 +1,7 @@
 //! The engine as GraphQL: the schema, and [`Api`], which executes it for a server that knows
 //! nothing of GraphQL's insides.
 
+mod admission;
 mod answer;
 mod api;
 mod arguments;

@@ -82,6 +82,8 @@ async fn execute(state: &ServerState, media: MediaType, operation: Operation) ->
 /// The status of an answer to a well-formed request.
 fn status(media: MediaType, answer: &Answer) -> StatusCode {
     match media {
+        // No answer of GraphQL's, but one of this process; whoever balances loads reads it too.
+        _ if answer.found_no_room() => StatusCode::SERVICE_UNAVAILABLE,
         MediaType::GraphqlResponse if answer.failed() => StatusCode::INTERNAL_SERVER_ERROR,
         MediaType::GraphqlResponse if !answer.executed() => StatusCode::BAD_REQUEST,
         MediaType::GraphqlResponse | MediaType::Json => StatusCode::OK,
@@ -156,5 +158,14 @@ fn not_allowed(media: MediaType, why: &str, allowed: &'static str) -> Response {
 fn respond(media: MediaType, status: StatusCode, answer: &Answer) -> Response {
     let headers =
         [(header::CONTENT_TYPE, media.content_type()), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, answer.to_json()).into_response()
+    let mut response = (status, headers, answer.to_json()).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// The answer to what finds no room in this process now.
+pub(super) fn overloaded(why: &str) -> Response {
+    respond(MediaType::Json, StatusCode::SERVICE_UNAVAILABLE, &Answer::overloaded(why))
 }

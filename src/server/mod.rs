@@ -4,11 +4,12 @@
 //! loopback, or put a proxy before it that knows who may.
 
 mod accept;
+mod connections;
 mod http;
 mod probes;
 mod websocket;
 
-use std::{future::IntoFuture, io, time::Duration};
+use std::{io, time::Duration};
 
 use axum::{
     Router,
@@ -18,7 +19,12 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use connections::file_limit;
+
 use crate::graphql::{Api, graphiql};
+
+/// Connections at a time, while the system lets the process open as many files.
+pub const MOST_CONNECTIONS: usize = 4_096;
 
 /// How long requests under way may take to finish after the shutdown began.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -50,22 +56,20 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let state = ServerState { shutdown: shutdown.clone(), ..state };
-    let server = axum::serve(listener, router(state.clone()))
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned())
-        .into_future();
+    let server =
+        connections::serve(listener, router(state.clone()), MOST_CONNECTIONS, shutdown.clone());
     let ended = async {
-        let result = server.await;
+        server.await;
         state.sockets.close();
         state.sockets.wait().await;
         state.api.finish().await;
-        result
     };
     let grace_over = async {
         shutdown.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        result = ended => result,
+        () = ended => Ok(()),
         () = grace_over => {
             tracing::warn!("requests were still under way {GRACE:?} after the shutdown began");
             Ok(())

@@ -1,6 +1,6 @@
 //! Websockets: carries the frames of [`Socket`] and keeps the connection alive.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Error,
@@ -14,7 +14,7 @@ use axum::{
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::ServerState;
+use super::{ServerState, connections::Seat, http::overloaded};
 use crate::graphql::{Frame, SUBPROTOCOL, Socket};
 
 /// How often the client is pinged. A client that has sent nothing at all between two pings,
@@ -46,6 +46,11 @@ pub(super) async fn upgrade(state: ServerState, mut parts: Parts) -> Response {
     if upgrade.selected_protocol().is_none() {
         let why = format!("the websocket must offer the subprotocol {SUBPROTOCOL}");
         return (StatusCode::BAD_REQUEST, why).into_response();
+    }
+    // Absent only where no connection is beneath: in a test of the router.
+    let seat = parts.extensions.get::<Arc<Seat>>();
+    if !seat.is_none_or(|seat| seat.becomes_a_socket()) {
+        return overloaded("too many websockets are open in this process; try again in a moment");
     }
     let most = state.api.limits().body_bytes;
     let running = state.sockets.token();

@@ -1,0 +1,106 @@
+//! Connections that do nothing, and those that do it slowly.
+
+use std::time::{Duration, Instant};
+
+use futures::{SinkExt, StreamExt, future::join_all};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{sleep, timeout},
+};
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+
+use super::{PATIENCE, Serving};
+
+#[tokio::test]
+async fn idle_connections_beyond_the_file_limit_keep_nobody_out() {
+    let serving = Serving::limited(Some(256), &[]).await;
+    let idle = join_all((0..400).map(|_| serving.connect())).await;
+    assert!(serving.lives().await);
+    assert!(serving.lives().await);
+    drop(idle);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn headers_that_come_a_byte_a_second_keep_nobody_out() {
+    let serving = Serving::limited(Some(256), &[]).await;
+    let slow = join_all((0..500).map(async |_| {
+        let mut stream = serving.connect().await;
+        // Refused connections may be closed already.
+        let _ = stream.write_all(b"GET /livez HT").await;
+        stream
+    }));
+    let mut slow = slow.await;
+    for byte in "TP/1".chars() {
+        for stream in &mut slow {
+            let _ = stream.write_all(&[byte as u8]).await;
+        }
+        assert!(serving.lives().await);
+        sleep(Duration::from_millis(200)).await;
+    }
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_head_does_not_end_is_given_up() {
+    let serving = Serving::start(&[]).await;
+    let mut stream = serving.connect().await;
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let begun = Instant::now();
+    let ended = timeout(Duration::from_secs(45), stream.read_to_end(&mut answer)).await;
+    assert!(ended.is_ok(), "still open after {:?}", begun.elapsed());
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_who_does_not_read_is_given_up() {
+    let serving = Serving::start(&[]).await;
+    let mut stream = serving.connect().await;
+    // Answers of some 100 kB each, none of them read, until they fit nowhere any more.
+    let request = "GET /graphql?query=%7B__schema%7Btypes%7Bname%20description%20fields%7Bname%20\
+                   description%20args%7Bname%20description%7D%7D%7D%7D%7D HTTP/1.1\r\n\
+                   Host: localhost\r\n\r\n";
+    let begun = Instant::now();
+    let closed = async {
+        loop {
+            if stream.write_all(request.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    };
+    let closed = timeout(Duration::from_secs(75), closed).await;
+    assert!(closed.is_ok(), "still open after {:?}", begun.elapsed());
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn queries_over_a_websocket_wait_for_no_timer_of_tcp() {
+    let serving = Serving::start(&[]).await;
+    let mut request = format!("ws://{}/graphql", serving.address).into_client_request().unwrap();
+    let protocol = "graphql-transport-ws".parse().unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    let mut ask = async |message: Value, last: &str| {
+        socket.send(Message::text(message.to_string())).await.unwrap();
+        loop {
+            let next = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
+            let next: Value = serde_json::from_str(next.to_text().unwrap()).unwrap();
+            if next["type"] == last {
+                return;
+            }
+        }
+    };
+    ask(json!({ "type": "connection_init" }), "connection_ack").await;
+    let begun = Instant::now();
+    for id in 0..50 {
+        let payload = json!({ "query": "{ __typename }" });
+        let message = json!({ "id": id.to_string(), "type": "subscribe", "payload": payload });
+        ask(message, "complete").await;
+    }
+    let each = begun.elapsed() / 50;
+    assert!(each < Duration::from_millis(20), "{each:?} each");
+    drop(socket);
+    serving.stop().await;
+}
