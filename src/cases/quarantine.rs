@@ -36,7 +36,7 @@ impl Cases {
         following: Following,
         change: Change,
     ) -> Result<Changed> {
-        let change = change.checked()?;
+        let change = self.signed(change).checked()?;
         let inner = Arc::clone(&self.inner);
         let (workflow, case) = (workflow.clone(), case.clone());
         inner.must_exist(&workflow).await?;

@@ -3,7 +3,7 @@
 use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
 
-use super::error::{INTERNAL, OVERLOADED, classify, refusal};
+use super::error::{FORBIDDEN, INTERNAL, OVERLOADED, classify, refusal};
 
 /// A GraphQL response.
 #[derive(Debug)]
@@ -42,8 +42,13 @@ impl Answer {
         self.was_refused_as(OVERLOADED)
     }
 
+    /// Whether the caller may not do it.
+    pub fn was_forbidden(&self) -> bool {
+        self.was_refused_as(FORBIDDEN)
+    }
+
     /// Whether it was not executed, for the reason of this code.
-    pub fn was_refused_as(&self, code: &str) -> bool {
+    fn was_refused_as(&self, code: &str) -> bool {
         let has_code = |error: &ServerError| {
             let given = error.extensions.as_ref().and_then(|values| values.get("code"));
             given == Some(&Value::from(code))

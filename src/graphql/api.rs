@@ -7,7 +7,7 @@ use futures::{StreamExt, stream::BoxStream};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Answer, Limits, Operation, OperationKind, Parameters,
+    Answer, Caller, Limits, Operation, OperationKind, Parameters,
     admission::Admission,
     completion::complete,
     error::INTERNAL,
@@ -52,9 +52,18 @@ impl Api {
         &self.cases
     }
 
-    /// Parses a request.
-    pub fn prepare(&self, parameters: Parameters) -> Result<Operation, Answer> {
-        Operation::new(parameters, &self.limits, &self.shape)
+    /// Parses a request of `caller`, who must be allowed to send one of its kind.
+    pub fn prepare(&self, parameters: Parameters, caller: &Caller) -> Result<Operation, Answer> {
+        if matches!(caller, Caller::Stranger) {
+            caller.check(OperationKind::Query)?;
+        }
+        let mut operation = Operation::new(parameters, &self.limits, &self.shape)?;
+        caller.check(operation.kind())?;
+        if let Some(name) = caller.name() {
+            operation.request = operation.request.data(self.cases.clone().acting_as(name));
+        }
+        operation.request = operation.request.data(caller.clone());
+        Ok(operation)
     }
 
     /// Executes a query or a mutation.

@@ -18,6 +18,10 @@ pub(super) const INVALID_REQUEST: &str = "INVALID_REQUEST";
 pub(super) const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
 /// More than the limits allow in one message.
 pub(super) const TOO_LARGE: &str = "TOO_LARGE";
+/// No token was shown that is known.
+pub(super) const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+/// The caller's role does not allow it.
+pub(super) const FORBIDDEN: &str = "FORBIDDEN";
 /// There is no room for it now.
 pub(super) const OVERLOADED: &str = "OVERLOADED";
 /// A fault of this program.

@@ -10,6 +10,7 @@ mod ids;
 mod json;
 mod marking;
 pub mod petri;
+mod principal;
 mod problem;
 mod record;
 mod token;
@@ -30,6 +31,7 @@ pub use json::{
     MAX_NESTING, MAX_NESTING_READ, json_length, nesting, object_length, object_nesting, text_length,
 };
 pub use marking::{Marking, MarkingEntry};
+pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};
 pub use token::{HISTORY_KEPT, HISTORY_WHOLE_EVERY, Token};

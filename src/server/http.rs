@@ -14,9 +14,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     ServerState,
     accept::{MediaType, is_json},
-    websocket,
+    shown, websocket,
 };
-use crate::graphql::{Answer, Operation, OperationKind, Parameters};
+use crate::graphql::{Answer, Caller, Operation, OperationKind, Parameters};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,13 +41,18 @@ pub(super) async fn graphql(State(state): State<ServerState>, request: Request) 
         let answer = Answer::refused(INVALID_REQUEST, what_is);
         return respond(MediaType::Json, StatusCode::NOT_ACCEPTABLE, &answer);
     };
+    // Before the body is read: a stranger's is not worth the memory.
+    let caller = state.caller(shown(&parts.headers));
+    if let (Caller::Stranger, Err(answer)) = (&caller, caller.check(OperationKind::Query)) {
+        return unauthenticated(media, &answer);
+    }
     let by_post = parts.method == Method::POST;
     let parameters = match by_post {
         true => from_body(&state, &parts.headers, body).await,
         false => from_query(&parts.uri),
     };
     match parameters {
-        Ok(parameters) => run(&state, media, parameters, by_post).await,
+        Ok(parameters) => run(&state, media, parameters, &caller, by_post).await,
         Err((status, answer)) => respond(media, status, &answer),
     }
 }
@@ -56,9 +61,10 @@ async fn run(
     state: &ServerState,
     media: MediaType,
     parameters: Parameters,
+    caller: &Caller,
     by_post: bool,
 ) -> Response {
-    let operation = match state.api.prepare(parameters) {
+    let operation = match state.api.prepare(parameters, caller) {
         Ok(operation) => operation,
         Err(answer) => return respond(media, status(media, &answer), &answer),
     };
@@ -84,6 +90,7 @@ fn status(media: MediaType, answer: &Answer) -> StatusCode {
     match media {
         // No answer of GraphQL's, but one of this process; whoever balances loads reads it too.
         _ if answer.found_no_room() => StatusCode::SERVICE_UNAVAILABLE,
+        _ if answer.was_forbidden() => StatusCode::FORBIDDEN,
         MediaType::GraphqlResponse if answer.failed() => StatusCode::INTERNAL_SERVER_ERROR,
         MediaType::GraphqlResponse if !answer.executed() => StatusCode::BAD_REQUEST,
         MediaType::GraphqlResponse | MediaType::Json => StatusCode::OK,
@@ -163,6 +170,19 @@ fn respond(media: MediaType, status: StatusCode, answer: &Answer) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+/// The answer to who shows no token that is known.
+pub(super) fn unauthenticated(media: MediaType, answer: &Answer) -> Response {
+    let mut response = respond(media, StatusCode::UNAUTHORIZED, answer);
+    let scheme = HeaderValue::from_static("Bearer realm=\"petrel\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    response
+}
+
+/// The answer to a request that is not let in.
+pub(super) fn refused(status: StatusCode, answer: &Answer) -> Response {
+    respond(MediaType::Json, status, answer)
 }
 
 /// The answer to what finds no room in this process now.

@@ -8,13 +8,15 @@ use axum::{
         FromRequestParts,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
     },
-    http::{HeaderMap, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::watch::Receiver,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
 
-use super::{ServerState, connections::Seat, http::overloaded};
+use super::{ServerState, Tokens, connections::Seat, http::overloaded, shown, tokens::Known};
 use crate::graphql::{Frame, SUBPROTOCOL, Socket};
 
 /// How often the client is pinged. A client that has sent nothing at all between two pings,
@@ -35,10 +37,6 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
 
 /// Makes a websocket of a request that asks for one.
 pub(super) async fn upgrade(state: ServerState, mut parts: Parts) -> Response {
-    if !same_origin(&parts.headers) {
-        let why = "websockets are for pages of this server, and for programs that are no browser";
-        return (StatusCode::FORBIDDEN, why).into_response();
-    }
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
         Err(rejection) => return rejection.into_response(),
@@ -52,44 +50,38 @@ pub(super) async fn upgrade(state: ServerState, mut parts: Parts) -> Response {
     if !seat.is_none_or(|seat| seat.becomes_a_socket()) {
         return overloaded("too many websockets are open in this process; try again in a moment");
     }
+    let token = shown(&parts.headers).map(str::to_owned);
     let most = state.api.limits().body_bytes;
     let running = state.sockets.token();
     upgrade.max_message_size(most).max_frame_size(most).on_upgrade(move |socket| async move {
-        let protocol = Socket::new(state.api.clone());
-        if let Err(error) = carry(socket, protocol, &state.shutdown).await {
+        let known = state.clone();
+        let greeter = Box::new(move |token: Option<&str>| known.caller(token));
+        let protocol = Socket::new(state.api.clone(), greeter, token);
+        if let Err(error) = carry(socket, protocol, &state).await {
             tracing::debug!(%error, "a websocket ended");
         }
         drop(running);
     })
 }
 
-/// Whether the request comes from a page of this server, or from no page. Browsers let any
-/// page open a websocket to any server, so without this every page that somebody visits could
-/// use a server on that person's machine.
-fn same_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
-    let authority = origin.as_ref().and_then(Uri::authority).map(|authority| authority.as_str());
-    authority.is_some() && authority == host
-}
-
 /// Carries frames until either side ends the socket.
 async fn carry(
     mut socket: WebSocket,
     mut protocol: Socket,
-    shutdown: &CancellationToken,
+    state: &ServerState,
 ) -> Result<(), Error> {
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = true;
+    let mut tokens = state.tokens.as_ref().map(Tokens::changes);
     loop {
         // Each of these is cancel-safe: what is not ready loses nothing. What the client has
         // said comes before what it is to be told, so that after a `complete` that has arrived
         // nothing more is sent for its id.
         let frame = tokio::select! {
             biased;
-            () = shutdown.cancelled() => Some(Frame::close(1001, "the server is shutting down")),
+            () = state.shutdown.cancelled() => Some(Frame::close(1001, "the server is shutting down")),
+            () = changed(&mut tokens) => protocol.forbidden(),
             message = socket.recv() => {
                 heard = true;
                 match message {
@@ -123,6 +115,18 @@ async fn carry(
     }
 }
 
+/// Resolves when other tokens are known than before. Cancel-safe.
+async fn changed(tokens: &mut Option<Receiver<Arc<Known>>>) {
+    let changed = match tokens {
+        Some(tokens) => tokens.changed().await.is_ok(),
+        None => false,
+    };
+    // Without tokens, or without anybody who reads them again, there is nothing to wait for.
+    if !changed {
+        std::future::pending::<()>().await;
+    }
+}
+
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Error> {
     let late = |_| Error::new("the client did not read for too long");
     timeout(SEND_TIMEOUT, socket.send(message)).await.map_err(late)?
@@ -143,24 +147,4 @@ async fn finish(mut socket: WebSocket) -> Result<(), Error> {
     // A client that does not answer has had its time.
     let _ = timeout(CLOSE_TIMEOUT, rest).await;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_pages_of_this_server_and_programs_without_pages_may_connect() {
-        let with = |origin: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, "127.0.0.1:4000".parse().unwrap());
-            headers.insert(header::ORIGIN, origin.parse().unwrap());
-            same_origin(&headers)
-        };
-        assert!(same_origin(&HeaderMap::new()));
-        assert!(with("http://127.0.0.1:4000"));
-        assert!(!with("http://127.0.0.1:4001"));
-        assert!(!with("https://example.com"));
-        assert!(!with("null"));
-    }
 }

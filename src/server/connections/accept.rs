@@ -45,7 +45,7 @@ const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\n\
 
 /// Raises the number of files that this process may have open, to at most `most` and as far as
 /// the system lets it, and answers it.
-pub fn file_limit(most: u64) -> u64 {
+fn file_limit(most: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // Absent is without a limit.
     let now = current.unwrap_or(u64::MAX);
@@ -63,7 +63,7 @@ pub fn file_limit(most: u64) -> u64 {
 }
 
 /// How many connections there may be: `most`, and fewer than files may be open.
-pub(in crate::server) fn room(most: usize) -> usize {
+fn room(most: usize) -> usize {
     let files = file_limit(most as u64 + OTHER_FILES);
     let room = files.saturating_sub(OTHER_FILES).max(1);
     usize::try_from(room).unwrap_or(most).min(most)

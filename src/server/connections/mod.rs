@@ -5,6 +5,5 @@ mod accept;
 mod seats;
 mod stream;
 
-pub use accept::file_limit;
 pub(super) use accept::serve;
 pub(super) use seats::{Seat, Seats};
