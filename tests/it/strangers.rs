@@ -1,6 +1,8 @@
 //! What somebody outside can do to a serving process: its connections, its doors, its texts.
 
 mod connections;
+mod doors;
+mod tokens;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -38,7 +40,10 @@ impl Serving {
             let petrel = env!("CARGO_BIN_EXE_petrel");
             command.arg("-c").arg(format!("ulimit -n {files}; exec {petrel} \"$@\"")).arg("sh");
         }
-        command.args(["--json", "serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        command.args(["--json", "serve"]).args(arguments);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         let mut program = Program::start({
             command.env("NATS_URL", nats.url());
             command
