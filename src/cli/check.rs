@@ -15,7 +15,7 @@ use super::{
 use crate::{
     analysis::{Limits, Verdict, check},
     config::{Config, duration},
-    models::petri::Marking,
+    models::{petri::Marking, visible},
 };
 
 const EXAMPLES: &str = "\
@@ -67,7 +67,7 @@ impl Check {
                         report.notes.extend(other_ends(&net));
                         report.notes.extend(net.notes);
                         let text = soundness::text(&report);
-                        answer.text.push_str(&format!("{name}: {}: {text}", net.name));
+                        answer.text.push_str(&format!("{name}: {}: {text}", visible(&net.name)));
                         verdict = worse(verdict, report.verdict);
                         reports.push(json!({ "name": net.name, "analysis": report }));
                     }

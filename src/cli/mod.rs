@@ -43,6 +43,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{Config, LogFormat},
+    models::{visible_lines, without_logins},
     telemetry,
 };
 use answer::Answer;
@@ -119,8 +120,13 @@ impl Cli {
             let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
             return Err(Failure::usage(message).report(true));
         }
-        // Nothing is left to do if even the message can't be written.
-        let _ = error.print();
+        if error.use_stderr() {
+            // What was typed wrongly may be an address with a login in it.
+            eprint!("{}", visible_lines(&without_logins(&error.render().to_string())));
+        } else {
+            // Nothing is left to do if even the help can't be written.
+            let _ = error.print();
+        }
         Err(u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from))
     }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    answer::{Answer, line},
+    answer::{Answer, json_line, line},
     connection::{self, Connection, Server},
     failure::Failure,
     running::{Announcement, Running},
@@ -169,7 +169,7 @@ impl HttpPort {
 
 /// Says that the process is up, in one JSON line or in text.
 pub(super) fn announce(config: &Config, json: &Value, text: &str) -> Result<(), Failure> {
-    if config.json { line(&json.to_string()) } else { line(text.trim_end()) }
+    if config.json { json_line(&json.to_string()) } else { line(text.trim_end()) }
 }
 
 /// Serves and keeps the views right until `shutdown`, and leaves everything in order.

@@ -14,6 +14,7 @@ mod principal;
 mod problem;
 mod record;
 mod token;
+mod visible;
 
 pub use aside::{Aside, PutAside};
 pub use case::{Case, CaseStatus};
@@ -35,3 +36,4 @@ pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};
 pub use token::{HISTORY_KEPT, HISTORY_WHOLE_EVERY, Token};
+pub use visible::{visible, visible_json, visible_lines, without_logins};

@@ -19,7 +19,7 @@ const PARTS: &[(&str, &[&str])] = &[
     ("load", &["cases", "models", "storage"]),
     ("local_server", &[]),
     ("config", &["local_server", "storage"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "models"]),
     (
         "cli",
         &[

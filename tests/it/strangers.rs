@@ -1,7 +1,9 @@
 //! What somebody outside can do to a serving process: its connections, its doors, its texts.
 
+mod addresses;
 mod connections;
 mod doors;
+mod texts;
 mod tokens;
 
 use std::{net::SocketAddr, time::Duration};
