@@ -43,7 +43,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{Config, LogFormat},
-    models::{visible_lines, without_logins},
+    models::{visible, visible_lines, without_logins},
     telemetry,
 };
 use answer::Answer;
@@ -114,6 +114,13 @@ impl Cli {
             Ok(cli) => return Ok(cli),
             Err(error) => error,
         };
+        // What was typed wrongly may be an address with a login, or come from elsewhere: so the
+        // message is about the arguments as they may be shown.
+        let shown = std::env::args_os().map(|argument| match argument.to_str() {
+            Some(text) => visible(&without_logins(text)).into_owned().into(),
+            None => argument,
+        });
+        let error = Self::try_parse_from(shown).err().unwrap_or(error);
         let wants_json = std::env::args_os().any(|argument| argument == "--json");
         if error.use_stderr() && wants_json {
             let text = error.render().to_string();

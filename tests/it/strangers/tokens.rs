@@ -33,7 +33,7 @@ const BEGIN: &str = "mutation { createWorkflowInstance(input: { workflowId: \"w\
 const QUARANTINE: &str =
     "mutation { quarantineCase(input: { workflowId: \"w\", caseId: \"c\" }) { id } }";
 const HISTORY: &str =
-    "{ case(workflowId: \"w\", id: \"c\") { history(first: 9) { nodes { triggeredBy } } } }";
+    "{ case(workflowId: \"w\", id: \"c\") { history(first: 9) { nodes { by } } } }";
 
 fn write(folder: &TempDir, text: &str) -> String {
     let path = folder.path().join("tokens");
@@ -83,7 +83,7 @@ async fn each_role_may_do_what_is_its_own_and_is_noted_by_its_name() {
     }
     let (_, answer) = serving.post(&headers(EVE), HISTORY).await;
     let first = &answer["data"]["case"]["history"]["nodes"][0];
-    assert_eq!(first["triggeredBy"], "bob", "{answer}");
+    assert_eq!(first["by"], "bob", "{answer}");
 
     for (path, token, status) in [
         ("/livez", "", "200"),
