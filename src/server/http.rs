@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::{Query, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
@@ -14,6 +14,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     ServerState,
     accept::{MediaType, is_json},
+    budget::{self, Share, when_read},
     shown, websocket,
 };
 use crate::graphql::{Answer, Caller, Operation, OperationKind, Parameters};
@@ -49,10 +50,11 @@ pub(super) async fn graphql(State(state): State<ServerState>, request: Request) 
     let by_post = parts.method == Method::POST;
     let parameters = match by_post {
         true => from_body(&state, &parts.headers, body).await,
-        false => from_query(&parts.uri),
+        false => from_query(&parts.uri).map(|parameters| (parameters, None)),
     };
     match parameters {
-        Ok(parameters) => run(&state, media, parameters, &caller, by_post).await,
+        // The share is kept until it is answered.
+        Ok((parameters, _share)) => run(&state, media, parameters, &caller, by_post).await,
         Err((status, answer)) => respond(media, status, &answer),
     }
 }
@@ -101,12 +103,14 @@ async fn from_body(
     state: &ServerState,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Parameters, Refusal> {
+) -> Result<(Parameters, Option<Share>), Refusal> {
     if !is_json(headers) {
         let answer = Answer::refused(INVALID_REQUEST, "the body must be application/json");
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, answer));
     }
     let most = state.api.limits().body_bytes;
+    let declared = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+    let arriving = room(state, declared.unwrap_or(most).min(most)).await?;
     let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, most)).await;
     let read = read.map_err(|_| {
         let late = format!("the body took longer than {BODY_TIMEOUT:?}");
@@ -117,7 +121,22 @@ async fn from_body(
         let large = format!("the body has more than {most} bytes, which is the most");
         (StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", large))
     })?;
-    Parameters::from_json(&body).map_err(bad_request)
+    drop(arriving);
+    let takes = when_read(&body);
+    if takes > budget::MOST {
+        let many = "the body has too many values: read, it would take more than 64 MiB";
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", many)));
+    }
+    let share = room(state, takes).await?;
+    Ok((Parameters::from_json(&body).map_err(bad_request)?, Some(share)))
+}
+
+/// Memory for a request.
+async fn room(state: &ServerState, bytes: usize) -> Result<Share, Refusal> {
+    state.budget.share(bytes).await.ok_or_else(|| {
+        let why = "too many large requests are under way in this process; try again in a moment";
+        (StatusCode::SERVICE_UNAVAILABLE, Answer::overloaded(why))
+    })
 }
 
 /// The parameters of a GET: JSON objects are written as text.

@@ -4,6 +4,7 @@
 //! `docs/security.md` says what is checked, and which limits there are.
 
 mod accept;
+mod budget;
 mod connections;
 mod doors;
 mod http;
@@ -23,6 +24,7 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use budget::Budget;
 pub use doors::Doors;
 pub use tokens::{TokenFileError, Tokens};
 
@@ -45,6 +47,7 @@ pub struct ServerState {
     sockets: TaskTracker,
     doors: Doors,
     tokens: Option<Tokens>,
+    budget: Budget,
 }
 
 impl ServerState {
@@ -56,6 +59,7 @@ impl ServerState {
             sockets: TaskTracker::new(),
             doors: Doors::default(),
             tokens: None,
+            budget: Budget::new(),
         }
     }
 

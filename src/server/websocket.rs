@@ -16,7 +16,9 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
-use super::{ServerState, Tokens, connections::Seat, http::overloaded, shown, tokens::Known};
+use super::{
+    ServerState, Tokens, budget, connections::Seat, http::overloaded, shown, tokens::Known,
+};
 use crate::graphql::{Frame, SUBPROTOCOL, Socket};
 
 /// How often the client is pinged. A client that has sent nothing at all between two pings,
@@ -85,7 +87,7 @@ async fn carry(
             message = socket.recv() => {
                 heard = true;
                 match message {
-                    Some(Ok(Message::Text(text))) => protocol.receive(&text),
+                    Some(Ok(Message::Text(text))) => take(&mut protocol, state, &text).await,
                     Some(Ok(Message::Binary(_))) => {
                         Some(Frame::close(4400, "Invalid message: it is binary"))
                     }
@@ -112,6 +114,18 @@ async fn carry(
                 return finish(socket).await;
             }
         }
+    }
+}
+
+/// Hands a message over when there is memory for it.
+async fn take(protocol: &mut Socket, state: &ServerState, text: &str) -> Option<Frame> {
+    let takes = budget::when_read(text.as_bytes());
+    if takes > budget::MOST {
+        return Some(Frame::close(1009, "the message has too many values"));
+    }
+    match state.budget.share(takes).await {
+        Some(_share) => protocol.receive(text),
+        None => Some(Frame::close(1013, "too many large messages at once; try again later")),
     }
 }
 

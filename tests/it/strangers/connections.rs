@@ -76,6 +76,35 @@ async fn a_reader_who_does_not_read_is_given_up() {
 }
 
 #[tokio::test]
+async fn large_bodies_at_once_take_bounded_memory() {
+    let serving = Serving::start(&[]).await;
+    let http = reqwest::Client::new();
+    let url = format!("http://{}/graphql", serving.address);
+    // Maps of one entry: what takes most memory for its text. The second is within the limit.
+    for (maps, statuses) in [(250_000, [413, 503]), (90_000, [200, 503])] {
+        let list = vec!["{\"\":0}"; maps].join(",");
+        let body = format!("{{\"query\":\"{{__typename}}\",\"variables\":{{\"l\":[{list}]}}}}");
+        let asked = (0..40).map(|_| {
+            let request = http.post(&url).header("Content-Type", "application/json");
+            request.body(body.clone()).send()
+        });
+        for answer in timeout(4 * PATIENCE, join_all(asked)).await.unwrap() {
+            let status = answer.unwrap().status().as_u16();
+            assert!(statuses.contains(&status), "{maps}: {status}");
+        }
+        assert!(serving.lives().await);
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", serving.program.id()));
+    // Only Linux says it.
+    if let Ok(status) = status {
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak: usize = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(peak < 512 * 1024, "{peak} kB");
+    }
+    serving.stop().await;
+}
+
+#[tokio::test]
 async fn queries_over_a_websocket_wait_for_no_timer_of_tcp() {
     let serving = Serving::start(&[]).await;
     let mut request = format!("ws://{}/graphql", serving.address).into_client_request().unwrap();

@@ -173,7 +173,7 @@ async fn the_log_of_a_server_has_a_line_an_event() {
     // A record that is none, with words in it that a parser may repeat.
     let client = async_nats::connect(server.url()).await.unwrap();
     let subject = "cb.workflows.w.events.transitions.broken";
-    let payload = json!({ "kind": HOSTILE, "v": HOSTILE }).to_string();
+    let payload = json!({ "v": 1, "kind": HOSTILE }).to_string();
     client.publish(subject, payload.into()).await.unwrap();
     client.flush().await.unwrap();
     let mut command = petrel();
