@@ -6,9 +6,13 @@ use futures::{SinkExt, StreamExt, future::join_all};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     time::{sleep, timeout},
 };
-use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 
 use super::{PATIENCE, Serving};
 
@@ -104,13 +108,61 @@ async fn large_bodies_at_once_take_bounded_memory() {
     serving.stop().await;
 }
 
-#[tokio::test]
-async fn queries_over_a_websocket_wait_for_no_timer_of_tcp() {
-    let serving = Serving::start(&[]).await;
+async fn socket(serving: &Serving) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
     let mut request = format!("ws://{}/graphql", serving.address).into_client_request().unwrap();
     let protocol = "graphql-transport-ws".parse().unwrap();
     request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
-    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    tokio_tungstenite::connect_async(request).await.unwrap().0
+}
+
+#[tokio::test]
+async fn work_for_callers_who_have_gone_ends_and_what_finds_no_room_is_told_so() {
+    let serving = Serving::start(&[]).await;
+    // Nothing is answered while the server stands still, for as long as a request may wait.
+    serving.nats.suspend();
+    let mut sockets = Vec::new();
+    for _ in 0..11 {
+        let mut socket = socket(&serving).await;
+        let init = json!({ "type": "connection_init" });
+        socket.send(Message::text(init.to_string())).await.unwrap();
+        for id in 0..100 {
+            let payload = json!({ "query": "{ workflows { nodes { id } } }" });
+            let ask = json!({ "id": id.to_string(), "type": "subscribe", "payload": payload });
+            socket.send(Message::text(ask.to_string())).await.unwrap();
+        }
+        sockets.push(socket);
+    }
+    // The last of them has found no room, once all have been read.
+    let last = sockets.last_mut().unwrap();
+    let told = async {
+        loop {
+            let next = last.next().await.unwrap().unwrap();
+            if next.to_text().unwrap().contains("OVERLOADED") {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, told).await.unwrap();
+    let asked = async || serving.post("Host: localhost\r\n", "{ __typename }").await;
+    let (status, answer) = asked().await;
+    assert!(status.contains("503"), "{status}");
+    let told = &answer["errors"][0]["extensions"];
+    assert_eq!((&told["code"], &told["retryable"]), (&json!("OVERLOADED"), &json!(true)));
+    assert!(serving.lives().await);
+
+    let begun = Instant::now();
+    drop(sockets);
+    while !asked().await.0.contains("200") {
+        assert!(begun.elapsed() < Duration::from_secs(3), "there is no room still");
+    }
+    serving.nats.resume();
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn queries_over_a_websocket_wait_for_no_timer_of_tcp() {
+    let serving = Serving::start(&[]).await;
+    let mut socket = socket(&serving).await;
     let mut ask = async |message: Value, last: &str| {
         socket.send(Message::text(message.to_string())).await.unwrap();
         loop {
