@@ -85,7 +85,7 @@ fn options(lifecycle: bool) -> Options {
         name: "orders".to_owned(),
         labels: Labels::of([&definition]),
         lifecycle,
-        raw_cells: false,
+        raw_cells: true,
     }
 }
 
