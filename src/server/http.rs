@@ -1,7 +1,7 @@
 //! GraphQL over HTTP, as the specification of that name says
 //! (<https://graphql.github.io/graphql-over-http/draft/>).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, HttpBody, to_bytes},
@@ -15,6 +15,7 @@ use super::{
     ServerState,
     accept::{MediaType, is_json},
     budget::{self, Share, when_read},
+    connections::Seat,
     shown, websocket,
 };
 use crate::graphql::{Answer, Caller, Operation, OperationKind, Parameters};
@@ -49,7 +50,13 @@ pub(super) async fn graphql(State(state): State<ServerState>, request: Request) 
     }
     let by_post = parts.method == Method::POST;
     let parameters = match by_post {
-        true => from_body(&state, &parts.headers, body).await,
+        true => {
+            let read = from_body(&state, &parts.headers, body).await;
+            if let Some(seat) = parts.extensions.get::<Arc<Seat>>() {
+                seat.works();
+            }
+            read
+        }
         false => from_query(&parts.uri).map(|parameters| (parameters, None)),
     };
     match parameters {

@@ -3,7 +3,11 @@
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -150,7 +154,11 @@ async fn connection(tcp: TcpStream, seat: Arc<Seat>, router: Router, shutdown: C
         let seat = Arc::clone(&seat);
         move |request: hyper::Request<Incoming>| {
             let (seat, mut router) = (Arc::clone(&seat), router.clone());
-            seat.works();
+            match request.body().is_end_stream() {
+                true => seat.works(),
+                // Whoever reads the body says when it is there.
+                false => seat.begins(),
+            }
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Arc::clone(&seat));
             async move {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// The seats of a server. A clone is the same seats.
 ///
 /// When all are taken and one more comes, the one who has waited longest has to go: a connection
-/// between requests, or one whose request has not arrived whole. A connection whose request is
+/// between requests, or one whose request, head or body, has not arrived whole. A connection whose request is
 /// executed or answered, and a websocket, is never taken away.
 #[derive(Debug, Clone)]
 pub struct Seats {
@@ -26,6 +26,16 @@ struct Line {
     next: u64,
     /// By when they came, the longest first.
     waiting: BTreeMap<u64, CancellationToken>,
+}
+
+impl Line {
+    /// The last place, for one who goes when `gone` is cancelled.
+    fn join(&mut self, gone: &CancellationToken) -> u64 {
+        let place = self.next;
+        self.next += 1;
+        self.waiting.insert(place, gone.clone());
+        place
+    }
 }
 
 /// One connection's seat, given back when dropped.
@@ -92,7 +102,17 @@ impl Seat {
         self.gone.cancelled().await;
     }
 
-    /// A request has arrived and is executed.
+    /// The head of a request has arrived, and its body is waited for: at the end of the line.
+    pub fn begins(&self) {
+        let mut state = lock(&self.state);
+        if let Some(place) = &mut state.waits {
+            let mut line = lock(&self.seats.line);
+            line.waiting.remove(place);
+            *place = line.join(&self.gone);
+        }
+    }
+
+    /// A request has arrived whole and is executed.
     pub fn works(&self) {
         let mut state = lock(&self.state);
         state.works = true;
@@ -112,11 +132,7 @@ impl Seat {
         if state.works || state.waits.is_some() || state.socket.is_some() {
             return;
         }
-        let mut line = lock(&self.seats.line);
-        let place = line.next;
-        line.next += 1;
-        line.waiting.insert(place, self.gone.clone());
-        state.waits = Some(place);
+        state.waits = Some(lock(&self.seats.line).join(&self.gone));
     }
 
     /// Makes it the seat of a websocket, for as long as the connection lives; false if there are

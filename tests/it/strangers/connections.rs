@@ -47,6 +47,27 @@ async fn headers_that_come_a_byte_a_second_keep_nobody_out() {
 }
 
 #[tokio::test]
+async fn bodies_that_do_not_come_keep_nobody_out() {
+    let serving = Serving::limited(Some(256), &[]).await;
+    let head = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Content-Length: 1000\r\n\r\n{";
+    let slow = join_all((0..400).map(async |_| {
+        let mut stream = serving.connect().await;
+        // Refused connections may be closed already.
+        let _ = stream.write_all(head.as_bytes()).await;
+        stream
+    }));
+    let slow = slow.await;
+    for _ in 0..3 {
+        assert!(serving.lives().await);
+        let (status, _) = serving.post("Host: localhost\r\n", "{ __typename }").await;
+        assert!(status.contains("200"), "{status}");
+    }
+    drop(slow);
+    serving.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_whose_head_does_not_end_is_given_up() {
     let serving = Serving::start(&[]).await;
     let mut stream = serving.connect().await;
