@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures::{SinkExt, StreamExt, future::join_all};
+use futures::{SinkExt, StreamExt, future::join_all, stream::select_all};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -138,7 +138,7 @@ async fn socket(serving: &Serving) -> WebSocketStream<MaybeTlsStream<TcpStream>>
 
 #[tokio::test]
 async fn work_for_callers_who_have_gone_ends_and_what_finds_no_room_is_told_so() {
-    let serving = Serving::start(&[]).await;
+    let serving = Serving::start(&["--consumer-timeout", "30s"]).await;
     // Nothing is answered while the server stands still, for as long as a request may wait.
     serving.nats.suspend();
     let mut sockets = Vec::new();
@@ -153,11 +153,11 @@ async fn work_for_callers_who_have_gone_ends_and_what_finds_no_room_is_told_so()
         }
         sockets.push(socket);
     }
-    // The last of them has found no room, once all have been read.
-    let last = sockets.last_mut().unwrap();
+    // Some of them have found no room, once all have been read.
     let told = async {
+        let mut all = select_all(&mut sockets);
         loop {
-            let next = last.next().await.unwrap().unwrap();
+            let next = all.next().await.unwrap().unwrap();
             if next.to_text().unwrap().contains("OVERLOADED") {
                 return;
             }
