@@ -18,6 +18,11 @@ use crate::{
 };
 
 impl Cases {
+    async fn commit(&self, commit: Commit) -> Result<Changed> {
+        let change = self.signed(commit.change);
+        self.inner.commit(Commit { change, ..commit }).await
+    }
+
     /// Begins a case with one token. With the caller's id it is idempotent: a case that began
     /// with the same place, data and metadata is answered with how it began and as it is now,
     /// with [`Changed::repeated`]. One that began with others is [`Error::IdTaken`].
@@ -35,7 +40,7 @@ impl Cases {
             Some(_) => Ok(Decided::Begun(seed.checked(compiled).ok())),
             None => begin(compiled, &id, &seed, act),
         });
-        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: true }).await
+        self.commit(Commit { workflow, case, change, asked, decide, is_new: true }).await
     }
 
     /// Adds a token to a case; the case is created if it does not exist.
@@ -54,7 +59,7 @@ impl Cases {
             must_have_room(compiled, case, &seed.place)?;
             Ok(Decided::Append(Box::new(engine::add_token(&compiled.net, case, seed, act))))
         });
-        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
+        self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 
     /// Fires a transition: takes and gives tokens, all at once.
@@ -97,7 +102,7 @@ impl Cases {
             };
             decide_firing(compiled, case, firing)
         });
-        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
+        self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 
     /// Merges `patch` (JSON merge patch, RFC 7396) into a live token's data.
@@ -122,7 +127,7 @@ impl Cases {
             let record = engine::update_data(case, &token, &patch, act);
             record.map(|r| Decided::Append(Box::new(r))).ok_or_else(|| Error::no_token(&token))
         });
-        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
+        self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 
     /// Pauses a case: nothing fires in it until it is resumed. A paused case stays so.
@@ -183,7 +188,7 @@ impl Cases {
             let record = engine::change_status(&compiled.net, case, kind, act);
             Ok(Decided::Append(Box::new(record)))
         });
-        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
+        self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 }
 

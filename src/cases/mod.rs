@@ -62,6 +62,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Cases {
     inner: Arc<Inner>,
     checks: Checks,
+    /// In whose name every change is noted, whatever the request says.
+    actor: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -103,7 +105,7 @@ impl Cases {
             checking: analysis::turns(),
             running: TaskTracker::new(),
         };
-        Self { inner: Arc::new(inner), checks: Checks::default() }
+        Self { inner: Arc::new(inner), checks: Checks::default(), actor: None }
     }
 
     /// The same cases; definitions are checked as `checks` says.
@@ -111,6 +113,22 @@ impl Cases {
     pub fn with_checks(mut self, checks: Checks) -> Self {
         self.checks = checks;
         self
+    }
+
+    /// The same cases; every change is noted in the log as made by `name`, whatever the request
+    /// says.
+    #[must_use]
+    pub fn acting_as(mut self, name: &str) -> Self {
+        self.actor = Some(name.into());
+        self
+    }
+
+    /// A change in the name of who makes it.
+    fn signed(&self, mut change: Change) -> Change {
+        if let Some(actor) = &self.actor {
+            change.by = Some(actor.to_string());
+        }
+        change
     }
 
     /// The store beneath.

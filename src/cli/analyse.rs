@@ -13,6 +13,7 @@ use crate::{
         Limits, PlaceLists, Properties, Stopped, Weights, properties, sequence, structure::Class,
     },
     config::{Config, duration},
+    models::visible,
 };
 
 const EXAMPLES: &str = "\
@@ -62,7 +63,8 @@ impl Analyse {
 
 fn text(name: &str, found: &Properties, took: Duration) -> String {
     let mut text = format!(
-        "{name}: {}, {}, {}, {}\n",
+        "{}: {}, {}, {}, {}\n",
+        visible(name),
         counted(found.places as u64, "place"),
         counted(found.transitions as u64, "transition"),
         counted(found.arcs as u64, "arc"),
@@ -70,7 +72,7 @@ fn text(name: &str, found: &Properties, took: Duration) -> String {
     );
     let mut line = |what: &str, value: &str| {
         // Writing to a string can't fail.
-        let _ = writeln!(text, "{what:<13} {value}");
+        let _ = writeln!(text, "{what:<13} {}", visible(value));
     };
     line("class", &class(&found.class, found.workflow_net));
     for (what, basis, covered) in [

@@ -9,6 +9,7 @@ use super::{answer::Answer, failure::Failure, net_file, soundness, watching::Wat
 use crate::{
     analysis::{Limits, Verdict, check},
     config::{Config, duration},
+    models::visible,
 };
 
 const EXAMPLES: &str = "\
@@ -61,7 +62,7 @@ impl Check {
                             check(&net.net, &net.ends, &net.final_markings, &limits, &mut watch);
                         report.notes.extend(net.notes);
                         let text = soundness::text(&report);
-                        answer.text.push_str(&format!("{name}: {}: {text}", net.name));
+                        answer.text.push_str(&format!("{name}: {}: {text}", visible(&net.name)));
                         verdict = worse(verdict, report.verdict);
                         reports.push(json!({ "name": net.name, "analysis": report }));
                     }

@@ -105,7 +105,7 @@ impl Export {
             eprintln!("note: {guarded} {have} conditions, which PNML does not say");
         }
         let Some(path) = &self.output else {
-            return Ok(Answer::new(json!({ "workflow": definition.id, "pnml": text }), text));
+            return Ok(Answer::document(json!({ "workflow": definition.id, "pnml": text }), text));
         };
         write_net(path, &text, &definition.id, net.places.len(), net.transitions.len())
     }

@@ -54,8 +54,8 @@ The formats, for tools of process mining (PM4Py, ProM, Celonis and others):
 An event's activity is the transition's name, or its id where it has none; its time is the
 server's, in microseconds, and strictly increases in a case. Cases come in the order of their
 ids. A case with a record that can't be read is named and left out: the others are exported, and
-the exit code is 1. Cells of a CSV file are not changed for spreadsheets: import the columns as
-text, since a name that begins with = would be a formula.";
+the exit code is 1. A cell of a CSV file that a spreadsheet would take for a formula (it begins
+with = + - or @) has a ' before it; --raw-cells writes it as it is.";
 
 /// Write a workflow's history as an event log for process mining
 ///
@@ -80,6 +80,9 @@ pub(super) struct Export {
     /// silent transitions. A replay on the net does not fit any more then
     #[arg(long)]
     lifecycle: bool,
+    /// Write cells of CSV as they are: for programs that are no spreadsheets
+    #[arg(long)]
+    raw_cells: bool,
 }
 
 /// The format of an event log on the command line.
@@ -156,6 +159,7 @@ impl Export {
             name: self.workflow.to_string(),
             labels: Labels::of(&gathered.definitions),
             lifecycle: self.lifecycle,
+            raw_cells: self.raw_cells,
         };
         bar.set_length(gathered.total);
         let written = target.write(|sink| {

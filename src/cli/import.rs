@@ -72,7 +72,7 @@ impl Import {
         match &self.output {
             None => {
                 let yaml = definition_file::to_yaml(&definition)?;
-                Ok(Answer::new(json!(definition), yaml))
+                Ok(Answer::document(json!(definition), yaml))
             }
             Some(path) => written(path, &definition),
         }

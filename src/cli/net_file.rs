@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    answer::complain,
     definition_file,
     failure::Failure,
     file::{read_bytes, shown},
@@ -14,7 +15,7 @@ use crate::{
         drawing::Positions,
         pnml::{self, Document, Mode, PnmlNet},
     },
-    models::{WorkflowDefinition, petri},
+    models::{WorkflowDefinition, petri, visible},
 };
 
 /// A net and what is known of it beside.
@@ -77,7 +78,8 @@ pub(super) fn read_pnml(path: &Path, bytes: &[u8], mode: Mode) -> Result<Documen
             1 => String::new(),
             count => format!(" ({count} times)"),
         };
-        eprintln!("note: {name}, line {}: {}{times}", note.line, note.message);
+        let message = visible(&note.message);
+        complain(&format!("note: {name}, line {}: {message}{times}", note.line));
     }
     Ok(document)
 }

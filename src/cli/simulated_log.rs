@@ -59,8 +59,12 @@ impl SimulatedLog {
         .map_err(|error| Failure::internal(format!("the log's labels: {error}")))?;
         let begins = DateTime::UNIX_EPOCH + TimeDelta::days(10_957);
         let stored = StoredDefinition { definition, version: 1, sequence: 1, stored_at: begins };
-        let options =
-            Options { name: file.name.clone(), labels: Labels::of([&stored]), lifecycle: false };
+        let options = Options {
+            name: file.name.clone(),
+            labels: Labels::of([&stored]),
+            lifecycle: false,
+            raw_cells: false,
+        };
         let sink = File::create(path).map_err(|error| cant_write(path, error))?;
         let sink = BufWriter::new(sink);
         let log: Box<dyn EventLog> = match is_csv {

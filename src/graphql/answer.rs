@@ -4,7 +4,7 @@ use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
 
 use super::{
-    error::{INTERNAL, classify, refusal},
+    error::{FORBIDDEN, INTERNAL, OVERLOADED, classify, refusal},
     work::Charge,
 };
 
@@ -39,6 +39,13 @@ impl Answer {
         self.charge.take()
     }
 
+    /// A response to a request that finds no room now; tried again it may find some.
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        let mut error = refusal(OVERLOADED, message);
+        error.extensions.get_or_insert_default().set("retryable", true);
+        Self { data: Value::Null, errors: vec![error], executed: false, charge: None }
+    }
+
     /// Whether the operation was executed, with or without errors. If not, the request was at
     /// fault, and the answer has no `data`.
     pub fn executed(&self) -> bool {
@@ -47,11 +54,26 @@ impl Answer {
 
     /// Whether it was a fault of this program that kept it from being executed.
     pub fn failed(&self) -> bool {
-        let internal = |error: &ServerError| {
-            let code = error.extensions.as_ref().and_then(|values| values.get("code"));
-            code == Some(&Value::from(INTERNAL))
+        self.was_refused_as(INTERNAL)
+    }
+
+    /// Whether there was no room for it.
+    pub fn found_no_room(&self) -> bool {
+        self.was_refused_as(OVERLOADED)
+    }
+
+    /// Whether the caller may not do it.
+    pub fn was_forbidden(&self) -> bool {
+        self.was_refused_as(FORBIDDEN)
+    }
+
+    /// Whether it was not executed, for the reason of this code.
+    fn was_refused_as(&self, code: &str) -> bool {
+        let has_code = |error: &ServerError| {
+            let given = error.extensions.as_ref().and_then(|values| values.get("code"));
+            given == Some(&Value::from(code))
         };
-        !self.executed && self.errors.iter().any(internal)
+        !self.executed && self.errors.iter().any(has_code)
     }
 
     /// The response as JSON.

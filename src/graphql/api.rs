@@ -7,7 +7,8 @@ use futures::{StreamExt, stream::BoxStream};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Answer, Limits, Operation, OperationKind, Parameters,
+    Answer, Caller, Limits, Operation, OperationKind, Parameters,
+    admission::Admission,
     completion::complete,
     error::INTERNAL,
     schema::{self, Schema},
@@ -27,6 +28,7 @@ pub struct Api {
     shape: Arc<Shape>,
     mutations: TaskTracker,
     together: Together,
+    admission: Admission,
 }
 
 impl Api {
@@ -41,7 +43,8 @@ impl Api {
         // A test compares the schema with a file, which is parsed there too.
         let shape = Arc::new(shape.expect("the schema is written in its own language"));
         let (checker, mutations) = (schema::checker(&limits), TaskTracker::new());
-        Self { schema, checker, cases, limits, shape, mutations, together: Together::default() }
+        let (admission, together) = (Admission::new(&limits), Together::default());
+        Self { schema, checker, cases, limits, shape, mutations, together, admission }
     }
 
     /// What clients may ask for.
@@ -54,9 +57,18 @@ impl Api {
         &self.cases
     }
 
-    /// Parses a request.
-    pub fn prepare(&self, parameters: Parameters) -> Result<Operation, Answer> {
-        Operation::new(parameters, &self.limits, &self.shape, &self.checker)
+    /// Parses a request of `caller`, who must be allowed to send one of its kind.
+    pub fn prepare(&self, parameters: Parameters, caller: &Caller) -> Result<Operation, Answer> {
+        if matches!(caller, Caller::Stranger) {
+            caller.check(OperationKind::Query)?;
+        }
+        let mut operation = Operation::new(parameters, &self.limits, &self.shape, &self.checker)?;
+        caller.check(operation.kind())?;
+        if let Some(name) = caller.name() {
+            operation.request = operation.request.data(self.cases.clone().acting_as(name));
+        }
+        operation.request = operation.request.data(caller.clone());
+        Ok(operation)
     }
 
     /// Executes a query or a mutation.
@@ -64,11 +76,21 @@ impl Api {
     /// A mutation goes on to its end if this future is dropped, as it is when a client hangs
     /// up: a change must not stop between the fact and its views because nobody waits for it.
     pub async fn execute(&self, operation: Operation) -> Answer {
+        let room = match self.admission.of(operation.kind()) {
+            Ok(room) => room,
+            Err(answer) => return answer,
+        };
         if operation.kind() != OperationKind::Mutation {
-            return self.execute_here(operation).await;
+            let answer = self.execute_here(operation).await;
+            drop(room);
+            return answer;
         }
         let api = self.clone();
-        let mutation = async move { api.execute_here(operation).await };
+        let mutation = async move {
+            let answer = api.execute_here(operation).await;
+            drop(room);
+            answer
+        };
         let done = self.mutations.spawn(mutation).await;
         done.unwrap_or_else(|failure| {
             tracing::error!(%failure, "a mutation ended without an answer");
@@ -98,10 +120,20 @@ impl Api {
     /// Executes any operation: a subscription answers many times, all others once.
     pub fn stream(&self, operation: Operation) -> BoxStream<'static, Answer> {
         if operation.kind() == OperationKind::Subscription {
+            let room = match self.admission.of(operation.kind()) {
+                Ok(room) => room,
+                Err(answer) => return futures::stream::once(async { answer }).boxed(),
+            };
             let work = self.work(&operation);
             let responses = self.schema.execute_stream(operation.request.data(Arc::clone(&work)));
             let (api, document) = (self.clone(), operation.document);
-            return responses.map(move |response| api.answer(&document, response, &work)).boxed();
+            return responses
+                .map(move |response| {
+                    // Held for as long as the subscription is.
+                    let _room = &room;
+                    api.answer(&document, response, &work)
+                })
+                .boxed();
         }
         let api = self.clone();
         futures::stream::once(async move { api.execute(operation).await }).boxed()

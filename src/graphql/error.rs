@@ -21,6 +21,10 @@ pub(super) const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
 pub(super) const TOO_LARGE: &str = "TOO_LARGE";
 /// More look-ups in the store than a request may make.
 pub(super) const TOO_MANY_LOOK_UPS: &str = "TOO_MANY_LOOK_UPS";
+/// No token was shown that is known.
+pub(super) const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+/// The caller's role does not allow it.
+pub(super) const FORBIDDEN: &str = "FORBIDDEN";
 /// More than this process takes on at a time.
 pub(super) const OVERLOADED: &str = "OVERLOADED";
 /// A fault of this program.

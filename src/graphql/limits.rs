@@ -39,6 +39,11 @@ pub struct Limits {
     pub answers_bytes: usize,
     /// Operations that one websocket may have under way.
     pub operations: usize,
+    /// Queries and mutations that a process executes at a time, of all clients. 1,024: more
+    /// wait for one another, and each costs memory meanwhile.
+    pub under_way: usize,
+    /// Subscriptions that a process has at a time, of all clients.
+    pub subscriptions: usize,
     /// How long a websocket may take until `connection_init`, in milliseconds.
     pub init_timeout_ms: u64,
 }
@@ -55,6 +60,8 @@ impl Default for Limits {
             answer_bytes: 32 * 1024 * 1024,
             answers_bytes: 128 * 1024 * 1024,
             operations: 100,
+            under_way: 1_024,
+            subscriptions: 10_000,
             init_timeout_ms: 10_000,
         }
     }

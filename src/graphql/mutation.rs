@@ -3,6 +3,7 @@
 use async_graphql::{Context, Object, Result};
 
 use super::{
+    access::Needs,
     arguments::in_words_of,
     input::{
         CaseChangeInput, CreateTokenInput, CreateWorkflowInput, CreateWorkflowInstanceInput,
@@ -11,7 +12,10 @@ use super::{
     },
     types::{Case, Firing, NatsToken, Token, Workflow, cases},
 };
-use crate::cases::{Changed, Error, Fire};
+use crate::{
+    cases::{Changed, Error, Fire},
+    models::Role,
+};
 
 /// The root of mutations.
 pub struct Mutation;
@@ -24,6 +28,7 @@ pub struct Mutation;
 impl Mutation {
     /// Checks and stores a definition. The same definition again makes no new version. What
     /// is wrong with it is listed whole in the error's `problems`.
+    #[graphql(guard = "Needs(Role::Admin)")]
     async fn create_workflow(
         &self,
         ctx: &Context<'_>,
@@ -141,6 +146,7 @@ impl Mutation {
     /// Puts aside what in a case's log can't be read or does not follow, so that the case goes
     /// on as its last good record says; a case without any is cancelled. An error if nothing is
     /// wrong, if a newer version wrote what can't be read, or if acknowledged changes follow that.
+    #[graphql(guard = "Needs(Role::Admin)")]
     async fn quarantine_case(
         &self,
         ctx: &Context<'_>,

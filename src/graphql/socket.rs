@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::{Answer, Api, Charge, Parameters, answer::Body, error::refusal};
+use super::{Answer, Api, Caller, Charge, Parameters, answer::Body, error::refusal};
 
 /// The subprotocol that a websocket must agree on.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -54,9 +54,15 @@ impl Frame {
     }
 }
 
+/// Who somebody is that shows this token, or none.
+pub type Greeter = Box<dyn Fn(Option<&str>) -> Caller + Send + Sync>;
+
 /// One client's side of the protocol.
 pub struct Socket {
     api: Api,
+    greeter: Greeter,
+    /// What the client has shown, in the request that became the socket or in `connection_init`.
+    token: Option<String>,
     /// Until when the client must have said `connection_init`; absent once it has.
     init_until: Option<Instant>,
     operations: HashMap<Arc<str>, AbortHandle>,
@@ -75,8 +81,8 @@ enum Event {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum FromClient {
     ConnectionInit {
-        #[serde(default, rename = "payload")]
-        _payload: Option<Map<String, Value>>,
+        #[serde(default)]
+        payload: Option<Map<String, Value>>,
     },
     Ping {
         #[serde(default)]
@@ -117,11 +123,13 @@ enum ToClient<'a> {
 }
 
 impl Socket {
-    /// A socket that has just been opened.
-    pub fn new(api: Api) -> Self {
+    /// A socket that has just been opened, by a request that showed `token`.
+    pub fn new(api: Api, greeter: Greeter, token: Option<String>) -> Self {
         let patience = Duration::from_millis(api.limits().init_timeout_ms);
         Self {
             api,
+            greeter,
+            token,
             init_until: Some(Instant::now() + patience),
             operations: HashMap::new(),
             events: SelectAll::new(),
@@ -137,9 +145,15 @@ impl Socket {
             Err(error) => return Some(Frame::close(4400, &format!("Invalid message: {error}"))),
         };
         match message {
-            FromClient::ConnectionInit { .. } => {
+            FromClient::ConnectionInit { payload } => {
                 if self.init_until.take().is_none() {
                     return Some(Frame::close(4429, "Too many initialisation requests"));
+                }
+                if let Some(token) = payload.as_ref().and_then(shown) {
+                    self.token = Some(token.to_owned());
+                }
+                if let Some(forbidden) = self.forbidden() {
+                    return Some(forbidden);
                 }
                 Some(Frame::text(&ToClient::ConnectionAck))
             }
@@ -156,6 +170,17 @@ impl Socket {
                 None
             }
         }
+    }
+
+    /// The end of a socket whose client has shown no token that is known now; call it again
+    /// when what is known has changed.
+    pub fn forbidden(&self) -> Option<Frame> {
+        let known = self.init_until.is_some() || !matches!(self.caller(), Caller::Stranger);
+        (!known).then(|| Frame::close(4403, "Forbidden"))
+    }
+
+    fn caller(&self) -> Caller {
+        (self.greeter)(self.token.as_deref())
     }
 
     /// The next thing to send of what the operations under way bring; it is asked for when the
@@ -211,7 +236,9 @@ impl Socket {
             let payload = [refusal("TOO_MANY_OPERATIONS", problem)];
             return Some(Frame::text(&ToClient::Error { id: &id, payload: &payload }));
         }
-        let operation = Parameters::from_value(payload).and_then(|of| self.api.prepare(of));
+        let caller = self.caller();
+        let operation =
+            Parameters::from_value(payload).and_then(|of| self.api.prepare(of, &caller));
         let operation = match operation {
             Ok(operation) => operation,
             Err(answer) => {
@@ -229,4 +256,18 @@ impl Socket {
         self.operations.insert(id, handle);
         None
     }
+}
+
+/// The token in the payload of `connection_init`, as clients send it: a header's name and value,
+/// or a `token`.
+fn shown(payload: &Map<String, Value>) -> Option<&str> {
+    let header = payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let header = header.and_then(|(_, value)| bearer(value.as_str()?));
+    header.or_else(|| payload.get("token").and_then(Value::as_str))
+}
+
+/// The token in the value of an `Authorization` header (RFC 6750).
+pub fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -25,6 +25,7 @@ mod readme;
 mod soundness;
 mod state_space;
 mod stored_format;
+mod strangers;
 mod structure;
 mod support;
 mod timing;

@@ -31,7 +31,7 @@ impl Cases {
         following: Following,
         change: Change,
     ) -> Result<Changed> {
-        let change = change.checked()?;
+        let change = self.signed(change).checked()?;
         let inner = Arc::clone(&self.inner);
         let (workflow, case) = (workflow.clone(), case.clone());
         let change = async move { inner.put_aside(&workflow, &case, following, change).await };

@@ -36,6 +36,8 @@ pub struct Options {
     pub labels: Labels,
     /// Whether records that are no firings, and firings of silent transitions, are events too.
     pub lifecycle: bool,
+    /// Whether cells of CSV are written as they are, and not guarded against spreadsheets.
+    pub raw_cells: bool,
 }
 
 /// How much was written.

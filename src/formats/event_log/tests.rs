@@ -81,7 +81,12 @@ fn options(lifecycle: bool) -> Options {
         sequence: 1,
         stored_at: DateTime::default(),
     };
-    Options { name: "orders".to_owned(), labels: Labels::of([&definition]), lifecycle }
+    Options {
+        name: "orders".to_owned(),
+        labels: Labels::of([&definition]),
+        lifecycle,
+        raw_cells: true,
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -161,6 +166,26 @@ fn logs() -> impl Strategy<Value = Vec<Stored<Record>>> {
         }
         cases.into_values().flatten().collect()
     })
+}
+
+#[test]
+fn no_cell_of_csv_is_a_formula_unless_cells_are_wanted_raw() {
+    let hostile = ["=HYPERLINK(\"http://evil\")", "+1", "-1", "@a", "\t=1", "\r=1", "＝1", "a=1"];
+    for raw_cells in [false, true] {
+        let options = Options { raw_cells, ..options(true) };
+        let mut text = Vec::new();
+        let mut log = Box::new(Csv::new(&mut text, options).unwrap());
+        for (number, by) in (10..).zip(hostile) {
+            log.record(&stored("-c", number, "2026-01-01T00:00:00Z", json!({ "by": by }))).unwrap();
+        }
+        log.finish().unwrap();
+        let mut reader = ::csv::Reader::from_reader(&text[..]);
+        for (row, by) in reader.records().map(Result::unwrap).zip(hostile) {
+            let sign = if raw_cells || by == "a=1" { "" } else { "'" };
+            assert_eq!(row[5], format!("{sign}{by}"));
+            assert_eq!(&row[0], if raw_cells { "-c" } else { "'-c" });
+        }
+    }
 }
 
 proptest! {

@@ -45,6 +45,7 @@ impl NatsStorage {
     /// Checks the settings, connects, checks the server's version, and makes the streams or
     /// brings them up to date.
     pub async fn connect(config: NatsStorageConfig) -> Result<Self> {
+        let config = config.taking_logins()?;
         config.validate()?;
         let link = Link::connect(&config).await?;
         streams::prepare(&link, &config).await?;
