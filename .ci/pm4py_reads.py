@@ -16,7 +16,8 @@ def expected(definition):
     for transition in definition.get("transitions", []):
         sources = transition.get("from_places", [])
         for source in sources or [None]:
-            labels[transition.get("name", transition["id"])] += 1
+            silent = transition.get("silent", False)
+            labels[None if silent else transition.get("name", transition["id"])] += 1
             # Arcs that lead the same way between the same two are one in the file.
             ends = {("normal", "from", source)} if source else set()
             for arc in transition.get("inputs", []):
@@ -39,6 +40,8 @@ def expected(definition):
     names = {place["id"]: place.get("name", place["id"]) for place in definition["places"]}
     final = [names[id] for id in names if id not in taken]
     final = {final[0]: 1} if len(final) == 1 else None
+    for marking in definition.get("final_markings", []):
+        final = {names[id]: count for id, count in marking.items() if count}
     return sorted(names.values()), labels, +arcs, {names[definition["initial_place"]]: 1}, final
 
 

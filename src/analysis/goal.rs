@@ -1,7 +1,13 @@
 //! Where a case is to end: in places, or in markings that somebody has named.
 
-use super::state_space::StateSpace;
+use super::{
+    report::{Finding, Held, Method, Report, Verdict, held},
+    state_space::StateSpace,
+};
 use crate::models::petri::{Marking, Net};
+
+/// How many final markings a net may name to be judged by them.
+const MOST_FINALS: usize = 100;
 
 /// Where a case is to end.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +58,61 @@ impl<'a> Goal<'a> {
             }
         }
     }
+}
+
+/// The net as it is when a case begins, to be judged by final markings; `None` if that can't be,
+/// and the report says why.
+pub(super) fn begun(
+    net: &Net,
+    ends: &[usize],
+    finals: &[Marking],
+    report: &mut Report,
+) -> Option<Net> {
+    if finals.len() > MOST_FINALS {
+        let reason = format!(
+            "not decided: {} final markings are named, and each marking would be compared with \
+             all; the most is {MOST_FINALS}",
+            finals.len()
+        );
+        report.findings.push(Finding::Limit { reason });
+        report.decide(Verdict::Unknown, Method::Undecided);
+        return None;
+    }
+    let mut judged = net.clone();
+    if judged.places.iter().all(|place| place.tokens == 0) {
+        let mut fed = vec![false; net.places.len()];
+        let outputs = net.transitions.iter().flat_map(|of| &of.arcs.outputs);
+        outputs.for_each(|(place, _)| fed[*place] = true);
+        let sources = (0..fed.len()).filter(|place| !fed[*place]);
+        let [source] = sources.collect::<Vec<_>>()[..] else {
+            let problem = "no place has a token, and not exactly one is without arcs to it; mark \
+                           the place where a case begins";
+            report.findings.push(Finding::NotAWorkflowNet { problem: problem.to_owned() });
+            return None;
+        };
+        judged.places[source].tokens = 1;
+    }
+    let names: Vec<_> = finals.iter().map(|of| named(net, of)).collect();
+    report
+        .notes
+        .push(format!("judged for the final markings that are named: {}", names.join("; ")));
+    let outside =
+        |of: &&Marking| of.iter().enumerate().any(|(at, n)| *n > 0 && !ends.contains(&at));
+    if let Some(outside) = finals.iter().find(outside) {
+        report.notes.push(format!(
+            "a case completes where nothing takes tokens from, or in terminal places; in {} it \
+             rests, and does not complete",
+            named(net, outside)
+        ));
+    }
+    Some(judged)
+}
+
+/// A marking for people.
+fn named(net: &Net, marking: &[u64]) -> String {
+    let marked = net.places.iter().zip(marking).filter(|(_, tokens)| **tokens > 0);
+    let marked = marked.map(|(place, tokens)| Held { place: place.id.clone(), tokens: *tokens });
+    held(&marked.collect::<Vec<_>>())
 }
 
 /// Whether a marking has all that a final one has, and more. What is to end with nothing has

@@ -12,7 +12,9 @@ pub mod state_space;
 pub mod structure;
 
 pub use count::Count;
-pub use properties::{Markings, PlaceLists, Properties, Pumped, Weight, Weights, properties};
+pub use properties::{
+    Markings, PlaceLists, Properties, Pumped, SoFar, Weight, Weights, properties,
+};
 pub(crate) use report::sequence;
 pub use report::{Facts, Finding, Held, Method, Report, Verdict};
 pub use soundness::check;

@@ -118,6 +118,9 @@ pub struct Facts {
     pub free_choice: bool,
     /// How many markings can be reached, where they were counted.
     pub states: Option<u64>,
+    /// How many markings were found until a limit was reached, where not all could be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
     /// The most tokens that a place can hold, where that was found out.
     #[serde(serialize_with = "super::count::optional")]
     pub bound: Option<u64>,

@@ -12,8 +12,8 @@
 
 use super::{
     coverability::{Bounded, Boundedness, Pump, boundedness_after, pump_in},
-    goal::Goal,
-    report::{Facts, Finding, Held, Method, Report, Verdict, held as held_text},
+    goal::{Goal, begun},
+    report::{Facts, Finding, Held, Method, Report, Verdict},
     state_space::{Graph, Limits, StateSpace, Stopped, Watch, explore_partly},
     structure::{
         Class, Flaw, RankVerdict, WorkflowNet, join_ends, put_source, rank_theorem, until_ended,
@@ -30,9 +30,6 @@ const FIRST_LOOK: usize = 50_000;
 /// How many markings are looked at for a firing sequence that shows what the rank theorem says:
 /// first few, since most reasons are near the start.
 const WITNESS_LOOKS: [usize; 2] = [1_000, 5_000];
-
-/// How many final markings a net may name to be judged by them.
-const MOST_FINALS: usize = 100;
 
 /// Why growth does not decide a net.
 const CAN_VANISH: &str = "not decided: reset or inhibitor arcs may clear away what grows before a \
@@ -69,7 +66,22 @@ pub fn check(
     };
     let goal = Goal::of(net, ends, finals);
     if let Goal::Markings(finals) = goal {
-        return check_markings(net, ends, finals, report, limits, watch);
+        let Some(judged) = begun(net, ends, finals, &mut report) else { return report };
+        let Some((until, origins)) = until_ended(&judged, ends) else {
+            return report.beyond_ends();
+        };
+        let mut look = Look {
+            checked: net,
+            net: &until,
+            origins: &origins,
+            goal,
+            limits,
+            watch,
+            report,
+            seen: None,
+        };
+        look.decide();
+        return look.report;
     }
     let (joined, workflow_net) = match workflow_net(net, ends) {
         Ok(found) => found,
@@ -93,8 +105,16 @@ pub fn check(
     let Some((until, origins)) = until_ended(&judged, ends) else {
         return report.beyond_ends();
     };
-    let mut look =
-        Look { checked: net, net: &until, origins: &origins, goal, limits, watch, report };
+    let mut look = Look {
+        checked: net,
+        net: &until,
+        origins: &origins,
+        goal,
+        limits,
+        watch,
+        report,
+        seen: None,
+    };
     // The theorem does not know that nothing takes a token from where a case has ended.
     let sinks = net.sinks();
     if !ends.iter().all(|end| sinks.contains(end)) {
@@ -115,69 +135,6 @@ pub fn check(
         RankVerdict::NotApplicable(_) => look.decide(),
     }
     look.report
-}
-
-/// Checks a net whose cases are to end in one of these markings.
-fn check_markings(
-    net: &Net,
-    ends: &[usize],
-    finals: &[Marking],
-    mut report: Report,
-    limits: &Limits,
-    watch: &mut Watch<'_>,
-) -> Report {
-    if finals.len() > MOST_FINALS {
-        let reason = format!(
-            "not decided: {} final markings are named, and each marking would be compared with \
-             all; the most is {MOST_FINALS}",
-            finals.len()
-        );
-        report.findings.push(Finding::Limit { reason });
-        report.decide(Verdict::Unknown, Method::Undecided);
-        return report;
-    }
-    let mut judged = net.clone();
-    if judged.places.iter().all(|place| place.tokens == 0) {
-        let mut fed = vec![false; net.places.len()];
-        let outputs = net.transitions.iter().flat_map(|of| &of.arcs.outputs);
-        outputs.for_each(|(place, _)| fed[*place] = true);
-        let sources = (0..fed.len()).filter(|place| !fed[*place]);
-        let [source] = sources.collect::<Vec<_>>()[..] else {
-            let problem = "no place has a token, and not exactly one is without arcs to it; mark \
-                           the place where a case begins";
-            report.findings.push(Finding::NotAWorkflowNet { problem: problem.to_owned() });
-            return report;
-        };
-        judged.places[source].tokens = 1;
-    }
-    let names: Vec<_> = finals.iter().map(|of| named(net, of)).collect();
-    report
-        .notes
-        .push(format!("judged for the final markings that are named: {}", names.join("; ")));
-    let outside =
-        |of: &&Marking| of.iter().enumerate().any(|(at, n)| *n > 0 && !ends.contains(&at));
-    if let Some(outside) = finals.iter().find(outside) {
-        report.notes.push(format!(
-            "a case completes where nothing takes tokens from, or in terminal places; in {} it \
-             rests, and does not complete",
-            named(net, outside)
-        ));
-    }
-    let Some((until, origins)) = until_ended(&judged, ends) else {
-        return report.beyond_ends();
-    };
-    let goal = Goal::Markings(finals);
-    let mut look =
-        Look { checked: net, net: &until, origins: &origins, goal, limits, watch, report };
-    look.decide();
-    look.report
-}
-
-/// A marking for people.
-fn named(net: &Net, marking: &[u64]) -> String {
-    let held = net.places.iter().zip(marking).filter(|(_, tokens)| **tokens > 0);
-    let held = held.map(|(place, tokens)| Held { place: place.id.clone(), tokens: *tokens });
-    held_text(&held.collect::<Vec<_>>())
 }
 
 /// The place where a case begins, as an index of `net`: the source if it is one of its places,
@@ -214,7 +171,7 @@ impl Report {
         self
     }
 
-    fn decide(&mut self, verdict: Verdict, by: Method) {
+    pub(super) fn decide(&mut self, verdict: Verdict, by: Method) {
         (self.verdict, self.decided_by) = (verdict, by);
     }
 
@@ -235,6 +192,9 @@ struct Look<'a, 'w> {
     limits: &'a Limits,
     watch: &'a mut Watch<'w>,
     report: Report,
+    /// How many markings were found, and which transitions none of them enables, where a limit
+    /// ended the last look.
+    seen: Option<(u64, Vec<String>)>,
 }
 
 impl<'a> Look<'a, '_> {
@@ -277,6 +237,14 @@ impl<'a> Look<'a, '_> {
 
     fn undecided(&mut self, stopped: &Stopped) {
         let reason = format!("not decided: {stopped}; {}", stopped.advice());
+        if let Some((seen, not_enabled)) = self.seen.take() {
+            self.report.net.seen = Some(seen);
+            let mut note = format!("nothing was wrong in the {seen} markings that were found");
+            if !not_enabled.is_empty() {
+                note.push_str(&format!("; not enabled so far: {}", not_enabled.join(", ")));
+            }
+            self.report.notes.push(note);
+        }
         self.report.decide(Verdict::Unknown, Method::Undecided);
         self.report.findings.push(Finding::Limit { reason });
     }
@@ -314,6 +282,10 @@ impl<'a> Look<'a, '_> {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::LeftOver { marking, path });
         }
+        self.seen = space.stopped().map(|_| {
+            let not_enabled = self.dead_in(space);
+            (space.states() as u64, not_enabled)
+        });
         let graph = space.graph(self.limits, &mut *self.watch);
         match &graph {
             Ok(graph) => self.stuck(graph),
@@ -330,13 +302,18 @@ impl<'a> Look<'a, '_> {
 
     /// The transitions that nothing enables.
     fn dead_transitions(&mut self, space: &StateSpace<'_>) {
+        let finding = |transition| Finding::DeadTransition { transition };
+        self.report.findings.extend(self.dead_in(space).into_iter().map(finding));
+    }
+
+    /// The transitions that no marking of a state space enables.
+    fn dead_in(&self, space: &StateSpace<'_>) -> Vec<String> {
         let mut fires = vec![false; self.checked.transitions.len()];
         for (transition, origin) in self.origins.iter().enumerate() {
             fires[*origin] |= space.first_enabling(transition).is_some();
         }
         let dead = self.checked.transitions.iter().zip(fires).filter(|(_, fires)| !fires);
-        let finding = |id: &String| Finding::DeadTransition { transition: id.clone() };
-        self.report.findings.extend(dead.map(|(transition, _)| finding(&transition.id)));
+        dead.map(|(transition, _)| transition.id.clone()).collect()
     }
 
     /// A marking in which nothing can fire and no case has ended, and one from which neither

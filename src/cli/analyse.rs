@@ -158,6 +158,20 @@ fn markings(found: &Properties, took: Duration, mut line: impl FnMut(&str, &str)
         line("live", yes(of.live));
         line("reversible", yes(of.reversible));
     }
+    if let Some(of) = &found.so_far {
+        let firings = counted(of.firings, "firing");
+        line("so far", &format!("{} markings found, {firings}", of.states));
+        let bound = counted(of.bound_at_least, "token");
+        line("", &format!("a place can hold {bound} or more"));
+        match &of.deadlock {
+            None => line("", "no deadlock was found"),
+            Some(path) if path.is_empty() => line("", "a deadlock at once: nothing is enabled"),
+            Some(path) => line("", &format!("a deadlock after {}", sequence(path))),
+        }
+        if !of.not_enabled_yet.is_empty() {
+            line("", &format!("not enabled yet: {}", of.not_enabled_yet.join(", ")));
+        }
+    }
     if let Some(stopped) = &found.stopped {
         let knob = match stopped {
             Stopped::States { .. } => " (--max-states)",

@@ -8,6 +8,7 @@ mod fire;
 mod fit;
 mod guard;
 mod merge;
+mod modes;
 mod net;
 mod quarantine;
 mod record;
