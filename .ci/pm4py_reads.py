@@ -15,15 +15,22 @@ def expected(definition):
     arcs, labels, taken = Counter(), Counter(), set()
     for transition in definition.get("transitions", []):
         sources = transition.get("from_places", [])
-        for _ in sources or [None]:
-            labels[transition.get("name", transition["id"])] += 1
-            arcs["normal"] += bool(sources)
+        for source in sources or [None]:
+            silent = transition.get("silent", False)
+            labels[None if silent else transition.get("name", transition["id"])] += 1
+            # Arcs that lead the same way between the same two are one in the file.
+            ends = {("normal", "from", source)} if source else set()
             for arc in transition.get("inputs", []):
                 kind = arc.get("kind", "consume")
                 # A read arc takes and gives back.
-                arcs[{"inhibitor": kind, "reset": kind}.get(kind, "normal")] += 1
-                arcs["normal"] += kind == "read"
-            arcs["normal"] += len(transition.get("outputs", [])) + ("to_place" in transition)
+                special = kind in ("inhibitor", "reset")
+                ends.add((kind if special else "normal", "from", arc["place"]))
+                if kind == "read":
+                    ends.add(("normal", "to", arc["place"]))
+            outputs = [arc["place"] for arc in transition.get("outputs", [])]
+            outputs += [transition["to_place"]] if "to_place" in transition else []
+            ends.update(("normal", "to", place) for place in outputs)
+            arcs.update(kind for kind, _, _ in ends)
         taken.update(sources)
         taken.update(
             arc["place"]
@@ -33,6 +40,8 @@ def expected(definition):
     names = {place["id"]: place.get("name", place["id"]) for place in definition["places"]}
     final = [names[id] for id in names if id not in taken]
     final = {final[0]: 1} if len(final) == 1 else None
+    for marking in definition.get("final_markings", []):
+        final = {names[id]: count for id, count in marking.items() if count}
     return sorted(names.values()), labels, +arcs, {names[definition["initial_place"]]: 1}, final
 
 

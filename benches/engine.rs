@@ -10,7 +10,7 @@ use chrono::DateTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Map, json};
 use stormpetrel::{
-    engine::{self, Act, Firing, Limits, Net, TokenSeed},
+    engine::{self, Act, Budget, Firing, Limits, Net, TokenSeed},
     models::{
         Case, CaseId, FiringId, PlaceId, Record, Stored, Token, TransitionId, WorkflowDefinition,
     },
@@ -78,6 +78,7 @@ fn fire(net: &Net, case: &Case, transition: &str) -> Record {
         data: None,
         act: &act,
         limits: Limits::NONE,
+        budget: &Budget::default(),
     };
     engine::fire(net, case, firing).unwrap()
 }
@@ -97,7 +98,7 @@ fn benches(criterion: &mut Criterion) {
         group.bench_function(named("apply"), |b| b.iter(|| engine::apply(Some(&case), &next)));
         let case = black_box(&case);
         group.bench_function(named("explain"), |b| {
-            b.iter(|| engine::explain(&net, case, act().now));
+            b.iter(|| engine::explain(&net, case, act().now, Limits::NONE, &Budget::default()));
         });
     }
     group.finish();

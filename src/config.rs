@@ -1,5 +1,6 @@
 //! Settings of `petrel`, one to one from flags and environment variables.
 
+mod context;
 mod error;
 mod nkey;
 mod units;
@@ -14,11 +15,13 @@ use clap::{Args, ValueEnum};
 pub use error::ConfigError;
 pub(crate) use units::duration;
 
+use context::Context;
+
 use crate::{
     local_server::{LocalServerOptions, Store, SyncInterval},
     storage::{
         ReadPath,
-        nats::{Auth, NatsStorageConfig, Tls},
+        nats::{Auth, NatsStorageConfig},
     },
 };
 
@@ -36,7 +39,11 @@ pub struct Config {
     /// Servers to connect to, with commas between; absent: a local server
     #[arg(long, env = "NATS_URL", value_name = "URL", value_delimiter = ',')]
     #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
-    pub nats_url: Vec<String>,
+    pub nats_url: Vec<Address>,
+    /// Context of the nats command to connect by; what is given beside it wins
+    #[arg(long, env = "NATS_CONTEXT", value_name = "NAME")]
+    #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
+    pub context: Option<String>,
     /// Name to log in with; goes with --nats-password
     #[arg(long, env = "NATS_USER", value_name = "NAME", hide_short_help = true)]
     #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
@@ -187,6 +194,22 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// The address of a server. It may have a login, so it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(String);
+
+impl From<&str> for Address {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
 /// A set of settings to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Preset {
@@ -230,7 +253,16 @@ pub enum LogFormat {
 impl Config {
     /// Whether the user named a server; otherwise a local one is run.
     pub fn names_a_server(&self) -> bool {
-        self.nats_url.iter().any(|url| !url.trim().is_empty())
+        self.names_an_address() || self.context().is_some()
+    }
+
+    fn names_an_address(&self) -> bool {
+        self.nats_url.iter().any(|Address(url)| !url.trim().is_empty())
+    }
+
+    /// The name of a context; the `nats` command takes an empty one for none.
+    fn context(&self) -> Option<&str> {
+        self.context.as_deref().filter(|name| !name.is_empty())
     }
 
     /// Settings of the storage. Where the user named no server, `urls` is left for the local
@@ -241,20 +273,50 @@ impl Config {
     pub fn storage(&self) -> Result<NatsStorageConfig, ConfigError> {
         let mut config = self.storage_defaults();
         if self.names_a_server() {
-            config.urls = self.nats_url.iter().map(|url| url.trim().to_owned()).collect();
-            config.auth = self.auth()?;
-            config.tls = Tls {
-                required: self.tls_required,
-                ca_file: self.tls_ca.clone(),
-                cert_file: self.tls_cert.clone(),
-                key_file: self.tls_key.clone(),
-            };
-            config.domain = self.domain.clone();
+            if let Some(name) = self.context() {
+                let context = Context::read(name)?;
+                config.urls = context.urls;
+                config.auth = context.auth;
+                config.tls = context.tls;
+                config.domain = context.domain;
+                config.inbox_prefix = context.inbox_prefix;
+            }
+            self.named_server(&mut config)?;
+            config = config.taking_logins()?;
         } else if let Some(flag) = self.remote_flag() {
             return Err(ConfigError::NoServerNamed { flag });
         }
         config.validate()?;
         Ok(config)
+    }
+
+    /// What flags and variables say of the user's server, over what a context says.
+    fn named_server(&self, config: &mut NatsStorageConfig) -> Result<(), ConfigError> {
+        let login = self.auth()?;
+        if self.names_an_address() {
+            let urls = self.nats_url.iter().map(|Address(url)| url.trim().to_owned());
+            let given = NatsStorageConfig { urls: urls.collect(), ..Default::default() };
+            let given = given.taking_logins()?;
+            if let (true, Some(&second)) = (given.auth != Auth::None, self.login_flags().first()) {
+                let first = "a login in --nats-url (NATS_URL)";
+                return Err(ConfigError::Conflict { first, second });
+            }
+            config.urls = given.urls;
+            if given.auth != Auth::None {
+                config.auth = given.auth;
+            }
+        }
+        if login != Auth::None {
+            config.auth = login;
+        }
+        let tls = &mut config.tls;
+        tls.required |= self.tls_required;
+        tls.ca_file = self.tls_ca.clone().or(tls.ca_file.take());
+        if self.tls_cert.is_some() || self.tls_key.is_some() {
+            (tls.cert_file, tls.key_file) = (self.tls_cert.clone(), self.tls_key.clone());
+        }
+        config.domain = self.domain.clone().or(config.domain.take());
+        Ok(())
     }
 
     /// How to run the local server.
@@ -302,6 +364,7 @@ impl Config {
             urls: preset.urls,
             auth: preset.auth,
             tls: preset.tls,
+            inbox_prefix: preset.inbox_prefix,
             domain: preset.domain,
         }
     }

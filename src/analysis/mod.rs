@@ -1,6 +1,8 @@
 //! What Petri-net theory says of a net before it runs. Pure: no I/O, clock or randomness.
 
+mod count;
 pub mod coverability;
+mod goal;
 mod properties;
 mod random;
 mod report;
@@ -9,7 +11,10 @@ mod soundness;
 pub mod state_space;
 pub mod structure;
 
-pub use properties::{Markings, PlaceLists, Properties, Pumped, Weight, Weights, properties};
+pub use count::Count;
+pub use properties::{
+    Markings, PlaceLists, Properties, Pumped, SoFar, Weight, Weights, properties,
+};
 pub(crate) use report::sequence;
 pub use report::{Facts, Finding, Held, Method, Report, Verdict};
 pub use soundness::check;

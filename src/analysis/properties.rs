@@ -31,6 +31,7 @@ pub struct Properties {
     /// How many arcs it has.
     pub arcs: usize,
     /// How many tokens the initial marking has.
+    #[serde(serialize_with = "super::count::count")]
     pub tokens: u128,
     /// What kind of net it is, by its arcs alone.
     pub class: Class,
@@ -65,6 +66,8 @@ pub struct Properties {
     pub pump: Option<Pumped>,
     /// The markings that can be reached, if they are bounded and within the limits.
     pub state_space: Option<Markings>,
+    /// What was seen of the markings until a limit ended the look at them.
+    pub so_far: Option<SoFar>,
     /// Which limit ended the look at the markings.
     #[serde(serialize_with = "text")]
     pub stopped: Option<Stopped>,
@@ -89,7 +92,7 @@ pub struct Weights(pub Vec<Weight>);
 pub struct Weight {
     /// The place or transition.
     pub id: String,
-    /// Its weight; text where a machine number can't hold it.
+    /// Its weight; text where readers of JSON would round it.
     #[serde(serialize_with = "number")]
     pub weight: BigInt,
 }
@@ -119,10 +122,12 @@ pub struct Markings {
     /// A shortest firing sequence to a marking that enables nothing.
     pub deadlock: Option<Vec<String>>,
     /// The most tokens that a place holds.
+    #[serde(serialize_with = "super::count::count")]
     pub k_bound: u64,
     /// Whether no place holds more than one.
     pub safe: bool,
     /// The most tokens that a marking has.
+    #[serde(serialize_with = "super::count::count")]
     pub max_tokens: u128,
     /// The transitions that are never enabled.
     pub dead_transitions: Vec<String>,
@@ -132,10 +137,27 @@ pub struct Markings {
     pub reversible: Option<bool>,
 }
 
+/// What was seen of a net's markings, where not all could be looked at: all of it is so, and there
+/// may be more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SoFar {
+    /// How many markings were found.
+    pub states: usize,
+    /// How many transitions are enabled, summed over the markings that were looked at.
+    pub firings: u64,
+    /// The most tokens that a place holds in those that were found.
+    #[serde(serialize_with = "super::count::count")]
+    pub bound_at_least: u64,
+    /// A shortest firing sequence to a marking that enables nothing, if one was found.
+    pub deadlock: Option<Vec<String>>,
+    /// The transitions that none of the markings that were looked at enables.
+    pub not_enabled_yet: Vec<String>,
+}
+
 fn number<S: Serializer>(weight: &BigInt, serializer: S) -> Result<S::Ok, S::Error> {
     match i64::try_from(weight) {
-        Ok(weight) => serializer.serialize_i64(weight),
-        Err(_) => serializer.serialize_str(&weight.to_string()),
+        Ok(weight) if weight.unsigned_abs() < 1 << 53 => serializer.serialize_i64(weight),
+        _ => serializer.serialize_str(&weight.to_string()),
     }
 }
 
@@ -195,6 +217,7 @@ pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properti
         bounded: None,
         pump: None,
         state_space: None,
+        so_far: None,
         stopped: None,
     };
     // Weights of which the sum is kept are such of which it is not raised.
@@ -221,11 +244,25 @@ impl Properties {
     fn note(&mut self, space: &StateSpace<'_>, limits: &Limits, watch: &mut Watch<'_>) {
         if let Some(stopped) = space.stopped() {
             self.stopped = Some(stopped);
+            self.so_far = Some(SoFar::of(space));
             return;
         }
         self.bounded = Some(true);
         let (markings, stopped) = Markings::of(space, limits, watch);
         (self.state_space, self.stopped) = (Some(markings), stopped);
+    }
+}
+
+impl SoFar {
+    fn of(space: &StateSpace<'_>) -> Self {
+        let id = |transition: usize| space.net().transitions[transition].id.clone();
+        Self {
+            states: space.states(),
+            firings: space.firings(),
+            bound_at_least: space.k_bound(),
+            deadlock: space.first_dead().map(|at| space.path(at).into_iter().map(id).collect()),
+            not_enabled_yet: space.dead_transitions().map(id).collect(),
+        }
     }
 }
 

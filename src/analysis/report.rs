@@ -41,6 +41,7 @@ pub struct Held {
     /// The place.
     pub place: String,
     /// How many.
+    #[serde(serialize_with = "super::count::count")]
     pub tokens: u64,
 }
 
@@ -117,7 +118,11 @@ pub struct Facts {
     pub free_choice: bool,
     /// How many markings can be reached, where they were counted.
     pub states: Option<u64>,
+    /// How many markings were found until a limit was reached, where not all could be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
     /// The most tokens that a place can hold, where that was found out.
+    #[serde(serialize_with = "super::count::optional")]
     pub bound: Option<u64>,
 }
 
@@ -218,7 +223,8 @@ fn after(path: &[String]) -> String {
     }
 }
 
-fn held(marking: &[Held]) -> String {
+/// A marking in a sentence.
+pub(super) fn held(marking: &[Held]) -> String {
     let token = |held: &Held| match held.tokens {
         1 => format!("a token in {}", held.place),
         tokens => format!("{tokens} tokens in {}", held.place),

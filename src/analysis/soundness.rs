@@ -12,6 +12,7 @@
 
 use super::{
     coverability::{Bounded, Boundedness, Pump, boundedness_after, pump_in},
+    goal::{Goal, begun},
     report::{Facts, Finding, Held, Method, Report, Verdict},
     state_space::{Graph, Limits, StateSpace, Stopped, Watch, explore_partly},
     structure::{
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::models::{
     ArcKind,
-    petri::{Input, Net},
+    petri::{Input, Marking, Net},
 };
 
 /// How many markings are looked at before a net is suspected to grow without end.
@@ -37,7 +38,17 @@ const CAN_VANISH: &str = "not decided: reset or inhibitor arcs may clear away wh
 
 /// Checks a net in which a case begins with one token in its source, or in its only marked
 /// place, and ends with tokens in some of `ends`. The net's own marking is not what is judged.
-pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) -> Report {
+///
+/// Where `finals` has markings that say something else, a case is to end in one of these: from
+/// everything that can happen it can still come to one, it never holds one of them and more, and
+/// every transition can fire. It begins in the net's own marking then, and need be no workflow net.
+pub fn check(
+    net: &Net,
+    ends: &[usize],
+    finals: &[Marking],
+    limits: &Limits,
+    watch: &mut Watch<'_>,
+) -> Report {
     let class = Class::of(net);
     let facts = Facts {
         places: net.places.len(),
@@ -53,6 +64,25 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
         notes: Vec::new(),
         net: facts,
     };
+    let goal = Goal::of(net, ends, finals);
+    if let Goal::Markings(finals) = goal {
+        let Some(judged) = begun(net, ends, finals, &mut report) else { return report };
+        let Some((until, origins)) = until_ended(&judged, ends) else {
+            return report.beyond_ends();
+        };
+        let mut look = Look {
+            checked: net,
+            net: &until,
+            origins: &origins,
+            goal,
+            limits,
+            watch,
+            report,
+            seen: None,
+        };
+        look.decide();
+        return look.report;
+    }
     let (joined, workflow_net) = match workflow_net(net, ends) {
         Ok(found) => found,
         Err(problems) => {
@@ -73,13 +103,18 @@ pub fn check(net: &Net, ends: &[usize], limits: &Limits, watch: &mut Watch<'_>) 
             .push(format!("judged for one token in {start}; the net's own marking is another"));
     }
     let Some((until, origins)) = until_ended(&judged, ends) else {
-        let reason = "not decided: too many transitions take from nothing but ends".to_owned();
-        report.findings.push(Finding::Limit { reason });
-        report.decide(Verdict::Unknown, Method::Undecided);
-        return report;
+        return report.beyond_ends();
     };
-    let mut look =
-        Look { checked: net, net: &until, origins: &origins, ends, limits, watch, report };
+    let mut look = Look {
+        checked: net,
+        net: &until,
+        origins: &origins,
+        goal,
+        limits,
+        watch,
+        report,
+        seen: None,
+    };
     // The theorem does not know that nothing takes a token from where a case has ended.
     let sinks = net.sinks();
     if !ends.iter().all(|end| sinks.contains(end)) {
@@ -127,7 +162,16 @@ fn workflow_net(net: &Net, ends: &[usize]) -> Result<(Net, WorkflowNet), Vec<Str
 }
 
 impl Report {
-    fn decide(&mut self, verdict: Verdict, by: Method) {
+    /// Nothing is decided: nothing may fire once a case has ended, and too much would have to be
+    /// kept from that.
+    fn beyond_ends(mut self) -> Self {
+        let reason = "not decided: too many transitions take from nothing but ends".to_owned();
+        self.findings.push(Finding::Limit { reason });
+        self.decide(Verdict::Unknown, Method::Undecided);
+        self
+    }
+
+    pub(super) fn decide(&mut self, verdict: Verdict, by: Method) {
         (self.verdict, self.decided_by) = (verdict, by);
     }
 
@@ -144,10 +188,13 @@ struct Look<'a, 'w> {
     net: &'a Net,
     /// Which transition each of its transitions is in the net that is checked.
     origins: &'a [usize],
-    ends: &'a [usize],
+    goal: Goal<'a>,
     limits: &'a Limits,
     watch: &'a mut Watch<'w>,
     report: Report,
+    /// How many markings were found, and which transitions none of them enables, where a limit
+    /// ended the last look.
+    seen: Option<(u64, Vec<String>)>,
 }
 
 impl<'a> Look<'a, '_> {
@@ -190,6 +237,14 @@ impl<'a> Look<'a, '_> {
 
     fn undecided(&mut self, stopped: &Stopped) {
         let reason = format!("not decided: {stopped}; {}", stopped.advice());
+        if let Some((seen, not_enabled)) = self.seen.take() {
+            self.report.net.seen = Some(seen);
+            let mut note = format!("nothing was wrong in the {seen} markings that were found");
+            if !not_enabled.is_empty() {
+                note.push_str(&format!("; not enabled so far: {}", not_enabled.join(", ")));
+            }
+            self.report.notes.push(note);
+        }
         self.report.decide(Verdict::Unknown, Method::Undecided);
         self.report.findings.push(Finding::Limit { reason });
     }
@@ -222,13 +277,15 @@ impl<'a> Look<'a, '_> {
     /// Notes what is found in a state space. `None`: all that there is to find.
     fn judge(&mut self, space: &StateSpace<'_>) -> Option<Stopped> {
         self.report.findings.clear();
-        let left = |state: &usize| {
-            space.is_marked(*state, self.ends) && left_over(self.ends, &space.marking(*state))
-        };
+        let left = |state: &usize| self.goal.is_left_over(space, *state);
         if let Some(state) = (0..space.states()).find(left) {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::LeftOver { marking, path });
         }
+        self.seen = space.stopped().map(|_| {
+            let not_enabled = self.dead_in(space);
+            (space.states() as u64, not_enabled)
+        });
         let graph = space.graph(self.limits, &mut *self.watch);
         match &graph {
             Ok(graph) => self.stuck(graph),
@@ -245,13 +302,18 @@ impl<'a> Look<'a, '_> {
 
     /// The transitions that nothing enables.
     fn dead_transitions(&mut self, space: &StateSpace<'_>) {
+        let finding = |transition| Finding::DeadTransition { transition };
+        self.report.findings.extend(self.dead_in(space).into_iter().map(finding));
+    }
+
+    /// The transitions that no marking of a state space enables.
+    fn dead_in(&self, space: &StateSpace<'_>) -> Vec<String> {
         let mut fires = vec![false; self.checked.transitions.len()];
         for (transition, origin) in self.origins.iter().enumerate() {
             fires[*origin] |= space.first_enabling(transition).is_some();
         }
         let dead = self.checked.transitions.iter().zip(fires).filter(|(_, fires)| !fires);
-        let finding = |id: &String| Finding::DeadTransition { transition: id.clone() };
-        self.report.findings.extend(dead.map(|(transition, _)| finding(&transition.id)));
+        dead.map(|(transition, _)| transition.id.clone()).collect()
     }
 
     /// A marking in which nothing can fire and no case has ended, and one from which neither
@@ -260,7 +322,7 @@ impl<'a> Look<'a, '_> {
         let space = graph.space();
         self.dead(space);
         let stops = |state: usize| graph.successors(state).is_empty();
-        if let Some(state) = graph.cannot_reach(|at| stops(*at) || self.fine(space, *at)) {
+        if let Some(state) = graph.cannot_reach(|at| stops(*at) || self.goal.is_fine(space, *at)) {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::NoWayToEnd { marking, path });
         }
@@ -269,16 +331,10 @@ impl<'a> Look<'a, '_> {
     /// A marking in which nothing can fire and no case has ended.
     fn dead(&mut self, space: &StateSpace<'_>) {
         let mut dead = space.dead().iter().map(|state| *state as usize);
-        if let Some(state) = dead.find(|state| !self.fine(space, *state)) {
+        if let Some(state) = dead.find(|state| !self.goal.is_fine(space, *state)) {
             let (marking, path) = self.witness_of(space, state);
             self.report.findings.push(Finding::Deadlock { marking, path });
         }
-    }
-
-    /// Whether a state is an end, if only one with something left over, which is another finding.
-    fn fine(&self, space: &StateSpace<'_>, state: usize) -> bool {
-        let is_fine = |marking: &[u64]| ended(self.ends, marking) || left_over(self.ends, marking);
-        space.is_marked(state, self.ends) && is_fine(&space.marking(state))
     }
 
     /// Whether growth need not keep a case from ending. A case that can end from a marking ends
@@ -287,9 +343,13 @@ impl<'a> Look<'a, '_> {
     fn may_vanish(&self, pump: &Pump) -> bool {
         let sees = |arc: &&Input| matches!(arc.kind, ArcKind::Inhibitor | ArcKind::Reset);
         let mut arcs = self.net.transitions.iter().flat_map(|of| &of.arcs.inputs).filter(sees);
-        match self.ends {
-            [_] => arcs.any(|arc| pump.places.contains(&arc.place)),
-            _ => arcs.next().is_some(),
+        match self.goal {
+            Goal::Ends([_]) => arcs.any(|arc| pump.places.contains(&arc.place)),
+            Goal::Ends(_) => arcs.next().is_some(),
+            // What is to end with nothing may take all that grew.
+            Goal::Markings(finals) => {
+                arcs.next().is_some() || finals.iter().any(|of| of.iter().all(|held| *held == 0))
+            }
         }
     }
 
@@ -305,21 +365,5 @@ impl<'a> Look<'a, '_> {
         let path = space.path(state);
         let path = path.iter().map(|transition| self.net.transitions[*transition].id.clone());
         (held.collect(), path.collect())
-    }
-}
-
-/// Whether a case with this marking has ended: all tokens are in ends, no two in one.
-fn ended(ends: &[usize], marking: &[u64]) -> bool {
-    let mut marked = marking.iter().enumerate().filter(|(_, held)| **held > 0).peekable();
-    marked.peek().is_some() && marked.all(|(place, held)| *held == 1 && ends.contains(&place))
-}
-
-/// Whether a case with this marking has come to its end and something is left over: a second
-/// token in an end, or with a single end, a token elsewhere.
-fn left_over(ends: &[usize], marking: &[u64]) -> bool {
-    let others = |end: usize| marking.iter().enumerate().any(|(at, held)| at != end && *held > 0);
-    match ends {
-        [end] => marking[*end] > 1 || marking[*end] == 1 && others(*end),
-        ends => ends.iter().any(|end| marking[*end] > 1),
     }
 }

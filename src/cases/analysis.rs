@@ -39,7 +39,8 @@ impl Default for Checks {
 /// kinds of arcs are taken as they are. Takes about `budget` at most, and blocks the thread for
 /// so long.
 pub fn check(net: &Net, budget: Duration) -> Report {
-    let mut report = check_within(&net.petri(), &net.ends(), &Limits::default(), budget);
+    let mut report =
+        check_within(&net.petri(), &net.ends(), &net.final_markings, &Limits::default(), budget);
     report.notes.extend(assumptions(net));
     report
 }
@@ -52,13 +53,20 @@ pub fn assumptions(net: &Net) -> Option<String> {
     Some(format!("guards are taken as free choices, true or false: {guarded}"))
 }
 
-/// Checks a net in which a case ends with a token in one of `ends`; see [`check`].
-pub fn check_within(net: &petri::Net, ends: &[usize], limits: &Limits, budget: Duration) -> Report {
+/// Checks a net in which a case ends with a token in one of `ends`, or in one of `finals` if there are
+/// any; see [`check`].
+pub fn check_within(
+    net: &petri::Net,
+    ends: &[usize],
+    finals: &[petri::Marking],
+    limits: &Limits,
+    budget: Duration,
+) -> Report {
     let begun = Instant::now();
     let mut in_time = |_: analysis::Progress| {
         if begun.elapsed() < budget { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    analysis::check(net, ends, limits, &mut in_time)
+    analysis::check(net, ends, finals, limits, &mut in_time)
 }
 
 impl Cases {

@@ -1,5 +1,10 @@
 //! The messages of a case's log that are put aside: readers pass over them.
 
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use futures::{StreamExt, future, stream::BoxStream};
 
 use super::{Inner, Result, by_case::case_of};
@@ -7,6 +12,34 @@ use crate::{
     models::{Aside, CaseId, Record, RecordKind, Stored, WorkflowId},
     storage::{Consistency, LogScope, StorageError},
 };
+
+/// Of how many cases it is remembered what is put aside.
+const REMEMBERED: usize = 4_096;
+
+/// What is put aside in cases whose last change an older version made, by the hash of that
+/// record: it follows from those before it, which are always the same.
+#[derive(Debug, Default)]
+pub(super) struct Asides(Mutex<HashMap<String, Vec<Aside>>>);
+
+impl Asides {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Vec<Aside>>> {
+        // A cache: whatever is in it is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, hash: String, aside: Vec<Aside>) {
+        let mut known = self.known();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(hash, aside);
+    }
+}
+
+/// Whether a record has what is put aside. That of an older version has not.
+fn says_it(record: &Record) -> bool {
+    !record.aside.is_empty() || !record.is_without_lists()
+}
 
 impl Inner {
     /// What in a case's log is put aside.
@@ -28,14 +61,35 @@ impl Inner {
     /// the last record that has it says it.
     pub(super) async fn put_aside_by(&self, head: &Stored<Record>) -> Result<Vec<Aside>> {
         let record = &head.value;
-        match record.aside.is_empty() && record.is_without_lists() {
-            true => self.put_aside_before(&record.workflow, &record.case).await,
-            false => Ok(record.aside.clone()),
+        match says_it(record) {
+            true => Ok(record.aside.clone()),
+            false => self.put_aside_before(&record.workflow, &record.case).await,
         }
     }
 
-    /// What the last record says that put something aside; it is no firing.
+    /// What the last record of its lifecycle says, since who puts something aside is no firing.
+    /// If an older version wrote that too, the one before it that puts something aside says it:
+    /// all of the branch is read for it, once.
     async fn put_aside_before(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Aside>> {
+        let last = match self.storage.last_of_lifecycle(workflow, case).await {
+            Ok(Some(last)) => last,
+            Ok(None) => return Ok(Vec::new()),
+            Err(StorageError::Corrupt { .. }) => return self.put_aside_along(workflow, case).await,
+            Err(error) => return Err(error.into()),
+        };
+        if says_it(&last.value) {
+            return Ok(last.value.aside);
+        }
+        if let Some(known) = self.asides.known().get(&last.hash) {
+            return Ok(known.clone());
+        }
+        let aside = self.put_aside_along(workflow, case).await?;
+        self.asides.note(last.hash, aside.clone());
+        Ok(aside)
+    }
+
+    /// What the last record says that put something aside.
+    async fn put_aside_along(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Aside>> {
         let scope = LogScope::Lifecycle(workflow.clone(), case.clone());
         let mut records = self.storage.history(scope, 1).await?;
         let mut aside = Vec::new();
@@ -51,14 +105,32 @@ impl Inner {
         Ok(aside)
     }
 
-    /// Whether an error is about a message that is put aside.
-    pub(super) async fn is_put_aside(&self, error: &StorageError) -> bool {
-        let StorageError::Corrupt { subject, sequence, .. } = error else {
-            return false;
-        };
-        let Some((workflow, case)) = case_of(subject) else { return false };
-        let aside = self.put_aside_in(&workflow, &case).await;
-        aside.is_ok_and(|aside| Aside::any(&aside, *sequence))
+    /// Those of these errors that are not about messages that are put aside. Each case is asked
+    /// once.
+    pub(super) async fn not_put_aside(
+        &self,
+        errors: Vec<StorageError>,
+    ) -> Result<Vec<StorageError>> {
+        let (mut asides, mut left) = (HashMap::new(), Vec::new());
+        for error in errors {
+            let StorageError::Corrupt { subject, sequence, .. } = &error else {
+                left.push(error);
+                continue;
+            };
+            let aside = match case_of(subject).map(|of| asides.entry(of)) {
+                None => &Vec::new(),
+                Some(Entry::Occupied(known)) => known.into_mut(),
+                Some(Entry::Vacant(new)) => {
+                    let (workflow, case) = new.key();
+                    let aside = self.put_aside_in(workflow, case).await?;
+                    new.insert(aside)
+                }
+            };
+            if !Aside::any(aside, *sequence) {
+                left.push(error);
+            }
+        }
+        Ok(left)
     }
 
     /// A case's records from a sequence on, without what is put aside.

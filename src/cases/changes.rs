@@ -1,5 +1,7 @@
 //! The changes a caller can ask for. Each is one record in the log, or nothing.
 
+use std::{collections::HashSet, sync::Arc};
+
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -16,6 +18,11 @@ use crate::{
 };
 
 impl Cases {
+    async fn commit(&self, commit: Commit) -> Result<Changed> {
+        let change = self.signed(commit.change);
+        self.inner.commit(Commit { change, ..commit }).await
+    }
+
     /// Begins a case with one token. With the caller's id it is idempotent: a case that began
     /// with the same place, data and metadata is answered with how it began and as it is now,
     /// with [`Changed::repeated`]. One that began with others is [`Error::IdTaken`].
@@ -29,11 +36,11 @@ impl Cases {
         let change = Change { by, ..Change::default() };
         // The token that it begins with says what was asked for.
         let asked = Asked::to("create_case", &change.metadata);
-        let decide: Decide = Box::new(move |compiled, existing, act| match existing {
+        let decide: Decide = Arc::new(move |compiled, existing, act, _| match existing {
             Some(_) => Ok(Decided::Begun(seed.checked(compiled).ok())),
             None => begin(compiled, &id, &seed, act),
         });
-        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: true }).await
+        self.commit(Commit { workflow, case, change, asked, decide, is_new: true }).await
     }
 
     /// Adds a token to a case; the case is created if it does not exist.
@@ -45,14 +52,14 @@ impl Cases {
         let id = case.clone();
         let seed = Seed { place, data, metadata };
         let asked = seed.asked(&change);
-        let decide: Decide = Box::new(move |compiled, existing, act| {
+        let decide: Decide = Arc::new(move |compiled, existing, act, _| {
             let Some(case) = existing else { return begin(compiled, &id, &seed, act) };
             must_be_open(case)?;
             let seed = seed.checked(compiled)?;
             must_have_room(compiled, case, &seed.place)?;
             Ok(Decided::Append(Box::new(engine::add_token(&compiled.net, case, seed, act))))
         });
-        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
+        self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 
     /// Fires a transition: takes and gives tokens, all at once.
@@ -68,9 +75,8 @@ impl Cases {
             }
             FireIn::Case { workflow, case } => (workflow, case),
         };
-        if let Some(twice) =
-            tokens.iter().find(|one| tokens.iter().filter(|t| t == one).count() > 1)
-        {
+        let mut named = HashSet::new();
+        if let Some(twice) = tokens.iter().find(|token| !named.insert(*token)) {
             return Err(Error::argument("tokens", format!("token {twice} is named twice")));
         }
         let (id, limits) = (case.clone(), self.inner.limits());
@@ -80,7 +86,7 @@ impl Cases {
             data: data.clone(),
             ..Asked::to("fire", &change.metadata).with_tokens(tokens.clone())
         };
-        let decide: Decide = Box::new(move |compiled, existing, act| {
+        let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
             let case = existing.ok_or_else(|| match tokens.first() {
                 Some(token) => Error::no_token(token),
                 None => Error::no_case(&id),
@@ -92,10 +98,11 @@ impl Cases {
                 data: data.as_ref(),
                 act,
                 limits,
+                budget,
             };
             decide_firing(compiled, case, firing)
         });
-        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
+        self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 
     /// Merges `patch` (JSON merge patch, RFC 7396) into a live token's data.
@@ -114,13 +121,13 @@ impl Cases {
             data: Some(patch.clone()),
             ..Asked::to("update_token", &change.metadata).with_tokens(vec![token.clone()])
         };
-        let decide: Decide = Box::new(move |_, existing, act| {
+        let decide: Decide = Arc::new(move |_, existing, act, _| {
             let case = existing.ok_or_else(|| Error::no_token(&token))?;
             must_be_open(case)?;
             let record = engine::update_data(case, &token, &patch, act);
             record.map(|r| Decided::Append(Box::new(r))).ok_or_else(|| Error::no_token(&token))
         });
-        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
+        self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 
     /// Pauses a case: nothing fires in it until it is resumed. A paused case stays so.
@@ -170,7 +177,7 @@ impl Cases {
         };
         let asked = Asked::to(name, &change.metadata);
         let named = change.firing.is_some();
-        let decide: Decide = Box::new(move |compiled, existing, act| {
+        let decide: Decide = Arc::new(move |compiled, existing, act, _| {
             let case = existing.ok_or_else(|| Error::no_case(&id))?;
             // With an id it is noted all the same: repeated later, when the case has changed, it
             // must do nothing. A cancelled case changes no more.
@@ -181,7 +188,7 @@ impl Cases {
             let record = engine::change_status(&compiled.net, case, kind, act);
             Ok(Decided::Append(Box::new(record)))
         });
-        self.inner.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
+        self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
 }
 
@@ -255,7 +262,7 @@ fn decide_firing(compiled: &Compiled, case: &Case, firing: Firing<'_>) -> Result
     match engine::fire(&compiled.net, case, firing) {
         Ok(record) => Ok(Decided::Append(Box::new(record))),
         Err(Refusal::Excess(excess)) => Err(excess.into()),
-        Err(Refusal::NotEnabled(reasons)) => Err(Error::NotEnabled(reasons)),
+        Err(Refusal::NotEnabled(reasons)) => Err(Error::not_enabled(reasons)),
         Err(Refusal::UnknownTransition) => Err(Error::NoTransition {
             workflow: case.workflow.clone(),
             transition: firing.transition.clone(),

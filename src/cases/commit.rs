@@ -13,7 +13,7 @@ use super::{
     repeat::Asked, slot::Slot,
 };
 use crate::{
-    engine::{Act, TokenSeed, apply, apply_stored, fit},
+    engine::{Act, Budget, TokenSeed, apply, apply_stored, fit},
     models::{Case, CaseId, FiringId, IdProblem, Record, Stored, Token, WorkflowId},
     storage::{Consistency, StorageError},
 };
@@ -21,13 +21,16 @@ use crate::{
 /// How many times a lost race is run again before the caller is told of the conflict.
 const MOST_RACES: u32 = 64;
 
+/// How many changes are under way in a process at once.
+const MOST_UNDER_WAY: usize = 10_000;
+
 /// How many times an append without an answer is tried again.
 const MOST_UNANSWERED: u32 = 2;
 
 /// Decides what happens, given the definition that the case runs, or would run, and the case,
 /// if it exists.
 pub(super) type Decide =
-    Box<dyn Fn(&Compiled, Option<&Case>, &Act) -> Result<Decided> + Send + Sync>;
+    Arc<dyn Fn(&Compiled, Option<&Case>, &Act, &Budget) -> Result<Decided> + Send + Sync>;
 
 /// What is to happen.
 pub(super) enum Decided {
@@ -57,6 +60,8 @@ enum Attempt {
     Done(Box<Changed>),
     /// Somebody else appended first.
     LostRace,
+    /// The log may be another one than the one that it was decided on; nothing was stored.
+    Outdated,
     /// No answer: it happened or not.
     Unanswered(StorageError),
 }
@@ -73,6 +78,10 @@ impl Inner {
         &self,
         change: impl Future<Output = Result<Changed>> + Send + 'static,
     ) -> Result<Changed> {
+        if self.running.len() >= MOST_UNDER_WAY {
+            let reason = format!("{MOST_UNDER_WAY} changes are under way in this process");
+            return Err(Error::Overloaded { reason });
+        }
         match self.running.spawn(change).await {
             Ok(result) => result,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -97,10 +106,10 @@ impl Inner {
             metadata: commit.change.metadata.clone(),
             request: (!commit.is_new).then(|| commit.asked.digest()),
         };
-        let (mut races, mut unanswered) = (0, 0);
+        let (mut races, mut outdated, mut unanswered) = (0, 0, 0);
         let mut presume_new = commit.is_new;
         let result = loop {
-            let mut slot = self.slots.turn(&commit.workflow, &commit.case).await;
+            let mut slot = self.slots.turn(&commit.workflow, &commit.case).await?;
             // After an attempt of our own it may be in the log already.
             let may_repeat = firing.is_some() || unanswered > 0;
             let presumed = std::mem::take(&mut presume_new) && slot.case.is_none();
@@ -118,6 +127,19 @@ impl Inner {
                     let reason = format!(
                         "others change case {} all the time, and were first {MOST_RACES} times; \
                          try again",
+                        commit.case
+                    );
+                    break Err(StorageError::Unavailable { reason, away_since: None }.into());
+                }
+                Ok(Attempt::Outdated) if outdated < MOST_RACES => {
+                    outdated += 1;
+                    drop(slot);
+                    tokio::time::sleep(backoff(outdated)).await;
+                }
+                Ok(Attempt::Outdated) => {
+                    let reason = format!(
+                        "the connection was lost, or the log went back, {MOST_RACES} times while \
+                         case {} was begun; try again",
                         commit.case
                     );
                     break Err(StorageError::Unavailable { reason, away_since: None }.into());
@@ -177,7 +199,7 @@ impl Inner {
         };
         if runs.is_some() && self.storage.generation().await? != slot.generation {
             // The definition may be one that the log does not have any more: decided anew.
-            return Ok(Attempt::LostRace);
+            return Ok(Attempt::Outdated);
         }
         let expected = stored.value.previous;
         let probe = self.unknown_registers(slot, &stored.value);
@@ -299,38 +321,6 @@ impl Inner {
         Err(broken(workflow, case, head.sequence, reason))
     }
 
-    /// Finds out whether a record that was appended while the log may have gone back follows the
-    /// record that it names: the fence compares numbers.
-    async fn must_follow(&self, stored: &Stored<Record>) -> Result<()> {
-        let record = &stored.value;
-        let before = self.storage.record(&record.workflow, &record.case, record.previous).await?;
-        if before.is_some_and(|before| Some(before.hash) == record.previous_hash) {
-            return Ok(());
-        }
-        let reason = format!(
-            "the log went back while it was written, and record {} is another one now; look at \
-             the case's history, and put the record aside",
-            record.previous
-        );
-        Err(broken(&record.workflow, &record.case, stored.sequence, reason))
-    }
-
-    /// Finds out whether the log has the definition of a case that was begun while it may have
-    /// gone back.
-    async fn must_run(&self, stored: &Stored<Record>, runs: Option<&Compiled>) -> Result<()> {
-        let record = &stored.value;
-        match runs {
-            Some(runs) if !self.has_definition(&runs.stored).await? => {}
-            _ => return Ok(()),
-        }
-        let reason = format!(
-            "the log went back while the case was begun, and does not have definition {} any more; \
-             put the record aside, and begin another case",
-            record.definition
-        );
-        Err(broken(&record.workflow, &record.case, stored.sequence, reason))
-    }
-
     async fn decide(
         self: &Arc<Self>,
         commit: &Commit,
@@ -340,7 +330,7 @@ impl Inner {
     ) -> Result<Decision> {
         let Some(case) = slot.case.clone() else {
             let latest = Box::pin(self.latest(&commit.workflow)).await?;
-            return match (commit.decide)(&latest, None, act)? {
+            return match (commit.decide)(&latest, None, act, &Budget::default())? {
                 Decided::Append(record) => Ok(Decision::Append(record, Some(latest))),
                 Decided::AsItIs | Decided::Begun(_) => Err(Error::no_case(&commit.case)),
             };
@@ -362,7 +352,13 @@ impl Inner {
             true => Arc::new(Box::pin(self.with_pages(&case)).await?),
             false => case,
         };
-        match (commit.decide)(&compiled, Some(&case), act)? {
+        let quick = |budget: &Budget| (commit.decide)(&compiled, Some(&case), act, budget);
+        let costly = || {
+            let (decide, act) = (Arc::clone(&commit.decide), act.clone());
+            let (compiled, case) = (Arc::clone(&compiled), Arc::clone(&case));
+            move |budget: &Budget| decide(&compiled, Some(&case), &act, budget)
+        };
+        match self.decided(quick, costly).await?? {
             Decided::Append(record) => Ok(Decision::Append(record, None)),
             Decided::AsItIs => {
                 Ok(Decision::Repeated(Box::new(Box::pin(self.unchanged(&case)).await?)))

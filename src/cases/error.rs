@@ -2,7 +2,7 @@
 
 use crate::{
     analysis::{Report, Verdict},
-    engine::{Excess, NotEnabled},
+    engine::{Excess, NotEnabled, RanOut},
     models::{
         CaseId, CaseStatus, IdError, Problems, Record, RecordKind, Stored, TokenId, TransitionId,
         WorkflowId,
@@ -53,6 +53,18 @@ pub enum Error {
     /// The transition can't fire now; nothing was stored.
     #[error(transparent)]
     NotEnabled(Box<NotEnabled>),
+    /// Whether the transition can fire is not known, since it costs too much to find out. Nothing
+    /// was stored.
+    #[error(
+        "whether transition {} can fire in case {} is not known: {}", _0.transition, _0.case, _0.why()
+    )]
+    Undecided(Box<NotEnabled>),
+    /// Too much is asked of this process at this moment; nothing was stored. Try again.
+    #[error("too much is asked at once: {reason}; try again")]
+    Overloaded {
+        /// Of what there is too much.
+        reason: String,
+    },
     /// The case's status forbids it; nothing was stored.
     #[error("case {case} is {}; {reason}", .status.as_str())]
     WrongStatus {
@@ -172,8 +184,20 @@ fn hint(kind: &&'static str) -> &'static str {
     }
 }
 
+/// How many of a list an error names.
+const MOST_NAMED: usize = 100;
+
 fn listed(known: &[TransitionId]) -> String {
-    known.iter().map(TransitionId::as_str).collect::<Vec<_>>().join(", ")
+    named(&known.iter().map(TransitionId::as_str).collect::<Vec<_>>())
+}
+
+/// The first of these, and how many more there are.
+pub(super) fn named(all: &[&str]) -> String {
+    let some = all[..all.len().min(MOST_NAMED)].join(", ");
+    match all.len().saturating_sub(MOST_NAMED) {
+        0 => some,
+        more => format!("{some}, and {more} more"),
+    }
 }
 
 fn not_sound(verdict: Verdict) -> &'static str {
@@ -198,6 +222,17 @@ impl Error {
         Self::NotFound { kind: "workflow", id: id.to_string() }
     }
 
+    /// Why a transition does not fire: it can't, or nobody knows.
+    pub(crate) fn not_enabled(reasons: Box<NotEnabled>) -> Self {
+        match reasons.ran_out() {
+            None => Self::NotEnabled(reasons),
+            Some(RanOut::Steps(_)) => Self::Undecided(reasons),
+            Some(RanOut::Time) => Self::Overloaded {
+                reason: format!("transition {}: {}", reasons.transition, reasons.why()),
+            },
+        }
+    }
+
     pub(crate) fn no_case(id: &CaseId) -> Self {
         Self::NotFound { kind: "case", id: id.to_string() }
     }
@@ -212,7 +247,7 @@ impl Error {
 
     /// A stable name of what went wrong, for programs: `NOT_FOUND`, `NOT_ENABLED`,
     /// `NOT_SOUND`, `CONFLICT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `WRONG_STATUS`, `UNAVAILABLE`,
-    /// `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `LOG_WENT_BACK`, `PERMISSION_DENIED`,
+    /// `UNDECIDED`, `OVERLOADED`, `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `LOG_WENT_BACK`, `PERMISSION_DENIED`,
     /// `MISCONFIGURED` or `IO`.
     pub fn code(&self) -> &'static str {
         match self {
@@ -220,6 +255,8 @@ impl Error {
             Self::InvalidDefinition(_) | Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
             Self::NotSound { .. } => "NOT_SOUND",
             Self::NotEnabled(_) => "NOT_ENABLED",
+            Self::Undecided(_) => "UNDECIDED",
+            Self::Overloaded { .. } => "OVERLOADED",
             Self::WrongStatus { .. } => "WRONG_STATUS",
             Self::Conflict { .. }
             | Self::IdTaken { .. }
@@ -245,7 +282,7 @@ impl Error {
             Self::Storage(error) => {
                 matches!(error, StorageError::Corrupt { .. } | StorageError::TooLarge { .. })
             }
-            Self::Conflict { .. } | Self::TemporaryFile(_) => false,
+            Self::Conflict { .. } | Self::TemporaryFile(_) | Self::Overloaded { .. } => false,
             _ => true,
         }
     }
@@ -254,6 +291,7 @@ impl Error {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Storage(error) => error.retryable(),
+            Self::Overloaded { .. } => true,
             _ => false,
         }
     }

@@ -12,9 +12,11 @@ mod by_case;
 mod chain;
 mod changes;
 mod commit;
+mod costly;
 mod definitions;
 mod error;
 mod gather;
+mod gone_back;
 mod index;
 mod limits;
 mod listing;
@@ -60,6 +62,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Cases {
     inner: Arc<Inner>,
     checks: Checks,
+    /// In whose name every change is noted, whatever the request says.
+    actor: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -70,10 +74,12 @@ struct Inner {
     tags: locate::Tags,
     feeds: Arc<watch::Feeds>,
     index: Arc<index::Index>,
+    asides: aside::Asides,
     confirmed: reconcile::Confirmed,
     metrics: Metrics,
     /// Cases of many tokens take turns when their views are looked at.
     large_cases: tokio::sync::Semaphore,
+    costly: costly::Costly,
     /// Checks of definitions take turns.
     checking: tokio::sync::Semaphore,
     /// The changes under way: each is a task of its own, so that a caller who goes away
@@ -91,13 +97,15 @@ impl Cases {
             tags: Default::default(),
             feeds: Default::default(),
             index: Default::default(),
+            asides: Default::default(),
             confirmed: Default::default(),
             metrics: Metrics::default(),
             large_cases: tokio::sync::Semaphore::new(2),
+            costly: Default::default(),
             checking: analysis::turns(),
             running: TaskTracker::new(),
         };
-        Self { inner: Arc::new(inner), checks: Checks::default() }
+        Self { inner: Arc::new(inner), checks: Checks::default(), actor: None }
     }
 
     /// The same cases; definitions are checked as `checks` says.
@@ -105,6 +113,22 @@ impl Cases {
     pub fn with_checks(mut self, checks: Checks) -> Self {
         self.checks = checks;
         self
+    }
+
+    /// The same cases; every change is noted in the log as made by `name`, whatever the request
+    /// says.
+    #[must_use]
+    pub fn acting_as(mut self, name: &str) -> Self {
+        self.actor = Some(name.into());
+        self
+    }
+
+    /// A change in the name of who makes it.
+    fn signed(&self, mut change: Change) -> Change {
+        if let Some(actor) = &self.actor {
+            change.by = Some(actor.to_string());
+        }
+        change
     }
 
     /// The store beneath.

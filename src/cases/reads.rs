@@ -1,22 +1,28 @@
 //! Reads. None of them consumes, and none of them changes anything.
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, future::try_join_all};
 
 use super::{Cases, Error, Inner, Result, whole::Whole};
 use crate::{
-    engine::{self, Explanation, history_bases, produced},
-    models::{Case, CaseId, Record, Stored, Token, TokenId, Transition, WorkflowId},
+    engine::{self, Budget, Explanation, history_bases, produced},
+    models::{
+        Case, CaseId, Record, Stored, StoredDefinition, Token, TokenId, Transition, WorkflowId,
+    },
     storage::{
         Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadPath, RegisterState, StorageError,
         TokenScope,
     },
 };
+
+/// How many look-ups of one call are under way at once.
+const AT_ONCE: usize = 16;
 
 /// How long to wait for a view that another process is about to write, before each further
 /// look at it: it takes as long as one publish.
@@ -96,6 +102,47 @@ impl Cases {
         }
     }
 
+    /// The same for many tokens, in the order given, in few requests where the view is read by
+    /// direct gets. What that does not settle is looked up one by one.
+    pub async fn stored_at_each(&self, tokens: &[&Token]) -> Result<Vec<Option<DateTime<Utc>>>> {
+        let storage = &self.inner.storage;
+        let mut times: Vec<Option<Option<DateTime<Utc>>>> =
+            tokens.iter().map(|token| token.nats_timestamp.map(Some)).collect();
+        if storage.read_path() == ReadPath::Direct {
+            let mut by_workflow: HashMap<&WorkflowId, Vec<usize>> = HashMap::new();
+            for (at, token) in tokens.iter().enumerate().filter(|(at, _)| times[*at].is_none()) {
+                by_workflow.entry(&token.workflow).or_default().push(at);
+            }
+            for (workflow, wanted) in by_workflow {
+                let keys: Vec<_> = wanted
+                    .iter()
+                    .map(|at| (tokens[*at].id.clone(), tokens[*at].place.clone()))
+                    .collect();
+                let registers = storage.registers_of(workflow, &keys).await?;
+                for (at, register) in wanted.into_iter().zip(registers) {
+                    times[at] = match register.state {
+                        RegisterState::Live(seen) if is_version(&seen, tokens[at]) => {
+                            Some(seen.nats_timestamp)
+                        }
+                        state if state.revision() > tokens[at].nats_sequence => Some(None),
+                        _ => None,
+                    };
+                }
+            }
+        }
+        let unsettled: Vec<usize> = (0..times.len()).filter(|at| times[*at].is_none()).collect();
+        for some in unsettled.chunks(AT_ONCE) {
+            let mut found = Vec::new();
+            for at in some {
+                found.push(self.stored_at(tokens[*at]));
+            }
+            for (at, time) in some.iter().zip(try_join_all(found).await?) {
+                times[*at] = Some(time);
+            }
+        }
+        Ok(times.into_iter().map(Option::flatten).collect())
+    }
+
     /// A record of a case as the log has it, with the server's time and its subject, which an
     /// append does not learn.
     pub async fn record(
@@ -131,23 +178,41 @@ impl Cases {
     pub async fn explain(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Explanation> {
         let case = self.case(workflow, case).await?;
         let compiled = self.inner.compiled(workflow, case.definition).await?;
-        Ok(engine::explain(&compiled.net, &case, Utc::now()))
+        let (now, limits) = (Utc::now(), self.inner.limits());
+        let quick = |budget: &Budget| engine::explain(&compiled.net, &case, now, limits, budget);
+        let costly = || {
+            let (compiled, case) = (Arc::clone(&compiled), Arc::clone(&case));
+            move |budget: &Budget| engine::explain(&compiled.net, &case, now, limits, budget)
+        };
+        self.inner.decided(quick, costly).await
     }
 
-    /// The transitions that could fire now and would take this token.
+    /// The transitions that could fire now and would take this token, of the version that its
+    /// case runs.
     pub async fn available_transitions(
         &self,
         workflow: Option<&WorkflowId>,
         token: &TokenId,
-    ) -> Result<Vec<Transition>> {
+    ) -> Result<(Arc<StoredDefinition>, Vec<Transition>)> {
         let (workflow, case) = self.inner.locate(workflow, token).await?;
         let loaded = self.inner.load(&workflow, &case).await?;
         let alive = loaded.filter(|(_, case)| case.tokens.contains_key(token));
         let (_, case) = alive.ok_or_else(|| Error::no_token(token))?;
         let compiled = self.inner.compiled(&workflow, case.definition).await?;
-        let ids = engine::available(&compiled.net, &case, token, Utc::now());
+        let (now, limits) = (Utc::now(), self.inner.limits());
+        let quick =
+            |budget: &Budget| engine::available(&compiled.net, &case, token, now, limits, budget);
+        let costly = || {
+            let (compiled, case, token) = (Arc::clone(&compiled), case.clone(), token.clone());
+            move |budget: &Budget| {
+                engine::available(&compiled.net, &case, &token, now, limits, budget)
+            }
+        };
+        let ids = self.inner.decided(quick, costly).await?;
+        let ids = ids.map_err(|reasons| Error::not_enabled(Box::new(reasons)))?;
         let transitions = compiled.stored.definition.transitions.iter();
-        Ok(transitions.filter(|transition| ids.contains(&transition.id)).cloned().collect())
+        let transitions = transitions.filter(|of| ids.contains(&of.id)).cloned().collect();
+        Ok((Arc::new(compiled.stored.clone()), transitions))
     }
 
     /// A case's records in order, a page at a time; a cursor is a log sequence. What is put

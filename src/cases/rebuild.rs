@@ -23,7 +23,7 @@ const OUTLINES_AT_ONCE: usize = 16_384;
 const MOST_UNREACHED: u32 = 16;
 
 /// A case to look at, with registers that the view has of it.
-type Item = ((WorkflowId, CaseId), Vec<Outline>);
+pub(super) type Item = ((WorkflowId, CaseId), Vec<Outline>);
 
 impl Cases {
     /// Makes the view equal to the log. First every case's live tokens are written where they
@@ -86,12 +86,18 @@ impl Inner {
     /// Looks at what the view has got lately, as a serving process does by itself. What belongs
     /// to a workflow that the log has not got is told of and left alone: the log may have been
     /// lost, and then the view is all that is left.
-    /// Answers too whether others wrote some of it all the time, so that it is to be looked at
-    /// again.
-    pub(super) async fn judge_lately(&self, since: u64) -> Result<(Repaired, bool)> {
+    /// Answers too what others wrote all the time, so that it is to be looked at again.
+    pub(super) async fn judge_lately(&self, since: u64) -> Result<(Repaired, Vec<Item>)> {
         let known = self.storage.workflow_ids().await?.into_iter().collect();
         let mut tally = Tally::ending();
         self.judge_view(since, Some(known), &mut tally, |_| ()).await?;
+        Ok((tally.total, tally.contended))
+    }
+
+    /// Looks again at what others wrote all the time, and answers in the same way.
+    pub(super) async fn judge_again(&self, items: Vec<Item>) -> Result<(Repaired, Vec<Item>)> {
+        let mut tally = Tally::ending();
+        self.judge(items, &mut tally).await?;
         Ok((tally.total, tally.contended))
     }
 
@@ -145,14 +151,16 @@ impl Inner {
         }
     }
 
-    async fn judge(
-        &self,
-        cases: BTreeMap<(WorkflowId, CaseId), Vec<Outline>>,
-        tally: &mut Tally,
-    ) -> Result<()> {
-        let looks = stream::iter(cases).map(|item| self.judge_case(item));
+    async fn judge(&self, items: impl IntoIterator<Item = Item>, tally: &mut Tally) -> Result<()> {
+        let looks = stream::iter(items).map(|item| async move {
+            let repaired = self.judge_case(&item).await;
+            (item, repaired)
+        });
         let mut looks = std::pin::pin!(looks.buffer_unordered(AT_ONCE));
-        while let Some(repaired) = looks.next().await {
+        while let Some((item, repaired)) = looks.next().await {
+            if let Err(Error::Conflict { .. }) = &repaired {
+                tally.contended.push(item);
+            }
             tally.add(repaired)?;
         }
         Ok(())
@@ -160,8 +168,8 @@ impl Inner {
 
     /// What the view has of a case. If any of it is wrong, the whole case is looked at: what
     /// stands in one place may be missing in another.
-    async fn judge_case(&self, ((workflow, case), outlines): Item) -> Result<Repaired> {
-        let head = self.storage.head(&workflow, &case, Consistency::Strong).await?;
+    async fn judge_case(&self, ((workflow, case), outlines): &Item) -> Result<Repaired> {
+        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
         let sequence = head.as_ref().map_or(0, |head| head.sequence);
         let marking = head.as_ref().map(|head| head.value.marking.0.as_slice());
         let entries: BTreeMap<&TokenId, &MarkingEntry> =
@@ -172,13 +180,13 @@ impl Inner {
             })
         };
         let wrong: Vec<Key> = outlines
-            .into_iter()
+            .iter()
             .filter(|outline| !is_right(outline))
-            .map(|outline| (outline.token, outline.place))
+            .map(|outline| (outline.token.clone(), outline.place.clone()))
             .collect();
         match wrong.is_empty() {
             true => Ok(Repaired::default()),
-            false => self.repair_case(&workflow, &case, wrong).await,
+            false => self.repair_case(workflow, case, wrong).await,
         }
     }
 }
@@ -199,17 +207,18 @@ fn case_named(outline: &Outline) -> Result<CaseId> {
 /// What has been done, and what failed.
 pub(super) struct Tally {
     pub total: Repaired,
-    /// Whether others wrote some of it all the time.
-    pub contended: bool,
+    /// What others wrote all the time.
+    contended: Vec<Item>,
     /// How many in a row could not be reached, and how many may be.
     unreached: u32,
     most_unreached: u32,
 }
 
 impl Tally {
-    /// One that ends where a case can't be reached, so that the same can be tried again.
+    /// One that ends where a case can't be reached, so that the same can be tried again. What
+    /// others wrote all the time is looked at again, and is no failure.
     pub fn ending() -> Self {
-        Self { total: Repaired::default(), contended: false, unreached: 0, most_unreached: 0 }
+        Self { total: Repaired::default(), contended: Vec::new(), unreached: 0, most_unreached: 0 }
     }
 
     /// One that goes on past cases that can't be reached, if they are few.
@@ -234,7 +243,11 @@ impl Tally {
             {
                 self.unreached += 1;
             }
-            Error::Conflict { .. } => self.contended = true,
+            Error::Conflict { .. } if self.most_unreached == 0 => {
+                tracing::debug!(%error, "looked at again");
+                return Ok(());
+            }
+            Error::Conflict { .. } => {}
             error if error.is_of_one_case() => {}
             _ => return Err(error),
         }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Cases, Error, Inner, Repaired, Result,
-    rebuild::Tally,
+    rebuild::{Item, Tally},
     repair::{self, Key},
     settled::{SETTLED_AFTER, Settled},
 };
@@ -136,6 +136,8 @@ struct Follower {
     view: Option<(u64, u64)>,
     /// Registers of records that are done, which others wrote all the time.
     contended: Touched,
+    /// What the view has got of cases, where it is looked at but for them.
+    contended_views: Vec<Item>,
     /// When somebody was last told that it does not get on.
     complained: Option<Instant>,
 }
@@ -172,10 +174,16 @@ impl Follower {
             self.store = store;
             self.settled = Settled::default();
             self.view = Some((back, last));
+            self.contended_views.clear();
         }
         // Kept until they have been looked at, whatever fails meanwhile.
         let (_, contended) = inner.repair_touched(self.contended.clone()).await?;
         self.contended = contended;
+        if !self.contended_views.is_empty() {
+            let (repaired, contended) = inner.judge_again(self.contended_views.clone()).await?;
+            self.contended_views = contended;
+            tell(repaired);
+        }
         self.settled.note(last);
         let settled = self.settled.sequence(SETTLED_AFTER);
         let mut done = self.done.unwrap_or_default();
@@ -191,17 +199,20 @@ impl Follower {
         if let Some((since, upto)) = self.view
             && done >= upto
         {
-            let (repaired, is_contended) = inner.judge_lately(since).await?;
-            if !is_contended {
-                self.view = None;
-            }
-            if repaired.mended > 0 {
-                let Repaired { mended, ahead, .. } = repaired;
-                tracing::warn!(mended, ahead, "the view had what the log has not got");
-            }
+            let (repaired, contended) = inner.judge_lately(since).await?;
+            self.view = None;
+            self.contended_views.extend(contended);
+            tell(repaired);
         }
         inner.metrics.reconciled(last.saturating_sub(done));
         Ok(())
+    }
+}
+
+/// Tells of what a look at the view has mended.
+fn tell(Repaired { mended, ahead, .. }: Repaired) {
+    if mended > 0 {
+        tracing::warn!(mended, ahead, "the view had what the log has not got");
     }
 }
 
@@ -227,6 +238,7 @@ impl Inner {
         };
         let mut records = self.storage.history(LogScope::All, first).await?.take(BATCH);
         let (mut touched, mut upto, mut count) = (Touched::new(), to, 0);
+        let mut unreadable = Vec::new();
         while let Some(record) = records.next().await {
             count += 1;
             match record {
@@ -243,13 +255,14 @@ impl Inner {
                     if let (StorageError::Corrupt { sequence, .. }, BATCH) = (&error, count) {
                         upto = *sequence;
                     }
-                    if !self.is_put_aside(&error).await {
-                        tracing::warn!(%error, "the reconciler passes over a record");
-                        repaired.failed += 1;
-                    }
+                    unreadable.push(error);
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+        for error in self.not_put_aside(unreadable).await? {
+            tracing::warn!(%error, "the reconciler passes over a record");
+            repaired.failed += 1;
         }
         let (mended, contended) = self.repair_touched(touched).await?;
         repaired += mended;

@@ -8,11 +8,14 @@ use std::{
 
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
-use super::slot::Slot;
+use super::{Error, Result, slot::Slot};
 use crate::models::{Case, CaseId, WorkflowId};
 
 /// How many bytes a generation of the cache holds, by estimate; two generations are kept.
 const GENERATION: usize = 40 * 1024 * 1024;
+
+/// How many wait for one case at most.
+const MOST_IN_LINE: usize = 1_000;
 
 type Key = (WorkflowId, CaseId);
 type Shared = Arc<Turn<Counted>>;
@@ -62,9 +65,18 @@ impl Slots {
     /// The slot of a case, when it is our turn. Those who wait get it in the order in which
     /// they came. It is held while the store is asked, on purpose: it is a queue, and what
     /// it guards is of no use to anybody else meanwhile.
-    pub async fn turn(&self, workflow: &WorkflowId, case: &CaseId) -> Held<'_> {
+    ///
+    /// # Errors
+    ///
+    /// When [`MOST_IN_LINE`] wait already.
+    pub async fn turn(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Held<'_>> {
         let shared = self.shared((workflow.clone(), case.clone()));
-        Held { counted: shared.lock_owned().await, slots: self }
+        // Whoever waits has one, and so have we and a generation.
+        if Arc::strong_count(&shared) > MOST_IN_LINE + 2 {
+            let reason = format!("{MOST_IN_LINE} changes of case {case} wait for their turn");
+            return Err(Error::Overloaded { reason });
+        }
+        Ok(Held { counted: shared.lock_owned().await, slots: self })
     }
 
     /// The case as this process knows it, if it does and nobody changes it at this moment.
@@ -149,7 +161,7 @@ mod tests {
             "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"
         }))
         .unwrap();
-        let mut slot = slots.turn(&workflow, &id).await;
+        let mut slot = slots.turn(&workflow, &id).await.unwrap();
         slot.case = Some(Arc::new(Case {
             workflow: workflow.clone(),
             id: id.clone(),
@@ -211,7 +223,7 @@ mod tests {
         let slots = Slots::holding(100_000);
         let workflow = WorkflowId::new("w").unwrap();
         for number in 0..10_000 {
-            drop(slots.turn(&workflow, &id(number)).await);
+            drop(slots.turn(&workflow, &id(number)).await.unwrap());
         }
         let generations = slots.generations();
         let remembered = generations.young.len() + generations.old.len();

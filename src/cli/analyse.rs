@@ -13,6 +13,7 @@ use crate::{
         Limits, PlaceLists, Properties, Stopped, Weights, properties, sequence, structure::Class,
     },
     config::{Config, duration},
+    models::visible,
 };
 
 const EXAMPLES: &str = "\
@@ -62,7 +63,8 @@ impl Analyse {
 
 fn text(name: &str, found: &Properties, took: Duration) -> String {
     let mut text = format!(
-        "{name}: {}, {}, {}, {}\n",
+        "{}: {}, {}, {}, {}\n",
+        visible(name),
         counted(found.places as u64, "place"),
         counted(found.transitions as u64, "transition"),
         counted(found.arcs as u64, "arc"),
@@ -70,7 +72,7 @@ fn text(name: &str, found: &Properties, took: Duration) -> String {
     );
     let mut line = |what: &str, value: &str| {
         // Writing to a string can't fail.
-        let _ = writeln!(text, "{what:<13} {value}");
+        let _ = writeln!(text, "{what:<13} {}", visible(value));
     };
     line("class", &class(&found.class, found.workflow_net));
     for (what, basis, covered) in [
@@ -155,6 +157,20 @@ fn markings(found: &Properties, took: Duration, mut line: impl FnMut(&str, &str)
         line("never fire", &dead);
         line("live", yes(of.live));
         line("reversible", yes(of.reversible));
+    }
+    if let Some(of) = &found.so_far {
+        let firings = counted(of.firings, "firing");
+        line("so far", &format!("{} markings found, {firings}", of.states));
+        let bound = counted(of.bound_at_least, "token");
+        line("", &format!("a place can hold {bound} or more"));
+        match &of.deadlock {
+            None => line("", "no deadlock was found"),
+            Some(path) if path.is_empty() => line("", "a deadlock at once: nothing is enabled"),
+            Some(path) => line("", &format!("a deadlock after {}", sequence(path))),
+        }
+        if !of.not_enabled_yet.is_empty() {
+            line("", &format!("not enabled yet: {}", of.not_enabled_yet.join(", ")));
+        }
     }
     if let Some(stopped) = &found.stopped {
         let knob = match stopped {

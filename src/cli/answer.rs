@@ -1,13 +1,14 @@
 //! What a command answers, once for people and once for programs.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
 use serde_json::Value;
 
 use super::failure::Failure;
+use crate::models::{visible_json, visible_lines};
 
 /// The result of a command.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Answer {
     pub(super) json: Value,
     /// Lines for people; empty if everything has been said already.
     pub(super) text: String,
+    /// Whether the text is a document, which is written as it is where no person looks at it.
+    document: bool,
     /// What failed, where only a part did. The JSON document says it too, so only people get
     /// it on stderr; the exit code is that of the first.
     pub(super) complaints: Vec<Failure>,
@@ -26,7 +29,12 @@ pub(super) struct Answer {
 impl Answer {
     /// An answer to a command that did what it was asked.
     pub(super) fn new(json: Value, text: impl Into<String>) -> Self {
-        Self { json, text: text.into(), complaints: Vec::new(), exit: None }
+        Self { json, text: text.into(), ..Self::default() }
+    }
+
+    /// A document, as other programs read it too.
+    pub(super) fn document(json: Value, text: impl Into<String>) -> Self {
+        Self { document: true, ..Self::new(json, text) }
     }
 
     /// Writes it to stdout, and answers the exit code.
@@ -34,8 +42,11 @@ impl Answer {
         let written = match as_json {
             true if self.json.is_null() => Ok(()),
             // The alternate form is the indented one.
-            true => line(&format!("{:#}", self.json)),
+            true => json_line(&format!("{:#}", self.json)),
             false if self.text.is_empty() => Ok(()),
+            false if self.document && !io::stdout().is_terminal() => {
+                write(self.text.trim_end_matches('\n'))
+            }
             false => line(self.text.trim_end_matches('\n')),
         };
         if let Err(failure) = written {
@@ -43,7 +54,7 @@ impl Answer {
         }
         if !as_json {
             for complaint in &self.complaints {
-                eprintln!("{}", complaint.to_text());
+                complain(&complaint.to_text());
             }
         }
         match self.exit {
@@ -53,8 +64,23 @@ impl Answer {
     }
 }
 
-/// Writes a line to stdout at once, for answers that come bit by bit.
+/// Writes a line, or several, to stdout at once, for answers that come bit by bit. What a
+/// terminal would obey is shown and not done.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
+    write(&visible_lines(text))
+}
+
+/// Writes a JSON document to stdout at once.
+pub(super) fn json_line(json: &str) -> Result<(), Failure> {
+    write(&visible_json(json))
+}
+
+/// Writes to stderr what a person should know.
+pub(super) fn complain(text: &str) {
+    eprintln!("{}", visible_lines(text));
+}
+
+fn write(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
     Ok(stdout.flush()?)

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cases::{AuditScope, AuditWatcher, Audited, Finding, FindingIn},
     config::Config,
-    models::{CaseId, WorkflowId},
+    models::{CaseId, WorkflowId, visible},
 };
 
 /// How many findings, and how many things that could not be checked, a JSON answer lists.
@@ -104,7 +104,7 @@ impl Reporter {
     }
 
     fn say(&self, text: &str) {
-        if let Err(failure) = self.bar.suspend(|| line(text)) {
+        if let Err(failure) = self.bar.suspend(|| line(&visible(text))) {
             self.heard().failed.get_or_insert(failure);
         }
     }

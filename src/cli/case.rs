@@ -5,7 +5,7 @@ use futures::StreamExt;
 use serde_json::{Map, Value, json as object};
 
 use super::{
-    answer::{Answer, line},
+    answer::{Answer, json_line, line},
     arguments::{ChangeArgs, PageArgs, json},
     connection::{self, Connection},
     explanation,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cases::{Cases, Following, NewCase},
     config::Config,
-    models::{CaseId, CaseStatus, PlaceId, PutAside, Record, Stored, WorkflowId},
+    models::{CaseId, CaseStatus, PlaceId, PutAside, Record, Stored, WorkflowId, visible},
     storage::{Cursor, LogScope, MAX_PAGE, Page},
 };
 
@@ -197,9 +197,11 @@ impl Quarantine {
         let mut answer = changed(&done);
         answer.json["put_aside"] = object!(put_aside);
         for PutAside { subject, sequence, reason } in put_aside {
-            answer
-                .text
-                .push_str(&format!("put aside: {subject} at sequence {sequence}: {reason}\n"));
+            answer.text.push_str(&format!(
+                "put aside: {} at sequence {sequence}: {}\n",
+                visible(subject),
+                visible(reason)
+            ));
         }
         Ok(answer)
     }
@@ -263,7 +265,7 @@ impl History {
         let Named { workflow, case } = &self.named;
         let print = |record: &Stored<Record>| {
             if as_json {
-                line(&record_json(record).to_string())
+                json_line(&record_json(record).to_string())
             } else {
                 line(&record_line(record))
             }

@@ -5,17 +5,11 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use serde_json::json;
 
-use super::{
-    answer::Answer,
-    failure::Failure,
-    net_file::{self, NetFile},
-    soundness,
-    watching::Watching,
-};
+use super::{answer::Answer, failure::Failure, net_file, soundness, watching::Watching};
 use crate::{
     analysis::{Limits, Verdict, check},
     config::{Config, duration},
-    models::petri::Marking,
+    models::visible,
 };
 
 const EXAMPLES: &str = "\
@@ -27,7 +21,8 @@ Examples:
 
 A workflow is sound if from everything that can happen a case can still end, nothing is left
 over when it does, and every transition can fire. An unsound one is shown with the transitions
-to fire, one after the other, to see it go wrong. Guards are taken as free choices.
+to fire, one after the other, to see it go wrong. Guards are taken as free choices. Where a file
+or a definition names final markings, a case is to end in one of these.
 
 Exit codes: 0 sound, 1 not sound, 2 not decided within the limits or not readable.
 With several files, 1 if any is not sound, else 2 if any was not decided.";
@@ -63,11 +58,11 @@ impl Check {
                     for net in nets {
                         watching.begin();
                         let mut watch = |progress| watching.watch(progress);
-                        let mut report = check(&net.net, &net.ends, &limits, &mut watch);
-                        report.notes.extend(other_ends(&net));
+                        let mut report =
+                            check(&net.net, &net.ends, &net.final_markings, &limits, &mut watch);
                         report.notes.extend(net.notes);
                         let text = soundness::text(&report);
-                        answer.text.push_str(&format!("{name}: {}: {text}", net.name));
+                        answer.text.push_str(&format!("{name}: {}: {text}", visible(&net.name)));
                         verdict = worse(verdict, report.verdict);
                         reports.push(json!({ "name": net.name, "analysis": report }));
                     }
@@ -92,23 +87,6 @@ impl Check {
         });
         Ok(answer)
     }
-}
-
-/// What to know where a file's final markings are not a token in the only place where cases end.
-fn other_ends(net: &NetFile) -> Option<String> {
-    let is_end = |marking: &Marking| match net.ends[..] {
-        [end] => marking[end] == 1 && marking.iter().sum::<u64>() == 1,
-        _ => false,
-    };
-    if net.final_markings.iter().all(is_end) {
-        return None;
-    }
-    let ends: Vec<_> = net.ends.iter().map(|end| net.net.places[*end].id.as_str()).collect();
-    let ends = if ends.is_empty() { "none".to_owned() } else { ends.join(", ") };
-    Some(format!(
-        "judged for cases that end in places that nothing takes from ({ends}); the file's final \
-         markings are others"
-    ))
 }
 
 /// Of two verdicts the one that the exit code tells.

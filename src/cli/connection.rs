@@ -5,7 +5,7 @@ use std::{future, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration}
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{failure::Failure, running::Running, signals};
+use super::{answer::complain, failure::Failure, running::Running, signals};
 use crate::{
     cases::{Cases, Checks},
     config::Config,
@@ -79,14 +79,8 @@ impl Server {
     /// Where clients connect; several addresses are separated by commas.
     pub(super) fn url(&self) -> String {
         match self {
-            // What a URL says before an @ is a secret.
-            Self::Named(urls) => {
-                let shown = urls.iter().map(|url| match url.rsplit_once('@') {
-                    Some((_, host)) => format!("nats://{host}"),
-                    None => url.clone(),
-                });
-                shown.collect::<Vec<_>>().join(",")
-            }
+            // What was a login in them, the settings have taken out.
+            Self::Named(urls) => urls.join(","),
             Self::Running(running) => running.url.clone(),
             Self::Own { local, .. } => local.url(),
         }
@@ -155,7 +149,7 @@ impl Connection {
     async fn server(config: &Config) -> Result<Server, Failure> {
         let server = Server::find(config).await?;
         if !config.json && !config.names_a_server() {
-            eprintln!("using {}", server.origin());
+            complain(&format!("using {}", server.origin()));
         }
         Ok(server)
     }

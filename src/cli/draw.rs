@@ -105,7 +105,7 @@ impl Draw {
         };
         let name = format.to_possible_value().map(|value| value.get_name().to_owned());
         let Some(output) = &self.output else {
-            return Ok(Answer::new(json!({ "format": name, "drawing": text }), text));
+            return Ok(Answer::document(json!({ "format": name, "drawing": text }), text));
         };
         let shown = output.display().to_string();
         file::write(output, &text)?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::answer::Answer;
 use crate::{
     engine::{Explanation, ModeExplanation, TransitionExplanation},
-    models::WorkflowId,
+    models::{WorkflowId, visible},
 };
 
 /// The explanation as an answer.
@@ -28,7 +28,7 @@ fn explain(text: &mut String, of: &TransitionExplanation, width: usize) {
     // The lines after the first stand under it.
     let indent = " ".repeat(head.len());
     for line in of.modes.iter().flat_map(|mode| lines(mode, of.modes.len() > 1)) {
-        let _ = writeln!(text, "{head}  {line}");
+        let _ = writeln!(text, "{head}  {}", visible(&line));
         head.clone_from(&indent);
     }
     if of.modes.is_empty() {

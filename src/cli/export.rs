@@ -32,8 +32,10 @@ Examples:
 The iso profile is ISO/IEC 15909-2, for all tools. It has no read, inhibitor and reset arcs and no
 capacities: a workflow with them is refused, with the arcs named. The prom profile is for ProM and
 PM4Py: transitions have the labels that event logs have, inhibitor and reset arcs are as these
-tools write them, and a read arc is two arcs, one that takes and one that gives back. Its final
-marking is one token in the place where cases end; --final says which, if there are several.
+tools write them, and a read arc is two arcs, one that takes and one that gives back; what they
+would take for another net is refused, such as numbers above 2147483647. Its final
+marking is the one that the workflow names, else one token in the place where cases end; --final
+says which, if there are several.
 A transition with from_places becomes one transition for each of them. Guards are not exported.";
 
 /// Write a workflow as PNML, for other Petri-net and process-mining tools
@@ -82,18 +84,28 @@ impl Export {
             For::Iso => Profile::Iso,
             For::Prom => Profile::Prom,
         };
-        let text = pnml::write(&[file], profile).map_err(|unwritable| {
+        let text = pnml::write(std::slice::from_ref(&file), profile).map_err(|unwritable| {
             let problems = unwritable.0.join("\n  ");
             let message = format!("{name}: the net can't be written exactly:\n  {problems}");
             Failure::invalid(message)
         })?;
+        if self.profile == For::Iso {
+            if !compiled.final_markings.is_empty() {
+                eprintln!("note: the standard has no final markings, so they are not written");
+            }
+            for large in file.beyond_32_bits() {
+                eprintln!(
+                    "note: {large}, which tools that count in 32 bits read as another number"
+                );
+            }
+        }
         let guarded = definition.transitions.iter().filter(|t| !t.conditions.is_empty()).count();
         if guarded > 0 {
             let have = if guarded == 1 { "transition has" } else { "transitions have" };
             eprintln!("note: {guarded} {have} conditions, which PNML does not say");
         }
         let Some(path) = &self.output else {
-            return Ok(Answer::new(json!({ "workflow": definition.id, "pnml": text }), text));
+            return Ok(Answer::document(json!({ "workflow": definition.id, "pnml": text }), text));
         };
         write_net(path, &text, &definition.id, net.places.len(), net.transitions.len())
     }
@@ -116,7 +128,7 @@ impl Export {
         Ok(stored.definition.clone())
     }
 
-    /// One token in the place where cases end.
+    /// The final markings that are named, else one token in the place where cases end.
     fn final_marking(&self, net: &Net) -> Result<Vec<Vec<(usize, u64)>>, Failure> {
         let terminal: Vec<_> =
             net.places.iter().enumerate().filter(|(_, place)| place.terminal).collect();
@@ -129,14 +141,21 @@ impl Export {
             })?;
             return Ok(vec![vec![(place, 1)]]);
         }
+        if !net.final_markings.is_empty() {
+            let held = |(_, tokens): &(usize, u64)| *tokens > 0;
+            let entries =
+                |of: &petri::Marking| of.iter().copied().enumerate().filter(held).collect();
+            return Ok(net.final_markings.iter().map(entries).collect());
+        }
         match &terminal[..] {
             [(place, _)] => Ok(vec![vec![(*place, 1)]]),
             [] => Ok(Vec::new()),
             several => {
                 let ids: Vec<_> = several.iter().map(|(_, place)| place.id.as_str()).collect();
                 eprintln!(
-                    "note: cases end in several places ({}), so no final marking is written; \
-                     choose one with --final",
+                    "note: cases end in several places ({}), so no final marking is written, and \
+                     PM4Py makes one of a token in each, unless it is read with \
+                     auto_guess_final_marking=False; choose one with --final",
                     ids.join(", ")
                 );
                 Ok(Vec::new())

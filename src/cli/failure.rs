@@ -5,7 +5,14 @@ use std::{io, process::ExitCode};
 
 use serde_json::json;
 
-use crate::{cases, config::ConfigError, local_server::LocalServerError, storage::StorageError};
+use super::answer::complain;
+use crate::{
+    cases,
+    config::ConfigError,
+    local_server::LocalServerError,
+    models::{visible_json, without_logins},
+    storage::StorageError,
+};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -71,7 +78,9 @@ impl Failure {
     }
 
     fn new(code: &'static str, message: impl Into<String>, exit: Exit) -> Self {
-        Self { code, message: message.into(), retryable: false, exit }
+        // Whatever names an address, no login is shown.
+        let message = without_logins(&message.into()).into_owned();
+        Self { code, message, retryable: false, exit }
     }
 
     /// The same, saying what it is about.
@@ -87,8 +96,10 @@ impl Failure {
     /// Says it on stderr, and answers the exit code.
     pub(super) fn report(&self, as_json: bool) -> ExitCode {
         if self.exit != Exit::Interrupted {
-            let text = if as_json { self.to_json().to_string() } else { self.to_text() };
-            eprintln!("{text}");
+            match as_json {
+                true => eprintln!("{}", visible_json(&self.to_json().to_string())),
+                false => complain(&self.to_text()),
+            }
         }
         self.exit_code()
     }
@@ -112,7 +123,7 @@ impl Failure {
 
     /// For people, with what to do next.
     pub(super) fn to_text(&self) -> String {
-        let mut text = format!("error: {}", self.message);
+        let mut text = format!("error: {}", indented(&self.message));
         let advice = match self.code {
             "NOT_ENABLED" => "`petrel case explain` shows what every transition waits for",
             "CORRUPT" if self.is_about_a_record() => {
@@ -129,6 +140,18 @@ impl Failure {
         text.push_str(advice);
         text
     }
+}
+
+/// A message of several lines, of which only the first begins at the margin: what it quotes can
+/// look like no message of its own.
+fn indented(message: &str) -> String {
+    let mut lines = message.lines();
+    let mut text = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        text.push_str(if line.starts_with(' ') { "\n" } else { "\n  " });
+        text.push_str(line);
+    }
+    text
 }
 
 impl From<cases::Error> for Failure {

@@ -19,6 +19,7 @@ use super::{
     connection::{self, Connection},
     failure::Failure,
     file::cant_write,
+    presentation::counted,
 };
 use crate::{
     cases::Gathered,
@@ -53,8 +54,8 @@ The formats, for tools of process mining (PM4Py, ProM, Celonis and others):
 An event's activity is the transition's name, or its id where it has none; its time is the
 server's, in microseconds, and strictly increases in a case. Cases come in the order of their
 ids. A case with a record that can't be read is named and left out: the others are exported, and
-the exit code is 1. Cells of a CSV file are not changed for spreadsheets: import the columns as
-text, since a name that begins with = would be a formula.";
+the exit code is 1. A cell of a CSV file that a spreadsheet would take for a formula (it begins
+with = + - or @) has a ' before it; --raw-cells writes it as it is.";
 
 /// Write a workflow's history as an event log for process mining
 ///
@@ -75,10 +76,13 @@ pub(super) struct Export {
     /// Only this case; can be repeated
     #[arg(long = "case", value_name = "CASE")]
     cases: Vec<CaseId>,
-    /// Write what is no firing, too: created, paused, resumed, cancelled, edited. These are no
-    /// transitions, so a replay on the net does not fit any more
+    /// Write what is no activity, too: created, paused, resumed, cancelled, edited, and firings of
+    /// silent transitions. A replay on the net does not fit any more then
     #[arg(long)]
     lifecycle: bool,
+    /// Write cells of CSV as they are: for programs that are no spreadsheets
+    #[arg(long)]
+    raw_cells: bool,
 }
 
 /// The format of an event log on the command line.
@@ -127,13 +131,19 @@ impl Export {
         if shutdown.is_cancelled() {
             return Err(Failure::interrupted());
         }
-        let Written { cases, events } = written?;
+        let Written { cases, events, silent } = written?;
         if to_stdout {
             // Standard output has the log and nothing else.
             return complaint.map_or_else(|| Ok(Answer::default()), Err);
         }
-        let json = json!({ "cases": cases, "events": events, "unreadable": unreadable });
-        let mut answer = Answer::new(json, format!("cases: {cases}, events: {events}"));
+        let json = json!({
+            "cases": cases, "events": events, "silent": silent, "unreadable": unreadable,
+        });
+        let mut text = format!("cases: {cases}, events: {events}");
+        if silent > 0 {
+            text.push_str(&format!(", left out: {}", counted(silent, "silent firing")));
+        }
+        let mut answer = Answer::new(json, text);
         answer.complaints.extend(complaint);
         Ok(answer)
     }
@@ -149,6 +159,7 @@ impl Export {
             name: self.workflow.to_string(),
             labels: Labels::of(&gathered.definitions),
             lifecycle: self.lifecycle,
+            raw_cells: self.raw_cells,
         };
         bar.set_length(gathered.total);
         let written = target.write(|sink| {

@@ -66,10 +66,13 @@ impl Import {
         let refused = |problems| Failure::invalid(format!("{name}: {problems}"));
         let definition = net.definition(id).map_err(refused)?;
         Net::compile(&definition).map_err(refused)?;
+        for large in rounded_by_readers(&definition) {
+            eprintln!("note: {large}, which some readers of JSON round; YAML and petrel don't");
+        }
         match &self.output {
             None => {
                 let yaml = definition_file::to_yaml(&definition)?;
-                Ok(Answer::new(json!(definition), yaml))
+                Ok(Answer::document(json!(definition), yaml))
             }
             Some(path) => written(path, &definition),
         }
@@ -105,6 +108,22 @@ pub(super) fn write_net(
         "workflow": workflow, "file": file, "places": places, "transitions": transitions,
     });
     Ok(Answer::new(json, text))
+}
+
+/// What a definition has numbers for that are above 2^53 - 1.
+fn rounded_by_readers(definition: &WorkflowDefinition) -> Vec<String> {
+    let large = |number: &u64| *number > (1 << 53) - 1;
+    let capacities = definition.places.iter().filter_map(|place| {
+        let capacity = place.capacity.filter(large)?;
+        Some(format!("place {} has the capacity {capacity}", place.id))
+    });
+    let weights = definition.transitions.iter().flat_map(|transition| {
+        transition.inputs.iter().filter(move |arc| large(&arc.weight)).map(|arc| {
+            let (place, id, weight) = (&arc.place, &transition.id, arc.weight);
+            format!("the arc from {place} to {id} has the weight {weight}")
+        })
+    });
+    capacities.chain(weights).collect()
 }
 
 /// The net that the user means.

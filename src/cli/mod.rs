@@ -44,6 +44,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{Config, LogFormat},
+    models::{visible, visible_lines, without_logins},
     telemetry,
 };
 use answer::Answer;
@@ -115,14 +116,26 @@ impl Cli {
             Ok(cli) => return Ok(cli),
             Err(error) => error,
         };
+        // What was typed wrongly may be an address with a login, or come from elsewhere: so the
+        // message is about the arguments as they may be shown.
+        let shown = std::env::args_os().map(|argument| match argument.to_str() {
+            Some(text) => visible(&without_logins(text)).into_owned().into(),
+            None => argument,
+        });
+        let error = Self::try_parse_from(shown).err().unwrap_or(error);
         let wants_json = std::env::args_os().any(|argument| argument == "--json");
         if error.use_stderr() && wants_json {
             let text = error.render().to_string();
             let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
             return Err(Failure::usage(message).report(true));
         }
-        // Nothing is left to do if even the message can't be written.
-        let _ = error.print();
+        if error.use_stderr() {
+            // What was typed wrongly may be an address with a login in it.
+            eprint!("{}", visible_lines(&without_logins(&error.render().to_string())));
+        } else {
+            // Nothing is left to do if even the help can't be written.
+            let _ = error.print();
+        }
         Err(u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from))
     }
 

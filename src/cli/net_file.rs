@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    answer::complain,
     definition_file,
     failure::Failure,
     file::{read_bytes, shown},
@@ -14,7 +15,7 @@ use crate::{
         drawing::Positions,
         pnml::{self, Document, Mode, PnmlNet},
     },
-    models::{WorkflowDefinition, petri},
+    models::{WorkflowDefinition, petri, visible},
 };
 
 /// A net and what is known of it beside.
@@ -28,7 +29,7 @@ pub(super) struct NetFile {
     pub(super) firing_ids: Vec<String>,
     /// The places where a case ends.
     pub(super) ends: Vec<usize>,
-    /// The final markings that the file declares; only PNML has such.
+    /// The final markings that the file declares.
     pub(super) final_markings: Vec<petri::Marking>,
     /// Where its nodes were drawn.
     pub(super) positions: Positions,
@@ -77,7 +78,8 @@ pub(super) fn read_pnml(path: &Path, bytes: &[u8], mode: Mode) -> Result<Documen
             1 => String::new(),
             count => format!(" ({count} times)"),
         };
-        eprintln!("note: {name}, line {}: {}{times}", note.line, note.message);
+        let message = visible(&note.message);
+        complain(&format!("note: {name}, line {}: {message}{times}", note.line));
     }
     Ok(document)
 }
@@ -139,7 +141,7 @@ pub(super) fn from_definition(definition: &WorkflowDefinition) -> Result<NetFile
         net,
         firing_ids: compiled.modes().map(|(of, _)| of.id.to_string()).collect(),
         ends: compiled.ends(),
-        final_markings: Vec::new(),
+        final_markings: compiled.final_markings.clone(),
         notes: assumptions(&compiled),
     })
 }

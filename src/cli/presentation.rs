@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{answer::Answer, table::Table};
 use crate::{
     cases::Changed,
-    models::{Case, Record, RecordKind, Stored, Token, TokenAt},
+    models::{Case, Record, RecordKind, Stored, Token, TokenAt, visible},
     storage::PageOf,
 };
 
@@ -86,7 +86,11 @@ pub(super) fn token_text(token: &Token) -> String {
         };
         let _ = writeln!(text, "history   {} in all{of}", token.history_total);
         for event in &token.history {
-            let by = event.triggered_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+            let by = event
+                .triggered_by
+                .as_ref()
+                .map(|by| format!(" by {}", visible(by)))
+                .unwrap_or_default();
             let (at, transition) = (time(event.time), &event.transition);
             let _ = writeln!(text, "  {at}  {transition}: {} -> {}{by}", event.from, event.to);
         }
@@ -162,7 +166,7 @@ pub(super) fn record_line(stored: &Stored<Record>) -> String {
     line.extend(produced.map(|token| format!("  +{}@{}", token.id, token.place)));
     let put_aside = record.put_aside.iter();
     line.extend(put_aside.map(|one| format!("  {}: {}", one.sequence, one.reason)));
-    line
+    visible(&line).into_owned()
 }
 
 fn event(record: &Record) -> String {

@@ -1,6 +1,6 @@
 //! `petrel serve`, and what it shares with `petrel dev`.
 
-use std::{net::SocketAddr, pin::pin, process, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, pin::pin, process, time::Duration};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    answer::{Answer, line},
+    answer::{Answer, json_line, line},
     connection::{self, Connection, Server},
     failure::Failure,
     running::{Announcement, Running},
@@ -18,7 +18,7 @@ use crate::{
     cases::{self, Cases, Repaired},
     config::{Config, duration},
     graphql::{Api, Limits},
-    server::{ServerState, serve},
+    server::{Doors, ServerState, Tokens, serve},
     storage::nats::NatsStorage,
 };
 
@@ -28,7 +28,8 @@ const FILL_AGAIN: Duration = Duration::from_secs(1);
 const EXAMPLES: &str = "\
 Examples:
   petrel serve --nats-url nats://nats-1:4222,nats://nats-2:4222 --preset production --replicas 3
-  NATS_URL=nats://nats:4222 NATS_CREDS=petrel.creds petrel serve --listen 0.0.0.0:4000
+  NATS_URL=nats://nats:4222 NATS_CREDS=petrel.creds petrel serve --listen 0.0.0.0:4000 \\
+      --token-file tokens
 
 Ctrl-C or SIGTERM finishes the requests under way and stops; a second one stops at once.";
 
@@ -70,6 +71,21 @@ pub(super) struct Listen {
     #[arg(long, env = "PETREL_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
     #[arg(hide_env_values = true, value_parser = address)]
     listen: SocketAddr,
+    /// File of who may do what: on each line a name, a role (reader, operator, admin) and a token
+    #[arg(long, env = "PETREL_TOKEN_FILE", value_name = "FILE", hide_env_values = true)]
+    token_file: Option<PathBuf>,
+    /// Let everybody who can reach the address do everything, also beyond this machine
+    #[arg(long, env = "PETREL_INSECURE", hide_env_values = true, conflicts_with = "token_file")]
+    insecure: bool,
+    /// Name that requests may be sent to, beside loopback names; several with commas between
+    #[arg(long, env = "PETREL_ALLOW_HOST", value_name = "HOST", hide_env_values = true)]
+    #[arg(value_delimiter = ',', value_parser = Doors::host)]
+    allow_host: Vec<String>,
+    /// Origin of pages that may use this server, as in https://example.com; several with commas
+    /// between [default: none]
+    #[arg(long, env = "PETREL_CORS_ORIGIN", value_name = "ORIGIN", hide_env_values = true)]
+    #[arg(value_delimiter = ',', value_parser = Doors::origin)]
+    cors_origin: Vec<String>,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -82,6 +98,8 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 pub(super) struct HttpPort {
     listener: TcpListener,
     address: SocketAddr,
+    doors: Doors,
+    tokens: Option<Tokens>,
 }
 
 impl Serve {
@@ -106,10 +124,23 @@ impl Listen {
     /// Takes the port.
     pub(super) async fn bind(&self) -> Result<HttpPort, Failure> {
         let asked = self.listen;
+        let tokens = self.token_file.as_ref().map(Tokens::open).transpose();
+        let tokens = tokens.map_err(|error| Failure::usage(error.to_string()))?;
+        if tokens.is_none() && !asked.ip().to_canonical().is_loopback() {
+            if !self.insecure {
+                return Err(Failure::usage(format!(
+                    "whoever can reach {asked} could do everything; say with --token-file FILE \
+                     who may do what, or with --insecure that this is meant, as where a proxy \
+                     before it knows who may"
+                )));
+            }
+            tracing::warn!("whoever can reach {asked} can do everything (--insecure)");
+        }
+        let doors = Doors { hosts: self.allow_host.clone(), origins: self.cors_origin.clone() };
         let bound = async {
             let listener = TcpListener::bind(asked).await?;
             let address = listener.local_addr()?;
-            Ok(HttpPort { listener, address })
+            Ok(HttpPort { listener, address, doors, tokens })
         };
         bound.await.map_err(|error: std::io::Error| {
             let reason = match error.kind() {
@@ -143,7 +174,7 @@ impl HttpPort {
 
 /// Says that the process is up, in one JSON line or in text.
 pub(super) fn announce(config: &Config, json: &Value, text: &str) -> Result<(), Failure> {
-    if config.json { line(&json.to_string()) } else { line(text.trim_end()) }
+    if config.json { json_line(&json.to_string()) } else { line(text.trim_end()) }
 }
 
 /// Serves and keeps the views right until `shutdown`, and leaves everything in order.
@@ -155,7 +186,11 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let stop = shutdown.child_token();
-    let state = ServerState::new(Api::new(connection.cases.clone(), Limits::default()));
+    let mut state = ServerState::new(Api::new(connection.cases.clone(), Limits::default()))
+        .with_doors(port.doors);
+    if let Some(tokens) = &port.tokens {
+        state = state.with_tokens(tokens.clone());
+    }
     let reconciler = state.supervise("reconciler", {
         let (cases, stop) = (connection.cases.clone(), stop.clone());
         async move { cases.run_reconciler(stop).await }
@@ -182,6 +217,15 @@ pub(super) async fn run(
             }
         }
     });
+    let reader = tokio::spawn({
+        let (tokens, stop) = (port.tokens, stop.clone());
+        async move {
+            match tokens {
+                Some(tokens) => tokens.follow(stop).await,
+                None => Ok(()),
+            }
+        }
+    });
     let mut serving = pin!(serve(port.listener, state, stop.clone()));
     // The loser of the race is not dropped when it is `serving`: it is asked to stop and
     // awaited.
@@ -195,6 +239,7 @@ pub(super) async fn run(
     stop.cancel();
     let (reconciled, indexed, audited) = (reconciler.await, indexer.await, auditor.await);
     let filled = filler.await;
+    let read = reader.await;
     drop(announcement);
     connection.cases.close().await;
     if let Some(status) = lost {
@@ -203,6 +248,7 @@ pub(super) async fn run(
     }
     connection.server.stop().await?;
     served?;
+    read.map_err(|error| Failure::internal(format!("reading tokens failed: {error}")))??;
     reconciled.map_err(|error| Failure::internal(format!("the reconciler failed: {error}")))?;
     filled.map_err(|error| Failure::internal(format!("filling the view failed: {error}")))?;
     indexed.map_err(|error| Failure::internal(format!("the index failed: {error}")))?;

@@ -16,7 +16,10 @@ use super::{
     table::Table,
 };
 use crate::{
-    analysis::simulation::{End, Simulation, SimulationReport},
+    analysis::{
+        Count,
+        simulation::{End, Simulation, SimulationReport},
+    },
     config::Config,
     formats::event_log::Written,
     models::petri::Net,
@@ -32,7 +35,7 @@ Examples:
 
 Each case starts in the initial marking. Of the transitions that are enabled, one is chosen at
 random, each as likely as its weight against theirs, until the case is complete (tokens only in
-places where a case ends, or a final marking of the PNML file), nothing of a weight above 0 can
+places where a case ends, or a final marking that the file names), nothing of a weight above 0 can
 fire, or --max-steps is reached. Tokens are only counted: conditions are not looked at, give
 their transitions a weight instead. The same seed gives the same cases, on every machine.
 
@@ -192,7 +195,7 @@ impl Simulate {
         if let Some(example) = &report.dead_end {
             let held = marked(net, &example.marking);
             let held: Vec<_> =
-                held.iter().map(|(place, count)| format!("{place} {count}")).collect();
+                held.iter().map(|(place, count)| format!("{place} {}", count.0)).collect();
             text.push_str(&format!(
                 "\na dead end: {}\n  leaves {}\n",
                 sequence(net, &example.firings),
@@ -243,9 +246,9 @@ fn sequence(net: &Net, firings: &[usize]) -> String {
 }
 
 /// The marked places with their tokens.
-fn marked<'a>(net: &'a Net, marking: &[u64]) -> BTreeMap<&'a str, u64> {
-    let places = net.places.iter().map(|place| place.id.as_str()).zip(marking.iter().copied());
-    places.filter(|(_, tokens)| *tokens > 0).collect()
+fn marked<'a>(net: &'a Net, marking: &[u64]) -> BTreeMap<&'a str, Count> {
+    let marked = net.places.iter().zip(marking).filter(|(_, tokens)| **tokens > 0);
+    marked.map(|(place, tokens)| (place.id.as_str(), Count((*tokens).into()))).collect()
 }
 
 fn never<'a>(net: &'a Net, report: &SimulationReport) -> Vec<&'a str> {

@@ -50,15 +50,21 @@ impl SimulatedLog {
         let workflow = workflow.map_err(unexpected)?;
         let transitions = event_ids(&file.firing_ids).map_err(unexpected)?;
         let named = transitions.iter().zip(&file.net.transitions);
-        let named: Vec<_> = named.map(|(id, of)| json!({ "id": id, "name": of.label() })).collect();
+        let named: Vec<_> = named
+            .map(|(id, of)| json!({ "id": id, "name": of.label(), "silent": of.silent }))
+            .collect();
         let definition = serde_json::from_value(json!({
             "id": workflow, "places": [], "initial_place": "start", "transitions": named,
         }))
         .map_err(|error| Failure::internal(format!("the log's labels: {error}")))?;
         let begins = DateTime::UNIX_EPOCH + TimeDelta::days(10_957);
         let stored = StoredDefinition { definition, version: 1, sequence: 1, stored_at: begins };
-        let options =
-            Options { name: file.name.clone(), labels: Labels::of([&stored]), lifecycle: false };
+        let options = Options {
+            name: file.name.clone(),
+            labels: Labels::of([&stored]),
+            lifecycle: false,
+            raw_cells: false,
+        };
         let sink = File::create(path).map_err(|error| cant_write(path, error))?;
         let sink = BufWriter::new(sink);
         let log: Box<dyn EventLog> = match is_csv {

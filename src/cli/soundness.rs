@@ -8,6 +8,7 @@ use crate::{
     analysis::{Report, Verdict},
     cases::Checks,
     config::duration,
+    models::visible,
 };
 
 /// How definitions are checked before they are stored.
@@ -48,10 +49,10 @@ pub(super) fn text(report: &Report) -> String {
     }
     text.push_str(")\n");
     for finding in &report.findings {
-        text.push_str(&format!("  {finding}\n"));
+        text.push_str(&format!("  {}\n", visible(&finding.to_string())));
     }
     for note in &report.notes {
-        text.push_str(&format!("  note: {note}\n"));
+        text.push_str(&format!("  note: {}\n", visible(note)));
     }
     text
 }

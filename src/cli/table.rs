@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-/// A table with a heading; as wide as what is in it, and nothing is cut.
+use crate::models::visible;
+
+/// A table with a heading; as wide as what is in it, and nothing is cut. A row is one line,
+/// whatever is in its cells.
 #[derive(Debug)]
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
@@ -16,7 +19,8 @@ impl Table {
 
     /// Adds a row, one cell for each column.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        let cells = cells.into_iter().map(|cell| visible(&cell).into_owned());
+        self.rows.push(cells.collect());
     }
 }
 

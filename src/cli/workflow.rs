@@ -208,6 +208,6 @@ impl Show {
         let yaml = definition_file::to_yaml(definition)?;
         let stored_at = time(*stored_at);
         let text = format!("# v{version}, log sequence {sequence}, stored {stored_at}\n{yaml}");
-        Ok(Answer::new(json!(stored), text))
+        Ok(Answer::document(json!(stored), text))
     }
 }

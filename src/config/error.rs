@@ -38,6 +38,19 @@ pub enum ConfigError {
     /// The nkey's file holds no seed.
     #[error("{} holds no nkey seed (a line that begins with SU)", .0.display())]
     NoSeed(PathBuf),
+    /// A context of the `nats` command that can't be used.
+    #[error("context {name}: {} {reason}", .path.display())]
+    Context {
+        /// Its name.
+        name: String,
+        /// Its file, or the folder that it should be in.
+        path: PathBuf,
+        /// What is wrong with it, without any secret.
+        reason: String,
+    },
+    /// The user has no home, and so no contexts.
+    #[error("there is no home folder to look for a context of the nats command in")]
+    NoContextFolder,
     /// The user has no home.
     #[error("there is no home folder to keep data in; name a folder with --data-dir")]
     NoDataFolder,

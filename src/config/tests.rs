@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use clap::{CommandFactory, FromArgMatches, Parser, builder::Resettable};
 
 use super::*;
+use crate::storage::nats::Tls;
 
 #[derive(Debug, Parser)]
 struct Flags {
@@ -73,11 +74,13 @@ fn every_storage_flag_reaches_its_field() {
         auth: Auth::UserPassword { user: "me".to_owned(), password: "secret".to_owned() },
         tls: Tls {
             required: true,
+            first: false,
             ca_file: Some("ca.pem".into()),
             cert_file: Some("cert.pem".into()),
             key_file: Some("key.pem".into()),
         },
         domain: Some("hub".to_owned()),
+        inbox_prefix: None,
         prefix: "sp".to_owned(),
         log_stream: "LOG".to_owned(),
         marking_stream: "MARKING".to_owned(),
@@ -141,8 +144,29 @@ fn a_login_without_a_server_is_an_error_and_not_ignored() {
 }
 
 #[test]
+fn a_login_in_an_address_is_used_and_conflicts_with_another() {
+    let config = storage("--nats-url nats://ann:pw@a:4222,nats://ann:pw@b:4222,nats://c:4222");
+    assert_eq!(config.urls, ["nats://a:4222", "nats://b:4222", "nats://c:4222"]);
+    assert_eq!(
+        config.auth,
+        Auth::UserPassword { user: "ann".to_owned(), password: "pw".to_owned() }
+    );
+    for flags in [
+        "--nats-url nats://ann:hush@a --nats-token hush",
+        "--nats-url nats://ann:hush@a,nats://bob:hush@b",
+        "--nats-url nats://:hush@a",
+    ] {
+        let error = refusal(flags);
+        assert!(error.contains("login") && !error.contains("hush"), "{error}");
+    }
+}
+
+#[test]
 fn secrets_are_not_in_what_the_settings_print() {
-    let text = format!("{:?}", config("--nats-user me --nats-password hush --nats-token hush"));
+    let text = format!(
+        "{:?}",
+        config("--nats-url nats://a:hush@b --nats-user me --nats-password hush --nats-token hush")
+    );
     assert!(!text.contains("hush"), "{text}");
 }
 

@@ -1,15 +1,17 @@
 //! Which tokens a transition would take: the choice is deterministic, oldest arrival first.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 
-use super::{Blocker, Mode, Net, NetTransition, Scope};
+use super::{Blocker, Budget, GuardFailure, Mode, Net, NetTransition, RanOut, Scope};
 use crate::models::{ArcKind, Case, CaseStatus, PlaceId, Token, TokenId, petri::Input};
 
-/// The most choices of tokens that are tried against a guard, so that a guard over many
-/// tokens can't stop the engine. `explain` says how many were tried.
-pub const MAX_BINDINGS: usize = 1_000;
+/// How many steps a choice of tokens is, beside one for each token.
+const STEPS_A_CHOICE: u64 = 10;
 
 /// The tokens of one firing.
 #[derive(Debug, Clone)]
@@ -27,19 +29,20 @@ pub(super) struct View<'a> {
     pub net: &'a Net,
     pub case: &'a Case,
     pub now: DateTime<Utc>,
+    pub budget: &'a Budget,
     by_place: Vec<Vec<&'a Arc<Token>>>,
     counts: BTreeMap<PlaceId, u64>,
 }
 
 impl<'a> View<'a> {
-    pub fn new(net: &'a Net, case: &'a Case, now: DateTime<Utc>) -> Self {
+    pub fn new(net: &'a Net, case: &'a Case, now: DateTime<Utc>, budget: &'a Budget) -> Self {
         let mut by_place = vec![Vec::new(); net.places.len()];
         for token in case.live_tokens() {
             if let Some(place) = net.place(&token.place) {
                 by_place[place].push(token);
             }
         }
-        Self { net, case, now, by_place, counts: case.marking.counts() }
+        Self { net, case, now, budget, by_place, counts: case.marking.counts() }
     }
 
     fn count(&self, place: usize) -> u64 {
@@ -54,6 +57,7 @@ impl<'a> View<'a> {
             status: self.case.status,
             marking: &self.counts,
             now: self.now,
+            budget: self.budget,
         }
     }
 
@@ -159,29 +163,32 @@ impl<'a> View<'a> {
                 arcs.push((*arc, Choices::new(candidates, arc, named)));
             }
         }
-        let (mut tried, mut first_failure) = (0, None);
+        let mut failures = Failures::default();
         loop {
-            if let Some(binding) = self.pick(&arcs, mode) {
-                tried += 1;
-                match self.guard(transition, &binding) {
-                    None => return Ok(binding),
-                    Some(failure) => first_failure = first_failure.or(Some(failure)),
+            let chosen = arcs.iter().map(|(_, choices)| choices.chosen.len() as u64);
+            let charged = self.budget.charge(STEPS_A_CHOICE + chosen.sum::<u64>());
+            if let (Ok(()), Some(binding)) = (charged, self.pick(&arcs, mode)) {
+                match transition.guards.check(&self.scope(&binding.tokens())) {
+                    Ok(()) => return Ok(binding),
+                    Err(failure) => failures.add(failure),
                 }
             }
             // The next choice: the last arc that has one moves on, those after it start over.
             let moved = arcs.iter_mut().rposition(|(_, choices)| choices.advance());
-            if moved.is_none() || tried >= MAX_BINDINGS {
-                break;
+            if let Some(ran_out) = self.budget.ran_out() {
+                return Err(vec![failures.stopped(ran_out)]);
+            }
+            if moved.is_none() {
+                return Err(vec![failures.blocker()]);
             }
         }
-        let (condition, explanation) = first_failure.unwrap_or_default();
-        Err(vec![Blocker::Guard { condition, explanation, bindings_tried: tried }])
     }
 
     fn candidates(&self, arc: &Input, named: &[TokenId]) -> Vec<&'a Arc<Token>> {
         let all = &self.by_place[arc.place];
         // Named tokens come first, and `Choices` keeps them fixed.
-        let is_named = |token: &&&Arc<Token>| named.contains(&token.id);
+        let set: HashSet<_> = named.iter().collect();
+        let is_named = |token: &&&Arc<Token>| set.contains(&token.id);
         let mut candidates: Vec<_> = match arc.kind {
             ArcKind::Consume => all.iter().filter(is_named).copied().collect(),
             _ => Vec::new(),
@@ -199,7 +206,11 @@ impl<'a> View<'a> {
                 _ => read.extend(choices.chosen()),
             }
         }
-        let taken = |token: &&Arc<Token>| consumed.iter().any(|other| Arc::ptr_eq(other, token));
+        let mut known = HashSet::new();
+        if !read.is_empty() || mode.arcs.inputs.iter().any(|arc| arc.kind == ArcKind::Reset) {
+            known.extend(consumed.iter().map(|token: &&Arc<Token>| Arc::as_ptr(token)));
+        }
+        let taken = |token: &&Arc<Token>| known.contains(&Arc::as_ptr(token));
         if read.iter().any(&taken) {
             return None;
         }
@@ -210,14 +221,44 @@ impl<'a> View<'a> {
             .collect();
         Some(Binding { consumed, read, reset })
     }
+}
 
-    fn guard(&self, transition: &NetTransition, binding: &Binding<'a>) -> Option<(String, String)> {
-        if transition.guards.is_empty() {
-            return None;
+/// What the guard said of the choices that were tried.
+#[derive(Debug, Default)]
+struct Failures {
+    tried: usize,
+    first: Option<GuardFailure>,
+    /// The first that could not be evaluated.
+    undecided: Option<GuardFailure>,
+}
+
+impl Failures {
+    fn add(&mut self, failure: GuardFailure) {
+        self.tried += 1;
+        if failure.failed_to_evaluate && self.undecided.is_none() {
+            self.undecided = Some(failure.clone());
         }
-        let tokens = binding.tokens();
-        let failure = transition.guards.check(&self.scope(&tokens)).err()?;
-        Some((failure.source, failure.reason))
+        self.first.get_or_insert(failure);
+    }
+
+    fn blocker(self) -> Blocker {
+        let bindings_tried = self.tried;
+        match (self.undecided, self.first) {
+            (Some(failure), _) => Blocker::GuardFailed {
+                condition: failure.source,
+                explanation: failure.reason,
+                bindings_tried,
+            },
+            (None, first) => {
+                let (condition, explanation) =
+                    first.map(|first| (first.source, first.reason)).unwrap_or_default();
+                Blocker::Guard { condition, explanation, bindings_tried }
+            }
+        }
+    }
+
+    fn stopped(self, ran_out: RanOut) -> Blocker {
+        Blocker::SearchStopped { ran_out, bindings_tried: self.tried }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Net, NetTransition, binding::View};
+use super::{Budget, Limits, Net, NetTransition, RanOut, binding::View, fire::would_give};
 use crate::models::{ArcKind, Case, CaseId, CaseStatus, PlaceId, TokenId, TransitionId};
 
 /// One reason why a transition can't fire.
@@ -46,12 +46,29 @@ pub enum Blocker {
         /// What it would hold.
         after: u64,
     },
-    /// No choice of tokens satisfies the guard.
+    /// No choice of tokens satisfies the guard: it is false for each.
     Guard {
         /// The condition that failed, for the oldest tokens.
         condition: String,
-        /// Why: it is false, or how its evaluation failed.
+        /// What was found instead.
         explanation: String,
+        /// How many choices of tokens were tried.
+        bindings_tried: usize,
+    },
+    /// The guard holds for no choice of tokens, and could not be evaluated for one.
+    GuardFailed {
+        /// The condition that could not be evaluated.
+        condition: String,
+        /// How its evaluation failed.
+        explanation: String,
+        /// How many choices of tokens were tried.
+        bindings_tried: usize,
+    },
+    /// Its cost ended the search for tokens: whether it can fire is not known.
+    SearchStopped {
+        /// What ran out.
+        #[serde(skip)]
+        ran_out: RanOut,
         /// How many choices of tokens were tried.
         bindings_tried: usize,
     },
@@ -67,6 +84,21 @@ pub enum Blocker {
         /// Why.
         explanation: String,
     },
+    /// What it would give is more than a record takes.
+    TooLarge {
+        /// What would be how large, and the limit.
+        explanation: String,
+    },
+}
+
+impl Blocker {
+    /// What ran out, if that is why nothing is known.
+    pub fn ran_out(&self) -> Option<RanOut> {
+        match self {
+            Self::SearchStopped { ran_out, .. } => Some(*ran_out),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Blocker {
@@ -95,6 +127,19 @@ impl fmt::Display for Blocker {
                 }
                 Ok(())
             }
+            Self::GuardFailed { condition, explanation, bindings_tried } => {
+                write!(f, "the guard {condition} could not be evaluated: {explanation}")?;
+                if *bindings_tried > 1 {
+                    write!(f, " (and none of {bindings_tried} choices of tokens satisfies it)")?;
+                }
+                Ok(())
+            }
+            Self::SearchStopped { ran_out, bindings_tried } => write!(
+                f,
+                "whether it can fire is not known: after {bindings_tried} choices of tokens, \
+                 {ran_out}"
+            ),
+            Self::TooLarge { explanation } => f.write_str(explanation),
             Self::TokenNotTaken { token, place: Some(place) } => {
                 write!(f, "token {token} is in place {place}, which it does not take from")
             }
@@ -167,17 +212,32 @@ fn join(modes: &[ModeExplanation]) -> String {
 }
 
 /// What each transition of `net` can do in `case`, and why.
-pub fn explain(net: &Net, case: &Case, now: DateTime<Utc>) -> Explanation {
-    let view = View::new(net, case, now);
-    let transitions: Vec<_> =
-        net.transitions.iter().map(|transition| explain_one(&view, transition, &[])).collect();
-    let enabled: Vec<_> =
-        transitions.iter().filter(|t| t.enabled).map(|t| t.transition.as_str()).collect();
+pub fn explain(
+    net: &Net,
+    case: &Case,
+    now: DateTime<Utc>,
+    limits: Limits,
+    budget: &Budget,
+) -> Explanation {
+    let view = View::new(net, case, now, budget);
+    let explained = |transition| explain_one(&view, transition, &[], limits);
+    let transitions: Vec<_> = net.transitions.iter().map(explained).collect();
+    let names = |with: fn(&TransitionExplanation) -> bool| {
+        let names = transitions.iter().filter(|t| with(t)).map(|t| t.transition.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let (enabled, unknown) = (names(|t| t.enabled), names(|t| !t.enabled && t.ran_out().is_some()));
     let summary = match case.status {
-        CaseStatus::Running if enabled.is_empty() => {
-            "running, but no transition can fire: see what each one lacks".to_owned()
-        }
-        CaseStatus::Running => format!("running; can fire: {}", enabled.join(", ")),
+        CaseStatus::Running => match (enabled.is_empty(), unknown.is_empty()) {
+            (true, true) => {
+                "running, but no transition can fire: see what each one lacks".to_owned()
+            }
+            (false, true) => format!("running; can fire: {enabled}"),
+            (true, false) => format!("running; it is not known whether these can fire: {unknown}"),
+            (false, false) => {
+                format!("running; can fire: {enabled}; it is not known of: {unknown}")
+            }
+        },
         CaseStatus::Paused => "paused; nothing fires until it is resumed".to_owned(),
         CaseStatus::Completed => "completed: every token is in a terminal place".to_owned(),
         CaseStatus::Cancelled => "cancelled: its tokens are gone".to_owned(),
@@ -186,24 +246,71 @@ pub fn explain(net: &Net, case: &Case, now: DateTime<Utc>) -> Explanation {
 }
 
 /// The transitions that can fire now and would take `token`.
-pub fn available(net: &Net, case: &Case, token: &TokenId, now: DateTime<Utc>) -> Vec<TransitionId> {
-    let view = View::new(net, case, now);
+///
+/// # Errors
+///
+/// The first transition of which it is not known.
+pub fn available(
+    net: &Net,
+    case: &Case,
+    token: &TokenId,
+    now: DateTime<Utc>,
+    limits: Limits,
+    budget: &Budget,
+) -> Result<Vec<TransitionId>, NotEnabled> {
+    let view = View::new(net, case, now, budget);
     let named = std::slice::from_ref(token);
-    let can = |transition: &&NetTransition| explain_one(&view, transition, named).enabled;
-    net.transitions.iter().filter(can).map(|transition| transition.id.clone()).collect()
+    let mut can = Vec::new();
+    for transition in &net.transitions {
+        let explained = explain_one(&view, transition, named, limits);
+        if explained.enabled {
+            can.push(explained.transition);
+        } else if explained.ran_out().is_some() {
+            let (case, transition) = (case.id.clone(), explained.transition);
+            return Err(NotEnabled { case, transition, modes: explained.modes });
+        }
+    }
+    Ok(can)
+}
+
+impl TransitionExplanation {
+    /// What ran out, if that is why it is not known whether it can fire.
+    pub fn ran_out(&self) -> Option<RanOut> {
+        ran_out(&self.modes)
+    }
+}
+
+impl NotEnabled {
+    /// What hinders each of its modes, in words.
+    pub fn why(&self) -> String {
+        join(&self.modes)
+    }
+
+    /// What ran out, if that is why it is not known whether it can fire.
+    pub fn ran_out(&self) -> Option<RanOut> {
+        ran_out(&self.modes)
+    }
+}
+
+fn ran_out(modes: &[ModeExplanation]) -> Option<RanOut> {
+    modes.iter().flat_map(|mode| &mode.blockers).find_map(Blocker::ran_out)
 }
 
 fn explain_one(
     view: &View<'_>,
     transition: &NetTransition,
     named: &[TokenId],
+    limits: Limits,
 ) -> TransitionExplanation {
     let modes: Vec<_> = transition
         .modes
         .iter()
         .map(|mode| {
             let from = mode.from.map(|place| view.net.places[place].id.clone());
-            match view.bind(transition, mode, named) {
+            let bound = view.bind(transition, mode, named);
+            let bound =
+                bound.and_then(|binding| would_give(view, transition, mode, binding, limits));
+            match bound {
                 Ok(binding) => ModeExplanation {
                     from,
                     enabled: true,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    Blocker, Excess, Limits, ModeExplanation, Net, NetTransition, NotEnabled,
+    Blocker, Budget, Excess, Limits, ModeExplanation, Net, NetTransition, NotEnabled,
     binding::{Binding, View},
-    fit::must_fit,
+    fit::{fit, must_fit},
     merge_patch,
     record::{Act, leave_out_history, next_record, status_after},
 };
@@ -31,6 +31,8 @@ pub struct Firing<'a> {
     pub act: &'a Act,
     /// What the tokens that it gives may be at most, looked at before they are made.
     pub limits: Limits,
+    /// What it may cost to decide it.
+    pub budget: &'a Budget,
 }
 
 /// Why nothing fires.
@@ -51,8 +53,8 @@ pub enum Refusal {
 
 /// Why a binding gives nothing.
 enum NotProduced {
-    /// The output expression failed.
-    Output(String),
+    /// The output expression failed, or what it costs.
+    Output(Blocker),
     Excess(Excess),
 }
 
@@ -74,22 +76,57 @@ pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusa
         places.dedup();
         return Err(Refusal::LeadsElsewhere { places });
     }
-    let view = View::new(net, case, firing.act.now);
-    let mut failed = Vec::new();
+    let view = View::new(net, case, firing.act.now, firing.budget);
+    let (mut failed, mut too_large) = (Vec::new(), None);
     for mode in modes {
         let blockers = match view.bind(transition, mode, firing.tokens) {
             Ok(binding) => match produce(&view, transition, mode, &binding, &firing) {
                 Ok(record) => return Ok(record),
-                Err(NotProduced::Excess(excess)) => return Err(Refusal::Excess(excess)),
-                Err(NotProduced::Output(explanation)) => vec![Blocker::Output { explanation }],
+                Err(NotProduced::Excess(excess)) => {
+                    let explanation = excess.to_string();
+                    too_large.get_or_insert(excess);
+                    vec![Blocker::TooLarge { explanation }]
+                }
+                Err(NotProduced::Output(blocker)) => vec![blocker],
             },
             Err(blockers) => blockers,
         };
         let from = mode.from.map(|place| net.places[place].id.clone());
         failed.push(ModeExplanation { from, enabled: false, would_take: Vec::new(), blockers });
     }
+    if let Some(excess) = too_large {
+        return Err(Refusal::Excess(excess));
+    }
     let (case, transition) = (case.id.clone(), transition.id.clone());
     Err(Refusal::NotEnabled(Box::new(NotEnabled { case, transition, modes: failed })))
+}
+
+/// The binding, if firing with it would give what fits into a record: what a firing finds out
+/// after its tokens are bound.
+pub(super) fn would_give<'a>(
+    view: &View<'a>,
+    transition: &NetTransition,
+    mode: &super::Mode,
+    binding: Binding<'a>,
+    limits: Limits,
+) -> Result<Binding<'a>, Vec<Blocker>> {
+    let excess = |excess: Excess| vec![Blocker::TooLarge { explanation: excess.to_string() }];
+    let act = Act::of_nobody(view.now);
+    let firing = Firing {
+        transition: &transition.id,
+        tokens: &[],
+        to_place: None,
+        data: None,
+        act: &act,
+        limits,
+        budget: view.budget,
+    };
+    match produce(view, transition, mode, &binding, &firing) {
+        Ok(mut record) => fit(&mut record, Some(view.case), limits).map_err(excess)?,
+        Err(NotProduced::Output(blocker)) => return Err(vec![blocker]),
+        Err(NotProduced::Excess(found)) => return Err(excess(found)),
+    }
+    Ok(binding)
 }
 
 fn produce(
@@ -100,7 +137,13 @@ fn produce(
     firing: &Firing<'_>,
 ) -> Result<Record, NotProduced> {
     let case = view.case;
-    let data = produced_data(view, transition, binding, firing).map_err(NotProduced::Output)?;
+    let data = produced_data(view, transition, binding, firing);
+    let data = data.map_err(|explanation| {
+        NotProduced::Output(match view.budget.ran_out() {
+            Some(ran_out) => Blocker::SearchStopped { ran_out, bindings_tried: 1 },
+            None => Blocker::Output { explanation },
+        })
+    })?;
     let given: u64 = mode.arcs.outputs.iter().map(|(_, weight)| weight).sum();
     if given > 1 {
         let what = || format!("the record of {} in case {}", transition.id, case.id);

@@ -1,4 +1,5 @@
-//! The firing rule. Pure: state and request in, record out; no I/O, clock or randomness.
+//! The firing rule. Pure: state and request in, record out; no I/O and no randomness,
+//! and a clock only to give up.
 
 mod apply;
 mod binding;
@@ -7,6 +8,7 @@ mod fire;
 mod fit;
 mod guard;
 mod merge;
+mod modes;
 mod net;
 mod quarantine;
 mod record;
@@ -16,13 +18,13 @@ mod properties;
 
 pub(crate) use apply::case_after;
 pub use apply::{apply, apply_stored, history_bases, produced, restore};
-pub use binding::{Binding, MAX_BINDINGS};
+pub use binding::Binding;
 pub use explain::{
     Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
 };
 pub use fire::{Firing, Refusal, fire};
 pub use fit::{Excess, Limits, fit, fit_history};
-pub use guard::{GuardFailure, Guards, OutputExpression, Scope};
+pub use guard::{Budget, GuardFailure, Guards, MAX_STEPS, OutputExpression, RanOut, Scope};
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};
 pub use quarantine::{never_begun, quarantine};

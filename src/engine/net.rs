@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Guards, OutputExpression};
+use super::{Guards, OutputExpression, modes::modes};
 use crate::models::{
-    ArcKind, OutputArc, PlaceId, PlaceKind, Problems, Transition, TransitionId, WorkflowDefinition,
-    petri::{self, Arcs, Input},
+    ArcKind, PlaceId, PlaceKind, Problems, TransitionId, WorkflowDefinition,
+    petri::{self, Arcs},
 };
 
 /// A checked net.
@@ -17,6 +17,8 @@ pub struct Net {
     pub transitions: Vec<NetTransition>,
     /// The index of the initial place.
     pub initial: usize,
+    /// The markings that a case is to come to, if the definition names any.
+    pub final_markings: Vec<petri::Marking>,
     name: String,
     place_index: HashMap<PlaceId, usize>,
     transition_index: HashMap<TransitionId, usize>,
@@ -48,6 +50,8 @@ pub struct NetTransition {
     pub guards: Guards,
     /// What is merged into the produced data.
     pub output: Option<OutputExpression>,
+    /// Whether it is no activity.
+    pub silent: bool,
 }
 
 /// One way in which a transition can fire.
@@ -85,8 +89,10 @@ impl Net {
                 modes,
                 guards,
                 output,
+                silent: transition.silent,
             });
         }
+        let final_markings = final_markings(definition, &place_index, &mut problems);
         check_terminals(definition, &place_index, &transitions, &mut problems);
         if let Some(initial) = initial {
             check_reachable(definition, initial, &transitions, &mut problems);
@@ -98,7 +104,15 @@ impl Net {
                     "" => definition.id.to_string(),
                     name => name.to_owned(),
                 };
-                Ok(Self { places, transitions, initial, name, place_index, transition_index })
+                Ok(Self {
+                    places,
+                    transitions,
+                    initial,
+                    final_markings,
+                    name,
+                    place_index,
+                    transition_index,
+                })
             }
             _ => Err(problems),
         }
@@ -145,7 +159,7 @@ impl Net {
             let name = transition.name.clone();
             let name =
                 name.or_else(|| (id != transition.id.as_str()).then(|| transition.id.to_string()));
-            petri::Transition { id, name, arcs: mode.arcs.clone() }
+            petri::Transition { id, name, arcs: mode.arcs.clone(), silent: transition.silent }
         };
         petri::Net {
             name: self.name.clone(),
@@ -198,7 +212,27 @@ fn index_transitions(
     index(definition.transitions.iter().map(|t| t.id.clone()), "transitions", problems)
 }
 
-fn look_up(
+/// The final markings by the places' indexes.
+fn final_markings(
+    definition: &WorkflowDefinition,
+    places: &HashMap<PlaceId, usize>,
+    problems: &mut Problems,
+) -> Vec<petri::Marking> {
+    let declared = definition.final_markings.iter().enumerate();
+    let marking = declared.map(|(number, declared)| {
+        let mut marking = vec![0; definition.places.len()];
+        for (id, tokens) in declared {
+            let path = format!("final_markings[{number}].{id}");
+            if let Some(place) = look_up(places, id, &path, problems) {
+                marking[place] = *tokens;
+            }
+        }
+        marking
+    });
+    marking.collect()
+}
+
+pub(super) fn look_up(
     places: &HashMap<PlaceId, usize>,
     id: &PlaceId,
     path: &str,
@@ -209,102 +243,6 @@ fn look_up(
         problems.add(path, format!("place {id} is not among the places of this workflow"));
     }
     found
-}
-
-/// The firing modes of a transition: one, or one for each of its `from_places`.
-fn modes(
-    transition: &Transition,
-    path: &str,
-    places: &HashMap<PlaceId, usize>,
-    problems: &mut Problems,
-) -> Vec<Mode> {
-    let mut inputs = Vec::new();
-    let mut seen = HashSet::new();
-    for (number, arc) in transition.inputs.iter().enumerate() {
-        let path = format!("{path}.inputs[{number}]");
-        if arc.weight == 0 {
-            problems.add(format!("{path}.weight"), "must be at least 1");
-        }
-        if !seen.insert((&arc.place, arc.kind)) {
-            problems.add(
-                format!("{path}.place"),
-                format!(
-                    "a second arc of this kind from place {}; use one with a weight",
-                    arc.place
-                ),
-            );
-        }
-        if let Some(place) = look_up(places, &arc.place, &format!("{path}.place"), problems) {
-            inputs.push(Input { place, weight: arc.weight, kind: arc.kind });
-        }
-    }
-    let mut outputs = Vec::new();
-    for (number, arc) in transition.outputs.iter().enumerate() {
-        let path = format!("{path}.outputs[{number}]");
-        if arc.weight == 0 || arc.weight > OutputArc::MAX_WEIGHT {
-            let reason = format!("must be 1 to {}", OutputArc::MAX_WEIGHT);
-            problems.add(format!("{path}.weight"), reason);
-        }
-        if let Some(place) = look_up(places, &arc.place, &format!("{path}.place"), problems) {
-            outputs.push((place, arc.weight));
-        }
-    }
-    if let Some(to) = &transition.to_place
-        && let Some(place) = look_up(places, to, &format!("{path}.to_place"), problems)
-    {
-        outputs.push((place, 1));
-    }
-    let takes = |input: &Input| matches!(input.kind, ArcKind::Consume | ArcKind::Read);
-    if !inputs.iter().any(takes)
-        && transition.from_places.is_empty()
-        && transition.inputs.is_empty()
-    {
-        problems.add(path, "no way in: give it inputs, or from_places");
-    } else if transition.from_places.is_empty()
-        && !transition.inputs.iter().any(|a| matches!(a.kind, ArcKind::Consume | ArcKind::Read))
-    {
-        problems.add(
-            format!("{path}.inputs"),
-            "no way in: only inhibitor and reset arcs; it needs one that consumes or reads",
-        );
-    }
-    if transition.outputs.is_empty() && transition.to_place.is_none() {
-        problems.add(path, "no way out: give it outputs, or to_place");
-    }
-    if transition.from_places.is_empty() {
-        return vec![Mode { from: None, arcs: Arcs { inputs, outputs } }];
-    }
-    alternatives(transition, path, places, &inputs, &outputs, problems)
-}
-
-fn alternatives(
-    transition: &Transition,
-    path: &str,
-    places: &HashMap<PlaceId, usize>,
-    inputs: &[Input],
-    outputs: &[(usize, u64)],
-    problems: &mut Problems,
-) -> Vec<Mode> {
-    let mut modes = Vec::new();
-    for (number, from) in transition.from_places.iter().enumerate() {
-        let path = format!("{path}.from_places[{number}]");
-        let Some(place) = look_up(places, from, &path, problems) else { continue };
-        if modes.iter().any(|mode: &Mode| mode.from == Some(place)) {
-            problems.add(path, format!("place {from} is there twice"));
-            continue;
-        }
-        if inputs.iter().any(|i| i.place == place && i.kind == ArcKind::Consume) {
-            problems.add(path, format!("place {from} is among the inputs too; use one of both"));
-            continue;
-        }
-        let mut all = vec![Input { place, weight: 1, kind: ArcKind::Consume }];
-        all.extend_from_slice(inputs);
-        modes.push(Mode {
-            from: Some(place),
-            arcs: Arcs { inputs: all, outputs: outputs.to_vec() },
-        });
-    }
-    modes
 }
 
 /// For each place, the first transition that takes from it.

@@ -27,6 +27,15 @@ pub struct Act {
     pub request: Option<String>,
 }
 
+impl Act {
+    /// What nobody does, for a look at what would happen: as long as what a process makes ids and
+    /// digests of.
+    pub(super) fn of_nobody(now: DateTime<Utc>) -> Self {
+        let firing = FiringId::new("00000000-0000-0000-0000-000000000000").expect("it is an id");
+        Self { by: None, now, firing, metadata: Map::new(), request: Some("0".repeat(32)) }
+    }
+}
+
 /// The first token of a case, or one more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenSeed {

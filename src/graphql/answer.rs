@@ -3,7 +3,10 @@
 use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
 
-use super::error::{INTERNAL, classify, refusal};
+use super::{
+    error::{FORBIDDEN, INTERNAL, OVERLOADED, classify, refusal},
+    work::Charge,
+};
 
 /// A GraphQL response.
 #[derive(Debug)]
@@ -11,12 +14,36 @@ pub struct Answer {
     data: Value,
     errors: Vec<ServerError>,
     executed: bool,
+    /// What it counts among all answers until it has been sent.
+    charge: Option<Charge>,
 }
 
 impl Answer {
     /// A response to a request that was not executed.
     pub fn refused(code: &str, message: impl Into<String>) -> Self {
-        Self { data: Value::Null, errors: vec![refusal(code, message)], executed: false }
+        Self {
+            data: Value::Null,
+            errors: vec![refusal(code, message)],
+            executed: false,
+            charge: None,
+        }
+    }
+
+    /// The same, counted among all answers.
+    pub(super) fn charged(self, charge: Charge) -> Self {
+        Self { charge: Some(charge), ..self }
+    }
+
+    /// What it counts among all answers; without it, nothing more. Kept until it has been sent.
+    pub fn take_charge(&mut self) -> Option<Charge> {
+        self.charge.take()
+    }
+
+    /// A response to a request that finds no room now; tried again it may find some.
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        let mut error = refusal(OVERLOADED, message);
+        error.extensions.get_or_insert_default().set("retryable", true);
+        Self { data: Value::Null, errors: vec![error], executed: false, charge: None }
     }
 
     /// Whether the operation was executed, with or without errors. If not, the request was at
@@ -27,11 +54,26 @@ impl Answer {
 
     /// Whether it was a fault of this program that kept it from being executed.
     pub fn failed(&self) -> bool {
-        let internal = |error: &ServerError| {
-            let code = error.extensions.as_ref().and_then(|values| values.get("code"));
-            code == Some(&Value::from(INTERNAL))
+        self.was_refused_as(INTERNAL)
+    }
+
+    /// Whether there was no room for it.
+    pub fn found_no_room(&self) -> bool {
+        self.was_refused_as(OVERLOADED)
+    }
+
+    /// Whether the caller may not do it.
+    pub fn was_forbidden(&self) -> bool {
+        self.was_refused_as(FORBIDDEN)
+    }
+
+    /// Whether it was not executed, for the reason of this code.
+    fn was_refused_as(&self, code: &str) -> bool {
+        let has_code = |error: &ServerError| {
+            let given = error.extensions.as_ref().and_then(|values| values.get("code"));
+            given == Some(&Value::from(code))
         };
-        !self.executed && self.errors.iter().any(internal)
+        !self.executed && self.errors.iter().any(has_code)
     }
 
     /// The response as JSON.
@@ -59,7 +101,7 @@ impl From<Response> for Answer {
         let executed =
             errors.is_empty() || response.data != Value::Null || errors.iter().any(has_path);
         errors.iter_mut().for_each(classify);
-        Self { data: response.data, errors, executed }
+        Self { data: response.data, errors, executed, charge: None }
     }
 }
 

@@ -7,11 +7,13 @@ use futures::{StreamExt, stream::BoxStream};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Answer, Limits, Operation, OperationKind, Parameters,
+    Answer, Caller, Limits, Operation, OperationKind, Parameters,
+    admission::Admission,
     completion::complete,
     error::INTERNAL,
     schema::{self, Schema},
     shape::Shape,
+    work::{LookUps, Together, Work, joins::Joins},
 };
 use crate::cases::Cases;
 
@@ -19,10 +21,14 @@ use crate::cases::Cases;
 #[derive(Clone)]
 pub struct Api {
     schema: Schema,
+    /// The same schema, to validate documents.
+    checker: Schema,
     cases: Cases,
     limits: Limits,
     shape: Arc<Shape>,
     mutations: TaskTracker,
+    together: Together,
+    admission: Admission,
 }
 
 impl Api {
@@ -36,7 +42,9 @@ impl Api {
         let shape = Shape::of(&schema::sdl());
         // A test compares the schema with a file, which is parsed there too.
         let shape = Arc::new(shape.expect("the schema is written in its own language"));
-        Self { schema, cases, limits, shape, mutations: TaskTracker::new() }
+        let (checker, mutations) = (schema::checker(&limits), TaskTracker::new());
+        let (admission, together) = (Admission::new(&limits), Together::default());
+        Self { schema, checker, cases, limits, shape, mutations, together, admission }
     }
 
     /// What clients may ask for.
@@ -49,9 +57,18 @@ impl Api {
         &self.cases
     }
 
-    /// Parses a request.
-    pub fn prepare(&self, parameters: Parameters) -> Result<Operation, Answer> {
-        Operation::new(parameters, &self.limits, &self.shape)
+    /// Parses a request of `caller`, who must be allowed to send one of its kind.
+    pub fn prepare(&self, parameters: Parameters, caller: &Caller) -> Result<Operation, Answer> {
+        if matches!(caller, Caller::Stranger) {
+            caller.check(OperationKind::Query)?;
+        }
+        let mut operation = Operation::new(parameters, &self.limits, &self.shape, &self.checker)?;
+        caller.check(operation.kind())?;
+        if let Some(name) = caller.name() {
+            operation.request = operation.request.data(self.cases.clone().acting_as(name));
+        }
+        operation.request = operation.request.data(caller.clone());
+        Ok(operation)
     }
 
     /// Executes a query or a mutation.
@@ -59,11 +76,21 @@ impl Api {
     /// A mutation goes on to its end if this future is dropped, as it is when a client hangs
     /// up: a change must not stop between the fact and its views because nobody waits for it.
     pub async fn execute(&self, operation: Operation) -> Answer {
+        let room = match self.admission.of(operation.kind()) {
+            Ok(room) => room,
+            Err(answer) => return answer,
+        };
         if operation.kind() != OperationKind::Mutation {
-            return self.execute_here(operation).await;
+            let answer = self.execute_here(operation).await;
+            drop(room);
+            return answer;
         }
         let api = self.clone();
-        let mutation = async move { api.execute_here(operation).await };
+        let mutation = async move {
+            let answer = api.execute_here(operation).await;
+            drop(room);
+            answer
+        };
         let done = self.mutations.spawn(mutation).await;
         done.unwrap_or_else(|failure| {
             tracing::error!(%failure, "a mutation ended without an answer");
@@ -72,21 +99,41 @@ impl Api {
     }
 
     async fn execute_here(&self, operation: Operation) -> Answer {
-        let response = self.schema.execute(operation.request).await;
-        self.answer(&operation.document, response)
+        let work = self.work(&operation);
+        let response = self.schema.execute(operation.request.data(Arc::clone(&work))).await;
+        self.answer(&operation.document, response, &work)
     }
 
-    fn answer(&self, document: &ExecutableDocument, mut response: Response) -> Answer {
+    /// A request that has used nothing yet.
+    fn work(&self, operation: &Operation) -> Arc<Work> {
+        let is_query = operation.kind() == OperationKind::Query;
+        let look_ups = Arc::new(LookUps::new(self.limits.look_ups));
+        let joins = Joins::new(is_query, self.cases.clone(), Arc::clone(&look_ups));
+        Arc::new(Work::new(self.limits, Arc::clone(&self.together), look_ups, joins))
+    }
+
+    fn answer(&self, document: &ExecutableDocument, mut response: Response, work: &Work) -> Answer {
         complete(&self.shape, document, &mut response);
-        response.into()
+        Answer::from(response).charged(work.take())
     }
 
     /// Executes any operation: a subscription answers many times, all others once.
     pub fn stream(&self, operation: Operation) -> BoxStream<'static, Answer> {
         if operation.kind() == OperationKind::Subscription {
-            let responses = self.schema.execute_stream(operation.request);
+            let room = match self.admission.of(operation.kind()) {
+                Ok(room) => room,
+                Err(answer) => return futures::stream::once(async { answer }).boxed(),
+            };
+            let work = self.work(&operation);
+            let responses = self.schema.execute_stream(operation.request.data(Arc::clone(&work)));
             let (api, document) = (self.clone(), operation.document);
-            return responses.map(move |response| api.answer(&document, response)).boxed();
+            return responses
+                .map(move |response| {
+                    // Held for as long as the subscription is.
+                    let _room = &room;
+                    api.answer(&document, response, &work)
+                })
+                .boxed();
         }
         let api = self.clone();
         futures::stream::once(async move { api.execute(operation).await }).boxed()

@@ -1,38 +1,82 @@
 //! From arguments to the types of the core. What can't be converted names its argument.
 
-use std::str::FromStr;
+use async_graphql::{
+    ID,
+    connection::{CursorType, OpaqueCursor},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value as Json;
 
-use async_graphql::{ID, connection::CursorType};
-
+use super::{
+    connection::Listing,
+    global::{self, Short},
+};
 use crate::{
     cases::Error,
-    models::IdError,
+    models::WorkflowId,
     storage::{Consistency, Cursor, MAX_PAGE, Page},
 };
 
 /// How many items a page has when `first` is absent.
 pub(super) const DEFAULT_PAGE: usize = 100;
 
-/// `value` as an id.
-pub(super) fn id<T: FromStr<Err = IdError>>(argument: &str, value: &ID) -> Result<T, Error> {
-    value.parse().map_err(|error: IdError| Error::argument(argument, error.to_string()))
+/// `value` as an id: a short one, or one across everything of the same type.
+pub(super) fn id<T: Short>(argument: &str, value: &ID) -> Result<T, Error> {
+    Ok(global::read(argument, value)?.1)
+}
+
+/// `value` as the id of something in `workflow`, which one across everything must name too.
+pub(super) fn id_in<T: Short>(
+    workflow: &WorkflowId,
+    argument: &str,
+    value: &ID,
+) -> Result<T, Error> {
+    Ok(located(Some(workflow.clone()), argument, value)?.1)
+}
+
+/// `value` as the id of something in `workflow`, or, where that is absent, in the one that
+/// `value` names, if it names one.
+pub(super) fn located<T: Short>(
+    workflow: Option<WorkflowId>,
+    argument: &str,
+    value: &ID,
+) -> Result<(Option<WorkflowId>, T), Error> {
+    let (named, id) = global::read(argument, value)?;
+    match (workflow, named) {
+        (Some(given), Some(named)) if given != named => {
+            let reason = format!("{} is of workflow {named}, and not of {given}", **value);
+            Err(Error::argument(argument, reason))
+        }
+        (given, named) => Ok((given.or(named), id)),
+    }
 }
 
 /// `value` as an id, if there is one.
-pub(super) fn optional_id<T: FromStr<Err = IdError>>(
+pub(super) fn optional_id<T: Short>(
     argument: &str,
     value: Option<&ID>,
 ) -> Result<Option<T>, Error> {
     value.map(|value| id(argument, value)).transpose()
 }
 
-/// Each of `values` as an id.
-pub(super) fn ids<T: FromStr<Err = IdError>>(
+/// `value` as the id of something in `workflow`, if there is one.
+pub(super) fn optional_id_in<T: Short>(
+    workflow: &WorkflowId,
+    argument: &str,
+    value: Option<&ID>,
+) -> Result<Option<T>, Error> {
+    value.map(|value| id_in(workflow, argument, value)).transpose()
+}
+
+/// Each of `values` as the id of something in `workflow`, where that is known.
+pub(super) fn ids<T: Short>(
+    workflow: Option<&WorkflowId>,
     argument: &str,
     values: &[ID],
 ) -> Result<Vec<T>, Error> {
     let each = values.iter().enumerate();
-    each.map(|(at, value)| id(&format!("{argument}[{at}]"), value)).collect()
+    each.map(|(at, value)| Ok(located(workflow.cloned(), &format!("{argument}[{at}]"), value)?.1))
+        .collect()
 }
 
 /// The number of items that `first` asks for.
@@ -44,20 +88,33 @@ pub(super) fn page_size(first: Option<i32>) -> Result<usize, Error> {
     }
 }
 
-/// The position that an `after` stands for.
-pub(super) fn position<T: CursorType>(after: Option<&str>) -> Result<Option<T>, Error> {
-    let decode = |after| {
-        T::decode_cursor(after).map_err(|_| {
-            Error::argument("after", "is no cursor of this listing; take endCursor of a page")
-        })
+/// The position in `listing` that an `after` stands for.
+pub(super) fn position<T: Serialize + DeserializeOwned + Send + Sync>(
+    listing: &Listing,
+    after: Option<&str>,
+) -> Result<Option<T>, Error> {
+    let Some(after) = after else { return Ok(None) };
+    let refused = |reason| Err(Error::argument("after", reason));
+    let Ok(OpaqueCursor((of, position))) = OpaqueCursor::<(String, Json)>::decode_cursor(after)
+    else {
+        return refused("is no cursor; take endCursor of a page of this listing");
     };
-    after.map(decode).transpose()
+    match serde_json::from_value(position) {
+        Ok(position) if of == listing.mark() => Ok(Some(position)),
+        _ => refused(
+            "is a cursor of another listing, or of this one with other arguments; take endCursor \
+             of a page of this listing, with the same arguments except first and after",
+        ),
+    }
 }
 
-/// The page that `first` and `after` ask for.
-pub(super) fn page(first: Option<i32>, after: Option<&str>) -> Result<Page, Error> {
-    let after = position::<super::connection::Position<Cursor>>(after)?;
-    Ok(Page { first: page_size(first)?, after: after.map(|position| position.0) })
+/// The page of `listing` that `first` and `after` ask for.
+pub(super) fn page(
+    listing: &Listing,
+    first: Option<i32>,
+    after: Option<&str>,
+) -> Result<Page, Error> {
+    Ok(Page { first: page_size(first)?, after: position::<Cursor>(listing, after)? })
 }
 
 /// An error of the core in the words of a mutation: `names` are the core's names of arguments
@@ -76,33 +133,51 @@ pub(super) fn consistency(strong: Option<bool>) -> Consistency {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_graphql::connection::OpaqueCursor;
-
-    use crate::models::PlaceId;
+    use crate::models::{CaseId, PlaceId};
 
     #[test]
     fn a_refused_id_names_its_argument() {
         let error = id::<PlaceId>("input.newPlace", &ID::from("a.b")).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("input.newPlace: ") && text.contains("'.'"), "{text}");
-        let error = ids::<PlaceId>("tokenIds", &[ID::from("a"), ID::from("")]).unwrap_err();
+        let error = ids::<PlaceId>(None, "tokenIds", &[ID::from("a"), ID::from("")]).unwrap_err();
         assert!(error.to_string().starts_with("tokenIds[1]: "), "{error}");
     }
 
     #[test]
     fn a_page_has_1_to_1000_items() {
+        let listing = Listing::new("workflows", &[]);
         for refused in [0, -1, 1001] {
-            assert!(page(Some(refused), None).unwrap_err().to_string().starts_with("first: "));
+            assert!(
+                page(&listing, Some(refused), None).unwrap_err().to_string().starts_with("first: ")
+            );
         }
-        assert_eq!(page(Some(1000), None).unwrap().first, 1000);
-        assert_eq!(page(None, None).unwrap().first, 100);
+        assert_eq!(page(&listing, Some(1000), None).unwrap().first, 1000);
+        assert_eq!(page(&listing, None, None).unwrap().first, 100);
     }
 
     #[test]
-    fn a_cursor_that_was_given_is_read_and_any_other_text_is_refused() {
-        let given = OpaqueCursor(Cursor(77)).encode_cursor();
-        assert_eq!(page(None, Some(&given)).unwrap().after, Some(Cursor(77)));
-        let error = page(None, Some("next please")).unwrap_err();
-        assert!(error.to_string().starts_with("after: "), "{error}");
+    fn a_cursor_is_read_by_the_listing_that_gave_it_and_by_no_other() {
+        let listing = Listing::new("tokens", &["w", "a", ""]);
+        let given = OpaqueCursor((listing.mark().to_owned(), Cursor(77))).encode_cursor();
+        assert_eq!(page(&listing, None, Some(&given)).unwrap().after, Some(Cursor(77)));
+        let others =
+            [("tokens", ["w", "", "a"]), ("tokens", ["w", "b", ""]), ("cases", ["w", "a", ""])];
+        for (name, of) in others {
+            let error = page(&Listing::new(name, &of), None, Some(&given)).unwrap_err().to_string();
+            assert!(error.starts_with("after: ") && error.contains("another listing"), "{error}");
+        }
+        let error = page(&listing, None, Some("next please")).unwrap_err().to_string();
+        assert!(error.starts_with("after: ") && error.contains("no cursor"), "{error}");
+    }
+
+    #[test]
+    fn an_id_across_everything_stands_for_a_short_one_of_the_same_workflow() {
+        let orders = WorkflowId::new("orders").unwrap();
+        let case: CaseId = id_in(&orders, "caseId", &ID::from("Case.orders.a")).unwrap();
+        assert_eq!(case.as_str(), "a");
+        let error = id_in::<CaseId>(&orders, "caseId", &ID::from("Case.bills.a")).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("of workflow bills, and not of orders"), "{text}");
     }
 }

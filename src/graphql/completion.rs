@@ -6,63 +6,85 @@
 //! the order in which they were asked for ("Serialized Map Ordering"), where the library has
 //! them in the order in which they were found.
 
+use std::{cmp::Ordering, collections::HashMap};
+
 use async_graphql::{
     Name, PathSegment, Response, Value,
     indexmap::IndexMap,
     parser::types::{BaseType, ExecutableDocument, Selection, SelectionSet, Type},
 };
 
-use super::shape::{Shape, named, root};
+use super::{
+    plain::NOTHING,
+    shape::{Shape, named, root},
+};
 
-/// Puts nulls where the errors of a response to `document`, which has one operation, say that
-/// something failed, and fields into the order in which they were asked for.
+/// Puts nulls where the errors of a response to `document`, which has one operation in its plain
+/// form, say that something failed, and fields into the order in which they were asked for.
 pub(super) fn complete(shape: &Shape, document: &ExecutableDocument, response: &mut Response) {
     let Some((_, operation)) = document.operations.iter().next() else { return };
-    let mut asked = Asked { name: "", below: IndexMap::new() };
-    asked.add(document, &operation.node.selection_set.node);
-    let root = root(operation.node.ty);
+    let mut asked = Asked::default();
+    asked.add(shape, Some(root(operation.node.ty)), &operation.node.selection_set.node);
     let paths = response.errors.iter().map(|error| error.path.as_slice());
     let mut nulls: Vec<&[PathSegment]> = paths
         .filter(|path| !path.is_empty())
-        .filter_map(|path| Some(&path[..nullable(shape, &asked, root, path)?]))
+        .filter_map(|path| Some(&path[..nullable(&asked, path)?]))
         .collect();
-    nulls.sort_by_key(|path| path.len());
-    for (at, path) in nulls.iter().enumerate() {
-        // What is in something that is null is null with it.
-        if !nulls[..at].iter().any(|outer| path.starts_with(outer)) {
+    // What is in something that is null is null with it. In this order the outer one comes
+    // right before what is in it.
+    nulls.sort_unstable_by(|one, other| by_path(one, other));
+    let mut outer: Option<&[PathSegment]> = None;
+    for path in nulls {
+        if !outer.is_some_and(|outer| path.starts_with(outer)) {
             put_null(&mut response.data, path);
+            outer = Some(path);
         }
     }
     order(&asked, &mut response.data);
 }
 
+fn by_path(one: &[PathSegment], other: &[PathSegment]) -> Ordering {
+    let differs = one.iter().zip(other).map(|pair| match pair {
+        (PathSegment::Field(one), PathSegment::Field(other)) => one.cmp(other),
+        (PathSegment::Index(one), PathSegment::Index(other)) => one.cmp(other),
+        (PathSegment::Field(_), PathSegment::Index(_)) => Ordering::Less,
+        (PathSegment::Index(_), PathSegment::Field(_)) => Ordering::Greater,
+    });
+    let differs = differs.into_iter().find(|order| order.is_ne());
+    differs.unwrap_or_else(|| one.len().cmp(&other.len()))
+}
+
 /// A field as it was asked for, with what was asked for below it by the keys of the answer, in
-/// order. Fragments are spread out, and fields of one key are one.
+/// order.
+#[derive(Default)]
 struct Asked<'a> {
-    name: &'a str,
+    of: Option<&'a Type>,
     below: IndexMap<&'a str, Asked<'a>>,
+    /// What was asked for of each of the types that it may be of.
+    kinds: HashMap<&'a str, Asked<'a>>,
 }
 
 impl<'a> Asked<'a> {
-    fn add(&mut self, document: &'a ExecutableDocument, set: &'a SelectionSet) {
+    fn add(&mut self, shape: &'a Shape, parent: Option<&'a str>, set: &'a SelectionSet) {
         for selection in &set.items {
             match &selection.node {
                 Selection::Field(field) => {
                     let (field, key) = (&field.node, field.node.response_key().node.as_str());
                     let name = field.name.node.as_str();
-                    let new = || Self { name, below: IndexMap::new() };
-                    let asked = self.below.entry(key).or_insert_with(new);
-                    asked.add(document, &field.selection_set.node);
+                    let of = parent.and_then(|parent| Some(&shape.field(parent, name)?.ty.node));
+                    let asked = self.below.entry(key).or_default();
+                    asked.of = of;
+                    asked.add(shape, of.map(|of| named(of).0), &field.selection_set.node);
                 }
+                // What is selected of one of several types.
                 Selection::InlineFragment(fragment) => {
-                    self.add(document, &fragment.node.selection_set.node);
+                    let Some(on) = &fragment.node.type_condition else { continue };
+                    let on = on.node.on.node.as_str();
+                    let of = self.kinds.entry(on).or_default();
+                    of.add(shape, Some(on), &fragment.node.selection_set.node);
                 }
-                Selection::FragmentSpread(spread) => {
-                    let fragment = document.fragments.get(&spread.node.fragment_name.node);
-                    if let Some(fragment) = fragment {
-                        self.add(document, &fragment.node.selection_set.node);
-                    }
-                }
+                // A plain operation has none.
+                Selection::FragmentSpread(_) => {}
             }
         }
     }
@@ -70,33 +92,36 @@ impl<'a> Asked<'a> {
 
 /// How much of `path` leads to the innermost thing that may be null; 0 is all the data. `None`
 /// if the path does not fit what was asked.
-fn nullable(
-    shape: &Shape,
-    mut asked: &Asked<'_>,
-    root: &str,
+fn nullable(asked: &Asked<'_>, path: &[PathSegment]) -> Option<usize> {
+    nullable_from(asked, None, path, 0, 0)
+}
+
+/// The same for what is left of `path` from `at` on, in something of the type `of`; `found` is
+/// the answer if nothing further in may be null.
+fn nullable_from(
+    asked: &Asked<'_>,
+    of: Option<&Type>,
     path: &[PathSegment],
+    at: usize,
+    found: usize,
 ) -> Option<usize> {
-    let (mut parent, mut found) = (root, 0);
-    let mut of: Option<&Type> = None;
-    for (at, segment) in path.iter().enumerate() {
-        let here = match segment {
-            PathSegment::Field(key) => {
-                asked = asked.below.get(key.as_str())?;
-                let here = &shape.field(parent, asked.name)?.ty.node;
-                parent = named(here).0;
-                here
-            }
-            PathSegment::Index(_) => match &of?.base {
-                BaseType::List(item) => item,
-                BaseType::Named(_) => return None,
-            },
-        };
-        if here.nullable {
-            found = at + 1;
+    let Some(segment) = path.get(at) else { return Some(found) };
+    let go_on = |asked: &Asked<'_>, here: &Type| {
+        let found = if here.nullable { at + 1 } else { found };
+        nullable_from(asked, Some(here), path, at + 1, found)
+    };
+    match segment {
+        PathSegment::Index(_) => match &of?.base {
+            BaseType::List(item) => go_on(asked, item),
+            BaseType::Named(_) => None,
+        },
+        // Whatever it is of, what may be null there is the same for all of them.
+        PathSegment::Field(key) => {
+            let each = std::iter::once(asked).chain(asked.kinds.values());
+            let mut each = each.filter_map(|asked| asked.below.get(key.as_str()));
+            each.find_map(|asked| go_on(asked, asked.of?))
         }
-        of = Some(here);
     }
-    Some(found)
 }
 
 /// Puts the fields of objects into the order of `asked`. What nothing is asked of below, a
@@ -104,7 +129,15 @@ fn nullable(
 fn order(asked: &Asked<'_>, data: &mut Value) {
     match data {
         Value::List(items) => items.iter_mut().for_each(|item| order(asked, item)),
-        Value::Object(fields) if !asked.below.is_empty() => {
+        Value::Object(fields) if !asked.below.is_empty() || !asked.kinds.is_empty() => {
+            let kind = match fields.get(NOTHING) {
+                Some(Value::String(kind)) => asked.kinds.get(kind.as_str()),
+                _ => None,
+            };
+            let asked = kind.unwrap_or(asked);
+            if asked.below.contains_key(NOTHING) {
+                fields.shift_remove(NOTHING);
+            }
             let place = |key: &Name| asked.below.get_index_of(key.as_str());
             if !fields.keys().is_sorted_by_key(place) {
                 fields.sort_by_cached_key(|key, _| place(key));
@@ -146,11 +179,11 @@ fn put_null(data: &mut Value, path: &[PathSegment]) {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::{ServerError, parser::parse_query};
+    use async_graphql::{ServerError, Variables, parser::parse_query};
     use serde_json::json;
 
     use super::*;
-    use crate::graphql::schema::sdl;
+    use crate::graphql::{plain::plain, schema::sdl};
 
     /// `data` after errors at `paths`, in which numbers are indices.
     fn completed(query: &str, data: serde_json::Value, paths: &[&str]) -> serde_json::Value {
@@ -163,8 +196,14 @@ mod tests {
         };
         let mut response = Response::new(Value::from_json(data).unwrap());
         response.errors = paths.iter().map(error).collect();
-        complete(&Shape::of(&sdl()).unwrap(), &parse_query(query).unwrap(), &mut response);
+        completed_as(query, &mut response);
         response.data.into_json().unwrap()
+    }
+
+    fn completed_as(query: &str, response: &mut Response) {
+        let shape = Shape::of(&sdl()).unwrap();
+        let document = parse_query(query).unwrap();
+        complete(&shape, &plain(&shape, &document, &Variables::default()).unwrap(), response);
     }
 
     #[test]
@@ -204,7 +243,7 @@ mod tests {
               "data": { "z": 1 } } ] } });
         let expected = r#"{"tokens":{"nodes":[{"data":{"z":1},"id":"x","case":{"id":"c","status":"RUNNING"},"caseId":"c"}]},"a":{"version":"1"}}"#;
         let mut response = Response::new(Value::from_json(data).unwrap());
-        complete(&Shape::of(&sdl()).unwrap(), &parse_query(query).unwrap(), &mut response);
+        completed_as(query, &mut response);
         let text = serde_json::to_string(&response.data).unwrap();
         assert_eq!(text, expected);
     }

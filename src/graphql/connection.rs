@@ -5,28 +5,53 @@ use async_graphql::{
     connection::{Connection as Relay, Edge, OpaqueCursor},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 
 use crate::storage::{Cursor, PageOf};
 
-/// A position in a listing, as an opaque cursor.
-pub(super) type Position<T> = OpaqueCursor<T>;
+/// A position in a listing, as an opaque cursor that says which listing it belongs to.
+pub(super) type Position<T> = OpaqueCursor<(String, T)>;
 
 /// A page of a listing.
 pub(super) type Connection<N, T = Cursor> = Relay<Position<T>, N>;
 
+/// A listing: what is listed, and of what. Its cursors are no others' cursors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listing(String);
+
+impl Listing {
+    /// The listing `name` with these arguments, in a fixed order; an absent one is empty.
+    pub fn new(name: &str, arguments: &[&str]) -> Self {
+        let mut hash = Sha256::new_with_prefix(name);
+        for argument in arguments {
+            // No argument has a newline.
+            hash.update("\n");
+            hash.update(argument);
+        }
+        Self(hash.finalize()[..6].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// What its cursors have of it.
+    pub fn mark(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A page of the store as a connection. Whether there is a page before it is known by the
 /// position that was asked for.
 pub(super) fn connection<M, N: OutputType>(
+    listing: &Listing,
     page: PageOf<M>,
     has_previous: bool,
     node: impl Fn(M) -> N,
 ) -> Connection<N> {
     let items = page.items.into_iter().map(|(cursor, item)| (cursor, node(item)));
-    of_items(items, has_previous, page.has_next)
+    of_items(listing, items, has_previous, page.has_next)
 }
 
 /// The same from positions and nodes.
 pub(super) fn of_items<T, N>(
+    listing: &Listing,
     items: impl IntoIterator<Item = (T, N)>,
     has_previous: bool,
     has_next: bool,
@@ -36,7 +61,8 @@ where
     N: OutputType,
 {
     let mut connection = Relay::new(has_previous, has_next);
-    let edges = items.into_iter().map(|(position, node)| Edge::new(OpaqueCursor(position), node));
+    let cursor = |position| OpaqueCursor((listing.mark().to_owned(), position));
+    let edges = items.into_iter().map(|(position, node)| Edge::new(cursor(position), node));
     connection.edges.extend(edges);
     connection
 }

@@ -2,12 +2,16 @@
 //!
 //! A field costs 1, a look-up in the store or a picture [`LOOK_UP`], and a check of a net
 //! [`CHECK`]. The items of a page cost what is selected of one, times the number asked for;
-//! those of other lists, [`FEW`] times. Fields of introspection cost 1 each.
+//! those of other lists, [`FEW`] times. Fields of introspection cost 1 each. An argument costs 1
+//! for each value in it and each 64 bytes of text, as often as a variable with it is used.
+
+use std::collections::HashMap;
 
 use async_graphql::{
     Name, Value, Variables,
-    parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
+    parser::types::{Field, OperationDefinition, Selection, SelectionSet},
 };
+use async_graphql_value::Value as Written;
 
 use super::{
     arguments::DEFAULT_PAGE,
@@ -48,43 +52,47 @@ pub(super) struct Cost {
     pub total: usize,
 }
 
-/// The cost of an operation. The document's fragments must not spread themselves.
-pub(super) fn cost(
-    shape: &Shape,
-    document: &ExecutableDocument,
-    operation: &OperationDefinition,
-    variables: &Variables,
-) -> Cost {
-    let of = Of { shape, document, operation, variables };
+/// The cost of an operation in its plain form.
+pub(super) fn cost(shape: &Shape, operation: &OperationDefinition, variables: &Variables) -> Cost {
+    let values = operation.variable_definitions.iter().filter_map(|declared| {
+        let name = &declared.node.name.node;
+        let value = variables.get(name).or_else(|| declared.node.default_value())?;
+        Some((name.as_str(), (value, weight(value))))
+    });
+    let of = Of { shape, values: values.collect() };
     of.selections(&operation.selection_set.node, Some(root(operation.ty)), FEW)
 }
 
 struct Of<'a> {
     shape: &'a Shape,
-    document: &'a ExecutableDocument,
-    operation: &'a OperationDefinition,
-    variables: &'a Variables,
+    /// The values of variables, and how much each use of one weighs.
+    values: HashMap<&'a str, (&'a Value, usize)>,
 }
 
 impl Of<'_> {
-    /// The cost of what is selected of one object; `items` is how many its lists have.
+    /// The cost of what is selected of one object; `items` is how many its lists have. Of what
+    /// may be of several types, the dearest.
     fn selections(&self, set: &SelectionSet, parent: Option<&str>, items: usize) -> Cost {
-        let each = set.items.iter().map(|selection| match &selection.node {
-            Selection::Field(field) => self.field(&field.node, parent, items),
-            Selection::InlineFragment(fragment) => {
-                self.selections(&fragment.node.selection_set.node, parent, items)
+        let (mut sum, mut dearest) = (Cost::default(), Cost::default());
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => {
+                    let one = self.field(&field.node, parent, items);
+                    sum.depth = sum.depth.max(one.depth);
+                    sum.total = sum.total.saturating_add(one.total);
+                }
+                Selection::InlineFragment(of) => {
+                    let on = of.node.type_condition.as_ref();
+                    let on = on.map(|on| on.node.on.node.as_str()).or(parent);
+                    let one = self.selections(&of.node.selection_set.node, on, items);
+                    dearest.depth = dearest.depth.max(one.depth);
+                    dearest.total = dearest.total.max(one.total);
+                }
+                // A plain operation has none.
+                Selection::FragmentSpread(_) => {}
             }
-            Selection::FragmentSpread(spread) => {
-                // Validation reports a fragment that does not exist.
-                let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
-                let set = fragment.map(|fragment| &fragment.node.selection_set.node);
-                set.map_or_else(Cost::default, |set| self.selections(set, parent, items))
-            }
-        });
-        each.fold(Cost::default(), |sum, one| Cost {
-            depth: sum.depth.max(one.depth),
-            total: sum.total.saturating_add(one.total),
-        })
+        }
+        Cost { depth: sum.depth.max(dearest.depth), total: sum.total.saturating_add(dearest.total) }
     }
 
     fn field(&self, field: &Field, parent: Option<&str>, items: usize) -> Cost {
@@ -96,6 +104,7 @@ impl Of<'_> {
             let below = self.selections(set, None, 1);
             return Cost { depth: below.depth + 1, total: below.total.saturating_add(1) };
         };
+        let arguments = self.arguments(field);
         let (of, lists) = named(&definition.ty.node);
         let is_page =
             definition.arguments.iter().any(|argument| argument.node.name.node == "first");
@@ -111,15 +120,15 @@ impl Of<'_> {
             true => LOOK_UP,
             false => 1,
         };
-        let total = below.total.saturating_mul(times).saturating_add(own);
+        let total = below.total.saturating_mul(times).saturating_add(own).saturating_add(arguments);
         Cost { depth: below.depth + 1, total }
     }
 
     /// How many items a page is asked for. What no page can have is refused when it is asked.
     fn first(&self, field: &Field) -> usize {
         let given = field.get_argument("first").and_then(|value| {
-            let value = value.node.clone().into_const_with(|name| self.variable(&name).ok_or(()));
-            value.ok()
+            let known = |name: Name| self.values.get(name.as_str()).map(|of| of.0.clone());
+            value.node.clone().into_const_with(|name| known(name).ok_or(())).ok()
         });
         match given {
             Some(Value::Number(first)) => {
@@ -130,11 +139,39 @@ impl Of<'_> {
         }
     }
 
-    fn variable(&self, name: &Name) -> Option<Value> {
-        let mut declared = self.operation.variable_definitions.iter();
-        let declared = declared.find(|of| of.node.name.node == *name);
-        let given = self.variables.get(name).cloned();
-        given.or_else(|| declared?.node.default_value().cloned())
+    /// How much the arguments of a field weigh: each use of a variable is a copy of its value.
+    fn arguments(&self, field: &Field) -> usize {
+        let each = field.arguments.iter().map(|(_, value)| self.weight(&value.node));
+        each.fold(0, usize::saturating_add)
+    }
+
+    fn weight(&self, value: &Written) -> usize {
+        match value {
+            Written::Variable(name) => self.values.get(name.as_str()).map_or(0, |of| of.1),
+            Written::String(text) => text.len() / UNIT,
+            Written::List(items) => {
+                items.iter().map(|item| 1 + self.weight(item)).fold(0, usize::saturating_add)
+            }
+            Written::Object(fields) => {
+                fields.values().map(|value| 1 + self.weight(value)).fold(0, usize::saturating_add)
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// How many bytes of an argument cost as much as a field.
+const UNIT: usize = 64;
+
+/// How much a value weighs that is copied: 1 for each value in it and for each 64 bytes of text.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() / UNIT,
+        Value::List(items) => items.iter().map(|item| 1 + weight(item)).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| 1 + key.len() / UNIT + weight(value)).sum()
+        }
+        _ => 0,
     }
 }
 
@@ -144,13 +181,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::graphql::schema::sdl;
+    use crate::graphql::{plain::plain, schema::sdl};
 
     fn of(query: &str, variables: serde_json::Value) -> Cost {
         let document = parse_query(query).unwrap();
-        let (_, operation) = document.operations.iter().next().unwrap();
         let shape = Shape::of(&sdl()).unwrap();
-        cost(&shape, &document, &operation.node, &Variables::from_json(variables))
+        let variables = Variables::from_json(variables);
+        let document = plain(&shape, &document, &variables).unwrap();
+        let (_, operation) = document.operations.iter().next().unwrap();
+        cost(&shape, &operation.node, &variables)
     }
 
     #[test]
@@ -178,6 +217,16 @@ mod tests {
         let query = "{ ...a __schema { types { name ofType { name } } } }
             fragment a on Query { health { version ... on Health { connected } } }";
         assert_eq!(of(query, json!({})), Cost { depth: 4, total: 502 + 5 });
+    }
+
+    #[test]
+    fn a_variable_weighs_as_often_as_it_is_used() {
+        let query =
+            "mutation($v: JSON) { a: createToken(input: {workflowId: \"w\", data: [$v, $v]})
+            { id } b: createToken(input: {workflowId: \"w\", data: {x: $v}}) { id } }";
+        let light = of(query, json!({ "v": "" })).total;
+        let heavy = of(query, json!({ "v": "x".repeat(64_000) })).total;
+        assert_eq!(heavy - light, 3 * 1_000);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use async_graphql::{ErrorExtensionValues, ServerError, Value};
 use serde_json::json;
 
+use super::work::{Overdrawn, joins::Failure};
 use crate::{
     analysis::Finding,
     cases::Error,
@@ -18,6 +19,14 @@ pub(super) const INVALID_REQUEST: &str = "INVALID_REQUEST";
 pub(super) const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
 /// More than the limits allow in one message.
 pub(super) const TOO_LARGE: &str = "TOO_LARGE";
+/// More look-ups in the store than a request may make.
+pub(super) const TOO_MANY_LOOK_UPS: &str = "TOO_MANY_LOOK_UPS";
+/// No token was shown that is known.
+pub(super) const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+/// The caller's role does not allow it.
+pub(super) const FORBIDDEN: &str = "FORBIDDEN";
+/// More than this process takes on at a time.
+pub(super) const OVERLOADED: &str = "OVERLOADED";
 /// A fault of this program.
 pub(super) const INTERNAL: &str = "INTERNAL";
 
@@ -38,12 +47,25 @@ pub(super) fn classify(error: &mut ServerError) {
         let code = if error.path.is_empty() { INVALID_REQUEST } else { INVALID_ARGUMENT };
         return set(error, code, false);
     };
-    match source.downcast_ref::<Error>() {
-        Some(source) => {
+    let failure = source.downcast_ref::<Failure>();
+    let core = match failure {
+        Some(Failure::Core(error)) => Some(&**error),
+        _ => source.downcast_ref::<Error>(),
+    };
+    let overdrawn = match failure {
+        Some(Failure::Overdrawn(why)) => Some(why),
+        _ => source.downcast_ref::<Overdrawn>(),
+    };
+    match (core, overdrawn) {
+        (Some(source), _) => {
             set(error, source.code(), source.retryable());
             details(error.extensions.get_or_insert_default(), source);
         }
-        None => set(error, INTERNAL, false),
+        (None, Some(why)) => {
+            set(error, why.code, why.retryable);
+            error.extensions.get_or_insert_default().set("limit", why.limit as u64);
+        }
+        (None, None) => set(error, INTERNAL, false),
     }
 }
 
@@ -89,7 +111,7 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             let finding = |finding: &Finding| json!({ "message": finding.to_string() });
             set("findings", report.findings.iter().map(finding).collect());
         }
-        Error::NotEnabled(reason) => {
+        Error::NotEnabled(reason) | Error::Undecided(reason) => {
             set("caseId", json!(reason.case));
             set("transitionId", json!(reason.transition));
             set("blockers", blockers(reason));
@@ -112,6 +134,7 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             let first = json!({ "kind": kind, "transitionId": transition, "sequence": sequence });
             set("first", first);
         }
+        Error::Overloaded { reason } => set("reason", json!(reason)),
         Error::IdPutAside { id, case, sequence } => {
             set("id", json!(id));
             set("caseId", json!(case));

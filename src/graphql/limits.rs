@@ -1,12 +1,11 @@
 //! What one request may cost, and the checks that come before the parser and the validator.
 
-use std::collections::HashMap;
-
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::ExecutableDocument;
 
 use super::{
     arguments::DEFAULT_PAGE,
     cost::{Cost, LOOK_UP},
+    spread::Sizes,
 };
 
 /// What one client may ask of the GraphQL part. Everything beyond is refused with a message
@@ -29,8 +28,22 @@ pub struct Limits {
     /// How many fields and fragment spreads a document may have when all fragments are spread
     /// out. Without it a document of a few hundred bytes spreads out to millions of fields.
     pub selections: usize,
+    /// How many look-ups in the store a request may make, counted where they happen: the same
+    /// look-up of a query counts once, and one of many messages once for each 512. 1,000, as many
+    /// as [`complexity`](Self::complexity) allows to be foreseen.
+    pub look_ups: usize,
+    /// Bytes of an answer, counted where its values are made: what a value has as JSON, and 128
+    /// for each. 32 MiB: 30 tokens of a megabyte, or 200,000 small values.
+    pub answer_bytes: usize,
+    /// Bytes of all answers that are being made or sent, counted in the same way. 128 MiB.
+    pub answers_bytes: usize,
     /// Operations that one websocket may have under way.
     pub operations: usize,
+    /// Queries and mutations that a process executes at a time, of all clients. 1,024: more
+    /// wait for one another, and each costs memory meanwhile.
+    pub under_way: usize,
+    /// Subscriptions that a process has at a time, of all clients.
+    pub subscriptions: usize,
     /// How long a websocket may take until `connection_init`, in milliseconds.
     pub init_timeout_ms: u64,
 }
@@ -43,7 +56,12 @@ impl Default for Limits {
             depth: 20,
             complexity: 500_000,
             selections: 2_000,
+            look_ups: 1_000,
+            answer_bytes: 32 * 1024 * 1024,
+            answers_bytes: 128 * 1024 * 1024,
             operations: 100,
+            under_way: 1_024,
+            subscriptions: 10_000,
             init_timeout_ms: 10_000,
         }
     }
@@ -52,6 +70,13 @@ impl Default for Limits {
 /// How deep brackets may be nested in a document. The parser descends on the stack before it
 /// counts, so this is checked first; types, arguments and fields together stay far below.
 const NESTING: usize = 100;
+
+/// How many variables an operation may have: each use of one looks for it among all.
+const VARIABLES: usize = 500;
+
+/// How many times as much as its operations all fragments of a document may select, each by
+/// itself: a chain of fragments counts its last link as often as it has links.
+const FRAGMENTS: usize = 10;
 
 impl Limits {
     /// Checks the text of a document, before it is parsed.
@@ -88,64 +113,47 @@ impl Limits {
         Ok(())
     }
 
-    /// Checks a document before it is validated.
+    /// Checks a document before it is validated, or anything else follows its fragments.
     pub(super) fn check_document(&self, document: &ExecutableDocument) -> Result<(), String> {
-        let mut sizes = HashMap::new();
-        let mut total = 0usize;
-        for (_, operation) in document.operations.iter() {
-            let set = &operation.node.selection_set.node;
-            total = total.saturating_add(spread_out(document, set, &mut sizes)?);
-        }
-        if total > self.selections {
+        let Sizes { operations, fragments } = Sizes::of(document)?;
+        let (depth, most) = (operations.depth.max(fragments.depth), self.nested_sets());
+        if depth > most {
             return Err(format!(
-                "the document selects {total} fields when its fragments are spread out, and \
-                 the most is {}",
-                self.selections
+                "selections are nested {depth} deep, those of fragments included, and the most \
+                 is {most}"
             ));
+        }
+        if operations.selections > self.selections {
+            return Err(format!(
+                "the document selects {} fields when its fragments are spread out, and the most \
+                 is {}",
+                operations.selections, self.selections
+            ));
+        }
+        let most = self.selections.saturating_mul(FRAGMENTS);
+        if fragments.selections > most {
+            return Err(format!(
+                "the document's fragments select {} fields when each is spread out, and the most \
+                 is {most}",
+                fragments.selections
+            ));
+        }
+        for (_, operation) in document.operations.iter() {
+            let variables = operation.node.variable_definitions.len();
+            if variables > VARIABLES {
+                return Err(format!(
+                    "the operation has {variables} variables, and the most is {VARIABLES}"
+                ));
+            }
         }
         Ok(())
     }
-}
 
-/// How many selections `set` has when all fragments are spread out. `sizes` remembers the
-/// fragments; `None` marks those whose size is being found, so a cycle is noticed.
-fn spread_out<'a>(
-    document: &'a ExecutableDocument,
-    set: &'a SelectionSet,
-    sizes: &mut HashMap<&'a str, Option<usize>>,
-) -> Result<usize, String> {
-    let mut total = 0usize;
-    for selection in &set.items {
-        let below = match &selection.node {
-            Selection::Field(field) => spread_out(document, &field.node.selection_set.node, sizes)?,
-            Selection::InlineFragment(fragment) => {
-                spread_out(document, &fragment.node.selection_set.node, sizes)?
-            }
-            Selection::FragmentSpread(spread) => {
-                fragment_size(document, spread.node.fragment_name.node.as_str(), sizes)?
-            }
-        };
-        total = total.saturating_add(1).saturating_add(below);
+    /// How deep selection sets may be nested, those of fragments included: between two fields
+    /// there may be a fragment.
+    pub(super) fn nested_sets(&self) -> usize {
+        2 * self.depth + 1
     }
-    Ok(total)
-}
-
-fn fragment_size<'a>(
-    document: &'a ExecutableDocument,
-    name: &'a str,
-    sizes: &mut HashMap<&'a str, Option<usize>>,
-) -> Result<usize, String> {
-    match sizes.get(name) {
-        Some(Some(size)) => return Ok(*size),
-        Some(None) => return Err(format!("fragment {name} spreads itself")),
-        None => {}
-    }
-    // Validation reports a fragment that does not exist.
-    let Some(fragment) = document.fragments.get(name) else { return Ok(0) };
-    sizes.insert(name, None);
-    let size = spread_out(document, &fragment.node.selection_set.node, sizes)?;
-    sizes.insert(name, Some(size));
-    Ok(size)
 }
 
 /// How deep brackets are nested in a document, outside of strings and comments.
@@ -193,8 +201,6 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::parser::parse_query;
-
     use super::*;
 
     #[test]
@@ -210,25 +216,5 @@ mod tests {
         let limits = Limits::default();
         let deep = format!("{{ a(b: {}", "[".repeat(100_000));
         assert!(limits.check_text(&deep).unwrap_err().contains("nested deeper than 100"));
-    }
-
-    #[test]
-    fn fragments_that_multiply_are_counted_without_spreading_them_out() {
-        let mut document = String::from("{ ...f0 } fragment f30 on Query { health { version } }");
-        for level in 0..30 {
-            let next = level + 1;
-            document += &format!(" fragment f{level} on Query {{ ...f{next} ...f{next} }}");
-        }
-        let parsed = parse_query(&document).unwrap();
-        let problem = Limits::default().check_document(&parsed).unwrap_err();
-        assert!(problem.contains("the most is 2000"), "{problem}");
-    }
-
-    #[test]
-    fn a_fragment_that_spreads_itself_is_refused() {
-        let parsed =
-            parse_query("{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }");
-        let problem = Limits::default().check_document(&parsed.unwrap()).unwrap_err();
-        assert!(problem.contains("spreads itself"), "{problem}");
     }
 }

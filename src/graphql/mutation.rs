@@ -3,6 +3,7 @@
 use async_graphql::{Context, Object, Result};
 
 use super::{
+    access::Needs,
     arguments::in_words_of,
     input::{
         CaseChangeInput, CreateTokenInput, CreateWorkflowInput, CreateWorkflowInstanceInput,
@@ -11,25 +12,31 @@ use super::{
     },
     types::{Case, Firing, NatsToken, Token, Workflow, cases},
 };
-use crate::cases::{Changed, Error, Fire};
+use crate::{
+    cases::{Changed, Error, Fire},
+    models::Role,
+};
 
 /// The root of mutations.
 pub struct Mutation;
 
 /// Changes. Each is stored whole or not at all; an error with `retryable: true` leaves open
-/// whether it was, and the same `firingId` makes it safe to repeat.
+/// whether it was, and the same `firingId` makes it safe to repeat. Several in a request are made
+/// one after the other, and each reports for itself: one that failed is null, with an error at
+/// its name, and the others have what they answer.
 #[Object]
 impl Mutation {
     /// Checks and stores a definition. The same definition again makes no new version. What
     /// is wrong with it is listed whole in the error's `problems`.
+    #[graphql(guard = "Needs(Role::Admin)")]
     async fn create_workflow(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The definition.")] input: CreateWorkflowInput,
-    ) -> Result<Workflow> {
+    ) -> Result<Option<Workflow>> {
         let (definition, expected) = input.into_request()?;
         let (stored, repeated) = cases(ctx).store_workflow(definition, expected).await?;
-        Ok(Workflow::answering(stored, repeated))
+        Ok(Some(Workflow::answering(stored, repeated)))
     }
 
     /// Makes a token, in a new case or in a named one.
@@ -37,7 +44,7 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token.")] input: CreateTokenInput,
-    ) -> Result<Token> {
+    ) -> Result<Option<Token>> {
         let changed = match input.into_request()? {
             NewTokenRequest::Case(request) => cases(ctx).create_case(request).await,
             NewTokenRequest::Token(request) => cases(ctx).create_token(request).await,
@@ -45,7 +52,7 @@ impl Mutation {
         let changed = changed.map_err(|error| {
             in_words_of(error, &[("place", "input.initialPlace"), DATA, METADATA])
         })?;
-        Ok(Token::of(&changed)?)
+        Ok(Some(Token::of(&changed)?))
     }
 
     /// Begins a case with a token in the initial place, and answers with that token.
@@ -53,11 +60,11 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The case.")] input: CreateWorkflowInstanceInput,
-    ) -> Result<Token> {
+    ) -> Result<Option<Token>> {
         let names = [("data", "input.initialData"), METADATA];
         let changed = cases(ctx).create_case(input.into_request()?).await;
         let changed = changed.map_err(|error| in_words_of(error, &names))?;
-        Ok(Token::of(&changed)?)
+        Ok(Some(Token::of(&changed)?))
     }
 
     /// Fires a transition that takes a given token. `NOT_ENABLED` says in `blockers` why not.
@@ -65,8 +72,8 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The firing.")] input: FireTransitionInput,
-    ) -> Result<Firing> {
-        Ok(fire(ctx, input.into_request()?).await?)
+    ) -> Result<Option<Firing>> {
+        Ok(Some(fire(ctx, input.into_request()?).await?))
     }
 
     /// Fires a transition of a case, with the oldest tokens. `NOT_ENABLED` says in `blockers`
@@ -75,8 +82,8 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The firing.")] input: FireCaseInput,
-    ) -> Result<Firing> {
-        Ok(fire(ctx, input.into_request()?).await?)
+    ) -> Result<Option<Firing>> {
+        Ok(Some(fire(ctx, input.into_request()?).await?))
     }
 
     /// Moves a token to a place by a transition that leads there, and answers with the token
@@ -85,12 +92,12 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The move.")] input: TransitionTokenWithNatsInput,
-    ) -> Result<NatsToken> {
+    ) -> Result<Option<NatsToken>> {
         let request = input.into_request()?;
         let place = request.to_place.clone();
         let changed = cases(ctx).fire(request).await.map_err(of_firing)?;
         let there = changed.tokens.iter().find(|token| Some(&token.place) == place.as_ref());
-        Ok(Token::of(&changed)?.or(there.cloned()).into())
+        Ok(Some(Token::of(&changed)?.or(there.cloned()).into()))
     }
 
     /// Merges a patch into a token's data.
@@ -98,12 +105,12 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token and the patch.")] input: UpdateTokenDataInput,
-    ) -> Result<Token> {
+    ) -> Result<Option<Token>> {
         let (workflow, token, patch, change) = input.into_request()?;
         let names = [("patch", "input.patch"), METADATA];
         let changed = cases(ctx).update_token_data(workflow.as_ref(), &token, patch, change).await;
         let changed = changed.map_err(|error| in_words_of(error, &names))?;
-        Ok(Token::of(&changed)?)
+        Ok(Some(Token::of(&changed)?))
     }
 
     /// Pauses a case: nothing fires until it is resumed.
@@ -111,7 +118,7 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The case.")] input: CaseChangeInput,
-    ) -> Result<Case> {
+    ) -> Result<Option<Case>> {
         let (workflow, case, change) = input.into_request()?;
         changed(cases(ctx).pause(&workflow, &case, change).await)
     }
@@ -121,7 +128,7 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The case.")] input: CaseChangeInput,
-    ) -> Result<Case> {
+    ) -> Result<Option<Case>> {
         let (workflow, case, change) = input.into_request()?;
         changed(cases(ctx).resume(&workflow, &case, change).await)
     }
@@ -131,7 +138,7 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The case.")] input: CaseChangeInput,
-    ) -> Result<Case> {
+    ) -> Result<Option<Case>> {
         let (workflow, case, change) = input.into_request()?;
         changed(cases(ctx).cancel(&workflow, &case, change).await)
     }
@@ -139,11 +146,12 @@ impl Mutation {
     /// Puts aside what in a case's log can't be read or does not follow, so that the case goes
     /// on as its last good record says; a case without any is cancelled. An error if nothing is
     /// wrong, if a newer version wrote what can't be read, or if acknowledged changes follow that.
+    #[graphql(guard = "Needs(Role::Admin)")]
     async fn quarantine_case(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The case.")] input: QuarantineCaseInput,
-    ) -> Result<Case> {
+    ) -> Result<Option<Case>> {
         let (workflow, case, following, change) = input.into_request()?;
         let done = cases(ctx).quarantine(&workflow, &case, following, change).await;
         changed(done.map_err(|error| in_words_of(error, &[FOLLOWING])))
@@ -156,8 +164,8 @@ const FOLLOWING: (&str, &str) = ("with following", "input.withFollowing");
 const METADATA: (&str, &str) = ("metadata", "input.metadata");
 
 /// The case after a change of it as a whole.
-fn changed(changed: Result<Changed, Error>) -> Result<Case> {
-    Ok(Case::of(&changed.map_err(|error| in_words_of(error, &[METADATA]))?))
+fn changed(changed: Result<Changed, Error>) -> Result<Option<Case>> {
+    Ok(Some(Case::of(&changed.map_err(|error| in_words_of(error, &[METADATA]))?)))
 }
 
 async fn fire(ctx: &Context<'_>, request: Fire) -> Result<Firing, Error> {

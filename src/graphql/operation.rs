@@ -10,8 +10,7 @@ use async_graphql::{
     parser::{
         parse_query,
         types::{
-            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationType, Selection,
-            SelectionSet,
+            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationType, SelectionSet,
         },
     },
 };
@@ -22,7 +21,10 @@ use super::{
     Answer, Limits,
     cost::cost,
     error::{INVALID_REQUEST, TOO_LARGE},
+    plain::plain,
+    schema::{self, Schema},
     shape::Shape,
+    spread::spreads,
     variables,
 };
 
@@ -83,11 +85,13 @@ impl Parameters {
 }
 
 impl Operation {
-    /// Parses a request, and checks what it would cost and the values of its variables.
+    /// Parses a request, validates it by `checker`, and checks what it would cost and the
+    /// values of its variables. What is to be executed is its plain form.
     pub(super) fn new(
         parameters: Parameters,
         limits: &Limits,
         shape: &Shape,
+        checker: &Schema,
     ) -> Result<Self, Answer> {
         limits.check_text(&parameters.query).map_err(|problem| {
             let code = if parameters.query.len() > limits.document_bytes {
@@ -103,20 +107,30 @@ impl Operation {
             Err(error) => return Err(Response::from_errors(vec![error.into()]).into()),
         };
         limits.check_document(&document).map_err(invalid)?;
-        let variables = Value::Object(parameters.variables.unwrap_or_default());
-        let variables = Variables::from_json(variables);
+        let mut variables = parameters.variables.unwrap_or_default();
+        // A subscription would keep them, as long as it lasts.
+        variables.retain(|name, _| declares(&document, name));
+        let variables = Variables::from_json(Value::Object(variables));
         let mut kind = OperationKind::Query;
         for (_, operation) in document.operations.iter() {
-            let operation = &operation.node;
-            kind = OperationKind::of(operation.ty);
-            limits.check_cost(cost(shape, &document, operation, &variables)).map_err(invalid)?;
-            let problems = variables::problems(shape, operation, &variables);
+            kind = OperationKind::of(operation.node.ty);
+            let problems = variables::problems(shape, &operation.node, &variables);
             if !problems.is_empty() {
                 return Err(Response::from_errors(problems).into());
             }
         }
         let mut request = Request::new(parameters.query).variables(variables);
         request.operation_name = name;
+        let problems = schema::problems(checker, &request, &document);
+        if !problems.is_empty() {
+            return Err(Response::from_errors(problems).into());
+        }
+        let document = plain(shape, &document, &request.variables)
+            .map_err(|problem| Answer::from(Response::from_errors(vec![problem])))?;
+        for (_, operation) in document.operations.iter() {
+            let cost = cost(shape, &operation.node, &request.variables);
+            limits.check_cost(cost).map_err(invalid)?;
+        }
         request.set_parsed_query(document.clone());
         Ok(Self { request, document: Arc::new(document), kind })
     }
@@ -141,6 +155,14 @@ fn invalid(problem: impl Into<String>) -> Answer {
     Answer::refused(INVALID_REQUEST, problem)
 }
 
+/// Whether an operation of the document declares a variable.
+fn declares(document: &ExecutableDocument, name: &str) -> bool {
+    document.operations.iter().any(|(_, operation)| {
+        let mut declared = operation.node.variable_definitions.iter();
+        declared.any(|declared| declared.node.name.node == name)
+    })
+}
+
 /// The document with the operation that is asked for, and what that needs, alone: tools send
 /// whole files of operations and name one, and the others cost nothing.
 fn only(
@@ -159,46 +181,42 @@ fn only(
     let name = name.ok_or("the document has several operations; name one")?;
     let missing = || format!("the document has no operation named {name:?}");
     let (key, operation) = operations.remove_entry(name).ok_or_else(missing)?;
-    let mut needed = HashSet::new();
-    spreads(&document.fragments, &operation.node.selection_set.node, &mut needed);
+    let needed = needed(&document.fragments, &operation.node.selection_set.node);
     document.fragments.retain(|name, _| needed.contains(name));
     document.operations = DocumentOperations::Multiple(HashMap::from([(key, operation)]));
     Ok(document)
 }
 
 /// The names of the fragments that are spread in `set`, and in those.
-fn spreads(
+fn needed(
     fragments: &HashMap<Name, Positioned<FragmentDefinition>>,
     set: &SelectionSet,
-    found: &mut HashSet<Name>,
-) {
-    for selection in &set.items {
-        match &selection.node {
-            Selection::Field(field) => {
-                spreads(fragments, &field.node.selection_set.node, found);
-            }
-            Selection::InlineFragment(fragment) => {
-                spreads(fragments, &fragment.node.selection_set.node, found);
-            }
-            Selection::FragmentSpread(spread) => {
-                let name = &spread.node.fragment_name.node;
-                if let (true, Some(fragment)) = (found.insert(name.clone()), fragments.get(name)) {
-                    spreads(fragments, &fragment.node.selection_set.node, found);
-                }
-            }
+) -> HashSet<Name> {
+    let mut found = HashSet::new();
+    let mut open = Vec::new();
+    spreads(set, &mut open);
+    while let Some(name) = open.pop() {
+        if let Some((name, fragment)) = fragments.get_key_value(name)
+            && found.insert(name.clone())
+        {
+            spreads(&fragment.node.selection_set.node, &mut open);
         }
     }
+    found
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
 
     fn operation(json: &str) -> Result<Operation, Answer> {
         let shape = Shape::of(&crate::graphql::sdl()).unwrap();
-        Operation::new(Parameters::from_json(json.as_bytes())?, &Limits::default(), &shape)
+        let limits = Limits::default();
+        let checker = schema::checker(&limits);
+        Operation::new(Parameters::from_json(json.as_bytes())?, &limits, &shape, &checker)
     }
 
     fn problem(json: &str) -> String {
@@ -209,10 +227,11 @@ mod tests {
 
     #[test]
     fn the_kind_is_that_of_the_named_operation() {
-        let both = r#"{"query": "query A { health { version } } subscription B { x }",
-                       "operationName": "B"}"#;
-        assert_eq!(operation(both).unwrap().kind(), OperationKind::Subscription);
-        let only = r#"{"query": "mutation M { x }", "variables": null}"#;
+        let both = "query A { health { version } }
+            subscription B { workflowEvents(workflowId: \"w\") { kind } }";
+        let both = json!({ "query": both, "operationName": "B" }).to_string();
+        assert_eq!(operation(&both).unwrap().kind(), OperationKind::Subscription);
+        let only = r#"{"query": "mutation M { __typename }", "variables": null}"#;
         assert_eq!(operation(only).unwrap().kind(), OperationKind::Mutation);
     }
 
@@ -242,6 +261,72 @@ mod tests {
             let answer = problem(json);
             assert!(answer.contains(why) && answer.contains("INVALID_REQUEST"), "{answer}");
             assert!(!answer.contains("\"data\""), "{answer}");
+        }
+    }
+
+    /// What documents are made of, and what breaks them.
+    const PARTS: [&str; 36] = [
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "...",
+        "on ",
+        "Query",
+        "Case",
+        "Node",
+        "Subscription",
+        "query ",
+        "mutation ",
+        "subscription ",
+        "fragment ",
+        "f",
+        "g",
+        "node",
+        "health",
+        "version",
+        "id",
+        ":",
+        "$v",
+        "@skip(if: ",
+        "@include(if: $v)",
+        "true",
+        "\"x\"",
+        "\"\"\"",
+        "\"",
+        "\\",
+        "#",
+        "\n",
+        "{ ...f }",
+        "fragment f on Query { health { version } }",
+        "=",
+    ];
+
+    proptest! {
+        /// Whatever is sent is an operation or refused with a reason.
+        #[test]
+        fn any_text_is_an_operation_or_is_refused(
+            parts in proptest::collection::vec(proptest::sample::select(&PARTS[..]), 0..60),
+            deep in 0..300usize,
+            variables in proptest::option::of(proptest::collection::vec(any::<Option<bool>>(), 0..3)),
+        ) {
+            thread_local! {
+                static SCHEMA: (Shape, Schema) = (
+                    Shape::of(&crate::graphql::sdl()).unwrap(),
+                    schema::checker(&Limits::default()),
+                );
+            }
+            let (first, last) = parts.split_at(parts.len() / 2);
+            let query = format!("{}{}", first.concat().repeat(deep / 60 + 1), last.join(" "));
+            let parameters = json!({ "query": query, "variables": variables.map(|of| json!({ "v": of })) });
+            let parameters = Parameters::from_json(parameters.to_string().as_bytes()).unwrap();
+            SCHEMA.with(|(shape, checker)| {
+                if let Err(answer) = Operation::new(parameters, &Limits::default(), shape, checker) {
+                    assert!(!answer.executed() && !answer.errors().is_empty());
+                }
+            });
         }
     }
 }

@@ -1,20 +1,22 @@
 //! Queries.
 
 use async_graphql::{Context, ID, Object, Result};
+use futures::future::try_join_all;
 
 use super::{
-    arguments::{consistency, id, optional_id, page, page_size, position},
-    connection::{Connection, Position, connection, of_items},
+    arguments::{consistency, id, id_in, located, optional_id_in, page, page_size, position},
+    connection::{Connection, Listing, connection, of_items},
     input::CreateWorkflowInput,
     types::{
-        Case, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Token, Transition,
-        Workflow, WorkflowAnalysis, cases,
+        Case, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Node, Token,
+        Transition, Workflow, WorkflowAnalysis, cases, history, transitions,
     },
+    work::joins::{self, Failure, Found},
 };
 use crate::{
     cases::Error,
-    models::{CaseId, TokenId, WorkflowId},
-    storage::TokenScope,
+    models::{self, CaseId, PlaceId, StoredDefinition, TokenId, WorkflowId},
+    storage::{MAX_PAGE, TokenScope},
 };
 
 /// The root of queries.
@@ -24,6 +26,32 @@ pub struct Query;
 /// that does not exist is an error with the code `NOT_FOUND`.
 #[Object]
 impl Query {
+    /// Whatever has an `id` that is unique across everything; null when it does not exist (any
+    /// more).
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The `id` of what was read.")] id: ID,
+    ) -> Result<Option<Node>> {
+        Ok(Node::find(ctx, "id", &id).await?)
+    }
+
+    /// The same for several ids, in their order.
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The `id`s of what was read, at most 1000.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        if ids.len() > MAX_PAGE {
+            let reason = format!("has {} ids, and the most is {MAX_PAGE}", ids.len());
+            return Err(Error::argument("ids", reason).into());
+        }
+        let find = |(at, id): (usize, ID)| async move {
+            Node::find(ctx, &format!("ids[{at}]"), &id).await
+        };
+        Ok(try_join_all(ids.into_iter().enumerate().map(find)).await?)
+    }
+
     /// A workflow in its latest version.
     async fn workflow(
         &self,
@@ -31,7 +59,7 @@ impl Query {
         #[graphql(desc = "The workflow.")] id: ID,
     ) -> Result<Option<Workflow>> {
         let id = super::arguments::id("id", &id)?;
-        Ok(existing(cases(ctx).workflow(&id).await)?.map(Workflow::of))
+        Ok(existing(joins::workflow(ctx, &id).await)?.map(Workflow::of))
     }
 
     /// All workflows in their latest versions, ordered by id.
@@ -41,11 +69,13 @@ impl Query {
         #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<Workflow, WorkflowId>> {
-        let start = position::<Position<WorkflowId>>(after.as_deref())?.map(|at| at.0);
-        let (found, has_next) = cases(ctx).workflows(page_size(first)?, start.as_ref()).await?;
+        let listing = Listing::new("workflows", &[]);
+        let start = position::<WorkflowId>(&listing, after.as_deref())?;
+        let first = page_size(first)?;
+        let (found, has_next) = joins::look_up(ctx).await?.workflows(first, start.as_ref()).await?;
         let items =
             found.into_iter().map(|found| (found.definition.id.clone(), Workflow::of(found)));
-        Ok(of_items(items, start.is_some(), has_next))
+        Ok(of_items(&listing, items, start.is_some(), has_next))
     }
 
     /// A live token by its id, whatever its workflow.
@@ -58,8 +88,8 @@ impl Query {
                           and is faster.")]
         strong: Option<bool>,
     ) -> Result<Option<Token>> {
-        let id = super::arguments::id("id", &id)?;
-        let found = cases(ctx).token(None, &id, consistency(strong)).await;
+        let (workflow, id) = located(None, "id", &id)?;
+        let found = joins::token(ctx, workflow.as_ref(), &id, consistency(strong)).await;
         Ok(existing(found)?.map(Token::from))
     }
 
@@ -73,13 +103,21 @@ impl Query {
         #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<Token>> {
+        let workflow = id("workflowId", &workflow_id)?;
         let scope = TokenScope {
-            workflow: id("workflowId", &workflow_id)?,
-            place: optional_id("placeId", place_id.as_ref())?,
-            case: optional_id("caseId", case_id.as_ref())?,
+            place: optional_id_in(&workflow, "placeId", place_id.as_ref())?,
+            case: optional_id_in(&workflow, "caseId", case_id.as_ref())?,
+            workflow,
         };
-        let found = cases(ctx).tokens(&scope, page(first, after.as_deref())?).await?;
-        Ok(connection(found, after.is_some(), Token::from))
+        let place = scope.place.as_ref().map_or("", |place| place.as_str());
+        let case = scope.case.as_ref().map_or("", |case| case.as_str());
+        let listing = Listing::new("tokens", &[scope.workflow.as_str(), place, case]);
+        let page = page(&listing, first, after.as_deref())?;
+        let found = joins::look_up(ctx).await?.tokens(&scope, page).await?;
+        if found.items.is_empty() {
+            must_exist(ctx, &scope).await?;
+        }
+        Ok(connection(&listing, found, after.is_some(), Token::from))
     }
 
     /// The live tokens of a place, ordered by their last change.
@@ -106,8 +144,8 @@ impl Query {
         strong: Option<bool>,
     ) -> Result<Option<Token>> {
         let workflow: WorkflowId = id("workflowId", &workflow_id)?;
-        let token = id("tokenId", &token_id)?;
-        let found = cases(ctx).token(Some(&workflow), &token, consistency(strong)).await;
+        let token = id_in(&workflow, "tokenId", &token_id)?;
+        let found = joins::token(ctx, Some(&workflow), &token, consistency(strong)).await;
         Ok(existing(found)?.map(Token::from))
     }
 
@@ -121,8 +159,8 @@ impl Query {
                           and is faster.")]
         strong: Option<bool>,
     ) -> Result<Option<NatsToken>> {
-        let id = super::arguments::id("id", &id)?;
-        let found = cases(ctx).token(None, &id, consistency(strong)).await;
+        let (workflow, id) = located(None, "id", &id)?;
+        let found = joins::token(ctx, workflow.as_ref(), &id, consistency(strong)).await;
         Ok(existing(found)?.map(|token| NatsToken::from(Token::from(token))))
     }
 
@@ -132,9 +170,10 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The token.")] token_id: ID,
     ) -> Result<Vec<Transition>> {
-        let token: TokenId = id("tokenId", &token_id)?;
-        let found = cases(ctx).available_transitions(None, &token).await?;
-        Ok(found.into_iter().map(Transition).collect())
+        let (workflow, token) = located::<TokenId>(None, "tokenId", &token_id)?;
+        let found = joins::look_up(ctx).await?;
+        let (stored, found) = found.available_transitions(workflow.as_ref(), &token).await?;
+        Ok(transitions(&stored, found))
     }
 
     /// A case.
@@ -145,7 +184,7 @@ impl Query {
         #[graphql(desc = "The case.")] id: ID,
     ) -> Result<Option<Case>> {
         let (workflow, case) = case_of(&workflow_id, "id", &id)?;
-        Ok(existing(cases(ctx).case(&workflow, &case).await)?.map(Case::from))
+        Ok(existing(joins::case(ctx, &workflow, &case).await)?.map(Case::from))
     }
 
     /// The cases of a workflow in the order of their creation.
@@ -157,10 +196,16 @@ impl Query {
         #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<Case>> {
-        let workflow = id("workflowId", &workflow_id)?;
-        let page = page(first, after.as_deref())?;
-        let found = cases(ctx).cases(&workflow, status.map(Into::into), page).await?;
-        Ok(connection(found, after.is_some(), Case::from))
+        let workflow: WorkflowId = id("workflowId", &workflow_id)?;
+        let status = status.map(models::CaseStatus::from);
+        let of = status.map_or("", models::CaseStatus::as_str);
+        let listing = Listing::new("cases", &[workflow.as_str(), of]);
+        let page = page(&listing, first, after.as_deref())?;
+        let found = joins::look_up(ctx).await?.cases(&workflow, status, page).await?;
+        if found.items.is_empty() {
+            must_exist(ctx, &TokenScope { workflow, place: None, case: None }).await?;
+        }
+        Ok(connection(&listing, found, after.is_some(), Case::from))
     }
 
     /// Which tokens of a case are where.
@@ -171,7 +216,7 @@ impl Query {
         #[graphql(desc = "The case.")] case_id: ID,
     ) -> Result<Marking> {
         let (workflow, case) = case_of(&workflow_id, "caseId", &case_id)?;
-        Ok(Marking::of(&*cases(ctx).case(&workflow, &case).await?))
+        Ok(Marking::of(&*joins::case(ctx, &workflow, &case).await?))
     }
 
     /// For every transition of a case: enabled, or exactly why not.
@@ -182,7 +227,7 @@ impl Query {
         #[graphql(desc = "The case.")] case_id: ID,
     ) -> Result<Explanation> {
         let (workflow, case) = case_of(&workflow_id, "caseId", &case_id)?;
-        Ok(cases(ctx).explain(&workflow, &case).await?.into())
+        Ok(joins::look_up(ctx).await?.explain(&workflow, &case).await?.into())
     }
 
     /// The records of a case, oldest first.
@@ -195,9 +240,7 @@ impl Query {
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<CaseEvent>> {
         let (workflow, case) = case_of(&workflow_id, "caseId", &case_id)?;
-        let page = page(first, after.as_deref())?;
-        let found = cases(ctx).history(&workflow, &case, page).await?;
-        Ok(connection(found, after.is_some(), CaseEvent::from))
+        history(ctx, &workflow, &case, first, after).await
     }
 
     /// Checks a definition as `createWorkflow` does, and its soundness, and stores nothing.
@@ -208,7 +251,7 @@ impl Query {
         #[graphql(desc = "The definition.")] input: CreateWorkflowInput,
     ) -> Result<WorkflowAnalysis> {
         let (definition, _) = input.into_request()?;
-        Ok(WorkflowAnalysis::from(&cases(ctx).check_workflow(&definition).await?))
+        Ok(WorkflowAnalysis::from(&joins::look_up(ctx).await?.check_workflow(&definition).await?))
     }
 
     /// How the store does. Answers while the NATS server is away, too.
@@ -217,15 +260,42 @@ impl Query {
     }
 }
 
+/// Whether what a listing that has nothing is of exists; otherwise the error says what does not.
+/// A workflow whose latest version can't be read or used exists.
+async fn must_exist(ctx: &Context<'_>, scope: &TokenScope) -> Found<()> {
+    let stored = match joins::workflow(ctx, &scope.workflow).await {
+        Ok(stored) => Some(stored),
+        Err(failure) if failure.is_not_found() => return Err(failure),
+        Err(Failure::Core(error)) if error.code() == "CORRUPT" => None,
+        Err(Failure::Core(error)) if matches!(*error, Error::InvalidDefinition(_)) => None,
+        Err(failure) => return Err(failure),
+    };
+    if let Some(case) = &scope.case {
+        joins::case(ctx, &scope.workflow, case).await?;
+    }
+    // A place that only earlier versions have is as good as none where it holds nothing.
+    let has = |stored: &StoredDefinition, place: &PlaceId| {
+        stored.definition.places.iter().any(|of| of.id == *place)
+    };
+    match (stored, &scope.place) {
+        (Some(stored), Some(place)) if !has(&stored, place) => {
+            Err(Error::NotFound { kind: "place", id: place.to_string() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What was found; nothing if the store says that it does not exist.
-fn existing<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
+fn existing<T>(found: Found<T>) -> Found<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
-        Err(Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
+        Err(failure) if failure.is_not_found() => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
 fn case_of(workflow: &ID, argument: &str, case: &ID) -> Result<(WorkflowId, CaseId), Error> {
-    Ok((id("workflowId", workflow)?, id(argument, case)?))
+    let workflow = id("workflowId", workflow)?;
+    let case = id_in(&workflow, argument, case)?;
+    Ok((workflow, case))
 }

@@ -1,6 +1,15 @@
 //! The schema: its three roots, its limits, and the cases it is made over.
 
-use async_graphql::{Schema as Of, SchemaBuilder};
+use std::sync::Arc;
+
+use async_graphql::{
+    Positioned, Request, Response, Schema as Of, SchemaBuilder, ServerError, ValidationMode, Value,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute},
+    parser::types::{
+        DocumentOperations, ExecutableDocument, InlineFragment, Selection, SelectionSet,
+    },
+};
+use futures::FutureExt;
 
 use super::{
     Limits,
@@ -9,6 +18,7 @@ use super::{
     query::Query,
     subscription::Subscription,
     types::{Case, CaseEvent, Token, Workflow},
+    work::Counting,
 };
 use crate::{cases::Cases, models::WorkflowId};
 
@@ -18,13 +28,103 @@ pub(super) type Schema = Of<Query, Mutation, Subscription>;
 /// Directives that one field may have; `@skip` and `@include` are the only ones there are.
 const DIRECTIVES: usize = 4;
 
-/// The schema, ready to execute.
+/// How many problems of a document are told at once.
+const TOLD: usize = 100;
+
+/// The schema, ready to execute what was validated.
 pub(super) fn over(cases: Cases, limits: &Limits) -> Schema {
     builder()
         .data(cases)
-        .limit_recursive_depth(2 * limits.depth)
-        .limit_directives(DIRECTIVES)
+        .validation_mode(ValidationMode::Fast)
+        .limit_recursive_depth(limits.nested_sets())
+        .extension(Counting)
         .finish()
+}
+
+/// The schema, ready to validate, and never to execute.
+pub(super) fn checker(limits: &Limits) -> Schema {
+    builder()
+        .limit_recursive_depth(limits.nested_sets())
+        .limit_directives(DIRECTIVES)
+        .extension(NotExecuting)
+        .finish()
+}
+
+/// What makes `document` no valid document of the schema, by a [`checker`]. `request` has the
+/// rest: the values of its variables and which operation it names.
+pub(super) fn problems(
+    checker: &Schema,
+    request: &Request,
+    document: &ExecutableDocument,
+) -> Vec<ServerError> {
+    let mut of = Request::new("").variables(request.variables.clone());
+    of.operation_name.clone_from(&request.operation_name);
+    let mut document = document.clone();
+    for fragment in document.fragments.values_mut() {
+        show_conditions(&mut fragment.node.selection_set.node);
+    }
+    match &mut document.operations {
+        DocumentOperations::Single(operation) => {
+            show_conditions(&mut operation.node.selection_set.node);
+        }
+        DocumentOperations::Multiple(operations) => {
+            let sets = operations.values_mut().map(|of| &mut of.node.selection_set.node);
+            sets.for_each(show_conditions);
+        }
+    }
+    of.set_parsed_query(document);
+    // Nothing is executed, so there is nothing to wait for.
+    let response = checker.execute(of).now_or_never();
+    let mut problems = response.map(|response| response.errors).unwrap_or_default();
+    if problems.len() > TOLD {
+        let more = format!("there are {} more problems", problems.len() - TOLD);
+        problems.truncate(TOLD);
+        problems.push(ServerError::new(more, None));
+    }
+    problems
+}
+
+/// Moves the directives of `__typename` to a fragment around it. The validator does not look at
+/// them, and says of a variable that is used only there that it is not used.
+fn show_conditions(set: &mut SelectionSet) {
+    for item in &mut set.items {
+        match &mut item.node {
+            Selection::Field(field) if field.node.name.node == "__typename" => {
+                let directives = std::mem::take(&mut field.node.directives);
+                if directives.is_empty() {
+                    continue;
+                }
+                let items = vec![Positioned::new(Selection::Field(field.clone()), item.pos)];
+                let selection_set = Positioned::new(SelectionSet { items }, item.pos);
+                let around = InlineFragment { type_condition: None, directives, selection_set };
+                item.node = Selection::InlineFragment(Positioned::new(around, item.pos));
+            }
+            Selection::Field(field) => show_conditions(&mut field.node.selection_set.node),
+            Selection::InlineFragment(of) => show_conditions(&mut of.node.selection_set.node),
+            Selection::FragmentSpread(_) => {}
+        }
+    }
+}
+
+/// Ends a request where its execution would begin.
+struct NotExecuting;
+
+impl ExtensionFactory for NotExecuting {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Extension for NotExecuting {
+    async fn execute(
+        &self,
+        _: &ExtensionContext<'_>,
+        _: Option<&str>,
+        _: NextExecute<'_>,
+    ) -> Response {
+        Response::new(Value::Null)
+    }
 }
 
 /// The schema in the schema definition language, as the file `schema.graphql` has it.
@@ -46,12 +146,9 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::{
-        Positioned,
-        parser::{
-            parse_schema,
-            types::{TypeKind, TypeSystemDefinition},
-        },
+    use async_graphql::parser::{
+        parse_schema,
+        types::{TypeKind, TypeSystemDefinition},
     };
 
     use super::*;

@@ -24,11 +24,30 @@ impl Shape {
         Ok(Self(types.collect()))
     }
 
-    /// A field of an object type.
+    /// A field of an object or interface type.
     pub fn field(&self, of: &str, name: &str) -> Option<&FieldDefinition> {
-        let Some(TypeKind::Object(object)) = self.0.get(of) else { return None };
-        let mut fields = object.fields.iter().map(|field| &field.node);
-        fields.find(|field| field.name.node == name)
+        let fields = match self.0.get(of)? {
+            TypeKind::Object(object) => &object.fields,
+            TypeKind::Interface(interface) => &interface.fields,
+            _ => return None,
+        };
+        fields.iter().map(|field| &field.node).find(|field| field.name.node == name)
+    }
+
+    /// The object types that something of an interface type may be of, in the order of their
+    /// names; none for every other type.
+    pub fn kinds(&self, of: &str) -> Vec<&str> {
+        if !matches!(self.0.get(of), Some(TypeKind::Interface(_))) {
+            return Vec::new();
+        }
+        let implements = |kind: &TypeKind| match kind {
+            TypeKind::Object(object) => object.implements.iter().any(|name| name.node == of),
+            _ => false,
+        };
+        let kinds = self.0.iter().filter(|(_, kind)| implements(kind));
+        let mut kinds: Vec<_> = kinds.map(|(name, _)| name.as_str()).collect();
+        kinds.sort_unstable();
+        kinds
     }
 
     /// An input object type.

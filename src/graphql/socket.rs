@@ -18,10 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::{Answer, Api, Parameters, answer::Body, error::refusal};
+use super::{Answer, Api, Caller, Charge, Parameters, answer::Body, error::refusal};
 
 /// The subprotocol that a websocket must agree on.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
+
+/// Bytes of an operation's id, which is kept for as long as the operation. Clients take UUIDs.
+const MOST_OF_ID: usize = 1_024;
 
 /// What is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,13 +54,21 @@ impl Frame {
     }
 }
 
+/// Who somebody is that shows this token, or none.
+pub type Greeter = Box<dyn Fn(Option<&str>) -> Caller + Send + Sync>;
+
 /// One client's side of the protocol.
 pub struct Socket {
     api: Api,
+    greeter: Greeter,
+    /// What the client has shown, in the request that became the socket or in `connection_init`.
+    token: Option<String>,
     /// Until when the client must have said `connection_init`; absent once it has.
     init_until: Option<Instant>,
     operations: HashMap<Arc<str>, AbortHandle>,
     events: SelectAll<BoxStream<'static, (Arc<str>, Event)>>,
+    /// What the frame counts that was given last, until the next one is asked for.
+    sending: Option<Charge>,
 }
 
 /// What comes of an operation.
@@ -70,8 +81,8 @@ enum Event {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum FromClient {
     ConnectionInit {
-        #[serde(default, rename = "payload")]
-        _payload: Option<Map<String, Value>>,
+        #[serde(default)]
+        payload: Option<Map<String, Value>>,
     },
     Ping {
         #[serde(default)]
@@ -112,14 +123,17 @@ enum ToClient<'a> {
 }
 
 impl Socket {
-    /// A socket that has just been opened.
-    pub fn new(api: Api) -> Self {
+    /// A socket that has just been opened, by a request that showed `token`.
+    pub fn new(api: Api, greeter: Greeter, token: Option<String>) -> Self {
         let patience = Duration::from_millis(api.limits().init_timeout_ms);
         Self {
             api,
+            greeter,
+            token,
             init_until: Some(Instant::now() + patience),
             operations: HashMap::new(),
             events: SelectAll::new(),
+            sending: None,
         }
     }
 
@@ -131,9 +145,15 @@ impl Socket {
             Err(error) => return Some(Frame::close(4400, &format!("Invalid message: {error}"))),
         };
         match message {
-            FromClient::ConnectionInit { .. } => {
+            FromClient::ConnectionInit { payload } => {
                 if self.init_until.take().is_none() {
                     return Some(Frame::close(4429, "Too many initialisation requests"));
+                }
+                if let Some(token) = payload.as_ref().and_then(shown) {
+                    self.token = Some(token.to_owned());
+                }
+                if let Some(forbidden) = self.forbidden() {
+                    return Some(forbidden);
                 }
                 Some(Frame::text(&ToClient::ConnectionAck))
             }
@@ -152,8 +172,21 @@ impl Socket {
         }
     }
 
-    /// The next thing to send of what the operations under way bring. Cancel-safe.
+    /// The end of a socket whose client has shown no token that is known now; call it again
+    /// when what is known has changed.
+    pub fn forbidden(&self) -> Option<Frame> {
+        let known = self.init_until.is_some() || !matches!(self.caller(), Caller::Stranger);
+        (!known).then(|| Frame::close(4403, "Forbidden"))
+    }
+
+    fn caller(&self) -> Caller {
+        (self.greeter)(self.token.as_deref())
+    }
+
+    /// The next thing to send of what the operations under way bring; it is asked for when the
+    /// last one has been sent. Cancel-safe.
     pub async fn next(&mut self) -> Frame {
+        self.sending = None;
         if let Some(until) = self.init_until {
             tokio::time::sleep_until(until).await;
             return Frame::close(4408, "Connection initialisation timeout");
@@ -162,7 +195,8 @@ impl Socket {
             return std::future::pending().await;
         };
         match event {
-            Event::Answer(answer) if answer.executed() => {
+            Event::Answer(mut answer) if answer.executed() => {
+                self.sending = answer.take_charge();
                 Frame::text(&ToClient::Next { id: &id, payload: answer.body() })
             }
             Event::Answer(answer) => {
@@ -182,6 +216,10 @@ impl Socket {
         if id.is_empty() {
             return Some(Frame::close(4400, "Invalid message: the id is empty"));
         }
+        if id.len() > MOST_OF_ID {
+            let reason = format!("Invalid message: the id has more than {MOST_OF_ID} bytes");
+            return Some(Frame::close(4400, &reason));
+        }
         if self.operations.contains_key(&id) {
             return Some(Frame::close(4409, &format!("Subscriber for {id} already exists")));
         }
@@ -198,7 +236,9 @@ impl Socket {
             let payload = [refusal("TOO_MANY_OPERATIONS", problem)];
             return Some(Frame::text(&ToClient::Error { id: &id, payload: &payload }));
         }
-        let operation = Parameters::from_value(payload).and_then(|of| self.api.prepare(of));
+        let caller = self.caller();
+        let operation =
+            Parameters::from_value(payload).and_then(|of| self.api.prepare(of, &caller));
         let operation = match operation {
             Ok(operation) => operation,
             Err(answer) => {
@@ -216,4 +256,18 @@ impl Socket {
         self.operations.insert(id, handle);
         None
     }
+}
+
+/// The token in the payload of `connection_init`, as clients send it: a header's name and value,
+/// or a `token`.
+fn shown(payload: &Map<String, Value>) -> Option<&str> {
+    let header = payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let header = header.and_then(|(_, value)| bearer(value.as_str()?));
+    header.or_else(|| payload.get("token").and_then(Value::as_str))
+}
+
+/// The token in the value of an `Authorization` header (RFC 6750).
+pub fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

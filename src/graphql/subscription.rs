@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, Result, Subscription};
 use futures::{Stream, StreamExt, future, stream::BoxStream};
 
 use super::{
-    arguments::{id, optional_id},
+    arguments::{id, id_in, located, optional_id},
     scalars::Sequence,
     types::{CaseEvent, Token, cases},
 };
@@ -37,8 +37,8 @@ impl Subscription {
                           meanwhile is followed to its end.")]
         from_sequence: Option<Sequence>,
     ) -> Result<BoxStream<'static, Result<Token>>> {
-        let token = id("tokenId", &token_id)?;
         let workflow = optional_id("workflowId", workflow_id.as_ref())?;
+        let (workflow, token) = located(workflow, "tokenId", &token_id)?;
         let from = from_sequence.map(|sequence| sequence.0);
         Ok(token_updates(cases(ctx), workflow, token, from).await?)
     }
@@ -67,7 +67,7 @@ impl Subscription {
         from_sequence: Option<Sequence>,
     ) -> Result<impl Stream<Item = Result<CaseEvent>> + use<>> {
         let workflow: WorkflowId = id("workflowId", &workflow_id)?;
-        let case: CaseId = id("caseId", &case_id)?;
+        let case: CaseId = id_in(&workflow, "caseId", &case_id)?;
         let cases = cases(ctx);
         cases.case(&workflow, &case).await?;
         Ok(events(cases, LogScope::Case(workflow, case), from_sequence).await?)
@@ -117,9 +117,12 @@ async fn ended_token(
     token: TokenId,
     from: u64,
 ) -> Result<BoxStream<'static, Result<Token>>, Error> {
-    let (case, _) = token.case().ok_or_else(|| Error::no_token(&token))?;
+    let (Some((case, _)), Some(number)) = (token.case(), token.number()) else {
+        return Err(Error::no_token(&token));
+    };
     let now = cases.case(&workflow, &case).await?;
-    if token.number().is_none_or(|number| number > now.tokens_made) {
+    let made = (1..=now.tokens_made).contains(&number);
+    if !made || token != TokenId::of_case(&workflow.tag(), &case, number) {
         return Err(Error::no_token(&token));
     }
     // It may have been made since it was looked for.

@@ -2,6 +2,8 @@
 //! executed (GraphQL specification, "Coercing Variable Values"). A value that does not fit is
 //! the request's fault, so it must be known before execution.
 
+use std::cmp::Ordering;
+
 use async_graphql::{
     Name, ServerError, Value, Variables,
     parser::types::{BaseType, OperationDefinition, Type},
@@ -12,7 +14,11 @@ use super::{error::invalid_argument, scalars, shape::Shape};
 /// How much of a refused value is shown, in characters.
 const SHOWN: usize = 80;
 
-/// What is wrong with the values given for the variables of an operation; all of it.
+/// How many problems are told at once.
+const TOLD: usize = 100;
+
+/// What is wrong with the values given for the variables of an operation; all of it, up to
+/// [`TOLD`] problems and one that says that there are more.
 pub(super) fn problems(
     shape: &Shape,
     operation: &OperationDefinition,
@@ -20,8 +26,11 @@ pub(super) fn problems(
 ) -> Vec<ServerError> {
     let mut errors = Vec::new();
     for declared in &operation.variable_definitions {
+        if errors.len() > TOLD {
+            break;
+        }
         let (name, of) = (&declared.node.name.node, &declared.node.var_type.node);
-        let mut found = Found { shape, problems: Vec::new() };
+        let mut found = Found { shape, problems: Vec::new(), left: TOLD - errors.len() };
         match given.get(name) {
             Some(value) => found.check(name.as_str(), value, of),
             None if declared.node.default_value().is_some() => {}
@@ -41,19 +50,38 @@ struct Found<'a> {
     shape: &'a Shape,
     /// Where in the variables, and what is wrong.
     problems: Vec<(String, String)>,
+    /// How many more may be told.
+    left: usize,
 }
 
 impl Found<'_> {
     fn add(&mut self, path: &str, problem: impl Into<String>) {
-        self.problems.push((path.to_owned(), problem.into()));
+        match self.problems.len().cmp(&self.left) {
+            Ordering::Less => self.problems.push((path.to_owned(), problem.into())),
+            Ordering::Equal => {
+                let more = format!("is not the last problem; the first {TOLD} are told");
+                self.problems.push((path.to_owned(), more));
+            }
+            Ordering::Greater => {}
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.problems.len() > self.left
     }
 
     fn check(&mut self, path: &str, value: &Value, of: &Type) {
+        if self.is_full() {
+            return;
+        }
         match (value, &of.base) {
             (Value::Null, _) if of.nullable => {}
             (Value::Null, _) => self.add(path, format!("is null, and {of} is expected")),
             (Value::List(items), BaseType::List(item)) => {
                 for (at, value) in items.iter().enumerate() {
+                    if self.is_full() {
+                        return;
+                    }
                     self.check(&format!("{path}[{at}]"), value, item);
                 }
             }
@@ -77,6 +105,9 @@ impl Found<'_> {
             }
             let known = |name: &Name| fields.clone().any(|field| field.name.node == *name);
             for unknown in given.keys().filter(|name| !known(name)) {
+                if self.is_full() {
+                    return;
+                }
                 self.add(&format!("{path}.{unknown}"), format!("is no field of {name}"));
             }
         } else if let Some(choice) = self.shape.choice(name) {
@@ -179,6 +210,14 @@ mod tests {
             );
         }
         assert_eq!(found.len(), 7, "{found:?}");
+    }
+
+    #[test]
+    fn of_a_great_many_problems_the_first_are_told_and_that_there_are_more() {
+        let ids = vec![json!(true); 100_000];
+        let found = found("$ids: [ID!]!, $more: [ID!]!", json!({ "ids": ids, "more": ids }));
+        assert_eq!(found.len(), TOLD + 1);
+        assert!(found[TOLD].contains("the first 100 are told"), "{}", found[TOLD]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Workflow definitions: the net, as a person writes it and as it is stored.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -26,6 +28,11 @@ pub struct WorkflowDefinition {
     pub transitions: Vec<Transition>,
     /// The place where a new case gets its first token.
     pub initial_place: PlaceId,
+    /// The markings that a case is to come to, each by place with how many tokens; others have
+    /// none. Where there are none, cases are to end in terminal places. The analysis and exports
+    /// use them; a case completes in terminal places alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub final_markings: Vec<BTreeMap<PlaceId, u64>>,
     /// Whatever else the owner wants to keep with the definition.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
@@ -99,6 +106,9 @@ pub struct Transition {
     /// A CEL expression that gives a map, merged into the data of the produced tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// A step that is no activity: event logs and the labels of exports leave it out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub silent: bool,
 }
 
 /// An arc from a place to a transition.
@@ -130,6 +140,10 @@ impl OutputArc {
     /// The most tokens that one output arc may give, so that a typing error in a weight can't
     /// make a record that no server takes.
     pub const MAX_WEIGHT: u64 = 10_000;
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn one() -> u64 {

@@ -11,9 +11,11 @@ mod json;
 mod links;
 mod marking;
 pub mod petri;
+mod principal;
 mod problem;
 mod record;
 mod token;
+mod visible;
 
 pub use aside::{Aside, PutAside};
 pub use case::{Case, CaseStatus};
@@ -32,6 +34,8 @@ pub use json::{
 };
 pub(crate) use links::LONGEST_LINK;
 pub use marking::{Marking, MarkingEntry};
+pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};
 pub use token::{HISTORY_KEPT, HISTORY_WHOLE_EVERY, Token};
+pub use visible::{visible, visible_json, visible_lines, without_logins};

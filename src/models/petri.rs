@@ -40,6 +40,8 @@ pub struct Transition {
     pub name: Option<String>,
     /// What it takes and gives.
     pub arcs: Arcs,
+    /// Whether it is no activity.
+    pub silent: bool,
 }
 
 /// The arcs of one transition.

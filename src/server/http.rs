@@ -1,22 +1,26 @@
 //! GraphQL over HTTP, as the specification of that name says
 //! (<https://graphql.github.io/graphql-over-http/draft/>).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use axum::body::Bytes;
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::{Query, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     ServerState,
     accept::{MediaType, is_json},
-    websocket,
+    budget::{self, Share, when_read},
+    connections::Seat,
+    shown, websocket,
 };
-use crate::graphql::{Answer, Operation, OperationKind, Parameters};
+use crate::graphql::{Answer, Caller, Charge, Operation, OperationKind, Parameters};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,13 +45,25 @@ pub(super) async fn graphql(State(state): State<ServerState>, request: Request) 
         let answer = Answer::refused(INVALID_REQUEST, what_is);
         return respond(MediaType::Json, StatusCode::NOT_ACCEPTABLE, &answer);
     };
+    // Before the body is read: a stranger's is not worth the memory.
+    let caller = state.caller(shown(&parts.headers));
+    if let (Caller::Stranger, Err(answer)) = (&caller, caller.check(OperationKind::Query)) {
+        return unauthenticated(media, &answer);
+    }
     let by_post = parts.method == Method::POST;
     let parameters = match by_post {
-        true => from_body(&state, &parts.headers, body).await,
-        false => from_query(&parts.uri),
+        true => {
+            let read = from_body(&state, &parts.headers, body).await;
+            if let Some(seat) = parts.extensions.get::<Arc<Seat>>() {
+                seat.works();
+            }
+            read
+        }
+        false => from_query(&parts.uri).map(|parameters| (parameters, None)),
     };
     match parameters {
-        Ok(parameters) => run(&state, media, parameters, by_post).await,
+        // The share is kept until it is answered.
+        Ok((parameters, _share)) => run(&state, media, parameters, &caller, by_post).await,
         Err((status, answer)) => respond(media, status, &answer),
     }
 }
@@ -56,9 +72,10 @@ async fn run(
     state: &ServerState,
     media: MediaType,
     parameters: Parameters,
+    caller: &Caller,
     by_post: bool,
 ) -> Response {
-    let operation = match state.api.prepare(parameters) {
+    let operation = match state.api.prepare(parameters, caller) {
         Ok(operation) => operation,
         Err(answer) => return respond(media, status(media, &answer), &answer),
     };
@@ -75,13 +92,37 @@ async fn run(
 }
 
 async fn execute(state: &ServerState, media: MediaType, operation: Operation) -> Response {
-    let answer = state.api.execute(operation).await;
-    respond(media, status(media, &answer), &answer)
+    let mut answer = state.api.execute(operation).await;
+    let charge = answer.take_charge();
+    until_sent(respond(media, status(media, &answer), &answer), charge)
+}
+
+/// A response that counts among all answers until its body has been taken from here, which is when
+/// nearly all of it has been sent.
+fn until_sent(response: Response, charge: Option<Charge>) -> Response {
+    use axum::body::HttpBody as _;
+    let Some(charge) = charge else { return response };
+    let length = response.body().size_hint().exact();
+    let mut response = response.map(|body| {
+        // Asked for once what came before has been written.
+        let end = futures::stream::once(async move {
+            drop(charge);
+            Ok(Bytes::new())
+        });
+        Body::from_stream(body.into_data_stream().chain(end))
+    });
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    response
 }
 
 /// The status of an answer to a well-formed request.
 fn status(media: MediaType, answer: &Answer) -> StatusCode {
     match media {
+        // No answer of GraphQL's, but one of this process; whoever balances loads reads it too.
+        _ if answer.found_no_room() => StatusCode::SERVICE_UNAVAILABLE,
+        _ if answer.was_forbidden() => StatusCode::FORBIDDEN,
         MediaType::GraphqlResponse if answer.failed() => StatusCode::INTERNAL_SERVER_ERROR,
         MediaType::GraphqlResponse if !answer.executed() => StatusCode::BAD_REQUEST,
         MediaType::GraphqlResponse | MediaType::Json => StatusCode::OK,
@@ -92,12 +133,14 @@ async fn from_body(
     state: &ServerState,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Parameters, Refusal> {
+) -> Result<(Parameters, Option<Share>), Refusal> {
     if !is_json(headers) {
         let answer = Answer::refused(INVALID_REQUEST, "the body must be application/json");
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, answer));
     }
     let most = state.api.limits().body_bytes;
+    let declared = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+    let arriving = room(state, declared.unwrap_or(most).min(most)).await?;
     let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, most)).await;
     let read = read.map_err(|_| {
         let late = format!("the body took longer than {BODY_TIMEOUT:?}");
@@ -108,7 +151,22 @@ async fn from_body(
         let large = format!("the body has more than {most} bytes, which is the most");
         (StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", large))
     })?;
-    Parameters::from_json(&body).map_err(bad_request)
+    drop(arriving);
+    let takes = when_read(&body);
+    if takes > budget::MOST {
+        let many = "the body has too many values: read, it would take more than 64 MiB";
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", many)));
+    }
+    let share = room(state, takes).await?;
+    Ok((Parameters::from_json(&body).map_err(bad_request)?, Some(share)))
+}
+
+/// Memory for a request.
+async fn room(state: &ServerState, bytes: usize) -> Result<Share, Refusal> {
+    state.budget.share(bytes).await.ok_or_else(|| {
+        let why = "too many large requests are under way in this process; try again in a moment";
+        (StatusCode::SERVICE_UNAVAILABLE, Answer::overloaded(why))
+    })
 }
 
 /// The parameters of a GET: JSON objects are written as text.
@@ -156,5 +214,27 @@ fn not_allowed(media: MediaType, why: &str, allowed: &'static str) -> Response {
 fn respond(media: MediaType, status: StatusCode, answer: &Answer) -> Response {
     let headers =
         [(header::CONTENT_TYPE, media.content_type()), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, answer.to_json()).into_response()
+    let mut response = (status, headers, answer.to_json()).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// The answer to who shows no token that is known.
+pub(super) fn unauthenticated(media: MediaType, answer: &Answer) -> Response {
+    let mut response = respond(media, StatusCode::UNAUTHORIZED, answer);
+    let scheme = HeaderValue::from_static("Bearer realm=\"petrel\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    response
+}
+
+/// The answer to a request that is not let in.
+pub(super) fn refused(status: StatusCode, answer: &Answer) -> Response {
+    respond(MediaType::Json, status, answer)
+}
+
+/// The answer to what finds no room in this process now.
+pub(super) fn overloaded(why: &str) -> Response {
+    respond(MediaType::Json, StatusCode::SERVICE_UNAVAILABLE, &Answer::overloaded(why))
 }

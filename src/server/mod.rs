@@ -1,16 +1,20 @@
 //! The HTTP server: GraphQL on `/graphql`, GraphiQL on `/`, and what operators ask for.
 //!
-//! There is no authentication: who can reach the listener can do everything. Bind it to
-//! loopback, or put a proxy before it that knows who may.
+//! Without [`Tokens`] there is no authentication: who can reach the listener can do everything.
+//! `docs/security.md` says what is checked, and which limits there are.
 
 mod accept;
+mod budget;
+mod connections;
+mod doors;
 mod http;
 mod probes;
+mod tokens;
 mod websocket;
 
 use std::{
-    future::IntoFuture,
     io,
+    net::SocketAddr,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -18,6 +22,8 @@ use std::{
 
 use axum::{
     Router,
+    http::{HeaderMap, header},
+    middleware::from_fn_with_state,
     response::{Html, IntoResponse, Response},
     routing::{any, get},
 };
@@ -25,7 +31,14 @@ use futures::FutureExt;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::graphql::{Api, graphiql};
+use budget::Budget;
+pub use doors::Doors;
+pub use tokens::{TokenFileError, Tokens};
+
+use crate::graphql::{Api, Caller, bearer, graphiql};
+
+/// Connections at a time, while the system lets the process open as many files.
+pub const MOST_CONNECTIONS: usize = 4_096;
 
 /// How long requests under way may take to finish after the shutdown began.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -41,13 +54,23 @@ pub struct ServerState {
     sockets: TaskTracker,
     /// The task beside answering that has panicked.
     broken: Arc<OnceLock<&'static str>>,
+    doors: Doors,
+    tokens: Option<Tokens>,
+    budget: Budget,
 }
 
 impl ServerState {
     /// A server of this API.
     pub fn new(api: Api) -> Self {
-        let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
-        Self { api, shutdown, sockets, broken: Arc::default() }
+        Self {
+            api,
+            shutdown: CancellationToken::new(),
+            sockets: TaskTracker::new(),
+            broken: Arc::default(),
+            doors: Doors::default(),
+            tokens: None,
+            budget: Budget::new(),
+        }
     }
 
     /// Runs a task that serving needs. When it panics, this process is not ready from then on.
@@ -65,6 +88,24 @@ impl ServerState {
             }
         })
     }
+
+    /// The same, which lets in what `doors` say.
+    #[must_use]
+    pub fn with_doors(self, doors: Doors) -> Self {
+        Self { doors, ..self }
+    }
+
+    /// The same, which serves only who shows one of these tokens.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Tokens) -> Self {
+        Self { tokens: Some(tokens), ..self }
+    }
+
+    /// Who shows this token, or none.
+    fn caller(&self, shown: Option<&str>) -> Caller {
+        let Some(tokens) = &self.tokens else { return Caller::Anybody };
+        shown.and_then(|token| tokens.find(token)).map_or(Caller::Stranger, Caller::Known)
+    }
 }
 
 /// Serves until `shutdown`, and then ends in order: no new connections, websockets are closed
@@ -76,22 +117,20 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let state = ServerState { shutdown: shutdown.clone(), ..state };
-    let server = axum::serve(listener, router(state.clone()))
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned())
-        .into_future();
+    let router = router(state.clone(), listener.local_addr()?);
+    let server = connections::serve(listener, router, MOST_CONNECTIONS, shutdown.clone());
     let ended = async {
-        let result = server.await;
+        server.await;
         state.sockets.close();
         state.sockets.wait().await;
         state.api.finish().await;
-        result
     };
     let grace_over = async {
         shutdown.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        result = ended => result,
+        () = ended => Ok(()),
         () = grace_over => {
             tracing::warn!("requests were still under way {GRACE:?} after the shutdown began");
             Ok(())
@@ -99,17 +138,28 @@ pub async fn serve(
     }
 }
 
-/// Everything that is served.
-fn router(state: ServerState) -> Router {
+/// The token that a request shows.
+fn shown(headers: &HeaderMap) -> Option<&str> {
+    bearer(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
+}
+
+/// Everything that is served at this address.
+fn router(state: ServerState, address: SocketAddr) -> Router {
+    let cors = state.doors.cors();
+    let watch = state.doors.clone().at(address);
     Router::new()
         .route("/", get(explorer))
         .route(GRAPHQL_PATH, any(http::graphql))
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
         .route("/metrics", get(probes::metrics))
+        .layer(cors)
+        .layer(from_fn_with_state(watch, doors::let_in))
         .with_state(state)
 }
 
 async fn explorer() -> Response {
-    Html(graphiql(GRAPHQL_PATH)).into_response()
+    // In a frame of somebody else's page, its clicks would be theirs.
+    let alone = [(header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'")];
+    (alone, Html(graphiql(GRAPHQL_PATH))).into_response()
 }

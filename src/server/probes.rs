@@ -3,12 +3,13 @@
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 
-use super::ServerState;
+use super::{ServerState, accept::MediaType, http::unauthenticated, shown};
+use crate::graphql::OperationKind;
 
 /// Answers while the process can answer at all.
 pub(super) async fn live() -> Json<serde_json::Value> {
@@ -16,8 +17,8 @@ pub(super) async fn live() -> Json<serde_json::Value> {
 }
 
 /// 200 while the NATS server answers, 503 with the reason while it does not, once a task that serving
-/// needs has panicked, and once the shutdown has begun.
-pub(super) async fn ready(State(state): State<ServerState>) -> Response {
+/// needs has panicked, and once the shutdown has begun. The details are for who may look at everything.
+pub(super) async fn ready(State(state): State<ServerState>, headers: HeaderMap) -> Response {
     if state.shutdown.is_cancelled() {
         return not_ready(json!({ "status": "not ready", "reason": "shutting down" }));
     }
@@ -26,6 +27,12 @@ pub(super) async fn ready(State(state): State<ServerState>) -> Response {
         return not_ready(json!({ "status": "not ready", "reason": reason }));
     }
     let health = state.api.cases().health().await;
+    if state.caller(shown(&headers)).check(OperationKind::Query).is_err() {
+        return match health.connected {
+            true => Json(json!({ "status": "ready" })).into_response(),
+            false => not_ready(json!({ "status": "not ready" })),
+        };
+    }
     if health.connected {
         return Json(json!({ "status": "ready", "health": health })).into_response();
     }
@@ -38,7 +45,10 @@ fn not_ready(body: serde_json::Value) -> Response {
 }
 
 /// Metrics in the text format of Prometheus (OpenMetrics 1.0).
-pub(super) async fn metrics(State(state): State<ServerState>) -> Response {
+pub(super) async fn metrics(State(state): State<ServerState>, headers: HeaderMap) -> Response {
+    if let Err(answer) = state.caller(shown(&headers)).check(OperationKind::Query) {
+        return unauthenticated(MediaType::Json, &answer);
+    }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], state.api.cases().metrics().render()).into_response()
 }

@@ -1,6 +1,6 @@
 //! Websockets: carries the frames of [`Socket`] and keeps the connection alive.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Error,
@@ -8,13 +8,17 @@ use axum::{
         FromRequestParts,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
     },
-    http::{HeaderMap, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::watch::Receiver,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
 
-use super::ServerState;
+use super::{
+    ServerState, Tokens, budget, connections::Seat, http::overloaded, shown, tokens::Known,
+};
 use crate::graphql::{Frame, SUBPROTOCOL, Socket};
 
 /// How often the client is pinged. A client that has sent nothing at all between two pings,
@@ -35,10 +39,6 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
 
 /// Makes a websocket of a request that asks for one.
 pub(super) async fn upgrade(state: ServerState, mut parts: Parts) -> Response {
-    if !same_origin(&parts.headers) {
-        let why = "websockets are for pages of this server, and for programs that are no browser";
-        return (StatusCode::FORBIDDEN, why).into_response();
-    }
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
         Err(rejection) => return rejection.into_response(),
@@ -47,53 +47,54 @@ pub(super) async fn upgrade(state: ServerState, mut parts: Parts) -> Response {
         let why = format!("the websocket must offer the subprotocol {SUBPROTOCOL}");
         return (StatusCode::BAD_REQUEST, why).into_response();
     }
+    // Absent only where no connection is beneath: in a test of the router.
+    let seat = parts.extensions.get::<Arc<Seat>>();
+    if !seat.is_none_or(|seat| seat.becomes_a_socket()) {
+        return overloaded("too many websockets are open in this process; try again in a moment");
+    }
+    let token = shown(&parts.headers).map(str::to_owned);
     let most = state.api.limits().body_bytes;
     let running = state.sockets.token();
     upgrade.max_message_size(most).max_frame_size(most).on_upgrade(move |socket| async move {
-        let protocol = Socket::new(state.api.clone());
-        if let Err(error) = carry(socket, protocol, &state.shutdown).await {
+        let known = state.clone();
+        let greeter = Box::new(move |token: Option<&str>| known.caller(token));
+        let protocol = Socket::new(state.api.clone(), greeter, token);
+        if let Err(error) = carry(socket, protocol, &state).await {
             tracing::debug!(%error, "a websocket ended");
         }
         drop(running);
     })
 }
 
-/// Whether the request comes from a page of this server, or from no page. Browsers let any
-/// page open a websocket to any server, so without this every page that somebody visits could
-/// use a server on that person's machine.
-fn same_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
-    let authority = origin.as_ref().and_then(Uri::authority).map(|authority| authority.as_str());
-    authority.is_some() && authority == host
-}
-
 /// Carries frames until either side ends the socket.
 async fn carry(
     mut socket: WebSocket,
     mut protocol: Socket,
-    shutdown: &CancellationToken,
+    state: &ServerState,
 ) -> Result<(), Error> {
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = true;
+    let mut tokens = state.tokens.as_ref().map(Tokens::changes);
     loop {
         // Each of these is cancel-safe: what is not ready loses nothing. What the client has
         // said comes before what it is to be told, so that after a `complete` that has arrived
         // nothing more is sent for its id.
         let frame = tokio::select! {
             biased;
-            () = shutdown.cancelled() => Some(Frame::close(1001, "the server is shutting down")),
+            () = state.shutdown.cancelled() => Some(Frame::close(1001, "the server is shutting down")),
+            () = changed(&mut tokens) => protocol.forbidden(),
             message = socket.recv() => {
                 heard = true;
                 match message {
-                    Some(Ok(Message::Text(text))) => protocol.receive(&text),
+                    Some(Ok(Message::Text(text))) => take(&mut protocol, state, &text).await,
                     Some(Ok(Message::Binary(_))) => {
                         Some(Frame::close(4400, "Invalid message: it is binary"))
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
-                    Some(Ok(Message::Close(_))) | None => return Ok(()),
+                    // Its close frame is answered by reading on.
+                    Some(Ok(Message::Close(_))) => return finish(socket).await,
+                    None => return Ok(()),
                     Some(Err(error)) => Some(unreadable(&error)),
                 }
             }
@@ -118,6 +119,30 @@ async fn carry(
     }
 }
 
+/// Hands a message over when there is memory for it.
+async fn take(protocol: &mut Socket, state: &ServerState, text: &str) -> Option<Frame> {
+    let takes = budget::when_read(text.as_bytes());
+    if takes > budget::MOST {
+        return Some(Frame::close(1009, "the message has too many values"));
+    }
+    match state.budget.share(takes).await {
+        Some(_share) => protocol.receive(text),
+        None => Some(Frame::close(1013, "too many large messages at once; try again later")),
+    }
+}
+
+/// Resolves when other tokens are known than before. Cancel-safe.
+async fn changed(tokens: &mut Option<Receiver<Arc<Known>>>) {
+    let changed = match tokens {
+        Some(tokens) => tokens.changed().await.is_ok(),
+        None => false,
+    };
+    // Without tokens, or without anybody who reads them again, there is nothing to wait for.
+    if !changed {
+        std::future::pending::<()>().await;
+    }
+}
+
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Error> {
     let late = |_| Error::new("the client did not read for too long");
     timeout(SEND_TIMEOUT, socket.send(message)).await.map_err(late)?
@@ -138,24 +163,4 @@ async fn finish(mut socket: WebSocket) -> Result<(), Error> {
     // A client that does not answer has had its time.
     let _ = timeout(CLOSE_TIMEOUT, rest).await;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_pages_of_this_server_and_programs_without_pages_may_connect() {
-        let with = |origin: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, "127.0.0.1:4000".parse().unwrap());
-            headers.insert(header::ORIGIN, origin.parse().unwrap());
-            same_origin(&headers)
-        };
-        assert!(same_origin(&HeaderMap::new()));
-        assert!(with("http://127.0.0.1:4000"));
-        assert!(!with("http://127.0.0.1:4001"));
-        assert!(!with("https://example.com"));
-        assert!(!with("null"));
-    }
 }

@@ -136,6 +136,21 @@ pub trait Storage: Debug + Send + Sync {
         self.history(scope, 1).await?.next().await.transpose()
     }
 
+    /// The last record of a case's lifecycle, whatever has fired since.
+    async fn last_of_lifecycle(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        let scope = LogScope::Lifecycle(workflow.clone(), case.clone());
+        let mut records = self.history(scope, 1).await?;
+        let mut last = None;
+        while let Some(record) = records.next().await {
+            last = Some(record);
+        }
+        last.transpose()
+    }
+
     /// The records in `scope` from the sequence `from` on, in order, ending with what was
     /// last when the call began. A record that can't be decoded is an item that says which.
     async fn history(

@@ -1,19 +1,10 @@
-use std::sync::Arc;
-use std::time::Duration;
+mod storage;
 
-use async_trait::async_trait;
-use futures::{StreamExt, stream::BoxStream};
+use std::{sync::Arc, time::Duration};
+
 use tokio::sync::watch;
 
-use crate::models::{
-    CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
-    WorkflowId,
-};
-use crate::storage::{
-    Appended, Consistency, DefinitionVersion, Health, Lifecycle, LogScope, Outline, Page, PageOf,
-    ReadPath, Register, Result, StatusAt, Storage, StorageError, TokenScope, ViewOutcome,
-    ViewWrite,
-};
+use crate::storage::{Result, Storage, StorageError};
 
 /// A storage that passes everything on to another one, until it is told to lose or to hold
 /// view writes, to lose the answers of appends, or to break after one: what a process that
@@ -40,6 +31,9 @@ struct State {
     log_reads: usize,
     history_reads: usize,
     register_reads: usize,
+    outline_reads: usize,
+    generations: Option<u64>,
+    sequences_unanswered: bool,
     late_after: Option<Duration>,
 }
 
@@ -102,6 +96,21 @@ impl FaultyStorage {
         self.state.borrow().history_reads
     }
 
+    /// How many times somebody has asked for what the view has got.
+    pub fn outline_reads(&self) -> usize {
+        self.state.borrow().outline_reads
+    }
+
+    /// Whether no answer comes to those who ask for a record, or a definition, by its sequence.
+    pub fn lose_answers_by_sequence(&self, lost: bool) {
+        self.state.send_modify(|state| state.sequences_unanswered = lost);
+    }
+
+    /// From now on the log is another one each time that somebody asks.
+    pub fn change_generations(&self) {
+        self.state.send_modify(|state| state.generations = Some(0));
+    }
+
     /// So many calls from now on write no view, since another writer is first each time.
     pub fn lose_view_races(&self, count: usize) {
         self.state.send_modify(|state| state.view_races = count);
@@ -147,219 +156,13 @@ impl FaultyStorage {
     fn reach(&self) -> Result<&dyn Storage> {
         if self.state.borrow().broken { Err(unanswered()) } else { Ok(self.inner.as_ref()) }
     }
+
+    fn must_answer_by_sequence(&self) -> Result<()> {
+        if self.state.borrow().sequences_unanswered { Err(unanswered()) } else { Ok(()) }
+    }
 }
 
 fn unanswered() -> StorageError {
     let reason = "a fault that a test asked for".to_owned();
     StorageError::Unavailable { reason, away_since: None }
-}
-
-#[async_trait]
-impl Storage for FaultyStorage {
-    fn token_subject(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
-        self.inner.token_subject(workflow, place, token)
-    }
-
-    fn late_after(&self) -> Duration {
-        self.state.borrow().late_after.unwrap_or_else(|| self.inner.late_after())
-    }
-
-    fn marker_kept(&self) -> Duration {
-        self.inner.marker_kept()
-    }
-
-    fn read_path(&self) -> ReadPath {
-        self.inner.read_path()
-    }
-
-    fn reconnects(&self) -> u64 {
-        self.inner.reconnects()
-    }
-
-    fn max_message(&self) -> usize {
-        self.inner.max_message()
-    }
-
-    async fn generation(&self) -> Result<u64> {
-        self.inner.generation().await
-    }
-
-    async fn put_definition(
-        &self,
-        definition: &WorkflowDefinition,
-        version: u64,
-        expected: u64,
-    ) -> Result<StoredDefinition> {
-        self.reach()?.put_definition(definition, version, expected).await
-    }
-
-    async fn definition(
-        &self,
-        workflow: &WorkflowId,
-        version: DefinitionVersion,
-    ) -> Result<Option<StoredDefinition>> {
-        self.reach()?.definition(workflow, version).await
-    }
-
-    async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>> {
-        self.reach()?.versions(workflow).await
-    }
-
-    async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
-        self.reach()?.workflow_ids().await
-    }
-
-    async fn last_definition(&self) -> Result<u64> {
-        self.reach()?.last_definition().await
-    }
-
-    async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
-        let mut state = self.state.subscribe();
-        if state.borrow_and_update().appends_held {
-            self.state.send_modify(|state| state.append_waits = true);
-            // Can't fail: `self` holds the sender.
-            let _ = state.wait_for(|state| !state.appends_held).await;
-            self.state.send_modify(|state| state.append_waits = false);
-        }
-        let appended = self.reach()?.append(record, expected).await;
-        let mut lost = false;
-        self.state.send_modify(|state| {
-            state.broken |= std::mem::take(&mut state.breaks_after_append);
-            lost = state.broken || state.appends_unanswered;
-        });
-        if lost { Err(unanswered()) } else { appended }
-    }
-
-    async fn head(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-        consistency: Consistency,
-    ) -> Result<Option<Stored<Record>>> {
-        self.state.send_modify(|state| state.log_reads += 1);
-        self.reach()?.head(workflow, case, consistency).await
-    }
-
-    async fn record(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-        sequence: u64,
-    ) -> Result<Option<Stored<Record>>> {
-        self.state.send_modify(|state| state.log_reads += 1);
-        self.reach()?.record(workflow, case, sequence).await
-    }
-
-    async fn first_record(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-    ) -> Result<Option<Stored<Record>>> {
-        self.state.send_modify(|state| state.log_reads += 1);
-        self.reach()?.first_record(workflow, case).await
-    }
-
-    async fn history(
-        &self,
-        scope: LogScope,
-        from: u64,
-    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        let state = self.state.clone();
-        let count = move |_: &Result<_>| state.send_modify(|state| state.history_reads += 1);
-        Ok(self.reach()?.history(scope, from).await?.inspect(count).boxed())
-    }
-
-    async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
-        self.reach()?.lifecycles().await
-    }
-
-    async fn watch(
-        &self,
-        scope: LogScope,
-        from: u64,
-    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        self.reach()?.watch(scope, from).await
-    }
-
-    async fn statuses(
-        &self,
-        after: u64,
-        until: u64,
-    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
-        self.reach()?.statuses(after, until).await
-    }
-
-    async fn last_sequence(&self) -> Result<u64> {
-        self.reach()?.last_sequence().await
-    }
-
-    async fn register(
-        &self,
-        workflow: &WorkflowId,
-        place: &PlaceId,
-        token: &TokenId,
-    ) -> Result<Register> {
-        self.state.send_modify(|state| state.register_reads += 1);
-        self.reach()?.register(workflow, place, token).await
-    }
-
-    async fn registers_of(
-        &self,
-        workflow: &WorkflowId,
-        wanted: &[(TokenId, PlaceId)],
-    ) -> Result<Vec<Register>> {
-        self.state.send_modify(|state| state.register_reads += wanted.len());
-        self.reach()?.registers_of(workflow, wanted).await
-    }
-
-    async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
-        let mut state = self.state.subscribe();
-        if state.borrow_and_update().views == Views::Hold {
-            self.state.send_modify(|state| state.held += 1);
-            // Can't fail: `self` holds the sender.
-            let _ = state.wait_for(|state| state.views != Views::Hold).await;
-            self.state.send_modify(|state| state.held -= 1);
-        }
-        let now = *self.state.borrow();
-        if now.broken || now.views == Views::Drop {
-            return writes.iter().map(|_| Err(unanswered())).collect();
-        }
-        if now.view_races > 0 {
-            self.state.send_modify(|state| state.view_races -= 1);
-            return writes.iter().map(|_| Ok(ViewOutcome::LostRace)).collect();
-        }
-        let outcomes = self.inner.write_views(writes).await;
-        self.state.send_modify(|state| state.view_writes += 1);
-        outcomes
-    }
-
-    async fn token(
-        &self,
-        workflow: &WorkflowId,
-        token: &TokenId,
-        path: ReadPath,
-    ) -> Result<Option<Token>> {
-        self.reach()?.token(workflow, token, path).await
-    }
-
-    async fn tokens(
-        &self,
-        scope: &TokenScope,
-        page: Page,
-        path: ReadPath,
-    ) -> Result<PageOf<Token>> {
-        self.reach()?.tokens(scope, page, path).await
-    }
-
-    async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
-        self.reach()?.registers().await
-    }
-
-    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>> {
-        self.reach()?.outlines(since).await
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
 }

@@ -278,3 +278,18 @@ async fn a_token_of_a_new_workflow_is_found_at_once_wherever_that_was_stored() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_transition_that_is_not_there_is_answered_with_the_names_of_some() {
+    let (_server, cases) = system().await;
+    let transitions: Vec<_> = (0..300)
+        .map(|number| json!({"id": format!("t{number}"), "from_places": ["a"], "to_place": "a"}))
+        .collect();
+    let wide = json!({"id": "wide", "initial_place": "a", "places": [{"id": "a"}],
+                      "transitions": transitions});
+    cases.create_workflow(definition(wide), ExpectedVersion::Any).await.unwrap();
+    let begun = cases.create_case(NewCase::of(workflow("wide"))).await.unwrap();
+    let none = Fire::case(workflow("wide"), begun.case.id.clone(), transition("none"));
+    let text = cases.fire(none).await.unwrap_err().to_string();
+    assert!(text.contains("t99, and 200 more") && !text.contains("t100"), "{text}");
+}

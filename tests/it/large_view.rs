@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::{StreamExt, future::try_join_all};
 use serde_json::json;
 use stormpetrel::{
     cases::Cases,
@@ -115,5 +115,26 @@ async fn pages_of_a_large_view_have_each_token_once_where_it_was_written_last() 
             let direct = page(&cases, only, asked, ReadPath::Direct).await;
             assert_eq!(page(&cases, only, asked, ReadPath::Consumer).await, direct, "{only:?}");
         }
+    }
+    // The last page says nothing of the length of a listing: the server is not asked for all of
+    // it at once after it.
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let asked_at = "$JS.API.DIRECT.GET.CB_MARKING";
+    let mut asked = client.subscribe(asked_at).await.unwrap();
+    client.flush().await.unwrap();
+    let last = *written.keys().next_back().unwrap();
+    for after in [Some(Cursor(last - 30)), None] {
+        let asked = Page { first: 100, after };
+        assert_eq!(page(&cases, None, asked, ReadPath::Direct).await.1, after.is_none());
+    }
+    client.publish(asked_at, "the end".into()).await.unwrap();
+    let everything = "\"cb.workflows.orders.places.*.tokens.*\"";
+    while let Some(request) = asked.next().await {
+        let request = String::from_utf8(request.payload.to_vec()).unwrap();
+        if request == "the end" {
+            break;
+        }
+        let at_once = request.contains("multi_last") && request.contains(everything);
+        assert!(!at_once, "{request}");
     }
 }

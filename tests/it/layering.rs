@@ -15,11 +15,11 @@ const PARTS: &[(&str, &[&str])] = &[
     ("storage", &["models"]),
     ("cases", &["analysis", "engine", "models", "storage"]),
     ("graphql", &["analysis", "cases", "engine", "formats", "models", "storage"]),
-    ("server", &["cases", "graphql"]),
+    ("server", &["cases", "graphql", "models"]),
     ("load", &["cases", "models", "storage"]),
     ("local_server", &[]),
     ("config", &["local_server", "storage"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "models"]),
     (
         "cli",
         &[
@@ -49,6 +49,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("async_graphql", &["src/graphql"]),
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("axum", &["src/server"]),
+    ("hyper", &["src/server"]),
     ("anyhow", &["src/cli", "src/main.rs"]),
     ("petgraph", &["src/formats/drawing"]),
     ("rust_sugiyama", &["src/formats/drawing"]),

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod bounded;
 mod cases;
 mod cli;
 mod clients;
@@ -24,6 +25,7 @@ mod readme;
 mod soundness;
 mod state_space;
 mod stored_format;
+mod strangers;
 mod structure;
 mod support;
 mod timing;

@@ -1,12 +1,16 @@
 //! PNML files: what is read, what is refused and where, and what is written.
 
+mod as_pm4py;
 mod corpus_files;
 mod definitions;
 mod dialects;
 mod encodings;
+mod extremes;
 mod hostile;
+mod ignorable;
 mod refusals;
 mod round_trip;
+mod silent;
 
 use std::{fs, path::PathBuf};
 

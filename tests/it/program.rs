@@ -63,6 +63,11 @@ impl Program {
         Self { child, lines, stderr, errors: String::new() }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// The next line, a JSON document.
     pub async fn json(&mut self) -> Value {
         let Ok(line) = timeout(PATIENCE, self.lines.next_line()).await else {

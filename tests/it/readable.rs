@@ -7,7 +7,9 @@ mod mutated;
 mod nesting;
 mod programs;
 mod quarantine;
+mod reads_of_aside;
 mod sizes;
+mod stale_heads;
 
 use futures::TryStreamExt;
 use serde_json::{Value, json};

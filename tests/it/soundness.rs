@@ -2,6 +2,7 @@
 
 mod completion;
 mod courses;
+mod finals;
 mod known;
 mod nets;
 mod replay;
@@ -231,12 +232,13 @@ fn whoever_watches_a_check_is_asked_often_and_can_end_it_in_wide_nets_and_in_dee
     let counter = "go: i -> p; up: p -> p q[3000000]; down: p q -> p; end: p !q -> o";
     for (net, patience) in [(counter, 200), (&branches(400), 20)] {
         let (net, mut asked, mut firings) = (compiled(net), 0, 0);
-        let report = analysis::check(&net.petri(), &net.ends(), &Limits::default(), &mut |at| {
-            asked += 1;
-            assert!(at.firings.saturating_sub(firings) < 100_000, "{at:?} after {firings}");
-            firings = at.firings;
-            if asked < patience { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
+        let report =
+            analysis::check(&net.petri(), &net.ends(), &[], &Limits::default(), &mut |at| {
+                asked += 1;
+                assert!(at.firings.saturating_sub(firings) < 100_000, "{at:?} after {firings}");
+                firings = at.firings;
+                if asked < patience { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
         assert_eq!(report.verdict, Verdict::Unknown);
         // Each part and each walk that is still to be made asks once more.
         assert!((patience..patience + 100).contains(&asked), "{asked}");
@@ -249,7 +251,7 @@ fn a_deadlock_that_is_found_before_a_limit_is_told() {
     let lose = format!("lose: i -> x0; {}; never: x8 k -> o; split: i ->", chain.join("; "));
     let net = compiled(&branches(12).replace("split: i ->", &lose)).petri();
     let limits = Limits { states: 160_000, ..Limits::default() };
-    let report = check_within(&net, &net.sinks(), &limits, BUDGET);
+    let report = check_within(&net, &net.sinks(), &[], &limits, BUDGET);
     assert_eq!(report.verdict, Verdict::Unsound, "{report:?}");
     let text = report.findings[0].to_string();
     assert!(text.ends_with("x6, x7 a case is stuck with a token in x8"), "{text}");
@@ -259,12 +261,12 @@ fn a_deadlock_that_is_found_before_a_limit_is_told() {
 fn what_all_markings_say_is_told_where_there_is_no_memory_for_their_graph() {
     let limits = Limits { bytes: 800 << 10, ..Limits::default() };
     let net = compiled(&branches(8)).petri();
-    let report = check_within(&net, &net.sinks(), &limits, BUDGET);
+    let report = check_within(&net, &net.sinks(), &[], &limits, BUDGET);
     assert_eq!(report.verdict, Verdict::Unknown, "{report:?}");
     assert!(report.findings[0].to_string().contains("bytes of memory"), "{report:?}");
     assert_eq!((report.net.states, report.net.bound), (Some(6_563), Some(1)));
     let net = compiled(&branches(8).replace("join:", "never: a0 c0 k -> o; join:")).petri();
-    let report = check_within(&net, &net.sinks(), &limits, BUDGET);
+    let report = check_within(&net, &net.sinks(), &[], &limits, BUDGET);
     let dead = Finding::DeadTransition { transition: "never".to_owned() };
     assert_eq!((report.verdict, report.findings), (Verdict::Unsound, vec![dead]));
 }
@@ -294,7 +296,7 @@ fn more_tokens_than_can_be_counted_are_not_said_to_need_a_greater_budget() {
     net.transitions[0].arcs.outputs[0].1 = 1 << 63;
     net.transitions[1].arcs.outputs[0].1 = 1 << 63;
     net.transitions[2].arcs.inputs[0].weight = 1 << 63;
-    let report = check_within(&net, &net.sinks(), &Limits::default(), BUDGET);
+    let report = check_within(&net, &net.sinks(), &[], &Limits::default(), BUDGET);
     assert_eq!(report.verdict, Verdict::Unknown);
     let text = report.findings[0].to_string();
     assert!(text.contains("more than 18446744073709551615") && !text.contains("budget"), "{text}");

@@ -73,11 +73,24 @@ def said(operation, it):
     return found
 
 
+def with_short_ids(answer):
+    """The same with the short id of each object as its `id`: one that is unique across everything has
+    its type, its workflow and the short id, with dots between them; older versions have no others."""
+    if isinstance(answer, list):
+        return [with_short_ids(item) for item in answer]
+    if not isinstance(answer, dict):
+        return answer
+    known = {key: value if key in ("data", "patch") else with_short_ids(value) for key, value in answer.items()}
+    if isinstance(known.get("id"), str) and "." in known["id"]:
+        known["id"] = known["id"].split(".")[2]
+    return known
+
+
 def outcome(answer):
     """('ok', the field) or ('error', what the error says)."""
     errors = answer.get("errors")
     if not errors:
-        return "ok", answer["data"]
+        return "ok", {key: with_short_ids(value) for key, value in answer["data"].items()}
     first = errors[0]
     extensions = first.get("extensions") or {}
     error = {"code": extensions.get("code"), "retryable": bool(extensions.get("retryable"))}

@@ -19,7 +19,8 @@ fn net(tokens: &[u64], transitions: &[(&[usize], &[usize])]) -> Net {
         let input = |place: &usize| Input { place: *place, weight: 1, kind: ArcKind::Consume };
         let inputs = from.iter().map(input).collect();
         let outputs = to.iter().map(|place| (*place, 1)).collect();
-        Transition { id: format!("t{at}"), name: None, arcs: Arcs { inputs, outputs } }
+        let arcs = Arcs { inputs, outputs };
+        Transition { id: format!("t{at}"), arcs, ..Transition::default() }
     };
     Net {
         name: String::new(),

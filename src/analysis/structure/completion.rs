@@ -41,7 +41,11 @@ pub fn join_ends(net: &Net, ends: &[usize]) -> Net {
     joined.places.push(Place { id: unused(net, "end"), ..Place::default() });
     let take = |&place: &usize| Input { place, weight: 1, kind: ArcKind::Consume };
     let arcs = Arcs { inputs: ends.iter().map(take).collect(), outputs: vec![(sink, 1)] };
-    joined.transitions.push(Transition { id: unused(net, "to-end"), name: None, arcs });
+    joined.transitions.push(Transition {
+        id: unused(net, "to-end"),
+        arcs,
+        ..Transition::default()
+    });
     joined
 }
 
@@ -59,7 +63,7 @@ pub fn put_source(net: &mut Net) {
     net.places.push(Place { id: place, ..Place::default() });
     let inputs = vec![Input { place: source, weight: 1, kind: ArcKind::Consume }];
     let arcs = Arcs { inputs, outputs: vec![(start, 1)] };
-    net.transitions.push(Transition { id: transition, name: None, arcs });
+    net.transitions.push(Transition { id: transition, arcs, ..Transition::default() });
 }
 
 /// The net in which nothing fires once all tokens are in `ends`, as nothing happens in a case

@@ -146,11 +146,11 @@ pub fn short_circuit(net: &Net, ends: WorkflowNet) -> Net {
     }
     closed.transitions.push(Transition {
         id: unused(net, "short-circuit"),
-        name: None,
         arcs: Arcs {
             inputs: vec![Input { place: ends.sink, weight: 1, kind: ArcKind::Consume }],
             outputs: vec![(ends.source, 1)],
         },
+        ..Transition::default()
     });
     closed
 }

@@ -8,7 +8,7 @@ use super::{
     marking::{Fault, differences},
 };
 use crate::{
-    engine::{self, Act, Firing, Limits, Net, produced},
+    engine::{self, Act, Budget, Firing, Limits, MAX_STEPS, Net, produced},
     models::{
         Case, CaseStatus, Marking, MarkingEntry, PlaceId, Record, RecordKind, Stored, Token,
         TokenAt, TokenId,
@@ -225,6 +225,8 @@ fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Faul
         data: None,
         act: &act,
         limits: Limits::NONE,
+        // More than the decision had, whatever it was counted as then.
+        budget: &Budget::of(10 * MAX_STEPS),
     };
     engine::fire(net, before, firing).map_err(|refusal| {
         let fault = impossible(match refusal {

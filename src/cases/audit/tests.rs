@@ -9,7 +9,7 @@ use super::{
     replay::{Replay, follows},
 };
 use crate::{
-    engine::{self, Act, Firing, Limits, Net, TokenSeed},
+    engine::{self, Act, Budget, Firing, Limits, Net, TokenSeed},
     models::{
         Case, CaseId, CaseStatus, PlaceId, Record, RecordKind, Stored, Token, TokenAt, WorkflowId,
     },
@@ -98,6 +98,7 @@ impl Log {
                     data: Some(&data),
                     act: &act,
                     limits: Limits::NONE,
+                    budget: &Budget::default(),
                 };
                 engine::fire(&self.net, case, firing).ok()
             }

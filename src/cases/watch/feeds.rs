@@ -111,6 +111,11 @@ impl Feed {
         };
         Ok(Place { feed: self, items, position })
     }
+
+    /// Why it is over.
+    pub fn end(&self) -> Option<Arc<Error>> {
+        self.shared.state().end.clone()
+    }
 }
 
 impl Drop for Feed {

@@ -29,11 +29,12 @@ impl Cases {
         scope: LogScope,
         from_sequence: Option<u64>,
     ) -> Result<BoxStream<'static, Result<Arc<Stored<Record>>>>> {
-        let from = match from_sequence {
-            Some(sequence) => sequence,
-            None => self.inner.storage.last_sequence().await? + 1,
+        let storage = &self.inner.storage;
+        let (from, since) = match from_sequence {
+            Some(sequence) => (sequence, None),
+            None => (storage.last_sequence().await? + 1, Some(storage.generation().await?)),
         };
-        Ok(Subscriber::begin(Arc::clone(&self.inner), scope, from).await?.stream())
+        Ok(Subscriber::begin(Arc::clone(&self.inner), scope, from, since).await?.stream())
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::{sync::broadcast::error::RecvError, time::sleep};
 
 use super::{
     RETRY_EVERY,
-    feeds::{Feeds, Place, sequence},
+    feeds::{Feeds, Item, Place, sequence},
     passes_by,
 };
 use crate::{
@@ -29,6 +29,13 @@ pub(super) struct Subscriber {
     /// What the feed gave before he had a place at it.
     behind: Option<Behind>,
     over: bool,
+    /// The log's generation when he came, if he asked from no sequence and the feed has given him
+    /// nothing.
+    since: Option<u64>,
+    /// The log sequence after the last one that he has been given.
+    after: u64,
+    /// Whether an error is what he was given last, so that he knows why the feed is over.
+    told: bool,
 }
 
 /// A reading of one's own, from the next sequence up to the place's position.
@@ -39,7 +46,13 @@ struct Behind {
 }
 
 impl Subscriber {
-    pub async fn begin(inner: Arc<Inner>, scope: LogScope, next: u64) -> Result<Self> {
+    /// `since` is the log's generation if he only wants what comes after what there is now.
+    pub async fn begin(
+        inner: Arc<Inner>,
+        scope: LogScope,
+        next: u64,
+        since: Option<u64>,
+    ) -> Result<Self> {
         let place = Feeds::join(&inner, &scope).await?;
         if next > place.position + 1 && next > inner.storage.last_sequence().await? + 1 {
             // Whoever has seen more than there is has seen another log: a feed of its own finds
@@ -56,7 +69,8 @@ impl Subscriber {
                 Some(Behind { whole: Whole::new(inner.clone()), records: Some(records) })
             }
         };
-        Ok(Self { inner, scope, next, place, behind, over: false })
+        let (over, told, after) = (false, false, next);
+        Ok(Self { inner, scope, next, place, behind, over, since, after, told })
     }
 
     pub fn stream(self) -> BoxStream<'static, Result<Arc<Stored<Record>>>> {
@@ -71,7 +85,10 @@ impl Subscriber {
         while !self.over {
             if self.behind.is_some() {
                 match self.next_behind().await {
-                    Some(record) => return Some(record.map(Arc::new)),
+                    Some(record) => {
+                        self.after = self.next;
+                        return Some(record.map(Arc::new));
+                    }
                     None => {
                         self.behind = None;
                         self.next = self.next.max(self.place.position + 1);
@@ -80,7 +97,11 @@ impl Subscriber {
             }
             let item = match self.place.items.recv().await {
                 Ok(item) => item,
-                Err(RecvError::Closed) => return None,
+                // Who came when it had just ended has not heard of it.
+                Err(RecvError::Closed) => match self.place.feed.end().filter(|_| !self.told) {
+                    Some(end) => Item { sequence: 0, record: Err(end) },
+                    None => return None,
+                },
                 Err(RecvError::Lagged(_)) => match self.fall_behind() {
                     Ok(()) => continue,
                     Err(end) => {
@@ -94,10 +115,48 @@ impl Subscriber {
                     continue;
                 }
                 self.next = item.sequence + 1;
+            } else if let Err(error) = &item.record {
+                match self.begin_anew(error).await {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(error) => {
+                        self.over = true;
+                        return Some(Err(error));
+                    }
+                }
             }
+            (self.since, self.told) = (None, item.record.is_err());
             return Some(item.record.map_err(|error| again(&error)));
         }
         None
+    }
+
+    /// Takes a place at another feed, if the shared one ended since the log had gone back before
+    /// he came: that is no news to him.
+    async fn begin_anew(&mut self, end: &Error) -> Result<bool> {
+        let (Some(since), Error::Storage(StorageError::LogWentBack { .. })) = (self.since, end)
+        else {
+            return Ok(false);
+        };
+        loop {
+            let anew = async {
+                if self.inner.storage.generation().await? != since {
+                    return Ok(None);
+                }
+                let (inner, scope) = (Arc::clone(&self.inner), self.scope.clone());
+                Self::begin(inner, scope, self.after, Some(since)).await.map(Some)
+            };
+            match anew.await {
+                Ok(Some(anew)) => *self = anew,
+                Ok(None) => return Ok(false),
+                Err(error) if error.retryable() => {
+                    sleep(RETRY_EVERY).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            return Ok(true);
+        }
     }
 
     /// The feed went on without him: what it gave meanwhile is read from the log. If the feed is

@@ -13,7 +13,7 @@ use super::{
     reason::clip,
     rule_path::RulePath,
     scope::Variables,
-    value::{from_json, with_article},
+    value::{from_json, nodes, with_article},
 };
 
 /// How a rule compares.
@@ -38,7 +38,9 @@ pub(super) fn compare(
 ) -> Result<(), Failure> {
     let found = path.find(variables);
     let found = found.ok_or_else(|| Failure::undecided(format!("nothing at `{path}`")))?;
-    let (found, wanted) = (found.as_ref(), from_json(value));
+    let (found, wanted) = (found.as_ref(), from_json(value, variables.budget()));
+    let looked = variables.budget().charge(1 + nodes(found) / 16);
+    looked.map_err(|ran_out| Failure::undecided(ran_out.to_string()))?;
     let (holds, relation) = match comparison {
         Comparison::Equals => (found.equals(wanted.as_ref()), "equal"),
         Comparison::Contains => (contains(path, found, wanted.as_ref())?, "contain"),

@@ -112,12 +112,16 @@ impl Guards {
         if self.is_empty() {
             return Ok(());
         }
+        let variables = Variables::new(scope);
         for condition in self.0.iter() {
-            // Every condition has its own variables, since they count its steps.
-            let variables = Variables::new(scope);
             let verdict = match &condition.form {
                 Form::Cel(expression) => is_true(expression, &context(&variables)),
                 Form::Rule(test) => test.check(&variables),
+            };
+            // What an `||` or a `not` made of an error that ran out decides nothing.
+            let verdict = match scope.budget.ran_out() {
+                Some(ran_out) => Err(Failure::undecided(ran_out.to_string())),
+                None => verdict,
             };
             verdict.map_err(|failure| GuardFailure {
                 index: condition.index,
@@ -305,6 +309,49 @@ mod tests {
         }
         let fine = "token.data.l.all(a, a >= 0) && token.data.l.map(a, a + 1).size() == 1000";
         assert_eq!(check(fine, &[data]), Ok(()));
+    }
+
+    #[test]
+    fn what_is_looked_at_counts_with_its_size() {
+        let (list, long): (Vec<_>, Vec<_>) = ((0..290).collect(), (0..100_000).collect());
+        let text = "x".repeat(900_000);
+        let data = json!({ "l": list, "m": long, "t": text, "u": text, "p": "x{1000}{1000}" });
+        for source in [
+            "token.data.l.all(a, token.data.l.all(b, !(-1 in token.data.m)))",
+            "token.data.l.all(a, token.data.m[a] >= 0)",
+            "token.data.l.all(a, [token.data.m, token.data.m] != [])",
+            "token.data.l.all(a, token.data.m == token.data.m)",
+            "token.data.l.all(a, {'a': token.data.m} == {'a': token.data.m})",
+            "token.data.l.all(a, token.data.l.all(b, !token.data.t.contains('y')))",
+            "token.data.l.all(a, token.data.l.all(b, token.data.t == token.data.u))",
+            "token.data.l.all(a, token.data.l.all(b, token.data.t <= token.data.u))",
+            "token.data.l.all(a, token.data.l.all(b, size(token.data.t) > 0))",
+            "token.data.l.all(a, !token.data.t.matches(token.data.p))",
+            "token.data.l.all(a, token.data.l.all(b, 'y' in token.data || b >= 0))",
+        ] {
+            let begun = std::time::Instant::now();
+            let found = check(source, std::slice::from_ref(&data));
+            let took = begun.elapsed();
+            if !source.contains("'y' in token.data ") {
+                assert!(found.unwrap_err().reason.contains("100000 steps"), "{source}");
+            }
+            // The steps bound the time; this is a hundred times what they take.
+            assert!(took < std::time::Duration::from_secs(60), "{source} took {took:?}");
+        }
+        for source in ["5 in token.data.m", "token.data.t.contains('x')", "token.data.m[7] == 7"] {
+            assert_eq!(check(source, std::slice::from_ref(&data)), Ok(()), "{source}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_ran_out_decides_nothing() {
+        let list: Vec<_> = (0..1_000).collect();
+        let data = json!({ "l": list });
+        let costly = "token.data.l.all(a, token.data.l.all(b, b >= 0))";
+        for source in [format!("{costly} || true"), format!("!({costly} && false)")] {
+            let failure = check(&source, std::slice::from_ref(&data)).unwrap_err();
+            assert!(failure.failed_to_evaluate, "{source}: {failure}");
+        }
     }
 
     #[test]

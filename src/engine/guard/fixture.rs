@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeZone, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{GuardFailure, Guards, OutputExpression, Scope};
+use super::{Budget, GuardFailure, Guards, OutputExpression, Scope};
 use crate::models::{
     CaseId, CaseStatus, Guard, PlaceId, Problems, Rule, Token, TokenId, WorkflowId,
 };
@@ -46,6 +46,7 @@ pub(super) fn in_scope<T>(data: &[Value], with: impl FnOnce(&Scope<'_>) -> T) ->
         status: CaseStatus::Running,
         marking: &marking,
         now: time(),
+        budget: &Budget::of(100_000),
     })
 }
 

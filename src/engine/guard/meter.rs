@@ -1,11 +1,13 @@
-//! A bound on what one evaluation may cost.
+//! A bound on what one decision may cost.
 
 use std::{
     any::Any,
+    fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use cel::{
@@ -16,36 +18,105 @@ use cel::{
     },
 };
 
-/// The most steps that one evaluation may take: an element of a comprehension is one, and
-/// so is each value that a comprehension's body puts together. Nested comprehensions over a
-/// hundred tokens stay within it; what would hold up all the other firings doesn't.
-pub(super) const MAX_STEPS: u64 = 100_000;
+/// The most steps that one decision may take: a firing, or a look at what can fire, with all its
+/// conditions, for all choices of tokens, and its outputs. Some 0.5 s of one core.
+pub const MAX_STEPS: u64 = 1_000_000;
+
+/// How often a clock is looked at, in steps.
+const CLOCK_EVERY: u64 = 1_024;
 
 static METER_TYPE: Type = Type::new_unspecified_type("meter");
 
-/// Counts the steps of one evaluation. It reaches the functions that charge it as a CEL value,
-/// since they are given nothing but their arguments.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Meter(Arc<AtomicU64>);
+/// What one decision may cost, and has cost. A step is an element of a comprehension, a value that
+/// one puts together, sixteen values or a kilobyte of text that are looked at; a choice of tokens
+/// is ten, and one more for each token. A clone shares the count.
+///
+/// It reaches the functions that charge it as a CEL value, since they are given nothing but their
+/// arguments.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Shared>);
 
-impl Meter {
+#[derive(Debug)]
+struct Shared {
+    steps: u64,
+    until: Option<Instant>,
+    spent: AtomicU64,
+    is_late: AtomicBool,
+}
+
+/// What a decision ran out of, before it came to a yes or a no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RanOut {
+    /// It took so many steps: it takes them each time.
+    Steps(u64),
+    /// Time: on another machine, or later, it may come to its end.
+    Time,
+}
+
+impl fmt::Display for RanOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Steps(steps) => write!(
+                f,
+                "it takes more than {steps} steps; go over fewer elements, or name the tokens"
+            ),
+            Self::Time => f.write_str("it takes too long on this machine now"),
+        }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::of(MAX_STEPS)
+    }
+}
+
+impl Budget {
+    /// So many steps.
+    pub fn of(steps: u64) -> Self {
+        let (spent, is_late) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Shared { steps, until: None, spent, is_late }))
+    }
+
+    /// [`MAX_STEPS`], and no longer than `until`.
+    pub fn until(until: Instant) -> Self {
+        let (spent, is_late) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Shared { steps: MAX_STEPS, until: Some(until), spent, is_late }))
+    }
+
+    /// What it ran out of, if it did.
+    pub fn ran_out(&self) -> Option<RanOut> {
+        if self.0.spent.load(Ordering::Relaxed) > self.0.steps {
+            return Some(RanOut::Steps(self.0.steps));
+        }
+        self.0.is_late.load(Ordering::Relaxed).then_some(RanOut::Time)
+    }
+
     /// Counts `steps` more.
     ///
     /// # Errors
     ///
-    /// When that makes more than [`MAX_STEPS`].
-    pub(super) fn charge(&self, steps: u64) -> Result<(), ExecutionError> {
-        let before = self.0.fetch_add(steps, Ordering::Relaxed);
-        if before.saturating_add(steps) > MAX_STEPS {
-            return Err(ExecutionError::InternalError(format!(
-                "it takes more than {MAX_STEPS} steps; go over fewer elements"
-            )));
+    /// When that is more than there are, or the time is over.
+    pub(crate) fn charge(&self, steps: u64) -> Result<(), RanOut> {
+        let shared = &self.0;
+        let before = shared.spent.fetch_add(steps.min(u64::MAX / 2), Ordering::Relaxed);
+        let after = before.saturating_add(steps);
+        if before / CLOCK_EVERY != after / CLOCK_EVERY
+            && shared.until.is_some_and(|until| Instant::now() > until)
+        {
+            shared.is_late.store(true, Ordering::Relaxed);
         }
-        Ok(())
+        self.ran_out().map_or(Ok(()), Err)
     }
 }
 
-impl Val for Meter {
+impl From<RanOut> for ExecutionError {
+    fn from(ran_out: RanOut) -> Self {
+        Self::InternalError(ran_out.to_string())
+    }
+}
+
+impl Val for Budget {
     fn get_type(&self) -> &Type {
         &METER_TYPE
     }
@@ -63,4 +134,4 @@ impl Val for Meter {
     }
 }
 
-impl StaticVal for Meter {}
+impl StaticVal for Budget {}

@@ -21,6 +21,7 @@ mod value;
 mod view;
 
 pub use conditions::{GuardFailure, Guards};
+pub use meter::{Budget, MAX_STEPS, RanOut};
 pub use output::OutputExpression;
 pub use scope::Scope;
 

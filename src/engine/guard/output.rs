@@ -36,6 +36,9 @@ impl OutputExpression {
         let variables = Variables::with_data(scope, data);
         let context = context(&variables);
         let value = self.0.evaluate(&context)?;
+        if let Some(ran_out) = scope.budget.ran_out() {
+            return Err(ran_out.to_string());
+        }
         if value.get_type().kind() != Kind::Map {
             return Err(format!("gave {}, not a map", with_article(value.as_ref())));
         }

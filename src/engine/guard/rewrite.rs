@@ -6,14 +6,14 @@ use cel::{
 };
 
 use super::{
-    environment::{EACH, MADE, PATTERN, WHOLE},
+    environment::{DYNAMIC, EACH, MADE, PATTERN, SEARCHED, TEXT, WHOLE},
     scope::METER,
 };
 
 /// Puts calls of the hidden functions where they are needed: [`WHOLE`] where one of the
 /// interpreter's containers could meet a view it doesn't know, [`EACH`] around what a
-/// comprehension goes over, and [`MADE`] and [`PATTERN`] around what its body puts together and
-/// the patterns it matches.
+/// comprehension goes over, [`MADE`] around what its body puts together, [`PATTERN`] and [`DYNAMIC`]
+/// around patterns, and [`SEARCHED`] and [`TEXT`] around what is gone through.
 pub(super) fn rewrite(expr: &mut IdedExpr) {
     rewrite_in(expr, false);
 }
@@ -46,9 +46,30 @@ fn rewrite_in(expr: &mut IdedExpr, looping: bool) {
         Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => {}
     }
     if makes && looping {
-        wrap(expr, MADE, true);
+        wrap(expr, MADE);
     }
 }
+
+/// The functions and operators that go through the text that they are called with, or on.
+const GO_THROUGH: &[&str] = &[
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "size",
+    "string",
+    "bytes",
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "timestamp",
+    "duration",
+    operators::LESS,
+    operators::LESS_EQUALS,
+    operators::GREATER,
+    operators::GREATER_EQUALS,
+];
 
 /// The step of `map` and `filter`, `@result + [element]`. The interpreter knows it by its form
 /// and appends in place, so the form must stay.
@@ -68,18 +89,30 @@ fn rewrite_call(call: &mut CallExpr, looping: bool) {
             for element in &mut list.elements {
                 rewrite_in(element, looping);
                 if !matches!(element.expr, Expr::Literal(_)) {
-                    wrap(element, MADE, true);
+                    wrap(element, MADE);
                 }
             }
         }
         return;
     }
     call.args.iter_mut().for_each(|arg| rewrite_in(arg, looping));
+    let scalar = |arg: &IdedExpr| matches!(arg.expr, Expr::Literal(_));
     if call.func_name == "matches"
-        && looping
         && let Some(pattern) = call.args.last_mut()
     {
-        wrap(pattern, PATTERN, true);
+        let function = if scalar(pattern) { PATTERN } else { DYNAMIC };
+        wrap(pattern, function);
+    }
+    if GO_THROUGH.contains(&call.func_name.as_str())
+        && let Some(text) = call.target.as_deref_mut().or(call.args.first_mut())
+        && !scalar(text)
+    {
+        wrap(text, TEXT);
+    }
+    if call.func_name == operators::IN
+        && let Some(container) = call.args.get_mut(1)
+    {
+        wrap(container, SEARCHED);
     }
     // A view compares itself with anything, so only the other side matters.
     let side = match call.func_name.as_str() {
@@ -88,27 +121,23 @@ fn rewrite_call(call: &mut CallExpr, looping: bool) {
         _ => return,
     };
     // No container equals a literal, so the commonest comparisons cost nothing more.
-    let scalar = |arg: &IdedExpr| matches!(arg.expr, Expr::Literal(_));
     let equality = side == 1;
     if call.args.len() == 2 && !scalar(&call.args[side]) && !(equality && scalar(&call.args[0])) {
-        wrap(&mut call.args[side], WHOLE, false);
+        wrap(&mut call.args[side], WHOLE);
     }
 }
 
 fn rewrite_comprehension(comprehension: &mut ComprehensionExpr, looping: bool) {
     rewrite_in(&mut comprehension.iter_range, looping);
-    wrap(&mut comprehension.iter_range, EACH, true);
+    wrap(&mut comprehension.iter_range, EACH);
     rewrite_in(&mut comprehension.loop_step, true);
     rewrite_in(&mut comprehension.result, looping);
 }
 
-fn wrap(expr: &mut IdedExpr, function: &str, metered: bool) {
+fn wrap(expr: &mut IdedExpr, function: &str) {
     let inner = std::mem::take(expr);
     let id = inner.id;
-    let mut args = vec![inner];
-    if metered {
-        args.push(IdedExpr { id, expr: Expr::Ident(METER.to_owned()) });
-    }
+    let args = vec![inner, IdedExpr { id, expr: Expr::Ident(METER.to_owned()) }];
     let call = CallExpr { func_name: function.to_owned(), target: None, args };
     *expr = IdedExpr { id, expr: Expr::Call(call) };
 }

@@ -70,7 +70,9 @@ impl RulePath {
     pub(super) fn find<'v>(&self, variables: &'v Variables<'_>) -> Option<CowVal<'v, 'v>> {
         let mut value = match self.root {
             Root::Variable(name) => variables.resolve(name)?,
-            Root::TokenData => CowVal::Owned(from_json(variables.token_data()?)),
+            Root::TokenData => {
+                CowVal::Owned(from_json(variables.token_data()?, variables.budget()))
+            }
         };
         for segment in &self.segments {
             let indexer = value.as_indexer()?;

@@ -1,6 +1,6 @@
 //! What an expression can see.
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::collections::BTreeMap;
 
 use cel::{
     common::{
@@ -12,7 +12,7 @@ use cel::{
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{meter::Meter, value::from_json, view::View};
+use super::{meter::Budget, value::from_json, view::View};
 use crate::models::{CaseId, CaseStatus, PlaceId, Token, WorkflowId};
 
 /// What an expression can see: the tokens of one binding, their case, and the time.
@@ -31,6 +31,8 @@ pub struct Scope<'a> {
     pub marking: &'a BTreeMap<PlaceId, u64>,
     /// The time of the firing, given from outside: the engine has no clock.
     pub now: DateTime<Utc>,
+    /// What all that is decided together may cost.
+    pub budget: &'a Budget,
 }
 
 /// The variables of a guard.
@@ -39,7 +41,7 @@ pub(super) const GUARD_VARIABLES: &[&str] = &["token", "tokens", "case", "now"];
 /// The variables of an output expression.
 pub(super) const OUTPUT_VARIABLES: &[&str] = &["token", "tokens", "case", "now", "data"];
 
-/// The variable that carries the evaluation's step count. No expression can spell it.
+/// The variable that carries the budget. No expression can spell it.
 pub(super) const METER: &str = "@meter";
 
 /// The variables of one evaluation, each built when an expression asks for it.
@@ -47,16 +49,19 @@ pub(super) const METER: &str = "@meter";
 pub(super) struct Variables<'a> {
     scope: &'a Scope<'a>,
     data: Option<&'a Value>,
-    meter: OnceLock<Meter>,
 }
 
 impl<'a> Variables<'a> {
     pub(super) fn new(scope: &'a Scope<'a>) -> Self {
-        Self { scope, data: None, meter: OnceLock::new() }
+        Self { scope, data: None }
     }
 
     pub(super) fn with_data(scope: &'a Scope<'a>, data: &'a Value) -> Self {
-        Self { scope, data: Some(data), meter: OnceLock::new() }
+        Self { scope, data: Some(data) }
+    }
+
+    pub(super) fn budget(&self) -> &'a Budget {
+        self.scope.budget
     }
 
     /// The data of `token`, where rule paths start.
@@ -68,16 +73,21 @@ impl<'a> Variables<'a> {
 impl VariableResolver for Variables<'_> {
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
         match name {
-            "token" => self.scope.tokens.first().map(|token| CowVal::owned(View::token(token))),
+            "token" => {
+                let token = self.scope.tokens.first();
+                token.map(|token| CowVal::owned(View::token(token, self.scope.budget)))
+            }
             "tokens" => {
-                let token = |token: &&'b Token| Box::new(View::token(token)) as Box<dyn Val + 'b>;
+                let budget = self.scope.budget;
+                let token =
+                    |token: &&'b Token| Box::new(View::token(token, budget)) as Box<dyn Val + 'b>;
                 let tokens: Vec<_> = self.scope.tokens.iter().map(token).collect();
                 Some(CowVal::owned(CelList::from(tokens)))
             }
             "case" => Some(CowVal::owned(View::case(self.scope))),
             "now" => Some(CowVal::owned(CelTimestamp::from(self.scope.now.fixed_offset()))),
-            "data" => self.data.map(|data| CowVal::Owned(from_json(data))),
-            METER => Some(CowVal::Borrowed(self.meter.get_or_init(Meter::default))),
+            "data" => self.data.map(|data| CowVal::Owned(from_json(data, self.scope.budget))),
+            METER => Some(CowVal::Borrowed(self.scope.budget)),
             _ => None,
         }
     }

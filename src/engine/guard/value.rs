@@ -12,21 +12,26 @@ use cel::common::{
 use chrono::SecondsFormat;
 use serde_json::{Map, Number, Value};
 
-use super::view::View;
+use super::{meter::Budget, view::View};
 
-/// `json` as a CEL value that borrows it. A whole number is an `int`, one above the range of
+/// `json` as a CEL value that borrows it; the elements of its lists are counted. A whole number is an `int`, one above the range of
 /// `int` a `uint`, any other number a `double`. CEL compares the three by value, a `double`
 /// with the other two as a `double`: exact up to 2^53.
-pub(super) fn from_json<'a>(json: &'a Value) -> Box<dyn Val + 'a> {
+pub(super) fn from_json<'a>(json: &'a Value, budget: &'a Budget) -> Box<dyn Val + 'a> {
     match json {
         Value::Null => Box::new(CelNull),
         Value::Bool(truth) => Box::new(CelBool::from(*truth)),
         Value::Number(number) => from_number(number),
         Value::String(text) => Box::new(CelString::from(text.as_str())),
-        Value::Array(items) => {
-            Box::new(CelList::from(items.iter().map(from_json).collect::<Vec<_>>()))
+        // What it becomes without a budget does not matter: nothing is decided by it.
+        Value::Array(items) if budget.charge(1 + items.len() as u64 / 16).is_err() => {
+            Box::new(CelNull)
         }
-        Value::Object(fields) => Box::new(View::object(fields)),
+        Value::Array(items) => {
+            let item = |item| from_json(item, budget);
+            Box::new(CelList::from(items.iter().map(item).collect::<Vec<_>>()))
+        }
+        Value::Object(fields) => Box::new(View::object(fields, budget)),
     }
 }
 
@@ -89,6 +94,25 @@ pub(super) fn weight(value: &(dyn Val + '_)) -> u64 {
         sum += map.inner().values().map(|item| 1 + weight(item.as_ref())).sum::<u64>();
     }
     sum
+}
+
+/// How many values there are in `value`, itself among them, and a kilobyte of text is one more.
+pub(super) fn nodes(value: &(dyn Val + '_)) -> u64 {
+    let mut sum = 1 + text(value) / 1_024;
+    match value.get_type().kind() {
+        Kind::List => each(value, |item| sum += nodes(item)),
+        Kind::Map => each(value, |key| {
+            let found = value.as_indexer().and_then(|map| map.get(key).ok());
+            sum += 1 + found.map_or(0, |found| nodes(found.as_ref()));
+        }),
+        _ => {}
+    }
+    sum
+}
+
+/// The bytes of a text; 0 for anything else.
+pub(super) fn text(value: &(dyn Val + '_)) -> u64 {
+    value.downcast_ref::<CelString>().map_or(0, |text| text.inner().len() as u64)
 }
 
 /// What an expression gave, as JSON. Times become RFC 3339 text and durations seconds with an

@@ -13,7 +13,7 @@ use cel::{
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{scope::Scope, value::from_json};
+use super::{meter::Budget, scope::Scope, value::from_json};
 use crate::models::{PlaceId, Token};
 
 /// The fields of a token, as expressions name them.
@@ -27,6 +27,7 @@ pub(super) const CASE_FIELDS: &[&str] = &["id", "workflow", "status", "marking"]
 #[derive(Debug)]
 pub(super) struct View<'a> {
     source: Source<'a>,
+    budget: &'a Budget,
     /// An iteration lends its keys out, so they must live somewhere.
     keys: OnceLock<Vec<CelString<'a>>>,
 }
@@ -40,26 +41,26 @@ enum Source<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(source: Source<'a>) -> Self {
-        Self { source, keys: OnceLock::new() }
+    fn new(source: Source<'a>, budget: &'a Budget) -> Self {
+        Self { source, budget, keys: OnceLock::new() }
     }
 
-    pub(super) fn object(fields: &'a Map<String, Value>) -> Self {
-        Self::new(Source::Object(fields))
+    pub(super) fn object(fields: &'a Map<String, Value>, budget: &'a Budget) -> Self {
+        Self::new(Source::Object(fields), budget)
     }
 
-    pub(super) fn token(token: &'a Token) -> Self {
-        Self::new(Source::Token(token))
+    pub(super) fn token(token: &'a Token, budget: &'a Budget) -> Self {
+        Self::new(Source::Token(token), budget)
     }
 
     pub(super) fn case(scope: &'a Scope<'a>) -> Self {
-        Self::new(Source::Case(scope))
+        Self::new(Source::Case(scope), scope.budget)
     }
 
     fn field(&self, name: &str) -> Option<Box<dyn Val + 'a>> {
         match self.source {
-            Source::Object(fields) => fields.get(name).map(from_json),
-            Source::Token(token) => token_field(token, name),
+            Source::Object(fields) => fields.get(name).map(|field| from_json(field, self.budget)),
+            Source::Token(token) => token_field(token, name, self.budget),
             Source::Case(scope) => case_field(scope, name),
             Source::Marking(places) => {
                 let (_, count) = places.iter().find(|(place, _)| place.as_str() == name)?;
@@ -87,12 +88,12 @@ impl<'a> View<'a> {
     }
 }
 
-fn token_field<'a>(token: &'a Token, name: &str) -> Option<Box<dyn Val + 'a>> {
+fn token_field<'a>(token: &'a Token, name: &str, budget: &'a Budget) -> Option<Box<dyn Val + 'a>> {
     Some(match name {
         "id" => text(token.id.as_str()),
         "place" => text(token.place.as_str()),
-        "data" => from_json(&token.data),
-        "metadata" => Box::new(View::object(&token.metadata)),
+        "data" => from_json(&token.data, budget),
+        "metadata" => Box::new(View::object(&token.metadata, budget)),
         "created_at" => time(token.created_at),
         "updated_at" => time(token.updated_at),
         "revision" => int(token.nats_sequence),
@@ -105,7 +106,7 @@ fn case_field<'a>(scope: &'a Scope<'a>, name: &str) -> Option<Box<dyn Val + 'a>>
         "id" => text(scope.case.as_str()),
         "workflow" => text(scope.workflow.as_str()),
         "status" => text(scope.status.as_str()),
-        "marking" => Box::new(View::new(Source::Marking(scope.marking))),
+        "marking" => Box::new(View::new(Source::Marking(scope.marking), scope.budget)),
         _ => return None,
     })
 }
@@ -175,7 +176,7 @@ impl Val for View<'_> {
     where
         Self: 'v,
     {
-        Box::new(Self::new(self.source))
+        Box::new(Self::new(self.source, self.budget))
     }
 }
 

@@ -6,7 +6,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::fixture::{Run, Start, now, start};
 use crate::{
-    engine::{Blocker, ModeExplanation, available, explain},
+    engine::{Blocker, Budget, Limits, ModeExplanation, available, explain},
     models::{CaseStatus, PlaceId},
 };
 
@@ -40,7 +40,7 @@ proptest! {
     #[test]
     fn explain_says_enabled_of_exactly_what_fires(start in start(), picks in picks()) {
         let run = run(&start, &picks);
-        let explanation = explain(&run.net, &run.case, now());
+        let explanation = explain(&run.net, &run.case, now(), Limits::NONE, &Budget::default());
         for (number, said) in explanation.transitions.iter().enumerate() {
             let fired = run.fire(number, &[]);
             prop_assert_eq!(said.enabled, fired.is_ok(), "{:?}", said);
@@ -62,7 +62,7 @@ proptest! {
     fn a_token_is_offered_the_transitions_that_would_take_it(start in start(), picks in picks()) {
         let run = run(&start, &picks);
         for entry in &run.case.marking.0 {
-            let offered = available(&run.net, &run.case, &entry.token, now());
+            let offered = available(&run.net, &run.case, &entry.token, now(), Limits::NONE, &Budget::default()).unwrap();
             for (number, transition) in run.net.transitions.iter().enumerate() {
                 let fires = run.fire(number, std::slice::from_ref(&entry.token)).is_ok();
                 prop_assert_eq!(offered.contains(&transition.id), fires);
@@ -74,7 +74,7 @@ proptest! {
     fn the_missing_tokens_are_enough_and_one_fewer_is_not(start in start(), picks in picks()) {
         let base = run(&start, &picks);
         prop_assume!(base.case.status == CaseStatus::Running);
-        let explanation = explain(&base.net, &base.case, now());
+        let explanation = explain(&base.net, &base.case, now(), Limits::NONE, &Budget::default());
         for (number, said) in explanation.transitions.iter().enumerate() {
             for (which, mode) in said.modes.iter().enumerate() {
                 let lacks = missing(mode);
@@ -85,7 +85,7 @@ proptest! {
                         let place = filled.net.place(place).unwrap();
                         (0..count - fewer).for_each(|_| filled.add(place));
                     }
-                    let now = explain(&filled.net, &filled.case, now());
+                    let now = explain(&filled.net, &filled.case, now(), Limits::NONE, &Budget::default());
                     let left: u64 = missing(&now.transitions[number].modes[which]).values().sum();
                     prop_assert_eq!(left, u64::from(spared.is_some()));
                 }

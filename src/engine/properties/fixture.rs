@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     engine::{
-        Act, Firing, Limits, Mode, Net, Refusal, TokenSeed, add_token, apply, create_case, fire,
+        Act, Budget, Firing, Limits, Mode, Net, Refusal, TokenSeed, add_token, apply, create_case,
+        fire,
     },
     models::{
         ArcKind, Case, CaseId, CaseStatus, FiringId, PlaceId, Record, Stored, TokenId,
-        TransitionId, WorkflowDefinition, WorkflowId,
+        TransitionId, VOUCHED_FROM, WorkflowDefinition, WorkflowId,
     },
 };
 
@@ -131,6 +132,14 @@ pub fn conserving() -> impl Strategy<Value = Start> {
     })
 }
 
+/// The same with so many tokens, however it runs, that its records vouch for them.
+pub fn crowded() -> impl Strategy<Value = Start> {
+    conserving().prop_map(|mut start| {
+        start.tokens[0] += VOUCHED_FROM as u64;
+        start
+    })
+}
+
 /// A case as it runs: its state, and its log so far.
 #[derive(Debug)]
 pub struct Run {
@@ -188,6 +197,7 @@ impl Run {
                 data: None,
                 act: &act,
                 limits: Limits::NONE,
+                budget: &Budget::default(),
             },
         )
     }

@@ -1,5 +1,6 @@
 //! What holds for any net, any marking and any sequence of firings.
 
+mod agreement;
 mod explanations;
 mod firings;
 mod fixture;

@@ -39,7 +39,12 @@ pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
         );
     }
     for (number, transition) in net.transitions.iter().enumerate() {
-        let colour = if enabled[number] { "#dcfce7" } else { "#eef2f7" };
+        let colour = match (transition.silent, enabled[number]) {
+            (true, true) => "#334155\", fontcolor=\"#ffffff\", color=\"#15803d",
+            (true, false) => "#334155\", fontcolor=\"#ffffff",
+            (false, true) => "#dcfce7",
+            (false, false) => "#eef2f7",
+        };
         let _ = writeln!(
             out,
             "  t{number} [shape=box, style=filled, fillcolor=\"{colour}\", label={}, tooltip={}];",

@@ -31,7 +31,11 @@ pub(super) fn flowchart(drawing: &Drawing<'_>) -> String {
         let _ = writeln!(out, "  p{number}(({})){class}", quoted(&lines));
     }
     for (number, transition) in net.transitions.iter().enumerate() {
-        let class = if enabled[number] { ":::enabled" } else { "" };
+        let class = match (enabled[number], transition.silent) {
+            (true, _) => ":::enabled",
+            (false, true) => ":::silent",
+            (false, false) => "",
+        };
         let _ =
             writeln!(out, "  t{number}[{}]{class}", quoted(&[label::shown(transition.label())]));
     }
@@ -47,6 +51,9 @@ pub(super) fn flowchart(drawing: &Drawing<'_>) -> String {
         };
         let text = text.map_or_else(String::new, |text| format!("|{}|", quoted(&[text])));
         let _ = writeln!(out, "  {from} {arrow}{text} {to}");
+    }
+    if net.transitions.iter().any(|transition| transition.silent) {
+        out.push_str("  classDef silent fill:#334155,stroke:#1f2937,color:#ffffff\n");
     }
     if drawing.marking.is_some() {
         out.push_str("  classDef marked fill:#fef3c7,stroke:#b45309,color:#1f2937\n");

@@ -19,6 +19,7 @@ const LINES: &str = "#475569";
 const BOX: &str = "#eef2f7";
 const MARKED: (&str, &str) = ("#fef3c7", "#b45309");
 const ENABLED: (&str, &str) = ("#dcfce7", "#15803d");
+const SILENT: &str = "#334155";
 
 /// An arrow head's length and half its width.
 const HEAD: (f64, f64) = (9.0, 3.6);
@@ -141,10 +142,15 @@ fn write_transition(
 ) {
     let transition = &drawing.net.transitions[index];
     let (fill, stroke) = if enabled { ENABLED } else { (BOX, INK) };
+    // As everybody draws them: filled, in an enabled one's outline if it is that.
+    let (fill, text) = if transition.silent { (SILENT, BACKGROUND) } else { (fill, INK) };
     let mut about = match &transition.name {
         Some(name) => format!("{name} ({})", transition.id),
         None => transition.id.clone(),
     };
+    if transition.silent {
+        about.push_str(", silent");
+    }
     if enabled {
         about.push_str(": enabled");
     }
@@ -163,7 +169,8 @@ fn write_transition(
         if enabled { "2.2" } else { "1.6" }
     );
     if !node.shape.label.is_empty() {
-        out.push_str("<g stroke=\"none\">");
+        let colour = if text == INK { String::new() } else { format!(" fill=\"{text}\"") };
+        let _ = write!(out, "<g stroke=\"none\"{colour}>");
         write_text(out, &node.shape.label, &node.body, FONT);
         out.push_str("</g>");
     }

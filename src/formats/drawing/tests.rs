@@ -24,7 +24,8 @@ fn transition(id: &str, inputs: &[(usize, u64, ArcKind)], outputs: &[(usize, u64
         kind: *kind,
     };
     let inputs = inputs.iter().map(input).collect();
-    Transition { id: id.to_owned(), name: None, arcs: Arcs { inputs, outputs: outputs.to_vec() } }
+    let arcs = Arcs { inputs, outputs: outputs.to_vec() };
+    Transition { id: id.to_owned(), arcs, ..Transition::default() }
 }
 
 /// One transition with an arc of each kind.

@@ -1,6 +1,9 @@
 //! CSV (RFC 4180): one line an event.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use csv::{Terminator, Writer, WriterBuilder};
 
@@ -37,9 +40,10 @@ const COLUMNS: [&str; 15] = [
 /// sequences; `kind` and `status` are the record's kind and the case's status after it; the last
 /// four are tokens, each as `token@place`, with spaces between.
 ///
-/// Cells are written as they are. A spreadsheet takes a cell that begins with `=`, `+`, `-` or
-/// `@` for a formula, and a caller's name or a case's id may begin like that: open the file by
-/// an import that takes all columns as text.
+/// A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula, which may send
+/// what is in the others to anybody, and a caller's name or a case's id may begin like that. Such
+/// a cell is written with a `'` before it, the spreadsheets' own sign of text, unless
+/// [`Options::raw_cells`] asks for the cells as they are.
 #[derive(Debug)]
 pub struct Csv<W: Write> {
     sink: Writer<W>,
@@ -52,6 +56,16 @@ impl<W: Write> Csv<W> {
         let mut sink = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(sink);
         sink.write_record(COLUMNS)?;
         Ok(Self { sink, course: Course::new(options) })
+    }
+}
+
+/// A cell that no spreadsheet takes for a formula.
+fn guarded(cell: &str) -> Cow<'_, str> {
+    // The last four are wide forms, which some spreadsheets take for the narrow ones.
+    let formula = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    match cell.starts_with(formula) {
+        true => Cow::Owned(format!("'{cell}")),
+        false => Cow::Borrowed(cell),
     }
 }
 
@@ -78,7 +92,12 @@ impl<W: Write> EventLog for Csv<W> {
             &removed,
             &produced,
         ];
-        Ok(self.sink.write_record(row)?)
+        if self.course.options.raw_cells {
+            return Ok(self.sink.write_record(row)?);
+        }
+        Ok(self
+            .sink
+            .write_record(row.map(|cell| guarded(cell)).iter().map(|cell| cell.as_bytes()))?)
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<Written> {

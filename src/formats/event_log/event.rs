@@ -1,30 +1,46 @@
 //! What all formats say of a record.
 
-use std::{collections::HashMap, fmt::Write};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write,
+};
 
 use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
 
 use super::{Options, Written};
 use crate::models::{
-    CaseId, PlaceId, Record, RecordKind, Stored, StoredDefinition, TokenAt, TokenId, TransitionId,
+    CaseId, PlaceId, Record, RecordKind, Stored, StoredDefinition, TokenAt, TokenId, Transition,
+    TransitionId,
 };
 
 /// The names of transitions, by the definition that has them.
 #[derive(Debug, Clone, Default)]
 pub struct Labels {
     names: HashMap<u64, HashMap<TransitionId, String>>,
+    silent: HashSet<(u64, TransitionId)>,
 }
 
 impl Labels {
     /// The names in these versions of a workflow. A transition of another version goes by its
     /// id.
     pub fn of<'a>(definitions: impl IntoIterator<Item = &'a StoredDefinition>) -> Self {
-        let names = definitions.into_iter().map(|stored| {
-            let transitions = stored.definition.transitions.iter();
-            let names = transitions.filter_map(|t| Some((t.id.clone(), t.name.clone()?)));
-            (stored.sequence, names.collect())
-        });
-        Self { names: names.collect() }
+        let mut labels = Self::default();
+        for stored in definitions {
+            let transitions = &stored.definition.transitions;
+            let named = |name: &&String| !name.trim().is_empty();
+            let name =
+                |t: &Transition| Some((t.id.clone(), t.name.as_ref().filter(named)?.clone()));
+            labels.names.insert(stored.sequence, transitions.iter().filter_map(name).collect());
+            let silent = transitions.iter().filter(|transition| transition.silent);
+            labels.silent.extend(silent.map(|of| (stored.sequence, of.id.clone())));
+        }
+        labels
+    }
+
+    /// Whether it is a firing that is no activity.
+    fn is_silent(&self, record: &Record) -> bool {
+        let fired = record.transition.clone().filter(|_| record.kind == RecordKind::Fired);
+        fired.is_some_and(|id| self.silent.contains(&(record.definition, id)))
     }
 
     /// What an event of this record is called: the transition's name or id, or the kind of a
@@ -68,6 +84,10 @@ impl Course {
             self.written.cases += 1;
         }
         if !self.options.lifecycle && stored.value.kind != RecordKind::Fired {
+            return Step { begins, event: None };
+        }
+        if !self.options.lifecycle && self.options.labels.is_silent(&stored.value) {
+            self.written.silent += 1;
             return Step { begins, event: None };
         }
         let time = later(microseconds(stored.timestamp), self.last);

@@ -7,6 +7,8 @@
 //! - An event is a firing. Its activity is the transition's label: its name, or its id where it
 //!   has none. Records of a case's lifecycle (created, paused, resumed, cancelled, edited) are
 //!   events only with [`Options::lifecycle`], named like that: no net has a transition for them.
+//! - A firing of a silent transition is no activity and no event, as the readers of these formats
+//!   expect; with [`Options::lifecycle`] it is one like others.
 //! - Its time is the server's, in microseconds, which is as fine as the readers of these formats
 //!   go. It strictly increases in a case: what would not be later than the event before is one
 //!   microsecond later than that.
@@ -32,8 +34,10 @@ pub struct Options {
     pub name: String,
     /// How the transitions are called.
     pub labels: Labels,
-    /// Whether records that are no firings are events too.
+    /// Whether records that are no firings, and firings of silent transitions, are events too.
     pub lifecycle: bool,
+    /// Whether cells of CSV are written as they are, and not guarded against spreadsheets.
+    pub raw_cells: bool,
 }
 
 /// How much was written.
@@ -43,6 +47,8 @@ pub struct Written {
     pub cases: u64,
     /// Events.
     pub events: u64,
+    /// Firings that are no events, since their transitions are silent.
+    pub silent: u64,
 }
 
 /// Writes a log, record by record. The sink has the whole document after

@@ -81,7 +81,12 @@ fn options(lifecycle: bool) -> Options {
         sequence: 1,
         stored_at: DateTime::default(),
     };
-    Options { name: "orders".to_owned(), labels: Labels::of([&definition]), lifecycle }
+    Options {
+        name: "orders".to_owned(),
+        labels: Labels::of([&definition]),
+        lifecycle,
+        raw_cells: true,
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +97,12 @@ enum Format {
 }
 
 fn export(format: Format, lifecycle: bool, records: &[Stored<Record>]) -> (String, Written) {
+    export_with(format, options(lifecycle), records)
+}
+
+fn export_with(format: Format, options: Options, records: &[Stored<Record>]) -> (String, Written) {
     let mut sink = Vec::new();
-    let (to, options) = (&mut sink, options(lifecycle));
+    let to = &mut sink;
     let mut log: Box<dyn EventLog> = match format {
         Format::Xes => Box::new(Xes::new(to, options).unwrap()),
         Format::Csv => Box::new(Csv::new(to, options).unwrap()),
@@ -108,10 +117,10 @@ fn export(format: Format, lifecycle: bool, records: &[Stored<Record>]) -> (Strin
 fn an_example_in_every_format() {
     for format in [Format::Xes, Format::Csv, Format::Ocel2] {
         let (text, written) = export(format, false, &orders());
-        assert_eq!(written, Written { cases: 2, events: 2 });
+        assert_eq!(written, Written { cases: 2, events: 2, silent: 0 });
         insta::assert_snapshot!(format!("{format:?}"), text.replace("\r\n", "⏎\n"));
         let (text, written) = export(format, true, &orders());
-        assert_eq!(written, Written { cases: 2, events: 5 });
+        assert_eq!(written, Written { cases: 2, events: 5, silent: 0 });
         assert!(text.contains("cancelled"));
     }
 }
@@ -157,6 +166,26 @@ fn logs() -> impl Strategy<Value = Vec<Stored<Record>>> {
         }
         cases.into_values().flatten().collect()
     })
+}
+
+#[test]
+fn no_cell_of_csv_is_a_formula_unless_cells_are_wanted_raw() {
+    let hostile = ["=HYPERLINK(\"http://evil\")", "+1", "-1", "@a", "\t=1", "\r=1", "＝1", "a=1"];
+    for raw_cells in [false, true] {
+        let options = Options { raw_cells, ..options(true) };
+        let mut text = Vec::new();
+        let mut log = Box::new(Csv::new(&mut text, options).unwrap());
+        for (number, by) in (10..).zip(hostile) {
+            log.record(&stored("-c", number, "2026-01-01T00:00:00Z", json!({ "by": by }))).unwrap();
+        }
+        log.finish().unwrap();
+        let mut reader = ::csv::Reader::from_reader(&text[..]);
+        for (row, by) in reader.records().map(Result::unwrap).zip(hostile) {
+            let sign = if raw_cells || by == "a=1" { "" } else { "'" };
+            assert_eq!(row[5], format!("{sign}{by}"));
+            assert_eq!(&row[0], if raw_cells { "-c" } else { "'-c" });
+        }
+    }
 }
 
 proptest! {
@@ -223,4 +252,31 @@ fn in_ocel_every_object_and_type_that_is_named_is_there_once() {
     let qualifiers: Vec<_> =
         qualifiers.iter().map(|related| related["qualifier"].as_str().unwrap()).collect();
     assert_eq!(qualifiers, ["case", "consumed", "read", "removed", "produced"]);
+}
+
+#[test]
+fn a_silent_firing_is_no_event_and_the_log_is_whole_without_it() {
+    for format in [Format::Xes, Format::Csv, Format::Ocel2] {
+        for (lifecycle, events, silent) in [(false, 1, 1), (true, 5, 0)] {
+            let mut options = options(lifecycle);
+            let definition = json!({
+                "id": "orders", "initial_place": "draft", "places": [{"id": "draft"}],
+                "transitions": [{"id": "split", "silent": true}, {"id": "join"}],
+            });
+            let definition = StoredDefinition {
+                definition: serde_json::from_value(definition).unwrap(),
+                version: 1,
+                sequence: 1,
+                stored_at: DateTime::default(),
+            };
+            options.labels = Labels::of([&definition]);
+            let (text, written) = export_with(format, options, &orders());
+            assert_eq!(written, Written { cases: 2, events, silent }, "{format:?}");
+            assert_eq!(text.contains("split"), lifecycle, "{text}");
+            if let Format::Ocel2 = format {
+                let ocel: Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(ocel["objects"].as_array().unwrap().len(), 2 + 4, "tokens stay");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::{
     Arc, ArcGraphics, Direction, Kind, Part, PnmlError, Point, arc_kind,
     draft::DraftArc,
-    label::point,
+    ignored,
     number::{self, NoCount},
     position,
     read::Reading,
@@ -143,10 +143,10 @@ impl<'a> Reading<'a> {
             // PIPE's points.
             "arcpath" => {
                 self.not_standard(child)?;
-                said.graphics.points.push(point(&self.xml, child)?);
+                said.graphics.points.extend(self.point(child)?);
                 self.xml.skip(child)?;
             }
-            "tagged" => self.pass_over(child)?,
+            name if name == "probability" || ignored::in_any(name) => self.pass_over(child)?,
             _ => return Err(self.unsupported(child, "an arc")),
         }
         Ok(())
@@ -209,7 +209,7 @@ impl<'a> Reading<'a> {
         while let Some(child) = self.xml.child()? {
             self.once(&mut seen, &child, &["line"])?;
             match child.name {
-                "position" if child.home => points.push(point(&self.xml, &child)?),
+                "position" if child.home => points.extend(self.point(&child)?),
                 "line" if child.home => {}
                 _ => self.xml.strict(child.at, Kind::Unsupported, || {
                     format!("<{}> in the graphics of an arc", child.name)

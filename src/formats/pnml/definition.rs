@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{Arc, Direction, PnmlNet, position::excerpt};
 use crate::models::{
     ArcKind, InputArc, OutputArc, Place, PlaceId, PlaceKind, Problems, Transition, TransitionId,
-    WorkflowDefinition, WorkflowId, petri::Arcs,
+    WorkflowDefinition, WorkflowId,
+    petri::{self, Arcs},
 };
 
 /// The most characters of an id: places and transitions share this.
@@ -51,6 +52,7 @@ impl PnmlNet {
             places: Vec::with_capacity(self.places.len()),
             transitions: Vec::with_capacity(self.transitions.len()),
             initial_place: place_id(initial.map_or("p", |place| place_ids[place].as_str())),
+            final_markings: self.own_final_markings(&net, place_ids),
             metadata: self.metadata(&ids),
         };
         for (place, id) in self.places.iter().zip(place_ids) {
@@ -85,9 +87,20 @@ impl PnmlNet {
                 to_place: None,
                 conditions: Vec::new(),
                 output: None,
+                silent: transition.silent,
             });
         }
         if problems.0.is_empty() { Ok(definition) } else { Err(problems) }
+    }
+
+    /// The final markings by the places' new ids; none where they go without saying: one token in
+    /// the only place that nothing takes from.
+    fn own_final_markings(&self, net: &petri::Net, ids: &[String]) -> Vec<BTreeMap<PlaceId, u64>> {
+        let of = |(place, tokens): &(usize, u64)| (place_id(&ids[*place]), *tokens);
+        match (&self.final_marking_entries[..], &net.sinks()[..]) {
+            ([entries], [sink]) if entries[..] == [(*sink, 1)] => Vec::new(),
+            (all, _) => all.iter().map(|entries| entries.iter().map(of).collect()).collect(),
+        }
     }
 
     fn check_ends(

@@ -93,6 +93,8 @@ pub struct Transition {
     pub graphics: Option<Box<NodeGraphics>>,
     /// The index of its page.
     pub page: Option<usize>,
+    /// Whether it is no activity: what ProM and PM4Py call invisible.
+    pub silent: bool,
 }
 
 /// An arc.
@@ -117,7 +119,7 @@ pub struct Arc {
 }
 
 /// Which way an arc goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the place to the transition.
     ToTransition,
@@ -216,6 +218,7 @@ impl PnmlNet {
             id: transition.id.clone(),
             name: transition.name.clone(),
             arcs: Arcs::default(),
+            silent: transition.silent,
         };
         let mut net = petri::Net {
             name: self.name.clone().unwrap_or_else(|| self.id.clone()),

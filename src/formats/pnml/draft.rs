@@ -29,6 +29,8 @@ pub(super) struct Draft<'a> {
     pub(super) final_markings: Vec<DraftMarking<'a>>,
     /// The ids that our own notes give back.
     pub(super) original_ids: Vec<(Part, String)>,
+    /// Whether a note says that the transition which is being read is no activity.
+    pub(super) silent: bool,
     /// The one class of tokens that PIPE's markings and weights name.
     pub(super) token_class: Option<String>,
     /// What PIPE says of each transition's precedence.

@@ -32,6 +32,7 @@ impl PnmlNet {
                 name: transition.name.clone(),
                 graphics: graphics(Node::Transition(index)),
                 page: None,
+                silent: transition.silent,
             });
             let mut arc = |direction, place, kind, weight| {
                 let id = format!("a{}", file.arcs.len() + 1);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Kind, Part, PnmlError, Point, number, position,
+    Kind, Mode, Part, PnmlError, Point, ignored, number, position,
     read::Reading,
     standard::Seen,
     xml::{Element, Xml},
@@ -26,6 +26,8 @@ impl<'a> Reading<'a> {
         part: Part,
     ) -> Result<Label<'a>, PnmlError> {
         self.standard_attributes(element, &[])?;
+        // However it is filled, it changes nothing.
+        let is_name = element.name == "name";
         let start = element.at;
         let mut label = Label::default();
         let mut seen = Seen::default();
@@ -41,9 +43,9 @@ impl<'a> Reading<'a> {
                     }
                     self.standard_attributes(&element, &[])?;
                     let text = self.xml.content()?;
-                    if let Some(first) = &label.text
-                        && first.trim() != text.trim()
-                    {
+                    let is_other =
+                        label.text.as_ref().is_some_and(|first| first.trim() != text.trim());
+                    if is_other && !is_name {
                         let message = "a label has two texts; leave one of them";
                         return Err(self.xml.error(element.at, Kind::DuplicateLabel, message));
                     }
@@ -51,6 +53,7 @@ impl<'a> Reading<'a> {
                 }
                 "graphics" => label.offset = self.label_graphics(&element)?,
                 "toolspecific" => self.tool_specific(&element, part)?,
+                _ if is_name || ignored::in_any(element.name) => self.pass_over(&element)?,
                 _ => return Err(self.unsupported(&element, "a label")),
             }
         }
@@ -68,11 +71,11 @@ impl<'a> Reading<'a> {
         while let Some(child) = self.xml.child()? {
             self.once(&mut seen, &child, &["offset", "fill", "line", "font"])?;
             match child.name {
-                "offset" if child.home => offset = Some(point(&self.xml, &child)?),
+                "offset" if child.home => offset = self.point(&child)?,
                 "fill" | "line" | "font" if child.home => {}
                 _ => {
                     if child.home && child.name == "position" {
-                        offset = Some(point(&self.xml, &child)?);
+                        offset = self.point(&child)?;
                     }
                     self.xml.strict(child.at, Kind::Unsupported, || {
                         format!("<{}> in the graphics of a label", child.name)
@@ -87,27 +90,42 @@ impl<'a> Reading<'a> {
         }
         Ok(offset)
     }
-}
 
-/// The point that the attributes `x` and `y` name.
-pub(super) fn point(xml: &Xml<'_>, element: &Element<'_>) -> Result<Point, PnmlError> {
-    Ok(Point { x: coordinate(xml, element, "x")?, y: coordinate(xml, element, "y")? })
+    /// The point that the attributes `x` and `y` name. Where things are drawn changes nothing, so
+    /// what is no point is noted, and refused in strict mode only.
+    pub(super) fn point(&mut self, element: &Element<'a>) -> Result<Option<Point>, PnmlError> {
+        self.point_of(element, "x", "y")
+    }
+
+    /// The point that these two attributes name.
+    pub(super) fn point_of(
+        &mut self,
+        element: &Element<'a>,
+        x: &str,
+        y: &str,
+    ) -> Result<Option<Point>, PnmlError> {
+        match (coordinate(&self.xml, element, x), coordinate(&self.xml, element, y)) {
+            (Ok(x), Ok(y)) => Ok(Some(Point { x, y })),
+            (Err(error), _) | (_, Err(error)) => {
+                if self.xml.mode == Mode::Strict {
+                    return Err(error);
+                }
+                self.note(element.at, format!("{}; it is not drawn there", error.message));
+                Ok(None)
+            }
+        }
+    }
 }
 
 /// The number in an attribute.
-pub(super) fn coordinate(
-    xml: &Xml<'_>,
-    element: &Element<'_>,
-    name: &str,
-) -> Result<f64, PnmlError> {
+fn coordinate(xml: &Xml<'_>, element: &Element<'_>, name: &str) -> Result<f64, PnmlError> {
     let Some(text) = element.attribute(name) else {
         let message = format!("<{}> lacks the attribute {name}", element.name);
         return Err(xml.error(element.at, Kind::MissingAttribute, message));
     };
-    let exponent = xml.mode == super::Mode::Lenient;
+    let exponent = xml.mode == Mode::Lenient;
     number::coordinate(text, exponent).ok_or_else(|| {
         let found = position::excerpt(text);
-        let message = format!("{name}={found} is not a number; write one, or remove the element");
-        xml.error(element.at, Kind::Graphics, message)
+        xml.error(element.at, Kind::Graphics, format!("{name}={found} is not a number"))
     })
 }

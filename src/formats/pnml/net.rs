@@ -3,6 +3,7 @@
 use super::{
     Kind, Mode, Page, Part, PnmlError,
     draft::{Draft, DraftMarking},
+    ignored,
     net_type::{self, NetType},
     position,
     read::Reading,
@@ -92,10 +93,10 @@ impl<'a> Reading<'a> {
                     None => &mut self.draft.net.name,
                     Some(page) => &mut self.draft.net.pages[page].name,
                 };
-                if old.is_some() {
+                let first = std::mem::replace(old, name.text);
+                if first.is_some() && self.xml.mode == Mode::Strict {
                     return Err(self.twice(element));
                 }
-                *old = name.text;
             }
             "toolspecific" => self.tool_specific(element, part)?,
             "graphics" => {
@@ -119,12 +120,7 @@ impl<'a> Reading<'a> {
                 let markings = self.final_markings()?;
                 self.draft.final_markings.extend(markings);
             }
-            // WoPeD's refinement of a transition: the transition stays one step.
-            "net" => self.pass_over(element)?,
-            // PIPE's classes of tokens, notes and parameters; the variables of a data Petri net.
-            "token" | "labels" | "definition" | "variables" | "description" | "documentation" => {
-                self.pass_over(element)?;
-            }
+            name if ignored::in_net(name) => self.pass_over(element)?,
             _ => return Err(self.unsupported(element, "a net")),
         }
         Ok(())

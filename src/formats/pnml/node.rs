@@ -5,8 +5,7 @@ use std::collections::hash_map::Entry;
 use super::{
     Kind, Node, NodeGraphics, Part, Place, PnmlError, Point, Reference, Transition,
     draft::{DraftReference, Named, Precedence},
-    label::{coordinate, point},
-    position,
+    ignored, position,
     read::Reading,
     standard::Seen,
     xml::Element,
@@ -39,7 +38,8 @@ impl<'a> Reading<'a> {
         self.attribute_position(element, &mut graphics)?;
         let mut seen = Seen::default();
         while let Some(child) = self.xml.child()? {
-            if seen.twice(&child, &["name", "initialMarking", "capacity", "graphics"]) {
+            self.once(&mut seen, &child, &["name", "graphics"])?;
+            if seen.twice(&child, &["initialMarking", "capacity"]) {
                 return Err(self.twice(&child));
             }
             match child.name {
@@ -65,7 +65,7 @@ impl<'a> Reading<'a> {
                                    place/transition net; unfold it, and import the result";
                     return Err(self.xml.error(child.at, Kind::HighLevel, message));
                 }
-                "tagged" | "description" | "documentation" => self.pass_over(&child)?,
+                name if ignored::in_any(name) => self.pass_over(&child)?,
                 _ => return Err(self.unsupported(&child, "a place")),
             }
         }
@@ -86,6 +86,7 @@ impl<'a> Reading<'a> {
         let mut transition = Transition { id, page, ..Transition::default() };
         let part = Part::Transition(index);
         let mut graphics = NodeGraphics::default();
+        self.draft.silent = false;
         let mut precedence = Precedence { timed: false, priority: 0, at: element.at };
         for (key, value) in &element.attributes {
             match *key {
@@ -106,9 +107,7 @@ impl<'a> Reading<'a> {
         self.attribute_position(element, &mut graphics)?;
         let mut seen = Seen::default();
         while let Some(child) = self.xml.child()? {
-            if seen.twice(&child, &["name", "graphics"]) {
-                return Err(self.twice(&child));
-            }
+            self.once(&mut seen, &child, &["name", "graphics"])?;
             match child.name {
                 _ if self.of_any_node(&child, part, &mut transition.name, &mut graphics)? => {}
                 "priority" => {
@@ -122,17 +121,20 @@ impl<'a> Reading<'a> {
                     precedence.timed = label.text.is_some_and(|text| text.trim() == "true");
                 }
                 "delay" | "interval" => {
+                    self.not_standard(&child)?;
+                    if ignored::is_any_time(self.xml.skip(&child)?) {
+                        continue;
+                    }
                     let message = "the transition has a time interval, which limits what can \
                                    fire and can't be represented; remove it";
                     return Err(self.xml.error(child.at, Kind::Timing, message));
                 }
-                // PIPE's drawing and rates; what a data Petri net reads and writes.
-                "orientation" | "rate" | "infiniteServer" | "readVariable" | "writeVariable"
-                | "description" | "documentation" => self.pass_over(&child)?,
+                name if ignored::in_transition(name) => self.pass_over(&child)?,
                 _ => return Err(self.unsupported(&child, "a transition")),
             }
         }
         transition.graphics = boxed(graphics);
+        transition.silent = self.draft.silent;
         self.draft.net.transitions.push(transition);
         self.draft.precedence.push(precedence);
         Ok(())
@@ -183,11 +185,12 @@ impl<'a> Reading<'a> {
         let mut graphics = NodeGraphics::default();
         let mut seen = Seen::default();
         while let Some(child) = self.xml.child()? {
-            if seen.twice(&child, &["name", "graphics"]) {
-                return Err(self.twice(&child));
-            }
+            self.once(&mut seen, &child, &["name", "graphics"])?;
             if !self.of_any_node(&child, part, &mut reference.name, &mut graphics)? {
-                return Err(self.unsupported(&child, "a reference"));
+                if !ignored::in_any(child.name) {
+                    return Err(self.unsupported(&child, "a reference"));
+                }
+                self.pass_over(&child)?;
             }
         }
         reference.graphics = boxed(graphics);
@@ -234,10 +237,10 @@ impl<'a> Reading<'a> {
             self.once(&mut seen, &child, &["position", "dimension", "fill", "line"])?;
             match child.name {
                 "position" if child.home && graphics.position.is_none() => {
-                    graphics.position = Some(point(&self.xml, &child)?);
+                    graphics.position = self.point(&child)?;
                 }
                 "dimension" if child.home && graphics.dimension.is_none() => {
-                    graphics.dimension = Some(point(&self.xml, &child)?);
+                    graphics.dimension = self.point(&child)?;
                 }
                 "position" | "dimension" | "fill" | "line" if child.home => {}
                 _ => self.xml.strict(child.at, Kind::Unsupported, || {
@@ -255,14 +258,12 @@ impl<'a> Reading<'a> {
 
     /// TAPAAL's positions, which are attributes.
     fn attribute_position(
-        &self,
+        &mut self,
         element: &Element<'a>,
         graphics: &mut NodeGraphics,
     ) -> Result<(), PnmlError> {
         if element.attribute("positionX").is_some() && element.attribute("positionY").is_some() {
-            let x = coordinate(&self.xml, element, "positionX")?;
-            let y = coordinate(&self.xml, element, "positionY")?;
-            graphics.position = Some(Point { x, y });
+            graphics.position = self.point_of(element, "positionX", "positionY")?;
         }
         Ok(())
     }

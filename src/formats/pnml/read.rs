@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     Document, Kind, Note, Part, PnmlError, ToolSpecific,
     draft::Draft,
-    encoding, id, position,
+    encoding, id, ignored, position, silent,
     xml::{Element, Xml},
 };
 
@@ -144,8 +144,7 @@ impl<'a> Reading<'a> {
                     }
                 }
             }
-            // TAPAAL's questions about the net, which are no part of it.
-            "query" | "k-bound" | "feature" => self.pass_over(element)?,
+            name if ignored::at_top(name) => self.pass_over(element)?,
             _ => return Err(self.unsupported(element, "a PNML file")),
         }
         Ok(false)
@@ -240,6 +239,14 @@ impl<'a> Reading<'a> {
         {
             self.draft.original_ids.push((part, original));
             return Ok(());
+        }
+        if let Part::Transition(_) = part
+            && let Some(note) = silent::read(&tool, &attributes, &content)
+        {
+            self.draft.silent = true;
+            if note == silent::Note::Only {
+                return Ok(());
+            }
         }
         let noted = ToolSpecific { part, tool, version, attributes, content };
         self.draft.net.tool_specific.push(noted);

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use super::{
-    Arc, Direction, PnmlNet, Profile, arc_kind, position::excerpt, read_arcs, xml_text::unwritable,
+    Arc, Direction, PnmlNet, Profile, arc_kind,
+    position::excerpt,
+    written_arcs::{self, WrittenArc},
+    xml_text::unwritable,
 };
 use crate::models::ArcKind;
 
@@ -38,12 +41,15 @@ pub(super) fn check(nets: &[PnmlNet], profile: Profile) -> Result<(), Unwritable
         let resets: HashSet<_> = resets.map(|arc| (arc.place, arc.transition)).collect();
         let problem = |arc| arc_problem(net, arc, profile, &resets);
         problems.extend(net.arcs.iter().filter_map(problem));
-        if weights(net).is_none() {
-            problems.push(format!(
-                "the weights of the arcs add up to more than 64 bits hold ({}), a read arc \
-                 counting twice; make them smaller",
-                u64::MAX
-            ));
+        sums(net, &mut problems);
+        if profile == Profile::Prom {
+            problems.extend(net.beyond_32_bits().into_iter().map(|large| {
+                format!(
+                    "{large}, and ProM reads numbers up to {} only, larger ones as others; make it \
+                     smaller, or use the iso profile",
+                    i32::MAX
+                )
+            }));
         }
         let markings = net.final_marking_entries.len();
         if profile == Profile::Prom && markings > 1 {
@@ -55,15 +61,52 @@ pub(super) fn check(nets: &[PnmlNet], profile: Profile) -> Result<(), Unwritable
     if problems.is_empty() { Ok(()) } else { Err(Unwritable(problems)) }
 }
 
-/// The weights of all arcs as they are written, which the reader adds up; `None` if that is
-/// more than 64 bits hold. A read arc becomes one that takes and one that gives back.
-fn weights(net: &PnmlNet) -> Option<u64> {
-    let own = read_arcs::own_weights(net);
-    net.arcs.iter().zip(own).try_fold(0_u64, |sum, (arc, own)| match arc.kind {
-        ArcKind::Read => sum.checked_add(own)?.checked_add(own),
-        ArcKind::Reset => sum.checked_add(1),
-        ArcKind::Consume | ArcKind::Inhibitor => sum.checked_add(arc.weight),
-    })
+/// Notes weights that add up to more than the reader, which adds all of them up, can count.
+fn sums(net: &PnmlNet, problems: &mut Vec<String>) {
+    let add = |sum: u64, arc: WrittenArc<'_>| sum.checked_add(arc.weight?);
+    if written_arcs::of(net).into_iter().try_fold(0, add).is_none() {
+        problems.push(format!(
+            "the weights of the arcs add up to more than 64 bits hold ({}), a read arc counting \
+             twice; make them smaller",
+            u64::MAX
+        ));
+    }
+}
+
+impl PnmlNet {
+    /// Everything that is counted in this net and written with a number above 2,147,483,647, the
+    /// most that a reader has which counts in 32 bits. ProM takes a larger weight for 1 and a
+    /// larger marking for 0.
+    pub fn beyond_32_bits(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut note = |number: u64, what: String| {
+            if number > i32::MAX as u64 {
+                found.push(format!("{what} {number}"));
+            }
+        };
+        for arc in written_arcs::of(self) {
+            let between = between(self, arc.first, arc.direction);
+            note(arc.weight.unwrap_or(0), format!("the arc {between} has the weight"));
+        }
+        for place in &self.places {
+            note(place.tokens, format!("place {} has the initial marking", excerpt(&place.id)));
+        }
+        for (place, tokens) in self.final_marking_entries.iter().flatten() {
+            let place = excerpt(&self.places[*place].id);
+            note(*tokens, format!("place {place} has the final marking"));
+        }
+        found
+    }
+}
+
+/// Where an arc leads from and to.
+fn between(net: &PnmlNet, arc: &Arc, direction: Direction) -> String {
+    let place = excerpt(&net.places[arc.place].id);
+    let transition = excerpt(&net.transitions[arc.transition].id);
+    match direction {
+        Direction::ToTransition => format!("from place {place} to transition {transition}"),
+        Direction::ToPlace => format!("from transition {transition} to place {place}"),
+    }
 }
 
 /// What a profile is called on the command line.
@@ -81,17 +124,21 @@ fn arc_problem(
     profile: Profile,
     resets: &HashSet<(usize, usize)>,
 ) -> Option<String> {
-    let place = excerpt(&net.places[arc.place].id);
-    let transition = excerpt(&net.transitions[arc.transition].id);
-    let between = match arc.direction {
-        Direction::ToTransition => format!("from place {place} to transition {transition}"),
-        Direction::ToPlace => format!("from transition {transition} to place {place}"),
-    };
+    let between = between(net, arc, arc.direction);
     let kind = arc_kind::name(arc.kind);
     if arc.weight == 0 {
         return Some(format!("the arc {between} has the weight 0; remove it"));
     }
     match (profile, arc.kind) {
+        (Profile::Prom, ArcKind::Consume)
+            if arc.direction == Direction::ToTransition
+                && resets.contains(&(arc.place, arc.transition)) =>
+        {
+            Some(format!(
+                "the arc {between} takes what a reset arc beside it removes, too, and PM4Py would \
+                 leave less than nothing there; let one transition do one of the two"
+            ))
+        }
         (_, ArcKind::Consume) => None,
         (Profile::Iso, ArcKind::Read) => Some(format!(
             "the arc {between} is a read arc, which the standard's place/transition nets don't \

@@ -43,17 +43,21 @@ impl<'a> Reading<'a> {
         self.xml.skip_empty(element)
     }
 
-    /// Refuses in strict mode the second of an element that may be there once.
+    /// Refuses in strict mode the second of an element that may be there once, and else notes it.
     pub(super) fn once(
-        &self,
+        &mut self,
         seen: &mut Seen,
         element: &Element<'a>,
         single: &[&'static str],
     ) -> Result<(), PnmlError> {
-        match seen.twice(element, single) && self.xml.mode == super::Mode::Strict {
-            true => Err(self.twice(element)),
-            false => Ok(()),
+        if !seen.twice(element, single) {
+            return Ok(());
         }
+        if self.xml.mode == super::Mode::Strict {
+            return Err(self.twice(element));
+        }
+        self.note(element.at, format!("a second <{}>; the last one counts", element.name));
+        Ok(())
     }
 
     pub(super) fn not_standard(&self, element: &Element<'a>) -> Result<(), PnmlError> {

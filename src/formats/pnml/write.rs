@@ -1,12 +1,13 @@
 //! Writing nets, in one of two profiles.
 
 use super::{
-    Arc, Direction, NodeGraphics, Part, PnmlNet, Point, ToolSpecific, arc_kind,
+    Direction, NodeGraphics, Part, PnmlNet, Point, ToolSpecific, arc_kind,
     id::{Ids, TOOL},
     net_type,
     read::NAMESPACE,
-    read_arcs,
     representable::{self, Unwritable},
+    silent,
+    written_arcs::{self, WrittenArc},
     xml,
     xml_out::XmlOut,
 };
@@ -28,7 +29,8 @@ const DIMENSION: Point = Point { x: 25.0, y: 25.0 };
 
 /// Writes a file with these nets; the reasons if a net can't be written exactly.
 ///
-/// There is one page; references are not written, since the arcs lead to what they refer to.
+/// Arcs that lead the same way between the same two are one, whose weight is their sum. There is
+/// one page; references are not written, since the arcs lead to what they refer to.
 /// An id that is no plain XML name is spelled out, and read back as it was.
 pub fn write(nets: &[PnmlNet], profile: Profile) -> Result<String, Unwritable> {
     representable::check(nets, profile)?;
@@ -90,18 +92,18 @@ impl Writing {
             self.xml.start("transition", &[("id", id)]);
             let name = transition.name.as_deref();
             self.node(&transition.id, id, name, transition.graphics.as_deref());
-            self.noted(&noted[1 + net.places.len() + index]);
+            if transition.silent {
+                self.silent();
+            }
+            let mut noted = std::mem::take(&mut noted[1 + net.places.len() + index]);
+            noted.retain(|note| self.profile == Profile::Iso || !silent::misread(note));
+            self.noted(&noted);
             self.xml.end();
         }
-        let own_weights = read_arcs::own_weights(net);
-        for (index, arc) in net.arcs.iter().enumerate() {
-            let (place, transition) = (&places[arc.place], &transitions[arc.transition]);
-            if arc.kind != ArcKind::Read {
-                self.arc(arc, place, transition, &of_arcs[index]);
-            } else if let weight @ 1.. = own_weights[index] {
-                let arc = Arc { weight, ..arc.clone() };
-                self.arc(&arc, place, transition, &of_arcs[index]);
-            }
+        for arc in written_arcs::of(net) {
+            let ends = (&*places[arc.first.place], &*transitions[arc.first.transition]);
+            let noted = arc.of.iter().flat_map(|of| std::mem::take(&mut of_arcs[*of]));
+            self.arc(&arc, ends, &noted.collect::<Vec<_>>());
         }
         self.xml.end();
         if self.profile == Profile::Prom {
@@ -142,19 +144,40 @@ impl Writing {
         self.xml.end();
     }
 
-    /// Writes an arc. A read arc, which ends up here for PM4Py only, becomes one that takes and
-    /// one that gives back: of what no other arc takes. Where that is nothing it says nothing.
-    fn arc(&mut self, arc: &Arc, place: &str, transition: &str, noted: &[&ToolSpecific]) {
+    /// The note that a transition is no activity: ours in files of the standard, whose notes have
+    /// no attributes of their own.
+    fn silent(&mut self) {
+        let (tool, version, activity) = match self.profile {
+            Profile::Iso => (TOOL, "1", None),
+            Profile::Prom => (silent::PROM, "6.4", Some(("activity", silent::INVISIBLE))),
+        };
+        let mut attributes = vec![("tool", tool), ("version", version)];
+        attributes.extend(activity);
+        let content = if activity.is_some() { "" } else { silent::CONTENT };
+        self.xml.raw("toolspecific", &attributes, content);
+    }
+
+    /// Writes an arc between a place and a transition.
+    fn arc(
+        &mut self,
+        arc: &WrittenArc<'_>,
+        (place, transition): (&str, &str),
+        noted: &[&ToolSpecific],
+    ) {
         let (source, target) = match arc.direction {
             Direction::ToTransition => (place, transition),
             Direction::ToPlace => (transition, place),
         };
-        let id = self.ids.take(if arc.id.is_empty() { "arc" } else { &arc.id });
+        let id = if arc.first.id.is_empty() { "arc" } else { &arc.first.id };
+        let id = match arc.gives_back {
+            true => self.ids.take(&format!("{id}_back")),
+            false => self.ids.take(id),
+        };
         self.xml.start("arc", &[("id", &id), ("source", source), ("target", target)]);
-        let graphics = arc.graphics.as_deref();
+        let graphics = arc.first.graphics.as_deref().filter(|_| !arc.gives_back);
         let offset = graphics.and_then(|graphics| graphics.weight_offset);
-        if arc.weight != 1 {
-            self.label("inscription", &arc.weight.to_string(), offset);
+        if let Some(weight) = arc.weight.filter(|weight| *weight != 1) {
+            self.label("inscription", &weight.to_string(), offset);
         }
         let points = graphics.map_or(&[][..], |graphics| &graphics.points);
         if !points.is_empty() {
@@ -167,14 +190,6 @@ impl Writing {
         }
         self.noted(noted);
         self.xml.end();
-        if arc.kind == ArcKind::Read {
-            let id = self.ids.take(&format!("{id}_back"));
-            self.xml.start("arc", &[("id", &id), ("source", transition), ("target", place)]);
-            if arc.weight != 1 {
-                self.label("inscription", &arc.weight.to_string(), None);
-            }
-            self.xml.end();
-        }
     }
 
     fn final_marking(&mut self, net: &PnmlNet, places: &[String]) {

@@ -6,7 +6,7 @@ use super::{Object, object};
 use crate::{
     cases::{Change, Error, Following},
     graphql::{
-        arguments::{id, optional_id},
+        arguments::{id, id_in, optional_id},
         scalars::Sequence,
     },
     models::{CaseId, WorkflowId},
@@ -19,9 +19,9 @@ pub struct QuarantineCaseInput {
     workflow_id: ID,
     /// The case.
     case_id: ID,
-    /// Whether to put aside as well what can be read and follows what can't, or does not follow
-    /// itself: changes that were acknowledged. Without it they are named in an error, and nothing
-    /// is stored.
+    /// Whether to put aside as well the changes that can be read and were made upon what has to be
+    /// put aside: they were acknowledged. Without it they are named in an error, the first 100 of
+    /// them, and nothing is stored.
     #[graphql(default)]
     with_following: bool,
     /// Why; noted in the log's metadata as `reason`.
@@ -82,7 +82,7 @@ impl CaseChangeInput {
     /// The case, and what the change says about itself.
     pub fn into_request(self) -> Result<(WorkflowId, CaseId, Change), Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
-        let case = id("input.caseId", &self.case_id)?;
+        let case = id_in(&workflow, "input.caseId", &self.case_id)?;
         let mut change = change(
             self.triggered_by,
             self.firing_id.as_ref(),

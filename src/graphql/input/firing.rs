@@ -7,7 +7,7 @@ use super::{Object, change::change};
 use crate::{
     cases::{Change, Error, Fire, FireIn},
     graphql::{
-        arguments::{id, ids, optional_id},
+        arguments::{id, id_in, ids, located, optional_id},
         scalars::Sequence,
     },
     models::TransitionId,
@@ -83,10 +83,9 @@ pub struct TransitionTokenWithNatsInput {
 impl FireTransitionInput {
     /// The firing that is asked for.
     pub fn into_request(self) -> Result<Fire, Error> {
-        let target = FireIn::Token {
-            workflow: optional_id("input.workflowId", self.workflow_id.as_ref())?,
-            token: id("input.tokenId", &self.token_id)?,
-        };
+        let workflow = optional_id("input.workflowId", self.workflow_id.as_ref())?;
+        let (workflow, token) = located(workflow, "input.tokenId", &self.token_id)?;
+        let target = FireIn::Token { workflow, token };
         let change = change(
             self.triggered_by,
             self.firing_id.as_ref(),
@@ -100,10 +99,9 @@ impl FireTransitionInput {
 impl FireCaseInput {
     /// The firing that is asked for.
     pub fn into_request(self) -> Result<Fire, Error> {
-        let target = FireIn::Case {
-            workflow: id("input.workflowId", &self.workflow_id)?,
-            case: id("input.caseId", &self.case_id)?,
-        };
+        let workflow = id("input.workflowId", &self.workflow_id)?;
+        let case = id_in(&workflow, "input.caseId", &self.case_id)?;
+        let target = FireIn::Case { workflow, case };
         let change = change(
             self.triggered_by,
             self.firing_id.as_ref(),
@@ -117,11 +115,11 @@ impl FireCaseInput {
 impl TransitionTokenWithNatsInput {
     /// The firing that is asked for.
     pub fn into_request(self) -> Result<Fire, Error> {
-        let token = id("input.tokenId", &self.token_id)?;
-        let to_place = id("input.newPlace", &self.new_place)?;
+        let (workflow, token) = located(None, "input.tokenId", &self.token_id)?;
+        let (workflow, to_place) = located(workflow, "input.newPlace", &self.new_place)?;
         let change =
             change(self.triggered_by, self.firing_id.as_ref(), self.expected_revision, None)?;
-        let target = FireIn::Token { workflow: None, token };
+        let target = FireIn::Token { workflow, token };
         let fire = fire(target, &self.transition_id, None, self.data, change)?;
         Ok(Fire { to_place: Some(to_place), ..fire })
     }
@@ -134,8 +132,13 @@ fn fire(
     data: Option<Json<Value>>,
     change: Change,
 ) -> Result<Fire, Error> {
-    let transition: TransitionId = id("input.transitionId", transition)?;
-    let tokens = ids("input.tokenIds", &tokens.unwrap_or_default())?;
+    let workflow = match &target {
+        FireIn::Token { workflow, .. } => workflow.clone(),
+        FireIn::Case { workflow, .. } => Some(workflow.clone()),
+    };
+    let (workflow, transition) =
+        located::<TransitionId>(workflow, "input.transitionId", transition)?;
+    let tokens = ids(workflow.as_ref(), "input.tokenIds", &tokens.unwrap_or_default())?;
     let data = data.map(|data| data.0);
     Ok(Fire { target, transition, tokens, to_place: None, data, change })
 }

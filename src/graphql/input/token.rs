@@ -7,7 +7,7 @@ use super::{Object, change::change, object};
 use crate::{
     cases::{Change, Error, NewCase, NewToken},
     graphql::{
-        arguments::{id, optional_id},
+        arguments::{id, located, optional_id, optional_id_in},
         scalars::Sequence,
     },
     models::{TokenId, WorkflowId},
@@ -83,9 +83,10 @@ impl CreateTokenInput {
     /// What is asked for.
     pub fn into_request(self) -> Result<NewTokenRequest, Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
-        let place = optional_id("input.initialPlace", self.initial_place.as_ref())?;
+        let place = optional_id_in(&workflow, "input.initialPlace", self.initial_place.as_ref())?;
         let (data, metadata) = (data(self.data), object(self.metadata));
-        let Some(case) = optional_id("input.caseId", self.case_id.as_ref())? else {
+        let case = optional_id_in(&workflow, "input.caseId", self.case_id.as_ref())?;
+        let Some(case) = case else {
             let needs_case = "needs caseId: without one, each call makes a new case";
             if self.firing_id.is_some() {
                 return Err(Error::argument("input.firingId", needs_case));
@@ -106,9 +107,10 @@ impl CreateTokenInput {
 impl CreateWorkflowInstanceInput {
     /// The case that is asked for.
     pub fn into_request(self) -> Result<NewCase, Error> {
+        let workflow = id("input.workflowId", &self.workflow_id)?;
         Ok(NewCase {
-            workflow: id("input.workflowId", &self.workflow_id)?,
-            case: optional_id("input.caseId", self.case_id.as_ref())?,
+            case: optional_id_in(&workflow, "input.caseId", self.case_id.as_ref())?,
+            workflow,
             place: None,
             data: data(self.initial_data),
             metadata: object(self.metadata),
@@ -121,7 +123,7 @@ impl UpdateTokenDataInput {
     /// The token, where to look for it, the patch, and what the change says about itself.
     pub fn into_request(self) -> Result<(Option<WorkflowId>, TokenId, Value, Change), Error> {
         let workflow = optional_id("input.workflowId", self.workflow_id.as_ref())?;
-        let token = id("input.tokenId", &self.token_id)?;
+        let (workflow, token) = located(workflow, "input.tokenId", &self.token_id)?;
         let change = change(
             self.triggered_by,
             self.firing_id.as_ref(),

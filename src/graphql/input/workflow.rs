@@ -1,6 +1,6 @@
 //! What the creation of a workflow takes.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use async_graphql::{ID, InputObject, Json};
 use serde_json::Value;
@@ -10,8 +10,11 @@ use super::{Object, object};
 use crate::{
     cases::{Error, ExpectedVersion},
     engine::Net,
-    graphql::types::{ArcKind, PlaceKind},
-    models::{self, Guard, IdError, Problems, WorkflowDefinition},
+    graphql::{
+        global::GlobalId,
+        types::{ArcKind, PlaceKind},
+    },
+    models::{self, Guard, IdError, PlaceId, Problems, WorkflowDefinition},
 };
 
 /// What `createWorkflow` takes.
@@ -30,6 +33,8 @@ pub struct CreateWorkflowInput {
     transitions: Vec<TransitionInput>,
     /// The id of the place where a new case gets its first token.
     initial_place: ID,
+    /// The markings that a case is to come to, where that is not a token in each terminal place.
+    final_markings: Option<Vec<Vec<PlaceTokensInput>>>,
     /// Whatever else is to be kept with the definition.
     metadata: Option<Object>,
     /// The version that the workflow is believed to have: 0 for none yet. A `CONFLICT` if it
@@ -75,6 +80,9 @@ struct TransitionInput {
     conditions: Option<Vec<Json<Value>>>,
     /// A CEL expression that gives a map, merged into the data of the produced tokens.
     output: Option<String>,
+    /// Whether it is a step that is no activity: event logs leave it out.
+    #[graphql(default)]
+    silent: bool,
 }
 
 /// An arc from a place to a transition.
@@ -100,13 +108,28 @@ struct OutputArcInput {
     weight: u32,
 }
 
+/// How many tokens a place holds in a final marking.
+#[derive(InputObject)]
+struct PlaceTokensInput {
+    /// The id of the place.
+    place_id: ID,
+    /// How many.
+    tokens: u32,
+}
+
 impl CreateWorkflowInput {
     /// The definition, and the version it is believed to have. What is wrong with it is found
     /// all at once: what can't be read, and what does not fit together.
     pub fn into_request(self) -> Result<(WorkflowDefinition, ExpectedVersion), Error> {
         let mut reader = Reader::default();
         let own_id = || ID::from(Uuid::now_v7());
-        let id = reader.id("id", &self.id.unwrap_or_else(own_id));
+        let id = self.id.unwrap_or_else(own_id);
+        // The one that clients get of a workflow that exists stands for its own.
+        let id = match id.parse() {
+            Ok(GlobalId::Workflow(workflow, _)) => ID::from(workflow),
+            _ => id,
+        };
+        let id = reader.id("id", &id);
         let places = self.places.into_iter().enumerate();
         let places = places.map(|(at, place)| reader.place(at, place)).collect();
         let transitions = self.transitions.into_iter().enumerate();
@@ -118,6 +141,7 @@ impl CreateWorkflowInput {
             places,
             transitions,
             initial_place: reader.id("initialPlace", &self.initial_place),
+            final_markings: reader.final_markings(self.final_markings.unwrap_or_default()),
             metadata: object(self.metadata),
         };
         let mut problems = reader.problems;
@@ -164,6 +188,17 @@ impl Reader {
         }
     }
 
+    fn final_markings(&mut self, of: Vec<Vec<PlaceTokensInput>>) -> Vec<BTreeMap<PlaceId, u64>> {
+        let markings = of.into_iter().enumerate().map(|(number, marking)| {
+            let place = |(at, of): (usize, PlaceTokensInput)| {
+                let path = format!("finalMarkings[{number}][{at}].placeId");
+                (self.id(&path, &of.place_id), of.tokens.into())
+            };
+            marking.into_iter().enumerate().map(place).collect()
+        });
+        markings.collect()
+    }
+
     fn transition(&mut self, at: usize, of: TransitionInput) -> models::Transition {
         let path = format!("transitions[{at}]");
         let inputs = of.inputs.unwrap_or_default().into_iter().enumerate();
@@ -198,6 +233,7 @@ impl Reader {
             to_place: of.to_place.map(|place| self.id(&format!("{path}.toPlace"), &place)),
             conditions,
             output: of.output,
+            silent: of.silent,
         }
     }
 }

@@ -66,6 +66,12 @@ pub struct Held {
     tokens: i32,
 }
 
+impl Held {
+    pub fn new(place: &str, tokens: &u64) -> Self {
+        Self { place_id: ID::from(place), tokens: int(*tokens) }
+    }
+}
+
 /// Something that keeps a workflow from being sound, or from being judged. Which fields are
 /// set is the kind's to say. A transition with `fromPlaces` is named with the place it takes
 /// from, as in `approve.draft`.

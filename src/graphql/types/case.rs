@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::{
-    CaseEvent, Explanation, Marking, Token, Workflow, cases,
+    CaseEvent, Explanation, Marking, Token, Workflow,
     workflow::{drawn, net},
 };
 use crate::{
@@ -13,10 +13,12 @@ use crate::{
     formats::drawing::{Drawing, Positions, case_title, counted},
     graphql::{
         arguments::page,
-        connection::{Connection, connection},
+        connection::{Connection, Listing, connection},
+        global::GlobalId,
         scalars::{Sequence, int},
+        work::joins,
     },
-    models,
+    models::{self, CaseId, WorkflowId},
 };
 
 /// Whether a case runs.
@@ -56,8 +58,13 @@ impl Case {
 /// A case: one run of a workflow.
 #[Object]
 impl Case {
-    /// The case's id, unique in its workflow.
-    async fn id(&self) -> ID {
+    /// An id that is unique across everything.
+    pub async fn id(&self) -> ID {
+        GlobalId::Case(self.case.workflow.clone(), self.case.id.clone()).into()
+    }
+
+    /// The case's own id, unique in its workflow.
+    async fn case_id(&self) -> ID {
         ID::from(&self.case.id)
     }
 
@@ -111,8 +118,8 @@ impl Case {
 
     /// The workflow in the version that the case runs.
     async fn workflow(&self, ctx: &Context<'_>) -> Result<Workflow> {
-        let stored = cases(ctx).workflow_at(&self.case.workflow, self.case.definition).await?;
-        Ok(Workflow::of(Arc::new(stored)))
+        let (id, version) = (&self.case.workflow, self.case.definition);
+        Ok(Workflow::of(joins::workflow_at(ctx, id, version).await?))
     }
 
     /// A picture of its net with its tokens as an SVG document, without scripts or anything
@@ -120,8 +127,10 @@ impl Case {
     /// colour; conditions are not looked at.
     async fn svg(&self, ctx: &Context<'_>) -> Result<String> {
         let case = Arc::clone(&self.case);
-        let stored = cases(ctx).workflow_at(&case.workflow, case.definition).await?;
-        drawn(move || {
+        let at = Some((case.id.clone(), case.sequence));
+        let of = (case.workflow.clone(), case.definition, at);
+        let stored = joins::workflow_at(ctx, &case.workflow, case.definition).await?;
+        drawn(ctx, of, move || {
             let net = net(&stored.definition)?;
             let positions = Positions::from_metadata(&net, &stored.definition.metadata);
             let (title, marking) = (case_title(&net, &case), counted(&net, &case.marking));
@@ -133,7 +142,8 @@ impl Case {
 
     /// For every transition of its net: enabled, or exactly why not.
     async fn explain(&self, ctx: &Context<'_>) -> Result<Explanation> {
-        Ok(cases(ctx).explain(&self.case.workflow, &self.case.id).await?.into())
+        let found = joins::look_up(ctx).await?.explain(&self.case.workflow, &self.case.id).await;
+        Ok(found?.into())
     }
 
     /// Its records, oldest first.
@@ -143,8 +153,20 @@ impl Case {
         #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<CaseEvent>> {
-        let page = page(first, after.as_deref())?;
-        let records = cases(ctx).history(&self.case.workflow, &self.case.id, page).await?;
-        Ok(connection(records, after.is_some(), CaseEvent::from))
+        history(ctx, &self.case.workflow, &self.case.id, first, after).await
     }
+}
+
+/// A page of the records of a case.
+pub(in crate::graphql) async fn history(
+    ctx: &Context<'_>,
+    workflow: &WorkflowId,
+    case: &CaseId,
+    first: Option<i32>,
+    after: Option<String>,
+) -> Result<Connection<CaseEvent>> {
+    let listing = Listing::new("history", &[workflow.as_str(), case.as_str()]);
+    let page = page(&listing, first, after.as_deref())?;
+    let records = joins::look_up(ctx).await?.history(workflow, case, page).await?;
+    Ok(connection(&listing, records, after.is_some(), CaseEvent::from))
 }

@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
-use super::{CaseStatus, MarkingEntry, Token, cases};
+use super::{CaseStatus, MarkingEntry, Token};
 use crate::{
-    cases::{Changed, Error},
-    graphql::scalars::Sequence,
+    cases::Changed,
+    graphql::{scalars::Sequence, work::joins},
     models::{self, Record, Stored},
 };
 
@@ -98,8 +98,9 @@ impl CaseEvent {
     async fn noted(&self, ctx: &Context<'_>) -> Result<&Noted> {
         let look_up = || async {
             let Record { workflow, case, .. } = &self.record.value;
-            let stored = cases(ctx).record(workflow, case, self.record.sequence).await?;
-            Ok::<_, Error>(Noted { time: stored.timestamp, subject: stored.subject })
+            let looking = joins::look_up(ctx).await?;
+            let stored = looking.record(workflow, case, self.record.sequence).await?;
+            Ok::<_, joins::Failure>(Noted { time: stored.timestamp, subject: stored.subject })
         };
         Ok(self.noted.get_or_try_init(look_up).await?)
     }
@@ -179,9 +180,10 @@ impl CaseEvent {
         tokens_at(&self.record.value.removed)
     }
 
-    /// The tokens made or changed, whole.
+    /// The tokens made or changed, whole, as they were after it.
     async fn produced(&self) -> Vec<Token> {
-        self.record.value.produced.iter().cloned().map(Token::from).collect()
+        let produced = self.record.value.produced.iter().cloned();
+        produced.map(|token| Token::after(token, self.record.sequence)).collect()
     }
 
     /// The case's live tokens after it, oldest arrival first.

@@ -55,13 +55,20 @@ enum BlockerReason {
     Inhibited,
     /// A place could not hold what would come: `placeId`, `limit`, `needed`.
     OverCapacity,
-    /// No choice of tokens satisfies the guard: `condition`, `explanation`.
+    /// The guard is false for every choice of tokens: `condition`, `explanation`.
     Guard,
+    /// The guard holds for no choice of tokens, and could not be evaluated for one: `condition`,
+    /// `explanation`.
+    GuardFailed,
+    /// The search for tokens ended at a limit, so whether it can fire is not known: `explanation`.
+    SearchStopped,
     /// A token that the caller named is where the transition does not take from: `tokenId`,
     /// `placeId`.
     TokenNotTaken,
     /// The output expression failed: `explanation`.
     Output,
+    /// What it would give is more than a record takes: `explanation`.
+    TooLarge,
 }
 
 /// One reason why a transition can't fire. Which fields are set is the reason's to say.
@@ -142,6 +149,19 @@ impl From<&engine::Blocker> for Blocker {
             Of::Guard { condition, explanation, .. } => {
                 to.reason = BlockerReason::Guard;
                 to.condition = Some(condition.clone());
+                to.explanation = Some(explanation.clone());
+            }
+            Of::GuardFailed { condition, explanation, .. } => {
+                to.reason = BlockerReason::GuardFailed;
+                to.condition = Some(condition.clone());
+                to.explanation = Some(explanation.clone());
+            }
+            Of::SearchStopped { ran_out, .. } => {
+                to.reason = BlockerReason::SearchStopped;
+                to.explanation = Some(ran_out.to_string());
+            }
+            Of::TooLarge { explanation } => {
+                to.reason = BlockerReason::TooLarge;
                 to.explanation = Some(explanation.clone());
             }
             Of::TokenNotTaken { token, place } => {

@@ -8,21 +8,23 @@ mod firing;
 mod health;
 mod marking;
 mod nats_token;
+mod node;
 mod token;
 mod transition;
 mod workflow;
 
 pub(super) use analysis::WorkflowAnalysis;
-pub(super) use case::{Case, CaseStatus};
+pub(super) use case::{Case, CaseStatus, history};
 pub(super) use event::CaseEvent;
 pub(super) use explanation::Explanation;
 pub(super) use firing::Firing;
 pub(super) use health::Health;
 pub(super) use marking::{Marking, MarkingEntry};
 pub(super) use nats_token::NatsToken;
+pub(super) use node::Node;
 pub(super) use token::{Token, TransitionEvent};
-pub(super) use transition::{ArcKind, PlaceKind, Transition};
-pub(super) use workflow::Workflow;
+pub(super) use transition::{ArcKind, Place, PlaceKind, Transition};
+pub(super) use workflow::{Workflow, places, transitions};
 
 use async_graphql::Context;
 

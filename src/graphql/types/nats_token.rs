@@ -4,9 +4,13 @@ use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{Token, TransitionEvent, cases};
+use super::{Token, TransitionEvent};
 use crate::{
-    graphql::scalars::{Sequence, int},
+    graphql::{
+        global::GlobalId,
+        scalars::{Sequence, int},
+        work::joins,
+    },
     models,
 };
 
@@ -28,8 +32,14 @@ impl NatsToken {
 /// A token with its NATS metadata.
 #[Object]
 impl NatsToken {
-    /// The token's id.
-    async fn id(&self) -> ID {
+    /// An id that is unique across everything.
+    pub async fn id(&self) -> ID {
+        let (workflow, token) = (self.token().workflow.clone(), self.token().id.clone());
+        GlobalId::NatsToken(workflow, token, self.0.then()).into()
+    }
+
+    /// The token's own id, unique across workflows.
+    async fn token_id(&self) -> ID {
         ID::from(&self.token().id)
     }
 
@@ -63,7 +73,7 @@ impl NatsToken {
     /// was changed again in between, or if that message was lost in a crash and is not yet
     /// mended.
     async fn nats_timestamp(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
-        Ok(cases(ctx).stored_at(self.token()).await?)
+        Ok(joins::stored_at(ctx, self.0.token()).await?)
     }
 
     /// The subject that holds the token.

@@ -6,10 +6,14 @@ use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{Case, Workflow, cases};
+use super::{Case, Workflow};
 use crate::{
     cases::{Changed, Error},
-    graphql::scalars::{Sequence, int},
+    graphql::{
+        global::GlobalId,
+        scalars::{Sequence, int},
+        work::joins,
+    },
     models,
 };
 
@@ -19,6 +23,8 @@ pub struct Token {
     token: Arc<models::Token>,
     /// Of a mutation: whether that had happened before, and whether the token is still alive.
     answer: Option<Answer>,
+    /// The log sequence of the record after which it was so, where that is not now.
+    then: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +35,7 @@ struct Answer {
 
 impl From<Arc<models::Token>> for Token {
     fn from(token: Arc<models::Token>) -> Self {
-        Self { token, answer: None }
+        Self { token, answer: None, then: None }
     }
 }
 
@@ -45,6 +51,7 @@ impl Token {
     pub fn of(changed: &Changed) -> Result<Self, Error> {
         let live = changed.tokens.first().cloned();
         let answer = Some(Answer { repeated: changed.repeated, live: live.is_some() });
+        let then = live.is_none().then_some(changed.record.sequence);
         let made = || changed.record.value.produced.first().cloned().map(Arc::new);
         let token = live.or_else(made).ok_or_else(|| Error::BrokenLog {
             workflow: changed.case.workflow.clone(),
@@ -52,13 +59,23 @@ impl Token {
             sequence: changed.record.sequence,
             reason: "it made no token".to_owned(),
         })?;
-        Ok(Self { token, answer })
+        Ok(Self { token, answer, then })
+    }
+
+    /// A token as it was after the record at a log sequence.
+    pub fn after(token: models::Token, sequence: u64) -> Self {
+        Self { then: Some(sequence), ..token.into() }
+    }
+
+    /// The log sequence of the record after which it was so, where that is not now.
+    pub(super) fn then(&self) -> Option<u64> {
+        self.then
     }
 
     /// Another token of the change that this one answers.
     pub fn or(self, other: Option<Arc<models::Token>>) -> Self {
         match other {
-            Some(token) => Self { token, ..self },
+            Some(token) => Self { token, then: None, ..self },
             None => self,
         }
     }
@@ -80,8 +97,15 @@ impl Token {
 /// A token: carries data from place to place. It belongs to one case.
 #[Object]
 impl Token {
-    /// The token's id, unique across workflows.
-    async fn id(&self) -> ID {
+    /// An id that is unique across everything. As it was after a record, in the log, a token has
+    /// another one than it has now.
+    pub async fn id(&self) -> ID {
+        let (workflow, token) = (self.token.workflow.clone(), self.token.id.clone());
+        GlobalId::Token(workflow, token, self.then).into()
+    }
+
+    /// The token's own id, unique across workflows; the same in all its versions.
+    async fn token_id(&self) -> ID {
         ID::from(&self.token.id)
     }
 
@@ -147,7 +171,7 @@ impl Token {
     /// the token has changed or is gone, and while a message that was lost in a crash is not
     /// yet mended; `time` of an event says when the log stored the change.
     async fn nats_timestamp(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
-        Ok(cases(ctx).stored_at(&self.token).await?)
+        Ok(joins::stored_at(ctx, &self.token).await?)
     }
 
     /// The subject that holds the token.
@@ -169,12 +193,12 @@ impl Token {
 
     /// The case it belongs to, as it is now.
     async fn case(&self, ctx: &Context<'_>) -> Result<Case> {
-        Ok(cases(ctx).case(&self.token.workflow, &self.token.case).await?.into())
+        Ok(joins::case(ctx, &self.token.workflow, &self.token.case).await?.into())
     }
 
     /// Its workflow, in the latest version. `case.workflow` is the version that the case runs.
     async fn workflow(&self, ctx: &Context<'_>) -> Result<Workflow> {
-        Ok(Workflow::of(cases(ctx).workflow(&self.token.workflow).await?))
+        Ok(Workflow::of(joins::workflow(ctx, &self.token.workflow).await?))
     }
 }
 

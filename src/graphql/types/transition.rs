@@ -1,9 +1,14 @@
 //! The net: places, transitions and arcs.
 
+use std::sync::Arc;
+
 use async_graphql::{Enum, ID, Json, Object, SimpleObject};
 use serde_json::Value;
 
-use crate::{graphql::scalars::int, models};
+use crate::{
+    graphql::{global::GlobalId, scalars::int},
+    models::{self, WorkflowId},
+};
 
 /// What a place is for.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,29 +35,54 @@ pub enum ArcKind {
 }
 
 /// A place: holds tokens.
-#[derive(SimpleObject)]
 pub struct Place {
-    /// The place's id, unique in the workflow.
-    id: ID,
-    /// A name for people; the id where none was given.
-    name: String,
-    /// What a token here means.
-    description: Option<String>,
-    /// The most tokens of one case that the place can hold; null where unlimited.
-    capacity: Option<i32>,
-    /// What the place is for.
-    kind: PlaceKind,
+    of: Arc<models::StoredDefinition>,
+    at: usize,
 }
 
-impl From<&models::Place> for Place {
-    fn from(place: &models::Place) -> Self {
-        Self {
-            id: ID::from(&place.id),
-            name: place.name.clone().unwrap_or_else(|| place.id.to_string()),
-            description: place.description.clone(),
-            capacity: place.capacity.map(int),
-            kind: place.kind.into(),
-        }
+impl Place {
+    /// The place at an index of a version of a workflow, which has as many.
+    pub fn of(of: Arc<models::StoredDefinition>, at: usize) -> Self {
+        Self { of, at }
+    }
+
+    fn place(&self) -> &models::Place {
+        &self.of.definition.places[self.at]
+    }
+}
+
+/// A place: holds tokens.
+#[Object]
+impl Place {
+    /// An id that is unique across everything. In each version of the workflow it is another one.
+    pub async fn id(&self) -> ID {
+        let workflow = self.of.definition.id.clone();
+        GlobalId::Place(workflow, self.of.sequence, self.place().id.clone()).into()
+    }
+
+    /// The place's own id, unique in the workflow.
+    async fn place_id(&self) -> ID {
+        ID::from(&self.place().id)
+    }
+
+    /// A name for people; the place's own id where none was given.
+    async fn name(&self) -> &str {
+        self.place().name.as_deref().unwrap_or(self.place().id.as_str())
+    }
+
+    /// What a token here means.
+    async fn description(&self) -> Option<&str> {
+        self.place().description.as_deref()
+    }
+
+    /// The most tokens of one case that the place can hold; null where unlimited.
+    async fn capacity(&self) -> Option<i32> {
+        self.place().capacity.map(int)
+    }
+
+    /// What the place is for.
+    async fn kind(&self) -> PlaceKind {
+        self.place().kind.into()
     }
 }
 
@@ -62,6 +92,7 @@ pub struct InputArc {
     /// The id of the place where it starts.
     place: ID,
     /// How many tokens; what the number means is the kind's to say. A reset arc ignores it.
+    /// 2,147,483,647 where it is more.
     weight: i32,
     /// What the arc does.
     kind: ArcKind,
@@ -77,24 +108,41 @@ pub struct OutputArc {
 }
 
 /// A transition: takes tokens from places and gives tokens to places, all at once.
-pub struct Transition(pub models::Transition);
+pub struct Transition {
+    workflow: WorkflowId,
+    version: u64,
+    transition: models::Transition,
+}
+
+impl Transition {
+    /// A transition of the version of a workflow at a log sequence.
+    pub fn of(workflow: WorkflowId, version: u64, transition: models::Transition) -> Self {
+        Self { workflow, version, transition }
+    }
+}
 
 /// A transition: takes tokens from places and gives tokens to places, all at once.
 #[Object]
 impl Transition {
-    /// The transition's id, unique in the workflow.
-    async fn id(&self) -> ID {
-        ID::from(&self.0.id)
+    /// An id that is unique across everything. In each version of the workflow it is another one.
+    pub async fn id(&self) -> ID {
+        let (workflow, transition) = (self.workflow.clone(), self.transition.id.clone());
+        GlobalId::Transition(workflow, self.version, transition).into()
     }
 
-    /// A name for people; the id where none was given.
+    /// The transition's own id, unique in the workflow.
+    async fn transition_id(&self) -> ID {
+        ID::from(&self.transition.id)
+    }
+
+    /// A name for people; the transition's own id where none was given.
     async fn name(&self) -> &str {
-        self.0.name.as_deref().unwrap_or(self.0.id.as_str())
+        self.transition.name.as_deref().unwrap_or(self.transition.id.as_str())
     }
 
     /// What firing it means.
     async fn description(&self) -> Option<&str> {
-        self.0.description.as_deref()
+        self.transition.description.as_deref()
     }
 
     /// Arcs from places to this transition.
@@ -104,7 +152,7 @@ impl Transition {
             weight: int(arc.weight),
             kind: arc.kind.into(),
         };
-        self.0.inputs.iter().map(arc).collect()
+        self.transition.inputs.iter().map(arc).collect()
     }
 
     /// Arcs from this transition to places.
@@ -113,28 +161,33 @@ impl Transition {
             place: ID::from(&arc.place),
             weight: int(arc.weight),
         };
-        self.0.outputs.iter().map(arc).collect()
+        self.transition.outputs.iter().map(arc).collect()
     }
 
     /// Short form: the ids of the places of which it takes one token from any one.
     async fn from_places(&self) -> Vec<ID> {
-        self.0.from_places.iter().map(ID::from).collect()
+        self.transition.from_places.iter().map(ID::from).collect()
     }
 
     /// Short form: the id of the place that it gives one token to.
     async fn to_place(&self) -> Option<ID> {
-        self.0.to_place.as_ref().map(ID::from)
+        self.transition.to_place.as_ref().map(ID::from)
     }
 
     /// What must be true of the tokens it would take: CEL expressions as strings, rules as
     /// objects. All of them must hold.
     async fn conditions(&self) -> Json<Value> {
         // Guards were read from JSON, so they can be written as JSON.
-        Json(serde_json::to_value(&self.0.conditions).unwrap_or_default())
+        Json(serde_json::to_value(&self.transition.conditions).unwrap_or_default())
     }
 
     /// A CEL expression that gives a map, merged into the data of the produced tokens.
     async fn output(&self) -> Option<&str> {
-        self.0.output.as_deref()
+        self.transition.output.as_deref()
+    }
+
+    /// Whether it is a step that is no activity: event logs and exports leave out its label.
+    async fn silent(&self) -> bool {
+        self.transition.silent
     }
 }

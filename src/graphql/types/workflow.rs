@@ -5,14 +5,19 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
-use super::{Transition, WorkflowAnalysis, cases, transition::Place};
+use super::{Transition, WorkflowAnalysis, analysis::Held, transition::Place};
 use crate::{
     cases::Error,
     engine,
     formats::drawing::{Drawing, Positions},
-    graphql::scalars::{Sequence, int},
-    models::{self, petri::Net},
+    graphql::{
+        global::GlobalId,
+        scalars::{Sequence, int},
+        work::joins,
+    },
+    models::{self, CaseId, WorkflowId, petri::Net},
 };
 
 /// A version of a workflow: places, transitions, and where a new case starts.
@@ -33,8 +38,13 @@ impl Workflow {
 /// A version of a workflow: places, transitions, and where a new case starts.
 #[Object]
 impl Workflow {
-    /// The workflow's id.
-    async fn id(&self) -> ID {
+    /// An id that is unique across everything. Each version of a workflow has its own.
+    pub async fn id(&self) -> ID {
+        GlobalId::Workflow(self.0.definition.id.clone(), self.0.sequence).into()
+    }
+
+    /// The workflow's own id, the same in all its versions.
+    async fn workflow_id(&self) -> ID {
         ID::from(&self.0.definition.id)
     }
 
@@ -50,17 +60,25 @@ impl Workflow {
 
     /// The places.
     async fn places(&self) -> Vec<Place> {
-        self.0.definition.places.iter().map(Place::from).collect()
+        places(&self.0)
     }
 
     /// The transitions.
     async fn transitions(&self) -> Vec<Transition> {
-        self.0.definition.transitions.iter().cloned().map(Transition).collect()
+        transitions(&self.0, self.0.definition.transitions.clone())
     }
 
     /// The id of the place where a new case gets its first token.
     async fn initial_place(&self) -> ID {
         ID::from(&self.0.definition.initial_place)
+    }
+
+    /// The markings that a case is to come to, where the definition names any; other places have
+    /// none.
+    async fn final_markings(&self) -> Vec<Vec<Held>> {
+        let held = |(place, tokens): (&models::PlaceId, _)| Held::new(place.as_str(), tokens);
+        let markings = self.0.definition.final_markings.iter();
+        markings.map(|marking| marking.iter().map(held).collect()).collect()
     }
 
     /// Whatever else the owner keeps with the definition.
@@ -91,9 +109,10 @@ impl Workflow {
 
     /// A picture of the net as an SVG document, without scripts or anything from elsewhere:
     /// laid out as `metadata.layout` says, else from left to right.
-    async fn svg(&self) -> Result<String> {
+    async fn svg(&self, ctx: &Context<'_>) -> Result<String> {
         let stored = Arc::clone(&self.0);
-        drawn(move || {
+        let of = (stored.definition.id.clone(), stored.sequence, None);
+        drawn(ctx, of, move || {
             let net = net(&stored.definition)?;
             let positions = Positions::from_metadata(&net, &stored.definition.metadata);
             let positions = Some(&positions);
@@ -105,7 +124,7 @@ impl Workflow {
     /// Whether it is sound, checked within the server's time budget: a case can always end,
     /// nothing is left over when it does, and every transition can fire.
     async fn analysis(&self, ctx: &Context<'_>) -> Result<WorkflowAnalysis> {
-        Ok(WorkflowAnalysis::from(&*cases(ctx).analysis(&self.0).await?))
+        Ok(WorkflowAnalysis::from(&*joins::look_up(ctx).await?.analysis(&self.0).await?))
     }
 
     /// The definition as it is stored, for files and other tools.
@@ -119,9 +138,41 @@ pub(super) fn net(definition: &models::WorkflowDefinition) -> std::result::Resul
     Ok(engine::Net::compile(definition).map_err(Error::InvalidDefinition)?.petri())
 }
 
-/// Draws on a thread of its own: a large net takes longer than other queries should wait.
+/// The places of a version of a workflow.
+pub(in crate::graphql) fn places(of: &Arc<models::StoredDefinition>) -> Vec<Place> {
+    (0..of.definition.places.len()).map(|at| Place::of(Arc::clone(of), at)).collect()
+}
+
+/// Some transitions of a version of a workflow.
+pub(in crate::graphql) fn transitions(
+    of: &models::StoredDefinition,
+    some: Vec<models::Transition>,
+) -> Vec<Transition> {
+    let (workflow, version) = (&of.definition.id, of.sequence);
+    some.into_iter().map(|one| Transition::of(workflow.clone(), version, one)).collect()
+}
+
+/// How many pictures are drawn at once, in all requests.
+const DRAWN_AT_ONCE: usize = 2;
+
+/// The turns of those who draw.
+static DRAWING: Semaphore = Semaphore::const_new(DRAWN_AT_ONCE);
+
+/// Draws what a version of a workflow, or a case of it at a revision, looks like, on a thread of
+/// its own: a large net takes longer than other queries should wait. One picture that several
+/// fields of a query ask for is drawn once.
 pub(super) async fn drawn(
+    ctx: &Context<'_>,
+    of: (WorkflowId, u64, Option<(CaseId, u64)>),
     draw: impl FnOnce() -> std::result::Result<String, Error> + Send + 'static,
 ) -> Result<String> {
-    Ok(tokio::task::spawn_blocking(draw).await??)
+    let draw = async {
+        // Invariant: nobody closes it.
+        let turn = DRAWING.acquire().await.expect("an open semaphore");
+        // The turn lasts as long as the thread, also when nobody waits for it any more.
+        let drawn = tokio::task::spawn_blocking(move || (draw(), turn)).await;
+        let failed = |error: tokio::task::JoinError| Error::TemporaryFile(error.into());
+        Ok(drawn.map_err(failed)?.0?)
+    };
+    Ok(joins::picture(ctx, of, draw).await?)
 }

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::super::{ReadPath, StorageError};
+use super::{
+    super::{ReadPath, StorageError},
+    address,
+};
 
 /// How to reach a NATS system, and where in it Storm Petrel keeps its data.
 ///
@@ -10,12 +13,16 @@ use super::super::{ReadPath, StorageError};
 #[derive(Debug, Clone, PartialEq)]
 pub struct NatsStorageConfig {
     /// Servers, as in `nats://127.0.0.1:4222`; the first that answers is used, and the
-    /// others serve when it goes away.
+    /// others serve when it goes away. A login in an address, as in
+    /// `nats://user:password@127.0.0.1:4222`, is that of all of them.
     pub urls: Vec<String>,
     /// How to log in.
     pub auth: Auth,
     /// Encryption of the connection.
     pub tls: Tls,
+    /// First words of the subjects that answers come to, where the account's permissions ask
+    /// for others than `_INBOX`.
+    pub inbox_prefix: Option<String>,
     /// The JetStream domain, where the account's JetStream is behind a leaf node.
     pub domain: Option<String>,
     /// The first word of every subject. Default `cb`. `[A-Za-z0-9_-]`, 1 to 32 characters.
@@ -92,6 +99,8 @@ impl std::fmt::Debug for Auth {
 pub struct Tls {
     /// Refuse a connection that is not encrypted.
     pub required: bool,
+    /// Encrypt before the server has said anything, as its `handshake_first` asks for.
+    pub first: bool,
     /// Certificates of authorities to trust beside the system's, as a PEM file.
     pub ca_file: Option<PathBuf>,
     /// The client's certificate, as a PEM file; goes with `key_file`.
@@ -107,6 +116,7 @@ impl NatsStorageConfig {
             urls: vec!["nats://127.0.0.1:4222".to_owned()],
             auth: Auth::None,
             tls: Tls::default(),
+            inbox_prefix: None,
             domain: None,
             prefix: "cb".to_owned(),
             log_stream: "CB_LOG".to_owned(),
@@ -154,6 +164,35 @@ impl NatsStorageConfig {
     /// for more requests in flight.
     pub fn high_throughput() -> Self {
         Self { request_buffer: 65_536, scan_batch: 2_048, ..Self::production() }
+    }
+
+    /// The same, with the login that stands in an address taken out of it.
+    ///
+    /// # Errors
+    ///
+    /// When a login is malformed, and when there are two ways to log in.
+    pub fn taking_logins(mut self) -> Result<Self, StorageError> {
+        let wrong = |reason: String| StorageError::Config { field: "urls".to_owned(), reason };
+        let mut found = Auth::None;
+        for url in &mut self.urls {
+            let (address, login) = address::split(url).map_err(wrong)?;
+            *url = address;
+            match login {
+                Some(login) if found == Auth::None || found == login => found = login,
+                Some(_) => {
+                    return Err(wrong("two addresses have different logins".to_owned()));
+                }
+                None => {}
+            }
+        }
+        if found != Auth::None {
+            if self.auth != Auth::None && self.auth != found {
+                let twice = "there is a login in an address, and another one beside it";
+                return Err(wrong(twice.to_owned()));
+            }
+            self.auth = found;
+        }
+        Ok(self)
     }
 
     /// Checks every field.

@@ -398,6 +398,12 @@ async fn options(
             })?
         }
     };
+    if config.tls.first {
+        options = options.tls_first();
+    }
+    if let Some(prefix) = &config.inbox_prefix {
+        options = options.custom_inbox_prefix(prefix);
+    }
     if let Some(file) = &config.tls.ca_file {
         options = options.add_root_certificates(file.clone());
     }

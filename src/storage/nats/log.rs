@@ -204,6 +204,16 @@ impl Inner {
         self.saw(found).map(|message| codec::decode_record(&message)).transpose()
     }
 
+    /// The last record of a case's lifecycle has that branch's subject.
+    pub async fn last_of_lifecycle(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        let last = self.last_strong(&self.subjects.lifecycle(workflow, case)).await?;
+        last.map(|message| codec::decode_record(&message)).transpose()
+    }
+
     /// The last sequence of the log.
     pub async fn last_sequence(&self) -> Result<u64> {
         self.seen.look().await?;

@@ -1,6 +1,7 @@
 //! Storage in NATS JetStream. The only place, with the local server's launcher, that names
 //! async-nats.
 
+mod address;
 mod branch;
 mod breaker;
 mod codec;

@@ -61,6 +61,7 @@ impl NatsStorage {
     }
 
     async fn connect_to(config: NatsStorageConfig, purpose: Purpose) -> Result<Self> {
+        let config = config.taking_logins()?;
         config.validate()?;
         let link = Link::connect(&config).await?;
         let filling = streams::prepare(&link, &config, purpose).await?;
@@ -261,6 +262,14 @@ impl Storage for NatsStorage {
         case: &CaseId,
     ) -> Result<Option<Stored<Record>>> {
         self.inner.read(|| self.inner.first_record(workflow, case)).await
+    }
+
+    async fn last_of_lifecycle(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<Stored<Record>>> {
+        self.inner.read(|| self.inner.last_of_lifecycle(workflow, case)).await
     }
 
     async fn history(

@@ -64,6 +64,11 @@ pub async fn each_scope_has_its_own_records_in_order(storage: &Store) {
         let mine = written.iter().filter(|(_, record)| record.case == writer.case);
         let mine: Vec<_> = mine.map(|(sequence, _)| *sequence).collect();
         assert_eq!(sequences(storage, scope, 1).await, mine);
+        let last = storage.last_of_lifecycle(&id, &writer.case).await.unwrap();
+        let of_case = written
+            .iter()
+            .rfind(|(_, record)| record.case == writer.case && record.kind != RecordKind::Fired);
+        assert_eq!(last.map(|last| last.sequence), of_case.map(|(sequence, _)| *sequence));
     }
     let lifecycle = written.iter().filter(|(_, record)| record.kind != RecordKind::Fired);
     let lifecycle: Vec<_> = lifecycle.map(|(sequence, _)| *sequence).collect();
@@ -205,6 +210,7 @@ pub async fn the_history_of_what_is_unknown_is_empty(storage: &Store) {
     for scope in scopes {
         assert!(read(storage, scope, 1).await.is_empty());
     }
+    assert_eq!(storage.last_of_lifecycle(&id, &case("c")).await.unwrap(), None);
 }
 
 /// Of all workflows, in order, from a sequence and up to one, few and many.

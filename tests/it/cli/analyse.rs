@@ -147,3 +147,65 @@ async fn nets_of_others_have_the_properties_that_are_known_of_them() {
 fn path(folder: &Path, file: &str) -> String {
     folder.join(file).display().to_string()
 }
+
+#[tokio::test]
+async fn more_tokens_than_64_bits_count_are_said_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |id| {
+        let most = u64::MAX;
+        format!("<place id='{id}'><initialMarking><text>{most}</text></initialMarking></place>")
+    };
+    let places: String = ["a", "b", "c"].into_iter().map(place).collect();
+    let net = format!(
+        "<pnml><net id='full'>{places}<transition id='t'/><arc source='a' target='t'/>\
+         <arc source='t' target='b'/></net></pnml>"
+    );
+    let file = folder.path().join("full.pnml");
+    fs::write(&file, net).unwrap();
+    let file = file.display().to_string();
+    let found = analysed(&[&file]).await;
+    assert_eq!(found["properties"]["tokens"], "55340232221128654845");
+    assert!(said(&[&file]).await.contains("55340232221128654845 tokens"));
+}
+
+/// Branches side by side that begin and end together, as a definition.
+fn wide(folder: &tempfile::TempDir) -> String {
+    let names = |letter| (0..8).map(move |n| format!("{letter}{n}"));
+    let arcs = |letter| names(letter).map(|place| json!({ "place": place })).collect::<Vec<_>>();
+    let step = |n: usize| json!({ "id": format!("t{n}"), "from_places": [format!("a{n}")], "to_place": format!("b{n}") });
+    let places = ["i".to_owned(), "o".to_owned()].into_iter().chain(names('a')).chain(names('b'));
+    let places: Vec<_> = places.map(|id| json!({ "id": id })).collect();
+    let mut transitions: Vec<_> = (0..8).map(step).collect();
+    // Neither free-choice nor bounded by what the search has seen first.
+    let split = json!({ "id": "split", "inputs": [{"place": "i"}], "outputs": arcs('a') });
+    let join = json!({ "id": "join", "inputs": arcs('b'), "outputs": [{"place": "o"}] });
+    let odd = json!({ "id": "odd", "inputs": [{"place": "a0"}, {"place": "a1"}],
+                      "outputs": [{"place": "b0"}, {"place": "b1"}] });
+    transitions.extend([split, join, odd]);
+    let definition = json!({
+        "id": "wide", "initial_place": "i", "places": places, "transitions": transitions,
+    });
+    let file = folder.path().join("wide.json");
+    fs::write(&file, definition.to_string()).unwrap();
+    file.display().to_string()
+}
+
+#[tokio::test]
+async fn what_was_seen_until_a_limit_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = wide(&folder);
+    let found = analysed(&[&file, "--max-states", "50"]).await;
+    let so_far = &found["properties"]["so_far"];
+    assert_eq!((&so_far["states"], &so_far["bound_at_least"]), (&json!(50), &json!(1)));
+    assert_eq!(so_far["deadlock"], Value::Null);
+    assert_eq!(so_far["not_enabled_yet"], json!(["join"]));
+    let text = said(&[&file, "--max-states", "50"]).await;
+    assert!(text.contains("50 markings found") && text.contains("not enabled yet: join"), "{text}");
+
+    let checked = output(petrel(&["check", &file, "--max-states", "50"])).await;
+    let text = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(2), "{text}");
+    assert!(text.contains("nothing was wrong in the 50 markings that were found"), "{text}");
+    assert!(text.contains("not enabled so far: join"), "{text}");
+    assert_eq!(analysed(&[&file]).await["properties"]["so_far"], Value::Null);
+}

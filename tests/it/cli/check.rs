@@ -130,7 +130,7 @@ async fn a_net_in_a_pnml_file_is_checked_too() {
 }
 
 #[tokio::test]
-async fn final_markings_that_are_not_looked_at_are_noted() {
+async fn a_case_is_to_end_in_the_files_final_marking() {
     let folder = tempfile::tempdir().unwrap();
     let net = |place: &str| {
         let places = ["i", "p", "o"].map(|id| format!("<place id='{id}'/>")).concat();
@@ -146,7 +146,7 @@ async fn final_markings_that_are_not_looked_at_are_noted() {
     let (code, said) = check(&[&file(&folder, "end.pnml", &net("o"))]).await;
     assert_eq!((code, said.contains("final markings")), (Some(0), false), "{said}");
     let (code, said) = check(&[&file(&folder, "other.pnml", &net("p"))]).await;
-    assert_eq!(code, Some(0), "{said}");
-    let note = "nothing takes from (o); the file's final markings are others";
-    assert!(said.contains(note), "{said}");
+    assert_eq!(code, Some(1), "what has gone on to o never comes back: {said}");
+    assert!(said.contains("final markings that are named: a token in p"), "{said}");
+    assert!(said.contains("after t, u a case is stuck with a token in o"), "{said}");
 }

@@ -113,7 +113,7 @@ async fn a_taken_port_is_refused_before_anything_is_started() {
 async fn dev_serves_the_sample_over_graphql() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path()).await;
-    let query = r#"{ workflow(id: "order-approval") { name places { id } } }"#;
+    let query = r#"{ workflow(id: "order-approval") { name places { placeId } } }"#;
     let answer: Value = reqwest::Client::new()
         .post(dev.up["graphql"].as_str().unwrap())
         .json(&serde_json::json!({ "query": query }))

@@ -173,3 +173,112 @@ async fn output_that_cant_be_written_is_the_same_failure_everywhere() {
         assert!(errors.contains("can't write /nowhere/at/all"), "{errors}");
     }
 }
+
+#[tokio::test]
+async fn what_a_transition_takes_and_reads_in_one_place_is_asked_for_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("both.yaml");
+    let definition = "{id: both, initial_place: i, places: [{id: i}, {id: b}, {id: o}], \
+                      transitions: [{id: s, inputs: [{place: i}], outputs: [{place: b}]}, \
+                      {id: t, inputs: [{place: b}, {place: b, kind: read}], \
+                      outputs: [{place: o}]}]}";
+    fs::write(&file, definition).unwrap();
+    let file = file.display().to_string();
+    let written = printed(&["export", &file, "--profile", "prom"]).await;
+    assert_eq!(written.matches("source=\"b\" target=\"t\"").count(), 1, "{written}");
+    assert!(written.contains("<text>2</text>"), "{written}");
+}
+
+#[tokio::test]
+async fn numbers_that_readers_would_take_for_others_are_said_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.yaml");
+    let definition = "{id: large, initial_place: i, places: [{id: i}, {id: o}], transitions: \
+                      [{id: t, inputs: [{place: i, weight: 9007199254740993}], \
+                      outputs: [{place: o}]}]}";
+    fs::write(&file, definition).unwrap();
+    let file = file.display().to_string();
+    let (code, said) = refused(&["export", &file, "--profile", "prom"]).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("weight 9007199254740993") && said.contains("ProM"), "{said}");
+
+    let net = folder.path().join("large.pnml").display().to_string();
+    let exported = output(petrel(&["export", &file, "-o", &net])).await;
+    assert!(exported.status.success());
+    assert!(errors(&exported).contains("32 bits"), "{}", errors(&exported));
+    let imported = output(petrel(&["--json", "import", &net])).await;
+    assert!(errors(&imported).contains("weight 9007199254740993"), "{}", errors(&imported));
+    let found: Value = serde_json::from_slice(&imported.stdout).unwrap();
+    assert_eq!(found["transitions"][0]["inputs"][0]["weight"], 9_007_199_254_740_993_u64);
+}
+
+/// A net as ProM writes it: a silent transition beside a visible one, and a final marking.
+fn from_prom(folder: &tempfile::TempDir, name: &str, last: &str) -> String {
+    let net = format!(
+        "<pnml><net id='{name}' type='http://www.pnml.org/version-2009/grammar/pnmlcoremodel'>\
+         <page id='n0'><place id='i'><initialMarking><text>1</text></initialMarking></place>\
+         <place id='m'/><place id='o'/><transition id='t'><name><text>a</text></name></transition>\
+         <transition id='u'><name><text>tau</text></name><toolspecific tool='ProM' version='6.4' \
+         activity='$invisible$' localNodeID='x'/></transition>\
+         <transition id='v'><name><text>b</text></name></transition>\
+         <arc id='1' source='i' target='t'/><arc id='2' source='t' target='m'/>\
+         <arc id='3' source='m' target='u'/><arc id='4' source='u' target='o'/>\
+         {last}</page><finalmarkings><marking><place idref='m'><text>1</text></place></marking>\
+         </finalmarkings></net></pnml>"
+    );
+    let file = folder.path().join(format!("{name}.pnml"));
+    fs::write(&file, net).unwrap();
+    file.display().to_string()
+}
+
+const BACK: &str = "<arc id='5' source='o' target='v'/><arc id='6' source='v' target='m'/>";
+
+#[tokio::test]
+async fn a_final_marking_in_the_middle_decides_and_is_exported_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = from_prom(&folder, "middle", BACK);
+    let said = printed(&["check", &file]).await;
+    assert!(said.contains("middle: sound") && said.contains("final markings"), "{said}");
+    let yaml = folder.path().join("middle.yaml").display().to_string();
+    printed(&["import", &file, "-o", &yaml]).await;
+    let said = printed(&["check", &yaml]).await;
+    assert!(said.contains("middle: sound") && said.contains("does not complete"), "{said}");
+    let exported = printed(&["export", &yaml, "--profile", "prom"]).await;
+    assert!(exported.contains("<place idref=\"m\">"), "{exported}");
+    let other = printed(&["export", &yaml, "--profile", "prom", "--final", "o"]).await;
+    assert!(!other.contains("idref=\"m\"") && other.contains("idref=\"o\""), "{other}");
+    let standard = output(petrel(&["export", &yaml])).await;
+    assert!(errors(&standard).contains("no final markings"), "{}", errors(&standard));
+}
+
+#[tokio::test]
+async fn a_silent_transition_is_silent_in_definitions_exports_logs_and_drawings() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = from_prom(&folder, "quiet", BACK);
+    let yaml = folder.path().join("quiet.yaml").display().to_string();
+    printed(&["import", &file, "-o", &yaml]).await;
+    assert!(fs::read_to_string(&yaml).unwrap().contains("silent: true"));
+    let exported = printed(&["export", &yaml, "--profile", "prom"]).await;
+    assert_eq!(exported.matches("activity=\"$invisible$\"").count(), 1, "{exported}");
+    let drawn = printed(&["draw", &yaml, "--format", "dot"]).await;
+    assert!(drawn.contains("fontcolor=\"#ffffff\", label=\"tau\""), "{drawn}");
+
+    text(&server, &["workflow", "apply", &yaml]).await;
+    text(&server, &["case", "start", "quiet", "--id", "one"]).await;
+    for step in ["t", "u", "v", "u"] {
+        text(&server, &["fire", step, "--workflow", "quiet", "--case", "one"]).await;
+    }
+    for (format, activity) in [("xes", "value=\"a\""), ("csv", ",a,"), ("ocel2", "\"type\":\"a\"")]
+    {
+        let log = folder.path().join(format).display().to_string();
+        let export = ["history", "export", "quiet", "--format", format, "-o", &log];
+        let said = text(&server, &export).await;
+        assert!(said.contains("events: 2, left out: 2 silent firings"), "{said}");
+        let log = fs::read_to_string(&log).unwrap();
+        assert!(log.contains(activity) && !log.contains("tau"), "{log}");
+    }
+    let log = folder.path().join("runs.csv").display().to_string();
+    printed(&["simulate", &yaml, "--cases", "3", "--log", &log]).await;
+    assert!(!fs::read_to_string(&log).unwrap().contains("tau"));
+}

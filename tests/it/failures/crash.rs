@@ -70,6 +70,22 @@ async fn a_register_that_others_write_all_the_time_is_looked_at_again() {
 }
 
 #[tokio::test]
+async fn one_contended_case_is_looked_at_again_and_not_the_whole_view() {
+    let server = TestServer::start().await;
+    let (lost, dying) = faulty(server.url()).await;
+    let (_, token) = begin(&dying, json!({})).await;
+    lost.drop_views();
+    dying.fire(Fire::token(token, transition("submit"))).await.unwrap();
+    drop(dying);
+    let (storage, cases) = faulty(server.url()).await;
+    // Some turns of the reconciler, in each of which it is tried several times.
+    storage.lose_view_races(300);
+    let _reconciler = Reconciler::of(&cases);
+    eventually("healed views", HEALED, async || view_is_the_log(&cases).await).await;
+    assert_eq!(storage.outline_reads(), 1);
+}
+
+#[tokio::test]
 async fn a_reconciler_that_was_running_heals_what_another_process_left_behind() {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;

@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Fire, Following, NewCase},
+    cases::{Cases, Change, Error, Fire, Following, NewCase},
     local_server::{LocalServerOptions, Store},
     models::{CaseId, CaseStatus},
     storage::LogScope,
@@ -148,6 +148,36 @@ async fn a_subscription_to_a_log_that_went_back_ends_with_an_error_that_says_so(
 }
 
 #[tokio::test]
+async fn who_subscribes_after_the_log_went_back_is_not_told_of_it() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    pendulum(&cases).await;
+    let (case, _) = swing(&cases, "case-0").await;
+    let operator = operator(server.url()).await;
+    let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
+    moves(&cases, &case, &["a", "b", "c"]).await;
+    let mut older = cases.watch(LogScope::All, Some(1)).await.unwrap();
+    for _ in 0..4 {
+        older.next().await.unwrap().unwrap();
+    }
+    let before = generation(&cases).await;
+    operator.delete_stream("CB_LOG").await.unwrap();
+    restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
+    changes(&cases, before).await;
+    // At the feed that has not found out yet.
+    let mut new = cases.watch(LogScope::All, None).await.unwrap();
+    let (given, first) = tokio::join!(timeout(Duration::from_secs(30), new.next()), async {
+        let ended = timeout(Duration::from_secs(30), older.next()).await.expect("an end");
+        assert_eq!(ended.expect("an error").unwrap_err().code(), "LOG_WENT_BACK");
+        swing(&cases, "case-1").await
+    });
+    let given = given.expect("a record").expect("no end").unwrap();
+    assert_eq!(given.value.case, first.0);
+    let next = swing(&cases, "case-2").await;
+    assert_eq!(new.next().await.unwrap().unwrap().value.case, next.0);
+}
+
+#[tokio::test]
 async fn whoever_resumes_after_more_than_there_is_learns_that_the_log_went_back() {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;
@@ -235,10 +265,8 @@ async fn restore(
     }
 }
 
-/// A case is begun at the moment that the log goes back.
-#[tokio::test]
-async fn a_case_never_names_a_definition_that_another_log_had() {
-    let server = TestServer::start().await;
+/// A case that is begun at the moment that the log goes back: what is in it then, `other` stores.
+async fn begun_late(server: &TestServer, store: impl AsyncFnOnce(&Cases)) -> (Cases, Cases, Error) {
     let other = cases_at(server.url()).await;
     let (storage, cases) = faulty(server.url()).await;
     pendulum(&cases).await;
@@ -257,21 +285,62 @@ async fn a_case_never_names_a_definition_that_another_log_had() {
     operator.delete_stream("CB_LOG").await.unwrap();
     let made: Value = operator.request("STREAM.CREATE.CB_LOG", &settings).await.unwrap();
     assert!(made.get("error").is_none(), "{made}");
-    swing_of_orders(&other).await;
+    store(&other).await;
     storage.hold_appends(false);
     let error = begun.await.unwrap().unwrap_err();
     assert_eq!(error.code(), "CORRUPT", "{error}");
     assert!(error.to_string().contains("definition 1"), "{error}");
-    // Once the workflow is there again, what was begun without it is put aside.
-    pendulum(&other).await;
+    (cases, other, error)
+}
+
+#[tokio::test]
+async fn a_case_never_names_a_definition_that_another_log_had() {
+    let server = TestServer::start().await;
+    let (cases, other, error) = begun_late(&server, async |other| {
+        other.create_workflow(orders(), Default::default()).await.unwrap();
+    })
+    .await;
+    assert!(error.to_string().contains("petrel case quarantine"), "{error}");
+    // What was begun without its workflow is put aside, before that is there again.
     let id = workflow("pendulum");
     let done = other.quarantine(&id, &case("late"), Following::Refuse, Change::default()).await;
     assert_eq!(done.unwrap().case.status, CaseStatus::Cancelled);
+    pendulum(&other).await;
+    let read = cases_at(server.url()).await.case(&id, &case("late")).await.unwrap();
+    assert_eq!((read.status, read.tokens.len()), (CaseStatus::Cancelled, 0));
+    let none = other.quarantine(&id, &case("none"), Following::Refuse, Change::default()).await;
+    assert_eq!(none.unwrap_err().code(), "NOT_FOUND");
     let fresh = cases.create_case(NewCase::of(workflow("pendulum"))).await.unwrap();
     assert_ne!(fresh.case.definition, 1);
 }
 
-/// Another definition where the first one was.
-async fn swing_of_orders(cases: &Cases) {
-    cases.create_workflow(orders(), Default::default()).await.unwrap();
+#[tokio::test]
+async fn a_case_that_is_begun_while_the_log_changes_all_the_time_is_told_so() {
+    let server = TestServer::start().await;
+    let (storage, cases) = faulty(server.url()).await;
+    pendulum(&cases).await;
+    storage.change_generations();
+    let error = cases.create_case(NewCase::of(workflow("pendulum"))).await.unwrap_err();
+    assert!(error.retryable(), "{error}");
+    assert!(error.to_string().contains("the log went back"), "{error}");
+    assert!(!error.to_string().contains("others change"), "{error}");
+}
+
+#[tokio::test]
+async fn a_case_that_was_begun_with_another_version_can_be_cancelled_as_its_error_says() {
+    let server = TestServer::start().await;
+    let (cases, other, error) = begun_late(&server, async |other| {
+        let mut another = orders();
+        another.id = workflow("pendulum");
+        other.create_workflow(another, Default::default()).await.unwrap();
+    })
+    .await;
+    assert!(error.to_string().contains("cancel the case"), "{error}");
+    let id = workflow("pendulum");
+    for process in [&cases, &other] {
+        process.cancel(&id, &case("late"), Change::default()).await.unwrap();
+        let read = process.case(&id, &case("late")).await.unwrap();
+        assert_eq!((read.status, read.tokens.len()), (CaseStatus::Cancelled, 0));
+        process.create_case(NewCase::of(workflow("pendulum"))).await.unwrap();
+    }
 }

@@ -7,7 +7,7 @@ async fn a_case_goes_from_its_first_token_to_its_completion() {
     let served = Served::start().await.with_orders().await;
     let token = served.order("a").await;
     let submitted = served.fire(&token, "submit").await;
-    assert_eq!(submitted["token"]["id"], token.as_str());
+    assert_eq!(submitted["token"]["tokenId"], token.as_str());
     assert_eq!(submitted["token"]["placeId"], "review");
     assert_eq!(submitted["token"]["history"][0]["sequence"], submitted["sequence"]);
     assert_eq!(submitted["event"]["kind"], "FIRED");

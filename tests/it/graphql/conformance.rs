@@ -210,16 +210,16 @@ async fn the_fields_of_an_answer_come_in_the_order_in_which_they_were_asked_for(
     let served = Served::start().await.with_orders().await;
     let token = served.order("a").await;
     let query = format!(
-        "{{ z: token(id: \"{token}\") {{ workflow {{ id }} id case {{ status id }} caseId }}
-            __typename a: token(id: \"x.y\") {{ id }} workflow(id: \"orders\") {{ version id }} }}"
+        "{{ z: token(id: \"{token}\") {{ workflow {{ workflowId }} tokenId case {{ status id }} caseId }}
+            __typename a: token(id: \"x.y\") {{ id }} workflow(id: \"orders\") {{ version workflowId }} }}"
     );
     let answer = post(&served, None, json!({ "query": query }).to_string()).await;
     let text = String::from_utf8(answer.body).unwrap();
     let data = text.split_once("\"data\":").unwrap().1;
     let expected = format!(
-        "{{\"z\":{{\"workflow\":{{\"id\":\"orders\"}},\"id\":\"{token}\",\
-         \"case\":{{\"status\":\"RUNNING\",\"id\":\"a\"}},\"caseId\":\"a\"}},\
-         \"__typename\":\"Query\",\"a\":null,\"workflow\":{{\"version\":1,\"id\":\"orders\"}}}}}}"
+        "{{\"z\":{{\"workflow\":{{\"workflowId\":\"orders\"}},\"tokenId\":\"{token}\",\
+         \"case\":{{\"status\":\"RUNNING\",\"id\":\"Case.orders.a\"}},\"caseId\":\"a\"}},\
+         \"__typename\":\"Query\",\"a\":null,\"workflow\":{{\"version\":1,\"workflowId\":\"orders\"}}}}}}"
     );
     assert_eq!(data, expected);
     served.stop().await;

@@ -68,11 +68,12 @@ async fn a_body_must_be_json_and_within_the_limit() {
 #[tokio::test]
 async fn queries_may_be_sent_by_get_and_mutations_never() {
     let served = Served::start().await.with_orders().await;
-    let query = "query A($id: ID!) { workflow(id: $id) { id } } query B { health { version } }";
+    let query =
+        "query A($id: ID!) { workflow(id: $id) { workflowId } } query B { health { version } }";
     let parameters =
         [("query", query), ("variables", r#"{"id": "orders"}"#), ("operationName", "A")];
     let answer: Value = get(&served, &parameters).await.json().await.unwrap();
-    assert_eq!(answer["data"]["workflow"]["id"], "orders");
+    assert_eq!(answer["data"]["workflow"]["workflowId"], "orders");
 
     let mutation =
         "mutation { pauseCase(input: { workflowId: \"orders\", caseId: \"c\" }) { id } }";

@@ -1,5 +1,6 @@
 //! GraphQL as clients see it: a served engine, by HTTP and by websocket.
 
+mod bounds;
 mod changes;
 mod conformance;
 mod costs;
@@ -7,6 +8,9 @@ mod http;
 mod inputs;
 mod introspection;
 mod limits;
+mod listings;
+mod merging;
+mod nodes;
 mod reads;
 mod soundness;
 mod subscriptions;
@@ -120,7 +124,7 @@ impl Served {
             "initialPlace": "new",
         }});
         let create = "mutation($input: CreateWorkflowInput!) {
-            createWorkflow(input: $input) { id version sequence } }";
+            createWorkflow(input: $input) { workflowId version sequence } }";
         let made = self.data(create, workflow).await;
         assert_eq!(made["createWorkflow"]["version"], 1);
         self
@@ -129,16 +133,16 @@ impl Served {
     /// Begins the case `id` of `orders` and answers with its token's id.
     async fn order(&self, id: &str) -> String {
         let create = "mutation($case: ID) { createWorkflowInstance(
-            input: { workflowId: \"orders\", caseId: $case, initialData: { amount: 7 } }) { id } }";
+            input: { workflowId: \"orders\", caseId: $case, initialData: { amount: 7 } }) { tokenId } }";
         let made = self.data(create, json!({ "case": id })).await;
-        made["createWorkflowInstance"]["id"].as_str().unwrap().to_owned()
+        made["createWorkflowInstance"]["tokenId"].as_str().unwrap().to_owned()
     }
 
     /// Fires a transition with a token.
     async fn fire(&self, token: &str, transition: &str) -> Value {
         let fire = "mutation($token: ID!, $transition: ID!) { fireTransition(
             input: { tokenId: $token, transitionId: $transition, triggeredBy: \"test\" }) {
-                token { id placeId history { from to sequence } natsSubject }
+                token { tokenId placeId history { from to sequence } natsSubject }
                 case { status revision } sequence transitionId repeated event { time kind } } }";
         let fired = self.data(fire, json!({ "token": token, "transition": transition })).await;
         fired["fireTransition"].clone()

@@ -72,15 +72,18 @@ async fn a_token_is_found_with_its_case_and_its_workflow(served: Served) {
     for strong in [false, true] {
         let query = "query($id: ID!, $strong: Boolean!) { token(id: $id, strong: $strong) {
             id workflowId caseId placeId data metadata createdAt revision natsTimestamp
-            case { status revision workflow { version } tokens { id } }
-            workflow { name places { id kind } } } }";
+            case { status revision workflow { version } tokens { tokenId } }
+            workflow { name places { placeId kind } } } }";
         let found = served.data(query, json!({ "id": token, "strong": strong })).await;
         let found = &found["token"];
         assert_eq!((&found["placeId"], &found["data"]), (&json!("new"), &json!({ "amount": 7 })));
         assert!(found["revision"].is_string() && found["natsTimestamp"].is_string(), "{found}");
         assert_eq!(found["case"]["workflow"]["version"], 1);
-        assert_eq!(found["case"]["tokens"], json!([{ "id": token }]));
-        assert_eq!(found["workflow"]["places"][2], json!({ "id": "done", "kind": "TERMINAL" }));
+        assert_eq!(found["case"]["tokens"], json!([{ "tokenId": token }]));
+        assert_eq!(
+            found["workflow"]["places"][2],
+            json!({ "placeId": "done", "kind": "TERMINAL" })
+        );
     }
     served.stop().await;
 }
@@ -98,7 +101,7 @@ async fn listings_are_pages_that_together_have_everything_once(served: Served) {
             placeId: \"new\", first: $first, after: $after) { edges { cursor node { key: caseId } }
             pageInfo { hasNextPage hasPreviousPage endCursor } } }", "tokensInPlace"),
         ("query($first: Int, $after: String) { page: cases(workflowId: \"orders\", status: RUNNING,
-            first: $first, after: $after) { edges { cursor node { key: id } }
+            first: $first, after: $after) { edges { cursor node { key: caseId } }
             pageInfo { hasNextPage hasPreviousPage endCursor } } }", "cases"),
     ] {
         let (mut after, mut keys, mut pages) = (Value::Null, Vec::new(), 0);
@@ -129,12 +132,12 @@ async fn workflows_are_listed_by_id(served: Served) {
         transitions: [{ id: \"t\", fromPlaces: [\"a\"], toPlace: \"b\" }] }) { id } }";
     served.data(create, json!({ "id": "alpha" })).await;
     let list = "query($after: String) { workflows(first: 1, after: $after) {
-        nodes { id } pageInfo { hasNextPage endCursor } } }";
+        nodes { workflowId } pageInfo { hasNextPage endCursor } } }";
     let first = served.data(list, json!({})).await["workflows"].clone();
-    assert_eq!(first["nodes"], json!([{ "id": "alpha" }]));
+    assert_eq!(first["nodes"], json!([{ "workflowId": "alpha" }]));
     let after = &first["pageInfo"]["endCursor"];
     let second = served.data(list, json!({ "after": after })).await["workflows"].clone();
-    assert_eq!(second["nodes"], json!([{ "id": "orders" }]));
+    assert_eq!(second["nodes"], json!([{ "workflowId": "orders" }]));
     assert_eq!(second["pageInfo"]["hasNextPage"], false);
 
     // A cursor of one listing is no cursor of another, and a page has its limits.
@@ -156,13 +159,16 @@ async fn a_case_explains_what_it_can_do_and_what_hinders_the_rest(served: Served
     let served = served.with_orders().await;
     let token = served.order("a").await;
     let query = "query($token: ID!) {
-        availableTransitions(tokenId: $token) { id name inputs { place } toPlace conditions }
+        availableTransitions(tokenId: $token) { transitionId name inputs { place } toPlace conditions }
         marking(workflowId: \"orders\", caseId: \"a\") { places { placeId count tokenIds } entries { tokenId sequence } }
         explain(workflowId: \"orders\", caseId: \"a\") { status summary transitions { transitionId enabled
             modes { from wouldTake blockers { reason message placeId arc needed present } } } } }";
     let answer = served.data(query, json!({ "token": token })).await;
     let available = &answer["availableTransitions"][0];
-    assert_eq!((&available["id"], &available["toPlace"]), (&json!("submit"), &json!("review")));
+    assert_eq!(
+        (&available["transitionId"], &available["toPlace"]),
+        (&json!("submit"), &json!("review"))
+    );
     assert_eq!(available["conditions"], json!(["has(token.data.amount)"]));
     let places = json!([{ "placeId": "new", "count": 1, "tokenIds": [token] }]);
     assert_eq!(answer["marking"]["places"], places);

@@ -86,3 +86,24 @@ async fn a_request_can_not_ask_for_more_checks_than_the_limits_allow() {
     assert_eq!(error["extensions"]["code"], "INVALID_REQUEST");
     served.stop().await;
 }
+
+#[tokio::test]
+async fn silent_transitions_and_final_markings_come_back_and_decide() {
+    let served = Served::start().await;
+    let input = json!({ "input": {
+        "id": "quiet", "name": "Quiet", "initialPlace": "i",
+        "finalMarkings": [[{ "placeId": "m", "tokens": 1 }]],
+        "places": [{ "id": "i" }, { "id": "m" }, { "id": "o" }],
+        "transitions": [
+            { "id": "t", "fromPlaces": ["i"], "toPlace": "m" },
+            { "id": "u", "silent": true, "fromPlaces": ["m"], "toPlace": "o" },
+            { "id": "v", "fromPlaces": ["o"], "toPlace": "m" },
+        ],
+    } });
+    let create = "mutation($input: CreateWorkflowInput!) { createWorkflow(input: $input) {
+        transitions { silent } finalMarkings { placeId tokens } analysis { verdict } } }";
+    let made = served.data(create, input).await["createWorkflow"].clone();
+    assert_eq!(made["finalMarkings"], json!([[{ "placeId": "m", "tokens": 1 }]]));
+    assert_eq!(made["transitions"], json!([false, true, false].map(|of| json!({ "silent": of }))));
+    assert_eq!(made["analysis"]["verdict"], "SOUND");
+}

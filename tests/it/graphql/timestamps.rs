@@ -64,10 +64,10 @@ async fn every_way_of_reading_a_token_answers_with_the_same_sequence_time_and_su
     let (served, storage) = on_nats(&server).await;
     let create = format!(
         "mutation {{ createToken(input: {{ workflowId: \"orders\", caseId: \"a\",
-            data: {{ amount: 7 }} }}) {{ id {FIELDS} }} }}"
+            data: {{ amount: 7 }} }}) {{ tokenId {FIELDS} }} }}"
     );
     let mut made = served.data(&create, json!({})).await["createToken"].take();
-    let token = made.as_object_mut().unwrap().remove("id").unwrap();
+    let token = made.as_object_mut().unwrap().remove("tokenId").unwrap();
     let token = token.as_str().unwrap();
     assert!(made["natsTimestamp"].is_string(), "{made}");
     for (name, read) in all_reads(&served, token).await {

@@ -1,4 +1,4 @@
-use futures::SinkExt;
+use futures::{SinkExt, StreamExt};
 use reqwest::{StatusCode, header};
 use serde_json::json;
 use stormpetrel::graphql::Limits;
@@ -94,8 +94,8 @@ async fn a_ping_is_answered_with_its_payload_before_and_after_the_init() {
 async fn queries_and_mutations_answer_once_and_complete() {
     let served = Served::start().await.with_orders().await;
     let mut client = served.ready_socket().await;
-    client.subscribe("q", "{ workflow(id: \"orders\") { id } }").await;
-    assert_eq!(client.next("q").await["workflow"]["id"], "orders");
+    client.subscribe("q", "{ workflow(id: \"orders\") { workflowId } }").await;
+    assert_eq!(client.next("q").await["workflow"]["workflowId"], "orders");
     assert_eq!(client.message().await, json!({ "id": "q", "type": "complete" }));
     // The id is free again.
     let create =
@@ -228,5 +228,22 @@ async fn a_message_with_a_field_of_the_wrong_kind_is_4400_and_unknown_fields_are
         "operationName": "A", "variables": { "v": true }, "extensions": {} });
     client.send(json!({ "type": "subscribe", "id": "1", "payload": payload })).await;
     assert!(client.next("1").await["health"]["version"].is_string());
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_closes_gets_its_close_frame_back() {
+    let served = Served::start().await;
+    let mut client = served.ready_socket().await;
+    client.socket.close(None).await.unwrap();
+    let mut answered = false;
+    while let Some(message) = client.socket.next().await {
+        answered |= matches!(message.unwrap(), Message::Close(_));
+    }
+    assert!(answered);
+    // An id that would have to be kept is refused.
+    let mut client = served.ready_socket().await;
+    client.subscribe(&"x".repeat(2_000), FOLLOW).await;
+    assert_eq!(client.close_code().await, 4400);
     served.stop().await;
 }

@@ -12,7 +12,7 @@ use stormpetrel::{
 use super::{fire, loop_of};
 use crate::support::{case, cases_at, system, workflow};
 
-async fn begun(cases: &Cases, moves: usize) -> CaseId {
+pub(super) async fn begun(cases: &Cases, moves: usize) -> CaseId {
     loop_of(cases).await;
     let k = case("k");
     let request = NewCase { case: Some(k.clone()), ..NewCase::of(workflow("loop")) };
@@ -23,16 +23,16 @@ async fn begun(cases: &Cases, moves: usize) -> CaseId {
     k
 }
 
-fn with_id(id: &str) -> Change {
+pub(super) fn with_id(id: &str) -> Change {
     Change { firing: Some(FiringId::new(id).unwrap()), ..Change::default() }
 }
 
-fn fired(k: &CaseId, name: &str, id: &str) -> Fire {
+pub(super) fn fired(k: &CaseId, name: &str, id: &str) -> Fire {
     Fire { change: with_id(id), ..fire(k, name) }
 }
 
 /// A record that changes nothing, as a process writes it that knows of lists.
-async fn next(cases: &Cases, k: &CaseId, id: &str) -> Record {
+pub(super) async fn next(cases: &Cases, k: &CaseId, id: &str) -> Record {
     let head = cases.case(&workflow("loop"), k).await.unwrap();
     let mut record = cases.record(&workflow("loop"), k, head.sequence).await.unwrap().value;
     let own = Link { sequence: head.sequence, id: IdHash::of(&record.firing) };
@@ -51,7 +51,7 @@ fn upon(mut record: Record, id: &str) -> Record {
 }
 
 /// The record after one that was appended.
-fn after(record: &Record, appended: &Appended, id: &str) -> Record {
+pub(super) fn after(record: &Record, appended: &Appended, id: &str) -> Record {
     let mut next = upon(record.clone(), id);
     next.metadata.clear();
     next.recent.push(Link { sequence: appended.sequence, id: IdHash::of(&record.firing) });
@@ -59,13 +59,27 @@ fn after(record: &Record, appended: &Appended, id: &str) -> Record {
     next
 }
 
-async fn append(cases: &Cases, record: &Record) -> Appended {
+/// The same of format 1, without any of the fields that came later.
+pub(super) fn as_older(mut record: Record) -> Record {
+    (record.recent, record.page, record.unlisted) = (Vec::new(), None, 0);
+    (record.aside, record.pages) = (Vec::new(), Vec::new());
+    record
+}
+
+pub(super) async fn append(cases: &Cases, record: &Record) -> Appended {
     cases.storage().append(record, record.previous).await.unwrap()
 }
 
 async fn publish(server: &TestServer, payload: &'static str) -> u64 {
+    publish_at(server, "cb.workflows.loop.events.transitions.k", payload).await
+}
+
+pub(super) async fn publish_at(
+    server: &TestServer,
+    subject: &'static str,
+    payload: impl Into<bytes::Bytes>,
+) -> u64 {
     let client = async_nats::connect(server.url()).await.unwrap();
-    let subject = "cb.workflows.loop.events.transitions.k";
     let stream = async_nats::jetstream::new(client);
     stream.publish(subject, payload.into()).await.unwrap().await.unwrap().sequence
 }
@@ -79,11 +93,8 @@ async fn what_is_put_aside_stays_so_where_an_older_version_goes_on() {
     cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     cases.fire(fired(&k, "back", "new")).await.unwrap();
     for round in 0..2 {
-        // Of format 1, without any of the fields that came later.
         for number in 0..2 {
-            let mut older = next(&cases, &k, &format!("old-{round}-{number}")).await;
-            (older.recent, older.page, older.unlisted) = (Vec::new(), None, 0);
-            (older.aside, older.pages) = (Vec::new(), Vec::new());
+            let older = as_older(next(&cases, &k, &format!("old-{round}-{number}")).await);
             append(&cases, &older).await;
         }
         let fresh = cases_at(server.url()).await;
@@ -121,7 +132,13 @@ async fn the_id_of_an_unreadable_record_that_others_build_on_never_happens_again
     for process in [&cases, &cases_at(server.url()).await] {
         process.fire(fired(&k, "go", "deep")).await.unwrap_err();
     }
+    // Not even as the id of the quarantine, before it and after it.
+    let taken = |error: Error| matches!(error, Error::IdPutAside { .. });
+    let named = cases.quarantine(&id, &k, Following::Refuse, with_id("deep")).await;
+    assert!(taken(named.unwrap_err()));
     cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    let named = cases.quarantine(&id, &k, Following::Refuse, with_id("deep")).await;
+    assert!(taken(named.unwrap_err()));
     // Before and after many others, and by whoever asks.
     for round in 0..3 {
         for process in [&cases, &cases_at(server.url()).await] {
@@ -161,6 +178,9 @@ async fn acknowledged_records_are_put_aside_only_when_it_is_asked_for() {
     }
     assert!(text.contains(&followed.sequence.to_string()) && !text.contains("id forged"), "{text}");
     assert_eq!(cases.storage().last_sequence().await.unwrap(), third.sequence);
+    let named = cases.quarantine(&id, &k, Following::PutAside, with_id("second")).await;
+    assert!(matches!(named.unwrap_err(), Error::IdPutAside { sequence, .. }
+        if sequence == followed.sequence));
     let done = cases.quarantine(&id, &k, Following::PutAside, with_id("q")).await.unwrap();
     let told: Vec<_> = done.record.value.put_aside.iter().map(|one| one.sequence).collect();
     assert_eq!(told, [first.sequence, followed.sequence, third.sequence]);
@@ -172,4 +192,26 @@ async fn acknowledged_records_are_put_aside_only_when_it_is_asked_for() {
         assert!(matches!(error, Error::IdPutAside { .. }), "{error}");
     }
     cases.fire(fired(&k, "go", "fourth")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_names_no_more_records_than_a_person_reads() {
+    let (_server, cases) = system().await;
+    let k = begun(&cases, 2).await;
+    let mut record = next(&cases, &k, "forged").await;
+    record.previous_hash = Some("0".repeat(64));
+    let mut appended = append(&cases, &record).await;
+    for number in 1..=130 {
+        let following = after(&record, &appended, &format!("following-{number}"));
+        let following = Record { recent: Vec::new(), ..following };
+        appended = append(&cases, &following).await;
+        record = following;
+    }
+    let request = Change::default();
+    let refused = cases.quarantine(&workflow("loop"), &k, Following::Refuse, request).await;
+    let text = refused.unwrap_err().to_string();
+    for part in ["130 records", "id following-1)", "id following-100)", "and 30 more"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    assert!(!text.contains("following-101"), "{text}");
 }

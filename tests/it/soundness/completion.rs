@@ -72,7 +72,7 @@ fn growth_after_the_end_is_no_growth() {
 fn a_transition_that_gives_to_nothing_ends_no_case_whatever_ends_there_are() {
     let mut net = compiled("go: i -> p; yes: p -> o; no: p -> r; lose: p -> o").petri();
     net.transitions[3].arcs.outputs.clear();
-    let report = check_within(&net, &net.sinks(), &Limits::default(), BUDGET);
+    let report = check_within(&net, &net.sinks(), &[], &Limits::default(), BUDGET);
     let problem = "nothing comes out of lose".to_owned();
     assert_eq!(report.findings[0], Finding::NotAWorkflowNet { problem });
     assert_eq!(report.verdict, Verdict::Unsound);
@@ -81,7 +81,7 @@ fn a_transition_that_gives_to_nothing_ends_no_case_whatever_ends_there_are() {
 #[test]
 fn a_place_that_is_left_again_may_be_the_end_by_decree() {
     let net = compiled("go: i -> o; back: o -> i; out: o -> r").petri();
-    let report = check_within(&net, &[1, 2], &Limits::default(), BUDGET);
+    let report = check_within(&net, &[1, 2], &[], &Limits::default(), BUDGET);
     let dead = ["back", "out"].map(|id| Finding::DeadTransition { transition: id.to_owned() });
     assert_eq!(report.findings, dead);
     assert_eq!(report.decided_by, Method::StateSpace);

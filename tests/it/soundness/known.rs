@@ -120,7 +120,7 @@ fn workflow_nets_of_others_are_as_sound_as_is_known() {
         let file = entry["file"].as_str().unwrap();
         for net in corpus::nets(&folder.join(file)) {
             let net = net.petri();
-            let report = check_within(&net, &net.sinks(), &Limits::default(), BUDGET);
+            let report = check_within(&net, &net.sinks(), &[], &Limits::default(), BUDGET);
             let verdict = if sound { Verdict::Sound } else { Verdict::Unsound };
             assert_eq!(report.verdict, verdict, "{file}: {report:?}");
             assert_eq!(sound, report.findings.is_empty(), "{file}");
@@ -145,7 +145,7 @@ fn nets_that_are_no_workflow_nets_are_never_sound() {
             if net.sinks().len() > 1 {
                 continue;
             }
-            let report = check_within(&net, &net.sinks(), &Limits::default(), BUDGET);
+            let report = check_within(&net, &net.sinks(), &[], &Limits::default(), BUDGET);
             assert_eq!(report.verdict, Verdict::Unsound, "{file}: {report:?}");
             judged += 1;
         }
@@ -159,7 +159,7 @@ fn industrial_nets_are_as_sound_as_was_published_and_witnesses_show() {
     let (mut sound, mut shown) = (0, 0);
     for (net, row) in &nets {
         let net = net.petri();
-        let report = check_within(&net, &net.sinks(), &Limits::default(), BUDGET);
+        let report = check_within(&net, &net.sinks(), &[], &Limits::default(), BUDGET);
         let published = if row[6] == "1" { Verdict::Sound } else { Verdict::Unsound };
         assert_eq!(report.verdict, published, "{}: {report:?}", row[0]);
         report.findings.iter().for_each(|finding| show(&net, finding));

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, json};
 use stormpetrel::{
     analysis::Held,
-    engine::{Act, Firing, Limits, Net, TokenSeed, apply, create_case, explain, fire},
+    engine::{Act, Budget, Firing, Limits, Net, TokenSeed, apply, create_case, explain, fire},
     models::{Case, CaseStatus, FiringId, PlaceId, Record, Stored},
 };
 
@@ -76,6 +76,7 @@ impl<'n> Replay<'n> {
             data: None,
             act: &act,
             limits: Limits::NONE,
+            budget: &Budget::default(),
         };
         let record = fire(self.net, &self.case, firing).map_err(|no| format!("{no:?}"))?;
         self.case = apply(Some(&self.case), &stored(record, next)).unwrap();
@@ -126,7 +127,8 @@ impl<'n> Replay<'n> {
 
     /// The transitions that can fire.
     pub fn enabled(&self) -> Vec<String> {
-        let all = explain(self.net, &self.case, now()).transitions;
+        let all =
+            explain(self.net, &self.case, now(), Limits::NONE, &Budget::default()).transitions;
         all.iter().filter(|t| t.enabled).map(|t| t.transition.to_string()).collect()
     }
 }

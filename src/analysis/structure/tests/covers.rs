@@ -72,7 +72,8 @@ fn a_cover_is_found_where_128_bits_do_not_do() {
         let input = |place, weight| Input { place, weight, kind: crate::models::ArcKind::Consume };
         let inputs = vec![input(at, large - at as u64), input(at + 1, 3)];
         let outputs = vec![(at + 2, large - 7), (at + 3, 5 + at as u64)];
-        Transition { id: format!("t{at}"), name: None, arcs: Arcs { inputs, outputs } }
+        let arcs = Arcs { inputs, outputs };
+        Transition { id: format!("t{at}"), arcs, ..Transition::default() }
     });
     let mut net = Net { transitions: transitions.collect(), ..Net::default() };
     net.places.resize_with(9, Default::default);

@@ -28,7 +28,7 @@ pub fn net(transitions: &[&str]) -> Net {
             arcs.inputs.push(Input { place, weight, kind });
         }
         arcs.outputs = outputs.split_whitespace().map(|word| place(&mut net, word)).collect();
-        net.transitions.push(Transition { id: id.to_owned(), name: None, arcs });
+        net.transitions.push(Transition { id: id.to_owned(), arcs, ..Transition::default() });
     }
     net.places[0].tokens = 1;
     net
@@ -49,7 +49,8 @@ pub fn ids(net: &Net, places: &[usize]) -> String {
 
 fn named(tokens: Vec<u64>, arcs: Vec<Arcs>) -> Net {
     let place = |(at, tokens)| Place { id: format!("p{at}"), tokens, ..Place::default() };
-    let transition = |(at, arcs)| Transition { id: format!("t{at}"), name: None, arcs };
+    let transition =
+        |(at, arcs)| Transition { id: format!("t{at}"), arcs, ..Transition::default() };
     Net {
         name: String::new(),
         places: tokens.into_iter().enumerate().map(place).collect(),
@@ -142,7 +143,7 @@ fn refine(net: &mut Net, number: usize, step: u8, at: usize) {
     net.transitions[at].arcs = changed;
     for arcs in added {
         let id = format!("t{number}_{}", net.transitions.len());
-        net.transitions.push(Transition { id, name: None, arcs });
+        net.transitions.push(Transition { id, arcs, ..Transition::default() });
     }
 }
 

@@ -1,0 +1,184 @@
+//! Firing, explaining and offering say the same of guards, outputs, sizes and costs.
+
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::{Value, json};
+
+use super::fixture::{Run, Start, now};
+use crate::{
+    engine::{
+        Blocker, Budget, Firing, Limits, Refusal, TokenSeed, add_token, available, explain, fire,
+        fit,
+    },
+    models::{PlaceId, Record, WorkflowDefinition},
+};
+
+const CONDITIONS: &[&str] = &[
+    "true",
+    "token.data.n == 3",
+    "token.data.n < 2",
+    "token.data.missing == 1",
+    "token.data.n != 1 || token.data.missing == 1",
+    "tokens[0].data.n + 1 == tokens[tokens.size() - 1].data.n",
+    "token.data.l.all(a, token.data.l.all(b, a + b >= 0))",
+];
+
+const OUTPUTS: &[&str] = &[
+    "{'n': token.data.n}",
+    "{'x': token.data.missing}",
+    "{'l': token.data.l + token.data.l}",
+    "[1]",
+    "{'c': token.data.l.map(a, token.data.l.filter(b, b > a).size())}",
+];
+
+fn transition() -> impl Strategy<Value = Value> {
+    let arcs = vec((select(vec!["p0", "p1"]), 1..=2_u64), 1..=2);
+    let condition = proptest::option::of(select(CONDITIONS));
+    let output = proptest::option::of(select(OUTPUTS));
+    (arcs, condition, output, 1..=3_u64, any::<bool>()).prop_map(
+        |(mut arcs, condition, output, given, short)| {
+            arcs.sort();
+            arcs.dedup_by_key(|(place, _)| *place);
+            let arc = |(place, weight): &(&str, u64)| json!({ "place": place, "weight": weight });
+            let mut made = match short {
+                true => json!({ "from_places": ["p0", "p1"], "to_place": "p2" }),
+                false => json!({
+                    "inputs": arcs.iter().map(arc).collect::<Vec<_>>(),
+                    "outputs": [{ "place": "p2", "weight": given }],
+                }),
+            };
+            condition.map(|text| made["conditions"] = json!([text]));
+            output.map(|text| made["output"] = json!(text));
+            made
+        },
+    )
+}
+
+fn start(transitions: Vec<Value>) -> Start {
+    let mut transitions = transitions;
+    // Every place can be reached.
+    transitions.push(json!({
+        "inputs": [{ "place": "p0" }],
+        "outputs": [{ "place": "p0" }, { "place": "p1" }, { "place": "p2" }],
+    }));
+    for (number, transition) in transitions.iter_mut().enumerate() {
+        transition["id"] = json!(format!("t{number}"));
+    }
+    let places = ["p0", "p1", "p2"].map(|place| json!({ "id": place }));
+    let definition: WorkflowDefinition = serde_json::from_value(json!({
+        "id": "random", "initial_place": "p0", "places": places, "transitions": transitions
+    }))
+    .unwrap();
+    Start { definition, tokens: vec![1, 0, 0] }
+}
+
+/// A case with the tokens: the place and the number of each.
+fn run(start: &Start, tokens: &[(usize, i64)], length: usize) -> Run {
+    let mut run = Run::new(start);
+    for (place, n) in tokens {
+        let place: PlaceId = format!("p{place}").try_into().unwrap();
+        let list: Vec<_> = (0..length).collect();
+        let data = json!({ "n": n, "l": list });
+        let seed = TokenSeed { place, data, metadata: Default::default() };
+        let record = add_token(&run.net, &run.case, seed, &run.act());
+        run.append(record);
+    }
+    run
+}
+
+fn fired(run: &Run, transition: usize, limits: Limits, budget: &Budget) -> Result<Record, Refusal> {
+    let firing = Firing {
+        transition: &run.net.transitions[transition].id,
+        tokens: &[],
+        to_place: None,
+        data: None,
+        act: &run.act(),
+        limits,
+        budget,
+    };
+    let mut record = fire(&run.net, &run.case, firing)?;
+    fit(&mut record, Some(&run.case), limits).map_err(Refusal::Excess)?;
+    Ok(record)
+}
+
+proptest! {
+    #[test]
+    fn what_is_said_is_what_a_firing_says(
+        transition in transition(),
+        tokens in vec((0..2_usize, 0..4_i64), 0..5),
+        length in select(vec![0_usize, 3, 40]),
+        message in select(vec![3_200_usize, 1_000_000]),
+        steps in select(vec![50_u64, 3_000, 1_000_000]),
+    ) {
+        let run = run(&start(vec![transition]), &tokens, length);
+        let limits = Limits { message };
+            let said = explain(&run.net, &run.case, now(), limits, &Budget::of(steps));
+            let said = &said.transitions[0];
+            let budget = Budget::of(steps);
+            let fired = fired(&run, 0, limits, &budget);
+            // One look has one budget: after a mode that can fire, others are looked at too.
+            prop_assert_eq!(said.modes.iter().position(|m| m.enabled).is_some(), said.enabled);
+            if said.ran_out().is_none() {
+                prop_assert_eq!(said.enabled, fired.is_ok(), "{:?} and {:?}", said, fired);
+            }
+            match fired {
+                Ok(_) => {}
+                Err(Refusal::NotEnabled(not)) => {
+                    prop_assert!(!said.enabled);
+                    prop_assert_eq!(not.ran_out(), said.ran_out());
+                    let reasons = |modes: &[crate::engine::ModeExplanation]| -> Vec<Blocker> {
+                        modes.iter().flat_map(|mode| mode.blockers.clone()).collect()
+                    };
+                    prop_assert_eq!(reasons(&not.modes), reasons(&said.modes));
+                    for blocker in reasons(&not.modes) {
+                        if let Blocker::Guard { explanation, .. } = blocker {
+                            prop_assert!(explanation.starts_with("is false"), "{}", explanation);
+                        }
+                    }
+                }
+                Err(Refusal::Excess(_)) => {
+                    let large = |mode: &crate::engine::ModeExplanation| {
+                        mode.blockers.iter().any(|b| matches!(b, Blocker::TooLarge { .. }))
+                    };
+                    prop_assert!(said.enabled || said.ran_out().is_some() || said.modes.iter().any(large));
+                }
+                Err(other) => prop_assert!(false, "{:?}", other),
+            }
+            let first = run.case.marking.0.first().unwrap().token.clone();
+            match available(&run.net, &run.case, &first, now(), limits, &Budget::of(steps)) {
+                Ok(ids) if ids.contains(&said.transition) => {
+                    prop_assert!(said.enabled || said.ran_out().is_some());
+                }
+                Ok(_) => {}
+                Err(not) => prop_assert!(not.ran_out().is_some()),
+            }
+    }
+}
+
+/// Forty orders and forty payments, and only the last of each fit: 1,600 choices.
+#[test]
+fn a_join_is_searched_to_its_end_or_says_that_it_was_not() {
+    let join = json!({
+        "inputs": [{ "place": "p0" }, { "place": "p1" }], "outputs": [{ "place": "p2" }],
+        "conditions": ["tokens[0].data.n == tokens[1].data.n"],
+    });
+    let mut tokens = Vec::new();
+    for n in 0..40 {
+        tokens.extend([(0, n), (1, if n == 39 { 39 } else { 1_000 + n })]);
+    }
+    let run = run(&start(vec![join]), &tokens, 0);
+    let record = fired(&run, 0, Limits::NONE, &Budget::default()).unwrap();
+    assert_eq!(record.consumed.len(), 2);
+    let said = explain(&run.net, &run.case, now(), Limits::NONE, &Budget::default());
+    assert!(said.transitions[0].enabled);
+
+    let little = Budget::of(2_000);
+    let Err(Refusal::NotEnabled(not)) = fired(&run, 0, Limits::NONE, &little) else { panic!() };
+    assert!(not.ran_out().is_some());
+    assert!(!not.why().contains("is false"), "{}", not.why());
+    let said = explain(&run.net, &run.case, now(), Limits::NONE, &Budget::of(2_000));
+    assert!(said.summary.contains("not known"), "{}", said.summary);
+    assert!(matches!(
+        said.transitions[0].modes[0].blockers[..],
+        [Blocker::SearchStopped { bindings_tried: 1.., .. }]
+    ));
+}

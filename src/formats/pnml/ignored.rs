@@ -1,0 +1,107 @@
+//! What tools write beside a net and what can't change it, however it is filled: it is passed over
+//! with a note, where what nobody knows is refused.
+
+/// In any part of a net: words for people, in all tools.
+const WORDS: [&str; 11] = [
+    "annotation",
+    "annotations",
+    "comment",
+    "comments",
+    "description",
+    "documentation",
+    "label",
+    "labels",
+    "note",
+    "notes",
+    "tagged",
+];
+
+/// In a net: PIPE's classes of tokens (a second one that is used is refused where it is), its named
+/// parameters and its questions about states; what WoPeD knows of a refined transition, which stays
+/// one step; the variables of data Petri nets; named constants of TAPAAL, whose uses are refused.
+const IN_NET: [&str; 8] = [
+    "constant",
+    "definition",
+    "definitions",
+    "net",
+    "rateParameter",
+    "stategroup",
+    "token",
+    "variables",
+];
+
+/// In a transition: how PIPE draws it; how often and how fast it fires against others, in PIPE,
+/// GreatSPN and their like; what data Petri nets read and write; who does it, in Yasper.
+const IN_TRANSITION: [&str; 15] = [
+    "distribution",
+    "exponential",
+    "infiniteServer",
+    "orientation",
+    "probability",
+    "rate",
+    "rateParameter",
+    "readVariable",
+    "resource",
+    "role",
+    "server",
+    "servers",
+    "weight",
+    "worker",
+    "writeVariable",
+];
+
+/// Outside of nets: TAPAAL's questions and constants.
+const AT_TOP: [&str; 6] = ["constant", "feature", "k-bound", "queries", "query", "token"];
+
+pub(super) fn in_any(name: &str) -> bool {
+    WORDS.contains(&name)
+}
+
+pub(super) fn in_net(name: &str) -> bool {
+    in_any(name) || IN_NET.contains(&name)
+}
+
+pub(super) fn in_transition(name: &str) -> bool {
+    in_any(name) || IN_TRANSITION.contains(&name)
+}
+
+pub(super) fn at_top(name: &str) -> bool {
+    in_any(name) || AT_TOP.contains(&name)
+}
+
+/// Whether what stands in a time interval, as Tina writes it in MathML, lets the transition fire at
+/// any time: from 0 on, without an end.
+pub(super) fn is_any_time(content: &str) -> bool {
+    let mut text = String::new();
+    let mut inside = false;
+    for c in content.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => inside = false,
+            c if inside || c.is_whitespace() => {}
+            c => text.push(c),
+        }
+    }
+    let bare = text.trim_matches(['[', ']', '(', ')']);
+    let Some(end) = bare.strip_prefix('0') else { return false };
+    matches!(end.trim_start_matches([',', ';']), "infty" | "inf" | "infinity" | "w" | "∞")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_from_zero_without_an_end_is_any_time() {
+        for (content, any) in [
+            ("<interval closure=\"closed-open\"> <cn>0</cn> <ci>infty</ci></interval>", true),
+            ("[0,inf)", true),
+            ("<interval><cn>4</cn><ci>infty</ci></interval>", false),
+            ("<interval><cn>0</cn><cn>9</cn></interval>", false),
+            ("<interval><cn>0.5</cn><ci>infty</ci></interval>", false),
+            ("", false),
+        ] {
+            assert_eq!(is_any_time(content), any, "{content}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Silent transitions: how tools note that a transition is no activity.
+
+use super::{ToolSpecific, id::TOOL};
+
+/// The tool whose note ProM and PM4Py read, and what it says in the attribute `activity`.
+pub(super) const PROM: &str = "ProM";
+pub(super) const INVISIBLE: &str = "$invisible$";
+
+/// The content of our own note, for files of the standard.
+pub(super) const CONTENT: &str = "<silent/>";
+
+/// A note that says that a transition is silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Note {
+    /// It says nothing else.
+    Only,
+    /// It is kept for what else it says.
+    AndMore,
+}
+
+/// Whether a transition's note says that it is silent. PM4Py reads those of ProM, and of nets with
+/// times, where a property says so.
+pub(super) fn read(tool: &str, attributes: &[(String, String)], content: &str) -> Option<Note> {
+    let activity = || attributes.iter().find(|(key, _)| key == "activity");
+    if tool.contains(PROM) && activity().is_some_and(|(_, activity)| activity == INVISIBLE) {
+        return Some(Note::Only);
+    }
+    if tool == TOOL && content == CONTENT {
+        return Some(Note::Only);
+    }
+    let property = || content.split_once("key=\"invisible\"").map(|(_, rest)| rest);
+    let says_true = |rest: &str| rest.trim_start().starts_with(">true<");
+    let stochastic = tool.contains("StochasticPetriNet") && property().is_some_and(says_true);
+    stochastic.then_some(Note::AndMore)
+}
+
+/// Whether PM4Py would misread a transition's note: of ProM's it wants the attribute `activity`, and
+/// takes any that has the word `invisible` in it for a silent one.
+pub(super) fn misread(note: &ToolSpecific) -> bool {
+    let activity = note.attributes.iter().find(|(key, _)| key == "activity");
+    let fits = activity.is_some_and(|(_, activity)| !activity.contains("invisible"));
+    note.tool.contains(PROM) && !fits
+}

@@ -1,0 +1,309 @@
+//! What a request has used of what it may use, counted where it is used: bytes of its answer,
+//! and look-ups in the store.
+
+pub(super) mod joins;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_graphql::{
+    Error as GraphqlError, PathSegment, QueryPathSegment, ServerResult, Value,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo},
+};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
+
+use super::Limits;
+use joins::Joins;
+
+/// Bytes that each value counts beside its own.
+const VALUE: usize = 128;
+
+/// Look-ups that a request has under way at once.
+const AT_ONCE: usize = 32;
+
+/// Why a request gets no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Overdrawn {
+    /// For programs.
+    pub code: &'static str,
+    /// Whether the same request may get more when it is made again.
+    pub retryable: bool,
+    /// The limit that binds.
+    pub limit: usize,
+    message: String,
+}
+
+impl fmt::Display for Overdrawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// The bytes of all answers that are being made or sent.
+pub(super) type Together = Arc<AtomicUsize>;
+
+/// What one request, or one event of a subscription, has used.
+pub(super) struct Work {
+    limits: Limits,
+    together: Together,
+    bytes: AtomicUsize,
+    over: Mutex<Over>,
+    /// Look-ups of the request.
+    pub look_ups: Arc<LookUps>,
+    /// Look-ups that several fields of a query ask for.
+    pub joins: Joins,
+}
+
+/// Whether the answer has become too large: the signal, and why.
+#[derive(Default)]
+struct Over {
+    signal: CancellationToken,
+    why: Option<Overdrawn>,
+}
+
+/// Bytes of an answer that count among those of all answers until this is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    bytes: usize,
+    together: Together,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.together.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.take();
+    }
+}
+
+impl Work {
+    /// Nothing used yet.
+    pub fn new(limits: Limits, together: Together, look_ups: Arc<LookUps>, joins: Joins) -> Self {
+        Self {
+            limits,
+            together,
+            bytes: AtomicUsize::new(0),
+            over: Mutex::default(),
+            look_ups,
+            joins,
+        }
+    }
+
+    /// What the answer that was just made has used, so that the next one begins with nothing.
+    pub fn take(&self) -> Charge {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Over::default();
+        self.look_ups.used.store(0, Ordering::Relaxed);
+        let bytes = self.bytes.swap(0, Ordering::Relaxed);
+        Charge { bytes, together: Arc::clone(&self.together) }
+    }
+
+    /// Counts `bytes` more; false if that is too much.
+    fn charge(&self, bytes: usize) -> bool {
+        let own = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let all = self.together.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let (most, together) = (self.limits.answer_bytes, self.limits.answers_bytes);
+        let why = if own > most {
+            Overdrawn {
+                code: super::error::TOO_LARGE,
+                retryable: false,
+                limit: most,
+                message: format!(
+                    "the answer has more than {most} bytes, which is the most ({VALUE} for each \
+                     value and what it has as JSON); ask for smaller pages, or for less of each \
+                     item"
+                ),
+            }
+        } else if all > together {
+            Overdrawn {
+                code: super::error::OVERLOADED,
+                retryable: true,
+                limit: together,
+                message: format!(
+                    "the answers under way have more than {together} bytes, which is the most at \
+                     a time; ask again in a moment, or for less at once"
+                ),
+            }
+        } else {
+            return true;
+        };
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        over.why.get_or_insert(why);
+        over.signal.cancel();
+        false
+    }
+
+    fn signal(&self) -> CancellationToken {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner).signal.clone()
+    }
+
+    fn why(&self) -> Option<Overdrawn> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner).why.clone()
+    }
+}
+
+/// Look-ups in the store, counted where they happen.
+pub(super) struct LookUps {
+    used: AtomicUsize,
+    most: usize,
+    at_once: Semaphore,
+}
+
+impl LookUps {
+    /// None made, of `most`.
+    pub fn new(most: usize) -> Self {
+        Self { used: AtomicUsize::new(0), most, at_once: Semaphore::new(AT_ONCE) }
+    }
+
+    /// The right to make `count` look-ups together, once it is this request's turn.
+    pub async fn begin(&self, count: usize) -> Result<SemaphorePermit<'_>, Overdrawn> {
+        let used = self.used.fetch_add(count, Ordering::Relaxed) + count;
+        if used > self.most {
+            return Err(Overdrawn {
+                code: super::error::TOO_MANY_LOOK_UPS,
+                retryable: false,
+                limit: self.most,
+                message: format!(
+                    "the request needs more than {} look-ups in the store, which is the most; \
+                     ask for smaller pages, or for less of each item",
+                    self.most
+                ),
+            });
+        }
+        // Invariant: nobody closes it.
+        Ok(self.at_once.acquire().await.expect("an open semaphore"))
+    }
+}
+
+/// Counts the bytes of answers.
+pub(super) struct Counting;
+
+impl ExtensionFactory for Counting {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Extension for Counting {
+    /// A field of the root is given up as a whole when the answer becomes too large in it, and
+    /// not begun after that. What is below a field that is to be given up is not finished, and
+    /// gives no errors, of which there may be as many as values.
+    async fn resolve(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        info: ResolveInfo<'_>,
+        next: NextResolve<'_>,
+    ) -> ServerResult<Option<Value>> {
+        let Some(work) = ctx.data_opt::<Arc<Work>>() else { return next.run(ctx, info).await };
+        let is_root = info.path_node.parent.is_none();
+        let key = match info.path_node.segment {
+            QueryPathSegment::Name(name) => name.len() + 4,
+            QueryPathSegment::Index(_) => 1,
+        };
+        // The items of a list are counted one by one.
+        let counts =
+            info.field.selection_set.node.items.is_empty() && !info.return_type.starts_with('[');
+        if !is_root {
+            if !work.charge(VALUE + key) {
+                return std::future::pending().await;
+            }
+            let value = next.run(ctx, info).await;
+            let bytes = match &value {
+                Ok(Some(value)) if counts => bytes(value),
+                Ok(_) => 0,
+                Err(error) => VALUE + error.message.len(),
+            };
+            if !work.charge(bytes) {
+                return std::future::pending().await;
+            }
+            return value;
+        }
+        let (pos, response_key) = (info.field.name.pos, info.field.response_key().node.to_string());
+        let given_up = |work: &Work| {
+            let why = work.why().map(GraphqlError::new_with_source);
+            let why = why.unwrap_or_else(|| GraphqlError::new("the answer is too large"));
+            let path = vec![PathSegment::Field(response_key.clone())];
+            why.into_server_error(pos).with_path(path)
+        };
+        let signal = work.signal();
+        if signal.is_cancelled() || !work.charge(VALUE + key) {
+            return Err(given_up(work));
+        }
+        let value = tokio::select! {
+            biased;
+            value = next.run(ctx, info) => value,
+            () = signal.cancelled() => return Err(given_up(work)),
+        };
+        match &value {
+            Ok(Some(value)) if counts && !work.charge(bytes(value)) => return Err(given_up(work)),
+            _ => value,
+        }
+    }
+}
+
+/// About how many bytes a value has as JSON.
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Boolean(_) => 4,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Enum(name) => name.len() + 2,
+        Value::Binary(bytes) => bytes.len(),
+        Value::List(items) => items.iter().map(|item| bytes(item) + 1).sum::<usize>() + 2,
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| key.len() + 4 + bytes(value)).sum::<usize>() + 2
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cases::Cases, storage::MemoryStorage};
+
+    fn work(together: &Together) -> Work {
+        let look_ups = Arc::new(LookUps::new(1));
+        let cases = Cases::new(Arc::new(MemoryStorage::new()));
+        let joins = Joins::new(true, cases, Arc::clone(&look_ups));
+        Work::new(Limits::default(), Arc::clone(together), look_ups, joins)
+    }
+
+    #[test]
+    fn what_answers_use_together_is_free_again_when_they_are_gone() {
+        let together = Together::default();
+        let work = || work(&together);
+        let (one, other) = (work(), work());
+        assert!(one.charge(20 << 20) && other.charge(20 << 20));
+        let answer = one.take();
+        assert_eq!(together.load(Ordering::Relaxed), 40 << 20);
+        drop((answer, other));
+        assert_eq!(together.load(Ordering::Relaxed), 0);
+        // The next event of a subscription begins with nothing.
+        assert!(one.charge(20 << 20) && !one.charge(20 << 20));
+        assert_eq!(one.why().unwrap().code, "TOO_LARGE");
+        drop(one.take());
+        assert!(one.why().is_none() && !one.signal().is_cancelled());
+    }
+
+    #[test]
+    fn an_answer_that_is_one_too_many_is_told_to_come_again() {
+        let together = Together::default();
+        let work = || work(&together);
+        let four: Vec<_> = (0..4).map(|_| work()).collect();
+        assert!(four.iter().all(|work| work.charge(32 << 20)));
+        let one_more = work();
+        assert!(!one_more.charge(1));
+        let why = one_more.why().unwrap();
+        assert_eq!((why.code, why.retryable), ("OVERLOADED", true));
+    }
+}

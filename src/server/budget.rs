@@ -1,0 +1,93 @@
+//! The memory that requests may take while they arrive and are read, all of them together.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// What a request may take without asking: nearly all ask for nothing else.
+pub(super) const FREE: usize = 16 * 1024;
+
+/// What one request may take.
+pub(super) const MOST: usize = 64 * 1024 * 1024;
+
+/// What all may take that ask.
+const ALL: usize = 192 * 1024 * 1024;
+
+/// What is counted at a time.
+const UNIT: usize = 1024;
+
+/// How long a request may wait for its turn.
+const TURN: Duration = Duration::from_secs(5);
+
+/// A share of the memory, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    _units: Option<OwnedSemaphorePermit>,
+}
+
+/// The memory. A clone is the same.
+#[derive(Debug, Clone)]
+pub(super) struct Budget(Arc<Semaphore>);
+
+impl Budget {
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(ALL / UNIT)))
+    }
+
+    /// So many bytes, at most [`MOST`], in the order in which they were asked for; `None` if
+    /// there are none in time.
+    pub async fn share(&self, bytes: usize) -> Option<Share> {
+        if bytes <= FREE {
+            return Some(Share { _units: None });
+        }
+        // At most `MOST / UNIT`, which is far below 32 bits.
+        let units = bytes.min(MOST).div_ceil(UNIT) as u32;
+        let turn = timeout(TURN, Arc::clone(&self.0).acquire_many_owned(units)).await;
+        Some(Share { _units: Some(turn.ok()?.ok()?) })
+    }
+}
+
+/// About how many bytes a JSON document takes when it has been read. A map takes some hundred
+/// times its two brackets.
+pub(super) fn when_read(json: &[u8]) -> usize {
+    const MAP: usize = 640;
+    const VALUE: usize = 64;
+    let (mut values, mut in_string, mut escaped) = (0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' => values += MAP,
+            b'[' | b',' => values += VALUE,
+            _ => {}
+        }
+    }
+    json.len() + values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_strings_takes_no_more_than_it_has() {
+        assert_eq!(when_read(br#""[{,\"{{{,,,""#), 13);
+        assert_eq!(when_read(b"[1,{}]"), 6 + 640 + 2 * 64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shares_are_bounded_and_come_back_and_small_ones_are_free() {
+        let budget = Budget::new();
+        let shares = [budget.share(MOST).await, budget.share(MOST).await, budget.share(MOST).await];
+        assert!(shares.iter().all(Option::is_some));
+        assert!(budget.share(FREE + 1).await.is_none());
+        assert!(budget.share(FREE).await.is_some());
+        drop(shares);
+        assert!(budget.share(MOST).await.is_some());
+    }
+}

@@ -1,0 +1,116 @@
+//! A client's stream that is given up when the client does not take what it is sent.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::Seat;
+
+/// How long a client who does not keep up may take for the next [`LEAST`] bytes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much a client has to take in [`PATIENCE`], while there is more for it: 1 KiB a second.
+const LEAST: u64 = 30 * 1024;
+
+/// A connection in its seat.
+#[derive(Debug)]
+pub struct Stream {
+    tcp: TcpStream,
+    seat: Arc<Seat>,
+    /// Since the client does not keep up.
+    behind: Option<Behind>,
+}
+
+#[derive(Debug)]
+struct Behind {
+    until: Pin<Box<Sleep>>,
+    /// What has been taken in this time.
+    taken: u64,
+}
+
+impl Stream {
+    pub fn new(tcp: TcpStream, seat: Arc<Seat>) -> Self {
+        Self { tcp, seat, behind: None }
+    }
+
+    /// The outcome of a write, or an error if the client has been too slow for too long.
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            if let (Some(behind), Ok(bytes)) = (&mut self.behind, &written) {
+                behind.taken += *bytes as u64;
+            }
+            return Poll::Ready(written);
+        }
+        let again = || Box::pin(sleep_until(Instant::now() + PATIENCE));
+        let behind = self.behind.get_or_insert_with(|| Behind { until: again(), taken: 0 });
+        loop {
+            ready!(behind.until.as_mut().poll(cx));
+            if behind.taken < LEAST {
+                let late = format!("the client took {} bytes in {PATIENCE:?}", behind.taken);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
+            }
+            *behind = Behind { until: again(), taken: 0 };
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+        self.written(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bytes);
+        self.written(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Asked for when everything has been written.
+        ready!(Pin::new(&mut self.tcp).poll_flush(cx))?;
+        self.behind = None;
+        self.seat.rests();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,104 @@
+//! A last record that does not belong there, or one that can't be judged now: neither decides what
+//! is put aside.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use stormpetrel::{
+    cases::{Cases, Change, Changed, Error, Following},
+    models::{Aside, CaseId},
+    storage::{Page, nats::NatsStorage},
+    testing::FaultyStorage,
+};
+
+use super::{
+    aside::{after, append, begun, fired, next, publish_at},
+    fire,
+};
+use crate::support::{cases_at, config, system, workflow};
+
+async fn quarantined(cases: &Cases, k: &CaseId) -> Result<Changed, Error> {
+    cases.quarantine(&workflow("loop"), k, Following::Refuse, Change::default()).await
+}
+
+fn told(changed: &Changed) -> Vec<u64> {
+    changed.record.value.put_aside.iter().map(|one| one.sequence).collect()
+}
+
+#[tokio::test]
+async fn a_first_record_that_comes_once_more_forgets_nothing_that_is_put_aside() {
+    let (server, cases) = system().await;
+    let k = begun(&cases, 2).await;
+    let id = workflow("loop");
+    let rubbish = publish_at(&server, "cb.workflows.loop.events.transitions.k", "rubbish").await;
+    quarantined(&cases, &k).await.unwrap();
+    cases.fire(fired(&k, "go", "kept")).await.unwrap();
+    let history = cases.history(&id, &k, Page::default()).await.unwrap();
+    let first = serde_json::to_vec(&history.items[0].1.value).unwrap();
+    let again = publish_at(&server, "cb.workflows.loop.events.lifecycle.k", first).await;
+    let done = quarantined(&cases_at(server.url()).await, &k).await.unwrap();
+    assert_eq!(told(&done), [again]);
+    let ranges: Vec<_> = done.record.value.aside.iter().map(|at| (at.first, at.last)).collect();
+    assert_eq!(ranges, [(rubbish, rubbish), (again, again)]);
+    assert!(cases.fire(fired(&k, "go", "kept")).await.unwrap().repeated);
+}
+
+#[tokio::test]
+async fn a_head_of_another_log_puts_no_good_record_aside() {
+    // The last record, and one in the middle, are what the stale one says was put aside.
+    for back in [0, 1] {
+        let (server, cases) = system().await;
+        let k = begun(&cases, 4).await;
+        let id = workflow("loop");
+        let before = cases.case(&id, &k).await.unwrap();
+        let good = cases.history(&id, &k, Page::default()).await.unwrap().into_items();
+        let mut stale = next(&cases, &k, "stale").await;
+        let at = good[good.len() - 1 - back].sequence;
+        stale.aside = vec![Aside { first: at, last: at }];
+        stale.previous_hash = Some("0".repeat(64));
+        let stale = append(&cases, &stale).await;
+        let fresh = cases_at(server.url()).await;
+        let done = quarantined(&fresh, &k).await.unwrap();
+        assert_eq!(told(&done), [stale.sequence]);
+        let ranges: Vec<_> = done.record.value.aside.iter().map(|at| (at.first, at.last)).collect();
+        assert_eq!(ranges, [(stale.sequence, stale.sequence)]);
+        assert_eq!(done.record.value.previous, before.sequence);
+        let left = cases.history(&id, &k, Page::default()).await.unwrap().into_items();
+        assert_eq!(left.len(), good.len() + 1);
+        cases.fire(fire(&k, "go")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_judged_while_the_log_does_not_answer() {
+    let (server, cases) = system().await;
+    let k = begun(&cases, 3).await;
+    let mut deep = next(&cases, &k, "deep").await;
+    let levels = (0..400).fold(json!({}), |inner, _| json!({ "a": inner }));
+    deep.metadata = serde_json::from_value::<Value>(levels).unwrap().as_object().unwrap().clone();
+    let unreadable = append(&cases, &deep).await;
+    let believed = append(&cases, &after(&deep, &unreadable, "next")).await;
+    let storage =
+        FaultyStorage::new(Arc::new(NatsStorage::connect(config(server.url())).await.unwrap()));
+    let process = Cases::new(Arc::new(storage.clone()));
+    storage.lose_answers_by_sequence(true);
+    let error = quarantined(&process, &k).await.unwrap_err();
+    assert!(error.retryable(), "{error}");
+    assert_eq!(process.storage().last_sequence().await.unwrap(), believed.sequence);
+    storage.lose_answers_by_sequence(false);
+    let done = quarantined(&process, &k).await.unwrap();
+    assert_eq!(
+        (told(&done), done.record.value.previous),
+        (vec![unreadable.sequence], believed.sequence)
+    );
+
+    // A case may lack its definition: that is no reason to believe that it has it.
+    let other = cases_at(server.url()).await;
+    let error = {
+        storage.lose_answers_by_sequence(true);
+        let process = Cases::new(Arc::new(storage.clone()));
+        quarantined(&process, &k).await.unwrap_err()
+    };
+    assert!(error.retryable(), "{error}");
+    assert!(quarantined(&other, &k).await.unwrap_err().to_string().contains("nothing is wrong"));
+}
