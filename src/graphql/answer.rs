@@ -15,7 +15,7 @@ pub struct Answer {
     errors: Vec<ServerError>,
     executed: bool,
     /// What it counts among all answers until it has been sent.
-    charge: Option<Charge>,
+    charge: Option<Box<Charge>>,
 }
 
 impl Answer {
@@ -31,12 +31,12 @@ impl Answer {
 
     /// The same, counted among all answers.
     pub(super) fn charged(self, charge: Charge) -> Self {
-        Self { charge: Some(charge), ..self }
+        Self { charge: Some(Box::new(charge)), ..self }
     }
 
     /// What it counts among all answers; without it, nothing more. Kept until it has been sent.
     pub fn take_charge(&mut self) -> Option<Charge> {
-        self.charge.take()
+        self.charge.take().map(|charge| *charge)
     }
 
     /// A response to a request that finds no room now; tried again it may find some.

@@ -17,7 +17,7 @@ use crate::{
         scalars::{Sequence, int},
         work::joins,
     },
-    models::{self, CaseId, WorkflowId, petri::Net},
+    models::{self, petri::Net},
 };
 
 /// A version of a workflow: places, transitions, and where a new case starts.
@@ -163,7 +163,7 @@ static DRAWING: Semaphore = Semaphore::const_new(DRAWN_AT_ONCE);
 /// fields of a query ask for is drawn once.
 pub(super) async fn drawn(
     ctx: &Context<'_>,
-    of: (WorkflowId, u64, Option<(CaseId, u64)>),
+    of: joins::Pictured,
     draw: impl FnOnce() -> std::result::Result<String, Error> + Send + 'static,
 ) -> Result<String> {
     let draw = async {

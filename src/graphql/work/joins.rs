@@ -91,13 +91,16 @@ pub(in crate::graphql) struct Joins {
     times: DataLoader<Times>,
 }
 
+/// What a picture shows: a version of a workflow, or a case of it at a revision.
+pub(in crate::graphql) type Pictured = (WorkflowId, u64, Option<(CaseId, u64)>);
+
 #[derive(Default)]
 struct Asked {
     cases: Join<(WorkflowId, CaseId), Arc<Case>>,
     /// By the sequence of the version; 0 is the latest.
     workflows: Join<(WorkflowId, u64), Arc<StoredDefinition>>,
     tokens: Join<(Option<WorkflowId>, TokenId, bool), Arc<Token>>,
-    pictures: Join<(WorkflowId, u64, Option<(CaseId, u64)>), String>,
+    pictures: Join<Pictured, String>,
 }
 
 impl Joins {
@@ -200,7 +203,7 @@ pub(in crate::graphql) async fn token(
 /// The picture of a version of a workflow, or of a case of it at a revision, drawn by `draw`.
 pub(in crate::graphql) async fn picture(
     ctx: &Context<'_>,
-    of: (WorkflowId, u64, Option<(CaseId, u64)>),
+    of: Pictured,
     draw: impl Future<Output = Found<String>>,
 ) -> Found<String> {
     match asked(ctx) {
