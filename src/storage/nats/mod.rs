@@ -18,6 +18,7 @@ mod log;
 mod marking;
 #[doc(hidden)]
 pub mod messages;
+mod options;
 mod refusal;
 mod registers;
 mod seen;
