@@ -11,7 +11,7 @@ use super::Serving;
 
 const MUTATION: &str = "mutation { createWorkflow(input: { id: \"w\", name: \"W\", \
     places: [{ id: \"a\" }, { id: \"b\" }], initialPlace: \"a\", \
-    transitions: [{ id: \"go\", fromPlaces: [\"a\"], toPlace: \"b\" }] }) { id } }";
+    transitions: [{ id: \"go\", fromPlaces: [\"a\"], toPlace: \"b\" }] }) { workflowId } }";
 
 #[tokio::test]
 async fn a_page_under_another_name_changes_nothing_and_reads_nothing() {
@@ -80,7 +80,7 @@ async fn pages_and_names_that_the_operator_lists_are_let_in() {
     let page = "Host: other.example\r\nOrigin: https://app.example\r\n";
     let (status, answer) = serving.post(page, MUTATION).await;
     assert!(status.contains("200"), "{status}");
-    assert_eq!(answer["data"]["createWorkflow"]["id"], "w");
+    assert_eq!(answer["data"]["createWorkflow"]["workflowId"], "w");
     assert_eq!(refusal(&serving, "localhost", "https://app.example").await, None);
 
     let other = preflight.replace("app.example", "evil.example");
