@@ -6,7 +6,7 @@ import random
 INTROSPECTION = """{ __schema { queryType { name } mutationType { name } subscriptionType { name }
 types { kind name fields { name args { name type { ...T } } type { ...T } }
 inputFields { name type { ...T } } enumValues { name } possibleTypes { name } } } }
-fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }"""
+fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } }"""
 
 TEXTS = [
     "", "x", "w0", "w1", "c0", "c7", "big", "many", "a", "b", "go", "back", "nope", "a.b", "*", ">", "..", "\u0000",

@@ -46,8 +46,12 @@ fn transition() -> impl Strategy<Value = Value> {
                     "outputs": [{ "place": "p2", "weight": given }],
                 }),
             };
-            condition.map(|text| made["conditions"] = json!([text]));
-            output.map(|text| made["output"] = json!(text));
+            if let Some(text) = condition {
+                made["conditions"] = json!([text]);
+            }
+            if let Some(text) = output {
+                made["output"] = json!(text);
+            }
             made
         },
     )
