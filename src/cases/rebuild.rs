@@ -7,7 +7,10 @@ use std::{
 
 use futures::{StreamExt, stream};
 
-use super::{Cases, Error, Inner, Repaired, Result, repair::Key};
+use super::{
+    Cases, Error, Inner, Repaired, Result,
+    repair::{Key, UNKNOWN_NAMED},
+};
 use crate::{
     models::{CaseId, MarkingEntry, TokenId, WorkflowId},
     storage::{Consistency, Lifecycle, Outline, StorageError},
@@ -27,16 +30,35 @@ pub(super) type Item = ((WorkflowId, CaseId), Vec<Outline>);
 
 impl Cases {
     /// Makes the view equal to the log. First every case's live tokens are written where they
-    /// are missing or wrong, then everything in the view that the log does not have is taken
-    /// away. `progress` gets how much is done and of how much, in messages of the log's
+    /// are missing or wrong, then what stands in the view of these cases beside them is taken
+    /// away. Tokens of workflows or cases that the log has not got are counted and left alone:
+    /// the log may have been lost, or be an old copy, and then the view is all that is left of
+    /// them. `progress` gets how much is done and of how much, in messages of the log's
     /// lifecycles and of the view. What fails for one case is logged and counted, and the others
     /// are looked at.
     pub async fn rebuild(&self, progress: &(dyn Fn(u64, u64) + Send + Sync)) -> Result<Repaired> {
+        self.rebuild_with(Unknown::Kept, progress).await
+    }
+
+    /// Does what [`rebuild`](Self::rebuild) does, and takes away the tokens of workflows or
+    /// cases that the log has not got.
+    pub async fn rebuild_and_remove_unknown(
+        &self,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Repaired> {
+        self.rebuild_with(Unknown::Removed, progress).await
+    }
+
+    async fn rebuild_with(
+        &self,
+        unknown: Unknown,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Repaired> {
         let inner = &self.inner;
         let last = inner.storage.last_sequence().await?;
         let mut repaired = inner.rebuild_cases(|at| progress(at, 2 * last)).await?;
         let in_view = |seen: u64| progress(last + seen.min(last), 2 * last);
-        let mut tally = Tally::going_on();
+        let mut tally = Tally { unknown, ..Tally::going_on() };
         inner.judge_view(0, None, &mut tally, in_view).await?;
         repaired += tally.total;
         progress(2 * last, 2 * last);
@@ -142,7 +164,7 @@ impl Inner {
                 tracing::warn!(
                     unknown,
                     "the view has tokens of workflows that the log has not got: if it was lost, \
-                     restore it; if not, `petrel rebuild` takes them away"
+                     restore it; if not, `petrel rebuild --remove-unknown` takes them away"
                 );
             }
             if is_end {
@@ -152,8 +174,9 @@ impl Inner {
     }
 
     async fn judge(&self, items: impl IntoIterator<Item = Item>, tally: &mut Tally) -> Result<()> {
+        let unknown = tally.unknown;
         let looks = stream::iter(items).map(|item| async move {
-            let repaired = self.judge_case(&item).await;
+            let repaired = self.judge_case(&item, unknown).await;
             (item, repaired)
         });
         let mut looks = std::pin::pin!(looks.buffer_unordered(AT_ONCE));
@@ -168,8 +191,25 @@ impl Inner {
 
     /// What the view has of a case. If any of it is wrong, the whole case is looked at: what
     /// stands in one place may be missing in another.
-    async fn judge_case(&self, ((workflow, case), outlines): &Item) -> Result<Repaired> {
+    async fn judge_case(
+        &self,
+        ((workflow, case), outlines): &Item,
+        unknown: Unknown,
+    ) -> Result<Repaired> {
         let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+        // A record is in the log before its views: no record of this log has made these.
+        let is_unknown = head.is_none();
+        let subject = |outline: &Outline| {
+            self.storage.token_subject(workflow, &outline.place, &outline.token)
+        };
+        let named = match is_unknown {
+            true => outlines.iter().take(UNKNOWN_NAMED).map(subject).collect(),
+            false => Vec::new(),
+        };
+        if is_unknown && unknown == Unknown::Kept {
+            let unknown = outlines.len() as u64;
+            return Ok(Repaired { unknown, unknown_subjects: named, ..Repaired::default() });
+        }
         let sequence = head.as_ref().map_or(0, |head| head.sequence);
         let marking = head.as_ref().map(|head| head.value.marking.0.as_slice());
         let entries: BTreeMap<&TokenId, &MarkingEntry> =
@@ -184,10 +224,12 @@ impl Inner {
             .filter(|outline| !is_right(outline))
             .map(|outline| (outline.token.clone(), outline.place.clone()))
             .collect();
-        match wrong.is_empty() {
-            true => Ok(Repaired::default()),
-            false => self.repair_case(workflow, case, wrong).await,
+        if wrong.is_empty() {
+            return Ok(Repaired::default());
         }
+        let repaired = self.repair_case(workflow, case, wrong).await?;
+        let removed = if is_unknown { repaired.mended } else { 0 };
+        Ok(Repaired { removed, unknown_subjects: named, ..repaired })
     }
 }
 
@@ -204,9 +246,17 @@ fn case_named(outline: &Outline) -> Result<CaseId> {
     }
 }
 
+/// What becomes of tokens whose case the log has not got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    Kept,
+    Removed,
+}
+
 /// What has been done, and what failed.
 pub(super) struct Tally {
     pub total: Repaired,
+    unknown: Unknown,
     /// What others wrote all the time.
     contended: Vec<Item>,
     /// How many in a row could not be reached, and how many may be.
@@ -218,7 +268,13 @@ impl Tally {
     /// One that ends where a case can't be reached, so that the same can be tried again. What
     /// others wrote all the time is looked at again, and is no failure.
     pub fn ending() -> Self {
-        Self { total: Repaired::default(), contended: Vec::new(), unreached: 0, most_unreached: 0 }
+        Self {
+            total: Repaired::default(),
+            unknown: Unknown::Removed,
+            contended: Vec::new(),
+            unreached: 0,
+            most_unreached: 0,
+        }
     }
 
     /// One that goes on past cases that can't be reached, if they are few.

@@ -29,7 +29,7 @@ const WRITTEN_AT_ONCE: usize = 64;
 const LARGE: usize = 256;
 
 /// What a repair did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Repaired {
     /// Cases looked at.
     pub cases: u64,
@@ -40,7 +40,17 @@ pub struct Repaired {
     pub ahead: u64,
     /// Cases that could not be read or mended; each was logged with what is wrong.
     pub failed: u64,
+    /// Registers with tokens of workflows or cases that the log has not got, which were left
+    /// alone.
+    pub unknown: u64,
+    /// Registers of that kind that have been taken away; they are among the mended.
+    pub removed: u64,
+    /// The subjects of the first of either.
+    pub unknown_subjects: Vec<String>,
 }
+
+/// How many registers that the log has not got are named.
+pub(super) const UNKNOWN_NAMED: usize = 10;
 
 impl std::ops::AddAssign for Repaired {
     fn add_assign(&mut self, other: Self) {
@@ -48,6 +58,10 @@ impl std::ops::AddAssign for Repaired {
         self.mended += other.mended;
         self.ahead += other.ahead;
         self.failed += other.failed;
+        self.unknown += other.unknown;
+        self.removed += other.removed;
+        let room = UNKNOWN_NAMED.saturating_sub(self.unknown_subjects.len());
+        self.unknown_subjects.extend(other.unknown_subjects.into_iter().take(room));
     }
 }
 

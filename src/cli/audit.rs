@@ -34,9 +34,10 @@ A finding says what is wrong (a token lost, doubled or in the wrong place; a rec
 changed or impossible), whether it is in the log or in a view, and its case, record (by its
 sequence in the log) and place. --json lists the first 10,000; findings_total counts all.
 
-Nothing is repaired. Views: `petrel rebuild` makes them from the log again. The log is the truth
-and is never rewritten: what is wrong there was changed by something else than petrel, and a
-backup says how it was.
+Nothing is repaired. Views: `petrel rebuild` makes them from the log again, and with
+--remove-unknown takes away tokens of cases that the log has not got. The log is the truth and is
+never rewritten: what is wrong there was changed by something else than petrel, and a backup says
+how it was.
 
 Exit codes: 0 all is well, 1 something was found, 2 nothing was found, but not everything could
 be checked; and 3 as for all commands: server unavailable.";

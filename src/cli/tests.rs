@@ -46,6 +46,7 @@ fn the_help_of_the_commands() {
         &["history"],
         &["history", "export"],
         &["audit"],
+        &["rebuild"],
         &["doctor"],
     ] {
         insta::assert_snapshot!(path.join("_"), short_help(path));

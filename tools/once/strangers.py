@@ -76,7 +76,8 @@ async def quarantine_by_command(program, url, request, journal):
 async def rebuild(program, url, journal):
     """`petrel rebuild`, which is what views that a stranger wrote need."""
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
-    child = await asyncio.create_subprocess_exec(program, "rebuild", "--json", "--nats-url", url, **pipes)
+    child = await asyncio.create_subprocess_exec(
+        program, "rebuild", "--remove-unknown", "--json", "--nats-url", url, **pipes)
     printed, _ = await child.communicate()
     journal.write("rebuild", exit=child.returncode, msg=printed.decode()[-2000:])
 

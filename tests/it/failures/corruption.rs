@@ -173,7 +173,12 @@ async fn an_unreadable_token_in_the_view_is_read_from_the_log_and_mended_by_a_re
         assert!(listed.items.iter().any(|(_, listed)| listed.id == damaged.well), "{path:?}");
     }
     let rebuilt = cases.rebuild(&|_, _| ()).await.unwrap();
-    assert_eq!((rebuilt.mended, rebuilt.failed), (4, 0));
+    assert_eq!((rebuilt.mended, rebuilt.failed, rebuilt.unknown), (2, 0, 2));
+    let mut named = rebuilt.unknown_subjects;
+    named.sort();
+    assert_eq!(named, [token("here", &stray), token("here", "x")]);
+    let rebuilt = cases.rebuild_and_remove_unknown(&|_, _| ()).await.unwrap();
+    assert_eq!((rebuilt.mended, rebuilt.removed, rebuilt.failed), (2, 2, 0));
     assert_eq!(view_is_the_log(cases).await.unwrap().len(), 2);
 
     // A change overwrites it too, without a rebuild.

@@ -221,6 +221,14 @@ pub async fn edit_stream(operator: &jetstream::Context, stream: &str, fields: Va
     assert!(answer.get("error").is_none(), "{answer}");
 }
 
+/// Puts an empty log with the same settings in the place of the one that is there.
+pub async fn empty_log(operator: &jetstream::Context) {
+    let settings = stream_info(operator, "CB_LOG").await["config"].take();
+    operator.delete_stream("CB_LOG").await.unwrap();
+    let answer: Value = operator.request("STREAM.CREATE.CB_LOG", &settings).await.unwrap();
+    assert!(answer.get("error").is_none(), "{answer}");
+}
+
 /// What the server says of a stream.
 pub async fn stream_info(operator: &jetstream::Context, stream: &str) -> Value {
     let info: Value =

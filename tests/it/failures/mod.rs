@@ -21,4 +21,5 @@ mod readers;
 mod reconnect;
 mod replicas;
 mod stream_settings;
+mod unknown;
 mod watching;
