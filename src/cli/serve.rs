@@ -261,16 +261,25 @@ async fn fill(cases: &Cases, storage: &NatsStorage) {
     if !storage.is_view_to_be_filled() {
         return;
     }
+    let mut failed_before = 0;
     loop {
         let filled = async {
             let repaired = cases.rebuild(&|_, _| ()).await?;
-            storage.view_is_filled().await?;
-            Ok::<_, cases::Error>(repaired)
+            // What can't be read fails again, and what was out of reach does not.
+            let is_filled = repaired.failed == failed_before;
+            if is_filled {
+                storage.view_is_filled().await?;
+            }
+            Ok::<_, cases::Error>((is_filled, repaired))
         };
         match filled.await {
-            Ok(Repaired { cases, mended, failed, .. }) => {
+            Ok((true, Repaired { cases, mended, failed, .. })) => {
                 tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
                 return;
+            }
+            Ok((false, Repaired { failed, .. })) => {
+                tracing::warn!(failed, "cases could not be put into the view; trying again");
+                failed_before = failed;
             }
             Err(error) => tracing::warn!(%error, "the view can't be filled now; trying again"),
         }

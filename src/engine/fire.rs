@@ -1,6 +1,6 @@
 //! Deciding a firing: from a case and a request to the record that says what happens.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -80,8 +80,9 @@ pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusa
     let (mut failed, mut too_large) = (Vec::new(), None);
     for mode in modes {
         let blockers = match view.bind(transition, mode, firing.tokens) {
-            Ok(binding) => match produce(&view, transition, mode, &binding, &firing) {
+            Ok(binding) => match given(&view, transition, mode, &binding, &firing) {
                 Ok(record) => return Ok(record),
+                // It is given up below, unless another mode can fire.
                 Err(NotProduced::Excess(excess)) => {
                     let explanation = excess.to_string();
                     too_large.get_or_insert(excess);
@@ -94,7 +95,8 @@ pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusa
         let from = mode.from.map(|place| net.places[place].id.clone());
         failed.push(ModeExplanation { from, enabled: false, would_take: Vec::new(), blockers });
     }
-    if let Some(excess) = too_large {
+    let is_known = firing.budget.ran_out().is_none();
+    if let Some(excess) = too_large.filter(|_| is_known) {
         return Err(Refusal::Excess(excess));
     }
     let (case, transition) = (case.id.clone(), transition.id.clone());
@@ -121,12 +123,28 @@ pub(super) fn would_give<'a>(
         limits,
         budget: view.budget,
     };
-    match produce(view, transition, mode, &binding, &firing) {
-        Ok(mut record) => fit(&mut record, Some(view.case), limits).map_err(excess)?,
+    match given(view, transition, mode, &binding, &firing) {
+        Ok(_) => {}
         Err(NotProduced::Output(blocker)) => return Err(vec![blocker]),
         Err(NotProduced::Excess(found)) => return Err(excess(found)),
     }
     Ok(binding)
+}
+
+/// The record, which fits.
+fn given(
+    view: &View<'_>,
+    transition: &NetTransition,
+    mode: &super::Mode,
+    binding: &Binding<'_>,
+    firing: &Firing<'_>,
+) -> Result<Record, NotProduced> {
+    let mut record = produce(view, transition, mode, binding, firing)?;
+    if transition.modes.len() > 1 || firing.act.is_nobodys() {
+        // Whoever appends makes it fit; here it tells which mode can fire.
+        fit(&mut record, Some(view.case), firing.limits).map_err(NotProduced::Excess)?;
+    }
+    Ok(record)
 }
 
 fn produce(
@@ -137,12 +155,12 @@ fn produce(
     firing: &Firing<'_>,
 ) -> Result<Record, NotProduced> {
     let case = view.case;
+    let stopped =
+        |ran_out| NotProduced::Output(Blocker::SearchStopped { ran_out, bindings_tried: 1 });
     let data = produced_data(view, transition, binding, firing);
     let data = data.map_err(|explanation| {
-        NotProduced::Output(match view.budget.ran_out() {
-            Some(ran_out) => Blocker::SearchStopped { ran_out, bindings_tried: 1 },
-            None => Blocker::Output { explanation },
-        })
+        let output = || NotProduced::Output(Blocker::Output { explanation });
+        view.budget.ran_out().map_or_else(output, stopped)
     })?;
     let given: u64 = mode.arcs.outputs.iter().map(|(_, weight)| weight).sum();
     if given > 1 {
@@ -150,6 +168,10 @@ fn produce(
         let fits = must_fit(given, json_length(&data), what, firing.limits);
         fits.map_err(NotProduced::Excess)?;
     }
+    // What is copied counts too: a look at what can fire does it for each transition.
+    let copied = given.saturating_mul(1 + json_length(&data) as u64 / 1_024);
+    let marked = case.marking.0.len() as u64 / 16;
+    view.budget.charge(copied.saturating_add(marked)).map_err(stopped)?;
     let mut record = next_record(case, RecordKind::Fired, firing.act);
     record.transition = Some(transition.id.clone());
     record.consumed = at(&binding.consumed);
@@ -178,10 +200,9 @@ fn produce(
             record.produced.push(token);
         }
     }
-    let gone = |entry: &MarkingEntry| {
-        record.consumed.iter().chain(&record.removed).any(|at| at.token == entry.token)
-    };
-    record.marking.0.retain(|entry| !gone(entry));
+    let gone: HashSet<_> =
+        record.consumed.iter().chain(&record.removed).map(|at| &at.token).collect();
+    record.marking.0.retain(|entry| !gone.contains(&entry.token));
     let arrivals = record.produced.iter().map(|token| MarkingEntry {
         token: token.id.clone(),
         place: token.place.clone(),

@@ -109,7 +109,12 @@ impl Api {
         let is_query = operation.kind() == OperationKind::Query;
         let look_ups = Arc::new(LookUps::new(self.limits.look_ups));
         let joins = Joins::new(is_query, self.cases.clone(), Arc::clone(&look_ups));
-        Arc::new(Work::new(self.limits, Arc::clone(&self.together), look_ups, joins))
+        let mut limits = self.limits;
+        if operation.kind() == OperationKind::Mutation {
+            // What has been stored is not answered with "try again": its answer only counts.
+            limits.answers_bytes = usize::MAX;
+        }
+        Arc::new(Work::new(limits, Arc::clone(&self.together), look_ups, joins))
     }
 
     fn answer(&self, document: &ExecutableDocument, mut response: Response, work: &Work) -> Answer {
