@@ -125,6 +125,17 @@ impl Link {
         payload: Bytes,
     ) -> Result<Option<Message>, StorageError> {
         self.breaker.connected_within(limit).await?;
+        self.send(limit, subject, headers, payload).await
+    }
+
+    /// Sends a request through the connection that there is, and waits for its answer.
+    async fn send(
+        &self,
+        limit: Duration,
+        subject: String,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Option<Message>, StorageError> {
         let mut request = Request::new().payload(payload).timeout(Some(limit));
         if let Some(headers) = headers {
             request = request.headers(headers);
@@ -269,7 +280,15 @@ impl Link {
         payload: Bytes,
     ) -> Result<u64, StorageError> {
         let (begun, mut tries) = (Instant::now(), 0);
+        let connections = self.connections();
         loop {
+            // It was decided on what was read through this connection. Behind the next one the log
+            // may have gone back, and its numbers fit all the same; so nothing waits for that.
+            self.breaker.check()?;
+            if self.connections() != connections {
+                let reason = format!("{subject}: the connection was made anew; nothing was stored");
+                return Err(StorageError::Unavailable { reason, away_since: None });
+            }
             let mut headers = headers();
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.sequence.to_string());
             if let Some(filter) = expected.filter {
@@ -309,7 +328,7 @@ impl Link {
         headers: HeaderMap,
         payload: &Bytes,
     ) -> Result<Result<u64, ApiError>, StorageError> {
-        let sent = self.request(subject.to_owned(), Some(headers), payload.clone());
+        let sent = self.send(self.timeout, subject.to_owned(), Some(headers), payload.clone());
         let Some(answer) = sent.await? else {
             return Err(Box::pin(self.nobody(stream, |config| takes(config, subject))).await);
         };

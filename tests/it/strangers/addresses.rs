@@ -101,6 +101,7 @@ async fn a_login_in_an_address_works_and_is_shown_nowhere() {
     let host = &server.host;
     let url = format!("nats://ann:hush%3A%2F%40x@{host}");
     let list = ["workflow", "list"];
+    assert_eq!(server.run(&[("NATS_URL", &url)], &["init"]).await.0, Some(0));
     assert_eq!(server.run(&[("NATS_URL", &url)], &list).await.0, Some(0));
     let plain = format!("nats://ann:hush:/@x@{host}");
     assert_eq!(server.run(&[], &["--nats-url", &plain, "workflow", "list"]).await.0, Some(0));
@@ -124,7 +125,7 @@ async fn a_login_in_an_address_works_and_is_shown_nowhere() {
 async fn a_token_in_an_address_works() {
     let server = Guarded::start("token: \"hush:/@x\"").await;
     let url = format!("nats://hush%3A%2F%40x@{}", server.host);
-    let (code, said) = server.run(&[("NATS_URL", &url)], &["workflow", "list"]).await;
+    let (code, said) = server.run(&[("NATS_URL", &url)], &["init"]).await;
     assert_eq!(code, Some(0), "{said}");
     server.context("c", &json!({ "url": server.host, "token": "hush:/@x" }));
     let (code, said) = server.run(&[], &["--context", "c", "workflow", "list"]).await;
@@ -151,6 +152,7 @@ async fn contexts_of_the_nats_command_say_how_to_connect() {
     );
     let inbox = json!({ "user": "inbox", "password": "hush:/@x", "inbox_prefix": "_IN.ann" });
     server.context("inbox", &with(inbox));
+    assert_eq!(server.run(&[], &["--context", "password", "init"]).await.0, Some(0));
     for name in ["password", "nkey", "address", "inbox"] {
         let (code, said) = server.run(&[("NATS_CONTEXT", name)], &["workflow", "list"]).await;
         assert_eq!(code, Some(0), "{name}: {said}");
