@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     engine::{Act, Budget, TokenSeed, apply, apply_stored, fit},
-    models::{Case, CaseId, FiringId, IdProblem, Record, Stored, Token, WorkflowId},
+    models::{Case, CaseId, FiringId, IdProblem, Record, RecordKind, Stored, Token, WorkflowId},
     storage::{Consistency, StorageError},
 };
 
@@ -252,7 +252,10 @@ impl Inner {
         mut record: Record,
         act: &Act,
     ) -> Result<(Stored<Record>, Case)> {
-        fit(&mut record, slot.case.as_deref(), self.limits())?;
+        if record.kind != RecordKind::Fired {
+            // The engine makes what it fires fit, since that tells which mode can fire.
+            fit(&mut record, slot.case.as_deref(), self.limits())?;
+        }
         let mut stored = Stored {
             sequence: record.previous + 1,
             value: record,

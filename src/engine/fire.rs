@@ -58,7 +58,7 @@ enum NotProduced {
     Excess(Excess),
 }
 
-/// Decides a firing: the record to append, or why not.
+/// Decides a firing: the record to append, which fits, or why not.
 pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusal> {
     let transition = net.transition(firing.transition).ok_or(Refusal::UnknownTransition)?;
     let leads = |place: &PlaceId| {
@@ -82,7 +82,6 @@ pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusa
         let blockers = match view.bind(transition, mode, firing.tokens) {
             Ok(binding) => match given(&view, transition, mode, &binding, &firing) {
                 Ok(record) => return Ok(record),
-                // It is given up below, unless another mode can fire.
                 Err(NotProduced::Excess(excess)) => {
                     let explanation = excess.to_string();
                     too_large.get_or_insert(excess);
@@ -140,10 +139,7 @@ fn given(
     firing: &Firing<'_>,
 ) -> Result<Record, NotProduced> {
     let mut record = produce(view, transition, mode, binding, firing)?;
-    if transition.modes.len() > 1 || firing.act.is_nobodys() {
-        // Whoever appends makes it fit; here it tells which mode can fire.
-        fit(&mut record, Some(view.case), firing.limits).map_err(NotProduced::Excess)?;
-    }
+    fit(&mut record, Some(view.case), firing.limits).map_err(NotProduced::Excess)?;
     Ok(record)
 }
 

@@ -27,20 +27,12 @@ pub struct Act {
     pub request: Option<String>,
 }
 
-/// The id of what nobody does.
-const NOBODYS: &str = "00000000-0000-0000-0000-000000000000";
-
 impl Act {
     /// What nobody does, for a look at what would happen: as long as what a process makes ids and
     /// digests of.
     pub(super) fn of_nobody(now: DateTime<Utc>) -> Self {
-        let firing = FiringId::new(NOBODYS).expect("it is an id");
+        let firing = FiringId::new("00000000-0000-0000-0000-000000000000").expect("it is an id");
         Self { by: None, now, firing, metadata: Map::new(), request: Some("0".repeat(32)) }
-    }
-
-    /// True if it is what nobody does.
-    pub(super) fn is_nobodys(&self) -> bool {
-        self.firing.as_str() == NOBODYS
     }
 }
 

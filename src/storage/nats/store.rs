@@ -64,9 +64,25 @@ impl NatsStorage {
         let config = config.taking_logins()?;
         config.validate()?;
         let link = Link::connect(&config).await?;
-        let filling = streams::prepare(&link, &config, purpose).await?;
         let seen = Arc::new(Seen::new(&link, &config.log_stream));
-        seen.look().await?;
+        let mut attempt = 1;
+        let filling = loop {
+            let prepared = async {
+                let filling = streams::prepare(&link, &config, purpose).await?;
+                seen.look().await?;
+                Ok(filling)
+            };
+            match prepared.await {
+                // The next call waits for the next connection.
+                Err(error @ StorageError::Unavailable { .. })
+                    if attempt < config.connect_attempts =>
+                {
+                    tracing::warn!(%error, attempt, "the server went away, trying again");
+                    attempt += 1;
+                }
+                prepared => break prepared?,
+            }
+        };
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(config.consumer_timeout)
             .api_prefix(link.api.clone())

@@ -2,6 +2,7 @@
 //! serving process that lost a part of itself.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,6 +30,49 @@ fn patient(urls: Vec<String>) -> NatsStorageConfig {
 
 async fn cases_with(config: NatsStorageConfig) -> Cases {
     Cases::new(Arc::new(NatsStorage::connect(config).await.unwrap()))
+}
+
+/// A way to a server that ends the first connection when it is asked for a stream.
+async fn ends_when_asked(upstream: SocketAddr) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut first, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(upstream).await.unwrap();
+        let (mut said, mut of_client, mut of_server) = (Vec::<u8>::new(), [0; 4096], [0; 4096]);
+        while !said.windows(11).any(|part| part == b"STREAM.INFO") {
+            tokio::select! {
+                read = first.read(&mut of_client) => {
+                    let read = &of_client[..read.unwrap()];
+                    said.extend(read);
+                    server.write_all(read).await.unwrap();
+                }
+                read = server.read(&mut of_server) => {
+                    first.write_all(&of_server[..read.unwrap()]).await.unwrap();
+                }
+            }
+        }
+        drop((first, server));
+        loop {
+            let (mut next, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(upstream).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut next, &mut server).await;
+            });
+        }
+    });
+    format!("nats://{address}")
+}
+
+/// A process that starts while its connection is lost starts all the same.
+#[tokio::test]
+async fn a_connection_that_is_lost_at_the_start_is_made_again() {
+    let server = TestServer::start().await;
+    for step in ["before anything is there", "when all is there"] {
+        let url = ends_when_asked(server.address()).await;
+        let connected = NatsStorage::connect(patient(vec![url])).await;
+        assert!(connected.is_ok(), "{step}: {}", connected.unwrap_err());
+    }
 }
 
 #[tokio::test]
