@@ -106,8 +106,8 @@ impl Inner {
     }
 
     /// Looks at what the view has got lately, as a serving process does by itself. What belongs
-    /// to a workflow that the log has not got is told of and left alone: the log may have been
-    /// lost, and then the view is all that is left.
+    /// to a workflow or case that the log has not got is told of and left alone: the log may have
+    /// been lost, and then the view is all that is left.
     /// Answers too what others wrote all the time, so that it is to be looked at again.
     pub(super) async fn judge_lately(&self, since: u64) -> Result<(Repaired, Vec<Item>)> {
         let known = self.storage.workflow_ids().await?.into_iter().collect();
@@ -270,7 +270,7 @@ impl Tally {
     pub fn ending() -> Self {
         Self {
             total: Repaired::default(),
-            unknown: Unknown::Removed,
+            unknown: Unknown::Kept,
             contended: Vec::new(),
             unreached: 0,
             most_unreached: 0,

@@ -209,8 +209,16 @@ impl Follower {
     }
 }
 
-/// Tells of what a look at the view has mended.
-fn tell(Repaired { mended, ahead, .. }: Repaired) {
+/// Tells of what a look at the view has mended, and left alone.
+fn tell(Repaired { mended, ahead, unknown, unknown_subjects, .. }: Repaired) {
+    if unknown > 0 {
+        tracing::warn!(
+            unknown,
+            first = unknown_subjects.first(),
+            "the view has tokens of cases that the log has not got: if it was lost, restore it; if \
+             not, `petrel rebuild --remove-unknown` takes them away"
+        );
+    }
     if mended > 0 {
         tracing::warn!(mended, ahead, "the view had what the log has not got");
     }
