@@ -35,5 +35,5 @@ pub use graphiql::graphiql;
 pub use limits::Limits;
 pub use operation::{Operation, OperationKind, Parameters};
 pub use schema::sdl;
-pub use socket::{Frame, Greeter, SUBPROTOCOL, Socket, bearer};
+pub use socket::{Frame, Greeter, Socket, Subprotocol, bearer};
 pub use work::Charge;

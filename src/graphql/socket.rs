@@ -1,8 +1,10 @@
 //! The protocol `graphql-transport-ws`, for one socket and without any I/O: frames of text in,
-//! frames of text and close codes out.
+//! frames of text and close codes out; and its predecessor `graphql-ws`, which older clients
+//! speak, with other names for the same messages.
 //!
-//! Protocol: <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>. The names and
-//! reasons of the close codes are its own.
+//! Protocols: <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>, whose names and
+//! reasons the close codes have, and
+//! <https://github.com/apollographql/subscriptions-transport-ws/blob/master/PROTOCOL.md>.
 //!
 //! An operation is asked for its next answer only when the one before has been taken by
 //! [`Socket::next`]. A reader who is slow thus slows down the operation, and nothing piles up.
@@ -20,8 +22,34 @@ use tokio::time::Instant;
 
 use super::{Answer, Api, Caller, Charge, Parameters, answer::Body, error::refusal};
 
-/// The subprotocol that a websocket must agree on.
-pub const SUBPROTOCOL: &str = "graphql-transport-ws";
+/// The subprotocol of a websocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subprotocol {
+    /// `graphql-transport-ws`.
+    Transport,
+    /// `graphql-ws`, the older one. Its name is the name of the newer one's library.
+    Legacy,
+}
+
+impl Subprotocol {
+    /// Every one, the better one first.
+    pub const ALL: [Self; 2] = [Self::Transport, Self::Legacy];
+
+    /// The first known one of those that a client offers, in its order (RFC 6455, 4.1): a client
+    /// may go on with its first where it can't read the answer's header.
+    pub fn of_offer(offered: &str) -> Option<Self> {
+        let known = |name: &str| Self::ALL.into_iter().find(|of| of.name() == name.trim());
+        offered.split(',').find_map(known)
+    }
+
+    /// The name in `Sec-WebSocket-Protocol`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transport => "graphql-transport-ws",
+            Self::Legacy => "graphql-ws",
+        }
+    }
+}
 
 /// Bytes of an operation's id, which is kept for as long as the operation. Clients take UUIDs.
 const MOST_OF_ID: usize = 1_024;
@@ -60,6 +88,7 @@ pub type Greeter = Box<dyn Fn(Option<&str>) -> Caller + Send + Sync>;
 /// One client's side of the protocol.
 pub struct Socket {
     api: Api,
+    subprotocol: Subprotocol,
     greeter: Greeter,
     /// What the client has shown, in the request that became the socket or in `connection_init`.
     token: Option<String>,
@@ -92,13 +121,39 @@ enum FromClient {
         #[serde(default, rename = "payload")]
         _payload: Option<Map<String, Value>>,
     },
-    Subscribe {
-        id: String,
-        payload: Value,
-    },
+    Subscribe(Wanted),
     Complete {
         id: String,
     },
+    /// `subscribe` of the older protocol.
+    Start(Wanted),
+    /// `complete` of the older protocol.
+    Stop {
+        id: String,
+    },
+    /// The end, in the older protocol.
+    ConnectionTerminate,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    id: String,
+    payload: Value,
+}
+
+impl FromClient {
+    /// Returns true if the subprotocol has this message.
+    fn is_of(&self, subprotocol: Subprotocol) -> bool {
+        match self {
+            Self::ConnectionInit { .. } => true,
+            Self::Start(_) | Self::Stop { .. } | Self::ConnectionTerminate => {
+                subprotocol == Subprotocol::Legacy
+            }
+            Self::Subscribe(_) | Self::Complete { .. } | Self::Ping { .. } | Self::Pong { .. } => {
+                subprotocol == Subprotocol::Transport
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -115,19 +170,38 @@ enum ToClient<'a> {
     },
     Error {
         id: &'a str,
-        payload: &'a [ServerError],
+        payload: Errors<'a>,
     },
     Complete {
         id: &'a str,
     },
+    /// `next` of the older protocol.
+    Data {
+        id: &'a str,
+        payload: Body<'a>,
+    },
+}
+
+/// The errors of an operation that was not executed; the older protocol takes one.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Errors<'a> {
+    All(&'a [ServerError]),
+    First(Option<&'a ServerError>),
 }
 
 impl Socket {
     /// A socket that has just been opened, by a request that showed `token`.
-    pub fn new(api: Api, greeter: Greeter, token: Option<String>) -> Self {
+    pub fn new(
+        api: Api,
+        subprotocol: Subprotocol,
+        greeter: Greeter,
+        token: Option<String>,
+    ) -> Self {
         let patience = Duration::from_millis(api.limits().init_timeout_ms);
         Self {
             api,
+            subprotocol,
             greeter,
             token,
             init_until: Some(Instant::now() + patience),
@@ -140,10 +214,14 @@ impl Socket {
     /// Takes a message, and gives what is to be sent at once. After a close frame the socket
     /// is over.
     pub fn receive(&mut self, text: &str) -> Option<Frame> {
-        let message = match serde_json::from_str(text) {
+        let message: FromClient = match serde_json::from_str(text) {
             Ok(message) => message,
             Err(error) => return Some(Frame::close(4400, &format!("Invalid message: {error}"))),
         };
+        if !message.is_of(self.subprotocol) {
+            let name = self.subprotocol.name();
+            return Some(Frame::close(4400, &format!("Invalid message: it is not of {name}")));
+        }
         match message {
             FromClient::ConnectionInit { payload } => {
                 if self.init_until.take().is_none() {
@@ -159,11 +237,13 @@ impl Socket {
             }
             FromClient::Ping { payload } => Some(Frame::text(&ToClient::Pong { payload })),
             FromClient::Pong { .. } => None,
-            FromClient::Subscribe { .. } if self.init_until.is_some() => {
+            FromClient::Subscribe(_) | FromClient::Start(_) if self.init_until.is_some() => {
                 Some(Frame::close(4401, "Unauthorized"))
             }
-            FromClient::Subscribe { id, payload } => self.subscribe(id.into(), payload),
-            FromClient::Complete { id } => {
+            FromClient::Subscribe(Wanted { id, payload })
+            | FromClient::Start(Wanted { id, payload }) => self.subscribe(id.into(), payload),
+            FromClient::ConnectionTerminate => Some(Frame::close(1000, "")),
+            FromClient::Complete { id } | FromClient::Stop { id } => {
                 if let Some(operation) = self.operations.remove(id.as_str()) {
                     operation.abort();
                 }
@@ -197,19 +277,31 @@ impl Socket {
         match event {
             Event::Answer(mut answer) if answer.executed() => {
                 self.sending = answer.take_charge();
-                Frame::text(&ToClient::Next { id: &id, payload: answer.body() })
+                let (id, payload) = (&*id, answer.body());
+                Frame::text(&match self.subprotocol {
+                    Subprotocol::Transport => ToClient::Next { id, payload },
+                    Subprotocol::Legacy => ToClient::Data { id, payload },
+                })
             }
             Event::Answer(answer) => {
                 if let Some(operation) = self.operations.remove(&id) {
                     operation.abort();
                 }
-                Frame::text(&ToClient::Error { id: &id, payload: answer.errors() })
+                self.error(&id, answer.errors())
             }
             Event::End => {
                 self.operations.remove(&id);
                 Frame::text(&ToClient::Complete { id: &id })
             }
         }
+    }
+
+    fn error(&self, id: &str, errors: &[ServerError]) -> Frame {
+        let payload = match self.subprotocol {
+            Subprotocol::Transport => Errors::All(errors),
+            Subprotocol::Legacy => Errors::First(errors.first()),
+        };
+        Frame::text(&ToClient::Error { id, payload })
     }
 
     fn subscribe(&mut self, id: Arc<str>, payload: Value) -> Option<Frame> {
@@ -234,17 +326,14 @@ impl Socket {
                                    another socket"
             );
             let payload = [refusal("TOO_MANY_OPERATIONS", problem)];
-            return Some(Frame::text(&ToClient::Error { id: &id, payload: &payload }));
+            return Some(self.error(&id, &payload));
         }
         let caller = self.caller();
         let operation =
             Parameters::from_value(payload).and_then(|of| self.api.prepare(of, &caller));
         let operation = match operation {
             Ok(operation) => operation,
-            Err(answer) => {
-                let payload = answer.errors();
-                return Some(Frame::text(&ToClient::Error { id: &id, payload }));
-            }
+            Err(answer) => return Some(self.error(&id, answer.errors())),
         };
         let answers = self.api.stream(operation).map(Event::Answer);
         let end = futures::stream::once(async { Event::End });

@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     ServerState, Tokens, budget, connections::Seat, http::overloaded, shown, tokens::Known,
 };
-use crate::graphql::{Frame, SUBPROTOCOL, Socket};
+use crate::graphql::{Frame, Socket, Subprotocol};
 
 /// How often the client is pinged. A client that has sent nothing at all between two pings,
 /// not even the answer to the first, is gone.
@@ -40,13 +40,18 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
 /// Makes a websocket of a request that asks for one.
 pub(super) async fn upgrade(state: ServerState, mut parts: Parts) -> Response {
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-        Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
+        Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    if upgrade.selected_protocol().is_none() {
-        let why = format!("the websocket must offer the subprotocol {SUBPROTOCOL}");
+    let offers = parts.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut offers = offers.filter_map(|offer| offer.to_str().ok());
+    let Some(subprotocol) = offers.find_map(Subprotocol::of_offer) else {
+        let [better, older] = Subprotocol::ALL.map(Subprotocol::name);
+        let why =
+            format!("the websocket must offer the subprotocol {better}, or the older {older}");
         return (StatusCode::BAD_REQUEST, why).into_response();
-    }
+    };
+    let upgrade = upgrade.protocols([subprotocol.name()]);
     // Absent only where no connection is beneath: in a test of the router.
     let seat = parts.extensions.get::<Arc<Seat>>();
     if !seat.is_none_or(|seat| seat.becomes_a_socket()) {
@@ -58,7 +63,7 @@ pub(super) async fn upgrade(state: ServerState, mut parts: Parts) -> Response {
     upgrade.max_message_size(most).max_frame_size(most).on_upgrade(move |socket| async move {
         let known = state.clone();
         let greeter = Box::new(move |token: Option<&str>| known.caller(token));
-        let protocol = Socket::new(state.api.clone(), greeter, token);
+        let protocol = Socket::new(state.api.clone(), subprotocol, greeter, token);
         if let Err(error) = carry(socket, protocol, &state).await {
             tracing::debug!(%error, "a websocket ended");
         }

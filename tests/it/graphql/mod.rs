@@ -149,11 +149,16 @@ impl Served {
     }
 
     async fn socket(&self) -> Client {
+        self.socket_of("graphql-transport-ws", "graphql-transport-ws").await
+    }
+
+    /// A websocket whose client offers some subprotocols, and gets one.
+    async fn socket_of(&self, offered: &str, spoken: &str) -> Client {
         let mut request = self.url("/graphql").replace("http", "ws").into_client_request().unwrap();
         let headers = request.headers_mut();
-        headers.insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().unwrap());
+        headers.insert("Sec-WebSocket-Protocol", offered.parse().unwrap());
         let (socket, answer) = tokio_tungstenite::connect_async(request).await.unwrap();
-        assert_eq!(answer.headers()["Sec-WebSocket-Protocol"], "graphql-transport-ws");
+        assert_eq!(answer.headers()["Sec-WebSocket-Protocol"], spoken);
         Client { socket }
     }
 

@@ -28,13 +28,51 @@ async fn a_socket_needs_the_subprotocol_and_a_page_of_this_server() {
     let served = Served::start().await;
     let ours = ("Sec-WebSocket-Protocol", "graphql-transport-ws");
     assert_eq!(handshake(&served, &[]).await, StatusCode::BAD_REQUEST);
-    let old = ("Sec-WebSocket-Protocol", "graphql-ws");
-    assert_eq!(handshake(&served, &[old]).await, StatusCode::BAD_REQUEST);
+    let other = ("Sec-WebSocket-Protocol", "mqtt");
+    assert_eq!(handshake(&served, &[other]).await, StatusCode::BAD_REQUEST);
     let foreign = ("Origin", "https://example.com");
     assert_eq!(handshake(&served, &[ours, foreign]).await, StatusCode::FORBIDDEN);
     let own = served.url("");
     let status = handshake(&served, &[ours, ("Origin", &own)]).await;
     assert_eq!(status, StatusCode::SWITCHING_PROTOCOLS);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_subprotocols_the_clients_first_is_spoken() {
+    let served = Served::start().await.with_orders().await;
+    let mut client = served.socket_of("graphql-ws, graphql-transport-ws", "graphql-ws").await;
+    client.send(json!({ "type": "connection_init" })).await;
+    assert_eq!(client.message().await, json!({ "type": "connection_ack" }));
+    let start =
+        |id: &str, query: &str| json!({ "id": id, "type": "start", "payload": { "query": query } });
+    client.send(start("1", "{ health { version } }")).await;
+    let answer = client.message().await;
+    assert_eq!((&answer["type"], &answer["id"]), (&json!("data"), &json!("1")), "{answer}");
+    assert!(answer["payload"]["data"]["health"]["version"].is_string(), "{answer}");
+    assert_eq!(client.message().await, json!({ "id": "1", "type": "complete" }));
+    // One that is not executed has one error.
+    client.send(start("2", "{ nothing }")).await;
+    let answer = client.message().await;
+    assert_eq!((&answer["type"], &answer["id"]), (&json!("error"), &json!("2")), "{answer}");
+    assert!(answer["payload"]["message"].as_str().unwrap().contains("nothing"), "{answer}");
+    // Each stops its own, and its id is free at once.
+    client.send(start("3", FOLLOW)).await;
+    client.send(json!({ "id": "3", "type": "stop" })).await;
+    client.send(start("3", "{ health { version } }")).await;
+    assert_eq!(client.message().await["type"], "data");
+    assert_eq!(client.message().await, json!({ "id": "3", "type": "complete" }));
+    client.send(json!({ "type": "connection_terminate" })).await;
+    assert_eq!(client.close_code().await, 1000);
+
+    // The messages of the one are none of the other.
+    let mut client = served.socket_of("graphql-ws", "graphql-ws").await;
+    client.subscribe("1", FOLLOW).await;
+    assert_eq!(client.close_code().await, 4400);
+    let offer = "graphql-transport-ws, graphql-ws";
+    let mut client = served.socket_of(offer, "graphql-transport-ws").await;
+    client.send(start("1", FOLLOW)).await;
+    assert_eq!(client.close_code().await, 4400);
     served.stop().await;
 }
 
@@ -61,6 +99,7 @@ async fn a_client_that_breaks_the_protocol_is_closed_with_the_protocols_code() {
         "hello",
         "{}",
         r#"{"type": "start", "id": "1"}"#,
+        r#"{"type": "connection_terminate"}"#,
         r#"{"type": "subscribe", "payload": {"query": "{ a }"}}"#,
         r#"{"type": "subscribe", "id": "", "payload": {"query": "{ a }"}}"#,
         r#"{"type": "subscribe", "id": "1", "payload": {}}"#,
