@@ -1,7 +1,7 @@
 //! Records put together by case, in bounded memory: the log has those of all cases mixed.
 //!
 //! An external merge sort. Asking the server case by case would need no temporary file, but the
-//! server looks through the log for each case anew: `docs/storage.md` has the figures.
+//! server looks through the log for each case anew: `docs/experiments.md` has the figures.
 
 use std::{
     cmp::Reverse,

@@ -1,4 +1,5 @@
-//! The README does what it says: its commands are run in their order and print what it shows.
+//! The README and the tours do what they say: their commands are run in their order and print what
+//! is shown.
 
 mod blocks;
 
@@ -18,22 +19,27 @@ use blocks::{Block, blocks, comparable};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Commands that are not run here, each with the reason why not. All others are.
-const NOT_RUN: [(&str, &str); 4] = [
-    ("cargo run --release -- dev\n", "the test starts the built `petrel dev`"),
-    ("cargo test\n", "this is it"),
+const NOT_RUN: [(&str, &str, &str); 4] = [
+    ("README.md", "cargo run --release -- dev\n", "the test starts the built `petrel dev`"),
+    ("README.md", "cargo test\n", "this is it"),
     (
+        "docs/tour-graphql.md",
         "python3 -m pip install --quiet --target target/clients -r examples/clients/requirements.txt\n\
          export PYTHONPATH=target/clients\n",
         "the test installs the same file into a folder of its own",
     ),
-    ("export PATH=\"$PWD/target/release:$PATH\"\n", "the test puts the built petrel on PATH"),
+    (
+        "docs/tour-cli.md",
+        "export PATH=\"$PWD/target/release:$PATH\"\n",
+        "the test puts the built petrel on PATH",
+    ),
 ];
 
-fn readme() -> String {
-    fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap()
+fn document(name: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(name)).unwrap()
 }
 
-/// A running `petrel dev`, and what stands for the README's addresses.
+/// A running `petrel dev`, and what stands for a document's addresses.
 struct Tour {
     dev: Program,
     graphql: String,
@@ -64,10 +70,10 @@ impl Tour {
 
     /// The text of a block as it is run here.
     fn here(&self, text: &str) -> String {
-        let example = built_example("embedded").display().to_string();
+        let example = built_example("memory").display().to_string();
         text.replace("127.0.0.1:4000", &self.graphql)
             .replace("127.0.0.1:4222", &self.nats)
-            .replace("cargo run --release --example embedded", &example)
+            .replace("cargo run --example memory", &example)
     }
 
     /// Runs a block, and answers whether it went well, and what it printed: its errors, if
@@ -106,36 +112,37 @@ fn built_example(name: &str) -> PathBuf {
     test.parent().and_then(Path::parent).unwrap().join("examples").join(name)
 }
 
-/// Fails with what to install where the README's commands can't run.
+/// Fails with what to install where the commands can't run.
 async fn check_tools() {
     for tool in ["bash", "curl", "python3"] {
         let mut command = program::clean(Command::new(tool));
         let answer = command.arg("--version").output().await;
         let runs = answer.is_ok_and(|answer| answer.status.success());
-        assert!(runs, "the README's commands need {tool} on PATH; install it and try again");
+        assert!(runs, "the documents' commands need {tool} on PATH; install it and try again");
     }
-    let example = built_example("embedded");
+    let example = built_example("memory");
     assert!(
         example.exists(),
-        "{} is missing: `cargo test` builds it, and so does `cargo build --example embedded`",
+        "{} is missing: `cargo test` builds it, and so does `cargo build --example memory`",
         example.display()
     );
 }
 
-#[tokio::test]
-async fn every_command_of_the_readme_runs_and_prints_what_it_shows() {
+/// Runs the commands of a document, and compares at least so many outputs.
+async fn runs(name: &str, at_least: usize) {
     check_tools().await;
     let mut tour = Tour::start().await;
-    let blocks = blocks(&readme());
+    let blocks = blocks(&document(name));
     let mut not_run = Vec::from(NOT_RUN);
+    not_run.retain(|(of, ..)| *of == name);
     let mut compared = 0;
     for (index, block) in blocks.iter().enumerate().filter(|(_, block)| block.language == "sh") {
-        if let Some(found) = not_run.iter().position(|(text, _)| *text == block.text) {
+        if let Some(found) = not_run.iter().position(|(_, text, _)| *text == block.text) {
             not_run.remove(found);
             continue;
         }
         let (fine, printed) = tour.run(block).await;
-        let place = format!("README.md, line {}:\n{}", block.line, block.text);
+        let place = format!("{name}, line {}:\n{}", block.line, block.text);
         let shown = blocks.get(index + 1);
         let shown =
             shown.filter(|shown| ["json", "text", "mermaid"].contains(&shown.language.as_str()));
@@ -151,19 +158,33 @@ async fn every_command_of_the_readme_runs_and_prints_what_it_shows() {
         }
         compared += 1;
     }
-    assert!(not_run.is_empty(), "no longer in the README: {not_run:?}");
-    assert!(compared > 20, "only {compared} outputs were compared");
+    assert!(not_run.is_empty(), "no longer in {name}: {not_run:?}");
+    assert!(compared >= at_least, "only {compared} outputs were compared");
     let (code, errors) = tour.dev.terminate().await;
     assert_eq!(code, Some(0), "{errors}");
 }
 
+#[tokio::test]
+async fn the_commands_of_the_readme_print_what_it_shows() {
+    runs("README.md", 2).await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_graphql_tour_print_what_it_shows() {
+    runs("docs/tour-graphql.md", 15).await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_command_line_tour_print_what_it_shows() {
+    runs("docs/tour-cli.md", 10).await;
+}
+
 #[test]
 fn the_rust_program_of_the_readme_is_the_example() {
-    let blocks = blocks(&readme());
+    let blocks = blocks(&document("README.md"));
     let shown: Vec<_> = blocks.iter().filter(|block| block.language == "rust").collect();
-    let example = fs::read_to_string(Path::new(ROOT).join("examples/embedded.rs")).unwrap();
     assert_eq!(shown.len(), 1);
-    assert_eq!(shown[0].text, example);
+    assert_eq!(shown[0].text, document("examples/memory.rs"));
 }
 
 #[tokio::test]
@@ -173,14 +194,22 @@ async fn the_picture_of_the_readme_is_what_petrel_draws() {
     let drawn = program::output(draw).await;
     assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
     let picture = "docs/order-approval.svg";
-    assert!(readme().contains(&format!("]({picture})")));
+    assert!(document("README.md").contains(&format!("]({picture})")));
     let shown = fs::read_to_string(Path::new(ROOT).join(picture)).unwrap();
     let again = format!("`petrel draw samples/order-approval.yaml -o {picture}` draws it again");
     assert!(shown == String::from_utf8(drawn.stdout).unwrap(), "it is an older one; {again}");
 }
 
+/// The anchors of a document's headings.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    let kept = |of: &char| of.is_alphanumeric() || "-_ ".contains(*of);
+    let anchor = |heading: &str| heading.to_lowercase().chars().filter(kept).collect::<String>();
+    headings.map(|heading| anchor(heading).replace(' ', "-")).collect()
+}
+
 #[test]
-fn every_file_that_a_document_links_to_exists() {
+fn every_file_and_heading_that_a_document_links_to_exists() {
     let docs = fs::read_dir(Path::new(ROOT).join("docs")).unwrap();
     let docs = docs.map(|entry| entry.unwrap().path());
     let docs = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
@@ -188,9 +217,14 @@ fn every_file_that_a_document_links_to_exists() {
         let document = path.display();
         let text = fs::read_to_string(&path).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for link in links.filter(|link| !link.starts_with("http") && !link.starts_with('#')) {
-            let target = path.parent().unwrap().join(link);
+        for link in links.filter(|link| !link.starts_with("http")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
             assert!(target.exists(), "{document} links to {link}");
+            let there = anchor.is_empty()
+                || anchors(&fs::read_to_string(&target).unwrap()).iter().any(|of| of == anchor);
+            assert!(there, "{document} links to {link}");
         }
     }
 }
