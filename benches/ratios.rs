@@ -14,11 +14,11 @@ use mimalloc::MiMalloc;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, ExpectedVersion, Fire, NewCase},
     local_server::{LocalServer, LocalServerOptions},
     models::{
         CaseId, HISTORY_KEPT, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId,
     },
+    petrel::{Cases, ExpectedVersion, Fire, NewCase},
     storage::{
         Consistency,
         nats::{Floor, NatsStorage, NatsStorageConfig},

@@ -14,9 +14,9 @@ use std::{
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, ExpectedVersion, NewCase},
     local_server::{LocalServer, LocalServerOptions},
     models::{PlaceId, TokenId, WorkflowDefinition, WorkflowId},
+    petrel::{Cases, ExpectedVersion, NewCase},
     storage::{
         Consistency, Page, TokenScope,
         nats::{NatsStorage, NatsStorageConfig},

@@ -17,9 +17,9 @@ use criterion::{
 use mimalloc::MiMalloc;
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, ExpectedVersion, Fire, NewCase},
     local_server::{LocalServer, LocalServerOptions},
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    petrel::{Cases, ExpectedVersion, Fire, NewCase},
     storage::{
         Consistency, Page, ReadPath, TokenScope,
         nats::{Floor, Moved, NatsStorage, NatsStorageConfig},

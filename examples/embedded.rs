@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
     local_server::{LocalServer, LocalServerOptions},
     models::{CaseId, FiringId, TransitionId, WorkflowDefinition, WorkflowId},
+    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
     storage::{
         Page,
         nats::{NatsStorage, NatsStorageConfig},

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stormpetrel::{
-    cases::{Cases, ExpectedVersion, Fire, NewCase},
+    petrel::{Cases, ExpectedVersion, Fire, NewCase},
     storage::MemoryStorage,
 };
 

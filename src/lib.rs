@@ -1,7 +1,6 @@
 //! Storm Petrel: Petri-net workflows on NATS JetStream.
 
 pub mod analysis;
-pub mod cases;
 pub mod cli;
 pub mod config;
 pub mod engine;
@@ -10,6 +9,7 @@ pub mod graphql;
 pub mod load;
 pub mod local_server;
 pub mod models;
+pub mod petrel;
 pub mod server;
 pub mod storage;
 pub mod telemetry;

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cases::{Cases, ExpectedVersion, Fire, NewCase, Result},
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    petrel::{Cases, ExpectedVersion, Fire, NewCase, Result},
     storage::{
         Consistency, ReadPath,
         nats::{Floor, Moved, Sequences},

@@ -12,9 +12,9 @@ use std::{
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Change, ExpectedVersion, Fire, NewCase},
     local_server::{LocalServer, LocalServerOptions, Store},
     models::{CaseId, FiringId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase},
     storage::{
         Cursor, Page, Storage,
         nats::{NatsStorage, NatsStorageConfig},

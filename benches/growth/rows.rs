@@ -283,9 +283,9 @@ fn full(items: usize) -> Result<(), Error> {
     if items == 10 { Ok(()) } else { Err(format!("{items} and not 10").into()) }
 }
 
-fn missing<T>(found: stormpetrel::cases::Result<T>) -> Result<(), Error> {
+fn missing<T>(found: stormpetrel::petrel::Result<T>) -> Result<(), Error> {
     match found {
-        Err(stormpetrel::cases::Error::NotFound { .. }) => Ok(()),
+        Err(stormpetrel::petrel::Error::NotFound { .. }) => Ok(()),
         Err(error) => Err(error.into()),
         Ok(_) => Err("it is there".into()),
     }

@@ -12,8 +12,8 @@ use futures::{
 };
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, ExpectedVersion, NewCase},
     models::{CaseId, TokenId, WorkflowDefinition, WorkflowId},
+    petrel::{Cases, ExpectedVersion, NewCase},
     storage::{Consistency, LogScope},
 };
 

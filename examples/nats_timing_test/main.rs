@@ -15,8 +15,8 @@ mod table;
 use std::{env, process::ExitCode, sync::Arc};
 
 use stormpetrel::{
-    cases::Cases,
     local_server::{LocalServer, LocalServerOptions},
+    petrel::Cases,
     storage::{
         ReadPath,
         nats::{Floor, NatsStorage, NatsStorageConfig},

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, future::try_join_all};
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{self, Cases, Change, Changed, ExpectedVersion, Fire, NewCase},
     models::{CaseId, PlaceId, Token, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    petrel::{self, Cases, Change, Changed, ExpectedVersion, Fire, NewCase},
     storage::{Consistency, LogScope, Page, ReadPath, TokenScope, nats::Floor},
 };
 
@@ -270,7 +270,7 @@ impl Bench {
         match self.table.time(name, Raw::Get, read).await {
             Ok(read) => Ok(Some(read)),
             // A missing token is a wrong answer, and not the end of the run.
-            Err(cases::Error::NotFound { .. }) => Ok(None),
+            Err(petrel::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

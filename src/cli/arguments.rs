@@ -4,8 +4,8 @@ use clap::{Args, builder::RangedU64ValueParser};
 use serde_json::Value;
 
 use crate::{
-    cases::Change,
     models::FiringId,
+    petrel::Change,
     storage::{Cursor, MAX_PAGE, Page},
 };
 

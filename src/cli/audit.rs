@@ -16,9 +16,9 @@ use super::{
     failure::Failure,
 };
 use crate::{
-    cases::{AuditScope, AuditWatcher, Audited, Finding, FindingIn},
     config::Config,
     models::{CaseId, WorkflowId, visible},
+    petrel::{AuditScope, AuditWatcher, Audited, Finding, FindingIn},
 };
 
 /// How many findings, and how many things that could not be checked, a JSON answer lists.

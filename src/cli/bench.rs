@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::{answer::Answer, bar::seen, connection, failure::Failure, table::Table};
 use crate::{
-    cases::Cases,
     config::{Config, duration},
     load::{Load, Report, Side},
     local_server::{LocalServer, LocalServerOptions},
+    petrel::Cases,
     storage::nats::{Floor, NatsStorage, NatsStorageConfig},
 };
 

@@ -14,9 +14,9 @@ use super::{
     table::Table,
 };
 use crate::{
-    cases::{Cases, Following, NewCase},
     config::Config,
     models::{CaseId, CaseStatus, PlaceId, PutAside, Record, Stored, WorkflowId, visible},
+    petrel::{Cases, Following, NewCase},
     storage::{Cursor, LogScope, MAX_PAGE, Page},
 };
 

@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{answer::complain, failure::Failure, running::Running, signals};
 use crate::{
-    cases::{Cases, Checks},
     config::Config,
     local_server::{LocalServer, LocalServerError},
+    petrel::{Cases, Checks},
     storage::nats::{NatsStorage, NatsStorageConfig},
 };
 

@@ -13,9 +13,9 @@ use super::{
     soundness::Soundness,
 };
 use crate::{
-    cases::{Cases, Error, ExpectedVersion},
     config::Config,
     models::StoredDefinition,
+    petrel::{Cases, Error, ExpectedVersion},
 };
 
 const EXAMPLES: &str = "\

@@ -12,8 +12,8 @@ use super::{
     table::Table,
 };
 use crate::{
-    cases::Cases,
     config::Config,
+    petrel::Cases,
     storage::nats::{Check, CheckStatus, NatsStorage},
 };
 

@@ -13,10 +13,10 @@ use super::{
     net_file::{self, NetFile},
 };
 use crate::{
-    cases::Cases,
     config::Config,
     formats::drawing::{self, Drawing},
     models::{CaseId, WorkflowId, petri::Marking},
+    petrel::Cases,
 };
 
 const EXAMPLES: &str = "\

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::answer::complain;
 use crate::{
-    cases,
     config::ConfigError,
     local_server::LocalServerError,
     models::{visible_json, without_logins},
+    petrel,
     storage::StorageError,
 };
 
@@ -154,8 +154,8 @@ fn indented(message: &str) -> String {
     text
 }
 
-impl From<cases::Error> for Failure {
-    fn from(error: cases::Error) -> Self {
+impl From<petrel::Error> for Failure {
+    fn from(error: petrel::Error) -> Self {
         let code = error.code();
         let exit = if code == "UNAVAILABLE" { Exit::Unavailable } else { Exit::Failed };
         Self { retryable: error.retryable(), ..Self::new(code, error.to_string(), exit) }
@@ -164,7 +164,7 @@ impl From<cases::Error> for Failure {
 
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
-        cases::Error::from(error).into()
+        petrel::Error::from(error).into()
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_refusal_exits_with_1_and_an_absent_server_with_3() {
-        let conflict = cases::Error::Conflict { what: "case a".into(), expected: 1, actual: 2 };
+        let conflict = petrel::Error::Conflict { what: "case a".into(), expected: 1, actual: 2 };
         assert_eq!(Failure::from(conflict).exit, Exit::Failed);
         let away = StorageError::Unavailable { reason: "no route".into(), away_since: None };
         let failure = Failure::from(away);
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn programs_get_code_message_and_whether_to_try_again() {
-        let error = cases::Error::NotFound {
+        let error = petrel::Error::NotFound {
             kind: "case",
             id: CaseId::new("order-1").unwrap().to_string(),
         };

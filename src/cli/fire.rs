@@ -11,9 +11,9 @@ use super::{
     presentation::changed,
 };
 use crate::{
-    cases::{self, FireIn},
     config::Config,
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowId},
+    petrel::{self, FireIn},
 };
 
 const EXAMPLES: &str = "\
@@ -58,7 +58,7 @@ impl Fire {
         .await
     }
 
-    fn request(self) -> Result<cases::Fire, Failure> {
+    fn request(self) -> Result<petrel::Fire, Failure> {
         let target = match (self.token, self.workflow, self.case) {
             (Some(token), workflow, _) => FireIn::Token { workflow, token },
             (None, Some(workflow), Some(case)) => FireIn::Case { workflow, case },
@@ -68,7 +68,7 @@ impl Fire {
                 ));
             }
         };
-        Ok(cases::Fire {
+        Ok(petrel::Fire {
             target,
             transition: self.transition,
             tokens: Vec::new(),

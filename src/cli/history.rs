@@ -22,10 +22,10 @@ use super::{
     presentation::counted,
 };
 use crate::{
-    cases::Gathered,
     config::Config,
     formats::event_log::{Csv, EventLog, Labels, Ocel2, Options, Written, Xes},
     models::{CaseId, WorkflowId},
+    petrel::Gathered,
 };
 
 /// How many unreadable cases a message lists.

@@ -9,13 +9,13 @@ use super::{
     file::{read_bytes, shown},
 };
 use crate::{
-    cases::assumptions,
     engine::Net,
     formats::{
         drawing::Positions,
         pnml::{self, Document, Mode, PnmlNet},
     },
     models::{WorkflowDefinition, petri, visible},
+    petrel::assumptions,
 };
 
 /// A net and what is known of it beside.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{answer::Answer, table::Table};
 use crate::{
-    cases::Changed,
     models::{Case, Record, RecordKind, Stored, Token, TokenAt, visible},
+    petrel::Changed,
     storage::PageOf,
 };
 

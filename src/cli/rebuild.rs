@@ -9,7 +9,7 @@ use super::{
     connection::{self, Connection},
     failure::Failure,
 };
-use crate::{cases::Repaired, config::Config};
+use crate::{config::Config, petrel::Repaired};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -15,9 +15,9 @@ use super::{
     soundness::Soundness,
 };
 use crate::{
-    cases::{self, Cases, Repaired},
     config::{Config, duration},
     graphql::{Api, Limits},
+    petrel::{self, Cases, Repaired},
     server::{Doors, ServerState, Tokens, serve},
     storage::nats::NatsStorage,
 };
@@ -270,7 +270,7 @@ async fn fill(cases: &Cases, storage: &NatsStorage) {
             if is_filled {
                 storage.view_is_filled().await?;
             }
-            Ok::<_, cases::Error>((is_filled, repaired))
+            Ok::<_, petrel::Error>((is_filled, repaired))
         };
         match filled.await {
             Ok((true, Repaired { cases, mended, failed, .. })) => {

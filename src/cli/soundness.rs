@@ -6,9 +6,9 @@ use clap::Args;
 
 use crate::{
     analysis::{Report, Verdict},
-    cases::Checks,
     config::duration,
     models::visible,
+    petrel::Checks,
 };
 
 /// How definitions are checked before they are stored.

@@ -11,9 +11,9 @@ use super::{
     presentation::{changed, page, token_table, token_text},
 };
 use crate::{
-    cases::{Cases, NewToken},
     config::Config,
     models::{CaseId, PlaceId, TokenId, WorkflowId},
+    petrel::{Cases, NewToken},
     storage::{Consistency, TokenScope},
 };
 

@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     analysis::Report,
-    cases::{Cases, Error, ExpectedVersion},
     config::Config,
     models::{StoredDefinition, WorkflowDefinition, WorkflowId},
+    petrel::{Cases, Error, ExpectedVersion},
     storage::DefinitionVersion,
 };
 

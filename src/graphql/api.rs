@@ -15,7 +15,7 @@ use super::{
     shape::Shape,
     work::{LookUps, Together, Work, joins::Joins},
 };
-use crate::cases::Cases;
+use crate::petrel::Cases;
 
 /// The GraphQL API over cases. A clone shares everything.
 #[derive(Clone)]

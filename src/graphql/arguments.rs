@@ -12,8 +12,8 @@ use super::{
     global::{self, Short},
 };
 use crate::{
-    cases::Error,
     models::WorkflowId,
+    petrel::Error,
     storage::{Consistency, Cursor, MAX_PAGE, Page},
 };
 

@@ -7,9 +7,9 @@ use serde_json::json;
 use super::work::{Overdrawn, joins::Failure};
 use crate::{
     analysis::Finding,
-    cases::Error,
     engine::{Blocker, Excess, ModeExplanation, NotEnabled},
     models::Problem,
+    petrel::Error,
     storage::StorageError,
 };
 

@@ -9,8 +9,8 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    cases::Error,
     models::{CaseId, FiringId, IdError, PlaceId, TokenId, TransitionId, WorkflowId},
+    petrel::Error,
 };
 
 /// What an id that is unique across everything names.

@@ -13,8 +13,8 @@ use super::{
     types::{Case, Firing, NatsToken, Token, Workflow, cases},
 };
 use crate::{
-    cases::{Changed, Error, Fire},
     models::Role,
+    petrel::{Changed, Error, Fire},
 };
 
 /// The root of mutations.

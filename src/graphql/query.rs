@@ -14,8 +14,8 @@ use super::{
     work::joins::{self, Failure, Found},
 };
 use crate::{
-    cases::Error,
     models::{self, CaseId, PlaceId, StoredDefinition, TokenId, WorkflowId},
+    petrel::Error,
     storage::{MAX_PAGE, TokenScope},
 };
 

@@ -20,7 +20,7 @@ use super::{
     types::{Case, CaseEvent, Token, Workflow},
     work::Counting,
 };
-use crate::{cases::Cases, models::WorkflowId};
+use crate::{models::WorkflowId, petrel::Cases};
 
 /// The schema of this engine.
 pub(super) type Schema = Of<Query, Mutation, Subscription>;

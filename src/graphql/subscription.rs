@@ -11,8 +11,8 @@ use super::{
     types::{CaseEvent, Token, cases},
 };
 use crate::{
-    cases::{Cases, Error},
     models::{CaseId, Record, Stored, TokenId, WorkflowId},
+    petrel::{Cases, Error},
     storage::{Consistency, LogScope},
 };
 

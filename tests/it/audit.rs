@@ -11,11 +11,11 @@ use async_nats::HeaderMap;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{
+    models::CaseId,
+    petrel::{
         AuditScope, AuditWatcher, Audited, Cases, Change, ExpectedVersion, Finding, FindingIn,
         FindingKind, Fire, NewCase, NewToken,
     },
-    models::CaseId,
     storage::MemoryStorage,
     testing::{FaultyStorage, TestServer},
 };

@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{AuditScope, AuditWatcher, Cases, Finding, Fire, NewCase},
     models::{Record, Stored},
+    petrel::{AuditScope, AuditWatcher, Cases, Finding, Fire, NewCase},
     testing::TestServer,
 };
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Error, ExpectedVersion, Fire, NewCase, NewToken},
     engine::Blocker,
     models::{CaseId, WorkflowDefinition},
+    petrel::{Cases, Error, ExpectedVersion, Fire, NewCase, NewToken},
 };
 
 use crate::support::{case, place, system, transition, workflow};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
     models::{CaseStatus, FiringId, Passed, TokenId, WorkflowDefinition},
+    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
     storage::{Consistency, LogScope, MemoryStorage, Page, TokenScope, nats::NatsStorage},
     testing::FaultyStorage,
 };

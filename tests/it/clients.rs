@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Fire},
     models::{Token, TokenId},
+    petrel::{Cases, Fire},
     storage::{LogScope, Page, TokenScope},
     testing::{FaultProxy, TestServer},
 };

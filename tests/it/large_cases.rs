@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, ExpectedVersion, Fire, NewCase, NewToken},
     models::{Case, Record, Token, TokenId, VOUCHED_FROM},
+    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase, NewToken},
     storage::{Consistency, nats::NatsStorage},
     testing::{FaultyStorage, TestServer},
 };

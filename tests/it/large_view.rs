@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::{StreamExt, future::try_join_all};
 use serde_json::json;
 use stormpetrel::{
-    cases::Cases,
     models::{PlaceId, Token},
+    petrel::Cases,
     storage::{Cursor, Page, ReadPath, TokenScope},
 };
 

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Change, ExpectedVersion, Fire, NewCase},
     local_server::{LocalServerOptions, Store},
     models::{CaseId, CaseStatus, WorkflowDefinition},
+    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase},
     storage::Page,
     testing::TestServer,
 };

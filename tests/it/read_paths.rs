@@ -16,11 +16,11 @@ use proptest::{
 };
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, ExpectedVersion, Fire, NewCase, NewToken},
     models::{
         CaseId, PlaceId, Token, TokenId, TransitionEvent, TransitionId, WorkflowDefinition,
         WorkflowId,
     },
+    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase, NewToken},
     storage::{
         Consistency, Cursor, MemoryStorage, Page, ReadPath, Storage, TokenScope, nats::NatsStorage,
     },

@@ -14,8 +14,8 @@ mod stale_heads;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, ExpectedVersion, Fire},
     models::{CaseId, PlaceId, TokenId, WorkflowId},
+    petrel::{Cases, Change, ExpectedVersion, Fire},
     storage::{Consistency, LogScope, Page, ReadPath, TokenScope},
 };
 

@@ -13,8 +13,8 @@ use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, time::Duration
 use proptest::{prelude::*, test_runner::TestRunner};
 use stormpetrel::{
     analysis::{self, Finding, Limits, Method, Report, Verdict},
-    cases::{check, check_within},
     engine::Net,
+    petrel::{check, check_within},
 };
 
 use courses::Courses;

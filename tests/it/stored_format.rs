@@ -8,9 +8,9 @@ use async_nats::{HeaderMap, jetstream};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Fire},
     engine,
     models::{Case, CaseStatus, Record, RecordKind, Stored, Token, TokenId},
+    petrel::{Cases, Fire},
     storage::{
         DefinitionVersion, LogScope, ReadPath, RegisterState, Storage, ViewContent, ViewWrite,
         nats::{NatsStorage, NatsStorageConfig},

@@ -4,8 +4,8 @@ use std::{fs, path::Path, sync::Arc};
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Changed, ExpectedVersion, NewCase},
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    petrel::{Cases, Changed, ExpectedVersion, NewCase},
     storage::nats::{NatsStorage, NatsStorageConfig},
     testing::{TestCluster, TestServer},
 };

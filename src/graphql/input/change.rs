@@ -4,12 +4,12 @@ use async_graphql::{ID, InputObject};
 
 use super::{Object, object};
 use crate::{
-    cases::{Change, Error, Following},
     graphql::{
         arguments::{id, id_in, optional_id},
         scalars::Sequence,
     },
     models::{CaseId, WorkflowId},
+    petrel::{Change, Error, Following},
 };
 
 /// What `quarantineCase` takes.

@@ -5,12 +5,12 @@ use serde_json::Value;
 
 use super::{Object, change::change};
 use crate::{
-    cases::{Change, Error, Fire, FireIn},
     graphql::{
         arguments::{id, id_in, ids, located, optional_id},
         scalars::Sequence,
     },
     models::TransitionId,
+    petrel::{Change, Error, Fire, FireIn},
 };
 
 /// What `fireTransition` takes.

@@ -5,12 +5,12 @@ use serde_json::{Map, Value};
 
 use super::{Object, change::change, object};
 use crate::{
-    cases::{Change, Error, NewCase, NewToken},
     graphql::{
         arguments::{id, located, optional_id, optional_id_in},
         scalars::Sequence,
     },
     models::{TokenId, WorkflowId},
+    petrel::{Change, Error, NewCase, NewToken},
 };
 
 /// What `createToken` takes.

@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::{Object, object};
 use crate::{
-    cases::{Error, ExpectedVersion},
     engine::Net,
     graphql::{
         global::GlobalId,
         types::{ArcKind, PlaceKind},
     },
     models::{self, Guard, IdError, PlaceId, Problems, WorkflowDefinition},
+    petrel::{Error, ExpectedVersion},
 };
 
 /// What `createWorkflow` takes.

@@ -9,7 +9,6 @@ use super::{
     workflow::{drawn, net},
 };
 use crate::{
-    cases::Changed,
     formats::drawing::{Drawing, Positions, case_title, counted},
     graphql::{
         arguments::page,
@@ -19,6 +18,7 @@ use crate::{
         work::joins,
     },
     models::{self, CaseId, WorkflowId},
+    petrel::Changed,
 };
 
 /// Whether a case runs.

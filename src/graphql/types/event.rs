@@ -9,9 +9,9 @@ use tokio::sync::OnceCell;
 
 use super::{CaseStatus, MarkingEntry, Token};
 use crate::{
-    cases::Changed,
     graphql::{scalars::Sequence, work::joins},
     models::{self, Record, Stored},
+    petrel::Changed,
 };
 
 /// What happened to a case.

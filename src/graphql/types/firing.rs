@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
 
 use super::{Case, CaseEvent, Token};
-use crate::{cases::Changed, graphql::scalars::Sequence, models::TransitionId};
+use crate::{graphql::scalars::Sequence, models::TransitionId, petrel::Changed};
 
 /// A transition that fired.
 pub struct Firing {

@@ -28,7 +28,7 @@ pub(super) use workflow::{Workflow, places, transitions};
 
 use async_graphql::Context;
 
-use crate::cases::Cases;
+use crate::petrel::Cases;
 
 /// The cases that a schema was made over.
 pub(super) fn cases<'a>(ctx: &Context<'a>) -> &'a Cases {

@@ -4,13 +4,13 @@ use async_graphql::{Context, ID, Interface};
 
 use super::{Case, NatsToken, Place, Token, Transition, Workflow, places, transitions};
 use crate::{
-    cases::Error,
     engine::produced,
     graphql::{
         global::GlobalId,
         work::joins::{self, Found},
     },
     models::{self, TokenId, WorkflowId},
+    petrel::Error,
     storage::Consistency,
 };
 

@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use super::{Case, Workflow};
 use crate::{
-    cases::{Changed, Error},
     graphql::{
         global::GlobalId,
         scalars::{Sequence, int},
         work::joins,
     },
     models,
+    petrel::{Changed, Error},
 };
 
 /// A token: carries data from place to place. It belongs to one case.

@@ -9,7 +9,6 @@ use tokio::sync::Semaphore;
 
 use super::{Transition, WorkflowAnalysis, analysis::Held, transition::Place};
 use crate::{
-    cases::Error,
     engine,
     formats::drawing::{Drawing, Positions},
     graphql::{
@@ -18,6 +17,7 @@ use crate::{
         work::joins,
     },
     models::{self, petri::Net},
+    petrel::Error,
 };
 
 /// A version of a workflow: places, transitions, and where a new case starts.

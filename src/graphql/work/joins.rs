@@ -17,9 +17,9 @@ use tokio::sync::{OnceCell, SemaphorePermit};
 
 use super::{LookUps, Overdrawn, Work};
 use crate::{
-    cases::{Cases, Error},
     graphql::types::cases,
     models::{Case, CaseId, StoredDefinition, Token, TokenId, WorkflowId},
+    petrel::{Cases, Error},
     storage::Consistency,
 };
 

@@ -269,7 +269,7 @@ fn bytes(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cases::Cases, storage::MemoryStorage};
+    use crate::{petrel::Cases, storage::MemoryStorage};
 
     fn work(together: &Together) -> Work {
         let look_ups = Arc::new(LookUps::new(1));

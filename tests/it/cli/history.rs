@@ -2,7 +2,7 @@ use std::{collections::HashMap, fs, path::Path};
 
 use serde_json::{Value, json as value};
 use stormpetrel::{
-    cases::{Cases, Change, ExpectedVersion, Fire, NewCase},
+    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase},
     testing::TestServer,
 };
 

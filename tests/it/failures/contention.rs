@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Error, Fire},
     models::CaseId,
+    petrel::{Cases, Error, Fire},
     testing::TestServer,
 };
 

@@ -6,8 +6,8 @@ use async_nats::jetstream;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
     models::TokenId,
+    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
     storage::{Consistency, LogScope, Page, ReadPath, StorageError, TokenScope},
     testing::TestServer,
 };

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Fire, NewCase},
+    petrel::{Fire, NewCase},
     storage::{Consistency, Page, TokenScope},
     testing::TestServer,
 };

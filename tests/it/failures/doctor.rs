@@ -14,8 +14,8 @@ use std::{
 use async_nats::ConnectOptions;
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, ExpectedVersion},
     local_server::{SearchEnvironment, ServerBinary},
+    petrel::{Cases, ExpectedVersion},
     storage::nats::{Auth, NatsStorage, NatsStorageConfig},
 };
 

@@ -11,8 +11,8 @@ use async_nats::jetstream;
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase},
     models::{CaseId, FiringId, PlaceId, Record, Stored, Token, TokenId, WorkflowId},
+    petrel::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase},
     storage::{
         LogScope, MAX_PAGE, Page, RegisterState, nats::NatsStorage, nats::NatsStorageConfig,
     },

@@ -7,9 +7,9 @@ use async_nats::jetstream;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Error, Fire, Following, NewCase},
     local_server::{LocalServerOptions, Store},
     models::{CaseId, CaseStatus},
+    petrel::{Cases, Change, Error, Fire, Following, NewCase},
     storage::LogScope,
     testing::TestServer,
 };

@@ -5,10 +5,10 @@ use std::{fs, path::PathBuf, sync::Mutex, time::Duration};
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{
+    models::{TokenId, WorkflowId},
+    petrel::{
         AuditScope, AuditWatcher, Cases, Change, ExpectedVersion, Finding, FindingIn, Fire, NewCase,
     },
-    models::{TokenId, WorkflowId},
     storage::{Consistency, Page, RegisterState, TokenScope},
     testing::TestServer,
 };

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
     engine::Excess,
     local_server::LocalServerOptions,
     models::CaseStatus,
+    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
     storage::{Consistency, Page, StorageError, TokenScope, nats::NatsStorageConfig},
     testing::TestServer,
 };

@@ -12,8 +12,8 @@ use std::{
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 use stormpetrel::{
-    cases::Cases,
     models::CaseId,
+    petrel::Cases,
     storage::{LogScope, nats::NatsStorageConfig},
 };
 use tokio::task::JoinHandle;

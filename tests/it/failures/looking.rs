@@ -8,8 +8,8 @@ use std::{
 use async_nats::jetstream;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Fire, NewCase},
     local_server::LocalServerOptions,
+    petrel::{Fire, NewCase},
     testing::TestServer,
 };
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 use stormpetrel::{
-    cases::{Cases, Change, Changed, Error, Fire, NewCase, NewToken},
     models::{CaseId, FiringId, RecordKind},
+    petrel::{Cases, Change, Changed, Error, Fire, NewCase, NewToken},
     storage::{Consistency, StorageError},
     testing::{FaultProxy, TestServer},
 };

@@ -7,8 +7,8 @@ use std::{
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
     models::{CaseId, TokenId},
+    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
     storage::{Consistency, LogScope, Page, StorageError, TokenScope, nats::NatsStorage},
     testing::TestServer,
 };

@@ -3,7 +3,7 @@
 use async_nats::jetstream;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Error, Fire, NewCase},
+    petrel::{Error, Fire, NewCase},
     storage::{
         Consistency, Page, StorageError, TokenScope, nats::NatsStorage, nats::NatsStorageConfig,
     },

@@ -6,8 +6,8 @@ use async_nats::jetstream;
 use futures::TryStreamExt;
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Change, Error, Fire, NewCase, NewToken},
     models::TokenId,
+    petrel::{Cases, Change, Error, Fire, NewCase, NewToken},
     storage::{Consistency, Page, TokenScope},
     testing::TestServer,
 };

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use stormpetrel::{
-    cases::{Cases, Error},
     local_server::{LocalServerOptions, SyncInterval},
+    petrel::{Cases, Error},
     storage::StorageError,
     testing::{FaultProxy, TestServer},
 };
@@ -118,7 +118,7 @@ async fn a_call_that_the_server_does_not_answer_ends_and_the_next_one_after_the_
     let (case, token) = swing(&cases, "case-0").await;
     server.suspend();
     let begun = Instant::now();
-    let change = stormpetrel::cases::Change::default();
+    let change = stormpetrel::petrel::Change::default();
     let error = cases.pause(&workflow("pendulum"), &case, change).await.unwrap_err();
     assert!(error.retryable(), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, process::Stdio, time::Duration};
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Changed, Error, Fire},
     models::{FiringId, TokenId},
+    petrel::{Cases, Changed, Error, Fire},
     testing::TestServer,
 };
 use tokio::{

@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Fire},
     models::TokenId,
+    petrel::{Cases, Fire},
     storage::{Consistency, Page, ReadPath, TokenScope},
     testing::TestServer,
 };

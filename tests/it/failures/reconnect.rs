@@ -9,8 +9,8 @@ use std::{
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Fire},
     graphql::{Api, Limits},
+    petrel::{Cases, Fire},
     server::{ServerState, serve},
     storage::nats::{NatsStorage, NatsStorageConfig},
     testing::{FaultProxy, TestServer},

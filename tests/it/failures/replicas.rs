@@ -10,8 +10,8 @@ use async_nats::jetstream;
 use futures::{TryStreamExt, future::join_all};
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken},
     models::{CaseId, TokenId, WorkflowId},
+    petrel::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken},
     storage::{
         Consistency, LogScope, StorageError,
         nats::{NatsStorage, NatsStorageConfig},

@@ -3,7 +3,7 @@
 use async_nats::jetstream;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::Fire,
+    petrel::Fire,
     storage::{StorageError, nats::NatsStorage, nats::NatsStorageConfig},
     testing::TestServer,
 };

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Fire, NewCase},
     models::TokenId,
+    petrel::{Cases, Fire, NewCase},
     testing::TestServer,
 };
 

@@ -11,7 +11,7 @@ use std::{
 use async_nats::jetstream;
 use futures::{StreamExt, TryStreamExt, future::join_all};
 use stormpetrel::{
-    cases::{Cases, Fire},
+    petrel::{Cases, Fire},
     storage::LogScope,
     testing::TestServer,
 };

@@ -22,8 +22,8 @@ use std::{net::SocketAddr, sync::Arc};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::Cases,
     graphql::{Api, Limits},
+    petrel::Cases,
     server::{ServerState, serve},
     storage::{
         MemoryStorage, ReadPath, Storage,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Checks},
     graphql::Limits,
+    petrel::{Cases, Checks},
     storage::MemoryStorage,
 };
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use serde_json::{Map, Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken},
     models::{FiringId, PlaceId, Record, Stored, TokenId, WorkflowId},
+    petrel::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken},
     storage::{LogScope, Storage},
 };
 

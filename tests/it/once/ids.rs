@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Change, Error},
     models::{CaseStatus, FiringId},
+    petrel::{Change, Error},
     testing::TestServer,
 };
 

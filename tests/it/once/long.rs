@@ -1,8 +1,8 @@
 //! Cases with many records: what their pages lead to.
 
 use stormpetrel::{
-    cases::{Cases, Change},
     models::PAGE_LENGTH,
+    petrel::{Cases, Change},
     storage::{Cursor, Page},
     testing::TestServer,
 };

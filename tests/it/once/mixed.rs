@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use proptest::prelude::*;
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Change, Error},
+    petrel::{Cases, Change, Error},
     storage::{MemoryStorage, Storage},
     testing::FaultyStorage,
 };

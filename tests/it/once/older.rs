@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Change},
     models::{PAGE_LENGTH, Record},
+    petrel::{Cases, Change},
     storage::{Page, Storage},
     testing::TestServer,
 };

@@ -4,8 +4,8 @@ use std::{fs, time::Duration};
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Cases, Change, Error, ExpectedVersion},
     local_server::{LocalServerOptions, Store},
+    petrel::{Cases, Change, Error, ExpectedVersion},
     testing::TestServer,
 };
 use tempfile::TempDir;

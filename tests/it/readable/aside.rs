@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Error, Fire, Following, NewCase},
     models::{CaseId, FiringId, IdHash, Link, Record, RecordKind},
+    petrel::{Cases, Change, Error, Fire, Following, NewCase},
     storage::{Appended, Page},
     testing::TestServer,
 };

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stormpetrel::{
-    cases::{Error, ExpectedVersion, NewCase},
+    petrel::{Error, ExpectedVersion, NewCase},
     storage::StorageError,
 };
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 use stormpetrel::{
-    cases::{Change, Error, ExpectedVersion, NewCase, NewToken},
     engine::Excess,
     models::MAX_NESTING,
+    petrel::{Change, Error, ExpectedVersion, NewCase, NewToken},
     storage::Consistency,
 };
 

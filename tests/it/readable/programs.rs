@@ -1,7 +1,7 @@
 //! The same limits, and the same way out, on the command line.
 
 use serde_json::Value;
-use stormpetrel::cases::NewCase;
+use stormpetrel::petrel::NewCase;
 
 use super::loop_of;
 use crate::{

@@ -3,8 +3,8 @@
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{AuditScope, AuditWatcher, Cases, Change, Error, Finding, Fire, Following, NewCase},
     models::{CaseId, CaseStatus, FiringId, RecordKind},
+    petrel::{AuditScope, AuditWatcher, Cases, Change, Error, Finding, Fire, Following, NewCase},
     storage::{LogScope, Page, StorageError},
     testing::TestServer,
 };

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stormpetrel::{
-    cases::{Cases, Change, Following},
     models::RecordKind,
+    petrel::{Cases, Change, Following},
     storage::nats::NatsStorage,
     testing::{FaultyStorage, TestServer},
 };

@@ -7,10 +7,10 @@ use std::{
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
     engine::Excess,
     local_server::LocalServerOptions,
     models::{CaseId, FiringId},
+    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
     storage::{Consistency, Page, TokenScope, nats::NatsStorage},
     testing::{FaultyStorage, TestServer},
 };

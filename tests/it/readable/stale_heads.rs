@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Cases, Change, Changed, Error, Following},
     models::{Aside, CaseId},
+    petrel::{Cases, Change, Changed, Error, Following},
     storage::{Page, nats::NatsStorage},
     testing::FaultyStorage,
 };

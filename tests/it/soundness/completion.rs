@@ -2,7 +2,7 @@
 
 use stormpetrel::{
     analysis::{Finding, Limits, Method, Verdict},
-    cases::{check, check_within},
+    petrel::{check, check_within},
 };
 
 use super::{BUDGET, compiled, courses::Courses, replay::Replay, show, sound, unsound};

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use proptest::{collection::vec, prelude::*};
 use stormpetrel::{
     analysis::{Finding, Limits, Method, Verdict},
-    cases::check_within,
     models::{
         ArcKind,
         petri::{Arcs, Input, Marking, Net, Place, Transition},
     },
+    petrel::check_within,
 };
 
 use super::BUDGET;

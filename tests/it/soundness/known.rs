@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use stormpetrel::{
     analysis::{Finding, Held, Limits, Verdict},
-    cases::check_within,
     models::petri::{Marking, Net},
+    petrel::check_within,
 };
 
 use crate::corpus;

@@ -4,7 +4,7 @@ use async_nats::HeaderMap;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::Cases,
+    petrel::Cases,
     storage::{
         Consistency, DefinitionVersion, LogScope, Page, ReadPath, Storage, StorageError, TokenScope,
     },

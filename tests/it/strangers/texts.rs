@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, sync::Arc};
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    cases::{Change, ExpectedVersion, Fire, NewCase},
+    petrel::{Change, ExpectedVersion, Fire, NewCase},
     storage::nats::NatsStorage,
     testing::TestServer,
 };

@@ -1,0 +1,71 @@
+//! The audit as a task of a serving process.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use tokio_util::sync::CancellationToken;
+
+use super::{AuditScope, AuditWatcher, Finding};
+use crate::petrel::{Cases, Metrics};
+
+/// Writes findings to the process's log and counts them.
+struct Reporter<'a>(&'a Metrics);
+
+impl AuditWatcher for Reporter<'_> {
+    fn found(&self, finding: Finding) {
+        self.0.audit_found(finding.kind.as_str());
+        tracing::error!(
+            kind = finding.kind.as_str(),
+            found_in = finding.place_of.as_str(),
+            workflow = %finding.workflow,
+            case = %finding.case,
+            sequence = finding.sequence,
+            place = finding.place.as_ref().map(tracing::field::display),
+            token = finding.token.as_ref().map(tracing::field::display),
+            "the audit has found: {}",
+            finding.message
+        );
+    }
+
+    fn unchecked(&self, reason: &str) {
+        tracing::warn!("the audit could not check: {reason}");
+    }
+
+    fn noted(&self, notice: &str) {
+        tracing::info!("the audit notes: {notice}");
+    }
+
+    fn progress(&self, _: u64, _: u64) {}
+}
+
+impl Cases {
+    /// Audits everything, without replay, again and again until `shutdown`: the first time
+    /// `every` after the start, and then so long after the end of the audit before. What is found
+    /// is in the process's log and in its metrics.
+    pub async fn run_auditor(&self, every: Duration, shutdown: CancellationToken) {
+        let (metrics, scope) = (self.metrics(), AuditScope::default());
+        let reporter = Reporter(metrics);
+        loop {
+            // Both arms are cancel-safe.
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(every) => {}
+            }
+            let begun = Instant::now();
+            // Both arms are cancel-safe: an audit changes nothing.
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                audited = self.audit(&scope, &reporter) => match audited {
+                    Ok(audited) => {
+                        metrics.audited(&audited, Utc::now(), begun.elapsed());
+                        tracing::debug!(?audited, took = ?begun.elapsed(), "audited");
+                    }
+                    Err(error) => {
+                        metrics.audit_failed();
+                        tracing::warn!(%error, "the audit has ended early; it will be tried again");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The audit: whether the logs and the views of cases are as they must be. It changes nothing.
+
+mod background;
+mod finding;
+mod invariants;
+mod lists;
+mod log;
+mod marking;
+mod pass;
+mod replay;
+mod view;
+
+#[cfg(test)]
+mod pass_tests;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+pub use finding::{Finding, FindingIn, FindingKind};
+
+use crate::models::{Case, CaseId, WorkflowId};
+use crate::petrel::{
+    Cases, Inner, Result,
+    views::settled::{MENDED_AFTER, Settled},
+};
+
+/// How often the age of the log is sampled.
+const SAMPLE_EVERY: Duration = Duration::from_millis(500);
+
+/// What is to be audited.
+#[derive(Debug, Clone, Default)]
+pub struct AuditScope {
+    /// Only this workflow.
+    pub workflow: Option<WorkflowId>,
+    /// Only these cases of the workflow; all where there are none.
+    pub cases: Vec<CaseId>,
+    /// Whether each log is fired again from its start. Without it, only a case's last record is,
+    /// upon the one before it, and its marking is counted by the net's P-invariants; the log is
+    /// fired again from its start only where that looks odd.
+    pub replay: bool,
+}
+
+/// Hears of an audit while it runs.
+pub trait AuditWatcher: Sync {
+    /// Something is wrong.
+    fn found(&self, finding: Finding);
+
+    /// Something could not be checked, for the reason given.
+    fn unchecked(&self, reason: &str);
+
+    /// Something is worth knowing and not wrong: messages that an operator has put aside.
+    fn noted(&self, notice: &str);
+
+    /// So much is done, of so much: in messages of the log and of the view.
+    fn progress(&self, done: u64, of: u64);
+}
+
+/// What an audit did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Audited {
+    /// Cases looked at.
+    pub cases: u64,
+    /// Records that were fired again.
+    pub replayed: u64,
+    /// Live tokens of the view looked at.
+    pub tokens: u64,
+    /// How many findings of each kind there are.
+    pub findings: BTreeMap<FindingKind, u64>,
+    /// How many things could not be checked.
+    pub unchecked: u64,
+    /// How many cases have messages that an operator has put aside.
+    pub quarantined: u64,
+}
+
+impl Cases {
+    /// Audits the logs and the views of cases, and tells `watcher` what is wrong while it goes.
+    ///
+    /// A view that lags behind its log by moments is not wrong: what differs is looked at again
+    /// once it is five seconds old, when a process that serves has had the time to mend it, and is a
+    /// finding if it is the same still. In memory are at
+    /// most some 32 MiB of records, the names of the cases with findings, and what is odd of
+    /// 50,000 of them.
+    pub async fn audit(&self, scope: &AuditScope, watcher: &dyn AuditWatcher) -> Result<Audited> {
+        let storage = &self.inner.storage;
+        if let Some(workflow) = &scope.workflow {
+            self.inner.must_exist(workflow).await?;
+        }
+        let last = storage.last_sequence().await?;
+        let auditor = Auditor { inner: &self.inner, scope, watcher, last, state: Mutex::default() };
+        auditor.sample().await?;
+        for complaint in self.unusable_definitions(scope.workflow.as_ref()).await? {
+            auditor.unchecked(complaint);
+        }
+        auditor.run().await?;
+        let mut state = auditor.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        watcher.progress(1, 1);
+        Ok(std::mem::take(&mut state.audited))
+    }
+}
+
+/// An audit that runs.
+struct Auditor<'a> {
+    inner: &'a Inner,
+    scope: &'a AuditScope,
+    watcher: &'a dyn AuditWatcher,
+    /// The log's last sequence at the start.
+    last: u64,
+    state: Mutex<State>,
+}
+
+/// Cases, each with what is odd of it if a replay finds nothing.
+type Suspects = BTreeMap<(WorkflowId, CaseId), Option<Finding>>;
+
+#[derive(Debug, Default)]
+struct State {
+    settled: Settled,
+    audited: Audited,
+    /// The cases whose logs have been or will be replayed, or are known to be broken.
+    replayed: HashSet<(WorkflowId, CaseId)>,
+    /// The cases with a record that can't be read, until the pass over the cases meets the
+    /// record of their creation.
+    unmet: HashSet<(WorkflowId, CaseId)>,
+    /// The cases whose logs are to be replayed.
+    suspects: Suspects,
+    parts_done: u64,
+}
+
+impl Auditor<'_> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(&self) -> Result<()> {
+        if self.scope.replay && self.scope.cases.is_empty() {
+            self.replay_log(None).await?;
+        }
+        self.state().parts_done += 1;
+        match (&self.scope.workflow, &*self.scope.cases) {
+            (Some(workflow), [_, ..]) => self.named(workflow).await?,
+            _ => self.all_cases().await?,
+        }
+        self.state().parts_done += 1;
+        self.registers().await?;
+        self.replay_suspects().await
+    }
+
+    /// Whether a case's log has not been replayed yet; it is from now on.
+    fn begin(&self, workflow: &WorkflowId, case: &CaseId) -> bool {
+        self.state().replayed.insert((workflow.clone(), case.clone()))
+    }
+
+    fn found(&self, finding: Finding) {
+        *self.state().audited.findings.entry(finding.kind).or_default() += 1;
+        self.watcher.found(finding);
+    }
+
+    fn unreadable(&self, workflow: &WorkflowId, case: &CaseId, sequence: u64, message: String) {
+        let (workflow, case) = (workflow.clone(), case.clone());
+        let (kind, place_of) = (FindingKind::RecordUnreadable, FindingIn::Log);
+        let (place, token) = (None, None);
+        self.found(Finding { kind, place_of, workflow, case, sequence, place, token, message });
+    }
+
+    fn unchecked(&self, reason: impl AsRef<str>) {
+        self.state().audited.unchecked += 1;
+        self.watcher.unchecked(reason.as_ref());
+    }
+
+    fn unchecked_case(&self, workflow: &WorkflowId, case: &CaseId, reason: &str) {
+        self.unchecked(format!("workflow {workflow}, case {case}: {reason}"));
+    }
+
+    /// Tells of what is put aside in a case's log.
+    fn noted(&self, case: &Case) {
+        let ranges = case.aside.iter().map(|aside| match aside.first == aside.last {
+            true => aside.first.to_string(),
+            false => format!("{} to {}", aside.first, aside.last),
+        });
+        let ranges = ranges.collect::<Vec<_>>().join(", ");
+        self.state().audited.quarantined += 1;
+        let (workflow, id) = (&case.workflow, &case.id);
+        self.watcher.noted(&format!(
+            "workflow {workflow}, case {id}: put aside by an operator is what the case has at \
+             sequence {ranges}"
+        ));
+    }
+
+    fn replayed(&self) {
+        self.state().audited.replayed += 1;
+    }
+
+    /// Tells how far the part that runs is, in sequences of the log.
+    fn progress(&self, position: u64) {
+        let done = self.state().parts_done * self.last + position.min(self.last);
+        self.watcher.progress(done, 3 * self.last);
+    }
+
+    /// The last sequence of the log whose views would have been mended by now.
+    fn settled(&self) -> u64 {
+        self.state().settled.sequence(MENDED_AFTER)
+    }
+
+    /// Notes how long the log is, now and then.
+    async fn sample(&self) -> Result<()> {
+        let noted = self.state().settled.noted();
+        if noted.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
+            let last = self.inner.storage.last_sequence().await?;
+            self.state().settled.note(last);
+        }
+        Ok(())
+    }
+}

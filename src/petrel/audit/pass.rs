@@ -1,0 +1,294 @@
+//! The passes of an audit: over the cases of the log, and over the registers of the view.
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures::{StreamExt, stream};
+
+use super::{
+    Auditor, Finding, FindingIn, FindingKind,
+    view::{Spot, Suspicion},
+};
+use crate::{
+    models::{CaseId, PlaceId, Record, RecordKind, WorkflowId},
+    petrel::{Error, Result, export::by_case::case_of},
+    storage::{LogScope, Register, RegisterState, StorageError},
+};
+
+/// How many cases, or registers of the view, are looked at at once: few, since others work.
+const AT_ONCE: usize = 16;
+
+/// How many registers of the view are read together.
+const REGISTERS_AT_ONCE: usize = 512;
+
+/// How many registers may wait for another look.
+const MOST_SUSPICIONS: usize = 4_096;
+
+/// How many cases may wait for their replay.
+const MOST_SUSPECTS: usize = 50_000;
+
+/// How many cases with added tokens are kept in mind.
+const MOST_ADDED: usize = 100_000;
+
+/// The places of tokens that were put into cases, by case.
+type Added = HashMap<(WorkflowId, CaseId), Vec<PlaceId>>;
+
+/// Where a record of a lifecycle put new tokens. An edited one is older than its change.
+fn places(record: &Record) -> impl Iterator<Item = PlaceId> + '_ {
+    let new = record.produced.iter().filter(|token| token.created_at == token.updated_at);
+    new.map(|token| token.place.clone())
+}
+
+/// One thing of a pass.
+enum Item {
+    /// A case with the places of its first tokens, if its log is to be looked at.
+    Case(WorkflowId, CaseId, Option<Vec<PlaceId>>),
+    /// A case that has a record that can't be read.
+    Replay(WorkflowId, CaseId),
+    /// Registers of one case.
+    Registers(WorkflowId, CaseId, Vec<Register>),
+    Nothing,
+}
+
+impl Auditor<'_> {
+    /// The cases that the caller named.
+    pub async fn named(&self, workflow: &WorkflowId) -> Result<()> {
+        for case in &self.scope.cases {
+            self.suspect(workflow, case, None);
+        }
+        let cases = self.scope.cases.iter().map(|case| (workflow.clone(), case.clone()));
+        self.pass_over(cases.collect()).await
+    }
+
+    async fn pass_over(&self, cases: Vec<(WorkflowId, CaseId)>) -> Result<()> {
+        let items = cases.into_iter().map(|(workflow, case)| Item::Case(workflow, case, None));
+        self.pass(stream::iter(items.map(|item| Ok((self.last, item))))).await
+    }
+
+    /// Every case that a lifecycle record speaks of.
+    pub async fn all_cases(&self) -> Result<()> {
+        let scope = LogScope::Lifecycles(self.scope.workflow.clone());
+        let mut added = match self.scope.replay {
+            true => Added::new(),
+            false => self.added(scope.clone()).await?,
+        };
+        let records = self.inner.storage.history(scope, 1).await?;
+        let items = records.map(move |record| match record {
+            Ok(record) => {
+                let (sequence, record) = (record.sequence, record.value);
+                if record.kind != RecordKind::Created {
+                    return Ok((sequence, Item::Nothing));
+                }
+                let mut given: Vec<_> = places(&record).collect();
+                let key = (record.workflow, record.case);
+                self.state().unmet.remove(&key);
+                given.extend(added.remove(&key).unwrap_or_default());
+                Ok((sequence, Item::Case(key.0, key.1, (!self.scope.replay).then_some(given))))
+            }
+            Err(StorageError::Corrupt { subject, sequence, reason, .. }) => {
+                let item = match case_of(&subject) {
+                    Some((workflow, case)) => Item::Replay(workflow, case),
+                    None => {
+                        self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+                        Item::Nothing
+                    }
+                };
+                Ok((sequence, item))
+            }
+            Err(error) => Err(error),
+        });
+        self.pass(items).await?;
+        let unmet = std::mem::take(&mut self.state().unmet);
+        self.pass_over(unmet.into_iter().collect()).await
+    }
+
+    /// The places of the tokens that somebody has put into cases that ran. What does not fit, or
+    /// comes later, makes the sums of its case odd, and a replay finds out why.
+    async fn added(&self, scope: LogScope) -> Result<Added> {
+        let mut added = Added::new();
+        let mut records = self.inner.storage.history(scope, 1).await?;
+        while let Some(record) = records.next().await {
+            let record = match record {
+                Ok(record) if record.value.kind == RecordKind::Edited => record.value,
+                Ok(_) => continue,
+                // The next pass tells of it.
+                Err(StorageError::Corrupt { subject, .. }) => {
+                    self.state().unmet.extend(case_of(&subject));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let mut places = places(&record).peekable();
+            if places.peek().is_some() && added.len() < MOST_ADDED {
+                let key = (record.workflow.clone(), record.case.clone());
+                added.entry(key).or_default().extend(places);
+            }
+        }
+        Ok(added)
+    }
+
+    /// Everything that the view has.
+    pub async fn registers(&self) -> Result<()> {
+        let registers = self.inner.storage.registers().await?;
+        let mut seen = 0;
+        let items = registers.chunks(REGISTERS_AT_ONCE).flat_map(move |registers| {
+            let mut by_case = BTreeMap::<_, Vec<_>>::new();
+            let mut items = Vec::new();
+            for register in registers {
+                seen += 1;
+                match register {
+                    Ok(register) => {
+                        if let Some(case) = self.whose(&register) {
+                            let key = (register.workflow.clone(), case);
+                            by_case.entry(key).or_default().push(register);
+                        }
+                    }
+                    Err(StorageError::Corrupt { subject, sequence, reason, .. }) => {
+                        if self.is_in_scope(&subject) {
+                            self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
+                        }
+                    }
+                    Err(error) => items.push(Err(error)),
+                }
+            }
+            items.extend(by_case.into_iter().map(|((workflow, case), registers)| {
+                Ok((seen, Item::Registers(workflow, case, registers)))
+            }));
+            stream::iter(items)
+        });
+        self.pass(items).await
+    }
+
+    /// Whether a subject of the view, which is no token's, is of a workflow in the scope.
+    fn is_in_scope(&self, subject: &str) -> bool {
+        let workflow = subject.rsplit('.').nth(4);
+        self.scope.workflow.as_ref().is_none_or(|only| workflow == Some(only.as_str()))
+    }
+
+    /// The case of what stands in the view, if it is in the scope. Whose it is follows from its
+    /// subject.
+    fn whose(&self, register: &Register) -> Option<CaseId> {
+        let (workflow, token) = (&register.workflow, &register.token);
+        let is_other = self.scope.workflow.as_ref().is_some_and(|only| only != workflow);
+        if is_other || matches!(register.state, RegisterState::Empty | RegisterState::Gone { .. }) {
+            return None;
+        }
+        let case = match token.case() {
+            Some((case, tag)) if workflow.tag() == tag => case,
+            // No case has given this id. The characters of a token's id are those of a case's.
+            _ => {
+                let id = token.as_str();
+                CaseId::new(&id[..id.len().min(CaseId::MAX_LENGTH)]).ok()?
+            }
+        };
+        let is_wanted = self.scope.cases.is_empty() || self.scope.cases.contains(&case);
+        is_wanted.then(|| self.state().audited.tokens += 1);
+        is_wanted.then_some(case)
+    }
+
+    async fn pass<S>(&self, items: S) -> Result<()>
+    where
+        S: stream::Stream<Item = std::result::Result<(u64, Item), StorageError>> + Send,
+    {
+        let looks = items.map(|item| async move {
+            let (position, item) = item?;
+            Ok::<_, Error>((position, self.item(item).await?))
+        });
+        let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
+        let mut suspicions = Vec::new();
+        while let Some(look) = looks.next().await {
+            let (position, found) = look?;
+            suspicions.extend(found);
+            if suspicions.len() >= MOST_SUSPICIONS {
+                self.resolve(std::mem::take(&mut suspicions)).await?;
+            }
+            if self.state().suspects.len() >= MOST_SUSPECTS {
+                self.replay_suspects().await?;
+            }
+            self.sample().await?;
+            self.progress(position);
+        }
+        self.resolve(suspicions).await
+    }
+
+    async fn item(&self, item: Item) -> Result<Vec<Suspicion>> {
+        let (workflow, case) = match &item {
+            Item::Case(workflow, case, _) | Item::Replay(workflow, case) => (workflow, case),
+            Item::Registers(workflow, case, _) => (workflow, case),
+            Item::Nothing => return Ok(Vec::new()),
+        };
+        let done = match &item {
+            Item::Case(_, _, given) => self.case(workflow, case, given.as_deref()).await,
+            Item::Replay(..) => {
+                self.suspect(workflow, case, None);
+                Ok(Vec::new())
+            }
+            Item::Registers(_, _, registers) => self.registers_of(workflow, case, registers).await,
+            Item::Nothing => Ok(Vec::new()),
+        };
+        match done {
+            Ok(found) => Ok(found),
+            Err(error) => self.failed(workflow, case, error).map(|()| Vec::new()),
+        }
+    }
+
+    /// A case: the end of its log, and its live tokens that the view has not got. Those that it
+    /// has, right or wrong, are compared in the pass over the registers, so that each is told
+    /// of once.
+    async fn case(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        given: Option<&[PlaceId]>,
+    ) -> Result<Vec<Suspicion>> {
+        self.state().audited.cases += 1;
+        let Some((head, state)) = self.inner.load(workflow, case).await? else {
+            return Err(Error::no_case(case));
+        };
+        if !state.aside.is_empty() {
+            self.noted(&state);
+        }
+        if let Some(given) = given
+            && let Err(error) = self.check_head(&head, &state, given).await
+        {
+            self.failed(workflow, case, error)?;
+        }
+        let mut suspicions = Vec::new();
+        for entries in state.marking.0.chunks(REGISTERS_AT_ONCE) {
+            let wanted: Vec<_> =
+                entries.iter().map(|entry| (entry.token.clone(), entry.place.clone())).collect();
+            for register in self.inner.storage.registers_of(workflow, &wanted).await? {
+                if matches!(register.state, RegisterState::Empty | RegisterState::Gone { .. }) {
+                    let spot = Spot::of(&register, case.clone());
+                    suspicions.extend(self.compare(Some(&state), &spot, &register).await?);
+                }
+            }
+        }
+        Ok(suspicions)
+    }
+
+    /// A case could not be read: its log will say where it is broken.
+    pub fn failed(&self, workflow: &WorkflowId, case: &CaseId, error: Error) -> Result<()> {
+        match error {
+            Error::NotFound { kind: "case", .. } => return Err(error),
+            Error::BrokenLog { sequence, .. }
+            | Error::Storage(StorageError::Corrupt { sequence, .. }) => {
+                let odd = Finding {
+                    kind: FindingKind::RecordInconsistent,
+                    place_of: FindingIn::Log,
+                    workflow: workflow.clone(),
+                    case: case.clone(),
+                    sequence,
+                    place: None,
+                    token: None,
+                    message: error.to_string(),
+                };
+                self.suspect(workflow, case, Some(odd));
+            }
+            error if error.is_of_one_case() => {
+                self.unchecked_case(workflow, case, &error.to_string());
+            }
+            error => return Err(error),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! The passes of an audit over a store in memory.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+
+use super::{AuditScope, AuditWatcher, Auditor, Finding, FindingIn, FindingKind, State};
+use crate::{
+    models::{CaseId, WorkflowId},
+    petrel::{Cases, Change, ExpectedVersion, NewCase},
+    storage::MemoryStorage,
+};
+
+/// Hears everything.
+#[derive(Debug, Default)]
+struct Heard {
+    findings: Mutex<Vec<Finding>>,
+    unchecked: Mutex<Vec<String>>,
+}
+
+impl AuditWatcher for Heard {
+    fn found(&self, finding: Finding) {
+        self.findings.lock().unwrap().push(finding);
+    }
+
+    fn unchecked(&self, reason: &str) {
+        self.unchecked.lock().unwrap().push(reason.to_owned());
+    }
+
+    fn noted(&self, _: &str) {}
+
+    fn progress(&self, _: u64, _: u64) {}
+}
+
+fn names() -> (WorkflowId, CaseId) {
+    (WorkflowId::new("w").unwrap(), CaseId::new("k").unwrap())
+}
+
+/// A workflow with a case.
+async fn cases() -> Cases {
+    let cases = Cases::new(Arc::new(MemoryStorage::new()));
+    let definition = json!({
+        "id": "w", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}],
+        "transitions": [{"id": "go", "from_places": ["a"], "to_place": "b"},
+                        {"id": "back", "from_places": ["b"], "to_place": "a"}]
+    });
+    let definition = serde_json::from_value(definition).unwrap();
+    cases.create_workflow(definition, ExpectedVersion::Any).await.unwrap();
+    let (workflow, case) = names();
+    let new = NewCase { case: Some(case), ..NewCase::of(workflow) };
+    cases.create_case(new).await.unwrap();
+    cases
+}
+
+fn auditor<'a>(cases: &'a Cases, scope: &'a AuditScope, watcher: &'a Heard) -> Auditor<'a> {
+    Auditor { inner: &cases.inner, scope, watcher, last: 9, state: Mutex::new(State::default()) }
+}
+
+/// What a sum that does not hold is told as.
+fn odd() -> Finding {
+    let (workflow, case) = names();
+    let (kind, place_of) = (FindingKind::InvariantBroken, FindingIn::Log);
+    let (sequence, place, token) = (2, None, None);
+    let message = "the sums are odd".to_owned();
+    Finding { kind, place_of, workflow, case, sequence, place, token, message }
+}
+
+#[tokio::test]
+async fn a_case_that_is_cancelled_before_its_replay_is_not_counted_any_more() {
+    let (cases, scope, heard) = (cases().await, AuditScope::default(), Heard::default());
+    let (workflow, case) = names();
+    cases.cancel(&workflow, &case, Change::default()).await.unwrap();
+    let auditor = auditor(&cases, &scope, &heard);
+    auditor.suspect(&workflow, &case, Some(odd()));
+    auditor.replay_suspects().await.unwrap();
+    assert_eq!(*heard.findings.lock().unwrap(), []);
+    assert_eq!(*heard.unchecked.lock().unwrap(), Vec::<String>::new());
+}

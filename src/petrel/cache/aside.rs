@@ -1,0 +1,162 @@
+//! The messages of a case's log that are put aside: readers pass over them.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use futures::{StreamExt, future, stream::BoxStream};
+
+use crate::petrel::{Inner, Result, export::by_case::case_of};
+use crate::{
+    models::{Aside, CaseId, Record, RecordKind, Stored, WorkflowId},
+    storage::{Consistency, LogScope, StorageError},
+};
+
+/// Of how many cases it is remembered what is put aside.
+const REMEMBERED: usize = 4_096;
+
+/// What is put aside in cases whose last change an older version made, by the hash of that
+/// record: it follows from those before it, which are always the same.
+#[derive(Debug, Default)]
+pub(in crate::petrel) struct Asides(Mutex<HashMap<String, Vec<Aside>>>);
+
+impl Asides {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Vec<Aside>>> {
+        // A cache: whatever is in it is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, hash: String, aside: Vec<Aside>) {
+        let mut known = self.known();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(hash, aside);
+    }
+}
+
+/// Whether a record has what is put aside. That of an older version has not.
+fn says_it(record: &Record) -> bool {
+    !record.aside.is_empty() || !record.is_without_lists()
+}
+
+impl Inner {
+    /// What in a case's log is put aside.
+    pub(in crate::petrel) async fn put_aside_in(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Vec<Aside>> {
+        match self.storage.head(workflow, case, Consistency::Strong).await {
+            Ok(Some(head)) => self.put_aside_by(&head).await,
+            Ok(None) => Ok(Vec::new()),
+            // What was put aside before is said there.
+            Err(StorageError::Corrupt { .. }) => self.put_aside_before(workflow, case).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is put aside, by the head of its case. An older version has not written it on: then
+    /// the last record that has it says it.
+    pub(in crate::petrel) async fn put_aside_by(
+        &self,
+        head: &Stored<Record>,
+    ) -> Result<Vec<Aside>> {
+        let record = &head.value;
+        match says_it(record) {
+            true => Ok(record.aside.clone()),
+            false => self.put_aside_before(&record.workflow, &record.case).await,
+        }
+    }
+
+    /// What the last record of its lifecycle says, since who puts something aside is no firing.
+    /// If an older version wrote that too, the one before it that puts something aside says it:
+    /// all of the branch is read for it, once.
+    async fn put_aside_before(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Aside>> {
+        let last = match self.storage.last_of_lifecycle(workflow, case).await {
+            Ok(Some(last)) => last,
+            Ok(None) => return Ok(Vec::new()),
+            Err(StorageError::Corrupt { .. }) => return self.put_aside_along(workflow, case).await,
+            Err(error) => return Err(error.into()),
+        };
+        if says_it(&last.value) {
+            return Ok(last.value.aside);
+        }
+        if let Some(known) = self.asides.known().get(&last.hash) {
+            return Ok(known.clone());
+        }
+        let aside = self.put_aside_along(workflow, case).await?;
+        self.asides.note(last.hash, aside.clone());
+        Ok(aside)
+    }
+
+    /// What the last record says that put something aside.
+    async fn put_aside_along(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Aside>> {
+        let scope = LogScope::Lifecycle(workflow.clone(), case.clone());
+        let mut records = self.storage.history(scope, 1).await?;
+        let mut aside = Vec::new();
+        while let Some(record) = records.next().await {
+            match record {
+                Ok(record) if record.value.kind == RecordKind::Quarantined => {
+                    aside = record.value.aside;
+                }
+                Ok(_) | Err(StorageError::Corrupt { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(aside)
+    }
+
+    /// Those of these errors that are not about messages that are put aside. Each case is asked
+    /// once.
+    pub(in crate::petrel) async fn not_put_aside(
+        &self,
+        errors: Vec<StorageError>,
+    ) -> Result<Vec<StorageError>> {
+        let (mut asides, mut left) = (HashMap::new(), Vec::new());
+        for error in errors {
+            let StorageError::Corrupt { subject, sequence, .. } = &error else {
+                left.push(error);
+                continue;
+            };
+            let aside = match case_of(subject).map(|of| asides.entry(of)) {
+                None => &Vec::new(),
+                Some(Entry::Occupied(known)) => known.into_mut(),
+                Some(Entry::Vacant(new)) => {
+                    let (workflow, case) = new.key();
+                    let aside = self.put_aside_in(workflow, case).await?;
+                    new.insert(aside)
+                }
+            };
+            if !Aside::any(aside, *sequence) {
+                left.push(error);
+            }
+        }
+        Ok(left)
+    }
+
+    /// A case's records from a sequence on, without what is put aside.
+    pub(in crate::petrel) async fn records(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        from: u64,
+        aside: Vec<Aside>,
+    ) -> Result<BoxStream<'static, std::result::Result<Stored<Record>, StorageError>>> {
+        let scope = LogScope::Case(workflow.clone(), case.clone());
+        let records = self.storage.history(scope, from).await?;
+        if aside.is_empty() {
+            return Ok(records);
+        }
+        let counts = move |record: &std::result::Result<Stored<Record>, StorageError>| {
+            let sequence = match record {
+                Ok(record) => record.sequence,
+                Err(StorageError::Corrupt { sequence, .. }) => *sequence,
+                Err(_) => 0,
+            };
+            future::ready(!Aside::any(&aside, sequence))
+        };
+        Ok(records.filter(counts).boxed())
+    }
+}

@@ -1,0 +1,311 @@
+//! Workflows: definitions stored, read and compiled.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream};
+use tokio::sync::OnceCell;
+
+use crate::petrel::{
+    Cases, Error, ExpectedVersion, Inner, Result, limits::must_be_shallow_definition,
+};
+use crate::{
+    analysis::{
+        Report,
+        structure::{Invariant, TooComplex},
+    },
+    engine::Net,
+    models::{StoredDefinition, WorkflowDefinition, WorkflowId},
+    storage::{DefinitionVersion, MAX_PAGE, StorageError},
+};
+
+/// How long a new case may use a definition that was the latest: a version stored by another
+/// process is used here at most so much later.
+const LATEST_FOR: Duration = Duration::from_secs(1);
+
+/// How many definitions are asked for at once in a listing.
+const AT_ONCE: usize = 32;
+
+/// The most compiled nets that are kept.
+const MOST_NETS: usize = 1_024;
+
+/// A definition with its net, ready to fire.
+#[derive(Debug)]
+pub(in crate::petrel) struct Compiled {
+    pub stored: StoredDefinition,
+    pub net: Arc<Net>,
+    /// What the check of the net found, once somebody has asked.
+    pub report: OnceCell<Arc<Report>>,
+    /// The P-invariants of the net, once an audit has asked.
+    pub invariants: OnceCell<std::result::Result<Vec<Invariant>, TooComplex>>,
+}
+
+impl Compiled {
+    fn new(stored: StoredDefinition, net: Arc<Net>) -> Arc<Self> {
+        Arc::new(Self { stored, net, report: OnceCell::new(), invariants: OnceCell::new() })
+    }
+}
+
+/// Compiled definitions by workflow and log sequence, and which is the latest.
+#[derive(Debug, Default)]
+pub(in crate::petrel) struct Definitions {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The generation of the log that they were read from: their sequences are of that log.
+    generation: u64,
+    nets: HashMap<(WorkflowId, u64), Arc<Compiled>>,
+    latest: HashMap<WorkflowId, (Arc<Compiled>, Instant)>,
+    /// What was wrong with the last version of a workflow when it was last looked at.
+    complaints: BTreeMap<WorkflowId, String>,
+}
+
+impl Definitions {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // A cache: whatever is in it is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what is wrong with the last version of a workflow, or that nothing is.
+    pub(in crate::petrel) fn complain(&self, workflow: &WorkflowId, complaint: Option<String>) {
+        let complaints = &mut self.state().complaints;
+        match complaint {
+            Some(complaint) => drop(complaints.insert(workflow.clone(), complaint)),
+            None => drop(complaints.remove(workflow)),
+        }
+    }
+
+    /// What is wrong with the last versions of workflows, as far as this process has met it.
+    pub(in crate::petrel) fn complaints(&self) -> Vec<String> {
+        self.state().complaints.values().cloned().collect()
+    }
+
+    /// What was read under this generation of the log. The rest is forgotten: in a log that may
+    /// have gone back since, another definition may have the same sequence.
+    fn of(&self, generation: u64) -> std::sync::MutexGuard<'_, State> {
+        let mut state = self.state();
+        if state.generation != generation {
+            state.nets.clear();
+            state.latest.clear();
+            state.generation = generation;
+        }
+        state
+    }
+
+    fn known(
+        &self,
+        workflow: &WorkflowId,
+        sequence: u64,
+        generation: u64,
+    ) -> Option<Arc<Compiled>> {
+        self.of(generation).nets.get(&(workflow.clone(), sequence)).cloned()
+    }
+
+    fn latest(&self, workflow: &WorkflowId, generation: u64) -> Option<Arc<Compiled>> {
+        let state = self.of(generation);
+        let (compiled, at) = state.latest.get(workflow)?;
+        (at.elapsed() < LATEST_FOR).then(|| Arc::clone(compiled))
+    }
+
+    /// Keeps what was read when the log had this generation, or a later one.
+    fn keep(&self, compiled: &Arc<Compiled>, is_latest: bool, generation: u64) {
+        let mut state = self.of(generation);
+        if state.nets.len() >= MOST_NETS {
+            state.nets.clear();
+            state.latest.clear();
+        }
+        let workflow = &compiled.stored.definition.id;
+        state.nets.insert((workflow.clone(), compiled.stored.sequence), Arc::clone(compiled));
+        if is_latest {
+            state.latest.insert(workflow.clone(), (Arc::clone(compiled), Instant::now()));
+        }
+    }
+}
+
+impl Cases {
+    /// Checks a definition and stores it as the next version. The same definition as the
+    /// latest one makes no new version: it answers with that. Where only sound definitions are
+    /// wanted ([`require_sound`](crate::petrel::Checks::require_sound)), another is refused with what is
+    /// wrong with it.
+    pub async fn create_workflow(
+        &self,
+        definition: WorkflowDefinition,
+        expected: ExpectedVersion,
+    ) -> Result<StoredDefinition> {
+        Ok(self.store_workflow(definition, expected).await?.0)
+    }
+
+    /// The same, and whether nothing was stored, since the latest version is the same definition.
+    pub async fn store_workflow(
+        &self,
+        definition: WorkflowDefinition,
+        expected: ExpectedVersion,
+    ) -> Result<(StoredDefinition, bool)> {
+        let net = Net::compile(&definition).map_err(Error::InvalidDefinition)?;
+        must_be_shallow_definition(&definition)?;
+        let net = Arc::new(net);
+        self.check_soundness(&net, definition.id.as_str()).await?;
+        loop {
+            let storage = &self.inner.storage;
+            let generation = storage.generation().await?;
+            let newest = self.inner.newest(&definition.id).await?;
+            let (highest, last) = newest.as_ref().map_or((0, 0), |n| (n.version, n.last));
+            let latest = newest.and_then(|newest| newest.compiled);
+            let version = latest.as_ref().map_or(0, |latest| latest.stored.version);
+            match expected {
+                ExpectedVersion::New if version != 0 => {
+                    let (kind, id) = ("workflow", definition.id.to_string());
+                    let reason = format!("it has version {version}");
+                    return Err(Error::AlreadyExists { kind, id, reason });
+                }
+                ExpectedVersion::Version(expected) if expected != version => {
+                    let what = format!("workflow {}", definition.id);
+                    return Err(Error::Conflict { what, expected, actual: version });
+                }
+                _ => {}
+            }
+            // What can't be read after it is replaced by the same definition too.
+            let same = |latest: &Arc<Compiled>| {
+                latest.stored.sequence == last && latest.stored.definition == definition
+            };
+            if let Some(latest) = latest.filter(same) {
+                return Ok((latest.stored.clone(), true));
+            }
+            match storage.put_definition(&definition, highest + 1, last).await {
+                Ok(stored) => {
+                    self.inner.definitions.complain(&definition.id, None);
+                    let compiled = Compiled::new(stored.clone(), net);
+                    self.inner.definitions.keep(&compiled, true, generation);
+                    return Ok((stored, false));
+                }
+                // Somebody else stored a version: look at it, and check the expectation again.
+                Err(StorageError::LostRace { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The latest version of a workflow that can be read and used.
+    pub async fn workflow(&self, id: &WorkflowId) -> Result<Arc<StoredDefinition>> {
+        Ok(Arc::new(self.inner.usable(id).await?.stored.clone()))
+    }
+
+    /// The version of a workflow whose message has this log sequence: what a case that names
+    /// it runs.
+    pub async fn workflow_at(&self, id: &WorkflowId, sequence: u64) -> Result<StoredDefinition> {
+        Ok(self.inner.compiled(id, sequence).await?.stored.clone())
+    }
+
+    /// The latest versions of workflows, `first` (1 to 1,000) at most, ordered by id and
+    /// beginning after `after`; and whether there are more. Definitions that can't be read are
+    /// logged and left out; asking for one by its id says why.
+    pub async fn workflows(
+        &self,
+        first: usize,
+        after: Option<&WorkflowId>,
+    ) -> Result<(Vec<Arc<StoredDefinition>>, bool)> {
+        if !(1..=MAX_PAGE).contains(&first) {
+            return Err(Error::argument("first", format!("must be 1 to {MAX_PAGE}")));
+        }
+        let mut ids = self.inner.storage.workflow_ids().await?;
+        ids.retain(|id| after.is_none_or(|after| id > after));
+        let read = stream::iter(ids).map(|id| async move { self.workflow(&id).await });
+        let read = read.buffered(AT_ONCE);
+        let mut read = std::pin::pin!(read);
+        let mut workflows = Vec::new();
+        while let Some(workflow) = read.next().await {
+            match workflow {
+                Ok(_) if workflows.len() == first => return Ok((workflows, true)),
+                Ok(workflow) => workflows.push(workflow),
+                Err(Error::Storage(error @ StorageError::Corrupt { .. })) => {
+                    tracing::warn!(%error, "left out of a listing");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((workflows, false))
+    }
+}
+
+impl Inner {
+    /// Whether a workflow is known; otherwise the error says so. If its latest version can't be
+    /// read it is known: its cases name the versions that they run.
+    pub async fn must_exist(&self, workflow: &WorkflowId) -> Result<()> {
+        match self.storage.definition(workflow, DefinitionVersion::Latest).await {
+            Ok(None) => Err(Error::no_workflow(workflow)),
+            Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The definition that a new case runs.
+    pub async fn latest(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
+        let generation = self.storage.generation().await?;
+        if let Some(compiled) = self.definitions.latest(workflow, generation) {
+            return Ok(compiled);
+        }
+        self.usable(workflow).await
+    }
+
+    async fn usable(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
+        let mut newest =
+            self.newest(workflow).await?.ok_or_else(|| Error::no_workflow(workflow))?;
+        match newest.compiled {
+            Some(compiled) => Ok(compiled),
+            None => {
+                let first = newest.unusable.drain(..).next();
+                Err(first.unwrap_or_else(|| Error::no_workflow(workflow)))
+            }
+        }
+    }
+
+    /// The definition that a case names.
+    pub async fn compiled(&self, workflow: &WorkflowId, sequence: u64) -> Result<Arc<Compiled>> {
+        let generation = self.storage.generation().await?;
+        if let Some(compiled) = self.definitions.known(workflow, sequence, generation) {
+            return Ok(compiled);
+        }
+        let version = DefinitionVersion::Sequence(sequence);
+        let stored = self.storage.definition(workflow, version).await?;
+        let missing = || Error::NotFound {
+            kind: "definition",
+            id: format!("{workflow} at log sequence {sequence}"),
+        };
+        self.compile(stored.ok_or_else(missing)?, false, generation)
+    }
+
+    /// Whether the log has this definition still.
+    pub(in crate::petrel) async fn has_definition(&self, of: &StoredDefinition) -> Result<bool> {
+        let version = DefinitionVersion::Sequence(of.sequence);
+        let stored = self.storage.definition(&of.definition.id, version).await?;
+        let same = |stored: StoredDefinition| {
+            (stored.version, &stored.definition) == (of.version, &of.definition)
+        };
+        Ok(stored.is_some_and(same))
+    }
+
+    /// A definition ready to fire. `generation` is the log's from before it was read.
+    pub(in crate::petrel) fn compile(
+        &self,
+        stored: StoredDefinition,
+        is_latest: bool,
+        generation: u64,
+    ) -> Result<Arc<Compiled>> {
+        let known = self.definitions.known(&stored.definition.id, stored.sequence, generation);
+        // A sequence alone does not say which definition it is: the log may have gone back.
+        let compiled = match known.filter(|known| known.stored == stored) {
+            Some(compiled) => compiled,
+            None => {
+                let net = Net::compile(&stored.definition).map_err(Error::InvalidDefinition)?;
+                Compiled::new(stored, Arc::new(net))
+            }
+        };
+        self.definitions.keep(&compiled, is_latest, generation);
+        Ok(compiled)
+    }
+}

@@ -1,0 +1,393 @@
+//! The cases by workflow and status, in the order of their creation. The log is read once from
+//! its beginning; after that, what has been added to it.
+//!
+//! It is a view like any other: it says where to look, and what is answered is read from the log.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Shared},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::petrel::{Cases, Inner, Result};
+use crate::{
+    models::{CaseId, CaseStatus, WorkflowId},
+    storage::{StatusAt, Storage, StorageError},
+};
+
+/// How long a listing waits for the index.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a serving process follows the log.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How many records are taken over at once.
+const BATCH: usize = 1_024;
+
+/// How many of its own records a process keeps in mind until the log is followed.
+const MOST_NOTED: usize = 65_536;
+
+/// The cases of a store by their status.
+#[derive(Debug, Default)]
+pub(in crate::petrel) struct Index {
+    state: Mutex<State>,
+    reading: Mutex<Reading>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    workflows: HashMap<WorkflowId, Listing>,
+    /// The generation of the log that was read.
+    generation: u64,
+    /// Everything up to this log sequence is in.
+    followed: u64,
+    /// The last record of the log when the reading under way began.
+    until: u64,
+    /// The last record that was taken over.
+    tip: Option<Tip>,
+    /// Whether it was ever complete.
+    is_ready: bool,
+    /// What this process has appended since, which need not be read.
+    noted: BTreeMap<u64, Own>,
+}
+
+/// A record of this process's own.
+#[derive(Debug)]
+pub(in crate::petrel) struct Own {
+    pub workflow: WorkflowId,
+    pub case: CaseId,
+    pub status: CaseStatus,
+    pub hash: String,
+}
+
+/// A record, and by what it is known again.
+#[derive(Debug, Clone)]
+struct Tip {
+    workflow: WorkflowId,
+    case: CaseId,
+    sequence: u64,
+    mark: Mark,
+}
+
+#[derive(Debug, Clone)]
+enum Mark {
+    /// When the server stored it, of one that was read.
+    Time(DateTime<Utc>),
+    /// The hash of its bytes, of one that this process appended.
+    Hash(String),
+}
+
+/// A reading of what the log has, for all who ask meanwhile.
+#[derive(Debug, Default)]
+struct Reading {
+    begun: u64,
+    under_way: Option<Shared<BoxFuture<'static, Read>>>,
+}
+
+/// How a reading ended.
+type Read = std::result::Result<(), StorageError>;
+
+/// The cases of a workflow, each by the log sequence of its first record.
+#[derive(Debug, Default)]
+struct Listing {
+    created: HashMap<CaseId, u64>,
+    cases: BTreeMap<u64, (CaseId, CaseStatus)>,
+    by_status: HashMap<CaseStatus, BTreeSet<u64>>,
+}
+
+impl Listing {
+    fn take_over(&mut self, case: CaseId, sequence: u64, status: CaseStatus) {
+        let created = *self.created.entry(case.clone()).or_insert(sequence);
+        let before = self.cases.insert(created, (case, status)).map(|(_, before)| before);
+        if before == Some(status) {
+            return;
+        }
+        if let Some(cases) = before.and_then(|before| self.by_status.get_mut(&before)) {
+            cases.remove(&created);
+        }
+        self.by_status.entry(status).or_default().insert(created);
+    }
+
+    fn some(&self, status: Option<CaseStatus>, after: u64, most: usize) -> Vec<(u64, CaseId)> {
+        let after = (Bound::Excluded(after), Bound::Unbounded);
+        let named = |created: &u64| Some((*created, self.cases.get(created)?.0.clone()));
+        match status {
+            None => {
+                let cases = self.cases.range(after).take(most);
+                cases.map(|(created, (case, _))| (*created, case.clone())).collect()
+            }
+            Some(status) => {
+                let cases = self.by_status.get(&status).map(|cases| cases.range(after));
+                cases.into_iter().flatten().filter_map(named).take(most).collect()
+            }
+        }
+    }
+}
+
+impl State {
+    fn listing(&mut self, workflow: &WorkflowId) -> &mut Listing {
+        // Mostly it is there, and its id need not be cloned.
+        if !self.workflows.contains_key(workflow) {
+            self.workflows.insert(workflow.clone(), Listing::default());
+        }
+        self.workflows.entry(workflow.clone()).or_default()
+    }
+
+    /// Takes over what this process has appended itself, as far as nothing lies between.
+    fn take_over_own(&mut self) {
+        self.noted = self.noted.split_off(&(self.followed + 1));
+        while let Some(entry) = self.noted.first_entry()
+            && *entry.key() == self.followed + 1
+        {
+            let (sequence, Own { workflow, case, status, hash }) = entry.remove_entry();
+            self.listing(&workflow).take_over(case.clone(), sequence, status);
+            self.followed = sequence;
+            self.tip = Some(Tip { workflow, case, sequence, mark: Mark::Hash(hash) });
+        }
+    }
+}
+
+impl Index {
+    /// Notes a record that this process has appended, by the generation of the log that it was
+    /// appended to.
+    pub fn note(&self, generation: u64, sequence: u64, own: Own) {
+        let mut state = self.state();
+        if !state.is_ready || state.generation != generation {
+            return;
+        }
+        if state.noted.len() >= MOST_NOTED {
+            // Nobody follows the log here; it is read where somebody asks.
+            state.noted.clear();
+        }
+        state.noted.insert(sequence, own);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it can be asked without reading the whole log first.
+    pub fn is_ready(&self) -> bool {
+        self.state().is_ready
+    }
+
+    /// At most `most` cases of a workflow that had a status, or any where none is named, when the
+    /// log was last followed: those whose first record comes after a log sequence, in the order of
+    /// these, each with that of its own.
+    pub fn some(
+        &self,
+        workflow: &WorkflowId,
+        status: Option<CaseStatus>,
+        after: u64,
+        most: usize,
+    ) -> Vec<(u64, CaseId)> {
+        let state = self.state();
+        let listing = state.workflows.get(workflow);
+        listing.map(|listing| listing.some(status, after, most)).unwrap_or_default()
+    }
+
+    /// How many readings have begun.
+    fn begun(&self) -> u64 {
+        self.readings().begun
+    }
+
+    fn readings(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reading under way, or a new one, by its number.
+    fn reading(
+        self: &Arc<Self>,
+        storage: &Arc<dyn Storage>,
+    ) -> (u64, Shared<BoxFuture<'static, Read>>) {
+        let mut reading = self.readings();
+        if let Some(under_way) = &reading.under_way
+            && under_way.peek().is_none()
+        {
+            return (reading.begun, under_way.clone());
+        }
+        reading.begun += 1;
+        let read = tokio::spawn(read(Arc::downgrade(self), Arc::clone(storage)));
+        let read = read.map(|read| {
+            read.unwrap_or_else(|error| {
+                let reason = format!("the reading for the index was cut off: {error}");
+                Err(StorageError::Unavailable { reason, away_since: None })
+            })
+        });
+        let read = read.boxed().shared();
+        reading.under_way = Some(read.clone());
+        (reading.begun, read)
+    }
+
+    fn take_over(&self, batch: &mut Vec<StatusAt>, followed: u64) {
+        let mut state = self.state();
+        for StatusAt { workflow, case, sequence, status, .. } in batch.iter() {
+            state.listing(workflow).take_over(case.clone(), *sequence, *status);
+        }
+        if let Some(StatusAt { workflow, case, sequence, timestamp, .. }) = batch.pop() {
+            state.tip = Some(Tip { workflow, case, sequence, mark: Mark::Time(timestamp) });
+        }
+        state.followed = followed;
+        batch.clear();
+    }
+
+    fn not_yet(&self) -> StorageError {
+        let state = self.state();
+        let reason = format!(
+            "the cases by status are being read for the first time, {} of {} log sequences so far; \
+             try again in a moment",
+            state.followed, state.until
+        );
+        StorageError::Unavailable { reason, away_since: None }
+    }
+}
+
+/// Reads what the log has and the index has not. Ends early when nobody has the index any more.
+async fn read(index: Weak<Index>, storage: Arc<dyn Storage>) -> Read {
+    let generation = storage.generation().await?;
+    let last = storage.last_sequence().await?;
+    let Some(after) = begin(&index, storage.as_ref(), generation, last).await? else {
+        return Ok(());
+    };
+    let mut statuses = storage.statuses(after, last).await?;
+    let (mut batch, mut followed, mut unreadable) = (Vec::with_capacity(BATCH), after, 0_u64);
+    let mut ended = Ok(());
+    while let Some(status) = statuses.next().await {
+        match status {
+            Ok(status) => {
+                followed = status.sequence;
+                batch.push(status);
+            }
+            Err(StorageError::Corrupt { subject, sequence, reason, .. }) => {
+                tracing::debug!(subject, sequence, reason, "its case keeps the status it had");
+                (followed, unreadable) = (sequence, unreadable + 1);
+            }
+            Err(error) => {
+                ended = Err(error);
+                break;
+            }
+        }
+        if batch.len() == BATCH {
+            let Some(index) = index.upgrade() else { return Ok(()) };
+            index.take_over(&mut batch, followed);
+        }
+    }
+    let now = storage.generation().await;
+    let Some(index) = index.upgrade() else { return Ok(()) };
+    if now.as_ref() != Ok(&generation) {
+        // What was read may be of two logs.
+        *index.state() = State::default();
+        now?;
+        let reason = "the log went back while the cases by status were read".to_owned();
+        return Err(StorageError::Unavailable { reason, away_since: None });
+    }
+    if unreadable > 0 {
+        tracing::warn!(unreadable, "records that can't be read say nothing of their cases' status");
+    }
+    if ended.is_ok() {
+        followed = last;
+    }
+    index.take_over(&mut batch, followed);
+    index.state().is_ready |= ended.is_ok();
+    ended
+}
+
+/// Up to where the index has all that the log has, `None` if it has all; nothing of it is kept if
+/// the log is not the one that was read.
+async fn begin(
+    index: &Weak<Index>,
+    storage: &dyn Storage,
+    generation: u64,
+    last: u64,
+) -> std::result::Result<Option<u64>, StorageError> {
+    let tip = {
+        let Some(index) = index.upgrade() else { return Ok(None) };
+        let mut state = index.state();
+        state.until = last;
+        if state.followed <= last && (state.generation == generation || state.followed == 0) {
+            state.generation = generation;
+            state.take_over_own();
+            return Ok((state.followed < last).then_some(state.followed));
+        }
+        state.noted.clear();
+        state.tip.clone().filter(|_| state.followed <= last)
+    };
+    let is_there = match tip {
+        Some(tip) => match storage.record(&tip.workflow, &tip.case, tip.sequence).await {
+            Ok(record) => record.is_some_and(|record| match &tip.mark {
+                Mark::Time(time) => record.timestamp == *time,
+                Mark::Hash(hash) => record.hash == *hash,
+            }),
+            Err(StorageError::Corrupt { .. }) => false,
+            Err(error) => return Err(error),
+        },
+        None => false,
+    };
+    let Some(index) = index.upgrade() else { return Ok(None) };
+    let mut state = index.state();
+    if !is_there {
+        tracing::info!("the log is another one: its cases are read anew");
+        *state = State { until: last, ..State::default() };
+    }
+    state.generation = generation;
+    Ok(Some(state.followed))
+}
+
+impl Inner {
+    /// Sees to it that the index has all that the log had when this was called, within some
+    /// seconds.
+    pub async fn follow(&self) -> Result<()> {
+        match tokio::time::timeout(PATIENCE, self.follow_however_long()).await {
+            Ok(followed) => Ok(followed?),
+            // The reading goes on.
+            Err(_) => Err(self.index.not_yet().into()),
+        }
+    }
+
+    async fn follow_however_long(&self) -> Read {
+        let before = self.index.begun();
+        loop {
+            // One that is under way may have begun too early; the one after it has not.
+            let (number, read) = self.index.reading(&self.storage);
+            read.await?;
+            if number > before {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Cases {
+    /// Makes the index by which cases are listed by their status, and waits for it, however long
+    /// the log is.
+    pub async fn index_cases(&self) -> Result<()> {
+        Ok(self.inner.follow_however_long().await?)
+    }
+
+    /// Follows the log until `shutdown`, so that a listing of cases by their status need not read
+    /// all of it. Run it in every process that serves.
+    pub async fn run_index(&self, shutdown: CancellationToken) {
+        let follow = async {
+            loop {
+                let (_, read) = self.inner.index.reading(&self.inner.storage);
+                if let Err(error) = read.await {
+                    tracing::debug!(%error, "the index of cases will try again");
+                }
+                tokio::time::sleep(EVERY).await;
+            }
+        };
+        // A reading is a task of its own, so nothing is cut off.
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = follow => {}
+        }
+    }
+}

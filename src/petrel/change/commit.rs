@@ -1,0 +1,394 @@
+//! The commit: decide, append under the fence, write the views.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{SubsecRound, Utc};
+use uuid::Uuid;
+
+use crate::petrel::{
+    Change, Changed, Error, Inner, Result, cache::definitions::Compiled, cache::index::Own,
+    cache::slot::Slot, change::repeat::Asked, read::load::broken,
+};
+use crate::{
+    engine::{Act, Budget, TokenSeed, apply, apply_stored, fit},
+    models::{Case, CaseId, FiringId, IdProblem, Record, RecordKind, Stored, Token, WorkflowId},
+    storage::{Consistency, StorageError},
+};
+
+/// How many times a lost race is run again before the caller is told of the conflict.
+const MOST_RACES: u32 = 64;
+
+/// How many changes are under way in a process at once.
+const MOST_UNDER_WAY: usize = 10_000;
+
+/// How many times an append without an answer is tried again.
+const MOST_UNANSWERED: u32 = 2;
+
+/// Decides what happens, given the definition that the case runs, or would run, and the case,
+/// if it exists.
+pub(in crate::petrel) type Decide =
+    Arc<dyn Fn(&Compiled, Option<&Case>, &Act, &Budget) -> Result<Decided> + Send + Sync>;
+
+/// What is to happen.
+pub(in crate::petrel) enum Decided {
+    /// This record is appended.
+    Append(Box<Record>),
+    /// The case is as the caller wants it; nothing is stored.
+    AsItIs,
+    /// The case has begun already; nothing is stored, and the answer is how it began, if that is
+    /// with this. `None`: what was asked for can't be what it began with.
+    Begun(Option<TokenSeed>),
+}
+
+/// One change on its way into the log.
+pub(in crate::petrel) struct Commit {
+    pub workflow: WorkflowId,
+    pub case: CaseId,
+    pub change: Change,
+    pub asked: Asked,
+    pub decide: Decide,
+    /// The case is probably not there yet, so the first attempt does not look: the fence of
+    /// the append finds out.
+    pub is_new: bool,
+}
+
+/// How an attempt ended.
+enum Attempt {
+    Done(Box<Changed>),
+    /// Somebody else appended first.
+    LostRace,
+    /// The log may be another one than the one that it was decided on; nothing was stored.
+    Outdated,
+    /// No answer: it happened or not.
+    Unanswered(StorageError),
+}
+
+impl Inner {
+    pub async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
+        let inner = Arc::clone(self);
+        self.to_its_end(async move { inner.run(commit).await }).await
+    }
+
+    /// Runs a change in a task of its own: once begun it ends, whether or not the caller
+    /// still waits, and a caller who stops polling does not keep the case's turn.
+    pub async fn to_its_end(
+        &self,
+        change: impl Future<Output = Result<Changed>> + Send + 'static,
+    ) -> Result<Changed> {
+        if self.running.len() >= MOST_UNDER_WAY {
+            let reason = format!("{MOST_UNDER_WAY} changes are under way in this process");
+            return Err(Error::Overloaded { reason });
+        }
+        match self.running.spawn(change).await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is shutting down.
+            Err(error) => Err(Error::Storage(StorageError::Unavailable {
+                reason: error.to_string(),
+                away_since: None,
+            })),
+        }
+    }
+
+    async fn run(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
+        let begun = Instant::now();
+        let firing = commit.change.firing.clone();
+        if firing.as_ref().is_some_and(FiringId::is_reserved) {
+            return Err(Error::argument("firing id", IdProblem::Reserved.to_string()));
+        }
+        let act = Act {
+            by: commit.change.by.clone(),
+            now: Utc::now().trunc_subsecs(6),
+            firing: firing.clone().map_or_else(new_firing, Ok)?,
+            metadata: commit.change.metadata.clone(),
+            request: (!commit.is_new).then(|| commit.asked.digest()),
+        };
+        let (mut races, mut outdated, mut unanswered) = (0, 0, 0);
+        let mut presume_new = commit.is_new;
+        let result = loop {
+            let mut slot = self.slots.turn(&commit.workflow, &commit.case).await?;
+            // After an attempt of our own it may be in the log already.
+            let may_repeat = firing.is_some() || unanswered > 0;
+            let presumed = std::mem::take(&mut presume_new) && slot.case.is_none();
+            let look_first = slot.case.is_none() && !presumed;
+            match self.attempt(&commit, &act, &mut slot, look_first, may_repeat).await {
+                Ok(Attempt::Done(changed)) => break Ok(*changed),
+                Ok(Attempt::LostRace) if presumed => {}
+                Ok(Attempt::LostRace) if races < MOST_RACES => {
+                    races += 1;
+                    self.metrics.race_lost();
+                    drop(slot);
+                    tokio::time::sleep(backoff(races)).await;
+                }
+                Ok(Attempt::LostRace) => {
+                    let reason = format!(
+                        "others change case {} all the time, and were first {MOST_RACES} times; \
+                         try again",
+                        commit.case
+                    );
+                    break Err(StorageError::Unavailable { reason, away_since: None }.into());
+                }
+                Ok(Attempt::Outdated) if outdated < MOST_RACES => {
+                    outdated += 1;
+                    drop(slot);
+                    tokio::time::sleep(backoff(outdated)).await;
+                }
+                Ok(Attempt::Outdated) => {
+                    let reason = format!(
+                        "the connection was lost, or the log went back, {MOST_RACES} times while \
+                         case {} was begun; try again",
+                        commit.case
+                    );
+                    break Err(StorageError::Unavailable { reason, away_since: None }.into());
+                }
+                Ok(Attempt::Unanswered(error)) => {
+                    unanswered += 1;
+                    if unanswered > MOST_UNANSWERED {
+                        break Err(error.into());
+                    }
+                    self.metrics.retried();
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        self.metrics.committed(begun.elapsed(), &result);
+        result
+    }
+
+    async fn attempt(
+        self: &Arc<Self>,
+        commit: &Commit,
+        act: &Act,
+        slot: &mut Slot,
+        look_first: bool,
+        may_repeat: bool,
+    ) -> Result<Attempt> {
+        let begun = Instant::now();
+        // What is known of the case was read from a log that may be another one by now.
+        let generation = self.storage.generation().await?;
+        let doubtful = slot.case.is_some() && slot.generation != generation;
+        if slot.case.is_none() && slot.generation != generation {
+            slot.doubt();
+            slot.generation = generation;
+        }
+        let mut fresh = look_first || doubtful;
+        if fresh {
+            Box::pin(self.reload(commit, slot)).await?;
+        }
+        let (mut stored, reckoned, runs) = loop {
+            match self.decide(commit, act, slot, may_repeat).await {
+                Ok(Decision::Append(record, runs)) => match self.checked(slot, *record, act) {
+                    Ok((stored, reckoned)) => break (stored, reckoned, runs),
+                    Err(error) if fresh => return Err(error),
+                    Err(_) => {}
+                },
+                Ok(Decision::Repeated(changed)) if fresh => {
+                    Box::pin(self.show_again(slot, &changed)).await;
+                    return Ok(Attempt::Done(changed));
+                }
+                Err(error) if fresh => return Err(error),
+                Ok(Decision::Repeated(_)) | Err(_) => {}
+            }
+            // An answer that appends nothing, a no above all, is only given of what the log has
+            // now: an append finds out by its fence.
+            Box::pin(self.reload(commit, slot)).await?;
+            fresh = true;
+        };
+        if runs.is_some() && self.storage.generation().await? != slot.generation {
+            // The definition may be one that the log does not have any more: decided anew.
+            return Ok(Attempt::Outdated);
+        }
+        let expected = stored.value.previous;
+        let probe = self.unknown_registers(slot, &stored.value);
+        let append = self.storage.append(&stored.value, expected);
+        let (appended, registers) = tokio::join!(append, probe);
+        let appended = match appended {
+            Ok(appended) => appended,
+            Err(error) => {
+                slot.case = None;
+                return match error {
+                    StorageError::LostRace { .. } => Ok(Attempt::LostRace),
+                    error @ StorageError::Unavailable { .. } => Ok(Attempt::Unanswered(error)),
+                    error => Err(error.into()),
+                };
+            }
+        };
+        self.metrics.appended(begun.elapsed());
+        let reckoned_at = stored.sequence;
+        (stored.sequence, stored.hash) = (appended.sequence, appended.hash);
+        let before = slot.case.take();
+        let generation = self.storage.generation().await;
+        let is_same = generation.is_ok_and(|now| now == slot.generation);
+        match &before {
+            Some(_) if !is_same => Box::pin(self.must_follow(&stored)).await?,
+            None if !is_same => Box::pin(self.must_run(&stored, runs.as_deref())).await?,
+            _ => {}
+        }
+        let case = apply_stored(reckoned, reckoned_at, before.as_deref(), &stored);
+        if is_same {
+            let (workflow, id) = (case.workflow.clone(), case.id.clone());
+            let own = Own { workflow, case: id, status: case.status, hash: stored.hash.clone() };
+            self.index.note(slot.generation, stored.sequence, own);
+        }
+        let case = Arc::new(case);
+        slot.case = Some(Arc::clone(&case));
+        slot.registers.adopt(registers);
+        self.write_views(slot, &stored.value, &case, begun).await;
+        let tokens = tokens_after(&stored.value, &case);
+        stored.value.history_bases.clear();
+        stored.value.produced = tokens.iter().map(|token| Token::clone(token)).collect();
+        let record = Arc::new(stored);
+        Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))
+    }
+
+    /// The record to append, which follows from the case as it is known, and the case after it:
+    /// what replay would refuse is never stored. Its sequence and hash are not known yet.
+    fn checked(
+        &self,
+        slot: &Slot,
+        mut record: Record,
+        act: &Act,
+    ) -> Result<(Stored<Record>, Case)> {
+        if record.kind != RecordKind::Fired {
+            // The engine makes what it fires fit, since that tells which mode can fire.
+            fit(&mut record, slot.case.as_deref(), self.limits())?;
+        }
+        let mut stored = Stored {
+            sequence: record.previous + 1,
+            value: record,
+            timestamp: act.now,
+            subject: String::new(),
+            hash: String::new(),
+        };
+        let record = &stored.value;
+        let mut case = apply(slot.case.as_deref(), &stored)
+            .map_err(|reason| broken(&record.workflow, &record.case, stored.sequence, reason))?;
+        for token in &record.produced {
+            if let Some(token) = case.tokens.get_mut(&token.id) {
+                let subject = self.storage.token_subject(&token.workflow, &token.place, &token.id);
+                Arc::make_mut(token).nats_subject = subject;
+            }
+        }
+        stored.value.tokens_hash = case.digests.of_all(&case.marking);
+        Ok((stored, case))
+    }
+
+    /// Makes what is known of the case what the log has now. What is known already is kept if
+    /// the log ends with just that record.
+    async fn reload(&self, commit: &Commit, slot: &mut Slot) -> Result<()> {
+        let (workflow, case) = (&commit.workflow, &commit.case);
+        let generation = self.storage.generation().await?;
+        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+        if slot.generation != generation {
+            slot.doubt();
+        }
+        slot.generation = generation;
+        let is_known = |head: &Stored<Record>| {
+            let known = slot.case.as_ref();
+            known.is_some_and(|known| {
+                (known.sequence, &known.head_hash) == (head.sequence, &head.hash)
+            })
+        };
+        if head.as_ref().is_some_and(is_known) {
+            return Ok(());
+        }
+        slot.registers.clear();
+        slot.case = None;
+        if let Some(head) = head {
+            let (case, follows) = tokio::join!(self.restore(&head), self.follows(&head));
+            follows?;
+            slot.case = Some(Arc::new(case?));
+        }
+        Ok(())
+    }
+
+    /// Refuses a head that this process did not append and that is not linked to the record
+    /// before it: whatever followed it would have to be put aside with it.
+    async fn follows(&self, head: &Stored<Record>) -> Result<()> {
+        let Record { workflow, case, previous, previous_hash, .. } = &head.value;
+        if *previous == 0 {
+            return Ok(());
+        }
+        let reason = match self.storage.record(workflow, case, *previous).await {
+            Ok(Some(before)) if Some(&before.hash) == previous_hash.as_ref() => return Ok(()),
+            // What can't be read blocks no more than itself.
+            Err(StorageError::Corrupt { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+            Ok(Some(_)) => format!("its hash of record {previous} is not that record's"),
+            Ok(None) => format!("it follows record {previous}, which is not in the log"),
+        };
+        let reason = format!("{reason}; `petrel case quarantine` puts it aside");
+        Err(broken(workflow, case, head.sequence, reason))
+    }
+
+    async fn decide(
+        self: &Arc<Self>,
+        commit: &Commit,
+        act: &Act,
+        slot: &mut Slot,
+        may_repeat: bool,
+    ) -> Result<Decision> {
+        let Some(case) = slot.case.clone() else {
+            let latest = Box::pin(self.latest(&commit.workflow)).await?;
+            return match (commit.decide)(&latest, None, act, &Budget::default())? {
+                Decided::Append(record) => Ok(Decision::Append(record, Some(latest))),
+                Decided::AsItIs | Decided::Begun(_) => Err(Error::no_case(&commit.case)),
+            };
+        };
+        if may_repeat
+            && let Some(changed) = Box::pin(self.repeated(commit, act, slot, &case)).await?
+        {
+            return Ok(Decision::Repeated(Box::new(changed)));
+        }
+        if let Some(expected) = commit.change.expected_revision
+            && expected != case.sequence
+        {
+            let what = format!("case {}", case.id);
+            return Err(Error::Conflict { what, expected, actual: case.sequence });
+        }
+        let compiled = Box::pin(self.compiled(&case.workflow, case.definition)).await?;
+        // The next record names all pages if it is one.
+        let case = match case.chain.is_full() && case.chain.pages.is_none() {
+            true => Arc::new(Box::pin(self.with_pages(&case)).await?),
+            false => case,
+        };
+        let quick = |budget: &Budget| (commit.decide)(&compiled, Some(&case), act, budget);
+        let costly = || {
+            let (decide, act) = (Arc::clone(&commit.decide), act.clone());
+            let (compiled, case) = (Arc::clone(&compiled), Arc::clone(&case));
+            move |budget: &Budget| decide(&compiled, Some(&case), &act, budget)
+        };
+        match self.decided(quick, costly).await?? {
+            Decided::Append(record) => Ok(Decision::Append(record, None)),
+            Decided::AsItIs => {
+                Ok(Decision::Repeated(Box::new(Box::pin(self.unchanged(&case)).await?)))
+            }
+            Decided::Begun(seed) => {
+                Ok(Decision::Repeated(Box::new(Box::pin(self.begun(&case, seed.as_ref())).await?)))
+            }
+        }
+    }
+}
+
+enum Decision {
+    /// The record, and the definition that a new case is to run.
+    Append(Box<Record>, Option<Arc<Compiled>>),
+    Repeated(Box<Changed>),
+}
+
+fn tokens_after(record: &Record, case: &Case) -> Vec<Arc<Token>> {
+    record.produced.iter().filter_map(|token| case.tokens.get(&token.id).cloned()).collect()
+}
+
+fn new_firing() -> Result<FiringId> {
+    Ok(FiringId::new(Uuid::now_v7().to_string())?)
+}
+
+/// Jittered exponential: up to 1 ms, 2 ms, 4 ms … 64 ms.
+fn backoff(races: u32) -> Duration {
+    let most = 1_000 << races.min(6);
+    Duration::from_micros(rand::random_range(most / 4..=most))
+}

@@ -1,0 +1,8 @@
+//! Changes of cases: requests, the decision, the commit.
+
+pub(in crate::petrel) mod commit;
+pub(in crate::petrel) mod costly;
+pub(in crate::petrel) mod operations;
+pub(in crate::petrel) mod quarantine;
+pub(in crate::petrel) mod repeat;
+pub(in crate::petrel) mod whole;

@@ -1,0 +1,188 @@
+//! Putting aside what in a case's log can't be read or does not follow, so that the case goes on.
+
+mod examine;
+
+use std::sync::Arc;
+
+use chrono::{SubsecRound, Utc};
+use uuid::Uuid;
+
+use self::examine::{Bad, must_have_none, ranges};
+use crate::petrel::{Cases, Change, Changed, Error, Inner, Result, change::repeat::Asked};
+use crate::{
+    engine::{Act, apply, fit, never_begun, quarantine},
+    models::{Case, CaseId, FiringId, IdProblem, PlaceId, Record, Stored, TokenId, WorkflowId},
+};
+
+/// How many times it is looked again, where somebody appends meanwhile or no answer comes.
+const MOST_LOOKS: u32 = 8;
+
+impl Cases {
+    /// Puts aside all messages of a case's log that can't be read or do not follow, wherever they
+    /// are. After it the case is as its last good record says, and goes on; a case without a good
+    /// record is cancelled. The messages stay where they are, and the record that says so names
+    /// them. It is an error if nothing is wrong, or if a newer version wrote what can't be read.
+    /// Records that follow such a message, and so were acknowledged, are only put aside with it
+    /// where that is wanted; the error names them otherwise.
+    pub async fn quarantine(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        following: Following,
+        change: Change,
+    ) -> Result<Changed> {
+        let change = self.signed(change).checked()?;
+        let inner = Arc::clone(&self.inner);
+        let (workflow, case) = (workflow.clone(), case.clone());
+        let change = async move { inner.put_aside(&workflow, &case, following, change).await };
+        self.inner.to_its_end(change).await
+    }
+}
+
+/// Records that can be read and follow what has to be put aside, so that they have to be as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Following {
+    /// Nothing is put aside, and the error names them.
+    #[default]
+    Refuse,
+    /// They are put aside.
+    PutAside,
+}
+
+impl Inner {
+    async fn put_aside(
+        self: &Arc<Self>,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        following: Following,
+        change: Change,
+    ) -> Result<Changed> {
+        if change.firing.as_ref().is_some_and(FiringId::is_reserved) {
+            return Err(Error::argument("firing id", IdProblem::Reserved.to_string()));
+        }
+        let asked = Asked::to("quarantine", &change.metadata);
+        let firing = match change.firing.clone() {
+            Some(firing) => firing,
+            None => FiringId::new(Uuid::now_v7().to_string())?,
+        };
+        let act = Act {
+            by: change.by.clone(),
+            now: Utc::now().trunc_subsecs(6),
+            firing,
+            metadata: change.metadata.clone(),
+            request: Some(asked.digest()),
+        };
+        let mut failed = None;
+        for _ in 0..MOST_LOOKS {
+            let mut slot = self.slots.turn(workflow, case).await?;
+            // Whatever this process knew may come from what is put aside.
+            *slot = Default::default();
+            let examined = self.examine(workflow, case, &act.firing).await?;
+            if let Some(record) = examined.repeated {
+                asked.must_be(&act, case, &record)?;
+                let state = examined.state.ok_or_else(|| Error::no_case(case))?;
+                let live = state.marking.0.iter().map(|at| (at.token.clone(), at.place.clone()));
+                self.show(&state, live.collect()).await;
+                let own = record.value.time == act.now && record.value.by == act.by;
+                return Ok(changed(record, state, !own));
+            }
+            if let Some(sequence) = examined.taken {
+                let (id, case) = (act.firing.to_string(), case.clone());
+                return Err(Error::IdPutAside { id, case, sequence });
+            }
+            if let Some(expected) = change.expected_revision
+                && expected != examined.last
+            {
+                let (what, actual) = (format!("case {case}"), examined.last);
+                return Err(Error::Conflict { what, expected, actual });
+            }
+            if following == Following::Refuse {
+                must_have_none(case, &examined.bad)?;
+            }
+            if examined.last == 0 {
+                self.must_exist(workflow).await?;
+                return Err(Error::no_case(case));
+            }
+            if examined.bad.is_empty() {
+                let reason =
+                    format!("nothing is wrong in the log of case {case}; nothing was stored");
+                return Err(Error::argument("case", reason));
+            }
+            let mut before = match examined.state {
+                Some(state) => state,
+                None => {
+                    let definition = self.never_run(workflow, &examined.bad).await?;
+                    never_begun(workflow.clone(), case.clone(), definition)
+                }
+            };
+            before.aside = examined.aside;
+            let ranges = ranges(&examined.bad);
+            let live = before.marking.0.iter().map(|at| (at.token.clone(), at.place.clone()));
+            let mut registers: Vec<_> = live.collect();
+            registers.extend(examined.bad.iter().filter_map(|bad| bad.registers.clone()).flatten());
+            let put_aside = examined.bad.into_iter().map(|bad| bad.message).collect();
+            let mut record = quarantine(&before, &ranges, put_aside, examined.last, &act);
+            // What is put aside is said by `aside`; the reasons are for people.
+            while let Err(excess) = fit(&mut record, Some(&before), self.limits()) {
+                let told = record.put_aside.len();
+                if told <= 1 {
+                    return Err(excess.into());
+                }
+                record.put_aside.truncate(told / 2);
+            }
+            match self.storage.append(&record, examined.last).await {
+                Ok(appended) => {
+                    let stored = Stored {
+                        value: record,
+                        sequence: appended.sequence,
+                        timestamp: act.now,
+                        subject: String::new(),
+                        hash: appended.hash,
+                    };
+                    let before = (before.sequence > 0).then_some(&before);
+                    let state = apply(before, &stored).map_err(|reason| {
+                        crate::petrel::read::load::broken(workflow, case, stored.sequence, reason)
+                    })?;
+                    self.show(&state, registers).await;
+                    return Ok(changed(stored, state, false));
+                }
+                // Somebody appended, or it may have happened: the log says which.
+                Err(error) if error.retryable() => failed = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Err(Error::no_case(case)),
+        }
+    }
+
+    /// The definition that a case names which never began: the workflow's latest, or if the log
+    /// does not know the workflow, what the case was begun with.
+    async fn never_run(&self, workflow: &WorkflowId, bad: &[Bad]) -> Result<u64> {
+        match self.latest(workflow).await {
+            Ok(latest) => Ok(latest.stored.sequence),
+            Err(error @ Error::NotFound { .. }) => {
+                let named = bad.iter().find_map(|bad| bad.read.as_ref());
+                named.map(|read| read.definition).ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The views after messages were put aside. Nothing that fails here undoes it.
+    async fn show(&self, case: &Case, registers: Vec<(TokenId, PlaceId)>) {
+        if let Err(error) = self.repair(&case.workflow, &case.id, registers).await {
+            self.metrics.view_failed();
+            tracing::warn!(
+                workflow = %case.workflow, case = %case.id, sequence = case.sequence, %error,
+                "messages are put aside, but the views can't be looked at; \
+                 `petrel rebuild` mends them"
+            );
+        }
+    }
+}
+
+fn changed(record: Stored<Record>, case: Case, repeated: bool) -> Changed {
+    Changed { record: Arc::new(record), case: Arc::new(case), tokens: Vec::new(), repeated }
+}

@@ -1,0 +1,230 @@
+//! Changes that the log has already: recognised by their id, told from other requests under the
+//! same id, and answered with what the log says.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::petrel::{
+    Changed, Error, Inner, Result, cache::slot::Slot, change::commit::Commit, change::whole::Whole,
+    error::FirstUse, views::repair::touched,
+};
+use crate::{
+    engine::{Act, TokenSeed},
+    models::{Case, CaseId, PlaceId, Record, RecordKind, Stored, TokenId, TransitionId, hex},
+};
+
+/// How many bytes of a request's digest are kept.
+const DIGEST_BYTES: usize = 16;
+
+/// What somebody asks for, without who asks and what revision they expect: with one id, it is
+/// the same request if all of this is the same.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::petrel) struct Asked {
+    /// The operation.
+    pub kind: &'static str,
+    pub transition: Option<TransitionId>,
+    pub tokens: Vec<TokenId>,
+    pub place: Option<PlaceId>,
+    pub data: Option<Value>,
+    pub metadata: Map<String, Value>,
+}
+
+impl Asked {
+    pub fn to(kind: &'static str, metadata: &Map<String, Value>) -> Self {
+        let (transition, tokens, place, data) = (None, Vec::new(), None, None);
+        Self { kind, transition, tokens, place, data, metadata: metadata.clone() }
+    }
+
+    /// The tokens that are named, in any order.
+    #[must_use]
+    pub fn with_tokens(mut self, mut tokens: Vec<TokenId>) -> Self {
+        tokens.sort();
+        self.tokens = tokens;
+        self
+    }
+
+    /// What a record keeps of it. The fields of objects count in any order.
+    pub fn digest(&self) -> String {
+        // The fields of an object are in the order of their names. Every key is a text, so this
+        // can't fail; if it did, all requests would be one.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        hex(&Sha256::digest(text)[..DIGEST_BYTES])
+    }
+
+    /// Refuses to be taken for another request than the one that a record has under the same id.
+    pub fn must_be(&self, act: &Act, case: &CaseId, record: &Stored<Record>) -> Result<()> {
+        let digest = act.request.as_deref().unwrap_or_default();
+        match self.differs_from(digest, &record.value) {
+            None => Ok(()),
+            Some(what) => Err(Error::IdTaken {
+                kind: "firing",
+                id: act.firing.to_string(),
+                case: case.clone(),
+                what,
+                first: Box::new(FirstUse::of(record)),
+            }),
+        }
+    }
+
+    /// What the record under the same id was asked for that this was not; `None` if it was the
+    /// same request. `digest` is this one's.
+    fn differs_from(&self, digest: &str, record: &Record) -> Option<&'static str> {
+        let kind = match record.kind {
+            RecordKind::Fired => &["fire"][..],
+            // A token that is put into a case which is not there begins it.
+            RecordKind::Created => &["create_case", "create_token"],
+            RecordKind::Edited => &["create_token", "update_token"],
+            RecordKind::Paused => &["pause"],
+            RecordKind::Resumed => &["resume"],
+            RecordKind::Cancelled => &["cancel"],
+            RecordKind::Quarantined => &["quarantine"],
+        };
+        let taken = |token: &TokenId| {
+            let at = record.consumed.iter().chain(&record.read).map(|at| &at.token);
+            at.chain(record.produced.iter().map(|token| &token.id)).any(|at| at == token)
+        };
+        if !kind.contains(&self.kind) {
+            Some("kind")
+        } else if self.transition != record.transition {
+            Some("transition")
+        } else if !self.tokens.iter().all(taken) {
+            Some("tokens")
+        } else if self.metadata != record.metadata {
+            Some("metadata")
+        } else if record.request.as_ref().is_some_and(|first| *first != digest) {
+            Some("arguments")
+        } else {
+            None
+        }
+    }
+}
+
+impl Inner {
+    /// What the log says about a change that it already has under the same id.
+    pub(in crate::petrel) async fn repeated(
+        self: &Arc<Self>,
+        commit: &Commit,
+        act: &Act,
+        slot: &mut Slot,
+        case: &Arc<Case>,
+    ) -> Result<Option<Changed>> {
+        let found = self.find_id(case, &mut slot.earlier, &act.firing).await?;
+        let Some(record) = found else { return Ok(None) };
+        commit.asked.must_be(act, &case.id, &record)?;
+        // An append of this very call, whose answer was lost.
+        let own = record.value.time == act.now && record.value.by == act.by;
+        let changed = self.changed_before(case, record).await?;
+        Ok(Some(Changed { repeated: !own, ..changed }))
+    }
+
+    /// The views of a change that is in the log already. Whoever appended it may have died, or
+    /// never have heard of it; and when a change is answered, readers see it.
+    pub(in crate::petrel) async fn show_again(&self, slot: &mut Slot, changed: &Changed) {
+        let (case, record) = (&changed.case, &changed.record.value);
+        match self.repair(&case.workflow, &case.id, touched(record).collect()).await {
+            Ok(0) => {}
+            Ok(_) => slot.registers.clear(),
+            Err(error) => {
+                slot.registers.clear();
+                self.metrics.view_failed();
+                let (sequence, workflow) = (changed.record.sequence, &case.workflow);
+                tracing::warn!(
+                    %workflow, case = %case.id, sequence, %error,
+                    "a repeated change is in the log, but its views can't be looked at"
+                );
+            }
+        }
+    }
+
+    /// A record, and what is still alive of what it made, as that is now.
+    async fn changed_before(
+        self: &Arc<Self>,
+        case: &Arc<Case>,
+        record: Stored<Record>,
+    ) -> Result<Changed> {
+        let record = Whole::new(Arc::clone(self)).record(record).await?;
+        let made = record.value.produced.iter();
+        let tokens = made.filter_map(|token| case.tokens.get(&token.id).cloned()).collect();
+        let (record, case) = (Arc::new(record), Arc::clone(case));
+        Ok(Changed { record, case, tokens, repeated: true })
+    }
+
+    /// The answer to a change that has nothing to change: the case's last record.
+    pub(in crate::petrel) async fn unchanged(
+        self: &Arc<Self>,
+        case: &Arc<Case>,
+    ) -> Result<Changed> {
+        let head = self.named(&case.workflow, &case.id, case.sequence, case.sequence).await?;
+        self.changed_before(case, head).await
+    }
+
+    /// The answer to a creation of a case that exists: how it began, if it began with this.
+    pub(in crate::petrel) async fn begun(
+        self: &Arc<Self>,
+        case: &Arc<Case>,
+        seed: Option<&TokenSeed>,
+    ) -> Result<Changed> {
+        let first = self.first_record(case).await?.ok_or_else(|| Error::no_case(&case.id))?;
+        if let Some(what) = begins_otherwise(&first.value, seed) {
+            return Err(Error::IdTaken {
+                kind: "case",
+                id: case.id.to_string(),
+                case: case.id.clone(),
+                what,
+                first: Box::new(FirstUse::of(&first)),
+            });
+        }
+        self.changed_before(case, first).await
+    }
+}
+
+/// What a case began with that was not asked for. Without a seed, the place that was asked for
+/// is none of the case's.
+fn begins_otherwise(first: &Record, seed: Option<&TokenSeed>) -> Option<&'static str> {
+    let (Some(seed), Some(token)) = (seed, first.produced.first()) else { return Some("place") };
+    if token.place != seed.place {
+        Some("place")
+    } else if token.data != seed.data {
+        Some("data")
+    } else {
+        (token.metadata != seed.metadata).then_some("metadata")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_fields_makes_no_other_request() {
+        let asked = |text: &str| {
+            let data = Some(serde_json::from_str(text).unwrap());
+            Asked { data, ..Asked::to("fire", &Map::new()) }.digest()
+        };
+        assert_eq!(asked(r#"{"a":1,"b":{"c":2,"d":3}}"#), asked(r#"{"b":{"d":3,"c":2},"a":1}"#));
+        assert_ne!(asked(r#"{"a":1}"#), asked(r#"{"a":2}"#));
+        assert_eq!(asked("{}").len(), 2 * DIGEST_BYTES);
+    }
+
+    #[test]
+    fn each_part_of_a_request_counts() {
+        let metadata = Map::new();
+        let plain = Asked::to("fire", &metadata);
+        let others = [
+            Asked { kind: "pause", ..plain.clone() },
+            Asked { transition: Some(TransitionId::new("t").unwrap()), ..plain.clone() },
+            Asked { tokens: vec![TokenId::new("k-t-1").unwrap()], ..plain.clone() },
+            Asked { place: Some(PlaceId::new("p").unwrap()), ..plain.clone() },
+            Asked { data: Some(json!(1)), ..plain.clone() },
+            Asked { metadata: Map::from_iter([("m".into(), json!(1))]), ..plain.clone() },
+        ];
+        for other in others {
+            assert_ne!(other.digest(), plain.digest(), "{other:?}");
+        }
+    }
+}

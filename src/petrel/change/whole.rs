@@ -1,0 +1,69 @@
+//! Records as a reader wants them: a stored record leaves out what another one has.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use crate::petrel::{Inner, Result};
+use crate::{
+    engine::produced,
+    models::{Passed, Record, Stored, TokenId},
+};
+
+/// How long to wait before the server is asked again after it did not answer.
+const RETRY_EVERY: Duration = Duration::from_millis(250);
+
+/// How many tokens' histories are kept at hand.
+const MOST_KNOWN: usize = 4_096;
+
+/// Makes records whole that come in the order of the log.
+pub(in crate::petrel) struct Whole {
+    inner: Arc<Inner>,
+    /// The history of tokens after the last of their records that passed here, with its
+    /// sequence.
+    known: HashMap<TokenId, (u64, Vec<Passed>)>,
+}
+
+impl Whole {
+    pub fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, known: HashMap::new() }
+    }
+
+    /// The same as [`record`](Self::record), however long the server is away meanwhile.
+    pub async fn in_the_end(&mut self, record: Stored<Record>) -> Result<Stored<Record>> {
+        // Only what another record has must be asked for.
+        while !record.value.history_bases.is_empty() {
+            match self.record(record.clone()).await {
+                Err(error) if error.retryable() => tokio::time::sleep(RETRY_EVERY).await,
+                done => return done,
+            }
+        }
+        self.record(record).await
+    }
+
+    /// A record whose tokens have all of their history, and say at which subjects the view
+    /// keeps them.
+    pub async fn record(&mut self, mut record: Stored<Record>) -> Result<Stored<Record>> {
+        let mut tokens: Vec<_> = produced(&record).collect();
+        let mut bases = std::mem::take(&mut record.value.history_bases);
+        for token in &mut tokens {
+            if let Some(base) = bases.get(&token.id)
+                && let Some((sequence, history)) = self.known.get(&token.id)
+                && sequence >= base
+            {
+                token.complete_history(*base, history);
+                bases.remove(&token.id);
+            }
+        }
+        let bases = bases.into_iter().collect();
+        self.inner.complete(&mut tokens, &bases, &[]).await?;
+        if self.known.len() + tokens.len() > MOST_KNOWN {
+            self.known.clear();
+        }
+        for token in &tokens {
+            let history = (record.sequence, token.history.clone());
+            self.known.insert(token.id.clone(), history);
+        }
+        record.value.produced =
+            tokens.into_iter().map(|token| self.inner.with_subject(token)).collect();
+        Ok(record)
+    }
+}

@@ -1,0 +1,131 @@
+//! The check of a definition by Petri-net theory, within a budget.
+
+use std::{
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Semaphore;
+
+use crate::petrel::{
+    Cases, Error, Inner, Result, cache::definitions::Compiled, limits::must_be_shallow_definition,
+    thread::off_thread,
+};
+use crate::{
+    analysis::{self, Limits, Report, Verdict},
+    engine::Net,
+    models::{StoredDefinition, WorkflowDefinition, petri},
+};
+
+/// How definitions are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checks {
+    /// How long a check may take; the verdict is unknown if that is not enough. The default is
+    /// one second.
+    pub budget: Duration,
+    /// Whether a definition that is not known to be sound is refused. The default is no.
+    pub require_sound: bool,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { budget: Duration::from_secs(1), require_sound: false }
+    }
+}
+
+/// Checks the net of a definition: whether each case of it can end, with nothing left over, and
+/// whether every transition can fire. Guards may be true or false; capacities, weights and all
+/// kinds of arcs are taken as they are. Takes about `budget` at most, and blocks the thread for
+/// so long.
+pub fn check(net: &Net, budget: Duration) -> Report {
+    let mut report =
+        check_within(&net.petri(), &net.ends(), &net.final_markings, &Limits::default(), budget);
+    report.notes.extend(assumptions(net));
+    report
+}
+
+/// What a check leaves out of a definition, for people.
+pub fn assumptions(net: &Net) -> Option<String> {
+    let guarded = net.transitions.iter().filter(|transition| !transition.guards.is_empty());
+    let guarded: Vec<_> = guarded.map(|transition| transition.id.as_str()).collect();
+    let guarded = (!guarded.is_empty()).then(|| guarded.join(", "))?;
+    Some(format!("guards are taken as free choices, true or false: {guarded}"))
+}
+
+/// Checks a net in which a case ends with a token in one of `ends`, or in one of `finals` if there are
+/// any; see [`check`].
+pub fn check_within(
+    net: &petri::Net,
+    ends: &[usize],
+    finals: &[petri::Marking],
+    limits: &Limits,
+    budget: Duration,
+) -> Report {
+    let begun = Instant::now();
+    let mut in_time = |_: analysis::Progress| {
+        if begun.elapsed() < budget { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    analysis::check(net, ends, finals, limits, &mut in_time)
+}
+
+impl Cases {
+    /// What the check of a stored definition finds. It is made once for each version in this
+    /// process.
+    pub async fn analysis(&self, stored: &StoredDefinition) -> Result<Arc<Report>> {
+        let compiled = self.inner.compiled(&stored.definition.id, stored.sequence).await?;
+        Ok(self.analysed(&compiled).await)
+    }
+
+    /// Checks a definition that need not be stored.
+    pub async fn check_workflow(&self, definition: &WorkflowDefinition) -> Result<Report> {
+        let net = Net::compile(definition).map_err(Error::InvalidDefinition)?;
+        must_be_shallow_definition(definition)?;
+        Ok(self.checked(Arc::new(net)).await)
+    }
+
+    /// Refuses a net that is not known to be sound, if the settings say so.
+    pub(in crate::petrel) async fn check_soundness(
+        &self,
+        net: &Arc<Net>,
+        workflow: &str,
+    ) -> Result<()> {
+        if !self.checks.require_sound {
+            return Ok(());
+        }
+        let report = self.checked(Arc::clone(net)).await;
+        match report.verdict {
+            Verdict::Sound => Ok(()),
+            _ => Err(Error::NotSound { workflow: workflow.to_owned(), report: Box::new(report) }),
+        }
+    }
+
+    async fn analysed(&self, compiled: &Arc<Compiled>) -> Arc<Report> {
+        let make = || async { Arc::new(self.checked(Arc::clone(&compiled.net)).await) };
+        Arc::clone(compiled.report.get_or_init(make).await)
+    }
+
+    async fn checked(&self, net: Arc<Net>) -> Report {
+        let budget = self.checks.budget;
+        self.inner.in_turn(move || check(&net, budget)).await
+    }
+}
+
+impl Inner {
+    /// What computes for long, on a thread of its own; few at a time, so that they never take
+    /// the machine from what fires.
+    pub(in crate::petrel) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        // It is never closed, so never an error.
+        let _turn = self.checking.acquire().await;
+        off_thread(work).await
+    }
+}
+
+/// How many checks may compute at once: half of the machine.
+pub(in crate::petrel) fn turns() -> Semaphore {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Semaphore::new(cores.div_ceil(2))
+}

@@ -1,0 +1,298 @@
+//! What can go wrong with a case, by what a caller can do about it.
+
+use crate::{
+    analysis::{Report, Verdict},
+    engine::{Excess, NotEnabled, RanOut},
+    models::{
+        CaseId, CaseStatus, IdError, Problems, Record, RecordKind, Stored, TokenId, TransitionId,
+        WorkflowId,
+    },
+    storage::StorageError,
+};
+
+/// A failed operation on workflows and cases.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was named does not exist; the server said so.
+    #[error("{kind} {id} does not exist{}", hint(.kind))]
+    NotFound {
+        /// What it is: `workflow`, `case`, `token`, `place` …
+        kind: &'static str,
+        /// The id that was asked for.
+        id: String,
+    },
+    /// The definition that the case runs has no such transition; nothing was stored.
+    #[error("workflow {workflow} has no transition {transition}; it has {}", listed(.known))]
+    NoTransition {
+        /// The workflow.
+        workflow: WorkflowId,
+        /// What was asked for.
+        transition: TransitionId,
+        /// What there is.
+        known: Vec<TransitionId>,
+    },
+    /// The definition has problems, all of them listed; nothing was stored.
+    #[error(transparent)]
+    InvalidDefinition(Problems),
+    /// Only sound definitions are wanted, and this one is not known to be; nothing was stored.
+    #[error("workflow {workflow} {}{}", not_sound(.report.verdict), found(.report))]
+    NotSound {
+        /// The workflow.
+        workflow: String,
+        /// What was found.
+        report: Box<Report>,
+    },
+    /// An argument makes no sense; nothing was stored.
+    #[error("{argument}: {reason}")]
+    InvalidArgument {
+        /// Which argument.
+        argument: String,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// The transition can't fire now; nothing was stored.
+    #[error(transparent)]
+    NotEnabled(Box<NotEnabled>),
+    /// Whether the transition can fire is not known, since it costs too much to find out. Nothing
+    /// was stored.
+    #[error(
+        "whether transition {} can fire in case {} is not known: {}", _0.transition, _0.case, _0.why()
+    )]
+    Undecided(Box<NotEnabled>),
+    /// Too much is asked of this process at this moment; nothing was stored. Try again.
+    #[error("too much is asked at once: {reason}; try again")]
+    Overloaded {
+        /// Of what there is too much.
+        reason: String,
+    },
+    /// The case's status forbids it; nothing was stored.
+    #[error("case {case} is {}; {reason}", .status.as_str())]
+    WrongStatus {
+        /// The case.
+        case: CaseId,
+        /// Its status.
+        status: CaseStatus,
+        /// What to do.
+        reason: &'static str,
+    },
+    /// Somebody else changed it; nothing was stored. Read it again and decide again.
+    #[error("{what} is at revision {actual}, not at {expected}; read it again and decide again")]
+    Conflict {
+        /// What was to be changed.
+        what: String,
+        /// The revision that the caller expected, or the engine saw.
+        expected: u64,
+        /// The revision it has.
+        actual: u64,
+    },
+    /// The id is taken by something else.
+    #[error("{kind} {id} exists already, and it is not the same: {reason}")]
+    AlreadyExists {
+        /// What it is.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+        /// How it differs.
+        reason: String,
+    },
+    /// An id that the caller chose was used before, for another request; nothing was stored.
+    #[error(
+        "{kind} id {id} was used before in case {case}, for something else: {first}; this request \
+         differs in its {what}; choose another id"
+    )]
+    IdTaken {
+        /// The kind of id: `firing` or `case`.
+        kind: &'static str,
+        /// The id.
+        id: String,
+        /// The case.
+        case: CaseId,
+        /// In which part the requests differ.
+        what: &'static str,
+        /// Its first use.
+        first: Box<FirstUse>,
+    },
+    /// An id that may be that of a message which an operator put aside; nothing was stored.
+    #[error(
+        "firing id {id} may be that of the message at log sequence {sequence} of case {case}, \
+         which was put aside, so nothing happened now; look at the case's history, and if it is \
+         to happen, ask for it under another firing id"
+    )]
+    IdPutAside {
+        /// The id.
+        id: String,
+        /// The case.
+        case: CaseId,
+        /// The log sequence of the message.
+        sequence: u64,
+    },
+    /// It would be more than the store or a reader takes; nothing was stored.
+    #[error(transparent)]
+    Excess(Excess),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A case's log contradicts itself; other cases are not affected.
+    #[error("workflow {workflow}, case {case}: record {sequence} does not fit the case: {reason}")]
+    BrokenLog {
+        /// The workflow.
+        workflow: WorkflowId,
+        /// The case.
+        case: CaseId,
+        /// The record's sequence in the log.
+        sequence: u64,
+        /// What contradicts what.
+        reason: String,
+    },
+    /// The temporary file, for what does not fit in memory, can't be written or read.
+    #[error("the temporary file, in the folder that TMPDIR names: {0}")]
+    TemporaryFile(std::io::Error),
+}
+
+/// The first use of an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstUse {
+    /// The kind of change.
+    pub kind: RecordKind,
+    /// The transition, if it was a firing.
+    pub transition: Option<TransitionId>,
+    /// The log sequence of the record.
+    pub sequence: u64,
+}
+
+impl FirstUse {
+    pub(in crate::petrel) fn of(record: &Stored<Record>) -> Self {
+        let (kind, transition) = (record.value.kind, record.value.transition.clone());
+        Self { kind, transition, sequence: record.sequence }
+    }
+}
+
+impl std::fmt::Display for FirstUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "record {} ({}", self.sequence, self.kind.as_str())?;
+        match &self.transition {
+            Some(transition) => write!(f, " {transition})"),
+            None => write!(f, ")"),
+        }
+    }
+}
+
+fn hint(kind: &&'static str) -> &'static str {
+    match *kind {
+        "workflow" => "; create it first, or look at the list of workflows",
+        _ => "",
+    }
+}
+
+/// How many of a list an error names.
+const MOST_NAMED: usize = 100;
+
+fn listed(known: &[TransitionId]) -> String {
+    named(&known.iter().map(TransitionId::as_str).collect::<Vec<_>>())
+}
+
+/// The first of these, and how many more there are.
+pub(in crate::petrel) fn named(all: &[&str]) -> String {
+    let some = all[..all.len().min(MOST_NAMED)].join(", ");
+    match all.len().saturating_sub(MOST_NAMED) {
+        0 => some,
+        more => format!("{some}, and {more} more"),
+    }
+}
+
+fn not_sound(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unknown => "is not known to be sound, and only sound ones are wanted here",
+        _ => "is not sound, and only sound ones are wanted here",
+    }
+}
+
+fn found(report: &Report) -> String {
+    report.findings.iter().map(|finding| format!("\n  {finding}")).collect()
+}
+
+impl From<IdError> for Error {
+    fn from(error: IdError) -> Self {
+        Self::InvalidArgument { argument: format!("{} id", error.kind), reason: error.to_string() }
+    }
+}
+
+impl Error {
+    pub(crate) fn no_workflow(id: &WorkflowId) -> Self {
+        Self::NotFound { kind: "workflow", id: id.to_string() }
+    }
+
+    /// Why a transition does not fire: it can't, or nobody knows.
+    pub(crate) fn not_enabled(reasons: Box<NotEnabled>) -> Self {
+        match reasons.ran_out() {
+            None => Self::NotEnabled(reasons),
+            Some(RanOut::Steps(_)) => Self::Undecided(reasons),
+            Some(RanOut::Time) => Self::Overloaded {
+                reason: format!("transition {}: {}", reasons.transition, reasons.why()),
+            },
+        }
+    }
+
+    pub(crate) fn no_case(id: &CaseId) -> Self {
+        Self::NotFound { kind: "case", id: id.to_string() }
+    }
+
+    pub(crate) fn no_token(id: &TokenId) -> Self {
+        Self::NotFound { kind: "token", id: id.to_string() }
+    }
+
+    pub(crate) fn argument(argument: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::InvalidArgument { argument: argument.into(), reason: reason.into() }
+    }
+
+    /// A stable name of what went wrong, for programs: `NOT_FOUND`, `NOT_ENABLED`,
+    /// `NOT_SOUND`, `CONFLICT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `WRONG_STATUS`, `UNAVAILABLE`,
+    /// `UNDECIDED`, `OVERLOADED`, `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `LOG_WENT_BACK`, `PERMISSION_DENIED`,
+    /// `MISCONFIGURED` or `IO`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } | Self::NoTransition { .. } => "NOT_FOUND",
+            Self::InvalidDefinition(_) | Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
+            Self::NotSound { .. } => "NOT_SOUND",
+            Self::NotEnabled(_) => "NOT_ENABLED",
+            Self::Undecided(_) => "UNDECIDED",
+            Self::Overloaded { .. } => "OVERLOADED",
+            Self::WrongStatus { .. } => "WRONG_STATUS",
+            Self::Conflict { .. }
+            | Self::IdTaken { .. }
+            | Self::IdPutAside { .. }
+            | Self::Storage(StorageError::LostRace { .. }) => "CONFLICT",
+            Self::AlreadyExists { .. } => "ALREADY_EXISTS",
+            Self::BrokenLog { .. } | Self::Storage(StorageError::Corrupt { .. }) => "CORRUPT",
+            Self::Excess(_) | Self::Storage(StorageError::TooLarge { .. }) => "TOO_LARGE",
+            Self::Storage(StorageError::Full { .. }) => "STORAGE_FULL",
+            Self::Storage(StorageError::LogWentBack { .. }) => "LOG_WENT_BACK",
+            Self::Storage(StorageError::Denied(_)) => "PERMISSION_DENIED",
+            Self::Storage(StorageError::Unavailable { .. }) => "UNAVAILABLE",
+            Self::Storage(StorageError::Stream { .. } | StorageError::Config { .. }) => {
+                "MISCONFIGURED"
+            }
+            Self::TemporaryFile(_) => "IO",
+        }
+    }
+
+    /// Whether it is about one case and its messages, so that work on others can go on.
+    pub(crate) fn is_of_one_case(&self) -> bool {
+        match self {
+            Self::Storage(error) => {
+                matches!(error, StorageError::Corrupt { .. } | StorageError::TooLarge { .. })
+            }
+            Self::Conflict { .. } | Self::TemporaryFile(_) | Self::Overloaded { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// Whether the same call may succeed when it is made again, without deciding anew.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Storage(error) => error.retryable(),
+            Self::Overloaded { .. } => true,
+            _ => false,
+        }
+    }
+}

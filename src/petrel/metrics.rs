@@ -1,0 +1,211 @@
+//! What this process counts and measures, in the Prometheus text format.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+use crate::petrel::{Audited, Error};
+
+/// Counters by one label, such as the result.
+type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// Counters and latency histograms of one process.
+pub struct Metrics {
+    registry: Registry,
+    commits: Labelled,
+    conflicts: Counter,
+    retries: Counter,
+    views_failed: Counter,
+    views_mended: Counter,
+    reconciler_lag: Gauge<u64, AtomicU64>,
+    audits: Labelled,
+    audit_found: Labelled,
+    audit_findings: Gauge<u64, AtomicU64>,
+    audit_unchecked: Gauge<u64, AtomicU64>,
+    audit_cases: Gauge<u64, AtomicU64>,
+    audit_ended: Gauge<u64, AtomicU64>,
+    audit_seconds: Gauge<f64, AtomicU64>,
+    /// Held while an audit's results are written and while all is rendered: what is rendered is
+    /// of one audit.
+    audit_whole: Mutex<()>,
+    commit_seconds: Histogram,
+    append_seconds: Histogram,
+    view_lag_seconds: Histogram,
+    read_seconds: Histogram,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        // 50 µs to 6.5 s, each bucket twice the one before.
+        let histogram = || Histogram::new(exponential_buckets(0.000_05, 2.0, 18));
+        let mut metrics = Self {
+            registry: Registry::with_prefix("petrel"),
+            commits: Labelled::default(),
+            conflicts: Counter::default(),
+            retries: Counter::default(),
+            views_failed: Counter::default(),
+            views_mended: Counter::default(),
+            reconciler_lag: Gauge::default(),
+            audits: Labelled::default(),
+            audit_found: Labelled::default(),
+            audit_findings: Gauge::default(),
+            audit_unchecked: Gauge::default(),
+            audit_cases: Gauge::default(),
+            audit_ended: Gauge::default(),
+            audit_seconds: Gauge::default(),
+            audit_whole: Mutex::default(),
+            commit_seconds: histogram(),
+            append_seconds: histogram(),
+            view_lag_seconds: histogram(),
+            read_seconds: histogram(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        let mut counter = |name: &str, help: &str, counter: &Counter| {
+            registry.register(name, help, counter.clone());
+        };
+        counter("conflicts", "Appends that lost a race and were decided again", &self.conflicts);
+        counter("retries", "Appends without an answer that were tried again", &self.retries);
+        counter(
+            "views_failed",
+            "Changes whose views were left to the reconciler",
+            &self.views_failed,
+        );
+        counter(
+            "views_mended",
+            "View registers that were wrong and were written",
+            &self.views_mended,
+        );
+        registry.register("commits", "Changes asked for, by how they ended", self.commits.clone());
+        registry.register(
+            "reconciler_lag_records",
+            "Records of the log that the reconciler has not looked at yet",
+            self.reconciler_lag.clone(),
+        );
+        registry.register(
+            "audits",
+            "Audits of this process, by how they ended",
+            self.audits.clone(),
+        );
+        registry.register("audit_found", "Findings of audits, by kind", self.audit_found.clone());
+        let mut gauge = |name: &str, help: &str, gauge: &Gauge<u64, AtomicU64>| {
+            registry.register(name, help, gauge.clone());
+        };
+        gauge("audit_findings", "Findings of the last whole audit", &self.audit_findings);
+        gauge(
+            "audit_unchecked",
+            "How much the last whole audit could not check",
+            &self.audit_unchecked,
+        );
+        gauge("audit_cases", "Cases that the last whole audit looked at", &self.audit_cases);
+        gauge(
+            "audit_ended_timestamp_seconds",
+            "When the last whole audit ended, in seconds since 1970",
+            &self.audit_ended,
+        );
+        registry.register(
+            "audit_duration_seconds",
+            "How long the last whole audit took",
+            self.audit_seconds.clone(),
+        );
+        let mut histogram = |name: &str, help: &str, histogram: &Histogram| {
+            registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        };
+        histogram("commit", "A whole change, queueing and retries included", &self.commit_seconds);
+        histogram("append", "Deciding and appending a record", &self.append_seconds);
+        histogram("view_lag", "From the append to the views being written", &self.view_lag_seconds);
+        histogram("read", "A read of one token or a page of them", &self.read_seconds);
+    }
+
+    /// All of them in the Prometheus (OpenMetrics) text format.
+    pub fn render(&self) -> String {
+        let _whole = self.audit_whole.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        // Writing to a String can't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    pub(in crate::petrel) fn committed<T>(&self, took: Duration, result: &Result<T, Error>) {
+        let code = result.as_ref().map_or_else(Error::code, |_| "ok");
+        self.commits.get_or_create(&[("result", code)]).inc();
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(in crate::petrel) fn appended(&self, took: Duration) {
+        self.append_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(in crate::petrel) fn viewed(&self, took: Duration) {
+        self.view_lag_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(in crate::petrel) fn read(&self, took: Duration) {
+        self.read_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(in crate::petrel) fn race_lost(&self) {
+        self.conflicts.inc();
+    }
+
+    pub(in crate::petrel) fn retried(&self) {
+        self.retries.inc();
+    }
+
+    pub(in crate::petrel) fn view_failed(&self) {
+        self.views_failed.inc();
+    }
+
+    pub(in crate::petrel) fn view_mended(&self) {
+        self.views_mended.inc();
+    }
+
+    pub(in crate::petrel) fn reconciled(&self, records_left: u64) {
+        self.reconciler_lag.set(records_left);
+    }
+
+    pub(in crate::petrel) fn audit_found(&self, kind: &'static str) {
+        self.audit_found.get_or_create(&[("kind", kind)]).inc();
+    }
+
+    pub(in crate::petrel) fn audited(&self, audited: &Audited, at: DateTime<Utc>, took: Duration) {
+        let _whole = self.audit_whole.lock().unwrap_or_else(PoisonError::into_inner);
+        self.audits.get_or_create(&[("result", "ok")]).inc();
+        self.audit_findings.set(audited.findings.values().sum());
+        self.audit_unchecked.set(audited.unchecked);
+        self.audit_cases.set(audited.cases);
+        self.audit_ended.set(at.timestamp().unsigned_abs());
+        self.audit_seconds.set(took.as_secs_f64());
+    }
+
+    pub(in crate::petrel) fn audit_failed(&self) {
+        self.audits.get_or_create(&[("result", "failed")]).inc();
+    }
+}

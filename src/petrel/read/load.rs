@@ -1,0 +1,255 @@
+//! From the store to the state of a case: the head, and the records that its tokens are in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::petrel::{Error, Inner, Result};
+use crate::{
+    engine::{fit_history, history_bases, produced, restore},
+    models::{Case, CaseId, Digests, MarkingEntry, Record, Stored, Token, TokenId, WorkflowId},
+    storage::{Consistency, RegisterState},
+};
+
+/// How many records are asked for at once, and kept at hand for what others leave to them.
+const AT_ONCE: usize = 32;
+
+/// How many are asked for at once of a case with many tokens, each of whose records names them
+/// all.
+const LARGE_AT_ONCE: usize = 8;
+
+/// The number of tokens from which on a case is one with many.
+const LARGE: usize = 1_024;
+
+/// The tokens that are being put together, and the records that have their histories whole.
+struct Found<'a> {
+    head: &'a Stored<Record>,
+    /// The log sequences of the records that the live tokens are in.
+    sequences: HashMap<&'a TokenId, u64>,
+    alive: Vec<Token>,
+    bases: HashMap<TokenId, u64>,
+}
+
+impl<'a> Found<'a> {
+    fn of(head: &'a Stored<Record>) -> Self {
+        let marking = &head.value.marking.0;
+        let sequence = |entry: &'a MarkingEntry| (&entry.token, entry.sequence_in(head.sequence));
+        let (alive, bases) = (Vec::with_capacity(marking.len()), HashMap::new());
+        let mut found =
+            Self { head, sequences: marking.iter().map(sequence).collect(), alive, bases };
+        found.take(head);
+        found
+    }
+
+    /// Takes the live tokens that a record produced.
+    fn take(&mut self, record: &Stored<Record>) {
+        let here = |token: &TokenId| self.sequences.get(token) == Some(&record.sequence);
+        self.alive.extend(produced(record).filter(|token| here(&token.id)));
+        self.bases.extend(history_bases(record).filter(|(token, _)| here(token)));
+    }
+
+    /// The log sequences of the other records that have live tokens.
+    fn elsewhere(&self) -> BTreeSet<u64> {
+        let sequences = self.sequences.values().copied();
+        sequences.filter(|sequence| *sequence != self.head.sequence).collect()
+    }
+}
+
+impl Inner {
+    /// The case as the log has it now; `None` if it does not exist.
+    pub async fn load(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Option<(Stored<Record>, Case)>> {
+        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+        let Some(head) = head else { return Ok(None) };
+        let case = self.restore(&head).await?;
+        Ok(Some((head, case)))
+    }
+
+    /// The state that a head stands for. Tokens that are in many records are taken from the view
+    /// if the head vouches for what is there, since each record has the whole marking: a case is
+    /// read in as many bytes as it has tokens.
+    pub async fn restore(&self, head: &Stored<Record>) -> Result<Case> {
+        let found = Found::of(head);
+        let records = found.elsewhere();
+        if let Some(hash) = &head.value.tokens_hash
+            && records.len() > AT_ONCE
+        {
+            let case = self.restore_by_view(found).await?;
+            if case.digests.of_all(&case.marking).as_ref() == Some(hash) {
+                return Ok(case);
+            }
+            let (workflow, case) = (&head.value.workflow, &head.value.case);
+            tracing::warn!(
+                %workflow, %case,
+                "the view has other contents than the log; read from the log, and `petrel \
+                 rebuild` mends the view"
+            );
+            return self.restore_with(Found::of(head), records, Vec::new()).await;
+        }
+        self.restore_with(found, records, Vec::new()).await
+    }
+
+    /// The case that a head stands for, with no other tokens than these if they are in few
+    /// records: then no more than those are read.
+    pub async fn restore_some(
+        &self,
+        mut head: Stored<Record>,
+        only: &HashSet<TokenId>,
+    ) -> Result<Case> {
+        let marking = &mut head.value.marking.0;
+        let wanted = marking.iter().filter(|entry| only.contains(&entry.token));
+        let records: BTreeSet<_> = wanted.map(|entry| entry.sequence).collect();
+        if head.value.tokens_hash.is_none() || records.len() <= AT_ONCE {
+            marking.retain(|entry| only.contains(&entry.token));
+            head.value.tokens_hash = None;
+        }
+        self.restore(&head).await
+    }
+
+    /// The case with what the view has of its tokens, right or wrong; what the view does not
+    /// have in the version of the marking is read from the log.
+    async fn restore_by_view(&self, mut found: Found<'_>) -> Result<Case> {
+        let head = found.head;
+        let elsewhere = |entry: &&MarkingEntry| entry.sequence_in(head.sequence) != head.sequence;
+        let marking = head.value.marking.0.iter().filter(elsewhere);
+        let wanted: Vec<_> =
+            marking.map(|entry| (entry.token.clone(), entry.place.clone())).collect();
+        let mut whole = Vec::with_capacity(wanted.len());
+        // The log has whatever the view can't be asked for.
+        let registers = self.storage.registers_of(&head.value.workflow, &wanted).await;
+        for register in registers.unwrap_or_default() {
+            let RegisterState::Live(token) = register.state else { continue };
+            let sequence = found.sequences.get(&register.token);
+            let is_there = token.id == register.token && token.place == register.place;
+            if is_there && sequence == Some(&token.nats_sequence) {
+                found.sequences.remove(&register.token);
+                whole.push(Token { nats_timestamp: None, ..*token });
+            }
+        }
+        let records = found.elsewhere();
+        let mut case = self.restore_with(found, records, whole).await?;
+        case.digests = Digests::after(None, &case.tokens, [].into_iter());
+        Ok(case)
+    }
+
+    /// The case with the tokens of these records, and others that are whole.
+    async fn restore_with(
+        &self,
+        mut found: Found<'_>,
+        records: BTreeSet<u64>,
+        whole: Vec<Token>,
+    ) -> Result<Case> {
+        let head = found.head;
+        let (workflow, case) = (&head.value.workflow, &head.value.case);
+        let (are_few, at_once) = (records.len() <= AT_ONCE, at_once(head));
+        let mut reads = stream::iter(records)
+            .map(|sequence| self.named(workflow, case, sequence, head.sequence))
+            .buffer_unordered(at_once);
+        let mut at_hand = Vec::new();
+        while let Some(record) = reads.try_next().await? {
+            found.take(&record);
+            if are_few {
+                at_hand.push(record);
+            }
+        }
+        let at_hand: Vec<_> = at_hand.iter().chain([head]).collect();
+        let Found { mut alive, bases, .. } = found;
+        self.complete(&mut alive, &bases, &at_hand).await?;
+        let with_subject = |token: Token| (token.id.clone(), Arc::new(self.with_subject(token)));
+        let tokens: HashMap<_, _> = alive.into_iter().chain(whole).map(with_subject).collect();
+        let restored = restore(head, tokens, bases);
+        let restored = restored.map_err(|reason| broken(workflow, case, head.sequence, reason))?;
+        Ok(Case { aside: self.put_aside_by(head).await?, ..restored })
+    }
+
+    /// Puts back the history that the tokens' records left out, from `at_hand` where it is
+    /// there, and from the log otherwise.
+    pub async fn complete(
+        &self,
+        tokens: &mut [Token],
+        bases: &HashMap<TokenId, u64>,
+        at_hand: &[&Stored<Record>],
+    ) -> Result<()> {
+        let mut wanted = BTreeMap::<(WorkflowId, CaseId, u64), HashMap<TokenId, &mut Token>>::new();
+        for token in &mut *tokens {
+            if let Some(base) = bases.get(&token.id)
+                && *base != token.nats_sequence
+            {
+                let of_record = (token.workflow.clone(), token.case.clone(), *base);
+                wanted.entry(of_record).or_default().insert(token.id.clone(), token);
+            }
+        }
+        for record in at_hand {
+            let (workflow, case) = (record.value.workflow.clone(), record.value.case.clone());
+            if let Some(tokens) = wanted.remove(&(workflow, case, record.sequence)) {
+                put_back(record, tokens);
+            }
+        }
+        let records: Vec<_> = wanted.keys().cloned().collect();
+        let mut reads = stream::iter(records)
+            .map(|key| async move {
+                let record = self.named(&key.0, &key.1, key.2, key.2).await?;
+                Ok::<_, Error>((key, record))
+            })
+            .buffer_unordered(LARGE_AT_ONCE);
+        while let Some((key, record)) = reads.try_next().await? {
+            put_back(&record, wanted.remove(&key).unwrap_or_default());
+        }
+        let limits = self.limits();
+        tokens.iter_mut().for_each(|token| fit_history(token, limits));
+        Ok(())
+    }
+
+    /// A record that another one of its case names.
+    pub(in crate::petrel) async fn named(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        sequence: u64,
+        by: u64,
+    ) -> Result<Stored<Record>> {
+        let record = self.storage.record(workflow, case, sequence).await?;
+        record.ok_or_else(|| {
+            let reason = format!("record {sequence} is named, and the log does not have it");
+            broken(workflow, case, by, reason)
+        })
+    }
+
+    /// A token with the subject at which the view keeps it.
+    pub fn with_subject(&self, token: Token) -> Token {
+        let nats_subject = self.storage.token_subject(&token.workflow, &token.place, &token.id);
+        Token { nats_subject, ..token }
+    }
+}
+
+fn at_once(head: &Stored<Record>) -> usize {
+    if head.value.marking.0.len() < LARGE { AT_ONCE } else { LARGE_AT_ONCE }
+}
+
+/// Puts back the history of tokens that this record has.
+fn put_back(record: &Stored<Record>, mut tokens: HashMap<TokenId, &mut Token>) {
+    for known in produced(record) {
+        if let Some(token) = tokens.remove(&known.id) {
+            token.complete_history(record.sequence, &known.history);
+        }
+    }
+    // A record that does not have what it is named for has none of their earlier history.
+    for token in tokens.into_values() {
+        token.complete_history(record.sequence, &[]);
+    }
+}
+
+pub(in crate::petrel) fn broken(
+    workflow: &WorkflowId,
+    case: &CaseId,
+    sequence: u64,
+    reason: String,
+) -> Error {
+    Error::BrokenLog { workflow: workflow.clone(), case: case.clone(), sequence, reason }
+}

@@ -1,0 +1,332 @@
+//! Reads. None of them consumes, and none of them changes anything.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt, future::try_join_all};
+
+use crate::petrel::{Cases, Error, Inner, Result, change::whole::Whole};
+use crate::{
+    engine::{self, Budget, Explanation, history_bases, produced},
+    models::{
+        Case, CaseId, Record, Stored, StoredDefinition, Token, TokenId, Transition, WorkflowId,
+    },
+    storage::{
+        Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadPath, RegisterState, StorageError,
+        TokenScope,
+    },
+};
+
+/// How many look-ups of one call are under way at once.
+const AT_ONCE: usize = 16;
+
+/// How long to wait for a view that another process is about to write, before each further
+/// look at it: it takes as long as one publish.
+const VIEW_WAITS: [Duration; 3] =
+    [Duration::from_millis(1), Duration::from_millis(4), Duration::from_millis(16)];
+
+impl Cases {
+    /// A live token by its id; across workflows where none is named. An eventual read is one
+    /// request to the view; a strong one asks the log. What the view does not have is looked
+    /// for in the log, so a token is never denied because of a view.
+    pub async fn token(
+        &self,
+        workflow: Option<&WorkflowId>,
+        token: &TokenId,
+        consistency: Consistency,
+    ) -> Result<Token> {
+        let begun = Instant::now();
+        let (workflow, case) = self.inner.locate(workflow, token).await?;
+        let inner = &self.inner;
+        let found = match consistency {
+            Consistency::Strong => inner.strong_token(&workflow, &case, token).await?,
+            Consistency::Eventual => {
+                let seen = match inner
+                    .storage
+                    .token(&workflow, token, inner.storage.read_path())
+                    .await
+                {
+                    Err(error @ StorageError::Corrupt { .. }) => {
+                        tracing::warn!(%error, "read from the log; `petrel rebuild` mends the view");
+                        None
+                    }
+                    seen => seen?,
+                };
+                match seen {
+                    Some(token) => Some(token),
+                    None => inner.token_in_log(&workflow, &case, token).await?,
+                }
+            }
+        };
+        inner.metrics.read(begun.elapsed());
+        found.ok_or_else(|| Error::no_token(token))
+    }
+
+    /// When the server stored the message that holds just this version of a token:
+    /// [`Token::nats_timestamp`], asked of the view for a token that was not read from it, as
+    /// in the answer to a change. `None` if the token is not alive in this version any more.
+    /// `None` too if the view still lags behind the log after some 20 ms: then the process that
+    /// changed the token died, and the reconciler will mend the view.
+    pub async fn stored_at(&self, token: &Token) -> Result<Option<DateTime<Utc>>> {
+        if token.nats_timestamp.is_some() {
+            return Ok(token.nats_timestamp);
+        }
+        let storage = &self.inner.storage;
+        let mut waits = VIEW_WAITS.iter();
+        loop {
+            let state = match storage.read_path() {
+                ReadPath::Direct => {
+                    storage.register(&token.workflow, &token.place, &token.id).await?.state
+                }
+                path => match storage.token(&token.workflow, &token.id, path).await? {
+                    Some(seen) => RegisterState::Live(Box::new(seen)),
+                    None => RegisterState::Empty,
+                },
+            };
+            match state {
+                RegisterState::Live(seen) if is_version(&seen, token) => {
+                    return Ok(seen.nats_timestamp);
+                }
+                state if state.revision() > token.nats_sequence => return Ok(None),
+                _ => {}
+            }
+            let Some(wait) = waits.next() else { return Ok(None) };
+            if !self.inner.is_current(token).await? {
+                return Ok(None);
+            }
+            tokio::time::sleep(*wait).await;
+        }
+    }
+
+    /// The same for many tokens, in the order given, in few requests where the view is read by
+    /// direct gets. What that does not settle is looked up one by one.
+    pub async fn stored_at_each(&self, tokens: &[&Token]) -> Result<Vec<Option<DateTime<Utc>>>> {
+        let storage = &self.inner.storage;
+        let mut times: Vec<Option<Option<DateTime<Utc>>>> =
+            tokens.iter().map(|token| token.nats_timestamp.map(Some)).collect();
+        if storage.read_path() == ReadPath::Direct {
+            let mut by_workflow: HashMap<&WorkflowId, Vec<usize>> = HashMap::new();
+            for (at, token) in tokens.iter().enumerate().filter(|(at, _)| times[*at].is_none()) {
+                by_workflow.entry(&token.workflow).or_default().push(at);
+            }
+            for (workflow, wanted) in by_workflow {
+                let keys: Vec<_> = wanted
+                    .iter()
+                    .map(|at| (tokens[*at].id.clone(), tokens[*at].place.clone()))
+                    .collect();
+                let registers = storage.registers_of(workflow, &keys).await?;
+                for (at, register) in wanted.into_iter().zip(registers) {
+                    times[at] = match register.state {
+                        RegisterState::Live(seen) if is_version(&seen, tokens[at]) => {
+                            Some(seen.nats_timestamp)
+                        }
+                        state if state.revision() > tokens[at].nats_sequence => Some(None),
+                        _ => None,
+                    };
+                }
+            }
+        }
+        let unsettled: Vec<usize> = (0..times.len()).filter(|at| times[*at].is_none()).collect();
+        for some in unsettled.chunks(AT_ONCE) {
+            let mut found = Vec::new();
+            for at in some {
+                found.push(self.stored_at(tokens[*at]));
+            }
+            for (at, time) in some.iter().zip(try_join_all(found).await?) {
+                times[*at] = Some(time);
+            }
+        }
+        Ok(times.into_iter().map(Option::flatten).collect())
+    }
+
+    /// A record of a case as the log has it, with the server's time and its subject, which an
+    /// append does not learn.
+    pub async fn record(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        sequence: u64,
+    ) -> Result<Stored<Record>> {
+        let record = self.inner.storage.record(workflow, case, sequence).await?;
+        let missing =
+            || Error::NotFound { kind: "record", id: format!("{sequence} of case {case}") };
+        Whole::new(self.inner.clone()).record(record.ok_or_else(missing)?).await
+    }
+
+    /// The live tokens of a workflow, of a place or of a case, from the view, a page at a
+    /// time, ordered by their last change there.
+    pub async fn tokens(&self, scope: &TokenScope, page: Page) -> Result<PageOf<Token>> {
+        check(page)?;
+        let begun = Instant::now();
+        let tokens = self.inner.storage.tokens(scope, page, self.inner.storage.read_path()).await?;
+        self.inner.metrics.read(begun.elapsed());
+        Ok(tokens)
+    }
+
+    /// A case as its log has it now.
+    pub async fn case(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Arc<Case>> {
+        let loaded = self.inner.load(workflow, case).await?;
+        let (_, case) = loaded.ok_or_else(|| Error::no_case(case))?;
+        Ok(Arc::new(case))
+    }
+
+    /// What each transition can do in a case, and why.
+    pub async fn explain(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Explanation> {
+        let case = self.case(workflow, case).await?;
+        let compiled = self.inner.compiled(workflow, case.definition).await?;
+        let (now, limits) = (Utc::now(), self.inner.limits());
+        let quick = |budget: &Budget| engine::explain(&compiled.net, &case, now, limits, budget);
+        let costly = || {
+            let (compiled, case) = (Arc::clone(&compiled), Arc::clone(&case));
+            move |budget: &Budget| engine::explain(&compiled.net, &case, now, limits, budget)
+        };
+        self.inner.decided(quick, costly).await
+    }
+
+    /// The transitions that could fire now and would take this token, of the version that its
+    /// case runs.
+    pub async fn available_transitions(
+        &self,
+        workflow: Option<&WorkflowId>,
+        token: &TokenId,
+    ) -> Result<(Arc<StoredDefinition>, Vec<Transition>)> {
+        let (workflow, case) = self.inner.locate(workflow, token).await?;
+        let loaded = self.inner.load(&workflow, &case).await?;
+        let alive = loaded.filter(|(_, case)| case.tokens.contains_key(token));
+        let (_, case) = alive.ok_or_else(|| Error::no_token(token))?;
+        let compiled = self.inner.compiled(&workflow, case.definition).await?;
+        let (now, limits) = (Utc::now(), self.inner.limits());
+        let quick =
+            |budget: &Budget| engine::available(&compiled.net, &case, token, now, limits, budget);
+        let costly = || {
+            let (compiled, case, token) = (Arc::clone(&compiled), case.clone(), token.clone());
+            move |budget: &Budget| {
+                engine::available(&compiled.net, &case, &token, now, limits, budget)
+            }
+        };
+        let ids = self.inner.decided(quick, costly).await?;
+        let ids = ids.map_err(|reasons| Error::not_enabled(Box::new(reasons)))?;
+        let transitions = compiled.stored.definition.transitions.iter();
+        let transitions = transitions.filter(|of| ids.contains(&of.id)).cloned().collect();
+        Ok((Arc::new(compiled.stored.clone()), transitions))
+    }
+
+    /// A case's records in order, a page at a time; a cursor is a log sequence. What is put
+    /// aside is left out; the record that puts it aside names it.
+    pub async fn history(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        page: Page,
+    ) -> Result<PageOf<Stored<Record>>> {
+        check(page)?;
+        let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
+        let mut records = match self.inner.storage.head(workflow, case, Consistency::Strong).await {
+            Ok(Some(head)) => self.inner.records_from(&head, from, page.first + 1).await?,
+            Ok(None) => return Err(Error::no_case(case)),
+            // What comes before it can be read all the same.
+            Err(StorageError::Corrupt { .. }) => {
+                let aside = self.inner.put_aside_in(workflow, case).await?;
+                let records = self.inner.records(workflow, case, from, aside).await?;
+                records.map_err(Error::from).boxed()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut whole = Whole::new(self.inner.clone());
+        let mut items = Vec::new();
+        let mut has_next = false;
+        while let Some(record) = records.try_next().await? {
+            has_next = items.len() == page.first;
+            if has_next {
+                break;
+            }
+            items.push((Cursor(record.sequence), whole.record(record).await?));
+        }
+        Ok(PageOf { items, has_next })
+    }
+
+    /// Whether the store can be reached, what it says of itself, and which definitions this
+    /// process has met that can't be read.
+    pub async fn health(&self) -> Health {
+        let mut health = self.inner.storage.health().await;
+        let complaints = self.inner.definitions.complaints();
+        if !complaints.is_empty() {
+            health.problem.get_or_insert(complaints.join("\n"));
+        }
+        health
+    }
+}
+
+impl Inner {
+    /// A token as the log has it: from the case's head, or from the record that the head's
+    /// marking names.
+    async fn token_in_log(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        token: &TokenId,
+    ) -> Result<Option<Token>> {
+        let Some(head) = self.storage.head(workflow, case, Consistency::Strong).await? else {
+            return Ok(None);
+        };
+        let Some(entry) = head.value.marking.entry(token) else { return Ok(None) };
+        // What this process knows of the case is right if the log ends with the same record.
+        if let Some(known) = self.slots.known(workflow, case)
+            && known.head_hash == head.hash
+            && let Some(token) = known.tokens.get(token)
+        {
+            return Ok(Some(Token::clone(token)));
+        }
+        let record = match entry.sequence {
+            0 => head,
+            sequence if sequence == head.sequence => head,
+            sequence => match self.storage.record(workflow, case, sequence).await? {
+                Some(record) => record,
+                None => return Ok(None),
+            },
+        };
+        let found = produced(&record).find(|produced| produced.id == *token);
+        let Some(mut token) = found else { return Ok(None) };
+        let bases = history_bases(&record).collect();
+        self.complete(std::slice::from_mut(&mut token), &bases, &[]).await?;
+        Ok(Some(self.with_subject(token)))
+    }
+
+    /// A token as the log has it, and the time from the view if that has the same version.
+    /// Both are asked at once; the view decides nothing, so that it can't be read is no error.
+    async fn strong_token(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        token: &TokenId,
+    ) -> Result<Option<Token>> {
+        let seen = self.storage.token(workflow, token, self.storage.read_path());
+        let (found, seen) = tokio::join!(self.token_in_log(workflow, case, token), seen);
+        let Some(found) = found? else { return Ok(None) };
+        let seen = seen.ok().flatten().filter(|seen| is_version(seen, &found));
+        let nats_timestamp = seen.and_then(|seen| seen.nats_timestamp);
+        Ok(Some(Token { nats_timestamp, ..found }))
+    }
+
+    /// Whether the log says that a token is alive in just this version.
+    async fn is_current(&self, token: &Token) -> Result<bool> {
+        let Some((case, _)) = token.id.case() else { return Ok(false) };
+        let now = self.token_in_log(&token.workflow, &case, &token.id).await?;
+        Ok(now.is_some_and(|now| is_version(&now, token)))
+    }
+}
+
+fn is_version(one: &Token, other: &Token) -> bool {
+    one.nats_sequence == other.nats_sequence && one.place == other.place
+}
+
+pub(in crate::petrel) fn check(page: Page) -> Result<()> {
+    match (1..=MAX_PAGE).contains(&page.first) {
+        true => Ok(()),
+        false => Err(Error::argument("first", format!("must be 1 to {MAX_PAGE}"))),
+    }
+}

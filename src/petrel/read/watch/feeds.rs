@@ -1,0 +1,178 @@
+//! The feeds that are open, one for each part of the log that somebody follows.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use futures::{StreamExt, stream::BoxStream};
+use tokio::{sync::broadcast, task::JoinHandle};
+
+use crate::{
+    models::{Record, Stored},
+    petrel::{Error, Inner, Result, change::whole::Whole},
+    storage::{self, LogScope, StorageError},
+};
+
+/// How many records are kept for those who have not taken them yet. Whoever is further behind
+/// reads for himself.
+const KEPT: usize = 256;
+
+/// What a feed gives: a record, or what is wrong in its place.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    /// The log sequence; 0 of an error that is not about one record.
+    pub sequence: u64,
+    pub record: std::result::Result<Arc<Stored<Record>>, Arc<Error>>,
+}
+
+/// The feeds that are open.
+#[derive(Debug, Default)]
+pub(in crate::petrel) struct Feeds {
+    open: Mutex<HashMap<LogScope, Weak<Feed>>>,
+}
+
+/// One feed. It ends when the last who has it lets go of it.
+#[derive(Debug)]
+pub(super) struct Feed {
+    scope: LogScope,
+    feeds: Weak<Feeds>,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Everything up to this log sequence has been given.
+    position: u64,
+    /// `None` when the feed is over.
+    sender: Option<broadcast::Sender<Item>>,
+    /// Why it is over, if that is no secret.
+    end: Option<Arc<Error>>,
+}
+
+/// A place at a feed: what comes after `position` is in `items`.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub feed: Arc<Feed>,
+    pub items: broadcast::Receiver<Item>,
+    pub position: u64,
+}
+
+impl Feeds {
+    fn open(&self) -> MutexGuard<'_, HashMap<LogScope, Weak<Feed>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place at the feed of a scope, which is opened if nobody has.
+    pub(super) async fn join(inner: &Arc<Inner>, scope: &LogScope) -> Result<Place> {
+        let feeds = &inner.feeds;
+        let there = feeds.open().get(scope).and_then(Weak::upgrade);
+        if let Some(place) = there.and_then(|feed| feed.place().ok()) {
+            return Ok(place);
+        }
+        let last = inner.storage.last_sequence().await?;
+        let records = inner.storage.watch(scope.clone(), last + 1).await?;
+        // A feed that is dropped takes the lock itself, so this one goes after the lock.
+        let quicker;
+        let mut open = feeds.open();
+        // Somebody else may have been quicker.
+        quicker = open.get(scope).and_then(Weak::upgrade);
+        if let Some(place) = quicker.as_ref().and_then(|feed| Arc::clone(feed).place().ok()) {
+            return Ok(place);
+        }
+        let (sender, items) = broadcast::channel(KEPT);
+        let state = State { position: last, sender: Some(sender), end: None };
+        let shared = Arc::new(Shared { state: Mutex::new(state) });
+        let run = Arc::clone(&shared).run(records, Whole::new(Arc::clone(inner)));
+        let feed = Arc::new(Feed {
+            scope: scope.clone(),
+            feeds: Arc::downgrade(feeds),
+            shared,
+            task: tokio::spawn(run),
+        });
+        open.insert(scope.clone(), Arc::downgrade(&feed));
+        Ok(Place { feed, items, position: last })
+    }
+}
+
+impl Feed {
+    /// A place at this feed; if it is over, why.
+    pub fn place(self: Arc<Self>) -> std::result::Result<Place, Option<Arc<Error>>> {
+        let (items, position) = {
+            let state = self.shared.state();
+            let Some(sender) = &state.sender else { return Err(state.end.clone()) };
+            (sender.subscribe(), state.position)
+        };
+        Ok(Place { feed: self, items, position })
+    }
+
+    /// Why it is over.
+    pub fn end(&self) -> Option<Arc<Error>> {
+        self.shared.state().end.clone()
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.task.abort();
+        let Some(feeds) = self.feeds.upgrade() else { return };
+        let mut open = feeds.open();
+        // Another one may have taken its place.
+        if open.get(&self.scope).is_some_and(|feed| feed.strong_count() == 0) {
+            open.remove(&self.scope);
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        mut records: BoxStream<'static, storage::Result<Stored<Record>>>,
+        mut whole: Whole,
+    ) {
+        let mut end = None;
+        while let Some(record) = records.next().await {
+            let sequence = sequence(&record);
+            let record = match record {
+                Ok(record) => whole.in_the_end(record).await,
+                Err(error) => Err(error.into()),
+            };
+            let record = record.map(Arc::new).map_err(Arc::new);
+            // An error is the end if nothing comes after it.
+            end = record.as_ref().err().cloned();
+            self.give(Item { sequence, record });
+        }
+        let mut state = self.state();
+        state.end = end;
+        state.sender = None;
+    }
+
+    /// Under one lock, so that whoever takes a place has all that comes after its position.
+    fn give(&self, item: Item) {
+        let mut state = self.state();
+        state.position = state.position.max(item.sequence);
+        if let Some(sender) = &state.sender {
+            // Nobody may be left to take it; then the feed is about to be dropped.
+            let _ = sender.send(item);
+        }
+    }
+}
+
+/// The log sequence of a record, also of one that can't be read; 0 of other errors.
+pub(super) fn sequence(record: &storage::Result<Stored<Record>>) -> u64 {
+    match record {
+        Ok(record) => record.sequence,
+        Err(StorageError::Corrupt { sequence, .. }) => *sequence,
+        Err(_) => 0,
+    }
+}

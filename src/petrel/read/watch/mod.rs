@@ -1,0 +1,45 @@
+//! Following the log. All who follow the same part of it in a process share one feed: it is read
+//! and decoded once, however many they are.
+
+mod feeds;
+mod subscriber;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::stream::BoxStream;
+
+pub(in crate::petrel) use self::feeds::Feeds;
+use self::subscriber::Subscriber;
+use crate::petrel::{Cases, Result};
+use crate::{
+    models::{Record, Stored},
+    storage::{LogScope, StorageError},
+};
+
+/// How long to wait before the server is asked again after it did not answer.
+const RETRY_EVERY: Duration = Duration::from_millis(250);
+
+impl Cases {
+    /// The records in `scope` from a log sequence on, and then each new one as it comes,
+    /// without loss or repetition; without a sequence, only new ones. However slow its reader is,
+    /// no other one waits for it: it has what is older than the last 256 records read again from
+    /// the log.
+    pub async fn watch(
+        &self,
+        scope: LogScope,
+        from_sequence: Option<u64>,
+    ) -> Result<BoxStream<'static, Result<Arc<Stored<Record>>>>> {
+        let storage = &self.inner.storage;
+        let (from, since) = match from_sequence {
+            Some(sequence) => (sequence, None),
+            None => (storage.last_sequence().await? + 1, Some(storage.generation().await?)),
+        };
+        Ok(Subscriber::begin(Arc::clone(&self.inner), scope, from, since).await?.stream())
+    }
+}
+
+/// Whether a read that failed so may succeed later: the server is away, or does not know the
+/// stream at this moment.
+fn passes_by(error: &StorageError) -> bool {
+    error.retryable() || matches!(error, StorageError::Stream { .. })
+}

@@ -1,0 +1,228 @@
+//! One who follows a part of the log: at the shared feed, or by his own reading while he is behind
+//! it.
+
+use std::sync::Arc;
+
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::{sync::broadcast::error::RecvError, time::sleep};
+
+use super::{
+    RETRY_EVERY,
+    feeds::{Feeds, Item, Place, sequence},
+    passes_by,
+};
+use crate::{
+    models::{Record, Stored},
+    petrel::{Error, Inner, Result, change::whole::Whole},
+    storage::{self, LogScope, StorageError},
+};
+
+pub(super) struct Subscriber {
+    inner: Arc<Inner>,
+    scope: LogScope,
+    /// The first log sequence of interest.
+    next: u64,
+    place: Place,
+    /// What the feed gave before he had a place at it.
+    behind: Option<Behind>,
+    over: bool,
+    /// The log's generation when he came, if he asked from no sequence and the feed has given him
+    /// nothing.
+    since: Option<u64>,
+    /// The log sequence after the last one that he has been given.
+    after: u64,
+    /// Whether an error is what he was given last, so that he knows why the feed is over.
+    told: bool,
+}
+
+/// A reading of one's own, from the next sequence up to the place's position.
+struct Behind {
+    whole: Whole,
+    /// `None` before it is asked for again.
+    records: Option<BoxStream<'static, storage::Result<Stored<Record>>>>,
+}
+
+impl Subscriber {
+    /// `since` is the log's generation if he only wants what comes after what there is now.
+    pub async fn begin(
+        inner: Arc<Inner>,
+        scope: LogScope,
+        next: u64,
+        since: Option<u64>,
+    ) -> Result<Self> {
+        let place = Feeds::join(&inner, &scope).await?;
+        if next > place.position + 1 && next > inner.storage.last_sequence().await? + 1 {
+            // Whoever has seen more than there is has seen another log: a feed of its own finds
+            // out. If it does not end, the log has got there meanwhile.
+            let mut ahead = inner.storage.watch(scope.clone(), next).await?;
+            if let Some(Err(end)) = ahead.next().await {
+                return Err(end.into());
+            }
+        }
+        let behind = match next <= place.position {
+            false => None,
+            true => {
+                let records = inner.storage.history(scope.clone(), next).await?;
+                Some(Behind { whole: Whole::new(inner.clone()), records: Some(records) })
+            }
+        };
+        let (over, told, after) = (false, false, next);
+        Ok(Self { inner, scope, next, place, behind, over, since, after, told })
+    }
+
+    pub fn stream(self) -> BoxStream<'static, Result<Arc<Stored<Record>>>> {
+        let next = |mut subscriber: Self| async move {
+            let record = subscriber.next().await?;
+            Some((record, subscriber))
+        };
+        stream::unfold(self, next).boxed()
+    }
+
+    async fn next(&mut self) -> Option<Result<Arc<Stored<Record>>>> {
+        while !self.over {
+            if self.behind.is_some() {
+                match self.next_behind().await {
+                    Some(record) => {
+                        self.after = self.next;
+                        return Some(record.map(Arc::new));
+                    }
+                    None => {
+                        self.behind = None;
+                        self.next = self.next.max(self.place.position + 1);
+                    }
+                }
+            }
+            let item = match self.place.items.recv().await {
+                Ok(item) => item,
+                // Who came when it had just ended has not heard of it.
+                Err(RecvError::Closed) => match self.place.feed.end().filter(|_| !self.told) {
+                    Some(end) => Item { sequence: 0, record: Err(end) },
+                    None => return None,
+                },
+                Err(RecvError::Lagged(_)) => match self.fall_behind() {
+                    Ok(()) => continue,
+                    Err(end) => {
+                        self.over = true;
+                        return end.map(|error| Err(again(&error)));
+                    }
+                },
+            };
+            if item.sequence != 0 {
+                if item.sequence < self.next {
+                    continue;
+                }
+                self.next = item.sequence + 1;
+            } else if let Err(error) = &item.record {
+                match self.begin_anew(error).await {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(error) => {
+                        self.over = true;
+                        return Some(Err(error));
+                    }
+                }
+            }
+            (self.since, self.told) = (None, item.record.is_err());
+            return Some(item.record.map_err(|error| again(&error)));
+        }
+        None
+    }
+
+    /// Takes a place at another feed, if the shared one ended since the log had gone back before
+    /// he came: that is no news to him.
+    async fn begin_anew(&mut self, end: &Error) -> Result<bool> {
+        let (Some(since), Error::Storage(StorageError::LogWentBack { .. })) = (self.since, end)
+        else {
+            return Ok(false);
+        };
+        loop {
+            let anew = async {
+                if self.inner.storage.generation().await? != since {
+                    return Ok(None);
+                }
+                let (inner, scope) = (Arc::clone(&self.inner), self.scope.clone());
+                Self::begin(inner, scope, self.after, Some(since)).await.map(Some)
+            };
+            match anew.await {
+                Ok(Some(anew)) => *self = anew,
+                Ok(None) => return Ok(false),
+                Err(error) if error.retryable() => {
+                    sleep(RETRY_EVERY).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            return Ok(true);
+        }
+    }
+
+    /// The feed went on without him: what it gave meanwhile is read from the log. If the feed is
+    /// over, why.
+    fn fall_behind(&mut self) -> std::result::Result<(), Option<Arc<Error>>> {
+        self.place = Arc::clone(&self.place.feed).place()?;
+        self.behind = Some(Behind { whole: Whole::new(self.inner.clone()), records: None });
+        Ok(())
+    }
+
+    /// The next record of his own reading; `None` when the feed has all that comes.
+    async fn next_behind(&mut self) -> Option<Result<Stored<Record>>> {
+        let behind = self.behind.as_mut()?;
+        while self.next <= self.place.position {
+            let records = match &mut behind.records {
+                Some(records) => records,
+                none => match self.inner.storage.history(self.scope.clone(), self.next).await {
+                    Ok(records) => none.insert(records),
+                    Err(error) if passes_by(&error) => {
+                        sleep(RETRY_EVERY).await;
+                        continue;
+                    }
+                    Err(error) => {
+                        self.over = true;
+                        return Some(Err(error.into()));
+                    }
+                },
+            };
+            let record = records.next().await?;
+            match sequence(&record) {
+                0 => {}
+                sequence if sequence > self.place.position => return None,
+                sequence => self.next = sequence + 1,
+            }
+            match record {
+                Ok(record) => return Some(behind.whole.in_the_end(record).await),
+                Err(error @ StorageError::Corrupt { .. }) => return Some(Err(error.into())),
+                Err(error) if passes_by(&error) => {
+                    tracing::debug!(%error, from = self.next, "reading on");
+                    behind.records = None;
+                    sleep(RETRY_EVERY).await;
+                }
+                Err(error) => {
+                    self.over = true;
+                    return Some(Err(error.into()));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The same error for one more of those who share a feed.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Storage(error) => Error::Storage(error.clone()),
+        Error::BrokenLog { workflow, case, sequence, reason } => Error::BrokenLog {
+            workflow: workflow.clone(),
+            case: case.clone(),
+            sequence: *sequence,
+            reason: reason.clone(),
+        },
+        // Nothing else can be wrong with a record that is read.
+        other => Error::Storage(StorageError::Stream {
+            stream: "the log".to_owned(),
+            reason: other.to_string(),
+        }),
+    }
+}

@@ -1,0 +1,48 @@
+//! Whether a record that was appended while the log may have gone back fits what the log has now.
+
+use crate::models::{Record, Stored};
+use crate::petrel::{Inner, Result, cache::definitions::Compiled, read::load::broken};
+
+impl Inner {
+    /// Finds out whether a record that was appended while the log may have gone back follows the
+    /// record that it names: the fence compares numbers.
+    pub(in crate::petrel) async fn must_follow(&self, stored: &Stored<Record>) -> Result<()> {
+        let record = &stored.value;
+        let before = self.storage.record(&record.workflow, &record.case, record.previous).await?;
+        if before.is_some_and(|before| Some(before.hash) == record.previous_hash) {
+            return Ok(());
+        }
+        let reason = format!(
+            "the log went back while it was written, and record {} is another one now; look at \
+             the case's history, and put the record aside by `petrel case quarantine`",
+            record.previous
+        );
+        Err(broken(&record.workflow, &record.case, stored.sequence, reason))
+    }
+
+    /// Finds out whether the log has the definition of a case that was begun while it may have
+    /// gone back.
+    pub(in crate::petrel) async fn must_run(
+        &self,
+        stored: &Stored<Record>,
+        runs: Option<&Compiled>,
+    ) -> Result<()> {
+        let record = &stored.value;
+        match runs {
+            Some(runs) if !self.has_definition(&runs.stored).await? => {}
+            _ => return Ok(()),
+        }
+        let at = record.definition;
+        let reason = match self.lacks_net(record).await? {
+            true => format!(
+                "the log went back while the case was begun, and does not have definition {at} any \
+                 more; put the record aside by `petrel case quarantine`, and begin another case"
+            ),
+            false => format!(
+                "the log went back while the case was begun, and definition {at} is another \
+                 version of the workflow now; cancel the case, and begin another one"
+            ),
+        };
+        Err(broken(&record.workflow, &record.case, stored.sequence, reason))
+    }
+}

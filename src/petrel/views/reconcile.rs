@@ -1,0 +1,307 @@
+//! The reconciler: follows the log a few seconds behind, and mends the views of changes whose
+//! writer did not come to it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::petrel::{
+    Cases, Error, Inner, Repaired, Result,
+    views::rebuild::{Item, Tally},
+    views::repair::{self, Key},
+    views::settled::{SETTLED_AFTER, Settled},
+};
+use crate::{
+    models::{CaseId, Record, WorkflowId},
+    storage::{LogScope, StorageError},
+};
+
+/// How often the log is looked at.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// How often a lasting failure is told of again.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// How many records are looked at again at the start and after a lost connection. What was
+/// under way when a process or the server died is among them.
+const LOOK_BACK: u64 = 10_000;
+
+/// How many records are handled together, and how many cases at once.
+const BATCH: usize = 1_024;
+const AT_ONCE: usize = 16;
+
+/// The records whose views this process has written itself.
+#[derive(Debug, Default)]
+pub(in crate::petrel) struct Confirmed {
+    followed: AtomicBool,
+    sequences: Mutex<BTreeSet<u64>>,
+}
+
+impl Confirmed {
+    fn sequences(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.sequences.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the views of a record are written. Without a reconciler nobody would ever
+    /// take the note away, so none is made.
+    pub fn add(&self, sequence: u64) {
+        if self.followed.load(Ordering::Relaxed) {
+            self.sequences().insert(sequence);
+        }
+    }
+
+    /// The first sequence after `from` and up to `to` that is not confirmed.
+    fn first_open(&self, from: u64, to: u64) -> Option<u64> {
+        let sequences = self.sequences();
+        (from + 1..=to).find(|sequence| !sequences.contains(sequence))
+    }
+
+    fn contains(&self, sequence: u64) -> bool {
+        self.sequences().contains(&sequence)
+    }
+
+    fn forget_up_to(&self, sequence: u64) {
+        let mut sequences = self.sequences();
+        *sequences = sequences.split_off(&(sequence + 1));
+    }
+}
+
+/// Registers to look at, by case.
+type Touched = HashMap<(WorkflowId, CaseId), BTreeSet<Key>>;
+
+impl Cases {
+    /// Follows the log and mends views until `shutdown`. Run it in every process that
+    /// serves: it costs one request a tick when this process wrote all there is.
+    pub async fn run_reconciler(&self, shutdown: CancellationToken) {
+        let inner = &self.inner;
+        inner.confirmed.followed.store(true, Ordering::Relaxed);
+        let mut follower = Follower::default();
+        loop {
+            // Both arms are cancel-safe: a tick that is cut off is done again by the next.
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                result = follower.tick(inner) => {
+                    match result {
+                        Err(error) if !error.retryable() && follower.complain() => {
+                            tracing::warn!(%error, "views can't be mended now; trying again");
+                        }
+                        Err(error) => tracing::debug!(%error, "the reconciler will try again"),
+                        Ok(()) => follower.complained = None,
+                    }
+                }
+            }
+        }
+        inner.confirmed.followed.store(false, Ordering::Relaxed);
+        inner.confirmed.forget_up_to(u64::MAX - 1);
+    }
+
+    /// Looks at the views of all records after the log sequence `from`, however old, and
+    /// mends what is wrong.
+    pub async fn reconcile_from(&self, from: u64) -> Result<Repaired> {
+        let last = self.inner.storage.last_sequence().await?;
+        let mut repaired = Repaired::default();
+        let mut done = from;
+        while done < last {
+            let batch = self.inner.reconcile_batch(done, last, false).await?;
+            repaired += batch.repaired;
+            repaired.failed += batch.contended.len() as u64;
+            done = batch.upto;
+        }
+        Ok(repaired)
+    }
+}
+
+/// Where the reconciler is.
+#[derive(Default)]
+struct Follower {
+    /// Everything up to here is done.
+    done: Option<u64>,
+    /// What the store has said of itself, and the log's last sequence, when it was last asked.
+    store: Store,
+    settled: Settled,
+    /// What the view has got since this record is to be looked at, when the log has been up to
+    /// the other one.
+    view: Option<(u64, u64)>,
+    /// Registers of records that are done, which others wrote all the time.
+    contended: Touched,
+    /// What the view has got of cases, where it is looked at but for them.
+    contended_views: Vec<Item>,
+    /// When somebody was last told that it does not get on.
+    complained: Option<Instant>,
+}
+
+/// The signs by which the store is still the one that it was.
+#[derive(Default, Clone, Copy, PartialEq)]
+struct Store {
+    reconnects: u64,
+    generation: u64,
+}
+
+impl Follower {
+    /// Whether to tell somebody again that it does not get on.
+    fn complain(&mut self) -> bool {
+        let due = self.complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY);
+        if due {
+            self.complained = Some(Instant::now());
+        }
+        due
+    }
+
+    async fn tick(&mut self, inner: &Inner) -> Result<()> {
+        let storage = &inner.storage;
+        let last = storage.last_sequence().await?;
+        let generation = storage.generation().await?;
+        let store = Store { reconnects: storage.reconnects(), generation };
+        let is_shorter = self.settled.last().is_some_and(|before| last < before);
+        if self.done.is_none() || store != self.store || is_shorter {
+            // What a killed server had not yet written down may have come back, and the log may
+            // have lost what it had.
+            inner.confirmed.forget_up_to(u64::MAX - 1);
+            let back = last.saturating_sub(LOOK_BACK);
+            self.done = Some(self.done.map_or(back, |done| done.min(back)));
+            self.store = store;
+            self.settled = Settled::default();
+            self.view = Some((back, last));
+            self.contended_views.clear();
+        }
+        // Kept until they have been looked at, whatever fails meanwhile.
+        let (_, contended) = inner.repair_touched(self.contended.clone()).await?;
+        self.contended = contended;
+        if !self.contended_views.is_empty() {
+            let (repaired, contended) = inner.judge_again(self.contended_views.clone()).await?;
+            self.contended_views = contended;
+            tell(repaired);
+        }
+        self.settled.note(last);
+        let settled = self.settled.sequence(SETTLED_AFTER);
+        let mut done = self.done.unwrap_or_default();
+        while done < settled {
+            let batch = inner.reconcile_batch(done, settled, true).await?;
+            inner.confirmed.forget_up_to(batch.upto);
+            done = batch.upto;
+            self.done = Some(done);
+            for (case, registers) in batch.contended {
+                self.contended.entry(case).or_default().extend(registers);
+            }
+        }
+        if let Some((since, upto)) = self.view
+            && done >= upto
+        {
+            let (repaired, contended) = inner.judge_lately(since).await?;
+            self.view = None;
+            self.contended_views.extend(contended);
+            tell(repaired);
+        }
+        inner.metrics.reconciled(last.saturating_sub(done));
+        Ok(())
+    }
+}
+
+/// Tells of what a look at the view has mended, and left alone.
+fn tell(Repaired { mended, ahead, unknown, unknown_subjects, .. }: Repaired) {
+    if unknown > 0 {
+        tracing::warn!(
+            unknown,
+            first = unknown_subjects.first(),
+            "the view has tokens of cases that the log has not got: if it was lost, restore it; if \
+             not, `petrel rebuild --remove-unknown` takes them away"
+        );
+    }
+    if mended > 0 {
+        tracing::warn!(mended, ahead, "the view had what the log has not got");
+    }
+}
+
+/// What became of a batch of records.
+struct Batch {
+    /// Up to where it went.
+    upto: u64,
+    repaired: Repaired,
+    /// What others wrote all the time; it is to be looked at again.
+    contended: Touched,
+}
+
+impl Inner {
+    /// Looks at a batch of records after `done` and up to `to`.
+    async fn reconcile_batch(&self, done: u64, to: u64, skip_confirmed: bool) -> Result<Batch> {
+        let first = match skip_confirmed {
+            true => self.confirmed.first_open(done, to),
+            false => Some(done + 1),
+        };
+        let mut repaired = Repaired::default();
+        let Some(first) = first else {
+            return Ok(Batch { upto: to, repaired, contended: Touched::new() });
+        };
+        let mut records = self.storage.history(LogScope::All, first).await?.take(BATCH);
+        let (mut touched, mut upto, mut count) = (Touched::new(), to, 0);
+        let mut unreadable = Vec::new();
+        while let Some(record) = records.next().await {
+            count += 1;
+            match record {
+                Ok(record) if record.sequence > to => break,
+                Ok(record) => {
+                    if count == BATCH {
+                        upto = record.sequence;
+                    }
+                    if !(skip_confirmed && self.confirmed.contains(record.sequence)) {
+                        touch(&mut touched, &record.value);
+                    }
+                }
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    if let (StorageError::Corrupt { sequence, .. }, BATCH) = (&error, count) {
+                        upto = *sequence;
+                    }
+                    unreadable.push(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for error in self.not_put_aside(unreadable).await? {
+            tracing::warn!(%error, "the reconciler passes over a record");
+            repaired.failed += 1;
+        }
+        let (mended, contended) = self.repair_touched(touched).await?;
+        repaired += mended;
+        Ok(Batch { upto, repaired, contended })
+    }
+
+    /// Looks at these registers. Answers which of them others wrote all the time.
+    async fn repair_touched(&self, touched: Touched) -> Result<(Repaired, Touched)> {
+        let mut repairs = stream::iter(touched)
+            .map(|(key, registers)| async move {
+                let wanted = registers.iter().cloned().collect();
+                let repaired = self.repair_some(&key.0, &key.1, wanted).await;
+                (key, registers, repaired)
+            })
+            .buffer_unordered(AT_ONCE);
+        let (mut tally, mut contended) = (Tally::ending(), Touched::new());
+        while let Some((key, registers, repaired)) = repairs.next().await {
+            match repaired {
+                Err(error @ Error::Conflict { .. }) => {
+                    tracing::debug!(%error, "looked at again");
+                    contended.insert(key, registers);
+                }
+                repaired => tally.add(repaired.map(|some| Repaired { cases: 1, ..some }))?,
+            }
+        }
+        Ok((tally.total, contended))
+    }
+}
+
+fn touch(touched: &mut Touched, record: &Record) {
+    let key = (record.workflow.clone(), record.case.clone());
+    let registers = touched.entry(key).or_default();
+    registers.extend(repair::touched(record));
+}

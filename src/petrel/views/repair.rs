@@ -1,0 +1,341 @@
+//! Making registers of the view say what the log says.
+//!
+//! A record is in the log before its views are written, so what a register says of a record is
+//! judged by a head that was read after it: what that does not know comes from no record of
+//! this log. Each write expects what was read, so whoever writes meanwhile is never undone.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::petrel::{Error, Inner, Result};
+use crate::{
+    models::{Case, CaseId, MarkingEntry, PlaceId, Record, Stored, Token, TokenId, WorkflowId},
+    storage::{
+        Consistency, Register, RegisterState, StorageError, ViewContent, ViewOutcome, ViewWrite,
+    },
+};
+
+/// How many times a register is tried while others write it too, or while it takes too long.
+const MOST_ROUNDS: u32 = 16;
+
+/// How many registers are read together, and how many written.
+const READ_AT_ONCE: usize = 512;
+const WRITTEN_AT_ONCE: usize = 64;
+
+/// The number of registers from which on a case takes its turn with others of that size.
+const LARGE: usize = 256;
+
+/// What a repair did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Repaired {
+    /// Cases looked at.
+    pub cases: u64,
+    /// Registers that were wrong and have been written.
+    pub mended: u64,
+    /// Those of them that came from a record after the last one that the log has of their case:
+    /// the log has gone back, or is another one.
+    pub ahead: u64,
+    /// Cases that could not be read or mended; each was logged with what is wrong.
+    pub failed: u64,
+    /// Registers with tokens of workflows or cases that the log has not got, which were left
+    /// alone.
+    pub unknown: u64,
+    /// Registers of that kind that have been taken away; they are among the mended.
+    pub removed: u64,
+    /// The subjects of the first of either.
+    pub unknown_subjects: Vec<String>,
+}
+
+/// How many registers that the log has not got are named.
+pub(in crate::petrel) const UNKNOWN_NAMED: usize = 10;
+
+impl std::ops::AddAssign for Repaired {
+    fn add_assign(&mut self, other: Self) {
+        self.cases += other.cases;
+        self.mended += other.mended;
+        self.ahead += other.ahead;
+        self.failed += other.failed;
+        self.unknown += other.unknown;
+        self.removed += other.removed;
+        let room = UNKNOWN_NAMED.saturating_sub(self.unknown_subjects.len());
+        self.unknown_subjects.extend(other.unknown_subjects.into_iter().take(room));
+    }
+}
+
+/// A token and a place: a register of the view.
+pub(in crate::petrel) type Key = (TokenId, PlaceId);
+
+/// The log's word on a case, or on some of its tokens.
+struct Truth<'a> {
+    workflow: &'a WorkflowId,
+    id: &'a CaseId,
+    /// Which tokens are known; all of them where absent.
+    only: Option<HashSet<TokenId>>,
+    /// `None` if the log has no such case.
+    case: Option<Case>,
+    /// Where each live token is: an index into the case's marking.
+    places: HashMap<TokenId, usize>,
+    /// When the log was asked.
+    read: Instant,
+    /// Why the first of those that can't be written can't be.
+    refused: Option<StorageError>,
+}
+
+impl<'a> Truth<'a> {
+    /// Nothing is known yet.
+    fn of(workflow: &'a WorkflowId, id: &'a CaseId, only: Option<HashSet<TokenId>>) -> Self {
+        let (case, places, read) = (None, HashMap::new(), Instant::now());
+        Self { workflow, id, only, case, places, read, refused: None }
+    }
+
+    /// Only the tokens of these registers are to be known.
+    fn some(workflow: &'a WorkflowId, id: &'a CaseId, registers: &[Key]) -> Self {
+        let tokens = registers.iter().map(|(token, _)| token.clone()).collect();
+        Self::of(workflow, id, Some(tokens))
+    }
+
+    /// Adds a failure to what was done, if something could not be written.
+    fn told_of(self, repaired: Repaired) -> Repaired {
+        let Some(error) = self.refused else { return repaired };
+        let (workflow, case) = (self.workflow, self.id);
+        tracing::warn!(%workflow, %case, %error, "a view can't be written; the others are");
+        Repaired { failed: repaired.failed + 1, ..repaired }
+    }
+
+    fn sequence(&self) -> u64 {
+        self.case.as_ref().map_or(0, |case| case.sequence)
+    }
+
+    fn entry(&self, token: &TokenId) -> Option<&MarkingEntry> {
+        self.case.as_ref()?.marking.0.get(*self.places.get(token)?)
+    }
+
+    fn correction(&self, register: &Register) -> Option<ViewContent> {
+        let case = self.case.as_ref();
+        let entry = self.entry(&register.token);
+        let token = case.and_then(|case| case.tokens.get(&register.token));
+        correction(self.sequence(), entry, token, register)
+    }
+}
+
+impl Inner {
+    /// Compares these registers of a case with its log, and writes those that are wrong.
+    /// Answers how many there were.
+    pub(in crate::petrel) async fn repair(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        registers: Vec<Key>,
+    ) -> Result<u64> {
+        let mut truth = Truth::some(workflow, case, &registers);
+        let repaired = self.refresh_and_mend(&mut truth, registers).await?;
+        truth.refused.map_or(Ok(repaired.mended), |refused| Err(refused.into()))
+    }
+
+    /// The same, for those who go on past what can't be written.
+    pub(in crate::petrel) async fn repair_some(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        registers: Vec<Key>,
+    ) -> Result<Repaired> {
+        let mut truth = Truth::some(workflow, case, &registers);
+        let repaired = self.refresh_and_mend(&mut truth, registers).await?;
+        Ok(truth.told_of(repaired))
+    }
+
+    async fn refresh_and_mend(
+        &self,
+        truth: &mut Truth<'_>,
+        registers: Vec<Key>,
+    ) -> Result<Repaired> {
+        let head = self.storage.head(truth.workflow, truth.id, Consistency::Strong).await?;
+        self.learn(truth, head).await?;
+        self.mend(truth, registers).await
+    }
+
+    /// Compares every register that a case's live tokens should have, and `others`. Cases of
+    /// many tokens take turns.
+    pub(in crate::petrel) async fn repair_case(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        others: Vec<Key>,
+    ) -> Result<Repaired> {
+        let mut truth = Truth::of(workflow, case, None);
+        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+        let tokens = head.as_ref().map_or(0, |head| head.value.marking.0.len());
+        let _turn = match tokens + others.len() > LARGE {
+            true => self.large_cases.acquire().await.ok(),
+            false => None,
+        };
+        self.learn(&mut truth, head).await?;
+        let marking = truth.case.iter().flat_map(|case| &case.marking.0);
+        let live = marking.map(|entry| (entry.token.clone(), entry.place.clone()));
+        let registers: BTreeSet<_> = live.chain(others).collect();
+        let repaired = self.mend(&mut truth, registers.into_iter().collect()).await?;
+        Ok(truth.told_of(repaired))
+    }
+
+    /// Asks the log again; what it says of the tokens only if the case has changed.
+    async fn refresh(&self, truth: &mut Truth<'_>) -> Result<()> {
+        let read = Instant::now();
+        let head = self.storage.head(truth.workflow, truth.id, Consistency::Strong).await?;
+        let known = truth.case.as_ref().map(|case| &case.head_hash);
+        if known != head.as_ref().map(|head| &head.hash) {
+            self.learn(truth, head).await?;
+        }
+        truth.read = read;
+        Ok(())
+    }
+
+    async fn learn(&self, truth: &mut Truth<'_>, head: Option<Stored<Record>>) -> Result<()> {
+        truth.case = match (head, &truth.only) {
+            (None, _) => None,
+            (Some(head), None) => Some(self.restore(&head).await?),
+            (Some(head), Some(only)) => Some(self.restore_some(head, only).await?),
+        };
+        let marking = truth.case.iter().flat_map(|case| &case.marking.0);
+        let places = marking.enumerate().map(|(at, entry)| (entry.token.clone(), at));
+        truth.places = places.collect();
+        Ok(())
+    }
+
+    async fn mend(&self, truth: &mut Truth<'_>, registers: Vec<Key>) -> Result<Repaired> {
+        let mut repaired = Repaired::default();
+        for some in registers.chunks(READ_AT_ONCE) {
+            repaired += self.mend_some(truth, some.to_vec()).await?;
+        }
+        if repaired.ahead > 0 {
+            let (workflow, case, ahead) = (truth.workflow, truth.id, repaired.ahead);
+            tracing::info!(
+                %workflow, %case, ahead,
+                "the view had tokens from later records than the log has: the log has gone \
+                 back; they are mended, and `petrel rebuild` looks at all others"
+            );
+        }
+        Ok(repaired)
+    }
+
+    async fn mend_some(&self, truth: &mut Truth<'_>, mut todo: Vec<Key>) -> Result<Repaired> {
+        let (mut mended, mut ahead) = (BTreeSet::new(), BTreeSet::new());
+        for _ in 0..MOST_ROUNDS {
+            let registers = self.storage.registers_of(truth.workflow, &todo).await?;
+            let is_ahead = |truth: &Truth<'_>, register: &Register| {
+                let revision = register.state.revision();
+                revision > truth.sequence() && !matches!(register.state, RegisterState::Gone { .. })
+            };
+            // Newer than what is known here, or of no record: the log tells which.
+            let is_newer = |register: &Register| register.state.revision() > truth.sequence();
+            let late_after = self.storage.late_after();
+            if registers.iter().any(is_newer) || truth.read.elapsed() > late_after / 2 {
+                self.refresh(truth).await?;
+            }
+            todo.clear();
+            let mut writes = Vec::new();
+            for register in &registers {
+                let Some(content) = truth.correction(register) else { continue };
+                if is_ahead(truth, register) {
+                    ahead.insert((register.token.clone(), register.place.clone()));
+                }
+                writes.push(ViewWrite {
+                    workflow: truth.workflow.clone(),
+                    case: truth.id.clone(),
+                    place: register.place.clone(),
+                    token: register.token.clone(),
+                    expected: register.sequence,
+                    content,
+                });
+            }
+            for writes in writes.chunks(WRITTEN_AT_ONCE) {
+                let outcomes = self.storage.write_views(writes.to_vec()).await;
+                // Later than this a marker that would have stopped a wrong write may be gone.
+                let is_late = truth.read.elapsed() > late_after;
+                for (write, outcome) in writes.iter().zip(outcomes) {
+                    let key = (write.token.clone(), write.place.clone());
+                    let lost = match outcome {
+                        Err(error @ StorageError::TooLarge { .. }) => {
+                            truth.refused.get_or_insert(error);
+                            continue;
+                        }
+                        outcome => outcome? == ViewOutcome::LostRace,
+                    };
+                    if lost || (is_late && write.expected == 0) {
+                        todo.push(key.clone());
+                    }
+                    if !lost && mended.insert(key) {
+                        self.metrics.view_mended();
+                    }
+                }
+            }
+            if todo.is_empty() {
+                ahead.retain(|key| mended.contains(key));
+                let (mended, ahead) = (mended.len() as u64, ahead.len() as u64);
+                return Ok(Repaired { mended, ahead, ..Repaired::default() });
+            }
+        }
+        let what = format!("the views of case {}, which others write all the time", truth.id);
+        Err(Error::Conflict { what, expected: truth.sequence(), actual: 0 })
+    }
+}
+
+/// The registers that a record is about.
+pub(in crate::petrel) fn touched(record: &Record) -> impl Iterator<Item = Key> + '_ {
+    let left = record.consumed.iter().chain(&record.removed);
+    let left = left.map(|at| (at.token.clone(), at.place.clone()));
+    left.chain(record.produced.iter().map(|token| (token.id.clone(), token.place.clone())))
+}
+
+/// What a register should say and does not, if `entry` and `token` are what the log has of the
+/// token after the case's record at `sequence`, and the register was read before that.
+fn correction(
+    sequence: u64,
+    entry: Option<&MarkingEntry>,
+    token: Option<&Arc<Token>>,
+    register: &Register,
+) -> Option<ViewContent> {
+    let is_here = entry.is_some_and(|entry| entry.place == register.place);
+    match (token.filter(|_| is_here), &register.state) {
+        (Some(token), RegisterState::Live(seen)) if same(token, seen) => None,
+        (Some(token), _) => Some(ViewContent::Live(token.clone())),
+        (None, RegisterState::Live(_) | RegisterState::Unreadable { .. }) => {
+            let moved_to = entry.filter(|_| !is_here).map(|entry| entry.place.clone());
+            Some(ViewContent::Gone { revision: sequence, moved_to })
+        }
+        (None, RegisterState::Empty | RegisterState::Gone { .. }) => None,
+    }
+}
+
+/// Whether a register says something else than the case, which was read after it.
+pub(in crate::petrel) fn is_wrong(case: &Case, register: &Register) -> bool {
+    let (entry, token) = (case.marking.entry(&register.token), case.tokens.get(&register.token));
+    correction(case.sequence, entry, token, register).is_some()
+}
+
+/// The same version with the same contents, wherever it was read: all but the time at which
+/// the view has stored it.
+pub(in crate::petrel) fn same(one: &Token, other: &Token) -> bool {
+    let Token {
+        id,
+        workflow,
+        case,
+        place,
+        data,
+        metadata,
+        created_at,
+        updated_at,
+        history,
+        history_total,
+        nats_sequence,
+        nats_timestamp: _,
+        nats_subject,
+    } = one;
+    let (one_at, other_at) = ((created_at, updated_at), (&other.created_at, &other.updated_at));
+    (nats_sequence, history_total, one_at) == (&other.nats_sequence, &other.history_total, other_at)
+        && (id, workflow, case) == (&other.id, &other.workflow, &other.case)
+        && (place, nats_subject) == (&other.place, &other.nats_subject)
+        && (data, metadata, history) == (&other.data, &other.metadata, &other.history)
+}

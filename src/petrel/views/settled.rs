@@ -1,0 +1,53 @@
+//! Which records are so old that whoever appended them had the time to write their views.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// How old a record must be before its views are judged: its writer had its time.
+pub(in crate::petrel) const SETTLED_AFTER: Duration = Duration::from_secs(3);
+
+/// How old a difference must be before it is told of: the reconciler, which looks every half
+/// second, has had its turn.
+pub(in crate::petrel) const MENDED_AFTER: Duration =
+    SETTLED_AFTER.saturating_add(Duration::from_secs(2));
+
+/// Knows by samples of the log's last sequence, so that no clock but this process's own counts.
+#[derive(Debug, Default)]
+pub(in crate::petrel) struct Settled {
+    /// The log's last sequence at past times, oldest first.
+    samples: VecDeque<(Instant, u64)>,
+    settled: u64,
+    last: Option<u64>,
+}
+
+impl Settled {
+    /// Notes the log's last sequence of now.
+    pub fn note(&mut self, last: u64) {
+        self.samples.push_back((Instant::now(), last));
+        self.last = Some(last);
+    }
+
+    /// The log's last sequence as it was last noted.
+    pub fn last(&self) -> Option<u64> {
+        self.last
+    }
+
+    /// Since when the last sample was taken.
+    pub fn noted(&self) -> Option<Instant> {
+        self.samples.back().map(|(at, _)| *at)
+    }
+
+    /// The last sequence whose record is so old.
+    pub fn sequence(&mut self, age: Duration) -> u64 {
+        while let Some((at, sequence)) = self.samples.front() {
+            if at.elapsed() < age {
+                break;
+            }
+            self.settled = self.settled.max(*sequence);
+            self.samples.pop_front();
+        }
+        self.settled
+    }
+}

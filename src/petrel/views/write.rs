@@ -1,0 +1,183 @@
+//! Writing the views of a record, right after its append.
+
+use std::time::Instant;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
+
+use crate::petrel::{Inner, cache::slot::Slot};
+use crate::{
+    models::{Case, Passed, PlaceId, Record, Token, TokenAt},
+    storage::{Register, ViewContent, ViewOutcome, ViewWrite},
+};
+
+impl Inner {
+    /// Reads the registers that the record's views depend on and that this process does not
+    /// know, while the append is under way. What can't be read is found out by the write.
+    pub(in crate::petrel) async fn unknown_registers(
+        &self,
+        slot: &Slot,
+        record: &Record,
+    ) -> Vec<Register> {
+        let kept = self.storage.marker_kept();
+        let unknown = |at: &&TokenAt| slot.registers.expected(&at.token, &at.place, kept).is_none();
+        // Twice as long as markers are kept: the times are of other processes' clocks.
+        let kept_elsewhere = TimeDelta::from_std(kept.saturating_mul(2)).ok();
+        let lately = kept_elsewhere.and_then(|kept| record.time.checked_sub_signed(kept));
+        let lately = lately.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let mut wanted = Vec::new();
+        for at in record.consumed.iter().chain(&record.removed).filter(unknown) {
+            wanted.push((&at.token, &at.place));
+            // The same token in another place: its marker may still be there.
+            let before = slot.case.as_ref().and_then(|case| case.tokens.get(&at.token));
+            let moved = record.produced.iter().find(|token| token.id == at.token);
+            let back = moved.filter(|token| {
+                before.is_none_or(|before| may_have_left(before, &token.place, lately))
+            });
+            wanted.extend(back.map(|token| (&token.id, &token.place)));
+        }
+        if record.consumed.is_empty() {
+            let edited = record.produced.iter().filter(|token| {
+                record.marking.entry(&token.id).is_some() && token.created_at != token.updated_at
+            });
+            wanted.extend(edited.map(|token| (&token.id, &token.place)));
+        }
+        let reads = wanted
+            .into_iter()
+            .map(|(token, place)| self.storage.register(&record.workflow, place, token));
+        join_all(reads).await.into_iter().flatten().collect()
+    }
+
+    /// Writes what the record changed: first the markers of what left, then what is there.
+    /// The record is in the log, so nothing that fails here makes the change fail; it is
+    /// mended here if it can be, and by the reconciler otherwise.
+    pub(in crate::petrel) async fn write_views(
+        &self,
+        slot: &mut Slot,
+        record: &Record,
+        case: &Case,
+        begun: Instant,
+    ) {
+        let writes = self.view_writes(slot, record, case);
+        let keys: Vec<_> = writes
+            .iter()
+            .map(|write| {
+                let is_marker = matches!(write.content, ViewContent::Gone { .. });
+                (write.token.clone(), write.place.clone(), is_marker)
+            })
+            .collect();
+        let appended = Instant::now();
+        let outcomes = self.storage.write_views(writes).await;
+        let (mut lost, mut failed) = (false, None);
+        for ((token, place, is_marker), outcome) in keys.iter().zip(outcomes) {
+            match outcome {
+                Ok(ViewOutcome::Written(sequence)) => {
+                    slot.registers.set(token, place, sequence, *is_marker);
+                }
+                Ok(ViewOutcome::LostRace) => lost = true,
+                Err(error) => failed = Some(error),
+            }
+        }
+        slot.registers.forget_gone(case);
+        if failed.is_none() && (lost || begun.elapsed() > self.storage.late_after()) {
+            slot.registers.clear();
+            let registers = keys.into_iter().map(|(token, place, _)| (token, place)).collect();
+            let repaired = Box::pin(self.repair(&case.workflow, &case.id, registers)).await;
+            failed = repaired.err().map(|error| match error {
+                crate::petrel::Error::Storage(error) => error,
+                other => crate::storage::StorageError::Unavailable {
+                    reason: other.to_string(),
+                    away_since: None,
+                },
+            });
+        }
+        match failed {
+            None => self.confirmed.add(case.sequence),
+            Some(error) => {
+                slot.registers.clear();
+                self.metrics.view_failed();
+                tracing::warn!(
+                    workflow = %case.workflow, case = %case.id, sequence = case.sequence, %error,
+                    "the change is in the log, but its views are not written; \
+                     the reconciler will mend them"
+                );
+            }
+        }
+        self.metrics.viewed(appended.elapsed());
+    }
+
+    fn view_writes(&self, slot: &Slot, record: &Record, case: &Case) -> Vec<ViewWrite> {
+        let kept = self.storage.marker_kept();
+        let expected = |token, place| slot.registers.expected(token, place, kept).unwrap_or(0);
+        let mut writes = Vec::new();
+        for at in record.consumed.iter().chain(&record.removed) {
+            let now = case.marking.entry(&at.token).map(|entry| entry.place.clone());
+            if now.as_ref() == Some(&at.place) {
+                continue;
+            }
+            writes.push(ViewWrite {
+                workflow: record.workflow.clone(),
+                case: record.case.clone(),
+                place: at.place.clone(),
+                token: at.token.clone(),
+                expected: expected(&at.token, &at.place),
+                content: ViewContent::Gone { revision: case.sequence, moved_to: now },
+            });
+        }
+        for token in &record.produced {
+            let Some(live) = case.tokens.get(&token.id) else { continue };
+            writes.push(ViewWrite {
+                workflow: record.workflow.clone(),
+                case: record.case.clone(),
+                place: token.place.clone(),
+                token: token.id.clone(),
+                expected: expected(&token.id, &token.place),
+                content: ViewContent::Live(live.clone()),
+            });
+        }
+        writes
+    }
+}
+
+/// Whether the token may have left `place` since then. What its history is too short to tell
+/// may have been.
+fn may_have_left(token: &Token, place: &PlaceId, since: DateTime<Utc>) -> bool {
+    let is_later = |event: &&Passed| event.time > since;
+    let told = token.history.first().is_none_or(|first| first.time <= since)
+        || token.history.len() as u64 == token.history_total;
+    let mut later = token.history.iter().rev().take_while(is_later);
+    !told || later.any(|event| event.from == *place)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A token that left `a` at the first minute and `b` at the third, with so many
+    /// transitions in all.
+    fn token(total: u64) -> Token {
+        let passed = |from: &str, to: &str, minute: u64| json!({"from": from, "to": to, "transition": "t", "time": format!("2026-01-01T00:0{minute}:00Z")});
+        let token = json!({
+            "id": "k-t-1", "workflow": "w", "case": "k", "place": "c",
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:03:00Z",
+            "history": [passed("a", "b", 1), passed("b", "c", 3)], "history_total": total
+        });
+        serde_json::from_value(token).unwrap()
+    }
+
+    #[test]
+    fn a_place_that_a_token_left_lately_may_have_its_marker() {
+        let left = |total: u64, place: &str, minute: u64| {
+            let since = format!("2026-01-01T00:0{minute}:00Z").parse().unwrap();
+            may_have_left(&token(total), &PlaceId::new(place).unwrap(), since)
+        };
+        assert!(left(2, "b", 2));
+        assert!(!left(2, "a", 2), "it left a before that");
+        assert!(left(2, "a", 0));
+        assert!(!left(2, "x", 0), "it never was in x");
+        assert!(left(9, "x", 0), "the two that are known do not tell");
+        assert!(!left(9, "x", 2), "the two that are known tell");
+    }
+}
