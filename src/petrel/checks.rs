@@ -9,8 +9,8 @@ use std::{
 use tokio::sync::Semaphore;
 
 use crate::petrel::{
-    Cases, Error, Inner, Result, cache::definitions::Compiled, limits::must_be_shallow_definition,
-    thread::off_thread,
+    Cases, Error, Result, cache::definitions::Compiled, limits::must_be_shallow_definition,
+    read::Reader, thread::off_thread,
 };
 use crate::{
     analysis::{self, Limits, Report, Verdict},
@@ -73,7 +73,7 @@ impl Cases {
     /// What the check of a stored definition finds. It is made once for each version in this
     /// process.
     pub async fn analysis(&self, stored: &StoredDefinition) -> Result<Arc<Report>> {
-        let compiled = self.inner.compiled(&stored.definition.id, stored.sequence).await?;
+        let compiled = self.inner.reader.compiled(&stored.definition.id, stored.sequence).await?;
         Ok(self.analysed(&compiled).await)
     }
 
@@ -107,11 +107,11 @@ impl Cases {
 
     async fn checked(&self, net: Arc<Net>) -> Report {
         let budget = self.checks.budget;
-        self.inner.in_turn(move || check(&net, budget)).await
+        self.inner.reader.in_turn(move || check(&net, budget)).await
     }
 }
 
-impl Inner {
+impl Reader {
     /// What computes for long, on a thread of its own; few at a time, so that they never take
     /// the machine from what fires.
     pub(in crate::petrel) async fn in_turn<T: Send + 'static>(

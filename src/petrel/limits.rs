@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use crate::petrel::{Change, Error, Inner, Result};
+use crate::petrel::{Change, Error, Result, read::Reader};
 use crate::{
     engine::{Excess, Limits},
     models::{MAX_NESTING, Problems, WorkflowDefinition, nesting, object_nesting},
 };
 
-impl Inner {
+impl Reader {
     /// The limits of what is stored here.
     pub(in crate::petrel) fn limits(&self) -> Limits {
         Limits { message: self.storage.max_message() }

@@ -31,6 +31,9 @@ pub use metrics::Metrics;
 pub use requests::{Change, Changed, ExpectedVersion, Fire, FireIn, NewCase, NewToken};
 pub use views::repair::Repaired;
 
+use read::Reader;
+use views::Views;
+
 use crate::storage::Storage;
 
 /// What an operation answers.
@@ -47,20 +50,13 @@ pub struct Cases {
 
 #[derive(Debug)]
 struct Inner {
-    storage: Arc<dyn Storage>,
-    definitions: cache::definitions::Definitions,
+    reader: Arc<Reader>,
+    views: Views,
     slots: cache::slots::Slots,
-    tags: read::locate::Tags,
     feeds: Arc<read::watch::Feeds>,
     index: Arc<cache::index::Index>,
-    asides: cache::aside::Asides,
-    confirmed: views::reconcile::Confirmed,
-    metrics: Metrics,
-    /// Cases of many tokens take turns when their views are looked at.
-    large_cases: tokio::sync::Semaphore,
+    metrics: Arc<Metrics>,
     costly: change::costly::Costly,
-    /// Checks of definitions take turns.
-    checking: tokio::sync::Semaphore,
     /// The changes under way: each is a task of its own, so that a caller who goes away
     /// does not leave one half done.
     running: TaskTracker,
@@ -69,19 +65,15 @@ struct Inner {
 impl Cases {
     /// Cases over a store.
     pub fn new(storage: Arc<dyn Storage>) -> Self {
+        let (reader, metrics) = (Arc::new(Reader::new(storage)), Arc::<Metrics>::default());
         let inner = Inner {
-            storage,
-            definitions: Default::default(),
+            views: Views::new(Arc::clone(&reader), Arc::clone(&metrics)),
+            reader,
             slots: Default::default(),
-            tags: Default::default(),
             feeds: Default::default(),
             index: Default::default(),
-            asides: Default::default(),
-            confirmed: Default::default(),
-            metrics: Metrics::default(),
-            large_cases: tokio::sync::Semaphore::new(2),
+            metrics,
             costly: Default::default(),
-            checking: checks::turns(),
             running: TaskTracker::new(),
         };
         Self { inner: Arc::new(inner), checks: Checks::default(), actor: None }
@@ -112,7 +104,7 @@ impl Cases {
 
     /// The store beneath.
     pub fn storage(&self) -> &Arc<dyn Storage> {
-        &self.inner.storage
+        &self.inner.reader.storage
     }
 
     /// Counters and latency histograms of this process.

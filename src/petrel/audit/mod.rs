@@ -86,9 +86,9 @@ impl Cases {
     /// most some 32 MiB of records, the names of the cases with findings, and what is odd of
     /// 50,000 of them.
     pub async fn audit(&self, scope: &AuditScope, watcher: &dyn AuditWatcher) -> Result<Audited> {
-        let storage = &self.inner.storage;
+        let storage = &self.inner.reader.storage;
         if let Some(workflow) = &scope.workflow {
-            self.inner.must_exist(workflow).await?;
+            self.inner.reader.must_exist(workflow).await?;
         }
         let last = storage.last_sequence().await?;
         let auditor = Auditor { inner: &self.inner, scope, watcher, last, state: Mutex::default() };
@@ -209,7 +209,7 @@ impl Auditor<'_> {
     async fn sample(&self) -> Result<()> {
         let noted = self.state().settled.noted();
         if noted.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
-            let last = self.inner.storage.last_sequence().await?;
+            let last = self.inner.reader.storage.last_sequence().await?;
             self.state().settled.note(last);
         }
         Ok(())

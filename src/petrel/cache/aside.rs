@@ -7,7 +7,7 @@ use std::{
 
 use futures::{StreamExt, future, stream::BoxStream};
 
-use crate::petrel::{Inner, Result, export::by_case::case_of};
+use crate::petrel::{Result, export::by_case::case_of, read::Reader};
 use crate::{
     models::{Aside, CaseId, Record, RecordKind, Stored, WorkflowId},
     storage::{Consistency, LogScope, StorageError},
@@ -41,7 +41,7 @@ fn says_it(record: &Record) -> bool {
     !record.aside.is_empty() || !record.is_without_lists()
 }
 
-impl Inner {
+impl Reader {
     /// What in a case's log is put aside.
     pub(in crate::petrel) async fn put_aside_in(
         &self,

@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
 use crate::petrel::{
-    Cases, Error, ExpectedVersion, Inner, Result, limits::must_be_shallow_definition,
+    Cases, Error, ExpectedVersion, Result, limits::must_be_shallow_definition, read::Reader,
 };
 use crate::{
     analysis::{
@@ -151,9 +151,9 @@ impl Cases {
         let net = Arc::new(net);
         self.check_soundness(&net, definition.id.as_str()).await?;
         loop {
-            let storage = &self.inner.storage;
+            let storage = &self.inner.reader.storage;
             let generation = storage.generation().await?;
-            let newest = self.inner.newest(&definition.id).await?;
+            let newest = self.inner.reader.newest(&definition.id).await?;
             let (highest, last) = newest.as_ref().map_or((0, 0), |n| (n.version, n.last));
             let latest = newest.and_then(|newest| newest.compiled);
             let version = latest.as_ref().map_or(0, |latest| latest.stored.version);
@@ -178,9 +178,9 @@ impl Cases {
             }
             match storage.put_definition(&definition, highest + 1, last).await {
                 Ok(stored) => {
-                    self.inner.definitions.complain(&definition.id, None);
+                    self.inner.reader.definitions.complain(&definition.id, None);
                     let compiled = Compiled::new(stored.clone(), net);
-                    self.inner.definitions.keep(&compiled, true, generation);
+                    self.inner.reader.definitions.keep(&compiled, true, generation);
                     return Ok((stored, false));
                 }
                 // Somebody else stored a version: look at it, and check the expectation again.
@@ -192,13 +192,13 @@ impl Cases {
 
     /// The latest version of a workflow that can be read and used.
     pub async fn workflow(&self, id: &WorkflowId) -> Result<Arc<StoredDefinition>> {
-        Ok(Arc::new(self.inner.usable(id).await?.stored.clone()))
+        Ok(Arc::new(self.inner.reader.usable(id).await?.stored.clone()))
     }
 
     /// The version of a workflow whose message has this log sequence: what a case that names
     /// it runs.
     pub async fn workflow_at(&self, id: &WorkflowId, sequence: u64) -> Result<StoredDefinition> {
-        Ok(self.inner.compiled(id, sequence).await?.stored.clone())
+        Ok(self.inner.reader.compiled(id, sequence).await?.stored.clone())
     }
 
     /// The latest versions of workflows, `first` (1 to 1,000) at most, ordered by id and
@@ -212,7 +212,7 @@ impl Cases {
         if !(1..=MAX_PAGE).contains(&first) {
             return Err(Error::argument("first", format!("must be 1 to {MAX_PAGE}")));
         }
-        let mut ids = self.inner.storage.workflow_ids().await?;
+        let mut ids = self.inner.reader.storage.workflow_ids().await?;
         ids.retain(|id| after.is_none_or(|after| id > after));
         let read = stream::iter(ids).map(|id| async move { self.workflow(&id).await });
         let read = read.buffered(AT_ONCE);
@@ -232,7 +232,7 @@ impl Cases {
     }
 }
 
-impl Inner {
+impl Reader {
     /// Whether a workflow is known; otherwise the error says so. If its latest version can't be
     /// read it is known: its cases name the versions that they run.
     pub async fn must_exist(&self, workflow: &WorkflowId) -> Result<()> {

@@ -356,7 +356,7 @@ impl Inner {
         let before = self.index.begun();
         loop {
             // One that is under way may have begun too early; the one after it has not.
-            let (number, read) = self.index.reading(&self.storage);
+            let (number, read) = self.index.reading(&self.reader.storage);
             read.await?;
             if number > before {
                 return Ok(());
@@ -377,7 +377,7 @@ impl Cases {
     pub async fn run_index(&self, shutdown: CancellationToken) {
         let follow = async {
             loop {
-                let (_, read) = self.inner.index.reading(&self.inner.storage);
+                let (_, read) = self.inner.index.reading(&self.inner.reader.storage);
                 if let Err(error) = read.await {
                     tracing::debug!(%error, "the index of cases will try again");
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
-use crate::petrel::{Cases, Error, Inner, Result, cache::definitions::Compiled};
+use crate::petrel::{Cases, Error, Result, cache::definitions::Compiled, read::Reader};
 use crate::{
     models::WorkflowId,
     storage::{DefinitionVersion, StorageError},
@@ -32,10 +32,10 @@ impl Cases {
     pub async fn unusable_definitions(&self, of: Option<&WorkflowId>) -> Result<Vec<String>> {
         let ids = match of {
             Some(workflow) => vec![workflow.clone()],
-            None => self.inner.storage.workflow_ids().await?,
+            None => self.inner.reader.storage.workflow_ids().await?,
         };
         let looks = stream::iter(ids).map(|id| async move {
-            match self.inner.newest(&id).await {
+            match self.inner.reader.newest(&id).await {
                 Ok(newest) => Ok(newest.and_then(|newest| complaint(&id, &newest))),
                 Err(error) if error.is_of_one_case() => Ok(Some(error.to_string())),
                 Err(error) => Err(error),
@@ -50,7 +50,7 @@ impl Cases {
     }
 }
 
-impl Inner {
+impl Reader {
     /// The newest version of a definition that can be used, and what stands after it; `None` if
     /// there is no message. What a newer petrel wrote is an error: it is to be used with that.
     pub(in crate::petrel) async fn newest(&self, workflow: &WorkflowId) -> Result<Option<Newest>> {

@@ -168,7 +168,7 @@ impl Inner {
     ) -> Result<Attempt> {
         let begun = Instant::now();
         // What is known of the case was read from a log that may be another one by now.
-        let generation = self.storage.generation().await?;
+        let generation = self.reader.storage.generation().await?;
         let doubtful = slot.case.is_some() && slot.generation != generation;
         if slot.case.is_none() && slot.generation != generation {
             slot.doubt();
@@ -197,13 +197,13 @@ impl Inner {
             Box::pin(self.reload(commit, slot)).await?;
             fresh = true;
         };
-        if runs.is_some() && self.storage.generation().await? != slot.generation {
+        if runs.is_some() && self.reader.storage.generation().await? != slot.generation {
             // The definition may be one that the log does not have any more: decided anew.
             return Ok(Attempt::Outdated);
         }
         let expected = stored.value.previous;
-        let probe = self.unknown_registers(slot, &stored.value);
-        let append = self.storage.append(&stored.value, expected);
+        let probe = self.views.unknown_registers(slot, &stored.value);
+        let append = self.reader.storage.append(&stored.value, expected);
         let (appended, registers) = tokio::join!(append, probe);
         let appended = match appended {
             Ok(appended) => appended,
@@ -220,11 +220,11 @@ impl Inner {
         let reckoned_at = stored.sequence;
         (stored.sequence, stored.hash) = (appended.sequence, appended.hash);
         let before = slot.case.take();
-        let generation = self.storage.generation().await;
+        let generation = self.reader.storage.generation().await;
         let is_same = generation.is_ok_and(|now| now == slot.generation);
         match &before {
-            Some(_) if !is_same => Box::pin(self.must_follow(&stored)).await?,
-            None if !is_same => Box::pin(self.must_run(&stored, runs.as_deref())).await?,
+            Some(_) if !is_same => Box::pin(self.reader.must_follow(&stored)).await?,
+            None if !is_same => Box::pin(self.reader.must_run(&stored, runs.as_deref())).await?,
             _ => {}
         }
         let case = apply_stored(reckoned, reckoned_at, before.as_deref(), &stored);
@@ -236,7 +236,7 @@ impl Inner {
         let case = Arc::new(case);
         slot.case = Some(Arc::clone(&case));
         slot.registers.adopt(registers);
-        self.write_views(slot, &stored.value, &case, begun).await;
+        self.views.write_views(slot, &stored.value, &case, begun).await;
         let tokens = tokens_after(&stored.value, &case);
         stored.value.history_bases.clear();
         stored.value.produced = tokens.iter().map(|token| Token::clone(token)).collect();
@@ -254,7 +254,7 @@ impl Inner {
     ) -> Result<(Stored<Record>, Case)> {
         if record.kind != RecordKind::Fired {
             // The engine makes what it fires fit, since that tells which mode can fire.
-            fit(&mut record, slot.case.as_deref(), self.limits())?;
+            fit(&mut record, slot.case.as_deref(), self.reader.limits())?;
         }
         let mut stored = Stored {
             sequence: record.previous + 1,
@@ -268,7 +268,8 @@ impl Inner {
             .map_err(|reason| broken(&record.workflow, &record.case, stored.sequence, reason))?;
         for token in &record.produced {
             if let Some(token) = case.tokens.get_mut(&token.id) {
-                let subject = self.storage.token_subject(&token.workflow, &token.place, &token.id);
+                let subject =
+                    self.reader.storage.token_subject(&token.workflow, &token.place, &token.id);
                 Arc::make_mut(token).nats_subject = subject;
             }
         }
@@ -280,8 +281,8 @@ impl Inner {
     /// the log ends with just that record.
     async fn reload(&self, commit: &Commit, slot: &mut Slot) -> Result<()> {
         let (workflow, case) = (&commit.workflow, &commit.case);
-        let generation = self.storage.generation().await?;
-        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+        let generation = self.reader.storage.generation().await?;
+        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
         if slot.generation != generation {
             slot.doubt();
         }
@@ -298,7 +299,7 @@ impl Inner {
         slot.registers.clear();
         slot.case = None;
         if let Some(head) = head {
-            let (case, follows) = tokio::join!(self.restore(&head), self.follows(&head));
+            let (case, follows) = tokio::join!(self.reader.restore(&head), self.follows(&head));
             follows?;
             slot.case = Some(Arc::new(case?));
         }
@@ -312,7 +313,7 @@ impl Inner {
         if *previous == 0 {
             return Ok(());
         }
-        let reason = match self.storage.record(workflow, case, *previous).await {
+        let reason = match self.reader.storage.record(workflow, case, *previous).await {
             Ok(Some(before)) if Some(&before.hash) == previous_hash.as_ref() => return Ok(()),
             // What can't be read blocks no more than itself.
             Err(StorageError::Corrupt { .. }) => return Ok(()),
@@ -332,7 +333,7 @@ impl Inner {
         may_repeat: bool,
     ) -> Result<Decision> {
         let Some(case) = slot.case.clone() else {
-            let latest = Box::pin(self.latest(&commit.workflow)).await?;
+            let latest = Box::pin(self.reader.latest(&commit.workflow)).await?;
             return match (commit.decide)(&latest, None, act, &Budget::default())? {
                 Decided::Append(record) => Ok(Decision::Append(record, Some(latest))),
                 Decided::AsItIs | Decided::Begun(_) => Err(Error::no_case(&commit.case)),
@@ -349,10 +350,10 @@ impl Inner {
             let what = format!("case {}", case.id);
             return Err(Error::Conflict { what, expected, actual: case.sequence });
         }
-        let compiled = Box::pin(self.compiled(&case.workflow, case.definition)).await?;
+        let compiled = Box::pin(self.reader.compiled(&case.workflow, case.definition)).await?;
         // The next record names all pages if it is one.
         let case = match case.chain.is_full() && case.chain.pages.is_none() {
-            true => Arc::new(Box::pin(self.with_pages(&case)).await?),
+            true => Arc::new(Box::pin(self.reader.with_pages(&case)).await?),
             false => case,
         };
         let quick = |budget: &Budget| (commit.decide)(&compiled, Some(&case), act, budget);

@@ -69,7 +69,7 @@ impl Cases {
         let change = change.checked()?;
         let (workflow, case) = match target {
             FireIn::Token { workflow, token } => {
-                let found = self.inner.locate(workflow.as_ref(), &token).await?;
+                let found = self.inner.reader.locate(workflow.as_ref(), &token).await?;
                 tokens.insert(0, token);
                 found
             }
@@ -79,7 +79,7 @@ impl Cases {
         if let Some(twice) = tokens.iter().find(|token| !named.insert(*token)) {
             return Err(Error::argument("tokens", format!("token {twice} is named twice")));
         }
-        let (id, limits) = (case.clone(), self.inner.limits());
+        let (id, limits) = (case.clone(), self.inner.reader.limits());
         let asked = Asked {
             transition: Some(transition.clone()),
             place: to_place.clone(),
@@ -115,7 +115,7 @@ impl Cases {
     ) -> Result<Changed> {
         must_be_shallow("patch", &patch)?;
         let change = change.checked()?;
-        let (workflow, case) = self.inner.locate(workflow, token).await?;
+        let (workflow, case) = self.inner.reader.locate(workflow, token).await?;
         let token = token.clone();
         let asked = Asked {
             data: Some(patch.clone()),

@@ -111,7 +111,7 @@ impl Inner {
         slot: &mut Slot,
         case: &Arc<Case>,
     ) -> Result<Option<Changed>> {
-        let found = self.find_id(case, &mut slot.earlier, &act.firing).await?;
+        let found = self.reader.find_id(case, &mut slot.earlier, &act.firing).await?;
         let Some(record) = found else { return Ok(None) };
         commit.asked.must_be(act, &case.id, &record)?;
         // An append of this very call, whose answer was lost.
@@ -124,7 +124,7 @@ impl Inner {
     /// never have heard of it; and when a change is answered, readers see it.
     pub(in crate::petrel) async fn show_again(&self, slot: &mut Slot, changed: &Changed) {
         let (case, record) = (&changed.case, &changed.record.value);
-        match self.repair(&case.workflow, &case.id, touched(record).collect()).await {
+        match self.views.repair(&case.workflow, &case.id, touched(record).collect()).await {
             Ok(0) => {}
             Ok(_) => slot.registers.clear(),
             Err(error) => {
@@ -157,7 +157,8 @@ impl Inner {
         self: &Arc<Self>,
         case: &Arc<Case>,
     ) -> Result<Changed> {
-        let head = self.named(&case.workflow, &case.id, case.sequence, case.sequence).await?;
+        let head =
+            self.reader.named(&case.workflow, &case.id, case.sequence, case.sequence).await?;
         self.changed_before(case, head).await
     }
 
@@ -167,7 +168,8 @@ impl Inner {
         case: &Arc<Case>,
         seed: Option<&TokenSeed>,
     ) -> Result<Changed> {
-        let first = self.first_record(case).await?.ok_or_else(|| Error::no_case(&case.id))?;
+        let first =
+            self.reader.first_record(case).await?.ok_or_else(|| Error::no_case(&case.id))?;
         if let Some(what) = begins_otherwise(&first.value, seed) {
             return Err(Error::IdTaken {
                 kind: "case",

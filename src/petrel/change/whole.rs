@@ -54,7 +54,7 @@ impl Whole {
             }
         }
         let bases = bases.into_iter().collect();
-        self.inner.complete(&mut tokens, &bases, &[]).await?;
+        self.inner.reader.complete(&mut tokens, &bases, &[]).await?;
         if self.known.len() + tokens.len() > MOST_KNOWN {
             self.known.clear();
         }
@@ -63,7 +63,7 @@ impl Whole {
             self.known.insert(token.id.clone(), history);
         }
         record.value.produced =
-            tokens.into_iter().map(|token| self.inner.with_subject(token)).collect();
+            tokens.into_iter().map(|token| self.inner.reader.with_subject(token)).collect();
         Ok(record)
     }
 }

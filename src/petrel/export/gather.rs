@@ -44,7 +44,7 @@ impl Cases {
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Gathered> {
         let inner = &self.inner;
-        inner.must_exist(workflow).await?;
+        inner.reader.must_exist(workflow).await?;
         let mut gathered = Gathered {
             definitions: Vec::new(),
             unreadable: BTreeMap::new(),
@@ -55,7 +55,7 @@ impl Cases {
         };
         let mut versions = BTreeSet::new();
         if cases.is_empty() {
-            let last = inner.storage.last_sequence().await?;
+            let last = inner.reader.storage.last_sequence().await?;
             let read = |position| progress(position, last);
             let scope = LogScope::Workflow(workflow.clone());
             gathered.read(inner, scope, &mut versions, &read).await?;
@@ -73,7 +73,7 @@ impl Cases {
         gathered.judge_errors();
         for version in versions {
             let version = DefinitionVersion::Sequence(version);
-            match inner.storage.definition(workflow, version).await {
+            match inner.reader.storage.definition(workflow, version).await {
                 Ok(definition) => gathered.definitions.extend(definition),
                 Err(error @ StorageError::Corrupt { .. }) => {
                     tracing::warn!(%error, "its transitions go by their ids");
@@ -105,7 +105,7 @@ impl Gathered {
         versions: &mut BTreeSet<u64>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<()> {
-        let mut records = inner.storage.history(scope, 1).await?;
+        let mut records = inner.reader.storage.history(scope, 1).await?;
         while let Some(record) = records.next().await {
             let record = match record {
                 Ok(record) => record,

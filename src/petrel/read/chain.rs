@@ -3,7 +3,7 @@
 
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
-use crate::petrel::{Inner, Result, read::load::broken};
+use crate::petrel::{Result, read::Reader, read::load::broken};
 use crate::{
     models::{
         Aside, Case, CaseId, Chain, FiringId, IdHash, Link, PageAt, Record, Stored, WorkflowId,
@@ -63,7 +63,7 @@ struct Page {
     recent: Vec<Link>,
 }
 
-impl Inner {
+impl Reader {
     /// The record of a case that has a firing id; `None` if the log has none, up to the case's
     /// head. `known` is what is remembered of earlier records. It is an error if only a message
     /// that is put aside may have it.

@@ -67,7 +67,7 @@ impl Cases {
     async fn cases_by_log(&self, workflow: &WorkflowId, page: Page) -> Result<PageOf<Arc<Case>>> {
         let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
         let scope = LogScope::Lifecycles(Some(workflow.clone()));
-        let records = self.inner.storage.history(scope, from).await?;
+        let records = self.inner.reader.storage.history(scope, from).await?;
         let created = records.filter_map(|record| async move {
             match record {
                 Ok(record) if record.value.previous == 0 => Some(Ok(record)),
@@ -102,7 +102,7 @@ impl Cases {
         created: u64,
         case: &CaseId,
     ) -> Result<Option<(Cursor, Arc<Case>)>> {
-        match self.inner.load(workflow, case).await {
+        match self.inner.reader.load(workflow, case).await {
             Ok(case) => Ok(case.map(|(_, case)| (Cursor(created), Arc::new(case)))),
             Err(error) if !error.is_of_one_case() => Err(error),
             Err(error) => {

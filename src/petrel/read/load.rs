@@ -7,7 +7,7 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::petrel::{Error, Inner, Result};
+use crate::petrel::{Error, Result, read::Reader};
 use crate::{
     engine::{fit_history, history_bases, produced, restore},
     models::{Case, CaseId, Digests, MarkingEntry, Record, Stored, Token, TokenId, WorkflowId},
@@ -58,7 +58,7 @@ impl<'a> Found<'a> {
     }
 }
 
-impl Inner {
+impl Reader {
     /// The case as the log has it now; `None` if it does not exist.
     pub async fn load(
         &self,

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::petrel::{Error, Inner, Result};
+use crate::petrel::{Error, Result, read::Reader};
 use crate::{
     models::{CaseId, TokenId, WorkflowId},
     storage::{Consistency, StorageError},
@@ -60,7 +60,7 @@ impl State {
     }
 }
 
-impl Inner {
+impl Reader {
     /// The workflow and the case that a token's id leads to. The case is known to exist only
     /// if the tag alone did not decide.
     pub async fn locate(

@@ -6,3 +6,34 @@ pub(in crate::petrel) mod load;
 pub(in crate::petrel) mod locate;
 pub(in crate::petrel) mod reads;
 pub(in crate::petrel) mod watch;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::{cache, checks};
+use crate::storage::Storage;
+
+/// The reading side: the store, and what is known beside it of definitions and of what is put
+/// aside.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(in crate::petrel) storage: Arc<dyn Storage>,
+    pub(in crate::petrel) definitions: cache::definitions::Definitions,
+    tags: locate::Tags,
+    pub(in crate::petrel) asides: cache::aside::Asides,
+    /// Checks of definitions take turns.
+    pub(in crate::petrel) checking: Semaphore,
+}
+
+impl Reader {
+    pub(in crate::petrel) fn new(storage: Arc<dyn Storage>) -> Self {
+        Self {
+            storage,
+            definitions: Default::default(),
+            tags: Default::default(),
+            asides: Default::default(),
+            checking: checks::turns(),
+        }
+    }
+}

@@ -40,14 +40,15 @@ impl Cases {
         consistency: Consistency,
     ) -> Result<Token> {
         let begun = Instant::now();
-        let (workflow, case) = self.inner.locate(workflow, token).await?;
+        let (workflow, case) = self.inner.reader.locate(workflow, token).await?;
         let inner = &self.inner;
         let found = match consistency {
             Consistency::Strong => inner.strong_token(&workflow, &case, token).await?,
             Consistency::Eventual => {
                 let seen = match inner
+                    .reader
                     .storage
-                    .token(&workflow, token, inner.storage.read_path())
+                    .token(&workflow, token, inner.reader.storage.read_path())
                     .await
                 {
                     Err(error @ StorageError::Corrupt { .. }) => {
@@ -75,7 +76,7 @@ impl Cases {
         if token.nats_timestamp.is_some() {
             return Ok(token.nats_timestamp);
         }
-        let storage = &self.inner.storage;
+        let storage = &self.inner.reader.storage;
         let mut waits = VIEW_WAITS.iter();
         loop {
             let state = match storage.read_path() {
@@ -105,7 +106,7 @@ impl Cases {
     /// The same for many tokens, in the order given, in few requests where the view is read by
     /// direct gets. What that does not settle is looked up one by one.
     pub async fn stored_at_each(&self, tokens: &[&Token]) -> Result<Vec<Option<DateTime<Utc>>>> {
-        let storage = &self.inner.storage;
+        let storage = &self.inner.reader.storage;
         let mut times: Vec<Option<Option<DateTime<Utc>>>> =
             tokens.iter().map(|token| token.nats_timestamp.map(Some)).collect();
         if storage.read_path() == ReadPath::Direct {
@@ -151,7 +152,7 @@ impl Cases {
         case: &CaseId,
         sequence: u64,
     ) -> Result<Stored<Record>> {
-        let record = self.inner.storage.record(workflow, case, sequence).await?;
+        let record = self.inner.reader.storage.record(workflow, case, sequence).await?;
         let missing =
             || Error::NotFound { kind: "record", id: format!("{sequence} of case {case}") };
         Whole::new(self.inner.clone()).record(record.ok_or_else(missing)?).await
@@ -162,14 +163,19 @@ impl Cases {
     pub async fn tokens(&self, scope: &TokenScope, page: Page) -> Result<PageOf<Token>> {
         check(page)?;
         let begun = Instant::now();
-        let tokens = self.inner.storage.tokens(scope, page, self.inner.storage.read_path()).await?;
+        let tokens = self
+            .inner
+            .reader
+            .storage
+            .tokens(scope, page, self.inner.reader.storage.read_path())
+            .await?;
         self.inner.metrics.read(begun.elapsed());
         Ok(tokens)
     }
 
     /// A case as its log has it now.
     pub async fn case(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Arc<Case>> {
-        let loaded = self.inner.load(workflow, case).await?;
+        let loaded = self.inner.reader.load(workflow, case).await?;
         let (_, case) = loaded.ok_or_else(|| Error::no_case(case))?;
         Ok(Arc::new(case))
     }
@@ -177,8 +183,8 @@ impl Cases {
     /// What each transition can do in a case, and why.
     pub async fn explain(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Explanation> {
         let case = self.case(workflow, case).await?;
-        let compiled = self.inner.compiled(workflow, case.definition).await?;
-        let (now, limits) = (Utc::now(), self.inner.limits());
+        let compiled = self.inner.reader.compiled(workflow, case.definition).await?;
+        let (now, limits) = (Utc::now(), self.inner.reader.limits());
         let quick = |budget: &Budget| engine::explain(&compiled.net, &case, now, limits, budget);
         let costly = || {
             let (compiled, case) = (Arc::clone(&compiled), Arc::clone(&case));
@@ -194,12 +200,12 @@ impl Cases {
         workflow: Option<&WorkflowId>,
         token: &TokenId,
     ) -> Result<(Arc<StoredDefinition>, Vec<Transition>)> {
-        let (workflow, case) = self.inner.locate(workflow, token).await?;
-        let loaded = self.inner.load(&workflow, &case).await?;
+        let (workflow, case) = self.inner.reader.locate(workflow, token).await?;
+        let loaded = self.inner.reader.load(&workflow, &case).await?;
         let alive = loaded.filter(|(_, case)| case.tokens.contains_key(token));
         let (_, case) = alive.ok_or_else(|| Error::no_token(token))?;
-        let compiled = self.inner.compiled(&workflow, case.definition).await?;
-        let (now, limits) = (Utc::now(), self.inner.limits());
+        let compiled = self.inner.reader.compiled(&workflow, case.definition).await?;
+        let (now, limits) = (Utc::now(), self.inner.reader.limits());
         let quick =
             |budget: &Budget| engine::available(&compiled.net, &case, token, now, limits, budget);
         let costly = || {
@@ -225,17 +231,20 @@ impl Cases {
     ) -> Result<PageOf<Stored<Record>>> {
         check(page)?;
         let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
-        let mut records = match self.inner.storage.head(workflow, case, Consistency::Strong).await {
-            Ok(Some(head)) => self.inner.records_from(&head, from, page.first + 1).await?,
-            Ok(None) => return Err(Error::no_case(case)),
-            // What comes before it can be read all the same.
-            Err(StorageError::Corrupt { .. }) => {
-                let aside = self.inner.put_aside_in(workflow, case).await?;
-                let records = self.inner.records(workflow, case, from, aside).await?;
-                records.map_err(Error::from).boxed()
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let mut records =
+            match self.inner.reader.storage.head(workflow, case, Consistency::Strong).await {
+                Ok(Some(head)) => {
+                    self.inner.reader.records_from(&head, from, page.first + 1).await?
+                }
+                Ok(None) => return Err(Error::no_case(case)),
+                // What comes before it can be read all the same.
+                Err(StorageError::Corrupt { .. }) => {
+                    let aside = self.inner.reader.put_aside_in(workflow, case).await?;
+                    let records = self.inner.reader.records(workflow, case, from, aside).await?;
+                    records.map_err(Error::from).boxed()
+                }
+                Err(error) => return Err(error.into()),
+            };
         let mut whole = Whole::new(self.inner.clone());
         let mut items = Vec::new();
         let mut has_next = false;
@@ -252,8 +261,8 @@ impl Cases {
     /// Whether the store can be reached, what it says of itself, and which definitions this
     /// process has met that can't be read.
     pub async fn health(&self) -> Health {
-        let mut health = self.inner.storage.health().await;
-        let complaints = self.inner.definitions.complaints();
+        let mut health = self.inner.reader.storage.health().await;
+        let complaints = self.inner.reader.definitions.complaints();
         if !complaints.is_empty() {
             health.problem.get_or_insert(complaints.join("\n"));
         }
@@ -270,7 +279,8 @@ impl Inner {
         case: &CaseId,
         token: &TokenId,
     ) -> Result<Option<Token>> {
-        let Some(head) = self.storage.head(workflow, case, Consistency::Strong).await? else {
+        let Some(head) = self.reader.storage.head(workflow, case, Consistency::Strong).await?
+        else {
             return Ok(None);
         };
         let Some(entry) = head.value.marking.entry(token) else { return Ok(None) };
@@ -284,7 +294,7 @@ impl Inner {
         let record = match entry.sequence {
             0 => head,
             sequence if sequence == head.sequence => head,
-            sequence => match self.storage.record(workflow, case, sequence).await? {
+            sequence => match self.reader.storage.record(workflow, case, sequence).await? {
                 Some(record) => record,
                 None => return Ok(None),
             },
@@ -292,8 +302,8 @@ impl Inner {
         let found = produced(&record).find(|produced| produced.id == *token);
         let Some(mut token) = found else { return Ok(None) };
         let bases = history_bases(&record).collect();
-        self.complete(std::slice::from_mut(&mut token), &bases, &[]).await?;
-        Ok(Some(self.with_subject(token)))
+        self.reader.complete(std::slice::from_mut(&mut token), &bases, &[]).await?;
+        Ok(Some(self.reader.with_subject(token)))
     }
 
     /// A token as the log has it, and the time from the view if that has the same version.
@@ -304,7 +314,7 @@ impl Inner {
         case: &CaseId,
         token: &TokenId,
     ) -> Result<Option<Token>> {
-        let seen = self.storage.token(workflow, token, self.storage.read_path());
+        let seen = self.reader.storage.token(workflow, token, self.reader.storage.read_path());
         let (found, seen) = tokio::join!(self.token_in_log(workflow, case, token), seen);
         let Some(found) = found? else { return Ok(None) };
         let seen = seen.ok().flatten().filter(|seen| is_version(seen, &found));

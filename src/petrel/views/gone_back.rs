@@ -1,9 +1,9 @@
 //! Whether a record that was appended while the log may have gone back fits what the log has now.
 
 use crate::models::{Record, Stored};
-use crate::petrel::{Inner, Result, cache::definitions::Compiled, read::load::broken};
+use crate::petrel::{Result, cache::definitions::Compiled, read::Reader, read::load::broken};
 
-impl Inner {
+impl Reader {
     /// Finds out whether a record that was appended while the log may have gone back follows the
     /// record that it names: the fence compares numbers.
     pub(in crate::petrel) async fn must_follow(&self, stored: &Stored<Record>) -> Result<()> {

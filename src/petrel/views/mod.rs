@@ -6,3 +6,25 @@ pub(in crate::petrel) mod reconcile;
 pub(in crate::petrel) mod repair;
 pub(in crate::petrel) mod settled;
 pub(in crate::petrel) mod write;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::{Metrics, read::Reader};
+
+/// The writing side of the token views.
+#[derive(Debug)]
+pub(in crate::petrel) struct Views {
+    reader: Arc<Reader>,
+    confirmed: reconcile::Confirmed,
+    metrics: Arc<Metrics>,
+    /// Cases of many tokens take turns when their views are looked at.
+    large_cases: Semaphore,
+}
+
+impl Views {
+    pub(in crate::petrel) fn new(reader: Arc<Reader>, metrics: Arc<Metrics>) -> Self {
+        Self { reader, confirmed: Default::default(), metrics, large_cases: Semaphore::new(2) }
+    }
+}

@@ -8,7 +8,8 @@ use std::{
 use futures::{StreamExt, stream};
 
 use crate::petrel::{
-    Cases, Error, Inner, Repaired, Result,
+    Cases, Error, Repaired, Result,
+    views::Views,
     views::repair::{Key, UNKNOWN_NAMED},
 };
 use crate::{
@@ -55,22 +56,22 @@ impl Cases {
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Repaired> {
         let inner = &self.inner;
-        let last = inner.storage.last_sequence().await?;
-        let mut repaired = inner.rebuild_cases(|at| progress(at, 2 * last)).await?;
+        let last = inner.reader.storage.last_sequence().await?;
+        let mut repaired = inner.views.rebuild_cases(|at| progress(at, 2 * last)).await?;
         let in_view = |seen: u64| progress(last + seen.min(last), 2 * last);
         let mut tally = Tally { unknown, ..Tally::going_on() };
-        inner.judge_view(0, None, &mut tally, in_view).await?;
+        inner.views.judge_view(0, None, &mut tally, in_view).await?;
         repaired += tally.total;
         progress(2 * last, 2 * last);
         Ok(repaired)
     }
 }
 
-impl Inner {
+impl Views {
     /// Looks at every register that the live tokens of all cases should have.
     async fn rebuild_cases(&self, progress: impl Fn(u64)) -> Result<Repaired> {
         let (hasher, mut met) = (RandomState::new(), HashSet::new());
-        let lifecycles = self.storage.lifecycles().await?;
+        let lifecycles = self.reader.storage.lifecycles().await?;
         // A case has a record for each time that somebody paused it, or added a token. That two
         // cases have the same 128 bits does not happen; a million of them take 32 MB at most.
         let cases = lifecycles.filter(move |lifecycle| {
@@ -113,7 +114,7 @@ impl Inner {
         &self,
         since: u64,
     ) -> Result<(Repaired, Vec<Item>)> {
-        let known = self.storage.workflow_ids().await?.into_iter().collect();
+        let known = self.reader.storage.workflow_ids().await?.into_iter().collect();
         let mut tally = Tally::ending();
         self.judge_view(since, Some(known), &mut tally, |_| ()).await?;
         Ok((tally.total, tally.contended))
@@ -138,7 +139,7 @@ impl Inner {
         tally: &mut Tally,
         progress: impl Fn(u64),
     ) -> Result<()> {
-        let mut outlines = self.storage.outlines(since).await?;
+        let mut outlines = self.reader.storage.outlines(since).await?;
         let (mut seen, mut cases, mut kept, mut unknown) = (0, BTreeMap::new(), 0, 0);
         loop {
             let outline = match outlines.next().await {
@@ -202,11 +203,11 @@ impl Inner {
         ((workflow, case), outlines): &Item,
         unknown: Unknown,
     ) -> Result<Repaired> {
-        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
         // A record is in the log before its views: no record of this log has made these.
         let is_unknown = head.is_none();
         let subject = |outline: &Outline| {
-            self.storage.token_subject(workflow, &outline.place, &outline.token)
+            self.reader.storage.token_subject(workflow, &outline.place, &outline.token)
         };
         let named = match is_unknown {
             true => outlines.iter().take(UNKNOWN_NAMED).map(subject).collect(),

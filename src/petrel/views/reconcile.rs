@@ -14,7 +14,8 @@ use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::petrel::{
-    Cases, Error, Inner, Repaired, Result,
+    Cases, Error, Repaired, Result,
+    views::Views,
     views::rebuild::{Item, Tally},
     views::repair::{self, Key},
     views::settled::{SETTLED_AFTER, Settled},
@@ -82,7 +83,7 @@ impl Cases {
     /// serves: it costs one request a tick when this process wrote all there is.
     pub async fn run_reconciler(&self, shutdown: CancellationToken) {
         let inner = &self.inner;
-        inner.confirmed.followed.store(true, Ordering::Relaxed);
+        inner.views.confirmed.followed.store(true, Ordering::Relaxed);
         let mut follower = Follower::default();
         loop {
             // Both arms are cancel-safe: a tick that is cut off is done again by the next.
@@ -92,7 +93,7 @@ impl Cases {
             }
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                result = follower.tick(inner) => {
+                result = follower.tick(&inner.views) => {
                     match result {
                         Err(error) if !error.retryable() && follower.complain() => {
                             tracing::warn!(%error, "views can't be mended now; trying again");
@@ -103,18 +104,18 @@ impl Cases {
                 }
             }
         }
-        inner.confirmed.followed.store(false, Ordering::Relaxed);
-        inner.confirmed.forget_up_to(u64::MAX - 1);
+        inner.views.confirmed.followed.store(false, Ordering::Relaxed);
+        inner.views.confirmed.forget_up_to(u64::MAX - 1);
     }
 
     /// Looks at the views of all records after the log sequence `from`, however old, and
     /// mends what is wrong.
     pub async fn reconcile_from(&self, from: u64) -> Result<Repaired> {
-        let last = self.inner.storage.last_sequence().await?;
+        let last = self.inner.reader.storage.last_sequence().await?;
         let mut repaired = Repaired::default();
         let mut done = from;
         while done < last {
-            let batch = self.inner.reconcile_batch(done, last, false).await?;
+            let batch = self.inner.views.reconcile_batch(done, last, false).await?;
             repaired += batch.repaired;
             repaired.failed += batch.contended.len() as u64;
             done = batch.upto;
@@ -159,8 +160,8 @@ impl Follower {
         due
     }
 
-    async fn tick(&mut self, inner: &Inner) -> Result<()> {
-        let storage = &inner.storage;
+    async fn tick(&mut self, views: &Views) -> Result<()> {
+        let storage = &views.reader.storage;
         let last = storage.last_sequence().await?;
         let generation = storage.generation().await?;
         let store = Store { reconnects: storage.reconnects(), generation };
@@ -168,7 +169,7 @@ impl Follower {
         if self.done.is_none() || store != self.store || is_shorter {
             // What a killed server had not yet written down may have come back, and the log may
             // have lost what it had.
-            inner.confirmed.forget_up_to(u64::MAX - 1);
+            views.confirmed.forget_up_to(u64::MAX - 1);
             let back = last.saturating_sub(LOOK_BACK);
             self.done = Some(self.done.map_or(back, |done| done.min(back)));
             self.store = store;
@@ -177,10 +178,10 @@ impl Follower {
             self.contended_views.clear();
         }
         // Kept until they have been looked at, whatever fails meanwhile.
-        let (_, contended) = inner.repair_touched(self.contended.clone()).await?;
+        let (_, contended) = views.repair_touched(self.contended.clone()).await?;
         self.contended = contended;
         if !self.contended_views.is_empty() {
-            let (repaired, contended) = inner.judge_again(self.contended_views.clone()).await?;
+            let (repaired, contended) = views.judge_again(self.contended_views.clone()).await?;
             self.contended_views = contended;
             tell(repaired);
         }
@@ -188,8 +189,8 @@ impl Follower {
         let settled = self.settled.sequence(SETTLED_AFTER);
         let mut done = self.done.unwrap_or_default();
         while done < settled {
-            let batch = inner.reconcile_batch(done, settled, true).await?;
-            inner.confirmed.forget_up_to(batch.upto);
+            let batch = views.reconcile_batch(done, settled, true).await?;
+            views.confirmed.forget_up_to(batch.upto);
             done = batch.upto;
             self.done = Some(done);
             for (case, registers) in batch.contended {
@@ -199,12 +200,12 @@ impl Follower {
         if let Some((since, upto)) = self.view
             && done >= upto
         {
-            let (repaired, contended) = inner.judge_lately(since).await?;
+            let (repaired, contended) = views.judge_lately(since).await?;
             self.view = None;
             self.contended_views.extend(contended);
             tell(repaired);
         }
-        inner.metrics.reconciled(last.saturating_sub(done));
+        views.metrics.reconciled(last.saturating_sub(done));
         Ok(())
     }
 }
@@ -233,7 +234,7 @@ struct Batch {
     contended: Touched,
 }
 
-impl Inner {
+impl Views {
     /// Looks at a batch of records after `done` and up to `to`.
     async fn reconcile_batch(&self, done: u64, to: u64, skip_confirmed: bool) -> Result<Batch> {
         let first = match skip_confirmed {
@@ -244,7 +245,7 @@ impl Inner {
         let Some(first) = first else {
             return Ok(Batch { upto: to, repaired, contended: Touched::new() });
         };
-        let mut records = self.storage.history(LogScope::All, first).await?.take(BATCH);
+        let mut records = self.reader.storage.history(LogScope::All, first).await?.take(BATCH);
         let (mut touched, mut upto, mut count) = (Touched::new(), to, 0);
         let mut unreadable = Vec::new();
         while let Some(record) = records.next().await {
@@ -268,7 +269,7 @@ impl Inner {
                 Err(error) => return Err(error.into()),
             }
         }
-        for error in self.not_put_aside(unreadable).await? {
+        for error in self.reader.not_put_aside(unreadable).await? {
             tracing::warn!(%error, "the reconciler passes over a record");
             repaired.failed += 1;
         }

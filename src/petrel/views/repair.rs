@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use crate::petrel::{Error, Inner, Result};
+use crate::petrel::{Error, Result, views::Views};
 use crate::{
     models::{Case, CaseId, MarkingEntry, PlaceId, Record, Stored, Token, TokenId, WorkflowId},
     storage::{
@@ -121,7 +121,7 @@ impl<'a> Truth<'a> {
     }
 }
 
-impl Inner {
+impl Views {
     /// Compares these registers of a case with its log, and writes those that are wrong.
     /// Answers how many there were.
     pub(in crate::petrel) async fn repair(
@@ -152,7 +152,7 @@ impl Inner {
         truth: &mut Truth<'_>,
         registers: Vec<Key>,
     ) -> Result<Repaired> {
-        let head = self.storage.head(truth.workflow, truth.id, Consistency::Strong).await?;
+        let head = self.reader.storage.head(truth.workflow, truth.id, Consistency::Strong).await?;
         self.learn(truth, head).await?;
         self.mend(truth, registers).await
     }
@@ -166,7 +166,7 @@ impl Inner {
         others: Vec<Key>,
     ) -> Result<Repaired> {
         let mut truth = Truth::of(workflow, case, None);
-        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
         let tokens = head.as_ref().map_or(0, |head| head.value.marking.0.len());
         let _turn = match tokens + others.len() > LARGE {
             true => self.large_cases.acquire().await.ok(),
@@ -183,7 +183,7 @@ impl Inner {
     /// Asks the log again; what it says of the tokens only if the case has changed.
     async fn refresh(&self, truth: &mut Truth<'_>) -> Result<()> {
         let read = Instant::now();
-        let head = self.storage.head(truth.workflow, truth.id, Consistency::Strong).await?;
+        let head = self.reader.storage.head(truth.workflow, truth.id, Consistency::Strong).await?;
         let known = truth.case.as_ref().map(|case| &case.head_hash);
         if known != head.as_ref().map(|head| &head.hash) {
             self.learn(truth, head).await?;
@@ -195,8 +195,8 @@ impl Inner {
     async fn learn(&self, truth: &mut Truth<'_>, head: Option<Stored<Record>>) -> Result<()> {
         truth.case = match (head, &truth.only) {
             (None, _) => None,
-            (Some(head), None) => Some(self.restore(&head).await?),
-            (Some(head), Some(only)) => Some(self.restore_some(head, only).await?),
+            (Some(head), None) => Some(self.reader.restore(&head).await?),
+            (Some(head), Some(only)) => Some(self.reader.restore_some(head, only).await?),
         };
         let marking = truth.case.iter().flat_map(|case| &case.marking.0);
         let places = marking.enumerate().map(|(at, entry)| (entry.token.clone(), at));
@@ -223,14 +223,14 @@ impl Inner {
     async fn mend_some(&self, truth: &mut Truth<'_>, mut todo: Vec<Key>) -> Result<Repaired> {
         let (mut mended, mut ahead) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..MOST_ROUNDS {
-            let registers = self.storage.registers_of(truth.workflow, &todo).await?;
+            let registers = self.reader.storage.registers_of(truth.workflow, &todo).await?;
             let is_ahead = |truth: &Truth<'_>, register: &Register| {
                 let revision = register.state.revision();
                 revision > truth.sequence() && !matches!(register.state, RegisterState::Gone { .. })
             };
             // Newer than what is known here, or of no record: the log tells which.
             let is_newer = |register: &Register| register.state.revision() > truth.sequence();
-            let late_after = self.storage.late_after();
+            let late_after = self.reader.storage.late_after();
             if registers.iter().any(is_newer) || truth.read.elapsed() > late_after / 2 {
                 self.refresh(truth).await?;
             }
@@ -251,7 +251,7 @@ impl Inner {
                 });
             }
             for writes in writes.chunks(WRITTEN_AT_ONCE) {
-                let outcomes = self.storage.write_views(writes.to_vec()).await;
+                let outcomes = self.reader.storage.write_views(writes.to_vec()).await;
                 // Later than this a marker that would have stopped a wrong write may be gone.
                 let is_late = truth.read.elapsed() > late_after;
                 for (write, outcome) in writes.iter().zip(outcomes) {

@@ -5,13 +5,13 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 
-use crate::petrel::{Inner, cache::slot::Slot};
+use crate::petrel::{cache::slot::Slot, views::Views};
 use crate::{
     models::{Case, Passed, PlaceId, Record, Token, TokenAt},
     storage::{Register, ViewContent, ViewOutcome, ViewWrite},
 };
 
-impl Inner {
+impl Views {
     /// Reads the registers that the record's views depend on and that this process does not
     /// know, while the append is under way. What can't be read is found out by the write.
     pub(in crate::petrel) async fn unknown_registers(
@@ -19,7 +19,7 @@ impl Inner {
         slot: &Slot,
         record: &Record,
     ) -> Vec<Register> {
-        let kept = self.storage.marker_kept();
+        let kept = self.reader.storage.marker_kept();
         let unknown = |at: &&TokenAt| slot.registers.expected(&at.token, &at.place, kept).is_none();
         // Twice as long as markers are kept: the times are of other processes' clocks.
         let kept_elsewhere = TimeDelta::from_std(kept.saturating_mul(2)).ok();
@@ -44,7 +44,7 @@ impl Inner {
         }
         let reads = wanted
             .into_iter()
-            .map(|(token, place)| self.storage.register(&record.workflow, place, token));
+            .map(|(token, place)| self.reader.storage.register(&record.workflow, place, token));
         join_all(reads).await.into_iter().flatten().collect()
     }
 
@@ -67,7 +67,7 @@ impl Inner {
             })
             .collect();
         let appended = Instant::now();
-        let outcomes = self.storage.write_views(writes).await;
+        let outcomes = self.reader.storage.write_views(writes).await;
         let (mut lost, mut failed) = (false, None);
         for ((token, place, is_marker), outcome) in keys.iter().zip(outcomes) {
             match outcome {
@@ -79,7 +79,7 @@ impl Inner {
             }
         }
         slot.registers.forget_gone(case);
-        if failed.is_none() && (lost || begun.elapsed() > self.storage.late_after()) {
+        if failed.is_none() && (lost || begun.elapsed() > self.reader.storage.late_after()) {
             slot.registers.clear();
             let registers = keys.into_iter().map(|(token, place, _)| (token, place)).collect();
             let repaired = Box::pin(self.repair(&case.workflow, &case.id, registers)).await;
@@ -107,7 +107,7 @@ impl Inner {
     }
 
     fn view_writes(&self, slot: &Slot, record: &Record, case: &Case) -> Vec<ViewWrite> {
-        let kept = self.storage.marker_kept();
+        let kept = self.reader.storage.marker_kept();
         let expected = |token, place| slot.registers.expected(token, place, kept).unwrap_or(0);
         let mut writes = Vec::new();
         for at in record.consumed.iter().chain(&record.removed) {

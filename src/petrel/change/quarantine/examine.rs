@@ -10,7 +10,9 @@ use crate::{
         Aside, Case, CaseId, FiringId, IdHash, PlaceId, PutAside, Record, RecordKind, Stored,
         TokenId, WorkflowId,
     },
-    petrel::{Error, Inner, Result, error::named, read::load::broken, views::repair::touched},
+    petrel::{
+        Error, Result, error::named, read::Reader, read::load::broken, views::repair::touched,
+    },
     storage::{LogScope, StorageError},
 };
 
@@ -57,7 +59,7 @@ pub(super) struct Read {
     follows: bool,
 }
 
-impl Inner {
+impl Reader {
     /// What is wrong in a case's log. What its last message says is put aside only counts if the
     /// last good record says the same: that message may be one of the bad ones.
     pub(super) async fn examine(

@@ -77,7 +77,7 @@ impl Inner {
             let mut slot = self.slots.turn(workflow, case).await?;
             // Whatever this process knew may come from what is put aside.
             *slot = Default::default();
-            let examined = self.examine(workflow, case, &act.firing).await?;
+            let examined = self.reader.examine(workflow, case, &act.firing).await?;
             if let Some(record) = examined.repeated {
                 asked.must_be(&act, case, &record)?;
                 let state = examined.state.ok_or_else(|| Error::no_case(case))?;
@@ -100,7 +100,7 @@ impl Inner {
                 must_have_none(case, &examined.bad)?;
             }
             if examined.last == 0 {
-                self.must_exist(workflow).await?;
+                self.reader.must_exist(workflow).await?;
                 return Err(Error::no_case(case));
             }
             if examined.bad.is_empty() {
@@ -123,14 +123,14 @@ impl Inner {
             let put_aside = examined.bad.into_iter().map(|bad| bad.message).collect();
             let mut record = quarantine(&before, &ranges, put_aside, examined.last, &act);
             // What is put aside is said by `aside`; the reasons are for people.
-            while let Err(excess) = fit(&mut record, Some(&before), self.limits()) {
+            while let Err(excess) = fit(&mut record, Some(&before), self.reader.limits()) {
                 let told = record.put_aside.len();
                 if told <= 1 {
                     return Err(excess.into());
                 }
                 record.put_aside.truncate(told / 2);
             }
-            match self.storage.append(&record, examined.last).await {
+            match self.reader.storage.append(&record, examined.last).await {
                 Ok(appended) => {
                     let stored = Stored {
                         value: record,
@@ -160,7 +160,7 @@ impl Inner {
     /// The definition that a case names which never began: the workflow's latest, or if the log
     /// does not know the workflow, what the case was begun with.
     async fn never_run(&self, workflow: &WorkflowId, bad: &[Bad]) -> Result<u64> {
-        match self.latest(workflow).await {
+        match self.reader.latest(workflow).await {
             Ok(latest) => Ok(latest.stored.sequence),
             Err(error @ Error::NotFound { .. }) => {
                 let named = bad.iter().find_map(|bad| bad.read.as_ref());
@@ -172,7 +172,7 @@ impl Inner {
 
     /// The views after messages were put aside. Nothing that fails here undoes it.
     async fn show(&self, case: &Case, registers: Vec<(TokenId, PlaceId)>) {
-        if let Err(error) = self.repair(&case.workflow, &case.id, registers).await {
+        if let Err(error) = self.views.repair(&case.workflow, &case.id, registers).await {
             self.metrics.view_failed();
             tracing::warn!(
                 workflow = %case.workflow, case = %case.id, sequence = case.sequence, %error,

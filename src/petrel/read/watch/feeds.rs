@@ -76,8 +76,8 @@ impl Feeds {
         if let Some(place) = there.and_then(|feed| feed.place().ok()) {
             return Ok(place);
         }
-        let last = inner.storage.last_sequence().await?;
-        let records = inner.storage.watch(scope.clone(), last + 1).await?;
+        let last = inner.reader.storage.last_sequence().await?;
+        let records = inner.reader.storage.watch(scope.clone(), last + 1).await?;
         // A feed that is dropped takes the lock itself, so this one goes after the lock.
         let quicker;
         let mut open = feeds.open();

@@ -29,7 +29,7 @@ impl Cases {
         scope: LogScope,
         from_sequence: Option<u64>,
     ) -> Result<BoxStream<'static, Result<Arc<Stored<Record>>>>> {
-        let storage = &self.inner.storage;
+        let storage = &self.inner.reader.storage;
         let (from, since) = match from_sequence {
             Some(sequence) => (sequence, None),
             None => (storage.last_sequence().await? + 1, Some(storage.generation().await?)),

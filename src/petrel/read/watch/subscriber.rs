@@ -54,10 +54,10 @@ impl Subscriber {
         since: Option<u64>,
     ) -> Result<Self> {
         let place = Feeds::join(&inner, &scope).await?;
-        if next > place.position + 1 && next > inner.storage.last_sequence().await? + 1 {
+        if next > place.position + 1 && next > inner.reader.storage.last_sequence().await? + 1 {
             // Whoever has seen more than there is has seen another log: a feed of its own finds
             // out. If it does not end, the log has got there meanwhile.
-            let mut ahead = inner.storage.watch(scope.clone(), next).await?;
+            let mut ahead = inner.reader.storage.watch(scope.clone(), next).await?;
             if let Some(Err(end)) = ahead.next().await {
                 return Err(end.into());
             }
@@ -65,7 +65,7 @@ impl Subscriber {
         let behind = match next <= place.position {
             false => None,
             true => {
-                let records = inner.storage.history(scope.clone(), next).await?;
+                let records = inner.reader.storage.history(scope.clone(), next).await?;
                 Some(Behind { whole: Whole::new(inner.clone()), records: Some(records) })
             }
         };
@@ -140,7 +140,7 @@ impl Subscriber {
         };
         loop {
             let anew = async {
-                if self.inner.storage.generation().await? != since {
+                if self.inner.reader.storage.generation().await? != since {
                     return Ok(None);
                 }
                 let (inner, scope) = (Arc::clone(&self.inner), self.scope.clone());
@@ -173,17 +173,19 @@ impl Subscriber {
         while self.next <= self.place.position {
             let records = match &mut behind.records {
                 Some(records) => records,
-                none => match self.inner.storage.history(self.scope.clone(), self.next).await {
-                    Ok(records) => none.insert(records),
-                    Err(error) if passes_by(&error) => {
-                        sleep(RETRY_EVERY).await;
-                        continue;
+                none => {
+                    match self.inner.reader.storage.history(self.scope.clone(), self.next).await {
+                        Ok(records) => none.insert(records),
+                        Err(error) if passes_by(&error) => {
+                            sleep(RETRY_EVERY).await;
+                            continue;
+                        }
+                        Err(error) => {
+                            self.over = true;
+                            return Some(Err(error.into()));
+                        }
                     }
-                    Err(error) => {
-                        self.over = true;
-                        return Some(Err(error.into()));
-                    }
-                },
+                }
             };
             let record = records.next().await?;
             match sequence(&record) {
