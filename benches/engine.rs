@@ -1,4 +1,5 @@
-//! What costs no network: deciding a firing, applying its record, and the codec.
+//! Benches of the parts that need no network: deciding a firing, applying its record, and the
+//! codec.
 //!
 //! ```sh
 //! cargo bench --bench engine

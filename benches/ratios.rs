@@ -1,4 +1,4 @@
-//! What the operations of one client cost, as multiples of the raw server's own.
+//! Costs of one client's operations, as multiples of the raw server's own.
 //!
 //! ```sh
 //! cargo bench --bench ratios
@@ -25,17 +25,17 @@ use stormpetrel::{
     },
 };
 
-/// That of `petrel`.
+/// The allocator of `petrel`.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// How often everything is done.
+/// Number of times that everything is done.
 const TURNS: usize = 3_000;
 
-/// How many firings a young case sees.
+/// Number of firings that a young case sees.
 const YOUNG: usize = 8;
 
-/// What is measured, and what it is compared with.
+/// Operation that is measured, or that others are compared with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Operation {
     Publish,
@@ -102,7 +102,7 @@ struct Ratios {
     cases: Cases,
     floor: Floor,
     workflow: WorkflowId,
-    /// In milliseconds.
+    /// Times in milliseconds.
     times: BTreeMap<Operation, Vec<f64>>,
 }
 

@@ -23,10 +23,10 @@ use stormpetrel::{
     },
 };
 
-/// How many cases are created at once.
+/// Number of cases that are created at once.
 const AT_ONCE: usize = 256;
 
-/// How often each read is measured.
+/// Number of times that each read is measured.
 const READS: usize = 2_000;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -77,7 +77,7 @@ fn definition() -> Result<WorkflowDefinition, Error> {
     }))?)
 }
 
-/// Creates cases with a token in a place, and answers some of the tokens.
+/// Creates cases with a token in a place, and returns some of the tokens.
 async fn fill(cases: &Cases, place: &str, count: usize) -> Result<Vec<TokenId>, Error> {
     let place = PlaceId::new(place)?;
     let workflow = WorkflowId::new("scale")?;
@@ -128,7 +128,7 @@ async fn measure(
     ])
 }
 
-/// The most memory that this process has had, where the system says it (Linux).
+/// The most memory that this process has had, if the system says it (Linux).
 fn peak_megabytes() -> Result<u64, Error> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

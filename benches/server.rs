@@ -27,11 +27,11 @@ use stormpetrel::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-/// That of `petrel`.
+/// The allocator of `petrel`.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// How many firings a young case sees.
+/// Number of firings that a young case sees.
 const YOUNG: u64 = 8;
 
 /// Places to move between in every way, and two that only hold tokens.
@@ -95,7 +95,7 @@ impl Bench {
         self.cases.fire(fire).await.unwrap();
     }
 
-    /// How long firings take in cases that have seen few: their beginnings are not counted.
+    /// Time of firings in cases that have seen few: their beginnings are not counted.
     async fn young(&self, firings: u64) -> Duration {
         let mut took = Duration::ZERO;
         for round in 0..firings.div_ceil(YOUNG) {

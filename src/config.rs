@@ -30,8 +30,8 @@ const STORAGE: &str = "Storage";
 const LOCAL: &str = "Local server";
 const OUTPUT: &str = "Output";
 
-/// Every setting that all commands share. Each field is one flag and one environment
-/// variable; the flag wins. What is absent is decided by the preset.
+/// Every setting that all commands share. Each field is one flag and one environment variable;
+/// the flag wins. The preset decides the values that are absent.
 // Values from the environment never appear in the help: some are secrets, and the help is
 // the same on every machine.
 #[derive(Debug, Clone, Default, Args)]
@@ -40,7 +40,7 @@ pub struct Config {
     #[arg(long, env = "NATS_URL", value_name = "URL", value_delimiter = ',')]
     #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
     pub nats_url: Vec<Address>,
-    /// Context of the nats command to connect by; what is given beside it wins
+    /// Context of the nats command to connect by; settings beside it win
     #[arg(long, env = "NATS_CONTEXT", value_name = "NAME")]
     #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
     pub context: Option<String>,
@@ -80,21 +80,21 @@ pub struct Config {
     #[arg(long, env = "NATS_KEY", value_name = "FILE", hide_short_help = true)]
     #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
     pub tls_key: Option<PathBuf>,
-    /// How long making a connection may take, as in 10s [default: by preset]
+    /// Longest time that making a connection may take, as in 10s [default: by preset]
     #[arg(long, env = "PETREL_CONNECT_TIMEOUT", value_name = "TIME", hide_short_help = true)]
     #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
     #[arg(value_parser = units::duration)]
     pub connect_timeout: Option<Duration>,
-    /// How many times the first connection is tried [default: by preset]
+    /// Number of times that the first connection is tried [default: by preset]
     #[arg(long, env = "PETREL_CONNECT_ATTEMPTS", value_name = "N", hide_short_help = true)]
     #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
     pub connect_attempts: Option<usize>,
-    /// How long the server may take to answer or deliver, as in 5s [default: by preset]
+    /// Longest time for the server to answer or deliver, as in 5s [default: by preset]
     #[arg(long, env = "PETREL_CONSUMER_TIMEOUT", value_name = "TIME", hide_short_help = true)]
     #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
     #[arg(value_parser = units::duration)]
     pub consumer_timeout: Option<Duration>,
-    /// How many times a read is asked for before it fails [default: by preset]
+    /// Number of times that a read is asked for before it fails [default: by preset]
     #[arg(long, env = "PETREL_DELIVERIES", value_name = "N", hide_short_help = true)]
     #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
     pub deliveries: Option<usize>,
@@ -111,7 +111,7 @@ pub struct Config {
     #[arg(global = true, help_heading = CONNECTION, hide_env_values = true)]
     pub breaker_threshold: Option<u32>,
 
-    /// Which set of timeouts and buffers to start from [default: development]
+    /// Set of timeouts and buffers to start from [default: development]
     #[arg(long, env = "PETREL_PRESET", value_enum, hide_short_help = true)]
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
     pub preset: Option<Preset>,
@@ -140,12 +140,12 @@ pub struct Config {
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
     #[arg(value_parser = units::bytes)]
     pub log_max_bytes: Option<u64>,
-    /// How long a departed token's marker is kept, in whole seconds, as in 20s [default: 20s]
+    /// Time that a departed token's marker is kept, in whole seconds, as in 20s [default: 20s]
     #[arg(long, env = "PETREL_MARKER_TTL", value_name = "TIME", hide_short_help = true)]
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
     #[arg(value_parser = units::duration)]
     pub marker_ttl: Option<Duration>,
-    /// How tokens are read: by direct get, or by a consumer [default: direct]
+    /// Way that tokens are read: by direct get, or by a consumer [default: direct]
     #[arg(long, env = "PETREL_READ_PATH", value_enum, hide_short_help = true)]
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
     pub read_path: Option<ReadPathSetting>,
@@ -158,7 +158,7 @@ pub struct Config {
     #[arg(long, env = "PETREL_DATA_DIR", value_name = "FOLDER")]
     #[arg(global = true, help_heading = LOCAL, hide_env_values = true)]
     pub data_dir: Option<PathBuf>,
-    /// How often the local server syncs to disk: default, always, or a time as in 10s
+    /// Interval of the local server's syncs to disk: default, always, or a time as in 10s
     #[arg(long, env = "PETREL_SYNC_INTERVAL", value_name = "WHEN", hide_short_help = true)]
     #[arg(global = true, help_heading = LOCAL, hide_env_values = true)]
     #[arg(value_parser = units::sync_interval)]
@@ -168,11 +168,12 @@ pub struct Config {
     #[arg(long, env = "PETREL_JSON")]
     #[arg(global = true, help_heading = OUTPUT, hide_env_values = true)]
     pub json: bool,
-    /// How log lines look; they go to stderr [default: human]
+    /// Form of the log lines, which go to stderr [default: human]
     #[arg(long, env = "PETREL_LOG_FORMAT", value_enum, hide_short_help = true)]
     #[arg(global = true, help_heading = OUTPUT, hide_env_values = true)]
     pub log_format: Option<LogFormat>,
-    /// What is logged, as in `info` or `warn,stormpetrel=debug` [default: warn, serve: info]
+    /// Filter of the log, as in `info` or `warn,stormpetrel=debug` [default: warn, serve:
+    /// info]
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", hide_short_help = true)]
     #[arg(global = true, help_heading = OUTPUT, hide_env_values = true)]
     pub log_level: Option<String>,
@@ -213,21 +214,21 @@ impl std::fmt::Debug for Address {
 /// A set of settings to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Preset {
-    /// For a machine of one's own: answers within 5 s, 3 deliveries, 10 s to connect
+    /// Settings for a machine of one's own: answers within 5 s, 3 deliveries, 10 s to connect
     #[default]
     Development,
-    /// For a system that others rely on: answers within 30 s, 5 deliveries, 30 s to connect
+    /// Settings for a system in use: answers within 30 s, 5 deliveries, 30 s to connect
     Production,
-    /// Like production, with larger buffers and batches
+    /// Settings of production, with larger buffers and batches
     HighThroughput,
 }
 
-/// How tokens are read.
+/// Way of reading tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReadPathSetting {
-    /// By direct get: one request for a token
+    /// Direct get: one request for a token
     Direct,
-    /// By an ephemeral consumer, which takes the newest over all places and markers
+    /// Ephemeral consumer, which takes the newest over all places and markers
     Consumer,
 }
 
@@ -240,10 +241,10 @@ impl From<ReadPathSetting> for ReadPath {
     }
 }
 
-/// How log lines look.
+/// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LogFormat {
-    /// For people; in colour on a terminal
+    /// Lines for people; in colour on a terminal
     #[default]
     Human,
     /// One JSON object a line
@@ -251,7 +252,7 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Whether the user named a server; otherwise a local one is run.
+    /// Returns true if the user named a server; otherwise a local one is run.
     pub fn names_a_server(&self) -> bool {
         self.names_an_address() || self.context().is_some()
     }
@@ -265,7 +266,7 @@ impl Config {
         self.context.as_deref().filter(|name| !name.is_empty())
     }
 
-    /// Settings of the storage. Where the user named no server, `urls` is left for the local
+    /// Settings of the storage. If the user named no server, `urls` is left for the local
     /// server's address.
     ///
     /// A flag that only makes sense with a server of the user's is an error without one:
@@ -290,7 +291,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What flags and variables say of the user's server, over what a context says.
+    /// Adds the flags and variables about the user's server; they win over the context.
     fn named_server(&self, config: &mut NatsStorageConfig) -> Result<(), ConfigError> {
         let login = self.auth()?;
         if self.names_an_address() {
@@ -319,7 +320,7 @@ impl Config {
         Ok(())
     }
 
-    /// How to run the local server.
+    /// Options of the local server.
     pub fn local_server(&self, folder: PathBuf, server_name: String) -> LocalServerOptions {
         LocalServerOptions {
             port: self.nats_port,

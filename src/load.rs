@@ -20,19 +20,19 @@ use crate::{
     },
 };
 
-/// How many cases are created at once before the load begins.
+/// Number of cases that are created at once before the load begins.
 const CREATED_AT_ONCE: usize = 64;
 
-/// What to do.
+/// Settings of one load.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// How many clients fire at once, each in cases of its own.
+    /// Number of clients that fire at once, each in cases of its own.
     pub clients: usize,
-    /// How many cases there are; at least one a client.
+    /// Number of cases; at least one a client.
     pub cases: usize,
-    /// How many times the three sides take turns.
+    /// Number of times that the three sides take turns.
     pub rounds: usize,
-    /// How long each of them has a turn.
+    /// Length of each turn.
     pub turn: Duration,
 }
 
@@ -42,25 +42,25 @@ impl Default for Load {
     }
 }
 
-/// What one side did in its turns.
+/// Results of one side over its turns.
 #[derive(Debug, Clone, Serialize)]
 pub struct Side {
     /// Firings a second, of each turn in order.
     pub rates: Vec<f64>,
     /// The median of the rates.
     pub rate: f64,
-    /// How long half of the firings took at most, in milliseconds.
+    /// Longest time of the faster half of the firings, in milliseconds.
     pub p50_ms: f64,
-    /// How long 99 % of the firings took at most, in milliseconds.
+    /// Longest time of the fastest 99 % of the firings, in milliseconds.
     pub p99_ms: f64,
 }
 
-/// What was measured.
+/// Results of a load.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// How many clients there were.
+    /// Number of clients.
     pub clients: usize,
-    /// How many cases there were.
+    /// Number of cases.
     pub cases: usize,
     /// The engine: one token moved in each firing.
     pub engine: Side,
@@ -73,14 +73,14 @@ pub struct Report {
     pub ratio: f64,
     /// The same, divided by the rate of the same messages without an engine.
     pub ratio_to_guarded: f64,
-    /// What the same messages without an engine reach of the floor: as much as an engine that
-    /// costs nothing would.
+    /// The rate of the same messages without an engine, divided by the floor's: the ratio that
+    /// an engine without any cost would reach.
     pub guarded_ratio: f64,
 }
 
 impl Load {
-    /// Creates the cases, lets the three sides take turns, and says how fast each was.
-    /// `progress` is told how much is done, of how much.
+    /// Creates the cases, lets the three sides take turns, and reports the speed of each.
+    /// `progress` is called with the number of turns done and the number of all turns.
     pub async fn run(
         &self,
         cases: &Cases,
@@ -153,8 +153,8 @@ impl Load {
         Ok(drivers)
     }
 
-    /// Tells the drivers how much a firing stores by now: a token that has moved more carries
-    /// a longer history.
+    /// Tells the drivers the sizes of the messages that a firing stores by now. A token that
+    /// has moved more carries a longer history.
     async fn take_sizes(&self, cases: &Cases, drivers: &mut [Driver]) -> Result<()> {
         let json = |written: serde_json::Result<Vec<u8>>| Bytes::from(written.unwrap_or_default());
         for driver in drivers {
@@ -221,7 +221,7 @@ struct Driver {
     record: Bytes,
     token: Bytes,
     mine: Vec<Mine>,
-    /// How many steps it has made on each side.
+    /// Number of steps that it has made on each side.
     steps: [usize; Kind::ALL.len()],
 }
 
@@ -263,7 +263,7 @@ impl Driver {
         }
     }
 
-    /// Which of its cases is next on a side, and how many steps that has made there.
+    /// Its next case on a side, and the number of steps made there. Counts this step.
     fn next(&mut self, kind: Kind) -> (usize, usize) {
         let steps = &mut self.steps[kind as usize];
         let next = (*steps % self.mine.len(), *steps / self.mine.len());
@@ -277,7 +277,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Stores what a firing does, without the engine.
+    /// Stores the messages of a firing, without the engine.
     async fn publish(&mut self, kind: Kind) -> Result<()> {
         let (mine, steps) = self.next(kind);
         let [from, to] = [steps % 2, (steps + 1) % 2].map(|place| self.ring.places[place].clone());
@@ -339,7 +339,7 @@ impl Turns {
     }
 }
 
-/// Of nanoseconds up to a minute, to three digits.
+/// Histogram of nanoseconds up to a minute, to three digits.
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(60_000_000_000, 3)
         .unwrap_or_else(|error| unreachable!("these bounds are allowed: {error}"))

@@ -1,4 +1,4 @@
-//! Log lines: what is logged, how it looks, and where it goes.
+//! Log lines: their filter, their look and their destination.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -30,7 +30,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Writes each event as one line, whatever is in it.
+/// Writes each event as one line, with any contents.
 struct Lines<W> {
     sink: W,
     format: LogFormat,

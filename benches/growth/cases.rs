@@ -1,4 +1,4 @@
-//! Servers with as many records as a row is measured with.
+//! Servers with the numbers of records that the rows are measured with.
 
 use std::{
     path::Path,
@@ -23,17 +23,17 @@ use stormpetrel::{
 
 use super::Error;
 
-/// How many records each case has.
+/// Number of records of each case.
 const OF_A_CASE: usize = 10;
 
-/// How many tokens are in the place of few.
+/// Number of tokens in the place of few.
 const FEW: usize = 10;
 
-/// So many cases are filled together, so that their records lie mixed in the log, and the process
-/// that fills them still knows each.
+/// Number of cases that are filled together, so that their records lie mixed in the log, and
+/// the process that fills them still knows each.
 const TOGETHER: usize = 8_000;
 
-/// How many changes are under way at once while filling.
+/// Number of changes that are under way at once while filling.
 const AT_ONCE: usize = 256;
 
 /// A server with a number of records.
@@ -42,7 +42,7 @@ pub struct Site {
     server: LocalServer,
     pub cases: Cases,
     pub workflow: WorkflowId,
-    /// How many numbers of cases have been handed out to be changed.
+    /// Number of cases that have been handed out to be changed.
     used: AtomicUsize,
 }
 
@@ -110,7 +110,7 @@ impl Site {
         Ok(())
     }
 
-    /// How many cases it was filled with.
+    /// Number of cases that it was filled with.
     pub fn count(&self) -> usize {
         self.size / OF_A_CASE
     }

@@ -1,4 +1,4 @@
-//! What reads and first changes cost as the log grows: each as a multiple of what it costs with
+//! Cost of reads and first changes as the log grows: each as a multiple of its cost with
 //! 10,000 records, ten of them a case.
 //!
 //! ```sh
@@ -22,7 +22,7 @@ use mimalloc::MiMalloc;
 
 use self::{cases::Site, rows::Row};
 
-/// That of `petrel`.
+/// The allocator of `petrel`.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -31,7 +31,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// The size that the others are compared with.
 const BASE: usize = 10_000;
 
-/// What was asked for.
+/// Options of the command line.
 #[derive(Debug)]
 struct Options {
     sizes: Vec<usize>,

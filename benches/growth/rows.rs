@@ -19,7 +19,7 @@ const AT_LEAST: usize = 3;
 
 const TEN: Page = Page { first: 10, after: None };
 
-/// What is measured.
+/// Operation that is measured.
 #[derive(Debug, Clone, Copy)]
 pub enum Row {
     Token,
@@ -126,7 +126,7 @@ impl Row {
         }
     }
 
-    /// Does it once and says how long it took.
+    /// Does it once and returns the time that it took.
     async fn once(self, site: &Site, turn: usize) -> Result<Duration, Error> {
         let (cases, workflow, number) = (&site.cases, &site.workflow, site.some(turn));
         let (case, token) = (site.case(number), site.token(number));

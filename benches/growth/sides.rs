@@ -1,4 +1,5 @@
-//! What is measured by its own sizes: clients after a start, one long case, subscribers, workflows.
+//! Measurements with sizes of their own: clients after a start, one long case, subscribers,
+//! workflows.
 
 use std::{
     path::Path,
@@ -25,10 +26,10 @@ use super::{
     median,
 };
 
-/// How long the clients fire.
+/// Time that the clients fire.
 const CLIENTS_FOR: Duration = Duration::from_secs(3);
 
-/// How long the index of a process takes to be made, and how much memory.
+/// Time and memory that it takes to make the index of a process.
 pub async fn index(site: &Site) -> Result<String, Error> {
     let (begun, before) = (Instant::now(), resident()?);
     site.cases.index_cases().await?;
@@ -38,14 +39,14 @@ pub async fn index(site: &Site) -> Result<String, Error> {
     Ok(format!("{took:.2} s, {} kB, {each} bytes a case", bytes / 1_024))
 }
 
-/// How many bytes of memory this process has, where the system says it (Linux).
+/// Bytes of memory of this process, if the system says it (Linux).
 fn resident() -> Result<usize, Error> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
     let pages: usize = statm.split(' ').nth(1).ok_or("/proc/self/statm says nothing")?.parse()?;
     Ok(pages * 4_096)
 }
 
-/// What 32 clients of a process that has just started reach, each change in a case that the
+/// Speed of 32 clients of a process that has just started, each change in a case that the
 /// process has not touched.
 pub async fn clients_after_a_start(site: &Site) -> Result<String, Error> {
     let cases = site.started().await?;
@@ -116,7 +117,7 @@ pub async fn one_long_case(folder: Option<&Path>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A firing beside subscribers of its workflow, who all see it.
+/// A firing beside subscribers of its workflow, all of whom see it.
 pub async fn firings_beside_subscribers() -> Result<(), Error> {
     println!("\na firing beside subscribers of its workflow, and until the last of them has it");
     for subscribers in [0, 1, 100, 1_000] {

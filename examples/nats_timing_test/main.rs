@@ -1,13 +1,13 @@
-//! Shows that what is written is read back at once, everywhere, and how long it takes beside
-//! the raw server in the same run:
+//! Shows that writes are read back at once, everywhere, and measures their times beside the
+//! raw server in the same run:
 //!
 //! ```sh
 //! cargo run --release --example nats_timing_test
 //! ```
 //!
-//! On a nats-server of its own, or on that of `NATS_URL`, in streams of its own. Tokens are read
-//! by direct get, or as `PETREL_READ_PATH` says (`direct`, `consumer`). The exit code is 0 only
-//! if every read was right.
+//! It runs on a nats-server of its own, or on that of `NATS_URL`, in streams of its own.
+//! Tokens are read by direct get, or as `PETREL_READ_PATH` says (`direct`, `consumer`). The
+//! exit code is 0 only if every read was right.
 
 mod scenarios;
 mod table;

@@ -30,7 +30,7 @@ const EDIT: &str = "update a token's data";
 const LIST: &str = "list a place of 30";
 const HISTORY: &str = "history of a case";
 
-/// What the scenarios work with.
+/// Tools of the scenarios.
 pub struct Bench {
     pub cases: Cases,
     pub floor: Floor,
@@ -275,7 +275,7 @@ impl Bench {
         }
     }
 
-    /// Whether a read gave just what the write had answered.
+    /// Checks that a read gave just the token that the write had answered.
     fn same(&mut self, name: &'static str, written: &Token, read: Option<&Token>) {
         let right = read.is_some_and(|read| {
             let timed = read.nats_timestamp.is_some();

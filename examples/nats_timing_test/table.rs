@@ -1,11 +1,11 @@
-//! What was measured, operation by operation.
+//! Measurements, operation by operation.
 
 use std::{
     fmt,
     time::{Duration, Instant},
 };
 
-/// With what an operation is compared.
+/// Raw operation that others are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Raw {
     /// One publish, acknowledged.
@@ -14,7 +14,7 @@ pub enum Raw {
     Get,
 }
 
-/// One operation, however often it was done.
+/// One operation, done any number of times.
 #[derive(Debug)]
 struct Row {
     name: &'static str,
@@ -40,7 +40,7 @@ impl Table {
         &mut self.rows[at]
     }
 
-    /// Does something, and notes how long it took.
+    /// Does something, and notes the time that it took.
     pub async fn time<T>(
         &mut self,
         name: &'static str,
@@ -53,7 +53,8 @@ impl Table {
         result
     }
 
-    /// Notes whether the last result of an operation was right; a wrong one is said at once.
+    /// Notes the last result of an operation as right or wrong; a wrong one is printed at
+    /// once.
     pub fn check(&mut self, name: &'static str, right: bool, seen: impl FnOnce() -> String) {
         if !right {
             println!("WRONG: {name}: {}", seen());
@@ -64,7 +65,7 @@ impl Table {
         row.right += usize::from(right);
     }
 
-    /// Takes over what another table has.
+    /// Takes over the rows of another table.
     pub fn add(&mut self, other: Self) {
         for row in other.rows {
             let ours = self.row(row.name, row.raw);
@@ -74,13 +75,13 @@ impl Table {
         }
     }
 
-    /// How many checks failed.
+    /// Number of checks that failed.
     pub fn wrong(&self) -> usize {
         self.rows.iter().map(|row| row.checked - row.right).sum()
     }
 }
 
-/// The time that the given share of the operations took at most.
+/// Time within which the given share of the operations ended.
 fn quantile(times: &mut [Duration], share: f64) -> Duration {
     times.sort_unstable();
     let at = (times.len() as f64 * share) as usize;

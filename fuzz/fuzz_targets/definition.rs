@@ -1,5 +1,5 @@
-//! Whatever the text is, the reader of definitions and the compiler answer; and a definition
-//! that is accepted comes back from the text that it is written as.
+//! The reader of definitions and the compiler answer for any text; and a definition that is
+//! accepted comes back from the text that it is written as.
 
 #![no_main]
 

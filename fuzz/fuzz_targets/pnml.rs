@@ -1,5 +1,5 @@
-//! Whatever the bytes are, the reader answers; and what it accepts comes back from a file that
-//! the writer makes of it.
+//! The reader answers for any bytes; and an accepted document comes back from a file that the
+//! writer makes of it.
 
 #![no_main]
 
@@ -9,7 +9,7 @@ use stormpetrel::{
     models::{ArcKind, WorkflowId},
 };
 
-/// What tools noted, in an order of its own, since a file has it by what it is about.
+/// Notes of tools, in an order of their own, since a file has them by their subjects.
 fn noted(net: &PnmlNet) -> Vec<(&str, &str, Vec<&(String, String)>, &str)> {
     let mut noted = Vec::new();
     for note in &net.tool_specific {

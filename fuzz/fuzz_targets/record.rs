@@ -1,4 +1,4 @@
-//! Whatever stands at a case's subject, the reader of records answers; and a record that is read
+//! The reader of records answers for any bytes at a case's subject. A record that is read
 //! comes back from the bytes that it is written as, and can be applied or is refused.
 
 #![no_main]

@@ -1,4 +1,4 @@
-//! Whatever stands at a definition's subject, the reader of its versions answers; and a version
+//! The reader of a definition's versions answers for any bytes at its subject; and a version
 //! that is read comes back from the bytes that it is written as.
 
 #![no_main]

@@ -1,4 +1,4 @@
-//! Whatever stands at a token's subject, the reader of the view answers; and a token that is read
+//! The reader of the view answers for any bytes at a token's subject; and a token that is read
 //! comes back from the bytes that it is written as.
 
 #![no_main]

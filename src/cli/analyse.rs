@@ -25,25 +25,25 @@ Examples:
 For any net, with its own initial marking. Whether a workflow can always end is what
 `petrel check` says.";
 
-/// Say what is known of a net: its class, invariants, siphons, bounds, markings, liveness
+/// Describe a net: its class, invariants, siphons, bounds, markings, liveness
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Analyse {
     /// A definition (YAML or JSON) or a net (PNML); - is the standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Which net of a PNML file: its number from 1, or its id. Needed if there are several
+    /// Net of a PNML file: its number from 1, or its id. Needed if there are several
     #[arg(long, value_name = "N")]
     net: Option<String>,
-    /// About how long the look at the markings may take, as in 30s
+    /// Approximate time for the look at the markings, as in 30s
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     budget: Duration,
-    /// How many markings may be looked at
+    /// Most markings to look at
     #[arg(long, value_name = "N", default_value_t = Limits::default().states)]
     max_states: usize,
 }
 
-/// How many invariants, siphons or traps are listed for people; programs get all.
+/// Number of invariants, siphons or traps that are listed for people; programs get all.
 const LISTED: usize = 12;
 
 impl Analyse {
@@ -182,7 +182,7 @@ fn markings(found: &Properties, took: Duration, mut line: impl FnMut(&str, &str)
     }
 }
 
-/// What kind of net it is, in the words of the field.
+/// The kind of a net, in the words of the field.
 fn class(class: &Class, workflow_net: bool) -> String {
     let choice = match class {
         Class { state_machine: true, .. } => "state machine",

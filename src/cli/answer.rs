@@ -1,4 +1,4 @@
-//! What a command answers, once for people and once for programs.
+//! Answers of commands, once for people and once for programs.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -17,17 +17,18 @@ pub(super) struct Answer {
     pub(super) json: Value,
     /// Lines for people; empty if everything has been said already.
     pub(super) text: String,
-    /// Whether the text is a document, which is written as it is where no person looks at it.
+    /// True if the text is a document, which is written without changes where no person looks
+    /// at it.
     document: bool,
-    /// What failed, where only a part did. The JSON document says it too, so only people get
-    /// it on stderr; the exit code is that of the first.
+    /// Failures of a command of which only a part failed. The JSON document has them too, so
+    /// only people get them on stderr; the exit code is that of the first.
     pub(super) complaints: Vec<Failure>,
     /// The exit code of a command that has more to say with it than done or failed.
     pub(super) exit: Option<u8>,
 }
 
 impl Answer {
-    /// An answer to a command that did what it was asked.
+    /// An answer of a command that did its work.
     pub(super) fn new(json: Value, text: impl Into<String>) -> Self {
         Self { json, text: text.into(), ..Self::default() }
     }
@@ -64,8 +65,8 @@ impl Answer {
     }
 }
 
-/// Writes a line, or several, to stdout at once, for answers that come bit by bit. What a
-/// terminal would obey is shown and not done.
+/// Writes a line, or several, to stdout at once, for answers that come bit by bit. Characters
+/// that a terminal would obey are shown and not obeyed.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
     write(&visible_lines(text))
 }
@@ -75,7 +76,7 @@ pub(super) fn json_line(json: &str) -> Result<(), Failure> {
     write(&visible_json(json))
 }
 
-/// Writes to stderr what a person should know.
+/// Writes a message for people to stderr.
 pub(super) fn complain(text: &str) {
     eprintln!("{}", visible_lines(text));
 }

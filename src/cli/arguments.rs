@@ -9,13 +9,13 @@ use crate::{
     storage::{Cursor, MAX_PAGE, Page},
 };
 
-/// How many items of a listing a person gets without asking.
+/// Number of items of a listing that a person gets without asking.
 const FIRST: usize = 100;
 
-/// Which part of a listing.
+/// Choice of a listing's part.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PageArgs {
-    /// How many items at most
+    /// Most items to list
     #[arg(long, value_name = "N", default_value_t = FIRST, value_parser = first())]
     first: usize,
     /// Continue after this position, as the listing before it said
@@ -34,10 +34,10 @@ pub(super) fn first() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=MAX_PAGE as u64)
 }
 
-/// What any change may say about itself.
+/// Parts that any change may have.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ChangeArgs {
-    /// Who asks for it; noted in the log
+    /// Name of the caller; noted in the log
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
     /// Id of this attempt: repeated, it changes nothing

@@ -21,7 +21,7 @@ use crate::{
     petrel::{AuditScope, AuditWatcher, Audited, Finding, FindingIn},
 };
 
-/// How many findings, and how many things that could not be checked, a JSON answer lists.
+/// Numbers of findings, and of things that could not be checked, that a JSON answer lists.
 const LISTED: usize = 10_000;
 
 const EXAMPLES: &str = "\
@@ -44,14 +44,14 @@ be checked; and 3 as for all commands: server unavailable.";
 
 /// Check that no token is lost, doubled or in the wrong place
 ///
-/// Compares every case's log with itself and with the views of its tokens. It can run while the
-/// system works: what lags behind for a moment is not reported.
+/// Compares every case's log with itself and with the views of its tokens. It can run while
+/// the system works: a view that lags behind for a moment is not reported.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Audit {
-    /// Only this workflow [default: all]
+    /// The only workflow to audit [default: all]
     workflow: Option<WorkflowId>,
-    /// Only this case, from the start of its log; can be repeated
+    /// The only case to audit, from the start of its log; can be repeated
     #[arg(long = "case", value_name = "CASE", requires = "workflow")]
     cases: Vec<CaseId>,
     /// Fire every case's log again from its start, and check the chain of its records' hashes.
@@ -93,9 +93,9 @@ struct Heard {
     findings: Vec<Finding>,
     unchecked: Vec<String>,
     notes: Vec<String>,
-    /// Whether any finding is in a view.
+    /// True if any finding is in a view.
     in_views: bool,
-    /// Why standard output can't be written any more.
+    /// Error of standard output, if it can't be written any more.
     failed: Option<Failure>,
 }
 

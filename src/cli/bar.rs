@@ -1,4 +1,4 @@
-//! Bars that show how far a command is.
+//! Bars that show the progress of a command.
 
 use std::io::{self, IsTerminal};
 
@@ -12,7 +12,7 @@ pub(super) const WRITING: &str = "writing {bar:40} {human_pos} of {human_len}, {
 pub(super) const REBUILDING: &str =
     "rebuilding {bar:40} {human_pos} of {human_len} records, {eta} left";
 
-/// A bar of this template for whoever looks.
+/// A bar of this template, for a person at a terminal.
 pub(super) fn bar(config: &Config, template: &str) -> ProgressBar {
     // The templates are constants that a test reads.
     let style = ProgressStyle::with_template(template);
@@ -20,7 +20,7 @@ pub(super) fn bar(config: &Config, template: &str) -> ProgressBar {
     seen(config, ProgressBar::new(0).with_style(style))
 }
 
-/// The bar for whoever looks, or one that is never drawn.
+/// The bar, or one that is never drawn if nobody looks.
 pub(super) fn seen(config: &Config, bar: ProgressBar) -> ProgressBar {
     match !config.json && io::stderr().is_terminal() {
         true => bar,

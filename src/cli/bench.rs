@@ -19,25 +19,25 @@ use crate::{
 ///
 /// Many clients move tokens, each in cases of its own. In turns with them, the same clients
 /// store the same amount of data with three plain publishes a firing (the record, an empty
-/// message at the old place, the token at the new one), sent together and then acknowledged; and
-/// with the same messages, conditions and order as the engine's, with nothing that decides them:
-/// what the server does with these guarantees and without an engine. The machine's noise is in
-/// all three.
+/// message at the old place, the token at the new one), sent together and then acknowledged;
+/// and with the same messages, conditions and order as the engine's, but without its
+/// decisions: the server's own speed with these guarantees. The machine's noise is in all
+/// three.
 ///
 /// Without --nats-url, on a NATS server of its own with a temporary folder. On a server of
-/// yours, it makes streams of its own and leaves them there: it says which.
+/// yours, it makes streams of its own and leaves them there: it prints their names.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
-    /// How many clients fire at once
+    /// Number of clients that fire at once
     #[arg(long, default_value = "64", value_name = "N")]
     clients: NonZeroUsize,
-    /// How many cases they fire in; at least one a client
+    /// Number of cases that they fire in; at least one a client
     #[arg(long, default_value = "1024", value_name = "N")]
     cases: NonZeroUsize,
-    /// How many times the three take turns
+    /// Number of times that the three take turns
     #[arg(long, default_value = "5", value_name = "N")]
     rounds: NonZeroUsize,
-    /// How long a turn takes
+    /// Length of a turn
     #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration)]
     turn: Duration,
 }
@@ -90,7 +90,7 @@ impl Bench {
     }
 }
 
-/// A server with a temporary folder: what is measured must not stay among the user's cases.
+/// A server with a temporary folder: the measured cases must not stay among the user's.
 async fn local(config: &Config) -> Result<LocalServer, Failure> {
     let options = LocalServerOptions {
         port: config.nats_port,

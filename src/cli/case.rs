@@ -28,7 +28,7 @@ pub(super) enum Case {
     /// Show a case and its tokens
     Show(Named),
     History(History),
-    /// Say of every transition whether it can fire, or exactly why not
+    /// List every transition, with the exact reasons if it can't fire
     Explain(Named),
     /// Stop a case from firing until it is resumed
     Pause(Changing),
@@ -48,18 +48,18 @@ The messages stay in the log, and a record of its own names them. It is refused 
 wrong, and if a newer petrel wrote what can't be read. Where changes that were acknowledged follow
 what has to be put aside, it stores nothing and names them, until it is told --with-following.";
 
-/// Put aside what in a case's log can't be read or does not follow
+/// Put aside messages of a case's log that can't be read or do not follow
 ///
-/// The case goes on as its last good record says. A case without any is cancelled.
+/// The case goes on in the state of its last good record. A case without any is cancelled.
 #[derive(Debug, Args)]
 #[command(after_help = QUARANTINE_EXAMPLES)]
 pub(super) struct Quarantine {
     #[command(flatten)]
     named: Named,
-    /// Why; noted in the log
+    /// Reason; noted in the log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Put aside as well the acknowledged changes that follow what has to be put aside
+    /// Put aside as well the acknowledged changes that follow such a message
     #[arg(long)]
     with_following: bool,
     #[command(flatten)]
@@ -82,13 +82,13 @@ pub(super) struct Start {
     /// Id of the case [default: a new one]
     #[arg(long, value_name = "CASE")]
     id: Option<CaseId>,
-    /// What the token carries
+    /// Data of the token
     #[arg(long, value_name = "JSON", value_parser = json, default_value = "{}")]
     data: Value,
-    /// Where the token goes [default: the workflow's initial place]
+    /// Place of the token [default: the workflow's initial place]
     #[arg(long)]
     place: Option<PlaceId>,
-    /// Who asks for it; noted in the log
+    /// Name of the caller; noted in the log
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
 }
@@ -98,7 +98,7 @@ pub(super) struct Start {
 pub(super) struct List {
     /// The workflow
     workflow: WorkflowId,
-    /// Only cases of this status
+    /// The only status of the cases to list
     #[arg(long, value_enum)]
     status: Option<Status>,
     #[command(flatten)]
@@ -114,7 +114,7 @@ enum Status {
     Cancelled,
 }
 
-/// Which case.
+/// Choice of a case.
 #[derive(Debug, Args)]
 pub(super) struct Named {
     /// The workflow
@@ -132,10 +132,10 @@ pub(super) struct Changing {
     change: ChangeArgs,
 }
 
-/// Show what happened in a case, record by record
+/// Show the changes of a case, record by record
 ///
-/// One line a record: sequence, the server's time, what happened, tokens taken (-) and
-/// given (+). With --follow and --json, one JSON document a line.
+/// One line a record: sequence, the server's time, kind of change, tokens taken (-) and given
+/// (+). With --follow and --json, one JSON document a line.
 #[derive(Debug, Args)]
 pub(super) struct History {
     #[command(flatten)]

@@ -27,17 +27,17 @@ or a definition names final markings, a case is to end in one of these.
 Exit codes: 0 sound, 1 not sound, 2 not decided within the limits or not readable.
 With several files, 1 if any is not sound, else 2 if any was not decided.";
 
-/// Check whether workflows are sound, before they run; needs no server
+/// Check the soundness of workflows, before they run; needs no server
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Check {
     /// Definitions (YAML or JSON) or nets (PNML); - is the standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// About how long the check of a net may take, as in 30s
+    /// Approximate time for the check of a net, as in 30s
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     budget: Duration,
-    /// How many markings may be looked at, within 1 GiB of memory
+    /// Most markings to look at, within 1 GiB of memory
     #[arg(long, value_name = "N", default_value_t = Limits::default().states)]
     max_states: usize,
 }
@@ -89,7 +89,7 @@ impl Check {
     }
 }
 
-/// Of two verdicts the one that the exit code tells.
+/// The one of two verdicts that the exit code tells.
 fn worse(one: Verdict, other: Verdict) -> Verdict {
     match (one, other) {
         (Verdict::Unsound, _) | (_, Verdict::Unsound) => Verdict::Unsound,

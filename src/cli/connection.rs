@@ -1,4 +1,4 @@
-//! The server that a command works on, however it is found.
+//! The server that a command works on, and the search for it.
 
 use std::{future, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
@@ -13,12 +13,12 @@ use crate::{
     storage::nats::{NatsStorage, NatsStorageConfig},
 };
 
-/// How long to wait for another command that runs its own server on the data folder.
+/// Longest wait for another command that runs its own server on the data folder.
 const TURN: Duration = Duration::from_secs(15);
-/// How often to look whether that command has ended: its lock gives no event to wait for.
+/// Time between two looks if that command has ended: its lock gives no event to wait for.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Where the server of a command came from.
+/// Origin of a command's server.
 #[derive(Debug)]
 pub(super) enum Server {
     /// The user named it.
@@ -37,11 +37,11 @@ pub(super) enum Server {
 /// A command's connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// Every operation.
+    /// Every operation of the engine.
     pub(super) cases: Cases,
-    /// The store beneath, for what only NATS has.
+    /// The store beneath, for parts that only NATS has.
     pub(super) storage: NatsStorage,
-    /// Where the server came from.
+    /// Origin of the server.
     pub(super) server: Server,
 }
 
@@ -76,7 +76,7 @@ impl Server {
         Ok(Self::Own { local: Box::new(local), name })
     }
 
-    /// Where clients connect; several addresses are separated by commas.
+    /// Address for clients; several addresses are separated by commas.
     pub(super) fn url(&self) -> String {
         match self {
             // What was a login in them, the settings have taken out.
@@ -86,7 +86,7 @@ impl Server {
         }
     }
 
-    /// What a crash of the machine can take, where that is known: of a local server.
+    /// The loss that a crash of the machine can cause, if it is known: for a local server.
     pub(super) fn durability(&self) -> Option<String> {
         match self {
             Self::Named(_) => None,
@@ -104,7 +104,7 @@ impl Server {
         Ok(settings)
     }
 
-    /// Where it came from, for people.
+    /// Its origin, for people.
     pub(super) fn origin(&self) -> String {
         match self {
             Self::Named(_) => format!("the NATS server at {}", self.url()),

@@ -1,4 +1,4 @@
-//! Definitions as files: YAML or JSON, told apart by what is in them.
+//! Definitions as files: YAML or JSON, told apart by their contents.
 
 use std::{fs, io, path::PathBuf};
 
@@ -18,7 +18,7 @@ pub(super) fn read(path: &PathBuf) -> Result<WorkflowDefinition, Failure> {
     parse(&text).map_err(|reason| Failure::invalid(format!("{name}: {reason}")))
 }
 
-/// The definition in `text`, or what is wrong with it and where.
+/// The definition in `text`, or its fault with the place.
 pub(super) fn parse(text: &str) -> Result<WorkflowDefinition, String> {
     if text.trim().is_empty() {
         return Err("is empty; write a workflow definition in YAML or JSON".to_owned());

@@ -30,7 +30,7 @@ Ctrl-C stops everything in order; a second one stops at once.";
 /// Run everything on this machine, with a sample workflow to play with
 ///
 /// Starts a NATS server of its own on a kept data folder, loads the order-approval workflow,
-/// serves GraphQL, and says what to try.
+/// serves GraphQL, and prints commands to try.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Dev {
@@ -82,7 +82,8 @@ async fn server(config: &Config) -> Result<Server, Failure> {
     Ok(Server::start(config, config.data_folder()?).await?)
 }
 
-/// Says where the first `petrel dev` on this data is, before a port or a lock is found taken.
+/// Fails with the address of the first `petrel dev` on this data, before a port or a lock is
+/// found taken.
 async fn refuse_a_second(config: &Config) -> Result<(), Failure> {
     if config.names_a_server() {
         return Ok(());
@@ -111,7 +112,7 @@ async fn load_sample(cases: &Cases) -> Result<std::sync::Arc<StoredDefinition>, 
     Ok(std::sync::Arc::new(stored))
 }
 
-/// What a newcomer reads first.
+/// The first text for a newcomer.
 fn welcome(server: &Server, graphql: &str, sample: &StoredDefinition) -> String {
     let (nats, workflow) = (server.url(), &sample.definition.id);
     // A sentence in two halves, on two lines.

@@ -19,8 +19,7 @@ use crate::{
 
 /// Check the connection, the server, the streams and their durability
 ///
-/// Each check is ok, a warning or a failure, with what to do about it. The exit code is 1 if
-/// one fails.
+/// Each check is ok, a warning or a failure, with advice. The exit code is 1 if one fails.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {}
 
@@ -47,7 +46,8 @@ impl Doctor {
     }
 }
 
-/// The definitions that can't be read. What is wrong with the streams is said by the others.
+/// Check of the definitions that can't be read. Faults of the streams are left to the other
+/// checks.
 async fn definitions(cases: &Cases) -> Option<Check> {
     let name = "definitions";
     match cases.unusable_definitions(None).await {

@@ -41,16 +41,16 @@ pub(super) struct Draw {
     /// A definition (YAML or JSON) or PNML file, - for the standard input; or a workflow's id
     #[arg(value_name = "FILE|WORKFLOW")]
     source: String,
-    /// Show where the tokens of this case of the workflow are
+    /// Show the tokens of this case of the workflow
     #[arg(long)]
     case: Option<CaseId>,
-    /// What to write [default: by the name of the file that is written, else svg]
+    /// Format of the picture [default: by the name of the written file, else svg]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Write to this file instead of the standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Which net of a PNML file: its number from 1, or its id. Needed if there are several
+    /// Net of a PNML file: its number from 1, or its id. Needed if there are several
     #[arg(long, value_name = "N", conflicts_with = "case")]
     net: Option<String>,
 }
@@ -66,7 +66,7 @@ enum Format {
     Mermaid,
 }
 
-/// What is drawn, before it is.
+/// Net, title and marking of a picture.
 struct Subject {
     file: NetFile,
     title: String,
@@ -113,7 +113,7 @@ impl Draw {
         Ok(Answer::new(json!({ "format": name, "file": shown, "bytes": text.len() }), said))
     }
 
-    /// The format that was asked for, or that the name of the output means.
+    /// The format that was asked for, or else that of the output's name.
     fn format(&self) -> Result<Format, Failure> {
         let Some(output) = self.output.as_ref().filter(|_| self.format.is_none()) else {
             return Ok(self.format.unwrap_or(Format::Svg));

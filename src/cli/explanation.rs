@@ -1,4 +1,4 @@
-//! `petrel case explain`: what each transition can do, or why not.
+//! `petrel case explain`: the present abilities of each transition, with the reasons.
 
 use std::fmt::Write;
 

@@ -45,7 +45,7 @@ pub(super) struct Export {
     /// A definition file in YAML or JSON (- is the standard input), or a stored workflow's id
     #[arg(value_name = "FILE|WORKFLOW")]
     what: PathBuf,
-    /// For whom: the standard, or ProM and PM4Py
+    /// Reader of the file: the standard, or ProM and PM4Py
     #[arg(long, value_enum, default_value_t = For::Iso)]
     profile: For,
     /// The place that has the one token of the final marking; only with --profile prom

@@ -1,5 +1,4 @@
-//! A command that did not do what it was asked: what a person reads, what a program reads,
-//! and the exit code.
+//! Failures of commands: a text for people, a document for programs, and the exit code.
 
 use std::{io, process::ExitCode};
 
@@ -14,7 +13,7 @@ use crate::{
     storage::StorageError,
 };
 
-/// Why a command failed.
+/// Reason that a command failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     code: &'static str,
@@ -32,7 +31,7 @@ enum Exit {
     Usage = 2,
     /// The server can't be reached; trying again later may help.
     Unavailable = 3,
-    /// Stopped from outside; the shell's number for Ctrl-C.
+    /// The command was stopped from outside; the shell's number for Ctrl-C.
     Interrupted = 130,
 }
 
@@ -42,7 +41,7 @@ impl Failure {
         Self::new("USAGE", message, Exit::Usage)
     }
 
-    /// What was given is not valid.
+    /// The input is not valid.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new("INVALID_ARGUMENT", message, Exit::Failed)
     }
@@ -52,7 +51,7 @@ impl Failure {
         Self::new("INTERNAL", message, Exit::Failed)
     }
 
-    /// Something stored can't be read.
+    /// A stored message can't be read.
     pub(super) fn corrupt(message: impl Into<String>) -> Self {
         Self::new("CORRUPT", message, Exit::Failed)
     }
@@ -62,7 +61,7 @@ impl Failure {
         Self::new("FINDINGS", message, Exit::Failed)
     }
 
-    /// Not everything could be done that a yes needs; the exit code is that of wrong usage.
+    /// A part that a yes needs could not be done; the exit code is that of wrong usage.
     pub(super) fn incomplete(message: impl Into<String>) -> Self {
         Self::new("INCOMPLETE", message, Exit::Usage)
     }
@@ -72,7 +71,7 @@ impl Failure {
         Self { retryable: true, ..Self::new("UNAVAILABLE", message, Exit::Unavailable) }
     }
 
-    /// Stopped by the user, who knows about it.
+    /// The user stopped it, and knows about it.
     pub(super) fn interrupted() -> Self {
         Self::new("INTERRUPTED", "interrupted", Exit::Interrupted)
     }
@@ -83,17 +82,17 @@ impl Failure {
         Self { code, message, retryable: false, exit }
     }
 
-    /// The same, saying what it is about.
+    /// The same failure, with its subject before it.
     pub(super) fn about(self, what: impl std::fmt::Display) -> Self {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
-    /// The same, with what helps the user.
+    /// The same failure, with advice after it.
     pub(super) fn and(self, hint: impl std::fmt::Display) -> Self {
         Self { message: format!("{}; {hint}", self.message), ..self }
     }
 
-    /// Says it on stderr, and answers the exit code.
+    /// Writes it to stderr, and returns the exit code.
     pub(super) fn report(&self, as_json: bool) -> ExitCode {
         if self.exit != Exit::Interrupted {
             match as_json {
@@ -104,7 +103,8 @@ impl Failure {
         self.exit_code()
     }
 
-    /// Whether an operator can put aside what it is about: not what a newer version wrote.
+    /// Returns true if an operator can put aside the message that it is about: one of a newer
+    /// version is not to be put aside.
     fn is_about_a_record(&self) -> bool {
         let of_case = self.message.contains(".events.") || self.message.contains("fit the case");
         of_case && !self.message.contains("use a newer petrel")
@@ -115,13 +115,13 @@ impl Failure {
         ExitCode::from(self.exit as u8)
     }
 
-    /// For programs.
+    /// Document for programs.
     pub(super) fn to_json(&self) -> serde_json::Value {
         let Self { code, message, retryable, .. } = self;
         json!({ "error": { "code": code, "message": message, "retryable": retryable } })
     }
 
-    /// For people, with what to do next.
+    /// Text for people, with advice.
     pub(super) fn to_text(&self) -> String {
         let mut text = format!("error: {}", indented(&self.message));
         let advice = match self.code {
@@ -142,8 +142,8 @@ impl Failure {
     }
 }
 
-/// A message of several lines, of which only the first begins at the margin: what it quotes can
-/// look like no message of its own.
+/// A message of several lines, of which only the first begins at the margin, so that a quoted
+/// line can't pass for a message of its own.
 fn indented(message: &str) -> String {
     let mut lines = message.lines();
     let mut text = lines.next().unwrap_or_default().to_owned();

@@ -38,7 +38,7 @@ pub(super) struct Fire {
     /// Fire in this case, with the oldest tokens
     #[arg(long, requires = "workflow")]
     case: Option<CaseId>,
-    /// Merged into the data of the tokens that come (JSON merge patch, RFC 7396)
+    /// Data to merge into that of the tokens that come (JSON merge patch, RFC 7396)
     #[arg(long, value_name = "JSON", value_parser = arguments::json)]
     data: Option<Value>,
     /// Refuse if the transition does not lead to this place

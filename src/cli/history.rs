@@ -28,10 +28,10 @@ use crate::{
     petrel::Gathered,
 };
 
-/// How many unreadable cases a message lists.
+/// Number of unreadable cases that a message lists.
 const LISTED: usize = 10;
 
-/// How much of what is said of objects is in memory before it goes to a temporary file.
+/// Bytes of the objects' lines in memory before they go to a temporary file.
 const SPOOL_BYTES: usize = 4 * 1024 * 1024;
 
 /// Event logs of all cases of a workflow, for process mining
@@ -59,25 +59,25 @@ with = + - or @) has a ' before it; --raw-cells writes it as it is.";
 
 /// Write a workflow's history as an event log for process mining
 ///
-/// Reads the log once, as it is when the command begins. However long it is, it takes some
-/// 100 MiB of memory; the rest is in a temporary file (in TMPDIR), of about half the size of what
-/// is written.
+/// Reads the log once, as it is when the command begins. At any length of the log, it takes
+/// some 100 MiB of memory; the rest is in a temporary file (in TMPDIR), of about half the size
+/// of the output.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Export {
     /// The workflow's id
     workflow: WorkflowId,
-    /// What to write
+    /// Format of the event log
     #[arg(long, value_enum)]
     format: Format,
-    /// Where to write it [default: standard output]
+    /// File to write [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Only this case; can be repeated
+    /// The only case to write; can be repeated
     #[arg(long = "case", value_name = "CASE")]
     cases: Vec<CaseId>,
-    /// Write what is no activity, too: created, paused, resumed, cancelled, edited, and firings of
-    /// silent transitions. A replay on the net does not fit any more then
+    /// Write changes that are no activity, too: created, paused, resumed, cancelled, edited,
+    /// and firings of silent transitions. A replay on the net does not fit any more then
     #[arg(long)]
     lifecycle: bool,
     /// Write cells of CSV as they are: for programs that are no spreadsheets
@@ -185,7 +185,7 @@ impl Export {
     }
 }
 
-/// Where the log goes.
+/// Target of the event log.
 enum Target {
     Stdout,
     /// Something that is no plain file, as a pipe.
@@ -233,7 +233,7 @@ impl Target {
     }
 }
 
-/// Which cases are left out, and why.
+/// The cases that are left out, with the reasons.
 fn complaint(gathered: &Gathered) -> Option<Failure> {
     let count = gathered.unreadable.len();
     if count == 0 {

@@ -42,10 +42,10 @@ pub(super) struct Import {
     /// The workflow's id [default: the file's name]
     #[arg(long, value_name = "ID")]
     id: Option<WorkflowId>,
-    /// Which net of the file: its number from 1, or its id. Needed if there are several
+    /// Net of the file: its number from 1, or its id. Needed if there are several
     #[arg(long, value_name = "N")]
     net: Option<String>,
-    /// Refuse what is not in the standard, ISO/IEC 15909-2
+    /// Refuse elements that are not in the standard, ISO/IEC 15909-2
     #[arg(long)]
     strict: bool,
     /// Write to this file instead of the standard output; as JSON if it ends in .json, else YAML
@@ -79,7 +79,7 @@ impl Import {
     }
 }
 
-/// Writes a definition to a file, as what its name says.
+/// Writes a definition to a file, in the format of its name.
 fn written(path: &Path, definition: &WorkflowDefinition) -> Result<Answer, Failure> {
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     let text = match is_json {
@@ -110,7 +110,7 @@ pub(super) fn write_net(
     Ok(Answer::new(json, text))
 }
 
-/// What a definition has numbers for that are above 2^53 - 1.
+/// The parts of a definition with numbers above 2^53 - 1.
 fn rounded_by_readers(definition: &WorkflowDefinition) -> Vec<String> {
     let large = |number: &u64| *number > (1 << 53) - 1;
     let capacities = definition.places.iter().filter_map(|place| {

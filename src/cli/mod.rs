@@ -151,7 +151,7 @@ impl Cli {
         })
     }
 
-    /// Does what was asked and prints the answer.
+    /// Carries out the command and prints its answer.
     pub async fn run(self) -> ExitCode {
         let json = self.config.json;
         match self.command.run(&self.config).await {

@@ -1,4 +1,4 @@
-//! Nets as files: a workflow definition, or PNML, told apart by what is in them.
+//! Nets as files: a workflow definition, or PNML, told apart by their contents.
 
 use std::path::Path;
 
@@ -18,22 +18,23 @@ use crate::{
     petrel::assumptions,
 };
 
-/// A net and what is known of it beside.
+/// A net, and the other facts of its file.
 #[derive(Debug)]
 pub(super) struct NetFile {
     /// The id of the workflow, or of the net in a PNML file.
     pub(super) name: String,
     /// The net.
     pub(super) net: petri::Net,
-    /// By what id each transition fires: all alternatives of one in a definition have its own.
+    /// Ids by which the transitions fire: all alternatives of one in a definition have its
+    /// own.
     pub(super) firing_ids: Vec<String>,
     /// The places where a case ends.
     pub(super) ends: Vec<usize>,
     /// The final markings that the file declares.
     pub(super) final_markings: Vec<petri::Marking>,
-    /// Where its nodes were drawn.
+    /// Positions of its nodes.
     pub(super) positions: Positions,
-    /// What the net leaves out, for people.
+    /// The parts that the net leaves out, for people.
     pub(super) notes: Option<String>,
 }
 
@@ -44,8 +45,8 @@ impl NetFile {
     }
 }
 
-/// Whether an argument that may be a workflow's id means a file: what has a dot or a slash
-/// can't be an id.
+/// Returns true if an argument that may be a workflow's id means a file: a text with a dot or
+/// a slash can't be an id.
 pub(super) fn is_file(argument: &str) -> bool {
     argument == "-" || argument.contains(['.', '/', '\\']) || Path::new(argument).is_file()
 }
@@ -63,7 +64,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<NetFile>, Failure> {
     Ok(vec![from_definition(&definition).map_err(|failure| failure.about(&name))?])
 }
 
-/// Reads the bytes of a PNML file, and says on stderr what was passed over.
+/// Reads the bytes of a PNML file, and notes on stderr the parts that were passed over.
 pub(super) fn read_pnml(path: &Path, bytes: &[u8], mode: Mode) -> Result<Document, Failure> {
     let name = shown(path);
     let document = pnml::read(bytes, mode).map_err(|error| {
@@ -122,7 +123,7 @@ pub(super) fn which_net(
     }
 }
 
-/// Whether a file begins as XML does. No definition does, in any encoding.
+/// Returns true if a file begins as XML does. No definition does, in any encoding.
 fn is_xml(bytes: &[u8]) -> bool {
     let visible = |byte: &&u8| {
         !byte.is_ascii_whitespace() && !matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff)

@@ -1,4 +1,4 @@
-//! How cases, tokens, records and pages look, to people and to programs.
+//! Presentation of cases, tokens, records and pages, to people and to programs.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use crate::{
     storage::PageOf,
 };
 
-/// How many there are of something, as in `1 place` and `2 places`.
+/// A number of things, as in `1 place` and `2 places`.
 pub(super) fn counted(count: impl Into<u128>, what: &str) -> String {
     match count.into() {
         1 => format!("1 {what}"),
@@ -20,8 +20,8 @@ pub(super) fn counted(count: impl Into<u128>, what: &str) -> String {
     }
 }
 
-/// A page as an answer: `items` and `next` for programs, `table` for people. Where there is
-/// more, both say how to get it.
+/// A page as an answer: `items` and `next` for programs, `table` for people. If there is more,
+/// both have the way to get it.
 pub(super) fn page<T>(page: &PageOf<T>, item: impl Fn(&T) -> Value, table: &Table) -> Answer {
     let items: Vec<_> = page.items.iter().map(|(_, of)| item(of)).collect();
     let next = page.end().filter(|_| page.has_next).map(|cursor| cursor.0);
@@ -128,7 +128,7 @@ pub(super) fn case_text(case: &Case) -> String {
     text
 }
 
-/// Where the tokens of a case are, in one line.
+/// The places of a case's tokens, in one line.
 pub(super) fn marking_line(case: &Case) -> String {
     let counts = case.marking.counts();
     if counts.is_empty() {
@@ -152,7 +152,7 @@ pub(super) fn record_json(stored: &Stored<Record>) -> Value {
     })
 }
 
-/// A record in one line: what happened, what was taken (`-`) and what came (`+`).
+/// A record in one line: the change, the tokens taken (`-`) and those given (`+`).
 pub(super) fn record_line(stored: &Stored<Record>) -> String {
     let record = &stored.value;
     let mut line = format!("{:>8}  {}  {}", stored.sequence, time(stored.timestamp), event(record));

@@ -1,5 +1,5 @@
-//! How a running `petrel dev` or `petrel serve` tells other commands that its local server
-//! can be used.
+//! A note of a running `petrel dev` or `petrel serve`, by which other commands find its local
+//! server.
 
 use std::{
     fs, io,
@@ -14,22 +14,22 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a server on this machine may take to greet.
+/// Longest time for a server on this machine to greet.
 const GREETING: Duration = Duration::from_secs(2);
 
-/// What `running.json` in the data folder says.
+/// Contents of `running.json` in the data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Running {
-    /// Where the local NATS server listens.
+    /// Address of the local NATS server.
     pub(super) url: String,
     /// The process that runs it.
     pub(super) pid: u32,
-    /// Where that process serves GraphQL.
+    /// Address of that process's GraphQL.
     pub(super) graphql: String,
     /// The name of the NATS server, by which it is recognised: after a crash the file stays
     /// behind, and its port may belong to another server.
     pub(super) server_name: String,
-    /// What a crash of the machine can take, in a sentence.
+    /// The loss that a crash of the machine can cause, in a sentence.
     pub(super) durability: String,
 }
 
@@ -57,7 +57,7 @@ impl Running {
         Ok(Announcement { path })
     }
 
-    /// Whether the server that greets at `url` is the one that was announced.
+    /// Returns true if the server that greets at `url` is the one that was announced.
     async fn answers(&self) -> bool {
         let greeting = async {
             let address = self.url.strip_prefix("nats://")?;

@@ -1,4 +1,4 @@
-//! `petrel serve`, and what it shares with `petrel dev`.
+//! `petrel serve`, and the parts that `petrel dev` shares.
 
 use std::{net::SocketAddr, path::PathBuf, pin::pin, process, time::Duration};
 
@@ -47,7 +47,7 @@ pub(super) struct Serve {
     soundness: Soundness,
 }
 
-/// What a serving process does beside answering.
+/// Work of a serving process beside answering.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Tasks {
     /// Audit all cases again and again, with this pause between, as in 10m; findings are errors
@@ -64,14 +64,14 @@ fn audit_every(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Where HTTP is served.
+/// Address and guard of the HTTP server.
 #[derive(Debug, Args)]
 pub(super) struct Listen {
     /// Address to serve HTTP on; port 0 takes a free one
     #[arg(long, env = "PETREL_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
     #[arg(hide_env_values = true, value_parser = address)]
     listen: SocketAddr,
-    /// File of who may do what: on each line a name, a role (reader, operator, admin) and a token
+    /// File of the users: on each line a name, a role (reader, operator, admin) and a token
     #[arg(long, env = "PETREL_TOKEN_FILE", value_name = "FILE", hide_env_values = true)]
     token_file: Option<PathBuf>,
     /// Let everybody who can reach the address do everything, also beyond this machine

@@ -41,31 +41,31 @@ their transitions a weight instead. The same seed gives the same cases, on every
 
 In the log, a case begins a minute after the one before, and its events are a second apart.";
 
-/// Play out many random cases of a net in a file: what happens, how often, and what gets stuck
+/// Play out many random cases of a net in a file, and count activities and stuck cases
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Simulate {
     /// A definition (YAML or JSON) or a PNML file; - is the standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// How many cases
+    /// Number of cases
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     cases: u64,
-    /// What decides all choices
+    /// Seed of all choices
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
-    /// How likely a transition is against others that are enabled with it, 0 for never
-    /// [default: 1]; repeatable
+    /// Weight of a transition against others that are enabled with it, 0 for never [default:
+    /// 1]; repeatable
     #[arg(long = "weight", value_name = "TRANSITION=WEIGHT", value_parser = weight)]
     weights: Vec<(String, f64)>,
-    /// After how many firings a case is given up
+    /// Number of firings after which a case is given up
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_steps: usize,
     /// Write the cases to this file as an event log, like `petrel history export`; its name ends
     /// in .csv or .xes
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Which net of a PNML file: its number from 1, or its id. Needed if there are several
+    /// Net of a PNML file: its number from 1, or its id. Needed if there are several
     #[arg(long, value_name = "N")]
     net: Option<String>,
 }

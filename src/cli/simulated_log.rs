@@ -20,21 +20,22 @@ use crate::{
     },
 };
 
-/// From the first event of a case to that of the next. Events of a case are a second apart.
+/// Seconds from the first event of a case to that of the next. Events of a case are a second
+/// apart.
 const BETWEEN_CASES: i64 = 60;
 
 /// A file that simulated cases are written to.
 pub(super) struct SimulatedLog {
     log: Box<dyn EventLog>,
     workflow: WorkflowId,
-    /// For each transition of the net, the id of its events.
+    /// Ids of the transitions' events, in the order of the net.
     transitions: Vec<TransitionId>,
     begins: DateTime<Utc>,
     sequence: u64,
 }
 
 impl SimulatedLog {
-    /// Begins a file; its name says in which format.
+    /// Begins a file in the format of its name.
     pub(super) fn create(path: &Path, file: &NetFile) -> Result<Self, Failure> {
         let extension = path.extension().and_then(|extension| extension.to_str());
         let extension = extension.map(str::to_ascii_lowercase);
@@ -131,7 +132,7 @@ impl SimulatedLog {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the rest.
     pub(super) fn finish(self) -> io::Result<Written> {
         self.log.finish()
     }

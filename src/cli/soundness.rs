@@ -1,4 +1,4 @@
-//! What `petrel check` and `petrel workflow apply` say of soundness, and the settings of it.
+//! Soundness in the answers of `petrel check` and `petrel workflow apply`, and its settings.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::{
     petrel::Checks,
 };
 
-/// How definitions are checked before they are stored.
+/// Settings of the check of definitions before they are stored.
 #[derive(Debug, Args)]
 pub(super) struct Soundness {
-    /// Refuse definitions that are not known to be sound; `petrel check --help` says what that is
+    /// Refuse definitions that are not known to be sound; see `petrel check --help`
     #[arg(long, env = "PETREL_REQUIRE_SOUND", hide_env_values = true)]
     require_sound: bool,
-    /// How long the check of a definition may take before it is given up as unknown, as in 500ms
+    /// Longest time of the check of a definition, after which it is unknown, as in 500ms
     #[arg(long, env = "PETREL_CHECK_BUDGET", value_name = "TIME", hide_env_values = true)]
     #[arg(default_value = "1s", value_parser = duration)]
     check_budget: Duration,
@@ -29,7 +29,7 @@ impl Soundness {
     }
 }
 
-/// A report as lines: the verdict with what decided it, then what was found, and notes.
+/// A report as lines: the verdict with its reason, then the findings, and notes.
 pub(super) fn text(report: &Report) -> String {
     let net = &report.net;
     let mut text = match report.verdict {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::models::visible;
 
-/// A table with a heading; as wide as what is in it, and nothing is cut. A row is one line,
-/// whatever is in its cells.
+/// A table with a heading. It is as wide as its contents, and nothing is cut. A row is one
+/// line, with any text in its cells.
 #[derive(Debug)]
 pub(super) struct Table {
     rows: Vec<Vec<String>>,

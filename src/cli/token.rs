@@ -44,10 +44,10 @@ pub(super) struct Show {
 pub(super) struct List {
     /// The workflow
     workflow: WorkflowId,
-    /// Only tokens in this place
+    /// The only place of the tokens to list
     #[arg(long)]
     place: Option<PlaceId>,
-    /// Only tokens of this case
+    /// The only case of the tokens to list
     #[arg(long)]
     case: Option<CaseId>,
     #[command(flatten)]
@@ -66,10 +66,10 @@ pub(super) struct Add {
     workflow: WorkflowId,
     /// The case
     case: CaseId,
-    /// Where the token goes [default: the workflow's initial place]
+    /// Place of the token [default: the workflow's initial place]
     #[arg(long)]
     place: Option<PlaceId>,
-    /// What it carries
+    /// Data of the token
     #[arg(long, value_name = "JSON", value_parser = arguments::json, default_value = "{}")]
     data: Value,
     #[command(flatten)]
@@ -89,7 +89,7 @@ pub(super) struct Update {
     /// Its workflow; found by the token's id where absent
     #[arg(long)]
     workflow: Option<WorkflowId>,
-    /// What is merged; null removes a field
+    /// Data to merge; null removes a field
     #[arg(long, value_name = "JSON", value_parser = arguments::json)]
     data: Value,
     #[command(flatten)]

@@ -1,4 +1,5 @@
-//! A look at markings that somebody waits for: it ends with its budget, and shows how far it is.
+//! A look at markings that somebody waits for: it ends with its budget, and shows its
+//! progress.
 
 use std::{
     ops::ControlFlow,
@@ -10,7 +11,7 @@ use indicatif::{HumanCount, ProgressBar};
 use super::bar::seen;
 use crate::{analysis::Progress, config::Config};
 
-/// How long a look may take before it is worth a line.
+/// Time after which a look is worth a line.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Watches one look after another, each with the same budget.
@@ -30,7 +31,7 @@ impl Watching {
         self.begun = Instant::now();
     }
 
-    /// Shows the progress, and says whether there is time for more.
+    /// Shows the progress, and breaks off if there is no time for more.
     pub(super) fn watch(&mut self, progress: Progress) -> ControlFlow<()> {
         let took = self.begun.elapsed();
         if took > SOON {
@@ -42,7 +43,7 @@ impl Watching {
         if took < self.budget { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    /// Takes the line away, and says how long the look took.
+    /// Takes the line away, and returns the length of the look.
     pub(super) fn end(&self) -> Duration {
         self.line.finish_and_clear();
         self.begun.elapsed()

@@ -61,7 +61,7 @@ pub(super) struct Apply {
 /// List the workflows in their latest versions
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// How many at most
+    /// Most workflows to list
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = first())]
     first: usize,
     /// Continue after this workflow
@@ -74,7 +74,7 @@ pub(super) struct List {
 pub(super) struct Show {
     /// The workflow
     workflow: WorkflowId,
-    /// Not the latest version but the one at this log sequence, as a case names it
+    /// Version at this log sequence, as a case names it [default: the latest]
     #[arg(long, value_name = "SEQUENCE")]
     version_sequence: Option<u64>,
 }

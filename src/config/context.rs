@@ -1,4 +1,4 @@
-//! Contexts of the `nats` command: files that say how to reach a server.
+//! Contexts of the `nats` command: files with the ways to reach a server.
 
 use std::{
     env, fs,
@@ -13,7 +13,7 @@ use crate::storage::nats::{Auth, Tls};
 /// The address where a context has none, as the `nats` command has it.
 const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 
-/// What a context's file says, as far as it matters here.
+/// A context's file, as far as it matters here.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct File {
@@ -36,7 +36,7 @@ struct File {
     tls_first: bool,
 }
 
-/// How to reach a server, by a context.
+/// Address, login and TLS of a server, by a context.
 pub(super) struct Context {
     pub(super) urls: Vec<String>,
     pub(super) auth: Auth,
@@ -76,7 +76,7 @@ impl Context {
 }
 
 impl File {
-    /// What it means, or what of it can't be done.
+    /// The context that the file describes, or the reason that it can't be used.
     fn understood(self, home: Option<&Path>) -> Result<Context, String> {
         let unknown = [
             ("nsc", &self.nsc),
@@ -144,7 +144,7 @@ fn folder(variable: impl Fn(&str) -> Option<String>, home: Option<PathBuf>) -> O
     Some(config.join("nats").join("context"))
 }
 
-/// The contexts that there are, for somebody who mistyped one.
+/// A list of the other contexts, for somebody who mistyped one.
 fn others(folder: &Path) -> String {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries

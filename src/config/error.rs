@@ -1,4 +1,4 @@
-//! What can be wrong with the settings.
+//! Errors in the settings.
 
 use std::{io, path::PathBuf};
 
@@ -23,7 +23,7 @@ pub enum ConfigError {
         /// The flag that is missing.
         missing: &'static str,
     },
-    /// Something about a connection, and no server to connect to.
+    /// A flag about a connection, and no server to connect to.
     #[error("{flag} is about a server of yours; say which with --nats-url (NATS_URL)")]
     NoServerNamed {
         /// The flag that was given.
@@ -45,7 +45,7 @@ pub enum ConfigError {
         name: String,
         /// Its file, or the folder that it should be in.
         path: PathBuf,
-        /// What is wrong with it, without any secret.
+        /// Its fault, without any secret.
         reason: String,
     },
     /// The user has no home, and so no contexts.

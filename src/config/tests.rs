@@ -11,7 +11,7 @@ struct Flags {
     config: Config,
 }
 
-/// What `flags` mean, whatever the environment of the tests says.
+/// Settings that `flags` give, with no influence from the environment of the tests.
 fn config(flags: &str) -> Config {
     let command = Flags::command().mut_args(|arg| arg.env(Resettable::Reset));
     let words = std::iter::once("petrel").chain(flags.split_whitespace());

@@ -1,4 +1,4 @@
-//! From a record to the state of the case: the same code live, on replay and in tests.
+//! Step from a record to the state of the case: the same code live, on replay and in tests.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -6,8 +6,8 @@ use crate::models::{Case, Chain, Digests, FORMAT_VERSION, Record, Stored, Token,
 
 /// The state of a case after `stored`, given the state before it (`None`: there was none).
 ///
-/// An error says how the record contradicts the case: a gap in the chain, a token that was
-/// not there, a marking that does not follow.
+/// An error names the contradiction between the record and the case: a gap in the chain, a
+/// token that was not there, a marking that does not follow.
 pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, String> {
     let record = &stored.value;
     check_chain(before, record)?;
@@ -50,9 +50,9 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Str
     Ok(Case { digests, aside, ..restored(stored, tokens, bases, chain)? })
 }
 
-/// The state of a case after `stored`, from the one that was reckoned before its sequence and
-/// hash were known: what [`apply`] gives, without doing it again. `reckoned_at` is the sequence
-/// that it had then; `before` is the case before it.
+/// The state of a case after `stored`, from the one that was computed before its sequence and
+/// hash were known. The result is the same as that of [`apply`], with less work. `reckoned_at`
+/// is the sequence that the record had then; `before` is the case before it.
 pub fn apply_stored(
     mut reckoned: Case,
     reckoned_at: u64,
@@ -83,8 +83,8 @@ pub fn apply_stored(
     reckoned
 }
 
-/// For each token that a record produced, the record that has its history whole: this one, or
-/// the one that it names.
+/// Tokens that a record produced, each with the record that has its history whole: this one,
+/// or the one that it names.
 pub fn history_bases(stored: &Stored<Record>) -> impl Iterator<Item = (TokenId, u64)> + '_ {
     let record = &stored.value;
     record.produced.iter().map(|token| {
@@ -93,8 +93,8 @@ pub fn history_bases(stored: &Stored<Record>) -> impl Iterator<Item = (TokenId, 
     })
 }
 
-/// The state of a case from its head, its live tokens and where their histories are whole,
-/// without replay.
+/// The state of a case from its head, its live tokens and the records that have their
+/// histories whole, without replay.
 pub fn restore(
     head: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,
@@ -126,7 +126,7 @@ fn restored(
     Ok(case_with(head, tokens, history_bases, chain))
 }
 
-/// The case that a record says there is after it, with these tokens, right or wrong.
+/// The case after a record, as the record describes it, with these tokens, right or wrong.
 pub(crate) fn case_after(
     stored: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,

@@ -1,4 +1,4 @@
-//! Which tokens a transition would take: the choice is deterministic, oldest arrival first.
+//! The tokens that a transition would take: the choice is deterministic, oldest arrival first.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -10,17 +10,17 @@ use chrono::{DateTime, Utc};
 use super::{Blocker, Budget, GuardFailure, Mode, Net, NetTransition, RanOut, Scope};
 use crate::models::{ArcKind, Case, CaseStatus, PlaceId, Token, TokenId, petri::Input};
 
-/// How many steps a choice of tokens is, beside one for each token.
+/// Steps for one choice of tokens, beside one for each token.
 const STEPS_A_CHOICE: u64 = 10;
 
 /// The tokens of one firing.
 #[derive(Debug, Clone)]
 pub struct Binding<'a> {
-    /// Taken, in arc order.
+    /// Tokens taken, in arc order.
     pub consumed: Vec<&'a Arc<Token>>,
-    /// Needed by read arcs and left, in arc order.
+    /// Tokens that read arcs need and leave, in arc order.
     pub read: Vec<&'a Arc<Token>>,
-    /// Removed by reset arcs, beside those consumed.
+    /// Tokens that reset arcs remove, beside those consumed.
     pub reset: Vec<&'a Arc<Token>>,
 }
 
@@ -223,7 +223,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// What the guard said of the choices that were tried.
+/// Failures of the guard for the choices that were tried.
 #[derive(Debug, Default)]
 struct Failures {
     tried: usize,
@@ -263,7 +263,7 @@ impl Failures {
 }
 
 impl Binding<'_> {
-    /// What an expression sees: the consumed tokens, then the read ones.
+    /// The tokens that an expression sees: the consumed ones, then the read ones.
     pub(super) fn tokens(&self) -> Vec<&Token> {
         self.consumed.iter().chain(&self.read).map(|token| token.as_ref()).collect()
     }

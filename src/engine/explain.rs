@@ -1,4 +1,4 @@
-//! Why a transition can or can't fire.
+//! Reasons that a transition can or can't fire.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Budget, Limits, Net, NetTransition, RanOut, binding::View, fire::would_give};
 use crate::models::{ArcKind, Case, CaseId, CaseStatus, PlaceId, TokenId, TransitionId};
 
-/// One reason why a transition can't fire.
+/// One reason that a transition can't fire.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Blocker {
@@ -21,78 +21,78 @@ pub enum Blocker {
     TooFewTokens {
         /// The arc's place.
         place: PlaceId,
-        /// Consume or read.
+        /// Kind of the arc: consume or read.
         kind: ArcKind,
-        /// How many it needs.
+        /// Number of tokens that it needs.
         needed: u64,
-        /// How many there are for it.
+        /// Number of tokens there for it.
         present: u64,
     },
     /// An inhibitor arc's place holds too many tokens.
     Inhibited {
         /// The arc's place.
         place: PlaceId,
-        /// It forbids so many or more.
+        /// Number of tokens from which on it forbids firing.
         limit: u64,
-        /// How many there are.
+        /// Number of tokens there.
         present: u64,
     },
     /// A place could not hold the tokens that would come.
     OverCapacity {
         /// The place.
         place: PlaceId,
-        /// What it can hold.
+        /// Most tokens that it can hold.
         capacity: u64,
-        /// What it would hold.
+        /// Number of tokens that it would hold.
         after: u64,
     },
     /// No choice of tokens satisfies the guard: it is false for each.
     Guard {
         /// The condition that failed, for the oldest tokens.
         condition: String,
-        /// What was found instead.
+        /// Value that was found instead.
         explanation: String,
-        /// How many choices of tokens were tried.
+        /// Number of choices of tokens that were tried.
         bindings_tried: usize,
     },
     /// The guard holds for no choice of tokens, and could not be evaluated for one.
     GuardFailed {
         /// The condition that could not be evaluated.
         condition: String,
-        /// How its evaluation failed.
+        /// Error of its evaluation.
         explanation: String,
-        /// How many choices of tokens were tried.
+        /// Number of choices of tokens that were tried.
         bindings_tried: usize,
     },
-    /// Its cost ended the search for tokens: whether it can fire is not known.
+    /// Its cost ended the search for tokens, so nobody knows if it can fire.
     SearchStopped {
-        /// What ran out.
+        /// The resource that ran out.
         #[serde(skip)]
         ran_out: RanOut,
-        /// How many choices of tokens were tried.
+        /// Number of choices of tokens that were tried.
         bindings_tried: usize,
     },
     /// A token that the caller named is not in a place that the transition takes from.
     TokenNotTaken {
         /// The token.
         token: TokenId,
-        /// Where it is; absent if it is not alive in this case.
+        /// The place that holds it; absent if it is not alive in this case.
         place: Option<PlaceId>,
     },
     /// The output expression failed, so nothing can be produced.
     Output {
-        /// Why.
+        /// The error.
         explanation: String,
     },
-    /// What it would give is more than a record takes.
+    /// Its tokens would be more than a record takes.
     TooLarge {
-        /// What would be how large, and the limit.
+        /// The part that would be too large, its size, and the limit.
         explanation: String,
     },
 }
 
 impl Blocker {
-    /// What ran out, if that is why nothing is known.
+    /// The resource that ran out, if that is the reason that nothing is known.
     pub fn ran_out(&self) -> Option<RanOut> {
         match self {
             Self::SearchStopped { ran_out, .. } => Some(*ran_out),
@@ -156,7 +156,7 @@ impl fmt::Display for Blocker {
 pub struct ModeExplanation {
     /// The place of the short form that this mode takes from, if it is one.
     pub from: Option<PlaceId>,
-    /// Whether it can fire now.
+    /// True if it can fire now.
     pub enabled: bool,
     /// The tokens it would take, in arc order; empty when it can't fire.
     pub would_take: Vec<TokenId>,
@@ -164,25 +164,25 @@ pub struct ModeExplanation {
     pub blockers: Vec<Blocker>,
 }
 
-/// What a transition can do now, and why.
+/// The present abilities of a transition, with the reasons.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TransitionExplanation {
     /// The transition.
     pub transition: TransitionId,
-    /// Whether one of its modes can fire now.
+    /// True if one of its modes can fire now.
     pub enabled: bool,
     /// Its modes in the order in which they are tried.
     pub modes: Vec<ModeExplanation>,
 }
 
-/// A case, and what each transition can do in it.
+/// A case, and the present abilities of each transition in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
     /// The case.
     pub case: CaseId,
     /// Its status.
     pub status: CaseStatus,
-    /// One line for people: what the case can do, or what it waits for.
+    /// One line for people: the status, and the transitions that can fire.
     pub summary: String,
     /// Every transition of the net, in the order of the definition.
     pub transitions: Vec<TransitionExplanation>,
@@ -196,7 +196,7 @@ pub struct NotEnabled {
     pub case: CaseId,
     /// The transition.
     pub transition: TransitionId,
-    /// What hinders each of its modes.
+    /// Its modes, each with everything that hinders it.
     pub modes: Vec<ModeExplanation>,
 }
 
@@ -211,7 +211,7 @@ fn join(modes: &[ModeExplanation]) -> String {
     modes.iter().map(mode).collect::<Vec<_>>().join(" | ")
 }
 
-/// What each transition of `net` can do in `case`, and why.
+/// Explains for each transition of `net` if it can fire in `case`, with the reasons.
 pub fn explain(
     net: &Net,
     case: &Case,
@@ -249,7 +249,7 @@ pub fn explain(
 ///
 /// # Errors
 ///
-/// The first transition of which it is not known.
+/// The first transition for which this is not known.
 pub fn available(
     net: &Net,
     case: &Case,
@@ -274,19 +274,19 @@ pub fn available(
 }
 
 impl TransitionExplanation {
-    /// What ran out, if that is why it is not known whether it can fire.
+    /// The resource that ran out, if for that reason nobody knows if it can fire.
     pub fn ran_out(&self) -> Option<RanOut> {
         ran_out(&self.modes)
     }
 }
 
 impl NotEnabled {
-    /// What hinders each of its modes, in words.
+    /// Everything that hinders each of its modes, in words.
     pub fn why(&self) -> String {
         join(&self.modes)
     }
 
-    /// What ran out, if that is why it is not known whether it can fire.
+    /// The resource that ran out, if for that reason nobody knows if it can fire.
     pub fn ran_out(&self) -> Option<RanOut> {
         ran_out(&self.modes)
     }

@@ -1,4 +1,4 @@
-//! Deciding a firing: from a case and a request to the record that says what happens.
+//! Decision of a firing: from a case and a request to the record of the change.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -16,49 +16,49 @@ use crate::models::{
     TransitionEvent, TransitionId, json_length,
 };
 
-/// What is to fire.
+/// Request for a firing.
 #[derive(Debug, Clone, Copy)]
 pub struct Firing<'a> {
-    /// Which transition.
+    /// Transition that is to fire.
     pub transition: &'a TransitionId,
     /// Tokens that must be among those taken.
     pub tokens: &'a [TokenId],
-    /// Only modes that give a token to this place.
+    /// The place that must get a token; a mode that gives it none is left out.
     pub to_place: Option<&'a PlaceId>,
-    /// Merged into the produced data, last.
+    /// Data merged into the produced data, last.
     pub data: Option<&'a Value>,
-    /// Who, when and under which id.
+    /// Caller, time and id of the attempt.
     pub act: &'a Act,
-    /// What the tokens that it gives may be at most, looked at before they are made.
+    /// Limits of the tokens that it gives, checked before they are made.
     pub limits: Limits,
-    /// What it may cost to decide it.
+    /// Limit of the cost of the decision.
     pub budget: &'a Budget,
 }
 
-/// Why nothing fires.
+/// Reason that nothing fires.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Refusal {
     /// The net has no such transition.
     UnknownTransition,
     /// No mode of the transition gives a token to the place that the caller named.
     LeadsElsewhere {
-        /// Where it leads.
+        /// Places that it leads to.
         places: Vec<PlaceId>,
     },
-    /// It can't fire now.
+    /// The transition can't fire now.
     NotEnabled(Box<NotEnabled>),
     /// The tokens that it gives are more than a record takes.
     Excess(Excess),
 }
 
-/// Why a binding gives nothing.
+/// Reason that a binding gives nothing.
 enum NotProduced {
-    /// The output expression failed, or what it costs.
+    /// The output expression failed, or ran out of its budget.
     Output(Blocker),
     Excess(Excess),
 }
 
-/// Decides a firing: the record to append, which fits, or why not.
+/// Decides a firing. Returns the record to append, which fits, or the reason for a refusal.
 pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusal> {
     let transition = net.transition(firing.transition).ok_or(Refusal::UnknownTransition)?;
     let leads = |place: &PlaceId| {
@@ -102,8 +102,8 @@ pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusa
     Err(Refusal::NotEnabled(Box::new(NotEnabled { case, transition, modes: failed })))
 }
 
-/// The binding, if firing with it would give what fits into a record: what a firing finds out
-/// after its tokens are bound.
+/// The binding, if the tokens of a firing with it fit into a record. These are the checks that
+/// a firing makes after its tokens are bound.
 pub(super) fn would_give<'a>(
     view: &View<'a>,
     transition: &NetTransition,

@@ -1,4 +1,4 @@
-//! What fits: a record and the views that follow from it are reckoned before they are stored.
+//! Sizes: a record and the views that follow from it are measured before they are stored.
 
 use crate::models::{
     Case, HISTORY_KEPT, LONGEST_LINK, MAX_NESTING, MAX_NESTING_READ, Passed, PutAside, Record,
@@ -6,7 +6,7 @@ use crate::models::{
     text_length,
 };
 
-/// Limits of what is stored.
+/// Limits of stored messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most bytes that a record, or a token in the view, may have as JSON.
@@ -14,7 +14,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limits, for what is not stored.
+    /// No limits, for values that are not stored.
     pub const NONE: Self = Self { message: usize::MAX };
 }
 
@@ -24,7 +24,7 @@ pub enum Excess {
     /// Objects and lists in one another.
     #[error("{what} would have more than {limit} levels of objects and lists in one another")]
     Nesting {
-        /// What of which token.
+        /// Name of the part and its token.
         what: String,
         /// The most levels.
         limit: usize,
@@ -35,17 +35,17 @@ pub enum Excess {
          case's tokens, have fewer of them, or raise max_payload on the server"
     )]
     Size {
-        /// Which record or token.
+        /// Name of the record or token.
         what: String,
-        /// How many bytes it would have as JSON, about.
+        /// Approximate number of bytes that it would have as JSON.
         size: usize,
         /// The most that it may have.
         limit: usize,
     },
 }
 
-/// What data may not fill, so that its token can always move: the ids of places and transitions
-/// in a later record may be longer than in this one.
+/// Bytes that data may not fill, so that its token can always move: the ids of places and
+/// transitions in a later record may be longer than in this one.
 const RESERVE: usize = 2_048;
 
 /// The names of a token's fields, its times and numbers, and its subject without the ids.
@@ -54,13 +54,14 @@ const TOKEN: usize = 330;
 /// The names of a record's fields, its times, numbers and hashes.
 const RECORD: usize = 640;
 
-/// `{"token":"","place":""},`, and with `,"sequence":` and 20 digits: a later record has it of
-/// each token.
+/// Bytes of `{"token":"","place":""},`. A later record has it of each token, with
+/// `,"sequence":` and 20 digits.
 const AT: usize = 24;
 const MARKED: usize = AT + 32;
 
-/// Makes a record fit, which follows from `before`, or says what does not. A history of tokens
-/// that leaves no room loses its oldest entries, and the list of earlier records begins anew.
+/// Makes a record fit that follows from `before`, or returns the part that does not fit. A
+/// history of tokens that leaves no room loses its oldest entries, and the list of earlier
+/// records begins anew.
 pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result<(), Excess> {
     if limits == Limits::NONE {
         return Ok(());
@@ -114,7 +115,8 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
     Err(Excess::Size { what, size, limit: room })
 }
 
-/// Whether so many tokens of so many bytes are too much for one record, before they are made.
+/// Checks that so many tokens of so many bytes are not too much for one record, before they
+/// are made.
 pub(super) fn must_fit(
     given: u64,
     each: usize,
@@ -142,7 +144,7 @@ pub fn fit_history(token: &mut Token, limits: Limits) {
     token.history.drain(..dropped);
 }
 
-/// How many entries of a history are never left out: the one that says what happens now.
+/// Number of entries of a history that are never left out: the one of the present firing.
 fn kept(record: &Record) -> usize {
     usize::from(record.kind == RecordKind::Fired)
 }
@@ -221,7 +223,7 @@ fn replaced<'a>(record: &'a Record, before: Option<&'a Case>) -> impl Iterator<I
     taken.chain(changed).filter_map(known)
 }
 
-/// Whether the case has more to carry after the record than before it.
+/// Returns true if the case has more to carry after the record than before it.
 fn grows(record: &Record, before: Option<&Case>) -> bool {
     let carried =
         |token: &Token| RESERVE + json_length(&token.data) + object_length(&token.metadata);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Merges `patch` into `target`: maps are merged key by key, null removes a key, and anything
-/// else replaces what was there.
+/// else replaces the old value.
 pub fn merge_patch(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();

@@ -33,7 +33,7 @@ pub struct NetPlace {
     pub name: Option<String>,
     /// The most tokens of one case that it can hold.
     pub capacity: Option<u64>,
-    /// Whether a token may end here: declared terminal, or nothing takes from it.
+    /// True if a token may end here: declared terminal, or nothing takes from it.
     pub terminal: bool,
 }
 
@@ -46,11 +46,11 @@ pub struct NetTransition {
     pub name: Option<String>,
     /// The ways in which it can fire, in the order in which they are tried.
     pub modes: Vec<Mode>,
-    /// What must hold of the tokens.
+    /// Conditions on the tokens.
     pub guards: Guards,
-    /// What is merged into the produced data.
+    /// Expression of the map that is merged into the produced data.
     pub output: Option<OutputExpression>,
-    /// Whether it is no activity.
+    /// True if it is no activity.
     pub silent: bool,
 }
 
@@ -59,12 +59,12 @@ pub struct NetTransition {
 pub struct Mode {
     /// The place of the short form that this mode takes from.
     pub from: Option<usize>,
-    /// What it takes and gives.
+    /// Its arcs.
     pub arcs: Arcs,
 }
 
 impl Net {
-    /// Checks a definition and compiles it; all its problems at once otherwise.
+    /// Checks a definition and compiles it; returns all its problems at once otherwise.
     pub fn compile(definition: &WorkflowDefinition) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let place_index = index_places(definition, &mut problems);
@@ -139,9 +139,9 @@ impl Net {
         self.transitions.iter().flat_map(|t| t.modes.iter().map(move |mode| (t, mode)))
     }
 
-    /// The net alone, without data and guards, with one token in the initial place: what is
-    /// analysed and drawn. A transition with alternatives is there once for each of them, as
-    /// `<transition>.<place>`: ids of a definition have no dot.
+    /// The net alone, without data and guards, with one token in the initial place: the net
+    /// that is analysed and drawn. A transition with alternatives is there once for each of
+    /// them, as `<transition>.<place>`: ids of a definition have no dot.
     pub fn petri(&self) -> petri::Net {
         let place = |(index, place): (usize, &NetPlace)| petri::Place {
             id: place.id.to_string(),
@@ -245,7 +245,7 @@ pub(super) fn look_up(
     found
 }
 
-/// For each place, the first transition that takes from it.
+/// The first transition that takes from each place.
 fn takers(places: usize, transitions: &[NetTransition]) -> Vec<Option<&NetTransition>> {
     let mut takers = vec![None; places];
     for transition in transitions.iter().rev() {
@@ -289,7 +289,7 @@ fn check_terminals(
     }
 }
 
-/// Every place must be reachable from the initial one along arcs, whatever they weigh.
+/// Checks that every place can be reached from the initial one along arcs of any weight.
 fn check_reachable(
     definition: &WorkflowDefinition,
     initial: usize,

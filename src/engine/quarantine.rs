@@ -1,14 +1,15 @@
-//! The record that puts aside what can't be read, or does not follow.
+//! The record that puts messages aside that can't be read, or do not follow.
 
 use super::record::{Act, empty_case, next_record};
 use crate::models::{Aside, Case, CaseId, CaseStatus, PutAside, Record, RecordKind, WorkflowId};
 
-/// How many of the messages that a record puts aside it tells of one by one.
+/// Most messages that a record lists one by one of those that it puts aside.
 const MOST_TOLD: usize = 100;
 
-/// The record that puts messages aside, those in `ranges`. It follows the last good record,
-/// after which the case is as it was, and is appended after `last`, the case's last message. What
-/// is behind it is found without lists, since those may lead into what is put aside.
+/// The record that puts the messages in `ranges` aside. It follows the last good record and
+/// leaves the case as that did. It is appended after `last`, the case's last message. The
+/// records before it are found without lists, since those may lead to a message that is put
+/// aside.
 pub fn quarantine(
     case: &Case,
     ranges: &[Aside],

@@ -1,4 +1,4 @@
-//! Records of everything but firings, and what all records have in common.
+//! Records of everything but firings, and the parts common to all records.
 
 use std::sync::Arc;
 
@@ -11,25 +11,25 @@ use crate::models::{
     Record, RecordKind, Token, TokenAt, TokenId, WorkflowId,
 };
 
-/// Who does something, when, and under which id. Times and ids come from outside: the engine
-/// has no clock and no randomness.
+/// Caller, time and id of a change. Times and ids come from outside: the engine has no clock
+/// and no randomness.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Act {
-    /// Who.
+    /// Name of the caller.
     pub by: Option<String>,
-    /// When.
+    /// Time of the change.
     pub now: DateTime<Utc>,
     /// The id of the attempt.
     pub firing: FiringId,
-    /// What is noted about it.
+    /// Notes about it.
     pub metadata: Map<String, Value>,
-    /// The digest of what was asked for; none in what only a test or a replay decides.
+    /// The digest of the request; none if only a test or a replay decides.
     pub request: Option<String>,
 }
 
 impl Act {
-    /// What nobody does, for a look at what would happen: as long as what a process makes ids and
-    /// digests of.
+    /// An act of nobody, for a look at a possible firing. Its id and digest are as long as
+    /// those that a process makes.
     pub(super) fn of_nobody(now: DateTime<Utc>) -> Self {
         let firing = FiringId::new("00000000-0000-0000-0000-000000000000").expect("it is an id");
         Self { by: None, now, firing, metadata: Map::new(), request: Some("0".repeat(32)) }
@@ -39,15 +39,15 @@ impl Act {
 /// The first token of a case, or one more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenSeed {
-    /// Where it goes.
+    /// The place that it goes to.
     pub place: PlaceId,
-    /// What it carries.
+    /// Data that it carries.
     pub data: Value,
-    /// What is noted about it.
+    /// Notes about it.
     pub metadata: Map<String, Value>,
 }
 
-/// What the next record of a case begins with: nothing changed yet.
+/// The next record of a case, with nothing changed yet.
 pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
     let mut record = Record {
         format: FORMAT_VERSION,
@@ -99,7 +99,8 @@ fn name_earlier(case: &Case, record: &mut Record) {
     }
 }
 
-/// A running case whose tokens are all in terminal places is completed.
+/// Status of a case after a change: a running case whose tokens are all in terminal places is
+/// completed.
 pub(crate) fn status_after(net: &Net, marking: &Marking, status: CaseStatus) -> CaseStatus {
     let ended = |entry: &MarkingEntry| {
         net.place(&entry.place).is_some_and(|place| net.places[place].terminal)

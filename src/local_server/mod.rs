@@ -1,14 +1,14 @@
 //! A nats-server of our own, run as a child process.
 //!
-//! Without a NATS URL, `petrel`, the tests, the examples and the benches start
-//! their own server: found or installed once ([`ServerBinary::find`]), on the
-//! loopback interface only, with JetStream on ([`LocalServer::start`]), and
-//! stopped when the [`LocalServer`] is dropped.
+//! Without a NATS URL, `petrel`, the tests, the examples and the benches start their own
+//! server: found or installed once ([`ServerBinary::find`]), on the loopback interface only,
+//! with JetStream on ([`LocalServer::start`]), and stopped when the [`LocalServer`] is
+//! dropped.
 //!
-//! On Linux the server ends together with the process that started it, however
-//! that process ends. On macOS the kernel offers no such link: a parent that
-//! is killed without running its destructors leaves the server running, and the
-//! next start on the same kept folder says so. Windows is not supported.
+//! On Linux the server ends together with the process that started it, at any end of that
+//! process. On macOS the kernel offers no such link: a parent that is killed without running
+//! its destructors leaves the server running, and the next start on the same kept folder says
+//! so. Windows is not supported.
 
 mod binary;
 mod error;

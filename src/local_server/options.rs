@@ -2,20 +2,20 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How to run a local server. The default is what a test wants: a free port, a
-/// temporary folder, and the server's own defaults for the rest.
+/// Options of a local server. The default is made for a test: a free port, a temporary folder,
+/// and the server's own defaults for the rest.
 #[derive(Debug, Clone, Default)]
 pub struct LocalServerOptions {
     /// TCP port on 127.0.0.1; `None` takes a free one.
     pub port: Option<u16>,
-    /// Where the streams are kept.
+    /// Folder of the streams.
     pub store: Store,
-    /// How often what was written is synced to disk.
+    /// Interval at which written data is synced to disk.
     pub sync_interval: SyncInterval,
     /// Largest message in bytes; `None` is the server's 1 MiB.
     pub max_payload: Option<u32>,
-    /// Most bytes that all streams together may take on disk; `None` is the
-    /// server's three quarters of what is free.
+    /// Most bytes that all streams together may take on disk; `None` is the server's three
+    /// quarters of the free space.
     pub max_file_store: Option<u64>,
     /// The name that the server reports, without spaces; `None` makes one up.
     pub server_name: Option<String>,
@@ -31,44 +31,44 @@ pub struct LocalServerOptions {
 pub struct Cluster {
     /// The cluster's name, the same for all.
     pub name: String,
-    /// TCP port on 127.0.0.1 where the others reach this server.
+    /// TCP port on 127.0.0.1 by which the others reach this server.
     pub port: u16,
     /// The others' ports of that kind.
     pub others: Vec<u16>,
 }
 
-/// Where a local server keeps its streams.
+/// Folder that a local server keeps its streams in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Store {
-    /// In a new folder that is removed when the server is dropped.
+    /// A new folder that is removed when the server is dropped.
     #[default]
     Temporary,
-    /// In this folder, which is created if need be and never removed. One
-    /// server at a time may use it.
+    /// This folder, which is created if need be and never removed. One server at a time may
+    /// use it.
     Kept(PathBuf),
 }
 
-/// How often a server syncs what it wrote to disk: `sync_interval` of its
+/// Interval at which a server syncs written data to disk: `sync_interval` of its
 /// configuration.
 ///
-/// An acknowledged message is always in the operating system's hands, so it
-/// survives the end of the server process, `kill -9` included. This setting
-/// decides what survives the end of the *machine*: a power failure or a kernel
-/// crash can take everything that was acknowledged since the last sync.
+/// An acknowledged message is always in the operating system's hands, so it survives the end
+/// of the server process, `kill -9` included. This setting is about the end of the *machine*:
+/// a power failure or a kernel crash can take everything that was acknowledged since the last
+/// sync.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SyncInterval {
     /// The server's default of two minutes.
     #[default]
     Default,
-    /// Once in this time, at least a millisecond.
+    /// One sync in this time, at least a millisecond.
     Every(Duration),
-    /// Before every acknowledgement. Nothing acknowledged is lost, and every
-    /// write waits for the disk.
+    /// A sync before every acknowledgement. Nothing acknowledged is lost, and every write
+    /// waits for the disk.
     Always,
 }
 
 impl LocalServerOptions {
-    /// What a crash can take under these options, in one sentence to print.
+    /// The loss that a crash can cause under these options, in one sentence to print.
     pub fn durability(&self) -> String {
         let mut sentence = match self.sync_interval {
             SyncInterval::Default => at_intervals("2m, the server's default", "2 minutes"),

@@ -13,17 +13,16 @@ use tokio::sync::{oneshot, watch};
 
 /// A running nats-server.
 ///
-/// A thread of its own starts the server, reads its log and waits for its end.
-/// It lives exactly as long as the server does, which is what the parent-death
-/// signal needs: Linux sends it when the *thread* that forked ends, and the
-/// threads of an async runtime come and go.
+/// A thread of its own starts the server, reads its log and waits for its end. It lives
+/// exactly as long as the server does. The parent-death signal needs that: Linux sends it when
+/// the *thread* that forked ends, and the threads of an async runtime come and go.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Arc<Mutex<Child>>,
     pid: u32,
     listening: Option<oneshot::Receiver<u16>>,
     exit: watch::Receiver<Option<ExitStatus>>,
-    /// Never carries anything; disconnected when the server has ended. For
+    /// Channel that never carries anything; disconnected when the server has ended. For
     /// `drop`, which can't await `exit`.
     ended: Mutex<mpsc::Receiver<Infallible>>,
 }
@@ -31,9 +30,9 @@ pub(super) struct Process {
 impl Process {
     /// Starts `binary` with a configuration file.
     ///
-    /// `log` gets what the server writes; `held` is inherited as its standard
-    /// input, which it doesn't read, so that a lock on the file lasts as long
-    /// as the server. Blocks for as long as a fork takes.
+    /// `log` gets the server's output; `held` is inherited as its standard input, which it
+    /// doesn't read, so that a lock on the file lasts as long as the server. Blocks for as
+    /// long as a fork takes.
     pub(super) fn spawn(
         binary: &Path,
         configuration: &Path,
@@ -127,7 +126,7 @@ impl Process {
         Ok(self.exited().await)
     }
 
-    /// As [`Process::stop`], blocking, and leaving the kill to `drop`.
+    /// Stops it as [`Process::stop`], but blocks, and leaves the kill to `drop`.
     pub(super) fn stop_blocking(&mut self, grace: Duration) {
         if self.ask_to_stop().is_ok() {
             self.wait_blocking(grace);
@@ -157,7 +156,7 @@ impl Drop for Process {
     }
 }
 
-/// Has the kernel kill the child when the calling thread ends, whatever ends it.
+/// Makes the kernel kill the child when the calling thread ends, for any reason.
 #[cfg(target_os = "linux")]
 fn end_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();

@@ -16,11 +16,11 @@ use super::options::{LocalServerOptions, Store};
 use super::process::Process;
 use super::version::ServerVersion;
 
-/// How long a server may take until it is ready. An empty one takes
-/// milliseconds, one with a million subjects seconds.
+/// Longest time until a server is ready. An empty one takes milliseconds, one with a million
+/// subjects seconds.
 const START: Duration = Duration::from_secs(60);
 
-/// How long a server may take to stop by itself before it is killed.
+/// Longest time for a server to stop by itself before it is killed.
 const STOP: Duration = Duration::from_secs(10);
 
 /// A nats-server that runs as a child of this process, on 127.0.0.1 only and
@@ -65,8 +65,8 @@ impl LocalServer {
         Ok(server)
     }
 
-    /// Where clients connect, such as `nats://127.0.0.1:4222`. The same for as
-    /// long as this value lives.
+    /// URL for clients, such as `nats://127.0.0.1:4222`. The same for as long as this value
+    /// lives.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address())
     }
@@ -91,7 +91,7 @@ impl LocalServer {
         &self.binary.version
     }
 
-    /// The binary that runs, and where it came from.
+    /// The binary that runs, and its origin.
     pub fn binary(&self) -> &ServerBinary {
         &self.binary
     }
@@ -101,7 +101,7 @@ impl LocalServer {
         self.folder.path()
     }
 
-    /// What a crash can take from this server, in one sentence to print.
+    /// The loss that a crash can cause to this server, in one sentence to print.
     pub fn durability(&self) -> String {
         self.options.durability()
     }
@@ -208,7 +208,7 @@ impl LocalServer {
         }
     }
 
-    /// Why a server that is not going to be ready isn't.
+    /// The reason that a server is not going to be ready.
     async fn start_failure(&self, process: Process, port: Option<u16>) -> LocalServerError {
         // Bounded, because a server that listens but isn't what it should be
         // does not end.
@@ -251,7 +251,7 @@ async fn find(named: Option<PathBuf>) -> Result<ServerBinary, LocalServerError> 
         .map_err(|error| LocalServerError::io("search for nats-server")(error.into()))?
 }
 
-/// What a server tells of itself to everyone who connects.
+/// The server's description of itself, sent to everyone who connects.
 #[derive(Debug, Deserialize)]
 struct ServerInfo {
     server_name: String,

@@ -11,13 +11,13 @@ pub struct ServerVersion {
     pub minor: u32,
     /// Third number.
     pub patch: u32,
-    /// What follows the dash of a pre-release, such as `RC.1`.
+    /// Text after the dash of a pre-release, such as `RC.1`.
     pub pre_release: Option<String>,
 }
 
 impl ServerVersion {
-    /// The oldest release that has what the storage layer needs
-    /// (message schedules and atomic batches came with 2.12).
+    /// The oldest release with all that the storage layer needs (message schedules and atomic
+    /// batches came with 2.12).
     pub const MINIMUM: Self = Self::release(2, 12, 0);
 
     /// A version without a pre-release part.
@@ -27,8 +27,7 @@ impl ServerVersion {
 
     /// Reads the version out of a line such as `nats-server: v2.14.0-RC.1`.
     ///
-    /// The `nats-server:` and the `v` may be missing; `None` when what is left
-    /// is no version.
+    /// The `nats-server:` and the `v` may be missing; `None` when the rest is no version.
     pub fn parse(line: &str) -> Option<Self> {
         let text = line.trim();
         let text = text.strip_prefix("nats-server:").unwrap_or(text).trim();
@@ -48,13 +47,13 @@ impl ServerVersion {
         numbers.next().is_none().then_some(version)
     }
 
-    /// Whether this server is at least [`ServerVersion::MINIMUM`].
+    /// Returns true if this server is at least [`ServerVersion::MINIMUM`].
     pub fn is_supported(&self) -> bool {
         self.rank() >= Self::MINIMUM.rank()
     }
 
-    /// What is compared: the pre-releases of one release count as equal, since
-    /// nothing here depends on which of them it is.
+    /// Values to compare by: the pre-releases of one release count as equal, since nothing
+    /// here depends on the difference.
     fn rank(&self) -> (u32, u32, u32, bool) {
         (self.major, self.minor, self.patch, self.pre_release.is_none())
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A range of log sequences, in JSON `[first, last]`: all of the case's messages in it are put
-/// aside. What they say, if they can be read at all, has not happened.
+/// aside. Nothing that they say has happened, even if they can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u64, u64)", into = "(u64, u64)")]
 pub struct Aside {
@@ -14,12 +14,12 @@ pub struct Aside {
 }
 
 impl Aside {
-    /// Whether a message is among them.
+    /// Returns true if a message is among them.
     pub fn contains(&self, sequence: u64) -> bool {
         (self.first..=self.last).contains(&sequence)
     }
 
-    /// Whether a message is in one of the ranges.
+    /// Returns true if a message is in one of the ranges.
     pub fn any(ranges: &[Self], sequence: u64) -> bool {
         ranges.iter().any(|range| range.contains(sequence))
     }
@@ -44,6 +44,6 @@ pub struct PutAside {
     pub subject: String,
     /// Its log sequence.
     pub sequence: u64,
-    /// What is wrong with it.
+    /// Its fault.
     pub reason: String,
 }

@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Aside, CaseId, Chain, Digests, Marking, Token, TokenId, WorkflowId};
 
-/// Whether a case runs.
+/// State of a case's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseStatus {
     /// Transitions may fire.
     Running,
-    /// Nothing fires until it is resumed.
+    /// Transitions can't fire until it is resumed.
     Paused,
-    /// All its tokens are in terminal places.
+    /// The case has all its tokens in terminal places.
     Completed,
-    /// Ended by hand; its tokens are gone.
+    /// The case was ended by hand; its tokens are gone.
     Cancelled,
 }
 
@@ -41,15 +41,15 @@ pub struct Case {
     pub id: CaseId,
     /// The log sequence of the definition it runs.
     pub definition: u64,
-    /// Whether it runs.
+    /// State of its run.
     pub status: CaseStatus,
-    /// Which tokens are where, oldest arrival first.
+    /// Places of its live tokens, oldest arrival first.
     pub marking: Marking,
     /// The live tokens, whole.
     pub tokens: HashMap<TokenId, Arc<Token>>,
     /// The log sequence of the last record that has a live token's history whole.
     pub history_bases: HashMap<TokenId, u64>,
-    /// How many tokens the case has ever had; the next one gets this number plus one.
+    /// Number of tokens that the case has ever had; the next token gets this number plus one.
     pub tokens_made: u64,
     /// The log sequence of the case's last record: its revision and the fence of the next.
     pub sequence: u64,
@@ -57,7 +57,7 @@ pub struct Case {
     pub head_hash: String,
     /// The digests of its live tokens, where there are many.
     pub digests: Digests,
-    /// How its records are found from here.
+    /// Links from here to its records.
     pub chain: Chain,
     /// The messages of its log that are put aside.
     pub aside: Vec<Aside>,

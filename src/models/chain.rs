@@ -1,4 +1,4 @@
-//! The chain of a case's records: how the last one leads to all before it, in few reads.
+//! The chain of a case's records: the last record leads to all before it, in few reads.
 
 use std::{fmt, sync::Arc};
 
@@ -7,11 +7,11 @@ use sha2::{Digest, Sha256};
 
 use super::{FiringId, Record, Stored};
 
-/// How many records a page names.
+/// Number of records that a page names.
 pub const PAGE_LENGTH: usize = 64;
 
-/// The first 8 bytes of the SHA-256 of a firing id. It says where an id may be; the record there
-/// says whether it is.
+/// The first 8 bytes of the SHA-256 of a firing id. It tells the place where an id may be;
+/// only the record there proves the id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdHash(pub(super) u64);
 
@@ -47,7 +47,7 @@ pub struct PageAt {
     pub hash: String,
 }
 
-/// What the next record of a case will say of those before it.
+/// Links that the next record of a case will hold to those before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Chain {
     /// The records since the last page, and it; oldest first.
@@ -80,7 +80,7 @@ impl Chain {
         Self { recent, page: record.page.clone(), pages, unlisted: record.unlisted }
     }
 
-    /// Whether the next record is a page, which names all pages before it.
+    /// Returns true if the next record is a page, which names all pages before it.
     pub fn is_full(&self) -> bool {
         self.recent.len() >= PAGE_LENGTH
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{PlaceId, TransitionId, WorkflowId};
 
-/// A workflow: places, transitions, and where a new case starts.
+/// A workflow: places, transitions, and the place where a new case starts.
 ///
 /// `engine::Net::compile` checks it and makes the form that fires.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct WorkflowDefinition {
     /// A name for people.
     #[serde(default)]
     pub name: String,
-    /// What the workflow is for.
+    /// Purpose of the workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The places, at least one.
@@ -28,12 +28,12 @@ pub struct WorkflowDefinition {
     pub transitions: Vec<Transition>,
     /// The place where a new case gets its first token.
     pub initial_place: PlaceId,
-    /// The markings that a case is to come to, each by place with how many tokens; others have
-    /// none. Where there are none, cases are to end in terminal places. The analysis and exports
-    /// use them; a case completes in terminal places alone.
+    /// The markings that a case is to come to, each a number of tokens by place; other places
+    /// have none. If the list is empty, cases are to end in terminal places. The analysis and
+    /// exports use them; a case completes in terminal places alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub final_markings: Vec<BTreeMap<PlaceId, u64>>,
-    /// Whatever else the owner wants to keep with the definition.
+    /// Any other values that the owner wants to keep with the definition.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
 }
@@ -47,18 +47,18 @@ pub struct Place {
     /// A name for people; the id where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What a token here means.
+    /// Meaning of a token here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The most tokens of one case that the place can hold; unlimited where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u64>,
-    /// What the place is for.
+    /// Purpose of the place.
     #[serde(default, skip_serializing_if = "PlaceKind::is_normal")]
     pub kind: PlaceKind,
 }
 
-/// What a place is for.
+/// Purpose of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceKind {
@@ -84,7 +84,7 @@ pub struct Transition {
     /// A name for people; the id where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What firing it means.
+    /// Meaning of a firing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Arcs from places to this transition.
@@ -100,7 +100,7 @@ pub struct Transition {
     /// Short form: gives one token to this place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_place: Option<PlaceId>,
-    /// What must be true of the tokens it would take. All of them must hold.
+    /// Conditions on the tokens that it would take. All of them must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Guard>,
     /// A CEL expression that gives a map, merged into the data of the produced tokens.
@@ -115,12 +115,12 @@ pub struct Transition {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputArc {
-    /// Where it starts.
+    /// The place that it starts from.
     pub place: PlaceId,
-    /// How many tokens; see [`ArcKind`] for what the number means. A reset arc ignores it.
+    /// Number of tokens; its meaning depends on the [`ArcKind`]. A reset arc ignores it.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub weight: u64,
-    /// What the arc does.
+    /// Effect of the arc.
     #[serde(default, skip_serializing_if = "ArcKind::is_consume")]
     pub kind: ArcKind,
 }
@@ -129,9 +129,9 @@ pub struct InputArc {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputArc {
-    /// Where it ends.
+    /// The place that it leads to.
     pub place: PlaceId,
-    /// How many tokens it gives.
+    /// Number of tokens that it gives.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub weight: u64,
 }
@@ -154,7 +154,7 @@ fn is_one(weight: &u64) -> bool {
     *weight == 1
 }
 
-/// What an input arc does when its transition fires.
+/// Effect of an input arc when its transition fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArcKind {
@@ -192,40 +192,40 @@ pub enum Guard {
 pub enum Rule {
     /// The path leads to something that is not null.
     Exists(String),
-    /// What is at `path` equals `value`.
+    /// The value at `path` equals `value`.
     Equals {
-        /// Where to look.
+        /// Dotted path in the tokens or the case.
         path: String,
-        /// What to compare with.
+        /// Value to compare with.
         value: Value,
     },
-    /// What is at `path` is greater than `value`.
+    /// The value at `path` is greater than `value`.
     Greater {
-        /// Where to look.
+        /// Dotted path in the tokens or the case.
         path: String,
-        /// What to compare with: a number or a text.
+        /// Value to compare with: a number or a text.
         value: Value,
     },
-    /// What is at `path` is less than `value`.
+    /// The value at `path` is less than `value`.
     Less {
-        /// Where to look.
+        /// Dotted path in the tokens or the case.
         path: String,
-        /// What to compare with: a number or a text.
+        /// Value to compare with: a number or a text.
         value: Value,
     },
     /// The list at `path` has the element `value`, the text has the part `value`, or the map
     /// has the key `value`.
     Contains {
-        /// Where to look.
+        /// Dotted path in the tokens or the case.
         path: String,
-        /// What to look for.
+        /// Element, part or key to look for.
         value: Value,
     },
     /// All of them hold.
     And(Vec<Rule>),
     /// One of them holds.
     Or(Vec<Rule>),
-    /// It does not hold.
+    /// The rule does not hold.
     Not(Box<Rule>),
 }
 
@@ -234,10 +234,10 @@ pub enum Rule {
 pub struct StoredDefinition {
     /// The definition.
     pub definition: WorkflowDefinition,
-    /// Which version, counted from 1.
+    /// Number of the version, counted from 1.
     pub version: u64,
     /// The sequence of its message in the log; cases name it.
     pub sequence: u64,
-    /// When the server stored it.
+    /// Time at which the server stored it.
     pub stored_at: chrono::DateTime<chrono::Utc>,
 }

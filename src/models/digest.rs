@@ -1,4 +1,4 @@
-//! Digests of tokens: by them a record vouches for what the view has of its case's tokens.
+//! Digests of tokens: by them a record vouches for the view's tokens of its case.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,8 +13,8 @@ use super::{CaseId, Marking, Passed, PlaceId, Token, TokenId, WorkflowId, hex, m
 /// records that these can be read.
 pub const VOUCHED_FROM: usize = 33;
 
-/// SHA-256 over all that a token says, without what is known of it only when its record is
-/// stored: that record's sequence, and where and when the view keeps it.
+/// SHA-256 over all of a token except the facts that are known only once its record is stored:
+/// that record's sequence, and the place and time at which the view keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenDigest([u8; 32]);
 
@@ -35,7 +35,7 @@ struct Said<'a> {
 }
 
 impl TokenDigest {
-    /// The digest of a token: the same whether it was read from the log or from the view.
+    /// Digest of a token: the same for a token read from the log and one read from the view.
     pub fn of(token: &Token) -> Self {
         let mut history = token.history.clone();
         // The last transition may be of this version's own record.
@@ -64,7 +64,7 @@ impl TokenDigest {
 }
 
 /// The digests of a case's live tokens, as far as somebody needed them. They follow from the
-/// tokens, so two cases are equal whatever is known of these.
+/// tokens, so they make no difference to the equality of two cases.
 #[derive(Debug, Clone, Default)]
 pub struct Digests(HashMap<TokenId, TokenDigest>);
 
@@ -75,8 +75,8 @@ impl PartialEq for Digests {
 }
 
 impl Digests {
-    /// Those of `tokens`, none if they are too few: what is known of them is reckoned again for
-    /// those in `changed` only.
+    /// Digests of `tokens`; none if they are too few. Takes the digests in `known`, and
+    /// computes those in `changed` and those that are missing.
     pub fn after<'a>(
         known: Option<&Self>,
         tokens: &HashMap<TokenId, Arc<Token>>,

@@ -1,4 +1,4 @@
-//! What a token has passed.
+//! The history of a token: the transitions that it has passed.
 
 use std::{
     fmt,
@@ -15,21 +15,21 @@ use super::{PlaceId, TransitionId, marking::is_zero};
 /// One transition that a token passed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TransitionEvent {
-    /// Where it came from: of several consumed tokens, the place of the first arc.
+    /// Place that it came from: of several consumed tokens, the place of the first arc.
     pub from: PlaceId,
-    /// Where it went.
+    /// Place that it went to.
     pub to: PlaceId,
-    /// What fired.
+    /// Transition that fired.
     pub transition: TransitionId,
-    /// When, by the clock of the process that decided it.
+    /// Time by the clock of the process that decided it.
     pub time: DateTime<Utc>,
-    /// Who asked for it.
+    /// Name of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggered_by: Option<String>,
     /// The log sequence of the firing.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sequence: u64,
-    /// What the caller noted about it.
+    /// Notes of the caller about it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
 }
@@ -45,12 +45,12 @@ struct Shared {
 }
 
 impl Passed {
-    /// Notes the sequence of the record that says it, which is known when that is stored.
+    /// Notes the sequence of the record that says it, known once that record is stored.
     pub fn set_sequence(&mut self, sequence: u64) {
         *self = TransitionEvent { sequence, ..self.0.event.clone() }.into();
     }
 
-    /// The most bytes that it has as JSON, whatever its sequence.
+    /// Most bytes that it takes as JSON, with any sequence.
     pub fn length(&self) -> usize {
         // `"sequence":,` and the digits, which it may not have yet.
         const SEQUENCE: usize = 12;

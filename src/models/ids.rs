@@ -1,26 +1,27 @@
-//! Validated identifiers. An id is part of a NATS subject, so what it may hold is narrow.
+//! Validated identifiers. An id is part of a NATS subject, so few characters may be in it.
 
 use std::{fmt, marker::PhantomData, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest, Sha256};
 
-/// Why a text is no id.
+/// A text that is no id, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} id {value:?} {problem}")]
 pub struct IdError {
-    /// Which id was asked for: `workflow`, `place`, `transition`, `case`, `token` or `firing`.
+    /// Kind of id that was asked for: `workflow`, `place`, `transition`, `case`, `token` or
+    /// `firing`.
     pub kind: &'static str,
     /// The refused text, at most its first 80 characters.
     pub value: String,
-    /// What is wrong with it.
+    /// The fault of the text.
     pub problem: IdProblem,
 }
 
-/// What is wrong with the text of an id.
+/// Fault of a text that is no id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdProblem {
-    /// Nothing in it.
+    /// A text without characters.
     #[error("is empty; give it 1 to {max} characters of A-Z a-z 0-9 _ -")]
     Empty {
         /// The most characters that this kind of id may have.
@@ -29,7 +30,7 @@ pub enum IdProblem {
     /// More characters than a subject token should carry.
     #[error("has {length} characters; the most is {max}")]
     TooLong {
-        /// How many characters it has.
+        /// Number of characters in the text.
         length: usize,
         /// The most characters that this kind of id may have.
         max: usize,
@@ -44,12 +45,12 @@ pub enum IdProblem {
         /// Its place in the text, in characters, from 0.
         position: usize,
     },
-    /// It begins with `~`.
+    /// A text that begins with `~`.
     #[error("begins with ~, which is kept for the program's own; choose another one")]
     Reserved,
 }
 
-/// What the ids begin with that the program makes by rules of its own.
+/// First character of the ids that the program makes by its own rules.
 const RESERVED: char = '~';
 
 fn check(kind: &'static str, value: &str, max: usize) -> Result<(), IdError> {
@@ -77,7 +78,7 @@ fn check(kind: &'static str, value: &str, max: usize) -> Result<(), IdError> {
 /// has some 200 of them.
 struct Checked<Id>(PhantomData<Id>);
 
-/// What a stored text may be: ids of the program's own too.
+/// Texts that may be stored: they include ids of the program's own.
 trait Stored: Sized {
     fn stored(text: &str) -> Result<Self, IdError>;
 }
@@ -220,14 +221,14 @@ id!(
 );
 
 impl FiringId {
-    /// Whether it is one of the program's own, which no caller may choose.
+    /// Returns true if it is one of the program's own, which no caller may choose.
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with(RESERVED)
     }
 }
 
-/// How many hexadecimal digits of the workflow id's hash a token id carries: with 10,000
-/// workflows, a shared tag is a matter of one installation in twenty thousand, and then both are tried.
+/// Number of hexadecimal digits of the workflow id's hash in a token id. With 10,000
+/// workflows, one installation in twenty thousand has a shared tag, and then both are tried.
 const TAG_DIGITS: usize = 10;
 
 impl WorkflowId {

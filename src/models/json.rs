@@ -1,5 +1,5 @@
-//! The limits of JSON that is stored: how deep it nests and how long it is, reckoned without
-//! writing it; and a reader that takes more than is written.
+//! The limits of stored JSON: its depth and its length, computed without writing it; and a
+//! reader that takes more levels than are written.
 
 use std::fmt::{self, Write};
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// The most levels of objects and lists that a caller's data or metadata may have.
 pub const MAX_NESTING: usize = 64;
 
-/// The most levels that a stored message may have to be read: what is around a caller's data
+/// The most levels of a stored message that can be read. The frame around a caller's data
 /// takes six of them, and older versions stored data with more than [`MAX_NESTING`].
 pub const MAX_NESTING_READ: usize = 256;
 
@@ -100,7 +100,8 @@ pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result
     Ok(value)
 }
 
-/// How deep brackets nest, outside of texts. Never less than what a reader recurses.
+/// Depth of the brackets outside of texts. Never less than the depth that a reader recurses
+/// to.
 fn brackets(bytes: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
     for byte in bytes {

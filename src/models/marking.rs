@@ -1,4 +1,4 @@
-//! A marking: which tokens of a case are where.
+//! A marking: the live tokens of a case, each with its place.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{PlaceId, TokenId};
 
-/// Where one live token is.
+/// Place of one live token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarkingEntry {
     /// The token.
     pub token: TokenId,
     /// The place that holds it.
     pub place: PlaceId,
-    /// The log sequence of the record that put it there in its present form; in a stored
-    /// record, absent for what that record itself produced.
+    /// The log sequence of the record that put it there in its present form. In a stored
+    /// record it is absent for the tokens that the record itself produced.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sequence: u64,
 }
@@ -37,7 +37,7 @@ pub(super) fn is_zero(number: &u64) -> bool {
 pub struct Marking(pub Vec<MarkingEntry>);
 
 impl Marking {
-    /// Where `token` is, if it is alive.
+    /// Entry of `token`, if it is alive.
     pub fn entry(&self, token: &TokenId) -> Option<&MarkingEntry> {
         self.0.iter().find(|entry| entry.token == *token)
     }
@@ -47,7 +47,7 @@ impl Marking {
         self.0.iter().filter(move |entry| entry.place == *place)
     }
 
-    /// How many tokens each marked place holds.
+    /// Number of tokens in each marked place.
     pub fn counts(&self) -> BTreeMap<PlaceId, u64> {
         let mut counts = BTreeMap::new();
         for entry in &self.0 {

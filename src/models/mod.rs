@@ -1,4 +1,4 @@
-//! Plain data: what is stored, and what the parts hand one another. No I/O.
+//! Plain data: the stored forms, and the values that the parts hand one another. No I/O.
 
 mod aside;
 mod case;

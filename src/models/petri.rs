@@ -1,15 +1,16 @@
-//! The net itself: places and transitions by index, and the counting rule. What fires, what is
-//! analysed and what is drawn is this; tokens' data, guards and ids' rules are not in it.
+//! The net itself: places and transitions by index, and the counting rule. This is the net
+//! that is analysed and drawn, and the rule that firing obeys; tokens' data, guards and ids'
+//! rules are not in it.
 
 use super::ArcKind;
 
-/// How many tokens each place holds, by the place's index.
+/// Number of tokens in each place, by the place's index.
 pub type Marking = Vec<u64>;
 
 /// A place/transition net with weights, capacities, and read, inhibitor and reset arcs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Net {
-    /// What the net is called; empty where nobody said.
+    /// Name of the net; empty if nobody gave one.
     pub name: String,
     /// The places.
     pub places: Vec<Place>,
@@ -25,7 +26,7 @@ pub struct Place {
     pub id: String,
     /// Its name for people.
     pub name: Option<String>,
-    /// How many tokens it holds in the initial marking.
+    /// Number of tokens that it holds in the initial marking.
     pub tokens: u64,
     /// The most tokens that it can hold; `None` is no limit.
     pub capacity: Option<u64>,
@@ -38,9 +39,9 @@ pub struct Transition {
     pub id: String,
     /// Its name for people.
     pub name: Option<String>,
-    /// What it takes and gives.
+    /// Its arcs.
     pub arcs: Arcs,
-    /// Whether it is no activity.
+    /// True if it is no activity.
     pub silent: bool,
 }
 
@@ -50,8 +51,8 @@ pub struct Arcs {
     /// Arcs from places to the transition, in the order in which they were given. Several of
     /// one kind from one place add up; of several inhibitor arcs the least weight counts.
     pub inputs: Vec<Input>,
-    /// Places and how many tokens each gets, in the order in which they were given. Several to
-    /// one place add up.
+    /// Places, each with the number of tokens that it gets, in the order in which they were
+    /// given. Several to one place add up.
     pub outputs: Vec<(usize, u64)>,
 }
 
@@ -60,13 +61,13 @@ pub struct Arcs {
 pub struct Input {
     /// The place's index.
     pub place: usize,
-    /// How many tokens; at least 1. A reset arc ignores it.
+    /// Number of tokens; at least 1. A reset arc ignores it.
     pub weight: u64,
-    /// What it does.
+    /// Effect of the arc.
     pub kind: ArcKind,
 }
 
-/// Why a transition can't fire in a marking.
+/// Reason that a transition can't fire in a marking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// An arc finds too few tokens, or too many, or a place has no room.
@@ -78,25 +79,26 @@ pub enum Refused {
 }
 
 impl Arcs {
-    /// How many tokens the arcs of `kind` at `place` ask for, all together, up to [`u64::MAX`].
+    /// Number of tokens that the arcs of `kind` at `place` ask for together, up to
+    /// [`u64::MAX`].
     pub fn weight(&self, place: usize, kind: ArcKind) -> u64 {
         let of = |arc: &&Input| arc.place == place && arc.kind == kind;
         self.inputs.iter().filter(of).fold(0, |sum, arc| sum.saturating_add(arc.weight))
     }
 
-    /// How many tokens firing gives to `place`, up to [`u64::MAX`].
+    /// Number of tokens that firing gives to `place`, up to [`u64::MAX`].
     pub fn gives(&self, place: usize) -> u64 {
         let to = |(to, _): &&(usize, u64)| *to == place;
         self.outputs.iter().filter(to).fold(0, |sum, (_, weight)| sum.saturating_add(*weight))
     }
 
-    /// What the arcs of `kind` at `place` ask for, whatever the sum is.
+    /// Number of tokens that the arcs of `kind` at `place` ask for, as an exact sum.
     fn asked(&self, place: usize, kind: ArcKind) -> u128 {
         let of = |arc: &&Input| arc.place == place && arc.kind == kind;
         self.inputs.iter().filter(of).map(|arc| u128::from(arc.weight)).sum()
     }
 
-    /// Whether firing empties `place` before it gives.
+    /// Returns true if firing empties `place` before it gives.
     pub fn resets(&self, place: usize) -> bool {
         self.inputs.iter().any(|arc| arc.place == place && arc.kind == ArcKind::Reset)
     }
@@ -122,7 +124,7 @@ impl Net {
         self.places.iter().map(|place| place.tokens).collect()
     }
 
-    /// How many arcs it has.
+    /// Number of its arcs.
     pub fn arcs(&self) -> usize {
         let count = |arcs: &Arcs| arcs.inputs.len() + arcs.outputs.len();
         self.transitions.iter().map(|transition| count(&transition.arcs)).sum()
@@ -137,7 +139,8 @@ impl Net {
         (0..sinks.len()).filter(|place| sinks[*place]).collect()
     }
 
-    /// Whether a transition can fire in a marking, which is as before afterwards.
+    /// Returns true if a transition can fire in a marking. The marking is unchanged
+    /// afterwards.
     pub fn is_enabled(&self, transition: usize, marking: &mut [u64]) -> bool {
         let arcs = &self.transitions[transition].arcs;
         let places =
@@ -150,8 +153,8 @@ impl Net {
         enabled
     }
 
-    /// Fires a transition by counting: takes what its consuming arcs say, empties what its reset
-    /// arcs name, then gives. `marking` is as before where it can't fire.
+    /// Fires a transition by counting: takes the tokens of its consuming arcs, empties the
+    /// places of its reset arcs, then gives. `marking` is unchanged if it can't fire.
     ///
     /// A read arc beside a consuming one needs tokens of its own. Inhibitor arcs look at the
     /// marking before, capacities at the marking after.

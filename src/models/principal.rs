@@ -1,24 +1,24 @@
-//! Who asks.
+//! Callers: their names and roles.
 
 use std::{fmt, str::FromStr};
 
-/// Somebody who has shown a token.
+/// A caller who has shown a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// The name under which changes are noted in the log.
     pub name: String,
-    /// What the token allows.
+    /// Role that the token gives.
     pub role: Role,
 }
 
-/// What somebody may do; each role may do what those before it may.
+/// Permissions of a caller; each role has those of the roles before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Look at everything.
+    /// Looks at everything.
     Reader,
-    /// Change cases.
+    /// Changes cases.
     Operator,
-    /// Change definitions, and put aside what is in a log.
+    /// Changes definitions, and puts messages of a log aside.
     Admin,
 }
 

@@ -1,15 +1,15 @@
-//! What is wrong with a definition, all of it at once.
+//! The faults of a definition, all of them at once.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One thing wrong, and where.
+/// One fault of a definition, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Where in the definition, as in `transitions[2].inputs[0].place`; empty for the whole.
+    /// Path in the definition, as in `transitions[2].inputs[0].place`; empty for the whole.
     pub path: String,
-    /// What is wrong there and what to do about it.
+    /// The fault, and a way to correct it.
     pub message: String,
 }
 

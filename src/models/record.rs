@@ -1,4 +1,4 @@
-//! Records: the entries of a case's log. What they say is the truth; all else is a view.
+//! Records: the entries of a case's log. They are the truth; all else is a view.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::{
 /// The version of the stored formats that this code writes. It reads this and older ones.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// What a record says happened.
+/// Kind of change that a record stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordKind {
@@ -54,16 +54,16 @@ impl RecordKind {
 pub struct TokenAt {
     /// The token.
     pub token: TokenId,
-    /// Where it was.
+    /// The place that held it.
     pub place: PlaceId,
 }
 
-/// One entry of a case's log: what happened, and the state of the case after it.
+/// One entry of a case's log: a change, and the state of the case after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// [`FORMAT_VERSION`] of the code that wrote it.
     pub format: u32,
-    /// What happened.
+    /// Kind of the change.
     pub kind: RecordKind,
     /// The workflow.
     pub workflow: WorkflowId,
@@ -71,14 +71,14 @@ pub struct Record {
     pub case: CaseId,
     /// The log sequence of the definition the case runs.
     pub definition: u64,
-    /// When, by the clock of the process that decided it; the server's time is the message's.
+    /// Time by the clock of the process that decided it; the server's time is the message's.
     pub time: DateTime<Utc>,
-    /// Who asked for it.
+    /// Name of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The id of the attempt: the same id never happens twice in a case.
     pub firing: FiringId,
-    /// What fired, in a `fired` record.
+    /// Transition that fired, in a `fired` record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transition: Option<TransitionId>,
     /// The tokens taken, in arc order.
@@ -93,19 +93,18 @@ pub struct Record {
     /// The tokens made or changed, whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub produced: Vec<Token>,
-    /// Produced tokens whose history here leaves out what an earlier record of the case has,
-    /// with that record's log sequence: a token that moves often would otherwise be stored
-    /// again and again with the same transitions. Empty in what a read returns, since that is
-    /// whole.
+    /// Produced tokens whose stored history is cut, each with the log sequence of the earlier
+    /// record that has the rest. Otherwise a token that moves often would be stored again and
+    /// again with the same transitions. Empty in the result of a read, since that is whole.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub history_bases: BTreeMap<TokenId, u64>,
     /// The marking after it.
     pub marking: Marking,
     /// The status after it.
     pub status: CaseStatus,
-    /// How many tokens the case has ever had, after it.
+    /// Number of tokens that the case has ever had, after it.
     pub tokens_made: u64,
-    /// What the caller noted about it.
+    /// Notes of the caller about it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
     /// The log sequence of the case's record before this one; absent in the first.
@@ -115,9 +114,9 @@ pub struct Record {
     /// the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_hash: Option<String>,
-    /// SHA-256 over what was asked for, its first 16 bytes in hexadecimal: two requests with
-    /// one firing id are the same request if they have the same. Absent in records of older
-    /// versions, and where a case was created, whose token says it.
+    /// SHA-256 over the request, its first 16 bytes in hexadecimal. Two requests with one
+    /// firing id are the same request if these are equal. Absent in records of older versions,
+    /// and where a case was created, whose token says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
     /// The case's records before this one and after the last page, oldest first. A record with
@@ -129,7 +128,7 @@ pub struct Record {
     /// The last page before this record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<PageAt>,
-    /// In a page: the log sequences of all pages before it, oldest first.
+    /// The log sequences of all pages before it, oldest first; only in a page.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pages: Vec<u64>,
     /// The last record of the case that no list names, since an older version wrote it; 0 where
@@ -137,8 +136,8 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unlisted: u64,
     /// SHA-256 over the digests of the live tokens after it, in the order of the marking, in
-    /// hexadecimal: what the view has of them is taken for theirs if it has the same. Absent
-    /// where there are fewer than [`VOUCHED_FROM`](super::VOUCHED_FROM), and in records of older
+    /// hexadecimal. Tokens of the view are taken for these if their hash is the same. Absent
+    /// if there are fewer than [`VOUCHED_FROM`](super::VOUCHED_FROM), and in records of older
     /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_hash: Option<String>,
@@ -146,27 +145,27 @@ pub struct Record {
     /// them. Each later record has them too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aside: Vec<Aside>,
-    /// In a `quarantined` record: the messages that it puts aside, the first 100 of them.
+    /// The messages that a `quarantined` record puts aside, the first 100 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub put_aside: Vec<PutAside>,
 }
 
 impl Record {
-    /// True if an older version wrote it, which names no earlier records and does not write on
-    /// what is put aside.
+    /// Returns true if an older version wrote it, which names no earlier records and does not
+    /// carry on the list of messages put aside.
     pub fn is_without_lists(&self) -> bool {
         self.recent.is_empty() && self.unlisted < self.previous
     }
 }
 
-/// Something read from the log, with what the server knows about it.
+/// A value read from the log, with the server's facts about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored<T> {
-    /// What was stored.
+    /// The stored value.
     pub value: T,
     /// Its sequence in the log.
     pub sequence: u64,
-    /// When the server stored it.
+    /// Time at which the server stored it.
     pub timestamp: DateTime<Utc>,
     /// Its subject.
     pub subject: String,

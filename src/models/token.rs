@@ -1,4 +1,4 @@
-//! Tokens.
+//! Tokens, with their data and history.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 
 use super::{CaseId, Passed, PlaceId, TokenId, WorkflowId, marking::is_zero};
 
-/// How many of a token's last transitions it carries; the rest is in the log.
+/// Number of a token's last transitions that it carries; the rest is in the log.
 pub const HISTORY_KEPT: usize = 64;
 
-/// Up to how many transitions a record has all of them, and after how many more it has the
+/// Number of transitions up to which a record has all of them, and after which it has the
 /// whole of [`HISTORY_KEPT`] again. Without it, a token that moves often would be stored again
 /// and again with the same 64 transitions; with less, most cases would take one more read.
 pub const HISTORY_WHOLE_EVERY: usize = 16;
 
-/// A token, whole: what is stored at its place's subject and what a read returns.
+/// A token, whole: the form stored at its place's subject and returned by reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Token {
     /// The token's id.
@@ -25,29 +25,29 @@ pub struct Token {
     pub case: CaseId,
     /// The place that holds it.
     pub place: PlaceId,
-    /// What it carries.
+    /// Data that it carries.
     #[serde(default)]
     pub data: Value,
-    /// What its owner noted about it.
+    /// Notes of its owner about it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
-    /// When it came to be, by the clock of the process that decided it.
+    /// Time of its creation, by the clock of the process that decided it.
     pub created_at: DateTime<Utc>,
-    /// When it last changed, by the clock of the process that decided it.
+    /// Time of its last change, by the clock of the process that decided it.
     pub updated_at: DateTime<Utc>,
     /// Its last transitions, oldest first, at most [`HISTORY_KEPT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Passed>,
-    /// How many transitions it has passed in all.
+    /// Number of all transitions that it has passed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub history_total: u64,
     /// The log sequence of the record that made this version: the token's revision.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub nats_sequence: u64,
-    /// When the server stored the message at [`nats_subject`](Self::nats_subject) that holds
-    /// this version: a message of the view, written right after the log's record. Set by
-    /// whatever read that message and by nothing else; `None` where the view was not read, or
-    /// does not hold this version yet or any more. Never stored: a message carries its own
+    /// Time at which the server stored the message at [`nats_subject`](Self::nats_subject)
+    /// that holds this version: a message of the view, written right after the log's record.
+    /// Set by the reader of that message and by nothing else. `None` if the view was not read,
+    /// or does not hold this version yet or any more. Never stored: a message carries its own
     /// time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nats_timestamp: Option<DateTime<Utc>>,
@@ -57,9 +57,9 @@ pub struct Token {
 }
 
 impl Token {
-    /// What the token's next record says of the transitions up to now: those to write, and
-    /// the record that has the ones before them, if any are left out. `base` is the last
-    /// record of the token that has them all.
+    /// History in the token's next record: the transitions to write, and the record that has
+    /// the ones before them, if any are left out. `base` is the last record of the token that
+    /// has them all.
     pub fn history_to_record(&self, base: u64) -> (Vec<Passed>, Option<u64>) {
         let since = self.history.iter().rev().take_while(|event| event.sequence > base).count();
         let is_short = self.history.len() < HISTORY_WHOLE_EVERY;

@@ -1,8 +1,8 @@
 //! Text from outside, made harmless to look at.
 //!
-//! A name, a reason or a token's data may hold what a terminal obeys, what hides or reorders the
-//! text around it, and what ends a line that is not theirs. Such characters are shown by their
-//! escapes, as in `\u{1b}`. Nothing that is stored is changed.
+//! A name, a reason or a token's data may hold characters that a terminal obeys, that hide or
+//! reorder the text around them, or that end a line that is not theirs. Such characters are
+//! shown by their escapes, as in `\u{1b}`. Nothing that is stored is changed.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -33,8 +33,8 @@ pub fn visible_json(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Text without the logins of addresses in it: what stands between `://` and an `@` of the same
-/// word.
+/// Text without the logins of its addresses: the part between `://` and an `@` of the same
+/// word is left out.
 pub fn without_logins(text: &str) -> Cow<'_, str> {
     let mut parts = text.split("://");
     let mut shown = parts.next().unwrap_or_default().to_owned();
@@ -70,9 +70,9 @@ fn escaped(text: &str, escape: impl Fn(char) -> Option<String>) -> Cow<'_, str> 
     Cow::Owned(shown)
 }
 
-/// Whether a character does something other than stand there: controls (C0, DEL, C1), marks
-/// and overrides of direction, separators of lines, and what is not seen at all. Joiners are
-/// part of what people write.
+/// Returns true if a character does more than stand there: controls (C0, DEL, C1), marks and
+/// overrides of direction, separators of lines, and invisible characters. Joiners are part of
+/// people's writing, so they are not among them.
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c,

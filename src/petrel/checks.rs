@@ -18,13 +18,13 @@ use crate::{
     models::{StoredDefinition, WorkflowDefinition, petri},
 };
 
-/// How definitions are checked.
+/// Settings of the checks of definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checks {
-    /// How long a check may take; the verdict is unknown if that is not enough. The default is
+    /// Longest time of a check; the verdict is unknown if that is not enough. The default is
     /// one second.
     pub budget: Duration,
-    /// Whether a definition that is not known to be sound is refused. The default is no.
+    /// True to refuse a definition that is not known to be sound. The default is false.
     pub require_sound: bool,
 }
 
@@ -34,10 +34,10 @@ impl Default for Checks {
     }
 }
 
-/// Checks the net of a definition: whether each case of it can end, with nothing left over, and
-/// whether every transition can fire. Guards may be true or false; capacities, weights and all
-/// kinds of arcs are taken as they are. Takes about `budget` at most, and blocks the thread for
-/// so long.
+/// Checks the net of a definition: that each case of it can end, with nothing left over, and
+/// that every transition can fire. Guards may be true or false; capacities, weights and all
+/// kinds of arcs are taken as they are. Takes about `budget` at most, and blocks the thread
+/// for so long.
 pub fn check(net: &Net, budget: Duration) -> Report {
     let mut report =
         check_within(&net.petri(), &net.ends(), &net.final_markings, &Limits::default(), budget);
@@ -45,7 +45,7 @@ pub fn check(net: &Net, budget: Duration) -> Report {
     report
 }
 
-/// What a check leaves out of a definition, for people.
+/// The parts of a definition that a check leaves out, for people.
 pub fn assumptions(net: &Net) -> Option<String> {
     let guarded = net.transitions.iter().filter(|transition| !transition.guards.is_empty());
     let guarded: Vec<_> = guarded.map(|transition| transition.id.as_str()).collect();
@@ -70,7 +70,7 @@ pub fn check_within(
 }
 
 impl Cases {
-    /// What the check of a stored definition finds. It is made once for each version in this
+    /// The report of a stored definition's check. It is made once for each version in this
     /// process.
     pub async fn analysis(&self, stored: &StoredDefinition) -> Result<Arc<Report>> {
         let compiled = self.inner.reader.compiled(&stored.definition.id, stored.sequence).await?;
@@ -112,8 +112,8 @@ impl Cases {
 }
 
 impl Reader {
-    /// What computes for long, on a thread of its own; few at a time, so that they never take
-    /// the machine from what fires.
+    /// Runs a long computation on a thread of its own; few at a time, so that they never take
+    /// the machine from the firings.
     pub(in crate::petrel) async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -124,7 +124,7 @@ impl Reader {
     }
 }
 
-/// How many checks may compute at once: half of the machine.
+/// Turns of the checks: as many may compute at once as half of the machine's cores.
 pub(in crate::petrel) fn turns() -> Semaphore {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Semaphore::new(cores.div_ceil(2))

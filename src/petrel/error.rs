@@ -1,4 +1,4 @@
-//! What can go wrong with a case, by what a caller can do about it.
+//! Errors of operations on cases, by the caller's way to deal with them.
 
 use crate::{
     analysis::{Report, Verdict},
@@ -13,10 +13,10 @@ use crate::{
 /// A failed operation on workflows and cases.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What was named does not exist; the server said so.
+    /// The named thing does not exist; the server said so.
     #[error("{kind} {id} does not exist{}", hint(.kind))]
     NotFound {
-        /// What it is: `workflow`, `case`, `token`, `place` …
+        /// Kind of the thing: `workflow`, `case`, `token`, `place` …
         kind: &'static str,
         /// The id that was asked for.
         id: String,
@@ -26,9 +26,9 @@ pub enum Error {
     NoTransition {
         /// The workflow.
         workflow: WorkflowId,
-        /// What was asked for.
+        /// The transition that was asked for.
         transition: TransitionId,
-        /// What there is.
+        /// The transitions of the workflow.
         known: Vec<TransitionId>,
     },
     /// The definition has problems, all of them listed; nothing was stored.
@@ -39,21 +39,21 @@ pub enum Error {
     NotSound {
         /// The workflow.
         workflow: String,
-        /// What was found.
+        /// The report of the check.
         report: Box<Report>,
     },
     /// An argument makes no sense; nothing was stored.
     #[error("{argument}: {reason}")]
     InvalidArgument {
-        /// Which argument.
+        /// Name of the argument.
         argument: String,
-        /// What is wrong with it and what to do.
+        /// The fault of the argument, with advice.
         reason: String,
     },
     /// The transition can't fire now; nothing was stored.
     #[error(transparent)]
     NotEnabled(Box<NotEnabled>),
-    /// Whether the transition can fire is not known, since it costs too much to find out. Nothing
+    /// Nobody knows if the transition can fire, since it costs too much to find out. Nothing
     /// was stored.
     #[error(
         "whether transition {} can fire in case {} is not known: {}", _0.transition, _0.case, _0.why()
@@ -62,7 +62,7 @@ pub enum Error {
     /// Too much is asked of this process at this moment; nothing was stored. Try again.
     #[error("too much is asked at once: {reason}; try again")]
     Overloaded {
-        /// Of what there is too much.
+        /// The part of the load that is too much.
         reason: String,
     },
     /// The case's status forbids it; nothing was stored.
@@ -72,13 +72,13 @@ pub enum Error {
         case: CaseId,
         /// Its status.
         status: CaseStatus,
-        /// What to do.
+        /// Advice.
         reason: &'static str,
     },
     /// Somebody else changed it; nothing was stored. Read it again and decide again.
     #[error("{what} is at revision {actual}, not at {expected}; read it again and decide again")]
     Conflict {
-        /// What was to be changed.
+        /// The thing that was to be changed.
         what: String,
         /// The revision that the caller expected, or the engine saw.
         expected: u64,
@@ -88,11 +88,11 @@ pub enum Error {
     /// The id is taken by something else.
     #[error("{kind} {id} exists already, and it is not the same: {reason}")]
     AlreadyExists {
-        /// What it is.
+        /// Kind of the thing.
         kind: &'static str,
         /// Its id.
         id: String,
-        /// How it differs.
+        /// Its difference.
         reason: String,
     },
     /// An id that the caller chose was used before, for another request; nothing was stored.
@@ -107,7 +107,7 @@ pub enum Error {
         id: String,
         /// The case.
         case: CaseId,
-        /// In which part the requests differ.
+        /// The part in which the requests differ.
         what: &'static str,
         /// Its first use.
         first: Box<FirstUse>,
@@ -126,7 +126,7 @@ pub enum Error {
         /// The log sequence of the message.
         sequence: u64,
     },
-    /// It would be more than the store or a reader takes; nothing was stored.
+    /// Its messages would be more than the store or a reader takes; nothing was stored.
     #[error(transparent)]
     Excess(Excess),
     /// The store failed.
@@ -141,10 +141,10 @@ pub enum Error {
         case: CaseId,
         /// The record's sequence in the log.
         sequence: u64,
-        /// What contradicts what.
+        /// The contradiction.
         reason: String,
     },
-    /// The temporary file, for what does not fit in memory, can't be written or read.
+    /// The temporary file, for records that do not fit in memory, can't be written or read.
     #[error("the temporary file, in the folder that TMPDIR names: {0}")]
     TemporaryFile(std::io::Error),
 }
@@ -184,14 +184,14 @@ fn hint(kind: &&'static str) -> &'static str {
     }
 }
 
-/// How many of a list an error names.
+/// Number of a list's items that an error names.
 const MOST_NAMED: usize = 100;
 
 fn listed(known: &[TransitionId]) -> String {
     named(&known.iter().map(TransitionId::as_str).collect::<Vec<_>>())
 }
 
-/// The first of these, and how many more there are.
+/// The first of these, and the number of the others.
 pub(in crate::petrel) fn named(all: &[&str]) -> String {
     let some = all[..all.len().min(MOST_NAMED)].join(", ");
     match all.len().saturating_sub(MOST_NAMED) {
@@ -222,7 +222,7 @@ impl Error {
         Self::NotFound { kind: "workflow", id: id.to_string() }
     }
 
-    /// Why a transition does not fire: it can't, or nobody knows.
+    /// The error for a transition that does not fire: it can't, or nobody knows.
     pub(crate) fn not_enabled(reasons: Box<NotEnabled>) -> Self {
         match reasons.ran_out() {
             None => Self::NotEnabled(reasons),
@@ -245,10 +245,10 @@ impl Error {
         Self::InvalidArgument { argument: argument.into(), reason: reason.into() }
     }
 
-    /// A stable name of what went wrong, for programs: `NOT_FOUND`, `NOT_ENABLED`,
-    /// `NOT_SOUND`, `CONFLICT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `WRONG_STATUS`, `UNAVAILABLE`,
-    /// `UNDECIDED`, `OVERLOADED`, `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `LOG_WENT_BACK`, `PERMISSION_DENIED`,
-    /// `MISCONFIGURED` or `IO`.
+    /// A stable name of the error, for programs: `NOT_FOUND`, `NOT_ENABLED`, `NOT_SOUND`,
+    /// `CONFLICT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `WRONG_STATUS`, `UNAVAILABLE`,
+    /// `UNDECIDED`, `OVERLOADED`, `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `LOG_WENT_BACK`,
+    /// `PERMISSION_DENIED`, `MISCONFIGURED` or `IO`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } | Self::NoTransition { .. } => "NOT_FOUND",
@@ -276,7 +276,8 @@ impl Error {
         }
     }
 
-    /// Whether it is about one case and its messages, so that work on others can go on.
+    /// Returns true if it is about one case and its messages, so that work on others can go
+    /// on.
     pub(crate) fn is_of_one_case(&self) -> bool {
         match self {
             Self::Storage(error) => {
@@ -287,7 +288,7 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed when it is made again, without deciding anew.
+    /// Returns true if the same call may succeed when it is made again, without deciding anew.
     pub fn retryable(&self) -> bool {
         match self {
             Self::Storage(error) => error.retryable(),

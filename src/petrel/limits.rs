@@ -1,4 +1,4 @@
-//! The limits of what callers may give, looked at before anything is decided.
+//! The limits of callers' data, checked before anything is decided.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Reader {
-    /// The limits of what is stored here.
+    /// The limits of the messages stored here.
     pub(in crate::petrel) fn limits(&self) -> Limits {
         Limits { message: self.storage.max_message() }
     }
@@ -21,12 +21,12 @@ impl From<Excess> for Error {
     }
 }
 
-/// Refuses a value that nests deeper than what is stored may.
+/// Refuses a value that nests deeper than a stored one may.
 pub(in crate::petrel) fn must_be_shallow(argument: &str, value: &Value) -> Result<()> {
     refuse(argument, nesting(value, MAX_NESTING))
 }
 
-/// Refuses a map that nests deeper than what is stored may.
+/// Refuses a map that nests deeper than a stored one may.
 pub(in crate::petrel) fn must_be_shallow_map(
     argument: &str,
     fields: &Map<String, Value>,
@@ -43,14 +43,14 @@ fn refuse(argument: &str, levels: usize) -> Result<()> {
 }
 
 impl Change {
-    /// Refuses a change that says of itself what can't be stored.
+    /// Refuses a change whose own metadata can't be stored.
     pub(in crate::petrel) fn checked(self) -> Result<Self> {
         must_be_shallow_map("metadata", &self.metadata)?;
         Ok(self)
     }
 }
 
-/// Refuses a definition that nests deeper than what is stored may. Guards have a limit of their
+/// Refuses a definition that nests deeper than a stored one may. Guards have a limit of their
 /// own, which is lower.
 pub(in crate::petrel) fn must_be_shallow_definition(definition: &WorkflowDefinition) -> Result<()> {
     if object_nesting(&definition.metadata, MAX_NESTING) <= MAX_NESTING {

@@ -1,4 +1,4 @@
-//! What this process counts and measures, in the Prometheus text format.
+//! Counters and measurements of this process, in the Prometheus text format.
 
 use std::{
     fmt,
@@ -40,8 +40,8 @@ pub struct Metrics {
     audit_cases: Gauge<u64, AtomicU64>,
     audit_ended: Gauge<u64, AtomicU64>,
     audit_seconds: Gauge<f64, AtomicU64>,
-    /// Held while an audit's results are written and while all is rendered: what is rendered is
-    /// of one audit.
+    /// Lock that is held while an audit's results are written and while all is rendered, so
+    /// that the rendered results are of one audit.
     audit_whole: Mutex<()>,
     commit_seconds: Histogram,
     append_seconds: Histogram,

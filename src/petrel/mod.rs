@@ -36,7 +36,7 @@ use views::Views;
 
 use crate::storage::Storage;
 
-/// What an operation answers.
+/// Answer of an operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Workflows and cases over a store. A clone shares everything.
@@ -44,7 +44,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Cases {
     inner: Arc<Inner>,
     checks: Checks,
-    /// In whose name every change is noted, whatever the request says.
+    /// Name under which every change is noted; it wins over the request's.
     actor: Option<Arc<str>>,
 }
 
@@ -86,15 +86,15 @@ impl Cases {
         self
     }
 
-    /// The same cases; every change is noted in the log as made by `name`, whatever the request
-    /// says.
+    /// The same cases; every change is noted in the log as made by `name`, which wins over the
+    /// request's.
     #[must_use]
     pub fn acting_as(mut self, name: &str) -> Self {
         self.actor = Some(name.into());
         self
     }
 
-    /// A change in the name of who makes it.
+    /// A change in the name of its caller.
     fn signed(&self, mut change: Change) -> Change {
         if let Some(actor) = &self.actor {
             change.by = Some(actor.to_string());

@@ -1,4 +1,4 @@
-//! What callers ask for, and what they get.
+//! Requests of callers, and the answers to them.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use crate::models::{
     Case, CaseId, FiringId, PlaceId, Record, Stored, Token, TokenId, TransitionId, WorkflowId,
 };
 
-/// Which version a caller believes a definition to have before it stores the next one.
+/// Version that a caller believes a definition to have before it stores the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ExpectedVersion {
-    /// Whatever it is. The same definition again makes no new version.
+    /// Any version. The same definition again makes no new version.
     #[default]
     Any,
     /// None: the workflow is new.
     New,
-    /// This one, counted from 1.
+    /// The version with this number, counted from 1.
     Version(u64),
 }
 
@@ -28,13 +28,13 @@ pub struct NewCase {
     /// The caller's id for the case. With an id the call is idempotent: the same id again
     /// answers with the case that exists. A new UUID (version 7) where absent.
     pub case: Option<CaseId>,
-    /// Where the first token goes; the definition's initial place where absent.
+    /// Place of the first token; the definition's initial place where absent.
     pub place: Option<PlaceId>,
-    /// What the first token carries.
+    /// Data of the first token.
     pub data: Value,
-    /// What is noted about the first token.
+    /// Notes about the first token.
     pub metadata: Map<String, Value>,
-    /// Who asks.
+    /// Name of the caller.
     pub by: Option<String>,
 }
 
@@ -53,42 +53,42 @@ pub struct NewToken {
     pub workflow: WorkflowId,
     /// The case; it is created if it does not exist.
     pub case: CaseId,
-    /// Where the token goes; the definition's initial place where absent.
+    /// Place of the token; the definition's initial place where absent.
     pub place: Option<PlaceId>,
-    /// What it carries.
+    /// Data of the token.
     pub data: Value,
-    /// What is noted about it.
+    /// Notes about the token.
     pub metadata: Map<String, Value>,
     /// The rest of the request.
     pub change: Change,
 }
 
-/// What any change of a case may say about itself.
+/// Parts that any change of a case may have.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    /// Who asks.
+    /// Name of the caller.
     pub by: Option<String>,
-    /// The id of this attempt. The same id in the same case happens once, whenever it is
-    /// repeated; a new one where absent.
+    /// The id of this attempt. The same id in the same case happens once, at any number of
+    /// repetitions; a new one where absent.
     pub firing: Option<FiringId>,
     /// The case's revision that the caller has seen. If it has another by now, the answer is
     /// a conflict and nothing is stored.
     pub expected_revision: Option<u64>,
-    /// What is noted about the change in the log.
+    /// Notes about the change in the log.
     pub metadata: Map<String, Value>,
 }
 
-/// What is to fire: found by one of its tokens, or by its case.
+/// Target of a firing: found by one of its tokens, or by its case.
 #[derive(Debug, Clone)]
 pub enum FireIn {
     /// The case that this token is in; the token is one of those taken.
     Token {
-        /// Where to look; the workflow is found by the token's id where absent.
+        /// The token's workflow; found by the token's id where absent.
         workflow: Option<WorkflowId>,
         /// The token.
         token: TokenId,
     },
-    /// This case.
+    /// The case with this id.
     Case {
         /// The workflow.
         workflow: WorkflowId,
@@ -100,23 +100,23 @@ pub enum FireIn {
 /// A firing.
 #[derive(Debug, Clone)]
 pub struct Fire {
-    /// Which case.
+    /// Target.
     pub target: FireIn,
-    /// Which transition.
+    /// Transition to fire.
     pub transition: TransitionId,
-    /// Tokens that must be among those taken, beside the one of the target; the oldest that
-    /// satisfy the guard fill what is left.
+    /// Tokens that must be among those taken, beside the one of the target. The oldest that
+    /// satisfy the guard are the others.
     pub tokens: Vec<TokenId>,
     /// A place that the transition must lead to; an error if it does not.
     pub to_place: Option<PlaceId>,
-    /// Merged into the data of the produced tokens, last (JSON merge patch, RFC 7396).
+    /// Data merged into that of the produced tokens, last (JSON merge patch, RFC 7396).
     pub data: Option<Value>,
     /// The rest of the request.
     pub change: Change,
 }
 
 impl Fire {
-    /// Fires `transition` with `token`, wherever that is.
+    /// Fires `transition` with `token`, in any place.
     pub fn token(token: TokenId, transition: TransitionId) -> Self {
         Self::at(FireIn::Token { workflow: None, token }, transition)
     }
@@ -135,17 +135,18 @@ impl Fire {
 /// A change that was made.
 #[derive(Debug, Clone)]
 pub struct Changed {
-    /// What the log says about it. Of a repeated request, what it said the first time. An
-    /// acknowledgement has no time, so of a change that was just made `timestamp` is by this
-    /// process's clock and `subject` is empty; [`Cases::record`](crate::petrel::Cases::record) reads
-    /// what the server noted.
+    /// The log's record of it. For a repeated request it is the record of the first one. An
+    /// acknowledgement has no time, so for a change that was just made `timestamp` is by this
+    /// process's clock and `subject` is empty; [`Cases::record`](super::Cases::record) reads
+    /// the server's.
     pub record: Arc<Stored<Record>>,
     /// The case after the change, or after later ones if the request was a repeated one.
     pub case: Arc<Case>,
     /// The tokens it made or changed, whole. Of a repeated request those that are still alive, as
     /// they are now; `record` has all of them as they were then.
     pub tokens: Vec<Arc<Token>>,
-    /// Whether it had happened before, under the same firing id or case id, or there was nothing
-    /// to change. False where the answer to this very request was lost and found in the log.
+    /// True if it had happened before, under the same firing id or case id, or there was
+    /// nothing to change. False if the answer to this very request was lost and found in the
+    /// log.
     pub repeated: bool,
 }

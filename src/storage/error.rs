@@ -1,8 +1,8 @@
-//! What can go wrong with a store, by what a caller can do about it.
+//! Errors of a store, by the caller's way to deal with them.
 
 use chrono::{DateTime, Utc};
 
-/// A failed storage operation. Each variant says whether trying again helps.
+/// A failed storage operation. Each variant says if trying again helps.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StorageError {
     /// Somebody else wrote first. Nothing was stored. Read again and decide again.
@@ -20,9 +20,9 @@ pub enum StorageError {
         subject: String,
         /// Its sequence.
         sequence: u64,
-        /// Why it can't be read.
+        /// The reason that it can't be read.
         reason: String,
-        /// Whether a newer version wrote it, which can read it.
+        /// True if a newer version wrote it, which can read it.
         newer: bool,
     },
     /// The message is larger than the server takes. Nothing was stored.
@@ -43,7 +43,7 @@ pub enum StorageError {
     Full {
         /// The stream.
         stream: String,
-        /// What the server said.
+        /// Message of the server.
         reason: String,
     },
     /// A stream is missing, or set up in a way that can't be worked with or mended.
@@ -51,11 +51,11 @@ pub enum StorageError {
     Stream {
         /// The stream.
         stream: String,
-        /// What is wrong, naming the field, and what to do.
+        /// The fault, with the name of the field and a way to mend it.
         reason: String,
     },
-    /// The log lacks what was read from it before: an earlier copy was put back, or another
-    /// log stands in its place. A feed can't go on from there.
+    /// The log lacks messages that were read from it before: an earlier copy was put back, or
+    /// another log stands in its place. A feed can't go on from there.
     #[error(
         "stream {stream} has gone back: what was at sequence {expected} is not in it, and it ends \
          at {actual}; begin again with what it has now"
@@ -73,18 +73,19 @@ pub enum StorageError {
     Config {
         /// The field of the configuration.
         field: String,
-        /// What is wrong with it.
+        /// The fault of its value.
         reason: String,
     },
     /// The server refuses the credentials or lacks a permission.
     #[error("not permitted: {0}")]
     Denied(String),
-    /// The server did not answer, or not in time. What was asked may have happened or not.
+    /// The server did not answer, or not in time. The request may have been carried out or
+    /// not.
     #[error("the server did not answer: {reason}{}", since(.away_since))]
     Unavailable {
-        /// What happened.
+        /// The event that kept the answer away.
         reason: String,
-        /// Since when the server has been away, if that is known.
+        /// Time since which the server has been away, if that is known.
         away_since: Option<DateTime<Utc>>,
     },
 }
@@ -94,7 +95,7 @@ fn since(away: &Option<DateTime<Utc>>) -> String {
 }
 
 impl StorageError {
-    /// Whether the same call may succeed when it is made again later.
+    /// Returns true if the same call may succeed when it is made again later.
     pub fn retryable(&self) -> bool {
         matches!(self, Self::LostRace { .. } | Self::Unavailable { .. })
     }

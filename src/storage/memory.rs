@@ -127,7 +127,7 @@ fn subject(workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
     format!("memory.workflows.{workflow}.places.{place}.tokens.{token}")
 }
 
-/// As a nats-server has it where nobody says anything else.
+/// Most bytes of a message, as a nats-server has it without other settings.
 const MAX_MESSAGE: usize = 1024 * 1024;
 
 fn stored_bytes(record: &Record) -> Result<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! Where definitions, case logs and token views live: the trait, its contract, and two
+//! Storage of definitions, case logs and token views: the trait, its contract, and two
 //! implementations.
 
 mod error;
@@ -25,7 +25,7 @@ use crate::models::{
     WorkflowDefinition, WorkflowId,
 };
 
-/// What a storage answers.
+/// Answer of a storage.
 pub type Result<T> = std::result::Result<T, StorageError>;
 
 /// A log of cases and definitions, and a view of live tokens.
@@ -36,44 +36,46 @@ pub type Result<T> = std::result::Result<T, StorageError>;
 ///   that was answered is durable to the degree that the server's settings say.
 /// - **Atomicity.** [`append`](Self::append) and [`put_definition`](Self::put_definition)
 ///   happen whole or not at all. An error that is [`retryable`](StorageError::retryable) and
-///   not [`LostRace`](StorageError::LostRace) leaves open which; the caller looks at the head.
+///   not [`LostRace`](StorageError::LostRace) leaves open which of the two; the caller looks
+///   at the head.
 /// - **Compare-and-swap.** The expected sequence is data. A lost race is
 ///   [`StorageError::LostRace`], and nothing was stored.
 /// - **Ordering.** The records of a case are read in the order of their sequences, and a
 ///   record is visible to [`head`](Self::head) as soon as its append has returned.
 /// - **Views decide nothing.** View writes are conditional on the sequence that the writer
 ///   saw in that register, so an older writer can't overwrite a newer one.
-/// - **Absence** is `Ok(None)` and means that the server said so; every other failure is an
-///   error.
+/// - **Absence** is `Ok(None)`: the word of the server; every other failure is an error.
 /// - **Clones** of an implementation (or of an `Arc` of it) share one store.
 ///
 /// [`testing::conformance`](crate::testing::conformance) checks all of it, for any
 /// implementation.
 #[async_trait]
 pub trait Storage: Debug + Send + Sync {
-    /// Where a token is kept, as others who read the store name it.
+    /// Name of the subject that keeps a token, for others who read the store.
     fn token_subject(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String;
 
-    /// A view write that ends later than this after the log was read is checked against the
-    /// log again: by then a marker that would have stopped it may be gone.
+    /// Longest time from a read of the log to the end of a view write based on it. A later
+    /// write is checked against the log again: by then a marker that would have stopped it may
+    /// be gone.
     fn late_after(&self) -> Duration;
 
-    /// How long a marker stays in a register before it is surely gone.
+    /// Time after which a marker is surely gone from its register.
     fn marker_kept(&self) -> Duration;
 
-    /// How tokens are read, by the settings of this storage.
+    /// Way of reading tokens, by the settings of this storage.
     fn read_path(&self) -> ReadPath {
         ReadPath::Direct
     }
 
-    /// How many times the connection was lost and made again; what was written shortly before
-    /// deserves another look.
+    /// Number of times that the connection was lost and made again. Messages written shortly
+    /// before deserve another look.
     fn reconnects(&self) -> u64;
 
-    /// A number that changes whenever the log may have lost what it had, or be another one: what
-    /// was read under an earlier number is looked at again before anything is decided on it.
-    /// A log that went back behind a living connection is noticed within a second. What happens
-    /// between this and an append is noticed after the append: it has another number then.
+    /// A number that changes whenever the log may have lost messages, or be another one. A
+    /// state read under an earlier number is read again before anything is decided on it. A
+    /// log that went back behind a living connection is noticed within a second. If it goes
+    /// back between this and an append, that is noticed after the append: it has another
+    /// number then.
     async fn generation(&self) -> Result<u64>;
 
     /// The most bytes that a record, or a token in the view, may have as JSON, so that the
@@ -96,8 +98,8 @@ pub trait Storage: Debug + Send + Sync {
         version: DefinitionVersion,
     ) -> Result<Option<StoredDefinition>>;
 
-    /// All versions of a definition, oldest first; one that can't be decoded is an item that
-    /// says which.
+    /// All versions of a definition, oldest first; one that can't be decoded is an error that
+    /// names it.
     async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>>;
 
     /// The ids of all workflows, in the order of their text.
@@ -107,7 +109,7 @@ pub trait Storage: Debug + Send + Sync {
     async fn last_definition(&self) -> Result<u64>;
 
     /// Appends a record to its case's log if the case's last sequence is `expected` (0: the
-    /// case has none), and answers what was stored.
+    /// case has none). Returns the sequence and the hash of the stored record.
     async fn append(&self, record: &Record, expected: u64) -> Result<Appended>;
 
     /// The last record of a case.
@@ -126,7 +128,7 @@ pub trait Storage: Debug + Send + Sync {
         sequence: u64,
     ) -> Result<Option<Stored<Record>>>;
 
-    /// The first record of a case: how it began.
+    /// The first record of a case, which began it.
     async fn first_record(
         &self,
         workflow: &WorkflowId,
@@ -136,7 +138,7 @@ pub trait Storage: Debug + Send + Sync {
         self.history(scope, 1).await?.next().await.transpose()
     }
 
-    /// The last record of a case's lifecycle, whatever has fired since.
+    /// The last record of a case's lifecycle; firings since then don't matter.
     async fn last_of_lifecycle(
         &self,
         workflow: &WorkflowId,
@@ -151,30 +153,31 @@ pub trait Storage: Debug + Send + Sync {
         last.transpose()
     }
 
-    /// The records in `scope` from the sequence `from` on, in order, ending with what was
-    /// last when the call began. A record that can't be decoded is an item that says which.
+    /// The records in `scope` from the sequence `from` on, in order, up to the one that was
+    /// last when the call began. A record that can't be decoded is an error item that names
+    /// it.
     async fn history(
         &self,
         scope: LogScope,
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>>;
 
-    /// The cases that there are, by the records of their lifecycles, of which each case has at
-    /// least its first: an item for each such record, in order, without reading what is in it.
+    /// The cases in the log, by the records of their lifecycles, of which each case has at
+    /// least its first: an item for each such record, in order, without reading its contents.
     async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>>;
 
     /// The records in `scope` from the sequence `from` on, and then each new one as it comes:
-    /// none lost, none twice, across reconnects too. Ends when dropped, and with
-    /// [`StorageError::LogWentBack`] where the log lacks what was given already, or what lies
-    /// before `from`.
+    /// none lost, none twice, across reconnects too. Ends when dropped. Ends with
+    /// [`StorageError::LogWentBack`] if the log lacks a record that was given already, or the
+    /// part before `from`.
     async fn watch(
         &self,
         scope: LogScope,
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>>;
 
-    /// What each record of the log after the sequence `after` and up to `until` says of its
-    /// case's status, in order. One that can't be decoded is an item that says which.
+    /// The status of its case after each record of the log after the sequence `after` and up
+    /// to `until`, in order. A record that can't be decoded is an error item that names it.
     async fn statuses(
         &self,
         after: u64,
@@ -197,7 +200,7 @@ pub trait Storage: Debug + Send + Sync {
     /// The last sequence of the log; 0 when it is empty.
     async fn last_sequence(&self) -> Result<u64>;
 
-    /// What the view holds for a token in a place; what can't be decoded is
+    /// The state of the register of a token in a place; contents that can't be decoded are
     /// [`RegisterState::Unreadable`].
     async fn register(
         &self,
@@ -206,7 +209,7 @@ pub trait Storage: Debug + Send + Sync {
         token: &TokenId,
     ) -> Result<Register>;
 
-    /// What the view holds for tokens in places, in the order asked, however many they are: as
+    /// The registers of tokens in places, in the order asked, for any number of them: as
     /// [`register`](Self::register) for each, in few requests.
     async fn registers_of(
         &self,
@@ -214,12 +217,12 @@ pub trait Storage: Debug + Send + Sync {
         wanted: &[(TokenId, PlaceId)],
     ) -> Result<Vec<Register>>;
 
-    /// Writes registers, in the order given, each under its own condition, and answers for
-    /// each; a failed one stops none of the others. When this returns, readers see all that
-    /// is [`ViewOutcome::Written`].
+    /// Writes registers, in the order given, each under its own condition, and returns an
+    /// outcome for each; a failed one stops none of the others. When this returns, readers see
+    /// all that is [`ViewOutcome::Written`].
     async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>>;
 
-    /// A token by its id, from the view: its last version, wherever it is.
+    /// A token by its id, from the view: its last version, in any place.
     async fn token(
         &self,
         workflow: &WorkflowId,
@@ -227,43 +230,43 @@ pub trait Storage: Debug + Send + Sync {
         path: ReadPath,
     ) -> Result<Option<Token>>;
 
-    /// Tokens from the view, ordered by the sequence of their last change there. What can't be
-    /// decoded is logged and left out.
+    /// Tokens from the view, ordered by the sequence of their last change there. A token that
+    /// can't be decoded is logged and left out.
     async fn tokens(&self, scope: &TokenScope, page: Page, path: ReadPath)
     -> Result<PageOf<Token>>;
 
-    /// All registers of the view with what they hold, markers included: for reconciling.
+    /// All registers of the view with their contents, markers included: for reconciling.
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>>;
 
     /// The registers of the view without their contents, markers included: at least all that
-    /// were written since the record at the log sequence `since` was stored, and all there are
-    /// where `since` is 0 or the view is older than the log.
+    /// were written since the record at the log sequence `since` was stored. If `since` is 0,
+    /// or the view is older than the log, these are all registers.
     async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>>;
 
-    /// Whether the server can be reached, and what it says of itself.
+    /// State of the store: the server's answer, if it can be reached, and its numbers.
     async fn health(&self) -> Health;
 }
 
-/// Which version of a definition.
+/// Choice of a definition's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DefinitionVersion {
     /// The newest.
     Latest,
-    /// The one whose message has this log sequence.
+    /// The version whose message has this log sequence.
     Sequence(u64),
 }
 
-/// How fresh a read must be.
+/// Freshness of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Consistency {
-    /// Sees every write that was answered before the read began.
+    /// A read that sees every write that was answered before it began.
     #[default]
     Strong,
-    /// May come from a follower or a view that lags by moments.
+    /// A read that a follower may answer, or a view that lags by moments.
     Eventual,
 }
 
-/// How a view is read. The answers are the same; the costs differ. A listing of one case in
+/// Way of reading a view. The answers are the same; the costs differ. A listing of one case in
 /// NATS is by direct get either way: its subjects are known from the case's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReadPath {
@@ -275,14 +278,14 @@ pub enum ReadPath {
     Consumer,
 }
 
-/// Whose records.
+/// Choice of records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LogScope {
     /// All workflows'.
     All,
     /// One workflow's.
     Workflow(WorkflowId),
-    /// Those of lifecycles, of all workflows or of one: the first record of every case is
+    /// Records of lifecycles, of all workflows or of one: the first record of every case is
     /// among them, firings are not.
     Lifecycles(Option<WorkflowId>),
     /// One case's.
@@ -291,14 +294,14 @@ pub enum LogScope {
     Lifecycle(WorkflowId, CaseId),
 }
 
-/// Which tokens.
+/// Choice of tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenScope {
     /// The workflow.
     pub workflow: WorkflowId,
-    /// Only those in this place.
+    /// The only place, if given.
     pub place: Option<PlaceId>,
-    /// Only those of this case: of the marking in its last record.
+    /// The only case, if given: the tokens are those of the marking in its last record.
     pub case: Option<CaseId>,
 }
 
@@ -313,7 +316,7 @@ pub struct Lifecycle {
     pub sequence: u64,
 }
 
-/// What a record says of its case's status.
+/// Status of a case after a record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatusAt {
     /// The workflow.
@@ -322,7 +325,7 @@ pub struct StatusAt {
     pub case: CaseId,
     /// The record's sequence in the log.
     pub sequence: u64,
-    /// When the server stored it.
+    /// Time at which the server stored it.
     pub timestamp: chrono::DateTime<chrono::Utc>,
     /// The case's status after it.
     pub status: CaseStatus,
@@ -335,7 +338,7 @@ impl From<Stored<Record>> for StatusAt {
     }
 }
 
-/// What an append stored.
+/// Sequence and hash of an appended record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     /// The record's sequence.
@@ -344,16 +347,16 @@ pub struct Appended {
     pub hash: String,
 }
 
-/// How the store does.
+/// State of the store.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
 pub struct Health {
-    /// Whether requests are answered now.
+    /// True if requests are answered now.
     pub connected: bool,
     /// Round trip of a request to the server, in milliseconds.
     pub round_trip_ms: Option<f64>,
     /// The server's version.
     pub server_version: Option<String>,
-    /// Since when it has been away.
+    /// Time since which it has been away.
     pub away_since: Option<chrono::DateTime<chrono::Utc>>,
     /// Records and definitions in the log.
     pub log_messages: Option<u64>,
@@ -361,6 +364,6 @@ pub struct Health {
     pub log_bytes: Option<u64>,
     /// Messages of the marking view: live tokens, and markers that have not yet expired.
     pub view_messages: Option<u64>,
-    /// What is wrong, for people.
+    /// The fault, in words for people.
     pub problem: Option<String>,
 }

@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 /// The most items a page may have.
 pub const MAX_PAGE: usize = 1_000;
 
-/// Where a page starts: just after the item that has this position. A token's position is the
-/// sequence of its register, so that one which changes goes to the end; any number is a
-/// valid position, whether or not something has it.
+/// Start of a page: just after the item that has this position. A token's position is the
+/// sequence of its register, so that one which changes goes to the end. Any number is a valid
+/// position, even if no item has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Cursor(pub u64);
 
-/// Which part of a listing is asked for.
+/// Choice of a listing's part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// At most so many items, 1 to [`MAX_PAGE`].
+    /// Most items that the page may have, 1 to [`MAX_PAGE`].
     pub first: usize,
-    /// Only items after this position; from the beginning where absent.
+    /// Position after which the items begin; the beginning where absent.
     pub after: Option<Cursor>,
 }
 
@@ -31,7 +31,7 @@ impl Default for Page {
 pub struct PageOf<T> {
     /// The items in order.
     pub items: Vec<(Cursor, T)>,
-    /// Whether there were more after the last one.
+    /// True if there were more after the last one.
     pub has_next: bool,
 }
 

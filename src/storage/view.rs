@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::models::{CaseId, PlaceId, Token, TokenId, WorkflowId};
 
-/// What one register of the view holds.
+/// State of one register of the view.
 ///
-/// A register is written by whoever appended a record that touches this token in this place,
-/// conditionally on [`sequence`](Self::sequence), so that of two writers the one who is late
-/// finds out.
+/// A register is written by the appender of a record that touches this token in this place.
+/// The write is conditional on [`sequence`](Self::sequence), so that the later one of two
+/// writers finds out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Register {
     /// The workflow.
@@ -19,11 +19,11 @@ pub struct Register {
     pub token: TokenId,
     /// The register's own sequence in the view; 0 when nothing is there.
     pub sequence: u64,
-    /// What is there.
+    /// Contents of the register.
     pub state: RegisterState,
 }
 
-/// What a register says.
+/// Contents of a register.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RegisterState {
     /// Nothing was ever written, or a marker has expired.
@@ -35,10 +35,10 @@ pub enum RegisterState {
     },
     /// The token is here.
     Live(Box<Token>),
-    /// Something is here that is no token and no marker; it is overwritten by what the log
-    /// says.
+    /// Contents that are no token and no marker; they are overwritten by those that the log
+    /// gives.
     Unreadable {
-        /// Why it can't be read, naming its subject and sequence.
+        /// The reason that it can't be read, with its subject and sequence.
         reason: String,
     },
 }
@@ -54,7 +54,7 @@ impl RegisterState {
     }
 }
 
-/// A register without what its token carries: enough to tell where the log does not agree.
+/// A register without its token's contents: enough to find a disagreement with the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     /// The workflow.
@@ -65,7 +65,7 @@ pub struct Outline {
     pub token: TokenId,
     /// The log sequence of the record that it comes from; 0 where it does not say.
     pub revision: u64,
-    /// Whether it is a marker: the token is not there any more.
+    /// True if it is a marker: the token is not there any more.
     pub is_gone: bool,
 }
 
@@ -82,11 +82,11 @@ pub struct ViewWrite {
     pub token: TokenId,
     /// The register's sequence that the writer saw; the write fails on any other.
     pub expected: u64,
-    /// What to write.
+    /// New contents.
     pub content: ViewContent,
 }
 
-/// What is written to a register.
+/// New contents of a register.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ViewContent {
     /// The token, whole.
@@ -96,15 +96,15 @@ pub enum ViewContent {
     Gone {
         /// The log sequence of the record that took the token away.
         revision: u64,
-        /// Where the token is now, if it is still alive.
+        /// Place of the token now, if it is still alive.
         moved_to: Option<PlaceId>,
     },
 }
 
-/// How a view write ended.
+/// End of a view write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ViewOutcome {
-    /// Done, at this sequence of the view.
+    /// The write is done, at this sequence of the view.
     Written(u64),
     /// Another sequence was there; nothing was written.
     LostRace,

@@ -13,7 +13,7 @@ use tokio::{
 use super::server::must;
 use crate::local_server::{Cluster, LocalServer, LocalServerOptions};
 
-/// How long the servers may take to elect the first leader.
+/// Longest time for the servers to elect the first leader.
 const ELECTION: Duration = Duration::from_secs(60);
 
 /// Real nats-servers that are one cluster, for one test: on free ports, in temporary folders,
@@ -54,12 +54,12 @@ impl TestCluster {
         cluster
     }
 
-    /// Where clients of one of them connect. The others they learn from it.
+    /// URL of one server for clients. They learn the others from it.
     pub fn url(&self, node: usize) -> String {
         self.nodes[node].url()
     }
 
-    /// Which one has a name, as the servers tell who leads a stream.
+    /// Index of the server with this name, by which servers name a stream's leader.
     pub fn named(&self, server: &str) -> Option<usize> {
         (0..self.nodes.len()).find(|node| name(*node) == server)
     }
@@ -127,8 +127,8 @@ fn free_ports(count: usize) -> Vec<u16> {
     }
 }
 
-/// Whether the cluster's leader answers a request to JetStream at this server. In the
-/// protocol's own words, since only the storage knows the client.
+/// Returns true if the cluster's leader answers a request to JetStream at this server. Speaks
+/// the protocol itself, since only the storage knows the client.
 async fn answers(address: SocketAddr) -> bool {
     let ask = async {
         let mut stream = BufReader::new(TcpStream::connect(address).await?);

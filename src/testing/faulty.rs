@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use crate::storage::{Result, Storage, StorageError};
 
 /// A storage that passes everything on to another one, until it is told to lose or to hold
-/// view writes, to lose the answers of appends, or to break after one: what a process that
-/// dies, or a network that breaks, does between the two halves of a change.
+/// view writes, to lose the answers of appends, or to break after one. It acts like a process
+/// that dies, or a network that breaks, between the two halves of a change.
 ///
 /// A clone shares the faults.
 #[derive(Debug, Clone)]
@@ -51,12 +51,12 @@ impl FaultyStorage {
         Self { inner, state: watch::Sender::default() }
     }
 
-    /// From now on view writes are not passed on, and fail.
+    /// Lets all later view writes fail, without passing them on.
     pub fn drop_views(&self) {
         self.state.send_modify(|state| state.views = Views::Drop);
     }
 
-    /// From now on view writes wait until [`pass_views`](Self::pass_views).
+    /// Holds all later view writes until [`pass_views`](Self::pass_views).
     pub fn hold_views(&self) {
         self.state.send_modify(|state| state.views = Views::Hold);
     }
@@ -81,42 +81,43 @@ impl FaultyStorage {
         let _ = state.wait_for(|state| state.view_writes >= from + count).await;
     }
 
-    /// From now on a view write is late after this time.
+    /// Makes a view write late after this time.
     pub fn set_late_after(&self, time: Duration) {
         self.state.send_modify(|state| state.late_after = Some(time));
     }
 
-    /// How many times somebody has asked for one record, or for the last one of a case.
+    /// Number of requests for one record, or for the last one of a case.
     pub fn log_reads(&self) -> usize {
         self.state.borrow().log_reads
     }
 
-    /// How many records histories have given.
+    /// Number of records that histories have given.
     pub fn history_reads(&self) -> usize {
         self.state.borrow().history_reads
     }
 
-    /// How many times somebody has asked for what the view has got.
+    /// Number of requests for the outlines of the view.
     pub fn outline_reads(&self) -> usize {
         self.state.borrow().outline_reads
     }
 
-    /// Whether no answer comes to those who ask for a record, or a definition, by its sequence.
+    /// Loses the answers to requests for a record, or a definition, by its sequence, if
+    /// `lost`.
     pub fn lose_answers_by_sequence(&self, lost: bool) {
         self.state.send_modify(|state| state.sequences_unanswered = lost);
     }
 
-    /// From now on the log is another one each time that somebody asks.
+    /// Makes the log another one each time that somebody asks.
     pub fn change_generations(&self) {
         self.state.send_modify(|state| state.generations = Some(0));
     }
 
-    /// So many calls from now on write no view, since another writer is first each time.
+    /// Lets so many calls write no view, since another writer is first each time.
     pub fn lose_view_races(&self, count: usize) {
         self.state.send_modify(|state| state.view_races = count);
     }
 
-    /// Whether appends wait before they happen.
+    /// Holds appends before they happen, if `held`.
     pub fn hold_appends(&self, held: bool) {
         self.state.send_modify(|state| state.appends_held = held);
     }
@@ -128,12 +129,12 @@ impl FaultyStorage {
         let _ = state.wait_for(|state| state.append_waits).await;
     }
 
-    /// How many times somebody has asked what the view holds of a token at a place.
+    /// Number of requests for the register of a token at a place.
     pub fn register_reads(&self) -> usize {
         self.state.borrow().register_reads
     }
 
-    /// Whether appends happen, but are answered as if the server had not.
+    /// Loses the answers of appends, which still happen, if `lost`.
     pub fn lose_append_answers(&self, lost: bool) {
         self.state.send_modify(|state| state.appends_unanswered = lost);
     }
@@ -144,7 +145,7 @@ impl FaultyStorage {
         self.state.send_modify(|state| state.breaks_after_append = true);
     }
 
-    /// Ends what [`break_after_append`](Self::break_after_append) began.
+    /// Ends the fault that [`break_after_append`](Self::break_after_append) began.
     pub fn restore(&self) {
         self.state.send_modify(|state| {
             state.breaks_after_append = false;
@@ -152,7 +153,7 @@ impl FaultyStorage {
         });
     }
 
-    /// What lies beneath, if it can be reached.
+    /// The storage beneath, if it can be reached.
     fn reach(&self) -> Result<&dyn Storage> {
         if self.state.borrow().broken { Err(unanswered()) } else { Ok(self.inner.as_ref()) }
     }

@@ -1,5 +1,5 @@
-//! What tests need: here, and not behind `cfg(test)`, so that implementors of
-//! the storage trait can use it too.
+//! Tools of tests: here, and not behind `cfg(test)`, so that implementors of the storage trait
+//! can use them too.
 
 mod cluster;
 pub mod conformance;

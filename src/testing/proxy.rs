@@ -7,8 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A TCP proxy before a server that can cut, hold and swallow, for tests of
-/// what happens when the network does.
+/// A TCP proxy before a server that can cut, hold and swallow, for tests of faults of the
+/// network.
 ///
 /// Everything ends when it is dropped.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl FaultProxy {
         Self { address, faults, connections, accepting: tokio::spawn(accepting) }
     }
 
-    /// Where clients connect instead of to the server.
+    /// URL for clients, instead of the server's.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address)
     }
@@ -66,17 +66,17 @@ impl FaultProxy {
         self.faults.send_modify(|faults| faults.cut = false);
     }
 
-    /// Swallows what the server sends, and still passes on what it is sent: a
-    /// publish is stored and its acknowledgement is lost.
+    /// Swallows the server's replies, and still passes on requests: a publish is stored and
+    /// its acknowledgement is lost.
     pub fn drop_replies(&self) {
         self.faults.send_modify(|faults| faults.replies_dropped = true);
     }
 
-    /// Passes on again what the server sends.
+    /// Passes the server's replies on again.
     ///
-    /// What was swallowed may have ended in the middle of a protocol message,
-    /// so [`FaultProxy::cut`] the old connections first, unless the server is
-    /// known to have been silent.
+    /// The swallowed bytes may have ended in the middle of a protocol message, so
+    /// [`FaultProxy::cut`] the old connections first, unless the server is known to have been
+    /// silent.
     pub fn pass_replies(&self) {
         self.faults.send_modify(|faults| faults.replies_dropped = false);
     }
@@ -86,7 +86,7 @@ impl FaultProxy {
         self.faults.send_modify(|faults| faults.held = true);
     }
 
-    /// Passes on what [`FaultProxy::hold`] kept back, and everything after it.
+    /// Passes on the bytes that [`FaultProxy::hold`] kept back, and all after them.
     pub fn release(&self) {
         self.faults.send_modify(|faults| faults.held = false);
     }

@@ -34,7 +34,7 @@ impl TestServer {
         }
     }
 
-    /// Where clients connect.
+    /// URL for clients.
     pub fn url(&self) -> String {
         self.server.url()
     }

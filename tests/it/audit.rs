@@ -1,4 +1,4 @@
-//! Faults planted by hand on a real server, one a case, and what the audit says of them.
+//! Faults planted by hand on a real server, one a case, and the audit's findings.
 
 mod saboteur;
 
@@ -60,7 +60,7 @@ async fn audit_of(cases: &Cases, scope: AuditScope) -> (Audited, Vec<Finding>) {
     (audited, findings)
 }
 
-/// A press: sheets come in threes, two at a time are pressed, what is left over is cleared away.
+/// A press: sheets come in threes, two at a time are pressed, and the rest is cleared away.
 /// The weights of its invariants differ.
 async fn press(cases: &Cases) {
     let press = definition(json!({
@@ -283,7 +283,7 @@ async fn an_audit_ends_while_others_write_without_end() {
     }
 }
 
-/// Of the first record of a case nothing is known any more, and its token is not in the view.
+/// The first record of a case has become unreadable, and its token is not in the view.
 #[tokio::test]
 async fn the_views_of_a_case_are_compared_though_the_record_that_created_it_is_rubbish() {
     let server = TestServer::start().await;

@@ -17,7 +17,7 @@ use crate::{
     support::{begin, case, cases_at, copy_folder, transition, workflow},
 };
 
-/// How long a client may take to connect again.
+/// Longest time for a client to connect again.
 const RECONNECTED: Duration = Duration::from_secs(20);
 
 struct Silent;
@@ -44,7 +44,7 @@ async fn is_whole(cases: &Cases) {
     view_is_the_log(cases).await.unwrap();
 }
 
-/// An order that has been submitted; `from` on, and how many.
+/// Orders that have been submitted: `count` of them, numbered from `from`.
 async fn orders(cases: &Cases, from: usize, count: usize) {
     begin(cases, json!({})).await;
     for number in from..from + count {
@@ -72,7 +72,8 @@ async fn call(client: &Client, subject: &str, body: Value) -> Value {
     answer
 }
 
-/// What `nats stream backup` does: the stream's settings and state, and its snapshot.
+/// Does the work of `nats stream backup`: returns the stream's settings and state, and its
+/// snapshot.
 async fn backup(client: &Client, stream: &str) -> (Value, Bytes) {
     let inbox = client.new_inbox();
     let mut chunks = client.subscribe(inbox.clone()).await.unwrap();
@@ -91,7 +92,7 @@ async fn backup(client: &Client, stream: &str) -> (Value, Bytes) {
     }
 }
 
-/// What `nats stream restore` does.
+/// Does the work of `nats stream restore`.
 async fn restore(client: &Client, stream: &str, (about, snapshot): &(Value, Bytes)) {
     let request = json!({"config": about["config"], "state": about["state"]});
     let begun = call(client, &format!("$JS.API.STREAM.RESTORE.{stream}"), request).await;

@@ -1,4 +1,4 @@
-//! What one request may cost, and that others are served meanwhile.
+//! The bounds of one request's cost, while others are served.
 
 use serde_json::{Value, json};
 use stormpetrel::{
@@ -70,7 +70,7 @@ async fn a_guard_without_end_stalls_nobody_and_is_no_no() {
     assert!(["UNDECIDED", "OVERLOADED"].contains(&offered.code()), "{offered}");
 }
 
-/// Only the last of forty orders and the last of forty payments fit.
+/// Forty orders and forty payments, of which only the last of each fit.
 #[tokio::test]
 async fn a_join_of_many_tokens_is_found_and_said_so() {
     let (_server, cases) = system().await;
@@ -107,7 +107,7 @@ fn token(id: &CaseId, at: &str, data: Value) -> NewToken {
     }
 }
 
-/// What could not be evaluated is another reason than what is false.
+/// A condition that could not be evaluated is another reason than a false one.
 #[tokio::test]
 async fn a_guard_that_failed_has_a_reason_of_its_own() {
     let (_server, cases) = system().await;

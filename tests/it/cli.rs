@@ -49,7 +49,7 @@ async fn on(server: &TestServer, arguments: &[&str]) -> Output {
     output(command).await
 }
 
-/// What it printed, after it went well.
+/// Its output, after it went well.
 async fn text(server: &TestServer, arguments: &[&str]) -> String {
     let output = on(server, arguments).await;
     assert!(output.status.success(), "{arguments:?}: {}", errors(&output));

@@ -19,7 +19,7 @@ use crate::{
 };
 use python::Python;
 
-/// A token as it is stored: as ours, without what only a read knows.
+/// A token as it is stored: as ours, without the fields that only a read knows.
 fn stored(token: &Token) -> Value {
     json!(Token { nats_timestamp: None, ..token.clone() })
 }
@@ -28,7 +28,7 @@ async fn fire(cases: &Cases, name: &str, token: &TokenId) {
     cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
 }
 
-/// What a client prints, line by line, when it ends well.
+/// The lines that a client prints, when it ends well.
 async fn lines(command: tokio::process::Command) -> Vec<Value> {
     let output = program::output(command).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -101,7 +101,7 @@ async fn nats_py_watches_tokens_come_to_a_place_and_leave_it() {
     assert_eq!((&back["id"], &back["history_total"]), (&json!(first.as_str()), &json!(2)));
 }
 
-/// A running `petrel serve` on a server, and where it serves GraphQL.
+/// A running `petrel serve` on a server, and the address of its GraphQL.
 async fn serve(server: &TestServer) -> (Program, SocketAddr) {
     let mut command = program::petrel();
     command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--log-level", "error"]);

@@ -80,7 +80,7 @@ async fn two_systems_on_one_server_pass_at_the_same_time_and_never_meet() {
     assert_eq!(one.log_messages, two.log_messages, "each has its own records and no others");
 }
 
-/// What a system without the suite's data sees of a system with it: nothing.
+/// A system without the suite's data sees nothing of a system with it.
 #[tokio::test]
 async fn a_second_system_sees_nothing_of_the_first() {
     let server = TestServer::start().await;

@@ -35,10 +35,10 @@ pub fn folder() -> Option<PathBuf> {
     found
 }
 
-/// Said once, however many tests there are.
+/// Notice that is given once, for any number of tests.
 static NOT_RUN: Once = Once::new();
 
-/// What is known of each net, one object a file; empty where there is no corpus.
+/// Known facts of each net, one object a file; empty if there is no corpus.
 pub fn index() -> Vec<Value> {
     let Some(folder) = folder() else { return Vec::new() };
     let text = std::fs::read_to_string(folder.join("index.json")).unwrap();
@@ -57,7 +57,7 @@ pub fn nets(path: &Path) -> Vec<PnmlNet> {
     read.unwrap_or_else(|error| panic!("{}: {error}", path.display())).nets
 }
 
-/// The 1,386 industrial nets, each with the row of what is known of it; empty where there is no
+/// The 1,386 industrial nets, each with the row of its known facts; empty if there is no
 /// corpus.
 pub fn industrial() -> Vec<(PnmlNet, Vec<String>)> {
     let Some(folder) = folder() else { return Vec::new() };

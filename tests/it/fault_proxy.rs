@@ -41,7 +41,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
     !matches!(stream.read(&mut [0]).await, Ok(1..))
 }
 
-/// Whether nothing arrives for a moment, long for a loopback connection.
+/// Returns true if nothing arrives for a moment, long for a loopback connection.
 async fn is_silent(stream: &mut TcpStream) -> bool {
     let moment = Duration::from_millis(50);
     let mut byte = [0];

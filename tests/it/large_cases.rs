@@ -1,5 +1,5 @@
 //! Cases of many tokens are read in as many bytes as they have tokens, from the view too, and
-//! never are what the log does not vouch for.
+//! never have a token that the log does not vouch for.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::support::{case, cases_at, config, definition, place, transition, work
 
 const TOKENS: u64 = 150;
 
-/// A crowd whose tokens have come one by one, and some of which have moved or were edited.
+/// A crowd whose tokens have come one by one, some of which have moved or were edited.
 async fn crowd() -> (TestServer, Cases, Vec<TokenId>) {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;
@@ -56,7 +56,7 @@ async fn go(cases: &Cases, token: &TokenId, name: &str) {
     cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
 }
 
-/// A process that has seen nothing yet, and counts what it reads.
+/// A process that has seen nothing yet, and counts its reads.
 async fn fresh(server: &TestServer) -> (FaultyStorage, Cases) {
     let storage = Arc::new(NatsStorage::connect(config(server.url())).await.unwrap());
     let counting = FaultyStorage::new(storage);
@@ -69,7 +69,7 @@ async fn read(cases: &Cases) -> BTreeMap<TokenId, Token> {
     tokens.collect()
 }
 
-/// What the log says of each token when it is asked for alone.
+/// The log's version of each token when it is asked for alone.
 async fn one_by_one(cases: &Cases, tokens: &[TokenId]) -> BTreeMap<TokenId, Token> {
     let mut read = BTreeMap::new();
     for id in tokens {
@@ -174,7 +174,7 @@ async fn a_head_that_does_not_vouch_for_its_tokens_is_read_from_the_log() {
     assert_eq!(storage.log_reads(), 1);
 }
 
-/// On a line so slow that every write may be too late, it looks again, and ends.
+/// A line is so slow that every write may be too late: the rebuild looks again, and ends.
 #[tokio::test]
 async fn a_rebuild_whose_writes_are_always_late_ends() {
     let (server, _, _) = crowd().await;

@@ -16,8 +16,7 @@ use crate::support::{begin, place, system, workflow};
 
 const TOKENS: usize = 17_000;
 
-/// What the view has, as a plain client wrote it: each subject's last message, and whether it
-/// is a token.
+/// Tokens of the view by sequence, as a plain client wrote them, each with its place and id.
 type Written = BTreeMap<u64, (PlaceId, String)>;
 
 /// Copies of a token: many in one place, few in another. Some are overwritten, and the old

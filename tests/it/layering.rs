@@ -1,5 +1,5 @@
-//! Who names whom in the library. A part may name those beside it and below it, and nobody
-//! else; a dependency belongs to the parts that wrap it.
+//! Rules for the names that parts of the library use. A part may name those beside it and
+//! below it, and nobody else; a dependency belongs to the parts that wrap it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -66,7 +66,7 @@ fn part(path: &str) -> &str {
     path.split('/').next().unwrap_or(path).trim_end_matches(".rs")
 }
 
-/// How many modules deep a file is: 0 for `lib.rs`.
+/// Number of modules above a file: 0 for `lib.rs`.
 fn depth(path: &str) -> usize {
     let words: Vec<_> = path.trim_end_matches(".rs").split('/').skip(1).collect();
     match words.last() {
@@ -75,7 +75,7 @@ fn depth(path: &str) -> usize {
     }
 }
 
-/// The code without what is in comments, strings and characters.
+/// The code without comments, strings and characters.
 fn code(source: &str) -> String {
     let (mut code, mut rest) = (String::with_capacity(source.len()), source);
     while let Some(next) = rest.chars().next() {
@@ -101,7 +101,7 @@ fn ends_in_word(code: &str) -> bool {
     code.ends_with(|c: char| c.is_alphanumeric() || c == '_')
 }
 
-/// How long a raw string is, if this is one; with as many hashes as it likes.
+/// Length of a raw string, if this is one; with any number of hashes.
 fn raw_string(text: &str) -> Option<usize> {
     let hashes = text[1..].chars().take_while(|c| *c == '#').count();
     let body = text[1 + hashes..].strip_prefix('"')?;
@@ -109,7 +109,7 @@ fn raw_string(text: &str) -> Option<usize> {
     Some(2 + hashes + body.find(&end).map_or(body.len(), |at| at + end.len()))
 }
 
-/// How long the rest of a string is, its closing quote included.
+/// Length of the rest of a string, its closing quote included.
 fn closing_quote(text: &str) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices() {
@@ -123,7 +123,7 @@ fn closing_quote(text: &str) -> usize {
     text.len()
 }
 
-/// How long a character literal is; a lifetime has its quote only.
+/// Length of a character literal; a lifetime has its quote only.
 fn character(text: &str) -> usize {
     let mut chars = text.char_indices().skip(1);
     match (chars.next(), chars.next()) {
@@ -159,7 +159,7 @@ fn first_words(text: &str) -> Vec<&str> {
     words
 }
 
-/// The parts that a file names, by whatever path.
+/// The parts that a file names, by any path.
 fn named<'a>(path: &str, code: &'a str) -> BTreeSet<&'a str> {
     let root = "super::".repeat(depth(path));
     let mut roots = vec![format!("{LIBRARY}::")];

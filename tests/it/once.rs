@@ -1,4 +1,4 @@
-//! The promise *once*: an id names one request, whoever repeats it, through whatever process, at
+//! The promise *once*: an id names one request, repeated by anyone, through any process, at
 //! any time later.
 
 mod fixtures;

@@ -1,4 +1,5 @@
-//! PNML files: what is read, what is refused and where, and what is written.
+//! PNML files: those that are read, those that are refused with the place, and those that are
+//! written.
 
 mod as_pm4py;
 mod corpus_files;

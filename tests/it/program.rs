@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a program may take for a line, or to end. Starting Python on a busy machine
+/// Longest time for a program to print a line, or to end. Starting Python on a busy machine
 /// takes seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -22,8 +22,8 @@ pub fn petrel() -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_petrel")))
 }
 
-/// A command without the settings of whoever runs the tests, except where the nats-server
-/// binary is found.
+/// A command without the settings of the user who runs the tests, except the search for the
+/// nats-server binary.
 pub fn clean(mut command: Command) -> Command {
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy();
@@ -50,7 +50,7 @@ pub struct Program {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     stderr: BufReader<ChildStderr>,
-    /// What has been read of that.
+    /// The part of its errors that has been read.
     errors: String,
 }
 
@@ -92,14 +92,14 @@ impl Program {
         assert_eq!(logged, Ok(true), "no {part:?} in {PATIENCE:?}: {}", self.errors);
     }
 
-    /// Ends it as a service manager does, and answers its exit code and its errors.
+    /// Ends it as a service manager does, and returns its exit code and its errors.
     pub async fn terminate(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().and_then(|pid| Pid::from_raw(pid.try_into().unwrap()));
         kill_process(pid.expect("it runs"), Signal::TERM).unwrap();
         self.exited().await
     }
 
-    /// Waits for its own end, and answers its exit code and its errors.
+    /// Waits for its own end, and returns its exit code and its errors.
     pub async fn exited(&mut self) -> (Option<i32>, String) {
         let status = timeout(PATIENCE, self.child.wait()).await;
         let code = status.unwrap_or_else(|_| panic!("not ended in {PATIENCE:?}")).unwrap().code();

@@ -93,7 +93,7 @@ fn history() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// Which transition a pick stands for: one of those that can fire, if there are any.
+/// The transition that a pick stands for: one of those that can fire, if there are any.
 async fn picked(cases: &Cases, id: &WorkflowId, number: usize, pick: usize) -> TransitionId {
     let explanation = cases.explain(id, &case(CASES[number])).await.unwrap();
     let enabled: Vec<_> = explanation.transitions.iter().filter(|t| t.enabled).collect();
@@ -103,7 +103,7 @@ async fn picked(cases: &Cases, id: &WorkflowId, number: usize, pick: usize) -> T
     }
 }
 
-/// Takes a step; answers what the caller was told, without what no two systems share.
+/// Takes a step; returns the caller's answer, without the parts that no two systems share.
 async fn take(
     cases: &Cases,
     id: &WorkflowId,
@@ -196,7 +196,7 @@ fn scopes(id: &WorkflowId) -> Vec<TokenScope> {
 
 type Where = BTreeSet<(TokenId, PlaceId, u64)>;
 
-/// Where the log has the tokens of a case, with the sequences of their last changes.
+/// Places of a case's tokens in the log, with the sequences of their last changes.
 async fn marked(storage: &dyn Storage, id: &WorkflowId, case: &CaseId) -> Where {
     let head = storage.head(id, case, Consistency::Strong).await.unwrap();
     let Some(head) = head else { return BTreeSet::new() };
@@ -284,7 +284,7 @@ fn both_read_paths_agree_with_each_other_with_memory_and_with_the_log() {
     assert!(firings > 10 * runs, "{firings} firings in {runs} walks: they hardly walk");
 }
 
-/// Beyond 1,024 subjects a server answers no request for the last of each.
+/// Subjects beyond 1,024: a server answers no request for the last of each.
 #[tokio::test]
 async fn a_listing_over_more_subjects_than_one_request_may_have_is_whole() {
     const TOKENS: u64 = 1_100;

@@ -1,5 +1,5 @@
-//! What is accepted can be read back, by every reader, after every restart; what can't be read
-//! blocks as little as can be.
+//! Everything accepted can be read back, by every reader, after every restart; an unreadable
+//! message blocks as little as can be.
 
 mod aside;
 mod definitions;
@@ -44,7 +44,8 @@ fn noted(metadata: Value) -> Change {
     Change { metadata: serde_json::from_value(metadata).unwrap(), ..Change::default() }
 }
 
-/// Reads all there is of a case by each reader, and answers what its only token carries.
+/// Reads all parts of a case by each reader, and returns its only token, its place and its
+/// data.
 async fn read_all(cases: &Cases, case: &CaseId) -> (TokenId, PlaceId, Value) {
     let id = workflow("loop");
     let state = cases.case(&id, case).await.unwrap();

@@ -1,4 +1,4 @@
-//! The README and the tours do what they say: their commands are run in their order and print what
+//! The commands of the README and the tours are run in their order, and print the output that
 //! is shown.
 
 mod blocks;
@@ -18,7 +18,7 @@ use blocks::{Block, blocks, comparable};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Commands that are not run here, each with the reason why not. All others are.
+/// Commands that are not run here, each with the reason. All others are.
 const NOT_RUN: [(&str, &str, &str); 4] = [
     ("README.md", "cargo run --release -- dev\n", "the test starts the built `petrel dev`"),
     ("README.md", "cargo test\n", "this is it"),
@@ -39,7 +39,7 @@ fn document(name: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(name)).unwrap()
 }
 
-/// A running `petrel dev`, and what stands for a document's addresses.
+/// A running `petrel dev`, and the values for a document's addresses.
 struct Tour {
     dev: Program,
     graphql: String,
@@ -76,8 +76,7 @@ impl Tour {
             .replace("cargo run --example memory", &example)
     }
 
-    /// Runs a block, and answers whether it went well, and what it printed: its errors, if
-    /// it did not.
+    /// Runs a block. Returns true and its output, or false and its errors.
     async fn run(&mut self, block: &Block) -> (bool, String) {
         let text = self.here(&block.text);
         let mut bash = program::clean(Command::new("bash"));
@@ -112,7 +111,7 @@ fn built_example(name: &str) -> PathBuf {
     test.parent().and_then(Path::parent).unwrap().join("examples").join(name)
 }
 
-/// Fails with what to install where the commands can't run.
+/// Fails with the tools to install if the commands can't run.
 async fn check_tools() {
     for tool in ["bash", "curl", "python3"] {
         let mut command = program::clean(Command::new(tool));

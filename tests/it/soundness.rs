@@ -1,4 +1,4 @@
-//! The check of workflows: verdicts, and firing sequences that show on the engine what is wrong.
+//! The check of workflows: verdicts, and firing sequences that show the faults on the engine.
 
 mod completion;
 mod courses;
@@ -22,7 +22,7 @@ use nets::{definition, random};
 use replay::Replay;
 use truth::Truth;
 
-/// More than any net here needs.
+/// Time that is more than any net here needs.
 const BUDGET: Duration = Duration::from_secs(300);
 
 fn checked(transitions: &str) -> Report {
@@ -33,7 +33,7 @@ fn compiled(transitions: &str) -> Net {
     Net::compile(&definition(transitions)).unwrap()
 }
 
-/// Fires what a finding says, on the engine, and looks whether it is as the finding says.
+/// Fires the sequence of a finding on the engine, and checks that the finding is true.
 fn show(net: &Net, finding: &Finding) {
     match finding {
         Finding::Deadlock { marking, path } => {
@@ -207,7 +207,7 @@ fn guards_are_free_choices_and_the_report_says_so() {
     assert!(report.notes.iter().any(|note| note.contains("free choices") && note.ends_with(": a")));
 }
 
-/// So many branches at once, each with a choice that is not free.
+/// A net of so many branches at once, each with a choice that is not free.
 fn branches(count: usize) -> String {
     let branch =
         |n: usize| format!("s{n}: a{n} -> b{n}; t{n}: b{n} -> c{n}; u{n}: b{n} ?k -> c{n}");
@@ -302,7 +302,8 @@ fn more_tokens_than_can_be_counted_are_not_said_to_need_a_greater_budget() {
     assert!(text.contains("more than 18446744073709551615") && !text.contains("budget"), "{text}");
 }
 
-/// The textbook's definition, applied to every marking one by one, and what the engine does.
+/// The textbook's definition, applied to every marking one by one, and the engine agree with
+/// the verdict.
 #[test]
 fn verdicts_are_those_of_the_definition_and_every_witness_shows() {
     let seen = RefCell::new(BTreeMap::<_, usize>::new());

@@ -1,5 +1,5 @@
-//! State spaces and boundedness: nets whose numbers are known by construction, and others' nets
-//! beside what is known of them.
+//! State spaces and boundedness: nets whose numbers are known by construction, and others'
+//! nets beside the known facts of them.
 
 use std::ops::ControlFlow;
 
@@ -203,7 +203,7 @@ fn a_capacity_or_an_inhibitor_arc_that_ends_the_growth_makes_it_bounded() {
     }
 }
 
-/// What differs from what the index says of a net.
+/// Differences from the index's facts of a net.
 fn differences(entry: &Value, net: &Net) -> Vec<String> {
     let mut differences = Vec::new();
     let mut check = |what: &str, found: Value| {

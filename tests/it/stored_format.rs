@@ -1,4 +1,4 @@
-//! Samples of format 1, as a server holds them, and what this version makes of them.
+//! Samples of format 1, as a server holds them, and this version's reading of them.
 
 mod unreadable;
 
@@ -32,7 +32,7 @@ const COMPLETED: [(&str, &str); 8] = [
     ("completed", "transitions"),
 ];
 
-/// Those of order-1043; sequences 10 and 11.
+/// The records of order-1043; sequences 10 and 11.
 const CANCELLED: [(&str, &str); 2] =
     [("created-without-data", "lifecycle"), ("cancelled", "lifecycle")];
 
@@ -46,7 +46,7 @@ fn value(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
-/// A server, and both ways to it: what is published by hand, and what the storage reads.
+/// A server, and both ways to it: messages published by hand, and reads of the storage.
 struct System {
     _server: TestServer,
     raw: jetstream::Context,
@@ -73,7 +73,7 @@ impl System {
         self.publish(subject, HeaderMap::new(), sample(name)).await
     }
 
-    /// The log of the samples: what a petrel of format 1 has left on this server.
+    /// The log of the samples, which a petrel of format 1 has left on this server.
     async fn with_samples() -> Self {
         let system = Self::start().await;
         assert_eq!(system.publish_sample("orders.definition", "definition").await, 1);
@@ -158,7 +158,8 @@ async fn the_samples_of_format_1_are_read_as_what_they_say() {
     );
 }
 
-/// Each record follows the one before it, hashes included, and today's engine accepts it.
+/// Checks that each record follows the one before it, hashes included, and that today's engine
+/// accepts it.
 #[tokio::test]
 async fn a_case_of_format_1_is_replayed_and_goes_on() {
     let system = System::with_samples().await;

@@ -1,4 +1,4 @@
-//! What somebody outside can do to a serving process: its connections, its doors, its texts.
+//! Attempts of an outsider on a serving process: its connections, its doors, its texts.
 
 mod addresses;
 mod connections;
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::program::{Program, petrel};
 
-/// How long a server may take for an answer.
+/// Longest time for a server's answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A `petrel serve` on a free port, before a server of its own.
@@ -60,7 +60,7 @@ impl Serving {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// What comes back for these bytes, until the server closes.
+    /// The answer to these bytes, until the server closes.
     async fn raw(&self, request: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -81,7 +81,7 @@ impl Serving {
         split(&self.raw(&request).await)
     }
 
-    /// Whether `/livez` answers in time.
+    /// Returns true if `/livez` answers in time.
     async fn lives(&self) -> bool {
         let request = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let answer = async {

@@ -1,4 +1,4 @@
-//! The structure of others' nets, beside what is known of them.
+//! The structure of others' nets, beside the known facts of them.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use stormpetrel::{
 
 use crate::corpus;
 
-/// What the index says of a net, where it says it.
+/// Facts of the index about a net, as far as it has them.
 struct Known<'a> {
     entry: &'a Value,
     differences: Vec<String>,
@@ -71,7 +71,7 @@ fn check_algebra(net: &Net, known: &mut Known) {
     }
 }
 
-/// Commoner's theorem and what follows from it, where there are few siphons.
+/// Commoner's theorem and its consequences, for nets with few siphons.
 fn check_siphons(net: &Net, class: &Class, known: &mut Known) -> bool {
     if !class.ordinary || !class.plain {
         return false;
@@ -127,7 +127,7 @@ fn nets_of_the_corpus_have_the_structure_that_is_known_of_them() {
 }
 
 /// The published verdicts are of nets whose ends were joined as [`join_ends`] does it, so the
-/// sizes must be the same too. Where the net isn't a workflow net even then, the rank theorem was
+/// sizes must be the same too. If the net isn't a workflow net even then, the rank theorem was
 /// not asked, and the published verdict is "unsound".
 #[test]
 fn nets_from_industry_are_as_sound_as_was_published() {

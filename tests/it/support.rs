@@ -1,4 +1,4 @@
-//! What the tests of cases share: a system on a server, and small workflows.
+//! Parts that the tests of cases share: a system on a server, and small workflows.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -51,7 +51,7 @@ pub fn definition(definition: Value) -> WorkflowDefinition {
     serde_json::from_value(definition).unwrap()
 }
 
-/// draft → review → done, with a way back from review and a split with a join.
+/// A net draft → review → done, with a way back from review and a split with a join.
 pub fn orders() -> WorkflowDefinition {
     definition(json!({
         "id": "orders",
@@ -81,7 +81,7 @@ pub async fn begin(cases: &Cases, data: Value) -> (Changed, TokenId) {
     (begun, token)
 }
 
-/// Copies a folder with all that is in it: of a server that is stopped, a backup.
+/// Copies a folder with all its contents: of a server that is stopped, a backup.
 pub fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

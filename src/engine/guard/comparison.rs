@@ -1,4 +1,4 @@
-//! Comparisons of what a rule finds with what it names.
+//! Comparisons of the value that a rule finds with the one that it names.
 
 use std::cmp::Ordering;
 
@@ -16,7 +16,7 @@ use super::{
     value::{from_json, nodes, with_article},
 };
 
-/// How a rule compares.
+/// Way in which a rule compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Comparison {
     Equals,
@@ -25,11 +25,11 @@ pub(super) enum Comparison {
     Contains,
 }
 
-/// Whether `comparison` holds between what is at `path` and `value`.
+/// Checks `comparison` between the value at `path` and `value`.
 ///
 /// # Errors
 ///
-/// Why it doesn't.
+/// The reason that it doesn't hold.
 pub(super) fn compare(
     comparison: Comparison,
     path: &RulePath,

@@ -36,9 +36,10 @@ pub struct GuardFailure {
     pub index: usize,
     /// Its text; for a rule its compact JSON.
     pub source: String,
-    /// `is false`, `is false: …` with what a rule found, or the evaluation error in words.
+    /// Reason: `is false`, `is false: …` with the value that a rule found, or the evaluation
+    /// error in words.
     pub reason: String,
-    /// Whether it could not be evaluated, so that it counts as false without being so.
+    /// True if it could not be evaluated, so that it counts as false without being so.
     pub failed_to_evaluate: bool,
 }
 
@@ -54,7 +55,7 @@ impl fmt::Display for GuardFailure {
 
 impl std::error::Error for GuardFailure {}
 
-/// Why a condition doesn't hold.
+/// Reason that a condition doesn't hold.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) reason: String,
@@ -74,8 +75,8 @@ impl Failure {
 }
 
 impl Guards {
-    /// Compiles `guards`. Everything that is wrong becomes a problem at `path[i]`, and such a
-    /// guard is left out.
+    /// Compiles `guards`. Each error in one becomes a problem at `path[i]`, and such a guard
+    /// is left out.
     pub fn compile(guards: &[Guard], path: &str, problems: &mut Problems) -> Self {
         let mut conditions = Vec::with_capacity(guards.len());
         for (index, guard) in guards.iter().enumerate() {
@@ -98,16 +99,16 @@ impl Guards {
         Self(conditions.into())
     }
 
-    /// Whether there is nothing to check.
+    /// Returns true if there is nothing to check.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether all conditions hold for `scope`, in order.
+    /// Checks that all conditions hold for `scope`, in order.
     ///
     /// # Errors
     ///
-    /// The first that doesn't, and why.
+    /// The first that doesn't, and the reason.
     pub fn check(&self, scope: &Scope<'_>) -> Result<(), GuardFailure> {
         if self.is_empty() {
             return Ok(());

@@ -16,36 +16,36 @@ use super::{
     value::{nodes, text, weight, whole},
 };
 
-/// Makes its first argument whole, and counts what it copies; see [`whole`].
+/// Makes its first argument whole, and counts the values that it copies; see [`whole`].
 pub(super) const WHOLE: &str = "@whole";
 
-/// Gives its first argument, what a comprehension goes over, and counts its elements.
+/// Returns its first argument, the range of a comprehension, and counts its elements.
 pub(super) const EACH: &str = "@each";
 
-/// Gives its first argument, a value just put together, and counts what was copied for it.
+/// Returns its first argument, a value just put together, and counts the values copied for it.
 pub(super) const MADE: &str = "@made";
 
-/// Gives its first argument, a pattern to be matched, and counts [`PATTERN_STEPS`].
+/// Returns its first argument, a pattern to be matched, and counts [`PATTERN_STEPS`].
 pub(super) const PATTERN: &str = "@pattern";
 
-/// Gives its first argument, a pattern that is only known now, and counts [`DYNAMIC_STEPS`].
+/// Returns its first argument, a pattern that is only known now, and counts [`DYNAMIC_STEPS`].
 pub(super) const DYNAMIC: &str = "@dynamic";
 
-/// Gives its first argument, in which something is looked for, and counts all that it has.
+/// Returns its first argument, a value to search, and counts all values in it.
 pub(super) const SEARCHED: &str = "@searched";
 
-/// Gives its first argument, a text that is gone through, and counts its length.
+/// Returns its first argument, a text to be gone through, and counts its length.
 pub(super) const TEXT: &str = "@text";
 
-/// How many steps a pattern match is. The interpreter compiles the pattern each time, and that
-/// alone costs ten times as much as a round of a comprehension.
+/// Steps for one pattern match. The interpreter compiles the pattern each time, and that alone
+/// costs ten times as much as a round of a comprehension.
 const PATTERN_STEPS: u64 = 100;
 
-/// How many steps a match of a pattern is that no check has seen: one of a few bytes may ask for
-/// ten megabytes when it is compiled.
+/// Steps for one match of a pattern that no check has seen. A pattern of a few bytes may ask
+/// for ten megabytes when it is compiled.
 const DYNAMIC_STEPS: u64 = 10_000;
 
-/// How many values that are compared, or bytes of text that are gone through, are one step.
+/// Numbers of compared values, and of bytes of text gone through, that cost one step.
 const VALUES_A_STEP: u64 = 16;
 const BYTES_A_STEP: u64 = 512;
 

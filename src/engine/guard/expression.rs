@@ -16,11 +16,11 @@ use super::{
 /// The longest expression, in bytes.
 pub(super) const MAX_LENGTH: usize = 4_096;
 
-/// How deeply parentheses, lists, maps and calls may nest. The parser recurses several times a
+/// Most levels of parentheses, lists, maps and calls. The parser recurses several times a
 /// level.
 const MAX_NESTING: u16 = 48;
 
-/// How deep the syntax tree may be: `1 + 1 + 1` is three deep. The interpreter recurses once a
+/// Most levels of the syntax tree: `1 + 1 + 1` has three. The interpreter recurses once a
 /// level; a thousand levels fit the two megabytes of a worker thread in an unoptimised build.
 const MAX_DEPTH: usize = 128;
 
@@ -33,7 +33,7 @@ impl Expression {
     ///
     /// # Errors
     ///
-    /// What is wrong, in words; all unknown names at once.
+    /// The problems in words; all unknown names at once.
     pub(super) fn compile(source: &str, variables: &[&str]) -> Result<Self, Vec<String>> {
         if source.trim().is_empty() {
             return Err(vec!["is empty; write a CEL expression".to_owned()]);

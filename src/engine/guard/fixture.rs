@@ -68,7 +68,7 @@ pub(super) fn check_rule(rule: Value, data: Value) -> Result<(), GuardFailure> {
     in_scope(&[data], |scope| guards.check(scope))
 }
 
-/// The reason why `source` doesn't hold.
+/// The reason that `source` doesn't hold.
 pub(super) fn reason(source: &str, data: Value) -> String {
     check(source, &[data]).unwrap_err().reason
 }

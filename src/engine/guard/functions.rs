@@ -66,7 +66,7 @@ const METHOD_MACROS: Functions = &[
 /// The macro called as `has(…)`.
 const FUNCTION_MACROS: Functions = &[("has", &[1])];
 
-/// How a function is called.
+/// Form of a function's call.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Style {
     /// `name(…)`
@@ -77,17 +77,17 @@ pub(super) enum Style {
     Optional,
 }
 
-/// Whether `call` has the name of a macro: it was called wrongly, or the parser would have
-/// replaced it.
+/// Returns true if `call` has the name of a macro: it was called wrongly, or the parser would
+/// have replaced it.
 pub(super) fn is_macro(call: &CallExpr) -> bool {
     METHOD_MACROS.iter().chain(FUNCTION_MACROS).any(|(name, _)| *name == call.func_name)
 }
 
-/// Whether the interpreter knows what `call` calls, with as many arguments.
+/// Checks that the interpreter knows the function of `call` with as many arguments.
 ///
 /// # Errors
 ///
-/// What is wrong, in words, with the functions there are.
+/// The problem in words, with the names of all functions.
 pub(super) fn check(call: &CallExpr, style: Style) -> Result<(), String> {
     let (name, given) = (call.func_name.as_str(), call.args.len());
     if name.starts_with(['_', '@', '!', '-']) {
@@ -114,8 +114,8 @@ pub(super) fn check(call: &CallExpr, style: Style) -> Result<(), String> {
     if name == "matches" { check_pattern(call) } else { Ok(()) }
 }
 
-/// A pattern that is written out must be one. The interpreter itself is asked, so that its
-/// engine and no other decides.
+/// Checks a pattern that is written out. The interpreter itself is asked, so that its engine
+/// and no other decides.
 fn check_pattern(call: &CallExpr) -> Result<(), String> {
     let Some(Expr::Literal(LiteralValue::String(pattern))) = call.args.last().map(|e| &e.expr)
     else {
@@ -164,8 +164,8 @@ mod tests {
         assert_eq!(cel_problems("token.id.matches('^order-[0-9]+$')"), Vec::<String>::new());
     }
 
-    /// What the interpreter says about a call without fitting arguments tells whether it
-    /// knows the function.
+    /// Returns true if the interpreter knows the function that `source` calls. Its error about
+    /// arguments that don't fit shows that.
     fn is_known(source: &str) -> bool {
         let program = Program::compile(source).unwrap();
         let result = program.execute(&Context::with_env(ENVIRONMENT.clone()));

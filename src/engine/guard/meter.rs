@@ -1,4 +1,4 @@
-//! A bound on what one decision may cost.
+//! A bound on the cost of one decision.
 
 use std::{
     any::Any,
@@ -18,21 +18,23 @@ use cel::{
     },
 };
 
-/// The most steps that one decision may take: a firing, or a look at what can fire, with all its
-/// conditions, for all choices of tokens, and its outputs. Some 0.5 s of one core.
+/// The most steps that one decision may take: a firing, or a look at the transitions that can
+/// fire, with all its conditions, for all choices of tokens, and its outputs. Some 0.5 s of
+/// one core.
 pub const MAX_STEPS: u64 = 1_000_000;
 
-/// How often a clock is looked at, in steps.
+/// Number of steps between two looks at a clock.
 const CLOCK_EVERY: u64 = 1_024;
 
 static METER_TYPE: Type = Type::new_unspecified_type("meter");
 
-/// What one decision may cost, and has cost. A step is an element of a comprehension, a value that
-/// one puts together, sixteen values or a kilobyte of text that are looked at; a choice of tokens
-/// is ten, and one more for each token. A clone shares the count.
+/// The limit of one decision's cost, and its cost so far. A step is an element of a
+/// comprehension, a value that one puts together, 16 values that are looked at, or 512 bytes
+/// of text that are gone through. A choice of tokens is ten steps, and one more for each
+/// token. A clone shares the count.
 ///
-/// It reaches the functions that charge it as a CEL value, since they are given nothing but their
-/// arguments.
+/// The functions that charge it are given nothing but their arguments, so it reaches them as a
+/// CEL value.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Shared>);
 
@@ -44,10 +46,10 @@ struct Shared {
     is_late: AtomicBool,
 }
 
-/// What a decision ran out of, before it came to a yes or a no.
+/// The resource that a decision ran out of, before it came to a yes or a no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RanOut {
-    /// It took so many steps: it takes them each time.
+    /// Steps: it took so many, and will take them each time.
     Steps(u64),
     /// Time: on another machine, or later, it may come to its end.
     Time,
@@ -72,7 +74,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// So many steps.
+    /// Budget of so many steps.
     pub fn of(steps: u64) -> Self {
         let (spent, is_late) = (AtomicU64::new(0), AtomicBool::new(false));
         Self(Arc::new(Shared { steps, until: None, spent, is_late }))
@@ -84,7 +86,7 @@ impl Budget {
         Self(Arc::new(Shared { steps: MAX_STEPS, until: Some(until), spent, is_late }))
     }
 
-    /// What it ran out of, if it did.
+    /// The resource that it ran out of, if it did.
     pub fn ran_out(&self) -> Option<RanOut> {
         if self.0.spent.load(Ordering::Relaxed) > self.0.steps {
             return Some(RanOut::Steps(self.0.steps));

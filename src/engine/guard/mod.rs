@@ -1,8 +1,8 @@
 //! Guards and output expressions: CEL and rule trees over the tokens of a firing.
 //!
-//! An expression is checked whole when its workflow is defined (syntax, size, names), so
-//! that a firing can only fail on the data it meets. What it sees is not copied: a variable
-//! is a view on the token, and only the fields that are asked for become CEL values.
+//! An expression is checked whole when its workflow is defined (syntax, size, names), so that
+//! a firing can only fail on the data it meets. Its variables are not copied: each is a view
+//! on the token, and only the fields that are asked for become CEL values.
 
 mod comparison;
 mod conditions;

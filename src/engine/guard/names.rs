@@ -1,4 +1,4 @@
-//! Which names an expression may use, checked when its workflow is defined.
+//! Check of the names in an expression, made when its workflow is defined.
 
 use cel::{
     IdedExpr,
@@ -18,7 +18,7 @@ pub(super) fn unknown(expr: &IdedExpr, variables: &[&str]) -> Vec<String> {
     check.problems
 }
 
-/// Whether the tree of `expr` has more than `limit` levels.
+/// Returns true if the tree of `expr` has more than `limit` levels.
 pub(super) fn depth_exceeds(expr: &IdedExpr, limit: usize) -> bool {
     let Some(limit) = limit.checked_sub(1) else {
         return true;
@@ -49,7 +49,7 @@ fn of_entry(entry: &EntryExpr) -> Vec<&IdedExpr> {
 
 struct Check<'e> {
     variables: &'e [&'e str],
-    /// The variables of the comprehensions around what is being checked.
+    /// The variables of the comprehensions around the present expression.
     bound: Vec<&'e str>,
     problems: Vec<String>,
 }

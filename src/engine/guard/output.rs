@@ -1,4 +1,4 @@
-//! Output expressions: what a firing adds to the data of the tokens it gives.
+//! Output expressions: the data that a firing adds to the tokens it gives.
 
 use cel::common::types::Kind;
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ pub struct OutputExpression(Expression);
 
 impl OutputExpression {
     /// Compiles `source`, a CEL expression over `token`, `tokens`, `case`, `now` and `data`.
-    /// Everything that is wrong with it becomes a problem at `path`, and then there is none.
+    /// Each error in it becomes a problem at `path`, and then there is no expression.
     pub fn compile(source: &str, path: &str, problems: &mut Problems) -> Option<Self> {
         match Expression::compile(source, OUTPUT_VARIABLES) {
             Ok(expression) => Some(Self(expression)),
@@ -31,7 +31,7 @@ impl OutputExpression {
     ///
     /// # Errors
     ///
-    /// Why it gave no JSON object, in words.
+    /// The reason that it gave no JSON object, in words.
     pub fn evaluate(&self, scope: &Scope<'_>, data: &Value) -> Result<Map<String, Value>, String> {
         let variables = Variables::with_data(scope, data);
         let context = context(&variables);

@@ -1,4 +1,4 @@
-//! What holds for any expression, rule and data.
+//! Properties of any expression, rule and data.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ fn literal(value: &Value) -> String {
     }
 }
 
-/// The CEL expression that says what `rule` says: an operation that can't be done is false.
+/// The CEL expression that means the same as `rule`: an operation that can't be done is false.
 fn cel(rule: &Rule) -> String {
     let join = |rules: &[Rule], with| rules.iter().map(cel).collect::<Vec<_>>().join(with);
     let numbers = "[int, uint, double]";
@@ -121,7 +121,7 @@ fn full(path: &str) -> String {
     if path.starts_with("token.") { path.to_owned() } else { format!("token.data.{path}") }
 }
 
-/// That there is something at `path`, and that all before its last part are maps.
+/// CEL for: something is at `path`, and all before its last part are maps.
 fn present(path: &str) -> String {
     let (parent, _) = path.rsplit_once('.').unwrap();
     if parent == "token.data" {

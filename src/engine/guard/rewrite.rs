@@ -1,4 +1,4 @@
-//! What is changed in an expression before it is kept.
+//! Changes of an expression before it is kept.
 
 use cel::{
     IdedExpr,
@@ -10,10 +10,11 @@ use super::{
     scope::METER,
 };
 
-/// Puts calls of the hidden functions where they are needed: [`WHOLE`] where one of the
-/// interpreter's containers could meet a view it doesn't know, [`EACH`] around what a
-/// comprehension goes over, [`MADE`] around what its body puts together, [`PATTERN`] and [`DYNAMIC`]
-/// around patterns, and [`SEARCHED`] and [`TEXT`] around what is gone through.
+/// Puts calls of the hidden functions into `expr`. [`WHOLE`] goes where one of the
+/// interpreter's containers could meet a view it doesn't know. [`EACH`] goes around the range
+/// of a comprehension, [`MADE`] around values that its body puts together, [`PATTERN`] and
+/// [`DYNAMIC`] around patterns, and [`SEARCHED`] and [`TEXT`] around values that are gone
+/// through.
 pub(super) fn rewrite(expr: &mut IdedExpr) {
     rewrite_in(expr, false);
 }

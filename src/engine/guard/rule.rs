@@ -13,11 +13,11 @@ use super::{
 };
 use crate::models::Rule;
 
-/// How deeply rules, and the values in them, may nest.
+/// Most levels of rules, and of the values in them.
 const MAX_DEPTH: usize = 32;
 
 /// A rule tree that has passed every check. It is decided on the same values, with the same
-/// comparisons, as CEL; unlike in CEL a comparison with what isn't there is false, so that
+/// comparisons, as CEL. Unlike in CEL a comparison with a missing value is false, so that
 /// `not` of it is true.
 #[derive(Debug)]
 pub(super) enum Test {
@@ -29,11 +29,11 @@ pub(super) enum Test {
 }
 
 impl Test {
-    /// Checks `rule`; gives its compact JSON too.
+    /// Checks `rule`; returns its compact JSON too.
     ///
     /// # Errors
     ///
-    /// All that is wrong with it, in words.
+    /// All its problems, in words.
     pub(super) fn compile(rule: &Rule) -> Result<(String, Self), Vec<String>> {
         // First of all: everything after this line recurses.
         if rule_exceeds(rule, MAX_DEPTH) {
@@ -80,11 +80,11 @@ impl Test {
         tests.into_iter().collect()
     }
 
-    /// Whether it holds.
+    /// Checks that it holds.
     ///
     /// # Errors
     ///
-    /// Why it doesn't.
+    /// The reason that it doesn't.
     pub(super) fn check(&self, variables: &Variables<'_>) -> Result<(), Failure> {
         match self {
             Self::Exists(path) => match path.find(variables) {

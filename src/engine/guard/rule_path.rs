@@ -16,7 +16,7 @@ use super::{
     view::{CASE_FIELDS, TOKEN_FIELDS},
 };
 
-/// Where a rule looks: `token`, `tokens`, `case` or the data of `token`, and on from there.
+/// Path of a rule: it begins at `token`, `tokens`, `case` or the data of `token`.
 #[derive(Debug, Clone)]
 pub(super) struct RulePath {
     text: String,
@@ -35,7 +35,7 @@ impl RulePath {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, in words.
+    /// Its problem, in words.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.split('.').any(str::is_empty) {
             return Err(format!(
@@ -66,7 +66,7 @@ impl RulePath {
         Ok(Self { text: text.to_owned(), root, segments })
     }
 
-    /// What the path leads to, if anything.
+    /// The value that the path leads to, if any.
     pub(super) fn find<'v>(&self, variables: &'v Variables<'_>) -> Option<CowVal<'v, 'v>> {
         let mut value = match self.root {
             Root::Variable(name) => variables.resolve(name)?,

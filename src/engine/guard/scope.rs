@@ -1,4 +1,4 @@
-//! What an expression can see.
+//! The values that an expression can see.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{meter::Budget, value::from_json, view::View};
 use crate::models::{CaseId, CaseStatus, PlaceId, Token, WorkflowId};
 
-/// What an expression can see: the tokens of one binding, their case, and the time.
+/// The values that an expression can see: the tokens of one binding, their case, and the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
     /// The consumed tokens in arc order, oldest first inside an arc, then the tokens of read
@@ -27,11 +27,11 @@ pub struct Scope<'a> {
     pub case: &'a CaseId,
     /// The case's status before the firing.
     pub status: CaseStatus,
-    /// How many tokens each marked place holds before the firing.
+    /// Number of tokens in each marked place before the firing.
     pub marking: &'a BTreeMap<PlaceId, u64>,
     /// The time of the firing, given from outside: the engine has no clock.
     pub now: DateTime<Utc>,
-    /// What all that is decided together may cost.
+    /// Limit of the cost of all that is decided together.
     pub budget: &'a Budget,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Variables<'a> {
         self.scope.budget
     }
 
-    /// The data of `token`, where rule paths start.
+    /// The data of `token`, the start of rule paths.
     pub(super) fn token_data(&self) -> Option<&'a Value> {
         self.scope.tokens.first().map(|token| &token.data)
     }

@@ -47,8 +47,8 @@ fn from_number<'a>(number: &Number) -> Box<dyn Val + 'a> {
 }
 
 /// `value` with every view in it made into a map of the interpreter's own. Those know only
-/// their own kind: `{'a': 1} == view` is false whatever the view holds, so the right side of
-/// such a comparison must be whole.
+/// their own kind: `{'a': 1} == view` is false for any view, so the right side of such a
+/// comparison must be whole.
 pub(super) fn whole<'v>(value: &(dyn Val + 'v)) -> Box<dyn Val + 'v> {
     match value.get_type().kind() {
         Kind::List => {
@@ -82,8 +82,8 @@ fn each<'b, 'v>(value: &'b (dyn Val + 'v), mut visit: impl FnMut(&'b (dyn Val + 
     }
 }
 
-/// How much there is to copy in `value`: one for each scalar and each view, which is only a
-/// reference, and one more for every eight bytes of text.
+/// Amount to copy in `value`: one for each scalar and each view, which is only a reference,
+/// and one more for every eight bytes of text.
 pub(super) fn weight(value: &(dyn Val + '_)) -> u64 {
     let mut sum: u64 = 1;
     if let Some(text) = value.downcast_ref::<CelString>() {
@@ -96,7 +96,7 @@ pub(super) fn weight(value: &(dyn Val + '_)) -> u64 {
     sum
 }
 
-/// How many values there are in `value`, itself among them, and a kilobyte of text is one more.
+/// Number of values in `value`, itself among them, and one more for each kilobyte of text.
 pub(super) fn nodes(value: &(dyn Val + '_)) -> u64 {
     let mut sum = 1 + text(value) / 1_024;
     match value.get_type().kind() {
@@ -115,13 +115,13 @@ pub(super) fn text(value: &(dyn Val + '_)) -> u64 {
     value.downcast_ref::<CelString>().map_or(0, |text| text.inner().len() as u64)
 }
 
-/// What an expression gave, as JSON. Times become RFC 3339 text and durations seconds with an
-/// `s`, as in protobuf's JSON mapping.
+/// The result of an expression, as JSON. Times become RFC 3339 text and durations seconds with
+/// an `s`, as in protobuf's JSON mapping.
 ///
 /// # Errors
 ///
-/// In words, for what JSON can't hold: bytes, types, optionals, infinities, and maps with keys
-/// other than text.
+/// The reason in words, for a value that JSON can't hold: bytes, types, optionals, infinities,
+/// and maps with keys other than text.
 pub(super) fn to_json(value: &(dyn Val + '_)) -> Result<Value, String> {
     match value.get_type().kind() {
         Kind::NullType => return Ok(Value::Null),

@@ -24,7 +24,7 @@ fn run(start: &Start, picks: &[usize]) -> Run {
     run
 }
 
-/// How many tokens a mode says that each place lacks.
+/// Number of tokens that each place lacks, as a mode says.
 fn missing(mode: &ModeExplanation) -> BTreeMap<PlaceId, u64> {
     let mut missing = BTreeMap::new();
     for blocker in &mode.blockers {

@@ -1,4 +1,4 @@
-//! Firing: when, which tokens, and what is there afterwards.
+//! Firing: its condition, its choice of tokens, and the state afterwards.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,7 +10,7 @@ use crate::{
     models::{ArcKind, Case, CaseStatus, Digests, Record, Stored, TokenAt, TokenId, VOUCHED_FROM},
 };
 
-/// Fires what can be fired of `picks`, and lets `check` look before each.
+/// Fires the transitions of `picks` that can fire, and calls `check` before each.
 fn walk(start: &Start, picks: &[usize], mut check: impl FnMut(&Run, usize)) -> Run {
     let mut run = Run::new(start);
     for pick in picks {
@@ -47,7 +47,7 @@ fn counts(run: &Run, record: &Record) -> Vec<u64> {
     run.net.places.iter().map(count).collect()
 }
 
-/// Which tokens come, which stay who they are, and what is said of them.
+/// Checks the ids, numbers and history of the produced tokens.
 fn check_produced(run: &Run, mode: &Mode, record: &Record) {
     let given: u64 = mode.arcs.outputs.iter().map(|(_, weight)| weight).sum();
     assert_eq!(record.produced.len() as u64, given);
@@ -216,7 +216,7 @@ proptest! {
         prop_assert_eq!(restored.as_ref(), Ok(&run.case));
     }
 
-    /// Two cases count as equal whatever their digests are, so these are compared by themselves.
+    /// The equality of cases leaves their digests out, so these are compared by themselves.
     #[test]
     fn the_digests_of_a_case_are_those_of_its_tokens(start in crowded(), picks in picks()) {
         let run = walk(&start, &picks, |_, _| {});

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// A net and how many tokens each of its places begins with.
+/// A net, and the number of tokens in each of its places at the beginning.
 #[derive(Debug, Clone)]
 pub struct Start {
     pub definition: WorkflowDefinition,
@@ -132,7 +132,7 @@ pub fn conserving() -> impl Strategy<Value = Start> {
     })
 }
 
-/// The same with so many tokens, however it runs, that its records vouch for them.
+/// A start with so many tokens that its records vouch for them after any run.
 pub fn crowded() -> impl Strategy<Value = Start> {
     conserving().prop_map(|mut start| {
         start.tokens[0] += VOUCHED_FROM as u64;
@@ -218,7 +218,7 @@ impl Run {
         (0..self.net.places.len()).map(|place| self.count(place)).collect()
     }
 
-    /// The textbook rule, on counts alone: whether a mode can fire.
+    /// Returns true if a mode can fire by the textbook rule, on counts alone.
     pub fn can(&self, mode: &Mode) -> bool {
         let arcs = mode.arcs.inputs.iter().all(|arc| {
             let present = self.count(arc.place);
@@ -238,7 +238,7 @@ impl Run {
             && self.after(mode).iter().enumerate().all(fits)
     }
 
-    /// What each place would hold after a mode had fired.
+    /// Number of tokens that each place would hold after a mode had fired.
     pub fn after(&self, mode: &Mode) -> Vec<u64> {
         let after = |(place, count): (usize, u64)| {
             let reset =

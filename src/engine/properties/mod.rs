@@ -1,4 +1,4 @@
-//! What holds for any net, any marking and any sequence of firings.
+//! Properties of any net, any marking and any sequence of firings.
 
 mod agreement;
 mod explanations;

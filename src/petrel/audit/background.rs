@@ -40,8 +40,8 @@ impl AuditWatcher for Reporter<'_> {
 
 impl Cases {
     /// Audits everything, without replay, again and again until `shutdown`: the first time
-    /// `every` after the start, and then so long after the end of the audit before. What is found
-    /// is in the process's log and in its metrics.
+    /// `every` after the start, and then so long after the end of the audit before. The
+    /// findings go to the process's log and its metrics.
     pub async fn run_auditor(&self, every: Duration, shutdown: CancellationToken) {
         let (metrics, scope) = (self.metrics(), AuditScope::default());
         let reporter = Reporter(metrics);

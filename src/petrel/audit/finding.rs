@@ -1,4 +1,4 @@
-//! What an audit finds.
+//! The findings of an audit.
 
 use serde::Serialize;
 
@@ -7,33 +7,33 @@ use crate::models::{CaseId, PlaceId, TokenId, WorkflowId};
 /// Something that is not as it must be. Nothing has been changed by finding it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What is wrong.
+    /// Kind of the fault.
     pub kind: FindingKind,
-    /// Where.
+    /// Place of the fault: the log or the view.
     #[serde(rename = "in")]
     pub place_of: FindingIn,
     /// The workflow.
     pub workflow: WorkflowId,
     /// The case.
     pub case: CaseId,
-    /// The log sequence of the record that is wrong; in the view, of the record that says what
-    /// should be there.
+    /// The log sequence of the record with the fault; in the view, of the record that gives
+    /// the right contents.
     pub sequence: u64,
     /// The place, where it is about one.
     pub place: Option<PlaceId>,
     /// The token, where it is about one.
     pub token: Option<TokenId>,
-    /// What was found and what was expected, for people.
+    /// Found and expected contents, for people.
     pub message: String,
 }
 
-/// Where a finding is.
+/// Place of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingIn {
-    /// In the case's log, which is the truth: something has changed what was appended.
+    /// The case's log, which is the truth: something has changed an appended record.
     Log,
-    /// In the token views, which `petrel rebuild` makes from the log again.
+    /// The token views, which `petrel rebuild` makes from the log again.
     View,
 }
 
@@ -47,7 +47,7 @@ impl FindingIn {
     }
 }
 
-/// What is wrong.
+/// Kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
@@ -61,9 +61,9 @@ pub enum FindingKind {
     TokenChanged,
     /// A token is there that no record has made.
     TokenUnknown,
-    /// A transition fired that could not fire, or took and gave what it does not take and give.
+    /// A transition fired that could not fire, or took and gave other tokens than it does.
     FiringImpossible,
-    /// A firing id is in a case's log twice: what was asked for once happened twice.
+    /// A firing id is in a case's log twice: one request was carried out twice.
     IdDoubled,
     /// A record is missing: another one, or the view, comes from it.
     RecordMissing,
@@ -73,8 +73,8 @@ pub enum FindingKind {
     RecordUnreadable,
     /// A record contradicts itself or the one before it in something else than its tokens.
     RecordInconsistent,
-    /// A weighted sum over the marking, which no firing changes (a P-invariant), is not what
-    /// the tokens that the case was given make of it.
+    /// A weighted sum over the marking, which no firing changes (a P-invariant), is not that
+    /// of the tokens that the case was given.
     InvariantBroken,
 }
 

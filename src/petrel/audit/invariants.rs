@@ -8,16 +8,16 @@ use crate::{
     petrel,
 };
 
-/// How many places of an invariant a message has.
+/// Number of places of an invariant that a message names.
 const MOST_NAMED: usize = 8;
 
-/// What the invariants of a definition say of a marking.
+/// Result of a definition's invariants for a marking.
 pub(super) enum Sums {
     /// All of them hold.
     Hold,
-    /// One does not.
+    /// One does not hold.
     Broken(Fault),
-    /// They could not be computed, so nothing is known of the marking.
+    /// The invariants could not be computed, so nothing is known of the marking.
     Unknown,
 }
 
@@ -78,7 +78,7 @@ fn broken(
     })
 }
 
-/// How many tokens there are by place. A place that the net has not got is found otherwise.
+/// Number of tokens by place. A place that the net has not got is found otherwise.
 fn counts<'a>(net: &Net, places: impl Iterator<Item = &'a PlaceId>) -> Vec<u64> {
     let mut counts = vec![0; net.places.len()];
     for place in places.filter_map(|place| net.place(place)) {

@@ -1,4 +1,4 @@
-//! Ids and lists of a case's records: what a repeated change is recognised by.
+//! Ids and lists of a case's records, by which a repeated change is recognised.
 
 use std::collections::HashMap;
 

@@ -20,15 +20,15 @@ use crate::{
     storage::{LogScope, StorageError},
 };
 
-/// How many records are taken out of a temporary file at once.
+/// Number of records that are taken out of a temporary file at once.
 const CHUNK: usize = 1_024;
 
-/// How many suspects are read one by one. The server looks through the log for each; for more of
-/// them it is read once.
+/// Number of suspects up to which they are read one by one. The server looks through the log
+/// for each; for more of them it is read once.
 const FEW: usize = 16;
 
 impl Auditor<'_> {
-    /// Fires the last record of a case again and counts its invariants; what is odd there leads to
+    /// Fires the last record of a case again and counts its invariants; a fault there leads to
     /// a replay of the whole log. `given` has the places of the tokens that were put into it.
     pub async fn check_head(
         &self,
@@ -92,8 +92,8 @@ impl Auditor<'_> {
     }
 
     /// Notes that a case's log is to be replayed, if it has not been. If that finds nothing,
-    /// `otherwise` is what was odd: a sum that is odd may only come from tokens that somebody
-    /// has put into the case.
+    /// the finding is `otherwise`: an odd sum may only come from tokens that somebody has put
+    /// into the case.
     pub fn suspect(&self, workflow: &WorkflowId, case: &CaseId, otherwise: Option<Finding>) {
         if self.begin(workflow, case) {
             self.state().suspects.insert((workflow.clone(), case.clone()), otherwise);
@@ -141,8 +141,8 @@ impl Auditor<'_> {
         self.replayed_case(workflow, case, &log, otherwise).await
     }
 
-    /// Replays cases in one pass over the log: those given, each with what was odd of it, or all
-    /// of the scope.
+    /// Replays cases in one pass over the log: those given, each with its suspicion, or all of
+    /// the scope.
     pub async fn replay_log(&self, mut only: Option<Suspects>) -> Result<()> {
         let scope = self.scope.workflow.clone().map_or(LogScope::All, LogScope::Workflow);
         let mut records = self.inner.reader.storage.history(scope, 1).await?;
@@ -284,9 +284,9 @@ impl Auditor<'_> {
 #[derive(Debug, Default)]
 struct CaseLog {
     replay: Replay,
-    /// Whether something has been found.
+    /// True if something has been found.
     broken: bool,
-    /// Whether it has been told that its definition can't be read.
+    /// True if it has been told that its definition can't be read.
     unchecked: bool,
 }
 
@@ -307,7 +307,7 @@ async fn next_chunk(mut records: Records) -> Result<(Records, Vec<Stored<Record>
     taken.await.map_err(Error::TemporaryFile)
 }
 
-/// What is put aside in a case's log.
+/// The messages put aside in a case's log.
 fn ranges<'a>(
     aside: &'a BTreeMap<(WorkflowId, CaseId), Vec<Aside>>,
     key: &(WorkflowId, CaseId),

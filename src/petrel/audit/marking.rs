@@ -1,11 +1,11 @@
-//! Two markings of a case compared: what must be there, and what a record says.
+//! Comparison of two markings of a case: the right one, and that of a record.
 
 use std::collections::BTreeMap;
 
 use super::FindingKind;
 use crate::models::{MarkingEntry, PlaceId, TokenId};
 
-/// What is wrong with one token of a record.
+/// A fault of one token of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     pub kind: FindingKind,
@@ -24,8 +24,8 @@ impl Fault {
     }
 }
 
-/// How `found` differs from what must be there; both after the record `sequence`, where an entry
-/// without a sequence is that record's.
+/// Differences of `found` from the right marking; both after the record `sequence`, where an
+/// entry without a sequence is that record's.
 pub(super) fn differences(
     expected: &[MarkingEntry],
     found: &[MarkingEntry],

@@ -1,4 +1,4 @@
-//! The audit: whether the logs and the views of cases are as they must be. It changes nothing.
+//! The audit: a check of the logs and the views of cases. It changes nothing.
 
 mod background;
 mod finding;
@@ -29,62 +29,63 @@ use crate::petrel::{
     views::settled::{MENDED_AFTER, Settled},
 };
 
-/// How often the age of the log is sampled.
+/// Time between two samples of the log's age.
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 
-/// What is to be audited.
+/// Choice of the cases to audit.
 #[derive(Debug, Clone, Default)]
 pub struct AuditScope {
-    /// Only this workflow.
+    /// The only workflow, if given.
     pub workflow: Option<WorkflowId>,
-    /// Only these cases of the workflow; all where there are none.
+    /// The only cases of the workflow; all if the list is empty.
     pub cases: Vec<CaseId>,
-    /// Whether each log is fired again from its start. Without it, only a case's last record is,
-    /// upon the one before it, and its marking is counted by the net's P-invariants; the log is
-    /// fired again from its start only where that looks odd.
+    /// True to fire each log again from its start. Without it, only a case's last record is
+    /// fired, upon the one before it, and its marking is counted by the net's P-invariants;
+    /// the log is fired again from its start only if that looks odd.
     pub replay: bool,
 }
 
 /// Hears of an audit while it runs.
 pub trait AuditWatcher: Sync {
-    /// Something is wrong.
+    /// Hears of a fault.
     fn found(&self, finding: Finding);
 
-    /// Something could not be checked, for the reason given.
+    /// Hears of something that could not be checked, with the reason.
     fn unchecked(&self, reason: &str);
 
-    /// Something is worth knowing and not wrong: messages that an operator has put aside.
+    /// Hears of something worth knowing that is not wrong: messages that an operator has put
+    /// aside.
     fn noted(&self, notice: &str);
 
-    /// So much is done, of so much: in messages of the log and of the view.
+    /// Hears the progress: `done` of `of` messages of the log and of the view.
     fn progress(&self, done: u64, of: u64);
 }
 
-/// What an audit did.
+/// Numbers of an audit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Audited {
-    /// Cases looked at.
+    /// Number of cases looked at.
     pub cases: u64,
-    /// Records that were fired again.
+    /// Number of records that were fired again.
     pub replayed: u64,
-    /// Live tokens of the view looked at.
+    /// Number of live tokens of the view looked at.
     pub tokens: u64,
-    /// How many findings of each kind there are.
+    /// Number of findings of each kind.
     pub findings: BTreeMap<FindingKind, u64>,
-    /// How many things could not be checked.
+    /// Number of things that could not be checked.
     pub unchecked: u64,
-    /// How many cases have messages that an operator has put aside.
+    /// Number of cases with messages that an operator has put aside.
     pub quarantined: u64,
 }
 
 impl Cases {
-    /// Audits the logs and the views of cases, and tells `watcher` what is wrong while it goes.
+    /// Audits the logs and the views of cases, and tells `watcher` of faults as they are
+    /// found.
     ///
-    /// A view that lags behind its log by moments is not wrong: what differs is looked at again
-    /// once it is five seconds old, when a process that serves has had the time to mend it, and is a
-    /// finding if it is the same still. In memory are at
-    /// most some 32 MiB of records, the names of the cases with findings, and what is odd of
-    /// 50,000 of them.
+    /// A view that lags behind its log by moments is not wrong. A difference is looked at
+    /// again once it is five seconds old, after a serving process has had the time to mend it;
+    /// it is a finding if it is the same still. In memory are at most some 32 MiB of records,
+    /// the names of the cases with findings, and the suspicions of 50,000 of them.
     pub async fn audit(&self, scope: &AuditScope, watcher: &dyn AuditWatcher) -> Result<Audited> {
         let storage = &self.inner.reader.storage;
         if let Some(workflow) = &scope.workflow {
@@ -113,7 +114,7 @@ struct Auditor<'a> {
     state: Mutex<State>,
 }
 
-/// Cases, each with what is odd of it if a replay finds nothing.
+/// Cases, each with the finding to report if a replay finds nothing.
 type Suspects = BTreeMap<(WorkflowId, CaseId), Option<Finding>>;
 
 #[derive(Debug, Default)]
@@ -149,7 +150,8 @@ impl Auditor<'_> {
         self.replay_suspects().await
     }
 
-    /// Whether a case's log has not been replayed yet; it is from now on.
+    /// Returns true if a case's log has not been replayed yet. It counts as replayed from now
+    /// on.
     fn begin(&self, workflow: &WorkflowId, case: &CaseId) -> bool {
         self.state().replayed.insert((workflow.clone(), case.clone()))
     }
@@ -175,7 +177,7 @@ impl Auditor<'_> {
         self.unchecked(format!("workflow {workflow}, case {case}: {reason}"));
     }
 
-    /// Tells of what is put aside in a case's log.
+    /// Tells of the messages put aside in a case's log.
     fn noted(&self, case: &Case) {
         let ranges = case.aside.iter().map(|aside| match aside.first == aside.last {
             true => aside.first.to_string(),
@@ -194,7 +196,7 @@ impl Auditor<'_> {
         self.state().audited.replayed += 1;
     }
 
-    /// Tells how far the part that runs is, in sequences of the log.
+    /// Tells the progress of the part that runs, in sequences of the log.
     fn progress(&self, position: u64) {
         let done = self.state().parts_done * self.last + position.min(self.last);
         self.watcher.progress(done, 3 * self.last);
@@ -205,7 +207,7 @@ impl Auditor<'_> {
         self.state().settled.sequence(MENDED_AFTER)
     }
 
-    /// Notes how long the log is, now and then.
+    /// Notes the length of the log, now and then.
     async fn sample(&self) -> Result<()> {
         let noted = self.state().settled.noted();
         if noted.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {

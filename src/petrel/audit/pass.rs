@@ -14,25 +14,27 @@ use crate::{
     storage::{LogScope, Register, RegisterState, StorageError},
 };
 
-/// How many cases, or registers of the view, are looked at at once: few, since others work.
+/// Number of cases, or registers of the view, that are looked at at once: few, since others
+/// work.
 const AT_ONCE: usize = 16;
 
-/// How many registers of the view are read together.
+/// Number of registers of the view that are read together.
 const REGISTERS_AT_ONCE: usize = 512;
 
-/// How many registers may wait for another look.
+/// Number of registers that may wait for another look.
 const MOST_SUSPICIONS: usize = 4_096;
 
-/// How many cases may wait for their replay.
+/// Number of cases that may wait for their replay.
 const MOST_SUSPECTS: usize = 50_000;
 
-/// How many cases with added tokens are kept in mind.
+/// Number of cases with added tokens that are kept in mind.
 const MOST_ADDED: usize = 100_000;
 
 /// The places of tokens that were put into cases, by case.
 type Added = HashMap<(WorkflowId, CaseId), Vec<PlaceId>>;
 
-/// Where a record of a lifecycle put new tokens. An edited one is older than its change.
+/// The places of the new tokens of a lifecycle's record. An edited token is older than its
+/// change.
 fn places(record: &Record) -> impl Iterator<Item = PlaceId> + '_ {
     let new = record.produced.iter().filter(|token| token.created_at == token.updated_at);
     new.map(|token| token.place.clone())
@@ -101,8 +103,9 @@ impl Auditor<'_> {
         self.pass_over(unmet.into_iter().collect()).await
     }
 
-    /// The places of the tokens that somebody has put into cases that ran. What does not fit, or
-    /// comes later, makes the sums of its case odd, and a replay finds out why.
+    /// The places of the tokens that somebody has put into cases that ran. Tokens that find no
+    /// room here, or come later, make the sums of their case odd, and a replay finds out the
+    /// reason.
     async fn added(&self, scope: LogScope) -> Result<Added> {
         let mut added = Added::new();
         let mut records = self.inner.reader.storage.history(scope, 1).await?;
@@ -158,14 +161,15 @@ impl Auditor<'_> {
         self.pass(items).await
     }
 
-    /// Whether a subject of the view, which is no token's, is of a workflow in the scope.
+    /// Returns true if a subject of the view, which is no token's, is of a workflow in the
+    /// scope.
     fn is_in_scope(&self, subject: &str) -> bool {
         let workflow = subject.rsplit('.').nth(4);
         self.scope.workflow.as_ref().is_none_or(|only| workflow == Some(only.as_str()))
     }
 
-    /// The case of what stands in the view, if it is in the scope. Whose it is follows from its
-    /// subject.
+    /// The case of a register of the view, if it is in the scope. It follows from the
+    /// register's subject.
     fn whose(&self, register: &Register) -> Option<CaseId> {
         let (workflow, token) = (&register.workflow, &register.token);
         let is_other = self.scope.workflow.as_ref().is_some_and(|only| only != workflow);
@@ -266,7 +270,7 @@ impl Auditor<'_> {
         Ok(suspicions)
     }
 
-    /// A case could not be read: its log will say where it is broken.
+    /// A case could not be read: its log will show the broken place.
     pub fn failed(&self, workflow: &WorkflowId, case: &CaseId, error: Error) -> Result<()> {
         match error {
             Error::NotFound { kind: "case", .. } => return Err(error),

@@ -56,7 +56,7 @@ fn auditor<'a>(cases: &'a Cases, scope: &'a AuditScope, watcher: &'a Heard) -> A
     Auditor { inner: &cases.inner, scope, watcher, last: 9, state: Mutex::new(State::default()) }
 }
 
-/// What a sum that does not hold is told as.
+/// The finding for a sum that does not hold.
 fn odd() -> Finding {
     let (workflow, case) = names();
     let (kind, place_of) = (FindingKind::InvariantBroken, FindingIn::Log);

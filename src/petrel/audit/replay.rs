@@ -18,10 +18,10 @@ use crate::{
 /// One case, record by record.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
-    /// The state after the record before, as that record says it: what has been found once is
-    /// not found again in every later record.
+    /// The state after the record before, as that record says it, so that a fault is not found
+    /// again in every later record.
     before: Option<Case>,
-    /// The records that can't be read: what follows one is not judged by it.
+    /// The records that can't be read: none of them judges the one after it.
     unreadable: Vec<u64>,
     /// The place of each token that somebody has put into the case.
     given: Vec<PlaceId>,
@@ -35,8 +35,8 @@ impl Replay {
         self.unreadable.push(sequence);
     }
 
-    /// The places of all the tokens that the case was given, not by firing: what its
-    /// P-invariants are counted from.
+    /// The places of all the tokens that the case was given, not by firing. Its P-invariants
+    /// are counted from them.
     pub fn given(&self) -> &[PlaceId] {
         &self.given
     }
@@ -46,7 +46,7 @@ impl Replay {
         self.before.as_ref()
     }
 
-    /// Takes the next record and says what is wrong with it.
+    /// Takes the next record and returns its faults.
     pub fn record(&mut self, net: &Net, stored: &Stored<Record>) -> Vec<Finding> {
         let record = &stored.value;
         let after_gap = self.unreadable.contains(&record.previous);
@@ -90,7 +90,7 @@ fn number(token: &TokenId) -> u64 {
     token.number().unwrap_or_default()
 }
 
-/// Whether a record is linked to the one before it.
+/// Fault of a record's link to the one before it.
 fn chain(before: &Case, record: &Record) -> Option<Fault> {
     let (named, there) = (record.previous, before.sequence);
     if named != there {
@@ -106,7 +106,7 @@ fn chain(before: &Case, record: &Record) -> Option<Fault> {
     })
 }
 
-/// What is wrong with the first record that is there.
+/// Faults of the first record that is there.
 pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
     let record = &stored.value;
     if record.previous == 0 && record.kind == RecordKind::Quarantined {
@@ -129,7 +129,7 @@ pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
     faults
 }
 
-/// What is wrong with a record that follows a state.
+/// Faults of a record that follows a state.
 pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<Fault> {
     let record = &stored.value;
     let mut faults: Vec<_> = continues(before, record).chain(names(before, record)).collect();
@@ -179,7 +179,8 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
     faults
 }
 
-/// Whether the case still goes on, and with the definition that it has run from its start.
+/// Faults of a record that follows the end of its case, or runs another definition than the
+/// case has run from its start.
 fn continues(before: &Case, record: &Record) -> impl Iterator<Item = Fault> {
     let is_open = matches!(before.status, CaseStatus::Running | CaseStatus::Paused);
     // The engine says so of a firing.
@@ -196,7 +197,7 @@ fn continues(before: &Case, record: &Record) -> impl Iterator<Item = Fault> {
     closed.into_iter().chain(other).map(fault)
 }
 
-/// Fires what a record says was fired, with the tokens that it says were taken.
+/// Fires the transition of a record again, with the tokens that it says were taken.
 fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Fault> {
     let impossible = |message: String| Fault::of(FindingKind::FiringImpossible, message);
     let Some(transition) = &record.transition else {
@@ -240,7 +241,7 @@ fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Faul
     })
 }
 
-/// Whether a firing took, removed and gave what the same firing does now.
+/// Faults of a firing that took, removed or gave other tokens than the same firing does now.
 fn same_tokens(again: &Record, record: &Record) -> Vec<Fault> {
     let at = |list: &[TokenAt]| -> Vec<_> {
         let entry = |at: &TokenAt| (at.token.clone(), at.place.clone());
@@ -277,7 +278,7 @@ fn same_tokens(again: &Record, record: &Record) -> Vec<Fault> {
     faults
 }
 
-/// The marking before, without what the record says went and with what it says came.
+/// The marking before, without the tokens that the record takes and with those that it brings.
 fn arithmetic(before: &[MarkingEntry], record: &Record) -> Vec<MarkingEntry> {
     let is_edit = record.kind == RecordKind::Edited;
     let gone = |entry: &MarkingEntry| {
@@ -304,8 +305,8 @@ fn arrivals(record: &Record) -> Vec<MarkingEntry> {
     record.produced.iter().map(entry).collect()
 }
 
-/// Whether a record that puts tokens into a case puts just so many, with the next numbers,
-/// where there is a place for them.
+/// Faults of a record that puts tokens into a case: it must put just so many, with the next
+/// numbers, in places that exist.
 fn planted(net: &Net, record: &Record, made: u64, count: u64) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (at, token) in (made + 1..).zip(&record.produced) {
@@ -325,7 +326,7 @@ fn planted(net: &Net, record: &Record, made: u64, count: u64) -> Vec<Fault> {
     faults
 }
 
-/// Whether an edit changed a token that was there, where it was.
+/// Faults of an edit of a token that was not there, or in another place.
 fn edited(before: &Case, record: &Record) -> Vec<Fault> {
     let mut faults = Vec::new();
     for token in &record.produced {

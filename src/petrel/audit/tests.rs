@@ -49,7 +49,7 @@ struct Log {
 }
 
 impl Log {
-    /// Runs a case through these steps; what can't be done is passed over.
+    /// Runs a case through these steps; an impossible one is passed over.
     fn run(steps: &[u8]) -> Self {
         let mut log = Self { net: net(), case: None, records: Vec::new() };
         let (workflow, id) = (WorkflowId::new("w").unwrap(), CaseId::new("k").unwrap());
@@ -124,7 +124,7 @@ impl Log {
         (!fired.is_empty()).then(|| fired[at.index(fired.len())])
     }
 
-    /// Writes the records after `at` anew, each upon the one before it: what somebody does who
+    /// Writes the records after `at` anew, each upon the one before it, as somebody does who
     /// knows about the chain.
     fn rechain(&mut self, at: usize) {
         for index in at..self.records.len() {

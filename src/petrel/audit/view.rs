@@ -13,7 +13,7 @@ use crate::{
     storage::{Consistency, Register, RegisterState},
 };
 
-/// How many times a register is looked at that is wrong in another way each time.
+/// Number of looks at a register that is wrong in another way each time.
 const MOST_LOOKS: u32 = 8;
 
 /// A register to look at.
@@ -35,7 +35,7 @@ pub(super) struct Suspicion {
     looks: u32,
 }
 
-/// How a register differs from the log.
+/// Difference of a register from the log.
 #[derive(Debug, Clone, PartialEq)]
 struct Difference {
     finding: Finding,
@@ -61,7 +61,8 @@ impl Suspicion {
 }
 
 impl Difference {
-    /// Whether nothing has happened to the token and its register since the other look.
+    /// Returns true if nothing has happened to the token and its register since the other
+    /// look.
     fn is(&self, other: &Self) -> bool {
         let key = |one: &Self| (one.finding.kind, one.arrived, one.register);
         key(self) == key(other)
@@ -92,8 +93,8 @@ impl Auditor<'_> {
         Ok(suspicions)
     }
 
-    /// Compares a register with its case. What agrees is right, whichever was read first; what
-    /// does not is looked at again.
+    /// Compares a register with its case. If they agree the register is right, in any order of
+    /// the two reads; otherwise it is looked at again.
     pub async fn compare(
         &self,
         case: Option<&Case>,
@@ -106,8 +107,8 @@ impl Auditor<'_> {
         }
     }
 
-    /// Looks at a register. What is wrong since a settled record is found at once; anything else
-    /// is a suspicion.
+    /// Looks at a register. A fault since a settled record is found at once; any other is a
+    /// suspicion.
     async fn look(&self, spot: &Spot) -> Result<Option<Suspicion>> {
         let Some(difference) = self.difference(spot).await? else { return Ok(None) };
         if difference.since <= self.settled() {
@@ -186,8 +187,8 @@ impl Auditor<'_> {
         Ok(Some(difference))
     }
 
-    /// The case as the log has it now, with no other token than this one: however many it has,
-    /// few records are read.
+    /// The case as the log has it now, with no other token than this one: few records are
+    /// read, for any number of tokens.
     async fn case_with(&self, spot: &Spot) -> Result<Option<Case>> {
         let Spot { workflow, case, token, .. } = spot;
         let head = self.inner.reader.storage.head(workflow, case, Consistency::Strong).await?;

@@ -13,11 +13,11 @@ use crate::{
     storage::{Consistency, LogScope, StorageError},
 };
 
-/// Of how many cases it is remembered what is put aside.
+/// Number of cases whose messages put aside are remembered.
 const REMEMBERED: usize = 4_096;
 
-/// What is put aside in cases whose last change an older version made, by the hash of that
-/// record: it follows from those before it, which are always the same.
+/// Messages put aside in cases whose last change an older version made, by the hash of that
+/// record. They follow from the records before it, which are always the same.
 #[derive(Debug, Default)]
 pub(in crate::petrel) struct Asides(Mutex<HashMap<String, Vec<Aside>>>);
 
@@ -36,13 +36,14 @@ impl Asides {
     }
 }
 
-/// Whether a record has what is put aside. That of an older version has not.
+/// Returns true if a record has the list of messages put aside. That of an older version has
+/// not.
 fn says_it(record: &Record) -> bool {
     !record.aside.is_empty() || !record.is_without_lists()
 }
 
 impl Reader {
-    /// What in a case's log is put aside.
+    /// The messages of a case's log that are put aside.
     pub(in crate::petrel) async fn put_aside_in(
         &self,
         workflow: &WorkflowId,
@@ -57,8 +58,8 @@ impl Reader {
         }
     }
 
-    /// What is put aside, by the head of its case. An older version has not written it on: then
-    /// the last record that has it says it.
+    /// The messages put aside, by the head of its case. An older version has not carried the
+    /// list on: then it is that of the last record with a list.
     pub(in crate::petrel) async fn put_aside_by(
         &self,
         head: &Stored<Record>,
@@ -70,9 +71,9 @@ impl Reader {
         }
     }
 
-    /// What the last record of its lifecycle says, since who puts something aside is no firing.
-    /// If an older version wrote that too, the one before it that puts something aside says it:
-    /// all of the branch is read for it, once.
+    /// The list of the last record of its lifecycle: a record that puts messages aside is no
+    /// firing. If an older version wrote that too, the list is that of the last record before
+    /// it that puts messages aside: all of the branch is read for it, once.
     async fn put_aside_before(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Aside>> {
         let last = match self.storage.last_of_lifecycle(workflow, case).await {
             Ok(Some(last)) => last,
@@ -91,7 +92,7 @@ impl Reader {
         Ok(aside)
     }
 
-    /// What the last record says that put something aside.
+    /// The list of the last record that put messages aside.
     async fn put_aside_along(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Aside>> {
         let scope = LogScope::Lifecycle(workflow.clone(), case.clone());
         let mut records = self.storage.history(scope, 1).await?;
@@ -108,8 +109,7 @@ impl Reader {
         Ok(aside)
     }
 
-    /// Those of these errors that are not about messages that are put aside. Each case is asked
-    /// once.
+    /// The errors among these that are not about messages put aside. Each case is asked once.
     pub(in crate::petrel) async fn not_put_aside(
         &self,
         errors: Vec<StorageError>,
@@ -136,7 +136,7 @@ impl Reader {
         Ok(left)
     }
 
-    /// A case's records from a sequence on, without what is put aside.
+    /// A case's records from a sequence on, without the messages put aside.
     pub(in crate::petrel) async fn records(
         &self,
         workflow: &WorkflowId,

@@ -22,11 +22,11 @@ use crate::{
     storage::{DefinitionVersion, MAX_PAGE, StorageError},
 };
 
-/// How long a new case may use a definition that was the latest: a version stored by another
-/// process is used here at most so much later.
+/// Longest time that a new case may use a definition that was the latest: a version stored by
+/// another process is used here at most so much later.
 const LATEST_FOR: Duration = Duration::from_secs(1);
 
-/// How many definitions are asked for at once in a listing.
+/// Number of definitions that are asked for at once in a listing.
 const AT_ONCE: usize = 32;
 
 /// The most compiled nets that are kept.
@@ -37,7 +37,7 @@ const MOST_NETS: usize = 1_024;
 pub(in crate::petrel) struct Compiled {
     pub stored: StoredDefinition,
     pub net: Arc<Net>,
-    /// What the check of the net found, once somebody has asked.
+    /// The report of the net's check, once somebody has asked.
     pub report: OnceCell<Arc<Report>>,
     /// The P-invariants of the net, once an audit has asked.
     pub invariants: OnceCell<std::result::Result<Vec<Invariant>, TooComplex>>,
@@ -49,7 +49,7 @@ impl Compiled {
     }
 }
 
-/// Compiled definitions by workflow and log sequence, and which is the latest.
+/// Compiled definitions by workflow and log sequence, and the latest of each workflow.
 #[derive(Debug, Default)]
 pub(in crate::petrel) struct Definitions {
     state: Mutex<State>,
@@ -61,7 +61,7 @@ struct State {
     generation: u64,
     nets: HashMap<(WorkflowId, u64), Arc<Compiled>>,
     latest: HashMap<WorkflowId, (Arc<Compiled>, Instant)>,
-    /// What was wrong with the last version of a workflow when it was last looked at.
+    /// Faults of workflows' last versions, each from the last look at it.
     complaints: BTreeMap<WorkflowId, String>,
 }
 
@@ -71,7 +71,7 @@ impl Definitions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what is wrong with the last version of a workflow, or that nothing is.
+    /// Notes the fault of a workflow's last version, or that there is none.
     pub(in crate::petrel) fn complain(&self, workflow: &WorkflowId, complaint: Option<String>) {
         let complaints = &mut self.state().complaints;
         match complaint {
@@ -80,13 +80,13 @@ impl Definitions {
         }
     }
 
-    /// What is wrong with the last versions of workflows, as far as this process has met it.
+    /// Faults of the last versions of workflows, as far as this process has met them.
     pub(in crate::petrel) fn complaints(&self) -> Vec<String> {
         self.state().complaints.values().cloned().collect()
     }
 
-    /// What was read under this generation of the log. The rest is forgotten: in a log that may
-    /// have gone back since, another definition may have the same sequence.
+    /// The definitions read under this generation of the log. The rest is forgotten: in a log
+    /// that may have gone back since, another definition may have the same sequence.
     fn of(&self, generation: u64) -> std::sync::MutexGuard<'_, State> {
         let mut state = self.state();
         if state.generation != generation {
@@ -112,7 +112,7 @@ impl Definitions {
         (at.elapsed() < LATEST_FOR).then(|| Arc::clone(compiled))
     }
 
-    /// Keeps what was read when the log had this generation, or a later one.
+    /// Keeps a definition that was read when the log had this generation, or a later one.
     fn keep(&self, compiled: &Arc<Compiled>, is_latest: bool, generation: u64) {
         let mut state = self.of(generation);
         if state.nets.len() >= MOST_NETS {
@@ -129,9 +129,9 @@ impl Definitions {
 
 impl Cases {
     /// Checks a definition and stores it as the next version. The same definition as the
-    /// latest one makes no new version: it answers with that. Where only sound definitions are
-    /// wanted ([`require_sound`](crate::petrel::Checks::require_sound)), another is refused with what is
-    /// wrong with it.
+    /// latest one makes no new version: the answer is the latest. If only sound definitions
+    /// are wanted ([`require_sound`](super::Checks::require_sound)), another is refused with
+    /// its findings.
     pub async fn create_workflow(
         &self,
         definition: WorkflowDefinition,
@@ -140,7 +140,8 @@ impl Cases {
         Ok(self.store_workflow(definition, expected).await?.0)
     }
 
-    /// The same, and whether nothing was stored, since the latest version is the same definition.
+    /// Does the same. Also returns true if nothing was stored, since the latest version is the
+    /// same definition.
     pub async fn store_workflow(
         &self,
         definition: WorkflowDefinition,
@@ -195,15 +196,15 @@ impl Cases {
         Ok(Arc::new(self.inner.reader.usable(id).await?.stored.clone()))
     }
 
-    /// The version of a workflow whose message has this log sequence: what a case that names
+    /// The version of a workflow whose message has this log sequence, which a case that names
     /// it runs.
     pub async fn workflow_at(&self, id: &WorkflowId, sequence: u64) -> Result<StoredDefinition> {
         Ok(self.inner.reader.compiled(id, sequence).await?.stored.clone())
     }
 
     /// The latest versions of workflows, `first` (1 to 1,000) at most, ordered by id and
-    /// beginning after `after`; and whether there are more. Definitions that can't be read are
-    /// logged and left out; asking for one by its id says why.
+    /// beginning after `after`; and true if there are more. Definitions that can't be read are
+    /// logged and left out; a request for one by its id gives the reason.
     pub async fn workflows(
         &self,
         first: usize,
@@ -233,8 +234,8 @@ impl Cases {
 }
 
 impl Reader {
-    /// Whether a workflow is known; otherwise the error says so. If its latest version can't be
-    /// read it is known: its cases name the versions that they run.
+    /// Checks that a workflow is known; otherwise the error says so. If its latest version
+    /// can't be read it is known: its cases name the versions that they run.
     pub async fn must_exist(&self, workflow: &WorkflowId) -> Result<()> {
         match self.storage.definition(workflow, DefinitionVersion::Latest).await {
             Ok(None) => Err(Error::no_workflow(workflow)),
@@ -279,7 +280,7 @@ impl Reader {
         self.compile(stored.ok_or_else(missing)?, false, generation)
     }
 
-    /// Whether the log has this definition still.
+    /// Returns true if the log has this definition still.
     pub(in crate::petrel) async fn has_definition(&self, of: &StoredDefinition) -> Result<bool> {
         let version = DefinitionVersion::Sequence(of.sequence);
         let stored = self.storage.definition(&of.definition.id, version).await?;

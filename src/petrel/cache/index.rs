@@ -1,7 +1,8 @@
 //! The cases by workflow and status, in the order of their creation. The log is read once from
-//! its beginning; after that, what has been added to it.
+//! its beginning; after that, only its new records.
 //!
-//! It is a view like any other: it says where to look, and what is answered is read from the log.
+//! It is a view like any other: it shows the place to look at, and the answer is read from the
+//! log.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -23,16 +24,16 @@ use crate::{
     storage::{StatusAt, Storage, StorageError},
 };
 
-/// How long a listing waits for the index.
+/// Longest time that a listing waits for the index.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a serving process follows the log.
+/// Time between two looks of a serving process at the log.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How many records are taken over at once.
+/// Number of records that are taken over at once.
 const BATCH: usize = 1_024;
 
-/// How many of its own records a process keeps in mind until the log is followed.
+/// Number of its own records that a process keeps in mind until the log is followed.
 const MOST_NOTED: usize = 65_536;
 
 /// The cases of a store by their status.
@@ -53,9 +54,9 @@ struct State {
     until: u64,
     /// The last record that was taken over.
     tip: Option<Tip>,
-    /// Whether it was ever complete.
+    /// True if it was ever complete.
     is_ready: bool,
-    /// What this process has appended since, which need not be read.
+    /// The records that this process has appended since, which need not be read.
     noted: BTreeMap<u64, Own>,
 }
 
@@ -68,7 +69,7 @@ pub(in crate::petrel) struct Own {
     pub hash: String,
 }
 
-/// A record, and by what it is known again.
+/// A record, and the mark by which it is known again.
 #[derive(Debug, Clone)]
 struct Tip {
     workflow: WorkflowId,
@@ -79,20 +80,20 @@ struct Tip {
 
 #[derive(Debug, Clone)]
 enum Mark {
-    /// When the server stored it, of one that was read.
+    /// The server's time, of one that was read.
     Time(DateTime<Utc>),
     /// The hash of its bytes, of one that this process appended.
     Hash(String),
 }
 
-/// A reading of what the log has, for all who ask meanwhile.
+/// A reading of the log, for all who ask meanwhile.
 #[derive(Debug, Default)]
 struct Reading {
     begun: u64,
     under_way: Option<Shared<BoxFuture<'static, Read>>>,
 }
 
-/// How a reading ended.
+/// End of a reading.
 type Read = std::result::Result<(), StorageError>;
 
 /// The cases of a workflow, each by the log sequence of its first record.
@@ -141,7 +142,7 @@ impl State {
         self.workflows.entry(workflow.clone()).or_default()
     }
 
-    /// Takes over what this process has appended itself, as far as nothing lies between.
+    /// Takes over this process's own records, as far as nothing lies between.
     fn take_over_own(&mut self) {
         self.noted = self.noted.split_off(&(self.followed + 1));
         while let Some(entry) = self.noted.first_entry()
@@ -174,14 +175,14 @@ impl Index {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it can be asked without reading the whole log first.
+    /// Returns true if it can be asked without reading the whole log first.
     pub fn is_ready(&self) -> bool {
         self.state().is_ready
     }
 
-    /// At most `most` cases of a workflow that had a status, or any where none is named, when the
-    /// log was last followed: those whose first record comes after a log sequence, in the order of
-    /// these, each with that of its own.
+    /// Cases of a workflow, at most `most`, that had a status, or any if none is named, when
+    /// the log was last followed: those whose first record comes after a log sequence, in the
+    /// order of these, each with that of its own.
     pub fn some(
         &self,
         workflow: &WorkflowId,
@@ -194,7 +195,7 @@ impl Index {
         listing.map(|listing| listing.some(status, after, most)).unwrap_or_default()
     }
 
-    /// How many readings have begun.
+    /// Number of readings that have begun.
     fn begun(&self) -> u64 {
         self.readings().begun
     }
@@ -250,7 +251,8 @@ impl Index {
     }
 }
 
-/// Reads what the log has and the index has not. Ends early when nobody has the index any more.
+/// Reads the records of the log that the index has not. Ends early when nobody has the index
+/// any more.
 async fn read(index: Weak<Index>, storage: Arc<dyn Storage>) -> Read {
     let generation = storage.generation().await?;
     let last = storage.last_sequence().await?;
@@ -300,8 +302,8 @@ async fn read(index: Weak<Index>, storage: Arc<dyn Storage>) -> Read {
     ended
 }
 
-/// Up to where the index has all that the log has, `None` if it has all; nothing of it is kept if
-/// the log is not the one that was read.
+/// The sequence up to which the index has everything of the log, `None` if it has all. Nothing
+/// of it is kept if the log is not the one that was read.
 async fn begin(
     index: &Weak<Index>,
     storage: &dyn Storage,
@@ -342,7 +344,7 @@ async fn begin(
 }
 
 impl Inner {
-    /// Sees to it that the index has all that the log had when this was called, within some
+    /// Makes sure that the index has all that the log had when this was called, within some
     /// seconds.
     pub async fn follow(&self) -> Result<()> {
         match tokio::time::timeout(PATIENCE, self.follow_however_long()).await {
@@ -366,8 +368,8 @@ impl Inner {
 }
 
 impl Cases {
-    /// Makes the index by which cases are listed by their status, and waits for it, however long
-    /// the log is.
+    /// Makes the index by which cases are listed by their status, and waits for it, at any
+    /// length of the log.
     pub async fn index_cases(&self) -> Result<()> {
         Ok(self.inner.follow_however_long().await?)
     }

@@ -1,4 +1,4 @@
-//! The newest version of a definition that can be used: what can't be read hides none before it.
+//! The newest usable version of a definition: an unreadable one hides none before it.
 
 use std::sync::Arc;
 
@@ -10,24 +10,24 @@ use crate::{
     storage::{DefinitionVersion, StorageError},
 };
 
-/// How many definitions are asked for at once.
+/// Number of definitions that are asked for at once.
 const AT_ONCE: usize = 16;
 
-/// What a workflow's definition subject ends with.
+/// End of a workflow's definition subject.
 pub(in crate::petrel) struct Newest {
     /// The newest version that can be used, if there is one.
     pub compiled: Option<Arc<Compiled>>,
-    /// The sequence of the last message, whatever it is.
+    /// The sequence of the last message of any kind.
     pub last: u64,
     /// The highest number of a version that can be read; 0 for none.
     pub version: u64,
-    /// What is after the newest that can be used, the last first.
+    /// The errors of the messages after the newest usable version, the last first.
     pub unusable: Vec<Error>,
 }
 
 impl Cases {
-    /// What of the definitions can't be used: one line for each workflow whose last version
-    /// can't be read, or is none, with its subject and sequence, and what is used instead. Of
+    /// The definitions that can't be used: one line for each workflow whose last version can't
+    /// be read, or is none, with its subject and sequence, and the version used instead. Of
     /// all workflows, or of one.
     pub async fn unusable_definitions(&self, of: Option<&WorkflowId>) -> Result<Vec<String>> {
         let ids = match of {
@@ -51,8 +51,9 @@ impl Cases {
 }
 
 impl Reader {
-    /// The newest version of a definition that can be used, and what stands after it; `None` if
-    /// there is no message. What a newer petrel wrote is an error: it is to be used with that.
+    /// The newest version of a definition that can be used, and the messages after it; `None`
+    /// if there is no message. A version that a newer petrel wrote is an error: use a newer
+    /// petrel for it.
     pub(in crate::petrel) async fn newest(&self, workflow: &WorkflowId) -> Result<Option<Newest>> {
         let generation = self.storage.generation().await?;
         let last = self.storage.definition(workflow, DefinitionVersion::Latest).await;

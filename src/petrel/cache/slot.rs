@@ -1,4 +1,4 @@
-//! What this process knows about a case.
+//! This process's knowledge of a case.
 
 use std::{
     collections::HashMap,
@@ -14,8 +14,8 @@ use crate::{
     storage::{Register, RegisterState},
 };
 
-/// About how much memory things take, in bytes, beside the texts in them: measured as what the
-/// process grows by.
+/// Approximate memory that things take, in bytes, beside the texts in them: measured as the
+/// process's growth.
 const SLOT_SIZE: usize = 1_000;
 const TOKEN_SIZE: usize = 1_200;
 const EVENT_SIZE: usize = 500;
@@ -23,8 +23,8 @@ const VALUE_SIZE: usize = 100;
 const REGISTER_SIZE: usize = 150;
 const LINK_SIZE: usize = 16;
 
-/// What is known about one case. Only who has the turn reads or writes it; it is checked
-/// against the store by every append, so knowing something old costs a retry and no more.
+/// Knowledge of one case. Only the holder of the turn reads or writes it. Every append checks
+/// it against the store, so old knowledge costs a retry and no more.
 #[derive(Debug, Default)]
 pub(in crate::petrel) struct Slot {
     /// The case as of the last record that this process has seen.
@@ -38,7 +38,7 @@ pub(in crate::petrel) struct Slot {
 }
 
 impl Slot {
-    /// About how much memory it takes, in bytes.
+    /// Approximate memory that it takes, in bytes.
     pub fn size(&self) -> usize {
         let case = self.case.as_ref().map_or(0, |case| case_size(case));
         let links = self.case.as_ref().map_or(0, |case| case.chain.recent.len());
@@ -46,8 +46,8 @@ impl Slot {
         SLOT_SIZE + case + REGISTER_SIZE * self.registers.known.len() + LINK_SIZE * links
     }
 
-    /// Forgets what rests on a sequence alone: the log may be another one than before. The case
-    /// and the ids up to its last page are named by hash.
+    /// Forgets all that rests on a sequence alone: the log may be another one than before. The
+    /// case and the ids up to its last page are named by hash.
     pub fn doubt(&mut self) {
         self.registers.clear();
         if self.earlier.as_ref().is_some_and(Earlier::is_unlisted) {
@@ -77,7 +77,7 @@ impl Registers {
         Some(if forgotten { 0 } else { known.sequence })
     }
 
-    /// Takes over what the view was found to hold.
+    /// Takes over the registers that were found in the view.
     pub fn adopt(&mut self, found: Vec<Register>) {
         for register in found {
             let is_marker = matches!(register.state, RegisterState::Gone { .. });

@@ -11,10 +11,10 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use crate::models::{Case, CaseId, WorkflowId};
 use crate::petrel::{Error, Result, cache::slot::Slot};
 
-/// How many bytes a generation of the cache holds, by estimate; two generations are kept.
+/// Approximate bytes that a generation of the cache holds; two generations are kept.
 const GENERATION: usize = 40 * 1024 * 1024;
 
-/// How many wait for one case at most.
+/// Number of callers that wait for one case at most.
 const MOST_IN_LINE: usize = 1_000;
 
 type Key = (WorkflowId, CaseId);
@@ -28,16 +28,16 @@ pub(in crate::petrel) struct Slots {
 
 #[derive(Debug, Default)]
 struct Generations {
-    /// How many there were before the young one.
+    /// Number of generations before the young one.
     number: u64,
     young: HashMap<Key, Shared>,
     old: HashMap<Key, Shared>,
-    /// About how much memory the young one takes, and how much it may.
+    /// Approximate memory of the young one in bytes, and its limit.
     bytes: usize,
     limit: usize,
 }
 
-/// A slot, and what of it is in the sum of its generation.
+/// A slot, and its part in the sum of its generation.
 #[derive(Debug, Default)]
 struct Counted {
     slot: Slot,
@@ -45,7 +45,7 @@ struct Counted {
     bytes: usize,
 }
 
-/// A slot whose turn it is. Its size is counted anew when the turn ends.
+/// A slot in its turn. Its size is counted anew when the turn ends.
 pub(in crate::petrel) struct Held<'a> {
     counted: OwnedMutexGuard<Counted>,
     slots: &'a Slots,
@@ -63,8 +63,8 @@ impl Slots {
     }
 
     /// The slot of a case, when it is our turn. Those who wait get it in the order in which
-    /// they came. It is held while the store is asked, on purpose: it is a queue, and what
-    /// it guards is of no use to anybody else meanwhile.
+    /// they came. It is held while the store is asked, on purpose: it is a queue, and the slot
+    /// is of no use to anybody else meanwhile.
     ///
     /// # Errors
     ///

@@ -18,28 +18,28 @@ use crate::{
     storage::{Consistency, StorageError},
 };
 
-/// How many times a lost race is run again before the caller is told of the conflict.
+/// Number of times that a lost race is run again before the caller is told of the conflict.
 const MOST_RACES: u32 = 64;
 
-/// How many changes are under way in a process at once.
+/// Number of changes that are under way in a process at once.
 const MOST_UNDER_WAY: usize = 10_000;
 
-/// How many times an append without an answer is tried again.
+/// Number of times that an append without an answer is tried again.
 const MOST_UNANSWERED: u32 = 2;
 
-/// Decides what happens, given the definition that the case runs, or would run, and the case,
-/// if it exists.
+/// Decides a change, given the definition that the case runs, or would run, and the case, if
+/// it exists.
 pub(in crate::petrel) type Decide =
     Arc<dyn Fn(&Compiled, Option<&Case>, &Act, &Budget) -> Result<Decided> + Send + Sync>;
 
-/// What is to happen.
+/// Decision about a change.
 pub(in crate::petrel) enum Decided {
-    /// This record is appended.
+    /// The record to append.
     Append(Box<Record>),
     /// The case is as the caller wants it; nothing is stored.
     AsItIs,
-    /// The case has begun already; nothing is stored, and the answer is how it began, if that is
-    /// with this. `None`: what was asked for can't be what it began with.
+    /// The case has begun already; nothing is stored. The answer is its beginning, if it began
+    /// with this seed. `None`: it can't have begun with the token of the request.
     Begun(Option<TokenSeed>),
 }
 
@@ -55,7 +55,7 @@ pub(in crate::petrel) struct Commit {
     pub is_new: bool,
 }
 
-/// How an attempt ended.
+/// End of an attempt.
 enum Attempt {
     Done(Box<Changed>),
     /// Somebody else appended first.
@@ -72,8 +72,8 @@ impl Inner {
         self.to_its_end(async move { inner.run(commit).await }).await
     }
 
-    /// Runs a change in a task of its own: once begun it ends, whether or not the caller
-    /// still waits, and a caller who stops polling does not keep the case's turn.
+    /// Runs a change in a task of its own. Once begun it ends, even if the caller no longer
+    /// waits; and a caller who stops polling does not keep the case's turn.
     pub async fn to_its_end(
         &self,
         change: impl Future<Output = Result<Changed>> + Send + 'static,
@@ -244,8 +244,9 @@ impl Inner {
         Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))
     }
 
-    /// The record to append, which follows from the case as it is known, and the case after it:
-    /// what replay would refuse is never stored. Its sequence and hash are not known yet.
+    /// The record to append, which follows from the case as it is known, and the case after
+    /// it. A record that replay would refuse is never stored. Its sequence and hash are not
+    /// known yet.
     fn checked(
         &self,
         slot: &Slot,
@@ -277,8 +278,8 @@ impl Inner {
         Ok((stored, case))
     }
 
-    /// Makes what is known of the case what the log has now. What is known already is kept if
-    /// the log ends with just that record.
+    /// Brings the known case up to the log's present state. The known case is kept if the log
+    /// ends with just its record.
     async fn reload(&self, commit: &Commit, slot: &mut Slot) -> Result<()> {
         let (workflow, case) = (&commit.workflow, &commit.case);
         let generation = self.reader.storage.generation().await?;
@@ -307,7 +308,7 @@ impl Inner {
     }
 
     /// Refuses a head that this process did not append and that is not linked to the record
-    /// before it: whatever followed it would have to be put aside with it.
+    /// before it: any record after it would have to be put aside with it.
     async fn follows(&self, head: &Stored<Record>) -> Result<()> {
         let Record { workflow, case, previous, previous_hash, .. } = &head.value;
         if *previous == 0 {

@@ -13,13 +13,13 @@ use tokio::sync::Semaphore;
 use crate::engine::Budget;
 use crate::petrel::{Error, Inner, Result};
 
-/// What a decision may cost on the thread that serves others: about a millisecond.
+/// Steps that a decision may take on the thread that serves others: about a millisecond.
 const QUICK_STEPS: u64 = 2_000;
 
-/// How long one that costs more may take.
+/// Longest time of a decision that costs more.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// How many of them wait for their turn, and how long.
+/// Number of costly decisions that wait for their turn, and the longest wait.
 const MOST_WAITING: usize = 64;
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -48,7 +48,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Inner {
-    /// What `quick` decides within [`QUICK_STEPS`]; if it costs more, what the other decides on a
+    /// The decision of `quick` within [`QUICK_STEPS`]. If it costs more, that of `costly` on a
     /// thread of its own.
     pub async fn decided<T, D>(
         &self,

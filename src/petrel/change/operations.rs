@@ -23,9 +23,10 @@ impl Cases {
         self.inner.commit(Commit { change, ..commit }).await
     }
 
-    /// Begins a case with one token. With the caller's id it is idempotent: a case that began
-    /// with the same place, data and metadata is answered with how it began and as it is now,
-    /// with [`Changed::repeated`]. One that began with others is [`Error::IdTaken`].
+    /// Begins a case with one token. With the caller's id it is idempotent: for a case that
+    /// began with the same place, data and metadata, the answer is its beginning and its
+    /// present state, with [`Changed::repeated`]. One that began with others is
+    /// [`Error::IdTaken`].
     pub async fn create_case(&self, request: NewCase) -> Result<Changed> {
         let NewCase { workflow, case, place, data, metadata, by } = request;
         must_be_shallow("data", &data)?;
@@ -228,7 +229,7 @@ fn begin(compiled: &Compiled, id: &CaseId, seed: &Seed, act: &Act) -> Result<Dec
     Ok(Decided::Append(Box::new(record)))
 }
 
-/// A place with a capacity never has more tokens, wherever they come from.
+/// A place with a capacity never has more tokens, from any source.
 fn must_have_room(compiled: &Compiled, case: &Case, place: &PlaceId) -> Result<()> {
     let net = &compiled.net;
     let capacity = net.place(place).and_then(|place| net.places[place].capacity);

@@ -1,5 +1,5 @@
-//! Changes that the log has already: recognised by their id, told from other requests under the
-//! same id, and answered with what the log says.
+//! Changes that the log has already: recognised by their id, told from other requests under
+//! the same id, and answered from the log.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::{
     models::{Case, CaseId, PlaceId, Record, RecordKind, Stored, TokenId, TransitionId, hex},
 };
 
-/// How many bytes of a request's digest are kept.
+/// Number of bytes of a request's digest that are kept.
 const DIGEST_BYTES: usize = 16;
 
-/// What somebody asks for, without who asks and what revision they expect: with one id, it is
-/// the same request if all of this is the same.
+/// A request, without its caller and the revision that he expects. With one id, it is the same
+/// request if all of this is the same.
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::petrel) struct Asked {
     /// The operation.
@@ -46,7 +46,7 @@ impl Asked {
         self
     }
 
-    /// What a record keeps of it. The fields of objects count in any order.
+    /// The digest that a record keeps of it. The fields of objects count in any order.
     pub fn digest(&self) -> String {
         // The fields of an object are in the order of their names. Every key is a text, so this
         // can't fail; if it did, all requests would be one.
@@ -69,8 +69,8 @@ impl Asked {
         }
     }
 
-    /// What the record under the same id was asked for that this was not; `None` if it was the
-    /// same request. `digest` is this one's.
+    /// The part in which it differs from the request of the record under the same id; `None`
+    /// if it was the same request. `digest` is this one's.
     fn differs_from(&self, digest: &str, record: &Record) -> Option<&'static str> {
         let kind = match record.kind {
             RecordKind::Fired => &["fire"][..],
@@ -103,7 +103,7 @@ impl Asked {
 }
 
 impl Inner {
-    /// What the log says about a change that it already has under the same id.
+    /// The log's answer to a change that it already has under the same id.
     pub(in crate::petrel) async fn repeated(
         self: &Arc<Self>,
         commit: &Commit,
@@ -120,8 +120,8 @@ impl Inner {
         Ok(Some(Changed { repeated: !own, ..changed }))
     }
 
-    /// The views of a change that is in the log already. Whoever appended it may have died, or
-    /// never have heard of it; and when a change is answered, readers see it.
+    /// Looks at the views of a change that is in the log already. Its appender may have died,
+    /// or never have heard of it; and when a change is answered, readers see it.
     pub(in crate::petrel) async fn show_again(&self, slot: &mut Slot, changed: &Changed) {
         let (case, record) = (&changed.case, &changed.record.value);
         match self.views.repair(&case.workflow, &case.id, touched(record).collect()).await {
@@ -139,7 +139,7 @@ impl Inner {
         }
     }
 
-    /// A record, and what is still alive of what it made, as that is now.
+    /// A record, and those of its tokens that are still alive, as they are now.
     async fn changed_before(
         self: &Arc<Self>,
         case: &Arc<Case>,
@@ -162,7 +162,7 @@ impl Inner {
         self.changed_before(case, head).await
     }
 
-    /// The answer to a creation of a case that exists: how it began, if it began with this.
+    /// The answer to a creation of a case that exists: its beginning, if it began with this.
     pub(in crate::petrel) async fn begun(
         self: &Arc<Self>,
         case: &Arc<Case>,
@@ -183,8 +183,8 @@ impl Inner {
     }
 }
 
-/// What a case began with that was not asked for. Without a seed, the place that was asked for
-/// is none of the case's.
+/// The part of a case's beginning that was not asked for. Without a seed, the place that was
+/// asked for is none of the case's.
 fn begins_otherwise(first: &Record, seed: Option<&TokenSeed>) -> Option<&'static str> {
     let (Some(seed), Some(token)) = (seed, first.produced.first()) else { return Some("place") };
     if token.place != seed.place {

@@ -1,4 +1,4 @@
-//! Records as a reader wants them: a stored record leaves out what another one has.
+//! Whole records for readers: a stored record leaves out a part that another one has.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -8,10 +8,10 @@ use crate::{
     models::{Passed, Record, Stored, TokenId},
 };
 
-/// How long to wait before the server is asked again after it did not answer.
+/// Wait before the server is asked again after it did not answer.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 
-/// How many tokens' histories are kept at hand.
+/// Number of tokens whose histories are kept at hand.
 const MOST_KNOWN: usize = 4_096;
 
 /// Makes records whole that come in the order of the log.
@@ -27,7 +27,7 @@ impl Whole {
         Self { inner, known: HashMap::new() }
     }
 
-    /// The same as [`record`](Self::record), however long the server is away meanwhile.
+    /// The same as [`record`](Self::record), but waits for any absence of the server.
     pub async fn in_the_end(&mut self, record: Stored<Record>) -> Result<Stored<Record>> {
         // Only what another record has must be asked for.
         while !record.value.history_bases.is_empty() {
@@ -39,8 +39,8 @@ impl Whole {
         self.record(record).await
     }
 
-    /// A record whose tokens have all of their history, and say at which subjects the view
-    /// keeps them.
+    /// A record whose tokens have all of their history, and the subjects that the view keeps
+    /// them at.
     pub async fn record(&mut self, mut record: Stored<Record>) -> Result<Stored<Record>> {
         let mut tokens: Vec<_> = produced(&record).collect();
         let mut bases = std::mem::take(&mut record.value.history_bases);

@@ -17,16 +17,16 @@ use chrono::{DateTime, Utc};
 use crate::models::{CaseId, Record, Stored, WorkflowId, read_json};
 use crate::petrel::{Error, Result, thread::off_thread};
 
-/// How many bytes of records are in memory before they go to the temporary file.
+/// Bytes of records in memory before they go to the temporary file.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
-/// How much of each sorted part of the temporary file is in memory while they are merged.
+/// Bytes of each sorted part of the temporary file in memory while they are merged.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Where a record belongs.
+/// Workflow, case and log sequence of a record.
 type Key = (WorkflowId, CaseId, u64);
 
-/// Whose record a subject of the log is.
+/// The case that a subject of the log belongs to.
 pub(in crate::petrel) fn case_of(subject: &str) -> Option<(WorkflowId, CaseId)> {
     let mut words = subject.rsplit('.');
     let case = CaseId::new(words.next()?).ok()?;
@@ -36,12 +36,12 @@ pub(in crate::petrel) fn case_of(subject: &str) -> Option<(WorkflowId, CaseId)> 
 /// Takes records in any order and gives them by workflow, case and sequence.
 #[derive(Debug)]
 pub(in crate::petrel) struct ByCase {
-    /// The records in memory: their keys, and where in `bytes` they are.
+    /// The records in memory: their keys, and their places in `bytes`.
     keys: Vec<(Key, usize, usize)>,
     bytes: Vec<u8>,
     most: usize,
     file: Option<File>,
-    /// Where the sorted parts of the file begin and end.
+    /// Begin and end of the file's sorted parts.
     parts: Vec<(u64, u64)>,
 }
 
@@ -64,7 +64,7 @@ impl ByCase {
         off_thread(|| self.spill()).await.map_err(Error::TemporaryFile)
     }
 
-    /// Takes a record. What is in its tokens' histories is not kept: other records have it.
+    /// Takes a record. Its tokens' histories are not kept: other records have them.
     fn add(&mut self, mut stored: Stored<Record>) -> io::Result<()> {
         stored.value.history_bases.clear();
         stored.value.produced.iter_mut().for_each(|token| token.history.clear());
@@ -78,12 +78,12 @@ impl ByCase {
         Ok(())
     }
 
-    /// Whether it is time to [`spill`](Self::spill).
+    /// Returns true if it is time to [`spill`](Self::spill).
     fn is_full(&self) -> bool {
         self.bytes.len() + self.keys.len() * size_of::<(Key, usize, usize)>() >= self.most
     }
 
-    /// Writes what is in memory to the temporary file.
+    /// Writes the records in memory to the temporary file.
     fn spill(mut self) -> io::Result<Self> {
         let file = match &mut self.file {
             Some(file) => file,

@@ -1,4 +1,4 @@
-//! A workflow's whole history by case: what an event log is made of.
+//! A workflow's whole history by case, the source of an event log.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,19 +24,19 @@ pub struct Gathered {
     /// The cases that have a record that can't be read, with the first such error. None of
     /// their records is given: a history with a hole in it says things that did not happen.
     pub unreadable: BTreeMap<CaseId, StorageError>,
-    /// How many records there are, those of unreadable cases included.
+    /// Number of records, those of unreadable cases included.
     pub total: u64,
     by_case: ByCase,
-    /// What is put aside, by case.
+    /// The messages put aside, by case.
     aside: BTreeMap<CaseId, Vec<Aside>>,
-    /// What can't be read, put aside or not.
+    /// Errors of messages that can't be read, put aside or not.
     errors: Vec<(CaseId, StorageError)>,
 }
 
 impl Cases {
-    /// Reads the history of a workflow, or of some of its cases, as it is when this begins.
-    /// However long that is, some 32 MiB of it are in memory; the rest is in a temporary file.
-    /// `progress` gets how much of the log has been read, and of how much.
+    /// Reads the history of a workflow, or of some of its cases, as it is when this begins. At
+    /// any length, some 32 MiB of it are in memory; the rest is in a temporary file.
+    /// `progress` is called with the part of the log that has been read, and the whole.
     pub async fn gather_history(
         &self,
         workflow: &WorkflowId,
@@ -86,8 +86,8 @@ impl Cases {
 }
 
 impl Gathered {
-    /// The records, by the cases' ids. They have neither markings nor what tokens carry, and no
-    /// subjects.
+    /// The records, by the cases' ids. They have neither markings nor tokens' data and
+    /// metadata, and no subjects.
     pub fn into_records(self) -> io::Result<impl Iterator<Item = io::Result<Stored<Record>>>> {
         let (unreadable, aside) = (self.unreadable, self.aside);
         let records: Records = self.by_case.into_records()?;
@@ -129,7 +129,7 @@ impl Gathered {
         Ok(())
     }
 
-    /// Notes whose record can't be read.
+    /// Notes the case of a record that can't be read.
     fn unreadable(&mut self, error: StorageError) -> Result<()> {
         let StorageError::Corrupt { subject, .. } = &error else { return Err(error.into()) };
         match case_of(subject) {
@@ -139,8 +139,8 @@ impl Gathered {
         Ok(())
     }
 
-    /// Tells what can't be read from what is put aside, which comes before the record that says
-    /// so.
+    /// Drops the errors of messages that are put aside; such a message comes before the record
+    /// that says so.
     fn judge_errors(&mut self) {
         for (case, error) in std::mem::take(&mut self.errors) {
             let aside = self.aside.get(&case).map_or(&[][..], Vec::as_slice);
@@ -153,7 +153,7 @@ impl Gathered {
     }
 }
 
-/// A record without what no event log says.
+/// A record without the parts that no event log has.
 fn slim(mut record: Stored<Record>) -> Stored<Record> {
     record.value.marking.0.clear();
     for token in &mut record.value.produced {

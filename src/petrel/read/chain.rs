@@ -1,5 +1,5 @@
-//! From the head of a case to the records before it, by the lists that they carry: a few rounds
-//! of direct gets, whatever else the log has.
+//! Walk from the head of a case to the records before it, by the lists that they carry: a few
+//! rounds of direct gets, at any length of the log.
 
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
@@ -23,9 +23,9 @@ pub(in crate::petrel) struct Earlier {
     unlisted: u64,
     /// The last good one of them, by its hash.
     read: Option<PageAt>,
-    /// What was put aside when they were read.
+    /// The messages that were put aside when they were read.
     aside: Vec<Aside>,
-    /// By id, and then by sequence.
+    /// Links, by id and then by sequence.
     links: Vec<Link>,
 }
 
@@ -35,7 +35,7 @@ impl Earlier {
         self.links.len()
     }
 
-    /// True if it rests on a number alone, for records that no list names.
+    /// Returns true if it rests on a number alone, for records that no list names.
     pub fn is_unlisted(&self) -> bool {
         self.unlisted != 0
     }
@@ -65,8 +65,8 @@ struct Page {
 
 impl Reader {
     /// The record of a case that has a firing id; `None` if the log has none, up to the case's
-    /// head. `known` is what is remembered of earlier records. It is an error if only a message
-    /// that is put aside may have it.
+    /// head. `known` is the memory of earlier records. It is an error if only a message that
+    /// is put aside may have it.
     pub async fn find_id(
         &self,
         case: &Case,
@@ -112,8 +112,8 @@ impl Reader {
         }
     }
 
-    /// True if two of the records that a case's lists name have ids of one hash, or the lists do
-    /// not lead to one another.
+    /// Returns true if two of the records that a case's lists name have ids of one hash, or
+    /// the lists do not lead to one another.
     pub async fn may_have_doubled(&self, case: &Case) -> Result<bool> {
         let unlisted = case.chain.unlisted;
         let mut listed = Earlier { unlisted, ..Earlier::default() };
@@ -162,8 +162,8 @@ impl Reader {
         self.go_on(case, Earlier::default()).await
     }
 
-    /// Whether the log has the last record that is known as it was, among those that no list
-    /// names now.
+    /// Returns true if the log still has the last known record, unchanged, among those that no
+    /// list names now.
     async fn has_still(&self, case: &Case, known: &Earlier) -> Result<bool> {
         let Some(last) = known.last().filter(|last| last.sequence <= case.chain.unlisted) else {
             return Ok(false);
@@ -172,8 +172,8 @@ impl Reader {
         Ok(record.is_some_and(|record| record.hash == last.hash))
     }
 
-    /// Adds the ids of the records that no list names, after the last one that is known. Of a
-    /// message that is put aside, what is known of its id is what itself or others say.
+    /// Adds the ids of the records that no list names, after the last one that is known. The
+    /// id of a message put aside comes from that message, or from records that name it.
     async fn go_on(&self, case: &Case, mut earlier: Earlier) -> Result<Earlier> {
         let unlisted = case.chain.unlisted;
         let from = earlier.last().map_or(1, |last| last.sequence);
@@ -300,8 +300,8 @@ impl Reader {
     }
 
     /// The records of a case from a log sequence on, up to its head, in order, some `at_once`.
-    /// Only the pages that name some of them are read, as the stream comes to them. What was put
-    /// aside is named by the record that says so, and left out.
+    /// Only the pages that name some of them are read, as the stream comes to them. Messages
+    /// put aside are left out; the record that puts them aside names them.
     pub async fn records_from<'a>(
         &'a self,
         head: &Stored<Record>,

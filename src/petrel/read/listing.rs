@@ -10,17 +10,17 @@ use crate::{
     storage::{Cursor, LogScope, Page, PageOf, StorageError},
 };
 
-/// How many heads are asked for at once.
+/// Number of heads that are asked for at once.
 const AT_ONCE: usize = 32;
 
 impl Cases {
     /// The cases of a workflow in the order of their creation, a page at a time. A cursor is
     /// the log sequence of the record that created the case. Cases that can't be read are
-    /// logged and left out; asking for one by its id says why.
+    /// logged and left out; a request for one by its id gives the reason.
     ///
-    /// With a status it goes by an index that this process makes of the log. Before that has been
-    /// made once it is waited for, for some seconds; then the error is
-    /// [`retryable`](crate::petrel::Error::retryable) and says how far it is.
+    /// With a status it goes by an index that this process makes of the log. Before that has
+    /// been made once it is waited for, for some seconds; then the error is
+    /// [`retryable`](super::Error::retryable) and gives its progress.
     pub async fn cases(
         &self,
         workflow: &WorkflowId,

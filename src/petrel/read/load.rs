@@ -1,4 +1,4 @@
-//! From the store to the state of a case: the head, and the records that its tokens are in.
+//! Load of a case's state from the store: the head, and the records that its tokens are in.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -14,11 +14,12 @@ use crate::{
     storage::{Consistency, RegisterState},
 };
 
-/// How many records are asked for at once, and kept at hand for what others leave to them.
+/// Number of records that are asked for at once, and kept at hand for the histories that
+/// others leave to them.
 const AT_ONCE: usize = 32;
 
-/// How many are asked for at once of a case with many tokens, each of whose records names them
-/// all.
+/// Number of records that are asked for at once of a case with many tokens, each of whose
+/// records names them all.
 const LARGE_AT_ONCE: usize = 8;
 
 /// The number of tokens from which on a case is one with many.
@@ -71,8 +72,8 @@ impl Reader {
         Ok(Some((head, case)))
     }
 
-    /// The state that a head stands for. Tokens that are in many records are taken from the view
-    /// if the head vouches for what is there, since each record has the whole marking: a case is
+    /// The state that a head stands for. Tokens that are in many records are taken from the
+    /// view if the head vouches for them, since each record has the whole marking: a case is
     /// read in as many bytes as it has tokens.
     pub async fn restore(&self, head: &Stored<Record>) -> Result<Case> {
         let found = Found::of(head);
@@ -112,8 +113,8 @@ impl Reader {
         self.restore(&head).await
     }
 
-    /// The case with what the view has of its tokens, right or wrong; what the view does not
-    /// have in the version of the marking is read from the log.
+    /// The case with the view's versions of its tokens, right or wrong. A token that the view
+    /// does not have in the version of the marking is read from the log.
     async fn restore_by_view(&self, mut found: Found<'_>) -> Result<Case> {
         let head = found.head;
         let elsewhere = |entry: &&MarkingEntry| entry.sequence_in(head.sequence) != head.sequence;

@@ -1,5 +1,5 @@
-//! From a token's id alone to its workflow, without an index: the id carries a tag of the
-//! workflow, and the workflows are few.
+//! Search for the workflow of a token by the token's id alone, without an index: the id
+//! carries a tag of the workflow, and the workflows are few.
 
 use std::{
     collections::HashMap,
@@ -17,18 +17,18 @@ use crate::{
 pub(in crate::petrel) struct Tags {
     state: Mutex<State>,
     /// The queue of those who look for a tag that is not known. It is held while the store is
-    /// asked, on purpose: whoever waited finds that another one has asked for him.
+    /// asked, on purpose: a caller who waited finds that another one has asked for him.
     turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     known: HashMap<String, Vec<WorkflowId>>,
-    /// What the log had when the workflows were last listed.
+    /// State of the log when the workflows were last listed.
     listed: Option<Listed>,
-    /// How many looks have begun.
+    /// Number of looks that have begun.
     begun: u64,
-    /// The last look that has ended, by its number, and how it failed if it did.
+    /// The last look that has ended, by its number, and its error if it failed.
     ended: (u64, Option<StorageError>),
 }
 
@@ -95,8 +95,8 @@ impl Reader {
         }
     }
 
-    /// Sees to it that all workflows are known that there were when this was called. Who asks
-    /// while somebody looks waits for the next look, which is for all of them.
+    /// Makes sure that all workflows are known that there were when this was called. A caller
+    /// who asks during a look waits for the next look, which is for all of them.
     async fn look_for_workflows(&self) -> Result<()> {
         let before = self.tags.state().begun;
         let _turn = self.tags.turn.lock().await;

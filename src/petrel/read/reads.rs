@@ -21,18 +21,18 @@ use crate::{
     },
 };
 
-/// How many look-ups of one call are under way at once.
+/// Number of look-ups of one call that are under way at once.
 const AT_ONCE: usize = 16;
 
-/// How long to wait for a view that another process is about to write, before each further
-/// look at it: it takes as long as one publish.
+/// Waits for a view that another process is about to write, before each further look at it: a
+/// write takes as long as one publish.
 const VIEW_WAITS: [Duration; 3] =
     [Duration::from_millis(1), Duration::from_millis(4), Duration::from_millis(16)];
 
 impl Cases {
-    /// A live token by its id; across workflows where none is named. An eventual read is one
-    /// request to the view; a strong one asks the log. What the view does not have is looked
-    /// for in the log, so a token is never denied because of a view.
+    /// A live token by its id; across workflows if none is named. An eventual read is one
+    /// request to the view; a strong one asks the log. A token that the view does not have is
+    /// looked for in the log, so a token is never denied because of a view.
     pub async fn token(
         &self,
         workflow: Option<&WorkflowId>,
@@ -67,11 +67,11 @@ impl Cases {
         found.ok_or_else(|| Error::no_token(token))
     }
 
-    /// When the server stored the message that holds just this version of a token:
+    /// Time at which the server stored the message that holds just this version of a token:
     /// [`Token::nats_timestamp`], asked of the view for a token that was not read from it, as
     /// in the answer to a change. `None` if the token is not alive in this version any more.
-    /// `None` too if the view still lags behind the log after some 20 ms: then the process that
-    /// changed the token died, and the reconciler will mend the view.
+    /// `None` too if the view still lags behind the log after some 20 ms: then the process
+    /// that changed the token died, and the reconciler will mend the view.
     pub async fn stored_at(&self, token: &Token) -> Result<Option<DateTime<Utc>>> {
         if token.nats_timestamp.is_some() {
             return Ok(token.nats_timestamp);
@@ -103,8 +103,8 @@ impl Cases {
         }
     }
 
-    /// The same for many tokens, in the order given, in few requests where the view is read by
-    /// direct gets. What that does not settle is looked up one by one.
+    /// The same for many tokens, in the order given, in few requests if the view is read by
+    /// direct gets. Tokens left undecided by these are looked up one by one.
     pub async fn stored_at_each(&self, tokens: &[&Token]) -> Result<Vec<Option<DateTime<Utc>>>> {
         let storage = &self.inner.reader.storage;
         let mut times: Vec<Option<Option<DateTime<Utc>>>> =
@@ -180,7 +180,7 @@ impl Cases {
         Ok(Arc::new(case))
     }
 
-    /// What each transition can do in a case, and why.
+    /// The present abilities of each transition in a case, with the reasons.
     pub async fn explain(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Explanation> {
         let case = self.case(workflow, case).await?;
         let compiled = self.inner.reader.compiled(workflow, case.definition).await?;
@@ -221,8 +221,8 @@ impl Cases {
         Ok((Arc::new(compiled.stored.clone()), transitions))
     }
 
-    /// A case's records in order, a page at a time; a cursor is a log sequence. What is put
-    /// aside is left out; the record that puts it aside names it.
+    /// A case's records in order, a page at a time; a cursor is a log sequence. Messages put
+    /// aside are left out; the record that puts them aside names them.
     pub async fn history(
         &self,
         workflow: &WorkflowId,
@@ -258,8 +258,8 @@ impl Cases {
         Ok(PageOf { items, has_next })
     }
 
-    /// Whether the store can be reached, what it says of itself, and which definitions this
-    /// process has met that can't be read.
+    /// State of the store, by its own word, and the definitions that this process has met that
+    /// can't be read.
     pub async fn health(&self) -> Health {
         let mut health = self.inner.reader.storage.health().await;
         let complaints = self.inner.reader.definitions.complaints();
@@ -322,7 +322,7 @@ impl Inner {
         Ok(Some(Token { nats_timestamp, ..found }))
     }
 
-    /// Whether the log says that a token is alive in just this version.
+    /// Returns true if the log says that a token is alive in just this version.
     async fn is_current(&self, token: &Token) -> Result<bool> {
         let Some((case, _)) = token.id.case() else { return Ok(false) };
         let now = self.token_in_log(&token.workflow, &case, &token.id).await?;

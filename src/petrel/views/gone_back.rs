@@ -1,10 +1,11 @@
-//! Whether a record that was appended while the log may have gone back fits what the log has now.
+//! Check of a record that was appended while the log may have gone back: it must fit the
+//! present log.
 
 use crate::models::{Record, Stored};
 use crate::petrel::{Result, cache::definitions::Compiled, read::Reader, read::load::broken};
 
 impl Reader {
-    /// Finds out whether a record that was appended while the log may have gone back follows the
+    /// Checks that a record that was appended while the log may have gone back follows the
     /// record that it names: the fence compares numbers.
     pub(in crate::petrel) async fn must_follow(&self, stored: &Stored<Record>) -> Result<()> {
         let record = &stored.value;
@@ -20,8 +21,8 @@ impl Reader {
         Err(broken(&record.workflow, &record.case, stored.sequence, reason))
     }
 
-    /// Finds out whether the log has the definition of a case that was begun while it may have
-    /// gone back.
+    /// Checks that the log has the definition of a case that was begun while it may have gone
+    /// back.
     pub(in crate::petrel) async fn must_run(
         &self,
         stored: &Stored<Record>,

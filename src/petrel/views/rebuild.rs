@@ -17,13 +17,13 @@ use crate::{
     storage::{Consistency, Lifecycle, Outline, StorageError},
 };
 
-/// How many cases are looked at at once.
+/// Number of cases that are looked at at once.
 const AT_ONCE: usize = 64;
 
-/// How many registers of the view are put together by case: some 4 MB.
+/// Number of registers of the view that are put together by case: some 4 MB.
 const OUTLINES_AT_ONCE: usize = 16_384;
 
-/// After how many cases in a row that could not be reached it is given up.
+/// Number of cases in a row that could not be reached after which the rebuild gives up.
 const MOST_UNREACHED: u32 = 16;
 
 /// A case to look at, with registers that the view has of it.
@@ -31,17 +31,17 @@ pub(in crate::petrel) type Item = ((WorkflowId, CaseId), Vec<Outline>);
 
 impl Cases {
     /// Makes the view equal to the log. First every case's live tokens are written where they
-    /// are missing or wrong, then what stands in the view of these cases beside them is taken
-    /// away. Tokens of workflows or cases that the log has not got are counted and left alone:
-    /// the log may have been lost, or be an old copy, and then the view is all that is left of
-    /// them. `progress` gets how much is done and of how much, in messages of the log's
-    /// lifecycles and of the view. What fails for one case is logged and counted, and the others
-    /// are looked at.
+    /// are missing or wrong, then all other tokens of these cases in the view are taken away.
+    /// Tokens of workflows or cases that the log has not got are counted and left alone: the
+    /// log may have been lost, or be an old copy, and then the view is all that is left of
+    /// them. `progress` is called with the messages done and all messages, of the log's
+    /// lifecycles and of the view. A failure for one case is logged and counted, and the
+    /// others are looked at.
     pub async fn rebuild(&self, progress: &(dyn Fn(u64, u64) + Send + Sync)) -> Result<Repaired> {
         self.rebuild_with(Unknown::Kept, progress).await
     }
 
-    /// Does what [`rebuild`](Self::rebuild) does, and takes away the tokens of workflows or
+    /// Does the work of [`rebuild`](Self::rebuild), and takes away the tokens of workflows or
     /// cases that the log has not got.
     pub async fn rebuild_and_remove_unknown(
         &self,
@@ -106,10 +106,10 @@ impl Views {
         Ok(tally.total)
     }
 
-    /// Looks at what the view has got lately, as a serving process does by itself. What belongs
-    /// to a workflow or case that the log has not got is told of and left alone: the log may have
-    /// been lost, and then the view is all that is left.
-    /// Answers too what others wrote all the time, so that it is to be looked at again.
+    /// Looks at the view's recent messages, as a serving process does by itself. Tokens of a
+    /// workflow or case that the log has not got are told of and left alone: the log may have
+    /// been lost, and then the view is all that is left. Also returns the cases that others
+    /// wrote all the time, which are to be looked at again.
     pub(in crate::petrel) async fn judge_lately(
         &self,
         since: u64,
@@ -120,7 +120,7 @@ impl Views {
         Ok((tally.total, tally.contended))
     }
 
-    /// Looks again at what others wrote all the time, and answers in the same way.
+    /// Looks again at the cases that others wrote all the time, and answers in the same way.
     pub(in crate::petrel) async fn judge_again(
         &self,
         items: Vec<Item>,
@@ -130,8 +130,8 @@ impl Views {
         Ok((tally.total, tally.contended))
     }
 
-    /// Looks at everything that the view has got since the log's record at `since`, of the known
-    /// workflows if they are named: it must be what the last record of its case says.
+    /// Looks at all that the view has got since the log's record at `since`, of the known
+    /// workflows if they are named. It must agree with the last record of its case.
     async fn judge_view(
         &self,
         since: u64,
@@ -196,8 +196,8 @@ impl Views {
         Ok(())
     }
 
-    /// What the view has of a case. If any of it is wrong, the whole case is looked at: what
-    /// stands in one place may be missing in another.
+    /// Looks at the view's registers of a case. If any of them is wrong, the whole case is
+    /// looked at: a token in one place may be missing in another.
     async fn judge_case(
         &self,
         ((workflow, case), outlines): &Item,
@@ -240,8 +240,9 @@ impl Views {
     }
 }
 
-/// Whose a register is: that follows from its subject, not from what it says of itself. No case
-/// has the id that is made of a token's which no case has given.
+/// The case of a register. It follows from the register's subject, not from its contents. For
+/// a token's id that no case has given, the case's id is made of the token's, and no case has
+/// that id.
 fn case_named(outline: &Outline) -> Result<CaseId> {
     match outline.token.case() {
         Some((case, tag)) if outline.workflow.tag() == tag => Ok(case),
@@ -253,27 +254,27 @@ fn case_named(outline: &Outline) -> Result<CaseId> {
     }
 }
 
-/// What becomes of tokens whose case the log has not got.
+/// Way with tokens whose case the log has not got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unknown {
     Kept,
     Removed,
 }
 
-/// What has been done, and what failed.
+/// Sum of the repairs, and of the failures.
 pub(in crate::petrel) struct Tally {
     pub total: Repaired,
     unknown: Unknown,
-    /// What others wrote all the time.
+    /// Cases that others wrote all the time.
     contended: Vec<Item>,
-    /// How many in a row could not be reached, and how many may be.
+    /// Number of cases in a row that could not be reached, and the most there may be.
     unreached: u32,
     most_unreached: u32,
 }
 
 impl Tally {
-    /// One that ends where a case can't be reached, so that the same can be tried again. What
-    /// others wrote all the time is looked at again, and is no failure.
+    /// A tally that ends at a case that can't be reached, so that the same can be tried again.
+    /// A case that others wrote all the time is looked at again, and is no failure.
     pub fn ending() -> Self {
         Self {
             total: Repaired::default(),
@@ -284,13 +285,13 @@ impl Tally {
         }
     }
 
-    /// One that goes on past cases that can't be reached, if they are few.
+    /// A tally that goes on past cases that can't be reached, if they are few.
     fn going_on() -> Self {
         Self { most_unreached: MOST_UNREACHED, ..Self::ending() }
     }
 
-    /// Counts a case. An error that is not of one case ends it all; whether one is that could not
-    /// be reached, the next ones tell.
+    /// Counts a case. An error that is not of one case ends it all. For a case that could not
+    /// be reached, only the next ones show which kind it is.
     pub fn add(&mut self, repaired: Result<Repaired>) -> Result<()> {
         let error = match repaired {
             Ok(repaired) => {

@@ -25,17 +25,17 @@ use crate::{
     storage::{LogScope, StorageError},
 };
 
-/// How often the log is looked at.
+/// Time between two looks at the log.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// How often a lasting failure is told of again.
+/// Time between two reports of a lasting failure.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// How many records are looked at again at the start and after a lost connection. What was
-/// under way when a process or the server died is among them.
+/// Number of records that are looked at again at the start and after a lost connection. All
+/// records under way when a process or the server died are among them.
 const LOOK_BACK: u64 = 10_000;
 
-/// How many records are handled together, and how many cases at once.
+/// Number of records that are handled together, and of cases at once.
 const BATCH: usize = 1_024;
 const AT_ONCE: usize = 16;
 
@@ -108,8 +108,8 @@ impl Cases {
         inner.views.confirmed.forget_up_to(u64::MAX - 1);
     }
 
-    /// Looks at the views of all records after the log sequence `from`, however old, and
-    /// mends what is wrong.
+    /// Looks at the views of all records after the log sequence `from`, of any age, and mends
+    /// the wrong ones.
     pub async fn reconcile_from(&self, from: u64) -> Result<Repaired> {
         let last = self.inner.reader.storage.last_sequence().await?;
         let mut repaired = Repaired::default();
@@ -124,22 +124,22 @@ impl Cases {
     }
 }
 
-/// Where the reconciler is.
+/// Position of the reconciler.
 #[derive(Default)]
 struct Follower {
     /// Everything up to here is done.
     done: Option<u64>,
-    /// What the store has said of itself, and the log's last sequence, when it was last asked.
+    /// State of the store and the log's last sequence, when they were last asked for.
     store: Store,
     settled: Settled,
-    /// What the view has got since this record is to be looked at, when the log has been up to
-    /// the other one.
+    /// Records of a look at the view that is due: the view's messages since the first are to
+    /// be looked at, once the log is done up to the second.
     view: Option<(u64, u64)>,
     /// Registers of records that are done, which others wrote all the time.
     contended: Touched,
-    /// What the view has got of cases, where it is looked at but for them.
+    /// Views of cases that others wrote all the time, after a look at all others.
     contended_views: Vec<Item>,
-    /// When somebody was last told that it does not get on.
+    /// Time of the last report that it does not get on.
     complained: Option<Instant>,
 }
 
@@ -151,7 +151,7 @@ struct Store {
 }
 
 impl Follower {
-    /// Whether to tell somebody again that it does not get on.
+    /// Returns true if it is time to report again that it does not get on.
     fn complain(&mut self) -> bool {
         let due = self.complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY);
         if due {
@@ -210,7 +210,7 @@ impl Follower {
     }
 }
 
-/// Tells of what a look at the view has mended, and left alone.
+/// Tells of the registers that a look at the view has mended, and left alone.
 fn tell(Repaired { mended, ahead, unknown, unknown_subjects, .. }: Repaired) {
     if unknown > 0 {
         tracing::warn!(
@@ -225,12 +225,12 @@ fn tell(Repaired { mended, ahead, unknown, unknown_subjects, .. }: Repaired) {
     }
 }
 
-/// What became of a batch of records.
+/// Result of a batch of records.
 struct Batch {
-    /// Up to where it went.
+    /// The last record that it came to.
     upto: u64,
     repaired: Repaired,
-    /// What others wrote all the time; it is to be looked at again.
+    /// Registers that others wrote all the time; they are to be looked at again.
     contended: Touched,
 }
 
@@ -278,7 +278,7 @@ impl Views {
         Ok(Batch { upto, repaired, contended })
     }
 
-    /// Looks at these registers. Answers which of them others wrote all the time.
+    /// Looks at these registers. Returns those that others wrote all the time.
     async fn repair_touched(&self, touched: Touched) -> Result<(Repaired, Touched)> {
         let mut repairs = stream::iter(touched)
             .map(|(key, registers)| async move {

@@ -1,8 +1,8 @@
-//! Making registers of the view say what the log says.
+//! Repair of registers of the view, so that they agree with the log.
 //!
-//! A record is in the log before its views are written, so what a register says of a record is
-//! judged by a head that was read after it: what that does not know comes from no record of
-//! this log. Each write expects what was read, so whoever writes meanwhile is never undone.
+//! A record is in the log before its views are written, so a register is judged by a head that
+//! was read after it: a register's record that this head does not know is no record of this
+//! log. Each write expects the sequence that was read, so no writer is undone meanwhile.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -18,38 +18,39 @@ use crate::{
     },
 };
 
-/// How many times a register is tried while others write it too, or while it takes too long.
+/// Number of times that a register is tried while others write it too, or while it takes too
+/// long.
 const MOST_ROUNDS: u32 = 16;
 
-/// How many registers are read together, and how many written.
+/// Numbers of registers that are read together, and written together.
 const READ_AT_ONCE: usize = 512;
 const WRITTEN_AT_ONCE: usize = 64;
 
 /// The number of registers from which on a case takes its turn with others of that size.
 const LARGE: usize = 256;
 
-/// What a repair did.
+/// Numbers of a repair.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Repaired {
-    /// Cases looked at.
+    /// Number of cases looked at.
     pub cases: u64,
-    /// Registers that were wrong and have been written.
+    /// Number of registers that were wrong and have been written.
     pub mended: u64,
-    /// Those of them that came from a record after the last one that the log has of their case:
-    /// the log has gone back, or is another one.
+    /// Number of those that came from a record after the last one that the log has of their
+    /// case: the log has gone back, or is another one.
     pub ahead: u64,
-    /// Cases that could not be read or mended; each was logged with what is wrong.
+    /// Number of cases that could not be read or mended; each was logged with its error.
     pub failed: u64,
-    /// Registers with tokens of workflows or cases that the log has not got, which were left
-    /// alone.
+    /// Number of registers with tokens of workflows or cases that the log has not got, which
+    /// were left alone.
     pub unknown: u64,
-    /// Registers of that kind that have been taken away; they are among the mended.
+    /// Number of registers of that kind that have been taken away; they are among the mended.
     pub removed: u64,
     /// The subjects of the first of either.
     pub unknown_subjects: Vec<String>,
 }
 
-/// How many registers that the log has not got are named.
+/// Number of registers that the log has not got that are named.
 pub(in crate::petrel) const UNKNOWN_NAMED: usize = 10;
 
 impl std::ops::AddAssign for Repaired {
@@ -72,32 +73,32 @@ pub(in crate::petrel) type Key = (TokenId, PlaceId);
 struct Truth<'a> {
     workflow: &'a WorkflowId,
     id: &'a CaseId,
-    /// Which tokens are known; all of them where absent.
+    /// The known tokens; all of them where absent.
     only: Option<HashSet<TokenId>>,
     /// `None` if the log has no such case.
     case: Option<Case>,
-    /// Where each live token is: an index into the case's marking.
+    /// Places of the live tokens, as indexes into the case's marking.
     places: HashMap<TokenId, usize>,
-    /// When the log was asked.
+    /// Time at which the log was asked.
     read: Instant,
-    /// Why the first of those that can't be written can't be.
+    /// Error of the first register that can't be written.
     refused: Option<StorageError>,
 }
 
 impl<'a> Truth<'a> {
-    /// Nothing is known yet.
+    /// A truth of which nothing is known yet.
     fn of(workflow: &'a WorkflowId, id: &'a CaseId, only: Option<HashSet<TokenId>>) -> Self {
         let (case, places, read) = (None, HashMap::new(), Instant::now());
         Self { workflow, id, only, case, places, read, refused: None }
     }
 
-    /// Only the tokens of these registers are to be known.
+    /// A truth about the tokens of these registers only.
     fn some(workflow: &'a WorkflowId, id: &'a CaseId, registers: &[Key]) -> Self {
         let tokens = registers.iter().map(|(token, _)| token.clone()).collect();
         Self::of(workflow, id, Some(tokens))
     }
 
-    /// Adds a failure to what was done, if something could not be written.
+    /// Adds a failure to the numbers, if something could not be written.
     fn told_of(self, repaired: Repaired) -> Repaired {
         let Some(error) = self.refused else { return repaired };
         let (workflow, case) = (self.workflow, self.id);
@@ -123,7 +124,7 @@ impl<'a> Truth<'a> {
 
 impl Views {
     /// Compares these registers of a case with its log, and writes those that are wrong.
-    /// Answers how many there were.
+    /// Returns the number of those.
     pub(in crate::petrel) async fn repair(
         &self,
         workflow: &WorkflowId,
@@ -135,7 +136,7 @@ impl Views {
         truth.refused.map_or(Ok(repaired.mended), |refused| Err(refused.into()))
     }
 
-    /// The same, for those who go on past what can't be written.
+    /// Does the same, for those who go on past a register that can't be written.
     pub(in crate::petrel) async fn repair_some(
         &self,
         workflow: &WorkflowId,
@@ -180,7 +181,7 @@ impl Views {
         Ok(truth.told_of(repaired))
     }
 
-    /// Asks the log again; what it says of the tokens only if the case has changed.
+    /// Asks the log again; for the tokens only if the case has changed.
     async fn refresh(&self, truth: &mut Truth<'_>) -> Result<()> {
         let read = Instant::now();
         let head = self.reader.storage.head(truth.workflow, truth.id, Consistency::Strong).await?;
@@ -289,8 +290,9 @@ pub(in crate::petrel) fn touched(record: &Record) -> impl Iterator<Item = Key> +
     left.chain(record.produced.iter().map(|token| (token.id.clone(), token.place.clone())))
 }
 
-/// What a register should say and does not, if `entry` and `token` are what the log has of the
-/// token after the case's record at `sequence`, and the register was read before that.
+/// The right contents of a register that has others. `entry` and `token` are the log's facts
+/// about the token after the case's record at `sequence`, and the register was read before
+/// that.
 fn correction(
     sequence: u64,
     entry: Option<&MarkingEntry>,
@@ -309,14 +311,14 @@ fn correction(
     }
 }
 
-/// Whether a register says something else than the case, which was read after it.
+/// Returns true if a register disagrees with the case, which was read after it.
 pub(in crate::petrel) fn is_wrong(case: &Case, register: &Register) -> bool {
     let (entry, token) = (case.marking.entry(&register.token), case.tokens.get(&register.token));
     correction(case.sequence, entry, token, register).is_some()
 }
 
-/// The same version with the same contents, wherever it was read: all but the time at which
-/// the view has stored it.
+/// The same version with the same contents, from any read: all but the time at which the view
+/// has stored it.
 pub(in crate::petrel) fn same(one: &Token, other: &Token) -> bool {
     let Token {
         id,

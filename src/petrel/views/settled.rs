@@ -1,19 +1,20 @@
-//! Which records are so old that whoever appended them had the time to write their views.
+//! Records so old that their writers had the time to write their views.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// How old a record must be before its views are judged: its writer had its time.
+/// Age of a record from which on its views are judged: its writer had its time.
 pub(in crate::petrel) const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
-/// How old a difference must be before it is told of: the reconciler, which looks every half
+/// Age of a difference from which on it is told of: the reconciler, which looks every half
 /// second, has had its turn.
 pub(in crate::petrel) const MENDED_AFTER: Duration =
     SETTLED_AFTER.saturating_add(Duration::from_secs(2));
 
-/// Knows by samples of the log's last sequence, so that no clock but this process's own counts.
+/// Age of records by samples of the log's last sequence, so that only this process's clock
+/// counts.
 #[derive(Debug, Default)]
 pub(in crate::petrel) struct Settled {
     /// The log's last sequence at past times, oldest first.
@@ -34,12 +35,12 @@ impl Settled {
         self.last
     }
 
-    /// Since when the last sample was taken.
+    /// Time at which the last sample was taken.
     pub fn noted(&self) -> Option<Instant> {
         self.samples.back().map(|(at, _)| *at)
     }
 
-    /// The last sequence whose record is so old.
+    /// The last sequence whose record is at least so old.
     pub fn sequence(&mut self, age: Duration) -> u64 {
         while let Some((at, sequence)) = self.samples.front() {
             if at.elapsed() < age {

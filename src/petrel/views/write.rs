@@ -13,7 +13,7 @@ use crate::{
 
 impl Views {
     /// Reads the registers that the record's views depend on and that this process does not
-    /// know, while the append is under way. What can't be read is found out by the write.
+    /// know, while the append is under way. The write finds out those that can't be read.
     pub(in crate::petrel) async fn unknown_registers(
         &self,
         slot: &Slot,
@@ -48,9 +48,9 @@ impl Views {
         join_all(reads).await.into_iter().flatten().collect()
     }
 
-    /// Writes what the record changed: first the markers of what left, then what is there.
-    /// The record is in the log, so nothing that fails here makes the change fail; it is
-    /// mended here if it can be, and by the reconciler otherwise.
+    /// Writes the views of the record: first the markers of the tokens that left, then the
+    /// tokens that are there. The record is in the log, so no failure here makes the change
+    /// fail; it is mended here if it can be, and by the reconciler otherwise.
     pub(in crate::petrel) async fn write_views(
         &self,
         slot: &mut Slot,
@@ -139,8 +139,8 @@ impl Views {
     }
 }
 
-/// Whether the token may have left `place` since then. What its history is too short to tell
-/// may have been.
+/// Returns true if the token may have left `place` since then; also if its history is too
+/// short to tell.
 fn may_have_left(token: &Token, place: &PlaceId, since: DateTime<Utc>) -> bool {
     let is_later = |event: &&Passed| event.time > since;
     let told = token.history.first().is_none_or(|first| first.time <= since)

@@ -22,7 +22,7 @@ type LivePlaces = BTreeMap<PlaceId, BTreeMap<u64, TokenId>>;
 pub(super) struct View {
     registers: BTreeMap<Key, Register>,
     live: BTreeMap<WorkflowId, LivePlaces>,
-    /// Where each live token is, with the sequences of its registers.
+    /// Places of each live token, with the sequences of its registers.
     places: BTreeMap<(WorkflowId, TokenId), BTreeSet<(u64, PlaceId)>>,
     last: u64,
 }

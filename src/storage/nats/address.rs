@@ -4,8 +4,8 @@ use percent_encoding::percent_decode_str;
 
 use super::Auth;
 
-/// An address without its login, and the login. What stands before an `@` is a name and a
-/// password, or a token where it has no colon; both may be percent-encoded.
+/// An address without its login, and the login. The part before an `@` is a name and a
+/// password, or a token if it has no colon; both may be percent-encoded.
 ///
 /// # Errors
 ///

@@ -15,10 +15,10 @@ pub struct Branch {
     link: Link,
     stream: String,
     subject: String,
-    /// What is still to be asked for.
+    /// Sequences that are still to be asked for.
     rest: Option<RangeInclusive<u64>>,
     batch: usize,
-    /// Whether a direct get may be answered by a replica that lags, so that only the leader's
+    /// True if a direct get may be answered by a replica that lags, so that only the leader's
     /// word counts that there is no more.
     replicated: bool,
     read: VecDeque<RawMessage>,
@@ -37,7 +37,7 @@ impl Branch {
         Self { link, stream, subject, rest, batch, replicated, read }
     }
 
-    /// Has the next message ready, if there is one.
+    /// Makes the next message ready, if there is one.
     async fn fill(&mut self) -> Result<()> {
         if !self.read.is_empty() {
             return Ok(());

@@ -1,4 +1,5 @@
-//! A circuit breaker: while the server is away, calls fail at once and say since when.
+//! A circuit breaker: while the server is away, calls fail at once and give the time since
+//! then.
 
 use std::{
     sync::Mutex,
@@ -10,14 +11,14 @@ use tokio::sync::Notify;
 
 use crate::storage::StorageError;
 
-/// How often one call is let through to find out whether the server answers again.
+/// Time between two calls that are let through to find out if the server answers again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Opens when the connection is lost or `threshold` requests in a row had no answer.
 #[derive(Debug)]
 pub struct Breaker {
     threshold: u32,
-    /// How long after the connection was lost calls wait for the next one.
+    /// Time for which calls wait for the next connection after one was lost.
     grace: Duration,
     state: Mutex<State>,
     back: Notify,
@@ -43,7 +44,7 @@ impl Breaker {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Lets a call through, or says since when the server has been away.
+    /// Lets a call through, or fails with the time since which the server has been away.
     pub fn check(&self) -> Result<(), StorageError> {
         let mut state = self.state();
         if state.connection_lost {
@@ -80,18 +81,18 @@ impl Breaker {
         }
     }
 
-    /// How long calls still wait for a lost connection.
+    /// Time for which calls still wait for a lost connection.
     fn grace(&self) -> Duration {
         let lost_at = self.state().lost_at;
         lost_at.map_or(Duration::ZERO, |at| self.grace.saturating_sub(at.elapsed()))
     }
 
-    /// Whether it makes no sense to try again now.
+    /// Returns true if it makes no sense to try again now.
     pub fn is_open(&self) -> bool {
         self.grace().is_zero() && self.check().is_err()
     }
 
-    /// Notes that a request was answered, by whatever.
+    /// Notes that a request had any answer.
     pub fn answered(&self) {
         let mut state = self.state();
         if state.unanswered > 0 {
@@ -126,7 +127,7 @@ impl Breaker {
         self.back.notify_waiters();
     }
 
-    /// How many times the connection was lost and made again.
+    /// Number of times that the connection was lost and made again.
     pub fn reconnects(&self) -> u64 {
         self.state().reconnects
     }

@@ -1,4 +1,4 @@
-//! From models to stored bytes and back. The formats are in `docs/storage.md`.
+//! Conversion of models to stored bytes and back. The formats are in `docs/storage.md`.
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
@@ -28,9 +28,9 @@ const CASE: HeaderName = HeaderName::from_static("Petrel-Case");
 const REVISION: HeaderName = HeaderName::from_static("Petrel-Revision");
 /// The version of the format of a view message; 1 where absent.
 const FORMAT: HeaderName = HeaderName::from_static("Petrel-Format");
-/// On a marker: the place where the token is now, or `-` when it is gone for good.
+/// Header of a marker: the place where the token is now, or `-` when it is gone for good.
 const MOVED_TO: HeaderName = HeaderName::from_static("Petrel-Moved-To");
-/// How long the body is that the server was asked to leave out.
+/// Header with the length of the body that the server was asked to leave out.
 const SIZE: HeaderName = HeaderName::from_static("Nats-Msg-Size");
 
 /// A definition with a field that this version does not know is refused: a net that is
@@ -72,7 +72,7 @@ fn decode<T: DeserializeOwned>(message: &RawMessage) -> Result<T> {
     })
 }
 
-/// Refuses what a newer version wrote, even if it looks familiar.
+/// Refuses a message that a newer version wrote, even if it looks familiar.
 fn readable(message: &RawMessage, format: u32) -> Result<()> {
     if format <= FORMAT_VERSION {
         return Ok(());
@@ -124,7 +124,7 @@ pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
     })
 }
 
-/// What a record says of its case's status: of all else nothing is built.
+/// The status that a record gives its case. Nothing else is built.
 pub fn decode_status(message: &RawMessage, subjects: &Subjects) -> Result<StatusAt> {
     #[derive(Deserialize)]
     struct Status {
@@ -175,7 +175,7 @@ pub fn decode_token(message: &RawMessage) -> Result<Token> {
     Ok(token)
 }
 
-/// A register from its message, whatever is in it.
+/// A register from its message, with any contents.
 pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Register> {
     let (workflow, place, token) = subjects
         .parse_token(&message.subject)
@@ -218,7 +218,7 @@ pub fn revision(message: &RawMessage) -> u64 {
     number(message, REVISION).unwrap_or_default()
 }
 
-/// Where a marker says that its token went.
+/// The place that a marker names as its token's.
 pub fn moved_to(message: &RawMessage) -> Option<PlaceId> {
     PlaceId::new(message.headers.get(MOVED_TO)?.as_str()).ok()
 }
@@ -248,7 +248,7 @@ pub fn headers_of_view(write: &ViewWrite, marker_ttl: Duration) -> HeaderMap {
 }
 
 /// The headers that all view messages have. `expected` is the subject's last sequence, 0 for
-/// none: what is there is rolled up.
+/// none: the message that is there is rolled up.
 pub fn view_headers(case: &CaseId, revision: u64, expected: u64) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(FORMAT, FORMAT_VERSION.to_string());
@@ -260,7 +260,7 @@ pub fn view_headers(case: &CaseId, revision: u64, expected: u64) -> HeaderMap {
     headers
 }
 
-/// What makes a message a marker; `moved_to` is where its token is now, if it is alive.
+/// Adds the headers of a marker. `moved_to` is the place of its token now, if it is alive.
 pub fn add_marker_headers(headers: &mut HeaderMap, moved_to: Option<&PlaceId>, kept: Duration) {
     headers.insert(MOVED_TO, moved_to.map_or("-", |place| place.as_str()));
     headers.insert(NATS_MESSAGE_TTL, format!("{}s", kept.as_secs()));

@@ -7,7 +7,7 @@ use super::{
     address,
 };
 
-/// How to reach a NATS system, and where in it Storm Petrel keeps its data.
+/// Settings of the connection to a NATS system, and of Storm Petrel's data in it.
 ///
 /// Two systems share one server when their `prefix` and stream names differ.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub struct NatsStorageConfig {
     /// others serve when it goes away. A login in an address, as in
     /// `nats://user:password@127.0.0.1:4222`, is that of all of them.
     pub urls: Vec<String>,
-    /// How to log in.
+    /// Login.
     pub auth: Auth,
     /// Encryption of the connection.
     pub tls: Tls,
@@ -31,53 +31,53 @@ pub struct NatsStorageConfig {
     pub log_stream: String,
     /// The stream of live tokens. Default `CB_MARKING`.
     pub marking_stream: String,
-    /// Copies of each stream: 1, 3 or 5; an existing stream is changed to it. Where absent,
-    /// the default, a new stream has one and an existing stream keeps what it has.
+    /// Copies of each stream: 1, 3 or 5; an existing stream is changed to it. By default, a
+    /// new stream has one copy and an existing stream keeps its number.
     pub replicas: Option<usize>,
     /// The most bytes that the log may have; when full it refuses writes. Default unlimited.
     pub log_max_bytes: Option<u64>,
-    /// How long making a connection may take. Default 10 s.
+    /// Longest time that making a connection may take. Default 10 s.
     pub connect_timeout: Duration,
-    /// How many times the first connection is tried, with jittered exponential waits between.
-    /// Default 3.
+    /// Number of times that the first connection is tried, with jittered exponential waits
+    /// between. Default 3.
     pub connect_attempts: usize,
-    /// How long the server may take to answer a request, or a consumer to deliver the next
+    /// Longest time for the server to answer a request, or for a consumer to deliver the next
     /// message of a read. Default 5 s.
     pub consumer_timeout: Duration,
-    /// How many times a read is asked for before it fails. Default 3.
+    /// Number of times that a read is asked for before it fails. Default 3.
     pub deliveries: usize,
-    /// How long a marker of a departed token is kept in the marking stream, in whole seconds.
+    /// Time that a marker of a departed token is kept in the marking stream, in whole seconds.
     /// A view write that is later than this is checked against the log again. Default 20 s.
     pub marker_ttl: Duration,
-    /// How tokens are read from the marking stream. Default [`ReadPath::Direct`].
+    /// Way of reading tokens from the marking stream. Default [`ReadPath::Direct`].
     pub read_path: ReadPath,
-    /// How many requests may wait to be written to the connection. Default 2,048.
+    /// Number of requests that may wait to be written to the connection. Default 2,048.
     pub request_buffer: usize,
-    /// How many messages a scan asks for at once. Default 256.
+    /// Number of messages that a scan asks for at once. Default 256.
     pub scan_batch: usize,
-    /// After so many requests in a row without an answer, calls fail at once until the server
-    /// answers again. Default 8.
+    /// Number of requests in a row without an answer after which calls fail at once, until the
+    /// server answers again. Default 8.
     pub breaker_threshold: u32,
 }
 
-/// How to log in to the server.
+/// Login to the server.
 #[derive(Clone, PartialEq, Default)]
 pub enum Auth {
-    /// Not at all.
+    /// No login.
     #[default]
     None,
-    /// With a name and a password.
+    /// A name and a password.
     UserPassword {
         /// The name.
         user: String,
         /// The password.
         password: String,
     },
-    /// With a token.
+    /// A token.
     Token(String),
-    /// With an nkey's seed.
+    /// An nkey's seed.
     NKey(String),
-    /// With a credentials file (JWT and seed).
+    /// A credentials file (JWT and seed).
     CredsFile(PathBuf),
 }
 
@@ -97,9 +97,9 @@ impl std::fmt::Debug for Auth {
 /// Encryption of the connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
-    /// Refuse a connection that is not encrypted.
+    /// True to refuse a connection that is not encrypted.
     pub required: bool,
-    /// Encrypt before the server has said anything, as its `handshake_first` asks for.
+    /// True to encrypt before the server has said anything, as its `handshake_first` asks for.
     pub first: bool,
     /// Certificates of authorities to trust beside the system's, as a PEM file.
     pub ca_file: Option<PathBuf>,
@@ -110,7 +110,8 @@ pub struct Tls {
 }
 
 impl NatsStorageConfig {
-    /// For a machine of one's own: requests may take 5 s, 3 deliveries, 10 s to connect.
+    /// Settings for a machine of one's own: requests may take 5 s, 3 deliveries, 10 s to
+    /// connect.
     pub fn development() -> Self {
         Self {
             urls: vec!["nats://127.0.0.1:4222".to_owned()],
@@ -148,8 +149,7 @@ impl NatsStorageConfig {
         }
     }
 
-    /// For a system that others rely on: requests may take 30 s, 5 deliveries, 30 s to
-    /// connect.
+    /// Settings for a system in use: requests may take 30 s, 5 deliveries, 30 s to connect.
     pub fn production() -> Self {
         Self {
             connect_timeout: Duration::from_secs(30),
@@ -160,8 +160,8 @@ impl NatsStorageConfig {
         }
     }
 
-    /// Like [`production`](Self::production), with larger buffers and batches: more memory
-    /// for more requests in flight.
+    /// Settings like [`production`](Self::production), with larger buffers and batches: more
+    /// memory for more requests in flight.
     pub fn high_throughput() -> Self {
         Self { request_buffer: 65_536, scan_batch: 2_048, ..Self::production() }
     }

@@ -26,13 +26,13 @@ pub struct RawMessage {
 /// otherwise: more than it may have on its way to a client before it cuts the connection.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// What a request for many messages gave.
+/// Answer to a request for many messages.
 #[derive(Debug)]
 pub enum Many {
     /// Messages, in the order of their sequences.
     Some {
         messages: Vec<RawMessage>,
-        /// Whether the server stopped at a limit: there are more after the last of these.
+        /// True if the server stopped at a limit: there are more after the last of these.
         more: bool,
     },
     /// More subjects match than the server answers for at once (1,024).
@@ -82,8 +82,8 @@ impl Link {
         self.get_many(stream, query).await
     }
 
-    /// At most `batch` messages of the subjects that `filter` matches, from a sequence on;
-    /// and whether there are more.
+    /// Messages of the subjects that `filter` matches, from a sequence on, at most `batch`;
+    /// and true if there are more.
     pub async fn next_batch(
         &self,
         stream: &str,
@@ -151,7 +151,7 @@ impl Link {
     }
 }
 
-/// How many messages the server would have sent if it had not come to a limit.
+/// Number of messages that the server would still have sent without its limit.
 fn pending(end: &async_nats::Message) -> u64 {
     let headers = end.headers.as_ref();
     let pending = headers.and_then(|headers| headers.get("Nats-Num-Pending"));

@@ -1,4 +1,4 @@
-//! What an operator wants to know when something does not work. It looks and changes nothing.
+//! Checks for an operator when something does not work. They look and change nothing.
 
 use std::time::{Duration, Instant};
 
@@ -10,37 +10,37 @@ use super::{
 };
 use crate::storage::{Result, StorageError};
 
-/// How long a server may take to greet, and to answer one question: all of them together take
+/// Longest times for a server to greet, and to answer one question: all of them together take
 /// less than ten seconds.
 const GREETS: Duration = Duration::from_secs(3);
 const ANSWERS: Duration = Duration::from_millis(1_500);
 
-/// How much room must be left on the server.
+/// Number of bytes that must be left on the server.
 const ROOM: u64 = 1 << 20;
 
 /// A sequence that no subject has, so that a write on the condition of it can't succeed.
 const IMPOSSIBLE: u64 = 9_007_199_254_740_991;
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {
-    /// What was looked at.
+    /// Name of the check.
     pub name: &'static str,
-    /// How it is.
+    /// Result of the check.
     pub status: CheckStatus,
-    /// What was found and, where it is not well, what to do.
+    /// The finding, with advice if it is not well.
     pub detail: String,
 }
 
-/// How something is.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
-    /// Well.
+    /// All is well.
     Ok,
-    /// Works, but somebody should know.
+    /// The part works, but somebody should know.
     Warn,
-    /// Does not work.
+    /// The part does not work.
     Fail,
 }
 
@@ -71,8 +71,8 @@ impl NatsStorage {
         }
     }
 
-    /// Fails with what to grant where the user may not publish what serving publishes. Nothing is
-    /// stored.
+    /// Checks that the user may publish all that serving publishes. The error names the
+    /// permissions to grant. Nothing is stored.
     pub async fn check_permissions(&self) -> Result<()> {
         lacking(&self.inner().link, &self.inner().config).await
     }
@@ -173,8 +173,8 @@ impl Doctor {
         }
     }
 
-    /// Asks for a stream that can't be made, since its subject is ours, with as many bytes as are
-    /// used and some more: the server says first whether it has so many.
+    /// Asks for a stream that can't be made, since its subject is ours, with as many bytes as
+    /// are used and some more. The server first says if it lacks so many.
     async fn room(&self, account: &Value, log: &Value) -> Check {
         let name = "space";
         let used = account["storage"].as_u64().unwrap_or_default();
@@ -226,7 +226,7 @@ impl Doctor {
     }
 }
 
-/// The permissions of a user who serves.
+/// Advice with the permissions of a user who serves.
 fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
     let (prefix, api) = (&config.prefix, &link.api);
     format!(
@@ -235,8 +235,8 @@ fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
     )
 }
 
-/// Publishes where serving publishes, on a condition that can't hold. What is refused for another
-/// reason than a permission is said by other checks.
+/// Publishes to every subject that serving publishes to, on a condition that can't hold. A
+/// refusal for another reason than a permission is left to other checks.
 async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
     let (log, view) = (&config.log_stream, &config.marking_stream);
     let [definition, fired, lifecycle, token] = Subjects::new(&config.prefix).of_no_workflow();
@@ -286,7 +286,7 @@ fn jetstream_advice(error: &StorageError) -> String {
     }
 }
 
-/// What to do about a connection that can't be made.
+/// A connection's error, with advice.
 fn advised(error: &StorageError) -> String {
     let advice = match error {
         StorageError::Unavailable { .. } => {

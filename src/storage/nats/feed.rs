@@ -21,18 +21,18 @@ use super::{
 };
 use crate::storage::{Result, StorageError};
 
-/// How long to wait before a consumer is made again after the server was lost.
+/// Wait before a consumer is made again after the server was lost.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 
-/// How long a consumer that says that nothing is pending is given, where the leader has more,
+/// Time given to a consumer that says that nothing is pending, while the leader has more,
 /// before the leader is asked again.
 const LAG: Duration = Duration::from_millis(20);
 
-/// How many times in a row, [`RETRY_EVERY`] apart, the log must lack what was read from it: a
-/// leader that was frozen answers with what it had, for a moment.
+/// Number of times in a row, [`RETRY_EVERY`] apart, that the log must lack a message that was
+/// read from it: a leader that was frozen answers with its old state, for a moment.
 const MOST_DOUBTS: u32 = 8;
 
-/// Which messages a feed gives.
+/// Choice of messages that a feed gives.
 #[derive(Debug, Clone)]
 pub struct FeedRequest {
     pub stream: String,
@@ -40,17 +40,17 @@ pub struct FeedRequest {
     pub filter: String,
     /// The first sequence of interest, at least 1.
     pub from: u64,
-    /// Only the newest message of each subject.
+    /// True for the newest message of each subject only.
     pub last_of_each: bool,
-    /// Without the messages' bodies.
+    /// True to leave out the messages' bodies.
     pub headers_only: bool,
     /// The last sequence of interest; without one the feed goes on for ever.
     pub until: Option<u64>,
-    /// How many messages are asked for at once.
+    /// Number of messages that are asked for at once.
     pub batch: usize,
-    /// How many times in a row a feed with an end is begun before it fails.
+    /// Number of times in a row that a feed with an end is begun before it fails.
     pub tries: usize,
-    /// Whether the stream has replicas. A consumer of one that lags says that nothing is
+    /// True if the stream has replicas. A consumer of one that lags says that nothing is
     /// pending; then the leader is asked if that is the end.
     pub replicated: bool,
 }
@@ -62,11 +62,11 @@ pub struct Feed {
     jetstream: jetstream::Context,
     request: FeedRequest,
     next: u64,
-    /// What was given last.
+    /// Sequence and time of the last message that was given.
     last: Option<(u64, DateTime<Utc>)>,
-    /// How many times in a row nothing came.
+    /// Number of times in a row that nothing came.
     failed: usize,
-    /// How many times in a row the log lacked what was read from it.
+    /// Number of times in a row that the log lacked a message that was read from it.
     doubts: u32,
     open: Option<Open>,
     ended: bool,
@@ -74,11 +74,11 @@ pub struct Feed {
 
 struct Open {
     messages: Pin<Box<pull::Stream>>,
-    /// The consumer's own count of what it delivered.
+    /// Number of messages that the consumer counts as delivered.
     delivered: u64,
-    /// Whether it says that nothing is pending.
+    /// True if it says that nothing is pending.
     drained: bool,
-    /// Since when it says so though there is more.
+    /// Time since which it says so though there is more.
     lags_since: Option<Instant>,
     _delete: DeleteOnDrop,
 }
@@ -216,7 +216,8 @@ impl Feed {
         Ok(Step::Message(raw(message, sequence, published)))
     }
 
-    /// Whether the leader has more of interest where a consumer says that nothing is pending.
+    /// Returns true if the leader has more of interest than a consumer that says that nothing
+    /// is pending.
     async fn has_more(&self) -> Result<bool> {
         let (Some(until), true) = (self.request.until, self.request.replicated) else {
             return Ok(false);
@@ -226,7 +227,8 @@ impl Feed {
         Ok(next.is_some_and(|next| next.sequence <= until))
     }
 
-    /// Whether the log has what was read from it, or what lies before the beginning.
+    /// Checks that the log has the last message that was read from it, or the part before the
+    /// beginning.
     async fn check_log(&mut self) -> Result<()> {
         let (stream, expected) = (self.request.stream.clone(), self.next - 1);
         let here = match self.last {

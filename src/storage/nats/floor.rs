@@ -1,4 +1,4 @@
-//! The raw server, to compare with: what the same messages cost with nothing of ours above.
+//! The raw server, to compare with: the cost of the same messages with nothing of ours above.
 
 use std::{collections::HashMap, future::IntoFuture};
 
@@ -72,8 +72,9 @@ impl Floor {
         Ok(sent.await.map_err(lost)?.sequence)
     }
 
-    /// What a firing stores, as plain publishes that are sent together and then acknowledged:
-    /// its record, an empty message at each old place, and a token at each new one.
+    /// Stores the messages of a firing, as plain publishes that are sent together and then
+    /// acknowledged: its record, an empty message at each old place, and a token at each new
+    /// one.
     pub async fn firing(&self, case: &CaseId, record: &Bytes, tokens: &[Moved]) -> Result<()> {
         let subject = self.subjects.record(&self.workflow, case, RecordKind::Fired);
         let mut acknowledgements =
@@ -92,10 +93,10 @@ impl Floor {
         Ok(())
     }
 
-    /// What a firing of the engine stores, with all its conditions and in its order, and with
-    /// nothing that decides it: the record under the case's fence, and when it is acknowledged
-    /// the marker at the old place and the token at the new one. `last` has the sequences that
-    /// they expect, and is told those that they get.
+    /// Stores the messages of a firing of the engine, with all its conditions and in its
+    /// order, but without the decision. The record comes first, under the case's fence. After
+    /// its acknowledgement come the marker at the old place and the token at the new one.
+    /// `last` has the sequences that they expect, and is set to those that they get.
     pub async fn guarded(
         &self,
         case: &CaseId,
@@ -173,11 +174,11 @@ impl Floor {
 pub struct Moved {
     /// The token.
     pub token: TokenId,
-    /// Where it was.
+    /// The place that it leaves.
     pub from: PlaceId,
-    /// Where it is.
+    /// The place that it goes to.
     pub to: PlaceId,
-    /// What is stored there.
+    /// Body of the message there.
     pub body: Bytes,
 }
 

@@ -1,5 +1,6 @@
-//! What ends the wait for an answer before its time: a lost connection, and a permission that the
-//! user does not have. The server says both to the connection and not to the request.
+//! Events that end the wait for an answer before its time: a lost connection, and a permission
+//! that the user does not have. The server tells both to the connection and not to the
+//! request.
 
 use std::{
     collections::VecDeque,
@@ -9,19 +10,20 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// How many violations are kept for the requests that wait. Each is looked at as soon as it comes.
+/// Number of violations that are kept for the requests that wait. Each is looked at as soon as
+/// it comes.
 const KEPT: usize = 256;
 
-/// Why no answer will come.
+/// Reason that no answer will come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Interruption {
     /// The connection was lost after the request was sent.
     ConnectionLost,
-    /// The user may not do what the request needs.
+    /// The user lacks a permission that the request needs.
     Denied(String),
 }
 
-/// What has interrupted requests on one connection.
+/// Events that have interrupted requests on one connection.
 #[derive(Debug, Default)]
 pub struct Interruptions {
     happened: Notify,
@@ -30,9 +32,9 @@ pub struct Interruptions {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many times the connection was lost.
+    /// Number of times that the connection was lost.
     lost: u64,
-    /// The subjects whose publication was refused, and when.
+    /// The subjects whose publication was refused, each with the time.
     refused: VecDeque<(Instant, String)>,
     /// The subject on which no answer can be received, until the next connection.
     deaf: Option<String>,
@@ -43,7 +45,7 @@ impl Interruptions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many times the connection was lost; goes with [`of`](Self::of).
+    /// Number of times that the connection was lost; goes with [`of`](Self::of).
     pub fn lost(&self) -> u64 {
         self.state().lost
     }
@@ -55,7 +57,7 @@ impl Interruptions {
         self.happened.notify_waiters();
     }
 
-    /// Notes what the server said to the connection.
+    /// Notes an error that the server told the connection.
     pub fn said(&self, error: &str) {
         let lower = error.to_lowercase();
         if !lower.contains("permissions violation") {
@@ -75,8 +77,8 @@ impl Interruptions {
         self.happened.notify_waiters();
     }
 
-    /// Waits for what interrupts a request that was begun at `since`, when the connection had been
-    /// lost `lost` times. Cancel-safe.
+    /// Waits for an event that interrupts a request that was begun at `since`, when the
+    /// connection had been lost `lost` times. Cancel-safe.
     pub async fn of(&self, subject: &str, since: Instant, lost: u64) -> Interruption {
         loop {
             let mut happened = std::pin::pin!(self.happened.notified());

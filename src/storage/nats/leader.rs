@@ -1,5 +1,5 @@
-//! A stream's leader, which has everything that was acknowledged: reading from it, and why
-//! there is none.
+//! A stream's leader, which has everything that was acknowledged: reads from it, and the
+//! reasons for its absence.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::storage::{Result, StorageError};
 /// A message that the server does not have (`server/errors.json` of nats-server).
 const NO_MESSAGE: u64 = 10_037;
 
-/// How long the API may take to say why nobody listens. It says nothing at all while the
-/// stream has no leader.
+/// Longest time for the API to give the reason that nobody listens. It says nothing at all
+/// while the stream has no leader.
 const INFO_ANSWERS: Duration = Duration::from_secs(1);
 
 impl Link {
@@ -49,8 +49,9 @@ impl Link {
         }
     }
 
-    /// Why nobody listens where a stream should: it is missing, or can't listen there, or has
-    /// no leader now. The server's API is asked, since only that knows.
+    /// The reason that nobody listens on a subject that a stream should listen on: it is
+    /// missing, or can't listen there, or has no leader now. The server's API is asked, since
+    /// only that knows.
     pub async fn nobody(&self, stream: &str, listens: impl Fn(&Value) -> bool) -> StorageError {
         let subject = format!("{}.STREAM.INFO.{stream}", self.api);
         let request = Request::new().timeout(Some(self.timeout().min(INFO_ANSWERS)));
@@ -93,7 +94,7 @@ fn raw(message: Value, stream: &str) -> Result<RawMessage> {
     })
 }
 
-/// Whether a stream takes in messages of a subject, by its settings.
+/// Returns true if a stream takes in messages of a subject, by its settings.
 pub fn takes(config: &Value, subject: &str) -> bool {
     let matches = |pattern: &str| {
         let (mut words, mut pattern) = (subject.split('.'), pattern.split('.'));

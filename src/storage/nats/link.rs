@@ -23,14 +23,15 @@ use super::{
 };
 use crate::storage::StorageError;
 
-/// The oldest server that has what is needed: atomic conditions on a wildcard, per-message
+/// The oldest server with all that is needed: atomic conditions on a wildcard, per-message
 /// time to live, batched direct get.
 const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 0);
 
-/// How long a stream's leader may take to answer what is asked of it alone.
+/// Longest time for a stream's leader to answer a request to it alone.
 const LEADER_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Over which subjects a publish expects its last sequence, where not over its own.
+/// Header with the subjects over which a publish expects its last sequence, if not over its
+/// own.
 const EXPECTED_SUBJECT: HeaderName =
     HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
 
@@ -42,7 +43,7 @@ pub struct Link {
     pub api: String,
     pub breaker: Arc<Breaker>,
     interruptions: Arc<Interruptions>,
-    /// Why the last write was refused, where no later one was taken.
+    /// Error of the last write, if it was refused and no later one was taken.
     refused: Arc<Mutex<Option<String>>>,
     timeout: Duration,
 }
@@ -96,13 +97,13 @@ impl Link {
         })
     }
 
-    /// How long an answer may take.
+    /// Longest time that an answer may take.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// How many connections were made, the first one among them; counted before anything is
-    /// sent through one.
+    /// Number of connections that were made, the first one among them; counted before anything
+    /// is sent through one.
     pub fn connections(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::SeqCst)
     }
@@ -202,9 +203,9 @@ impl Link {
         self.call_within(self.timeout, what, body).await
     }
 
-    /// Calls a part of the JetStream API that a stream's leader answers. While there is none
-    /// nobody does, and who is elected meanwhile never hears of the request; so it waits for
-    /// a shorter time, and whoever reads asks again.
+    /// Calls a part of the JetStream API that a stream's leader answers. Without a leader
+    /// nobody answers, and one elected meanwhile never hears of the request. So it waits for a
+    /// shorter time, and the reader asks again.
     pub async fn call_leader(
         &self,
         what: &str,
@@ -243,7 +244,7 @@ impl Link {
         }
     }
 
-    /// Publishes to a stream and answers the message's sequence. `expected` is the last
+    /// Publishes to a stream and returns the message's sequence. `expected` is the last
     /// sequence that the subject, or the wildcard named with it, must have. `headers` makes
     /// those that the message has beside that.
     pub async fn publish(
@@ -266,7 +267,8 @@ impl Link {
         published
     }
 
-    /// Why the last write was refused for want of space or permission, where none was taken since.
+    /// The reason that the last write was refused for want of space or permission, if none was
+    /// taken since.
     pub fn refused_write(&self) -> MutexGuard<'_, Option<String>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -352,7 +354,7 @@ fn in_flight_wait(tries: u32) -> Duration {
 pub struct Expected<'a> {
     /// The last sequence that must be there; 0 for none.
     pub sequence: u64,
-    /// Over which subjects; the message's own where absent.
+    /// Subjects that it is about; the message's own where absent.
     pub filter: Option<&'a str>,
 }
 
@@ -371,7 +373,7 @@ fn header_bytes(headers: &HeaderMap) -> usize {
     "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>()
 }
 
-/// Whether a message is a status and not data, and which.
+/// Status of a message that is a status and not data.
 pub fn status(message: &Message) -> Option<(StatusCode, String)> {
     let status = message.status?;
     (status != StatusCode::OK).then(|| (status, message.description.clone().unwrap_or_default()))

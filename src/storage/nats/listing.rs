@@ -21,17 +21,17 @@ use crate::{
     storage::{Cursor, Result, TokenScope},
 };
 
-/// How many messages the view may have for a listing to be asked for at once, whatever it is
-/// of: to say that there are too many, the server looks at all that match, some 5 µs each.
+/// Most messages of the view with which any listing is asked for at once. To say that there
+/// are too many, the server looks at all that match, some 5 µs each.
 const FEW_MESSAGES: u64 = 16_384;
 
-/// How long it is remembered how many messages the view has, and what a listing was like.
+/// Time that the number of the view's messages and the kind of a listing are remembered.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
-/// Of so many listings it is remembered.
+/// Number of listings that are remembered.
 const LISTINGS: usize = 1_024;
 
-/// What listings were like, so that most of them take one request.
+/// Memory of earlier listings, so that most of them take one request.
 #[derive(Debug, Default)]
 pub struct Listings {
     state: Mutex<State>,
@@ -39,9 +39,9 @@ pub struct Listings {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many messages the view has.
+    /// Number of the view's messages, with the time of the count.
     messages: Option<(Instant, u64)>,
-    /// Whether the server answers for all tokens of a filter at once.
+    /// Filters, each with true if the server answers for all its tokens at once.
     at_once: HashMap<String, (Instant, bool)>,
 }
 
@@ -62,7 +62,7 @@ impl Listings {
         (at.elapsed() < REMEMBERED).then_some(messages <= FEW_MESSAGES)
     }
 
-    /// Notes whether the server answers for all tokens of a filter at once.
+    /// Notes if the server answers for all tokens of a filter at once.
     pub fn note(&self, filter: &str, at_once: bool) {
         let mut state = self.state();
         if state.at_once.len() >= LISTINGS {
@@ -73,7 +73,7 @@ impl Listings {
 }
 
 impl Inner {
-    /// Whether the server probably answers for all tokens of a filter at once.
+    /// Returns true if the server probably answers for all tokens of a filter at once.
     pub async fn is_asked_at_once(&self, filter: &str) -> Result<bool> {
         if let Some(known) = self.listings.known(filter) {
             return Ok(known);
@@ -113,8 +113,8 @@ impl Inner {
         }
     }
 
-    /// Those of the tokens found that are the last word of their subjects: after a crash of the
-    /// server, an old version may stand before the new one.
+    /// The tokens found that are still the last message of their subjects: after a crash of
+    /// the server, an old version may stand before the new one.
     async fn still_there(&self, found: &BTreeMap<u64, String>) -> Result<Vec<(Cursor, Token)>> {
         let subjects: Vec<String> = found.values().cloned().collect();
         let mut live = Vec::new();
@@ -128,8 +128,8 @@ impl Inner {
         Ok(live)
     }
 
-    /// The same page by consumers. The first reads all messages of the workflow, for each token
-    /// the newest decides; the second fetches those of the page.
+    /// The same page by consumers. The first reads all messages of the workflow, of which the
+    /// newest decides for each token. The second fetches the messages of the page.
     pub async fn live_by_consumer(
         &self,
         scope: &TokenScope,
@@ -178,8 +178,8 @@ impl Inner {
     }
 }
 
-/// How new a message of the view is: by the record that it comes from; of the marker and the
-/// token of one record the token counts, and else the server's time decides.
+/// Age of a message of the view, by the record that it comes from. Of the marker and the token
+/// of one record the token counts, and else the server's time decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age {
     revision: u64,

@@ -25,7 +25,7 @@ use crate::{
     storage::{Appended, Consistency, DefinitionVersion, LogScope, Result, StatusAt},
 };
 
-/// So many records are read by direct get where only their statuses are wanted.
+/// Number of records up to which their statuses are read by direct get.
 const FEW_STATUSES: u64 = 256;
 
 impl Inner {
@@ -68,7 +68,7 @@ impl Inner {
         ours.map(|message| codec::decode_definition(&message)).transpose()
     }
 
-    /// All versions, by a consumer that reads up to what is last now.
+    /// All versions, by a consumer that reads up to the present end.
     pub async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>> {
         let (subject, until) = (self.subjects.definition(workflow), self.last_sequence().await?);
         let messages = self.feed(self.log(), subject, 1, Some(until)).into_stream();
@@ -152,8 +152,8 @@ impl Inner {
         ours.then(|| codec::decode_record(&message)).transpose()
     }
 
-    /// The last message, from whoever can't be behind: with one replica a direct get, with
-    /// several the leader.
+    /// The last message, from a server that can't be behind: with one replica by a direct get,
+    /// with several from the leader.
     async fn last_strong(&self, subject: &str) -> Result<Option<RawMessage>> {
         self.seen.look().await?;
         let found = match self.seen.replicated() {

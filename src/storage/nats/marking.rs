@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// How many subjects one request may name; the server answers for at most 1,024.
+/// Number of subjects that one request may name; the server answers for at most 1,024.
 pub const SUBJECTS_AT_ONCE: usize = 512;
 
 impl Inner {
@@ -47,8 +47,8 @@ impl Inner {
         }
     }
 
-    /// All of them at once on one connection, which keeps their order: the marker at the old
-    /// place arrives before the token at the new one.
+    /// Writes all of them at once on one connection, which keeps their order: the marker at
+    /// the old place arrives before the token at the new one.
     pub async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
         join_all(writes.iter().map(|write| self.write_view(write))).await
     }
@@ -157,7 +157,7 @@ impl Inner {
         }
     }
 
-    /// The head says which tokens a case has; the view says what they are.
+    /// The tokens of a case. The head has their ids and places; the view has their contents.
     async fn tokens_of_case(
         &self,
         scope: &TokenScope,
@@ -261,14 +261,14 @@ impl Inner {
     }
 }
 
-/// The newest message, wherever its token was.
+/// The newest message of a token, at any of its places.
 fn newest(messages: Vec<RawMessage>) -> Option<RawMessage> {
     messages.into_iter().max_by_key(Age::of)
 }
 
-/// Adds what is newer to what is known. What moved on while it was read is known no more;
-/// and after a crash of the server an old version may stand beside the new one. What can't be
-/// read is left out: one bad message must not hide the others.
+/// Adds newer messages to the known tokens. A token that moved on during the read is dropped;
+/// and after a crash of the server an old version may stand beside the new one. A message that
+/// can't be read is left out: it must not hide the others.
 fn add_live(live: &mut Vec<(Cursor, Token)>, newer: Vec<RawMessage>) {
     live.retain(|(_, old)| newer.iter().all(|new| new.subject != old.nats_subject));
     for message in newer.into_iter().filter(|message| !message.payload.is_empty()) {

@@ -1,4 +1,4 @@
-//! Stored messages outside of a server, for tests that give the readers whatever they like.
+//! Stored messages outside of a server, for tests that give the readers any contents.
 
 use async_nats::HeaderMap;
 use chrono::DateTime;

@@ -1,4 +1,4 @@
-//! How a connection is made, and why it can't be.
+//! Options of a connection, and the reasons that it can't be made.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,10 +7,10 @@ use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerError};
 use super::{Auth, NatsStorageConfig, breaker::Breaker, interruption::Interruptions};
 use crate::storage::StorageError;
 
-/// Parts of a request's time. So long calls wait for the next connection after one was lost; so
-/// long one of several servers may take to greet before the next one is tried; and so often it is
-/// asked for a sign of life, to be left after the third time without one. All of them one after the
-/// other are less than the whole.
+/// Parts of a request's time. The first is the time that calls wait for the next connection
+/// after one was lost. The second is the time for one of several servers to greet before the
+/// next one is tried. The third is the time between two signs of life, of which the third
+/// missing one ends the connection. All of them one after the other are less than the whole.
 pub(super) const GRACE: f64 = 0.4;
 const NEXT_SERVER: f64 = 0.2;
 const PING_EVERY: f64 = 0.14;

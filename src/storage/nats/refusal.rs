@@ -1,4 +1,4 @@
-//! JetStream's refusals, by what they mean to a caller (`server/errors.json` of nats-server).
+//! JetStream's refusals, by their meaning to a caller (`server/errors.json` of nats-server).
 
 use serde::Deserialize;
 
@@ -27,11 +27,11 @@ const NO_PEERS: u64 = 10_005;
 /// Account, server or stream limits.
 pub const NO_SPACE: [u64; 4] = [10_002, 10_023, 10_028, 10_047];
 
-/// No leader, of the stream or of the cluster, and what is said while one is elected.
+/// Answers without a leader, of the stream or of the cluster, and during an election.
 const ELECTION: [u64; 5] = [10_006, 10_007, 10_008, 10_009, 10_118];
 
 impl ApiError {
-    /// The answer's meaning where a stream that should be there was asked for something.
+    /// The answer's meaning for a request to a stream that should be there.
     pub fn of_stream(self, stream: &str) -> StorageError {
         let stream = stream.to_owned();
         match self.err_code {
@@ -44,7 +44,7 @@ impl ApiError {
         }
     }
 
-    /// The answer's meaning where a stream or a consumer was to be made or changed.
+    /// The answer's meaning for a request to make or change a stream or a consumer.
     pub fn of_making(self, stream: &str, what: &str) -> StorageError {
         let passes = self.err_code == NO_PEERS || ELECTION.contains(&self.err_code);
         let reason = format!("{what}: {}", self.description);
@@ -62,7 +62,8 @@ impl ApiError {
     }
 }
 
-/// Nothing is lost, and it is over in seconds if most of the servers are there.
+/// The error for a stream without a leader. Nothing is lost, and it is over in seconds if most
+/// of the servers are there.
 pub fn no_leader(stream: &str) -> StorageError {
     StorageError::Unavailable {
         reason: format!("stream {stream} has no leader at the moment; the servers elect one"),
@@ -70,7 +71,7 @@ pub fn no_leader(stream: &str) -> StorageError {
     }
 }
 
-/// What JetStream's error codes mean to a caller (`server/errors.json` of nats-server).
+/// Meaning of JetStream's error codes to a caller (`server/errors.json` of nats-server).
 pub fn publish_error(
     error: ApiError,
     stream: &str,

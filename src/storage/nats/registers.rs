@@ -1,4 +1,4 @@
-//! Much at once: registers of the marking stream, and what can be told without reading bodies.
+//! Reads of many registers of the marking stream at once, some of them without their bodies.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ use crate::{
 /// subscription of its own.
 const ONE_BY_ONE: usize = 4;
 
-/// By how much the clocks of two servers, one with the log and one with the view, may differ.
+/// Most difference between the clocks of two servers, one with the log and one with the view.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(10);
 
 impl Inner {
@@ -60,8 +60,8 @@ impl Inner {
         Ok(registers)
     }
 
-    /// The last message of each of these subjects that has one. A subject that is written while
-    /// this goes on comes a second time, with what is newer.
+    /// The last message of each of these subjects that has one. A subject that is written
+    /// during this comes a second time, with its newer message.
     async fn last_of_all(&self, subjects: &[String]) -> Result<HashMap<String, RawMessage>> {
         let (mut found, mut from) = (HashMap::new(), 1);
         loop {
@@ -114,8 +114,9 @@ impl Inner {
         Ok(Feed::new(&self.link, &self.jetstream, request))
     }
 
-    /// From when on the view has what comes from the log's record at `since` or a later one;
-    /// `None` if it may be anywhere: the log is no longer than that, or has been made anew.
+    /// Time from which on the view has the messages that come from the log's record at `since`
+    /// or a later one. `None` if they may be anywhere: the log is no longer than that, or has
+    /// been made anew.
     async fn written_since(&self, since: u64) -> Result<Option<DateTime<Utc>>> {
         let record = match since {
             0 => None,
@@ -132,7 +133,7 @@ impl Inner {
     }
 }
 
-/// When the first message that a stream still has was stored; `None` if it has none.
+/// Time at which the first message that a stream still has was stored; `None` if it has none.
 fn first_time(state: &Value) -> Option<DateTime<Utc>> {
     let time = state["first_ts"].as_str()?.parse().ok()?;
     (state["messages"].as_u64()? > 0).then_some(time)

@@ -1,4 +1,5 @@
-//! What this process has seen of the log, and whether the log still has it.
+//! Memory of the messages that this process has seen in the log, and the check that they are
+//! there.
 
 use std::{
     sync::{
@@ -18,23 +19,24 @@ use serde_json::{Value, json};
 use super::{Link, codec, refusal::NOT_FOUND};
 use crate::storage::{Result, StorageError};
 
-/// How old a look at the log may be before it is looked at again.
+/// Longest age of a look at the log before it is looked at again.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long ago a leader must have heard from most of the servers to be believed. Another one
-/// is elected by servers that have not heard of it for at least 4 s (`minElectionTimeout` of
-/// nats-server, which says something every second); until [`FRESH`] is over, 3 s have passed.
+/// Longest time since a leader heard from most of the servers, for it to be believed. Another
+/// one is elected by servers that have not heard of it for at least 4 s (`minElectionTimeout`
+/// of nats-server, which says something every second); until [`FRESH`] is over, 3 s have
+/// passed.
 const LEASE: Duration = Duration::from_secs(2);
 
-/// What has been seen of the log stream. It tells a log that lost what it had, or that is
-/// another one, from one that only grew.
+/// Memory of the log stream. It tells a log that lost messages, or that is another one, from
+/// one that only grew.
 #[derive(Debug)]
 pub struct Seen {
     link: Link,
     stream: String,
-    /// How many times the log turned out to have lost something.
+    /// Number of times that the log turned out to have lost something.
     losses: AtomicU64,
-    /// Whether a direct get may be answered by a replica that lags.
+    /// True if a direct get may be answered by a replica that lags.
     replicated: AtomicBool,
     state: Mutex<State>,
 }
@@ -43,9 +45,10 @@ pub struct Seen {
 struct State {
     /// The message with the highest sequence that was seen.
     last: Option<Sighting>,
-    /// When the stream was made, as the server says it.
+    /// Time at which the stream was made, as the server says it.
     created: Option<String>,
-    /// When the last look at the log began, and which connection it was made by.
+    /// Start of the last look at the log, and the number of the connection that it was made
+    /// by.
     looked: Option<(Instant, u64)>,
     /// A look that all who need one wait for.
     looking: Option<Shared<BoxFuture<'static, Result<()>>>>,
@@ -58,7 +61,7 @@ struct Sighting {
     mark: Mark,
 }
 
-/// By what a message is known again.
+/// Mark by which a message is known again.
 #[derive(Debug, Clone, PartialEq)]
 enum Mark {
     /// The hash of its body, of one that this process appended.
@@ -83,14 +86,14 @@ impl Seen {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A number that changes whenever the log may have lost what it had. The client counts its
+    /// A number that changes whenever the log may have lost messages. The client counts its
     /// connections before it sends anything through one, so nothing is answered by a server
     /// that came back before this number has changed.
     pub fn generation(&self) -> u64 {
         self.link.connections() + self.losses.load(Ordering::SeqCst)
     }
 
-    /// Whether a direct get may be answered by a replica that lags.
+    /// Returns true if a direct get may be answered by a replica that lags.
     pub fn replicated(&self) -> bool {
         self.replicated.load(Ordering::SeqCst)
     }
@@ -100,7 +103,7 @@ impl Seen {
         self.state().last.as_ref().map_or(0, |last| last.sequence)
     }
 
-    /// Notes a message that was appended, and what was the highest sequence when it was sent.
+    /// Notes a message that was appended, and the highest sequence at the time it was sent.
     pub fn appended(&self, highest: u64, sequence: u64, hash: String) {
         let sighting = Sighting { sequence, mark: Mark::Hash(hash) };
         if sequence > highest {
@@ -178,7 +181,8 @@ impl Seen {
         judged
     }
 
-    /// Compares what the server says of the log with what was seen before it was asked.
+    /// Compares the server's description of the log with the messages seen before it was
+    /// asked.
     fn judge(&self, info: &Value, last: Option<Sighting>, there: bool) -> Result<()> {
         let state = &info["state"];
         let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -241,7 +245,8 @@ impl Seen {
         }
     }
 
-    /// Whether the log has a message that was seen in it. The stream's leader is asked.
+    /// Returns true if the log has a message that was seen in it. The stream's leader is
+    /// asked.
     async fn is_there(&self, sighting: Option<&Sighting>) -> Result<bool> {
         let Some(Sighting { sequence, mark }) = sighting else { return Ok(true) };
         let found = self.link.leader_get(&self.stream, &json!({ "seq": sequence })).await?;

@@ -42,7 +42,7 @@ pub(super) struct Inner {
     pub subjects: Subjects,
     pub seen: Arc<Seen>,
     pub listings: Listings,
-    /// Whether the view was made again and is to be filled from the log.
+    /// True if the view was made again and is to be filled from the log.
     filling: bool,
 }
 
@@ -100,13 +100,14 @@ impl NatsStorage {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Whether the view was made again beside its log and did not have all of it when this
-    /// connected: a rebuild fills it, and [`view_is_filled`](Self::view_is_filled) notes it.
+    /// Returns true if the view was made again beside its log and did not have all of it when
+    /// this connected. A rebuild fills it, and [`view_is_filled`](Self::view_is_filled) notes
+    /// it.
     pub fn is_view_to_be_filled(&self) -> bool {
         self.inner.filling
     }
 
-    /// Notes, for all processes, that the view has what the log has.
+    /// Notes, for all processes, that the view has everything that the log has.
     pub async fn view_is_filled(&self) -> Result<()> {
         streams::filled(&self.inner.link, &self.inner.config).await
     }
@@ -185,7 +186,7 @@ impl Inner {
     }
 }
 
-/// What a message has beside its JSON at most: the longest headers and subject have some 600
+/// Most bytes of a message beside its JSON: the longest headers and subject have some 600
 /// bytes, and the prefix twice.
 const HEADERS: usize = 1_024;
 

@@ -6,24 +6,24 @@ use serde_json::{Value, json};
 use super::{Link, NatsStorageConfig, Subjects, refusal::NOT_FOUND};
 use crate::{models::FORMAT_VERSION, storage::StorageError};
 
-/// Where the format version of a stream's contents is noted.
+/// Metadata key of the format version of a stream's contents.
 const FORMAT_KEY: &str = "stormpetrel.format";
 
-/// Noted at a view that was made again and does not have everything of its log yet.
+/// Metadata key of a view that was made again and does not have everything of its log yet.
 const FILLING_KEY: &str = "stormpetrel.filling";
 
-/// Who may make and change streams.
+/// Permission to make and change streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Makes both where none of them is there, and the view where its log stands; brings what is
-    /// there up to date.
+    /// Makes both if there is none of them, and the view if only its log stands; brings
+    /// existing ones up to date.
     Serve,
     /// Creates and changes nothing.
     Look,
 }
 
-/// Looks at both streams and does what `purpose` allows. Answers whether the view is to be filled
-/// from the log, because it was made again beside a log that stands.
+/// Looks at both streams and does the work that `purpose` allows. Returns true if the view is
+/// to be filled from the log, because it was made again beside a log that stands.
 pub async fn prepare(
     link: &Link,
     config: &NatsStorageConfig,
@@ -68,7 +68,7 @@ pub async fn filled(link: &Link, config: &NatsStorageConfig) -> Result<(), Stora
     Ok(())
 }
 
-/// Whether the view, as the server's API describes it, lacks what the log has.
+/// Returns true if the view, as the server's API describes it, lacks a part of the log.
 pub fn is_filling(info: &Value) -> bool {
     !info["config"]["metadata"][FILLING_KEY].is_null()
 }
@@ -79,7 +79,7 @@ async fn is_being_filled(link: &Link, config: &NatsStorageConfig) -> Result<bool
     info.map(|info| is_filling(&info)).map_err(|error| error.of_stream(name))
 }
 
-/// The log is gone, and the view says that there was one.
+/// The error for a log that is gone while the view says that there was one.
 async fn lost_log(link: &Link, config: &NatsStorageConfig) -> StorageError {
     let (log, view) = (&config.log_stream, &config.marking_stream);
     let info = link.call(&format!("STREAM.INFO.{view}"), &Value::Null).await;
@@ -117,7 +117,7 @@ fn missing_view(config: &NatsStorageConfig) -> StorageError {
     StorageError::Stream { stream: config.marking_stream.clone(), reason }
 }
 
-/// The log refuses writes when full, and nobody deletes from it.
+/// Settings of the log. It refuses writes when full, and nobody deletes from it.
 fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
     let mut settings = json!({
         "description": "Storm Petrel: workflow definitions and case logs. The source of truth.",
@@ -134,8 +134,8 @@ fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
     with_common(settings, config)
 }
 
-/// The view of live tokens. It has no limit a subject: what such a limit evicts can come back
-/// when the server is killed.
+/// Settings of the view of live tokens. It has no limit a subject: a message that such a limit
+/// evicts can come back when the server is killed.
 fn marking_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
     let settings = json!({
         "description": "Storm Petrel: live tokens, one subject each. A view of the log.",
@@ -171,14 +171,15 @@ fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
     settings
 }
 
-/// What has to be done to a stream. Found out for both before anything is done to either, so
-/// that a system that is refused has changed nothing.
+/// Change that a stream needs. It is found for both streams before either is changed, so that
+/// a system that is refused has changed nothing.
 enum Step {
-    /// It is as it must be.
+    /// Nothing: the stream is as it must be.
     Nothing,
-    /// It is missing: make it with these settings.
+    /// The stream is missing: make it with these settings.
     Create(Value),
-    /// It differs: give it these settings. The names of the fields that change, for people.
+    /// The stream differs: give it these settings. The names of the fields that change, for
+    /// people.
     Update(Value, String),
 }
 
@@ -261,7 +262,7 @@ fn taken(name: &str, what: &str, wanted: &Value) -> StorageError {
     failed(name, "subjects", &reason)
 }
 
-/// Changes what differs, keeps all else as its owner set it.
+/// Changes the fields that differ, and keeps all else as its owner set it.
 fn update(name: &str, info: &Value, wanted: &Value) -> Result<Step, StorageError> {
     let current = &info["config"];
     let Value::Object(wanted) = wanted else { return Ok(Step::Nothing) };
@@ -291,7 +292,7 @@ fn update(name: &str, info: &Value, wanted: &Value) -> Result<Step, StorageError
     Ok(Step::Update(new, changed))
 }
 
-/// Whatever can't be ours, or was written by a newer version, is left alone.
+/// Refuses a stream that can't be ours, or that a newer version wrote.
 fn refuse_foreign(
     name: &str,
     current: &Value,
@@ -329,7 +330,7 @@ fn refuse_foreign(
     Ok(())
 }
 
-/// What the server means when it leaves a field out.
+/// Meaning of a field that the server leaves out.
 fn absent(field: &str) -> Value {
     match field {
         "max_bytes" | "max_msgs" | "max_msgs_per_subject" | "max_msg_size" => json!(-1),

@@ -16,13 +16,13 @@ impl Subjects {
         Self { prefix: prefix.to_owned() }
     }
 
-    /// What the log stream takes in.
+    /// Subjects of the log stream.
     pub fn log_stream(&self) -> Vec<String> {
         let prefix = &self.prefix;
         vec![format!("{prefix}.workflows.*.definition"), format!("{prefix}.workflows.*.events.*.*")]
     }
 
-    /// What the marking stream takes in: every token of every place.
+    /// Subjects of the marking stream: every token of every place.
     pub fn marking_stream(&self) -> Vec<String> {
         vec![format!("{}.workflows.*.places.*.tokens.*", self.prefix)]
     }
@@ -53,7 +53,7 @@ impl Subjects {
         WorkflowId::new(rest.strip_suffix(".definition")?).ok()
     }
 
-    /// Where a record goes.
+    /// Subject of a record.
     pub fn record(&self, workflow: &WorkflowId, case: &CaseId, kind: RecordKind) -> String {
         match kind {
             RecordKind::Fired => self.firings(workflow, case),
@@ -105,7 +105,7 @@ impl Subjects {
         format!("{}.workflows.{workflow}.places.{place}.tokens.{token}", self.prefix)
     }
 
-    /// A token wherever it is in its workflow.
+    /// A token at any place of its workflow.
     pub fn token_anywhere(&self, workflow: &WorkflowId, token: &TokenId) -> String {
         format!("{}.workflows.{workflow}.places.*.tokens.{token}", self.prefix)
     }

@@ -1,5 +1,5 @@
-//! Going from each message of a filter to the next one by direct gets, which costs what is read.
-//! A batch and a new consumer make the server count all that are left first.
+//! Walks from each message of a filter to the next one by direct gets, at the cost of the
+//! messages read. A batch and a new consumer make the server count all that are left first.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,7 +11,7 @@ use futures::{Stream, future::join_all, stream};
 use super::{Link, direct::RawMessage, feed::Feed};
 use crate::storage::{Result, StorageError};
 
-/// How many direct gets for the next message are under way at once.
+/// Number of direct gets for the next message that are under way at once.
 const MOST_AT_ONCE: u64 = 32;
 
 /// The number of messages after which a consumer is worth making.
@@ -25,7 +25,7 @@ pub struct Walk {
     link: Link,
     stream: String,
     filter: String,
-    /// Where the next step begins.
+    /// Sequence that the next step begins at.
     from: u64,
     at_once: u64,
     has_begun: bool,
@@ -45,7 +45,7 @@ impl Walk {
         }
     }
 
-    /// True if the server has said that nothing comes after what was given.
+    /// True if the server has said that nothing comes after the messages that were given.
     pub fn is_over(&self) -> bool {
         self.is_over
     }
@@ -78,8 +78,8 @@ impl Walk {
         Ok(messages.into_values().collect())
     }
 
-    /// Of a stream's beginning the server is asked for any message: asked for one of a filter
-    /// there, it looks at all subjects that match.
+    /// The first messages. At a stream's beginning the server is asked for any message: asked
+    /// for one of a filter there, it looks at all subjects that match.
     async fn begin(&mut self) -> Result<Vec<RawMessage>> {
         let Some(first) = self.link.next(&self.stream, EVERYTHING, self.from).await? else {
             self.is_over = true;
@@ -90,7 +90,7 @@ impl Walk {
     }
 }
 
-/// Whether a filter, which may have `*` for a word, matches a subject.
+/// Returns true if a filter, which may have `*` for a word, matches a subject.
 fn matches(filter: &str, subject: &str) -> bool {
     let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
     loop {
@@ -102,10 +102,10 @@ fn matches(filter: &str, subject: &str) -> bool {
     }
 }
 
-/// The messages of a walk up to the sequence `until`: the first ones step by step, and all others,
-/// where there are more, by a feed. What has no answer is left to the feed too, which asks again
-/// as often as the settings say. Whoever walks may be answered by a replica that lags, so only of
-/// a stream that is not `replicated` the end of a walk is the end.
+/// The messages of a walk up to the sequence `until`: the first ones step by step, and all
+/// others, if there are more, by a feed. A step without an answer is left to the feed too,
+/// which asks again as often as the settings say. A replica that lags may answer a walk, so
+/// the end of a walk counts only for a stream that is not `replicated`.
 pub fn walked_first(
     walk: Walk,
     feed: Feed,

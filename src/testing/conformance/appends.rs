@@ -31,7 +31,7 @@ async fn count(storage: &Store, workflow: &WorkflowId, case: &CaseId) -> usize {
     records.try_collect::<Vec<_>>().await.expect("records").len()
 }
 
-/// 0 expects that the case has no record; anything else expects that very one.
+/// Sequence 0 expects that the case has no record; any other expects that very one.
 pub async fn an_append_happens_under_the_expected_sequence_only(storage: &Store) {
     let (id, case) = (workflow("append-cas"), case("c"));
     let created = record(&id, &case, RecordKind::Created, "f-1");
@@ -50,7 +50,7 @@ pub async fn an_append_happens_under_the_expected_sequence_only(storage: &Store)
     assert_eq!(count(storage, &id, &case).await, 2);
 }
 
-/// Neither in the log nor in its last sequence nor as a head.
+/// A lost record is neither in the log nor in its last sequence nor a head.
 pub async fn a_lost_race_stores_nothing(storage: &Store) {
     let (id, case) = (workflow("append-lost"), case("c"));
     let mut writer = Writer::new(&id, &case);
@@ -66,7 +66,7 @@ pub async fn a_lost_race_stores_nothing(storage: &Store) {
     assert_eq!(next.previous, last);
 }
 
-/// The most is what `max_message` says, and some room may be left beside it.
+/// The limit is that of `max_message`, and some room may be left beside it.
 pub async fn a_record_of_the_most_bytes_is_stored_and_a_larger_one_is_not(storage: &Store) {
     let (id, case) = (workflow("append-size"), case("c"));
     let most = storage.max_message();
@@ -103,7 +103,7 @@ pub async fn both_branches_of_a_case_share_one_fence(storage: &Store) {
     assert!(free > paused, "another case has a fence of its own");
 }
 
-/// At once, by either consistency where nothing lags, and whole.
+/// Reads of either consistency, where nothing lags, give it at once and whole.
 pub async fn the_head_is_what_was_appended_last(storage: &Store) {
     let (id, case) = (workflow("append-head"), case("c"));
     let mut writer = Writer::new(&id, &case);
@@ -127,7 +127,7 @@ pub async fn the_head_is_what_was_appended_last(storage: &Store) {
     }
 }
 
-/// Another case's record, and what is no record, is none.
+/// The sequence of another case's record, or of no record, gives none.
 pub async fn a_record_is_found_by_its_sequence_in_its_own_case_only(storage: &Store) {
     let (id, mine, other) = (workflow("append-record"), case("c"), case("d"));
     let elsewhere = workflow("append-record2");

@@ -1,4 +1,4 @@
-//! Many who want the same: an exact count at the end.
+//! Many tasks that want the same: an exact count at the end.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ pub async fn conditional_appends_of_many_tasks_are_neither_lost_nor_doubled(stor
     }
 }
 
-/// A counter in a register: what 16 tasks added to it one by one is what it says.
+/// A counter in a register has the sum of all that 16 tasks added to it one by one.
 pub async fn conditional_view_writes_of_many_tasks_count_exactly(storage: &Store) {
     const ROUNDS: u64 = 20;
     let (id, c, p) = (workflow("contention-view"), case("c"), place("p"));

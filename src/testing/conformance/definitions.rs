@@ -16,7 +16,8 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(the_last_definition_is_the_newest_version_of_any_workflow),
 ];
 
-/// 0 expects no version, a sequence expects that one; stale and future ones are lost races.
+/// Sequence 0 expects no version, another expects that one; stale and future ones are lost
+/// races.
 pub async fn a_definition_is_stored_under_the_expected_sequence_only(storage: &Store) {
     let id = workflow("def-cas");
     let one = definition(&id, &["a"]);
@@ -39,7 +40,7 @@ pub async fn a_definition_is_stored_under_the_expected_sequence_only(storage: &S
     assert_eq!(latest, second);
 }
 
-/// Old versions stay readable, whatever was stored since.
+/// Old versions stay readable after any later writes.
 pub async fn every_version_of_a_definition_is_kept_and_found_by_its_sequence(storage: &Store) {
     let id = workflow("def-versions");
     let names = ["a", "b", "c", "d", "e"];
@@ -64,7 +65,7 @@ pub async fn every_version_of_a_definition_is_kept_and_found_by_its_sequence(sto
     assert!(storage.last_sequence().await.unwrap() >= expected);
 }
 
-/// A record's sequence, another workflow's version, 0 and the future.
+/// Sequences that give none: a record's, another workflow's version, 0 and the future.
 pub async fn a_sequence_that_is_not_a_version_of_the_workflow_is_none(storage: &Store) {
     let (id, other) = (workflow("def-mine"), workflow("def-other"));
     let mine = put(storage, &definition(&id, &["a"]), 1, 0).await;
@@ -80,7 +81,7 @@ pub async fn a_sequence_that_is_not_a_version_of_the_workflow_is_none(storage: &
     }
 }
 
-/// Each id once, however many versions it has.
+/// Each id comes once, with any number of versions.
 pub async fn workflow_ids_come_once_each_in_the_order_of_their_text(storage: &Store) {
     let mut ids: Vec<_> = ["b", "a", "a-1", "A", "_", "a_1", "Z9", "a1", "-"]
         .map(|end| workflow(&format!("def-ids{end}")))
@@ -96,7 +97,8 @@ pub async fn workflow_ids_come_once_each_in_the_order_of_their_text(storage: &St
     assert_eq!(ours, ids);
 }
 
-/// Those that are listed beside one that stores more, which come before them in the order.
+/// Workflows are listed beside a task that stores more, which come before the first in the
+/// order.
 pub async fn workflow_ids_come_once_each_while_others_are_stored(storage: &Store) {
     let last = workflow("def-while-z");
     put(storage, &definition(&last, &["p"]), 1, 0).await;

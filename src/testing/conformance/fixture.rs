@@ -1,4 +1,5 @@
-//! Records, tokens and definitions made by hand, and what is asked of a store again and again.
+//! Records, tokens and definitions made by hand, and the questions that are asked of a store
+//! again and again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,10 +21,10 @@ pub type Store = Arc<dyn Storage>;
 
 pub const PATHS: [ReadPath; 2] = [ReadPath::Direct, ReadPath::Consumer];
 
-/// How long anything that was promised may take to come.
+/// Longest time for anything promised to come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long is waited for what must not come.
+/// Time to wait for an item that must not come.
 pub const SILENCE: Duration = Duration::from_millis(50);
 
 pub fn workflow(id: &str) -> WorkflowId {
@@ -42,7 +43,7 @@ pub fn firing(id: &str) -> FiringId {
     FiringId::new(id).expect("the suite's own ids are valid")
 }
 
-/// Now, in what every store keeps of a time.
+/// The present time, in the precision that every store keeps.
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
@@ -105,7 +106,7 @@ pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id:
     }
 }
 
-/// Whoever writes to one case, record after record.
+/// Writer of one case, record after record.
 #[derive(Debug, Clone)]
 pub struct Writer {
     pub workflow: WorkflowId,
@@ -121,7 +122,7 @@ impl Writer {
         Self { workflow, case, last: 0, last_hash: None, written: 0 }
     }
 
-    /// Appends one more record and answers it as the store must have it.
+    /// Appends one more record and returns it as the store must have it.
     pub async fn write(&mut self, storage: &Store, kind: RecordKind) -> (u64, Record) {
         self.written += 1;
         let record = record(&self.workflow, &self.case, kind, &format!("f-{}", self.written));
@@ -184,7 +185,7 @@ pub fn gone(token: &Token, expected: u64, moved_to: Option<&PlaceId>) -> ViewWri
     ViewWrite { content, ..live(token, expected) }
 }
 
-/// Writes one register, which must succeed; answers its sequence.
+/// Writes one register, which must succeed; returns its sequence.
 pub async fn write(storage: &Store, write: ViewWrite) -> u64 {
     match storage.write_views(vec![write]).await.as_slice() {
         [Ok(ViewOutcome::Written(sequence))] => *sequence,
@@ -192,7 +193,7 @@ pub async fn write(storage: &Store, write: ViewWrite) -> u64 {
     }
 }
 
-/// Moves a token to another place, as a firing does; answers it and its new sequence.
+/// Moves a token to another place, as a firing does; returns it and its new sequence.
 pub async fn shift(storage: &Store, token: &Token, seen: u64, to: &PlaceId) -> (Token, u64) {
     let moved =
         Token { place: to.clone(), nats_sequence: token.nats_sequence + 1, ..token.clone() };
@@ -204,7 +205,7 @@ pub async fn shift(storage: &Store, token: &Token, seen: u64, to: &PlaceId) -> (
     }
 }
 
-/// What a read must answer for a token that was written: with its subject, and some time.
+/// Checks a read of a token that was written: it has its subject, and some time.
 pub fn assert_same(storage: &Store, read: &Token, written: &Token) {
     assert!(read.nats_timestamp.is_some(), "a read says when the server stored it: {read:?}");
     let subject = storage.token_subject(&written.workflow, &written.place, &written.id);
@@ -279,7 +280,7 @@ where
     next.expect("a watch ends only when it is dropped").expect("a record")
 }
 
-/// Whether nothing comes for a moment.
+/// Returns true if nothing comes for a moment.
 pub async fn is_silent<S>(records: &mut S) -> bool
 where
     S: Stream<Item = Result<Stored<Record>>> + Unpin,

@@ -39,7 +39,8 @@ fn of(workflow: &WorkflowId, records: Vec<Stored<Record>>) -> Vec<u64> {
     ours.map(|record| record.sequence).collect()
 }
 
-/// All, one workflow's, lifecycles, one case's: nothing more, nothing less, whole.
+/// Every scope has its own records whole, nothing more and nothing less: all, one workflow's,
+/// lifecycles, one case's.
 pub async fn each_scope_has_its_own_records_in_order(storage: &Store) {
     let (id, other) = (workflow("hist-scope"), workflow("hist-scope-2"));
     put(storage, &definition(&id, &["p"]), 1, 0).await;
@@ -83,7 +84,7 @@ pub async fn each_scope_has_its_own_records_in_order(storage: &Store) {
     assert_eq!(told, cases, "without reading them");
 }
 
-/// Of more cases than are read one by one, with what is not asked for between them.
+/// Lifecycles of more cases than are read one by one, with other records between them.
 pub async fn many_lifecycles_come_whole_from_any_sequence(storage: &Store) {
     let (id, other) = (workflow("hist-lives"), workflow("hist-lives-2"));
     let mut created = Vec::new();
@@ -107,7 +108,7 @@ pub async fn many_lifecycles_come_whole_from_any_sequence(storage: &Store) {
     assert_eq!(sequences(storage, scope, 0).await, created);
 }
 
-/// That one is included; 0 and 1 are the beginning; the future is empty.
+/// The record at that sequence is included; 0 and 1 are the beginning; the future is empty.
 pub async fn a_history_begins_at_the_sequence_asked_for(storage: &Store) {
     let (id, c) = (workflow("hist-from"), case("c"));
     let mut writer = Writer::new(&id, &c);
@@ -132,7 +133,7 @@ pub async fn a_history_begins_at_the_sequence_asked_for(storage: &Store) {
     }
 }
 
-/// What comes later is not in it, even before the first record is taken.
+/// Later records are not in it, even before the first record is taken.
 pub async fn a_history_ends_at_what_was_last_when_it_was_asked_for(storage: &Store) {
     let (id, c) = (workflow("hist-end"), case("c"));
     let mut writer = Writer::new(&id, &c);
@@ -194,7 +195,7 @@ pub async fn a_history_of_large_records_comes_whole(storage: &Store) {
     }
 }
 
-/// An answer and no error.
+/// Absence is an answer and no error.
 pub async fn the_history_of_what_is_unknown_is_empty(storage: &Store) {
     let id = workflow("hist-unknown");
     let scopes = [
@@ -213,7 +214,7 @@ pub async fn the_history_of_what_is_unknown_is_empty(storage: &Store) {
     assert_eq!(storage.last_of_lifecycle(&id, &case("c")).await.unwrap(), None);
 }
 
-/// Of all workflows, in order, from a sequence and up to one, few and many.
+/// Statuses of all workflows, in order, from a sequence and up to one, few and many.
 pub async fn statuses_are_those_of_the_records(storage: &Store) {
     let before = storage.last_sequence().await.unwrap();
     let ids = [workflow("hist-status"), workflow("hist-status-2")];

@@ -26,7 +26,7 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(the_tokens_of_what_is_unknown_are_none),
 ];
 
-/// Those that left are not in it; a change moves a token to the end.
+/// Tokens that left are not in it; a change moves a token to the end.
 pub async fn a_listing_has_every_live_token_of_its_scope_in_order(storage: &Store) {
     let (id, other, c) = (workflow("list-all"), workflow("list-all-2"), case("c"));
     let (p, q) = (place("p"), place("p-1"));
@@ -102,7 +102,7 @@ pub async fn every_page_size_gives_the_same_listing(storage: &Store) {
     }
 }
 
-/// Whether the position is that of the last token, beyond it, or one that nothing can have.
+/// The position may be that of the last token, beyond it, or one that nothing can have.
 pub async fn a_page_after_the_last_token_is_empty(storage: &Store) {
     let (scope, tokens) = crowd(storage, "list-after", 5).await;
     let last = tokens[4].1;
@@ -122,7 +122,8 @@ pub async fn a_page_after_the_last_token_is_empty(storage: &Store) {
     }
 }
 
-/// What stays put is listed exactly once; what moved on is not missed where it is now.
+/// A token that stays is listed exactly once; one that moved on is not missed in its new
+/// place.
 pub async fn a_listing_goes_on_where_it_was_while_tokens_move(storage: &Store) {
     for (path, name) in PATHS.into_iter().zip(["list-moving-d", "list-moving-c"]) {
         let (scope, tokens) = crowd(storage, name, 10).await;
@@ -157,7 +158,8 @@ pub async fn a_listing_goes_on_where_it_was_while_tokens_move(storage: &Store) {
     }
 }
 
-/// Its live tokens, of one place or of all, and nothing of a case with a similar name.
+/// The live tokens of a case, of one place or of all, and nothing of a case with a similar
+/// name.
 pub async fn a_case_lists_the_tokens_of_its_marking(storage: &Store) {
     let id = workflow("list-case");
     let (p, q) = (place("p"), place("q"));
@@ -244,7 +246,7 @@ pub async fn a_listing_of_large_tokens_comes_whole(storage: &Store) {
     }
 }
 
-/// An answer and no error.
+/// Absence is an answer and no error.
 pub async fn the_tokens_of_what_is_unknown_are_none(storage: &Store) {
     let (id, c, p) = (workflow("list-unknown"), case("c"), place("p"));
     for path in PATHS {

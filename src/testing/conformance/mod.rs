@@ -13,10 +13,10 @@
 //! # }
 //! ```
 //!
-//! Where one test for each behaviour is wanted, or some behaviours can't hold, go through
+//! For one test of each behaviour, or if some behaviours can't hold, go through
 //! [`behaviours`], or call the functions of the modules one by one. Nothing here names a
-//! server or reads a message: only the trait is used, with the engine left out, so records
-//! are small and made by hand.
+//! server or reads a message: only the trait is used, with the engine left out, so records are
+//! small and made by hand.
 //!
 //! A behaviour needs a store in which it has not run before. It may share the store with
 //! all other behaviours, before and at the same time: each has workflows of its own, and
@@ -38,16 +38,16 @@ pub use fixture::Store;
 
 use futures::future::BoxFuture;
 
-/// One clause of the contract, and how to check it.
+/// One clause of the contract, and its check.
 #[derive(Debug, Clone, Copy)]
 pub struct Behaviour {
-    /// What must hold, as a sentence in the form of a name.
+    /// The clause, as a sentence in the form of a name.
     pub name: &'static str,
-    /// Checks it; panics with what was seen when it does not hold.
+    /// Check of the clause; panics with the values seen when it does not hold.
     pub check: fn(Store) -> BoxFuture<'static, ()>,
 }
 
-/// Checks every behaviour, one after the other. `make` is called before each and answers a
+/// Checks every behaviour, one after the other. `make` is called before each and returns a
 /// store in which that behaviour has not run: always the same one, or new ones.
 ///
 /// # Panics

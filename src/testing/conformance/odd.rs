@@ -22,8 +22,8 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(a_case_whose_id_looks_like_a_tokens_is_a_case_like_any_other),
 ];
 
-/// One character, 64 of them, only dashes, prefixes of one another, different cases, and the
-/// words that subjects are made of.
+/// Ids of one character, of 64, of only dashes, prefixes of one another, different cases, and
+/// the words that subjects are made of.
 fn awkward() -> Vec<String> {
     let long = "x".repeat(64);
     let words = [
@@ -59,7 +59,7 @@ fn id<T: TryFrom<String, Error: std::fmt::Debug>>(text: &str) -> T {
     T::try_from(text.to_owned()).expect("the suite's own ids are valid")
 }
 
-/// Each workflow has its definition and each case its log, whatever the others are called.
+/// Each workflow has its definition and each case its log, with any names of the others.
 pub async fn awkward_ids_are_kept_apart_in_the_log(storage: &Store) {
     let mut written = Vec::new();
     for name in awkward() {
@@ -103,7 +103,7 @@ pub async fn awkward_ids_are_kept_apart_in_the_log(storage: &Store) {
     }
 }
 
-/// Each token is in its workflow and its place, whatever the others are called.
+/// Each token is in its workflow and its place, with any names of the others.
 pub async fn awkward_ids_are_kept_apart_in_the_view(storage: &Store) {
     let case: CaseId = id(&"c".repeat(64));
     let places: Vec<PlaceId> = awkward().iter().map(|name| id(name)).collect();
@@ -136,7 +136,7 @@ pub async fn awkward_ids_are_kept_apart_in_the_view(storage: &Store) {
     }
 }
 
-/// Its tokens and those of the case that it seems to be a token of are kept apart.
+/// The tokens of such a case and of the case that it seems to be a token of are kept apart.
 pub async fn a_case_whose_id_looks_like_a_tokens_is_a_case_like_any_other(storage: &Store) {
     let workflow: WorkflowId = id("odd-token-like");
     let short: CaseId = id("a");

@@ -29,7 +29,7 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(a_marker_is_kept_longer_than_a_writer_may_be_late),
 ];
 
-/// With its own ids in it, and without a revision.
+/// An empty register has its own ids, and no revision.
 pub async fn an_unwritten_register_is_empty(storage: &Store) {
     let (id, c, p) = (workflow("reg-empty"), case("c"), place("p"));
     let t = token(&id, &c, 1, &p, json!({}));
@@ -39,7 +39,7 @@ pub async fn an_unwritten_register_is_empty(storage: &Store) {
     assert_eq!(register.state, RegisterState::Empty);
 }
 
-/// The token whole, then a marker, then the token again.
+/// The token comes whole, then a marker, then the token again.
 pub async fn a_register_holds_what_was_written_last(storage: &Store) {
     let (id, c, p) = (workflow("reg-last"), case("c"), place("p"));
     let first = token(&id, &c, 5, &p, json!({"round": 1}));
@@ -62,7 +62,7 @@ pub async fn a_register_holds_what_was_written_last(storage: &Store) {
     }
 }
 
-/// Anything but what is there is a lost race, and nothing is written.
+/// Any other sequence than that of the register is a lost race, and nothing is written.
 pub async fn a_write_happens_under_the_expected_sequence_only(storage: &Store) {
     let (id, c, p) = (workflow("reg-cas"), case("c"), place("p"));
     let t = token(&id, &c, 1, &p, json!({"n": 1}));
@@ -85,7 +85,7 @@ pub async fn a_write_happens_under_the_expected_sequence_only(storage: &Store) {
     write(storage, live(&changed, there)).await;
 }
 
-/// In the order in which they were given.
+/// Writes are answered in the order in which they were given.
 pub async fn each_write_is_answered_and_a_failed_one_stops_no_other(storage: &Store) {
     let (id, c, p) = (workflow("reg-each"), case("c"), place("p"));
     assert_eq!(storage.write_views(Vec::new()).await, []);
@@ -115,7 +115,7 @@ pub async fn each_write_is_answered_and_a_failed_one_stops_no_other(storage: &St
     }
 }
 
-/// A token that moved away stays away, whatever a writer who saw it before does.
+/// A token that moved away stays away, after any write of a writer who saw it before.
 pub async fn an_old_writer_neither_overwrites_nor_brings_back(storage: &Store) {
     let (id, c, p, q) = (workflow("reg-old"), case("c"), place("p"), place("q"));
     let t = token(&id, &c, 1, &p, json!({"n": 1}));
@@ -142,7 +142,7 @@ pub async fn an_old_writer_neither_overwrites_nor_brings_back(storage: &Store) {
     assert_eq!((register.sequence, register.state.revision()), (back_at, back.nats_sequence));
 }
 
-/// Exactly one, and its token is there.
+/// Exactly one wins, and its token is there.
 pub async fn of_two_writers_that_saw_the_same_one_wins(storage: &Store) {
     let (id, c, p) = (workflow("reg-race"), case("c"), place("p"));
     let mut seen = 0;
@@ -163,7 +163,7 @@ pub async fn of_two_writers_that_saw_the_same_one_wins(storage: &Store) {
     }
 }
 
-/// With what each holds.
+/// Every register comes with its contents.
 pub async fn all_registers_are_listed_markers_included(storage: &Store) {
     let (id, c, p, q) = (workflow("reg-all"), case("c"), place("p"), place("q"));
     let mut expected = Vec::new();
@@ -200,7 +200,7 @@ pub async fn all_registers_are_listed_markers_included(storage: &Store) {
     assert_eq!(ours, expected);
 }
 
-/// However many, whatever is in them, and twice if somebody asks for one twice.
+/// Registers of any number and contents are read, and twice if somebody asks for one twice.
 pub async fn many_registers_are_read_as_each_is_alone_and_in_the_order_asked(storage: &Store) {
     let (id, c, p, q) = (workflow("reg-many"), case("c"), place("p"), place("q"));
     let mut wanted = Vec::new();
@@ -228,7 +228,7 @@ pub async fn many_registers_are_read_as_each_is_alone_and_in_the_order_asked(sto
     assert!(none.iter().all(|register| register.state == RegisterState::Empty));
 }
 
-/// All of them where nobody says since when, and at least those that are newer.
+/// Outlines are all of them without a start, and at least the newer ones with one.
 pub async fn an_outline_says_of_each_register_what_it_comes_from(storage: &Store) {
     let (id, c, p, q) = (workflow("reg-outline"), case("c"), place("p"), place("q"));
     let mut writer = Writer::new(&id, &c);
@@ -257,7 +257,8 @@ pub async fn an_outline_says_of_each_register_what_it_comes_from(storage: &Store
     }
 }
 
-/// Otherwise a late write could find the register empty before it is checked.
+/// A marker that goes earlier would let a late write find the register empty before it is
+/// checked.
 pub async fn a_marker_is_kept_longer_than_a_writer_may_be_late(storage: &Store) {
     assert!(storage.late_after() <= storage.marker_kept());
     assert!(!storage.late_after().is_zero());

@@ -24,7 +24,7 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(large_tokens_and_records_come_back_whole),
 ];
 
-/// In its newest place and version, on every path.
+/// The answer is its newest place and version, on every path.
 pub async fn a_token_is_found_by_its_id_wherever_it_is(storage: &Store) {
     let (id, c) = (workflow("token-move"), case("c"));
     let places = ["p", "q", "r"].map(place);
@@ -47,7 +47,7 @@ pub async fn a_token_is_found_by_its_id_wherever_it_is(storage: &Store) {
     }
 }
 
-/// An answer and no error.
+/// Absence is an answer and no error.
 pub async fn a_token_that_is_gone_or_unknown_is_none(storage: &Store) {
     let (id, c, p) = (workflow("token-gone"), case("c"), place("p"));
     let t = token(&id, &c, 1, &p, json!({}));
@@ -81,7 +81,7 @@ pub async fn a_token_is_found_in_its_own_workflow_only(storage: &Store) {
     }
 }
 
-/// The last word on a token may be that it left its old place.
+/// The last message about a token may be that it left its old place.
 pub async fn a_marker_that_comes_after_the_token_does_not_hide_it(storage: &Store) {
     let (id, c, p, q) = (workflow("token-late"), case("c"), place("p"), place("q"));
     let t = token(&id, &c, 1, &p, json!({}));
@@ -95,7 +95,7 @@ pub async fn a_marker_that_comes_after_the_token_does_not_hide_it(storage: &Stor
     }
 }
 
-/// Names and data in any script, numbers at their edges, and what is nested or empty.
+/// Names and data in any script, numbers at their edges, and nested or empty values.
 fn awkward() -> Value {
     json!({
         "": "an empty key",

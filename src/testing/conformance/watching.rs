@@ -17,7 +17,7 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(a_watch_resumes_by_sequence),
 ];
 
-/// In order, with no gap between the two.
+/// Records come in order, with no gap between the two.
 pub async fn a_watch_gives_what_was_and_then_what_comes(storage: &Store) {
     let (id, c) = (workflow("watch-both"), case("c"));
     let mut writer = Writer::new(&id, &c);
@@ -38,7 +38,7 @@ pub async fn a_watch_gives_what_was_and_then_what_comes(storage: &Store) {
     assert!(is_silent(&mut watch).await, "nothing comes twice");
 }
 
-/// Also when it is a sequence that the log has not reached.
+/// The future may also be a sequence that the log never reaches.
 pub async fn a_watch_from_the_future_gives_nothing_that_was(storage: &Store) {
     let (id, c) = (workflow("watch-future"), case("c"));
     let mut writer = Writer::new(&id, &c);

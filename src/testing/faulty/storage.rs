@@ -1,4 +1,4 @@
-//! What is passed on, and what is lost or held.
+//! Calls that are passed on, lost or held.
 
 use std::time::Duration;
 

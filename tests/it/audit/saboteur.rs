@@ -1,4 +1,4 @@
-//! Who has the plain client and bad intentions.
+//! A saboteur with the plain client and bad intentions.
 
 use async_nats::{HeaderMap, jetstream};
 use rand::{rngs::StdRng, seq::IndexedRandom};
@@ -12,7 +12,7 @@ use stormpetrel::{
 
 use super::PLACES;
 
-/// What is done to one case.
+/// Damage to one case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     ViewLost,
@@ -61,7 +61,7 @@ impl Fault {
     }
 }
 
-/// What must be found of a fault.
+/// Finding that a fault must lead to.
 #[derive(Debug)]
 pub struct Expected {
     pub fault: Fault,
@@ -83,7 +83,7 @@ impl Expected {
 /// The kind, record and place that must be found.
 type Found = (FindingKind, u64, Option<String>);
 
-/// What is done to a record.
+/// Change of a record.
 type Change<'a> = Box<dyn FnOnce(&mut Value) + Send + 'a>;
 
 pub struct Saboteur {
@@ -106,7 +106,7 @@ impl Saboteur {
         stream.purge().filter(subject).await.unwrap();
     }
 
-    /// Appends a record after the head that says what `change` makes of the head's.
+    /// Appends a record after the head: the head's record, changed by `change`.
     async fn forge(&self, id: &CaseId, branch: &str, change: impl FnOnce(&mut Value)) -> u64 {
         let stream = self.jetstream.get_stream("CB_LOG").await.unwrap();
         let filter = format!("cb.workflows.press.events.*.{id}");
@@ -262,7 +262,7 @@ impl Saboteur {
         (kind, self.forge(id, branch, change).await, place.map(str::to_owned))
     }
 
-    /// The headers of the product, and the contents, of what the view has there.
+    /// The product's headers and the contents of a message of the view.
     async fn register(&self, subject: &str) -> (HeaderMap, Vec<u8>) {
         let stream = self.jetstream.get_stream("CB_MARKING").await.unwrap();
         let stored = stream.get_last_raw_message_by_subject(subject).await.unwrap();
@@ -293,12 +293,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Where the view has a token.
+/// Subject of a token in the view.
 pub fn at(place: &str, token: &str) -> String {
     format!("cb.workflows.press.places.{place}.tokens.{token}")
 }
 
-/// Which entry of a record's marking is the token's.
+/// Index of the token's entry in a record's marking.
 fn entry(record: &Value, token: &str) -> usize {
     let entries = record["marking"].as_array().unwrap();
     entries.iter().position(|entry| entry["token"] == token).unwrap()
@@ -318,8 +318,8 @@ fn twin(record: &mut Value, token: &str, field: &str, value: &str) {
     record["marking"].as_array_mut().unwrap().push(twin);
 }
 
-/// Makes it a firing that gives its token elsewhere. The record agrees with itself: only firing
-/// again tells.
+/// Makes it a firing that gives its token elsewhere. The record agrees with itself: only
+/// firing it again shows the fault.
 fn give(record: &mut Value, mut token: Value, from: &str, to: &str) {
     let name = token["id"].as_str().unwrap().to_owned();
     record["kind"] = json!("fired");
@@ -334,7 +334,7 @@ fn give(record: &mut Value, mut token: Value, from: &str, to: &str) {
     record["marking"].as_array_mut().unwrap().push(moved);
 }
 
-/// Changes which earlier records a record names.
+/// Changes the list of earlier records of a record.
 fn change_links(record: &mut Value, change: impl FnOnce(&mut Vec<Link>)) {
     let mut whole: Record = serde_json::from_value(record.clone()).unwrap();
     change(&mut whole.recent);

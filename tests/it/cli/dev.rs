@@ -19,7 +19,7 @@ fn in_folder(folder: &Path, arguments: &[&str]) -> Command {
 /// A running `petrel dev`, killed when dropped.
 struct Dev {
     child: Child,
-    /// What it said when it was up.
+    /// The line that it printed when it was up.
     up: Value,
 }
 

@@ -1,4 +1,4 @@
-//! What a newcomer does wrong, and what they are told.
+//! Mistakes of a newcomer, and the answers to them.
 
 use std::fs;
 

@@ -11,14 +11,14 @@ fn fixture(name: &str) -> String {
     format!("{}/tests/fixtures/pnml/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What it printed, after it went well, without any server.
+/// Its output, after it went well, without any server.
 async fn printed(arguments: &[&str]) -> String {
     let output = output(petrel(arguments)).await;
     assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What it complained about, and the exit code.
+/// Its exit code and its complaint.
 async fn refused(arguments: &[&str]) -> (Option<i32>, String) {
     let output = output(petrel(arguments)).await;
     assert!(output.stdout.is_empty());

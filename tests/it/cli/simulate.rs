@@ -8,7 +8,7 @@ async fn simulated(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The document without what no seed decides.
+/// The document without the parts that no seed decides.
 fn decided(mut report: Value) -> Value {
     report.as_object_mut().unwrap().remove("firings_per_second");
     report

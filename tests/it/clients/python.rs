@@ -1,4 +1,4 @@
-//! Python with what `examples/clients/requirements.txt` asks for.
+//! Python with the packages of `examples/clients/requirements.txt`.
 
 use std::{
     fs::{self, File},

@@ -129,7 +129,7 @@ async fn a_writer_that_comes_late_overwrites_nothing() {
     assert_eq!(places, [place("draft")]);
 }
 
-/// What the child of the next test does: it moves tokens as fast as it can until it is killed.
+/// Child of the next test: it moves tokens as fast as it can until it is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a child process of another test"]
 async fn child_that_moves_tokens_until_it_is_killed() {

@@ -1,5 +1,5 @@
-//! `petrel doctor` and `petrel serve` where something about the server is not as it must be: the
-//! user learns within ten seconds what it is and what to do.
+//! `petrel doctor` and `petrel serve` on a server with something wrong: the user learns the
+//! fault and its remedy within ten seconds.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What the tests of failures share.
+//! Parts that the tests of failures share.
 
 use std::{
     collections::BTreeMap,
@@ -113,8 +113,8 @@ pub fn fire_once(mut fire: Fire, firing: &str) -> Fire {
     fire
 }
 
-/// Moves a case's token, wherever it is, and asks again with the same firing id until the
-/// answer is a yes: what a careful caller does. An id that went through with the other
+/// Moves a case's token from its present place, and asks again with the same firing id until
+/// the answer is a yes, as a careful caller does. An id that went through with the other
 /// transition, unanswered, is told of as taken, and the other one is then a repetition.
 pub async fn move_once(cases: &Cases, case: &CaseId, firing: &str) -> Changed {
     // Not `eventually`: the future of an async closure can't go to another thread.
@@ -143,7 +143,7 @@ pub async fn log_of(cases: &Cases, workflow: &WorkflowId, case: &CaseId) -> Vec<
     cases.storage().history(scope, 1).await.unwrap().try_collect().await.unwrap()
 }
 
-/// Live tokens by where they are. The server's time of a view message is left out: a message
+/// Live tokens by their places. The server's time of a view message is left out: a message
 /// that is written again has another one.
 pub type Tokens = BTreeMap<(WorkflowId, PlaceId, TokenId), Token>;
 
@@ -152,7 +152,7 @@ fn add(tokens: &mut Tokens, place: PlaceId, token: &Token) {
     tokens.insert(key, Token { nats_timestamp: None, ..token.clone() });
 }
 
-/// What the view holds.
+/// The tokens that the view holds.
 pub async fn in_view(cases: &Cases) -> Result<Tokens, Error> {
     let mut tokens = Tokens::new();
     let mut registers = cases.storage().registers().await?;
@@ -167,7 +167,7 @@ pub async fn in_view(cases: &Cases) -> Result<Tokens, Error> {
     Ok(tokens)
 }
 
-/// What the heads of all cases say that the view must hold.
+/// The tokens that the view must hold, by the heads of all cases.
 pub async fn in_log(cases: &Cases) -> Result<Tokens, Error> {
     let mut tokens = Tokens::new();
     for workflow in cases.workflows(MAX_PAGE, None).await?.0 {
@@ -186,7 +186,7 @@ pub async fn in_log(cases: &Cases) -> Result<Tokens, Error> {
     Ok(tokens)
 }
 
-/// Whether the view says what the log says, token by token; if not, where it differs.
+/// Checks that the view agrees with the log, token by token; the error has the differences.
 pub async fn view_is_the_log(cases: &Cases) -> Result<Tokens, String> {
     let read = async { Ok::<_, Error>((in_log(cases).await?, in_view(cases).await?)) };
     let (log, view) = read.await.map_err(|error| error.to_string())?;
@@ -229,7 +229,7 @@ pub async fn empty_log(operator: &jetstream::Context) {
     assert!(answer.get("error").is_none(), "{answer}");
 }
 
-/// What the server says of a stream.
+/// The server's description of a stream.
 pub async fn stream_info(operator: &jetstream::Context, stream: &str) -> Value {
     let info: Value =
         operator.request(format!("STREAM.INFO.{stream}"), &Value::Null).await.unwrap();
@@ -237,7 +237,7 @@ pub async fn stream_info(operator: &jetstream::Context, stream: &str) -> Value {
     info
 }
 
-/// How many messages a stream has had.
+/// Number of messages that a stream has had.
 pub async fn last_sequence(operator: &jetstream::Context, stream: &str) -> u64 {
     stream_info(operator, stream).await["state"]["last_seq"].as_u64().unwrap()
 }

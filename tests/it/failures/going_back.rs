@@ -1,4 +1,4 @@
-//! The log loses what it had: an earlier copy of it is put back, or another one stands in its
+//! The log loses messages: an earlier copy of it is put back, or another one stands in its
 //! place.
 
 use std::{fs, time::Duration};
@@ -218,8 +218,8 @@ async fn an_append_at_a_sequence_that_was_seen_is_another_generation_at_once() {
     assert_ne!(generation(&cases).await, before);
 }
 
-/// A stream's backup, as `nats stream backup` takes it: what the server says of it, and its
-/// chunks.
+/// A stream's backup, as `nats stream backup` takes it: the server's description of it, and
+/// its chunks.
 async fn backup(
     operator: &jetstream::Context,
     url: String,
@@ -265,7 +265,8 @@ async fn restore(
     }
 }
 
-/// A case that is begun at the moment that the log goes back: what is in it then, `other` stores.
+/// A case that is begun at the moment that the log goes back to an empty one, in which `store`
+/// has then stored its own.
 async fn begun_late(server: &TestServer, store: impl AsyncFnOnce(&Cases)) -> (Cases, Cases, Error) {
     let other = cases_at(server.url()).await;
     let (storage, cases) = faulty(server.url()).await;

@@ -1,5 +1,5 @@
-//! The log goes back, or another one takes its place, and the views stay: what they say of
-//! records that the log has not got is found and mended.
+//! The log goes back, or another one takes its place, and the views stay. Tokens of records
+//! that the log has not got are found and mended.
 
 use std::{fs, path::PathBuf, sync::Mutex, time::Duration};
 
@@ -35,8 +35,8 @@ fn name(number: u64) -> String {
     format!("case-{number}")
 }
 
-/// A log that has gone back behind what the view has: `between` happens after the copy that is
-/// put back.
+/// A log that has gone back behind the view: `between` happens after the copy that is put
+/// back.
 async fn gone_back(between: impl AsyncFnOnce(&Cases, &[TokenId])) -> (TestServer, Vec<TokenId>) {
     let mut server = TestServer::start().await;
     let cases = cases_at(server.url()).await;
@@ -87,7 +87,7 @@ impl AuditWatcher for Heard {
     fn progress(&self, _: u64, _: u64) {}
 }
 
-/// Which registers of the view the audit finds.
+/// Registers of the view that the audit finds.
 async fn found(cases: &Cases) -> Vec<(WorkflowId, String, TokenId)> {
     let heard = Heard::default();
     cases.audit(&AuditScope::default(), &heard).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_serving_process_mends_what_is_ahead_of_the_log() {
     assert_eq!(listed as u64, CASES);
 }
 
-/// It goes on with a connection that it had before, and has noted what it wrote itself.
+/// The process goes on with a connection that it had before, and has noted its own records.
 #[tokio::test]
 async fn a_process_that_was_serving_learns_that_the_log_has_gone_back() {
     let mut server = TestServer::start().await;
@@ -223,7 +223,7 @@ async fn the_next_firing_leaves_its_own_registers_right_and_no_other_writer_is_u
     assert_eq!((rebuilt.mended, rebuilt.failed), (0, 0));
 }
 
-/// What is gone in the log's own past stands nowhere in the view, and is put back.
+/// A token of the log's own past that is gone stands nowhere in the view, and is put back.
 #[tokio::test]
 async fn tokens_that_were_made_taken_and_edited_after_the_copy_are_as_they_were() {
     let (server, _) = gone_back(async |cases, tokens| {
@@ -247,7 +247,7 @@ async fn tokens_that_were_made_taken_and_edited_after_the_copy_are_as_they_were(
     view_is_the_log(&cases).await.unwrap();
 }
 
-/// The same ids in a new log, whose sequences are smaller than those that the view has.
+/// A new log has the same ids, and its sequences are smaller than those of the view.
 #[tokio::test]
 async fn a_view_that_is_older_than_its_log_is_judged_by_the_log() {
     let server = TestServer::start().await;
@@ -314,7 +314,7 @@ async fn the_views_of_a_log_that_is_gone_are_left_alone_until_somebody_asks() {
     assert_eq!(in_view(&cases).await.unwrap().len() as u64, CASES + 1);
 }
 
-/// Puts what stands in one place into another place too.
+/// Copies the message of a token's place to another place too.
 async fn double(server: &TestServer, cases: &Cases, token: &TokenId, from: &str, to: &str) {
     let read = cases.token(None, token, Consistency::Eventual).await.unwrap();
     let register = cases.storage().register(&read.workflow, &place(from), token).await.unwrap();
@@ -345,7 +345,7 @@ async fn a_token_that_a_late_writer_has_doubled_stands_in_one_place_again() {
     assert_eq!(places(&cases, &token).await, ["there"]);
 }
 
-/// A rebuild looks at each case once, however many tokens it has.
+/// A rebuild looks at each case once, at any number of tokens.
 #[tokio::test]
 async fn a_rebuild_goes_on_past_a_case_that_fails_and_says_so() {
     let server = TestServer::start().await;

@@ -26,7 +26,7 @@ fn order(id: &str, data: Value) -> NewCase {
     NewCase { case: Some(case(id)), data, ..NewCase::of(workflow("orders")) }
 }
 
-/// Not stored, and not tried again and again before it is said.
+/// Checks that an error says that nothing is stored, without many tries before it.
 fn is_full(error: &Error, begun: Instant) {
     let Error::Storage(StorageError::Full { stream, .. }) = error else { panic!("{error}") };
     assert_eq!((stream.as_str(), error.code()), ("CB_LOG", "STORAGE_FULL"));
@@ -39,7 +39,7 @@ async fn has_no(cases: &Cases, id: &str) {
     assert!(matches!(missing, Err(Error::NotFound { kind: "case", .. })), "{missing:?}");
 }
 
-/// Begins cases until the log takes no more; says how many there were.
+/// Begins cases until the log takes no more; returns their number.
 async fn fill(cases: &Cases) -> usize {
     for number in 0..200 {
         let begun = Instant::now();

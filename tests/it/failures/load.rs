@@ -1,4 +1,4 @@
-//! A load of careful callers, and what must be true of it whatever happened meanwhile.
+//! A load of careful callers, and the promises to it that hold through any fault.
 
 use std::{
     collections::BTreeMap,
@@ -146,7 +146,7 @@ impl Drop for Load {
     }
 }
 
-/// Notes the sequence of every record, over whatever happens to the connection.
+/// Notes the sequence of every record, through any fault of the connection.
 async fn watch(cases: &Cases, seen: Arc<Mutex<Vec<u64>>>) -> JoinHandle<()> {
     let mut records = cases.watch(LogScope::All, Some(1)).await.unwrap();
     tokio::spawn(async move {

@@ -25,7 +25,7 @@ pub async fn run(url: &str, arguments: &[&str]) -> Output {
     output(command).await
 }
 
-/// What `petrel doctor` finds, and that it took less than ten seconds.
+/// The findings of `petrel doctor`, which must take less than ten seconds.
 pub async fn doctor(url: &str, arguments: &[&str]) -> Value {
     let begun = Instant::now();
     let output = run(url, &[&["--json", "doctor"], arguments].concat()).await;

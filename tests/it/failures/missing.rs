@@ -16,7 +16,7 @@ use stormpetrel::{
 use super::fixtures::{operator, view_is_the_log};
 use crate::support::{begin, cases_at, config, orders, transition, workflow};
 
-/// A call fails at once, and says which stream is missing.
+/// Checks that a call fails at once, and names the stream that is missing.
 async fn names<T: Debug>(missing: &str, call: impl Future<Output = Result<T, Error>>) {
     let begun = Instant::now();
     let error = call.await.unwrap_err();

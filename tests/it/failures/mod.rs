@@ -1,5 +1,5 @@
-//! Every row of the design's failure table, on real servers: what must hold when a process, the
-//! server, the network, the disk or an operator does the worst.
+//! Every row of the design's failure table, on real servers: the promises that must hold when
+//! a process, the server, the network, the disk or an operator does the worst.
 
 mod contention;
 mod corruption;

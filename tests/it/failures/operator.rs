@@ -15,7 +15,8 @@ use stormpetrel::{
 use super::fixtures::{in_log, operator, view_is_the_log};
 use crate::support::{begin, case, cases_at, place, transition, workflow};
 
-/// What each subject of the view holds, byte for byte, with our own headers; markers left out.
+/// Contents of each subject of the view, byte for byte, with our own headers; markers left
+/// out.
 type Bytes = BTreeMap<String, (String, Vec<String>)>;
 
 async fn bytes(operator: &jetstream::Context) -> Bytes {

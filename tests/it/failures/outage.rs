@@ -15,8 +15,8 @@ use super::{
 };
 use crate::support::workflow;
 
-/// Waits until calls fail at once, and checks that they say since when, and are worth trying
-/// again.
+/// Waits until calls fail at once, and checks that they have the time since then, and are
+/// worth trying again.
 async fn fails_fast(cases: &Cases) {
     let (pendulum, case) = (workflow("pendulum"), crate::support::case("case-0"));
     eventually("calls that fail at once", Duration::from_secs(20), async || {

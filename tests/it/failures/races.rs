@@ -110,7 +110,7 @@ impl Rival {
     }
 }
 
-/// What such a process does.
+/// The work of such a process.
 #[tokio::test]
 #[ignore = "a child process of another test"]
 async fn child_that_fires_a_token_when_told_to() {

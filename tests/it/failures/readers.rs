@@ -19,7 +19,7 @@ use stormpetrel::{
 use super::fixtures::{Reconciler, move_once, pendulum, swing, view_is_the_log};
 use crate::support::{cases_at, place, transition, workflow};
 
-/// In which places the lists have a token.
+/// Places that the lists have a token in.
 async fn listed_in(cases: &Cases, token: &TokenId, path: ReadPath) -> Vec<&'static str> {
     let mut places = Vec::new();
     for name in ["here", "there"] {

@@ -1,4 +1,4 @@
-//! Three servers, and what happens to one of them.
+//! Three servers, and faults of one of them.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::support::{case, config, definition, replicated, transition, workflow};
 
-/// Which server leads a stream.
+/// Server that leads a stream.
 async fn leader(operator: &jetstream::Context, cluster: &TestCluster, stream: &str) -> usize {
     eventually("a leader", Duration::from_secs(30), async || {
         let info = stream_info(operator, stream).await;
@@ -37,7 +37,7 @@ async fn leader(operator: &jetstream::Context, cluster: &TestCluster, stream: &s
     .await
 }
 
-/// Connects, also where the servers have not all heard of one another yet.
+/// Connects, even if the servers have not all heard of one another yet.
 async fn joined(config: NatsStorageConfig) -> Cases {
     let within = Duration::from_secs(30);
     let storage = eventually("a system", within, async || {
@@ -164,8 +164,7 @@ async fn a_leader_that_is_killed_in_mid_load_costs_seconds_and_errors_that_say_t
     load.ends_well().await;
 }
 
-/// What strong reads, listings and changes are answered with, until all of them succeed for a
-/// second.
+/// Errors of strong reads, listings and changes, until all of them succeed for a second.
 async fn errors_until_an_answer(connections: &[Cases]) -> Vec<Error> {
     let (pendulum, id) = (workflow("pendulum"), case("case-0"));
     let (begun, mut well_since) = (Instant::now(), None);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::support::{begin, cases_at, config, transition, workflow};
 
-/// What Storm Petrel makes of the streams where there are none.
+/// The streams that Storm Petrel makes if there are none.
 async fn fresh() -> [Value; 2] {
     let server = TestServer::start().await;
     cases_at(server.url()).await;

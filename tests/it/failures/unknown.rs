@@ -1,5 +1,5 @@
-//! A log that is empty or old beside a view: `petrel rebuild` takes away what no log has only
-//! where somebody says so.
+//! A log that is empty or old beside a view: `petrel rebuild` takes away tokens of no log only
+//! if somebody says so.
 
 use serde_json::{Value, json};
 use stormpetrel::{
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::support::{case, cases_at, transition, workflow};
 
-/// More than are named.
+/// Number of cases, more than are named.
 const CASES: usize = 12;
 
 async fn pendulums(cases: &Cases) -> Vec<TokenId> {
@@ -26,7 +26,7 @@ async fn pendulums(cases: &Cases) -> Vec<TokenId> {
     tokens
 }
 
-/// What `petrel rebuild` answers, with its exit code and what it says to people.
+/// The exit code of `petrel rebuild`, its answer, and its text for people.
 async fn rebuild(server: &TestServer, flags: &[&str]) -> (Option<i32>, Value, String) {
     let for_people = run(&server.url(), &[&["rebuild"], flags].concat()).await;
     let output = run(&server.url(), &[&["--json", "rebuild"], flags].concat()).await;

@@ -1,4 +1,4 @@
-//! Many who follow one workflow, whatever happens meanwhile.
+//! Many who follow one workflow, through any fault meanwhile.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::support::{system, transition, workflow};
 
-/// How many records a visit reads at most.
+/// Number of records that a visit reads at most.
 const VISIT: usize = 150;
 
 #[tokio::test]
@@ -105,8 +105,8 @@ async fn whoever_comes_and_goes_at_any_moment_has_each_record_once_and_in_order(
     load.ends_well().await;
 }
 
-/// Follows the workflow again and again: from the beginning, from somewhere in the middle, or from
-/// where the last visit ended. Each visit's beginning, and what was seen.
+/// Follows the workflow again and again: from the beginning, from somewhere in the middle, or
+/// from the end of the last visit. Returns each visit's beginning, and the sequences it saw.
 async fn visits(cases: Cases, number: u64, over: Arc<AtomicBool>) -> Vec<(u64, Vec<u64>)> {
     let scope = LogScope::Workflow(workflow("pendulum"));
     let (mut visits, mut next, mut turn) = (Vec::new(), 1, number);

@@ -1,4 +1,4 @@
-//! What a request can make the server do is bounded, whatever it looks like.
+//! The bounds of the work that any request can cause on the server.
 
 use std::sync::Arc;
 

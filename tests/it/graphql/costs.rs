@@ -1,4 +1,4 @@
-//! What a query may cost.
+//! The limits of a query's cost.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What a newcomer gets wrong, and what the answer says about it.
+//! Mistakes of a newcomer, and the answers to them.
 
 use serde_json::{Value, json};
 

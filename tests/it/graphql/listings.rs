@@ -1,4 +1,4 @@
-//! Listings: what they are of exists, and their cursors are theirs.
+//! Listings: their subjects exist, and their cursors are theirs.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Answers are what the specification says of fragments, of fields of one name, and of what is
-//! skipped, fails, or is null.
+//! Answers agree with the specification about fragments, fields of one name, and fields that
+//! are skipped, fail, or are null.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

@@ -49,7 +49,7 @@ struct Served {
     shutdown: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
     http: reqwest::Client,
-    /// The server beneath, where it is not in memory.
+    /// The server beneath, if it is not in memory.
     _nats: Option<TestServer>,
 }
 
@@ -58,7 +58,7 @@ impl Served {
         Self::with(Limits::default()).await
     }
 
-    /// On a nats-server, with tokens read in one of the ways.
+    /// An engine on a nats-server, with tokens read in one of the ways.
     async fn reading(read_path: ReadPath) -> Self {
         let nats = TestServer::start().await;
         let config = NatsStorageConfig { read_path, ..config(nats.url()) };

@@ -1,4 +1,4 @@
-//! `id` names one object among everything, and whatever has one is found by it.
+//! `id` names one object among everything, and every object with an `id` is found by it.
 
 use std::collections::BTreeMap;
 

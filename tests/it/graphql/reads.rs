@@ -4,7 +4,7 @@ use stormpetrel::storage::ReadPath;
 
 use super::Served;
 
-/// Each of these in memory and on a nats-server, with tokens read in either way.
+/// Runs each of these in memory and on a nats-server, with tokens read in either way.
 macro_rules! in_each_way {
     ($($name:ident)*) => {
         mod in_memory {

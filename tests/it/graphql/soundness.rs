@@ -1,4 +1,4 @@
-//! What GraphQL says of the soundness of workflows.
+//! GraphQL's answers about the soundness of workflows.
 
 use std::sync::Arc;
 

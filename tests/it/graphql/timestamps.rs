@@ -1,5 +1,5 @@
-//! `natsTimestamp` has one meaning, however a token is read, and no time that is said to be
-//! the server's is a client's.
+//! `natsTimestamp` has one meaning for every way of reading a token, and no time that is said
+//! to be the server's is a client's.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use stormpetrel::{
 
 use super::Served;
 
-/// The fields that must be the same, whoever answers.
+/// The fields that must be the same in all answers.
 const FIELDS: &str = "natsSequence natsTimestamp natsSubject";
 
 async fn on_nats(server: &TestServer) -> (Served, Arc<NatsStorage>) {
@@ -25,7 +25,7 @@ async fn on_nats(server: &TestServer) -> (Served, Arc<NatsStorage>) {
     (Served::over(storage.clone(), Limits::default()).await.with_orders().await, storage)
 }
 
-/// What each way of reading a token by queries answers in [`FIELDS`].
+/// Answers in [`FIELDS`] of each way of reading a token by queries.
 async fn all_reads(served: &Served, token: &str) -> Vec<(String, Value)> {
     let query = format!(
         "query($id: ID!, $w: ID! = \"orders\") {{

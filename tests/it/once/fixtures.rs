@@ -1,4 +1,4 @@
-//! A workflow in which everything can happen again and again, and what can happen in it.
+//! A workflow whose changes can all happen again and again, and those changes.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub async fn create(cases: &Cases, name: &str, data: Value) -> Result<Changed, E
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
     Fire(&'static str, u64),
-    /// With the case's first token named.
+    /// A firing with the case's first token named.
     FireToken(&'static str),
     Add(&'static str, u64),
     Edit(u64),
@@ -97,7 +97,8 @@ pub fn sequences(log: &[Stored<Record>]) -> Vec<u64> {
     log.iter().map(|record| record.sequence).collect()
 }
 
-/// No id is in the log of a case twice, and each record names just those before it.
+/// Checks that no id is in the log of a case twice, and that each record names just those
+/// before it.
 pub fn is_sound(log: &[Stored<Record>]) {
     let mut ids: Vec<_> = log.iter().map(|record| &record.value.firing).collect();
     ids.sort();
@@ -112,7 +113,7 @@ pub fn is_sound(log: &[Stored<Record>]) {
     }
 }
 
-/// What a refusal of an id says of its first use.
+/// The part of a first use that a refusal of an id names, and its sequence.
 pub fn first_use(refused: Result<Changed, Error>) -> (String, u64) {
     match refused {
         Err(Error::IdTaken { what, first, .. }) => (what.to_owned(), first.sequence),

@@ -1,4 +1,4 @@
-//! Cases with many records: what their pages lead to.
+//! Cases with many records, and the links of their pages.
 
 use stormpetrel::{
     models::PAGE_LENGTH,

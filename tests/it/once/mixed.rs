@@ -1,5 +1,5 @@
-//! What users mix: changes with and without ids, several processes, cold and warm, answers lost,
-//! ids repeated soon and late, and used for something else.
+//! Mixtures of users' calls: changes with and without ids, several processes, cold and warm,
+//! answers lost, ids repeated soon and late, and used for something else.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,7 +17,7 @@ use super::fixtures::{What, create, is_sound, log, loops, named};
 struct Step {
     process: usize,
     what: What,
-    /// Which of a few ids; none where absent.
+    /// One of a few ids; none where absent.
     id: Option<u8>,
     /// The process is another one than before, which knows nothing.
     cold: bool,

@@ -1,4 +1,4 @@
-//! A log that went back: what a process remembers of the lost part is not used.
+//! A log that went back: a process's memory of the lost part is not used.
 
 use std::{fs, time::Duration};
 

@@ -38,7 +38,7 @@ fn arcs(text: &str) -> Vec<Arc> {
     document.descendants().filter(|node| node.has_tag_name("arc")).map(arc).collect()
 }
 
-/// What PM4Py makes of a marking: `objects/petri_net/inhibitor_reset/semantics.py`.
+/// The marking that PM4Py makes of one: `objects/petri_net/inhibitor_reset/semantics.py`.
 fn fired<'a>(arcs: impl Iterator<Item = &'a Arc> + Clone, marking: &[u64]) -> Option<Vec<i128>> {
     let mut after: Vec<i128> = marking.iter().map(|tokens| (*tokens).into()).collect();
     let enabled = arcs.clone().filter(|arc| !arc.gives).all(|arc| match arc.kind.as_deref() {

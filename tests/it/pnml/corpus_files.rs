@@ -5,7 +5,7 @@ use stormpetrel::formats::pnml::{self, Document, Kind, Mode, PnmlError};
 
 use crate::corpus;
 
-/// What differs from the index, if anything.
+/// The difference from the index, if any.
 fn difference(read: &Result<Document, PnmlError>, known: &Value) -> Option<String> {
     let document = match read {
         Ok(document) => document,
@@ -23,7 +23,7 @@ fn difference(read: &Result<Document, PnmlError>, known: &Value) -> Option<Strin
     })
 }
 
-/// What is wrong with a refusal, if anything.
+/// The fault of a refusal, if any.
 fn wrong_refusal(read: &Result<Document, PnmlError>, reason: &str, text: &str) -> Option<String> {
     match read {
         Ok(_) => Some("accepted".to_owned()),

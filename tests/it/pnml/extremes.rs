@@ -1,5 +1,5 @@
-//! Numbers of every size in every place of a file: nothing panics, and whatever a program is told
-//! is exact.
+//! Numbers of every size in every place of a file: nothing panics, and every number for a
+//! program is exact.
 
 use std::ops::ControlFlow;
 
@@ -17,7 +17,7 @@ use stormpetrel::{
 
 use super::standard;
 
-/// Numbers around the limits of those who count.
+/// Numbers around the limits of counters.
 fn number() -> impl Strategy<Value = u64> {
     let near = |limit: u64| (0..3_u64).prop_map(move |more| limit.wrapping_add(more));
     prop_oneof![
@@ -88,7 +88,7 @@ fn written() -> impl Strategy<Value = Written> {
     })
 }
 
-/// Whether every number in it is one that all readers of JSON have exactly.
+/// Returns true if every number in it is one that all readers of JSON have exactly.
 fn is_exact(value: &Value) -> bool {
     match value {
         Value::Number(number) => {

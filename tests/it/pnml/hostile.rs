@@ -1,4 +1,5 @@
-//! Files that are made to harm end: what takes time in the square of their length would hang here.
+//! Files that are made to harm: reading them ends. A step that takes time in the square of
+//! their length would hang here.
 
 use stormpetrel::formats::pnml::{
     self, Document, Kind, MAX_BYTES, MAX_DEPTH, MAX_NETS, Mode, PnmlError,
@@ -6,7 +7,7 @@ use stormpetrel::formats::pnml::{
 
 use super::standard;
 
-/// Reads a file, and makes nets of what is accepted.
+/// Reads a file, and makes nets of an accepted one.
 fn read(text: &str) -> Result<Document, PnmlError> {
     let read = pnml::read(text.as_bytes(), Mode::Lenient)?;
     for net in &read.nets {

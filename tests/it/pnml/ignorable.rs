@@ -1,4 +1,4 @@
-//! What can't change a net: read with a note, wherever it stands and however it is filled.
+//! Elements that can't change a net: read with a note, at any place and with any contents.
 
 use proptest::{collection::vec, prelude::*};
 use stormpetrel::formats::pnml::{self, Document, Mode};
@@ -9,7 +9,7 @@ fn lenient(text: &str) -> Document {
     pnml::read(text.as_bytes(), Mode::Lenient).unwrap_or_else(|error| panic!("{error} in {text}"))
 }
 
-/// A net with something at each place where tools put what is theirs.
+/// A net with something at each place where tools put their own elements.
 fn with(net: &str, place: &str, transition: &str, arc: &str, name: &str) -> String {
     standard(&format!(
         "{net}<place id='p'><name>{name}<text>p</text></name>\

@@ -1,4 +1,4 @@
-//! What is written comes back when it is read.
+//! A written file gives the same net when it is read.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use stormpetrel::{
     },
 };
 
-/// Ids as they come, from plain to what XML needs spelled out.
+/// Ids as they come, from plain ones to those that XML needs spelled out.
 fn id() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-zA-Z_][a-zA-Z0-9_.-]{0,6}",
@@ -113,8 +113,8 @@ fn net() -> impl Strategy<Value = PnmlNet> {
         })
 }
 
-/// A net without what a file of ours doesn't keep: ids of arcs, pages, the net's own id, and
-/// where a name would stand that there isn't.
+/// A net without the parts that a file of ours doesn't keep: ids of arcs, pages, the net's own
+/// id, and the position of a name that there isn't.
 fn essence(net: &PnmlNet) -> PnmlNet {
     let mut net = net.clone();
     net.id = String::new();
@@ -208,7 +208,7 @@ fn arcs_and_marking() -> impl Strategy<Value = (Net, Vec<u64>)> {
     })
 }
 
-/// What firing makes of a marking; `None` where it can't.
+/// The marking after a firing; `None` if it can't fire.
 fn fired(net: &Net, marking: &[u64]) -> Option<Vec<u64>> {
     let mut marking = marking.to_vec();
     net.fire(0, &mut marking).is_ok().then_some(marking)

@@ -1,5 +1,5 @@
-//! What stays known of messages that were put aside, and what is put aside only when it is asked
-//! for.
+//! Ids of messages that were put aside stay known, and some messages are put aside only if
+//! somebody asks for it.
 
 use serde_json::{Value, json};
 use stormpetrel::{

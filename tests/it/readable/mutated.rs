@@ -1,5 +1,5 @@
-//! Stored messages with something wrong in them: each reader answers, and what it reads comes back
-//! from what it is written as. The targets in `fuzz/` look for more of it.
+//! Stored messages with something wrong in them: each reader answers, and a message that is
+//! read comes back from its written form. The targets in `fuzz/` look for more of it.
 
 use std::path::Path;
 

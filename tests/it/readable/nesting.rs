@@ -131,7 +131,7 @@ async fn an_output_that_makes_data_deeper_and_deeper_ends_with_an_error_that_say
     cases.fire(fire(&id, "go")).await.unwrap();
 }
 
-/// Acknowledged by versions without a limit, and never readable by them again.
+/// Messages acknowledged by versions without a limit, and never readable by them again.
 #[tokio::test]
 async fn what_older_versions_stored_too_deep_is_read_and_goes_on() {
     let (server, cases) = system().await;

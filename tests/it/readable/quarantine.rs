@@ -30,7 +30,7 @@ impl AuditWatcher for Heard {
     fn progress(&self, _: u64, _: u64) {}
 }
 
-/// What two kinds of audits find, and what they note.
+/// The findings of two kinds of audits, and their notes.
 async fn audited(cases: &Cases) -> (Vec<Finding>, Vec<String>) {
     let heard = Heard(Default::default());
     for replay in [false, true] {

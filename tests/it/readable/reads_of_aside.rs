@@ -1,4 +1,4 @@
-//! What it costs to find out what is put aside, where the last record does not say it.
+//! The cost of finding out the messages put aside, if the last record does not list them.
 
 use std::sync::Arc;
 

@@ -180,7 +180,7 @@ async fn a_case_takes_tokens_until_its_marking_is_full_and_every_one_is_read() {
     fresh.cancel(&id, &case("k"), Change::default()).await.unwrap();
 }
 
-/// Where records have little room for a list, it begins anew again and again.
+/// Records with little room for a list let it begin anew again and again.
 #[tokio::test]
 async fn near_the_limit_a_process_goes_on_with_the_ids_that_it_knows() {
     let (server, cases) = server_of(65_536).await;

@@ -1,5 +1,5 @@
-//! A last record that does not belong there, or one that can't be judged now: neither decides what
-//! is put aside.
+//! A last record that does not belong there, or one that can't be judged now: neither decides
+//! the messages to put aside.
 
 use std::sync::Arc;
 

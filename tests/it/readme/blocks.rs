@@ -1,4 +1,4 @@
-//! The code blocks of a Markdown document, and how two outputs are compared.
+//! The code blocks of a Markdown document, and a comparison of outputs.
 
 use chrono::DateTime;
 use serde_json::{Deserializer, Value};
@@ -6,7 +6,7 @@ use serde_json::{Deserializer, Value};
 /// A fenced code block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// What is written after the opening fence.
+    /// The words after the opening fence.
     pub language: String,
     pub text: String,
     /// The line of the opening fence, counted from 1.
@@ -26,8 +26,8 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
     blocks
 }
 
-/// What a block of output says, without what differs from run to run: times are all the same and
-/// so are rates, JSON may be broken into lines in any way, and so may spaces in text.
+/// The contents of a block of output, without the differences between runs: times are all the
+/// same and so are rates, JSON may be broken into lines in any way, and so may spaces in text.
 pub fn comparable(language: &str, output: &str) -> Result<Vec<Value>, serde_json::Error> {
     if language == "json" {
         let documents = Deserializer::from_str(output).into_iter();

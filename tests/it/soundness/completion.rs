@@ -1,4 +1,4 @@
-//! Nothing fires after a case's end: the check says what happens on the engine.
+//! Nothing fires after a case's end: the check agrees with the engine.
 
 use stormpetrel::{
     analysis::{Finding, Limits, Method, Verdict},
@@ -7,7 +7,7 @@ use stormpetrel::{
 
 use super::{BUDGET, compiled, courses::Courses, replay::Replay, show, sound, unsound};
 
-/// The verdict beside what the engine does in every case, if it does little enough.
+/// The verdict, compared with all courses of the engine, if these are few.
 #[track_caller]
 fn as_on_the_engine(transitions: &str) -> Verdict {
     let net = compiled(transitions);

@@ -9,16 +9,16 @@ use super::replay::Replay;
 /// More markings than this are not looked at: each firing makes tokens and a record.
 const LIMIT: usize = 200;
 
-/// How many tokens each place holds, in the order of the definition.
+/// Number of tokens in each place, in the order of the definition.
 type Counts = Vec<u64>;
 
-/// The markings that a case can come to from one, and what fires on the way.
+/// The markings that a case can come to from one, and the transitions that fire on the way.
 pub struct Courses {
-    /// Whether these are all.
+    /// True if these are all.
     pub whole: bool,
     successors: BTreeMap<Counts, Vec<Counts>>,
     fired: BTreeSet<String>,
-    /// Where the engine says that the case is completed.
+    /// Markings in which the engine says that the case is completed.
     completed: BTreeSet<Counts>,
 }
 
@@ -53,18 +53,19 @@ impl Courses {
         courses
     }
 
-    /// Whether something can fire, a transition or one alternative of it.
+    /// Returns true if a transition, or one alternative of it, can fire.
     pub fn fire(&self, mode: &str) -> bool {
         self.fired.contains(mode)
     }
 
-    /// Whether a case goes on for ever: it never completes, and it never gets stuck.
+    /// Returns true if a case goes on for ever: it never completes, and it never gets stuck.
     pub fn never_stop(&self) -> bool {
         self.completed.is_empty() && self.successors.values().all(|next| !next.is_empty())
     }
 
-    /// Soundness by its definition, if these are all courses from the start: every case can complete, with one token in each end at most,
-    /// nothing is left over, and everything can fire.
+    /// Soundness by its definition, if these are all courses from the start: every case can
+    /// complete, with one token in each end at most, nothing is left over, and everything can
+    /// fire.
     pub fn are_sound(&self, net: &Net) -> bool {
         let ends = net.ends();
         let once = |counts: &Counts| ends.iter().all(|end| counts[*end] <= 1);

@@ -1,4 +1,4 @@
-//! Nets whose cases are to end in markings that somebody has named, wherever these are.
+//! Nets whose cases are to end in markings that somebody has named, in any places.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! Verdicts on others' nets, beside what is known of them.
+//! Verdicts on others' nets, beside the known ones.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -36,7 +36,7 @@ impl<'n> Run<'n> {
         }
     }
 
-    /// A thousand of the markings that can be reached, and what fires in them.
+    /// A thousand of the markings that can be reached, and the transitions that fire in them.
     fn goes_on(&self) -> (Vec<Marking>, BTreeSet<usize>) {
         let (mut markings, mut fired) = (vec![self.counts.clone()], BTreeSet::new());
         let mut at = 0;
@@ -62,8 +62,8 @@ impl<'n> Run<'n> {
     }
 }
 
-/// Whether all tokens are in ends; and whether an end has a second one, or the only end has one
-/// beside others.
+/// Two answers about a marking: true if all tokens are in ends; and true if an end has a
+/// second one, or the only end has one beside others.
 fn ends(net: &Net, counts: &[u64]) -> (bool, bool) {
     let (ends, all) = (net.sinks(), counts.iter().sum::<u64>());
     let in_ends: u64 = ends.iter().map(|end| counts[*end]).sum();
@@ -71,7 +71,7 @@ fn ends(net: &Net, counts: &[u64]) -> (bool, bool) {
     (in_ends == all, twice || ends.len() == 1 && in_ends > 0 && all > 1)
 }
 
-/// Fires what a finding says, and looks whether it is as the finding says.
+/// Fires the sequence of a finding, and checks that the finding is true.
 fn show(net: &Net, finding: &Finding) {
     match finding {
         Finding::Deadlock { marking, path } => {

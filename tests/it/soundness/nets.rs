@@ -1,6 +1,6 @@
-//! Nets in a short writing: `join: p q*2 -> o; …` takes one of p and two of q. `?p` reads, `!p`
-//! inhibits, `~p` resets, `p|q` takes from either, and `p[3]` has a capacity. The first place
-//! that is named is where a case begins.
+//! Nets in a short writing: `join: p q*2 -> o; …` takes one of p and two of q. `?p` reads,
+//! `!p` inhibits, `~p` resets, `p|q` takes from either, and `p[3]` has a capacity. A case
+//! begins in the first place that is named.
 
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use stormpetrel::models::WorkflowDefinition;
 
 use crate::support;
 
-/// The definition that `transitions` say.
+/// The definition of the net in `transitions`.
 pub fn definition(transitions: &str) -> WorkflowDefinition {
     let mut places: Vec<(String, Option<u64>)> = Vec::new();
     let mut of = Vec::new();
@@ -90,7 +90,7 @@ fn damage() -> impl Strategy<Value = (Index, Index, String, bool)> {
 }
 
 struct Grown {
-    /// From, to: arcs of each transition.
+    /// Arcs of each transition, as their places: from, to.
     transitions: Vec<(Vec<String>, Vec<String>)>,
     places: Vec<String>,
 }

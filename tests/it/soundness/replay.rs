@@ -90,7 +90,7 @@ impl<'n> Replay<'n> {
         self.net.places.iter().map(count).collect()
     }
 
-    /// How many tokens each place holds, in the order of the definition.
+    /// Number of tokens in each place, in the order of the definition.
     pub fn tokens_by_place(&self) -> Vec<u64> {
         let counts = self.counts();
         self.net.places.iter().map(|place| counts[place.id.as_str()]).collect()
@@ -111,8 +111,8 @@ impl<'n> Replay<'n> {
         self.counts().values().sum()
     }
 
-    /// Whether something is left over where a case ends: a second token in an end, or with a
-    /// single end, a token elsewhere.
+    /// Returns true if tokens are left over at a case's end: a second token in an end, or with
+    /// a single end, a token elsewhere.
     pub fn left_over(&self) -> bool {
         let (counts, ends) = (self.tokens_by_place(), self.net.ends());
         match ends[..] {

@@ -8,10 +8,10 @@ use stormpetrel::{engine::Net, models::petri::Marking};
 /// More markings than this are not looked at.
 const MOST: usize = 3_000;
 
-/// What every marking that can be reached says.
+/// Properties of a net, from every marking that can be reached.
 #[derive(Debug)]
 pub struct Truth {
-    /// From every marking, one in which a case has ended can be reached.
+    /// A marking in which a case has ended can be reached from every marking.
     can_end: bool,
     /// No end gets a second token, and a case that reaches its only end has nothing else.
     clean: bool,

@@ -1,4 +1,5 @@
-//! What format 1 is not: newer messages, unknown fields, and records that are out of place.
+//! Messages that are not of format 1: newer ones, unknown fields, and records that are out of
+//! place.
 
 use async_nats::HeaderMap;
 use futures::StreamExt;
@@ -31,7 +32,7 @@ fn assert_newer<T: std::fmt::Debug>(read: Result<T, StorageError>, subject: &str
     assert!(text.contains(subject) && text.contains(&format!("sequence {at}")), "{text}");
 }
 
-/// Also where it could be read, since nobody knows what it would mean.
+/// A newer message is refused even if it could be read, since nobody knows its meaning.
 #[tokio::test]
 async fn a_message_of_format_2_is_refused_with_its_subject_its_sequence_and_its_format() {
     let system = System::start().await;
@@ -69,7 +70,7 @@ async fn a_message_of_format_2_is_refused_with_its_subject_its_sequence_and_its_
     }
 }
 
-/// Listings go round it, and say rightly whether there is more.
+/// Listings go round it, and say rightly if there is more.
 #[tokio::test]
 async fn a_token_that_can_not_be_read_hides_none_of_its_neighbours() {
     let system = System::start().await;
@@ -100,7 +101,7 @@ async fn a_token_that_can_not_be_read_hides_none_of_its_neighbours() {
     }
 }
 
-/// Within one format, a newer version may say more than an older one knows.
+/// A newer version may say more than an older one knows, within one format.
 #[tokio::test]
 async fn records_and_tokens_with_unknown_fields_are_read_without_them() {
     let system = System::start().await;

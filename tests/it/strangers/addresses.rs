@@ -25,7 +25,7 @@ struct Guarded {
 const SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
 const KEY: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
 
-/// What of a login is never shown, as it is typed and as it is meant.
+/// Parts of a login that are never shown, as they are typed and as they are meant.
 const SECRETS: [&str; 4] = ["hush:/@x", "hush%3A", "hush", SEED];
 
 impl Guarded {
@@ -79,7 +79,7 @@ impl Guarded {
         fs::write(folder.join(format!("{name}.json")), context.to_string()).unwrap();
     }
 
-    /// What a run comes to, after looking that no secret is said.
+    /// The exit code and the output of a run, after a check that no secret is in it.
     async fn run(&self, variables: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = petrel();
         command.args(["--connect-attempts", "1"]).args(arguments);

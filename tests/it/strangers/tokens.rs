@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Roles, and the requests that they allow.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -102,8 +102,8 @@ async fn each_role_may_do_what_is_its_own_and_is_noted_by_its_name() {
     serving.stop().await;
 }
 
-/// A websocket, and what is answered to `connection_init` with this payload: a message's type,
-/// or the code of a close frame.
+/// A websocket, and the answer to `connection_init` with this payload: a message's type, or
+/// the code of a close frame.
 async fn greeted(serving: &Serving, header: Option<&str>, payload: Value) -> (Socket, Value) {
     let mut request = format!("ws://{}/graphql", serving.address).into_client_request().unwrap();
     let headers = request.headers_mut();

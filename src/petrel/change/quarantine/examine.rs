@@ -1,4 +1,4 @@
-//! What is wrong in a case's log: it is replayed from its start.
+//! Examination of a case's log for bad messages: it is replayed from its start.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +16,11 @@ use crate::{
     storage::{LogScope, StorageError},
 };
 
-/// How much is told of what is wrong with a message, in characters.
+/// Most characters of a message's fault that are told.
 const MOST_TOLD: usize = 200;
 
-/// How many times the log is replayed, each time without what the last good record says is put
-/// aside.
+/// Number of replays of the log, each without the messages that the last good record says are
+/// put aside.
 const MOST_PASSES: usize = 8;
 
 /// A case's log, looked at from its start.
@@ -28,11 +28,11 @@ const MOST_PASSES: usize = 8;
 pub(super) struct Examined {
     /// The state after the last good record.
     pub state: Option<Case>,
-    /// What is wrong and not put aside yet, oldest first.
+    /// Bad messages that are not put aside yet, oldest first.
     pub bad: Vec<Bad>,
-    /// The last message, whatever it is.
+    /// The sequence of the last message of any kind.
     pub last: u64,
-    /// What is put aside already.
+    /// The messages that are put aside already.
     pub aside: Vec<Aside>,
     /// The messages that can't be read, put aside or not.
     unreadable: BTreeSet<u64>,
@@ -44,11 +44,12 @@ pub(super) struct Examined {
 
 pub(super) struct Bad {
     pub message: PutAside,
-    /// Whether it can be read, and only does not follow.
+    /// The registers that it is about, if it can be read and only does not follow.
     pub registers: Option<Vec<(TokenId, PlaceId)>>,
-    /// Whether the message before it in the case's log is bad too.
+    /// True if the message before it in the case's log is bad too.
     goes_on: bool,
-    /// The record, by its hash and its words, if it can be read; and whether it follows another.
+    /// The record, by its hash and its words, if it can be read; and true if it follows
+    /// another.
     pub read: Option<Read>,
 }
 
@@ -60,8 +61,8 @@ pub(super) struct Read {
 }
 
 impl Reader {
-    /// What is wrong in a case's log. What its last message says is put aside only counts if the
-    /// last good record says the same: that message may be one of the bad ones.
+    /// The bad messages of a case's log. The list of its last message only counts if the last
+    /// good record has the same: that message may be one of the bad ones.
     pub(super) async fn examine(
         &self,
         workflow: &WorkflowId,
@@ -82,7 +83,7 @@ impl Reader {
         Err(broken(workflow, case, last, reason))
     }
 
-    /// The same, without what is known to be put aside.
+    /// The same, without the messages known to be put aside.
     async fn examine_without(
         &self,
         workflow: &WorkflowId,
@@ -140,7 +141,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// Takes a record that can be read; says what is wrong with it.
+    /// Takes a record that can be read; returns its fault.
     async fn judge_record(
         &self,
         found: &mut Examined,
@@ -176,7 +177,7 @@ impl Reader {
         Ok(Some((PutAside { subject, sequence, reason }, Some(registers), Some(read))))
     }
 
-    /// Whether a record begins a case whose definition the log does not have.
+    /// Returns true if a record begins a case whose definition the log does not have.
     pub(in crate::petrel) async fn lacks_net(&self, record: &Record) -> Result<bool> {
         let Record { workflow, definition, previous, kind, .. } = record;
         // A case runs what its first record names.
@@ -211,7 +212,7 @@ impl Read {
     }
 }
 
-/// Refuses to put aside records that follow what has to be, and names them.
+/// Refuses to put aside records that only follow a bad one, and names them.
 pub(super) fn must_have_none(case: &CaseId, bad: &[Bad]) -> Result<()> {
     let follows = bad.iter().filter_map(|bad| bad.read.as_ref()).filter(|read| read.follows);
     let words: Vec<_> = follows.map(|read| read.words.as_str()).collect();

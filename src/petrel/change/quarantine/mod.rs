@@ -1,4 +1,5 @@
-//! Putting aside what in a case's log can't be read or does not follow, so that the case goes on.
+//! Putting messages of a case's log aside that can't be read or do not follow, so that the
+//! case goes on.
 
 mod examine;
 
@@ -14,16 +15,16 @@ use crate::{
     models::{Case, CaseId, FiringId, IdProblem, PlaceId, Record, Stored, TokenId, WorkflowId},
 };
 
-/// How many times it is looked again, where somebody appends meanwhile or no answer comes.
+/// Number of looks, if somebody appends meanwhile or no answer comes.
 const MOST_LOOKS: u32 = 8;
 
 impl Cases {
-    /// Puts aside all messages of a case's log that can't be read or do not follow, wherever they
-    /// are. After it the case is as its last good record says, and goes on; a case without a good
-    /// record is cancelled. The messages stay where they are, and the record that says so names
-    /// them. It is an error if nothing is wrong, or if a newer version wrote what can't be read.
-    /// Records that follow such a message, and so were acknowledged, are only put aside with it
-    /// where that is wanted; the error names them otherwise.
+    /// Puts aside all messages of a case's log that can't be read or do not follow, at any
+    /// place of it. After it the case is in the state of its last good record, and goes on; a
+    /// case without a good record is cancelled. The messages stay in the log, and the new
+    /// record names them. It is an error if nothing is wrong, or if a newer version wrote an
+    /// unreadable message. Records that follow such a message, and so were acknowledged, are
+    /// only put aside with it if that is wanted; the error names them otherwise.
     pub async fn quarantine(
         &self,
         workflow: &WorkflowId,
@@ -39,13 +40,14 @@ impl Cases {
     }
 }
 
-/// Records that can be read and follow what has to be put aside, so that they have to be as well.
+/// Way with records that can be read but follow a message to put aside, so that they must go
+/// too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Following {
-    /// Nothing is put aside, and the error names them.
+    /// Puts nothing aside; the error names them.
     #[default]
     Refuse,
-    /// They are put aside.
+    /// Puts them aside.
     PutAside,
 }
 
@@ -157,8 +159,8 @@ impl Inner {
         }
     }
 
-    /// The definition that a case names which never began: the workflow's latest, or if the log
-    /// does not know the workflow, what the case was begun with.
+    /// The definition to name for a case that never began: the workflow's latest, or if the
+    /// log does not know the workflow, the one that the case was begun with.
     async fn never_run(&self, workflow: &WorkflowId, bad: &[Bad]) -> Result<u64> {
         match self.reader.latest(workflow).await {
             Ok(latest) => Ok(latest.stored.sequence),

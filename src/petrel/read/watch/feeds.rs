@@ -14,11 +14,11 @@ use crate::{
     storage::{self, LogScope, StorageError},
 };
 
-/// How many records are kept for those who have not taken them yet. Whoever is further behind
-/// reads for himself.
+/// Number of records that are kept for subscribers who have not taken them yet. A subscriber
+/// who is further behind reads for himself.
 const KEPT: usize = 256;
 
-/// What a feed gives: a record, or what is wrong in its place.
+/// Item of a feed: a record, or an error in its place.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     /// The log sequence; 0 of an error that is not about one record.
@@ -32,7 +32,7 @@ pub(in crate::petrel) struct Feeds {
     open: Mutex<HashMap<LogScope, Weak<Feed>>>,
 }
 
-/// One feed. It ends when the last who has it lets go of it.
+/// One feed. It ends when its last holder lets go of it.
 #[derive(Debug)]
 pub(super) struct Feed {
     scope: LogScope,
@@ -52,11 +52,11 @@ struct State {
     position: u64,
     /// `None` when the feed is over.
     sender: Option<broadcast::Sender<Item>>,
-    /// Why it is over, if that is no secret.
+    /// Error that ended it, if it is to be told.
     end: Option<Arc<Error>>,
 }
 
-/// A place at a feed: what comes after `position` is in `items`.
+/// A place at a feed: the items after `position` are in `items`.
 #[derive(Debug)]
 pub(super) struct Place {
     pub feed: Arc<Feed>,
@@ -102,7 +102,7 @@ impl Feeds {
 }
 
 impl Feed {
-    /// A place at this feed; if it is over, why.
+    /// A place at this feed; if it is over, its error.
     pub fn place(self: Arc<Self>) -> std::result::Result<Place, Option<Arc<Error>>> {
         let (items, position) = {
             let state = self.shared.state();
@@ -112,7 +112,7 @@ impl Feed {
         Ok(Place { feed: self, items, position })
     }
 
-    /// Why it is over.
+    /// Error that ended it.
     pub fn end(&self) -> Option<Arc<Error>> {
         self.shared.state().end.clone()
     }
@@ -157,7 +157,8 @@ impl Shared {
         state.sender = None;
     }
 
-    /// Under one lock, so that whoever takes a place has all that comes after its position.
+    /// Gives an item to all places. One lock covers it, so that a new place has all that comes
+    /// after its position.
     fn give(&self, item: Item) {
         let mut state = self.state();
         state.position = state.position.max(item.sequence);

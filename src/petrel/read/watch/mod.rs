@@ -1,5 +1,5 @@
-//! Following the log. All who follow the same part of it in a process share one feed: it is read
-//! and decoded once, however many they are.
+//! Following the log. All who follow the same part of it in a process share one feed: it is
+//! read and decoded once, for any number of them.
 
 mod feeds;
 mod subscriber;
@@ -16,14 +16,13 @@ use crate::{
     storage::{LogScope, StorageError},
 };
 
-/// How long to wait before the server is asked again after it did not answer.
+/// Wait before the server is asked again after it did not answer.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 
 impl Cases {
     /// The records in `scope` from a log sequence on, and then each new one as it comes,
-    /// without loss or repetition; without a sequence, only new ones. However slow its reader is,
-    /// no other one waits for it: it has what is older than the last 256 records read again from
-    /// the log.
+    /// without loss or repetition; without a sequence, only new ones. No other reader waits
+    /// for a slow one: records older than the last 256 are read again from the log for it.
     pub async fn watch(
         &self,
         scope: LogScope,
@@ -38,8 +37,8 @@ impl Cases {
     }
 }
 
-/// Whether a read that failed so may succeed later: the server is away, or does not know the
-/// stream at this moment.
+/// Returns true if a read that failed so may succeed later: the server is away, or does not
+/// know the stream at this moment.
 fn passes_by(error: &StorageError) -> bool {
     error.retryable() || matches!(error, StorageError::Stream { .. })
 }

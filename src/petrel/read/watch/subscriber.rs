@@ -1,5 +1,5 @@
-//! One who follows a part of the log: at the shared feed, or by his own reading while he is behind
-//! it.
+//! A subscriber to a part of the log: at the shared feed, or by a reading of his own while he
+//! is behind it.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(super) struct Subscriber {
     /// The first log sequence of interest.
     next: u64,
     place: Place,
-    /// What the feed gave before he had a place at it.
+    /// The part of the feed before he had a place at it.
     behind: Option<Behind>,
     over: bool,
     /// The log's generation when he came, if he asked from no sequence and the feed has given him
@@ -34,7 +34,8 @@ pub(super) struct Subscriber {
     since: Option<u64>,
     /// The log sequence after the last one that he has been given.
     after: u64,
-    /// Whether an error is what he was given last, so that he knows why the feed is over.
+    /// True if the last item that he was given is an error, so that he knows the reason for
+    /// the feed's end.
     told: bool,
 }
 
@@ -46,7 +47,8 @@ struct Behind {
 }
 
 impl Subscriber {
-    /// `since` is the log's generation if he only wants what comes after what there is now.
+    /// Begins at the shared feed. `since` is the log's generation if he only wants records
+    /// after the present ones.
     pub async fn begin(
         inner: Arc<Inner>,
         scope: LogScope,
@@ -159,8 +161,8 @@ impl Subscriber {
         }
     }
 
-    /// The feed went on without him: what it gave meanwhile is read from the log. If the feed is
-    /// over, why.
+    /// Leaves the feed, which went on without him: the records that he missed are read from
+    /// the log. If the feed is over, returns its error.
     fn fall_behind(&mut self) -> std::result::Result<(), Option<Arc<Error>>> {
         self.place = Arc::clone(&self.place.feed).place()?;
         self.behind = Some(Behind { whole: Whole::new(self.inner.clone()), records: None });
