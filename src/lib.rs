@@ -1,6 +1,7 @@
 //! Storm Petrel: Petri-net workflows on NATS JetStream.
 
 pub mod analysis;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -16,9 +16,9 @@ use super::{
     failure::Failure,
 };
 use crate::{
+    audit::{AuditScope, AuditWatcher, Audited, Finding, FindingIn},
     config::Config,
     models::{CaseId, WorkflowId, visible},
-    petrel::{AuditScope, AuditWatcher, Audited, Finding, FindingIn},
 };
 
 /// Numbers of findings, and of things that could not be checked, that a JSON answer lists.

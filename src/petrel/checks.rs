@@ -114,7 +114,7 @@ impl Cases {
 impl Reader {
     /// Runs a long computation on a thread of its own; few at a time, so that they never take
     /// the machine from the firings.
-    pub(in crate::petrel) async fn in_turn<T: Send + 'static>(
+    pub(crate) async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {

@@ -5,24 +5,22 @@
 //! appends one record under the fence, and then writes the views. The append is the whole
 //! commit.
 
-mod audit;
-mod cache;
+pub(crate) mod cache;
 mod change;
 mod checks;
 mod error;
-mod export;
+pub(crate) mod export;
 mod limits;
-mod metrics;
-mod read;
+pub(crate) mod metrics;
+pub(crate) mod read;
 mod requests;
-mod thread;
-mod views;
+pub(crate) mod thread;
+pub(crate) mod views;
 
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-pub use audit::{AuditScope, AuditWatcher, Audited, Finding, FindingIn, FindingKind};
 pub use change::quarantine::Following;
 pub use checks::{Checks, assumptions, check, check_within};
 pub use error::{Error, FirstUse};
@@ -105,6 +103,11 @@ impl Cases {
     /// The store beneath.
     pub fn storage(&self) -> &Arc<dyn Storage> {
         &self.inner.reader.storage
+    }
+
+    /// Reading side of the handle.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.inner.reader
     }
 
     /// Counters and latency histograms of this process.

@@ -11,11 +11,9 @@ use async_nats::HeaderMap;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use stormpetrel::{
+    audit::{AuditScope, AuditWatcher, Audited, Finding, FindingIn, FindingKind},
     models::CaseId,
-    petrel::{
-        AuditScope, AuditWatcher, Audited, Cases, Change, ExpectedVersion, Finding, FindingIn,
-        FindingKind, Fire, NewCase, NewToken,
-    },
+    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase, NewToken},
     storage::MemoryStorage,
     testing::{FaultyStorage, TestServer},
 };

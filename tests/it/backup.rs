@@ -7,8 +7,9 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
+    audit::{AuditScope, AuditWatcher, Finding},
     models::{Record, Stored},
-    petrel::{AuditScope, AuditWatcher, Cases, Finding, Fire, NewCase},
+    petrel::{Cases, Fire, NewCase},
     testing::TestServer,
 };
 

@@ -14,7 +14,8 @@ const PARTS: &[(&str, &[&str])] = &[
     ("formats", &["models"]),
     ("storage", &["models"]),
     ("petrel", &["analysis", "engine", "models", "storage"]),
-    ("graphql", &["analysis", "petrel", "engine", "formats", "models", "storage"]),
+    ("audit", &["analysis", "engine", "models", "petrel", "storage"]),
+    ("graphql", &["analysis", "audit", "petrel", "engine", "formats", "models", "storage"]),
     ("server", &["petrel", "graphql", "models"]),
     ("load", &["petrel", "models", "storage"]),
     ("local_server", &[]),
@@ -24,6 +25,7 @@ const PARTS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "analysis",
+            "audit",
             "petrel",
             "config",
             "engine",

@@ -44,7 +44,7 @@ fn says_it(record: &Record) -> bool {
 
 impl Reader {
     /// The messages of a case's log that are put aside.
-    pub(in crate::petrel) async fn put_aside_in(
+    pub(crate) async fn put_aside_in(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
@@ -110,7 +110,7 @@ impl Reader {
     }
 
     /// The errors among these that are not about messages put aside. Each case is asked once.
-    pub(in crate::petrel) async fn not_put_aside(
+    pub(crate) async fn not_put_aside(
         &self,
         errors: Vec<StorageError>,
     ) -> Result<Vec<StorageError>> {

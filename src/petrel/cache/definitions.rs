@@ -34,7 +34,7 @@ const MOST_NETS: usize = 1_024;
 
 /// A definition with its net, ready to fire.
 #[derive(Debug)]
-pub(in crate::petrel) struct Compiled {
+pub(crate) struct Compiled {
     pub stored: StoredDefinition,
     pub net: Arc<Net>,
     /// The report of the net's check, once somebody has asked.

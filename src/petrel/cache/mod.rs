@@ -1,7 +1,7 @@
 //! Knowledge of a process beside the log: complete up to a record that it names by hash, or not used.
 
 pub(in crate::petrel) mod aside;
-pub(in crate::petrel) mod definitions;
+pub(crate) mod definitions;
 pub(in crate::petrel) mod index;
 pub(in crate::petrel) mod newest;
 pub(in crate::petrel) mod slot;

@@ -27,7 +27,7 @@ const READ_BYTES: usize = 64 * 1024;
 type Key = (WorkflowId, CaseId, u64);
 
 /// The case that a subject of the log belongs to.
-pub(in crate::petrel) fn case_of(subject: &str) -> Option<(WorkflowId, CaseId)> {
+pub(crate) fn case_of(subject: &str) -> Option<(WorkflowId, CaseId)> {
     let mut words = subject.rsplit('.');
     let case = CaseId::new(words.next()?).ok()?;
     Some((WorkflowId::new(words.nth(2)?).ok()?, case))
@@ -35,7 +35,7 @@ pub(in crate::petrel) fn case_of(subject: &str) -> Option<(WorkflowId, CaseId)> 
 
 /// Takes records in any order and gives them by workflow, case and sequence.
 #[derive(Debug)]
-pub(in crate::petrel) struct ByCase {
+pub(crate) struct ByCase {
     /// The records in memory: their keys, and their places in `bytes`.
     keys: Vec<(Key, usize, usize)>,
     bytes: Vec<u8>,

@@ -1,4 +1,4 @@
 //! Whole histories, case by case.
 
-pub(in crate::petrel) mod by_case;
+pub(crate) mod by_case;
 pub(in crate::petrel) mod gather;

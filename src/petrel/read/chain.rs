@@ -67,7 +67,7 @@ impl Reader {
     /// The record of a case that has a firing id; `None` if the log has none, up to the case's
     /// head. `known` is the memory of earlier records. It is an error if only a message that
     /// is put aside may have it.
-    pub async fn find_id(
+    pub(in crate::petrel) async fn find_id(
         &self,
         case: &Case,
         known: &mut Option<Earlier>,

@@ -18,7 +18,7 @@ use crate::storage::Storage;
 /// aside.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    pub(in crate::petrel) storage: Arc<dyn Storage>,
+    pub(crate) storage: Arc<dyn Storage>,
     pub(in crate::petrel) definitions: cache::definitions::Definitions,
     tags: locate::Tags,
     pub(in crate::petrel) asides: cache::aside::Asides,

@@ -3,8 +3,8 @@
 pub(in crate::petrel) mod gone_back;
 pub(in crate::petrel) mod rebuild;
 pub(in crate::petrel) mod reconcile;
-pub(in crate::petrel) mod repair;
-pub(in crate::petrel) mod settled;
+pub(crate) mod repair;
+pub(crate) mod settled;
 pub(in crate::petrel) mod write;
 
 use std::sync::Arc;

@@ -312,14 +312,14 @@ fn correction(
 }
 
 /// Returns true if a register disagrees with the case, which was read after it.
-pub(in crate::petrel) fn is_wrong(case: &Case, register: &Register) -> bool {
+pub(crate) fn is_wrong(case: &Case, register: &Register) -> bool {
     let (entry, token) = (case.marking.entry(&register.token), case.tokens.get(&register.token));
     correction(case.sequence, entry, token, register).is_some()
 }
 
 /// The same version with the same contents, from any read: all but the time at which the view
 /// has stored it.
-pub(in crate::petrel) fn same(one: &Token, other: &Token) -> bool {
+pub(crate) fn same(one: &Token, other: &Token) -> bool {
     let Token {
         id,
         workflow,

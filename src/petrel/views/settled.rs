@@ -6,17 +6,16 @@ use std::{
 };
 
 /// Age of a record from which on its views are judged: its writer had its time.
-pub(in crate::petrel) const SETTLED_AFTER: Duration = Duration::from_secs(3);
+pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// Age of a difference from which on it is told of: the reconciler, which looks every half
 /// second, has had its turn.
-pub(in crate::petrel) const MENDED_AFTER: Duration =
-    SETTLED_AFTER.saturating_add(Duration::from_secs(2));
+pub(crate) const MENDED_AFTER: Duration = SETTLED_AFTER.saturating_add(Duration::from_secs(2));
 
 /// Age of records by samples of the log's last sequence, so that only this process's clock
 /// counts.
 #[derive(Debug, Default)]
-pub(in crate::petrel) struct Settled {
+pub(crate) struct Settled {
     /// The log's last sequence at past times, oldest first.
     samples: VecDeque<(Instant, u64)>,
     settled: u64,

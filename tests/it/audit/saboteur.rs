@@ -5,8 +5,8 @@ use rand::{rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use stormpetrel::{
+    audit::{Finding, FindingIn, FindingKind},
     models::{CaseId, IdHash, Link, Record, Token},
-    petrel::{Finding, FindingIn, FindingKind},
     testing::TestServer,
 };
 

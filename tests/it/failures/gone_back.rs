@@ -5,10 +5,9 @@ use std::{fs, path::PathBuf, sync::Mutex, time::Duration};
 
 use serde_json::json;
 use stormpetrel::{
+    audit::{AuditScope, AuditWatcher, Finding, FindingIn},
     models::{TokenId, WorkflowId},
-    petrel::{
-        AuditScope, AuditWatcher, Cases, Change, ExpectedVersion, Finding, FindingIn, Fire, NewCase,
-    },
+    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase},
     storage::{Consistency, Page, RegisterState, TokenScope},
     testing::TestServer,
 };

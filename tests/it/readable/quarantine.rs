@@ -3,8 +3,9 @@
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
+    audit::{AuditScope, AuditWatcher, Finding},
     models::{CaseId, CaseStatus, FiringId, RecordKind},
-    petrel::{AuditScope, AuditWatcher, Cases, Change, Error, Finding, Fire, Following, NewCase},
+    petrel::{Cases, Change, Error, Fire, Following, NewCase},
     storage::{LogScope, Page, StorageError},
     testing::TestServer,
 };

@@ -73,7 +73,7 @@ impl Auditor<'_> {
             true => Added::new(),
             false => self.added(scope.clone()).await?,
         };
-        let records = self.inner.reader.storage.history(scope, 1).await?;
+        let records = self.reader.storage.history(scope, 1).await?;
         let items = records.map(move |record| match record {
             Ok(record) => {
                 let (sequence, record) = (record.sequence, record.value);
@@ -108,7 +108,7 @@ impl Auditor<'_> {
     /// reason.
     async fn added(&self, scope: LogScope) -> Result<Added> {
         let mut added = Added::new();
-        let mut records = self.inner.reader.storage.history(scope, 1).await?;
+        let mut records = self.reader.storage.history(scope, 1).await?;
         while let Some(record) = records.next().await {
             let record = match record {
                 Ok(record) if record.value.kind == RecordKind::Edited => record.value,
@@ -131,7 +131,7 @@ impl Auditor<'_> {
 
     /// Everything that the view has.
     pub async fn registers(&self) -> Result<()> {
-        let registers = self.inner.reader.storage.registers().await?;
+        let registers = self.reader.storage.registers().await?;
         let mut seen = 0;
         let items = registers.chunks(REGISTERS_AT_ONCE).flat_map(move |registers| {
             let mut by_case = BTreeMap::<_, Vec<_>>::new();
@@ -245,7 +245,7 @@ impl Auditor<'_> {
         given: Option<&[PlaceId]>,
     ) -> Result<Vec<Suspicion>> {
         self.state().audited.cases += 1;
-        let Some((head, state)) = self.inner.reader.load(workflow, case).await? else {
+        let Some((head, state)) = self.reader.load(workflow, case).await? else {
             return Err(Error::no_case(case));
         };
         if !state.aside.is_empty() {
@@ -260,7 +260,7 @@ impl Auditor<'_> {
         for entries in state.marking.0.chunks(REGISTERS_AT_ONCE) {
             let wanted: Vec<_> =
                 entries.iter().map(|entry| (entry.token.clone(), entry.place.clone())).collect();
-            for register in self.inner.reader.storage.registers_of(workflow, &wanted).await? {
+            for register in self.reader.storage.registers_of(workflow, &wanted).await? {
                 if matches!(register.state, RegisterState::Empty | RegisterState::Gone { .. }) {
                     let spot = Spot::of(&register, case.clone());
                     suspicions.extend(self.compare(Some(&state), &spot, &register).await?);

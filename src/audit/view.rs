@@ -77,14 +77,13 @@ impl Auditor<'_> {
         case: &CaseId,
         registers: &[Register],
     ) -> Result<Vec<Suspicion>> {
-        let state =
-            match self.inner.reader.storage.head(workflow, case, Consistency::Strong).await? {
-                Some(head) => {
-                    let tokens = registers.iter().map(|register| register.token.clone()).collect();
-                    Some(self.inner.reader.restore_some(head, &tokens).await?)
-                }
-                None => None,
-            };
+        let state = match self.reader.storage.head(workflow, case, Consistency::Strong).await? {
+            Some(head) => {
+                let tokens = registers.iter().map(|register| register.token.clone()).collect();
+                Some(self.reader.restore_some(head, &tokens).await?)
+            }
+            None => None,
+        };
         let mut suspicions = Vec::new();
         for register in registers {
             let spot = Spot::of(register, case.clone());
@@ -162,7 +161,7 @@ impl Auditor<'_> {
         let Spot { workflow, place, token, .. } = spot;
         // The log first: what is newer in the view than this is not wrong.
         let before = self.case_with(spot).await?;
-        let register = self.inner.reader.storage.register(workflow, place, token).await?;
+        let register = self.reader.storage.register(workflow, place, token).await?;
         let is_newer = match &before {
             Some(before) => register.state.revision() > before.sequence,
             None => !matches!(register.state, RegisterState::Empty),
@@ -179,7 +178,7 @@ impl Auditor<'_> {
             && let Some(entry) = state.marking.entry(token)
             && difference.finding.kind == FindingKind::TokenMisplaced
         {
-            let there = self.inner.reader.storage.register(workflow, &entry.place, token).await?;
+            let there = self.reader.storage.register(workflow, &entry.place, token).await?;
             if !is_wrong(state, &there) {
                 difference.finding.kind = FindingKind::TokenDoubled;
             }
@@ -191,9 +190,9 @@ impl Auditor<'_> {
     /// read, for any number of tokens.
     async fn case_with(&self, spot: &Spot) -> Result<Option<Case>> {
         let Spot { workflow, case, token, .. } = spot;
-        let head = self.inner.reader.storage.head(workflow, case, Consistency::Strong).await?;
+        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
         let Some(head) = head else { return Ok(None) };
-        self.inner.reader.restore_some(head, &HashSet::from([token.clone()])).await.map(Some)
+        self.reader.restore_some(head, &HashSet::from([token.clone()])).await.map(Some)
     }
 }
 

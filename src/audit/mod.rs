@@ -25,7 +25,8 @@ pub use finding::{Finding, FindingIn, FindingKind};
 
 use crate::models::{Case, CaseId, WorkflowId};
 use crate::petrel::{
-    Cases, Inner, Result,
+    Cases, Result,
+    read::Reader,
     views::settled::{MENDED_AFTER, Settled},
 };
 
@@ -87,12 +88,13 @@ impl Cases {
     /// it is a finding if it is the same still. In memory are at most some 32 MiB of records,
     /// the names of the cases with findings, and the suspicions of 50,000 of them.
     pub async fn audit(&self, scope: &AuditScope, watcher: &dyn AuditWatcher) -> Result<Audited> {
-        let storage = &self.inner.reader.storage;
+        let storage = self.storage();
         if let Some(workflow) = &scope.workflow {
-            self.inner.reader.must_exist(workflow).await?;
+            self.reader().must_exist(workflow).await?;
         }
         let last = storage.last_sequence().await?;
-        let auditor = Auditor { inner: &self.inner, scope, watcher, last, state: Mutex::default() };
+        let auditor =
+            Auditor { reader: self.reader(), scope, watcher, last, state: Mutex::default() };
         auditor.sample().await?;
         for complaint in self.unusable_definitions(scope.workflow.as_ref()).await? {
             auditor.unchecked(complaint);
@@ -106,7 +108,7 @@ impl Cases {
 
 /// An audit that runs.
 struct Auditor<'a> {
-    inner: &'a Inner,
+    reader: &'a Reader,
     scope: &'a AuditScope,
     watcher: &'a dyn AuditWatcher,
     /// The log's last sequence at the start.
@@ -211,7 +213,7 @@ impl Auditor<'_> {
     async fn sample(&self) -> Result<()> {
         let noted = self.state().settled.noted();
         if noted.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
-            let last = self.inner.reader.storage.last_sequence().await?;
+            let last = self.reader.storage.last_sequence().await?;
             self.state().settled.note(last);
         }
         Ok(())

@@ -50,13 +50,13 @@ impl Auditor<'_> {
     ) -> Result<Option<Finding>> {
         let (workflow, case, record) = (&state.workflow, &state.id, &head.value);
         let odd = |fault| Ok(Some(finding(head, fault)));
-        let compiled = self.inner.reader.compiled(workflow, record.definition).await?;
+        let compiled = self.reader.compiled(workflow, record.definition).await?;
         if record.previous == 0 {
             if let Some(fault) = begins(&compiled.net, head).into_iter().next() {
                 return odd(fault);
             }
         } else {
-            let before = self.inner.reader.storage.record(workflow, case, record.previous).await?;
+            let before = self.reader.storage.record(workflow, case, record.previous).await?;
             let Some(before) = before else {
                 let message = format!("it follows record {}, which is not there", record.previous);
                 return odd(Fault::of(FindingKind::RecordMissing, message));
@@ -66,14 +66,14 @@ impl Auditor<'_> {
                     format!("its hash of record {} is not that record's", before.sequence);
                 return odd(Fault::of(FindingKind::RecordChanged, message));
             }
-            let before = self.inner.reader.restore(&before).await?;
+            let before = self.reader.restore(&before).await?;
             if let Some(fault) = follows(&compiled.net, &before, head).into_iter().next() {
                 return odd(fault);
             }
         }
         let unlisted = state.chain.unlisted;
         let is_mixed = unlisted != 0 && unlisted < head.sequence;
-        if is_mixed || self.inner.reader.may_have_doubled(state).await? {
+        if is_mixed || self.reader.may_have_doubled(state).await? {
             // Two ids may have one hash, and those that no list names are known by reading them.
             self.suspect(workflow, case, None);
         }
@@ -119,9 +119,9 @@ impl Auditor<'_> {
         otherwise: Option<Finding>,
     ) -> Result<()> {
         let scope = LogScope::Case(workflow.clone(), case.clone());
-        let mut records = self.inner.reader.storage.history(scope, 1).await?;
+        let mut records = self.reader.storage.history(scope, 1).await?;
         let mut log = CaseLog::default();
-        let aside = self.inner.reader.put_aside_in(workflow, case).await?;
+        let aside = self.reader.put_aside_in(workflow, case).await?;
         while let Some(record) = records.next().await {
             match record {
                 Ok(record) if Aside::any(&aside, record.sequence) => {
@@ -145,7 +145,7 @@ impl Auditor<'_> {
     /// the scope.
     pub async fn replay_log(&self, mut only: Option<Suspects>) -> Result<()> {
         let scope = self.scope.workflow.clone().map_or(LogScope::All, LogScope::Workflow);
-        let mut records = self.inner.reader.storage.history(scope, 1).await?;
+        let mut records = self.reader.storage.history(scope, 1).await?;
         let mut by_case = ByCase::new();
         let mut gaps = BTreeMap::<_, CaseLog>::new();
         let (mut aside, mut unreadable) = (BTreeMap::<_, Vec<Aside>>::new(), Vec::new());
@@ -261,7 +261,7 @@ impl Auditor<'_> {
     /// Takes the next record of a case's log.
     async fn replay(&self, log: &mut CaseLog, record: &Stored<Record>) -> Result<()> {
         let (workflow, case) = (&record.value.workflow, &record.value.case);
-        let compiled = match self.inner.reader.compiled(workflow, record.value.definition).await {
+        let compiled = match self.reader.compiled(workflow, record.value.definition).await {
             Ok(compiled) => compiled,
             Err(error) if error.is_of_one_case() => {
                 // Once: the other records of the case name the same definition.

@@ -31,10 +31,10 @@ impl Auditor<'_> {
         marking: &[MarkingEntry],
         given: &[PlaceId],
     ) -> petrel::Result<Sums> {
-        let compiled = self.inner.reader.compiled(workflow, definition).await?;
+        let compiled = self.reader.compiled(workflow, definition).await?;
         let compute = || {
             let net = compiled.net.petri();
-            self.inner.reader.in_turn(move || place_invariants(&net))
+            self.reader.in_turn(move || place_invariants(&net))
         };
         Ok(match compiled.invariants.get_or_init(compute).await {
             Err(TooComplex) => Sums::Unknown,

@@ -6,7 +6,7 @@ use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::{AuditScope, AuditWatcher, Finding};
-use crate::petrel::{Cases, Metrics};
+use crate::petrel::{Cases, Metrics, metrics::AuditFigures};
 
 /// Writes findings to the process's log and counts them.
 struct Reporter<'a>(&'a Metrics);
@@ -54,18 +54,23 @@ impl Cases {
             let begun = Instant::now();
             // Both arms are cancel-safe: an audit changes nothing.
             tokio::select! {
-                () = shutdown.cancelled() => return,
-                audited = self.audit(&scope, &reporter) => match audited {
-                    Ok(audited) => {
-                        metrics.audited(&audited, Utc::now(), begun.elapsed());
-                        tracing::debug!(?audited, took = ?begun.elapsed(), "audited");
-                    }
-                    Err(error) => {
-                        metrics.audit_failed();
-                        tracing::warn!(%error, "the audit has ended early; it will be tried again");
-                    }
-                }
-            }
+                           () = shutdown.cancelled() => return,
+                           audited = self.audit(&scope, &reporter) => match audited {
+                               Ok(audited) => {
+                                   let figures = AuditFigures {
+            findings: audited.findings.values().sum(),
+            unchecked: audited.unchecked,
+            cases: audited.cases,
+            };
+            metrics.audited(&figures, Utc::now(), begun.elapsed());
+                                   tracing::debug!(?audited, took = ?begun.elapsed(), "audited");
+                               }
+                               Err(error) => {
+                                   metrics.audit_failed();
+                                   tracing::warn!(%error, "the audit has ended early; it will be tried again");
+                               }
+                           }
+                       }
         }
     }
 }

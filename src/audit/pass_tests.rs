@@ -53,7 +53,7 @@ async fn cases() -> Cases {
 }
 
 fn auditor<'a>(cases: &'a Cases, scope: &'a AuditScope, watcher: &'a Heard) -> Auditor<'a> {
-    Auditor { inner: &cases.inner, scope, watcher, last: 9, state: Mutex::new(State::default()) }
+    Auditor { reader: cases.reader(), scope, watcher, last: 9, state: Mutex::new(State::default()) }
 }
 
 /// The finding for a sum that does not hold.
