@@ -337,9 +337,9 @@ impl<'a> Look<'a, '_> {
         }
     }
 
-    /// Returns true if growth need not keep a case from ending. A case that can end from a marking
-    /// ends in the same way with more tokens, and has them left over; but not where reset or
-    /// inhibitor arcs see the tokens added.
+    /// Returns true if tokens that pile up may vanish before a case ends. A case that can end from
+    /// a marking ends in the same way with more tokens, and has them left over; but not where
+    /// reset or inhibitor arcs see the tokens added.
     fn may_vanish(&self, pump: &Pump) -> bool {
         let sees = |arc: &&Input| matches!(arc.kind, ArcKind::Inhibitor | ArcKind::Reset);
         let mut arcs = self.net.transitions.iter().flat_map(|of| &of.arcs.inputs).filter(sees);

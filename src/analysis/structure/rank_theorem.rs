@@ -69,9 +69,9 @@ pub enum Inapplicable {
 /// free-choice.
 ///
 /// It is sound exactly if the short-circuited net is live and bounded with one token in the source
-/// (van der Aalst 1997). That it can be with some marking (it is well-formed) means for a strongly
-/// connected free-choice net: a positive P-invariant, a positive T-invariant, and a rank one less
-/// than there are clusters. It is then live with a marking exactly if this marks every siphon
+/// (van der Aalst 1997). A strongly connected free-choice net is so with some marking (it is
+/// well-formed) exactly if it has a positive P-invariant, a positive T-invariant, and a rank one
+/// less than there are clusters. It is then live with a marking exactly if this marks every siphon
 /// (Desel and Esparza 1995, chapters 6 and 5).
 pub fn rank_theorem(net: &Net, ends: WorkflowNet) -> RankVerdict {
     let class = Class::of(net);
