@@ -57,7 +57,7 @@ struct State {
 }
 
 impl Seats {
-    /// As many seats as `most`; half of them may become websockets.
+    /// Seats for `most` connections; half of them may become websockets.
     pub fn new(most: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(most)),
