@@ -1,4 +1,4 @@
-//! Where a case is to end: in places, or in markings that somebody has named.
+//! The goal of a case: places to end in, or markings that somebody has named.
 
 use super::{
     report::{Finding, Held, Method, Report, Verdict, held},
@@ -6,15 +6,15 @@ use super::{
 };
 use crate::models::petri::{Marking, Net};
 
-/// How many final markings a net may name to be judged by them.
+/// Final markings that a net may name to be judged by them.
 const MOST_FINALS: usize = 100;
 
-/// Where a case is to end.
+/// The end that a case is to come to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Goal<'a> {
-    /// With all tokens in these places, one at most in each.
+    /// All tokens in these places, one at most in each.
     Ends(&'a [usize]),
-    /// In one of these markings, wherever their tokens are.
+    /// One of these markings, wherever their tokens are.
     Markings(&'a [Marking]),
 }
 
@@ -32,7 +32,7 @@ impl<'a> Goal<'a> {
         }
     }
 
-    /// Whether in a state a case has come to its end and something is left over.
+    /// Returns true if in a state a case has come to its end and something is left over.
     pub(super) fn is_left_over(self, space: &StateSpace<'_>, state: usize) -> bool {
         match self {
             Self::Ends(ends) => {
@@ -45,7 +45,7 @@ impl<'a> Goal<'a> {
         }
     }
 
-    /// Whether a state is an end, if only one with something left over, which is another finding.
+    /// Returns true if a state is an end, even with something left over, which is another finding.
     pub(super) fn is_fine(self, space: &StateSpace<'_>, state: usize) -> bool {
         match self {
             Self::Ends(ends) => {
@@ -61,7 +61,7 @@ impl<'a> Goal<'a> {
 }
 
 /// The net as it is when a case begins, to be judged by final markings; `None` if that can't be,
-/// and the report says why.
+/// with the reason in the report.
 pub(super) fn begun(
     net: &Net,
     ends: &[usize],
@@ -115,21 +115,21 @@ fn named(net: &Net, marking: &[u64]) -> String {
     held(&marked.collect::<Vec<_>>())
 }
 
-/// Whether a marking has all that a final one has, and more. What is to end with nothing has
-/// nothing left over: it has just not ended.
+/// Returns true if a marking has all that a final one has, and more. A case that is to end with
+/// nothing has nothing left over: it has just not ended.
 fn is_beyond(marking: &[u64], end: &[u64]) -> bool {
     let covers = marking.iter().zip(end).all(|(held, wanted)| held >= wanted);
     covers && marking != end && end.iter().any(|wanted| *wanted > 0)
 }
 
-/// Whether a case with this marking has ended: all tokens are in ends, no two in one.
+/// Returns true if a case with this marking has ended: all tokens are in ends, no two in one.
 fn ended(ends: &[usize], marking: &[u64]) -> bool {
     let mut marked = marking.iter().enumerate().filter(|(_, held)| **held > 0).peekable();
     marked.peek().is_some() && marked.all(|(place, held)| *held == 1 && ends.contains(&place))
 }
 
-/// Whether a case with this marking has come to its end and something is left over: a second
-/// token in an end, or with a single end, a token elsewhere.
+/// Returns true if a case with this marking has come to its end and something is left over: a
+/// second token in an end, or with a single end, a token elsewhere.
 fn left_over(ends: &[usize], marking: &[u64]) -> bool {
     let others = |end: usize| marking.iter().enumerate().any(|(at, held)| at != end && *held > 0);
     match ends {

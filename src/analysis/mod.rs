@@ -1,4 +1,4 @@
-//! What Petri-net theory says of a net before it runs. Pure: no I/O, clock or randomness.
+//! Petri-net theory of a net before it runs. Pure: no I/O, clock or randomness.
 
 mod count;
 pub mod coverability;

@@ -1,5 +1,4 @@
-//! Everything that is known of a net with its own initial marking, whether it is a workflow or
-//! not.
+//! Properties of a net with its own initial marking, be it a workflow or not.
 
 use num_bigint::BigInt;
 use serde::{Serialize, Serializer};
@@ -14,28 +13,28 @@ use super::{
 };
 use crate::models::{ArcKind, petri::Net};
 
-/// How many minimal siphons and traps are searched for at most.
+/// Minimal siphons and traps that are searched for at most.
 const MOST_SETS: usize = 1_000;
 
-/// About how many steps the search for siphons may take, and that for traps: a fraction of a
+/// Steps, roughly, that the search for siphons may take, and that for traps: a fraction of a
 /// second. One search looks at the arcs once for each place.
 const STEPS: usize = 50_000_000;
 
-/// What is known of a net. What is absent was not found out within the limits.
+/// Properties of a net. An absent one was not found out within the limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Properties {
-    /// How many places it has.
+    /// Number of places.
     pub places: usize,
-    /// How many transitions it has.
+    /// Number of transitions.
     pub transitions: usize,
-    /// How many arcs it has.
+    /// Number of arcs.
     pub arcs: usize,
-    /// How many tokens the initial marking has.
+    /// Number of tokens of the initial marking.
     #[serde(serialize_with = "super::count::count")]
     pub tokens: u128,
-    /// What kind of net it is, by its arcs alone.
+    /// The class of the net, by its arcs alone.
     pub class: Class,
-    /// Whether it has one source, one sink, and everything on a way between them.
+    /// True if it has one source, one sink, and everything on a way between them.
     pub workflow_net: bool,
     /// The rank of the incidence matrix.
     pub rank: Option<usize>,
@@ -44,31 +43,31 @@ pub struct Properties {
     pub place_invariants: Option<Vec<Weights>>,
     /// A basis of the T-invariants: numbers of firings that together change nothing.
     pub transition_invariants: Option<Vec<Weights>>,
-    /// Whether a P-invariant has a weight above 0 for each place: the net is bounded then,
-    /// whatever its initial marking.
+    /// True if a P-invariant has a weight above 0 for each place: the net is bounded then, with
+    /// any initial marking.
     pub covered_by_place_invariants: Option<bool>,
-    /// Whether a T-invariant has a number above 0 for each transition: a net that is live and
+    /// True if a T-invariant has a number above 0 for each transition: a net that is live and
     /// bounded has.
     pub covered_by_transition_invariants: Option<bool>,
     /// The minimal siphons: sets of places that stay empty once they are, with no other in them.
     pub siphons: PlaceLists,
     /// The minimal traps: sets of places that stay marked once they are, with no other in them.
     pub traps: PlaceLists,
-    /// Whether every siphon contains a trap with a token in the initial marking (Commoner's
+    /// True if every siphon contains a trap with a token in the initial marking (Commoner's
     /// condition): an ordinary net without other arcs than consuming ones never gets stuck then,
     /// and a free-choice one is live exactly then.
     pub commoner: Option<bool>,
     /// A minimal siphon without such a trap.
     pub siphon_without_marked_trap: Option<Vec<String>>,
-    /// Whether no place can hold more than some number of tokens.
+    /// True if no place can hold more than some number of tokens.
     pub bounded: Option<bool>,
-    /// How a place can get any number of tokens, if one can.
+    /// A way in which a place can get any number of tokens, if one can.
     pub pump: Option<Pumped>,
     /// The markings that can be reached, if they are bounded and within the limits.
     pub state_space: Option<Markings>,
-    /// What was seen of the markings until a limit ended the look at them.
+    /// The part of the markings that was seen until a limit ended the look at them.
     pub so_far: Option<SoFar>,
-    /// Which limit ended the look at the markings.
+    /// The limit that ended the look at the markings.
     #[serde(serialize_with = "text")]
     pub stopped: Option<Stopped>,
 }
@@ -76,9 +75,9 @@ pub struct Properties {
 /// Sets of places.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlaceLists {
-    /// Those found.
+    /// The sets found.
     pub minimal: Vec<Vec<String>>,
-    /// Whether these are all.
+    /// True if these are all.
     pub complete: bool,
 }
 
@@ -102,48 +101,48 @@ pub struct Weight {
 pub struct Pumped {
     /// The places that grow.
     pub places: Vec<String>,
-    /// What to fire once.
+    /// The transitions to fire once.
     pub path: Vec<String>,
-    /// What to fire again and again.
+    /// The transitions to fire again and again.
     pub pump: Vec<String>,
 }
 
 /// The markings that a net reaches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Markings {
-    /// How many.
+    /// Number of markings.
     pub states: usize,
-    /// How many transitions are enabled, summed over all markings.
+    /// Number of enabled transitions, summed over all markings.
     pub firings: u64,
-    /// How many pairs of markings there are of which a firing leads from the first to the second.
+    /// Number of pairs of markings of which a firing leads from the first to the second.
     pub distinct_edges: u64,
-    /// How many markings enable nothing.
+    /// Number of markings that enable nothing.
     pub dead_markings: u64,
     /// A shortest firing sequence to a marking that enables nothing.
     pub deadlock: Option<Vec<String>>,
     /// The most tokens that a place holds.
     #[serde(serialize_with = "super::count::count")]
     pub k_bound: u64,
-    /// Whether no place holds more than one.
+    /// True if no place holds more than one.
     pub safe: bool,
     /// The most tokens that a marking has.
     #[serde(serialize_with = "super::count::count")]
     pub max_tokens: u128,
     /// The transitions that are never enabled.
     pub dead_transitions: Vec<String>,
-    /// Whether from every marking every transition can be enabled again.
+    /// True if from every marking every transition can be enabled again.
     pub live: Option<bool>,
-    /// Whether the initial marking can be reached again from every marking.
+    /// True if the initial marking can be reached again from every marking.
     pub reversible: Option<bool>,
 }
 
-/// What was seen of a net's markings, where not all could be looked at: all of it is so, and there
-/// may be more.
+/// The part of a net's markings that was seen, where not all could be looked at: all of it is so,
+/// and there may be more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SoFar {
-    /// How many markings were found.
+    /// Number of markings found.
     pub states: usize,
-    /// How many transitions are enabled, summed over the markings that were looked at.
+    /// Number of enabled transitions, summed over the markings that were looked at.
     pub firings: u64,
     /// The most tokens that a place holds in those that were found.
     #[serde(serialize_with = "super::count::count")]
@@ -165,7 +164,7 @@ fn text<S: Serializer>(stopped: &Option<Stopped>, serializer: S) -> Result<S::Ok
     stopped.map(|stopped| stopped.to_string()).serialize(serializer)
 }
 
-/// Finds out what there is to know of a net, within the limits.
+/// Finds the properties of a net, within the limits.
 pub fn properties(net: &Net, limits: &Limits, watch: &mut Watch<'_>) -> Properties {
     let places = |at: usize| net.places[at].id.clone();
     let transitions = |at: usize| net.transitions[at].id.clone();

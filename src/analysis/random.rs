@@ -1,13 +1,13 @@
 //! Numbers that look random and are decided by a seed.
 
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014). It is
-/// written out here since its sequence is part of what a seed promises: no version of a library
+/// written out here since its sequence is part of the promise of a seed: no version of a library
 /// may change it.
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 
 impl Random {
-    /// The generator of one run: runs don't depend on how long those before them were.
+    /// The generator of one run: runs don't depend on the length of those before them.
     pub(super) fn of(seed: u64, run: u64) -> Self {
         let mut seeds = Self(seed);
         let first = seeds.next();

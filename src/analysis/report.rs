@@ -1,25 +1,25 @@
-//! What the check of a net found, for people and for programs.
+//! The report of the check of a net, for people and for programs.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Whether a workflow net is sound: from every marking that can be reached a case can still
-/// end, nothing is left over when it ends, and every transition can fire (van der Aalst, *The
-/// Application of Petri Nets to Workflow Management*, 1998).
+/// The verdict on a workflow net. It is sound if from every marking that can be reached a case can
+/// still end, nothing is left over when it ends, and every transition can fire (van der Aalst,
+/// *The Application of Petri Nets to Workflow Management*, 1998).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is sound.
     Sound,
-    /// It is not; the findings say why.
+    /// It is not; the findings have the reasons.
     Unsound,
     /// It could not be decided: a limit was reached, or reset and inhibitor arcs may clear away
-    /// what grows; the findings say which.
+    /// the tokens that pile up; the findings have the reason.
     Unknown,
 }
 
-/// What decided it.
+/// The method that decided a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -31,16 +31,16 @@ pub enum Method {
     StateSpace,
     /// The coverability of a marking that grows without end.
     Coverability,
-    /// Nothing did: the verdict is unknown.
+    /// No method: the verdict is unknown.
     Undecided,
 }
 
-/// How many tokens a place holds.
+/// Number of tokens of a place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Held {
     /// The place.
     pub place: String,
-    /// How many.
+    /// Number of tokens.
     #[serde(serialize_with = "super::count::count")]
     pub tokens: u64,
 }
@@ -53,7 +53,7 @@ pub struct Held {
 pub enum Finding {
     /// It is no workflow net: one start, one end, everything on a way between them.
     NotAWorkflowNet {
-        /// What is wrong and what to do.
+        /// The fault, and the remedy.
         problem: String,
     },
     /// A transition that can never fire.
@@ -99,29 +99,29 @@ pub enum Finding {
     },
     /// A limit was reached.
     Limit {
-        /// Which, and what to do.
+        /// The limit, and the remedy.
         reason: String,
     },
 }
 
-/// What was found out about the net on the way.
+/// Facts about the net that were found on the way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Facts {
-    /// How many places it has.
+    /// Number of places.
     pub places: usize,
-    /// How many transitions it has, alternatives counted one by one.
+    /// Number of transitions, alternatives counted one by one.
     pub transitions: usize,
-    /// How many arcs it has.
+    /// Number of arcs.
     pub arcs: usize,
-    /// Whether transitions that share an input place share all of them, weights and other
-    /// kinds of arcs aside.
+    /// True if transitions that share an input place share all of them, weights and other kinds of
+    /// arcs aside.
     pub free_choice: bool,
-    /// How many markings can be reached, where they were counted.
+    /// Number of markings that can be reached, where they were counted.
     pub states: Option<u64>,
-    /// How many markings were found until a limit was reached, where not all could be.
+    /// Number of markings found until a limit was reached, where not all could be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<u64>,
-    /// The most tokens that a place can hold, where that was found out.
+    /// The most tokens that a place can hold, where that is known.
     #[serde(serialize_with = "super::count::optional")]
     pub bound: Option<u64>,
 }
@@ -129,15 +129,15 @@ pub struct Facts {
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether the net is sound.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What decided it.
+    /// The method that decided it.
     pub decided_by: Method,
-    /// Why it is not, or why nobody knows; empty for a sound net.
+    /// The reasons for any other verdict than sound; empty for a sound net.
     pub findings: Vec<Finding>,
-    /// What to know when reading the verdict: what was assumed, what was left out.
+    /// Notes for the reader of the verdict: assumptions, and parts left out.
     pub notes: Vec<String>,
-    /// What was found out on the way.
+    /// Facts that were found on the way.
     pub net: Facts,
 }
 
@@ -153,7 +153,7 @@ impl Verdict {
 }
 
 impl Method {
-    /// What decided it, for people.
+    /// The method, for people.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Shape => "the shape of the net",

@@ -1,8 +1,8 @@
-//! Whether a workflow net is sound, and if not, how to see it.
+//! Soundness of workflow nets, and the evidence against it.
 //!
 //! A net is decided by its shape if it is no workflow net, by the rank theorem if it is
 //! free-choice, else by its state space; coverability tells nets that grow for ever from those
-//! that are only large. What is limited is said to be unknown, never guessed.
+//! that are only large. A verdict that a limit prevents is unknown, never guessed.
 //!
 //! A net may have several ends. Nothing fires any more once all tokens are in ends; a case has
 //! ended well if there is one at most in each (for one end this is van der Aalst's definition).
@@ -24,20 +24,20 @@ use crate::models::{
     petri::{Input, Marking, Net},
 };
 
-/// How many markings are looked at before a net is suspected to grow without end.
+/// Markings that are looked at before a net is suspected to grow without end.
 const FIRST_LOOK: usize = 50_000;
 
-/// How many markings are looked at for a firing sequence that shows what the rank theorem says:
-/// first few, since most reasons are near the start.
+/// Markings that are looked at for a firing sequence that shows the rank theorem's reason: first
+/// few, since most reasons are near the start.
 const WITNESS_LOOKS: [usize; 2] = [1_000, 5_000];
 
-/// Why growth does not decide a net.
+/// Reason for which growth does not decide a net.
 const CAN_VANISH: &str = "not decided: reset or inhibitor arcs may clear away what grows before a \
                           case ends, and no procedure decides all such nets; a capacity for the \
                           places that grow makes it decidable";
 
-/// Checks a net in which a case begins with one token in its source, or in its only marked
-/// place, and ends with tokens in some of `ends`. The net's own marking is not what is judged.
+/// Checks a net in which a case begins with one token in its source, or in its only marked place,
+/// and ends with tokens in some of `ends`. The net's own marking is not judged.
 ///
 /// Where `finals` has markings that say something else, a case is to end in one of these: from
 /// everything that can happen it can still come to one, it never holds one of them and more, and
@@ -138,13 +138,13 @@ pub fn check(
 }
 
 /// The place where a case begins, as an index of `net`: the source if it is one of its places,
-/// else what was put before.
+/// else the marked place that the source was put before.
 fn start(net: &Net, source: usize) -> usize {
     let marked = || net.places.iter().position(|place| place.tokens > 0);
     if source < net.places.len() { source } else { marked().unwrap_or_default() }
 }
 
-/// The net as one with one source and one sink, and where they are: its ends are joined, and a
+/// The net as one with one source and one sink, with their indexes: its ends are joined, and a
 /// source is put before its only marked place if that has arcs into it.
 fn workflow_net(net: &Net, ends: &[usize]) -> Result<(Net, WorkflowNet), Vec<String>> {
     let mut joined = join_ends(net, ends);
@@ -162,8 +162,8 @@ fn workflow_net(net: &Net, ends: &[usize]) -> Result<(Net, WorkflowNet), Vec<Str
 }
 
 impl Report {
-    /// Nothing is decided: nothing may fire once a case has ended, and too much would have to be
-    /// kept from that.
+    /// Leaves the net undecided: nothing may fire once a case has ended, and too much would have
+    /// to be kept from that.
     fn beyond_ends(mut self) -> Self {
         let reason = "not decided: too many transitions take from nothing but ends".to_owned();
         self.findings.push(Finding::Limit { reason });
@@ -186,19 +186,19 @@ struct Look<'a, 'w> {
     checked: &'a Net,
     /// The same net, which does nothing once a case has ended.
     net: &'a Net,
-    /// Which transition each of its transitions is in the net that is checked.
+    /// The transition of the checked net that each of its transitions is.
     origins: &'a [usize],
     goal: Goal<'a>,
     limits: &'a Limits,
     watch: &'a mut Watch<'w>,
     report: Report,
-    /// How many markings were found, and which transitions none of them enables, where a limit
+    /// The number of markings found, and the transitions that none of them enables, where a limit
     /// ended the last look.
     seen: Option<(u64, Vec<String>)>,
 }
 
 impl<'a> Look<'a, '_> {
-    /// Decides by the state space if it can be seen whole, or by what of it was seen.
+    /// Decides by the state space if it can be seen whole, or by the part of it that was seen.
     fn decide(&mut self) {
         let space = self.explore(FIRST_LOOK);
         let seen = self.judge(&space);
@@ -249,7 +249,7 @@ impl<'a> Look<'a, '_> {
         self.report.findings.push(Finding::Limit { reason });
     }
 
-    /// Looks for firing sequences that show why a net is not sound.
+    /// Looks for firing sequences that show that a net is not sound.
     fn witness(&mut self) {
         for states in WITNESS_LOOKS {
             let space = self.explore(states);
@@ -274,7 +274,7 @@ impl<'a> Look<'a, '_> {
         explore_partly(self.net, &few, &mut *self.watch)
     }
 
-    /// Notes what is found in a state space. `None`: all that there is to find.
+    /// Notes the findings of a state space. `None` means that these are all.
     fn judge(&mut self, space: &StateSpace<'_>) -> Option<Stopped> {
         self.report.findings.clear();
         let left = |state: &usize| self.goal.is_left_over(space, *state);
@@ -300,7 +300,7 @@ impl<'a> Look<'a, '_> {
         graph.err()
     }
 
-    /// The transitions that nothing enables.
+    /// Notes the transitions that nothing enables.
     fn dead_transitions(&mut self, space: &StateSpace<'_>) {
         let finding = |transition| Finding::DeadTransition { transition };
         self.report.findings.extend(self.dead_in(space).into_iter().map(finding));
@@ -316,7 +316,7 @@ impl<'a> Look<'a, '_> {
         dead.map(|(transition, _)| transition.id.clone()).collect()
     }
 
-    /// A marking in which nothing can fire and no case has ended, and one from which neither
+    /// Notes a marking in which nothing can fire and no case has ended, and one from which neither
     /// that nor an end can be reached.
     fn stuck(&mut self, graph: &Graph<'_, '_>) {
         let space = graph.space();
@@ -328,7 +328,7 @@ impl<'a> Look<'a, '_> {
         }
     }
 
-    /// A marking in which nothing can fire and no case has ended.
+    /// Notes a marking in which nothing can fire and no case has ended.
     fn dead(&mut self, space: &StateSpace<'_>) {
         let mut dead = space.dead().iter().map(|state| *state as usize);
         if let Some(state) = dead.find(|state| !self.goal.is_fine(space, *state)) {
@@ -337,9 +337,9 @@ impl<'a> Look<'a, '_> {
         }
     }
 
-    /// Whether growth need not keep a case from ending. A case that can end from a marking ends
-    /// in the same way with more tokens, and has them left over; but not where reset or inhibitor
-    /// arcs see what is more.
+    /// Returns true if tokens that pile up may vanish before a case ends. A case that can end from
+    /// a marking ends in the same way with more tokens, and has them left over; but not where
+    /// reset or inhibitor arcs see the tokens added.
     fn may_vanish(&self, pump: &Pump) -> bool {
         let sees = |arc: &&Input| matches!(arc.kind, ArcKind::Inhibitor | ArcKind::Reset);
         let mut arcs = self.net.transitions.iter().flat_map(|of| &of.arcs.inputs).filter(sees);

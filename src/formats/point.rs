@@ -1,10 +1,10 @@
-//! Where things are.
+//! Points.
 
-/// A point, or a width and a height, in the unit of whoever drew it.
+/// A point, or a width and a height, in the unit of the drawing.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Point {
-    /// To the right.
+    /// The distance to the right.
     pub x: f64,
-    /// Downwards.
+    /// The distance downwards.
     pub y: f64,
 }

@@ -1,10 +1,10 @@
-//! Text in XML: what has to be escaped, and what XML has no place for.
+//! Text in XML: characters to be escaped, and those that XML has no place for.
 
 use std::borrow::Cow;
 
 /// Text as content or as the value of an attribute. Line breaks and tabs are written as
-/// references: a reader makes spaces of them otherwise, or another kind of line break. What XML
-/// can't have in any form is U+FFFD; who can't do with that asks [`unwritable`] before.
+/// references: a reader makes spaces of them otherwise, or another kind of line break. A character
+/// that XML can't have is U+FFFD; a caller who can't use that asks [`unwritable`] before.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     let plain = |c: char| !matches!(c, '&' | '<' | '>' | '"') && c >= ' ' && is_character(c);
     if text.chars().all(plain) {
@@ -32,7 +32,7 @@ pub(super) fn unwritable(text: &str) -> Option<char> {
     text.chars().find(|c| !is_character(*c))
 }
 
-/// Whether it is a character of XML 1.0.
+/// Returns true if it is a character of XML 1.0.
 fn is_character(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r') || c >= ' ' && !matches!(c, '\u{FFFE}' | '\u{FFFF}')
 }

@@ -1,4 +1,4 @@
-//! What a caller may do.
+//! Rights of callers.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::models::{Principal, Role};
 
-/// Who sends an operation.
+/// The sender of an operation.
 #[derive(Debug, Clone)]
 pub enum Caller {
-    /// Whoever can reach the listener, where no tokens are asked for. May do everything.
+    /// Anybody who can reach the listener, where no tokens are asked for. May do everything.
     Anybody,
     /// Somebody who has shown no token, where tokens are asked for. May do nothing.
     Stranger,
@@ -30,7 +30,7 @@ impl Caller {
         }
     }
 
-    /// Whether it may send operations of this kind at all; otherwise, the answer to give.
+    /// Checks that it may send operations of this kind at all; the error is the answer to give.
     pub fn check(&self, kind: OperationKind) -> Result<(), Answer> {
         self.needs(match kind {
             OperationKind::Query | OperationKind::Subscription => Role::Reader,

@@ -1,4 +1,4 @@
-//! How many operations a process executes at a time.
+//! Admission: a limit of the operations that a process executes at a time.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Answer, Limits, OperationKind};
 
-/// Room for operations. What finds none is refused at once, and can be tried again. A clone is
+/// Room for operations. One that finds none is refused at once, and can be tried again. A clone is
 /// the same room.
 #[derive(Debug, Clone)]
 pub(super) struct Admission {

@@ -1,4 +1,4 @@
-//! What an operation answers.
+//! Answers to operations.
 
 use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
@@ -14,7 +14,7 @@ pub struct Answer {
     data: Value,
     errors: Vec<ServerError>,
     executed: bool,
-    /// What it counts among all answers until it has been sent.
+    /// Its part of the bytes of all answers, until it has been sent.
     charge: Option<Box<Charge>>,
 }
 
@@ -34,7 +34,7 @@ impl Answer {
         Self { charge: Some(Box::new(charge)), ..self }
     }
 
-    /// What it counts among all answers; without it, nothing more. Kept until it has been sent.
+    /// Takes out its part of the bytes of all answers, to be kept until it has been sent.
     pub fn take_charge(&mut self) -> Option<Charge> {
         self.charge.take().map(|charge| *charge)
     }
@@ -46,28 +46,28 @@ impl Answer {
         Self { data: Value::Null, errors: vec![error], executed: false, charge: None }
     }
 
-    /// Whether the operation was executed, with or without errors. If not, the request was at
-    /// fault, and the answer has no `data`.
+    /// Returns true if the operation was executed, with or without errors. If not, the answer has
+    /// no `data`.
     pub fn executed(&self) -> bool {
         self.executed
     }
 
-    /// Whether it was a fault of this program that kept it from being executed.
+    /// Returns true if a fault of this program kept it from being executed.
     pub fn failed(&self) -> bool {
         self.was_refused_as(INTERNAL)
     }
 
-    /// Whether there was no room for it.
+    /// Returns true if there was no room for it.
     pub fn found_no_room(&self) -> bool {
         self.was_refused_as(OVERLOADED)
     }
 
-    /// Whether the caller may not do it.
+    /// Returns true if the caller may not do it.
     pub fn was_forbidden(&self) -> bool {
         self.was_refused_as(FORBIDDEN)
     }
 
-    /// Whether it was not executed, for the reason of this code.
+    /// Returns true if it was not executed, for the reason of this code.
     fn was_refused_as(&self, code: &str) -> bool {
         let has_code = |error: &ServerError| {
             let given = error.extensions.as_ref().and_then(|values| values.get("code"));
@@ -82,7 +82,7 @@ impl Answer {
         serde_json::to_vec(&self.body()).unwrap_or_default()
     }
 
-    /// What a websocket message carries: the response, or the errors of what was not executed.
+    /// The payload of a websocket message: the response, or the errors of one not executed.
     pub(super) fn body(&self) -> Body<'_> {
         let data = self.executed.then_some(&self.data);
         Body { errors: &self.errors, data }
@@ -95,7 +95,7 @@ impl Answer {
 }
 
 impl From<Response> for Answer {
-    /// Errors that come from executing have a path; the request's own errors have none.
+    /// An answer. Errors that come from executing have a path; the request's own have none.
     fn from(response: Response) -> Self {
         let mut errors = response.errors;
         let executed =

@@ -47,7 +47,7 @@ impl Api {
         Self { schema, checker, cases, limits, shape, mutations, together, admission }
     }
 
-    /// What clients may ask for.
+    /// The limits that clients are held to.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -1,4 +1,4 @@
-//! From arguments to the types of the core. What can't be converted names its argument.
+//! Conversion of arguments to the types of the core. An error names its argument.
 
 use async_graphql::{
     ID,
@@ -17,7 +17,7 @@ use crate::{
     storage::{Consistency, Cursor, MAX_PAGE, Page},
 };
 
-/// How many items a page has when `first` is absent.
+/// Items of a page for which `first` is absent.
 pub(super) const DEFAULT_PAGE: usize = 100;
 
 /// `value` as an id: a short one, or one across everything of the same type.
@@ -125,7 +125,7 @@ pub(super) fn in_words_of(error: Error, names: &[(&str, &str)]) -> Error {
     Error::InvalidArgument { argument: name.map_or(argument, |(_, ours)| (*ours).into()), reason }
 }
 
-/// What `strong` asks for.
+/// The consistency that `strong` asks for.
 pub(super) fn consistency(strong: Option<bool>) -> Consistency {
     if strong.unwrap_or_default() { Consistency::Strong } else { Consistency::Eventual }
 }

@@ -1,4 +1,4 @@
-//! What the library's answers lack to be as the specification has them.
+//! Completion of the library's answers to those that the specification asks for.
 //!
 //! The GraphQL specification ("Handling Execution Errors") has a field that failed be null, or
 //! the nearest thing around it that may be null. The library leaves such a field out, and makes
@@ -54,13 +54,13 @@ fn by_path(one: &[PathSegment], other: &[PathSegment]) -> Ordering {
     differs.unwrap_or_else(|| one.len().cmp(&other.len()))
 }
 
-/// A field as it was asked for, with what was asked for below it by the keys of the answer, in
+/// A field as it was asked for, with the fields asked for below it by the keys of the answer, in
 /// order.
 #[derive(Default)]
 struct Asked<'a> {
     of: Option<&'a Type>,
     below: IndexMap<&'a str, Asked<'a>>,
-    /// What was asked for of each of the types that it may be of.
+    /// The fields asked for of each of the types that it may be of.
     kinds: HashMap<&'a str, Asked<'a>>,
 }
 
@@ -90,14 +90,14 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// How much of `path` leads to the innermost thing that may be null; 0 is all the data. `None`
-/// if the path does not fit what was asked.
+/// The length of the part of `path` that leads to the innermost thing that may be null; 0 is all
+/// the data. `None` if the path does not fit the fields that were asked for.
 fn nullable(asked: &Asked<'_>, path: &[PathSegment]) -> Option<usize> {
     nullable_from(asked, None, path, 0, 0)
 }
 
-/// The same for what is left of `path` from `at` on, in something of the type `of`; `found` is
-/// the answer if nothing further in may be null.
+/// The same for the rest of `path` from `at` on, in something of the type `of`; `found` is the
+/// answer if nothing further in may be null.
 fn nullable_from(
     asked: &Asked<'_>,
     of: Option<&Type>,
@@ -124,8 +124,8 @@ fn nullable_from(
     }
 }
 
-/// Puts the fields of objects into the order of `asked`. What nothing is asked of below, a
-/// JSON value, is left as it is.
+/// Puts the fields of objects into the order of `asked`. A JSON value, below which nothing is
+/// asked for, is left as it is.
 fn order(asked: &Asked<'_>, data: &mut Value) {
     match data {
         Value::List(items) => items.iter_mut().for_each(|item| order(asked, item)),
@@ -152,7 +152,7 @@ fn order(asked: &Asked<'_>, data: &mut Value) {
     }
 }
 
-/// Makes what is at `path` null. What is null on the way was made so because all of it failed.
+/// Makes the value at `path` null. A null on the way was made so because all of it failed.
 fn put_null(data: &mut Value, path: &[PathSegment]) {
     let Some((segment, rest)) = path.split_first() else {
         *data = Value::Null;

@@ -9,13 +9,13 @@ use sha2::{Digest, Sha256};
 
 use crate::storage::{Cursor, PageOf};
 
-/// A position in a listing, as an opaque cursor that says which listing it belongs to.
+/// A position in a listing, as an opaque cursor that has the mark of its listing.
 pub(super) type Position<T> = OpaqueCursor<(String, T)>;
 
 /// A page of a listing.
 pub(super) type Connection<N, T = Cursor> = Relay<Position<T>, N>;
 
-/// A listing: what is listed, and of what. Its cursors are no others' cursors.
+/// A listing, by its name and its arguments. Its cursors are no others' cursors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listing(String);
 
@@ -31,14 +31,13 @@ impl Listing {
         Self(hash.finalize()[..6].iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// What its cursors have of it.
+    /// The mark of the listing in its cursors.
     pub fn mark(&self) -> &str {
         &self.0
     }
 }
 
-/// A page of the store as a connection. Whether there is a page before it is known by the
-/// position that was asked for.
+/// A page of the store as a connection. `has_previous` is true if a position was asked for.
 pub(super) fn connection<M, N: OutputType>(
     listing: &Listing,
     page: PageOf<M>,

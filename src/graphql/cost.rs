@@ -1,9 +1,9 @@
-//! What a query may cost: how deep it is, and how much it can ask of the store.
+//! The cost of a query: its depth, and the work that it can ask of the store.
 //!
 //! A field costs 1, a look-up in the store or a picture [`LOOK_UP`], and a check of a net
-//! [`CHECK`]. The items of a page cost what is selected of one, times the number asked for;
-//! those of other lists, [`FEW`] times. Fields of introspection cost 1 each. An argument costs 1
-//! for each value in it and each 64 bytes of text, as often as a variable with it is used.
+//! [`CHECK`]. The items of a page cost the selection of one, times the number asked for; those of
+//! other lists, [`FEW`] times. Fields of introspection cost 1 each. An argument costs 1 for each
+//! value in it and each 64 bytes of text, as often as a variable with it is used.
 
 use std::collections::HashMap;
 
@@ -28,8 +28,8 @@ const CHECK: usize = 10_000;
 /// The fields that check a net.
 const CHECKS: [(&str, &str); 2] = [("Query", "checkWorkflow"), ("Workflow", "analysis")];
 
-/// How many items a list is taken to have whose length is not asked for: cases have a few
-/// tokens, not hundreds.
+/// Items that a list is taken to have if its length is not asked for: cases have a few tokens, not
+/// hundreds.
 const FEW: usize = 3;
 
 /// The fields that ask the store, beside those of the roots and all pages; and pictures, which
@@ -43,12 +43,12 @@ const LOOK_UPS: [(&str, &str); 6] = [
     ("Workflow", "svg"),
 ];
 
-/// What an operation costs.
+/// The cost of an operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Cost {
-    /// How deep fields are nested.
+    /// The depth to which fields are nested.
     pub depth: usize,
-    /// In fields; see the module.
+    /// The sum, in fields; see the module.
     pub total: usize,
 }
 
@@ -65,13 +65,13 @@ pub(super) fn cost(shape: &Shape, operation: &OperationDefinition, variables: &V
 
 struct Of<'a> {
     shape: &'a Shape,
-    /// The values of variables, and how much each use of one weighs.
+    /// The values of variables, each with the weight of one use of it.
     values: HashMap<&'a str, (&'a Value, usize)>,
 }
 
 impl Of<'_> {
-    /// The cost of what is selected of one object; `items` is how many its lists have. Of what
-    /// may be of several types, the dearest.
+    /// The cost of a selection of one object; `items` is the number that its lists have. If it may
+    /// be of several types, the dearest counts.
     fn selections(&self, set: &SelectionSet, parent: Option<&str>, items: usize) -> Cost {
         let (mut sum, mut dearest) = (Cost::default(), Cost::default());
         for selection in &set.items {
@@ -124,7 +124,7 @@ impl Of<'_> {
         Cost { depth: below.depth + 1, total }
     }
 
-    /// How many items a page is asked for. What no page can have is refused when it is asked.
+    /// Items that a page is asked for. More than it can have are refused when they are asked for.
     fn first(&self, field: &Field) -> usize {
         let given = field.get_argument("first").and_then(|value| {
             let known = |name: Name| self.values.get(name.as_str()).map(|of| of.0.clone());
@@ -139,7 +139,7 @@ impl Of<'_> {
         }
     }
 
-    /// How much the arguments of a field weigh: each use of a variable is a copy of its value.
+    /// The weight of a field's arguments: each use of a variable is a copy of its value.
     fn arguments(&self, field: &Field) -> usize {
         let each = field.arguments.iter().map(|(_, value)| self.weight(&value.node));
         each.fold(0, usize::saturating_add)
@@ -160,10 +160,10 @@ impl Of<'_> {
     }
 }
 
-/// How many bytes of an argument cost as much as a field.
+/// Bytes of an argument that cost as much as a field.
 const UNIT: usize = 64;
 
-/// How much a value weighs that is copied: 1 for each value in it and for each 64 bytes of text.
+/// The weight of a value that is copied: 1 for each value in it and for each 64 bytes of text.
 fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() / UNIT,

@@ -1,5 +1,5 @@
 //! Errors as clients see them: a message for people, and for programs `extensions.code`,
-//! `extensions.retryable` and what the code needs.
+//! `extensions.retryable` and the details that belong to the code.
 
 use async_graphql::{ErrorExtensionValues, ServerError, Value};
 use serde_json::json;
@@ -69,7 +69,7 @@ pub(super) fn classify(error: &mut ServerError) {
     }
 }
 
-/// Makes an error say which argument it is about.
+/// Names the argument that an error is about.
 pub(super) fn invalid_argument(error: &mut ServerError, argument: &str) {
     set(error, INVALID_ARGUMENT, false);
     error.extensions.get_or_insert_default().set("argument", argument);
@@ -81,7 +81,7 @@ fn set(error: &mut ServerError, code: &str, retryable: bool) {
     values.set("retryable", retryable);
 }
 
-/// What a program needs to act on an error, beside its code.
+/// Sets the details that a program needs to act on an error, beside its code.
 fn details(values: &mut ErrorExtensionValues, error: &Error) {
     let mut set = |name: &str, value: serde_json::Value| {
         // A JSON value is always a GraphQL value.
@@ -176,7 +176,7 @@ fn camel_case(path: &str) -> String {
     path.chars().filter_map(spell).collect()
 }
 
-/// What hinders each mode, with the place it would take from where the transition has several.
+/// The blockers of each mode, with the place it would take from where the transition has several.
 fn blockers(reason: &NotEnabled) -> serde_json::Value {
     let of_mode = |mode: &ModeExplanation| {
         let from = mode.from.clone();

@@ -1,10 +1,10 @@
-//! Ids that are unique across everything, as clients need them that keep what they have read by
-//! its id (<https://graphql.org/learn/global-object-identification/>).
+//! Ids that are unique across everything, for clients that keep objects by their ids
+//! (<https://graphql.org/learn/global-object-identification/>).
 //!
 //! Such an id is the name of its type and the short ids that name the object, with dots between
-//! them: `Case.orders.A-17`. A short id has no dots, so neither is ever taken for the other.
-//! What belongs to a version of a workflow has the log sequence of the version, and a token as it
-//! was after a record that of the record: they are other objects than those of other versions.
+//! them: `Case.orders.A-17`. A short id has no dots, so neither is ever taken for the other. A
+//! part of a version of a workflow has the log sequence of the version, and a token as it was
+//! after a record that of the record: they are other objects than those of other versions.
 
 use std::{fmt, str::FromStr};
 
@@ -13,7 +13,7 @@ use crate::{
     petrel::Error,
 };
 
-/// What an id that is unique across everything names.
+/// An id that is unique across everything, by the type of the object that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum GlobalId {
     /// A version of a workflow, by its log sequence.
@@ -118,7 +118,7 @@ pub(super) trait Short: FromStr<Err = IdError> {
     /// The name of its type.
     const TYPE: &str;
 
-    /// The short id of what is named, if it is of this type.
+    /// The short id of the named object, if it is of this type.
     fn of(named: GlobalId) -> Option<Self>;
 }
 

@@ -3,8 +3,8 @@
 /// GraphiQL as an HTML page, for the endpoint at `path`, by HTTP and by websocket.
 ///
 /// The page loads GraphiQL itself (1.6 MB, too much to keep a copy of) from a public content
-/// delivery network, in fixed versions that the browser checks by their hashes. Where that is
-/// out of reach the page says so, and how to do without.
+/// delivery network, in fixed versions that the browser checks by their hashes. Where that is out
+/// of reach the page says so, and names other ways.
 pub fn graphiql(path: &str) -> String {
     include_str!("graphiql.html").replace("ENDPOINT", path)
 }

@@ -1,4 +1,4 @@
-//! What one request may cost, and the checks that come before the parser and the validator.
+//! Limits of one request, and the checks that come before the parser and the validator.
 
 use async_graphql::parser::types::ExecutableDocument;
 
@@ -8,8 +8,7 @@ use super::{
     spread::Sizes,
 };
 
-/// What one client may ask of the GraphQL part. Everything beyond is refused with a message
-/// that names the limit.
+/// Limits of the GraphQL part. Everything beyond is refused with a message that names the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of an HTTP body or a websocket message. 2 MiB: more than a NATS server takes in
@@ -18,22 +17,22 @@ pub struct Limits {
     /// Bytes of a document. Data belongs into variables; 128 KiB of document is no query that
     /// a person or a client library writes.
     pub document_bytes: usize,
-    /// How deep fields may be nested. 20: the introspection query of the reference
+    /// The depth to which fields may be nested. 20: the introspection query of the reference
     /// implementation is 14 deep, and 15 must pass.
     pub depth: usize,
-    /// The cost of a request: 1 for a field and 500 for a look-up in the store, and the items
-    /// of a page cost as many times what is selected of one as are asked for. 500,000: a
-    /// thousand look-ups, or a hundred cases with a hundred records of forty fields each.
+    /// The cost of a request: 1 for a field and 500 for a look-up in the store. The items of a
+    /// page cost the selection of one, times the number asked for. 500,000: a thousand look-ups,
+    /// or a hundred cases with a hundred records of forty fields each.
     pub complexity: usize,
-    /// How many fields and fragment spreads a document may have when all fragments are spread
-    /// out. Without it a document of a few hundred bytes spreads out to millions of fields.
+    /// Fields and fragment spreads that a document may have when all fragments are spread out.
+    /// Without it a document of a few hundred bytes spreads out to millions of fields.
     pub selections: usize,
-    /// How many look-ups in the store a request may make, counted where they happen: the same
-    /// look-up of a query counts once, and one of many messages once for each 512. 1,000, as many
-    /// as [`complexity`](Self::complexity) allows to be foreseen.
+    /// Look-ups in the store that a request may make, counted where they happen: the same look-up
+    /// of a query counts once, and one of many messages once for each 512. 1,000, as many as
+    /// [`complexity`](Self::complexity) allows to be foreseen.
     pub look_ups: usize,
-    /// Bytes of an answer, counted where its values are made: what a value has as JSON, and 128
-    /// for each. 32 MiB: 30 tokens of a megabyte, or 200,000 small values.
+    /// Bytes of an answer, counted where its values are made: those of a value as JSON, and 128
+    /// more for each. 32 MiB: 30 tokens of a megabyte, or 200,000 small values.
     pub answer_bytes: usize,
     /// Bytes of all answers that are being made or sent, counted in the same way. 128 MiB.
     pub answers_bytes: usize,
@@ -44,7 +43,7 @@ pub struct Limits {
     pub under_way: usize,
     /// Subscriptions that a process has at a time, of all clients.
     pub subscriptions: usize,
-    /// How long a websocket may take until `connection_init`, in milliseconds.
+    /// Time that a websocket may take until `connection_init`, in milliseconds.
     pub init_timeout_ms: u64,
 }
 
@@ -67,15 +66,15 @@ impl Default for Limits {
     }
 }
 
-/// How deep brackets may be nested in a document. The parser descends on the stack before it
-/// counts, so this is checked first; types, arguments and fields together stay far below.
+/// The most levels of brackets in a document. The parser descends on the stack before it counts,
+/// so this is checked first; types, arguments and fields together stay far below.
 const NESTING: usize = 100;
 
-/// How many variables an operation may have: each use of one looks for it among all.
+/// Variables that an operation may have: each use of one looks for it among all.
 const VARIABLES: usize = 500;
 
-/// How many times as much as its operations all fragments of a document may select, each by
-/// itself: a chain of fragments counts its last link as often as it has links.
+/// The most that all fragments of a document, each by itself, may select, as a multiple of its
+/// operations: a chain of fragments counts its last link as often as it has links.
 const FRAGMENTS: usize = 10;
 
 impl Limits {
@@ -94,7 +93,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Checks what an operation costs.
+    /// Checks the cost of an operation.
     pub(super) fn check_cost(&self, cost: Cost) -> Result<(), String> {
         if cost.depth > self.depth {
             return Err(format!(
@@ -149,14 +148,14 @@ impl Limits {
         Ok(())
     }
 
-    /// How deep selection sets may be nested, those of fragments included: between two fields
-    /// there may be a fragment.
+    /// The depth to which selection sets may be nested, those of fragments included: between two
+    /// fields there may be a fragment.
     pub(super) fn nested_sets(&self) -> usize {
         2 * self.depth + 1
     }
 }
 
-/// How deep brackets are nested in a document, outside of strings and comments.
+/// The depth to which brackets are nested in a document, outside of strings and comments.
 fn nesting(document: &str) -> usize {
     let bytes = document.as_bytes();
     let (mut at, mut depth, mut deepest) = (0, 0usize, 0usize);
@@ -180,8 +179,8 @@ fn nesting(document: &str) -> usize {
     deepest
 }
 
-/// The position of the last byte of the string that starts at `start`. One that does not end
-/// ends with its line, as the parser will say; what follows is counted then.
+/// The position of the last byte of the string that starts at `start`. One that does not end ends
+/// with its line, as the parser will say; the text after it is counted then.
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let block = bytes[start..].starts_with(b"\"\"\"");
     let mut at = start + if block { 3 } else { 1 };

@@ -20,14 +20,14 @@ use crate::{
 /// The root of mutations.
 pub struct Mutation;
 
-/// Changes. Each is stored whole or not at all; an error with `retryable: true` leaves open
-/// whether it was, and the same `firingId` makes it safe to repeat. Several in a request are made
-/// one after the other, and each reports for itself: one that failed is null, with an error at
-/// its name, and the others have what they answer.
+/// Changes. Each is stored whole or not at all. After an error with `retryable: true` it may have
+/// been stored or not, and the same `firingId` makes it safe to repeat. Several in a request are
+/// made one after the other, and each reports for itself: one that failed is null, with an error
+/// at its name, and the others have their answers.
 #[Object]
 impl Mutation {
-    /// Checks and stores a definition. The same definition again makes no new version. What
-    /// is wrong with it is listed whole in the error's `problems`.
+    /// Checks and stores a definition. The same definition again makes no new version. The error
+    /// has all faults in its `problems`.
     #[graphql(guard = "Needs(Role::Admin)")]
     async fn create_workflow(
         &self,
@@ -67,7 +67,7 @@ impl Mutation {
         Ok(Some(Token::of(&changed)?))
     }
 
-    /// Fires a transition that takes a given token. `NOT_ENABLED` says in `blockers` why not.
+    /// Fires a transition that takes a given token. `NOT_ENABLED` has the reasons in `blockers`.
     async fn fire_transition(
         &self,
         ctx: &Context<'_>,
@@ -76,8 +76,8 @@ impl Mutation {
         Ok(Some(fire(ctx, input.into_request()?).await?))
     }
 
-    /// Fires a transition of a case, with the oldest tokens. `NOT_ENABLED` says in `blockers`
-    /// why not.
+    /// Fires a transition of a case, with the oldest tokens. `NOT_ENABLED` has the reasons in
+    /// `blockers`.
     async fn fire_case(
         &self,
         ctx: &Context<'_>,
@@ -143,9 +143,9 @@ impl Mutation {
         changed(cases(ctx).cancel(&workflow, &case, change).await)
     }
 
-    /// Puts aside what in a case's log can't be read or does not follow, so that the case goes
-    /// on as its last good record says; a case without any is cancelled. An error if nothing is
-    /// wrong, if a newer version wrote what can't be read, or if acknowledged changes follow that.
+    /// Puts aside the messages of a case's log that can't be read or do not follow. The case goes
+    /// on as its last good record says; one without any is cancelled. An error if nothing is
+    /// wrong, if a newer version wrote an unreadable one, or if acknowledged changes follow.
     #[graphql(guard = "Needs(Role::Admin)")]
     async fn quarantine_case(
         &self,
@@ -174,7 +174,7 @@ async fn fire(ctx: &Context<'_>, request: Fire) -> Result<Firing, Error> {
     Ok(Firing::new(changed, transition))
 }
 
-/// Why nothing fired, in the words of the schema.
+/// The error of a firing, in the words of the schema.
 fn of_firing(error: Error) -> Error {
     const NAMES: [(&str, &str); 5] = [
         DATA,

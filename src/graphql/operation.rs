@@ -1,4 +1,4 @@
-//! One request: what a client sends, and what it asks to be done.
+//! One request: the parameters that a client sends, and the operation that they ask for.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -34,18 +34,18 @@ use super::{
 pub struct Parameters {
     /// The document.
     pub query: String,
-    /// Which of the document's operations; needed if it has several.
+    /// The name of the operation to execute; needed if the document has several.
     #[serde(default)]
     pub operation_name: Option<String>,
     /// Values for the operation's variables.
     #[serde(default)]
     pub variables: Option<Map<String, Value>>,
-    /// For extensions of the protocol, of which there are none here.
+    /// Parameters of extensions of the protocol, of which there are none here.
     #[serde(default)]
     pub extensions: Option<Map<String, Value>>,
 }
 
-/// What an operation does.
+/// The kind of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationKind {
     /// Reads.
@@ -85,8 +85,8 @@ impl Parameters {
 }
 
 impl Operation {
-    /// Parses a request, validates it by `checker`, and checks what it would cost and the
-    /// values of its variables. What is to be executed is its plain form.
+    /// Parses a request, validates it by `checker`, and checks its cost and the values of its
+    /// variables. Its plain form will be executed.
     pub(super) fn new(
         parameters: Parameters,
         limits: &Limits,
@@ -135,7 +135,7 @@ impl Operation {
         Ok(Self { request, document: Arc::new(document), kind })
     }
 
-    /// What it does.
+    /// Its kind.
     pub fn kind(&self) -> OperationKind {
         self.kind
     }
@@ -155,7 +155,7 @@ fn invalid(problem: impl Into<String>) -> Answer {
     Answer::refused(INVALID_REQUEST, problem)
 }
 
-/// Whether an operation of the document declares a variable.
+/// Returns true if an operation of the document declares the variable.
 fn declares(document: &ExecutableDocument, name: &str) -> bool {
     document.operations.iter().any(|(_, operation)| {
         let mut declared = operation.node.variable_definitions.iter();
@@ -163,8 +163,8 @@ fn declares(document: &ExecutableDocument, name: &str) -> bool {
     })
 }
 
-/// The document with the operation that is asked for, and what that needs, alone: tools send
-/// whole files of operations and name one, and the others cost nothing.
+/// The document with only the operation that is asked for, and the fragments that it needs: tools
+/// send whole files of operations and name one, and the others cost nothing.
 fn only(
     mut document: ExecutableDocument,
     name: Option<&str>,
@@ -264,7 +264,7 @@ mod tests {
         }
     }
 
-    /// What documents are made of, and what breaks them.
+    /// Parts that documents are made of, and some that break them.
     const PARTS: [&str; 36] = [
         "{",
         "}",
@@ -305,7 +305,7 @@ mod tests {
     ];
 
     proptest! {
-        /// Whatever is sent is an operation or refused with a reason.
+        /// Checks that any text is an operation, or is refused with a reason.
         #[test]
         fn any_text_is_an_operation_or_is_refused(
             parts in proptest::collection::vec(proptest::sample::select(&PARTS[..]), 0..60),

@@ -22,11 +22,11 @@ use crate::{
 /// The root of queries.
 pub struct Query;
 
-/// Reads. What is asked for by its id is null when it does not exist; what hangs on something
+/// Reads. An object asked for by its id is null when it does not exist; a question about an object
 /// that does not exist is an error with the code `NOT_FOUND`.
 #[Object]
 impl Query {
-    /// Whatever has an `id` that is unique across everything; null when it does not exist (any
+    /// An object by its `id`, which is unique across everything; null when it does not exist (any
     /// more).
     async fn node(
         &self,
@@ -78,7 +78,7 @@ impl Query {
         Ok(of_items(&listing, items, start.is_some(), has_next))
     }
 
-    /// A live token by its id, whatever its workflow.
+    /// A live token by its id, in any workflow.
     async fn token(
         &self,
         ctx: &Context<'_>,
@@ -208,7 +208,7 @@ impl Query {
         Ok(connection(&listing, found, after.is_some(), Case::from))
     }
 
-    /// Which tokens of a case are where.
+    /// The marking of a case: its tokens by place.
     async fn marking(
         &self,
         ctx: &Context<'_>,
@@ -219,7 +219,7 @@ impl Query {
         Ok(Marking::of(&*joins::case(ctx, &workflow, &case).await?))
     }
 
-    /// For every transition of a case: enabled, or exactly why not.
+    /// An explanation of every transition of a case: enabled, or each reason against it.
     async fn explain(
         &self,
         ctx: &Context<'_>,
@@ -254,14 +254,14 @@ impl Query {
         Ok(WorkflowAnalysis::from(&joins::look_up(ctx).await?.check_workflow(&definition).await?))
     }
 
-    /// How the store does. Answers while the NATS server is away, too.
+    /// The health of the store. Answers while the NATS server is away, too.
     async fn health(&self, ctx: &Context<'_>) -> Health {
         cases(ctx).health().await.into()
     }
 }
 
-/// Whether what a listing that has nothing is of exists; otherwise the error says what does not.
-/// A workflow whose latest version can't be read or used exists.
+/// Checks that the workflow, case and place of an empty listing exist; the error names the one
+/// that does not. A workflow whose latest version can't be read or used exists.
 async fn must_exist(ctx: &Context<'_>, scope: &TokenScope) -> Found<()> {
     let stored = match joins::workflow(ctx, &scope.workflow).await {
         Ok(stored) => Some(stored),
@@ -285,7 +285,7 @@ async fn must_exist(ctx: &Context<'_>, scope: &TokenScope) -> Found<()> {
     }
 }
 
-/// What was found; nothing if the store says that it does not exist.
+/// The object that was found; nothing if the store says that it does not exist.
 fn existing<T>(found: Found<T>) -> Found<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),

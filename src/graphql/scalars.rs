@@ -50,7 +50,7 @@ pub(super) fn parse(value: &Value) -> Result<u64, String> {
     })
 }
 
-/// A count as GraphQL's `Int`; what does not fit is given as the largest that does.
+/// A count as GraphQL's `Int`; a larger one is given as the largest that fits.
 pub(super) fn int(count: u64) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }

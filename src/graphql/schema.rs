@@ -28,10 +28,10 @@ pub(super) type Schema = Of<Query, Mutation, Subscription>;
 /// Directives that one field may have; `@skip` and `@include` are the only ones there are.
 const DIRECTIVES: usize = 4;
 
-/// How many problems of a document are told at once.
+/// Problems of a document that are told at once.
 const TOLD: usize = 100;
 
-/// The schema, ready to execute what was validated.
+/// The schema, ready to execute valid documents.
 pub(super) fn over(cases: Cases, limits: &Limits) -> Schema {
     builder()
         .data(cases)
@@ -50,8 +50,8 @@ pub(super) fn checker(limits: &Limits) -> Schema {
         .finish()
 }
 
-/// What makes `document` no valid document of the schema, by a [`checker`]. `request` has the
-/// rest: the values of its variables and which operation it names.
+/// The problems that make `document` no valid document of the schema, by a [`checker`]. `request`
+/// has the rest: the values of its variables and the name of the operation.
 pub(super) fn problems(
     checker: &Schema,
     request: &Request,

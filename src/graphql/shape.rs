@@ -67,7 +67,7 @@ impl Shape {
     }
 }
 
-/// The type of what an operation selects from.
+/// The type that an operation selects from.
 pub(super) fn root(operation: OperationType) -> &'static str {
     match operation {
         OperationType::Query => "Query",
@@ -76,7 +76,7 @@ pub(super) fn root(operation: OperationType) -> &'static str {
     }
 }
 
-/// The name of what a type has or lists, and whether it lists.
+/// The name of the type that a type has or lists, and true if it lists.
 pub(super) fn named(of: &Type) -> (&str, bool) {
     match &of.base {
         BaseType::Named(name) => (name.as_str(), false),

@@ -54,7 +54,7 @@ impl Subprotocol {
 /// Bytes of an operation's id, which is kept for as long as the operation. Clients take UUIDs.
 const MOST_OF_ID: usize = 1_024;
 
-/// What is to be sent.
+/// A frame to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
     /// A message.
@@ -63,7 +63,7 @@ pub enum Frame {
     Close {
         /// The close code.
         code: u16,
-        /// Why, in at most 123 bytes, as a close frame can carry.
+        /// The reason, in at most 123 bytes, as a close frame can carry.
         reason: String,
     },
 }
@@ -82,7 +82,7 @@ impl Frame {
     }
 }
 
-/// Who somebody is that shows this token, or none.
+/// The caller who shows this token, or none.
 pub type Greeter = Box<dyn Fn(Option<&str>) -> Caller + Send + Sync>;
 
 /// One client's side of the protocol.
@@ -90,17 +90,17 @@ pub struct Socket {
     api: Api,
     subprotocol: Subprotocol,
     greeter: Greeter,
-    /// What the client has shown, in the request that became the socket or in `connection_init`.
+    /// The token that the client has shown, in its first request or in `connection_init`.
     token: Option<String>,
-    /// Until when the client must have said `connection_init`; absent once it has.
+    /// The time by which `connection_init` must have come; absent once it has.
     init_until: Option<Instant>,
     operations: HashMap<Arc<str>, AbortHandle>,
     events: SelectAll<BoxStream<'static, (Arc<str>, Event)>>,
-    /// What the frame counts that was given last, until the next one is asked for.
+    /// The charge of the frame that was given last, until the next one is asked for.
     sending: Option<Charge>,
 }
 
-/// What comes of an operation.
+/// An event of an operation.
 enum Event {
     Answer(Answer),
     End,
@@ -211,8 +211,8 @@ impl Socket {
         }
     }
 
-    /// Takes a message, and gives what is to be sent at once. After a close frame the socket
-    /// is over.
+    /// Takes a message, and gives the frame to send at once, if any. After a close frame the
+    /// socket is over.
     pub fn receive(&mut self, text: &str) -> Option<Frame> {
         let message: FromClient = match serde_json::from_str(text) {
             Ok(message) => message,
@@ -252,8 +252,8 @@ impl Socket {
         }
     }
 
-    /// The end of a socket whose client has shown no token that is known now; call it again
-    /// when what is known has changed.
+    /// The end of a socket whose client has shown no token that is known now; call it again when
+    /// the known tokens have changed.
     pub fn forbidden(&self) -> Option<Frame> {
         let known = self.init_until.is_some() || !matches!(self.caller(), Caller::Stranger);
         (!known).then(|| Frame::close(4403, "Forbidden"))
@@ -263,8 +263,8 @@ impl Socket {
         (self.greeter)(self.token.as_deref())
     }
 
-    /// The next thing to send of what the operations under way bring; it is asked for when the
-    /// last one has been sent. Cancel-safe.
+    /// The next frame that the operations under way bring; it is asked for when the last one has
+    /// been sent. Cancel-safe.
     pub async fn next(&mut self) -> Frame {
         self.sending = None;
         if let Some(until) = self.init_until {

@@ -1,34 +1,34 @@
-//! How large and how deep a document is when its fragments are spread out, found out before
-//! anything follows a fragment on the stack.
+//! The size and the depth of a document when its fragments are spread out, found before anything
+//! follows a fragment on the stack.
 //!
-//! What is written in one definition is nested as deep as its brackets, which are counted before
-//! the parser. So each definition is measured by itself, each fragment after those that it
-//! spreads, and nothing here is deeper on the stack than one definition's text.
+//! The text of one definition is nested as deep as its brackets, which are counted before the
+//! parser. So each definition is measured by itself, each fragment after those that it spreads,
+//! and nothing here is deeper on the stack than one definition's text.
 
 use std::collections::HashMap;
 
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 
-/// What selections are when all fragments are spread out.
+/// The size of selections when all fragments are spread out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Size {
-    /// How many fields and fragments are selected.
+    /// Number of fields and fragments that are selected.
     pub selections: usize,
-    /// How deep selection sets are nested, those of fragments too.
+    /// The depth to which selection sets are nested, those of fragments too.
     pub depth: usize,
 }
 
 /// The sizes of a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Sizes {
-    /// The largest of each over the operations; selections are those of all operations.
+    /// The operations: the greatest depth, and the selections of all.
     pub operations: Size,
-    /// The same over the fragments, used or not.
+    /// The same for the fragments, used or not.
     pub fragments: Size,
 }
 
 impl Sizes {
-    /// The sizes of `document`, or which of its fragments spreads itself.
+    /// The sizes of `document`, or an error that names a fragment that spreads itself.
     pub fn of(document: &ExecutableDocument) -> Result<Self, String> {
         let mut sizes = Self::default();
         let mut known = HashMap::new();
@@ -162,8 +162,8 @@ mod tests {
     }
 
     proptest! {
-        /// However long a chain of fragments is and however deep each of them, the depth is
-        /// their sum, and finding it takes no more stack than one of them.
+        /// Checks that the depth of a chain of fragments is the sum of theirs, however many and
+        /// deep they are, and that finding it takes no more stack than one of them.
         #[test]
         fn the_depth_of_a_chain_is_the_sum_of_its_links(deep in 1..60usize, links in 1..1_000usize) {
             let mut document = String::from("{...f0}");

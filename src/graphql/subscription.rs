@@ -43,7 +43,7 @@ impl Subscription {
         Ok(token_updates(cases(ctx), workflow, token, from).await?)
     }
 
-    /// What happens to the cases of a workflow. `NOT_FOUND` if the workflow does not exist.
+    /// The changes of the cases of a workflow. `NOT_FOUND` if the workflow does not exist.
     async fn workflow_events(
         &self,
         ctx: &Context<'_>,
@@ -57,7 +57,7 @@ impl Subscription {
         Ok(events(cases, LogScope::Workflow(workflow), from_sequence).await?)
     }
 
-    /// What happens to a case. `NOT_FOUND` if the case does not exist.
+    /// The changes of a case. `NOT_FOUND` if the case does not exist.
     async fn case_events(
         &self,
         ctx: &Context<'_>,
@@ -110,7 +110,7 @@ async fn token_updates(
     Ok(futures::stream::once(future::ready(Ok(Token::from(now)))).chain(changes).boxed())
 }
 
-/// What happens from `from` on to a token that was not found alive.
+/// The changes from `from` on of a token that was not found alive.
 async fn ended_token(
     cases: &Cases,
     workflow: WorkflowId,
@@ -134,7 +134,7 @@ async fn ended_token(
     Ok(Changes { token, records, end, over: false }.stream())
 }
 
-/// How a token was after each record that made or changed it, until one took it away.
+/// The forms of a token after each record that made or changed it, until one took it away.
 struct Changes {
     token: TokenId,
     records: BoxStream<'static, Result<Arc<Stored<Record>>, Error>>,

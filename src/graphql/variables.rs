@@ -1,6 +1,6 @@
-//! The values of variables, checked against what the operation declares before anything is
-//! executed (GraphQL specification, "Coercing Variable Values"). A value that does not fit is
-//! the request's fault, so it must be known before execution.
+//! The values of variables, checked against the operation's declarations before anything is
+//! executed (GraphQL specification, "Coercing Variable Values"). A value that does not fit is the
+//! request's fault, so it must be known before execution.
 
 use std::cmp::Ordering;
 
@@ -11,14 +11,14 @@ use async_graphql::{
 
 use super::{error::invalid_argument, scalars, shape::Shape};
 
-/// How much of a refused value is shown, in characters.
+/// Characters of a refused value that are shown.
 const SHOWN: usize = 80;
 
-/// How many problems are told at once.
+/// Problems that are told at once.
 const TOLD: usize = 100;
 
-/// What is wrong with the values given for the variables of an operation; all of it, up to
-/// [`TOLD`] problems and one that says that there are more.
+/// The problems of the values given for the variables of an operation; all of them, up to [`TOLD`]
+/// and one that says that there are more.
 pub(super) fn problems(
     shape: &Shape,
     operation: &OperationDefinition,
@@ -48,9 +48,9 @@ pub(super) fn problems(
 
 struct Found<'a> {
     shape: &'a Shape,
-    /// Where in the variables, and what is wrong.
+    /// The problems, each with its path in the variables.
     problems: Vec<(String, String)>,
-    /// How many more may be told.
+    /// Number of problems that may still be told.
     left: usize,
 }
 
@@ -139,7 +139,7 @@ impl Found<'_> {
     }
 }
 
-/// Whether a value is one of a scalar type. What type does not exist, validation says.
+/// Returns true if a value is one of a scalar type. Validation reports a type that does not exist.
 fn is_scalar(value: &Value, name: &Name) -> bool {
     let whole = |value: &Value| match value {
         Value::Number(number) => number.as_i64(),

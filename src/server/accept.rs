@@ -1,14 +1,14 @@
-//! Which media type a GraphQL response has: content negotiation (RFC 9110, 12.5.1) as
-//! GraphQL over HTTP asks for it.
+//! The media type of a GraphQL response: content negotiation (RFC 9110, 12.5.1) as GraphQL over
+//! HTTP asks for it.
 
 use axum::http::{HeaderMap, header};
 
-/// The media type of a response. It decides what the status code says.
+/// The media type of a response. It decides the meaning of the status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MediaType {
-    /// `application/graphql-response+json`: the status says whether the request was executed.
+    /// `application/graphql-response+json`: the status tells an executed request from another.
     GraphqlResponse,
-    /// `application/json`: the status says only whether the request was well-formed.
+    /// `application/json`: the status tells only a well-formed request from a malformed one.
     Json,
 }
 
@@ -51,7 +51,7 @@ impl MediaType {
     }
 }
 
-/// Whether the body of a request is JSON: `application/json`, in UTF-8.
+/// Returns true if the body of a request is JSON: `application/json`, in UTF-8.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.and_then(Range::parse).is_some_and(|range| range.essence == "application/json")
@@ -59,11 +59,11 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 
 const EXACT: u8 = 2;
 
-/// How well a media range fits: the most exact range that fits counts, and its quality.
+/// The fit of a media range: the most exact range that fits counts, and its quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Fit {
     exactness: u8,
-    /// In thousandths.
+    /// The quality, in thousandths.
     quality: u16,
 }
 

@@ -7,19 +7,19 @@ use tokio::{
     time::timeout,
 };
 
-/// What a request may take without asking: nearly all ask for nothing else.
+/// Bytes that a request may take without asking: nearly all need no more.
 pub(super) const FREE: usize = 16 * 1024;
 
-/// What one request may take.
+/// The most bytes that one request may take.
 pub(super) const MOST: usize = 64 * 1024 * 1024;
 
-/// What all may take that ask.
+/// Bytes that all requests that ask may take together.
 const ALL: usize = 192 * 1024 * 1024;
 
-/// What is counted at a time.
+/// Bytes that are counted as one.
 const UNIT: usize = 1024;
 
-/// How long a request may wait for its turn.
+/// Time that a request may wait for its turn.
 const TURN: Duration = Duration::from_secs(5);
 
 /// A share of the memory, given back when dropped.
@@ -37,8 +37,8 @@ impl Budget {
         Self(Arc::new(Semaphore::new(ALL / UNIT)))
     }
 
-    /// So many bytes, at most [`MOST`], in the order in which they were asked for; `None` if
-    /// there are none in time.
+    /// A share of so many bytes, at most [`MOST`], in the order in which they were asked for;
+    /// `None` if there are none in time.
     pub async fn share(&self, bytes: usize) -> Option<Share> {
         if bytes <= FREE {
             return Some(Share { _units: None });
@@ -50,8 +50,8 @@ impl Budget {
     }
 }
 
-/// About how many bytes a JSON document takes when it has been read. A map takes some hundred
-/// times its two brackets.
+/// An estimate of the bytes that a JSON document takes when it has been read. A map takes some
+/// hundred times its two brackets.
 pub(super) fn when_read(json: &[u8]) -> usize {
     const MAP: usize = 640;
     const VALUE: usize = 64;

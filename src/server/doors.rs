@@ -1,4 +1,4 @@
-//! Which requests are let in at all: by the name they were sent to, and by the page they come
+//! The doors, which let requests in: by the name they were sent to, and by the page they come
 //! from.
 //!
 //! A browser lets any page send requests to any server that the machine can reach, and a page
@@ -18,10 +18,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::http::refused;
 use crate::graphql::Answer;
 
-/// How long a browser may remember that a page of another server is let in.
+/// Time for which a browser may remember that a page of another server is let in.
 const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// What is let in beside what a server lets in by itself.
+/// Names and pages that are let in beside those that a server lets in by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Doors {
     /// Names that a request may be sent to, without a port and in lower case.
@@ -34,7 +34,7 @@ pub struct Doors {
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
     doors: Doors,
-    /// Whether any name will do.
+    /// True if any name will do.
     any_host: bool,
 }
 
@@ -73,7 +73,7 @@ impl Doors {
         }
     }
 
-    /// What browsers are told of the pages that are let in.
+    /// The headers that tell browsers of the pages that are let in.
     pub(super) fn cors(&self) -> CorsLayer {
         let origins = self.origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
         CorsLayer::new()
@@ -98,7 +98,7 @@ fn bracketed(name: &str) -> String {
     }
 }
 
-/// Lets a request in, or says why not.
+/// Lets a request in, or answers with the reason against it.
 pub(super) async fn let_in(State(watch): State<Watch>, request: Request, next: Next) -> Response {
     match watch.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -156,7 +156,7 @@ fn sent_to(headers: &HeaderMap) -> Result<Option<Authority>, Refusal> {
     }
 }
 
-/// Whether the page is one of this server: its proxy may speak TLS, this server does not.
+/// Returns true if the page is one of this server: its proxy may speak TLS, this server does not.
 fn is_of(origin: &str, host: &Authority) -> bool {
     let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     rest.is_some_and(|authority| authority.eq_ignore_ascii_case(host.as_str()))

@@ -22,13 +22,13 @@ use super::{
 };
 use crate::graphql::{Answer, Caller, Charge, Operation, OperationKind, Parameters};
 
-/// How long a client may take to send a body.
+/// Time that a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The code of requests that are malformed.
 const INVALID_REQUEST: &str = "INVALID_REQUEST";
 
-/// Why a request is not executed.
+/// The status and the answer of a request that is not executed.
 type Refusal = (StatusCode, Answer);
 
 /// Requests to the GraphQL endpoint: POST, GET, and GET that becomes a websocket.
@@ -97,8 +97,8 @@ async fn execute(state: &ServerState, media: MediaType, operation: Operation) ->
     until_sent(respond(media, status(media, &answer), &answer), charge)
 }
 
-/// A response that counts among all answers until its body has been taken from here, which is when
-/// nearly all of it has been sent.
+/// A response that counts among all answers until its body has been taken from here. Nearly all of
+/// it has been sent then.
 fn until_sent(response: Response, charge: Option<Charge>) -> Response {
     use axum::body::HttpBody as _;
     let Some(charge) = charge else { return response };
@@ -221,7 +221,7 @@ fn respond(media: MediaType, status: StatusCode, answer: &Answer) -> Response {
     response
 }
 
-/// The answer to who shows no token that is known.
+/// The answer to a caller who shows no token that is known.
 pub(super) fn unauthenticated(media: MediaType, answer: &Answer) -> Response {
     let mut response = respond(media, StatusCode::UNAUTHORIZED, answer);
     let scheme = HeaderValue::from_static("Bearer realm=\"petrel\"");
@@ -234,7 +234,7 @@ pub(super) fn refused(status: StatusCode, answer: &Answer) -> Response {
     respond(MediaType::Json, status, answer)
 }
 
-/// The answer to what finds no room in this process now.
+/// The answer to a request that finds no room in this process now.
 pub(super) fn overloaded(why: &str) -> Response {
     respond(MediaType::Json, StatusCode::SERVICE_UNAVAILABLE, &Answer::overloaded(why))
 }

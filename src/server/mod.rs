@@ -1,7 +1,7 @@
-//! The HTTP server: GraphQL on `/graphql`, GraphiQL on `/`, and what operators ask for.
+//! The HTTP server: GraphQL on `/graphql`, GraphiQL on `/`, and the endpoints for operators.
 //!
-//! Without [`Tokens`] there is no authentication: who can reach the listener can do everything.
-//! `docs/security.md` says what is checked, and which limits there are.
+//! Without [`Tokens`] there is no authentication: everybody who can reach the listener can do
+//! everything. `docs/security.md` has the checks and the limits.
 
 mod accept;
 mod budget;
@@ -40,13 +40,13 @@ use crate::graphql::{Api, Caller, bearer, graphiql};
 /// Connections at a time, while the system lets the process open as many files.
 pub const MOST_CONNECTIONS: usize = 4_096;
 
-/// How long requests under way may take to finish after the shutdown began.
+/// Time that requests under way may take to finish after the shutdown began.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// Where GraphQL is served.
+/// The path of the GraphQL endpoint.
 pub const GRAPHQL_PATH: &str = "/graphql";
 
-/// What every handler may use. A clone shares everything.
+/// The state that every handler may use. A clone shares everything.
 #[derive(Clone)]
 pub struct ServerState {
     api: Api,
@@ -89,19 +89,19 @@ impl ServerState {
         })
     }
 
-    /// The same, which lets in what `doors` say.
+    /// The same server, with these doors.
     #[must_use]
     pub fn with_doors(self, doors: Doors) -> Self {
         Self { doors, ..self }
     }
 
-    /// The same, which serves only who shows one of these tokens.
+    /// The same server, which serves only callers who show one of these tokens.
     #[must_use]
     pub fn with_tokens(self, tokens: Tokens) -> Self {
         Self { tokens: Some(tokens), ..self }
     }
 
-    /// Who shows this token, or none.
+    /// The caller who shows this token, or none.
     fn caller(&self, shown: Option<&str>) -> Caller {
         let Some(tokens) = &self.tokens else { return Caller::Anybody };
         shown.and_then(|token| tokens.find(token)).map_or(Caller::Stranger, Caller::Known)

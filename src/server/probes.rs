@@ -1,4 +1,4 @@
-//! What operators and their tools ask for.
+//! Endpoints for operators and their tools.
 
 use axum::{
     Json,
@@ -16,8 +16,9 @@ pub(super) async fn live() -> Json<serde_json::Value> {
     Json(json!({ "status": "live" }))
 }
 
-/// 200 while the NATS server answers, 503 with the reason while it does not, once a task that serving
-/// needs has panicked, and once the shutdown has begun. The details are for who may look at everything.
+/// 200 while the NATS server answers, 503 with the reason while it does not, once a task that
+/// serving needs has panicked, and once the shutdown has begun. The details are for callers who
+/// may look at everything.
 pub(super) async fn ready(State(state): State<ServerState>, headers: HeaderMap) -> Response {
     if state.shutdown.is_cancelled() {
         return not_ready(json!({ "status": "not ready", "reason": "shutting down" }));

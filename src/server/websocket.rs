@@ -21,17 +21,17 @@ use super::{
 };
 use crate::graphql::{Frame, Socket, Subprotocol};
 
-/// How often the client is pinged. A client that has sent nothing at all between two pings,
-/// not even the answer to the first, is gone.
+/// Time between two pings of the client. A client that has sent nothing at all between them, not
+/// even the answer to the first, is gone.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
-/// How long one message may wait for a client that does not read.
+/// Time that one message may wait for a client that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait for the client's answer to a close frame.
+/// Time to wait for the client's answer to a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whether a request asks to become a websocket.
+/// Returns true if a request asks to become a websocket.
 pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
     let upgrade = headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
     upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
@@ -153,7 +153,7 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Error> {
     timeout(SEND_TIMEOUT, socket.send(message)).await.map_err(late)?
 }
 
-/// What to say to a client whose message can't be read.
+/// The close frame for a client whose message can't be read.
 fn unreadable(error: &Error) -> Frame {
     let text = error.to_string();
     // The websocket library's own name for a message beyond the limit.

@@ -1,4 +1,4 @@
-//! Whether the places of a net can hold only so many tokens.
+//! Boundedness of a net: its places can hold only so many tokens.
 
 use std::ops::ControlFlow;
 
@@ -8,23 +8,23 @@ use crate::{
     models::{ArcKind, petri::Net},
 };
 
-/// How many states are explored first, and how many there must be before walks are made.
+/// States that are explored first, and that there must be before walks are made.
 const FIRST: usize = 20_000;
 
-/// By how much more is explored each time.
+/// Factor by which more is explored each time.
 const GROWTH: usize = 10;
 
-/// How often, for each state of an exploration, two states are compared at most.
+/// Comparisons of two states, at most, for each state of an exploration.
 const COMPARISONS: usize = 200;
 
-/// How many firings a search may replay in vain: markings that cover an earlier one and make no
-/// pump, since a capacity or an inhibitor arc ends the growth, can be most of them.
+/// Firings that a search may replay in vain: markings that cover an earlier one and make no pump,
+/// since a capacity or an inhibitor arc ends the growth, can be most of them.
 const IN_VAIN: usize = 100_000;
 
-/// After how many comparisons whoever watches is asked.
+/// Comparisons after which the watcher is asked.
 const WATCHED_EVERY: usize = 4096;
 
-/// Whether a net is bounded, with what proves it.
+/// The boundedness of a net, with its proof.
 #[derive(Debug, Clone)]
 pub enum Boundedness<'n> {
     /// No place ever holds more than some number of tokens.
@@ -36,7 +36,7 @@ pub enum Boundedness<'n> {
     Unknown(Box<StateSpace<'n>>),
 }
 
-/// What proves that a net is bounded.
+/// A proof that a net is bounded.
 #[derive(Debug, Clone)]
 pub enum Bounded<'n> {
     /// Weights of the places, all positive, whose weighted sum of tokens no firing increases.
@@ -45,8 +45,8 @@ pub enum Bounded<'n> {
     States(Box<StateSpace<'n>>),
 }
 
-/// Whether no firing increases the sum of all tokens, each counted with the weight of its place,
-/// and all weights are positive. Such a net is bounded, whatever its initial marking. A sum that
+/// Returns true if no firing increases the sum of all tokens, each counted with the weight of its
+/// place, and all weights are positive. Such a net is bounded with any initial marking. A sum that
 /// exact arithmetic in 128 bits can't do proves nothing.
 pub fn is_bounded_by(net: &Net, weights: &[u64]) -> bool {
     let never_increases = |transition: &crate::models::petri::Transition| {
@@ -68,13 +68,13 @@ pub fn is_bounded_by(net: &Net, weights: &[u64]) -> bool {
         && net.transitions.iter().all(never_increases)
 }
 
-/// Decides whether a net is bounded.
+/// Decides the boundedness of a net.
 ///
 /// `weights` is a proof of boundedness to be checked, if somebody has found one. Without it the
-/// net is bounded if its exploration ends, and unbounded if a marking covers one on the way to
-/// it and what lies between can be repeated (Karp and Miller 1969), which is looked for along
-/// the paths of the exploration and in walks. Where neither is found within the limits the answer
-/// is unknown. With inhibitor or reset arcs it may be so at any limit: no procedure decides those.
+/// net is bounded if its exploration ends. It is unbounded if a marking covers one on the way to
+/// it and the firings between can be repeated (Karp and Miller 1969), as looked for along the
+/// paths of the exploration and in walks. Where neither is found within the limits the answer is
+/// unknown. With inhibitor or reset arcs it may be so at any limit: no procedure decides those.
 pub fn boundedness<'n>(
     net: &'n Net,
     weights: Option<&[u64]>,
@@ -89,7 +89,7 @@ pub fn boundedness<'n>(
     boundedness_after(space, limits, watch)
 }
 
-/// As [`boundedness`] without weights, where the first markings have been found already.
+/// Decides as [`boundedness`] without weights, where the first markings have been found already.
 pub fn boundedness_after<'n>(
     mut space: StateSpace<'n>,
     limits: &Limits,
@@ -174,7 +174,7 @@ fn pump_at(
     None
 }
 
-/// How many firings lead to a state.
+/// Number of firings that lead to a state.
 fn depth(space: &StateSpace<'_>, state: usize) -> usize {
     std::iter::successors(space.parent(state), |state| space.parent(*state)).count()
 }

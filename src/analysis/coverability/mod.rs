@@ -1,4 +1,4 @@
-//! Whether a net is bounded, and what can be covered where it is not.
+//! Boundedness of nets, and the markings that can be covered where they are unbounded.
 
 mod boundedness;
 mod pump;

@@ -21,10 +21,10 @@ impl Pump {
     /// The proof that two sequences make, if they do.
     ///
     /// After the pump no place may have less than before. It can be repeated then, by the
-    /// monotonicity of firing, unless an arc or a capacity looks at what has grown and asks for
-    /// few tokens: a place with an inhibitor arc to the pump, or with a capacity and given to by
-    /// the pump, must have exactly what it had. What a reset arc of the pump empties does not
-    /// grow, however much was there once.
+    /// monotonicity of firing, unless an arc or a capacity looks at a place that has grown and
+    /// asks for few tokens: a place with an inhibitor arc to the pump, or with a capacity and
+    /// given to by the pump, must have exactly as many as before. A place that a reset arc of the
+    /// pump empties does not grow, however much was there once.
     pub fn new(net: &Net, prefix: Vec<usize>, pump: Vec<usize>) -> Option<Self> {
         let before = fire_all(net, &prefix, net.initial())?;
         let after = fire_all(net, &pump, before.clone())?;
@@ -51,7 +51,7 @@ impl Pump {
         (!places.is_empty()).then_some(Self { places, prefix, pump })
     }
 
-    /// The ids of the places that grow, of what to fire once, and of what to fire again and again.
+    /// The ids of the places that grow, of the transitions to fire once, and of those to repeat.
     pub fn named(&self, net: &Net) -> (Vec<String>, Vec<String>, Vec<String>) {
         let ids = |of: &[usize]| of.iter().map(|t| net.transitions[*t].id.clone()).collect();
         let places = self.places.iter().map(|place| net.places[*place].id.clone());

@@ -1,4 +1,4 @@
-//! A proof of unboundedness replays, and boundedness is what plain exploration finds.
+//! Proofs of unboundedness replay, and boundedness agrees with plain exploration.
 
 use proptest::prelude::*;
 

@@ -3,13 +3,13 @@
 use super::pump::Pump;
 use crate::{analysis::random::Random, models::petri::Net};
 
-/// How many walks are made: what most of them miss is rarely found by more.
+/// Number of walks: a pump that most of them miss is rarely found by more.
 const WALKS: u64 = 64;
 
-/// How long a walk is. Each marking is compared with all those before it.
+/// Length of a walk. Each marking is compared with all those before it.
 const STEPS: usize = 512;
 
-/// How often, on one walk, a covered marking may turn out to make no pump.
+/// Covered markings, on one walk, that may turn out to make no pump.
 const IN_VAIN: usize = 64;
 
 /// Walks until a pump is found, or enough was walked, or `goes_on` ends it.

@@ -1,4 +1,4 @@
-//! Simulation: random runs of a net by the counting rule, to see what happens how often.
+//! Simulation: random runs of a net by the counting rule, to see the frequency of each outcome.
 //!
 //! The same net, settings and seed give the same runs on every machine.
 

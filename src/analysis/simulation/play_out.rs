@@ -10,7 +10,7 @@ use crate::{
     models::petri::{Marking, Net},
 };
 
-/// What to simulate.
+/// A simulation: a net, the ends of its cases, and the choices to make.
 #[derive(Debug, Clone)]
 pub struct Simulation<'a> {
     /// The net; every case starts in its initial marking.
@@ -20,22 +20,22 @@ pub struct Simulation<'a> {
     /// The markings in which a case ends; where there are none, it ends when only `ends` hold
     /// tokens.
     pub final_markings: &'a [Marking],
-    /// How likely each transition is against the others that are enabled at the same time, by
+    /// The weight of each transition against the others that are enabled at the same time, by
     /// index; one of weight 0 never fires.
     pub weights: &'a [u64],
-    /// How many cases there are.
+    /// Number of cases.
     pub cases: u64,
-    /// What decides all choices.
+    /// The seed that decides all choices.
     pub seed: u64,
-    /// After how many firings a case is given up.
+    /// Number of firings after which a case is given up.
     pub max_steps: usize,
 }
 
-/// How a case ended.
+/// The end of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// As a case should.
+    /// It came to an end, as a case should.
     Completed,
     /// Nothing can fire, or nothing of a weight above 0, and it is not at an end.
     DeadEnd,
@@ -46,13 +46,13 @@ pub enum End {
 /// A case that has been played out.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
-    /// Which case, from 0.
+    /// The number of the case, from 0.
     pub case: u64,
     /// The transitions that fired, by index.
     pub firings: &'a [usize],
-    /// How it ended.
+    /// Its end.
     pub end: End,
-    /// In which marking.
+    /// The marking at its end.
     pub marking: &'a [u64],
 }
 
@@ -74,13 +74,13 @@ impl Simulation<'_> {
     }
 }
 
-/// A case that is being played out. Which transitions are enabled is only looked at anew where
-/// the last firing touched their places.
+/// A case that is being played out. A transition is only tested again where the last firing
+/// touched its places.
 struct Play<'a> {
     simulation: &'a Simulation<'a>,
-    /// For each transition, those that may be enabled or not after it.
+    /// The transitions that may be enabled or not after each transition.
     touches: Vec<Vec<usize>>,
-    /// For each place, whether a case may end there.
+    /// True for each place where a case may end.
     is_end: Vec<bool>,
     initially: Vec<bool>,
     marking: Marking,
@@ -145,7 +145,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Whether the case is at its end. A net without any token is, if nothing can fire.
+    /// Returns true if the case is at its end. A net without any token is, if nothing can fire.
     fn is_final(&self, stuck: bool) -> bool {
         let declared = self.simulation.final_markings;
         if !declared.is_empty() {

@@ -1,4 +1,4 @@
-//! What the runs had in common.
+//! The report of a simulation.
 
 use std::collections::HashMap;
 
@@ -7,39 +7,39 @@ use serde::Serialize;
 use super::{End, Run};
 use crate::models::petri::Marking;
 
-/// How many of the most frequent variants are reported.
+/// Number of the most frequent variants that are reported.
 const VARIANTS: usize = 10;
 
-/// How many firings are kept in all to tell variants apart, some hundred MiB: cases beyond
-/// that count, and only their variants are no longer looked at.
+/// Firings that are kept in all to tell variants apart, some hundred MiB: cases beyond that count,
+/// and only their variants are no longer looked at.
 const KEPT_FIRINGS: usize = 20_000_000;
 
-/// What happened in all cases together.
+/// The counts of all cases together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SimulationReport {
-    /// How many cases were played out.
+    /// Number of cases that were played out.
     pub cases: u64,
-    /// How many transitions fired in all.
+    /// Number of firings in all.
     pub steps: u64,
-    /// How many cases ended as they should.
+    /// Number of cases that ended as they should.
     pub completed: u64,
-    /// How many could not go on before.
+    /// Number of cases that could not go on before.
     pub dead_ends: u64,
-    /// How many were given up.
+    /// Number of cases that were given up.
     pub step_limit: u64,
     /// The shortest firing sequence to a dead end that was seen.
     pub dead_end: Option<Example>,
-    /// How often each transition fired, by its index in the net.
+    /// Number of firings of each transition, by its index in the net.
     pub firings: Vec<u64>,
-    /// How many different firing sequences the cases had.
+    /// Number of different firing sequences of the cases.
     pub variants: u64,
-    /// Whether more variants may be there, because not all could be kept.
+    /// True if more variants may be there, because not all could be kept.
     pub more_variants: bool,
     /// The most frequent ones, the most frequent first.
     pub most_frequent: Vec<Variant>,
 }
 
-/// A firing sequence and where it ends.
+/// A firing sequence and the marking at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Example {
     /// Transitions by index, from the initial marking.
@@ -53,9 +53,9 @@ pub struct Example {
 pub struct Variant {
     /// Transitions by index, from the initial marking.
     pub firings: Vec<usize>,
-    /// How they ended.
+    /// Their end.
     pub end: End,
-    /// How many cases had it.
+    /// Number of cases that had it.
     pub cases: u64,
 }
 

@@ -4,10 +4,10 @@
 use super::{layout::Layout, program::Fired, program::Program, store, store::Store};
 use crate::models::petri::{Marking, Net, Refused};
 
-/// From how many successors on a batch is full.
+/// Number of successors with which a batch is full.
 const FULL: usize = 128;
 
-/// After how much [work](Batch::work) whoever watches is asked: a few milliseconds.
+/// The [work](Batch::work) after which the watcher is asked: a few milliseconds.
 pub const WATCHED_EVERY: usize = 1 << 21;
 
 /// A target that is not known (yet).
@@ -27,7 +27,7 @@ impl<'n> Compiled<'n> {
         Self { net, layout, program }
     }
 
-    /// Asks the rule itself. `Ok(None)` is: it can't fire.
+    /// Asks the rule itself. `Ok(None)` means that it can't fire.
     #[cold]
     pub fn ask(&self, transition: usize, words: &[u64]) -> Result<Option<Marking>, Refused> {
         let mut marking = vec![0; self.net.places.len()];
@@ -40,7 +40,7 @@ impl<'n> Compiled<'n> {
     }
 }
 
-/// Why the successors of a marking are not all in the batch.
+/// Reason for which the successors of a marking are not all in the batch.
 #[derive(Debug)]
 pub enum Unfit {
     /// One does not fit into the layout.
@@ -58,7 +58,7 @@ pub struct Batch {
     pub transitions: Vec<u32>,
     /// The index of each successor in the store, or [`UNKNOWN`].
     pub targets: Vec<u32>,
-    /// The markings whose successors these are, and where each one's end.
+    /// The markings whose successors these are, each with the end of its own.
     pub sources: Vec<(u32, u32)>,
 }
 
@@ -74,8 +74,8 @@ impl Batch {
         self.hashes.len()
     }
 
-    /// About how many operations on words it took to make and to look up: what is enabled may be
-    /// little of what is tried, and the successors may be far more than their sources.
+    /// An estimate of the operations on words that it took to make and to look up: few of the
+    /// transitions tried may be enabled, and the successors may be far more than their sources.
     pub fn work(&self, compiled: &Compiled<'_>) -> usize {
         let tried = self.sources.len() * (16 + compiled.program.len());
         tried + self.len() * (64 + compiled.layout.words)

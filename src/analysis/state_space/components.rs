@@ -16,14 +16,14 @@ pub struct Components {
     component: Vec<u32>,
     /// All states, those of one component together.
     states: Vec<u32>,
-    /// Where the states of each component end.
+    /// The end of each component's states.
     ends: Vec<u32>,
 }
 
 /// A state whose edges are being followed.
 struct Visit {
     state: u32,
-    /// How many states were visited before it.
+    /// Number of states that were visited before it.
     number: u32,
     /// Its next edge.
     edge: u64,
@@ -75,7 +75,7 @@ impl Components {
         found
     }
 
-    /// Makes a component of what is on the stack from `root` on.
+    /// Makes a component of the states on the stack from `root` on.
     fn close(&mut self, root: u32, stack: &mut Vec<u32>, least: &mut [u32]) {
         let component = self.ends.len() as u32;
         while let Some(state) = stack.pop() {

@@ -3,35 +3,35 @@
 /// Edges in the order of the states that they belong to.
 #[derive(Debug, Clone, Default)]
 pub struct Edges {
-    /// Where the edges of each state end.
+    /// The end of each state's edges.
     ends: Vec<u64>,
     others: Vec<u32>,
 }
 
 impl Edges {
-    /// No states yet, and room for so many of them with so many edges.
+    /// Edges of no states yet, with room for so many of both.
     pub fn with_capacity(states: usize, edges: usize) -> Self {
         Self { ends: Vec::with_capacity(states), others: Vec::with_capacity(edges) }
     }
 
-    /// Adds states, one for each of `ends`, which say where its edges in `others` end.
+    /// Adds states, one for each of `ends`: the end of its edges in `others`.
     pub fn extend(&mut self, ends: impl Iterator<Item = u32>, others: impl Iterator<Item = u32>) {
         let base = self.others.len() as u64;
         self.ends.extend(ends.map(|end| base + u64::from(end)));
         self.others.extend(others);
     }
 
-    /// How many states there are.
+    /// Number of states.
     pub fn states(&self) -> usize {
         self.ends.len()
     }
 
-    /// How many edges there are.
+    /// Number of edges.
     pub fn len(&self) -> usize {
         self.others.len()
     }
 
-    /// Where the edges of a state begin and end.
+    /// The beginning and the end of a state's edges.
     pub fn range(&self, state: usize) -> (u64, u64) {
         (if state == 0 { 0 } else { self.ends[state - 1] }, self.ends[state])
     }
@@ -80,7 +80,7 @@ impl States {
         Self(vec![0; states.div_ceil(64)])
     }
 
-    /// Adds a state; whether it is new.
+    /// Adds a state; returns true if it is new.
     #[inline(always)]
     pub fn add(&mut self, state: usize) -> bool {
         let (word, bit) = (&mut self.0[state / 64], 1 << (state % 64));
@@ -89,12 +89,12 @@ impl States {
         new
     }
 
-    /// Whether a state is in the set.
+    /// Returns true if a state is in the set.
     pub fn has(&self, state: usize) -> bool {
         self.0[state / 64] & (1 << (state % 64)) != 0
     }
 
-    /// Adds all that one of them is reached from, by edges that are those of their targets.
+    /// Adds all states that one of them is reached from, by edges that are those of their targets.
     pub fn close(&mut self, edges: &Edges) {
         let all = (0..edges.states()).filter(|state| self.has(*state));
         let mut open: Vec<u32> = all.map(|state| state as u32).collect();

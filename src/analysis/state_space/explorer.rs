@@ -17,11 +17,11 @@ use crate::{
     },
 };
 
-/// Up to how many markings a new layout is made as narrow as can be; after that, little is moved.
-/// Few in tests, so that these see both.
+/// Number of markings up to which a new layout is as narrow as can be; after that, little is
+/// moved. Few in tests, so that these see both.
 const COMPACT: usize = if cfg!(test) { 10 } else { 10_000 };
 
-/// Why the inner loop gave the word to the outer one.
+/// Reason for which the inner loop gave the word to the outer one.
 enum Pause {
     Done,
     Stopped(Stopped),
@@ -36,22 +36,22 @@ pub struct Explorer<'n> {
     limits: Limits,
     /// The first marking whose transitions have not been fired.
     next: usize,
-    /// Where each marking was first reached from. These only grow: it is breadth first.
+    /// The parent that each marking was first reached from. These only grow: it is breadth first.
     parents: Vec<u32>,
     counts: Counts,
     /// The most that each place has held, packed.
     most: Vec<u64>,
-    /// Whether two transitions can lead from one marking to the same.
+    /// True if two transitions can lead from one marking to the same.
     twins: bool,
-    /// Whether no firing changes the sum of all tokens.
+    /// True if no firing changes the sum of all tokens.
     conserves: bool,
     batch: Batch,
     targets: Vec<u32>,
-    /// The work done since whoever watches was asked.
+    /// The work done since the watcher was asked.
     unwatched: usize,
 }
 
-/// What each transition adds to each place, where that is the same in all markings.
+/// The tokens that each transition adds to each place, where they are the same in all markings.
 fn effects(net: &Net) -> Option<Vec<Sparse<i128>>> {
     let mut inputs = net.transitions.iter().flat_map(|transition| &transition.arcs.inputs);
     let same = !inputs.any(|arc| arc.kind == ArcKind::Reset);
@@ -111,7 +111,7 @@ impl<'n> Explorer<'n> {
         }
     }
 
-    /// How far it is.
+    /// The progress so far.
     pub fn progress(&self) -> Progress {
         Progress { states: self.store.len(), explored: self.next, firings: self.counts.firings }
     }
@@ -248,7 +248,7 @@ impl<'n> Explorer<'n> {
         Ok(())
     }
 
-    /// What was found.
+    /// The state space that was found.
     pub fn into_space(mut self, stopped: Option<Stopped>) -> StateSpace<'n> {
         self.counts.bounds = vec![0; self.compiled.net.places.len()];
         self.compiled.layout.unpack(&self.most, &mut self.counts.bounds);
@@ -269,7 +269,7 @@ pub fn explore<'n>(
     space.stopped().map_or(Ok(space), Err)
 }
 
-/// As [`explore`], and what was found until it was [stopped](StateSpace::stopped) is not lost.
+/// Explores as [`explore`], and keeps the markings found until it [stopped](StateSpace::stopped).
 pub fn explore_partly<'n>(
     net: &'n Net,
     limits: &Limits,

@@ -1,4 +1,4 @@
-//! The reachability graph: which marking leads to which, and what that says of liveness.
+//! The reachability graph: the steps from marking to marking, and the liveness that they show.
 
 use std::{ops::ControlFlow, sync::OnceLock};
 
@@ -10,7 +10,7 @@ use super::{
     space::StateSpace,
 };
 
-/// Why firing again leads to nothing that has no place.
+/// The invariant that firing again leads only to markings that have a place.
 pub(super) const FITS: &str = "all successors in a whole state space fit into its layout";
 
 /// Bytes that each state needs beside its edges, while components are looked for.
@@ -94,7 +94,7 @@ impl<'n> StateSpace<'n> {
 }
 
 impl<'s, 'n> Graph<'s, 'n> {
-    /// Where the enabled transitions of a state lead to, in the order of the transitions.
+    /// The states that the enabled transitions of a state lead to, in their order.
     pub fn successors(&self, state: usize) -> &[u32] {
         self.edges.of(state)
     }
@@ -112,7 +112,7 @@ impl<'s, 'n> Graph<'s, 'n> {
         self.backwards.get_or_init(|| self.edges.reversed())
     }
 
-    /// Whether the initial marking can be reached again from every marking.
+    /// Returns true if the initial marking can be reached again from every marking.
     pub fn is_reversible(&self) -> bool {
         if self.space.first_dead().is_some() {
             return self.space.states() == 1;
@@ -123,7 +123,7 @@ impl<'s, 'n> Graph<'s, 'n> {
         (0..self.edges.states()).all(|state| reaching.has(state))
     }
 
-    /// Whether every transition can fire again from every marking.
+    /// Returns true if every transition can fire again from every marking.
     pub fn is_live(&self) -> bool {
         self.not_live().is_empty()
     }
@@ -140,7 +140,7 @@ impl<'s, 'n> Graph<'s, 'n> {
         self.lost_in_components()
     }
 
-    /// The transitions that some component has not that is never left.
+    /// The transitions that are missing in some component that is never left.
     fn lost_in_components(&self) -> Vec<(usize, usize)> {
         let transitions = self.space.net().transitions.len();
         let mut lost_in: Vec<Option<usize>> = vec![None; transitions];

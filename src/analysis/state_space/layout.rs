@@ -1,10 +1,10 @@
-//! Where the count of each place stands in the words of a packed marking.
+//! The layout of a packed marking: the bits of its words that hold the count of each place.
 //!
 //! A count of one bit has no more than its bit. A wider one has a guard bit above it that is
 //! zero, so that whole words of counts can be compared and added at once: a borrow or a carry
 //! ends in the guard. A count of 64 bits has a word to itself and no guard.
 
-/// How wide a count can be, in bits.
+/// Widths that a count can have, in bits.
 const WIDTHS: [u8; 12] = [1, 2, 3, 5, 7, 11, 15, 20, 31, 47, 63, 64];
 
 /// A count within the words.
@@ -12,9 +12,9 @@ const WIDTHS: [u8; 12] = [1, 2, 3, 5, 7, 11, 15, 20, 31, 47, 63, 64];
 pub struct Field {
     /// The word that it stands in.
     pub word: usize,
-    /// How far it is from the low end.
+    /// Number of bits from the low end.
     pub shift: u32,
-    /// How many bits, without the guard.
+    /// Number of bits, without the guard.
     pub bits: u8,
 }
 
@@ -45,9 +45,9 @@ impl Field {
 /// The fields of all places.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// One for each place.
+    /// The field of each place.
     pub fields: Vec<Field>,
-    /// How many words a marking has; at least one.
+    /// Number of words of a marking; at least one.
     pub words: usize,
     /// The guard bits of each word.
     pub guards: Vec<u64>,
@@ -76,7 +76,7 @@ impl Layout {
         empty.place(most)
     }
 
-    /// The narrowest layout for a marking that does not fit, and for what fitted before.
+    /// The narrowest layout for a marking that does not fit, and for those that fitted before.
     pub fn widened(&self, marking: &[u64]) -> Self {
         let most = self.fields.iter().zip(marking);
         Self::for_counts(&most.map(|(field, count)| field.max().max(*count)).collect::<Vec<_>>())
@@ -148,7 +148,7 @@ impl Layout {
         places.filter(|place| self.fields[*place] != other.fields[*place]).collect()
     }
 
-    /// Whether every count of a marking fits.
+    /// Returns true if every count of a marking fits.
     pub fn fits(&self, marking: &[u64]) -> bool {
         self.fields.iter().zip(marking).all(|(field, count)| *count <= field.max())
     }
@@ -180,7 +180,7 @@ impl Layout {
         sum
     }
 
-    /// Whether every count of `words` is at least that of `others`.
+    /// Returns true if every count of `words` is at least that of `others`.
     pub fn covers(&self, words: &[u64], others: &[u64]) -> bool {
         words.iter().zip(others).enumerate().all(|(at, (word, other))| {
             let (ones, guards) = (self.ones[at], self.guards[at]);
@@ -193,7 +193,7 @@ impl Layout {
         })
     }
 
-    /// Raises `most` to what a packed marking has more of.
+    /// Raises each count of `most` to that of a packed marking where it has more.
     pub fn raise(&self, most: &mut [u64], words: &[u64]) {
         for (at, (most, word)) in most.iter_mut().zip(words).enumerate() {
             let (ones, guards) = (self.ones[at], self.guards[at]);

@@ -1,8 +1,8 @@
-//! How far an exploration may go, and why it ended before its end.
+//! Limits of an exploration, and the reasons for an early end.
 
 use std::ops::ControlFlow;
 
-/// How far an exploration may go.
+/// The limits of an exploration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most markings to find. No more than 2^32 - 2 are found, whatever this says.
@@ -17,18 +17,18 @@ impl Default for Limits {
     }
 }
 
-/// How far an exploration is.
+/// The progress of an exploration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Markings found so far.
     pub states: usize,
-    /// How many of them have had their transitions fired.
+    /// Markings whose transitions have been fired.
     pub explored: usize,
     /// Transitions fired so far.
     pub firings: u64,
 }
 
-/// Why an exploration ended before all was seen. What it says of the whole is unknown then.
+/// Reason for which an exploration ended before all was seen. Facts of the whole are unknown then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
     /// There are more markings than the limit.
@@ -42,13 +42,13 @@ pub enum Stopped {
     Memory {
         /// The limit, in bytes.
         limit: usize,
-        /// How many markings were found within it.
+        /// Number of markings found within it.
         states: usize,
     },
-    /// Whoever watches the progress wanted no more.
+    /// The watcher of the progress wanted no more.
     #[error("interrupted after {states} states")]
     Interrupted {
-        /// How many markings were found.
+        /// Number of markings found.
         states: usize,
     },
     /// A firing would give a place more tokens than 64 bits count.
@@ -62,7 +62,7 @@ pub enum Stopped {
 }
 
 impl Stopped {
-    /// What may lead further.
+    /// Advice that may lead further.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::States { .. } => "a higher limit may decide it",
@@ -73,7 +73,7 @@ impl Stopped {
     }
 }
 
-/// Who watches an exploration, and may end it. Called every few thousand states.
+/// A watcher of an exploration, which may end it. It is called every few thousand states.
 pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
 /// Watches nothing and lets everything go on.

@@ -1,6 +1,6 @@
 //! A net's transitions as operations on the words of a packed marking.
 //!
-//! What can be said with whole words is; the rest (counts that fill a word, a sum that leaves its
+//! Whole words do as much as they can; the rest (counts that fill a word, a sum that leaves its
 //! field) is asked of [`Net::fire`], which is the rule.
 
 use super::layout::{Field, Layout};
@@ -9,7 +9,7 @@ use crate::models::{
     petri::{Net, Transition},
 };
 
-/// What one word must have for a transition to be enabled.
+/// The counts that one word must have for a transition to be enabled.
 #[derive(Debug, Clone, Copy, Default)]
 struct Need {
     word: usize,
@@ -19,24 +19,24 @@ struct Need {
     least: u64,
 }
 
-/// What one word must not have.
+/// The counts that one word must not have.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bar {
     word: usize,
     /// Counts of one bit that must be zero.
     ones: u64,
-    /// What each of the counts under `guards` must be below.
+    /// The numbers that the counts under `guards` must be below.
     below: u64,
     guards: u64,
 }
 
-/// What firing does to one word.
+/// The change of one word by a firing.
 #[derive(Debug, Clone, Copy, Default)]
 struct Change {
     word: usize,
     /// Counts of one bit that overflow if they are one.
     clear: u64,
-    /// What is not emptied by a reset arc.
+    /// The bits that no reset arc empties.
     keep: u64,
     /// The sum of all that is given and taken, as one wrapping addition.
     add: u64,
@@ -46,9 +46,9 @@ struct Change {
 enum Kind {
     /// It asks for more than its places can hold as they are laid out.
     Never,
-    /// By words.
+    /// It is decided by words.
     Words,
-    /// By [`Net::fire`].
+    /// It is decided by [`Net::fire`].
     Rule,
 }
 
@@ -74,7 +74,7 @@ pub struct Program {
     rooms: Vec<Bar>,
 }
 
-/// What came of firing.
+/// The outcome of firing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fired {
     Yes,
@@ -83,7 +83,7 @@ pub enum Fired {
     Ask,
 }
 
-/// What a transition asks of one place and does to it.
+/// The demands of a transition on one place, and its effects there.
 struct Touch {
     place: usize,
     need: u64,
@@ -186,7 +186,7 @@ impl Program {
         });
     }
 
-    /// What a transition does with a place whose count has fewer than 64 bits.
+    /// Adds the operations of a transition on a place whose count has fewer than 64 bits.
     fn touch(&mut self, starts: [usize; 4], field: Field, touch: &Touch, capacity: Option<u64>) {
         let word = field.word;
         if touch.need > 0 {
@@ -221,12 +221,12 @@ impl Program {
         }
     }
 
-    /// How many transitions there are.
+    /// Number of transitions.
     pub fn len(&self) -> usize {
         self.operations.len()
     }
 
-    /// Whether the tokens of a marking suffice for a transition.
+    /// Returns true if the tokens of a marking suffice for a transition.
     #[inline(always)]
     pub fn has_tokens(&self, transition: usize, words: &[u64], guards: &[u64]) -> bool {
         let has = |need: &Need| {

@@ -1,4 +1,4 @@
-//! A state space: every marking that was found, and what was counted on the way.
+//! A state space: every marking that was found, and the counts made on the way.
 
 use super::{
     batch::{Batch, Compiled, UNKNOWN},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::models::petri::{Marking, Net};
 
-/// What is counted while exploring.
+/// Counts made while exploring.
 #[derive(Debug, Clone)]
 pub struct Counts {
     pub firings: u64,
@@ -56,14 +56,14 @@ impl<'n> StateSpace<'n> {
         Self { compiled, store, parents, counts, stopped }
     }
 
-    /// Why this is not the whole state space; `None` if it is. In a part, each marking is reached
-    /// and each path leads to it, but counts are lower bounds, what was not found may exist, and
-    /// a transition may be enabled in what was not looked at.
+    /// Reason for which this is not the whole state space; `None` if it is. In a part, each
+    /// marking is reached and each path leads to it, but counts are lower bounds, other markings
+    /// may exist, and a transition may be enabled in a marking that was not looked at.
     pub fn stopped(&self) -> Option<Stopped> {
         self.stopped
     }
 
-    /// How much memory it takes, in bytes.
+    /// The memory that it takes, in bytes.
     pub fn bytes(&self) -> usize {
         self.store.bytes(0).0 + 4 * (self.parents.capacity() + self.counts.dead.capacity())
     }
@@ -73,23 +73,22 @@ impl<'n> StateSpace<'n> {
         self.compiled.net
     }
 
-    /// How many markings there are.
+    /// Number of markings.
     pub fn states(&self) -> usize {
         self.store.len()
     }
 
-    /// How many transitions are enabled, summed over all markings.
+    /// Number of enabled transitions, summed over all markings.
     pub fn firings(&self) -> u64 {
         self.counts.firings
     }
 
-    /// How many pairs of markings there are of which some transition leads from the first to the
-    /// second.
+    /// Number of pairs of markings of which some transition leads from the first to the second.
     pub fn distinct_edges(&self) -> u64 {
         self.counts.distinct_edges
     }
 
-    /// How many markings enable nothing.
+    /// Number of markings that enable nothing.
     pub fn dead_markings(&self) -> u64 {
         self.counts.dead.len() as u64
     }
@@ -114,7 +113,7 @@ impl<'n> StateSpace<'n> {
         self.bounds().iter().copied().max().unwrap_or(0)
     }
 
-    /// Whether no place ever holds more than one token.
+    /// Returns true if no place ever holds more than one token.
     pub fn is_safe(&self) -> bool {
         self.k_bound() <= 1
     }
@@ -148,14 +147,14 @@ impl<'n> StateSpace<'n> {
         self.compiled.layout.unpack(self.store.get(state), marking);
     }
 
-    /// Whether one of some places holds a token. Nothing else of the marking is looked at.
+    /// Returns true if one of some places holds a token. Nothing else of the marking is looked at.
     pub fn is_marked(&self, state: usize, places: &[usize]) -> bool {
         let words = self.store.get(state);
         places.iter().any(|place| self.compiled.layout.fields[*place].get(words) > 0)
     }
 
-    /// The transitions that are enabled in a state, and the states that they lead to. In what
-    /// was only explored in part, successors that were not found are left out.
+    /// The transitions that are enabled in a state, and the states that they lead to. In a space
+    /// that was only explored in part, successors that were not found are left out.
     pub fn successors(&self, state: usize) -> Vec<(usize, usize)> {
         let mut batch = Batch::default();
         let added = batch.add::<0>(&self.compiled, &self.store, state);
@@ -176,7 +175,7 @@ impl<'n> StateSpace<'n> {
         (state != 0).then(|| self.parents[state] as usize)
     }
 
-    /// Whether a state has at least the tokens of another at every place.
+    /// Returns true if a state has at least the tokens of another at every place.
     pub fn covers(&self, state: usize, other: usize) -> bool {
         self.compiled.layout.covers(self.store.get(state), self.store.get(other))
     }

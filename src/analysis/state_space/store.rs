@@ -25,10 +25,10 @@ pub struct Store {
     len: usize,
 }
 
-/// How many markings one store can hold: their indexes are 32 bits, one of them taken.
+/// Number of markings that a store can hold: their indexes are 32 bits, one of them taken.
 pub const MOST: usize = u32::MAX as usize - 1;
 
-/// What of a slot is the hash.
+/// The bits of a slot that are the hash.
 const HASH: u64 = 0xffff_ffff_0000_0000;
 
 /// A hash of a marking, in the upper half.
@@ -50,12 +50,12 @@ impl Store {
         Self { words, arena: Vec::new(), slots: vec![0; 1 << 8], shift: 24, len: 0 }
     }
 
-    /// How many markings there are.
+    /// Number of markings.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// How many words a marking has.
+    /// Number of words of a marking.
     pub fn words(&self) -> usize {
         self.words
     }
@@ -66,7 +66,7 @@ impl Store {
         &self.arena[index * self.words..(index + 1) * self.words]
     }
 
-    /// Bytes in use, and what more would be in use for a while to add so many markings.
+    /// Bytes in use, and those in use beside them for a while to add so many markings.
     pub fn bytes(&self, more: usize) -> (usize, usize) {
         let used = 8 * (self.arena.capacity() + self.slots.len());
         let mut growth = 0;
@@ -79,8 +79,8 @@ impl Store {
         (used, growth)
     }
 
-    /// Whether the table is too small for so many markings: at most five slots of eight are
-    /// taken.
+    /// Returns true if the table is too small for so many markings: at most five slots of eight
+    /// are taken.
     fn is_full(&self, len: usize) -> bool {
         len * 8 > self.slots.len() * 5
     }
@@ -91,8 +91,8 @@ impl Store {
         ((hash >> 32) >> self.shift) as usize
     }
 
-    /// What stands where the search for a hash begins. Reading it early, for many markings,
-    /// lets the processor wait for all of them at once.
+    /// The content of the slot where the search for a hash begins. Reading it early, for many
+    /// markings, lets the processor wait for all of them at once.
     #[inline(always)]
     pub fn glance(&self, hash: u64) -> u64 {
         self.slots[self.start(hash)]

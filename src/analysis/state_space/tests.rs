@@ -10,7 +10,7 @@ use crate::models::{
     petri::{Arcs, Input, Marking, Net, Place, Refused, Transition},
 };
 
-/// More markings than these are not looked at.
+/// Number of markings beyond which a net is not looked at.
 const MOST: usize = 300;
 
 fn limits() -> Limits {
@@ -69,8 +69,8 @@ pub fn nets(tokens: impl Strategy<Value = u64> + Clone) -> impl Strategy<Value =
     })
 }
 
-/// All markings in the order in which they are found, and for each what is enabled and where it
-/// leads; an error where some count overflows or there are too many.
+/// All markings in the order in which they are found, each with the transitions that it enables
+/// and their targets; an error where some count overflows or there are too many.
 type Naive = (Vec<Marking>, Vec<Vec<(usize, usize)>>);
 
 pub fn naive(net: &Net) -> Result<Naive, Stopped> {
@@ -139,7 +139,7 @@ fn assert_same(net: &Net, space: &StateSpace<'_>, (markings, edges): &Naive) {
     assert_eq!(Some(space.max_tokens()), sums.max());
 }
 
-/// Which states each state reaches, itself included.
+/// The states that each state reaches, itself included.
 fn closure(edges: &[Vec<(usize, usize)>]) -> Vec<BTreeSet<usize>> {
     let from = |state: usize| {
         let (mut reached, mut open) = (BTreeSet::from([state]), vec![state]);

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::flow::Flow;
 use crate::models::{ArcKind, petri::Net};
 
-/// What kind of net this is, by its flow alone (Murata 1989, section VI; Desel and Esparza,
-/// *Free Choice Petri Nets*, 1995).
+/// The class of a net, by its flow alone (Murata 1989, section VI; Desel and Esparza, *Free Choice
+/// Petri Nets*, 1995).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Class {
     /// It has neither read, inhibitor or reset arcs nor capacities.
@@ -15,15 +15,15 @@ pub struct Class {
     pub ordinary: bool,
     /// No transition gives to a place that it takes from or reads.
     pub pure: bool,
-    /// Ordinary, and every transition has one input and one output: choice, no concurrency.
+    /// It is ordinary, and every transition has one input and one output: choice, no concurrency.
     pub state_machine: bool,
-    /// Ordinary, and every place has one input and one output: concurrency, no choice.
+    /// It is ordinary, and every place has one input and one output: concurrency, no choice.
     pub marked_graph: bool,
     /// A place with several output transitions is the only input of each of them.
     pub free_choice: bool,
     /// Places that share an output transition share all of them.
     pub extended_free_choice: bool,
-    /// Of two places that share an output transition, one has all those of the other.
+    /// One of two places that share an output transition has all those of the other.
     pub asymmetric_choice: bool,
     /// A path leads from every node to every other.
     pub strongly_connected: bool,

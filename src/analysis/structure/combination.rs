@@ -6,10 +6,10 @@ use num_traits::{CheckedAdd, CheckedMul, Signed};
 
 use super::{incidence::Sparse, work::steps_of_bits};
 
-/// An integer that says when it is too small for a result.
+/// An integer whose arithmetic fails where it is too small for a result.
 pub(super) trait Number: Integer + Signed + CheckedAdd + CheckedMul + Clone {
     fn big(&self) -> BigInt;
-    /// About how many steps arithmetic with it takes.
+    /// An estimate of the steps that arithmetic with it takes.
     fn steps(&self) -> u64;
 }
 

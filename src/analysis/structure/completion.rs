@@ -1,4 +1,4 @@
-//! Where a case ends: one end for nets that have several, and nothing after it.
+//! The end of a case: one end for nets that have several, and nothing after it.
 
 use super::{flow::Flow, workflow_net::unused};
 use crate::models::{
@@ -6,8 +6,8 @@ use crate::models::{
     petri::{Arcs, Input, Net, Place, Transition},
 };
 
-/// How many transitions may be there once for each place that is no end, each time counted. Usual
-/// nets have a handful.
+/// Copies of transitions that may be there, one for each place that is no end. Usual nets have a
+/// handful.
 const MOST_COPIES: usize = 100_000;
 
 /// Joins the places where a case ends in one new sink, by a transition that takes a token from
@@ -66,11 +66,11 @@ pub fn put_source(net: &mut Net) {
     net.transitions.push(Transition { id: transition, arcs, ..Transition::default() });
 }
 
-/// The net in which nothing fires once all tokens are in `ends`, as nothing happens in a case
-/// that has ended; and for each of its transitions, which one of `net` it is.
+/// The net in which nothing fires once all tokens are in `ends`, as nothing happens in a case that
+/// has ended; and for each of its transitions, the one of `net` that it is.
 ///
-/// Only what neither takes nor reads a token elsewhere could. It is there once for each place
-/// that is no end, and reads a token in that. `None`: that would be far too many.
+/// Only a transition that neither takes nor reads a token elsewhere could. It is there once for
+/// each place that is no end, and reads a token in that. `None` if these would be far too many.
 pub fn until_ended(net: &Net, ends: &[usize]) -> Option<(Net, Vec<usize>)> {
     let mut is_end = vec![false; net.places.len()];
     ends.iter().for_each(|end| is_end[*end] = true);

@@ -52,7 +52,7 @@ pub(super) fn widest(
     Ok(weights)
 }
 
-/// Why there's no answer.
+/// Reason for no answer.
 enum Stop {
     /// A number doesn't hold a result.
     Outgrown,
@@ -180,7 +180,7 @@ impl<'a, N: Number> Tableau<'a, N> {
     /// one with the least in its way; later the first one, by which there's no going in circles
     /// (Bland 1977).
     fn entering(&self, unknown: usize, pivots: usize) -> Option<usize> {
-        /// Enough for usual nets to need no more.
+        /// Pivots by the least in the way; usual nets need no more.
         const BY_WHAT_BLOCKS: usize = 200;
         let Some(row) = self.basic[unknown] else { return Some(unknown) };
         let row = self.rows[row].1.iter();
@@ -205,7 +205,7 @@ impl<'a, N: Number> Tableau<'a, N> {
         zeros
     }
 
-    /// One of the unknown, and what the basic ones are then.
+    /// One of the unknown, with the values of the basic ones then.
     fn ray(&self, entering: usize) -> Sparse<BigRational> {
         let one = (entering, BigInt::from(1).into());
         let rest = self.rows.iter().filter_map(|(basic, row)| {

@@ -19,7 +19,7 @@ pub struct Cover {
 }
 
 impl Cover {
-    /// Whether every weight is above 0.
+    /// Returns true if every weight is above 0.
     pub fn is_complete(&self) -> bool {
         self.weights.iter().all(|weight| *weight != BigInt::ZERO)
     }

@@ -1,10 +1,10 @@
 //! Solutions of homogeneous systems of linear equations, exactly.
 //!
-//! Elimination counts modulo a prime, which is fast and can't grow. What it finds is then
-//! proved: the rank modulo a prime is never above the true one, and as many independent integer
-//! solutions as there are columns beyond that rank, each checked in integers, show that it is
-//! not below either. Where the prime was unlucky or the numbers are large, elimination is done
-//! again in fractions of any size.
+//! Elimination counts modulo a prime, which is fast and can't grow. Its result is then proved: the
+//! rank modulo a prime is never above the true one, and as many independent integer solutions as
+//! there are columns beyond that rank, each checked in integers, show that it is not below either.
+//! Where the prime was unlucky or the numbers are large, elimination is done again in fractions of
+//! any size.
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -17,9 +17,9 @@ use super::{
     work::{TooComplex, Work},
 };
 
-/// A basis of the integer solutions `x` of `row · x = 0` for every row: one for each column
-/// that is free, each primitive (its greatest common divisor is 1). The rank is `columns` less
-/// how many there are.
+/// A basis of the integer solutions `x` of `row · x = 0` for every row: one for each column that
+/// is free, each primitive (its greatest common divisor is 1). The rank is `columns` less their
+/// number.
 pub(super) fn kernel(
     rows: &[Sparse<i128>],
     columns: usize,
@@ -31,7 +31,7 @@ pub(super) fn kernel(
     }
 }
 
-/// `None` if what it found is not a solution.
+/// A basis by residues; `None` if they lead to one that is no solution.
 fn by_residues(
     rows: &[Sparse<i128>],
     columns: usize,
@@ -60,7 +60,7 @@ fn by_fractions(
     echelon.free().map(|free| Ok(whole(echelon.solution(free, work)?))).collect()
 }
 
-/// Multiplies fractions by what makes them integers without a common divisor.
+/// Multiplies fractions by the factor that makes them integers without a common divisor.
 pub(super) fn whole(fractions: Sparse<BigRational>) -> Sparse<BigInt> {
     let scale =
         fractions.iter().fold(BigInt::one(), |scale, (_, fraction)| scale.lcm(fraction.denom()));
@@ -68,7 +68,7 @@ pub(super) fn whole(fractions: Sparse<BigRational>) -> Sparse<BigInt> {
     primitive(fractions.iter().map(|(at, fraction)| (*at, scaled(fraction))).collect())
 }
 
-/// Divided by the greatest common divisor, and so signed that the first entry is positive.
+/// The vector divided by its greatest common divisor, signed so that its first entry is positive.
 fn primitive(mut vector: Sparse<BigInt>) -> Sparse<BigInt> {
     let mut divisor = vector.iter().fold(BigInt::ZERO, |divisor, (_, n)| divisor.gcd(n));
     if vector.first().is_some_and(|(_, n)| n.is_negative()) {
@@ -90,8 +90,8 @@ fn transpose(rows: &[Sparse<i128>], columns: usize) -> Vec<Sparse<i128>> {
     transposed
 }
 
-/// Whether every equation holds. `sums` is a zero for each equation, and is so again after;
-/// a sum that 128 bits can't hold counts as no.
+/// Returns true if every equation holds. `sums` is a zero for each equation, and is so again
+/// after; a sum that 128 bits can't hold counts as false.
 fn solves(solution: &[(usize, i128)], columns: &[Sparse<i128>], sums: &mut [i128]) -> bool {
     let mut counted = true;
     for &(column, factor) in solution {
@@ -182,10 +182,10 @@ impl<F: Field> Echelon<F> {
     }
 }
 
-/// The rows that are still to be eliminated: which of them hold a column, and which are how long.
+/// The rows still to be eliminated: those that hold each column, and those of each length.
 struct Pending {
     holders: Vec<Vec<usize>>,
-    /// By length; a row whose length has changed since stands here more than once.
+    /// Rows by length; one whose length has changed since stands here more than once.
     lengths: Vec<Vec<usize>>,
 }
 
@@ -212,7 +212,7 @@ impl Pending {
         None
     }
 
-    /// `entries - factor * pivot`, noted as what row `row` now holds.
+    /// The row `entries - factor * pivot`, noted as the new row `row`.
     fn subtract<F: Field>(
         &mut self,
         row: usize,
@@ -256,7 +256,7 @@ impl Pending {
 mod tests {
     use super::*;
 
-    /// Both ways must agree, whatever the numbers.
+    /// Checks that both ways agree, whatever the numbers.
     fn check(rows: &[Sparse<i128>], columns: usize, dimension: usize) {
         let exact = by_fractions(rows, columns, &mut Work::new()).unwrap();
         assert_eq!(exact.len(), dimension);

@@ -16,7 +16,7 @@ pub(super) trait Field: Clone {
     /// `self / other`; `other` is not 0.
     fn over(&self, other: &Self) -> Self;
     fn zero() -> Self;
-    /// About how many steps arithmetic with it takes.
+    /// An estimate of the steps that arithmetic with it takes.
     fn steps(&self) -> u64;
 }
 
@@ -139,8 +139,7 @@ impl Field for BigRational {
 }
 
 /// Integers in the proportions of the fractions whose residues these are, none of them 2^60 or
-/// more; `None` if one residue is no small fraction's. Only a guess: what it is for must be
-/// checked.
+/// more; `None` if one residue is no small fraction's. They are only a guess, and must be checked.
 pub(super) fn integers(residues: &[(usize, Residue)]) -> Option<Vec<(usize, i128)>> {
     let mut denominator = 1u64;
     for (_, residue) in residues {

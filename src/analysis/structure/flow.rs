@@ -1,4 +1,4 @@
-//! A net as a directed graph: who leads to whom.
+//! A net as a directed graph.
 
 use crate::models::{ArcKind, petri::Net};
 
@@ -61,17 +61,17 @@ impl Flow {
         all.enumerate().filter(|(node, _)| of(*node)).map(|(_, id)| id.clone()).collect()
     }
 
-    /// Which nodes a path leads to from `start`, itself among them.
+    /// True for the nodes that a path leads to from `start`, itself among them.
     pub fn reached_from(&self, start: usize) -> Vec<bool> {
         reach(&self.successors, start)
     }
 
-    /// From which nodes a path leads to `end`, itself among them.
+    /// True for the nodes from which a path leads to `end`, itself among them.
     pub fn leading_to(&self, end: usize) -> Vec<bool> {
         reach(&self.predecessors, end)
     }
 
-    /// Whether a path leads from every node to every other.
+    /// Returns true if a path leads from every node to every other.
     pub fn is_strongly_connected(&self) -> bool {
         let all = |reached: Vec<bool>| reached.into_iter().all(|reached| reached);
         self.nodes() > 0 && all(self.reached_from(0)) && all(self.leading_to(0))

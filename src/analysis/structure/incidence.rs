@@ -1,21 +1,21 @@
-//! What every transition changes.
+//! The incidence matrix: the changes by every transition.
 
 use crate::models::{
     ArcKind,
     petri::{Net, Transition},
 };
 
-/// A sparse vector: indexes in ascending order, and what stands there, never 0.
+/// A sparse vector: indexes in ascending order, each with its number, never 0.
 pub type Sparse<N> = Vec<(usize, N)>;
 
-/// The incidence matrix C: `C[p][t]` is what firing `t` adds to place `p` by its consuming arcs
-/// and its outputs. Read arcs take nothing; what a reset arc takes depends on the marking, so
-/// it is not in here.
+/// The incidence matrix C: `C[p][t]` is the number of tokens that firing `t` adds to place `p` by
+/// its consuming arcs and its outputs. Read arcs take nothing; the tokens that a reset arc takes
+/// depend on the marking, so they are not in here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incidence {
-    /// How many places: the rows.
+    /// Number of places: the rows.
     pub places: usize,
-    /// What each transition changes, by place.
+    /// The changes by each transition, by place.
     pub columns: Vec<Sparse<i128>>,
 }
 
@@ -25,7 +25,7 @@ impl Incidence {
         Self { places: net.places.len(), columns: net.transitions.iter().map(effect).collect() }
     }
 
-    /// What each place gets and loses, by transition.
+    /// The changes of each place, by transition.
     pub fn rows(&self) -> Vec<Sparse<i128>> {
         let mut rows = vec![Vec::new(); self.places];
         for (transition, column) in self.columns.iter().enumerate() {
@@ -37,7 +37,7 @@ impl Incidence {
     }
 }
 
-/// Weights are 64-bit, so their sums stay far below 128 bits.
+/// The effect of a transition. Weights are 64-bit, so their sums stay far below 128 bits.
 fn effect(transition: &Transition) -> Sparse<i128> {
     let arcs = &transition.arcs;
     let taken = arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Consume);

@@ -13,12 +13,12 @@ use crate::models::{ArcKind, petri::Net};
 /// net.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invariant {
-    /// Where it is not 0, by index in ascending order. Their greatest common divisor is 1.
+    /// The weights that are not 0, by ascending index. Their greatest common divisor is 1.
     pub weights: Sparse<BigInt>,
 }
 
 impl Invariant {
-    /// The weighted sum of a marking, or of how often each transition fires.
+    /// The weighted sum of a marking, or of the numbers of firings of the transitions.
     pub fn sum(&self, counts: &[u64]) -> BigInt {
         self.weights.iter().map(|(at, weight)| weight * counts[*at]).sum()
     }
@@ -54,7 +54,7 @@ pub fn transition_invariants(net: &Net) -> Result<Vec<Invariant>, TooComplex> {
     Ok(basis.into_iter().map(|weights| Invariant { weights }).collect())
 }
 
-/// What a P-invariant must solve.
+/// The equations that a P-invariant must solve.
 pub(super) fn place_equations(net: &Net) -> Vec<Sparse<i128>> {
     let mut equations = Incidence::of(net).columns;
     let inputs = net.transitions.iter().flat_map(|transition| &transition.arcs.inputs);
@@ -63,7 +63,7 @@ pub(super) fn place_equations(net: &Net) -> Vec<Sparse<i128>> {
     equations
 }
 
-/// What a T-invariant must solve.
+/// The equations that a T-invariant must solve.
 pub(super) fn transition_equations(net: &Net) -> Vec<Sparse<i128>> {
     let mut equations = Incidence::of(net).rows();
     for (at, transition) in net.transitions.iter().enumerate() {

@@ -1,9 +1,9 @@
-//! What a net's shape alone says: invariants, classes, siphons, the workflow-net check and the
-//! rank theorem. Nothing here looks at reachable markings, and all arithmetic is exact.
+//! Structure of a net, by its shape alone: invariants, classes, siphons, the workflow-net check
+//! and the rank theorem. Nothing here looks at reachable markings, and all arithmetic is exact.
 //!
 //! Consuming arcs and outputs are the flow of a net. A read arc is a loop (it takes and gives
-//! back), so it has no effect and leads both ways; inhibitor and reset arcs are not flow, and
-//! what they make invalid says so.
+//! back), so it has no effect and leads both ways; inhibitor and reset arcs are not flow, and a
+//! result that they make invalid says so.
 
 mod class;
 mod combination;

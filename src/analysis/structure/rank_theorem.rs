@@ -10,19 +10,19 @@ use super::{
 };
 use crate::models::petri::Net;
 
-/// What the rank theorem says of a workflow net.
+/// The verdict of the rank theorem on a workflow net.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RankVerdict {
-    /// Sound.
+    /// It is sound.
     Sound,
-    /// Not sound, and everything that shows it; at least one.
+    /// It is not sound, with every flaw that shows it; at least one.
     NotSound(Vec<Flaw>),
-    /// The theorem says nothing of this net, and why; at least one.
+    /// The theorem says nothing of this net, for these reasons; at least one.
     NotApplicable(Vec<Inapplicable>),
 }
 
-/// What the short-circuited net lacks to be live and bounded. Ids are of its nodes, in the
-/// order of the net.
+/// A flaw that keeps the short-circuited net from being live and bounded. Ids are of its nodes, in
+/// the order of the net.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
     /// No weighted sum with these places in it is kept: tokens there pile up or get lost.
@@ -39,16 +39,16 @@ pub enum Flaw {
     Rank {
         /// The rank.
         rank: usize,
-        /// How many clusters there are.
+        /// Number of clusters.
         clusters: usize,
     },
-    /// A siphon without the place where a case begins: it never gets a token, so that what takes
-    /// from it never fires.
+    /// A siphon without the place where a case begins: it never gets a token, so that the
+    /// transitions that take from it never fire.
     #[error("no token ever comes to {}", list(.0))]
     UnmarkedSiphon(Vec<String>),
 }
 
-/// Why the rank theorem can't be asked.
+/// Reason for which the rank theorem can't be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Inapplicable {
     /// Arcs of a weight above 1.
@@ -65,14 +65,14 @@ pub enum Inapplicable {
     TooComplex(#[from] TooComplex),
 }
 
-/// Whether a workflow net is sound, in polynomial time, if it is ordinary and (extended)
+/// Decides the soundness of a workflow net, in polynomial time, if it is ordinary and (extended)
 /// free-choice.
 ///
-/// It is exactly if the short-circuited net is live and bounded with one token in the source
-/// (van der Aalst 1997). That it can be with some marking (it is well-formed) means for a
-/// strongly connected free-choice net: a positive P-invariant, a positive T-invariant, and a
-/// rank one less than there are clusters. It is then live with a marking exactly if this marks
-/// every siphon (Desel and Esparza 1995, chapters 6 and 5).
+/// It is sound exactly if the short-circuited net is live and bounded with one token in the source
+/// (van der Aalst 1997). A strongly connected free-choice net is so with some marking (it is
+/// well-formed) exactly if it has a positive P-invariant, a positive T-invariant, and a rank one
+/// less than there are clusters. It is then live with a marking exactly if this marks every siphon
+/// (Desel and Esparza 1995, chapters 6 and 5).
 pub fn rank_theorem(net: &Net, ends: WorkflowNet) -> RankVerdict {
     let class = Class::of(net);
     let reasons: Vec<_> = [

@@ -1,4 +1,4 @@
-//! Makes systems of equations over non-negative unknowns small without changing what they say.
+//! Makes systems of equations over non-negative unknowns small without a change of their meaning.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -8,24 +8,24 @@ use super::{
     work::{TooComplex, Work},
 };
 
-/// What is left of a system `row · y = 0`, `y >= 0`, and how its solutions become the
-/// solutions of the whole. An equation whose terms have all one sign makes its unknowns 0. One
-/// with a single term of its sign says what that unknown is: a sum of others that can't be below
-/// 0. Both are taken out, and nearly all equations of usual nets go that way.
+/// The rest of a system `row · y = 0`, `y >= 0`, and the steps from its solutions to those of the
+/// whole. An equation whose terms have all one sign makes its unknowns 0. One with a single term
+/// of its sign gives that unknown: a sum of others that can't be below 0. Both are taken out, and
+/// nearly all equations of usual nets go that way.
 pub(super) struct Reduced {
     /// The equations left, each with at least two terms of either sign; but if numbers would
     /// outgrow 128 bits, any.
     pub equations: Vec<Sparse<i128>>,
-    /// Which unknowns are 0 in every solution.
+    /// True for the unknowns that are 0 in every solution.
     pub zero: Vec<bool>,
-    /// In the order in which they were taken out: an unknown, its factor, and what it is the sum
-    /// of. Those named later are already known when the list is read from its end.
+    /// Unknowns in the order in which they were taken out, each with its factor and the terms of
+    /// its sum. Those named later are already known when the list is read from its end.
     pub substituted: Vec<(usize, i128, Sparse<i128>)>,
 }
 
 struct Reduction<'a> {
     equations: Vec<Sparse<i128>>,
-    /// Which equations an unknown may be in; all it is in, and maybe others.
+    /// The equations that an unknown may be in; all it is in, and maybe others.
     holders: Vec<Vec<usize>>,
     /// Equations that may be taken out, those that fill up the others least first.
     queue: BinaryHeap<Reverse<(usize, usize)>>,
@@ -77,7 +77,7 @@ fn single(equation: &[(usize, i128)]) -> Option<usize> {
 }
 
 impl Reduction<'_> {
-    /// How many terms taking an equation out may add to others; `None` if it can't be.
+    /// Number of terms that taking an equation out may add to others; `None` if it can't be.
     fn cost(&self, at: usize) -> Option<usize> {
         let equation = &self.equations[at];
         let (first, rest) = equation.split_first()?;

@@ -7,32 +7,32 @@ use crate::models::{
 
 /// A net seen for its siphons and traps.
 ///
-/// A *siphon* is a set of places so that what gives to one of them needs a token from one of
-/// them: once empty, it stays empty. A *trap* is a set so that what takes from one of them gives
-/// to one of them: once marked, it stays marked. Unions of siphons are siphons, so that every
-/// set of places has a largest one within; likewise for traps. Sets of places are indexes in
-/// ascending order.
+/// A *siphon* is a set of places so that a transition that gives to one of them needs a token from
+/// one of them: once empty, it stays empty. A *trap* is a set so that a transition that takes from
+/// one of them gives to one of them: once marked, it stays marked. Unions of siphons are siphons,
+/// so every set of places has a largest one within; likewise for traps. Sets of places are
+/// ascending indexes.
 #[derive(Debug)]
 pub struct PlaceSets {
     places: usize,
-    /// What each transition needs tokens in; a reset arc needs none.
+    /// The places that each transition needs tokens in; a reset arc needs none.
     needs: Vec<Vec<usize>>,
-    /// What each transition may empty.
+    /// The places that each transition may empty.
     takes: Vec<Vec<usize>>,
-    /// What each transition gives to or leaves marked.
+    /// The places that each transition gives to or leaves marked.
     gives: Vec<Vec<usize>>,
 }
 
 /// The minimal siphons, or traps, of a net: those that contain no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Minimal {
-    /// Those found.
+    /// The sets found.
     pub sets: Vec<Vec<usize>>,
-    /// Whether these are all.
+    /// True if these are all.
     pub complete: bool,
 }
 
-/// Whether every siphon contains a trap that is marked at first.
+/// The answer to Commoner's condition: every siphon contains a trap that is marked at first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Commoner {
     /// Every siphon does: in an ordinary net no reachable marking is dead, and a free-choice net
@@ -91,7 +91,7 @@ fn indexes(set: &[bool]) -> Vec<usize> {
 }
 
 impl PlaceSets {
-    /// Of a net.
+    /// The sets of a net.
     pub fn of(net: &Net) -> Self {
         let each = |of: fn(&Transition) -> Vec<usize>| net.transitions.iter().map(of).collect();
         Self {
@@ -195,7 +195,7 @@ impl PlaceSets {
         siphon
     }
 
-    /// Whether every siphon contains a trap marked in `marking`, by its minimal siphons.
+    /// Tests that every siphon contains a trap marked in `marking`, by its minimal siphons.
     pub fn commoner(&self, marking: &[u64], minimal: &Minimal) -> Commoner {
         for siphon in &minimal.sets {
             let trap = self.largest_trap(siphon);

@@ -1,8 +1,7 @@
-//! How much arithmetic a question may take.
+//! The arithmetic that a question may take.
 
-/// The most steps, each about what it takes to handle a term modulo a prime: a fifth of a second
-/// or two. Nets of thousands of nodes from practice take a tenth of it; only nets made to be hard
-/// come near.
+/// The most steps, each about the work on a term modulo a prime: a fifth of a second or two. Nets
+/// of thousands of nodes from practice take a tenth of it; only nets made to be hard come near.
 const MOST: u64 = 10_000_000;
 
 /// A question about a net was given up, since its arithmetic would take too long.
@@ -29,8 +28,8 @@ impl Work {
     }
 }
 
-/// About how many steps it takes to multiply numbers of so many bits and to find a common
-/// divisor, which grows with the square of their size.
+/// An estimate of the steps to multiply numbers of so many bits and to find a common divisor,
+/// which grows with the square of their size.
 pub(super) fn steps_of_bits(bits: u64) -> u64 {
     let words = 1 + bits / 64;
     32 * words * words

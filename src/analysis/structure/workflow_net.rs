@@ -16,7 +16,7 @@ pub struct WorkflowNet {
     pub sink: usize,
 }
 
-/// Why a net is no workflow net, with the ids of what is in the way.
+/// Reason for which a net is no workflow net, with the ids of the nodes in the way.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAWorkflowNet {
     /// Every place has an arc into it, so a case has nowhere to begin. The places are those that
@@ -60,7 +60,7 @@ pub enum NotAWorkflowNet {
 }
 
 pub(super) fn list(ids: &[String]) -> String {
-    /// A message stays readable; all ids are in the value.
+    /// Ids that a message shows, to stay readable; all are in the value.
     const SHOWN: usize = 8;
     match ids.len().checked_sub(SHOWN) {
         Some(more @ 1..) => format!("{} and {more} more", ids[..SHOWN].join(", ")),

@@ -1,5 +1,5 @@
-//! The language of Graphviz. What `dot` can draw, it is told in its own words; it makes the
-//! layout itself.
+//! The language of Graphviz. `dot` is told in its own words of everything that it can draw; it
+//! makes the layout itself.
 
 use std::fmt::Write;
 

@@ -7,9 +7,9 @@ pub use super::super::Point;
 pub struct Area {
     /// Its middle.
     pub middle: Point,
-    /// How wide it is.
+    /// Its width.
     pub width: f64,
-    /// How high it is.
+    /// Its height.
     pub height: f64,
 }
 
@@ -25,9 +25,9 @@ pub enum Step {
 /// A line from one node to another.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Path {
-    /// Where it begins.
+    /// Its start.
     pub start: Point,
-    /// How it goes on.
+    /// The pieces from there on.
     pub steps: Vec<Step>,
 }
 
@@ -57,14 +57,14 @@ impl Area {
         Self { middle, width, height }
     }
 
-    /// Whether the two have more in common than an edge.
+    /// Returns true if the two have more in common than an edge.
     pub fn overlaps(&self, other: &Self) -> bool {
         let (dx, dy) = (self.middle.x - other.middle.x, self.middle.y - other.middle.y);
         dx.abs() * 2.0 < self.width + other.width - 1e-6
             && dy.abs() * 2.0 < self.height + other.height - 1e-6
     }
 
-    /// Whether a point is within.
+    /// Returns true if a point is within.
     pub fn contains(&self, point: Point) -> bool {
         (self.middle.x - point.x).abs() * 2.0 < self.width
             && (self.middle.y - point.y).abs() * 2.0 < self.height
@@ -83,7 +83,7 @@ impl Area {
 }
 
 impl Path {
-    /// Where it ends.
+    /// Its end.
     pub(super) fn end(&self) -> Point {
         self.steps.last().map_or(self.start, |step| step.end())
     }

@@ -8,13 +8,13 @@ use super::{
     shape::{self, Link, Shape},
 };
 
-/// How much larger than it was drawn a picture may become.
+/// Factors by which a picture may become larger than it was drawn.
 const LARGER: [f64; 6] = [1.0, 1.25, 1.5, 2.0, 2.5, 3.0];
 
-/// Between two nodes at least.
+/// The least distance between two nodes.
 const APART: f64 = 8.0;
 
-/// Beyond this many pairs of arcs and nodes, nobody looks whether an arc could go around one.
+/// Pairs of arcs and nodes beyond which nobody looks for a way of an arc around a node.
 const MOST_PAIRS: usize = 1_000_000;
 
 /// The layout, unless nodes without a position, or two at one point, leave none.
@@ -34,7 +34,7 @@ fn larger(given: &[Point], by: f64) -> Vec<Point> {
     given.iter().map(|at| Point::new(at.x * by, at.y * by)).collect()
 }
 
-/// Whether no two nodes are too close. Labels find their own room.
+/// Returns true if no two nodes are too close. Labels find their own room.
 fn is_clear(middles: &[Point], shapes: &[Shape]) -> bool {
     let mut order: Vec<usize> = (0..middles.len()).collect();
     order.sort_by(|a, b| middles[*a].x.total_cmp(&middles[*b].x));
@@ -83,7 +83,7 @@ fn bent((from, to): (usize, usize), bend: f64, shapes: &[Shape], middles: &[Poin
     Path { start, steps: vec![step] }
 }
 
-/// Where the line from the middle of a node towards a point leaves the node.
+/// The point where the line from the middle of a node towards another point leaves the node.
 fn edge(shape: &Shape, middle: Point, towards: Point) -> Point {
     let (dx, dy) = ((towards.x - middle.x).abs(), (towards.y - middle.y).abs());
     let length = match shape.is_place {

@@ -1,14 +1,14 @@
-//! Text in the picture: how wide it is, where it is broken, and what must not be in it.
+//! Text in the picture: its width, its breaks, and characters that must not be in it.
 
 use unicode_width::UnicodeWidthChar;
 
 /// The size of labels.
 pub(super) const FONT: f64 = 12.0;
 
-/// From one line of a label to the next.
+/// The distance from one line of a label to the next.
 pub(super) const LINE: f64 = 14.0;
 
-/// How wide a text is at most, in the fonts that viewers commonly have: the widths of DejaVu
+/// The greatest width of a text in the fonts that viewers commonly have: the widths of DejaVu
 /// Sans, which is wider than Helvetica and Arial, by classes of characters and rounded up.
 pub(super) fn width(text: &str, size: f64) -> f64 {
     text.chars().map(|c| advance(c) * size).sum()
@@ -30,8 +30,8 @@ fn advance(c: char) -> f64 {
     }
 }
 
-/// A text as it can be shown in one line: what can't be seen or would turn the rest around is
-/// a blank.
+/// A text as it can be shown in one line: a character that can't be seen or would turn the rest
+/// around is a blank.
 pub(super) fn shown(text: &str) -> String {
     let visible = |c: char| {
         let hidden = c.is_control()
@@ -41,8 +41,8 @@ pub(super) fn shown(text: &str) -> String {
     text.chars().map(visible).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Breaks a text into at most `lines` lines of at most `widest`, between words where it can;
-/// what has no room is an ellipsis.
+/// Breaks a text into at most `lines` lines of at most `widest`, between words where it can; a
+/// rest that has no room is an ellipsis.
 pub(super) fn wrap(text: &str, widest: f64, lines: usize) -> Vec<String> {
     let text = shown(text);
     let (mut broken, mut rest) = (Vec::new(), text.as_str());
@@ -59,7 +59,7 @@ pub(super) fn wrap(text: &str, widest: f64, lines: usize) -> Vec<String> {
     broken
 }
 
-/// The longest beginning that has room, and what is after it.
+/// The longest beginning that has room, and the rest.
 fn split(text: &str, widest: f64) -> (&str, &str) {
     let (mut used, mut word, mut was_small) = (0.0, 0, false);
     for (at, c) in text.char_indices() {

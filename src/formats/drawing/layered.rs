@@ -11,7 +11,7 @@ use super::{
     shape::{self, Link, Shape},
 };
 
-/// Where everything is.
+/// The places of all nodes and arcs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Layout {
     /// The middle of each node's circle or box.
@@ -20,32 +20,32 @@ pub(super) struct Layout {
     pub(super) paths: Vec<Path>,
 }
 
-/// Level at both ends of a column, so that an arrow head stands straight.
+/// The level part at both ends of a column, so that an arrow head stands straight.
 const LEVEL: f64 = 14.0;
 
 /// The least distance between two columns, level ends not counted.
 const GAP: f64 = 26.0;
 
-/// Between the arcs that end at one side of a node.
+/// The distance between the arcs that end at one side of a node.
 const PORT: f64 = 11.0;
 
-/// Between two separate parts of a net.
+/// The distance between two separate parts of a net.
 const BETWEEN: f64 = 40.0;
 
-/// Edges that would need more free places than this in all on their way go straight, through
-/// whatever is there: such a picture is for nobody's eyes, but it has to end.
+/// Free places that edges may need in all on their way. Beyond that they go straight, through
+/// everything there: such a picture is for nobody's eyes, but it has to end.
 const MOST_VERTICES: usize = 100_000;
 
-/// The layered graph: nodes come first, then what keeps the ways of long edges free.
+/// The layered graph: nodes come first, then the vertices that keep the ways of long edges free.
 struct Layered {
     vertices: Vec<Vertex>,
-    /// Between neighbouring columns, from left to right.
+    /// Edges between neighbouring columns, from left to right.
     edges: Vec<(usize, usize)>,
-    /// For each pair of connected nodes, the vertices from the left one to the right one.
+    /// The vertices from the left one to the right one of each pair of connected nodes.
     chains: HashMap<(usize, usize), Vec<usize>>,
 }
 
-/// Lays out a net. `marked` says which nodes hold a token at the beginning.
+/// Lays out a net. `marked` is true for the nodes that hold a token at the beginning.
 pub(super) fn layout(shapes: &[Shape], links: &[Link], marked: &[bool]) -> Layout {
     let places = shapes.iter().filter(|shape| shape.is_place).count();
     let layered = layered(shapes, links, places, marked);
@@ -213,8 +213,8 @@ fn pack(parts: &[Part], middles: &mut [Point], spans: &mut [(f64, f64)]) {
     }
 }
 
-/// How far above or below the middle of a node an arc ends, for each arc and its left and
-/// right end: the arcs at one side of a node are ordered by where they come from.
+/// The heights from the middle of a node at which an arc ends, for each arc at its left and right
+/// end: the arcs at one side of a node are in the order of the heights that they come from.
 fn ports(
     shapes: &[Shape],
     links: &[Link],

@@ -1,12 +1,12 @@
-//! Which column each node stands in: cycles are opened, then every edge goes to the right.
+//! The column of each node: cycles are opened, then every edge goes to the right.
 
 use petgraph::{algo::kosaraju_scc, graph::DiGraph};
 
 /// The column of each node, from 0, such that no edge has both ends in one column.
 ///
-/// `edges` are pairs of nodes, each pair once and in one direction, and no node with itself. A
-/// marked place is where something begins: an edge into it that closes a cycle goes back.
-/// Other cycles are opened where a depth-first search from the beginnings comes back.
+/// `edges` are pairs of nodes, each pair once and in one direction, and no node with itself.
+/// Things begin at a marked place: an edge into it that closes a cycle goes back. Other cycles are
+/// opened where a depth-first search from the beginnings comes back.
 pub(super) fn columns(nodes: usize, edges: &[(usize, usize)], marked: &[bool]) -> Vec<usize> {
     let mut edges = edges.to_vec();
     back_to_marked(nodes, &mut edges, marked);

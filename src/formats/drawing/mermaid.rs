@@ -62,7 +62,7 @@ pub(super) fn flowchart(drawing: &Drawing<'_>) -> String {
     out
 }
 
-/// A quoted text. Letters, digits and what is harmless stay; all else is written by its number,
+/// A quoted text. Letters, digits and harmless signs stay; all else is written by its number,
 /// since Mermaid reads Markdown, HTML and icons in texts.
 fn quoted(lines: &[String]) -> String {
     let mut out = String::from("\"");

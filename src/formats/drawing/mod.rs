@@ -26,14 +26,14 @@ pub use tokens::{case_title, counted};
 
 use crate::models::petri::Net;
 
-/// What is to be drawn.
+/// A drawing of a net.
 #[derive(Debug, Clone, Copy)]
 pub struct Drawing<'a> {
     /// The net.
     pub net: &'a Net,
-    /// What stands above the picture; empty for nothing.
+    /// The text above the picture; empty for nothing.
     pub title: &'a str,
-    /// Where nodes were in the drawing that the net comes from. They are used if every node
+    /// The positions of nodes in the drawing that the net comes from. They are used if every node
     /// has one and no two nodes are at one point; otherwise the layout is made here.
     pub positions: Option<&'a Positions>,
     /// The tokens to draw, by the place's index, instead of the initial marking. Marked places
@@ -57,7 +57,7 @@ impl Drawing<'_> {
         mermaid::flowchart(self)
     }
 
-    /// How many tokens a place has in the picture.
+    /// Number of tokens of a place in the picture.
     fn tokens(&self, place: usize) -> u64 {
         match self.marking {
             Some(marking) => marking.get(place).copied().unwrap_or(0),

@@ -1,4 +1,4 @@
-//! Where the places and transitions of a net were in the drawing that it comes from.
+//! Positions of the places and transitions of a net in the drawing that it comes from.
 
 use std::collections::HashMap;
 
@@ -7,21 +7,21 @@ use serde_json::{Map, Value};
 use super::geometry::Point;
 use crate::models::petri::Net;
 
-/// The middles of nodes, in the units of whatever they were drawn with.
+/// The middles of nodes, in the units of the drawing.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Positions {
-    /// Of each place of the net, by its index.
+    /// The middle of each place of the net, by its index.
     pub(super) places: Vec<Option<Point>>,
-    /// Of each transition of the net, by its index.
+    /// The middle of each transition of the net, by its index.
     pub(super) transitions: Vec<Option<Point>>,
 }
 
-/// What is farther away than any drawing is large is a mistake.
+/// The farthest position; beyond that it is a mistake, as no drawing is so large.
 const FARTHEST: f64 = 1e7;
 
 impl Positions {
-    /// The positions of all places and all transitions of a net, in its order. What is not within
-    /// 10,000,000 units is no position.
+    /// The positions of all places and all transitions of a net, in its order. A point that is not
+    /// within 10,000,000 units is no position.
     pub fn new(
         places: impl IntoIterator<Item = Option<Point>>,
         transitions: impl IntoIterator<Item = Option<Point>>,
@@ -33,19 +33,19 @@ impl Positions {
         }
     }
 
-    /// Where the place with this index was.
+    /// The position of the place with this index.
     pub fn place(&self, index: usize) -> Option<Point> {
         self.places.get(index).copied().flatten()
     }
 
-    /// Where the transition with this index was.
+    /// The position of the transition with this index.
     pub fn transition(&self, index: usize) -> Option<Point> {
         self.transitions.get(index).copied().flatten()
     }
 
     /// The positions that a definition keeps in its metadata, as
-    /// `{"layout": {"places": {"<id>": [x, y]}, "transitions": {"<id>": [x, y]}}}`. What has
-    /// another form is no position.
+    /// `{"layout": {"places": {"<id>": [x, y]}, "transitions": {"<id>": [x, y]}}}`. A value
+    /// of another form is no position.
     pub fn from_metadata(net: &Net, metadata: &Map<String, Value>) -> Self {
         let of = |list: &str| -> HashMap<&str, Point> {
             let layout = metadata.get("layout").and_then(|layout| layout.get(list));
@@ -71,7 +71,7 @@ impl Positions {
     }
 }
 
-/// From one alternative of a transition to the next.
+/// The distance from one alternative of a transition to the next.
 const ALTERNATIVE: f64 = 60.0;
 
 fn point(at: &Value) -> Option<Point> {

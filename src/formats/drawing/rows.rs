@@ -1,4 +1,4 @@
-//! How high each vertex of a layered graph stands in its column.
+//! The height of each vertex of a layered graph in its column.
 
 use rust_sugiyama::configure::{Config, CrossingMinimization, RankingType};
 
@@ -9,9 +9,9 @@ use super::label::LINE;
 pub(super) struct Vertex {
     /// Its column.
     pub(super) column: usize,
-    /// How far it goes above its middle, and below.
+    /// The distance that it goes above its middle.
     pub(super) above: f64,
-    /// How far it goes below its middle.
+    /// The distance that it goes below its middle.
     pub(super) below: f64,
 }
 
@@ -37,8 +37,8 @@ pub(super) fn rows(vertices: &[Vertex], edges: &[(usize, usize)]) -> Vec<f64> {
     rows
 }
 
-/// Of a picture and its mirror image, the one in which more neighbours of a column are in the
-/// order of the net.
+/// Takes, of a picture and its mirror image, the one in which more neighbours of a column are in
+/// the order of the net.
 fn upright(vertices: &[Vertex], rows: &mut [f64]) {
     let columns = columns(vertices, rows);
     let pairs = columns.iter().flat_map(|column| column.windows(2));
@@ -92,7 +92,7 @@ fn by_library(vertices: &[Vertex], edges: &[(usize, usize)]) -> Vec<f64> {
     rows
 }
 
-/// The simple way for what is too large: every column once in the order of its neighbours'
+/// The simple way for a graph that is too large: every column once in the order of its neighbours'
 /// means, from left to right.
 fn by_means(vertices: &[Vertex], edges: &[(usize, usize)]) -> Vec<f64> {
     let mut before = vec![Vec::new(); vertices.len()];

@@ -1,4 +1,4 @@
-//! Everything of a picture with its final coordinates: what [`svg`](super::svg) writes.
+//! Everything of a picture with its final coordinates, as [`svg`](super::svg) writes it.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::{
     shape::{self, BELOW, Link, Shape},
 };
 
-/// Between the picture and its frame.
+/// The room between the picture and its frame.
 const MARGIN: f64 = 16.0;
 
 /// The size of the title.
@@ -20,9 +20,9 @@ pub(super) const TITLE_FONT: f64 = 15.0;
 /// A laid-out net. The upper left corner is the origin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scene {
-    /// How wide the whole is.
+    /// The width of the whole.
     pub width: f64,
-    /// How high the whole is.
+    /// The height of the whole.
     pub height: f64,
     /// The title in one line; empty for none.
     pub title: String,
@@ -35,22 +35,22 @@ pub struct Scene {
 /// A node with its place in the picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// What it looks like.
+    /// Its look.
     pub shape: Shape,
     /// Its circle or box.
     pub body: Area,
-    /// Where a place's label stands; `None` if it has none or there is no room for one.
+    /// The room of a place's label; `None` if it has none or there is no room for one.
     pub label: Option<Area>,
 }
 
 /// An arc with its way through the picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arc {
-    /// What it connects, and how.
+    /// The nodes that it connects, and its kind.
     pub link: Link,
-    /// From the edge of one node to the edge of the other.
+    /// Its way, from the edge of one node to the edge of the other.
     pub path: Path,
-    /// Its weight where it is written, and where.
+    /// Its weight with the room of the text, where it is written.
     pub weight: Option<(String, Area)>,
 }
 
@@ -145,8 +145,8 @@ fn fitting(title: &str, widest: f64) -> String {
     lines.into_iter().next().unwrap_or_default()
 }
 
-/// Where a place's label has room: below it as a rule, or where no arc is. A shorter one is
-/// tried too; none is better than one that can't be read.
+/// The room of a place's label: below it as a rule, or where no arc is. A shorter one is tried
+/// too; none is better than one that can't be read.
 fn place_label(shape: &mut Shape, body: &Area, taken: &mut Taken, arcs: &Taken) -> Option<Area> {
     if !shape.is_place || shape.label.is_empty() {
         return None;
@@ -177,7 +177,7 @@ fn place_label(shape: &mut Shape, body: &Area, taken: &mut Taken, arcs: &Taken) 
     None
 }
 
-/// Where an arc's weight has room: on the arc, as near to its middle as possible, or beside it.
+/// The room of an arc's weight: on the arc, as near to its middle as possible, or beside it.
 fn place_weight(text: &str, path: &Path, taken: &mut Taken) -> Area {
     let (width, height) = (label::width(text, FONT) + 4.0, LINE);
     let points = path.points();
@@ -212,7 +212,7 @@ impl Taken {
         }
     }
 
-    /// Takes what is under a line.
+    /// Takes the room under a line.
     fn add_line(&mut self, path: &Path) {
         let points = path.points();
         for two in points.windows(2) {

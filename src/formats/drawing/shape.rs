@@ -8,7 +8,7 @@ use crate::models::{ArcKind, petri::Net};
 /// The radius of a place.
 pub(super) const RADIUS: f64 = 20.0;
 
-/// Between a place and the label below it.
+/// The distance between a place and the label below it.
 pub(super) const BELOW: f64 = 5.0;
 
 /// The height of a transition whose label has one or two lines.
@@ -20,17 +20,17 @@ const WIDEST: f64 = 100.0;
 /// A node: places first, then transitions, each in the order of the net.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
-    /// Whether it is a place.
+    /// True if it is a place.
     pub is_place: bool,
     /// The width of the circle or box.
     pub width: f64,
     /// The height of the circle or box.
     pub height: f64,
-    /// What stands below a place or in a transition, line by line.
+    /// The text below a place or in a transition, line by line.
     pub label: Vec<String>,
 }
 
-/// How an arc is drawn.
+/// The kind of an arc in the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
     /// An arrow from the place.
@@ -52,9 +52,9 @@ pub struct Link {
     pub place: usize,
     /// The transition's index in the net.
     pub transition: usize,
-    /// How it is drawn.
+    /// Its kind.
     pub mark: Mark,
-    /// How many tokens.
+    /// Number of tokens.
     pub weight: u64,
 }
 
@@ -81,20 +81,20 @@ impl Link {
         }
     }
 
-    /// What is written beside it: its weight, where that is not 1 and counts.
+    /// The text beside it: its weight, where that is not 1 and counts.
     pub(super) fn weight_shown(&self) -> Option<String> {
         (self.weight != 1 && self.mark != Mark::Reset).then(|| self.weight.to_string())
     }
 }
 
 impl Shape {
-    /// How far the label goes to each side of the middle, and the circle or box.
+    /// Half the width of the circle or box, or of the label if that is wider.
     pub(super) fn half_width(&self) -> f64 {
         let label = if self.is_place { label::widest(&self.label) } else { 0.0 };
         self.width.max(label) / 2.0
     }
 
-    /// How much the label adds below a place.
+    /// The height that the label adds below a place.
     pub(super) fn label_height(&self) -> f64 {
         match self.label.len() {
             0 => 0.0,
@@ -154,8 +154,8 @@ pub(super) fn links(net: &Net) -> Vec<Link> {
     links
 }
 
-/// How far each arc is aside, in steps, from the middle of those between the same two nodes. Seen
-/// from the place, they are on different sides.
+/// The steps that each arc is aside from the middle of those between the same two nodes. Seen from
+/// the place, they are on different sides.
 pub(super) fn aside(links: &[Link]) -> Vec<f64> {
     let pair = |link: &Link| (link.place, link.transition);
     let mut together: HashMap<(usize, usize), usize> = HashMap::new();

@@ -269,7 +269,7 @@ fn point(point: Point) -> String {
     format!("{} {}", number(point.x), number(point.y))
 }
 
-/// A number to a tenth, without what it doesn't need.
+/// A number to a tenth, without needless characters.
 fn number(value: f64) -> String {
     let tenths = (value * 10.0).round() / 10.0;
     // Minus zero is zero.

@@ -217,7 +217,7 @@ fn a_net_of_thousands_of_nodes_is_drawn_without_the_library() {
     overlap_free(&scene).unwrap();
 }
 
-/// Nothing covers anything else, and everything is on the canvas.
+/// Checks that nothing covers anything else, and everything is on the canvas.
 fn overlap_free(scene: &Scene) -> Result<(), TestCaseError> {
     let mut areas: Vec<(String, Area)> = Vec::new();
     for (number, node) in scene.nodes.iter().enumerate() {
@@ -286,7 +286,7 @@ fn any_net() -> impl Strategy<Value = Net> {
     })
 }
 
-/// What connects what, and how, by the net.
+/// The arcs that the net has: their kinds and their ends.
 fn arcs(net: &Net) -> BTreeSet<(String, String, String)> {
     let mut arcs = BTreeSet::new();
     for transition in &net.transitions {

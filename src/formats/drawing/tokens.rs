@@ -1,4 +1,4 @@
-//! Tokens in places, and what they enable.
+//! Tokens in places, and the transitions that they enable.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::models::{
     petri::{Marking, Net},
 };
 
-/// How many tokens of a case each place of its net holds: the marking for a drawing.
+/// Number of tokens of a case in each place of its net: the marking for a drawing.
 pub fn counted(net: &Net, marking: &models::Marking) -> Marking {
     let mut counts: HashMap<&str, u64> = HashMap::new();
     for entry in &marking.0 {
@@ -17,12 +17,12 @@ pub fn counted(net: &Net, marking: &models::Marking) -> Marking {
     net.places.iter().map(|place| counts.get(place.id.as_str()).copied().unwrap_or(0)).collect()
 }
 
-/// What stands above the picture of a case.
+/// The title above the picture of a case.
 pub fn case_title(net: &Net, case: &models::Case) -> String {
     format!("{}: case {}, {}", net.name, case.id, case.status.as_str())
 }
 
-/// How tokens are drawn.
+/// The look of tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Tokens {
     /// Dots, by their distance from the middle of the place.
@@ -31,7 +31,7 @@ pub(super) enum Tokens {
     Number(String),
 }
 
-/// How so many tokens are drawn: up to five are dots.
+/// The look of so many tokens: up to five are dots.
 pub(super) fn tokens(count: u64) -> Tokens {
     match count {
         0 => Tokens::Dots(&[]),
@@ -64,7 +64,7 @@ pub(super) fn text(count: u64) -> String {
     }
 }
 
-/// Which transitions are enabled; none where the drawing has no marking of its own.
+/// True for the transitions that are enabled; none where the drawing has no marking of its own.
 pub(super) fn enabled(drawing: &Drawing<'_>) -> Vec<bool> {
     let net = drawing.net;
     let Some(marking) = drawing.marking.filter(|marking| marking.len() == net.places.len()) else {

@@ -41,7 +41,7 @@ const COLUMNS: [&str; 15] = [
 /// four are tokens, each as `token@place`, with spaces between.
 ///
 /// A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula, which may send
-/// what is in the others to anybody, and a caller's name or a case's id may begin like that. Such
+/// the contents of others to anybody, and a caller's name or a case's id may begin like that. Such
 /// a cell is written with a `'` before it, the spreadsheets' own sign of text, unless
 /// [`Options::raw_cells`] asks for the cells as they are.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What all formats say of a record.
+//! The facts of a record that all formats write.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -37,14 +37,14 @@ impl Labels {
         labels
     }
 
-    /// Whether it is a firing that is no activity.
+    /// Returns true if it is a firing that is no activity.
     fn is_silent(&self, record: &Record) -> bool {
         let fired = record.transition.clone().filter(|_| record.kind == RecordKind::Fired);
         fired.is_some_and(|id| self.silent.contains(&(record.definition, id)))
     }
 
-    /// What an event of this record is called: the transition's name or id, or the kind of a
-    /// record that is no firing.
+    /// The name of an event of this record: the transition's name or id, or the kind of a record
+    /// that is no firing.
     pub(super) fn label<'a>(&'a self, record: &'a Record) -> &'a str {
         let Some(transition) = &record.transition else { return record.kind.as_str() };
         let names = self.names.get(&record.definition);
@@ -52,10 +52,10 @@ impl Labels {
     }
 }
 
-/// Which record this is, and whether it is an event.
+/// The position of a record in its case, and its event if it is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
-    /// It is the first of its case.
+    /// True if it is the first of its case.
     pub begins: bool,
     /// The number of the event in its case, from 1, and its time.
     pub event: Option<(u64, DateTime<Utc>)>,
@@ -97,7 +97,7 @@ impl Course {
         Step { begins, event: Some((self.number, time)) }
     }
 
-    /// Whether a case has begun and not ended.
+    /// Returns true if a case has begun and not ended.
     pub fn is_in_case(&self) -> bool {
         self.case.is_some()
     }
@@ -121,7 +121,7 @@ pub(super) fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// What happens to tokens in a record, as all formats call it.
+/// The roles of tokens in a record, as all formats call them.
 pub(super) const ROLES: [&str; 4] = ["consumed", "read", "removed", "produced"];
 
 /// The tokens of a record with their places, by [role](ROLES).

@@ -1,4 +1,4 @@
-//! Event logs: what happened in a workflow's cases, for tools of process mining.
+//! Event logs: the events of a workflow's cases, for tools of process mining.
 //!
 //! A writer takes records with those of one case together, in the order of their sequences,
 //! writes each one at once into its sink, and keeps nothing of them. All three formats say the
@@ -10,8 +10,8 @@
 //! - A firing of a silent transition is no activity and no event, as the readers of these formats
 //!   expect; with [`Options::lifecycle`] it is one like others.
 //! - Its time is the server's, in microseconds, which is as fine as the readers of these formats
-//!   go. It strictly increases in a case: what would not be later than the event before is one
-//!   microsecond later than that.
+//!   go. It strictly increases in a case: one that would not be later than that of the event before
+//!   is a microsecond later than that.
 
 mod csv;
 mod event;
@@ -27,20 +27,20 @@ pub use self::{csv::Csv, event::Labels, ocel2::Ocel2, xes::Xes};
 
 use crate::models::{Record, Stored};
 
-/// What is said of a workflow.
+/// The facts of a workflow for its log, and the choices of the writer.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The log's name: that of the workflow.
     pub name: String,
-    /// How the transitions are called.
+    /// The names of the transitions.
     pub labels: Labels,
-    /// Whether records that are no firings, and firings of silent transitions, are events too.
+    /// True if records that are no firings, and firings of silent transitions, are events too.
     pub lifecycle: bool,
-    /// Whether cells of CSV are written as they are, and not guarded against spreadsheets.
+    /// True if cells of CSV are written as they are, and not guarded against spreadsheets.
     pub raw_cells: bool,
 }
 
-/// How much was written.
+/// The amounts that were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Written {
     /// Cases, those without an event included.
@@ -58,6 +58,6 @@ pub trait EventLog {
     /// been there yet.
     fn record(&mut self, record: &Stored<Record>) -> io::Result<()>;
 
-    /// Writes what is left, and answers how much there was.
+    /// Writes the rest, and answers with the amounts.
     fn finish(self: Box<Self>) -> io::Result<Written>;
 }

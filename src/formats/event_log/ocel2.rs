@@ -17,7 +17,7 @@ use super::{
 };
 use crate::models::{Record, Stored};
 
-/// The types of objects, and the qualifier of what belongs to a case.
+/// The types of objects; `case` is also the qualifier of those that belong to a case.
 const TOKEN: &str = "token";
 const CASE: &str = "case";
 
@@ -29,12 +29,12 @@ const CASE: &str = "case";
 ///   `read`, `removed` (by a reset arc or a cancellation) and `produced`. A token that moved is
 ///   both consumed and produced.
 /// - An event's type is the transition's label, and its id `event:<log sequence>`. Its attributes
-///   are called as in [`Xes`](super::Xes), without `petrel:`, and `resource` is who asked for it;
+///   are called as in [`Xes`](super::Xes), without `petrel:`, and `resource` is the caller's name;
 ///   the tokens' places are in the attributes `consumed`, `read`, `removed` and `produced`.
 ///
 /// All values are JSON strings, as the standard's schema has it; the declarations of the types
-/// say which of them are numbers. The document begins with its events; what it says of objects is
-/// kept in the `spool` until they are all written.
+/// mark those that are numbers. The document begins with its events; its objects are kept in the
+/// `spool` until they are all written.
 #[derive(Debug)]
 pub struct Ocel2<W, S> {
     sink: W,
@@ -158,7 +158,7 @@ fn attribute(name: &str, value: impl Into<String>) -> Value {
     json!({"name": name, "value": value.into()})
 }
 
-/// What stands between an item of a list and the one before, if it is not the first.
+/// Writes the beginning of an item of a list: a comma if it is not the first.
 fn comma(to: &mut impl Write, is_first: bool) -> io::Result<()> {
     to.write_all(if is_first { b"\n" } else { b",\n" })
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::models::StoredDefinition;
 
-/// A record as the log would have it, with what `more` says.
+/// A record as the log would have it, with the fields of `more`.
 fn stored(case: &str, sequence: u64, at: &str, more: Value) -> Stored<Record> {
     let mut record = json!({
         "format": 1, "kind": "fired", "workflow": "orders", "case": case, "definition": 1,

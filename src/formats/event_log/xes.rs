@@ -22,7 +22,7 @@ const EXTENSIONS: [(&str, &str); 4] = [
 /// Writes XES.
 ///
 /// Beside the standard's `concept:name`, `time:timestamp`, `lifecycle:transition` (always
-/// `complete`) and `org:resource` (who asked for it), an event has
+/// `complete`) and `org:resource` (the name of the caller), an event has
 ///
 /// - `petrel:sequence`: the log sequence of the record, which is the case's revision after it;
 /// - `petrel:definition`: the log sequence of the definition that the case runs;

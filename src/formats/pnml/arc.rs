@@ -12,7 +12,7 @@ use super::{
 };
 use crate::models::ArcKind;
 
-/// What an arc says of itself, in any of the spellings.
+/// The attributes of an arc, from any of the spellings.
 #[derive(Default)]
 struct Said {
     kind: Option<ArcKind>,

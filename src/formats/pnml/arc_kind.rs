@@ -1,4 +1,4 @@
-//! The kinds of arcs and how dialects spell them.
+//! The kinds of arcs and their spellings in dialects.
 
 use crate::models::ArcKind;
 
@@ -21,7 +21,7 @@ pub(super) fn of(word: &str) -> Option<ArcKind> {
     })
 }
 
-/// What a kind is called in messages.
+/// The name of a kind in messages.
 pub(super) fn name(kind: ArcKind) -> &'static str {
     match kind {
         ArcKind::Consume => "normal",

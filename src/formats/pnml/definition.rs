@@ -1,4 +1,4 @@
-//! From a file's net to a workflow definition.
+//! Conversion of a file's net to a workflow definition.
 
 use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
@@ -15,8 +15,8 @@ use crate::models::{
 const MAX_ID: usize = PlaceId::MAX_LENGTH;
 const _: () = assert!(TransitionId::MAX_LENGTH == MAX_ID);
 
-/// A text as an id: what ids may not hold becomes `_`, and it is cut to as many characters as they
-/// may have; empty if nothing is left.
+/// A text as an id: characters that ids may not hold become `_`, and it is cut to as many
+/// characters as they may have; empty if nothing is left.
 pub fn id_of(text: &str) -> String {
     let mut id = String::new();
     for c in text.chars().take(MAX_ID) {
@@ -35,8 +35,8 @@ impl PnmlNet {
     ///
     /// The initial place is the marked place, or the one place without arcs to it. Ids that a
     /// definition can't have are changed, always in the same way, and noted in
-    /// `metadata.pnml.ids`; positions are kept in `metadata.layout`. What is returned still has
-    /// to pass `engine::Net::compile`.
+    /// `metadata.pnml.ids`; positions are kept in `metadata.layout`. The result still has to pass
+    /// `engine::Net::compile`.
     pub fn definition(&self, id: WorkflowId) -> Result<WorkflowDefinition, Problems> {
         let mut problems = Problems::default();
         let ids = self.definition_ids();
@@ -285,7 +285,7 @@ fn joined(arcs: &Arcs) -> Inputs {
     inputs
 }
 
-/// How many tokens a transition gives to each place.
+/// Number of tokens that a transition gives to each place.
 fn given(arcs: &Arcs) -> BTreeMap<usize, u64> {
     let mut given: BTreeMap<usize, u64> = BTreeMap::new();
     for (place, weight) in &arcs.outputs {
@@ -300,7 +300,7 @@ fn named(original: &str, name: Option<&String>, id: &str) -> Option<String> {
     name.cloned().or_else(|| (original != id).then(|| original.to_owned()))
 }
 
-/// Ids made here are valid: they are the net's own where those are, or of [`id_of`].
+/// An id made here, which is valid: the net's own where that is, or one of [`id_of`].
 fn place_id(id: &str) -> PlaceId {
     PlaceId::new(id).expect("made of the characters of ids")
 }

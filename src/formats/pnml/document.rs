@@ -1,4 +1,4 @@
-//! What a PNML file says, with pages flattened and references followed.
+//! The content of a PNML file, with pages flattened and references followed.
 
 use super::{super::Point, read_arcs};
 use crate::models::{
@@ -11,8 +11,8 @@ use crate::models::{
 pub struct Document {
     /// The nets, at least one.
     pub nets: Vec<PnmlNet>,
-    /// What was passed over, since it says nothing about what can fire; the last one says how much
-    /// more there was, if it is very much.
+    /// Things that were passed over, since they can't change the firings; the last one has the
+    /// number of the others, if there are very many.
     pub notes: Vec<Note>,
 }
 
@@ -21,9 +21,9 @@ pub struct Document {
 pub struct Note {
     /// The line of the first, from 1.
     pub line: usize,
-    /// What it is.
+    /// Its description.
     pub message: String,
-    /// How many of them there are.
+    /// Number of things like it.
     pub count: usize,
 }
 
@@ -48,7 +48,7 @@ pub struct PnmlNet {
     pub references: Vec<Reference>,
     /// Places (by index) and their tokens in each final marking; other places have none.
     pub final_marking_entries: Vec<Vec<(usize, u64)>>,
-    /// What tools noted for themselves.
+    /// Notes of tools for themselves.
     pub tool_specific: Vec<ToolSpecific>,
 }
 
@@ -61,7 +61,7 @@ pub struct Page {
     pub name: Option<String>,
     /// The index of the page that it is on.
     pub parent: Option<usize>,
-    /// How it is drawn.
+    /// Its graphics.
     pub graphics: Option<Box<NodeGraphics>>,
 }
 
@@ -76,7 +76,7 @@ pub struct Place {
     pub tokens: u64,
     /// The most tokens that it can hold. The standard has no capacities; dialects do.
     pub capacity: Option<u64>,
-    /// How it is drawn.
+    /// Its graphics.
     pub graphics: Option<Box<NodeGraphics>>,
     /// The index of its page.
     pub page: Option<usize>,
@@ -89,11 +89,11 @@ pub struct Transition {
     pub id: String,
     /// Its name.
     pub name: Option<String>,
-    /// How it is drawn.
+    /// Its graphics.
     pub graphics: Option<Box<NodeGraphics>>,
     /// The index of its page.
     pub page: Option<usize>,
-    /// Whether it is no activity: what ProM and PM4Py call invisible.
+    /// True if it is no activity: ProM and PM4Py call it invisible.
     pub silent: bool,
 }
 
@@ -106,24 +106,24 @@ pub struct Arc {
     pub place: usize,
     /// The index of its transition.
     pub transition: usize,
-    /// Which way it goes.
+    /// Its direction.
     pub direction: Direction,
-    /// What it does; [`ArcKind::Consume`] on the way to a place, where it produces.
+    /// Its effect; [`ArcKind::Consume`] on the way to a place, where it produces.
     pub kind: ArcKind,
-    /// How many tokens. Only dialects have 0, on arcs that then change nothing.
+    /// Number of tokens. Only dialects have 0, on arcs that then change nothing.
     pub weight: u64,
-    /// How it is drawn.
+    /// Its graphics.
     pub graphics: Option<Box<ArcGraphics>>,
     /// The index of its page.
     pub page: Option<usize>,
 }
 
-/// Which way an arc goes.
+/// The direction of an arc.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// From the place to the transition.
+    /// It goes from the place to the transition.
     ToTransition,
-    /// From the transition to the place.
+    /// It goes from the transition to the place.
     ToPlace,
 }
 
@@ -134,9 +134,9 @@ pub struct Reference {
     pub id: String,
     /// Its name.
     pub name: Option<String>,
-    /// What it leads to in the end.
+    /// The node that it leads to in the end.
     pub target: Node,
-    /// How it is drawn.
+    /// Its graphics.
     pub graphics: Option<Box<NodeGraphics>>,
     /// The index of its page.
     pub page: Option<usize>,
@@ -151,30 +151,30 @@ pub enum Node {
     Transition(usize),
 }
 
-/// How a node or a page is drawn.
+/// The graphics of a node or a page.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeGraphics {
-    /// Where its middle is.
+    /// Its middle.
     pub position: Option<Point>,
-    /// How wide and high it is.
+    /// Its width and height.
     pub dimension: Option<Point>,
-    /// Where its name stands, from its middle.
+    /// The position of its name, from its middle.
     pub name_offset: Option<Point>,
 }
 
-/// How an arc is drawn.
+/// The graphics of an arc.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ArcGraphics {
     /// The points that it passes, from source to target.
     pub points: Vec<Point>,
-    /// Where its weight stands.
+    /// The position of its weight.
     pub weight_offset: Option<Point>,
 }
 
-/// What a tool noted for itself.
+/// A note of a tool for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolSpecific {
-    /// What it is about.
+    /// The part that it is about.
     pub part: Part,
     /// The tool; empty where a dialect doesn't say.
     pub tool: String,
@@ -205,8 +205,8 @@ pub enum Part {
 
 impl PnmlNet {
     /// The net alone: places, transitions and arcs in the order of the file. An arc that takes,
-    /// reads or gives 0 tokens changes nothing and is left out. A read arc looks at what other arcs
-    /// take, too, and gets the weight that says so here.
+    /// reads or gives 0 tokens changes nothing and is left out. A read arc in a file looks at the
+    /// tokens that other arcs take, too; its weight here means the same.
     pub fn petri(&self) -> petri::Net {
         let place = |place: &Place| petri::Place {
             id: place.id.clone(),

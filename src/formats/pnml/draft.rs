@@ -1,5 +1,5 @@
-//! A net while it is read: what is known by id, and what has to wait for the end of the net,
-//! since it may name things that come later.
+//! A net while it is read: things that are known by id, and others that have to wait for the end
+//! of the net, since they may name things that come later.
 
 use std::{
     borrow::Cow,
@@ -15,29 +15,29 @@ use crate::models::ArcKind;
 /// A net while it is read.
 #[derive(Default)]
 pub(super) struct Draft<'a> {
-    /// What is finished.
+    /// The finished part.
     pub(super) net: PnmlNet,
-    /// The nodes by id, and where they are in the file.
+    /// The nodes by id, with their positions in the file.
     pub(super) nodes: HashMap<Cow<'a, str>, (Named, usize)>,
     /// The arcs.
     pub(super) arcs: Vec<DraftArc<'a>>,
     /// The references.
     pub(super) references: Vec<DraftReference<'a>>,
-    /// What each reference leads to in the end, once that is known.
+    /// The node that each reference leads to in the end, once that is known.
     targets: Vec<Node>,
     /// The final markings.
     pub(super) final_markings: Vec<DraftMarking<'a>>,
     /// The ids that our own notes give back.
     pub(super) original_ids: Vec<(Part, String)>,
-    /// Whether a note says that the transition which is being read is no activity.
+    /// True if a note says that the transition which is being read is no activity.
     pub(super) silent: bool,
     /// The one class of tokens that PIPE's markings and weights name.
     pub(super) token_class: Option<String>,
-    /// What PIPE says of each transition's precedence.
+    /// PIPE's precedence of each transition.
     pub(super) precedence: Vec<Precedence>,
 }
 
-/// What an id stands for.
+/// The thing that an id stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
     Place(usize),
@@ -57,28 +57,28 @@ pub(super) struct DraftArc<'a> {
 /// A reference whose target is not looked up yet.
 pub(super) struct DraftReference<'a> {
     pub(super) target: Cow<'a, str>,
-    /// Whether it is a reference place.
+    /// True if it is a reference place.
     pub(super) to_place: bool,
     /// The rest; its target is not filled in.
     pub(super) reference: Reference,
     pub(super) at: usize,
 }
 
-/// Places by id, how many tokens each has, and where that stands.
+/// Places by id, each with its tokens and its position in the file.
 pub(super) type DraftMarking<'a> = Vec<(Cow<'a, str>, u64, usize)>;
 
-/// Which transitions come first, in a dialect that has priorities.
+/// The precedence of a transition, in a dialect that has priorities.
 pub(super) struct Precedence {
-    /// Whether it takes time: those that don't come first.
+    /// True if it takes time: those that don't come first.
     pub(super) timed: bool,
-    /// Of those that take no time, the highest comes first.
+    /// Its priority: the highest of those that take no time comes first.
     pub(super) priority: u64,
-    /// Where the transition is.
+    /// The position of the transition in the file.
     pub(super) at: usize,
 }
 
 impl<'a> Draft<'a> {
-    /// Looks up what had to wait, once the whole net is read.
+    /// Looks up the names that had to wait, once the whole net is read.
     pub(super) fn finish(&mut self, xml: &Xml<'_>) -> Result<PnmlNet, PnmlError> {
         self.check_precedence(xml)?;
         self.targets = self.follow(xml)?;
@@ -158,7 +158,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What each reference leads to in the end.
+    /// The node that each reference leads to in the end.
     fn follow(&self, xml: &Xml<'_>) -> Result<Vec<Node>, PnmlError> {
         let mut targets: Vec<Option<Node>> = vec![None; self.references.len()];
         let mut visited = vec![false; self.references.len()];
@@ -234,7 +234,7 @@ impl<'a> Draft<'a> {
         Ok(entries.filter(|(_, tokens)| *tokens > 0).collect())
     }
 
-    /// Precedence that changes what can fire can't be represented.
+    /// Refuses precedence that changes the firings, which can't be represented.
     fn check_precedence(&self, xml: &Xml<'_>) -> Result<(), PnmlError> {
         let Some(first) = self.precedence.first() else { return Ok(()) };
         for other in &self.precedence {

@@ -1,5 +1,5 @@
-//! From bytes to text: byte order marks, the encoding that the XML declaration names, and the
-//! characters that XML allows.
+//! Decoding of bytes to text: byte order marks, the encoding that the XML declaration names, and
+//! the characters that XML allows.
 
 use std::borrow::Cow;
 
@@ -86,7 +86,7 @@ fn declared_name(bytes: &[u8]) -> Option<&[u8]> {
     Some(&rest[..end])
 }
 
-/// Refuses what XML 1.0 has no place for, by its production `Char`.
+/// Refuses characters that XML 1.0 has no place for, by its production `Char`.
 fn check_characters(text: &str) -> Result<(), PnmlError> {
     let bytes = text.as_bytes();
     let mut from = 0;

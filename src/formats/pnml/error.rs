@@ -1,6 +1,6 @@
-//! Why a file can't be read.
+//! Reasons for which a file can't be read.
 
-/// Why a PNML file was refused, and where.
+/// Reason for which a PNML file was refused, with its position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct PnmlError {
@@ -8,9 +8,9 @@ pub struct PnmlError {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// Which rule it breaks.
+    /// The rule that it breaks.
     pub kind: Kind,
-    /// What was found, and what to do.
+    /// The fault, and the remedy.
     pub message: String,
 }
 
@@ -65,7 +65,7 @@ pub enum Kind {
     ReferenceKind,
     /// More bytes than [`MAX_BYTES`](super::MAX_BYTES).
     Size,
-    /// Time that constrains what can fire.
+    /// Time that constrains the firings.
     Timing,
     /// An element that can't be read as part of a place/transition net.
     Unsupported,
@@ -73,7 +73,7 @@ pub enum Kind {
     Weight,
     /// A weight of zero where it has no meaning.
     WeightZero,
-    /// Not well-formed XML, or no PNML.
+    /// A text that is no well-formed XML, or no PNML.
     Xml,
 }
 

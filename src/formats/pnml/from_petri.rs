@@ -1,4 +1,4 @@
-//! From a net to what a file says.
+//! Conversion of a net to the content of a file.
 
 use super::{Arc, Direction, Node, NodeGraphics, Place, PnmlNet, Point, Transition, read_arcs};
 use crate::models::{ArcKind, petri};

@@ -6,7 +6,7 @@ use std::{collections::HashSet, fmt::Write};
 /// The tool that our own notes name.
 pub(super) const TOOL: &str = "stormpetrel";
 
-/// What stands before the number that makes an id unique.
+/// The text before the number that makes an id unique.
 const NUMBER: &str = "_n";
 
 /// An id for the file: as it is where it is a plain name, spelled out otherwise.
@@ -29,7 +29,7 @@ pub(super) fn encode(id: &str) -> String {
     if encoded.is_empty() { "_x_".to_owned() } else { encoded }
 }
 
-/// Whether a file's `id` is what we write for `original`.
+/// Returns true if a file's `id` is one that we write for `original`.
 pub(super) fn stands_for(id: &str, original: &str) -> bool {
     id.strip_prefix(&encode(original)).is_some_and(|rest| {
         let number = rest.strip_prefix(NUMBER);

@@ -1,7 +1,7 @@
-//! What tools write beside a net and what can't change it, however it is filled: it is passed over
-//! with a note, where what nobody knows is refused.
+//! Elements that tools write beside a net and that can't change it, whatever is in them: they are
+//! passed over with a note, where unknown ones are refused.
 
-/// In any part of a net: words for people, in all tools.
+/// Elements in any part of a net: words for people, in all tools.
 const WORDS: [&str; 11] = [
     "annotation",
     "annotations",
@@ -16,8 +16,8 @@ const WORDS: [&str; 11] = [
     "tagged",
 ];
 
-/// In a net: PIPE's classes of tokens (a second one that is used is refused where it is), its named
-/// parameters and its questions about states; what WoPeD knows of a refined transition, which stays
+/// Elements in a net: PIPE's classes of tokens (a second one in use is refused there), its
+/// parameters and its questions about states; WoPeD's facts of a refined transition, which stays
 /// one step; the variables of data Petri nets; named constants of TAPAAL, whose uses are refused.
 const IN_NET: [&str; 8] = [
     "constant",
@@ -30,8 +30,8 @@ const IN_NET: [&str; 8] = [
     "variables",
 ];
 
-/// In a transition: how PIPE draws it; how often and how fast it fires against others, in PIPE,
-/// GreatSPN and their like; what data Petri nets read and write; who does it, in Yasper.
+/// Elements in a transition: its look in PIPE; its frequency and speed, in PIPE, GreatSPN and
+/// their like; the reads and writes of data Petri nets; its worker, in Yasper.
 const IN_TRANSITION: [&str; 15] = [
     "distribution",
     "exponential",
@@ -50,7 +50,7 @@ const IN_TRANSITION: [&str; 15] = [
     "writeVariable",
 ];
 
-/// Outside of nets: TAPAAL's questions and constants.
+/// Elements outside of nets: TAPAAL's questions and constants.
 const AT_TOP: [&str; 6] = ["constant", "feature", "k-bound", "queries", "query", "token"];
 
 pub(super) fn in_any(name: &str) -> bool {
@@ -69,8 +69,8 @@ pub(super) fn at_top(name: &str) -> bool {
     in_any(name) || AT_TOP.contains(&name)
 }
 
-/// Whether what stands in a time interval, as Tina writes it in MathML, lets the transition fire at
-/// any time: from 0 on, without an end.
+/// Returns true if the content of a time interval, as Tina writes it in MathML, lets the
+/// transition fire at any time: from 0 on, without an end.
 pub(super) fn is_any_time(content: &str) -> bool {
     let mut text = String::new();
     let mut inside = false;

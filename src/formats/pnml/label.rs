@@ -1,4 +1,4 @@
-//! Labels: the text of a name, a marking or a weight, and where it is drawn.
+//! Labels: the text of a name, a marking or a weight, and its position.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use super::{
 pub(super) struct Label<'a> {
     /// Its text; `None` if there is none.
     pub(super) text: Option<Cow<'a, str>>,
-    /// Where it is drawn, from the thing it belongs to.
+    /// Its position, from the thing it belongs to.
     pub(super) offset: Option<Point>,
 }
 
@@ -91,8 +91,8 @@ impl<'a> Reading<'a> {
         Ok(offset)
     }
 
-    /// The point that the attributes `x` and `y` name. Where things are drawn changes nothing, so
-    /// what is no point is noted, and refused in strict mode only.
+    /// The point that the attributes `x` and `y` name. Positions change nothing, so a wrong one is
+    /// noted, and refused in strict mode only.
     pub(super) fn point(&mut self, element: &Element<'a>) -> Result<Option<Point>, PnmlError> {
         self.point_of(element, "x", "y")
     }

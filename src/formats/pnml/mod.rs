@@ -1,10 +1,10 @@
 //! PNML, the interchange format for Petri nets: place/transition nets of ISO/IEC 15909-2:2011
 //! (the grammar of 2009), and the dialects of the tools that write something close to it.
 //!
-//! [`read`] gives a [`Document`]: nets as the file has them, with names, positions and what tools
-//! noted, pages flattened and references followed. [`PnmlNet::petri`] is the net alone. What
-//! can't be represented exactly is a [`PnmlError`] with line, column and reason.
-//! [`write()`] writes nets in one of two [`Profile`]s, or says why a net can't be written exactly.
+//! [`read`] gives a [`Document`]: nets as the file has them, with names, positions and the notes
+//! of tools, pages flattened and references followed. [`PnmlNet::petri`] is the net alone. A file
+//! that can't be represented exactly is a [`PnmlError`] with line, column and reason. [`write()`]
+//! writes nets in one of two [`Profile`]s, or gives the reasons against an exact file.
 
 mod arc;
 mod arc_kind;

@@ -1,6 +1,6 @@
 //! The types of nets that files name.
 
-/// What a type is.
+/// The meaning of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NetType {
     /// The standard's place/transition nets.
@@ -9,7 +9,7 @@ pub(super) enum NetType {
     Dialect,
     /// Tokens have colours or values.
     HighLevel,
-    /// Nobody knows.
+    /// It is unknown.
     Unknown,
 }
 
@@ -19,16 +19,16 @@ pub(super) const STANDARD: &str = "http://www.pnml.org/version-2009/grammar/ptne
 /// The type that ProM and PM4Py write.
 pub(super) const CORE: &str = "http://www.pnml.org/version-2009/grammar/pnmlcoremodel";
 
-/// What the types of tools for place/transition nets have in common, without what separates
-/// words: WoPeD's `ptNetb`, PIPE's and TAPAAL's `P/T net`, pnapi's `PTNet`, the core model that
-/// ProM and PM4Py write, Yasper's EPNML.
+/// Parts that the types of tools for place/transition nets have in common, without the signs
+/// between words: WoPeD's `ptNetb`, PIPE's and TAPAAL's `P/T net`, pnapi's `PTNet`, the core model
+/// that ProM and PM4Py write, Yasper's EPNML.
 const DIALECTS: [&str; 5] = ["ptnet", "pnmlcoremodel", "epnml", "placetransitionnet", "stnet"];
 
 /// The same of types with coloured tokens, and of reference nets.
 const HIGH_LEVEL: [&str; 8] =
     ["highlevel", "hlpn", "symmetricnet", "coloured", "colored", "cpnet", "cpntools", "refnet"];
 
-/// What a type is.
+/// The meaning of a type.
 pub(super) fn of(name: &str) -> NetType {
     if name == STANDARD {
         return NetType::Standard;

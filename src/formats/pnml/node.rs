@@ -140,7 +140,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Reads what every kind of node can have in it; false for what it has not.
+    /// Reads an element that every kind of node can have in it; returns false for any other.
     fn of_any_node(
         &mut self,
         child: &Element<'a>,
@@ -287,7 +287,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A name and where it is drawn.
+/// A name and its position.
 pub(super) struct Name {
     pub(super) text: Option<String>,
     pub(super) offset: Option<Point>,

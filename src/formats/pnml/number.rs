@@ -1,6 +1,6 @@
 //! Numbers as they stand in labels.
 
-/// Why a text is no count.
+/// Reason for which a text is no count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoCount {
     /// Below zero.

@@ -22,7 +22,7 @@ pub const MAX_NETS: usize = 10_000;
 /// The namespace of the standard.
 pub(super) const NAMESPACE: &str = "http://www.pnml.org/version-2009/grammar/pnml";
 
-/// How much of the standard a file must keep to.
+/// The strictness of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// The dialects of WoPeD, ProM, PM4Py, PIPE, TAPAAL, pnapi and others are read too, and
@@ -60,13 +60,13 @@ pub(super) struct Reading<'a> {
     pub(super) document: Document,
     /// The net that is being read, or was last.
     pub(super) draft: Draft<'a>,
-    /// What was passed over: how often, and where first.
+    /// Things that were passed over, each with its number and the position of the first.
     notes: BTreeMap<String, (usize, usize)>,
-    /// How often something else was passed over, and where first.
+    /// The number of other things that were passed over, and the position of the first.
     more: Option<(usize, usize)>,
-    /// Every id of the file and where it is, in strict mode.
+    /// The ids of the file with their positions, in strict mode.
     ids: HashMap<String, usize>,
-    /// The bytes of the namespaces that were copied into what tools noted.
+    /// The bytes of the namespaces that were copied into the notes of tools.
     namespaces: usize,
 }
 
@@ -109,7 +109,7 @@ impl<'a> Reading<'a> {
         Ok(self.document)
     }
 
-    /// An element outside of nets; whether it was left open, since it is a mere bracket.
+    /// Reads an element outside of nets; returns true if it is left open, as a mere bracket.
     fn at_top(&mut self, element: &Element<'a>) -> Result<bool, PnmlError> {
         let dialect = |what: &str| format!("<{what}> is not in the standard");
         match element.name {
@@ -150,8 +150,8 @@ impl<'a> Reading<'a> {
         Ok(false)
     }
 
-    /// Notes an element that says nothing about what can fire, and goes to its end. Strict mode
-    /// refuses it.
+    /// Notes an element that can't change the firings, and goes to its end. Strict mode refuses
+    /// it.
     pub(super) fn pass_over(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
         let message = || format!("<{}> is not in the standard", element.name);
         self.xml.strict(element.at, Kind::Unsupported, message)?;
@@ -170,9 +170,9 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Notes what is no part of the net.
+    /// Notes something that is no part of the net.
     pub(super) fn note(&mut self, at: usize, message: String) {
-        /// Names in messages come from the file, which can have as many as it likes.
+        /// Notes kept: names in them come from the file, which can have as many as it likes.
         const MOST: usize = 100;
         if self.notes.len() < MOST || self.notes.contains_key(&message) {
             self.notes.entry(message).or_insert((0, at)).0 += 1;
@@ -202,7 +202,7 @@ impl<'a> Reading<'a> {
         self.xml.error(element.at, kind, message)
     }
 
-    /// Keeps what a tool noted about the part of the net that is being read.
+    /// Keeps a tool's note about the part of the net that is being read.
     pub(super) fn tool_specific(
         &mut self,
         element: &Element<'a>,
@@ -284,7 +284,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Whether it is a name of XML without a colon: what the standard takes for an id.
+/// Returns true if it is a name of XML without a colon, which the standard takes for an id.
 pub(super) fn is_name(text: &str) -> bool {
     let starts = |c: char| {
         matches!(c,

@@ -1,20 +1,20 @@
-//! What a read arc looks at. In a file it looks at whatever tokens there are, those that another
-//! arc of the transition takes among them; in our nets it needs tokens of its own. Both say the
-//! same with other weights.
+//! Read arcs. In a file one looks at all the tokens there are, those that another arc of the
+//! transition takes among them; in our nets it needs tokens of its own. Both say the same with
+//! other weights.
 
 use std::collections::HashMap;
 
 use super::{Arc, Direction, PnmlNet};
 use crate::models::{ArcKind, petri::Input};
 
-/// What the arcs of a transition ask of one place.
+/// The demands of a transition's arcs on one place.
 #[derive(Default)]
 struct Looks {
-    /// How many tokens they take.
+    /// Number of tokens that they take.
     taken: u64,
     /// The most that one of them reads.
     most: u64,
-    /// How many they read together.
+    /// Number of tokens that they read together.
     sum: u64,
 }
 
@@ -30,30 +30,30 @@ impl Looks {
         }
     }
 
-    /// What is read in our nets where this is meant in a file.
+    /// The tokens to read in our nets where this is meant in a file.
     fn ours(&self) -> u64 {
         self.most.saturating_sub(self.taken)
     }
 
-    /// What is read in a file where this is meant in our nets.
+    /// The tokens to read in a file where this is meant in our nets.
     fn in_file(&self) -> u64 {
         self.taken.saturating_add(self.sum)
     }
 }
 
-/// The inputs that mean in our nets what `inputs` mean in a file. What is looked at and taken
-/// needs no read arc; of several the largest says all.
+/// The inputs for our nets that mean the same as `inputs` in a file. Tokens that are looked at and
+/// taken need no read arc; of several the largest says all.
 pub(super) fn from_file(inputs: Vec<Input>) -> Vec<Input> {
     with_reads(inputs, Looks::ours)
 }
 
-/// The inputs that mean in a file what `inputs` mean in our nets.
+/// The inputs for a file that mean the same as `inputs` in our nets.
 pub(super) fn to_file(inputs: Vec<Input>) -> Vec<Input> {
     with_reads(inputs, Looks::in_file)
 }
 
-/// How many tokens each read arc of a file, by the arc's index, looks at that no other arc of its
-/// transition takes or looks at: 0 if a read arc before it says all, and for other arcs.
+/// Number of tokens that each read arc of a file, by the arc's index, looks at and no other arc of
+/// its transition takes or looks at: 0 if a read arc before it says all, and for other arcs.
 pub(super) fn own_weights(net: &PnmlNet) -> Vec<u64> {
     let mut looks: HashMap<(usize, usize), Looks> = HashMap::new();
     let inputs = net.arcs.iter().filter(|arc| arc.direction == Direction::ToTransition);

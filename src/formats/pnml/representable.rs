@@ -1,4 +1,4 @@
-//! What a profile can't say: a file that means something else than the net is never written.
+//! The limits of profiles: a file that means something else than the net is never written.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::models::ArcKind;
 
-/// Everything of a net that a profile can't say, and what to do about it.
+/// Everything of a net that a profile can't say, with the remedies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct Unwritable(pub Vec<String>);
@@ -99,7 +99,7 @@ impl PnmlNet {
     }
 }
 
-/// Where an arc leads from and to.
+/// The ends of an arc, in words.
 fn between(net: &PnmlNet, arc: &Arc, direction: Direction) -> String {
     let place = excerpt(&net.places[arc.place].id);
     let transition = excerpt(&net.transitions[arc.transition].id);
@@ -109,7 +109,7 @@ fn between(net: &PnmlNet, arc: &Arc, direction: Direction) -> String {
     }
 }
 
-/// What a profile is called on the command line.
+/// The name of a profile on the command line.
 fn name(profile: Profile) -> &'static str {
     match profile {
         Profile::Iso => "iso",
@@ -117,7 +117,7 @@ fn name(profile: Profile) -> &'static str {
     }
 }
 
-/// What is wrong with an arc. `resets` are the places and transitions that reset arcs join.
+/// The fault of an arc, if any. `resets` are the places and transitions that reset arcs join.
 fn arc_problem(
     net: &PnmlNet,
     arc: &Arc,

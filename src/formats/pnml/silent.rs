@@ -1,8 +1,8 @@
-//! Silent transitions: how tools note that a transition is no activity.
+//! Silent transitions: the notes of tools that a transition is no activity.
 
 use super::{ToolSpecific, id::TOOL};
 
-/// The tool whose note ProM and PM4Py read, and what it says in the attribute `activity`.
+/// The tool whose note ProM and PM4Py read, and the note's value of the attribute `activity`.
 pub(super) const PROM: &str = "ProM";
 pub(super) const INVISIBLE: &str = "$invisible$";
 
@@ -14,12 +14,12 @@ pub(super) const CONTENT: &str = "<silent/>";
 pub(super) enum Note {
     /// It says nothing else.
     Only,
-    /// It is kept for what else it says.
+    /// It is kept for its other contents.
     AndMore,
 }
 
-/// Whether a transition's note says that it is silent. PM4Py reads those of ProM, and of nets with
-/// times, where a property says so.
+/// Reads a transition's note; `None` if it does not say that the transition is silent. PM4Py reads
+/// those of ProM, and of nets with times, where a property says so.
 pub(super) fn read(tool: &str, attributes: &[(String, String)], content: &str) -> Option<Note> {
     let activity = || attributes.iter().find(|(key, _)| key == "activity");
     if tool.contains(PROM) && activity().is_some_and(|(_, activity)| activity == INVISIBLE) {
@@ -34,8 +34,8 @@ pub(super) fn read(tool: &str, attributes: &[(String, String)], content: &str) -
     stochastic.then_some(Note::AndMore)
 }
 
-/// Whether PM4Py would misread a transition's note: of ProM's it wants the attribute `activity`, and
-/// takes any that has the word `invisible` in it for a silent one.
+/// Returns true if PM4Py would misread a transition's note: of ProM's it wants the attribute
+/// `activity`, and takes any that has the word `invisible` in it for a silent one.
 pub(super) fn misread(note: &ToolSpecific) -> bool {
     let activity = note.attributes.iter().find(|(key, _)| key == "activity");
     let fits = activity.is_some_and(|(_, activity)| !activity.contains("invisible"));

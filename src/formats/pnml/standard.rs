@@ -1,4 +1,4 @@
-//! What strict mode refuses wherever it stands: attributes and repetitions that the standard's
+//! Refusals of strict mode everywhere in a file: attributes and repetitions that the standard's
 //! grammar doesn't have.
 
 use super::{Kind, PnmlError, read::Reading, xml::Element};
@@ -76,7 +76,7 @@ impl<'a> Reading<'a> {
 pub(super) struct Seen(Vec<&'static str>);
 
 impl Seen {
-    /// Whether it is one of `single` and was there before.
+    /// Returns true if it is one of `single` and was there before.
     pub(super) fn twice(&mut self, element: &Element<'_>, single: &[&'static str]) -> bool {
         let Some(name) = single.iter().find(|name| element.home && **name == element.name) else {
             return false;

@@ -11,7 +11,7 @@ use super::{
 };
 
 impl<'a> Reading<'a> {
-    /// The number of tokens that a label says; none where it says nothing.
+    /// The number of tokens that a label says; 0 where it says nothing.
     pub(super) fn tokens(&mut self, label: &Label<'a>, at: usize) -> Result<u64, PnmlError> {
         match label.text.as_deref().map(str::trim) {
             None => Ok(0),

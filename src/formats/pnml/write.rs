@@ -13,14 +13,14 @@ use super::{
 };
 use crate::models::ArcKind;
 
-/// For whom a file is written.
+/// The readers that a file is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// The standard's place/transition nets. It has no read, inhibitor and reset arcs, no
     /// capacities and no final markings.
     Iso,
-    /// What ProM and PM4Py read: names as labels of activities, the final marking, inhibitor and
-    /// reset arcs. A read arc is written as two arcs, one that takes and one that gives back.
+    /// The dialect of ProM and PM4Py: names as labels of activities, the final marking, inhibitor
+    /// and reset arcs. A read arc is written as two arcs, one that takes and one that gives back.
     Prom,
 }
 
@@ -30,8 +30,8 @@ const DIMENSION: Point = Point { x: 25.0, y: 25.0 };
 /// Writes a file with these nets; the reasons if a net can't be written exactly.
 ///
 /// Arcs that lead the same way between the same two are one, whose weight is their sum. There is
-/// one page; references are not written, since the arcs lead to what they refer to.
-/// An id that is no plain XML name is spelled out, and read back as it was.
+/// one page; references are not written, since the arcs lead to their targets. An id that is no
+/// plain XML name is spelled out, and read back as it was.
 pub fn write(nets: &[PnmlNet], profile: Profile) -> Result<String, Unwritable> {
     representable::check(nets, profile)?;
     let mut writing = Writing { xml: XmlOut::new(), profile, ids: Ids::default() };
@@ -205,7 +205,7 @@ impl Writing {
         self.xml.end();
     }
 
-    /// PM4Py takes whatever stands in a name for the name, the graphics too.
+    /// Writes a name. PM4Py takes everything in it for the name, the graphics too.
     fn name(&mut self, name: &str, offset: Option<Point>) {
         self.label("name", name, offset.filter(|_| self.profile == Profile::Iso));
     }
@@ -225,7 +225,7 @@ impl Writing {
         self.xml.empty(name, &[("x", &point.x.to_string()), ("y", &point.y.to_string())]);
     }
 
-    /// The standard's sizes have four digits, one of them after the point, and are above 0.
+    /// Writes a size: four digits in the standard, one after the point, and above 0.
     fn dimension(&mut self, Point { x, y }: Point) {
         let [x, y] = [x, y].map(|size| (size * 10.0).round() / 10.0);
         if [x, y].iter().all(|size| (0.1..=999.9).contains(size)) {
@@ -233,7 +233,7 @@ impl Writing {
         }
     }
 
-    /// Writes what tools noted, except where the standard's grammar has no place for it.
+    /// Writes the notes of tools, except where the standard's grammar has no place for one.
     fn noted(&mut self, noted: &[&ToolSpecific]) {
         for note in noted {
             let foreign = note.attributes.iter().any(|(key, _)| !key.starts_with("xmlns:"));

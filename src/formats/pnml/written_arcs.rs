@@ -1,6 +1,6 @@
 //! The arcs of a net as a file has them: one for all that lead the same way between the same two.
-//! Tools differ in what several of them mean. PM4Py asks each for its own weight and takes all
-//! of them; others keep the last one.
+//! Tools differ in the meaning of several. PM4Py asks each for its own weight and takes all of
+//! them; others keep the last one.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,15 @@ use crate::models::ArcKind;
 
 /// An arc of a file.
 pub(super) struct WrittenArc<'a> {
-    /// The first of the arcs that it stands for: whose id and drawing it has.
+    /// The first of the arcs that it stands for, with its id and drawing.
     pub(super) first: &'a Arc,
-    /// Which way it goes.
+    /// Its direction.
     pub(super) direction: Direction,
-    /// What it does. There are no read arcs: one is an arc that takes and one that gives back.
+    /// Its effect. There are no read arcs: one is an arc that takes and one that gives back.
     pub(super) kind: ArcKind,
-    /// How many tokens; `None` is more than 64 bits hold.
+    /// Number of tokens; `None` is more than 64 bits hold.
     pub(super) weight: Option<u64>,
-    /// Whether it does nothing but give back what a read arc needs.
+    /// True if it does nothing but give back the tokens that a read arc needs.
     pub(super) gives_back: bool,
     /// The indexes of the arcs that it stands for.
     pub(super) of: Vec<usize>,

@@ -1,5 +1,5 @@
-//! A cursor over the XML of a file: elements, text and where they are. What XML allows and a
-//! hostile file uses is refused here: document types, entities, endless nesting.
+//! A cursor over the XML of a file: elements, text and their positions. It refuses parts of XML
+//! that a hostile file uses: document types, entities, endless nesting.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub(super) struct Xml<'a> {
     pub(super) mode: Mode,
     reader: Reader<&'a [u8]>,
     depth: usize,
-    /// The element just opened was `<empty/>`: its end comes next.
+    /// True if the element just opened was `<empty/>`: its end comes next.
     ends: bool,
     /// Depth, prefix and namespace of each declaration that holds here.
     namespaces: Vec<(usize, &'a str, Cow<'a, str>)>,
@@ -31,13 +31,13 @@ pub(super) struct Xml<'a> {
 pub(super) struct Element<'a> {
     /// The name without a prefix.
     pub(super) name: &'a str,
-    /// Whether its namespace is that of the document.
+    /// True if its namespace is that of the document.
     pub(super) home: bool,
     /// The attributes, but not declarations of namespaces.
     pub(super) attributes: Vec<(&'a str, Cow<'a, str>)>,
-    /// Where it starts.
+    /// The position of its start.
     pub(super) at: usize,
-    /// Where its content starts.
+    /// The position of its content's start.
     inner: usize,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Xml<'a> {
         position::error(self.text, at, kind, message)
     }
 
-    /// Refuses in strict mode what dialects do.
+    /// Refuses in strict mode the ways of dialects.
     pub(super) fn strict(
         &self,
         at: usize,
@@ -163,7 +163,7 @@ impl<'a> Xml<'a> {
         }
     }
 
-    /// Goes to the end of the element that is open, and answers what is inside as it stands. In
+    /// Goes to the end of the element that is open, and returns its content as it stands. In
     /// strict mode that may be elements, but no text beside them.
     pub(super) fn skip(&mut self, element: &Element<'a>) -> Result<&'a str, PnmlError> {
         let outside = self.depth - 1;
@@ -191,7 +191,7 @@ impl<'a> Xml<'a> {
         Ok(())
     }
 
-    /// What is after the root: nothing but comments.
+    /// Goes to the end of the file, where nothing but comments may be after the root.
     pub(super) fn finish(&mut self) -> Result<(), PnmlError> {
         loop {
             match self.item()? {
@@ -368,8 +368,8 @@ impl<'a> Xml<'a> {
     }
 }
 
-/// Whether what stands in an element is nothing but elements, so that it can be copied into a file
-/// of the standard.
+/// Returns true if the content of an element is nothing but elements, so that it can be copied
+/// into a file of the standard.
 pub(super) fn only_elements(content: &str) -> bool {
     let mut reader = Reader::from_str(content);
     reader.config_mut().check_comments = true;

@@ -1,4 +1,4 @@
-//! What any change of a case may say about itself.
+//! Inputs of changes of a case as a whole, and the fields that all changes have.
 
 use async_graphql::{ID, InputObject};
 
@@ -12,32 +12,32 @@ use crate::{
     petrel::{Change, Error, Following},
 };
 
-/// What `quarantineCase` takes.
+/// The input of `quarantineCase`.
 #[derive(InputObject)]
 pub struct QuarantineCaseInput {
     /// The workflow.
     workflow_id: ID,
     /// The case.
     case_id: ID,
-    /// Whether to put aside as well the changes that can be read and were made upon what has to be
-    /// put aside: they were acknowledged. Without it they are named in an error, the first 100 of
-    /// them, and nothing is stored.
+    /// True to put aside as well the changes that can be read and were made upon a message that
+    /// has to be put aside: they were acknowledged. If false, they are named in an error, the
+    /// first 100 of them, and nothing is stored.
     #[graphql(default)]
     with_following: bool,
-    /// Why; noted in the log's metadata as `reason`.
+    /// The reason, noted in the log's metadata as `reason`.
     reason: Option<String>,
-    /// Who asks.
+    /// The name of the caller.
     triggered_by: Option<String>,
     /// The id of this attempt: repeated with the same id, it happens once.
     firing_id: Option<ID>,
     /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
-    /// What is noted about the change in the log.
+    /// Notes about the change for the log.
     metadata: Option<Object>,
 }
 
 impl QuarantineCaseInput {
-    /// The case, what to do with the records that follow, and what the change says about itself.
+    /// The case, the treatment of the records that follow, and the change's own details.
     pub fn into_request(self) -> Result<(WorkflowId, CaseId, Following, Change), Error> {
         let Self { workflow_id, case_id, with_following, .. } = self;
         let Self { reason, triggered_by, firing_id, expected_revision, metadata, .. } = self;
@@ -59,27 +59,27 @@ impl QuarantineCaseInput {
     }
 }
 
-/// What `pauseCase`, `resumeCase` and `cancelCase` take.
+/// The input of `pauseCase`, `resumeCase` and `cancelCase`.
 #[derive(InputObject)]
 pub struct CaseChangeInput {
     /// The workflow.
     workflow_id: ID,
     /// The case.
     case_id: ID,
-    /// Why; noted in the log's metadata as `reason`.
+    /// The reason, noted in the log's metadata as `reason`.
     reason: Option<String>,
-    /// Who asks.
+    /// The name of the caller.
     triggered_by: Option<String>,
     /// The id of this attempt: repeated with the same id, it happens once.
     firing_id: Option<ID>,
     /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
-    /// What is noted about the change in the log.
+    /// Notes about the change for the log.
     metadata: Option<Object>,
 }
 
 impl CaseChangeInput {
-    /// The case, and what the change says about itself.
+    /// The case, and the change's own details.
     pub fn into_request(self) -> Result<(WorkflowId, CaseId, Change), Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
         let case = id_in(&workflow, "input.caseId", &self.case_id)?;
@@ -96,7 +96,7 @@ impl CaseChangeInput {
     }
 }
 
-/// What a change says about itself, from the fields that all inputs have.
+/// The details of a change, from the fields that all inputs have.
 pub(super) fn change(
     by: Option<String>,
     firing: Option<&ID>,

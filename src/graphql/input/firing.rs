@@ -1,4 +1,4 @@
-//! What firings take.
+//! Inputs of firings.
 
 use async_graphql::{ID, InputObject, Json};
 use serde_json::Value;
@@ -13,31 +13,31 @@ use crate::{
     petrel::{Change, Error, Fire, FireIn},
 };
 
-/// What `fireTransition` takes.
+/// The input of `fireTransition`.
 #[derive(InputObject)]
 pub struct FireTransitionInput {
-    /// A token that the transition must take; its case is where it fires.
+    /// A token that the transition must take. It fires in the token's case.
     token_id: ID,
     /// The transition.
     transition_id: ID,
     /// The token's workflow; it is found by the token's id where absent.
     workflow_id: Option<ID>,
-    /// More tokens that must be among those taken; the oldest that satisfy the guard fill
-    /// what is left.
+    /// More tokens that must be among those taken; the oldest that satisfy the guard fill the
+    /// rest.
     token_ids: Option<Vec<ID>>,
-    /// Merged into the data of the produced tokens (JSON merge patch, RFC 7396).
+    /// Data to merge into that of the produced tokens (JSON merge patch, RFC 7396).
     data: Option<Json<Value>>,
-    /// Who asks.
+    /// The name of the caller.
     triggered_by: Option<String>,
     /// The id of this attempt: repeated with the same id, it happens once.
     firing_id: Option<ID>,
     /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
-    /// What is noted about the firing in the log.
+    /// Notes about the firing for the log.
     metadata: Option<Object>,
 }
 
-/// What `fireCase` takes.
+/// The input of `fireCase`.
 #[derive(InputObject)]
 pub struct FireCaseInput {
     /// The workflow.
@@ -46,22 +46,21 @@ pub struct FireCaseInput {
     case_id: ID,
     /// The transition.
     transition_id: ID,
-    /// Tokens that must be among those taken; the oldest that satisfy the guard fill what is
-    /// left.
+    /// Tokens that must be among those taken; the oldest that satisfy the guard fill the rest.
     token_ids: Option<Vec<ID>>,
-    /// Merged into the data of the produced tokens (JSON merge patch, RFC 7396).
+    /// Data to merge into that of the produced tokens (JSON merge patch, RFC 7396).
     data: Option<Json<Value>>,
-    /// Who asks.
+    /// The name of the caller.
     triggered_by: Option<String>,
     /// The id of this attempt: repeated with the same id, it happens once.
     firing_id: Option<ID>,
     /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
-    /// What is noted about the firing in the log.
+    /// Notes about the firing for the log.
     metadata: Option<Object>,
 }
 
-/// What `transitionTokenWithNats` takes.
+/// The input of `transitionTokenWithNats`.
 #[derive(InputObject)]
 pub struct TransitionTokenWithNatsInput {
     /// The token to move.
@@ -70,9 +69,9 @@ pub struct TransitionTokenWithNatsInput {
     transition_id: ID,
     /// The place that the transition must lead to; `INVALID_ARGUMENT` if it does not.
     new_place: ID,
-    /// Who asks.
+    /// The name of the caller.
     triggered_by: Option<String>,
-    /// Merged into the data of the produced tokens (JSON merge patch, RFC 7396).
+    /// Data to merge into that of the produced tokens (JSON merge patch, RFC 7396).
     data: Option<Json<Value>>,
     /// The id of this attempt: repeated with the same id, it happens once.
     firing_id: Option<ID>,

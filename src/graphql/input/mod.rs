@@ -1,4 +1,4 @@
-//! What mutations take, and how it becomes requests to the core.
+//! Inputs of mutations, and their conversion to requests to the core.
 
 mod change;
 mod firing;

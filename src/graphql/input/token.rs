@@ -1,4 +1,4 @@
-//! What the creation of tokens and cases takes.
+//! Inputs for tokens and cases: their creation, and changes of a token's data.
 
 use async_graphql::{ID, InputObject, Json};
 use serde_json::{Map, Value};
@@ -13,21 +13,21 @@ use crate::{
     petrel::{Change, Error, NewCase, NewToken},
 };
 
-/// What `createToken` takes.
+/// The input of `createToken`.
 #[derive(InputObject)]
 pub struct CreateTokenInput {
     /// The workflow.
     workflow_id: ID,
     /// The id of the place where the token goes; the workflow's initial place where absent.
     initial_place: Option<ID>,
-    /// What the token carries; an empty object where absent.
+    /// The data that the token carries; an empty object where absent.
     data: Option<Json<Value>>,
-    /// What is noted about the token.
+    /// Notes about the token.
     metadata: Option<Object>,
     /// The case that gets the token; it is created if it does not exist. A new case with an
     /// id of its own where absent.
     case_id: Option<ID>,
-    /// Who asks.
+    /// The name of the caller.
     triggered_by: Option<String>,
     /// The id of this attempt: repeated with the same id, it happens once. Needs `caseId`.
     firing_id: Option<ID>,
@@ -36,38 +36,38 @@ pub struct CreateTokenInput {
     expected_revision: Option<Sequence>,
 }
 
-/// What `createWorkflowInstance` takes.
+/// The input of `createWorkflowInstance`.
 #[derive(InputObject)]
 pub struct CreateWorkflowInstanceInput {
     /// The workflow; the case runs its latest version.
     workflow_id: ID,
-    /// What the first token carries; an empty object where absent.
+    /// The data that the first token carries; an empty object where absent.
     initial_data: Option<Json<Value>>,
-    /// What is noted about the first token.
+    /// Notes about the first token.
     metadata: Option<Object>,
-    /// Who asks.
+    /// The name of the caller.
     triggered_by: Option<String>,
     /// The case's id. Repeated with the same id, the answer is the case that exists. A new
     /// id where absent.
     case_id: Option<ID>,
 }
 
-/// What `updateTokenData` takes.
+/// The input of `updateTokenData`.
 #[derive(InputObject)]
 pub struct UpdateTokenDataInput {
     /// The token.
     token_id: ID,
-    /// Merged into the token's data (JSON merge patch, RFC 7396: null removes a key).
+    /// A patch to merge into the token's data (JSON merge patch, RFC 7396: null removes a key).
     patch: Json<Value>,
     /// The token's workflow; it is found by the token's id where absent.
     workflow_id: Option<ID>,
-    /// Who asks.
+    /// The name of the caller.
     triggered_by: Option<String>,
     /// The id of this attempt: repeated with the same id, it happens once.
     firing_id: Option<ID>,
     /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
-    /// What is noted about the change in the log.
+    /// Notes about the change for the log.
     metadata: Option<Object>,
 }
 
@@ -80,7 +80,7 @@ pub enum NewTokenRequest {
 }
 
 impl CreateTokenInput {
-    /// What is asked for.
+    /// The request for a token.
     pub fn into_request(self) -> Result<NewTokenRequest, Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
         let place = optional_id_in(&workflow, "input.initialPlace", self.initial_place.as_ref())?;
@@ -105,7 +105,7 @@ impl CreateTokenInput {
 }
 
 impl CreateWorkflowInstanceInput {
-    /// The case that is asked for.
+    /// The request for a case.
     pub fn into_request(self) -> Result<NewCase, Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
         Ok(NewCase {
@@ -120,7 +120,7 @@ impl CreateWorkflowInstanceInput {
 }
 
 impl UpdateTokenDataInput {
-    /// The token, where to look for it, the patch, and what the change says about itself.
+    /// The token, its workflow where that is known, the patch, and the change's own details.
     pub fn into_request(self) -> Result<(Option<WorkflowId>, TokenId, Value, Change), Error> {
         let workflow = optional_id("input.workflowId", self.workflow_id.as_ref())?;
         let (workflow, token) = located(workflow, "input.tokenId", &self.token_id)?;

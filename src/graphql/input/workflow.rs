@@ -1,4 +1,4 @@
-//! What the creation of a workflow takes.
+//! The input of the creation of a workflow.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -17,7 +17,7 @@ use crate::{
     petrel::{Error, ExpectedVersion},
 };
 
-/// What `createWorkflow` takes.
+/// The input of `createWorkflow`.
 #[derive(InputObject)]
 pub struct CreateWorkflowInput {
     /// The workflow's id; a new UUID where absent. An id that exists gets a new version,
@@ -25,7 +25,7 @@ pub struct CreateWorkflowInput {
     id: Option<ID>,
     /// A name for people.
     name: String,
-    /// What the workflow is for.
+    /// The purpose of the workflow.
     description: Option<String>,
     /// The places, at least one.
     places: Vec<PlaceInput>,
@@ -35,10 +35,10 @@ pub struct CreateWorkflowInput {
     initial_place: ID,
     /// The markings that a case is to come to, where that is not a token in each terminal place.
     final_markings: Option<Vec<Vec<PlaceTokensInput>>>,
-    /// Whatever else is to be kept with the definition.
+    /// Other data to keep with the definition.
     metadata: Option<Object>,
-    /// The version that the workflow is believed to have: 0 for none yet. A `CONFLICT` if it
-    /// has another; whatever it is where absent.
+    /// The version that the workflow is believed to have: 0 for none yet. A `CONFLICT` if it has
+    /// another; any version will do where absent.
     expected_version: Option<u32>,
 }
 
@@ -49,11 +49,11 @@ struct PlaceInput {
     id: ID,
     /// A name for people; the id where absent.
     name: Option<String>,
-    /// What a token here means.
+    /// The meaning of a token here.
     description: Option<String>,
     /// The most tokens of one case that the place can hold; unlimited where absent.
     capacity: Option<u32>,
-    /// What the place is for.
+    /// The role of the place.
     #[graphql(default_with = "PlaceKind::Normal")]
     kind: PlaceKind,
 }
@@ -65,7 +65,7 @@ struct TransitionInput {
     id: ID,
     /// A name for people; the id where absent.
     name: Option<String>,
-    /// What firing it means.
+    /// The meaning of firing it.
     description: Option<String>,
     /// Short form: the ids of the places of which it takes one token from any one.
     from_places: Option<Vec<ID>>,
@@ -75,12 +75,12 @@ struct TransitionInput {
     inputs: Option<Vec<InputArcInput>>,
     /// Arcs from this transition to places.
     outputs: Option<Vec<OutputArcInput>>,
-    /// What must be true of the tokens it would take: CEL expressions as strings, rules as
+    /// Conditions that the tokens it would take must meet: CEL expressions as strings, rules as
     /// objects (`{equals: {path: "amount", value: 7}}`). All of them must hold.
     conditions: Option<Vec<Json<Value>>>,
     /// A CEL expression that gives a map, merged into the data of the produced tokens.
     output: Option<String>,
-    /// Whether it is a step that is no activity: event logs leave it out.
+    /// True if it is a step that is no activity: event logs leave it out.
     #[graphql(default)]
     silent: bool,
 }
@@ -90,10 +90,10 @@ struct TransitionInput {
 struct InputArcInput {
     /// The id of the place where it starts.
     place: ID,
-    /// How many tokens; what the number means is the kind's to say.
+    /// Number of tokens; its meaning depends on the kind.
     #[graphql(default = 1)]
     weight: u32,
-    /// What the arc does.
+    /// The effect of the arc.
     #[graphql(default_with = "ArcKind::Consume")]
     kind: ArcKind,
 }
@@ -103,23 +103,23 @@ struct InputArcInput {
 struct OutputArcInput {
     /// The id of the place where it ends.
     place: ID,
-    /// How many tokens it gives.
+    /// Number of tokens that it gives.
     #[graphql(default = 1)]
     weight: u32,
 }
 
-/// How many tokens a place holds in a final marking.
+/// Number of tokens of a place in a final marking.
 #[derive(InputObject)]
 struct PlaceTokensInput {
     /// The id of the place.
     place_id: ID,
-    /// How many.
+    /// Number of tokens.
     tokens: u32,
 }
 
 impl CreateWorkflowInput {
-    /// The definition, and the version it is believed to have. What is wrong with it is found
-    /// all at once: what can't be read, and what does not fit together.
+    /// The definition, and the version it is believed to have. The error has all faults at once:
+    /// parts that can't be read, and parts that do not fit together.
     pub fn into_request(self) -> Result<(WorkflowDefinition, ExpectedVersion), Error> {
         let mut reader = Reader::default();
         let own_id = || ID::from(Uuid::now_v7());
@@ -158,7 +158,7 @@ impl CreateWorkflowInput {
     }
 }
 
-/// Reads a definition to its end, and notes what can't be read.
+/// A reader that goes to the end of a definition, and notes the parts that can't be read.
 #[derive(Default)]
 struct Reader {
     problems: Problems,
@@ -238,8 +238,8 @@ impl Reader {
     }
 }
 
-/// A condition, or why it is none. Read as the one that its shape says it is, so that the
-/// reason is about that.
+/// A condition, or the reason against it. It is read as the kind that its shape shows, so that the
+/// reason is about that kind.
 fn guard(condition: Value) -> Result<Guard, String> {
     match condition {
         Value::String(expression) => Ok(Guard::Cel(expression)),

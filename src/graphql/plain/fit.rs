@@ -1,4 +1,4 @@
-//! Fields of one key, which must ask for the same, or for what looks the same.
+//! Fields of one key, which must ask for the same, or for values of one shape.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use async_graphql::{Name, Pos, ServerError, parser::types::Field};
 use super::{Fields, Of, Set};
 use crate::graphql::shape::named;
 
-/// What a field of one key is, for all types that an object may be of: its type, where it is, and
-/// the keys below it.
+/// The shape of a field of one key, for all types that an object may be of: its type, its
+/// position, and the keys below it.
 pub(super) struct Shaped {
     of: String,
     pos: Pos,
@@ -19,8 +19,8 @@ pub(super) struct Shaped {
 pub(super) type Shapes = HashMap<Name, Shaped>;
 
 impl<'a> Of<'a> {
-    /// Fields of one key of different types must have values of one shape, so that a client knows
-    /// what it reads ("Same Response Shape").
+    /// Checks that fields of one key of different types have values of one shape, so that a client
+    /// can read them ("Same Response Shape").
     pub(super) fn check_shapes(
         &self,
         parent: &str,
@@ -66,7 +66,7 @@ pub(super) fn conflict(key: &str, one: Pos, other: Pos) -> ServerError {
     error
 }
 
-/// Whether two fields of one key are the same with the same arguments.
+/// Returns true if two fields of one key are the same with the same arguments.
 pub(super) fn asks_the_same(one: &Field, other: &Field) -> bool {
     one.name.node == other.name.node
         && one.arguments.len() == other.arguments.len()

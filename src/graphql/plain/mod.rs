@@ -2,10 +2,10 @@
 //! fields of one key made one (GraphQL specification, "Collecting Fields" and "Merging Selection
 //! Sets").
 //!
-//! The library executes a field as often as it is written, and overlooks a subscription's field
-//! in a fragment, the default of a variable in `@skip`, and an object that is left without
-//! fields. Of a plain operation there is nothing to overlook, and what is counted before it is
-//! executed is what will be executed.
+//! The library executes a field as often as it is written, and overlooks a subscription's field in
+//! a fragment, the default of a variable in `@skip`, and an object that is left without fields. Of
+//! a plain operation there is nothing to overlook, and the fields counted before it is executed
+//! are those that will be executed.
 
 mod fit;
 #[cfg(test)]
@@ -78,14 +78,14 @@ struct Of<'a> {
 /// The fields that are selected of an object.
 #[derive(Default)]
 struct Fields<'a> {
-    /// All of them by their keys in the answer, and whether each is skipped: what is skipped must
-    /// fit the rest all the same.
+    /// All of them by their keys in the answer, each with true if it is skipped: a skipped one
+    /// must fit the rest all the same.
     all: IndexMap<&'a str, Vec<(&'a Positioned<Field>, bool)>>,
     /// The keys of those that are not skipped, in order.
     wanted: IndexSet<&'a str>,
 }
 
-/// A selection set, and whether it is skipped.
+/// A selection set, with true if it is skipped.
 type Set<'a> = (&'a Positioned<SelectionSet>, bool);
 
 impl<'a> Of<'a> {
@@ -101,7 +101,7 @@ impl<'a> Of<'a> {
         self.set(Some(root(operation.ty)), &[(set, false)])
     }
 
-    /// The rule "Single Root Field" of the specification, which forbids conditions there too.
+    /// Checks "Single Root Field" of the specification, which forbids conditions there too.
     fn check_subscription(
         &self,
         set: &'a Positioned<SelectionSet>,
@@ -151,8 +151,8 @@ impl<'a> Of<'a> {
         })
     }
 
-    /// What all of `sets` select of `parent`, whose fields are not known where it is a type of
-    /// introspection.
+    /// The selection that all of `sets` make of `parent`, whose fields are not known where it is a
+    /// type of introspection.
     fn set(
         &self,
         parent: Option<&str>,
@@ -186,8 +186,8 @@ impl<'a> Of<'a> {
         Ok(Positioned::new(SelectionSet { items }, pos))
     }
 
-    /// What `sets` select of an object of the type `parent`, or the least that there is if
-    /// `selected` and all of it is skipped.
+    /// The fields that `sets` select of an object of the type `parent`, or the least that there is
+    /// if `selected` and all of it is skipped.
     fn fields(
         &self,
         parent: Option<&str>,

@@ -1,24 +1,24 @@
-//! What the check of a workflow found.
+//! The result of the check of a workflow.
 
 use async_graphql::{Enum, ID, SimpleObject};
 
 use crate::{analysis, graphql::scalars::int};
 
-/// Whether a workflow is sound: a case can always end, nothing is left over when it does, and
-/// every transition can fire.
+/// The verdict on a workflow. It is sound if a case can always end, nothing is left over when it
+/// does, and every transition can fire.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "analysis::Verdict")]
 pub enum Verdict {
     /// It is sound.
     Sound,
-    /// It is not; the findings say why.
+    /// It is not; the findings have the reasons.
     Unsound,
     /// It could not be decided: a limit was reached, or reset and inhibitor arcs may clear away
-    /// what grows; the findings say which.
+    /// the tokens that pile up; the findings have the reason.
     Unknown,
 }
 
-/// What decided whether a workflow is sound.
+/// The method that decided the verdict on a workflow.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "analysis::Method")]
 pub enum AnalysisMethod {
@@ -30,11 +30,11 @@ pub enum AnalysisMethod {
     StateSpace,
     /// The coverability of a marking that grows without end.
     Coverability,
-    /// Nothing did: the verdict is unknown.
+    /// No method: the verdict is unknown.
     Undecided,
 }
 
-/// The kind of what was found.
+/// The kind of a finding.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FindingKind {
     /// It is no workflow net: one start, one end, everything on a way between them.
@@ -43,7 +43,7 @@ pub enum FindingKind {
     DeadTransition,
     /// A case can get stuck before its end: `marking`, `path`.
     Deadlock,
-    /// A case can come to where it can go on, but never end: `marking`, `path`.
+    /// A case can come to a marking from which it can go on, but never end: `marking`, `path`.
     NoWayToEnd,
     /// A case can reach the end while other tokens are still there: `marking`, `path`.
     LeftOver,
@@ -56,13 +56,13 @@ pub enum FindingKind {
     Limit,
 }
 
-/// How many tokens a place holds in a marking.
+/// Number of tokens of a place in a marking.
 #[derive(SimpleObject)]
 #[graphql(name = "PlaceTokens")]
 pub struct Held {
     /// The place.
     place_id: ID,
-    /// How many; 2,147,483,647 where there are more.
+    /// Number of tokens; 2,147,483,647 where there are more.
     tokens: i32,
 }
 
@@ -72,12 +72,12 @@ impl Held {
     }
 }
 
-/// Something that keeps a workflow from being sound, or from being judged. Which fields are
-/// set is the kind's to say. A transition with `fromPlaces` is named with the place it takes
-/// from, as in `approve.draft`.
+/// Something that keeps a workflow from being sound, or from being judged. Its kind decides on the
+/// fields that are set. A transition with `fromPlaces` is named with the place it takes from, as
+/// in `approve.draft`.
 #[derive(SimpleObject, Default)]
 pub struct Finding {
-    /// The kind of it.
+    /// Its kind.
     kind: FindingKind,
     /// All of it, for people.
     message: String,
@@ -93,31 +93,29 @@ pub struct Finding {
     pump: Vec<String>,
 }
 
-/// What the check of a workflow found. Guards are left out of it: a guard may be true or
-/// false.
+/// The result of the check of a workflow. Guards are left out of it: a guard may be true or false.
 #[derive(SimpleObject)]
 pub struct WorkflowAnalysis {
-    /// Whether it is sound.
+    /// The verdict.
     verdict: Verdict,
-    /// What decided it.
+    /// The method that decided it.
     decided_by: AnalysisMethod,
-    /// Why it is not, or why nobody knows; empty for a sound workflow.
+    /// The reasons for any other verdict than sound; empty for a sound workflow.
     findings: Vec<Finding>,
-    /// What to know when reading the verdict: what was assumed, what was left out.
+    /// Notes for the reader of the verdict: assumptions, and parts left out.
     notes: Vec<String>,
-    /// How many places the net has.
+    /// Number of places of the net.
     places: i32,
-    /// How many transitions the net has, alternatives counted one by one.
+    /// Number of transitions of the net, alternatives counted one by one.
     transitions: i32,
-    /// How many arcs the net has.
+    /// Number of arcs of the net.
     arcs: i32,
-    /// Whether transitions that share an input place share all of them.
+    /// True if transitions that share an input place share all of them.
     free_choice: bool,
-    /// How many markings a case can reach, where they were counted; 2,147,483,647 where there
-    /// are more.
+    /// Number of markings that a case can reach, where they were counted; 2,147,483,647 where
+    /// there are more.
     states: Option<i32>,
-    /// The most tokens that a place can hold, where that was found out; 2,147,483,647 where it
-    /// is more.
+    /// The most tokens that a place can hold, where that is known; 2,147,483,647 where it is more.
     bound: Option<i32>,
 }
 

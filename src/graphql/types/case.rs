@@ -21,7 +21,7 @@ use crate::{
     petrel::Changed,
 };
 
-/// Whether a case runs.
+/// The status of a case.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "models::CaseStatus")]
 pub enum CaseStatus {
@@ -31,14 +31,14 @@ pub enum CaseStatus {
     Paused,
     /// All its tokens are in terminal places.
     Completed,
-    /// Ended by hand; its tokens are gone.
+    /// It was ended by hand; its tokens are gone.
     Cancelled,
 }
 
 /// A case: one run of a workflow.
 pub struct Case {
     case: Arc<models::Case>,
-    /// Of a mutation: whether that had happened before.
+    /// True if the mutation that it answers had happened before; absent in a query.
     repeated: Option<bool>,
 }
 
@@ -78,13 +78,13 @@ impl Case {
         Sequence(self.case.definition)
     }
 
-    /// In the answer to a mutation: whether that had happened before, under the same id, or the
-    /// case was so already. Null in a query.
+    /// True if the mutation that it answers had happened before, under the same id, or the case
+    /// was so already. Null in a query.
     async fn repeated(&self) -> Option<bool> {
         self.repeated
     }
 
-    /// Whether it runs.
+    /// Its status.
     async fn status(&self) -> CaseStatus {
         self.case.status.into()
     }
@@ -106,12 +106,12 @@ impl Case {
         self.case.live_tokens().cloned().map(Token::from).collect()
     }
 
-    /// How many tokens it has ever had.
+    /// Number of tokens it has ever had.
     async fn tokens_made(&self) -> i32 {
         int(self.case.tokens_made)
     }
 
-    /// Which tokens are where.
+    /// Its tokens by place.
     async fn marking(&self) -> Marking {
         Marking::of(&self.case)
     }
@@ -140,7 +140,7 @@ impl Case {
         .await
     }
 
-    /// For every transition of its net: enabled, or exactly why not.
+    /// An explanation of every transition of its net: enabled, or each reason against it.
     async fn explain(&self, ctx: &Context<'_>) -> Result<Explanation> {
         let found = joins::look_up(ctx).await?.explain(&self.case.workflow, &self.case.id).await;
         Ok(found?.into())

@@ -14,7 +14,7 @@ use crate::{
     petrel::Changed,
 };
 
-/// What happened to a case.
+/// The kind of a change of a case.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "models::RecordKind")]
 pub enum CaseEventKind {
@@ -41,7 +41,7 @@ pub struct PutAside {
     subject: String,
     /// Its sequence in the log.
     sequence: Sequence,
-    /// What is wrong with it.
+    /// Its fault.
     reason: String,
 }
 
@@ -54,15 +54,15 @@ pub struct TokenAt {
     place_id: ID,
 }
 
-/// One record of a case's log: what happened, and the state of the case after it.
+/// One record of a case's log: a change, and the state of the case after it.
 #[derive(Clone)]
 pub struct CaseEvent {
     record: Arc<Stored<Record>>,
-    /// What the server noted about the record; looked up for a record that was just appended.
+    /// The server's notes about the record; looked up for a record that was just appended.
     noted: Arc<OnceCell<Noted>>,
 }
 
-/// What only the server knows about a record.
+/// Data about a record that only the server has.
 struct Noted {
     time: DateTime<Utc>,
     subject: String,
@@ -81,7 +81,7 @@ impl From<Arc<Stored<Record>>> for CaseEvent {
 }
 
 impl CaseEvent {
-    /// What the log says about a change.
+    /// The record of a change in the log.
     pub fn of(changed: &Changed) -> Self {
         match changed.repeated {
             true => Self::from_log(changed.record.clone()),
@@ -106,7 +106,7 @@ impl CaseEvent {
     }
 }
 
-/// One record of a case's log: what happened, and the state of the case after it.
+/// One record of a case's log: a change, and the state of the case after it.
 #[Object]
 impl CaseEvent {
     /// The record's sequence in the log. To go on after it, subscribe from this plus one.
@@ -114,17 +114,17 @@ impl CaseEvent {
         Sequence(self.record.sequence)
     }
 
-    /// When the server stored it, by the server's clock.
+    /// The time at which the server stored it, by the server's clock.
     pub(super) async fn time(&self, ctx: &Context<'_>) -> Result<DateTime<Utc>> {
         Ok(self.noted(ctx).await?.time)
     }
 
-    /// What happened.
+    /// The kind of the change.
     async fn kind(&self) -> CaseEventKind {
         self.record.value.kind.into()
     }
 
-    /// Of a record that puts messages of the log aside: which, the first 100 of them.
+    /// The messages of the log that the record puts aside, the first 100 of them.
     async fn put_aside(&self) -> Vec<PutAside> {
         let put_aside = self.record.value.put_aside.iter();
         let message = |one: &models::PutAside| PutAside {
@@ -135,7 +135,7 @@ impl CaseEvent {
         put_aside.map(message).collect()
     }
 
-    /// Whether this completed the case.
+    /// True if this completed the case.
     async fn completed(&self) -> bool {
         self.record.value.status == models::CaseStatus::Completed
     }
@@ -150,12 +150,12 @@ impl CaseEvent {
         ID::from(&self.record.value.case)
     }
 
-    /// What fired, if something did.
+    /// The transition that fired, if one did.
     async fn transition_id(&self) -> Option<ID> {
         self.record.value.transition.as_ref().map(ID::from)
     }
 
-    /// Who asked for it.
+    /// The name of the caller.
     async fn by(&self) -> Option<&str> {
         self.record.value.by.as_deref()
     }
@@ -197,7 +197,7 @@ impl CaseEvent {
         self.record.value.status.into()
     }
 
-    /// What the caller noted about it.
+    /// The caller's notes about it.
     async fn metadata(&self) -> Json<&Map<String, Value>> {
         Json(&self.record.value.metadata)
     }

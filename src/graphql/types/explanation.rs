@@ -1,29 +1,29 @@
-//! Why transitions can or can't fire.
+//! Explanations of transitions that can or can't fire.
 
 use async_graphql::{Enum, ID, SimpleObject};
 
 use super::{ArcKind, CaseStatus};
 use crate::{engine, graphql::scalars::int};
 
-/// A case, and what each transition can do in it.
+/// A case, and an explanation of each of its transitions.
 #[derive(SimpleObject)]
 pub struct Explanation {
     /// The case.
     case_id: ID,
     /// Its status.
     status: CaseStatus,
-    /// One line for people: what the case can do, or what it waits for.
+    /// One line for people: the steps that the case can take, or the things that it waits for.
     summary: String,
     /// Every transition of the net, in the order of the definition.
     transitions: Vec<TransitionExplanation>,
 }
 
-/// What a transition can do now, and why.
+/// An explanation of a transition: its modes, and the reasons against each.
 #[derive(SimpleObject)]
 struct TransitionExplanation {
     /// The transition.
     transition_id: ID,
-    /// Whether one of its modes can fire now.
+    /// True if one of its modes can fire now.
     enabled: bool,
     /// Its modes in the order in which they are tried.
     modes: Vec<ModeExplanation>,
@@ -35,7 +35,7 @@ struct ModeExplanation {
     /// The id of the place of the short form that this mode takes from, if it is one.
     #[graphql(name = "from")]
     from_place: Option<ID>,
-    /// Whether it can fire now.
+    /// True if it can fire now.
     enabled: bool,
     /// The ids of the tokens it would take, in arc order; empty when it can't fire.
     would_take: Vec<ID>,
@@ -43,7 +43,7 @@ struct ModeExplanation {
     blockers: Vec<Blocker>,
 }
 
-/// The kind of reason why a transition can't fire.
+/// The kind of a reason against a firing.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum BlockerReason {
     /// The case does not run: `status`.
@@ -53,25 +53,25 @@ enum BlockerReason {
     TooFewTokens,
     /// An inhibitor arc's place holds `limit` tokens or more: `placeId`, `limit`, `present`.
     Inhibited,
-    /// A place could not hold what would come: `placeId`, `limit`, `needed`.
+    /// A place could not hold the tokens that would come: `placeId`, `limit`, `needed`.
     OverCapacity,
     /// The guard is false for every choice of tokens: `condition`, `explanation`.
     Guard,
     /// The guard holds for no choice of tokens, and could not be evaluated for one: `condition`,
     /// `explanation`.
     GuardFailed,
-    /// The search for tokens ended at a limit, so whether it can fire is not known: `explanation`.
+    /// The search for tokens ended at a limit, without an answer: `explanation`.
     SearchStopped,
-    /// A token that the caller named is where the transition does not take from: `tokenId`,
-    /// `placeId`.
+    /// A token that the caller named is in a place that the transition does not take from:
+    /// `tokenId`, `placeId`.
     TokenNotTaken,
     /// The output expression failed: `explanation`.
     Output,
-    /// What it would give is more than a record takes: `explanation`.
+    /// The tokens it would give are more than a record takes: `explanation`.
     TooLarge,
 }
 
-/// One reason why a transition can't fire. Which fields are set is the reason's to say.
+/// One reason against a firing. Its kind decides on the fields that are set.
 #[derive(SimpleObject, Default)]
 struct Blocker {
     /// The kind of reason.
@@ -82,17 +82,17 @@ struct Blocker {
     status: Option<CaseStatus>,
     /// The place.
     place_id: Option<ID>,
-    /// What the arc does.
+    /// The effect of the arc.
     arc: Option<ArcKind>,
-    /// How many tokens are needed, or would be there.
+    /// Number of tokens that are needed, or would be there.
     needed: Option<i32>,
-    /// How many tokens there are.
+    /// Number of tokens that are there.
     present: Option<i32>,
-    /// How many tokens an inhibitor arc forbids, or a place can hold.
+    /// Number of tokens that an inhibitor arc forbids, or that a place can hold.
     limit: Option<i32>,
     /// The condition that failed, for the oldest tokens.
     condition: Option<String>,
-    /// Why it failed.
+    /// The cause of the failure.
     explanation: Option<String>,
     /// The token.
     token_id: Option<ID>,

@@ -14,7 +14,7 @@ pub struct Firing {
 }
 
 impl Firing {
-    /// What firing `transition` changed.
+    /// A firing of `transition`, by the change that it made.
     pub fn new(changed: Changed, transition: TransitionId) -> Self {
         Self { event: CaseEvent::of(&changed), changed, transition }
     }
@@ -28,8 +28,8 @@ impl Firing {
         self.changed.tokens.first().cloned().map(Token::from)
     }
 
-    /// The tokens it made. If the request was a repeated one, those that are still alive, as
-    /// they are now; `event.tokens` has all of them as they were then.
+    /// The tokens it made. If the request was a repeated one, those that are still alive, as they
+    /// are now; `event.produced` has all of them as they were then.
     async fn tokens(&self) -> Vec<Token> {
         self.changed.tokens.iter().cloned().map(Token::from).collect()
     }
@@ -44,7 +44,7 @@ impl Firing {
         Sequence(self.changed.record.sequence)
     }
 
-    /// When the server stored its record, by the server's clock.
+    /// The time at which the server stored its record, by the server's clock.
     async fn time(&self, ctx: &Context<'_>) -> Result<DateTime<Utc>> {
         self.event.time(ctx).await
     }
@@ -54,17 +54,17 @@ impl Firing {
         ID::from(&self.changed.record.value.firing)
     }
 
-    /// What fired.
+    /// The transition that fired.
     async fn transition_id(&self) -> ID {
         ID::from(&self.transition)
     }
 
-    /// Whether it had happened before, under the same firing id.
+    /// True if it had happened before, under the same firing id.
     async fn repeated(&self) -> bool {
         self.changed.repeated
     }
 
-    /// What the log says about it.
+    /// Its record in the log.
     async fn event(&self) -> CaseEvent {
         self.event.clone()
     }

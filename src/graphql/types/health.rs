@@ -1,20 +1,20 @@
-//! How the store does.
+//! The health of the store.
 
 use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
 
 use crate::{graphql::scalars::BigInt, storage};
 
-/// How the store does.
+/// The health of the store.
 #[derive(SimpleObject)]
 pub struct Health {
-    /// Whether the NATS server answers now.
+    /// True if the NATS server answers now.
     connected: bool,
     /// Round trip of a request to the server, in milliseconds.
     round_trip_ms: Option<f64>,
     /// The NATS server's version.
     server_version: Option<String>,
-    /// Since when it has been away.
+    /// The time since which it has been away.
     away_since: Option<DateTime<Utc>>,
     /// Records and definitions in the log.
     log_messages: Option<BigInt>,
@@ -22,7 +22,7 @@ pub struct Health {
     log_bytes: Option<BigInt>,
     /// Messages of the token view: live tokens, and markers that have not yet expired.
     view_messages: Option<BigInt>,
-    /// What is wrong, for people.
+    /// The problem, for people.
     problem: Option<String>,
     /// The version of petrel.
     version: &'static str,

@@ -7,7 +7,7 @@ use crate::{
     models,
 };
 
-/// Which tokens of a case are where.
+/// The marking of a case: its tokens by place.
 #[derive(SimpleObject)]
 pub struct Marking {
     /// The case.
@@ -20,18 +20,18 @@ pub struct Marking {
     entries: Vec<MarkingEntry>,
 }
 
-/// What a place holds.
+/// The tokens in a place.
 #[derive(SimpleObject)]
 struct PlaceMarking {
     /// The place.
     place_id: ID,
-    /// How many tokens it holds.
+    /// Number of tokens it holds.
     count: i32,
     /// Their ids, oldest arrival first.
     token_ids: Vec<ID>,
 }
 
-/// Where one live token is.
+/// The place of one live token.
 #[derive(SimpleObject)]
 pub struct MarkingEntry {
     /// The token.
@@ -60,7 +60,7 @@ impl Marking {
 }
 
 impl MarkingEntry {
-    /// An entry; in a record, what that record produced has the record's own `sequence`.
+    /// An entry; in a record, a token that it produced has the record's own `sequence`.
     pub fn of(entry: &models::MarkingEntry, sequence: u64) -> Self {
         Self {
             token_id: ID::from(&entry.token),

@@ -1,4 +1,4 @@
-//! What queries, mutations and subscriptions answer with: the models, as GraphQL objects.
+//! Answers of queries, mutations and subscriptions: the models, as GraphQL objects.
 
 mod analysis;
 mod case;
@@ -32,6 +32,6 @@ use crate::petrel::Cases;
 
 /// The cases that a schema was made over.
 pub(super) fn cases<'a>(ctx: &Context<'a>) -> &'a Cases {
-    // Invariant: every schema that executes is made by `Schema::over`, which puts them there.
+    // Invariant: every schema that executes is made by `schema::over`, which puts them there.
     ctx.data_unchecked()
 }

@@ -1,4 +1,4 @@
-//! Tokens with what NATS knows about them.
+//! Tokens with their NATS metadata.
 
 use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
@@ -58,7 +58,7 @@ impl NatsToken {
         ID::from(&self.token().place)
     }
 
-    /// What it carries.
+    /// The data that it carries.
     async fn data(&self) -> Json<&Value> {
         Json(&self.token().data)
     }
@@ -68,10 +68,9 @@ impl NatsToken {
         Sequence(self.token().nats_sequence)
     }
 
-    /// When the server stored the message at `natsSubject` that holds this version of the
-    /// token, by the server's clock; the same as `token.natsTimestamp`. Null only if the token
-    /// was changed again in between, or if that message was lost in a crash and is not yet
-    /// mended.
+    /// The time at which the server stored the message at `natsSubject` that holds this version of
+    /// the token, by the server's clock; the same as `token.natsTimestamp`. Null only if the token
+    /// was changed again in between, or if that message was lost in a crash and is not yet mended.
     async fn nats_timestamp(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
         Ok(joins::stored_at(ctx, self.0.token()).await?)
     }
@@ -86,17 +85,17 @@ impl NatsToken {
         TransitionEvent::of(self.token())
     }
 
-    /// How many transitions it has passed in all.
+    /// Number of transitions it has passed in all.
     async fn transition_history_total(&self) -> i32 {
         int(self.token().history_total)
     }
 
-    /// Whether it is alive: `token.live`.
+    /// True if it is alive: `token.live`.
     async fn live(&self) -> bool {
         self.0.is_live()
     }
 
-    /// In the answer to a mutation: whether that had happened before. Null in a query.
+    /// True if the mutation that it answers had happened before. Null in a query.
     async fn repeated(&self) -> Option<bool> {
         self.0.is_repeated()
     }

@@ -33,7 +33,7 @@ pub enum Node {
 }
 
 impl Node {
-    /// What an id names, if it exists.
+    /// The object that an id names, if it exists.
     pub async fn find(ctx: &Context<'_>, argument: &str, id: &ID) -> Found<Option<Self>> {
         let Ok(named) = id.parse::<GlobalId>() else {
             let reason = format!(

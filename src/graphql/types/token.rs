@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Token {
     token: Arc<models::Token>,
-    /// Of a mutation: whether that had happened before, and whether the token is still alive.
+    /// The state of the answer to a mutation: repeated or not, the token alive or not.
     answer: Option<Answer>,
     /// The log sequence of the record after which it was so, where that is not now.
     then: Option<u64>,
@@ -124,22 +124,22 @@ impl Token {
         ID::from(&self.token.place)
     }
 
-    /// What it carries.
+    /// The data that it carries.
     async fn data(&self) -> Json<&Value> {
         Json(&self.token.data)
     }
 
-    /// What its owner noted about it.
+    /// Its owner's notes about it.
     async fn metadata(&self) -> Json<&Map<String, Value>> {
         Json(&self.token.metadata)
     }
 
-    /// When it came to be, by the clock of the process that decided it.
+    /// The time at which it was made, by the clock of the process that decided it.
     async fn created_at(&self) -> DateTime<Utc> {
         self.token.created_at
     }
 
-    /// When it last changed, by the clock of the process that decided it.
+    /// The time of its last change, by the clock of the process that decided it.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.token.updated_at
     }
@@ -149,7 +149,7 @@ impl Token {
         TransitionEvent::of(&self.token)
     }
 
-    /// How many transitions it has passed in all.
+    /// Number of transitions it has passed in all.
     async fn history_total(&self) -> i32 {
         int(self.token.history_total)
     }
@@ -165,11 +165,11 @@ impl Token {
         Sequence(self.token.nats_sequence)
     }
 
-    /// When the server stored the message at `natsSubject` that holds this version of the
-    /// token, by the server's clock: the same for every way of reading it. Where the token was
-    /// not read from that message, as in the answer of a mutation, it is looked up. Null once
-    /// the token has changed or is gone, and while a message that was lost in a crash is not
-    /// yet mended; `time` of an event says when the log stored the change.
+    /// The time at which the server stored the message at `natsSubject` that holds this version of
+    /// the token, by the server's clock: the same for every way of reading it. Where the token was
+    /// not read from that message, as in the answer of a mutation, it is looked up. Null once the
+    /// token has changed or is gone, and while a message that was lost in a crash is not yet
+    /// mended; `time` of an event is that of the change in the log.
     async fn nats_timestamp(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
         Ok(joins::stored_at(ctx, &self.token).await?)
     }
@@ -179,14 +179,14 @@ impl Token {
         &self.token.nats_subject
     }
 
-    /// Whether it is alive. False only in the answer to a mutation that had happened before, of a
+    /// True if it is alive. False only in the answer to a mutation that had happened before, of a
     /// token that is gone by now: the rest is as it was then.
     async fn live(&self) -> bool {
         self.is_live()
     }
 
-    /// In the answer to a mutation: whether that had happened before, under the same id. Null in
-    /// a query.
+    /// True if the mutation that it answers had happened before, under the same id. Null in a
+    /// query.
     async fn repeated(&self) -> Option<bool> {
         self.is_repeated()
     }
@@ -223,12 +223,12 @@ impl TransitionEvent {
         ID::from(&self.0.transition)
     }
 
-    /// When, by the clock of the process that decided it.
+    /// The time, by the clock of the process that decided it.
     async fn time(&self) -> DateTime<Utc> {
         self.0.time
     }
 
-    /// Who asked for it.
+    /// The name of the caller.
     async fn triggered_by(&self) -> Option<&str> {
         self.0.triggered_by.as_deref()
     }
@@ -238,7 +238,7 @@ impl TransitionEvent {
         Sequence(self.0.sequence)
     }
 
-    /// What the caller noted about it.
+    /// The caller's notes about it.
     async fn metadata(&self) -> Json<&Map<String, Value>> {
         Json(&self.0.metadata)
     }

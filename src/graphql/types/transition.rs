@@ -10,7 +10,7 @@ use crate::{
     models::{self, WorkflowId},
 };
 
-/// What a place is for.
+/// The role of a place.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "models::PlaceKind")]
 pub enum PlaceKind {
@@ -20,7 +20,7 @@ pub enum PlaceKind {
     Terminal,
 }
 
-/// What an input arc does when its transition fires.
+/// The effect of an input arc when its transition fires.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "models::ArcKind")]
 pub enum ArcKind {
@@ -70,7 +70,7 @@ impl Place {
         self.place().name.as_deref().unwrap_or(self.place().id.as_str())
     }
 
-    /// What a token here means.
+    /// The meaning of a token here.
     async fn description(&self) -> Option<&str> {
         self.place().description.as_deref()
     }
@@ -80,7 +80,7 @@ impl Place {
         self.place().capacity.map(int)
     }
 
-    /// What the place is for.
+    /// The role of the place.
     async fn kind(&self) -> PlaceKind {
         self.place().kind.into()
     }
@@ -91,10 +91,10 @@ impl Place {
 pub struct InputArc {
     /// The id of the place where it starts.
     place: ID,
-    /// How many tokens; what the number means is the kind's to say. A reset arc ignores it.
-    /// 2,147,483,647 where it is more.
+    /// Number of tokens; its meaning depends on the kind. A reset arc ignores it. 2,147,483,647
+    /// where it is more.
     weight: i32,
-    /// What the arc does.
+    /// The effect of the arc.
     kind: ArcKind,
 }
 
@@ -103,7 +103,7 @@ pub struct InputArc {
 pub struct OutputArc {
     /// The id of the place where it ends.
     place: ID,
-    /// How many tokens it gives.
+    /// Number of tokens that it gives.
     weight: i32,
 }
 
@@ -140,7 +140,7 @@ impl Transition {
         self.transition.name.as_deref().unwrap_or(self.transition.id.as_str())
     }
 
-    /// What firing it means.
+    /// The meaning of firing it.
     async fn description(&self) -> Option<&str> {
         self.transition.description.as_deref()
     }
@@ -174,7 +174,7 @@ impl Transition {
         self.transition.to_place.as_ref().map(ID::from)
     }
 
-    /// What must be true of the tokens it would take: CEL expressions as strings, rules as
+    /// Conditions that the tokens it would take must meet: CEL expressions as strings, rules as
     /// objects. All of them must hold.
     async fn conditions(&self) -> Json<Value> {
         // Guards were read from JSON, so they can be written as JSON.
@@ -186,7 +186,7 @@ impl Transition {
         self.transition.output.as_deref()
     }
 
-    /// Whether it is a step that is no activity: event logs and exports leave out its label.
+    /// True if it is a step that is no activity: event logs and exports leave out its label.
     async fn silent(&self) -> bool {
         self.transition.silent
     }

@@ -20,7 +20,7 @@ use crate::{
     petrel::Error,
 };
 
-/// A version of a workflow: places, transitions, and where a new case starts.
+/// A version of a workflow: places, transitions, and the place where a new case starts.
 pub struct Workflow(Arc<models::StoredDefinition>, Option<bool>);
 
 impl Workflow {
@@ -35,7 +35,7 @@ impl Workflow {
     }
 }
 
-/// A version of a workflow: places, transitions, and where a new case starts.
+/// A version of a workflow: places, transitions, and the place where a new case starts.
 #[Object]
 impl Workflow {
     /// An id that is unique across everything. Each version of a workflow has its own.
@@ -53,7 +53,7 @@ impl Workflow {
         &self.0.definition.name
     }
 
-    /// What the workflow is for.
+    /// The purpose of the workflow.
     async fn description(&self) -> Option<&str> {
         self.0.definition.description.as_deref()
     }
@@ -81,12 +81,12 @@ impl Workflow {
         markings.map(|marking| marking.iter().map(held).collect()).collect()
     }
 
-    /// Whatever else the owner keeps with the definition.
+    /// Other data that the owner keeps with the definition.
     async fn metadata(&self) -> Json<&Map<String, Value>> {
         Json(&self.0.definition.metadata)
     }
 
-    /// Which version this is, counted from 1.
+    /// The number of this version, counted from 1.
     async fn version(&self) -> i32 {
         int(self.0.version)
     }
@@ -96,12 +96,12 @@ impl Workflow {
         Sequence(self.0.sequence)
     }
 
-    /// When the server stored this version.
+    /// The time at which the server stored this version.
     async fn stored_at(&self) -> DateTime<Utc> {
         self.0.stored_at
     }
 
-    /// In the answer to `createWorkflow`: true if the latest version was this definition already,
+    /// True in the answer to `createWorkflow` if the latest version was this definition already,
     /// so that nothing was stored. Absent elsewhere.
     async fn repeated(&self) -> Option<bool> {
         self.1
@@ -121,7 +121,7 @@ impl Workflow {
         .await
     }
 
-    /// Whether it is sound, checked within the server's time budget: a case can always end,
+    /// The check of its soundness within the server's time budget: that a case can always end,
     /// nothing is left over when it does, and every transition can fire.
     async fn analysis(&self, ctx: &Context<'_>) -> Result<WorkflowAnalysis> {
         Ok(WorkflowAnalysis::from(&*joins::look_up(ctx).await?.analysis(&self.0).await?))
@@ -152,15 +152,15 @@ pub(in crate::graphql) fn transitions(
     some.into_iter().map(|one| Transition::of(workflow.clone(), version, one)).collect()
 }
 
-/// How many pictures are drawn at once, in all requests.
+/// Pictures that are drawn at once, in all requests.
 const DRAWN_AT_ONCE: usize = 2;
 
 /// The turns of those who draw.
 static DRAWING: Semaphore = Semaphore::const_new(DRAWN_AT_ONCE);
 
-/// Draws what a version of a workflow, or a case of it at a revision, looks like, on a thread of
-/// its own: a large net takes longer than other queries should wait. One picture that several
-/// fields of a query ask for is drawn once.
+/// Draws a version of a workflow, or a case of it at a revision, on a thread of its own: a large
+/// net takes longer than other queries should wait. One picture that several fields of a query ask
+/// for is drawn once.
 pub(super) async fn drawn(
     ctx: &Context<'_>,
     of: joins::Pictured,

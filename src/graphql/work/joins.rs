@@ -26,7 +26,7 @@ use crate::{
 /// Tokens whose messages are looked up by one request to the server.
 const TOGETHER: usize = 512;
 
-/// Why a look-up of a request failed. A clone shares the cause.
+/// A failure of a look-up of a request. A clone shares the cause.
 #[derive(Debug, Clone)]
 pub(in crate::graphql) enum Failure {
     /// The core or the store said so.
@@ -57,7 +57,7 @@ impl From<Overdrawn> for Failure {
 }
 
 impl Failure {
-    /// Whether it says that what was asked for does not exist.
+    /// Returns true if it says that the object asked for does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Core(error) if matches!(**error, Error::NotFound { .. }))
     }
@@ -66,7 +66,7 @@ impl Failure {
 /// The result of a look-up.
 pub(in crate::graphql) type Found<T> = std::result::Result<T, Failure>;
 
-/// What was looked up, by what was asked for.
+/// Look-ups by the key that was asked for.
 struct Join<K, V>(Mutex<HashMap<K, Arc<OnceCell<Found<V>>>>>);
 
 impl<K, V> Default for Join<K, V> {
@@ -85,28 +85,28 @@ impl<K: Hash + Eq, V: Clone> Join<K, V> {
     }
 }
 
-/// What a request has looked up, and what it looks up together.
+/// The look-ups that a request has made, and those that it makes together.
 pub(in crate::graphql) struct Joins {
     asked: Option<Asked>,
     times: DataLoader<Times>,
 }
 
-/// What a picture shows: a version of a workflow, or a case of it at a revision.
+/// The subject of a picture: a version of a workflow, or a case of it at a revision.
 pub(in crate::graphql) type Pictured = (WorkflowId, u64, Option<(CaseId, u64)>);
 
 #[derive(Default)]
 struct Asked {
     cases: Join<(WorkflowId, CaseId), Arc<Case>>,
-    /// By the sequence of the version; 0 is the latest.
+    /// Workflows by the sequence of the version; 0 is the latest.
     workflows: Join<(WorkflowId, u64), Arc<StoredDefinition>>,
     tokens: Join<(Option<WorkflowId>, TokenId, bool), Arc<Token>>,
     pictures: Join<Pictured, String>,
 }
 
 impl Joins {
-    /// What a query asks for twice is looked up once. Each mutation and each event of a
-    /// subscription sees what is there after it, so there only what is asked for at the same
-    /// time is looked up together.
+    /// The joins of one request. In a query, the same look-up is made once. Each mutation and each
+    /// event of a subscription sees the state after it, so there only look-ups that are asked for
+    /// at the same time are made together.
     pub fn new(is_query: bool, cases: Cases, look_ups: Arc<LookUps>) -> Self {
         let times = DataLoader::new(Times { cases, look_ups }, tokio::spawn);
         Self { asked: is_query.then(Asked::default), times: times.max_batch_size(TOGETHER) }
@@ -212,7 +212,7 @@ pub(in crate::graphql) async fn picture(
     }
 }
 
-/// When the server stored the message that holds just this version of a token.
+/// The time at which the server stored the message that holds just this version of a token.
 pub(in crate::graphql) async fn stored_at(
     ctx: &Context<'_>,
     token: &Arc<Token>,

@@ -1,5 +1,5 @@
-//! What a request has used of what it may use, counted where it is used: bytes of its answer,
-//! and look-ups in the store.
+//! The work of a request against its limits, counted where it is done: bytes of its answer, and
+//! look-ups in the store.
 
 pub(super) mod joins;
 
@@ -27,12 +27,12 @@ const VALUE: usize = 128;
 /// Look-ups that a request has under way at once.
 const AT_ONCE: usize = 32;
 
-/// Why a request gets no more.
+/// The refusal of more than a limit allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Overdrawn {
-    /// For programs.
+    /// The code, for programs.
     pub code: &'static str,
-    /// Whether the same request may get more when it is made again.
+    /// True if the same request may get more when it is made again.
     pub retryable: bool,
     /// The limit that binds.
     pub limit: usize,
@@ -48,7 +48,7 @@ impl fmt::Display for Overdrawn {
 /// The bytes of all answers that are being made or sent.
 pub(super) type Together = Arc<AtomicUsize>;
 
-/// What one request, or one event of a subscription, has used.
+/// The work that one request, or one event of a subscription, has done.
 pub(super) struct Work {
     limits: Limits,
     together: Together,
@@ -60,7 +60,7 @@ pub(super) struct Work {
     pub joins: Joins,
 }
 
-/// Whether the answer has become too large: the signal, and why.
+/// The signal that the answer has become too large, and the reason.
 #[derive(Default)]
 struct Over {
     signal: CancellationToken,
@@ -87,7 +87,7 @@ impl Drop for Work {
 }
 
 impl Work {
-    /// Nothing used yet.
+    /// The work of a request that has used nothing yet.
     pub fn new(limits: Limits, together: Together, look_ups: Arc<LookUps>, joins: Joins) -> Self {
         Self {
             limits,
@@ -99,7 +99,7 @@ impl Work {
         }
     }
 
-    /// What the answer that was just made has used, so that the next one begins with nothing.
+    /// Takes out the charge of the answer just made, so that the next one begins with nothing.
     pub fn take(&self) -> Charge {
         *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Over::default();
         self.look_ups.used.store(0, Ordering::Relaxed);
@@ -159,7 +159,7 @@ pub(super) struct LookUps {
 }
 
 impl LookUps {
-    /// None made, of `most`.
+    /// A count of none, of at most `most`.
     pub fn new(most: usize) -> Self {
         Self { used: AtomicUsize::new(0), most, at_once: Semaphore::new(AT_ONCE) }
     }
@@ -195,9 +195,9 @@ impl ExtensionFactory for Counting {
 
 #[async_trait::async_trait]
 impl Extension for Counting {
-    /// A field of the root is given up as a whole when the answer becomes too large in it, and
-    /// not begun after that. What is below a field that is to be given up is not finished, and
-    /// gives no errors, of which there may be as many as values.
+    /// Gives up a field of the root as a whole when the answer becomes too large in it, and begins
+    /// none after that. Fields below one that is to be given up are not finished, and give no
+    /// errors, of which there may be as many as values.
     async fn resolve(
         &self,
         ctx: &ExtensionContext<'_>,
@@ -251,7 +251,7 @@ impl Extension for Counting {
     }
 }
 
-/// About how many bytes a value has as JSON.
+/// An estimate of the bytes of a value as JSON.
 fn bytes(value: &Value) -> usize {
     match value {
         Value::Null | Value::Boolean(_) => 4,

@@ -21,26 +21,26 @@ use tower_service::Service;
 
 use super::{Seat, Seats, stream::Stream};
 
-/// How long a connection may take until the head of its next request is there whole: a client
-/// that sends it slowly, and one that keeps its connection and asks for nothing.
+/// Time until the head of a connection's next request must be there whole: against a client that
+/// sends it slowly, and one that keeps its connection and asks for nothing.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes of a request's head, its address included, and of what is read ahead of a body.
+/// Bytes of a request's head, its address included, and of the part of a body read ahead.
 const HEAD_BYTES: usize = 32 * 1024;
 
 /// Open files beside connections: those of the runtime, the storage and the logs.
 const OTHER_FILES: u64 = 64;
 
-/// How long to wait for a file to become free, when there are none and no connection is idle.
+/// Pause when the system gives no connection, in which a file may become free.
 const NO_FILES: Duration = Duration::from_millis(100);
 
 /// Connections that are told at the same time that there is no room; others are only closed.
 const TURNED_AWAY: usize = 64;
 
-/// How long one of these may take to read it.
+/// Time that one of these may take to read the answer.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What a connection beyond the limit is told.
+/// The answer to a connection beyond the limit.
 const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     Content-Type: application/json; charset=utf-8\r\nRetry-After: 1\r\nConnection: close\r\n\
     Content-Length: 122\r\n\r\n\
@@ -66,7 +66,7 @@ fn file_limit(most: u64) -> u64 {
     }
 }
 
-/// How many connections there may be: `most`, and fewer than files may be open.
+/// The number of connections that there may be: `most`, and fewer than files may be open.
 fn room(most: usize) -> usize {
     let files = file_limit(most as u64 + OTHER_FILES);
     let room = files.saturating_sub(OTHER_FILES).max(1);
@@ -121,7 +121,7 @@ pub(in crate::server) async fn serve(
     connections.wait().await;
 }
 
-/// What to do when the system gives no connection.
+/// Makes room and pauses when the system has no file or no memory for a connection.
 async fn refused(error: &io::Error, seats: &Seats) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     // The client's own end.

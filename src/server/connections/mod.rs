@@ -1,5 +1,5 @@
-//! Connections: how many there may be, how long they may take, and who has to go when one more
-//! comes.
+//! Connections: limits of their number and of their times, and the choice of the one that has to
+//! go when one more comes.
 
 mod accept;
 mod seats;

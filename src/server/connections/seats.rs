@@ -1,5 +1,4 @@
-//! Who is connected: a bounded number of seats, and a line of those who wait in theirs without
-//! having asked for anything.
+//! The seats of connections: a bounded number, and a line of those that wait for a whole request.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +23,7 @@ pub struct Seats {
 #[derive(Debug, Default)]
 struct Line {
     next: u64,
-    /// By when they came, the longest first.
+    /// Those who wait, by their place in the line, the longest first.
     waiting: BTreeMap<u64, CancellationToken>,
 }
 
@@ -58,7 +57,7 @@ struct State {
 }
 
 impl Seats {
-    /// So many seats; half of them may become websockets.
+    /// Seats for `most` connections; half of them may become websockets.
     pub fn new(most: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(most)),

@@ -1,4 +1,4 @@
-//! A client's stream that is given up when the client does not take what it is sent.
+//! A client's stream that is given up when the client does not take the bytes it is sent.
 
 use std::{
     future::Future,
@@ -17,10 +17,10 @@ use tokio::{
 
 use super::Seat;
 
-/// How long a client who does not keep up may take for the next [`LEAST`] bytes.
+/// Time in which a client who does not keep up must take the next [`LEAST`] bytes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How much a client has to take in [`PATIENCE`], while there is more for it: 1 KiB a second.
+/// Bytes that a client has to take in [`PATIENCE`], while there is more for it: 1 KiB a second.
 const LEAST: u64 = 30 * 1024;
 
 /// A connection in its seat.
@@ -28,14 +28,14 @@ const LEAST: u64 = 30 * 1024;
 pub struct Stream {
     tcp: TcpStream,
     seat: Arc<Seat>,
-    /// Since the client does not keep up.
+    /// The state of a client that does not keep up.
     behind: Option<Behind>,
 }
 
 #[derive(Debug)]
 struct Behind {
     until: Pin<Box<Sleep>>,
-    /// What has been taken in this time.
+    /// Bytes that have been taken in this time.
     taken: u64,
 }
 

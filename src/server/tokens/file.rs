@@ -20,12 +20,12 @@ const LONGEST: usize = 512;
 /// Characters of a name.
 const LONGEST_NAME: usize = 64;
 
-/// What others than owner and group may do with it, and writing by the group.
+/// Permissions that the file must not give: any to others, and writing to the group.
 const OTHERS: u32 = 0o027;
 
 const FORM: &str = "a line is a name, a role and a token, with blanks between";
 
-/// Why a file of tokens is not used. No message has a token in it.
+/// An error that keeps a file of tokens from being used. No message has a token in it.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
     /// It can't be read.
@@ -33,15 +33,15 @@ pub enum TokenFileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// It is not what a file of tokens has to be.
+    /// It is unfit as a file of tokens.
     #[error("the token file {} {reason}", .path.display())]
     Unfit {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The fault, and the remedy.
         reason: String,
     },
     /// A line is wrong.
@@ -51,17 +51,17 @@ pub enum TokenFileError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
 }
 
-/// By what a changed file is told from what was read.
+/// Numbers that tell a changed file from the one that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp(Option<[i64; 6]>);
 
 impl Stamp {
-    /// That of a file as it is now.
+    /// The stamp of a file as it is now.
     pub fn of(path: &Path) -> Self {
         Self(fs::metadata(path).ok().map(|now| Self::numbers(&now)))
     }
@@ -104,7 +104,7 @@ pub fn read(path: &Path) -> Result<Known, TokenFileError> {
     Ok(Known { entries, stamp })
 }
 
-/// The tokens in the text of a file, or the line that is wrong and why.
+/// The tokens in the text of a file, or the wrong line and its fault.
 pub(super) fn parse(text: &str) -> Result<Vec<Entry>, (usize, String)> {
     let mut entries: Vec<(usize, Entry)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {

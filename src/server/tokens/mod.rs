@@ -1,4 +1,4 @@
-//! Bearer tokens: who is known, read from a file and again when it changes.
+//! Bearer tokens of known callers, read from a file and again when it changes.
 
 mod file;
 
@@ -22,7 +22,7 @@ pub use file::TokenFileError;
 
 use crate::models::Principal;
 
-/// How often to look whether the file has changed.
+/// Time between two looks for a change of the file.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The tokens of a file. A clone shares everything.
@@ -32,7 +32,7 @@ pub struct Tokens {
     known: watch::Sender<Arc<Known>>,
 }
 
-/// What a file says.
+/// The tokens of a file, as it was at its stamp.
 #[derive(Debug)]
 pub(in crate::server) struct Known {
     entries: Vec<Entry>,
@@ -69,7 +69,7 @@ impl Tokens {
         Ok(Self { path, known })
     }
 
-    /// Who shows this token. Takes the same time for every token, known or not.
+    /// The principal that this token is of. Takes the same time for every token, known or not.
     pub fn find(&self, token: &str) -> Option<Arc<Principal>> {
         let known = Arc::clone(&self.known.borrow());
         let shown = digest(token);
@@ -86,8 +86,8 @@ impl Tokens {
         self.known.subscribe()
     }
 
-    /// Reads the file again when it changes and on SIGHUP, until `shutdown`. What is wrong is
-    /// logged, and what was known stays.
+    /// Reads the file again when it changes and on SIGHUP, until `shutdown`. A fault is logged,
+    /// and the tokens that were known stay.
     pub async fn follow(&self, shutdown: CancellationToken) -> std::io::Result<()> {
         let mut asked = signal(SignalKind::hangup())?;
         let mut looks = interval(LOOK);

@@ -1,4 +1,4 @@
-//! Which class a net is of.
+//! The classes of nets.
 
 use super::fixture::net;
 use crate::analysis::structure::{Class, clusters};

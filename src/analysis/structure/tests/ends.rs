@@ -1,4 +1,4 @@
-//! What makes a net a workflow net, and what it's told if it is none.
+//! The ends of a workflow net, and the reasons against other nets.
 
 use super::fixture::net;
 use crate::{

@@ -71,7 +71,7 @@ fn kind(extended: bool) -> BoxedStrategy<ArcKind> {
     .boxed()
 }
 
-/// Up to six places and seven transitions, with any arcs.
+/// Nets of up to six places and seven transitions, with any arcs.
 pub fn any_net(extended: bool) -> impl Strategy<Value = Net> {
     (1usize..7, 1usize..8).prop_flat_map(move |(places, transitions)| {
         let input = (0..places, 1u64..4, kind(extended)).prop_map(|(place, weight, kind)| Input {
@@ -162,7 +162,7 @@ fn move_output(net: &mut Net, arc: &prop::sample::Index, place: &prop::sample::I
 /// markings.
 pub struct Reachable {
     pub markings: Vec<Marking>,
-    /// From which marking by which transition to which.
+    /// Steps: a marking, a transition, and the marking after it.
     pub steps: Vec<(usize, usize, usize)>,
 }
 
@@ -210,12 +210,12 @@ pub fn explore(net: &Net) -> Explored {
 }
 
 impl Reachable {
-    /// Whether every transition fires somewhere.
+    /// Returns true if every transition fires somewhere.
     pub fn all_fire(&self, net: &Net) -> bool {
         (0..net.transitions.len()).all(|t| self.steps.iter().any(|(_, fired, _)| *fired == t))
     }
 
-    /// Whether a marking for which `end` holds can be reached from every marking.
+    /// Returns true if a marking for which `end` holds can be reached from every marking.
     pub fn always_leads_to(&self, end: impl Fn(&Marking) -> bool) -> bool {
         let mut leads: Vec<bool> = self.markings.iter().map(end).collect();
         loop {

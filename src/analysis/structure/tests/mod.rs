@@ -1,4 +1,4 @@
-//! What the structure of small nets is known to be, and what must hold of every net.
+//! The known structure of small nets, and the laws of every net.
 
 mod classes;
 mod completions;

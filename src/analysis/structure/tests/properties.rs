@@ -1,4 +1,4 @@
-//! What holds of every net.
+//! Laws of every net.
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -46,7 +46,7 @@ fn whole(cover: &Cover) -> Invariant {
     Invariant { weights: cover.weights.iter().cloned().enumerate().collect() }
 }
 
-/// Where any non-negative solution is above 0, by Farkas' algorithm: one equation after the
+/// True for the unknowns that a solution has above 0, by Farkas' algorithm: one equation after the
 /// other, each solution that misses it on one side is added to each on the other side.
 fn supported(equations: &[Vec<(usize, i128)>], unknowns: usize) -> Option<Vec<bool>> {
     let one = |at| (0..unknowns).map(|other| i128::from(at == other)).collect::<Vec<_>>();
@@ -79,7 +79,7 @@ fn supported(equations: &[Vec<(usize, i128)>], unknowns: usize) -> Option<Vec<bo
     Some((0..unknowns).map(|at| solutions.iter().any(|s| s[at] > 0)).collect())
 }
 
-/// What is left of some places for a siphon, if all others are marked.
+/// The largest siphon within some places, if all others are marked.
 fn largest_siphon(sets: &PlaceSets, net: &Net, within: &[usize]) -> Vec<usize> {
     let marking: Vec<_> =
         (0..net.places.len()).map(|at| u64::from(!within.contains(&at))).collect();

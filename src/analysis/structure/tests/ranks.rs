@@ -28,8 +28,8 @@ fn flaws(net: &Net) -> String {
     }
 }
 
-/// By definition: from every reachable marking the end can be reached, nothing else is left
-/// then, and every transition can fire. `None` if there are too many markings.
+/// Soundness by definition: from every reachable marking the end can be reached, nothing else is
+/// left then, and every transition can fire. `None` if there are too many markings.
 fn sound(net: &Net, sink: usize) -> Option<bool> {
     let reachable = match explore(net) {
         Explored::Finite(reachable) => reachable,
@@ -114,8 +114,8 @@ fn the_rank_theorem_agrees_with_soundness_by_definition() {
     assert!(counts.iter().all(|count| count.get() > 100), "{counts:?}");
 }
 
-/// Whether a net with several sinks always ends: with each of them marked at most once, and
-/// nothing anywhere else.
+/// Returns true if a net with several sinks always ends: with each of them marked at most once,
+/// and nothing anywhere else.
 fn ends_well(net: &Net) -> Option<bool> {
     let reachable = match explore(net) {
         Explored::Finite(reachable) => reachable,

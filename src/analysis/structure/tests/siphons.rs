@@ -3,7 +3,7 @@
 use super::fixture::{ids, net};
 use crate::analysis::structure::{Commoner, PlaceSets};
 
-/// Two who each hold one fork and wait for the other's.
+/// Two philosophers, who each hold one fork and wait for the other's.
 const PHILOSOPHERS: [&str; 6] = [
     "left1: think1 fork1 -> has1",
     "right1: has1 fork2 -> eat1",
