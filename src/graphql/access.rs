@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ErrorExtensions, Guard, Result};
 
-use super::{
+use crate::graphql::{
     Answer, OperationKind,
-    error::{FORBIDDEN, UNAUTHENTICATED},
+    response::error::{FORBIDDEN, UNAUTHENTICATED},
 };
 use crate::models::{Principal, Role};
 

@@ -6,13 +6,13 @@ use async_graphql::{Response, parser::types::ExecutableDocument};
 use futures::{StreamExt, stream::BoxStream};
 use tokio_util::task::TaskTracker;
 
-use super::{
+use crate::graphql::{
     Answer, Caller, Limits, Operation, OperationKind, Parameters,
-    admission::Admission,
-    completion::complete,
-    error::INTERNAL,
+    request::admission::Admission,
+    request::shape::Shape,
+    response::completion::complete,
+    response::error::INTERNAL,
     schema::{self, Schema},
-    shape::Shape,
     work::{LookUps, Together, Work, joins::Joins},
 };
 use crate::petrel::Cases;

@@ -2,10 +2,10 @@
 
 use async_graphql::parser::types::ExecutableDocument;
 
-use super::{
-    arguments::DEFAULT_PAGE,
-    cost::{Cost, LOOK_UP},
-    spread::Sizes,
+use crate::graphql::{
+    request::arguments::DEFAULT_PAGE,
+    request::cost::{Cost, LOOK_UP},
+    request::spread::Sizes,
 };
 
 /// Limits of the GraphQL part. Everything beyond is refused with a message that names the limit.

@@ -2,38 +2,29 @@
 //! nothing of GraphQL's insides.
 
 mod access;
-mod admission;
-mod answer;
 mod api;
-mod arguments;
-mod completion;
 mod connection;
-mod cost;
-mod error;
 mod global;
 mod graphiql;
 mod input;
 mod limits;
 mod mutation;
-mod operation;
-mod plain;
 mod query;
+mod request;
+mod response;
 mod scalars;
 mod schema;
-mod shape;
 mod socket;
-mod spread;
 mod subscription;
 mod types;
-mod variables;
 mod work;
 
 pub use access::Caller;
-pub use answer::Answer;
 pub use api::Api;
 pub use graphiql::graphiql;
 pub use limits::Limits;
-pub use operation::{Operation, OperationKind, Parameters};
+pub use request::operation::{Operation, OperationKind, Parameters};
+pub use response::answer::Answer;
 pub use schema::sdl;
 pub use socket::{Frame, Greeter, Socket, Subprotocol, bearer};
 pub use work::Charge;

@@ -2,14 +2,14 @@
 
 use async_graphql::{Context, Object, Result};
 
-use super::{
+use crate::graphql::{
     access::Needs,
-    arguments::in_words_of,
     input::{
         CaseChangeInput, CreateTokenInput, CreateWorkflowInput, CreateWorkflowInstanceInput,
         FireCaseInput, FireTransitionInput, NewTokenRequest, QuarantineCaseInput,
         TransitionTokenWithNatsInput, UpdateTokenDataInput,
     },
+    request::arguments::in_words_of,
     types::{Case, Firing, NatsToken, Token, Workflow, cases},
 };
 use crate::{

@@ -3,10 +3,12 @@
 use async_graphql::{Context, ID, Object, Result};
 use futures::future::try_join_all;
 
-use super::{
-    arguments::{consistency, id, id_in, located, optional_id_in, page, page_size, position},
+use crate::graphql::{
     connection::{Connection, Listing, connection, of_items},
     input::CreateWorkflowInput,
+    request::arguments::{
+        consistency, id, id_in, located, optional_id_in, page, page_size, position,
+    },
     types::{
         Case, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Node, Token,
         Transition, Workflow, WorkflowAnalysis, cases, history, transitions,
@@ -58,7 +60,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The workflow.")] id: ID,
     ) -> Result<Option<Workflow>> {
-        let id = super::arguments::id("id", &id)?;
+        let id = crate::graphql::request::arguments::id("id", &id)?;
         Ok(existing(joins::workflow(ctx, &id).await)?.map(Workflow::of))
     }
 

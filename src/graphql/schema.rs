@@ -11,7 +11,7 @@ use async_graphql::{
 };
 use futures::FutureExt;
 
-use super::{
+use crate::graphql::{
     Limits,
     connection::Connection,
     mutation::Mutation,

@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::{Answer, Api, Caller, Charge, Parameters, answer::Body, error::refusal};
+use crate::graphql::{
+    Answer, Api, Caller, Charge, Parameters, response::answer::Body, response::error::refusal,
+};
 
 /// The subprotocol of a websocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

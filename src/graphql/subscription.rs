@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Result, Subscription};
 use futures::{Stream, StreamExt, future, stream::BoxStream};
 
-use super::{
-    arguments::{id, id_in, located, optional_id},
+use crate::graphql::{
+    request::arguments::{id, id_in, located, optional_id},
     scalars::Sequence,
     types::{CaseEvent, Token, cases},
 };

@@ -51,7 +51,7 @@ struct Inner {
     reader: Arc<Reader>,
     views: Views,
     slots: cache::slots::Slots,
-    feeds: Arc<read::watch::Feeds>,
+    feeds: Arc<read::feeds::Feeds>,
     index: Arc<cache::index::Index>,
     metrics: Arc<Metrics>,
     costly: change::costly::Costly,

@@ -5,7 +5,7 @@ use async_graphql::{ID, InputObject};
 use super::{Object, object};
 use crate::{
     graphql::{
-        arguments::{id, id_in, optional_id},
+        request::arguments::{id, id_in, optional_id},
         scalars::Sequence,
     },
     models::{CaseId, WorkflowId},

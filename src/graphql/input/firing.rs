@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Object, change::change};
 use crate::{
     graphql::{
-        arguments::{id, id_in, ids, located, optional_id},
+        request::arguments::{id, id_in, ids, located, optional_id},
         scalars::Sequence,
     },
     models::TransitionId,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Object, change::change, object};
 use crate::{
     graphql::{
-        arguments::{id, located, optional_id, optional_id_in},
+        request::arguments::{id, located, optional_id, optional_id_in},
         scalars::Sequence,
     },
     models::{TokenId, WorkflowId},

@@ -11,9 +11,9 @@ use super::{
 use crate::{
     formats::drawing::{Drawing, Positions, case_title, counted},
     graphql::{
-        arguments::page,
         connection::{Connection, Listing, connection},
         global::GlobalId,
+        request::arguments::page,
         scalars::{Sequence, int},
         work::joins,
     },

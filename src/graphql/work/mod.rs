@@ -18,7 +18,7 @@ use async_graphql::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use super::Limits;
+use crate::graphql::Limits;
 use joins::Joins;
 
 /// Bytes that each value counts beside its own.
@@ -114,7 +114,7 @@ impl Work {
         let (most, together) = (self.limits.answer_bytes, self.limits.answers_bytes);
         let why = if own > most {
             Overdrawn {
-                code: super::error::TOO_LARGE,
+                code: crate::graphql::response::error::TOO_LARGE,
                 retryable: false,
                 limit: most,
                 message: format!(
@@ -125,7 +125,7 @@ impl Work {
             }
         } else if all > together {
             Overdrawn {
-                code: super::error::OVERLOADED,
+                code: crate::graphql::response::error::OVERLOADED,
                 retryable: true,
                 limit: together,
                 message: format!(
@@ -169,7 +169,7 @@ impl LookUps {
         let used = self.used.fetch_add(count, Ordering::Relaxed) + count;
         if used > self.most {
             return Err(Overdrawn {
-                code: super::error::TOO_MANY_LOOK_UPS,
+                code: crate::graphql::response::error::TOO_MANY_LOOK_UPS,
                 retryable: false,
                 limit: self.most,
                 message: format!(

@@ -2,6 +2,7 @@
 
 pub(in crate::petrel) mod commit;
 pub(in crate::petrel) mod costly;
+mod examine;
 pub(in crate::petrel) mod operations;
 pub(in crate::petrel) mod quarantine;
 pub(in crate::petrel) mod repeat;

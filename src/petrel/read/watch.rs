@@ -1,15 +1,11 @@
 //! Following the log. All who follow the same part of it in a process share one feed: it is
 //! read and decoded once, for any number of them.
 
-mod feeds;
-mod subscriber;
-
 use std::{sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
 
-pub(in crate::petrel) use self::feeds::Feeds;
-use self::subscriber::Subscriber;
+use super::subscriber::Subscriber;
 use crate::petrel::{Cases, Result};
 use crate::{
     models::{Record, Stored},
@@ -17,7 +13,7 @@ use crate::{
 };
 
 /// Wait before the server is asked again after it did not answer.
-const RETRY_EVERY: Duration = Duration::from_millis(250);
+pub(super) const RETRY_EVERY: Duration = Duration::from_millis(250);
 
 impl Cases {
     /// The records in `scope` from a log sequence on, and then each new one as it comes,
@@ -39,6 +35,6 @@ impl Cases {
 
 /// Returns true if a read that failed so may succeed later: the server is away, or does not
 /// know the stream at this moment.
-fn passes_by(error: &StorageError) -> bool {
+pub(super) fn passes_by(error: &StorageError) -> bool {
     error.retryable() || matches!(error, StorageError::Stream { .. })
 }

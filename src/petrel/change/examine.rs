@@ -25,7 +25,7 @@ const MOST_PASSES: usize = 8;
 
 /// A case's log, looked at from its start.
 #[derive(Default)]
-pub(super) struct Examined {
+pub(in crate::petrel) struct Examined {
     /// The state after the last good record.
     pub state: Option<Case>,
     /// Bad messages that are not put aside yet, oldest first.
@@ -42,7 +42,7 @@ pub(super) struct Examined {
     pub taken: Option<u64>,
 }
 
-pub(super) struct Bad {
+pub(in crate::petrel) struct Bad {
     pub message: PutAside,
     /// The registers that it is about, if it can be read and only does not follow.
     pub registers: Option<Vec<(TokenId, PlaceId)>>,
@@ -53,7 +53,7 @@ pub(super) struct Bad {
     pub read: Option<Read>,
 }
 
-pub(super) struct Read {
+pub(in crate::petrel) struct Read {
     pub definition: u64,
     hash: String,
     words: String,
@@ -63,7 +63,7 @@ pub(super) struct Read {
 impl Reader {
     /// The bad messages of a case's log. The list of its last message only counts if the last
     /// good record has the same: that message may be one of the bad ones.
-    pub(super) async fn examine(
+    pub(in crate::petrel) async fn examine(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
@@ -213,7 +213,7 @@ impl Read {
 }
 
 /// Refuses to put aside records that only follow a bad one, and names them.
-pub(super) fn must_have_none(case: &CaseId, bad: &[Bad]) -> Result<()> {
+pub(in crate::petrel) fn must_have_none(case: &CaseId, bad: &[Bad]) -> Result<()> {
     let follows = bad.iter().filter_map(|bad| bad.read.as_ref()).filter(|read| read.follows);
     let words: Vec<_> = follows.map(|read| read.words.as_str()).collect();
     if words.is_empty() {
@@ -231,7 +231,7 @@ pub(super) fn must_have_none(case: &CaseId, bad: &[Bad]) -> Result<()> {
 }
 
 /// The bad messages as ranges in which the case has no others.
-pub(super) fn ranges(bad: &[Bad]) -> Vec<Aside> {
+pub(in crate::petrel) fn ranges(bad: &[Bad]) -> Vec<Aside> {
     let mut ranges: Vec<Aside> = Vec::new();
     for Bad { message: PutAside { sequence, .. }, goes_on, .. } in bad {
         match ranges.last_mut() {

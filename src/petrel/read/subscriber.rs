@@ -10,9 +10,8 @@ use futures::{
 use tokio::{sync::broadcast::error::RecvError, time::sleep};
 
 use super::{
-    RETRY_EVERY,
     feeds::{Feeds, Item, Place, sequence},
-    passes_by,
+    watch::{RETRY_EVERY, passes_by},
 };
 use crate::{
     models::{Record, Stored},

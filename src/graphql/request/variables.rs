@@ -9,7 +9,7 @@ use async_graphql::{
     parser::types::{BaseType, OperationDefinition, Type},
 };
 
-use super::{error::invalid_argument, scalars, shape::Shape};
+use crate::graphql::{request::shape::Shape, response::error::invalid_argument, scalars};
 
 /// Characters of a refused value that are shown.
 const SHOWN: usize = 80;
@@ -19,7 +19,7 @@ const TOLD: usize = 100;
 
 /// The problems of the values given for the variables of an operation; all of them, up to [`TOLD`]
 /// and one that says that there are more.
-pub(super) fn problems(
+pub(in crate::graphql) fn problems(
     shape: &Shape,
     operation: &OperationDefinition,
     given: &Variables,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Answer, Limits, OperationKind};
+use crate::graphql::{Answer, Limits, OperationKind};
 
 /// Room for operations. One that finds none is refused at once, and can be tried again. A clone is
 /// the same room.
 #[derive(Debug, Clone)]
-pub(super) struct Admission {
+pub(in crate::graphql) struct Admission {
     short: Arc<Semaphore>,
     lasting: Arc<Semaphore>,
 }

@@ -11,7 +11,7 @@ use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 
 /// The size of selections when all fragments are spread out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Size {
+pub(in crate::graphql) struct Size {
     /// Number of fields and fragments that are selected.
     pub selections: usize,
     /// The depth to which selection sets are nested, those of fragments too.
@@ -20,7 +20,7 @@ pub(super) struct Size {
 
 /// The sizes of a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Sizes {
+pub(in crate::graphql) struct Sizes {
     /// The operations: the greatest depth, and the selections of all.
     pub operations: Size,
     /// The same for the fragments, used or not.
@@ -57,7 +57,7 @@ impl Size {
 }
 
 /// The names of the fragments that are spread in the text of `set`, each as often as it is.
-pub(super) fn spreads<'a>(set: &'a SelectionSet, found: &mut Vec<&'a str>) {
+pub(in crate::graphql) fn spreads<'a>(set: &'a SelectionSet, found: &mut Vec<&'a str>) {
     for selection in &set.items {
         match &selection.node {
             Selection::Field(field) => spreads(&field.node.selection_set.node, found),

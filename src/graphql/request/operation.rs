@@ -17,15 +17,15 @@ use async_graphql::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
+use crate::graphql::{
     Answer, Limits,
-    cost::cost,
-    error::{INVALID_REQUEST, TOO_LARGE},
-    plain::plain,
+    request::cost::cost,
+    request::plain::plain,
+    request::shape::Shape,
+    request::spread::spreads,
+    request::variables,
+    response::error::{INVALID_REQUEST, TOO_LARGE},
     schema::{self, Schema},
-    shape::Shape,
-    spread::spreads,
-    variables,
 };
 
 /// The parameters of a request, as clients send them in JSON.
@@ -58,8 +58,8 @@ pub enum OperationKind {
 
 /// A request that has been parsed and may be executed.
 pub struct Operation {
-    pub(super) request: Request,
-    pub(super) document: Arc<ExecutableDocument>,
+    pub(in crate::graphql) request: Request,
+    pub(in crate::graphql) document: Arc<ExecutableDocument>,
     kind: OperationKind,
 }
 
@@ -72,7 +72,7 @@ impl Parameters {
     }
 
     /// Reads parameters from a JSON value.
-    pub(super) fn from_value(value: Value) -> Result<Self, Answer> {
+    pub(in crate::graphql) fn from_value(value: Value) -> Result<Self, Answer> {
         if value.is_array() {
             return Err(invalid("batches are not supported; send one operation a request"));
         }
@@ -87,7 +87,7 @@ impl Parameters {
 impl Operation {
     /// Parses a request, validates it by `checker`, and checks its cost and the values of its
     /// variables. Its plain form will be executed.
-    pub(super) fn new(
+    pub(in crate::graphql) fn new(
         parameters: Parameters,
         limits: &Limits,
         shape: &Shape,

@@ -7,7 +7,7 @@ use async_graphql::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
-use super::{
+use crate::graphql::{
     connection::Listing,
     global::{self, Short},
 };
@@ -18,15 +18,15 @@ use crate::{
 };
 
 /// Items of a page for which `first` is absent.
-pub(super) const DEFAULT_PAGE: usize = 100;
+pub(in crate::graphql) const DEFAULT_PAGE: usize = 100;
 
 /// `value` as an id: a short one, or one across everything of the same type.
-pub(super) fn id<T: Short>(argument: &str, value: &ID) -> Result<T, Error> {
+pub(in crate::graphql) fn id<T: Short>(argument: &str, value: &ID) -> Result<T, Error> {
     Ok(global::read(argument, value)?.1)
 }
 
 /// `value` as the id of something in `workflow`, which one across everything must name too.
-pub(super) fn id_in<T: Short>(
+pub(in crate::graphql) fn id_in<T: Short>(
     workflow: &WorkflowId,
     argument: &str,
     value: &ID,
@@ -36,7 +36,7 @@ pub(super) fn id_in<T: Short>(
 
 /// `value` as the id of something in `workflow`, or, where that is absent, in the one that
 /// `value` names, if it names one.
-pub(super) fn located<T: Short>(
+pub(in crate::graphql) fn located<T: Short>(
     workflow: Option<WorkflowId>,
     argument: &str,
     value: &ID,
@@ -52,7 +52,7 @@ pub(super) fn located<T: Short>(
 }
 
 /// `value` as an id, if there is one.
-pub(super) fn optional_id<T: Short>(
+pub(in crate::graphql) fn optional_id<T: Short>(
     argument: &str,
     value: Option<&ID>,
 ) -> Result<Option<T>, Error> {
@@ -60,7 +60,7 @@ pub(super) fn optional_id<T: Short>(
 }
 
 /// `value` as the id of something in `workflow`, if there is one.
-pub(super) fn optional_id_in<T: Short>(
+pub(in crate::graphql) fn optional_id_in<T: Short>(
     workflow: &WorkflowId,
     argument: &str,
     value: Option<&ID>,
@@ -69,7 +69,7 @@ pub(super) fn optional_id_in<T: Short>(
 }
 
 /// Each of `values` as the id of something in `workflow`, where that is known.
-pub(super) fn ids<T: Short>(
+pub(in crate::graphql) fn ids<T: Short>(
     workflow: Option<&WorkflowId>,
     argument: &str,
     values: &[ID],
@@ -80,7 +80,7 @@ pub(super) fn ids<T: Short>(
 }
 
 /// The number of items that `first` asks for.
-pub(super) fn page_size(first: Option<i32>) -> Result<usize, Error> {
+pub(in crate::graphql) fn page_size(first: Option<i32>) -> Result<usize, Error> {
     match first.map(usize::try_from) {
         None => Ok(DEFAULT_PAGE),
         Some(Ok(first)) if (1..=MAX_PAGE).contains(&first) => Ok(first),
@@ -89,7 +89,7 @@ pub(super) fn page_size(first: Option<i32>) -> Result<usize, Error> {
 }
 
 /// The position in `listing` that an `after` stands for.
-pub(super) fn position<T: Serialize + DeserializeOwned + Send + Sync>(
+pub(in crate::graphql) fn position<T: Serialize + DeserializeOwned + Send + Sync>(
     listing: &Listing,
     after: Option<&str>,
 ) -> Result<Option<T>, Error> {
@@ -109,7 +109,7 @@ pub(super) fn position<T: Serialize + DeserializeOwned + Send + Sync>(
 }
 
 /// The page of `listing` that `first` and `after` ask for.
-pub(super) fn page(
+pub(in crate::graphql) fn page(
     listing: &Listing,
     first: Option<i32>,
     after: Option<&str>,
@@ -119,14 +119,14 @@ pub(super) fn page(
 
 /// An error of the core in the words of a mutation: `names` are the core's names of arguments
 /// and those of the schema.
-pub(super) fn in_words_of(error: Error, names: &[(&str, &str)]) -> Error {
+pub(in crate::graphql) fn in_words_of(error: Error, names: &[(&str, &str)]) -> Error {
     let Error::InvalidArgument { argument, reason } = error else { return error };
     let name = names.iter().find(|(core, _)| *core == argument);
     Error::InvalidArgument { argument: name.map_or(argument, |(_, ours)| (*ours).into()), reason }
 }
 
 /// The consistency that `strong` asks for.
-pub(super) fn consistency(strong: Option<bool>) -> Consistency {
+pub(in crate::graphql) fn consistency(strong: Option<bool>) -> Consistency {
     if strong.unwrap_or_default() { Consistency::Strong } else { Consistency::Eventual }
 }
 

@@ -13,14 +13,14 @@ use async_graphql::{
 };
 use async_graphql_value::Value as Written;
 
-use super::{
-    arguments::DEFAULT_PAGE,
-    shape::{Shape, named, root},
+use crate::graphql::{
+    request::arguments::DEFAULT_PAGE,
+    request::shape::{Shape, named, root},
 };
 use crate::storage::MAX_PAGE;
 
 /// The cost of a field that asks the store.
-pub(super) const LOOK_UP: usize = 500;
+pub(in crate::graphql) const LOOK_UP: usize = 500;
 
 /// The cost of a field that computes for as long as the server's budget for a check allows.
 const CHECK: usize = 10_000;
@@ -45,7 +45,7 @@ const LOOK_UPS: [(&str, &str); 6] = [
 
 /// The cost of an operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Cost {
+pub(in crate::graphql) struct Cost {
     /// The depth to which fields are nested.
     pub depth: usize,
     /// The sum, in fields; see the module.
@@ -53,7 +53,11 @@ pub(super) struct Cost {
 }
 
 /// The cost of an operation in its plain form.
-pub(super) fn cost(shape: &Shape, operation: &OperationDefinition, variables: &Variables) -> Cost {
+pub(in crate::graphql) fn cost(
+    shape: &Shape,
+    operation: &OperationDefinition,
+    variables: &Variables,
+) -> Cost {
     let values = operation.variable_definitions.iter().filter_map(|declared| {
         let name = &declared.node.name.node;
         let value = variables.get(name).or_else(|| declared.node.default_value())?;
@@ -181,7 +185,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::graphql::{plain::plain, schema::sdl};
+    use crate::graphql::{request::plain::plain, schema::sdl};
 
     fn of(query: &str, variables: serde_json::Value) -> Cost {
         let document = parse_query(query).unwrap();

@@ -12,7 +12,7 @@ use async_graphql::parser::{
 
 /// The types of the schema by name.
 #[derive(Debug)]
-pub(super) struct Shape(HashMap<String, TypeKind>);
+pub(in crate::graphql) struct Shape(HashMap<String, TypeKind>);
 
 impl Shape {
     /// The types that a text in the schema definition language defines.
@@ -68,7 +68,7 @@ impl Shape {
 }
 
 /// The type that an operation selects from.
-pub(super) fn root(operation: OperationType) -> &'static str {
+pub(in crate::graphql) fn root(operation: OperationType) -> &'static str {
     match operation {
         OperationType::Query => "Query",
         OperationType::Mutation => "Mutation",
@@ -77,7 +77,7 @@ pub(super) fn root(operation: OperationType) -> &'static str {
 }
 
 /// The name of the type that a type has or lists, and true if it lists.
-pub(super) fn named(of: &Type) -> (&str, bool) {
+pub(in crate::graphql) fn named(of: &Type) -> (&str, bool) {
     match &of.base {
         BaseType::Named(name) => (name.as_str(), false),
         BaseType::List(item) => (named(item).0, true),

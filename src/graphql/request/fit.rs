@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use async_graphql::{Name, Pos, ServerError, parser::types::Field};
 
-use super::{Fields, Of, Set};
-use crate::graphql::shape::named;
+use super::plain::{Fields, Of, Set};
+use crate::graphql::request::shape::named;
 
 /// The shape of a field of one key, for all types that an object may be of: its type, its
 /// position, and the keys below it.

@@ -1,14 +1,12 @@
 //! Putting messages of a case's log aside that can't be read or do not follow, so that the
 //! case goes on.
 
-mod examine;
-
 use std::sync::Arc;
 
 use chrono::{SubsecRound, Utc};
 use uuid::Uuid;
 
-use self::examine::{Bad, must_have_none, ranges};
+use super::examine::{Bad, must_have_none, ranges};
 use crate::petrel::{Cases, Change, Changed, Error, Inner, Result, change::repeat::Asked};
 use crate::{
     engine::{Act, apply, fit, never_begun, quarantine},

@@ -7,10 +7,6 @@
 //! a plain operation there is nothing to overlook, and the fields counted before it is executed
 //! are those that will be executed.
 
-mod fit;
-#[cfg(test)]
-mod tests;
-
 use std::collections::HashMap;
 
 use async_graphql::{
@@ -22,19 +18,19 @@ use async_graphql::{
     },
 };
 
-use super::shape::{Shape, named, root};
-use fit::{Shapes, asks_the_same, conflict};
+use super::fit::{Shapes, asks_the_same, conflict};
+use crate::graphql::request::shape::{Shape, named, root};
 
 /// The key under which an object without any other field has its type, and each object that may be
 /// of several types: no name that a client could write, and taken out of the answer again. Without
 /// any field the library would make the object null.
-pub(super) const NOTHING: &str = " ";
+pub(in crate::graphql) const NOTHING: &str = " ";
 
 /// A field that has its type's name, in every object.
 const TYPE_NAME: &str = "__typename";
 
 /// The plain form of a valid document of one operation.
-pub(super) fn plain(
+pub(in crate::graphql) fn plain(
     shape: &Shape,
     document: &ExecutableDocument,
     variables: &Variables,
@@ -69,24 +65,24 @@ fn conditions(operation: &OperationDefinition, variables: &Variables) -> HashMap
     declared.filter_map(value).collect()
 }
 
-struct Of<'a> {
-    shape: &'a Shape,
+pub(super) struct Of<'a> {
+    pub(super) shape: &'a Shape,
     document: &'a ExecutableDocument,
     values: HashMap<Name, bool>,
 }
 
 /// The fields that are selected of an object.
 #[derive(Default)]
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     /// All of them by their keys in the answer, each with true if it is skipped: a skipped one
     /// must fit the rest all the same.
-    all: IndexMap<&'a str, Vec<(&'a Positioned<Field>, bool)>>,
+    pub(super) all: IndexMap<&'a str, Vec<(&'a Positioned<Field>, bool)>>,
     /// The keys of those that are not skipped, in order.
     wanted: IndexSet<&'a str>,
 }
 
 /// A selection set, with true if it is skipped.
-type Set<'a> = (&'a Positioned<SelectionSet>, bool);
+pub(super) type Set<'a> = (&'a Positioned<SelectionSet>, bool);
 
 impl<'a> Of<'a> {
     fn operation(
@@ -210,7 +206,12 @@ impl<'a> Of<'a> {
         Ok(items)
     }
 
-    fn collect(&self, parent: Option<&str>, (set, skipped): Set<'a>, fields: &mut Fields<'a>) {
+    pub(super) fn collect(
+        &self,
+        parent: Option<&str>,
+        (set, skipped): Set<'a>,
+        fields: &mut Fields<'a>,
+    ) {
         for selection in &set.node.items {
             let skipped = skipped || self.is_skipped(&selection.node);
             let (on, set) = match &selection.node {
@@ -309,3 +310,7 @@ fn nothing(pos: Pos) -> Positioned<Selection> {
     };
     Positioned::new(Selection::Field(Positioned::new(field, pos)), pos)
 }
+
+#[cfg(test)]
+#[path = "plain_tests.rs"]
+mod tests;

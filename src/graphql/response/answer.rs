@@ -3,8 +3,8 @@
 use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
 
-use super::{
-    error::{FORBIDDEN, INTERNAL, OVERLOADED, classify, refusal},
+use crate::graphql::{
+    response::error::{FORBIDDEN, INTERNAL, OVERLOADED, classify, refusal},
     work::Charge,
 };
 
@@ -30,7 +30,7 @@ impl Answer {
     }
 
     /// The same, counted among all answers.
-    pub(super) fn charged(self, charge: Charge) -> Self {
+    pub(in crate::graphql) fn charged(self, charge: Charge) -> Self {
         Self { charge: Some(Box::new(charge)), ..self }
     }
 
@@ -83,13 +83,13 @@ impl Answer {
     }
 
     /// The payload of a websocket message: the response, or the errors of one not executed.
-    pub(super) fn body(&self) -> Body<'_> {
+    pub(in crate::graphql) fn body(&self) -> Body<'_> {
         let data = self.executed.then_some(&self.data);
         Body { errors: &self.errors, data }
     }
 
     /// The errors alone.
-    pub(super) fn errors(&self) -> &[ServerError] {
+    pub(in crate::graphql) fn errors(&self) -> &[ServerError] {
         &self.errors
     }
 }
@@ -111,7 +111,7 @@ fn has_path(error: &ServerError) -> bool {
 
 /// A response as it is written. Errors first, as the specification advises.
 #[derive(Serialize)]
-pub(super) struct Body<'a> {
+pub(in crate::graphql) struct Body<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ServerError],
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,14 +14,18 @@ use async_graphql::{
     parser::types::{BaseType, ExecutableDocument, Selection, SelectionSet, Type},
 };
 
-use super::{
-    plain::NOTHING,
-    shape::{Shape, named, root},
+use crate::graphql::{
+    request::plain::NOTHING,
+    request::shape::{Shape, named, root},
 };
 
 /// Puts nulls where the errors of a response to `document`, which has one operation in its plain
 /// form, say that something failed, and fields into the order in which they were asked for.
-pub(super) fn complete(shape: &Shape, document: &ExecutableDocument, response: &mut Response) {
+pub(in crate::graphql) fn complete(
+    shape: &Shape,
+    document: &ExecutableDocument,
+    response: &mut Response,
+) {
     let Some((_, operation)) = document.operations.iter().next() else { return };
     let mut asked = Asked::default();
     asked.add(shape, Some(root(operation.node.ty)), &operation.node.selection_set.node);
@@ -183,7 +187,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::graphql::{plain::plain, schema::sdl};
+    use crate::graphql::{request::plain::plain, schema::sdl};
 
     /// `data` after errors at `paths`, in which numbers are indices.
     fn completed(query: &str, data: serde_json::Value, paths: &[&str]) -> serde_json::Value {

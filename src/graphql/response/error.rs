@@ -4,7 +4,7 @@
 use async_graphql::{ErrorExtensionValues, ServerError, Value};
 use serde_json::json;
 
-use super::work::{Overdrawn, joins::Failure};
+use crate::graphql::work::{Overdrawn, joins::Failure};
 use crate::{
     analysis::Finding,
     engine::{Blocker, Excess, ModeExplanation, NotEnabled},
@@ -14,24 +14,24 @@ use crate::{
 };
 
 /// The document can't be parsed, does not fit the schema, or costs more than the limits allow.
-pub(super) const INVALID_REQUEST: &str = "INVALID_REQUEST";
+pub(in crate::graphql) const INVALID_REQUEST: &str = "INVALID_REQUEST";
 /// An argument makes no sense.
-pub(super) const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
+pub(in crate::graphql) const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
 /// More than the limits allow in one message.
-pub(super) const TOO_LARGE: &str = "TOO_LARGE";
+pub(in crate::graphql) const TOO_LARGE: &str = "TOO_LARGE";
 /// More look-ups in the store than a request may make.
-pub(super) const TOO_MANY_LOOK_UPS: &str = "TOO_MANY_LOOK_UPS";
+pub(in crate::graphql) const TOO_MANY_LOOK_UPS: &str = "TOO_MANY_LOOK_UPS";
 /// No token was shown that is known.
-pub(super) const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+pub(in crate::graphql) const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
 /// The caller's role does not allow it.
-pub(super) const FORBIDDEN: &str = "FORBIDDEN";
+pub(in crate::graphql) const FORBIDDEN: &str = "FORBIDDEN";
 /// More than this process takes on at a time.
-pub(super) const OVERLOADED: &str = "OVERLOADED";
+pub(in crate::graphql) const OVERLOADED: &str = "OVERLOADED";
 /// A fault of this program.
-pub(super) const INTERNAL: &str = "INTERNAL";
+pub(in crate::graphql) const INTERNAL: &str = "INTERNAL";
 
 /// An error that is found before anything is executed.
-pub(super) fn refusal(code: &str, message: impl Into<String>) -> ServerError {
+pub(in crate::graphql) fn refusal(code: &str, message: impl Into<String>) -> ServerError {
     let mut error = ServerError::new(message, None);
     set(&mut error, code, false);
     error
@@ -39,7 +39,7 @@ pub(super) fn refusal(code: &str, message: impl Into<String>) -> ServerError {
 
 /// Gives an error its code. Resolvers return the errors of the core as they are; GraphQL's own
 /// errors come without a source, and have a path if they come from executing.
-pub(super) fn classify(error: &mut ServerError) {
+pub(in crate::graphql) fn classify(error: &mut ServerError) {
     if error.extensions.as_ref().is_some_and(|values| values.get("code").is_some()) {
         return;
     }
@@ -70,7 +70,7 @@ pub(super) fn classify(error: &mut ServerError) {
 }
 
 /// Names the argument that an error is about.
-pub(super) fn invalid_argument(error: &mut ServerError, argument: &str) {
+pub(in crate::graphql) fn invalid_argument(error: &mut ServerError, argument: &str) {
     set(error, INVALID_ARGUMENT, false);
     error.extensions.get_or_insert_default().set("argument", argument);
 }
