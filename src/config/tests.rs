@@ -2,7 +2,10 @@ use std::collections::BTreeSet;
 
 use clap::{CommandFactory, FromArgMatches, Parser, builder::Resettable};
 
+use std::ffi::OsString;
+
 use super::*;
+use crate::storage::ReadPath;
 use crate::storage::nats::Tls;
 
 #[derive(Debug, Parser)]

@@ -2,27 +2,29 @@
 
 mod context;
 mod error;
+mod folder;
+mod login;
 mod nkey;
 mod units;
+mod values;
 
 #[cfg(test)]
 mod tests;
 
-use std::{env, ffi::OsString, path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 pub use error::ConfigError;
 pub(crate) use units::duration;
+pub use values::{Address, LogFormat, Preset, ReadPathSetting, Secret};
 
 use context::Context;
+use folder::default_data_folder;
 
 use crate::{
     local_server::{LocalServerOptions, Store, SyncInterval},
-    storage::{
-        ReadPath,
-        nats::{Auth, NatsStorageConfig},
-    },
+    storage::nats::{Auth, NatsStorageConfig},
 };
 
 const CONNECTION: &str = "Connection";
@@ -179,78 +181,6 @@ pub struct Config {
     pub log_level: Option<String>,
 }
 
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
-}
-
-/// The address of a server. It may have a login, so it is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Address(String);
-
-impl From<&str> for Address {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl std::fmt::Debug for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
-}
-
-/// A set of settings to start from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Preset {
-    /// Settings for a machine of one's own: answers within 5 s, 3 deliveries, 10 s to connect
-    #[default]
-    Development,
-    /// Settings for a system in use: answers within 30 s, 5 deliveries, 30 s to connect
-    Production,
-    /// Settings of production, with larger buffers and batches
-    HighThroughput,
-}
-
-/// Way of reading tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReadPathSetting {
-    /// Direct get: one request for a token
-    Direct,
-    /// Ephemeral consumer, which takes the newest over all places and markers
-    Consumer,
-}
-
-impl From<ReadPathSetting> for ReadPath {
-    fn from(setting: ReadPathSetting) -> Self {
-        match setting {
-            ReadPathSetting::Direct => Self::Direct,
-            ReadPathSetting::Consumer => Self::Consumer,
-        }
-    }
-}
-
-/// Form of the log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people; in colour on a terminal
-    #[default]
-    Human,
-    /// One JSON object a line
-    Json,
-}
-
 impl Config {
     /// Returns true if the user named a server; otherwise a local one is run.
     pub fn names_a_server(&self) -> bool {
@@ -369,71 +299,4 @@ impl Config {
             domain: preset.domain,
         }
     }
-
-    /// The ways to log in that were given, by their flags.
-    fn login_flags(&self) -> Vec<&'static str> {
-        let given = [
-            ("--nats-user (NATS_USER)", self.nats_user.is_some()),
-            ("--nats-token (NATS_TOKEN)", self.nats_token.is_some()),
-            ("--nats-nkey (NATS_NKEY)", self.nats_nkey.is_some()),
-            ("--nats-creds (NATS_CREDS)", self.nats_creds.is_some()),
-        ];
-        given.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag).collect()
-    }
-
-    fn remote_flag(&self) -> Option<&'static str> {
-        let given = [
-            ("--nats-password (NATS_PASSWORD)", self.nats_password.is_some()),
-            ("--tls-required (PETREL_TLS_REQUIRED)", self.tls_required),
-            ("--tls-ca (NATS_CA)", self.tls_ca.is_some()),
-            ("--tls-cert (NATS_CERT)", self.tls_cert.is_some()),
-            ("--tls-key (NATS_KEY)", self.tls_key.is_some()),
-            ("--domain (PETREL_DOMAIN)", self.domain.is_some()),
-        ];
-        let others = given.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag);
-        self.login_flags().into_iter().chain(others).next()
-    }
-
-    fn auth(&self) -> Result<Auth, ConfigError> {
-        if let [first, second, ..] = self.login_flags()[..] {
-            return Err(ConfigError::Conflict { first, second });
-        }
-        match (&self.nats_user, &self.nats_password) {
-            (Some(user), Some(Secret(password))) => {
-                return Ok(Auth::UserPassword { user: user.clone(), password: password.clone() });
-            }
-            (Some(_), None) => {
-                return Err(ConfigError::Incomplete {
-                    given: "--nats-user (NATS_USER)",
-                    missing: "--nats-password (NATS_PASSWORD)",
-                });
-            }
-            (None, Some(_)) => {
-                return Err(ConfigError::Incomplete {
-                    given: "--nats-password (NATS_PASSWORD)",
-                    missing: "--nats-user (NATS_USER)",
-                });
-            }
-            (None, None) => {}
-        }
-        if let Some(Secret(token)) = &self.nats_token {
-            return Ok(Auth::Token(token.clone()));
-        }
-        if let Some(Secret(seed_or_file)) = &self.nats_nkey {
-            return Ok(Auth::NKey(nkey::seed(seed_or_file)?));
-        }
-        Ok(self.nats_creds.clone().map_or(Auth::None, Auth::CredsFile))
-    }
-}
-
-fn default_data_folder(
-    variable: impl Fn(&str) -> Option<OsString>,
-    home: Option<PathBuf>,
-    macos: bool,
-) -> Option<PathBuf> {
-    let data = match variable("XDG_DATA_HOME") {
-        Some(folder) => PathBuf::from(folder),
-        None => home?.join(if macos { "Library/Application Support" } else { ".local/share" }),
-    };
-    Some(data.join("stormpetrel").join("dev"))
 }
