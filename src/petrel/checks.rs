@@ -6,11 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Semaphore;
-
 use crate::petrel::{
     Cases, Error, Result, cache::definitions::Compiled, limits::must_be_shallow_definition,
-    read::Reader, thread::off_thread,
 };
 use crate::{
     analysis::{self, Limits, Report, Verdict},
@@ -109,23 +106,4 @@ impl Cases {
         let budget = self.checks.budget;
         self.inner.reader.in_turn(move || check(&net, budget)).await
     }
-}
-
-impl Reader {
-    /// Runs a long computation on a thread of its own; few at a time, so that they never take
-    /// the machine from the firings.
-    pub(crate) async fn in_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
-        // It is never closed, so never an error.
-        let _turn = self.checking.acquire().await;
-        off_thread(work).await
-    }
-}
-
-/// Turns of the checks: as many may compute at once as half of the machine's cores.
-pub(in crate::petrel) fn turns() -> Semaphore {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Semaphore::new(cores.div_ceil(2))
 }

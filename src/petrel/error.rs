@@ -1,7 +1,8 @@
 //! Errors of operations on cases, by the caller's way to deal with them.
 
+#[cfg(feature = "analysis")]
+use crate::analysis::{Report, Verdict};
 use crate::{
-    analysis::{Report, Verdict},
     engine::{Excess, NotEnabled, RanOut},
     models::{
         CaseId, CaseStatus, IdError, Problems, Record, RecordKind, Stored, TokenId, TransitionId,
@@ -35,6 +36,7 @@ pub enum Error {
     #[error(transparent)]
     InvalidDefinition(Problems),
     /// Only sound definitions are wanted, and this one is not known to be; nothing was stored.
+    #[cfg(feature = "analysis")]
     #[error("workflow {workflow} {}{}", not_sound(.report.verdict), found(.report))]
     NotSound {
         /// The workflow.
@@ -200,6 +202,7 @@ pub(in crate::petrel) fn named(all: &[&str]) -> String {
     }
 }
 
+#[cfg(feature = "analysis")]
 fn not_sound(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Unknown => "is not known to be sound, and only sound ones are wanted here",
@@ -207,6 +210,7 @@ fn not_sound(verdict: Verdict) -> &'static str {
     }
 }
 
+#[cfg(feature = "analysis")]
 fn found(report: &Report) -> String {
     report.findings.iter().map(|finding| format!("\n  {finding}")).collect()
 }
@@ -253,6 +257,7 @@ impl Error {
         match self {
             Self::NotFound { .. } | Self::NoTransition { .. } => "NOT_FOUND",
             Self::InvalidDefinition(_) | Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
+            #[cfg(feature = "analysis")]
             Self::NotSound { .. } => "NOT_SOUND",
             Self::NotEnabled(_) => "NOT_ENABLED",
             Self::Undecided(_) => "UNDECIDED",

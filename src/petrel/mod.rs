@@ -7,6 +7,7 @@
 
 pub(crate) mod cache;
 mod change;
+#[cfg(feature = "analysis")]
 mod checks;
 mod error;
 pub(crate) mod export;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 pub use change::quarantine::Following;
+#[cfg(feature = "analysis")]
 pub use checks::{Checks, assumptions, check, check_within};
 pub use error::{Error, FirstUse};
 pub use export::gather::Gathered;
@@ -41,6 +43,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone)]
 pub struct Cases {
     inner: Arc<Inner>,
+    #[cfg(feature = "analysis")]
     checks: Checks,
     /// Name under which every change is noted; it wins over the request's.
     actor: Option<Arc<str>>,
@@ -74,10 +77,16 @@ impl Cases {
             costly: Default::default(),
             running: TaskTracker::new(),
         };
-        Self { inner: Arc::new(inner), checks: Checks::default(), actor: None }
+        Self {
+            inner: Arc::new(inner),
+            #[cfg(feature = "analysis")]
+            checks: Checks::default(),
+            actor: None,
+        }
     }
 
     /// The same cases; definitions are checked as `checks` says.
+    #[cfg(feature = "analysis")]
     #[must_use]
     pub fn with_checks(mut self, checks: Checks) -> Self {
         self.checks = checks;

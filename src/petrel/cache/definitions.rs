@@ -9,14 +9,15 @@ use std::{
 use futures::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
+#[cfg(feature = "analysis")]
+use crate::analysis::{
+    Report,
+    structure::{Invariant, TooComplex},
+};
 use crate::petrel::{
     Cases, Error, ExpectedVersion, Result, limits::must_be_shallow_definition, read::Reader,
 };
 use crate::{
-    analysis::{
-        Report,
-        structure::{Invariant, TooComplex},
-    },
     engine::Net,
     models::{StoredDefinition, WorkflowDefinition, WorkflowId},
     storage::{DefinitionVersion, MAX_PAGE, StorageError},
@@ -38,14 +39,23 @@ pub(crate) struct Compiled {
     pub stored: StoredDefinition,
     pub net: Arc<Net>,
     /// The report of the net's check, once somebody has asked.
+    #[cfg(feature = "analysis")]
     pub report: OnceCell<Arc<Report>>,
     /// The P-invariants of the net, once an audit has asked.
+    #[cfg(feature = "analysis")]
     pub invariants: OnceCell<std::result::Result<Vec<Invariant>, TooComplex>>,
 }
 
 impl Compiled {
     fn new(stored: StoredDefinition, net: Arc<Net>) -> Arc<Self> {
-        Arc::new(Self { stored, net, report: OnceCell::new(), invariants: OnceCell::new() })
+        Arc::new(Self {
+            stored,
+            net,
+            #[cfg(feature = "analysis")]
+            report: OnceCell::new(),
+            #[cfg(feature = "analysis")]
+            invariants: OnceCell::new(),
+        })
     }
 }
 
@@ -150,6 +160,7 @@ impl Cases {
         let net = Net::compile(&definition).map_err(Error::InvalidDefinition)?;
         must_be_shallow_definition(&definition)?;
         let net = Arc::new(net);
+        #[cfg(feature = "analysis")]
         self.check_soundness(&net, definition.id.as_str()).await?;
         loop {
             let storage = &self.inner.reader.storage;

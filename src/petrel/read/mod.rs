@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{cache, checks};
+use super::{cache, thread};
 use crate::storage::Storage;
 
 /// The reading side: the store, and what is known beside it of definitions and of what is put
@@ -24,8 +24,8 @@ pub(crate) struct Reader {
     pub(in crate::petrel) definitions: cache::definitions::Definitions,
     tags: locate::Tags,
     pub(in crate::petrel) asides: cache::aside::Asides,
-    /// Checks of definitions take turns.
-    pub(in crate::petrel) checking: Semaphore,
+    /// Long computations, such as checks of definitions, take turns.
+    pub(in crate::petrel) computing: Semaphore,
 }
 
 impl Reader {
@@ -35,7 +35,7 @@ impl Reader {
             definitions: Default::default(),
             tags: Default::default(),
             asides: Default::default(),
-            checking: checks::turns(),
+            computing: thread::turns(),
         }
     }
 }
