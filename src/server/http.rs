@@ -52,15 +52,12 @@ pub(super) async fn graphql(State(state): State<ServerState>, request: Request) 
     }
     let by_post = parts.method == Method::POST;
     let parameters = match by_post {
-        true => {
-            let read = from_body(&state, &parts.headers, body).await;
-            if let Some(seat) = parts.extensions.get::<Arc<Seat>>() {
-                seat.works();
-            }
-            read
-        }
+        true => from_body(&state, &parts.headers, body).await,
         false => from_query(&parts.uri).map(|parameters| (parameters, None)),
     };
+    if !parts.extensions.get::<Arc<Seat>>().is_none_or(|seat| seat.works()) {
+        return overloaded("too many connections; try again in a moment");
+    }
     match parameters {
         // The share is kept until it is answered.
         Ok((parameters, _share)) => run(&state, media, parameters, &caller, by_post).await,

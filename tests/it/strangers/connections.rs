@@ -68,6 +68,33 @@ async fn bodies_that_do_not_come_keep_nobody_out() {
 }
 
 #[tokio::test]
+async fn websockets_that_were_asked_for_with_a_body_keep_nobody_out() {
+    // Sixteen connections, eight of them websockets.
+    let serving = Serving::limited(Some(80), &[]).await;
+    let head = "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+                Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                Sec-WebSocket-Protocol: graphql-transport-ws\r\nContent-Length: 5\r\n\r\n";
+    let mut sockets = Vec::new();
+    for _ in 0..8 {
+        let mut stream = serving.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 101", "{}", String::from_utf8_lossy(&answer));
+        sockets.push(stream);
+    }
+    let idle = join_all((0..20).map(|_| serving.connect())).await;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        assert!(serving.lives().await);
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+    drop((sockets, idle));
+    serving.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_whose_head_does_not_end_is_given_up() {
     let serving = Serving::start(&[]).await;
     let mut stream = serving.connect().await;
