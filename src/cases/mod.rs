@@ -52,6 +52,7 @@ pub use quarantine::Following;
 pub use repair::Repaired;
 pub use requests::{Change, Changed, ExpectedVersion, Fire, FireIn, NewCase, NewToken};
 
+pub use crate::storage::Health;
 use crate::storage::Storage;
 
 /// What an operation answers.

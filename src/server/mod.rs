@@ -10,6 +10,7 @@ mod doors;
 mod http;
 mod probes;
 mod tokens;
+mod vitals;
 mod websocket;
 
 use std::{
@@ -34,6 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use budget::Budget;
 pub use doors::Doors;
 pub use tokens::{TokenFileError, Tokens};
+use vitals::Vitals;
 
 use crate::graphql::{Api, Caller, bearer, graphiql};
 
@@ -57,6 +59,7 @@ pub struct ServerState {
     doors: Doors,
     tokens: Option<Tokens>,
     budget: Budget,
+    vitals: Vitals,
 }
 
 impl ServerState {
@@ -70,6 +73,7 @@ impl ServerState {
             doors: Doors::default(),
             tokens: None,
             budget: Budget::new(),
+            vitals: Vitals::new(),
         }
     }
 

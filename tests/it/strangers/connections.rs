@@ -233,3 +233,36 @@ async fn queries_over_a_websocket_wait_for_no_timer_of_tcp() {
     drop(socket);
     serving.stop().await;
 }
+
+#[tokio::test]
+async fn many_who_ask_for_readiness_ask_the_store_once() {
+    let serving = Serving::start(&[]).await;
+    let store = async_nats::connect(serving.nats.url()).await.unwrap();
+    let mut questions = store.subscribe("$JS.API.STREAM.INFO.CB_LOG").await.unwrap();
+    store.flush().await.unwrap();
+    let ready = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let begun = Instant::now();
+    let answers = join_all((0..500).map(|_| serving.raw(ready))).await;
+    assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")));
+    let took = begun.elapsed();
+    // What was published before this has arrived before it.
+    store.publish("$JS.API.STREAM.INFO.CB_LOG", "".into()).await.unwrap();
+    store.flush().await.unwrap();
+    let mut asked = 0;
+    while let Ok(Some(_)) = timeout(Duration::from_millis(200), questions.next()).await {
+        asked += 1;
+    }
+    // The tasks beside answering ask, too.
+    assert!((2..50).contains(&asked), "{asked} in {took:?}");
+
+    // It is asked again soon, and what it does not answer is said.
+    serving.nats.suspend();
+    let mut last = String::new();
+    let begun = Instant::now();
+    while !last.starts_with("HTTP/1.1 503") {
+        assert!(begun.elapsed() < PATIENCE, "{last}");
+        last = serving.raw(ready).await;
+    }
+    serving.nats.resume();
+    serving.stop().await;
+}
