@@ -188,8 +188,10 @@ pub(super) async fn run(
     let stop = shutdown.child_token();
     let mut state = ServerState::new(Api::new(connection.cases.clone(), Limits::default()))
         .with_doors(port.doors);
-    if let Some(tokens) = &port.tokens {
+    let mut reading = None;
+    if let Some(tokens) = port.tokens {
         state = state.with_tokens(tokens.clone());
+        reading = Some(tokens.follow(stop.clone())?);
     }
     let reconciler = state.supervise("reconciler", {
         let (cases, stop) = (connection.cases.clone(), stop.clone());
@@ -217,15 +219,7 @@ pub(super) async fn run(
             }
         }
     });
-    let reader = tokio::spawn({
-        let (tokens, stop) = (port.tokens, stop.clone());
-        async move {
-            match tokens {
-                Some(tokens) => tokens.follow(stop).await,
-                None => Ok(()),
-            }
-        }
-    });
+    let reader = reading.map(|reading| state.supervise("reading of the token file", reading));
     let mut serving = pin!(serve(port.listener, state, stop.clone()));
     // The loser of the race is not dropped when it is `serving`: it is asked to stop and
     // awaited.
@@ -239,7 +233,10 @@ pub(super) async fn run(
     stop.cancel();
     let (reconciled, indexed, audited) = (reconciler.await, indexer.await, auditor.await);
     let filled = filler.await;
-    let read = reader.await;
+    let read = match reader {
+        Some(reader) => reader.await,
+        None => Ok(()),
+    };
     drop(announcement);
     connection.cases.close().await;
     if let Some(status) = lost {
@@ -248,7 +245,7 @@ pub(super) async fn run(
     }
     connection.server.stop().await?;
     served?;
-    read.map_err(|error| Failure::internal(format!("reading tokens failed: {error}")))??;
+    read.map_err(|error| Failure::internal(format!("reading tokens failed: {error}")))?;
     reconciled.map_err(|error| Failure::internal(format!("the reconciler failed: {error}")))?;
     filled.map_err(|error| Failure::internal(format!("filling the view failed: {error}")))?;
     indexed.map_err(|error| Failure::internal(format!("the index failed: {error}")))?;

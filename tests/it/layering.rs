@@ -253,6 +253,15 @@ fn every_part_on_the_list_is_there_and_the_list_has_no_circle() {
     }
 }
 
+/// Of a task that nobody supervises nobody knows that it has panicked.
+#[test]
+fn what_a_serving_process_runs_beside_answering_is_supervised() {
+    let sources = library();
+    let serving = code(&sources["src/cli/serve.rs"]);
+    assert!(serving.contains("supervise("));
+    assert!(!serving.contains("spawn("), "src/cli/serve.rs runs a task without supervision");
+}
+
 #[test]
 fn a_planted_violation_is_found_however_it_is_written() {
     let found = |path: &str, source: &str| violations(path, source).join("; ");
