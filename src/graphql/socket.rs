@@ -138,8 +138,9 @@ impl Socket {
     }
 
     /// Takes a message, and gives what is to be sent at once. After a close frame the socket
-    /// is over.
-    pub fn receive(&mut self, text: &str) -> Option<Frame> {
+    /// is over. What the message takes, `held`, is kept until the operation has ended that begins
+    /// with it.
+    pub fn receive(&mut self, text: &str, held: impl Send + 'static) -> Option<Frame> {
         let message = match serde_json::from_str(text) {
             Ok(message) => message,
             Err(error) => return Some(Frame::close(4400, &format!("Invalid message: {error}"))),
@@ -162,7 +163,7 @@ impl Socket {
             FromClient::Subscribe { .. } if self.init_until.is_some() => {
                 Some(Frame::close(4401, "Unauthorized"))
             }
-            FromClient::Subscribe { id, payload } => self.subscribe(id.into(), payload),
+            FromClient::Subscribe { id, payload } => self.subscribe(id.into(), payload, held),
             FromClient::Complete { id } => {
                 if let Some(operation) = self.operations.remove(id.as_str()) {
                     operation.abort();
@@ -177,6 +178,11 @@ impl Socket {
     pub fn forbidden(&self) -> Option<Frame> {
         let known = self.init_until.is_some() || !matches!(self.caller(), Caller::Stranger);
         (!known).then(|| Frame::close(4403, "Forbidden"))
+    }
+
+    /// Whether the client has said `connection_init`.
+    pub fn is_greeted(&self) -> bool {
+        self.init_until.is_none()
     }
 
     fn caller(&self) -> Caller {
@@ -212,7 +218,12 @@ impl Socket {
         }
     }
 
-    fn subscribe(&mut self, id: Arc<str>, payload: Value) -> Option<Frame> {
+    fn subscribe(
+        &mut self,
+        id: Arc<str>,
+        payload: Value,
+        held: impl Send + 'static,
+    ) -> Option<Frame> {
         if id.is_empty() {
             return Some(Frame::close(4400, "Invalid message: the id is empty"));
         }
@@ -247,7 +258,10 @@ impl Socket {
             }
         };
         let answers = self.api.stream(operation).map(Event::Answer);
-        let end = futures::stream::once(async { Event::End });
+        let end = futures::stream::once(async move {
+            drop(held);
+            Event::End
+        });
         let named = id.clone();
         let events = answers.chain(end).map(move |event| (named.clone(), event));
         // Nothing comes out of a stream that was aborted, so an id may be used again at once.

@@ -8,6 +8,7 @@ mod budget;
 mod connections;
 mod doors;
 mod http;
+mod inlet;
 mod probes;
 mod tokens;
 mod vitals;

@@ -50,6 +50,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("axum", &["src/server"]),
     ("hyper", &["src/server"]),
+    ("tokio_tungstenite", &["src/server"]),
     ("anyhow", &["src/cli", "src/main.rs"]),
     ("petgraph", &["src/formats/drawing"]),
     ("rust_sugiyama", &["src/formats/drawing"]),

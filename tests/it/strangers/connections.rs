@@ -146,12 +146,61 @@ async fn large_bodies_at_once_take_bounded_memory() {
         }
         assert!(serving.lives().await);
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", serving.program.id()));
     // Only Linux says it.
-    if let Ok(status) = status {
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let peak: usize = peak.trim().trim_end_matches(" kB").parse().unwrap();
-        assert!(peak < 512 * 1024, "{peak} kB");
+    let peak = peak(&serving).unwrap_or_default();
+    assert!(peak < 512 * 1024, "{peak} kB");
+    serving.stop().await;
+}
+
+/// The most memory that it has had, in kB, where the system says it.
+fn peak(serving: &Serving) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", serving.program.id())).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// The head of a masked text frame of 2 MiB, and most of it: it never ends.
+fn endless() -> Vec<u8> {
+    let mut frame = vec![0x81, 0xff];
+    frame.extend((2_u64 << 20).to_be_bytes());
+    frame.extend([0; 4]);
+    frame.resize(19 << 17, b' ');
+    frame
+}
+
+#[tokio::test]
+async fn what_arrives_by_websockets_takes_bounded_memory() {
+    let serving = Serving::start(&[]).await;
+    let before = peak(&serving);
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        idle.push(socket(&serving).await);
+    }
+    assert!(serving.lives().await);
+    if let (Some(before), Some(with_idle)) = (before, peak(&serving)) {
+        assert!(with_idle < before + 25 * 1024, "{before} kB, then {with_idle} kB");
+    }
+    drop(idle);
+    for init in [false, true] {
+        let sends = async |_| {
+            let mut socket = socket(&serving).await;
+            if init {
+                let init = json!({ "type": "connection_init" });
+                socket.send(Message::text(init.to_string())).await.unwrap();
+                socket.next().await.unwrap().unwrap();
+            }
+            // As far as the server takes it.
+            let raw = socket.get_mut();
+            let _ = timeout(Duration::from_secs(3), raw.write_all(&endless())).await;
+            socket
+        };
+        let sockets = join_all((0..300).map(sends)).await;
+        assert!(serving.lives().await);
+        let (status, _) = serving.post("Host: localhost\r\n", "{ __typename }").await;
+        assert!(status.contains("200"), "{status}");
+        let peak = peak(&serving).unwrap_or_default();
+        assert!(peak < if init { 400 * 1024 } else { 120 * 1024 }, "{init}: {peak} kB");
+        drop(sockets);
     }
     serving.stop().await;
 }
