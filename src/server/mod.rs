@@ -7,6 +7,7 @@ mod accept;
 mod budget;
 mod connections;
 mod doors;
+mod heavy;
 mod http;
 mod inlet;
 mod probes;
@@ -35,6 +36,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use budget::Budget;
 pub use doors::Doors;
+use heavy::Heavy;
 pub use tokens::{TokenFileError, Tokens};
 use vitals::Vitals;
 
@@ -61,6 +63,7 @@ pub struct ServerState {
     tokens: Option<Tokens>,
     budget: Budget,
     vitals: Vitals,
+    heavy: Heavy,
 }
 
 impl ServerState {
@@ -75,6 +78,7 @@ impl ServerState {
             tokens: None,
             budget: Budget::new(),
             vitals: Vitals::new(),
+            heavy: Heavy::new(),
         }
     }
 

@@ -197,7 +197,7 @@ async fn take(protocol: &mut Socket, state: &ServerState, text: &str) -> Option<
         return Some(Frame::close(1009, "the message has too many values"));
     }
     match state.budget.share(takes).await {
-        Some(share) => protocol.receive(text, share),
+        Some(share) => state.heavy.work(text.len(), || protocol.receive(text, share)).await,
         None => Some(Frame::close(1013, "too many large messages at once; try again later")),
     }
 }

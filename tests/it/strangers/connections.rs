@@ -315,3 +315,37 @@ async fn many_who_ask_for_readiness_ask_the_store_once() {
     serving.nats.resume();
     serving.stop().await;
 }
+
+#[tokio::test]
+async fn requests_that_are_long_to_read_hold_nobody_up() {
+    let serving = Serving::start(&[]).await;
+    let http = reqwest::Client::new();
+    let url = format!("http://{}/graphql", serving.address);
+    let maps = vec!["{\"\":0}"; 60_000].join(",");
+    let body = format!("{{\"query\":\"{{__typename}}\",\"variables\":{{\"l\":[{maps}]}}}}");
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let asked = (0..4 * processors).map(async |_| {
+        for _ in 0..4 {
+            let request = http.post(&url).header("Content-Type", "application/json");
+            request.body(body.clone()).send().await.unwrap();
+        }
+    });
+    let mut waits = Vec::new();
+    let watched = async {
+        loop {
+            let begun = Instant::now();
+            assert!(serving.lives().await);
+            waits.push(begun.elapsed());
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        _ = timeout(4 * PATIENCE, join_all(asked)) => {}
+        () = watched => {}
+    }
+    waits.sort();
+    // Not the longest of all, which says more of the machine.
+    let most = waits[waits.len() * 3 / 4];
+    assert!(most < Duration::from_millis(100), "{most:?} of {waits:?}");
+    serving.stop().await;
+}
