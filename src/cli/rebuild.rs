@@ -57,7 +57,8 @@ impl Rebuild {
 }
 
 fn answer(repaired: &Repaired) -> Answer {
-    let Repaired { cases, mended, ahead, failed, unknown, removed, unknown_subjects } = repaired;
+    let Repaired { cases, mended, ahead, failed, unknown, removed, unknown_subjects, .. } =
+        repaired;
     let mut text = format!("cases looked at: {cases}, views mended: {mended}");
     if *ahead > 0 {
         text.push_str(&format!(

@@ -19,7 +19,7 @@ use crate::{
     graphql::{Api, Limits},
     petrel::{self, Cases, Repaired},
     server::{Doors, ServerState, Tokens, serve},
-    storage::nats::NatsStorage,
+    storage::StorageError,
 };
 
 /// The pause before a view that could not be filled is tried again.
@@ -188,8 +188,10 @@ pub(super) async fn run(
     let stop = shutdown.child_token();
     let mut state = ServerState::new(Api::new(connection.cases.clone(), Limits::default()))
         .with_doors(port.doors);
-    if let Some(tokens) = &port.tokens {
+    let mut reading = None;
+    if let Some(tokens) = port.tokens {
         state = state.with_tokens(tokens.clone());
+        reading = Some(tokens.follow(stop.clone())?);
     }
     let reconciler = state.supervise("reconciler", {
         let (cases, stop) = (connection.cases.clone(), stop.clone());
@@ -203,9 +205,11 @@ pub(super) async fn run(
         let (cases, storage) = (connection.cases.clone(), connection.storage.clone());
         let stop = stop.clone();
         async move {
-            tokio::select! {
-                () = fill(&cases, &storage) => {}
-                () = stop.cancelled() => {}
+            if storage.is_view_to_be_filled() {
+                tokio::select! {
+                    () = fill(&cases, || storage.view_is_filled()) => {}
+                    () = stop.cancelled() => {}
+                }
             }
         }
     });
@@ -217,15 +221,7 @@ pub(super) async fn run(
             }
         }
     });
-    let reader = tokio::spawn({
-        let (tokens, stop) = (port.tokens, stop.clone());
-        async move {
-            match tokens {
-                Some(tokens) => tokens.follow(stop).await,
-                None => Ok(()),
-            }
-        }
-    });
+    let reader = reading.map(|reading| state.supervise("reading of the token file", reading));
     let mut serving = pin!(serve(port.listener, state, stop.clone()));
     // The loser of the race is not dropped when it is `serving`: it is asked to stop and
     // awaited.
@@ -239,7 +235,10 @@ pub(super) async fn run(
     stop.cancel();
     let (reconciled, indexed, audited) = (reconciler.await, indexer.await, auditor.await);
     let filled = filler.await;
-    let read = reader.await;
+    let read = match reader {
+        Some(reader) => reader.await,
+        None => Ok(()),
+    };
     drop(announcement);
     connection.cases.close().await;
     if let Some(status) = lost {
@@ -248,7 +247,7 @@ pub(super) async fn run(
     }
     connection.server.stop().await?;
     served?;
-    read.map_err(|error| Failure::internal(format!("reading tokens failed: {error}")))??;
+    read.map_err(|error| Failure::internal(format!("reading tokens failed: {error}")))?;
     reconciled.map_err(|error| Failure::internal(format!("the reconciler failed: {error}")))?;
     filled.map_err(|error| Failure::internal(format!("filling the view failed: {error}")))?;
     indexed.map_err(|error| Failure::internal(format!("the index failed: {error}")))?;
@@ -257,29 +256,26 @@ pub(super) async fn run(
 
 /// Fills a view that was made again from the log, and notes for all processes that it is done.
 /// Stopped in the middle, the next serving process begins again.
-async fn fill(cases: &Cases, storage: &NatsStorage) {
-    if !storage.is_view_to_be_filled() {
-        return;
-    }
-    let mut failed_before = 0;
+async fn fill<F>(cases: &Cases, note: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), StorageError>>,
+{
     loop {
         let filled = async {
             let repaired = cases.rebuild(&|_, _| ()).await?;
-            // What can't be read fails again, and what was out of reach does not.
-            let is_filled = repaired.failed == failed_before;
-            if is_filled {
-                storage.view_is_filled().await?;
+            // What can't be read stays so, and what was out of reach does not.
+            if repaired.unsettled == 0 {
+                note().await?;
             }
-            Ok::<_, petrel::Error>((is_filled, repaired))
+            Ok::<_, petrel::Error>(repaired)
         };
         match filled.await {
-            Ok((true, Repaired { cases, mended, failed, .. })) => {
+            Ok(Repaired { cases, mended, failed, unsettled: 0, .. }) => {
                 tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
                 return;
             }
-            Ok((false, Repaired { failed, .. })) => {
+            Ok(Repaired { failed, .. }) => {
                 tracing::warn!(failed, "cases could not be put into the view; trying again");
-                failed_before = failed;
             }
             Err(error) => tracing::warn!(%error, "the view can't be filled now; trying again"),
         }
@@ -308,4 +304,46 @@ pub(super) fn announce_local_server(
         Failure::from(error).about(format_args!("can't write to {}", folder.display()))
     });
     announced.map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+    use crate::{
+        models::{WorkflowDefinition, WorkflowId},
+        petrel::{ExpectedVersion, NewCase},
+        storage::{Consistency, MemoryStorage},
+        testing::FaultyStorage,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_view_is_filled_again_until_no_case_was_out_of_reach() {
+        let faulty = Arc::new(FaultyStorage::new(Arc::new(MemoryStorage::new())));
+        let cases = Cases::new(faulty.clone());
+        let net = json!({ "id": "w", "initial_place": "a", "places": [{ "id": "a" }],
+                          "transitions": [] });
+        let net: WorkflowDefinition = serde_json::from_value(net).unwrap();
+        cases.create_workflow(net, ExpectedVersion::Any).await.unwrap();
+        faulty.drop_views();
+        let begun = cases.create_case(NewCase::of(WorkflowId::new("w").unwrap())).await.unwrap();
+        let notes = AtomicUsize::new(0);
+        let note = || {
+            notes.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(Ok(()))
+        };
+        let filling = fill(&cases, note);
+        tokio::pin!(filling);
+        let ended = tokio::time::timeout(5 * FILL_AGAIN, &mut filling).await;
+        assert!(ended.is_err() && notes.load(Ordering::Relaxed) == 0);
+        faulty.pass_views();
+        filling.await;
+        assert_eq!(notes.load(Ordering::Relaxed), 1);
+        let token = cases.token(None, &begun.tokens[0].id, Consistency::Eventual).await;
+        assert_eq!(token.unwrap().id, begun.tokens[0].id);
+    }
 }

@@ -214,8 +214,9 @@ impl Socket {
     }
 
     /// Takes a message, and gives the frame to send at once, if any. After a close frame the
-    /// socket is over.
-    pub fn receive(&mut self, text: &str) -> Option<Frame> {
+    /// socket is over. The memory of the message, `held`, is kept until the operation has ended
+    /// that begins with it.
+    pub fn receive(&mut self, text: &str, held: impl Send + 'static) -> Option<Frame> {
         let message: FromClient = match serde_json::from_str(text) {
             Ok(message) => message,
             Err(error) => return Some(Frame::close(4400, &format!("Invalid message: {error}"))),
@@ -243,7 +244,7 @@ impl Socket {
                 Some(Frame::close(4401, "Unauthorized"))
             }
             FromClient::Subscribe(Wanted { id, payload })
-            | FromClient::Start(Wanted { id, payload }) => self.subscribe(id.into(), payload),
+            | FromClient::Start(Wanted { id, payload }) => self.subscribe(id.into(), payload, held),
             FromClient::ConnectionTerminate => Some(Frame::close(1000, "")),
             FromClient::Complete { id } | FromClient::Stop { id } => {
                 if let Some(operation) = self.operations.remove(id.as_str()) {
@@ -259,6 +260,11 @@ impl Socket {
     pub fn forbidden(&self) -> Option<Frame> {
         let known = self.init_until.is_some() || !matches!(self.caller(), Caller::Stranger);
         (!known).then(|| Frame::close(4403, "Forbidden"))
+    }
+
+    /// True once the client has said `connection_init`.
+    pub fn is_greeted(&self) -> bool {
+        self.init_until.is_none()
     }
 
     fn caller(&self) -> Caller {
@@ -306,7 +312,12 @@ impl Socket {
         Frame::text(&ToClient::Error { id, payload })
     }
 
-    fn subscribe(&mut self, id: Arc<str>, payload: Value) -> Option<Frame> {
+    fn subscribe(
+        &mut self,
+        id: Arc<str>,
+        payload: Value,
+        held: impl Send + 'static,
+    ) -> Option<Frame> {
         if id.is_empty() {
             return Some(Frame::close(4400, "Invalid message: the id is empty"));
         }
@@ -338,7 +349,10 @@ impl Socket {
             Err(answer) => return Some(self.error(&id, answer.errors())),
         };
         let answers = self.api.stream(operation).map(Event::Answer);
-        let end = futures::stream::once(async { Event::End });
+        let end = futures::stream::once(async move {
+            drop(held);
+            Event::End
+        });
         let named = id.clone();
         let events = answers.chain(end).map(move |event| (named.clone(), event));
         // Nothing comes out of a stream that was aborted, so an id may be used again at once.

@@ -34,6 +34,7 @@ pub use views::repair::Repaired;
 use read::Reader;
 use views::Views;
 
+pub use crate::storage::Health;
 use crate::storage::Storage;
 
 /// Answer of an operation.

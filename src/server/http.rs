@@ -51,19 +51,28 @@ pub(super) async fn graphql(State(state): State<ServerState>, request: Request) 
         return unauthenticated(media, &answer);
     }
     let by_post = parts.method == Method::POST;
-    let parameters = match by_post {
-        true => {
-            let read = from_body(&state, &parts.headers, body).await;
-            if let Some(seat) = parts.extensions.get::<Arc<Seat>>() {
-                seat.works();
-            }
-            read
-        }
-        false => from_query(&parts.uri).map(|parameters| (parameters, None)),
+    // The share is kept until it is answered.
+    let (body, _share) = match by_post {
+        true => match from_body(&state, &parts.headers, body).await {
+            Ok((body, share)) => (Some(body), Some(share)),
+            Err((status, answer)) => return respond(media, status, &answer),
+        },
+        false => (None, None),
     };
-    match parameters {
-        // The share is kept until it is answered.
-        Ok((parameters, _share)) => run(&state, media, parameters, &caller, by_post).await,
+    if !parts.extensions.get::<Arc<Seat>>().is_none_or(|seat| seat.works()) {
+        return overloaded("too many connections; try again in a moment");
+    }
+    let bytes = body.as_ref().map_or(parts.uri.query().map_or(0, str::len), Bytes::len);
+    let prepare = || {
+        let parameters = match &body {
+            Some(body) => Parameters::from_json(body).map_err(bad_request),
+            None => from_query(&parts.uri),
+        };
+        let prepared = state.api.prepare(parameters?, &caller);
+        prepared.map_err(|answer| (status(media, &answer), answer))
+    };
+    match state.heavy.work(bytes, prepare).await {
+        Ok(operation) => run(&state, media, operation, by_post).await,
         Err((status, answer)) => respond(media, status, &answer),
     }
 }
@@ -71,14 +80,9 @@ pub(super) async fn graphql(State(state): State<ServerState>, request: Request) 
 async fn run(
     state: &ServerState,
     media: MediaType,
-    parameters: Parameters,
-    caller: &Caller,
+    operation: Operation,
     by_post: bool,
 ) -> Response {
-    let operation = match state.api.prepare(parameters, caller) {
-        Ok(operation) => operation,
-        Err(answer) => return respond(media, status(media, &answer), &answer),
-    };
     match operation.kind() {
         OperationKind::Subscription => {
             let how = "subscribe by websocket, with the subprotocol graphql-transport-ws";
@@ -94,7 +98,9 @@ async fn run(
 async fn execute(state: &ServerState, media: MediaType, operation: Operation) -> Response {
     let mut answer = state.api.execute(operation).await;
     let charge = answer.take_charge();
-    until_sent(respond(media, status(media, &answer), &answer), charge)
+    let bytes = charge.as_ref().map_or(0, Charge::bytes);
+    let write = || respond(media, status(media, &answer), &answer);
+    until_sent(state.heavy.work(bytes, write).await, charge)
 }
 
 /// A response that counts among all answers until its body has been taken from here. Nearly all of
@@ -133,7 +139,7 @@ async fn from_body(
     state: &ServerState,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(Parameters, Option<Share>), Refusal> {
+) -> Result<(Bytes, Share), Refusal> {
     if !is_json(headers) {
         let answer = Answer::refused(INVALID_REQUEST, "the body must be application/json");
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, answer));
@@ -158,7 +164,7 @@ async fn from_body(
         return Err((StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", many)));
     }
     let share = room(state, takes).await?;
-    Ok((Parameters::from_json(&body).map_err(bad_request)?, Some(share)))
+    Ok((body, share))
 }
 
 /// Memory for a request.

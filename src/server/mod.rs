@@ -7,9 +7,12 @@ mod accept;
 mod budget;
 mod connections;
 mod doors;
+mod heavy;
 mod http;
+mod inlet;
 mod probes;
 mod tokens;
+mod vitals;
 mod websocket;
 
 use std::{
@@ -33,7 +36,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use budget::Budget;
 pub use doors::Doors;
+use heavy::Heavy;
 pub use tokens::{TokenFileError, Tokens};
+use vitals::Vitals;
 
 use crate::graphql::{Api, Caller, bearer, graphiql};
 
@@ -57,6 +62,8 @@ pub struct ServerState {
     doors: Doors,
     tokens: Option<Tokens>,
     budget: Budget,
+    vitals: Vitals,
+    heavy: Heavy,
 }
 
 impl ServerState {
@@ -70,6 +77,8 @@ impl ServerState {
             doors: Doors::default(),
             tokens: None,
             budget: Budget::new(),
+            vitals: Vitals::new(),
+            heavy: Heavy::new(),
         }
     }
 

@@ -17,8 +17,8 @@ pub(super) async fn live() -> Json<serde_json::Value> {
 }
 
 /// 200 while the NATS server answers, 503 with the reason while it does not, once a task that
-/// serving needs has panicked, and once the shutdown has begun. The details are for callers who
-/// may look at everything.
+/// serving needs has panicked, and once the shutdown has begun. The store's answer is up to a
+/// second old. The details are for callers who may look at everything.
 pub(super) async fn ready(State(state): State<ServerState>, headers: HeaderMap) -> Response {
     if state.shutdown.is_cancelled() {
         return not_ready(json!({ "status": "not ready", "reason": "shutting down" }));
@@ -27,7 +27,7 @@ pub(super) async fn ready(State(state): State<ServerState>, headers: HeaderMap) 
         let reason = format!("the {task} has panicked; restart this process");
         return not_ready(json!({ "status": "not ready", "reason": reason }));
     }
-    let health = state.api.cases().health().await;
+    let health = state.vitals.of(state.api.cases()).await;
     if state.caller(shown(&headers)).check(OperationKind::Query).is_err() {
         return match health.connected {
             true => Json(json!({ "status": "ready" })).into_response(),
@@ -35,10 +35,10 @@ pub(super) async fn ready(State(state): State<ServerState>, headers: HeaderMap) 
         };
     }
     if health.connected {
-        return Json(json!({ "status": "ready", "health": health })).into_response();
+        return Json(json!({ "status": "ready", "health": &*health })).into_response();
     }
     let reason = health.problem.as_deref().unwrap_or("the NATS server does not answer");
-    not_ready(json!({ "status": "not ready", "reason": reason, "health": health }))
+    not_ready(json!({ "status": "not ready", "reason": reason, "health": &*health }))
 }
 
 fn not_ready(body: serde_json::Value) -> Response {

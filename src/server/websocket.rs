@@ -3,21 +3,42 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Error,
-    extract::{
-        FromRequestParts,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
-    },
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    body::Body,
+    http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
 use tokio::{
+    io,
     sync::watch::Receiver,
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        handshake::server::create_response,
+        protocol::{
+            CloseFrame, Role, WebSocketConfig,
+            frame::{
+                self,
+                coding::{Data, OpCode},
+            },
+        },
+    },
+};
 
 use super::{
-    ServerState, Tokens, budget, connections::Seat, http::overloaded, shown, tokens::Known,
+    ServerState, Tokens,
+    budget::{self, FREE},
+    connections::Seat,
+    http::overloaded,
+    inlet::{Gate, Inlet, PART, Refused},
+    shown,
+    tokens::Known,
 };
 use crate::graphql::{Frame, Socket, Subprotocol};
 
@@ -28,6 +49,12 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// Time that one message may wait for a client that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Bytes that the library reads at a time.
+const AHEAD: usize = 4 * 1024;
+
+/// Bytes of a frame that is sent.
+const OUT: usize = 64 * 1024;
+
 /// Time to wait for the client's answer to a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -37,12 +64,19 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
     upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
+/// A websocket of a client.
+type WebSocket = WebSocketStream<Inlet<TokioIo<Upgraded>>>;
+
 /// Makes a websocket of a request that asks for one.
 pub(super) async fn upgrade(state: ServerState, mut parts: Parts) -> Response {
-    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
+    let upgrade = parts.extensions.remove::<OnUpgrade>();
+    let request = Request::from_parts(parts, ());
+    let (mut response, upgrade) = match (create_response(&request), upgrade) {
+        (Ok(response), Some(upgrade)) => (response.map(Body::from), upgrade),
+        (Err(error), _) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        (Ok(_), None) => return StatusCode::UPGRADE_REQUIRED.into_response(),
     };
+    let (parts, ()) = request.into_parts();
     let offers = parts.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let mut offers = offers.filter_map(|offer| offer.to_str().ok());
     let Some(subprotocol) = offers.find_map(Subprotocol::of_offer) else {
@@ -51,35 +85,55 @@ pub(super) async fn upgrade(state: ServerState, mut parts: Parts) -> Response {
             format!("the websocket must offer the subprotocol {better}, or the older {older}");
         return (StatusCode::BAD_REQUEST, why).into_response();
     };
-    let upgrade = upgrade.protocols([subprotocol.name()]);
+    let protocol = HeaderValue::from_static(subprotocol.name());
+    response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     // Absent only where no connection is beneath: in a test of the router.
     let seat = parts.extensions.get::<Arc<Seat>>();
     if !seat.is_none_or(|seat| seat.becomes_a_socket()) {
         return overloaded("too many websockets are open in this process; try again in a moment");
     }
     let token = shown(&parts.headers).map(str::to_owned);
-    let most = state.api.limits().body_bytes;
-    let running = state.sockets.token();
-    upgrade.max_message_size(most).max_frame_size(most).on_upgrade(move |socket| async move {
+    state.sockets.clone().spawn(async move {
+        let upgraded = match upgrade.await {
+            Ok(upgraded) => TokioIo::new(upgraded),
+            Err(error) => {
+                tracing::debug!(%error, "a client went before its websocket was one");
+                return;
+            }
+        };
         let known = state.clone();
         let greeter = Box::new(move |token: Option<&str>| known.caller(token));
         let protocol = Socket::new(state.api.clone(), subprotocol, greeter, token);
-        if let Err(error) = carry(socket, protocol, &state).await {
+        let gate = Gate::new(FREE.min(state.api.limits().body_bytes));
+        let inlet = Inlet::new(upgraded, state.budget.clone(), gate.clone());
+        let socket = WebSocketStream::from_raw_socket(inlet, Role::Server, Some(room(&state)));
+        if let Err(error) = carry(socket.await, protocol, gate, &state).await {
             tracing::debug!(%error, "a websocket ended");
         }
-        drop(running);
-    })
+    });
+    response
+}
+
+/// The library's own room: it keeps these buffers for as long as the socket.
+fn room(state: &ServerState) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(AHEAD)
+        .write_buffer_size(0)
+        .max_frame_size(Some(PART))
+        .max_message_size(Some(state.api.limits().body_bytes))
 }
 
 /// Carries frames until either side ends the socket.
 async fn carry(
     mut socket: WebSocket,
     mut protocol: Socket,
+    gate: Gate,
     state: &ServerState,
 ) -> Result<(), Error> {
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = true;
+    let mut is_lost = false;
     let mut tokens = state.tokens.as_ref().map(Tokens::changes);
     loop {
         // Each of these is cancel-safe: what is not ready loses nothing. What the client has
@@ -89,18 +143,28 @@ async fn carry(
             biased;
             () = state.shutdown.cancelled() => Some(Frame::close(1001, "the server is shutting down")),
             () = changed(&mut tokens) => protocol.forbidden(),
-            message = socket.recv() => {
+            message = socket.next() => {
                 heard = true;
                 match message {
-                    Some(Ok(Message::Text(text))) => take(&mut protocol, state, &text).await,
+                    Some(Ok(Message::Text(text))) => {
+                        drop(gate.arrived());
+                        let frame = take(&mut protocol, state, &text).await;
+                        if protocol.is_greeted() {
+                            gate.widen(state.api.limits().body_bytes);
+                        }
+                        frame
+                    }
                     Some(Ok(Message::Binary(_))) => {
                         Some(Frame::close(4400, "Invalid message: it is binary"))
                     }
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
                     // Its close frame is answered by reading on.
                     Some(Ok(Message::Close(_))) => return finish(socket).await,
                     None => return Ok(()),
-                    Some(Err(error)) => Some(unreadable(&error)),
+                    Some(Err(error)) => {
+                        is_lost = true;
+                        Some(unreadable(&error))
+                    }
                 }
             }
             frame = protocol.next() => Some(frame),
@@ -108,17 +172,17 @@ async fn carry(
                 if !std::mem::take(&mut heard) {
                     return Ok(());
                 }
-                send(&mut socket, Message::Ping(Default::default())).await?;
+                send(&mut socket, Message::Ping(Bytes::new())).await?;
                 None
             }
         };
         match frame {
             None => {}
-            Some(Frame::Text(text)) => send(&mut socket, Message::Text(text.into())).await?,
+            Some(Frame::Text(text)) => send_text(&mut socket, text.into()).await?,
             Some(Frame::Close { code, reason }) => {
-                let frame = CloseFrame { code, reason: reason.into() };
+                let frame = CloseFrame { code: code.into(), reason: reason.into() };
                 send(&mut socket, Message::Close(Some(frame))).await?;
-                return finish(socket).await;
+                return if is_lost { drain(socket).await } else { finish(socket).await };
             }
         }
     }
@@ -131,7 +195,7 @@ async fn take(protocol: &mut Socket, state: &ServerState, text: &str) -> Option<
         return Some(Frame::close(1009, "the message has too many values"));
     }
     match state.budget.share(takes).await {
-        Some(_share) => protocol.receive(text),
+        Some(share) => state.heavy.work(text.len(), || protocol.receive(text, share)).await,
         None => Some(Frame::close(1013, "too many large messages at once; try again later")),
     }
 }
@@ -149,23 +213,61 @@ async fn changed(tokens: &mut Option<Receiver<Arc<Known>>>) {
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Error> {
-    let late = |_| Error::new("the client did not read for too long");
-    timeout(SEND_TIMEOUT, socket.send(message)).await.map_err(late)?
+    timeout(SEND_TIMEOUT, socket.send(message)).await.map_err(|_| late())?
+}
+
+/// Sends a text in frames of [`OUT`] bytes, each once the one before has been taken: the library keeps
+/// the room of the largest frame for as long as the socket, and moves what is left of one each time
+/// the client takes something.
+async fn send_text(socket: &mut WebSocket, mut text: Bytes) -> Result<(), Error> {
+    let sending = async {
+        let mut kind = Data::Text;
+        loop {
+            let part = text.split_to(text.len().min(OUT));
+            let is_last = text.is_empty();
+            let frame = frame::Frame::message(part, OpCode::Data(kind), is_last);
+            socket.send(Message::Frame(frame)).await?;
+            if is_last {
+                return Ok(());
+            }
+            kind = Data::Continue;
+        }
+    };
+    timeout(SEND_TIMEOUT, sending).await.map_err(|_| late())?
+}
+
+fn late() -> Error {
+    let why = "the client did not read for too long";
+    Error::Io(io::Error::new(io::ErrorKind::TimedOut, why))
 }
 
 /// The close frame for a client whose message can't be read.
 fn unreadable(error: &Error) -> Frame {
-    let text = error.to_string();
-    // The websocket library's own name for a message beyond the limit.
-    let code = if text.contains("Space limit exceeded") { 1009 } else { 1002 };
-    Frame::close(code, &text)
+    let refused = match error {
+        Error::Io(error) => error.get_ref().and_then(|error| error.downcast_ref::<Refused>()),
+        _ => None,
+    };
+    match (refused, error) {
+        (Some(refused @ Refused::TooLarge(_)), _) => Frame::close(1009, &refused.to_string()),
+        (Some(refused @ Refused::NoRoom), _) => Frame::close(1013, &refused.to_string()),
+        (Some(refused @ Refused::Late), _) => Frame::close(1008, &refused.to_string()),
+        (None, Error::Capacity(_)) => Frame::close(1009, &error.to_string()),
+        (_, error) => Frame::close(1002, &error.to_string()),
+    }
 }
 
 /// Reads until the client has answered the close frame, so that the connection is not reset
 /// before the client has read it.
 async fn finish(mut socket: WebSocket) -> Result<(), Error> {
-    let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+    let rest = async { while let Some(Ok(_)) = socket.next().await {} };
     // A client that does not answer has had its time.
+    let _ = timeout(CLOSE_TIMEOUT, rest).await;
+    Ok(())
+}
+
+/// The same where what the client sends is not understood any more: reads until it has gone.
+async fn drain(mut socket: WebSocket) -> Result<(), Error> {
+    let rest = async { io::copy_buf(socket.get_mut().stream(), &mut io::sink()).await };
     let _ = timeout(CLOSE_TIMEOUT, rest).await;
     Ok(())
 }

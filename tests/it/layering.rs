@@ -52,6 +52,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("axum", &["src/server"]),
     ("hyper", &["src/server"]),
+    ("tokio_tungstenite", &["src/server"]),
     ("anyhow", &["src/cli", "src/main.rs"]),
     ("petgraph", &["src/formats/drawing"]),
     ("rust_sugiyama", &["src/formats/drawing"]),
@@ -253,6 +254,15 @@ fn every_part_on_the_list_is_there_and_the_list_has_no_circle() {
             assert!(!theirs.contains(name), "{name} and {other} name each other");
         }
     }
+}
+
+/// Of a task that nobody supervises nobody knows that it has panicked.
+#[test]
+fn what_a_serving_process_runs_beside_answering_is_supervised() {
+    let sources = library();
+    let serving = code(&sources["src/cli/serve.rs"]);
+    assert!(serving.contains("supervise("));
+    assert!(!serving.contains("spawn("), "src/cli/serve.rs runs a task without supervision");
 }
 
 #[test]

@@ -74,6 +74,13 @@ pub struct Charge {
     together: Together,
 }
 
+impl Charge {
+    /// Number of them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         self.together.fetch_sub(self.bytes, Ordering::Relaxed);

@@ -317,6 +317,7 @@ impl Tally {
         }
         tracing::warn!(%error, "passed over; the others are looked at");
         self.total.failed += 1;
+        self.total.unsettled += u64::from(error.retryable());
         Ok(())
     }
 }

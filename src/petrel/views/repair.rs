@@ -41,6 +41,10 @@ pub struct Repaired {
     pub ahead: u64,
     /// Number of cases that could not be read or mended; each was logged with its error.
     pub failed: u64,
+    /// Number of those that could not be reached, or were changed by others all the time: tried
+    /// again they may not fail.
+    #[serde(skip)]
+    pub unsettled: u64,
     /// Number of registers with tokens of workflows or cases that the log has not got, which
     /// were left alone.
     pub unknown: u64,
@@ -59,6 +63,7 @@ impl std::ops::AddAssign for Repaired {
         self.mended += other.mended;
         self.ahead += other.ahead;
         self.failed += other.failed;
+        self.unsettled += other.unsettled;
         self.unknown += other.unknown;
         self.removed += other.removed;
         let room = UNKNOWN_NAMED.saturating_sub(self.unknown_subjects.len());
@@ -103,7 +108,8 @@ impl<'a> Truth<'a> {
         let Some(error) = self.refused else { return repaired };
         let (workflow, case) = (self.workflow, self.id);
         tracing::warn!(%workflow, %case, %error, "a view can't be written; the others are");
-        Repaired { failed: repaired.failed + 1, ..repaired }
+        let unsettled = repaired.unsettled + u64::from(error.retryable());
+        Repaired { failed: repaired.failed + 1, unsettled, ..repaired }
     }
 
     fn sequence(&self) -> u64 {

@@ -154,14 +154,21 @@ async fn connection(tcp: TcpStream, seat: Arc<Seat>, router: Router, shutdown: C
         let seat = Arc::clone(&seat);
         move |request: hyper::Request<Incoming>| {
             let (seat, mut router) = (Arc::clone(&seat), router.clone());
-            match request.body().is_end_stream() {
+            let stays = match request.body().is_end_stream() {
                 true => seat.works(),
                 // Whoever reads the body says when it is there.
-                false => seat.begins(),
-            }
+                false => {
+                    seat.begins();
+                    true
+                }
+            };
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Arc::clone(&seat));
             async move {
+                if !stays {
+                    // Ended from outside, as the seat is needed.
+                    std::future::pending::<()>().await;
+                }
                 let answer = router.call(request).await;
                 seat.answers();
                 answer

@@ -3,16 +3,25 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
+
+/// Longest time that one who has to go may take for it. It has nothing to do before, so that this is the time
+/// that a busy process takes to come to it.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// The seats of a server. A clone is the same seats.
 ///
 /// When all are taken and one more comes, the one who has waited longest has to go: a connection
 /// between requests, or one whose request, head or body, has not arrived whole. A connection whose request is
-/// executed or answered, and a websocket, is never taken away.
+/// executed or answered, and a websocket, is never taken away. Whoever leaves the line and finds
+/// himself taken out of it has to go and may begin nothing.
 #[derive(Debug, Clone)]
 pub struct Seats {
     free: Arc<Semaphore>,
@@ -34,6 +43,11 @@ impl Line {
         self.next += 1;
         self.waiting.insert(place, gone.clone());
         place
+    }
+
+    /// Leaves a place; false if it has been taken out of the line.
+    fn leave(&mut self, place: u64) -> bool {
+        self.waiting.remove(&place).is_some()
     }
 }
 
@@ -66,7 +80,8 @@ impl Seats {
         }
     }
 
-    /// A seat, if need be that of the one who has waited longest; `None` if nobody waits.
+    /// A seat, if need be that of the one who has waited longest; `None` if nobody waits, or if that
+    /// one does not go in [`LEAVING`].
     pub async fn take(&self) -> Option<Arc<Seat>> {
         let taken = match Arc::clone(&self.free).try_acquire_owned() {
             Ok(taken) => taken,
@@ -74,7 +89,7 @@ impl Seats {
                 let (_, longest) = lock(&self.line).waiting.pop_first()?;
                 longest.cancel();
                 // The semaphore is never closed.
-                Arc::clone(&self.free).acquire_owned().await.ok()?
+                timeout(LEAVING, Arc::clone(&self.free).acquire_owned()).await.ok()?.ok()?
             }
         };
         let seat = Seat {
@@ -106,17 +121,30 @@ impl Seat {
         let mut state = lock(&self.state);
         if let Some(place) = &mut state.waits {
             let mut line = lock(&self.seats.line);
-            line.waiting.remove(place);
-            *place = line.join(&self.gone);
+            if line.leave(*place) {
+                *place = line.join(&self.gone);
+            }
         }
     }
 
-    /// A request has arrived whole and is executed.
-    pub fn works(&self) {
+    /// A request has arrived whole and is executed; false if it must not be, since somebody else has
+    /// the seat.
+    #[must_use]
+    pub fn works(&self) -> bool {
         let mut state = lock(&self.state);
-        state.works = true;
-        if let Some(place) = state.waits.take() {
-            lock(&self.seats.line).waiting.remove(&place);
+        state.works = self.stays(&mut state);
+        state.works
+    }
+
+    /// Leaves the line; false if somebody else has the seat.
+    fn stays(&self, state: &mut State) -> bool {
+        // Kept when it has been taken out of the line, so that it can't come back into it.
+        match state.waits {
+            Some(place) if !lock(&self.seats.line).leave(place) => false,
+            _ => {
+                state.waits = None;
+                true
+            }
         }
     }
 
@@ -135,20 +163,21 @@ impl Seat {
     }
 
     /// Makes it the seat of a websocket, for as long as the connection lives; false if there are
-    /// too many of these.
+    /// too many of these, or if somebody else has the seat.
     #[must_use]
     pub fn becomes_a_socket(&self) -> bool {
-        let taken = Arc::clone(&self.seats.sockets).try_acquire_owned().ok();
+        let Ok(taken) = Arc::clone(&self.seats.sockets).try_acquire_owned() else { return false };
         let mut state = lock(&self.state);
-        state.socket = taken;
-        state.socket.is_some()
+        let stays = self.stays(&mut state);
+        state.socket = stays.then_some(taken);
+        stays
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         if let Some(place) = lock(&self.state).waits {
-            lock(&self.seats.line).waiting.remove(&place);
+            lock(&self.seats.line).leave(place);
         }
     }
 }
@@ -169,7 +198,7 @@ mod tests {
         let seats = Seats::new(3);
         let [first, second, third] =
             [seats.take().await, seats.take().await, seats.take().await].map(Option::unwrap);
-        first.works();
+        assert!(first.works());
         let fourth = {
             let mut taking = Box::pin(seats.take());
             assert!(taking.as_mut().now_or_never().is_none());
@@ -178,8 +207,7 @@ mod tests {
             taking.await.unwrap()
         };
         assert!(first.needed().now_or_never().is_none());
-        third.works();
-        fourth.works();
+        assert!(third.works() && fourth.works());
         assert!(seats.take().now_or_never().flatten().is_none());
         // The answer of the third is being written: still nobody waits.
         third.answers();
@@ -193,15 +221,52 @@ mod tests {
     async fn websockets_take_half_of_the_seats_at_most_and_keep_them() {
         let seats = Seats::new(2);
         let [first, second] = [seats.take().await, seats.take().await].map(Option::unwrap);
-        first.works();
+        assert!(first.works());
         assert!(first.becomes_a_socket());
         first.answers();
         first.rests();
-        second.works();
+        assert!(second.works());
         assert!(!second.becomes_a_socket());
         assert!(seats.take().now_or_never().flatten().is_none());
         drop(first);
         let third = seats.take().await.unwrap();
         assert!(third.becomes_a_socket());
+    }
+
+    #[tokio::test]
+    async fn one_who_has_to_go_begins_nothing_and_comes_back_into_no_line() {
+        let seats = Seats::new(2);
+        let [first, second] = [seats.take().await, seats.take().await].map(Option::unwrap);
+        let mut taking = Box::pin(seats.take());
+        assert!(taking.as_mut().now_or_never().is_none());
+        // Chosen, and its next request arrives before it has seen that.
+        first.begins();
+        assert!(!first.works());
+        assert!(!first.becomes_a_socket());
+        first.rests();
+        assert!(lock(&seats.line).waiting.len() == 1 && second.works());
+        drop(first);
+        assert!(taking.await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_websocket_that_was_asked_for_with_a_body_is_in_no_line() {
+        let seats = Seats::new(1);
+        let only = seats.take().await.unwrap();
+        only.begins();
+        assert!(only.becomes_a_socket());
+        assert!(seats.take().now_or_never().flatten().is_none());
+        assert!(only.needed().now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_long_for_one_who_does_not_go() {
+        let seats = Seats::new(1);
+        let only = seats.take().await.unwrap();
+        let begun = tokio::time::Instant::now();
+        assert!(seats.take().await.is_none());
+        assert!(begun.elapsed() <= LEAVING + Duration::from_millis(5));
+        drop(only);
+        assert!(seats.take().await.is_some());
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     time::{MissedTickBehavior, interval},
 };
@@ -86,10 +86,22 @@ impl Tokens {
         self.known.subscribe()
     }
 
-    /// Reads the file again when it changes and on SIGHUP, until `shutdown`. A fault is logged,
-    /// and the tokens that were known stay.
-    pub async fn follow(&self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let mut asked = signal(SignalKind::hangup())?;
+    /// Listens for SIGHUP from now on, and answers the task that reads the file again when it
+    /// changes and on SIGHUP, until `shutdown`. A fault is
+    /// logged, and the tokens that were known stay.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no signals.
+    pub fn follow(
+        self,
+        shutdown: CancellationToken,
+    ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+        let asked = signal(SignalKind::hangup())?;
+        Ok(self.read_again(asked, shutdown))
+    }
+
+    async fn read_again(self, mut asked: Signal, shutdown: CancellationToken) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Of the last version that was read, right or wrong: each is complained of once.
@@ -97,7 +109,7 @@ impl Tokens {
         loop {
             // Each of these is cancel-safe.
             let asked_for = tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
+                () = shutdown.cancelled() => return,
                 _ = asked.recv() => true,
                 _ = looks.tick() => false,
             };

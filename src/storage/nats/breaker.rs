@@ -47,18 +47,28 @@ impl Breaker {
     /// Lets a call through, or fails with the time since which the server has been away.
     pub fn check(&self) -> Result<(), StorageError> {
         let mut state = self.state();
+        if let Some(reason) = self.refusal(&state) {
+            return Err(away(reason, &state));
+        }
+        if state.unanswered >= self.threshold {
+            state.last_probe = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Reason for which a call would not be let through now.
+    fn refusal(&self, state: &State) -> Option<&'static str> {
         if state.connection_lost {
-            return Err(away("the connection to the server is lost", &state));
+            return Some("the connection to the server is lost");
         }
-        if state.unanswered < self.threshold {
-            return Ok(());
-        }
-        let now = Instant::now();
-        if state.last_probe.is_none_or(|last| now - last >= PROBE_EVERY) {
-            state.last_probe = Some(now);
-            return Ok(());
-        }
-        Err(away("the server does not answer", &state))
+        let probed = state.last_probe.is_some_and(|last| last.elapsed() < PROBE_EVERY);
+        (state.unanswered >= self.threshold && probed).then_some("the server does not answer")
+    }
+
+    /// Returns true if a call would not be let through now. Looking lets none through, so that the next call
+    /// may still be the one that finds out.
+    pub fn refuses(&self) -> bool {
+        self.refusal(&self.state()).is_some()
     }
 
     /// Lets a call through as [`check`](Self::check) does. While the connection has been lost for a
@@ -89,7 +99,7 @@ impl Breaker {
 
     /// Returns true if it makes no sense to try again now.
     pub fn is_open(&self) -> bool {
-        self.grace().is_zero() && self.check().is_err()
+        self.grace().is_zero() && self.refuses()
     }
 
     /// Notes that a request had any answer.
@@ -158,6 +168,17 @@ mod tests {
         breaker.answered();
         assert!(breaker.check().is_ok());
         assert_eq!(breaker.away_since(), None);
+    }
+
+    #[test]
+    fn a_look_leaves_the_probe_to_the_call_that_follows() {
+        let breaker = Breaker::new(1, Duration::ZERO);
+        breaker.unanswered("timed out");
+        assert!(!breaker.is_open());
+        assert!(!breaker.refuses());
+        assert!(breaker.check().is_ok(), "the probe is left");
+        assert!(breaker.is_open());
+        assert!(breaker.check().is_err());
     }
 
     #[test]

@@ -195,6 +195,11 @@ impl NatsStorageConfig {
         Ok(self)
     }
 
+    /// Beginning of the subjects on which answers come.
+    pub fn inbox(&self) -> &str {
+        self.inbox_prefix.as_deref().unwrap_or("_INBOX")
+    }
+
     /// Checks every field.
     pub fn validate(&self) -> Result<(), StorageError> {
         let wrong = |field: &str, reason: &str| {
@@ -228,6 +233,16 @@ impl NatsStorageConfig {
         }
         if self.domain.as_deref().is_some_and(|domain| !word(domain, 64)) {
             return wrong("domain", "use 1 to 64 characters of A-Z a-z 0-9 _ -");
+        }
+        let in_subject = |text: &str| {
+            let fine = |c: char| !c.is_whitespace() && !c.is_control() && c != '*' && c != '>';
+            !text.split('.').any(str::is_empty) && text.len() <= 256 && text.chars().all(fine)
+        };
+        if !in_subject(self.inbox()) {
+            return wrong(
+                "inbox_prefix",
+                "use words with a point between, 256 bytes at most, as in _INBOX.petrel",
+            );
         }
         let positive = [
             ("connect_timeout", !self.connect_timeout.is_zero()),

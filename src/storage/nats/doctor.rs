@@ -228,10 +228,10 @@ impl Doctor {
 
 /// Advice with the permissions of a user who serves.
 fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
-    let (prefix, api) = (&config.prefix, &link.api);
+    let (prefix, api, inbox) = (&config.prefix, &link.api, config.inbox());
     format!(
         "grant this user: publish [\"{prefix}.workflows.>\", \"{api}.>\"], subscribe \
-         [\"_INBOX.>\"]"
+         [\"{inbox}.>\"]"
     )
 }
 

@@ -137,7 +137,7 @@ impl Feed {
                         Some(_) => {
                             !error.retryable()
                                 || self.failed >= self.request.tries
-                                || self.link.breaker.check().is_err()
+                                || self.link.breaker.refuses()
                         }
                         None => !error.retryable() && !matches!(error, StorageError::Stream { .. }),
                     };

@@ -24,8 +24,10 @@ pub enum Interruption {
 }
 
 /// Events that have interrupted requests on one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Interruptions {
+    /// Beginning of the subjects on which answers come, with its point.
+    inbox: String,
     happened: Notify,
     state: Mutex<State>,
 }
@@ -41,6 +43,11 @@ struct State {
 }
 
 impl Interruptions {
+    /// Those of a connection whose answers come on subjects beneath `inbox`.
+    pub fn new(inbox: &str) -> Self {
+        Self { inbox: format!("{inbox}."), happened: Notify::new(), state: Mutex::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,7 +73,7 @@ impl Interruptions {
         let Some(subject) = error.split('"').nth(1).map(str::to_owned) else { return };
         let mut state = self.state();
         if lower.contains("subscription") {
-            state.deaf = subject.starts_with("_INBOX").then_some(subject);
+            state.deaf = subject.starts_with(&self.inbox).then_some(subject);
         } else {
             if state.refused.len() == KEPT {
                 state.refused.pop_front();
@@ -98,9 +105,10 @@ impl Interruptions {
             let what = format!("the NATS user may not publish to {subject}; {grant}");
             return Some(Interruption::Denied(what));
         }
-        if let Some(inbox) = &state.deaf {
+        if let Some(deaf) = &state.deaf {
+            let inbox = &self.inbox;
             let what = format!(
-                "the NATS user may not subscribe to {inbox}, where answers come (_INBOX.>); {grant}"
+                "the NATS user may not subscribe to {deaf}, where answers come ({inbox}>); {grant}"
             );
             return Some(Interruption::Denied(what));
         }
@@ -114,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_violation_ends_the_wait_of_its_subject_only_and_a_lost_connection_that_of_all() {
-        let (interruptions, since) = (Interruptions::default(), Instant::now());
+        let (interruptions, since) = (Interruptions::new("_INBOX"), Instant::now());
         interruptions.said("Permissions Violation for Publish to \"cb.x\"");
         let denied = interruptions.of("cb.x", since, 0).await;
         assert!(matches!(&denied, Interruption::Denied(what) if what.contains("publish to cb.x")));
@@ -132,10 +140,24 @@ mod tests {
 
     #[test]
     fn without_an_inbox_every_request_is_denied_until_the_next_connection() {
-        let (interruptions, since) = (Interruptions::default(), Instant::now());
+        let (interruptions, since) = (Interruptions::new("_INBOX"), Instant::now());
         interruptions.said("Permissions Violation for Subscription to \"_INBOX.a.*\"");
         assert!(matches!(interruptions.known("cb.x", since, 0), Some(Interruption::Denied(_))));
         interruptions.connection_lost();
         assert_eq!(interruptions.known("cb.x", since, interruptions.lost()), None);
+    }
+
+    #[test]
+    fn another_inbox_is_known_by_its_own_prefix() {
+        let (interruptions, since) = (Interruptions::new("_IN.ann"), Instant::now());
+        for elsewhere in ["_INBOX.a.*", "_IN.anne.a.*", "orders.>"] {
+            interruptions
+                .said(&format!("Permissions Violation for Subscription to \"{elsewhere}\""));
+            assert_eq!(interruptions.known("cb.x", since, 0), None, "{elsewhere}");
+        }
+        interruptions.said("Permissions Violation for Subscription to \"_IN.ann.a.*\"");
+        let denied = interruptions.known("cb.x", since, 0);
+        let Some(Interruption::Denied(what)) = denied else { panic!("{denied:?}") };
+        assert!(what.contains("(_IN.ann.>)"), "{what}");
     }
 }

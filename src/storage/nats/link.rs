@@ -55,7 +55,7 @@ impl Link {
             config.breaker_threshold,
             config.consumer_timeout.mul_f64(GRACE),
         ));
-        let interruptions = Arc::new(Interruptions::default());
+        let interruptions = Arc::new(Interruptions::new(config.inbox()));
         let mut attempt = 1;
         let client = loop {
             match options(config, &breaker, &interruptions)

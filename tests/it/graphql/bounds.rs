@@ -183,6 +183,30 @@ async fn answers_that_nobody_reads_count_until_they_are_gone() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_stored_is_never_told_to_come_again() {
+    let limits = Limits { answers_bytes: 20_000_000, ..Limits::default() };
+    let served = Served::with(limits).await.with_orders().await;
+    let token = heavy(&served, "c", 500_000).await;
+    let fields: String = (0..30).map(|at| format!("a{at}: data ")).collect();
+    let query = json!({ "query": format!("{{ token(id: \"{token}\") {{ {fields} }} }}") });
+    let ask = || served.http.post(served.url("/graphql")).json(&query).send();
+    let unread = ask().await.unwrap();
+    let refused: Value = ask().await.unwrap().json().await.unwrap();
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "OVERLOADED", "{refused}");
+    // As much as that, and the change is done.
+    let change = format!(
+        "mutation {{ updateTokenData(input: {{ tokenId: \"{token}\", patch: {{ b: 1 }} }}) \
+            {{ {fields} }} }}"
+    );
+    let answer = served.ask(&change, json!({})).await;
+    assert!(answer.get("errors").is_none(), "{}", answer["errors"]);
+    drop(unread);
+    let now = served.data(&format!("{{ token(id: \"{token}\") {{ data }} }}"), json!({})).await;
+    assert_eq!(now["token"]["data"]["b"], 1);
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn many_small_values_of_an_answer_count_as_well_as_few_large_ones() {
     let limits = Limits { answer_bytes: 200_000, ..Limits::default() };
     let served = Served::with(limits).await.with_orders().await;

@@ -174,6 +174,39 @@ async fn a_message_beyond_the_limit_closes_the_socket_with_1009() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_not_introduced_itself_may_say_only_little() {
+    let served = Served::start().await;
+    let large = json!({ "type": "connection_init", "payload": { "a": "x".repeat(20_000) } });
+    let mut client = served.socket().await;
+    client.send(large).await;
+    assert_eq!(client.close_code().await, 1009);
+
+    let small = json!({ "type": "connection_init", "payload": { "a": "x".repeat(10_000) } });
+    let mut client = served.socket().await;
+    client.send(small).await;
+    assert_eq!(client.message().await, json!({ "type": "connection_ack" }));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn large_messages_go_both_ways() {
+    let served = Served::start().await;
+    let mut client = served.ready_socket().await;
+    for bytes in [1, 100, 20_000, 200_000, 2_000_000] {
+        let ping = json!({ "type": "ping", "payload": { "a": "é".repeat(bytes / 2) } });
+        client.send(ping.clone()).await;
+        let pong = client.message().await;
+        assert!(pong["payload"] == ping["payload"], "{bytes}");
+    }
+    let payload = json!({ "query": "query($a: String!) { __type(name: $a) { name } }",
+                          "variables": { "a": "x".repeat(1_500_000) } });
+    client.send(json!({ "id": "1", "type": "subscribe", "payload": payload })).await;
+    assert_eq!(client.next("1").await, json!({ "__type": null }));
+    assert_eq!(client.message().await["type"], "complete");
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_shutdown_closes_sockets_with_1001_and_returns() {
     let served = Served::start().await.with_orders().await;
     let mut client = served.ready_socket().await;

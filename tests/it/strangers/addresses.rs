@@ -172,3 +172,28 @@ async fn contexts_of_the_nats_command_say_how_to_connect() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("there are: address, elsewhere, inbox, nkey, password"), "{said}");
 }
+
+#[tokio::test]
+async fn a_user_who_may_not_read_its_answers_is_told_at_once_whatever_its_inbox_is() {
+    let server = Guarded::users().await;
+    let url = format!("nats://{}", server.host);
+    for inbox in ["_IN.bob", "_INBOX", ""] {
+        let name = format!("inbox{inbox}");
+        let login = json!({ "url": url, "user": "inbox", "password": "hush:/@x",
+                            "inbox_prefix": inbox });
+        server.context(&name, &login);
+        let begun = std::time::Instant::now();
+        let (code, said) = server.run(&[("NATS_CONTEXT", &name)], &["workflow", "list"]).await;
+        let inbox = if inbox.is_empty() { "_INBOX" } else { inbox };
+        let names = format!("where answers come ({inbox}.>)");
+        assert!(code != Some(0) && said.contains(&names), "{name}: {said}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{name}: {:?}", begun.elapsed());
+        let (_, said) = server.run(&[("NATS_CONTEXT", &name)], &["doctor"]).await;
+        assert!(said.contains(&names), "{name}: {said}");
+    }
+    let wrong = json!({ "url": url, "user": "ann", "password": "hush:/@x",
+                        "inbox_prefix": "a b.>" });
+    server.context("wrong", &wrong);
+    let (code, said) = server.run(&[("NATS_CONTEXT", "wrong")], &["workflow", "list"]).await;
+    assert!(code == Some(2) && said.contains("inbox_prefix"), "{code:?}: {said}");
+}

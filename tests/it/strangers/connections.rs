@@ -68,6 +68,33 @@ async fn bodies_that_do_not_come_keep_nobody_out() {
 }
 
 #[tokio::test]
+async fn websockets_that_were_asked_for_with_a_body_keep_nobody_out() {
+    // Sixteen connections, eight of them websockets.
+    let serving = Serving::limited(Some(80), &[]).await;
+    let head = "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+                Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                Sec-WebSocket-Protocol: graphql-transport-ws\r\nContent-Length: 5\r\n\r\n";
+    let mut sockets = Vec::new();
+    for _ in 0..8 {
+        let mut stream = serving.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 101", "{}", String::from_utf8_lossy(&answer));
+        sockets.push(stream);
+    }
+    let idle = join_all((0..20).map(|_| serving.connect())).await;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        assert!(serving.lives().await);
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+    drop((sockets, idle));
+    serving.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_whose_head_does_not_end_is_given_up() {
     let serving = Serving::start(&[]).await;
     let mut stream = serving.connect().await;
@@ -119,12 +146,61 @@ async fn large_bodies_at_once_take_bounded_memory() {
         }
         assert!(serving.lives().await);
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", serving.program.id()));
     // Only Linux says it.
-    if let Ok(status) = status {
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let peak: usize = peak.trim().trim_end_matches(" kB").parse().unwrap();
-        assert!(peak < 512 * 1024, "{peak} kB");
+    let peak = peak(&serving).unwrap_or_default();
+    assert!(peak < 512 * 1024, "{peak} kB");
+    serving.stop().await;
+}
+
+/// The most memory that it has had, in kB, where the system says it.
+fn peak(serving: &Serving) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", serving.program.id())).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// The head of a masked text frame of 2 MiB, and most of it: it never ends.
+fn endless() -> Vec<u8> {
+    let mut frame = vec![0x81, 0xff];
+    frame.extend((2_u64 << 20).to_be_bytes());
+    frame.extend([0; 4]);
+    frame.resize(19 << 17, b' ');
+    frame
+}
+
+#[tokio::test]
+async fn what_arrives_by_websockets_takes_bounded_memory() {
+    let serving = Serving::start(&[]).await;
+    let before = peak(&serving);
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        idle.push(socket(&serving).await);
+    }
+    assert!(serving.lives().await);
+    if let (Some(before), Some(with_idle)) = (before, peak(&serving)) {
+        assert!(with_idle < before + 25 * 1024, "{before} kB, then {with_idle} kB");
+    }
+    drop(idle);
+    for init in [false, true] {
+        let sends = async |_| {
+            let mut socket = socket(&serving).await;
+            if init {
+                let init = json!({ "type": "connection_init" });
+                socket.send(Message::text(init.to_string())).await.unwrap();
+                socket.next().await.unwrap().unwrap();
+            }
+            // As far as the server takes it.
+            let raw = socket.get_mut();
+            let _ = timeout(Duration::from_secs(3), raw.write_all(&endless())).await;
+            socket
+        };
+        let sockets = join_all((0..300).map(sends)).await;
+        assert!(serving.lives().await);
+        let (status, _) = serving.post("Host: localhost\r\n", "{ __typename }").await;
+        assert!(status.contains("200"), "{status}");
+        let peak = peak(&serving).unwrap_or_default();
+        assert!(peak < if init { 400 * 1024 } else { 120 * 1024 }, "{init}: {peak} kB");
+        drop(sockets);
     }
     serving.stop().await;
 }
@@ -204,5 +280,72 @@ async fn queries_over_a_websocket_wait_for_no_timer_of_tcp() {
     let each = begun.elapsed() / 50;
     assert!(each < Duration::from_millis(20), "{each:?} each");
     drop(socket);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn many_who_ask_for_readiness_ask_the_store_once() {
+    let serving = Serving::start(&[]).await;
+    let store = async_nats::connect(serving.nats.url()).await.unwrap();
+    let mut questions = store.subscribe("$JS.API.STREAM.INFO.CB_LOG").await.unwrap();
+    store.flush().await.unwrap();
+    let ready = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let begun = Instant::now();
+    let answers = join_all((0..500).map(|_| serving.raw(ready))).await;
+    assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")));
+    let took = begun.elapsed();
+    // What was published before this has arrived before it.
+    store.publish("$JS.API.STREAM.INFO.CB_LOG", "".into()).await.unwrap();
+    store.flush().await.unwrap();
+    let mut asked = 0;
+    while let Ok(Some(_)) = timeout(Duration::from_millis(200), questions.next()).await {
+        asked += 1;
+    }
+    // The tasks beside answering ask, too.
+    assert!((2..50).contains(&asked), "{asked} in {took:?}");
+
+    // It is asked again soon, and what it does not answer is said.
+    serving.nats.suspend();
+    let mut last = String::new();
+    let begun = Instant::now();
+    while !last.starts_with("HTTP/1.1 503") {
+        assert!(begun.elapsed() < PATIENCE, "{last}");
+        last = serving.raw(ready).await;
+    }
+    serving.nats.resume();
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn requests_that_are_long_to_read_hold_nobody_up() {
+    let serving = Serving::start(&[]).await;
+    let http = reqwest::Client::new();
+    let url = format!("http://{}/graphql", serving.address);
+    let maps = vec!["{\"\":0}"; 60_000].join(",");
+    let body = format!("{{\"query\":\"{{__typename}}\",\"variables\":{{\"l\":[{maps}]}}}}");
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let asked = (0..4 * processors).map(async |_| {
+        for _ in 0..4 {
+            let request = http.post(&url).header("Content-Type", "application/json");
+            request.body(body.clone()).send().await.unwrap();
+        }
+    });
+    let mut waits = Vec::new();
+    let watched = async {
+        loop {
+            let begun = Instant::now();
+            assert!(serving.lives().await);
+            waits.push(begun.elapsed());
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        _ = timeout(4 * PATIENCE, join_all(asked)) => {}
+        () = watched => {}
+    }
+    waits.sort();
+    // Not the longest of all, which says more of the machine.
+    let most = waits[waits.len() * 3 / 4];
+    assert!(most < Duration::from_millis(100), "{most:?} of {waits:?}");
     serving.stop().await;
 }

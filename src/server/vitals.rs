@@ -1,0 +1,63 @@
+//! The health of the store, asked for once for all who want to know it at the time.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::Instant};
+
+use crate::petrel::{Cases, Health};
+
+/// Time for which an answer is good. Probes come every few seconds; strangers may come as often as they
+/// like.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// The health as it was told last, or the question that is under way. A clone shares it.
+#[derive(Debug, Clone)]
+pub(super) struct Vitals(Arc<Mutex<watch::Receiver<Option<Told>>>>);
+
+#[derive(Debug, Clone)]
+struct Told {
+    at: Instant,
+    health: Arc<Health>,
+}
+
+impl Vitals {
+    /// Nothing asked yet.
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(watch::channel(None).1)))
+    }
+
+    /// The health of the store, at most [`GOOD_FOR`] old. There is one question at a time, which goes
+    /// on when those have gone who asked it.
+    pub async fn of(&self, cases: &Cases) -> Arc<Health> {
+        let mut told = self.question(cases);
+        match told.wait_for(Option::is_some).await.ok().as_deref() {
+            Some(Some(told)) => Arc::clone(&told.health),
+            _ => Arc::new(Health {
+                problem: Some("the question for the store's health has failed".to_owned()),
+                ..Health::default()
+            }),
+        }
+    }
+
+    /// The question that is under way or has a good answer; otherwise another one.
+    fn question(&self, cases: &Cases) -> watch::Receiver<Option<Told>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_good = match &*last.borrow() {
+            Some(told) => told.at.elapsed() < GOOD_FOR,
+            None => last.has_changed().is_ok(),
+        };
+        if !is_good {
+            let (teller, next) = watch::channel(None);
+            let cases = cases.clone();
+            tokio::spawn(async move {
+                let health = Arc::new(cases.health().await);
+                teller.send_replace(Some(Told { at: Instant::now(), health }));
+            });
+            *last = next;
+        }
+        last.clone()
+    }
+}
