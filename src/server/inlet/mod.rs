@@ -67,7 +67,7 @@ impl From<Refused> for io::Error {
     }
 }
 
-/// Channel between the reader and the socket's owner tell one another. A clone is the same.
+/// State that the reader and the socket's owner share. A clone is the same.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     most: Arc<AtomicUsize>,
