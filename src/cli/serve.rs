@@ -11,19 +11,15 @@ use super::{
     answer::{Answer, json_line, line},
     connection::{self, Connection, Server},
     failure::Failure,
+    filling,
     running::{Announcement, Running},
     soundness::Soundness,
 };
 use crate::{
-    cases::{self, Cases, Repaired},
     config::{Config, duration},
     graphql::{Api, Limits},
     server::{Doors, ServerState, Tokens, serve},
-    storage::nats::NatsStorage,
 };
-
-/// The pause before a view that could not be filled is tried again.
-const FILL_AGAIN: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -202,12 +198,7 @@ pub(super) async fn run(
     let filler = state.supervise("filling of the view", {
         let (cases, storage) = (connection.cases.clone(), connection.storage.clone());
         let stop = stop.clone();
-        async move {
-            tokio::select! {
-                () = fill(&cases, &storage) => {}
-                () = stop.cancelled() => {}
-            }
-        }
+        async move { filling::keep_view(&cases, &storage, stop).await }
     });
     let auditor = state.supervise("audit", {
         let (cases, stop) = (connection.cases.clone(), stop.clone());
@@ -253,38 +244,6 @@ pub(super) async fn run(
     filled.map_err(|error| Failure::internal(format!("filling the view failed: {error}")))?;
     indexed.map_err(|error| Failure::internal(format!("the index failed: {error}")))?;
     audited.map_err(|error| Failure::internal(format!("the audit failed: {error}")))
-}
-
-/// Fills a view that was made again from the log, and notes for all processes that it is done.
-/// Stopped in the middle, the next serving process begins again.
-async fn fill(cases: &Cases, storage: &NatsStorage) {
-    if !storage.is_view_to_be_filled() {
-        return;
-    }
-    let mut failed_before = 0;
-    loop {
-        let filled = async {
-            let repaired = cases.rebuild(&|_, _| ()).await?;
-            // What can't be read fails again, and what was out of reach does not.
-            let is_filled = repaired.failed == failed_before;
-            if is_filled {
-                storage.view_is_filled().await?;
-            }
-            Ok::<_, cases::Error>((is_filled, repaired))
-        };
-        match filled.await {
-            Ok((true, Repaired { cases, mended, failed, .. })) => {
-                tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
-                return;
-            }
-            Ok((false, Repaired { failed, .. })) => {
-                tracing::warn!(failed, "cases could not be put into the view; trying again");
-                failed_before = failed;
-            }
-            Err(error) => tracing::warn!(%error, "the view can't be filled now; trying again"),
-        }
-        tokio::time::sleep(FILL_AGAIN).await;
-    }
 }
 
 /// Lets other commands on this machine find a server of our own.

@@ -31,6 +31,7 @@ pub use config::{Auth, NatsStorageConfig, Tls};
 pub use doctor::{Check, CheckStatus};
 pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;
+pub use streams::Filling;
 
 use link::Link;
 use seen::Seen;

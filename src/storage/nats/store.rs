@@ -14,7 +14,7 @@ use super::{
     Link, NatsStorageConfig, Seen, Subjects,
     feed::{Feed, FeedRequest},
     listing::Listings,
-    streams::{self, Purpose},
+    streams::{self, Filling, Purpose},
 };
 use crate::{
     models::{
@@ -101,14 +101,21 @@ impl NatsStorage {
     }
 
     /// Whether the view was made again beside its log and did not have all of it when this
-    /// connected: a rebuild fills it, and [`view_is_filled`](Self::view_is_filled) notes it.
+    /// connected.
     pub fn is_view_to_be_filled(&self) -> bool {
         self.inner.filling
     }
 
+    /// The view, if it lacks what the log has: a rebuild fills it, and
+    /// [`view_is_filled`](Self::view_is_filled) notes it. A process that serves asks again and
+    /// again, since this makes the view anew where somebody deleted it and its log stands.
+    pub async fn view_to_be_filled(&self) -> Result<Option<Filling>> {
+        streams::keep_view(&self.inner.link, &self.inner.config).await
+    }
+
     /// Notes, for all processes, that the view has what the log has.
-    pub async fn view_is_filled(&self) -> Result<()> {
-        streams::filled(&self.inner.link, &self.inner.config).await
+    pub async fn view_is_filled(&self, view: &Filling) -> Result<()> {
+        streams::filled(&self.inner.link, &self.inner.config, view).await
     }
 
     pub(super) fn inner(&self) -> &Inner {

@@ -54,11 +54,54 @@ pub async fn prepare(
     is_being_filled(link, config).await
 }
 
-/// Notes that the view has everything that the log has.
-pub async fn filled(link: &Link, config: &NatsStorageConfig) -> Result<(), StorageError> {
+/// A view that lacks what its log has, by the time at which the server made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filling {
+    created: Value,
+}
+
+/// The view, if it is to be filled. Makes it again where it is missing and its log stands; where
+/// neither is there, nothing is made.
+pub async fn keep_view(
+    link: &Link,
+    config: &NatsStorageConfig,
+) -> Result<Option<Filling>, StorageError> {
     let name = &config.marking_stream;
     let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
-    let mut settings = info.map_err(|error| error.of_stream(name))?["config"].take();
+    let mut info = match info {
+        Err(error) if error.err_code == NOT_FOUND => {
+            let subjects = Subjects::new(&config.prefix);
+            let log = plan(link, &config.log_stream, &log_settings(config, &subjects)).await?;
+            if log.is_missing() {
+                return Err(nothing_there(config));
+            }
+            let wanted = marking_settings(config, &subjects);
+            let mut step = plan(link, name, &wanted).await?;
+            if let Step::Create(new) = &mut step {
+                new["metadata"][FILLING_KEY] = json!("true");
+                take(link, name, &wanted, step).await?;
+            }
+            let made = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+            made.map_err(|error| error.of_stream(name))?
+        }
+        info => info.map_err(|error| error.of_stream(name))?,
+    };
+    Ok(is_filling(&info).then(|| Filling { created: info["created"].take() }))
+}
+
+/// Notes that the view has everything that the log has; not of one that was made since.
+pub async fn filled(
+    link: &Link,
+    config: &NatsStorageConfig,
+    view: &Filling,
+) -> Result<(), StorageError> {
+    let name = &config.marking_stream;
+    let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+    let mut info = info.map_err(|error| error.of_stream(name))?;
+    if info["created"] != view.created {
+        return Ok(());
+    }
+    let mut settings = info["config"].take();
     if let Some(metadata) = settings["metadata"].as_object_mut()
         && metadata.remove(FILLING_KEY).is_some()
     {
