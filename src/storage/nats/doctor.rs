@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Link, NatsStorage, NatsStorageConfig, Subjects, link::Expected, refusal::NO_SPACE, streams,
+    Link, NatsStorage, NatsStorageConfig, Subjects, link::Expected, refusal::NO_SPACE, settings,
+    streams,
 };
 use crate::storage::{Result, StorageError};
 
@@ -100,10 +101,14 @@ impl Doctor {
         };
         checks.push(account_check(&account));
         let log = self.stream("log stream", &self.config.log_stream, &mut checks).await;
-        self.stream("marking stream", &self.config.marking_stream, &mut checks).await;
-        if let Err(error) = streams::prepare(&self.link, &self.config, streams::Purpose::Look).await
-        {
-            checks.push(fail("system", error.to_string()));
+        let view = self.stream("marking stream", &self.config.marking_stream, &mut checks).await;
+        match streams::prepare(&self.link, &self.config, streams::Purpose::Look).await {
+            Err(error) => checks.push(fail("system", error.to_string())),
+            Ok(_) => {
+                let log = log.as_ref().and_then(|log| settings::differing_log(&self.config, log));
+                let view = view.and_then(|view| settings::differing_marking(&self.config, &view));
+                checks.extend(log.into_iter().chain(view).map(|detail| fail("settings", detail)));
+            }
         }
         checks.push(self.permissions().await);
         if let Some(log) = log {

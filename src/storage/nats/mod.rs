@@ -22,6 +22,7 @@ mod options;
 mod refusal;
 mod registers;
 mod seen;
+mod settings;
 mod store;
 mod streams;
 mod subjects;
