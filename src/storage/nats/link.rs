@@ -193,6 +193,41 @@ impl Link {
         }
     }
 
+    /// What `work` answers, unless the connection is lost meanwhile, or the user may not publish to
+    /// `subject`.
+    pub async fn unless_interrupted<T>(
+        &self,
+        subject: &str,
+        work: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
+        let (begun, lost) = (Instant::now(), self.interruptions.lost());
+        tokio::select! {
+            biased;
+            answer = work => answer,
+            interruption = self.interruptions.of(subject, begun, lost) => {
+                Err(self.interrupted(interruption, subject, begun))
+            }
+        }
+    }
+
+    /// What `work` answers, unless the user may not publish to `subject`, where it has done so since
+    /// `begun` at the earliest.
+    pub async fn unless_denied<T>(
+        &self,
+        subject: &str,
+        begun: Instant,
+        work: impl Future<Output = T>,
+    ) -> Result<T, StorageError> {
+        tokio::select! {
+            biased;
+            answer = work => Ok(answer),
+            what = self.interruptions.denied(subject, begun) => {
+                self.breaker.answered();
+                Err(StorageError::Denied(what))
+            }
+        }
+    }
+
     /// Calls the JetStream API.
     pub async fn call(
         &self,

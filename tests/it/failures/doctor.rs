@@ -16,7 +16,10 @@ use serde_json::json;
 use stormpetrel::{
     cases::{Cases, ExpectedVersion},
     local_server::{SearchEnvironment, ServerBinary},
-    storage::nats::{Auth, NatsStorage, NatsStorageConfig},
+    storage::{
+        Page, TokenScope,
+        nats::{Auth, NatsStorage, NatsStorageConfig},
+    },
 };
 
 use super::{
@@ -122,6 +125,56 @@ async fn a_user_who_may_not_publish_is_told_at_once_which_permission_is_missing(
         assert!(begun.elapsed() < Duration::from_secs(10), "{user}: {:?}", begun.elapsed());
     }
     assert_eq!(cases.storage().last_sequence().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every_read_of_that_way()
+{
+    let denied = [
+        "$JS.API.DIRECT.GET.>",
+        "$JS.API.DIRECT.GET.CB_MARKING",
+        "$JS.API.STREAM.MSG.GET.*",
+        "$JS.API.CONSUMER.CREATE.>",
+        "$JS.API.CONSUMER.MSG.NEXT.>",
+    ];
+    let users = denied.iter().enumerate().map(|(number, subject)| {
+        format!(
+            "{{ user: u{number}, password: s, permissions: {{ publish: {{ allow: \">\", deny: \
+             [\"{subject}\"] }}, subscribe: \"_INBOX.>\" }} }}\n"
+        )
+    });
+    let users: String = users.collect();
+    let server = Configured::start(&format!(
+        "jetstream {{ store_dir: \"STORE\" }}\nauthorization {{ users: [\n{{ user: all, password: s \
+         }}\n{users}] }}\n"
+    ))
+    .await;
+    let url = &server.url;
+    let all = NatsStorage::connect(as_user(url, "all")).await.unwrap();
+    begin(&Cases::new(std::sync::Arc::new(all)), json!({})).await;
+
+    for (number, subject) in denied.iter().enumerate() {
+        let user = format!("u{number}");
+        let login = ["--nats-user", &user, "--nats-password", "s"];
+        let found = failures(&doctor(url, &login).await);
+        let named = subject.trim_end_matches(['>', '*']);
+        assert!(found.contains(named) && found.contains("grant this user"), "{subject}: {found}");
+
+        let cases = NatsStorage::connect(as_user(url, &user)).await.unwrap();
+        let cases = Cases::new(std::sync::Arc::new(cases));
+        let begun = Instant::now();
+        let error = match *subject {
+            "$JS.API.STREAM.MSG.GET.*" => continue,
+            "$JS.API.DIRECT.GET.>" | "$JS.API.DIRECT.GET.CB_MARKING" => {
+                let scope = TokenScope { workflow: orders().id, place: None, case: None };
+                cases.tokens(&scope, Page::default()).await.unwrap_err()
+            }
+            _ => cases.rebuild(&|_, _| ()).await.unwrap_err(),
+        };
+        assert!(begun.elapsed() < Duration::from_secs(2), "{subject}: {:?}", begun.elapsed());
+        assert_eq!((error.code(), error.retryable()), ("PERMISSION_DENIED", false), "{error}");
+        assert!(error.to_string().contains(named), "{error}");
+    }
 }
 
 #[tokio::test]
