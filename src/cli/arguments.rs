@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     cases::Change,
-    models::FiringId,
+    models::{FiringId, unambiguous},
     storage::{Cursor, MAX_PAGE, Page},
 };
 
@@ -57,7 +57,7 @@ impl ChangeArgs {
 
 /// A JSON value on the command line.
 pub(super) fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text)
+    unambiguous(text.as_bytes())
         .map_err(|error| format!("not JSON: {error}; write it as in '{{\"amount\": 120}}'"))
 }
 

@@ -24,6 +24,7 @@ mod shape;
 mod socket;
 mod spread;
 mod subscription;
+mod twice;
 mod types;
 mod variables;
 mod work;

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{Answer, Api, Caller, Charge, Parameters, answer::Body, error::refusal};
+use crate::models::unambiguous;
 
 /// The subprotocol that a websocket must agree on.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -140,7 +141,8 @@ impl Socket {
     /// Takes a message, and gives what is to be sent at once. After a close frame the socket
     /// is over.
     pub fn receive(&mut self, text: &str) -> Option<Frame> {
-        let message = match serde_json::from_str(text) {
+        let message = unambiguous(text.as_bytes()).and_then(serde_json::from_value);
+        let message = match message {
             Ok(message) => message,
             Err(error) => return Some(Frame::close(4400, &format!("Invalid message: {error}"))),
         };
