@@ -1,6 +1,7 @@
 //! The streams: made where none of them is there, checked and brought up to date where they exist,
 //! never deleted.
 
+use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::{
@@ -46,7 +47,7 @@ pub async fn prepare(
         (_, Step::Create(_), Purpose::Look) => return Err(missing_view(config)),
         (_, _, Purpose::Look) => return is_being_filled(link, config).await,
         (Step::Nothing | Step::Update(..), Step::Create(new), Purpose::Serve) => {
-            new["metadata"][FILLING_KEY] = json!("true");
+            to_be_filled(new);
         }
         (_, _, Purpose::Serve) => {}
     }
@@ -79,7 +80,7 @@ pub async fn keep_view(
             let wanted = marking_settings(config, &subjects);
             let mut step = plan(link, name, &wanted).await?;
             if let Step::Create(new) = &mut step {
-                new["metadata"][FILLING_KEY] = json!("true");
+                to_be_filled(new);
                 take(link, name, &wanted, step).await?;
             }
             let made = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
@@ -110,6 +111,14 @@ pub async fn filled(
         done.map_err(|error| error.of_making(name, "metadata"))?;
     }
     Ok(())
+}
+
+/// Settings for a view that is made again. Its sequences go on beyond those of the one before, which
+/// grew by far less than one a microsecond: a listing that was begun there leaves nothing out here,
+/// and a condition that was decided upon there is not met by chance.
+fn to_be_filled(new: &mut Value) {
+    new["metadata"][FILLING_KEY] = json!("true");
+    new["first_seq"] = json!(Utc::now().timestamp_micros());
 }
 
 /// Whether the view, as the server's API describes it, lacks what the log has.

@@ -1,6 +1,7 @@
 //! Commands that look, on systems that are broken or not there.
 
 use std::{
+    collections::BTreeSet,
     process::Output,
     time::{Duration, Instant},
 };
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use stormpetrel::{
     cases::{Fire, NewCase},
     local_server::LocalServerOptions,
+    storage::{Page, TokenScope},
     testing::TestServer,
 };
 
@@ -151,6 +153,39 @@ async fn a_view_that_is_deleted_while_a_process_serves_is_made_again_and_filled_
     serve.logs("this account has no Storm Petrel system").await;
     assert_eq!(streams(&operator).await, 0);
     serve.terminate().await;
+}
+
+#[tokio::test]
+async fn a_listing_that_was_begun_before_the_view_was_made_again_leaves_no_token_out() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    let mut missing = BTreeSet::new();
+    for _ in 0..5 {
+        missing.insert(begin(&cases, json!({})).await.1);
+    }
+    let scope = TokenScope { workflow: orders().id, place: None, case: None };
+    let mut page = Page { first: 3, after: None };
+    let tokens = cases.tokens(&scope, page).await.unwrap();
+    for (cursor, token) in tokens.items {
+        missing.remove(&token.id);
+        page.after = Some(cursor);
+    }
+    assert_eq!(missing.len(), 2);
+
+    operator(server.url()).await.delete_stream("CB_MARKING").await.unwrap();
+    let cases = cases_at(server.url()).await;
+    cases.rebuild(&|_, _| ()).await.unwrap();
+    loop {
+        let tokens = cases.tokens(&scope, page).await.unwrap();
+        for (cursor, token) in tokens.items {
+            missing.remove(&token.id);
+            page.after = Some(cursor);
+        }
+        if !tokens.has_next {
+            break;
+        }
+    }
+    assert_eq!(missing, BTreeSet::new());
 }
 
 #[tokio::test]
