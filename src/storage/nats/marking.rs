@@ -7,8 +7,8 @@ use super::{
     codec::{decode_register, decode_token, encode_view, headers_of_view, moved_to},
     direct::{Many, RawMessage},
     feed::{Feed, FeedRequest},
-    link::Expected,
     listing::Age,
+    publish::Expected,
     settings,
     store::Inner,
     streams,
@@ -226,7 +226,7 @@ impl Inner {
     pub async fn health(&self) -> Health {
         let begun = std::time::Instant::now();
         let info = self.client_info();
-        let log_info = match self.stream_info(&self.config.log_stream).await {
+        let log_info = match self.stream_info_led(&self.config.log_stream).await {
             Ok(info) => info,
             Err(error) => {
                 let (away_since, problem) =
@@ -235,7 +235,7 @@ impl Inner {
             }
         };
         let round_trip_ms = Some(begun.elapsed().as_secs_f64() * 1_000.0);
-        let view = self.stream_info(self.marking()).await;
+        let view = self.stream_info_led(self.marking()).await;
         let log = &log_info["state"];
         let number = |state: &Value, field: &str| state[field].as_u64();
         Health {

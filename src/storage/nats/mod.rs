@@ -19,6 +19,8 @@ mod marking;
 #[doc(hidden)]
 pub mod messages;
 mod options;
+mod permissions;
+mod publish;
 mod refusal;
 mod registers;
 mod seen;

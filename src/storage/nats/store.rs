@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{
     Link, NatsStorageConfig, Seen, Subjects,
     feed::{Feed, FeedRequest},
+    leader::led,
     listing::Listings,
     streams::{self, Filling, Purpose},
 };
@@ -162,6 +163,13 @@ impl Inner {
     pub async fn stream_info(&self, stream: &str) -> Result<Value> {
         let info = self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
         info.map_err(|error| error.of_stream(stream))
+    }
+
+    /// The same, if a server leads the stream.
+    pub async fn stream_info_led(&self, stream: &str) -> Result<Value> {
+        let info = self.stream_info(stream).await?;
+        led(stream, &info)?;
+        Ok(info)
     }
 
     /// Asks again, as often as the settings say, when a read had no answer.

@@ -29,14 +29,14 @@ use super::{
 use crate::support::{begin, config, orders};
 
 /// A server with a configuration of the test's own, killed when dropped.
-struct Configured {
+pub struct Configured {
     child: Child,
-    url: String,
+    pub url: String,
     _folder: tempfile::TempDir,
 }
 
 impl Configured {
-    async fn start(configuration: &str) -> Self {
+    pub async fn start(configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let binary = ServerBinary::find(&SearchEnvironment::from_process()).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -203,6 +203,12 @@ async fn an_address_where_nothing_greets_is_told_with_what_to_do() {
         let found = doctor(&url, &[]).await;
         assert!(failures(&found).contains("--nats-url"), "{url}: {found}");
     }
+    // Others need not say so much, but as soon: one attempt of the whole time is enough.
+    let begun = Instant::now();
+    let silent = format!("nats://{}", silent.local_addr().unwrap());
+    let listed = run(&silent, &["workflow", "list", "--connect-timeout", "2s"]).await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(String::from_utf8_lossy(&listed.stderr).contains(&silent), "{listed:?}");
 }
 
 #[tokio::test]
@@ -251,4 +257,13 @@ async fn what_the_server_says_of_a_publication_names_its_subject() {
     };
     let event = tokio::time::timeout(Duration::from_secs(5), violation).await.unwrap();
     assert!(event.contains("Permissions Violation for Publish to \"cb.x\""), "{event}");
+}
+
+#[tokio::test]
+async fn replicas_that_a_server_alone_can_t_keep_are_told_before_they_are_served() {
+    let server = Configured::start("jetstream { store_dir: \"STORE\" }\n").await;
+    assert!(run(&server.url, &["init"]).await.status.success());
+    let found = doctor(&server.url, &["--replicas", "3"]).await;
+    assert!(failures(&found).contains("in no cluster"), "{found}");
+    assert_eq!(doctor(&server.url, &["--replicas", "1"]).await["healthy"], true);
 }
