@@ -4,7 +4,7 @@ use clap::{Args, builder::RangedU64ValueParser};
 use serde_json::Value;
 
 use crate::{
-    models::FiringId,
+    models::{FiringId, unambiguous},
     petrel::Change,
     storage::{Cursor, MAX_PAGE, Page},
 };
@@ -57,7 +57,7 @@ impl ChangeArgs {
 
 /// A JSON value on the command line.
 pub(super) fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text)
+    unambiguous(text.as_bytes())
         .map_err(|error| format!("not JSON: {error}; write it as in '{{\"amount\": 120}}'"))
 }
 

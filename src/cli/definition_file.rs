@@ -2,7 +2,10 @@
 
 use std::{fs, io, path::PathBuf};
 
-use crate::{cli::failure::Failure, models::WorkflowDefinition};
+use crate::{
+    cli::failure::Failure,
+    models::{WorkflowDefinition, unambiguous},
+};
 
 /// The order-approval workflow that a new installation starts with.
 pub(super) const SAMPLE: &str = include_str!("../../samples/order-approval.yaml");
@@ -32,7 +35,11 @@ pub(super) fn parse(text: &str) -> Result<WorkflowDefinition, String> {
         return from_yaml();
     }
     // YAML has maps in braces too. If neither language reads it, it was meant as JSON.
-    serde_json::from_str(text).or_else(|error| from_yaml().map_err(|_| error.to_string()))
+    let from_json = serde_json::from_str(text).and_then(|definition| {
+        unambiguous(text.as_bytes())?;
+        Ok(definition)
+    });
+    from_json.or_else(|error| from_yaml().map_err(|_| error.to_string()))
 }
 
 /// A definition as YAML that [`parse`] reads back.

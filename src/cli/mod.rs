@@ -17,6 +17,7 @@ mod explanation;
 mod export;
 mod failure;
 mod file;
+mod filling;
 mod fire;
 mod history;
 mod import;

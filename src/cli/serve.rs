@@ -11,19 +11,15 @@ use super::{
     answer::{Answer, json_line, line},
     connection::{self, Connection, Server},
     failure::Failure,
+    filling,
     running::{Announcement, Running},
     soundness::Soundness,
 };
 use crate::{
     config::{Config, duration},
     graphql::{Api, Limits},
-    petrel::{self, Cases, Repaired},
     server::{Doors, ServerState, Tokens, serve},
-    storage::StorageError,
 };
-
-/// The pause before a view that could not be filled is tried again.
-const FILL_AGAIN: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -204,14 +200,7 @@ pub(super) async fn run(
     let filler = state.supervise("filling of the view", {
         let (cases, storage) = (connection.cases.clone(), connection.storage.clone());
         let stop = stop.clone();
-        async move {
-            if storage.is_view_to_be_filled() {
-                tokio::select! {
-                    () = fill(&cases, || storage.view_is_filled()) => {}
-                    () = stop.cancelled() => {}
-                }
-            }
-        }
+        async move { filling::keep_view(&cases, &storage, stop).await }
     });
     let auditor = state.supervise("audit", {
         let (cases, stop) = (connection.cases.clone(), stop.clone());
@@ -254,35 +243,6 @@ pub(super) async fn run(
     audited.map_err(|error| Failure::internal(format!("the audit failed: {error}")))
 }
 
-/// Fills a view that was made again from the log, and notes for all processes that it is done.
-/// Stopped in the middle, the next serving process begins again.
-async fn fill<F>(cases: &Cases, note: impl Fn() -> F)
-where
-    F: Future<Output = Result<(), StorageError>>,
-{
-    loop {
-        let filled = async {
-            let repaired = cases.rebuild(&|_, _| ()).await?;
-            // What can't be read stays so, and what was out of reach does not.
-            if repaired.unsettled == 0 {
-                note().await?;
-            }
-            Ok::<_, petrel::Error>(repaired)
-        };
-        match filled.await {
-            Ok(Repaired { cases, mended, failed, unsettled: 0, .. }) => {
-                tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
-                return;
-            }
-            Ok(Repaired { failed, .. }) => {
-                tracing::warn!(failed, "cases could not be put into the view; trying again");
-            }
-            Err(error) => tracing::warn!(%error, "the view can't be filled now; trying again"),
-        }
-        tokio::time::sleep(FILL_AGAIN).await;
-    }
-}
-
 /// Lets other commands on this machine find a server of our own.
 pub(super) fn announce_local_server(
     server: &Server,
@@ -304,46 +264,4 @@ pub(super) fn announce_local_server(
         Failure::from(error).about(format_args!("can't write to {}", folder.display()))
     });
     announced.map(Some)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
-
-    use super::*;
-    use crate::{
-        models::{WorkflowDefinition, WorkflowId},
-        petrel::{ExpectedVersion, NewCase},
-        storage::{Consistency, MemoryStorage},
-        testing::FaultyStorage,
-    };
-
-    #[tokio::test(start_paused = true)]
-    async fn a_view_is_filled_again_until_no_case_was_out_of_reach() {
-        let faulty = Arc::new(FaultyStorage::new(Arc::new(MemoryStorage::new())));
-        let cases = Cases::new(faulty.clone());
-        let net = json!({ "id": "w", "initial_place": "a", "places": [{ "id": "a" }],
-                          "transitions": [] });
-        let net: WorkflowDefinition = serde_json::from_value(net).unwrap();
-        cases.create_workflow(net, ExpectedVersion::Any).await.unwrap();
-        faulty.drop_views();
-        let begun = cases.create_case(NewCase::of(WorkflowId::new("w").unwrap())).await.unwrap();
-        let notes = AtomicUsize::new(0);
-        let note = || {
-            notes.fetch_add(1, Ordering::Relaxed);
-            std::future::ready(Ok(()))
-        };
-        let filling = fill(&cases, note);
-        tokio::pin!(filling);
-        let ended = tokio::time::timeout(5 * FILL_AGAIN, &mut filling).await;
-        assert!(ended.is_err() && notes.load(Ordering::Relaxed) == 0);
-        faulty.pass_views();
-        filling.await;
-        assert_eq!(notes.load(Ordering::Relaxed), 1);
-        let token = cases.token(None, &begun.tokens[0].id, Consistency::Eventual).await;
-        assert_eq!(token.unwrap().id, begun.tokens[0].id);
-    }
 }

@@ -1,6 +1,6 @@
 //! Columns of text.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use crate::models::visible;
 
@@ -34,8 +34,13 @@ impl fmt::Display for Table {
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for row in &self.rows {
             let mut line = String::new();
+            // Blanks come before the next cell, and none after the last one, which is the data of
+            // tokens: a row would be as long as the longest. A width of `format!` is 65,535 at most.
+            let mut blanks = 0;
             for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:<width$}  "));
+                line.extend(iter::repeat_n(' ', blanks));
+                line.push_str(cell);
+                blanks = width - cell.chars().count() + 2;
             }
             writeln!(f, "{}", line.trim_end())?;
         }
@@ -53,5 +58,17 @@ mod tests {
         table.row(["a".to_owned(), "Änderung".to_owned()]);
         table.row(["longer".to_owned(), String::new()]);
         assert_eq!(table.to_string(), "ID      NAME\na       Änderung\nlonger\n");
+    }
+
+    #[test]
+    fn a_cell_may_be_as_long_as_what_is_in_it() {
+        let long = "x".repeat(70_000);
+        for row in [[long.clone(), "b".to_owned()], ["a".to_owned(), long.clone()]] {
+            let mut table = Table::new(&["ID", "DATA"]);
+            table.row(row);
+            table.row(["c".to_owned(), "d".to_owned()]);
+            let text = table.to_string();
+            assert!(text.contains(&long) && text.ends_with("d\n"));
+        }
     }
 }

@@ -179,9 +179,9 @@ fn nesting(document: &str) -> usize {
     deepest
 }
 
-/// The position of the last byte of the string that starts at `start`. One that does not end ends
-/// with its line, as the parser will say; the text after it is counted then.
-fn end_of_string(bytes: &[u8], start: usize) -> usize {
+/// The position of the last byte of the string that starts at `start`. One that does not end
+/// ends with its line, as the parser will say; what follows is counted then.
+pub(super) fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let block = bytes[start..].starts_with(b"\"\"\"");
     let mut at = start + if block { 3 } else { 1 };
     while at < bytes.len() {

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::graphql::{
     Answer, Api, Caller, Charge, Parameters, response::answer::Body, response::error::refusal,
 };
+use crate::models::unambiguous;
 
 /// The subprotocol of a websocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +218,8 @@ impl Socket {
     /// socket is over. The memory of the message, `held`, is kept until the operation has ended
     /// that begins with it.
     pub fn receive(&mut self, text: &str, held: impl Send + 'static) -> Option<Frame> {
-        let message: FromClient = match serde_json::from_str(text) {
+        let message = unambiguous(text.as_bytes()).and_then(serde_json::from_value);
+        let message: FromClient = match message {
             Ok(message) => message,
             Err(error) => return Some(Frame::close(4400, &format!("Invalid message: {error}"))),
         };

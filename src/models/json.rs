@@ -3,7 +3,10 @@
 
 use std::fmt::{self, Write};
 
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 /// The most levels of objects and lists that a caller's data or metadata may have.
@@ -100,8 +103,79 @@ pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result
     Ok(value)
 }
 
-/// Depth of the brackets outside of texts. Never less than the depth that a reader recurses
-/// to.
+/// Reads JSON in which no object has a name twice: readers take the first or the last of these, as
+/// they please, and a caller would not learn which.
+pub(crate) fn unambiguous(bytes: &[u8]) -> serde_json::Result<Value> {
+    Ok(serde_json::from_slice::<Unambiguous>(bytes)?.0)
+}
+
+struct Unambiguous(Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(UnambiguousVisitor).map(Self)
+    }
+}
+
+struct UnambiguousVisitor;
+
+impl<'de> Visitor<'de> for UnambiguousVisitor {
+    type Value = Value;
+
+    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Unambiguous(value)) = from.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(name) = from.next_key::<String>()? {
+            if fields.contains_key(&name) {
+                return Err(de::Error::custom(format_args!("an object has {name:?} twice")));
+            }
+            let Unambiguous(value) = from.next_value()?;
+            fields.insert(name, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+/// Depth of brackets in one another, outside of texts. Never less than what a reader recurses.
 fn brackets(bytes: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
     for byte in bytes {
@@ -153,6 +227,11 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_has_each_name_once_is_read_as_it_is(value in any_json()) {
+            prop_assert_eq!(unambiguous(value.to_string().as_bytes()).unwrap(), value);
+        }
+
+        #[test]
         fn the_reckoned_length_is_that_of_the_text(value in any_json()) {
             prop_assert_eq!(json_length(&value), value.to_string().len());
         }
@@ -162,6 +241,14 @@ mod tests {
             let value = nested(levels);
             prop_assert_eq!(nesting(&value, most), levels.min(most + 1));
             prop_assert_eq!(brackets(value.to_string().as_bytes()), levels);
+        }
+    }
+
+    #[test]
+    fn an_object_that_has_a_name_twice_is_refused_wherever_it_is() {
+        for text in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"c":2,"\u0061":3}}]"#] {
+            let error = unambiguous(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("\"a\" twice") && error.contains("line 1"), "{error}");
         }
     }
 

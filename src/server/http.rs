@@ -20,7 +20,10 @@ use super::{
     connections::Seat,
     shown, websocket,
 };
-use crate::graphql::{Answer, Caller, Charge, Operation, OperationKind, Parameters};
+use crate::{
+    graphql::{Answer, Caller, Charge, Operation, OperationKind, Parameters},
+    models::unambiguous,
+};
 
 /// Time that a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -202,7 +205,8 @@ fn from_query(uri: &Uri) -> Result<Parameters, Refusal> {
 
 fn object<T: DeserializeOwned>(name: &str, text: Option<String>) -> Result<Option<T>, String> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    serde_json::from_str(&text)
+    unambiguous(text.as_bytes())
+        .and_then(serde_json::from_value)
         .map_err(|error| format!("the parameter `{name}` is not a JSON object: {error}"))
 }
 

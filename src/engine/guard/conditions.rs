@@ -136,16 +136,13 @@ impl Guards {
 }
 
 fn is_true(expression: &Expression, context: &Context<'_, '_>) -> Result<(), Failure> {
-    let failure = |reason| Failure { reason, failed_to_evaluate: false };
-    let value = expression
-        .evaluate(context)
-        .map_err(|reason| Failure { reason, failed_to_evaluate: true })?;
+    let value = expression.evaluate(context).map_err(Failure::undecided)?;
     match value.downcast_ref::<CelBool>().map(|truth| *truth.inner()) {
         Some(true) => Ok(()),
-        Some(false) => Err(failure("is false".to_owned())),
+        Some(false) => Err(Failure { reason: "is false".to_owned(), failed_to_evaluate: false }),
         None => {
             let kind = with_article(value.as_ref());
-            Err(failure(format!("gave {kind}, not true or false")))
+            Err(Failure::undecided(format!("gave {kind}, not true or false")))
         }
     }
 }
@@ -197,7 +194,8 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_that_gives_no_truth_value_is_false() {
+    fn a_guard_that_gives_no_truth_value_has_failed_and_is_not_false() {
+        assert!(check("1 + 1", &[json!({})]).unwrap_err().failed_to_evaluate);
         assert_eq!(reason("1 + 1", json!({})), "gave an int, not true or false");
         assert_eq!(reason("token.data", json!({})), "gave a map, not true or false");
         assert_eq!(

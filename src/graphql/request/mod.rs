@@ -8,4 +8,5 @@ pub(in crate::graphql) mod operation;
 pub(in crate::graphql) mod plain;
 pub(in crate::graphql) mod shape;
 pub(in crate::graphql) mod spread;
+mod twice;
 pub(in crate::graphql) mod variables;

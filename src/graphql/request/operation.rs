@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use super::twice::named_twice;
 use async_graphql::{
     Name, Positioned, Request, Response, Variables,
     parser::{
@@ -27,6 +28,7 @@ use crate::graphql::{
     response::error::{INVALID_REQUEST, TOO_LARGE},
     schema::{self, Schema},
 };
+use crate::models::unambiguous;
 
 /// The parameters of a request, as clients send them in JSON.
 #[derive(Debug, Default, Deserialize)]
@@ -66,8 +68,8 @@ pub struct Operation {
 impl Parameters {
     /// Reads parameters from a JSON object.
     pub fn from_json(body: &[u8]) -> Result<Self, Answer> {
-        let value: Value = serde_json::from_slice(body)
-            .map_err(|error| invalid(format!("the body is not JSON: {error}")))?;
+        let value =
+            unambiguous(body).map_err(|error| invalid(format!("the body is not JSON: {error}")))?;
         Self::from_value(value)
     }
 
@@ -106,6 +108,9 @@ impl Operation {
             Ok(document) => only(document, name.as_deref()).map_err(invalid)?,
             Err(error) => return Err(Response::from_errors(vec![error.into()]).into()),
         };
+        if let Some(problem) = named_twice(&parameters.query) {
+            return Err(Response::from_errors(vec![problem]).into());
+        }
         limits.check_document(&document).map_err(invalid)?;
         let mut variables = parameters.variables.unwrap_or_default();
         // A subscription would keep them, as long as it lasts.

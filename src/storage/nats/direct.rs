@@ -120,12 +120,16 @@ impl Link {
     }
 
     async fn get_many(&self, stream: &str, query: Value) -> Result<Many> {
-        self.breaker.check()?;
+        self.breaker.connected_within(self.timeout()).await?;
+        let subject = format!("{}.DIRECT.GET.{stream}", self.api);
+        self.unless_interrupted(&subject, self.ask_many(stream, subject.clone(), query)).await
+    }
+
+    async fn ask_many(&self, stream: &str, subject: String, query: Value) -> Result<Many> {
         let inbox = self.client.new_inbox();
         let lost = |error: &dyn std::fmt::Display| self.breaker.unanswered(&error.to_string());
         let mut answers =
             self.client.subscribe(inbox.clone()).await.map_err(|error| lost(&error))?;
-        let subject = format!("{}.DIRECT.GET.{stream}", self.api);
         let query = query.to_string().into();
         let sent = self.client.publish_with_reply(subject, inbox, query).await;
         sent.map_err(|error| lost(&error))?;

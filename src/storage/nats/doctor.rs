@@ -6,9 +6,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Link, NatsStorage, NatsStorageConfig, Subjects, link::Expected, refusal::NO_SPACE, streams,
+    Link, NatsStorage, NatsStorageConfig, Subjects,
+    codec::{add_marker_headers, view_headers},
+    leader::led,
+    permissions::{lacking, to_grant},
+    publish::Expected,
+    refusal::NO_SPACE,
+    settings, streams,
 };
-use crate::storage::{Result, StorageError};
+use crate::{
+    models::CaseId,
+    storage::{Result, StorageError},
+};
 
 /// Longest times for a server to greet, and to answer one question: all of them together take
 /// less than ten seconds.
@@ -18,10 +27,7 @@ const ANSWERS: Duration = Duration::from_millis(1_500);
 /// Number of bytes that must be left on the server.
 const ROOM: u64 = 1 << 20;
 
-/// A sequence that no subject has, so that a write on the condition of it can't succeed.
-const IMPOSSIBLE: u64 = 9_007_199_254_740_991;
-
-/// One check.
+/// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {
     /// Name of the check.
@@ -46,8 +52,8 @@ pub enum CheckStatus {
 
 impl NatsStorage {
     /// Looks at connection, server, JetStream, streams, permissions, space and latency, within
-    /// ten seconds. Makes no stream, changes none, and stores nothing: its writes have a condition
-    /// that can't hold.
+    /// ten seconds. Makes no stream and changes none; its writes have a condition that can't hold,
+    /// but for a marker in the view that is gone after a second.
     pub async fn doctor(config: NatsStorageConfig) -> Vec<Check> {
         let config = NatsStorageConfig {
             connect_attempts: 1,
@@ -100,14 +106,20 @@ impl Doctor {
         };
         checks.push(account_check(&account));
         let log = self.stream("log stream", &self.config.log_stream, &mut checks).await;
-        self.stream("marking stream", &self.config.marking_stream, &mut checks).await;
-        if let Err(error) = streams::prepare(&self.link, &self.config, streams::Purpose::Look).await
-        {
-            checks.push(fail("system", error.to_string()));
+        let view = self.stream("marking stream", &self.config.marking_stream, &mut checks).await;
+        let system = streams::prepare(&self.link, &self.config, streams::Purpose::Look).await;
+        let is_ours = system.is_ok();
+        match system {
+            Err(error) => checks.push(fail("system", error.to_string())),
+            Ok(_) => {
+                let log = log.as_ref().and_then(|log| settings::differing_log(&self.config, log));
+                let view = view.and_then(|view| settings::differing_marking(&self.config, &view));
+                checks.extend(log.into_iter().chain(view).map(|detail| fail("settings", detail)));
+            }
         }
         checks.push(self.permissions().await);
         if let Some(log) = log {
-            checks.push(self.room(&account, &log).await);
+            checks.push(self.room(&account, &log, is_ours).await);
             checks.push(self.latency().await);
         }
         checks
@@ -115,9 +127,12 @@ impl Doctor {
 
     async fn ask(&self, what: &str) -> Result<Value> {
         let answer = self.link.call(what, &Value::Null).await?;
-        answer.map_err(|error| StorageError::Stream {
-            stream: what.to_owned(),
-            reason: format!("{} (error {})", error.description, error.err_code),
+        answer.map_err(|error| match error.is_election() {
+            true => error.of_stream(what),
+            false => StorageError::Stream {
+                stream: what.to_owned(),
+                reason: format!("{} (error {})", error.description, error.err_code),
+            },
         })
     }
 
@@ -139,6 +154,13 @@ impl Doctor {
                 return None;
             }
         };
+        if let Err(error) = led(stream, &info) {
+            checks.push(fail(
+                name,
+                format!("{error}; are most of the servers of the cluster there?"),
+            ));
+            return None;
+        }
         let (config, state) = (&info["config"], &info["state"]);
         let detail = format!(
             "{stream}: {} messages, {} bytes, {} replica(s), subjects {}",
@@ -157,12 +179,31 @@ impl Doctor {
                 name,
                 format!("{detail}; over 90 % of its limit of {limit} bytes: raise it"),
             ),
+            _ if self.config.replicas.is_some_and(|asked| config["num_replicas"] != asked) => {
+                self.other_replicas(name, &info, &detail)
+            }
             _ if streams::is_filling(&info) => {
                 warn(name, format!("{detail}; it was missing and is being filled by `petrel serve`"))
             }
             _ => ok(name, detail),
         });
         Some(info)
+    }
+
+    /// Another number of replicas is asked for than the stream has.
+    fn other_replicas(&self, name: &'static str, info: &Value, detail: &str) -> Check {
+        let asked = self.config.replicas.unwrap_or(1);
+        if asked > 1 && info["cluster"]["name"].is_null() {
+            let alone = "this server is in no cluster, so `petrel serve` fails with it";
+            return fail(name, format!("{detail}; --replicas asks for {asked}, and {alone}"));
+        }
+        warn(
+            name,
+            format!(
+                "{detail}; --replicas asks for {asked}: `petrel serve` and `petrel init` change \
+                 that, and fail if the cluster has fewer servers with JetStream"
+            ),
+        )
     }
 
     async fn permissions(&self) -> Check {
@@ -173,9 +214,9 @@ impl Doctor {
         }
     }
 
-    /// Asks for a stream that can't be made, since its subject is ours, with as many bytes as
-    /// are used and some more. The server first says if it lacks so many.
-    async fn room(&self, account: &Value, log: &Value) -> Check {
+    /// Asks for a stream that can't be made, since its subject is ours, with as many bytes as are
+    /// used and some more: the server says first whether it has so many.
+    async fn room(&self, account: &Value, log: &Value, is_ours: bool) -> Check {
         let name = "space";
         let used = account["storage"].as_u64().unwrap_or_default();
         let reserved = account["reserved_storage"].as_u64().unwrap_or_default();
@@ -199,9 +240,37 @@ impl Doctor {
                     error.description
                 ),
             ),
+            Ok(Err(_)) if is_ours => match self.store_marker().await {
+                Err(error @ (StorageError::Unavailable { .. } | StorageError::Full { .. })) => {
+                    fail(name, format!("{used} bytes are used, and nothing is stored now: {error}"))
+                }
+                _ => ok(name, format!("{used} bytes are used, and at least 1 MiB is left")),
+            },
             Ok(Err(_)) => ok(name, format!("{used} bytes are used, and at least 1 MiB is left")),
             Ok(Ok(_)) => fail(name, format!("the server made {probe} though its subject is taken")),
             Err(error) => warn(name, format!("could not be looked at: {error}")),
+        }
+    }
+
+    /// Stores a marker in the view, of a token of no workflow, that is gone after a second. Whether a
+    /// disk takes what is written can't be told otherwise: the server's accounts know nothing of what
+    /// others put there, and conditions that can't hold are looked at before it writes.
+    async fn store_marker(&self) -> Result<()> {
+        let [.., token] = Subjects::new(&self.config.prefix).of_no_workflow();
+        let case = CaseId::new("none").map_err(|problem| StorageError::Stream {
+            stream: self.config.marking_stream.clone(),
+            reason: problem.to_string(),
+        })?;
+        let headers = || {
+            let mut headers = view_headers(&case, 0, 0);
+            add_marker_headers(&mut headers, None, Duration::from_secs(1));
+            headers
+        };
+        let (view, empty) = (&self.config.marking_stream, Expected { sequence: 0, filter: None });
+        match self.link.publish(view, token, empty, headers, Vec::new().into()).await {
+            // Another doctor was here a moment ago.
+            Ok(_) | Err(StorageError::LostRace { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -226,37 +295,6 @@ impl Doctor {
     }
 }
 
-/// Advice with the permissions of a user who serves.
-fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
-    let (prefix, api, inbox) = (&config.prefix, &link.api, config.inbox());
-    format!(
-        "grant this user: publish [\"{prefix}.workflows.>\", \"{api}.>\"], subscribe \
-         [\"{inbox}.>\"]"
-    )
-}
-
-/// Publishes to every subject that serving publishes to, on a condition that can't hold. A
-/// refusal for another reason than a permission is left to other checks.
-async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
-    let (log, view) = (&config.log_stream, &config.marking_stream);
-    let [definition, fired, lifecycle, token] = Subjects::new(&config.prefix).of_no_workflow();
-    let mut refused = Vec::new();
-    for (stream, subject) in [(log, definition), (log, fired), (log, lifecycle), (view, token)] {
-        let expected = Expected { sequence: IMPOSSIBLE, filter: None };
-        let headers = async_nats::HeaderMap::new;
-        let tried = link.publish(stream, subject, expected, headers, Vec::new().into()).await;
-        if let Err(StorageError::Denied(what)) = tried {
-            refused.push(what);
-        }
-    }
-    match refused.is_empty() {
-        true => Ok(()),
-        false => {
-            Err(StorageError::Denied(format!("{}; {}", refused.join("; "), to_grant(link, config))))
-        }
-    }
-}
-
 fn account_check(account: &Value) -> Check {
     let name = "jetstream";
     let (streams, used) = (&account["streams"], account["storage"].as_f64().unwrap_or_default());
@@ -277,7 +315,10 @@ fn account_check(account: &Value) -> Check {
 fn jetstream_advice(error: &StorageError) -> String {
     match error {
         StorageError::Denied(_) => error.to_string(),
-        StorageError::Unavailable { .. } => format!("{error}; is the server overloaded or frozen?"),
+        StorageError::Unavailable { .. } => format!(
+            "{error}; is the server overloaded or frozen? In a cluster: are most of its servers \
+             there, and is a leader being elected, which takes seconds?"
+        ),
         _ => format!(
             "{error}; turn JetStream on: `jetstream {{ store_dir: … }}` in the server's \
              configuration (or `nats-server -js`), and `jetstream: enabled` for the account; \

@@ -74,7 +74,10 @@ pub struct Feed {
 
 struct Open {
     messages: Pin<Box<pull::Stream>>,
-    /// Number of messages that the consumer counts as delivered.
+    /// Subject on which its messages are asked for, and the time of the first one.
+    asked: String,
+    begun: Instant,
+    /// The consumer's own count of what it delivered.
     delivered: u64,
     /// True if it says that nothing is pending.
     drained: bool,
@@ -161,10 +164,11 @@ impl Feed {
         }
         let wait = self.link.timeout();
         let Some(open) = &mut self.open else { return Ok(Step::End) };
+        let messages = self.link.unless_denied(&open.asked, open.begun, open.messages.next());
         let item = match self.request.until {
             Some(_) if open.drained => {
                 let since = *open.lags_since.get_or_insert_with(Instant::now);
-                match tokio::time::timeout(LAG, open.messages.next()).await {
+                match tokio::time::timeout(LAG, messages).await {
                     Ok(item) => item,
                     Err(_) if since.elapsed() < wait => return Ok(Step::Again),
                     Err(_) => {
@@ -173,12 +177,12 @@ impl Feed {
                     }
                 }
             }
-            Some(_) => tokio::time::timeout(wait, open.messages.next())
+            Some(_) => tokio::time::timeout(wait, messages)
                 .await
                 .map_err(|_| self.link.breaker.unanswered(&format!("no message in {wait:?}")))?,
-            None => open.messages.next().await,
+            None => messages.await,
         };
-        let message = match item {
+        let message = match item? {
             Some(Ok(message)) => message,
             Some(Err(error)) => {
                 let reason = format!("the consumer failed: {error}");
@@ -279,7 +283,10 @@ impl Feed {
             inactive_threshold: self.link.timeout().max(Duration::from_secs(5)) * 2,
             ..Default::default()
         };
-        let made = self.jetstream.create_consumer_on_stream(config, &self.request.stream).await;
+        let (stream, begun) = (self.request.stream.as_str(), Instant::now());
+        let subject = format!("{}.CONSUMER.CREATE.{stream}", self.link.api);
+        let making = self.jetstream.create_consumer_on_stream(config, stream);
+        let made = self.link.unless_denied(&subject, begun, making).await?;
         let consumer: PullConsumer = made.map_err(|error| {
             use async_nats::jetstream::stream::ConsumerErrorKind as Kind;
             match error.kind() {
@@ -300,6 +307,8 @@ impl Feed {
         })?;
         self.link.breaker.answered();
         let info = consumer.cached_info();
+        let asked =
+            format!("{}.CONSUMER.MSG.NEXT.{}.{}", self.link.api, info.stream_name, info.name);
         let delete = DeleteOnDrop {
             jetstream: self.jetstream.clone(),
             stream: self.request.stream.clone(),
@@ -320,8 +329,9 @@ impl Feed {
             .await
             .map_err(|error| self.link.breaker.unanswered(&error.to_string()))?;
         let messages = Box::pin(messages);
+        let (delivered, lags_since) = (0, None);
         self.open =
-            Some(Open { messages, delivered: 0, drained, lags_since: None, _delete: delete });
+            Some(Open { messages, asked, begun, delivered, drained, lags_since, _delete: delete });
         Ok(())
     }
 }

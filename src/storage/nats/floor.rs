@@ -9,7 +9,7 @@ use async_nats::{
 use bytes::Bytes;
 use futures::future::{try_join, try_join_all};
 
-use super::{Link, NatsStorageConfig, Subjects, codec, direct::Many, link::Expected, streams};
+use super::{Link, NatsStorageConfig, Subjects, codec, direct::Many, publish::Expected, streams};
 use crate::{
     models::{CaseId, PlaceId, RecordKind, TokenId, WorkflowId},
     storage::{Result, StorageError, TokenScope},

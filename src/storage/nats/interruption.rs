@@ -97,6 +97,20 @@ impl Interruptions {
         }
     }
 
+    /// Waits for the refusal of what was begun at `since` and outlives a lost connection.
+    /// Cancel-safe.
+    pub async fn denied(&self, subject: &str, since: Instant) -> String {
+        loop {
+            let mut happened = std::pin::pin!(self.happened.notified());
+            happened.as_mut().enable();
+            let lost = self.lost();
+            if let Some(Interruption::Denied(what)) = self.known(subject, since, lost) {
+                return what;
+            }
+            happened.await;
+        }
+    }
+
     fn known(&self, subject: &str, since: Instant, lost: u64) -> Option<Interruption> {
         let state = self.state();
         let grant = "`petrel doctor` prints the permissions to grant";

@@ -24,6 +24,36 @@ const NO_MESSAGE: u64 = 10_037;
 /// while the stream has no leader.
 const INFO_ANSWERS: Duration = Duration::from_secs(1);
 
+/// Longest time since a leader has heard from most of the servers to be believed. Another one
+/// is elected by servers that have not heard of it for at least 4 s (`minElectionTimeout` of
+/// nats-server, which says something every second); until [`FRESH`] is over, 3 s have passed.
+const LEASE: Duration = Duration::from_secs(2);
+
+/// Refuses what is said of a stream that no server leads, and the word of a leader that may be none
+/// any more, since it is cut off from the others or was frozen: it finds that out by itself after up
+/// to 10 s. `info` is what the server's API says of the stream.
+pub fn led(stream: &str, info: &Value) -> Result<()> {
+    let is_replicated = info["config"]["num_replicas"].as_u64().is_some_and(|count| count > 1);
+    // A follower answers so.
+    if is_replicated && info["cluster"].is_object() && info["cluster"]["leader"].is_null() {
+        return Err(no_leader(stream));
+    }
+    let others = info["cluster"]["replicas"].as_array().map_or(&[][..], Vec::as_slice);
+    let silent = |other: &&Value| {
+        other["active"].as_u64().is_some_and(|ago| Duration::from_nanos(ago) > LEASE)
+    };
+    let silent = others.iter().filter(silent).count();
+    if silent * 2 <= others.len() {
+        return Ok(());
+    }
+    let of = others.len();
+    let reason = format!(
+        "the leader of stream {stream} has not heard from {silent} of the {of} others for \
+         {LEASE:?}, so it may not lead any more"
+    );
+    Err(StorageError::Unavailable { reason, away_since: None })
+}
+
 impl Link {
     /// The last message over a subject, which may have wildcards.
     pub async fn leader_last(&self, stream: &str, subject: &str) -> Result<Option<RawMessage>> {
@@ -49,9 +79,19 @@ impl Link {
         }
     }
 
-    /// The reason that nobody listens on a subject that a stream should listen on: it is
-    /// missing, or can't listen there, or has no leader now. The server's API is asked, since
-    /// only that knows.
+    /// Returns true if the server answers for a stream which has not acknowledged a message.
+    pub async fn stores_nothing(&self, stream: &str) -> bool {
+        let subject = format!("{}.STREAM.INFO.{stream}", self.api);
+        let request = Request::new().timeout(Some(self.timeout().min(INFO_ANSWERS)));
+        let answered = self.client.send_request(subject, request).await.is_ok();
+        if answered {
+            self.breaker.answered();
+        }
+        answered
+    }
+
+    /// Reason for which nobody listens where a stream should: it is missing, or can't listen there, or has
+    /// no leader now. The server's API is asked, since only that knows.
     pub async fn nobody(&self, stream: &str, listens: impl Fn(&Value) -> bool) -> StorageError {
         let subject = format!("{}.STREAM.INFO.{stream}", self.api);
         let request = Request::new().timeout(Some(self.timeout().min(INFO_ANSWERS)));

@@ -1,25 +1,23 @@
 //! The connection: requests with a time limit, behind a circuit breaker.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use async_nats::{
-    Client, HeaderMap, Message, Request, RequestErrorKind, StatusCode,
-    header::{HeaderName, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE},
-};
+use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind, StatusCode};
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     NatsStorageConfig,
     breaker::Breaker,
     interruption::{Interruption, Interruptions},
-    leader::takes,
     options::{GRACE, backoff, connect_error, options, transient},
-    refusal::{ApiError, IN_FLIGHT, publish_error},
+    refusal::ApiError,
 };
 use crate::storage::StorageError;
 
@@ -30,11 +28,6 @@ const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 0);
 /// Longest time for a stream's leader to answer a request to it alone.
 const LEADER_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Header with the subjects over which a publish expects its last sequence, if not over its
-/// own.
-const EXPECTED_SUBJECT: HeaderName =
-    HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
-
 /// A connection to one NATS system.
 #[derive(Debug, Clone)]
 pub struct Link {
@@ -43,9 +36,11 @@ pub struct Link {
     pub api: String,
     pub breaker: Arc<Breaker>,
     interruptions: Arc<Interruptions>,
-    /// Error of the last write, if it was refused and no later one was taken.
-    refused: Arc<Mutex<Option<String>>>,
-    timeout: Duration,
+    /// Reason for which the last write was refused, where no later one was taken.
+    pub(super) refused: Arc<Mutex<Option<String>>>,
+    /// True if the last write had no answer from a server that answers other requests.
+    pub(super) stuck: Arc<AtomicBool>,
+    pub(super) timeout: Duration,
 }
 
 impl Link {
@@ -58,13 +53,19 @@ impl Link {
         let interruptions = Arc::new(Interruptions::new(config.inbox()));
         let mut attempt = 1;
         let client = loop {
+            let begun = Instant::now();
             match options(config, &breaker, &interruptions)
                 .await?
                 .connect(config.urls.as_slice())
                 .await
             {
                 Ok(client) => break client,
-                Err(error) if attempt < config.connect_attempts && transient(error.kind()) => {
+                // Where nothing has greeted for so long, nothing will the next time.
+                Err(error)
+                    if attempt < config.connect_attempts
+                        && transient(error.kind())
+                        && begun.elapsed() < config.connect_timeout =>
+                {
                     let wait = backoff(attempt);
                     tracing::warn!(%error, attempt, ?wait, "can't connect yet, trying again");
                     tokio::time::sleep(wait).await;
@@ -77,8 +78,8 @@ impl Link {
             Some(domain) => format!("$JS.{domain}.API"),
             None => "$JS.API".to_owned(),
         };
-        let (refused, timeout) = (Arc::default(), config.consumer_timeout);
-        let link = Self { client, api, breaker, interruptions, refused, timeout };
+        let (refused, stuck, timeout) = (Arc::default(), Arc::default(), config.consumer_timeout);
+        let link = Self { client, api, breaker, interruptions, refused, stuck, timeout };
         link.check_version()?;
         Ok(link)
     }
@@ -130,7 +131,7 @@ impl Link {
     }
 
     /// Sends a request through the connection that there is, and waits for its answer.
-    async fn send(
+    pub(super) async fn send(
         &self,
         limit: Duration,
         subject: String,
@@ -194,6 +195,41 @@ impl Link {
         }
     }
 
+    /// Answer of `work`, unless the connection is lost meanwhile, or the user may not publish to
+    /// `subject`.
+    pub async fn unless_interrupted<T>(
+        &self,
+        subject: &str,
+        work: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
+        let (begun, lost) = (Instant::now(), self.interruptions.lost());
+        tokio::select! {
+            biased;
+            answer = work => answer,
+            interruption = self.interruptions.of(subject, begun, lost) => {
+                Err(self.interrupted(interruption, subject, begun))
+            }
+        }
+    }
+
+    /// Answer of `work`, unless the user may not publish to `subject`, where it has done so since
+    /// `begun` at the earliest.
+    pub async fn unless_denied<T>(
+        &self,
+        subject: &str,
+        begun: Instant,
+        work: impl Future<Output = T>,
+    ) -> Result<T, StorageError> {
+        tokio::select! {
+            biased;
+            answer = work => Ok(answer),
+            what = self.interruptions.denied(subject, begun) => {
+                self.breaker.answered();
+                Err(StorageError::Denied(what))
+            }
+        }
+    }
+
     /// Calls the JetStream API.
     pub async fn call(
         &self,
@@ -243,134 +279,6 @@ impl Link {
             None => Ok(Ok(answer)),
         }
     }
-
-    /// Publishes to a stream and returns the message's sequence. `expected` is the last
-    /// sequence that the subject, or the wildcard named with it, must have. `headers` makes
-    /// those that the message has beside that.
-    pub async fn publish(
-        &self,
-        stream: &str,
-        subject: String,
-        expected: Expected<'_>,
-        headers: impl Fn() -> HeaderMap,
-        payload: Bytes,
-    ) -> Result<u64, StorageError> {
-        let published =
-            self.publish_until_decided(stream, subject, expected, headers, payload).await;
-        match &published {
-            Ok(_) => *self.refused_write() = None,
-            Err(error @ (StorageError::Full { .. } | StorageError::Denied(_))) => {
-                *self.refused_write() = Some(error.to_string());
-            }
-            Err(_) => {}
-        }
-        published
-    }
-
-    /// The reason that the last write was refused for want of space or permission, if none was
-    /// taken since.
-    pub fn refused_write(&self) -> MutexGuard<'_, Option<String>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn publish_until_decided(
-        &self,
-        stream: &str,
-        subject: String,
-        expected: Expected<'_>,
-        headers: impl Fn() -> HeaderMap,
-        payload: Bytes,
-    ) -> Result<u64, StorageError> {
-        let (begun, mut tries) = (Instant::now(), 0);
-        let connections = self.connections();
-        loop {
-            // It was decided on what was read through this connection. Behind the next one the log
-            // may have gone back, and its numbers fit all the same; so nothing waits for that.
-            self.breaker.check()?;
-            if self.connections() != connections {
-                let reason = format!("{subject}: the connection was made anew; nothing was stored");
-                return Err(StorageError::Unavailable { reason, away_since: None });
-            }
-            let mut headers = headers();
-            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.sequence.to_string());
-            if let Some(filter) = expected.filter {
-                headers.insert(EXPECTED_SUBJECT, filter);
-            }
-            let size = payload.len() + header_bytes(&headers);
-            let limit = self.client.max_payload();
-            if size > limit {
-                return Err(StorageError::TooLarge { subject, size, limit });
-            }
-            let error = match self.publish_once(stream, &subject, headers, &payload).await? {
-                Ok(sequence) => return Ok(sequence),
-                Err(error) => error,
-            };
-            if error.err_code != IN_FLIGHT {
-                return Err(publish_error(error, stream, subject, expected.sequence, size));
-            }
-            // With replicas: another message under this fence is being agreed upon, and it is
-            // not decided yet who was first; only 10071 says that. So the same message is sent
-            // again, until that one is in or given up: a round between replicas, or an election.
-            if begun.elapsed() > self.timeout {
-                let reason = format!(
-                    "{subject}: another write was under way for {:?}; nothing was stored",
-                    begun.elapsed()
-                );
-                return Err(StorageError::Unavailable { reason, away_since: None });
-            }
-            Box::pin(tokio::time::sleep(in_flight_wait(tries))).await;
-            tries += 1;
-        }
-    }
-
-    async fn publish_once(
-        &self,
-        stream: &str,
-        subject: &str,
-        headers: HeaderMap,
-        payload: &Bytes,
-    ) -> Result<Result<u64, ApiError>, StorageError> {
-        let sent = self.send(self.timeout, subject.to_owned(), Some(headers), payload.clone());
-        let Some(answer) = sent.await? else {
-            return Err(Box::pin(self.nobody(stream, |config| takes(config, subject))).await);
-        };
-        let answer: PublishAnswer =
-            serde_json::from_slice(&answer.payload).map_err(|error| StorageError::Stream {
-                stream: stream.to_owned(),
-                reason: format!("{subject} was not acknowledged by a stream: {error}"),
-            })?;
-        Ok(answer.error.map_or(Ok(answer.seq), Err))
-    }
-}
-
-/// Jittered exponential: half to all of 1 ms, 2 ms, 4 ms … 64 ms.
-fn in_flight_wait(tries: u32) -> Duration {
-    let most = 1_000 << tries.min(6);
-    Duration::from_micros(rand::random_range(most / 2..=most))
-}
-
-/// The condition of a publish.
-#[derive(Debug, Clone, Copy)]
-pub struct Expected<'a> {
-    /// The last sequence that must be there; 0 for none.
-    pub sequence: u64,
-    /// Subjects that it is about; the message's own where absent.
-    pub filter: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-struct PublishAnswer {
-    #[serde(default)]
-    seq: u64,
-    error: Option<ApiError>,
-}
-
-fn header_bytes(headers: &HeaderMap) -> usize {
-    let line = |name: &str, value: &str| name.len() + value.len() + 4;
-    let lines = headers
-        .iter()
-        .flat_map(|(name, values)| values.iter().map(move |v| line(name.as_ref(), v.as_str())));
-    "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>()
 }
 
 /// Status of a message that is a status and not data.

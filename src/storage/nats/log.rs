@@ -16,7 +16,7 @@ use super::{
     branch::{Branch, merged},
     codec,
     direct::RawMessage,
-    link::Expected,
+    publish::Expected,
     store::Inner,
     walk::{Walk, walked_first},
 };

@@ -7,8 +7,9 @@ use super::{
     codec::{decode_register, decode_token, encode_view, headers_of_view, moved_to},
     direct::{Many, RawMessage},
     feed::{Feed, FeedRequest},
-    link::Expected,
     listing::Age,
+    publish::Expected,
+    settings,
     store::Inner,
     streams,
 };
@@ -225,8 +226,8 @@ impl Inner {
     pub async fn health(&self) -> Health {
         let begun = std::time::Instant::now();
         let info = self.client_info();
-        let log = match self.stream_state(&self.config.log_stream).await {
-            Ok(state) => state,
+        let log_info = match self.stream_info_led(&self.config.log_stream).await {
+            Ok(info) => info,
             Err(error) => {
                 let (away_since, problem) =
                     (self.link.breaker.away_since(), Some(error.to_string()));
@@ -234,15 +235,16 @@ impl Inner {
             }
         };
         let round_trip_ms = Some(begun.elapsed().as_secs_f64() * 1_000.0);
-        let view = self.stream_info(self.marking()).await;
+        let view = self.stream_info_led(self.marking()).await;
+        let log = &log_info["state"];
         let number = |state: &Value, field: &str| state[field].as_u64();
         Health {
             connected: view.is_ok(),
             round_trip_ms,
             server_version: info,
             away_since: None,
-            log_messages: number(&log, "messages"),
-            log_bytes: number(&log, "bytes"),
+            log_messages: number(log, "messages"),
+            log_bytes: number(log, "bytes"),
             view_messages: view.as_ref().ok().and_then(|info| number(&info["state"], "messages")),
             problem: match view {
                 Ok(info) if streams::is_filling(&info) => Some(format!(
@@ -250,7 +252,9 @@ impl Inner {
                      listings and eventual reads lack tokens",
                     self.marking()
                 )),
-                Ok(_) => self.link.refused_write().clone(),
+                Ok(info) => settings::differing_log(&self.config, &log_info)
+                    .or_else(|| settings::differing_marking(&self.config, &info))
+                    .or_else(|| self.link.refused_write().clone()),
                 Err(error) => Some(error.to_string()),
             },
         }

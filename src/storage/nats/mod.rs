@@ -19,9 +19,12 @@ mod marking;
 #[doc(hidden)]
 pub mod messages;
 mod options;
+mod permissions;
+mod publish;
 mod refusal;
 mod registers;
 mod seen;
+mod settings;
 mod store;
 mod streams;
 mod subjects;
@@ -31,6 +34,7 @@ pub use config::{Auth, NatsStorageConfig, Tls};
 pub use doctor::{Check, CheckStatus};
 pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;
+pub use streams::Filling;
 
 use link::Link;
 use seen::Seen;

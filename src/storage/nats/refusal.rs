@@ -31,7 +31,12 @@ pub const NO_SPACE: [u64; 4] = [10_002, 10_023, 10_028, 10_047];
 const ELECTION: [u64; 5] = [10_006, 10_007, 10_008, 10_009, 10_118];
 
 impl ApiError {
-    /// The answer's meaning for a request to a stream that should be there.
+    /// Returns true if nobody leads, of the stream or of the cluster.
+    pub fn is_election(&self) -> bool {
+        ELECTION.contains(&self.err_code)
+    }
+
+    /// The answer's meaning where a stream that should be there was asked for something.
     pub fn of_stream(self, stream: &str) -> StorageError {
         let stream = stream.to_owned();
         match self.err_code {

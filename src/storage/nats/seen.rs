@@ -16,20 +16,14 @@ use futures::{
 };
 use serde_json::{Value, json};
 
-use super::{Link, codec, refusal::NOT_FOUND};
+use super::{Link, codec, leader::led, refusal::NOT_FOUND};
 use crate::storage::{Result, StorageError};
 
 /// Longest age of a look at the log before it is looked at again.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Longest time since a leader heard from most of the servers, for it to be believed. Another
-/// one is elected by servers that have not heard of it for at least 4 s (`minElectionTimeout`
-/// of nats-server, which says something every second); until [`FRESH`] is over, 3 s have
-/// passed.
-const LEASE: Duration = Duration::from_secs(2);
-
-/// Memory of the log stream. It tells a log that lost messages, or that is another one, from
-/// one that only grew.
+/// Last state seen of the log stream. It tells a log that lost what it had, or that is
+/// another one, from one that only grew.
 #[derive(Debug)]
 pub struct Seen {
     link: Link,
@@ -193,7 +187,7 @@ impl Seen {
                 reason: "the server does not say when it was made and where it ends".to_owned(),
             });
         };
-        self.leads(info)?;
+        led(&self.stream, info)?;
         let replicas = info["config"]["num_replicas"].as_u64();
         self.replicated.store(replicas.is_some_and(|replicas| replicas > 1), Ordering::SeqCst);
         let time = state["last_ts"].as_str().and_then(|text| text.parse().ok());
@@ -212,25 +206,6 @@ impl Seen {
             self.raise(end);
         }
         Ok(())
-    }
-
-    /// Refuses the word of a leader that may be none any more, since it is cut off from the
-    /// others or was frozen: a leader finds that out by itself after up to 10 s.
-    fn leads(&self, info: &Value) -> Result<()> {
-        let others = info["cluster"]["replicas"].as_array().map_or(&[][..], Vec::as_slice);
-        let silent = |other: &&Value| {
-            other["active"].as_u64().is_some_and(|ago| Duration::from_nanos(ago) > LEASE)
-        };
-        let silent = others.iter().filter(silent).count();
-        if silent * 2 <= others.len() {
-            return Ok(());
-        }
-        let (stream, of) = (&self.stream, others.len());
-        let reason = format!(
-            "the leader of stream {stream} has not heard from {silent} of the {of} others for \
-             {LEASE:?}, so it may not lead any more"
-        );
-        Err(StorageError::Unavailable { reason, away_since: None })
     }
 
     async fn info(&self) -> Result<Value> {

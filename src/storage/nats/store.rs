@@ -13,8 +13,9 @@ use serde_json::Value;
 use super::{
     Link, NatsStorageConfig, Seen, Subjects,
     feed::{Feed, FeedRequest},
+    leader::led,
     listing::Listings,
-    streams::{self, Purpose},
+    streams::{self, Filling, Purpose},
 };
 use crate::{
     models::{
@@ -100,16 +101,22 @@ impl NatsStorage {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Returns true if the view was made again beside its log and did not have all of it when
-    /// this connected. A rebuild fills it, and [`view_is_filled`](Self::view_is_filled) notes
-    /// it.
+    /// True if the view was made again beside its log and did not have all of it when this
+    /// connected.
     pub fn is_view_to_be_filled(&self) -> bool {
         self.inner.filling
     }
 
-    /// Notes, for all processes, that the view has everything that the log has.
-    pub async fn view_is_filled(&self) -> Result<()> {
-        streams::filled(&self.inner.link, &self.inner.config).await
+    /// The view, if it lacks what the log has: a rebuild fills it, and
+    /// [`view_is_filled`](Self::view_is_filled) notes it. A process that serves asks again and
+    /// again, since this makes the view anew where somebody deleted it and its log stands.
+    pub async fn view_to_be_filled(&self) -> Result<Option<Filling>> {
+        streams::keep_view(&self.inner.link, &self.inner.config).await
+    }
+
+    /// Notes, for all processes, that the view has what the log has.
+    pub async fn view_is_filled(&self, view: &Filling) -> Result<()> {
+        streams::filled(&self.inner.link, &self.inner.config, view).await
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -156,6 +163,13 @@ impl Inner {
     pub async fn stream_info(&self, stream: &str) -> Result<Value> {
         let info = self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
         info.map_err(|error| error.of_stream(stream))
+    }
+
+    /// The same, if a server leads the stream.
+    pub async fn stream_info_led(&self, stream: &str) -> Result<Value> {
+        let info = self.stream_info(stream).await?;
+        led(stream, &info)?;
+        Ok(info)
     }
 
     /// Asks again, as often as the settings say, when a read had no answer.

@@ -1,15 +1,17 @@
 //! The streams: made where none of them is there, checked and brought up to date where they exist,
 //! never deleted.
 
+use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::{Link, NatsStorageConfig, Subjects, refusal::NOT_FOUND};
+use super::{
+    Link, NatsStorageConfig, Subjects,
+    refusal::NOT_FOUND,
+    settings::{FORMAT_KEY, Step, failed, log_settings, marking_settings, update},
+};
 use crate::{models::FORMAT_VERSION, storage::StorageError};
 
-/// Metadata key of the format version of a stream's contents.
-const FORMAT_KEY: &str = "stormpetrel.format";
-
-/// Metadata key of a view that was made again and does not have everything of its log yet.
+/// Noted at a view that was made again and does not have everything of its log yet.
 const FILLING_KEY: &str = "stormpetrel.filling";
 
 /// Permission to make and change streams.
@@ -45,7 +47,7 @@ pub async fn prepare(
         (_, Step::Create(_), Purpose::Look) => return Err(missing_view(config)),
         (_, _, Purpose::Look) => return is_being_filled(link, config).await,
         (Step::Nothing | Step::Update(..), Step::Create(new), Purpose::Serve) => {
-            new["metadata"][FILLING_KEY] = json!("true");
+            to_be_filled(new);
         }
         (_, _, Purpose::Serve) => {}
     }
@@ -54,11 +56,54 @@ pub async fn prepare(
     is_being_filled(link, config).await
 }
 
-/// Notes that the view has everything that the log has.
-pub async fn filled(link: &Link, config: &NatsStorageConfig) -> Result<(), StorageError> {
+/// A view that lacks what its log has, by the time at which the server made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filling {
+    created: Value,
+}
+
+/// The view, if it is to be filled. Makes it again where it is missing and its log stands; where
+/// neither is there, nothing is made.
+pub async fn keep_view(
+    link: &Link,
+    config: &NatsStorageConfig,
+) -> Result<Option<Filling>, StorageError> {
     let name = &config.marking_stream;
     let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
-    let mut settings = info.map_err(|error| error.of_stream(name))?["config"].take();
+    let mut info = match info {
+        Err(error) if error.err_code == NOT_FOUND => {
+            let subjects = Subjects::new(&config.prefix);
+            let log = plan(link, &config.log_stream, &log_settings(config, &subjects)).await?;
+            if log.is_missing() {
+                return Err(nothing_there(config));
+            }
+            let wanted = marking_settings(config, &subjects);
+            let mut step = plan(link, name, &wanted).await?;
+            if let Step::Create(new) = &mut step {
+                to_be_filled(new);
+                take(link, name, &wanted, step).await?;
+            }
+            let made = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+            made.map_err(|error| error.of_stream(name))?
+        }
+        info => info.map_err(|error| error.of_stream(name))?,
+    };
+    Ok(is_filling(&info).then(|| Filling { created: info["created"].take() }))
+}
+
+/// Notes that the view has everything that the log has; not of one that was made since.
+pub async fn filled(
+    link: &Link,
+    config: &NatsStorageConfig,
+    view: &Filling,
+) -> Result<(), StorageError> {
+    let name = &config.marking_stream;
+    let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+    let mut info = info.map_err(|error| error.of_stream(name))?;
+    if info["created"] != view.created {
+        return Ok(());
+    }
+    let mut settings = info["config"].take();
     if let Some(metadata) = settings["metadata"].as_object_mut()
         && metadata.remove(FILLING_KEY).is_some()
     {
@@ -68,7 +113,15 @@ pub async fn filled(link: &Link, config: &NatsStorageConfig) -> Result<(), Stora
     Ok(())
 }
 
-/// Returns true if the view, as the server's API describes it, lacks a part of the log.
+/// Settings for a view that is made again. Its sequences go on beyond those of the one before, which
+/// grew by far less than one a microsecond: a listing that was begun there leaves nothing out here,
+/// and a condition that was decided upon there is not met by chance.
+fn to_be_filled(new: &mut Value) {
+    new["metadata"][FILLING_KEY] = json!("true");
+    new["first_seq"] = json!(Utc::now().timestamp_micros());
+}
+
+/// Returns true if the view, as the server's API describes it, lacks what the log has.
 pub fn is_filling(info: &Value) -> bool {
     !info["config"]["metadata"][FILLING_KEY].is_null()
 }
@@ -115,78 +168,6 @@ fn missing_view(config: &NatsStorageConfig) -> StorageError {
         config.log_stream
     );
     StorageError::Stream { stream: config.marking_stream.clone(), reason }
-}
-
-/// Settings of the log. It refuses writes when full, and nobody deletes from it.
-fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
-    let mut settings = json!({
-        "description": "Storm Petrel: workflow definitions and case logs. The source of truth.",
-        "subjects": subjects.log_stream(),
-        "discard": "new",
-        "deny_delete": true,
-        "deny_purge": true,
-        // `async` acknowledges what a killed server has not written down.
-        "persist_mode": "default",
-    });
-    if let Some(bytes) = config.log_max_bytes {
-        settings["max_bytes"] = json!(bytes);
-    }
-    with_common(settings, config)
-}
-
-/// Settings of the view of live tokens. It has no limit a subject: a message that such a limit
-/// evicts can come back when the server is killed.
-fn marking_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
-    let settings = json!({
-        "description": "Storm Petrel: live tokens, one subject each. A view of the log.",
-        "subjects": subjects.marking_stream(),
-        "discard": "old",
-        // Messages are replaced by roll-ups, which this would forbid.
-        "deny_purge": false,
-        "allow_rollup_hdrs": true,
-        "allow_msg_ttl": true,
-        "max_bytes": -1,
-    });
-    with_common(settings, config)
-}
-
-fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
-    let common = json!({
-        "retention": "limits",
-        "storage": "file",
-        "allow_direct": true,
-        "max_msgs": -1,
-        "max_msgs_per_subject": -1,
-        "max_age": 0,
-        "max_msg_size": -1,
-        "sealed": false,
-        "no_ack": false,
-    });
-    if let (Value::Object(settings), Value::Object(common)) = (&mut settings, common) {
-        settings.extend(common);
-    }
-    if let Some(replicas) = config.replicas {
-        settings["num_replicas"] = json!(replicas);
-    }
-    settings
-}
-
-/// Change that a stream needs. It is found for both streams before either is changed, so that
-/// a system that is refused has changed nothing.
-enum Step {
-    /// Nothing: the stream is as it must be.
-    Nothing,
-    /// The stream is missing: make it with these settings.
-    Create(Value),
-    /// The stream differs: give it these settings. The names of the fields that change, for
-    /// people.
-    Update(Value, String),
-}
-
-impl Step {
-    fn is_missing(&self) -> bool {
-        matches!(self, Self::Create(_))
-    }
 }
 
 async fn plan(link: &Link, name: &str, wanted: &Value) -> Result<Step, StorageError> {
@@ -260,89 +241,4 @@ fn taken(name: &str, what: &str, wanted: &Value) -> StorageError {
          names that go with this one"
     );
     failed(name, "subjects", &reason)
-}
-
-/// Changes the fields that differ, and keeps all else as its owner set it.
-fn update(name: &str, info: &Value, wanted: &Value) -> Result<Step, StorageError> {
-    let current = &info["config"];
-    let Value::Object(wanted) = wanted else { return Ok(Step::Nothing) };
-    refuse_foreign(name, current, wanted)?;
-    let mut new = current.clone();
-    let mut changed = Vec::new();
-    for (field, value) in wanted {
-        let now = current.get(field).filter(|now| !now.is_null()).cloned();
-        if now.unwrap_or_else(|| absent(field)) != *value {
-            new[field] = value.clone();
-            changed.push(field.as_str());
-        }
-    }
-    if changed.is_empty() {
-        return Ok(Step::Nothing);
-    }
-    if let Some(limit) = wanted.get("max_bytes").and_then(Value::as_i64)
-        && changed.contains(&"max_bytes")
-        && limit >= 0
-        && info["state"]["bytes"].as_i64().is_some_and(|bytes| bytes > limit)
-    {
-        let bytes = &info["state"]["bytes"];
-        let reason = format!("{limit} is less than the {bytes} bytes that it holds");
-        return Err(failed(name, "max_bytes", &reason));
-    }
-    let changed = changed.join(", ");
-    Ok(Step::Update(new, changed))
-}
-
-/// Refuses a stream that can't be ours, or that a newer version wrote.
-fn refuse_foreign(
-    name: &str,
-    current: &Value,
-    wanted: &serde_json::Map<String, Value>,
-) -> Result<(), StorageError> {
-    let format = current["metadata"][FORMAT_KEY].as_str();
-    let format = format.and_then(|text| text.parse::<u32>().ok());
-    match format {
-        Some(format) if format > FORMAT_VERSION => {
-            let reason = format!("{format} is newer than {FORMAT_VERSION}; use a newer petrel");
-            return Err(failed(name, FORMAT_KEY, &reason));
-        }
-        Some(_) => {}
-        None => {
-            let reason = "it was not made by Storm Petrel; choose another stream name";
-            return Err(failed(name, "metadata", reason));
-        }
-    }
-    let denied = current["deny_purge"] == true && wanted["deny_purge"] == false;
-    if denied {
-        let reason = "the server does not take it back; choose another name for this stream";
-        return Err(failed(name, "deny_purge", reason));
-    }
-    for field in ["subjects", "storage", "retention", "sealed"] {
-        let now = current.get(field).filter(|now| !now.is_null()).cloned();
-        let now = now.unwrap_or_else(|| absent(field));
-        if now != wanted[field] {
-            let reason = format!(
-                "it has {now}, and {} is needed; choose other stream names for this system",
-                wanted[field]
-            );
-            return Err(failed(name, field, &reason));
-        }
-    }
-    Ok(())
-}
-
-/// Meaning of a field that the server leaves out.
-fn absent(field: &str) -> Value {
-    match field {
-        "max_bytes" | "max_msgs" | "max_msgs_per_subject" | "max_msg_size" => json!(-1),
-        "max_age" => json!(0),
-        "num_replicas" => json!(1),
-        "subjects" => json!([]),
-        "discard" => json!("old"),
-        "persist_mode" => json!("default"),
-        _ => json!(false),
-    }
-}
-
-fn failed(stream: &str, field: &str, reason: &str) -> StorageError {
-    StorageError::Stream { stream: stream.to_owned(), reason: format!("{field}: {reason}") }
 }

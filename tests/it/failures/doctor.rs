@@ -16,7 +16,10 @@ use serde_json::json;
 use stormpetrel::{
     local_server::{SearchEnvironment, ServerBinary},
     petrel::{Cases, ExpectedVersion},
-    storage::nats::{Auth, NatsStorage, NatsStorageConfig},
+    storage::{
+        Page, TokenScope,
+        nats::{Auth, NatsStorage, NatsStorageConfig},
+    },
 };
 
 use super::{
@@ -26,14 +29,14 @@ use super::{
 use crate::support::{begin, config, orders};
 
 /// A server with a configuration of the test's own, killed when dropped.
-struct Configured {
+pub struct Configured {
     child: Child,
-    url: String,
+    pub url: String,
     _folder: tempfile::TempDir,
 }
 
 impl Configured {
-    async fn start(configuration: &str) -> Self {
+    pub async fn start(configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let binary = ServerBinary::find(&SearchEnvironment::from_process()).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -125,6 +128,56 @@ async fn a_user_who_may_not_publish_is_told_at_once_which_permission_is_missing(
 }
 
 #[tokio::test]
+async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every_read_of_that_way()
+{
+    let denied = [
+        "$JS.API.DIRECT.GET.>",
+        "$JS.API.DIRECT.GET.CB_MARKING",
+        "$JS.API.STREAM.MSG.GET.*",
+        "$JS.API.CONSUMER.CREATE.>",
+        "$JS.API.CONSUMER.MSG.NEXT.>",
+    ];
+    let users = denied.iter().enumerate().map(|(number, subject)| {
+        format!(
+            "{{ user: u{number}, password: s, permissions: {{ publish: {{ allow: \">\", deny: \
+             [\"{subject}\"] }}, subscribe: \"_INBOX.>\" }} }}\n"
+        )
+    });
+    let users: String = users.collect();
+    let server = Configured::start(&format!(
+        "jetstream {{ store_dir: \"STORE\" }}\nauthorization {{ users: [\n{{ user: all, password: s \
+         }}\n{users}] }}\n"
+    ))
+    .await;
+    let url = &server.url;
+    let all = NatsStorage::connect(as_user(url, "all")).await.unwrap();
+    begin(&Cases::new(std::sync::Arc::new(all)), json!({})).await;
+
+    for (number, subject) in denied.iter().enumerate() {
+        let user = format!("u{number}");
+        let login = ["--nats-user", &user, "--nats-password", "s"];
+        let found = failures(&doctor(url, &login).await);
+        let named = subject.trim_end_matches(['>', '*']);
+        assert!(found.contains(named) && found.contains("grant this user"), "{subject}: {found}");
+
+        let cases = NatsStorage::connect(as_user(url, &user)).await.unwrap();
+        let cases = Cases::new(std::sync::Arc::new(cases));
+        let begun = Instant::now();
+        let error = match *subject {
+            "$JS.API.STREAM.MSG.GET.*" => continue,
+            "$JS.API.DIRECT.GET.>" | "$JS.API.DIRECT.GET.CB_MARKING" => {
+                let scope = TokenScope { workflow: orders().id, place: None, case: None };
+                cases.tokens(&scope, Page::default()).await.unwrap_err()
+            }
+            _ => cases.rebuild(&|_, _| ()).await.unwrap_err(),
+        };
+        assert!(begun.elapsed() < Duration::from_secs(2), "{subject}: {:?}", begun.elapsed());
+        assert_eq!((error.code(), error.retryable()), ("PERMISSION_DENIED", false), "{error}");
+        assert!(error.to_string().contains(named), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_login_that_is_refused_and_an_account_without_jetstream_are_told_with_what_to_do() {
     let server = Configured::start(USERS).await;
     let wrong = doctor(&server.url, &["--nats-user", "all", "--nats-password", "no"]).await;
@@ -150,6 +203,12 @@ async fn an_address_where_nothing_greets_is_told_with_what_to_do() {
         let found = doctor(&url, &[]).await;
         assert!(failures(&found).contains("--nats-url"), "{url}: {found}");
     }
+    // Others need not say so much, but as soon: one attempt of the whole time is enough.
+    let begun = Instant::now();
+    let silent = format!("nats://{}", silent.local_addr().unwrap());
+    let listed = run(&silent, &["workflow", "list", "--connect-timeout", "2s"]).await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(String::from_utf8_lossy(&listed.stderr).contains(&silent), "{listed:?}");
 }
 
 #[tokio::test]
@@ -198,4 +257,13 @@ async fn what_the_server_says_of_a_publication_names_its_subject() {
     };
     let event = tokio::time::timeout(Duration::from_secs(5), violation).await.unwrap();
     assert!(event.contains("Permissions Violation for Publish to \"cb.x\""), "{event}");
+}
+
+#[tokio::test]
+async fn replicas_that_a_server_alone_can_t_keep_are_told_before_they_are_served() {
+    let server = Configured::start("jetstream { store_dir: \"STORE\" }\n").await;
+    assert!(run(&server.url, &["init"]).await.status.success());
+    let found = doctor(&server.url, &["--replicas", "3"]).await;
+    assert!(failures(&found).contains("in no cluster"), "{found}");
+    assert_eq!(doctor(&server.url, &["--replicas", "1"]).await["healthy"], true);
 }

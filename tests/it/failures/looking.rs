@@ -1,6 +1,7 @@
 //! Commands that look, on systems that are broken or not there.
 
 use std::{
+    collections::BTreeSet,
     process::Output,
     time::{Duration, Instant},
 };
@@ -10,10 +11,11 @@ use serde_json::{Value, json};
 use stormpetrel::{
     local_server::LocalServerOptions,
     petrel::{Fire, NewCase},
+    storage::{Page, TokenScope},
     testing::TestServer,
 };
 
-use super::fixtures::{eventually, operator};
+use super::fixtures::{eventually, operator, view_is_the_log};
 use crate::{
     program::{Program, output, petrel},
     support::{begin, cases_at, orders, transition},
@@ -120,6 +122,70 @@ async fn a_lost_view_is_made_again_and_filled_by_a_serving_process() {
     let listed = run(&server.url(), &["token", "list", "orders"]).await;
     assert!(String::from_utf8_lossy(&listed.stdout).contains(token.as_str()), "{listed:?}");
     serve.terminate().await;
+}
+
+#[tokio::test]
+async fn a_view_that_is_deleted_while_a_process_serves_is_made_again_and_filled_by_it() {
+    let server = TestServer::start().await;
+    let mut serve = petrel();
+    serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--nats-url", &server.url()]);
+    let mut serve = Program::start(serve);
+    serve.json().await;
+    let cases = cases_at(server.url()).await;
+    let (_, token) = begin(&cases, json!({})).await;
+    let operator = operator(server.url()).await;
+    for name in ["submit", "reject"] {
+        operator.delete_stream("CB_MARKING").await.unwrap();
+        // A change meanwhile is in the log, and its token may come by the writer or by the filling.
+        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        serve.logs("it has been filled").await;
+        eventually("the view is full", Duration::from_secs(20), async || {
+            cases.health().await.problem.map_or(Ok(()), Err)
+        })
+        .await;
+        assert_eq!(view_is_the_log(&cases).await.unwrap().len(), 1);
+    }
+
+    // Where the log is gone too, nothing is known to be right, and nobody makes an empty one.
+    for stream in ["CB_LOG", "CB_MARKING"] {
+        operator.delete_stream(stream).await.unwrap();
+    }
+    serve.logs("this account has no Storm Petrel system").await;
+    assert_eq!(streams(&operator).await, 0);
+    serve.terminate().await;
+}
+
+#[tokio::test]
+async fn a_listing_that_was_begun_before_the_view_was_made_again_leaves_no_token_out() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    let mut missing = BTreeSet::new();
+    for _ in 0..5 {
+        missing.insert(begin(&cases, json!({})).await.1);
+    }
+    let scope = TokenScope { workflow: orders().id, place: None, case: None };
+    let mut page = Page { first: 3, after: None };
+    let tokens = cases.tokens(&scope, page).await.unwrap();
+    for (cursor, token) in tokens.items {
+        missing.remove(&token.id);
+        page.after = Some(cursor);
+    }
+    assert_eq!(missing.len(), 2);
+
+    operator(server.url()).await.delete_stream("CB_MARKING").await.unwrap();
+    let cases = cases_at(server.url()).await;
+    cases.rebuild(&|_, _| ()).await.unwrap();
+    loop {
+        let tokens = cases.tokens(&scope, page).await.unwrap();
+        for (cursor, token) in tokens.items {
+            missing.remove(&token.id);
+            page.after = Some(cursor);
+        }
+        if !tokens.has_next {
+            break;
+        }
+    }
+    assert_eq!(missing, BTreeSet::new());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod corruption;
 mod crash;
 mod doctor;
 pub mod fixtures;
+mod full_disk;
 mod going_back;
 mod gone_back;
 mod limits;

@@ -24,6 +24,7 @@ use super::{
         connect, edit_stream, eventually, fire_once, log_of, operator, pendulum, stream_info, swing,
     },
     load::Load,
+    looking::{doctor, failures},
 };
 use crate::support::{case, config, definition, replicated, transition, workflow};
 
@@ -282,4 +283,35 @@ async fn a_leader_that_is_cut_off_is_not_believed() {
     }
     eventually("an answer", Duration::from_secs(30), async || cases.case(&workflow, &id).await)
         .await;
+}
+
+#[tokio::test]
+async fn a_system_without_most_of_its_servers_is_not_ready_and_doctor_says_why() {
+    let mut cluster = TestCluster::start(3).await;
+    let cases = joined(replicated(&cluster, 0)).await;
+    let (workflow, case, _) = ticking(&cases).await;
+    cluster.kill(1).await;
+    cluster.kill(2).await;
+    // Its lease, and a look.
+    eventually("not ready", Duration::from_secs(10), async || {
+        let health = cases.health().await;
+        match (health.connected, health.problem) {
+            (false, Some(problem)) if problem.contains("leader") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    assert!(cases.case(&workflow, &case).await.unwrap_err().retryable());
+    let found = doctor(&cluster.url(0), &[]).await;
+    let failed = failures(&found);
+    assert!(failed.contains("leader") && failed.contains("most of"), "{found}");
+    assert!(!failed.contains("turn JetStream on"), "{found}");
+
+    cluster.restart(1).await;
+    cluster.restart(2).await;
+    eventually("ready", Duration::from_secs(30), async || {
+        let health = cases.health().await;
+        if health.connected { Ok(()) } else { Err(format!("{health:?}")) }
+    })
+    .await;
 }

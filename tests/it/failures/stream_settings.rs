@@ -12,6 +12,7 @@ use super::{
     fixtures::{
         connect, edit_stream, log_of, operator, pendulum, stream_info, swing, view_is_the_log,
     },
+    looking::{doctor, failures, run},
     neighbours::everything,
 };
 use crate::support::{begin, cases_at, config, transition, workflow};
@@ -169,4 +170,43 @@ async fn clients_that_start_together_share_the_streams() {
         started[7].fire(Fire::token(token, transition("submit"))).await.unwrap();
         view_is_the_log(&started[3]).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn settings_that_somebody_changed_are_told_by_doctor_and_health_and_put_right_by_init() {
+    let server = TestServer::start().await;
+    let cases = cases_at(server.url()).await;
+    begin(&cases, json!({})).await;
+    let operator = operator(server.url()).await;
+    let harmful = [
+        ("CB_LOG", "max_age", json!(3_600_000_000_000_u64)),
+        ("CB_LOG", "max_msgs_per_subject", json!(1)),
+        ("CB_LOG", "max_msgs", json!(1_000)),
+        ("CB_LOG", "discard", json!("old")),
+        ("CB_LOG", "allow_direct", json!(false)),
+        ("CB_LOG", "max_msg_size", json!(4_000)),
+        ("CB_MARKING", "allow_direct", json!(false)),
+        ("CB_MARKING", "allow_rollup_hdrs", json!(false)),
+        ("CB_MARKING", "max_age", json!(3_600_000_000_000_u64)),
+        ("CB_MARKING", "max_msgs", json!(1_000)),
+        ("CB_MARKING", "max_bytes", json!(1_000_000)),
+    ];
+    for (stream, field, value) in harmful {
+        edit_stream(&operator, stream, json!({ field: value })).await;
+        let found = doctor(&server.url(), &[]).await;
+        let told = failures(&found);
+        assert!(told.contains(stream) && told.contains(field), "{stream} {field}: {found}");
+        assert!(told.contains("petrel init"), "{told}");
+        let problem = cases.health().await.problem.unwrap_or_default();
+        assert!(problem.contains(stream) && problem.contains(field), "{stream} {field}: {problem}");
+        assert!(run(&server.url(), &["init"]).await.status.success());
+        assert_eq!(doctor(&server.url(), &[]).await["healthy"], true);
+        assert_eq!(cases.health().await.problem, None);
+    }
+
+    // These are an operator's to choose.
+    edit_stream(&operator, "CB_LOG", json!({ "max_bytes": 100_000_000 })).await;
+    edit_stream(&operator, "CB_LOG", json!({ "description": "ours" })).await;
+    let found = doctor(&server.url(), &[]).await;
+    assert_eq!((&found["healthy"], cases.health().await.problem), (&json!(true), None), "{found}");
 }

@@ -190,3 +190,23 @@ async fn a_cursor_that_was_never_given_says_where_to_take_one() {
     }
     served.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_named_twice_is_refused_wherever_the_last_one_would_have_been_taken_in_silence() {
+    let served = Served::start().await;
+    let literal = "mutation { createWorkflowInstance(input: \
+                   {workflowId: \"orders\", caseId: \"a\", caseId: \"b\"}) { caseId } }";
+    let error = served.error(literal, json!({})).await;
+    assert_eq!(error["extensions"]["code"], "INVALID_REQUEST", "{error}");
+    assert_eq!(error["message"], "There can only be one input field named \"caseId\"");
+    for body in [
+        r#"{"query": "{ health { problem } }", "query": "{ __typename }"}"#,
+        r#"{"query": "{ health { problem } }", "variables": {"a": {"b": 1, "b": 2}}}"#,
+    ] {
+        let request = served.http.post(served.url("/graphql")).body(body);
+        let response = request.header("content-type", "application/json").send().await.unwrap();
+        assert_eq!(response.status(), 400, "{body}");
+        let answer: Value = response.json().await.unwrap();
+        assert!(answer["errors"][0]["message"].as_str().unwrap().contains("twice"), "{answer}");
+    }
+}

@@ -1,0 +1,116 @@
+//! View of a serving process: made again where somebody deleted it, and filled from the log.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    petrel::{self, Cases, Repaired},
+    storage::{StorageError, nats::NatsStorage},
+};
+
+/// Time between two looks at the view, and the pause before one that could not be filled is tried
+/// again.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Time after which a lasting failure is told of again.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// Looks for the view until `stop`, and fills it when it was made again.
+pub(super) async fn keep_view(cases: &Cases, storage: &NatsStorage, stop: CancellationToken) {
+    let mut complained = None::<Instant>;
+    loop {
+        let looked = tokio::select! {
+            looked = look(cases, storage) => looked,
+            () = stop.cancelled() => return,
+        };
+        match looked {
+            Ok(()) => complained = None,
+            // An outage is told of by the connection.
+            Err(error) if error.retryable() => {
+                tracing::debug!(%error, "the view is looked at again")
+            }
+            Err(error) if complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) => {
+                tracing::warn!(%error, "the view can't be filled now; trying again");
+                complained = Some(Instant::now());
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn look(cases: &Cases, storage: &NatsStorage) -> petrel::Result<()> {
+    if let Some(view) = storage.view_to_be_filled().await? {
+        tracing::warn!("the view was missing; it is being filled from the log");
+        fill(cases, || storage.view_is_filled(&view)).await?;
+    }
+    Ok(())
+}
+
+/// Fills the view from the log, and notes for all processes that it is done. Returns false if a case
+/// was out of reach. Stopped in the middle, the next look, or the next serving process, begins again.
+async fn fill<F>(cases: &Cases, note: impl FnOnce() -> F) -> petrel::Result<bool>
+where
+    F: Future<Output = Result<(), StorageError>>,
+{
+    let Repaired { cases, mended, failed, unsettled, .. } = cases.rebuild(&|_, _| ()).await?;
+    // What can't be read stays so, and what was out of reach does not.
+    if unsettled > 0 {
+        tracing::warn!(unsettled, "cases could not be put into the view; trying again");
+        return Ok(false);
+    }
+    note().await?;
+    tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::ready,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        models::{WorkflowDefinition, WorkflowId},
+        petrel::{ExpectedVersion, NewCase},
+        storage::{Consistency, MemoryStorage},
+        testing::FaultyStorage,
+    };
+
+    #[tokio::test]
+    async fn a_view_is_not_filled_while_a_case_is_out_of_reach() {
+        let faulty = Arc::new(FaultyStorage::new(Arc::new(MemoryStorage::new())));
+        let cases = Cases::new(faulty.clone());
+        let net = json!({ "id": "w", "initial_place": "a", "places": [{ "id": "a" }],
+                          "transitions": [] });
+        let net: WorkflowDefinition = serde_json::from_value(net).unwrap();
+        cases.create_workflow(net, ExpectedVersion::Any).await.unwrap();
+        faulty.drop_views();
+        let begun = cases.create_case(NewCase::of(WorkflowId::new("w").unwrap())).await.unwrap();
+        let notes = AtomicUsize::new(0);
+        let note = || {
+            notes.fetch_add(1, Ordering::Relaxed);
+            ready(Ok(()))
+        };
+        for _ in 0..2 {
+            assert!(!fill(&cases, note).await.unwrap());
+        }
+        assert_eq!(notes.load(Ordering::Relaxed), 0);
+        faulty.pass_views();
+        assert!(fill(&cases, note).await.unwrap());
+        assert_eq!(notes.load(Ordering::Relaxed), 1);
+        let token = cases.token(None, &begun.tokens[0].id, Consistency::Eventual).await;
+        assert_eq!(token.unwrap().id, begun.tokens[0].id);
+    }
+}

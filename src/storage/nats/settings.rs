@@ -1,0 +1,197 @@
+//! The streams' settings: those that serving needs, and how others differ from them.
+
+use serde_json::{Value, json};
+
+use super::{NatsStorageConfig, Subjects};
+use crate::{models::FORMAT_VERSION, storage::StorageError};
+
+/// Key under which the format version of a stream's contents is noted.
+pub const FORMAT_KEY: &str = "stormpetrel.format";
+
+/// The log refuses writes when full, and nobody deletes from it.
+pub fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
+    let mut settings = json!({
+        "description": "Storm Petrel: workflow definitions and case logs. The source of truth.",
+        "subjects": subjects.log_stream(),
+        "discard": "new",
+        "deny_delete": true,
+        "deny_purge": true,
+        // `async` acknowledges what a killed server has not written down.
+        "persist_mode": "default",
+    });
+    if let Some(bytes) = config.log_max_bytes {
+        settings["max_bytes"] = json!(bytes);
+    }
+    with_common(settings, config)
+}
+
+/// The view of live tokens. It has no limit a subject: what such a limit evicts can come back
+/// when the server is killed.
+pub fn marking_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
+    let settings = json!({
+        "description": "Storm Petrel: live tokens, one subject each. A view of the log.",
+        "subjects": subjects.marking_stream(),
+        "discard": "old",
+        // Messages are replaced by roll-ups, which this would forbid.
+        "deny_purge": false,
+        "allow_rollup_hdrs": true,
+        "allow_msg_ttl": true,
+        "max_bytes": -1,
+    });
+    with_common(settings, config)
+}
+
+fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
+    let common = json!({
+        "retention": "limits",
+        "storage": "file",
+        "allow_direct": true,
+        "max_msgs": -1,
+        "max_msgs_per_subject": -1,
+        "max_age": 0,
+        "max_msg_size": -1,
+        "sealed": false,
+        "no_ack": false,
+    });
+    if let (Value::Object(settings), Value::Object(common)) = (&mut settings, common) {
+        settings.extend(common);
+    }
+    if let Some(replicas) = config.replicas {
+        settings["num_replicas"] = json!(replicas);
+    }
+    settings
+}
+
+/// The settings in which the log is not as serving needs it, for people: with some of them reads
+/// or writes fail, with others what is stored gets lost. Its replicas and its bytes are an
+/// operator's to choose while all goes on.
+pub fn differing_log(config: &NatsStorageConfig, info: &Value) -> Option<String> {
+    let mut wanted = log_settings(config, &Subjects::new(&config.prefix));
+    if let Value::Object(wanted) = &mut wanted {
+        wanted.remove("max_bytes");
+    }
+    differing(&config.log_stream, info, wanted)
+}
+
+/// Says of the view what [`differing_log`] says of the log.
+pub fn differing_marking(config: &NatsStorageConfig, info: &Value) -> Option<String> {
+    let wanted = marking_settings(config, &Subjects::new(&config.prefix));
+    differing(&config.marking_stream, info, wanted)
+}
+
+fn differing(name: &str, info: &Value, mut wanted: Value) -> Option<String> {
+    if let Value::Object(wanted) = &mut wanted {
+        wanted.retain(|field, _| !["num_replicas", "description"].contains(&field.as_str()));
+    }
+    match update(name, info, &wanted) {
+        Ok(Step::Update(_, changed)) => Some(format!(
+            "stream {name} has other settings than this system needs, with which it may fail or              lose what it has: {changed}; `petrel init`, or a restart of `petrel serve`, puts them              right"
+        )),
+        Ok(Step::Nothing | Step::Create(_)) => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Change that a stream needs. Found out for both before anything is done to either, so
+/// that a system that is refused has changed nothing.
+pub enum Step {
+    /// It is as it must be.
+    Nothing,
+    /// It is missing: make it with these settings.
+    Create(Value),
+    /// It differs: give it these settings. The names of the fields that change, for people.
+    Update(Value, String),
+}
+
+impl Step {
+    /// Returns true if the stream is to be made.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Create(_))
+    }
+}
+
+/// Changes what differs, keeps all else as its owner set it.
+pub fn update(name: &str, info: &Value, wanted: &Value) -> Result<Step, StorageError> {
+    let current = &info["config"];
+    let Value::Object(wanted) = wanted else { return Ok(Step::Nothing) };
+    refuse_foreign(name, current, wanted)?;
+    let mut new = current.clone();
+    let mut changed = Vec::new();
+    for (field, value) in wanted {
+        let now = current.get(field).filter(|now| !now.is_null()).cloned();
+        if now.unwrap_or_else(|| absent(field)) != *value {
+            new[field] = value.clone();
+            changed.push(field.as_str());
+        }
+    }
+    if changed.is_empty() {
+        return Ok(Step::Nothing);
+    }
+    if let Some(limit) = wanted.get("max_bytes").and_then(Value::as_i64)
+        && changed.contains(&"max_bytes")
+        && limit >= 0
+        && info["state"]["bytes"].as_i64().is_some_and(|bytes| bytes > limit)
+    {
+        let bytes = &info["state"]["bytes"];
+        let reason = format!("{limit} is less than the {bytes} bytes that it holds");
+        return Err(failed(name, "max_bytes", &reason));
+    }
+    let changed = changed.join(", ");
+    Ok(Step::Update(new, changed))
+}
+
+/// Whatever can't be ours, or was written by a newer version, is left alone.
+fn refuse_foreign(
+    name: &str,
+    current: &Value,
+    wanted: &serde_json::Map<String, Value>,
+) -> Result<(), StorageError> {
+    let format = current["metadata"][FORMAT_KEY].as_str();
+    let format = format.and_then(|text| text.parse::<u32>().ok());
+    match format {
+        Some(format) if format > FORMAT_VERSION => {
+            let reason = format!("{format} is newer than {FORMAT_VERSION}; use a newer petrel");
+            return Err(failed(name, FORMAT_KEY, &reason));
+        }
+        Some(_) => {}
+        None => {
+            let reason = "it was not made by Storm Petrel; choose another stream name";
+            return Err(failed(name, "metadata", reason));
+        }
+    }
+    let denied = current["deny_purge"] == true && wanted["deny_purge"] == false;
+    if denied {
+        let reason = "the server does not take it back; choose another name for this stream";
+        return Err(failed(name, "deny_purge", reason));
+    }
+    for field in ["subjects", "storage", "retention", "sealed"] {
+        let now = current.get(field).filter(|now| !now.is_null()).cloned();
+        let now = now.unwrap_or_else(|| absent(field));
+        if now != wanted[field] {
+            let reason = format!(
+                "it has {now}, and {} is needed; choose other stream names for this system",
+                wanted[field]
+            );
+            return Err(failed(name, field, &reason));
+        }
+    }
+    Ok(())
+}
+
+/// Value that the server means when it leaves a field out.
+fn absent(field: &str) -> Value {
+    match field {
+        "max_bytes" | "max_msgs" | "max_msgs_per_subject" | "max_msg_size" => json!(-1),
+        "max_age" => json!(0),
+        "num_replicas" => json!(1),
+        "subjects" => json!([]),
+        "discard" => json!("old"),
+        "persist_mode" => json!("default"),
+        _ => json!(false),
+    }
+}
+
+/// Problem with a field of a stream.
+pub fn failed(stream: &str, field: &str, reason: &str) -> StorageError {
+    StorageError::Stream { stream: stream.to_owned(), reason: format!("{field}: {reason}") }
+}
