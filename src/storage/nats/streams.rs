@@ -47,7 +47,7 @@ pub async fn prepare(
         (_, Step::Create(_), Purpose::Look) => return Err(missing_view(config)),
         (_, _, Purpose::Look) => return is_being_filled(link, config).await,
         (Step::Nothing | Step::Update(..), Step::Create(new), Purpose::Serve) => {
-            to_be_filled(new);
+            to_be_filled(link, config, new).await?;
         }
         (_, _, Purpose::Serve) => {}
     }
@@ -80,7 +80,7 @@ pub async fn keep_view(
             let wanted = marking_settings(config, &subjects);
             let mut step = plan(link, name, &wanted).await?;
             if let Step::Create(new) = &mut step {
-                to_be_filled(new);
+                to_be_filled(link, config, new).await?;
                 take(link, name, &wanted, step).await?;
             }
             let made = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
@@ -115,10 +115,24 @@ pub async fn filled(
 
 /// Settings for a view that is made again. Its sequences go on beyond those of the one before, which
 /// grew by far less than one a microsecond: a listing that was begun there leaves nothing out here,
-/// and a condition that was decided upon there is not met by chance.
-fn to_be_filled(new: &mut Value) {
+/// and a condition that was decided upon there is not met by chance. It has as many replicas as its
+/// log, on servers of the same kind, unless this process was told how many.
+async fn to_be_filled(
+    link: &Link,
+    config: &NatsStorageConfig,
+    new: &mut Value,
+) -> Result<(), StorageError> {
     new["metadata"][FILLING_KEY] = json!("true");
     new["first_seq"] = json!(Utc::now().timestamp_micros());
+    let name = &config.log_stream;
+    let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+    let mut log = info.map_err(|error| error.of_stream(name))?["config"].take();
+    for field in ["num_replicas", "placement"] {
+        if new.get(field).is_none() && !log[field].is_null() {
+            new[field] = log[field].take();
+        }
+    }
+    Ok(())
 }
 
 /// Returns true if the view, as the server's API describes it, lacks what the log has.

@@ -315,3 +315,19 @@ async fn a_system_without_most_of_its_servers_is_not_ready_and_doctor_says_why()
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_view_that_is_made_again_has_as_many_replicas_as_its_log() {
+    let cluster = TestCluster::start(3).await;
+    joined(replicated(&cluster, 0)).await;
+    let storage = NatsStorage::connect(config(cluster.url(0))).await.unwrap();
+    let operator = operator(cluster.url(0)).await;
+    for _ in 0..2 {
+        operator.delete_stream("CB_MARKING").await.unwrap();
+        eventually("made again", Duration::from_secs(20), async || {
+            storage.view_to_be_filled().await.map(drop)
+        })
+        .await;
+        assert_eq!(stream_info(&operator, "CB_MARKING").await["config"]["num_replicas"], 3);
+    }
+}
