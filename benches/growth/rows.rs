@@ -163,19 +163,21 @@ impl Row {
             }
             Self::Workflows => drop(cases.workflows(100, None).await?),
             Self::Health => drop(cases.health().await),
-            Self::Cases => full(cases.cases(workflow, None, TEN).await?.items.len())?,
-            Self::CasesByLog => full(site.fresh().cases(workflow, None, TEN).await?.items.len())?,
+            Self::Cases => full(cases.cases(workflow, None, TEN).await?.cases.items.len())?,
+            Self::CasesByLog => {
+                full(site.fresh().cases(workflow, None, TEN).await?.cases.items.len())?
+            }
             Self::CasesLater => {
                 let after = Some(Cursor(site.middle()));
                 let page = Page { first: 10, after };
-                full(cases.cases(workflow, None, page).await?.items.len())?
+                full(cases.cases(workflow, None, page).await?.cases.items.len())?
             }
             Self::Paused => {
-                let paused = cases.cases(workflow, Some(CaseStatus::Paused), TEN).await?;
+                let paused = cases.cases(workflow, Some(CaseStatus::Paused), TEN).await?.cases;
                 assert!(paused.items.is_empty());
             }
             Self::Completed => {
-                let ended = cases.cases(workflow, Some(CaseStatus::Completed), TEN).await?;
+                let ended = cases.cases(workflow, Some(CaseStatus::Completed), TEN).await?.cases;
                 full(ended.items.len())?
             }
             Self::UnknownToken => {

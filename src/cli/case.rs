@@ -227,7 +227,7 @@ impl List {
         }
         let found = cases.cases(&self.workflow, status, self.page.page()).await?;
         let mut table = Table::new(&["CASE", "STATUS", "REVISION", "IN"]);
-        for (_, case) in &found.items {
+        for (_, case) in &found.cases.items {
             table.row([
                 case.id.to_string(),
                 case.status.as_str().to_owned(),
@@ -235,7 +235,16 @@ impl List {
                 marking_line(case),
             ]);
         }
-        Ok(page(&found, |case| case_json(case), &table))
+        let mut answer = page(&found.cases, |case| case_json(case), &table);
+        if !found.unreadable.is_empty() {
+            let named: Vec<_> = found.unreadable.iter().map(CaseId::as_str).collect();
+            answer.text.push_str(&format!(
+                "can't be read: {}; `petrel case show` says why\n",
+                named.join(", ")
+            ));
+            answer.json["unreadable"] = serde_json::json!(named);
+        }
+        Ok(answer)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_graphql::{
     OutputType,
-    connection::{Connection as Relay, Edge, OpaqueCursor},
+    connection::{Connection as Relay, Edge, EmptyFields, OpaqueCursor},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -12,8 +12,8 @@ use crate::storage::{Cursor, PageOf};
 /// A position in a listing, as an opaque cursor that has the mark of its listing.
 pub(super) type Position<T> = OpaqueCursor<(String, T)>;
 
-/// A page of a listing.
-pub(super) type Connection<N, T = Cursor> = Relay<Position<T>, N>;
+/// A page of a listing, with the fields of `F` beside its nodes.
+pub(super) type Connection<N, T = Cursor, F = EmptyFields> = Relay<Position<T>, N, F>;
 
 /// A listing, by its name and its arguments. Its cursors are no others' cursors.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,14 +10,15 @@ use crate::graphql::{
         consistency, id, id_in, located, optional_id_in, page, page_size, position,
     },
     types::{
-        Case, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Node, Token,
-        Transition, Workflow, WorkflowAnalysis, cases, history, transitions,
+        Case, CaseConnection, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Node,
+        Token, Transition, UnreadableCases, Workflow, WorkflowAnalysis, cases, history,
+        transitions,
     },
     work::joins::{self, Failure, Found},
 };
 use crate::{
     models::{self, CaseId, PlaceId, StoredDefinition, TokenId, WorkflowId},
-    petrel::Error,
+    petrel::{CasePage, Error},
     storage::{MAX_PAGE, TokenScope},
 };
 
@@ -197,17 +198,26 @@ impl Query {
         #[graphql(desc = "Only those with this status.")] status: Option<CaseStatus>,
         #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-    ) -> Result<Connection<Case>> {
+    ) -> Result<CaseConnection> {
         let workflow: WorkflowId = id("workflowId", &workflow_id)?;
         let status = status.map(models::CaseStatus::from);
         let of = status.map_or("", models::CaseStatus::as_str);
         let listing = Listing::new("cases", &[workflow.as_str(), of]);
         let page = page(&listing, first, after.as_deref())?;
         let found = joins::look_up(ctx).await?.cases(&workflow, status, page).await?;
-        if found.items.is_empty() {
+        let CasePage { cases, unreadable } = found;
+        if cases.items.is_empty() && unreadable.is_empty() {
             must_exist(ctx, &TokenScope { workflow, place: None, case: None }).await?;
         }
-        Ok(connection(&listing, found, after.is_some(), Case::from))
+        let unreadable = unreadable.into_iter().map(|case| case.as_str().into()).collect();
+        let page = connection(&listing, cases, after.is_some(), Case::from);
+        let mut answer = CaseConnection::with_additional_fields(
+            page.has_previous_page,
+            page.has_next_page,
+            UnreadableCases { unreadable },
+        );
+        answer.edges = page.edges;
+        Ok(answer)
     }
 
     /// The marking of a case: its tokens by place.

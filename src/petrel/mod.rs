@@ -28,6 +28,7 @@ pub use checks::{Checks, assumptions, check, check_within};
 pub use error::{Error, FirstUse};
 pub use export::gather::Gathered;
 pub use metrics::Metrics;
+pub use read::listing::CasePage;
 pub use requests::{Change, Changed, ExpectedVersion, Fire, FireIn, NewCase, NewToken};
 pub use views::repair::Repaired;
 

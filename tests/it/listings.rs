@@ -39,7 +39,7 @@ async fn listed(cases: &Cases, status: Option<CaseStatus>) -> Vec<CaseId> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = Page { first: 3, after };
-        let found = cases.cases(&workflow("loop"), status, page).await.unwrap();
+        let found = cases.cases(&workflow("loop"), status, page).await.unwrap().cases;
         let (end, has_next) = (found.end(), found.has_next);
         let found = found.into_items();
         assert!(found.iter().all(|case| status.is_none_or(|status| case.status == status)));

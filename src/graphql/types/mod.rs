@@ -14,7 +14,7 @@ mod transition;
 mod workflow;
 
 pub(super) use analysis::WorkflowAnalysis;
-pub(super) use case::{Case, CaseStatus, history};
+pub(super) use case::{Case, CaseConnection, CaseStatus, UnreadableCases, history};
 pub(super) use event::CaseEvent;
 pub(super) use explanation::Explanation;
 pub(super) use firing::Firing;

@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::petrel::{Cases, Result, read::reads::check};
+use crate::petrel::{Cases, Error, Result, export::by_case::case_of, read::reads::check};
 use crate::{
     models::{Case, CaseId, CaseStatus, WorkflowId},
     storage::{Cursor, LogScope, Page, PageOf, StorageError},
@@ -15,8 +15,8 @@ const AT_ONCE: usize = 32;
 
 impl Cases {
     /// The cases of a workflow in the order of their creation, a page at a time. A cursor is
-    /// the log sequence of the record that created the case. Cases that can't be read are
-    /// logged and left out; a request for one by its id gives the reason.
+    /// the log sequence of the record that created the case. Cases that can't be read are named
+    /// beside the others.
     ///
     /// With a status it goes by an index that this process makes of the log. Before that has
     /// been made once it is waited for, for some seconds; then the error is
@@ -26,7 +26,7 @@ impl Cases {
         workflow: &WorkflowId,
         status: Option<CaseStatus>,
         page: Page,
-    ) -> Result<PageOf<Arc<Case>>> {
+    ) -> Result<CasePage> {
         check(page)?;
         match status.is_some() || self.inner.index.is_ready() {
             true => self.cases_by_index(workflow, status, page).await,
@@ -39,76 +39,105 @@ impl Cases {
         workflow: &WorkflowId,
         status: Option<CaseStatus>,
         page: Page,
-    ) -> Result<PageOf<Arc<Case>>> {
+    ) -> Result<CasePage> {
         self.inner.follow().await?;
         let mut after = page.after.map_or(0, |Cursor(after)| after);
-        let mut items = Vec::new();
+        let (mut items, mut unreadable) = (Vec::new(), Vec::new());
         loop {
             // One more than asked for tells whether there is a next page.
             let wanted = page.first + 1 - items.len();
             let some = self.inner.index.some(workflow, status, after, wanted);
-            let Some((last, _)) = some.last() else { return Ok(PageOf { items, has_next: false }) };
+            let Some((last, _)) = some.last() else {
+                return Ok(CasePage { cases: PageOf { items, has_next: false }, unreadable });
+            };
             after = *last;
             let cases = stream::iter(some)
                 .map(|(created, case)| async move { self.listed(workflow, created, &case).await });
             let mut cases = pin!(cases.buffered(AT_ONCE));
-            while let Some(case) = cases.try_next().await? {
+            while let Some(listed) = cases.try_next().await? {
                 // It may have got another status since the index had it.
                 let asked_for = |case: &Case| status.is_none_or(|status| case.status == status);
-                items.extend(case.filter(|(_, case)| asked_for(case)));
+                match listed {
+                    _ if items.len() > page.first => {}
+                    Listed::Case(cursor, case) if asked_for(&case) => items.push((cursor, case)),
+                    Listed::Unreadable(case) => unreadable.push(case),
+                    Listed::Case(..) | Listed::None => {}
+                }
             }
             if items.len() > page.first {
                 items.truncate(page.first);
-                return Ok(PageOf { items, has_next: true });
+                return Ok(CasePage { cases: PageOf { items, has_next: true }, unreadable });
             }
         }
     }
 
-    async fn cases_by_log(&self, workflow: &WorkflowId, page: Page) -> Result<PageOf<Arc<Case>>> {
+    async fn cases_by_log(&self, workflow: &WorkflowId, page: Page) -> Result<CasePage> {
         let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
         let scope = LogScope::Lifecycles(Some(workflow.clone()));
         let records = self.inner.reader.storage.history(scope, from).await?;
         let created = records.filter_map(|record| async move {
             match record {
-                Ok(record) if record.value.previous == 0 => Some(Ok(record)),
+                Ok(record) if record.value.previous == 0 => {
+                    Some(Ok((record.sequence, record.value.case, true)))
+                }
                 Ok(_) => None,
-                Err(error @ StorageError::Corrupt { .. }) => {
-                    tracing::warn!(%error, "left out of a listing");
-                    None
+                Err(StorageError::Corrupt { subject, sequence, .. }) => {
+                    case_of(&subject).map(|(_, case)| Ok((sequence, case, false)))
                 }
                 Err(error) => Some(Err(error)),
             }
         });
-        let cases = created.map(|record| async move {
-            let record = record?;
-            self.listed(workflow, record.sequence, &record.value.case).await
+        let cases = created.map(|created| async move {
+            let (sequence, case, begins) = created?;
+            match self.listed(workflow, sequence, &case).await? {
+                // It is put aside, and the case stands where it was created.
+                Listed::Case(..) if !begins => Ok(Listed::None),
+                listed => Ok::<_, Error>(listed),
+            }
         });
         let mut cases = pin!(cases.buffered(AT_ONCE));
-        let mut items = Vec::new();
-        while let Some(case) = cases.try_next().await? {
-            let Some(case) = case else { continue };
-            if items.len() == page.first {
-                return Ok(PageOf { items, has_next: true });
+        let (mut items, mut unreadable) = (Vec::new(), Vec::new());
+        while let Some(listed) = cases.try_next().await? {
+            match listed {
+                Listed::Case(..) if items.len() == page.first => {
+                    return Ok(CasePage { cases: PageOf { items, has_next: true }, unreadable });
+                }
+                Listed::Case(cursor, case) => items.push((cursor, case)),
+                Listed::Unreadable(case) if !unreadable.contains(&case) => unreadable.push(case),
+                Listed::Unreadable(_) | Listed::None => {}
             }
-            items.push(case);
         }
-        Ok(PageOf { items, has_next: false })
+        Ok(CasePage { cases: PageOf { items, has_next: false }, unreadable })
     }
 
-    /// A case of a listing; none if it can't be read.
-    async fn listed(
-        &self,
-        workflow: &WorkflowId,
-        created: u64,
-        case: &CaseId,
-    ) -> Result<Option<(Cursor, Arc<Case>)>> {
+    /// A case of a listing.
+    async fn listed(&self, workflow: &WorkflowId, created: u64, case: &CaseId) -> Result<Listed> {
         match self.inner.reader.load(workflow, case).await {
-            Ok(case) => Ok(case.map(|(_, case)| (Cursor(created), Arc::new(case)))),
+            Ok(Some((_, case))) => Ok(Listed::Case(Cursor(created), Arc::new(case))),
+            Ok(None) => Ok(Listed::None),
             Err(error) if !error.is_of_one_case() => Err(error),
             Err(error) => {
-                tracing::warn!(%error, "left out of a listing");
-                Ok(None)
+                tracing::warn!(%error, "a case of a listing can't be read");
+                Ok(Listed::Unreadable(case.clone()))
             }
         }
     }
+}
+
+/// A page of cases.
+#[derive(Debug, Clone)]
+pub struct CasePage {
+    /// The cases that can be read.
+    pub cases: PageOf<Arc<Case>>,
+    /// Cases that stand among them, or after the last one, and can't be read. A request for one
+    /// by its id gives the reason.
+    pub unreadable: Vec<CaseId>,
+}
+
+/// A case of a listing.
+enum Listed {
+    Case(Cursor, Arc<Case>),
+    Unreadable(CaseId),
+    /// It is gone.
+    None,
 }

@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    models::TokenId,
+    models::{CaseStatus, TokenId},
     petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
     storage::{Consistency, LogScope, Page, ReadPath, StorageError, TokenScope},
     testing::TestServer,
@@ -88,9 +88,14 @@ async fn a_record_of_rubbish_stops_its_case_and_no_other() {
     damaged.fire(&damaged.well, "go").await.unwrap();
     let seen = cases.token(None, &damaged.sick, Consistency::Eventual).await.unwrap();
     assert_eq!(seen.place, place("here"), "the view still has what was known");
-    let listed = cases.cases(&pendulum, None, Page::default()).await.unwrap().into_items();
-    let listed: Vec<_> = listed.iter().map(|case| case.id.as_str()).collect();
-    assert_eq!(listed, ["well"]);
+    // By the log, and by the index.
+    for status in [None, Some(CaseStatus::Running)] {
+        let listed = cases.cases(&pendulum, status, Page::default()).await.unwrap();
+        assert_eq!(listed.unreadable, [case("sick")]);
+        let listed = listed.cases.into_items();
+        let listed: Vec<_> = listed.iter().map(|case| case.id.as_str()).collect();
+        assert_eq!(listed, ["well"]);
+    }
     let scope = TokenScope { workflow: pendulum, place: None, case: None };
     assert_eq!(cases.tokens(&scope, Page::default()).await.unwrap().items.len(), 2);
 }

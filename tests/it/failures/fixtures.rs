@@ -173,7 +173,7 @@ pub async fn in_log(cases: &Cases) -> Result<Tokens, Error> {
     for workflow in cases.workflows(MAX_PAGE, None).await?.0 {
         let mut page = Page { first: MAX_PAGE, after: None };
         loop {
-            let found = cases.cases(&workflow.definition.id, None, page).await?;
+            let found = cases.cases(&workflow.definition.id, None, page).await?.cases;
             for (_, case) in &found.items {
                 case.live_tokens().for_each(|token| add(&mut tokens, token.place.clone(), token));
             }

@@ -76,6 +76,9 @@ async fn an_unreadable_record_is_put_aside_and_subscribers_and_readers_go_on() {
     let stream = async_nats::jetstream::new(client);
     let subject = "cb.workflows.orders.events.lifecycle.a";
     let at = stream.publish(subject, "rubbish".into()).await.unwrap().await.unwrap().sequence;
+    let listing = "{ cases(workflowId: \"orders\") { nodes { caseId } unreadable } }";
+    let listed = served.data(listing, json!({})).await;
+    assert_eq!(listed["cases"], json!({ "nodes": [], "unreadable": ["a"] }));
     let quarantine = "mutation { quarantineCase(input: {workflowId: \"orders\", caseId: \"a\",
         reason: \"a script\"}) { status history(first: 10) { nodes { kind putAside { sequence subject } } } } }";
     let done = served.data(quarantine, json!({})).await;

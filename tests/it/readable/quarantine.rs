@@ -153,7 +153,7 @@ async fn read(cases: &Cases, k: &CaseId) {
     let kinds = gathered.into_records().unwrap().map(|record| record.unwrap().value.kind);
     assert_eq!(kinds.filter(|kind| *kind == RecordKind::Quarantined).count(), 1);
     cases.explain(&id, k).await.unwrap();
-    let listed = cases.cases(&id, None, Page::default()).await.unwrap();
+    let listed = cases.cases(&id, None, Page::default()).await.unwrap().cases;
     assert_eq!(listed.items.len(), 1);
 }
 
@@ -214,12 +214,12 @@ async fn a_case_of_rubbish_only_is_there_and_cancelled_after_it() {
     let fresh = cases_at(server.url()).await;
     // By the log; then by an index that is made for the question, and once more by that.
     for status in [None, Some(CaseStatus::Cancelled), None] {
-        let listed = fresh.cases(&workflow("loop"), status, Page::default()).await.unwrap();
+        let listed = fresh.cases(&workflow("loop"), status, Page::default()).await.unwrap().cases;
         let listed: Vec<_> = listed.items.iter().map(|(_, case)| case.id.as_str()).collect();
         assert_eq!(listed, ["k"], "{status:?}");
     }
     let running = fresh.cases(&workflow("loop"), Some(CaseStatus::Running), Page::default()).await;
-    assert!(running.unwrap().items.is_empty());
+    assert!(running.unwrap().cases.items.is_empty());
     let state = fresh.case(&workflow("loop"), &case("k")).await.unwrap();
     assert_eq!((state.status, state.tokens.len()), (CaseStatus::Cancelled, 0));
     let history = fresh.history(&workflow("loop"), &case("k"), Page::default()).await.unwrap();
