@@ -37,6 +37,8 @@ const PARTS: &[(&str, &[&str])] = &[
             "server",
             "storage",
             "telemetry",
+            // In its tests; without them the feature `testing` is off, and it is not there.
+            "testing",
         ],
     ),
     ("testing", &["local_server", "models", "storage"]),
