@@ -18,7 +18,7 @@ use stormpetrel::{
     models::{
         CaseId, HISTORY_KEPT, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId,
     },
-    petrel::{Cases, ExpectedVersion, Fire, NewCase},
+    petrel::{ExpectedVersion, Fire, NewCase, Petrel},
     storage::{
         Consistency,
         nats::{Floor, NatsStorage, NatsStorageConfig},
@@ -99,7 +99,7 @@ fn definition() -> WorkflowDefinition {
 }
 
 struct Ratios {
-    cases: Cases,
+    cases: Petrel,
     floor: Floor,
     workflow: WorkflowId,
     /// Times in milliseconds.
@@ -211,7 +211,7 @@ fn main() {
         let settings =
             NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
         let storage = NatsStorage::connect(settings.clone()).await.unwrap();
-        let cases = Cases::new(Arc::new(storage));
+        let cases = Petrel::new(Arc::new(storage));
         cases.create_workflow(definition(), ExpectedVersion::Any).await.unwrap();
         let floor = Floor::connect(&settings).await.unwrap();
         let (workflow, times) = (definition().id, BTreeMap::new());

@@ -16,7 +16,7 @@ use serde_json::json;
 use stormpetrel::{
     local_server::{LocalServer, LocalServerOptions},
     models::{PlaceId, TokenId, WorkflowDefinition, WorkflowId},
-    petrel::{Cases, ExpectedVersion, NewCase},
+    petrel::{ExpectedVersion, NewCase, Petrel},
     storage::{
         Consistency, Page, TokenScope,
         nats::{NatsStorage, NatsStorageConfig},
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Error> {
     let server = LocalServer::start(LocalServerOptions::default()).await?;
     let settings =
         NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
-    let cases = Cases::new(Arc::new(NatsStorage::connect(settings.clone()).await?));
+    let cases = Petrel::new(Arc::new(NatsStorage::connect(settings.clone()).await?));
     cases.create_workflow(definition()?, ExpectedVersion::New).await?;
 
     let mut some = fill(&cases, "few", 10).await?;
@@ -78,7 +78,7 @@ fn definition() -> Result<WorkflowDefinition, Error> {
 }
 
 /// Creates cases with a token in a place, and returns some of the tokens.
-async fn fill(cases: &Cases, place: &str, count: usize) -> Result<Vec<TokenId>, Error> {
+async fn fill(cases: &Petrel, place: &str, count: usize) -> Result<Vec<TokenId>, Error> {
     let place = PlaceId::new(place)?;
     let workflow = WorkflowId::new("scale")?;
     let every = count.div_ceil(1_000).max(1);
@@ -97,7 +97,7 @@ async fn fill(cases: &Cases, place: &str, count: usize) -> Result<Vec<TokenId>, 
 
 /// The median times of the reads.
 async fn measure(
-    cases: &Cases,
+    cases: &Petrel,
     tokens: &[TokenId],
 ) -> Result<Vec<(&'static str, Duration)>, Error> {
     let workflow = WorkflowId::new("scale")?;

@@ -19,7 +19,7 @@ use serde_json::json;
 use stormpetrel::{
     local_server::{LocalServer, LocalServerOptions},
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
-    petrel::{Cases, ExpectedVersion, Fire, NewCase},
+    petrel::{ExpectedVersion, Fire, NewCase, Petrel},
     storage::{
         Consistency, Page, ReadPath, TokenScope,
         nats::{Floor, Moved, NatsStorage, NatsStorageConfig},
@@ -59,7 +59,7 @@ struct Bench {
     runtime: Runtime,
     // Declared after the runtime that watches over it.
     _server: LocalServer,
-    cases: Cases,
+    cases: Petrel,
     floor: Floor,
     workflow: WorkflowId,
     next: Cell<usize>,
@@ -74,7 +74,7 @@ impl Bench {
             let urls = vec![server.url()];
             let settings = NatsStorageConfig { urls, ..NatsStorageConfig::development() };
             let storage = NatsStorage::connect(settings.clone()).await.unwrap();
-            let cases = Cases::new(Arc::new(storage));
+            let cases = Petrel::new(Arc::new(storage));
             cases.create_workflow(definition(), ExpectedVersion::Any).await.unwrap();
             (server, cases, Floor::connect(&settings).await.unwrap())
         });

@@ -4,13 +4,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 use stormpetrel::{
-    local_server::{LocalServer, LocalServerOptions},
-    models::{CaseId, FiringId, TransitionId, WorkflowDefinition, WorkflowId},
-    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
-    storage::{
-        Page,
-        nats::{NatsStorage, NatsStorageConfig},
-    },
+    CaseId, Change, Error, ExpectedVersion, Fire, FiringId, LocalServer, LocalServerOptions,
+    NatsStorage, NatsStorageConfig, NewCase, Page, Petrel, TransitionId, WorkflowDefinition,
+    WorkflowId,
 };
 
 #[tokio::main]
@@ -18,7 +14,7 @@ async fn main() -> anyhow::Result<()> {
     // With a server of your own, put its address in `urls` and leave this out.
     let server = LocalServer::start(LocalServerOptions::default()).await?;
     let config = NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
-    let cases = Cases::new(Arc::new(NatsStorage::connect(config).await?));
+    let petrel = Petrel::new(Arc::new(NatsStorage::connect(config).await?));
 
     let definition: WorkflowDefinition = serde_json::from_value(json!({
         "id": "leave", "name": "Leave", "initial_place": "asked",
@@ -29,10 +25,10 @@ async fn main() -> anyhow::Result<()> {
             {"id": "take", "from_places": ["granted"], "to_place": "taken"}
         ]
     }))?;
-    cases.create_workflow(definition, ExpectedVersion::Any).await?;
+    petrel.create_workflow(definition, ExpectedVersion::Any).await?;
 
     let leave = WorkflowId::new("leave")?;
-    let begun = cases
+    let begun = petrel
         .create_case(NewCase {
             case: Some(CaseId::new("ann-1")?),
             data: json!({"days": 5}),
@@ -42,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
     let (case, token) = (begun.case.id.clone(), begun.tokens[0].id.clone());
 
     // Not yet: the error says why.
-    match cases.fire(Fire::token(token.clone(), TransitionId::new("take")?)).await {
+    match petrel.fire(Fire::token(token.clone(), TransitionId::new("take")?)).await {
         Err(error @ Error::NotEnabled(_)) => println!("{error}"),
         other => anyhow::bail!("take should wait for grant: {other:?}"),
     }
@@ -56,18 +52,18 @@ async fn main() -> anyhow::Result<()> {
         },
         ..Fire::token(token.clone(), TransitionId::new("grant")?)
     };
-    let granted = cases.fire(grant.clone()).await?;
+    let granted = petrel.fire(grant.clone()).await?;
     println!("{} is in {}", granted.tokens[0].data, granted.tokens[0].place);
-    println!("the same again: repeated = {}", cases.fire(grant).await?.repeated);
+    println!("the same again: repeated = {}", petrel.fire(grant).await?.repeated);
 
-    let taken = cases.fire(Fire::token(token, TransitionId::new("take")?)).await?;
+    let taken = petrel.fire(Fire::token(token, TransitionId::new("take")?)).await?;
     println!("the case is {}", taken.case.status.as_str());
 
-    for (_, record) in cases.history(&leave, &case, Page::default()).await?.items {
+    for (_, record) in petrel.history(&leave, &case, Page::default()).await?.items {
         let transition = record.value.transition.as_ref();
         let what = transition.map_or(record.value.kind.as_str(), TransitionId::as_str);
         println!("{} {what}", record.sequence);
     }
-    cases.close().await;
+    petrel.close().await;
     Ok(server.stop().await?)
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::{
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
-    petrel::{Cases, ExpectedVersion, Fire, NewCase, Result},
+    petrel::{ExpectedVersion, Fire, NewCase, Petrel, Result},
     storage::{
         Consistency, ReadPath,
         nats::{Floor, Moved, Sequences},
@@ -83,7 +83,7 @@ impl Load {
     /// `progress` is called with the number of turns done and the number of all turns.
     pub async fn run(
         &self,
-        cases: &Cases,
+        cases: &Petrel,
         floor: &Floor,
         progress: impl Fn(u64, u64),
     ) -> Result<Report> {
@@ -117,7 +117,7 @@ impl Load {
 
     async fn drivers(
         &self,
-        cases: &Cases,
+        cases: &Petrel,
         floor: &Floor,
         clients: usize,
         all: usize,
@@ -155,7 +155,7 @@ impl Load {
 
     /// Tells the drivers the sizes of the messages that a firing stores by now. A token that
     /// has moved more carries a longer history.
-    async fn take_sizes(&self, cases: &Cases, drivers: &mut [Driver]) -> Result<()> {
+    async fn take_sizes(&self, cases: &Petrel, drivers: &mut [Driver]) -> Result<()> {
         let json = |written: serde_json::Result<Vec<u8>>| Bytes::from(written.unwrap_or_default());
         for driver in drivers {
             let Mine { case, token, .. } = &driver.mine[0];
@@ -215,7 +215,7 @@ impl Ring {
 /// One client.
 #[derive(Debug, Clone)]
 struct Driver {
-    cases: Cases,
+    cases: Petrel,
     floor: Floor,
     ring: Arc<Ring>,
     record: Bytes,

@@ -14,7 +14,7 @@ use serde_json::json;
 use stormpetrel::{
     local_server::{LocalServer, LocalServerOptions, Store},
     models::{CaseId, FiringId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
-    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase},
+    petrel::{Change, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{
         Cursor, Page, Storage,
         nats::{NatsStorage, NatsStorageConfig},
@@ -40,7 +40,7 @@ const AT_ONCE: usize = 256;
 pub struct Site {
     pub size: usize,
     server: LocalServer,
-    pub cases: Cases,
+    pub cases: Petrel,
     pub workflow: WorkflowId,
     /// Number of cases that have been handed out to be changed.
     used: AtomicUsize,
@@ -98,7 +98,7 @@ impl Site {
 
     pub async fn create(
         &self,
-        cases: &Cases,
+        cases: &Petrel,
         case: CaseId,
         place: Option<PlaceId>,
     ) -> Result<(), Error> {
@@ -146,12 +146,12 @@ impl Site {
     }
 
     /// A process that has touched no case yet, on the connection that is there.
-    pub fn fresh(&self) -> Cases {
-        Cases::new(Arc::clone(self.cases.storage()))
+    pub fn fresh(&self) -> Petrel {
+        Petrel::new(Arc::clone(self.cases.storage()))
     }
 
     /// A process that has just started.
-    pub async fn started(&self) -> Result<Cases, Error> {
+    pub async fn started(&self) -> Result<Petrel, Error> {
         connect(&self.server).await
     }
 
@@ -184,11 +184,11 @@ pub async fn serve(folder: Option<&Path>, name: &str) -> Result<LocalServer, Err
     Ok(LocalServer::start(LocalServerOptions { store, ..Default::default() }).await?)
 }
 
-pub async fn connect(server: &LocalServer) -> Result<Cases, Error> {
+pub async fn connect(server: &LocalServer) -> Result<Petrel, Error> {
     let settings =
         NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
     let storage: Arc<dyn Storage> = Arc::new(NatsStorage::connect(settings).await?);
-    Ok(Cases::new(storage))
+    Ok(Petrel::new(storage))
 }
 
 pub fn definition() -> Result<WorkflowDefinition, Error> {

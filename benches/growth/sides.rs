@@ -14,7 +14,7 @@ use futures::{
 use serde_json::json;
 use stormpetrel::{
     models::{CaseId, TokenId, WorkflowDefinition, WorkflowId},
-    petrel::{Cases, ExpectedVersion, NewCase},
+    petrel::{ExpectedVersion, NewCase, Petrel},
     storage::{Consistency, LogScope},
 };
 
@@ -102,7 +102,7 @@ pub async fn one_long_case(folder: Option<&Path>) -> Result<(), Error> {
             break;
         }
         for (length, times) in LENGTHS.iter().zip(&mut times) {
-            let process = Cases::new(Arc::clone(cases.storage()));
+            let process = Petrel::new(Arc::clone(cases.storage()));
             let fire = tick(&workflow, case(*length));
             let at = Instant::now();
             process.fire(fire).await?;

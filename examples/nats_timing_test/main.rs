@@ -16,7 +16,7 @@ use std::{env, process::ExitCode, sync::Arc};
 
 use stormpetrel::{
     local_server::{LocalServer, LocalServerOptions},
-    petrel::Cases,
+    petrel::Petrel,
     storage::{
         ReadPath,
         nats::{Floor, NatsStorage, NatsStorageConfig},
@@ -61,7 +61,7 @@ async fn run() -> Result<bool, Error> {
         }
     };
     let storage = NatsStorage::connect(settings.clone()).await?;
-    let cases = Cases::new(Arc::new(storage));
+    let cases = Petrel::new(Arc::new(storage));
     let floor = Floor::connect(&settings).await?;
     let health = cases.health().await;
     println!("nats-server {}", health.server_version.unwrap_or_default());

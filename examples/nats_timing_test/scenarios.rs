@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, future::try_join_all};
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, PlaceId, Token, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
-    petrel::{self, Cases, Change, Changed, ExpectedVersion, Fire, NewCase},
+    petrel::{self, Change, Changed, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{Consistency, LogScope, Page, ReadPath, TokenScope, nats::Floor},
 };
 
@@ -32,7 +32,7 @@ const HISTORY: &str = "history of a case";
 
 /// Tools of the scenarios.
 pub struct Bench {
-    pub cases: Cases,
+    pub cases: Petrel,
     pub floor: Floor,
     pub table: Table,
 }

@@ -6,7 +6,7 @@ use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::{AuditScope, AuditWatcher, Finding};
-use crate::petrel::{Cases, Metrics, metrics::AuditFigures};
+use crate::petrel::{Metrics, Petrel, metrics::AuditFigures};
 
 /// Writes findings to the process's log and counts them.
 struct Reporter<'a>(&'a Metrics);
@@ -38,7 +38,7 @@ impl AuditWatcher for Reporter<'_> {
     fn progress(&self, _: u64, _: u64) {}
 }
 
-impl Cases {
+impl Petrel {
     /// Audits everything, without replay, again and again until `shutdown`: the first time
     /// `every` after the start, and then so long after the end of the audit before. The
     /// findings go to the process's log and its metrics.

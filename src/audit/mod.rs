@@ -25,7 +25,7 @@ pub use finding::{Finding, FindingIn, FindingKind};
 
 use crate::models::{Case, CaseId, WorkflowId};
 use crate::petrel::{
-    Cases, Result,
+    Petrel, Result,
     read::Reader,
     views::settled::{MENDED_AFTER, Settled},
 };
@@ -79,7 +79,7 @@ pub struct Audited {
     pub quarantined: u64,
 }
 
-impl Cases {
+impl Petrel {
     /// Audits the logs and the views of cases, and tells `watcher` of faults as they are
     /// found.
     ///

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{AuditScope, AuditWatcher, Auditor, Finding, FindingIn, FindingKind, State};
 use crate::{
     models::{CaseId, WorkflowId},
-    petrel::{Cases, Change, ExpectedVersion, NewCase},
+    petrel::{Change, ExpectedVersion, NewCase, Petrel},
     storage::MemoryStorage,
 };
 
@@ -37,8 +37,8 @@ fn names() -> (WorkflowId, CaseId) {
 }
 
 /// A workflow with a case.
-async fn cases() -> Cases {
-    let cases = Cases::new(Arc::new(MemoryStorage::new()));
+async fn cases() -> Petrel {
+    let cases = Petrel::new(Arc::new(MemoryStorage::new()));
     let definition = json!({
         "id": "w", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}],
         "transitions": [{"id": "go", "from_places": ["a"], "to_place": "b"},
@@ -52,7 +52,7 @@ async fn cases() -> Cases {
     cases
 }
 
-fn auditor<'a>(cases: &'a Cases, scope: &'a AuditScope, watcher: &'a Heard) -> Auditor<'a> {
+fn auditor<'a>(cases: &'a Petrel, scope: &'a AuditScope, watcher: &'a Heard) -> Auditor<'a> {
     Auditor { reader: cases.reader(), scope, watcher, last: 9, state: Mutex::new(State::default()) }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     config::{Config, duration},
     load::{Load, Report, Side},
     local_server::{LocalServer, LocalServerOptions},
-    petrel::Cases,
+    petrel::Petrel,
     storage::nats::{Floor, NatsStorage, NatsStorageConfig},
 };
 
@@ -71,7 +71,7 @@ impl Bench {
         bar: ProgressBar,
     ) -> Result<Report, Failure> {
         let storage = NatsStorage::connect(settings.clone()).await?;
-        let cases = Cases::new(Arc::new(storage));
+        let cases = Petrel::new(Arc::new(storage));
         let floor = Floor::connect(settings).await?;
         let load = Load {
             clients: self.clients.get(),

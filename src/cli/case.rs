@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::Config,
     models::{CaseId, CaseStatus, PlaceId, PutAside, Record, Stored, WorkflowId, visible},
-    petrel::{Cases, Following, NewCase},
+    petrel::{Following, NewCase, Petrel},
     storage::{Cursor, LogScope, MAX_PAGE, Page},
 };
 
@@ -156,7 +156,7 @@ impl Case {
         .await
     }
 
-    async fn run_on(self, cases: &Cases, as_json: bool) -> Result<Answer, Failure> {
+    async fn run_on(self, cases: &Petrel, as_json: bool) -> Result<Answer, Failure> {
         match self {
             Self::Start(start) => start.run(cases).await,
             Self::List(list) => list.run(cases).await,
@@ -185,7 +185,7 @@ impl Case {
 }
 
 impl Quarantine {
-    async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
+    async fn run(self, cases: &Petrel) -> Result<Answer, Failure> {
         let Self { named: Named { workflow, case }, reason, with_following, change } = self;
         let following = if with_following { Following::PutAside } else { Following::Refuse };
         let mut change = change.change();
@@ -208,7 +208,7 @@ impl Quarantine {
 }
 
 impl Start {
-    async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
+    async fn run(self, cases: &Petrel) -> Result<Answer, Failure> {
         let Self { workflow, id: case, data, place, by } = self;
         let request = NewCase { workflow, case, place, data, metadata: Map::new(), by };
         let started = cases.create_case(request).await?;
@@ -220,7 +220,7 @@ impl Start {
 }
 
 impl List {
-    async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
+    async fn run(self, cases: &Petrel) -> Result<Answer, Failure> {
         let status = self.status.map(CaseStatus::from);
         if status.is_some() {
             cases.index_cases().await?;
@@ -260,7 +260,7 @@ impl From<Status> for CaseStatus {
 }
 
 impl History {
-    async fn page(self, cases: &Cases) -> Result<Answer, Failure> {
+    async fn page(self, cases: &Petrel) -> Result<Answer, Failure> {
         let Named { workflow, case } = &self.named;
         let records = cases.history(workflow, case, self.page.page()).await?;
         let mut lines = Table::new(&["SEQUENCE  TIME                      WHAT"]);
@@ -270,7 +270,7 @@ impl History {
         Ok(page(&records, record_json, &lines))
     }
 
-    async fn follow(self, cases: &Cases, as_json: bool) -> Result<Answer, Failure> {
+    async fn follow(self, cases: &Petrel, as_json: bool) -> Result<Answer, Failure> {
         let Named { workflow, case } = &self.named;
         let print = |record: &Stored<Record>| {
             if as_json {

@@ -9,7 +9,7 @@ use super::{answer::complain, failure::Failure, running::Running, signals};
 use crate::{
     config::Config,
     local_server::{LocalServer, LocalServerError},
-    petrel::{Cases, Checks},
+    petrel::{Checks, Petrel},
     storage::nats::{NatsStorage, NatsStorageConfig},
 };
 
@@ -38,7 +38,7 @@ pub(super) enum Server {
 #[derive(Debug)]
 pub(super) struct Connection {
     /// Every operation of the engine.
-    pub(super) cases: Cases,
+    pub(super) cases: Petrel,
     /// The store beneath, for parts that only NATS has.
     pub(super) storage: NatsStorage,
     /// Origin of the server.
@@ -173,7 +173,7 @@ impl Connection {
     }
 
     fn of(storage: NatsStorage, server: Server) -> Self {
-        Self { cases: Cases::new(Arc::new(storage.clone())), storage, server }
+        Self { cases: Petrel::new(Arc::new(storage.clone())), storage, server }
     }
 
     /// The same; definitions are checked as `checks` says.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::Config,
     models::StoredDefinition,
-    petrel::{Cases, Error, ExpectedVersion},
+    petrel::{Error, ExpectedVersion, Petrel},
 };
 
 const EXAMPLES: &str = "\
@@ -100,7 +100,7 @@ async fn refuse_a_second(config: &Config) -> Result<(), Failure> {
 }
 
 /// Stores the sample, unless there is a workflow of that id: the user may have changed it.
-async fn load_sample(cases: &Cases) -> Result<std::sync::Arc<StoredDefinition>, Failure> {
+async fn load_sample(cases: &Petrel) -> Result<std::sync::Arc<StoredDefinition>, Failure> {
     let sample = definition_file::parse(SAMPLE)
         .map_err(|reason| Failure::internal(format!("the sample workflow {reason}")))?;
     let id = sample.id.clone();

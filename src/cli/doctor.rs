@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    petrel::Cases,
+    petrel::Petrel,
     storage::nats::{Check, CheckStatus, NatsStorage},
 };
 
@@ -38,7 +38,7 @@ impl Doctor {
         checks.extend(found);
         if is_well {
             let storage = NatsStorage::connect_to_existing(server.settings(config)?).await?;
-            checks.extend(definitions(&Cases::new(Arc::new(storage))).await);
+            checks.extend(definitions(&Petrel::new(Arc::new(storage))).await);
         }
         server.stop().await?;
         checks.extend(durability.map(|durability| ok("durability", durability)));
@@ -48,7 +48,7 @@ impl Doctor {
 
 /// Check of the definitions that can't be read. Faults of the streams are left to the other
 /// checks.
-async fn definitions(cases: &Cases) -> Option<Check> {
+async fn definitions(cases: &Petrel) -> Option<Check> {
     let name = "definitions";
     match cases.unusable_definitions(None).await {
         Ok(complaints) if complaints.is_empty() => {

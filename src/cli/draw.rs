@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     formats::drawing::{self, Drawing},
     models::{CaseId, WorkflowId, petri::Marking},
-    petrel::Cases,
+    petrel::Petrel,
 };
 
 const EXAMPLES: &str = "\
@@ -134,7 +134,7 @@ impl Draw {
 
 /// A workflow of the server, or a case with the version that it runs.
 async fn stored(
-    cases: &Cases,
+    cases: &Petrel,
     workflow: &WorkflowId,
     case: Option<&CaseId>,
 ) -> Result<Subject, Failure> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    petrel::{self, Cases, Repaired},
+    petrel::{self, Petrel, Repaired},
     storage::{StorageError, nats::NatsStorage},
 };
 
@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Looks for the view until `stop`, and fills it when it was made again.
-pub(super) async fn keep_view(cases: &Cases, storage: &NatsStorage, stop: CancellationToken) {
+pub(super) async fn keep_view(cases: &Petrel, storage: &NatsStorage, stop: CancellationToken) {
     let mut complained = None::<Instant>;
     loop {
         let looked = tokio::select! {
@@ -43,7 +43,7 @@ pub(super) async fn keep_view(cases: &Cases, storage: &NatsStorage, stop: Cancel
     }
 }
 
-async fn look(cases: &Cases, storage: &NatsStorage) -> petrel::Result<()> {
+async fn look(cases: &Petrel, storage: &NatsStorage) -> petrel::Result<()> {
     if let Some(view) = storage.view_to_be_filled().await? {
         tracing::warn!("the view was missing; it is being filled from the log");
         fill(cases, || storage.view_is_filled(&view)).await?;
@@ -53,7 +53,7 @@ async fn look(cases: &Cases, storage: &NatsStorage) -> petrel::Result<()> {
 
 /// Fills the view from the log, and notes for all processes that it is done. Returns false if a case
 /// was out of reach. Stopped in the middle, the next look, or the next serving process, begins again.
-async fn fill<F>(cases: &Cases, note: impl FnOnce() -> F) -> petrel::Result<bool>
+async fn fill<F>(cases: &Petrel, note: impl FnOnce() -> F) -> petrel::Result<bool>
 where
     F: Future<Output = Result<(), StorageError>>,
 {
@@ -91,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn a_view_is_not_filled_while_a_case_is_out_of_reach() {
         let faulty = Arc::new(FaultyStorage::new(Arc::new(MemoryStorage::new())));
-        let cases = Cases::new(faulty.clone());
+        let cases = Petrel::new(faulty.clone());
         let net = json!({ "id": "w", "initial_place": "a", "places": [{ "id": "a" }],
                           "transitions": [] });
         let net: WorkflowDefinition = serde_json::from_value(net).unwrap();

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::Config,
     models::{CaseId, PlaceId, TokenId, WorkflowId},
-    petrel::{Cases, NewToken},
+    petrel::{NewToken, Petrel},
     storage::{Consistency, TokenScope},
 };
 
@@ -103,7 +103,7 @@ impl Token {
             .await
     }
 
-    async fn run_on(self, cases: &Cases) -> Result<Answer, Failure> {
+    async fn run_on(self, cases: &Petrel) -> Result<Answer, Failure> {
         match self {
             Self::Show(Show { token, workflow, strong }) => {
                 let consistency = if strong { Consistency::Strong } else { Consistency::Eventual };

@@ -19,7 +19,7 @@ use crate::{
     analysis::Report,
     config::Config,
     models::{StoredDefinition, WorkflowDefinition, WorkflowId},
-    petrel::{Cases, Error, ExpectedVersion},
+    petrel::{Error, ExpectedVersion, Petrel},
     storage::DefinitionVersion,
 };
 
@@ -124,7 +124,7 @@ impl Apply {
 
 /// Stores each definition. One that is refused stops none of the others.
 async fn apply_all(
-    cases: &Cases,
+    cases: &Petrel,
     definitions: Vec<(String, WorkflowDefinition)>,
     expected: ExpectedVersion,
 ) -> Answer {
@@ -158,7 +158,7 @@ async fn apply_all(
 }
 
 async fn apply(
-    cases: &Cases,
+    cases: &Petrel,
     definition: WorkflowDefinition,
     expected: ExpectedVersion,
 ) -> Result<(&'static str, StoredDefinition, Arc<Report>), Failure> {
@@ -173,7 +173,7 @@ async fn apply(
 }
 
 impl List {
-    async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
+    async fn run(self, cases: &Petrel) -> Result<Answer, Failure> {
         let (workflows, has_next) = cases.workflows(self.first, self.after.as_ref()).await?;
         let mut table = Table::new(&["WORKFLOW", "VERSION", "STORED", "NAME"]);
         for stored in &workflows {
@@ -192,7 +192,7 @@ impl List {
 }
 
 impl Show {
-    async fn run(self, cases: &Cases) -> Result<Answer, Failure> {
+    async fn run(self, cases: &Petrel) -> Result<Answer, Failure> {
         let stored = match self.version_sequence {
             None => StoredDefinition::clone(&*cases.workflow(&self.workflow).await?),
             Some(sequence) => {

@@ -15,7 +15,7 @@ use crate::graphql::{
     schema::{self, Schema},
     work::{LookUps, Together, Work, joins::Joins},
 };
-use crate::petrel::Cases;
+use crate::petrel::Petrel;
 
 /// The GraphQL API over cases. A clone shares everything.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub struct Api {
     schema: Schema,
     /// The same schema, to validate documents.
     checker: Schema,
-    cases: Cases,
+    cases: Petrel,
     limits: Limits,
     shape: Arc<Shape>,
     mutations: TaskTracker,
@@ -37,7 +37,7 @@ impl Api {
     /// # Panics
     ///
     /// Never, as the tests of the schema see to.
-    pub fn new(cases: Cases, limits: Limits) -> Self {
+    pub fn new(cases: Petrel, limits: Limits) -> Self {
         let schema = schema::over(cases.clone(), &limits);
         let shape = Shape::of(&schema::sdl());
         // A test compares the schema with a file, which is parsed there too.
@@ -53,7 +53,7 @@ impl Api {
     }
 
     /// The cases beneath.
-    pub fn cases(&self) -> &Cases {
+    pub fn cases(&self) -> &Petrel {
         &self.cases
     }
 

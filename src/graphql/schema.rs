@@ -20,7 +20,7 @@ use crate::graphql::{
     types::{CaseConnection, CaseEvent, Token, Workflow},
     work::Counting,
 };
-use crate::{models::WorkflowId, petrel::Cases};
+use crate::{models::WorkflowId, petrel::Petrel};
 
 /// The schema of this engine.
 pub(super) type Schema = Of<Query, Mutation, Subscription>;
@@ -32,7 +32,7 @@ const DIRECTIVES: usize = 4;
 const TOLD: usize = 100;
 
 /// The schema, ready to execute valid documents.
-pub(super) fn over(cases: Cases, limits: &Limits) -> Schema {
+pub(super) fn over(cases: Petrel, limits: &Limits) -> Schema {
     builder()
         .data(cases)
         .validation_mode(ValidationMode::Fast)

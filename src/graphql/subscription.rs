@@ -12,7 +12,7 @@ use crate::graphql::{
 };
 use crate::{
     models::{CaseId, Record, Stored, TokenId, WorkflowId},
-    petrel::{Cases, Error},
+    petrel::{Error, Petrel},
     storage::{Consistency, LogScope},
 };
 
@@ -75,7 +75,7 @@ impl Subscription {
 }
 
 async fn events(
-    cases: &Cases,
+    cases: &Petrel,
     scope: LogScope,
     from: Option<Sequence>,
 ) -> Result<BoxStream<'static, Result<CaseEvent>>, Error> {
@@ -88,7 +88,7 @@ async fn events(
 /// The watch begins right after the revision that was read, in the log and not in time, so
 /// nothing can fall between the read and the watch.
 async fn token_updates(
-    cases: &Cases,
+    cases: &Petrel,
     workflow: Option<WorkflowId>,
     token: TokenId,
     from: Option<u64>,
@@ -112,7 +112,7 @@ async fn token_updates(
 
 /// The changes from `from` on of a token that was not found alive.
 async fn ended_token(
-    cases: &Cases,
+    cases: &Petrel,
     workflow: WorkflowId,
     token: TokenId,
     from: u64,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::petrel::{
-    Cases, Error, Result, cache::definitions::Compiled, limits::must_be_shallow_definition,
+    Error, Petrel, Result, cache::definitions::Compiled, limits::must_be_shallow_definition,
 };
 use crate::{
     analysis::{self, Limits, Report, Verdict},
@@ -66,7 +66,7 @@ pub fn check_within(
     analysis::check(net, ends, finals, limits, &mut in_time)
 }
 
-impl Cases {
+impl Petrel {
     /// The report of a stored definition's check. It is made once for each version in this
     /// process.
     pub async fn analysis(&self, stored: &StoredDefinition) -> Result<Arc<Report>> {

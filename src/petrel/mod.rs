@@ -1,5 +1,5 @@
-//! Cases: the engine and the storage joined. Every operation of the product is a method of
-//! [`Cases`].
+//! The handle: the engine and the storage joined. Every operation of the product is a method of
+//! [`Petrel`].
 //!
 //! A change reads the head of a case (or uses the one it knows), lets the engine decide,
 //! appends one record under the fence, and then writes the views. The append is the whole
@@ -43,7 +43,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Workflows and cases over a store. A clone shares everything.
 #[derive(Debug, Clone)]
-pub struct Cases {
+pub struct Petrel {
     inner: Arc<Inner>,
     #[cfg(feature = "analysis")]
     checks: Checks,
@@ -65,8 +65,8 @@ struct Inner {
     running: TaskTracker,
 }
 
-impl Cases {
-    /// Cases over a store.
+impl Petrel {
+    /// A handle on the workflows and cases of a store.
     pub fn new(storage: Arc<dyn Storage>) -> Self {
         let (reader, metrics) = (Arc::new(Reader::new(storage)), Arc::<Metrics>::default());
         let inner = Inner {
@@ -87,7 +87,7 @@ impl Cases {
         }
     }
 
-    /// The same cases; definitions are checked as `checks` says.
+    /// The same handle; definitions are checked as `checks` says.
     #[cfg(feature = "analysis")]
     #[must_use]
     pub fn with_checks(mut self, checks: Checks) -> Self {
@@ -95,7 +95,7 @@ impl Cases {
         self
     }
 
-    /// The same cases; every change is noted in the log as made by `name`, which wins over the
+    /// The same handle; every change is noted in the log as made by `name`, which wins over the
     /// request's.
     #[must_use]
     pub fn acting_as(mut self, name: &str) -> Self {

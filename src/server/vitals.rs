@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use crate::petrel::{Cases, Health};
+use crate::petrel::{Health, Petrel};
 
 /// Time for which an answer is good. Probes come every few seconds; strangers may come as often as they
 /// like.
@@ -31,7 +31,7 @@ impl Vitals {
 
     /// The health of the store, at most [`GOOD_FOR`] old. There is one question at a time, which goes
     /// on when those have gone who asked it.
-    pub async fn of(&self, cases: &Cases) -> Arc<Health> {
+    pub async fn of(&self, cases: &Petrel) -> Arc<Health> {
         let mut told = self.question(cases);
         match told.wait_for(Option::is_some).await.ok().as_deref() {
             Some(Some(told)) => Arc::clone(&told.health),
@@ -43,7 +43,7 @@ impl Vitals {
     }
 
     /// The question that is under way or has a good answer; otherwise another one.
-    fn question(&self, cases: &Cases) -> watch::Receiver<Option<Told>> {
+    fn question(&self, cases: &Petrel) -> watch::Receiver<Option<Told>> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_good = match &*last.borrow() {
             Some(told) => told.at.elapsed() < GOOD_FOR,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Finding},
     models::{Record, Stored},
-    petrel::{Cases, Fire, NewCase},
+    petrel::{Fire, NewCase, Petrel},
     testing::TestServer,
 };
 
@@ -39,14 +39,14 @@ impl AuditWatcher for Silent {
     fn progress(&self, _: u64, _: u64) {}
 }
 
-async fn is_whole(cases: &Cases) {
+async fn is_whole(cases: &Petrel) {
     let scope = AuditScope { replay: true, ..AuditScope::default() };
     cases.audit(&scope, &Silent).await.unwrap();
     view_is_the_log(cases).await.unwrap();
 }
 
 /// Orders that have been submitted: `count` of them, numbered from `from`.
-async fn orders(cases: &Cases, from: usize, count: usize) {
+async fn orders(cases: &Petrel, from: usize, count: usize) {
     begin(cases, json!({})).await;
     for number in from..from + count {
         let id = case(&format!("order-{number}"));
@@ -56,7 +56,7 @@ async fn orders(cases: &Cases, from: usize, count: usize) {
     }
 }
 
-async fn log(cases: &Cases, count: usize) -> Vec<Stored<Record>> {
+async fn log(cases: &Petrel, count: usize) -> Vec<Stored<Record>> {
     let mut log = Vec::new();
     for number in 0..count {
         let id = case(&format!("order-{number}"));

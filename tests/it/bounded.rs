@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 use stormpetrel::{
     engine::Blocker,
     models::{CaseId, WorkflowDefinition},
-    petrel::{Cases, Error, ExpectedVersion, Fire, NewCase, NewToken},
+    petrel::{Error, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
 };
 
 use crate::support::{case, place, system, transition, workflow};
 
-async fn net(cases: &Cases, id: &str, conditions: Value, inputs: Value) {
+async fn net(cases: &Petrel, id: &str, conditions: Value, inputs: Value) {
     let definition: WorkflowDefinition = serde_json::from_value(json!({
         "id": id, "initial_place": "a",
         "places": [{ "id": "a" }, { "id": "b" }, { "id": "c" }],
@@ -22,7 +22,7 @@ async fn net(cases: &Cases, id: &str, conditions: Value, inputs: Value) {
     cases.create_workflow(definition, ExpectedVersion::Any).await.unwrap();
 }
 
-async fn begin(cases: &Cases, net: &str, id: &str, data: Value) -> CaseId {
+async fn begin(cases: &Petrel, net: &str, id: &str, data: Value) -> CaseId {
     let new = NewCase { case: Some(case(id)), data, ..NewCase::of(workflow(net)) };
     cases.create_case(new).await.unwrap().case.id.clone()
 }

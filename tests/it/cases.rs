@@ -6,7 +6,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseStatus, FiringId, Passed, TokenId, WorkflowDefinition},
-    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
+    petrel::{Change, Error, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{Consistency, LogScope, MemoryStorage, Page, TokenScope, nats::NatsStorage},
     testing::FaultyStorage,
 };
@@ -69,7 +69,7 @@ async fn a_strong_read_is_what_the_log_says_whatever_a_process_knows() {
 #[tokio::test]
 async fn a_strong_read_of_a_case_that_is_known_asks_the_log_once() {
     let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
-    let cases = Cases::new(Arc::new(storage.clone()));
+    let cases = Petrel::new(Arc::new(storage.clone()));
     cases.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
     let (_, token) = begin(&cases, json!({"amount": 5})).await;
     // So many that the last record leaves the first ones to an earlier record.
@@ -91,7 +91,7 @@ async fn a_process_that_does_not_know_a_case_reads_little_before_it_fires() {
     for (name, to, reads) in [("submit", "review", (1, 1)), ("reject", "draft", (2, 2))] {
         let storage = NatsStorage::connect(config(server.url())).await.unwrap();
         let storage = FaultyStorage::new(Arc::new(storage));
-        let stranger = Cases::new(Arc::new(storage.clone()));
+        let stranger = Petrel::new(Arc::new(storage.clone()));
         let case = begun.case.id.clone();
         stranger.fire(Fire::case(workflow("orders"), case, transition(name))).await.unwrap();
         assert_eq!((storage.log_reads(), storage.register_reads()), reads, "{name}");

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{Case, Record, Token, TokenId, VOUCHED_FROM},
-    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase, NewToken},
+    petrel::{Change, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{Consistency, nats::NatsStorage},
     testing::{FaultyStorage, TestServer},
 };
@@ -16,7 +16,7 @@ use crate::support::{case, cases_at, config, definition, place, transition, work
 const TOKENS: u64 = 150;
 
 /// A crowd whose tokens have come one by one, some of which have moved or were edited.
-async fn crowd() -> (TestServer, Cases, Vec<TokenId>) {
+async fn crowd() -> (TestServer, Petrel, Vec<TokenId>) {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;
     let crowd = definition(json!({
@@ -52,25 +52,25 @@ async fn crowd() -> (TestServer, Cases, Vec<TokenId>) {
     (server, cases, tokens)
 }
 
-async fn go(cases: &Cases, token: &TokenId, name: &str) {
+async fn go(cases: &Petrel, token: &TokenId, name: &str) {
     cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
 }
 
 /// A process that has seen nothing yet, and counts its reads.
-async fn fresh(server: &TestServer) -> (FaultyStorage, Cases) {
+async fn fresh(server: &TestServer) -> (FaultyStorage, Petrel) {
     let storage = Arc::new(NatsStorage::connect(config(server.url())).await.unwrap());
     let counting = FaultyStorage::new(storage);
-    (counting.clone(), Cases::new(Arc::new(counting)))
+    (counting.clone(), Petrel::new(Arc::new(counting)))
 }
 
-async fn read(cases: &Cases) -> BTreeMap<TokenId, Token> {
+async fn read(cases: &Petrel) -> BTreeMap<TokenId, Token> {
     let case: Arc<Case> = cases.case(&workflow("crowd"), &case("c")).await.unwrap();
     let tokens = case.live_tokens().map(|token| (token.id.clone(), Token::clone(token)));
     tokens.collect()
 }
 
 /// The log's version of each token when it is asked for alone.
-async fn one_by_one(cases: &Cases, tokens: &[TokenId]) -> BTreeMap<TokenId, Token> {
+async fn one_by_one(cases: &Petrel, tokens: &[TokenId]) -> BTreeMap<TokenId, Token> {
     let mut read = BTreeMap::new();
     for id in tokens {
         let token = cases.token(None, id, Consistency::Strong).await.unwrap();
@@ -79,7 +79,7 @@ async fn one_by_one(cases: &Cases, tokens: &[TokenId]) -> BTreeMap<TokenId, Toke
     read
 }
 
-async fn head(cases: &Cases) -> Record {
+async fn head(cases: &Petrel) -> Record {
     let head = cases.storage().head(&workflow("crowd"), &case("c"), Consistency::Strong).await;
     head.unwrap().unwrap().value
 }

@@ -8,7 +8,7 @@ use futures::{StreamExt, future::try_join_all};
 use serde_json::json;
 use stormpetrel::{
     models::{PlaceId, Token},
-    petrel::Cases,
+    petrel::Petrel,
     storage::{Cursor, Page, ReadPath, TokenScope},
 };
 
@@ -70,7 +70,7 @@ async fn fill(operator: &jetstream::Context, token: &Token) -> Written {
 }
 
 async fn page(
-    cases: &Cases,
+    cases: &Petrel,
     only: Option<&PlaceId>,
     page: Page,
     path: ReadPath,

@@ -43,8 +43,8 @@ const PARTS: &[(&str, &[&str])] = &[
     ),
     ("testing", &["local_server", "models", "storage"]),
     ("main", &["cli", "config", "telemetry"]),
-    // It declares the parts and names none.
-    ("lib", &[]),
+    // It declares the parts, and names what a program that embeds them begins with.
+    ("lib", &["local_server", "models", "petrel", "storage"]),
 ];
 
 /// Dependencies that only some folders or files may name.
@@ -287,10 +287,10 @@ fn a_planted_violation_is_found_however_it_is_written() {
     }
     for (path, source, violation) in [
         ("src/engine/fire.rs", "use crate::storage::Page;", "engine names storage"),
-        ("src/models/case.rs", "use crate::petrel::Cases;", "models names petrel"),
+        ("src/models/case.rs", "use crate::petrel::Petrel;", "models names petrel"),
         ("src/petrel/mod.rs", "use crate::graphql;", "petrel names graphql"),
         ("src/petrel/mod.rs", "use super::graphql::Api;", "petrel names graphql"),
-        ("src/main.rs", "use stormpetrel::petrel::Cases;", "main names petrel"),
+        ("src/main.rs", "use stormpetrel::petrel::Petrel;", "main names petrel"),
         ("src/petrel/change/commit.rs", "use async_nats::Client;", "names async_nats"),
         ("src/storage/memory.rs", "fn f(_: async_nats::Client) {}", "names async_nats"),
         ("src/server/http.rs", "use async_graphql::Request;", "names async_graphql"),

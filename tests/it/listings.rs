@@ -7,7 +7,7 @@ use serde_json::json;
 use stormpetrel::{
     local_server::{LocalServerOptions, Store},
     models::{CaseId, CaseStatus, WorkflowDefinition},
-    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase},
+    petrel::{Change, ExpectedVersion, Fire, NewCase, Petrel},
     storage::Page,
     testing::TestServer,
 };
@@ -29,13 +29,13 @@ fn loop_with_an_end() -> WorkflowDefinition {
     }))
 }
 
-async fn create(cases: &Cases, id: &str) {
+async fn create(cases: &Petrel, id: &str) {
     let new = NewCase { case: Some(case(id)), ..NewCase::of(workflow("loop")) };
     cases.create_case(new).await.unwrap();
 }
 
 /// All cases with a status, or all, three at a time.
-async fn listed(cases: &Cases, status: Option<CaseStatus>) -> Vec<CaseId> {
+async fn listed(cases: &Petrel, status: Option<CaseStatus>) -> Vec<CaseId> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = Page { first: 3, after };
@@ -158,7 +158,7 @@ async fn a_log_that_went_back_is_listed_as_it_is_then() {
 }
 
 /// Waits until the server is there again for this process.
-async fn answers(cases: &Cases) {
+async fn answers(cases: &Petrel) {
     let begun = std::time::Instant::now();
     while let Err(error) = cases.storage().last_sequence().await {
         assert!(begun.elapsed() < Duration::from_secs(30), "{error}");

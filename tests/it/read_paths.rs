@@ -20,7 +20,7 @@ use stormpetrel::{
         CaseId, PlaceId, Token, TokenId, TransitionEvent, TransitionId, WorkflowDefinition,
         WorkflowId,
     },
-    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase, NewToken},
+    petrel::{Change, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{
         Consistency, Cursor, MemoryStorage, Page, ReadPath, Storage, TokenScope, nats::NatsStorage,
     },
@@ -94,7 +94,7 @@ fn history() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// The transition that a pick stands for: one of those that can fire, if there are any.
-async fn picked(cases: &Cases, id: &WorkflowId, number: usize, pick: usize) -> TransitionId {
+async fn picked(cases: &Petrel, id: &WorkflowId, number: usize, pick: usize) -> TransitionId {
     let explanation = cases.explain(id, &case(CASES[number])).await.unwrap();
     let enabled: Vec<_> = explanation.transitions.iter().filter(|t| t.enabled).collect();
     match enabled.len() {
@@ -105,7 +105,7 @@ async fn picked(cases: &Cases, id: &WorkflowId, number: usize, pick: usize) -> T
 
 /// Takes a step; returns the caller's answer, without the parts that no two systems share.
 async fn take(
-    cases: &Cases,
+    cases: &Petrel,
     id: &WorkflowId,
     step: &Step,
     picked: Option<&TransitionId>,
@@ -247,7 +247,7 @@ fn both_read_paths_agree_with_each_other_with_memory_and_with_the_log() {
     let server = runtime.block_on(TestServer::start());
     let nats = runtime.block_on(NatsStorage::connect(config(server.url()))).unwrap();
     let nats: Arc<dyn Storage> = Arc::new(nats);
-    let cases = Cases::new(nats.clone());
+    let cases = Petrel::new(nats.clone());
     let (runs, firings) = (AtomicU64::new(0), AtomicU64::new(0));
     let config =
         Config { cases: 32, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
@@ -256,7 +256,7 @@ fn both_read_paths_agree_with_each_other_with_memory_and_with_the_log() {
         let id = workflow(&format!("walk-{}", runs.fetch_add(1, Ordering::Relaxed)));
         runtime.block_on(async {
             let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-            let remembered = Cases::new(memory.clone());
+            let remembered = Petrel::new(memory.clone());
             for cases in [&cases, &remembered] {
                 cases.create_workflow(net(&id), ExpectedVersion::New).await.unwrap();
             }
@@ -291,7 +291,7 @@ async fn a_listing_over_more_subjects_than_one_request_may_have_is_whole() {
     let server = TestServer::start().await;
     let nats: Arc<dyn Storage> =
         Arc::new(NatsStorage::connect(config(server.url())).await.unwrap());
-    let cases = Cases::new(nats.clone());
+    let cases = Petrel::new(nats.clone());
     let id = workflow("crowd");
     let crowd = definition(json!({
         "id": id, "initial_place": "egg", "places": [{"id": "egg"}, {"id": "cliff"}, {"id": "sea"}],

@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
-    petrel::{Cases, Changed, ExpectedVersion, NewCase},
+    petrel::{Changed, ExpectedVersion, NewCase, Petrel},
     storage::nats::{NatsStorage, NatsStorageConfig},
     testing::{TestCluster, TestServer},
 };
@@ -14,12 +14,12 @@ pub fn config(url: impl Into<String>) -> NatsStorageConfig {
     NatsStorageConfig { urls: vec![url.into()], ..NatsStorageConfig::development() }
 }
 
-pub async fn cases_at(url: impl Into<String>) -> Cases {
+pub async fn cases_at(url: impl Into<String>) -> Petrel {
     let storage = NatsStorage::connect(config(url)).await.expect("connect");
-    Cases::new(Arc::new(storage))
+    Petrel::new(Arc::new(storage))
 }
 
-pub async fn system() -> (TestServer, Cases) {
+pub async fn system() -> (TestServer, Petrel) {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;
     (server, cases)
@@ -73,7 +73,7 @@ pub fn orders() -> WorkflowDefinition {
     }))
 }
 
-pub async fn begin(cases: &Cases, data: Value) -> (Changed, TokenId) {
+pub async fn begin(cases: &Petrel, data: Value) -> (Changed, TokenId) {
     cases.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
     let begun =
         cases.create_case(NewCase { data, ..NewCase::of(workflow("orders")) }).await.unwrap();

@@ -28,10 +28,10 @@ pub(super) use workflow::{Workflow, places, transitions};
 
 use async_graphql::Context;
 
-use crate::petrel::Cases;
+use crate::petrel::Petrel;
 
 /// The cases that a schema was made over.
-pub(super) fn cases<'a>(ctx: &Context<'a>) -> &'a Cases {
+pub(super) fn cases<'a>(ctx: &Context<'a>) -> &'a Petrel {
     // Invariant: every schema that executes is made by `schema::over`, which puts them there.
     ctx.data_unchecked()
 }

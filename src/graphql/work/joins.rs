@@ -19,7 +19,7 @@ use super::{LookUps, Overdrawn, Work};
 use crate::{
     graphql::types::cases,
     models::{Case, CaseId, StoredDefinition, Token, TokenId, WorkflowId},
-    petrel::{Cases, Error},
+    petrel::{Error, Petrel},
     storage::Consistency,
 };
 
@@ -107,7 +107,7 @@ impl Joins {
     /// The joins of one request. In a query, the same look-up is made once. Each mutation and each
     /// event of a subscription sees the state after it, so there only look-ups that are asked for
     /// at the same time are made together.
-    pub fn new(is_query: bool, cases: Cases, look_ups: Arc<LookUps>) -> Self {
+    pub fn new(is_query: bool, cases: Petrel, look_ups: Arc<LookUps>) -> Self {
         let times = DataLoader::new(Times { cases, look_ups }, tokio::spawn);
         Self { asked: is_query.then(Asked::default), times: times.max_batch_size(TOGETHER) }
     }
@@ -115,14 +115,14 @@ impl Joins {
 
 /// The cases beneath, for one look-up, which has its turn until this is dropped.
 pub(in crate::graphql) struct Looking<'a> {
-    cases: &'a Cases,
+    cases: &'a Petrel,
     _turn: Option<SemaphorePermit<'a>>,
 }
 
 impl std::ops::Deref for Looking<'_> {
-    type Target = Cases;
+    type Target = Petrel;
 
-    fn deref(&self) -> &Cases {
+    fn deref(&self) -> &Petrel {
         self.cases
     }
 }
@@ -255,7 +255,7 @@ impl Hash for Version {
 
 /// Looks up the times of messages.
 struct Times {
-    cases: Cases,
+    cases: Petrel,
     look_ups: Arc<LookUps>,
 }
 

@@ -276,11 +276,11 @@ fn bytes(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{petrel::Cases, storage::MemoryStorage};
+    use crate::{petrel::Petrel, storage::MemoryStorage};
 
     fn work(together: &Together) -> Work {
         let look_ups = Arc::new(LookUps::new(1));
-        let cases = Cases::new(Arc::new(MemoryStorage::new()));
+        let cases = Petrel::new(Arc::new(MemoryStorage::new()));
         let joins = Joins::new(true, cases, Arc::clone(&look_ups));
         Work::new(Limits::default(), Arc::clone(together), look_ups, joins)
     }

@@ -15,7 +15,7 @@ use crate::analysis::{
     structure::{Invariant, TooComplex},
 };
 use crate::petrel::{
-    Cases, Error, ExpectedVersion, Result, limits::must_be_shallow_definition, read::Reader,
+    Error, ExpectedVersion, Petrel, Result, limits::must_be_shallow_definition, read::Reader,
 };
 use crate::{
     engine::Net,
@@ -137,7 +137,7 @@ impl Definitions {
     }
 }
 
-impl Cases {
+impl Petrel {
     /// Checks a definition and stores it as the next version. The same definition as the
     /// latest one makes no new version: the answer is the latest. If only sound definitions
     /// are wanted ([`require_sound`](super::Checks::require_sound)), another is refused with

@@ -18,7 +18,7 @@ use futures::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::petrel::{Cases, Inner, Result};
+use crate::petrel::{Inner, Petrel, Result};
 use crate::{
     models::{CaseId, CaseStatus, WorkflowId},
     storage::{StatusAt, Storage, StorageError},
@@ -367,7 +367,7 @@ impl Inner {
     }
 }
 
-impl Cases {
+impl Petrel {
     /// Makes the index by which cases are listed by their status, and waits for it, at any
     /// length of the log.
     pub async fn index_cases(&self) -> Result<()> {

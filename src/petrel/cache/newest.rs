@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
-use crate::petrel::{Cases, Error, Result, cache::definitions::Compiled, read::Reader};
+use crate::petrel::{Error, Petrel, Result, cache::definitions::Compiled, read::Reader};
 use crate::{
     models::WorkflowId,
     storage::{DefinitionVersion, StorageError},
@@ -25,7 +25,7 @@ pub(in crate::petrel) struct Newest {
     pub unusable: Vec<Error>,
 }
 
-impl Cases {
+impl Petrel {
     /// The definitions that can't be used: one line for each workflow whose last version can't
     /// be read, or is none, with its subject and sequence, and the version used instead. Of
     /// all workflows, or of one.

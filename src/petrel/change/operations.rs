@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::petrel::{
-    Cases, Change, Changed, Error, Fire, FireIn, NewCase, NewToken, Result,
+    Change, Changed, Error, Fire, FireIn, NewCase, NewToken, Petrel, Result,
     cache::definitions::Compiled,
     change::commit::{Commit, Decide, Decided},
     change::repeat::Asked,
@@ -17,7 +17,7 @@ use crate::{
     models::{Case, CaseId, CaseStatus, PlaceId, RecordKind, TokenId, WorkflowId},
 };
 
-impl Cases {
+impl Petrel {
     async fn commit(&self, commit: Commit) -> Result<Changed> {
         let change = self.signed(commit.change);
         self.inner.commit(Commit { change, ..commit }).await

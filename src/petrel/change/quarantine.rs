@@ -7,7 +7,7 @@ use chrono::{SubsecRound, Utc};
 use uuid::Uuid;
 
 use super::examine::{Bad, must_have_none, ranges};
-use crate::petrel::{Cases, Change, Changed, Error, Inner, Result, change::repeat::Asked};
+use crate::petrel::{Change, Changed, Error, Inner, Petrel, Result, change::repeat::Asked};
 use crate::{
     engine::{Act, apply, fit, never_begun, quarantine},
     models::{Case, CaseId, FiringId, IdProblem, PlaceId, Record, Stored, TokenId, WorkflowId},
@@ -16,7 +16,7 @@ use crate::{
 /// Number of looks, if somebody appends meanwhile or no answer comes.
 const MOST_LOOKS: u32 = 8;
 
-impl Cases {
+impl Petrel {
     /// Puts aside all messages of a case's log that can't be read or do not follow, at any
     /// place of it. After it the case is in the state of its last good record, and goes on; a
     /// case without a good record is cancelled. The messages stay in the log, and the new

@@ -8,7 +8,7 @@ use std::{
 use futures::StreamExt;
 
 use crate::petrel::{
-    Cases, Error, Inner, Result,
+    Error, Inner, Petrel, Result,
     export::by_case::{ByCase, Records, case_of},
 };
 use crate::{
@@ -33,7 +33,7 @@ pub struct Gathered {
     errors: Vec<(CaseId, StorageError)>,
 }
 
-impl Cases {
+impl Petrel {
     /// Reads the history of a workflow, or of some of its cases, as it is when this begins. At
     /// any length, some 32 MiB of it are in memory; the rest is in a temporary file.
     /// `progress` is called with the part of the log that has been read, and the whole.

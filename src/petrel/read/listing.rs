@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::petrel::{Cases, Error, Result, export::by_case::case_of, read::reads::check};
+use crate::petrel::{Error, Petrel, Result, export::by_case::case_of, read::reads::check};
 use crate::{
     models::{Case, CaseId, CaseStatus, WorkflowId},
     storage::{Cursor, LogScope, Page, PageOf, StorageError},
@@ -13,7 +13,7 @@ use crate::{
 /// Number of heads that are asked for at once.
 const AT_ONCE: usize = 32;
 
-impl Cases {
+impl Petrel {
     /// The cases of a workflow in the order of their creation, a page at a time. A cursor is
     /// the log sequence of the record that created the case. Cases that can't be read are named
     /// beside the others.

@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, future::try_join_all};
 
-use crate::petrel::{Cases, Error, Inner, Result, change::whole::Whole};
+use crate::petrel::{Error, Inner, Petrel, Result, change::whole::Whole};
 use crate::{
     engine::{self, Budget, Explanation, history_bases, produced},
     models::{
@@ -29,7 +29,7 @@ const AT_ONCE: usize = 16;
 const VIEW_WAITS: [Duration; 3] =
     [Duration::from_millis(1), Duration::from_millis(4), Duration::from_millis(16)];
 
-impl Cases {
+impl Petrel {
     /// A live token by its id; across workflows if none is named. An eventual read is one
     /// request to the view; a strong one asks the log. A token that the view does not have is
     /// looked for in the log, so a token is never denied because of a view.

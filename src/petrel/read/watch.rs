@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use futures::stream::BoxStream;
 
 use super::subscriber::Subscriber;
-use crate::petrel::{Cases, Result};
+use crate::petrel::{Petrel, Result};
 use crate::{
     models::{Record, Stored},
     storage::{LogScope, StorageError},
@@ -15,7 +15,7 @@ use crate::{
 /// Wait before the server is asked again after it did not answer.
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(250);
 
-impl Cases {
+impl Petrel {
     /// The records in `scope` from a log sequence on, and then each new one as it comes,
     /// without loss or repetition; without a sequence, only new ones. No other reader waits
     /// for a slow one: records older than the last 256 are read again from the log for it.

@@ -8,7 +8,7 @@ use std::{
 use futures::{StreamExt, stream};
 
 use crate::petrel::{
-    Cases, Error, Repaired, Result,
+    Error, Petrel, Repaired, Result,
     views::Views,
     views::repair::{Key, UNKNOWN_NAMED},
 };
@@ -29,7 +29,7 @@ const MOST_UNREACHED: u32 = 16;
 /// A case to look at, with registers that the view has of it.
 pub(in crate::petrel) type Item = ((WorkflowId, CaseId), Vec<Outline>);
 
-impl Cases {
+impl Petrel {
     /// Makes the view equal to the log. First every case's live tokens are written where they
     /// are missing or wrong, then all other tokens of these cases in the view are taken away.
     /// Tokens of workflows or cases that the log has not got are counted and left alone: the

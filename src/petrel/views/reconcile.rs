@@ -14,7 +14,7 @@ use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::petrel::{
-    Cases, Error, Repaired, Result,
+    Error, Petrel, Repaired, Result,
     views::Views,
     views::rebuild::{Item, Tally},
     views::repair::{self, Key},
@@ -78,7 +78,7 @@ impl Confirmed {
 /// Registers to look at, by case.
 type Touched = HashMap<(WorkflowId, CaseId), BTreeSet<Key>>;
 
-impl Cases {
+impl Petrel {
     /// Follows the log and mends views until `shutdown`. Run it in every process that
     /// serves: it costs one request a tick when this process wrote all there is.
     pub async fn run_reconciler(&self, shutdown: CancellationToken) {

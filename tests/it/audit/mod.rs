@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Audited, Finding, FindingIn, FindingKind},
     models::CaseId,
-    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase, NewToken},
+    petrel::{Change, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::MemoryStorage,
     testing::{FaultyStorage, TestServer},
 };
@@ -45,11 +45,11 @@ impl AuditWatcher for Heard {
     }
 }
 
-async fn audit(cases: &Cases, replay: bool) -> (Audited, Vec<Finding>) {
+async fn audit(cases: &Petrel, replay: bool) -> (Audited, Vec<Finding>) {
     audit_of(cases, AuditScope { replay, ..AuditScope::default() }).await
 }
 
-async fn audit_of(cases: &Cases, scope: AuditScope) -> (Audited, Vec<Finding>) {
+async fn audit_of(cases: &Petrel, scope: AuditScope) -> (Audited, Vec<Finding>) {
     let heard = Heard::default();
     let audited = cases.audit(&scope, &heard).await.unwrap();
     let findings = heard.findings.into_inner().unwrap();
@@ -60,7 +60,7 @@ async fn audit_of(cases: &Cases, scope: AuditScope) -> (Audited, Vec<Finding>) {
 
 /// A press: sheets come in threes, two at a time are pressed, and the rest is cleared away.
 /// The weights of its invariants differ.
-async fn press(cases: &Cases) {
+async fn press(cases: &Petrel) {
     let press = definition(json!({
         "id": "press", "initial_place": "stack",
         "places": [{"id": "stack"}, {"id": "sheet"}, {"id": "plate"}, {"id": "shelf"}],
@@ -81,7 +81,7 @@ const PLACES: [&str; 4] = ["stack", "sheet", "plate", "shelf"];
 const TRANSITIONS: [&str; 4] = ["deal", "press", "unpress", "collect"];
 
 /// A case that has gone some way, with live tokens.
-async fn pressed(cases: &Cases, id: &str, random: &mut StdRng) {
+async fn pressed(cases: &Petrel, id: &str, random: &mut StdRng) {
     let new = NewCase {
         case: Some(case(id)),
         data: json!({"sheets": 3}),
@@ -112,7 +112,7 @@ fn token(case: CaseId, to: &str) -> NewToken {
 }
 
 /// Some cases with a fault each, beside many without.
-async fn sabotaged(seed: u64) -> (TestServer, Cases, BTreeMap<CaseId, Expected>) {
+async fn sabotaged(seed: u64) -> (TestServer, Petrel, BTreeMap<CaseId, Expected>) {
     let server = TestServer::start().await;
     let cases = cases_at(server.url()).await;
     press(&cases).await;
@@ -334,7 +334,7 @@ async fn what_is_no_token_in_the_view_leaves_audits_of_other_workflows_whole() {
 #[tokio::test]
 async fn a_case_with_many_tokens_is_audited_with_a_few_reads_for_each() {
     let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
-    let cases = Cases::new(Arc::new(storage.clone()));
+    let cases = Petrel::new(Arc::new(storage.clone()));
     press(&cases).await;
     let full = NewCase { case: Some(case("full")), ..NewCase::of(workflow("press")) };
     cases.create_case(full).await.unwrap();

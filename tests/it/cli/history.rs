@@ -2,7 +2,7 @@ use std::{collections::HashMap, fs, path::Path};
 
 use serde_json::{Value, json as value};
 use stormpetrel::{
-    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase},
+    petrel::{Change, ExpectedVersion, Fire, NewCase, Petrel},
     testing::TestServer,
 };
 
@@ -10,7 +10,7 @@ use super::{errors, json, on, text};
 use crate::support::{case, cases_at, definition, transition, workflow};
 
 /// Three tokens of weight, a branch each, and names that every format has to escape.
-async fn bakery(server: &TestServer) -> Cases {
+async fn bakery(server: &TestServer) -> Petrel {
     let cases = cases_at(server.url()).await;
     let bakery = definition(value!({
         "id": "bakery", "initial_place": "order",
@@ -28,7 +28,7 @@ async fn bakery(server: &TestServer) -> Cases {
     cases
 }
 
-async fn bake(cases: &Cases, id: &str, steps: &[&str]) {
+async fn bake(cases: &Petrel, id: &str, steps: &[&str]) {
     let new = NewCase { case: Some(case(id)), ..NewCase::of(workflow("bakery")) };
     cases.create_case(new).await.unwrap();
     for step in steps {

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{Token, TokenId},
-    petrel::{Cases, Fire},
+    petrel::{Fire, Petrel},
     storage::{LogScope, Page, TokenScope},
     testing::{FaultProxy, TestServer},
 };
@@ -24,7 +24,7 @@ fn stored(token: &Token) -> Value {
     json!(Token { nats_timestamp: None, ..token.clone() })
 }
 
-async fn fire(cases: &Cases, name: &str, token: &TokenId) {
+async fn fire(cases: &Petrel, name: &str, token: &TokenId) {
     cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 use stormpetrel::{
     models::CaseId,
-    petrel::{Cases, Error, Fire},
+    petrel::{Error, Fire, Petrel},
     testing::TestServer,
 };
 
@@ -15,11 +15,11 @@ use crate::support::{cases_at, transition, workflow};
 const TASKS: usize = 16;
 const EACH: usize = 125;
 
-async fn connections(server: &TestServer) -> Vec<Cases> {
+async fn connections(server: &TestServer) -> Vec<Petrel> {
     futures::future::join_all((0..4).map(|_| cases_at(server.url()))).await
 }
 
-async fn has_exactly(cases: &Cases, case: &CaseId, firings: usize) {
+async fn has_exactly(cases: &Petrel, case: &CaseId, firings: usize) {
     let workflow = workflow("pendulum");
     let log = log_of(cases, &workflow, case).await;
     assert_eq!(log.len(), firings + 1, "records of {case}");

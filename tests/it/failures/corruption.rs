@@ -7,7 +7,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseStatus, TokenId},
-    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
+    petrel::{Change, Error, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{Consistency, LogScope, Page, ReadPath, StorageError, TokenScope},
     testing::TestServer,
 };
@@ -20,7 +20,7 @@ use crate::support::{case, cases_at, definition, place, transition, workflow};
 /// Two cases of which one gets a record that nobody can read.
 struct Damaged {
     server: TestServer,
-    cases: Cases,
+    cases: Petrel,
     operator: jetstream::Context,
     sick: TokenId,
     well: TokenId,

@@ -15,7 +15,7 @@ use async_nats::ConnectOptions;
 use serde_json::json;
 use stormpetrel::{
     local_server::{SearchEnvironment, ServerBinary},
-    petrel::{Cases, ExpectedVersion},
+    petrel::{ExpectedVersion, Petrel},
     storage::{
         Page, TokenScope,
         nats::{Auth, NatsStorage, NatsStorageConfig},
@@ -94,12 +94,12 @@ async fn a_user_who_may_not_publish_is_told_at_once_which_permission_is_missing(
     assert!(run(url, &[&["init"], &login("all")[..]].concat()).await.status.success());
     let all = NatsStorage::connect(as_user(url, "all")).await.unwrap();
     all.check_permissions().await.unwrap();
-    let cases = Cases::new(std::sync::Arc::new(all));
+    let cases = Petrel::new(std::sync::Arc::new(all));
     begin(&cases, json!({})).await;
     let before = cases.storage().last_sequence().await.unwrap();
 
     let reader = NatsStorage::connect(as_user(url, "reader")).await.unwrap();
-    let reader = Cases::new(std::sync::Arc::new(reader));
+    let reader = Petrel::new(std::sync::Arc::new(reader));
     let begun = Instant::now();
     let error = reader.create_workflow(orders(), ExpectedVersion::Any).await;
     // The same definition is there; another one has to be written.
@@ -151,7 +151,7 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
     .await;
     let url = &server.url;
     let all = NatsStorage::connect(as_user(url, "all")).await.unwrap();
-    begin(&Cases::new(std::sync::Arc::new(all)), json!({})).await;
+    begin(&Petrel::new(std::sync::Arc::new(all)), json!({})).await;
 
     for (number, subject) in denied.iter().enumerate() {
         let user = format!("u{number}");
@@ -161,7 +161,7 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
         assert!(found.contains(named) && found.contains("grant this user"), "{subject}: {found}");
 
         let cases = NatsStorage::connect(as_user(url, &user)).await.unwrap();
-        let cases = Cases::new(std::sync::Arc::new(cases));
+        let cases = Petrel::new(std::sync::Arc::new(cases));
         let begun = Instant::now();
         let error = match *subject {
             "$JS.API.STREAM.MSG.GET.*" => continue,

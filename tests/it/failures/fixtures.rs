@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, FiringId, PlaceId, Record, Stored, Token, TokenId, WorkflowId},
-    petrel::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase},
+    petrel::{Change, Changed, Error, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{
         LogScope, MAX_PAGE, Page, RegisterState, nats::NatsStorage, nats::NatsStorageConfig,
     },
@@ -49,15 +49,15 @@ pub fn impatient(url: impl Into<String>) -> NatsStorageConfig {
     }
 }
 
-pub async fn connect(config: NatsStorageConfig) -> Cases {
-    Cases::new(Arc::new(NatsStorage::connect(config).await.expect("connect")))
+pub async fn connect(config: NatsStorageConfig) -> Petrel {
+    Petrel::new(Arc::new(NatsStorage::connect(config).await.expect("connect")))
 }
 
 /// Cases on a storage that fails on demand.
-pub async fn faulty(url: impl Into<String>) -> (FaultyStorage, Cases) {
+pub async fn faulty(url: impl Into<String>) -> (FaultyStorage, Petrel) {
     let storage = NatsStorage::connect(config(url)).await.expect("connect");
     let faulty = FaultyStorage::new(Arc::new(storage));
-    (faulty.clone(), Cases::new(Arc::new(faulty)))
+    (faulty.clone(), Petrel::new(Arc::new(faulty)))
 }
 
 /// A reconciler that runs until it is dropped.
@@ -67,7 +67,7 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    pub fn of(cases: &Cases) -> Self {
+    pub fn of(cases: &Petrel) -> Self {
         let stop = CancellationToken::new();
         let (cases, shutdown) = (cases.clone(), stop.clone());
         Self { stop, _task: tokio::spawn(async move { cases.run_reconciler(shutdown).await }) }
@@ -81,7 +81,7 @@ impl Drop for Reconciler {
 }
 
 /// A way there and a way back; each token counts its moves.
-pub async fn pendulum(cases: &Cases) -> WorkflowId {
+pub async fn pendulum(cases: &Petrel) -> WorkflowId {
     let count = "{'n': token.data.n + 1}";
     let pendulum = definition(json!({
         "id": "pendulum",
@@ -98,7 +98,7 @@ pub async fn pendulum(cases: &Cases) -> WorkflowId {
 }
 
 /// A case of the pendulum, and its token.
-pub async fn swing(cases: &Cases, id: &str) -> (CaseId, TokenId) {
+pub async fn swing(cases: &Petrel, id: &str) -> (CaseId, TokenId) {
     let new = NewCase {
         case: Some(case(id)),
         data: json!({"n": 0}),
@@ -116,7 +116,7 @@ pub fn fire_once(mut fire: Fire, firing: &str) -> Fire {
 /// Moves a case's token from its present place, and asks again with the same firing id until
 /// the answer is a yes, as a careful caller does. An id that went through with the other
 /// transition, unanswered, is told of as taken, and the other one is then a repetition.
-pub async fn move_once(cases: &Cases, case: &CaseId, firing: &str) -> Changed {
+pub async fn move_once(cases: &Petrel, case: &CaseId, firing: &str) -> Changed {
     // Not `eventually`: the future of an async closure can't go to another thread.
     let begun = Instant::now();
     for name in ["go", "return"].into_iter().cycle() {
@@ -138,7 +138,7 @@ pub async fn move_once(cases: &Cases, case: &CaseId, firing: &str) -> Changed {
 }
 
 /// A case's records, oldest first.
-pub async fn log_of(cases: &Cases, workflow: &WorkflowId, case: &CaseId) -> Vec<Stored<Record>> {
+pub async fn log_of(cases: &Petrel, workflow: &WorkflowId, case: &CaseId) -> Vec<Stored<Record>> {
     let scope = LogScope::Case(workflow.clone(), case.clone());
     cases.storage().history(scope, 1).await.unwrap().try_collect().await.unwrap()
 }
@@ -153,7 +153,7 @@ fn add(tokens: &mut Tokens, place: PlaceId, token: &Token) {
 }
 
 /// The tokens that the view holds.
-pub async fn in_view(cases: &Cases) -> Result<Tokens, Error> {
+pub async fn in_view(cases: &Petrel) -> Result<Tokens, Error> {
     let mut tokens = Tokens::new();
     let mut registers = cases.storage().registers().await?;
     while let Some(register) = registers.next().await {
@@ -168,7 +168,7 @@ pub async fn in_view(cases: &Cases) -> Result<Tokens, Error> {
 }
 
 /// The tokens that the view must hold, by the heads of all cases.
-pub async fn in_log(cases: &Cases) -> Result<Tokens, Error> {
+pub async fn in_log(cases: &Petrel) -> Result<Tokens, Error> {
     let mut tokens = Tokens::new();
     for workflow in cases.workflows(MAX_PAGE, None).await?.0 {
         let mut page = Page { first: MAX_PAGE, after: None };
@@ -187,7 +187,7 @@ pub async fn in_log(cases: &Cases) -> Result<Tokens, Error> {
 }
 
 /// Checks that the view agrees with the log, token by token; the error has the differences.
-pub async fn view_is_the_log(cases: &Cases) -> Result<Tokens, String> {
+pub async fn view_is_the_log(cases: &Petrel) -> Result<Tokens, String> {
     let read = async { Ok::<_, Error>((in_log(cases).await?, in_view(cases).await?)) };
     let (log, view) = read.await.map_err(|error| error.to_string())?;
     if log == view {

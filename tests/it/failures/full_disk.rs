@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use stormpetrel::{
-    petrel::{Cases, Fire},
+    petrel::{Fire, Petrel},
     storage::nats::{NatsStorage, NatsStorageConfig},
 };
 
@@ -32,7 +32,7 @@ async fn a_server_that_answers_and_stores_nothing_is_told_by_the_change_by_healt
     let patience = Duration::from_secs(3);
     let settings = NatsStorageConfig { consumer_timeout: patience, ..config(&server.url) };
     let storage = NatsStorage::connect(settings).await.unwrap();
-    let cases = Cases::new(std::sync::Arc::new(storage));
+    let cases = Petrel::new(std::sync::Arc::new(storage));
     let (_, token) = begin(&cases, json!({})).await;
 
     let begun = Instant::now();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use stormpetrel::{
     local_server::{LocalServerOptions, Store},
     models::{CaseId, CaseStatus},
-    petrel::{Cases, Change, Error, Fire, Following, NewCase},
+    petrel::{Change, Error, Fire, Following, NewCase, Petrel},
     storage::LogScope,
     testing::TestServer,
 };
@@ -21,12 +21,12 @@ use super::fixtures::{
 };
 use crate::support::{case, cases_at, copy_folder, orders, transition, workflow};
 
-async fn generation(cases: &Cases) -> u64 {
+async fn generation(cases: &Petrel) -> u64 {
     cases.storage().generation().await.expect("a generation")
 }
 
 /// Waits until the process has another generation than `before`.
-async fn changes(cases: &Cases, before: u64) {
+async fn changes(cases: &Petrel, before: u64) {
     eventually("another generation", Duration::from_secs(10), async || {
         match cases.storage().generation().await {
             Ok(now) if now != before => Ok(()),
@@ -37,7 +37,7 @@ async fn changes(cases: &Cases, before: u64) {
 }
 
 /// Moves the case's token so many times.
-async fn moves(cases: &Cases, case: &CaseId, names: &[&str]) {
+async fn moves(cases: &Petrel, case: &CaseId, names: &[&str]) {
     for name in names {
         move_once(cases, case, name).await;
     }
@@ -267,7 +267,10 @@ async fn restore(
 
 /// A case that is begun at the moment that the log goes back to an empty one, in which `store`
 /// has then stored its own.
-async fn begun_late(server: &TestServer, store: impl AsyncFnOnce(&Cases)) -> (Cases, Cases, Error) {
+async fn begun_late(
+    server: &TestServer,
+    store: impl AsyncFnOnce(&Petrel),
+) -> (Petrel, Petrel, Error) {
     let other = cases_at(server.url()).await;
     let (storage, cases) = faulty(server.url()).await;
     pendulum(&cases).await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Finding, FindingIn},
     models::{TokenId, WorkflowId},
-    petrel::{Cases, Change, ExpectedVersion, Fire, NewCase},
+    petrel::{Change, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{Consistency, Page, RegisterState, TokenScope},
     testing::TestServer,
 };
@@ -26,7 +26,7 @@ fn stream(server: &TestServer, name: &str) -> PathBuf {
     server.local().store_dir().join("jetstream/$G/streams").join(name)
 }
 
-async fn go(cases: &Cases, token: &TokenId, name: &str) {
+async fn go(cases: &Petrel, token: &TokenId, name: &str) {
     cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
 }
 
@@ -36,7 +36,7 @@ fn name(number: u64) -> String {
 
 /// A log that has gone back behind the view: `between` happens after the copy that is put
 /// back.
-async fn gone_back(between: impl AsyncFnOnce(&Cases, &[TokenId])) -> (TestServer, Vec<TokenId>) {
+async fn gone_back(between: impl AsyncFnOnce(&Petrel, &[TokenId])) -> (TestServer, Vec<TokenId>) {
     let mut server = TestServer::start().await;
     let cases = cases_at(server.url()).await;
     pendulum(&cases).await;
@@ -87,7 +87,7 @@ impl AuditWatcher for Heard {
 }
 
 /// Registers of the view that the audit finds.
-async fn found(cases: &Cases) -> Vec<(WorkflowId, String, TokenId)> {
+async fn found(cases: &Petrel) -> Vec<(WorkflowId, String, TokenId)> {
     let heard = Heard::default();
     cases.audit(&AuditScope::default(), &heard).await.unwrap();
     let findings = heard.0.into_inner().unwrap();
@@ -101,7 +101,7 @@ async fn found(cases: &Cases) -> Vec<(WorkflowId, String, TokenId)> {
     of_view
 }
 
-async fn places(cases: &Cases, token: &TokenId) -> Vec<String> {
+async fn places(cases: &Petrel, token: &TokenId) -> Vec<String> {
     let view = in_view(cases).await.unwrap();
     let of_token = view.keys().filter(|(_, _, id)| id == token);
     of_token.map(|(_, place, _)| place.as_str().to_owned()).collect()
@@ -314,7 +314,7 @@ async fn the_views_of_a_log_that_is_gone_are_left_alone_until_somebody_asks() {
 }
 
 /// Copies the message of a token's place to another place too.
-async fn double(server: &TestServer, cases: &Cases, token: &TokenId, from: &str, to: &str) {
+async fn double(server: &TestServer, cases: &Petrel, token: &TokenId, from: &str, to: &str) {
     let read = cases.token(None, token, Consistency::Eventual).await.unwrap();
     let register = cases.storage().register(&read.workflow, &place(from), token).await.unwrap();
     let RegisterState::Live(old) = register.state else { panic!("{register:?}") };

@@ -7,7 +7,7 @@ use stormpetrel::{
     engine::Excess,
     local_server::LocalServerOptions,
     models::CaseStatus,
-    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
+    petrel::{Change, Error, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{Consistency, Page, StorageError, TokenScope, nats::NatsStorageConfig},
     testing::TestServer,
 };
@@ -34,13 +34,13 @@ fn is_full(error: &Error, begun: Instant) {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
-async fn has_no(cases: &Cases, id: &str) {
+async fn has_no(cases: &Petrel, id: &str) {
     let missing = cases.case(&workflow("orders"), &case(id)).await;
     assert!(matches!(missing, Err(Error::NotFound { kind: "case", .. })), "{missing:?}");
 }
 
 /// Begins cases until the log takes no more; returns their number.
-async fn fill(cases: &Cases) -> usize {
+async fn fill(cases: &Petrel) -> usize {
     for number in 0..200 {
         let begun = Instant::now();
         if let Err(error) = cases.create_case(order(&format!("order-{number}"), text(8_000))).await
@@ -52,7 +52,7 @@ async fn fill(cases: &Cases) -> usize {
     panic!("200 cases did not fill the log");
 }
 
-async fn a_full_log_changes_nothing(server: &TestServer, cases: &Cases) -> usize {
+async fn a_full_log_changes_nothing(server: &TestServer, cases: &Petrel) -> usize {
     let (_, token) = begin(cases, json!({})).await;
     let filled = fill(cases).await;
     assert!(filled > 2);

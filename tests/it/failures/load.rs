@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 use stormpetrel::{
     models::CaseId,
-    petrel::Cases,
+    petrel::Petrel,
     storage::{LogScope, nats::NatsStorageConfig},
 };
 use tokio::task::JoinHandle;
@@ -29,7 +29,7 @@ const TASKS: usize = 8;
 /// Tasks on several connections that move the tokens of a few cases until they are stopped,
 /// each firing with an id of its own and repeated until it is answered.
 pub struct Load {
-    pub connections: Vec<Cases>,
+    pub connections: Vec<Petrel>,
     cases: Vec<CaseId>,
     answered: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
@@ -147,7 +147,7 @@ impl Drop for Load {
 }
 
 /// Notes the sequence of every record, through any fault of the connection.
-async fn watch(cases: &Cases, seen: Arc<Mutex<Vec<u64>>>) -> JoinHandle<()> {
+async fn watch(cases: &Petrel, seen: Arc<Mutex<Vec<u64>>>) -> JoinHandle<()> {
     let mut records = cases.watch(LogScope::All, Some(1)).await.unwrap();
     tokio::spawn(async move {
         while let Some(record) = records.next().await {

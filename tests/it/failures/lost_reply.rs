@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, json};
 use stormpetrel::{
     models::{CaseId, FiringId, RecordKind},
-    petrel::{Cases, Change, Changed, Error, Fire, NewCase, NewToken},
+    petrel::{Change, Changed, Error, Fire, NewCase, NewToken, Petrel},
     storage::{Consistency, StorageError},
     testing::{FaultProxy, TestServer},
 };
@@ -16,8 +16,8 @@ use crate::support::{begin, case, cases_at, place, transition, workflow};
 /// A client behind a proxy, and another one that reaches the server directly.
 struct Behind {
     proxy: FaultProxy,
-    cut_off: Cases,
-    direct: Cases,
+    cut_off: Petrel,
+    direct: Petrel,
     _server: TestServer,
 }
 

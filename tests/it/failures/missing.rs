@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 use stormpetrel::{
     models::{CaseId, TokenId},
-    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase},
+    petrel::{Change, Error, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{Consistency, LogScope, Page, StorageError, TokenScope, nats::NatsStorage},
     testing::TestServer,
 };
@@ -26,7 +26,7 @@ async fn names<T: Debug>(missing: &str, call: impl Future<Output = Result<T, Err
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
-async fn every_call_names_the_log(cases: &Cases, case: &CaseId, token: &TokenId) {
+async fn every_call_names_the_log(cases: &Petrel, case: &CaseId, token: &TokenId) {
     let orders_id = workflow("orders");
     let log = "CB_LOG";
     let fire = Fire::token(token.clone(), transition("submit"));

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use serde_json::json;
 use stormpetrel::{
     models::TokenId,
-    petrel::{Cases, Change, Error, Fire, NewCase, NewToken},
+    petrel::{Change, Error, Fire, NewCase, NewToken, Petrel},
     storage::{Consistency, Page, TokenScope},
     testing::TestServer,
 };
@@ -38,7 +38,7 @@ async fn bytes(operator: &jetstream::Context) -> Bytes {
 }
 
 /// Cases of every kind: moved, split, edited, with tokens that stay from long ago, ended.
-async fn history(cases: &Cases) {
+async fn history(cases: &Petrel) {
     begin(cases, json!({"amount": 1})).await;
     for number in 0..12 {
         let new = NewCase {
@@ -64,7 +64,7 @@ async fn history(cases: &Cases) {
             1 => {
                 add(cases, number).await;
                 // Another process moves a token that is not of the case's last record.
-                let other = Cases::new(cases.storage().clone());
+                let other = Petrel::new(cases.storage().clone());
                 let mut fire = Fire::token(token, transition("reject"));
                 fire.change.by = Some("other".to_owned());
                 other.fire(fire).await.unwrap();
@@ -72,7 +72,7 @@ async fn history(cases: &Cases) {
             2 => {
                 // Another process edits a token that it knows from an older record.
                 add(cases, number).await;
-                let other = Cases::new(cases.storage().clone());
+                let other = Petrel::new(cases.storage().clone());
                 let patch = json!({"text": null, "edited": true});
                 let edit = other.update_token_data(None, &token, patch, Change::default());
                 edit.await.unwrap();
@@ -84,7 +84,7 @@ async fn history(cases: &Cases) {
     }
 }
 
-async fn add(cases: &Cases, number: usize) -> TokenId {
+async fn add(cases: &Petrel, number: usize) -> TokenId {
     let token = NewToken {
         workflow: workflow("orders"),
         case: case(&format!("order-{number}")),
@@ -97,7 +97,7 @@ async fn add(cases: &Cases, number: usize) -> TokenId {
 }
 
 /// A strong read, an eventual one by id and the case itself need no view.
-async fn reads_are_right(cases: &Cases) {
+async fn reads_are_right(cases: &Petrel) {
     for ((_, place, id), token) in in_log(cases).await.unwrap() {
         for consistency in [Consistency::Strong, Consistency::Eventual] {
             let read = cases.token(None, &id, consistency).await.unwrap();
@@ -109,7 +109,7 @@ async fn reads_are_right(cases: &Cases) {
 
 struct System {
     server: TestServer,
-    cases: Cases,
+    cases: Petrel,
     operator: jetstream::Context,
     before: Bytes,
 }
@@ -126,7 +126,7 @@ impl System {
         Self { server, cases, operator, before }
     }
 
-    async fn rebuild_brings_back(&self, cases: &Cases, lost: usize) {
+    async fn rebuild_brings_back(&self, cases: &Petrel, lost: usize) {
         reads_are_right(cases).await;
         let rebuilt = cases.rebuild(&|_, _| ()).await.unwrap();
         assert_eq!((rebuilt.mended, rebuilt.failed), (lost as u64, 0));

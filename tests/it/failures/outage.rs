@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use stormpetrel::{
     local_server::{LocalServerOptions, SyncInterval},
-    petrel::{Cases, Error},
+    petrel::{Error, Petrel},
     storage::StorageError,
     testing::{FaultProxy, TestServer},
 };
@@ -17,7 +17,7 @@ use crate::support::workflow;
 
 /// Waits until calls fail at once, and checks that they have the time since then, and are
 /// worth trying again.
-async fn fails_fast(cases: &Cases) {
+async fn fails_fast(cases: &Petrel) {
     let (pendulum, case) = (workflow("pendulum"), crate::support::case("case-0"));
     eventually("calls that fail at once", Duration::from_secs(20), async || {
         let begun = Instant::now();

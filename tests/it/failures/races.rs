@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Stdio, time::Duration};
 use serde_json::json;
 use stormpetrel::{
     models::{FiringId, TokenId},
-    petrel::{Cases, Changed, Error, Fire},
+    petrel::{Changed, Error, Fire, Petrel},
     testing::TestServer,
 };
 use tokio::{
@@ -131,7 +131,7 @@ async fn child_that_fires_a_token_when_told_to() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_processes_that_fire_one_token_exactly_one_wins() {
     let server = TestServer::start().await;
-    let cases: Cases = cases_at(server.url()).await;
+    let cases: Petrel = cases_at(server.url()).await;
     let (begun, token) = begin(&cases, json!({"amount": 1})).await;
     let (mut one, mut other) =
         tokio::join!(Rival::start(&server, &token), Rival::start(&server, &token));

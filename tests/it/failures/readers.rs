@@ -11,7 +11,7 @@ use std::{
 use serde_json::json;
 use stormpetrel::{
     models::TokenId,
-    petrel::{Cases, Fire},
+    petrel::{Fire, Petrel},
     storage::{Consistency, Page, ReadPath, TokenScope},
     testing::TestServer,
 };
@@ -20,7 +20,7 @@ use super::fixtures::{Reconciler, move_once, pendulum, swing, view_is_the_log};
 use crate::support::{cases_at, place, transition, workflow};
 
 /// Places that the lists have a token in.
-async fn listed_in(cases: &Cases, token: &TokenId, path: ReadPath) -> Vec<&'static str> {
+async fn listed_in(cases: &Petrel, token: &TokenId, path: ReadPath) -> Vec<&'static str> {
     let mut places = Vec::new();
     for name in ["here", "there"] {
         let scope =

@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 use stormpetrel::{
     graphql::{Api, Limits},
-    petrel::{Cases, Fire},
+    petrel::{Fire, Petrel},
     server::{ServerState, serve},
     storage::nats::{NatsStorage, NatsStorageConfig},
     testing::{FaultProxy, TestServer},
@@ -28,8 +28,8 @@ fn patient(urls: Vec<String>) -> NatsStorageConfig {
     NatsStorageConfig { urls, ..NatsStorageConfig::production() }
 }
 
-async fn cases_with(config: NatsStorageConfig) -> Cases {
-    Cases::new(Arc::new(NatsStorage::connect(config).await.unwrap()))
+async fn cases_with(config: NatsStorageConfig) -> Petrel {
+    Petrel::new(Arc::new(NatsStorage::connect(config).await.unwrap()))
 }
 
 /// A way to a server that ends the first connection when it is asked for a stream.

@@ -11,7 +11,7 @@ use futures::{TryStreamExt, future::join_all};
 use serde_json::json;
 use stormpetrel::{
     models::{CaseId, TokenId, WorkflowId},
-    petrel::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken},
+    petrel::{Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{
         Consistency, LogScope, StorageError,
         nats::{NatsStorage, NatsStorageConfig},
@@ -39,16 +39,16 @@ async fn leader(operator: &jetstream::Context, cluster: &TestCluster, stream: &s
 }
 
 /// Connects, even if the servers have not all heard of one another yet.
-async fn joined(config: NatsStorageConfig) -> Cases {
+async fn joined(config: NatsStorageConfig) -> Petrel {
     let within = Duration::from_secs(30);
     let storage = eventually("a system", within, async || {
         let connected = NatsStorage::connect(config.clone()).await;
         connected.inspect_err(|error| assert!(error.retryable(), "{error}"))
     });
-    Cases::new(Arc::new(storage.await))
+    Petrel::new(Arc::new(storage.await))
 }
 
-async fn ticking(cases: &Cases) -> (WorkflowId, CaseId, TokenId) {
+async fn ticking(cases: &Petrel) -> (WorkflowId, CaseId, TokenId) {
     let ticking = definition(json!({
         "id": "ticking",
         "initial_place": "a",
@@ -66,7 +66,7 @@ async fn ticking(cases: &Cases) -> (WorkflowId, CaseId, TokenId) {
 
 /// A change of a kind, as somebody asks for it.
 async fn change(
-    cases: &Cases,
+    cases: &Petrel,
     kind: &str,
     ids: &(WorkflowId, CaseId, TokenId),
 ) -> Result<Changed, Error> {
@@ -166,7 +166,7 @@ async fn a_leader_that_is_killed_in_mid_load_costs_seconds_and_errors_that_say_t
 }
 
 /// Errors of strong reads, listings and changes, until all of them succeed for a second.
-async fn errors_until_an_answer(connections: &[Cases]) -> Vec<Error> {
+async fn errors_until_an_answer(connections: &[Petrel]) -> Vec<Error> {
     let (pendulum, id) = (workflow("pendulum"), case("case-0"));
     let (begun, mut well_since) = (Instant::now(), None);
     let mut errors = Vec::new();

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use stormpetrel::{
     models::TokenId,
-    petrel::{Cases, Fire, NewCase},
+    petrel::{Fire, NewCase, Petrel},
     testing::TestServer,
 };
 
@@ -17,7 +17,7 @@ use crate::support::{case, cases_at, transition, workflow};
 /// Number of cases, more than are named.
 const CASES: usize = 12;
 
-async fn pendulums(cases: &Cases) -> Vec<TokenId> {
+async fn pendulums(cases: &Petrel) -> Vec<TokenId> {
     pendulum(cases).await;
     let mut tokens = Vec::new();
     for number in 0..CASES {

@@ -11,7 +11,7 @@ use std::{
 use async_nats::jetstream;
 use futures::{StreamExt, TryStreamExt, future::join_all};
 use stormpetrel::{
-    petrel::{Cases, Fire},
+    petrel::{Fire, Petrel},
     storage::LogScope,
     testing::TestServer,
 };
@@ -107,7 +107,7 @@ async fn whoever_comes_and_goes_at_any_moment_has_each_record_once_and_in_order(
 
 /// Follows the workflow again and again: from the beginning, from somewhere in the middle, or
 /// from the end of the last visit. Returns each visit's beginning, and the sequences it saw.
-async fn visits(cases: Cases, number: u64, over: Arc<AtomicBool>) -> Vec<(u64, Vec<u64>)> {
+async fn visits(cases: Petrel, number: u64, over: Arc<AtomicBool>) -> Vec<(u64, Vec<u64>)> {
     let scope = LogScope::Workflow(workflow("pendulum"));
     let (mut visits, mut next, mut turn) = (Vec::new(), 1, number);
     while !over.load(Ordering::Relaxed) {
@@ -132,7 +132,7 @@ async fn visits(cases: Cases, number: u64, over: Arc<AtomicBool>) -> Vec<(u64, V
     visits
 }
 
-async fn is_the_log(cases: &Cases, from: u64, saw: &[u64]) {
+async fn is_the_log(cases: &Petrel, from: u64, saw: &[u64]) {
     let scope = LogScope::Workflow(workflow("pendulum"));
     let log = cases.storage().history(scope, from).await.unwrap();
     let log: Vec<_> =

@@ -23,7 +23,7 @@ use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use stormpetrel::{
     graphql::{Api, Limits},
-    petrel::Cases,
+    petrel::Petrel,
     server::{ServerState, serve},
     storage::{
         MemoryStorage, ReadPath, Storage,
@@ -72,10 +72,10 @@ impl Served {
     }
 
     async fn over(storage: Arc<dyn Storage>, limits: Limits) -> Self {
-        Self::of(Cases::new(storage), limits).await
+        Self::of(Petrel::new(storage), limits).await
     }
 
-    async fn of(cases: Cases, limits: Limits) -> Self {
+    async fn of(cases: Petrel, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();

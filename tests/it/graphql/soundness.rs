@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use stormpetrel::{
     graphql::Limits,
-    petrel::{Cases, Checks},
+    petrel::{Checks, Petrel},
     storage::MemoryStorage,
 };
 
@@ -65,7 +65,7 @@ async fn a_workflow_has_its_analysis_with_it() {
 #[tokio::test]
 async fn a_server_that_wants_only_sound_workflows_refuses_others_and_says_why() {
     let checks = Checks { require_sound: true, ..Checks::default() };
-    let cases = Cases::new(Arc::new(MemoryStorage::new())).with_checks(checks);
+    let cases = Petrel::new(Arc::new(MemoryStorage::new())).with_checks(checks);
     let served = Served::of(cases, Limits::default()).await;
     let error = served.error(CREATE, stuck()).await;
     assert_eq!(error["extensions"]["code"], "NOT_SOUND");

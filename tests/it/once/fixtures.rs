@@ -6,14 +6,14 @@ use futures::TryStreamExt;
 use serde_json::{Map, Value, json};
 use stormpetrel::{
     models::{FiringId, PlaceId, Record, Stored, TokenId, WorkflowId},
-    petrel::{Cases, Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken},
+    petrel::{Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{LogScope, Storage},
 };
 
 use crate::support::{case, definition, place, transition, workflow};
 
 /// `go` and `back` between a and b, `tick` in a.
-pub async fn loops(cases: &Cases) -> WorkflowId {
+pub async fn loops(cases: &Petrel) -> WorkflowId {
     let loops = definition(json!({
         "id": "loops", "name": "Loops", "initial_place": "a",
         "places": [{"id": "a"}, {"id": "b"}],
@@ -35,7 +35,7 @@ pub fn named(text: &str) -> Change {
     Change { firing: Some(id(text)), ..Change::default() }
 }
 
-pub async fn create(cases: &Cases, name: &str, data: Value) -> Result<Changed, Error> {
+pub async fn create(cases: &Petrel, name: &str, data: Value) -> Result<Changed, Error> {
     let new = NewCase { case: Some(case(name)), data, ..NewCase::of(workflow("loops")) };
     cases.create_case(new).await
 }
@@ -54,7 +54,7 @@ pub enum What {
 }
 
 impl What {
-    pub async fn ask(&self, cases: &Cases, name: &str, change: Change) -> Result<Changed, Error> {
+    pub async fn ask(&self, cases: &Petrel, name: &str, change: Change) -> Result<Changed, Error> {
         let (loops, id) = (workflow("loops"), case(name));
         match self {
             Self::Fire(by, data) => {

@@ -2,7 +2,7 @@
 
 use stormpetrel::{
     models::PAGE_LENGTH,
-    petrel::{Cases, Change},
+    petrel::{Change, Petrel},
     storage::{Cursor, Page},
     testing::TestServer,
 };
@@ -13,7 +13,7 @@ use super::fixtures::{What, create, is_sound, log, loops, named, sequences};
 use crate::support::{case, cases_at, workflow};
 
 /// The history of a case in pages of so many.
-async fn history(cases: &Cases, name: &str, first: usize) -> Vec<u64> {
+async fn history(cases: &Petrel, name: &str, first: usize) -> Vec<u64> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = Page { first, after };

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use proptest::prelude::*;
 use serde_json::json;
 use stormpetrel::{
-    petrel::{Cases, Change, Error},
+    petrel::{Change, Error, Petrel},
     storage::{MemoryStorage, Storage},
     testing::FaultyStorage,
 };
@@ -52,13 +52,13 @@ fn step() -> impl Strategy<Value = Step> {
 
 struct Process {
     faults: FaultyStorage,
-    cases: Cases,
+    cases: Petrel,
 }
 
 impl Process {
     fn of(store: &Arc<dyn Storage>) -> Self {
         let faults = FaultyStorage::new(Arc::clone(store));
-        Self { cases: Cases::new(Arc::new(faults.clone())), faults }
+        Self { cases: Petrel::new(Arc::new(faults.clone())), faults }
     }
 }
 

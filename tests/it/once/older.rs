@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use stormpetrel::{
     models::{PAGE_LENGTH, Record},
-    petrel::{Cases, Change},
+    petrel::{Change, Petrel},
     storage::{Page, Storage},
     testing::TestServer,
 };
@@ -14,7 +14,7 @@ use super::fixtures::{What, create, log, loops, named, sequences};
 use crate::support::{case, cases_at, workflow};
 
 /// Goes on with a case as an older version did: as this one, without the lists.
-async fn older_tick(storage: &Arc<dyn Storage>, scratch: &Cases, name: &str, id: &str) -> u64 {
+async fn older_tick(storage: &Arc<dyn Storage>, scratch: &Petrel, name: &str, id: &str) -> u64 {
     let records = log(storage, name).await;
     let head = records.last().unwrap();
     let made = What::Fire("tick", 0).ask(scratch, "scratch", named(id)).await.unwrap();

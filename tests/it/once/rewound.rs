@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use serde_json::json;
 use stormpetrel::{
     local_server::{LocalServerOptions, Store},
-    petrel::{Cases, Change, Error, ExpectedVersion},
+    petrel::{Change, Error, ExpectedVersion, Petrel},
     testing::TestServer,
 };
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ use super::fixtures::{What, create, is_sound, log, loops, named};
 use crate::support::{cases_at, copy_folder, definition};
 
 /// Asks until the server is there again.
-async fn when_back(cases: &Cases, what: &What, name: &str, id: &str) -> bool {
+async fn when_back(cases: &Petrel, what: &What, name: &str, id: &str) -> bool {
     loop {
         match what.ask(cases, name, named(id)).await {
             Ok(changed) => return changed.repeated,
@@ -86,7 +86,7 @@ async fn ids_and_cases_of_a_log_that_went_back_are_read_anew() {
 }
 
 /// The workflow of the other tests, but `tick` leads to `to`.
-async fn ticks_to(cases: &Cases, to: &str) -> u64 {
+async fn ticks_to(cases: &Petrel, to: &str) -> u64 {
     let away = if to == "b" { "c" } else { "b" };
     let other = definition(json!({
         "id": "loops", "name": "Loops", "initial_place": "a",

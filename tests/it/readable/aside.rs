@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, FiringId, IdHash, Link, Record, RecordKind},
-    petrel::{Cases, Change, Error, Fire, Following, NewCase},
+    petrel::{Change, Error, Fire, Following, NewCase, Petrel},
     storage::{Appended, Page},
     testing::TestServer,
 };
@@ -12,7 +12,7 @@ use stormpetrel::{
 use super::{fire, loop_of};
 use crate::support::{case, cases_at, system, workflow};
 
-pub(super) async fn begun(cases: &Cases, moves: usize) -> CaseId {
+pub(super) async fn begun(cases: &Petrel, moves: usize) -> CaseId {
     loop_of(cases).await;
     let k = case("k");
     let request = NewCase { case: Some(k.clone()), ..NewCase::of(workflow("loop")) };
@@ -32,7 +32,7 @@ pub(super) fn fired(k: &CaseId, name: &str, id: &str) -> Fire {
 }
 
 /// A record that changes nothing, as a process writes it that knows of lists.
-pub(super) async fn next(cases: &Cases, k: &CaseId, id: &str) -> Record {
+pub(super) async fn next(cases: &Petrel, k: &CaseId, id: &str) -> Record {
     let head = cases.case(&workflow("loop"), k).await.unwrap();
     let mut record = cases.record(&workflow("loop"), k, head.sequence).await.unwrap().value;
     let own = Link { sequence: head.sequence, id: IdHash::of(&record.firing) };
@@ -66,7 +66,7 @@ pub(super) fn as_older(mut record: Record) -> Record {
     record
 }
 
-pub(super) async fn append(cases: &Cases, record: &Record) -> Appended {
+pub(super) async fn append(cases: &Petrel, record: &Record) -> Appended {
     cases.storage().append(record, record.previous).await.unwrap()
 }
 

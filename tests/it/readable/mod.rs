@@ -15,14 +15,14 @@ use futures::TryStreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, PlaceId, TokenId, WorkflowId},
-    petrel::{Cases, Change, ExpectedVersion, Fire},
+    petrel::{Change, ExpectedVersion, Fire, Petrel},
     storage::{Consistency, LogScope, Page, ReadPath, TokenScope},
 };
 
 use crate::support::{definition, transition, workflow};
 
 /// A way there, and a way back.
-async fn loop_of(cases: &Cases) -> WorkflowId {
+async fn loop_of(cases: &Petrel) -> WorkflowId {
     let there_and_back = definition(json!({
         "id": "loop", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}],
         "transitions": [
@@ -46,7 +46,7 @@ fn noted(metadata: Value) -> Change {
 
 /// Reads all parts of a case by each reader, and returns its only token, its place and its
 /// data.
-async fn read_all(cases: &Cases, case: &CaseId) -> (TokenId, PlaceId, Value) {
+async fn read_all(cases: &Petrel, case: &CaseId) -> (TokenId, PlaceId, Value) {
     let id = workflow("loop");
     let state = cases.case(&id, case).await.unwrap();
     let token = state.live_tokens().next().expect("a token").clone();

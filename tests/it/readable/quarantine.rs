@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Finding},
     models::{CaseId, CaseStatus, FiringId, RecordKind},
-    petrel::{Cases, Change, Error, Fire, Following, NewCase},
+    petrel::{Change, Error, Fire, Following, NewCase, Petrel},
     storage::{LogScope, Page, StorageError},
     testing::TestServer,
 };
@@ -32,7 +32,7 @@ impl AuditWatcher for Heard {
 }
 
 /// The findings of two kinds of audits, and their notes.
-async fn audited(cases: &Cases) -> (Vec<Finding>, Vec<String>) {
+async fn audited(cases: &Petrel) -> (Vec<Finding>, Vec<String>) {
     let heard = Heard(Default::default());
     for replay in [false, true] {
         let scope = AuditScope { replay, ..AuditScope::default() };
@@ -51,7 +51,7 @@ async fn publish(server: &TestServer, subject: &str, payload: impl Into<bytes::B
 const TRANSITIONS: &str = "cb.workflows.loop.events.transitions.k";
 const LIFECYCLE: &str = "cb.workflows.loop.events.lifecycle.k";
 
-async fn moved(cases: &Cases, times: usize) -> CaseId {
+async fn moved(cases: &Petrel, times: usize) -> CaseId {
     loop_of(cases).await;
     let k = case("k");
     let request = NewCase { case: Some(k.clone()), ..NewCase::of(workflow("loop")) };
@@ -138,7 +138,7 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
 }
 
 /// A text that is another one each time.
-fn uuid(cases: &Cases) -> String {
+fn uuid(cases: &Petrel) -> String {
     format!("{:p}-{:?}", cases, std::time::Instant::now())
         .chars()
         .filter(char::is_ascii_alphanumeric)
@@ -146,7 +146,7 @@ fn uuid(cases: &Cases) -> String {
         .collect()
 }
 
-async fn read(cases: &Cases, k: &CaseId) {
+async fn read(cases: &Petrel, k: &CaseId) {
     let id = workflow("loop");
     let gathered = cases.gather_history(&id, &[], &|_, _| ()).await.unwrap();
     assert!(gathered.unreadable.is_empty());

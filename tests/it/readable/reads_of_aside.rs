@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stormpetrel::{
     models::RecordKind,
-    petrel::{Cases, Change, Following},
+    petrel::{Change, Following, Petrel},
     storage::nats::NatsStorage,
     testing::{FaultyStorage, TestServer},
 };
@@ -13,10 +13,10 @@ use super::aside::{append, as_older, begun, next, publish_at};
 use crate::support::{config, system, transition, workflow};
 
 /// A process whose reads are counted.
-async fn counted(server: &TestServer) -> (FaultyStorage, Cases) {
+async fn counted(server: &TestServer) -> (FaultyStorage, Petrel) {
     let storage = NatsStorage::connect(config(server.url())).await.unwrap();
     let counted = FaultyStorage::new(Arc::new(storage));
-    (counted.clone(), Cases::new(Arc::new(counted)))
+    (counted.clone(), Petrel::new(Arc::new(counted)))
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use stormpetrel::{
     engine::Excess,
     local_server::LocalServerOptions,
     models::{CaseId, FiringId},
-    petrel::{Cases, Change, Error, ExpectedVersion, Fire, NewCase, NewToken},
+    petrel::{Change, Error, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{Consistency, Page, TokenScope, nats::NatsStorage},
     testing::{FaultyStorage, TestServer},
 };
@@ -18,7 +18,7 @@ use stormpetrel::{
 use super::{fire, loop_of, noted, read_all};
 use crate::support::{case, cases_at, config, definition, transition, workflow};
 
-async fn server_of(max_payload: usize) -> (TestServer, Cases) {
+async fn server_of(max_payload: usize) -> (TestServer, Petrel) {
     let max_payload = Some(max_payload.try_into().unwrap());
     let options = LocalServerOptions { max_payload, ..Default::default() };
     let server = TestServer::start_with(options).await;
@@ -30,7 +30,7 @@ fn text(bytes: usize) -> Value {
     json!({ "text": "x".repeat(bytes) })
 }
 
-async fn begin(cases: &Cases, id: &str, data: Value) -> Result<CaseId, Error> {
+async fn begin(cases: &Petrel, id: &str, data: Value) -> Result<CaseId, Error> {
     let request = NewCase { case: Some(case(id)), data, ..NewCase::of(workflow("loop")) };
     cases.create_case(request).await.map(|begun| begun.case.id.clone())
 }
@@ -187,7 +187,7 @@ async fn near_the_limit_a_process_goes_on_with_the_ids_that_it_knows() {
     loop_of(&cases).await;
     let storage = NatsStorage::connect(config(server.url())).await.unwrap();
     let faults = FaultyStorage::new(Arc::new(storage));
-    let process = Cases::new(Arc::new(faults.clone()));
+    let process = Petrel::new(Arc::new(faults.clone()));
     let mut size = 64_000;
     let k = loop {
         match begin(&cases, "k0", text(size)).await {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{Aside, CaseId},
-    petrel::{Cases, Change, Changed, Error, Following},
+    petrel::{Change, Changed, Error, Following, Petrel},
     storage::{Page, nats::NatsStorage},
     testing::FaultyStorage,
 };
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::support::{cases_at, config, system, workflow};
 
-async fn quarantined(cases: &Cases, k: &CaseId) -> Result<Changed, Error> {
+async fn quarantined(cases: &Petrel, k: &CaseId) -> Result<Changed, Error> {
     cases.quarantine(&workflow("loop"), k, Following::Refuse, Change::default()).await
 }
 
@@ -80,7 +80,7 @@ async fn nothing_is_judged_while_the_log_does_not_answer() {
     let believed = append(&cases, &after(&deep, &unreadable, "next")).await;
     let storage =
         FaultyStorage::new(Arc::new(NatsStorage::connect(config(server.url())).await.unwrap()));
-    let process = Cases::new(Arc::new(storage.clone()));
+    let process = Petrel::new(Arc::new(storage.clone()));
     storage.lose_answers_by_sequence(true);
     let error = quarantined(&process, &k).await.unwrap_err();
     assert!(error.retryable(), "{error}");
@@ -96,7 +96,7 @@ async fn nothing_is_judged_while_the_log_does_not_answer() {
     let other = cases_at(server.url()).await;
     let error = {
         storage.lose_answers_by_sequence(true);
-        let process = Cases::new(Arc::new(storage.clone()));
+        let process = Petrel::new(Arc::new(storage.clone()));
         quarantined(&process, &k).await.unwrap_err()
     };
     assert!(error.retryable(), "{error}");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use stormpetrel::{
     engine,
     models::{Case, CaseStatus, Record, RecordKind, Stored, Token, TokenId},
-    petrel::{Cases, Fire},
+    petrel::{Fire, Petrel},
     storage::{
         DefinitionVersion, LogScope, ReadPath, RegisterState, Storage, ViewContent, ViewWrite,
         nats::{NatsStorage, NatsStorageConfig},
@@ -163,7 +163,7 @@ async fn the_samples_of_format_1_are_read_as_what_they_say() {
 #[tokio::test]
 async fn a_case_of_format_1_is_replayed_and_goes_on() {
     let system = System::with_samples().await;
-    let cases = Cases::new(system.storage.clone());
+    let cases = Petrel::new(system.storage.clone());
     for id in ["order-1042", "order-1043"] {
         let mut replayed: Option<Case> = None;
         for record in system.history(id).await {
@@ -181,7 +181,7 @@ async fn a_case_of_format_1_is_replayed_and_goes_on() {
     for (name, branch) in &COMPLETED[..7] {
         system.publish_sample(&format!("orders.events.{branch}.order-1042"), name).await;
     }
-    let cases = Cases::new(system.storage.clone());
+    let cases = Petrel::new(system.storage.clone());
     let repaired = cases.rebuild(&|_, _| {}).await.unwrap();
     assert_eq!((repaired.mended, repaired.failed), (3, 0));
     let ship = Fire::case(workflow("orders"), case("order-1042"), transition("ship"));

@@ -5,7 +5,7 @@ use async_nats::HeaderMap;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    petrel::Cases,
+    petrel::Petrel,
     storage::{
         Consistency, DefinitionVersion, LogScope, Page, ReadPath, Storage, StorageError, TokenScope,
     },
@@ -52,7 +52,7 @@ async fn a_message_of_format_2_is_refused_with_its_subject_its_sequence_and_its_
     let scope = LogScope::Case(orders.clone(), id.clone());
     let items: Vec<_> = system.storage.history(scope, 1).await.unwrap().collect().await;
     assert_eq!(items.len(), 2, "each is an item of its own");
-    let error = Cases::new(system.storage.clone()).case(&orders, &id).await.unwrap_err();
+    let error = Petrel::new(system.storage.clone()).case(&orders, &id).await.unwrap_err();
     assert!(error.to_string().contains(full), "{error}");
 
     let definition = changed("definition", "format", json!(2));
