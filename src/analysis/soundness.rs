@@ -70,16 +70,7 @@ pub fn check(
         let Some((until, origins)) = until_ended(&judged, ends) else {
             return report.beyond_ends();
         };
-        let mut look = Look {
-            checked: net,
-            net: &until,
-            origins: &origins,
-            goal,
-            limits,
-            watch,
-            report,
-            seen: None,
-        };
+        let mut look = Look::at(net, (&until, &origins), goal, (limits, watch), report);
         look.decide();
         return look.report;
     }
@@ -105,35 +96,14 @@ pub fn check(
     let Some((until, origins)) = until_ended(&judged, ends) else {
         return report.beyond_ends();
     };
-    let mut look = Look {
-        checked: net,
-        net: &until,
-        origins: &origins,
-        goal,
-        limits,
-        watch,
-        report,
-        seen: None,
-    };
+    let mut look = Look::at(net, (&until, &origins), goal, (limits, watch), report);
     // The theorem does not know that nothing takes a token from where a case has ended.
     let sinks = net.sinks();
     if !ends.iter().all(|end| sinks.contains(end)) {
         look.decide();
         return look.report;
     }
-    match rank_theorem(&joined, workflow_net) {
-        RankVerdict::Sound => look.report.decide(Verdict::Sound, Method::RankTheorem),
-        RankVerdict::NotSound(flaws) => {
-            look.witness();
-            let report = &mut look.report;
-            report.decide(Verdict::Unsound, Method::RankTheorem);
-            if report.findings.is_empty() {
-                let finding = |flaw: &Flaw| Finding::Structure { reason: flaw.to_string() };
-                report.findings = flaws.iter().map(finding).collect();
-            }
-        }
-        RankVerdict::NotApplicable(_) => look.decide(),
-    }
+    look.decide_by_theorem(rank_theorem(&joined, workflow_net));
     look.report
 }
 
@@ -197,7 +167,35 @@ struct Look<'a, 'w> {
     seen: Option<(u64, Vec<String>)>,
 }
 
-impl<'a> Look<'a, '_> {
+impl<'a, 'w> Look<'a, 'w> {
+    /// A look at a net that does nothing once a case has ended, with the origins of its
+    /// transitions.
+    fn at(
+        checked: &'a Net,
+        (net, origins): (&'a Net, &'a [usize]),
+        goal: Goal<'a>,
+        (limits, watch): (&'a Limits, &'a mut Watch<'w>),
+        report: Report,
+    ) -> Self {
+        Self { checked, net, origins, goal, limits, watch, report, seen: None }
+    }
+
+    /// Decides by the rank theorem where that is applicable, and by the state space elsewhere.
+    fn decide_by_theorem(&mut self, verdict: RankVerdict) {
+        match verdict {
+            RankVerdict::Sound => self.report.decide(Verdict::Sound, Method::RankTheorem),
+            RankVerdict::NotSound(flaws) => {
+                self.witness();
+                self.report.decide(Verdict::Unsound, Method::RankTheorem);
+                if self.report.findings.is_empty() {
+                    let finding = |flaw: &Flaw| Finding::Structure { reason: flaw.to_string() };
+                    self.report.findings = flaws.iter().map(finding).collect();
+                }
+            }
+            RankVerdict::NotApplicable(_) => self.decide(),
+        }
+    }
+
     /// Decides by the state space if it can be seen whole, or by the part of it that was seen.
     fn decide(&mut self) {
         let space = self.explore(FIRST_LOOK);

@@ -3,6 +3,7 @@
 pub mod drawing;
 pub mod event_log;
 pub mod pnml;
+mod pnml_reader;
 mod point;
 mod xml_text;
 

@@ -69,7 +69,9 @@ impl Query {
     async fn workflows(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
+        #[graphql(desc = "Largest number of them, 1 to 1000; 100 where absent.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<Workflow, WorkflowId>> {
         let listing = Listing::new("workflows", &[]);
@@ -86,7 +88,7 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token.")] id: ID,
-        #[graphql(desc = "Whether to see every change that was answered before this read \
+        #[graphql(desc = "True to see every change that was answered before this read \
                           began. Otherwise, and where absent, the answer may lag by moments, \
                           and is faster.")]
         strong: Option<bool>,
@@ -103,7 +105,9 @@ impl Query {
         #[graphql(desc = "The workflow.")] workflow_id: ID,
         #[graphql(desc = "Only those in this place.")] place_id: Option<ID>,
         #[graphql(desc = "Only those of this case.")] case_id: Option<ID>,
-        #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
+        #[graphql(desc = "Largest number of them, 1 to 1000; 100 where absent.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<Token>> {
         let workflow = id("workflowId", &workflow_id)?;
@@ -129,7 +133,9 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The workflow.")] workflow_id: ID,
         #[graphql(desc = "The place.")] place_id: ID,
-        #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
+        #[graphql(desc = "Largest number of them, 1 to 1000; 100 where absent.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<Token>> {
         self.tokens(ctx, workflow_id, Some(place_id), None, first, after).await
@@ -141,7 +147,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The workflow.")] workflow_id: ID,
         #[graphql(desc = "The token.")] token_id: ID,
-        #[graphql(desc = "Whether to see every change that was answered before this read \
+        #[graphql(desc = "True to see every change that was answered before this read \
                           began. Otherwise, and where absent, the answer may lag by moments, \
                           and is faster.")]
         strong: Option<bool>,
@@ -157,7 +163,7 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token.")] id: ID,
-        #[graphql(desc = "Whether to see every change that was answered before this read \
+        #[graphql(desc = "True to see every change that was answered before this read \
                           began. Otherwise, and where absent, the answer may lag by moments, \
                           and is faster.")]
         strong: Option<bool>,
@@ -196,7 +202,9 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The workflow.")] workflow_id: ID,
         #[graphql(desc = "Only those with this status.")] status: Option<CaseStatus>,
-        #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
+        #[graphql(desc = "Largest number of them, 1 to 1000; 100 where absent.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<CaseConnection> {
         let workflow: WorkflowId = id("workflowId", &workflow_id)?;
@@ -248,7 +256,9 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The workflow.")] workflow_id: ID,
         #[graphql(desc = "The case.")] case_id: ID,
-        #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
+        #[graphql(desc = "Largest number of them, 1 to 1000; 100 where absent.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<CaseEvent>> {
         let (workflow, case) = case_of(&workflow_id, "caseId", &case_id)?;

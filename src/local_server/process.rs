@@ -171,7 +171,10 @@ fn end_with_parent(command: &mut Command) {
     // SAFETY: the closure runs between fork and exec, where only
     // async-signal-safe calls are allowed. It makes two system calls; it takes
     // no lock and allocates nothing.
-    unsafe { command.pre_exec(before_exec) };
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(before_exec)
+    };
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -4,6 +4,7 @@
 mod error;
 mod memory;
 pub mod nats;
+mod nats_link;
 mod page;
 mod view;
 

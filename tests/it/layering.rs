@@ -49,7 +49,7 @@ const PARTS: &[(&str, &[&str])] = &[
 
 /// Dependencies that only some folders or files may name.
 const DEPENDENCIES: &[(&str, &[&str])] = &[
-    ("async_nats", &["src/storage/nats", "src/local_server"]),
+    ("async_nats", &["src/storage/nats", "src/storage/nats_link", "src/local_server"]),
     ("async_graphql", &["src/graphql"]),
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("axum", &["src/server"]),
@@ -312,9 +312,53 @@ fn what_is_allowed_or_only_looks_like_a_name_is_no_violation() {
         ("src/storage/mod.rs", "const A: &str = r#\"crate::engine \" async_nats\"#;"),
         ("src/engine/guard/rule.rs", "use super::storage;"),
         ("src/petrel/mod.rs", "use my_crate::graphql;"),
-        ("src/storage/nats/link.rs", "use async_nats::Client;"),
+        ("src/storage/nats_link/link.rs", "use async_nats::Client;"),
         ("src/config/tests.rs", "use clap::Parser;"),
     ] {
         assert_eq!(violations(path, source), Vec::<String>::new(), "{path}: {source}");
     }
+}
+
+/// The files of a walk in the architecture, and the functions that it passes there.
+fn walk(heading: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let (_, after) = text.split_once(heading).expect("the walk's first line");
+    let steps = after.lines().skip_while(|line| !line.starts_with("1. "));
+    let steps = steps.take_while(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    let named = |line: &str| {
+        let mut words = line.split('`').skip(1).step_by(2);
+        (words.next().unwrap().to_owned(), words.next().unwrap().to_owned())
+    };
+    steps.map(named).collect()
+}
+
+#[test]
+fn the_walks_of_the_architecture_are_short_and_pass_what_is_there() {
+    let library = library();
+    for (heading, most) in [("A firing, from the request", 14), ("A token, from the request", 9)] {
+        let steps = walk(heading);
+        assert!((5..=most).contains(&steps.len()), "{steps:?}");
+        for (file, function) in steps {
+            let source = library.get(&file).unwrap_or_else(|| panic!("{file} is gone"));
+            let is_there =
+                ["(", "<"].map(|after| source.contains(&format!("fn {function}{after}")));
+            assert!(is_there.contains(&true), "{file} has no {function}");
+        }
+    }
+}
+
+#[test]
+fn no_folder_or_file_is_too_large_to_be_overlooked() {
+    let mut files = BTreeMap::<String, usize>::new();
+    for (path, source) in library() {
+        let lines = source.lines().count();
+        assert!(lines <= 400, "{path} has {lines} lines");
+        let (folder, _) = path.rsplit_once('/').unwrap();
+        *files.entry(folder.to_owned()).or_default() += 1;
+    }
+    // A command a file.
+    files.remove("src/cli");
+    let large: Vec<_> = files.iter().filter(|(_, files)| **files > 20).collect();
+    assert!(large.is_empty(), "{large:?}");
 }

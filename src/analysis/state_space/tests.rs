@@ -69,10 +69,10 @@ pub fn nets(tokens: impl Strategy<Value = u64> + Clone) -> impl Strategy<Value =
     })
 }
 
-/// All markings in the order in which they are found, each with the transitions that it enables
-/// and their targets; an error where some count overflows or there are too many.
 type Naive = (Vec<Marking>, Vec<Vec<(usize, usize)>>);
 
+/// All markings in the order in which they are found, each with the transitions that it enables
+/// and their targets; an error where some count overflows or there are too many.
 pub fn naive(net: &Net) -> Result<Naive, Stopped> {
     let mut markings = vec![net.initial()];
     let mut known = HashMap::from([(net.initial(), 0)]);

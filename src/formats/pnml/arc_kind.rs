@@ -6,7 +6,7 @@ use crate::models::ArcKind;
 ///
 /// `normal` is PIPE's, ProM's and PM4Py's; `timed` and `tapnInhibitor` are TAPAAL's; `test`,
 /// `read` and `inhibitor` those of Renew, Tina and others.
-pub(super) fn of(word: &str) -> Option<ArcKind> {
+pub(in crate::formats) fn of(word: &str) -> Option<ArcKind> {
     let plain: String =
         word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     let plain = plain.strip_suffix("arc").unwrap_or(&plain);
@@ -22,7 +22,7 @@ pub(super) fn of(word: &str) -> Option<ArcKind> {
 }
 
 /// The name of a kind in messages.
-pub(super) fn name(kind: ArcKind) -> &'static str {
+pub(in crate::formats) fn name(kind: ArcKind) -> &'static str {
     match kind {
         ArcKind::Consume => "normal",
         ArcKind::Read => "read",

@@ -4,13 +4,13 @@
 use std::{collections::HashSet, fmt::Write};
 
 /// The tool that our own notes name.
-pub(super) const TOOL: &str = "stormpetrel";
+pub(in crate::formats) const TOOL: &str = "stormpetrel";
 
 /// The text before the number that makes an id unique.
 const NUMBER: &str = "_n";
 
 /// An id for the file: as it is where it is a plain name, spelled out otherwise.
-pub(super) fn encode(id: &str) -> String {
+pub(in crate::formats) fn encode(id: &str) -> String {
     let mut encoded = String::with_capacity(id.len());
     for (at, c) in id.char_indices() {
         // An underscore that looks like the start of a spelled out character is spelled out.
@@ -30,7 +30,7 @@ pub(super) fn encode(id: &str) -> String {
 }
 
 /// Returns true if a file's `id` is one that we write for `original`.
-pub(super) fn stands_for(id: &str, original: &str) -> bool {
+pub(in crate::formats) fn stands_for(id: &str, original: &str) -> bool {
     id.strip_prefix(&encode(original)).is_some_and(|rest| {
         let number = rest.strip_prefix(NUMBER);
         rest.is_empty()
@@ -39,14 +39,14 @@ pub(super) fn stands_for(id: &str, original: &str) -> bool {
 }
 
 /// The id in a note of ours, `<id>…</id>`.
-pub(super) fn noted(content: &str) -> Option<String> {
+pub(in crate::formats) fn noted(content: &str) -> Option<String> {
     let escaped = content.strip_prefix("<id>")?.strip_suffix("</id>")?;
     quick_xml::escape::unescape(escaped).ok().map(|id| id.into_owned())
 }
 
 /// The ids of a file, each used once.
 #[derive(Default)]
-pub(super) struct Ids {
+pub(in crate::formats) struct Ids {
     taken: HashSet<String>,
     /// The last number tried, so that many of one name don't take longer and longer.
     next: u64,
@@ -54,7 +54,7 @@ pub(super) struct Ids {
 
 impl Ids {
     /// The id for `original`, or one with a number if it is taken.
-    pub(super) fn take(&mut self, original: &str) -> String {
+    pub(in crate::formats) fn take(&mut self, original: &str) -> String {
         let base = encode(original);
         let mut id = base.clone();
         while !self.taken.insert(id.clone()) {

@@ -6,42 +6,31 @@
 //! that can't be represented exactly is a [`PnmlError`] with line, column and reason. [`write()`]
 //! writes nets in one of two [`Profile`]s, or gives the reasons against an exact file.
 
-mod arc;
-mod arc_kind;
+pub(in crate::formats) mod arc_kind;
 mod definition;
-mod document;
-mod draft;
-mod encoding;
-mod error;
+pub(in crate::formats) mod document;
+pub(in crate::formats) mod error;
 mod from_petri;
-mod id;
-mod ignored;
-mod label;
-mod net;
-mod net_type;
-mod node;
-mod number;
-mod position;
-mod read;
-mod read_arcs;
+pub(in crate::formats) mod id;
+pub(in crate::formats) mod net_type;
+pub(in crate::formats) mod number;
+pub(in crate::formats) mod position;
 mod representable;
-mod silent;
-mod standard;
-mod tokens;
 mod write;
 mod written_arcs;
-mod xml;
+pub(in crate::formats) mod xml;
 mod xml_out;
 
+use super::pnml_reader::{read, read_arcs, silent};
 use super::xml_text;
 
 pub use super::Point;
+pub use super::pnml_reader::read::{MAX_BYTES, MAX_DEPTH, MAX_NETS, Mode, read};
 pub use definition::id_of;
 pub use document::{
     Arc, ArcGraphics, Direction, Document, Node, NodeGraphics, Note, Page, Part, Place, PnmlNet,
     Reference, ToolSpecific, Transition,
 };
 pub use error::{Kind, PnmlError};
-pub use read::{MAX_BYTES, MAX_DEPTH, MAX_NETS, Mode, read};
 pub use representable::Unwritable;
 pub use write::{Profile, write};

@@ -2,7 +2,7 @@
 
 /// The meaning of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NetType {
+pub(in crate::formats) enum NetType {
     /// The standard's place/transition nets.
     Standard,
     /// A dialect's name for place/transition nets.
@@ -14,10 +14,10 @@ pub(super) enum NetType {
 }
 
 /// The type of place/transition nets in ISO/IEC 15909-2.
-pub(super) const STANDARD: &str = "http://www.pnml.org/version-2009/grammar/ptnet";
+pub(in crate::formats) const STANDARD: &str = "http://www.pnml.org/version-2009/grammar/ptnet";
 
 /// The type that ProM and PM4Py write.
-pub(super) const CORE: &str = "http://www.pnml.org/version-2009/grammar/pnmlcoremodel";
+pub(in crate::formats) const CORE: &str = "http://www.pnml.org/version-2009/grammar/pnmlcoremodel";
 
 /// Parts that the types of tools for place/transition nets have in common, without the signs
 /// between words: WoPeD's `ptNetb`, PIPE's and TAPAAL's `P/T net`, pnapi's `PTNet`, the core model
@@ -29,7 +29,7 @@ const HIGH_LEVEL: [&str; 8] =
     ["highlevel", "hlpn", "symmetricnet", "coloured", "colored", "cpnet", "cpntools", "refnet"];
 
 /// The meaning of a type.
-pub(super) fn of(name: &str) -> NetType {
+pub(in crate::formats) fn of(name: &str) -> NetType {
     if name == STANDARD {
         return NetType::Standard;
     }

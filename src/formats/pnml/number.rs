@@ -2,7 +2,7 @@
 
 /// Reason for which a text is no count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoCount {
+pub(in crate::formats) enum NoCount {
     /// Below zero.
     Negative,
     /// More than 64 bits hold.
@@ -12,7 +12,7 @@ pub(super) enum NoCount {
 }
 
 /// A whole number from 0: digits, with spaces around and a sign if need be.
-pub(super) fn count(text: &str) -> Result<u64, NoCount> {
+pub(in crate::formats) fn count(text: &str) -> Result<u64, NoCount> {
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     let (negative, digits) = match text.as_bytes() {
         [b'-', ..] => (true, &text[1..]),
@@ -31,7 +31,7 @@ pub(super) fn count(text: &str) -> Result<u64, NoCount> {
 }
 
 /// A coordinate: a decimal number; in a dialect also with an exponent.
-pub(super) fn coordinate(text: &str, exponent: bool) -> Option<f64> {
+pub(in crate::formats) fn coordinate(text: &str, exponent: bool) -> Option<f64> {
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     let allowed = |c: char| {
         c.is_ascii_digit() || matches!(c, '+' | '-' | '.') || exponent && matches!(c, 'e' | 'E')

@@ -3,7 +3,7 @@
 use super::{Kind, PnmlError};
 
 /// The line and the column, in characters, of a byte position; both from 1.
-pub(super) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+pub(in crate::formats) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..at.min(text.len())];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -13,13 +13,18 @@ pub(super) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
 }
 
 /// An error at a byte position.
-pub(super) fn error(text: &str, at: usize, kind: Kind, message: impl Into<String>) -> PnmlError {
+pub(in crate::formats) fn error(
+    text: &str,
+    at: usize,
+    kind: Kind,
+    message: impl Into<String>,
+) -> PnmlError {
     let (line, column) = line_and_column(text, at);
     PnmlError { line, column, kind, message: message.into() }
 }
 
 /// A piece of the file for a message: short, and in one line.
-pub(super) fn excerpt(text: &str) -> String {
+pub(in crate::formats) fn excerpt(text: &str) -> String {
     const MOST: usize = 60;
     let mut short: String = text.trim().chars().take(MOST).collect();
     if text.trim().chars().nth(MOST).is_some() {

@@ -14,9 +14,9 @@ use super::{Kind, MAX_DEPTH, Mode, PnmlError, position, xml_text::unwritable};
 const MAX_NAMESPACES: usize = 32;
 
 /// The cursor.
-pub(super) struct Xml<'a> {
-    pub(super) text: &'a str,
-    pub(super) mode: Mode,
+pub(in crate::formats) struct Xml<'a> {
+    pub(in crate::formats) text: &'a str,
+    pub(in crate::formats) mode: Mode,
     reader: Reader<&'a [u8]>,
     depth: usize,
     /// True if the element just opened was `<empty/>`: its end comes next.
@@ -28,15 +28,15 @@ pub(super) struct Xml<'a> {
 }
 
 /// The start tag of an element.
-pub(super) struct Element<'a> {
+pub(in crate::formats) struct Element<'a> {
     /// The name without a prefix.
-    pub(super) name: &'a str,
+    pub(in crate::formats) name: &'a str,
     /// True if its namespace is that of the document.
-    pub(super) home: bool,
+    pub(in crate::formats) home: bool,
     /// The attributes, but not declarations of namespaces.
-    pub(super) attributes: Vec<(&'a str, Cow<'a, str>)>,
+    pub(in crate::formats) attributes: Vec<(&'a str, Cow<'a, str>)>,
     /// The position of its start.
-    pub(super) at: usize,
+    pub(in crate::formats) at: usize,
     /// The position of its content's start.
     inner: usize,
 }
@@ -50,30 +50,35 @@ enum Item<'a> {
 
 impl<'a> Element<'a> {
     /// The value of an attribute, if it is there.
-    pub(super) fn attribute(&self, name: &str) -> Option<&Cow<'a, str>> {
+    pub(in crate::formats) fn attribute(&self, name: &str) -> Option<&Cow<'a, str>> {
         self.attributes.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// The same, as a text of its own; empty if it is not there.
-    pub(super) fn owned(&self, name: &str) -> String {
+    pub(in crate::formats) fn owned(&self, name: &str) -> String {
         self.attribute(name).map(|value| value.to_string()).unwrap_or_default()
     }
 }
 
 impl<'a> Xml<'a> {
-    pub(super) fn new(text: &'a str, mode: Mode) -> Self {
+    pub(in crate::formats) fn new(text: &'a str, mode: Mode) -> Self {
         let mut reader = Reader::from_reader(text.as_bytes());
         reader.config_mut().check_comments = mode == Mode::Strict;
         Self { text, mode, reader, depth: 0, ends: false, namespaces: Vec::new(), home: None }
     }
 
     /// An error at a byte position.
-    pub(super) fn error(&self, at: usize, kind: Kind, message: impl Into<String>) -> PnmlError {
+    pub(in crate::formats) fn error(
+        &self,
+        at: usize,
+        kind: Kind,
+        message: impl Into<String>,
+    ) -> PnmlError {
         position::error(self.text, at, kind, message)
     }
 
     /// Refuses in strict mode the ways of dialects.
-    pub(super) fn strict(
+    pub(in crate::formats) fn strict(
         &self,
         at: usize,
         kind: Kind,
@@ -86,7 +91,7 @@ impl<'a> Xml<'a> {
     }
 
     /// The root element.
-    pub(super) fn root(&mut self) -> Result<Element<'a>, PnmlError> {
+    pub(in crate::formats) fn root(&mut self) -> Result<Element<'a>, PnmlError> {
         loop {
             match self.item()? {
                 Item::Start(root) => return Ok(root),
@@ -103,12 +108,12 @@ impl<'a> Xml<'a> {
     }
 
     /// The namespace of the document.
-    pub(super) fn home(&self) -> Option<&str> {
+    pub(in crate::formats) fn home(&self) -> Option<&str> {
         self.home.as_deref()
     }
 
     /// The next element inside the one that is open; `None` at its end.
-    pub(super) fn child(&mut self) -> Result<Option<Element<'a>>, PnmlError> {
+    pub(in crate::formats) fn child(&mut self) -> Result<Option<Element<'a>>, PnmlError> {
         loop {
             match self.item()? {
                 Item::Start(element) => return Ok(Some(element)),
@@ -122,7 +127,7 @@ impl<'a> Xml<'a> {
     }
 
     /// The same, where dialects have text beside the elements; it is put into `text`.
-    pub(super) fn child_or_text(
+    pub(in crate::formats) fn child_or_text(
         &mut self,
         text: &mut Option<Cow<'a, str>>,
     ) -> Result<Option<Element<'a>>, PnmlError> {
@@ -148,7 +153,7 @@ impl<'a> Xml<'a> {
     }
 
     /// The text inside the element that is open, up to its end. Elements in it are refused.
-    pub(super) fn content(&mut self) -> Result<Cow<'a, str>, PnmlError> {
+    pub(in crate::formats) fn content(&mut self) -> Result<Cow<'a, str>, PnmlError> {
         let mut content = Cow::Borrowed("");
         loop {
             match self.item()? {
@@ -165,7 +170,7 @@ impl<'a> Xml<'a> {
 
     /// Goes to the end of the element that is open, and returns its content as it stands. In
     /// strict mode that may be elements, but no text beside them.
-    pub(super) fn skip(&mut self, element: &Element<'a>) -> Result<&'a str, PnmlError> {
+    pub(in crate::formats) fn skip(&mut self, element: &Element<'a>) -> Result<&'a str, PnmlError> {
         let outside = self.depth - 1;
         loop {
             match self.item()? {
@@ -182,7 +187,10 @@ impl<'a> Xml<'a> {
     }
 
     /// Goes to the end of the element that is open, which in strict mode is empty.
-    pub(super) fn skip_empty(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
+    pub(in crate::formats) fn skip_empty(
+        &mut self,
+        element: &Element<'a>,
+    ) -> Result<(), PnmlError> {
         while let Some(inner) = self.child()? {
             let message = || format!("<{}> in <{}>, which is empty", inner.name, element.name);
             self.strict(inner.at, Kind::Unsupported, message)?;
@@ -192,7 +200,7 @@ impl<'a> Xml<'a> {
     }
 
     /// Goes to the end of the file, where nothing but comments may be after the root.
-    pub(super) fn finish(&mut self) -> Result<(), PnmlError> {
+    pub(in crate::formats) fn finish(&mut self) -> Result<(), PnmlError> {
         loop {
             match self.item()? {
                 Item::Eof => return Ok(()),
@@ -205,14 +213,14 @@ impl<'a> Xml<'a> {
     }
 
     /// The prefixes and namespaces that the element just opened declares itself.
-    pub(super) fn declared(&self) -> Vec<(&'a str, Cow<'a, str>)> {
+    pub(in crate::formats) fn declared(&self) -> Vec<(&'a str, Cow<'a, str>)> {
         let own = self.namespaces.iter().filter(|(depth, ..)| *depth == self.depth);
         own.map(|(_, prefix, namespace)| (*prefix, namespace.clone())).collect()
     }
 
     /// The declarations, as attributes, that an element needs which was just closed, of its `own`
     /// and of those around it. `uses` answers for each `prefix:`.
-    pub(super) fn needed(
+    pub(in crate::formats) fn needed(
         &self,
         own: &[(&'a str, Cow<'a, str>)],
         uses: impl Fn(&str) -> bool,
@@ -370,7 +378,7 @@ impl<'a> Xml<'a> {
 
 /// Returns true if the content of an element is nothing but elements, so that it can be copied
 /// into a file of the standard.
-pub(super) fn only_elements(content: &str) -> bool {
+pub(in crate::formats) fn only_elements(content: &str) -> bool {
     let mut reader = Reader::from_str(content);
     reader.config_mut().check_comments = true;
     let mut depth = 0_usize;

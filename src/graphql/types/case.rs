@@ -162,7 +162,9 @@ impl Case {
     async fn history(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many at most, 1 to 1000; 100 where absent.")] first: Option<i32>,
+        #[graphql(desc = "Largest number of them, 1 to 1000; 100 where absent.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<CaseEvent>> {
         history(ctx, &self.case.workflow, &self.case.id, first, after).await

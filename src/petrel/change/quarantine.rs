@@ -6,8 +6,10 @@ use std::sync::Arc;
 use chrono::{SubsecRound, Utc};
 use uuid::Uuid;
 
-use super::examine::{Bad, must_have_none, ranges};
-use crate::petrel::{Change, Changed, Error, Inner, Petrel, Result, change::repeat::Asked};
+use super::examine::{Bad, Examined, must_have_none, ranges};
+use crate::petrel::{
+    Change, Changed, Error, Inner, Petrel, Result, change::repeat::Asked, read::load::broken,
+};
 use crate::{
     engine::{Act, apply, fit, never_begun, quarantine},
     models::{Case, CaseId, FiringId, IdProblem, PlaceId, Record, Stored, TokenId, WorkflowId},
@@ -86,28 +88,10 @@ impl Inner {
                 let own = record.value.time == act.now && record.value.by == act.by;
                 return Ok(changed(record, state, !own));
             }
-            if let Some(sequence) = examined.taken {
-                let (id, case) = (act.firing.to_string(), case.clone());
-                return Err(Error::IdPutAside { id, case, sequence });
-            }
-            if let Some(expected) = change.expected_revision
-                && expected != examined.last
-            {
-                let (what, actual) = (format!("case {case}"), examined.last);
-                return Err(Error::Conflict { what, expected, actual });
-            }
-            if following == Following::Refuse {
-                must_have_none(case, &examined.bad)?;
-            }
             if examined.last == 0 {
                 self.reader.must_exist(workflow).await?;
-                return Err(Error::no_case(case));
             }
-            if examined.bad.is_empty() {
-                let reason =
-                    format!("nothing is wrong in the log of case {case}; nothing was stored");
-                return Err(Error::argument("case", reason));
-            }
+            must_be_wanted(case, &act, &examined, following, change.expected_revision)?;
             let mut before = match examined.state {
                 Some(state) => state,
                 None => {
@@ -140,9 +124,8 @@ impl Inner {
                         hash: appended.hash,
                     };
                     let before = (before.sequence > 0).then_some(&before);
-                    let state = apply(before, &stored).map_err(|reason| {
-                        crate::petrel::read::load::broken(workflow, case, stored.sequence, reason)
-                    })?;
+                    let state = apply(before, &stored)
+                        .map_err(|reason| broken(workflow, case, stored.sequence, reason))?;
                     self.show(&state, registers).await;
                     return Ok(changed(stored, state, false));
                 }
@@ -181,6 +164,38 @@ impl Inner {
             );
         }
     }
+}
+
+/// Refuses a request whose id was taken, that expects another revision, or that finds nothing to put
+/// aside, or more than is wanted.
+fn must_be_wanted(
+    case: &CaseId,
+    act: &Act,
+    examined: &Examined,
+    following: Following,
+    expected_revision: Option<u64>,
+) -> Result<()> {
+    if let Some(sequence) = examined.taken {
+        let (id, case) = (act.firing.to_string(), case.clone());
+        return Err(Error::IdPutAside { id, case, sequence });
+    }
+    if let Some(expected) = expected_revision
+        && expected != examined.last
+    {
+        let (what, actual) = (format!("case {case}"), examined.last);
+        return Err(Error::Conflict { what, expected, actual });
+    }
+    if following == Following::Refuse {
+        must_have_none(case, &examined.bad)?;
+    }
+    if examined.last == 0 {
+        return Err(Error::no_case(case));
+    }
+    if examined.bad.is_empty() {
+        let reason = format!("nothing is wrong in the log of case {case}; nothing was stored");
+        return Err(Error::argument("case", reason));
+    }
+    Ok(())
 }
 
 fn changed(record: Stored<Record>, case: Case, repeated: bool) -> Changed {

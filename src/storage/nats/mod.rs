@@ -1,27 +1,19 @@
 //! Storage in NATS JetStream. The only place, with the local server's launcher, that names
 //! async-nats.
 
-mod address;
 mod branch;
-mod breaker;
 mod codec;
 mod config;
-mod direct;
+pub(in crate::storage) mod direct;
 mod doctor;
 mod feed;
 mod floor;
-mod interruption;
-mod leader;
-mod link;
 mod listing;
 mod log;
 mod marking;
 #[doc(hidden)]
 pub mod messages;
-mod options;
 mod permissions;
-mod publish;
-mod refusal;
 mod registers;
 mod seen;
 mod settings;
@@ -36,6 +28,6 @@ pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;
 pub use streams::Filling;
 
-use link::Link;
+use super::nats_link::{Link, address, leader, link, publish, refusal};
 use seen::Seen;
 use subjects::Subjects;

@@ -3,15 +3,15 @@
 use super::{ToolSpecific, id::TOOL};
 
 /// The tool whose note ProM and PM4Py read, and the note's value of the attribute `activity`.
-pub(super) const PROM: &str = "ProM";
-pub(super) const INVISIBLE: &str = "$invisible$";
+pub(in crate::formats) const PROM: &str = "ProM";
+pub(in crate::formats) const INVISIBLE: &str = "$invisible$";
 
 /// The content of our own note, for files of the standard.
-pub(super) const CONTENT: &str = "<silent/>";
+pub(in crate::formats) const CONTENT: &str = "<silent/>";
 
 /// A note that says that a transition is silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Note {
+pub(in crate::formats) enum Note {
     /// It says nothing else.
     Only,
     /// It is kept for its other contents.
@@ -20,7 +20,11 @@ pub(super) enum Note {
 
 /// Reads a transition's note; `None` if it does not say that the transition is silent. PM4Py reads
 /// those of ProM, and of nets with times, where a property says so.
-pub(super) fn read(tool: &str, attributes: &[(String, String)], content: &str) -> Option<Note> {
+pub(in crate::formats) fn read(
+    tool: &str,
+    attributes: &[(String, String)],
+    content: &str,
+) -> Option<Note> {
     let activity = || attributes.iter().find(|(key, _)| key == "activity");
     if tool.contains(PROM) && activity().is_some_and(|(_, activity)| activity == INVISIBLE) {
         return Some(Note::Only);
@@ -36,7 +40,7 @@ pub(super) fn read(tool: &str, attributes: &[(String, String)], content: &str) -
 
 /// Returns true if PM4Py would misread a transition's note: of ProM's it wants the attribute
 /// `activity`, and takes any that has the word `invisible` in it for a silent one.
-pub(super) fn misread(note: &ToolSpecific) -> bool {
+pub(in crate::formats) fn misread(note: &ToolSpecific) -> bool {
     let activity = note.attributes.iter().find(|(key, _)| key == "activity");
     let fits = activity.is_some_and(|(_, activity)| !activity.contains("invisible"));
     note.tool.contains(PROM) && !fits

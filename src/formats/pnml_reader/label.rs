@@ -11,16 +11,16 @@ use super::{
 
 /// A label.
 #[derive(Default)]
-pub(super) struct Label<'a> {
+pub(in crate::formats) struct Label<'a> {
     /// Its text; `None` if there is none.
-    pub(super) text: Option<Cow<'a, str>>,
+    pub(in crate::formats) text: Option<Cow<'a, str>>,
     /// Its position, from the thing it belongs to.
-    pub(super) offset: Option<Point>,
+    pub(in crate::formats) offset: Option<Point>,
 }
 
 impl<'a> Reading<'a> {
     /// Reads a label: `<text>`, in dialects `<value>` or the bare text.
-    pub(super) fn label(
+    pub(in crate::formats) fn label(
         &mut self,
         element: &Element<'a>,
         part: Part,
@@ -93,12 +93,15 @@ impl<'a> Reading<'a> {
 
     /// The point that the attributes `x` and `y` name. Positions change nothing, so a wrong one is
     /// noted, and refused in strict mode only.
-    pub(super) fn point(&mut self, element: &Element<'a>) -> Result<Option<Point>, PnmlError> {
+    pub(in crate::formats) fn point(
+        &mut self,
+        element: &Element<'a>,
+    ) -> Result<Option<Point>, PnmlError> {
         self.point_of(element, "x", "y")
     }
 
     /// The point that these two attributes name.
-    pub(super) fn point_of(
+    pub(in crate::formats) fn point_of(
         &mut self,
         element: &Element<'a>,
         x: &str,

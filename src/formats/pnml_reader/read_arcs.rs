@@ -43,18 +43,18 @@ impl Looks {
 
 /// The inputs for our nets that mean the same as `inputs` in a file. Tokens that are looked at and
 /// taken need no read arc; of several the largest says all.
-pub(super) fn from_file(inputs: Vec<Input>) -> Vec<Input> {
+pub(in crate::formats) fn from_file(inputs: Vec<Input>) -> Vec<Input> {
     with_reads(inputs, Looks::ours)
 }
 
 /// The inputs for a file that mean the same as `inputs` in our nets.
-pub(super) fn to_file(inputs: Vec<Input>) -> Vec<Input> {
+pub(in crate::formats) fn to_file(inputs: Vec<Input>) -> Vec<Input> {
     with_reads(inputs, Looks::in_file)
 }
 
 /// Number of tokens that each read arc of a file, by the arc's index, looks at and no other arc of
 /// its transition takes or looks at: 0 if a read arc before it says all, and for other arcs.
-pub(super) fn own_weights(net: &PnmlNet) -> Vec<u64> {
+pub(in crate::formats) fn own_weights(net: &PnmlNet) -> Vec<u64> {
     let mut looks: HashMap<(usize, usize), Looks> = HashMap::new();
     let inputs = net.arcs.iter().filter(|arc| arc.direction == Direction::ToTransition);
     for Arc { place, transition, kind, weight, .. } in inputs {

@@ -10,7 +10,7 @@ use super::Auth;
 /// # Errors
 ///
 /// When the login is malformed. The message does not have it.
-pub(super) fn split(address: &str) -> Result<(String, Option<Auth>), String> {
+pub(in crate::storage) fn split(address: &str) -> Result<(String, Option<Auth>), String> {
     let (scheme, rest) = match address.split_once("://") {
         Some((scheme, rest)) => (Some(scheme), rest),
         None => (None, address),

@@ -11,11 +11,11 @@ use crate::storage::StorageError;
 /// after one was lost. The second is the time for one of several servers to greet before the
 /// next one is tried. The third is the time between two signs of life, of which the third
 /// missing one ends the connection. All of them one after the other are less than the whole.
-pub(super) const GRACE: f64 = 0.4;
+pub(in crate::storage) const GRACE: f64 = 0.4;
 const NEXT_SERVER: f64 = 0.2;
 const PING_EVERY: f64 = 0.14;
 
-pub(super) async fn options(
+pub(in crate::storage) async fn options(
     config: &NatsStorageConfig,
     breaker: &Arc<Breaker>,
     interruptions: &Arc<Interruptions>,
@@ -83,17 +83,17 @@ pub(super) async fn options(
 }
 
 /// Jittered exponential: half to all of 100 ms, 200 ms, 400 ms … up to 4 s.
-pub(super) fn backoff(attempt: usize) -> Duration {
+pub(in crate::storage) fn backoff(attempt: usize) -> Duration {
     let exponent = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
     let most = (100 * 2_u64.pow(exponent)).min(4_000);
     Duration::from_millis(rand::random_range(most / 2..=most))
 }
 
-pub(super) fn transient(kind: ConnectErrorKind) -> bool {
+pub(in crate::storage) fn transient(kind: ConnectErrorKind) -> bool {
     matches!(kind, ConnectErrorKind::Io | ConnectErrorKind::Dns | ConnectErrorKind::TimedOut)
 }
 
-pub(super) fn connect_error(
+pub(in crate::storage) fn connect_error(
     config: &NatsStorageConfig,
     error: &async_nats::ConnectError,
 ) -> StorageError {

@@ -20,7 +20,7 @@ pub const MAX_DEPTH: usize = 256;
 pub const MAX_NETS: usize = 10_000;
 
 /// The namespace of the standard.
-pub(super) const NAMESPACE: &str = "http://www.pnml.org/version-2009/grammar/pnml";
+pub(in crate::formats) const NAMESPACE: &str = "http://www.pnml.org/version-2009/grammar/pnml";
 
 /// The strictness of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,11 +55,11 @@ pub fn read(bytes: &[u8], mode: Mode) -> Result<Document, PnmlError> {
 }
 
 /// A file that is being read.
-pub(super) struct Reading<'a> {
-    pub(super) xml: Xml<'a>,
-    pub(super) document: Document,
+pub(in crate::formats) struct Reading<'a> {
+    pub(in crate::formats) xml: Xml<'a>,
+    pub(in crate::formats) document: Document,
     /// The net that is being read, or was last.
-    pub(super) draft: Draft<'a>,
+    pub(in crate::formats) draft: Draft<'a>,
     /// Things that were passed over, each with its number and the position of the first.
     notes: BTreeMap<String, (usize, usize)>,
     /// The number of other things that were passed over, and the position of the first.
@@ -152,7 +152,7 @@ impl<'a> Reading<'a> {
 
     /// Notes an element that can't change the firings, and goes to its end. Strict mode refuses
     /// it.
-    pub(super) fn pass_over(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
+    pub(in crate::formats) fn pass_over(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
         let message = || format!("<{}> is not in the standard", element.name);
         self.xml.strict(element.at, Kind::Unsupported, message)?;
         self.note(element.at, format!("<{}> was passed over", element.name));
@@ -161,7 +161,7 @@ impl<'a> Reading<'a> {
     }
 
     /// An element of another namespace.
-    pub(super) fn foreign(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
+    pub(in crate::formats) fn foreign(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
         let message = || format!("<{}> is in another namespace than <pnml>", element.name);
         self.xml.strict(element.at, Kind::Namespace, message)?;
         let name = element.name;
@@ -171,7 +171,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Notes something that is no part of the net.
-    pub(super) fn note(&mut self, at: usize, message: String) {
+    pub(in crate::formats) fn note(&mut self, at: usize, message: String) {
         /// Notes kept: names in them come from the file, which can have as many as it likes.
         const MOST: usize = 100;
         if self.notes.len() < MOST || self.notes.contains_key(&message) {
@@ -182,7 +182,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The error for an element that has no meaning here, or one that we don't know.
-    pub(super) fn unsupported(&self, element: &Element<'a>, place: &str) -> PnmlError {
+    pub(in crate::formats) fn unsupported(&self, element: &Element<'a>, place: &str) -> PnmlError {
         let name = element.name;
         let high_level = name.starts_with("hl")
             || matches!(name, "structure" | "declaration" | "condition" | "declarations");
@@ -203,7 +203,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Keeps a tool's note about the part of the net that is being read.
-    pub(super) fn tool_specific(
+    pub(in crate::formats) fn tool_specific(
         &mut self,
         element: &Element<'a>,
         part: Part,
@@ -254,7 +254,7 @@ impl<'a> Reading<'a> {
     }
 
     /// An id; in strict mode an XML name that the file has once.
-    pub(super) fn id(&mut self, element: &Element<'a>) -> Result<String, PnmlError> {
+    pub(in crate::formats) fn id(&mut self, element: &Element<'a>) -> Result<String, PnmlError> {
         let id = element.owned("id");
         if self.xml.mode == super::Mode::Lenient {
             return Ok(id);
@@ -276,7 +276,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The error for the second thing with an id.
-    pub(super) fn duplicate(&self, id: &str, at: usize, first: usize) -> PnmlError {
+    pub(in crate::formats) fn duplicate(&self, id: &str, at: usize, first: usize) -> PnmlError {
         let (line, _) = position::line_and_column(self.xml.text, first);
         let id = position::excerpt(id);
         let message = format!("the id {id} is that of another thing in line {line}; rename one");
@@ -285,7 +285,7 @@ impl<'a> Reading<'a> {
 }
 
 /// Returns true if it is a name of XML without a colon, which the standard takes for an id.
-pub(super) fn is_name(text: &str) -> bool {
+pub(in crate::formats) fn is_name(text: &str) -> bool {
     let starts = |c: char| {
         matches!(c,
             'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}'

@@ -11,7 +11,7 @@ use super::{Kind, Mode, PnmlError, position};
 ///
 /// ISO-8859-1 is read as windows-1252, as browsers do: they differ only in control characters
 /// that nobody means.
-pub(super) fn decode(bytes: &[u8], mode: Mode) -> Result<Cow<'_, str>, PnmlError> {
+pub(in crate::formats) fn decode(bytes: &[u8], mode: Mode) -> Result<Cow<'_, str>, PnmlError> {
     let (encoding, body) = match bytes {
         [0xEF, 0xBB, 0xBF, rest @ ..] => (UTF_8, rest),
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => {

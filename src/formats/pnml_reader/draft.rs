@@ -14,72 +14,72 @@ use crate::models::ArcKind;
 
 /// A net while it is read.
 #[derive(Default)]
-pub(super) struct Draft<'a> {
+pub(in crate::formats) struct Draft<'a> {
     /// The finished part.
-    pub(super) net: PnmlNet,
+    pub(in crate::formats) net: PnmlNet,
     /// The nodes by id, with their positions in the file.
-    pub(super) nodes: HashMap<Cow<'a, str>, (Named, usize)>,
+    pub(in crate::formats) nodes: HashMap<Cow<'a, str>, (Named, usize)>,
     /// The arcs.
-    pub(super) arcs: Vec<DraftArc<'a>>,
+    pub(in crate::formats) arcs: Vec<DraftArc<'a>>,
     /// The references.
-    pub(super) references: Vec<DraftReference<'a>>,
+    pub(in crate::formats) references: Vec<DraftReference<'a>>,
     /// The node that each reference leads to in the end, once that is known.
     targets: Vec<Node>,
     /// The final markings.
-    pub(super) final_markings: Vec<DraftMarking<'a>>,
+    pub(in crate::formats) final_markings: Vec<DraftMarking<'a>>,
     /// The ids that our own notes give back.
-    pub(super) original_ids: Vec<(Part, String)>,
+    pub(in crate::formats) original_ids: Vec<(Part, String)>,
     /// True if a note says that the transition which is being read is no activity.
-    pub(super) silent: bool,
+    pub(in crate::formats) silent: bool,
     /// The one class of tokens that PIPE's markings and weights name.
-    pub(super) token_class: Option<String>,
+    pub(in crate::formats) token_class: Option<String>,
     /// PIPE's precedence of each transition.
-    pub(super) precedence: Vec<Precedence>,
+    pub(in crate::formats) precedence: Vec<Precedence>,
 }
 
 /// The thing that an id stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+pub(in crate::formats) enum Named {
     Place(usize),
     Transition(usize),
     Reference(usize),
 }
 
 /// An arc whose ends are not looked up yet.
-pub(super) struct DraftArc<'a> {
-    pub(super) source: Cow<'a, str>,
-    pub(super) target: Cow<'a, str>,
+pub(in crate::formats) struct DraftArc<'a> {
+    pub(in crate::formats) source: Cow<'a, str>,
+    pub(in crate::formats) target: Cow<'a, str>,
     /// The rest; its ends are not filled in.
-    pub(super) arc: Arc,
-    pub(super) at: usize,
+    pub(in crate::formats) arc: Arc,
+    pub(in crate::formats) at: usize,
 }
 
 /// A reference whose target is not looked up yet.
-pub(super) struct DraftReference<'a> {
-    pub(super) target: Cow<'a, str>,
+pub(in crate::formats) struct DraftReference<'a> {
+    pub(in crate::formats) target: Cow<'a, str>,
     /// True if it is a reference place.
-    pub(super) to_place: bool,
+    pub(in crate::formats) to_place: bool,
     /// The rest; its target is not filled in.
-    pub(super) reference: Reference,
-    pub(super) at: usize,
+    pub(in crate::formats) reference: Reference,
+    pub(in crate::formats) at: usize,
 }
 
 /// Places by id, each with its tokens and its position in the file.
-pub(super) type DraftMarking<'a> = Vec<(Cow<'a, str>, u64, usize)>;
+pub(in crate::formats) type DraftMarking<'a> = Vec<(Cow<'a, str>, u64, usize)>;
 
 /// The precedence of a transition, in a dialect that has priorities.
-pub(super) struct Precedence {
+pub(in crate::formats) struct Precedence {
     /// True if it takes time: those that don't come first.
-    pub(super) timed: bool,
+    pub(in crate::formats) timed: bool,
     /// Its priority: the highest of those that take no time comes first.
-    pub(super) priority: u64,
+    pub(in crate::formats) priority: u64,
     /// The position of the transition in the file.
-    pub(super) at: usize,
+    pub(in crate::formats) at: usize,
 }
 
 impl<'a> Draft<'a> {
     /// Looks up the names that had to wait, once the whole net is read.
-    pub(super) fn finish(&mut self, xml: &Xml<'_>) -> Result<PnmlNet, PnmlError> {
+    pub(in crate::formats) fn finish(&mut self, xml: &Xml<'_>) -> Result<PnmlNet, PnmlError> {
         self.check_precedence(xml)?;
         self.targets = self.follow(xml)?;
         let markings = std::mem::take(&mut self.final_markings);
@@ -204,7 +204,7 @@ impl<'a> Draft<'a> {
     }
 
     /// A final marking by the places' indexes.
-    pub(super) fn marking(
+    pub(in crate::formats) fn marking(
         &self,
         marking: DraftMarking<'a>,
         xml: &Xml<'_>,

@@ -12,7 +12,11 @@ use super::{
 
 impl<'a> Reading<'a> {
     /// The number of tokens that a label says; 0 where it says nothing.
-    pub(super) fn tokens(&mut self, label: &Label<'a>, at: usize) -> Result<u64, PnmlError> {
+    pub(in crate::formats) fn tokens(
+        &mut self,
+        label: &Label<'a>,
+        at: usize,
+    ) -> Result<u64, PnmlError> {
         match label.text.as_deref().map(str::trim) {
             None => Ok(0),
             Some("") => {
@@ -28,7 +32,7 @@ impl<'a> Reading<'a> {
     }
 
     /// A number of tokens that stands somewhere.
-    pub(super) fn count(&self, text: &str, at: usize) -> Result<u64, PnmlError> {
+    pub(in crate::formats) fn count(&self, text: &str, at: usize) -> Result<u64, PnmlError> {
         number::count(text).map_err(|error| {
             let found = position::excerpt(text);
             let (kind, message) = match error {
@@ -46,7 +50,7 @@ impl<'a> Reading<'a> {
 
     /// The number in `Default,2`: PIPE writes the class of the tokens with it. A net with
     /// several classes is coloured.
-    pub(super) fn of_one_class<'t>(
+    pub(in crate::formats) fn of_one_class<'t>(
         &mut self,
         text: &'t str,
         at: usize,

@@ -53,25 +53,25 @@ const IN_TRANSITION: [&str; 15] = [
 /// Elements outside of nets: TAPAAL's questions and constants.
 const AT_TOP: [&str; 6] = ["constant", "feature", "k-bound", "queries", "query", "token"];
 
-pub(super) fn in_any(name: &str) -> bool {
+pub(in crate::formats) fn in_any(name: &str) -> bool {
     WORDS.contains(&name)
 }
 
-pub(super) fn in_net(name: &str) -> bool {
+pub(in crate::formats) fn in_net(name: &str) -> bool {
     in_any(name) || IN_NET.contains(&name)
 }
 
-pub(super) fn in_transition(name: &str) -> bool {
+pub(in crate::formats) fn in_transition(name: &str) -> bool {
     in_any(name) || IN_TRANSITION.contains(&name)
 }
 
-pub(super) fn at_top(name: &str) -> bool {
+pub(in crate::formats) fn at_top(name: &str) -> bool {
     in_any(name) || AT_TOP.contains(&name)
 }
 
 /// Returns true if the content of a time interval, as Tina writes it in MathML, lets the
 /// transition fire at any time: from 0 on, without an end.
-pub(super) fn is_any_time(content: &str) -> bool {
+pub(in crate::formats) fn is_any_time(content: &str) -> bool {
     let mut text = String::new();
     let mut inside = false;
     for c in content.chars() {

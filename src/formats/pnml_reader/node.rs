@@ -13,7 +13,7 @@ use super::{
 
 impl<'a> Reading<'a> {
     /// Reads a place.
-    pub(super) fn place(
+    pub(in crate::formats) fn place(
         &mut self,
         element: &Element<'a>,
         page: Option<usize>,
@@ -76,7 +76,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads a transition.
-    pub(super) fn transition(
+    pub(in crate::formats) fn transition(
         &mut self,
         element: &Element<'a>,
         page: Option<usize>,
@@ -167,7 +167,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads a reference place or transition.
-    pub(super) fn reference(
+    pub(in crate::formats) fn reference(
         &mut self,
         element: &Element<'a>,
         page: Option<usize>,
@@ -220,13 +220,17 @@ impl<'a> Reading<'a> {
     }
 
     /// A label that is a name; a blank one is none.
-    pub(super) fn name(&mut self, element: &Element<'a>, part: Part) -> Result<Name, PnmlError> {
+    pub(in crate::formats) fn name(
+        &mut self,
+        element: &Element<'a>,
+        part: Part,
+    ) -> Result<Name, PnmlError> {
         let label = self.label(element, part)?;
         Ok(Name { text: label.text.as_deref().and_then(name_of), offset: label.offset })
     }
 
     /// The graphics of a node or a page.
-    pub(super) fn node_graphics(
+    pub(in crate::formats) fn node_graphics(
         &mut self,
         element: &Element<'a>,
     ) -> Result<NodeGraphics, PnmlError> {
@@ -281,16 +285,16 @@ impl<'a> Reading<'a> {
         Err(self.xml.error(at, Kind::Timing, message))
     }
 
-    pub(super) fn attribute_passed_over(&mut self, element: &Element<'a>, key: &str) {
+    pub(in crate::formats) fn attribute_passed_over(&mut self, element: &Element<'a>, key: &str) {
         let name = element.name;
         self.note(element.at, format!("the attribute {key} of <{name}> was passed over"));
     }
 }
 
 /// A name and its position.
-pub(super) struct Name {
-    pub(super) text: Option<String>,
-    pub(super) offset: Option<Point>,
+pub(in crate::formats) struct Name {
+    pub(in crate::formats) text: Option<String>,
+    pub(in crate::formats) offset: Option<Point>,
 }
 
 /// A name as it is meant: indentation on lines of its own is not. A blank one is none.

@@ -10,7 +10,7 @@ const FONT: &[&str] = &["family", "style", "weight", "size", "decoration", "alig
 
 impl<'a> Reading<'a> {
     /// Refuses in strict mode an attribute that only dialects have.
-    pub(super) fn dialect_attribute(
+    pub(in crate::formats) fn dialect_attribute(
         &self,
         element: &Element<'a>,
         key: &str,
@@ -21,7 +21,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Refuses in strict mode every attribute but these.
-    pub(super) fn standard_attributes(
+    pub(in crate::formats) fn standard_attributes(
         &self,
         element: &Element<'a>,
         known: &[&str],
@@ -32,7 +32,7 @@ impl<'a> Reading<'a> {
 
     /// Goes to the end of something in graphics. In strict mode it has the standard's attributes
     /// and nothing in it.
-    pub(super) fn drawn(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
+    pub(in crate::formats) fn drawn(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
         let known = match element.name {
             "line" => LINE,
             "fill" => FILL,
@@ -44,7 +44,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Refuses in strict mode the second of an element that may be there once, and else notes it.
-    pub(super) fn once(
+    pub(in crate::formats) fn once(
         &mut self,
         seen: &mut Seen,
         element: &Element<'a>,
@@ -60,12 +60,12 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    pub(super) fn not_standard(&self, element: &Element<'a>) -> Result<(), PnmlError> {
+    pub(in crate::formats) fn not_standard(&self, element: &Element<'a>) -> Result<(), PnmlError> {
         let message = || format!("<{}> is not in the standard", element.name);
         self.xml.strict(element.at, Kind::Unsupported, message)
     }
 
-    pub(super) fn twice(&self, element: &Element<'a>) -> PnmlError {
+    pub(in crate::formats) fn twice(&self, element: &Element<'a>) -> PnmlError {
         let message = format!("a second <{}>; remove one of them", element.name);
         self.xml.error(element.at, Kind::DuplicateLabel, message)
     }
@@ -73,11 +73,15 @@ impl<'a> Reading<'a> {
 
 /// The elements that were seen, of those that may be there once.
 #[derive(Default)]
-pub(super) struct Seen(Vec<&'static str>);
+pub(in crate::formats) struct Seen(Vec<&'static str>);
 
 impl Seen {
     /// Returns true if it is one of `single` and was there before.
-    pub(super) fn twice(&mut self, element: &Element<'_>, single: &[&'static str]) -> bool {
+    pub(in crate::formats) fn twice(
+        &mut self,
+        element: &Element<'_>,
+        single: &[&'static str],
+    ) -> bool {
         let Some(name) = single.iter().find(|name| element.home && **name == element.name) else {
             return false;
         };

@@ -12,7 +12,7 @@ use super::{
 
 impl<'a> Reading<'a> {
     /// Reads a net and adds it to the document.
-    pub(super) fn net(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
+    pub(in crate::formats) fn net(&mut self, element: &Element<'a>) -> Result<(), PnmlError> {
         self.draft = Draft::default();
         self.draft.net.id = self.id(element)?;
         self.draft.net.net_type = element.owned("type");
@@ -127,7 +127,9 @@ impl<'a> Reading<'a> {
     }
 
     /// The content of `<finalmarkings>`.
-    pub(super) fn final_markings(&mut self) -> Result<Vec<DraftMarking<'a>>, PnmlError> {
+    pub(in crate::formats) fn final_markings(
+        &mut self,
+    ) -> Result<Vec<DraftMarking<'a>>, PnmlError> {
         let mut markings = Vec::new();
         while let Some(element) = self.xml.child()? {
             if element.name != "marking" {

@@ -22,7 +22,7 @@ struct Said {
 
 impl<'a> Reading<'a> {
     /// Reads an arc.
-    pub(super) fn arc(
+    pub(in crate::formats) fn arc(
         &mut self,
         element: &Element<'a>,
         page: Option<usize>,

@@ -37,10 +37,10 @@ pub struct Link {
     pub breaker: Arc<Breaker>,
     interruptions: Arc<Interruptions>,
     /// Reason for which the last write was refused, where no later one was taken.
-    pub(super) refused: Arc<Mutex<Option<String>>>,
+    pub(in crate::storage) refused: Arc<Mutex<Option<String>>>,
     /// True if the last write had no answer from a server that answers other requests.
-    pub(super) stuck: Arc<AtomicBool>,
-    pub(super) timeout: Duration,
+    pub(in crate::storage) stuck: Arc<AtomicBool>,
+    pub(in crate::storage) timeout: Duration,
 }
 
 impl Link {
@@ -131,7 +131,7 @@ impl Link {
     }
 
     /// Sends a request through the connection that there is, and waits for its answer.
-    pub(super) async fn send(
+    pub(in crate::storage) async fn send(
         &self,
         limit: Duration,
         subject: String,

@@ -1,0 +1,15 @@
+//! Connection to NATS: its addresses and logins, requests with a time each, interruptions, leaders,
+//! and publishes that are decided by their answers.
+
+pub(in crate::storage) mod address;
+pub(in crate::storage) mod breaker;
+pub(in crate::storage) mod interruption;
+pub(in crate::storage) mod leader;
+pub(in crate::storage) mod link;
+pub(in crate::storage) mod options;
+pub(in crate::storage) mod publish;
+pub(in crate::storage) mod refusal;
+
+pub(in crate::storage) use link::Link;
+
+use super::nats::{Auth, NatsStorageConfig};
