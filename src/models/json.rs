@@ -105,7 +105,11 @@ pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result
 
 /// Reads JSON in which no object has a name twice: readers take the first or the last of these, as
 /// they please, and a caller would not learn which.
-pub(crate) fn unambiguous(bytes: &[u8]) -> serde_json::Result<Value> {
+///
+/// # Errors
+///
+/// When it is no JSON, or an object has a name twice; the error names it.
+pub fn unambiguous(bytes: &[u8]) -> serde_json::Result<Value> {
     Ok(serde_json::from_slice::<Unambiguous>(bytes)?.0)
 }
 
