@@ -52,7 +52,7 @@ The formats, for tools of process mining (PM4Py, ProM, Celonis and others):
   csv    a line an event
 
 An event's activity is the transition's name, or its id where it has none; its time is the
-server's, in microseconds, and strictly increases in a case. Petrel come in the order of their
+server's, in microseconds, and strictly increases in a case. Cases come in the order of their
 ids. A case with a record that can't be read is named and left out: the others are exported, and
 the exit code is 1. A cell of a CSV file that a spreadsheet would take for a formula (it begins
 with = + - or @) has a ' before it; --raw-cells writes it as it is.";

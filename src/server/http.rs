@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
+use http_body_util::LengthLimitError;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -155,10 +156,14 @@ async fn from_body(
         let late = format!("the body took longer than {BODY_TIMEOUT:?}");
         (StatusCode::REQUEST_TIMEOUT, Answer::refused(INVALID_REQUEST, late))
     })?;
-    // The other failure, a client that hung up, has nobody who would read the answer.
-    let body = read.map_err(|_| {
-        let large = format!("the body has more than {most} bytes, which is the most");
-        (StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", large))
+    let body = read.map_err(|error| {
+        let error = error.into_inner();
+        if error.is::<LengthLimitError>() {
+            let large = format!("the body has more than {most} bytes, which is the most");
+            return (StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", large));
+        }
+        let broken = format!("the body can't be read: {error}");
+        (StatusCode::BAD_REQUEST, Answer::refused(INVALID_REQUEST, broken))
     })?;
     drop(arriving);
     let takes = when_read(&body);

@@ -54,6 +54,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
     ("axum", &["src/server"]),
     ("hyper", &["src/server"]),
+    ("http_body_util", &["src/server"]),
     ("tokio_tungstenite", &["src/server"]),
     ("anyhow", &["src/cli", "src/main.rs"]),
     ("petgraph", &["src/formats/drawing"]),

@@ -8,8 +8,7 @@ use super::{
     representable::{self, Unwritable},
     silent,
     written_arcs::{self, WrittenArc},
-    xml,
-    xml_out::XmlOut,
+    xml_out::{XmlOut, only_elements},
 };
 use crate::models::ArcKind;
 
@@ -237,7 +236,7 @@ impl Writing {
     fn noted(&mut self, noted: &[&ToolSpecific]) {
         for note in noted {
             let foreign = note.attributes.iter().any(|(key, _)| !key.starts_with("xmlns:"));
-            if self.profile == Profile::Iso && (foreign || !xml::only_elements(&note.content)) {
+            if self.profile == Profile::Iso && (foreign || !only_elements(&note.content)) {
                 continue;
             }
             let mut attributes = vec![("tool", &*note.tool), ("version", &*note.version)];

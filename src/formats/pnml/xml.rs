@@ -376,29 +376,10 @@ impl<'a> Xml<'a> {
     }
 }
 
-/// Returns true if the content of an element is nothing but elements, so that it can be copied
-/// into a file of the standard.
-pub(in crate::formats) fn only_elements(content: &str) -> bool {
-    let mut reader = Reader::from_str(content);
-    reader.config_mut().check_comments = true;
-    let mut depth = 0_usize;
-    loop {
-        match reader.read_event() {
-            Ok(Event::Eof) => return true,
-            Ok(Event::Start(_)) => depth += 1,
-            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
-            Ok(Event::Text(text)) if depth > 0 || is_blank(&text.xml10_content()) => {}
-            Ok(Event::CData(_) | Event::GeneralRef(_)) if depth > 0 => {}
-            Ok(Event::Empty(_) | Event::Comment(_) | Event::PI(_)) => {}
-            _ => return false,
-        }
-    }
-}
-
 fn no_text(found: &str) -> String {
     format!("the text {} stands where only elements may", position::excerpt(found))
 }
 
-fn is_blank(text: &str) -> bool {
+pub(super) fn is_blank(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }

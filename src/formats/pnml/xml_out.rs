@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::xml_text::escaped;
+use quick_xml::{Reader, events::Event};
+
+use super::{xml::is_blank, xml_text::escaped};
 
 /// XML as it is written.
 pub(super) struct XmlOut {
@@ -75,6 +77,25 @@ impl XmlOut {
             let _ = write!(self.text, " {key}=\"");
             self.text.push_str(&escaped(value));
             self.text.push('"');
+        }
+    }
+}
+
+/// Returns true if the content of an element is nothing but elements, so that it can be copied
+/// into a file of the standard.
+pub(super) fn only_elements(content: &str) -> bool {
+    let mut reader = Reader::from_str(content);
+    reader.config_mut().check_comments = true;
+    let mut depth = 0_usize;
+    loop {
+        match reader.read_event() {
+            Ok(Event::Eof) => return true,
+            Ok(Event::Start(_)) => depth += 1,
+            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Event::Text(text)) if depth > 0 || is_blank(&text.xml10_content()) => {}
+            Ok(Event::CData(_) | Event::GeneralRef(_)) if depth > 0 => {}
+            Ok(Event::Empty(_) | Event::Comment(_) | Event::PI(_)) => {}
+            _ => return false,
         }
     }
 }

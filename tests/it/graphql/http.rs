@@ -1,6 +1,10 @@
 use reqwest::{Response, StatusCode, header};
 use serde_json::{Value, json};
 use stormpetrel::graphql::Limits;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::Served;
 
@@ -107,5 +111,18 @@ async fn what_operators_ask_for_is_answered() {
     let metrics = read("/metrics").await;
     assert!(metrics.contains("commit") && metrics.trim_end().ends_with("# EOF"), "{metrics}");
     assert!(read("/").await.contains("graphiql"));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_broken_on_its_way_is_no_large_one() {
+    let served = Served::start().await;
+    let mut client = TcpStream::connect(served.address).await.unwrap();
+    let head = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.write_all(format!("{head}5\r\n{{\"que\r\nno number\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     served.stop().await;
 }
