@@ -48,7 +48,7 @@ pub type Result<T> = std::result::Result<T, StorageError>;
 /// - **Absence** is `Ok(None)`: the word of the server; every other failure is an error.
 /// - **Clones** of an implementation (or of an `Arc` of it) share one store.
 ///
-/// [`testing::conformance`](crate::testing::conformance) checks all of it, for any
+/// `testing::conformance` (feature `testing`) checks all of it, for any
 /// implementation.
 #[async_trait]
 pub trait Storage: Debug + Send + Sync {

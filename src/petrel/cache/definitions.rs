@@ -140,7 +140,7 @@ impl Definitions {
 impl Petrel {
     /// Checks a definition and stores it as the next version. The same definition as the
     /// latest one makes no new version: the answer is the latest. If only sound definitions
-    /// are wanted ([`require_sound`](super::Checks::require_sound)), another is refused with
+    /// are wanted ([`require_sound`](crate::petrel::Checks::require_sound)), another is refused with
     /// its findings.
     pub async fn create_workflow(
         &self,

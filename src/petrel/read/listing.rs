@@ -20,7 +20,7 @@ impl Petrel {
     ///
     /// With a status it goes by an index that this process makes of the log. Before that has
     /// been made once it is waited for, for some seconds; then the error is
-    /// [`retryable`](super::Error::retryable) and gives its progress.
+    /// [`retryable`](crate::petrel::Error::retryable) and gives its progress.
     pub async fn cases(
         &self,
         workflow: &WorkflowId,
