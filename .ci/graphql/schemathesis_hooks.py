@@ -28,8 +28,6 @@ def literal(value):
     return json.dumps(value, ensure_ascii=False)
 
 
-
-
 def lists(inner):
     return strategies.lists(inner, max_size=4) | strategies.dictionaries(names, inner, max_size=4)
 
