@@ -13,8 +13,11 @@ pub(super) const FREE: usize = 16 * 1024;
 /// The most bytes that one request may take.
 pub(super) const MOST: usize = 64 * 1024 * 1024;
 
-/// Bytes that all requests that ask may take together.
-const ALL: usize = 192 * 1024 * 1024;
+/// Bytes that all requests that ask may take together while they arrive.
+const ARRIVING: usize = 64 * 1024 * 1024;
+
+/// Bytes that all requests that ask may take together once they are read.
+const READ: usize = 128 * 1024 * 1024;
 
 /// Bytes that are counted as one.
 const UNIT: usize = 1024;
@@ -28,26 +31,40 @@ pub(super) struct Share {
     _units: Option<OwnedSemaphorePermit>,
 }
 
-/// The memory. A clone is the same.
+/// The memory. A clone is the same. A request keeps its share of the one part until it has that of the
+/// other: what has arrived and waits to be read is in memory, too.
 #[derive(Debug, Clone)]
-pub(super) struct Budget(Arc<Semaphore>);
+pub(super) struct Budget {
+    arriving: Arc<Semaphore>,
+    read: Arc<Semaphore>,
+}
 
 impl Budget {
     pub fn new() -> Self {
-        Self(Arc::new(Semaphore::new(ALL / UNIT)))
+        let of = |bytes: usize| Arc::new(Semaphore::new(bytes / UNIT));
+        Self { arriving: of(ARRIVING), read: of(READ) }
     }
 
-    /// A share of so many bytes, at most [`MOST`], in the order in which they were asked for;
-    /// `None` if there are none in time.
-    pub async fn share(&self, bytes: usize) -> Option<Share> {
-        if bytes <= FREE {
-            return Some(Share { _units: None });
-        }
-        // At most `MOST / UNIT`, which is far below 32 bits.
-        let units = bytes.min(MOST).div_ceil(UNIT) as u32;
-        let turn = timeout(TURN, Arc::clone(&self.0).acquire_many_owned(units)).await;
-        Some(Share { _units: Some(turn.ok()?.ok()?) })
+    /// A share of so many bytes for a request that arrives, at most [`MOST`], in the order in which
+    /// they were asked for; `None` if there are none in time.
+    pub async fn arriving(&self, bytes: usize) -> Option<Share> {
+        share(&self.arriving, bytes).await
     }
+
+    /// The same for a request that is read.
+    pub async fn read(&self, bytes: usize) -> Option<Share> {
+        share(&self.read, bytes).await
+    }
+}
+
+async fn share(memory: &Arc<Semaphore>, bytes: usize) -> Option<Share> {
+    if bytes <= FREE {
+        return Some(Share { _units: None });
+    }
+    // At most `MOST / UNIT`, which is far below 32 bits.
+    let units = bytes.min(MOST).div_ceil(UNIT) as u32;
+    let turn = timeout(TURN, Arc::clone(memory).acquire_many_owned(units)).await;
+    Some(Share { _units: Some(turn.ok()?.ok()?) })
 }
 
 /// An estimate of the bytes that a JSON document takes when it has been read. A map takes some
@@ -83,11 +100,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn shares_are_bounded_and_come_back_and_small_ones_are_free() {
         let budget = Budget::new();
-        let shares = [budget.share(MOST).await, budget.share(MOST).await, budget.share(MOST).await];
+        let shares = [budget.read(MOST).await, budget.read(MOST).await];
         assert!(shares.iter().all(Option::is_some));
-        assert!(budget.share(FREE + 1).await.is_none());
-        assert!(budget.share(FREE).await.is_some());
+        assert!(budget.read(FREE + 1).await.is_none());
+        assert!(budget.read(FREE).await.is_some());
+        assert!(budget.arriving(MOST).await.is_some(), "another part");
         drop(shares);
-        assert!(budget.share(MOST).await.is_some());
+        assert!(budget.read(MOST).await.is_some());
     }
 }

@@ -110,7 +110,6 @@ async fn execute(state: &ServerState, media: MediaType, operation: Operation) ->
 /// A response that counts among all answers until its body has been taken from here. Nearly all of
 /// it has been sent then.
 fn until_sent(response: Response, charge: Option<Charge>) -> Response {
-    use axum::body::HttpBody as _;
     let Some(charge) = charge else { return response };
     let length = response.body().size_hint().exact();
     let mut response = response.map(|body| {
@@ -150,7 +149,8 @@ async fn from_body(
     }
     let most = state.api.limits().body_bytes;
     let declared = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
-    let arriving = room(state, declared.unwrap_or(most).min(most)).await?;
+    let bytes = declared.unwrap_or(most).min(most);
+    let arriving = state.budget.arriving(bytes).await.ok_or_else(no_room)?;
     let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, most)).await;
     let read = read.map_err(|_| {
         let late = format!("the body took longer than {BODY_TIMEOUT:?}");
@@ -165,22 +165,19 @@ async fn from_body(
         let broken = format!("the body can't be read: {error}");
         (StatusCode::BAD_REQUEST, Answer::refused(INVALID_REQUEST, broken))
     })?;
-    drop(arriving);
     let takes = when_read(&body);
     if takes > budget::MOST {
         let many = "the body has too many values: read, it would take more than 64 MiB";
         return Err((StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", many)));
     }
-    let share = room(state, takes).await?;
+    let share = state.budget.read(takes).await.ok_or_else(no_room)?;
+    drop(arriving);
     Ok((body, share))
 }
 
-/// Memory for a request.
-async fn room(state: &ServerState, bytes: usize) -> Result<Share, Refusal> {
-    state.budget.share(bytes).await.ok_or_else(|| {
-        let why = "too many large requests are under way in this process; try again in a moment";
-        (StatusCode::SERVICE_UNAVAILABLE, Answer::overloaded(why))
-    })
+fn no_room() -> Refusal {
+    let why = "too many large requests are under way in this process; try again in a moment";
+    (StatusCode::SERVICE_UNAVAILABLE, Answer::overloaded(why))
 }
 
 /// The parameters of a GET: JSON objects are written as text.

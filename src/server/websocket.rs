@@ -33,7 +33,7 @@ use tokio_tungstenite::{
 
 use super::{
     ServerState, Tokens,
-    budget::{self, FREE},
+    budget::{self, FREE, Share},
     connections::Seat,
     http::overloaded,
     inlet::{Gate, Inlet, PART, Refused},
@@ -147,8 +147,7 @@ async fn carry(
                 heard = true;
                 match message {
                     Some(Ok(Message::Text(text))) => {
-                        drop(gate.arrived());
-                        let frame = take(&mut protocol, state, &text).await;
+                        let frame = take(&mut protocol, state, &text, gate.arrived()).await;
                         if protocol.is_greeted() {
                             gate.widen(state.api.limits().body_bytes);
                         }
@@ -159,7 +158,7 @@ async fn carry(
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
                     // Its close frame is answered by reading on.
-                    Some(Ok(Message::Close(_))) => return finish(socket).await,
+                    Some(Ok(Message::Close(_))) => return finish(socket, &gate).await,
                     None => return Ok(()),
                     Some(Err(error)) => {
                         is_lost = true;
@@ -182,19 +181,27 @@ async fn carry(
             Some(Frame::Close { code, reason }) => {
                 let frame = CloseFrame { code: code.into(), reason: reason.into() };
                 send(&mut socket, Message::Close(Some(frame))).await?;
-                return if is_lost { drain(socket).await } else { finish(socket).await };
+                return if is_lost { drain(socket).await } else { finish(socket, &gate).await };
             }
         }
     }
 }
 
-/// Hands a message over when there is memory for it.
-async fn take(protocol: &mut Socket, state: &ServerState, text: &str) -> Option<Frame> {
+/// Hands a message over when there is memory for it; until then it keeps the memory with which it has
+/// arrived.
+async fn take(
+    protocol: &mut Socket,
+    state: &ServerState,
+    text: &str,
+    arrived: Vec<Share>,
+) -> Option<Frame> {
     let takes = budget::when_read(text.as_bytes());
     if takes > budget::MOST {
         return Some(Frame::close(1009, "the message has too many values"));
     }
-    match state.budget.share(takes).await {
+    let share = state.budget.read(takes).await;
+    drop(arrived);
+    match share {
         Some(share) => state.heavy.work(text.len(), || protocol.receive(text, share)).await,
         None => Some(Frame::close(1013, "too many large messages at once; try again later")),
     }
@@ -258,8 +265,12 @@ fn unreadable(error: &Error) -> Frame {
 
 /// Reads until the client has answered the close frame, so that the connection is not reset
 /// before the client has read it.
-async fn finish(mut socket: WebSocket) -> Result<(), Error> {
-    let rest = async { while let Some(Ok(_)) = socket.next().await {} };
+async fn finish(mut socket: WebSocket, gate: &Gate) -> Result<(), Error> {
+    let rest = async {
+        while let Some(Ok(_)) = socket.next().await {
+            drop(gate.arrived());
+        }
+    };
     // A client that does not answer has had its time.
     let _ = timeout(CLOSE_TIMEOUT, rest).await;
     Ok(())

@@ -184,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inlet<S> {
         };
         let asking = asks.get_or_insert_with(|| {
             let budget = self.budget.clone();
-            async move { budget.share(more).await }.boxed()
+            async move { budget.arriving(more).await }.boxed()
         });
         let share = ready!(asking.as_mut().poll(cx)).ok_or(Refused::NoRoom)?;
         self.gate.add(share);

@@ -95,7 +95,7 @@ async fn a_message_that_is_too_large_for_now_is_refused_by_its_head() {
 #[tokio::test(start_paused = true)]
 async fn a_large_message_waits_for_memory_and_not_for_ever() {
     let budget = Budget::new();
-    let taken = [budget.share(MOST).await, budget.share(MOST).await, budget.share(MOST).await];
+    let taken = budget.arriving(MOST).await;
     for is_freed in [false, true] {
         let (mut server, gate, stream) = opened(ALL, &budget).await;
         let mut client = client(stream).await;

@@ -327,25 +327,22 @@ async fn requests_that_are_long_to_read_hold_nobody_up() {
     let asked = (0..4 * processors).map(async |_| {
         for _ in 0..4 {
             let request = http.post(&url).header("Content-Type", "application/json");
-            request.body(body.clone()).send().await.unwrap();
+            let answer = request.body(body.clone()).send().await.unwrap();
+            assert_eq!(answer.status(), reqwest::StatusCode::OK);
         }
     });
-    let mut waits = Vec::new();
+    let mut answered = 0;
     let watched = async {
         loop {
-            let begun = Instant::now();
             assert!(serving.lives().await);
-            waits.push(begun.elapsed());
-            sleep(Duration::from_millis(10)).await;
+            answered += 1;
         }
     };
     tokio::select! {
-        _ = timeout(4 * PATIENCE, join_all(asked)) => {}
+        asked = timeout(6 * PATIENCE, join_all(asked)) => { asked.expect("all are answered"); }
         () = watched => {}
     }
-    waits.sort();
-    // Not the longest of all, which says more of the machine.
-    let most = waits[waits.len() * 3 / 4];
-    assert!(most < Duration::from_millis(100), "{most:?} of {waits:?}");
+    // Where each long request stops all others, about one of these is answered beside it.
+    assert!(answered > 5 * 16 * processors, "{answered} beside {}", 16 * processors);
     serving.stop().await;
 }
