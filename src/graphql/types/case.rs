@@ -28,8 +28,8 @@ pub type CaseConnection = Connection<Case, Cursor, UnreadableCases>;
 /// The cases beside the nodes of a page.
 #[derive(SimpleObject)]
 pub struct UnreadableCases {
-    /// Ids of the cases that stand among the nodes, or after the last one, and can't be read;
-    /// `case` gives the reason.
+    /// Ids of the cases that stand among the nodes, or after the last one of all, and can't be
+    /// read; `case` gives the reason.
     pub unreadable: Vec<ID>,
 }
 

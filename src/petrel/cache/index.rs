@@ -5,8 +5,7 @@
 //! log.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    ops::Bound,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -18,7 +17,8 @@ use futures::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::petrel::{Inner, Petrel, Result};
+use super::listing::Listing;
+use crate::petrel::{Inner, Petrel, Result, export::by_case::case_of};
 use crate::{
     models::{CaseId, CaseStatus, WorkflowId},
     storage::{StatusAt, Storage, StorageError},
@@ -95,43 +95,6 @@ struct Reading {
 
 /// End of a reading.
 type Read = std::result::Result<(), StorageError>;
-
-/// The cases of a workflow, each by the log sequence of its first record.
-#[derive(Debug, Default)]
-struct Listing {
-    created: HashMap<CaseId, u64>,
-    cases: BTreeMap<u64, (CaseId, CaseStatus)>,
-    by_status: HashMap<CaseStatus, BTreeSet<u64>>,
-}
-
-impl Listing {
-    fn take_over(&mut self, case: CaseId, sequence: u64, status: CaseStatus) {
-        let created = *self.created.entry(case.clone()).or_insert(sequence);
-        let before = self.cases.insert(created, (case, status)).map(|(_, before)| before);
-        if before == Some(status) {
-            return;
-        }
-        if let Some(cases) = before.and_then(|before| self.by_status.get_mut(&before)) {
-            cases.remove(&created);
-        }
-        self.by_status.entry(status).or_default().insert(created);
-    }
-
-    fn some(&self, status: Option<CaseStatus>, after: u64, most: usize) -> Vec<(u64, CaseId)> {
-        let after = (Bound::Excluded(after), Bound::Unbounded);
-        let named = |created: &u64| Some((*created, self.cases.get(created)?.0.clone()));
-        match status {
-            None => {
-                let cases = self.cases.range(after).take(most);
-                cases.map(|(created, (case, _))| (*created, case.clone())).collect()
-            }
-            Some(status) => {
-                let cases = self.by_status.get(&status).map(|cases| cases.range(after));
-                cases.into_iter().flatten().filter_map(named).take(most).collect()
-            }
-        }
-    }
-}
 
 impl State {
     fn listing(&mut self, workflow: &WorkflowId) -> &mut Listing {
@@ -268,8 +231,13 @@ async fn read(index: Weak<Index>, storage: Arc<dyn Storage>) -> Read {
                 followed = status.sequence;
                 batch.push(status);
             }
-            Err(StorageError::Corrupt { subject, sequence, reason, .. }) => {
-                tracing::debug!(subject, sequence, reason, "its case keeps the status it had");
+            Err(StorageError::Corrupt { subject, sequence, .. }) => {
+                let Some(index) = index.upgrade() else { return Ok(()) };
+                index.take_over(&mut batch, sequence);
+                if let Some((workflow, case)) = case_of(&subject) {
+                    let mut state = index.state();
+                    state.listing(&workflow).take_over_unreadable(case, sequence);
+                }
                 (followed, unreadable) = (sequence, unreadable + 1);
             }
             Err(error) => {

@@ -3,6 +3,7 @@
 pub(in crate::petrel) mod aside;
 pub(crate) mod definitions;
 pub(in crate::petrel) mod index;
+mod listing;
 pub(in crate::petrel) mod newest;
 pub(in crate::petrel) mod slot;
 pub(in crate::petrel) mod slots;

@@ -1,6 +1,6 @@
 //! Listings of cases.
 
-use std::{pin::pin, sync::Arc};
+use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -48,7 +48,7 @@ impl Petrel {
             let wanted = page.first + 1 - items.len();
             let some = self.inner.index.some(workflow, status, after, wanted);
             let Some((last, _)) = some.last() else {
-                return Ok(CasePage { cases: PageOf { items, has_next: false }, unreadable });
+                return Ok(CasePage::of(items, unreadable, page.first));
             };
             after = *last;
             let cases = stream::iter(some)
@@ -58,15 +58,13 @@ impl Petrel {
                 // It may have got another status since the index had it.
                 let asked_for = |case: &Case| status.is_none_or(|status| case.status == status);
                 match listed {
-                    _ if items.len() > page.first => {}
                     Listed::Case(cursor, case) if asked_for(&case) => items.push((cursor, case)),
-                    Listed::Unreadable(case) => unreadable.push(case),
+                    Listed::Unreadable(cursor, case) => unreadable.push((cursor, case)),
                     Listed::Case(..) | Listed::None => {}
                 }
             }
             if items.len() > page.first {
-                items.truncate(page.first);
-                return Ok(CasePage { cases: PageOf { items, has_next: true }, unreadable });
+                return Ok(CasePage::of(items, unreadable, page.first));
             }
         }
     }
@@ -90,24 +88,39 @@ impl Petrel {
         let cases = created.map(|created| async move {
             let (sequence, case, begins) = created?;
             match self.listed(workflow, sequence, &case).await? {
-                // It is put aside, and the case stands where it was created.
-                Listed::Case(..) if !begins => Ok(Listed::None),
+                Listed::Case(_, case) if !begins && !self.began_at(&case, sequence).await? => {
+                    Ok(Listed::None)
+                }
                 listed => Ok::<_, Error>(listed),
             }
         });
         let mut cases = pin!(cases.buffered(AT_ONCE));
-        let (mut items, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut items, mut unreadable, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         while let Some(listed) = cases.try_next().await? {
             match listed {
-                Listed::Case(..) if items.len() == page.first => {
-                    return Ok(CasePage { cases: PageOf { items, has_next: true }, unreadable });
-                }
                 Listed::Case(cursor, case) => items.push((cursor, case)),
-                Listed::Unreadable(case) if !unreadable.contains(&case) => unreadable.push(case),
-                Listed::Unreadable(_) | Listed::None => {}
+                Listed::Unreadable(cursor, case) if seen.insert(case.clone()) => {
+                    unreadable.push((cursor, case));
+                }
+                Listed::Unreadable(..) | Listed::None => {}
+            }
+            if items.len() > page.first {
+                break;
             }
         }
-        Ok(CasePage { cases: PageOf { items, has_next: false }, unreadable })
+        Ok(CasePage::of(items, unreadable, page.first))
+    }
+
+    /// Returns true if the unreadable record at `sequence` is the one that a readable case began
+    /// with. Any other one of the case lists it nowhere else than where it began.
+    async fn began_at(&self, case: &Case, sequence: u64) -> Result<bool> {
+        match self.inner.reader.first_record(case).await {
+            Err(Error::Storage(StorageError::Corrupt { sequence: first, .. })) => {
+                Ok(first == sequence)
+            }
+            Err(error) if !error.is_of_one_case() => Err(error),
+            Ok(_) | Err(_) => Ok(false),
+        }
     }
 
     /// A case of a listing.
@@ -118,7 +131,7 @@ impl Petrel {
             Err(error) if !error.is_of_one_case() => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "a case of a listing can't be read");
-                Ok(Listed::Unreadable(case.clone()))
+                Ok(Listed::Unreadable(Cursor(created), case.clone()))
             }
         }
     }
@@ -129,15 +142,31 @@ impl Petrel {
 pub struct CasePage {
     /// The cases that can be read.
     pub cases: PageOf<Arc<Case>>,
-    /// Cases that stand among them, or after the last one, and can't be read. A request for one
-    /// by its id gives the reason.
+    /// Cases that stand among them, or after the last one of all, and can't be read. A request
+    /// for one by its id gives the reason.
     pub unreadable: Vec<CaseId>,
+}
+
+impl CasePage {
+    /// The first cases of those that were found, with the unreadable ones before the next page.
+    fn of(
+        mut items: Vec<(Cursor, Arc<Case>)>,
+        unreadable: Vec<(Cursor, CaseId)>,
+        first: usize,
+    ) -> Self {
+        let has_next = items.len() > first;
+        items.truncate(first);
+        let last = items.last().map(|(cursor, _)| *cursor).filter(|_| has_next);
+        let before_next = |(cursor, _): &(Cursor, CaseId)| last.is_none_or(|last| *cursor < last);
+        let unreadable = unreadable.into_iter().filter(before_next).map(|(_, case)| case);
+        Self { unreadable: unreadable.collect(), cases: PageOf { items, has_next } }
+    }
 }
 
 /// A case of a listing.
 enum Listed {
     Case(Cursor, Arc<Case>),
-    Unreadable(CaseId),
+    Unreadable(Cursor, CaseId),
     /// It is gone.
     None,
 }

@@ -88,13 +88,34 @@ async fn a_record_of_rubbish_stops_its_case_and_no_other() {
     damaged.fire(&damaged.well, "go").await.unwrap();
     let seen = cases.token(None, &damaged.sick, Consistency::Eventual).await.unwrap();
     assert_eq!(seen.place, place("here"), "the view still has what was known");
+    // Cases of rubbish only, and one whose first record is the only one that can be read no more.
+    let lifecycle = |case: &str| format!("cb.workflows.pendulum.events.lifecycle.{case}");
+    damaged.publish(&lifecycle("never-was"), "rubbish").await;
+    damaged.publish("cb.workflows.pendulum.events.transitions.nor-this", "rubbish").await;
     // By the log, and by the index.
-    for status in [None, Some(CaseStatus::Running)] {
-        let listed = cases.cases(&pendulum, status, Page::default()).await.unwrap();
-        assert_eq!(listed.unreadable, [case("sick")]);
-        let listed = listed.cases.into_items();
-        let listed: Vec<_> = listed.iter().map(|case| case.id.as_str()).collect();
-        assert_eq!(listed, ["well"]);
+    for (status, more) in [
+        (None, vec!["never-was"]),
+        (Some(CaseStatus::Running), Vec::new()),
+        (None, vec!["never-was", "nor-this"]),
+    ] {
+        let (mut unreadable, mut listed, mut page) = (Vec::new(), Vec::new(), Page::default());
+        page.first = 1;
+        loop {
+            let found = cases.cases(&pendulum, status, page).await.unwrap();
+            unreadable.extend(found.unreadable.iter().map(|case| case.to_string()));
+            page.after = found.cases.end();
+            let has_next = found.cases.has_next;
+            listed.extend(found.cases.into_items().iter().map(|case| case.id.to_string()));
+            if !has_next {
+                break;
+            }
+        }
+        let expected: Vec<_> = ["sick"].into_iter().chain(more).collect();
+        assert_eq!(
+            (unreadable, listed),
+            (expected.iter().map(ToString::to_string).collect(), vec!["well".to_owned()]),
+            "{status:?}"
+        );
     }
     let scope = TokenScope { workflow: pendulum, place: None, case: None };
     assert_eq!(cases.tokens(&scope, Page::default()).await.unwrap().items.len(), 2);

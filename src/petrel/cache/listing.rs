@@ -1,0 +1,53 @@
+//! The cases of one workflow by status, in the order of their creation.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
+};
+
+use crate::models::{CaseId, CaseStatus};
+
+/// The cases of a workflow, each by the log sequence of its first record.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    created: HashMap<CaseId, u64>,
+    /// Each with its status; without one, if nothing could be read of the case.
+    cases: BTreeMap<u64, (CaseId, Option<CaseStatus>)>,
+    by_status: HashMap<CaseStatus, BTreeSet<u64>>,
+}
+
+impl Listing {
+    pub fn take_over(&mut self, case: CaseId, sequence: u64, status: CaseStatus) {
+        let created = *self.created.entry(case.clone()).or_insert(sequence);
+        let before = self.cases.insert(created, (case, Some(status)));
+        let before = before.and_then(|(_, before)| before);
+        if before == Some(status) {
+            return;
+        }
+        if let Some(cases) = before.and_then(|before| self.by_status.get_mut(&before)) {
+            cases.remove(&created);
+        }
+        self.by_status.entry(status).or_default().insert(created);
+    }
+
+    /// Takes over a record that can't be read: its case is there, and keeps the status it had.
+    pub fn take_over_unreadable(&mut self, case: CaseId, sequence: u64) {
+        let created = *self.created.entry(case.clone()).or_insert(sequence);
+        self.cases.entry(created).or_insert((case, None));
+    }
+
+    pub fn some(&self, status: Option<CaseStatus>, after: u64, most: usize) -> Vec<(u64, CaseId)> {
+        let after = (Bound::Excluded(after), Bound::Unbounded);
+        let named = |created: &u64| Some((*created, self.cases.get(created)?.0.clone()));
+        match status {
+            None => {
+                let cases = self.cases.range(after).take(most);
+                cases.map(|(created, (case, _))| (*created, case.clone())).collect()
+            }
+            Some(status) => {
+                let cases = self.by_status.get(&status).map(|cases| cases.range(after));
+                cases.into_iter().flatten().filter_map(named).take(most).collect()
+            }
+        }
+    }
+}
