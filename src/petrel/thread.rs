@@ -1,6 +1,6 @@
 //! Work that computes or waits for the disk, on a thread where it stops no other task.
 
-use std::panic::resume_unwind;
+use std::{panic::resume_unwind, sync::Arc};
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
@@ -20,13 +20,18 @@ impl Reader {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
         // It is never closed, so never an error.
-        let _turn = self.computing.acquire().await;
-        off_thread(work).await
+        let turn = Arc::clone(&self.computing).acquire_owned().await;
+        off_thread(move || {
+            // It is ours until the end, even if nobody waits for it any more.
+            let _turn = turn;
+            work()
+        })
+        .await
     }
 }
 
 /// Turns of long computations: as many may run at once as half of the machine's cores.
-pub(in crate::petrel) fn turns() -> Semaphore {
+pub(in crate::petrel) fn turns() -> Arc<Semaphore> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Semaphore::new(cores.div_ceil(2))
+    Arc::new(Semaphore::new(cores.div_ceil(2)))
 }

@@ -25,7 +25,7 @@ pub(crate) struct Reader {
     tags: locate::Tags,
     pub(in crate::petrel) asides: cache::aside::Asides,
     /// Long computations, such as checks of definitions, take turns.
-    pub(in crate::petrel) computing: Semaphore,
+    pub(in crate::petrel) computing: Arc<Semaphore>,
 }
 
 impl Reader {
