@@ -9,23 +9,27 @@ use crate::{
     storage::{StorageError, nats::NatsStorage},
 };
 
-/// Time between two looks at the view, and the pause before one that could not be filled is tried
-/// again.
+/// Time between two looks at the view.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// Longest pause before a view that could not be filled is tried again; it grows to this, since each
+/// time costs as much as a rebuild.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Time after which a lasting failure is told of again.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Looks for the view until `stop`, and fills it when it was made again.
 pub(super) async fn keep_view(cases: &Petrel, storage: &NatsStorage, stop: CancellationToken) {
-    let mut complained = None::<Instant>;
+    let (mut complained, mut pause) = (None::<Instant>, EVERY);
     loop {
         let looked = tokio::select! {
             looked = look(cases, storage) => looked,
             () = stop.cancelled() => return,
         };
         match looked {
-            Ok(()) => complained = None,
+            Ok(true) => (complained, pause) = (None, EVERY),
+            Ok(false) => pause = (2 * pause).min(LONGEST_PAUSE),
             // An outage is told of by the connection.
             Err(error) if error.retryable() => {
                 tracing::debug!(%error, "the view is looked at again")
@@ -37,18 +41,17 @@ pub(super) async fn keep_view(cases: &Petrel, storage: &NatsStorage, stop: Cance
             Err(_) => {}
         }
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => return,
         }
     }
 }
 
-async fn look(cases: &Petrel, storage: &NatsStorage) -> petrel::Result<()> {
-    if let Some(view) = storage.view_to_be_filled().await? {
-        tracing::warn!("the view was missing; it is being filled from the log");
-        fill(cases, || storage.view_is_filled(&view)).await?;
-    }
-    Ok(())
+/// Looks for the view, and fills it if it is to be filled. Returns false if it could not be filled.
+async fn look(cases: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
+    let Some(view) = storage.view_to_be_filled().await? else { return Ok(true) };
+    tracing::warn!("the view was missing; it is being filled from the log");
+    fill(cases, || storage.view_is_filled(&view)).await
 }
 
 /// Fills the view from the log, and notes for all processes that it is done. Returns false if a case
