@@ -85,7 +85,9 @@ fn differing(name: &str, info: &Value, mut wanted: Value) -> Option<String> {
     }
     match update(name, info, &wanted) {
         Ok(Step::Update(_, changed)) => Some(format!(
-            "stream {name} has other settings than this system needs, with which it may fail or              lose what it has: {changed}; `petrel init`, or a restart of `petrel serve`, puts them              right"
+            "stream {name} has other settings than this system needs, with which it may fail or \
+             lose what it has: {changed}; `petrel init`, or a restart of `petrel serve`, puts them \
+             right"
         )),
         Ok(Step::Nothing | Step::Create(_)) => None,
         Err(error) => Some(error.to_string()),

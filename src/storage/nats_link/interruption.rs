@@ -66,14 +66,18 @@ impl Interruptions {
 
     /// Notes an error that the server told the connection.
     pub fn said(&self, error: &str) {
-        let lower = error.to_lowercase();
-        if !lower.contains("permissions violation") {
+        // A subject may have any of the words that are looked for.
+        let mut parts = error.split('"');
+        let (Some(said), Some(subject)) = (parts.next(), parts.next()) else { return };
+        let (said, subject) = (said.to_lowercase(), subject.to_owned());
+        if !said.contains("permissions violation") {
             return;
         }
-        let Some(subject) = error.split('"').nth(1).map(str::to_owned) else { return };
         let mut state = self.state();
-        if lower.contains("subscription") {
-            state.deaf = subject.starts_with(&self.inbox).then_some(subject);
+        if said.contains("subscription") {
+            if subject.starts_with(&self.inbox) {
+                state.deaf = Some(subject);
+            }
         } else {
             if state.refused.len() == KEPT {
                 state.refused.pop_front();
