@@ -13,6 +13,7 @@ use crate::petrel::{
 use crate::{
     engine::{Act, apply, fit, never_begun, quarantine},
     models::{Case, CaseId, FiringId, IdProblem, PlaceId, Record, Stored, TokenId, WorkflowId},
+    storage::StorageError,
 };
 
 /// Number of looks, if somebody appends meanwhile or no answer comes.
@@ -134,10 +135,9 @@ impl Inner {
                 Err(error) => return Err(error.into()),
             }
         }
-        match failed {
-            Some(error) => Err(error.into()),
-            None => Err(Error::no_case(case)),
-        }
+        // Each look ends here, or with a failure.
+        let reason = format!("others change case {case} all the time; try again");
+        Err(failed.unwrap_or(StorageError::Unavailable { reason, away_since: None }).into())
     }
 
     /// The definition to name for a case that never began: the workflow's latest, or if the
