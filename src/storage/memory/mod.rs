@@ -244,6 +244,7 @@ impl Storage for MemoryStorage {
         let stored = Stored {
             value: record.clone(),
             sequence,
+            fence: Some(expected),
             timestamp: Utc::now(),
             subject,
             hash: hash.clone(),
