@@ -6,7 +6,6 @@ use std::{
 };
 
 use chrono::{SubsecRound, Utc};
-use futures::StreamExt;
 use uuid::Uuid;
 
 use crate::petrel::{
@@ -16,7 +15,7 @@ use crate::petrel::{
 use crate::{
     engine::{Act, Budget, TokenSeed, apply, apply_stored, fit},
     models::{Case, CaseId, FiringId, IdProblem, Record, RecordKind, Stored, Token, WorkflowId},
-    storage::{Consistency, LogScope, StorageError},
+    storage::{Consistency, StorageError},
 };
 
 /// Number of times that a lost race is run again before the caller is told of the conflict.
@@ -302,55 +301,12 @@ impl Inner {
         slot.registers.clear();
         slot.case = None;
         if let Some(head) = head {
-            let (case, follows) = tokio::join!(self.reader.restore(&head), self.follows(&head));
+            let (case, follows) =
+                tokio::join!(self.reader.restore(&head), self.reader.follows(&head));
             follows?;
             slot.case = Some(Arc::new(case?));
         }
         Ok(())
-    }
-
-    /// Refuses a head that does not follow from the case's record before it: any record after it
-    /// would have to be put aside with it. The server compared this where the head was appended
-    /// under the case's fence.
-    async fn follows(&self, head: &Stored<Record>) -> Result<()> {
-        let Record { workflow, case, previous, previous_hash, .. } = &head.value;
-        let last = last_before(&head.value);
-        let reason = match head.fence {
-            Some(fence) if fence != last => {
-                Some(format!("it follows message {last}, and {fence} is between"))
-            }
-            Some(_) => None,
-            None => self.is_between(head, last).await?,
-        };
-        let reason = match reason {
-            Some(reason) => reason,
-            None if *previous == 0 => return Ok(()),
-            None => match self.reader.storage.record(workflow, case, *previous).await {
-                Ok(Some(before)) if Some(&before.hash) == previous_hash.as_ref() => return Ok(()),
-                // What can't be read blocks no more than itself.
-                Err(StorageError::Corrupt { .. }) => return Ok(()),
-                Err(error) => return Err(error.into()),
-                Ok(Some(_)) => format!("its hash of record {previous} is not that record's"),
-                Ok(None) => format!("it follows record {previous}, which is not in the log"),
-            },
-        };
-        let reason = format!("{reason}; `petrel case quarantine` puts it aside");
-        Err(broken(workflow, case, head.sequence, reason))
-    }
-
-    /// Says which message of the case is between a head and the one that it says to follow.
-    async fn is_between(&self, head: &Stored<Record>, last: u64) -> Result<Option<String>> {
-        let scope = LogScope::Case(head.value.workflow.clone(), head.value.case.clone());
-        let next = self.reader.storage.history(scope, last + 1).await?.next().await;
-        let next = match next {
-            Some(Ok(next)) => next.sequence,
-            Some(Err(StorageError::Corrupt { sequence, .. })) => sequence,
-            Some(Err(error)) => return Err(error.into()),
-            // Somebody has taken it out of the log.
-            None => head.sequence,
-        };
-        Ok((next != head.sequence)
-            .then(|| format!("it follows message {last}, and {next} is between")))
     }
 
     async fn decide(
@@ -406,15 +362,6 @@ enum Decision {
     /// The record, and the definition that a new case is to run.
     Append(Box<Record>, Option<Arc<Compiled>>),
     Repeated(Box<Changed>),
-}
-
-/// The case's message that a record was appended after; 0 for none.
-fn last_before(record: &Record) -> u64 {
-    match record.kind {
-        // It follows the last good record, and whatever came after that is put aside.
-        RecordKind::Quarantined => record.previous.max(record.unlisted),
-        _ => record.previous,
-    }
 }
 
 fn tokens_after(record: &Record, case: &Case) -> Vec<Arc<Token>> {
