@@ -4,6 +4,7 @@
 mod branch;
 mod codec;
 mod config;
+pub(in crate::storage) mod decoding;
 pub(in crate::storage) mod direct;
 mod doctor;
 mod feed;
