@@ -269,6 +269,12 @@ impl Socket {
         self.init_until.is_none()
     }
 
+    /// True while there are many operations still that the client has ended: they go when the
+    /// [next](Self::next) frame is asked for. Nothing is to be received meanwhile.
+    pub fn is_behind(&self) -> bool {
+        self.events.len() > 2 * self.api.limits().operations
+    }
+
     fn caller(&self) -> Caller {
         (self.greeter)(self.token.as_deref())
     }
