@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Serving, connections::peak};
+use super::{PATIENCE, Serving, connections::peak, doors::MUTATION};
 
 /// A client's final frame, masked with zeros.
 fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
@@ -175,5 +175,69 @@ async fn operations_that_are_begun_and_ended_over_and_over_take_no_memory() {
     if let (Some(before), Some(after)) = (before, peak(&serving)) {
         assert!(after < before + 25 * 1024, "{before} kB, then {after} kB");
     }
+    serving.stop().await;
+}
+
+fn subscribe(id: usize, query: &str) -> Vec<u8> {
+    let payload = json!({ "query": query });
+    text(&json!({ "type": "subscribe", "id": id.to_string(), "payload": payload }))
+}
+
+#[tokio::test]
+async fn operations_of_a_client_that_never_reads_hold_nobody_up() {
+    let serving = Serving::start(&["--consumer-timeout", "30s"]).await;
+    // They are under way for as long as the server stands still.
+    serving.nats.suspend();
+    let query = "{ workflows { nodes { id } } }";
+    let asks: Vec<u8> = (0..60).flat_map(|id| subscribe(id, query)).collect();
+    let mut sockets = Vec::new();
+    for _ in 0..18 {
+        let mut stream = opened(&serving, "graphql-transport-ws").await;
+        stream.write_all(&[init(), asks.clone()].concat()).await.unwrap();
+        sockets.push(stream);
+    }
+    let asked = async || serving.post("Host: localhost\r\n", "{ __typename }").await;
+    let begun = Instant::now();
+    while !asked().await.0.contains("503") {
+        assert!(begun.elapsed() < PATIENCE, "there is room");
+    }
+    // More than finds room between the two.
+    let ping = text(&json!({ "type": "ping", "payload": { "a": "a".repeat(60_000) } }));
+    let pings = ping.repeat(200);
+    let said = sockets.iter_mut().map(|stream| stream.write_all(&pings));
+    let said = said.map(|said| timeout(Duration::from_secs(5), said));
+    assert!(join_all(said).await.iter().all(Result::is_err), "all has been taken");
+    serving.nats.resume();
+    let begun = Instant::now();
+    while !asked().await.0.contains("200") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "there is no room still");
+    }
+    drop(sockets);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_subscription_counts_as_several() {
+    let serving = Serving::start(&[]).await;
+    let (status, _) = serving.post("Host: localhost\r\n", MUTATION).await;
+    assert!(status.contains("200"), "{status}");
+    let fields: Vec<String> = (0..1_800).map(|number| format!("a{number}: caseId")).collect();
+    let fields = fields.join(" ");
+    let large = format!("subscription {{ workflowEvents(workflowId: \"w\") {{ {fields} }} }}");
+    let asks: Vec<u8> = (0..100).flat_map(|id| subscribe(id, &large)).collect();
+    let mut sockets = Vec::new();
+    // Ten thousand small ones would find room.
+    for _ in 0..8 {
+        let mut stream = opened(&serving, "graphql-transport-ws").await;
+        stream.write_all(&[init(), asks.clone()].concat()).await.unwrap();
+        sockets.push(stream);
+    }
+    let told = async {
+        let (mut heard, last) = (Vec::new(), sockets.last_mut().unwrap());
+        while !String::from_utf8_lossy(&heard).contains("OVERLOADED") {
+            assert!(last.read_buf(&mut heard).await.unwrap() > 0, "closed");
+        }
+    };
+    timeout(2 * PATIENCE, told).await.expect("some find no room");
     serving.stop().await;
 }
