@@ -33,6 +33,8 @@
 pub mod analysis;
 #[cfg(feature = "analysis")]
 pub mod audit;
+#[cfg(feature = "bench")]
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
@@ -42,8 +44,6 @@ pub mod engine;
 pub mod formats;
 #[cfg(feature = "graphql")]
 pub mod graphql;
-#[cfg(feature = "bench")]
-pub mod load;
 pub mod local_server;
 pub mod models;
 pub mod petrel;
