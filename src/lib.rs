@@ -48,6 +48,8 @@ pub mod local_server;
 pub mod models;
 pub mod petrel;
 #[cfg(feature = "server")]
+pub mod process;
+#[cfg(feature = "server")]
 pub mod server;
 pub mod storage;
 #[cfg(feature = "cli")]
