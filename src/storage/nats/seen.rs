@@ -154,7 +154,11 @@ impl Seen {
                 });
                 answer.boxed().shared()
             };
-            state.looking.get_or_insert_with(begin).clone()
+            // One that has ended and is still here has panicked.
+            match &state.looking {
+                Some(looking) if looking.peek().is_none() => looking.clone(),
+                _ => state.looking.insert(begin()).clone(),
+            }
         };
         looking.await
     }
@@ -229,5 +233,32 @@ impl Seen {
             Mark::Time(time) => message.timestamp == *time,
             Mark::Hash(hash) => codec::hash(&message.payload) == *hash,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        storage::nats::{NatsStorage, NatsStorageConfig},
+        testing::TestServer,
+    };
+
+    #[tokio::test]
+    async fn a_look_that_has_panicked_is_not_the_last_one() {
+        let server = TestServer::start().await;
+        let urls = vec![server.url()];
+        let config = NatsStorageConfig { urls, ..NatsStorageConfig::development() };
+        NatsStorage::connect(config.clone()).await.unwrap();
+        let link = Link::connect(&config).await.unwrap();
+        let seen = Arc::new(Seen::new(&link, &config.log_stream));
+        let reason = "it has panicked".to_owned();
+        let panicked = async { Err(StorageError::Unavailable { reason, away_since: None }) };
+        let panicked = panicked.boxed().shared();
+        panicked.clone().await.unwrap_err();
+        let mut state = seen.state();
+        (state.looked, state.looking) = (None, Some(panicked));
+        drop(state);
+        seen.look().await.unwrap();
     }
 }
