@@ -116,8 +116,8 @@ impl Sources {
             .find_map(|ends| Some((ends, self.modules.get(&path[..ends])?.as_str())))?;
         let passed_on = || {
             let (name, rest) = path[ends..].split_first()?;
-            let known = self.used[found].iter().filter(|used| used.len() > 1);
-            let on = known.filter(|used| used.last() == Some(name)).next()?;
+            let mut known = self.used[found].iter().filter(|used| used.len() > 1);
+            let on = known.find(|used| used.last() == Some(name))?;
             self.target(found, &[on, rest].concat())
         };
         is_front(found).then(passed_on).flatten().or(Some(found))
