@@ -33,6 +33,8 @@
 pub mod analysis;
 #[cfg(feature = "analysis")]
 pub mod audit;
+#[cfg(feature = "bench")]
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
@@ -42,11 +44,11 @@ pub mod engine;
 pub mod formats;
 #[cfg(feature = "graphql")]
 pub mod graphql;
-#[cfg(feature = "bench")]
-pub mod load;
 pub mod local_server;
 pub mod models;
 pub mod petrel;
+#[cfg(feature = "server")]
+pub mod process;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod storage;

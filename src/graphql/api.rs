@@ -11,8 +11,8 @@ use crate::graphql::{
     Answer, Caller, Limits, Operation, OperationKind, Parameters,
     request::admission::Admission,
     request::shape::Shape,
+    response::code::INTERNAL,
     response::completion::complete,
-    response::error::INTERNAL,
     schema::{self, Schema},
     work::{LookUps, Together, Work, joins::Joins},
 };

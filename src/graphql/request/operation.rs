@@ -5,14 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use super::twice::named_twice;
+use super::{kind::OperationKind, twice::named_twice};
 use async_graphql::{
     Name, Positioned, Request, Response, Variables,
     parser::{
         parse_query,
-        types::{
-            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationType, SelectionSet,
-        },
+        types::{DocumentOperations, ExecutableDocument, FragmentDefinition, SelectionSet},
     },
 };
 use serde::Deserialize;
@@ -25,7 +23,7 @@ use crate::graphql::{
     request::shape::Shape,
     request::spread::{Sizes, spreads},
     request::variables,
-    response::error::{INVALID_REQUEST, TOO_LARGE},
+    response::code::{INVALID_REQUEST, TOO_LARGE},
     schema::{self, Schema},
 };
 use crate::models::unambiguous;
@@ -45,17 +43,6 @@ pub struct Parameters {
     /// Parameters of extensions of the protocol, of which there are none here.
     #[serde(default)]
     pub extensions: Option<Map<String, Value>>,
-}
-
-/// The kind of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperationKind {
-    /// Reads.
-    Query,
-    /// Changes.
-    Mutation,
-    /// Follows.
-    Subscription,
 }
 
 /// A request that has been parsed and may be executed.
@@ -163,16 +150,6 @@ impl Operation {
     /// Its kind.
     pub fn kind(&self) -> OperationKind {
         self.kind
-    }
-}
-
-impl OperationKind {
-    fn of(operation: OperationType) -> Self {
-        match operation {
-            OperationType::Query => Self::Query,
-            OperationType::Mutation => Self::Mutation,
-            OperationType::Subscription => Self::Subscription,
-        }
     }
 }
 

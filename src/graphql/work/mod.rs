@@ -125,7 +125,7 @@ impl Work {
         let (most, together) = (self.limits.answer_bytes, self.limits.answers_bytes);
         let why = if own > most {
             Overdrawn {
-                code: crate::graphql::response::error::TOO_LARGE,
+                code: crate::graphql::response::code::TOO_LARGE,
                 retryable: false,
                 limit: most,
                 message: format!(
@@ -136,7 +136,7 @@ impl Work {
             }
         } else if all > together {
             Overdrawn {
-                code: crate::graphql::response::error::OVERLOADED,
+                code: crate::graphql::response::code::OVERLOADED,
                 retryable: true,
                 limit: together,
                 message: format!(
@@ -180,7 +180,7 @@ impl LookUps {
         let used = self.used.fetch_add(count, Ordering::Relaxed) + count;
         if used > self.most {
             return Err(Overdrawn {
-                code: crate::graphql::response::error::TOO_MANY_LOOK_UPS,
+                code: crate::graphql::response::code::TOO_MANY_LOOK_UPS,
                 retryable: false,
                 limit: self.most,
                 message: format!(

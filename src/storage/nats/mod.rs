@@ -23,7 +23,8 @@ mod streams;
 mod subjects;
 mod walk;
 
-pub use config::{Auth, NatsStorageConfig, Tls};
+pub use super::nats_link::address::Auth;
+pub use config::{NatsStorageConfig, Tls};
 pub use doctor::{Check, CheckStatus};
 pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;

@@ -12,4 +12,4 @@ pub(in crate::storage) mod refusal;
 
 pub(in crate::storage) use link::Link;
 
-use super::nats::{Auth, NatsStorageConfig};
+use super::nats::NatsStorageConfig;

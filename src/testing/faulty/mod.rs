@@ -35,6 +35,7 @@ struct State {
     generations: Option<u64>,
     sequences_unanswered: bool,
     late_after: Option<Duration>,
+    panics_in: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -151,6 +152,15 @@ impl FaultyStorage {
             state.breaks_after_append = false;
             state.broken = false;
         });
+    }
+
+    /// Lets this method panic from now on: `last_sequence`, `statuses`, or `watch` at the next record.
+    pub fn panic_in(&self, method: &'static str) {
+        self.state.send_modify(|state| state.panics_in = Some(method));
+    }
+
+    fn may_panic(&self, method: &str) {
+        assert_ne!(self.state.borrow().panics_in, Some(method), "a fault that a test asked for");
     }
 
     /// The storage beneath, if it can be reached.

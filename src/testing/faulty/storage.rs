@@ -154,7 +154,9 @@ impl Storage for FaultyStorage {
         scope: LogScope,
         from: u64,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        self.reach()?.watch(scope, from).await
+        let faulty = self.clone();
+        let records = self.reach()?.watch(scope, from).await?;
+        Ok(records.inspect(move |_| faulty.may_panic("watch")).boxed())
     }
 
     async fn statuses(
@@ -162,10 +164,12 @@ impl Storage for FaultyStorage {
         after: u64,
         until: u64,
     ) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        self.may_panic("statuses");
         self.reach()?.statuses(after, until).await
     }
 
     async fn last_sequence(&self) -> Result<u64> {
+        self.may_panic("last_sequence");
         self.reach()?.last_sequence().await
     }
 
