@@ -110,8 +110,8 @@ impl Operation {
         // A subscription would keep them, as long as it lasts.
         variables.retain(|name, _| declares(&document, name));
         let mut text = parameters.query.len();
-        let is_subscription = |kind| kind == OperationType::Subscription;
-        if document.operations.iter().any(|(_, operation)| is_subscription(operation.node.ty)) {
+        let mut kinds = document.operations.iter().map(|(_, of)| OperationKind::of(of.node.ty));
+        if kinds.any(|kind| kind == OperationKind::Subscription) {
             text += variables.iter().map(|(_, value)| value.to_string().len()).sum::<usize>();
         }
         let variables = Variables::from_json(Value::Object(variables));
