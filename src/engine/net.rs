@@ -66,6 +66,16 @@ pub struct Mode {
 impl Net {
     /// Checks a definition and compiles it; returns all its problems at once otherwise.
     pub fn compile(definition: &WorkflowDefinition) -> Result<Self, Problems> {
+        Self::checked(definition, true)
+    }
+
+    /// Compiles a definition that is stored. Earlier versions stored expressions that can never
+    /// succeed: those fail when their time comes, and the rest of the case goes on.
+    pub fn compile_stored(definition: &WorkflowDefinition) -> Result<Self, Problems> {
+        Self::checked(definition, false)
+    }
+
+    fn checked(definition: &WorkflowDefinition, is_new: bool) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let place_index = index_places(definition, &mut problems);
         let transition_index = index_transitions(definition, &mut problems);
@@ -75,14 +85,16 @@ impl Net {
         for (number, transition) in definition.transitions.iter().enumerate() {
             let path = format!("transitions[{number}]");
             let modes = modes(transition, &path, &place_index, &mut problems);
-            let guards = Guards::compile(
-                &transition.conditions,
-                &format!("{path}.conditions"),
-                &mut problems,
-            );
-            let output = transition.output.as_ref().and_then(|source| {
-                OutputExpression::compile(source, &format!("{path}.output"), &mut problems)
-            });
+            let conditions = format!("{path}.conditions");
+            let guards = Guards::compile(&transition.conditions, &conditions, &mut problems);
+            let at = format!("{path}.output");
+            let source = transition.output.as_ref();
+            let output =
+                source.and_then(|source| OutputExpression::compile(source, &at, &mut problems));
+            if is_new {
+                guards.refuse_futile(&conditions, &mut problems);
+                output.iter().for_each(|output| output.refuse_futile(&at, &mut problems));
+            }
             transitions.push(NetTransition {
                 id: transition.id.clone(),
                 name: transition.name.clone(),

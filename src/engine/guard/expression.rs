@@ -8,6 +8,7 @@ use cel::{
 
 use super::{
     environment::ENVIRONMENT,
+    futile::{self, Wanted},
     names,
     reason::{clip, reason},
     rewrite::rewrite,
@@ -53,6 +54,11 @@ impl Expression {
         }
         rewrite(&mut expr);
         Ok(Self(Arc::new(expr)))
+    }
+
+    /// The reasons, in words, that it never gives what is wanted, as far as its text tells.
+    pub(super) fn futile(&self, wanted: Wanted) -> Vec<String> {
+        futile::problems(&self.0, wanted)
     }
 
     /// Evaluates it in `context`.

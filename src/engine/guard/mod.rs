@@ -4,11 +4,14 @@
 //! a firing can only fail on the data it meets. Its variables are not copied: each is a view
 //! on the token, and only the fields that are asked for become CEL values.
 
+mod closed;
 mod comparison;
 mod conditions;
 mod environment;
 mod expression;
 mod functions;
+mod futile;
+mod kinds;
 mod meter;
 mod names;
 mod output;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     expression::{Expression, context},
+    futile::Wanted,
     scope::{OUTPUT_VARIABLES, Scope, Variables},
     value::{map_to_json, with_article},
 };
@@ -24,6 +25,14 @@ impl OutputExpression {
                 messages.into_iter().for_each(|message| problems.add(path, message));
                 None
             }
+        }
+    }
+
+    /// Adds the problems at `path` of an expression that can't give a JSON object, as its text tells.
+    /// Versions before this check stored such outputs.
+    pub fn refuse_futile(&self, path: &str, problems: &mut Problems) {
+        for message in self.0.futile(Wanted::Object) {
+            problems.add(path, message);
         }
     }
 

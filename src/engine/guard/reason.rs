@@ -26,6 +26,13 @@ pub(super) fn reason(error: &ExecutionError) -> String {
             "division by zero".to_owned()
         }
         ExecutionError::Overflow(name, ..) => format!("{name} leaves the range of its type"),
+        ExecutionError::DuplicateKey(key) => format!("a map has the key {} twice", shown(key)),
+        ExecutionError::UnsupportedKeyType(key) => {
+            format!("{} can't be a key of a map", shown(key))
+        }
+        ExecutionError::FunctionError { function, message } => {
+            clip(&format!("`{function}` fails: {message}"))
+        }
         ExecutionError::InternalError(message) => message.clone(),
         other => clip(&other.to_string()),
     }
@@ -34,7 +41,11 @@ pub(super) fn reason(error: &ExecutionError) -> String {
 fn shown(value: &cel::Value) -> String {
     match value {
         cel::Value::Int(int) => int.to_string(),
-        cel::Value::UInt(uint) => uint.to_string(),
+        cel::Value::UInt(uint) => format!("{uint}u"),
+        cel::Value::Float(double) => format!("{double:?}"),
+        cel::Value::Bool(truth) => truth.to_string(),
+        cel::Value::Null => "null".to_owned(),
+        cel::Value::String(text) => clip(&format!("{text:?}")),
         other => clip(&format!("{other:?}")),
     }
 }
