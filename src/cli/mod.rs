@@ -34,6 +34,7 @@ mod soundness;
 mod table;
 mod token;
 mod watching;
+mod wording;
 mod workflow;
 
 #[cfg(test)]
