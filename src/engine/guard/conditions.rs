@@ -6,10 +6,10 @@ use cel::{Context, common::types::CelBool};
 
 use super::{
     expression::{Expression, context},
-    futile::Wanted,
     rule::Test,
     scope::{GUARD_VARIABLES, Scope, Variables},
     value::with_article,
+    wanted::Wanted,
 };
 use crate::models::{Guard, Problems};
 

@@ -8,10 +8,10 @@ use cel::{
 
 use super::{
     environment::ENVIRONMENT,
-    futile::{self, Wanted},
-    names,
+    futile, names,
     reason::{clip, reason},
     rewrite::rewrite,
+    wanted::Wanted,
 };
 
 /// The longest expression, in bytes.

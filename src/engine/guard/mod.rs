@@ -22,6 +22,7 @@ mod rule_path;
 mod scope;
 mod value;
 mod view;
+mod wanted;
 
 pub use conditions::{GuardFailure, Guards};
 pub use meter::{Budget, MAX_STEPS, RanOut};
@@ -30,5 +31,7 @@ pub use scope::Scope;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod futile_tests;
 #[cfg(test)]
 mod properties;

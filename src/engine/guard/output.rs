@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use super::{
     expression::{Expression, context},
-    futile::Wanted,
     scope::{OUTPUT_VARIABLES, Scope, Variables},
     value::{map_to_json, with_article},
+    wanted::Wanted,
 };
 use crate::models::Problems;
 
