@@ -27,7 +27,7 @@
 //! embedded engine with its storages.
 
 // Some of what is between the parts is in nobody's use where the part above is left out.
-#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+//REMOVED
 
 #[cfg(feature = "analysis")]
 pub mod analysis;

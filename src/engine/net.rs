@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Guards, OutputExpression, modes::modes};
+use super::{Budget, Guards, OutputExpression, modes::modes};
 use crate::models::{
     ArcKind, PlaceId, PlaceKind, Problems, TransitionId, WorkflowDefinition,
     petri::{self, Arcs},
@@ -81,6 +81,8 @@ impl Net {
         let transition_index = index_transitions(definition, &mut problems);
         let initial =
             look_up(&place_index, &definition.initial_place, "initial_place", &mut problems);
+        // As much as a firing may take, for all expressions.
+        let budget = Budget::default();
         let mut transitions = Vec::with_capacity(definition.transitions.len());
         for (number, transition) in definition.transitions.iter().enumerate() {
             let path = format!("transitions[{number}]");
@@ -92,8 +94,8 @@ impl Net {
             let output =
                 source.and_then(|source| OutputExpression::compile(source, &at, &mut problems));
             if is_new {
-                guards.refuse_futile(&conditions, &mut problems);
-                output.iter().for_each(|output| output.refuse_futile(&at, &mut problems));
+                guards.refuse_futile(&conditions, &budget, &mut problems);
+                output.iter().for_each(|output| output.refuse_futile(&at, &budget, &mut problems));
             }
             transitions.push(NetTransition {
                 id: transition.id.clone(),

@@ -14,6 +14,7 @@ mod graphql;
 mod large_cases;
 mod large_view;
 mod layering;
+mod licences;
 mod listings;
 mod local_server;
 mod once;

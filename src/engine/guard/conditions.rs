@@ -6,6 +6,7 @@ use cel::{Context, common::types::CelBool};
 
 use super::{
     expression::{Expression, context},
+    meter::Budget,
     rule::Test,
     scope::{GUARD_VARIABLES, Scope, Variables},
     value::with_article,
@@ -101,11 +102,11 @@ impl Guards {
     }
 
     /// Adds a problem at `path[i]` for each expression that can't give true or false, as its text
-    /// tells. Versions before this check stored such conditions.
-    pub fn refuse_futile(&self, path: &str, problems: &mut Problems) {
+    /// tells within `budget`. Versions before this check stored such conditions.
+    pub fn refuse_futile(&self, path: &str, budget: &Budget, problems: &mut Problems) {
         for condition in self.0.iter() {
             if let Form::Cel(expression) = &condition.form {
-                for message in expression.futile(Wanted::Verdict) {
+                for message in expression.futile(Wanted::Verdict, budget) {
                     problems.add(format!("{path}[{}]", condition.index), message);
                 }
             }

@@ -8,7 +8,9 @@ use cel::{
 
 use super::{
     environment::ENVIRONMENT,
-    futile, names,
+    futile,
+    meter::Budget,
+    names,
     reason::{clip, reason},
     rewrite::rewrite,
     wanted::Wanted,
@@ -56,9 +58,9 @@ impl Expression {
         Ok(Self(Arc::new(expr)))
     }
 
-    /// The reasons, in words, that it never gives what is wanted, as far as its text tells.
-    pub(super) fn futile(&self, wanted: Wanted) -> Vec<String> {
-        futile::problems(&self.0, wanted)
+    /// The reasons, in words, that it never gives what is wanted, as far as its text and `budget` tell.
+    pub(super) fn futile(&self, wanted: Wanted, budget: &Budget) -> Vec<String> {
+        futile::problems(&self.0, wanted, budget)
     }
 
     /// Evaluates it in `context`.

@@ -19,7 +19,7 @@ use super::{
     closed::{HIDDEN, is_closed, unwrapped},
     expression::context,
     functions,
-    kinds::{Alone, Argument, Kinds, of_call},
+    kinds::{Alone, Argument, Kinds, LOOK, of_call},
     meter::Budget,
     reason::reason,
     wanted::Wanted,
@@ -28,8 +28,12 @@ use super::{
 /// The most steps that looking at one expression takes; what takes more may fail or not.
 const STEPS: u64 = 20_000;
 
-/// The reasons, in words, that the rewritten `expr` can't give what is wanted.
-pub(super) fn problems(expr: &IdedExpr, wanted: Wanted) -> Vec<String> {
+/// The reasons, in words, that the rewritten `expr` can't give what is wanted. `all` is the budget of
+/// all expressions that are looked at together; when it is used up, the rest passes.
+pub(super) fn problems(expr: &IdedExpr, wanted: Wanted, all: &Budget) -> Vec<String> {
+    if all.ran_out().is_some() {
+        return Vec::new();
+    }
     let mut look = Look {
         budget: Budget::of(STEPS),
         bound: Vec::new(),
@@ -44,6 +48,8 @@ pub(super) fn problems(expr: &IdedExpr, wanted: Wanted) -> Vec<String> {
             Wanted::Object => look.object(expr),
         }
     }
+    // The next one is asked whether that was too much.
+    let _ = all.charge(look.budget.spent());
     look.problems
 }
 
@@ -81,6 +87,7 @@ impl<'e> Look<'e> {
         if !self.is_closed(expr) {
             return None;
         }
+        self.budget.charge(LOOK).ok()?;
         let alone = Alone(&self.budget);
         let context = context(&alone);
         let value = Value::resolve_val(unwrapped(expr), &context);

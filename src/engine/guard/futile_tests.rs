@@ -1,19 +1,19 @@
 //! Expressions that can never succeed, and such that may.
 
-use super::{Guards, OutputExpression};
+use super::{Budget, Guards, OutputExpression};
 use crate::models::{Guard, Problems};
 
 fn of_guard(source: &str) -> Vec<String> {
     let mut problems = Problems::default();
     let guards = Guards::compile(&[Guard::Cel(source.to_owned())], "c", &mut problems);
-    guards.refuse_futile("c", &mut problems);
+    guards.refuse_futile("c", &Budget::default(), &mut problems);
     problems.0.iter().map(ToString::to_string).collect()
 }
 
 fn of_output(source: &str) -> Vec<String> {
     let mut problems = Problems::default();
     let output = OutputExpression::compile(source, "o", &mut problems);
-    output.iter().for_each(|output| output.refuse_futile("o", &mut problems));
+    output.iter().for_each(|output| output.refuse_futile("o", &Budget::default(), &mut problems));
     problems.0.iter().map(ToString::to_string).collect()
 }
 

@@ -98,6 +98,9 @@ impl fmt::Display for Kinds {
     }
 }
 
+/// Number of steps for one evaluation, beside those that it takes itself.
+pub(super) const LOOK: u64 = 10;
+
 /// An argument of a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Argument<'e> {
@@ -161,6 +164,9 @@ impl Tried<'_> {
     }
 
     fn once(&mut self, chosen: &[&IdedExpr]) {
+        if self.budget.charge(LOOK).is_err() {
+            return;
+        }
         let mut args = chosen.iter().map(|sample| (*sample).clone());
         let target = self.call.target.as_ref().and_then(|_| args.next()).map(Box::new);
         let call =
