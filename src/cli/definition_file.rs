@@ -2,6 +2,9 @@
 
 use std::{fs, io, path::PathBuf};
 
+use serde_json::Value;
+use serde_saphyr::options::{DuplicateKeyPolicy, Options};
+
 use crate::{
     cli::{failure::Failure, wording},
     models::{MAX_NESTING, Unambiguous, WorkflowDefinition, unambiguous},
@@ -37,16 +40,34 @@ pub(super) fn parse(text: &str) -> Result<WorkflowDefinition, String> {
     if !looks_like_json {
         return from_yaml(text);
     }
-    // YAML has maps in braces too. If neither language reads it, it was meant as JSON.
+    // YAML has maps in braces too. What neither language reads was meant as JSON.
     let from_json = serde_json::from_str(text).and_then(|definition| {
         unambiguous(text.as_bytes())?;
         Ok(definition)
     });
-    from_json.or_else(|error| from_yaml(text).map_err(|_| wording::of_json(&error)))
+    from_json.or_else(|error| {
+        from_yaml(text).map_err(|fault| {
+            let is_yaml = || serde_saphyr::from_str_with_options::<Value>(text, lenient()).is_ok();
+            if error.is_syntax() && is_yaml() { fault } else { wording::of_json(&error) }
+        })
+    })
 }
 
 fn from_yaml(text: &str) -> Result<WorkflowDefinition, String> {
-    let options = serde_saphyr::options! {
+    // YAML tells 1 and true from "1" and "true", and JSON does not.
+    let read = serde_saphyr::from_str_with_options::<Unambiguous>(text, lenient());
+    let definition = serde_saphyr::from_str_with_options(text, options());
+    match (read, definition) {
+        (Ok(_), definition) => definition,
+        // Of the outermost object only the other knows the line.
+        (Err(fault), Err(located)) if fault.location().is_none() => Err(located),
+        (Err(fault), _) => Err(fault),
+    }
+    .map_err(|error| wording::of_yaml(&error))
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
         // The message says line and column; the lines around them would only say it twice.
         with_snippet: false,
         // What is refused for its depth is refused by the check of definitions, in all forms.
@@ -57,19 +78,14 @@ fn from_yaml(text: &str) -> Result<WorkflowDefinition, String> {
             enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPEATED },
-    };
-    // YAML tells 1, true and null from "1", "true" and "null", and JSON does not.
-    let mut names = options.clone();
-    names.duplicate_keys = serde_saphyr::options::DuplicateKeyPolicy::PassThrough;
-    let read = serde_saphyr::from_str_with_options::<Unambiguous>(text, names);
-    let definition = serde_saphyr::from_str_with_options(text, options);
-    match (read, definition) {
-        (Ok(_), definition) => definition,
-        // Of the outermost object only the other knows the line.
-        (Err(fault), Err(located)) if fault.location().is_none() => Err(located),
-        (Err(fault), _) => Err(fault),
     }
-    .map_err(|error| wording::of_yaml(&error))
+}
+
+/// Options that leave it to the visitor to look at names.
+fn lenient() -> Options {
+    let mut options = options();
+    options.duplicate_keys = DuplicateKeyPolicy::PassThrough;
+    options
 }
 
 /// A definition as YAML that [`parse`] reads back.

@@ -19,6 +19,8 @@ pub(super) fn of_json(error: &serde_json::Error) -> String {
     }
 }
 
+const TOO_DEEP: &str = "nests too many levels of objects and lists";
+
 struct Words;
 
 impl MessageFormatter for Words {
@@ -100,6 +102,9 @@ fn over(breach: &BudgetBreach) -> String {
 
 /// A message of a reader's own, with serde's phrases in ours.
 fn plain(message: &str) -> String {
+    if message.contains("recursion limit") {
+        return TOO_DEEP.to_owned();
+    }
     let pair = |rest: &str| {
         let (found, wanted) = rest.split_once(", expected ")?;
         Some((found.to_owned(), wanted.to_owned()))

@@ -5,7 +5,7 @@ use cel::{
     common::ast::{CallExpr, Expr, LiteralValue},
 };
 
-use super::{environment::ENVIRONMENT, reason::clip};
+use super::{environment::ENVIRONMENT, expression::clip};
 
 /// Names, each with the numbers of arguments it takes.
 type Functions = &'static [(&'static str, &'static [usize])];

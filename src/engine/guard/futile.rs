@@ -16,12 +16,11 @@ use cel::{
 };
 
 use super::{
-    closed::{HIDDEN, is_closed, unwrapped},
     expression::context,
+    expression::reason,
     functions,
-    kinds::{Alone, Argument, Kinds, LOOK, of_call},
+    kinds::{Alone, Argument, HIDDEN, Kinds, LOOK, is_closed, of_call, unwrapped},
     meter::Budget,
-    reason::reason,
     wanted::Wanted,
 };
 

@@ -4,7 +4,6 @@
 //! a firing can only fail on the data it meets. Its variables are not copied: each is a view
 //! on the token, and only the fields that are asked for become CEL values.
 
-mod closed;
 mod comparison;
 mod conditions;
 mod environment;
@@ -15,7 +14,6 @@ mod kinds;
 mod meter;
 mod names;
 mod output;
-mod reason;
 mod rewrite;
 mod rule;
 mod rule_path;
@@ -31,7 +29,5 @@ pub use scope::Scope;
 
 #[cfg(test)]
 mod fixture;
-#[cfg(test)]
-mod futile_tests;
 #[cfg(test)]
 mod properties;
