@@ -32,6 +32,7 @@ mod soundness;
 mod table;
 mod token;
 mod watching;
+mod wording;
 mod workflow;
 
 #[cfg(test)]

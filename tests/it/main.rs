@@ -15,6 +15,7 @@ mod graphql;
 mod large_cases;
 mod large_view;
 mod layering;
+mod licences;
 mod listings;
 mod local_server;
 mod once;
