@@ -9,7 +9,7 @@ use super::{
     Link, NatsStorage, NatsStorageConfig, Subjects,
     codec::{add_marker_headers, view_headers},
     leader::led,
-    permissions::{lacking, to_grant},
+    permissions::{lacking, lacking_for_care, to_grant},
     publish::Expected,
     refusal::NO_SPACE,
     settings, streams,
@@ -209,7 +209,16 @@ impl Doctor {
     async fn permissions(&self) -> Check {
         let name = "permissions";
         match lacking(&self.link, &self.config).await {
-            Ok(()) => ok(name, "may publish to every subject that is needed".to_owned()),
+            Ok(()) => match lacking_for_care(&self.link, &self.config).await {
+                Ok(()) => ok(name, "may publish to every subject that is needed".to_owned()),
+                Err(error) => warn(
+                    name,
+                    format!(
+                        "may serve, but not make or change its streams, so `petrel init` must be run \
+                         by another user, also when the view is deleted: {error}"
+                    ),
+                ),
+            },
             Err(error) => fail(name, error.to_string()),
         }
     }

@@ -1,7 +1,7 @@
 //! Permissions that serving needs, and those of them that a user lacks.
 
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Link, NatsStorageConfig, Subjects, publish::Expected};
 use crate::storage::{Result, StorageError};
@@ -19,8 +19,7 @@ pub fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
 }
 
 /// Publishes to every subject that serving publishes to, on a condition that can't hold, and asks
-/// for something that is not there, or can't be done, by every subject that reading and the care of
-/// the streams ask by. A refusal for another reason than a permission is left to other checks.
+/// for something that is not there, or can't be done, by every subject that reading asks by. A refusal for another reason than a permission is left to other checks.
 pub async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
     let (log, view) = (&config.log_stream, &config.marking_stream);
     let [definition, fired, lifecycle, token] = Subjects::new(&config.prefix).of_no_workflow();
@@ -39,26 +38,45 @@ pub async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
             (format!("CONSUMER.CREATE.{stream}"), json!({})),
             (format!("CONSUMER.MSG.NEXT.{stream}.petrel-doctor"), json!({})),
             (format!("CONSUMER.DELETE.{stream}.petrel-doctor"), json!({})),
-            // A stream of another name than the subject's is neither made nor changed.
-            (format!("STREAM.CREATE.{stream}"), json!({ "name": "petrel-doctor" })),
-            (format!("STREAM.UPDATE.{stream}"), json!({ "name": "petrel-doctor" })),
         ]
     });
     let names = ("STREAM.NAMES".to_owned(), json!({ "subject": "petrel-doctor" }));
-    let reads = reads.chain([names]);
-    let reads = reads.map(|(what, body)| async move {
+    let reads = asked(link, reads.chain([names]));
+    let (written, read) = tokio::join!(join_all(writes), reads);
+    refused(written.into_iter().chain(read), link, config)
+}
+
+/// The same for making and changing the streams, which serving does only where they are missing or
+/// have other settings.
+pub async fn lacking_for_care(link: &Link, config: &NatsStorageConfig) -> Result<()> {
+    let requests = [&config.log_stream, &config.marking_stream].into_iter().flat_map(|stream| {
+        // A stream of another name than the subject's is neither made nor changed.
+        ["STREAM.CREATE", "STREAM.UPDATE"]
+            .map(|what| (format!("{what}.{stream}"), json!({ "name": "petrel-doctor" })))
+    });
+    refused(asked(link, requests).await, link, config)
+}
+
+/// Makes requests of JetStream, each by its subject and its body.
+async fn asked(link: &Link, all: impl IntoIterator<Item = (String, Value)>) -> Vec<Result<()>> {
+    let asked = all.into_iter().map(|(what, body)| async move {
         let subject = format!("{}.{what}", link.api);
         link.request(subject, None, body.to_string().into()).await.map(|_| ())
     });
-    let (written, read) = tokio::join!(join_all(writes), join_all(reads));
-    let refused: Vec<String> = written
-        .into_iter()
-        .chain(read)
-        .filter_map(|tried| match tried {
-            Err(StorageError::Denied(what)) => Some(what),
-            _ => None,
-        })
-        .collect();
+    join_all(asked).await
+}
+
+/// The permissions that were refused, as one error.
+fn refused(
+    tried: impl IntoIterator<Item = Result<()>>,
+    link: &Link,
+    config: &NatsStorageConfig,
+) -> Result<()> {
+    let refused = tried.into_iter().filter_map(|tried| match tried {
+        Err(StorageError::Denied(what)) => Some(what),
+        _ => None,
+    });
+    let refused: Vec<String> = refused.collect();
     match refused.is_empty() {
         true => Ok(()),
         false => {

@@ -37,9 +37,17 @@ pub async fn doctor(url: &str, arguments: &[&str]) -> Value {
 
 /// The details of all failed checks.
 pub fn failures(found: &Value) -> String {
+    checks(found, "fail")
+}
+
+pub fn warnings(found: &Value) -> String {
+    checks(found, "warn")
+}
+
+fn checks(found: &Value, status: &str) -> String {
     let checks = found["checks"].as_array().unwrap().iter();
-    let failed = checks.filter(|check| check["status"] == "fail");
-    failed.map(|check| format!("{}: {}\n", check["name"], check["detail"])).collect()
+    let found = checks.filter(|check| check["status"] == status);
+    found.map(|check| format!("{}: {}\n", check["name"], check["detail"])).collect()
 }
 
 async fn streams(context: &jetstream::Context) -> u64 {
