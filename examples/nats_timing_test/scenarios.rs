@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, PlaceId, Token, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
     petrel::{self, Change, Changed, ExpectedVersion, Fire, NewCase, Petrel},
-    storage::{Consistency, LogScope, Page, ReadPath, TokenScope, nats::Floor},
+    storage::{Consistency, LogScope, Page, ReadPath, StorageExt, TokenScope, nats::Floor},
 };
 
 use crate::{
@@ -295,7 +295,7 @@ impl Bench {
         let scope = TokenScope { workflow: workflow.clone(), place, case: None };
         let page = Page { first: 100, after: None };
         let listed = self.table.time(LIST, Raw::Get, self.cases.tokens(&scope, page)).await?;
-        let consumer = self.cases.storage().tokens(&scope, page, ReadPath::Consumer).await?;
+        let consumer = self.cases.storage().tokens_in(&scope, page, ReadPath::Consumer).await?;
         for listed in [listed, consumer] {
             let seen: BTreeSet<_> =
                 listed.items.iter().map(|(_, token)| token.id.clone()).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stormpetrel::{
     models::{CaseId, WorkflowId},
     storage::{
-        LogScope, MemoryStorage, Page, ReadPath, Storage, TokenScope,
+        LogScope, MemoryStorage, Page, ReadPath, Storage, StorageExt, TokenScope,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::{TestServer, conformance},
@@ -97,8 +97,8 @@ async fn a_second_system_sees_nothing_of_the_first() {
     let workflow = WorkflowId::new("list-case").unwrap();
     let scope = TokenScope { workflow: workflow.clone(), place: None, case: None };
     for path in [ReadPath::Direct, ReadPath::Consumer] {
-        let seen = first.tokens(&scope, Page::default(), path).await.unwrap();
-        let unseen = other.tokens(&scope, Page::default(), path).await.unwrap();
+        let seen = first.tokens_in(&scope, Page::default(), path).await.unwrap();
+        let unseen = other.tokens_in(&scope, Page::default(), path).await.unwrap();
         assert_eq!((seen.items.len(), unseen.items.len()), (15, 0));
     }
     let case = LogScope::Case(workflow, CaseId::new("a").unwrap());

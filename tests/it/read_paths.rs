@@ -22,7 +22,8 @@ use stormpetrel::{
     },
     petrel::{Change, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{
-        Consistency, Cursor, MemoryStorage, Page, ReadPath, Storage, TokenScope, nats::NatsStorage,
+        Consistency, Cursor, MemoryStorage, Page, ReadPath, Storage, StorageExt, TokenScope,
+        nats::NatsStorage,
     },
     testing::TestServer,
 };
@@ -171,7 +172,7 @@ async fn listing(
 ) -> Vec<(Cursor, Token)> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let page = storage.tokens(scope, Page { first, after }, path).await.unwrap();
+        let page = storage.tokens_in(scope, Page { first, after }, path).await.unwrap();
         assert!(page.items.len() <= first);
         after = page.end().or(after);
         let has_next = page.has_next;

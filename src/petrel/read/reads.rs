@@ -17,7 +17,7 @@ use crate::{
     },
     storage::{
         Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadPath, RegisterState, StorageError,
-        TokenScope,
+        StorageExt, TokenScope,
     },
 };
 
@@ -167,7 +167,7 @@ impl Petrel {
             .inner
             .reader
             .storage
-            .tokens(scope, page, self.inner.reader.storage.read_path())
+            .tokens_in(scope, page, self.inner.reader.storage.read_path())
             .await?;
         self.inner.metrics.read(begun.elapsed());
         Ok(tokens)

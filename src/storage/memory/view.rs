@@ -8,8 +8,8 @@ use super::subject;
 use crate::{
     models::{PlaceId, Token, TokenId, WorkflowId},
     storage::{
-        Cursor, Outline, Page, PageOf, Register, RegisterState, TokenScope, ViewContent,
-        ViewOutcome, ViewWrite,
+        Cursor, Outline, Page, PageOf, Register, RegisterState, ViewContent, ViewOutcome,
+        ViewScope, ViewWrite,
     },
 };
 
@@ -120,25 +120,37 @@ impl View {
         }
     }
 
-    pub fn tokens(&self, scope: &TokenScope, page: Page) -> PageOf<Token> {
+    /// A page of these registers' live tokens.
+    pub fn tokens(&self, scope: &ViewScope, page: Page) -> PageOf<Token> {
         let nothing = PageOf { items: Vec::new(), has_next: false };
         let Some(from) = page.after.map_or(Some(0), |Cursor(after)| after.checked_add(1)) else {
             return nothing;
         };
-        let Some(places) = self.live.get(&scope.workflow) else { return nothing };
-        let mut found: Vec<(u64, &Token)> = Vec::new();
-        for (place, tokens) in places {
-            if scope.place.as_ref().is_some_and(|only| only != place) {
-                continue;
+        let (ViewScope::Workflow(workflow)
+        | ViewScope::Place(workflow, _)
+        | ViewScope::Registers(workflow, _)) = scope;
+        let Some(places) = self.live.get(workflow) else { return nothing };
+        let live = |sequence: u64, place: &PlaceId, token: &TokenId| {
+            Some((sequence, self.live_token(workflow, place, token)?))
+        };
+        // More than a page and one of each place can't be needed.
+        let in_place = |(place, tokens): (&PlaceId, &BTreeMap<u64, TokenId>)| -> Vec<_> {
+            let found = tokens.range(from..).filter_map(|(at, token)| live(*at, place, token));
+            found.take(page.first + 1).collect()
+        };
+        let mut found: Vec<(u64, &Token)> = match scope {
+            ViewScope::Workflow(_) => places.iter().flat_map(in_place).collect(),
+            ViewScope::Place(_, place) => {
+                places.get_key_value(place).map(in_place).unwrap_or_default()
             }
-            // More than a page and one of each place can't be needed.
-            let live = tokens.range(from..).filter_map(|(sequence, token)| {
-                Some((*sequence, self.live_token(&scope.workflow, place, token)?))
-            });
-            let ours = live
-                .filter(|(_, token)| scope.case.as_ref().is_none_or(|case| token.case == *case));
-            found.extend(ours.take(page.first + 1));
-        }
+            ViewScope::Registers(_, registers) => {
+                let found = registers.iter().filter_map(|(token, place)| {
+                    let key = (workflow.clone(), place.clone(), token.clone());
+                    live(self.registers.get(&key)?.sequence, place, token)
+                });
+                found.filter(|(sequence, _)| *sequence >= from).collect()
+            }
+        };
         found.sort_by_key(|(sequence, _)| *sequence);
         let has_next = found.len() > page.first;
         let items = found.into_iter().take(page.first);

@@ -12,7 +12,9 @@ use crate::{
         CaseId, CaseStatus, FORMAT_VERSION, FiringId, Marking, PlaceId, Record, RecordKind, Stored,
         StoredDefinition, Token, TokenId, WorkflowDefinition, WorkflowId,
     },
-    storage::{Cursor, Page, ReadPath, Result, Storage, StorageError, TokenScope, ViewContent},
+    storage::{
+        Cursor, Page, ReadPath, Result, Storage, StorageError, StorageExt, TokenScope, ViewContent,
+    },
     storage::{ViewOutcome, ViewWrite},
 };
 
@@ -243,7 +245,7 @@ pub async fn all_pages(
 ) -> Vec<(Cursor, Token)> {
     let (mut seen, mut after): (Vec<(Cursor, Token)>, _) = (Vec::new(), None);
     loop {
-        let page = storage.tokens(scope, Page { first, after }, path).await.expect("a page");
+        let page = storage.tokens_in(scope, Page { first, after }, path).await.expect("a page");
         let count = page.items.len();
         assert!(count <= first, "{count} tokens on a page of {first}");
         assert!(count == first || !page.has_next, "only the last page is short: {count}/{first}");

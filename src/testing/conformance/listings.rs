@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     models::{MarkingEntry, RecordKind, Token},
-    storage::{Cursor, MAX_PAGE, Page, TokenScope, ViewOutcome},
+    storage::{Cursor, MAX_PAGE, Page, StorageExt, TokenScope, ViewOutcome},
 };
 
 /// The behaviours of this module.
@@ -97,7 +97,7 @@ pub async fn every_page_size_gives_the_same_listing(storage: &Store) {
             assert_eq!(listed, expected, "pages of {first} by {path:?}");
         }
         let page = Page { first: 22, after: None };
-        let page = storage.tokens(&scope, page, path).await.unwrap();
+        let page = storage.tokens_in(&scope, page, path).await.unwrap();
         assert!(!page.has_next, "a page that ends exactly at the end is the last");
     }
 }
@@ -109,15 +109,15 @@ pub async fn a_page_after_the_last_token_is_empty(storage: &Store) {
     for path in PATHS {
         for after in [last, last + 1, last + 1_000_000, u64::MAX - 1, u64::MAX] {
             let page = Page { first: 10, after: Some(Cursor(after)) };
-            let page = storage.tokens(&scope, page, path).await.unwrap();
+            let page = storage.tokens_in(&scope, page, path).await.unwrap();
             assert_eq!((page.items.len(), page.has_next), (0, false), "after {after}");
         }
         let page = Page { first: 10, after: Some(Cursor(0)) };
-        let page = storage.tokens(&scope, page, path).await.unwrap();
+        let page = storage.tokens_in(&scope, page, path).await.unwrap();
         assert_eq!(page.items.len(), 5, "0 is before everything");
         // A position between two tokens, or of one that left, is as good as any.
         let page = Page { first: 10, after: Some(Cursor(last - 1)) };
-        let page = storage.tokens(&scope, page, path).await.unwrap();
+        let page = storage.tokens_in(&scope, page, path).await.unwrap();
         assert_eq!(page.items.len(), 1);
     }
 }
@@ -129,7 +129,7 @@ pub async fn a_listing_goes_on_where_it_was_while_tokens_move(storage: &Store) {
         let (scope, tokens) = crowd(storage, name, 10).await;
         let q = place("q");
         let page = Page { first: 4, after: None };
-        let page = storage.tokens(&scope, page, path).await.unwrap();
+        let page = storage.tokens_in(&scope, page, path).await.unwrap();
         assert!(page.has_next);
         let mut seen: Vec<_> = page.items.iter().map(|(_, t)| t.id.clone()).collect();
         // Seen: 0 to 3. 1 leaves, as does the one the page ended with, and 5 before its page.
@@ -144,7 +144,7 @@ pub async fn a_listing_goes_on_where_it_was_while_tokens_move(storage: &Store) {
         write(storage, live(&new, 0)).await;
         let mut after = page.end();
         loop {
-            let page = storage.tokens(&scope, Page { first: 2, after }, path).await.unwrap();
+            let page = storage.tokens_in(&scope, Page { first: 2, after }, path).await.unwrap();
             seen.extend(page.items.iter().map(|(_, t)| t.id.clone()));
             after = page.end().or(after);
             if !page.has_next {
@@ -256,7 +256,7 @@ pub async fn the_tokens_of_what_is_unknown_are_none(storage: &Store) {
             in_case(&id, &c),
             TokenScope { place: Some(p.clone()), ..in_case(&id, &c) },
         ] {
-            let page = storage.tokens(&scope, Page::default(), path).await.unwrap();
+            let page = storage.tokens_in(&scope, Page::default(), path).await.unwrap();
             assert_eq!((page.items.len(), page.has_next, page.end()), (0, false, None));
         }
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     models::{RecordKind, Token},
-    storage::{Page, RegisterState, ViewOutcome},
+    storage::{Page, RegisterState, StorageExt, ViewOutcome},
 };
 
 /// The behaviours of this module.
@@ -110,7 +110,7 @@ pub async fn each_write_is_answered_and_a_failed_one_stops_no_other(storage: &St
     let scope = in_place(&id, &p);
     for path in PATHS {
         let page = Page { first: 100, after: None };
-        let listed = storage.tokens(&scope, page, path).await.unwrap().into_items();
+        let listed = storage.tokens_in(&scope, page, path).await.unwrap().into_items();
         assert_eq!(listed.len(), tokens.iter().filter(|t| !fails(t)).count());
     }
 }

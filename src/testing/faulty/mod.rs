@@ -1,10 +1,12 @@
-mod storage;
+mod log;
+mod view;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::storage::{Result, Storage, StorageError};
+use crate::storage::{Health, Result, Storage, StorageError};
 
 /// A storage that passes everything on to another one, until it is told to lose or to hold
 /// view writes, to lose the answers of appends, or to break after one. It acts like a process
@@ -166,4 +168,11 @@ impl FaultyStorage {
 fn unanswered() -> StorageError {
     let reason = "a fault that a test asked for".to_owned();
     StorageError::Unavailable { reason, away_since: None }
+}
+
+#[async_trait]
+impl Storage for FaultyStorage {
+    async fn health(&self) -> Health {
+        self.inner.health().await
+    }
 }

@@ -8,7 +8,7 @@ use stormpetrel::{
     graphql::Limits,
     models::{TokenId, WorkflowId},
     storage::{
-        ReadPath, Storage,
+        ReadPath, TokenView,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::TestServer,

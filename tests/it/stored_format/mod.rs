@@ -12,7 +12,8 @@ use stormpetrel::{
     models::{Case, CaseStatus, Record, RecordKind, Stored, Token, TokenId},
     petrel::{Fire, Petrel},
     storage::{
-        DefinitionVersion, LogScope, ReadPath, RegisterState, Storage, ViewContent, ViewWrite,
+        CaseLog, DefinitionVersion, LogScope, ReadPath, RegisterState, TokenView, ViewContent,
+        ViewWrite,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::TestServer,

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use stormpetrel::{
     petrel::Petrel,
     storage::{
-        Consistency, DefinitionVersion, LogScope, Page, ReadPath, Storage, StorageError, TokenScope,
+        CaseLog, Consistency, DefinitionVersion, LogScope, Page, ReadPath, StorageError,
+        StorageExt, TokenScope, TokenView,
     },
 };
 
@@ -87,7 +88,7 @@ async fn a_token_that_can_not_be_read_hides_none_of_its_neighbours() {
         for first in [1, 2, 3, 10] {
             let (mut seen, mut after) = (Vec::new(), None);
             loop {
-                let page = system.storage.tokens(&scope, Page { first, after }, path).await;
+                let page = system.storage.tokens_in(&scope, Page { first, after }, path).await;
                 let page = page.unwrap();
                 after = page.end();
                 let has_next = page.has_next;

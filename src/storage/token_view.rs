@@ -1,0 +1,81 @@
+//! The view of live tokens: one register for each token in each place.
+
+use std::{fmt::Debug, time::Duration};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use super::{Outline, Page, PageOf, ReadPath, Register, Result, ViewOutcome, ViewScope, ViewWrite};
+use crate::models::{PlaceId, Token, TokenId, WorkflowId};
+
+/// A view of live tokens, which can be made again from the log.
+///
+/// # Contract
+///
+/// - **Views decide nothing.** A write is conditional on what its writer saw in that register,
+///   so an older writer can't overwrite a newer one.
+/// - **Ordering.** Each write gives its register a sequence of the view, which only grows.
+/// - **Absence** is an empty register, or `Ok(None)`; every other failure is an error.
+/// - **Clones** of an implementation (or of an `Arc` of it) share one view.
+///
+/// `testing::conformance::view` (feature `testing`) checks all of it, for any implementation.
+#[async_trait]
+pub trait TokenView: Debug + Send + Sync {
+    /// Name of the subject that keeps a token, for others who read the store.
+    fn token_subject(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String;
+
+    /// Longest time from a read of the log to the end of a view write based on it. A later
+    /// write is checked against the log again: by then a marker that would have stopped it may
+    /// be gone.
+    fn late_after(&self) -> Duration;
+
+    /// Time after which a marker is surely gone from its register.
+    fn marker_kept(&self) -> Duration;
+
+    /// Way of reading tokens, by the settings of this storage.
+    fn read_path(&self) -> ReadPath {
+        ReadPath::Direct
+    }
+
+    /// The state of the register of a token in a place; contents that can't be decoded are
+    /// [`RegisterState::Unreadable`].
+    async fn register(
+        &self,
+        workflow: &WorkflowId,
+        place: &PlaceId,
+        token: &TokenId,
+    ) -> Result<Register>;
+
+    /// The registers of tokens in places, in the order asked, for any number of them: as
+    /// [`register`](Self::register) for each, in few requests.
+    async fn registers_of(
+        &self,
+        workflow: &WorkflowId,
+        wanted: &[(TokenId, PlaceId)],
+    ) -> Result<Vec<Register>>;
+
+    /// Writes registers, in the order given, each under its own condition, and returns an
+    /// outcome for each; a failed one stops none of the others. When this returns, readers see
+    /// all that is [`ViewOutcome::Written`].
+    async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>>;
+
+    /// A token by its id, from the view: its last version, in any place.
+    async fn token(
+        &self,
+        workflow: &WorkflowId,
+        token: &TokenId,
+        path: ReadPath,
+    ) -> Result<Option<Token>>;
+
+    /// Tokens from the view, ordered by the sequence of their last change there. A token that
+    /// can't be decoded is logged and left out.
+    async fn tokens(&self, scope: &ViewScope, page: Page, path: ReadPath) -> Result<PageOf<Token>>;
+
+    /// All registers of the view with their contents, markers included: for reconciling.
+    async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>>;
+
+    /// The registers of the view without their contents, markers included: at least all that
+    /// were written since the record at the log sequence `since` was stored. If `since` is 0,
+    /// or the view is older than the log, these are all registers.
+    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>>;
+}
