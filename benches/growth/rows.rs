@@ -219,7 +219,8 @@ impl Row {
                 let token = TokenId::of_case(&workflow.tag(), &case, 1);
                 let place = PlaceId::new("a")?;
                 let there = cases.storage().register(workflow, &place, &token).await?.sequence;
-                let page = Page { first: 10, after: Some(Cursor(there - 1)) };
+                let page =
+                    Page { first: 10, after: Some(Cursor(there.map_or(0, |at| at.get() - 1))) };
                 let scope =
                     TokenScope { workflow: workflow.clone(), place: Some(place), case: None };
                 let begun = Instant::now();

@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Instant};
 
 use super::{Auditor, Finding, FindingIn, FindingKind};
 use crate::{
-    models::{Case, CaseId, PlaceId, TokenId, WorkflowId},
+    models::{Case, CaseId, PlaceId, TokenId, ViewSequence, WorkflowId},
     petrel::{
         Result,
         views::repair::{is_wrong, same},
@@ -43,8 +43,8 @@ struct Difference {
     since: u64,
     /// The log sequence of the record that put the token where it is, if it is alive.
     arrived: Option<u64>,
-    /// The register's own sequence.
-    register: u64,
+    /// Sequence of the register's last write.
+    register: Option<ViewSequence>,
 }
 
 impl Spot {

@@ -6,13 +6,16 @@ mod error;
 mod health;
 mod log_entry;
 mod log_scope;
+mod markers;
 mod memory;
 pub mod nats;
 mod nats_link;
 mod page;
 mod register;
+mod seen;
 mod storage_ext;
 mod token_view;
+mod view_options;
 mod view_scope;
 
 use async_trait::async_trait;
@@ -22,11 +25,14 @@ pub use error::StorageError;
 pub use health::Health;
 pub use log_entry::{Appended, Lifecycle, StatusAt};
 pub use log_scope::{Consistency, DefinitionVersion, LogScope};
+pub use markers::Markers;
 pub use memory::{MemoryLog, MemoryStorage, MemoryView};
 pub use page::{Cursor, MAX_PAGE, Page, PageOf};
 pub use register::{Outline, Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
+pub use seen::Seen;
 pub use storage_ext::StorageExt;
 pub use token_view::TokenView;
+pub use view_options::{ListOptions, ReadOptions, WriteOptions};
 pub use view_scope::{ReadPath, TokenScope, ViewScope};
 
 /// Answer of a storage.

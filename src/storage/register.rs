@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::models::{CaseId, PlaceId, Token, TokenId, WorkflowId};
+use super::Seen;
+use crate::models::{CaseId, PlaceId, Token, TokenId, ViewSequence, WorkflowId};
 
 /// State of one register of the view.
 ///
 /// A register is written by the appender of a record that touches this token in this place.
-/// The write is conditional on [`sequence`](Self::sequence), so that the later one of two
+/// The write is conditional on what was [`seen`](Self::seen), so that the later one of two
 /// writers finds out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Register {
@@ -17,10 +18,32 @@ pub struct Register {
     pub place: PlaceId,
     /// The token.
     pub token: TokenId,
-    /// The register's own sequence in the view; 0 when nothing is there.
-    pub sequence: u64,
+    /// Sequence of its last write in the view; `None` if nothing is there.
+    pub sequence: Option<ViewSequence>,
     /// Contents of the register.
     pub state: RegisterState,
+}
+
+impl Register {
+    /// A register in which nothing is.
+    pub fn empty(workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> Self {
+        Self {
+            workflow: workflow.clone(),
+            place: place.clone(),
+            token: token.clone(),
+            sequence: None,
+            state: RegisterState::Empty,
+        }
+    }
+
+    /// The condition of a write by whoever has just read this.
+    pub fn seen(&self) -> Seen {
+        match (self.sequence, &self.state) {
+            (None, _) => Seen::NOTHING,
+            (Some(sequence), RegisterState::Gone { .. }) => Seen::marker(sequence),
+            (Some(sequence), _) => Seen::token(sequence),
+        }
+    }
 }
 
 /// Contents of a register.
@@ -80,10 +103,20 @@ pub struct ViewWrite {
     pub place: PlaceId,
     /// The token.
     pub token: TokenId,
-    /// The register's sequence that the writer saw; the write fails on any other.
-    pub expected: u64,
+    /// The register's contents that the writer saw; the write fails on any other.
+    pub expected: Seen,
     /// New contents.
     pub content: ViewContent,
+}
+
+impl ViewContent {
+    /// Knowledge of a register that has just got this content.
+    pub fn written_at(&self, sequence: ViewSequence) -> Seen {
+        match self {
+            Self::Live(_) => Seen::token(sequence),
+            Self::Gone { .. } => Seen::marker(sequence),
+        }
+    }
 }
 
 /// New contents of a register.
@@ -91,8 +124,8 @@ pub struct ViewWrite {
 pub enum ViewContent {
     /// The token, whole.
     Live(Arc<Token>),
-    /// A marker that the token is not here any more, kept for a short while so that a late
-    /// writer of an older version fails its condition.
+    /// A marker that the token is not here any more, so that a late writer of an older version
+    /// fails its condition. The view decides how long it is kept.
     Gone {
         /// The log sequence of the record that took the token away.
         revision: u64,
@@ -104,8 +137,12 @@ pub enum ViewContent {
 /// End of a view write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ViewOutcome {
-    /// The write is done, at this sequence of the view.
-    Written(u64),
-    /// Another sequence was there; nothing was written.
+    /// The write is done; this is what the register has now.
+    Written(Seen),
+    /// The write is done in a register that was empty, so long after the log was read that a
+    /// marker against it may have been there and gone. It may be wrong: the writer checks it
+    /// against the log.
+    Unfenced(Seen),
+    /// Something else was there; nothing was written.
     LostRace,
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Consistency, Page, PageOf, ReadPath, Result, Storage, TokenScope, ViewScope};
+use super::{Consistency, ListOptions, PageOf, Result, Storage, TokenScope, ViewScope};
 use crate::models::{PlaceId, Token};
 
 /// Convenience on top of a store's methods.
@@ -11,12 +11,7 @@ pub trait StorageExt: Storage {
     /// Tokens of a workflow, a place or a case, from the view, ordered by the sequence of their
     /// last change there. The tokens of a case are those of the marking in its last record: the
     /// log has their ids and places, the view has their contents.
-    async fn tokens_in(
-        &self,
-        scope: &TokenScope,
-        page: Page,
-        path: ReadPath,
-    ) -> Result<PageOf<Token>> {
+    async fn tokens_in(&self, scope: &TokenScope, options: ListOptions) -> Result<PageOf<Token>> {
         let TokenScope { workflow, place, case } = scope;
         let scope = match (case, place) {
             (Some(case), _) => {
@@ -30,7 +25,7 @@ pub trait StorageExt: Storage {
             (None, Some(place)) => ViewScope::Place(workflow.clone(), place.clone()),
             (None, None) => ViewScope::Workflow(workflow.clone()),
         };
-        self.tokens(&scope, page, path).await
+        self.tokens(&scope, options).await
     }
 }
 

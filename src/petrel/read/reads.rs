@@ -16,8 +16,8 @@ use crate::{
         Case, CaseId, Record, Stored, StoredDefinition, Token, TokenId, Transition, WorkflowId,
     },
     storage::{
-        Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadPath, RegisterState, StorageError,
-        StorageExt, TokenScope,
+        Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadOptions, ReadPath, RegisterState,
+        StorageError, StorageExt, TokenScope,
     },
 };
 
@@ -48,7 +48,7 @@ impl Petrel {
                 let seen = match inner
                     .reader
                     .storage
-                    .token(&workflow, token, inner.reader.storage.read_path())
+                    .token(&workflow, token, ReadOptions::default())
                     .await
                 {
                     Err(error @ StorageError::Corrupt { .. }) => {
@@ -83,7 +83,7 @@ impl Petrel {
                 ReadPath::Direct => {
                     storage.register(&token.workflow, &token.place, &token.id).await?.state
                 }
-                path => match storage.token(&token.workflow, &token.id, path).await? {
+                path => match storage.token(&token.workflow, &token.id, path.into()).await? {
                     Some(seen) => RegisterState::Live(Box::new(seen)),
                     None => RegisterState::Empty,
                 },
@@ -163,12 +163,7 @@ impl Petrel {
     pub async fn tokens(&self, scope: &TokenScope, page: Page) -> Result<PageOf<Token>> {
         check(page)?;
         let begun = Instant::now();
-        let tokens = self
-            .inner
-            .reader
-            .storage
-            .tokens_in(scope, page, self.inner.reader.storage.read_path())
-            .await?;
+        let tokens = self.inner.reader.storage.tokens_in(scope, page.into()).await?;
         self.inner.metrics.read(begun.elapsed());
         Ok(tokens)
     }
@@ -314,7 +309,7 @@ impl Inner {
         case: &CaseId,
         token: &TokenId,
     ) -> Result<Option<Token>> {
-        let seen = self.reader.storage.token(workflow, token, self.reader.storage.read_path());
+        let seen = self.reader.storage.token(workflow, token, ReadOptions::default());
         let (found, seen) = tokio::join!(self.token_in_log(workflow, case, token), seen);
         let Some(found) = found? else { return Ok(None) };
         let seen = seen.ok().flatten().filter(|seen| is_version(seen, &found));

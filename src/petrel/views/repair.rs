@@ -15,6 +15,7 @@ use crate::{
     models::{Case, CaseId, MarkingEntry, PlaceId, Record, Stored, Token, TokenId, WorkflowId},
     storage::{
         Consistency, Register, RegisterState, StorageError, ViewContent, ViewOutcome, ViewWrite,
+        WriteOptions,
     },
 };
 
@@ -237,8 +238,8 @@ impl Views {
             };
             // Newer than what is known here, or of no record: the log tells which.
             let is_newer = |register: &Register| register.state.revision() > truth.sequence();
-            let late_after = self.reader.storage.late_after();
-            if registers.iter().any(is_newer) || truth.read.elapsed() > late_after / 2 {
+            let is_stale = self.reader.storage.is_stale(truth.read);
+            if registers.iter().any(is_newer) || is_stale {
                 self.refresh(truth).await?;
             }
             todo.clear();
@@ -253,27 +254,26 @@ impl Views {
                     case: truth.id.clone(),
                     place: register.place.clone(),
                     token: register.token.clone(),
-                    expected: register.sequence,
+                    expected: register.seen(),
                     content,
                 });
             }
             for writes in writes.chunks(WRITTEN_AT_ONCE) {
-                let outcomes = self.reader.storage.write_views(writes.to_vec()).await;
-                // Later than this a marker that would have stopped a wrong write may be gone.
-                let is_late = truth.read.elapsed() > late_after;
+                let options = WriteOptions { log_read: truth.read };
+                let outcomes = self.reader.storage.write_views(writes.to_vec(), options).await;
                 for (write, outcome) in writes.iter().zip(outcomes) {
                     let key = (write.token.clone(), write.place.clone());
-                    let lost = match outcome {
+                    let outcome = match outcome {
                         Err(error @ StorageError::TooLarge { .. }) => {
                             truth.refused.get_or_insert(error);
                             continue;
                         }
-                        outcome => outcome? == ViewOutcome::LostRace,
+                        outcome => outcome?,
                     };
-                    if lost || (is_late && write.expected == 0) {
+                    if !matches!(outcome, ViewOutcome::Written(_)) {
                         todo.push(key.clone());
                     }
-                    if !lost && mended.insert(key) {
+                    if outcome != ViewOutcome::LostRace && mended.insert(key) {
                         self.metrics.view_mended();
                     }
                 }

@@ -4,18 +4,16 @@
 mod log;
 mod view;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 
 use self::{log::Log, view::View};
 use super::{
-    Appended, CaseLog, Consistency, DefinitionVersion, Health, Lifecycle, LogScope, Outline, Page,
-    PageOf, ReadPath, Register, Result, Storage, TokenView, ViewOutcome, ViewScope, ViewWrite,
+    Appended, CaseLog, Consistency, DefinitionVersion, Health, Lifecycle, ListOptions, LogScope,
+    Outline, PageOf, ReadOptions, Register, Result, Storage, TokenView, ViewOutcome, ViewScope,
+    ViewWrite, WriteOptions,
 };
 use crate::models::{
     CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
@@ -192,14 +190,6 @@ macro_rules! has_view {
                 subject(workflow, place, token)
             }
 
-            fn late_after(&self) -> Duration {
-                Duration::MAX
-            }
-
-            fn marker_kept(&self) -> Duration {
-                Duration::MAX
-            }
-
             async fn register(
                 &self,
                 workflow: &WorkflowId,
@@ -219,7 +209,11 @@ macro_rules! has_view {
                 Ok(wanted.iter().map(register).collect())
             }
 
-            async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
+            async fn write_views(
+                &self,
+                writes: Vec<ViewWrite>,
+                _: WriteOptions,
+            ) -> Vec<Result<ViewOutcome>> {
                 // One lock for all of them: no reader sees a token between two places.
                 let mut view = self$(.$at)?.view();
                 writes.into_iter().map(|write| Ok(view.write(write))).collect()
@@ -229,7 +223,7 @@ macro_rules! has_view {
                 &self,
                 workflow: &WorkflowId,
                 token: &TokenId,
-                _: ReadPath,
+                _: ReadOptions,
             ) -> Result<Option<Token>> {
                 Ok(self$(.$at)?.view().token(workflow, token).cloned())
             }
@@ -237,10 +231,9 @@ macro_rules! has_view {
             async fn tokens(
                 &self,
                 scope: &ViewScope,
-                page: Page,
-                _: ReadPath,
+                options: ListOptions,
             ) -> Result<PageOf<Token>> {
-                Ok(self$(.$at)?.view().tokens(scope, page))
+                Ok(self$(.$at)?.view().tokens(scope, options.page))
             }
 
             async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {

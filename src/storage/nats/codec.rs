@@ -14,7 +14,7 @@ use super::{Subjects, direct::RawMessage};
 use crate::{
     models::{
         CaseId, CaseStatus, FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token,
-        WorkflowDefinition, hex, read_json,
+        ViewSequence, WorkflowDefinition, hex, read_json,
     },
     storage::{
         Lifecycle, Outline, Register, RegisterState, Result, StatusAt, StorageError, ViewContent,
@@ -187,7 +187,8 @@ pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Regi
             Err(error) => RegisterState::Unreadable { reason: error.to_string() },
         },
     };
-    Ok(Register { workflow, place, token, sequence: message.sequence, state })
+    let sequence = ViewSequence::new(message.sequence);
+    Ok(Register { workflow, place, token, sequence, state })
 }
 
 /// A register without its contents, from a message whose body was left out.
@@ -236,11 +237,11 @@ pub fn encode_view(write: &ViewWrite, subject: &str) -> Result<Bytes> {
 }
 
 /// The headers of a view write.
-pub fn headers_of_view(write: &ViewWrite, marker_ttl: Duration) -> HeaderMap {
+pub fn headers_of_view(write: &ViewWrite, expected: u64, marker_ttl: Duration) -> HeaderMap {
     match &write.content {
-        ViewContent::Live(token) => view_headers(&write.case, token.nats_sequence, write.expected),
+        ViewContent::Live(token) => view_headers(&write.case, token.nats_sequence, expected),
         ViewContent::Gone { revision, moved_to } => {
-            let mut headers = view_headers(&write.case, *revision, write.expected);
+            let mut headers = view_headers(&write.case, *revision, expected);
             add_marker_headers(&mut headers, moved_to.as_ref(), marker_ttl);
             headers
         }

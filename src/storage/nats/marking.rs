@@ -1,5 +1,7 @@
 //! Live tokens in the marking stream.
 
+use std::time::Instant;
+
 use futures::{StreamExt, future::join_all, stream::BoxStream};
 use serde_json::Value;
 
@@ -14,10 +16,10 @@ use super::{
     streams,
 };
 use crate::{
-    models::{PlaceId, Token, TokenId, WorkflowId},
+    models::{PlaceId, Token, TokenId, ViewSequence, WorkflowId},
     storage::{
-        Cursor, Health, Page, PageOf, ReadPath, Register, RegisterState, Result, StorageError,
-        ViewOutcome, ViewScope, ViewWrite,
+        Cursor, Health, Markers, Page, PageOf, ReadPath, Register, RegisterState, Result,
+        StorageError, ViewOutcome, ViewScope, ViewWrite,
     },
 };
 
@@ -29,6 +31,10 @@ impl Inner {
         &self.config.marking_stream
     }
 
+    pub fn markers(&self) -> Markers {
+        Markers::kept_for(self.config.marker_ttl)
+    }
+
     pub async fn register(
         &self,
         workflow: &WorkflowId,
@@ -38,29 +44,36 @@ impl Inner {
         let subject = self.subjects.token(workflow, place, token);
         match self.link.last(self.marking(), &subject).await? {
             Some(message) => decode_register(&message, &self.subjects),
-            None => Ok(Register {
-                workflow: workflow.clone(),
-                place: place.clone(),
-                token: token.clone(),
-                sequence: 0,
-                state: RegisterState::Empty,
-            }),
+            None => Ok(Register::empty(workflow, place, token)),
         }
     }
 
     /// Writes all of them at once on one connection, which keeps their order: the marker at
     /// the old place arrives before the token at the new one.
-    pub async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
-        join_all(writes.iter().map(|write| self.write_view(write))).await
+    pub async fn write_views(
+        &self,
+        writes: Vec<ViewWrite>,
+        log_read: Instant,
+    ) -> Vec<Result<ViewOutcome>> {
+        join_all(writes.iter().map(|write| self.write_view(write, log_read))).await
     }
 
-    async fn write_view(&self, write: &ViewWrite) -> Result<ViewOutcome> {
+    async fn write_view(&self, write: &ViewWrite, log_read: Instant) -> Result<ViewOutcome> {
         let subject = self.subjects.token(&write.workflow, &write.place, &write.token);
         let payload = encode_view(write, &subject)?;
-        let headers = || headers_of_view(write, self.config.marker_ttl);
-        let expected = Expected { sequence: write.expected, filter: None };
-        match self.link.publish(self.marking(), subject, expected, headers, payload).await {
-            Ok(sequence) => Ok(ViewOutcome::Written(sequence)),
+        let seen = self.markers().expected(&write.expected);
+        let expected = seen.map_or(0, ViewSequence::get);
+        let headers = || headers_of_view(write, expected, self.config.marker_ttl);
+        let condition = Expected { sequence: expected, filter: None };
+        match self.link.publish(self.marking(), subject, condition, headers, payload).await {
+            Ok(sequence) => {
+                let sequence = ViewSequence::new(sequence).ok_or_else(|| StorageError::Stream {
+                    stream: self.marking().to_owned(),
+                    reason: "the server acknowledged a message at sequence 0".to_owned(),
+                })?;
+                let written = write.content.written_at(sequence);
+                Ok(self.markers().outcome(written, seen, log_read))
+            }
             Err(StorageError::LostRace { .. }) => Ok(ViewOutcome::LostRace),
             Err(error) => Err(error),
         }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     models::{PlaceId, TokenId, WorkflowId},
-    storage::{Lifecycle, LogScope, Outline, Register, RegisterState, Result},
+    storage::{Lifecycle, LogScope, Outline, Register, Result},
 };
 
 /// The most registers that are asked for one by one: an answer of one message needs no
@@ -47,13 +47,7 @@ impl Inner {
             for ((token, place), subject) in wanted.iter().zip(subjects) {
                 registers.push(match found.remove(&subject) {
                     Some(message) => decode_register(&message, &self.subjects)?,
-                    None => Register {
-                        workflow: workflow.clone(),
-                        place: place.clone(),
-                        token: token.clone(),
-                        sequence: 0,
-                        state: RegisterState::Empty,
-                    },
+                    None => Register::empty(workflow, place, token),
                 });
             }
         }

@@ -1,16 +1,17 @@
 //! The storage as a view: each request asked again where it had no answer.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
 use super::NatsStorage;
 use crate::{
     models::{PlaceId, Token, TokenId, WorkflowId},
     storage::{
-        Outline, Page, PageOf, ReadPath, Register, Result, TokenView, ViewOutcome, ViewScope,
-        ViewWrite,
+        ListOptions, Outline, PageOf, ReadOptions, ReadPath, Register, Result, TokenView,
+        ViewOutcome, ViewScope, ViewWrite, WriteOptions,
     },
 };
 
@@ -20,16 +21,16 @@ impl TokenView for NatsStorage {
         self.inner().subjects.token(workflow, place, token)
     }
 
-    fn late_after(&self) -> Duration {
-        self.inner().config.marker_ttl / 2
-    }
-
-    fn marker_kept(&self) -> Duration {
-        self.inner().config.marker_ttl
-    }
-
     fn read_path(&self) -> ReadPath {
         self.inner().config.read_path
+    }
+
+    fn is_stale(&self, log_read: Instant) -> bool {
+        self.inner().markers().is_stale(log_read)
+    }
+
+    fn has_forgotten(&self, left: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        self.inner().markers().has_forgotten(left, now)
     }
 
     async fn register(
@@ -49,21 +50,27 @@ impl TokenView for NatsStorage {
         self.inner().read(|| self.inner().registers_of(workflow, wanted)).await
     }
 
-    async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
-        self.inner().write_views(writes).await
+    async fn write_views(
+        &self,
+        writes: Vec<ViewWrite>,
+        options: WriteOptions,
+    ) -> Vec<Result<ViewOutcome>> {
+        self.inner().write_views(writes, options.log_read).await
     }
 
     async fn token(
         &self,
         workflow: &WorkflowId,
         token: &TokenId,
-        path: ReadPath,
+        options: ReadOptions,
     ) -> Result<Option<Token>> {
+        let path = options.path.unwrap_or(self.read_path());
         self.inner().read(|| self.inner().token(workflow, token, path)).await
     }
 
-    async fn tokens(&self, scope: &ViewScope, page: Page, path: ReadPath) -> Result<PageOf<Token>> {
-        self.inner().read(|| self.inner().tokens(scope, page, path)).await
+    async fn tokens(&self, scope: &ViewScope, options: ListOptions) -> Result<PageOf<Token>> {
+        let path = options.path.unwrap_or(self.read_path());
+        self.inner().read(|| self.inner().tokens(scope, options.page, path)).await
     }
 
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {

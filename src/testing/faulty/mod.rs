@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::storage::{Health, Result, Storage, StorageError};
+use crate::storage::{Health, Markers, Result, Storage, StorageError};
 
 /// A storage that passes everything on to another one, until it is told to lose or to hold
 /// view writes, to lose the answers of appends, or to break after one. It acts like a process
@@ -36,7 +36,7 @@ struct State {
     outline_reads: usize,
     generations: Option<u64>,
     sequences_unanswered: bool,
-    late_after: Option<Duration>,
+    markers: Option<Markers>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -83,9 +83,9 @@ impl FaultyStorage {
         let _ = state.wait_for(|state| state.view_writes >= from + count).await;
     }
 
-    /// Makes a view write late after this time.
+    /// Makes a view write late after this time since the log was read.
     pub fn set_late_after(&self, time: Duration) {
-        self.state.send_modify(|state| state.late_after = Some(time));
+        self.state.send_modify(|state| state.markers = Some(Markers::kept_for(2 * time)));
     }
 
     /// Number of requests for one record, or for the last one of a case.

@@ -1,16 +1,17 @@
 //! Calls of the view that are passed on, lost or held.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
 use super::{FaultyStorage, Views, unanswered};
 use crate::{
     models::{PlaceId, Token, TokenId, WorkflowId},
     storage::{
-        Outline, Page, PageOf, ReadPath, Register, Result, TokenView, ViewOutcome, ViewScope,
-        ViewWrite,
+        ListOptions, Outline, PageOf, ReadOptions, ReadPath, Register, Result, TokenView,
+        ViewOutcome, ViewScope, ViewWrite, WriteOptions,
     },
 };
 
@@ -20,16 +21,19 @@ impl TokenView for FaultyStorage {
         self.inner.token_subject(workflow, place, token)
     }
 
-    fn late_after(&self) -> Duration {
-        self.state.borrow().late_after.unwrap_or_else(|| self.inner.late_after())
-    }
-
-    fn marker_kept(&self) -> Duration {
-        self.inner.marker_kept()
-    }
-
     fn read_path(&self) -> ReadPath {
         self.inner.read_path()
+    }
+
+    fn is_stale(&self, log_read: Instant) -> bool {
+        match self.state.borrow().markers {
+            Some(markers) => markers.is_stale(log_read),
+            None => self.inner.is_stale(log_read),
+        }
+    }
+
+    fn has_forgotten(&self, left: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        self.inner.has_forgotten(left, now)
     }
 
     async fn register(
@@ -51,7 +55,11 @@ impl TokenView for FaultyStorage {
         self.reach()?.registers_of(workflow, wanted).await
     }
 
-    async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
+    async fn write_views(
+        &self,
+        writes: Vec<ViewWrite>,
+        options: WriteOptions,
+    ) -> Vec<Result<ViewOutcome>> {
         let mut state = self.state.subscribe();
         if state.borrow_and_update().views == Views::Hold {
             self.state.send_modify(|state| state.held += 1);
@@ -67,7 +75,13 @@ impl TokenView for FaultyStorage {
             self.state.send_modify(|state| state.view_races -= 1);
             return writes.iter().map(|_| Ok(ViewOutcome::LostRace)).collect();
         }
-        let outcomes = self.inner.write_views(writes).await;
+        let expected: Vec<_> = writes.iter().map(|write| write.expected.sequence()).collect();
+        let mut outcomes = self.inner.write_views(writes, options).await;
+        for (outcome, expected) in outcomes.iter_mut().zip(expected) {
+            if let (Some(markers), Ok(ViewOutcome::Written(written))) = (now.markers, &outcome) {
+                *outcome = Ok(markers.outcome(*written, expected, options.log_read));
+            }
+        }
         self.state.send_modify(|state| state.view_writes += 1);
         outcomes
     }
@@ -76,13 +90,13 @@ impl TokenView for FaultyStorage {
         &self,
         workflow: &WorkflowId,
         token: &TokenId,
-        path: ReadPath,
+        options: ReadOptions,
     ) -> Result<Option<Token>> {
-        self.reach()?.token(workflow, token, path).await
+        self.reach()?.token(workflow, token, options).await
     }
 
-    async fn tokens(&self, scope: &ViewScope, page: Page, path: ReadPath) -> Result<PageOf<Token>> {
-        self.reach()?.tokens(scope, page, path).await
+    async fn tokens(&self, scope: &ViewScope, options: ListOptions) -> Result<PageOf<Token>> {
+        self.reach()?.tokens(scope, options).await
     }
 
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {

@@ -9,11 +9,11 @@ use futures::TryStreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
     engine,
-    models::{Case, CaseStatus, Record, RecordKind, Stored, Token, TokenId},
+    models::{Case, CaseStatus, Record, RecordKind, Stored, Token, TokenId, ViewSequence},
     petrel::{Fire, Petrel},
     storage::{
-        CaseLog, DefinitionVersion, LogScope, ReadPath, RegisterState, TokenView, ViewContent,
-        ViewWrite,
+        CaseLog, DefinitionVersion, LogScope, ReadPath, RegisterState, Seen, TokenView,
+        ViewContent, ViewWrite, WriteOptions,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::TestServer,
@@ -236,23 +236,24 @@ async fn a_token_of_the_view_is_read_and_written_as_format_1_has_it() {
     let subject = format!("orders.places.packing.tokens.{}", token(3));
     let sequence = system.publish(&subject, headers("token-headers"), sample("token")).await;
     for path in [ReadPath::Direct, ReadPath::Consumer] {
-        let read = system.storage.token(&workflow("orders"), &token(3), path).await;
+        let read = system.storage.token(&workflow("orders"), &token(3), path.into()).await;
         let read: Token = read.unwrap().unwrap();
         assert!(read.nats_timestamp.is_some());
         let plain = Token { nats_timestamp: None, ..read };
         assert_eq!(serde_json::to_value(&plain).unwrap(), value(&sample("token")));
     }
-    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
+    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct.into()).await;
     let write = |expected, content| ViewWrite {
         workflow: workflow("orders"),
         case: case("order-1042"),
         place: place("packing"),
         token: token(3),
-        expected,
+        expected: Seen::token(ViewSequence::new(expected).unwrap()),
         content,
     };
     let live = ViewContent::Live(Arc::new(read.unwrap().unwrap()));
-    let outcomes = system.storage.write_views(vec![write(sequence, live)]).await;
+    let now = WriteOptions::default();
+    let outcomes = system.storage.write_views(vec![write(sequence, live)], now).await;
     assert!(outcomes[0].is_ok(), "{outcomes:?}");
     let stream = system.raw.get_stream("CB_MARKING").await.unwrap();
     let stored = stream.get_raw_message(sequence + 1).await.unwrap();
@@ -261,7 +262,7 @@ async fn a_token_of_the_view_is_read_and_written_as_format_1_has_it() {
         assert_eq!(stored.headers.get(name.clone()), expected.first(), "{name}");
     }
     let gone = ViewContent::Gone { revision: 9, moved_to: None };
-    system.storage.write_views(vec![write(sequence + 1, gone)]).await;
+    system.storage.write_views(vec![write(sequence + 1, gone)], now).await;
     let stored = stream.get_raw_message(sequence + 2).await.unwrap();
     assert!(stored.payload.is_empty());
     for (name, expected) in headers("marker-headers").iter() {
@@ -276,6 +277,6 @@ async fn a_marker_of_format_1_says_that_the_token_is_gone() {
     system.publish(&subject, headers("marker-headers"), Vec::new()).await;
     let register = system.storage.register(&workflow("orders"), &place("packing"), &token(3)).await;
     assert_eq!(register.unwrap().state, RegisterState::Gone { revision: 9 });
-    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
+    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct.into()).await;
     assert_eq!(read.unwrap(), None);
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use stormpetrel::{
     petrel::Petrel,
     storage::{
-        CaseLog, Consistency, DefinitionVersion, LogScope, Page, ReadPath, StorageError,
-        StorageExt, TokenScope, TokenView,
+        CaseLog, Consistency, DefinitionVersion, ListOptions, LogScope, Page, ReadPath,
+        StorageError, StorageExt, TokenScope, TokenView,
     },
 };
 
@@ -67,7 +67,7 @@ async fn a_message_of_format_2_is_refused_with_its_subject_its_sequence_and_its_
     newer.insert("Petrel-Format", "2");
     let at = system.publish(&subject, newer, sample("token")).await;
     for path in [ReadPath::Direct, ReadPath::Consumer] {
-        assert_newer(system.storage.token(&orders, &token(3), path).await, &full, at);
+        assert_newer(system.storage.token(&orders, &token(3), path.into()).await, &full, at);
     }
 }
 
@@ -88,7 +88,13 @@ async fn a_token_that_can_not_be_read_hides_none_of_its_neighbours() {
         for first in [1, 2, 3, 10] {
             let (mut seen, mut after) = (Vec::new(), None);
             loop {
-                let page = system.storage.tokens_in(&scope, Page { first, after }, path).await;
+                let page = system
+                    .storage
+                    .tokens_in(
+                        &scope,
+                        ListOptions { page: Page { first, after }, path: Some(path) },
+                    )
+                    .await;
                 let page = page.unwrap();
                 after = page.end();
                 let has_next = page.has_next;
@@ -123,7 +129,7 @@ async fn records_and_tokens_with_unknown_fields_are_read_without_them() {
     let bytes = changed("token", "colour", json!("blue"));
     // An early message of format 1 names its format in no header.
     system.publish(&subject, none, bytes).await;
-    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
+    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct.into()).await;
     assert_eq!(read.unwrap().unwrap().nats_sequence, 8);
 }
 
