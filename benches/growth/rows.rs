@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use stormpetrel::{
-    models::{CaseId, CaseStatus, PlaceId, TokenId},
+    models::{CaseId, CaseStatus, LogSequence, PlaceId, TokenId},
     storage::{Consistency, Cursor, LogScope, Page, TokenScope},
 };
 
@@ -244,7 +244,12 @@ impl Row {
                 begun.elapsed()
             }
             Self::Watch => {
-                let from = cases.storage().last_sequence().await?.saturating_sub(9);
+                let from = cases
+                    .storage()
+                    .last_sequence()
+                    .await?
+                    .map_or(0, LogSequence::get)
+                    .saturating_sub(9);
                 let begun = Instant::now();
                 let mut records =
                     cases.watch(LogScope::Workflow(workflow.clone()), Some(from)).await?;

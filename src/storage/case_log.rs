@@ -3,15 +3,15 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use futures::{StreamExt, stream::BoxStream};
 
 use super::{
-    Appended, Consistency, DefinitionVersion, Lifecycle, LogScope, Result, StatusAt, StorageError,
+    AppendOptions, Appended, Consistency, DefinitionVersion, Lifecycle, LogRange, LogScope,
+    PutOptions, Result, StatusAt, WatchOptions,
 };
-use crate::models::{CaseId, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId};
+use crate::models::{
+    CaseId, LogSequence, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId,
+};
 
 /// A log of cases and definitions.
 ///
@@ -20,11 +20,11 @@ use crate::models::{CaseId, Record, Stored, StoredDefinition, WorkflowDefinition
 /// - **One log.** Definitions and records share one sequence, which only grows. A sequence
 ///   that was answered is durable to the degree that the server's settings say.
 /// - **Atomicity.** [`append`](Self::append) and [`put_definition`](Self::put_definition)
-///   happen whole or not at all. An error that is [`retryable`](StorageError::retryable) and
-///   not [`LostRace`](StorageError::LostRace) leaves open which of the two; the caller looks
+///   happen whole or not at all. An error that is [`retryable`](super::StorageError::retryable) and
+///   not [`LostRace`](super::StorageError::LostRace) leaves open which of the two; the caller looks
 ///   at the head.
 /// - **Compare-and-swap.** The expected sequence is data. A lost race is
-///   [`StorageError::LostRace`], and nothing was stored.
+///   [`StorageError::LostRace`](super::StorageError::LostRace), and nothing was stored.
 /// - **Ordering.** The records of a case are read in the order of their sequences, and a
 ///   record is visible to [`head`](Self::head) as soon as its append has returned.
 /// - **Absence** is `Ok(None)`: the word of the server; every other failure is an error.
@@ -48,13 +48,11 @@ pub trait CaseLog: Debug + Send + Sync {
     /// message with its subject and headers is one that the server takes.
     fn max_message(&self) -> usize;
 
-    /// Stores a version of a definition, if its latest version's sequence is `expected`
-    /// (0: there is none yet).
+    /// Stores a version of a definition, if its latest version's sequence is the expected one.
     async fn put_definition(
         &self,
         definition: &WorkflowDefinition,
-        version: u64,
-        expected: u64,
+        options: PutOptions,
     ) -> Result<StoredDefinition>;
 
     /// The latest version of a definition, or the one at a log sequence.
@@ -71,12 +69,12 @@ pub trait CaseLog: Debug + Send + Sync {
     /// The ids of all workflows, in the order of their text.
     async fn workflow_ids(&self) -> Result<Vec<WorkflowId>>;
 
-    /// The log sequence of the version that was stored last, of any workflow; 0 if there is none.
-    async fn last_definition(&self) -> Result<u64>;
+    /// The log sequence of the version that was stored last, of any workflow.
+    async fn last_definition(&self) -> Result<Option<LogSequence>>;
 
-    /// Appends a record to its case's log if the case's last sequence is `expected` (0: the
-    /// case has none). Returns the sequence and the hash of the stored record.
-    async fn append(&self, record: &Record, expected: u64) -> Result<Appended>;
+    /// Appends a record to its case's log if the case's last sequence is the expected one.
+    /// Returns the sequence and the hash of the stored record.
+    async fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended>;
 
     /// The last record of a case.
     async fn head(
@@ -91,7 +89,7 @@ pub trait CaseLog: Debug + Send + Sync {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        sequence: u64,
+        sequence: LogSequence,
     ) -> Result<Option<Stored<Record>>>;
 
     /// The first record of a case, which began it.
@@ -101,7 +99,7 @@ pub trait CaseLog: Debug + Send + Sync {
         case: &CaseId,
     ) -> Result<Option<Stored<Record>>> {
         let scope = LogScope::Case(workflow.clone(), case.clone());
-        self.history(scope, 1).await?.next().await.transpose()
+        self.history(scope, LogRange::ALL).await?.next().await.transpose()
     }
 
     /// The last record of a case's lifecycle; firings since then don't matter.
@@ -111,7 +109,7 @@ pub trait CaseLog: Debug + Send + Sync {
         case: &CaseId,
     ) -> Result<Option<Stored<Record>>> {
         let scope = LogScope::Lifecycle(workflow.clone(), case.clone());
-        let mut records = self.history(scope, 1).await?;
+        let mut records = self.history(scope, LogRange::ALL).await?;
         let mut last = None;
         while let Some(record) = records.next().await {
             last = Some(record);
@@ -119,50 +117,41 @@ pub trait CaseLog: Debug + Send + Sync {
         last.transpose()
     }
 
-    /// The records in `scope` from the sequence `from` on, in order, up to the one that was
-    /// last when the call began. A record that can't be decoded is an error item that names
-    /// it.
+    /// The records in `scope` and in `range`, in order, and none after the one that was last
+    /// when the call began. A record that can't be decoded is an error item that names it.
     async fn history(
         &self,
         scope: LogScope,
-        from: u64,
+        range: LogRange,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>>;
 
     /// The cases in the log, by the records of their lifecycles, of which each case has at
     /// least its first: an item for each such record, in order, without reading its contents.
     async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>>;
 
-    /// The records in `scope` from the sequence `from` on, and then each new one as it comes:
-    /// none lost, none twice, across reconnects too. Ends when dropped. Ends with
-    /// [`StorageError::LogWentBack`] if the log lacks a record that was given already, or the
-    /// part before `from`.
+    /// The records in `scope` from a sequence on, and then each new one as it comes: none lost,
+    /// none twice, across reconnects too. Ends when dropped. Ends with
+    /// [`StorageError::LogWentBack`](super::StorageError::LogWentBack) if the log lacks a record that was given already, or the
+    /// part before the first sequence of interest.
     async fn watch(
         &self,
         scope: LogScope,
-        from: u64,
+        options: WatchOptions,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>>;
 
-    /// The status of its case after each record of the log after the sequence `after` and up
-    /// to `until`, in order. A record that can't be decoded is an error item that names it.
-    async fn statuses(
-        &self,
-        after: u64,
-        until: u64,
-    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
-        if after >= until {
-            return Ok(stream::empty().boxed());
-        }
-        let records = self.history(LogScope::All, after + 1).await?;
-        let sequence = |record: &Result<Stored<Record>>| match record {
-            Ok(record) => record.sequence,
-            Err(StorageError::Corrupt { sequence, .. }) => *sequence,
-            Err(_) => 0,
+    /// The status of its case after each record of the log that is in `range`, in order. A record
+    /// that can't be decoded is an error item that names it.
+    async fn statuses(&self, range: LogRange) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        let records = self.history(LogScope::All, range).await?;
+        let status = |record: Result<Stored<Record>>| async move {
+            match record {
+                Ok(record) => StatusAt::of(record).map(Ok),
+                Err(error) => Some(Err(error)),
+            }
         };
-        let records =
-            records.take_while(move |record| std::future::ready(sequence(record) <= until));
-        Ok(records.map(|record| record.map(StatusAt::from)).boxed())
+        Ok(records.filter_map(status).boxed())
     }
 
-    /// The last sequence of the log; 0 when it is empty.
-    async fn last_sequence(&self) -> Result<u64>;
+    /// The last sequence of the log; `None` when it is empty.
+    async fn last_sequence(&self) -> Result<Option<LogSequence>>;
 }

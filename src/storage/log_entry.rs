@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::models::{CaseId, CaseStatus, Record, Stored, WorkflowId};
+use crate::models::{CaseId, CaseStatus, LogSequence, Record, Stored, WorkflowId};
 
 /// Sequence and hash of an appended record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     /// The record's sequence.
-    pub sequence: u64,
+    pub sequence: LogSequence,
     /// SHA-256 of the stored bytes, in hexadecimal.
     pub hash: String,
 }
@@ -21,7 +21,7 @@ pub struct Lifecycle {
     /// The case.
     pub case: CaseId,
     /// The record's sequence.
-    pub sequence: u64,
+    pub sequence: LogSequence,
 }
 
 /// Status of a case after a record.
@@ -32,16 +32,18 @@ pub struct StatusAt {
     /// The case.
     pub case: CaseId,
     /// The record's sequence in the log.
-    pub sequence: u64,
+    pub sequence: LogSequence,
     /// Time at which the server stored it.
     pub timestamp: DateTime<Utc>,
     /// The case's status after it.
     pub status: CaseStatus,
 }
 
-impl From<Stored<Record>> for StatusAt {
-    fn from(Stored { value, sequence, timestamp, .. }: Stored<Record>) -> Self {
+impl StatusAt {
+    /// The status that a record gives; `None` if the record was never stored.
+    pub fn of(record: Stored<Record>) -> Option<Self> {
+        let Stored { value, sequence, timestamp, .. } = record;
         let Record { workflow, case, status, .. } = value;
-        Self { workflow, case, sequence, timestamp, status }
+        Some(Self { workflow, case, sequence: LogSequence::new(sequence)?, timestamp, status })
     }
 }

@@ -1,6 +1,6 @@
 //! Choices of a reader of the log.
 
-use crate::models::{CaseId, WorkflowId};
+use crate::models::{CaseId, LogSequence, WorkflowId};
 
 /// Choice of records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ pub enum DefinitionVersion {
     /// The newest.
     Latest,
     /// The version whose message has this log sequence.
-    Sequence(u64),
+    Sequence(LogSequence),
 }
 
 /// Freshness of a read.

@@ -2,9 +2,11 @@
 //! two implementations of both.
 
 mod case_log;
+mod case_log_ext;
 mod error;
 mod health;
 mod log_entry;
+mod log_options;
 mod log_scope;
 mod markers;
 mod memory;
@@ -21,9 +23,11 @@ mod view_scope;
 use async_trait::async_trait;
 
 pub use case_log::CaseLog;
+pub use case_log_ext::CaseLogExt;
 pub use error::StorageError;
 pub use health::Health;
 pub use log_entry::{Appended, Lifecycle, StatusAt};
+pub use log_options::{AppendOptions, LogRange, PutOptions, WatchOptions};
 pub use log_scope::{Consistency, DefinitionVersion, LogScope};
 pub use markers::Markers;
 pub use memory::{MemoryLog, MemoryStorage, MemoryView};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Seen;
-use crate::models::{CaseId, PlaceId, Token, TokenId, ViewSequence, WorkflowId};
+use crate::models::{CaseId, LogSequence, PlaceId, Token, TokenId, ViewSequence, WorkflowId};
 
 /// State of one register of the view.
 ///
@@ -53,8 +53,8 @@ pub enum RegisterState {
     Empty,
     /// The token left, or never was here to stay: the record at this log sequence says so.
     Gone {
-        /// The log sequence of the record that took the token away.
-        revision: u64,
+        /// The log sequence of the record that took the token away, where the marker says it.
+        revision: Option<LogSequence>,
     },
     /// The token is here.
     Live(Box<Token>),
@@ -67,12 +67,12 @@ pub enum RegisterState {
 }
 
 impl RegisterState {
-    /// The log sequence of the record that this state comes from; 0 when empty or unreadable.
-    pub fn revision(&self) -> u64 {
+    /// The log sequence of the record that this state comes from, where it says so.
+    pub fn revision(&self) -> Option<LogSequence> {
         match self {
-            Self::Empty | Self::Unreadable { .. } => 0,
+            Self::Empty | Self::Unreadable { .. } => None,
             Self::Gone { revision } => *revision,
-            Self::Live(token) => token.nats_sequence,
+            Self::Live(token) => LogSequence::new(token.nats_sequence),
         }
     }
 }
@@ -86,8 +86,8 @@ pub struct Outline {
     pub place: PlaceId,
     /// The token.
     pub token: TokenId,
-    /// The log sequence of the record that it comes from; 0 where it does not say.
-    pub revision: u64,
+    /// The log sequence of the record that it comes from, where it says so.
+    pub revision: Option<LogSequence>,
     /// True if it is a marker: the token is not there any more.
     pub is_gone: bool,
 }
@@ -127,8 +127,9 @@ pub enum ViewContent {
     /// A marker that the token is not here any more, so that a late writer of an older version
     /// fails its condition. The view decides how long it is kept.
     Gone {
-        /// The log sequence of the record that took the token away.
-        revision: u64,
+        /// The log sequence of the record that took the token away; `None` if the log has no
+        /// record of its case.
+        revision: Option<LogSequence>,
         /// Place of the token now, if it is still alive.
         moved_to: Option<PlaceId>,
     },

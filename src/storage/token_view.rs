@@ -10,7 +10,7 @@ use super::{
     ListOptions, Outline, PageOf, ReadOptions, ReadPath, Register, Result, ViewOutcome, ViewScope,
     ViewWrite, WriteOptions,
 };
-use crate::models::{PlaceId, Token, TokenId, WorkflowId};
+use crate::models::{LogSequence, PlaceId, Token, TokenId, WorkflowId};
 
 /// A view of live tokens, which can be made again from the log.
 ///
@@ -90,7 +90,10 @@ pub trait TokenView: Debug + Send + Sync {
     async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>>;
 
     /// The registers of the view without their contents, markers included: at least all that
-    /// were written since the record at the log sequence `since` was stored. If `since` is 0,
-    /// or the view is older than the log, these are all registers.
-    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>>;
+    /// were written since the record at the log sequence `since` was stored. Without one, or if
+    /// the view is older than the log, these are all registers.
+    async fn outlines(
+        &self,
+        since: Option<LogSequence>,
+    ) -> Result<BoxStream<'static, Result<Outline>>>;
 }

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::petrel::{Error, Petrel, Result, export::by_case::case_of, read::reads::check};
 use crate::{
     models::{Case, CaseId, CaseStatus, WorkflowId},
-    storage::{Cursor, LogScope, Page, PageOf, StorageError},
+    storage::{Cursor, LogRange, LogScope, Page, PageOf, StorageError},
 };
 
 /// Number of heads that are asked for at once.
@@ -72,7 +72,7 @@ impl Petrel {
     async fn cases_by_log(&self, workflow: &WorkflowId, page: Page) -> Result<CasePage> {
         let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
         let scope = LogScope::Lifecycles(Some(workflow.clone()));
-        let records = self.inner.reader.storage.history(scope, from).await?;
+        let records = self.inner.reader.storage.history(scope, LogRange::from(from)).await?;
         let created = records.filter_map(|record| async move {
             match record {
                 Ok(record) if record.value.previous == 0 => {

@@ -12,7 +12,10 @@ use std::{
 
 use crate::petrel::{Error, Result, views::Views};
 use crate::{
-    models::{Case, CaseId, MarkingEntry, PlaceId, Record, Stored, Token, TokenId, WorkflowId},
+    models::{
+        Case, CaseId, LogSequence, MarkingEntry, PlaceId, Record, Stored, Token, TokenId,
+        WorkflowId,
+    },
     storage::{
         Consistency, Register, RegisterState, StorageError, ViewContent, ViewOutcome, ViewWrite,
         WriteOptions,
@@ -234,10 +237,13 @@ impl Views {
             let registers = self.reader.storage.registers_of(truth.workflow, &todo).await?;
             let is_ahead = |truth: &Truth<'_>, register: &Register| {
                 let revision = register.state.revision();
-                revision > truth.sequence() && !matches!(register.state, RegisterState::Gone { .. })
+                revision > LogSequence::new(truth.sequence())
+                    && !matches!(register.state, RegisterState::Gone { .. })
             };
             // Newer than what is known here, or of no record: the log tells which.
-            let is_newer = |register: &Register| register.state.revision() > truth.sequence();
+            let is_newer = |register: &Register| {
+                register.state.revision() > LogSequence::new(truth.sequence())
+            };
             let is_stale = self.reader.storage.is_stale(truth.read);
             if registers.iter().any(is_newer) || is_stale {
                 self.refresh(truth).await?;
@@ -311,7 +317,8 @@ fn correction(
         (Some(token), _) => Some(ViewContent::Live(token.clone())),
         (None, RegisterState::Live(_) | RegisterState::Unreadable { .. }) => {
             let moved_to = entry.filter(|_| !is_here).map(|entry| entry.place.clone());
-            Some(ViewContent::Gone { revision: sequence, moved_to })
+            let revision = LogSequence::new(sequence);
+            Some(ViewContent::Gone { revision, moved_to })
         }
         (None, RegisterState::Empty | RegisterState::Gone { .. }) => None,
     }

@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use crate::petrel::{cache::slot::Slot, views::Views};
 use crate::{
-    models::{Case, Passed, PlaceId, Record, Token, TokenAt},
+    models::{Case, LogSequence, Passed, PlaceId, Record, Token, TokenAt},
     storage::{Register, Seen, ViewContent, ViewOutcome, ViewWrite, WriteOptions},
 };
 
@@ -99,7 +99,7 @@ impl Views {
     fn view_writes(&self, slot: &Slot, record: &Record, case: &Case) -> Vec<ViewWrite> {
         let expected =
             |token, place| slot.registers.expected(token, place).unwrap_or(Seen::NOTHING);
-        let mut writes = Vec::new();
+        let (revision, mut writes) = (LogSequence::new(case.sequence), Vec::new());
         for at in record.consumed.iter().chain(&record.removed) {
             let now = case.marking.entry(&at.token).map(|entry| entry.place.clone());
             if now.as_ref() == Some(&at.place) {
@@ -111,7 +111,7 @@ impl Views {
                 place: at.place.clone(),
                 token: at.token.clone(),
                 expected: expected(&at.token, &at.place),
-                content: ViewContent::Gone { revision: case.sequence, moved_to: now },
+                content: ViewContent::Gone { revision, moved_to: now },
             });
         }
         for token in &record.produced {

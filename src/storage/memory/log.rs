@@ -13,23 +13,27 @@ use tokio::sync::watch;
 use super::MAX_MESSAGE;
 use crate::{
     models::{
-        CaseId, Record, RecordKind, Stored, StoredDefinition, WorkflowDefinition, WorkflowId, hex,
+        CaseId, LogSequence, Record, RecordKind, Stored, StoredDefinition, WorkflowDefinition,
+        WorkflowId, hex,
     },
-    storage::{Appended, DefinitionVersion, Lifecycle, LogScope, Result, StorageError},
+    storage::{
+        AppendOptions, Appended, DefinitionVersion, Lifecycle, LogRange, LogScope, PutOptions,
+        Result, StorageError, WatchOptions,
+    },
 };
 
 #[derive(Debug)]
 pub(super) struct Log {
     state: Mutex<State>,
-    last: watch::Sender<u64>,
+    last: watch::Sender<usize>,
     pub max_message: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
     entries: Vec<Entry>,
-    cases: BTreeMap<(WorkflowId, CaseId), u64>,
-    definitions: BTreeMap<WorkflowId, u64>,
+    cases: BTreeMap<(WorkflowId, CaseId), LogSequence>,
+    definitions: BTreeMap<WorkflowId, LogSequence>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,21 +49,29 @@ impl Default for Log {
 }
 
 impl State {
-    fn next_sequence(&self) -> u64 {
-        self.entries.len() as u64 + 1
+    fn last_sequence(&self) -> Option<LogSequence> {
+        LogSequence::new(self.entries.len() as u64)
     }
 
-    fn entry(&self, sequence: u64) -> Option<&Entry> {
-        let index = usize::try_from(sequence.checked_sub(1)?).ok()?;
-        self.entries.get(index)
+    fn next_sequence(&self) -> LogSequence {
+        self.last_sequence().map_or(LogSequence::FIRST, LogSequence::next)
     }
 
-    fn record(&self, sequence: u64) -> Option<&Stored<Record>> {
+    fn entry(&self, sequence: LogSequence) -> Option<&Entry> {
+        self.entries.get(index(sequence))
+    }
+
+    fn record(&self, sequence: LogSequence) -> Option<&Stored<Record>> {
         match self.entry(sequence)? {
             Entry::Record(record) => Some(record),
             Entry::Definition(_) => None,
         }
     }
+}
+
+/// Place of a message in the list of all.
+fn index(sequence: LogSequence) -> usize {
+    usize::try_from(sequence.get() - 1).unwrap_or(usize::MAX)
 }
 
 fn stored_bytes(record: &Record) -> Result<Vec<u8>> {
@@ -83,10 +95,9 @@ impl Log {
     }
 
     /// The record at `sequence` or after it that is in `scope`.
-    fn next_record(&self, scope: &LogScope, from: u64) -> Option<Stored<Record>> {
+    fn next_record(&self, scope: &LogScope, from: LogSequence) -> Option<Stored<Record>> {
         let state = self.state();
-        let start = usize::try_from(from.max(1) - 1).unwrap_or(usize::MAX);
-        let records = state.entries.get(start..).unwrap_or_default().iter();
+        let records = state.entries.get(index(from)..).unwrap_or_default().iter();
         records
             .filter_map(|entry| match entry {
                 Entry::Record(record) => Some(record.as_ref()),
@@ -114,25 +125,24 @@ impl Log {
     pub fn put_definition(
         &self,
         definition: &WorkflowDefinition,
-        version: u64,
-        expected: u64,
+        options: PutOptions,
     ) -> Result<StoredDefinition> {
         let mut state = self.state();
-        let last = state.definitions.get(&definition.id).copied().unwrap_or_default();
-        if last != expected {
+        if state.definitions.get(&definition.id).copied() != options.expected {
+            let expected = options.expected.map_or(0, LogSequence::get);
             let subject = format!("memory.workflows.{}.definition", definition.id);
             return Err(StorageError::LostRace { subject, expected });
         }
         let sequence = state.next_sequence();
         let stored = StoredDefinition {
             definition: definition.clone(),
-            version,
-            sequence,
+            version: options.version,
+            sequence: sequence.get(),
             stored_at: Utc::now(),
         };
         state.entries.push(Entry::Definition(stored.clone()));
         state.definitions.insert(definition.id.clone(), sequence);
-        self.last.send_replace(sequence);
+        self.last.send_replace(state.entries.len());
         Ok(stored)
     }
 
@@ -169,11 +179,11 @@ impl Log {
         self.state().definitions.keys().cloned().collect()
     }
 
-    pub fn last_definition(&self) -> u64 {
-        self.state().definitions.values().max().copied().unwrap_or_default()
+    pub fn last_definition(&self) -> Option<LogSequence> {
+        self.state().definitions.values().max().copied()
     }
 
-    pub fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
+    pub fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended> {
         let bytes = stored_bytes(record)?;
         let subject = format!("memory.workflows.{}.events.{}", record.workflow, record.case);
         let (size, limit) = (bytes.len(), self.max_message);
@@ -183,20 +193,21 @@ impl Log {
         let hash = hex(&Sha256::digest(bytes));
         let mut state = self.state();
         let key = (record.workflow.clone(), record.case.clone());
-        if state.cases.get(&key).copied().unwrap_or_default() != expected {
+        if state.cases.get(&key).copied() != options.expected {
+            let expected = options.expected.map_or(0, LogSequence::get);
             return Err(StorageError::LostRace { subject, expected });
         }
         let sequence = state.next_sequence();
         let stored = Stored {
             value: record.clone(),
-            sequence,
+            sequence: sequence.get(),
             timestamp: Utc::now(),
             subject,
             hash: hash.clone(),
         };
         state.entries.push(Entry::Record(Box::new(stored)));
         state.cases.insert(key, sequence);
-        self.last.send_replace(sequence);
+        self.last.send_replace(state.entries.len());
         Ok(Appended { sequence, hash })
     }
 
@@ -210,7 +221,7 @@ impl Log {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        sequence: u64,
+        sequence: LogSequence,
     ) -> Option<Stored<Record>> {
         let state = self.state();
         let ours = |record: &&Stored<Record>| {
@@ -222,46 +233,49 @@ impl Log {
     pub fn history(
         self: &Arc<Self>,
         scope: LogScope,
-        from: u64,
+        range: LogRange,
     ) -> BoxStream<'static, Result<Stored<Record>>> {
-        let until = self.last_sequence();
-        let start = (Arc::clone(self), scope, from);
+        let last = self.last_sequence();
+        let until = range.until.map_or(last, |until| last.min(Some(until)));
+        let start = (Arc::clone(self), scope, range.from.unwrap_or(LogSequence::FIRST));
         let records = stream::unfold(start, move |(log, scope, from)| {
-            let found = log.next_record(&scope, from).filter(|record| record.sequence <= until);
+            let found = log.next_record(&scope, from);
             async move {
                 let record = found?;
-                let next = record.sequence + 1;
-                Some((Ok(record), (log, scope, next)))
+                let sequence = LogSequence::new(record.sequence).filter(|at| Some(*at) <= until)?;
+                Some((Ok(record), (log, scope, sequence.next())))
             }
         });
         records.boxed()
     }
 
     pub fn lifecycles(self: &Arc<Self>) -> BoxStream<'static, Result<Lifecycle>> {
-        let records = self.history(LogScope::Lifecycles(None), 1);
-        let lifecycle = |record: Result<Stored<Record>>| {
-            record.map(|record| Lifecycle {
-                workflow: record.value.workflow,
-                case: record.value.case,
-                sequence: record.sequence,
-            })
+        let records = self.history(LogScope::Lifecycles(None), LogRange::ALL);
+        let lifecycle = |record: Result<Stored<Record>>| async move {
+            match record {
+                Ok(Stored { value: Record { workflow, case, .. }, sequence, .. }) => {
+                    Some(Ok(Lifecycle { workflow, case, sequence: LogSequence::new(sequence)? }))
+                }
+                Err(error) => Some(Err(error)),
+            }
         };
-        records.map(lifecycle).boxed()
+        records.filter_map(lifecycle).boxed()
     }
 
     pub fn watch(
         self: &Arc<Self>,
         scope: LogScope,
-        from: u64,
+        options: WatchOptions,
     ) -> BoxStream<'static, Result<Stored<Record>>> {
         let changes = self.last.subscribe();
+        let from = options.from.unwrap_or(LogSequence::FIRST);
         let start = (Arc::clone(self), scope, from, changes);
         let records = stream::unfold(start, |(log, scope, from, mut changes)| async move {
             loop {
                 // Marked as seen before the look, so that no append falls between the two.
                 changes.borrow_and_update();
                 if let Some(record) = log.next_record(&scope, from) {
-                    let next = record.sequence + 1;
+                    let next = LogSequence::new(record.sequence)?.next();
                     return Some((Ok(record), (log, scope, next, changes)));
                 }
                 // The sender lives in `log`, so this ends only with a change.
@@ -271,7 +285,7 @@ impl Log {
         records.boxed()
     }
 
-    pub fn last_sequence(&self) -> u64 {
-        self.state().entries.len() as u64
+    pub fn last_sequence(&self) -> Option<LogSequence> {
+        self.state().last_sequence()
     }
 }

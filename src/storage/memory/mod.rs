@@ -11,13 +11,13 @@ use futures::{StreamExt, stream, stream::BoxStream};
 
 use self::{log::Log, view::View};
 use super::{
-    Appended, CaseLog, Consistency, DefinitionVersion, Health, Lifecycle, ListOptions, LogScope,
-    Outline, PageOf, ReadOptions, Register, Result, Storage, TokenView, ViewOutcome, ViewScope,
-    ViewWrite, WriteOptions,
+    AppendOptions, Appended, CaseLog, Consistency, DefinitionVersion, Health, Lifecycle,
+    ListOptions, LogRange, LogScope, Outline, PageOf, PutOptions, ReadOptions, Register, Result,
+    Storage, TokenView, ViewOutcome, ViewScope, ViewWrite, WatchOptions, WriteOptions,
 };
 use crate::models::{
-    CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
-    WorkflowId,
+    CaseId, LogSequence, PlaceId, Record, Stored, StoredDefinition, Token, TokenId,
+    WorkflowDefinition, WorkflowId,
 };
 
 /// Most bytes of a message, as a nats-server has it without other settings.
@@ -98,10 +98,9 @@ macro_rules! has_log {
             async fn put_definition(
                 &self,
                 definition: &WorkflowDefinition,
-                version: u64,
-                expected: u64,
+                options: PutOptions,
             ) -> Result<StoredDefinition> {
-                self.$($at).+.put_definition(definition, version, expected)
+                self.$($at).+.put_definition(definition, options)
             }
 
             async fn definition(
@@ -123,12 +122,12 @@ macro_rules! has_log {
                 Ok(self.$($at).+.workflow_ids())
             }
 
-            async fn last_definition(&self) -> Result<u64> {
+            async fn last_definition(&self) -> Result<Option<LogSequence>> {
                 Ok(self.$($at).+.last_definition())
             }
 
-            async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
-                self.$($at).+.append(record, expected)
+            async fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended> {
+                self.$($at).+.append(record, options)
             }
 
             async fn head(
@@ -144,7 +143,7 @@ macro_rules! has_log {
                 &self,
                 workflow: &WorkflowId,
                 case: &CaseId,
-                sequence: u64,
+                sequence: LogSequence,
             ) -> Result<Option<Stored<Record>>> {
                 Ok(self.$($at).+.record(workflow, case, sequence))
             }
@@ -152,9 +151,9 @@ macro_rules! has_log {
             async fn history(
                 &self,
                 scope: LogScope,
-                from: u64,
+                range: LogRange,
             ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-                Ok(self.$($at).+.history(scope, from))
+                Ok(self.$($at).+.history(scope, range))
             }
 
             async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
@@ -164,12 +163,12 @@ macro_rules! has_log {
             async fn watch(
                 &self,
                 scope: LogScope,
-                from: u64,
+                options: WatchOptions,
             ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-                Ok(self.$($at).+.watch(scope, from))
+                Ok(self.$($at).+.watch(scope, options))
             }
 
-            async fn last_sequence(&self) -> Result<u64> {
+            async fn last_sequence(&self) -> Result<Option<LogSequence>> {
                 Ok(self.$($at).+.last_sequence())
             }
         }
@@ -241,7 +240,10 @@ macro_rules! has_view {
                 Ok(stream::iter(registers).boxed())
             }
 
-            async fn outlines(&self, _: u64) -> Result<BoxStream<'static, Result<Outline>>> {
+            async fn outlines(
+                &self,
+                _: Option<LogSequence>,
+            ) -> Result<BoxStream<'static, Result<Outline>>> {
                 let outlines: Vec<_> = self$(.$at)?.view().outlines().map(Ok).collect();
                 Ok(stream::iter(outlines).boxed())
             }
@@ -260,7 +262,7 @@ impl Storage for MemoryStorage {
         Health {
             connected: true,
             round_trip_ms: Some(0.0),
-            log_messages: Some(self.log.log.last_sequence()),
+            log_messages: Some(self.log.log.last_sequence().map_or(0, LogSequence::get)),
             view_messages: Some(self.view.view().registers().len() as u64),
             ..Health::default()
         }

@@ -5,9 +5,12 @@ use futures::stream::BoxStream;
 
 use super::NatsStorage;
 use crate::{
-    models::{CaseId, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId},
+    models::{
+        CaseId, LogSequence, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId,
+    },
     storage::{
-        Appended, CaseLog, Consistency, DefinitionVersion, Lifecycle, LogScope, Result, StatusAt,
+        AppendOptions, Appended, CaseLog, Consistency, DefinitionVersion, Lifecycle, LogRange,
+        LogScope, PutOptions, Result, StatusAt, WatchOptions,
     },
 };
 
@@ -34,10 +37,9 @@ impl CaseLog for NatsStorage {
     async fn put_definition(
         &self,
         definition: &WorkflowDefinition,
-        version: u64,
-        expected: u64,
+        options: PutOptions,
     ) -> Result<StoredDefinition> {
-        self.inner().put_definition(definition, version, expected).await
+        self.inner().put_definition(definition, options).await
     }
 
     async fn definition(
@@ -56,12 +58,12 @@ impl CaseLog for NatsStorage {
         self.inner().read(|| self.inner().workflow_ids()).await
     }
 
-    async fn last_definition(&self) -> Result<u64> {
+    async fn last_definition(&self) -> Result<Option<LogSequence>> {
         self.inner().read(|| self.inner().last_definition()).await
     }
 
-    async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
-        self.inner().append(record, expected).await
+    async fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended> {
+        self.inner().append(record, options).await
     }
 
     async fn head(
@@ -77,7 +79,7 @@ impl CaseLog for NatsStorage {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        sequence: u64,
+        sequence: LogSequence,
     ) -> Result<Option<Stored<Record>>> {
         self.inner().read(|| self.inner().record(workflow, case, sequence)).await
     }
@@ -101,9 +103,9 @@ impl CaseLog for NatsStorage {
     async fn history(
         &self,
         scope: LogScope,
-        from: u64,
+        range: LogRange,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        self.inner().history(scope, from).await
+        self.inner().history(scope, range).await
     }
 
     async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
@@ -113,20 +115,16 @@ impl CaseLog for NatsStorage {
     async fn watch(
         &self,
         scope: LogScope,
-        from: u64,
+        options: WatchOptions,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        self.inner().watch(scope, from).await
+        self.inner().watch(scope, options).await
     }
 
-    async fn statuses(
-        &self,
-        after: u64,
-        until: u64,
-    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
-        self.inner().statuses(after, until).await
+    async fn statuses(&self, range: LogRange) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        self.inner().statuses(range).await
     }
 
-    async fn last_sequence(&self) -> Result<u64> {
+    async fn last_sequence(&self) -> Result<Option<LogSequence>> {
         self.inner().read(|| self.inner().last_sequence()).await
     }
 }

@@ -17,7 +17,7 @@ use super::{
     walk::Walk,
 };
 use crate::{
-    models::{PlaceId, Token, TokenId, WorkflowId},
+    models::{LogSequence, PlaceId, Token, TokenId, WorkflowId},
     storage::{Cursor, Result},
 };
 
@@ -184,7 +184,7 @@ impl Inner {
 /// of one record the token counts, and else the server's time decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age {
-    revision: u64,
+    revision: Option<LogSequence>,
     is_live: bool,
     time: DateTime<Utc>,
     sequence: u64,

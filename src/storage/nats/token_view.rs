@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 
 use super::NatsStorage;
 use crate::{
-    models::{PlaceId, Token, TokenId, WorkflowId},
+    models::{LogSequence, PlaceId, Token, TokenId, WorkflowId},
     storage::{
         ListOptions, Outline, PageOf, ReadOptions, ReadPath, Register, Result, TokenView,
         ViewOutcome, ViewScope, ViewWrite, WriteOptions,
@@ -77,7 +77,10 @@ impl TokenView for NatsStorage {
         self.inner().registers().await
     }
 
-    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>> {
+    async fn outlines(
+        &self,
+        since: Option<LogSequence>,
+    ) -> Result<BoxStream<'static, Result<Outline>>> {
         self.inner().outlines(since).await
     }
 }

@@ -2,11 +2,11 @@
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Log, Writer, assert_lost, case, definition, put, record, workflow},
+    fixture::{Log, Writer, assert_lost, case, definition, last_of, put, record, workflow},
 };
 use crate::{
-    models::{CaseId, RecordKind, WorkflowId},
-    storage::{Consistency, LogScope, StorageError},
+    models::{CaseId, LogSequence, RecordKind, WorkflowId},
+    storage::{AppendOptions, CaseLogExt, Consistency, LogRange, LogScope, StorageError},
 };
 use futures::TryStreamExt;
 
@@ -27,7 +27,7 @@ const CONSISTENCIES: [Consistency; 2] = [Consistency::Strong, Consistency::Event
 
 async fn count(log: &Log, workflow: &WorkflowId, case: &CaseId) -> usize {
     let scope = LogScope::Case(workflow.clone(), case.clone());
-    let records = log.history(scope, 1).await.expect("a history");
+    let records = log.history(scope, LogRange::from(1)).await.expect("a history");
     records.try_collect::<Vec<_>>().await.expect("records").len()
 }
 
@@ -36,17 +36,18 @@ pub async fn an_append_happens_under_the_expected_sequence_only(log: &Log) {
     let (id, case) = (workflow("append-cas"), case("c"));
     let created = record(&id, &case, RecordKind::Created, "f-1");
     for wrong in [1, 7, 1_000_000] {
-        assert_lost(log.append(&created, wrong).await, wrong);
+        assert_lost(log.append(&created, AppendOptions::after(wrong)).await, wrong);
     }
-    let first = log.append(&created, 0).await.unwrap();
+    let first = log.append(&created, AppendOptions::after(0)).await.unwrap();
     let fired = record(&id, &case, RecordKind::Fired, "f-2");
-    let (early, late) = (first.sequence.saturating_sub(1), first.sequence + 1);
-    for wrong in [0, early, late, first.sequence + 1_000_000] {
-        assert_lost(log.append(&fired, wrong).await, wrong);
+    let first = first.sequence.get();
+    let (early, late) = (first - 1, first + 1);
+    for wrong in [0, early, late, first + 1_000_000] {
+        assert_lost(log.append(&fired, AppendOptions::after(wrong)).await, wrong);
     }
-    let second = log.append(&fired, first.sequence).await.unwrap();
-    assert!(second.sequence > first.sequence);
-    assert_lost(log.append(&fired, first.sequence).await, first.sequence);
+    let second = log.append(&fired, AppendOptions::after(first)).await.unwrap();
+    assert!(second.sequence.get() > first);
+    assert_lost(log.append(&fired, AppendOptions::after(first)).await, first);
     assert_eq!(count(log, &id, &case).await, 2);
 }
 
@@ -57,7 +58,7 @@ pub async fn a_lost_race_stores_nothing(log: &Log) {
     let (last, kept) = writer.write(log, RecordKind::Created).await;
     for round in 0..20 {
         let lost = record(&id, &case, RecordKind::Fired, &format!("lost-{round}"));
-        assert_lost(log.append(&lost, 0).await, 0);
+        assert_lost(log.append(&lost, AppendOptions::after(0)).await, 0);
     }
     let head = log.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
     assert_eq!((head.sequence, head.value), (last, kept));
@@ -77,11 +78,11 @@ pub async fn a_record_of_the_most_bytes_is_stored_and_a_larger_one_is_not(log: &
         record.metadata.insert("x".to_owned(), "x".repeat(size - bare).into());
         record
     };
-    let refused = log.append(&of_size(most + 4_096), 0).await;
+    let refused = log.append(&of_size(most + 4_096), AppendOptions::after(0)).await;
     assert!(matches!(refused, Err(StorageError::TooLarge { .. })), "{refused:?}");
     assert_eq!(count(log, &id, &case).await, 0);
     let largest = of_size(most);
-    log.append(&largest, 0).await.unwrap();
+    log.append(&largest, AppendOptions::after(0)).await.unwrap();
     let head = log.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
     assert_eq!(head.value, largest);
     assert_eq!(count(log, &id, &case).await, 1);
@@ -94,10 +95,10 @@ pub async fn both_branches_of_a_case_share_one_fence(log: &Log) {
     let (created, _) = writer.write(log, RecordKind::Created).await;
     let (fired, _) = writer.write(log, RecordKind::Fired).await;
     let paused = record(&id, &case, RecordKind::Paused, "late");
-    assert_lost(log.append(&paused, created).await, created);
+    assert_lost(log.append(&paused, AppendOptions::after(created)).await, created);
     let (paused, _) = writer.write(log, RecordKind::Paused).await;
     let late = record(&id, &case, RecordKind::Fired, "late");
-    assert_lost(log.append(&late, fired).await, fired);
+    assert_lost(log.append(&late, AppendOptions::after(fired)).await, fired);
     let other = super::fixture::case("other");
     let (free, _) = Writer::new(&id, &other).write(log, RecordKind::Created).await;
     assert!(free > paused, "another case has a fence of its own");
@@ -138,11 +139,11 @@ pub async fn a_record_is_found_by_its_sequence_in_its_own_case_only(log: &Log) {
     let (namesake, _) = Writer::new(&elsewhere, &mine).write(log, RecordKind::Created).await;
     let (second, fired) = writer.write(log, RecordKind::Fired).await;
     for (sequence, expected) in [(first, created), (second, fired)] {
-        let read = log.record(&id, &mine, sequence).await.unwrap().unwrap();
+        let read = log.record_at(&id, &mine, sequence).await.unwrap().unwrap();
         assert_eq!((read.sequence, read.value), (sequence, expected));
     }
     for sequence in [defined, others, namesake, 0, second + 1_000_000, u64::MAX] {
-        let read = log.record(&id, &mine, sequence).await.unwrap();
+        let read = log.record_at(&id, &mine, sequence).await.unwrap();
         assert_eq!(read, None, "at {sequence}");
     }
 }
@@ -150,7 +151,7 @@ pub async fn a_record_is_found_by_its_sequence_in_its_own_case_only(log: &Log) {
 /// Definitions and records share the log's sequence, and the last one is told.
 pub async fn one_sequence_counts_records_and_definitions(log: &Log) {
     let (id, case) = (workflow("append-one"), case("c"));
-    let before = log.last_sequence().await.unwrap();
+    let before = last_of(log.as_ref()).await;
     let defined = put(log, &definition(&id, &["p"]), 1, 0).await.sequence;
     assert!(defined > before);
     let mut writer = Writer::new(&id, &case);
@@ -158,7 +159,7 @@ pub async fn one_sequence_counts_records_and_definitions(log: &Log) {
     for kind in [RecordKind::Created, RecordKind::Fired, RecordKind::Paused] {
         let (sequence, _) = writer.write(log, kind).await;
         assert!(sequence > last, "{sequence} after {last}");
-        assert!(log.last_sequence().await.unwrap() >= sequence);
+        assert!(last_of(log.as_ref()).await >= sequence);
         last = sequence;
     }
     let again = put(log, &definition(&id, &["p", "q"]), 2, defined).await.sequence;
@@ -171,7 +172,7 @@ pub async fn unknown_cases_have_no_head_and_no_records(log: &Log) {
     for consistency in CONSISTENCIES {
         assert_eq!(log.head(&id, &none, consistency).await.unwrap(), None);
     }
-    assert_eq!(log.record(&id, &none, 1).await.unwrap(), None);
+    assert_eq!(log.record(&id, &none, LogSequence::FIRST).await.unwrap(), None);
     assert_eq!(count(log, &id, &none).await, 0);
 }
 
@@ -179,9 +180,9 @@ pub async fn unknown_cases_have_no_head_and_no_records(log: &Log) {
 pub async fn equal_bytes_have_equal_hashes(log: &Log) {
     let (id, case) = (workflow("append-hash"), case("c"));
     let first = record(&id, &case, RecordKind::Created, "f-1");
-    let one = log.append(&first, 0).await.unwrap();
+    let one = log.append(&first, AppendOptions::after(0)).await.unwrap();
     let second = record(&id, &case, RecordKind::Fired, "f-2");
-    let two = log.append(&second, one.sequence).await.unwrap();
+    let two = log.append(&second, AppendOptions { expected: Some(one.sequence) }).await.unwrap();
     for appended in [&one, &two] {
         let read = log.record(&id, &case, appended.sequence).await.unwrap().unwrap();
         assert_eq!(read.hash, appended.hash);

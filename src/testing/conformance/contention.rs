@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     models::{CaseId, RecordKind},
-    storage::{Consistency, LogScope, RegisterState, StorageError, ViewOutcome},
+    storage::{
+        AppendOptions, Consistency, LogRange, LogScope, RegisterState, StorageError, ViewOutcome,
+    },
 };
 
 /// The behaviours of a log in this module.
@@ -45,9 +47,9 @@ pub async fn conditional_appends_of_many_tasks_are_neither_lost_nor_doubled(log:
                     let head = log.head(&id, case, Consistency::Strong).await.expect("a head");
                     mine.previous = head.as_ref().map_or(0, |head| head.sequence);
                     mine.previous_hash = head.map(|head| head.hash);
-                    match log.append(&mine, mine.previous).await {
+                    match log.append(&mine, AppendOptions::after(mine.previous)).await {
                         Ok(appended) => {
-                            answered.push((appended.sequence, mine.firing.clone()));
+                            answered.push((appended.sequence.get(), mine.firing.clone()));
                             break;
                         }
                         Err(StorageError::LostRace { .. }) => tokio::task::yield_now().await,
@@ -62,7 +64,8 @@ pub async fn conditional_appends_of_many_tasks_are_neither_lost_nor_doubled(log:
     assert_eq!(answered.len(), APPENDS);
     let answered: BTreeMap<_, _> = answered.into_iter().collect();
     assert_eq!(answered.len(), APPENDS, "each append has a sequence of its own");
-    let records = log.history(LogScope::Workflow(id.clone()), 1).await.expect("a history");
+    let records =
+        log.history(LogScope::Workflow(id.clone()), LogRange::from(1)).await.expect("a history");
     let records: Vec<_> = records.try_collect().await.expect("records");
     assert_eq!(records.len(), APPENDS, "nothing is in the log that was not answered");
     let logged: BTreeMap<_, _> =

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     models::RecordKind,
-    storage::{Consistency, DefinitionVersion, LogScope},
+    storage::{CaseLogExt, Consistency, DefinitionVersion, LogScope, WatchOptions},
 };
 
 /// The behaviours of this module.
@@ -30,7 +30,7 @@ pub async fn what_a_record_carries_comes_back_as_it_was(log: &Log) {
         with_it.metadata.clone_from(&t.metadata);
         with_it.produced.push(t);
         let (sequence, written) = writer.append(log, with_it).await;
-        let read = log.record(&id, &c, sequence).await.unwrap().unwrap();
+        let read = log.record_at(&id, &c, sequence).await.unwrap().unwrap();
         assert_eq!(read.value, written);
     }
     let mut described = definition(&id, &["p"]);
@@ -50,6 +50,7 @@ pub async fn large_records_come_back_whole(log: &Log) {
     let (sequence, written) = Writer::new(&id, &c).append(log, with_it).await;
     let head = log.head(&id, &c, Consistency::Strong).await.unwrap().unwrap();
     assert_eq!((head.sequence, &head.value), (sequence, &written));
-    let mut watch = log.watch(LogScope::Case(id.clone(), c.clone()), 1).await.unwrap();
+    let mut watch =
+        log.watch(LogScope::Case(id.clone(), c.clone()), WatchOptions::from(1)).await.unwrap();
     assert_eq!(next(&mut watch).await.value, written);
 }

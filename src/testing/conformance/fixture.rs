@@ -9,12 +9,14 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     models::{
-        CaseId, CaseStatus, FORMAT_VERSION, FiringId, Marking, PlaceId, Record, RecordKind, Stored,
-        StoredDefinition, Token, TokenId, ViewSequence, WorkflowDefinition, WorkflowId,
+        CaseId, CaseStatus, FORMAT_VERSION, FiringId, LogSequence, Marking, PlaceId, Record,
+        RecordKind, Stored, StoredDefinition, Token, TokenId, ViewSequence, WorkflowDefinition,
+        WorkflowId,
     },
     storage::{
-        CaseLog, Cursor, ListOptions, Page, ReadPath, Result, Seen, Storage, StorageError,
-        TokenView, ViewContent, ViewOutcome, ViewScope, ViewWrite, WriteOptions,
+        AppendOptions, CaseLog, Cursor, ListOptions, Page, PutOptions, ReadPath, Result, Seen,
+        Storage, StorageError, TokenView, ViewContent, ViewOutcome, ViewScope, ViewWrite,
+        WriteOptions,
     },
 };
 
@@ -99,13 +101,24 @@ pub fn definition(id: &WorkflowId, places: &[&str]) -> WorkflowDefinition {
     serde_json::from_value(definition).expect("the suite's own definitions are valid")
 }
 
+/// Options of storing a version after the one at this number; 0 is none.
+pub fn version_after(version: u64, expected: u64) -> PutOptions {
+    PutOptions { version, expected: LogSequence::new(expected) }
+}
+
+/// The number of the log's last sequence; 0 is none.
+pub async fn last_of(log: &(impl CaseLog + ?Sized)) -> u64 {
+    let last = log.last_sequence().await.expect("a log that answers");
+    last.map_or(0, LogSequence::get)
+}
+
 pub async fn put(
     log: &Log,
     definition: &WorkflowDefinition,
     version: u64,
     expected: u64,
 ) -> StoredDefinition {
-    let stored = log.put_definition(definition, version, expected).await;
+    let stored = log.put_definition(definition, version_after(version, expected)).await;
     stored.expect("a definition whose expected sequence is right is stored")
 }
 
@@ -170,10 +183,11 @@ impl Writer {
     pub async fn append(&mut self, log: &Log, mut record: Record) -> (u64, Record) {
         record.previous = self.last;
         record.previous_hash = self.last_hash.take();
-        let appended = log.append(&record, self.last).await;
+        let appended = log.append(&record, AppendOptions::after(self.last)).await;
         let appended = appended.expect("a record whose expected sequence is right is appended");
-        assert!(appended.sequence > self.last, "sequences grow: {appended:?} after {}", self.last);
-        self.last = appended.sequence;
+        let sequence = appended.sequence.get();
+        assert!(sequence > self.last, "sequences grow: {appended:?} after {}", self.last);
+        self.last = sequence;
         self.last_hash = Some(appended.hash);
         (self.last, record)
     }
@@ -240,7 +254,7 @@ pub fn live(token: &Token, expected: impl Expected) -> ViewWrite {
 
 /// A write that marks a token as gone from its place.
 pub fn gone(token: &Token, expected: impl Expected, moved_to: Option<&PlaceId>) -> ViewWrite {
-    let revision = token.nats_sequence + 1;
+    let revision = LogSequence::new(token.nats_sequence + 1);
     let content = ViewContent::Gone { revision, moved_to: moved_to.cloned() };
     ViewWrite { content, ..live(token, expected) }
 }

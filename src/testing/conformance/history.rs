@@ -4,11 +4,11 @@ use futures::TryStreamExt;
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Log, Writer, case, definition, put, record, workflow},
+    fixture::{Log, Writer, case, definition, last_of, put, record, workflow},
 };
 use crate::{
-    models::{CaseStatus, Record, RecordKind, Stored, WorkflowId},
-    storage::LogScope,
+    models::{CaseStatus, LogSequence, Record, RecordKind, Stored, WorkflowId},
+    storage::{LogRange, LogScope},
 };
 
 /// The behaviours of this module.
@@ -24,7 +24,7 @@ pub(super) const BEHAVIOURS: &[Behaviour<Log>] = &[
 ];
 
 async fn read(log: &Log, scope: LogScope, from: u64) -> Vec<Stored<Record>> {
-    let records = log.history(scope, from).await.expect("a history");
+    let records = log.history(scope, LogRange::from(from)).await.expect("a history");
     let records: Vec<_> = records.try_collect().await.expect("records");
     assert!(records.is_sorted_by(|one, next| one.sequence < next.sequence), "in order, once each");
     records
@@ -78,7 +78,7 @@ pub async fn each_scope_has_its_own_records_in_order(log: &Log) {
     let told = log.lifecycles().await.unwrap();
     let told: Vec<_> = told.try_collect().await.unwrap();
     let told = told.into_iter().filter(|one| one.workflow == id);
-    let told: Vec<_> = told.map(|one| (one.sequence, one.case)).collect();
+    let told: Vec<_> = told.map(|one| (one.sequence.get(), one.case)).collect();
     let cases = written.iter().filter(|(sequence, _)| lifecycle.contains(sequence));
     let cases: Vec<_> = cases.map(|(sequence, record)| (*sequence, record.case.clone())).collect();
     assert_eq!(told, cases, "without reading them");
@@ -144,7 +144,7 @@ pub async fn a_history_ends_at_what_was_last_when_it_was_asked_for(log: &Log) {
     let scopes = [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone()), LogScope::All];
     let mut histories = Vec::new();
     for scope in scopes {
-        histories.push(log.history(scope, 1).await.unwrap());
+        histories.push(log.history(scope, LogRange::from(1)).await.unwrap());
     }
     for _ in 0..5 {
         writer.write(log, RecordKind::Fired).await;
@@ -185,7 +185,7 @@ pub async fn a_history_of_large_records_comes_whole(log: &Log) {
         all.push(writer.append(log, large).await.0);
     }
     for scope in [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone())] {
-        let mut records = log.history(scope, 1).await.unwrap();
+        let mut records = log.history(scope, LogRange::from(1)).await.unwrap();
         let mut seen = Vec::new();
         while let Some(record) = records.try_next().await.unwrap() {
             assert_eq!(record.value.metadata["padding"].as_str().map(str::len), Some(700_000));
@@ -216,7 +216,7 @@ pub async fn the_history_of_what_is_unknown_is_empty(log: &Log) {
 
 /// Statuses of all workflows, in order, from a sequence and up to one, few and many.
 pub async fn statuses_are_those_of_the_records(log: &Log) {
-    let before = log.last_sequence().await.unwrap();
+    let before = last_of(log.as_ref()).await;
     let ids = [workflow("hist-status"), workflow("hist-status-2")];
     let mut writers: Vec<_> =
         ids.iter().flat_map(|id| ["a", "b"].map(|name| Writer::new(id, &case(name)))).collect();
@@ -232,11 +232,12 @@ pub async fn statuses_are_those_of_the_records(log: &Log) {
             expected.push((writer.workflow.clone(), writer.case.clone(), sequence, status));
         }
     }
-    let last = log.last_sequence().await.unwrap();
+    let last = last_of(log.as_ref()).await;
     for (after, until) in [(before, last), (last - 50, last), (last - 300, last - 7), (last, last)]
     {
-        let statuses = log.statuses(after, until).await.unwrap();
-        let statuses = statuses.map_ok(|at| (at.workflow, at.case, at.sequence, at.status));
+        let range = LogRange { from: LogSequence::new(after + 1), until: LogSequence::new(until) };
+        let statuses = log.statuses(range).await.unwrap();
+        let statuses = statuses.map_ok(|at| (at.workflow, at.case, at.sequence.get(), at.status));
         let statuses: Vec<_> = statuses.try_collect().await.unwrap();
         let wanted = |sequence: u64| sequence > after && sequence <= until;
         let mut ours = statuses;
@@ -244,5 +245,11 @@ pub async fn statuses_are_those_of_the_records(log: &Log) {
         let expected: Vec<_> =
             expected.iter().filter(|(_, _, sequence, _)| wanted(*sequence)).cloned().collect();
         assert_eq!(ours, expected, "after {after} up to {until}");
+        let records = log.history(LogScope::All, range).await.unwrap();
+        let records: Vec<_> = records.try_collect().await.unwrap();
+        let ours = records.iter().filter(|record| ids.contains(&record.value.workflow));
+        let ours: Vec<_> = ours.map(|record| record.sequence).collect();
+        let expected: Vec<_> = expected.iter().map(|(_, _, sequence, _)| *sequence).collect();
+        assert_eq!(ours, expected, "a history after {after} up to {until}");
     }
 }

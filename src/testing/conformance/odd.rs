@@ -11,8 +11,8 @@ use super::{
     },
 };
 use crate::{
-    models::{CaseId, PlaceId, RecordKind, WorkflowId},
-    storage::{Consistency, DefinitionVersion, LogScope},
+    models::{CaseId, LogSequence, PlaceId, RecordKind, WorkflowId},
+    storage::{AppendOptions, Consistency, DefinitionVersion, LogRange, LogScope},
 };
 
 /// The behaviours of a log in this module.
@@ -76,7 +76,8 @@ pub async fn awkward_ids_are_kept_apart_in_the_log(log: &Log) {
     for (workflow, stored, cases) in &mut written {
         let latest = log.definition(workflow, DefinitionVersion::Latest).await.unwrap();
         assert_eq!(latest.as_ref(), Some(&*stored));
-        let history = log.history(LogScope::Workflow(workflow.clone()), 1).await.unwrap();
+        let history =
+            log.history(LogScope::Workflow(workflow.clone()), LogRange::from(1)).await.unwrap();
         let history: Vec<_> = history.try_collect().await.unwrap();
         let seen: Vec<_> = history.into_iter().map(|r| (r.sequence, r.value)).collect();
         let expected = cases.iter().map(|(writer, record)| (writer.last, record.clone()));
@@ -85,10 +86,17 @@ pub async fn awkward_ids_are_kept_apart_in_the_log(log: &Log) {
             let case = writer.case.clone();
             let head = log.head(workflow, &case, Consistency::Strong).await.unwrap();
             assert_eq!(head.map(|head| head.value), Some(created.clone()));
-            assert_lost(log.append(&record(workflow, &case, RecordKind::Fired, "f"), 0).await, 0);
+            assert_lost(
+                log.append(
+                    &record(workflow, &case, RecordKind::Fired, "f"),
+                    AppendOptions::after(0),
+                )
+                .await,
+                0,
+            );
             let (sequence, _) = writer.write(log, RecordKind::Fired).await;
             let scope = LogScope::Case(workflow.clone(), case);
-            let history = log.history(scope, sequence).await.unwrap();
+            let history = log.history(scope, LogRange::from(sequence)).await.unwrap();
             let history: Vec<_> = history.try_collect().await.unwrap();
             assert_eq!(history.len(), 1);
         }
@@ -118,7 +126,7 @@ pub async fn awkward_ids_are_kept_apart_in_the_view(view: &View) {
     for t in &tokens {
         let register = view.register(&t.workflow, &t.place, &t.id).await.unwrap();
         assert_eq!((&register.workflow, &register.place), (&t.workflow, &t.place));
-        assert_eq!(register.state.revision(), t.nats_sequence);
+        assert_eq!(register.state.revision().map(LogSequence::get), Some(t.nats_sequence));
         let read = view.token(&t.workflow, &t.id, PATHS[0].into()).await.unwrap().unwrap();
         assert_same(view, &read, t);
         let listed = ids(view, &in_place(&t.workflow, &t.place), 10, PATHS[0]).await;

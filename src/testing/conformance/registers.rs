@@ -14,7 +14,7 @@ use super::{
     },
 };
 use crate::{
-    models::{Token, ViewSequence},
+    models::{LogSequence, Token, ViewSequence},
     storage::{RegisterState, Seen, ViewOutcome, WriteOptions},
 };
 
@@ -39,7 +39,7 @@ pub async fn an_unwritten_register_is_empty(view: &View) {
     let register = view.register(&id, &p, &t.id).await.unwrap();
     assert_eq!((&register.workflow, &register.place, &register.token), (&id, &p, &t.id));
     assert_eq!((register.sequence, register.seen()), (None, Seen::NOTHING));
-    assert_eq!(register.state.revision(), 0);
+    assert_eq!(register.state.revision(), None);
     assert_eq!(register.state, RegisterState::Empty);
 }
 
@@ -55,7 +55,7 @@ pub async fn a_register_holds_what_was_written_last(view: &View) {
         let register = view.register(&id, &p, &t.id).await.unwrap();
         assert_eq!(register.sequence, Some(sequence));
         assert_eq!(register.seen(), Seen::token(sequence));
-        assert_eq!(register.state.revision(), t.nats_sequence);
+        assert_eq!(register.state.revision(), LogSequence::new(t.nats_sequence));
         match register.state {
             RegisterState::Live(read) => assert_same(view, &read, &t),
             other => panic!("expected the token, got {other:?}"),
@@ -64,7 +64,10 @@ pub async fn a_register_holds_what_was_written_last(view: &View) {
         assert!(last > Some(sequence));
         let register = view.register(&id, &p, &t.id).await.unwrap();
         assert_eq!(register.sequence, last);
-        assert_eq!(register.state, RegisterState::Gone { revision: t.nats_sequence + 1 });
+        assert_eq!(
+            register.state,
+            RegisterState::Gone { revision: LogSequence::new(t.nats_sequence + 1) }
+        );
     }
 }
 
@@ -146,7 +149,7 @@ pub async fn an_old_writer_neither_overwrites_nor_brings_back(view: &View) {
     }
     let register = view.register(&id, &p, &t.id).await.unwrap();
     assert_eq!(register.sequence, Some(back_at));
-    assert_eq!(register.state.revision(), back.nats_sequence);
+    assert_eq!(register.state.revision(), LogSequence::new(back.nats_sequence));
 }
 
 /// Exactly one wins, and its token is there.
@@ -242,13 +245,13 @@ pub async fn an_outline_says_of_each_register_what_it_comes_from(view: &View) {
         match number % 3 {
             0 => {
                 let (moved, _) = shift(view, &t, seen, &q).await;
-                expected.push((t.id, p.clone(), moved.nats_sequence, true));
-                expected.push((moved.id, q.clone(), moved.nats_sequence, false));
+                expected.push((t.id, p.clone(), LogSequence::new(moved.nats_sequence), true));
+                expected.push((moved.id, q.clone(), LogSequence::new(moved.nats_sequence), false));
             }
-            _ => expected.push((t.id, p.clone(), t.nats_sequence, false)),
+            _ => expected.push((t.id, p.clone(), LogSequence::new(t.nats_sequence), false)),
         }
     }
-    let outlines = view.outlines(0).await.unwrap();
+    let outlines = view.outlines(None).await.unwrap();
     let outlines: Vec<_> = outlines.try_collect().await.unwrap();
     let ours = outlines.into_iter().filter(|outline| outline.workflow == id);
     let mut ours: Vec<_> = ours.map(|o| (o.token, o.place, o.revision, o.is_gone)).collect();

@@ -11,7 +11,7 @@ use super::{
     },
 };
 use crate::{
-    models::{MarkingEntry, RecordKind, Token, TokenId},
+    models::{LogSequence, MarkingEntry, RecordKind, Token, TokenId},
     storage::{Consistency, ReadPath, StorageExt, TokenScope},
 };
 
@@ -114,15 +114,15 @@ pub async fn outlines_since_a_record_have_all_that_was_written_since(storage: &S
         let (at, _) = writer.write(&log, RecordKind::Paused).await;
         let t = Token { nats_sequence: at, ..token(&id, &c, number, &p, json!({})) };
         let seen = write(&view, live(&t, 0)).await;
-        expected.push((t.id.clone(), p.clone(), at, number % 3 == 0));
+        expected.push((t.id.clone(), p.clone(), LogSequence::new(at), number % 3 == 0));
         if number % 3 == 0 {
             let (moved, _) = shift(&view, &t, seen, &q).await;
-            expected.last_mut().unwrap().2 = moved.nats_sequence;
-            expected.push((moved.id, q.clone(), moved.nats_sequence, false));
+            expected.last_mut().unwrap().2 = LogSequence::new(moved.nats_sequence);
+            expected.push((moved.id, q.clone(), LogSequence::new(moved.nats_sequence), false));
         }
     }
     expected.sort();
-    for since in [0, expected[4].2] {
+    for since in [None, expected[4].2] {
         let outlines = storage.outlines(since).await.unwrap();
         let outlines: Vec<_> = outlines.try_collect().await.unwrap();
         let ours = outlines.into_iter().filter(|outline| outline.workflow == id);

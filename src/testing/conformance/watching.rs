@@ -1,10 +1,11 @@
 //! Following the log.
 
+use crate::storage::WatchOptions;
 use futures::{StreamExt, stream};
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Log, PATIENCE, Writer, case, definition, is_silent, next, put, workflow},
+    fixture::{Log, PATIENCE, Writer, case, definition, is_silent, last_of, next, put, workflow},
 };
 use crate::{models::RecordKind, storage::LogScope};
 
@@ -25,7 +26,8 @@ pub async fn a_watch_gives_what_was_and_then_what_comes(log: &Log) {
     for _ in 0..3 {
         written.push(writer.write(log, RecordKind::Fired).await);
     }
-    let mut watch = log.watch(LogScope::Case(id.clone(), c), written[1].0).await.unwrap();
+    let mut watch =
+        log.watch(LogScope::Case(id.clone(), c), WatchOptions::from(written[1].0)).await.unwrap();
     for expected in &written[1..] {
         let seen = next(&mut watch).await;
         assert_eq!((&seen.sequence, &seen.value), (&expected.0, &expected.1));
@@ -43,10 +45,10 @@ pub async fn a_watch_from_the_future_gives_nothing_that_was(log: &Log) {
     let (id, c) = (workflow("watch-future"), case("c"));
     let mut writer = Writer::new(&id, &c);
     writer.write(log, RecordKind::Created).await;
-    let last = log.last_sequence().await.unwrap();
+    let last = last_of(log.as_ref()).await;
     let scope = LogScope::Workflow(id.clone());
-    let mut soon = log.watch(scope.clone(), last + 1).await.unwrap();
-    let mut never = log.watch(scope, last + 1_000_000).await.unwrap();
+    let mut soon = log.watch(scope.clone(), WatchOptions::from(last + 1)).await.unwrap();
+    let mut never = log.watch(scope, WatchOptions::from(last + 1_000_000)).await.unwrap();
     assert!(is_silent(&mut soon).await && is_silent(&mut never).await);
     let (sequence, _) = writer.write(log, RecordKind::Fired).await;
     assert_eq!(next(&mut soon).await.sequence, sequence);
@@ -56,7 +58,7 @@ pub async fn a_watch_from_the_future_gives_nothing_that_was(log: &Log) {
 /// Other cases, other workflows and definitions pass by.
 pub async fn a_watch_has_only_what_is_in_its_scope(log: &Log) {
     let (id, other) = (workflow("watch-scope"), workflow("watch-scope-2"));
-    let from = log.last_sequence().await.unwrap() + 1;
+    let from = last_of(log.as_ref()).await + 1;
     let scopes = [
         LogScope::Case(id.clone(), case("a")),
         LogScope::Workflow(id.clone()),
@@ -64,7 +66,7 @@ pub async fn a_watch_has_only_what_is_in_its_scope(log: &Log) {
     ];
     let mut watches = Vec::new();
     for scope in scopes {
-        watches.push(log.watch(scope, from).await.unwrap());
+        watches.push(log.watch(scope, WatchOptions::from(from)).await.unwrap());
     }
     put(log, &definition(&id, &["p"]), 1, 0).await;
     let mut others = Writer::new(&other, &case("a"));
@@ -94,7 +96,7 @@ pub async fn watches_lose_nothing_and_double_nothing_while_others_append(log: &L
     const RECORDS: usize = 100;
     let id = workflow("watch-busy");
     let scope = LogScope::Workflow(id.clone());
-    let before = log.watch(scope.clone(), 1).await.unwrap();
+    let before = log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap();
     let writing = stream::iter(0..WRITERS).map(|number| {
         let (log, mut writer) = (log.clone(), Writer::new(&id, &case(&format!("c-{number}"))));
         async move {
@@ -108,9 +110,9 @@ pub async fn watches_lose_nothing_and_double_nothing_while_others_append(log: &L
     });
     let written = writing.buffer_unordered(WRITERS).concat();
     let meanwhile = async {
-        let mut first = log.watch(scope.clone(), 1).await.unwrap();
+        let mut first = log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap();
         next(&mut first).await;
-        log.watch(scope.clone(), 1).await.unwrap()
+        log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap()
     };
     let all = before.take(WRITERS * RECORDS);
     let all = all.map(|record| record.expect("a record").sequence).collect::<Vec<_>>();
@@ -118,7 +120,7 @@ pub async fn watches_lose_nothing_and_double_nothing_while_others_append(log: &L
     let (mut written, seen, meanwhile) = tokio::join!(written, all, meanwhile);
     written.sort();
     assert_eq!(seen.expect("all of them in time"), written);
-    let mut after = log.watch(scope.clone(), 1).await.unwrap();
+    let mut after = log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap();
     let mut meanwhile = meanwhile;
     for sequence in written {
         assert_eq!(next(&mut meanwhile).await.sequence, sequence);
@@ -138,11 +140,11 @@ pub async fn a_watch_resumes_by_sequence(log: &Log) {
         written.push(writer.write(log, RecordKind::Fired).await.0);
         written.push(writer.write(log, RecordKind::Fired).await.0);
         let from = seen.last().map_or(1, |last| last + 1);
-        let mut watch = log.watch(scope.clone(), from).await.unwrap();
+        let mut watch = log.watch(scope.clone(), WatchOptions::from(from)).await.unwrap();
         seen.push(next(&mut watch).await.sequence);
     }
     let from = seen.last().map_or(1, |last| last + 1);
-    let mut watch = log.watch(scope, from).await.unwrap();
+    let mut watch = log.watch(scope, WatchOptions::from(from)).await.unwrap();
     while seen.len() < written.len() {
         seen.push(next(&mut watch).await.sequence);
     }

@@ -5,9 +5,12 @@ use futures::{StreamExt, stream::BoxStream};
 
 use super::{FaultyStorage, unanswered};
 use crate::{
-    models::{CaseId, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId},
+    models::{
+        CaseId, LogSequence, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId,
+    },
     storage::{
-        Appended, CaseLog, Consistency, DefinitionVersion, Lifecycle, LogScope, Result, StatusAt,
+        AppendOptions, Appended, CaseLog, Consistency, DefinitionVersion, Lifecycle, LogRange,
+        LogScope, PutOptions, Result, StatusAt, WatchOptions,
     },
 };
 
@@ -30,10 +33,9 @@ impl CaseLog for FaultyStorage {
     async fn put_definition(
         &self,
         definition: &WorkflowDefinition,
-        version: u64,
-        expected: u64,
+        options: PutOptions,
     ) -> Result<StoredDefinition> {
-        self.reach()?.put_definition(definition, version, expected).await
+        self.reach()?.put_definition(definition, options).await
     }
 
     async fn definition(
@@ -55,11 +57,11 @@ impl CaseLog for FaultyStorage {
         self.reach()?.workflow_ids().await
     }
 
-    async fn last_definition(&self) -> Result<u64> {
+    async fn last_definition(&self) -> Result<Option<LogSequence>> {
         self.reach()?.last_definition().await
     }
 
-    async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
+    async fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended> {
         let mut state = self.state.subscribe();
         if state.borrow_and_update().appends_held {
             self.state.send_modify(|state| state.append_waits = true);
@@ -67,7 +69,7 @@ impl CaseLog for FaultyStorage {
             let _ = state.wait_for(|state| !state.appends_held).await;
             self.state.send_modify(|state| state.append_waits = false);
         }
-        let appended = self.reach()?.append(record, expected).await;
+        let appended = self.reach()?.append(record, options).await;
         let mut lost = false;
         self.state.send_modify(|state| {
             state.broken |= std::mem::take(&mut state.breaks_after_append);
@@ -90,7 +92,7 @@ impl CaseLog for FaultyStorage {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        sequence: u64,
+        sequence: LogSequence,
     ) -> Result<Option<Stored<Record>>> {
         self.state.send_modify(|state| state.log_reads += 1);
         self.must_answer_by_sequence()?;
@@ -118,11 +120,11 @@ impl CaseLog for FaultyStorage {
     async fn history(
         &self,
         scope: LogScope,
-        from: u64,
+        range: LogRange,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         let state = self.state.clone();
         let count = move |_: &Result<_>| state.send_modify(|state| state.history_reads += 1);
-        Ok(self.reach()?.history(scope, from).await?.inspect(count).boxed())
+        Ok(self.reach()?.history(scope, range).await?.inspect(count).boxed())
     }
 
     async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
@@ -132,20 +134,16 @@ impl CaseLog for FaultyStorage {
     async fn watch(
         &self,
         scope: LogScope,
-        from: u64,
+        options: WatchOptions,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        self.reach()?.watch(scope, from).await
+        self.reach()?.watch(scope, options).await
     }
 
-    async fn statuses(
-        &self,
-        after: u64,
-        until: u64,
-    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
-        self.reach()?.statuses(after, until).await
+    async fn statuses(&self, range: LogRange) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        self.reach()?.statuses(range).await
     }
 
-    async fn last_sequence(&self) -> Result<u64> {
+    async fn last_sequence(&self) -> Result<Option<LogSequence>> {
         self.reach()?.last_sequence().await
     }
 }

@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 
 use super::{FaultyStorage, Views, unanswered};
 use crate::{
-    models::{PlaceId, Token, TokenId, WorkflowId},
+    models::{LogSequence, PlaceId, Token, TokenId, WorkflowId},
     storage::{
         ListOptions, Outline, PageOf, ReadOptions, ReadPath, Register, Result, TokenView,
         ViewOutcome, ViewScope, ViewWrite, WriteOptions,
@@ -103,7 +103,10 @@ impl TokenView for FaultyStorage {
         self.reach()?.registers().await
     }
 
-    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>> {
+    async fn outlines(
+        &self,
+        since: Option<LogSequence>,
+    ) -> Result<BoxStream<'static, Result<Outline>>> {
         self.state.send_modify(|state| state.outline_reads += 1);
         self.reach()?.outlines(since).await
     }

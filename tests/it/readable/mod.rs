@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, PlaceId, TokenId, WorkflowId},
     petrel::{Change, ExpectedVersion, Fire, Petrel},
-    storage::{Consistency, ListOptions, LogScope, Page, ReadPath, StorageExt, TokenScope},
+    storage::{
+        Consistency, ListOptions, LogRange, LogScope, Page, ReadPath, StorageExt, TokenScope,
+    },
 };
 
 use crate::support::{definition, transition, workflow};
@@ -68,7 +70,7 @@ async fn read_all(cases: &Petrel, case: &CaseId) -> (TokenId, PlaceId, Value) {
             assert_eq!((&listed.data, &listed.history), (&token.data, &token.history));
         }
     }
-    let all = cases.storage().history(LogScope::All, 1).await.unwrap();
+    let all = cases.storage().history(LogScope::All, LogRange::from(1)).await.unwrap();
     all.try_collect::<Vec<_>>().await.unwrap();
     let mut page = Page { first: 1_000, after: None };
     loop {

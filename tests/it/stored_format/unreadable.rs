@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use stormpetrel::{
     petrel::Petrel,
     storage::{
-        CaseLog, Consistency, DefinitionVersion, ListOptions, LogScope, Page, ReadPath,
-        StorageError, StorageExt, TokenScope, TokenView,
+        CaseLog, CaseLogExt, Consistency, DefinitionVersion, ListOptions, LogRange, LogScope, Page,
+        ReadPath, StorageError, StorageExt, TokenScope, TokenView,
     },
 };
 
@@ -46,12 +46,13 @@ async fn a_message_of_format_2_is_refused_with_its_subject_its_sequence_and_its_
     for consistency in [Consistency::Strong, Consistency::Eventual] {
         assert_newer(system.storage.head(&orders, &id, consistency).await, full, at);
     }
-    assert_newer(system.storage.record(&orders, &id, at).await, full, at);
+    assert_newer(system.storage.record_at(&orders, &id, at).await, full, at);
     let unreadable = json!({"format": 2, "what": "nobody knows"}).to_string().into_bytes();
     let at = system.publish(subject, none.clone(), unreadable).await;
     assert_newer(system.storage.head(&orders, &id, Consistency::Strong).await, full, at);
     let scope = LogScope::Case(orders.clone(), id.clone());
-    let items: Vec<_> = system.storage.history(scope, 1).await.unwrap().collect().await;
+    let items: Vec<_> =
+        system.storage.history(scope, LogRange::from(1)).await.unwrap().collect().await;
     assert_eq!(items.len(), 2, "each is an item of its own");
     let error = Petrel::new(system.storage.clone()).case(&orders, &id).await.unwrap_err();
     assert!(error.to_string().contains(full), "{error}");
@@ -122,7 +123,7 @@ async fn records_and_tokens_with_unknown_fields_are_read_without_them() {
     let bytes = record.to_string().into_bytes();
     let at = system.publish("orders.events.transitions.order-1042", none.clone(), bytes).await;
     let id = case("order-1042");
-    let read = system.storage.record(&workflow("orders"), &id, at).await.unwrap().unwrap();
+    let read = system.storage.record_at(&workflow("orders"), &id, at).await.unwrap().unwrap();
     let again = serde_json::to_value(&read.value).unwrap();
     assert_eq!(again, value(&sample("fired-read")));
     let subject = format!("orders.places.packing.tokens.{}", token(3));
