@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Seen, ViewOutcome};
+use super::{RegisterVersion, ViewOutcome};
 use crate::models::ViewSequence;
 
 /// Rules of time for a view whose markers expire.
@@ -26,7 +26,7 @@ impl Markers {
 
     /// The sequence that a register must have for a write: that of what was seen, and none where
     /// that was a marker which is gone by now.
-    pub fn expected(&self, seen: &Seen) -> Option<ViewSequence> {
+    pub fn expected(&self, seen: &RegisterVersion) -> Option<ViewSequence> {
         let forgotten = seen.marker_since().is_some_and(|since| since.elapsed() > self.kept);
         seen.sequence().filter(|_| !forgotten)
     }
@@ -35,7 +35,7 @@ impl Markers {
     /// read the log at `log_read`.
     pub fn outcome(
         &self,
-        written: Seen,
+        written: RegisterVersion,
         expected: Option<ViewSequence>,
         log_read: Instant,
     ) -> ViewOutcome {
@@ -72,9 +72,9 @@ mod tests {
     fn a_marker_is_expected_while_it_is_kept_and_a_token_always() {
         let at = ViewSequence::new(7).unwrap();
         let markers = Markers::kept_for(Duration::ZERO);
-        assert_eq!(markers.expected(&Seen::NOTHING), None);
-        assert_eq!(markers.expected(&Seen::token(at)), Some(at));
-        let seen = Seen::marker(at);
+        assert_eq!(markers.expected(&RegisterVersion::NOTHING), None);
+        assert_eq!(markers.expected(&RegisterVersion::token(at)), Some(at));
+        let seen = RegisterVersion::marker(at);
         std::thread::sleep(Duration::from_millis(1));
         assert_eq!(markers.expected(&seen), None);
         assert_eq!(Markers::kept_for(MINUTE).expected(&seen), Some(at));
@@ -84,7 +84,7 @@ mod tests {
     fn a_late_write_is_unfenced_where_nothing_was() {
         let markers = Markers::kept_for(Duration::from_millis(8));
         let at = ViewSequence::new(7);
-        let written = Seen::token(ViewSequence::FIRST);
+        let written = RegisterVersion::token(ViewSequence::FIRST);
         let late = ago(Duration::from_millis(5));
         assert_eq!(markers.outcome(written, None, late), ViewOutcome::Unfenced(written));
         assert_eq!(markers.outcome(written, at, late), ViewOutcome::Written(written));

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Seen;
+use super::RegisterVersion;
 use crate::models::{CaseId, LogSequence, PlaceId, Token, TokenId, ViewSequence, WorkflowId};
 
 /// State of one register of the view.
 ///
 /// A register is written by the appender of a record that touches this token in this place.
-/// The write is conditional on what was [`seen`](Self::seen), so that the later one of two
+/// The write is conditional on the [`version`](Self::version) that was seen, so that the later one of two
 /// writers finds out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Register {
@@ -37,11 +37,11 @@ impl Register {
     }
 
     /// The condition of a write by whoever has just read this.
-    pub fn seen(&self) -> Seen {
+    pub fn version(&self) -> RegisterVersion {
         match (self.sequence, &self.state) {
-            (None, _) => Seen::NOTHING,
-            (Some(sequence), RegisterState::Gone { .. }) => Seen::marker(sequence),
-            (Some(sequence), _) => Seen::token(sequence),
+            (None, _) => RegisterVersion::NOTHING,
+            (Some(sequence), RegisterState::Gone { .. }) => RegisterVersion::marker(sequence),
+            (Some(sequence), _) => RegisterVersion::token(sequence),
         }
     }
 }
@@ -104,17 +104,17 @@ pub struct ViewWrite {
     /// The token.
     pub token: TokenId,
     /// The register's contents that the writer saw; the write fails on any other.
-    pub expected: Seen,
+    pub expected: RegisterVersion,
     /// New contents.
     pub content: ViewContent,
 }
 
 impl ViewContent {
     /// Knowledge of a register that has just got this content.
-    pub fn written_at(&self, sequence: ViewSequence) -> Seen {
+    pub fn written_at(&self, sequence: ViewSequence) -> RegisterVersion {
         match self {
-            Self::Live(_) => Seen::token(sequence),
-            Self::Gone { .. } => Seen::marker(sequence),
+            Self::Live(_) => RegisterVersion::token(sequence),
+            Self::Gone { .. } => RegisterVersion::marker(sequence),
         }
     }
 }
@@ -139,11 +139,11 @@ pub enum ViewContent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ViewOutcome {
     /// The write is done; this is what the register has now.
-    Written(Seen),
+    Written(RegisterVersion),
     /// The write is done in a register that was empty, so long after the log was read that a
     /// marker against it may have been there and gone. It may be wrong: the writer checks it
     /// against the log.
-    Unfenced(Seen),
+    Unfenced(RegisterVersion),
     /// Something else was there; nothing was written.
     LostRace,
 }

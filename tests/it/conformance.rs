@@ -133,7 +133,7 @@ async fn a_second_system_sees_nothing_of_the_first() {
 #[tokio::test]
 async fn a_view_write_that_the_server_refuses_stops_none_of_the_others() {
     use stormpetrel::storage::{
-        Seen, StorageError, ViewContent, ViewOutcome, ViewWrite, WriteOptions,
+        RegisterVersion, StorageError, ViewContent, ViewOutcome, ViewWrite, WriteOptions,
     };
     let server = TestServer::start().await;
     let storage = connect(config(server.url())).await;
@@ -149,7 +149,7 @@ async fn a_view_write_that_the_server_refuses_stops_none_of_the_others() {
         });
         let token = serde_json::from_value(token).unwrap();
         let content = ViewContent::Live(Arc::new(token));
-        let expected = Seen::NOTHING;
+        let expected = RegisterVersion::NOTHING;
         ViewWrite { workflow: workflow.clone(), case, place, token: id, expected, content }
     };
     let writes = vec![write(1, 10), write(2, 2_000_000), write(3, 10)];

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::petrel::read::chain::Earlier;
 use crate::{
     models::{Case, PlaceId, Token, TokenId},
-    storage::{Register, Seen},
+    storage::{Register, RegisterVersion},
 };
 
 /// Approximate memory that things take, in bytes, beside the texts in them: measured as the
@@ -55,24 +55,24 @@ impl Slot {
 /// The known contents of the view's registers of one case.
 #[derive(Debug, Default)]
 pub(in crate::petrel) struct Registers {
-    known: HashMap<(TokenId, PlaceId), Seen>,
+    known: HashMap<(TokenId, PlaceId), RegisterVersion>,
 }
 
 impl Registers {
     /// The contents that a write to this register must expect, if they are known.
-    pub fn expected(&self, token: &TokenId, place: &PlaceId) -> Option<Seen> {
+    pub fn expected(&self, token: &TokenId, place: &PlaceId) -> Option<RegisterVersion> {
         self.known.get(&(token.clone(), place.clone())).copied()
     }
 
     /// Takes over the registers that were found in the view.
     pub fn adopt(&mut self, found: Vec<Register>) {
         for register in found {
-            let seen = register.seen();
+            let seen = register.version();
             self.known.insert((register.token, register.place), seen);
         }
     }
 
-    pub fn set(&mut self, token: &TokenId, place: &PlaceId, seen: Seen) {
+    pub fn set(&mut self, token: &TokenId, place: &PlaceId, seen: RegisterVersion) {
         self.known.insert((token.clone(), place.clone()), seen);
     }
 

@@ -260,7 +260,7 @@ impl Views {
                     case: truth.id.clone(),
                     place: register.place.clone(),
                     token: register.token.clone(),
-                    expected: register.seen(),
+                    expected: register.version(),
                     content,
                 });
             }

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use crate::petrel::{cache::slot::Slot, views::Views};
 use crate::{
     models::{Case, LogSequence, Passed, PlaceId, Record, Token, TokenAt},
-    storage::{Register, Seen, ViewContent, ViewOutcome, ViewWrite, WriteOptions},
+    storage::{Register, RegisterVersion, ViewContent, ViewOutcome, ViewWrite, WriteOptions},
 };
 
 impl Views {
@@ -97,8 +97,9 @@ impl Views {
     }
 
     fn view_writes(&self, slot: &Slot, record: &Record, case: &Case) -> Vec<ViewWrite> {
-        let expected =
-            |token, place| slot.registers.expected(token, place).unwrap_or(Seen::NOTHING);
+        let expected = |token, place| {
+            slot.registers.expected(token, place).unwrap_or(RegisterVersion::NOTHING)
+        };
         let (revision, mut writes) = (LogSequence::new(case.sequence), Vec::new());
         for at in record.consumed.iter().chain(&record.removed) {
             let now = case.marking.entry(&at.token).map(|entry| entry.place.clone());

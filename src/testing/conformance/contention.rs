@@ -98,7 +98,7 @@ pub async fn conditional_view_writes_of_many_tasks_count_exactly(view: &View) {
                 loop {
                     let (id, p) = (&zero.workflow, &zero.place);
                     let seen = view.register(id, p, &zero.id).await.expect("a register");
-                    let condition = seen.seen();
+                    let condition = seen.version();
                     let count = match seen.state {
                         RegisterState::Live(token) => token.data.as_u64().expect("a count"),
                         _ => 0,

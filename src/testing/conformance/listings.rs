@@ -127,7 +127,7 @@ pub async fn a_listing_goes_on_where_it_was_while_tokens_move(view: &View) {
         let begun = view.tokens(&scope, page(4, None, path)).await.unwrap();
         assert!(begun.has_next);
         let mut seen: Vec<_> = begun.items.iter().map(|(_, t)| t.id.clone()).collect();
-        // Seen: 0 to 3. 1 leaves, as does the one the page ended with, and 5 before its page.
+        // RegisterVersion: 0 to 3. 1 leaves, as does the one the page ended with, and 5 before its page.
         for (t, at) in [&tokens[1], &tokens[3], &tokens[5]] {
             shift(view, t, *at, &q).await;
         }

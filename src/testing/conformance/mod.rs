@@ -42,6 +42,7 @@ pub mod registers;
 pub mod together;
 pub mod tokens;
 pub mod view;
+mod view_fixture;
 pub mod watching;
 
 pub use fixture::{Log, Store, View};

@@ -15,7 +15,7 @@ use stormpetrel::{
     petrel::{Fire, Petrel},
     storage::{
         AppendOptions, CaseLog, DefinitionVersion, LogRange, LogScope, PutOptions, ReadPath,
-        RegisterState, Seen, TokenView, ViewContent, ViewWrite, WriteOptions,
+        RegisterState, RegisterVersion, TokenView, ViewContent, ViewWrite, WriteOptions,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::TestServer,
@@ -252,7 +252,7 @@ async fn a_token_of_the_view_is_read_and_written_as_format_1_has_it() {
         case: case("order-1042"),
         place: place("packing"),
         token: token(3),
-        expected: Seen::token(ViewSequence::new(expected).unwrap()),
+        expected: RegisterVersion::token(ViewSequence::new(expected).unwrap()),
         content,
     };
     let live = ViewContent::Live(Arc::new(read.unwrap().unwrap()));

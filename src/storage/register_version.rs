@@ -1,4 +1,4 @@
-//! A writer's knowledge of a register.
+//! Versions of registers: what a writer knows of them.
 
 use std::time::Instant;
 
@@ -7,12 +7,12 @@ use crate::models::ViewSequence;
 /// Contents of a register as somebody saw them: the condition of a write, which happens if
 /// they are still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Seen {
+pub struct RegisterVersion {
     sequence: Option<ViewSequence>,
     marker_since: Option<Instant>,
 }
 
-impl Seen {
+impl RegisterVersion {
     /// An empty register.
     pub const NOTHING: Self = Self { sequence: None, marker_since: None };
 
