@@ -47,7 +47,14 @@ fn act() -> Act {
 
 fn stored(value: Record, sequence: u64) -> Stored<Record> {
     let timestamp = value.time;
-    Stored { value, sequence, timestamp, subject: String::new(), hash: format!("{sequence:064}") }
+    Stored {
+        value,
+        sequence,
+        timestamp,
+        subject: String::new(),
+        fence: None,
+        hash: format!("{sequence:064}"),
+    }
 }
 
 /// A case with one token that has moved so many times.

@@ -26,13 +26,15 @@
 //! `analysis`, `formats`, `graphql` and `server` are each a part of it. Without any, this is the
 //! embedded engine with its storages.
 
-// Some of what is between the parts is in nobody's use where the part above is left out.
-#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+// Some of the handle serves the checks and the audit alone, and is in nobody's use without them.
+#![cfg_attr(not(feature = "analysis"), allow(dead_code, unused_imports))]
 
 #[cfg(feature = "analysis")]
 pub mod analysis;
 #[cfg(feature = "analysis")]
 pub mod audit;
+#[cfg(feature = "bench")]
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
@@ -42,11 +44,11 @@ pub mod engine;
 pub mod formats;
 #[cfg(feature = "graphql")]
 pub mod graphql;
-#[cfg(feature = "bench")]
-pub mod load;
 pub mod local_server;
 pub mod models;
 pub mod petrel;
+#[cfg(feature = "server")]
+pub mod process;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod storage;

@@ -8,7 +8,7 @@ use stormpetrel::{engine::Net, models::WorkflowDefinition};
 
 fuzz_target!(|text: &str| {
     let json = serde_json::from_str::<WorkflowDefinition>(text).ok();
-    // As the command line reads files.
+    // With the reader that the command line has.
     let options = serde_saphyr::options! { with_snippet: false };
     let yaml = || serde_saphyr::from_str_with_options::<WorkflowDefinition>(text, options).ok();
     let Some(definition) = json.or_else(yaml) else { return };

@@ -15,6 +15,7 @@ pub use count::Count;
 pub use properties::{
     Markings, PlaceLists, Properties, Pumped, SoFar, Weight, Weights, properties,
 };
+#[cfg(feature = "cli")]
 pub(crate) use report::sequence;
 pub use report::{Facts, Finding, Held, Method, Report, Verdict};
 pub use soundness::check;

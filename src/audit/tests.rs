@@ -145,7 +145,14 @@ fn stored(value: Record, sequence: u64) -> Stored<Record> {
     use sha2::{Digest, Sha256};
     let bytes = serde_json::to_vec(&value).unwrap();
     let hash = crate::models::hex(&Sha256::digest(bytes));
-    Stored { value, sequence, timestamp: DateTime::default(), subject: String::new(), hash }
+    Stored {
+        value,
+        sequence,
+        timestamp: DateTime::default(),
+        subject: String::new(),
+        fence: None,
+        hash,
+    }
 }
 
 fn has(findings: &[Finding], kind: FindingKind, sequence: u64, place: Option<&PlaceId>) -> bool {

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::{answer::Answer, bar::seen, connection, failure::Failure, table::Table};
 use crate::{
+    bench::{Load, Report, Side},
     config::{Config, duration},
-    load::{Load, Report, Side},
     local_server::{LocalServer, LocalServerOptions},
     petrel::Petrel,
     storage::nats::{Floor, NatsStorage, NatsStorageConfig},

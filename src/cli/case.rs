@@ -10,7 +10,9 @@ use super::{
     connection::{self, Connection},
     explanation,
     failure::Failure,
-    presentation::{case_json, case_text, changed, marking_line, page, record_json, record_line},
+    presentation::{
+        case_json, case_text, changed, listing, marking_line, page, record_json, record_line,
+    },
     table::Table,
 };
 use crate::{
@@ -235,9 +237,11 @@ impl List {
                 marking_line(case),
             ]);
         }
-        let mut answer = page(&found.cases, |case| case_json(case), &table);
+        let items = found.cases.items.iter().map(|(_, case)| case_json(case)).collect();
+        let next = found.end().filter(|_| found.cases.has_next).map(|cursor| cursor.0.into());
+        let mut answer = listing(items, next, &table);
         if !found.unreadable.is_empty() {
-            let named: Vec<_> = found.unreadable.iter().map(CaseId::as_str).collect();
+            let named: Vec<_> = found.unreadable.iter().map(|(_, case)| case.as_str()).collect();
             answer.text.push_str(&format!(
                 "can't be read: {}; `petrel case show` says why\n",
                 named.join(", ")

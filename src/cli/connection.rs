@@ -5,11 +5,12 @@ use std::{future, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration}
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{answer::complain, failure::Failure, running::Running, signals};
+use super::{answer::complain, failure::Failure, running::Running};
 use crate::{
     config::Config,
     local_server::{LocalServer, LocalServerError},
     petrel::{Checks, Petrel},
+    process,
     storage::nats::{NatsStorage, NatsStorageConfig},
 };
 
@@ -206,6 +207,6 @@ impl Connection {
 
 /// The token that Ctrl-C cancels.
 pub(super) fn shutdown(config: &Config) -> Result<CancellationToken, Failure> {
-    signals::shutdown(config.json)
+    process::shutdown(config.json)
         .map_err(|error| Failure::internal(format!("can't listen to signals: {error}")))
 }

@@ -140,12 +140,12 @@ async fn stored(
 ) -> Result<Subject, Failure> {
     let Some(case) = case else {
         let stored = cases.workflow(workflow).await?;
-        let file = net_file::from_definition(&stored.definition)?;
+        let file = net_file::from_stored(&stored.definition)?;
         return Ok(Subject { title: file.net.name.clone(), marking: None, file });
     };
     let case = cases.case(workflow, case).await?;
     let stored = cases.workflow_at(workflow, case.definition).await?;
-    let file = net_file::from_definition(&stored.definition)?;
+    let file = net_file::from_stored(&stored.definition)?;
     let marking = drawing::counted(&file.net, &case.marking);
     let title = drawing::case_title(&file.net, &case);
     Ok(Subject { title, marking: Some(marking), file })

@@ -73,7 +73,8 @@ impl Export {
         }
         let definition = self.definition(config).await?;
         let name = self.what.display();
-        let compiled = Net::compile(&definition)
+        // It may be a stored one; an expression that can't succeed does not hinder the export.
+        let compiled = Net::compile_stored(&definition)
             .map_err(|problems| Failure::invalid(format!("{name}: {problems}")))?;
         let net = compiled.petri();
         let mut file = for_file(&definition, &net);

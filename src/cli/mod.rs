@@ -17,7 +17,6 @@ mod explanation;
 mod export;
 mod failure;
 mod file;
-mod filling;
 mod fire;
 mod history;
 mod import;
@@ -27,13 +26,13 @@ mod presentation;
 mod rebuild;
 mod running;
 mod serve;
-mod signals;
 mod simulate;
 mod simulated_log;
 mod soundness;
 mod table;
 mod token;
 mod watching;
+mod wording;
 mod workflow;
 
 #[cfg(test)]

@@ -61,7 +61,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<NetFile>, Failure> {
     }
     let text = String::from_utf8(bytes).map_err(|_| invalid("is not text in UTF-8".to_owned()))?;
     let definition = definition_file::parse(&text).map_err(invalid)?;
-    Ok(vec![from_definition(&definition).map_err(|failure| failure.about(&name))?])
+    let compiled = Net::compile(&definition).map_err(|problems| invalid(problems.to_string()))?;
+    Ok(vec![from_definition(&definition, &compiled)])
 }
 
 /// Reads the bytes of a PNML file, and notes on stderr the parts that were passed over.
@@ -131,20 +132,24 @@ fn is_xml(bytes: &[u8]) -> bool {
     bytes.iter().find(visible) == Some(&b'<')
 }
 
-/// The net of a definition.
-pub(super) fn from_definition(definition: &WorkflowDefinition) -> Result<NetFile, Failure> {
-    let compiled =
-        Net::compile(definition).map_err(|problems| Failure::invalid(problems.to_string()))?;
+/// The net of a definition that is stored.
+pub(super) fn from_stored(definition: &WorkflowDefinition) -> Result<NetFile, Failure> {
+    let compiled = Net::compile_stored(definition)
+        .map_err(|problems| Failure::invalid(problems.to_string()))?;
+    Ok(from_definition(definition, &compiled))
+}
+
+fn from_definition(definition: &WorkflowDefinition, compiled: &Net) -> NetFile {
     let net = compiled.petri();
-    Ok(NetFile {
+    NetFile {
         name: definition.id.to_string(),
         positions: Positions::from_metadata(&net, &definition.metadata),
         net,
         firing_ids: compiled.modes().map(|(of, _)| of.id.to_string()).collect(),
         ends: compiled.ends(),
         final_markings: compiled.final_markings.clone(),
-        notes: assumptions(&compiled),
-    })
+        notes: assumptions(compiled),
+    }
 }
 
 fn from_pnml(found: &PnmlNet) -> NetFile {

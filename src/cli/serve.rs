@@ -1,6 +1,6 @@
 //! `petrel serve`, and the parts that `petrel dev` shares.
 
-use std::{net::SocketAddr, path::PathBuf, pin::pin, process, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, pin::pin, time::Duration};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,14 +11,13 @@ use super::{
     answer::{Answer, json_line, line},
     connection::{self, Connection, Server},
     failure::Failure,
-    filling,
     running::{Announcement, Running},
     soundness::Soundness,
 };
 use crate::{
     config::{Config, duration},
-    graphql::{Api, Limits},
-    server::{Doors, ServerState, Tokens, serve},
+    process::{Serving, ServingError},
+    server::{Doors, Tokens},
 };
 
 const EXAMPLES: &str = "\
@@ -173,7 +172,7 @@ pub(super) fn announce(config: &Config, json: &Value, text: &str) -> Result<(), 
     if config.json { json_line(&json.to_string()) } else { line(text.trim_end()) }
 }
 
-/// Serves and keeps the views right until `shutdown`, and leaves everything in order.
+/// Serves until `shutdown`, or until a server of our own ends by itself.
 pub(super) async fn run(
     connection: Connection,
     port: HttpPort,
@@ -181,66 +180,31 @@ pub(super) async fn run(
     tasks: Tasks,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
+    let Connection { cases, storage, server } = connection;
+    let HttpPort { listener, doors, tokens, .. } = port;
+    let Tasks { audit_every } = tasks;
     let stop = shutdown.child_token();
-    let mut state = ServerState::new(Api::new(connection.cases.clone(), Limits::default()))
-        .with_doors(port.doors);
-    let mut reading = None;
-    if let Some(tokens) = port.tokens {
-        state = state.with_tokens(tokens.clone());
-        reading = Some(tokens.follow(stop.clone())?);
-    }
-    let reconciler = state.supervise("reconciler", {
-        let (cases, stop) = (connection.cases.clone(), stop.clone());
-        async move { cases.run_reconciler(stop).await }
-    });
-    let indexer = state.supervise("index", {
-        let (cases, stop) = (connection.cases.clone(), stop.clone());
-        async move { cases.run_index(stop).await }
-    });
-    let filler = state.supervise("filling of the view", {
-        let (cases, storage) = (connection.cases.clone(), connection.storage.clone());
-        let stop = stop.clone();
-        async move { filling::keep_view(&cases, &storage, stop).await }
-    });
-    let auditor = state.supervise("audit", {
-        let (cases, stop) = (connection.cases.clone(), stop.clone());
-        async move {
-            if let Some(every) = tasks.audit_every {
-                cases.run_auditor(every, stop).await;
-            }
-        }
-    });
-    let reader = reading.map(|reading| state.supervise("reading of the token file", reading));
-    let mut serving = pin!(serve(port.listener, state, stop.clone()));
+    let serving = Serving { cases, storage, doors, tokens, audit_every };
+    let mut serving = pin!(serving.run(listener, stop.clone()));
     // The loser of the race is not dropped when it is `serving`: it is asked to stop and
     // awaited.
     let (served, lost) = tokio::select! {
         served = &mut serving => (served, None),
-        status = connection.server.ended() => {
+        status = server.ended() => {
             stop.cancel();
             (serving.await, Some(status))
         }
     };
-    stop.cancel();
-    let (reconciled, indexed, audited) = (reconciler.await, indexer.await, auditor.await);
-    let filled = filler.await;
-    let read = match reader {
-        Some(reader) => reader.await,
-        None => Ok(()),
-    };
     drop(announcement);
-    connection.cases.close().await;
     if let Some(status) = lost {
         let status = status.map_or_else(String::new, |status| format!(" ({status})"));
         return Err(Failure::unavailable(format!("the local NATS server ended by itself{status}")));
     }
-    connection.server.stop().await?;
-    served?;
-    read.map_err(|error| Failure::internal(format!("reading tokens failed: {error}")))?;
-    reconciled.map_err(|error| Failure::internal(format!("the reconciler failed: {error}")))?;
-    filled.map_err(|error| Failure::internal(format!("filling the view failed: {error}")))?;
-    indexed.map_err(|error| Failure::internal(format!("the index failed: {error}")))?;
-    audited.map_err(|error| Failure::internal(format!("the audit failed: {error}")))
+    server.stop().await?;
+    served.map_err(|error| match error {
+        ServingError::System(error) => error.into(),
+        ServingError::Tasks(error) => Failure::internal(error.to_string()),
+    })
 }
 
 /// Lets other commands on this machine find a server of our own.
@@ -254,7 +218,7 @@ pub(super) fn announce_local_server(
     };
     let running = Running {
         url: local.url(),
-        pid: process::id(),
+        pid: std::process::id(),
         graphql: port.graphql(),
         server_name: name.clone(),
         durability: local.durability(),

@@ -126,6 +126,7 @@ impl SimulatedLog {
                 sequence: self.sequence,
                 timestamp: time,
                 subject: String::new(),
+                fence: None,
                 hash: String::new(),
             })?;
         }

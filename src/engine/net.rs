@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Guards, OutputExpression, modes::modes};
+use super::{Budget, Guards, OutputExpression, modes::modes};
 use crate::models::{
     ArcKind, PlaceId, PlaceKind, Problems, TransitionId, WorkflowDefinition,
     petri::{self, Arcs},
@@ -66,23 +66,37 @@ pub struct Mode {
 impl Net {
     /// Checks a definition and compiles it; returns all its problems at once otherwise.
     pub fn compile(definition: &WorkflowDefinition) -> Result<Self, Problems> {
+        Self::checked(definition, true)
+    }
+
+    /// Compiles a definition that is stored. Earlier versions stored expressions that can never
+    /// succeed: those fail when their time comes, and the rest of the case goes on.
+    pub fn compile_stored(definition: &WorkflowDefinition) -> Result<Self, Problems> {
+        Self::checked(definition, false)
+    }
+
+    fn checked(definition: &WorkflowDefinition, is_new: bool) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let place_index = index_places(definition, &mut problems);
         let transition_index = index_transitions(definition, &mut problems);
         let initial =
             look_up(&place_index, &definition.initial_place, "initial_place", &mut problems);
+        // As much as a firing may take, for all expressions.
+        let budget = Budget::default();
         let mut transitions = Vec::with_capacity(definition.transitions.len());
         for (number, transition) in definition.transitions.iter().enumerate() {
             let path = format!("transitions[{number}]");
             let modes = modes(transition, &path, &place_index, &mut problems);
-            let guards = Guards::compile(
-                &transition.conditions,
-                &format!("{path}.conditions"),
-                &mut problems,
-            );
-            let output = transition.output.as_ref().and_then(|source| {
-                OutputExpression::compile(source, &format!("{path}.output"), &mut problems)
-            });
+            let conditions = format!("{path}.conditions");
+            let guards = Guards::compile(&transition.conditions, &conditions, &mut problems);
+            let at = format!("{path}.output");
+            let source = transition.output.as_ref();
+            let output =
+                source.and_then(|source| OutputExpression::compile(source, &at, &mut problems));
+            if is_new {
+                guards.refuse_futile(&conditions, &budget, &mut problems);
+                output.iter().for_each(|output| output.refuse_futile(&at, &budget, &mut problems));
+            }
             transitions.push(NetTransition {
                 id: transition.id.clone(),
                 name: transition.name.clone(),

@@ -6,7 +6,7 @@ use async_graphql::{Context, ErrorExtensions, Guard, Result};
 
 use crate::graphql::{
     Answer, OperationKind,
-    response::error::{FORBIDDEN, UNAUTHENTICATED},
+    response::code::{FORBIDDEN, UNAUTHENTICATED},
 };
 use crate::models::{Principal, Role};
 

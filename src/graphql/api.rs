@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use async_graphql::{Response, parser::types::ExecutableDocument};
 use futures::{StreamExt, stream::BoxStream};
-use tokio_util::task::TaskTracker;
+use tokio::task::JoinError;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::graphql::{
     Answer, Caller, Limits, Operation, OperationKind, Parameters,
     request::admission::Admission,
     request::shape::Shape,
+    response::code::INTERNAL,
     response::completion::complete,
-    response::error::INTERNAL,
     schema::{self, Schema},
     work::{LookUps, Together, Work, joins::Joins},
 };
@@ -76,7 +77,7 @@ impl Api {
     /// A mutation goes on to its end if this future is dropped, as it is when a client hangs
     /// up: a change must not stop between the fact and its views because nobody waits for it.
     pub async fn execute(&self, operation: Operation) -> Answer {
-        let room = match self.admission.of(operation.kind()) {
+        let room = match self.admission.of(&operation) {
             Ok(room) => room,
             Err(answer) => return answer,
         };
@@ -92,10 +93,7 @@ impl Api {
             answer
         };
         let done = self.mutations.spawn(mutation).await;
-        done.unwrap_or_else(|failure| {
-            tracing::error!(%failure, "a mutation ended without an answer");
-            Answer::refused(INTERNAL, "the mutation ended without an answer; the log has the cause")
-        })
+        done.unwrap_or_else(|failure| failed(&failure))
     }
 
     async fn execute_here(&self, operation: Operation) -> Answer {
@@ -122,13 +120,23 @@ impl Api {
         Answer::from(response).charged(work.take())
     }
 
-    /// Executes any operation: a subscription answers many times, all others once.
-    pub fn stream(&self, operation: Operation) -> BoxStream<'static, Answer> {
+    /// Executes any operation: a subscription answers many times, all others once. `held` is dropped
+    /// when one of the others has been executed, and when a subscription has begun, which counts
+    /// among all that last.
+    ///
+    /// A query is executed whether or not the stream is asked for its answer, so that who does not
+    /// take answers holds no others up; it ends when the stream is dropped.
+    pub fn stream(
+        &self,
+        operation: Operation,
+        held: impl Send + 'static,
+    ) -> BoxStream<'static, Answer> {
         if operation.kind() == OperationKind::Subscription {
-            let room = match self.admission.of(operation.kind()) {
+            let room = match self.admission.of(&operation) {
                 Ok(room) => room,
                 Err(answer) => return futures::stream::once(async { answer }).boxed(),
             };
+            drop(held);
             let work = self.work(&operation);
             let responses = self.schema.execute_stream(operation.request.data(Arc::clone(&work)));
             let (api, document) = (self.clone(), operation.document);
@@ -141,7 +149,13 @@ impl Api {
                 .boxed();
         }
         let api = self.clone();
-        futures::stream::once(async move { api.execute(operation).await }).boxed()
+        let executed = AbortOnDropHandle::new(tokio::spawn(async move {
+            let answer = api.execute(operation).await;
+            drop(held);
+            answer
+        }));
+        futures::stream::once(async { executed.await.unwrap_or_else(|failure| failed(&failure)) })
+            .boxed()
     }
 
     /// Waits until the mutations under way have ended. Call it when no more will come.
@@ -149,4 +163,10 @@ impl Api {
         self.mutations.close();
         self.mutations.wait().await;
     }
+}
+
+/// The answer of an operation that has panicked.
+fn failed(failure: &JoinError) -> Answer {
+    tracing::error!(%failure, "an operation ended without an answer");
+    Answer::refused(INTERNAL, "the operation ended without an answer; the log has the cause")
 }

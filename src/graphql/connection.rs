@@ -12,8 +12,8 @@ use crate::storage::{Cursor, PageOf};
 /// A position in a listing, as an opaque cursor that has the mark of its listing.
 pub(super) type Position<T> = OpaqueCursor<(String, T)>;
 
-/// A page of a listing, with the fields of `F` beside its nodes.
-pub(super) type Connection<N, T = Cursor, F = EmptyFields> = Relay<Position<T>, N, F>;
+/// A page of a listing.
+pub(super) type Connection<N, T = Cursor> = Relay<Position<T>, N, EmptyFields>;
 
 /// A listing, by its name and its arguments. Its cursors are no others' cursors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,11 @@ impl Listing {
             hash.update(argument);
         }
         Self(hash.finalize()[..6].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// A position in the listing.
+    pub fn position<T>(&self, at: T) -> Position<T> {
+        OpaqueCursor((self.0.clone(), at))
     }
 
     /// The mark of the listing in its cursors.
@@ -60,8 +65,7 @@ where
     N: OutputType,
 {
     let mut connection = Relay::new(has_previous, has_next);
-    let cursor = |position| OpaqueCursor((listing.mark().to_owned(), position));
-    let edges = items.into_iter().map(|(position, node)| Edge::new(cursor(position), node));
+    let edges = items.into_iter().map(|(at, node)| Edge::new(listing.position(at), node));
     connection.edges.extend(edges);
     connection
 }

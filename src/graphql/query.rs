@@ -11,14 +11,13 @@ use crate::graphql::{
     },
     types::{
         Case, CaseConnection, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Node,
-        Token, Transition, UnreadableCases, Workflow, WorkflowAnalysis, cases, history,
-        transitions,
+        Token, Transition, Workflow, WorkflowAnalysis, cases, history, transitions,
     },
     work::joins::{self, Failure, Found},
 };
 use crate::{
     models::{self, CaseId, PlaceId, StoredDefinition, TokenId, WorkflowId},
-    petrel::{CasePage, Error},
+    petrel::Error,
     storage::{MAX_PAGE, TokenScope},
 };
 
@@ -213,19 +212,10 @@ impl Query {
         let listing = Listing::new("cases", &[workflow.as_str(), of]);
         let page = page(&listing, first, after.as_deref())?;
         let found = joins::look_up(ctx).await?.cases(&workflow, status, page).await?;
-        let CasePage { cases, unreadable } = found;
-        if cases.items.is_empty() && unreadable.is_empty() {
+        if found.end().is_none() {
             must_exist(ctx, &TokenScope { workflow, place: None, case: None }).await?;
         }
-        let unreadable = unreadable.into_iter().map(|case| case.as_str().into()).collect();
-        let page = connection(&listing, cases, after.is_some(), Case::from);
-        let mut answer = CaseConnection::with_additional_fields(
-            page.has_previous_page,
-            page.has_next_page,
-            UnreadableCases { unreadable },
-        );
-        answer.edges = page.edges;
-        Ok(answer)
+        Ok(CaseConnection::of(&listing, found, after.is_some()))
     }
 
     /// The marking of a case: its tokens by place.

@@ -17,7 +17,7 @@ use crate::graphql::{
     mutation::Mutation,
     query::Query,
     subscription::Subscription,
-    types::{CaseConnection, CaseEvent, Token, Workflow},
+    types::{CaseEvent, Token, Workflow},
     work::Counting,
 };
 use crate::{models::WorkflowId, petrel::Petrel};
@@ -137,7 +137,6 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     // The library describes the fields of connections, and leaves these to us.
     Of::build(Query, Mutation, Subscription)
         .override_output_type_description::<Connection<Token>>("A page of tokens.")
-        .override_output_type_description::<CaseConnection>("A page of cases.")
         .override_output_type_description::<Connection<CaseEvent>>("A page of a case's records.")
         .override_output_type_description::<Connection<Workflow, WorkflowId>>(
             "A page of workflows.",

@@ -215,8 +215,8 @@ impl Socket {
     }
 
     /// Takes a message, and gives the frame to send at once, if any. After a close frame the
-    /// socket is over. The memory of the message, `held`, is kept until the operation has ended
-    /// that begins with it.
+    /// socket is over. The memory of the message, `held`, is kept until the operation has been
+    /// executed that begins with it.
     pub fn receive(&mut self, text: &str, held: impl Send + 'static) -> Option<Frame> {
         let message = unambiguous(text.as_bytes()).and_then(serde_json::from_value);
         let message: FromClient = match message {
@@ -267,6 +267,12 @@ impl Socket {
     /// True once the client has said `connection_init`.
     pub fn is_greeted(&self) -> bool {
         self.init_until.is_none()
+    }
+
+    /// True while there are many operations still that the client has ended: they go when the
+    /// [next](Self::next) frame is asked for. Nothing is to be received meanwhile.
+    pub fn is_behind(&self) -> bool {
+        self.events.len() > 2 * self.api.limits().operations
     }
 
     fn caller(&self) -> Caller {
@@ -350,11 +356,8 @@ impl Socket {
             Ok(operation) => operation,
             Err(answer) => return Some(self.error(&id, answer.errors())),
         };
-        let answers = self.api.stream(operation).map(Event::Answer);
-        let end = futures::stream::once(async move {
-            drop(held);
-            Event::End
-        });
+        let answers = self.api.stream(operation, held).map(Event::Answer);
+        let end = futures::stream::once(async { Event::End });
         let named = id.clone();
         let events = answers.chain(end).map(move |event| (named.clone(), event));
         // Nothing comes out of a stream that was aborted, so an id may be used again at once.

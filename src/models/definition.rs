@@ -177,7 +177,11 @@ impl ArcKind {
 
 /// A condition on a firing: a CEL expression as text, or a tree of rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a condition is needed here: an expression in CEL as a text, or a rule \
+                 such as {exists: …}"
+)]
 pub enum Guard {
     /// A CEL expression over `token`, `tokens` and `case` that gives true or false.
     Cel(String),

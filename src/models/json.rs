@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
 
@@ -113,17 +113,45 @@ pub fn unambiguous(bytes: &[u8]) -> serde_json::Result<Value> {
     Ok(serde_json::from_slice::<Unambiguous>(bytes)?.0)
 }
 
-struct Unambiguous(Value);
+/// A value of JSON, or of a language that is read as JSON, in which no object has a name twice; see
+/// [`unambiguous`].
+#[derive(Debug)]
+pub struct Unambiguous(pub Value);
 
 impl<'de> Deserialize<'de> for Unambiguous {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(UnambiguousVisitor).map(Self)
+        Path::Root.deserialize(from).map(Self)
     }
 }
 
-struct UnambiguousVisitor;
+/// The way to a value from the whole.
+#[derive(Clone, Copy)]
+enum Path<'a> {
+    Root,
+    Field(&'a Path<'a>, &'a str),
+    Element(&'a Path<'a>, usize),
+}
 
-impl<'de> Visitor<'de> for UnambiguousVisitor {
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(Path::Root, name) => f.write_str(name),
+            Self::Field(of, name) => write!(f, "{of}.{name}"),
+            Self::Element(of, index) => write!(f, "{of}[{index}]"),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Path<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Path<'_> {
     type Value = Value;
 
     fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,7 +188,7 @@ impl<'de> Visitor<'de> for UnambiguousVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Unambiguous(value)) = from.next_element()? {
+        while let Some(value) = from.next_element_seed(Path::Element(&self, values.len()))? {
             values.push(value);
         }
         Ok(Value::Array(values))
@@ -170,9 +198,11 @@ impl<'de> Visitor<'de> for UnambiguousVisitor {
         let mut fields = Map::new();
         while let Some(name) = from.next_key::<String>()? {
             if fields.contains_key(&name) {
-                return Err(de::Error::custom(format_args!("an object has {name:?} twice")));
+                let at = Path::Field(&self, &name);
+                let what = format_args!("an object has {name:?} twice: {at}");
+                return Err(de::Error::custom(what));
             }
-            let Unambiguous(value) = from.next_value()?;
+            let value = from.next_value_seed(Path::Field(&self, &name))?;
             fields.insert(name, value);
         }
         Ok(Value::Object(fields))
@@ -250,9 +280,12 @@ mod tests {
 
     #[test]
     fn an_object_that_has_a_name_twice_is_refused_wherever_it_is() {
-        for text in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"c":2,"\u0061":3}}]"#] {
+        for (text, at) in
+            [(r#"{"a":1,"a":1}"#, "a"), (r#"[0,{"b":{"a":1,"c":2,"\u0061":3}}]"#, "[1].b.a")]
+        {
             let error = unambiguous(text.as_bytes()).unwrap_err().to_string();
-            assert!(error.contains("\"a\" twice") && error.contains("line 1"), "{error}");
+            let said = format!("an object has \"a\" twice: {at} at line 1");
+            assert!(error.contains(&said), "{error}");
         }
     }
 

@@ -30,10 +30,10 @@ pub use history::{Passed, TransitionEvent};
 pub(crate) use ids::hex;
 pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
 pub(crate) use json::read_json;
-pub use json::unambiguous;
 pub use json::{
     MAX_NESTING, MAX_NESTING_READ, json_length, nesting, object_length, object_nesting, text_length,
 };
+pub use json::{Unambiguous, unambiguous};
 pub(crate) use links::LONGEST_LINK;
 pub use marking::{Marking, MarkingEntry};
 pub use principal::{Principal, Role};

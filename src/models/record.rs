@@ -171,4 +171,7 @@ pub struct Stored<T> {
     pub subject: String,
     /// SHA-256 of the stored bytes, in hexadecimal.
     pub hash: String,
+    /// Sequence of the case's message before it, 0 for none, which the server compared as it stored
+    /// this one. `None` if it was asked for no comparison, as when another program put it there.
+    pub fence: Option<u64>,
 }

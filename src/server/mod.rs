@@ -15,13 +15,7 @@ mod tokens;
 mod vitals;
 mod websocket;
 
-use std::{
-    io,
-    net::SocketAddr,
-    panic::{AssertUnwindSafe, resume_unwind},
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
@@ -30,8 +24,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::{any, get},
 };
-use futures::FutureExt;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use budget::Budget;
@@ -57,8 +50,8 @@ pub struct ServerState {
     api: Api,
     shutdown: CancellationToken,
     sockets: TaskTracker,
-    /// The task beside answering that has panicked.
-    broken: Arc<OnceLock<&'static str>>,
+    /// The fault for which this process is not ready, if it has one.
+    faults: watch::Receiver<Option<String>>,
     doors: Doors,
     tokens: Option<Tokens>,
     budget: Budget,
@@ -73,7 +66,7 @@ impl ServerState {
             api,
             shutdown: CancellationToken::new(),
             sockets: TaskTracker::new(),
-            broken: Arc::default(),
+            faults: watch::channel(None).1,
             doors: Doors::default(),
             tokens: None,
             budget: Budget::new(),
@@ -82,20 +75,10 @@ impl ServerState {
         }
     }
 
-    /// Runs a task that serving needs. When it panics, this process is not ready from then on.
-    pub fn supervise(
-        &self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> JoinHandle<()> {
-        let broken = Arc::clone(&self.broken);
-        tokio::spawn(async move {
-            if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
-                tracing::error!(task = name, "a task has panicked; restart this process");
-                broken.get_or_init(|| name);
-                resume_unwind(panic);
-            }
-        })
+    /// The same server, which is not ready from when on this tells a fault.
+    #[must_use]
+    pub fn with_faults(self, faults: watch::Receiver<Option<String>>) -> Self {
+        Self { faults, ..self }
     }
 
     /// The same server, with these doors.
@@ -132,6 +115,7 @@ pub async fn serve(
         server.await;
         state.sockets.close();
         state.sockets.wait().await;
+        state.vitals.end().await;
         state.api.finish().await;
     };
     let grace_over = async {

@@ -17,17 +17,23 @@ pub(super) async fn live() -> Json<serde_json::Value> {
 }
 
 /// 200 while the NATS server answers, 503 with the reason while it does not, once a task that
-/// serving needs has panicked, and once the shutdown has begun. The store's answer is up to a
+/// serving needs has ended, and once the shutdown has begun. The store's answer is up to a
 /// second old. The details are for callers who may look at everything.
 pub(super) async fn ready(State(state): State<ServerState>, headers: HeaderMap) -> Response {
+    let stopping = json!({ "status": "not ready", "reason": "shutting down" });
     if state.shutdown.is_cancelled() {
-        return not_ready(json!({ "status": "not ready", "reason": "shutting down" }));
+        return not_ready(stopping);
     }
-    if let Some(task) = state.broken.get() {
-        let reason = format!("the {task} has panicked; restart this process");
+    let fault = state.faults.borrow().clone();
+    if let Some(fault) = fault {
+        let reason = format!("{fault}; restart this process");
         return not_ready(json!({ "status": "not ready", "reason": reason }));
     }
-    let health = state.vitals.of(state.api.cases()).await;
+    let health = state.vitals.of(state.api.cases(), &state.shutdown).await;
+    // The question is given up when the shutdown begins.
+    if state.shutdown.is_cancelled() {
+        return not_ready(stopping);
+    }
     if state.caller(shown(&headers)).check(OperationKind::Query).is_err() {
         return match health.connected {
             true => Json(json!({ "status": "ready" })).into_response(),

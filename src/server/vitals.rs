@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::{sync::watch, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::petrel::{Health, Petrel};
 
@@ -15,7 +16,10 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// The health as it was told last, or the question that is under way. A clone shares it.
 #[derive(Debug, Clone)]
-pub(super) struct Vitals(Arc<Mutex<watch::Receiver<Option<Told>>>>);
+pub(super) struct Vitals {
+    told: Arc<Mutex<watch::Receiver<Option<Told>>>>,
+    questions: TaskTracker,
+}
 
 #[derive(Debug, Clone)]
 struct Told {
@@ -26,13 +30,14 @@ struct Told {
 impl Vitals {
     /// Nothing asked yet.
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(watch::channel(None).1)))
+        let told = Arc::new(Mutex::new(watch::channel(None).1));
+        Self { told, questions: TaskTracker::new() }
     }
 
     /// The health of the store, at most [`GOOD_FOR`] old. There is one question at a time, which goes
-    /// on when those have gone who asked it.
-    pub async fn of(&self, cases: &Petrel) -> Arc<Health> {
-        let mut told = self.question(cases);
+    /// on when those have gone who asked it, until `shutdown`.
+    pub async fn of(&self, cases: &Petrel, shutdown: &CancellationToken) -> Arc<Health> {
+        let mut told = self.question(cases, shutdown);
         match told.wait_for(Option::is_some).await.ok().as_deref() {
             Some(Some(told)) => Arc::clone(&told.health),
             _ => Arc::new(Health {
@@ -42,18 +47,30 @@ impl Vitals {
         }
     }
 
+    /// Waits for the question that is under way; no others may be asked.
+    pub async fn end(&self) {
+        self.questions.close();
+        self.questions.wait().await;
+    }
+
     /// The question that is under way or has a good answer; otherwise another one.
-    fn question(&self, cases: &Petrel) -> watch::Receiver<Option<Told>> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn question(
+        &self,
+        cases: &Petrel,
+        shutdown: &CancellationToken,
+    ) -> watch::Receiver<Option<Told>> {
+        let mut last = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let is_good = match &*last.borrow() {
             Some(told) => told.at.elapsed() < GOOD_FOR,
             None => last.has_changed().is_ok(),
         };
         if !is_good {
             let (teller, next) = watch::channel(None);
-            let cases = cases.clone();
-            tokio::spawn(async move {
-                let health = Arc::new(cases.health().await);
+            let (cases, shutdown) = (cases.clone(), shutdown.clone());
+            self.questions.spawn(async move {
+                // An answer that an absent server owes must not hold up the shutdown.
+                let asked = shutdown.run_until_cancelled(cases.health()).await;
+                let Some(health) = asked.map(Arc::new) else { return };
                 teller.send_replace(Some(Told { at: Instant::now(), health }));
             });
             *last = next;

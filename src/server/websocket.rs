@@ -1,6 +1,6 @@
 //! Websockets: carries the frames of [`Socket`] and keeps the connection alive.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -53,7 +53,10 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 const AHEAD: usize = 4 * 1024;
 
 /// Bytes of a frame that is sent.
-const OUT: usize = 64 * 1024;
+const OUT: usize = 16 * 1024;
+
+/// Messages of the client that are taken in a row while its operations have something to say.
+const IN_A_ROW: usize = 64;
 
 /// Time to wait for the client's answer to a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -123,7 +126,8 @@ fn room(state: &ServerState) -> WebSocketConfig {
         .max_message_size(Some(state.api.limits().body_bytes))
 }
 
-/// Carries frames until either side ends the socket.
+/// Carries frames until either side ends the socket. Nothing is read while something is to be
+/// written: what the client does not take is at most one frame, and the answer to one ping.
 async fn carry(
     mut socket: WebSocket,
     mut protocol: Socket,
@@ -132,9 +136,9 @@ async fn carry(
 ) -> Result<(), Error> {
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut heard = true;
-    let mut is_lost = false;
+    let (mut heard, mut in_a_row) = (true, 0);
     let mut tokens = state.tokens.as_ref().map(Tokens::changes);
+    let mut is_lost = false;
     loop {
         // Each of these is cancel-safe: what is not ready loses nothing. What the client has
         // said comes before what it is to be told, so that after a `complete` that has arrived
@@ -143,8 +147,12 @@ async fn carry(
             biased;
             () = state.shutdown.cancelled() => Some(Frame::close(1001, "the server is shutting down")),
             () = changed(&mut tokens) => protocol.forbidden(),
+            () = ready(()), if in_a_row == IN_A_ROW || protocol.is_behind() => {
+                in_a_row = 0;
+                protocol.next().now_or_never()
+            }
             message = socket.next() => {
-                heard = true;
+                (heard, in_a_row) = (true, in_a_row + 1);
                 match message {
                     Some(Ok(Message::Text(text))) => {
                         let frame = take(&mut protocol, state, &text, gate.arrived()).await;
@@ -156,9 +164,17 @@ async fn carry(
                     Some(Ok(Message::Binary(_))) => {
                         Some(Frame::close(4400, "Invalid message: it is binary"))
                     }
-                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
-                    // Its close frame is answered by reading on.
-                    Some(Ok(Message::Close(_))) => return finish(socket, &gate).await,
+                    Some(Ok(Message::Ping(_))) => {
+                        // Its answer is in the library, which would read on and keep them all.
+                        in_time(socket.flush()).await?;
+                        None
+                    }
+                    Some(Ok(Message::Pong(_) | Message::Frame(_))) => None,
+                    Some(Ok(Message::Close(_))) => {
+                        // Its close frame is answered by reading on.
+                        drop(protocol);
+                        return finish(socket, &gate).await;
+                    }
                     None => return Ok(()),
                     Some(Err(error)) => {
                         is_lost = true;
@@ -166,21 +182,26 @@ async fn carry(
                     }
                 }
             }
-            frame = protocol.next() => Some(frame),
+            frame = protocol.next() => {
+                in_a_row = 0;
+                Some(frame)
+            }
             _ = pings.tick() => {
                 if !std::mem::take(&mut heard) {
                     return Ok(());
                 }
-                send(&mut socket, Message::Ping(Bytes::new())).await?;
+                in_time(socket.send(Message::Ping(Bytes::new()))).await?;
                 None
             }
         };
         match frame {
             None => {}
-            Some(Frame::Text(text)) => send_text(&mut socket, text.into()).await?,
+            Some(Frame::Text(text)) => in_time(send_text(&mut socket, text.into())).await?,
             Some(Frame::Close { code, reason }) => {
+                // Its operations are over, whether or not the client takes the frame.
+                drop(protocol);
                 let frame = CloseFrame { code: code.into(), reason: reason.into() };
-                send(&mut socket, Message::Close(Some(frame))).await?;
+                in_time(socket.send(Message::Close(Some(frame)))).await?;
                 return if is_lost { drain(socket).await } else { finish(socket, &gate).await };
             }
         }
@@ -219,28 +240,26 @@ async fn changed(tokens: &mut Option<Receiver<Arc<Known>>>) {
     }
 }
 
-async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Error> {
-    timeout(SEND_TIMEOUT, socket.send(message)).await.map_err(|_| late())?
+/// Something that is written, if the client takes it in time.
+async fn in_time(written: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    timeout(SEND_TIMEOUT, written).await.map_err(|_| late())?
 }
 
 /// Sends a text in frames of [`OUT`] bytes, each once the one before has been taken: the library keeps
 /// the room of the largest frame for as long as the socket, and moves what is left of one each time
 /// the client takes something.
 async fn send_text(socket: &mut WebSocket, mut text: Bytes) -> Result<(), Error> {
-    let sending = async {
-        let mut kind = Data::Text;
-        loop {
-            let part = text.split_to(text.len().min(OUT));
-            let is_last = text.is_empty();
-            let frame = frame::Frame::message(part, OpCode::Data(kind), is_last);
-            socket.send(Message::Frame(frame)).await?;
-            if is_last {
-                return Ok(());
-            }
-            kind = Data::Continue;
+    let mut kind = Data::Text;
+    loop {
+        let part = text.split_to(text.len().min(OUT));
+        let is_last = text.is_empty();
+        let frame = frame::Frame::message(part, OpCode::Data(kind), is_last);
+        socket.send(Message::Frame(frame)).await?;
+        if is_last {
+            return Ok(());
         }
-    };
-    timeout(SEND_TIMEOUT, sending).await.map_err(|_| late())?
+        kind = Data::Continue;
+    }
 }
 
 fn late() -> Error {
@@ -257,7 +276,9 @@ fn unreadable(error: &Error) -> Frame {
     match (refused, error) {
         (Some(refused @ Refused::TooLarge(_)), _) => Frame::close(1009, &refused.to_string()),
         (Some(refused @ Refused::NoRoom), _) => Frame::close(1013, &refused.to_string()),
-        (Some(refused @ Refused::Late), _) => Frame::close(1008, &refused.to_string()),
+        (Some(refused @ (Refused::Late | Refused::Crumbs)), _) => {
+            Frame::close(1008, &refused.to_string())
+        }
         (None, Error::Capacity(_)) => Frame::close(1009, &error.to_string()),
         (_, error) => Frame::close(1002, &error.to_string()),
     }

@@ -39,9 +39,9 @@ async fn listed(cases: &Petrel, status: Option<CaseStatus>) -> Vec<CaseId> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = Page { first: 3, after };
-        let found = cases.cases(&workflow("loop"), status, page).await.unwrap().cases;
-        let (end, has_next) = (found.end(), found.has_next);
-        let found = found.into_items();
+        let found = cases.cases(&workflow("loop"), status, page).await.unwrap();
+        let (end, has_next) = (found.end(), found.cases.has_next);
+        let found = found.cases.into_items();
         assert!(found.iter().all(|case| status.is_none_or(|status| case.status == status)));
         all.extend(found.iter().map(|case| case.id.clone()));
         if !has_next {
@@ -114,6 +114,48 @@ async fn a_record_that_cannot_be_read_hides_no_other_case_from_a_listing_by_stat
     }
     cases.resume(&workflow("loop"), &case("three"), Change::default()).await.unwrap();
     assert_eq!(listed(&cases, Some(CaseStatus::Paused)).await, [case("one")]);
+}
+
+#[tokio::test]
+async fn cases_of_which_nothing_can_be_read_take_as_much_of_a_page_as_others() {
+    let (server, cases) = system().await;
+    cases.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let mut expected = Vec::new();
+    for number in 0..40 {
+        let id = format!("n{number}");
+        if number % 17 == 3 {
+            create(&cases, &id).await;
+        } else {
+            // Some by two messages, far apart.
+            for id in [number, number / 2].map(|number| format!("n{number}")) {
+                let subject = format!("cb.workflows.loop.events.lifecycle.{id}");
+                if id == format!("n{number}") || number % 3 == 0 {
+                    raw.publish(subject, "rubbish".into()).await.unwrap().await.unwrap();
+                }
+            }
+        }
+        expected.push(id);
+    }
+    for by_index in [false, true] {
+        if by_index {
+            cases.index_cases().await.unwrap();
+        }
+        let (mut all, mut page) = (Vec::new(), Page { first: 7, after: None });
+        loop {
+            let found = cases.cases(&workflow("loop"), None, page).await.unwrap();
+            page.after = found.end();
+            let readable = found.cases.items.iter().map(|(at, case)| (*at, case.id.clone()));
+            let mut both: Vec<_> = readable.chain(found.unreadable).collect();
+            both.sort();
+            assert!(both.len() <= 7, "by index: {by_index}: {both:?}");
+            all.extend(both.into_iter().map(|(_, case)| case.to_string()));
+            if !found.cases.has_next {
+                break;
+            }
+        }
+        assert_eq!(all, expected, "by index: {by_index}");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     conditions::Failure,
-    reason::clip,
+    expression::clip,
     rule_path::RulePath,
     scope::Variables,
     value::{from_json, nodes, with_article},

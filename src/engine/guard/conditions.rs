@@ -6,9 +6,11 @@ use cel::{Context, common::types::CelBool};
 
 use super::{
     expression::{Expression, context},
+    meter::Budget,
     rule::Test,
     scope::{GUARD_VARIABLES, Scope, Variables},
     value::with_article,
+    wanted::Wanted,
 };
 use crate::models::{Guard, Problems};
 
@@ -97,6 +99,18 @@ impl Guards {
             }
         }
         Self(conditions.into())
+    }
+
+    /// Adds a problem at `path[i]` for each expression that can't give true or false, as its text
+    /// tells within `budget`. Versions before this check stored such conditions.
+    pub fn refuse_futile(&self, path: &str, budget: &Budget, problems: &mut Problems) {
+        for condition in self.0.iter() {
+            if let Form::Cel(expression) = &condition.form {
+                for message in expression.futile(Wanted::Verdict, budget) {
+                    problems.add(format!("{path}[{}]", condition.index), message);
+                }
+            }
+        }
     }
 
     /// Returns true if there is nothing to check.

@@ -5,7 +5,7 @@ use cel::{
     common::ast::{CallExpr, Expr, LiteralValue},
 };
 
-use super::{environment::ENVIRONMENT, reason::clip};
+use super::{environment::ENVIRONMENT, expression::clip};
 
 /// Names, each with the numbers of arguments it takes.
 type Functions = &'static [(&'static str, &'static [usize])];
@@ -114,23 +114,27 @@ pub(super) fn check(call: &CallExpr, style: Style) -> Result<(), String> {
     if name == "matches" { check_pattern(call) } else { Ok(()) }
 }
 
-/// Checks a pattern that is written out. The interpreter itself is asked, so that its engine
-/// and no other decides.
+/// Checks a pattern that is written out.
 fn check_pattern(call: &CallExpr) -> Result<(), String> {
-    let Some(Expr::Literal(LiteralValue::String(pattern))) = call.args.last().map(|e| &e.expr)
-    else {
-        return Ok(());
-    };
+    match call.args.last().map(|e| &e.expr) {
+        Some(Expr::Literal(LiteralValue::String(text))) => pattern(text.inner()),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that `pattern` is one. The interpreter itself is asked, so that its engine and no other
+/// decides.
+pub(super) fn pattern(pattern: &str) -> Result<(), String> {
     let text = |text: &str| IdedExpr {
         id: 0,
         expr: Expr::Literal(LiteralValue::String(text.to_owned().into())),
     };
-    let args = vec![text(""), text(pattern.inner())];
+    let args = vec![text(""), text(pattern)];
     let probe = CallExpr { func_name: "matches".to_owned(), target: None, args };
     let probe = IdedExpr { id: 0, expr: Expr::Call(probe) };
     match Value::resolve(&probe, &Context::with_env(ENVIRONMENT.clone())) {
         Ok(_) => Ok(()),
-        Err(_) => Err(format!("`{}` is no regular expression", clip(pattern.inner()))),
+        Err(_) => Err(format!("`{}` is no regular expression", clip(pattern))),
     }
 }
 

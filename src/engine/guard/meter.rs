@@ -94,6 +94,11 @@ impl Budget {
         self.0.is_late.load(Ordering::Relaxed).then_some(RanOut::Time)
     }
 
+    /// The steps that were taken.
+    pub(super) fn spent(&self) -> u64 {
+        self.0.spent.load(Ordering::Relaxed)
+    }
+
     /// Counts `steps` more.
     ///
     /// # Errors

@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 
 use super::{
     expression::{Expression, context},
+    meter::Budget,
     scope::{OUTPUT_VARIABLES, Scope, Variables},
     value::{map_to_json, with_article},
+    wanted::Wanted,
 };
 use crate::models::Problems;
 
@@ -24,6 +26,15 @@ impl OutputExpression {
                 messages.into_iter().for_each(|message| problems.add(path, message));
                 None
             }
+        }
+    }
+
+    /// Adds the problems at `path` of an expression that can't give a JSON object, as its text tells
+    /// within `budget`.
+    /// Versions before this check stored such outputs.
+    pub fn refuse_futile(&self, path: &str, budget: &Budget, problems: &mut Problems) {
+        for message in self.0.futile(Wanted::Object, budget) {
+            problems.add(path, message);
         }
     }
 

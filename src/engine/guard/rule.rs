@@ -7,7 +7,7 @@ use super::{
     comparison::{Comparison, compare},
     conditions::Failure,
     expression::MAX_LENGTH,
-    reason::clip,
+    expression::clip,
     rule_path::RulePath,
     scope::Variables,
 };

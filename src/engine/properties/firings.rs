@@ -194,7 +194,7 @@ proptest! {
             let mut marking = record.marking.clone();
             let stored = crate::models::Stored {
                 value: record, sequence: 1_000_000, timestamp: super::fixture::now(),
-                subject: String::new(), hash: String::new(),
+                subject: String::new(), fence: None, hash: String::new(),
             };
             marking.0.iter_mut().filter(|e| e.sequence == 0).for_each(|e| e.sequence = 1_000_000);
             assert_eq!(apply(Some(&run.case), &stored).unwrap().marking, marking);

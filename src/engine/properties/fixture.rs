@@ -292,6 +292,7 @@ fn stored(record: Record, sequence: u64) -> Stored<Record> {
         sequence,
         timestamp: now(),
         subject: String::new(),
+        fence: None,
         hash: format!("{sequence:064x}"),
     }
 }

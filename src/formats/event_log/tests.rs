@@ -23,6 +23,7 @@ fn stored(case: &str, sequence: u64, at: &str, more: Value) -> Stored<Record> {
         sequence,
         timestamp: at.parse().unwrap(),
         subject: String::new(),
+        fence: None,
         hash: String::new(),
     }
 }

@@ -12,25 +12,29 @@ pub(in crate::formats) mod document;
 pub(in crate::formats) mod error;
 mod from_petri;
 pub(in crate::formats) mod id;
+pub(in crate::formats) mod mode;
 pub(in crate::formats) mod net_type;
 pub(in crate::formats) mod number;
 pub(in crate::formats) mod position;
+mod read_arcs;
 mod representable;
 mod write;
 mod written_arcs;
 pub(in crate::formats) mod xml;
 mod xml_out;
 
-use super::pnml_reader::{read, read_arcs, silent};
+use super::pnml_reader::{read, silent};
 use super::xml_text;
 
 pub use super::Point;
-pub use super::pnml_reader::read::{MAX_BYTES, MAX_DEPTH, MAX_NETS, Mode, read};
+pub use super::pnml_reader::read::{MAX_BYTES, MAX_NETS, read};
 pub use definition::id_of;
 pub use document::{
     Arc, ArcGraphics, Direction, Document, Node, NodeGraphics, Note, Page, Part, Place, PnmlNet,
     Reference, ToolSpecific, Transition,
 };
 pub use error::{Kind, PnmlError};
+pub use mode::Mode;
 pub use representable::Unwritable;
 pub use write::{Profile, write};
+pub use xml::MAX_DEPTH;

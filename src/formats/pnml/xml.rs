@@ -8,10 +8,13 @@ use quick_xml::{
     events::{BytesRef, BytesStart, Event, attributes::Attributes},
 };
 
-use super::{Kind, MAX_DEPTH, Mode, PnmlError, position, xml_text::unwritable};
+use super::{Kind, Mode, PnmlError, position, xml_text::unwritable};
 
 /// The most namespaces that can be declared at one place: a lookup goes through them.
 const MAX_NAMESPACES: usize = 32;
+
+/// The most elements inside one another. Pages are nested a few deep.
+pub const MAX_DEPTH: usize = 256;
 
 /// The cursor.
 pub(in crate::formats) struct Xml<'a> {

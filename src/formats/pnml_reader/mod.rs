@@ -8,7 +8,6 @@ pub(in crate::formats) mod label;
 pub(in crate::formats) mod net;
 pub(in crate::formats) mod node;
 pub(in crate::formats) mod read;
-pub(in crate::formats) mod read_arcs;
 pub(in crate::formats) mod silent;
 pub(in crate::formats) mod standard;
 pub(in crate::formats) mod tokens;
@@ -16,9 +15,8 @@ pub(in crate::formats) mod tokens;
 use super::{
     Point,
     pnml::{
-        Arc, ArcGraphics, Direction, Document, Kind, Node, NodeGraphics, Note, Page, Part, Place,
-        PnmlError, PnmlNet, Reference, ToolSpecific, Transition, arc_kind, id, net_type, number,
-        position, xml,
+        Arc, ArcGraphics, Direction, Document, Kind, Mode, Node, NodeGraphics, Note, Page, Part,
+        Place, PnmlError, PnmlNet, Reference, ToolSpecific, Transition, arc_kind, id, net_type,
+        number, position, xml,
     },
 };
-use read::Mode;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    Document, Kind, Note, Part, PnmlError, ToolSpecific,
+    Document, Kind, Mode, Note, Part, PnmlError, ToolSpecific,
     draft::Draft,
     encoding, id, ignored, position, silent,
     xml::{Element, Xml},
@@ -13,26 +13,11 @@ use super::{
 /// is read.
 pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// The most elements inside one another. Pages are nested a few deep.
-pub const MAX_DEPTH: usize = 256;
-
 /// The most nets in a file.
 pub const MAX_NETS: usize = 10_000;
 
 /// The namespace of the standard.
 pub(in crate::formats) const NAMESPACE: &str = "http://www.pnml.org/version-2009/grammar/pnml";
-
-/// The strictness of reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// The dialects of WoPeD, ProM, PM4Py, PIPE, TAPAAL, pnapi and others are read too, and
-    /// read, inhibitor and reset arcs and capacities, which the standard's place/transition
-    /// nets don't have.
-    #[default]
-    Lenient,
-    /// The standard only.
-    Strict,
-}
 
 /// Reads a PNML file.
 pub fn read(bytes: &[u8], mode: Mode) -> Result<Document, PnmlError> {

@@ -30,7 +30,8 @@ pub struct QuarantineCaseInput {
     triggered_by: Option<String>,
     /// The id of this attempt: repeated with the same id, it happens once.
     firing_id: Option<ID>,
-    /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
+    /// The sequence of the case's last message, readable or not, that the caller has seen; a
+    /// `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
     /// Notes about the change for the log.
     metadata: Option<Object>,

@@ -5,14 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use super::twice::named_twice;
+use super::{kind::OperationKind, twice::named_twice};
 use async_graphql::{
     Name, Positioned, Request, Response, Variables,
     parser::{
         parse_query,
-        types::{
-            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationType, SelectionSet,
-        },
+        types::{DocumentOperations, ExecutableDocument, FragmentDefinition, SelectionSet},
     },
 };
 use serde::Deserialize;
@@ -23,9 +21,9 @@ use crate::graphql::{
     request::cost::cost,
     request::plain::plain,
     request::shape::Shape,
-    request::spread::spreads,
+    request::spread::{Sizes, spreads},
     request::variables,
-    response::error::{INVALID_REQUEST, TOO_LARGE},
+    response::code::{INVALID_REQUEST, TOO_LARGE},
     schema::{self, Schema},
 };
 use crate::models::unambiguous;
@@ -47,23 +45,19 @@ pub struct Parameters {
     pub extensions: Option<Map<String, Value>>,
 }
 
-/// The kind of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperationKind {
-    /// Reads.
-    Query,
-    /// Changes.
-    Mutation,
-    /// Follows.
-    Subscription,
-}
-
 /// A request that has been parsed and may be executed.
 pub struct Operation {
     pub(in crate::graphql) request: Request,
     pub(in crate::graphql) document: Arc<ExecutableDocument>,
     kind: OperationKind,
+    weight: usize,
 }
+
+/// Bytes of text that count as one operation: parsed they take some thirty times as much.
+const TEXT: usize = 1024;
+
+/// Fields that count as one operation, with fragments spread out.
+const FIELDS: usize = 128;
 
 impl Parameters {
     /// Reads parameters from a JSON object.
@@ -115,6 +109,11 @@ impl Operation {
         let mut variables = parameters.variables.unwrap_or_default();
         // A subscription would keep them, as long as it lasts.
         variables.retain(|name, _| declares(&document, name));
+        let mut text = parameters.query.len();
+        let mut kinds = document.operations.iter().map(|(_, of)| OperationKind::of(of.node.ty));
+        if kinds.any(|kind| kind == OperationKind::Subscription) {
+            text += variables.iter().map(|(_, value)| value.to_string().len()).sum::<usize>();
+        }
         let variables = Variables::from_json(Value::Object(variables));
         let mut kind = OperationKind::Query;
         for (_, operation) in document.operations.iter() {
@@ -136,23 +135,21 @@ impl Operation {
             let cost = cost(shape, &operation.node, &request.variables);
             limits.check_cost(cost).map_err(invalid)?;
         }
+        let fields = Sizes::of(&document).map_err(invalid)?.operations.selections;
+        let weight = text.div_ceil(TEXT).max(fields.div_ceil(FIELDS)).max(1);
         request.set_parsed_query(document.clone());
-        Ok(Self { request, document: Arc::new(document), kind })
+        Ok(Self { request, document: Arc::new(document), kind, weight })
+    }
+
+    /// The number of operations that it counts as, by the memory that it takes while it is under
+    /// way. The variables of a query or a mutation are counted as a message, by the server.
+    pub(in crate::graphql) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Its kind.
     pub fn kind(&self) -> OperationKind {
         self.kind
-    }
-}
-
-impl OperationKind {
-    fn of(operation: OperationType) -> Self {
-        match operation {
-            OperationType::Query => Self::Query,
-            OperationType::Mutation => Self::Mutation,
-            OperationType::Subscription => Self::Subscription,
-        }
     }
 }
 

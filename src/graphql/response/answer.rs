@@ -4,7 +4,8 @@ use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
 
 use crate::graphql::{
-    response::error::{FORBIDDEN, INTERNAL, OVERLOADED, classify, refusal},
+    response::code::{FORBIDDEN, INTERNAL, OVERLOADED},
+    response::error::{classify, refusal},
     work::Charge,
 };
 

@@ -4,6 +4,7 @@
 use async_graphql::{ErrorExtensionValues, ServerError, Value};
 use serde_json::json;
 
+use super::code::{INTERNAL, INVALID_ARGUMENT, INVALID_REQUEST};
 use crate::graphql::work::{Overdrawn, joins::Failure};
 use crate::{
     analysis::Finding,
@@ -12,23 +13,6 @@ use crate::{
     petrel::Error,
     storage::StorageError,
 };
-
-/// The document can't be parsed, does not fit the schema, or costs more than the limits allow.
-pub(in crate::graphql) const INVALID_REQUEST: &str = "INVALID_REQUEST";
-/// An argument makes no sense.
-pub(in crate::graphql) const INVALID_ARGUMENT: &str = "INVALID_ARGUMENT";
-/// More than the limits allow in one message.
-pub(in crate::graphql) const TOO_LARGE: &str = "TOO_LARGE";
-/// More look-ups in the store than a request may make.
-pub(in crate::graphql) const TOO_MANY_LOOK_UPS: &str = "TOO_MANY_LOOK_UPS";
-/// No token was shown that is known.
-pub(in crate::graphql) const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
-/// The caller's role does not allow it.
-pub(in crate::graphql) const FORBIDDEN: &str = "FORBIDDEN";
-/// More than this process takes on at a time.
-pub(in crate::graphql) const OVERLOADED: &str = "OVERLOADED";
-/// A fault of this program.
-pub(in crate::graphql) const INTERNAL: &str = "INTERNAL";
 
 /// An error that is found before anything is executed.
 pub(in crate::graphql) fn refusal(code: &str, message: impl Into<String>) -> ServerError {

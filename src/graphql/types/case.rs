@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::{
     CaseEvent, Explanation, Marking, Token, Workflow,
@@ -19,19 +19,7 @@ use crate::{
     },
     models::{self, CaseId, WorkflowId},
     petrel::Changed,
-    storage::Cursor,
 };
-
-/// A page of cases.
-pub type CaseConnection = Connection<Case, Cursor, UnreadableCases>;
-
-/// The cases beside the nodes of a page.
-#[derive(SimpleObject)]
-pub struct UnreadableCases {
-    /// Ids of the cases that stand among the nodes, or after the last one of all, and can't be
-    /// read; `case` gives the reason.
-    pub unreadable: Vec<ID>,
-}
 
 /// The status of a case.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod case;
+mod case_page;
 mod event;
 mod explanation;
 mod firing;
@@ -14,7 +15,8 @@ mod transition;
 mod workflow;
 
 pub(super) use analysis::WorkflowAnalysis;
-pub(super) use case::{Case, CaseConnection, CaseStatus, UnreadableCases, history};
+pub(super) use case::{Case, CaseStatus, history};
+pub(super) use case_page::CaseConnection;
 pub(super) use event::CaseEvent;
 pub(super) use explanation::Explanation;
 pub(super) use firing::Firing;

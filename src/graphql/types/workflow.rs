@@ -135,7 +135,7 @@ impl Workflow {
 
 /// The net of a stored definition, as it is drawn.
 pub(super) fn net(definition: &models::WorkflowDefinition) -> std::result::Result<Net, Error> {
-    Ok(engine::Net::compile(definition).map_err(Error::InvalidDefinition)?.petri())
+    Ok(engine::Net::compile_stored(definition).map_err(Error::InvalidDefinition)?.petri())
 }
 
 /// The places of a version of a workflow.

@@ -2,6 +2,7 @@
 //! look-ups in the store.
 
 pub(super) mod joins;
+mod slice;
 
 use std::{
     fmt,
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::graphql::Limits;
 use joins::Joins;
+use slice::Slice;
 
 /// Bytes that each value counts beside its own.
 const VALUE: usize = 128;
@@ -54,6 +56,7 @@ pub(super) struct Work {
     together: Together,
     bytes: AtomicUsize,
     over: Mutex<Over>,
+    slice: Slice,
     /// Look-ups of the request.
     pub look_ups: Arc<LookUps>,
     /// Look-ups that several fields of a query ask for.
@@ -101,6 +104,7 @@ impl Work {
             together,
             bytes: AtomicUsize::new(0),
             over: Mutex::default(),
+            slice: Slice::new(),
             look_ups,
             joins,
         }
@@ -121,7 +125,7 @@ impl Work {
         let (most, together) = (self.limits.answer_bytes, self.limits.answers_bytes);
         let why = if own > most {
             Overdrawn {
-                code: crate::graphql::response::error::TOO_LARGE,
+                code: crate::graphql::response::code::TOO_LARGE,
                 retryable: false,
                 limit: most,
                 message: format!(
@@ -132,7 +136,7 @@ impl Work {
             }
         } else if all > together {
             Overdrawn {
-                code: crate::graphql::response::error::OVERLOADED,
+                code: crate::graphql::response::code::OVERLOADED,
                 retryable: true,
                 limit: together,
                 message: format!(
@@ -176,7 +180,7 @@ impl LookUps {
         let used = self.used.fetch_add(count, Ordering::Relaxed) + count;
         if used > self.most {
             return Err(Overdrawn {
-                code: crate::graphql::response::error::TOO_MANY_LOOK_UPS,
+                code: crate::graphql::response::code::TOO_MANY_LOOK_UPS,
                 retryable: false,
                 limit: self.most,
                 message: format!(
@@ -202,7 +206,7 @@ impl ExtensionFactory for Counting {
 
 #[async_trait::async_trait]
 impl Extension for Counting {
-    /// Gives up a field of the root as a whole when the answer becomes too large in it, and begins
+    /// Lets others have their turn. Gives up a field of the root as a whole when the answer becomes too large in it, and begins
     /// none after that. Fields below one that is to be given up are not finished, and give no
     /// errors, of which there may be as many as values.
     async fn resolve(
@@ -220,6 +224,7 @@ impl Extension for Counting {
         // The items of a list are counted one by one.
         let counts =
             info.field.selection_set.node.items.is_empty() && !info.return_type.starts_with('[');
+        work.slice.turn().await;
         if !is_root {
             if !work.charge(VALUE + key) {
                 return std::future::pending().await;

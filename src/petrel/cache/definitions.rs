@@ -312,7 +312,8 @@ impl Reader {
         let compiled = match known.filter(|known| known.stored == stored) {
             Some(compiled) => compiled,
             None => {
-                let net = Net::compile(&stored.definition).map_err(Error::InvalidDefinition)?;
+                let net =
+                    Net::compile_stored(&stored.definition).map_err(Error::InvalidDefinition)?;
                 Compiled::new(stored, Arc::new(net))
             }
         };

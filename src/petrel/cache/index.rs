@@ -91,11 +91,14 @@ enum Mark {
 #[derive(Debug, Default)]
 struct Reading {
     begun: u64,
-    under_way: Option<Shared<BoxFuture<'static, Read>>>,
+    under_way: Option<Shareable>,
 }
 
 /// End of a reading.
 type Read = std::result::Result<(), StorageError>;
+
+/// The same, for all who wait for it; `None` if it has panicked.
+type Shareable = Shared<BoxFuture<'static, Option<Read>>>;
 
 impl State {
     fn listing(&mut self, workflow: &WorkflowId) -> &mut Listing {
@@ -169,10 +172,7 @@ impl Index {
     }
 
     /// The reading under way, or a new one, by its number.
-    fn reading(
-        self: &Arc<Self>,
-        storage: &Arc<dyn Storage>,
-    ) -> (u64, Shared<BoxFuture<'static, Read>>) {
+    fn reading(self: &Arc<Self>, storage: &Arc<dyn Storage>) -> (u64, Shareable) {
         let mut reading = self.readings();
         if let Some(under_way) = &reading.under_way
             && under_way.peek().is_none()
@@ -181,11 +181,11 @@ impl Index {
         }
         reading.begun += 1;
         let read = tokio::spawn(read(Arc::downgrade(self), Arc::clone(storage)));
-        let read = read.map(|read| {
-            read.unwrap_or_else(|error| {
-                let reason = format!("the reading for the index was cut off: {error}");
-                Err(StorageError::Unavailable { reason, away_since: None })
-            })
+        let read = read.map(|read| match read {
+            Ok(read) => Some(read),
+            Err(error) if error.is_panic() => None,
+            // The runtime is shutting down.
+            Err(_) => Some(Err(cut_off())),
         });
         let read = read.boxed().shared();
         reading.under_way = Some(read.clone());
@@ -214,6 +214,11 @@ impl Index {
         );
         StorageError::Unavailable { reason, away_since: None }
     }
+}
+
+fn cut_off() -> StorageError {
+    let reason = "the reading for the index was cut off".to_owned();
+    StorageError::Unavailable { reason, away_since: None }
 }
 
 /// Reads the records of the log that the index has not. Ends early when nobody has the index
@@ -332,7 +337,7 @@ impl Inner {
         loop {
             // One that is under way may have begun too early; the one after it has not.
             let (number, read) = self.index.reading(&self.reader.storage);
-            read.await?;
+            read.await.unwrap_or_else(|| Err(cut_off()))?;
             if number > before {
                 return Ok(());
             }
@@ -349,12 +354,20 @@ impl Petrel {
 
     /// Follows the log until `shutdown`, so that a listing of cases by their status need not read
     /// all of it. Run it in every process that serves.
+    ///
+    /// # Panics
+    ///
+    /// When a reading of the log has panicked.
     pub async fn run_index(&self, shutdown: CancellationToken) {
         let follow = async {
             loop {
                 let (_, read) = self.inner.index.reading(&self.inner.reader.storage);
-                if let Err(error) = read.await {
-                    tracing::debug!(%error, "the index of cases will try again");
+                match read.await {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "the index of cases will try again");
+                    }
+                    None => panic!("a reading for the index has panicked"),
                 }
                 tokio::time::sleep(EVERY).await;
             }

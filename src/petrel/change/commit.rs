@@ -15,7 +15,7 @@ use crate::petrel::{
 use crate::{
     engine::{Act, Budget, TokenSeed, apply, apply_stored, fit},
     models::{Case, CaseId, FiringId, IdProblem, Record, RecordKind, Stored, Token, WorkflowId},
-    storage::{AppendOptions, CaseLogExt, Consistency, StorageError},
+    storage::{AppendOptions, Consistency, StorageError},
 };
 
 /// Number of times that a lost race is run again before the caller is told of the conflict.
@@ -259,6 +259,7 @@ impl Inner {
         }
         let mut stored = Stored {
             sequence: record.previous + 1,
+            fence: Some(record.previous),
             value: record,
             timestamp: act.now,
             subject: String::new(),
@@ -300,30 +301,12 @@ impl Inner {
         slot.registers.clear();
         slot.case = None;
         if let Some(head) = head {
-            let (case, follows) = tokio::join!(self.reader.restore(&head), self.follows(&head));
+            let (case, follows) =
+                tokio::join!(self.reader.restore(&head), self.reader.follows(&head));
             follows?;
             slot.case = Some(Arc::new(case?));
         }
         Ok(())
-    }
-
-    /// Refuses a head that this process did not append and that is not linked to the record
-    /// before it: any record after it would have to be put aside with it.
-    async fn follows(&self, head: &Stored<Record>) -> Result<()> {
-        let Record { workflow, case, previous, previous_hash, .. } = &head.value;
-        if *previous == 0 {
-            return Ok(());
-        }
-        let reason = match self.reader.storage.record_before(&head.value).await {
-            Ok(Some(before)) if Some(&before.hash) == previous_hash.as_ref() => return Ok(()),
-            // What can't be read blocks no more than itself.
-            Err(StorageError::Corrupt { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
-            Ok(Some(_)) => format!("its hash of record {previous} is not that record's"),
-            Ok(None) => format!("it follows record {previous}, which is not in the log"),
-        };
-        let reason = format!("{reason}; `petrel case quarantine` puts it aside");
-        Err(broken(workflow, case, head.sequence, reason))
     }
 
     async fn decide(

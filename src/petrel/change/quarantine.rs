@@ -25,7 +25,8 @@ impl Petrel {
     /// case without a good record is cancelled. The messages stay in the log, and the new
     /// record names them. It is an error if nothing is wrong, or if a newer version wrote an
     /// unreadable message. Records that follow such a message, and so were acknowledged, are
-    /// only put aside with it if that is wanted; the error names them otherwise.
+    /// only put aside with it if that is wanted; the error names them otherwise. The expected
+    /// revision is the sequence of the case's last message, readable or not, as the errors name it.
     pub async fn quarantine(
         &self,
         workflow: &WorkflowId,
@@ -120,6 +121,7 @@ impl Inner {
                     let stored = Stored {
                         value: record,
                         sequence: appended.sequence.get(),
+                        fence: Some(examined.last),
                         timestamp: act.now,
                         subject: String::new(),
                         hash: appended.hash,
@@ -179,6 +181,9 @@ fn must_be_wanted(
         let (id, case) = (act.firing.to_string(), case.clone());
         return Err(Error::IdPutAside { id, case, sequence });
     }
+    if examined.last == 0 {
+        return Err(Error::no_case(case));
+    }
     if let Some(expected) = expected_revision
         && expected != examined.last
     {
@@ -187,9 +192,6 @@ fn must_be_wanted(
     }
     if following == Following::Refuse {
         must_have_none(case, &examined.bad)?;
-    }
-    if examined.last == 0 {
-        return Err(Error::no_case(case));
     }
     if examined.bad.is_empty() {
         let reason = format!("nothing is wrong in the log of case {case}; nothing was stored");

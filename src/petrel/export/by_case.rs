@@ -145,7 +145,7 @@ impl std::fmt::Debug for Records {
 
 fn record(line: &[u8]) -> io::Result<Stored<Record>> {
     let (sequence, timestamp, hash, value): (u64, DateTime<Utc>, String, Record) = read_json(line)?;
-    Ok(Stored { value, sequence, timestamp, subject: String::new(), hash })
+    Ok(Stored { value, sequence, timestamp, subject: String::new(), fence: None, hash })
 }
 
 /// A sorted part of the file. All parts share the file's position, so each read sets it.
@@ -246,6 +246,7 @@ mod tests {
             sequence,
             timestamp: "2026-01-01T00:00:00.123456789Z".parse().unwrap(),
             subject: String::new(),
+            fence: None,
             hash: "h".to_owned(),
         }
     }

@@ -141,6 +141,7 @@ impl Shared {
         mut records: BoxStream<'static, storage::Result<Stored<Record>>>,
         mut whole: Whole,
     ) {
+        let mut ending = Ending { shared: self, end: Some(Arc::new(cut_off().into())) };
         let mut end = None;
         while let Some(record) = records.next().await {
             let sequence = sequence(&record);
@@ -151,11 +152,9 @@ impl Shared {
             let record = record.map(Arc::new).map_err(Arc::new);
             // An error is the end if nothing comes after it.
             end = record.as_ref().err().cloned();
-            self.give(Item { sequence, record });
+            ending.shared.give(Item { sequence, record });
         }
-        let mut state = self.state();
-        state.end = end;
-        state.sender = None;
+        ending.end = end;
     }
 
     /// Gives an item to all places. One lock covers it, so that a new place has all that comes
@@ -168,6 +167,25 @@ impl Shared {
             let _ = sender.send(item);
         }
     }
+}
+
+/// Ends the feed when its task does, also by a panic: its places would wait for ever.
+struct Ending {
+    shared: Arc<Shared>,
+    end: Option<Arc<Error>>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.end = self.end.take();
+        state.sender = None;
+    }
+}
+
+fn cut_off() -> StorageError {
+    let reason = "the reading of the log was cut off".to_owned();
+    StorageError::Unavailable { reason, away_since: None }
 }
 
 /// The log sequence of a record, also of one that can't be read; 0 of other errors.

@@ -4,9 +4,9 @@ use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::petrel::{Error, Petrel, Result, export::by_case::case_of, read::reads::check};
+use crate::petrel::{Petrel, Result, export::by_case::case_of, read::reads::check};
 use crate::{
-    models::{Case, CaseId, CaseStatus, WorkflowId},
+    models::{Case, CaseId, CaseStatus, RecordKind, WorkflowId},
     storage::{Cursor, LogRange, LogScope, Page, PageOf, StorageError},
 };
 
@@ -16,7 +16,7 @@ const AT_ONCE: usize = 32;
 impl Petrel {
     /// The cases of a workflow in the order of their creation, a page at a time. A cursor is
     /// the log sequence of the record that created the case. Cases that can't be read are named
-    /// beside the others.
+    /// beside the others, and take as much of a page.
     ///
     /// With a status it goes by an index that this process makes of the log. Before that has
     /// been made once it is waited for, for some seconds; then the error is
@@ -42,14 +42,10 @@ impl Petrel {
     ) -> Result<CasePage> {
         self.inner.follow().await?;
         let mut after = page.after.map_or(0, |Cursor(after)| after);
-        let (mut items, mut unreadable) = (Vec::new(), Vec::new());
+        let mut found = Found::new(page.first);
         loop {
-            // One more than asked for tells whether there is a next page.
-            let wanted = page.first + 1 - items.len();
-            let some = self.inner.index.some(workflow, status, after, wanted);
-            let Some((last, _)) = some.last() else {
-                return Ok(CasePage::of(items, unreadable, page.first));
-            };
+            let some = self.inner.index.some(workflow, status, after, found.wanted());
+            let Some((last, _)) = some.last() else { return Ok(found.page()) };
             after = *last;
             let cases = stream::iter(some)
                 .map(|(created, case)| async move { self.listed(workflow, created, &case).await });
@@ -57,14 +53,12 @@ impl Petrel {
             while let Some(listed) = cases.try_next().await? {
                 // It may have got another status since the index had it.
                 let asked_for = |case: &Case| status.is_none_or(|status| case.status == status);
-                match listed {
-                    Listed::Case(cursor, case) if asked_for(&case) => items.push((cursor, case)),
-                    Listed::Unreadable(cursor, case) => unreadable.push((cursor, case)),
-                    Listed::Case(..) | Listed::None => {}
+                if !matches!(&listed, (_, Listed::Case(case)) if !asked_for(case)) {
+                    found.add(listed);
                 }
             }
-            if items.len() > page.first {
-                return Ok(CasePage::of(items, unreadable, page.first));
+            if found.wanted() == 0 {
+                return Ok(found.page());
             }
         }
     }
@@ -75,7 +69,7 @@ impl Petrel {
         let records = self.inner.reader.storage.history(scope, LogRange::from(from)).await?;
         let created = records.filter_map(|record| async move {
             match record {
-                Ok(record) if record.value.previous == 0 => {
+                Ok(record) if record.value.kind == RecordKind::Created => {
                     Some(Ok((record.sequence, record.value.case, true)))
                 }
                 Ok(_) => None,
@@ -86,87 +80,121 @@ impl Petrel {
             }
         });
         let cases = created.map(|created| async move {
-            let (sequence, case, begins) = created?;
-            match self.listed(workflow, sequence, &case).await? {
-                Listed::Case(_, case) if !begins && !self.began_at(&case, sequence).await? => {
-                    Ok(Listed::None)
-                }
-                listed => Ok::<_, Error>(listed),
+            let (sequence, case, creates) = created?;
+            match creates || self.is_first(workflow, &case, sequence).await? {
+                true => self.listed(workflow, sequence, &case).await,
+                false => Ok((Cursor(sequence), Listed::None)),
             }
         });
         let mut cases = pin!(cases.buffered(AT_ONCE));
-        let (mut items, mut unreadable, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        let mut found = Found::new(page.first);
         while let Some(listed) = cases.try_next().await? {
-            match listed {
-                Listed::Case(cursor, case) => items.push((cursor, case)),
-                Listed::Unreadable(cursor, case) if seen.insert(case.clone()) => {
-                    unreadable.push((cursor, case));
-                }
-                Listed::Unreadable(..) | Listed::None => {}
-            }
-            if items.len() > page.first {
+            found.add(listed);
+            if found.wanted() == 0 {
                 break;
             }
         }
-        Ok(CasePage::of(items, unreadable, page.first))
+        Ok(found.page())
     }
 
-    /// Returns true if the unreadable record at `sequence` is the one that a readable case began
-    /// with. Any other one of the case lists it nowhere else than where it began.
-    async fn began_at(&self, case: &Case, sequence: u64) -> Result<bool> {
-        match self.inner.reader.first_record(case).await {
-            Err(Error::Storage(StorageError::Corrupt { sequence: first, .. })) => {
-                Ok(first == sequence)
-            }
-            Err(error) if !error.is_of_one_case() => Err(error),
-            Ok(_) | Err(_) => Ok(false),
+    /// Returns true if the message at `sequence` is the first of the case's lifecycle. A case that
+    /// does not begin with its creation is listed there, and nowhere else.
+    async fn is_first(&self, workflow: &WorkflowId, case: &CaseId, sequence: u64) -> Result<bool> {
+        let scope = LogScope::Lifecycle(workflow.clone(), case.clone());
+        match self.inner.reader.storage.history(scope, LogRange::ALL).await?.next().await {
+            Some(Ok(first)) => Ok(first.sequence == sequence),
+            Some(Err(StorageError::Corrupt { sequence: first, .. })) => Ok(first == sequence),
+            Some(Err(error)) => Err(error.into()),
+            None => Ok(false),
         }
     }
 
     /// A case of a listing.
-    async fn listed(&self, workflow: &WorkflowId, created: u64, case: &CaseId) -> Result<Listed> {
-        match self.inner.reader.load(workflow, case).await {
-            Ok(Some((_, case))) => Ok(Listed::Case(Cursor(created), Arc::new(case))),
-            Ok(None) => Ok(Listed::None),
-            Err(error) if !error.is_of_one_case() => Err(error),
+    async fn listed(
+        &self,
+        workflow: &WorkflowId,
+        created: u64,
+        case: &CaseId,
+    ) -> Result<(Cursor, Listed)> {
+        let listed = match self.inner.reader.load(workflow, case).await {
+            Ok(Some((_, case))) => Listed::Case(Arc::new(case)),
+            Ok(None) => Listed::None,
+            Err(error) if !error.is_of_one_case() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "a case of a listing can't be read");
-                Ok(Listed::Unreadable(Cursor(created), case.clone()))
+                // The answer names it, each time that it is listed.
+                tracing::debug!(%error, "a case of a listing can't be read");
+                Listed::Unreadable(case.clone())
             }
-        }
+        };
+        Ok((Cursor(created), listed))
     }
 }
 
-/// A page of cases.
+/// A page of cases. Those that can be read and those that can't are together no more than what was
+/// asked for.
 #[derive(Debug, Clone)]
 pub struct CasePage {
-    /// The cases that can be read.
+    /// The cases that can be read. There are more if more of either kind come after the page.
     pub cases: PageOf<Arc<Case>>,
-    /// Cases that stand among them, or after the last one of all, and can't be read. A request
-    /// for one by its id gives the reason.
-    pub unreadable: Vec<CaseId>,
+    /// The cases of the page that can't be read, in order. A request for one by its id gives the
+    /// reason.
+    pub unreadable: Vec<(Cursor, CaseId)>,
 }
 
 impl CasePage {
-    /// The first cases of those that were found, with the unreadable ones before the next page.
-    fn of(
-        mut items: Vec<(Cursor, Arc<Case>)>,
-        unreadable: Vec<(Cursor, CaseId)>,
-        first: usize,
-    ) -> Self {
-        let has_next = items.len() > first;
-        items.truncate(first);
-        let last = items.last().map(|(cursor, _)| *cursor).filter(|_| has_next);
-        let before_next = |(cursor, _): &(Cursor, CaseId)| last.is_none_or(|last| *cursor < last);
-        let unreadable = unreadable.into_iter().filter(before_next).map(|(_, case)| case);
-        Self { unreadable: unreadable.collect(), cases: PageOf { items, has_next } }
+    /// The position to continue after.
+    pub fn end(&self) -> Option<Cursor> {
+        self.cases.end().max(self.unreadable.last().map(|(cursor, _)| *cursor))
     }
 }
 
 /// A case of a listing.
 enum Listed {
-    Case(Cursor, Arc<Case>),
-    Unreadable(Cursor, CaseId),
+    Case(Arc<Case>),
+    Unreadable(CaseId),
     /// It is gone.
     None,
+}
+
+/// The cases that were found for a page. One more than asked for tells that there is a next one.
+struct Found {
+    cases: Vec<(Cursor, Listed)>,
+    first: usize,
+    known: HashSet<CaseId>,
+}
+
+impl Found {
+    fn new(first: usize) -> Self {
+        Self { cases: Vec::new(), first, known: HashSet::new() }
+    }
+
+    /// Number of cases that are still wanted.
+    fn wanted(&self) -> usize {
+        (self.first + 1).saturating_sub(self.cases.len())
+    }
+
+    fn add(&mut self, (cursor, listed): (Cursor, Listed)) {
+        let case = match &listed {
+            Listed::Case(case) => &case.id,
+            Listed::Unreadable(case) => case,
+            Listed::None => return,
+        };
+        // Another program may have put a copy of its creation into the log.
+        if self.wanted() > 0 && self.known.insert(case.clone()) {
+            self.cases.push((cursor, listed));
+        }
+    }
+
+    fn page(self) -> CasePage {
+        let has_next = self.wanted() == 0;
+        let (mut items, mut unreadable) = (Vec::new(), Vec::new());
+        for (cursor, listed) in self.cases.into_iter().take(self.first) {
+            match listed {
+                Listed::Case(case) => items.push((cursor, case)),
+                Listed::Unreadable(case) => unreadable.push((cursor, case)),
+                Listed::None => {}
+            }
+        }
+        CasePage { cases: PageOf { items, has_next }, unreadable }
+    }
 }

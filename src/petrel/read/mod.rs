@@ -2,18 +2,20 @@
 
 pub(in crate::petrel) mod chain;
 pub(in crate::petrel) mod feeds;
+mod follows;
 pub(in crate::petrel) mod listing;
 pub(in crate::petrel) mod load;
 pub(in crate::petrel) mod locate;
 pub(in crate::petrel) mod reads;
 mod subscriber;
+mod turn;
 pub(in crate::petrel) mod watch;
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{cache, thread};
+use super::cache;
 use crate::storage::Storage;
 
 /// The reading side: the store, and what is known beside it of definitions and of what is put
@@ -35,7 +37,7 @@ impl Reader {
             definitions: Default::default(),
             tags: Default::default(),
             asides: Default::default(),
-            computing: thread::turns(),
+            computing: turn::turns(),
         }
     }
 }

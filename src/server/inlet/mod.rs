@@ -41,6 +41,9 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a frame's head at most.
 const LONGEST_HEAD: usize = 14;
 
+/// Frames of a message at most: empty ones cost the client next to nothing, and say nothing.
+const CRUMBS: usize = 16 * 1024;
+
 /// Bytes of a control frame at most.
 const CONTROL: u64 = 125;
 
@@ -56,6 +59,9 @@ pub(super) enum Refused {
     /// It takes too long.
     #[error("the message took longer than {MESSAGE_TIMEOUT:?}")]
     Late,
+    /// It comes in too small pieces.
+    #[error("a message may come in {CRUMBS} frames at most")]
+    Crumbs,
     /// It is no frame.
     #[error("{0}")]
     Malformed(String),
@@ -120,6 +126,7 @@ struct Frame {
 /// The message that arrives.
 #[derive(Default)]
 struct Message {
+    frames: usize,
     /// Bytes of all its frames so far.
     bytes: usize,
     /// Bytes that it has a share for.
@@ -165,6 +172,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inlet<S> {
                     return Err(Refused::TooLarge(most));
                 }
                 self.message.bytes = bytes;
+                self.message.frames += 1;
+                if self.message.frames > CRUMBS {
+                    return Err(Refused::Crumbs);
+                }
             }
         }
         self.frame = Some(Frame { head, left: bytes });
@@ -173,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inlet<S> {
 
     /// Memory for what has been announced of the message, and its time.
     fn poll_share(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
-        let Message { bytes, shared, asks, until } = &mut self.message;
+        let Message { bytes, shared, asks, until, .. } = &mut self.message;
         if *bytes <= FREE || *shared >= *bytes {
             return Poll::Ready(Ok(()));
         }

@@ -139,6 +139,21 @@ async fn a_message_that_has_memory_must_come_and_one_that_has_none_may_take_its_
 }
 
 #[tokio::test]
+async fn a_message_in_endless_empty_frames_is_refused() {
+    let budget = Budget::new();
+    let (mut server, _gate, mut stream) = opened(ALL, &budget).await;
+    let sends = async {
+        stream.write_all(&[0x01, 0x80, 0, 0, 0, 0]).await.unwrap();
+        for _ in 1..CRUMBS {
+            stream.write_all(&[0x00, 0x80, 0, 0, 0, 0]).await.unwrap();
+        }
+        stream.write_all(&[0x80, 0x80, 0, 0, 0, 0]).await.unwrap();
+    };
+    let (read, ()) = join(server.next(), sends).await;
+    assert_eq!(refused(read), Refused::Crumbs);
+}
+
+#[tokio::test]
 async fn what_is_no_frame_is_refused() {
     let budget = Budget::new();
     // An opcode that there is not, and a ping of 126 bytes.

@@ -201,6 +201,7 @@ impl Log {
         let stored = Stored {
             value: record.clone(),
             sequence: sequence.get(),
+            fence: Some(options.expected.map_or(0, LogSequence::get)),
             timestamp: Utc::now(),
             subject,
             hash: hash.clone(),

@@ -4,7 +4,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use async_nats::{
     HeaderMap,
-    header::{HeaderName, NATS_MESSAGE_TTL, NATS_ROLLUP},
+    header::{HeaderName, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL, NATS_ROLLUP},
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -121,7 +121,20 @@ pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
         timestamp: message.timestamp,
         subject: message.subject.clone(),
         hash: hash(&message.payload),
+        fence: fence(message)?,
     })
+}
+
+/// The sequence that the server compared as it stored a message; `None` if it was asked for none.
+fn fence(message: &RawMessage) -> Result<Option<u64>> {
+    let fence =
+        message.headers.get(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE).map(|fence| fence.as_str());
+    let number = |fence: &str| {
+        let reason =
+            format!("header {NATS_EXPECTED_LAST_SUBJECT_SEQUENCE} is {fence:?}, no sequence");
+        fence.parse().map_err(|_| corrupt(message, reason))
+    };
+    fence.map(number).transpose()
 }
 
 /// The status that a record gives its case. Nothing else is built.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     super::{ReadPath, StorageError},
-    address,
+    address::{self, Auth},
 };
 
 /// Settings of the connection to a NATS system, and of Storm Petrel's data in it.
@@ -58,40 +58,6 @@ pub struct NatsStorageConfig {
     /// Number of requests in a row without an answer after which calls fail at once, until the
     /// server answers again. Default 8.
     pub breaker_threshold: u32,
-}
-
-/// Login to the server.
-#[derive(Clone, PartialEq, Default)]
-pub enum Auth {
-    /// No login.
-    #[default]
-    None,
-    /// A name and a password.
-    UserPassword {
-        /// The name.
-        user: String,
-        /// The password.
-        password: String,
-    },
-    /// A token.
-    Token(String),
-    /// An nkey's seed.
-    NKey(String),
-    /// A credentials file (JWT and seed).
-    CredsFile(PathBuf),
-}
-
-// Written by hand so that no log ever shows a secret.
-impl std::fmt::Debug for Auth {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::None => f.write_str("None"),
-            Self::UserPassword { user, .. } => write!(f, "UserPassword({user:?}, …)"),
-            Self::Token(_) => f.write_str("Token(…)"),
-            Self::NKey(_) => f.write_str("NKey(…)"),
-            Self::CredsFile(path) => write!(f, "CredsFile({path:?})"),
-        }
-    }
 }
 
 /// Encryption of the connection.

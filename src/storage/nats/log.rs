@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{
     branch::{Branch, merged},
     codec,
+    decoding::decoded,
     direct::RawMessage,
     publish::Expected,
     store::Inner,
@@ -146,7 +147,7 @@ impl Inner {
             Consistency::Strong => self.last_strong(&subject).await?,
             Consistency::Eventual => self.link.last(self.log(), &subject).await?,
         };
-        message.map(|message| codec::decode_record(&message)).transpose()
+        one(message).await
     }
 
     pub async fn record(
@@ -159,7 +160,7 @@ impl Inner {
         let branch = format!("{}.workflows.{workflow}.events.", self.config.prefix);
         let ours =
             message.subject.starts_with(&branch) && message.subject.ends_with(&format!(".{case}"));
-        ours.then(|| codec::decode_record(&message)).transpose()
+        one(ours.then_some(message)).await
     }
 
     /// The last message, from a server that can't be behind: with one replica by a direct get,
@@ -208,7 +209,7 @@ impl Inner {
                 found = self.link.leader_next(self.log(), &subject, 1).await?;
             }
         }
-        self.saw(found).map(|message| codec::decode_record(&message)).transpose()
+        one(self.saw(found)).await
     }
 
     /// The last record of a case's lifecycle has that branch's subject.
@@ -218,7 +219,7 @@ impl Inner {
         case: &CaseId,
     ) -> Result<Option<Stored<Record>>> {
         let last = self.last_strong(&self.subjects.lifecycle(workflow, case)).await?;
-        last.map(|message| codec::decode_record(&message)).transpose()
+        one(last).await
     }
 
     /// The last sequence of the log.
@@ -249,7 +250,7 @@ impl Inner {
                 let batch = self.config.scan_batch.min(512);
                 Branch::new(link, log, subject, from..=until, batch, self.seen.replicated())
             });
-            return Ok(merged(branches.collect()).map(decode).boxed());
+            return Ok(merged(branches.collect()).then(record).boxed());
         }
         let filter = self.subjects.records(&scope);
         let feed = self.feed(self.log(), filter.clone(), from, Some(until));
@@ -257,9 +258,9 @@ impl Inner {
             // Mostly a page of cases is wanted, and a consumer would count them all.
             let walk = Walk::new(&self.link, self.log(), &filter, from);
             let messages = walked_first(walk, feed, until, self.seen.replicated());
-            return Ok(messages.map(decode).boxed());
+            return Ok(messages.then(record).boxed());
         }
-        Ok(feed.into_stream().map(decode).boxed())
+        Ok(feed.into_stream().then(record).boxed())
     }
 
     pub async fn statuses(&self, range: LogRange) -> Result<BoxStream<'static, Result<StatusAt>>> {
@@ -306,7 +307,7 @@ impl Inner {
         self.link.breaker.check()?;
         let from = number(options.from);
         let feed = self.feed(self.log(), self.subjects.records(&scope), from, None);
-        Ok(feed.into_stream().map(decode).boxed())
+        Ok(feed.into_stream().then(record).boxed())
     }
 }
 
@@ -315,6 +316,13 @@ fn number(sequence: Option<LogSequence>) -> u64 {
     sequence.map_or(0, LogSequence::get)
 }
 
-fn decode(message: Result<RawMessage>) -> Result<Stored<Record>> {
-    message.and_then(|message| codec::decode_record(&message))
+async fn record(message: Result<RawMessage>) -> Result<Stored<Record>> {
+    decoded(message?, codec::decode_record).await
+}
+
+async fn one(message: Option<RawMessage>) -> Result<Option<Stored<Record>>> {
+    match message {
+        Some(message) => record(Ok(message)).await.map(Some),
+        None => Ok(None),
+    }
 }

@@ -268,7 +268,7 @@ impl Inner {
                 )),
                 Ok(info) => settings::differing_log(&self.config, &log_info)
                     .or_else(|| settings::differing_marking(&self.config, &info))
-                    .or_else(|| self.link.refused_write().clone()),
+                    .or_else(|| self.link.refused_writes().values().next().cloned()),
                 Err(error) => Some(error.to_string()),
             },
         }

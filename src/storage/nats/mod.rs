@@ -22,12 +22,13 @@ mod subjects;
 mod token_view;
 mod walk;
 
-pub use config::{Auth, NatsStorageConfig, Tls};
+pub use super::nats_link::address::Auth;
+pub use config::{NatsStorageConfig, Tls};
 pub use doctor::{Check, CheckStatus};
 pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;
 pub use streams::Filling;
 
-use super::nats_link::{Link, address, branch, direct, leader, publish, refusal};
+use super::nats_link::{Link, address, branch, decoding, direct, leader, publish, refusal};
 use seen::Seen;
 use subjects::Subjects;

@@ -19,8 +19,8 @@ pub fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
 }
 
 /// Publishes to every subject that serving publishes to, on a condition that can't hold, and asks
-/// for something that is not there by every subject that reading asks by. A refusal for another
-/// reason than a permission is left to other checks.
+/// for something that is not there, or can't be done, by every subject that reading and the care of
+/// the streams ask by. A refusal for another reason than a permission is left to other checks.
 pub async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
     let (log, view) = (&config.log_stream, &config.marking_stream);
     let [definition, fired, lifecycle, token] = Subjects::new(&config.prefix).of_no_workflow();
@@ -38,8 +38,14 @@ pub async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
             // Without a configuration none is made.
             (format!("CONSUMER.CREATE.{stream}"), json!({})),
             (format!("CONSUMER.MSG.NEXT.{stream}.petrel-doctor"), json!({})),
+            (format!("CONSUMER.DELETE.{stream}.petrel-doctor"), json!({})),
+            // A stream of another name than the subject's is neither made nor changed.
+            (format!("STREAM.CREATE.{stream}"), json!({ "name": "petrel-doctor" })),
+            (format!("STREAM.UPDATE.{stream}"), json!({ "name": "petrel-doctor" })),
         ]
     });
+    let names = ("STREAM.NAMES".to_owned(), json!({ "subject": "petrel-doctor" }));
+    let reads = reads.chain([names]);
     let reads = reads.map(|(what, body)| async move {
         let subject = format!("{}.{what}", link.api);
         link.request(subject, None, body.to_string().into()).await.map(|_| ())

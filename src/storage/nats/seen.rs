@@ -45,7 +45,18 @@ struct State {
     /// by.
     looked: Option<(Instant, u64)>,
     /// A look that all who need one wait for.
-    looking: Option<Shared<BoxFuture<'static, Result<()>>>>,
+    looking: Option<Look>,
+}
+
+type Look = Shared<BoxFuture<'static, Result<()>>>;
+
+impl State {
+    /// The look that is under way, or another one.
+    fn join(&mut self, begin: impl FnOnce() -> Look) -> Look {
+        // One that has ended and is still here has panicked.
+        self.looking.take_if(|looking| looking.peek().is_some());
+        self.looking.get_or_insert_with(begin).clone()
+    }
 }
 
 /// A message that was in the log.
@@ -154,7 +165,7 @@ impl Seen {
                 });
                 answer.boxed().shared()
             };
-            state.looking.get_or_insert_with(begin).clone()
+            state.join(begin)
         };
         looking.await
     }
@@ -229,5 +240,29 @@ impl Seen {
             Mark::Time(time) => message.timestamp == *time,
             Mark::Hash(hash) => codec::hash(&message.payload) == *hash,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_that_has_panicked_is_not_the_last_one() {
+        let reason = "it has panicked".to_owned();
+        let panicked = ready(Err(StorageError::Unavailable { reason, away_since: None }));
+        let mut state = State::default();
+        state.join(|| panicked.boxed().shared()).await.unwrap_err();
+        let next = state.join(|| ready(Ok(())).boxed().shared());
+        next.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_look_that_is_under_way_is_joined() {
+        let mut state = State::default();
+        let one = state.join(|| pending().boxed().shared());
+        assert!(one.ptr_eq(&state.join(|| unreachable!())));
     }
 }

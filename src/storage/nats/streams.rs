@@ -1,7 +1,7 @@
 //! The streams: made where none of them is there, checked and brought up to date where they exist,
 //! never deleted.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
@@ -115,18 +115,22 @@ pub async fn filled(
 
 /// Settings for a view that is made again. Its sequences go on beyond those of the one before, which
 /// grew by far less than one a microsecond: a listing that was begun there leaves nothing out here,
-/// and a condition that was decided upon there is not met by chance. It has as many replicas as its
-/// log, on servers of the same kind, unless this process was told how many.
+/// and a condition that was decided upon there is not met by chance. A clock of this process that is
+/// behind the server's is made up for by the time of the log's last record. It has as many replicas
+/// as its log, on servers of the same kind, unless this process was told how many.
 async fn to_be_filled(
     link: &Link,
     config: &NatsStorageConfig,
     new: &mut Value,
 ) -> Result<(), StorageError> {
     new["metadata"][FILLING_KEY] = json!("true");
-    new["first_seq"] = json!(Utc::now().timestamp_micros());
     let name = &config.log_stream;
     let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
-    let mut log = info.map_err(|error| error.of_stream(name))?["config"].take();
+    let mut info = info.map_err(|error| error.of_stream(name))?;
+    let last = info["state"]["last_ts"].as_str().and_then(|time| time.parse().ok());
+    let now = last.map_or_else(Utc::now, |last: DateTime<Utc>| Utc::now().max(last));
+    new["first_seq"] = json!(now.timestamp_micros());
+    let mut log = info["config"].take();
     for field in ["num_replicas", "placement"] {
         if new.get(field).is_none() && !log[field].is_null() {
             new[field] = log[field].take();

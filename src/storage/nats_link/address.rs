@@ -1,8 +1,42 @@
-//! Addresses that carry a login, as in `nats://user:password@host:4222`.
+//! Logins, and addresses that carry one, as in `nats://user:password@host:4222`.
+
+use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
-use super::Auth;
+/// Login to the server.
+#[derive(Clone, PartialEq, Default)]
+pub enum Auth {
+    /// No login.
+    #[default]
+    None,
+    /// A name and a password.
+    UserPassword {
+        /// The name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// A token.
+    Token(String),
+    /// An nkey's seed.
+    NKey(String),
+    /// A credentials file (JWT and seed).
+    CredsFile(PathBuf),
+}
+
+// Written by hand so that no log ever shows a secret.
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::UserPassword { user, .. } => write!(f, "UserPassword({user:?}, …)"),
+            Self::Token(_) => f.write_str("Token(…)"),
+            Self::NKey(_) => f.write_str("NKey(…)"),
+            Self::CredsFile(path) => write!(f, "CredsFile({path:?})"),
+        }
+    }
+}
 
 /// An address without its login, and the login. The part before an `@` is a name and a
 /// password, or a token if it has no colon; both may be percent-encoded.

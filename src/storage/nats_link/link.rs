@@ -1,6 +1,7 @@
 //! The connection: requests with a time limit, behind a circuit breaker.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -37,7 +38,7 @@ pub struct Link {
     pub breaker: Arc<Breaker>,
     interruptions: Arc<Interruptions>,
     /// Reason for which the last write was refused, where no later one was taken.
-    pub(in crate::storage) refused: Arc<Mutex<Option<String>>>,
+    pub(in crate::storage) refused: Arc<Mutex<BTreeMap<String, String>>>,
     /// True if the last write had no answer from a server that answers other requests.
     pub(in crate::storage) stuck: Arc<AtomicBool>,
     pub(in crate::storage) timeout: Duration,

@@ -4,6 +4,7 @@
 pub(in crate::storage) mod address;
 pub(in crate::storage) mod branch;
 pub(in crate::storage) mod breaker;
+pub(in crate::storage) mod decoding;
 pub(in crate::storage) mod direct;
 pub(in crate::storage) mod interruption;
 pub(in crate::storage) mod leader;
@@ -14,4 +15,4 @@ pub(in crate::storage) mod refusal;
 
 pub(in crate::storage) use link::Link;
 
-use super::nats::{Auth, NatsStorageConfig};
+use super::nats::NatsStorageConfig;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerError};
 
-use super::{Auth, NatsStorageConfig, breaker::Breaker, interruption::Interruptions};
+use super::{NatsStorageConfig, address::Auth, breaker::Breaker, interruption::Interruptions};
 use crate::storage::StorageError;
 
 /// Parts of a request's time. The first is the time that calls wait for the next connection

@@ -1,6 +1,7 @@
 //! Storing a message on a condition, and what it means when that is not acknowledged.
 
 use std::{
+    collections::BTreeMap,
     sync::{MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -49,20 +50,20 @@ impl Link {
             self.publish_until_decided(stream, subject, expected, headers, payload).await;
         match &published {
             Ok(_) => {
-                *self.refused_write() = None;
+                self.refused_writes().remove(stream);
                 self.stuck.store(false, Ordering::Relaxed);
             }
             Err(error @ (StorageError::Full { .. } | StorageError::Denied(_))) => {
-                *self.refused_write() = Some(error.to_string());
+                self.refused_writes().insert(stream.to_owned(), error.to_string());
             }
             Err(_) => {}
         }
         published
     }
 
-    /// Reason for which the last write was refused for want of space or permission, or not answered by a server
-    /// that answers other requests, where none was taken since.
-    pub fn refused_write(&self) -> MutexGuard<'_, Option<String>> {
+    /// For each stream, the reason for which its last write was refused for want of space or permission, or not
+    /// answered by a server that answers other requests, where it has taken none since.
+    pub fn refused_writes(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,7 +135,8 @@ impl Link {
             && self.stores_nothing(stream).await
         {
             let reason = format!("{reason}; {NOT_STORING}");
-            *self.refused_write() = Some(format!("stream {stream}: {reason}"));
+            let told = format!("stream {stream}: {reason}");
+            self.refused_writes().insert(stream.to_owned(), told);
             self.stuck.store(true, Ordering::Relaxed);
             return Err(StorageError::Unavailable { reason, away_since: None });
         }

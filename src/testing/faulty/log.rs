@@ -136,14 +136,18 @@ impl CaseLog for FaultyStorage {
         scope: LogScope,
         options: WatchOptions,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        self.reach()?.watch(scope, options).await
+        let faulty = self.clone();
+        let records = self.reach()?.watch(scope, options).await?;
+        Ok(records.inspect(move |_| faulty.may_panic("watch")).boxed())
     }
 
     async fn statuses(&self, range: LogRange) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        self.may_panic("statuses");
         self.reach()?.statuses(range).await
     }
 
     async fn last_sequence(&self) -> Result<Option<LogSequence>> {
+        self.may_panic("last_sequence");
         self.reach()?.last_sequence().await
     }
 }

@@ -37,6 +37,7 @@ struct State {
     generations: Option<u64>,
     sequences_unanswered: bool,
     markers: Option<Markers>,
+    panics_in: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -153,6 +154,15 @@ impl FaultyStorage {
             state.breaks_after_append = false;
             state.broken = false;
         });
+    }
+
+    /// Lets this method panic from now on: `last_sequence`, `statuses`, or `watch` at the next record.
+    pub fn panic_in(&self, method: &'static str) {
+        self.state.send_modify(|state| state.panics_in = Some(method));
+    }
+
+    fn may_panic(&self, method: &str) {
+        assert_ne!(self.state.borrow().panics_in, Some(method), "a fault that a test asked for");
     }
 
     /// The storage beneath, if it can be reached.

@@ -109,7 +109,7 @@ async fn a_file_that_is_no_net_is_refused_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.yaml").to_str().unwrap().to_owned();
     for (content, reason) in [
-        ("id: a", "missing field"),
+        ("id: a", "is missing"),
         ("<pnml/>", "a.yaml: line 1"),
         ("", "is empty"),
         ("id: a\nplaces: [{id: p}]\ninitial_place: q", "q is not among the places"),

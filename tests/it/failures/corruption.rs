@@ -104,8 +104,8 @@ async fn a_record_of_rubbish_stops_its_case_and_no_other() {
         page.first = 1;
         loop {
             let found = cases.cases(&pendulum, status, page).await.unwrap();
-            unreadable.extend(found.unreadable.iter().map(|case| case.to_string()));
-            page.after = found.cases.end();
+            unreadable.extend(found.unreadable.iter().map(|(_, case)| case.to_string()));
+            page.after = found.end();
             let has_next = found.cases.has_next;
             listed.extend(found.cases.into_items().iter().map(|case| case.id.to_string()));
             if !has_next {

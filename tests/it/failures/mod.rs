@@ -17,6 +17,7 @@ mod missing;
 mod neighbours;
 mod operator;
 mod outage;
+mod process;
 mod races;
 mod readers;
 mod reconnect;

@@ -1,5 +1,4 @@
-//! A connection that is lost under requests, servers that are left for the next one, and a
-//! serving process that lost a part of itself.
+//! A connection that is lost under requests, and servers that are left for the next one.
 
 use std::{
     net::SocketAddr,
@@ -9,9 +8,7 @@ use std::{
 
 use serde_json::json;
 use stormpetrel::{
-    graphql::{Api, Limits},
     petrel::{Fire, Petrel},
-    server::{ServerState, serve},
     storage::nats::{NatsStorage, NatsStorageConfig},
     testing::{FaultProxy, TestServer},
 };
@@ -19,7 +16,6 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::support::{begin, cases_at, config, transition, workflow};
 
@@ -137,32 +133,4 @@ async fn a_server_that_is_gone_is_left_for_the_next_within_a_requests_time() {
     // Nobody listens there any more.
     drop(proxies.remove(0));
     answers().await;
-}
-
-/// The status and the body of a `GET /readyz`.
-async fn readiness(address: std::net::SocketAddr) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = "GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
-}
-
-#[tokio::test]
-async fn a_process_whose_reconciler_has_panicked_is_not_ready() {
-    let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
-    let state = ServerState::new(Api::new(cases, Limits::default()));
-    let reconciler = state.supervise("reconciler", async { panic!("out of order") });
-    assert!(reconciler.await.unwrap_err().is_panic());
-    let serving = tokio::spawn(serve(listener, state, stop.clone()));
-    let answer = readiness(address).await;
-    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    assert!(answer.contains("the reconciler has panicked"), "{answer}");
-    stop.cancel();
-    serving.await.unwrap().unwrap();
 }

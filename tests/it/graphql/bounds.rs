@@ -1,10 +1,14 @@
 //! The bounds of the work that any request can cause on the server.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::SinkExt;
 use serde_json::{Value, json};
 use stormpetrel::{graphql::Limits, storage::MemoryStorage, testing::FaultyStorage};
+use tokio::task::yield_now;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Served;
@@ -319,5 +323,34 @@ async fn a_request_that_needs_too_many_look_ups_is_told_so_with_the_number() {
         assert_eq!(error["extensions"]["limit"], 20, "{error}");
         assert!(error["message"].as_str().unwrap().contains("more than 20 look-ups"), "{error}");
     }
+    served.stop().await;
+}
+
+/// On the only thread there is, all else has its turns while an answer of many values is made.
+#[tokio::test(flavor = "current_thread")]
+async fn a_large_answer_does_not_hold_others_up_while_it_is_made() {
+    let served = Served::start().await.with_orders().await;
+    for case in 0..50 {
+        served.order(&format!("c{case}")).await;
+    }
+    let fields: String = (0..150).map(|n| format!("a{n}: id b{n}: createdAt ")).collect();
+    let query =
+        format!("{{ tokens(workflowId: \"orders\", first: 50) {{ nodes {{ {fields} }} }} }}");
+    let (begun, mut longest) = (Instant::now(), Duration::ZERO);
+    let others = async {
+        loop {
+            let begun = Instant::now();
+            yield_now().await;
+            longest = longest.max(begun.elapsed());
+        }
+    };
+    tokio::select! {
+        answer = served.data(&query, json!({})) => {
+            assert_eq!(answer["tokens"]["nodes"].as_array().unwrap().len(), 50);
+        }
+        () = others => {}
+    }
+    let all = begun.elapsed();
+    assert!(longest * 3 < all, "{longest:?} of {all:?} without a turn");
     served.stop().await;
 }

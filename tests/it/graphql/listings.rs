@@ -1,6 +1,7 @@
 //! Listings: their subjects exist, and their cursors are theirs.
 
 use serde_json::{Value, json};
+use stormpetrel::storage::ReadPath;
 
 use super::Served;
 
@@ -105,5 +106,29 @@ async fn a_cursor_is_taken_by_the_listing_that_gave_it_and_by_no_other() {
     let of_case = "query($after: String) { case(workflowId: \"orders\", id: \"a\") {
         history(after: $after) { nodes { kind } } } }";
     assert!(served.ask(of_case, json!({ "after": cursor })).await.get("errors").is_none());
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_cases_that_cannot_be_read_leads_to_the_next_one() {
+    let served = Served::reading(ReadPath::Direct).await.with_orders().await;
+    let nats = served.nats.as_ref().unwrap().url();
+    let raw = async_nats::jetstream::new(async_nats::connect(nats).await.unwrap());
+    for case in ["a", "b", "c"] {
+        let subject = format!("cb.workflows.orders.events.lifecycle.{case}");
+        raw.publish(subject, "rubbish".into()).await.unwrap().await.unwrap();
+    }
+    served.order("d").await;
+    let query = "query($after: String) { cases(workflowId: \"orders\", first: 2, after: $after) {
+        nodes { id } edges { cursor } unreadable pageInfo { hasNextPage endCursor } } }";
+    let first = &served.data(query, json!({})).await["cases"];
+    assert_eq!((&first["nodes"], &first["unreadable"]), (&json!([]), &json!(["a", "b"])));
+    assert_eq!(first["pageInfo"]["hasNextPage"], true);
+    let after = &first["pageInfo"]["endCursor"];
+    let second = &served.data(query, json!({ "after": after })).await["cases"];
+    assert_eq!(second["unreadable"], json!(["c"]));
+    assert_eq!(second["nodes"].as_array().unwrap().len(), 1);
+    assert_eq!(second["edges"][0]["cursor"], second["pageInfo"]["endCursor"]);
+    assert_eq!(second["pageInfo"]["hasNextPage"], false);
     served.stop().await;
 }

@@ -50,7 +50,7 @@ struct Served {
     server: JoinHandle<std::io::Result<()>>,
     http: reqwest::Client,
     /// The server beneath, if it is not in memory.
-    _nats: Option<TestServer>,
+    nats: Option<TestServer>,
 }
 
 impl Served {
@@ -64,7 +64,7 @@ impl Served {
         let config = NatsStorageConfig { read_path, ..config(nats.url()) };
         let storage = NatsStorage::connect(config).await.unwrap();
         let served = Self::over(Arc::new(storage), Limits::default()).await;
-        Self { _nats: Some(nats), ..served }
+        Self { nats: Some(nats), ..served }
     }
 
     async fn with(limits: Limits) -> Self {
@@ -81,7 +81,7 @@ impl Served {
         let shutdown = CancellationToken::new();
         let state = ServerState::new(Api::new(cases, limits));
         let server = tokio::spawn(serve(listener, state, shutdown.clone()));
-        Self { address, shutdown, server, http: reqwest::Client::new(), _nats: None }
+        Self { address, shutdown, server, http: reqwest::Client::new(), nats: None }
     }
 
     fn url(&self, path: &str) -> String {

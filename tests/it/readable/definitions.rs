@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use stormpetrel::{
-    petrel::{Error, ExpectedVersion, NewCase},
+    models::WorkflowDefinition,
+    petrel::{Error, ExpectedVersion, Fire, NewCase},
     storage::StorageError,
 };
 
@@ -90,4 +91,41 @@ async fn a_workflow_that_was_never_readable_is_made_and_one_of_a_newer_version_i
         };
         assert!(error.to_string().contains("use a newer petrel"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_stored_definition_with_an_output_that_never_succeeds_is_read_and_fires_the_rest() {
+    let (server, cases) = system().await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let definition = json!({"id": "odd", "initial_place": "a",
+        "places": [{"id": "a"}, {"id": "b"}],
+        "transitions": [
+            {"id": "broken", "inputs": [{"place": "a"}], "outputs": [{"place": "b"}],
+                "conditions": ["size(tokens) > 0", "now > 5 || true"],
+                "output": "{'x': 1, 'x': 2}"},
+            {"id": "fine", "inputs": [{"place": "a"}], "outputs": [{"place": "b"}]}]});
+    let message = json!({"format": 1, "version": 1, "definition": definition});
+    let stream = async_nats::jetstream::new(client);
+    let published = stream.publish("cb.workflows.odd.definition", message.to_string().into()).await;
+    published.unwrap().await.unwrap();
+
+    let odd = workflow("odd");
+    let begun = cases.create_case(NewCase { case: Some(case("k")), ..NewCase::of(odd.clone()) });
+    begun.await.unwrap();
+    let fire = |transition: &str| Fire::case(odd.clone(), case("k"), transition.parse().unwrap());
+    let failed = cases.fire(fire("broken")).await.unwrap_err().to_string();
+    assert!(failed.contains("a map has the key \"x\" twice"), "{failed}");
+    cases.fire(fire("fine")).await.unwrap();
+
+    let definition: WorkflowDefinition = serde_json::from_value(definition).unwrap();
+    let refused = cases.create_workflow(definition, ExpectedVersion::Any).await.unwrap_err();
+    let Error::InvalidDefinition(problems) = &refused else { panic!("{refused}") };
+    let problems: Vec<_> = problems.0.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "transitions[0].conditions[1]: `>` can't be applied to (timestamp, int)",
+            "transitions[0].output: a map has the key \"x\" twice",
+        ]
+    );
 }

@@ -301,6 +301,54 @@ async fn what_stands_on_another_branch_is_put_aside_as_well() {
     cases.history(&id, &k, Page::default()).await.unwrap();
 }
 
+/// A record of the case's log as it is stored.
+async fn bytes_of(server: &TestServer, sequence: u64) -> bytes::Bytes {
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream("CB_LOG").await.unwrap();
+    stream.get_raw_message(sequence).await.unwrap().payload
+}
+
+#[tokio::test]
+async fn nothing_is_appended_after_a_copy_of_an_earlier_record() {
+    for (copied, subject) in [(0, LIFECYCLE), (1, TRANSITIONS), (2, TRANSITIONS)] {
+        let (server, cases) = system().await;
+        let k = moved(&cases, 2).await;
+        let id = workflow("loop");
+        let all = cases.history(&id, &k, Page::default()).await.unwrap().into_items();
+        let copy = bytes_of(&server, all[copied].sequence).await;
+        let copy = publish(&server, subject, copy).await;
+        for process in [&cases, &cases_at(server.url()).await] {
+            let error = process.fire(fire(&k, "go")).await.unwrap_err();
+            assert_eq!(error.code(), "CORRUPT", "{copied}: {error}");
+            assert!(error.to_string().contains("quarantine"), "{error}");
+        }
+        let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+        assert_eq!(done.record.value.put_aside[0].sequence, copy);
+        for process in [&cases_at(server.url()).await, &cases] {
+            process.fire(fire(&k, "go")).await.unwrap();
+            process.fire(fire(&k, "back")).await.unwrap();
+        }
+        assert!(audited(&cases).await.0.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_was_put_back_by_hand_in_its_place_is_gone_on_from() {
+    let (server, cases) = system().await;
+    let k = moved(&cases, 2).await;
+    let all = cases.history(&workflow("loop"), &k, Page::default()).await.unwrap().into_items();
+    let mut bytes = Vec::new();
+    for record in &all {
+        bytes.push((record.subject.clone(), bytes_of(&server, record.sequence).await));
+    }
+    let (other, fresh) = system().await;
+    loop_of(&fresh).await;
+    for (subject, bytes) in bytes {
+        publish(&other, &subject, bytes).await;
+    }
+    cases_at(other.url()).await.fire(fire(&k, "go")).await.unwrap();
+}
+
 #[tokio::test]
 async fn nothing_is_appended_after_a_record_that_is_not_linked_to_the_one_before() {
     let (server, cases) = system().await;

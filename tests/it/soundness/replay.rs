@@ -144,5 +144,5 @@ fn act(number: u64) -> Act {
 
 fn stored(value: Record, sequence: u64) -> Stored<Record> {
     let hash = format!("{sequence:064x}");
-    Stored { value, sequence, timestamp: now(), subject: String::new(), hash }
+    Stored { value, sequence, timestamp: now(), subject: String::new(), fence: None, hash }
 }

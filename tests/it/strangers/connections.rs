@@ -153,7 +153,7 @@ async fn large_bodies_at_once_take_bounded_memory() {
 }
 
 /// The most memory that it has had, in kB, where the system says it.
-fn peak(serving: &Serving) -> Option<usize> {
+pub(super) fn peak(serving: &Serving) -> Option<usize> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", serving.program.id())).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     peak.trim().trim_end_matches(" kB").parse().ok()

@@ -9,7 +9,7 @@ use tokio_tungstenite::{
 
 use super::Serving;
 
-const MUTATION: &str = "mutation { createWorkflow(input: { id: \"w\", name: \"W\", \
+pub(super) const MUTATION: &str = "mutation { createWorkflow(input: { id: \"w\", name: \"W\", \
     places: [{ id: \"a\" }, { id: \"b\" }], initialPlace: \"a\", \
     transitions: [{ id: \"go\", fromPlaces: [\"a\"], toPlace: \"b\" }] }) { workflowId } }";
 

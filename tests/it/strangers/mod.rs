@@ -3,6 +3,7 @@
 mod addresses;
 mod connections;
 mod doors;
+mod floods;
 mod texts;
 mod tokens;
 

@@ -10,7 +10,7 @@ const INTERRUPTED: i32 = 130;
 
 /// A token that the first Ctrl-C or SIGTERM cancels; the second ends the process at once.
 /// With `quiet` nothing is said about it.
-pub(super) fn shutdown(quiet: bool) -> io::Result<CancellationToken> {
+pub(crate) fn shutdown(quiet: bool) -> io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let token = CancellationToken::new();

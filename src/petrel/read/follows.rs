@@ -1,0 +1,67 @@
+//! Check of a head's place in its case's log.
+
+use futures::StreamExt;
+
+use crate::petrel::{
+    Result,
+    read::{Reader, load::broken},
+};
+use crate::{
+    models::{Record, RecordKind, Stored},
+    storage::{CaseLogExt, LogRange, LogScope, StorageError},
+};
+
+impl Reader {
+    /// Refuses a head that does not follow from the case's record before it: any record after it
+    /// would have to be put aside with it. The server compared this where the head was appended
+    /// under the case's fence.
+    pub async fn follows(&self, head: &Stored<Record>) -> Result<()> {
+        let Record { workflow, case, previous, previous_hash, .. } = &head.value;
+        let last = last_before(&head.value);
+        let reason = match head.fence {
+            Some(fence) if fence != last => {
+                Some(format!("it follows message {last}, and {fence} is between"))
+            }
+            Some(_) => None,
+            None => self.is_between(head, last).await?,
+        };
+        let reason = match reason {
+            Some(reason) => reason,
+            None if *previous == 0 => return Ok(()),
+            None => match self.storage.record_before(&head.value).await {
+                Ok(Some(before)) if Some(&before.hash) == previous_hash.as_ref() => return Ok(()),
+                // What can't be read blocks no more than itself.
+                Err(StorageError::Corrupt { .. }) => return Ok(()),
+                Err(error) => return Err(error.into()),
+                Ok(Some(_)) => format!("its hash of record {previous} is not that record's"),
+                Ok(None) => format!("it follows record {previous}, which is not in the log"),
+            },
+        };
+        let reason = format!("{reason}; `petrel case quarantine` puts it aside");
+        Err(broken(workflow, case, head.sequence, reason))
+    }
+
+    /// Says which message of the case is between a head and the one that it says to follow.
+    async fn is_between(&self, head: &Stored<Record>, last: u64) -> Result<Option<String>> {
+        let scope = LogScope::Case(head.value.workflow.clone(), head.value.case.clone());
+        let next = self.storage.history(scope, LogRange::from(last + 1)).await?.next().await;
+        let next = match next {
+            Some(Ok(next)) => next.sequence,
+            Some(Err(StorageError::Corrupt { sequence, .. })) => sequence,
+            Some(Err(error)) => return Err(error.into()),
+            // Somebody has taken it out of the log.
+            None => head.sequence,
+        };
+        Ok((next != head.sequence)
+            .then(|| format!("it follows message {last}, and {next} is between")))
+    }
+}
+
+/// The case's message that a record was appended after; 0 for none.
+fn last_before(record: &Record) -> u64 {
+    match record.kind {
+        // It follows the last good record, and whatever came after that is put aside.
+        RecordKind::Quarantined => record.previous.max(record.unlisted),
+        _ => record.previous,
+    }
+}

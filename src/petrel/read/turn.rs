@@ -1,0 +1,32 @@
+//! Turns of long computations.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::Reader;
+use crate::petrel::thread::off_thread;
+
+impl Reader {
+    /// Runs a long computation on a thread of its own; few at a time, so that they never take
+    /// the machine from the firings.
+    pub(crate) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        // It is never closed, so never an error.
+        let turn = Arc::clone(&self.computing).acquire_owned().await;
+        off_thread(move || {
+            // It is ours until the end, even if nobody waits for it any more.
+            let _turn = turn;
+            work()
+        })
+        .await
+    }
+}
+
+/// Turns of long computations: as many may run at once as half of the machine's cores.
+pub(super) fn turns() -> Arc<Semaphore> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Arc::new(Semaphore::new(cores.div_ceil(2)))
+}
