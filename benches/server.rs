@@ -173,7 +173,7 @@ impl Bench {
         group.bench_function("get by id, by consumer", |b| {
             let storage = self.cases.storage();
             b.to_async(&self.runtime)
-                .iter(|| storage.token(&self.workflow, &token, ReadPath::Consumer));
+                .iter(|| storage.token(&self.workflow, &token, ReadPath::Consumer.into()));
         });
         self.runtime.block_on(async {
             for step in 0..20 {

@@ -13,7 +13,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use stormpetrel::{
     local_server::{LocalServer, LocalServerOptions, Store},
-    models::{CaseId, FiringId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    models::{
+        CaseId, FiringId, LogSequence, PlaceId, TokenId, TransitionId, WorkflowDefinition,
+        WorkflowId,
+    },
     petrel::{Change, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{
         Cursor, Page, Storage,
@@ -53,7 +56,8 @@ impl Site {
         let cases = connect(&server).await?;
         let workflow = WorkflowId::new("growth")?;
         let site = Self { size, server, cases, workflow, used: AtomicUsize::new(0) };
-        let there = site.cases.storage().last_sequence().await? as usize;
+        let there =
+            site.cases.storage().last_sequence().await?.map_or(0, LogSequence::get) as usize;
         let begun = Instant::now();
         if there < size {
             if there > 0 {
@@ -61,7 +65,7 @@ impl Site {
             }
             site.fill().await?;
         }
-        let last = site.cases.storage().last_sequence().await?;
+        let last = site.cases.storage().last_sequence().await?.map_or(0, LogSequence::get);
         println!("{size} records: {last} there after {:.0} s", begun.elapsed().as_secs_f64());
         Ok(site)
     }

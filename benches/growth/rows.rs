@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use stormpetrel::{
-    models::{CaseId, CaseStatus, PlaceId, TokenId},
+    models::{CaseId, CaseStatus, LogSequence, PlaceId, TokenId},
     storage::{Consistency, Cursor, LogScope, Page, TokenScope},
 };
 
@@ -219,7 +219,8 @@ impl Row {
                 let token = TokenId::of_case(&workflow.tag(), &case, 1);
                 let place = PlaceId::new("a")?;
                 let there = cases.storage().register(workflow, &place, &token).await?.sequence;
-                let page = Page { first: 10, after: Some(Cursor(there - 1)) };
+                let page =
+                    Page { first: 10, after: Some(Cursor(there.map_or(0, |at| at.get() - 1))) };
                 let scope =
                     TokenScope { workflow: workflow.clone(), place: Some(place), case: None };
                 let begun = Instant::now();
@@ -243,7 +244,12 @@ impl Row {
                 begun.elapsed()
             }
             Self::Watch => {
-                let from = cases.storage().last_sequence().await?.saturating_sub(9);
+                let from = cases
+                    .storage()
+                    .last_sequence()
+                    .await?
+                    .map_or(0, LogSequence::get)
+                    .saturating_sub(9);
                 let begun = Instant::now();
                 let mut records =
                     cases.watch(LogScope::Workflow(workflow.clone()), Some(from)).await?;

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, PlaceId, Token, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
     petrel::{self, Change, Changed, ExpectedVersion, Fire, NewCase, Petrel},
-    storage::{Consistency, LogScope, Page, ReadPath, TokenScope, nats::Floor},
+    storage::{
+        Consistency, ListOptions, LogScope, Page, ReadPath, StorageExt, TokenScope, nats::Floor,
+    },
 };
 
 use crate::{
@@ -101,7 +103,8 @@ impl Bench {
             self.same(GET, token, read.as_ref());
             let read = self.read(&token.id, GET_STRONG, Consistency::Strong).await?;
             self.same(GET_STRONG, token, read.as_ref());
-            let read = self.cases.storage().token(&token.workflow, &token.id, ReadPath::Consumer);
+            let read =
+                self.cases.storage().token(&token.workflow, &token.id, ReadPath::Consumer.into());
             let read = self.table.time(GET_CONSUMER, Raw::Get, read).await?;
             self.same(GET_CONSUMER, token, read.as_ref());
             self.raw(number).await?;
@@ -295,7 +298,11 @@ impl Bench {
         let scope = TokenScope { workflow: workflow.clone(), place, case: None };
         let page = Page { first: 100, after: None };
         let listed = self.table.time(LIST, Raw::Get, self.cases.tokens(&scope, page)).await?;
-        let consumer = self.cases.storage().tokens(&scope, page, ReadPath::Consumer).await?;
+        let consumer = self
+            .cases
+            .storage()
+            .tokens_in(&scope, ListOptions { page, path: Some(ReadPath::Consumer) })
+            .await?;
         for listed in [listed, consumer] {
             let seen: BTreeSet<_> =
                 listed.items.iter().map(|(_, token)| token.id.clone()).collect();

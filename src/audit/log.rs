@@ -17,7 +17,7 @@ use crate::{
         export::by_case::{ByCase, Records, case_of},
         thread::off_thread,
     },
-    storage::{LogScope, StorageError},
+    storage::{CaseLogExt, LogRange, LogScope, StorageError},
 };
 
 /// Number of records that are taken out of a temporary file at once.
@@ -56,7 +56,7 @@ impl Auditor<'_> {
                 return odd(fault);
             }
         } else {
-            let before = self.reader.storage.record(workflow, case, record.previous).await?;
+            let before = self.reader.storage.record_before(record).await?;
             let Some(before) = before else {
                 let message = format!("it follows record {}, which is not there", record.previous);
                 return odd(Fault::of(FindingKind::RecordMissing, message));
@@ -119,7 +119,7 @@ impl Auditor<'_> {
         otherwise: Option<Finding>,
     ) -> Result<()> {
         let scope = LogScope::Case(workflow.clone(), case.clone());
-        let mut records = self.reader.storage.history(scope, 1).await?;
+        let mut records = self.reader.storage.history(scope, LogRange::ALL).await?;
         let mut log = CaseLog::default();
         let aside = self.reader.put_aside_in(workflow, case).await?;
         while let Some(record) = records.next().await {
@@ -145,7 +145,7 @@ impl Auditor<'_> {
     /// the scope.
     pub async fn replay_log(&self, mut only: Option<Suspects>) -> Result<()> {
         let scope = self.scope.workflow.clone().map_or(LogScope::All, LogScope::Workflow);
-        let mut records = self.reader.storage.history(scope, 1).await?;
+        let mut records = self.reader.storage.history(scope, LogRange::ALL).await?;
         let mut by_case = ByCase::new();
         let mut gaps = BTreeMap::<_, CaseLog>::new();
         let (mut aside, mut unreadable) = (BTreeMap::<_, Vec<Aside>>::new(), Vec::new());

@@ -23,7 +23,7 @@ use std::{
 
 pub use finding::{Finding, FindingIn, FindingKind};
 
-use crate::models::{Case, CaseId, WorkflowId};
+use crate::models::{Case, CaseId, LogSequence, WorkflowId};
 use crate::petrel::{
     Petrel, Result,
     read::Reader,
@@ -92,7 +92,7 @@ impl Petrel {
         if let Some(workflow) = &scope.workflow {
             self.reader().must_exist(workflow).await?;
         }
-        let last = storage.last_sequence().await?;
+        let last = storage.last_sequence().await?.map_or(0, LogSequence::get);
         let auditor =
             Auditor { reader: self.reader(), scope, watcher, last, state: Mutex::default() };
         auditor.sample().await?;
@@ -213,7 +213,7 @@ impl Auditor<'_> {
     async fn sample(&self) -> Result<()> {
         let noted = self.state().settled.noted();
         if noted.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
-            let last = self.reader.storage.last_sequence().await?;
+            let last = self.reader.storage.last_sequence().await?.map_or(0, LogSequence::get);
             self.state().settled.note(last);
         }
         Ok(())

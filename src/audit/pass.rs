@@ -11,7 +11,7 @@ use super::{
 use crate::{
     models::{CaseId, PlaceId, Record, RecordKind, WorkflowId},
     petrel::{Error, Result, export::by_case::case_of},
-    storage::{LogScope, Register, RegisterState, StorageError},
+    storage::{LogRange, LogScope, Register, RegisterState, StorageError},
 };
 
 /// Number of cases, or registers of the view, that are looked at at once: few, since others
@@ -73,7 +73,7 @@ impl Auditor<'_> {
             true => Added::new(),
             false => self.added(scope.clone()).await?,
         };
-        let records = self.reader.storage.history(scope, 1).await?;
+        let records = self.reader.storage.history(scope, LogRange::ALL).await?;
         let items = records.map(move |record| match record {
             Ok(record) => {
                 let (sequence, record) = (record.sequence, record.value);
@@ -108,7 +108,7 @@ impl Auditor<'_> {
     /// reason.
     async fn added(&self, scope: LogScope) -> Result<Added> {
         let mut added = Added::new();
-        let mut records = self.reader.storage.history(scope, 1).await?;
+        let mut records = self.reader.storage.history(scope, LogRange::ALL).await?;
         while let Some(record) = records.next().await {
             let record = match record {
                 Ok(record) if record.value.kind == RecordKind::Edited => record.value,

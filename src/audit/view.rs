@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Instant};
 
 use super::{Auditor, Finding, FindingIn, FindingKind};
 use crate::{
-    models::{Case, CaseId, PlaceId, TokenId, WorkflowId},
+    models::{Case, CaseId, LogSequence, PlaceId, TokenId, ViewSequence, WorkflowId},
     petrel::{
         Result,
         views::repair::{is_wrong, same},
@@ -43,8 +43,8 @@ struct Difference {
     since: u64,
     /// The log sequence of the record that put the token where it is, if it is alive.
     arrived: Option<u64>,
-    /// The register's own sequence.
-    register: u64,
+    /// Sequence of the register's last write.
+    register: Option<ViewSequence>,
 }
 
 impl Spot {
@@ -163,7 +163,7 @@ impl Auditor<'_> {
         let before = self.case_with(spot).await?;
         let register = self.reader.storage.register(workflow, place, token).await?;
         let is_newer = match &before {
-            Some(before) => register.state.revision() > before.sequence,
+            Some(before) => register.state.revision() > LogSequence::new(before.sequence),
             None => !matches!(register.state, RegisterState::Empty),
         };
         // Then the log has to have it by now.
@@ -197,7 +197,7 @@ impl Auditor<'_> {
 }
 
 fn differs(case: Option<&Case>, spot: &Spot, register: &Register) -> Option<Difference> {
-    let revision = register.state.revision();
+    let revision = register.state.revision().map_or(0, LogSequence::get);
     let entry = case.and_then(|case| case.marking.entry(&spot.token));
     let head = case.map_or(0, |case| case.sequence);
     let place = &spot.place;

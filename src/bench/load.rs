@@ -164,7 +164,7 @@ impl Load {
             if let Some(head) = storage.head(workflow, case, Consistency::Strong).await? {
                 driver.record = json(serde_json::to_vec(&head.value));
             }
-            if let Some(token) = storage.token(workflow, token, ReadPath::Direct).await? {
+            if let Some(token) = storage.token(workflow, token, ReadPath::Direct.into()).await? {
                 driver.token = json(serde_json::to_vec(&token));
             }
         }

@@ -1,5 +1,6 @@
 //! `petrel workflow`.
 
+use crate::storage::CaseLogExt;
 use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
@@ -20,7 +21,6 @@ use crate::{
     config::Config,
     models::{StoredDefinition, WorkflowDefinition, WorkflowId},
     petrel::{Error, ExpectedVersion, Petrel},
-    storage::DefinitionVersion,
 };
 
 /// Workflow definitions: apply, list, show
@@ -196,8 +196,7 @@ impl Show {
         let stored = match self.version_sequence {
             None => StoredDefinition::clone(&*cases.workflow(&self.workflow).await?),
             Some(sequence) => {
-                let version = DefinitionVersion::Sequence(sequence);
-                let found = cases.storage().definition(&self.workflow, version).await?;
+                let found = cases.storage().definition_at(&self.workflow, sequence).await?;
                 found.ok_or_else(|| Error::NotFound {
                     kind: "definition",
                     id: format!("{} at sequence {sequence}", self.workflow),

@@ -14,6 +14,7 @@ pub mod petri;
 mod principal;
 mod problem;
 mod record;
+mod sequence;
 mod token;
 mod visible;
 
@@ -38,5 +39,6 @@ pub use marking::{Marking, MarkingEntry};
 pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};
+pub use sequence::{LogSequence, ViewSequence};
 pub use token::{HISTORY_KEPT, HISTORY_WHOLE_EVERY, Token};
 pub use visible::{visible, visible_json, visible_lines, without_logins};

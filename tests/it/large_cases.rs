@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stormpetrel::{
     models::{Case, Record, Token, TokenId, VOUCHED_FROM},
     petrel::{Change, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
-    storage::{Consistency, nats::NatsStorage},
+    storage::{AppendOptions, Consistency, nats::NatsStorage},
     testing::{FaultyStorage, TestServer},
 };
 
@@ -163,7 +163,7 @@ async fn a_head_that_does_not_vouch_for_its_tokens_is_read_from_the_log() {
         fields.remove(list);
     }
     let record: Record = serde_json::from_value(old).unwrap();
-    cases.storage().append(&record, before.sequence).await.unwrap();
+    cases.storage().append(&record, AppendOptions::after(before.sequence)).await.unwrap();
     let (storage, stranger) = fresh(&server).await;
     assert_eq!(read(&stranger).await, right);
     assert!(storage.log_reads() as u64 > TOKENS);

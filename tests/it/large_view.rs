@@ -9,7 +9,7 @@ use serde_json::json;
 use stormpetrel::{
     models::{PlaceId, Token},
     petrel::Petrel,
-    storage::{Cursor, Page, ReadPath, TokenScope},
+    storage::{Cursor, ListOptions, Page, ReadPath, StorageExt, TokenScope},
 };
 
 use crate::support::{begin, place, system, workflow};
@@ -76,7 +76,8 @@ async fn page(
     path: ReadPath,
 ) -> (Vec<(u64, String)>, bool) {
     let scope = TokenScope { workflow: workflow("orders"), place: only.cloned(), case: None };
-    let found = cases.storage().tokens(&scope, page, path).await.unwrap();
+    let found =
+        cases.storage().tokens_in(&scope, ListOptions { page, path: Some(path) }).await.unwrap();
     let items = found.items.into_iter();
     (items.map(|(Cursor(at), token)| (at, token.nats_subject)).collect(), found.has_next)
 }

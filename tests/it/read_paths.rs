@@ -22,7 +22,8 @@ use stormpetrel::{
     },
     petrel::{Change, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{
-        Consistency, Cursor, MemoryStorage, Page, ReadPath, Storage, TokenScope, nats::NatsStorage,
+        Consistency, Cursor, ListOptions, MemoryStorage, Page, ReadPath, Storage, StorageExt,
+        TokenScope, nats::NatsStorage,
     },
     testing::TestServer,
 };
@@ -171,7 +172,10 @@ async fn listing(
 ) -> Vec<(Cursor, Token)> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let page = storage.tokens(scope, Page { first, after }, path).await.unwrap();
+        let page = storage
+            .tokens_in(scope, ListOptions { page: Page { first, after }, path: Some(path) })
+            .await
+            .unwrap();
         assert!(page.items.len() <= first);
         after = page.end().or(after);
         let has_next = page.has_next;
@@ -229,10 +233,10 @@ async fn compare(nats: &dyn Storage, memory: &dyn Storage, id: &WorkflowId) {
         assert_eq!(listed, marked, "the log has the second");
         for number in 1..=made + 1 {
             let token = TokenId::of_case(&id.tag(), &c, number);
-            let direct = nats.token(id, &token, ReadPath::Direct).await.unwrap();
-            let scanned = nats.token(id, &token, ReadPath::Consumer).await.unwrap();
+            let direct = nats.token(id, &token, ReadPath::Direct.into()).await.unwrap();
+            let scanned = nats.token(id, &token, ReadPath::Consumer.into()).await.unwrap();
             assert_eq!(direct, scanned, "the two paths");
-            let expected = memory.token(id, &token, ReadPath::Direct).await.unwrap();
+            let expected = memory.token(id, &token, ReadPath::Direct.into()).await.unwrap();
             assert_eq!(direct.as_ref().map(plain), expected.as_ref().map(plain));
             let at = direct.map(|t| (t.id, t.place, t.nats_sequence));
             let entry = marked.iter().find(|(marked, ..)| *marked == token).cloned();

@@ -10,7 +10,7 @@ use futures::{StreamExt, future, stream::BoxStream};
 use crate::petrel::{Result, export::by_case::case_of, read::Reader};
 use crate::{
     models::{Aside, CaseId, Record, RecordKind, Stored, WorkflowId},
-    storage::{Consistency, LogScope, StorageError},
+    storage::{Consistency, LogRange, LogScope, StorageError},
 };
 
 /// Number of cases whose messages put aside are remembered.
@@ -95,7 +95,7 @@ impl Reader {
     /// The list of the last record that put messages aside.
     async fn put_aside_along(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Aside>> {
         let scope = LogScope::Lifecycle(workflow.clone(), case.clone());
-        let mut records = self.storage.history(scope, 1).await?;
+        let mut records = self.storage.history(scope, LogRange::ALL).await?;
         let mut aside = Vec::new();
         while let Some(record) = records.next().await {
             match record {
@@ -145,7 +145,7 @@ impl Reader {
         aside: Vec<Aside>,
     ) -> Result<BoxStream<'static, std::result::Result<Stored<Record>, StorageError>>> {
         let scope = LogScope::Case(workflow.clone(), case.clone());
-        let records = self.storage.history(scope, from).await?;
+        let records = self.storage.history(scope, LogRange::from(from)).await?;
         if aside.is_empty() {
             return Ok(records);
         }

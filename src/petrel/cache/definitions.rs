@@ -19,8 +19,8 @@ use crate::petrel::{
 };
 use crate::{
     engine::Net,
-    models::{StoredDefinition, WorkflowDefinition, WorkflowId},
-    storage::{DefinitionVersion, MAX_PAGE, StorageError},
+    models::{LogSequence, StoredDefinition, WorkflowDefinition, WorkflowId},
+    storage::{CaseLogExt, DefinitionVersion, MAX_PAGE, PutOptions, StorageError},
 };
 
 /// Longest time that a new case may use a definition that was the latest: a version stored by
@@ -188,7 +188,8 @@ impl Petrel {
             if let Some(latest) = latest.filter(same) {
                 return Ok((latest.stored.clone(), true));
             }
-            match storage.put_definition(&definition, highest + 1, last).await {
+            let options = PutOptions { version: highest + 1, expected: LogSequence::new(last) };
+            match storage.put_definition(&definition, options).await {
                 Ok(stored) => {
                     self.inner.reader.definitions.complain(&definition.id, None);
                     let compiled = Compiled::new(stored.clone(), net);
@@ -282,8 +283,7 @@ impl Reader {
         if let Some(compiled) = self.definitions.known(workflow, sequence, generation) {
             return Ok(compiled);
         }
-        let version = DefinitionVersion::Sequence(sequence);
-        let stored = self.storage.definition(workflow, version).await?;
+        let stored = self.storage.definition_at(workflow, sequence).await?;
         let missing = || Error::NotFound {
             kind: "definition",
             id: format!("{workflow} at log sequence {sequence}"),
@@ -293,8 +293,7 @@ impl Reader {
 
     /// Returns true if the log has this definition still.
     pub(in crate::petrel) async fn has_definition(&self, of: &StoredDefinition) -> Result<bool> {
-        let version = DefinitionVersion::Sequence(of.sequence);
-        let stored = self.storage.definition(&of.definition.id, version).await?;
+        let stored = self.storage.definition_at(&of.definition.id, of.sequence).await?;
         let same = |stored: StoredDefinition| {
             (stored.version, &stored.definition) == (of.version, &of.definition)
         };

@@ -14,14 +14,15 @@ use chrono::{DateTime, Utc};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, Shared},
+    stream,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::listing::Listing;
 use crate::petrel::{Inner, Petrel, Result, export::by_case::case_of};
 use crate::{
-    models::{CaseId, CaseStatus, WorkflowId},
-    storage::{StatusAt, Storage, StorageError},
+    models::{CaseId, CaseStatus, LogSequence, WorkflowId},
+    storage::{CaseLogExt, LogRange, StatusAt, Storage, StorageError},
 };
 
 /// Longest time that a listing waits for the index.
@@ -194,10 +195,11 @@ impl Index {
     fn take_over(&self, batch: &mut Vec<StatusAt>, followed: u64) {
         let mut state = self.state();
         for StatusAt { workflow, case, sequence, status, .. } in batch.iter() {
-            state.listing(workflow).take_over(case.clone(), *sequence, *status);
+            state.listing(workflow).take_over(case.clone(), sequence.get(), *status);
         }
         if let Some(StatusAt { workflow, case, sequence, timestamp, .. }) = batch.pop() {
-            state.tip = Some(Tip { workflow, case, sequence, mark: Mark::Time(timestamp) });
+            let (sequence, mark) = (sequence.get(), Mark::Time(timestamp));
+            state.tip = Some(Tip { workflow, case, sequence, mark });
         }
         state.followed = followed;
         batch.clear();
@@ -223,17 +225,20 @@ fn cut_off() -> StorageError {
 /// any more.
 async fn read(index: Weak<Index>, storage: Arc<dyn Storage>) -> Read {
     let generation = storage.generation().await?;
-    let last = storage.last_sequence().await?;
+    let last = storage.last_sequence().await?.map_or(0, LogSequence::get);
     let Some(after) = begin(&index, storage.as_ref(), generation, last).await? else {
         return Ok(());
     };
-    let mut statuses = storage.statuses(after, last).await?;
+    let mut statuses = match LogSequence::new(last) {
+        Some(last) => storage.statuses(LogRange::after(LogSequence::new(after), last)).await?,
+        None => stream::empty().boxed(),
+    };
     let (mut batch, mut followed, mut unreadable) = (Vec::with_capacity(BATCH), after, 0_u64);
     let mut ended = Ok(());
     while let Some(status) = statuses.next().await {
         match status {
             Ok(status) => {
-                followed = status.sequence;
+                followed = status.sequence.get();
                 batch.push(status);
             }
             Err(StorageError::Corrupt { subject, sequence, .. }) => {
@@ -296,7 +301,7 @@ async fn begin(
         state.tip.clone().filter(|_| state.followed <= last)
     };
     let is_there = match tip {
-        Some(tip) => match storage.record(&tip.workflow, &tip.case, tip.sequence).await {
+        Some(tip) => match storage.record_at(&tip.workflow, &tip.case, tip.sequence).await {
             Ok(record) => record.is_some_and(|record| match &tip.mark {
                 Mark::Time(time) => record.timestamp == *time,
                 Mark::Hash(hash) => record.hash == *hash,

@@ -1,17 +1,13 @@
 //! This process's knowledge of a case.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Map, Value};
 
 use crate::petrel::read::chain::Earlier;
 use crate::{
     models::{Case, PlaceId, Token, TokenId},
-    storage::{Register, RegisterState},
+    storage::{Register, RegisterVersion},
 };
 
 /// Approximate memory that things take, in bytes, beside the texts in them: measured as the
@@ -29,7 +25,7 @@ const LINK_SIZE: usize = 16;
 pub(in crate::petrel) struct Slot {
     /// The case as of the last record that this process has seen.
     pub case: Option<Arc<Case>>,
-    /// The sequences of the view's registers.
+    /// The contents of the view's registers.
     pub registers: Registers,
     /// The generation of the log that this was read from.
     pub generation: u64,
@@ -56,46 +52,35 @@ impl Slot {
     }
 }
 
-/// The known sequences of the view's registers of one case.
+/// The known contents of the view's registers of one case.
 #[derive(Debug, Default)]
 pub(in crate::petrel) struct Registers {
-    known: HashMap<(TokenId, PlaceId), Known>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    sequence: u64,
-    marker_since: Option<Instant>,
+    known: HashMap<(TokenId, PlaceId), RegisterVersion>,
 }
 
 impl Registers {
-    /// The sequence that a write to this register must expect, if it is known. A marker
-    /// older than `marker_kept` is gone from the store.
-    pub fn expected(&self, token: &TokenId, place: &PlaceId, marker_kept: Duration) -> Option<u64> {
-        let known = self.known.get(&(token.clone(), place.clone()))?;
-        let forgotten = known.marker_since.is_some_and(|at| at.elapsed() > marker_kept);
-        Some(if forgotten { 0 } else { known.sequence })
+    /// The contents that a write to this register must expect, if they are known.
+    pub fn expected(&self, token: &TokenId, place: &PlaceId) -> Option<RegisterVersion> {
+        self.known.get(&(token.clone(), place.clone())).copied()
     }
 
     /// Takes over the registers that were found in the view.
     pub fn adopt(&mut self, found: Vec<Register>) {
         for register in found {
-            let is_marker = matches!(register.state, RegisterState::Gone { .. });
-            self.set(&register.token, &register.place, register.sequence, is_marker);
+            let seen = register.version();
+            self.known.insert((register.token, register.place), seen);
         }
     }
 
-    pub fn set(&mut self, token: &TokenId, place: &PlaceId, sequence: u64, is_marker: bool) {
-        let marker_since = is_marker.then(Instant::now);
-        let known = Known { sequence, marker_since };
-        self.known.insert((token.clone(), place.clone()), known);
+    pub fn set(&mut self, token: &TokenId, place: &PlaceId, seen: RegisterVersion) {
+        self.known.insert((token.clone(), place.clone()), seen);
     }
 
     /// Forgets the registers of tokens that are gone, and all but the newest markers.
     pub fn forget_gone(&mut self, case: &Case) {
         if self.known.len() > 4 * (case.marking.0.len() + 8) {
-            self.known.retain(|(token, _), known| {
-                known.marker_since.is_none() && case.tokens.contains_key(token)
+            self.known.retain(|(token, _), seen| {
+                seen.marker_since().is_none() && case.tokens.contains_key(token)
             });
         }
     }

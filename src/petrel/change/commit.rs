@@ -15,7 +15,7 @@ use crate::petrel::{
 use crate::{
     engine::{Act, Budget, TokenSeed, apply, apply_stored, fit},
     models::{Case, CaseId, FiringId, IdProblem, Record, RecordKind, Stored, Token, WorkflowId},
-    storage::{Consistency, StorageError},
+    storage::{AppendOptions, Consistency, StorageError},
 };
 
 /// Number of times that a lost race is run again before the caller is told of the conflict.
@@ -201,7 +201,7 @@ impl Inner {
             // The definition may be one that the log does not have any more: decided anew.
             return Ok(Attempt::Outdated);
         }
-        let expected = stored.value.previous;
+        let expected = AppendOptions::after(stored.value.previous);
         let probe = self.views.unknown_registers(slot, &stored.value);
         let append = self.reader.storage.append(&stored.value, expected);
         let (appended, registers) = tokio::join!(append, probe);
@@ -218,7 +218,7 @@ impl Inner {
         };
         self.metrics.appended(begun.elapsed());
         let reckoned_at = stored.sequence;
-        (stored.sequence, stored.hash) = (appended.sequence, appended.hash);
+        (stored.sequence, stored.hash) = (appended.sequence.get(), appended.hash);
         let before = slot.case.take();
         let generation = self.reader.storage.generation().await;
         let is_same = generation.is_ok_and(|now| now == slot.generation);

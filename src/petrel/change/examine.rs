@@ -13,7 +13,7 @@ use crate::{
     petrel::{
         Error, Result, error::named, read::Reader, read::load::broken, views::repair::touched,
     },
-    storage::{LogScope, StorageError},
+    storage::{LogRange, LogScope, StorageError},
 };
 
 /// Most characters of a message's fault that are told.
@@ -92,7 +92,7 @@ impl Reader {
         known: Vec<Aside>,
     ) -> Result<Examined> {
         let scope = LogScope::Case(workflow.clone(), case.clone());
-        let mut records = self.storage.history(scope, 1).await?;
+        let mut records = self.storage.history(scope, LogRange::ALL).await?;
         let mut found = Examined { aside: known, ..Examined::default() };
         let (hash, mut listed) = (IdHash::of(firing), BTreeSet::new());
         let mut last_is_bad = false;

@@ -13,7 +13,7 @@ use crate::petrel::{
 use crate::{
     engine::{Act, apply, fit, never_begun, quarantine},
     models::{Case, CaseId, FiringId, IdProblem, PlaceId, Record, Stored, TokenId, WorkflowId},
-    storage::StorageError,
+    storage::{AppendOptions, StorageError},
 };
 
 /// Number of looks, if somebody appends meanwhile or no answer comes.
@@ -116,11 +116,11 @@ impl Inner {
                 }
                 record.put_aside.truncate(told / 2);
             }
-            match self.reader.storage.append(&record, examined.last).await {
+            match self.reader.storage.append(&record, AppendOptions::after(examined.last)).await {
                 Ok(appended) => {
                     let stored = Stored {
                         value: record,
-                        sequence: appended.sequence,
+                        sequence: appended.sequence.get(),
                         fence: Some(examined.last),
                         timestamp: act.now,
                         subject: String::new(),

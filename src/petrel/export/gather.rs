@@ -12,8 +12,10 @@ use crate::petrel::{
     export::by_case::{ByCase, Records, case_of},
 };
 use crate::{
-    models::{Aside, CaseId, Record, RecordKind, Stored, StoredDefinition, WorkflowId},
-    storage::{DefinitionVersion, LogScope, StorageError},
+    models::{
+        Aside, CaseId, LogSequence, Record, RecordKind, Stored, StoredDefinition, WorkflowId,
+    },
+    storage::{CaseLogExt, LogRange, LogScope, StorageError},
 };
 
 /// A workflow's history up to some moment, read and put together by case.
@@ -55,7 +57,7 @@ impl Petrel {
         };
         let mut versions = BTreeSet::new();
         if cases.is_empty() {
-            let last = inner.reader.storage.last_sequence().await?;
+            let last = inner.reader.storage.last_sequence().await?.map_or(0, LogSequence::get);
             let read = |position| progress(position, last);
             let scope = LogScope::Workflow(workflow.clone());
             gathered.read(inner, scope, &mut versions, &read).await?;
@@ -72,8 +74,7 @@ impl Petrel {
         }
         gathered.judge_errors();
         for version in versions {
-            let version = DefinitionVersion::Sequence(version);
-            match inner.reader.storage.definition(workflow, version).await {
+            match inner.reader.storage.definition_at(workflow, version).await {
                 Ok(definition) => gathered.definitions.extend(definition),
                 Err(error @ StorageError::Corrupt { .. }) => {
                     tracing::warn!(%error, "its transitions go by their ids");
@@ -105,7 +106,7 @@ impl Gathered {
         versions: &mut BTreeSet<u64>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<()> {
-        let mut records = inner.reader.storage.history(scope, 1).await?;
+        let mut records = inner.reader.storage.history(scope, LogRange::ALL).await?;
         while let Some(record) = records.next().await {
             let record = match record {
                 Ok(record) => record,

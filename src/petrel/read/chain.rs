@@ -8,7 +8,7 @@ use crate::{
     models::{
         Aside, Case, CaseId, Chain, FiringId, IdHash, Link, PageAt, Record, Stored, WorkflowId,
     },
-    storage::StorageError,
+    storage::{CaseLogExt, StorageError},
 };
 
 /// The number of records that are asked for at once.
@@ -104,7 +104,7 @@ impl Reader {
 
     /// The sequence of a message that is put aside, if its id is this one, or can't be read.
     async fn may_have(&self, case: &Case, sequence: u64, id: &FiringId) -> Result<Option<u64>> {
-        match self.storage.record(&case.workflow, &case.id, sequence).await {
+        match self.storage.record_at(&case.workflow, &case.id, sequence).await {
             Ok(Some(record)) if record.value.firing != *id => Ok(None),
             Ok(None) => Ok(None),
             Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => Ok(Some(sequence)),
@@ -168,7 +168,7 @@ impl Reader {
         let Some(last) = known.last().filter(|last| last.sequence <= case.chain.unlisted) else {
             return Ok(false);
         };
-        let record = self.storage.record(&case.workflow, &case.id, last.sequence).await?;
+        let record = self.storage.record_at(&case.workflow, &case.id, last.sequence).await?;
         Ok(record.is_some_and(|record| record.hash == last.hash))
     }
 

@@ -9,9 +9,9 @@ use futures::{StreamExt, stream::BoxStream};
 use tokio::{sync::broadcast, task::JoinHandle};
 
 use crate::{
-    models::{Record, Stored},
+    models::{LogSequence, Record, Stored},
     petrel::{Error, Inner, Result, change::whole::Whole},
-    storage::{self, LogScope, StorageError},
+    storage::{self, LogScope, StorageError, WatchOptions},
 };
 
 /// Number of records that are kept for subscribers who have not taken them yet. A subscriber
@@ -76,8 +76,9 @@ impl Feeds {
         if let Some(place) = there.and_then(|feed| feed.place().ok()) {
             return Ok(place);
         }
-        let last = inner.reader.storage.last_sequence().await?;
-        let records = inner.reader.storage.watch(scope.clone(), last + 1).await?;
+        let last = inner.reader.storage.last_sequence().await?.map_or(0, LogSequence::get);
+        let records =
+            inner.reader.storage.watch(scope.clone(), WatchOptions::from(last + 1)).await?;
         // A feed that is dropped takes the lock itself, so this one goes after the lock.
         let quicker;
         let mut open = feeds.open();

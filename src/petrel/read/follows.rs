@@ -8,7 +8,7 @@ use crate::petrel::{
 };
 use crate::{
     models::{Record, RecordKind, Stored},
-    storage::{LogScope, StorageError},
+    storage::{CaseLogExt, LogRange, LogScope, StorageError},
 };
 
 impl Reader {
@@ -28,7 +28,7 @@ impl Reader {
         let reason = match reason {
             Some(reason) => reason,
             None if *previous == 0 => return Ok(()),
-            None => match self.storage.record(workflow, case, *previous).await {
+            None => match self.storage.record_before(&head.value).await {
                 Ok(Some(before)) if Some(&before.hash) == previous_hash.as_ref() => return Ok(()),
                 // What can't be read blocks no more than itself.
                 Err(StorageError::Corrupt { .. }) => return Ok(()),
@@ -44,7 +44,7 @@ impl Reader {
     /// Says which message of the case is between a head and the one that it says to follow.
     async fn is_between(&self, head: &Stored<Record>, last: u64) -> Result<Option<String>> {
         let scope = LogScope::Case(head.value.workflow.clone(), head.value.case.clone());
-        let next = self.storage.history(scope, last + 1).await?.next().await;
+        let next = self.storage.history(scope, LogRange::from(last + 1)).await?.next().await;
         let next = match next {
             Some(Ok(next)) => next.sequence,
             Some(Err(StorageError::Corrupt { sequence, .. })) => sequence,

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::petrel::{Petrel, Result, export::by_case::case_of, read::reads::check};
 use crate::{
     models::{Case, CaseId, CaseStatus, RecordKind, WorkflowId},
-    storage::{Cursor, LogScope, Page, PageOf, StorageError},
+    storage::{Cursor, LogRange, LogScope, Page, PageOf, StorageError},
 };
 
 /// Number of heads that are asked for at once.
@@ -66,7 +66,7 @@ impl Petrel {
     async fn cases_by_log(&self, workflow: &WorkflowId, page: Page) -> Result<CasePage> {
         let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
         let scope = LogScope::Lifecycles(Some(workflow.clone()));
-        let records = self.inner.reader.storage.history(scope, from).await?;
+        let records = self.inner.reader.storage.history(scope, LogRange::from(from)).await?;
         let created = records.filter_map(|record| async move {
             match record {
                 Ok(record) if record.value.kind == RecordKind::Created => {
@@ -101,7 +101,7 @@ impl Petrel {
     /// does not begin with its creation is listed there, and nowhere else.
     async fn is_first(&self, workflow: &WorkflowId, case: &CaseId, sequence: u64) -> Result<bool> {
         let scope = LogScope::Lifecycle(workflow.clone(), case.clone());
-        match self.inner.reader.storage.history(scope, 1).await?.next().await {
+        match self.inner.reader.storage.history(scope, LogRange::ALL).await?.next().await {
             Some(Ok(first)) => Ok(first.sequence == sequence),
             Some(Err(StorageError::Corrupt { sequence: first, .. })) => Ok(first == sequence),
             Some(Err(error)) => Err(error.into()),

@@ -11,7 +11,7 @@ use crate::petrel::{Error, Result, read::Reader};
 use crate::{
     engine::{fit_history, history_bases, produced, restore},
     models::{Case, CaseId, Digests, MarkingEntry, Record, Stored, Token, TokenId, WorkflowId},
-    storage::{Consistency, RegisterState},
+    storage::{CaseLogExt, Consistency, RegisterState},
 };
 
 /// Number of records that are asked for at once, and kept at hand for the histories that
@@ -215,7 +215,7 @@ impl Reader {
         sequence: u64,
         by: u64,
     ) -> Result<Stored<Record>> {
-        let record = self.storage.record(workflow, case, sequence).await?;
+        let record = self.storage.record_at(workflow, case, sequence).await?;
         record.ok_or_else(|| {
             let reason = format!("record {sequence} is named, and the log does not have it");
             broken(workflow, case, by, reason)

@@ -8,7 +8,7 @@ use std::{
 
 use crate::petrel::{Error, Result, read::Reader};
 use crate::{
-    models::{CaseId, TokenId, WorkflowId},
+    models::{CaseId, LogSequence, TokenId, WorkflowId},
     storage::{Consistency, StorageError},
 };
 
@@ -37,7 +37,7 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Listed {
     generation: u64,
-    definition: u64,
+    definition: Option<LogSequence>,
 }
 
 impl Tags {

@@ -13,11 +13,12 @@ use crate::petrel::{Error, Inner, Petrel, Result, change::whole::Whole};
 use crate::{
     engine::{self, Budget, Explanation, history_bases, produced},
     models::{
-        Case, CaseId, Record, Stored, StoredDefinition, Token, TokenId, Transition, WorkflowId,
+        Case, CaseId, LogSequence, Record, Stored, StoredDefinition, Token, TokenId, Transition,
+        WorkflowId,
     },
     storage::{
-        Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadPath, RegisterState, StorageError,
-        TokenScope,
+        CaseLogExt, Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadOptions, ReadPath,
+        RegisterState, StorageError, StorageExt, TokenScope,
     },
 };
 
@@ -48,7 +49,7 @@ impl Petrel {
                 let seen = match inner
                     .reader
                     .storage
-                    .token(&workflow, token, inner.reader.storage.read_path())
+                    .token(&workflow, token, ReadOptions::default())
                     .await
                 {
                     Err(error @ StorageError::Corrupt { .. }) => {
@@ -83,7 +84,7 @@ impl Petrel {
                 ReadPath::Direct => {
                     storage.register(&token.workflow, &token.place, &token.id).await?.state
                 }
-                path => match storage.token(&token.workflow, &token.id, path).await? {
+                path => match storage.token(&token.workflow, &token.id, path.into()).await? {
                     Some(seen) => RegisterState::Live(Box::new(seen)),
                     None => RegisterState::Empty,
                 },
@@ -92,7 +93,9 @@ impl Petrel {
                 RegisterState::Live(seen) if is_version(&seen, token) => {
                     return Ok(seen.nats_timestamp);
                 }
-                state if state.revision() > token.nats_sequence => return Ok(None),
+                state if state.revision() > LogSequence::new(token.nats_sequence) => {
+                    return Ok(None);
+                }
                 _ => {}
             }
             let Some(wait) = waits.next() else { return Ok(None) };
@@ -125,7 +128,9 @@ impl Petrel {
                         RegisterState::Live(seen) if is_version(&seen, tokens[at]) => {
                             Some(seen.nats_timestamp)
                         }
-                        state if state.revision() > tokens[at].nats_sequence => Some(None),
+                        state if state.revision() > LogSequence::new(tokens[at].nats_sequence) => {
+                            Some(None)
+                        }
                         _ => None,
                     };
                 }
@@ -152,7 +157,7 @@ impl Petrel {
         case: &CaseId,
         sequence: u64,
     ) -> Result<Stored<Record>> {
-        let record = self.inner.reader.storage.record(workflow, case, sequence).await?;
+        let record = self.inner.reader.storage.record_at(workflow, case, sequence).await?;
         let missing =
             || Error::NotFound { kind: "record", id: format!("{sequence} of case {case}") };
         Whole::new(self.inner.clone()).record(record.ok_or_else(missing)?).await
@@ -163,12 +168,7 @@ impl Petrel {
     pub async fn tokens(&self, scope: &TokenScope, page: Page) -> Result<PageOf<Token>> {
         check(page)?;
         let begun = Instant::now();
-        let tokens = self
-            .inner
-            .reader
-            .storage
-            .tokens(scope, page, self.inner.reader.storage.read_path())
-            .await?;
+        let tokens = self.inner.reader.storage.tokens_in(scope, page.into()).await?;
         self.inner.metrics.read(begun.elapsed());
         Ok(tokens)
     }
@@ -294,7 +294,7 @@ impl Inner {
         let record = match entry.sequence {
             0 => head,
             sequence if sequence == head.sequence => head,
-            sequence => match self.reader.storage.record(workflow, case, sequence).await? {
+            sequence => match self.reader.storage.record_at(workflow, case, sequence).await? {
                 Some(record) => record,
                 None => return Ok(None),
             },
@@ -314,7 +314,7 @@ impl Inner {
         case: &CaseId,
         token: &TokenId,
     ) -> Result<Option<Token>> {
-        let seen = self.reader.storage.token(workflow, token, self.reader.storage.read_path());
+        let seen = self.reader.storage.token(workflow, token, ReadOptions::default());
         let (found, seen) = tokio::join!(self.token_in_log(workflow, case, token), seen);
         let Some(found) = found? else { return Ok(None) };
         let seen = seen.ok().flatten().filter(|seen| is_version(seen, &found));

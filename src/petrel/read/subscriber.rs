@@ -14,9 +14,9 @@ use super::{
     watch::{RETRY_EVERY, passes_by},
 };
 use crate::{
-    models::{Record, Stored},
+    models::{LogSequence, Record, Stored},
     petrel::{Error, Inner, Result, change::whole::Whole},
-    storage::{self, LogScope, StorageError},
+    storage::{self, LogRange, LogScope, StorageError, WatchOptions},
 };
 
 pub(super) struct Subscriber {
@@ -55,10 +55,15 @@ impl Subscriber {
         since: Option<u64>,
     ) -> Result<Self> {
         let place = Feeds::join(&inner, &scope).await?;
-        if next > place.position + 1 && next > inner.reader.storage.last_sequence().await? + 1 {
+        let is_ahead = next > place.position + 1 && {
+            let last = inner.reader.storage.last_sequence().await?;
+            next > last.map_or(0, LogSequence::get) + 1
+        };
+        if is_ahead {
             // Whoever has seen more than there is has seen another log: a feed of its own finds
             // out. If it does not end, the log has got there meanwhile.
-            let mut ahead = inner.reader.storage.watch(scope.clone(), next).await?;
+            let mut ahead =
+                inner.reader.storage.watch(scope.clone(), WatchOptions::from(next)).await?;
             if let Some(Err(end)) = ahead.next().await {
                 return Err(end.into());
             }
@@ -66,7 +71,8 @@ impl Subscriber {
         let behind = match next <= place.position {
             false => None,
             true => {
-                let records = inner.reader.storage.history(scope.clone(), next).await?;
+                let records =
+                    inner.reader.storage.history(scope.clone(), LogRange::from(next)).await?;
                 Some(Behind { whole: Whole::new(inner.clone()), records: Some(records) })
             }
         };
@@ -175,7 +181,13 @@ impl Subscriber {
             let records = match &mut behind.records {
                 Some(records) => records,
                 none => {
-                    match self.inner.reader.storage.history(self.scope.clone(), self.next).await {
+                    match self
+                        .inner
+                        .reader
+                        .storage
+                        .history(self.scope.clone(), LogRange::from(self.next))
+                        .await
+                    {
                         Ok(records) => none.insert(records),
                         Err(error) if passes_by(&error) => {
                             sleep(RETRY_EVERY).await;

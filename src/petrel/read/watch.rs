@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use super::subscriber::Subscriber;
 use crate::petrel::{Petrel, Result};
 use crate::{
-    models::{Record, Stored},
+    models::{LogSequence, Record, Stored},
     storage::{LogScope, StorageError},
 };
 
@@ -27,7 +27,10 @@ impl Petrel {
         let storage = &self.inner.reader.storage;
         let (from, since) = match from_sequence {
             Some(sequence) => (sequence, None),
-            None => (storage.last_sequence().await? + 1, Some(storage.generation().await?)),
+            None => {
+                let last = storage.last_sequence().await?.map_or(0, LogSequence::get);
+                (last + 1, Some(storage.generation().await?))
+            }
         };
         Ok(Subscriber::begin(Arc::clone(&self.inner), scope, from, since).await?.stream())
     }

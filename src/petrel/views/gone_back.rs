@@ -3,13 +3,14 @@
 
 use crate::models::{Record, Stored};
 use crate::petrel::{Result, cache::definitions::Compiled, read::Reader, read::load::broken};
+use crate::storage::CaseLogExt;
 
 impl Reader {
     /// Checks that a record that was appended while the log may have gone back follows the
     /// record that it names: the fence compares numbers.
     pub(in crate::petrel) async fn must_follow(&self, stored: &Stored<Record>) -> Result<()> {
         let record = &stored.value;
-        let before = self.storage.record(&record.workflow, &record.case, record.previous).await?;
+        let before = self.storage.record_before(record).await?;
         if before.is_some_and(|before| Some(before.hash) == record.previous_hash) {
             return Ok(());
         }

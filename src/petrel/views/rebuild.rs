@@ -13,7 +13,7 @@ use crate::petrel::{
     views::repair::{Key, UNKNOWN_NAMED},
 };
 use crate::{
-    models::{CaseId, MarkingEntry, TokenId, WorkflowId},
+    models::{CaseId, LogSequence, MarkingEntry, TokenId, WorkflowId},
     storage::{Consistency, Lifecycle, Outline, StorageError},
 };
 
@@ -56,7 +56,7 @@ impl Petrel {
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Repaired> {
         let inner = &self.inner;
-        let last = inner.reader.storage.last_sequence().await?;
+        let last = inner.reader.storage.last_sequence().await?.map_or(0, LogSequence::get);
         let mut repaired = inner.views.rebuild_cases(|at| progress(at, 2 * last)).await?;
         let in_view = |seen: u64| progress(last + seen.min(last), 2 * last);
         let mut tally = Tally { unknown, ..Tally::going_on() };
@@ -87,7 +87,7 @@ impl Views {
             match lifecycle {
                 Ok(Lifecycle { workflow, case, sequence }) => {
                     let repaired = self.repair_case(&workflow, &case, Vec::new()).await;
-                    Ok((sequence, repaired.map(|repaired| Repaired { cases: 1, ..repaired })))
+                    Ok((sequence.get(), repaired.map(|repaired| Repaired { cases: 1, ..repaired })))
                 }
                 Err(StorageError::Corrupt { subject, sequence, reason, newer }) => {
                     let error = StorageError::Corrupt { subject, sequence, reason, newer };
@@ -139,7 +139,7 @@ impl Views {
         tally: &mut Tally,
         progress: impl Fn(u64),
     ) -> Result<()> {
-        let mut outlines = self.reader.storage.outlines(since).await?;
+        let mut outlines = self.reader.storage.outlines(LogSequence::new(since)).await?;
         let (mut seen, mut cases, mut kept, mut unknown) = (0, BTreeMap::new(), 0, 0);
         loop {
             let outline = match outlines.next().await {
@@ -223,7 +223,8 @@ impl Views {
             marking.unwrap_or_default().iter().map(|entry| (&entry.token, entry)).collect();
         let is_right = |outline: &Outline| {
             entries.get(&outline.token).is_some_and(|entry| {
-                entry.place == outline.place && entry.sequence_in(sequence) == outline.revision
+                let revision = LogSequence::new(entry.sequence_in(sequence));
+                entry.place == outline.place && revision == outline.revision
             })
         };
         let wrong: Vec<Key> = outlines

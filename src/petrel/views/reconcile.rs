@@ -21,8 +21,8 @@ use crate::petrel::{
     views::settled::{SETTLED_AFTER, Settled},
 };
 use crate::{
-    models::{CaseId, Record, WorkflowId},
-    storage::{LogScope, StorageError},
+    models::{CaseId, LogSequence, Record, WorkflowId},
+    storage::{LogRange, LogScope, StorageError},
 };
 
 /// Time between two looks at the log.
@@ -111,7 +111,7 @@ impl Petrel {
     /// Looks at the views of all records after the log sequence `from`, of any age, and mends
     /// the wrong ones.
     pub async fn reconcile_from(&self, from: u64) -> Result<Repaired> {
-        let last = self.inner.reader.storage.last_sequence().await?;
+        let last = self.inner.reader.storage.last_sequence().await?.map_or(0, LogSequence::get);
         let mut repaired = Repaired::default();
         let mut done = from;
         while done < last {
@@ -162,7 +162,7 @@ impl Follower {
 
     async fn tick(&mut self, views: &Views) -> Result<()> {
         let storage = &views.reader.storage;
-        let last = storage.last_sequence().await?;
+        let last = storage.last_sequence().await?.map_or(0, LogSequence::get);
         let generation = storage.generation().await?;
         let store = Store { reconnects: storage.reconnects(), generation };
         let is_shorter = self.settled.last().is_some_and(|before| last < before);
@@ -245,7 +245,8 @@ impl Views {
         let Some(first) = first else {
             return Ok(Batch { upto: to, repaired, contended: Touched::new() });
         };
-        let mut records = self.reader.storage.history(LogScope::All, first).await?.take(BATCH);
+        let mut records =
+            self.reader.storage.history(LogScope::All, LogRange::from(first)).await?.take(BATCH);
         let (mut touched, mut upto, mut count) = (Touched::new(), to, 0);
         let mut unreadable = Vec::new();
         while let Some(record) = records.next().await {

@@ -12,9 +12,13 @@ use std::{
 
 use crate::petrel::{Error, Result, views::Views};
 use crate::{
-    models::{Case, CaseId, MarkingEntry, PlaceId, Record, Stored, Token, TokenId, WorkflowId},
+    models::{
+        Case, CaseId, LogSequence, MarkingEntry, PlaceId, Record, Stored, Token, TokenId,
+        WorkflowId,
+    },
     storage::{
         Consistency, Register, RegisterState, StorageError, ViewContent, ViewOutcome, ViewWrite,
+        WriteOptions,
     },
 };
 
@@ -233,12 +237,15 @@ impl Views {
             let registers = self.reader.storage.registers_of(truth.workflow, &todo).await?;
             let is_ahead = |truth: &Truth<'_>, register: &Register| {
                 let revision = register.state.revision();
-                revision > truth.sequence() && !matches!(register.state, RegisterState::Gone { .. })
+                revision > LogSequence::new(truth.sequence())
+                    && !matches!(register.state, RegisterState::Gone { .. })
             };
             // Newer than what is known here, or of no record: the log tells which.
-            let is_newer = |register: &Register| register.state.revision() > truth.sequence();
-            let late_after = self.reader.storage.late_after();
-            if registers.iter().any(is_newer) || truth.read.elapsed() > late_after / 2 {
+            let is_newer = |register: &Register| {
+                register.state.revision() > LogSequence::new(truth.sequence())
+            };
+            let is_stale = self.reader.storage.is_stale(truth.read);
+            if registers.iter().any(is_newer) || is_stale {
                 self.refresh(truth).await?;
             }
             todo.clear();
@@ -253,27 +260,26 @@ impl Views {
                     case: truth.id.clone(),
                     place: register.place.clone(),
                     token: register.token.clone(),
-                    expected: register.sequence,
+                    expected: register.version(),
                     content,
                 });
             }
             for writes in writes.chunks(WRITTEN_AT_ONCE) {
-                let outcomes = self.reader.storage.write_views(writes.to_vec()).await;
-                // Later than this a marker that would have stopped a wrong write may be gone.
-                let is_late = truth.read.elapsed() > late_after;
+                let options = WriteOptions { log_read: truth.read };
+                let outcomes = self.reader.storage.write_views(writes.to_vec(), options).await;
                 for (write, outcome) in writes.iter().zip(outcomes) {
                     let key = (write.token.clone(), write.place.clone());
-                    let lost = match outcome {
+                    let outcome = match outcome {
                         Err(error @ StorageError::TooLarge { .. }) => {
                             truth.refused.get_or_insert(error);
                             continue;
                         }
-                        outcome => outcome? == ViewOutcome::LostRace,
+                        outcome => outcome?,
                     };
-                    if lost || (is_late && write.expected == 0) {
+                    if !matches!(outcome, ViewOutcome::Written(_)) {
                         todo.push(key.clone());
                     }
-                    if !lost && mended.insert(key) {
+                    if outcome != ViewOutcome::LostRace && mended.insert(key) {
                         self.metrics.view_mended();
                     }
                 }
@@ -311,7 +317,8 @@ fn correction(
         (Some(token), _) => Some(ViewContent::Live(token.clone())),
         (None, RegisterState::Live(_) | RegisterState::Unreadable { .. }) => {
             let moved_to = entry.filter(|_| !is_here).map(|entry| entry.place.clone());
-            Some(ViewContent::Gone { revision: sequence, moved_to })
+            let revision = LogSequence::new(sequence);
+            Some(ViewContent::Gone { revision, moved_to })
         }
         (None, RegisterState::Empty | RegisterState::Gone { .. }) => None,
     }

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 
 use crate::petrel::{cache::slot::Slot, views::Views};
 use crate::{
-    models::{Case, Passed, PlaceId, Record, Token, TokenAt},
-    storage::{Register, ViewContent, ViewOutcome, ViewWrite},
+    models::{Case, LogSequence, Passed, PlaceId, Record, Token, TokenAt},
+    storage::{Register, RegisterVersion, ViewContent, ViewOutcome, ViewWrite, WriteOptions},
 };
 
 impl Views {
@@ -19,12 +19,9 @@ impl Views {
         slot: &Slot,
         record: &Record,
     ) -> Vec<Register> {
-        let kept = self.reader.storage.marker_kept();
-        let unknown = |at: &&TokenAt| slot.registers.expected(&at.token, &at.place, kept).is_none();
-        // Twice as long as markers are kept: the times are of other processes' clocks.
-        let kept_elsewhere = TimeDelta::from_std(kept.saturating_mul(2)).ok();
-        let lately = kept_elsewhere.and_then(|kept| record.time.checked_sub_signed(kept));
-        let lately = lately.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let storage = &self.reader.storage;
+        let unknown = |at: &&TokenAt| slot.registers.expected(&at.token, &at.place).is_none();
+        let is_forgotten = |left: DateTime<Utc>| storage.has_forgotten(left, record.time);
         let mut wanted = Vec::new();
         for at in record.consumed.iter().chain(&record.removed).filter(unknown) {
             wanted.push((&at.token, &at.place));
@@ -32,7 +29,7 @@ impl Views {
             let before = slot.case.as_ref().and_then(|case| case.tokens.get(&at.token));
             let moved = record.produced.iter().find(|token| token.id == at.token);
             let back = moved.filter(|token| {
-                before.is_none_or(|before| may_have_left(before, &token.place, lately))
+                before.is_none_or(|before| may_have_left(before, &token.place, is_forgotten))
             });
             wanted.extend(back.map(|token| (&token.id, &token.place)));
         }
@@ -44,7 +41,7 @@ impl Views {
         }
         let reads = wanted
             .into_iter()
-            .map(|(token, place)| self.reader.storage.register(&record.workflow, place, token));
+            .map(|(token, place)| storage.register(&record.workflow, place, token));
         join_all(reads).await.into_iter().flatten().collect()
     }
 
@@ -59,30 +56,23 @@ impl Views {
         begun: Instant,
     ) {
         let writes = self.view_writes(slot, record, case);
-        let keys: Vec<_> = writes
-            .iter()
-            .map(|write| {
-                let is_marker = matches!(write.content, ViewContent::Gone { .. });
-                (write.token.clone(), write.place.clone(), is_marker)
-            })
-            .collect();
+        let keys: Vec<_> =
+            writes.iter().map(|write| (write.token.clone(), write.place.clone())).collect();
         let appended = Instant::now();
-        let outcomes = self.reader.storage.write_views(writes).await;
-        let (mut lost, mut failed) = (false, None);
-        for ((token, place, is_marker), outcome) in keys.iter().zip(outcomes) {
+        let options = WriteOptions { log_read: begun };
+        let outcomes = self.reader.storage.write_views(writes, options).await;
+        let (mut doubtful, mut failed) = (false, None);
+        for ((token, place), outcome) in keys.iter().zip(outcomes) {
             match outcome {
-                Ok(ViewOutcome::Written(sequence)) => {
-                    slot.registers.set(token, place, sequence, *is_marker);
-                }
-                Ok(ViewOutcome::LostRace) => lost = true,
+                Ok(ViewOutcome::Written(seen)) => slot.registers.set(token, place, seen),
+                Ok(ViewOutcome::Unfenced(_) | ViewOutcome::LostRace) => doubtful = true,
                 Err(error) => failed = Some(error),
             }
         }
         slot.registers.forget_gone(case);
-        if failed.is_none() && (lost || begun.elapsed() > self.reader.storage.late_after()) {
+        if failed.is_none() && doubtful {
             slot.registers.clear();
-            let registers = keys.into_iter().map(|(token, place, _)| (token, place)).collect();
-            let repaired = Box::pin(self.repair(&case.workflow, &case.id, registers)).await;
+            let repaired = Box::pin(self.repair(&case.workflow, &case.id, keys)).await;
             failed = repaired.err().map(|error| match error {
                 crate::petrel::Error::Storage(error) => error,
                 other => crate::storage::StorageError::Unavailable {
@@ -107,9 +97,10 @@ impl Views {
     }
 
     fn view_writes(&self, slot: &Slot, record: &Record, case: &Case) -> Vec<ViewWrite> {
-        let kept = self.reader.storage.marker_kept();
-        let expected = |token, place| slot.registers.expected(token, place, kept).unwrap_or(0);
-        let mut writes = Vec::new();
+        let expected = |token, place| {
+            slot.registers.expected(token, place).unwrap_or(RegisterVersion::NOTHING)
+        };
+        let (revision, mut writes) = (LogSequence::new(case.sequence), Vec::new());
         for at in record.consumed.iter().chain(&record.removed) {
             let now = case.marking.entry(&at.token).map(|entry| entry.place.clone());
             if now.as_ref() == Some(&at.place) {
@@ -121,7 +112,7 @@ impl Views {
                 place: at.place.clone(),
                 token: at.token.clone(),
                 expected: expected(&at.token, &at.place),
-                content: ViewContent::Gone { revision: case.sequence, moved_to: now },
+                content: ViewContent::Gone { revision, moved_to: now },
             });
         }
         for token in &record.produced {
@@ -139,11 +130,15 @@ impl Views {
     }
 }
 
-/// Returns true if the token may have left `place` since then; also if its history is too
-/// short to tell.
-fn may_have_left(token: &Token, place: &PlaceId, since: DateTime<Utc>) -> bool {
-    let is_later = |event: &&Passed| event.time > since;
-    let told = token.history.first().is_none_or(|first| first.time <= since)
+/// Returns true if the token may have left `place` at a time that is not forgotten; also if its
+/// history is too short to tell.
+fn may_have_left(
+    token: &Token,
+    place: &PlaceId,
+    is_forgotten: impl Fn(DateTime<Utc>) -> bool,
+) -> bool {
+    let is_later = |event: &&Passed| !is_forgotten(event.time);
+    let told = token.history.first().is_none_or(|first| is_forgotten(first.time))
         || token.history.len() as u64 == token.history_total;
     let mut later = token.history.iter().rev().take_while(is_later);
     !told || later.any(|event| event.from == *place)
@@ -170,8 +165,9 @@ mod tests {
     #[test]
     fn a_place_that_a_token_left_lately_may_have_its_marker() {
         let left = |total: u64, place: &str, minute: u64| {
-            let since = format!("2026-01-01T00:0{minute}:00Z").parse().unwrap();
-            may_have_left(&token(total), &PlaceId::new(place).unwrap(), since)
+            let since: DateTime<Utc> = format!("2026-01-01T00:0{minute}:00Z").parse().unwrap();
+            let is_forgotten = |left| left <= since;
+            may_have_left(&token(total), &PlaceId::new(place).unwrap(), is_forgotten)
         };
         assert!(left(2, "b", 2));
         assert!(!left(2, "a", 2), "it left a before that");

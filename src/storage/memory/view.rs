@@ -6,37 +6,32 @@ use chrono::Utc;
 
 use super::subject;
 use crate::{
-    models::{PlaceId, Token, TokenId, WorkflowId},
+    models::{PlaceId, Token, TokenId, ViewSequence, WorkflowId},
     storage::{
-        Cursor, Outline, Page, PageOf, Register, RegisterState, TokenScope, ViewContent,
-        ViewOutcome, ViewWrite,
+        Cursor, Outline, Page, PageOf, Register, RegisterState, ViewContent, ViewOutcome,
+        ViewScope, ViewWrite,
     },
 };
 
 type Key = (WorkflowId, PlaceId, TokenId);
 
 /// The live tokens of one workflow by place, then by the sequence of their registers.
-type LivePlaces = BTreeMap<PlaceId, BTreeMap<u64, TokenId>>;
+type LivePlaces = BTreeMap<PlaceId, BTreeMap<ViewSequence, TokenId>>;
 
 #[derive(Debug, Default)]
 pub(super) struct View {
     registers: BTreeMap<Key, Register>,
     live: BTreeMap<WorkflowId, LivePlaces>,
     /// Places of each live token, with the sequences of its registers.
-    places: BTreeMap<(WorkflowId, TokenId), BTreeSet<(u64, PlaceId)>>,
-    last: u64,
+    places: BTreeMap<(WorkflowId, TokenId), BTreeSet<(ViewSequence, PlaceId)>>,
+    last: Option<ViewSequence>,
 }
 
 impl View {
     pub fn register(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> Register {
         let key = (workflow.clone(), place.clone(), token.clone());
-        self.registers.get(&key).cloned().unwrap_or(Register {
-            workflow: key.0,
-            place: key.1,
-            token: key.2,
-            sequence: 0,
-            state: RegisterState::Empty,
-        })
+        let found = self.registers.get(&key).cloned();
+        found.unwrap_or_else(|| Register::empty(workflow, place, token))
     }
 
     pub fn registers(&self) -> impl ExactSizeIterator<Item = &Register> {
@@ -57,14 +52,17 @@ impl View {
         let ViewWrite { workflow, place, token, expected, content, .. } = write;
         let key = (workflow.clone(), place.clone(), token.clone());
         let before = self.registers.get(&key);
-        if before.map_or(0, |register| register.sequence) != expected {
+        // Markers stay, so what was seen is there or somebody wrote since.
+        if before.and_then(|register| register.sequence) != expected.sequence() {
             return ViewOutcome::LostRace;
         }
-        if before.is_some_and(|register| matches!(register.state, RegisterState::Live(_))) {
-            self.unlist(&key, expected);
+        if let Some(Register { sequence: Some(at), state: RegisterState::Live(_), .. }) = before {
+            let at = *at;
+            self.unlist(&key, at);
         }
-        self.last += 1;
-        let sequence = self.last;
+        let sequence = self.last.map_or(ViewSequence::FIRST, ViewSequence::next);
+        self.last = Some(sequence);
+        let written = content.written_at(sequence);
         let state = match content {
             ViewContent::Live(live) => {
                 let places = self.live.entry(workflow.clone()).or_default();
@@ -78,12 +76,13 @@ impl View {
             }
             ViewContent::Gone { revision, .. } => RegisterState::Gone { revision },
         };
+        let sequence = Some(sequence);
         self.registers.insert(key, Register { workflow, place, token, sequence, state });
-        ViewOutcome::Written(sequence)
+        ViewOutcome::Written(written)
     }
 
     /// Takes a live register out of the indexes.
-    fn unlist(&mut self, (workflow, place, token): &Key, sequence: u64) {
+    fn unlist(&mut self, (workflow, place, token): &Key, sequence: ViewSequence) {
         if let Some(places) = self.live.get_mut(workflow)
             && let Some(tokens) = places.get_mut(place)
         {
@@ -120,28 +119,44 @@ impl View {
         }
     }
 
-    pub fn tokens(&self, scope: &TokenScope, page: Page) -> PageOf<Token> {
+    /// A page of these registers' live tokens.
+    pub fn tokens(&self, scope: &ViewScope, page: Page) -> PageOf<Token> {
         let nothing = PageOf { items: Vec::new(), has_next: false };
-        let Some(from) = page.after.map_or(Some(0), |Cursor(after)| after.checked_add(1)) else {
+        let Some(from) = page.after.map_or(Some(1), |Cursor(after)| after.checked_add(1)) else {
             return nothing;
         };
-        let Some(places) = self.live.get(&scope.workflow) else { return nothing };
-        let mut found: Vec<(u64, &Token)> = Vec::new();
-        for (place, tokens) in places {
-            if scope.place.as_ref().is_some_and(|only| only != place) {
-                continue;
+        let from = ViewSequence::new(from).unwrap_or(ViewSequence::FIRST);
+        let (ViewScope::Workflow(workflow)
+        | ViewScope::Place(workflow, _)
+        | ViewScope::Registers(workflow, _)) = scope;
+        let Some(places) = self.live.get(workflow) else { return nothing };
+        let live = |sequence: ViewSequence, place: &PlaceId, token: &TokenId| {
+            Some((sequence, self.live_token(workflow, place, token)?))
+        };
+        // More than a page and one of each place can't be needed.
+        let in_place = |(place, tokens): (&PlaceId, &BTreeMap<ViewSequence, TokenId>)| -> Vec<_> {
+            let found = tokens.range(from..).filter_map(|(at, token)| live(*at, place, token));
+            found.take(page.first + 1).collect()
+        };
+        let mut found: Vec<(ViewSequence, &Token)> = match scope {
+            ViewScope::Workflow(_) => places.iter().flat_map(in_place).collect(),
+            ViewScope::Place(_, place) => {
+                places.get_key_value(place).map(in_place).unwrap_or_default()
             }
-            // More than a page and one of each place can't be needed.
-            let live = tokens.range(from..).filter_map(|(sequence, token)| {
-                Some((*sequence, self.live_token(&scope.workflow, place, token)?))
-            });
-            let ours = live
-                .filter(|(_, token)| scope.case.as_ref().is_none_or(|case| token.case == *case));
-            found.extend(ours.take(page.first + 1));
-        }
+            ViewScope::Registers(_, registers) => {
+                let found = registers.iter().filter_map(|(token, place)| {
+                    let key = (workflow.clone(), place.clone(), token.clone());
+                    live(self.registers.get(&key)?.sequence?, place, token)
+                });
+                found.filter(|(sequence, _)| *sequence >= from).collect()
+            }
+        };
         found.sort_by_key(|(sequence, _)| *sequence);
         let has_next = found.len() > page.first;
         let items = found.into_iter().take(page.first);
-        PageOf { items: items.map(|(at, token)| (Cursor(at), token.clone())).collect(), has_next }
+        PageOf {
+            items: items.map(|(at, token)| (Cursor(at.get()), token.clone())).collect(),
+            has_next,
+        }
     }
 }

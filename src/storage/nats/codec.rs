@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use super::{Subjects, direct::RawMessage};
 use crate::{
     models::{
-        CaseId, CaseStatus, FORMAT_VERSION, PlaceId, Record, Stored, StoredDefinition, Token,
-        WorkflowDefinition, hex, read_json,
+        CaseId, CaseStatus, FORMAT_VERSION, LogSequence, PlaceId, Record, Stored, StoredDefinition,
+        Token, ViewSequence, WorkflowDefinition, hex, read_json,
     },
     storage::{
         Lifecycle, Outline, Register, RegisterState, Result, StatusAt, StorageError, ViewContent,
@@ -150,7 +150,7 @@ pub fn decode_status(message: &RawMessage, subjects: &Subjects) -> Result<Status
     let (workflow, case) = subjects
         .parse_record(&message.subject)
         .ok_or_else(|| corrupt(message, "its subject is no record's".to_owned()))?;
-    let (sequence, timestamp) = (message.sequence, message.timestamp);
+    let (sequence, timestamp) = (sequence(message)?, message.timestamp);
     Ok(StatusAt { workflow, case, sequence, timestamp, status })
 }
 
@@ -200,7 +200,8 @@ pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Regi
             Err(error) => RegisterState::Unreadable { reason: error.to_string() },
         },
     };
-    Ok(Register { workflow, place, token, sequence: message.sequence, state })
+    let sequence = ViewSequence::new(message.sequence);
+    Ok(Register { workflow, place, token, sequence, state })
 }
 
 /// A register without its contents, from a message whose body was left out.
@@ -208,7 +209,7 @@ pub fn decode_outline(message: &RawMessage, subjects: &Subjects) -> Result<Outli
     let (workflow, place, token) = subjects
         .parse_token(&message.subject)
         .ok_or_else(|| corrupt(message, "its subject is no token's".to_owned()))?;
-    let revision = number(message, REVISION).unwrap_or_default();
+    let revision = revision(message);
     // A body that is empty has no size either.
     let is_gone = number::<u64>(message, SIZE).unwrap_or_default() == 0;
     Ok(Outline { workflow, place, token, revision, is_gone })
@@ -219,16 +220,21 @@ pub fn decode_lifecycle(message: &RawMessage, subjects: &Subjects) -> Result<Lif
     let (workflow, case) = subjects
         .parse_record(&message.subject)
         .ok_or_else(|| corrupt(message, "its subject is no case's".to_owned()))?;
-    Ok(Lifecycle { workflow, case, sequence: message.sequence })
+    Ok(Lifecycle { workflow, case, sequence: sequence(message)? })
 }
 
 fn number<N: FromStr>(message: &RawMessage, header: HeaderName) -> Option<N> {
     message.headers.get(header)?.as_str().parse().ok()
 }
 
-/// The log sequence of the record that a view message comes from; 0 where it does not say.
-pub fn revision(message: &RawMessage) -> u64 {
-    number(message, REVISION).unwrap_or_default()
+/// The log sequence of the record that a view message comes from, where it says so.
+pub fn revision(message: &RawMessage) -> Option<LogSequence> {
+    LogSequence::new(number(message, REVISION)?)
+}
+
+fn sequence(message: &RawMessage) -> Result<LogSequence> {
+    let none = || corrupt(message, "it has no place in the log".to_owned());
+    LogSequence::new(message.sequence).ok_or_else(none)
 }
 
 /// The place that a marker names as its token's.
@@ -249,11 +255,12 @@ pub fn encode_view(write: &ViewWrite, subject: &str) -> Result<Bytes> {
 }
 
 /// The headers of a view write.
-pub fn headers_of_view(write: &ViewWrite, marker_ttl: Duration) -> HeaderMap {
+pub fn headers_of_view(write: &ViewWrite, expected: u64, marker_ttl: Duration) -> HeaderMap {
     match &write.content {
-        ViewContent::Live(token) => view_headers(&write.case, token.nats_sequence, write.expected),
+        ViewContent::Live(token) => view_headers(&write.case, token.nats_sequence, expected),
         ViewContent::Gone { revision, moved_to } => {
-            let mut headers = view_headers(&write.case, *revision, write.expected);
+            let mut headers =
+                view_headers(&write.case, revision.map_or(0, LogSequence::get), expected);
             add_marker_headers(&mut headers, moved_to.as_ref(), marker_ttl);
             headers
         }

@@ -12,7 +12,7 @@ use futures::future::{try_join, try_join_all};
 use super::{Link, NatsStorageConfig, Subjects, codec, direct::Many, publish::Expected, streams};
 use crate::{
     models::{CaseId, PlaceId, RecordKind, TokenId, WorkflowId},
-    storage::{Result, StorageError, TokenScope},
+    storage::{Result, StorageError},
 };
 
 /// Plain JetStream calls of async-nats on two streams that are set up like the product's, with
@@ -160,8 +160,7 @@ impl Floor {
 
     /// The last message of each token's subject in a place, by one direct get: at most 1,024.
     pub async fn list(&self, place: &PlaceId) -> Result<usize> {
-        let (workflow, place) = (self.workflow.clone(), Some(place.clone()));
-        let filter = self.subjects.tokens(&TokenScope { workflow, place, case: None });
+        let filter = self.subjects.tokens(&self.workflow, Some(place));
         match self.link.last_of_each(&self.config.marking_stream, &[filter], 1, 1_024).await? {
             Many::Some { messages, .. } => Ok(messages.len()),
             Many::TooMany => Err(lost("more tokens than one direct get answers for")),

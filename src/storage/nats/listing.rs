@@ -17,8 +17,8 @@ use super::{
     walk::Walk,
 };
 use crate::{
-    models::{Token, TokenId},
-    storage::{Cursor, Result, TokenScope},
+    models::{LogSequence, PlaceId, Token, TokenId, WorkflowId},
+    storage::{Cursor, Result},
 };
 
 /// Most messages of the view with which any listing is asked for at once. To say that there
@@ -132,21 +132,22 @@ impl Inner {
     /// newest decides for each token. The second fetches the messages of the page.
     pub async fn live_by_consumer(
         &self,
-        scope: &TokenScope,
+        workflow: &WorkflowId,
+        place: Option<&PlaceId>,
         from: u64,
         enough: usize,
     ) -> Result<Vec<(Cursor, Token)>> {
         let marking = &self.config.marking_stream;
         let until = self.last_of(marking).await?;
-        let everywhere = TokenScope { place: None, ..scope.clone() };
-        let mut feed = self.feed(marking, self.subjects.tokens(&everywhere), 1, Some(until));
+        let everywhere = self.subjects.tokens(workflow, None);
+        let mut feed = self.feed(marking, everywhere, 1, Some(until));
         let mut newest: HashMap<TokenId, (Age, bool)> = HashMap::new();
         while let Some(message) = feed.next().await {
             let message = message?;
-            let Some((_, place, token)) = self.subjects.parse_token(&message.subject) else {
+            let Some((_, at, token)) = self.subjects.parse_token(&message.subject) else {
                 continue;
             };
-            let here = scope.place.as_ref().is_none_or(|only| *only == place);
+            let here = place.is_none_or(|only| *only == at);
             let age = Age::of(&message);
             let known = newest.entry(token).or_insert((age, here));
             if known.0 < age {
@@ -159,7 +160,8 @@ impl Inner {
         let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
             return Ok(Vec::new());
         };
-        let mut feed = self.feed(marking, self.subjects.tokens(scope), *first, Some(*last));
+        let wanted_of = self.subjects.tokens(workflow, place);
+        let mut feed = self.feed(marking, wanted_of, *first, Some(*last));
         let mut live = Vec::new();
         while live.len() <= enough {
             let Some(message) = feed.next().await else { break };
@@ -182,7 +184,7 @@ impl Inner {
 /// of one record the token counts, and else the server's time decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age {
-    revision: u64,
+    revision: Option<LogSequence>,
     is_live: bool,
     time: DateTime<Utc>,
     sequence: u64,

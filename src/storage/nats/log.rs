@@ -22,8 +22,13 @@ use super::{
     walk::{Walk, walked_first},
 };
 use crate::{
-    models::{CaseId, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId},
-    storage::{Appended, Consistency, DefinitionVersion, LogScope, Result, StatusAt},
+    models::{
+        CaseId, LogSequence, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId,
+    },
+    storage::{
+        AppendOptions, Appended, Consistency, DefinitionVersion, LogRange, LogScope, PutOptions,
+        Result, StatusAt, StorageError, WatchOptions,
+    },
 };
 
 /// Number of records up to which their statuses are read by direct get.
@@ -37,20 +42,21 @@ impl Inner {
     pub async fn put_definition(
         &self,
         definition: &WorkflowDefinition,
-        version: u64,
-        expected: u64,
+        options: PutOptions,
     ) -> Result<StoredDefinition> {
         let subject = self.subjects.definition(&definition.id);
+        let PutOptions { version, expected } = options;
         let payload = codec::encode_definition(definition, version, &subject)?;
-        let expected = Expected { sequence: expected, filter: None };
+        let expected = Expected { sequence: number(expected), filter: None };
         let hash = codec::hash(&payload);
         let sequence = self.publish(subject, expected, payload, &hash).await?;
         // The server's time of the message is not in its acknowledgement.
-        let stored = self.definition(&definition.id, DefinitionVersion::Sequence(sequence)).await?;
+        let at = DefinitionVersion::Sequence(sequence);
+        let stored = self.definition(&definition.id, at).await?;
         Ok(stored.unwrap_or_else(|| StoredDefinition {
             definition: definition.clone(),
             version,
-            sequence,
+            sequence: sequence.get(),
             stored_at: Utc::now(),
         }))
     }
@@ -71,7 +77,8 @@ impl Inner {
 
     /// All versions, by a consumer that reads up to the present end.
     pub async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>> {
-        let (subject, until) = (self.subjects.definition(workflow), self.last_sequence().await?);
+        let subject = self.subjects.definition(workflow);
+        let until = number(self.last_sequence().await?);
         let messages = self.feed(self.log(), subject, 1, Some(until)).into_stream();
         let decode = |message: RawMessage| codec::decode_definition(&message);
         messages.map_ok(decode).try_collect().await
@@ -95,19 +102,19 @@ impl Inner {
         Ok(ids.into_iter().collect())
     }
 
-    pub async fn last_definition(&self) -> Result<u64> {
+    pub async fn last_definition(&self) -> Result<Option<LogSequence>> {
         let last = self.last_strong(&self.subjects.definitions()).await?;
-        Ok(last.map_or(0, |message| message.sequence))
+        Ok(last.and_then(|message| LogSequence::new(message.sequence)))
     }
 
-    pub async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
+    pub async fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended> {
         let subject = self.subjects.record(&record.workflow, &record.case, record.kind);
         let fence = self.subjects.case(&record.workflow, &record.case);
         let payload = codec::encode_record(record, &subject)?;
         let hash = codec::hash(&payload);
         // All appends of a case carry this one text: with replicas, the server compares the
         // texts of the fences of what is on its way, and not the subjects that they cover.
-        let expected = Expected { sequence: expected, filter: Some(&fence) };
+        let expected = Expected { sequence: number(options.expected), filter: Some(&fence) };
         let sequence = self.publish(subject, expected, payload, &hash).await?;
         Ok(Appended { sequence, hash })
     }
@@ -118,12 +125,15 @@ impl Inner {
         expected: Expected<'_>,
         payload: Bytes,
         hash: &str,
-    ) -> Result<u64> {
+    ) -> Result<LogSequence> {
         let seen = self.seen.highest();
         let none = HeaderMap::new;
         let sequence = self.link.publish(self.log(), subject, expected, none, payload).await?;
         self.seen.appended(seen, sequence, hash.to_owned());
-        Ok(sequence)
+        LogSequence::new(sequence).ok_or_else(|| StorageError::Stream {
+            stream: self.log().to_owned(),
+            reason: "the server acknowledged a message at sequence 0".to_owned(),
+        })
     }
 
     pub async fn head(
@@ -144,7 +154,7 @@ impl Inner {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        sequence: u64,
+        sequence: LogSequence,
     ) -> Result<Option<Stored<Record>>> {
         let Some(message) = self.at_strong(sequence).await? else { return Ok(None) };
         let branch = format!("{}.workflows.{workflow}.events.", self.config.prefix);
@@ -166,11 +176,8 @@ impl Inner {
 
     /// The message at a sequence. It never changes, so any replica may have it; only the
     /// leader's word counts that there is none.
-    async fn at_strong(&self, sequence: u64) -> Result<Option<RawMessage>> {
-        if sequence == 0 {
-            // No message has it, and a server takes the question for an empty one.
-            return Ok(None);
-        }
+    async fn at_strong(&self, sequence: LogSequence) -> Result<Option<RawMessage>> {
+        let sequence = sequence.get();
         let mut found = self.link.at(self.log(), sequence).await?;
         if found.is_none() {
             self.seen.look().await?;
@@ -216,17 +223,19 @@ impl Inner {
     }
 
     /// The last sequence of the log.
-    pub async fn last_sequence(&self) -> Result<u64> {
+    pub async fn last_sequence(&self) -> Result<Option<LogSequence>> {
         self.seen.look().await?;
-        self.last_of(self.log()).await
+        Ok(LogSequence::new(self.last_of(self.log()).await?))
     }
 
     pub async fn history(
         &self,
         scope: LogScope,
-        from: u64,
+        range: LogRange,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        let until = self.last_sequence().await?;
+        let last = self.last_sequence().await?;
+        let until = number(range.until.map_or(last, |until| last.min(Some(until))));
+        let from = number(range.from);
         if let LogScope::Case(workflow, case) | LogScope::Lifecycle(workflow, case) = &scope {
             let mut subjects = vec![self.subjects.lifecycle(workflow, case)];
             if matches!(scope, LogScope::Case(..)) {
@@ -254,22 +263,23 @@ impl Inner {
         Ok(feed.into_stream().then(record).boxed())
     }
 
-    pub async fn statuses(
-        &self,
-        after: u64,
-        until: u64,
-    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
+    pub async fn statuses(&self, range: LogRange) -> Result<BoxStream<'static, Result<StatusAt>>> {
+        let from = range.from.unwrap_or(LogSequence::FIRST).get();
+        let until = match range.until {
+            Some(until) => until.get(),
+            None => number(self.last_sequence().await?),
+        };
         let decode = |message: Result<RawMessage>| {
             message.and_then(|message| codec::decode_status(&message, &self.subjects))
         };
         let filter = self.subjects.records(&LogScope::All);
-        let few = until.saturating_sub(after);
-        if few == 0 {
+        if until < from {
             return Ok(stream::empty().boxed());
         }
+        let few = until - from + 1;
         if few <= FEW_STATUSES && !self.seen.replicated() {
             // One request, where a consumer takes three.
-            let ask = || self.link.next_batch(self.log(), &filter, after + 1, few as usize);
+            let ask = || self.link.next_batch(self.log(), &filter, from, few as usize);
             let (messages, more) = self.read(ask).await?;
             if !more {
                 let messages: Vec<_> = messages
@@ -281,7 +291,7 @@ impl Inner {
                 return Ok(stream::iter(messages).boxed());
             }
         }
-        let feed = self.feed(self.log(), filter, after + 1, Some(until));
+        let feed = self.feed(self.log(), filter, from, Some(until));
         let subjects = self.subjects.clone();
         let decode = move |message: Result<RawMessage>| {
             message.and_then(|message| codec::decode_status(&message, &subjects))
@@ -292,12 +302,18 @@ impl Inner {
     pub async fn watch(
         &self,
         scope: LogScope,
-        from: u64,
+        options: WatchOptions,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         self.link.breaker.check()?;
+        let from = number(options.from);
         let feed = self.feed(self.log(), self.subjects.records(&scope), from, None);
         Ok(feed.into_stream().then(record).boxed())
     }
+}
+
+/// A sequence as the server names it: 0 stands for none, and for the beginning.
+fn number(sequence: Option<LogSequence>) -> u64 {
+    sequence.map_or(0, LogSequence::get)
 }
 
 async fn record(message: Result<RawMessage>) -> Result<Stored<Record>> {

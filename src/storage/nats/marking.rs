@@ -1,5 +1,7 @@
 //! Live tokens in the marking stream.
 
+use std::time::Instant;
+
 use futures::{StreamExt, future::join_all, stream::BoxStream};
 use serde_json::Value;
 
@@ -14,10 +16,10 @@ use super::{
     streams,
 };
 use crate::{
-    models::{CaseId, PlaceId, Token, TokenId, WorkflowId},
+    models::{PlaceId, Token, TokenId, ViewSequence, WorkflowId},
     storage::{
-        Consistency, Cursor, Health, Page, PageOf, ReadPath, Register, RegisterState, Result,
-        StorageError, TokenScope, ViewOutcome, ViewWrite,
+        Cursor, Health, Markers, Page, PageOf, ReadPath, Register, RegisterState, Result,
+        StorageError, ViewOutcome, ViewScope, ViewWrite,
     },
 };
 
@@ -29,6 +31,10 @@ impl Inner {
         &self.config.marking_stream
     }
 
+    pub fn markers(&self) -> Markers {
+        Markers::kept_for(self.config.marker_ttl)
+    }
+
     pub async fn register(
         &self,
         workflow: &WorkflowId,
@@ -38,29 +44,36 @@ impl Inner {
         let subject = self.subjects.token(workflow, place, token);
         match self.link.last(self.marking(), &subject).await? {
             Some(message) => decode_register(&message, &self.subjects),
-            None => Ok(Register {
-                workflow: workflow.clone(),
-                place: place.clone(),
-                token: token.clone(),
-                sequence: 0,
-                state: RegisterState::Empty,
-            }),
+            None => Ok(Register::empty(workflow, place, token)),
         }
     }
 
     /// Writes all of them at once on one connection, which keeps their order: the marker at
     /// the old place arrives before the token at the new one.
-    pub async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
-        join_all(writes.iter().map(|write| self.write_view(write))).await
+    pub async fn write_views(
+        &self,
+        writes: Vec<ViewWrite>,
+        log_read: Instant,
+    ) -> Vec<Result<ViewOutcome>> {
+        join_all(writes.iter().map(|write| self.write_view(write, log_read))).await
     }
 
-    async fn write_view(&self, write: &ViewWrite) -> Result<ViewOutcome> {
+    async fn write_view(&self, write: &ViewWrite, log_read: Instant) -> Result<ViewOutcome> {
         let subject = self.subjects.token(&write.workflow, &write.place, &write.token);
         let payload = encode_view(write, &subject)?;
-        let headers = || headers_of_view(write, self.config.marker_ttl);
-        let expected = Expected { sequence: write.expected, filter: None };
-        match self.link.publish(self.marking(), subject, expected, headers, payload).await {
-            Ok(sequence) => Ok(ViewOutcome::Written(sequence)),
+        let seen = self.markers().expected(&write.expected);
+        let expected = seen.map_or(0, ViewSequence::get);
+        let headers = || headers_of_view(write, expected, self.config.marker_ttl);
+        let condition = Expected { sequence: expected, filter: None };
+        match self.link.publish(self.marking(), subject, condition, headers, payload).await {
+            Ok(sequence) => {
+                let sequence = ViewSequence::new(sequence).ok_or_else(|| StorageError::Stream {
+                    stream: self.marking().to_owned(),
+                    reason: "the server acknowledged a message at sequence 0".to_owned(),
+                })?;
+                let written = write.content.written_at(sequence);
+                Ok(self.markers().outcome(written, seen, log_read))
+            }
             Err(StorageError::LostRace { .. }) => Ok(ViewOutcome::LostRace),
             Err(error) => Err(error),
         }
@@ -99,20 +112,28 @@ impl Inner {
 
     pub async fn tokens(
         &self,
-        scope: &TokenScope,
+        scope: &ViewScope,
         page: Page,
         path: ReadPath,
     ) -> Result<PageOf<Token>> {
-        if let Some(case) = &scope.case {
-            return self.tokens_of_case(scope, case, page).await;
-        }
         // Nothing is after the last sequence there can be.
         let Some(from) = page.after.map_or(Some(1), |Cursor(after)| after.checked_add(1)) else {
             return Ok(PageOf { items: Vec::new(), has_next: false });
         };
+        let (workflow, place) = match scope {
+            ViewScope::Workflow(workflow) => (workflow, None),
+            ViewScope::Place(workflow, place) => (workflow, Some(place)),
+            // Their subjects are known, whatever the path.
+            ViewScope::Registers(workflow, registers) => {
+                let live = self.live_at(workflow, registers, from, page.first).await?;
+                return Ok(page_of(live, page));
+            }
+        };
         let live = match path {
-            ReadPath::Consumer => self.live_by_consumer(scope, from, page.first).await?,
-            ReadPath::Direct => self.live_in(self.subjects.tokens(scope), from, page.first).await?,
+            ReadPath::Consumer => self.live_by_consumer(workflow, place, from, page.first).await?,
+            ReadPath::Direct => {
+                self.live_in(self.subjects.tokens(workflow, place), from, page.first).await?
+            }
         };
         Ok(page_of(live, page))
     }
@@ -158,31 +179,24 @@ impl Inner {
         }
     }
 
-    /// The tokens of a case. The head has their ids and places; the view has their contents.
-    async fn tokens_of_case(
+    /// The live ones of these tokens in these places, in order, from a sequence on: of each
+    /// request at least one more than `enough`, or all there are.
+    async fn live_at(
         &self,
-        scope: &TokenScope,
-        case: &CaseId,
-        page: Page,
-    ) -> Result<PageOf<Token>> {
-        let head = self.head(&scope.workflow, case, Consistency::Eventual).await?;
-        let marking = head.map(|head| head.value.marking.0).unwrap_or_default();
-        let wanted = |place: &PlaceId| scope.place.as_ref().is_none_or(|only| only == place);
-        let subjects: Vec<_> = marking
-            .iter()
-            .filter(|entry| wanted(&entry.place))
-            .map(|entry| self.subjects.token(&scope.workflow, &entry.place, &entry.token))
-            .collect();
-        let Some(from) = page.after.map_or(Some(1), |Cursor(after)| after.checked_add(1)) else {
-            return Ok(PageOf { items: Vec::new(), has_next: false });
-        };
+        workflow: &WorkflowId,
+        registers: &[(TokenId, PlaceId)],
+        from: u64,
+        enough: usize,
+    ) -> Result<Vec<(Cursor, Token)>> {
+        let subject = |(token, place): &_| self.subjects.token(workflow, place, token);
+        let subjects: Vec<_> = registers.iter().map(subject).collect();
         let mut live = Vec::new();
         for subjects in subjects.chunks(SUBJECTS_AT_ONCE) {
-            let some = self.live_of(subjects, from, page.first).await?;
+            let some = self.live_of(subjects, from, enough).await?;
             live.extend(some.ok_or_else(|| self.too_many(subjects.len()))?);
         }
         live.sort_by_key(|(cursor, _)| *cursor);
-        Ok(page_of(live, page))
+        Ok(live)
     }
 
     pub fn too_many(&self, subjects: usize) -> StorageError {

@@ -1,11 +1,9 @@
 //! Storage in NATS JetStream. The only place, with the local server's launcher, that names
 //! async-nats.
 
-mod branch;
+mod case_log;
 mod codec;
 mod config;
-pub(in crate::storage) mod decoding;
-pub(in crate::storage) mod direct;
 mod doctor;
 mod feed;
 mod floor;
@@ -21,6 +19,7 @@ mod settings;
 mod store;
 mod streams;
 mod subjects;
+mod token_view;
 mod walk;
 
 pub use super::nats_link::address::Auth;
@@ -30,6 +29,6 @@ pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;
 pub use streams::Filling;
 
-use super::nats_link::{Link, address, leader, link, publish, refusal};
+use super::nats_link::{Link, address, branch, decoding, direct, leader, publish, refusal};
 use seen::Seen;
 use subjects::Subjects;

@@ -18,8 +18,8 @@ use super::{
     store::Inner,
 };
 use crate::{
-    models::{PlaceId, TokenId, WorkflowId},
-    storage::{Lifecycle, LogScope, Outline, Register, RegisterState, Result},
+    models::{LogSequence, PlaceId, TokenId, WorkflowId},
+    storage::{Lifecycle, LogScope, Outline, Register, Result},
 };
 
 /// The most registers that are asked for one by one: an answer of one message needs no
@@ -47,13 +47,7 @@ impl Inner {
             for ((token, place), subject) in wanted.iter().zip(subjects) {
                 registers.push(match found.remove(&subject) {
                     Some(message) => decode_register(&message, &self.subjects)?,
-                    None => Register {
-                        workflow: workflow.clone(),
-                        place: place.clone(),
-                        token: token.clone(),
-                        sequence: 0,
-                        state: RegisterState::Empty,
-                    },
+                    None => Register::empty(workflow, place, token),
                 });
             }
         }
@@ -78,7 +72,10 @@ impl Inner {
         }
     }
 
-    pub async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>> {
+    pub async fn outlines(
+        &self,
+        since: Option<LogSequence>,
+    ) -> Result<BoxStream<'static, Result<Outline>>> {
         let filter = self.subjects.marking_stream().swap_remove(0);
         let from = match self.written_since(since).await? {
             Some(time) => self.link.first_since(self.marking(), &filter, time).await?,
@@ -117,10 +114,10 @@ impl Inner {
     /// Time from which on the view has the messages that come from the log's record at `since`
     /// or a later one. `None` if they may be anywhere: the log is no longer than that, or has
     /// been made anew.
-    async fn written_since(&self, since: u64) -> Result<Option<DateTime<Utc>>> {
+    async fn written_since(&self, since: Option<LogSequence>) -> Result<Option<DateTime<Utc>>> {
         let record = match since {
-            0 => None,
-            since => self.link.at(self.log(), since).await?,
+            None => None,
+            Some(since) => self.link.at(self.log(), since.get()).await?,
         };
         let Some(record) = record else { return Ok(None) };
         let (log, view) =

@@ -1,13 +1,9 @@
 //! The storage itself: a connection, its settings and its subjects.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use async_nats::jetstream;
 use async_trait::async_trait;
-use futures::stream::BoxStream;
 use serde_json::Value;
 
 use super::{
@@ -17,17 +13,7 @@ use super::{
     listing::Listings,
     streams::{self, Filling, Purpose},
 };
-use crate::{
-    models::{
-        CaseId, PlaceId, Record, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition,
-        WorkflowId,
-    },
-    storage::{
-        Appended, Consistency, DefinitionVersion, Health, Lifecycle, LogScope, Outline, Page,
-        PageOf, ReadPath, Register, Result, StatusAt, Storage, StorageError, TokenScope,
-        ViewOutcome, ViewWrite,
-    },
-};
+use crate::storage::{Health, Result, Storage, StorageError};
 
 /// Storage in NATS JetStream. A clone shares the connection.
 #[derive(Debug, Clone)]
@@ -200,188 +186,8 @@ impl Inner {
     }
 }
 
-/// Most bytes of a message beside its JSON: the longest headers and subject have some 600
-/// bytes, and the prefix twice.
-const HEADERS: usize = 1_024;
-
 #[async_trait]
 impl Storage for NatsStorage {
-    fn token_subject(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
-        self.inner.subjects.token(workflow, place, token)
-    }
-
-    fn late_after(&self) -> Duration {
-        self.inner.config.marker_ttl / 2
-    }
-
-    fn marker_kept(&self) -> Duration {
-        self.inner.config.marker_ttl
-    }
-
-    fn read_path(&self) -> ReadPath {
-        self.inner.config.read_path
-    }
-
-    fn reconnects(&self) -> u64 {
-        self.inner.link.breaker.reconnects()
-    }
-
-    fn max_message(&self) -> usize {
-        let around = HEADERS + 2 * self.inner.config.prefix.len();
-        self.inner.link.client.max_payload().saturating_sub(around)
-    }
-
-    async fn generation(&self) -> Result<u64> {
-        self.inner.seen.look().await?;
-        Ok(self.inner.seen.generation())
-    }
-
-    async fn put_definition(
-        &self,
-        definition: &WorkflowDefinition,
-        version: u64,
-        expected: u64,
-    ) -> Result<StoredDefinition> {
-        self.inner.put_definition(definition, version, expected).await
-    }
-
-    async fn definition(
-        &self,
-        workflow: &WorkflowId,
-        version: DefinitionVersion,
-    ) -> Result<Option<StoredDefinition>> {
-        self.inner.read(|| self.inner.definition(workflow, version)).await
-    }
-
-    async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>> {
-        self.inner.read(|| self.inner.versions(workflow)).await
-    }
-
-    async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
-        self.inner.read(|| self.inner.workflow_ids()).await
-    }
-
-    async fn last_definition(&self) -> Result<u64> {
-        self.inner.read(|| self.inner.last_definition()).await
-    }
-
-    async fn append(&self, record: &Record, expected: u64) -> Result<Appended> {
-        self.inner.append(record, expected).await
-    }
-
-    async fn head(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-        consistency: Consistency,
-    ) -> Result<Option<Stored<Record>>> {
-        self.inner.read(|| self.inner.head(workflow, case, consistency)).await
-    }
-
-    async fn record(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-        sequence: u64,
-    ) -> Result<Option<Stored<Record>>> {
-        self.inner.read(|| self.inner.record(workflow, case, sequence)).await
-    }
-
-    async fn first_record(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-    ) -> Result<Option<Stored<Record>>> {
-        self.inner.read(|| self.inner.first_record(workflow, case)).await
-    }
-
-    async fn last_of_lifecycle(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-    ) -> Result<Option<Stored<Record>>> {
-        self.inner.read(|| self.inner.last_of_lifecycle(workflow, case)).await
-    }
-
-    async fn history(
-        &self,
-        scope: LogScope,
-        from: u64,
-    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        self.inner.history(scope, from).await
-    }
-
-    async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
-        self.inner.lifecycles().await
-    }
-
-    async fn watch(
-        &self,
-        scope: LogScope,
-        from: u64,
-    ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
-        self.inner.watch(scope, from).await
-    }
-
-    async fn statuses(
-        &self,
-        after: u64,
-        until: u64,
-    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
-        self.inner.statuses(after, until).await
-    }
-
-    async fn last_sequence(&self) -> Result<u64> {
-        self.inner.read(|| self.inner.last_sequence()).await
-    }
-
-    async fn register(
-        &self,
-        workflow: &WorkflowId,
-        place: &PlaceId,
-        token: &TokenId,
-    ) -> Result<Register> {
-        self.inner.read(|| self.inner.register(workflow, place, token)).await
-    }
-
-    async fn registers_of(
-        &self,
-        workflow: &WorkflowId,
-        wanted: &[(TokenId, PlaceId)],
-    ) -> Result<Vec<Register>> {
-        self.inner.read(|| self.inner.registers_of(workflow, wanted)).await
-    }
-
-    async fn write_views(&self, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
-        self.inner.write_views(writes).await
-    }
-
-    async fn token(
-        &self,
-        workflow: &WorkflowId,
-        token: &TokenId,
-        path: ReadPath,
-    ) -> Result<Option<Token>> {
-        self.inner.read(|| self.inner.token(workflow, token, path)).await
-    }
-
-    async fn tokens(
-        &self,
-        scope: &TokenScope,
-        page: Page,
-        path: ReadPath,
-    ) -> Result<PageOf<Token>> {
-        self.inner.read(|| self.inner.tokens(scope, page, path)).await
-    }
-
-    async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
-        self.inner.registers().await
-    }
-
-    async fn outlines(&self, since: u64) -> Result<BoxStream<'static, Result<Outline>>> {
-        self.inner.outlines(since).await
-    }
-
     async fn health(&self) -> Health {
         self.inner.health().await
     }

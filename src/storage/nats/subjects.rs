@@ -2,7 +2,7 @@
 
 use crate::{
     models::{CaseId, PlaceId, RecordKind, TokenId, WorkflowId},
-    storage::{LogScope, TokenScope},
+    storage::LogScope,
 };
 
 /// Makes and reads the subjects under one prefix.
@@ -111,9 +111,9 @@ impl Subjects {
     }
 
     /// The tokens of a place, or of the whole workflow.
-    pub fn tokens(&self, scope: &TokenScope) -> String {
-        let place = scope.place.as_ref().map_or("*", |place| place.as_str());
-        format!("{}.workflows.{}.places.{place}.tokens.*", self.prefix, scope.workflow)
+    pub fn tokens(&self, workflow: &WorkflowId, place: Option<&PlaceId>) -> String {
+        let place = place.map_or("*", |place| place.as_str());
+        format!("{}.workflows.{workflow}.places.{place}.tokens.*", self.prefix)
     }
 
     /// The workflow, place and token of a token's subject.

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 
 use super::{
     Link,
+    direct::RawMessage,
     refusal::{ApiError, no_leader},
 };
-use crate::storage::{Result, StorageError, nats::direct::RawMessage};
+use crate::storage::{Result, StorageError};
 
 /// A message that the server does not have (`server/errors.json` of nats-server).
 const NO_MESSAGE: u64 = 10_037;

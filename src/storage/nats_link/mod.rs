@@ -2,7 +2,10 @@
 //! and publishes that are decided by their answers.
 
 pub(in crate::storage) mod address;
+pub(in crate::storage) mod branch;
 pub(in crate::storage) mod breaker;
+pub(in crate::storage) mod decoding;
+pub(in crate::storage) mod direct;
 pub(in crate::storage) mod interruption;
 pub(in crate::storage) mod leader;
 pub(in crate::storage) mod link;

@@ -2,16 +2,16 @@
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Store, Writer, assert_lost, case, definition, put, record, workflow},
+    fixture::{Log, Writer, assert_lost, case, definition, last_of, put, record, workflow},
 };
 use crate::{
-    models::{CaseId, RecordKind, WorkflowId},
-    storage::{Consistency, LogScope, StorageError},
+    models::{CaseId, LogSequence, RecordKind, WorkflowId},
+    storage::{AppendOptions, CaseLogExt, Consistency, LogRange, LogScope, StorageError},
 };
 use futures::TryStreamExt;
 
 /// The behaviours of this module.
-pub(super) const BEHAVIOURS: &[Behaviour] = &[
+pub(super) const BEHAVIOURS: &[Behaviour<Log>] = &[
     behaviour!(an_append_happens_under_the_expected_sequence_only),
     behaviour!(a_lost_race_stores_nothing),
     behaviour!(both_branches_of_a_case_share_one_fence),
@@ -25,51 +25,52 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
 
 const CONSISTENCIES: [Consistency; 2] = [Consistency::Strong, Consistency::Eventual];
 
-async fn count(storage: &Store, workflow: &WorkflowId, case: &CaseId) -> usize {
+async fn count(log: &Log, workflow: &WorkflowId, case: &CaseId) -> usize {
     let scope = LogScope::Case(workflow.clone(), case.clone());
-    let records = storage.history(scope, 1).await.expect("a history");
+    let records = log.history(scope, LogRange::from(1)).await.expect("a history");
     records.try_collect::<Vec<_>>().await.expect("records").len()
 }
 
 /// Sequence 0 expects that the case has no record; any other expects that very one.
-pub async fn an_append_happens_under_the_expected_sequence_only(storage: &Store) {
+pub async fn an_append_happens_under_the_expected_sequence_only(log: &Log) {
     let (id, case) = (workflow("append-cas"), case("c"));
     let created = record(&id, &case, RecordKind::Created, "f-1");
     for wrong in [1, 7, 1_000_000] {
-        assert_lost(storage.append(&created, wrong).await, wrong);
+        assert_lost(log.append(&created, AppendOptions::after(wrong)).await, wrong);
     }
-    let first = storage.append(&created, 0).await.unwrap();
+    let first = log.append(&created, AppendOptions::after(0)).await.unwrap();
     let fired = record(&id, &case, RecordKind::Fired, "f-2");
-    let (early, late) = (first.sequence.saturating_sub(1), first.sequence + 1);
-    for wrong in [0, early, late, first.sequence + 1_000_000] {
-        assert_lost(storage.append(&fired, wrong).await, wrong);
+    let first = first.sequence.get();
+    let (early, late) = (first - 1, first + 1);
+    for wrong in [0, early, late, first + 1_000_000] {
+        assert_lost(log.append(&fired, AppendOptions::after(wrong)).await, wrong);
     }
-    let second = storage.append(&fired, first.sequence).await.unwrap();
-    assert!(second.sequence > first.sequence);
-    assert_lost(storage.append(&fired, first.sequence).await, first.sequence);
-    assert_eq!(count(storage, &id, &case).await, 2);
+    let second = log.append(&fired, AppendOptions::after(first)).await.unwrap();
+    assert!(second.sequence.get() > first);
+    assert_lost(log.append(&fired, AppendOptions::after(first)).await, first);
+    assert_eq!(count(log, &id, &case).await, 2);
 }
 
 /// A lost record is neither in the log nor in its last sequence nor a head.
-pub async fn a_lost_race_stores_nothing(storage: &Store) {
+pub async fn a_lost_race_stores_nothing(log: &Log) {
     let (id, case) = (workflow("append-lost"), case("c"));
     let mut writer = Writer::new(&id, &case);
-    let (last, kept) = writer.write(storage, RecordKind::Created).await;
+    let (last, kept) = writer.write(log, RecordKind::Created).await;
     for round in 0..20 {
         let lost = record(&id, &case, RecordKind::Fired, &format!("lost-{round}"));
-        assert_lost(storage.append(&lost, 0).await, 0);
+        assert_lost(log.append(&lost, AppendOptions::after(0)).await, 0);
     }
-    let head = storage.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
+    let head = log.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
     assert_eq!((head.sequence, head.value), (last, kept));
-    assert_eq!(count(storage, &id, &case).await, 1);
-    let (_, next) = writer.write(storage, RecordKind::Fired).await;
+    assert_eq!(count(log, &id, &case).await, 1);
+    let (_, next) = writer.write(log, RecordKind::Fired).await;
     assert_eq!(next.previous, last);
 }
 
 /// The limit is that of `max_message`, and some room may be left beside it.
-pub async fn a_record_of_the_most_bytes_is_stored_and_a_larger_one_is_not(storage: &Store) {
+pub async fn a_record_of_the_most_bytes_is_stored_and_a_larger_one_is_not(log: &Log) {
     let (id, case) = (workflow("append-size"), case("c"));
-    let most = storage.max_message();
+    let most = log.max_message();
     let of_size = |size: usize| {
         let mut record = record(&id, &case, RecordKind::Created, "f-1");
         record.metadata.insert("x".to_owned(), "".into());
@@ -77,34 +78,34 @@ pub async fn a_record_of_the_most_bytes_is_stored_and_a_larger_one_is_not(storag
         record.metadata.insert("x".to_owned(), "x".repeat(size - bare).into());
         record
     };
-    let refused = storage.append(&of_size(most + 4_096), 0).await;
+    let refused = log.append(&of_size(most + 4_096), AppendOptions::after(0)).await;
     assert!(matches!(refused, Err(StorageError::TooLarge { .. })), "{refused:?}");
-    assert_eq!(count(storage, &id, &case).await, 0);
+    assert_eq!(count(log, &id, &case).await, 0);
     let largest = of_size(most);
-    storage.append(&largest, 0).await.unwrap();
-    let head = storage.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
+    log.append(&largest, AppendOptions::after(0)).await.unwrap();
+    let head = log.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
     assert_eq!(head.value, largest);
-    assert_eq!(count(storage, &id, &case).await, 1);
+    assert_eq!(count(log, &id, &case).await, 1);
 }
 
 /// A firing fails on a lifecycle record that it has not seen, and the other way round.
-pub async fn both_branches_of_a_case_share_one_fence(storage: &Store) {
+pub async fn both_branches_of_a_case_share_one_fence(log: &Log) {
     let (id, case) = (workflow("append-fence"), case("c"));
     let mut writer = Writer::new(&id, &case);
-    let (created, _) = writer.write(storage, RecordKind::Created).await;
-    let (fired, _) = writer.write(storage, RecordKind::Fired).await;
+    let (created, _) = writer.write(log, RecordKind::Created).await;
+    let (fired, _) = writer.write(log, RecordKind::Fired).await;
     let paused = record(&id, &case, RecordKind::Paused, "late");
-    assert_lost(storage.append(&paused, created).await, created);
-    let (paused, _) = writer.write(storage, RecordKind::Paused).await;
+    assert_lost(log.append(&paused, AppendOptions::after(created)).await, created);
+    let (paused, _) = writer.write(log, RecordKind::Paused).await;
     let late = record(&id, &case, RecordKind::Fired, "late");
-    assert_lost(storage.append(&late, fired).await, fired);
+    assert_lost(log.append(&late, AppendOptions::after(fired)).await, fired);
     let other = super::fixture::case("other");
-    let (free, _) = Writer::new(&id, &other).write(storage, RecordKind::Created).await;
+    let (free, _) = Writer::new(&id, &other).write(log, RecordKind::Created).await;
     assert!(free > paused, "another case has a fence of its own");
 }
 
 /// Reads of either consistency, where nothing lags, give it at once and whole.
-pub async fn the_head_is_what_was_appended_last(storage: &Store) {
+pub async fn the_head_is_what_was_appended_last(log: &Log) {
     let (id, case) = (workflow("append-head"), case("c"));
     let mut writer = Writer::new(&id, &case);
     let kinds = [
@@ -118,77 +119,77 @@ pub async fn the_head_is_what_was_appended_last(storage: &Store) {
     ];
     let begun = chrono::Utc::now() - chrono::TimeDelta::hours(1);
     for kind in kinds {
-        let (sequence, written) = writer.write(storage, kind).await;
-        let head = storage.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
+        let (sequence, written) = writer.write(log, kind).await;
+        let head = log.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
         assert_eq!((head.sequence, &head.value), (sequence, &written));
         assert!(head.timestamp > begun && !head.subject.is_empty(), "{head:?}");
-        let head = storage.head(&id, &case, Consistency::Eventual).await.unwrap().unwrap();
+        let head = log.head(&id, &case, Consistency::Eventual).await.unwrap().unwrap();
         assert!(head.sequence <= sequence, "no read sees what is not there");
     }
 }
 
 /// The sequence of another case's record, or of no record, gives none.
-pub async fn a_record_is_found_by_its_sequence_in_its_own_case_only(storage: &Store) {
+pub async fn a_record_is_found_by_its_sequence_in_its_own_case_only(log: &Log) {
     let (id, mine, other) = (workflow("append-record"), case("c"), case("d"));
     let elsewhere = workflow("append-record2");
-    let defined = put(storage, &definition(&id, &["p"]), 1, 0).await.sequence;
+    let defined = put(log, &definition(&id, &["p"]), 1, 0).await.sequence;
     let mut writer = Writer::new(&id, &mine);
-    let (first, created) = writer.write(storage, RecordKind::Created).await;
-    let (others, _) = Writer::new(&id, &other).write(storage, RecordKind::Created).await;
-    let (namesake, _) = Writer::new(&elsewhere, &mine).write(storage, RecordKind::Created).await;
-    let (second, fired) = writer.write(storage, RecordKind::Fired).await;
+    let (first, created) = writer.write(log, RecordKind::Created).await;
+    let (others, _) = Writer::new(&id, &other).write(log, RecordKind::Created).await;
+    let (namesake, _) = Writer::new(&elsewhere, &mine).write(log, RecordKind::Created).await;
+    let (second, fired) = writer.write(log, RecordKind::Fired).await;
     for (sequence, expected) in [(first, created), (second, fired)] {
-        let read = storage.record(&id, &mine, sequence).await.unwrap().unwrap();
+        let read = log.record_at(&id, &mine, sequence).await.unwrap().unwrap();
         assert_eq!((read.sequence, read.value), (sequence, expected));
     }
     for sequence in [defined, others, namesake, 0, second + 1_000_000, u64::MAX] {
-        let read = storage.record(&id, &mine, sequence).await.unwrap();
+        let read = log.record_at(&id, &mine, sequence).await.unwrap();
         assert_eq!(read, None, "at {sequence}");
     }
 }
 
 /// Definitions and records share the log's sequence, and the last one is told.
-pub async fn one_sequence_counts_records_and_definitions(storage: &Store) {
+pub async fn one_sequence_counts_records_and_definitions(log: &Log) {
     let (id, case) = (workflow("append-one"), case("c"));
-    let before = storage.last_sequence().await.unwrap();
-    let defined = put(storage, &definition(&id, &["p"]), 1, 0).await.sequence;
+    let before = last_of(log.as_ref()).await;
+    let defined = put(log, &definition(&id, &["p"]), 1, 0).await.sequence;
     assert!(defined > before);
     let mut writer = Writer::new(&id, &case);
     let mut last = defined;
     for kind in [RecordKind::Created, RecordKind::Fired, RecordKind::Paused] {
-        let (sequence, _) = writer.write(storage, kind).await;
+        let (sequence, _) = writer.write(log, kind).await;
         assert!(sequence > last, "{sequence} after {last}");
-        assert!(storage.last_sequence().await.unwrap() >= sequence);
+        assert!(last_of(log.as_ref()).await >= sequence);
         last = sequence;
     }
-    let again = put(storage, &definition(&id, &["p", "q"]), 2, defined).await.sequence;
+    let again = put(log, &definition(&id, &["p", "q"]), 2, defined).await.sequence;
     assert!(again > last, "{again} after {last}");
 }
 
 /// Absence is an answer and no error.
-pub async fn unknown_cases_have_no_head_and_no_records(storage: &Store) {
+pub async fn unknown_cases_have_no_head_and_no_records(log: &Log) {
     let (id, none) = (workflow("append-unknown"), case("none"));
     for consistency in CONSISTENCIES {
-        assert_eq!(storage.head(&id, &none, consistency).await.unwrap(), None);
+        assert_eq!(log.head(&id, &none, consistency).await.unwrap(), None);
     }
-    assert_eq!(storage.record(&id, &none, 1).await.unwrap(), None);
-    assert_eq!(count(storage, &id, &none).await, 0);
+    assert_eq!(log.record(&id, &none, LogSequence::FIRST).await.unwrap(), None);
+    assert_eq!(count(log, &id, &none).await, 0);
 }
 
 /// The hash that an append answers is the one that reads answer, and tells records apart.
-pub async fn equal_bytes_have_equal_hashes(storage: &Store) {
+pub async fn equal_bytes_have_equal_hashes(log: &Log) {
     let (id, case) = (workflow("append-hash"), case("c"));
     let first = record(&id, &case, RecordKind::Created, "f-1");
-    let one = storage.append(&first, 0).await.unwrap();
+    let one = log.append(&first, AppendOptions::after(0)).await.unwrap();
     let second = record(&id, &case, RecordKind::Fired, "f-2");
-    let two = storage.append(&second, one.sequence).await.unwrap();
+    let two = log.append(&second, AppendOptions { expected: Some(one.sequence) }).await.unwrap();
     for appended in [&one, &two] {
-        let read = storage.record(&id, &case, appended.sequence).await.unwrap().unwrap();
+        let read = log.record(&id, &case, appended.sequence).await.unwrap().unwrap();
         assert_eq!(read.hash, appended.hash);
         let hexadecimal = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         assert!(read.hash.len() == 64 && read.hash.chars().all(hexadecimal), "{}", read.hash);
     }
     assert_ne!(one.hash, two.hash);
-    let head = storage.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
+    let head = log.head(&id, &case, Consistency::Strong).await.unwrap().unwrap();
     assert_eq!(head.hash, two.hash);
 }

@@ -7,14 +7,25 @@ use chrono::{DateTime, SubsecRound, Utc};
 use futures::{Stream, StreamExt};
 use serde_json::{Map, Value, json};
 
+pub use super::view_fixture::{
+    all_pages, assert_same, attempt, gone, ids, in_place, in_workflow, live, page, shift, these,
+    write, written,
+};
 use crate::{
     models::{
-        CaseId, CaseStatus, FORMAT_VERSION, FiringId, Marking, PlaceId, Record, RecordKind, Stored,
-        StoredDefinition, Token, TokenId, WorkflowDefinition, WorkflowId,
+        CaseId, CaseStatus, FORMAT_VERSION, FiringId, LogSequence, Marking, PlaceId, Record,
+        RecordKind, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition, WorkflowId,
     },
-    storage::{Cursor, Page, ReadPath, Result, Storage, StorageError, TokenScope, ViewContent},
-    storage::{ViewOutcome, ViewWrite},
+    storage::{
+        AppendOptions, CaseLog, PutOptions, ReadPath, Result, Storage, StorageError, TokenView,
+    },
 };
+
+/// A log to be tested.
+pub type Log = Arc<dyn CaseLog>;
+
+/// A view to be tested.
+pub type View = Arc<dyn TokenView>;
 
 /// A store to be tested.
 pub type Store = Arc<dyn Storage>;
@@ -52,6 +63,35 @@ pub fn token_id(workflow: &WorkflowId, case: &CaseId, number: u64) -> TokenId {
     TokenId::of_case(&workflow.tag(), case, number)
 }
 
+/// Names and data in any script, numbers at their edges, and nested or empty values.
+pub fn awkward() -> Value {
+    json!({
+        "": "an empty key",
+        "scripts": "Grüße, 世界, שלום, مرحبا, ελληνικά, 👩‍👩‍👧‍👦, e\u{301}, \u{200b}\u{feff}",
+        "controls": "\0\u{1}\t\r\n\u{7f}\u{2028}\\\"/",
+        "subject.like > * $JS.API": ["NATS/1.0\r\nX: y\r\n\r\n", "PUB a 1\r\n"],
+        "numbers": [0, -1, i64::MIN, i64::MAX, u64::MAX, 0.1, -0.0, 1e300, 5e-324, f64::MAX],
+        "floats": [
+            0.1 + 0.2, 1.0 / 3.0, 2.0_f64.sqrt(), 123_456_789.123_456_79, 4.35, 2.675,
+            0.000_123_456_789_012_345_67, 1.797_693_134_862_315_7e308, 9.007_199_254_740_993e15,
+            3.0e-20 / 7.0, 1e23, 8.41e21, 9.5e-7 / 3.0, 51.249_998_569_488_525
+        ],
+        "nested": {"a": {"b": {"c": [[], [[]], {}, {"d": null}]}}},
+        "nothing": null,
+        "truths": [true, false],
+    })
+}
+
+/// Data of any kind.
+pub fn awkward_values() -> [Value; 6] {
+    [awkward(), Value::Null, json!([]), json!("text"), json!(7), json!(false)]
+}
+
+/// About 200 kB of data.
+pub fn large() -> Value {
+    json!({"text": "á🦜x\n".repeat(22_000), "list": (0..5_000).collect::<Vec<_>>()})
+}
+
 /// A definition with one place for each of `places`.
 pub fn definition(id: &WorkflowId, places: &[&str]) -> WorkflowDefinition {
     let places: Vec<_> = places.iter().map(|id| json!({ "id": id })).collect();
@@ -62,13 +102,24 @@ pub fn definition(id: &WorkflowId, places: &[&str]) -> WorkflowDefinition {
     serde_json::from_value(definition).expect("the suite's own definitions are valid")
 }
 
+/// Options of storing a version after the one at this number; 0 is none.
+pub fn version_after(version: u64, expected: u64) -> PutOptions {
+    PutOptions { version, expected: LogSequence::new(expected) }
+}
+
+/// The number of the log's last sequence; 0 is none.
+pub async fn last_of(log: &(impl CaseLog + ?Sized)) -> u64 {
+    let last = log.last_sequence().await.expect("a log that answers");
+    last.map_or(0, LogSequence::get)
+}
+
 pub async fn put(
-    storage: &Store,
+    log: &Log,
     definition: &WorkflowDefinition,
     version: u64,
     expected: u64,
 ) -> StoredDefinition {
-    let stored = storage.put_definition(definition, version, expected).await;
+    let stored = log.put_definition(definition, version_after(version, expected)).await;
     stored.expect("a definition whose expected sequence is right is stored")
 }
 
@@ -123,20 +174,21 @@ impl Writer {
     }
 
     /// Appends one more record and returns it as the store must have it.
-    pub async fn write(&mut self, storage: &Store, kind: RecordKind) -> (u64, Record) {
+    pub async fn write(&mut self, log: &Log, kind: RecordKind) -> (u64, Record) {
         self.written += 1;
         let record = record(&self.workflow, &self.case, kind, &format!("f-{}", self.written));
-        self.append(storage, record).await
+        self.append(log, record).await
     }
 
     /// Appends this record after the last one.
-    pub async fn append(&mut self, storage: &Store, mut record: Record) -> (u64, Record) {
+    pub async fn append(&mut self, log: &Log, mut record: Record) -> (u64, Record) {
         record.previous = self.last;
         record.previous_hash = self.last_hash.take();
-        let appended = storage.append(&record, self.last).await;
+        let appended = log.append(&record, AppendOptions::after(self.last)).await;
         let appended = appended.expect("a record whose expected sequence is right is appended");
-        assert!(appended.sequence > self.last, "sequences grow: {appended:?} after {}", self.last);
-        self.last = appended.sequence;
+        let sequence = appended.sequence.get();
+        assert!(sequence > self.last, "sequences grow: {appended:?} after {}", self.last);
+        self.last = sequence;
         self.last_hash = Some(appended.hash);
         (self.last, record)
     }
@@ -166,108 +218,11 @@ pub fn token(
     }
 }
 
-/// A write that puts a token in its place.
-pub fn live(token: &Token, expected: u64) -> ViewWrite {
-    ViewWrite {
-        workflow: token.workflow.clone(),
-        case: token.case.clone(),
-        place: token.place.clone(),
-        token: token.id.clone(),
-        expected,
-        content: ViewContent::Live(Arc::new(token.clone())),
-    }
-}
-
-/// A write that marks a token as gone from its place.
-pub fn gone(token: &Token, expected: u64, moved_to: Option<&PlaceId>) -> ViewWrite {
-    let revision = token.nats_sequence + 1;
-    let content = ViewContent::Gone { revision, moved_to: moved_to.cloned() };
-    ViewWrite { content, ..live(token, expected) }
-}
-
-/// Writes one register, which must succeed; returns its sequence.
-pub async fn write(storage: &Store, write: ViewWrite) -> u64 {
-    match storage.write_views(vec![write]).await.as_slice() {
-        [Ok(ViewOutcome::Written(sequence))] => *sequence,
-        other => panic!("a write that expects the right sequence was answered {other:?}"),
-    }
-}
-
-/// Moves a token to another place, as a firing does; returns it and its new sequence.
-pub async fn shift(storage: &Store, token: &Token, seen: u64, to: &PlaceId) -> (Token, u64) {
-    let moved =
-        Token { place: to.clone(), nats_sequence: token.nats_sequence + 1, ..token.clone() };
-    let there = storage.register(&token.workflow, to, &token.id).await.expect("a register");
-    let writes = vec![gone(token, seen, Some(to)), live(&moved, there.sequence)];
-    match storage.write_views(writes).await.as_slice() {
-        [Ok(ViewOutcome::Written(_)), Ok(ViewOutcome::Written(sequence))] => (moved, *sequence),
-        other => panic!("a move that expects the right sequences was answered {other:?}"),
-    }
-}
-
-/// Checks a read of a token that was written: it has its subject, and some time.
-pub fn assert_same(storage: &Store, read: &Token, written: &Token) {
-    assert!(read.nats_timestamp.is_some(), "a read says when the server stored it: {read:?}");
-    let subject = storage.token_subject(&written.workflow, &written.place, &written.id);
-    assert_eq!(read.nats_subject, subject, "a read says where the token is");
-    let plain = Token { nats_timestamp: None, nats_subject: String::new(), ..read.clone() };
-    let written = Token { nats_timestamp: None, nats_subject: String::new(), ..written.clone() };
-    assert_eq!(plain, written);
-}
-
 pub fn assert_lost<T: std::fmt::Debug>(outcome: Result<T>, expected: u64) {
     match outcome {
         Err(StorageError::LostRace { expected: said, .. }) => assert_eq!(said, expected),
         other => panic!("expected a lost race on sequence {expected}, got {other:?}"),
     }
-}
-
-pub fn in_workflow(workflow: &WorkflowId) -> TokenScope {
-    TokenScope { workflow: workflow.clone(), place: None, case: None }
-}
-
-pub fn in_place(workflow: &WorkflowId, place: &PlaceId) -> TokenScope {
-    TokenScope { place: Some(place.clone()), ..in_workflow(workflow) }
-}
-
-pub fn in_case(workflow: &WorkflowId, case: &CaseId) -> TokenScope {
-    TokenScope { case: Some(case.clone()), ..in_workflow(workflow) }
-}
-
-/// A whole listing, page by page. Checks each page on the way.
-pub async fn all_pages(
-    storage: &Store,
-    scope: &TokenScope,
-    first: usize,
-    path: ReadPath,
-) -> Vec<(Cursor, Token)> {
-    let (mut seen, mut after): (Vec<(Cursor, Token)>, _) = (Vec::new(), None);
-    loop {
-        let page = storage.tokens(scope, Page { first, after }, path).await.expect("a page");
-        let count = page.items.len();
-        assert!(count <= first, "{count} tokens on a page of {first}");
-        assert!(count == first || !page.has_next, "only the last page is short: {count}/{first}");
-        for (cursor, token) in page.items.iter() {
-            assert!(after.is_none_or(|last| *cursor > last), "positions grow");
-            after = Some(*cursor);
-            seen.push((*cursor, token.clone()));
-        }
-        assert_eq!(page.end(), page.items.last().map(|(cursor, _)| *cursor));
-        if !page.has_next {
-            return seen;
-        }
-    }
-}
-
-/// The ids of a whole listing.
-pub async fn ids(
-    storage: &Store,
-    scope: &TokenScope,
-    first: usize,
-    path: ReadPath,
-) -> Vec<TokenId> {
-    let pages = all_pages(storage, scope, first, path).await;
-    pages.into_iter().map(|(_, token)| token.id).collect()
 }
 
 /// The next item, which must come.

@@ -4,15 +4,15 @@ use futures::TryStreamExt;
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Store, Writer, case, definition, put, record, workflow},
+    fixture::{Log, Writer, case, definition, last_of, put, record, workflow},
 };
 use crate::{
-    models::{CaseStatus, Record, RecordKind, Stored, WorkflowId},
-    storage::LogScope,
+    models::{CaseStatus, LogSequence, Record, RecordKind, Stored, WorkflowId},
+    storage::{LogRange, LogScope},
 };
 
 /// The behaviours of this module.
-pub(super) const BEHAVIOURS: &[Behaviour] = &[
+pub(super) const BEHAVIOURS: &[Behaviour<Log>] = &[
     behaviour!(each_scope_has_its_own_records_in_order),
     behaviour!(a_history_begins_at_the_sequence_asked_for),
     behaviour!(many_lifecycles_come_whole_from_any_sequence),
@@ -23,15 +23,15 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
     behaviour!(statuses_are_those_of_the_records),
 ];
 
-async fn read(storage: &Store, scope: LogScope, from: u64) -> Vec<Stored<Record>> {
-    let records = storage.history(scope, from).await.expect("a history");
+async fn read(log: &Log, scope: LogScope, from: u64) -> Vec<Stored<Record>> {
+    let records = log.history(scope, LogRange::from(from)).await.expect("a history");
     let records: Vec<_> = records.try_collect().await.expect("records");
     assert!(records.is_sorted_by(|one, next| one.sequence < next.sequence), "in order, once each");
     records
 }
 
-async fn sequences(storage: &Store, scope: LogScope, from: u64) -> Vec<u64> {
-    read(storage, scope, from).await.into_iter().map(|record| record.sequence).collect()
+async fn sequences(log: &Log, scope: LogScope, from: u64) -> Vec<u64> {
+    read(log, scope, from).await.into_iter().map(|record| record.sequence).collect()
 }
 
 fn of(workflow: &WorkflowId, records: Vec<Stored<Record>>) -> Vec<u64> {
@@ -41,31 +41,31 @@ fn of(workflow: &WorkflowId, records: Vec<Stored<Record>>) -> Vec<u64> {
 
 /// Every scope has its own records whole, nothing more and nothing less: all, one workflow's,
 /// lifecycles, one case's.
-pub async fn each_scope_has_its_own_records_in_order(storage: &Store) {
+pub async fn each_scope_has_its_own_records_in_order(log: &Log) {
     let (id, other) = (workflow("hist-scope"), workflow("hist-scope-2"));
-    put(storage, &definition(&id, &["p"]), 1, 0).await;
+    put(log, &definition(&id, &["p"]), 1, 0).await;
     let mut writers: Vec<_> = ["a", "a-1", "b"].map(|c| Writer::new(&id, &case(c))).to_vec();
     let mut others = Writer::new(&other, &case("a"));
     let kinds = [RecordKind::Created, RecordKind::Fired, RecordKind::Edited, RecordKind::Fired];
     let mut written = Vec::new();
     for kind in kinds {
         for writer in &mut writers {
-            let (sequence, record) = writer.write(storage, kind).await;
+            let (sequence, record) = writer.write(log, kind).await;
             written.push((sequence, record));
         }
-        others.write(storage, kind).await;
+        others.write(log, kind).await;
     }
     let everything: Vec<_> = written.iter().map(|(sequence, _)| *sequence).collect();
-    let workflow = read(storage, LogScope::Workflow(id.clone()), 1).await;
+    let workflow = read(log, LogScope::Workflow(id.clone()), 1).await;
     let values: Vec<_> = workflow.iter().map(|r| (r.sequence, r.value.clone())).collect();
     assert_eq!(values, written);
-    assert_eq!(of(&id, read(storage, LogScope::All, 1).await), everything);
+    assert_eq!(of(&id, read(log, LogScope::All, 1).await), everything);
     for writer in &writers {
         let scope = LogScope::Case(id.clone(), writer.case.clone());
         let mine = written.iter().filter(|(_, record)| record.case == writer.case);
         let mine: Vec<_> = mine.map(|(sequence, _)| *sequence).collect();
-        assert_eq!(sequences(storage, scope, 1).await, mine);
-        let last = storage.last_of_lifecycle(&id, &writer.case).await.unwrap();
+        assert_eq!(sequences(log, scope, 1).await, mine);
+        let last = log.last_of_lifecycle(&id, &writer.case).await.unwrap();
         let of_case = written
             .iter()
             .rfind(|(_, record)| record.case == writer.case && record.kind != RecordKind::Fired);
@@ -73,28 +73,28 @@ pub async fn each_scope_has_its_own_records_in_order(storage: &Store) {
     }
     let lifecycle = written.iter().filter(|(_, record)| record.kind != RecordKind::Fired);
     let lifecycle: Vec<_> = lifecycle.map(|(sequence, _)| *sequence).collect();
-    assert_eq!(sequences(storage, LogScope::Lifecycles(Some(id.clone())), 1).await, lifecycle);
-    assert_eq!(of(&id, read(storage, LogScope::Lifecycles(None), 1).await), lifecycle);
-    let told = storage.lifecycles().await.unwrap();
+    assert_eq!(sequences(log, LogScope::Lifecycles(Some(id.clone())), 1).await, lifecycle);
+    assert_eq!(of(&id, read(log, LogScope::Lifecycles(None), 1).await), lifecycle);
+    let told = log.lifecycles().await.unwrap();
     let told: Vec<_> = told.try_collect().await.unwrap();
     let told = told.into_iter().filter(|one| one.workflow == id);
-    let told: Vec<_> = told.map(|one| (one.sequence, one.case)).collect();
+    let told: Vec<_> = told.map(|one| (one.sequence.get(), one.case)).collect();
     let cases = written.iter().filter(|(sequence, _)| lifecycle.contains(sequence));
     let cases: Vec<_> = cases.map(|(sequence, record)| (*sequence, record.case.clone())).collect();
     assert_eq!(told, cases, "without reading them");
 }
 
 /// Lifecycles of more cases than are read one by one, with other records between them.
-pub async fn many_lifecycles_come_whole_from_any_sequence(storage: &Store) {
+pub async fn many_lifecycles_come_whole_from_any_sequence(log: &Log) {
     let (id, other) = (workflow("hist-lives"), workflow("hist-lives-2"));
     let mut created = Vec::new();
     for number in 0..150 {
         let mut writer = Writer::new(&id, &case(&format!("c-{number}")));
-        created.push(writer.write(storage, RecordKind::Created).await.0);
+        created.push(writer.write(log, RecordKind::Created).await.0);
         if number % 7 == 0 {
-            writer.write(storage, RecordKind::Fired).await;
+            writer.write(log, RecordKind::Fired).await;
             let mut other = Writer::new(&other, &writer.case);
-            other.write(storage, RecordKind::Created).await;
+            other.write(log, RecordKind::Created).await;
         }
     }
     let scope = LogScope::Lifecycles(Some(id));
@@ -102,25 +102,25 @@ pub async fn many_lifecycles_come_whole_from_any_sequence(storage: &Store) {
         for from in [created[begin], created[begin] + 1] {
             let expected = created.iter().copied().filter(|sequence| *sequence >= from);
             let expected: Vec<_> = expected.collect();
-            assert_eq!(sequences(storage, scope.clone(), from).await, expected, "from {from}");
+            assert_eq!(sequences(log, scope.clone(), from).await, expected, "from {from}");
         }
     }
-    assert_eq!(sequences(storage, scope, 0).await, created);
+    assert_eq!(sequences(log, scope, 0).await, created);
 }
 
 /// The record at that sequence is included; 0 and 1 are the beginning; the future is empty.
-pub async fn a_history_begins_at_the_sequence_asked_for(storage: &Store) {
+pub async fn a_history_begins_at_the_sequence_asked_for(log: &Log) {
     let (id, c) = (workflow("hist-from"), case("c"));
     let mut writer = Writer::new(&id, &c);
     let mut all = Vec::new();
     for _ in 0..10 {
-        all.push(writer.write(storage, RecordKind::Fired).await.0);
-        all.push(writer.write(storage, RecordKind::Edited).await.0);
+        all.push(writer.write(log, RecordKind::Fired).await.0);
+        all.push(writer.write(log, RecordKind::Edited).await.0);
     }
     for scope in
         [LogScope::Case(id.clone(), c.clone()), LogScope::Workflow(id.clone()), LogScope::All]
     {
-        let ours = async |from| of(&id, read(storage, scope.clone(), from).await);
+        let ours = async |from| of(&id, read(log, scope.clone(), from).await);
         for (number, sequence) in all.iter().enumerate() {
             assert_eq!(ours(*sequence).await, all[number..], "{scope:?} from {sequence}");
         }
@@ -128,26 +128,26 @@ pub async fn a_history_begins_at_the_sequence_asked_for(storage: &Store) {
             assert_eq!(ours(from).await, all, "{scope:?} from {from}");
         }
         for from in [writer.last + 1_000_000, u64::MAX] {
-            assert!(sequences(storage, scope.clone(), from).await.is_empty(), "from {from}");
+            assert!(sequences(log, scope.clone(), from).await.is_empty(), "from {from}");
         }
     }
 }
 
 /// Later records are not in it, even before the first record is taken.
-pub async fn a_history_ends_at_what_was_last_when_it_was_asked_for(storage: &Store) {
+pub async fn a_history_ends_at_what_was_last_when_it_was_asked_for(log: &Log) {
     let (id, c) = (workflow("hist-end"), case("c"));
     let mut writer = Writer::new(&id, &c);
     for _ in 0..5 {
-        writer.write(storage, RecordKind::Fired).await;
+        writer.write(log, RecordKind::Fired).await;
     }
     let last = writer.last;
     let scopes = [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone()), LogScope::All];
     let mut histories = Vec::new();
     for scope in scopes {
-        histories.push(storage.history(scope, 1).await.unwrap());
+        histories.push(log.history(scope, LogRange::from(1)).await.unwrap());
     }
     for _ in 0..5 {
-        writer.write(storage, RecordKind::Fired).await;
+        writer.write(log, RecordKind::Fired).await;
     }
     for history in histories {
         let records: Vec<_> = history.try_collect().await.unwrap();
@@ -157,24 +157,24 @@ pub async fn a_history_ends_at_what_was_last_when_it_was_asked_for(storage: &Sto
 }
 
 /// More records than any batch has.
-pub async fn a_long_history_comes_whole(storage: &Store) {
+pub async fn a_long_history_comes_whole(log: &Log) {
     let (id, c) = (workflow("hist-long"), case("c"));
     let mut writer = Writer::new(&id, &c);
     let mut all = Vec::new();
     for _ in 0..1_100 {
-        all.push(writer.write(storage, RecordKind::Fired).await.0);
+        all.push(writer.write(log, RecordKind::Fired).await.0);
     }
     for scope in [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone())] {
-        assert_eq!(sequences(storage, scope.clone(), 1).await, all);
+        assert_eq!(sequences(log, scope.clone(), 1).await, all);
         // From everywhere near a round number, so that an end of a batch is among them.
         for from in [255, 256, 257, 511, 512, 513, 587, 588, 589] {
-            assert_eq!(sequences(storage, scope.clone(), all[from]).await, all[from..]);
+            assert_eq!(sequences(log, scope.clone(), all[from]).await, all[from..]);
         }
     }
 }
 
 /// More bytes than a server likes to send at once.
-pub async fn a_history_of_large_records_comes_whole(storage: &Store) {
+pub async fn a_history_of_large_records_comes_whole(log: &Log) {
     let (id, c) = (workflow("hist-large"), case("c"));
     let mut writer = Writer::new(&id, &c);
     let mut all = Vec::new();
@@ -182,10 +182,10 @@ pub async fn a_history_of_large_records_comes_whole(storage: &Store) {
         let mut large =
             super::fixture::record(&id, &c, RecordKind::Edited, &format!("large-{number}"));
         large.metadata.insert("padding".to_owned(), "x".repeat(700_000).into());
-        all.push(writer.append(storage, large).await.0);
+        all.push(writer.append(log, large).await.0);
     }
     for scope in [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone())] {
-        let mut records = storage.history(scope, 1).await.unwrap();
+        let mut records = log.history(scope, LogRange::from(1)).await.unwrap();
         let mut seen = Vec::new();
         while let Some(record) = records.try_next().await.unwrap() {
             assert_eq!(record.value.metadata["padding"].as_str().map(str::len), Some(700_000));
@@ -196,7 +196,7 @@ pub async fn a_history_of_large_records_comes_whole(storage: &Store) {
 }
 
 /// Absence is an answer and no error.
-pub async fn the_history_of_what_is_unknown_is_empty(storage: &Store) {
+pub async fn the_history_of_what_is_unknown_is_empty(log: &Log) {
     let id = workflow("hist-unknown");
     let scopes = [
         LogScope::Case(id.clone(), case("c")),
@@ -204,23 +204,23 @@ pub async fn the_history_of_what_is_unknown_is_empty(storage: &Store) {
         LogScope::Workflow(id.clone()),
     ];
     for scope in scopes.clone() {
-        assert!(read(storage, scope, 1).await.is_empty());
+        assert!(read(log, scope, 1).await.is_empty());
     }
     // A definition is in the same log, and is no record.
-    put(storage, &definition(&id, &["p"]), 1, 0).await;
+    put(log, &definition(&id, &["p"]), 1, 0).await;
     for scope in scopes {
-        assert!(read(storage, scope, 1).await.is_empty());
+        assert!(read(log, scope, 1).await.is_empty());
     }
-    assert_eq!(storage.last_of_lifecycle(&id, &case("c")).await.unwrap(), None);
+    assert_eq!(log.last_of_lifecycle(&id, &case("c")).await.unwrap(), None);
 }
 
 /// Statuses of all workflows, in order, from a sequence and up to one, few and many.
-pub async fn statuses_are_those_of_the_records(storage: &Store) {
-    let before = storage.last_sequence().await.unwrap();
+pub async fn statuses_are_those_of_the_records(log: &Log) {
+    let before = last_of(log.as_ref()).await;
     let ids = [workflow("hist-status"), workflow("hist-status-2")];
     let mut writers: Vec<_> =
         ids.iter().flat_map(|id| ["a", "b"].map(|name| Writer::new(id, &case(name)))).collect();
-    put(storage, &definition(&ids[0], &["p"]), 1, 0).await;
+    put(log, &definition(&ids[0], &["p"]), 1, 0).await;
     let mut expected = Vec::new();
     for round in 0..100 {
         for writer in &mut writers {
@@ -228,15 +228,16 @@ pub async fn statuses_are_those_of_the_records(storage: &Store) {
             let status =
                 [CaseStatus::Running, CaseStatus::Paused, CaseStatus::Cancelled][round % 3];
             let record = record(&writer.workflow, &writer.case, kind, &format!("f-{round}"));
-            let (sequence, _) = writer.append(storage, Record { status, ..record }).await;
+            let (sequence, _) = writer.append(log, Record { status, ..record }).await;
             expected.push((writer.workflow.clone(), writer.case.clone(), sequence, status));
         }
     }
-    let last = storage.last_sequence().await.unwrap();
+    let last = last_of(log.as_ref()).await;
     for (after, until) in [(before, last), (last - 50, last), (last - 300, last - 7), (last, last)]
     {
-        let statuses = storage.statuses(after, until).await.unwrap();
-        let statuses = statuses.map_ok(|at| (at.workflow, at.case, at.sequence, at.status));
+        let range = LogRange { from: LogSequence::new(after + 1), until: LogSequence::new(until) };
+        let statuses = log.statuses(range).await.unwrap();
+        let statuses = statuses.map_ok(|at| (at.workflow, at.case, at.sequence.get(), at.status));
         let statuses: Vec<_> = statuses.try_collect().await.unwrap();
         let wanted = |sequence: u64| sequence > after && sequence <= until;
         let mut ours = statuses;
@@ -244,5 +245,11 @@ pub async fn statuses_are_those_of_the_records(storage: &Store) {
         let expected: Vec<_> =
             expected.iter().filter(|(_, _, sequence, _)| wanted(*sequence)).cloned().collect();
         assert_eq!(ours, expected, "after {after} up to {until}");
+        let records = log.history(LogScope::All, range).await.unwrap();
+        let records: Vec<_> = records.try_collect().await.unwrap();
+        let ours = records.iter().filter(|record| ids.contains(&record.value.workflow));
+        let ours: Vec<_> = ours.map(|record| record.sequence).collect();
+        let expected: Vec<_> = expected.iter().map(|(_, _, sequence, _)| *sequence).collect();
+        assert_eq!(ours, expected, "a history after {after} up to {until}");
     }
 }

@@ -1,15 +1,16 @@
 //! Following the log.
 
+use crate::storage::WatchOptions;
 use futures::{StreamExt, stream};
 
 use super::{
     Behaviour, behaviour,
-    fixture::{PATIENCE, Store, Writer, case, definition, is_silent, next, put, workflow},
+    fixture::{Log, PATIENCE, Writer, case, definition, is_silent, last_of, next, put, workflow},
 };
 use crate::{models::RecordKind, storage::LogScope};
 
 /// The behaviours of this module.
-pub(super) const BEHAVIOURS: &[Behaviour] = &[
+pub(super) const BEHAVIOURS: &[Behaviour<Log>] = &[
     behaviour!(a_watch_gives_what_was_and_then_what_comes),
     behaviour!(a_watch_from_the_future_gives_nothing_that_was),
     behaviour!(a_watch_has_only_what_is_in_its_scope),
@@ -18,20 +19,21 @@ pub(super) const BEHAVIOURS: &[Behaviour] = &[
 ];
 
 /// Records come in order, with no gap between the two.
-pub async fn a_watch_gives_what_was_and_then_what_comes(storage: &Store) {
+pub async fn a_watch_gives_what_was_and_then_what_comes(log: &Log) {
     let (id, c) = (workflow("watch-both"), case("c"));
     let mut writer = Writer::new(&id, &c);
     let mut written = Vec::new();
     for _ in 0..3 {
-        written.push(writer.write(storage, RecordKind::Fired).await);
+        written.push(writer.write(log, RecordKind::Fired).await);
     }
-    let mut watch = storage.watch(LogScope::Case(id.clone(), c), written[1].0).await.unwrap();
+    let mut watch =
+        log.watch(LogScope::Case(id.clone(), c), WatchOptions::from(written[1].0)).await.unwrap();
     for expected in &written[1..] {
         let seen = next(&mut watch).await;
         assert_eq!((&seen.sequence, &seen.value), (&expected.0, &expected.1));
     }
     for kind in [RecordKind::Fired, RecordKind::Paused, RecordKind::Resumed, RecordKind::Fired] {
-        let (sequence, written) = writer.write(storage, kind).await;
+        let (sequence, written) = writer.write(log, kind).await;
         let seen = next(&mut watch).await;
         assert_eq!((seen.sequence, seen.value), (sequence, written));
     }
@@ -39,24 +41,24 @@ pub async fn a_watch_gives_what_was_and_then_what_comes(storage: &Store) {
 }
 
 /// The future may also be a sequence that the log never reaches.
-pub async fn a_watch_from_the_future_gives_nothing_that_was(storage: &Store) {
+pub async fn a_watch_from_the_future_gives_nothing_that_was(log: &Log) {
     let (id, c) = (workflow("watch-future"), case("c"));
     let mut writer = Writer::new(&id, &c);
-    writer.write(storage, RecordKind::Created).await;
-    let last = storage.last_sequence().await.unwrap();
+    writer.write(log, RecordKind::Created).await;
+    let last = last_of(log.as_ref()).await;
     let scope = LogScope::Workflow(id.clone());
-    let mut soon = storage.watch(scope.clone(), last + 1).await.unwrap();
-    let mut never = storage.watch(scope, last + 1_000_000).await.unwrap();
+    let mut soon = log.watch(scope.clone(), WatchOptions::from(last + 1)).await.unwrap();
+    let mut never = log.watch(scope, WatchOptions::from(last + 1_000_000)).await.unwrap();
     assert!(is_silent(&mut soon).await && is_silent(&mut never).await);
-    let (sequence, _) = writer.write(storage, RecordKind::Fired).await;
+    let (sequence, _) = writer.write(log, RecordKind::Fired).await;
     assert_eq!(next(&mut soon).await.sequence, sequence);
     assert!(is_silent(&mut never).await);
 }
 
 /// Other cases, other workflows and definitions pass by.
-pub async fn a_watch_has_only_what_is_in_its_scope(storage: &Store) {
+pub async fn a_watch_has_only_what_is_in_its_scope(log: &Log) {
     let (id, other) = (workflow("watch-scope"), workflow("watch-scope-2"));
-    let from = storage.last_sequence().await.unwrap() + 1;
+    let from = last_of(log.as_ref()).await + 1;
     let scopes = [
         LogScope::Case(id.clone(), case("a")),
         LogScope::Workflow(id.clone()),
@@ -64,16 +66,16 @@ pub async fn a_watch_has_only_what_is_in_its_scope(storage: &Store) {
     ];
     let mut watches = Vec::new();
     for scope in scopes {
-        watches.push(storage.watch(scope, from).await.unwrap());
+        watches.push(log.watch(scope, WatchOptions::from(from)).await.unwrap());
     }
-    put(storage, &definition(&id, &["p"]), 1, 0).await;
+    put(log, &definition(&id, &["p"]), 1, 0).await;
     let mut others = Writer::new(&other, &case("a"));
     let (mut mine, mut near) = (Writer::new(&id, &case("a")), Writer::new(&id, &case("a-1")));
     let mut expected = [Vec::new(), Vec::new(), Vec::new()];
     for kind in [RecordKind::Created, RecordKind::Fired, RecordKind::Cancelled] {
-        others.write(storage, kind).await;
-        let (a, _) = mine.write(storage, kind).await;
-        let (near, _) = near.write(storage, kind).await;
+        others.write(log, kind).await;
+        let (a, _) = mine.write(log, kind).await;
+        let (near, _) = near.write(log, kind).await;
         expected[0].push(a);
         expected[1].extend([a, near]);
         if kind != RecordKind::Fired {
@@ -89,29 +91,28 @@ pub async fn a_watch_has_only_what_is_in_its_scope(storage: &Store) {
 }
 
 /// Four writers at once; watches that began before, meanwhile and after.
-pub async fn watches_lose_nothing_and_double_nothing_while_others_append(storage: &Store) {
+pub async fn watches_lose_nothing_and_double_nothing_while_others_append(log: &Log) {
     const WRITERS: usize = 4;
     const RECORDS: usize = 100;
     let id = workflow("watch-busy");
     let scope = LogScope::Workflow(id.clone());
-    let before = storage.watch(scope.clone(), 1).await.unwrap();
+    let before = log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap();
     let writing = stream::iter(0..WRITERS).map(|number| {
-        let (storage, mut writer) =
-            (storage.clone(), Writer::new(&id, &case(&format!("c-{number}"))));
+        let (log, mut writer) = (log.clone(), Writer::new(&id, &case(&format!("c-{number}"))));
         async move {
             let mut written = Vec::new();
             for round in 0..RECORDS {
                 let kind = if round % 7 == 0 { RecordKind::Edited } else { RecordKind::Fired };
-                written.push(writer.write(&storage, kind).await.0);
+                written.push(writer.write(&log, kind).await.0);
             }
             written
         }
     });
     let written = writing.buffer_unordered(WRITERS).concat();
     let meanwhile = async {
-        let mut first = storage.watch(scope.clone(), 1).await.unwrap();
+        let mut first = log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap();
         next(&mut first).await;
-        storage.watch(scope.clone(), 1).await.unwrap()
+        log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap()
     };
     let all = before.take(WRITERS * RECORDS);
     let all = all.map(|record| record.expect("a record").sequence).collect::<Vec<_>>();
@@ -119,7 +120,7 @@ pub async fn watches_lose_nothing_and_double_nothing_while_others_append(storage
     let (mut written, seen, meanwhile) = tokio::join!(written, all, meanwhile);
     written.sort();
     assert_eq!(seen.expect("all of them in time"), written);
-    let mut after = storage.watch(scope.clone(), 1).await.unwrap();
+    let mut after = log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap();
     let mut meanwhile = meanwhile;
     for sequence in written {
         assert_eq!(next(&mut meanwhile).await.sequence, sequence);
@@ -129,21 +130,21 @@ pub async fn watches_lose_nothing_and_double_nothing_while_others_append(storage
 }
 
 /// A reader who went away and comes back misses nothing.
-pub async fn a_watch_resumes_by_sequence(storage: &Store) {
+pub async fn a_watch_resumes_by_sequence(log: &Log) {
     let (id, c) = (workflow("watch-resume"), case("c"));
     let scope = LogScope::Case(id.clone(), c.clone());
     let mut writer = Writer::new(&id, &c);
     let mut written = Vec::new();
     let mut seen = Vec::new();
     for _ in 0..10 {
-        written.push(writer.write(storage, RecordKind::Fired).await.0);
-        written.push(writer.write(storage, RecordKind::Fired).await.0);
+        written.push(writer.write(log, RecordKind::Fired).await.0);
+        written.push(writer.write(log, RecordKind::Fired).await.0);
         let from = seen.last().map_or(1, |last| last + 1);
-        let mut watch = storage.watch(scope.clone(), from).await.unwrap();
+        let mut watch = log.watch(scope.clone(), WatchOptions::from(from)).await.unwrap();
         seen.push(next(&mut watch).await.sequence);
     }
     let from = seen.last().map_or(1, |last| last + 1);
-    let mut watch = storage.watch(scope, from).await.unwrap();
+    let mut watch = log.watch(scope, WatchOptions::from(from)).await.unwrap();
     while seen.len() < written.len() {
         seen.push(next(&mut watch).await.sequence);
     }

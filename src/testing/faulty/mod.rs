@@ -1,10 +1,12 @@
-mod storage;
+mod log;
+mod view;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::storage::{Result, Storage, StorageError};
+use crate::storage::{Health, Markers, Result, Storage, StorageError};
 
 /// A storage that passes everything on to another one, until it is told to lose or to hold
 /// view writes, to lose the answers of appends, or to break after one. It acts like a process
@@ -34,7 +36,7 @@ struct State {
     outline_reads: usize,
     generations: Option<u64>,
     sequences_unanswered: bool,
-    late_after: Option<Duration>,
+    markers: Option<Markers>,
     panics_in: Option<&'static str>,
 }
 
@@ -82,9 +84,9 @@ impl FaultyStorage {
         let _ = state.wait_for(|state| state.view_writes >= from + count).await;
     }
 
-    /// Makes a view write late after this time.
+    /// Makes a view write late after this time since the log was read.
     pub fn set_late_after(&self, time: Duration) {
-        self.state.send_modify(|state| state.late_after = Some(time));
+        self.state.send_modify(|state| state.markers = Some(Markers::kept_for(2 * time)));
     }
 
     /// Number of requests for one record, or for the last one of a case.
@@ -176,4 +178,11 @@ impl FaultyStorage {
 fn unanswered() -> StorageError {
     let reason = "a fault that a test asked for".to_owned();
     StorageError::Unavailable { reason, away_since: None }
+}
+
+#[async_trait]
+impl Storage for FaultyStorage {
+    async fn health(&self) -> Health {
+        self.inner.health().await
+    }
 }

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseStatus, TokenId},
     petrel::{Change, Error, ExpectedVersion, Fire, NewCase, Petrel},
-    storage::{Consistency, LogScope, Page, ReadPath, StorageError, TokenScope},
+    storage::{
+        Consistency, ListOptions, LogScope, Page, ReadPath, StorageError, StorageExt, TokenScope,
+    },
     testing::TestServer,
 };
 
@@ -195,7 +197,11 @@ async fn an_unreadable_token_in_the_view_is_read_from_the_log_and_mended_by_a_re
     }
     let scope = TokenScope { workflow: workflow("pendulum"), place: None, case: None };
     for path in [ReadPath::Direct, ReadPath::Consumer] {
-        let listed = cases.storage().tokens(&scope, Page::default(), path).await.unwrap();
+        let listed = cases
+            .storage()
+            .tokens_in(&scope, ListOptions { page: Page::default(), path: Some(path) })
+            .await
+            .unwrap();
         assert!(listed.items.iter().any(|(_, listed)| listed.id == damaged.well), "{path:?}");
     }
     let rebuilt = cases.rebuild(&|_, _| ()).await.unwrap();

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use stormpetrel::models::LogSequence;
 
 use serde_json::json;
 use stormpetrel::{
@@ -171,10 +172,10 @@ async fn processes_killed_in_mid_load_leave_views_that_heal_and_a_log_without_ga
     let _reconciler = Reconciler::of(&cases);
     let mut left_behind = 0;
     for round in 0..6 {
-        let before = cases.storage().last_sequence().await.unwrap();
+        let before = cases.storage().last_sequence().await.unwrap().map_or(0, LogSequence::get);
         let mut child = child(&server.url(), round);
         eventually("a load", Duration::from_secs(30), async || {
-            let last = cases.storage().last_sequence().await.unwrap();
+            let last = cases.storage().last_sequence().await.unwrap().map_or(0, LogSequence::get);
             if last > before + 100 { Ok(()) } else { Err(format!("{} records", last - before)) }
         })
         .await;

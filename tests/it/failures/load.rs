@@ -14,7 +14,7 @@ use serde_json::json;
 use stormpetrel::{
     models::CaseId,
     petrel::Petrel,
-    storage::{LogScope, nats::NatsStorageConfig},
+    storage::{LogRange, LogScope, nats::NatsStorageConfig},
 };
 use tokio::task::JoinHandle;
 
@@ -126,7 +126,8 @@ impl Load {
     }
 
     async fn watcher_saw_everything_once(&self) {
-        let all = self.connections[0].storage().history(LogScope::All, 1).await.unwrap();
+        let all =
+            self.connections[0].storage().history(LogScope::All, LogRange::from(1)).await.unwrap();
         let all = all.map_ok(|record| record.sequence);
         let all: Vec<u64> = all.try_collect().await.unwrap();
         let seen = || self.watched.lock().unwrap().clone();

@@ -12,7 +12,7 @@ use serde_json::json;
 use stormpetrel::{
     models::TokenId,
     petrel::{Fire, Petrel},
-    storage::{Consistency, Page, ReadPath, TokenScope},
+    storage::{Consistency, ListOptions, Page, ReadPath, StorageExt, TokenScope},
     testing::TestServer,
 };
 
@@ -26,7 +26,12 @@ async fn listed_in(cases: &Petrel, token: &TokenId, path: ReadPath) -> Vec<&'sta
         let scope =
             TokenScope { workflow: workflow("pendulum"), place: Some(place(name)), case: None };
         let page = Page { first: 1_000, after: None };
-        let listed = cases.storage().tokens(&scope, page, path).await.unwrap().into_items();
+        let listed = cases
+            .storage()
+            .tokens_in(&scope, ListOptions { page, path: Some(path) })
+            .await
+            .unwrap()
+            .into_items();
         places.extend(listed.iter().filter(|listed| listed.id == *token).map(|_| name));
     }
     places

@@ -13,7 +13,7 @@ use stormpetrel::{
     models::{CaseId, TokenId, WorkflowId},
     petrel::{Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{
-        Consistency, LogScope, StorageError,
+        Consistency, LogRange, LogScope, StorageError,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::TestCluster,
@@ -242,7 +242,7 @@ async fn what_is_read_through_a_replica_that_lags_lacks_nothing() {
         cluster.resume(lags);
         for scope in [LogScope::All, LogScope::Lifecycles(Some(workflow("pendulum")))] {
             let found: HashSet<_> = eventually("an answer", Duration::from_secs(20), async || {
-                let log = reader.storage().history(scope.clone(), 1).await?;
+                let log = reader.storage().history(scope.clone(), LogRange::from(1)).await?;
                 log.map_ok(|record| record.value.case).try_collect::<HashSet<_>>().await
             })
             .await;

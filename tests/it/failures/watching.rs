@@ -12,7 +12,7 @@ use async_nats::jetstream;
 use futures::{StreamExt, TryStreamExt, future::join_all};
 use stormpetrel::{
     petrel::{Fire, Petrel},
-    storage::LogScope,
+    storage::{LogRange, LogScope},
     testing::TestServer,
 };
 
@@ -134,7 +134,7 @@ async fn visits(cases: Petrel, number: u64, over: Arc<AtomicBool>) -> Vec<(u64, 
 
 async fn is_the_log(cases: &Petrel, from: u64, saw: &[u64]) {
     let scope = LogScope::Workflow(workflow("pendulum"));
-    let log = cases.storage().history(scope, from).await.unwrap();
+    let log = cases.storage().history(scope, LogRange::from(from)).await.unwrap();
     let log: Vec<_> =
         log.map_ok(|record| record.sequence).take(saw.len()).try_collect().await.unwrap();
     assert_eq!(saw, log, "from {from}");

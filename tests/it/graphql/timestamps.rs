@@ -8,7 +8,7 @@ use stormpetrel::{
     graphql::Limits,
     models::{TokenId, WorkflowId},
     storage::{
-        ReadPath, Storage,
+        ReadPath, TokenView,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::TestServer,
@@ -91,7 +91,7 @@ async fn every_way_of_reading_a_token_answers_with_the_same_sequence_time_and_su
 
     let (workflow, id) = (WorkflowId::new("orders").unwrap(), TokenId::new(token).unwrap());
     for path in [ReadPath::Direct, ReadPath::Consumer] {
-        let read = storage.token(&workflow, &id, path).await.unwrap().unwrap();
+        let read = storage.token(&workflow, &id, path.into()).await.unwrap().unwrap();
         let read = json!({
             "natsSequence": read.nats_sequence.to_string(),
             "natsTimestamp": read.nats_timestamp,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use stormpetrel::{
     models::{FiringId, PlaceId, Record, Stored, TokenId, WorkflowId},
     petrel::{Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
-    storage::{LogScope, Storage},
+    storage::{LogRange, LogScope, Storage},
 };
 
 use crate::support::{case, definition, place, transition, workflow};
@@ -90,7 +90,7 @@ pub fn first_token(name: &str) -> TokenId {
 /// The records of a case as its subjects have them, not as its records name them.
 pub async fn log(storage: &Arc<dyn Storage>, name: &str) -> Vec<Stored<Record>> {
     let scope = LogScope::Case(workflow("loops"), case(name));
-    storage.history(scope, 1).await.unwrap().try_collect().await.unwrap()
+    storage.history(scope, LogRange::from(1)).await.unwrap().try_collect().await.unwrap()
 }
 
 pub fn sequences(log: &[Stored<Record>]) -> Vec<u64> {

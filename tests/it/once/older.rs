@@ -6,7 +6,7 @@ use serde_json::json;
 use stormpetrel::{
     models::{PAGE_LENGTH, Record},
     petrel::{Change, Petrel},
-    storage::{Page, Storage},
+    storage::{AppendOptions, Page, Storage},
     testing::TestServer,
 };
 
@@ -32,7 +32,8 @@ async fn older_tick(storage: &Arc<dyn Storage>, scratch: &Petrel, name: &str, id
     record.produced[0].history.clear();
     record.history_bases.clear();
     record.tokens_made = before.tokens_made;
-    storage.append(&record, head.sequence).await.unwrap().sequence
+    let options = AppendOptions::after(head.sequence);
+    storage.append(&record, options).await.unwrap().sequence.get()
 }
 
 #[tokio::test]

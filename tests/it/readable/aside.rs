@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, FiringId, IdHash, Link, Record, RecordKind},
     petrel::{Change, Error, Fire, Following, NewCase, Petrel},
-    storage::{Appended, Page},
+    storage::{AppendOptions, Appended, Page},
     testing::TestServer,
 };
 
@@ -54,8 +54,8 @@ fn upon(mut record: Record, id: &str) -> Record {
 pub(super) fn after(record: &Record, appended: &Appended, id: &str) -> Record {
     let mut next = upon(record.clone(), id);
     next.metadata.clear();
-    next.recent.push(Link { sequence: appended.sequence, id: IdHash::of(&record.firing) });
-    (next.previous, next.previous_hash) = (appended.sequence, Some(appended.hash.clone()));
+    next.recent.push(Link { sequence: appended.sequence.get(), id: IdHash::of(&record.firing) });
+    (next.previous, next.previous_hash) = (appended.sequence.get(), Some(appended.hash.clone()));
     next
 }
 
@@ -67,7 +67,7 @@ pub(super) fn as_older(mut record: Record) -> Record {
 }
 
 pub(super) async fn append(cases: &Petrel, record: &Record) -> Appended {
-    cases.storage().append(record, record.previous).await.unwrap()
+    cases.storage().append(record, AppendOptions::after(record.previous)).await.unwrap()
 }
 
 async fn publish(server: &TestServer, payload: &'static str) -> u64 {
@@ -145,7 +145,7 @@ async fn the_id_of_an_unreadable_record_that_others_build_on_never_happens_again
             let error = process.fire(fired(&k, "go", "deep")).await.unwrap_err();
             assert_eq!((error.code(), error.retryable()), ("CONFLICT", false), "{error}");
             let Error::IdPutAside { sequence, .. } = &error else { panic!("{error}") };
-            assert_eq!(*sequence, unreadable.sequence);
+            assert_eq!(*sequence, unreadable.sequence.get());
             assert!(error.to_string().contains("under another firing id"), "{error}");
             let error = process.pause(&id, &k, with_id("deep")).await.unwrap_err();
             assert!(matches!(error, Error::IdPutAside { .. }), "{error}");
@@ -177,13 +177,13 @@ async fn acknowledged_records_are_put_aside_only_when_it_is_asked_for() {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
     assert!(text.contains(&followed.sequence.to_string()) && !text.contains("id forged"), "{text}");
-    assert_eq!(cases.storage().last_sequence().await.unwrap(), third.sequence);
+    assert_eq!(cases.storage().last_sequence().await.unwrap(), Some(third.sequence));
     let named = cases.quarantine(&id, &k, Following::PutAside, with_id("second")).await;
     assert!(matches!(named.unwrap_err(), Error::IdPutAside { sequence, .. }
-        if sequence == followed.sequence));
+        if sequence == followed.sequence.get()));
     let done = cases.quarantine(&id, &k, Following::PutAside, with_id("q")).await.unwrap();
     let told: Vec<_> = done.record.value.put_aside.iter().map(|one| one.sequence).collect();
-    assert_eq!(told, [first.sequence, followed.sequence, third.sequence]);
+    assert_eq!(told, [first, followed, third].map(|one| one.sequence.get()));
     for process in [&cases, &cases_at(server.url()).await] {
         let again = process.quarantine(&id, &k, Following::Refuse, with_id("q")).await.unwrap();
         assert!(again.repeated);

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, PlaceId, TokenId, WorkflowId},
     petrel::{Change, ExpectedVersion, Fire, Petrel},
-    storage::{Consistency, LogScope, Page, ReadPath, TokenScope},
+    storage::{
+        Consistency, ListOptions, LogRange, LogScope, Page, ReadPath, StorageExt, TokenScope,
+    },
 };
 
 use crate::support::{definition, transition, workflow};
@@ -58,13 +60,17 @@ async fn read_all(cases: &Petrel, case: &CaseId) -> (TokenId, PlaceId, Value) {
         let scope =
             TokenScope { workflow: id.clone(), place: place.cloned(), case: of_case.cloned() };
         for path in [ReadPath::Direct, ReadPath::Consumer] {
-            let listed = cases.storage().tokens(&scope, Page::default(), path).await.unwrap();
+            let listed = cases
+                .storage()
+                .tokens_in(&scope, ListOptions { page: Page::default(), path: Some(path) })
+                .await
+                .unwrap();
             let listed = listed.into_items();
             let listed = listed.iter().find(|listed| listed.id == token.id).expect("listed");
             assert_eq!((&listed.data, &listed.history), (&token.data, &token.history));
         }
     }
-    let all = cases.storage().history(LogScope::All, 1).await.unwrap();
+    let all = cases.storage().history(LogScope::All, LogRange::from(1)).await.unwrap();
     all.try_collect::<Vec<_>>().await.unwrap();
     let mut page = Page { first: 1_000, after: None };
     loop {

@@ -5,7 +5,7 @@ use stormpetrel::{
     engine::Excess,
     models::MAX_NESTING,
     petrel::{Change, Error, ExpectedVersion, NewCase, NewToken},
-    storage::Consistency,
+    storage::{AppendOptions, Consistency},
 };
 
 use super::{fire, loop_of, noted, read_all};
@@ -152,7 +152,7 @@ async fn what_older_versions_stored_too_deep_is_read_and_goes_on() {
         (record.metadata, record.previous) = (map(levels), head.sequence);
         record.previous_hash = Some(head.hash);
         record.unlisted = 0;
-        cases.storage().append(&record, head.sequence).await.unwrap();
+        cases.storage().append(&record, AppendOptions::after(head.sequence)).await.unwrap();
     }
     // And a token that carries such data.
     let deep = nested(110);
@@ -162,7 +162,7 @@ async fn what_older_versions_stored_too_deep_is_read_and_goes_on() {
     first.marking.0[0].token = serde_json::from_str(&token).unwrap();
     first.produced[0].id = serde_json::from_str(&token).unwrap();
     (first.produced[0].case, first.produced[0].data) = (case("deep"), deep.clone());
-    cases.storage().append(&first, 0).await.unwrap();
+    cases.storage().append(&first, AppendOptions::default()).await.unwrap();
     let cases = cases_at(server.url()).await;
     cases.rebuild(&|_, _| ()).await.unwrap();
     begun = cases.fire(fire(&k, "go")).await.unwrap();

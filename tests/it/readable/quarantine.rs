@@ -6,7 +6,7 @@ use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Finding},
     models::{CaseId, CaseStatus, FiringId, RecordKind},
     petrel::{Change, Error, Fire, Following, NewCase, Petrel},
-    storage::{LogScope, Page, StorageError},
+    storage::{AppendOptions, LogScope, Page, StorageError},
     testing::TestServer,
 };
 
@@ -244,16 +244,17 @@ async fn what_is_in_the_middle_is_put_aside_without_undoing_what_came_after_it()
     deep.marking.0[0].sequence = head.sequence;
     (deep.previous, deep.previous_hash) = (head.sequence, Some(head.head_hash.clone()));
     deep.firing = FiringId::new("deep").unwrap();
-    let appended = cases.storage().append(&deep, head.sequence).await.unwrap();
+    let appended =
+        cases.storage().append(&deep, AppendOptions::after(head.sequence)).await.unwrap();
     let mut next = deep.clone();
     next.metadata.clear();
     next.firing = FiringId::new("next").unwrap();
-    (next.previous, next.previous_hash) = (appended.sequence, Some(appended.hash));
-    let next = cases.storage().append(&next, appended.sequence).await.unwrap();
+    (next.previous, next.previous_hash) = (appended.sequence.get(), Some(appended.hash));
+    let next = cases.storage().append(&next, AppendOptions::after(next.previous)).await.unwrap();
     assert!(cases.history(&id, &k, Page::default()).await.is_err());
     let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
-    assert_eq!(done.record.value.previous, next.sequence);
-    assert_eq!(done.record.value.put_aside[0].sequence, appended.sequence);
+    assert_eq!(done.record.value.previous, next.sequence.get());
+    assert_eq!(done.record.value.put_aside[0].sequence, appended.sequence.get());
     cases.history(&id, &k, Page::default()).await.unwrap();
     cases.fire(fire(&k, "back")).await.unwrap();
 }
@@ -358,13 +359,13 @@ async fn nothing_is_appended_after_a_record_that_is_not_linked_to_the_one_before
     let mut copy = cases.record(&id, &k, head.sequence).await.unwrap().value;
     copy.firing = FiringId::new("forged").unwrap();
     copy.previous_hash = Some("0".repeat(64));
-    let forged = cases.storage().append(&copy, head.sequence).await.unwrap();
+    let forged = cases.storage().append(&copy, AppendOptions::after(head.sequence)).await.unwrap();
     for process in [&cases, &cases_at(server.url()).await] {
         let error = process.fire(fire(&k, "back")).await.unwrap_err();
         assert_eq!(error.code(), "CORRUPT", "{error}");
         assert!(error.to_string().contains("quarantine"), "{error}");
     }
     let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
-    assert_eq!(done.record.value.put_aside[0].sequence, forged.sequence);
+    assert_eq!(done.record.value.put_aside[0].sequence, forged.sequence.get());
     cases.fire(fire(&k, "back")).await.unwrap();
 }

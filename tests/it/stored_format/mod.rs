@@ -9,10 +9,13 @@ use futures::TryStreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
     engine,
-    models::{Case, CaseStatus, Record, RecordKind, Stored, Token, TokenId},
+    models::{
+        Case, CaseStatus, LogSequence, Record, RecordKind, Stored, Token, TokenId, ViewSequence,
+    },
     petrel::{Fire, Petrel},
     storage::{
-        DefinitionVersion, LogScope, ReadPath, RegisterState, Storage, ViewContent, ViewWrite,
+        AppendOptions, CaseLog, DefinitionVersion, LogRange, LogScope, PutOptions, ReadPath,
+        RegisterState, RegisterVersion, TokenView, ViewContent, ViewWrite, WriteOptions,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::TestServer,
@@ -87,7 +90,7 @@ impl System {
 
     async fn history(&self, id: &str) -> Vec<Stored<Record>> {
         let scope = LogScope::Case(workflow("orders"), case(id));
-        self.storage.history(scope, 1).await.unwrap().try_collect().await.unwrap()
+        self.storage.history(scope, LogRange::from(1)).await.unwrap().try_collect().await.unwrap()
     }
 
     /// A message of a stream, as it is stored.
@@ -208,13 +211,15 @@ async fn what_was_read_of_format_1_is_stored_again_as_it_was() {
     let again = again.await.unwrap();
     let stored = system.storage.definition(&workflow("orders"), DefinitionVersion::Latest).await;
     let stored = stored.unwrap().unwrap();
-    let sequence = again.put_definition(&stored.definition, 1, 0).await.unwrap().sequence;
+    let first = PutOptions::default();
+    let sequence = again.put_definition(&stored.definition, first).await.unwrap().sequence;
     assert_eq!(value(&system.stored("AGAIN_LOG", sequence).await), value(&sample("definition")));
     for (id, names) in [("order-1042", &COMPLETED[..]), ("order-1043", &CANCELLED[..])] {
-        let mut last = 0;
+        let mut last = AppendOptions::default();
         for (record, (name, _)) in system.history(id).await.iter().zip(names) {
-            last = again.append(&record.value, last).await.unwrap().sequence;
-            let bytes = system.stored("AGAIN_LOG", last).await;
+            let appended = again.append(&record.value, last).await.unwrap().sequence;
+            last.expected = Some(appended);
+            let bytes = system.stored("AGAIN_LOG", appended.get()).await;
             assert_eq!(value(&bytes), value(&sample(name)), "{name}");
         }
     }
@@ -235,23 +240,24 @@ async fn a_token_of_the_view_is_read_and_written_as_format_1_has_it() {
     let subject = format!("orders.places.packing.tokens.{}", token(3));
     let sequence = system.publish(&subject, headers("token-headers"), sample("token")).await;
     for path in [ReadPath::Direct, ReadPath::Consumer] {
-        let read = system.storage.token(&workflow("orders"), &token(3), path).await;
+        let read = system.storage.token(&workflow("orders"), &token(3), path.into()).await;
         let read: Token = read.unwrap().unwrap();
         assert!(read.nats_timestamp.is_some());
         let plain = Token { nats_timestamp: None, ..read };
         assert_eq!(serde_json::to_value(&plain).unwrap(), value(&sample("token")));
     }
-    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
+    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct.into()).await;
     let write = |expected, content| ViewWrite {
         workflow: workflow("orders"),
         case: case("order-1042"),
         place: place("packing"),
         token: token(3),
-        expected,
+        expected: RegisterVersion::token(ViewSequence::new(expected).unwrap()),
         content,
     };
     let live = ViewContent::Live(Arc::new(read.unwrap().unwrap()));
-    let outcomes = system.storage.write_views(vec![write(sequence, live)]).await;
+    let now = WriteOptions::default();
+    let outcomes = system.storage.write_views(vec![write(sequence, live)], now).await;
     assert!(outcomes[0].is_ok(), "{outcomes:?}");
     let stream = system.raw.get_stream("CB_MARKING").await.unwrap();
     let stored = stream.get_raw_message(sequence + 1).await.unwrap();
@@ -259,8 +265,8 @@ async fn a_token_of_the_view_is_read_and_written_as_format_1_has_it() {
     for (name, expected) in headers("token-headers").iter() {
         assert_eq!(stored.headers.get(name.clone()), expected.first(), "{name}");
     }
-    let gone = ViewContent::Gone { revision: 9, moved_to: None };
-    system.storage.write_views(vec![write(sequence + 1, gone)]).await;
+    let gone = ViewContent::Gone { revision: LogSequence::new(9), moved_to: None };
+    system.storage.write_views(vec![write(sequence + 1, gone)], now).await;
     let stored = stream.get_raw_message(sequence + 2).await.unwrap();
     assert!(stored.payload.is_empty());
     for (name, expected) in headers("marker-headers").iter() {
@@ -274,7 +280,7 @@ async fn a_marker_of_format_1_says_that_the_token_is_gone() {
     let subject = format!("orders.places.packing.tokens.{}", token(3));
     system.publish(&subject, headers("marker-headers"), Vec::new()).await;
     let register = system.storage.register(&workflow("orders"), &place("packing"), &token(3)).await;
-    assert_eq!(register.unwrap().state, RegisterState::Gone { revision: 9 });
-    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
+    assert_eq!(register.unwrap().state, RegisterState::Gone { revision: LogSequence::new(9) });
+    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct.into()).await;
     assert_eq!(read.unwrap(), None);
 }

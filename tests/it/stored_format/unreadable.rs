@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use stormpetrel::{
     petrel::Petrel,
     storage::{
-        Consistency, DefinitionVersion, LogScope, Page, ReadPath, Storage, StorageError, TokenScope,
+        CaseLog, CaseLogExt, Consistency, DefinitionVersion, ListOptions, LogRange, LogScope, Page,
+        ReadPath, StorageError, StorageExt, TokenScope, TokenView,
     },
 };
 
@@ -45,12 +46,13 @@ async fn a_message_of_format_2_is_refused_with_its_subject_its_sequence_and_its_
     for consistency in [Consistency::Strong, Consistency::Eventual] {
         assert_newer(system.storage.head(&orders, &id, consistency).await, full, at);
     }
-    assert_newer(system.storage.record(&orders, &id, at).await, full, at);
+    assert_newer(system.storage.record_at(&orders, &id, at).await, full, at);
     let unreadable = json!({"format": 2, "what": "nobody knows"}).to_string().into_bytes();
     let at = system.publish(subject, none.clone(), unreadable).await;
     assert_newer(system.storage.head(&orders, &id, Consistency::Strong).await, full, at);
     let scope = LogScope::Case(orders.clone(), id.clone());
-    let items: Vec<_> = system.storage.history(scope, 1).await.unwrap().collect().await;
+    let items: Vec<_> =
+        system.storage.history(scope, LogRange::from(1)).await.unwrap().collect().await;
     assert_eq!(items.len(), 2, "each is an item of its own");
     let error = Petrel::new(system.storage.clone()).case(&orders, &id).await.unwrap_err();
     assert!(error.to_string().contains(full), "{error}");
@@ -66,7 +68,7 @@ async fn a_message_of_format_2_is_refused_with_its_subject_its_sequence_and_its_
     newer.insert("Petrel-Format", "2");
     let at = system.publish(&subject, newer, sample("token")).await;
     for path in [ReadPath::Direct, ReadPath::Consumer] {
-        assert_newer(system.storage.token(&orders, &token(3), path).await, &full, at);
+        assert_newer(system.storage.token(&orders, &token(3), path.into()).await, &full, at);
     }
 }
 
@@ -87,7 +89,13 @@ async fn a_token_that_can_not_be_read_hides_none_of_its_neighbours() {
         for first in [1, 2, 3, 10] {
             let (mut seen, mut after) = (Vec::new(), None);
             loop {
-                let page = system.storage.tokens(&scope, Page { first, after }, path).await;
+                let page = system
+                    .storage
+                    .tokens_in(
+                        &scope,
+                        ListOptions { page: Page { first, after }, path: Some(path) },
+                    )
+                    .await;
                 let page = page.unwrap();
                 after = page.end();
                 let has_next = page.has_next;
@@ -115,14 +123,14 @@ async fn records_and_tokens_with_unknown_fields_are_read_without_them() {
     let bytes = record.to_string().into_bytes();
     let at = system.publish("orders.events.transitions.order-1042", none.clone(), bytes).await;
     let id = case("order-1042");
-    let read = system.storage.record(&workflow("orders"), &id, at).await.unwrap().unwrap();
+    let read = system.storage.record_at(&workflow("orders"), &id, at).await.unwrap().unwrap();
     let again = serde_json::to_value(&read.value).unwrap();
     assert_eq!(again, value(&sample("fired-read")));
     let subject = format!("orders.places.packing.tokens.{}", token(3));
     let bytes = changed("token", "colour", json!("blue"));
     // An early message of format 1 names its format in no header.
     system.publish(&subject, none, bytes).await;
-    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct).await;
+    let read = system.storage.token(&workflow("orders"), &token(3), ReadPath::Direct.into()).await;
     assert_eq!(read.unwrap().unwrap().nats_sequence, 8);
 }
 

@@ -1,0 +1,81 @@
+//! Options of the log's operations.
+
+use crate::models::LogSequence;
+
+/// Options of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AppendOptions {
+    /// Sequence of the case's last record, as the writer saw it; `None` if the case has none.
+    pub expected: Option<LogSequence>,
+}
+
+impl AppendOptions {
+    /// An append after the message at this number, or the first one of a case if that is 0.
+    pub fn after(number: u64) -> Self {
+        Self { expected: LogSequence::new(number) }
+    }
+}
+
+/// Options of storing a definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutOptions {
+    /// Number of the version.
+    pub version: u64,
+    /// Sequence of the workflow's last version, as the writer saw it; `None` if there is none.
+    pub expected: Option<LogSequence>,
+}
+
+impl Default for PutOptions {
+    fn default() -> Self {
+        Self { version: 1, expected: None }
+    }
+}
+
+/// A part of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogRange {
+    /// The first sequence of interest; the log's beginning where absent.
+    pub from: Option<LogSequence>,
+    /// The last one; where absent, the log's end when the call is made.
+    pub until: Option<LogSequence>,
+}
+
+impl LogRange {
+    /// The whole log.
+    pub const ALL: Self = Self { from: None, until: None };
+
+    /// The log from this number on; 0 and 1 are its beginning.
+    pub fn from(number: u64) -> Self {
+        Self { from: LogSequence::new(number), until: None }
+    }
+
+    /// What comes after the one sequence and up to the other.
+    pub fn after(after: Option<LogSequence>, until: LogSequence) -> Self {
+        Self { from: after.map(LogSequence::next), until: Some(until) }
+    }
+
+    /// True if a sequence is neither before nor after it.
+    pub fn contains(&self, sequence: LogSequence) -> bool {
+        self.from.is_none_or(|from| sequence >= from)
+            && self.until.is_none_or(|until| sequence <= until)
+    }
+
+    /// True if no sequence can be in it.
+    pub fn is_empty(&self) -> bool {
+        self.until.is_some_and(|until| self.from.is_some_and(|from| from > until))
+    }
+}
+
+/// Options of following the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WatchOptions {
+    /// The first sequence of interest; the log's beginning where absent.
+    pub from: Option<LogSequence>,
+}
+
+impl WatchOptions {
+    /// The log from this number on; 0 and 1 are its beginning.
+    pub fn from(number: u64) -> Self {
+        Self { from: LogSequence::new(number) }
+    }
+}
