@@ -26,9 +26,9 @@ const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/server/connections/accept.rs", 2, "connections, which the end of `serve` waits for"),
     ("src/server/vitals.rs", 1, "the question for health, which the end of `serve` waits for"),
     ("src/server/websocket.rs", 1, "websockets, which the end of `serve` waits for"),
-    ("src/storage/nats/decoding.rs", 2, "who asks for the message waits"),
     ("src/storage/nats/feed.rs", 1, "deletes a consumer, which the server does as well, later"),
     ("src/storage/nats/seen.rs", 1, "all who need the look wait"),
+    ("src/storage/nats_link/decoding.rs", 2, "who asks for the message waits"),
 ];
 
 /// Number of times that a file begins, or imports what begins, a task, a thread or a process.
