@@ -7,7 +7,7 @@ use crate::layering::{code, library, word};
 const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/bench/load.rs", 1, "the load waits for its clients"),
     ("src/cli/history.rs", 1, "the command waits for the file"),
-    ("src/graphql/api.rs", 1, "the request waits, and `Api::finish` for all"),
+    ("src/graphql/api.rs", 2, "the request waits, for changes `Api::finish`, too"),
     ("src/graphql/types/workflow.rs", 1, "the request waits for its drawing"),
     ("src/graphql/work/joins.rs", 1, "the look-ups of one request, which waits for them"),
     ("src/local_server/process.rs", 3, "the server, and the thread that ends with it"),
