@@ -150,7 +150,8 @@ pub struct Run {
 
 impl Run {
     pub fn new(start: &Start) -> Self {
-        let net = Net::compile(&start.definition).unwrap();
+        // Expressions that can never succeed are refused when they are new; what is stored has them.
+        let net = Net::compile_stored(&start.definition).unwrap();
         let first = create_case(
             &net,
             1,
