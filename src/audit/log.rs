@@ -15,6 +15,7 @@ use crate::{
     petrel::{
         Error, Result,
         export::by_case::{ByCase, Records, case_of},
+        read::follows::known,
         thread::off_thread,
     },
     storage::{CaseLogExt, LogRange, LogScope, StorageError},
@@ -234,6 +235,9 @@ impl Auditor<'_> {
         log: &CaseLog,
         otherwise: Option<Finding>,
     ) -> Result<()> {
+        if log.unchecked {
+            return Ok(());
+        }
         if log.broken {
             self.begin(workflow, case);
             return Ok(());
@@ -261,13 +265,20 @@ impl Auditor<'_> {
     /// Takes the next record of a case's log.
     async fn replay(&self, log: &mut CaseLog, record: &Stored<Record>) -> Result<()> {
         let (workflow, case) = (&record.value.workflow, &record.value.case);
+        if let Err(newer) = known(record)
+            && !std::mem::replace(&mut log.unchecked, true)
+        {
+            self.unchecked_case(workflow, case, &newer.to_string());
+        }
+        if log.unchecked {
+            return Ok(());
+        }
         let compiled = match self.reader.compiled(workflow, record.value.definition).await {
             Ok(compiled) => compiled,
             Err(error) if error.is_of_one_case() => {
-                // Once: the other records of the case name the same definition.
-                if !std::mem::replace(&mut log.unchecked, true) {
-                    self.unchecked_case(workflow, case, &error.to_string());
-                }
+                // The other records of the case name the same definition.
+                log.unchecked = true;
+                self.unchecked_case(workflow, case, &error.to_string());
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -286,7 +297,7 @@ struct CaseLog {
     replay: Replay,
     /// True if something has been found.
     broken: bool,
-    /// True if it has been told that its definition can't be read.
+    /// True if it has been told that its definition can't be read, or that a newer version wrote it.
     unchecked: bool,
 }
 

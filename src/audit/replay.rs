@@ -167,6 +167,8 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
             (before.marking.0.clone(), before.tokens_made, status)
         }
         RecordKind::Quarantined => (before.marking.0.clone(), before.tokens_made, before.status),
+        // A newer version's rule: what it says is believed.
+        RecordKind::Unknown => (record.marking.0.clone(), record.tokens_made, record.status),
         RecordKind::Created => {
             let message = "it creates a case that has been created already";
             faults.push(Fault::of(FindingKind::RecordInconsistent, message));

@@ -166,13 +166,16 @@ pub(super) fn record_line(stored: &Stored<Record>) -> String {
     line.extend(produced.map(|token| format!("  +{}@{}", token.id, token.place)));
     let put_aside = record.put_aside.iter();
     line.extend(put_aside.map(|one| format!("  {}: {}", one.sequence, one.reason)));
+    if !record.unknown.is_empty() {
+        let _ = write!(line, "  unknown to this version: {}", record.unknown.join(", "));
+    }
     visible(&line).into_owned()
 }
 
 fn event(record: &Record) -> String {
     match &record.transition {
-        Some(transition) => format!("{} {transition}", record.kind.as_str()),
-        None => record.kind.as_str().to_owned(),
+        Some(transition) => format!("{} {transition}", record.kind_name()),
+        None => record.kind_name().to_owned(),
     }
 }
 

@@ -120,6 +120,7 @@ impl SimulatedLog {
                 tokens_hash: None,
                 aside: Vec::new(),
                 put_aside: Vec::new(),
+                unknown: Vec::new(),
             };
             self.log.record(&Stored {
                 value: record,

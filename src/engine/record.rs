@@ -78,6 +78,7 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
         tokens_hash: None,
         aside: case.aside.clone(),
         put_aside: Vec::new(),
+        unknown: Vec::new(),
     };
     name_earlier(case, &mut record);
     record

@@ -16,6 +16,9 @@ pub const MAX_NESTING: usize = 64;
 /// takes six of them, and older versions stored data with more than [`MAX_NESTING`].
 pub const MAX_NESTING_READ: usize = 256;
 
+/// The most unknown fields that are named.
+const MOST_UNKNOWN: usize = 16;
+
 /// The number of levels of a value: 0 of a text or a number, 1 of an object without others in
 /// it. Counts no further than one more than `most`.
 pub fn nesting(value: &Value, most: usize) -> usize {
@@ -88,7 +91,35 @@ fn number_length(number: &serde_json::Number) -> usize {
 
 /// Reads JSON with up to [`MAX_NESTING_READ`] levels.
 pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
-    let error = match serde_json::from_slice(bytes) {
+    read(bytes, |from| T::deserialize(from))
+}
+
+/// The same, with the paths of the first fields that the type does not have.
+pub(crate) fn read_json_noting<T: DeserializeOwned>(
+    bytes: &[u8],
+) -> serde_json::Result<(T, Vec<String>)> {
+    let mut unknown = Vec::new();
+    let value = read(bytes, |from| {
+        unknown.clear();
+        serde_ignored::deserialize(from, |path| {
+            if unknown.len() < MOST_UNKNOWN {
+                unknown.push(path.to_string());
+            }
+        })
+    })?;
+    Ok((value, unknown))
+}
+
+fn read<T>(
+    bytes: &[u8],
+    mut deserialize: impl FnMut(&mut JsonReader<'_>) -> serde_json::Result<T>,
+) -> serde_json::Result<T> {
+    let mut whole = |mut from: JsonReader<'_>| {
+        let value = deserialize(&mut from)?;
+        from.end()?;
+        Ok(value)
+    };
+    let error = match whole(JsonReader::from_slice(bytes)) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
@@ -96,12 +127,12 @@ pub(crate) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result
     if !(100..=MAX_NESTING_READ).contains(&brackets(bytes)) {
         return Err(error);
     }
-    let mut from = serde_json::Deserializer::from_slice(bytes);
+    let mut from = JsonReader::from_slice(bytes);
     from.disable_recursion_limit();
-    let value = T::deserialize(&mut from)?;
-    from.end()?;
-    Ok(value)
+    whole(from)
 }
+
+type JsonReader<'a> = serde_json::Deserializer<serde_json::de::SliceRead<'a>>;
 
 /// Reads JSON in which no object has a name twice: readers take the first or the last of these, as
 /// they please, and a caller would not learn which.

@@ -29,15 +29,16 @@ pub use digest::{Digests, TokenDigest, VOUCHED_FROM};
 pub use history::{Passed, TransitionEvent};
 pub(crate) use ids::hex;
 pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
-pub(crate) use json::read_json;
 pub use json::{
     MAX_NESTING, MAX_NESTING_READ, json_length, nesting, object_length, object_nesting, text_length,
 };
 pub use json::{Unambiguous, unambiguous};
+pub(crate) use json::{read_json, read_json_noting};
 pub(crate) use links::LONGEST_LINK;
 pub use marking::{Marking, MarkingEntry};
 pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};
+pub(crate) use record::UNKNOWN_KIND;
 pub use record::{FORMAT_VERSION, Record, RecordKind, Stored, TokenAt};
 pub use sequence::{LogSequence, ViewSequence};
 pub use token::{HISTORY_KEPT, HISTORY_WHOLE_EVERY, Token};

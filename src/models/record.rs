@@ -32,6 +32,9 @@ pub enum RecordKind {
     Edited,
     /// Somebody put messages of the case's log aside that can't be read or do not follow.
     Quarantined,
+    /// A newer version's kind, which this one does not know, and never writes.
+    #[serde(other)]
+    Unknown,
 }
 
 impl RecordKind {
@@ -45,9 +48,13 @@ impl RecordKind {
             Self::Cancelled => "cancelled",
             Self::Edited => "edited",
             Self::Quarantined => "quarantined",
+            Self::Unknown => "unknown",
         }
     }
 }
+
+/// Beginning of the name of a kind among the unknown.
+pub(crate) const UNKNOWN_KIND: &str = "kind ";
 
 /// A token and the place it was in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,9 +155,22 @@ pub struct Record {
     /// The messages that a `quarantined` record puts aside, the first 100 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub put_aside: Vec<PutAside>,
+    /// Names of its kind and of the fields that this version does not know, as it was read: a newer
+    /// version wrote it. What it says otherwise is shown, and its case is not changed.
+    #[serde(skip)]
+    pub unknown: Vec<String>,
 }
 
 impl Record {
+    /// The name of its kind, also of one that this version does not know.
+    pub fn kind_name(&self) -> &str {
+        let named = self.unknown.first().and_then(|name| name.strip_prefix(UNKNOWN_KIND));
+        match self.kind {
+            RecordKind::Unknown => named.unwrap_or(RecordKind::Unknown.as_str()),
+            kind => kind.as_str(),
+        }
+    }
+
     /// Returns true if an older version wrote it, which names no earlier records and does not
     /// carry on the list of messages put aside.
     pub fn is_without_lists(&self) -> bool {

@@ -85,7 +85,7 @@ impl<W: Write> EventLog for Csv<W> {
             record.firing.as_str(),
             &stored.sequence.to_string(),
             &record.definition.to_string(),
-            record.kind.as_str(),
+            record.kind_name(),
             record.status.as_str(),
             &consumed,
             &read,

@@ -46,7 +46,7 @@ impl Labels {
     /// The name of an event of this record: the transition's name or id, or the kind of a record
     /// that is no firing.
     pub(super) fn label<'a>(&'a self, record: &'a Record) -> &'a str {
-        let Some(transition) = &record.transition else { return record.kind.as_str() };
+        let Some(transition) = &record.transition else { return record.kind_name() };
         let names = self.names.get(&record.definition);
         names.and_then(|names| names.get(transition)).map_or(transition.as_str(), String::as_str)
     }

@@ -68,7 +68,7 @@ impl<W: Write, S: Read + Write + Seek> Ocel2<W, S> {
         let mut attributes = vec![
             attribute("sequence", stored.sequence.to_string()),
             attribute("definition", record.definition.to_string()),
-            attribute("kind", record.kind.as_str()),
+            attribute("kind", record.kind_name()),
             attribute("status", record.status.as_str()),
             attribute("firing", record.firing.as_str()),
         ];

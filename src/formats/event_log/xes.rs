@@ -89,7 +89,7 @@ impl<W: Write> Xes<W> {
         }
         self.attribute(indent, "int", "petrel:sequence", &stored.sequence.to_string())?;
         self.attribute(indent, "int", "petrel:definition", &record.definition.to_string())?;
-        self.attribute(indent, "string", "petrel:kind", record.kind.as_str())?;
+        self.attribute(indent, "string", "petrel:kind", record.kind_name())?;
         self.attribute(indent, "string", "petrel:status", record.status.as_str())?;
         if let Some(transition) = &record.transition {
             self.attribute(indent, "string", "petrel:transition", transition.as_str())?;

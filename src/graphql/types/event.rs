@@ -32,6 +32,8 @@ pub enum CaseEventKind {
     Edited,
     /// Somebody put messages of the case's log aside that can't be read or do not follow.
     Quarantined,
+    /// A newer version's kind, which this one does not know; `unknown` names it.
+    Unknown,
 }
 
 /// A message of a case's log that is put aside.
@@ -117,6 +119,12 @@ impl CaseEvent {
     /// The time at which the server stored it, by the server's clock.
     pub(super) async fn time(&self, ctx: &Context<'_>) -> Result<DateTime<Utc>> {
         Ok(self.noted(ctx).await?.time)
+    }
+
+    /// Names of its kind and of the fields that this version does not know: a newer one wrote it.
+    /// Its case can be changed by that one only.
+    async fn unknown(&self) -> &[String] {
+        &self.record.value.unknown
     }
 
     /// The kind of the change.

@@ -11,7 +11,8 @@ use crate::{
         TokenId, WorkflowId,
     },
     petrel::{
-        Error, Result, error::named, read::Reader, read::load::broken, views::repair::touched,
+        Error, Result, error::named, read::Reader, read::follows::known, read::load::broken,
+        views::repair::touched,
     },
     storage::{LogRange, LogScope, StorageError},
 };
@@ -89,16 +90,17 @@ impl Reader {
         workflow: &WorkflowId,
         case: &CaseId,
         firing: &FiringId,
-        known: Vec<Aside>,
+        aside: Vec<Aside>,
     ) -> Result<Examined> {
         let scope = LogScope::Case(workflow.clone(), case.clone());
         let mut records = self.storage.history(scope, LogRange::ALL).await?;
-        let mut found = Examined { aside: known, ..Examined::default() };
+        let mut found = Examined { aside, ..Examined::default() };
         let (hash, mut listed) = (IdHash::of(firing), BTreeSet::new());
         let mut last_is_bad = false;
         while let Some(item) = records.next().await {
             let (sequence, bad) = match item {
                 Ok(record) => {
+                    known(&record)?;
                     let sequence = record.sequence;
                     let links = record.value.recent.iter().filter(|link| link.id == hash);
                     listed.extend(links.map(|link| link.sequence));

@@ -81,6 +81,7 @@ impl Asked {
             RecordKind::Resumed => &["resume"],
             RecordKind::Cancelled => &["cancel"],
             RecordKind::Quarantined => &["quarantine"],
+            RecordKind::Unknown => &[],
         };
         let taken = |token: &TokenId| {
             let at = record.consumed.iter().chain(&record.read).map(|at| &at.token);

@@ -70,7 +70,8 @@ impl ByCase {
         stored.value.produced.iter_mut().for_each(|token| token.history.clear());
         let begin = self.bytes.len();
         let Stored { value, sequence, timestamp, hash, .. } = &stored;
-        serde_json::to_writer(&mut self.bytes, &(sequence, timestamp, hash, value))?;
+        let line = (sequence, timestamp, hash, &value.unknown, value);
+        serde_json::to_writer(&mut self.bytes, &line)?;
         // JSON has no line breaks of its own.
         self.bytes.push(b'\n');
         let key = (stored.value.workflow, stored.value.case, stored.sequence);
@@ -144,7 +145,9 @@ impl std::fmt::Debug for Records {
 }
 
 fn record(line: &[u8]) -> io::Result<Stored<Record>> {
-    let (sequence, timestamp, hash, value): (u64, DateTime<Utc>, String, Record) = read_json(line)?;
+    type Line = (u64, DateTime<Utc>, String, Vec<String>, Record);
+    let (sequence, timestamp, hash, unknown, mut value): Line = read_json(line)?;
+    value.unknown = unknown;
     Ok(Stored { value, sequence, timestamp, subject: String::new(), fence: None, hash })
 }
 

@@ -14,8 +14,10 @@ use crate::{
 impl Reader {
     /// Refuses a head that does not follow from the case's record before it: any record after it
     /// would have to be put aside with it. The server compared this where the head was appended
-    /// under the case's fence.
+    /// under the case's fence. A head that a newer version wrote is refused, too: a change upon it
+    /// would drop, or contradict, what this one does not know.
     pub async fn follows(&self, head: &Stored<Record>) -> Result<()> {
+        known(head)?;
         let Record { workflow, case, previous, previous_hash, .. } = &head.value;
         let last = last_before(&head.value);
         let reason = match head.fence {
@@ -55,6 +57,20 @@ impl Reader {
         Ok((next != head.sequence)
             .then(|| format!("it follows message {last}, and {next} is between")))
     }
+}
+
+/// Refuses a record with a kind or with fields that this version does not know.
+pub(crate) fn known(record: &Stored<Record>) -> std::result::Result<(), StorageError> {
+    if record.value.unknown.is_empty() {
+        return Ok(());
+    }
+    let names = record.value.unknown.join(", ");
+    Err(StorageError::Corrupt {
+        subject: record.subject.clone(),
+        sequence: record.sequence,
+        reason: format!("this version does not know its {names}; use a newer petrel"),
+        newer: true,
+    })
 }
 
 /// The case's message that a record was appended after; 0 for none.

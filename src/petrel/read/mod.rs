@@ -2,7 +2,7 @@
 
 pub(in crate::petrel) mod chain;
 pub(in crate::petrel) mod feeds;
-mod follows;
+pub(crate) mod follows;
 pub(in crate::petrel) mod listing;
 pub(in crate::petrel) mod load;
 pub(in crate::petrel) mod locate;

@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, future::try_join_all};
 
-use crate::petrel::{Error, Inner, Petrel, Result, change::whole::Whole};
+use crate::petrel::{Error, Inner, Petrel, Result, change::whole::Whole, read::follows::known};
 use crate::{
     engine::{self, Budget, Explanation, history_bases, produced},
     models::{
@@ -182,7 +182,10 @@ impl Petrel {
 
     /// The present abilities of each transition in a case, with the reasons.
     pub async fn explain(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Explanation> {
-        let case = self.case(workflow, case).await?;
+        let loaded = self.inner.reader.load(workflow, case).await?;
+        let (head, case) = loaded.ok_or_else(|| Error::no_case(case))?;
+        known(&head)?;
+        let case = Arc::new(case);
         let compiled = self.inner.reader.compiled(workflow, case.definition).await?;
         let (now, limits) = (Utc::now(), self.inner.reader.limits());
         let quick = |budget: &Budget| engine::explain(&compiled.net, &case, now, limits, budget);
@@ -203,7 +206,8 @@ impl Petrel {
         let (workflow, case) = self.inner.reader.locate(workflow, token).await?;
         let loaded = self.inner.reader.load(&workflow, &case).await?;
         let alive = loaded.filter(|(_, case)| case.tokens.contains_key(token));
-        let (_, case) = alive.ok_or_else(|| Error::no_token(token))?;
+        let (head, case) = alive.ok_or_else(|| Error::no_token(token))?;
+        known(&head)?;
         let compiled = self.inner.reader.compiled(&workflow, case.definition).await?;
         let (now, limits) = (Utc::now(), self.inner.reader.limits());
         let quick =

@@ -13,8 +13,9 @@ use sha2::{Digest, Sha256};
 use super::{Subjects, direct::RawMessage};
 use crate::{
     models::{
-        CaseId, CaseStatus, FORMAT_VERSION, LogSequence, PlaceId, Record, Stored, StoredDefinition,
-        Token, ViewSequence, WorkflowDefinition, hex, read_json,
+        CaseId, CaseStatus, FORMAT_VERSION, LogSequence, PlaceId, Record, RecordKind, Stored,
+        StoredDefinition, Token, UNKNOWN_KIND, ViewSequence, WorkflowDefinition, hex, read_json,
+        read_json_noting,
     },
     storage::{
         Lifecycle, Outline, Register, RegisterState, Result, StatusAt, StorageError, ViewContent,
@@ -60,12 +61,19 @@ fn encode<'a>(
 }
 
 fn decode<T: DeserializeOwned>(message: &RawMessage) -> Result<T> {
+    decode_by(message, read_json)
+}
+
+fn decode_by<T>(
+    message: &RawMessage,
+    read: impl FnOnce(&[u8]) -> serde_json::Result<T>,
+) -> Result<T> {
     #[derive(Deserialize)]
     struct Format {
         #[serde(default)]
         format: u32,
     }
-    read_json(&message.payload).map_err(|error| {
+    read(&message.payload).map_err(|error| {
         let format = read_json(&message.payload);
         let format = format.map_or(0, |Format { format }| format);
         readable(message, format).err().unwrap_or_else(|| corrupt(message, error.to_string()))
@@ -102,8 +110,17 @@ pub fn encode_record(record: &Record, subject: &str) -> Result<Bytes> {
 }
 
 pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
-    let value: Record = decode(message)?;
+    let (mut value, mut unknown): (Record, _) = decode_by(message, read_json_noting)?;
     readable(message, value.format)?;
+    if value.kind == RecordKind::Unknown {
+        #[derive(Deserialize)]
+        struct Kind {
+            kind: String,
+        }
+        let Kind { kind } = decode(message)?;
+        unknown.insert(0, format!("{UNKNOWN_KIND}{kind}"));
+    }
+    value.unknown = unknown;
     let mut words = message.subject.rsplit('.');
     let (case, branch, workflow) = (words.next(), words.next(), words.nth(1));
     if !matches!(branch, Some("transitions" | "lifecycle")) {

@@ -154,6 +154,7 @@ pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id:
         tokens_hash: None,
         aside: Vec::new(),
         put_aside: Vec::new(),
+        unknown: Vec::new(),
     }
 }
 

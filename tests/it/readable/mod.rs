@@ -5,6 +5,7 @@ mod aside;
 mod definitions;
 mod mutated;
 mod nesting;
+mod newer;
 mod programs;
 mod quarantine;
 mod reads_of_aside;

@@ -126,6 +126,10 @@ async fn records_and_tokens_with_unknown_fields_are_read_without_them() {
     let read = system.storage.record_at(&workflow("orders"), &id, at).await.unwrap().unwrap();
     let again = serde_json::to_value(&read.value).unwrap();
     assert_eq!(again, value(&sample("fired-read")));
+    let paths = ["mood", "marking.0.weight", "produced.0.colour", "produced.0.history.0.took_ms"];
+    for path in paths.into_iter().chain(["consumed.0.why"]) {
+        assert!(read.value.unknown.iter().any(|name| name == path), "{:?}", read.value.unknown);
+    }
     let subject = format!("orders.places.packing.tokens.{}", token(3));
     let bytes = changed("token", "colour", json!("blue"));
     // An early message of format 1 names its format in no header.

@@ -1,0 +1,100 @@
+//! Records of a newer version, with a kind or with fields that this one does not know.
+
+use serde_json::{Value, json};
+use stormpetrel::{
+    audit::{AuditScope, AuditWatcher, Finding},
+    models::{CaseId, CaseStatus, RecordKind},
+    petrel::{Change, Error, Following, NewCase, Petrel},
+    storage::{Consistency, Page},
+    testing::TestServer,
+};
+
+use super::{fire, loop_of};
+use crate::support::{case, cases_at, system, workflow};
+
+/// A case whose last record, of a newer version, is this one's with `more`.
+async fn written_by_a_newer_version(more: Value) -> (TestServer, Petrel, CaseId) {
+    let (server, cases) = system().await;
+    loop_of(&cases).await;
+    let k = case("k");
+    let new = NewCase { case: Some(k.clone()), ..NewCase::of(workflow("loop")) };
+    cases.create_case(new).await.unwrap();
+    let paused = cases.pause(&workflow("loop"), &k, Change::default()).await.unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let raw = async_nats::jetstream::new(client);
+    let log = raw.get_stream("CB_LOG").await.unwrap();
+    let last = log.get_raw_message(paused.record.sequence).await.unwrap();
+    let mut next: Value = serde_json::from_slice(&last.payload).unwrap();
+    next["previous"] = json!(paused.record.sequence);
+    next["previous_hash"] = json!(paused.record.hash);
+    next["firing"] = json!("newer");
+    next["status"] = json!("running");
+    next.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let subject = "cb.workflows.loop.events.lifecycle.k";
+    raw.publish(subject, next.to_string().into()).await.unwrap().await.unwrap();
+    (server, cases, k)
+}
+
+fn says(error: &Error, names: &[&str]) {
+    assert_eq!((error.code(), error.retryable()), ("CORRUPT", false), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("newer petrel"), "{text}");
+    assert!(names.iter().all(|name| text.contains(name)), "{text}");
+}
+
+struct Heard(std::sync::Mutex<Vec<String>>);
+
+impl AuditWatcher for Heard {
+    fn found(&self, finding: Finding) {
+        panic!("{finding:?}");
+    }
+
+    fn unchecked(&self, reason: &str) {
+        self.0.lock().unwrap().push(reason.to_owned());
+    }
+
+    fn noted(&self, _: &str) {}
+
+    fn progress(&self, _: u64, _: u64) {}
+}
+
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_shown_and_its_case_is_not_changed() {
+    for (more, names) in [
+        (json!({ "kind": "begun", "items": [{ "number": 1 }] }), &["kind begun", "items"][..]),
+        (json!({ "kind": "begun" }), &["kind begun"]),
+        (json!({ "kind": "resumed", "timers": [] }), &["timers"]),
+    ] {
+        let (server, knew, k) = written_by_a_newer_version(more.clone()).await;
+        let id = workflow("loop");
+        for cases in [&knew, &cases_at(server.url()).await] {
+            let seen = cases.case(&id, &k).await.unwrap();
+            assert_eq!(seen.status, CaseStatus::Running);
+            let token = seen.live_tokens().next().unwrap().id.clone();
+            cases.token(None, &token, Consistency::Strong).await.unwrap();
+            let history = cases.history(&id, &k, Page::default()).await.unwrap().into_items();
+            let last = &history.last().unwrap().value;
+            assert_eq!(last.unknown, names, "{more}");
+            assert_eq!(last.kind_name(), more["kind"], "{more}");
+            assert_eq!(last.kind == RecordKind::Unknown, more["kind"] == "begun");
+
+            says(&cases.fire(fire(&k, "go")).await.unwrap_err(), names);
+            says(&cases.cancel(&id, &k, Change::default()).await.unwrap_err(), names);
+            says(&cases.explain(&id, &k).await.unwrap_err(), names);
+            says(&cases.available_transitions(None, &token).await.unwrap_err(), names);
+            let aside = cases.quarantine(&id, &k, Following::PutAside, Change::default()).await;
+            says(&aside.unwrap_err(), names);
+            assert_eq!(cases.rebuild(&|_, _| ()).await.unwrap().failed, 0);
+            let heard = Heard(Default::default());
+            for replay in [false, true] {
+                let scope = AuditScope { replay, ..AuditScope::default() };
+                cases.audit(&scope, &heard).await.unwrap();
+            }
+            let unchecked = heard.0.into_inner().unwrap();
+            assert!(unchecked.iter().any(|why| why.contains(names[0])), "{unchecked:?}");
+        }
+        let last = knew.storage().last_sequence().await.unwrap();
+        let own = knew.history(&id, &k, Page::default()).await.unwrap().into_items();
+        assert_eq!(own.last().map(|record| record.sequence), last.map(|last| last.get()));
+    }
+}
