@@ -72,7 +72,7 @@ async fn who_mounts_the_api_is_held_to_the_limits_of_a_request() {
         (&long, "TOO_LARGE"),
         (&brackets, "INVALID_REQUEST"),
         ("{ nothing }", "INVALID_REQUEST"),
-        ("query($first: Int) { workflows(first: $first) { nodes { id } } }", "INVALID_REQUEST"),
+        ("query($first: Int) { workflows(first: $first) { nodes { id } } }", "INVALID_ARGUMENT"),
     ] {
         let variables = json!({ "first": "seven" });
         assert_eq!(
@@ -147,7 +147,7 @@ async fn a_mutation_goes_on_when_its_caller_leaves_and_keeps_its_room_until_then
     let executor = api.executor(Caller::Anybody);
     let begun = executor.execute(request(BEGIN, json!({ "case": "a" }))).now_or_never();
     assert!(begun.is_none(), "{begun:?}");
-    let query = || request("{ case(workflowId: \"orders\", caseId: \"a\") { status } }", json!({}));
+    let query = || request("{ case(workflowId: \"orders\", id: \"a\") { status } }", json!({}));
     let other = api.executor(Caller::Anybody);
     let refused = json_of(&other.execute(query()).await);
     assert_eq!(refused["errors"][0]["extensions"]["code"], "OVERLOADED", "{refused}");
