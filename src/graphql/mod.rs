@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod connection;
+mod executor;
 mod global;
 mod graphiql;
 mod input;
@@ -21,6 +22,7 @@ mod work;
 
 pub use access::Caller;
 pub use api::Api;
+pub use executor::ApiExecutor;
 pub use graphiql::graphiql;
 pub use limits::Limits;
 pub use request::kind::OperationKind;

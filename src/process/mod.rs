@@ -5,9 +5,11 @@
 
 mod filling;
 mod serving;
+#[cfg(feature = "cli")]
 mod signals;
 mod tasks;
 
 pub use serving::{Serving, ServingError};
+#[cfg(feature = "cli")]
 pub(crate) use signals::shutdown;
 pub use tasks::{Tasks, TasksError};

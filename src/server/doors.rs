@@ -8,9 +8,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::{
+    Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::Authority},
-    middleware::Next,
+    middleware::{Next, from_fn_with_state},
     response::Response,
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -32,7 +33,7 @@ pub struct Doors {
 
 /// The doors of a listener.
 #[derive(Debug, Clone)]
-pub(super) struct Watch {
+struct Watch {
     doors: Doors,
     /// True if any name will do.
     any_host: bool,
@@ -73,8 +74,14 @@ impl Doors {
         }
     }
 
+    /// The router of a listener on this address, behind these doors.
+    pub fn guard(&self, router: Router, address: SocketAddr) -> Router {
+        let watch = self.clone().at(address);
+        router.layer(self.cors()).layer(from_fn_with_state(watch, let_in))
+    }
+
     /// The headers that tell browsers of the pages that are let in.
-    pub(super) fn cors(&self) -> CorsLayer {
+    fn cors(&self) -> CorsLayer {
         let origins = self.origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
@@ -84,7 +91,7 @@ impl Doors {
     }
 
     /// The doors of a listener on this address.
-    pub(super) fn at(self, address: SocketAddr) -> Watch {
+    fn at(self, address: SocketAddr) -> Watch {
         let any_host = self.hosts.is_empty() && !address.ip().to_canonical().is_loopback();
         Watch { doors: self, any_host }
     }
@@ -99,7 +106,7 @@ fn bracketed(name: &str) -> String {
 }
 
 /// Lets a request in, or answers with the reason against it.
-pub(super) async fn let_in(State(watch): State<Watch>, request: Request, next: Next) -> Response {
+async fn let_in(State(watch): State<Watch>, request: Request, next: Next) -> Response {
     match watch.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err((status, why)) => refused(status, &Answer::refused("FORBIDDEN", why)),

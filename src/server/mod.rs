@@ -20,13 +20,16 @@ use std::{io, net::SocketAddr, time::Duration};
 use axum::{
     Router,
     http::{HeaderMap, header},
-    middleware::from_fn_with_state,
     response::{Html, IntoResponse, Response},
     routing::{any, get},
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// The services that mount an [`executor`](Api::executor) in somebody else's router, of the version
+/// that it fits: `examples/graphql_axum.rs` shows it. They hold nobody to this server's limits of
+/// connections, memory and time; `docs/architecture.md` has what they are short of.
+pub use async_graphql_axum;
 use budget::Budget;
 pub use doors::Doors;
 use heavy::Heavy;
@@ -138,17 +141,15 @@ fn shown(headers: &HeaderMap) -> Option<&str> {
 
 /// Everything that is served at this address.
 fn router(state: ServerState, address: SocketAddr) -> Router {
-    let cors = state.doors.cors();
-    let watch = state.doors.clone().at(address);
-    Router::new()
+    let doors = state.doors.clone();
+    let router = Router::new()
         .route("/", get(explorer))
         .route(GRAPHQL_PATH, any(http::graphql))
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
         .route("/metrics", get(probes::metrics))
-        .layer(cors)
-        .layer(from_fn_with_state(watch, doors::let_in))
-        .with_state(state)
+        .with_state(state);
+    doors.guard(router, address)
 }
 
 async fn explorer() -> Response {

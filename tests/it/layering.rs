@@ -60,6 +60,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("async_nats", &["src/storage/nats", "src/storage/nats_link", "src/local_server"]),
     ("async_graphql", &["src/graphql"]),
     ("clap", &["src/cli", "src/config", "src/main.rs"]),
+    ("async_graphql_axum", &["src/server"]),
     ("axum", &["src/server"]),
     ("hyper", &["src/server"]),
     ("http_body_util", &["src/server"]),

@@ -68,12 +68,18 @@ impl Program {
         self.child.id().expect("it runs")
     }
 
-    /// The next line, a JSON document.
-    pub async fn json(&mut self) -> Value {
+    /// The next line.
+    pub async fn line(&mut self) -> String {
         let Ok(line) = timeout(PATIENCE, self.lines.next_line()).await else {
             panic!("no line in {PATIENCE:?}; {}", self.end().await.1)
         };
         let Some(line) = line.unwrap() else { panic!("it has ended: {}", self.end().await.1) };
+        line
+    }
+
+    /// The next line, a JSON document.
+    pub async fn json(&mut self) -> Value {
+        let line = self.line().await;
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"))
     }
 

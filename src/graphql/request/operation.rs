@@ -70,7 +70,7 @@ impl Parameters {
     /// Reads parameters from a JSON value.
     pub(in crate::graphql) fn from_value(value: Value) -> Result<Self, Answer> {
         if value.is_array() {
-            return Err(invalid("batches are not supported; send one operation a request"));
+            return Err(Answer::no_batch());
         }
         if !value.is_object() {
             return Err(invalid("the request is not a JSON object with a `query`"));

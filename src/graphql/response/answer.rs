@@ -4,7 +4,7 @@ use async_graphql::{Response, ServerError, Value};
 use serde::Serialize;
 
 use crate::graphql::{
-    response::code::{FORBIDDEN, INTERNAL, OVERLOADED},
+    response::code::{FORBIDDEN, INTERNAL, INVALID_REQUEST, OVERLOADED},
     response::error::{classify, refusal},
     work::Charge,
 };
@@ -28,6 +28,12 @@ impl Answer {
             executed: false,
             charge: None,
         }
+    }
+
+    /// A response to a batch of requests.
+    pub(in crate::graphql) fn no_batch() -> Self {
+        let why = "batches are not supported; send one operation a request";
+        Self::refused(INVALID_REQUEST, why)
     }
 
     /// The same, counted among all answers.
@@ -92,6 +98,15 @@ impl Answer {
     /// The errors alone.
     pub(in crate::graphql) fn errors(&self) -> &[ServerError] {
         &self.errors
+    }
+}
+
+impl From<Answer> for Response {
+    /// A response, which counts among all answers no more: nobody says when it has been sent.
+    fn from(answer: Answer) -> Self {
+        let mut response = Self::from_errors(answer.errors);
+        response.data = answer.data;
+        response
     }
 }
 

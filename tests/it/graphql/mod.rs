@@ -4,6 +4,7 @@ mod bounds;
 mod changes;
 mod conformance;
 mod costs;
+mod executor;
 mod http;
 mod inputs;
 mod introspection;

@@ -2,6 +2,7 @@
 //! is shown.
 
 mod blocks;
+mod mounted;
 
 use std::{
     fs,
@@ -39,9 +40,15 @@ fn document(name: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(name)).unwrap()
 }
 
-/// A running `petrel dev`, and the values for a document's addresses.
+/// The host and port of a URL.
+fn host(url: &str) -> String {
+    let host = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
+    host.unwrap().to_owned()
+}
+
+/// A running server, `petrel dev` or another, and the values for a document's addresses.
 struct Tour {
-    dev: Program,
+    server: Program,
     graphql: String,
     nats: String,
     data: tempfile::TempDir,
@@ -57,15 +64,11 @@ impl Tour {
         let mut command = program::petrel();
         command.args(["dev", "--json", "--listen", "127.0.0.1:0"]);
         command.env("PETREL_DATA_DIR", data.path());
-        let mut dev = Program::start(command);
-        let up = dev.json().await;
-        let host = |url: &str| {
-            let host = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
-            host.unwrap().to_owned()
-        };
+        let mut server = Program::start(command);
+        let up = server.json().await;
         let graphql = host(up["graphql"].as_str().unwrap());
         let nats = host(up["nats"].as_str().unwrap());
-        Self { dev, graphql, nats, data, python, functions: String::new() }
+        Self { server, graphql, nats, data, python, functions: String::new() }
     }
 
     /// The text of a block as it is run here.
@@ -103,6 +106,39 @@ impl Tour {
         let errors = errors.lines().filter(|line| !line.starts_with("using "));
         (false, errors.map(|line| format!("{line}\n")).collect())
     }
+
+    /// Runs the commands of a document, and compares at least so many outputs.
+    async fn take(&mut self, name: &str, at_least: usize) {
+        let blocks = blocks(&document(name));
+        let mut not_run = Vec::from(NOT_RUN);
+        not_run.retain(|(of, ..)| *of == name);
+        let mut compared = 0;
+        for (index, block) in blocks.iter().enumerate().filter(|(_, block)| block.language == "sh")
+        {
+            if let Some(found) = not_run.iter().position(|(_, text, _)| *text == block.text) {
+                not_run.remove(found);
+                continue;
+            }
+            let (fine, printed) = self.run(block).await;
+            let place = format!("{name}, line {}:\n{}", block.line, block.text);
+            let shown = blocks.get(index + 1);
+            let shown = shown
+                .filter(|shown| ["json", "text", "mermaid"].contains(&shown.language.as_str()));
+            let Some(shown) = shown else {
+                assert!(fine, "{place}\n{printed}");
+                continue;
+            };
+            assert_eq!(fine, !shown.text.starts_with("error:"), "{place}\n{printed}");
+            let expected = comparable(&shown.language, &shown.text).unwrap();
+            match comparable(&shown.language, &printed) {
+                Ok(printed_now) => assert_eq!(printed_now, expected, "{place}\n{printed}"),
+                Err(error) => panic!("{place}\n{error} in {printed}"),
+            }
+            compared += 1;
+        }
+        assert!(not_run.is_empty(), "no longer in {name}: {not_run:?}");
+        assert!(compared >= at_least, "only {compared} outputs were compared");
+    }
 }
 
 /// An example that `cargo test` has built beside this test.
@@ -127,39 +163,12 @@ async fn check_tools() {
     );
 }
 
-/// Runs the commands of a document, and compares at least so many outputs.
+/// Runs the commands of a document on `petrel dev`, and compares at least so many outputs.
 async fn runs(name: &str, at_least: usize) {
     check_tools().await;
     let mut tour = Tour::start().await;
-    let blocks = blocks(&document(name));
-    let mut not_run = Vec::from(NOT_RUN);
-    not_run.retain(|(of, ..)| *of == name);
-    let mut compared = 0;
-    for (index, block) in blocks.iter().enumerate().filter(|(_, block)| block.language == "sh") {
-        if let Some(found) = not_run.iter().position(|(_, text, _)| *text == block.text) {
-            not_run.remove(found);
-            continue;
-        }
-        let (fine, printed) = tour.run(block).await;
-        let place = format!("{name}, line {}:\n{}", block.line, block.text);
-        let shown = blocks.get(index + 1);
-        let shown =
-            shown.filter(|shown| ["json", "text", "mermaid"].contains(&shown.language.as_str()));
-        let Some(shown) = shown else {
-            assert!(fine, "{place}\n{printed}");
-            continue;
-        };
-        assert_eq!(fine, !shown.text.starts_with("error:"), "{place}\n{printed}");
-        let expected = comparable(&shown.language, &shown.text).unwrap();
-        match comparable(&shown.language, &printed) {
-            Ok(printed_now) => assert_eq!(printed_now, expected, "{place}\n{printed}"),
-            Err(error) => panic!("{place}\n{error} in {printed}"),
-        }
-        compared += 1;
-    }
-    assert!(not_run.is_empty(), "no longer in {name}: {not_run:?}");
-    assert!(compared >= at_least, "only {compared} outputs were compared");
-    let (code, errors) = tour.dev.terminate().await;
+    tour.take(name, at_least).await;
+    let (code, errors) = tour.server.terminate().await;
     assert_eq!(code, Some(0), "{errors}");
 }
 
