@@ -11,7 +11,9 @@ const SUBJECT: &str = "cb.workflows.orders.events.transitions.order-1042";
 fuzz_target!(|bytes: &[u8]| {
     let Ok(read) = decode_record(SUBJECT, bytes) else { return };
     let written = serde_json::to_vec(&read.value).expect("a record is JSON");
-    let again = decode_record(SUBJECT, &written).expect("it was written so");
-    assert_eq!(again.value, read.value);
+    let mut again = decode_record(SUBJECT, &written).expect("it was written so").value;
+    // Names of what is unknown are not written.
+    again.unknown.clone_from(&read.value.unknown);
+    assert_eq!(again, read.value);
     let _ = engine::apply(None, &read);
 });

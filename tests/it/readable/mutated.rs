@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::{prelude::*, sample::Index};
 use stormpetrel::{
     engine,
-    models::Token,
+    models::{Record, Stored, Token},
     storage::nats::messages::{decode_definition, decode_record, decode_token, encode_definition},
 };
 
@@ -85,7 +85,9 @@ fn damaged(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
 fn check(bytes: &[u8]) {
     if let Ok(read) = decode_record(RECORD, bytes) {
         let written = serde_json::to_vec(&read.value).unwrap();
-        assert_eq!(decode_record(RECORD, &written).unwrap().value, read.value);
+        // Names of what is unknown are not written: its case is not changed.
+        let known = |read: Stored<Record>| Record { unknown: Vec::new(), ..read.value };
+        assert_eq!(known(decode_record(RECORD, &written).unwrap()), known(read.clone()));
         drop(engine::apply(None, &read));
     }
     if let Ok(read) = decode_definition(DEFINITION, bytes) {
