@@ -66,6 +66,8 @@ struct State {
     waits: Option<u64>,
     /// A request is executed.
     works: bool,
+    /// The body of the last request has not arrived whole.
+    arrives: bool,
     /// It is a websocket now, and holds one of their seats.
     socket: Option<OwnedSemaphorePermit>,
 }
@@ -119,6 +121,7 @@ impl Seat {
     /// The head of a request has arrived, and its body is waited for: at the end of the line.
     pub fn begins(&self) {
         let mut state = lock(&self.state);
+        state.arrives = true;
         if let Some(place) = &mut state.waits {
             let mut line = lock(&self.seats.line);
             if line.leave(*place) {
@@ -133,7 +136,13 @@ impl Seat {
     pub fn works(&self) -> bool {
         let mut state = lock(&self.state);
         state.works = self.stays(&mut state);
+        state.arrives = false;
         state.works
+    }
+
+    /// Returns true if the client may still be sending the body of a request.
+    pub fn arrives(&self) -> bool {
+        lock(&self.state).arrives
     }
 
     /// Leaves the line; false if somebody else has the seat.

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -23,6 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that a client has to take in [`PATIENCE`], while there is more for it: 1 KiB a second.
 const LEAST: u64 = 30 * 1024;
 
+/// Time in which a client reads the last answer, while what it still sends is thrown away.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Bytes that are thrown away before others have their turn.
+const THROWN_AWAY: usize = 64 * 1024;
+
 /// A connection in its seat.
 #[derive(Debug)]
 pub struct Stream {
@@ -30,6 +37,8 @@ pub struct Stream {
     seat: Arc<Seat>,
     /// The state of a client that does not keep up.
     behind: Option<Behind>,
+    /// The end of [`FAREWELL`], once everything has been written.
+    farewell: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
@@ -41,7 +50,7 @@ struct Behind {
 
 impl Stream {
     pub fn new(tcp: TcpStream, seat: Arc<Seat>) -> Self {
-        Self { tcp, seat, behind: None }
+        Self { tcp, seat, behind: None, farewell: None }
     }
 
     /// The outcome of a write, or an error if the client has been too slow for too long.
@@ -110,7 +119,30 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(()))
     }
 
+    /// Ends what is sent. If a request was refused before all of it had come, throws away the rest
+    /// until the client has ended its side, too: a connection that is closed with something unread
+    /// is reset, and the client may lose the answer.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.farewell.is_none() {
+            ready!(Pin::new(&mut this.tcp).poll_shutdown(cx))?;
+            if !this.seat.arrives() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let end = || Box::pin(sleep_until(Instant::now() + FAREWELL));
+        if this.farewell.get_or_insert_with(end).as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut bytes = [MaybeUninit::uninit(); 4096];
+        for _ in 0..THROWN_AWAY / bytes.len() {
+            let mut buffer = ReadBuf::uninit(&mut bytes);
+            ready!(Pin::new(&mut this.tcp).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

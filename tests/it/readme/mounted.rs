@@ -5,7 +5,11 @@ use reqwest::{Client, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use stormpetrel::testing::TestServer;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+};
 use tokio_tungstenite::{
     connect_async,
     tungstenite::{Message, client::IntoClientRequest},
@@ -60,6 +64,21 @@ async fn the_graphql_tour_is_the_same_in_somebody_elses_router() {
     stop(tour).await;
 }
 
+/// The first words of the answer to a request that says that it is large. Its body stays away: axum
+/// resets a connection on which more comes after an answer, and the answer may be lost.
+async fn status_of_large(host: &str) -> String {
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        2 * 1024 * 1024
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[tokio::test]
 async fn somebody_elses_router_has_its_own_routes_and_our_limits_doors_and_subscriptions() {
     let nats = TestServer::start().await;
@@ -76,8 +95,7 @@ async fn somebody_elses_router_has_its_own_routes_and_our_limits_doors_and_subsc
     let deep = deep + "name " + &"} ".repeat(62);
     let answer: Value = ask(&deep).send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["errors"][0]["extensions"]["code"], "INVALID_REQUEST", "{answer}");
-    let large = ask(&"x".repeat(2 * 1024 * 1024)).send().await.unwrap();
-    assert_eq!(large.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(status_of_large(&tour.graphql).await, "HTTP/1.1 413");
     let foreign = ask("{ __typename }").header("Origin", "https://example.com");
     assert_eq!(foreign.send().await.unwrap().status(), StatusCode::FORBIDDEN);
     let begin = "mutation { createWorkflowInstance(input: { workflowId: \"order-approval\", \
