@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::petrel::{
     Change, Changed, Error, Inner, Result, cache::definitions::Compiled, cache::index::Own,
-    cache::slot::Slot, change::repeat::Asked, read::load::broken,
+    cache::slot::Slot, change::repeat::Asked, read::load::broken, views::repair::touched,
 };
 use crate::{
     engine::{Act, Budget, TokenSeed, apply, apply_stored, fit},
@@ -235,8 +235,8 @@ impl Inner {
         }
         let case = Arc::new(case);
         slot.case = Some(Arc::clone(&case));
-        slot.registers.adopt(registers);
-        self.views.write_views(slot, &stored.value, &case, begun).await;
+        let known = (before.as_deref(), registers);
+        self.views.write_views(slot, known, &stored.value, &case, begun).await;
         let tokens = tokens_after(&stored.value, &case);
         stored.value.history_bases.clear();
         stored.value.produced = tokens.iter().map(|token| Token::clone(token)).collect();
@@ -301,6 +301,7 @@ impl Inner {
         slot.registers.clear();
         slot.case = None;
         if let Some(head) = head {
+            slot.unseen = Some(touched(&head.value).collect());
             let (case, follows) =
                 tokio::join!(self.reader.restore(&head), self.reader.follows(&head));
             follows?;

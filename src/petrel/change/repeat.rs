@@ -121,22 +121,19 @@ impl Inner {
         Ok(Some(Changed { repeated: !own, ..changed }))
     }
 
-    /// Looks at the views of a change that is in the log already. Its appender may have died,
-    /// or never have heard of it; and when a change is answered, readers see it.
+    /// Looks at the views of a change that is in the log already, and of the case's last one. Their
+    /// appenders may have died, or never have heard of it; and when a change is answered, readers
+    /// see it.
     pub(in crate::petrel) async fn show_again(&self, slot: &mut Slot, changed: &Changed) {
-        let (case, record) = (&changed.case, &changed.record.value);
-        match self.views.repair(&case.workflow, &case.id, touched(record).collect()).await {
-            Ok(0) => {}
-            Ok(_) => slot.registers.clear(),
-            Err(error) => {
-                slot.registers.clear();
-                self.metrics.view_failed();
-                let (sequence, workflow) = (changed.record.sequence, &case.workflow);
-                tracing::warn!(
-                    %workflow, case = %case.id, sequence, %error,
-                    "a repeated change is in the log, but its views can't be looked at"
-                );
-            }
+        let of_change = touched(&changed.record.value).collect();
+        if let Err(error) = self.views.show(slot, of_change).await {
+            slot.registers.clear();
+            self.metrics.view_failed();
+            let (case, sequence) = (&changed.case, changed.record.sequence);
+            tracing::warn!(
+                workflow = %case.workflow, case = %case.id, sequence, %error,
+                "a repeated change is in the log, but its views can't be looked at"
+            );
         }
     }
 

@@ -5,7 +5,11 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 
-use crate::petrel::{cache::slot::Slot, views::Views};
+use crate::petrel::{
+    Result,
+    cache::slot::Slot,
+    views::{Views, repair::touched},
+};
 use crate::{
     models::{Case, LogSequence, Passed, PlaceId, Record, Token, TokenAt},
     storage::{Register, RegisterVersion, ViewContent, ViewOutcome, ViewWrite, WriteOptions},
@@ -13,7 +17,8 @@ use crate::{
 
 impl Views {
     /// Reads the registers that the record's views depend on and that this process does not
-    /// know, while the append is under way. The write finds out those that can't be read.
+    /// know, and those of the record before whose views it has not seen, while the append is under
+    /// way. The write finds out those that can't be read.
     pub(in crate::petrel) async fn unknown_registers(
         &self,
         slot: &Slot,
@@ -39,6 +44,9 @@ impl Views {
             });
             wanted.extend(edited.map(|token| (&token.id, &token.place)));
         }
+        wanted.extend(slot.unseen.iter().flatten().map(|(token, place)| (token, place)));
+        wanted.sort_unstable();
+        wanted.dedup();
         let reads = wanted
             .into_iter()
             .map(|(token, place)| storage.register(&record.workflow, place, token));
@@ -47,18 +55,59 @@ impl Views {
 
     /// Writes the views of the record: first the markers of the tokens that left, then the
     /// tokens that are there. The record is in the log, so no failure here makes the change
-    /// fail; it is mended here if it can be, and by the reconciler otherwise.
+    /// fail; it is mended here if it can be, and by the reconciler otherwise. `before` is the case
+    /// before the record, and `seen` what [`unknown_registers`](Self::unknown_registers) found.
     pub(in crate::petrel) async fn write_views(
+        &self,
+        slot: &mut Slot,
+        (before, seen): (Option<&Case>, Vec<Register>),
+        record: &Record,
+        case: &Case,
+        begun: Instant,
+    ) {
+        let appended = Instant::now();
+        let behind = match before {
+            Some(before) => Box::pin(self.left_behind(slot, before, &seen)).await,
+            None => Ok(Vec::new()),
+        };
+        slot.registers.adopt(seen);
+        let written = match behind {
+            Ok(behind) if behind.is_empty() => self.write_new(slot, record, case, begun).await,
+            Ok(behind) => {
+                slot.registers.clear();
+                let keys = behind.into_iter().chain(touched(record)).collect();
+                Box::pin(self.repair(&case.workflow, &case.id, keys)).await.map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        slot.unseen = None;
+        match written {
+            Ok(()) => self.confirmed.add(case.sequence),
+            Err(error) => {
+                slot.unseen = Some(touched(record).collect());
+                slot.registers.clear();
+                self.metrics.view_failed();
+                tracing::warn!(
+                    workflow = %case.workflow, case = %case.id, sequence = case.sequence, %error,
+                    "the change is in the log, but its views are not written; \
+                     the reconciler will mend them"
+                );
+            }
+        }
+        self.metrics.viewed(appended.elapsed());
+    }
+
+    /// Writes the views of a record where those of all before it are written.
+    async fn write_new(
         &self,
         slot: &mut Slot,
         record: &Record,
         case: &Case,
         begun: Instant,
-    ) {
+    ) -> Result<()> {
         let writes = self.view_writes(slot, record, case);
         let keys: Vec<_> =
             writes.iter().map(|write| (write.token.clone(), write.place.clone())).collect();
-        let appended = Instant::now();
         let options = WriteOptions { log_read: begun };
         let outcomes = self.reader.storage.write_views(writes, options).await;
         let (mut doubtful, mut failed) = (false, None);
@@ -70,30 +119,14 @@ impl Views {
             }
         }
         slot.registers.forget_gone(case);
-        if failed.is_none() && doubtful {
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if doubtful {
             slot.registers.clear();
-            let repaired = Box::pin(self.repair(&case.workflow, &case.id, keys)).await;
-            failed = repaired.err().map(|error| match error {
-                crate::petrel::Error::Storage(error) => error,
-                other => crate::storage::StorageError::Unavailable {
-                    reason: other.to_string(),
-                    away_since: None,
-                },
-            });
+            Box::pin(self.repair(&case.workflow, &case.id, keys)).await?;
         }
-        match failed {
-            None => self.confirmed.add(case.sequence),
-            Some(error) => {
-                slot.registers.clear();
-                self.metrics.view_failed();
-                tracing::warn!(
-                    workflow = %case.workflow, case = %case.id, sequence = case.sequence, %error,
-                    "the change is in the log, but its views are not written; \
-                     the reconciler will mend them"
-                );
-            }
-        }
-        self.metrics.viewed(appended.elapsed());
+        Ok(())
     }
 
     fn view_writes(&self, slot: &Slot, record: &Record, case: &Case) -> Vec<ViewWrite> {
