@@ -211,10 +211,8 @@ mod tests {
 
     #[test]
     fn programs_get_code_message_and_whether_to_try_again() {
-        let error = petrel::Error::NotFound {
-            kind: "case",
-            id: CaseId::new("order-1").unwrap().to_string(),
-        };
+        let case = CaseId::new("order-1").unwrap();
+        let error = petrel::Error::NotFound(petrel::Lookup::Case(case));
         let failure = Failure::from(error);
         assert_eq!(
             failure.to_json(),

@@ -187,7 +187,7 @@ impl Reader {
             return Ok(false);
         }
         match self.compiled(workflow, *definition).await {
-            Err(Error::NotFound { .. }) => Ok(true),
+            Err(Error::NotFound(_)) => Ok(true),
             Err(error) if !error.is_of_one_case() => Err(error),
             // One that can't be used is there.
             Ok(_) | Err(_) => Ok(false),

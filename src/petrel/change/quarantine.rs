@@ -147,7 +147,7 @@ impl Inner {
     async fn never_run(&self, workflow: &WorkflowId, bad: &[Bad]) -> Result<u64> {
         match self.reader.latest(workflow).await {
             Ok(latest) => Ok(latest.stored.sequence),
-            Err(error @ Error::NotFound { .. }) => {
+            Err(error @ Error::NotFound(_)) => {
                 let named = bad.iter().find_map(|bad| bad.read.as_ref());
                 named.map(|read| read.definition).ok_or(error)
             }
