@@ -3,6 +3,7 @@
 
 mod apply;
 mod binding;
+mod contradiction;
 mod explain;
 mod fire;
 mod fit;
@@ -19,12 +20,15 @@ mod properties;
 pub(crate) use apply::case_after;
 pub use apply::{apply, apply_stored, history_bases, produced, restore};
 pub use binding::Binding;
+pub use contradiction::Contradiction;
 pub use explain::{
     Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
 };
 pub use fire::{Firing, Refusal, fire};
 pub use fit::{Excess, Limits, fit, fit_history};
-pub use guard::{Budget, GuardFailure, Guards, MAX_STEPS, OutputExpression, RanOut, Scope};
+pub use guard::{
+    Budget, GuardFailure, Guards, MAX_STEPS, NotJson, OutputError, OutputExpression, RanOut, Scope,
+};
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};
 pub use quarantine::{never_begun, quarantine};

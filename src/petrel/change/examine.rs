@@ -157,7 +157,7 @@ impl Reader {
                 found.state = Some(state);
                 return Ok(None);
             }
-            Err(reason) => reason,
+            Err(contradiction) => contradiction.to_string(),
         };
         // It follows what can't be read: it is believed, if its tokens are there.
         if found.unreadable.contains(&record.value.previous) {

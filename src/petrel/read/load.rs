@@ -250,7 +250,8 @@ pub(in crate::petrel) fn broken(
     workflow: &WorkflowId,
     case: &CaseId,
     sequence: u64,
-    reason: String,
+    reason: impl std::fmt::Display,
 ) -> Error {
-    Error::BrokenLog { workflow: workflow.clone(), case: case.clone(), sequence, reason }
+    let (workflow, case, reason) = (workflow.clone(), case.clone(), reason.to_string());
+    Error::BrokenLog { workflow, case, sequence, reason }
 }
