@@ -124,6 +124,7 @@ fn restored(
 }
 
 /// The case after a record, as the record describes it, with these tokens, right or wrong.
+#[cfg(feature = "analysis")]
 pub(crate) fn case_after(
     stored: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,

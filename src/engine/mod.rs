@@ -17,6 +17,7 @@ mod record;
 #[cfg(test)]
 mod properties;
 
+#[cfg(feature = "analysis")]
 pub(crate) use apply::case_after;
 pub use apply::{apply, apply_stored, history_bases, produced, restore};
 pub use binding::Binding;
@@ -32,5 +33,6 @@ pub use guard::{
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};
 pub use quarantine::{never_begun, quarantine};
+#[cfg(feature = "analysis")]
 pub(crate) use record::status_after;
 pub use record::{Act, TokenSeed, add_token, change_status, create_case, update_data};

@@ -5,6 +5,8 @@
 //! appends one record under the fence, and then writes the views. The append is the whole
 //! commit.
 
+#[cfg(feature = "analysis")]
+pub(crate) mod audit_metrics;
 pub(crate) mod cache;
 mod change;
 #[cfg(feature = "analysis")]
@@ -119,6 +121,7 @@ impl Petrel {
     }
 
     /// Reading side of the handle.
+    #[cfg(feature = "analysis")]
     pub(crate) fn reader(&self) -> &Reader {
         &self.inner.reader
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+#[cfg(feature = "analysis")]
 use tokio::sync::OnceCell;
 
 #[cfg(feature = "analysis")]
