@@ -37,6 +37,7 @@ pub struct Firing<'a> {
 
 /// Reason that nothing fires.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The net has no such transition.
     UnknownTransition,

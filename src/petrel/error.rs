@@ -14,6 +14,7 @@ use crate::{
 
 /// A failed operation on workflows and cases.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The named thing does not exist; the server said so.
     #[error("{_0} does not exist{}", _0.hint())]
@@ -147,6 +148,7 @@ pub enum Error {
 
 /// The first use of an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FirstUse {
     /// The kind of change.
     pub kind: RecordKind,

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 /// A failed storage operation. Each variant says if trying again helps.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StorageError {
     /// Somebody else wrote first. Nothing was stored. Read again and decide again.
     #[error("{subject}: expected last sequence {expected}, but the server has another one")]

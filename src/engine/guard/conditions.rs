@@ -33,6 +33,7 @@ enum Form {
 
 /// A condition that doesn't hold, or can't be told to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GuardFailure {
     /// Its place among the transition's conditions, from 0.
     pub index: usize,

@@ -45,6 +45,7 @@ impl Petrel {
 /// Way with records that can be read but follow a message to put aside, so that they must go
 /// too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Following {
     /// Puts nothing aside; the error names them.
     #[default]

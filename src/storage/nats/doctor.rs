@@ -29,6 +29,7 @@ const ROOM: u64 = 1 << 20;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Check {
     /// Name of the check.
     pub name: &'static str,
@@ -41,6 +42,7 @@ pub struct Check {
 /// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CheckStatus {
     /// All is well.
     Ok,
