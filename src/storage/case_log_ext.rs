@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{CaseLog, DefinitionVersion, Result};
+use super::{CaseLog, DefinitionVersion, Result, WriteLevel};
 use crate::models::{CaseId, LogSequence, Record, Stored, StoredDefinition, WorkflowId};
 
 /// Convenience on top of a log's methods, for sequences as records have them: numbers, of which
@@ -20,6 +20,11 @@ pub trait CaseLogExt: CaseLog {
             Some(sequence) => self.record(workflow, case, sequence).await,
             None => Ok(None),
         }
+    }
+
+    /// Returns true if a record may have kinds and fields of a level.
+    async fn may_write(&self, level: WriteLevel) -> Result<bool> {
+        Ok(level <= self.write_level().await?)
     }
 
     /// The record that a record names as the one before it; `None` if it names none, or one that
