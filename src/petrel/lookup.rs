@@ -1,4 +1,4 @@
-//! What an operation looked for and did not find.
+//! The objects that operations look for, and may not find.
 
 use std::fmt;
 
