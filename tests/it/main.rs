@@ -13,6 +13,7 @@ mod failures;
 mod fault_proxy;
 mod graphql;
 mod large_cases;
+mod large_records;
 mod large_view;
 mod layering;
 mod licences;

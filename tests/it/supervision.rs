@@ -20,6 +20,7 @@ const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/petrel/change/commit.rs", 1, "the caller waits, and `Petrel::close` for all"),
     ("src/petrel/change/costly.rs", 1, "the change waits for its decision"),
     ("src/petrel/read/feeds.rs", 1, "ends with its last subscriber, and they hear of its end"),
+    ("src/petrel/read/turn.rs", 1, "who asks for the computation waits"),
     ("src/petrel/thread.rs", 2, "who asks for the computation waits"),
     ("src/process/signals.rs", 1, "a second signal is heard whatever the first one began"),
     ("src/process/tasks.rs", 1, "the tasks of the process"),
@@ -28,7 +29,7 @@ const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/server/websocket.rs", 1, "websockets, which the end of `serve` waits for"),
     ("src/storage/nats/feed.rs", 1, "deletes a consumer, which the server does as well, later"),
     ("src/storage/nats/seen.rs", 1, "all who need the look wait"),
-    ("src/storage/nats_link/decoding.rs", 2, "who asks for the message waits"),
+    ("src/storage/nats_link/decoding.rs", 3, "who asks for the message waits"),
 ];
 
 /// Number of times that a file begins, or imports what begins, a task, a thread or a process.
