@@ -51,7 +51,10 @@ pub(super) async fn keep_view(cases: &Petrel, storage: &NatsStorage, stop: Cance
 async fn look(cases: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
     let Some(view) = storage.view_to_be_filled().await? else { return Ok(true) };
     tracing::warn!("the view was missing; it is being filled from the log");
-    fill(cases, || storage.view_is_filled(&view)).await
+    fill(cases, || storage.view_is_filled(&view)).await.or_else(|error| {
+        tracing::warn!(%error, "the view could not be filled; trying again");
+        Ok(false)
+    })
 }
 
 /// Fills the view from the log, and notes for all processes that it is done. Returns false if a case

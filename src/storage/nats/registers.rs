@@ -43,10 +43,10 @@ impl Inner {
         for wanted in wanted.chunks(SUBJECTS_AT_ONCE) {
             let subject = |(token, place): &_| self.subjects.token(workflow, place, token);
             let subjects: Vec<_> = wanted.iter().map(subject).collect();
-            let mut found = self.last_of_all(&subjects).await?;
+            let found = self.last_of_all(&subjects).await?;
             for ((token, place), subject) in wanted.iter().zip(subjects) {
-                registers.push(match found.remove(&subject) {
-                    Some(message) => decode_register(&message, &self.subjects)?,
+                registers.push(match found.get(&subject) {
+                    Some(message) => decode_register(message, &self.subjects)?,
                     None => Register::empty(workflow, place, token),
                 });
             }
