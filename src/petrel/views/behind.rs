@@ -4,12 +4,14 @@
 //! seconds later. Whoever is answered on top of such a record must find all that the answer
 //! rests on in listings, so the next change of the case looks at them.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::petrel::{
     Result,
     cache::slot::Slot,
     views::{
         Views,
-        repair::{Key, is_wrong, touched},
+        repair::{Key, correction, touched},
     },
 };
 use crate::{
@@ -32,11 +34,15 @@ impl Views {
     ) -> Result<Vec<Key>> {
         let mut behind = Vec::new();
         let Some(unseen) = &slot.unseen else { return Ok(behind) };
-        let is_right = |register: &Register| !is_wrong(case, register);
-        let is_seen = |(token, place): &Key| {
-            let mut seen = seen.iter().filter(|at| (&at.token, &at.place) == (token, place));
-            seen.next().is_some_and(is_right)
+        let marking = case.marking.0.iter().map(|entry| (&entry.token, entry));
+        let marking: HashMap<_, _> = marking.collect();
+        let is_right = |register: &Register| {
+            let (entry, token) = (marking.get(&register.token), case.tokens.get(&register.token));
+            correction(case.sequence, entry.copied(), token, register).is_none()
         };
+        let right = seen.iter().filter(|register| is_right(register));
+        let right: HashSet<_> = right.map(|register| (&register.token, &register.place)).collect();
+        let is_seen = |(token, place): &Key| right.contains(&(token, place));
         if !unseen.is_empty() && unseen.iter().all(is_seen) {
             return Ok(behind);
         }
@@ -46,7 +52,9 @@ impl Views {
             let Some(record) = record else { break };
             let keys: Vec<_> = touched(&record.value).collect();
             let registers = self.reader.storage.registers_of(&case.workflow, &keys).await?;
-            // Whoever appended it had looked at the views of those before it.
+            // Whoever appended it has looked at the views of those before it, too, before it wrote its
+            // own. (One that died as well, of whose record nothing was to be written, is left to the
+            // reconciler.)
             if !keys.is_empty() && registers.iter().all(is_right) {
                 break;
             }

@@ -306,7 +306,7 @@ pub(in crate::petrel) fn touched(record: &Record) -> impl Iterator<Item = Key> +
 /// The right contents of a register that has others. `entry` and `token` are the log's facts
 /// about the token after the case's record at `sequence`, and the register was read before
 /// that.
-fn correction(
+pub(super) fn correction(
     sequence: u64,
     entry: Option<&MarkingEntry>,
     token: Option<&Arc<Token>>,
@@ -326,6 +326,7 @@ fn correction(
 }
 
 /// Returns true if a register disagrees with the case, which was read after it.
+#[cfg(feature = "analysis")]
 pub(crate) fn is_wrong(case: &Case, register: &Register) -> bool {
     let (entry, token) = (case.marking.entry(&register.token), case.tokens.get(&register.token));
     correction(case.sequence, entry, token, register).is_some()

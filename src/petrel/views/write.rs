@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use futures::future::join_all;
 
 use crate::petrel::{
     Result,
@@ -47,10 +46,9 @@ impl Views {
         wanted.extend(slot.unseen.iter().flatten().map(|(token, place)| (token, place)));
         wanted.sort_unstable();
         wanted.dedup();
-        let reads = wanted
-            .into_iter()
-            .map(|(token, place)| storage.register(&record.workflow, place, token));
-        join_all(reads).await.into_iter().flatten().collect()
+        let wanted: Vec<_> =
+            wanted.into_iter().map(|(token, place)| (token.clone(), place.clone())).collect();
+        storage.registers_of(&record.workflow, &wanted).await.unwrap_or_default()
     }
 
     /// Writes the views of the record: first the markers of the tokens that left, then the
@@ -84,7 +82,6 @@ impl Views {
         match written {
             Ok(()) => self.confirmed.add(case.sequence),
             Err(error) => {
-                slot.unseen = Some(touched(record).collect());
                 slot.registers.clear();
                 self.metrics.view_failed();
                 tracing::warn!(
