@@ -43,6 +43,17 @@ pub(in crate::petrel) struct Examined {
     pub taken: Option<u64>,
 }
 
+impl Examined {
+    /// Returns true if a record says that it follows the last good one, or what can't be read.
+    fn goes_on_with(&self, record: &Stored<Record>) -> bool {
+        let Record { previous, previous_hash, .. } = &record.value;
+        let last = self.state.as_ref();
+        let is_linked = last.map_or(0, |state| state.sequence) == *previous
+            && last.map(|state| &state.head_hash) == previous_hash.as_ref();
+        is_linked || self.unreadable.contains(previous)
+    }
+}
+
 pub(in crate::petrel) struct Bad {
     pub message: PutAside,
     /// The registers that it is about, if it can be read and only does not follow.
@@ -100,7 +111,6 @@ impl Reader {
         while let Some(item) = records.next().await {
             let (sequence, bad) = match item {
                 Ok(record) => {
-                    known(&record)?;
                     let sequence = record.sequence;
                     let links = record.value.recent.iter().filter(|link| link.id == hash);
                     listed.extend(links.map(|link| link.sequence));
@@ -149,6 +159,10 @@ impl Reader {
         found: &mut Examined,
         record: Stored<Record>,
     ) -> Result<Option<Judged>> {
+        if found.goes_on_with(&record) {
+            // What a newer version wrote is good. What only looks so is judged as others are.
+            known(&record)?;
+        }
         let reason = match apply(found.state.as_ref(), &record) {
             Ok(_) if self.lacks_net(&record.value).await? => {
                 format!("the log does not have its definition {}", record.value.definition)

@@ -17,7 +17,11 @@ impl Reader {
     /// under the case's fence. A head that a newer version wrote is refused, too: a change upon it
     /// would drop, or contradict, what this one does not know.
     pub async fn follows(&self, head: &Stored<Record>) -> Result<()> {
-        known(head)?;
+        self.is_linked(head).await?;
+        Ok(known(head)?)
+    }
+
+    async fn is_linked(&self, head: &Stored<Record>) -> Result<()> {
         let Record { workflow, case, previous, previous_hash, .. } = &head.value;
         let last = last_before(&head.value);
         let reason = match head.fence {

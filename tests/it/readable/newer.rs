@@ -98,3 +98,33 @@ async fn what_a_newer_version_wrote_is_shown_and_its_case_is_not_changed() {
         assert_eq!(own.last().map(|record| record.sequence), last.map(|last| last.get()));
     }
 }
+
+#[tokio::test]
+async fn what_only_looks_newer_is_put_aside_as_others_are() {
+    let (server, cases) = system().await;
+    loop_of(&cases).await;
+    let (k, id) = (case("k"), workflow("loop"));
+    let new = NewCase { case: Some(k.clone()), ..NewCase::of(id.clone()) };
+    cases.create_case(new).await.unwrap();
+    cases.pause(&id, &k, Change::default()).await.unwrap();
+    cases.resume(&id, &k, Change::default()).await.unwrap();
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let log = raw.get_stream("CB_LOG").await.unwrap();
+    for _ in 0..2 {
+        // Another program's copy of the case's first pause, with a field of its own.
+        let copied = log.get_raw_message(3).await.unwrap();
+        let mut copy: Value = serde_json::from_slice(&copied.payload).unwrap();
+        copy["_enriched"] = json!(1);
+        let subject = "cb.workflows.loop.events.lifecycle.k";
+        raw.publish(subject, copy.to_string().into()).await.unwrap().await.unwrap();
+        for cases in [&cases, &cases_at(server.url()).await] {
+            let error = cases.fire(fire(&k, "go")).await.unwrap_err().to_string();
+            assert!(error.contains("case quarantine"), "{error}");
+        }
+        // What was put aside stays out of the way of what comes after it.
+        cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+        cases.resume(&id, &k, Change::default()).await.unwrap();
+        cases.fire(fire(&k, "go")).await.unwrap();
+        cases.fire(fire(&k, "back")).await.unwrap();
+    }
+}
