@@ -232,7 +232,7 @@ impl Row {
                 let case = site.case(site.some(turn));
                 let head = cases.case(workflow, &case).await?;
                 let middle = head.chain.recent[head.chain.recent.len() / 2].sequence;
-                let page = Page { first: 10, after: Some(Cursor(middle)) };
+                let page = Page { first: 10, after: Some(Cursor(middle.get())) };
                 let begun = Instant::now();
                 drop(cases.history(workflow, &case, page).await?);
                 begun.elapsed()
@@ -248,8 +248,8 @@ impl Row {
                     .storage()
                     .last_sequence()
                     .await?
-                    .map_or(0, LogSequence::get)
-                    .saturating_sub(9);
+                    .and_then(|last| last.minus(9))
+                    .unwrap_or(LogSequence::FIRST);
                 let begun = Instant::now();
                 let mut records =
                     cases.watch(LogScope::Workflow(workflow.clone()), Some(from)).await?;
@@ -260,7 +260,7 @@ impl Row {
                 let case = site.case(site.some(turn));
                 let begun = Instant::now();
                 let scope = LogScope::Case(workflow.clone(), case);
-                let mut records = cases.watch(scope, Some(1)).await?;
+                let mut records = cases.watch(scope, Some(LogSequence::FIRST)).await?;
                 records.next().await.ok_or("the watch ended")??;
                 begun.elapsed()
             }

@@ -51,18 +51,28 @@ pub(super) fn token_table<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> Ta
             token.id.to_string(),
             token.place.to_string(),
             token.case.to_string(),
-            token.nats_sequence.to_string(),
+            revision(token),
             token.data.to_string(),
         ]);
     }
     table
 }
 
+/// The revision of a token, as it is shown.
+fn revision(token: &Token) -> String {
+    token.nats_sequence.map_or_else(String::new, |sequence| sequence.to_string())
+}
+
 /// A token, whole, for people.
 pub(super) fn token_text(token: &Token) -> String {
     let mut text = format!(
         "token     {}\nplace     {}\ncase      {} of {}\nrevision  {}\nsubject   {}\n",
-        token.id, token.place, token.case, token.workflow, token.nats_sequence, token.nats_subject
+        token.id,
+        token.place,
+        token.case,
+        token.workflow,
+        revision(token),
+        token.nats_subject
     );
     let stored = token
         .nats_timestamp

@@ -17,7 +17,7 @@ mod record;
 mod properties;
 
 pub(crate) use apply::case_after;
-pub use apply::{apply, apply_stored, history_bases, produced, restore};
+pub use apply::{Reckoned, apply, history_bases, produced, reckon, restore};
 pub use binding::Binding;
 pub use explain::{
     Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
@@ -27,6 +27,6 @@ pub use fit::{Excess, Limits, fit, fit_history};
 pub use guard::{Budget, GuardFailure, Guards, MAX_STEPS, OutputExpression, RanOut, Scope};
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};
-pub use quarantine::{never_begun, quarantine};
+pub use quarantine::{Remains, quarantine};
 pub(crate) use record::status_after;
 pub use record::{Act, TokenSeed, add_token, change_status, create_case, update_data};

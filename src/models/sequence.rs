@@ -1,8 +1,13 @@
 //! Sequences: positions in the log, and in the view.
 
-use std::{fmt, num::NonZeroU64};
+use std::{fmt, num::NonZeroU64, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A text that is no sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a whole number from 1 to {}", u64::MAX)]
+pub struct NoSequence;
 
 macro_rules! sequence {
     ($(#[$doc:meta])* $name:ident) => {
@@ -29,6 +34,24 @@ macro_rules! sequence {
             pub fn next(self) -> Self {
                 Self(self.0.saturating_add(1))
             }
+
+            /// The one after the last of those that are done: the first one where none is.
+            pub fn after(done: Option<Self>) -> Self {
+                done.map_or(Self::FIRST, Self::next)
+            }
+
+            /// The one that is so many before it; `None` where that is before the first.
+            pub fn minus(self, count: u64) -> Option<Self> {
+                Self::new(self.get().saturating_sub(count))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NoSequence;
+
+            fn from_str(text: &str) -> Result<Self, NoSequence> {
+                text.parse().map(Self).map_err(|_| NoSequence)
+            }
         }
 
         impl fmt::Display for $name {
@@ -48,6 +71,18 @@ sequence! {
 sequence! {
     /// Position of a register's last write in the view.
     ViewSequence
+}
+
+sequence! {
+    /// Number of a definition's version, counted from 1.
+    Version
+}
+
+impl LogSequence {
+    /// Reads a stored sequence that may be absent, or 0 for none.
+    pub(super) fn or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
+        u64::deserialize(from).map(Self::new)
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::models::{
-    Case, CaseId, FiringId, PlaceId, Record, Stored, Token, TokenId, TransitionId, WorkflowId,
+    Case, CaseId, FiringId, LogSequence, PlaceId, Record, Stored, Token, TokenId, TransitionId,
+    Version, WorkflowId,
 };
 
 /// Version that a caller believes a definition to have before it stores the next one.
@@ -17,7 +18,7 @@ pub enum ExpectedVersion {
     /// None: the workflow is new.
     New,
     /// The version with this number, counted from 1.
-    Version(u64),
+    Version(Version),
 }
 
 /// A new case.
@@ -73,7 +74,7 @@ pub struct Change {
     pub firing: Option<FiringId>,
     /// The case's revision that the caller has seen. If it has another by now, the answer is
     /// a conflict and nothing is stored.
-    pub expected_revision: Option<u64>,
+    pub expected_revision: Option<LogSequence>,
     /// Notes about the change in the log.
     pub metadata: Map<String, Value>,
 }

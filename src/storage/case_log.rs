@@ -143,13 +143,7 @@ pub trait CaseLog: Debug + Send + Sync {
     /// that can't be decoded is an error item that names it.
     async fn statuses(&self, range: LogRange) -> Result<BoxStream<'static, Result<StatusAt>>> {
         let records = self.history(LogScope::All, range).await?;
-        let status = |record: Result<Stored<Record>>| async move {
-            match record {
-                Ok(record) => StatusAt::of(record).map(Ok),
-                Err(error) => Some(Err(error)),
-            }
-        };
-        Ok(records.filter_map(status).boxed())
+        Ok(records.map(|record| record.map(StatusAt::of)).boxed())
     }
 
     /// The last sequence of the log; `None` when it is empty.

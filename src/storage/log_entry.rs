@@ -40,10 +40,10 @@ pub struct StatusAt {
 }
 
 impl StatusAt {
-    /// The status that a record gives; `None` if the record was never stored.
-    pub fn of(record: Stored<Record>) -> Option<Self> {
+    /// The status that a record gives.
+    pub fn of(record: Stored<Record>) -> Self {
         let Stored { value, sequence, timestamp, .. } = record;
         let Record { workflow, case, status, .. } = value;
-        Some(Self { workflow, case, sequence: LogSequence::new(sequence)?, timestamp, status })
+        Self { workflow, case, sequence, timestamp, status }
     }
 }

@@ -1,6 +1,6 @@
 //! Options of the log's operations.
 
-use crate::models::LogSequence;
+use crate::models::{LogSequence, Version};
 
 /// Options of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -10,9 +10,9 @@ pub struct AppendOptions {
 }
 
 impl AppendOptions {
-    /// An append after the message at this number, or the first one of a case if that is 0.
-    pub fn after(number: u64) -> Self {
-        Self { expected: LogSequence::new(number) }
+    /// An append after this message, or the first one of a case if there is none.
+    pub fn after(last: impl Into<Option<LogSequence>>) -> Self {
+        Self { expected: last.into() }
     }
 }
 
@@ -20,14 +20,14 @@ impl AppendOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PutOptions {
     /// Number of the version.
-    pub version: u64,
+    pub version: Version,
     /// Sequence of the workflow's last version, as the writer saw it; `None` if there is none.
     pub expected: Option<LogSequence>,
 }
 
 impl Default for PutOptions {
     fn default() -> Self {
-        Self { version: 1, expected: None }
+        Self { version: Version::FIRST, expected: None }
     }
 }
 
@@ -44,9 +44,9 @@ impl LogRange {
     /// The whole log.
     pub const ALL: Self = Self { from: None, until: None };
 
-    /// The log from this number on; 0 and 1 are its beginning.
-    pub fn from(number: u64) -> Self {
-        Self { from: LogSequence::new(number), until: None }
+    /// The log from this sequence on.
+    pub fn from(from: LogSequence) -> Self {
+        Self { from: Some(from), until: None }
     }
 
     /// What comes after the one sequence and up to the other.
@@ -74,8 +74,8 @@ pub struct WatchOptions {
 }
 
 impl WatchOptions {
-    /// The log from this number on; 0 and 1 are its beginning.
-    pub fn from(number: u64) -> Self {
-        Self { from: LogSequence::new(number) }
+    /// The log from this sequence on.
+    pub fn from(from: LogSequence) -> Self {
+        Self { from: Some(from) }
     }
 }

@@ -103,7 +103,7 @@ impl Gathered {
         &mut self,
         inner: &Inner,
         scope: LogScope,
-        versions: &mut BTreeSet<u64>,
+        versions: &mut BTreeSet<LogSequence>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<()> {
         let mut records = inner.reader.storage.history(scope, LogRange::ALL).await?;
@@ -118,7 +118,7 @@ impl Gathered {
                 Err(error) => return Err(error.into()),
             };
             self.total += 1;
-            progress(record.sequence);
+            progress(record.sequence.get());
             versions.insert(record.value.definition);
             if record.value.kind == RecordKind::Quarantined {
                 let (case, aside) = (record.value.case.clone(), record.value.aside.clone());

@@ -17,8 +17,8 @@ use crate::{
         WorkflowId,
     },
     storage::{
-        CaseLogExt, Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadOptions, ReadPath,
-        RegisterState, StorageError, StorageExt, TokenScope,
+        Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadOptions, ReadPath, RegisterState,
+        StorageError, StorageExt, TokenScope,
     },
 };
 
@@ -52,7 +52,7 @@ impl Petrel {
                     .token(&workflow, token, ReadOptions::default())
                     .await
                 {
-                    Err(error @ StorageError::Corrupt { .. }) => {
+                    Err(error @ StorageError::CorruptView { .. }) => {
                         tracing::warn!(%error, "read from the log; `petrel rebuild` mends the view");
                         None
                     }
@@ -93,7 +93,7 @@ impl Petrel {
                 RegisterState::Live(seen) if is_version(&seen, token) => {
                     return Ok(seen.nats_timestamp);
                 }
-                state if state.revision() > LogSequence::new(token.nats_sequence) => {
+                state if state.revision() > token.nats_sequence => {
                     return Ok(None);
                 }
                 _ => {}
@@ -128,9 +128,7 @@ impl Petrel {
                         RegisterState::Live(seen) if is_version(&seen, tokens[at]) => {
                             Some(seen.nats_timestamp)
                         }
-                        state if state.revision() > LogSequence::new(tokens[at].nats_sequence) => {
-                            Some(None)
-                        }
+                        state if state.revision() > tokens[at].nats_sequence => Some(None),
                         _ => None,
                     };
                 }
@@ -155,9 +153,9 @@ impl Petrel {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        sequence: u64,
+        sequence: LogSequence,
     ) -> Result<Stored<Record>> {
-        let record = self.inner.reader.storage.record_at(workflow, case, sequence).await?;
+        let record = self.inner.reader.storage.record(workflow, case, sequence).await?;
         let missing =
             || Error::NotFound { kind: "record", id: format!("{sequence} of case {case}") };
         Whole::new(self.inner.clone()).record(record.ok_or_else(missing)?).await
@@ -234,7 +232,7 @@ impl Petrel {
         page: Page,
     ) -> Result<PageOf<Stored<Record>>> {
         check(page)?;
-        let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
+        let from = after(page.after);
         let mut records =
             match self.inner.reader.storage.head(workflow, case, Consistency::Strong).await {
                 Ok(Some(head)) => {
@@ -257,7 +255,7 @@ impl Petrel {
             if has_next {
                 break;
             }
-            items.push((Cursor(record.sequence), whole.record(record).await?));
+            items.push((Cursor(record.sequence.get()), whole.record(record).await?));
         }
         Ok(PageOf { items, has_next })
     }
@@ -296,9 +294,9 @@ impl Inner {
             return Ok(Some(Token::clone(token)));
         }
         let record = match entry.sequence {
-            0 => head,
-            sequence if sequence == head.sequence => head,
-            sequence => match self.reader.storage.record_at(workflow, case, sequence).await? {
+            None => head,
+            Some(sequence) if sequence == head.sequence => head,
+            Some(sequence) => match self.reader.storage.record(workflow, case, sequence).await? {
                 Some(record) => record,
                 None => return Ok(None),
             },
@@ -336,6 +334,11 @@ impl Inner {
 
 fn is_version(one: &Token, other: &Token) -> bool {
     one.nats_sequence == other.nats_sequence && one.place == other.place
+}
+
+/// The first log sequence of a page whose positions are such.
+pub(super) fn after(position: Option<Cursor>) -> LogSequence {
+    LogSequence::after(position.and_then(|Cursor(after)| LogSequence::new(after)))
 }
 
 pub(in crate::petrel) fn check(page: Page) -> Result<()> {

@@ -22,14 +22,14 @@ impl Petrel {
     pub async fn watch(
         &self,
         scope: LogScope,
-        from_sequence: Option<u64>,
+        from_sequence: Option<LogSequence>,
     ) -> Result<BoxStream<'static, Result<Arc<Stored<Record>>>>> {
         let storage = &self.inner.reader.storage;
         let (from, since) = match from_sequence {
             Some(sequence) => (sequence, None),
             None => {
-                let last = storage.last_sequence().await?.map_or(0, LogSequence::get);
-                (last + 1, Some(storage.generation().await?))
+                let last = storage.last_sequence().await?;
+                (LogSequence::after(last), Some(storage.generation().await?))
             }
         };
         Ok(Subscriber::begin(Arc::clone(&self.inner), scope, from, since).await?.stream())

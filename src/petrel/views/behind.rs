@@ -12,10 +12,7 @@ use crate::petrel::{
         repair::{Key, is_wrong, touched},
     },
 };
-use crate::{
-    models::Case,
-    storage::{CaseLogExt, Register},
-};
+use crate::{models::Case, storage::Register};
 
 /// Number of records that are looked at: more were not left behind by processes that died, but by
 /// a view that is lost.
@@ -42,7 +39,7 @@ impl Views {
         }
         let mut sequence = case.sequence;
         for _ in 0..MOST_BEHIND {
-            let record = self.reader.storage.record_at(&case.workflow, &case.id, sequence).await?;
+            let record = self.reader.storage.record(&case.workflow, &case.id, sequence).await?;
             let Some(record) = record else { break };
             let keys: Vec<_> = touched(&record.value).collect();
             let registers = self.reader.storage.registers_of(&case.workflow, &keys).await?;
@@ -51,10 +48,8 @@ impl Views {
                 break;
             }
             behind.extend(keys);
-            sequence = record.value.previous;
-            if sequence == 0 {
-                break;
-            }
+            let Some(previous) = record.value.previous else { break };
+            sequence = previous;
         }
         Ok(behind)
     }

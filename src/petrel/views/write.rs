@@ -11,7 +11,7 @@ use crate::petrel::{
     views::{Views, repair::touched},
 };
 use crate::{
-    models::{Case, LogSequence, Passed, PlaceId, Record, Token, TokenAt},
+    models::{Case, Passed, PlaceId, Record, Token, TokenAt},
     storage::{Register, RegisterVersion, ViewContent, ViewOutcome, ViewWrite, WriteOptions},
 };
 
@@ -88,7 +88,7 @@ impl Views {
                 slot.registers.clear();
                 self.metrics.view_failed();
                 tracing::warn!(
-                    workflow = %case.workflow, case = %case.id, sequence = case.sequence, %error,
+                    workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
                     "the change is in the log, but its views are not written; \
                      the reconciler will mend them"
                 );
@@ -133,7 +133,7 @@ impl Views {
         let expected = |token, place| {
             slot.registers.expected(token, place).unwrap_or(RegisterVersion::NOTHING)
         };
-        let (revision, mut writes) = (LogSequence::new(case.sequence), Vec::new());
+        let (revision, mut writes) = (Some(case.sequence), Vec::new());
         for at in record.consumed.iter().chain(&record.removed) {
             let now = case.marking.entry(&at.token).map(|entry| entry.place.clone());
             if now.as_ref() == Some(&at.place) {

@@ -75,11 +75,9 @@ fn index(sequence: LogSequence) -> usize {
 }
 
 fn stored_bytes(record: &Record) -> Result<Vec<u8>> {
-    serde_json::to_vec(record).map_err(|error| StorageError::Corrupt {
+    serde_json::to_vec(record).map_err(|error| StorageError::Unwritable {
         subject: format!("memory.workflows.{}.events.{}", record.workflow, record.case),
-        sequence: 0,
         reason: error.to_string(),
-        newer: false,
     })
 }
 
@@ -129,15 +127,14 @@ impl Log {
     ) -> Result<StoredDefinition> {
         let mut state = self.state();
         if state.definitions.get(&definition.id).copied() != options.expected {
-            let expected = options.expected.map_or(0, LogSequence::get);
             let subject = format!("memory.workflows.{}.definition", definition.id);
-            return Err(StorageError::LostRace { subject, expected });
+            return Err(StorageError::LostRace { subject, expected: options.expected });
         }
         let sequence = state.next_sequence();
         let stored = StoredDefinition {
             definition: definition.clone(),
             version: options.version,
-            sequence: sequence.get(),
+            sequence,
             stored_at: Utc::now(),
         };
         state.entries.push(Entry::Definition(stored.clone()));
@@ -194,14 +191,13 @@ impl Log {
         let mut state = self.state();
         let key = (record.workflow.clone(), record.case.clone());
         if state.cases.get(&key).copied() != options.expected {
-            let expected = options.expected.map_or(0, LogSequence::get);
-            return Err(StorageError::LostRace { subject, expected });
+            return Err(StorageError::LostRace { subject, expected: options.expected });
         }
         let sequence = state.next_sequence();
         let stored = Stored {
             value: record.clone(),
-            sequence: sequence.get(),
-            fence: Some(options.expected.map_or(0, LogSequence::get)),
+            sequence,
+            fence: options.expected.into(),
             timestamp: Utc::now(),
             subject,
             hash: hash.clone(),
@@ -242,9 +238,9 @@ impl Log {
         let records = stream::unfold(start, move |(log, scope, from)| {
             let found = log.next_record(&scope, from);
             async move {
-                let record = found?;
-                let sequence = LogSequence::new(record.sequence).filter(|at| Some(*at) <= until)?;
-                Some((Ok(record), (log, scope, sequence.next())))
+                let record = found.filter(|record| Some(record.sequence) <= until)?;
+                let next = record.sequence.next();
+                Some((Ok(record), (log, scope, next)))
             }
         });
         records.boxed()
@@ -252,15 +248,11 @@ impl Log {
 
     pub fn lifecycles(self: &Arc<Self>) -> BoxStream<'static, Result<Lifecycle>> {
         let records = self.history(LogScope::Lifecycles(None), LogRange::ALL);
-        let lifecycle = |record: Result<Stored<Record>>| async move {
-            match record {
-                Ok(Stored { value: Record { workflow, case, .. }, sequence, .. }) => {
-                    Some(Ok(Lifecycle { workflow, case, sequence: LogSequence::new(sequence)? }))
-                }
-                Err(error) => Some(Err(error)),
-            }
+        let lifecycle = |record: Stored<Record>| {
+            let Stored { value: Record { workflow, case, .. }, sequence, .. } = record;
+            Lifecycle { workflow, case, sequence }
         };
-        records.filter_map(lifecycle).boxed()
+        records.map(move |record| record.map(lifecycle)).boxed()
     }
 
     pub fn watch(
@@ -276,7 +268,7 @@ impl Log {
                 // Marked as seen before the look, so that no append falls between the two.
                 changes.borrow_and_update();
                 if let Some(record) = log.next_record(&scope, from) {
-                    let next = LogSequence::new(record.sequence)?.next();
+                    let next = record.sequence.next();
                     return Some((Ok(record), (log, scope, next, changes)));
                 }
                 // The sender lives in `log`, so this ends only with a change.

@@ -271,7 +271,7 @@ impl Doctor {
             reason: problem.to_string(),
         })?;
         let headers = || {
-            let mut headers = view_headers(&case, 0, 0);
+            let mut headers = view_headers(&case, None, 0);
             add_marker_headers(&mut headers, None, Duration::from_secs(1));
             headers
         };

@@ -11,7 +11,7 @@ use futures::future::{try_join, try_join_all};
 
 use super::{Link, NatsStorageConfig, Subjects, codec, direct::Many, publish::Expected, streams};
 use crate::{
-    models::{CaseId, PlaceId, RecordKind, TokenId, WorkflowId},
+    models::{CaseId, LogSequence, PlaceId, RecordKind, TokenId, WorkflowId},
     storage::{Result, StorageError},
 };
 
@@ -136,7 +136,8 @@ impl Floor {
             let is_marker = place == &moved.from;
             let body = if is_marker { Bytes::new() } else { moved.body.clone() };
             let headers = || {
-                let mut headers = codec::view_headers(case, last.record, sequence);
+                let mut headers =
+                    codec::view_headers(case, LogSequence::new(last.record), sequence);
                 if is_marker {
                     codec::add_marker_headers(&mut headers, Some(&moved.to), config.marker_ttl);
                 }

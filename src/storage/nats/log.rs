@@ -56,7 +56,7 @@ impl Inner {
         Ok(stored.unwrap_or_else(|| StoredDefinition {
             definition: definition.clone(),
             version,
-            sequence: sequence.get(),
+            sequence,
             stored_at: Utc::now(),
         }))
     }

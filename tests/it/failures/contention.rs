@@ -84,7 +84,7 @@ async fn of_all_who_expect_the_same_revision_one_goes_through() {
                 fire.change.expected_revision = Some(seen.sequence);
                 match cases.fire(fire).await {
                     Ok(changed) => {
-                        assert_eq!(changed.record.value.previous, seen.sequence);
+                        assert_eq!(changed.record.value.previous, Some(seen.sequence));
                         done += 1;
                     }
                     Err(Error::Conflict { expected, .. }) => {
