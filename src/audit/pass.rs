@@ -145,7 +145,7 @@ impl Auditor<'_> {
                             by_case.entry(key).or_default().push(register);
                         }
                     }
-                    Err(StorageError::Corrupt { subject, sequence, reason, .. }) => {
+                    Err(StorageError::CorruptView { subject, sequence, reason }) => {
                         if self.is_in_scope(&subject) {
                             self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
                         }

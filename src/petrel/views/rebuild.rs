@@ -144,7 +144,7 @@ impl Views {
         loop {
             let outline = match outlines.next().await {
                 Some(Ok(outline)) => Some(outline),
-                Some(Err(error @ StorageError::Corrupt { .. })) => {
+                Some(Err(error @ StorageError::CorruptView { .. })) => {
                     tally.add(Err(error.into()))?;
                     continue;
                 }

@@ -14,7 +14,7 @@ use stormpetrel::{
 };
 
 use super::{System, headers, sample, token, value};
-use crate::support::{at, case, place, workflow};
+use crate::support::{case, place, workflow};
 
 fn changed(name: &str, field: &str, to: Value) -> Vec<u8> {
     let mut sample = value(&sample(name));
@@ -25,10 +25,16 @@ fn changed(name: &str, field: &str, to: Value) -> Vec<u8> {
 fn assert_newer<T: std::fmt::Debug>(read: Result<T, StorageError>, subject: &str, number: u64) {
     let error = read.unwrap_err();
     assert!(!error.retryable());
-    let StorageError::Corrupt { subject: named, sequence, reason, .. } = &error else {
-        panic!("{error}")
+    let (named, sequence, reason) = match &error {
+        StorageError::Corrupt { subject, sequence, reason, newer: true } => {
+            (subject, sequence.get(), reason)
+        }
+        StorageError::CorruptView { subject, sequence, reason } => {
+            (subject, sequence.get(), reason)
+        }
+        _ => panic!("{error}"),
     };
-    assert_eq!((named.as_str(), *sequence), (subject, at(number)));
+    assert_eq!((named.as_str(), sequence), (subject, number));
     assert!(reason.contains("format 2") && reason.contains("newer petrel"), "{reason}");
     let text = error.to_string();
     assert!(text.contains(subject) && text.contains(&format!("sequence {number}")), "{text}");
