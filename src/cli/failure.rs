@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_refusal_exits_with_1_and_an_absent_server_with_3() {
         use crate::models::LogSequence;
-        let (expected, actual) = (LogSequence::FIRST, LogSequence::FIRST.next());
+        let (expected, actual) = (LogSequence::FIRST.into(), LogSequence::FIRST.next().into());
         let conflict = petrel::Error::Conflict { what: "case a".into(), expected, actual };
         assert_eq!(Failure::from(conflict).exit, Exit::Failed);
         let away = StorageError::Unavailable { reason: "no route".into(), away_since: None };

@@ -114,7 +114,7 @@ pub(super) fn case_json(case: &Case) -> Value {
         "workflow": case.workflow,
         "id": case.id,
         "status": case.status,
-        "revision": case.sequence,
+        "revision": case.revision(),
         "definition": case.definition,
         "tokens_made": case.tokens_made,
         "marking": case.marking,
@@ -129,7 +129,7 @@ pub(super) fn case_text(case: &Case) -> String {
         case.id,
         case.workflow,
         case.status.as_str(),
-        case.sequence
+        case.revision()
     );
     let tokens = token_table(case.live_tokens().map(|token| &**token));
     if !case.marking.0.is_empty() {
@@ -211,7 +211,7 @@ pub(super) fn changed(changed: &Changed) -> Answer {
         text.push_str(" (it had happened before; nothing was changed)");
     }
     let status = case.status.as_str();
-    let _ = writeln!(text, "\n{status}, revision {}, in {}", case.sequence, marking_line(case));
+    let _ = writeln!(text, "\n{status}, revision {}, in {}", case.revision(), marking_line(case));
     if !tokens.is_empty() {
         let _ = write!(text, "{}", token_table(tokens.iter().map(|token| &**token)));
     }

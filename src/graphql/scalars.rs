@@ -2,7 +2,7 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-use crate::models::LogSequence;
+use crate::models::{LogSequence, Revision};
 
 /// A sequence of the log: an unsigned 64-bit integer, written as a string because JSON
 /// readers lose digits beyond 2^53. A string of digits or a number is accepted.
@@ -43,6 +43,12 @@ impl ScalarType for BigInt {
 impl From<LogSequence> for Sequence {
     fn from(sequence: LogSequence) -> Self {
         Self(sequence.get())
+    }
+}
+
+impl From<Revision> for Sequence {
+    fn from(revision: Revision) -> Self {
+        revision.sequence().into()
     }
 }
 

@@ -4,7 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aside, CaseId, Chain, Digests, LogSequence, Marking, Token, TokenId, WorkflowId};
+use super::{
+    Aside, CaseId, Chain, Digests, LogSequence, Marking, Revision, Token, TokenId, WorkflowId,
+};
 
 /// State of a case's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,7 +53,7 @@ pub struct Case {
     pub history_bases: HashMap<TokenId, LogSequence>,
     /// Number of tokens that the case has ever had; the next token gets this number plus one.
     pub tokens_made: u64,
-    /// The log sequence of the case's last record: its revision and the fence of the next.
+    /// The log sequence of the case's last record: the fence of the next.
     pub sequence: LogSequence,
     /// SHA-256 of the last record's stored bytes, in hexadecimal.
     pub head_hash: String,
@@ -64,6 +66,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// Its revision.
+    pub fn revision(&self) -> Revision {
+        self.sequence.into()
+    }
+
     /// The live tokens, oldest arrival first.
     pub fn live_tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
         self.marking.0.iter().filter_map(|entry| self.tokens.get(&entry.token))

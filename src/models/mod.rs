@@ -40,6 +40,6 @@ pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};
 pub(crate) use record::UNKNOWN_KIND;
 pub use record::{FORMAT_VERSION, Fence, Record, RecordKind, Stored, TokenAt};
-pub use sequence::{LogSequence, NoSequence, Version, ViewSequence};
+pub use sequence::{LogSequence, NoSequence, Revision, Version, ViewSequence};
 pub use token::{HISTORY_KEPT, HISTORY_WHOLE_EVERY, Token};
 pub use visible::{visible, visible_json, visible_lines, without_logins};

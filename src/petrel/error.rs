@@ -5,8 +5,8 @@ use crate::analysis::{Report, Verdict};
 use crate::{
     engine::{Excess, NotEnabled, RanOut},
     models::{
-        CaseId, CaseStatus, IdError, LogSequence, Problems, Record, RecordKind, Stored, TokenId,
-        TransitionId, Version, WorkflowId,
+        CaseId, CaseStatus, IdError, LogSequence, Problems, Record, RecordKind, Revision, Stored,
+        TokenId, TransitionId, Version, WorkflowId,
     },
     storage::StorageError,
 };
@@ -83,9 +83,9 @@ pub enum Error {
         /// The thing that was to be changed.
         what: String,
         /// The revision that the caller expected.
-        expected: LogSequence,
+        expected: Revision,
         /// The revision it has.
-        actual: LogSequence,
+        actual: Revision,
     },
     /// Somebody else stored another version of the workflow; nothing was stored.
     #[error("workflow {workflow} {}; read it again and decide again", unlike(.expected, .actual))]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::models::{
-    Case, CaseId, FiringId, LogSequence, PlaceId, Record, Stored, Token, TokenId, TransitionId,
+    Case, CaseId, FiringId, PlaceId, Record, Revision, Stored, Token, TokenId, TransitionId,
     Version, WorkflowId,
 };
 
@@ -74,7 +74,7 @@ pub struct Change {
     pub firing: Option<FiringId>,
     /// The case's revision that the caller has seen. If it has another by now, the answer is
     /// a conflict and nothing is stored.
-    pub expected_revision: Option<LogSequence>,
+    pub expected_revision: Option<Revision>,
     /// Notes about the change in the log.
     pub metadata: Map<String, Value>,
 }

@@ -8,7 +8,7 @@ use crate::{
         request::arguments::{id, id_in, optional_id},
         scalars::Sequence,
     },
-    models::{CaseId, LogSequence, WorkflowId},
+    models::{CaseId, LogSequence, Revision, WorkflowId},
     petrel::{Change, Error, Following},
 };
 
@@ -98,8 +98,8 @@ impl CaseChangeInput {
 }
 
 /// The revision that a caller expects. No case has revision 0.
-fn revision(sequence: Sequence) -> Result<LogSequence, Error> {
-    LogSequence::new(sequence.0).ok_or_else(|| {
+fn revision(sequence: Sequence) -> Result<Revision, Error> {
+    LogSequence::new(sequence.0).map(Revision::from).ok_or_else(|| {
         let reason = "is 0, and no case has that; leave it out where any revision will do";
         Error::argument("input.expectedRevision", reason)
     })

@@ -92,7 +92,7 @@ impl Case {
     /// The log sequence of its last record. A mutation with this as its `expectedRevision`
     /// is a conflict if the case has changed by then.
     async fn revision(&self) -> Sequence {
-        self.case.sequence.into()
+        self.case.revision().into()
     }
 
     /// SHA-256 of its last record as stored, in hexadecimal; each record carries that of the

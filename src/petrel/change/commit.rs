@@ -319,10 +319,10 @@ impl Inner {
             return Ok(Decision::Repeated(Box::new(changed)));
         }
         if let Some(expected) = commit.change.expected_revision
-            && expected != case.sequence
+            && expected != case.revision()
         {
             let what = format!("case {}", case.id);
-            return Err(Error::Conflict { what, expected, actual: case.sequence });
+            return Err(Error::Conflict { what, expected, actual: case.revision() });
         }
         let compiled = Box::pin(self.reader.compiled(&case.workflow, case.definition)).await?;
         // The next record names all pages if it is one.

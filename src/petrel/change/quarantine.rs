@@ -13,8 +13,8 @@ use crate::petrel::{
 use crate::{
     engine::{Act, Remains, apply, fit, quarantine},
     models::{
-        Case, CaseId, Fence, FiringId, IdProblem, LogSequence, PlaceId, Record, Stored, TokenId,
-        WorkflowId,
+        Case, CaseId, Fence, FiringId, IdProblem, LogSequence, PlaceId, Record, Revision, Stored,
+        TokenId, WorkflowId,
     },
     storage::{AppendOptions, StorageError},
 };
@@ -179,7 +179,7 @@ fn must_be_wanted(
     act: &Act,
     examined: &Examined,
     following: Following,
-    expected_revision: Option<LogSequence>,
+    expected_revision: Option<Revision>,
 ) -> Result<LogSequence> {
     if let Some(sequence) = examined.taken {
         let (id, case) = (act.firing.to_string(), case.clone());
@@ -187,10 +187,10 @@ fn must_be_wanted(
     }
     let Some(last) = examined.last else { return Err(Error::no_case(case)) };
     if let Some(expected) = expected_revision
-        && expected != last
+        && expected != last.into()
     {
         let what = format!("case {case}");
-        return Err(Error::Conflict { what, expected, actual: last });
+        return Err(Error::Conflict { what, expected, actual: last.into() });
     }
     if following == Following::Refuse {
         must_have_none(case, &examined.bad)?;
