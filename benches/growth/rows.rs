@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use stormpetrel::{
-    models::{CaseId, CaseStatus, LogSequence, PlaceId, TokenId},
+    models::{CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, TokenId},
     storage::{Consistency, Cursor, LogScope, Page, TokenScope},
 };
 
@@ -252,7 +252,7 @@ impl Row {
                     .unwrap_or(LogSequence::FIRST);
                 let begun = Instant::now();
                 let mut records =
-                    cases.watch(LogScope::Workflow(workflow.clone()), Some(from)).await?;
+                    cases.watch(LogScope::Workflow(workflow.clone()), Some(from.into())).await?;
                 records.next().await.ok_or("the watch ended")??;
                 begun.elapsed()
             }
@@ -260,7 +260,7 @@ impl Row {
                 let case = site.case(site.some(turn));
                 let begun = Instant::now();
                 let scope = LogScope::Case(workflow.clone(), case);
-                let mut records = cases.watch(scope, Some(LogSequence::FIRST)).await?;
+                let mut records = cases.watch(scope, Some(LogPosition::FIRST)).await?;
                 records.next().await.ok_or("the watch ended")??;
                 begun.elapsed()
             }

@@ -118,7 +118,7 @@ impl Bench {
         for number in 0..20 {
             let (begun, token) = self.begin(json!({"number": number})).await?;
             let scope = LogScope::Case(begun.case.workflow.clone(), begun.case.id.clone());
-            let from = Some(begun.record.sequence);
+            let from = Some(begun.record.sequence.into());
             let events = self.cases.watch(scope, from).await?;
             let mut sequences = vec![begun.record.sequence];
             for step in 0..4 {

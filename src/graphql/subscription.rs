@@ -79,7 +79,7 @@ async fn events(
     scope: LogScope,
     from: Option<Sequence>,
 ) -> Result<BoxStream<'static, Result<CaseEvent>>, Error> {
-    let records = cases.watch(scope, from.map(Sequence::begin)).await?;
+    let records = cases.watch(scope, from.map(|from| from.begin().into())).await?;
     Ok(records.map(|record| Ok(record.map(CaseEvent::from)?)).boxed())
 }
 
@@ -102,8 +102,9 @@ async fn token_updates(
         (Err(error), ..) => return Err(error),
     };
     let scope = LogScope::Case(now.workflow.clone(), now.case.clone());
-    let records =
-        cases.watch(scope, Some(from.unwrap_or(LogSequence::after(now.nats_sequence)))).await?;
+    let records = cases
+        .watch(scope, Some(from.unwrap_or(LogSequence::after(now.nats_sequence)).into()))
+        .await?;
     let changes = Changes { token, records, end: None, over: false }.stream();
     if from.is_some() {
         return Ok(changes);
@@ -131,7 +132,7 @@ async fn ended_token(
     if end.is_some_and(|end| from > end) {
         return Ok(futures::stream::empty().boxed());
     }
-    let records = cases.watch(LogScope::Case(workflow, case), Some(from)).await?;
+    let records = cases.watch(LogScope::Case(workflow, case), Some(from.into())).await?;
     Ok(Changes { token, records, end, over: false }.stream())
 }
 

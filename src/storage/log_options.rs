@@ -1,6 +1,6 @@
 //! Options of the log's operations.
 
-use crate::models::{LogSequence, Version};
+use crate::models::{LogPosition, LogSequence, Version};
 
 /// Options of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,33 +34,34 @@ impl Default for PutOptions {
 /// A part of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogRange {
-    /// The first sequence of interest; the log's beginning where absent.
-    pub from: Option<LogSequence>,
+    /// The first position of interest; the log's beginning where absent.
+    pub from: Option<LogPosition>,
     /// The last one; where absent, the log's end when the call is made.
-    pub until: Option<LogSequence>,
+    pub until: Option<LogPosition>,
 }
 
 impl LogRange {
     /// The whole log.
     pub const ALL: Self = Self { from: None, until: None };
 
-    /// The log from this sequence on.
-    pub fn from(from: LogSequence) -> Self {
-        Self { from: Some(from), until: None }
+    /// The log from this position on.
+    pub fn from(from: impl Into<LogPosition>) -> Self {
+        Self { from: Some(from.into()), until: None }
     }
 
     /// What comes after the one sequence and up to the other.
     pub fn after(after: Option<LogSequence>, until: LogSequence) -> Self {
-        Self { from: after.map(LogSequence::next), until: Some(until) }
+        Self { from: after.map(|after| after.next().into()), until: Some(until.into()) }
     }
 
-    /// True if a sequence is neither before nor after it.
-    pub fn contains(&self, sequence: LogSequence) -> bool {
-        self.from.is_none_or(|from| sequence >= from)
-            && self.until.is_none_or(|until| sequence <= until)
+    /// True if a position is neither before nor after it, nor in another log.
+    pub fn contains(&self, position: impl Into<LogPosition>) -> bool {
+        let position = position.into();
+        self.from.is_none_or(|from| position >= from)
+            && self.until.is_none_or(|until| position <= until)
     }
 
-    /// True if no sequence can be in it.
+    /// True if no position can be in it.
     pub fn is_empty(&self) -> bool {
         self.until.is_some_and(|until| self.from.is_some_and(|from| from > until))
     }
@@ -69,13 +70,13 @@ impl LogRange {
 /// Options of following the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WatchOptions {
-    /// The first sequence of interest; the log's beginning where absent.
-    pub from: Option<LogSequence>,
+    /// The first position of interest; the log's beginning where absent.
+    pub from: Option<LogPosition>,
 }
 
 impl WatchOptions {
-    /// The log from this sequence on.
-    pub fn from(from: LogSequence) -> Self {
-        Self { from: Some(from) }
+    /// The log from this position on.
+    pub fn from(from: impl Into<LogPosition>) -> Self {
+        Self { from: Some(from.into()) }
     }
 }

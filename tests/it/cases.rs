@@ -198,7 +198,7 @@ async fn a_token_that_moves_often_has_its_last_64_transitions_wherever_it_is_rea
     }
     let scope = LogScope::Case(workflow("orders"), case);
     let from = records.items[90].1.sequence;
-    let mut seen = cases.watch(scope, Some(from)).await.unwrap();
+    let mut seen = cases.watch(scope, Some(from.into())).await.unwrap();
     let first = seen.next().await.unwrap().unwrap();
     assert_eq!(first.value.produced, records.items[90].1.value.produced);
 }

@@ -10,7 +10,7 @@ use crate::petrel::{
     read::reads::{after, check},
 };
 use crate::{
-    models::{Case, CaseId, CaseStatus, LogSequence, RecordKind, WorkflowId},
+    models::{Case, CaseId, CaseStatus, LogPosition, LogSequence, RecordKind, WorkflowId},
     storage::{Cursor, LogRange, LogScope, Page, PageOf, StorageError},
 };
 
@@ -45,7 +45,7 @@ impl Petrel {
         page: Page,
     ) -> Result<CasePage> {
         self.inner.follow().await?;
-        let mut after = page.after.and_then(|Cursor(after)| LogSequence::new(after));
+        let mut after = page.after.and_then(Cursor::log_position).map(|after| after.sequence);
         let mut found = Found::new(page.first);
         loop {
             let some = self.inner.index.some(workflow, status, after, found.wanted());
@@ -87,7 +87,7 @@ impl Petrel {
             let (sequence, case, creates) = created?;
             match creates || self.is_first(workflow, &case, sequence).await? {
                 true => self.listed(workflow, sequence, &case).await,
-                false => Ok((Cursor(sequence.get()), Listed::None)),
+                false => Ok((LogPosition::from(sequence).into(), Listed::None)),
             }
         });
         let mut cases = pin!(cases.buffered(AT_ONCE));
@@ -135,7 +135,7 @@ impl Petrel {
                 Listed::Unreadable(case.clone())
             }
         };
-        Ok((Cursor(created.get()), listed))
+        Ok((LogPosition::from(created).into(), listed))
     }
 }
 

@@ -13,8 +13,8 @@ use crate::petrel::{Error, Inner, Petrel, Result, change::whole::Whole, read::fo
 use crate::{
     engine::{self, Budget, Explanation, history_bases, produced},
     models::{
-        Case, CaseId, LogSequence, Record, Stored, StoredDefinition, Token, TokenId, Transition,
-        WorkflowId,
+        Case, CaseId, LogPosition, LogSequence, Record, Stored, StoredDefinition, Token, TokenId,
+        Transition, WorkflowId,
     },
     storage::{
         Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadOptions, ReadPath, RegisterState,
@@ -255,7 +255,7 @@ impl Petrel {
             if has_next {
                 break;
             }
-            items.push((Cursor(record.sequence.get()), whole.record(record).await?));
+            items.push((LogPosition::from(record.sequence).into(), whole.record(record).await?));
         }
         Ok(PageOf { items, has_next })
     }
@@ -338,7 +338,7 @@ fn is_version(one: &Token, other: &Token) -> bool {
 
 /// The first log sequence of a page whose positions are such.
 pub(super) fn after(position: Option<Cursor>) -> LogSequence {
-    LogSequence::after(position.and_then(|Cursor(after)| LogSequence::new(after)))
+    LogSequence::after(position.and_then(Cursor::log_position).map(|after| after.sequence))
 }
 
 pub(in crate::petrel) fn check(page: Page) -> Result<()> {

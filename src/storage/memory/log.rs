@@ -233,8 +233,9 @@ impl Log {
         range: LogRange,
     ) -> BoxStream<'static, Result<Stored<Record>>> {
         let last = self.last_sequence();
-        let until = range.until.map_or(last, |until| last.min(Some(until)));
-        let start = (Arc::clone(self), scope, range.from.unwrap_or(LogSequence::FIRST));
+        let until = range.until.map_or(last, |until| last.min(Some(until.sequence)));
+        let start =
+            (Arc::clone(self), scope, range.from.map_or(LogSequence::FIRST, |from| from.sequence));
         let records = stream::unfold(start, move |(log, scope, from)| {
             let found = log.next_record(&scope, from);
             async move {
@@ -261,7 +262,7 @@ impl Log {
         options: WatchOptions,
     ) -> BoxStream<'static, Result<Stored<Record>>> {
         let changes = self.last.subscribe();
-        let from = options.from.unwrap_or(LogSequence::FIRST);
+        let from = options.from.map_or(LogSequence::FIRST, |from| from.sequence);
         let start = (Arc::clone(self), scope, from, changes);
         let records = stream::unfold(start, |(log, scope, from, mut changes)| async move {
             loop {

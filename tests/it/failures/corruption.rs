@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    models::{CaseStatus, LogSequence, TokenId},
+    models::{CaseStatus, LogPosition, LogSequence, TokenId},
     petrel::{Change, Error, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{
         Consistency, ListOptions, LogScope, Page, ReadPath, StorageError, StorageExt, TokenScope,
@@ -134,7 +134,11 @@ async fn reconciler_rebuild_and_watchers_go_on_past_a_record_of_rubbish() {
     storage.drop_views();
     let fire = Fire::token(damaged.well.clone(), transition("go"));
     let moved = dying.fire(fire).await.unwrap();
-    let watched = damaged.cases.watch(LogScope::All, LogSequence::new(at)).await.unwrap();
+    let watched = damaged
+        .cases
+        .watch(LogScope::All, LogSequence::new(at).map(LogPosition::from))
+        .await
+        .unwrap();
     let watched: Vec<_> = watched.take(3).collect().await;
     names(watched[0].as_ref().unwrap_err(), SICK, at);
     names(watched[1].as_ref().unwrap_err(), elsewhere, second);

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
     local_server::{LocalServerOptions, Store},
-    models::{CaseId, CaseStatus, LogSequence},
+    models::{CaseId, CaseStatus, LogPosition, LogSequence},
     petrel::{Change, Error, Fire, Following, NewCase, Petrel},
     storage::LogScope,
     testing::TestServer,
@@ -131,13 +131,14 @@ async fn a_subscription_to_a_log_that_went_back_ends_with_an_error_that_says_so(
     let operator = operator(server.url()).await;
     let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
     moves(&cases, &case, &["a", "b", "c"]).await;
-    let mut seen = cases.watch(LogScope::All, Some(LogSequence::FIRST)).await.unwrap();
+    let mut seen = cases.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
     for _ in 0..4 {
         seen.next().await.unwrap().unwrap();
     }
     operator.delete_stream("CB_LOG").await.unwrap();
     restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
-    let mut resumed = cases.watch(LogScope::All, LogSequence::new(5)).await.unwrap();
+    let mut resumed =
+        cases.watch(LogScope::All, LogSequence::new(5).map(LogPosition::from)).await.unwrap();
     for feed in [&mut seen, &mut resumed] {
         let ended = timeout(Duration::from_secs(30), feed.next()).await.expect("an end");
         let error = ended.expect("an error").unwrap_err();
@@ -156,7 +157,7 @@ async fn who_subscribes_after_the_log_went_back_is_not_told_of_it() {
     let operator = operator(server.url()).await;
     let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
     moves(&cases, &case, &["a", "b", "c"]).await;
-    let mut older = cases.watch(LogScope::All, Some(LogSequence::FIRST)).await.unwrap();
+    let mut older = cases.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
     for _ in 0..4 {
         older.next().await.unwrap().unwrap();
     }
@@ -188,13 +189,18 @@ async fn whoever_resumes_after_more_than_there_is_learns_that_the_log_went_back(
     for from in [last + 2, 1_000] {
         // A process of its own, which shares no feed with anybody.
         let other = cases_at(server.url()).await;
-        let watching = other.watch(LogScope::Workflow(workflow.clone()), LogSequence::new(from));
+        let watching = other.watch(
+            LogScope::Workflow(workflow.clone()),
+            LogSequence::new(from).map(LogPosition::from),
+        );
         let ended = timeout(Duration::from_secs(30), watching).await.expect("an end");
         let error = ended.err().expect("an error");
         assert_eq!(error.code(), "LOG_WENT_BACK", "{error}");
     }
-    let mut next =
-        cases.watch(LogScope::Workflow(workflow), LogSequence::new(last + 1)).await.unwrap();
+    let mut next = cases
+        .watch(LogScope::Workflow(workflow), LogSequence::new(last + 1).map(LogPosition::from))
+        .await
+        .unwrap();
     swing(&cases, "case-1").await;
     assert_eq!(next.next().await.unwrap().unwrap().sequence, at(last + 1));
 }

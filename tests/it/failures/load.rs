@@ -12,7 +12,7 @@ use std::{
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 use stormpetrel::{
-    models::{CaseId, LogSequence},
+    models::{CaseId, LogPosition, LogSequence},
     petrel::Petrel,
     storage::{LogRange, LogScope, nats::NatsStorageConfig},
 };
@@ -149,7 +149,7 @@ impl Drop for Load {
 
 /// Notes the sequence of every record, through any fault of the connection.
 async fn watch(cases: &Petrel, seen: Arc<Mutex<Vec<LogSequence>>>) -> JoinHandle<()> {
-    let mut records = cases.watch(LogScope::All, Some(LogSequence::FIRST)).await.unwrap();
+    let mut records = cases.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
     tokio::spawn(async move {
         while let Some(record) = records.next().await {
             seen.lock().unwrap().push(record.expect("a record").sequence);

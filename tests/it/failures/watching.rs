@@ -7,7 +7,7 @@ use std::{
     },
     time::Duration,
 };
-use stormpetrel::models::LogSequence;
+use stormpetrel::models::{LogPosition, LogSequence};
 
 use async_nats::jetstream;
 use futures::{StreamExt, TryStreamExt, future::join_all};
@@ -60,7 +60,7 @@ async fn whoever_is_slow_stops_no_other_and_misses_nothing() {
     let load = Load::start([impatient(server.url())]).await;
     let cases = load.connections[0].clone();
     let scope = LogScope::Workflow(workflow("pendulum"));
-    let mut slow = cases.watch(scope.clone(), Some(LogSequence::FIRST)).await.unwrap();
+    let mut slow = cases.watch(scope.clone(), Some(LogPosition::FIRST)).await.unwrap();
     let mut late = cases.watch(scope.clone(), None).await.unwrap();
     let (mut slow_saw, mut late_saw) = (Vec::new(), Vec::new());
     for _ in 0..3 {
@@ -118,7 +118,7 @@ async fn visits(
     while !over.load(Ordering::Relaxed) {
         turn += 1;
         let from = [LogSequence::FIRST, at(next.get() / 2 + 1), next][turn as usize % 3];
-        let mut records = match cases.watch(scope.clone(), Some(from)).await {
+        let mut records = match cases.watch(scope.clone(), Some(from.into())).await {
             Ok(records) => records,
             // It is away.
             Err(error) => {

@@ -4,7 +4,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Finding},
-    models::{CaseId, CaseStatus, FiringId, LogSequence, RecordKind},
+    models::{CaseId, CaseStatus, FiringId, LogPosition, LogSequence, RecordKind},
     petrel::{Change, Error, Fire, Following, NewCase, Petrel},
     storage::{AppendOptions, LogScope, Page, StorageError},
     testing::TestServer,
@@ -127,8 +127,13 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
         assert_eq!((rebuilt.mended, rebuilt.failed), (0, 0));
     }
     // Whoever watches gets an error for each, and what comes after it.
-    let watched =
-        cases.watch(LogScope::Case(id.clone(), k.clone()), LogSequence::new(first)).await.unwrap();
+    let watched = cases
+        .watch(
+            LogScope::Case(id.clone(), k.clone()),
+            LogSequence::new(first).map(LogPosition::from),
+        )
+        .await
+        .unwrap();
     let watched: Vec<_> = watched.take(5).collect().await;
     assert!(matches!(&watched[0], Err(Error::Storage(StorageError::Corrupt { sequence, .. }))
         if sequence.get() == first));
