@@ -138,8 +138,7 @@ impl Fire {
 pub struct Changed {
     /// The log's record of it. For a repeated request it is the record of the first one. An
     /// acknowledgement has no time, so for a change that was just made `timestamp` is by this
-    /// process's clock and `subject` is empty; [`Petrel::record`](super::Petrel::record) reads
-    /// the server's.
+    /// process's clock; [`Petrel::record`](super::Petrel::record) reads the server's.
     pub record: Arc<Stored<Record>>,
     /// The case after the change, or after later ones if the request was a repeated one.
     pub case: Arc<Case>,

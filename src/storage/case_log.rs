@@ -73,7 +73,7 @@ pub trait CaseLog: Debug + Send + Sync {
     async fn last_definition(&self) -> Result<Option<LogSequence>>;
 
     /// Appends a record to its case's log if the case's last sequence is the expected one.
-    /// Returns the sequence and the hash of the stored record.
+    /// Returns the sequence, the subject and the hash of the stored record.
     async fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended>;
 
     /// The last record of a case.

@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 
 use crate::models::{CaseId, CaseStatus, LogSequence, Record, Stored, WorkflowId};
 
-/// Sequence and hash of an appended record.
+/// Facts about an appended record that its writer does not know before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     /// The record's sequence.
     pub sequence: LogSequence,
+    /// Its subject.
+    pub subject: String,
     /// SHA-256 of the stored bytes, in hexadecimal.
     pub hash: String,
 }

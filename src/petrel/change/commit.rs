@@ -222,7 +222,7 @@ impl Inner {
             fence: record.previous.into(),
             value: record,
             timestamp: act.now,
-            subject: String::new(),
+            subject: appended.subject,
             hash: appended.hash,
         };
         let before = slot.case.take();

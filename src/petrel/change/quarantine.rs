@@ -128,7 +128,7 @@ impl Inner {
                         sequence: appended.sequence,
                         fence: Fence::After(last),
                         timestamp: act.now,
-                        subject: String::new(),
+                        subject: appended.subject,
                         hash: appended.hash,
                     };
                     let state = apply(before.as_ref(), &stored)

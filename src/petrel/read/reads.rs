@@ -147,8 +147,8 @@ impl Petrel {
         Ok(times.into_iter().map(Option::flatten).collect())
     }
 
-    /// A record of a case as the log has it, with the server's time and its subject, which an
-    /// append does not learn.
+    /// A record of a case as the log has it, with the server's time, which an append does not
+    /// learn.
     pub async fn record(
         &self,
         workflow: &WorkflowId,

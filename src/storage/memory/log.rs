@@ -199,13 +199,13 @@ impl Log {
             sequence,
             fence: options.expected.into(),
             timestamp: Utc::now(),
-            subject,
+            subject: subject.clone(),
             hash: hash.clone(),
         };
         state.entries.push(Entry::Record(Box::new(stored)));
         state.cases.insert(key, sequence);
         self.last.send_replace(state.entries.len());
-        Ok(Appended { sequence, hash })
+        Ok(Appended { sequence, subject, hash })
     }
 
     pub fn head(&self, workflow: &WorkflowId, case: &CaseId) -> Option<Stored<Record>> {

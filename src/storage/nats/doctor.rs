@@ -276,7 +276,7 @@ impl Doctor {
             headers
         };
         let (view, empty) = (&self.config.marking_stream, Expected { sequence: 0, filter: None });
-        match self.link.publish(view, token, empty, headers, Vec::new().into()).await {
+        match self.link.publish(view, &token, empty, headers, Vec::new().into()).await {
             // Another doctor was here a moment ago.
             Ok(_) | Err(StorageError::LostRace { .. }) => Ok(()),
             Err(error) => Err(error),

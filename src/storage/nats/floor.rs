@@ -109,7 +109,7 @@ impl Floor {
         let subject = subjects.record(workflow, case, RecordKind::Fired);
         let expected = Expected { sequence: last.record, filter: Some(&fence) };
         let (none, body) = (HeaderMap::new, record.clone());
-        last.record = link.publish(&config.log_stream, subject, expected, none, body).await?;
+        last.record = link.publish(&config.log_stream, &subject, expected, none, body).await?;
         let (marker, token) = try_join(
             self.guarded_view(case, &moved.from, moved, last),
             self.guarded_view(case, &moved.to, moved, last),
@@ -144,7 +144,7 @@ impl Floor {
                 headers
             };
             let expected = Expected { sequence, filter: None };
-            match link.publish(stream, subject.clone(), expected, headers, body).await {
+            match link.publish(stream, &subject, expected, headers, body).await {
                 // The marker that it left there has come to its time.
                 Err(StorageError::LostRace { .. }) if sequence != 0 => sequence = 0,
                 published => return published,

@@ -49,7 +49,7 @@ impl Inner {
         let payload = codec::encode_definition(definition, version, &subject)?;
         let expected = Expected { sequence: number(expected), filter: None };
         let hash = codec::hash(&payload);
-        let sequence = self.publish(subject, expected, payload, &hash).await?;
+        let sequence = self.publish(&subject, expected, payload, &hash).await?;
         // The server's time of the message is not in its acknowledgement.
         let at = DefinitionVersion::Sequence(sequence);
         let stored = self.definition(&definition.id, at).await?;
@@ -115,13 +115,13 @@ impl Inner {
         // All appends of a case carry this one text: with replicas, the server compares the
         // texts of the fences of what is on its way, and not the subjects that they cover.
         let expected = Expected { sequence: number(options.expected), filter: Some(&fence) };
-        let sequence = self.publish(subject, expected, payload, &hash).await?;
-        Ok(Appended { sequence, hash })
+        let sequence = self.publish(&subject, expected, payload, &hash).await?;
+        Ok(Appended { sequence, subject, hash })
     }
 
     async fn publish(
         &self,
-        subject: String,
+        subject: &str,
         expected: Expected<'_>,
         payload: Bytes,
         hash: &str,
