@@ -26,9 +26,6 @@
 //! `analysis`, `formats`, `graphql` and `server` are each a part of it. Without any, this is the
 //! embedded engine with its storages.
 
-// Some of the handle serves the checks and the audit alone, and is in nobody's use without them.
-#![cfg_attr(not(feature = "analysis"), allow(dead_code, unused_imports))]
-
 #[cfg(feature = "analysis")]
 pub mod analysis;
 #[cfg(feature = "analysis")]

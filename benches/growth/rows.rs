@@ -293,7 +293,7 @@ fn full(items: usize) -> Result<(), Error> {
 
 fn missing<T>(found: stormpetrel::petrel::Result<T>) -> Result<(), Error> {
     match found {
-        Err(stormpetrel::petrel::Error::NotFound { .. }) => Ok(()),
+        Err(stormpetrel::petrel::Error::NotFound(_)) => Ok(()),
         Err(error) => Err(error.into()),
         Ok(_) => Err("it is there".into()),
     }

@@ -276,7 +276,7 @@ impl Bench {
         match self.table.time(name, Raw::Get, read).await {
             Ok(read) => Ok(Some(read)),
             // A missing token is a wrong answer, and not the end of the run.
-            Err(petrel::Error::NotFound { .. }) => Ok(None),
+            Err(petrel::Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 /// *The Application of Petri Nets to Workflow Management*, 1998).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Verdict {
     /// It is sound.
     Sound,
@@ -22,6 +23,7 @@ pub enum Verdict {
 /// The method that decided a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Method {
     /// The shape of the net: it is no workflow net.
     Shape,
@@ -106,6 +108,7 @@ pub enum Finding {
 
 /// Facts about the net that were found on the way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Facts {
     /// Number of places.
     pub places: usize,
@@ -128,6 +131,7 @@ pub struct Facts {
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The verdict.
     pub verdict: Verdict,

@@ -6,14 +6,14 @@ use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::{AuditScope, AuditWatcher, Finding};
-use crate::petrel::{Metrics, Petrel, metrics::AuditFigures};
+use crate::petrel::{Metrics, Petrel, audit_metrics::AuditFigures};
 
 /// Writes findings to the process's log and counts them.
 struct Reporter<'a>(&'a Metrics);
 
 impl AuditWatcher for Reporter<'_> {
     fn found(&self, finding: Finding) {
-        self.0.audit_found(finding.kind.as_str());
+        self.0.audits().found(finding.kind.as_str());
         tracing::error!(
             kind = finding.kind.as_str(),
             found_in = finding.place_of.as_str(),
@@ -62,11 +62,11 @@ impl Petrel {
             unchecked: audited.unchecked,
             cases: audited.cases,
             };
-            metrics.audited(&figures, Utc::now(), begun.elapsed());
+            metrics.audits().ended(&figures, Utc::now(), begun.elapsed());
                                    tracing::debug!(?audited, took = ?begun.elapsed(), "audited");
                                }
                                Err(error) => {
-                                   metrics.audit_failed();
+                                   metrics.audits().failed();
                                    tracing::warn!(%error, "the audit has ended early; it will be tried again");
                                }
                            }

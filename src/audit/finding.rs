@@ -6,6 +6,7 @@ use crate::models::{CaseId, LogSequence, PlaceId, TokenId, WorkflowId};
 
 /// Something that is not as it must be. Nothing has been changed by finding it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// Kind of the fault.
     pub kind: FindingKind,
@@ -56,6 +57,7 @@ impl FindingIn {
 /// Kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum FindingKind {
     /// A token is not where it must be, and not elsewhere either.
     TokenLost,

@@ -64,6 +64,7 @@ pub trait AuditWatcher: Sync {
 
 /// Numbers of an audit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Audited {
     /// Number of cases looked at.
     pub cases: u64,

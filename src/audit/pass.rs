@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     models::{CaseId, PlaceId, Record, RecordKind, WorkflowId},
-    petrel::{Error, Result, export::by_case::case_of},
+    petrel::{Error, Lookup, Result, export::by_case::case_of},
     storage::{LogRange, LogScope, Register, RegisterState, StorageError},
 };
 
@@ -273,7 +273,7 @@ impl Auditor<'_> {
     /// A case could not be read: its log will show the broken place.
     pub fn failed(&self, workflow: &WorkflowId, case: &CaseId, error: Error) -> Result<()> {
         match error {
-            Error::NotFound { kind: "case", .. } => return Err(error),
+            Error::NotFound(Lookup::Case(_)) => return Err(error),
             Error::BrokenLog { .. } | Error::Storage(StorageError::Corrupt { .. }) => {
                 let sequence = match &error {
                     Error::BrokenLog { sequence, .. } => *sequence,

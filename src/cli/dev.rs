@@ -105,7 +105,7 @@ async fn load_sample(cases: &Petrel) -> Result<std::sync::Arc<StoredDefinition>,
         .map_err(|reason| Failure::internal(format!("the sample workflow {reason}")))?;
     let id = sample.id.clone();
     match cases.workflow(&id).await {
-        Err(Error::NotFound { .. }) => {}
+        Err(Error::NotFound(_)) => {}
         found => return Ok(found?),
     }
     let stored = cases.create_workflow(sample, ExpectedVersion::New).await?;

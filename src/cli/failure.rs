@@ -20,6 +20,8 @@ pub(super) struct Failure {
     message: String,
     retryable: bool,
     exit: Exit,
+    /// True if it is about a message of a case that an operator can put aside.
+    of_record: bool,
 }
 
 /// The exit codes beside 0.
@@ -79,7 +81,7 @@ impl Failure {
     fn new(code: &'static str, message: impl Into<String>, exit: Exit) -> Self {
         // Whatever names an address, no login is shown.
         let message = without_logins(&message.into()).into_owned();
-        Self { code, message, retryable: false, exit }
+        Self { code, message, retryable: false, exit, of_record: false }
     }
 
     /// The same failure, with its subject before it.
@@ -103,11 +105,12 @@ impl Failure {
         self.exit_code()
     }
 
-    /// Returns true if an operator can put aside the message that it is about: one of a newer
-    /// version is not to be put aside.
-    fn is_about_a_record(&self) -> bool {
-        let of_case = self.message.contains(".events.") || self.message.contains("fit the case");
-        of_case && !self.message.contains("use a newer petrel")
+    /// The same failure, about messages that an operator can put aside if one of these errors is.
+    pub(super) fn about_records<'e>(
+        self,
+        errors: impl IntoIterator<Item = &'e StorageError>,
+    ) -> Self {
+        Self { of_record: errors.into_iter().any(is_of_record), ..self }
     }
 
     /// The code that the process ends with.
@@ -126,7 +129,7 @@ impl Failure {
         let mut text = format!("error: {}", indented(&self.message));
         let advice = match self.code {
             "NOT_ENABLED" => "`petrel case explain` shows what every transition waits for",
-            "CORRUPT" if self.is_about_a_record() => {
+            "CORRUPT" if self.of_record => {
                 "`petrel case quarantine` puts aside what in a case's log can't be read"
             }
             // A local server that could not be run says itself what to do.
@@ -140,6 +143,15 @@ impl Failure {
         text.push_str(advice);
         text
     }
+}
+
+/// Returns true if an operator can put aside the message that an error is about: it is one of a
+/// case, and none of a newer version, which can read it.
+fn is_of_record(error: &StorageError) -> bool {
+    let StorageError::Corrupt { subject, newer: false, .. } = error else { return false };
+    // The case and the branch come last, and no id has a dot.
+    let mut parts = subject.rsplit('.').skip(1);
+    matches!(parts.next(), Some("transitions" | "lifecycle")) && parts.next() == Some("events")
 }
 
 /// A message of several lines, of which only the first begins at the margin, so that a quoted
@@ -158,7 +170,13 @@ impl From<petrel::Error> for Failure {
     fn from(error: petrel::Error) -> Self {
         let code = error.code();
         let exit = if code == "UNAVAILABLE" { Exit::Unavailable } else { Exit::Failed };
-        Self { retryable: error.retryable(), ..Self::new(code, error.to_string(), exit) }
+        let of_record = match &error {
+            petrel::Error::BrokenLog { .. } => true,
+            petrel::Error::Storage(error) => is_of_record(error),
+            _ => false,
+        };
+        let retryable = error.retryable();
+        Self { retryable, of_record, ..Self::new(code, error.to_string(), exit) }
     }
 }
 
@@ -193,11 +211,10 @@ impl From<io::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::CaseId;
+    use crate::models::{CaseId, LogSequence, WorkflowId};
 
     #[test]
     fn a_refusal_exits_with_1_and_an_absent_server_with_3() {
-        use crate::models::LogSequence;
         let (expected, actual) = (LogSequence::FIRST.into(), LogSequence::FIRST.next().into());
         let conflict = petrel::Error::Conflict { what: "case a".into(), expected, actual };
         assert_eq!(Failure::from(conflict).exit, Exit::Failed);
@@ -212,11 +229,33 @@ mod tests {
     }
 
     #[test]
-    fn programs_get_code_message_and_whether_to_try_again() {
-        let error = petrel::Error::NotFound {
-            kind: "case",
-            id: CaseId::new("order-1").unwrap().to_string(),
+    fn a_message_that_can_be_put_aside_is_known_by_its_subject_and_not_by_words() {
+        let advised = |subject: &str, reason: &str, newer| {
+            let (subject, reason) = (subject.to_owned(), reason.to_owned());
+            let error =
+                StorageError::Corrupt { subject, sequence: LogSequence::FIRST, reason, newer };
+            Failure::from(error).to_text().contains("petrel case quarantine")
         };
+        let record = "cb.workflows.events.events.lifecycle.k";
+        assert!(advised(record, "it is no JSON", false));
+        assert!(advised(record, "it says: use a newer petrel", false));
+        assert!(!advised(record, "it has format 2", true));
+        let others =
+            ["cb.workflows.events.definition", "cb.workflows.w.places.events.tokens.k-t-1"];
+        for subject in others {
+            assert!(!advised(subject, "it is no JSON; a text in it: .events.", false), "{subject}");
+        }
+        let (workflow, case) = (WorkflowId::new("w").unwrap(), CaseId::new("k").unwrap());
+        let reason = "it follows record 3, not 4".to_owned();
+        let broken =
+            petrel::Error::BrokenLog { workflow, case, sequence: Some(LogSequence::FIRST), reason };
+        assert!(Failure::from(broken).to_text().contains("petrel case quarantine"));
+    }
+
+    #[test]
+    fn programs_get_code_message_and_whether_to_try_again() {
+        let case = CaseId::new("order-1").unwrap();
+        let error = petrel::Error::NotFound(petrel::Lookup::Case(case));
         let failure = Failure::from(error);
         assert_eq!(
             failure.to_json(),

@@ -246,8 +246,7 @@ fn complaint(gathered: &Gathered) -> Option<Failure> {
         more => format!("\n  and {more} more"),
     };
     let cases = if count == 1 { "case" } else { "cases" };
-    Some(Failure::corrupt(format!(
-        "{count} {cases} left out, since a record can't be read:{}{more}",
-        listed.concat()
-    )))
+    let message =
+        format!("{count} {cases} left out, since a record can't be read:{}{more}", listed.concat());
+    Some(Failure::corrupt(message).about_records(gathered.unreadable.values()))
 }

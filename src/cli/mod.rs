@@ -21,6 +21,7 @@ mod fire;
 mod history;
 mod import;
 mod init;
+mod level;
 mod net_file;
 mod presentation;
 mod rebuild;
@@ -105,6 +106,7 @@ enum Command {
     Audit(audit::Audit),
     Rebuild(rebuild::Rebuild),
     Doctor(doctor::Doctor),
+    Level(level::Level),
     Bench(bench::Bench),
 }
 
@@ -181,6 +183,7 @@ impl Command {
             Self::Analyse(command) => command.run(config),
             Self::Simulate(command) => command.run(config),
             Self::Doctor(command) => command.run(config).await,
+            Self::Level(command) => command.run(config).await,
             Self::Bench(command) => command.run(config).await,
         }
     }

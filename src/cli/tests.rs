@@ -48,6 +48,7 @@ fn the_help_of_the_commands() {
         &["audit"],
         &["rebuild"],
         &["doctor"],
+        &["level"],
     ] {
         insta::assert_snapshot!(path.join("_"), short_help(path));
     }

@@ -20,7 +20,7 @@ use crate::{
     analysis::Report,
     config::Config,
     models::{LogSequence, StoredDefinition, Version, WorkflowDefinition, WorkflowId},
-    petrel::{Error, ExpectedVersion, Petrel},
+    petrel::{Error, ExpectedVersion, Lookup, Petrel},
 };
 
 /// Workflow definitions: apply, list, show
@@ -199,10 +199,8 @@ impl Show {
             None => StoredDefinition::clone(&*cases.workflow(&self.workflow).await?),
             Some(sequence) => {
                 let found = cases.storage().definition_at(&self.workflow, sequence).await?;
-                found.ok_or_else(|| Error::NotFound {
-                    kind: "definition",
-                    id: format!("{} at sequence {sequence}", self.workflow),
-                })?
+                let workflow = self.workflow.clone();
+                found.ok_or(Error::NotFound(Lookup::Definition { workflow, sequence }))?
             }
         };
         let StoredDefinition { definition, version, sequence, stored_at } = &stored;

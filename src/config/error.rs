@@ -6,6 +6,7 @@ use crate::storage::StorageError;
 
 /// Settings that make no sense; nothing was done.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// Two ways to log in.
     #[error("{first} and {second} are two ways to log in; give one of them")]

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use super::Contradiction;
 use crate::models::{
     Aside, Case, Chain, Digests, FORMAT_VERSION, LogSequence, Record, Stored, Token, TokenId,
 };
@@ -21,37 +22,35 @@ pub struct Reckoned {
 ///
 /// An error names the contradiction between the record and the case: a gap in the chain, a
 /// token that was not there, a marking that does not follow.
-pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, String> {
+pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Contradiction> {
     Ok(reckon(before, &stored.value)?.stored(before, stored))
 }
 
 /// The part of a case's state after `record` that does not depend on the record's place in the
 /// log. The errors are those of [`apply`].
-pub fn reckon(before: Option<&Case>, record: &Record) -> Result<Reckoned, String> {
+pub fn reckon(before: Option<&Case>, record: &Record) -> Result<Reckoned, Contradiction> {
     check_chain(before, record)?;
     let mut tokens = before.map(|case| case.tokens.clone()).unwrap_or_default();
     // Looked at first: what was read may be removed by a reset arc of the same firing.
     for at in &record.read {
         if tokens.get(&at.token).is_none_or(|token| token.place != at.place) {
-            return Err(format!(
-                "token {} was read in place {}, but was not there",
-                at.token, at.place
-            ));
+            let (token, place) = (at.token.clone(), at.place.clone());
+            return Err(Contradiction::NotRead { token, place });
         }
     }
     for at in record.consumed.iter().chain(&record.removed) {
         let gone = tokens.remove(&at.token);
         if gone.is_none_or(|token| token.place != at.place) {
-            return Err(format!("token {} was not in place {}", at.token, at.place));
+            let (token, place) = (at.token.clone(), at.place.clone());
+            return Err(Contradiction::NotTaken { token, place });
         }
     }
     for token in &record.produced {
         let mut token = token.clone();
         if let Some(&base) = record.history_bases.get(&token.id) {
             let known = before.and_then(|case| case.tokens.get(&token.id));
-            let known = known.ok_or_else(|| {
-                format!("token {} is new and leaves its history to record {base}", token.id)
-            })?;
+            let missing = || Contradiction::NoHistory { token: token.id.clone(), base };
+            let known = known.ok_or_else(missing)?;
             token.complete_history(base, &known.history);
         }
         tokens.insert(token.id.clone(), Arc::new(token));
@@ -125,31 +124,33 @@ pub fn restore(
     head: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,
     mut history_bases: HashMap<TokenId, LogSequence>,
-) -> Result<Case, String> {
+) -> Result<Case, Contradiction> {
     check_marking(&head.value, &tokens)?;
     history_bases.retain(|token, _| tokens.contains_key(token));
     Ok(case_with(head, tokens, history_bases, Chain::after(None, head)))
 }
 
 /// Refuses a marking that has others than the tokens that follow from the records.
-fn check_marking(record: &Record, tokens: &HashMap<TokenId, Arc<Token>>) -> Result<(), String> {
+fn check_marking(
+    record: &Record,
+    tokens: &HashMap<TokenId, Arc<Token>>,
+) -> Result<(), Contradiction> {
     let marking = &record.marking.0;
     for entry in marking {
         if tokens.get(&entry.token).is_none_or(|token| token.place != entry.place) {
-            return Err(format!(
-                "the marking has token {} in place {}, which does not follow from the records",
-                entry.token, entry.place
-            ));
+            let (token, place) = (entry.token.clone(), entry.place.clone());
+            return Err(Contradiction::Marking { token, place });
         }
     }
     if marking.len() != tokens.len() {
         let (marked, alive) = (marking.len(), tokens.len());
-        return Err(format!("the marking has {marked} tokens and {alive} follow from the records"));
+        return Err(Contradiction::Tokens { marked, alive });
     }
     Ok(())
 }
 
 /// The case after a record, as the record describes it, with these tokens, right or wrong.
+#[cfg(feature = "analysis")]
 pub(crate) fn case_after(
     stored: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,
@@ -201,24 +202,19 @@ pub fn produced(stored: &Stored<Record>) -> impl Iterator<Item = Token> + '_ {
     })
 }
 
-fn check_chain(before: Option<&Case>, record: &Record) -> Result<(), String> {
+fn check_chain(before: Option<&Case>, record: &Record) -> Result<(), Contradiction> {
     if record.format > FORMAT_VERSION {
-        return Err(format!(
-            "it has format {}, and this version reads up to {FORMAT_VERSION}; use a newer one",
-            record.format
-        ));
+        return Err(Contradiction::Format { format: record.format });
     }
     match (before, record.previous) {
         (None, None) => Ok(()),
-        (None, Some(previous)) => Err(format!("it follows record {previous}, which is missing")),
-        (Some(case), None) => {
-            Err(format!("it begins the case, which has record {}", case.sequence))
-        }
+        (None, Some(previous)) => Err(Contradiction::Missing { previous }),
+        (Some(case), None) => Err(Contradiction::Begins { last: case.sequence }),
         (Some(case), Some(previous)) if previous != case.sequence => {
-            Err(format!("it follows record {previous}, not {}", case.sequence))
+            Err(Contradiction::Elsewhere { previous, last: case.sequence })
         }
         (Some(case), _) if record.previous_hash.as_ref() != Some(&case.head_hash) => {
-            Err(format!("record {} has changed since: its hash is another", case.sequence))
+            Err(Contradiction::Changed { last: case.sequence })
         }
         _ => Ok(()),
     }

@@ -11,6 +11,7 @@ use crate::models::{ArcKind, Case, CaseId, CaseStatus, PlaceId, TokenId, Transit
 /// One reason that a transition can't fire.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Blocker {
     /// The case does not run.
     Status {
@@ -153,6 +154,7 @@ impl fmt::Display for Blocker {
 
 /// One way in which a transition can fire: the short form has one for each `from_places`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ModeExplanation {
     /// The place of the short form that this mode takes from, if it is one.
     pub from: Option<PlaceId>,
@@ -166,6 +168,7 @@ pub struct ModeExplanation {
 
 /// The present abilities of a transition, with the reasons.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct TransitionExplanation {
     /// The transition.
     pub transition: TransitionId,
@@ -177,6 +180,7 @@ pub struct TransitionExplanation {
 
 /// A case, and the present abilities of each transition in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The case.
     pub case: CaseId,
@@ -191,6 +195,7 @@ pub struct Explanation {
 /// A transition that was asked to fire and can't.
 #[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
 #[error("transition {transition} can't fire in case {case}: {}", join(.modes))]
+#[non_exhaustive]
 pub struct NotEnabled {
     /// The case.
     pub case: CaseId,

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use serde_json::{Map, Value};
 
 use super::{
-    Blocker, Budget, Excess, Limits, ModeExplanation, Net, NetTransition, NotEnabled,
+    Blocker, Budget, Excess, Limits, ModeExplanation, Net, NetTransition, NotEnabled, OutputError,
     binding::{Binding, View},
     fit::{fit, must_fit},
     merge_patch,
@@ -37,6 +37,7 @@ pub struct Firing<'a> {
 
 /// Reason that nothing fires.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The net has no such transition.
     UnknownTransition,
@@ -154,8 +155,8 @@ fn produce(
     let stopped =
         |ran_out| NotProduced::Output(Blocker::SearchStopped { ran_out, bindings_tried: 1 });
     let data = produced_data(view, transition, binding, firing);
-    let data = data.map_err(|explanation| {
-        let output = || NotProduced::Output(Blocker::Output { explanation });
+    let data = data.map_err(|error| {
+        let output = || NotProduced::Output(Blocker::Output { explanation: error.to_string() });
         view.budget.ran_out().map_or_else(output, stopped)
     })?;
     let given: u64 = mode.arcs.outputs.iter().map(|(_, weight)| weight).sum();
@@ -221,7 +222,7 @@ fn produced_data(
     transition: &NetTransition,
     binding: &Binding<'_>,
     firing: &Firing<'_>,
-) -> Result<Value, String> {
+) -> Result<Value, OutputError> {
     let mut consumed = binding.consumed.iter();
     let mut data = match consumed.next() {
         Some(first) => first.data.clone(),

@@ -20,6 +20,7 @@ impl Limits {
 
 /// More than the store, or a reader, takes. Nothing was stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Excess {
     /// Objects and lists in one another.
     #[error("{what} would have more than {limit} levels of objects and lists in one another")]

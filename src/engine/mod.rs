@@ -3,6 +3,7 @@
 
 mod apply;
 mod binding;
+mod contradiction;
 mod explain;
 mod fire;
 mod fit;
@@ -16,17 +17,22 @@ mod record;
 #[cfg(test)]
 mod properties;
 
+#[cfg(feature = "analysis")]
 pub(crate) use apply::case_after;
 pub use apply::{Reckoned, apply, history_bases, produced, reckon, restore};
 pub use binding::Binding;
+pub use contradiction::Contradiction;
 pub use explain::{
     Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
 };
 pub use fire::{Firing, Refusal, fire};
 pub use fit::{Excess, Limits, fit, fit_history};
-pub use guard::{Budget, GuardFailure, Guards, MAX_STEPS, OutputExpression, RanOut, Scope};
+pub use guard::{
+    Budget, GuardFailure, Guards, MAX_STEPS, NotJson, OutputError, OutputExpression, RanOut, Scope,
+};
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};
 pub use quarantine::{Remains, quarantine};
+#[cfg(feature = "analysis")]
 pub(crate) use record::status_after;
 pub use record::{Act, TokenSeed, add_token, change_status, create_case, update_data};

@@ -17,7 +17,7 @@ use crate::graphql::{
 };
 use crate::{
     models::{self, CaseId, PlaceId, StoredDefinition, TokenId, WorkflowId},
-    petrel::Error,
+    petrel::{Error, Lookup},
     storage::{MAX_PAGE, TokenScope},
 };
 
@@ -291,7 +291,7 @@ async fn must_exist(ctx: &Context<'_>, scope: &TokenScope) -> Found<()> {
     };
     match (stored, &scope.place) {
         (Some(stored), Some(place)) if !has(&stored, place) => {
-            Err(Error::NotFound { kind: "place", id: place.to_string() }.into())
+            Err(Error::NotFound(Lookup::Place(place.clone())).into())
         }
         _ => Ok(()),
     }

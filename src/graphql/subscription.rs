@@ -96,7 +96,7 @@ async fn token_updates(
     let found = cases.token(workflow.as_ref(), &token, Consistency::Strong).await;
     let now = match (found, workflow, from) {
         (Ok(now), ..) => now,
-        (Err(Error::NotFound { .. }), Some(workflow), Some(from)) => {
+        (Err(Error::NotFound(_)), Some(workflow), Some(from)) => {
             return ended_token(cases, workflow, token, from).await;
         }
         (Err(error), ..) => return Err(error),

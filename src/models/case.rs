@@ -11,6 +11,7 @@ use super::{
 /// State of a case's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CaseStatus {
     /// Transitions may fire.
     Running,
@@ -36,6 +37,7 @@ impl CaseStatus {
 
 /// The state of a case after the record at `sequence`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Case {
     /// The workflow it runs.
     pub workflow: WorkflowId,

@@ -20,6 +20,7 @@ pub struct IdError {
 
 /// Fault of a text that is no id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdProblem {
     /// A text without characters.
     #[error("is empty; give it 1 to {max} characters of A-Z a-z 0-9 _ -")]

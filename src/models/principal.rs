@@ -13,6 +13,7 @@ pub struct Principal {
 
 /// Permissions of a caller; each role has those of the roles before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Role {
     /// Looks at everything.
     Reader,

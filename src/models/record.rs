@@ -17,6 +17,7 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Kind of change that a record stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RecordKind {
     /// A transition fired.
     Fired,

@@ -12,7 +12,7 @@ use crate::petrel::{
 use crate::{
     analysis::{self, Limits, Report, Verdict},
     engine::Net,
-    models::{StoredDefinition, WorkflowDefinition, petri},
+    models::{StoredDefinition, WorkflowDefinition, WorkflowId, petri},
 };
 
 /// Settings of the checks of definitions.
@@ -85,7 +85,7 @@ impl Petrel {
     pub(in crate::petrel) async fn check_soundness(
         &self,
         net: &Arc<Net>,
-        workflow: &str,
+        workflow: &WorkflowId,
     ) -> Result<()> {
         if !self.checks.require_sound {
             return Ok(());
@@ -93,7 +93,7 @@ impl Petrel {
         let report = self.checked(Arc::clone(net)).await;
         match report.verdict {
             Verdict::Sound => Ok(()),
-            _ => Err(Error::NotSound { workflow: workflow.to_owned(), report: Box::new(report) }),
+            _ => Err(Error::NotSound { workflow: workflow.clone(), report: Box::new(report) }),
         }
     }
 

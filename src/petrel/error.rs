@@ -1,5 +1,6 @@
 //! Errors of operations on cases, by the caller's way to deal with them.
 
+use super::lookup::Lookup;
 #[cfg(feature = "analysis")]
 use crate::analysis::{Report, Verdict};
 use crate::{
@@ -13,15 +14,11 @@ use crate::{
 
 /// A failed operation on workflows and cases.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The named thing does not exist; the server said so.
-    #[error("{kind} {id} does not exist{}", hint(.kind))]
-    NotFound {
-        /// Kind of the thing: `workflow`, `case`, `token`, `place` …
-        kind: &'static str,
-        /// The id that was asked for.
-        id: String,
-    },
+    #[error("{_0} does not exist{}", _0.hint())]
+    NotFound(Lookup),
     /// The definition that the case runs has no such transition; nothing was stored.
     #[error("workflow {workflow} has no transition {transition}; it has {}", listed(.known))]
     NoTransition {
@@ -40,7 +37,7 @@ pub enum Error {
     #[error("workflow {workflow} {}{}", not_sound(.report.verdict), found(.report))]
     NotSound {
         /// The workflow.
-        workflow: String,
+        workflow: WorkflowId,
         /// The report of the check.
         report: Box<Report>,
     },
@@ -103,13 +100,11 @@ pub enum Error {
         /// The case.
         case: CaseId,
     },
-    /// The id is taken by something else.
-    #[error("{kind} {id} exists already, and it is not the same: {reason}")]
+    /// There is a workflow with this id already, and only a new one is wanted.
+    #[error("workflow {workflow} exists already, and it is not the same: {reason}")]
     AlreadyExists {
-        /// Kind of the thing.
-        kind: &'static str,
-        /// Its id.
-        id: String,
+        /// The workflow.
+        workflow: WorkflowId,
         /// Its difference.
         reason: String,
     },
@@ -169,6 +164,7 @@ pub enum Error {
 
 /// The first use of an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FirstUse {
     /// The kind of change.
     pub kind: RecordKind,
@@ -204,13 +200,6 @@ fn unlike(expected: &Version, actual: &Option<Version>) -> String {
 
 fn record(sequence: &Option<LogSequence>) -> String {
     sequence.map_or_else(|| "its next record".to_owned(), |at| format!("record {at}"))
-}
-
-fn hint(kind: &&'static str) -> &'static str {
-    match *kind {
-        "workflow" => "; create it first, or look at the list of workflows",
-        _ => "",
-    }
 }
 
 /// Number of a list's items that an error names.
@@ -250,7 +239,7 @@ impl From<IdError> for Error {
 
 impl Error {
     pub(crate) fn no_workflow(id: &WorkflowId) -> Self {
-        Self::NotFound { kind: "workflow", id: id.to_string() }
+        Self::NotFound(Lookup::Workflow(id.clone()))
     }
 
     /// The error for a transition that does not fire: it can't, or nobody knows.
@@ -265,11 +254,11 @@ impl Error {
     }
 
     pub(crate) fn no_case(id: &CaseId) -> Self {
-        Self::NotFound { kind: "case", id: id.to_string() }
+        Self::NotFound(Lookup::Case(id.clone()))
     }
 
     pub(crate) fn no_token(id: &TokenId) -> Self {
-        Self::NotFound { kind: "token", id: id.to_string() }
+        Self::NotFound(Lookup::Token(id.clone()))
     }
 
     pub(crate) fn argument(argument: impl Into<String>, reason: impl Into<String>) -> Self {
@@ -282,7 +271,7 @@ impl Error {
     /// `PERMISSION_DENIED`, `MISCONFIGURED` or `IO`.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotFound { .. } | Self::NoTransition { .. } => "NOT_FOUND",
+            Self::NotFound(_) | Self::NoTransition { .. } => "NOT_FOUND",
             Self::InvalidDefinition(_) | Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
             #[cfg(feature = "analysis")]
             Self::NotSound { .. } => "NOT_SOUND",

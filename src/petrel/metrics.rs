@@ -1,12 +1,6 @@
 //! Counters and measurements of this process, in the Prometheus text format.
 
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError, atomic::AtomicU64},
-    time::Duration,
-};
-
-use chrono::{DateTime, Utc};
+use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::text::encode,
@@ -19,21 +13,12 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+#[cfg(feature = "analysis")]
+use super::audit_metrics::AuditMetrics;
 use crate::petrel::Error;
 
 /// Counters by one label, such as the result.
-type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
-
-/// Numbers of the last audit that came to its end.
-#[derive(Debug)]
-pub(crate) struct AuditFigures {
-    /// Findings of all kinds.
-    pub findings: u64,
-    /// Things that could not be checked.
-    pub unchecked: u64,
-    /// Cases looked at.
-    pub cases: u64,
-}
+pub(super) type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
 
 /// Counters and latency histograms of one process.
 pub struct Metrics {
@@ -44,16 +29,8 @@ pub struct Metrics {
     views_failed: Counter,
     views_mended: Counter,
     reconciler_lag: Gauge<u64, AtomicU64>,
-    audits: Labelled,
-    audit_found: Labelled,
-    audit_findings: Gauge<u64, AtomicU64>,
-    audit_unchecked: Gauge<u64, AtomicU64>,
-    audit_cases: Gauge<u64, AtomicU64>,
-    audit_ended: Gauge<u64, AtomicU64>,
-    audit_seconds: Gauge<f64, AtomicU64>,
-    /// Lock that is held while an audit's results are written and while all is rendered, so
-    /// that the rendered results are of one audit.
-    audit_whole: Mutex<()>,
+    #[cfg(feature = "analysis")]
+    audits: AuditMetrics,
     commit_seconds: Histogram,
     append_seconds: Histogram,
     view_lag_seconds: Histogram,
@@ -78,14 +55,8 @@ impl Default for Metrics {
             views_failed: Counter::default(),
             views_mended: Counter::default(),
             reconciler_lag: Gauge::default(),
-            audits: Labelled::default(),
-            audit_found: Labelled::default(),
-            audit_findings: Gauge::default(),
-            audit_unchecked: Gauge::default(),
-            audit_cases: Gauge::default(),
-            audit_ended: Gauge::default(),
-            audit_seconds: Gauge::default(),
-            audit_whole: Mutex::default(),
+            #[cfg(feature = "analysis")]
+            audits: AuditMetrics::default(),
             commit_seconds: histogram(),
             append_seconds: histogram(),
             view_lag_seconds: histogram(),
@@ -120,32 +91,8 @@ impl Metrics {
             "Records of the log that the reconciler has not looked at yet",
             self.reconciler_lag.clone(),
         );
-        registry.register(
-            "audits",
-            "Audits of this process, by how they ended",
-            self.audits.clone(),
-        );
-        registry.register("audit_found", "Findings of audits, by kind", self.audit_found.clone());
-        let mut gauge = |name: &str, help: &str, gauge: &Gauge<u64, AtomicU64>| {
-            registry.register(name, help, gauge.clone());
-        };
-        gauge("audit_findings", "Findings of the last whole audit", &self.audit_findings);
-        gauge(
-            "audit_unchecked",
-            "How much the last whole audit could not check",
-            &self.audit_unchecked,
-        );
-        gauge("audit_cases", "Cases that the last whole audit looked at", &self.audit_cases);
-        gauge(
-            "audit_ended_timestamp_seconds",
-            "When the last whole audit ended, in seconds since 1970",
-            &self.audit_ended,
-        );
-        registry.register(
-            "audit_duration_seconds",
-            "How long the last whole audit took",
-            self.audit_seconds.clone(),
-        );
+        #[cfg(feature = "analysis")]
+        self.audits.register(registry);
         let mut histogram = |name: &str, help: &str, histogram: &Histogram| {
             registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
         };
@@ -157,7 +104,8 @@ impl Metrics {
 
     /// All of them in the Prometheus (OpenMetrics) text format.
     pub fn render(&self) -> String {
-        let _whole = self.audit_whole.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(feature = "analysis")]
+        let _whole = self.audits.hold();
         let mut text = String::new();
         // Writing to a String can't fail.
         let _ = encode(&mut text, &self.registry);
@@ -202,21 +150,9 @@ impl Metrics {
         self.reconciler_lag.set(records_left);
     }
 
-    pub(crate) fn audit_found(&self, kind: &'static str) {
-        self.audit_found.get_or_create(&[("kind", kind)]).inc();
-    }
-
-    pub(crate) fn audited(&self, figures: &AuditFigures, at: DateTime<Utc>, took: Duration) {
-        let _whole = self.audit_whole.lock().unwrap_or_else(PoisonError::into_inner);
-        self.audits.get_or_create(&[("result", "ok")]).inc();
-        self.audit_findings.set(figures.findings);
-        self.audit_unchecked.set(figures.unchecked);
-        self.audit_cases.set(figures.cases);
-        self.audit_ended.set(at.timestamp().unsigned_abs());
-        self.audit_seconds.set(took.as_secs_f64());
-    }
-
-    pub(crate) fn audit_failed(&self) {
-        self.audits.get_or_create(&[("result", "failed")]).inc();
+    /// Those of audits.
+    #[cfg(feature = "analysis")]
+    pub(crate) fn audits(&self) -> &AuditMetrics {
+        &self.audits
     }
 }

@@ -5,6 +5,8 @@
 //! appends one record under the fence, and then writes the views. The append is the whole
 //! commit.
 
+#[cfg(feature = "analysis")]
+pub(crate) mod audit_metrics;
 pub(crate) mod cache;
 mod change;
 #[cfg(feature = "analysis")]
@@ -12,6 +14,7 @@ mod checks;
 mod error;
 pub(crate) mod export;
 mod limits;
+mod lookup;
 pub(crate) mod metrics;
 pub(crate) mod read;
 mod requests;
@@ -27,6 +30,7 @@ pub use change::quarantine::Following;
 pub use checks::{Checks, assumptions, check, check_within};
 pub use error::{Error, FirstUse};
 pub use export::gather::Gathered;
+pub use lookup::Lookup;
 pub use metrics::Metrics;
 pub use read::listing::CasePage;
 pub use requests::{Change, Changed, ExpectedVersion, Fire, FireIn, NewCase, NewToken};
@@ -117,6 +121,7 @@ impl Petrel {
     }
 
     /// Reading side of the handle.
+    #[cfg(feature = "analysis")]
     pub(crate) fn reader(&self) -> &Reader {
         &self.inner.reader
     }

@@ -11,6 +11,7 @@ use crate::models::{
 
 /// Version that a caller believes a definition to have before it stores the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ExpectedVersion {
     /// Any version. The same definition again makes no new version.
     #[default]
@@ -81,6 +82,7 @@ pub struct Change {
 
 /// Target of a firing: found by one of its tokens, or by its case.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum FireIn {
     /// The case that this token is in; the token is one of those taken.
     Token {
@@ -135,6 +137,7 @@ impl Fire {
 
 /// A change that was made.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Changed {
     /// The log's record of it. For a repeated request it is the record of the first one. An
     /// acknowledgement has no time, so for a change that was just made `timestamp` is by this

@@ -36,6 +36,7 @@ pub struct Serving {
 
 /// Reason that a process could not serve, or fault that it had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServingError {
     /// The system gives no signals, or the listener no address.
     #[error(transparent)]

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream::BoxStream};
 
 use super::{
     AppendOptions, Appended, Consistency, DefinitionVersion, Lifecycle, LogRange, LogScope,
-    PutOptions, Result, StatusAt, WatchOptions,
+    PutOptions, Result, StatusAt, WatchOptions, WriteLevel,
 };
 use crate::models::{
     CaseId, LogSequence, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId,
@@ -47,6 +47,13 @@ pub trait CaseLog: Debug + Send + Sync {
     /// The most bytes that a record, or a token in the view, may have as JSON, so that the
     /// message with its subject and headers is one that the server takes.
     fn max_message(&self) -> usize;
+
+    /// The level of kinds and fields that records may have, since every program of this system reads
+    /// them: an operator says so once all of them do. It is at most a second old, and never lowered.
+    /// A program may write less.
+    async fn write_level(&self) -> Result<WriteLevel> {
+        Ok(WriteLevel::FIRST)
+    }
 
     /// Stores a version of a definition, if its latest version's sequence is the expected one.
     async fn put_definition(

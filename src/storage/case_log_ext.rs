@@ -2,12 +2,17 @@
 
 use async_trait::async_trait;
 
-use super::{CaseLog, DefinitionVersion, Result};
+use super::{CaseLog, DefinitionVersion, Result, WriteLevel};
 use crate::models::{LogSequence, Record, Stored, StoredDefinition, WorkflowId};
 
 /// Convenience on top of a log's methods.
 #[async_trait]
 pub trait CaseLogExt: CaseLog {
+    /// Returns true if a record may have kinds and fields of a level.
+    async fn may_write(&self, level: WriteLevel) -> Result<bool> {
+        Ok(level <= self.write_level().await?)
+    }
+
     /// The record that a record names as the one before it; `None` if it names none, or one that
     /// the log does not have.
     async fn record_before(&self, record: &Record) -> Result<Option<Stored<Record>>> {

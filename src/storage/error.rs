@@ -6,6 +6,7 @@ use crate::models::{LogSequence, ViewSequence};
 
 /// A failed storage operation. Each variant says if trying again helps.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StorageError {
     /// Somebody else wrote first. Nothing was stored. Read again and decide again.
     #[error("{subject}: expected {}, but the server has another one", last(.expected))]

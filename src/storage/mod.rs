@@ -19,6 +19,7 @@ mod storage_ext;
 mod token_view;
 mod view_options;
 mod view_scope;
+mod write_level;
 
 use async_trait::async_trait;
 
@@ -38,6 +39,7 @@ pub use storage_ext::StorageExt;
 pub use token_view::TokenView;
 pub use view_options::{ListOptions, ReadOptions, WriteOptions};
 pub use view_scope::{ReadPath, TokenScope, ViewScope};
+pub use write_level::{NoLevel, WriteLevel};
 
 /// Answer of a storage.
 pub type Result<T> = std::result::Result<T, StorageError>;

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseStatus, FiringId, Passed, TokenId, WorkflowDefinition},
-    petrel::{Change, Error, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
+    petrel::{Change, Error, ExpectedVersion, Fire, Lookup, NewCase, NewToken, Petrel},
     storage::{Consistency, LogScope, MemoryStorage, Page, TokenScope, nats::NatsStorage},
     testing::FaultyStorage,
 };
@@ -116,7 +116,7 @@ async fn a_split_and_a_join_make_and_merge_tokens_and_complete_the_case() {
     assert_eq!(split.tokens.len(), 2);
     assert!(matches!(
         cases.token(None, &token, Consistency::Eventual).await,
-        Err(Error::NotFound { kind: "token", .. })
+        Err(Error::NotFound(Lookup::Token(_)))
     ));
     let join = Fire::case(workflow("orders"), id.clone(), transition("join"));
     let joined = cases.fire(join).await.unwrap();

@@ -353,6 +353,23 @@ fn the_walks_of_the_architecture_are_short_and_pass_what_is_there() {
 }
 
 #[test]
+fn a_firing_has_few_names_on_its_way_and_each_is_a_type_where_it_is_said_to_be() {
+    let (library, root) = (library(), Path::new(env!("CARGO_MANIFEST_DIR")));
+    let text = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let (_, after) = text.split_once("A firing's names on this way").expect("the names");
+    let (names, _) = after.split_once("\n\nParts of these").expect("the end of the names");
+    let names: Vec<_> = names.lines().filter(|line| line.starts_with("- ")).collect();
+    assert!((1..=5).contains(&names.len()), "{names:?}");
+    for line in names {
+        let mut words = line.split('`').skip(1).step_by(2);
+        let (name, file) = (words.next().unwrap(), words.next().unwrap());
+        let source = library.get(file).unwrap_or_else(|| panic!("{file} is gone"));
+        let is_there = [" ", "<"].map(|after| source.contains(&format!("struct {name}{after}")));
+        assert!(is_there.contains(&true), "{file} has no {name}");
+    }
+}
+
+#[test]
 fn no_folder_or_file_is_too_large_to_be_overlooked() {
     let mut files = BTreeMap::<String, usize>::new();
     for (path, source) in library() {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use cel::{Context, common::types::CelBool};
 
 use super::{
-    expression::{Expression, context},
+    expression::{Expression, context, reason},
     meter::Budget,
     rule::Test,
     scope::{GUARD_VARIABLES, Scope, Variables},
@@ -33,6 +33,7 @@ enum Form {
 
 /// A condition that doesn't hold, or can't be told to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GuardFailure {
     /// Its place among the transition's conditions, from 0.
     pub index: usize,
@@ -150,7 +151,8 @@ impl Guards {
 }
 
 fn is_true(expression: &Expression, context: &Context<'_, '_>) -> Result<(), Failure> {
-    let value = expression.evaluate(context).map_err(Failure::undecided)?;
+    let value = expression.evaluate(context);
+    let value = value.map_err(|error| Failure::undecided(reason(&error)))?;
     match value.downcast_ref::<CelBool>().map(|truth| *truth.inner()) {
         Some(true) => Ok(()),
         Some(false) => Err(Failure { reason: "is false".to_owned(), failed_to_evaluate: false }),

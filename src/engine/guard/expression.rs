@@ -62,12 +62,12 @@ impl Expression {
     ///
     /// # Errors
     ///
-    /// The interpreter's error in words.
+    /// The interpreter's; [`reason`] has it in words.
     pub(super) fn evaluate<'e, 'v>(
         &'e self,
         context: &'e Context<'_, 'v>,
-    ) -> Result<CowVal<'e, 'v>, String> {
-        Value::resolve_val(&self.0, context).map_err(|error| reason(&error))
+    ) -> Result<CowVal<'e, 'v>, ExecutionError> {
+        Value::resolve_val(&self.0, context)
     }
 }
 

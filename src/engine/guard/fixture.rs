@@ -89,7 +89,8 @@ pub(super) fn output(source: &str, token: Value, data: Value) -> Result<Value, S
     let output = OutputExpression::compile(source, "output", &mut problems);
     assert_eq!(problems, Problems::default());
     let output = output.unwrap();
-    in_scope(&[token], |scope| output.evaluate(scope, &data)).map(Value::Object)
+    let made = in_scope(&[token], |scope| output.evaluate(scope, &data));
+    made.map(Value::Object).map_err(|error| error.to_string())
 }
 
 /// The only problem of `source`.

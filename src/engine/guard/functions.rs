@@ -77,6 +77,17 @@ pub(super) enum Style {
     Optional,
 }
 
+/// The fault of a call, whatever it is called with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CallProblem {
+    #[error("unknown function `{name}`; known {what} are {known}")]
+    Unknown { name: String, what: &'static str, known: String },
+    #[error("`{name}` takes {counts} argument{}, not {given}", if .counts == "1" { "" } else { "s" })]
+    Arguments { name: String, counts: String, given: usize },
+    #[error("`{0}` is no regular expression")]
+    Pattern(String),
+}
+
 /// Returns true if `call` has the name of a macro: it was called wrongly, or the parser would
 /// have replaced it.
 pub(super) fn is_macro(call: &CallExpr) -> bool {
@@ -87,8 +98,8 @@ pub(super) fn is_macro(call: &CallExpr) -> bool {
 ///
 /// # Errors
 ///
-/// The problem in words, with the names of all functions.
-pub(super) fn check(call: &CallExpr, style: Style) -> Result<(), String> {
+/// The problem, with the names of all functions.
+pub(super) fn check(call: &CallExpr, style: Style) -> Result<(), CallProblem> {
     let (name, given) = (call.func_name.as_str(), call.args.len());
     if name.starts_with(['_', '@', '!', '-']) {
         // An operator. No such name can be written.
@@ -102,20 +113,18 @@ pub(super) fn check(call: &CallExpr, style: Style) -> Result<(), String> {
     let known = || functions.iter().chain(macros);
     let Some((_, counts)) = known().find(|(known, _)| *known == name) else {
         let names: Vec<_> = known().map(|(name, _)| *name).collect();
-        let names = names.join(", ");
-        return Err(format!("unknown function `{name}`; known {what} are {names}"));
+        return Err(CallProblem::Unknown { name: name.to_owned(), what, known: names.join(", ") });
     };
     if !counts.contains(&given) {
         let counts: Vec<_> = counts.iter().map(usize::to_string).collect();
         let counts = counts.join(" or ");
-        let s = if counts == "1" { "" } else { "s" };
-        return Err(format!("`{name}` takes {counts} argument{s}, not {given}"));
+        return Err(CallProblem::Arguments { name: name.to_owned(), counts, given });
     }
     if name == "matches" { check_pattern(call) } else { Ok(()) }
 }
 
 /// Checks a pattern that is written out.
-fn check_pattern(call: &CallExpr) -> Result<(), String> {
+fn check_pattern(call: &CallExpr) -> Result<(), CallProblem> {
     match call.args.last().map(|e| &e.expr) {
         Some(Expr::Literal(LiteralValue::String(text))) => pattern(text.inner()),
         _ => Ok(()),
@@ -124,7 +133,7 @@ fn check_pattern(call: &CallExpr) -> Result<(), String> {
 
 /// Checks that `pattern` is one. The interpreter itself is asked, so that its engine and no other
 /// decides.
-pub(super) fn pattern(pattern: &str) -> Result<(), String> {
+pub(super) fn pattern(pattern: &str) -> Result<(), CallProblem> {
     let text = |text: &str| IdedExpr {
         id: 0,
         expr: Expr::Literal(LiteralValue::String(text.to_owned().into())),
@@ -134,7 +143,7 @@ pub(super) fn pattern(pattern: &str) -> Result<(), String> {
     let probe = IdedExpr { id: 0, expr: Expr::Call(probe) };
     match Value::resolve(&probe, &Context::with_env(ENVIRONMENT.clone())) {
         Ok(_) => Ok(()),
-        Err(_) => Err(format!("`{}` is no regular expression", clip(pattern))),
+        Err(_) => Err(CallProblem::Pattern(clip(pattern))),
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     expression::context,
     expression::reason,
     functions,
-    kinds::{Alone, Argument, HIDDEN, Kinds, LOOK, is_closed, of_call, unwrapped},
+    kinds::{Alone, Argument, HIDDEN, Kinds, LOOK, NoSuchCall, is_closed, of_call, unwrapped},
     meter::Budget,
     wanted::Wanted,
 };
@@ -60,7 +60,7 @@ pub(super) struct Look<'e> {
     /// Variables of the comprehensions around the present part.
     bound: Vec<(&'e str, Kinds)>,
     /// Answers about calls with nothing fixed.
-    known: HashMap<(&'e str, Vec<Kinds>), Result<Kinds, String>>,
+    known: HashMap<(&'e str, Vec<Kinds>), Result<Kinds, NoSuchCall>>,
     problems: Vec<String>,
 }
 
@@ -201,7 +201,7 @@ impl<'e> Look<'e> {
             };
             let wrong = self.fixed(pattern, text).flatten().map(|text| functions::pattern(&text));
             if let Some(Err(problem)) = wrong {
-                self.add(problem);
+                self.add(problem.to_string());
                 return Kinds::BOOL;
             }
         }
@@ -218,7 +218,7 @@ impl<'e> Look<'e> {
             Ok(_) if GIVE_A_PART.contains(&call.func_name.as_str()) => Kinds::ANY,
             Ok(kinds) => kinds,
             Err(problem) => {
-                self.add(problem);
+                self.add(problem.to_string());
                 Kinds::ANY
             }
         }

@@ -119,17 +119,26 @@ pub(super) struct Argument<'e> {
     pub(super) fixed: Option<&'e IdedExpr>,
 }
 
+/// The reason that a call fails for whatever it is called with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoSuchCall {
+    #[error("{reason}")]
+    Zero { reason: String },
+    #[error("`{name}` can't be applied to ({kinds})")]
+    Kinds { name: String, kinds: String },
+}
+
 /// The kinds that `call` can give. `arguments` begin with the value that it is called on, if it is
 /// called on one.
 ///
 /// # Errors
 ///
-/// If it fails for whatever it is called with, the reason in words.
+/// If it fails for whatever it is called with.
 pub(super) fn of_call(
     call: &CallExpr,
     arguments: &[Argument<'_>],
     budget: &Budget,
-) -> Result<Kinds, String> {
+) -> Result<Kinds, NoSuchCall> {
     let mut tried = Tried { call, budget, given: Kinds::NONE, error: None };
     tried.with(arguments, &mut Vec::new());
     if budget.ran_out().is_some() {
@@ -139,11 +148,13 @@ pub(super) fn of_call(
         return Ok(tried.given);
     };
     Err(match error {
-        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => reason(&error),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            NoSuchCall::Zero { reason: reason(&error) }
+        }
         _ => {
             let kinds: Vec<_> = arguments.iter().map(|of| of.kinds.to_string()).collect();
-            let name = call.func_name.trim_matches(['_', '@']);
-            format!("`{name}` can't be applied to ({})", kinds.join(", "))
+            let name = call.func_name.trim_matches(['_', '@']).to_owned();
+            NoSuchCall::Kinds { name, kinds: kinds.join(", ") }
         }
     })
 }

@@ -48,6 +48,7 @@ struct Shared {
 
 /// The resource that a decision ran out of, before it came to a yes or a no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RanOut {
     /// Steps: it took so many, and will take them each time.
     Steps(u64),

@@ -24,8 +24,9 @@ mod wanted;
 
 pub use conditions::{GuardFailure, Guards};
 pub use meter::{Budget, MAX_STEPS, RanOut};
-pub use output::OutputExpression;
+pub use output::{OutputError, OutputExpression};
 pub use scope::Scope;
+pub use value::NotJson;
 
 #[cfg(test)]
 mod fixture;

@@ -132,9 +132,9 @@ impl<'e> Check<'e> {
         }
         match functions::check(call, style) {
             // What a wrongly called macro would have bound isn't known.
-            Err(problem) if functions::is_macro(call) => self.problems.push(problem),
+            Err(problem) if functions::is_macro(call) => self.problems.push(problem.to_string()),
             Err(problem) => {
-                self.problems.push(problem);
+                self.problems.push(problem.to_string());
                 call.args.iter().for_each(|arg| self.expr(arg));
             }
             Ok(()) => call.args.iter().for_each(|arg| self.expr(arg)),

@@ -4,13 +4,37 @@ use cel::common::types::Kind;
 use serde_json::{Map, Value};
 
 use super::{
-    expression::{Expression, context},
-    meter::Budget,
+    expression::{Expression, context, reason},
+    meter::{Budget, RanOut},
     scope::{OUTPUT_VARIABLES, Scope, Variables},
-    value::{map_to_json, with_article},
+    value::{NotJson, map_to_json, with_article},
     wanted::Wanted,
 };
 use crate::models::Problems;
+
+/// The reason that an output expression gave no JSON object.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// Its evaluation failed.
+    #[error("{reason}")]
+    Evaluation {
+        /// The interpreter's error in words.
+        reason: String,
+    },
+    /// Its evaluation costs too much.
+    #[error("{0}")]
+    RanOut(RanOut),
+    /// It gave something else than a map.
+    #[error("gave {kind}, not a map")]
+    NoMap {
+        /// The name of the value's type, after its article.
+        kind: String,
+    },
+    /// It gave a map that JSON can't hold.
+    #[error(transparent)]
+    NotJson(#[from] NotJson),
+}
 
 /// A transition's output expression, compiled. A clone shares it.
 #[derive(Debug, Clone)]
@@ -42,18 +66,23 @@ impl OutputExpression {
     ///
     /// # Errors
     ///
-    /// The reason that it gave no JSON object, in words.
-    pub fn evaluate(&self, scope: &Scope<'_>, data: &Value) -> Result<Map<String, Value>, String> {
+    /// The reason that it gave no JSON object.
+    pub fn evaluate(
+        &self,
+        scope: &Scope<'_>,
+        data: &Value,
+    ) -> Result<Map<String, Value>, OutputError> {
         let variables = Variables::with_data(scope, data);
         let context = context(&variables);
-        let value = self.0.evaluate(&context)?;
+        let value = self.0.evaluate(&context);
+        let value = value.map_err(|error| OutputError::Evaluation { reason: reason(&error) })?;
         if let Some(ran_out) = scope.budget.ran_out() {
-            return Err(ran_out.to_string());
+            return Err(OutputError::RanOut(ran_out));
         }
         if value.get_type().kind() != Kind::Map {
-            return Err(format!("gave {}, not a map", with_article(value.as_ref())));
+            return Err(OutputError::NoMap { kind: with_article(value.as_ref()) });
         }
-        map_to_json(value.as_ref())
+        Ok(map_to_json(value.as_ref())?)
     }
 }
 

@@ -117,7 +117,7 @@ impl Test {
 }
 
 fn parse(path: &str, problems: &mut Vec<String>) -> Option<RulePath> {
-    RulePath::parse(path).map_err(|problem| problems.push(problem)).ok()
+    RulePath::parse(path).map_err(|problem| problems.push(problem.to_string())).ok()
 }
 
 fn rule_exceeds(rule: &Rule, limit: usize) -> bool {

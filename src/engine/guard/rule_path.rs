@@ -30,17 +30,26 @@ enum Root {
     TokenData,
 }
 
+/// The fault of a path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PathProblem {
+    #[error("path {path:?} has an empty part; write names and list positions with a dot between")]
+    Empty { path: String },
+    #[error("unknown name `{field}` in path `{path}`; known are {known}")]
+    Unknown { field: String, path: String, known: String },
+    #[error("`{position}` in path `{path}` is no position of a token")]
+    Position { position: String, path: String },
+}
+
 impl RulePath {
     /// Reads `text`.
     ///
     /// # Errors
     ///
-    /// Its problem, in words.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Its problem.
+    pub(super) fn parse(text: &str) -> Result<Self, PathProblem> {
         if text.split('.').any(str::is_empty) {
-            return Err(format!(
-                "path {text:?} has an empty part; write names and list positions with a dot between"
-            ));
+            return Err(PathProblem::Empty { path: text.to_owned() });
         }
         let mut segments: Vec<String> = text.split('.').map(str::to_owned).collect();
         let root = ["token", "tokens", "case"].into_iter().find(|root| *root == segments[0]);
@@ -55,13 +64,14 @@ impl RulePath {
             Root::TokenData => (None, TOKEN_FIELDS),
         };
         if let Some(field) = field.filter(|field| !fields.contains(&field.as_str())) {
-            let known = fields.join(", ");
-            return Err(format!("unknown name `{field}` in path `{text}`; known are {known}"));
+            let (field, path) = (field.clone(), text.to_owned());
+            return Err(PathProblem::Unknown { field, path, known: fields.join(", ") });
         }
         if root == Root::Variable("tokens")
             && let Some(position) = segments.first().filter(|first| first.parse::<u32>().is_err())
         {
-            return Err(format!("`{position}` in path `{text}` is no position of a token"));
+            let (position, path) = (position.clone(), text.to_owned());
+            return Err(PathProblem::Position { position, path });
         }
         Ok(Self { text: text.to_owned(), root, segments })
     }

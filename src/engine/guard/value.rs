@@ -115,14 +115,35 @@ pub(super) fn text(value: &(dyn Val + '_)) -> u64 {
     value.downcast_ref::<CelString>().map_or(0, |text| text.inner().len() as u64)
 }
 
+/// The reason that a value is none of JSON's. Kinds of values have an article before their names.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotJson {
+    /// An infinity, or no number at all.
+    #[error("JSON has no number {0}")]
+    Number(f64),
+    /// A kind of value that JSON has not.
+    #[error("JSON can't hold {0}")]
+    Kind(String),
+    /// A map's key that is no text.
+    #[error("a key is {0}, not text")]
+    Key(String),
+    /// A value without fields, where a map was wanted.
+    #[error("{0} has no fields")]
+    NoFields(String),
+    /// A field that its map does not give.
+    #[error("{0}")]
+    Field(String),
+}
+
 /// The result of an expression, as JSON. Times become RFC 3339 text and durations seconds with
 /// an `s`, as in protobuf's JSON mapping.
 ///
 /// # Errors
 ///
-/// The reason in words, for a value that JSON can't hold: bytes, types, optionals, infinities,
-/// and maps with keys other than text.
-pub(super) fn to_json(value: &(dyn Val + '_)) -> Result<Value, String> {
+/// For a value that JSON can't hold: bytes, types, optionals, infinities, and maps with keys other
+/// than text.
+pub(super) fn to_json(value: &(dyn Val + '_)) -> Result<Value, NotJson> {
     match value.get_type().kind() {
         Kind::NullType => return Ok(Value::Null),
         Kind::List => return list_to_json(value),
@@ -137,7 +158,7 @@ pub(super) fn to_json(value: &(dyn Val + '_)) -> Result<Value, String> {
         Ok(Value::from(*uint.inner()))
     } else if let Some(double) = value.downcast_ref::<CelDouble>() {
         let number = Number::from_f64(*double.inner());
-        number.map(Value::Number).ok_or_else(|| format!("JSON has no number {}", double.inner()))
+        number.map(Value::Number).ok_or_else(|| NotJson::Number(*double.inner()))
     } else if let Some(truth) = value.downcast_ref::<CelBool>() {
         Ok(Value::Bool(*truth.inner()))
     } else if let Some(time) = value.downcast_ref::<CelTimestamp>() {
@@ -145,7 +166,7 @@ pub(super) fn to_json(value: &(dyn Val + '_)) -> Result<Value, String> {
     } else if let Some(duration) = value.downcast_ref::<CelDuration>() {
         Ok(Value::String(seconds(duration.inner())))
     } else {
-        Err(format!("JSON can't hold {}", with_article(value)))
+        Err(NotJson::Kind(with_article(value)))
     }
 }
 
@@ -158,21 +179,22 @@ fn seconds(duration: &chrono::Duration) -> String {
     }
 }
 
-fn list_to_json(value: &(dyn Val + '_)) -> Result<Value, String> {
+fn list_to_json(value: &(dyn Val + '_)) -> Result<Value, NotJson> {
     let mut items = Vec::new();
     each(value, |item| items.push(to_json(item)));
     items.into_iter().collect::<Result<_, _>>().map(Value::Array)
 }
 
 /// A map as a JSON object; see [`to_json`].
-pub(super) fn map_to_json(value: &(dyn Val + '_)) -> Result<Map<String, Value>, String> {
-    let indexer = value.as_indexer().ok_or_else(|| format!("{} has no fields", kind_of(value)))?;
+pub(super) fn map_to_json(value: &(dyn Val + '_)) -> Result<Map<String, Value>, NotJson> {
+    let no_fields = || NotJson::NoFields(kind_of(value).to_owned());
+    let indexer = value.as_indexer().ok_or_else(no_fields)?;
     let mut fields = Vec::new();
     each(value, |key| {
         let text = key.downcast_ref::<CelString>().map(|text| text.inner().to_owned());
-        let text = text.ok_or_else(|| format!("a key is {}, not text", with_article(key)));
+        let text = text.ok_or_else(|| NotJson::Key(with_article(key)));
         fields.push(text.and_then(|text| {
-            let found = indexer.get(key).map_err(|error| error.to_string())?;
+            let found = indexer.get(key).map_err(|error| NotJson::Field(error.to_string()))?;
             Ok((text, to_json(found.as_ref())?))
         }));
     });

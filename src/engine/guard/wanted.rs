@@ -50,7 +50,9 @@ impl<'e> Look<'e> {
         }
         let problem = self.fixed(expr, |value| map_to_json(value.ok()?.as_ref()).err());
         match (problem, &expr.expr) {
-            (Some(problem), _) => problem.into_iter().for_each(|problem| self.add(problem)),
+            (Some(problem), _) => {
+                problem.into_iter().for_each(|problem| self.add(problem.to_string()))
+            }
             (None, Expr::Map(map)) => self.entries(map),
             (None, _) => {}
         }
@@ -65,7 +67,9 @@ impl<'e> Look<'e> {
         }
         let problem = self.fixed(expr, |value| to_json(value.ok()?.as_ref()).err());
         match (problem, &unwrapped(expr).expr) {
-            (Some(problem), _) => problem.into_iter().for_each(|problem| self.add(problem)),
+            (Some(problem), _) => {
+                problem.into_iter().for_each(|problem| self.add(problem.to_string()))
+            }
             (None, Expr::Map(map)) => self.entries(map),
             (None, Expr::List(list)) => {
                 for (index, element) in list.elements.iter().enumerate() {

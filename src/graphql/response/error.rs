@@ -72,18 +72,18 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
         values.set(name, Value::from_json(value).unwrap_or_default());
     };
     match error {
-        Error::NotFound { kind, id } => {
-            set("kind", json!(kind));
-            set("id", json!(id));
+        Error::NotFound(object) => {
+            set("kind", json!(object.kind()));
+            set("id", json!(object.id()));
         }
         Error::NoTransition { transition, known, .. } => {
             set("kind", json!("transition"));
             set("id", json!(transition));
             set("known", json!(known));
         }
-        Error::AlreadyExists { kind, id, .. } => {
-            set("kind", json!(kind));
-            set("id", json!(id));
+        Error::AlreadyExists { workflow, .. } => {
+            set("kind", json!("workflow"));
+            set("id", json!(workflow));
         }
         Error::InvalidDefinition(problems) => {
             let problem = |problem: &Problem| json!({ "path": camel_case(&problem.path), "message": problem.message });

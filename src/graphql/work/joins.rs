@@ -59,7 +59,7 @@ impl From<Overdrawn> for Failure {
 impl Failure {
     /// Returns true if it says that the object asked for does not exist.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Core(error) if matches!(**error, Error::NotFound { .. }))
+        matches!(self, Self::Core(error) if matches!(**error, Error::NotFound(_)))
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+#[cfg(feature = "analysis")]
 use tokio::sync::OnceCell;
 
 #[cfg(feature = "analysis")]
@@ -15,7 +16,8 @@ use crate::analysis::{
     structure::{Invariant, TooComplex},
 };
 use crate::petrel::{
-    Error, ExpectedVersion, Petrel, Result, limits::must_be_shallow_definition, read::Reader,
+    Error, ExpectedVersion, Lookup, Petrel, Result, limits::must_be_shallow_definition,
+    read::Reader,
 };
 use crate::{
     engine::Net,
@@ -161,7 +163,7 @@ impl Petrel {
         must_be_shallow_definition(&definition)?;
         let net = Arc::new(net);
         #[cfg(feature = "analysis")]
-        self.check_soundness(&net, definition.id.as_str()).await?;
+        self.check_soundness(&net, &definition.id).await?;
         loop {
             let storage = &self.inner.reader.storage;
             let generation = storage.generation().await?;
@@ -171,9 +173,9 @@ impl Petrel {
             let version = latest.as_ref().map(|latest| latest.stored.version);
             match (expected, version) {
                 (ExpectedVersion::New, Some(version)) => {
-                    let (kind, id) = ("workflow", definition.id.to_string());
+                    let workflow = definition.id.clone();
                     let reason = format!("it has version {version}");
-                    return Err(Error::AlreadyExists { kind, id, reason });
+                    return Err(Error::AlreadyExists { workflow, reason });
                 }
                 (ExpectedVersion::Version(expected), actual) if actual != Some(expected) => {
                     let workflow = definition.id.clone();
@@ -292,10 +294,8 @@ impl Reader {
             return Ok(compiled);
         }
         let stored = self.storage.definition_at(workflow, sequence).await?;
-        let missing = || Error::NotFound {
-            kind: "definition",
-            id: format!("{workflow} at log sequence {sequence}"),
-        };
+        let missing =
+            || Error::NotFound(Lookup::Definition { workflow: workflow.clone(), sequence });
         self.compile(stored.ok_or_else(missing)?, false, generation)
     }
 

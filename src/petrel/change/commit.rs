@@ -1,6 +1,7 @@
 //! The commit: decide, append under the fence, write the views.
 
 use std::{
+    ops::ControlFlow::{self, Break, Continue},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -180,17 +181,17 @@ impl Inner {
         }
         let (record, reckoned, runs) = loop {
             match self.decide(commit, act, slot, may_repeat).await {
-                Ok(Decision::Append(record, runs)) => match self.checked(slot, *record) {
+                Ok(Continue((record, runs))) => match self.checked(slot, *record) {
                     Ok((record, reckoned)) => break (record, reckoned, runs),
                     Err(error) if fresh => return Err(error),
                     Err(_) => {}
                 },
-                Ok(Decision::Repeated(changed)) if fresh => {
+                Ok(Break(changed)) if fresh => {
                     Box::pin(self.show_again(slot, &changed)).await;
                     return Ok(Attempt::Done(changed));
                 }
                 Err(error) if fresh => return Err(error),
-                Ok(Decision::Repeated(_)) | Err(_) => {}
+                Ok(Break(_)) | Err(_) => {}
             }
             // An answer that appends nothing, a no above all, is only given of what the log has
             // now: an append finds out by its fence.
@@ -299,24 +300,26 @@ impl Inner {
         Ok(())
     }
 
+    /// The record to append, and the definition that a new case is to run; or the answer to a change
+    /// that is in the log already, or has nothing to do.
     async fn decide(
         self: &Arc<Self>,
         commit: &Commit,
         act: &Act,
         slot: &mut Slot,
         may_repeat: bool,
-    ) -> Result<Decision> {
+    ) -> Result<ControlFlow<Box<Changed>, (Box<Record>, Option<Arc<Compiled>>)>> {
         let Some(case) = slot.case.clone() else {
             let latest = Box::pin(self.reader.latest(&commit.workflow)).await?;
             return match (commit.decide)(&latest, None, act, &Budget::default())? {
-                Decided::Append(record) => Ok(Decision::Append(record, Some(latest))),
+                Decided::Append(record) => Ok(Continue((record, Some(latest)))),
                 Decided::AsItIs | Decided::Begun(_) => Err(Error::no_case(&commit.case)),
             };
         };
         if may_repeat
             && let Some(changed) = Box::pin(self.repeated(commit, act, slot, &case)).await?
         {
-            return Ok(Decision::Repeated(Box::new(changed)));
+            return Ok(Break(Box::new(changed)));
         }
         if let Some(expected) = commit.change.expected_revision
             && expected != case.revision()
@@ -337,21 +340,13 @@ impl Inner {
             move |budget: &Budget| decide(&compiled, Some(&case), &act, budget)
         };
         match self.decided(quick, costly).await?? {
-            Decided::Append(record) => Ok(Decision::Append(record, None)),
-            Decided::AsItIs => {
-                Ok(Decision::Repeated(Box::new(Box::pin(self.unchanged(&case)).await?)))
-            }
+            Decided::Append(record) => Ok(Continue((record, None))),
+            Decided::AsItIs => Ok(Break(Box::new(Box::pin(self.unchanged(&case)).await?))),
             Decided::Begun(seed) => {
-                Ok(Decision::Repeated(Box::new(Box::pin(self.begun(&case, seed.as_ref())).await?)))
+                Ok(Break(Box::new(Box::pin(self.begun(&case, seed.as_ref())).await?)))
             }
         }
     }
-}
-
-enum Decision {
-    /// The record, and the definition that a new case is to run.
-    Append(Box<Record>, Option<Arc<Compiled>>),
-    Repeated(Box<Changed>),
 }
 
 fn tokens_after(record: &Record, case: &Case) -> Vec<Arc<Token>> {

@@ -157,7 +157,7 @@ impl Reader {
                 found.state = Some(state);
                 return Ok(None);
             }
-            Err(reason) => reason,
+            Err(contradiction) => contradiction.to_string(),
         };
         // It follows what can't be read: it is believed, if its tokens are there.
         let follows = |at: LogSequence| found.unreadable.contains(&at);
@@ -188,7 +188,7 @@ impl Reader {
             return Ok(false);
         }
         match self.compiled(workflow, *definition).await {
-            Err(Error::NotFound { .. }) => Ok(true),
+            Err(Error::NotFound(_)) => Ok(true),
             Err(error) if !error.is_of_one_case() => Err(error),
             // One that can't be used is there.
             Ok(_) | Err(_) => Ok(false),

@@ -48,6 +48,7 @@ impl Petrel {
 /// Way with records that can be read but follow a message to put aside, so that they must go
 /// too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Following {
     /// Puts nothing aside; the error names them.
     #[default]
@@ -151,7 +152,7 @@ impl Inner {
     async fn never_run(&self, workflow: &WorkflowId, bad: &[Bad]) -> Result<LogSequence> {
         match self.reader.latest(workflow).await {
             Ok(latest) => Ok(latest.stored.sequence),
-            Err(error @ Error::NotFound { .. }) => {
+            Err(error @ Error::NotFound(_)) => {
                 let named = bad.iter().find_map(|bad| bad.read.as_ref());
                 named.map(|read| read.definition).ok_or(error)
             }

@@ -20,6 +20,7 @@ use crate::{
 
 /// A workflow's history up to some moment, read and put together by case.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Gathered {
     /// The versions of the definition that the cases run. One that can't be read is left out.
     pub definitions: Vec<StoredDefinition>,

@@ -120,6 +120,7 @@ impl Reader {
 
     /// Returns true if two of the records that a case's lists name have ids of one hash, or
     /// the lists do not lead to one another.
+    #[cfg(feature = "analysis")]
     pub async fn may_have_doubled(&self, case: &Case) -> Result<bool> {
         let unlisted = case.chain.unlisted;
         let mut listed = Earlier { unlisted, ..Earlier::default() };

@@ -142,6 +142,7 @@ impl Petrel {
 /// A page of cases. Those that can be read and those that can't are together no more than what was
 /// asked for.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct CasePage {
     /// The cases that can be read. There are more if more of either kind come after the page.
     pub cases: PageOf<Arc<Case>>,

@@ -254,8 +254,9 @@ pub(in crate::petrel) fn broken(
     workflow: &WorkflowId,
     case: &CaseId,
     sequence: impl Into<Option<LogSequence>>,
-    reason: String,
+    reason: impl std::fmt::Display,
 ) -> Error {
     let (workflow, case, sequence) = (workflow.clone(), case.clone(), sequence.into());
+    let reason = reason.to_string();
     Error::BrokenLog { workflow, case, sequence, reason }
 }

@@ -8,11 +8,13 @@ pub(in crate::petrel) mod load;
 pub(in crate::petrel) mod locate;
 pub(in crate::petrel) mod reads;
 mod subscriber;
+#[cfg(feature = "analysis")]
 mod turn;
 pub(in crate::petrel) mod watch;
 
 use std::sync::Arc;
 
+#[cfg(feature = "analysis")]
 use tokio::sync::Semaphore;
 
 use super::cache;
@@ -27,6 +29,7 @@ pub(crate) struct Reader {
     tags: locate::Tags,
     pub(in crate::petrel) asides: cache::aside::Asides,
     /// Long computations, such as checks of definitions, take turns.
+    #[cfg(feature = "analysis")]
     pub(in crate::petrel) computing: Arc<Semaphore>,
 }
 
@@ -37,6 +40,7 @@ impl Reader {
             definitions: Default::default(),
             tags: Default::default(),
             asides: Default::default(),
+            #[cfg(feature = "analysis")]
             computing: turn::turns(),
         }
     }

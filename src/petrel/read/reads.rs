@@ -9,7 +9,9 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, future::try_join_all};
 
-use crate::petrel::{Error, Inner, Petrel, Result, change::whole::Whole, read::follows::known};
+use crate::petrel::{
+    Error, Inner, Lookup, Petrel, Result, change::whole::Whole, read::follows::known,
+};
 use crate::{
     engine::{self, Budget, Explanation, history_bases, produced},
     models::{
@@ -156,8 +158,7 @@ impl Petrel {
         sequence: LogSequence,
     ) -> Result<Stored<Record>> {
         let record = self.inner.reader.storage.record(workflow, case, sequence).await?;
-        let missing =
-            || Error::NotFound { kind: "record", id: format!("{sequence} of case {case}") };
+        let missing = || Error::NotFound(Lookup::Record { case: case.clone(), sequence });
         Whole::new(self.inner.clone()).record(record.ok_or_else(missing)?).await
     }
 

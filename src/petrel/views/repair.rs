@@ -35,6 +35,7 @@ const LARGE: usize = 256;
 
 /// Numbers of a repair.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Repaired {
     /// Number of cases looked at.
     pub cases: u64,

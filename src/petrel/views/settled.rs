@@ -12,6 +12,7 @@ pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// Age of a difference from which on it is told of: the reconciler, which looks every half
 /// second, has had its turn.
+#[cfg(feature = "analysis")]
 pub(crate) const MENDED_AFTER: Duration = SETTLED_AFTER.saturating_add(Duration::from_secs(2));
 
 /// Age of records by samples of the log's last sequence, so that only this process's clock
@@ -37,6 +38,7 @@ impl Settled {
     }
 
     /// Time at which the last sample was taken.
+    #[cfg(feature = "analysis")]
     pub fn noted(&self) -> Option<Instant> {
         self.samples.back().map(|(at, _)| *at)
     }

@@ -10,7 +10,7 @@ use crate::{
     },
     storage::{
         AppendOptions, Appended, CaseLog, Consistency, DefinitionVersion, Lifecycle, LogRange,
-        LogScope, PutOptions, Result, StatusAt, WatchOptions,
+        LogScope, PutOptions, Result, StatusAt, WatchOptions, WriteLevel,
     },
 };
 
@@ -32,6 +32,11 @@ impl CaseLog for NatsStorage {
     async fn generation(&self) -> Result<u64> {
         self.inner().seen.look().await?;
         Ok(self.inner().seen.generation())
+    }
+
+    async fn write_level(&self) -> Result<WriteLevel> {
+        self.inner().seen.look().await?;
+        Ok(self.inner().seen.write_level())
     }
 
     async fn put_definition(

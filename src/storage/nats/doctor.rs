@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     models::CaseId,
-    storage::{Result, StorageError},
+    storage::{Result, StorageError, WriteLevel},
 };
 
 /// Longest times for a server to greet, and to answer one question: all of them together take
@@ -29,6 +29,7 @@ const ROOM: u64 = 1 << 20;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Check {
     /// Name of the check.
     pub name: &'static str,
@@ -41,6 +42,7 @@ pub struct Check {
 /// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CheckStatus {
     /// All is well.
     Ok,
@@ -117,6 +119,7 @@ impl Doctor {
                 checks.extend(log.into_iter().chain(view).map(|detail| fail("settings", detail)));
             }
         }
+        checks.extend(log.as_ref().filter(|_| is_ours).map(level));
         checks.push(self.permissions().await);
         if let Some(log) = log {
             checks.push(self.room(&account, &log, is_ours).await);
@@ -301,6 +304,27 @@ impl Doctor {
         let status = if median < 50.0 { CheckStatus::Ok } else { CheckStatus::Warn };
         let detail = format!("{median:.2} ms for a request (median of {})", times.len());
         Check { name: "latency", status, detail }
+    }
+}
+
+/// Check of the level of records that may be written into the log.
+fn level(log: &Value) -> Check {
+    let (name, known) = ("level", WriteLevel::KNOWN);
+    match settings::write_level(log) {
+        Ok(level) => {
+            let said = format!(
+                "records up to level {level} may be written, and this version reads up to {known}"
+            );
+            match level > known {
+                true => warn(name, format!("{said}: cases may be stuck here; use a newer petrel")),
+                false => ok(name, said),
+            }
+        }
+        Err(error) => {
+            let said =
+                format!("{}: {error}; nothing above level 1 is written;", settings::LEVEL_KEY);
+            warn(name, format!("{said} `petrel level` sets it right"))
+        }
     }
 }
 

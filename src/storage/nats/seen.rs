@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -16,8 +16,8 @@ use futures::{
 };
 use serde_json::{Value, json};
 
-use super::{Link, codec, leader::led, refusal::NOT_FOUND};
-use crate::storage::{Result, StorageError};
+use super::{Link, codec, leader::led, refusal::NOT_FOUND, settings};
+use crate::storage::{Result, StorageError, WriteLevel};
 
 /// Longest age of a look at the log before it is looked at again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -32,6 +32,8 @@ pub struct Seen {
     losses: AtomicU64,
     /// True if a direct get may be answered by a replica that lags.
     replicated: AtomicBool,
+    /// Level of what may be written, as the log's settings had it when it was looked at.
+    level: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -82,6 +84,7 @@ impl Seen {
             stream: stream.to_owned(),
             losses: AtomicU64::new(0),
             replicated: AtomicBool::new(false),
+            level: AtomicU32::new(WriteLevel::FIRST.get()),
             state: Mutex::default(),
         }
     }
@@ -101,6 +104,21 @@ impl Seen {
     /// Returns true if a direct get may be answered by a replica that lags.
     pub fn replicated(&self) -> bool {
         self.replicated.load(Ordering::SeqCst)
+    }
+
+    /// Level of what may be written, as of the last look.
+    pub fn write_level(&self) -> WriteLevel {
+        WriteLevel::new(self.level.load(Ordering::SeqCst)).unwrap_or(WriteLevel::FIRST)
+    }
+
+    /// Notes the level that the log's settings have. What can't be read there allows nothing.
+    fn note_level(&self, info: &Value) {
+        let found = settings::write_level(info);
+        let level = *found.as_ref().unwrap_or(&WriteLevel::FIRST);
+        if self.level.swap(level.get(), Ordering::SeqCst) != level.get() {
+            let stream = &self.stream;
+            tracing::info!(stream, %level, "records of another level may be written now");
+        }
     }
 
     /// The highest sequence that was seen; 0 when there was none.
@@ -201,6 +219,7 @@ impl Seen {
         led(&self.stream, info)?;
         let replicas = info["config"]["num_replicas"].as_u64();
         self.replicated.store(replicas.is_some_and(|replicas| replicas > 1), Ordering::SeqCst);
+        self.note_level(info);
         let time = state["last_ts"].as_str().and_then(|text| text.parse().ok());
         let end = time
             .filter(|_| ends_at > 0)

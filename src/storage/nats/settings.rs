@@ -3,10 +3,51 @@
 use serde_json::{Value, json};
 
 use super::{NatsStorageConfig, Subjects};
-use crate::{models::FORMAT_VERSION, storage::StorageError};
+use crate::{
+    models::FORMAT_VERSION,
+    storage::{NoLevel, StorageError, WriteLevel},
+};
 
 /// Key under which the format version of a stream's contents is noted.
 pub const FORMAT_KEY: &str = "stormpetrel.format";
+
+/// Key under which the log's metadata has the level of what may be written into it.
+pub const LEVEL_KEY: &str = "stormpetrel.writes";
+
+/// The level of what may be written into a log, as the server's API describes it.
+pub fn write_level(info: &Value) -> Result<WriteLevel, NoLevel> {
+    // The server takes texts only.
+    info["config"]["metadata"][LEVEL_KEY].as_str().map_or(Ok(WriteLevel::FIRST), str::parse)
+}
+
+/// Returns true if a log of level `now` is to be given the level `to`, by a version that reads up
+/// to `known`; false if it has it. The error is the reason that it can't.
+pub fn is_raised(
+    now: &Result<WriteLevel, NoLevel>,
+    to: WriteLevel,
+    known: WriteLevel,
+) -> Result<bool, LevelRefusal> {
+    match now {
+        _ if to > known => Err(LevelRefusal::Unknown { to, known }),
+        Ok(now) if *now > to => Err(LevelRefusal::Lower { to, now: *now }),
+        now => Ok(*now != Ok(to)),
+    }
+}
+
+/// The reason that a log is not given a level.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LevelRefusal {
+    #[error(
+        "level {to} is not known to this version, which reads up to level {known}; use a newer \
+         petrel, here and in every program of this system"
+    )]
+    Unknown { to: WriteLevel, known: WriteLevel },
+    #[error(
+        "it has level {now}, and is not given {to}: what was written at level {now} stays, and a \
+         program that reads less can't change these cases"
+    )]
+    Lower { to: WriteLevel, now: WriteLevel },
+}
 
 /// The log refuses writes when full, and nobody deletes from it.
 pub fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
@@ -196,4 +237,34 @@ fn absent(field: &str) -> Value {
 /// Problem with a field of a stream.
 pub fn failed(stream: &str, field: &str, reason: &str) -> StorageError {
     StorageError::Stream { stream: stream.to_owned(), reason: format!("{field}: {reason}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(number: u32) -> WriteLevel {
+        WriteLevel::new(number).unwrap()
+    }
+
+    #[test]
+    fn a_level_is_raised_as_far_as_it_is_known_and_never_lowered() {
+        assert_eq!(is_raised(&Ok(level(1)), level(2), level(3)), Ok(true));
+        assert_eq!(is_raised(&Ok(level(1)), level(3), level(3)), Ok(true));
+        assert_eq!(is_raised(&Ok(level(2)), level(2), level(3)), Ok(false));
+        let unknown = LevelRefusal::Unknown { to: level(4), known: level(3) };
+        assert_eq!(is_raised(&Ok(level(1)), level(4), level(3)), Err(unknown));
+        let lower = LevelRefusal::Lower { to: level(1), now: level(2) };
+        assert_eq!(is_raised(&Ok(level(2)), level(1), level(3)), Err(lower));
+    }
+
+    #[test]
+    fn a_log_that_names_no_level_has_the_first() {
+        let of = |metadata: Value| write_level(&json!({ "config": { "metadata": metadata } }));
+        assert_eq!(of(Value::Null), Ok(level(1)));
+        assert_eq!(of(json!({ FORMAT_KEY: "1" })), Ok(level(1)));
+        assert_eq!(of(json!({ LEVEL_KEY: "2" })), Ok(level(2)));
+        let unreadable = of(json!({ LEVEL_KEY: "two" }));
+        assert_eq!(is_raised(&unreadable, level(1), level(1)), Ok(true));
+    }
 }

@@ -13,7 +13,7 @@ use super::{
     listing::Listings,
     streams::{self, Filling, Purpose},
 };
-use crate::storage::{Health, Result, Storage, StorageError};
+use crate::storage::{Health, Result, Storage, StorageError, WriteLevel};
 
 /// Storage in NATS JetStream. A clone shares the connection.
 #[derive(Debug, Clone)]
@@ -103,6 +103,14 @@ impl NatsStorage {
     /// Notes, for all processes, that the view has what the log has.
     pub async fn view_is_filled(&self, view: &Filling) -> Result<()> {
         streams::filled(&self.inner.link, &self.inner.config, view).await
+    }
+
+    /// Lets all programs of this system write kinds and fields of records up to a level, once every
+    /// one of them reads it. Returns the level before, if that could be read. A level that this
+    /// version does not know is an error, and so is a lower one. Running processes know of it within
+    /// a second.
+    pub async fn raise_write_level(&self, to: WriteLevel) -> Result<Option<WriteLevel>> {
+        streams::raise_level(&self.inner.link, &self.inner.config, to).await
     }
 
     pub(super) fn inner(&self) -> &Inner {

@@ -7,9 +7,15 @@ use serde_json::{Value, json};
 use super::{
     Link, NatsStorageConfig, Subjects,
     refusal::NOT_FOUND,
-    settings::{FORMAT_KEY, Step, failed, log_settings, marking_settings, update},
+    settings::{
+        FORMAT_KEY, LEVEL_KEY, LevelRefusal, Step, failed, is_raised, log_settings,
+        marking_settings, update, write_level,
+    },
 };
-use crate::{models::FORMAT_VERSION, storage::StorageError};
+use crate::{
+    models::FORMAT_VERSION,
+    storage::{StorageError, WriteLevel},
+};
 
 /// Noted at a view that was made again and does not have everything of its log yet.
 const FILLING_KEY: &str = "stormpetrel.filling";
@@ -111,6 +117,28 @@ pub async fn filled(
         done.map_err(|error| error.of_making(name, "metadata"))?;
     }
     Ok(())
+}
+
+/// Gives the log a level of what may be written into it. Returns the one that it had, if that could
+/// be read. All other settings stay as they are. The server has no condition for it, so what another
+/// operator changes in the same moment may be undone.
+pub async fn raise_level(
+    link: &Link,
+    config: &NatsStorageConfig,
+    to: WriteLevel,
+) -> Result<Option<WriteLevel>, StorageError> {
+    let name = &config.log_stream;
+    let info = link.call_leader(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+    let mut info = info.map_err(|error| error.of_stream(name))?;
+    let now = write_level(&info);
+    let refused = |refusal: LevelRefusal| failed(name, LEVEL_KEY, &refusal.to_string());
+    if is_raised(&now, to, WriteLevel::KNOWN).map_err(refused)? {
+        let mut settings = info["config"].take();
+        settings["metadata"][LEVEL_KEY] = json!(to.to_string());
+        let done = link.call(&format!("STREAM.UPDATE.{name}"), &settings).await?;
+        done.map_err(|error| error.of_making(name, LEVEL_KEY))?;
+    }
+    Ok(now.ok())
 }
 
 /// Settings for a view that is made again. Its sequences go on beyond those of the one before, which

@@ -10,7 +10,7 @@ use crate::{
     },
     storage::{
         AppendOptions, Appended, CaseLog, Consistency, DefinitionVersion, Lifecycle, LogRange,
-        LogScope, PutOptions, Result, StatusAt, WatchOptions,
+        LogScope, PutOptions, Result, StatusAt, WatchOptions, WriteLevel,
     },
 };
 
@@ -28,6 +28,10 @@ impl CaseLog for FaultyStorage {
         let state = &self.state;
         state.send_modify(|state| state.generations = state.generations.map(|asked| asked + 1));
         Ok(self.inner.generation().await? + state.borrow().generations.unwrap_or_default())
+    }
+
+    async fn write_level(&self) -> Result<WriteLevel> {
+        self.reach()?.write_level().await
     }
 
     async fn put_definition(

@@ -7,7 +7,7 @@ use stormpetrel::{
     engine::Excess,
     local_server::LocalServerOptions,
     models::CaseStatus,
-    petrel::{Change, Error, ExpectedVersion, Fire, NewCase, Petrel},
+    petrel::{Change, Error, ExpectedVersion, Fire, Lookup, NewCase, Petrel},
     storage::{Consistency, Page, StorageError, TokenScope, nats::NatsStorageConfig},
     testing::TestServer,
 };
@@ -36,7 +36,7 @@ fn is_full(error: &Error, begun: Instant) {
 
 async fn has_no(cases: &Petrel, id: &str) {
     let missing = cases.case(&workflow("orders"), &case(id)).await;
-    assert!(matches!(missing, Err(Error::NotFound { kind: "case", .. })), "{missing:?}");
+    assert!(matches!(missing, Err(Error::NotFound(Lookup::Case(_)))), "{missing:?}");
 }
 
 /// Begins cases until the log takes no more; returns their number.

@@ -54,7 +54,7 @@ async fn streams(context: &jetstream::Context) -> u64 {
     context.query_account().await.unwrap().streams as u64
 }
 
-const LOOKING: [&[&str]; 7] = [
+const LOOKING: [&[&str]; 9] = [
     &["case", "list", "orders"],
     &["workflow", "list"],
     &["token", "list", "orders"],
@@ -62,6 +62,8 @@ const LOOKING: [&[&str]; 7] = [
     &["audit"],
     &["rebuild"],
     &["doctor"],
+    &["level"],
+    &["level", "1"],
 ];
 
 #[tokio::test]

@@ -10,6 +10,7 @@ pub mod fixtures;
 mod full_disk;
 mod going_back;
 mod gone_back;
+mod levels;
 mod limits;
 mod load;
 mod looking;

@@ -89,7 +89,7 @@ async fn around_the_limit_it_is_refused_or_read_by_every_reader() {
                     is_too_large(&error, max_payload);
                     refused += 1;
                     let missing = cases.case(&id, &case(&name)).await;
-                    assert!(matches!(missing, Err(Error::NotFound { .. })));
+                    assert!(matches!(missing, Err(Error::NotFound(_))));
                     continue;
                 }
             };

@@ -1,5 +1,7 @@
 //! The tour through `examples/graphql_axum.rs`: a router that isn't ours.
 
+use std::time::Duration;
+
 use futures::{SinkExt, StreamExt};
 use reqwest::{Client, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,6 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     process::Command,
+    time::timeout,
 };
 use tokio_tungstenite::{
     connect_async,
@@ -71,11 +74,12 @@ async fn status_of_large(host: &str) -> String {
     let head = format!(
         "POST /graphql HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n",
-        2 * 1024 * 1024
+        64 * 1024 * 1024
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 12];
-    stream.read_exact(&mut answer).await.unwrap();
+    let read = timeout(Duration::from_secs(15), stream.read_exact(&mut answer)).await;
+    read.expect("an answer before the body").unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }
 

@@ -151,7 +151,7 @@ async fn no_command_shows_text_from_outside_as_it_is() {
     let tried: BTreeSet<_> = commands
         .iter()
         .map(|command| command[0])
-        .chain(["dev", "serve", "init", "bench", "help"])
+        .chain(["dev", "serve", "init", "level", "bench", "help"])
         .collect();
     assert_eq!(listed.difference(&tried).collect::<Vec<_>>(), Vec::<&&str>::new());
 
