@@ -13,7 +13,8 @@ use serde_json::{Map, json};
 use stormpetrel::{
     engine::{self, Act, Budget, Firing, Limits, Net, TokenSeed},
     models::{
-        Case, CaseId, FiringId, PlaceId, Record, Stored, Token, TransitionId, WorkflowDefinition,
+        Case, CaseId, Fence, FiringId, LogSequence, PlaceId, Record, Stored, Token, TransitionId,
+        WorkflowDefinition,
     },
 };
 
@@ -49,10 +50,10 @@ fn stored(value: Record, sequence: u64) -> Stored<Record> {
     let timestamp = value.time;
     Stored {
         value,
-        sequence,
+        sequence: LogSequence::new(sequence).unwrap(),
         timestamp,
         subject: String::new(),
-        fence: None,
+        fence: Fence::Unchecked,
         hash: format!("{sequence:064}"),
     }
 }
@@ -66,7 +67,8 @@ fn case_after(net: &Net, moves: u64) -> (Case, Stored<Record>) {
         metadata: Map::new(),
     };
     let case = CaseId::new("case-1").unwrap();
-    let mut head = stored(engine::create_case(net, 1, definition.id, case, seed, &act()), 2);
+    let mut head =
+        stored(engine::create_case(net, LogSequence::FIRST, definition.id, case, seed, &act()), 2);
     let mut case = engine::apply(None, &head).unwrap();
     for step in 0..moves {
         let name = if step % 2 == 0 { "there" } else { "back" };

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use stormpetrel::{
-    models::{CaseId, CaseStatus, LogSequence, PlaceId, TokenId},
+    models::{CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, TokenId},
     storage::{Consistency, Cursor, LogScope, Page, TokenScope},
 };
 
@@ -232,7 +232,7 @@ impl Row {
                 let case = site.case(site.some(turn));
                 let head = cases.case(workflow, &case).await?;
                 let middle = head.chain.recent[head.chain.recent.len() / 2].sequence;
-                let page = Page { first: 10, after: Some(Cursor(middle)) };
+                let page = Page { first: 10, after: Some(Cursor(middle.get())) };
                 let begun = Instant::now();
                 drop(cases.history(workflow, &case, page).await?);
                 begun.elapsed()
@@ -248,11 +248,11 @@ impl Row {
                     .storage()
                     .last_sequence()
                     .await?
-                    .map_or(0, LogSequence::get)
-                    .saturating_sub(9);
+                    .and_then(|last| last.minus(9))
+                    .unwrap_or(LogSequence::FIRST);
                 let begun = Instant::now();
                 let mut records =
-                    cases.watch(LogScope::Workflow(workflow.clone()), Some(from)).await?;
+                    cases.watch(LogScope::Workflow(workflow.clone()), Some(from.into())).await?;
                 records.next().await.ok_or("the watch ended")??;
                 begun.elapsed()
             }
@@ -260,7 +260,7 @@ impl Row {
                 let case = site.case(site.some(turn));
                 let begun = Instant::now();
                 let scope = LogScope::Case(workflow.clone(), case);
-                let mut records = cases.watch(scope, Some(1)).await?;
+                let mut records = cases.watch(scope, Some(LogPosition::FIRST)).await?;
                 records.next().await.ok_or("the watch ended")??;
                 begun.elapsed()
             }

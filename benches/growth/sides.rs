@@ -87,7 +87,7 @@ pub async fn one_long_case(folder: Option<&Path>) -> Result<(), Error> {
         let case = Some(case(length));
         let begun =
             cases.create_case(NewCase { case, ..NewCase::of(workflow.clone()) }).await?.case;
-        if begun.sequence < 50_000 {
+        if begun.sequence.get() < 50_000 {
             for _ in 1..length {
                 let mut fire = tick(&workflow, begun.id.clone());
                 fire.change.firing = None;

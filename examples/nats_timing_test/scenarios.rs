@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, future::try_join_all};
 use serde_json::{Value, json};
 use stormpetrel::{
-    models::{CaseId, PlaceId, Token, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    models::{
+        CaseId, PlaceId, Token, TokenId, TransitionId, Version, WorkflowDefinition, WorkflowId,
+    },
     petrel::{self, Change, Changed, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{
         Consistency, ListOptions, LogScope, Page, ReadPath, StorageExt, TokenScope, nats::Floor,
@@ -77,7 +79,7 @@ impl Bench {
             let create = self.cases.create_workflow(definition.clone(), ExpectedVersion::New);
             self.table.time(CREATE_WORKFLOW, Raw::Publish, create).await?;
             let read = self.table.time(READ_WORKFLOW, Raw::Get, self.cases.workflow(&id)).await?;
-            let right = read.definition == definition && read.version == 1;
+            let right = read.definition == definition && read.version == Version::FIRST;
             self.table.check(READ_WORKFLOW, right, || format!("{read:?}"));
 
             let (begun, token) = self.begin(json!({"round": round})).await?;
@@ -116,7 +118,7 @@ impl Bench {
         for number in 0..20 {
             let (begun, token) = self.begin(json!({"number": number})).await?;
             let scope = LogScope::Case(begun.case.workflow.clone(), begun.case.id.clone());
-            let from = Some(begun.record.sequence);
+            let from = Some(begun.record.sequence.into());
             let events = self.cases.watch(scope, from).await?;
             let mut sequences = vec![begun.record.sequence];
             for step in 0..4 {
@@ -133,7 +135,8 @@ impl Bench {
             let read = self.read(&token, GET, Consistency::Eventual).await?;
             self.same(GET, &edited.tokens[0], read.as_ref());
             let complete = read.as_ref().is_some_and(|read| {
-                let passed: Vec<_> = read.history.iter().map(|passed| passed.sequence).collect();
+                let passed: Vec<_> =
+                    read.history.iter().filter_map(|passed| passed.sequence).collect();
                 let place = PlaceId::new("draft").ok();
                 place.is_some_and(|place| {
                     let subject =

@@ -19,7 +19,7 @@ impl AuditWatcher for Reporter<'_> {
             found_in = finding.place_of.as_str(),
             workflow = %finding.workflow,
             case = %finding.case,
-            sequence = finding.sequence,
+            sequence = finding.sequence.map(tracing::field::display),
             place = finding.place.as_ref().map(tracing::field::display),
             token = finding.token.as_ref().map(tracing::field::display),
             "the audit has found: {}",

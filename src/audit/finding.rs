@@ -1,8 +1,8 @@
 //! The findings of an audit.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::models::{CaseId, PlaceId, TokenId, WorkflowId};
+use crate::models::{CaseId, LogSequence, PlaceId, TokenId, WorkflowId};
 
 /// Something that is not as it must be. Nothing has been changed by finding it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,14 +18,20 @@ pub struct Finding {
     /// The case.
     pub case: CaseId,
     /// The log sequence of the record with the fault; in the view, of the record that gives
-    /// the right contents.
-    pub sequence: u64,
+    /// the right contents; `None` where no record does.
+    #[serde(serialize_with = "or_zero")]
+    pub sequence: Option<LogSequence>,
     /// The place, where it is about one.
     pub place: Option<PlaceId>,
     /// The token, where it is about one.
     pub token: Option<TokenId>,
     /// Found and expected contents, for people.
     pub message: String,
+}
+
+/// A finding without a record has 0.
+fn or_zero<S: Serializer>(sequence: &Option<LogSequence>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(sequence.map_or(0, LogSequence::get))
 }
 
 /// Place of a finding.

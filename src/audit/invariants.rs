@@ -4,7 +4,7 @@ use super::{Auditor, FindingKind, marking::Fault};
 use crate::{
     analysis::structure::{Invariant, TooComplex, place_invariants},
     engine::Net,
-    models::{MarkingEntry, PlaceId, WorkflowId},
+    models::{LogSequence, MarkingEntry, PlaceId, WorkflowId},
     petrel,
 };
 
@@ -27,7 +27,7 @@ impl Auditor<'_> {
     pub async fn sums(
         &self,
         workflow: &WorkflowId,
-        definition: u64,
+        definition: LogSequence,
         marking: &[MarkingEntry],
         given: &[PlaceId],
     ) -> petrel::Result<Sums> {

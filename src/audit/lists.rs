@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 
 use super::{FindingKind, marking::Fault};
-use crate::models::{Case, FiringId, PAGE_LENGTH, Record, Stored};
+use crate::models::{Case, FiringId, LogSequence, PAGE_LENGTH, Record, Stored};
 
 /// The ids and the pages of the records that were replayed.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     /// The firing ids, with their records.
-    ids: HashMap<FiringId, u64>,
+    ids: HashMap<FiringId, LogSequence>,
     /// The pages since records name one another.
-    pages: Vec<u64>,
+    pages: Vec<LogSequence>,
 }
 
 impl Lists {

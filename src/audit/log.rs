@@ -11,7 +11,10 @@ use super::{
     replay::{Replay, begins, finding, follows},
 };
 use crate::{
-    models::{Aside, Case, CaseId, CaseStatus, PlaceId, Record, RecordKind, Stored, WorkflowId},
+    models::{
+        Aside, Case, CaseId, CaseStatus, LogSequence, PlaceId, Record, RecordKind, Stored,
+        WorkflowId,
+    },
     petrel::{
         Error, Result,
         export::by_case::{ByCase, Records, case_of},
@@ -52,14 +55,15 @@ impl Auditor<'_> {
         let (workflow, case, record) = (&state.workflow, &state.id, &head.value);
         let odd = |fault| Ok(Some(finding(head, fault)));
         let compiled = self.reader.compiled(workflow, record.definition).await?;
-        if record.previous == 0 {
+        if record.previous.is_none() {
             if let Some(fault) = begins(&compiled.net, head).into_iter().next() {
                 return odd(fault);
             }
         } else {
             let before = self.reader.storage.record_before(record).await?;
             let Some(before) = before else {
-                let message = format!("it follows record {}, which is not there", record.previous);
+                let before = record.previous.map_or(0, LogSequence::get);
+                let message = format!("it follows record {before}, which is not there");
                 return odd(Fault::of(FindingKind::RecordMissing, message));
             };
             if record.previous_hash.as_ref() != Some(&before.hash) {
@@ -73,7 +77,7 @@ impl Auditor<'_> {
             }
         }
         let unlisted = state.chain.unlisted;
-        let is_mixed = unlisted != 0 && unlisted < head.sequence;
+        let is_mixed = unlisted.is_some_and(|unlisted| unlisted < head.sequence);
         if is_mixed || self.reader.may_have_doubled(state).await? {
             // Two ids may have one hash, and those that no list names are known by reading them.
             self.suspect(workflow, case, None);
@@ -156,7 +160,7 @@ impl Auditor<'_> {
         while let Some(record) = records.next().await {
             match record {
                 Ok(record) => {
-                    self.progress(record.sequence);
+                    self.progress(record.sequence.get());
                     if record.value.kind == RecordKind::Quarantined {
                         aside.insert(key(&record), record.value.aside.clone());
                     }
@@ -303,7 +307,7 @@ struct CaseLog {
 
 impl CaseLog {
     /// Notes that a record can't be read, which has been found.
-    fn unreadable(&mut self, sequence: u64) {
+    fn unreadable(&mut self, sequence: LogSequence) {
         self.replay.unreadable(sequence);
         self.broken = true;
     }

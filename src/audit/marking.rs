@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::FindingKind;
-use crate::models::{MarkingEntry, PlaceId, TokenId};
+use crate::models::{LogSequence, MarkingEntry, PlaceId, TokenId};
 
 /// A fault of one token of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Fault {
 pub(super) fn differences(
     expected: &[MarkingEntry],
     found: &[MarkingEntry],
-    sequence: u64,
+    sequence: LogSequence,
 ) -> Vec<Fault> {
     let from = |entry: &MarkingEntry| entry.sequence_in(sequence);
     let mut missing: BTreeMap<&TokenId, &MarkingEntry> =

@@ -164,7 +164,14 @@ impl Auditor<'_> {
         self.watcher.found(finding);
     }
 
-    fn unreadable(&self, workflow: &WorkflowId, case: &CaseId, sequence: u64, message: String) {
+    fn unreadable(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        sequence: LogSequence,
+        message: String,
+    ) {
+        let sequence = Some(sequence);
         let (workflow, case) = (workflow.clone(), case.clone());
         let (kind, place_of) = (FindingKind::RecordUnreadable, FindingIn::Log);
         let (place, token) = (None, None);
@@ -206,7 +213,7 @@ impl Auditor<'_> {
     }
 
     /// The last sequence of the log whose views would have been mended by now.
-    fn settled(&self) -> u64 {
+    fn settled(&self) -> Option<LogSequence> {
         self.state().settled.sequence(MENDED_AFTER)
     }
 
@@ -214,7 +221,7 @@ impl Auditor<'_> {
     async fn sample(&self) -> Result<()> {
         let noted = self.state().settled.noted();
         if noted.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
-            let last = self.reader.storage.last_sequence().await?.map_or(0, LogSequence::get);
+            let last = self.reader.storage.last_sequence().await?;
             self.state().settled.note(last);
         }
         Ok(())

@@ -76,7 +76,7 @@ impl Auditor<'_> {
         let records = self.reader.storage.history(scope, LogRange::ALL).await?;
         let items = records.map(move |record| match record {
             Ok(record) => {
-                let (sequence, record) = (record.sequence, record.value);
+                let (sequence, record) = (record.sequence.get(), record.value);
                 if record.kind != RecordKind::Created {
                     return Ok((sequence, Item::Nothing));
                 }
@@ -94,7 +94,7 @@ impl Auditor<'_> {
                         Item::Nothing
                     }
                 };
-                Ok((sequence, item))
+                Ok((sequence.get(), item))
             }
             Err(error) => Err(error),
         });
@@ -145,7 +145,7 @@ impl Auditor<'_> {
                             by_case.entry(key).or_default().push(register);
                         }
                     }
-                    Err(StorageError::Corrupt { subject, sequence, reason, .. }) => {
+                    Err(StorageError::CorruptView { subject, sequence, reason }) => {
                         if self.is_in_scope(&subject) {
                             self.unchecked(format!("{subject} at sequence {sequence}: {reason}"));
                         }
@@ -274,8 +274,12 @@ impl Auditor<'_> {
     pub fn failed(&self, workflow: &WorkflowId, case: &CaseId, error: Error) -> Result<()> {
         match error {
             Error::NotFound(Lookup::Case(_)) => return Err(error),
-            Error::BrokenLog { sequence, .. }
-            | Error::Storage(StorageError::Corrupt { sequence, .. }) => {
+            Error::BrokenLog { .. } | Error::Storage(StorageError::Corrupt { .. }) => {
+                let sequence = match &error {
+                    Error::BrokenLog { sequence, .. } => *sequence,
+                    Error::Storage(StorageError::Corrupt { sequence, .. }) => Some(*sequence),
+                    _ => None,
+                };
                 let odd = Finding {
                     kind: FindingKind::RecordInconsistent,
                     place_of: FindingIn::Log,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{AuditScope, AuditWatcher, Auditor, Finding, FindingIn, FindingKind, State};
 use crate::{
-    models::{CaseId, WorkflowId},
+    models::{CaseId, LogSequence, WorkflowId},
     petrel::{Change, ExpectedVersion, NewCase, Petrel},
     storage::MemoryStorage,
 };
@@ -60,7 +60,7 @@ fn auditor<'a>(cases: &'a Petrel, scope: &'a AuditScope, watcher: &'a Heard) -> 
 fn odd() -> Finding {
     let (workflow, case) = names();
     let (kind, place_of) = (FindingKind::InvariantBroken, FindingIn::Log);
-    let (sequence, place, token) = (2, None, None);
+    let (sequence, place, token) = (LogSequence::new(2), None, None);
     let message = "the sums are odd".to_owned();
     Finding { kind, place_of, workflow, case, sequence, place, token, message }
 }

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     engine::{self, Act, Budget, Firing, Limits, MAX_STEPS, Net, produced},
     models::{
-        Case, CaseStatus, Marking, MarkingEntry, PlaceId, Record, RecordKind, Stored, Token,
-        TokenAt, TokenId,
+        Case, CaseStatus, LogSequence, Marking, MarkingEntry, PlaceId, Record, RecordKind, Stored,
+        Token, TokenAt, TokenId,
     },
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Replay {
     /// again in every later record.
     before: Option<Case>,
     /// The records that can't be read: none of them judges the one after it.
-    unreadable: Vec<u64>,
+    unreadable: Vec<LogSequence>,
     /// The place of each token that somebody has put into the case.
     given: Vec<PlaceId>,
     /// The ids and the lists of earlier records.
@@ -31,7 +31,7 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Notes that a record of the case can't be read.
-    pub fn unreadable(&mut self, sequence: u64) {
+    pub fn unreadable(&mut self, sequence: LogSequence) {
         self.unreadable.push(sequence);
     }
 
@@ -49,7 +49,7 @@ impl Replay {
     /// Takes the next record and returns its faults.
     pub fn record(&mut self, net: &Net, stored: &Stored<Record>) -> Vec<Finding> {
         let record = &stored.value;
-        let after_gap = self.unreadable.contains(&record.previous);
+        let after_gap = record.previous.is_some_and(|before| self.unreadable.contains(&before));
         let mut faults = match (&self.before, after_gap) {
             // What it follows can't be read: it is believed.
             (_, true) => Vec::new(),
@@ -79,7 +79,7 @@ pub(super) fn finding(stored: &Stored<Record>, fault: Fault) -> Finding {
         place_of: FindingIn::Log,
         workflow: stored.value.workflow.clone(),
         case: stored.value.case.clone(),
-        sequence: stored.sequence,
+        sequence: Some(stored.sequence),
         place,
         token,
         message,
@@ -93,10 +93,15 @@ fn number(token: &TokenId) -> u64 {
 /// Fault of a record's link to the one before it.
 fn chain(before: &Case, record: &Record) -> Option<Fault> {
     let (named, there) = (record.previous, before.sequence);
-    if named != there {
-        let message = match named > there {
-            true => format!("it follows record {named}, which is not in the log"),
-            false => format!("it follows record {named}, and the log has record {there} between"),
+    if named != Some(there) {
+        let message = match named {
+            Some(named) if named > there => {
+                format!("it follows record {named}, which is not in the log")
+            }
+            Some(named) => {
+                format!("it follows record {named}, and the log has record {there} between")
+            }
+            None => format!("it begins the case, and the log has record {there} before it"),
         };
         return Some(Fault::of(FindingKind::RecordMissing, message));
     }
@@ -109,14 +114,14 @@ fn chain(before: &Case, record: &Record) -> Option<Fault> {
 /// Faults of the first record that is there.
 pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
     let record = &stored.value;
-    if record.previous == 0 && record.kind == RecordKind::Quarantined {
+    if record.previous.is_none() && record.kind == RecordKind::Quarantined {
         // No record of the case could be read.
         return Vec::new();
     }
-    if record.previous != 0 || record.kind != RecordKind::Created {
+    if record.previous.is_some() || record.kind != RecordKind::Created {
         let message = match record.previous {
-            0 => "no record that creates the case comes before it".to_owned(),
-            previous => format!("it follows record {previous}, which is not in the log"),
+            None => "no record that creates the case comes before it".to_owned(),
+            Some(previous) => format!("it follows record {previous}, which is not in the log"),
         };
         return vec![Fault::of(FindingKind::RecordMissing, message)];
     }
@@ -290,7 +295,7 @@ fn arithmetic(before: &[MarkingEntry], record: &Record) -> Vec<MarkingEntry> {
     for arrival in arrivals(record) {
         match marking.iter_mut().find(|entry| entry.token == arrival.token) {
             // An edited token stays where it is.
-            Some(entry) if is_edit => entry.sequence = 0,
+            Some(entry) if is_edit => entry.sequence = None,
             Some(entry) => *entry = arrival,
             None => marking.push(arrival),
         }
@@ -302,7 +307,7 @@ fn arrivals(record: &Record) -> Vec<MarkingEntry> {
     let entry = |token: &Token| MarkingEntry {
         token: token.id.clone(),
         place: token.place.clone(),
-        sequence: 0,
+        sequence: None,
     };
     record.produced.iter().map(entry).collect()
 }

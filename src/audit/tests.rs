@@ -11,7 +11,8 @@ use super::{
 use crate::{
     engine::{self, Act, Budget, Firing, Limits, Net, TokenSeed},
     models::{
-        Case, CaseId, CaseStatus, PlaceId, Record, RecordKind, Stored, Token, TokenAt, WorkflowId,
+        Case, CaseId, CaseStatus, Fence, LogSequence, PlaceId, Record, RecordKind, Stored, Token,
+        TokenAt, WorkflowId,
     },
 };
 
@@ -53,7 +54,8 @@ impl Log {
     fn run(steps: &[u8]) -> Self {
         let mut log = Self { net: net(), case: None, records: Vec::new() };
         let (workflow, id) = (WorkflowId::new("w").unwrap(), CaseId::new("k").unwrap());
-        let created = engine::create_case(&log.net, 1, workflow, id, seed("a"), &log.act());
+        let created =
+            engine::create_case(&log.net, LogSequence::FIRST, workflow, id, seed("a"), &log.act());
         log.append(created);
         for step in steps {
             let record = log.decide(usize::from(*step));
@@ -106,8 +108,8 @@ impl Log {
     }
 
     fn append(&mut self, record: Record) {
-        let sequence = self.records.last().map_or(10, |last| last.sequence + 3);
-        let stored = stored(record, sequence);
+        let sequence = self.records.last().map_or(10, |last| last.sequence.get() + 3);
+        let stored = stored(record, LogSequence::new(sequence).unwrap());
         self.case = Some(engine::apply(self.case.as_ref(), &stored).unwrap());
         self.records.push(stored);
     }
@@ -141,7 +143,7 @@ fn seed(place: &str) -> TokenSeed {
     TokenSeed { place: PlaceId::new(place).unwrap(), data: json!({"n": 1}), metadata: Map::new() }
 }
 
-fn stored(value: Record, sequence: u64) -> Stored<Record> {
+fn stored(value: Record, sequence: LogSequence) -> Stored<Record> {
     use sha2::{Digest, Sha256};
     let bytes = serde_json::to_vec(&value).unwrap();
     let hash = crate::models::hex(&Sha256::digest(bytes));
@@ -150,15 +152,20 @@ fn stored(value: Record, sequence: u64) -> Stored<Record> {
         sequence,
         timestamp: DateTime::default(),
         subject: String::new(),
-        fence: None,
+        fence: Fence::Unchecked,
         hash,
     }
 }
 
-fn has(findings: &[Finding], kind: FindingKind, sequence: u64, place: Option<&PlaceId>) -> bool {
+fn has(
+    findings: &[Finding],
+    kind: FindingKind,
+    sequence: LogSequence,
+    place: Option<&PlaceId>,
+) -> bool {
     findings.iter().any(|finding| {
         finding.kind == kind
-            && finding.sequence == sequence
+            && finding.sequence == Some(sequence)
             && (place.is_none() || finding.place.as_ref() == place)
     })
 }
@@ -228,7 +235,7 @@ proptest! {
         }
         let findings = log.audit();
         prop_assert!(has(&findings, kind, sequence, Some(&place)), "{:?}", findings);
-        let first = findings.iter().map(|finding| finding.sequence).min();
+        let first = findings.iter().filter_map(|finding| finding.sequence).min();
         prop_assert_eq!(first, Some(sequence), "nothing before it is told of");
     }
 
@@ -264,7 +271,7 @@ proptest! {
         log.records[at].value.transition = Some(other.try_into().unwrap());
         log.rechain(at);
         let sequence = log.records[at].sequence;
-        prop_assert!(log.audit().iter().any(|finding| finding.sequence == sequence));
+        prop_assert!(log.audit().iter().any(|finding| finding.sequence == Some(sequence)));
     }
 
     #[test]
@@ -328,13 +335,17 @@ fn each_thing_that_a_record_says_wrongly_is_found_though_all_else_is_right() {
         (1, FindingKind::FiringImpossible, |record| {
             record.produced[0].place = other_place(&record.produced[0].place);
         }),
-        (2, FindingKind::RecordInconsistent, |record| record.marking.0[0].sequence = 1),
+        (2, FindingKind::RecordInconsistent, |record| {
+            record.marking.0[0].sequence = LogSequence::new(1);
+        }),
         (2, FindingKind::RecordInconsistent, |record| record.tokens_made += 1),
         (3, FindingKind::RecordInconsistent, |record| record.status = CaseStatus::Completed),
         (3, FindingKind::TokenMisplaced, |record| {
             record.produced[0].place = other_place(&record.produced[0].place);
         }),
-        (4, FindingKind::RecordInconsistent, |record| record.definition += 1),
+        (4, FindingKind::RecordInconsistent, |record| {
+            record.definition = record.definition.next();
+        }),
         (1, FindingKind::FiringImpossible, |record| {
             // What the firing gives was not there before it.
             let Token { id, place, .. } = record.produced[0].clone();
@@ -369,7 +380,7 @@ fn nothing_follows_the_end_of_a_case() {
             engine::add_token(&open.net, case, seed("c"), &act),
         ] {
             let kind = record.kind;
-            let faults = follows(&open.net, case, &stored(record, case.sequence + 1));
+            let faults = follows(&open.net, case, &stored(record, case.sequence.next()));
             let told = faults.iter().any(|fault| {
                 fault.kind == FindingKind::RecordInconsistent
                     && fault.message.contains("nothing follows that")

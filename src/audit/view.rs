@@ -40,9 +40,9 @@ pub(super) struct Suspicion {
 struct Difference {
     finding: Finding,
     /// The log sequence of the record since which it is so, at the latest.
-    since: u64,
+    since: Option<LogSequence>,
     /// The log sequence of the record that put the token where it is, if it is alive.
-    arrived: Option<u64>,
+    arrived: Option<LogSequence>,
     /// Sequence of the register's last write.
     register: Option<ViewSequence>,
 }
@@ -163,7 +163,7 @@ impl Auditor<'_> {
         let before = self.case_with(spot).await?;
         let register = self.reader.storage.register(workflow, place, token).await?;
         let is_newer = match &before {
-            Some(before) => register.state.revision() > LogSequence::new(before.sequence),
+            Some(before) => register.state.revision() > Some(before.sequence),
             None => !matches!(register.state, RegisterState::Empty),
         };
         // Then the log has to have it by now.
@@ -197,9 +197,9 @@ impl Auditor<'_> {
 }
 
 fn differs(case: Option<&Case>, spot: &Spot, register: &Register) -> Option<Difference> {
-    let revision = register.state.revision().map_or(0, LogSequence::get);
+    let revision = register.state.revision();
     let entry = case.and_then(|case| case.marking.entry(&spot.token));
-    let head = case.map_or(0, |case| case.sequence);
+    let head = case.map(|case| case.sequence);
     let place = &spot.place;
     let (kind, sequence, message) = match (case, &register.state) {
         (None, RegisterState::Empty | RegisterState::Gone { .. }) => return None,
@@ -207,9 +207,11 @@ fn differs(case: Option<&Case>, spot: &Spot, register: &Register) -> Option<Diff
             let message = "the view has a token of a case that the log has not got".to_owned();
             (FindingKind::TokenUnknown, revision, message)
         }
-        (Some(_), _) if revision > head => {
+        (Some(case), _) if revision > head => {
             let message = format!(
-                "the view has it from record {revision}, and the case's last one is {head}"
+                "the view has it from record {}, and the case's last one is {}",
+                number(revision),
+                case.sequence
             );
             (FindingKind::RecordMissing, revision, message)
         }
@@ -260,13 +262,22 @@ fn differs(case: Option<&Case>, spot: &Spot, register: &Register) -> Option<Diff
     // A token that is alive is where it is since its entry's record; one that is not has been
     // taken by the head at the latest.
     let since = entry.map_or(head, |entry| entry.sequence);
-    let arrived = entry.map(|entry| entry.sequence);
+    let arrived = entry.and_then(|entry| entry.sequence);
     Some(Difference { finding, since, arrived, register: register.sequence })
 }
 
-fn changed(right: u64, seen: u64) -> String {
-    match seen == right {
+fn changed(right: Option<LogSequence>, seen: Option<LogSequence>) -> String {
+    let (is_same, right) = (seen == right, number(right));
+    match is_same {
         true => format!("the view has other contents than record {right}"),
-        false => format!("the view has the token from record {seen}; the log, from {right}"),
+        false => {
+            let seen = number(seen);
+            format!("the view has the token from record {seen}; the log, from {right}")
+        }
     }
+}
+
+/// A sequence as it is shown; a view's message that some other program wrote may have none.
+fn number(sequence: Option<LogSequence>) -> String {
+    sequence.map_or_else(|| "unknown".to_owned(), |sequence| sequence.to_string())
 }

@@ -4,7 +4,7 @@ use clap::{Args, builder::RangedU64ValueParser};
 use serde_json::Value;
 
 use crate::{
-    models::{FiringId, unambiguous},
+    models::{FiringId, Revision, unambiguous},
     petrel::Change,
     storage::{Cursor, MAX_PAGE, Page},
 };
@@ -45,7 +45,7 @@ pub(super) struct ChangeArgs {
     firing_id: Option<FiringId>,
     /// Refuse if the case has another revision by now
     #[arg(long, value_name = "REVISION")]
-    expect_revision: Option<u64>,
+    expect_revision: Option<Revision>,
 }
 
 impl ChangeArgs {

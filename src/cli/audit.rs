@@ -147,9 +147,11 @@ impl AuditWatcher for Reporter {
 fn text(finding: &Finding) -> String {
     let Finding { kind, place_of, workflow, case, sequence, place, token, message } = finding;
     let (kind, place_of) = (kind.as_str(), place_of.as_str());
-    let mut text =
-        format!("{kind} in the {place_of}: workflow {workflow}, case {case}, record {sequence}");
+    let mut text = format!("{kind} in the {place_of}: workflow {workflow}, case {case}");
     // Writing to a String can't fail.
+    if let Some(sequence) = sequence {
+        let _ = write!(text, ", record {sequence}");
+    }
     if let Some(place) = place {
         let _ = write!(text, ", place {place}");
     }

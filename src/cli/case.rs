@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     config::Config,
-    models::{CaseId, CaseStatus, PlaceId, PutAside, Record, Stored, WorkflowId, visible},
+    models::{
+        CaseId, CaseStatus, LogSequence, PlaceId, PutAside, Record, Stored, WorkflowId, visible,
+    },
     petrel::{Following, NewCase, Petrel},
     storage::{Cursor, LogScope, MAX_PAGE, Page},
 };
@@ -233,7 +235,7 @@ impl List {
             table.row([
                 case.id.to_string(),
                 case.status.as_str().to_owned(),
-                case.sequence.to_string(),
+                case.revision().to_string(),
                 marking_line(case),
             ]);
         }
@@ -292,9 +294,9 @@ impl History {
                 break;
             }
         }
-        let seen = after.map_or(0, |Cursor(sequence)| sequence);
+        let seen = after.and_then(Cursor::log_position).map(|seen| seen.sequence);
         let scope = LogScope::Case(workflow.clone(), case.clone());
-        let mut news = cases.watch(scope, Some(seen + 1)).await?;
+        let mut news = cases.watch(scope, Some(LogSequence::after(seen).into())).await?;
         while let Some(record) = news.next().await {
             print(record?.as_ref())?;
         }

@@ -211,11 +211,12 @@ impl From<io::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::{CaseId, WorkflowId};
+    use crate::models::{CaseId, LogSequence, WorkflowId};
 
     #[test]
     fn a_refusal_exits_with_1_and_an_absent_server_with_3() {
-        let conflict = petrel::Error::Conflict { what: "case a".into(), expected: 1, actual: 2 };
+        let (expected, actual) = (LogSequence::FIRST.into(), LogSequence::FIRST.next().into());
+        let conflict = petrel::Error::Conflict { what: "case a".into(), expected, actual };
         assert_eq!(Failure::from(conflict).exit, Exit::Failed);
         let away = StorageError::Unavailable { reason: "no route".into(), away_since: None };
         let failure = Failure::from(away);
@@ -231,7 +232,8 @@ mod tests {
     fn a_message_that_can_be_put_aside_is_known_by_its_subject_and_not_by_words() {
         let advised = |subject: &str, reason: &str, newer| {
             let (subject, reason) = (subject.to_owned(), reason.to_owned());
-            let error = StorageError::Corrupt { subject, sequence: 7, reason, newer };
+            let error =
+                StorageError::Corrupt { subject, sequence: LogSequence::FIRST, reason, newer };
             Failure::from(error).to_text().contains("petrel case quarantine")
         };
         let record = "cb.workflows.events.events.lifecycle.k";
@@ -245,7 +247,8 @@ mod tests {
         }
         let (workflow, case) = (WorkflowId::new("w").unwrap(), CaseId::new("k").unwrap());
         let reason = "it follows record 3, not 4".to_owned();
-        let broken = petrel::Error::BrokenLog { workflow, case, sequence: 7, reason };
+        let broken =
+            petrel::Error::BrokenLog { workflow, case, sequence: Some(LogSequence::FIRST), reason };
         assert!(Failure::from(broken).to_text().contains("petrel case quarantine"));
     }
 

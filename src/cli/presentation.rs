@@ -51,18 +51,28 @@ pub(super) fn token_table<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> Ta
             token.id.to_string(),
             token.place.to_string(),
             token.case.to_string(),
-            token.nats_sequence.to_string(),
+            revision(token),
             token.data.to_string(),
         ]);
     }
     table
 }
 
+/// The revision of a token, as it is shown.
+fn revision(token: &Token) -> String {
+    token.nats_sequence.map_or_else(String::new, |sequence| sequence.to_string())
+}
+
 /// A token, whole, for people.
 pub(super) fn token_text(token: &Token) -> String {
     let mut text = format!(
         "token     {}\nplace     {}\ncase      {} of {}\nrevision  {}\nsubject   {}\n",
-        token.id, token.place, token.case, token.workflow, token.nats_sequence, token.nats_subject
+        token.id,
+        token.place,
+        token.case,
+        token.workflow,
+        revision(token),
+        token.nats_subject
     );
     let stored = token
         .nats_timestamp
@@ -104,7 +114,7 @@ pub(super) fn case_json(case: &Case) -> Value {
         "workflow": case.workflow,
         "id": case.id,
         "status": case.status,
-        "revision": case.sequence,
+        "revision": case.revision(),
         "definition": case.definition,
         "tokens_made": case.tokens_made,
         "marking": case.marking,
@@ -119,7 +129,7 @@ pub(super) fn case_text(case: &Case) -> String {
         case.id,
         case.workflow,
         case.status.as_str(),
-        case.sequence
+        case.revision()
     );
     let tokens = token_table(case.live_tokens().map(|token| &**token));
     if !case.marking.0.is_empty() {
@@ -201,7 +211,7 @@ pub(super) fn changed(changed: &Changed) -> Answer {
         text.push_str(" (it had happened before; nothing was changed)");
     }
     let status = case.status.as_str();
-    let _ = writeln!(text, "\n{status}, revision {}, in {}", case.sequence, marking_line(case));
+    let _ = writeln!(text, "\n{status}, revision {}, in {}", case.revision(), marking_line(case));
     if !tokens.is_empty() {
         let _ = write!(text, "{}", token_table(tokens.iter().map(|token| &**token)));
     }

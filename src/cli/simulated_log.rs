@@ -15,8 +15,8 @@ use crate::{
     analysis::simulation::{End, Run},
     formats::event_log::{Csv, EventLog, Labels, Options, Written, Xes},
     models::{
-        CaseId, CaseStatus, FORMAT_VERSION, FiringId, IdError, Marking, Record, RecordKind, Stored,
-        StoredDefinition, TransitionId, WorkflowId,
+        CaseId, CaseStatus, FORMAT_VERSION, Fence, FiringId, IdError, LogSequence, Marking, Record,
+        RecordKind, Stored, StoredDefinition, TransitionId, Version, WorkflowId,
     },
 };
 
@@ -31,7 +31,8 @@ pub(super) struct SimulatedLog {
     /// Ids of the transitions' events, in the order of the net.
     transitions: Vec<TransitionId>,
     begins: DateTime<Utc>,
-    sequence: u64,
+    /// The sequence of the last record.
+    last: Option<LogSequence>,
 }
 
 impl SimulatedLog {
@@ -59,7 +60,8 @@ impl SimulatedLog {
         }))
         .map_err(|error| Failure::internal(format!("the log's labels: {error}")))?;
         let begins = DateTime::UNIX_EPOCH + TimeDelta::days(10_957);
-        let stored = StoredDefinition { definition, version: 1, sequence: 1, stored_at: begins };
+        let (version, sequence) = (Version::FIRST, LogSequence::FIRST);
+        let stored = StoredDefinition { definition, version, sequence, stored_at: begins };
         let options = Options {
             name: file.name.clone(),
             labels: Labels::of([&stored]),
@@ -72,7 +74,7 @@ impl SimulatedLog {
             true => Box::new(Csv::new(sink, options)?),
             false => Box::new(Xes::new(sink, options)?),
         };
-        Ok(Self { log, workflow, transitions, begins, sequence: 0 })
+        Ok(Self { log, workflow, transitions, begins, last: None })
     }
 
     /// Writes a case.
@@ -88,7 +90,8 @@ impl SimulatedLog {
                 End::Completed if last => CaseStatus::Completed,
                 _ => CaseStatus::Running,
             };
-            self.sequence += 1;
+            let sequence = LogSequence::after(self.last);
+            self.last = Some(sequence);
             let firing =
                 FiringId::new(format!("{case}-{}", number + 1)).map_err(io::Error::other)?;
             let record = Record {
@@ -96,7 +99,7 @@ impl SimulatedLog {
                 kind: RecordKind::Fired,
                 workflow: self.workflow.clone(),
                 case: case.clone(),
-                definition: 1,
+                definition: LogSequence::FIRST,
                 time,
                 by: None,
                 firing,
@@ -110,13 +113,13 @@ impl SimulatedLog {
                 status,
                 tokens_made: 0,
                 metadata: Map::new(),
-                previous: 0,
+                previous: None,
                 previous_hash: None,
                 request: None,
                 recent: Vec::new(),
                 page: None,
                 pages: Vec::new(),
-                unlisted: 0,
+                unlisted: None,
                 tokens_hash: None,
                 aside: Vec::new(),
                 put_aside: Vec::new(),
@@ -124,10 +127,10 @@ impl SimulatedLog {
             };
             self.log.record(&Stored {
                 value: record,
-                sequence: self.sequence,
+                sequence,
                 timestamp: time,
                 subject: String::new(),
-                fence: None,
+                fence: Fence::Unchecked,
                 hash: String::new(),
             })?;
         }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     analysis::Report,
     config::Config,
-    models::{StoredDefinition, WorkflowDefinition, WorkflowId},
+    models::{LogSequence, StoredDefinition, Version, WorkflowDefinition, WorkflowId},
     petrel::{Error, ExpectedVersion, Lookup, Petrel},
 };
 
@@ -76,7 +76,7 @@ pub(super) struct Show {
     workflow: WorkflowId,
     /// Version at this log sequence, as a case names it [default: the latest]
     #[arg(long, value_name = "SEQUENCE")]
-    version_sequence: Option<u64>,
+    version_sequence: Option<LogSequence>,
 }
 
 impl Workflow {
@@ -116,7 +116,9 @@ impl Apply {
     fn expected(&self) -> ExpectedVersion {
         match self.expect_version {
             _ if self.create_only => ExpectedVersion::New,
-            Some(version) => ExpectedVersion::Version(version),
+            Some(version) => {
+                Version::new(version).map_or(ExpectedVersion::New, ExpectedVersion::Version)
+            }
             None => ExpectedVersion::Any,
         }
     }
@@ -165,7 +167,7 @@ async fn apply(
     let (stored, repeated) = cases.store_workflow(definition, expected).await?;
     let outcome = match stored.version {
         _ if repeated => "unchanged",
-        1 => "created",
+        Version::FIRST => "created",
         _ => "updated",
     };
     let report = cases.analysis(&stored).await?;

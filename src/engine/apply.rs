@@ -3,14 +3,32 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::Contradiction;
-use crate::models::{Case, Chain, Digests, FORMAT_VERSION, Record, Stored, Token, TokenId};
+use crate::models::{
+    Aside, Case, Chain, Digests, FORMAT_VERSION, LogSequence, Record, Stored, Token, TokenId,
+};
+
+/// A case as a record leaves it, reckoned before the record has its place in the log.
+#[derive(Debug, Clone)]
+pub struct Reckoned {
+    /// The live tokens. Those that the record made have no sequence yet.
+    tokens: HashMap<TokenId, Arc<Token>>,
+    /// The records that have the tokens' histories whole, as far as these are earlier ones.
+    history_bases: HashMap<TokenId, LogSequence>,
+    digests: Digests,
+    aside: Vec<Aside>,
+}
 
 /// The state of a case after `stored`, given the state before it (`None`: there was none).
 ///
 /// An error names the contradiction between the record and the case: a gap in the chain, a
 /// token that was not there, a marking that does not follow.
 pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Contradiction> {
-    let record = &stored.value;
+    Ok(reckon(before, &stored.value)?.stored(before, stored))
+}
+
+/// The part of a case's state after `record` that does not depend on the record's place in the
+/// log. The errors are those of [`apply`].
+pub fn reckon(before: Option<&Case>, record: &Record) -> Result<Reckoned, Contradiction> {
     check_chain(before, record)?;
     let mut tokens = before.map(|case| case.tokens.clone()).unwrap_or_default();
     // Looked at first: what was read may be removed by a reset arc of the same firing.
@@ -27,7 +45,8 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Con
             return Err(Contradiction::NotTaken { token, place });
         }
     }
-    for mut token in produced(stored) {
+    for token in &record.produced {
+        let mut token = token.clone();
         if let Some(&base) = record.history_bases.get(&token.id) {
             let known = before.and_then(|case| case.tokens.get(&token.id));
             let missing = || Contradiction::NoHistory { token: token.id.clone(), base };
@@ -36,9 +55,13 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Con
         }
         tokens.insert(token.id.clone(), Arc::new(token));
     }
+    check_marking(record, &tokens)?;
     let mut bases = before.map(|case| case.history_bases.clone()).unwrap_or_default();
-    bases.extend(history_bases(stored));
-    let chain = Chain::after(before.map(|case| &case.chain), stored);
+    let named = record.produced.iter().filter_map(|token| {
+        record.history_bases.get(&token.id).map(|base| (token.id.clone(), *base))
+    });
+    bases.extend(named);
+    bases.retain(|token, _| tokens.contains_key(token));
     let changed = record.produced.iter().map(|token| &token.id);
     let digests = Digests::after(before.map(|case| &case.digests), &tokens, changed);
     // An older version does not write on what is put aside.
@@ -46,45 +69,48 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Con
         Some(before) if record.is_without_lists() => before.aside.clone(),
         _ => record.aside.clone(),
     };
-    Ok(Case { digests, aside, ..restored(stored, tokens, bases, chain)? })
+    Ok(Reckoned { tokens, history_bases: bases, digests, aside })
 }
 
-/// The state of a case after `stored`, from the one that was computed before its sequence and
-/// hash were known. The result is the same as that of [`apply`], with less work. `reckoned_at`
-/// is the sequence that the record had then; `before` is the case before it.
-pub fn apply_stored(
-    mut reckoned: Case,
-    reckoned_at: u64,
-    before: Option<&Case>,
-    stored: &Stored<Record>,
-) -> Case {
-    let record = &stored.value;
-    (reckoned.sequence, reckoned.head_hash) = (stored.sequence, stored.hash.clone());
-    reckoned.chain = Chain::after(before.map(|case| &case.chain), stored);
-    for (entry, as_recorded) in reckoned.marking.0.iter_mut().zip(&record.marking.0) {
-        entry.sequence = as_recorded.sequence_in(stored.sequence);
+impl Reckoned {
+    /// The digest by which the record vouches for its case's tokens; `None` if they are few.
+    pub fn tokens_hash(&self, record: &Record) -> Option<String> {
+        self.digests.of_all(&record.marking)
     }
-    for token in &record.produced {
-        if !record.history_bases.contains_key(&token.id)
-            && let Some(base) = reckoned.history_bases.get_mut(&token.id)
-        {
-            *base = stored.sequence;
-        }
-        let Some(known) = reckoned.tokens.get_mut(&token.id) else { continue };
-        let known = Arc::make_mut(known);
-        known.nats_sequence = stored.sequence;
-        if let Some(last) = known.history.last_mut()
-            && last.sequence == reckoned_at
-        {
-            last.set_sequence(stored.sequence);
+
+    /// Notes the subject of each token that the record made.
+    pub fn name_subjects(&mut self, record: &Record, subject: impl Fn(&Token) -> String) {
+        for token in &record.produced {
+            if let Some(known) = self.tokens.get_mut(&token.id) {
+                Arc::make_mut(known).nats_subject = subject(token);
+            }
         }
     }
-    reckoned
+
+    /// The state of the case, now that its record is stored; `before` is the case before it.
+    pub fn stored(mut self, before: Option<&Case>, stored: &Stored<Record>) -> Case {
+        let record = &stored.value;
+        for token in &record.produced {
+            if !record.history_bases.contains_key(&token.id) {
+                self.history_bases.insert(token.id.clone(), stored.sequence);
+            }
+            let Some(known) = self.tokens.get_mut(&token.id) else { continue };
+            let known = Arc::make_mut(known);
+            known.nats_sequence = Some(stored.sequence);
+            let is_own = token.history.last().is_some_and(|event| event.sequence.is_none());
+            if let Some(last) = known.history.last_mut().filter(|_| is_own) {
+                last.set_sequence(Some(stored.sequence));
+            }
+        }
+        let chain = Chain::after(before.map(|case| &case.chain), stored);
+        let Self { tokens, history_bases, digests, aside } = self;
+        Case { digests, aside, ..case_with(stored, tokens, history_bases, chain) }
+    }
 }
 
 /// Tokens that a record produced, each with the record that has its history whole: this one,
 /// or the one that it names.
-pub fn history_bases(stored: &Stored<Record>) -> impl Iterator<Item = (TokenId, u64)> + '_ {
+pub fn history_bases(stored: &Stored<Record>) -> impl Iterator<Item = (TokenId, LogSequence)> + '_ {
     let record = &stored.value;
     record.produced.iter().map(|token| {
         let named = record.history_bases.get(&token.id);
@@ -97,18 +123,19 @@ pub fn history_bases(stored: &Stored<Record>) -> impl Iterator<Item = (TokenId, 
 pub fn restore(
     head: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,
-    history_bases: HashMap<TokenId, u64>,
+    mut history_bases: HashMap<TokenId, LogSequence>,
 ) -> Result<Case, Contradiction> {
-    restored(head, tokens, history_bases, Chain::after(None, head))
+    check_marking(&head.value, &tokens)?;
+    history_bases.retain(|token, _| tokens.contains_key(token));
+    Ok(case_with(head, tokens, history_bases, Chain::after(None, head)))
 }
 
-fn restored(
-    head: &Stored<Record>,
-    tokens: HashMap<TokenId, Arc<Token>>,
-    mut history_bases: HashMap<TokenId, u64>,
-    chain: Chain,
-) -> Result<Case, Contradiction> {
-    let marking = &head.value.marking.0;
+/// Refuses a marking that has others than the tokens that follow from the records.
+fn check_marking(
+    record: &Record,
+    tokens: &HashMap<TokenId, Arc<Token>>,
+) -> Result<(), Contradiction> {
+    let marking = &record.marking.0;
     for entry in marking {
         if tokens.get(&entry.token).is_none_or(|token| token.place != entry.place) {
             let (token, place) = (entry.token.clone(), entry.place.clone());
@@ -119,8 +146,7 @@ fn restored(
         let (marked, alive) = (marking.len(), tokens.len());
         return Err(Contradiction::Tokens { marked, alive });
     }
-    history_bases.retain(|token, _| tokens.contains_key(token));
-    Ok(case_with(head, tokens, history_bases, chain))
+    Ok(())
 }
 
 /// The case after a record, as the record describes it, with these tokens, right or wrong.
@@ -128,7 +154,7 @@ fn restored(
 pub(crate) fn case_after(
     stored: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,
-    history_bases: HashMap<TokenId, u64>,
+    history_bases: HashMap<TokenId, LogSequence>,
 ) -> Case {
     case_with(stored, tokens, history_bases, Chain::after(None, stored))
 }
@@ -136,13 +162,13 @@ pub(crate) fn case_after(
 fn case_with(
     stored: &Stored<Record>,
     tokens: HashMap<TokenId, Arc<Token>>,
-    history_bases: HashMap<TokenId, u64>,
+    history_bases: HashMap<TokenId, LogSequence>,
     chain: Chain,
 ) -> Case {
     let record = &stored.value;
     let mut marking = record.marking.clone();
     for entry in &mut marking.0 {
-        entry.sequence = entry.sequence_in(stored.sequence);
+        entry.sequence = Some(entry.sequence_in(stored.sequence));
     }
     Case {
         workflow: record.workflow.clone(),
@@ -166,11 +192,11 @@ fn case_with(
 pub fn produced(stored: &Stored<Record>) -> impl Iterator<Item = Token> + '_ {
     stored.value.produced.iter().map(|token| {
         let mut token = token.clone();
-        token.nats_sequence = stored.sequence;
+        token.nats_sequence = Some(stored.sequence);
         if let Some(last) = token.history.last_mut()
-            && last.sequence == 0
+            && last.sequence.is_none()
         {
-            last.set_sequence(stored.sequence);
+            last.set_sequence(Some(stored.sequence));
         }
         token
     })
@@ -180,12 +206,14 @@ fn check_chain(before: Option<&Case>, record: &Record) -> Result<(), Contradicti
     if record.format > FORMAT_VERSION {
         return Err(Contradiction::Format { format: record.format });
     }
-    match before {
-        None if record.previous != 0 => Err(Contradiction::Missing { previous: record.previous }),
-        Some(case) if record.previous != case.sequence => {
-            Err(Contradiction::Elsewhere { previous: record.previous, last: case.sequence })
+    match (before, record.previous) {
+        (None, None) => Ok(()),
+        (None, Some(previous)) => Err(Contradiction::Missing { previous }),
+        (Some(case), None) => Err(Contradiction::Begins { last: case.sequence }),
+        (Some(case), Some(previous)) if previous != case.sequence => {
+            Err(Contradiction::Elsewhere { previous, last: case.sequence })
         }
-        Some(case) if record.previous_hash.as_ref() != Some(&case.head_hash) => {
+        (Some(case), _) if record.previous_hash.as_ref() != Some(&case.head_hash) => {
             Err(Contradiction::Changed { last: case.sequence })
         }
         _ => Ok(()),

@@ -1,6 +1,6 @@
 //! Contradictions between a record and the case that it was appended to.
 
-use crate::models::{FORMAT_VERSION, PlaceId, TokenId};
+use crate::models::{FORMAT_VERSION, LogSequence, PlaceId, TokenId};
 
 /// The reason that a record does not follow from the case before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,21 +18,27 @@ pub enum Contradiction {
     #[error("it follows record {previous}, which is missing")]
     Missing {
         /// The log sequence of the record that it follows.
-        previous: u64,
+        previous: LogSequence,
+    },
+    /// The record begins the case, which has begun already.
+    #[error("it begins the case, which has record {last}")]
+    Begins {
+        /// The log sequence of the case's last record.
+        last: LogSequence,
     },
     /// The record follows another one than the case's last.
     #[error("it follows record {previous}, not {last}")]
     Elsewhere {
         /// The log sequence of the record that it follows.
-        previous: u64,
+        previous: LogSequence,
         /// The log sequence of the case's last record.
-        last: u64,
+        last: LogSequence,
     },
     /// The record follows another content of the case's last record.
     #[error("record {last} has changed since: its hash is another")]
     Changed {
         /// The log sequence of the case's last record.
-        last: u64,
+        last: LogSequence,
     },
     /// The record's transition reads a token where it is not.
     #[error("token {token} was read in place {place}, but was not there")]
@@ -56,7 +62,7 @@ pub enum Contradiction {
         /// The token.
         token: TokenId,
         /// The log sequence of the earlier record.
-        base: u64,
+        base: LogSequence,
     },
     /// The record's marking has a token where it does not come to be.
     #[error(

@@ -203,7 +203,7 @@ fn produce(
     let arrivals = record.produced.iter().map(|token| MarkingEntry {
         token: token.id.clone(),
         place: token.place.clone(),
-        sequence: 0,
+        sequence: None,
     });
     record.marking.0.extend(arrivals);
     record.status = status_after(view.net, &record.marking, record.status);
@@ -256,7 +256,7 @@ fn event(
         transition: transition.id.clone(),
         time: act.now,
         triggered_by: act.by.clone(),
-        sequence: 0,
+        sequence: None,
         metadata: act.metadata.clone(),
     }
 }
@@ -282,7 +282,7 @@ fn moved(
         updated_at: act.now,
         history: token.history.clone(),
         history_total: token.history_total + 1,
-        nats_sequence: 0,
+        nats_sequence: None,
         nats_timestamp: None,
         nats_subject: String::new(),
     };
@@ -318,7 +318,7 @@ fn new_token(
         updated_at: act.now,
         history: vec![event.into()],
         history_total: 1,
-        nats_sequence: 0,
+        nats_sequence: None,
         nats_timestamp: None,
         nats_subject: String::new(),
     }

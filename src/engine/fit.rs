@@ -190,7 +190,7 @@ fn earlier<'a>(record: &Record, token: &Token, before: Option<&'a Case>) -> &'a 
     let Some(base) = record.history_bases.get(&token.id) else { return &[] };
     let known = before.and_then(|case| case.tokens.get(&token.id));
     let Some(known) = known else { return &[] };
-    let count = known.history.iter().take_while(|event| event.sequence <= *base).count();
+    let count = known.history.iter().take_while(|event| event.sequence <= Some(*base)).count();
     &known.history[..count]
 }
 

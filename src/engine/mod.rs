@@ -19,7 +19,7 @@ mod properties;
 
 #[cfg(feature = "analysis")]
 pub(crate) use apply::case_after;
-pub use apply::{apply, apply_stored, history_bases, produced, restore};
+pub use apply::{Reckoned, apply, history_bases, produced, reckon, restore};
 pub use binding::Binding;
 pub use contradiction::Contradiction;
 pub use explain::{
@@ -32,7 +32,7 @@ pub use guard::{
 };
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};
-pub use quarantine::{never_begun, quarantine};
+pub use quarantine::{Remains, quarantine};
 #[cfg(feature = "analysis")]
 pub(crate) use record::status_after;
 pub use record::{Act, TokenSeed, add_token, change_status, create_case, update_data};

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::{Net, merge_patch};
 use crate::models::{
-    Case, CaseId, CaseStatus, Chain, FORMAT_VERSION, FiringId, Marking, MarkingEntry, PlaceId,
-    Record, RecordKind, Token, TokenAt, TokenId, WorkflowId,
+    Case, CaseId, CaseStatus, FORMAT_VERSION, FiringId, LogSequence, Marking, MarkingEntry,
+    PlaceId, Record, RecordKind, Token, TokenAt, TokenId, WorkflowId,
 };
 
 /// Caller, time and id of a change. Times and ids come from outside: the engine has no clock
@@ -47,14 +47,20 @@ pub struct TokenSeed {
     pub metadata: Map<String, Value>,
 }
 
-/// The next record of a case, with nothing changed yet.
-pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
-    let mut record = Record {
+/// The first record of a case that has no token yet.
+pub(super) fn first_record(
+    workflow: WorkflowId,
+    case: CaseId,
+    definition: LogSequence,
+    kind: RecordKind,
+    act: &Act,
+) -> Record {
+    Record {
         format: FORMAT_VERSION,
         kind,
-        workflow: case.workflow.clone(),
-        case: case.id.clone(),
-        definition: case.definition,
+        workflow,
+        case,
+        definition,
         time: act.now,
         by: act.by.clone(),
         firing: act.firing.clone(),
@@ -64,21 +70,35 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
         removed: Vec::new(),
         produced: Vec::new(),
         history_bases: Default::default(),
-        marking: case.marking.clone(),
-        status: case.status,
-        tokens_made: case.tokens_made,
+        marking: Marking::default(),
+        status: CaseStatus::Running,
+        tokens_made: 0,
         metadata: act.metadata.clone(),
-        previous: case.sequence,
-        previous_hash: Some(case.head_hash.clone()),
+        previous: None,
+        previous_hash: None,
         request: act.request.clone(),
         recent: Vec::new(),
         page: None,
         pages: Vec::new(),
-        unlisted: 0,
+        unlisted: None,
         tokens_hash: None,
-        aside: case.aside.clone(),
+        aside: Vec::new(),
         put_aside: Vec::new(),
         unknown: Vec::new(),
+    }
+}
+
+/// The next record of a case, with nothing changed yet.
+pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
+    let (workflow, id) = (case.workflow.clone(), case.id.clone());
+    let mut record = Record {
+        marking: case.marking.clone(),
+        status: case.status,
+        tokens_made: case.tokens_made,
+        previous: Some(case.sequence),
+        previous_hash: Some(case.head_hash.clone()),
+        aside: case.aside.clone(),
+        ..first_record(workflow, id, case.definition, kind, act)
     };
     name_earlier(case, &mut record);
     record
@@ -89,7 +109,7 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
 fn name_earlier(case: &Case, record: &mut Record) {
     let chain = &case.chain;
     match &chain.pages {
-        None if chain.is_full() => record.unlisted = case.sequence,
+        None if chain.is_full() => record.unlisted = Some(case.sequence),
         pages => {
             let pages = pages.iter().flat_map(|pages| pages.iter().copied());
             record.pages = pages.filter(|_| chain.is_full()).collect();
@@ -112,57 +132,36 @@ pub(crate) fn status_after(net: &Net, marking: &Marking, status: CaseStatus) -> 
     }
 }
 
-/// A case before its first record.
-pub(super) fn empty_case(workflow: WorkflowId, id: CaseId, definition: u64) -> Case {
-    Case {
-        workflow,
-        id,
-        definition,
-        status: CaseStatus::Running,
-        marking: Marking::default(),
-        tokens: Default::default(),
-        history_bases: Default::default(),
-        tokens_made: 0,
-        sequence: 0,
-        head_hash: String::new(),
-        digests: Default::default(),
-        chain: Chain::default(),
-        aside: Vec::new(),
-    }
-}
-
 /// The record that begins a case.
 pub fn create_case(
     net: &Net,
-    definition: u64,
+    definition: LogSequence,
     workflow: WorkflowId,
     id: CaseId,
     seed: TokenSeed,
     act: &Act,
 ) -> Record {
-    let empty = empty_case(workflow, id, definition);
-    let mut record = next_record(&empty, RecordKind::Created, act);
-    record.previous_hash = None;
-    plant(net, &empty, &mut record, seed, act);
+    let mut record = first_record(workflow, id, definition, RecordKind::Created, act);
+    plant(net, &mut record, seed, act);
     record
 }
 
 /// The record that adds a token to a case.
 pub fn add_token(net: &Net, case: &Case, seed: TokenSeed, act: &Act) -> Record {
     let mut record = next_record(case, RecordKind::Edited, act);
-    plant(net, case, &mut record, seed, act);
+    plant(net, &mut record, seed, act);
     record
 }
 
-fn plant(net: &Net, case: &Case, record: &mut Record, seed: TokenSeed, act: &Act) {
+fn plant(net: &Net, record: &mut Record, seed: TokenSeed, act: &Act) {
     record.tokens_made += 1;
-    let id = TokenId::of_case(&case.workflow.tag(), &case.id, record.tokens_made);
-    let entry = MarkingEntry { token: id.clone(), place: seed.place.clone(), sequence: 0 };
+    let id = TokenId::of_case(&record.workflow.tag(), &record.case, record.tokens_made);
+    let entry = MarkingEntry { token: id.clone(), place: seed.place.clone(), sequence: None };
     record.marking.0.push(entry);
     record.produced.push(Token {
         id,
-        workflow: case.workflow.clone(),
-        case: case.id.clone(),
+        workflow: record.workflow.clone(),
+        case: record.case.clone(),
         place: seed.place,
         data: seed.data,
         metadata: seed.metadata,
@@ -170,7 +169,7 @@ fn plant(net: &Net, case: &Case, record: &mut Record, seed: TokenSeed, act: &Act
         updated_at: act.now,
         history: Vec::new(),
         history_total: 0,
-        nats_sequence: 0,
+        nats_sequence: None,
         nats_timestamp: None,
         nats_subject: String::new(),
     });
@@ -184,14 +183,14 @@ pub fn update_data(case: &Case, token: &TokenId, patch: &Value, act: &Act) -> Op
     merge_patch(&mut changed.data, patch);
     changed.updated_at = act.now;
     // Where and when it is stored is for those who read it to say.
-    changed.nats_sequence = 0;
+    changed.nats_sequence = None;
     changed.nats_timestamp = None;
     changed.nats_subject.clear();
     let mut record = next_record(case, RecordKind::Edited, act);
     leave_out_history(case, &mut record, &mut changed);
     // The token stays where and when it arrived: editing does not send it to the end.
     for entry in record.marking.0.iter_mut().filter(|entry| entry.token == *token) {
-        entry.sequence = 0;
+        entry.sequence = None;
     }
     record.produced.push(changed);
     Some(record)

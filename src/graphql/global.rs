@@ -9,7 +9,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    models::{CaseId, FiringId, IdError, PlaceId, TokenId, TransitionId, WorkflowId},
+    models::{CaseId, FiringId, IdError, LogSequence, PlaceId, TokenId, TransitionId, WorkflowId},
     petrel::Error,
 };
 
@@ -17,17 +17,17 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum GlobalId {
     /// A version of a workflow, by its log sequence.
-    Workflow(WorkflowId, u64),
+    Workflow(WorkflowId, LogSequence),
     /// A case.
     Case(WorkflowId, CaseId),
     /// A token, as it is now or as it was after the record at a log sequence.
-    Token(WorkflowId, TokenId, Option<u64>),
+    Token(WorkflowId, TokenId, Option<LogSequence>),
     /// A token with its NATS metadata.
-    NatsToken(WorkflowId, TokenId, Option<u64>),
+    NatsToken(WorkflowId, TokenId, Option<LogSequence>),
     /// A place of a version of a workflow.
-    Place(WorkflowId, u64, PlaceId),
+    Place(WorkflowId, LogSequence, PlaceId),
     /// A transition of a version of a workflow.
-    Transition(WorkflowId, u64, TransitionId),
+    Transition(WorkflowId, LogSequence, TransitionId),
 }
 
 impl GlobalId {
@@ -84,8 +84,8 @@ impl FromStr for GlobalId {
             text.parse().map_err(|_| NoGlobalId)
         }
         // There is one way to write each number.
-        let number = |text: &str| match text.parse::<u64>() {
-            Ok(number) if number.to_string() == text => Ok(number),
+        let number = |text: &str| match text.parse().map(LogSequence::new) {
+            Ok(Some(number)) if number.to_string() == text => Ok(number),
             _ => Err(NoGlobalId),
         };
         let parts: Vec<_> = text.splitn(5, '.').collect();
@@ -180,15 +180,19 @@ mod tests {
         "[A-Za-z0-9_-]{1,20}".prop_map(|text| text.parse().unwrap())
     }
 
+    fn sequence() -> impl Strategy<Value = LogSequence> {
+        (1..=u64::MAX).prop_map(|number| LogSequence::new(number).unwrap())
+    }
+
     fn any_global() -> impl Strategy<Value = GlobalId> {
-        let after = || proptest::option::of(any::<u64>());
+        let after = || proptest::option::of(sequence());
         prop_oneof![
-            (id(), any::<u64>()).prop_map(|(of, version)| GlobalId::Workflow(of, version)),
+            (id(), sequence()).prop_map(|(of, version)| GlobalId::Workflow(of, version)),
             (id(), id()).prop_map(|(of, case)| GlobalId::Case(of, case)),
             (id(), id(), after()).prop_map(|(of, token, at)| GlobalId::Token(of, token, at)),
             (id(), id(), after()).prop_map(|(of, token, at)| GlobalId::NatsToken(of, token, at)),
-            (id(), any::<u64>(), id()).prop_map(|(of, at, place)| GlobalId::Place(of, at, place)),
-            (id(), any::<u64>(), id()).prop_map(|(of, at, one)| GlobalId::Transition(of, at, one)),
+            (id(), sequence(), id()).prop_map(|(of, at, place)| GlobalId::Place(of, at, place)),
+            (id(), sequence(), id()).prop_map(|(of, at, one)| GlobalId::Transition(of, at, one)),
         ]
     }
 

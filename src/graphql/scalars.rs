@@ -2,6 +2,8 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
+use crate::models::{LogSequence, Revision};
+
 /// A sequence of the log: an unsigned 64-bit integer, written as a string because JSON
 /// readers lose digits beyond 2^53. A string of digits or a number is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +37,32 @@ impl ScalarType for BigInt {
 
     fn to_value(&self) -> Value {
         Value::String(self.0.to_string())
+    }
+}
+
+impl From<LogSequence> for Sequence {
+    fn from(sequence: LogSequence) -> Self {
+        Self(sequence.get())
+    }
+}
+
+impl From<Revision> for Sequence {
+    fn from(revision: Revision) -> Self {
+        revision.sequence().into()
+    }
+}
+
+impl From<Option<LogSequence>> for Sequence {
+    /// A sequence that a record does not have, since it was never stored, is 0.
+    fn from(sequence: Option<LogSequence>) -> Self {
+        Self(sequence.map_or(0, LogSequence::get))
+    }
+}
+
+impl Sequence {
+    /// The sequence to read from; 0 is the beginning, as 1 is.
+    pub(super) fn begin(self) -> LogSequence {
+        LogSequence::new(self.0).unwrap_or(LogSequence::FIRST)
     }
 }
 

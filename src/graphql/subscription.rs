@@ -11,7 +11,7 @@ use crate::graphql::{
     types::{CaseEvent, Token, cases},
 };
 use crate::{
-    models::{CaseId, Record, Stored, TokenId, WorkflowId},
+    models::{CaseId, LogSequence, Record, Stored, TokenId, WorkflowId},
     petrel::{Error, Petrel},
     storage::{Consistency, LogScope},
 };
@@ -39,7 +39,7 @@ impl Subscription {
     ) -> Result<BoxStream<'static, Result<Token>>> {
         let workflow = optional_id("workflowId", workflow_id.as_ref())?;
         let (workflow, token) = located(workflow, "tokenId", &token_id)?;
-        let from = from_sequence.map(|sequence| sequence.0);
+        let from = from_sequence.map(Sequence::begin);
         Ok(token_updates(cases(ctx), workflow, token, from).await?)
     }
 
@@ -79,7 +79,7 @@ async fn events(
     scope: LogScope,
     from: Option<Sequence>,
 ) -> Result<BoxStream<'static, Result<CaseEvent>>, Error> {
-    let records = cases.watch(scope, from.map(|sequence| sequence.0)).await?;
+    let records = cases.watch(scope, from.map(|from| from.begin().into())).await?;
     Ok(records.map(|record| Ok(record.map(CaseEvent::from)?)).boxed())
 }
 
@@ -91,7 +91,7 @@ async fn token_updates(
     cases: &Petrel,
     workflow: Option<WorkflowId>,
     token: TokenId,
-    from: Option<u64>,
+    from: Option<LogSequence>,
 ) -> Result<BoxStream<'static, Result<Token>>, Error> {
     let found = cases.token(workflow.as_ref(), &token, Consistency::Strong).await;
     let now = match (found, workflow, from) {
@@ -102,7 +102,9 @@ async fn token_updates(
         (Err(error), ..) => return Err(error),
     };
     let scope = LogScope::Case(now.workflow.clone(), now.case.clone());
-    let records = cases.watch(scope, Some(from.unwrap_or(now.nats_sequence + 1))).await?;
+    let records = cases
+        .watch(scope, Some(from.unwrap_or(LogSequence::after(now.nats_sequence)).into()))
+        .await?;
     let changes = Changes { token, records, end: None, over: false }.stream();
     if from.is_some() {
         return Ok(changes);
@@ -115,7 +117,7 @@ async fn ended_token(
     cases: &Petrel,
     workflow: WorkflowId,
     token: TokenId,
-    from: u64,
+    from: LogSequence,
 ) -> Result<BoxStream<'static, Result<Token>>, Error> {
     let (Some((case, _)), Some(number)) = (token.case(), token.number()) else {
         return Err(Error::no_token(&token));
@@ -130,7 +132,7 @@ async fn ended_token(
     if end.is_some_and(|end| from > end) {
         return Ok(futures::stream::empty().boxed());
     }
-    let records = cases.watch(LogScope::Case(workflow, case), Some(from)).await?;
+    let records = cases.watch(LogScope::Case(workflow, case), Some(from.into())).await?;
     Ok(Changes { token, records, end, over: false }.stream())
 }
 
@@ -139,7 +141,7 @@ struct Changes {
     token: TokenId,
     records: BoxStream<'static, Result<Arc<Stored<Record>>, Error>>,
     /// The last record to look at; all where absent.
-    end: Option<u64>,
+    end: Option<LogSequence>,
     over: bool,
 }
 

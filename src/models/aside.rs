@@ -2,36 +2,38 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LogSequence;
+
 /// A range of log sequences, in JSON `[first, last]`: all of the case's messages in it are put
 /// aside. Nothing that they say has happened, even if they can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(u64, u64)", into = "(u64, u64)")]
+#[serde(from = "(LogSequence, LogSequence)", into = "(LogSequence, LogSequence)")]
 pub struct Aside {
     /// The first of them.
-    pub first: u64,
+    pub first: LogSequence,
     /// The last of them.
-    pub last: u64,
+    pub last: LogSequence,
 }
 
 impl Aside {
     /// Returns true if a message is among them.
-    pub fn contains(&self, sequence: u64) -> bool {
+    pub fn contains(&self, sequence: LogSequence) -> bool {
         (self.first..=self.last).contains(&sequence)
     }
 
     /// Returns true if a message is in one of the ranges.
-    pub fn any(ranges: &[Self], sequence: u64) -> bool {
+    pub fn any(ranges: &[Self], sequence: LogSequence) -> bool {
         ranges.iter().any(|range| range.contains(sequence))
     }
 }
 
-impl From<(u64, u64)> for Aside {
-    fn from((first, last): (u64, u64)) -> Self {
+impl From<(LogSequence, LogSequence)> for Aside {
+    fn from((first, last): (LogSequence, LogSequence)) -> Self {
         Self { first, last }
     }
 }
 
-impl From<Aside> for (u64, u64) {
+impl From<Aside> for (LogSequence, LogSequence) {
     fn from(aside: Aside) -> Self {
         (aside.first, aside.last)
     }
@@ -43,7 +45,7 @@ pub struct PutAside {
     /// Its subject.
     pub subject: String,
     /// Its log sequence.
-    pub sequence: u64,
+    pub sequence: LogSequence,
     /// Its fault.
     pub reason: String,
 }

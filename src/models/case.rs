@@ -4,7 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aside, CaseId, Chain, Digests, Marking, Token, TokenId, WorkflowId};
+use super::{
+    Aside, CaseId, Chain, Digests, LogSequence, Marking, Revision, Token, TokenId, WorkflowId,
+};
 
 /// State of a case's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,7 +44,7 @@ pub struct Case {
     /// Its id.
     pub id: CaseId,
     /// The log sequence of the definition it runs.
-    pub definition: u64,
+    pub definition: LogSequence,
     /// State of its run.
     pub status: CaseStatus,
     /// Places of its live tokens, oldest arrival first.
@@ -50,11 +52,11 @@ pub struct Case {
     /// The live tokens, whole.
     pub tokens: HashMap<TokenId, Arc<Token>>,
     /// The log sequence of the last record that has a live token's history whole.
-    pub history_bases: HashMap<TokenId, u64>,
+    pub history_bases: HashMap<TokenId, LogSequence>,
     /// Number of tokens that the case has ever had; the next token gets this number plus one.
     pub tokens_made: u64,
-    /// The log sequence of the case's last record: its revision and the fence of the next.
-    pub sequence: u64,
+    /// The log sequence of the case's last record: the fence of the next.
+    pub sequence: LogSequence,
     /// SHA-256 of the last record's stored bytes, in hexadecimal.
     pub head_hash: String,
     /// The digests of its live tokens, where there are many.
@@ -66,6 +68,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// Its revision.
+    pub fn revision(&self) -> Revision {
+        self.sequence.into()
+    }
+
     /// The live tokens, oldest arrival first.
     pub fn live_tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
         self.marking.0.iter().filter_map(|entry| self.tokens.get(&entry.token))

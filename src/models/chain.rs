@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{FiringId, Record, Stored};
+use super::{FiringId, LogSequence, Record, Stored};
 
 /// Number of records that a page names.
 pub const PAGE_LENGTH: usize = 64;
@@ -33,7 +33,7 @@ impl fmt::Debug for IdHash {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// Its log sequence.
-    pub sequence: u64,
+    pub sequence: LogSequence,
     /// The hash of its firing id.
     pub id: IdHash,
 }
@@ -42,7 +42,7 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageAt {
     /// Its log sequence.
-    pub sequence: u64,
+    pub sequence: LogSequence,
     /// SHA-256 of its stored bytes, in hexadecimal.
     pub hash: String,
 }
@@ -55,9 +55,9 @@ pub struct Chain {
     /// The last page.
     pub page: Option<PageAt>,
     /// The log sequences of all pages, oldest first; `None` where only the last page has them.
-    pub pages: Option<Arc<[u64]>>,
-    /// The last record, or message put aside, that no list names; 0 where all are named.
-    pub unlisted: u64,
+    pub pages: Option<Arc<[LogSequence]>>,
+    /// The last record, or message put aside, that no list names; `None` where all are named.
+    pub unlisted: Option<LogSequence>,
 }
 
 impl Chain {
@@ -65,7 +65,11 @@ impl Chain {
     pub fn after(before: Option<&Self>, stored: &Stored<Record>) -> Self {
         let record = &stored.value;
         if record.is_without_lists() {
-            return Self { unlisted: stored.sequence, pages: Some([].into()), ..Self::default() };
+            return Self {
+                unlisted: Some(stored.sequence),
+                pages: Some([].into()),
+                ..Self::default()
+            };
         }
         let link = Link { sequence: stored.sequence, id: IdHash::of(&record.firing) };
         if record.recent.len() >= PAGE_LENGTH {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{PlaceId, TransitionId, WorkflowId};
+use super::{LogSequence, PlaceId, TransitionId, Version, WorkflowId};
 
 /// A workflow: places, transitions, and the place where a new case starts.
 ///
@@ -239,9 +239,9 @@ pub struct StoredDefinition {
     /// The definition.
     pub definition: WorkflowDefinition,
     /// Number of the version, counted from 1.
-    pub version: u64,
+    pub version: Version,
     /// The sequence of its message in the log; cases name it.
-    pub sequence: u64,
+    pub sequence: LogSequence,
     /// Time at which the server stored it.
     pub stored_at: chrono::DateTime<chrono::Utc>,
 }

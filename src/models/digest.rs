@@ -42,7 +42,7 @@ impl TokenDigest {
         if let Some(last) = history.last_mut()
             && last.sequence == token.nats_sequence
         {
-            last.set_sequence(0);
+            last.set_sequence(None);
         }
         let said = Said {
             id: &token.id,
@@ -116,6 +116,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::models::LogSequence;
 
     fn token() -> Token {
         let passed = json!({"from": "a", "to": "b", "transition": "t",
@@ -134,8 +135,8 @@ mod tests {
         let before = token();
         let digest = TokenDigest::of(&before);
         let mut after = before.clone();
-        after.nats_sequence = 12;
-        after.history[1].set_sequence(12);
+        after.nats_sequence = LogSequence::new(12);
+        after.history[1].set_sequence(LogSequence::new(12));
         after.nats_subject = "somewhere".to_owned();
         after.nats_timestamp = Some(Utc::now());
         assert_eq!(TokenDigest::of(&after), digest);
@@ -154,7 +155,7 @@ mod tests {
             |token| drop(token.metadata.insert("more".to_owned(), json!(1))),
             |token| token.history_total += 1,
             |token| drop(token.history.remove(0)),
-            |token| token.history[0].set_sequence(7),
+            |token| token.history[0].set_sequence(LogSequence::new(7)),
             |token| token.updated_at += chrono::TimeDelta::nanoseconds(1),
         ];
         for (number, change) in changes.iter().enumerate() {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{PlaceId, TransitionId, marking::is_zero};
+use super::{LogSequence, PlaceId, TransitionId};
 
 /// One transition that a token passed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,9 +26,10 @@ pub struct TransitionEvent {
     /// Name of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggered_by: Option<String>,
-    /// The log sequence of the firing.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub sequence: u64,
+    /// The log sequence of the firing; absent in that firing's own record.
+    #[serde(default, deserialize_with = "LogSequence::or_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<LogSequence>,
     /// Notes of the caller about it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
@@ -46,7 +47,7 @@ struct Shared {
 
 impl Passed {
     /// Notes the sequence of the record that says it, known once that record is stored.
-    pub fn set_sequence(&mut self, sequence: u64) {
+    pub fn set_sequence(&mut self, sequence: Option<LogSequence>) {
         *self = TransitionEvent { sequence, ..self.0.event.clone() }.into();
     }
 
@@ -55,8 +56,8 @@ impl Passed {
         // `"sequence":,` and the digits, which it may not have yet.
         const SEQUENCE: usize = 12;
         let has = match self.0.event.sequence {
-            0 => 0,
-            sequence => SEQUENCE + sequence.ilog10() as usize + 1,
+            None => 0,
+            Some(sequence) => SEQUENCE + sequence.get().ilog10() as usize + 1,
         };
         // What can't be written as JSON fails where it is written.
         let length = self.json().map_or(0, |json| json.get().len());

@@ -9,7 +9,7 @@ use std::fmt;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserializer, Serializer, de};
 
-use super::{IdHash, Link};
+use super::{IdHash, Link, LogSequence};
 
 /// The most bytes of text that a link takes: 10 for the distance and 8 for the hash, as base64.
 pub(crate) const LONGEST_LINK: usize = 24;
@@ -18,14 +18,14 @@ pub(super) fn serialize<S: Serializer>(links: &[Link], to: S) -> Result<S::Ok, S
     let mut bytes = Vec::with_capacity(links.len() * 11);
     let mut before = 0;
     for link in links {
-        let mut distance = link.sequence.wrapping_sub(before);
+        let mut distance = link.sequence.get().wrapping_sub(before);
         while distance >= 0x80 {
             bytes.push(0x80 | (distance & 0x7f) as u8);
             distance >>= 7;
         }
         bytes.push(distance as u8);
         bytes.extend_from_slice(&link.id.0.to_be_bytes());
-        before = link.sequence;
+        before = link.sequence.get();
     }
     to.serialize_str(&BASE64URL_NOPAD.encode(&bytes))
 }
@@ -52,7 +52,7 @@ impl<'de> de::Visitor<'de> for Links {
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Link>, A::Error> {
         let mut links = Vec::with_capacity(list.size_hint().unwrap_or(0).min(64));
-        while let Some((sequence, digits)) = list.next_element::<(u64, String)>()? {
+        while let Some((sequence, digits)) = list.next_element::<(LogSequence, String)>()? {
             let is_hash = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
             let hash = is_hash.then(|| u64::from_str_radix(&digits, 16).ok()).flatten();
             let Some(hash) = hash else {
@@ -64,7 +64,8 @@ impl<'de> de::Visitor<'de> for Links {
     }
 }
 
-/// The links of the decoded bytes; `None` where they end in the middle of one.
+/// The links of the decoded bytes; `None` where they end in the middle of one, or one leads to
+/// 0.
 fn links(mut bytes: &[u8]) -> Option<Vec<Link>> {
     let mut links = Vec::with_capacity(bytes.len() / 9);
     let mut before = 0u64;
@@ -82,7 +83,8 @@ fn links(mut bytes: &[u8]) -> Option<Vec<Link>> {
         let (hash, rest) = bytes.split_first_chunk::<8>()?;
         bytes = rest;
         before = before.wrapping_add(distance);
-        links.push(Link { sequence: before, id: IdHash(u64::from_be_bytes(*hash)) });
+        let sequence = LogSequence::new(before)?;
+        links.push(Link { sequence, id: IdHash(u64::from_be_bytes(*hash)) });
     }
     Some(links)
 }
@@ -98,11 +100,14 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Holder(#[serde(with = "super")] Vec<Link>);
 
+    fn link((sequence, id): (u64, u64)) -> Link {
+        Link { sequence: LogSequence::new(sequence).unwrap(), id: IdHash(id) }
+    }
+
     proptest! {
         #[test]
-        fn links_come_back_as_they_were(links in vec((any::<u64>(), any::<u64>()), 0..70)) {
-            let links = links.into_iter().map(|(sequence, id)| Link { sequence, id: IdHash(id) });
-            let links = Holder(links.collect());
+        fn links_come_back_as_they_were(links in vec((1..=u64::MAX, any::<u64>()), 0..70)) {
+            let links = Holder(links.into_iter().map(link).collect());
             let text = serde_json::to_string(&links).unwrap();
             prop_assert!(text.len() <= links.0.len() * LONGEST_LINK + 2);
             prop_assert_eq!(serde_json::from_str::<Holder>(&text).unwrap(), links);
@@ -119,8 +124,7 @@ mod tests {
     #[test]
     fn the_list_of_earlier_records_is_read() {
         let list = json!([[7, "00000000000000ff"], [1000, "ffffffffffffffff"]]);
-        let right =
-            [(7, 255), (1000, u64::MAX)].map(|(sequence, id)| Link { sequence, id: IdHash(id) });
+        let right = [(7, 255), (1000, u64::MAX)].map(link);
         assert_eq!(serde_json::from_value::<Holder>(list).unwrap().0, right);
         for wrong in [json!([[7, "ff"]]), json!([[7]]), json!("A"), json!("AAAA"), json!(7)] {
             let error = serde_json::from_value::<Holder>(wrong).unwrap_err().to_string();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PlaceId, TokenId};
+use super::{LogSequence, PlaceId, TokenId};
 
 /// Place of one live token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,15 +15,16 @@ pub struct MarkingEntry {
     pub place: PlaceId,
     /// The log sequence of the record that put it there in its present form. In a stored
     /// record it is absent for the tokens that the record itself produced.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub sequence: u64,
+    #[serde(default, deserialize_with = "LogSequence::or_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<LogSequence>,
 }
 
 impl MarkingEntry {
     /// The log sequence of the record that put the token there, where this is an entry of the
     /// record at `record`.
-    pub fn sequence_in(&self, record: u64) -> u64 {
-        if self.sequence == 0 { record } else { self.sequence }
+    pub fn sequence_in(&self, record: LogSequence) -> LogSequence {
+        self.sequence.unwrap_or(record)
     }
 }
 

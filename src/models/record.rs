@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Aside, CaseId, CaseStatus, FiringId, Link, Marking, PageAt, PlaceId, PutAside, Token, TokenId,
-    TransitionId, WorkflowId, marking::is_zero,
+    Aside, CaseId, CaseStatus, FiringId, Link, LogSequence, Marking, PageAt, PlaceId, PutAside,
+    Token, TokenId, TransitionId, WorkflowId,
 };
 
 /// The version of the stored formats that this code writes. It reads this and older ones.
@@ -78,7 +78,7 @@ pub struct Record {
     /// The case.
     pub case: CaseId,
     /// The log sequence of the definition the case runs.
-    pub definition: u64,
+    pub definition: LogSequence,
     /// Time by the clock of the process that decided it; the server's time is the message's.
     pub time: DateTime<Utc>,
     /// Name of the caller.
@@ -105,7 +105,7 @@ pub struct Record {
     /// record that has the rest. Otherwise a token that moves often would be stored again and
     /// again with the same transitions. Empty in the result of a read, since that is whole.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub history_bases: BTreeMap<TokenId, u64>,
+    pub history_bases: BTreeMap<TokenId, LogSequence>,
     /// The marking after it.
     pub marking: Marking,
     /// The status after it.
@@ -116,8 +116,9 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
     /// The log sequence of the case's record before this one; absent in the first.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub previous: u64,
+    #[serde(default, deserialize_with = "LogSequence::or_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<LogSequence>,
     /// SHA-256 of the stored bytes of the record before this one, in hexadecimal; absent in
     /// the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,11 +139,12 @@ pub struct Record {
     pub page: Option<PageAt>,
     /// The log sequences of all pages before it, oldest first; only in a page.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pages: Vec<u64>,
-    /// The last record of the case that no list names, since an older version wrote it; 0 where
-    /// all are named. All before it are not named either.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub unlisted: u64,
+    pub pages: Vec<LogSequence>,
+    /// The last record of the case that no list names, since an older version wrote it; absent
+    /// where all are named. All before it are not named either.
+    #[serde(default, deserialize_with = "LogSequence::or_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<LogSequence>,
     /// SHA-256 over the digests of the live tokens after it, in the order of the marking, in
     /// hexadecimal. Tokens of the view are taken for these if their hash is the same. Absent
     /// if there are fewer than [`VOUCHED_FROM`](super::VOUCHED_FROM), and in records of older
@@ -185,14 +187,30 @@ pub struct Stored<T> {
     /// The stored value.
     pub value: T,
     /// Its sequence in the log.
-    pub sequence: u64,
+    pub sequence: LogSequence,
     /// Time at which the server stored it.
     pub timestamp: DateTime<Utc>,
     /// Its subject.
     pub subject: String,
     /// SHA-256 of the stored bytes, in hexadecimal.
     pub hash: String,
-    /// Sequence of the case's message before it, 0 for none, which the server compared as it stored
-    /// this one. `None` if it was asked for no comparison, as when another program put it there.
-    pub fence: Option<u64>,
+    /// The server's comparison as it stored this one.
+    pub fence: Fence,
+}
+
+/// A comparison that the server made as it stored a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fence {
+    /// It was asked for none, as when another program put the record there.
+    Unchecked,
+    /// The case had no message yet.
+    First,
+    /// The message at this sequence was the case's last.
+    After(LogSequence),
+}
+
+impl From<Option<LogSequence>> for Fence {
+    fn from(last: Option<LogSequence>) -> Self {
+        last.map_or(Self::First, Self::After)
+    }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CaseId, Passed, PlaceId, TokenId, WorkflowId, marking::is_zero};
+use super::{CaseId, LogSequence, Passed, PlaceId, TokenId, WorkflowId, marking::is_zero};
 
 /// Number of a token's last transitions that it carries; the rest is in the log.
 pub const HISTORY_KEPT: usize = 64;
@@ -41,9 +41,11 @@ pub struct Token {
     /// Number of all transitions that it has passed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub history_total: u64,
-    /// The log sequence of the record that made this version: the token's revision.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub nats_sequence: u64,
+    /// The log sequence of the record that made this version: the token's revision. Absent in
+    /// that very record.
+    #[serde(default, deserialize_with = "LogSequence::or_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats_sequence: Option<LogSequence>,
     /// Time at which the server stored the message at [`nats_subject`](Self::nats_subject)
     /// that holds this version: a message of the view, written right after the log's record.
     /// Set by the reader of that message and by nothing else. `None` if the view was not read,
@@ -60,8 +62,9 @@ impl Token {
     /// History in the token's next record: the transitions to write, and the record that has
     /// the ones before them, if any are left out. `base` is the last record of the token that
     /// has them all.
-    pub fn history_to_record(&self, base: u64) -> (Vec<Passed>, Option<u64>) {
-        let since = self.history.iter().rev().take_while(|event| event.sequence > base).count();
+    pub fn history_to_record(&self, base: LogSequence) -> (Vec<Passed>, Option<LogSequence>) {
+        let since =
+            self.history.iter().rev().take_while(|event| event.sequence > Some(base)).count();
         let is_short = self.history.len() < HISTORY_WHOLE_EVERY;
         match is_short || since >= HISTORY_WHOLE_EVERY {
             true => (self.history.clone(), None),
@@ -71,8 +74,8 @@ impl Token {
 
     /// Puts back the transitions that this token's record left out and the record at `base`
     /// has. `known` is the token's history in that record, or in any later one.
-    pub fn complete_history(&mut self, base: u64, known: &[Passed]) {
-        let up_to_base = known.iter().take_while(|event| event.sequence <= base);
+    pub fn complete_history(&mut self, base: LogSequence, known: &[Passed]) {
+        let up_to_base = known.iter().take_while(|event| event.sequence <= Some(base));
         let own = std::mem::take(&mut self.history);
         self.history = up_to_base.cloned().chain(own).collect();
         let too_many = self.history.len().saturating_sub(HISTORY_KEPT);

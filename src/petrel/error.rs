@@ -6,8 +6,8 @@ use crate::analysis::{Report, Verdict};
 use crate::{
     engine::{Excess, NotEnabled, RanOut},
     models::{
-        CaseId, CaseStatus, IdError, Problems, Record, RecordKind, Stored, TokenId, TransitionId,
-        WorkflowId,
+        CaseId, CaseStatus, IdError, LogSequence, Problems, Record, RecordKind, Revision, Stored,
+        TokenId, TransitionId, Version, WorkflowId,
     },
     storage::StorageError,
 };
@@ -79,10 +79,26 @@ pub enum Error {
     Conflict {
         /// The thing that was to be changed.
         what: String,
-        /// The revision that the caller expected, or the engine saw.
-        expected: u64,
+        /// The revision that the caller expected.
+        expected: Revision,
         /// The revision it has.
-        actual: u64,
+        actual: Revision,
+    },
+    /// Somebody else stored another version of the workflow; nothing was stored.
+    #[error("workflow {workflow} {}; read it again and decide again", unlike(.expected, .actual))]
+    VersionConflict {
+        /// The workflow.
+        workflow: WorkflowId,
+        /// The version that the caller expected to be the latest.
+        expected: Version,
+        /// The latest version; `None` if there is none.
+        actual: Option<Version>,
+    },
+    /// Others write the views of a case all the time, so they can't be mended now.
+    #[error("the views of case {case} are written by others all the time; look at them again")]
+    ViewsContended {
+        /// The case.
+        case: CaseId,
     },
     /// There is a workflow with this id already, and only a new one is wanted.
     #[error("workflow {workflow} exists already, and it is not the same: {reason}")]
@@ -121,7 +137,7 @@ pub enum Error {
         /// The case.
         case: CaseId,
         /// The log sequence of the message.
-        sequence: u64,
+        sequence: LogSequence,
     },
     /// Its messages would be more than the store or a reader takes; nothing was stored.
     #[error(transparent)]
@@ -130,14 +146,14 @@ pub enum Error {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// A case's log contradicts itself; other cases are not affected.
-    #[error("workflow {workflow}, case {case}: record {sequence} does not fit the case: {reason}")]
+    #[error("workflow {workflow}, case {case}: {} does not fit the case: {reason}", record(.sequence))]
     BrokenLog {
         /// The workflow.
         workflow: WorkflowId,
         /// The case.
         case: CaseId,
-        /// The record's sequence in the log.
-        sequence: u64,
+        /// The record's sequence in the log; `None` for one that was not stored.
+        sequence: Option<LogSequence>,
         /// The contradiction.
         reason: String,
     },
@@ -155,7 +171,7 @@ pub struct FirstUse {
     /// The transition, if it was a firing.
     pub transition: Option<TransitionId>,
     /// The log sequence of the record.
-    pub sequence: u64,
+    pub sequence: LogSequence,
 }
 
 impl FirstUse {
@@ -173,6 +189,17 @@ impl std::fmt::Display for FirstUse {
             None => write!(f, ")"),
         }
     }
+}
+
+fn unlike(expected: &Version, actual: &Option<Version>) -> String {
+    match actual {
+        Some(actual) => format!("is at revision {actual}, not at {expected}"),
+        None => format!("has no version, not even {expected}"),
+    }
+}
+
+fn record(sequence: &Option<LogSequence>) -> String {
+    sequence.map_or_else(|| "its next record".to_owned(), |at| format!("record {at}"))
 }
 
 /// Number of a list's items that an error names.
@@ -253,11 +280,18 @@ impl Error {
             Self::Overloaded { .. } => "OVERLOADED",
             Self::WrongStatus { .. } => "WRONG_STATUS",
             Self::Conflict { .. }
+            | Self::VersionConflict { .. }
+            | Self::ViewsContended { .. }
             | Self::IdTaken { .. }
             | Self::IdPutAside { .. }
             | Self::Storage(StorageError::LostRace { .. }) => "CONFLICT",
             Self::AlreadyExists { .. } => "ALREADY_EXISTS",
-            Self::BrokenLog { .. } | Self::Storage(StorageError::Corrupt { .. }) => "CORRUPT",
+            Self::BrokenLog { .. }
+            | Self::Storage(
+                StorageError::Corrupt { .. }
+                | StorageError::CorruptView { .. }
+                | StorageError::Unwritable { .. },
+            ) => "CORRUPT",
             Self::Excess(_) | Self::Storage(StorageError::TooLarge { .. }) => "TOO_LARGE",
             Self::Storage(StorageError::Full { .. }) => "STORAGE_FULL",
             Self::Storage(StorageError::LogWentBack { .. }) => "LOG_WENT_BACK",
@@ -275,9 +309,19 @@ impl Error {
     pub(crate) fn is_of_one_case(&self) -> bool {
         match self {
             Self::Storage(error) => {
-                matches!(error, StorageError::Corrupt { .. } | StorageError::TooLarge { .. })
+                matches!(
+                    error,
+                    StorageError::Corrupt { .. }
+                        | StorageError::CorruptView { .. }
+                        | StorageError::Unwritable { .. }
+                        | StorageError::TooLarge { .. }
+                )
             }
-            Self::Conflict { .. } | Self::TemporaryFile(_) | Self::Overloaded { .. } => false,
+            Self::Conflict { .. }
+            | Self::VersionConflict { .. }
+            | Self::ViewsContended { .. }
+            | Self::TemporaryFile(_)
+            | Self::Overloaded { .. } => false,
             _ => true,
         }
     }

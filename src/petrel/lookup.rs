@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::models::{CaseId, PlaceId, TokenId, WorkflowId};
+use crate::models::{CaseId, LogSequence, PlaceId, TokenId, WorkflowId};
 
 /// The object that an operation looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Lookup {
         /// The workflow.
         workflow: WorkflowId,
         /// The version's sequence in the log.
-        sequence: u64,
+        sequence: LogSequence,
     },
     /// A place of a workflow.
     Place(PlaceId),
@@ -26,7 +26,7 @@ pub enum Lookup {
         /// The case.
         case: CaseId,
         /// The record's sequence in the log.
-        sequence: u64,
+        sequence: LogSequence,
     },
     /// A token that is in a place.
     Token(TokenId),
@@ -83,18 +83,19 @@ mod tests {
     #[test]
     fn the_message_names_the_object_as_it_was_asked_for() {
         let (workflow, case) = (WorkflowId::new("w").unwrap(), CaseId::new("c").unwrap());
+        let sequence = LogSequence::new(7).unwrap();
         for (object, words) in [
             (
                 Lookup::Workflow(workflow.clone()),
                 "workflow w does not exist; create it first, or look at the list of workflows",
             ),
             (
-                Lookup::Definition { workflow, sequence: 7 },
+                Lookup::Definition { workflow, sequence },
                 "definition w at log sequence 7 does not exist",
             ),
             (Lookup::Place(PlaceId::new("p").unwrap()), "place p does not exist"),
             (Lookup::Case(case.clone()), "case c does not exist"),
-            (Lookup::Record { case, sequence: 7 }, "record 7 of case c does not exist"),
+            (Lookup::Record { case, sequence }, "record 7 of case c does not exist"),
             (Lookup::Token(TokenId::new("c-t-1").unwrap()), "token c-t-1 does not exist"),
         ] {
             assert_eq!(Error::NotFound(object).to_string(), words);

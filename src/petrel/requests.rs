@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::models::{
-    Case, CaseId, FiringId, PlaceId, Record, Stored, Token, TokenId, TransitionId, WorkflowId,
+    Case, CaseId, FiringId, PlaceId, Record, Revision, Stored, Token, TokenId, TransitionId,
+    Version, WorkflowId,
 };
 
 /// Version that a caller believes a definition to have before it stores the next one.
@@ -18,7 +19,7 @@ pub enum ExpectedVersion {
     /// None: the workflow is new.
     New,
     /// The version with this number, counted from 1.
-    Version(u64),
+    Version(Version),
 }
 
 /// A new case.
@@ -74,7 +75,7 @@ pub struct Change {
     pub firing: Option<FiringId>,
     /// The case's revision that the caller has seen. If it has another by now, the answer is
     /// a conflict and nothing is stored.
-    pub expected_revision: Option<u64>,
+    pub expected_revision: Option<Revision>,
     /// Notes about the change in the log.
     pub metadata: Map<String, Value>,
 }
@@ -140,8 +141,7 @@ impl Fire {
 pub struct Changed {
     /// The log's record of it. For a repeated request it is the record of the first one. An
     /// acknowledgement has no time, so for a change that was just made `timestamp` is by this
-    /// process's clock and `subject` is empty; [`Petrel::record`](super::Petrel::record) reads
-    /// the server's.
+    /// process's clock; [`Petrel::record`](super::Petrel::record) reads the server's.
     pub record: Arc<Stored<Record>>,
     /// The case after the change, or after later ones if the request was a repeated one.
     pub case: Arc<Case>,

@@ -80,7 +80,7 @@ pub trait CaseLog: Debug + Send + Sync {
     async fn last_definition(&self) -> Result<Option<LogSequence>>;
 
     /// Appends a record to its case's log if the case's last sequence is the expected one.
-    /// Returns the sequence and the hash of the stored record.
+    /// Returns the sequence, the subject and the hash of the stored record.
     async fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended>;
 
     /// The last record of a case.
@@ -150,13 +150,7 @@ pub trait CaseLog: Debug + Send + Sync {
     /// that can't be decoded is an error item that names it.
     async fn statuses(&self, range: LogRange) -> Result<BoxStream<'static, Result<StatusAt>>> {
         let records = self.history(LogScope::All, range).await?;
-        let status = |record: Result<Stored<Record>>| async move {
-            match record {
-                Ok(record) => StatusAt::of(record).map(Ok),
-                Err(error) => Some(Err(error)),
-            }
-        };
-        Ok(records.filter_map(status).boxed())
+        Ok(records.map(|record| record.map(StatusAt::of)).boxed())
     }
 
     /// The last sequence of the log; `None` when it is empty.

@@ -2,29 +2,49 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::models::{LogSequence, ViewSequence};
+
 /// A failed storage operation. Each variant says if trying again helps.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
     /// Somebody else wrote first. Nothing was stored. Read again and decide again.
-    #[error("{subject}: expected last sequence {expected}, but the server has another one")]
+    #[error("{subject}: expected {}, but the server has another one", last(.expected))]
     LostRace {
         /// The subject that was to be written.
         subject: String,
-        /// The sequence that the writer had seen.
-        expected: u64,
+        /// The sequence that the writer had seen; `None` if he had seen that nothing is there.
+        expected: Option<LogSequence>,
     },
-    /// A message can't be read. Other cases are not affected.
+    /// A message of the log can't be read. Other cases are not affected.
     #[error("{subject} at sequence {sequence} can't be decoded: {reason}")]
     Corrupt {
         /// The message's subject.
         subject: String,
         /// Its sequence.
-        sequence: u64,
+        sequence: LogSequence,
         /// The reason that it can't be read.
         reason: String,
         /// True if a newer version wrote it, which can read it.
         newer: bool,
+    },
+    /// A message of the view can't be read. The log has what it should say.
+    #[error("{subject} at sequence {sequence} can't be decoded: {reason}")]
+    CorruptView {
+        /// The message's subject.
+        subject: String,
+        /// Its sequence.
+        sequence: ViewSequence,
+        /// The reason that it can't be read.
+        reason: String,
+    },
+    /// A message can't be written as JSON. Nothing was stored.
+    #[error("{subject} can't be written as JSON: {reason}")]
+    Unwritable {
+        /// The subject that was to be written.
+        subject: String,
+        /// The reason that it can't be written.
+        reason: String,
     },
     /// The message is larger than the server takes. Nothing was stored.
     #[error(
@@ -58,16 +78,17 @@ pub enum StorageError {
     /// The log lacks messages that were read from it before: an earlier copy was put back, or
     /// another log stands in its place. A feed can't go on from there.
     #[error(
-        "stream {stream} has gone back: what was at sequence {expected} is not in it, and it ends \
-         at {actual}; begin again with what it has now"
+        "stream {stream} has gone back: what was at sequence {expected} is not in it, and it {}; \
+         begin again with what it has now",
+        ends(.actual)
     )]
     LogWentBack {
         /// The stream.
         stream: String,
         /// The last sequence that was read, or that the caller has seen.
-        expected: u64,
-        /// The last sequence that it has now.
-        actual: u64,
+        expected: LogSequence,
+        /// The last sequence that it has now; `None` if it is empty.
+        actual: Option<LogSequence>,
     },
     /// The settings are wrong.
     #[error("setting {field}: {reason}")]
@@ -93,6 +114,14 @@ pub enum StorageError {
 
 fn since(away: &Option<DateTime<Utc>>) -> String {
     away.map_or_else(String::new, |at| format!(" (away since {})", at.to_rfc3339()))
+}
+
+fn last(expected: &Option<LogSequence>) -> String {
+    expected.map_or_else(|| "no message".to_owned(), |last| format!("last sequence {last}"))
+}
+
+fn ends(actual: &Option<LogSequence>) -> String {
+    actual.map_or_else(|| "is empty".to_owned(), |actual| format!("ends at {actual}"))
 }
 
 impl StorageError {

@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 
 use crate::models::{CaseId, CaseStatus, LogSequence, Record, Stored, WorkflowId};
 
-/// Sequence and hash of an appended record.
+/// Facts about an appended record that its writer does not know before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     /// The record's sequence.
     pub sequence: LogSequence,
+    /// Its subject.
+    pub subject: String,
     /// SHA-256 of the stored bytes, in hexadecimal.
     pub hash: String,
 }
@@ -40,10 +42,10 @@ pub struct StatusAt {
 }
 
 impl StatusAt {
-    /// The status that a record gives; `None` if the record was never stored.
-    pub fn of(record: Stored<Record>) -> Option<Self> {
+    /// The status that a record gives.
+    pub fn of(record: Stored<Record>) -> Self {
         let Stored { value, sequence, timestamp, .. } = record;
         let Record { workflow, case, status, .. } = value;
-        Some(Self { workflow, case, sequence: LogSequence::new(sequence)?, timestamp, status })
+        Self { workflow, case, sequence, timestamp, status }
     }
 }

@@ -1,6 +1,6 @@
 //! Options of the log's operations.
 
-use crate::models::LogSequence;
+use crate::models::{LogPosition, LogSequence, Version};
 
 /// Options of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -10,9 +10,9 @@ pub struct AppendOptions {
 }
 
 impl AppendOptions {
-    /// An append after the message at this number, or the first one of a case if that is 0.
-    pub fn after(number: u64) -> Self {
-        Self { expected: LogSequence::new(number) }
+    /// An append after this message, or the first one of a case if there is none.
+    pub fn after(last: impl Into<Option<LogSequence>>) -> Self {
+        Self { expected: last.into() }
     }
 }
 
@@ -20,47 +20,48 @@ impl AppendOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PutOptions {
     /// Number of the version.
-    pub version: u64,
+    pub version: Version,
     /// Sequence of the workflow's last version, as the writer saw it; `None` if there is none.
     pub expected: Option<LogSequence>,
 }
 
 impl Default for PutOptions {
     fn default() -> Self {
-        Self { version: 1, expected: None }
+        Self { version: Version::FIRST, expected: None }
     }
 }
 
 /// A part of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogRange {
-    /// The first sequence of interest; the log's beginning where absent.
-    pub from: Option<LogSequence>,
+    /// The first position of interest; the log's beginning where absent.
+    pub from: Option<LogPosition>,
     /// The last one; where absent, the log's end when the call is made.
-    pub until: Option<LogSequence>,
+    pub until: Option<LogPosition>,
 }
 
 impl LogRange {
     /// The whole log.
     pub const ALL: Self = Self { from: None, until: None };
 
-    /// The log from this number on; 0 and 1 are its beginning.
-    pub fn from(number: u64) -> Self {
-        Self { from: LogSequence::new(number), until: None }
+    /// The log from this position on.
+    pub fn from(from: impl Into<LogPosition>) -> Self {
+        Self { from: Some(from.into()), until: None }
     }
 
     /// What comes after the one sequence and up to the other.
     pub fn after(after: Option<LogSequence>, until: LogSequence) -> Self {
-        Self { from: after.map(LogSequence::next), until: Some(until) }
+        Self { from: after.map(|after| after.next().into()), until: Some(until.into()) }
     }
 
-    /// True if a sequence is neither before nor after it.
-    pub fn contains(&self, sequence: LogSequence) -> bool {
-        self.from.is_none_or(|from| sequence >= from)
-            && self.until.is_none_or(|until| sequence <= until)
+    /// True if a position is neither before nor after it, nor in another log.
+    pub fn contains(&self, position: impl Into<LogPosition>) -> bool {
+        let position = position.into();
+        self.from.is_none_or(|from| position >= from)
+            && self.until.is_none_or(|until| position <= until)
     }
 
-    /// True if no sequence can be in it.
+    /// True if no position can be in it.
     pub fn is_empty(&self) -> bool {
         self.until.is_some_and(|until| self.from.is_some_and(|from| from > until))
     }
@@ -69,13 +70,13 @@ impl LogRange {
 /// Options of following the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WatchOptions {
-    /// The first sequence of interest; the log's beginning where absent.
-    pub from: Option<LogSequence>,
+    /// The first position of interest; the log's beginning where absent.
+    pub from: Option<LogPosition>,
 }
 
 impl WatchOptions {
-    /// The log from this number on; 0 and 1 are its beginning.
-    pub fn from(number: u64) -> Self {
-        Self { from: LogSequence::new(number) }
+    /// The log from this position on.
+    pub fn from(from: impl Into<LogPosition>) -> Self {
+        Self { from: Some(from.into()) }
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::models::{LogPosition, LogSequence, ViewSequence};
+
 /// The most items a page may have.
 pub const MAX_PAGE: usize = 1_000;
 
@@ -10,6 +12,25 @@ pub const MAX_PAGE: usize = 1_000;
 /// position, even if no item has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Cursor(pub u64);
+
+impl Cursor {
+    /// The position in the log, for a listing in the order of the log; `None` is its beginning.
+    pub fn log_position(self) -> Option<LogPosition> {
+        LogSequence::new(self.0).map(LogPosition::from)
+    }
+}
+
+impl From<LogPosition> for Cursor {
+    fn from(position: LogPosition) -> Self {
+        Self(position.sequence.get())
+    }
+}
+
+impl From<ViewSequence> for Cursor {
+    fn from(sequence: ViewSequence) -> Self {
+        Self(sequence.get())
+    }
+}
 
 /// Choice of a listing's part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

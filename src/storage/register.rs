@@ -72,7 +72,7 @@ impl RegisterState {
         match self {
             Self::Empty | Self::Unreadable { .. } => None,
             Self::Gone { revision } => *revision,
-            Self::Live(token) => LogSequence::new(token.nats_sequence),
+            Self::Live(token) => token.nats_sequence,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use stormpetrel::{
     models::{Case, Record, Token, TokenId, VOUCHED_FROM},
     petrel::{Change, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
@@ -157,7 +157,7 @@ async fn a_head_that_does_not_vouch_for_its_tokens_is_read_from_the_log() {
     fields.insert("previous_hash".to_owned(), json!(before.head_hash));
     for (entry, now) in fields["marking"].as_array_mut().unwrap().iter_mut().zip(&before.marking.0)
     {
-        entry["sequence"] = Value::from(now.sequence);
+        entry["sequence"] = json!(now.sequence);
     }
     for list in ["links", "page", "pages", "unlisted"] {
         fields.remove(list);

@@ -17,8 +17,8 @@ use proptest::{
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{
-        CaseId, PlaceId, Token, TokenId, TransitionEvent, TransitionId, WorkflowDefinition,
-        WorkflowId,
+        CaseId, LogSequence, PlaceId, Token, TokenId, TransitionEvent, TransitionId,
+        WorkflowDefinition, WorkflowId,
     },
     petrel::{Change, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{
@@ -155,11 +155,11 @@ async fn take(
 fn plain(token: &Token) -> Token {
     let mut token = token.clone();
     (token.created_at, token.updated_at) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
-    (token.nats_sequence, token.nats_timestamp) = (0, None);
+    (token.nats_sequence, token.nats_timestamp) = (None, None);
     token.nats_subject.clear();
     for event in &mut token.history {
         let plain = TransitionEvent::clone(event);
-        *event = TransitionEvent { time: DateTime::UNIX_EPOCH, sequence: 0, ..plain }.into();
+        *event = TransitionEvent { time: DateTime::UNIX_EPOCH, sequence: None, ..plain }.into();
     }
     token
 }
@@ -198,15 +198,16 @@ fn scopes(id: &WorkflowId) -> Vec<TokenScope> {
     scopes
 }
 
-type Where = BTreeSet<(TokenId, PlaceId, u64)>;
+type Where = BTreeSet<(TokenId, PlaceId, Option<LogSequence>)>;
 
 /// Places of a case's tokens in the log, with the sequences of their last changes.
 async fn marked(storage: &dyn Storage, id: &WorkflowId, case: &CaseId) -> Where {
     let head = storage.head(id, case, Consistency::Strong).await.unwrap();
     let Some(head) = head else { return BTreeSet::new() };
-    let at = |sequence| if sequence == 0 { head.sequence } else { sequence };
     let entries = head.value.marking.0.iter();
-    entries.map(|e| (e.token.clone(), e.place.clone(), at(e.sequence))).collect()
+    entries
+        .map(|e| (e.token.clone(), e.place.clone(), Some(e.sequence_in(head.sequence))))
+        .collect()
 }
 
 async fn compare(nats: &dyn Storage, memory: &dyn Storage, id: &WorkflowId) {

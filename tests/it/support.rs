@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    models::{CaseId, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
+    models::{CaseId, LogSequence, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId},
     petrel::{Changed, ExpectedVersion, NewCase, Petrel},
     storage::nats::{NatsStorage, NatsStorageConfig},
     testing::{TestCluster, TestServer},
@@ -92,4 +92,9 @@ pub fn copy_folder(from: &Path, to: &Path) {
             false => drop(fs::copy(entry.path(), to).unwrap()),
         }
     }
+}
+
+/// The sequence of a number.
+pub fn at(number: u64) -> LogSequence {
+    LogSequence::new(number).expect("no message is at 0")
 }

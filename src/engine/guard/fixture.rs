@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Budget, GuardFailure, Guards, OutputExpression, Scope};
 use crate::models::{
-    CaseId, CaseStatus, Guard, PlaceId, Problems, Rule, Token, TokenId, WorkflowId,
+    CaseId, CaseStatus, Guard, LogSequence, PlaceId, Problems, Rule, Token, TokenId, WorkflowId,
 };
 
 pub(super) fn time() -> DateTime<Utc> {
@@ -28,7 +28,7 @@ pub(super) fn token(number: u64, data: Value) -> Token {
         updated_at: time(),
         history: Vec::new(),
         history_total: 0,
-        nats_sequence: 41,
+        nats_sequence: LogSequence::new(41),
         nats_timestamp: None,
         nats_subject: String::new(),
     }

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{meter::Budget, scope::Scope, value::from_json};
-use crate::models::{PlaceId, Token};
+use crate::models::{LogSequence, PlaceId, Token};
 
 /// The fields of a token, as expressions name them.
 pub(super) const TOKEN_FIELDS: &[&str] =
@@ -96,7 +96,7 @@ fn token_field<'a>(token: &'a Token, name: &str, budget: &'a Budget) -> Option<B
         "metadata" => Box::new(View::object(&token.metadata, budget)),
         "created_at" => time(token.created_at),
         "updated_at" => time(token.updated_at),
-        "revision" => int(token.nats_sequence),
+        "revision" => int(token.nats_sequence.map_or(0, LogSequence::get)),
         _ => return None,
     })
 }

@@ -6,8 +6,11 @@ use proptest::{collection::vec, prelude::*};
 
 use super::fixture::{Run, Start, conserving, crowded, start, weight};
 use crate::{
-    engine::{Mode, NetPlace, Refusal, apply, apply_stored, restore},
-    models::{ArcKind, Case, CaseStatus, Digests, Record, Stored, TokenAt, TokenId, VOUCHED_FROM},
+    engine::{Mode, NetPlace, Refusal, apply, reckon, restore},
+    models::{
+        ArcKind, Case, CaseStatus, Digests, Fence, LogSequence, Record, TokenAt, TokenId,
+        VOUCHED_FROM,
+    },
 };
 
 /// Fires the transitions of `picks` that can fire, and calls `check` before each.
@@ -65,7 +68,7 @@ fn check_produced(run: &Run, mode: &Mode, record: &Record) {
     for token in &record.produced {
         assert!(record.marking.entry(&token.id).is_some_and(|entry| entry.place == token.place));
         let unsaid = (token.nats_sequence, token.nats_timestamp, token.nats_subject.as_str());
-        assert_eq!(unsaid, (0, None, ""), "what only a store knows is not in a record");
+        assert_eq!(unsaid, (None, None, ""), "what only a store knows is not in a record");
     }
 }
 
@@ -149,7 +152,7 @@ proptest! {
             let [mode] = modes.as_slice() else { return };
             for arc in mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset) {
                 let place = &run.net.places[arc.place].id;
-                let old = record.marking.in_place(place).filter(|entry| entry.sequence != 0);
+                let old = record.marking.in_place(place).filter(|entry| entry.sequence.is_some());
                 assert_eq!(old.count(), 0, "only what the firing gave is in {place}");
             }
         });
@@ -191,12 +194,12 @@ proptest! {
     fn the_log_replayed_is_the_case_that_ran(start in start(), picks in picks()) {
         let run = walk(&start, &picks, |run, transition| {
             let Ok(record) = run.fire(transition, &[]) else { return };
-            let mut marking = record.marking.clone();
+            let (mut marking, at) = (record.marking.clone(), LogSequence::new(1_000_000).unwrap());
             let stored = crate::models::Stored {
-                value: record, sequence: 1_000_000, timestamp: super::fixture::now(),
-                subject: String::new(), fence: None, hash: String::new(),
+                value: record, sequence: at, timestamp: super::fixture::now(),
+                subject: String::new(), fence: Fence::Unchecked, hash: String::new(),
             };
-            marking.0.iter_mut().filter(|e| e.sequence == 0).for_each(|e| e.sequence = 1_000_000);
+            marking.0.iter_mut().for_each(|e| e.sequence = Some(e.sequence_in(at)));
             assert_eq!(apply(Some(&run.case), &stored).unwrap().marking, marking);
         });
         let mut replayed: Option<Case> = None;
@@ -204,10 +207,8 @@ proptest! {
             let before = replayed.as_ref();
             let applied = apply(before, stored).unwrap();
             // As a commit does it: the sequence and the hash come after all else.
-            let at = stored.value.previous + 1;
-            let unstored = Stored { sequence: at, hash: String::new(), ..stored.clone() };
-            let reckoned = apply(before, &unstored).unwrap();
-            prop_assert_eq!(&apply_stored(reckoned, at, before, stored), &applied);
+            let reckoned = reckon(before, &stored.value).unwrap();
+            prop_assert_eq!(&reckoned.stored(before, stored), &applied);
             replayed = Some(applied);
         }
         prop_assert_eq!(replayed.as_ref(), Some(&run.case));
@@ -223,13 +224,13 @@ proptest! {
         let mut replayed: Option<Case> = None;
         for stored in &run.log {
             let before = replayed.as_ref();
-            let at = stored.value.previous + 1;
-            let unstored = Stored { sequence: at, hash: String::new(), ..stored.clone() };
-            let reckoned = apply(before, &unstored).unwrap();
-            let committed = apply_stored(reckoned, at, before, stored);
+            let reckoned = reckon(before, &stored.value).unwrap();
+            let hash = reckoned.tokens_hash(&stored.value);
+            let committed = reckoned.stored(before, stored);
             let applied = apply(before, stored).unwrap();
             let anew = Digests::after(None, &applied.tokens, [].into_iter());
             let anew = anew.of_all(&applied.marking);
+            prop_assert_eq!(&hash, &anew);
             prop_assert_eq!(anew.is_some(), applied.marking.0.len() >= VOUCHED_FROM);
             for case in [&committed, &applied] {
                 prop_assert_eq!(&case.digests.of_all(&case.marking), &anew);

@@ -12,8 +12,8 @@ use crate::{
         fire,
     },
     models::{
-        ArcKind, Case, CaseId, CaseStatus, FiringId, PlaceId, Record, Stored, TokenId,
-        TransitionId, VOUCHED_FROM, WorkflowDefinition, WorkflowId,
+        ArcKind, Case, CaseId, CaseStatus, Fence, FiringId, LogSequence, PlaceId, Record, Stored,
+        TokenId, TransitionId, VOUCHED_FROM, WorkflowDefinition, WorkflowId,
     },
 };
 
@@ -154,7 +154,7 @@ impl Run {
         let net = Net::compile_stored(&start.definition).unwrap();
         let first = create_case(
             &net,
-            1,
+            LogSequence::FIRST,
             WorkflowId::new("random").unwrap(),
             CaseId::new("run").unwrap(),
             seed(0, 1),
@@ -205,7 +205,7 @@ impl Run {
 
     /// Puts a record into the log, with a gap as other cases make them.
     pub fn append(&mut self, record: Record) {
-        let last = self.case.sequence;
+        let last = self.case.sequence.get();
         let stored = stored(record, last + 1 + last % 3);
         self.case = apply(Some(&self.case), &stored).unwrap();
         self.log.push(stored);
@@ -290,10 +290,10 @@ fn stored(record: Record, sequence: u64) -> Stored<Record> {
     assert_eq!(value, record, "a record survives being stored");
     Stored {
         value,
-        sequence,
+        sequence: LogSequence::new(sequence).unwrap(),
         timestamp: now(),
         subject: String::new(),
-        fence: None,
+        fence: Fence::Unchecked,
         hash: format!("{sequence:064x}"),
     }
 }

@@ -9,15 +9,15 @@ use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
 
 use super::{Options, Written};
 use crate::models::{
-    CaseId, PlaceId, Record, RecordKind, Stored, StoredDefinition, TokenAt, TokenId, Transition,
-    TransitionId,
+    CaseId, LogSequence, PlaceId, Record, RecordKind, Stored, StoredDefinition, TokenAt, TokenId,
+    Transition, TransitionId,
 };
 
 /// The names of transitions, by the definition that has them.
 #[derive(Debug, Clone, Default)]
 pub struct Labels {
-    names: HashMap<u64, HashMap<TransitionId, String>>,
-    silent: HashSet<(u64, TransitionId)>,
+    names: HashMap<LogSequence, HashMap<TransitionId, String>>,
+    silent: HashSet<(LogSequence, TransitionId)>,
 }
 
 impl Labels {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::models::StoredDefinition;
+use crate::models::{Fence, LogSequence, StoredDefinition, Version};
 
 /// A record as the log would have it, with the fields of `more`.
 fn stored(case: &str, sequence: u64, at: &str, more: Value) -> Stored<Record> {
@@ -20,10 +20,10 @@ fn stored(case: &str, sequence: u64, at: &str, more: Value) -> Stored<Record> {
     record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     Stored {
         value: serde_json::from_value(record).unwrap(),
-        sequence,
+        sequence: LogSequence::new(sequence).unwrap(),
         timestamp: at.parse().unwrap(),
         subject: String::new(),
-        fence: None,
+        fence: Fence::Unchecked,
         hash: String::new(),
     }
 }
@@ -78,8 +78,8 @@ fn options(lifecycle: bool) -> Options {
     });
     let definition = StoredDefinition {
         definition: serde_json::from_value(definition).unwrap(),
-        version: 1,
-        sequence: 1,
+        version: Version::FIRST,
+        sequence: LogSequence::FIRST,
         stored_at: DateTime::default(),
     };
     Options {
@@ -266,8 +266,8 @@ fn a_silent_firing_is_no_event_and_the_log_is_whole_without_it() {
             });
             let definition = StoredDefinition {
                 definition: serde_json::from_value(definition).unwrap(),
-                version: 1,
-                sequence: 1,
+                version: Version::FIRST,
+                sequence: LogSequence::FIRST,
                 stored_at: DateTime::default(),
             };
             options.labels = Labels::of([&definition]);

@@ -8,7 +8,7 @@ use crate::{
         request::arguments::{id, id_in, optional_id},
         scalars::Sequence,
     },
-    models::{CaseId, WorkflowId},
+    models::{CaseId, LogSequence, Revision, WorkflowId},
     petrel::{Change, Error, Following},
 };
 
@@ -97,6 +97,14 @@ impl CaseChangeInput {
     }
 }
 
+/// The revision that a caller expects. No case has revision 0.
+fn revision(sequence: Sequence) -> Result<Revision, Error> {
+    LogSequence::new(sequence.0).map(Revision::from).ok_or_else(|| {
+        let reason = "is 0, and no case has that; leave it out where any revision will do";
+        Error::argument("input.expectedRevision", reason)
+    })
+}
+
 /// The details of a change, from the fields that all inputs have.
 pub(super) fn change(
     by: Option<String>,
@@ -107,7 +115,7 @@ pub(super) fn change(
     Ok(Change {
         by,
         firing: optional_id("input.firingId", firing)?,
-        expected_revision: expected.map(|sequence| sequence.0),
+        expected_revision: expected.map(revision).transpose()?,
         metadata: object(metadata),
     })
 }

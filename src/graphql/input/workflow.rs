@@ -13,7 +13,7 @@ use crate::{
         global::GlobalId,
         types::{ArcKind, PlaceKind},
     },
-    models::{self, Guard, IdError, PlaceId, Problems, WorkflowDefinition},
+    models::{self, Guard, IdError, PlaceId, Problems, Version, WorkflowDefinition},
     petrel::{Error, ExpectedVersion},
 };
 
@@ -151,8 +151,9 @@ impl CreateWorkflowInput {
         }
         let expected = match self.expected_version {
             None => ExpectedVersion::Any,
-            Some(0) => ExpectedVersion::New,
-            Some(version) => ExpectedVersion::Version(version.into()),
+            Some(version) => {
+                Version::new(version.into()).map_or(ExpectedVersion::New, ExpectedVersion::Version)
+            }
         };
         Ok((definition, expected))
     }

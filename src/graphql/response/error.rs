@@ -9,7 +9,7 @@ use crate::graphql::work::{Overdrawn, joins::Failure};
 use crate::{
     analysis::Finding,
     engine::{Blocker, Excess, ModeExplanation, NotEnabled},
-    models::Problem,
+    models::{LogSequence, Problem},
     petrel::Error,
     storage::StorageError,
 };
@@ -108,6 +108,11 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             set("expected", json!(expected.to_string()));
             set("actual", json!(actual.to_string()));
         }
+        Error::VersionConflict { expected, actual, .. } => {
+            set("expected", json!(expected.to_string()));
+            set("actual", json!(actual.map(|actual| actual.to_string())));
+        }
+        Error::ViewsContended { case } => set("caseId", json!(case)),
         Error::IdTaken { kind, id, case, what, first } => {
             set("kind", json!(kind));
             set("id", json!(id));
@@ -126,26 +131,42 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
         }
         Error::BrokenLog { case, sequence, .. } => {
             set("caseId", json!(case));
-            set("sequence", json!(sequence.to_string()));
-        }
-        Error::Storage(StorageError::Corrupt { subject, sequence, .. }) => {
-            set("subject", json!(subject));
-            set("sequence", json!(sequence.to_string()));
-        }
-        Error::Storage(StorageError::LogWentBack { expected, actual, .. }) => {
-            set("expected", json!(expected.to_string()));
-            set("actual", json!(actual.to_string()));
+            set("sequence", json!(sequence.map(|sequence| sequence.to_string())));
         }
         Error::Excess(Excess::Nesting { limit, .. }) => set("limit", json!(limit)),
-        Error::Excess(Excess::Size { size, limit, .. })
-        | Error::Storage(StorageError::TooLarge { size, limit, .. }) => {
+        Error::Excess(Excess::Size { size, limit, .. }) => {
             set("size", json!(size));
             set("limit", json!(limit));
         }
-        Error::Storage(StorageError::Unavailable { away_since: Some(since), .. }) => {
+        Error::Storage(error) => details_of_storage(set, error),
+        Error::TemporaryFile(_) => {}
+    }
+}
+
+/// Sets the details of a failure of the store.
+fn details_of_storage(mut set: impl FnMut(&str, serde_json::Value), error: &StorageError) {
+    match error {
+        StorageError::Corrupt { subject, sequence, .. } => {
+            set("subject", json!(subject));
+            set("sequence", json!(sequence.to_string()));
+        }
+        StorageError::CorruptView { subject, sequence, .. } => {
+            set("subject", json!(subject));
+            set("sequence", json!(sequence.to_string()));
+        }
+        StorageError::LogWentBack { expected, actual, .. } => {
+            let actual = actual.map_or(0, LogSequence::get);
+            set("expected", json!(expected.to_string()));
+            set("actual", json!(actual.to_string()));
+        }
+        StorageError::TooLarge { size, limit, .. } => {
+            set("size", json!(size));
+            set("limit", json!(limit));
+        }
+        StorageError::Unavailable { away_since: Some(since), .. } => {
             set("awaySince", json!(since));
         }
-        Error::Storage(_) | Error::TemporaryFile(_) => {}
+        _ => {}
     }
 }
 

@@ -75,7 +75,7 @@ impl Case {
 
     /// The log sequence of the version of the workflow that it runs.
     async fn definition_sequence(&self) -> Sequence {
-        Sequence(self.case.definition)
+        self.case.definition.into()
     }
 
     /// True if the mutation that it answers had happened before, under the same id, or the case
@@ -92,7 +92,7 @@ impl Case {
     /// The log sequence of its last record. A mutation with this as its `expectedRevision`
     /// is a conflict if the case has changed by then.
     async fn revision(&self) -> Sequence {
-        Sequence(self.case.sequence)
+        self.case.revision().into()
     }
 
     /// SHA-256 of its last record as stored, in hexadecimal; each record carries that of the

@@ -113,7 +113,7 @@ impl CaseEvent {
 impl CaseEvent {
     /// The record's sequence in the log. To go on after it, subscribe from this plus one.
     async fn sequence(&self) -> Sequence {
-        Sequence(self.record.sequence)
+        self.record.sequence.into()
     }
 
     /// The time at which the server stored it, by the server's clock.
@@ -137,7 +137,7 @@ impl CaseEvent {
         let put_aside = self.record.value.put_aside.iter();
         let message = |one: &models::PutAside| PutAside {
             subject: one.subject.clone(),
-            sequence: Sequence(one.sequence),
+            sequence: one.sequence.into(),
             reason: one.reason.clone(),
         };
         put_aside.map(message).collect()

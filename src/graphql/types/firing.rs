@@ -41,7 +41,7 @@ impl Firing {
 
     /// The log sequence of its record.
     async fn sequence(&self) -> Sequence {
-        Sequence(self.changed.record.sequence)
+        self.changed.record.sequence.into()
     }
 
     /// The time at which the server stored its record, by the server's clock.

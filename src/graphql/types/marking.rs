@@ -52,20 +52,25 @@ impl Marking {
         };
         Self {
             case_id: ID::from(&case.id),
-            sequence: Sequence(case.sequence),
+            sequence: case.sequence.into(),
             places: case.marking.counts().into_iter().map(place).collect(),
-            entries: case.marking.0.iter().map(|entry| MarkingEntry::of(entry, 0)).collect(),
+            entries: case
+                .marking
+                .0
+                .iter()
+                .map(|entry| MarkingEntry::of(entry, case.sequence))
+                .collect(),
         }
     }
 }
 
 impl MarkingEntry {
     /// An entry; in a record, a token that it produced has the record's own `sequence`.
-    pub fn of(entry: &models::MarkingEntry, sequence: u64) -> Self {
+    pub fn of(entry: &models::MarkingEntry, sequence: models::LogSequence) -> Self {
         Self {
             token_id: ID::from(&entry.token),
             place_id: ID::from(&entry.place),
-            sequence: Sequence(entry.sequence_in(sequence)),
+            sequence: entry.sequence_in(sequence).into(),
         }
     }
 }

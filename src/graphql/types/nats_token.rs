@@ -65,7 +65,7 @@ impl NatsToken {
 
     /// The log sequence of the record that made this version of the token.
     async fn nats_sequence(&self) -> Sequence {
-        Sequence(self.token().nats_sequence)
+        self.token().nats_sequence.into()
     }
 
     /// The time at which the server stored the message at `natsSubject` that holds this version of

@@ -9,7 +9,7 @@ use crate::{
         global::GlobalId,
         work::joins::{self, Found},
     },
-    models::{self, TokenId, WorkflowId},
+    models::{self, LogSequence, TokenId, WorkflowId},
     petrel::Error,
     storage::Consistency,
 };
@@ -17,6 +17,7 @@ use crate::{
 /// Something with an id that is unique across everything.
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "An id that is unique across everything."))]
+#[expect(clippy::large_enum_variant, reason = "there is one for each answer, for a moment")]
 pub enum Node {
     /// A version of a workflow.
     Workflow(Workflow),
@@ -85,7 +86,7 @@ async fn find_token(
     ctx: &Context<'_>,
     workflow: &WorkflowId,
     token: &TokenId,
-    then: Option<u64>,
+    then: Option<LogSequence>,
 ) -> Found<Option<Token>> {
     let Some(then) = then else {
         let found = joins::token(ctx, Some(workflow), token, Consistency::Eventual).await?;

@@ -13,7 +13,7 @@ use crate::{
         scalars::{Sequence, int},
         work::joins,
     },
-    models,
+    models::{self, LogSequence},
     petrel::{Changed, Error},
 };
 
@@ -24,7 +24,7 @@ pub struct Token {
     /// The state of the answer to a mutation: repeated or not, the token alive or not.
     answer: Option<Answer>,
     /// The log sequence of the record after which it was so, where that is not now.
-    then: Option<u64>,
+    then: Option<LogSequence>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,19 +56,19 @@ impl Token {
         let token = live.or_else(made).ok_or_else(|| Error::BrokenLog {
             workflow: changed.case.workflow.clone(),
             case: changed.case.id.clone(),
-            sequence: changed.record.sequence,
+            sequence: Some(changed.record.sequence),
             reason: "it made no token".to_owned(),
         })?;
         Ok(Self { token, answer, then })
     }
 
     /// A token as it was after the record at a log sequence.
-    pub fn after(token: models::Token, sequence: u64) -> Self {
+    pub fn after(token: models::Token, sequence: LogSequence) -> Self {
         Self { then: Some(sequence), ..token.into() }
     }
 
     /// The log sequence of the record after which it was so, where that is not now.
-    pub(super) fn then(&self) -> Option<u64> {
+    pub(super) fn then(&self) -> Option<LogSequence> {
         self.then
     }
 
@@ -157,12 +157,12 @@ impl Token {
     /// The log sequence of the record that made this version of the token. To expect a
     /// revision of a case in a mutation, take `case.revision`.
     async fn revision(&self) -> Sequence {
-        Sequence(self.token.nats_sequence)
+        self.token.nats_sequence.into()
     }
 
     /// The same as `revision`, by its NATS name.
     async fn nats_sequence(&self) -> Sequence {
-        Sequence(self.token.nats_sequence)
+        self.token.nats_sequence.into()
     }
 
     /// The time at which the server stored the message at `natsSubject` that holds this version of
@@ -235,7 +235,7 @@ impl TransitionEvent {
 
     /// The log sequence of the firing.
     async fn sequence(&self) -> Sequence {
-        Sequence(self.0.sequence)
+        self.0.sequence.into()
     }
 
     /// The caller's notes about it.

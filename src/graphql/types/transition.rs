@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     graphql::{global::GlobalId, scalars::int},
-    models::{self, WorkflowId},
+    models::{self, LogSequence, WorkflowId},
 };
 
 /// The role of a place.
@@ -110,13 +110,13 @@ pub struct OutputArc {
 /// A transition: takes tokens from places and gives tokens to places, all at once.
 pub struct Transition {
     workflow: WorkflowId,
-    version: u64,
+    version: LogSequence,
     transition: models::Transition,
 }
 
 impl Transition {
     /// A transition of the version of a workflow at a log sequence.
-    pub fn of(workflow: WorkflowId, version: u64, transition: models::Transition) -> Self {
+    pub fn of(workflow: WorkflowId, version: LogSequence, transition: models::Transition) -> Self {
         Self { workflow, version, transition }
     }
 }

@@ -88,12 +88,12 @@ impl Workflow {
 
     /// The number of this version, counted from 1.
     async fn version(&self) -> i32 {
-        int(self.0.version)
+        int(self.0.version.get())
     }
 
     /// The log sequence of this version; cases name it as their `definitionSequence`.
     async fn sequence(&self) -> Sequence {
-        Sequence(self.0.sequence)
+        self.0.sequence.into()
     }
 
     /// The time at which the server stored this version.

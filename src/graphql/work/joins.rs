@@ -18,7 +18,7 @@ use tokio::sync::{OnceCell, SemaphorePermit};
 use super::{LookUps, Overdrawn, Work};
 use crate::{
     graphql::types::cases,
-    models::{Case, CaseId, StoredDefinition, Token, TokenId, WorkflowId},
+    models::{Case, CaseId, LogSequence, StoredDefinition, Token, TokenId, WorkflowId},
     petrel::{Error, Petrel},
     storage::Consistency,
 };
@@ -92,13 +92,13 @@ pub(in crate::graphql) struct Joins {
 }
 
 /// The subject of a picture: a version of a workflow, or a case of it at a revision.
-pub(in crate::graphql) type Pictured = (WorkflowId, u64, Option<(CaseId, u64)>);
+pub(in crate::graphql) type Pictured = (WorkflowId, LogSequence, Option<(CaseId, LogSequence)>);
 
 #[derive(Default)]
 struct Asked {
     cases: Join<(WorkflowId, CaseId), Arc<Case>>,
     /// Workflows by the sequence of the version; 0 is the latest.
-    workflows: Join<(WorkflowId, u64), Arc<StoredDefinition>>,
+    workflows: Join<(WorkflowId, Option<LogSequence>), Arc<StoredDefinition>>,
     tokens: Join<(Option<WorkflowId>, TokenId, bool), Arc<Token>>,
     pictures: Join<Pictured, String>,
 }
@@ -164,7 +164,7 @@ pub(in crate::graphql) async fn workflow(
 ) -> Found<Arc<StoredDefinition>> {
     let look_up = async { Ok(look_up(ctx).await?.workflow(id).await?) };
     match asked(ctx) {
-        Some(asked) => asked.workflows.get((id.clone(), 0), look_up).await,
+        Some(asked) => asked.workflows.get((id.clone(), None), look_up).await,
         None => look_up.await,
     }
 }
@@ -173,11 +173,11 @@ pub(in crate::graphql) async fn workflow(
 pub(in crate::graphql) async fn workflow_at(
     ctx: &Context<'_>,
     id: &WorkflowId,
-    sequence: u64,
+    sequence: LogSequence,
 ) -> Found<Arc<StoredDefinition>> {
     let look_up = async { Ok(Arc::new(look_up(ctx).await?.workflow_at(id, sequence).await?)) };
     match asked(ctx) {
-        Some(asked) => asked.workflows.get((id.clone(), sequence), look_up).await,
+        Some(asked) => asked.workflows.get((id.clone(), Some(sequence)), look_up).await,
         None => look_up.await,
     }
 }
@@ -234,7 +234,7 @@ pub(in crate::graphql) async fn stored_at(
 struct Version(Arc<Token>);
 
 impl Version {
-    fn key(&self) -> (&WorkflowId, &TokenId, u64) {
+    fn key(&self) -> (&WorkflowId, &TokenId, Option<LogSequence>) {
         (&self.0.workflow, &self.0.id, self.0.nats_sequence)
     }
 }

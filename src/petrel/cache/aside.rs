@@ -9,7 +9,7 @@ use futures::{StreamExt, future, stream::BoxStream};
 
 use crate::petrel::{Result, export::by_case::case_of, read::Reader};
 use crate::{
-    models::{Aside, CaseId, Record, RecordKind, Stored, WorkflowId},
+    models::{Aside, CaseId, LogSequence, Record, RecordKind, Stored, WorkflowId},
     storage::{Consistency, LogRange, LogScope, StorageError},
 };
 
@@ -141,7 +141,7 @@ impl Reader {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        from: u64,
+        from: LogSequence,
         aside: Vec<Aside>,
     ) -> Result<BoxStream<'static, std::result::Result<Stored<Record>, StorageError>>> {
         let scope = LogScope::Case(workflow.clone(), case.clone());
@@ -151,11 +151,11 @@ impl Reader {
         }
         let counts = move |record: &std::result::Result<Stored<Record>, StorageError>| {
             let sequence = match record {
-                Ok(record) => record.sequence,
-                Err(StorageError::Corrupt { sequence, .. }) => *sequence,
-                Err(_) => 0,
+                Ok(record) => Some(record.sequence),
+                Err(StorageError::Corrupt { sequence, .. }) => Some(*sequence),
+                Err(_) => None,
             };
-            future::ready(!Aside::any(&aside, sequence))
+            future::ready(!sequence.is_some_and(|sequence| Aside::any(&aside, sequence)))
         };
         Ok(records.filter(counts).boxed())
     }

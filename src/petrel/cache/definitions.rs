@@ -21,7 +21,7 @@ use crate::petrel::{
 };
 use crate::{
     engine::Net,
-    models::{LogSequence, StoredDefinition, WorkflowDefinition, WorkflowId},
+    models::{LogSequence, StoredDefinition, Version, WorkflowDefinition, WorkflowId},
     storage::{CaseLogExt, DefinitionVersion, MAX_PAGE, PutOptions, StorageError},
 };
 
@@ -71,7 +71,7 @@ pub(in crate::petrel) struct Definitions {
 struct State {
     /// The generation of the log that they were read from: their sequences are of that log.
     generation: u64,
-    nets: HashMap<(WorkflowId, u64), Arc<Compiled>>,
+    nets: HashMap<(WorkflowId, LogSequence), Arc<Compiled>>,
     latest: HashMap<WorkflowId, (Arc<Compiled>, Instant)>,
     /// Faults of workflows' last versions, each from the last look at it.
     complaints: BTreeMap<WorkflowId, String>,
@@ -112,7 +112,7 @@ impl Definitions {
     fn known(
         &self,
         workflow: &WorkflowId,
-        sequence: u64,
+        sequence: LogSequence,
         generation: u64,
     ) -> Option<Arc<Compiled>> {
         self.of(generation).nets.get(&(workflow.clone(), sequence)).cloned()
@@ -168,29 +168,29 @@ impl Petrel {
             let storage = &self.inner.reader.storage;
             let generation = storage.generation().await?;
             let newest = self.inner.reader.newest(&definition.id).await?;
-            let (highest, last) = newest.as_ref().map_or((0, 0), |n| (n.version, n.last));
+            let (highest, last) = newest.as_ref().map_or((None, None), |n| (n.version, n.last));
             let latest = newest.and_then(|newest| newest.compiled);
-            let version = latest.as_ref().map_or(0, |latest| latest.stored.version);
-            match expected {
-                ExpectedVersion::New if version != 0 => {
+            let version = latest.as_ref().map(|latest| latest.stored.version);
+            match (expected, version) {
+                (ExpectedVersion::New, Some(version)) => {
                     let workflow = definition.id.clone();
                     let reason = format!("it has version {version}");
                     return Err(Error::AlreadyExists { workflow, reason });
                 }
-                ExpectedVersion::Version(expected) if expected != version => {
-                    let what = format!("workflow {}", definition.id);
-                    return Err(Error::Conflict { what, expected, actual: version });
+                (ExpectedVersion::Version(expected), actual) if actual != Some(expected) => {
+                    let workflow = definition.id.clone();
+                    return Err(Error::VersionConflict { workflow, expected, actual });
                 }
                 _ => {}
             }
             // What can't be read after it is replaced by the same definition too.
             let same = |latest: &Arc<Compiled>| {
-                latest.stored.sequence == last && latest.stored.definition == definition
+                Some(latest.stored.sequence) == last && latest.stored.definition == definition
             };
             if let Some(latest) = latest.filter(same) {
                 return Ok((latest.stored.clone(), true));
             }
-            let options = PutOptions { version: highest + 1, expected: LogSequence::new(last) };
+            let options = PutOptions { version: Version::after(highest), expected: last };
             match storage.put_definition(&definition, options).await {
                 Ok(stored) => {
                     self.inner.reader.definitions.complain(&definition.id, None);
@@ -212,7 +212,11 @@ impl Petrel {
 
     /// The version of a workflow whose message has this log sequence, which a case that names
     /// it runs.
-    pub async fn workflow_at(&self, id: &WorkflowId, sequence: u64) -> Result<StoredDefinition> {
+    pub async fn workflow_at(
+        &self,
+        id: &WorkflowId,
+        sequence: LogSequence,
+    ) -> Result<StoredDefinition> {
         Ok(self.inner.reader.compiled(id, sequence).await?.stored.clone())
     }
 
@@ -280,7 +284,11 @@ impl Reader {
     }
 
     /// The definition that a case names.
-    pub async fn compiled(&self, workflow: &WorkflowId, sequence: u64) -> Result<Arc<Compiled>> {
+    pub async fn compiled(
+        &self,
+        workflow: &WorkflowId,
+        sequence: LogSequence,
+    ) -> Result<Arc<Compiled>> {
         let generation = self.storage.generation().await?;
         if let Some(compiled) = self.definitions.known(workflow, sequence, generation) {
             return Ok(compiled);

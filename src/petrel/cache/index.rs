@@ -22,7 +22,7 @@ use super::listing::Listing;
 use crate::petrel::{Inner, Petrel, Result, export::by_case::case_of};
 use crate::{
     models::{CaseId, CaseStatus, LogSequence, WorkflowId},
-    storage::{CaseLogExt, LogRange, StatusAt, Storage, StorageError},
+    storage::{LogRange, StatusAt, Storage, StorageError},
 };
 
 /// Longest time that a listing waits for the index.
@@ -50,15 +50,15 @@ struct State {
     /// The generation of the log that was read.
     generation: u64,
     /// Everything up to this log sequence is in.
-    followed: u64,
+    followed: Option<LogSequence>,
     /// The last record of the log when the reading under way began.
-    until: u64,
+    until: Option<LogSequence>,
     /// The last record that was taken over.
     tip: Option<Tip>,
     /// True if it was ever complete.
     is_ready: bool,
     /// The records that this process has appended since, which need not be read.
-    noted: BTreeMap<u64, Own>,
+    noted: BTreeMap<LogSequence, Own>,
 }
 
 /// A record of this process's own.
@@ -75,7 +75,7 @@ pub(in crate::petrel) struct Own {
 struct Tip {
     workflow: WorkflowId,
     case: CaseId,
-    sequence: u64,
+    sequence: LogSequence,
     mark: Mark,
 }
 
@@ -111,13 +111,13 @@ impl State {
 
     /// Takes over this process's own records, as far as nothing lies between.
     fn take_over_own(&mut self) {
-        self.noted = self.noted.split_off(&(self.followed + 1));
+        self.noted = self.noted.split_off(&LogSequence::after(self.followed));
         while let Some(entry) = self.noted.first_entry()
-            && *entry.key() == self.followed + 1
+            && *entry.key() == LogSequence::after(self.followed)
         {
             let (sequence, Own { workflow, case, status, hash }) = entry.remove_entry();
             self.listing(&workflow).take_over(case.clone(), sequence, status);
-            self.followed = sequence;
+            self.followed = Some(sequence);
             self.tip = Some(Tip { workflow, case, sequence, mark: Mark::Hash(hash) });
         }
     }
@@ -126,7 +126,7 @@ impl State {
 impl Index {
     /// Notes a record that this process has appended, by the generation of the log that it was
     /// appended to.
-    pub fn note(&self, generation: u64, sequence: u64, own: Own) {
+    pub fn note(&self, generation: u64, sequence: LogSequence, own: Own) {
         let mut state = self.state();
         if !state.is_ready || state.generation != generation {
             return;
@@ -154,9 +154,9 @@ impl Index {
         &self,
         workflow: &WorkflowId,
         status: Option<CaseStatus>,
-        after: u64,
+        after: Option<LogSequence>,
         most: usize,
-    ) -> Vec<(u64, CaseId)> {
+    ) -> Vec<(LogSequence, CaseId)> {
         let state = self.state();
         let listing = state.workflows.get(workflow);
         listing.map(|listing| listing.some(status, after, most)).unwrap_or_default()
@@ -192,13 +192,13 @@ impl Index {
         (reading.begun, read)
     }
 
-    fn take_over(&self, batch: &mut Vec<StatusAt>, followed: u64) {
+    fn take_over(&self, batch: &mut Vec<StatusAt>, followed: Option<LogSequence>) {
         let mut state = self.state();
         for StatusAt { workflow, case, sequence, status, .. } in batch.iter() {
-            state.listing(workflow).take_over(case.clone(), sequence.get(), *status);
+            state.listing(workflow).take_over(case.clone(), *sequence, *status);
         }
         if let Some(StatusAt { workflow, case, sequence, timestamp, .. }) = batch.pop() {
-            let (sequence, mark) = (sequence.get(), Mark::Time(timestamp));
+            let mark = Mark::Time(timestamp);
             state.tip = Some(Tip { workflow, case, sequence, mark });
         }
         state.followed = followed;
@@ -210,10 +210,15 @@ impl Index {
         let reason = format!(
             "the cases by status are being read for the first time, {} of {} log sequences so far; \
              try again in a moment",
-            state.followed, state.until
+            number(state.followed),
+            number(state.until)
         );
         StorageError::Unavailable { reason, away_since: None }
     }
+}
+
+fn number(sequence: Option<LogSequence>) -> u64 {
+    sequence.map_or(0, LogSequence::get)
 }
 
 fn cut_off() -> StorageError {
@@ -225,12 +230,12 @@ fn cut_off() -> StorageError {
 /// any more.
 async fn read(index: Weak<Index>, storage: Arc<dyn Storage>) -> Read {
     let generation = storage.generation().await?;
-    let last = storage.last_sequence().await?.map_or(0, LogSequence::get);
+    let last = storage.last_sequence().await?;
     let Some(after) = begin(&index, storage.as_ref(), generation, last).await? else {
         return Ok(());
     };
-    let mut statuses = match LogSequence::new(last) {
-        Some(last) => storage.statuses(LogRange::after(LogSequence::new(after), last)).await?,
+    let mut statuses = match last {
+        Some(last) => storage.statuses(LogRange::after(after, last)).await?,
         None => stream::empty().boxed(),
     };
     let (mut batch, mut followed, mut unreadable) = (Vec::with_capacity(BATCH), after, 0_u64);
@@ -238,17 +243,17 @@ async fn read(index: Weak<Index>, storage: Arc<dyn Storage>) -> Read {
     while let Some(status) = statuses.next().await {
         match status {
             Ok(status) => {
-                followed = status.sequence.get();
+                followed = Some(status.sequence);
                 batch.push(status);
             }
             Err(StorageError::Corrupt { subject, sequence, .. }) => {
                 let Some(index) = index.upgrade() else { return Ok(()) };
-                index.take_over(&mut batch, sequence);
+                index.take_over(&mut batch, Some(sequence));
                 if let Some((workflow, case)) = case_of(&subject) {
                     let mut state = index.state();
                     state.listing(&workflow).take_over_unreadable(case, sequence);
                 }
-                (followed, unreadable) = (sequence, unreadable + 1);
+                (followed, unreadable) = (Some(sequence), unreadable + 1);
             }
             Err(error) => {
                 ended = Err(error);
@@ -286,13 +291,13 @@ async fn begin(
     index: &Weak<Index>,
     storage: &dyn Storage,
     generation: u64,
-    last: u64,
-) -> std::result::Result<Option<u64>, StorageError> {
+    last: Option<LogSequence>,
+) -> std::result::Result<Option<Option<LogSequence>>, StorageError> {
     let tip = {
         let Some(index) = index.upgrade() else { return Ok(None) };
         let mut state = index.state();
         state.until = last;
-        if state.followed <= last && (state.generation == generation || state.followed == 0) {
+        if state.followed <= last && (state.generation == generation || state.followed.is_none()) {
             state.generation = generation;
             state.take_over_own();
             return Ok((state.followed < last).then_some(state.followed));
@@ -301,7 +306,7 @@ async fn begin(
         state.tip.clone().filter(|_| state.followed <= last)
     };
     let is_there = match tip {
-        Some(tip) => match storage.record_at(&tip.workflow, &tip.case, tip.sequence).await {
+        Some(tip) => match storage.record(&tip.workflow, &tip.case, tip.sequence).await {
             Ok(record) => record.is_some_and(|record| match &tip.mark {
                 Mark::Time(time) => record.timestamp == *time,
                 Mark::Hash(hash) => record.hash == *hash,

@@ -5,19 +5,19 @@ use std::{
     ops::Bound,
 };
 
-use crate::models::{CaseId, CaseStatus};
+use crate::models::{CaseId, CaseStatus, LogSequence};
 
 /// The cases of a workflow, each by the log sequence of its first record.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    created: HashMap<CaseId, u64>,
+    created: HashMap<CaseId, LogSequence>,
     /// Each with its status; without one, if nothing could be read of the case.
-    cases: BTreeMap<u64, (CaseId, Option<CaseStatus>)>,
-    by_status: HashMap<CaseStatus, BTreeSet<u64>>,
+    cases: BTreeMap<LogSequence, (CaseId, Option<CaseStatus>)>,
+    by_status: HashMap<CaseStatus, BTreeSet<LogSequence>>,
 }
 
 impl Listing {
-    pub fn take_over(&mut self, case: CaseId, sequence: u64, status: CaseStatus) {
+    pub fn take_over(&mut self, case: CaseId, sequence: LogSequence, status: CaseStatus) {
         let created = *self.created.entry(case.clone()).or_insert(sequence);
         let before = self.cases.insert(created, (case, Some(status)));
         let before = before.and_then(|(_, before)| before);
@@ -31,14 +31,19 @@ impl Listing {
     }
 
     /// Takes over a record that can't be read: its case is there, and keeps the status it had.
-    pub fn take_over_unreadable(&mut self, case: CaseId, sequence: u64) {
+    pub fn take_over_unreadable(&mut self, case: CaseId, sequence: LogSequence) {
         let created = *self.created.entry(case.clone()).or_insert(sequence);
         self.cases.entry(created).or_insert((case, None));
     }
 
-    pub fn some(&self, status: Option<CaseStatus>, after: u64, most: usize) -> Vec<(u64, CaseId)> {
-        let after = (Bound::Excluded(after), Bound::Unbounded);
-        let named = |created: &u64| Some((*created, self.cases.get(created)?.0.clone()));
+    pub fn some(
+        &self,
+        status: Option<CaseStatus>,
+        after: Option<LogSequence>,
+        most: usize,
+    ) -> Vec<(LogSequence, CaseId)> {
+        let after = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let named = |created: &LogSequence| Some((*created, self.cases.get(created)?.0.clone()));
         match status {
             None => {
                 let cases = self.cases.range(after).take(most);

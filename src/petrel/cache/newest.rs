@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 
 use crate::petrel::{Error, Petrel, Result, cache::definitions::Compiled, read::Reader};
 use crate::{
-    models::WorkflowId,
+    models::{LogSequence, Version, WorkflowId},
     storage::{DefinitionVersion, StorageError},
 };
 
@@ -18,9 +18,9 @@ pub(in crate::petrel) struct Newest {
     /// The newest version that can be used, if there is one.
     pub compiled: Option<Arc<Compiled>>,
     /// The sequence of the last message of any kind.
-    pub last: u64,
-    /// The highest number of a version that can be read; 0 for none.
-    pub version: u64,
+    pub last: Option<LogSequence>,
+    /// The highest version that can be read.
+    pub version: Option<Version>,
     /// The errors of the messages after the newest usable version, the last first.
     pub unusable: Vec<Error>,
 }
@@ -60,7 +60,7 @@ impl Reader {
         match last {
             Ok(None) => return Ok(None),
             Ok(Some(stored)) => {
-                let (last, version) = (stored.sequence, stored.version);
+                let (last, version) = (Some(stored.sequence), Some(stored.version));
                 if let Ok(compiled) = self.compile(stored, true, generation) {
                     self.definitions.complain(workflow, None);
                     let (compiled, unusable) = (Some(compiled), Vec::new());
@@ -70,17 +70,17 @@ impl Reader {
             Err(StorageError::Corrupt { newer: false, .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut newest = Newest { compiled: None, last: 0, version: 0, unusable: Vec::new() };
+        let mut newest = Newest { compiled: None, last: None, version: None, unusable: Vec::new() };
         for version in self.storage.versions(workflow).await?.into_iter().rev() {
             let sequence = match &version {
                 Ok(stored) => stored.sequence,
                 Err(StorageError::Corrupt { sequence, newer: false, .. }) => *sequence,
                 Err(error) => return Err(error.clone().into()),
             };
-            newest.last = newest.last.max(sequence);
+            newest.last = newest.last.max(Some(sequence));
             match version.map_err(Error::from) {
                 Ok(stored) => {
-                    newest.version = newest.version.max(stored.version);
+                    newest.version = newest.version.max(Some(stored.version));
                     match self.compile(stored, true, generation) {
                         Ok(compiled) => {
                             newest.compiled = Some(compiled);
@@ -98,7 +98,7 @@ impl Reader {
 }
 
 /// A definition that can be read and not be used, as a message that can't be.
-fn named(workflow: &WorkflowId, sequence: u64, error: Error) -> Error {
+fn named(workflow: &WorkflowId, sequence: LogSequence, error: Error) -> Error {
     Error::Storage(StorageError::Corrupt {
         subject: format!("the definition of workflow {workflow}"),
         sequence,

@@ -147,7 +147,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::models::{CaseStatus, Chain, Marking, Token};
+    use crate::models::{CaseStatus, Chain, LogSequence, Marking, Token};
 
     fn id(number: usize) -> CaseId {
         CaseId::new(format!("k{number}")).unwrap()
@@ -165,13 +165,13 @@ mod tests {
         slot.case = Some(Arc::new(Case {
             workflow: workflow.clone(),
             id: id.clone(),
-            definition: 1,
+            definition: LogSequence::FIRST,
             status: CaseStatus::Running,
             marking: Marking::default(),
             tokens: HashMap::from([(token.id.clone(), Arc::new(token))]),
             history_bases: HashMap::new(),
             tokens_made: 1,
-            sequence: 1,
+            sequence: LogSequence::FIRST,
             head_hash: String::new(),
             digests: Default::default(),
             chain: Chain::default(),

@@ -14,7 +14,7 @@ use crate::petrel::{
     cache::slot::Slot, change::repeat::Asked, read::load::broken, views::repair::touched,
 };
 use crate::{
-    engine::{Act, Budget, TokenSeed, apply, apply_stored, fit},
+    engine::{Act, Budget, Reckoned, TokenSeed, fit, reckon},
     models::{Case, CaseId, FiringId, IdProblem, Record, RecordKind, Stored, Token, WorkflowId},
     storage::{AppendOptions, Consistency, StorageError},
 };
@@ -179,10 +179,10 @@ impl Inner {
         if fresh {
             Box::pin(self.reload(commit, slot)).await?;
         }
-        let (mut stored, reckoned, runs) = loop {
+        let (record, reckoned, runs) = loop {
             match self.decide(commit, act, slot, may_repeat).await {
-                Ok(Continue((record, runs))) => match self.checked(slot, *record, act) {
-                    Ok((stored, reckoned)) => break (stored, reckoned, runs),
+                Ok(Continue((record, runs))) => match self.checked(slot, *record) {
+                    Ok((record, reckoned)) => break (record, reckoned, runs),
                     Err(error) if fresh => return Err(error),
                     Err(_) => {}
                 },
@@ -202,9 +202,9 @@ impl Inner {
             // The definition may be one that the log does not have any more: decided anew.
             return Ok(Attempt::Outdated);
         }
-        let expected = AppendOptions::after(stored.value.previous);
-        let probe = self.views.unknown_registers(slot, &stored.value);
-        let append = self.reader.storage.append(&stored.value, expected);
+        let expected = AppendOptions::after(record.previous);
+        let probe = self.views.unknown_registers(slot, &record);
+        let append = self.reader.storage.append(&record, expected);
         let (appended, registers) = tokio::join!(append, probe);
         let appended = match appended {
             Ok(appended) => appended,
@@ -218,8 +218,14 @@ impl Inner {
             }
         };
         self.metrics.appended(begun.elapsed());
-        let reckoned_at = stored.sequence;
-        (stored.sequence, stored.hash) = (appended.sequence.get(), appended.hash);
+        let mut stored = Stored {
+            sequence: appended.sequence,
+            fence: record.previous.into(),
+            value: record,
+            timestamp: act.now,
+            subject: appended.subject,
+            hash: appended.hash,
+        };
         let before = slot.case.take();
         let generation = self.reader.storage.generation().await;
         let is_same = generation.is_ok_and(|now| now == slot.generation);
@@ -228,7 +234,7 @@ impl Inner {
             None if !is_same => Box::pin(self.reader.must_run(&stored, runs.as_deref())).await?,
             _ => {}
         }
-        let case = apply_stored(reckoned, reckoned_at, before.as_deref(), &stored);
+        let case = reckoned.stored(before.as_deref(), &stored);
         if is_same {
             let (workflow, id) = (case.workflow.clone(), case.id.clone());
             let own = Own { workflow, case: id, status: case.status, hash: stored.hash.clone() };
@@ -245,39 +251,22 @@ impl Inner {
         Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))
     }
 
-    /// The record to append, which follows from the case as it is known, and the case after
-    /// it. A record that replay would refuse is never stored. Its sequence and hash are not
-    /// known yet.
-    fn checked(
-        &self,
-        slot: &Slot,
-        mut record: Record,
-        act: &Act,
-    ) -> Result<(Stored<Record>, Case)> {
+    /// The record to append, which follows from the case as it is known, and what the case is
+    /// after it. A record that replay would refuse is never stored.
+    fn checked(&self, slot: &Slot, mut record: Record) -> Result<(Record, Reckoned)> {
+        let case = slot.case.as_deref();
         if record.kind != RecordKind::Fired {
             // The engine makes what it fires fit, since that tells which mode can fire.
-            fit(&mut record, slot.case.as_deref(), self.reader.limits())?;
+            fit(&mut record, case, self.reader.limits())?;
         }
-        let mut stored = Stored {
-            sequence: record.previous + 1,
-            fence: Some(record.previous),
-            value: record,
-            timestamp: act.now,
-            subject: String::new(),
-            hash: String::new(),
-        };
-        let record = &stored.value;
-        let mut case = apply(slot.case.as_deref(), &stored)
-            .map_err(|reason| broken(&record.workflow, &record.case, stored.sequence, reason))?;
-        for token in &record.produced {
-            if let Some(token) = case.tokens.get_mut(&token.id) {
-                let subject =
-                    self.reader.storage.token_subject(&token.workflow, &token.place, &token.id);
-                Arc::make_mut(token).nats_subject = subject;
-            }
-        }
-        stored.value.tokens_hash = case.digests.of_all(&case.marking);
-        Ok((stored, case))
+        let mut reckoned = reckon(case, &record)
+            .map_err(|reason| broken(&record.workflow, &record.case, None, reason))?;
+        let storage = &self.reader.storage;
+        reckoned.name_subjects(&record, |token| {
+            storage.token_subject(&token.workflow, &token.place, &token.id)
+        });
+        record.tokens_hash = reckoned.tokens_hash(&record);
+        Ok((record, reckoned))
     }
 
     /// Brings the known case up to the log's present state. The known case is kept if the log
@@ -333,10 +322,10 @@ impl Inner {
             return Ok(Break(Box::new(changed)));
         }
         if let Some(expected) = commit.change.expected_revision
-            && expected != case.sequence
+            && expected != case.revision()
         {
             let what = format!("case {}", case.id);
-            return Err(Error::Conflict { what, expected, actual: case.sequence });
+            return Err(Error::Conflict { what, expected, actual: case.revision() });
         }
         let compiled = Box::pin(self.reader.compiled(&case.workflow, case.definition)).await?;
         // The next record names all pages if it is one.

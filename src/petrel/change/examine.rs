@@ -7,8 +7,8 @@ use futures::StreamExt;
 use crate::{
     engine::apply,
     models::{
-        Aside, Case, CaseId, FiringId, IdHash, PlaceId, PutAside, Record, RecordKind, Stored,
-        TokenId, WorkflowId,
+        Aside, Case, CaseId, FiringId, IdHash, LogSequence, PlaceId, PutAside, Record, RecordKind,
+        Stored, TokenId, WorkflowId,
     },
     petrel::{
         Error, Result, error::named, read::Reader, read::follows::known, read::load::broken,
@@ -32,15 +32,15 @@ pub(in crate::petrel) struct Examined {
     /// Bad messages that are not put aside yet, oldest first.
     pub bad: Vec<Bad>,
     /// The sequence of the last message of any kind.
-    pub last: u64,
+    pub last: Option<LogSequence>,
     /// The messages that are put aside already.
     pub aside: Vec<Aside>,
     /// The messages that can't be read, put aside or not.
-    unreadable: BTreeSet<u64>,
+    unreadable: BTreeSet<LogSequence>,
     /// The record that has the firing id of the request.
     pub repeated: Option<Stored<Record>>,
     /// A message that is put aside, or is to be, and has that id, or may have.
-    pub taken: Option<u64>,
+    pub taken: Option<LogSequence>,
 }
 
 impl Examined {
@@ -48,9 +48,9 @@ impl Examined {
     fn goes_on_with(&self, record: &Stored<Record>) -> bool {
         let Record { previous, previous_hash, .. } = &record.value;
         let last = self.state.as_ref();
-        let is_linked = last.map_or(0, |state| state.sequence) == *previous
+        let is_linked = last.map(|state| state.sequence) == *previous
             && last.map(|state| &state.head_hash) == previous_hash.as_ref();
-        is_linked || self.unreadable.contains(previous)
+        is_linked || previous.is_some_and(|previous| self.unreadable.contains(&previous))
     }
 }
 
@@ -66,7 +66,7 @@ pub(in crate::petrel) struct Bad {
 }
 
 pub(in crate::petrel) struct Read {
-    pub definition: u64,
+    pub definition: LogSequence,
     hash: String,
     words: String,
     follows: bool,
@@ -82,7 +82,7 @@ impl Reader {
         firing: &FiringId,
     ) -> Result<Examined> {
         let mut known = self.put_aside_in(workflow, case).await?;
-        let mut last = 0;
+        let mut last = None;
         for _ in 0..MOST_PASSES {
             let found = self.examine_without(workflow, case, firing, known).await?;
             let said = found.state.as_ref().map_or(&[][..], |state| state.aside.as_slice());
@@ -139,7 +139,7 @@ impl Reader {
                 // What a newer version wrote is good, and this error says so.
                 Err(error) => return Err(error.into()),
             };
-            found.last = sequence;
+            found.last = Some(sequence);
             let is_bad = bad.is_some();
             if let Some((mut message, registers, read)) = bad {
                 message.reason = message.reason.chars().take(MOST_TOLD).collect();
@@ -174,7 +174,8 @@ impl Reader {
             Err(contradiction) => contradiction.to_string(),
         };
         // It follows what can't be read: it is believed, if its tokens are there.
-        if found.unreadable.contains(&record.value.previous) {
+        let follows = |at: LogSequence| found.unreadable.contains(&at);
+        if record.value.previous.is_some_and(follows) {
             match self.restore(&record).await {
                 Ok(mut state) => {
                     if record.value.is_without_lists() {
@@ -197,7 +198,7 @@ impl Reader {
     pub(in crate::petrel) async fn lacks_net(&self, record: &Record) -> Result<bool> {
         let Record { workflow, definition, previous, kind, .. } = record;
         // A case runs what its first record names.
-        if *previous != 0 || *kind == RecordKind::Quarantined {
+        if previous.is_some() || *kind == RecordKind::Quarantined {
             return Ok(false);
         }
         match self.compiled(workflow, *definition).await {
@@ -218,7 +219,8 @@ impl Read {
         let Record { previous, previous_hash, kind, transition, firing, .. } = &record.value;
         let follows = bad.iter().any(|bad| {
             let hash = bad.read.as_ref().map(|read| &read.hash);
-            bad.message.sequence == *previous && (hash.is_none() || hash == previous_hash.as_ref())
+            Some(bad.message.sequence) == *previous
+                && (hash.is_none() || hash == previous_hash.as_ref())
         });
         let what = transition.as_ref().map_or_else(String::new, |id| format!(" {id}"));
         let (sequence, kind) = (record.sequence, kind.as_str());

@@ -11,8 +11,11 @@ use crate::petrel::{
     Change, Changed, Error, Inner, Petrel, Result, change::repeat::Asked, read::load::broken,
 };
 use crate::{
-    engine::{Act, apply, fit, never_begun, quarantine},
-    models::{Case, CaseId, FiringId, IdProblem, PlaceId, Record, Stored, TokenId, WorkflowId},
+    engine::{Act, Remains, apply, fit, quarantine},
+    models::{
+        Case, CaseId, Fence, FiringId, IdProblem, LogSequence, PlaceId, Record, Revision, Stored,
+        TokenId, WorkflowId,
+    },
     storage::{AppendOptions, StorageError},
 };
 
@@ -91,44 +94,45 @@ impl Inner {
                 let own = record.value.time == act.now && record.value.by == act.by;
                 return Ok(changed(record, state, !own));
             }
-            if examined.last == 0 {
+            if examined.last.is_none() {
                 self.reader.must_exist(workflow).await?;
             }
-            must_be_wanted(case, &act, &examined, following, change.expected_revision)?;
-            let mut before = match examined.state {
-                Some(state) => state,
+            let last = must_be_wanted(case, &act, &examined, following, change.expected_revision)?;
+            let mut aside = examined.aside;
+            aside.extend(ranges(&examined.bad));
+            let before = examined.state;
+            let remains = match &before {
+                Some(state) => Remains::State(state),
                 None => {
                     let definition = self.never_run(workflow, &examined.bad).await?;
-                    never_begun(workflow.clone(), case.clone(), definition)
+                    Remains::Nothing { workflow, case, definition }
                 }
             };
-            before.aside = examined.aside;
-            let ranges = ranges(&examined.bad);
-            let live = before.marking.0.iter().map(|at| (at.token.clone(), at.place.clone()));
+            let live = before.iter().flat_map(|state| &state.marking.0);
+            let live = live.map(|at| (at.token.clone(), at.place.clone()));
             let mut registers: Vec<_> = live.collect();
             registers.extend(examined.bad.iter().filter_map(|bad| bad.registers.clone()).flatten());
             let put_aside = examined.bad.into_iter().map(|bad| bad.message).collect();
-            let mut record = quarantine(&before, &ranges, put_aside, examined.last, &act);
+            let mut record = quarantine(remains, aside, put_aside, last, &act);
             // What is put aside is said by `aside`; the reasons are for people.
-            while let Err(excess) = fit(&mut record, Some(&before), self.reader.limits()) {
+            while let Err(excess) = fit(&mut record, before.as_ref(), self.reader.limits()) {
                 let told = record.put_aside.len();
                 if told <= 1 {
                     return Err(excess.into());
                 }
                 record.put_aside.truncate(told / 2);
             }
-            match self.reader.storage.append(&record, AppendOptions::after(examined.last)).await {
+            match self.reader.storage.append(&record, AppendOptions::after(last)).await {
                 Ok(appended) => {
                     let stored = Stored {
                         value: record,
-                        sequence: appended.sequence.get(),
-                        fence: Some(examined.last),
+                        sequence: appended.sequence,
+                        fence: Fence::After(last),
                         timestamp: act.now,
-                        subject: String::new(),
+                        subject: appended.subject,
                         hash: appended.hash,
                     };
-                    let before = (before.sequence > 0).then_some(&before);
-                    let state = apply(before, &stored)
+                    let state = apply(before.as_ref(), &stored)
                         .map_err(|reason| broken(workflow, case, stored.sequence, reason))?;
                     self.show(&state, registers).await;
                     return Ok(changed(stored, state, false));
@@ -145,7 +149,7 @@ impl Inner {
 
     /// The definition to name for a case that never began: the workflow's latest, or if the
     /// log does not know the workflow, the one that the case was begun with.
-    async fn never_run(&self, workflow: &WorkflowId, bad: &[Bad]) -> Result<u64> {
+    async fn never_run(&self, workflow: &WorkflowId, bad: &[Bad]) -> Result<LogSequence> {
         match self.reader.latest(workflow).await {
             Ok(latest) => Ok(latest.stored.sequence),
             Err(error @ Error::NotFound(_)) => {
@@ -161,7 +165,7 @@ impl Inner {
         if let Err(error) = self.views.repair(&case.workflow, &case.id, registers).await {
             self.metrics.view_failed();
             tracing::warn!(
-                workflow = %case.workflow, case = %case.id, sequence = case.sequence, %error,
+                workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
                 "messages are put aside, but the views can't be looked at; \
                  `petrel rebuild` mends them"
             );
@@ -170,26 +174,24 @@ impl Inner {
 }
 
 /// Refuses a request whose id was taken, that expects another revision, or that finds nothing to put
-/// aside, or more than is wanted.
+/// aside, or more than is wanted. Returns the sequence of the case's last message.
 fn must_be_wanted(
     case: &CaseId,
     act: &Act,
     examined: &Examined,
     following: Following,
-    expected_revision: Option<u64>,
-) -> Result<()> {
+    expected_revision: Option<Revision>,
+) -> Result<LogSequence> {
     if let Some(sequence) = examined.taken {
         let (id, case) = (act.firing.to_string(), case.clone());
         return Err(Error::IdPutAside { id, case, sequence });
     }
-    if examined.last == 0 {
-        return Err(Error::no_case(case));
-    }
+    let Some(last) = examined.last else { return Err(Error::no_case(case)) };
     if let Some(expected) = expected_revision
-        && expected != examined.last
+        && expected != last.into()
     {
-        let (what, actual) = (format!("case {case}"), examined.last);
-        return Err(Error::Conflict { what, expected, actual });
+        let what = format!("case {case}");
+        return Err(Error::Conflict { what, expected, actual: last.into() });
     }
     if following == Following::Refuse {
         must_have_none(case, &examined.bad)?;
@@ -198,7 +200,7 @@ fn must_be_wanted(
         let reason = format!("nothing is wrong in the log of case {case}; nothing was stored");
         return Err(Error::argument("case", reason));
     }
-    Ok(())
+    Ok(last)
 }
 
 fn changed(record: Stored<Record>, case: Case, repeated: bool) -> Changed {

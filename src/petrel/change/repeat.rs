@@ -131,7 +131,7 @@ impl Inner {
             self.metrics.view_failed();
             let (case, sequence) = (&changed.case, changed.record.sequence);
             tracing::warn!(
-                workflow = %case.workflow, case = %case.id, sequence, %error,
+                workflow = %case.workflow, case = %case.id, %sequence, %error,
                 "a repeated change is in the log, but its views can't be looked at"
             );
         }

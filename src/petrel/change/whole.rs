@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use crate::petrel::{Inner, Result};
 use crate::{
     engine::produced,
-    models::{Passed, Record, Stored, TokenId},
+    models::{LogSequence, Passed, Record, Stored, TokenId},
 };
 
 /// Wait before the server is asked again after it did not answer.
@@ -19,7 +19,7 @@ pub(in crate::petrel) struct Whole {
     inner: Arc<Inner>,
     /// The history of tokens after the last of their records that passed here, with its
     /// sequence.
-    known: HashMap<TokenId, (u64, Vec<Passed>)>,
+    known: HashMap<TokenId, (LogSequence, Vec<Passed>)>,
 }
 
 impl Whole {

@@ -14,7 +14,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use crate::models::{CaseId, Record, Stored, WorkflowId, read_json};
+use crate::models::{CaseId, Fence, LogSequence, Record, Stored, WorkflowId, read_json};
 use crate::petrel::{Error, Result, thread::off_thread};
 
 /// Bytes of records in memory before they go to the temporary file.
@@ -24,7 +24,7 @@ const MOST_BYTES: usize = 32 * 1024 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 
 /// Workflow, case and log sequence of a record.
-type Key = (WorkflowId, CaseId, u64);
+type Key = (WorkflowId, CaseId, LogSequence);
 
 /// The case that a subject of the log belongs to.
 pub(crate) fn case_of(subject: &str) -> Option<(WorkflowId, CaseId)> {
@@ -145,10 +145,10 @@ impl std::fmt::Debug for Records {
 }
 
 fn record(line: &[u8]) -> io::Result<Stored<Record>> {
-    type Line = (u64, DateTime<Utc>, String, Vec<String>, Record);
+    type Line = (LogSequence, DateTime<Utc>, String, Vec<String>, Record);
     let (sequence, timestamp, hash, unknown, mut value): Line = read_json(line)?;
     value.unknown = unknown;
-    Ok(Stored { value, sequence, timestamp, subject: String::new(), fence: None, hash })
+    Ok(Stored { value, sequence, timestamp, subject: String::new(), fence: Fence::Unchecked, hash })
 }
 
 /// A sorted part of the file. All parts share the file's position, so each read sets it.
@@ -246,10 +246,10 @@ mod tests {
         });
         Stored {
             value: serde_json::from_value(record).unwrap(),
-            sequence,
+            sequence: LogSequence::new(sequence).unwrap(),
             timestamp: "2026-01-01T00:00:00.123456789Z".parse().unwrap(),
             subject: String::new(),
-            fence: None,
+            fence: Fence::Unchecked,
             hash: "h".to_owned(),
         }
     }

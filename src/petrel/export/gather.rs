@@ -104,7 +104,7 @@ impl Gathered {
         &mut self,
         inner: &Inner,
         scope: LogScope,
-        versions: &mut BTreeSet<u64>,
+        versions: &mut BTreeSet<LogSequence>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<()> {
         let mut records = inner.reader.storage.history(scope, LogRange::ALL).await?;
@@ -119,7 +119,7 @@ impl Gathered {
                 Err(error) => return Err(error.into()),
             };
             self.total += 1;
-            progress(record.sequence);
+            progress(record.sequence.get());
             versions.insert(record.value.definition);
             if record.value.kind == RecordKind::Quarantined {
                 let (case, aside) = (record.value.case.clone(), record.value.aside.clone());

@@ -6,9 +6,10 @@ use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use crate::petrel::{Result, read::Reader, read::load::broken};
 use crate::{
     models::{
-        Aside, Case, CaseId, Chain, FiringId, IdHash, Link, PageAt, Record, Stored, WorkflowId,
+        Aside, Case, CaseId, Chain, FiringId, IdHash, Link, LogSequence, PageAt, Record, Stored,
+        WorkflowId,
     },
-    storage::{CaseLogExt, StorageError},
+    storage::StorageError,
 };
 
 /// The number of records that are asked for at once.
@@ -20,7 +21,7 @@ const AT_ONCE: usize = 64;
 pub(in crate::petrel) struct Earlier {
     up_to: Option<PageAt>,
     /// The last of those that no list names.
-    unlisted: u64,
+    unlisted: Option<LogSequence>,
     /// The last good one of them, by its hash.
     read: Option<PageAt>,
     /// The messages that were put aside when they were read.
@@ -37,10 +38,10 @@ impl Earlier {
 
     /// Returns true if it rests on a number alone, for records that no list names.
     pub fn is_unlisted(&self) -> bool {
-        self.unlisted != 0
+        self.unlisted.is_some()
     }
 
-    fn with(id: IdHash, links: &[Link]) -> impl Iterator<Item = u64> + '_ {
+    fn with(id: IdHash, links: &[Link]) -> impl Iterator<Item = LogSequence> + '_ {
         let begin = links.partition_point(|link| link.id < id);
         links[begin..].iter().take_while(move |link| link.id == id).map(|link| link.sequence)
     }
@@ -74,8 +75,8 @@ impl Reader {
         id: &FiringId,
     ) -> Result<Option<Stored<Record>>> {
         let hash = IdHash::of(id);
-        let mut sequences: Vec<u64> = Vec::new();
-        if case.chain.page.is_some() || case.chain.unlisted != 0 {
+        let mut sequences: Vec<LogSequence> = Vec::new();
+        if case.chain.page.is_some() || case.chain.unlisted.is_some() {
             let earlier = self.earlier(case, known.take()).await?;
             sequences.extend(Earlier::with(hash, &earlier.links));
             *known = Some(earlier);
@@ -103,8 +104,13 @@ impl Reader {
     }
 
     /// The sequence of a message that is put aside, if its id is this one, or can't be read.
-    async fn may_have(&self, case: &Case, sequence: u64, id: &FiringId) -> Result<Option<u64>> {
-        match self.storage.record_at(&case.workflow, &case.id, sequence).await {
+    async fn may_have(
+        &self,
+        case: &Case,
+        sequence: LogSequence,
+        id: &FiringId,
+    ) -> Result<Option<LogSequence>> {
+        match self.storage.record(&case.workflow, &case.id, sequence).await {
             Ok(Some(record)) if record.value.firing != *id => Ok(None),
             Ok(None) => Ok(None),
             Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => Ok(Some(sequence)),
@@ -166,10 +172,11 @@ impl Reader {
     /// Returns true if the log still has the last known record, unchanged, among those that no
     /// list names now.
     async fn has_still(&self, case: &Case, known: &Earlier) -> Result<bool> {
-        let Some(last) = known.last().filter(|last| last.sequence <= case.chain.unlisted) else {
+        let Some(last) = known.last().filter(|last| Some(last.sequence) <= case.chain.unlisted)
+        else {
             return Ok(false);
         };
-        let record = self.storage.record_at(&case.workflow, &case.id, last.sequence).await?;
+        let record = self.storage.record(&case.workflow, &case.id, last.sequence).await?;
         Ok(record.is_some_and(|record| record.hash == last.hash))
     }
 
@@ -177,13 +184,11 @@ impl Reader {
     /// id of a message put aside comes from that message, or from records that name it.
     async fn go_on(&self, case: &Case, mut earlier: Earlier) -> Result<Earlier> {
         let unlisted = case.chain.unlisted;
-        let from = earlier.last().map_or(1, |last| last.sequence);
+        let from = earlier.last().map_or(LogSequence::FIRST, |last| last.sequence);
         (earlier.unlisted, earlier.up_to) = (unlisted, None);
         earlier.aside.clone_from(&case.aside);
-        if unlisted == 0 {
-            return Ok(earlier);
-        }
-        let aside = |sequence: u64| Aside::any(&case.aside, sequence);
+        let Some(unlisted) = unlisted else { return Ok(earlier) };
+        let aside = |sequence: LogSequence| Aside::any(&case.aside, sequence);
         let mut links = Vec::new();
         let (workflow, id) = (&case.workflow, &case.id);
         let mut records = self.unlisted_records(workflow, id, from, unlisted, Vec::new()).await?;
@@ -209,8 +214,8 @@ impl Reader {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        from: u64,
-        up_to: u64,
+        from: LogSequence,
+        up_to: LogSequence,
         aside: Vec<Aside>,
     ) -> Result<BoxStream<'static, std::result::Result<Stored<Record>, StorageError>>> {
         let records = self.records(workflow, case, from, aside).await?;
@@ -282,8 +287,8 @@ impl Reader {
         let chain = &case.chain;
         let listed = |sequence| self.named(&case.workflow, &case.id, sequence, case.sequence);
         match (chain.unlisted, &chain.page, chain.recent.first()) {
-            (0, None, Some(first)) => listed(first.sequence).await.map(Some),
-            (0, Some(at), _) => {
+            (None, None, Some(first)) => listed(first.sequence).await.map(Some),
+            (None, Some(at), _) => {
                 let mut page = self.page(case, at).await?;
                 if let Some(first) = page.value.pages.first() {
                     page = listed(*first).await?;
@@ -295,7 +300,11 @@ impl Reader {
             }
             _ => {
                 let (workflow, aside) = (&case.workflow, case.aside.clone());
-                Ok(self.records(workflow, &case.id, 1, aside).await?.try_next().await?)
+                Ok(self
+                    .records(workflow, &case.id, LogSequence::FIRST, aside)
+                    .await?
+                    .try_next()
+                    .await?)
             }
         }
     }
@@ -306,7 +315,7 @@ impl Reader {
     pub async fn records_from<'a>(
         &'a self,
         head: &Stored<Record>,
-        from: u64,
+        from: LogSequence,
         at_once: usize,
     ) -> Result<BoxStream<'a, Result<Stored<Record>>>> {
         let (workflow, case) = (head.value.workflow.clone(), head.value.case.clone());
@@ -316,20 +325,19 @@ impl Reader {
             let last = self.named(&workflow, &case, at.sequence, head.sequence).await?;
             pages = last.value.pages.iter().copied().chain([at.sequence]).collect();
         }
-        let unlisted = match from <= chain.unlisted {
-            true => {
+        let unlisted = match chain.unlisted.filter(|unlisted| from <= *unlisted) {
+            Some(unlisted) => {
                 let aside = self.put_aside_by(head).await?;
-                let unlisted = chain.unlisted;
                 let records = self.unlisted_records(&workflow, &case, from, unlisted, aside);
                 records.await?.map_err(crate::petrel::Error::from).boxed()
             }
-            false => stream::empty().boxed(),
+            None => stream::empty().boxed(),
         };
         let by = head.sequence;
         // A page names those from the page before it to itself.
         let begin = pages.partition_point(|page| *page <= from);
-        let pages: Vec<u64> = pages.split_off(begin.min(pages.len()));
-        let named = move |sequence: u64| {
+        let pages: Vec<LogSequence> = pages.split_off(begin.min(pages.len()));
+        let named = move |sequence: LogSequence| {
             let (workflow, case) = (workflow.clone(), case.clone());
             async move { self.named(&workflow, &case, sequence, by).await }
         };

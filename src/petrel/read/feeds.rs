@@ -21,8 +21,8 @@ const KEPT: usize = 256;
 /// Item of a feed: a record, or an error in its place.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
-    /// The log sequence; 0 of an error that is not about one record.
-    pub sequence: u64,
+    /// The log sequence; `None` of an error that is not about one record.
+    pub sequence: Option<LogSequence>,
     pub record: std::result::Result<Arc<Stored<Record>>, Arc<Error>>,
 }
 
@@ -49,7 +49,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     /// Everything up to this log sequence has been given.
-    position: u64,
+    position: Option<LogSequence>,
     /// `None` when the feed is over.
     sender: Option<broadcast::Sender<Item>>,
     /// Error that ended it, if it is to be told.
@@ -61,7 +61,7 @@ struct State {
 pub(super) struct Place {
     pub feed: Arc<Feed>,
     pub items: broadcast::Receiver<Item>,
-    pub position: u64,
+    pub position: Option<LogSequence>,
 }
 
 impl Feeds {
@@ -76,9 +76,9 @@ impl Feeds {
         if let Some(place) = there.and_then(|feed| feed.place().ok()) {
             return Ok(place);
         }
-        let last = inner.reader.storage.last_sequence().await?.map_or(0, LogSequence::get);
-        let records =
-            inner.reader.storage.watch(scope.clone(), WatchOptions::from(last + 1)).await?;
+        let last = inner.reader.storage.last_sequence().await?;
+        let options = WatchOptions::from(LogSequence::after(last));
+        let records = inner.reader.storage.watch(scope.clone(), options).await?;
         // A feed that is dropped takes the lock itself, so this one goes after the lock.
         let quicker;
         let mut open = feeds.open();
@@ -188,11 +188,11 @@ fn cut_off() -> StorageError {
     StorageError::Unavailable { reason, away_since: None }
 }
 
-/// The log sequence of a record, also of one that can't be read; 0 of other errors.
-pub(super) fn sequence(record: &storage::Result<Stored<Record>>) -> u64 {
+/// The log sequence of a record, also of one that can't be read; `None` of other errors.
+pub(super) fn sequence(record: &storage::Result<Stored<Record>>) -> Option<LogSequence> {
     match record {
-        Ok(record) => record.sequence,
-        Err(StorageError::Corrupt { sequence, .. }) => *sequence,
-        Err(_) => 0,
+        Ok(record) => Some(record.sequence),
+        Err(StorageError::Corrupt { sequence, .. }) => Some(*sequence),
+        Err(_) => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::petrel::{
     read::{Reader, load::broken},
 };
 use crate::{
-    models::{Record, RecordKind, Stored},
+    models::{Fence, LogSequence, Record, RecordKind, Stored},
     storage::{CaseLogExt, LogRange, LogScope, StorageError},
 };
 
@@ -25,16 +25,17 @@ impl Reader {
         let Record { workflow, case, previous, previous_hash, .. } = &head.value;
         let last = last_before(&head.value);
         let reason = match head.fence {
-            Some(fence) if fence != last => {
-                Some(format!("it follows message {last}, and {fence} is between"))
+            Fence::Unchecked => self.is_between(head, last).await?,
+            Fence::After(fence) if Some(fence) != last => Some(between(last, fence)),
+            Fence::First if last.is_some() => {
+                Some(format!("{}, and is the case's first", follows(last)))
             }
-            Some(_) => None,
-            None => self.is_between(head, last).await?,
+            Fence::After(_) | Fence::First => None,
         };
-        let reason = match reason {
-            Some(reason) => reason,
-            None if *previous == 0 => return Ok(()),
-            None => match self.storage.record_before(&head.value).await {
+        let reason = match (reason, previous) {
+            (Some(reason), _) => reason,
+            (None, None) => return Ok(()),
+            (None, Some(previous)) => match self.storage.record_before(&head.value).await {
                 Ok(Some(before)) if Some(&before.hash) == previous_hash.as_ref() => return Ok(()),
                 // What can't be read blocks no more than itself.
                 Err(StorageError::Corrupt { .. }) => return Ok(()),
@@ -48,9 +49,14 @@ impl Reader {
     }
 
     /// Says which message of the case is between a head and the one that it says to follow.
-    async fn is_between(&self, head: &Stored<Record>, last: u64) -> Result<Option<String>> {
+    async fn is_between(
+        &self,
+        head: &Stored<Record>,
+        last: Option<LogSequence>,
+    ) -> Result<Option<String>> {
         let scope = LogScope::Case(head.value.workflow.clone(), head.value.case.clone());
-        let next = self.storage.history(scope, LogRange::from(last + 1)).await?.next().await;
+        let range = LogRange::from(LogSequence::after(last));
+        let next = self.storage.history(scope, range).await?.next().await;
         let next = match next {
             Some(Ok(next)) => next.sequence,
             Some(Err(StorageError::Corrupt { sequence, .. })) => sequence,
@@ -58,8 +64,7 @@ impl Reader {
             // Somebody has taken it out of the log.
             None => head.sequence,
         };
-        Ok((next != head.sequence)
-            .then(|| format!("it follows message {last}, and {next} is between")))
+        Ok((next != head.sequence).then(|| between(last, next)))
     }
 }
 
@@ -77,8 +82,20 @@ pub(crate) fn known(record: &Stored<Record>) -> std::result::Result<(), StorageE
     })
 }
 
-/// The case's message that a record was appended after; 0 for none.
-fn last_before(record: &Record) -> u64 {
+/// The message that a record says to follow.
+fn follows(last: Option<LogSequence>) -> String {
+    last.map_or_else(
+        || "it begins the case".to_owned(),
+        |last| format!("it follows message {last}"),
+    )
+}
+
+fn between(last: Option<LogSequence>, other: LogSequence) -> String {
+    format!("{}, and {other} is between", follows(last))
+}
+
+/// The case's message that a record was appended after.
+fn last_before(record: &Record) -> Option<LogSequence> {
     match record.kind {
         // It follows the last good record, and whatever came after that is put aside.
         RecordKind::Quarantined => record.previous.max(record.unlisted),

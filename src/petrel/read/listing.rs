@@ -4,9 +4,13 @@ use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::petrel::{Petrel, Result, export::by_case::case_of, read::reads::check};
+use crate::petrel::{
+    Petrel, Result,
+    export::by_case::case_of,
+    read::reads::{after, check},
+};
 use crate::{
-    models::{Case, CaseId, CaseStatus, RecordKind, WorkflowId},
+    models::{Case, CaseId, CaseStatus, LogPosition, LogSequence, RecordKind, WorkflowId},
     storage::{Cursor, LogRange, LogScope, Page, PageOf, StorageError},
 };
 
@@ -41,12 +45,12 @@ impl Petrel {
         page: Page,
     ) -> Result<CasePage> {
         self.inner.follow().await?;
-        let mut after = page.after.map_or(0, |Cursor(after)| after);
+        let mut after = page.after.and_then(Cursor::log_position).map(|after| after.sequence);
         let mut found = Found::new(page.first);
         loop {
             let some = self.inner.index.some(workflow, status, after, found.wanted());
             let Some((last, _)) = some.last() else { return Ok(found.page()) };
-            after = *last;
+            after = Some(*last);
             let cases = stream::iter(some)
                 .map(|(created, case)| async move { self.listed(workflow, created, &case).await });
             let mut cases = pin!(cases.buffered(AT_ONCE));
@@ -64,13 +68,14 @@ impl Petrel {
     }
 
     async fn cases_by_log(&self, workflow: &WorkflowId, page: Page) -> Result<CasePage> {
-        let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
+        let from = after(page.after);
         let scope = LogScope::Lifecycles(Some(workflow.clone()));
         let records = self.inner.reader.storage.history(scope, LogRange::from(from)).await?;
         let created = records.filter_map(|record| async move {
             match record {
-                Ok(record) if record.value.kind == RecordKind::Created => {
-                    Some(Ok((record.sequence, record.value.case, true)))
+                // It begins its case, or is another program's copy of what does.
+                Ok(record) if record.value.previous.is_none() => {
+                    Some(Ok((record.sequence, record.value.case)))
                 }
                 Ok(_) => None,
                 Err(StorageError::Corrupt { subject, sequence, .. }) => {
@@ -83,7 +88,7 @@ impl Petrel {
             let (sequence, case, creates) = created?;
             match creates || self.is_first(workflow, &case, sequence).await? {
                 true => self.listed(workflow, sequence, &case).await,
-                false => Ok((Cursor(sequence), Listed::None)),
+                false => Ok((LogPosition::from(sequence).into(), Listed::None)),
             }
         });
         let mut cases = pin!(cases.buffered(AT_ONCE));
@@ -99,7 +104,12 @@ impl Petrel {
 
     /// Returns true if the message at `sequence` is the first of the case's lifecycle. A case that
     /// does not begin with its creation is listed there, and nowhere else.
-    async fn is_first(&self, workflow: &WorkflowId, case: &CaseId, sequence: u64) -> Result<bool> {
+    async fn is_first(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        sequence: LogSequence,
+    ) -> Result<bool> {
         let scope = LogScope::Lifecycle(workflow.clone(), case.clone());
         match self.inner.reader.storage.history(scope, LogRange::ALL).await?.next().await {
             Some(Ok(first)) => Ok(first.sequence == sequence),
@@ -113,7 +123,7 @@ impl Petrel {
     async fn listed(
         &self,
         workflow: &WorkflowId,
-        created: u64,
+        created: LogSequence,
         case: &CaseId,
     ) -> Result<(Cursor, Listed)> {
         let listed = match self.inner.reader.load(workflow, case).await {
@@ -126,7 +136,7 @@ impl Petrel {
                 Listed::Unreadable(case.clone())
             }
         };
-        Ok((Cursor(created), listed))
+        Ok((LogPosition::from(created).into(), listed))
     }
 }
 

@@ -10,8 +10,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::petrel::{Error, Result, read::Reader};
 use crate::{
     engine::{fit_history, history_bases, produced, restore},
-    models::{Case, CaseId, Digests, MarkingEntry, Record, Stored, Token, TokenId, WorkflowId},
-    storage::{CaseLogExt, Consistency, RegisterState},
+    models::{
+        Case, CaseId, Digests, LogSequence, MarkingEntry, Record, Stored, Token, TokenId,
+        WorkflowId,
+    },
+    storage::{Consistency, RegisterState},
 };
 
 /// Number of records that are asked for at once, and kept at hand for the histories that
@@ -29,9 +32,9 @@ const LARGE: usize = 1_024;
 struct Found<'a> {
     head: &'a Stored<Record>,
     /// The log sequences of the records that the live tokens are in.
-    sequences: HashMap<&'a TokenId, u64>,
+    sequences: HashMap<&'a TokenId, LogSequence>,
     alive: Vec<Token>,
-    bases: HashMap<TokenId, u64>,
+    bases: HashMap<TokenId, LogSequence>,
 }
 
 impl<'a> Found<'a> {
@@ -53,7 +56,7 @@ impl<'a> Found<'a> {
     }
 
     /// The log sequences of the other records that have live tokens.
-    fn elsewhere(&self) -> BTreeSet<u64> {
+    fn elsewhere(&self) -> BTreeSet<LogSequence> {
         let sequences = self.sequences.values().copied();
         sequences.filter(|sequence| *sequence != self.head.sequence).collect()
     }
@@ -128,7 +131,7 @@ impl Reader {
             let RegisterState::Live(token) = register.state else { continue };
             let sequence = found.sequences.get(&register.token);
             let is_there = token.id == register.token && token.place == register.place;
-            if is_there && sequence == Some(&token.nats_sequence) {
+            if is_there && token.nats_sequence.as_ref() == sequence {
                 found.sequences.remove(&register.token);
                 whole.push(Token { nats_timestamp: None, ..*token });
             }
@@ -143,7 +146,7 @@ impl Reader {
     async fn restore_with(
         &self,
         mut found: Found<'_>,
-        records: BTreeSet<u64>,
+        records: BTreeSet<LogSequence>,
         whole: Vec<Token>,
     ) -> Result<Case> {
         let head = found.head;
@@ -174,13 +177,14 @@ impl Reader {
     pub async fn complete(
         &self,
         tokens: &mut [Token],
-        bases: &HashMap<TokenId, u64>,
+        bases: &HashMap<TokenId, LogSequence>,
         at_hand: &[&Stored<Record>],
     ) -> Result<()> {
-        let mut wanted = BTreeMap::<(WorkflowId, CaseId, u64), HashMap<TokenId, &mut Token>>::new();
+        let mut wanted =
+            BTreeMap::<(WorkflowId, CaseId, LogSequence), HashMap<TokenId, &mut Token>>::new();
         for token in &mut *tokens {
             if let Some(base) = bases.get(&token.id)
-                && *base != token.nats_sequence
+                && Some(*base) != token.nats_sequence
             {
                 let of_record = (token.workflow.clone(), token.case.clone(), *base);
                 wanted.entry(of_record).or_default().insert(token.id.clone(), token);
@@ -212,10 +216,10 @@ impl Reader {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        sequence: u64,
-        by: u64,
+        sequence: LogSequence,
+        by: LogSequence,
     ) -> Result<Stored<Record>> {
-        let record = self.storage.record_at(workflow, case, sequence).await?;
+        let record = self.storage.record(workflow, case, sequence).await?;
         record.ok_or_else(|| {
             let reason = format!("record {sequence} is named, and the log does not have it");
             broken(workflow, case, by, reason)
@@ -249,9 +253,10 @@ fn put_back(record: &Stored<Record>, mut tokens: HashMap<TokenId, &mut Token>) {
 pub(in crate::petrel) fn broken(
     workflow: &WorkflowId,
     case: &CaseId,
-    sequence: u64,
+    sequence: impl Into<Option<LogSequence>>,
     reason: impl std::fmt::Display,
 ) -> Error {
-    let (workflow, case, reason) = (workflow.clone(), case.clone(), reason.to_string());
+    let (workflow, case, sequence) = (workflow.clone(), case.clone(), sequence.into());
+    let reason = reason.to_string();
     Error::BrokenLog { workflow, case, sequence, reason }
 }

@@ -15,12 +15,12 @@ use crate::petrel::{
 use crate::{
     engine::{self, Budget, Explanation, history_bases, produced},
     models::{
-        Case, CaseId, LogSequence, Record, Stored, StoredDefinition, Token, TokenId, Transition,
-        WorkflowId,
+        Case, CaseId, LogPosition, LogSequence, Record, Stored, StoredDefinition, Token, TokenId,
+        Transition, WorkflowId,
     },
     storage::{
-        CaseLogExt, Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadOptions, ReadPath,
-        RegisterState, StorageError, StorageExt, TokenScope,
+        Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadOptions, ReadPath, RegisterState,
+        StorageError, StorageExt, TokenScope,
     },
 };
 
@@ -54,7 +54,7 @@ impl Petrel {
                     .token(&workflow, token, ReadOptions::default())
                     .await
                 {
-                    Err(error @ StorageError::Corrupt { .. }) => {
+                    Err(error @ StorageError::CorruptView { .. }) => {
                         tracing::warn!(%error, "read from the log; `petrel rebuild` mends the view");
                         None
                     }
@@ -95,7 +95,7 @@ impl Petrel {
                 RegisterState::Live(seen) if is_version(&seen, token) => {
                     return Ok(seen.nats_timestamp);
                 }
-                state if state.revision() > LogSequence::new(token.nats_sequence) => {
+                state if state.revision() > token.nats_sequence => {
                     return Ok(None);
                 }
                 _ => {}
@@ -130,9 +130,7 @@ impl Petrel {
                         RegisterState::Live(seen) if is_version(&seen, tokens[at]) => {
                             Some(seen.nats_timestamp)
                         }
-                        state if state.revision() > LogSequence::new(tokens[at].nats_sequence) => {
-                            Some(None)
-                        }
+                        state if state.revision() > tokens[at].nats_sequence => Some(None),
                         _ => None,
                     };
                 }
@@ -151,15 +149,15 @@ impl Petrel {
         Ok(times.into_iter().map(Option::flatten).collect())
     }
 
-    /// A record of a case as the log has it, with the server's time and its subject, which an
-    /// append does not learn.
+    /// A record of a case as the log has it, with the server's time, which an append does not
+    /// learn.
     pub async fn record(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        sequence: u64,
+        sequence: LogSequence,
     ) -> Result<Stored<Record>> {
-        let record = self.inner.reader.storage.record_at(workflow, case, sequence).await?;
+        let record = self.inner.reader.storage.record(workflow, case, sequence).await?;
         let missing = || Error::NotFound(Lookup::Record { case: case.clone(), sequence });
         Whole::new(self.inner.clone()).record(record.ok_or_else(missing)?).await
     }
@@ -235,7 +233,7 @@ impl Petrel {
         page: Page,
     ) -> Result<PageOf<Stored<Record>>> {
         check(page)?;
-        let from = page.after.map_or(1, |Cursor(after)| after.saturating_add(1));
+        let from = after(page.after);
         let mut records =
             match self.inner.reader.storage.head(workflow, case, Consistency::Strong).await {
                 Ok(Some(head)) => {
@@ -258,7 +256,7 @@ impl Petrel {
             if has_next {
                 break;
             }
-            items.push((Cursor(record.sequence), whole.record(record).await?));
+            items.push((LogPosition::from(record.sequence).into(), whole.record(record).await?));
         }
         Ok(PageOf { items, has_next })
     }
@@ -297,9 +295,9 @@ impl Inner {
             return Ok(Some(Token::clone(token)));
         }
         let record = match entry.sequence {
-            0 => head,
-            sequence if sequence == head.sequence => head,
-            sequence => match self.reader.storage.record_at(workflow, case, sequence).await? {
+            None => head,
+            Some(sequence) if sequence == head.sequence => head,
+            Some(sequence) => match self.reader.storage.record(workflow, case, sequence).await? {
                 Some(record) => record,
                 None => return Ok(None),
             },
@@ -337,6 +335,11 @@ impl Inner {
 
 fn is_version(one: &Token, other: &Token) -> bool {
     one.nats_sequence == other.nats_sequence && one.place == other.place
+}
+
+/// The first log sequence of a page whose positions are such.
+pub(super) fn after(position: Option<Cursor>) -> LogSequence {
+    LogSequence::after(position.and_then(Cursor::log_position).map(|after| after.sequence))
 }
 
 pub(in crate::petrel) fn check(page: Page) -> Result<()> {

@@ -23,7 +23,7 @@ pub(super) struct Subscriber {
     inner: Arc<Inner>,
     scope: LogScope,
     /// The first log sequence of interest.
-    next: u64,
+    next: LogSequence,
     place: Place,
     /// The part of the feed before he had a place at it.
     behind: Option<Behind>,
@@ -32,7 +32,7 @@ pub(super) struct Subscriber {
     /// nothing.
     since: Option<u64>,
     /// The log sequence after the last one that he has been given.
-    after: u64,
+    after: LogSequence,
     /// True if the last item that he was given is an error, so that he knows the reason for
     /// the feed's end.
     told: bool,
@@ -51,13 +51,13 @@ impl Subscriber {
     pub async fn begin(
         inner: Arc<Inner>,
         scope: LogScope,
-        next: u64,
+        next: LogSequence,
         since: Option<u64>,
     ) -> Result<Self> {
         let place = Feeds::join(&inner, &scope).await?;
-        let is_ahead = next > place.position + 1 && {
+        let is_ahead = next > LogSequence::after(place.position) && {
             let last = inner.reader.storage.last_sequence().await?;
-            next > last.map_or(0, LogSequence::get) + 1
+            next > LogSequence::after(last)
         };
         if is_ahead {
             // Whoever has seen more than there is has seen another log: a feed of its own finds
@@ -68,7 +68,7 @@ impl Subscriber {
                 return Err(end.into());
             }
         }
-        let behind = match next <= place.position {
+        let behind = match Some(next) <= place.position {
             false => None,
             true => {
                 let records =
@@ -98,7 +98,7 @@ impl Subscriber {
                     }
                     None => {
                         self.behind = None;
-                        self.next = self.next.max(self.place.position + 1);
+                        self.next = self.next.max(LogSequence::after(self.place.position));
                     }
                 }
             }
@@ -106,7 +106,7 @@ impl Subscriber {
                 Ok(item) => item,
                 // Who came when it had just ended has not heard of it.
                 Err(RecvError::Closed) => match self.place.feed.end().filter(|_| !self.told) {
-                    Some(end) => Item { sequence: 0, record: Err(end) },
+                    Some(end) => Item { sequence: None, record: Err(end) },
                     None => return None,
                 },
                 Err(RecvError::Lagged(_)) => match self.fall_behind() {
@@ -117,11 +117,11 @@ impl Subscriber {
                     }
                 },
             };
-            if item.sequence != 0 {
-                if item.sequence < self.next {
+            if let Some(sequence) = item.sequence {
+                if sequence < self.next {
                     continue;
                 }
-                self.next = item.sequence + 1;
+                self.next = sequence.next();
             } else if let Err(error) = &item.record {
                 match self.begin_anew(error).await {
                     Ok(true) => continue,
@@ -177,7 +177,7 @@ impl Subscriber {
     /// The next record of his own reading; `None` when the feed has all that comes.
     async fn next_behind(&mut self) -> Option<Result<Stored<Record>>> {
         let behind = self.behind.as_mut()?;
-        while self.next <= self.place.position {
+        while Some(self.next) <= self.place.position {
             let records = match &mut behind.records {
                 Some(records) => records,
                 none => {
@@ -202,15 +202,15 @@ impl Subscriber {
             };
             let record = records.next().await?;
             match sequence(&record) {
-                0 => {}
+                None => {}
                 sequence if sequence > self.place.position => return None,
-                sequence => self.next = sequence + 1,
+                Some(sequence) => self.next = sequence.next(),
             }
             match record {
                 Ok(record) => return Some(behind.whole.in_the_end(record).await),
                 Err(error @ StorageError::Corrupt { .. }) => return Some(Err(error.into())),
                 Err(error) if passes_by(&error) => {
-                    tracing::debug!(%error, from = self.next, "reading on");
+                    tracing::debug!(%error, from = %self.next, "reading on");
                     behind.records = None;
                     sleep(RETRY_EVERY).await;
                 }

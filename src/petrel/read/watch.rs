@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use super::subscriber::Subscriber;
 use crate::petrel::{Petrel, Result};
 use crate::{
-    models::{LogSequence, Record, Stored},
+    models::{LogPosition, LogSequence, Record, Stored},
     storage::{LogScope, StorageError},
 };
 
@@ -16,20 +16,20 @@ use crate::{
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(250);
 
 impl Petrel {
-    /// The records in `scope` from a log sequence on, and then each new one as it comes,
-    /// without loss or repetition; without a sequence, only new ones. No other reader waits
+    /// The records in `scope` from a position of the log on, and then each new one as it comes,
+    /// without loss or repetition; without a position, only new ones. No other reader waits
     /// for a slow one: records older than the last 256 are read again from the log for it.
     pub async fn watch(
         &self,
         scope: LogScope,
-        from_sequence: Option<u64>,
+        from: Option<LogPosition>,
     ) -> Result<BoxStream<'static, Result<Arc<Stored<Record>>>>> {
         let storage = &self.inner.reader.storage;
-        let (from, since) = match from_sequence {
-            Some(sequence) => (sequence, None),
+        let (from, since) = match from {
+            Some(from) => (from.sequence, None),
             None => {
-                let last = storage.last_sequence().await?.map_or(0, LogSequence::get);
-                (last + 1, Some(storage.generation().await?))
+                let last = storage.last_sequence().await?;
+                (LogSequence::after(last), Some(storage.generation().await?))
             }
         };
         Ok(Subscriber::begin(Arc::clone(&self.inner), scope, from, since).await?.stream())

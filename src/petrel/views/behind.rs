@@ -14,10 +14,7 @@ use crate::petrel::{
         repair::{Key, correction, touched},
     },
 };
-use crate::{
-    models::Case,
-    storage::{CaseLogExt, Register},
-};
+use crate::{models::Case, storage::Register};
 
 /// Number of records that are looked at: more were not left behind by processes that died, but by
 /// a view that is lost.
@@ -38,7 +35,7 @@ impl Views {
         let marking: HashMap<_, _> = marking.collect();
         let is_right = |register: &Register| {
             let (entry, token) = (marking.get(&register.token), case.tokens.get(&register.token));
-            correction(case.sequence, entry.copied(), token, register).is_none()
+            correction(Some(case.sequence), entry.copied(), token, register).is_none()
         };
         let right = seen.iter().filter(|register| is_right(register));
         let right: HashSet<_> = right.map(|register| (&register.token, &register.place)).collect();
@@ -48,7 +45,7 @@ impl Views {
         }
         let mut sequence = case.sequence;
         for _ in 0..MOST_BEHIND {
-            let record = self.reader.storage.record_at(&case.workflow, &case.id, sequence).await?;
+            let record = self.reader.storage.record(&case.workflow, &case.id, sequence).await?;
             let Some(record) = record else { break };
             let keys: Vec<_> = touched(&record.value).collect();
             let registers = self.reader.storage.registers_of(&case.workflow, &keys).await?;
@@ -59,10 +56,8 @@ impl Views {
                 break;
             }
             behind.extend(keys);
-            sequence = record.value.previous;
-            if sequence == 0 {
-                break;
-            }
+            let Some(previous) = record.value.previous else { break };
+            sequence = previous;
         }
         Ok(behind)
     }

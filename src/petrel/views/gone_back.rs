@@ -14,10 +14,13 @@ impl Reader {
         if before.is_some_and(|before| Some(before.hash) == record.previous_hash) {
             return Ok(());
         }
+        let before = match record.previous {
+            Some(previous) => format!("record {previous} is another one now"),
+            None => "the case has another beginning now".to_owned(),
+        };
         let reason = format!(
-            "the log went back while it was written, and record {} is another one now; look at \
-             the case's history, and put the record aside by `petrel case quarantine`",
-            record.previous
+            "the log went back while it was written, and {before}; look at the case's history, \
+             and put the record aside by `petrel case quarantine`"
         );
         Err(broken(&record.workflow, &record.case, stored.sequence, reason))
     }

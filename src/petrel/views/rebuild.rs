@@ -60,7 +60,7 @@ impl Petrel {
         let mut repaired = inner.views.rebuild_cases(|at| progress(at, 2 * last)).await?;
         let in_view = |seen: u64| progress(last + seen.min(last), 2 * last);
         let mut tally = Tally { unknown, ..Tally::going_on() };
-        inner.views.judge_view(0, None, &mut tally, in_view).await?;
+        inner.views.judge_view(None, None, &mut tally, in_view).await?;
         repaired += tally.total;
         progress(2 * last, 2 * last);
         Ok(repaired)
@@ -87,7 +87,7 @@ impl Views {
             match lifecycle {
                 Ok(Lifecycle { workflow, case, sequence }) => {
                     let repaired = self.repair_case(&workflow, &case, Vec::new()).await;
-                    Ok((sequence.get(), repaired.map(|repaired| Repaired { cases: 1, ..repaired })))
+                    Ok((sequence, repaired.map(|repaired| Repaired { cases: 1, ..repaired })))
                 }
                 Err(StorageError::Corrupt { subject, sequence, reason, newer }) => {
                     let error = StorageError::Corrupt { subject, sequence, reason, newer };
@@ -101,7 +101,7 @@ impl Views {
         while let Some(look) = looks.next().await {
             let (sequence, repaired) = look?;
             tally.add(repaired)?;
-            progress(sequence);
+            progress(sequence.get());
         }
         Ok(tally.total)
     }
@@ -112,7 +112,7 @@ impl Views {
     /// wrote all the time, which are to be looked at again.
     pub(in crate::petrel) async fn judge_lately(
         &self,
-        since: u64,
+        since: Option<LogSequence>,
     ) -> Result<(Repaired, Vec<Item>)> {
         let known = self.reader.storage.workflow_ids().await?.into_iter().collect();
         let mut tally = Tally::ending();
@@ -134,17 +134,17 @@ impl Views {
     /// workflows if they are named. It must agree with the last record of its case.
     async fn judge_view(
         &self,
-        since: u64,
+        since: Option<LogSequence>,
         known: Option<BTreeSet<WorkflowId>>,
         tally: &mut Tally,
         progress: impl Fn(u64),
     ) -> Result<()> {
-        let mut outlines = self.reader.storage.outlines(LogSequence::new(since)).await?;
+        let mut outlines = self.reader.storage.outlines(since).await?;
         let (mut seen, mut cases, mut kept, mut unknown) = (0, BTreeMap::new(), 0, 0);
         loop {
             let outline = match outlines.next().await {
                 Some(Ok(outline)) => Some(outline),
-                Some(Err(error @ StorageError::Corrupt { .. })) => {
+                Some(Err(error @ StorageError::CorruptView { .. })) => {
                     tally.add(Err(error.into()))?;
                     continue;
                 }
@@ -188,7 +188,7 @@ impl Views {
         });
         let mut looks = std::pin::pin!(looks.buffer_unordered(AT_ONCE));
         while let Some((item, repaired)) = looks.next().await {
-            if let Err(Error::Conflict { .. }) = &repaired {
+            if let Err(Error::ViewsContended { .. }) = &repaired {
                 tally.contended.push(item);
             }
             tally.add(repaired)?;
@@ -217,13 +217,13 @@ impl Views {
             let unknown = outlines.len() as u64;
             return Ok(Repaired { unknown, unknown_subjects: named, ..Repaired::default() });
         }
-        let sequence = head.as_ref().map_or(0, |head| head.sequence);
+        let sequence = head.as_ref().map(|head| head.sequence);
         let marking = head.as_ref().map(|head| head.value.marking.0.as_slice());
         let entries: BTreeMap<&TokenId, &MarkingEntry> =
             marking.unwrap_or_default().iter().map(|entry| (&entry.token, entry)).collect();
         let is_right = |outline: &Outline| {
             entries.get(&outline.token).is_some_and(|entry| {
-                let revision = LogSequence::new(entry.sequence_in(sequence));
+                let revision = sequence.map(|sequence| entry.sequence_in(sequence));
                 entry.place == outline.place && revision == outline.revision
             })
         };
@@ -308,11 +308,11 @@ impl Tally {
             {
                 self.unreached += 1;
             }
-            Error::Conflict { .. } if self.most_unreached == 0 => {
+            Error::ViewsContended { .. } if self.most_unreached == 0 => {
                 tracing::debug!(%error, "looked at again");
                 return Ok(());
             }
-            Error::Conflict { .. } => {}
+            Error::ViewsContended { .. } => {}
             error if error.is_of_one_case() => {}
             _ => return Err(error),
         }

@@ -43,35 +43,43 @@ const AT_ONCE: usize = 16;
 #[derive(Debug, Default)]
 pub(in crate::petrel) struct Confirmed {
     followed: AtomicBool,
-    sequences: Mutex<BTreeSet<u64>>,
+    sequences: Mutex<BTreeSet<LogSequence>>,
 }
 
 impl Confirmed {
-    fn sequences(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+    fn sequences(&self) -> MutexGuard<'_, BTreeSet<LogSequence>> {
         self.sequences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that the views of a record are written. Without a reconciler nobody would ever
     /// take the note away, so none is made.
-    pub fn add(&self, sequence: u64) {
+    pub fn add(&self, sequence: LogSequence) {
         if self.followed.load(Ordering::Relaxed) {
             self.sequences().insert(sequence);
         }
     }
 
-    /// The first sequence after `from` and up to `to` that is not confirmed.
-    fn first_open(&self, from: u64, to: u64) -> Option<u64> {
+    /// The first sequence after `done` and up to `to` that is not confirmed.
+    fn first_open(&self, done: Option<LogSequence>, to: LogSequence) -> Option<LogSequence> {
         let sequences = self.sequences();
-        (from + 1..=to).find(|sequence| !sequences.contains(sequence))
+        let mut first = LogSequence::after(done);
+        while first <= to && sequences.contains(&first) {
+            first = first.next();
+        }
+        (first <= to).then_some(first)
     }
 
-    fn contains(&self, sequence: u64) -> bool {
+    fn contains(&self, sequence: LogSequence) -> bool {
         self.sequences().contains(&sequence)
     }
 
-    fn forget_up_to(&self, sequence: u64) {
+    fn forget_up_to(&self, sequence: LogSequence) {
         let mut sequences = self.sequences();
-        *sequences = sequences.split_off(&(sequence + 1));
+        *sequences = sequences.split_off(&sequence.next());
+    }
+
+    fn forget(&self) {
+        self.sequences().clear();
     }
 }
 
@@ -105,20 +113,19 @@ impl Petrel {
             }
         }
         inner.views.confirmed.followed.store(false, Ordering::Relaxed);
-        inner.views.confirmed.forget_up_to(u64::MAX - 1);
+        inner.views.confirmed.forget();
     }
 
-    /// Looks at the views of all records after the log sequence `from`, of any age, and mends
-    /// the wrong ones.
-    pub async fn reconcile_from(&self, from: u64) -> Result<Repaired> {
-        let last = self.inner.reader.storage.last_sequence().await?.map_or(0, LogSequence::get);
+    /// Looks at the views of all records after the log sequence `done`, of any age, and mends
+    /// the wrong ones; without one, at those of all records.
+    pub async fn reconcile_after(&self, mut done: Option<LogSequence>) -> Result<Repaired> {
+        let last = self.inner.reader.storage.last_sequence().await?;
         let mut repaired = Repaired::default();
-        let mut done = from;
-        while done < last {
+        while let Some(last) = last.filter(|last| done < Some(*last)) {
             let batch = self.inner.views.reconcile_batch(done, last, false).await?;
             repaired += batch.repaired;
             repaired.failed += batch.contended.len() as u64;
-            done = batch.upto;
+            done = Some(batch.upto);
         }
         Ok(repaired)
     }
@@ -127,14 +134,16 @@ impl Petrel {
 /// Position of the reconciler.
 #[derive(Default)]
 struct Follower {
+    /// True if it has a position.
+    has_begun: bool,
     /// Everything up to here is done.
-    done: Option<u64>,
+    done: Option<LogSequence>,
     /// State of the store and the log's last sequence, when they were last asked for.
     store: Store,
     settled: Settled,
     /// Records of a look at the view that is due: the view's messages since the first are to
     /// be looked at, once the log is done up to the second.
-    view: Option<(u64, u64)>,
+    view: Option<(Option<LogSequence>, Option<LogSequence>)>,
     /// Registers of records that are done, which others wrote all the time.
     contended: Touched,
     /// Views of cases that others wrote all the time, after a look at all others.
@@ -162,16 +171,17 @@ impl Follower {
 
     async fn tick(&mut self, views: &Views) -> Result<()> {
         let storage = &views.reader.storage;
-        let last = storage.last_sequence().await?.map_or(0, LogSequence::get);
+        let last = storage.last_sequence().await?;
         let generation = storage.generation().await?;
         let store = Store { reconnects: storage.reconnects(), generation };
-        let is_shorter = self.settled.last().is_some_and(|before| last < before);
-        if self.done.is_none() || store != self.store || is_shorter {
+        let is_shorter = last < self.settled.last();
+        if !self.has_begun || store != self.store || is_shorter {
             // What a killed server had not yet written down may have come back, and the log may
             // have lost what it had.
-            views.confirmed.forget_up_to(u64::MAX - 1);
-            let back = last.saturating_sub(LOOK_BACK);
-            self.done = Some(self.done.map_or(back, |done| done.min(back)));
+            views.confirmed.forget();
+            let back = last.and_then(|last| last.minus(LOOK_BACK));
+            self.done = if self.has_begun { self.done.min(back) } else { back };
+            self.has_begun = true;
             self.store = store;
             self.settled = Settled::default();
             self.view = Some((back, last));
@@ -187,25 +197,24 @@ impl Follower {
         }
         self.settled.note(last);
         let settled = self.settled.sequence(SETTLED_AFTER);
-        let mut done = self.done.unwrap_or_default();
-        while done < settled {
-            let batch = views.reconcile_batch(done, settled, true).await?;
+        while let Some(settled) = settled.filter(|settled| self.done < Some(*settled)) {
+            let batch = views.reconcile_batch(self.done, settled, true).await?;
             views.confirmed.forget_up_to(batch.upto);
-            done = batch.upto;
-            self.done = Some(done);
+            self.done = Some(batch.upto);
             for (case, registers) in batch.contended {
                 self.contended.entry(case).or_default().extend(registers);
             }
         }
         if let Some((since, upto)) = self.view
-            && done >= upto
+            && self.done >= upto
         {
             let (repaired, contended) = views.judge_lately(since).await?;
             self.view = None;
             self.contended_views.extend(contended);
             tell(repaired);
         }
-        views.metrics.reconciled(last.saturating_sub(done));
+        let number = |sequence: Option<LogSequence>| sequence.map_or(0, LogSequence::get);
+        views.metrics.reconciled(number(last).saturating_sub(number(self.done)));
         Ok(())
     }
 }
@@ -228,7 +237,7 @@ fn tell(Repaired { mended, ahead, unknown, unknown_subjects, .. }: Repaired) {
 /// Result of a batch of records.
 struct Batch {
     /// The last record that it came to.
-    upto: u64,
+    upto: LogSequence,
     repaired: Repaired,
     /// Registers that others wrote all the time; they are to be looked at again.
     contended: Touched,
@@ -236,10 +245,15 @@ struct Batch {
 
 impl Views {
     /// Looks at a batch of records after `done` and up to `to`.
-    async fn reconcile_batch(&self, done: u64, to: u64, skip_confirmed: bool) -> Result<Batch> {
+    async fn reconcile_batch(
+        &self,
+        done: Option<LogSequence>,
+        to: LogSequence,
+        skip_confirmed: bool,
+    ) -> Result<Batch> {
         let first = match skip_confirmed {
             true => self.confirmed.first_open(done, to),
-            false => Some(done + 1),
+            false => Some(LogSequence::after(done)),
         };
         let mut repaired = Repaired::default();
         let Some(first) = first else {
@@ -291,7 +305,7 @@ impl Views {
         let (mut tally, mut contended) = (Tally::ending(), Touched::new());
         while let Some((key, registers, repaired)) = repairs.next().await {
             match repaired {
-                Err(error @ Error::Conflict { .. }) => {
+                Err(error @ Error::ViewsContended { .. }) => {
                     tracing::debug!(%error, "looked at again");
                     contended.insert(key, registers);
                 }

@@ -117,8 +117,8 @@ impl<'a> Truth<'a> {
         Repaired { failed: repaired.failed + 1, unsettled, ..repaired }
     }
 
-    fn sequence(&self) -> u64 {
-        self.case.as_ref().map_or(0, |case| case.sequence)
+    fn sequence(&self) -> Option<LogSequence> {
+        self.case.as_ref().map(|case| case.sequence)
     }
 
     fn entry(&self, token: &TokenId) -> Option<&MarkingEntry> {
@@ -238,13 +238,10 @@ impl Views {
             let registers = self.reader.storage.registers_of(truth.workflow, &todo).await?;
             let is_ahead = |truth: &Truth<'_>, register: &Register| {
                 let revision = register.state.revision();
-                revision > LogSequence::new(truth.sequence())
-                    && !matches!(register.state, RegisterState::Gone { .. })
+                revision > truth.sequence() && !matches!(register.state, RegisterState::Gone { .. })
             };
             // Newer than what is known here, or of no record: the log tells which.
-            let is_newer = |register: &Register| {
-                register.state.revision() > LogSequence::new(truth.sequence())
-            };
+            let is_newer = |register: &Register| register.state.revision() > truth.sequence();
             let is_stale = self.reader.storage.is_stale(truth.read);
             if registers.iter().any(is_newer) || is_stale {
                 self.refresh(truth).await?;
@@ -291,8 +288,7 @@ impl Views {
                 return Ok(Repaired { mended, ahead, ..Repaired::default() });
             }
         }
-        let what = format!("the views of case {}, which others write all the time", truth.id);
-        Err(Error::Conflict { what, expected: truth.sequence(), actual: 0 })
+        Err(Error::ViewsContended { case: truth.id.clone() })
     }
 }
 
@@ -304,10 +300,10 @@ pub(in crate::petrel) fn touched(record: &Record) -> impl Iterator<Item = Key> +
 }
 
 /// The right contents of a register that has others. `entry` and `token` are the log's facts
-/// about the token after the case's record at `sequence`, and the register was read before
+/// about the token after the case's record at `revision`, and the register was read before
 /// that.
 pub(super) fn correction(
-    sequence: u64,
+    revision: Option<LogSequence>,
     entry: Option<&MarkingEntry>,
     token: Option<&Arc<Token>>,
     register: &Register,
@@ -318,7 +314,6 @@ pub(super) fn correction(
         (Some(token), _) => Some(ViewContent::Live(token.clone())),
         (None, RegisterState::Live(_) | RegisterState::Unreadable { .. }) => {
             let moved_to = entry.filter(|_| !is_here).map(|entry| entry.place.clone());
-            let revision = LogSequence::new(sequence);
             Some(ViewContent::Gone { revision, moved_to })
         }
         (None, RegisterState::Empty | RegisterState::Gone { .. }) => None,
@@ -329,7 +324,7 @@ pub(super) fn correction(
 #[cfg(feature = "analysis")]
 pub(crate) fn is_wrong(case: &Case, register: &Register) -> bool {
     let (entry, token) = (case.marking.entry(&register.token), case.tokens.get(&register.token));
-    correction(case.sequence, entry, token, register).is_some()
+    correction(Some(case.sequence), entry, token, register).is_some()
 }
 
 /// The same version with the same contents, from any read: all but the time at which the view

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::models::LogSequence;
+
 /// Age of a record from which on its views are judged: its writer had its time.
 pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
@@ -18,20 +20,20 @@ pub(crate) const MENDED_AFTER: Duration = SETTLED_AFTER.saturating_add(Duration:
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     /// The log's last sequence at past times, oldest first.
-    samples: VecDeque<(Instant, u64)>,
-    settled: u64,
-    last: Option<u64>,
+    samples: VecDeque<(Instant, Option<LogSequence>)>,
+    settled: Option<LogSequence>,
+    last: Option<LogSequence>,
 }
 
 impl Settled {
     /// Notes the log's last sequence of now.
-    pub fn note(&mut self, last: u64) {
+    pub fn note(&mut self, last: Option<LogSequence>) {
         self.samples.push_back((Instant::now(), last));
-        self.last = Some(last);
+        self.last = last;
     }
 
     /// The log's last sequence as it was last noted.
-    pub fn last(&self) -> Option<u64> {
+    pub fn last(&self) -> Option<LogSequence> {
         self.last
     }
 
@@ -42,7 +44,7 @@ impl Settled {
     }
 
     /// The last sequence whose record is at least so old.
-    pub fn sequence(&mut self, age: Duration) -> u64 {
+    pub fn sequence(&mut self, age: Duration) -> Option<LogSequence> {
         while let Some((at, sequence)) = self.samples.front() {
             if at.elapsed() < age {
                 break;

@@ -10,7 +10,7 @@ use crate::petrel::{
     views::{Views, repair::touched},
 };
 use crate::{
-    models::{Case, LogSequence, Passed, PlaceId, Record, Token, TokenAt},
+    models::{Case, Passed, PlaceId, Record, Token, TokenAt},
     storage::{Register, RegisterVersion, ViewContent, ViewOutcome, ViewWrite, WriteOptions},
 };
 
@@ -85,7 +85,7 @@ impl Views {
                 slot.registers.clear();
                 self.metrics.view_failed();
                 tracing::warn!(
-                    workflow = %case.workflow, case = %case.id, sequence = case.sequence, %error,
+                    workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
                     "the change is in the log, but its views are not written; \
                      the reconciler will mend them"
                 );
@@ -130,7 +130,7 @@ impl Views {
         let expected = |token, place| {
             slot.registers.expected(token, place).unwrap_or(RegisterVersion::NOTHING)
         };
-        let (revision, mut writes) = (LogSequence::new(case.sequence), Vec::new());
+        let (revision, mut writes) = (Some(case.sequence), Vec::new());
         for at in record.consumed.iter().chain(&record.removed) {
             let now = case.marking.entry(&at.token).map(|entry| entry.place.clone());
             if now.as_ref() == Some(&at.place) {

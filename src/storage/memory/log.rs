@@ -75,11 +75,9 @@ fn index(sequence: LogSequence) -> usize {
 }
 
 fn stored_bytes(record: &Record) -> Result<Vec<u8>> {
-    serde_json::to_vec(record).map_err(|error| StorageError::Corrupt {
+    serde_json::to_vec(record).map_err(|error| StorageError::Unwritable {
         subject: format!("memory.workflows.{}.events.{}", record.workflow, record.case),
-        sequence: 0,
         reason: error.to_string(),
-        newer: false,
     })
 }
 
@@ -129,15 +127,14 @@ impl Log {
     ) -> Result<StoredDefinition> {
         let mut state = self.state();
         if state.definitions.get(&definition.id).copied() != options.expected {
-            let expected = options.expected.map_or(0, LogSequence::get);
             let subject = format!("memory.workflows.{}.definition", definition.id);
-            return Err(StorageError::LostRace { subject, expected });
+            return Err(StorageError::LostRace { subject, expected: options.expected });
         }
         let sequence = state.next_sequence();
         let stored = StoredDefinition {
             definition: definition.clone(),
             version: options.version,
-            sequence: sequence.get(),
+            sequence,
             stored_at: Utc::now(),
         };
         state.entries.push(Entry::Definition(stored.clone()));
@@ -194,22 +191,21 @@ impl Log {
         let mut state = self.state();
         let key = (record.workflow.clone(), record.case.clone());
         if state.cases.get(&key).copied() != options.expected {
-            let expected = options.expected.map_or(0, LogSequence::get);
-            return Err(StorageError::LostRace { subject, expected });
+            return Err(StorageError::LostRace { subject, expected: options.expected });
         }
         let sequence = state.next_sequence();
         let stored = Stored {
             value: record.clone(),
-            sequence: sequence.get(),
-            fence: Some(options.expected.map_or(0, LogSequence::get)),
+            sequence,
+            fence: options.expected.into(),
             timestamp: Utc::now(),
-            subject,
+            subject: subject.clone(),
             hash: hash.clone(),
         };
         state.entries.push(Entry::Record(Box::new(stored)));
         state.cases.insert(key, sequence);
         self.last.send_replace(state.entries.len());
-        Ok(Appended { sequence, hash })
+        Ok(Appended { sequence, subject, hash })
     }
 
     pub fn head(&self, workflow: &WorkflowId, case: &CaseId) -> Option<Stored<Record>> {
@@ -237,14 +233,15 @@ impl Log {
         range: LogRange,
     ) -> BoxStream<'static, Result<Stored<Record>>> {
         let last = self.last_sequence();
-        let until = range.until.map_or(last, |until| last.min(Some(until)));
-        let start = (Arc::clone(self), scope, range.from.unwrap_or(LogSequence::FIRST));
+        let until = range.until.map_or(last, |until| last.min(Some(until.sequence)));
+        let start =
+            (Arc::clone(self), scope, range.from.map_or(LogSequence::FIRST, |from| from.sequence));
         let records = stream::unfold(start, move |(log, scope, from)| {
             let found = log.next_record(&scope, from);
             async move {
-                let record = found?;
-                let sequence = LogSequence::new(record.sequence).filter(|at| Some(*at) <= until)?;
-                Some((Ok(record), (log, scope, sequence.next())))
+                let record = found.filter(|record| Some(record.sequence) <= until)?;
+                let next = record.sequence.next();
+                Some((Ok(record), (log, scope, next)))
             }
         });
         records.boxed()
@@ -252,15 +249,11 @@ impl Log {
 
     pub fn lifecycles(self: &Arc<Self>) -> BoxStream<'static, Result<Lifecycle>> {
         let records = self.history(LogScope::Lifecycles(None), LogRange::ALL);
-        let lifecycle = |record: Result<Stored<Record>>| async move {
-            match record {
-                Ok(Stored { value: Record { workflow, case, .. }, sequence, .. }) => {
-                    Some(Ok(Lifecycle { workflow, case, sequence: LogSequence::new(sequence)? }))
-                }
-                Err(error) => Some(Err(error)),
-            }
+        let lifecycle = |record: Stored<Record>| {
+            let Stored { value: Record { workflow, case, .. }, sequence, .. } = record;
+            Lifecycle { workflow, case, sequence }
         };
-        records.filter_map(lifecycle).boxed()
+        records.map(move |record| record.map(lifecycle)).boxed()
     }
 
     pub fn watch(
@@ -269,14 +262,14 @@ impl Log {
         options: WatchOptions,
     ) -> BoxStream<'static, Result<Stored<Record>>> {
         let changes = self.last.subscribe();
-        let from = options.from.unwrap_or(LogSequence::FIRST);
+        let from = options.from.map_or(LogSequence::FIRST, |from| from.sequence);
         let start = (Arc::clone(self), scope, from, changes);
         let records = stream::unfold(start, |(log, scope, from, mut changes)| async move {
             loop {
                 // Marked as seen before the look, so that no append falls between the two.
                 changes.borrow_and_update();
                 if let Some(record) = log.next_record(&scope, from) {
-                    let next = LogSequence::new(record.sequence)?.next();
+                    let next = record.sequence.next();
                     return Some((Ok(record), (log, scope, next, changes)));
                 }
                 // The sender lives in `log`, so this ends only with a change.

@@ -154,9 +154,6 @@ impl View {
         found.sort_by_key(|(sequence, _)| *sequence);
         let has_next = found.len() > page.first;
         let items = found.into_iter().take(page.first);
-        PageOf {
-            items: items.map(|(at, token)| (Cursor(at.get()), token.clone())).collect(),
-            has_next,
-        }
+        PageOf { items: items.map(|(at, token)| (at.into(), token.clone())).collect(), has_next }
     }
 }

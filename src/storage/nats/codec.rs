@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 use super::{Subjects, direct::RawMessage};
 use crate::{
     models::{
-        CaseId, CaseStatus, FORMAT_VERSION, LogSequence, PlaceId, Record, RecordKind, Stored,
-        StoredDefinition, Token, UNKNOWN_KIND, ViewSequence, WorkflowDefinition, hex, read_json,
-        read_json_noting,
+        CaseId, CaseStatus, FORMAT_VERSION, Fence, LogSequence, PlaceId, Record, RecordKind,
+        Stored, StoredDefinition, Token, UNKNOWN_KIND, Version, ViewSequence, WorkflowDefinition,
+        hex, read_json, read_json_noting,
     },
     storage::{
         Lifecycle, Outline, Register, RegisterState, Result, StatusAt, StorageError, ViewContent,
@@ -39,7 +39,7 @@ const SIZE: HeaderName = HeaderName::from_static("Nats-Msg-Size");
 #[derive(Serialize, Deserialize)]
 struct DefinitionMessage<D> {
     format: u32,
-    version: u64,
+    version: Version,
     definition: D,
 }
 
@@ -51,23 +51,62 @@ fn encode<'a>(
 ) -> Result<Bytes> {
     let room: usize = tokens.into_iter().map(|token| 512 + 160 * token.history.len()).sum();
     let mut bytes = Vec::with_capacity(1_536 + room);
-    serde_json::to_writer(&mut bytes, value).map_err(|error| StorageError::Corrupt {
+    serde_json::to_writer(&mut bytes, value).map_err(|error| StorageError::Unwritable {
         subject: subject.to_owned(),
-        sequence: 0,
-        reason: format!("it can't be written as JSON: {error}"),
-        newer: false,
+        reason: error.to_string(),
     })?;
     Ok(Bytes::from(bytes))
 }
 
-fn decode<T: DeserializeOwned>(message: &RawMessage) -> Result<T> {
+/// Reason that a message can't be read, and true if a newer version wrote it.
+struct Fault {
+    reason: String,
+    newer: bool,
+}
+
+impl Fault {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), newer: false }
+    }
+
+    /// The error of a message in the log.
+    fn in_log(self, message: &RawMessage, sequence: LogSequence) -> StorageError {
+        let (subject, Self { reason, newer }) = (message.subject.clone(), self);
+        StorageError::Corrupt { subject, sequence, reason, newer }
+    }
+
+    /// The error of a message in the view.
+    fn in_view(self, message: &RawMessage) -> StorageError {
+        let subject = message.subject.clone();
+        match ViewSequence::new(message.sequence) {
+            Some(sequence) => StorageError::CorruptView { subject, sequence, reason: self.reason },
+            None => placeless(message),
+        }
+    }
+}
+
+/// The error of a message that came without its place in the stream.
+fn placeless(message: &RawMessage) -> StorageError {
+    let reason = "a message came without its place in it".to_owned();
+    StorageError::Stream { stream: format!("with {}", message.subject), reason }
+}
+
+type Decoded<T> = std::result::Result<T, Fault>;
+
+/// Decodes a message of the log, which is at this sequence.
+fn in_log<T>(message: &RawMessage, decode: impl FnOnce(LogSequence) -> Decoded<T>) -> Result<T> {
+    let sequence = LogSequence::new(message.sequence).ok_or_else(|| placeless(message))?;
+    decode(sequence).map_err(|fault| fault.in_log(message, sequence))
+}
+
+fn decode<T: DeserializeOwned>(message: &RawMessage) -> Decoded<T> {
     decode_by(message, read_json)
 }
 
 fn decode_by<T>(
     message: &RawMessage,
     read: impl FnOnce(&[u8]) -> serde_json::Result<T>,
-) -> Result<T> {
+) -> Decoded<T> {
     #[derive(Deserialize)]
     struct Format {
         #[serde(default)]
@@ -76,28 +115,19 @@ fn decode_by<T>(
     read(&message.payload).map_err(|error| {
         let format = read_json(&message.payload);
         let format = format.map_or(0, |Format { format }| format);
-        readable(message, format).err().unwrap_or_else(|| corrupt(message, error.to_string()))
+        readable(format).err().unwrap_or_else(|| Fault::new(error.to_string()))
     })
 }
 
 /// Refuses a message that a newer version wrote, even if it looks familiar.
-fn readable(message: &RawMessage, format: u32) -> Result<()> {
+fn readable(format: u32) -> Decoded<()> {
     if format <= FORMAT_VERSION {
         return Ok(());
     }
     let reason = format!(
         "it has format {format}, newer than this version's {FORMAT_VERSION}; use a newer petrel"
     );
-    Err(unreadable(message, reason, true))
-}
-
-fn corrupt(message: &RawMessage, reason: String) -> StorageError {
-    unreadable(message, reason, false)
-}
-
-fn unreadable(message: &RawMessage, reason: String, newer: bool) -> StorageError {
-    let (subject, sequence) = (message.subject.clone(), message.sequence);
-    StorageError::Corrupt { subject, sequence, reason, newer }
+    Err(Fault { reason, newer: true })
 }
 
 /// SHA-256 in hexadecimal.
@@ -110,8 +140,12 @@ pub fn encode_record(record: &Record, subject: &str) -> Result<Bytes> {
 }
 
 pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
+    in_log(message, |sequence| record(message, sequence))
+}
+
+fn record(message: &RawMessage, sequence: LogSequence) -> Decoded<Stored<Record>> {
     let (mut value, mut unknown): (Record, _) = decode_by(message, read_json_noting)?;
-    readable(message, value.format)?;
+    readable(value.format)?;
     if value.kind == RecordKind::Unknown {
         #[derive(Deserialize)]
         struct Kind {
@@ -125,16 +159,16 @@ pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
     let (case, branch, workflow) = (words.next(), words.next(), words.nth(1));
     if !matches!(branch, Some("transitions" | "lifecycle")) {
         let branch = branch.unwrap_or_default();
-        return Err(corrupt(message, format!("{branch} is no branch of a case's log")));
+        return Err(Fault::new(format!("{branch} is no branch of a case's log")));
     }
     if case != Some(value.case.as_str()) || workflow != Some(value.workflow.as_str()) {
         let (workflow, case) = (&value.workflow, &value.case);
         let reason = format!("it speaks of workflow {workflow}, case {case}: another subject");
-        return Err(corrupt(message, reason));
+        return Err(Fault::new(reason));
     }
     Ok(Stored {
         value,
-        sequence: message.sequence,
+        sequence,
         timestamp: message.timestamp,
         subject: message.subject.clone(),
         hash: hash(&message.payload),
@@ -142,16 +176,16 @@ pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
     })
 }
 
-/// The sequence that the server compared as it stored a message; `None` if it was asked for none.
-fn fence(message: &RawMessage) -> Result<Option<u64>> {
-    let fence =
-        message.headers.get(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE).map(|fence| fence.as_str());
-    let number = |fence: &str| {
-        let reason =
-            format!("header {NATS_EXPECTED_LAST_SUBJECT_SEQUENCE} is {fence:?}, no sequence");
-        fence.parse().map_err(|_| corrupt(message, reason))
+/// The comparison that the server made as it stored a message, by the sequence that it was asked for.
+fn fence(message: &RawMessage) -> Decoded<Fence> {
+    let header = NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
+    let Some(fence) = message.headers.get(header.clone()).map(|fence| fence.as_str()) else {
+        return Ok(Fence::Unchecked);
     };
-    fence.map(number).transpose()
+    let number = fence.parse().map(LogSequence::new);
+    number
+        .map(Fence::from)
+        .map_err(|_| Fault::new(format!("header {header} is {fence:?}, no sequence")))
 }
 
 /// The status that a record gives its case. Nothing else is built.
@@ -162,44 +196,43 @@ pub fn decode_status(message: &RawMessage, subjects: &Subjects) -> Result<Status
         format: u32,
         status: CaseStatus,
     }
-    let Status { format, status } = decode(message)?;
-    readable(message, format)?;
-    let (workflow, case) = subjects
-        .parse_record(&message.subject)
-        .ok_or_else(|| corrupt(message, "its subject is no record's".to_owned()))?;
-    let (sequence, timestamp) = (sequence(message)?, message.timestamp);
-    Ok(StatusAt { workflow, case, sequence, timestamp, status })
+    in_log(message, |sequence| {
+        let Status { format, status } = decode(message)?;
+        readable(format)?;
+        let (workflow, case) = subjects
+            .parse_record(&message.subject)
+            .ok_or_else(|| Fault::new("its subject is no record's"))?;
+        Ok(StatusAt { workflow, case, sequence, timestamp: message.timestamp, status })
+    })
 }
 
 pub fn encode_definition(
     definition: &WorkflowDefinition,
-    version: u64,
+    version: Version,
     subject: &str,
 ) -> Result<Bytes> {
     encode(&DefinitionMessage { format: FORMAT_VERSION, version, definition }, [], subject)
 }
 
 pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
-    let decoded: DefinitionMessage<WorkflowDefinition> = decode(message)?;
-    let DefinitionMessage { format, definition, version } = decoded;
-    readable(message, format)?;
-    let mut words = message.subject.rsplit('.').skip(1);
-    if words.next() != Some(definition.id.as_str()) {
-        let reason = format!("it defines workflow {}: another subject", definition.id);
-        return Err(corrupt(message, reason));
-    }
-    Ok(StoredDefinition {
-        definition,
-        version,
-        sequence: message.sequence,
-        stored_at: message.timestamp,
+    in_log(message, |sequence| {
+        let decoded: DefinitionMessage<WorkflowDefinition> = decode(message)?;
+        let DefinitionMessage { format, definition, version } = decoded;
+        readable(format)?;
+        let mut words = message.subject.rsplit('.').skip(1);
+        if words.next() != Some(definition.id.as_str()) {
+            let reason = format!("it defines workflow {}: another subject", definition.id);
+            return Err(Fault::new(reason));
+        }
+        Ok(StoredDefinition { definition, version, sequence, stored_at: message.timestamp })
     })
 }
 
 /// A live token from its view message.
 pub fn decode_token(message: &RawMessage) -> Result<Token> {
-    readable(message, number(message, FORMAT).unwrap_or_default())?;
-    let mut token: Token = decode(message)?;
+    let format = number(message, FORMAT).unwrap_or_default();
+    let token = readable(format).and_then(|()| decode(message));
+    let mut token: Token = token.map_err(|fault| fault.in_view(message))?;
     token.nats_timestamp = Some(message.timestamp);
     token.nats_subject.clone_from(&message.subject);
     Ok(token)
@@ -209,7 +242,7 @@ pub fn decode_token(message: &RawMessage) -> Result<Token> {
 pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Register> {
     let (workflow, place, token) = subjects
         .parse_token(&message.subject)
-        .ok_or_else(|| corrupt(message, "its subject is no token's".to_owned()))?;
+        .ok_or_else(|| Fault::new("its subject is no token's").in_view(message))?;
     let state = match message.payload.is_empty() {
         true => RegisterState::Gone { revision: revision(message) },
         false => match decode_token(message) {
@@ -225,7 +258,7 @@ pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Regi
 pub fn decode_outline(message: &RawMessage, subjects: &Subjects) -> Result<Outline> {
     let (workflow, place, token) = subjects
         .parse_token(&message.subject)
-        .ok_or_else(|| corrupt(message, "its subject is no token's".to_owned()))?;
+        .ok_or_else(|| Fault::new("its subject is no token's").in_view(message))?;
     let revision = revision(message);
     // A body that is empty has no size either.
     let is_gone = number::<u64>(message, SIZE).unwrap_or_default() == 0;
@@ -234,10 +267,12 @@ pub fn decode_outline(message: &RawMessage, subjects: &Subjects) -> Result<Outli
 
 /// A record of a lifecycle, by its subject.
 pub fn decode_lifecycle(message: &RawMessage, subjects: &Subjects) -> Result<Lifecycle> {
-    let (workflow, case) = subjects
-        .parse_record(&message.subject)
-        .ok_or_else(|| corrupt(message, "its subject is no case's".to_owned()))?;
-    Ok(Lifecycle { workflow, case, sequence: sequence(message)? })
+    in_log(message, |sequence| {
+        let (workflow, case) = subjects
+            .parse_record(&message.subject)
+            .ok_or_else(|| Fault::new("its subject is no case's"))?;
+        Ok(Lifecycle { workflow, case, sequence })
+    })
 }
 
 fn number<N: FromStr>(message: &RawMessage, header: HeaderName) -> Option<N> {
@@ -247,11 +282,6 @@ fn number<N: FromStr>(message: &RawMessage, header: HeaderName) -> Option<N> {
 /// The log sequence of the record that a view message comes from, where it says so.
 pub fn revision(message: &RawMessage) -> Option<LogSequence> {
     LogSequence::new(number(message, REVISION)?)
-}
-
-fn sequence(message: &RawMessage) -> Result<LogSequence> {
-    let none = || corrupt(message, "it has no place in the log".to_owned());
-    LogSequence::new(message.sequence).ok_or_else(none)
 }
 
 /// The place that a marker names as its token's.
@@ -276,8 +306,7 @@ pub fn headers_of_view(write: &ViewWrite, expected: u64, marker_ttl: Duration) -
     match &write.content {
         ViewContent::Live(token) => view_headers(&write.case, token.nats_sequence, expected),
         ViewContent::Gone { revision, moved_to } => {
-            let mut headers =
-                view_headers(&write.case, revision.map_or(0, LogSequence::get), expected);
+            let mut headers = view_headers(&write.case, *revision, expected);
             add_marker_headers(&mut headers, moved_to.as_ref(), marker_ttl);
             headers
         }
@@ -286,11 +315,11 @@ pub fn headers_of_view(write: &ViewWrite, expected: u64, marker_ttl: Duration) -
 
 /// The headers that all view messages have. `expected` is the subject's last sequence, 0 for
 /// none: the message that is there is rolled up.
-pub fn view_headers(case: &CaseId, revision: u64, expected: u64) -> HeaderMap {
+pub fn view_headers(case: &CaseId, revision: Option<LogSequence>, expected: u64) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(FORMAT, FORMAT_VERSION.to_string());
     headers.insert(CASE, case.as_str());
-    headers.insert(REVISION, revision.to_string());
+    headers.insert(REVISION, revision.map_or(0, LogSequence::get).to_string());
     if expected != 0 {
         headers.insert(NATS_ROLLUP, "sub");
     }

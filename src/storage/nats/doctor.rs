@@ -274,12 +274,12 @@ impl Doctor {
             reason: problem.to_string(),
         })?;
         let headers = || {
-            let mut headers = view_headers(&case, 0, 0);
+            let mut headers = view_headers(&case, None, 0);
             add_marker_headers(&mut headers, None, Duration::from_secs(1));
             headers
         };
         let (view, empty) = (&self.config.marking_stream, Expected { sequence: 0, filter: None });
-        match self.link.publish(view, token, empty, headers, Vec::new().into()).await {
+        match self.link.publish(view, &token, empty, headers, Vec::new().into()).await {
             // Another doctor was here a moment ago.
             Ok(_) | Err(StorageError::LostRace { .. }) => Ok(()),
             Err(error) => Err(error),

@@ -19,7 +19,10 @@ use super::{
     direct::{MAX_BYTES, RawMessage},
     refusal::ApiError,
 };
-use crate::storage::{Result, StorageError};
+use crate::{
+    models::LogSequence,
+    storage::{Result, StorageError},
+};
 
 /// Wait before a consumer is made again after the server was lost.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
@@ -234,14 +237,14 @@ impl Feed {
     /// Checks that the log has the last message that was read from it, or the part before the
     /// beginning.
     async fn check_log(&mut self) -> Result<()> {
-        let (stream, expected) = (self.request.stream.clone(), self.next - 1);
+        let stream = self.request.stream.clone();
+        let Some(expected) = LogSequence::new(self.next - 1) else { return Ok(()) };
         let here = match self.last {
             Some((sequence, time)) => {
                 let found = self.link.leader_get(&stream, &json!({ "seq": sequence })).await?;
                 found.is_some_and(|found| found.timestamp == time)
             }
-            None if expected == 0 => true,
-            None => self.ends_at().await? >= expected,
+            None => self.ends_at().await? >= Some(expected),
         };
         if here {
             self.doubts = 0;
@@ -250,17 +253,18 @@ impl Feed {
         let actual = self.ends_at().await?;
         self.doubts += 1;
         if self.doubts < MOST_DOUBTS {
-            let reason = format!("{stream} ends at {actual} now, before {expected}");
+            let end = actual.map_or(0, LogSequence::get);
+            let reason = format!("{stream} ends at {end} now, before {expected}");
             return Err(StorageError::Unavailable { reason, away_since: None });
         }
         Err(StorageError::LogWentBack { stream, expected, actual })
     }
 
-    async fn ends_at(&self) -> Result<u64> {
+    async fn ends_at(&self) -> Result<Option<LogSequence>> {
         let stream = &self.request.stream;
         let info = self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
         let info = info.map_err(|error| error.of_stream(stream))?;
-        Ok(info["state"]["last_seq"].as_u64().unwrap_or_default())
+        Ok(info["state"]["last_seq"].as_u64().and_then(LogSequence::new))
     }
 
     /// Makes the consumer, unless there is nothing to read and never will be.

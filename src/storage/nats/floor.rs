@@ -11,7 +11,7 @@ use futures::future::{try_join, try_join_all};
 
 use super::{Link, NatsStorageConfig, Subjects, codec, direct::Many, publish::Expected, streams};
 use crate::{
-    models::{CaseId, PlaceId, RecordKind, TokenId, WorkflowId},
+    models::{CaseId, LogSequence, PlaceId, RecordKind, TokenId, WorkflowId},
     storage::{Result, StorageError},
 };
 
@@ -109,7 +109,7 @@ impl Floor {
         let subject = subjects.record(workflow, case, RecordKind::Fired);
         let expected = Expected { sequence: last.record, filter: Some(&fence) };
         let (none, body) = (HeaderMap::new, record.clone());
-        last.record = link.publish(&config.log_stream, subject, expected, none, body).await?;
+        last.record = link.publish(&config.log_stream, &subject, expected, none, body).await?;
         let (marker, token) = try_join(
             self.guarded_view(case, &moved.from, moved, last),
             self.guarded_view(case, &moved.to, moved, last),
@@ -136,14 +136,15 @@ impl Floor {
             let is_marker = place == &moved.from;
             let body = if is_marker { Bytes::new() } else { moved.body.clone() };
             let headers = || {
-                let mut headers = codec::view_headers(case, last.record, sequence);
+                let mut headers =
+                    codec::view_headers(case, LogSequence::new(last.record), sequence);
                 if is_marker {
                     codec::add_marker_headers(&mut headers, Some(&moved.to), config.marker_ttl);
                 }
                 headers
             };
             let expected = Expected { sequence, filter: None };
-            match link.publish(stream, subject.clone(), expected, headers, body).await {
+            match link.publish(stream, &subject, expected, headers, body).await {
                 // The marker that it left there has come to its time.
                 Err(StorageError::LostRace { .. }) if sequence != 0 => sequence = 0,
                 published => return published,

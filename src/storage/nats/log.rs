@@ -49,14 +49,14 @@ impl Inner {
         let payload = codec::encode_definition(definition, version, &subject)?;
         let expected = Expected { sequence: number(expected), filter: None };
         let hash = codec::hash(&payload);
-        let sequence = self.publish(subject, expected, payload, &hash).await?;
+        let sequence = self.publish(&subject, expected, payload, &hash).await?;
         // The server's time of the message is not in its acknowledgement.
         let at = DefinitionVersion::Sequence(sequence);
         let stored = self.definition(&definition.id, at).await?;
         Ok(stored.unwrap_or_else(|| StoredDefinition {
             definition: definition.clone(),
             version,
-            sequence: sequence.get(),
+            sequence,
             stored_at: Utc::now(),
         }))
     }
@@ -115,13 +115,13 @@ impl Inner {
         // All appends of a case carry this one text: with replicas, the server compares the
         // texts of the fences of what is on its way, and not the subjects that they cover.
         let expected = Expected { sequence: number(options.expected), filter: Some(&fence) };
-        let sequence = self.publish(subject, expected, payload, &hash).await?;
-        Ok(Appended { sequence, hash })
+        let sequence = self.publish(&subject, expected, payload, &hash).await?;
+        Ok(Appended { sequence, subject, hash })
     }
 
     async fn publish(
         &self,
-        subject: String,
+        subject: &str,
         expected: Expected<'_>,
         payload: Bytes,
         hash: &str,
@@ -234,8 +234,8 @@ impl Inner {
         range: LogRange,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         let last = self.last_sequence().await?;
-        let until = number(range.until.map_or(last, |until| last.min(Some(until))));
-        let from = number(range.from);
+        let until = number(range.until.map_or(last, |until| last.min(Some(until.sequence))));
+        let from = number(range.from.map(|from| from.sequence));
         if let LogScope::Case(workflow, case) | LogScope::Lifecycle(workflow, case) = &scope {
             let mut subjects = vec![self.subjects.lifecycle(workflow, case)];
             if matches!(scope, LogScope::Case(..)) {
@@ -264,9 +264,9 @@ impl Inner {
     }
 
     pub async fn statuses(&self, range: LogRange) -> Result<BoxStream<'static, Result<StatusAt>>> {
-        let from = range.from.unwrap_or(LogSequence::FIRST).get();
+        let from = range.from.map_or(1, |from| from.sequence.get());
         let until = match range.until {
-            Some(until) => until.get(),
+            Some(until) => until.sequence.get(),
             None => number(self.last_sequence().await?),
         };
         let decode = |message: Result<RawMessage>| {
@@ -305,7 +305,7 @@ impl Inner {
         options: WatchOptions,
     ) -> Result<BoxStream<'static, Result<Stored<Record>>>> {
         self.link.breaker.check()?;
-        let from = number(options.from);
+        let from = number(options.from.map(|from| from.sequence));
         let feed = self.feed(self.log(), self.subjects.records(&scope), from, None);
         Ok(feed.into_stream().then(record).boxed())
     }

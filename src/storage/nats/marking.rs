@@ -65,7 +65,7 @@ impl Inner {
         let expected = seen.map_or(0, ViewSequence::get);
         let headers = || headers_of_view(write, expected, self.config.marker_ttl);
         let condition = Expected { sequence: expected, filter: None };
-        match self.link.publish(self.marking(), subject, condition, headers, payload).await {
+        match self.link.publish(self.marking(), &subject, condition, headers, payload).await {
             Ok(sequence) => {
                 let sequence = ViewSequence::new(sequence).ok_or_else(|| StorageError::Stream {
                     stream: self.marking().to_owned(),

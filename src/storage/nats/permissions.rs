@@ -27,7 +27,7 @@ pub async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
     let writes = writes.map(|(stream, subject)| async move {
         let expected = Expected { sequence: IMPOSSIBLE, filter: None };
         let headers = async_nats::HeaderMap::new;
-        link.publish(stream, subject, expected, headers, Vec::new().into()).await.map(|_| ())
+        link.publish(stream, &subject, expected, headers, Vec::new().into()).await.map(|_| ())
     });
     let reads = [log, view].into_iter().flat_map(|stream| {
         let last = json!({ "last_by_subj": "petrel-doctor" });

@@ -41,7 +41,7 @@ impl Link {
     pub async fn publish(
         &self,
         stream: &str,
-        subject: String,
+        subject: &str,
         expected: Expected<'_>,
         headers: impl Fn() -> HeaderMap,
         payload: Bytes,
@@ -70,7 +70,7 @@ impl Link {
     async fn publish_until_decided(
         &self,
         stream: &str,
-        subject: String,
+        subject: &str,
         expected: Expected<'_>,
         headers: impl Fn() -> HeaderMap,
         payload: Bytes,
@@ -93,14 +93,21 @@ impl Link {
             let size = payload.len() + header_bytes(&headers);
             let limit = self.client.max_payload();
             if size > limit {
+                let subject = subject.to_owned();
                 return Err(StorageError::TooLarge { subject, size, limit });
             }
-            let error = match self.publish_once(stream, &subject, headers, &payload).await? {
+            let error = match self.publish_once(stream, subject, headers, &payload).await? {
                 Ok(sequence) => return Ok(sequence),
                 Err(error) => error,
             };
             if error.err_code != IN_FLIGHT {
-                return Err(publish_error(error, stream, subject, expected.sequence, size));
+                return Err(publish_error(
+                    error,
+                    stream,
+                    subject.to_owned(),
+                    expected.sequence,
+                    size,
+                ));
             }
             // With replicas: another message under this fence is being agreed upon, and it is
             // not decided yet who was first; only 10071 says that. So the same message is sent

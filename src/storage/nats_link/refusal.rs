@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::storage::StorageError;
+use crate::{models::LogSequence, storage::StorageError};
 
 /// An error that JetStream answered.
 #[derive(Debug, Clone, Deserialize)]
@@ -86,7 +86,7 @@ pub fn publish_error(
 ) -> StorageError {
     let stream = stream.to_owned();
     match error.err_code {
-        10_071 => StorageError::LostRace { subject, expected },
+        10_071 => StorageError::LostRace { subject, expected: LogSequence::new(expected) },
         // It is within the server's limit, so it is the stream that has one of its own.
         10_054 => StorageError::Stream {
             stream,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     models::RecordKind,
-    storage::{CaseLogExt, Consistency, DefinitionVersion, LogScope, WatchOptions},
+    storage::{Consistency, DefinitionVersion, LogScope, WatchOptions},
 };
 
 /// The behaviours of this module.
@@ -30,13 +30,13 @@ pub async fn what_a_record_carries_comes_back_as_it_was(log: &Log) {
         with_it.metadata.clone_from(&t.metadata);
         with_it.produced.push(t);
         let (sequence, written) = writer.append(log, with_it).await;
-        let read = log.record_at(&id, &c, sequence).await.unwrap().unwrap();
+        let read = log.record(&id, &c, sequence).await.unwrap().unwrap();
         assert_eq!(read.value, written);
     }
     let mut described = definition(&id, &["p"]);
     described.description = Some("Ünïcödé 🪺 \u{0}".to_owned());
     described.metadata.insert("awkward".to_owned(), awkward());
-    let stored = put(log, &described, 1, 0).await;
+    let stored = put(log, &described, 1, None).await;
     assert_eq!(stored.definition, described);
     let latest = log.definition(&id, DefinitionVersion::Latest).await.unwrap();
     assert_eq!(latest, Some(stored));
@@ -51,6 +51,6 @@ pub async fn large_records_come_back_whole(log: &Log) {
     let head = log.head(&id, &c, Consistency::Strong).await.unwrap().unwrap();
     assert_eq!((head.sequence, &head.value), (sequence, &written));
     let mut watch =
-        log.watch(LogScope::Case(id.clone(), c.clone()), WatchOptions::from(1)).await.unwrap();
+        log.watch(LogScope::Case(id.clone(), c.clone()), WatchOptions::default()).await.unwrap();
     assert_eq!(next(&mut watch).await.value, written);
 }

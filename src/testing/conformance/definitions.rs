@@ -2,11 +2,16 @@
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Log, Writer, assert_lost, case, definition, last_of, put, version_after, workflow},
+    fixture::{
+        Log, Writer, assert_lost, at, beyond, case, definition, last_of, put, version_after,
+        workflow,
+    },
 };
-use crate::models::LogSequence;
 use crate::storage::CaseLogExt;
-use crate::{models::RecordKind, storage::DefinitionVersion};
+use crate::{
+    models::{RecordKind, Version},
+    storage::DefinitionVersion,
+};
 
 /// The behaviours of this module.
 pub(super) const BEHAVIOURS: &[Behaviour<Log>] = &[
@@ -18,20 +23,19 @@ pub(super) const BEHAVIOURS: &[Behaviour<Log>] = &[
     behaviour!(the_last_definition_is_the_newest_version_of_any_workflow),
 ];
 
-/// Sequence 0 expects no version, another expects that one; stale and future ones are lost
+/// No sequence expects no version, another expects that one; stale and future ones are lost
 /// races.
 pub async fn a_definition_is_stored_under_the_expected_sequence_only(log: &Log) {
     let id = workflow("def-cas");
     let one = definition(&id, &["a"]);
-    assert_lost(log.put_definition(&one, version_after(1, 7)).await, 7);
-    let first = put(log, &one, 1, 0).await;
-    assert_eq!((&first.definition, first.version), (&one, 1));
-    assert_lost(log.put_definition(&one, version_after(2, 0)).await, 0);
+    assert_lost(log.put_definition(&one, version_after(1, at(7))).await, at(7));
+    let first = put(log, &one, 1, None).await;
+    assert_eq!((&first.definition, first.version), (&one, Version::FIRST));
+    assert_lost(log.put_definition(&one, version_after(2, None)).await, None);
     let two = definition(&id, &["a", "b"]);
-    for wrong in [first.sequence - 1, first.sequence + 1, first.sequence + 1_000_000] {
-        if wrong != 0 {
-            assert_lost(log.put_definition(&two, version_after(2, wrong)).await, wrong);
-        }
+    let (early, late) = (first.sequence.minus(1), first.sequence.next());
+    for wrong in early.into_iter().chain([late, beyond(late, 1_000_000)]) {
+        assert_lost(log.put_definition(&two, version_after(2, wrong)).await, wrong);
     }
     let latest = log.definition(&id, DefinitionVersion::Latest).await.unwrap().unwrap();
     assert_eq!(latest, first, "a lost race stores nothing");
@@ -47,11 +51,11 @@ pub async fn every_version_of_a_definition_is_kept_and_found_by_its_sequence(log
     let id = workflow("def-versions");
     let names = ["a", "b", "c", "d", "e"];
     let mut versions = Vec::new();
-    let mut expected = 0;
+    let mut expected = None;
     for version in 1..=5 {
         let definition = definition(&id, &names[..version]);
         let stored = put(log, &definition, version as u64, expected).await;
-        expected = stored.sequence;
+        expected = Some(stored.sequence);
         versions.push(stored);
     }
     for stored in &versions {
@@ -66,13 +70,13 @@ pub async fn every_version_of_a_definition_is_kept_and_found_by_its_sequence(log
     assert!(last_of(log.as_ref()).await >= expected);
 }
 
-/// Sequences that give none: a record's, another workflow's version, 0 and the future.
+/// Sequences that give none: a record's, another workflow's version, and the future.
 pub async fn a_sequence_that_is_not_a_version_of_the_workflow_is_none(log: &Log) {
     let (id, other) = (workflow("def-mine"), workflow("def-other"));
-    let mine = put(log, &definition(&id, &["a"]), 1, 0).await;
-    let others = put(log, &definition(&other, &["a"]), 1, 0).await;
+    let mine = put(log, &definition(&id, &["a"]), 1, None).await;
+    let others = put(log, &definition(&other, &["a"]), 1, None).await;
     let (record, _) = Writer::new(&id, &case("c")).write(log, RecordKind::Created).await;
-    for sequence in [others.sequence, record, 0, record + 1_000_000, u64::MAX] {
+    for sequence in [others.sequence, record, beyond(record, 1_000_000), at(u64::MAX)] {
         assert_eq!(log.definition_at(&id, sequence).await.unwrap(), None, "at {sequence}");
     }
     let unknown = workflow("def-unknown");
@@ -86,7 +90,7 @@ pub async fn workflow_ids_come_once_each_in_the_order_of_their_text(log: &Log) {
         .map(|end| workflow(&format!("def-ids{end}")))
         .to_vec();
     for id in &ids {
-        let first = put(log, &definition(id, &["p"]), 1, 0).await;
+        let first = put(log, &definition(id, &["p"]), 1, None).await;
         put(log, &definition(id, &["p", "q"]), 2, first.sequence).await;
     }
     ids.sort_by(|one, other| one.as_str().cmp(other.as_str()));
@@ -100,11 +104,11 @@ pub async fn workflow_ids_come_once_each_in_the_order_of_their_text(log: &Log) {
 /// order.
 pub async fn workflow_ids_come_once_each_while_others_are_stored(log: &Log) {
     let last = workflow("def-while-z");
-    put(log, &definition(&last, &["p"]), 1, 0).await;
+    put(log, &definition(&last, &["p"]), 1, None).await;
     let storing = async {
         for number in 0..200 {
             let id = workflow(&format!("def-while-{number:03}"));
-            put(log, &definition(&id, &["p"]), 1, 0).await;
+            put(log, &definition(&id, &["p"]), 1, None).await;
         }
     };
     let listing = async {
@@ -123,15 +127,16 @@ pub async fn workflow_ids_come_once_each_while_others_are_stored(log: &Log) {
 /// Records that come after it are none.
 pub async fn the_last_definition_is_the_newest_version_of_any_workflow(log: &Log) {
     let (one, two) = (workflow("def-last-b"), workflow("def-last-a"));
-    let mut stored = [0, 0];
+    let mut stored = [None, None];
     for version in 1..4 {
         for (id, stored) in [&one, &two].into_iter().zip(&mut stored) {
-            *stored = put(log, &definition(id, &["p"]), version, *stored).await.sequence;
+            let put = put(log, &definition(id, &["p"]), version, *stored).await;
+            *stored = Some(put.sequence);
             let mut writer = Writer::new(id, &case(&format!("c-{version}")));
             let (record, _) = writer.write(log, RecordKind::Created).await;
-            let last = log.last_definition().await.unwrap().map_or(0, LogSequence::get);
+            let last = log.last_definition().await.unwrap();
             // Others may store some in the same store.
-            assert!(last >= *stored && last != record, "{last} after {stored} and {record}");
+            assert!(last >= *stored && last != Some(record), "{last:?} after {stored:?}, {record}");
         }
     }
 }

@@ -14,7 +14,8 @@ pub use super::view_fixture::{
 use crate::{
     models::{
         CaseId, CaseStatus, FORMAT_VERSION, FiringId, LogSequence, Marking, PlaceId, Record,
-        RecordKind, Stored, StoredDefinition, Token, TokenId, WorkflowDefinition, WorkflowId,
+        RecordKind, Stored, StoredDefinition, Token, TokenId, Version, WorkflowDefinition,
+        WorkflowId,
     },
     storage::{
         AppendOptions, CaseLog, PutOptions, ReadPath, Result, Storage, StorageError, TokenView,
@@ -102,22 +103,32 @@ pub fn definition(id: &WorkflowId, places: &[&str]) -> WorkflowDefinition {
     serde_json::from_value(definition).expect("the suite's own definitions are valid")
 }
 
-/// Options of storing a version after the one at this number; 0 is none.
-pub fn version_after(version: u64, expected: u64) -> PutOptions {
-    PutOptions { version, expected: LogSequence::new(expected) }
+/// A sequence so many after another one.
+pub fn beyond(sequence: LogSequence, count: u64) -> LogSequence {
+    at(sequence.get() + count)
 }
 
-/// The number of the log's last sequence; 0 is none.
-pub async fn last_of(log: &(impl CaseLog + ?Sized)) -> u64 {
-    let last = log.last_sequence().await.expect("a log that answers");
-    last.map_or(0, LogSequence::get)
+/// The sequence of a number.
+pub fn at(number: u64) -> LogSequence {
+    LogSequence::new(number).expect("no message is at 0")
+}
+
+/// Options of storing a version after the one at this sequence.
+pub fn version_after(version: u64, expected: impl Into<Option<LogSequence>>) -> PutOptions {
+    let version = Version::new(version).expect("the suite's own versions are valid");
+    PutOptions { version, expected: expected.into() }
+}
+
+/// The log's last sequence.
+pub async fn last_of(log: &(impl CaseLog + ?Sized)) -> Option<LogSequence> {
+    log.last_sequence().await.expect("a log that answers")
 }
 
 pub async fn put(
     log: &Log,
     definition: &WorkflowDefinition,
     version: u64,
-    expected: u64,
+    expected: impl Into<Option<LogSequence>>,
 ) -> StoredDefinition {
     let stored = log.put_definition(definition, version_after(version, expected)).await;
     stored.expect("a definition whose expected sequence is right is stored")
@@ -130,7 +141,7 @@ pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id:
         kind,
         workflow: workflow.clone(),
         case: case.clone(),
-        definition: 1,
+        definition: LogSequence::FIRST,
         time: now(),
         by: Some("conformance".to_owned()),
         firing: firing(firing_id),
@@ -144,13 +155,13 @@ pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id:
         status: CaseStatus::Running,
         tokens_made: 0,
         metadata: Map::new(),
-        previous: 0,
+        previous: None,
         previous_hash: None,
         request: None,
         recent: Vec::new(),
         page: None,
         pages: Vec::new(),
-        unlisted: 0,
+        unlisted: None,
         tokens_hash: None,
         aside: Vec::new(),
         put_aside: Vec::new(),
@@ -163,7 +174,7 @@ pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id:
 pub struct Writer {
     pub workflow: WorkflowId,
     pub case: CaseId,
-    pub last: u64,
+    pub last: Option<LogSequence>,
     last_hash: Option<String>,
     written: u64,
 }
@@ -171,27 +182,27 @@ pub struct Writer {
 impl Writer {
     pub fn new(workflow: &WorkflowId, case: &CaseId) -> Self {
         let (workflow, case) = (workflow.clone(), case.clone());
-        Self { workflow, case, last: 0, last_hash: None, written: 0 }
+        Self { workflow, case, last: None, last_hash: None, written: 0 }
     }
 
     /// Appends one more record and returns it as the store must have it.
-    pub async fn write(&mut self, log: &Log, kind: RecordKind) -> (u64, Record) {
+    pub async fn write(&mut self, log: &Log, kind: RecordKind) -> (LogSequence, Record) {
         self.written += 1;
         let record = record(&self.workflow, &self.case, kind, &format!("f-{}", self.written));
         self.append(log, record).await
     }
 
     /// Appends this record after the last one.
-    pub async fn append(&mut self, log: &Log, mut record: Record) -> (u64, Record) {
+    pub async fn append(&mut self, log: &Log, mut record: Record) -> (LogSequence, Record) {
         record.previous = self.last;
         record.previous_hash = self.last_hash.take();
         let appended = log.append(&record, AppendOptions::after(self.last)).await;
         let appended = appended.expect("a record whose expected sequence is right is appended");
-        let sequence = appended.sequence.get();
-        assert!(sequence > self.last, "sequences grow: {appended:?} after {}", self.last);
-        self.last = sequence;
+        let sequence = appended.sequence;
+        assert!(Some(sequence) > self.last, "sequences grow: {appended:?} after {:?}", self.last);
+        self.last = Some(sequence);
         self.last_hash = Some(appended.hash);
-        (self.last, record)
+        (sequence, record)
     }
 }
 
@@ -213,16 +224,20 @@ pub fn token(
         updated_at: now(),
         history: Vec::new(),
         history_total: 0,
-        nats_sequence: number,
+        nats_sequence: LogSequence::new(number),
         nats_timestamp: None,
         nats_subject: String::new(),
     }
 }
 
-pub fn assert_lost<T: std::fmt::Debug>(outcome: Result<T>, expected: u64) {
+pub fn assert_lost<T: std::fmt::Debug>(
+    outcome: Result<T>,
+    expected: impl Into<Option<LogSequence>>,
+) {
+    let expected = expected.into();
     match outcome {
         Err(StorageError::LostRace { expected: said, .. }) => assert_eq!(said, expected),
-        other => panic!("expected a lost race on sequence {expected}, got {other:?}"),
+        other => panic!("expected a lost race on sequence {expected:?}, got {other:?}"),
     }
 }
 

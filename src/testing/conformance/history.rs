@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Log, Writer, case, definition, last_of, put, record, workflow},
+    fixture::{Log, Writer, at, beyond, case, definition, last_of, put, record, workflow},
 };
 use crate::{
     models::{CaseStatus, LogSequence, Record, RecordKind, Stored, WorkflowId},
@@ -23,18 +23,18 @@ pub(super) const BEHAVIOURS: &[Behaviour<Log>] = &[
     behaviour!(statuses_are_those_of_the_records),
 ];
 
-async fn read(log: &Log, scope: LogScope, from: u64) -> Vec<Stored<Record>> {
-    let records = log.history(scope, LogRange::from(from)).await.expect("a history");
+async fn read(log: &Log, scope: LogScope, range: LogRange) -> Vec<Stored<Record>> {
+    let records = log.history(scope, range).await.expect("a history");
     let records: Vec<_> = records.try_collect().await.expect("records");
     assert!(records.is_sorted_by(|one, next| one.sequence < next.sequence), "in order, once each");
     records
 }
 
-async fn sequences(log: &Log, scope: LogScope, from: u64) -> Vec<u64> {
-    read(log, scope, from).await.into_iter().map(|record| record.sequence).collect()
+async fn sequences(log: &Log, scope: LogScope, range: LogRange) -> Vec<LogSequence> {
+    read(log, scope, range).await.into_iter().map(|record| record.sequence).collect()
 }
 
-fn of(workflow: &WorkflowId, records: Vec<Stored<Record>>) -> Vec<u64> {
+fn of(workflow: &WorkflowId, records: Vec<Stored<Record>>) -> Vec<LogSequence> {
     let ours = records.into_iter().filter(|record| record.value.workflow == *workflow);
     ours.map(|record| record.sequence).collect()
 }
@@ -43,7 +43,7 @@ fn of(workflow: &WorkflowId, records: Vec<Stored<Record>>) -> Vec<u64> {
 /// lifecycles, one case's.
 pub async fn each_scope_has_its_own_records_in_order(log: &Log) {
     let (id, other) = (workflow("hist-scope"), workflow("hist-scope-2"));
-    put(log, &definition(&id, &["p"]), 1, 0).await;
+    put(log, &definition(&id, &["p"]), 1, None).await;
     let mut writers: Vec<_> = ["a", "a-1", "b"].map(|c| Writer::new(&id, &case(c))).to_vec();
     let mut others = Writer::new(&other, &case("a"));
     let kinds = [RecordKind::Created, RecordKind::Fired, RecordKind::Edited, RecordKind::Fired];
@@ -56,15 +56,15 @@ pub async fn each_scope_has_its_own_records_in_order(log: &Log) {
         others.write(log, kind).await;
     }
     let everything: Vec<_> = written.iter().map(|(sequence, _)| *sequence).collect();
-    let workflow = read(log, LogScope::Workflow(id.clone()), 1).await;
+    let workflow = read(log, LogScope::Workflow(id.clone()), LogRange::ALL).await;
     let values: Vec<_> = workflow.iter().map(|r| (r.sequence, r.value.clone())).collect();
     assert_eq!(values, written);
-    assert_eq!(of(&id, read(log, LogScope::All, 1).await), everything);
+    assert_eq!(of(&id, read(log, LogScope::All, LogRange::ALL).await), everything);
     for writer in &writers {
         let scope = LogScope::Case(id.clone(), writer.case.clone());
         let mine = written.iter().filter(|(_, record)| record.case == writer.case);
         let mine: Vec<_> = mine.map(|(sequence, _)| *sequence).collect();
-        assert_eq!(sequences(log, scope, 1).await, mine);
+        assert_eq!(sequences(log, scope, LogRange::ALL).await, mine);
         let last = log.last_of_lifecycle(&id, &writer.case).await.unwrap();
         let of_case = written
             .iter()
@@ -73,12 +73,15 @@ pub async fn each_scope_has_its_own_records_in_order(log: &Log) {
     }
     let lifecycle = written.iter().filter(|(_, record)| record.kind != RecordKind::Fired);
     let lifecycle: Vec<_> = lifecycle.map(|(sequence, _)| *sequence).collect();
-    assert_eq!(sequences(log, LogScope::Lifecycles(Some(id.clone())), 1).await, lifecycle);
-    assert_eq!(of(&id, read(log, LogScope::Lifecycles(None), 1).await), lifecycle);
+    assert_eq!(
+        sequences(log, LogScope::Lifecycles(Some(id.clone())), LogRange::ALL).await,
+        lifecycle
+    );
+    assert_eq!(of(&id, read(log, LogScope::Lifecycles(None), LogRange::ALL).await), lifecycle);
     let told = log.lifecycles().await.unwrap();
     let told: Vec<_> = told.try_collect().await.unwrap();
     let told = told.into_iter().filter(|one| one.workflow == id);
-    let told: Vec<_> = told.map(|one| (one.sequence.get(), one.case)).collect();
+    let told: Vec<_> = told.map(|one| (one.sequence, one.case)).collect();
     let cases = written.iter().filter(|(sequence, _)| lifecycle.contains(sequence));
     let cases: Vec<_> = cases.map(|(sequence, record)| (*sequence, record.case.clone())).collect();
     assert_eq!(told, cases, "without reading them");
@@ -99,16 +102,20 @@ pub async fn many_lifecycles_come_whole_from_any_sequence(log: &Log) {
     }
     let scope = LogScope::Lifecycles(Some(id));
     for begin in [0, 1, 63, 64, 65, 86, 149] {
-        for from in [created[begin], created[begin] + 1] {
+        for from in [created[begin], created[begin].next()] {
             let expected = created.iter().copied().filter(|sequence| *sequence >= from);
             let expected: Vec<_> = expected.collect();
-            assert_eq!(sequences(log, scope.clone(), from).await, expected, "from {from}");
+            assert_eq!(
+                sequences(log, scope.clone(), LogRange::from(from)).await,
+                expected,
+                "from {from}"
+            );
         }
     }
-    assert_eq!(sequences(log, scope, 0).await, created);
+    assert_eq!(sequences(log, scope, LogRange::ALL).await, created);
 }
 
-/// The record at that sequence is included; 0 and 1 are the beginning; the future is empty.
+/// The record at that sequence is included; none and 1 are the beginning; the future is empty.
 pub async fn a_history_begins_at_the_sequence_asked_for(log: &Log) {
     let (id, c) = (workflow("hist-from"), case("c"));
     let mut writer = Writer::new(&id, &c);
@@ -120,15 +127,22 @@ pub async fn a_history_begins_at_the_sequence_asked_for(log: &Log) {
     for scope in
         [LogScope::Case(id.clone(), c.clone()), LogScope::Workflow(id.clone()), LogScope::All]
     {
-        let ours = async |from| of(&id, read(log, scope.clone(), from).await);
+        let ours = async |range| of(&id, read(log, scope.clone(), range).await);
         for (number, sequence) in all.iter().enumerate() {
-            assert_eq!(ours(*sequence).await, all[number..], "{scope:?} from {sequence}");
+            assert_eq!(
+                ours(LogRange::from(*sequence)).await,
+                all[number..],
+                "{scope:?} from {sequence}"
+            );
         }
-        for from in [0, 1] {
-            assert_eq!(ours(from).await, all, "{scope:?} from {from}");
+        for range in [LogRange::ALL, LogRange::from(LogSequence::FIRST)] {
+            assert_eq!(ours(range).await, all, "{scope:?} in {range:?}");
         }
-        for from in [writer.last + 1_000_000, u64::MAX] {
-            assert!(sequences(log, scope.clone(), from).await.is_empty(), "from {from}");
+        for from in [beyond(all[0], 1_000_000), at(u64::MAX)] {
+            assert!(
+                sequences(log, scope.clone(), LogRange::from(from)).await.is_empty(),
+                "from {from}"
+            );
         }
     }
 }
@@ -144,7 +158,7 @@ pub async fn a_history_ends_at_what_was_last_when_it_was_asked_for(log: &Log) {
     let scopes = [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone()), LogScope::All];
     let mut histories = Vec::new();
     for scope in scopes {
-        histories.push(log.history(scope, LogRange::from(1)).await.unwrap());
+        histories.push(log.history(scope, LogRange::ALL).await.unwrap());
     }
     for _ in 0..5 {
         writer.write(log, RecordKind::Fired).await;
@@ -152,7 +166,7 @@ pub async fn a_history_ends_at_what_was_last_when_it_was_asked_for(log: &Log) {
     for history in histories {
         let records: Vec<_> = history.try_collect().await.unwrap();
         let ours = of(&id, records);
-        assert_eq!((ours.len(), ours.last()), (5, Some(&last)));
+        assert_eq!((ours.len(), ours.last().copied()), (5, last));
     }
 }
 
@@ -165,10 +179,10 @@ pub async fn a_long_history_comes_whole(log: &Log) {
         all.push(writer.write(log, RecordKind::Fired).await.0);
     }
     for scope in [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone())] {
-        assert_eq!(sequences(log, scope.clone(), 1).await, all);
+        assert_eq!(sequences(log, scope.clone(), LogRange::ALL).await, all);
         // From everywhere near a round number, so that an end of a batch is among them.
         for from in [255, 256, 257, 511, 512, 513, 587, 588, 589] {
-            assert_eq!(sequences(log, scope.clone(), all[from]).await, all[from..]);
+            assert_eq!(sequences(log, scope.clone(), LogRange::from(all[from])).await, all[from..]);
         }
     }
 }
@@ -185,7 +199,7 @@ pub async fn a_history_of_large_records_comes_whole(log: &Log) {
         all.push(writer.append(log, large).await.0);
     }
     for scope in [LogScope::Case(id.clone(), c), LogScope::Workflow(id.clone())] {
-        let mut records = log.history(scope, LogRange::from(1)).await.unwrap();
+        let mut records = log.history(scope, LogRange::ALL).await.unwrap();
         let mut seen = Vec::new();
         while let Some(record) = records.try_next().await.unwrap() {
             assert_eq!(record.value.metadata["padding"].as_str().map(str::len), Some(700_000));
@@ -204,12 +218,12 @@ pub async fn the_history_of_what_is_unknown_is_empty(log: &Log) {
         LogScope::Workflow(id.clone()),
     ];
     for scope in scopes.clone() {
-        assert!(read(log, scope, 1).await.is_empty());
+        assert!(read(log, scope, LogRange::ALL).await.is_empty());
     }
     // A definition is in the same log, and is no record.
-    put(log, &definition(&id, &["p"]), 1, 0).await;
+    put(log, &definition(&id, &["p"]), 1, None).await;
     for scope in scopes {
-        assert!(read(log, scope, 1).await.is_empty());
+        assert!(read(log, scope, LogRange::ALL).await.is_empty());
     }
     assert_eq!(log.last_of_lifecycle(&id, &case("c")).await.unwrap(), None);
 }
@@ -220,7 +234,7 @@ pub async fn statuses_are_those_of_the_records(log: &Log) {
     let ids = [workflow("hist-status"), workflow("hist-status-2")];
     let mut writers: Vec<_> =
         ids.iter().flat_map(|id| ["a", "b"].map(|name| Writer::new(id, &case(name)))).collect();
-    put(log, &definition(&ids[0], &["p"]), 1, 0).await;
+    put(log, &definition(&ids[0], &["p"]), 1, None).await;
     let mut expected = Vec::new();
     for round in 0..100 {
         for writer in &mut writers {
@@ -232,24 +246,25 @@ pub async fn statuses_are_those_of_the_records(log: &Log) {
             expected.push((writer.workflow.clone(), writer.case.clone(), sequence, status));
         }
     }
-    let last = last_of(log.as_ref()).await;
-    for (after, until) in [(before, last), (last - 50, last), (last - 300, last - 7), (last, last)]
-    {
-        let range = LogRange { from: LogSequence::new(after + 1), until: LogSequence::new(until) };
+    let last = last_of(log.as_ref()).await.unwrap();
+    let back = |count| last.minus(count);
+    let parts = [(before, last), (back(50), last), (back(300), back(7).unwrap()), (back(0), last)];
+    for (after, until) in parts {
+        let range = LogRange::after(after, until);
         let statuses = log.statuses(range).await.unwrap();
-        let statuses = statuses.map_ok(|at| (at.workflow, at.case, at.sequence.get(), at.status));
+        let statuses = statuses.map_ok(|at| (at.workflow, at.case, at.sequence, at.status));
         let statuses: Vec<_> = statuses.try_collect().await.unwrap();
-        let wanted = |sequence: u64| sequence > after && sequence <= until;
+        let wanted = |sequence: LogSequence| Some(sequence) > after && sequence <= until;
         let mut ours = statuses;
         ours.retain(|(workflow, ..)| ids.contains(workflow));
         let expected: Vec<_> =
             expected.iter().filter(|(_, _, sequence, _)| wanted(*sequence)).cloned().collect();
-        assert_eq!(ours, expected, "after {after} up to {until}");
+        assert_eq!(ours, expected, "after {after:?} up to {until}");
         let records = log.history(LogScope::All, range).await.unwrap();
         let records: Vec<_> = records.try_collect().await.unwrap();
         let ours = records.iter().filter(|record| ids.contains(&record.value.workflow));
         let ours: Vec<_> = ours.map(|record| record.sequence).collect();
         let expected: Vec<_> = expected.iter().map(|(_, _, sequence, _)| *sequence).collect();
-        assert_eq!(ours, expected, "a history after {after} up to {until}");
+        assert_eq!(ours, expected, "a history after {after:?} up to {until}");
     }
 }

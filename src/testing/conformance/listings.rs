@@ -10,7 +10,7 @@ use super::{
     },
 };
 use crate::{
-    models::{Token, TokenId, ViewSequence},
+    models::{LogSequence, Token, TokenId, ViewSequence},
     storage::{Cursor, ListOptions, MAX_PAGE, ViewScope},
 };
 
@@ -45,7 +45,8 @@ pub async fn a_listing_has_every_live_token_of_its_scope_in_order(view: &View) {
     let (t, at) = tokens.remove(2);
     tokens.push(shift(view, &t, at, &q).await);
     let (t, at) = tokens.remove(0);
-    let changed = Token { data: json!({"n": "changed"}), nats_sequence: 100, ..t };
+    let changed =
+        Token { data: json!({"n": "changed"}), nats_sequence: LogSequence::new(100), ..t };
     let at = write(view, live(&changed, at)).await;
     tokens.push((changed, at));
     for path in PATHS {
@@ -133,7 +134,7 @@ pub async fn a_listing_goes_on_where_it_was_while_tokens_move(view: &View) {
         }
         // 7 is changed, which takes it to the end, and 10 is new.
         let (t, at) = &tokens[7];
-        let changed = Token { nats_sequence: 100, ..t.clone() };
+        let changed = Token { nats_sequence: LogSequence::new(100), ..t.clone() };
         write(view, live(&changed, *at)).await;
         let new = token(&t.workflow, &t.case, 11, &t.place, json!({}));
         write(view, live(&new, 0)).await;

@@ -11,7 +11,7 @@ use super::{
     },
 };
 use crate::{
-    models::{LogSequence, MarkingEntry, RecordKind, Token, TokenId},
+    models::{MarkingEntry, RecordKind, Token, TokenId},
     storage::{Consistency, ReadPath, StorageExt, TokenScope},
 };
 
@@ -62,7 +62,7 @@ pub async fn a_case_lists_the_tokens_of_its_marking(storage: &Store) {
             created.marking.0.push(MarkingEntry {
                 token: t.id.clone(),
                 place: at.clone(),
-                sequence: 0,
+                sequence: None,
             });
             created.produced.push(t);
         }
@@ -79,7 +79,7 @@ pub async fn a_case_lists_the_tokens_of_its_marking(storage: &Store) {
         fired.marking = created.marking.clone();
         let first = fired.marking.0.remove(0);
         assert_eq!(first.token, tokens[0].id);
-        fired.marking.0.iter_mut().for_each(|entry| entry.sequence = sequence);
+        fired.marking.0.iter_mut().for_each(|entry| entry.sequence = Some(sequence));
         writer.append(&log, fired).await;
         write(&view, gone(&tokens[0], at[0], None)).await;
         let mut left: Vec<_> = tokens[1..].iter().zip(&at[1..]).collect();
@@ -112,13 +112,13 @@ pub async fn outlines_since_a_record_have_all_that_was_written_since(storage: &S
     let mut expected = Vec::new();
     for number in 1..=12 {
         let (at, _) = writer.write(&log, RecordKind::Paused).await;
-        let t = Token { nats_sequence: at, ..token(&id, &c, number, &p, json!({})) };
+        let t = Token { nats_sequence: Some(at), ..token(&id, &c, number, &p, json!({})) };
         let seen = write(&view, live(&t, 0)).await;
-        expected.push((t.id.clone(), p.clone(), LogSequence::new(at), number % 3 == 0));
+        expected.push((t.id.clone(), p.clone(), Some(at), number % 3 == 0));
         if number % 3 == 0 {
             let (moved, _) = shift(&view, &t, seen, &q).await;
-            expected.last_mut().unwrap().2 = LogSequence::new(moved.nats_sequence);
-            expected.push((moved.id, q.clone(), LogSequence::new(moved.nats_sequence), false));
+            expected.last_mut().unwrap().2 = moved.nats_sequence;
+            expected.push((moved.id, q.clone(), moved.nats_sequence, false));
         }
     }
     expected.sort();

@@ -9,7 +9,7 @@ use super::{
         token_id, workflow, write,
     },
 };
-use crate::models::Token;
+use crate::models::{LogSequence, Token};
 
 /// The behaviours of this module.
 pub(super) const BEHAVIOURS: &[Behaviour<View>] = &[
@@ -34,7 +34,7 @@ pub async fn a_token_is_found_by_its_id_wherever_it_is(view: &View) {
         }
         (t, at) = match round % 4 {
             3 => {
-                let sequence = t.nats_sequence + 1;
+                let sequence = Some(LogSequence::after(t.nats_sequence));
                 let changed = Token { data: json!({"n": round}), nats_sequence: sequence, ..t };
                 let at = write(view, live(&changed, at)).await;
                 (changed, at)
@@ -83,7 +83,7 @@ pub async fn a_marker_that_comes_after_the_token_does_not_hide_it(view: &View) {
     let (id, c, p, q) = (workflow("token-late"), case("c"), place("p"), place("q"));
     let t = token(&id, &c, 1, &p, json!({}));
     let at = write(view, live(&t, 0)).await;
-    let moved = Token { place: q.clone(), nats_sequence: 2, ..t.clone() };
+    let moved = Token { place: q.clone(), nats_sequence: LogSequence::new(2), ..t.clone() };
     write(view, live(&moved, 0)).await;
     write(view, gone(&t, at, Some(&q))).await;
     for path in PATHS {

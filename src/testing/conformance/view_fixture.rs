@@ -48,7 +48,7 @@ pub fn live(token: &Token, expected: impl Expected) -> ViewWrite {
 
 /// A write that marks a token as gone from its place.
 pub fn gone(token: &Token, expected: impl Expected, moved_to: Option<&PlaceId>) -> ViewWrite {
-    let revision = LogSequence::new(token.nats_sequence + 1);
+    let revision = Some(LogSequence::after(token.nats_sequence));
     let content = ViewContent::Gone { revision, moved_to: moved_to.cloned() };
     ViewWrite { content, ..live(token, expected) }
 }
@@ -81,8 +81,11 @@ pub async fn shift(
     seen: impl Expected,
     to: &PlaceId,
 ) -> (Token, ViewSequence) {
-    let moved =
-        Token { place: to.clone(), nats_sequence: token.nats_sequence + 1, ..token.clone() };
+    let moved = Token {
+        place: to.clone(),
+        nats_sequence: Some(LogSequence::after(token.nats_sequence)),
+        ..token.clone()
+    };
     let there = view.register(&token.workflow, to, &token.id).await.expect("a register");
     let writes = vec![gone(token, seen, Some(to)), live(&moved, there.version())];
     let outcomes = attempt(view, writes).await;

@@ -5,9 +5,14 @@ use futures::{StreamExt, stream};
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Log, PATIENCE, Writer, case, definition, is_silent, last_of, next, put, workflow},
+    fixture::{
+        Log, PATIENCE, Writer, beyond, case, definition, is_silent, last_of, next, put, workflow,
+    },
 };
-use crate::{models::RecordKind, storage::LogScope};
+use crate::{
+    models::{LogSequence, RecordKind},
+    storage::LogScope,
+};
 
 /// The behaviours of this module.
 pub(super) const BEHAVIOURS: &[Behaviour<Log>] = &[
@@ -45,10 +50,10 @@ pub async fn a_watch_from_the_future_gives_nothing_that_was(log: &Log) {
     let (id, c) = (workflow("watch-future"), case("c"));
     let mut writer = Writer::new(&id, &c);
     writer.write(log, RecordKind::Created).await;
-    let last = last_of(log.as_ref()).await;
+    let last = LogSequence::after(last_of(log.as_ref()).await);
     let scope = LogScope::Workflow(id.clone());
-    let mut soon = log.watch(scope.clone(), WatchOptions::from(last + 1)).await.unwrap();
-    let mut never = log.watch(scope, WatchOptions::from(last + 1_000_000)).await.unwrap();
+    let mut soon = log.watch(scope.clone(), WatchOptions::from(last)).await.unwrap();
+    let mut never = log.watch(scope, WatchOptions::from(beyond(last, 1_000_000))).await.unwrap();
     assert!(is_silent(&mut soon).await && is_silent(&mut never).await);
     let (sequence, _) = writer.write(log, RecordKind::Fired).await;
     assert_eq!(next(&mut soon).await.sequence, sequence);
@@ -58,7 +63,7 @@ pub async fn a_watch_from_the_future_gives_nothing_that_was(log: &Log) {
 /// Other cases, other workflows and definitions pass by.
 pub async fn a_watch_has_only_what_is_in_its_scope(log: &Log) {
     let (id, other) = (workflow("watch-scope"), workflow("watch-scope-2"));
-    let from = last_of(log.as_ref()).await + 1;
+    let from = LogSequence::after(last_of(log.as_ref()).await);
     let scopes = [
         LogScope::Case(id.clone(), case("a")),
         LogScope::Workflow(id.clone()),
@@ -68,7 +73,7 @@ pub async fn a_watch_has_only_what_is_in_its_scope(log: &Log) {
     for scope in scopes {
         watches.push(log.watch(scope, WatchOptions::from(from)).await.unwrap());
     }
-    put(log, &definition(&id, &["p"]), 1, 0).await;
+    put(log, &definition(&id, &["p"]), 1, None).await;
     let mut others = Writer::new(&other, &case("a"));
     let (mut mine, mut near) = (Writer::new(&id, &case("a")), Writer::new(&id, &case("a-1")));
     let mut expected = [Vec::new(), Vec::new(), Vec::new()];
@@ -96,7 +101,7 @@ pub async fn watches_lose_nothing_and_double_nothing_while_others_append(log: &L
     const RECORDS: usize = 100;
     let id = workflow("watch-busy");
     let scope = LogScope::Workflow(id.clone());
-    let before = log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap();
+    let before = log.watch(scope.clone(), WatchOptions::default()).await.unwrap();
     let writing = stream::iter(0..WRITERS).map(|number| {
         let (log, mut writer) = (log.clone(), Writer::new(&id, &case(&format!("c-{number}"))));
         async move {
@@ -110,9 +115,9 @@ pub async fn watches_lose_nothing_and_double_nothing_while_others_append(log: &L
     });
     let written = writing.buffer_unordered(WRITERS).concat();
     let meanwhile = async {
-        let mut first = log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap();
+        let mut first = log.watch(scope.clone(), WatchOptions::default()).await.unwrap();
         next(&mut first).await;
-        log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap()
+        log.watch(scope.clone(), WatchOptions::default()).await.unwrap()
     };
     let all = before.take(WRITERS * RECORDS);
     let all = all.map(|record| record.expect("a record").sequence).collect::<Vec<_>>();
@@ -120,7 +125,7 @@ pub async fn watches_lose_nothing_and_double_nothing_while_others_append(log: &L
     let (mut written, seen, meanwhile) = tokio::join!(written, all, meanwhile);
     written.sort();
     assert_eq!(seen.expect("all of them in time"), written);
-    let mut after = log.watch(scope.clone(), WatchOptions::from(1)).await.unwrap();
+    let mut after = log.watch(scope.clone(), WatchOptions::default()).await.unwrap();
     let mut meanwhile = meanwhile;
     for sequence in written {
         assert_eq!(next(&mut meanwhile).await.sequence, sequence);
@@ -139,11 +144,11 @@ pub async fn a_watch_resumes_by_sequence(log: &Log) {
     for _ in 0..10 {
         written.push(writer.write(log, RecordKind::Fired).await.0);
         written.push(writer.write(log, RecordKind::Fired).await.0);
-        let from = seen.last().map_or(1, |last| last + 1);
+        let from = LogSequence::after(seen.last().copied());
         let mut watch = log.watch(scope.clone(), WatchOptions::from(from)).await.unwrap();
         seen.push(next(&mut watch).await.sequence);
     }
-    let from = seen.last().map_or(1, |last| last + 1);
+    let from = LogSequence::after(seen.last().copied());
     let mut watch = log.watch(scope, WatchOptions::from(from)).await.unwrap();
     while seen.len() < written.len() {
         seen.push(next(&mut watch).await.sequence);

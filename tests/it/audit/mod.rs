@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Audited, Finding, FindingIn, FindingKind},
-    models::CaseId,
+    models::{CaseId, LogSequence},
     petrel::{Change, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::MemoryStorage,
     testing::{FaultyStorage, TestServer},
@@ -304,8 +304,10 @@ async fn the_views_of_a_case_are_compared_though_the_record_that_created_it_is_r
     let dealt = saboteur.publish(subject, HeaderMap::new(), record.to_string().into_bytes()).await;
     for replay in [false, true] {
         let (audited, findings) = audit(&cases, replay).await;
-        let mut found: Vec<_> =
-            findings.iter().map(|finding| (finding.sequence, finding.kind)).collect();
+        let mut found: Vec<_> = findings
+            .iter()
+            .map(|finding| (finding.sequence.map_or(0, LogSequence::get), finding.kind))
+            .collect();
         found.sort();
         let unreadable = (rubbish, FindingKind::RecordUnreadable);
         let lost = (dealt, FindingKind::TokenLost);

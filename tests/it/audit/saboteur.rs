@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use stormpetrel::{
     audit::{Finding, FindingIn, FindingKind},
-    models::{CaseId, IdHash, Link, Record, Token},
+    models::{CaseId, IdHash, Link, LogSequence, Record, Token},
     testing::TestServer,
 };
 
@@ -74,7 +74,7 @@ impl Expected {
     pub fn is(&self, finding: &Finding) -> bool {
         finding.kind == self.kind
             && finding.place_of == self.fault.is_in()
-            && finding.sequence == self.sequence
+            && finding.sequence == LogSequence::new(self.sequence)
             && (self.place.is_none()
                 || finding.place.as_ref().map(|place| place.as_str()) == self.place.as_deref())
     }
@@ -118,7 +118,10 @@ impl Saboteur {
         }
         let hash = hex(&Sha256::digest(&head.payload));
         let whole: Record = serde_json::from_slice(&head.payload).unwrap();
-        let own = Link { sequence: head.sequence, id: IdHash::of(&whole.firing) };
+        let own = Link {
+            sequence: LogSequence::new(head.sequence).unwrap(),
+            id: IdHash::of(&whole.firing),
+        };
         change_links(&mut record, |links| links.push(own));
         record["firing"] = json!(format!("forged-{}", head.sequence));
         record["kind"] = json!("paused");
@@ -158,7 +161,7 @@ impl Saboteur {
         let (right, name) = (token.place.as_str(), token.id.as_str());
         let (here, elsewhere) = (at(right, name), at(other, name));
         let (headers, payload) = self.register(&here).await;
-        let mut sequence = token.nats_sequence;
+        let mut sequence = token.nats_sequence.unwrap().get();
         let (kind, place) = match fault {
             Fault::ViewLost => {
                 self.purge(&here).await;

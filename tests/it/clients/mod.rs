@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use stormpetrel::{
-    models::{Token, TokenId},
+    models::{LogPosition, Token, TokenId},
     petrel::{Fire, Petrel},
     storage::{LogScope, Page, TokenScope},
     testing::{FaultProxy, TestServer},
@@ -145,7 +145,10 @@ async fn a_graphql_client_follows_events_in_order_and_misses_none_while_it_is_cu
     assert_eq!(code, Some(0), "{errors}");
     assert!(errors.contains("lost"), "it was never cut off: {errors}");
 
-    let ours = cases.watch(LogScope::Workflow(workflow("orders")), Some(1)).await.unwrap();
+    let ours = cases
+        .watch(LogScope::Workflow(workflow("orders")), Some(LogPosition::FIRST))
+        .await
+        .unwrap();
     let ours: Vec<_> = ours.take(9).try_collect().await.unwrap();
     let seen = |event: &Value| (event["sequence"].clone(), event["transitionId"].clone());
     let happened = ours.iter().map(|record| {

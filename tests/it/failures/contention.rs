@@ -81,14 +81,14 @@ async fn of_all_who_expect_the_same_revision_one_goes_through() {
                 let name =
                     if seen.tokens[token].place.as_str() == "here" { "go" } else { "return" };
                 let mut fire = Fire::token(token.clone(), transition(name));
-                fire.change.expected_revision = Some(seen.sequence);
+                fire.change.expected_revision = Some(seen.revision());
                 match cases.fire(fire).await {
                     Ok(changed) => {
-                        assert_eq!(changed.record.value.previous, seen.sequence);
+                        assert_eq!(changed.record.value.previous, Some(seen.sequence));
                         done += 1;
                     }
                     Err(Error::Conflict { expected, .. }) => {
-                        assert_eq!(expected, seen.sequence);
+                        assert_eq!(expected, seen.revision());
                         conflicts.fetch_add(1, Ordering::Relaxed);
                     }
                     Err(error) => panic!("{error}"),

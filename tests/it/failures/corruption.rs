@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
-    models::{CaseStatus, TokenId},
+    models::{CaseStatus, LogPosition, LogSequence, TokenId},
     petrel::{Change, Error, ExpectedVersion, Fire, NewCase, Petrel},
     storage::{
         Consistency, ListOptions, LogScope, Page, ReadPath, StorageError, StorageExt, TokenScope,
@@ -17,7 +17,7 @@ use stormpetrel::{
 use super::fixtures::{
     Reconciler, eventually, faulty, in_view, operator, pendulum, swing, view_is_the_log,
 };
-use crate::support::{case, cases_at, definition, place, transition, workflow};
+use crate::support::{at, case, cases_at, definition, place, transition, workflow};
 
 /// Two cases of which one gets a record that nobody can read.
 struct Damaged {
@@ -56,11 +56,11 @@ impl Damaged {
 
 const SICK: &str = "cb.workflows.pendulum.events.transitions.sick";
 
-fn names(error: &Error, subject: &str, at: u64) {
+fn names(error: &Error, subject: &str, number: u64) {
     let Error::Storage(StorageError::Corrupt { subject: told, sequence, .. }) = error else {
         panic!("{error}");
     };
-    assert_eq!((told.as_str(), *sequence), (subject, at));
+    assert_eq!((told.as_str(), *sequence), (subject, at(number)));
     assert!(!error.retryable());
     assert_eq!(error.code(), "CORRUPT");
 }
@@ -134,7 +134,11 @@ async fn reconciler_rebuild_and_watchers_go_on_past_a_record_of_rubbish() {
     storage.drop_views();
     let fire = Fire::token(damaged.well.clone(), transition("go"));
     let moved = dying.fire(fire).await.unwrap();
-    let watched = damaged.cases.watch(LogScope::All, Some(at)).await.unwrap();
+    let watched = damaged
+        .cases
+        .watch(LogScope::All, LogSequence::new(at).map(LogPosition::from))
+        .await
+        .unwrap();
     let watched: Vec<_> = watched.take(3).collect().await;
     names(watched[0].as_ref().unwrap_err(), SICK, at);
     names(watched[1].as_ref().unwrap_err(), elsewhere, second);

@@ -141,7 +141,7 @@ pub async fn move_once(cases: &Petrel, case: &CaseId, firing: &str) -> Changed {
 /// A case's records, oldest first.
 pub async fn log_of(cases: &Petrel, workflow: &WorkflowId, case: &CaseId) -> Vec<Stored<Record>> {
     let scope = LogScope::Case(workflow.clone(), case.clone());
-    cases.storage().history(scope, LogRange::from(1)).await.unwrap().try_collect().await.unwrap()
+    cases.storage().history(scope, LogRange::ALL).await.unwrap().try_collect().await.unwrap()
 }
 
 /// Live tokens by their places. The server's time of a view message is left out: a message

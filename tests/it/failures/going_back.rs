@@ -8,7 +8,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
     local_server::{LocalServerOptions, Store},
-    models::{CaseId, CaseStatus, LogSequence},
+    models::{CaseId, CaseStatus, LogPosition, LogSequence},
     petrel::{Change, Error, Fire, Following, NewCase, Petrel},
     storage::LogScope,
     testing::TestServer,
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::fixtures::{
     connect, eventually, faulty, impatient, move_once, operator, pendulum, stream_info, swing,
 };
-use crate::support::{case, cases_at, copy_folder, orders, transition, workflow};
+use crate::support::{at, case, cases_at, copy_folder, orders, transition, workflow};
 
 async fn generation(cases: &Petrel) -> u64 {
     cases.storage().generation().await.expect("a generation")
@@ -80,7 +80,7 @@ async fn a_data_folder_that_was_put_back_is_another_generation() {
     let _server = TestServer::start_with(on_port()).await;
     changes(&cases, before).await;
     let head = cases.case(&workflow("pendulum"), &case).await.unwrap();
-    assert_eq!(head.sequence, 2, "the three moves are gone");
+    assert_eq!(head.sequence, at(2), "the three moves are gone");
 }
 
 #[tokio::test]
@@ -131,13 +131,14 @@ async fn a_subscription_to_a_log_that_went_back_ends_with_an_error_that_says_so(
     let operator = operator(server.url()).await;
     let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
     moves(&cases, &case, &["a", "b", "c"]).await;
-    let mut seen = cases.watch(LogScope::All, Some(1)).await.unwrap();
+    let mut seen = cases.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
     for _ in 0..4 {
         seen.next().await.unwrap().unwrap();
     }
     operator.delete_stream("CB_LOG").await.unwrap();
     restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
-    let mut resumed = cases.watch(LogScope::All, Some(5)).await.unwrap();
+    let mut resumed =
+        cases.watch(LogScope::All, LogSequence::new(5).map(LogPosition::from)).await.unwrap();
     for feed in [&mut seen, &mut resumed] {
         let ended = timeout(Duration::from_secs(30), feed.next()).await.expect("an end");
         let error = ended.expect("an error").unwrap_err();
@@ -156,7 +157,7 @@ async fn who_subscribes_after_the_log_went_back_is_not_told_of_it() {
     let operator = operator(server.url()).await;
     let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
     moves(&cases, &case, &["a", "b", "c"]).await;
-    let mut older = cases.watch(LogScope::All, Some(1)).await.unwrap();
+    let mut older = cases.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
     for _ in 0..4 {
         older.next().await.unwrap().unwrap();
     }
@@ -188,14 +189,20 @@ async fn whoever_resumes_after_more_than_there_is_learns_that_the_log_went_back(
     for from in [last + 2, 1_000] {
         // A process of its own, which shares no feed with anybody.
         let other = cases_at(server.url()).await;
-        let watching = other.watch(LogScope::Workflow(workflow.clone()), Some(from));
+        let watching = other.watch(
+            LogScope::Workflow(workflow.clone()),
+            LogSequence::new(from).map(LogPosition::from),
+        );
         let ended = timeout(Duration::from_secs(30), watching).await.expect("an end");
         let error = ended.err().expect("an error");
         assert_eq!(error.code(), "LOG_WENT_BACK", "{error}");
     }
-    let mut next = cases.watch(LogScope::Workflow(workflow), Some(last + 1)).await.unwrap();
+    let mut next = cases
+        .watch(LogScope::Workflow(workflow), LogSequence::new(last + 1).map(LogPosition::from))
+        .await
+        .unwrap();
     swing(&cases, "case-1").await;
-    assert_eq!(next.next().await.unwrap().unwrap().sequence, last + 1);
+    assert_eq!(next.next().await.unwrap().unwrap().sequence, at(last + 1));
 }
 
 #[tokio::test]
@@ -214,7 +221,7 @@ async fn an_append_at_a_sequence_that_was_seen_is_another_generation_at_once() {
     restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
     let go = Fire::case(workflow("pendulum"), case, transition("go"));
     let changed = cases.fire(go).await.unwrap();
-    assert!(changed.record.sequence <= 5, "{}", changed.record.sequence);
+    assert!(changed.record.sequence <= at(5), "{}", changed.record.sequence);
     assert_ne!(generation(&cases).await, before);
 }
 
@@ -315,7 +322,7 @@ async fn a_case_never_names_a_definition_that_another_log_had() {
     let none = other.quarantine(&id, &case("none"), Following::Refuse, Change::default()).await;
     assert_eq!(none.unwrap_err().code(), "NOT_FOUND");
     let fresh = cases.create_case(NewCase::of(workflow("pendulum"))).await.unwrap();
-    assert_ne!(fresh.case.definition, 1);
+    assert_ne!(fresh.case.definition, LogSequence::FIRST);
 }
 
 #[tokio::test]

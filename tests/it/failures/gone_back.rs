@@ -320,7 +320,7 @@ async fn double(server: &TestServer, cases: &Petrel, token: &TokenId, from: &str
     let RegisterState::Live(old) = register.state else { panic!("{register:?}") };
     let subject = cases.storage().token_subject(&read.workflow, &place(to), token);
     let mut headers = async_nats::HeaderMap::new();
-    headers.insert("Petrel-Revision", old.nats_sequence.to_string());
+    headers.insert("Petrel-Revision", old.nats_sequence.unwrap().to_string());
     let old = serde_json::to_vec(&old).unwrap().into();
     let operator = operator(server.url()).await;
     operator.publish_with_headers(subject, headers, old).await.unwrap().await.unwrap();

@@ -138,7 +138,7 @@ async fn views_that_found_no_room_are_mended_when_there_is_some_again() {
     let strong = cases.token(None, &token, Consistency::Strong).await.unwrap();
     assert_eq!(strong.place, place("there"), "the log has room");
     assert!(view_is_the_log(&cases).await.is_err(), "the view must be full for this test");
-    let error = cases.reconcile_from(0).await.unwrap_err();
+    let error = cases.reconcile_after(None).await.unwrap_err();
     assert_eq!(error.code(), "STORAGE_FULL", "{error}");
     // The reconciler too comes to it and fails; it must not take that for done.
     let tried = tokio::time::timeout(Duration::from_secs(15), storage.until_more_view_writes(2));

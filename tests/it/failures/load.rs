@@ -12,7 +12,7 @@ use std::{
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 use stormpetrel::{
-    models::CaseId,
+    models::{CaseId, LogPosition, LogSequence},
     petrel::Petrel,
     storage::{LogRange, LogScope, nats::NatsStorageConfig},
 };
@@ -34,7 +34,7 @@ pub struct Load {
     answered: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Vec<(CaseId, String)>>>,
-    watched: Arc<Mutex<Vec<u64>>>,
+    watched: Arc<Mutex<Vec<LogSequence>>>,
     watcher: JoinHandle<()>,
     _reconcilers: Vec<Reconciler>,
 }
@@ -127,9 +127,9 @@ impl Load {
 
     async fn watcher_saw_everything_once(&self) {
         let all =
-            self.connections[0].storage().history(LogScope::All, LogRange::from(1)).await.unwrap();
+            self.connections[0].storage().history(LogScope::All, LogRange::ALL).await.unwrap();
         let all = all.map_ok(|record| record.sequence);
-        let all: Vec<u64> = all.try_collect().await.unwrap();
+        let all: Vec<LogSequence> = all.try_collect().await.unwrap();
         let seen = || self.watched.lock().unwrap().clone();
         eventually("the watcher sees everything", Duration::from_secs(15), async || {
             let seen = seen().len();
@@ -148,8 +148,8 @@ impl Drop for Load {
 }
 
 /// Notes the sequence of every record, through any fault of the connection.
-async fn watch(cases: &Petrel, seen: Arc<Mutex<Vec<u64>>>) -> JoinHandle<()> {
-    let mut records = cases.watch(LogScope::All, Some(1)).await.unwrap();
+async fn watch(cases: &Petrel, seen: Arc<Mutex<Vec<LogSequence>>>) -> JoinHandle<()> {
+    let mut records = cases.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
     tokio::spawn(async move {
         while let Some(record) = records.next().await {
             seen.lock().unwrap().push(record.expect("a record").sequence);

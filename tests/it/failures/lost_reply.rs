@@ -173,5 +173,5 @@ async fn a_repeated_creation_answers_with_the_token_of_the_beginning() {
     assert!(again.repeated);
     assert_eq!(again.record.sequence, first.record.sequence);
     assert_eq!(again.tokens[0].id, first.tokens[0].id);
-    assert_eq!(again.case.sequence, first.case.sequence + 1);
+    assert_eq!(again.case.sequence, first.case.sequence.next());
 }

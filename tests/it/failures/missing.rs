@@ -40,7 +40,7 @@ async fn every_call_names_the_log(cases: &Petrel, case: &CaseId, token: &TokenId
     names(log, cases.history(&orders_id, case, Page::default())).await;
     names(log, cases.workflow(&orders_id)).await;
     names(log, cases.workflows(10, None)).await;
-    names(log, cases.reconcile_from(0)).await;
+    names(log, cases.reconcile_after(None)).await;
     names(log, cases.rebuild(&|_, _| ())).await;
     assert!(!cases.health().await.connected);
 }

@@ -52,7 +52,7 @@ async fn with_an_expected_revision_the_loser_is_told_of_the_conflict() {
     let server = TestServer::start().await;
     let (one, other) = (cases_at(server.url()).await, cases_at(server.url()).await);
     let (begun, token) = begin(&one, json!({"amount": 1})).await;
-    let mut revision = begun.case.sequence;
+    let mut revision = begun.case.revision();
     for round in 0..50 {
         let name = if round % 2 == 0 { "submit" } else { "reject" };
         let mut fire = Fire::token(token.clone(), transition(name));
@@ -62,7 +62,7 @@ async fn with_an_expected_revision_the_loser_is_told_of_the_conflict() {
             (Ok(won), Err(lost)) | (Err(lost), Ok(won)) => (won, lost),
             both => panic!("round {round}: {both:?}"),
         };
-        let actual = won.case.sequence;
+        let actual = won.case.revision();
         let Error::Conflict { expected, actual: told, .. } = lost else { panic!("{lost}") };
         assert_eq!((expected, told), (revision, actual));
         revision = actual;

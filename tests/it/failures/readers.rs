@@ -64,7 +64,7 @@ async fn a_token_is_found_by_its_id_at_any_moment_while_several_processes_move_i
     });
     let tasks: Vec<_> = tasks.collect();
     let begun = std::time::Instant::now();
-    let (mut reads, mut strong) = (0, vec![0; tokens.len()]);
+    let (mut reads, mut strong) = (0, vec![None; tokens.len()]);
     // Long enough for the reconciler, three seconds behind, to meddle.
     while begun.elapsed() < Duration::from_secs(5) {
         for (number, (_, token)) in tokens.iter().enumerate() {

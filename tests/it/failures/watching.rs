@@ -7,6 +7,7 @@ use std::{
     },
     time::Duration,
 };
+use stormpetrel::models::{LogPosition, LogSequence};
 
 use async_nats::jetstream;
 use futures::{StreamExt, TryStreamExt, future::join_all};
@@ -20,7 +21,7 @@ use super::{
     fixtures::{connect, eventually, impatient, pendulum, swing},
     load::Load,
 };
-use crate::support::{system, transition, workflow};
+use crate::support::{at, system, transition, workflow};
 
 /// Number of records that a visit reads at most.
 const VISIT: usize = 150;
@@ -59,7 +60,7 @@ async fn whoever_is_slow_stops_no_other_and_misses_nothing() {
     let load = Load::start([impatient(server.url())]).await;
     let cases = load.connections[0].clone();
     let scope = LogScope::Workflow(workflow("pendulum"));
-    let mut slow = cases.watch(scope.clone(), Some(1)).await.unwrap();
+    let mut slow = cases.watch(scope.clone(), Some(LogPosition::FIRST)).await.unwrap();
     let mut late = cases.watch(scope.clone(), None).await.unwrap();
     let (mut slow_saw, mut late_saw) = (Vec::new(), Vec::new());
     for _ in 0..3 {
@@ -75,7 +76,7 @@ async fn whoever_is_slow_stops_no_other_and_misses_nothing() {
             saw.push(follower.next().await.unwrap().unwrap().sequence);
         }
     }
-    is_the_log(&cases, 1, &slow_saw).await;
+    is_the_log(&cases, LogSequence::FIRST, &slow_saw).await;
     is_the_log(&cases, late_saw[0], &late_saw).await;
     load.ends_well().await;
 }
@@ -107,13 +108,17 @@ async fn whoever_comes_and_goes_at_any_moment_has_each_record_once_and_in_order(
 
 /// Follows the workflow again and again: from the beginning, from somewhere in the middle, or
 /// from the end of the last visit. Returns each visit's beginning, and the sequences it saw.
-async fn visits(cases: Petrel, number: u64, over: Arc<AtomicBool>) -> Vec<(u64, Vec<u64>)> {
+async fn visits(
+    cases: Petrel,
+    number: u64,
+    over: Arc<AtomicBool>,
+) -> Vec<(LogSequence, Vec<LogSequence>)> {
     let scope = LogScope::Workflow(workflow("pendulum"));
-    let (mut visits, mut next, mut turn) = (Vec::new(), 1, number);
+    let (mut visits, mut next, mut turn) = (Vec::new(), LogSequence::FIRST, number);
     while !over.load(Ordering::Relaxed) {
         turn += 1;
-        let from = [1, next / 2 + 1, next][turn as usize % 3];
-        let mut records = match cases.watch(scope.clone(), Some(from)).await {
+        let from = [LogSequence::FIRST, at(next.get() / 2 + 1), next][turn as usize % 3];
+        let mut records = match cases.watch(scope.clone(), Some(from.into())).await {
             Ok(records) => records,
             // It is away.
             Err(error) => {
@@ -126,13 +131,13 @@ async fn visits(cases: Petrel, number: u64, over: Arc<AtomicBool>) -> Vec<(u64, 
         for _ in 0..VISIT - 10 * (turn as usize % 12) {
             saw.push(records.next().await.unwrap().unwrap().sequence);
         }
-        next = saw.last().unwrap() + 1;
+        next = saw.last().copied().unwrap().next();
         visits.push((from, saw));
     }
     visits
 }
 
-async fn is_the_log(cases: &Petrel, from: u64, saw: &[u64]) {
+async fn is_the_log(cases: &Petrel, from: LogSequence, saw: &[LogSequence]) {
     let scope = LogScope::Workflow(workflow("pendulum"));
     let log = cases.storage().history(scope, LogRange::from(from)).await.unwrap();
     let log: Vec<_> =

@@ -133,7 +133,26 @@ async fn a_revision_that_is_not_the_cases_is_a_conflict() {
     let error = served.error(fire, json!({ "token": token, "revision": "1" })).await;
     assert_eq!(error["extensions"]["code"], "CONFLICT");
     let actual = &error["extensions"]["actual"];
+    let none = served.error(fire, json!({ "token": token, "revision": "0" })).await;
+    assert_eq!(none["extensions"]["code"], "INVALID_ARGUMENT");
+    assert_eq!(none["extensions"]["argument"], "input.expectedRevision");
     served.data(fire, json!({ "token": token, "revision": actual })).await;
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_version_of_a_workflow_that_has_none_is_a_conflict_and_names_no_version_0() {
+    let served = Served::start().await;
+    let create = "mutation($input: CreateWorkflowInput!) { createWorkflow(input: $input) { id } }";
+    let input = json!({ "id": "new", "name": "New", "places": [{ "id": "a" }, { "id": "b" }],
+        "initialPlace": "a", "expectedVersion": 3,
+        "transitions": [{ "id": "t", "fromPlaces": ["a"], "toPlace": "b" }] });
+    let error = served.error(create, json!({ "input": input })).await;
+    let said = &error["extensions"];
+    assert_eq!((&said["code"], &said["expected"]), (&json!("CONFLICT"), &json!("3")));
+    assert_eq!(said["actual"], json!(null));
+    let text = error["message"].as_str().unwrap();
+    assert!(text.contains("workflow new has no version"), "{text}");
     served.stop().await;
 }
 

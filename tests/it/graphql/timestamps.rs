@@ -93,7 +93,7 @@ async fn every_way_of_reading_a_token_answers_with_the_same_sequence_time_and_su
     for path in [ReadPath::Direct, ReadPath::Consumer] {
         let read = storage.token(&workflow, &id, path.into()).await.unwrap().unwrap();
         let read = json!({
-            "natsSequence": read.nats_sequence.to_string(),
+            "natsSequence": read.nats_sequence.unwrap().to_string(),
             "natsTimestamp": read.nats_timestamp,
             "natsSubject": read.nats_subject,
         });

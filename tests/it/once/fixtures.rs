@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use serde_json::{Map, Value, json};
 use stormpetrel::{
-    models::{FiringId, PlaceId, Record, Stored, TokenId, WorkflowId},
+    models::{FiringId, LogSequence, PlaceId, Record, Stored, TokenId, WorkflowId},
     petrel::{Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{LogRange, LogScope, Storage},
 };
@@ -90,10 +90,10 @@ pub fn first_token(name: &str) -> TokenId {
 /// The records of a case as its subjects have them, not as its records name them.
 pub async fn log(storage: &Arc<dyn Storage>, name: &str) -> Vec<Stored<Record>> {
     let scope = LogScope::Case(workflow("loops"), case(name));
-    storage.history(scope, LogRange::from(1)).await.unwrap().try_collect().await.unwrap()
+    storage.history(scope, LogRange::ALL).await.unwrap().try_collect().await.unwrap()
 }
 
-pub fn sequences(log: &[Stored<Record>]) -> Vec<u64> {
+pub fn sequences(log: &[Stored<Record>]) -> Vec<LogSequence> {
     log.iter().map(|record| record.sequence).collect()
 }
 
@@ -108,13 +108,13 @@ pub fn is_sound(log: &[Stored<Record>]) {
     for (position, record) in log.iter().enumerate() {
         let record = &record.value;
         let before = &log[..position];
-        assert_eq!(record.previous, before.last().map_or(0, |last| last.sequence));
+        assert_eq!(record.previous, before.last().map(|last| last.sequence));
         assert_eq!(record.previous_hash, before.last().map(|last| last.hash.clone()));
     }
 }
 
 /// The part of a first use that a refusal of an id names, and its sequence.
-pub fn first_use(refused: Result<Changed, Error>) -> (String, u64) {
+pub fn first_use(refused: Result<Changed, Error>) -> (String, LogSequence) {
     match refused {
         Err(Error::IdTaken { what, first, .. }) => (what.to_owned(), first.sequence),
         other => panic!("not refused: {other:?}"),

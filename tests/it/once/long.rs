@@ -1,7 +1,7 @@
 //! Cases with many records, and the links of their pages.
 
 use stormpetrel::{
-    models::PAGE_LENGTH,
+    models::{LogSequence, PAGE_LENGTH},
     petrel::{Change, Petrel},
     storage::{Cursor, Page},
     testing::TestServer,
@@ -13,7 +13,7 @@ use super::fixtures::{What, create, is_sound, log, loops, named, sequences};
 use crate::support::{case, cases_at, workflow};
 
 /// The history of a case in pages of so many.
-async fn history(cases: &Petrel, name: &str, first: usize) -> Vec<u64> {
+async fn history(cases: &Petrel, name: &str, first: usize) -> Vec<LogSequence> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = Page { first, after };
@@ -59,7 +59,7 @@ async fn the_lists_of_a_long_case_lead_to_all_of_its_records() {
         assert_eq!(history(&p2, "k", first).await, all, "in pages of {first}");
     }
     for record in &log {
-        let page = Page { first: 1, after: Some(Cursor(record.sequence - 1)) };
+        let page = Page { first: 1, after: Some(Cursor(record.sequence.get() - 1)) };
         let found = p2.history(&workflow("loops"), &case("k"), page).await.unwrap();
         assert_eq!(found.items[0].1.sequence, record.sequence);
     }

@@ -2,6 +2,7 @@
 //! answers lost, ids repeated soon and late, and used for something else.
 
 use std::{collections::HashMap, sync::Arc};
+use stormpetrel::models::LogSequence;
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -67,7 +68,7 @@ async fn run(steps: &[Step], padding: usize) {
     let mut processes: Vec<_> = (0..3).map(|_| Process::of(&store)).collect();
     loops(&processes[0].cases).await;
     create(&processes[0].cases, "k", json!({})).await.unwrap();
-    let mut used: HashMap<u8, (What, u64)> = HashMap::new();
+    let mut used: HashMap<u8, (What, LogSequence)> = HashMap::new();
     for (number, step) in steps.iter().enumerate() {
         if step.cold {
             processes[step.process] = Process::of(&store);

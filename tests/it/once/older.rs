@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use stormpetrel::{
-    models::{PAGE_LENGTH, Record},
+    models::{LogSequence, PAGE_LENGTH, Record},
     petrel::{Change, Petrel},
     storage::{AppendOptions, Page, Storage},
     testing::TestServer,
@@ -14,15 +14,20 @@ use super::fixtures::{What, create, log, loops, named, sequences};
 use crate::support::{case, cases_at, workflow};
 
 /// Goes on with a case as an older version did: as this one, without the lists.
-async fn older_tick(storage: &Arc<dyn Storage>, scratch: &Petrel, name: &str, id: &str) -> u64 {
+async fn older_tick(
+    storage: &Arc<dyn Storage>,
+    scratch: &Petrel,
+    name: &str,
+    id: &str,
+) -> LogSequence {
     let records = log(storage, name).await;
     let head = records.last().unwrap();
     let made = What::Fire("tick", 0).ask(scratch, "scratch", named(id)).await.unwrap();
     let mut record = Record { case: case(name), ..made.record.value.clone() };
-    record.previous = head.sequence;
+    record.previous = Some(head.sequence);
     record.previous_hash = Some(head.hash.clone());
     (record.request, record.recent, record.page) = (None, Vec::new(), None);
-    (record.pages, record.unlisted) = (Vec::new(), 0);
+    (record.pages, record.unlisted) = (Vec::new(), None);
     let before = &head.value;
     let token = before.marking.0[0].token.clone();
     record.consumed[0].token = token.clone();
@@ -33,7 +38,7 @@ async fn older_tick(storage: &Arc<dyn Storage>, scratch: &Petrel, name: &str, id
     record.history_bases.clear();
     record.tokens_made = before.tokens_made;
     let options = AppendOptions::after(head.sequence);
-    storage.append(&record, options).await.unwrap().sequence.get()
+    storage.append(&record, options).await.unwrap().sequence
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ async fn ticks_to(cases: &Petrel, to: &str) -> u64 {
     }));
     loop {
         match cases.create_workflow(other.clone(), ExpectedVersion::Any).await {
-            Ok(stored) => return stored.sequence,
+            Ok(stored) => return stored.sequence.get(),
             Err(error) if error.retryable() => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

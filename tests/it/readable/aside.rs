@@ -10,7 +10,7 @@ use stormpetrel::{
 };
 
 use super::{fire, loop_of};
-use crate::support::{case, cases_at, system, workflow};
+use crate::support::{at, case, cases_at, system, workflow};
 
 pub(super) async fn begun(cases: &Petrel, moves: usize) -> CaseId {
     loop_of(cases).await;
@@ -39,7 +39,7 @@ pub(super) async fn next(cases: &Petrel, k: &CaseId, id: &str) -> Record {
     record.recent.push(own);
     record.aside.clone_from(&head.aside);
     record.marking.clone_from(&head.marking);
-    (record.previous, record.previous_hash) = (head.sequence, Some(head.head_hash.clone()));
+    (record.previous, record.previous_hash) = (Some(head.sequence), Some(head.head_hash.clone()));
     upon(record, id)
 }
 
@@ -54,14 +54,14 @@ fn upon(mut record: Record, id: &str) -> Record {
 pub(super) fn after(record: &Record, appended: &Appended, id: &str) -> Record {
     let mut next = upon(record.clone(), id);
     next.metadata.clear();
-    next.recent.push(Link { sequence: appended.sequence.get(), id: IdHash::of(&record.firing) });
-    (next.previous, next.previous_hash) = (appended.sequence.get(), Some(appended.hash.clone()));
+    next.recent.push(Link { sequence: appended.sequence, id: IdHash::of(&record.firing) });
+    (next.previous, next.previous_hash) = (Some(appended.sequence), Some(appended.hash.clone()));
     next
 }
 
 /// The same of format 1, without any of the fields that came later.
 pub(super) fn as_older(mut record: Record) -> Record {
-    (record.recent, record.page, record.unlisted) = (Vec::new(), None, 0);
+    (record.recent, record.page, record.unlisted) = (Vec::new(), None, None);
     (record.aside, record.pages) = (Vec::new(), Vec::new());
     record
 }
@@ -100,7 +100,7 @@ async fn what_is_put_aside_stays_so_where_an_older_version_goes_on() {
         let fresh = cases_at(server.url()).await;
         for process in [&fresh, &cases] {
             let state = process.case(&id, &k).await.unwrap();
-            assert_eq!((state.aside[0].first, state.aside[0].last), (rubbish, rubbish));
+            assert_eq!((state.aside[0].first, state.aside[0].last), (at(rubbish), at(rubbish)));
             process.history(&id, &k, Page::default()).await.unwrap();
             let nothing = process.quarantine(&id, &k, Following::Refuse, Change::default()).await;
             assert!(nothing.unwrap_err().to_string().contains("nothing is wrong"));
@@ -145,7 +145,7 @@ async fn the_id_of_an_unreadable_record_that_others_build_on_never_happens_again
             let error = process.fire(fired(&k, "go", "deep")).await.unwrap_err();
             assert_eq!((error.code(), error.retryable()), ("CONFLICT", false), "{error}");
             let Error::IdPutAside { sequence, .. } = &error else { panic!("{error}") };
-            assert_eq!(*sequence, unreadable.sequence.get());
+            assert_eq!(*sequence, unreadable.sequence);
             assert!(error.to_string().contains("under another firing id"), "{error}");
             let error = process.pause(&id, &k, with_id("deep")).await.unwrap_err();
             assert!(matches!(error, Error::IdPutAside { .. }), "{error}");
@@ -180,10 +180,10 @@ async fn acknowledged_records_are_put_aside_only_when_it_is_asked_for() {
     assert_eq!(cases.storage().last_sequence().await.unwrap(), Some(third.sequence));
     let named = cases.quarantine(&id, &k, Following::PutAside, with_id("second")).await;
     assert!(matches!(named.unwrap_err(), Error::IdPutAside { sequence, .. }
-        if sequence == followed.sequence.get()));
+        if sequence == followed.sequence));
     let done = cases.quarantine(&id, &k, Following::PutAside, with_id("q")).await.unwrap();
     let told: Vec<_> = done.record.value.put_aside.iter().map(|one| one.sequence).collect();
-    assert_eq!(told, [first, followed, third].map(|one| one.sequence.get()));
+    assert_eq!(told, [first, followed, third].map(|one| one.sequence));
     for process in [&cases, &cases_at(server.url()).await] {
         let again = process.quarantine(&id, &k, Following::Refuse, with_id("q")).await.unwrap();
         assert!(again.repeated);

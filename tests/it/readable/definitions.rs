@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stormpetrel::{
-    models::WorkflowDefinition,
+    models::{Version, WorkflowDefinition},
     petrel::{Error, ExpectedVersion, Fire, NewCase},
     storage::StorageError,
 };
@@ -55,14 +55,15 @@ async fn an_unusable_version_hides_none_before_it_and_is_replaced() {
         }
     }
     // The same definition again replaces it, and gets a number that no version had.
-    let replaced = cases.create_workflow(good.definition.clone(), ExpectedVersion::Version(1));
+    let replaced =
+        cases.create_workflow(good.definition.clone(), ExpectedVersion::Version(Version::FIRST));
     let replaced = replaced.await.unwrap();
-    assert_eq!(replaced.version, 10);
+    assert_eq!(replaced.version.get(), 10);
     assert!(cases.unusable_definitions(None).await.unwrap().is_empty());
     assert_eq!(cases.health().await.problem, None);
     let again = cases.create_workflow(good.definition.clone(), ExpectedVersion::Any).await.unwrap();
     assert_eq!(again.sequence, replaced.sequence);
-    assert_eq!(cases.workflow_at(&id, good.sequence).await.unwrap().version, 1);
+    assert_eq!(cases.workflow_at(&id, good.sequence).await.unwrap().version, Version::FIRST);
 }
 
 #[tokio::test]

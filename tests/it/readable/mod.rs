@@ -71,7 +71,7 @@ async fn read_all(cases: &Petrel, case: &CaseId) -> (TokenId, PlaceId, Value) {
             assert_eq!((&listed.data, &listed.history), (&token.data, &token.history));
         }
     }
-    let all = cases.storage().history(LogScope::All, LogRange::from(1)).await.unwrap();
+    let all = cases.storage().history(LogScope::All, LogRange::ALL).await.unwrap();
     all.try_collect::<Vec<_>>().await.unwrap();
     let mut page = Page { first: 1_000, after: None };
     loop {

@@ -23,7 +23,7 @@ async fn written_by_a_newer_version(more: Value) -> (TestServer, Petrel, CaseId)
     let client = async_nats::connect(server.url()).await.unwrap();
     let raw = async_nats::jetstream::new(client);
     let log = raw.get_stream("CB_LOG").await.unwrap();
-    let last = log.get_raw_message(paused.record.sequence).await.unwrap();
+    let last = log.get_raw_message(paused.record.sequence.get()).await.unwrap();
     let mut next: Value = serde_json::from_slice(&last.payload).unwrap();
     next["previous"] = json!(paused.record.sequence);
     next["previous_hash"] = json!(paused.record.hash);
@@ -95,7 +95,7 @@ async fn what_a_newer_version_wrote_is_shown_and_its_case_is_not_changed() {
         }
         let last = knew.storage().last_sequence().await.unwrap();
         let own = knew.history(&id, &k, Page::default()).await.unwrap().into_items();
-        assert_eq!(own.last().map(|record| record.sequence), last.map(|last| last.get()));
+        assert_eq!(own.last().map(|record| record.sequence), last);
     }
 }
 

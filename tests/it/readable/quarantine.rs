@@ -4,14 +4,14 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Finding},
-    models::{CaseId, CaseStatus, FiringId, RecordKind},
+    models::{CaseId, CaseStatus, FiringId, LogPosition, LogSequence, RecordKind},
     petrel::{Change, Error, Fire, Following, NewCase, Petrel},
     storage::{AppendOptions, LogScope, Page, StorageError},
     testing::TestServer,
 };
 
 use super::{fire, loop_of};
-use crate::support::{case, cases_at, system, workflow};
+use crate::support::{at, case, cases_at, system, workflow};
 
 struct Heard(std::sync::Mutex<(Vec<Finding>, Vec<String>)>);
 
@@ -73,7 +73,7 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
     let id = workflow("loop");
     let before = cases.case(&id, &k).await.unwrap();
     // Rubbish; a record of another case; an old record of this case once more, on both branches.
-    let old = cases.record(&id, &k, before.sequence - 3).await.unwrap();
+    let old = cases.record(&id, &k, before.sequence.minus(3).unwrap()).await.unwrap();
     let mut other = old.value.clone();
     other.case = case("other");
     let again = serde_json::to_vec(&old.value).unwrap();
@@ -88,10 +88,10 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
     let fresh = cases_at(server.url()).await;
     let done = fresh.quarantine(&id, &k, Following::Refuse, because("a script")).await.unwrap();
     assert_eq!(done.record.value.kind, RecordKind::Quarantined);
-    assert_eq!(done.record.value.previous, before.sequence);
+    assert_eq!(done.record.value.previous, Some(before.sequence));
     assert_eq!((done.case.status, &done.case.marking), (before.status, &before.marking));
     let told: Vec<_> = done.record.value.put_aside.iter().map(|one| one.sequence).collect();
-    assert_eq!(told, [first, first + 1, first + 2, last]);
+    assert_eq!(told, [first, first + 1, first + 2, last].map(at));
     assert_eq!(done.record.value.put_aside[0].subject, TRANSITIONS);
 
     // The process that was there all the time, and one more.
@@ -112,7 +112,7 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
                 break;
             }
         }
-        assert!(records.iter().all(|record| !(first..=last).contains(&record.sequence)));
+        assert!(records.iter().all(|record| !(first..=last).contains(&record.sequence.get())));
         let quarantined = |record: &&stormpetrel::models::Stored<_>| {
             let record: &stormpetrel::models::Record = &record.value;
             record.kind == RecordKind::Quarantined
@@ -127,10 +127,16 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
         assert_eq!((rebuilt.mended, rebuilt.failed), (0, 0));
     }
     // Whoever watches gets an error for each, and what comes after it.
-    let watched = cases.watch(LogScope::Case(id.clone(), k.clone()), Some(first)).await.unwrap();
+    let watched = cases
+        .watch(
+            LogScope::Case(id.clone(), k.clone()),
+            LogSequence::new(first).map(LogPosition::from),
+        )
+        .await
+        .unwrap();
     let watched: Vec<_> = watched.take(5).collect().await;
     assert!(matches!(&watched[0], Err(Error::Storage(StorageError::Corrupt { sequence, .. }))
-        if *sequence == first));
+        if sequence.get() == first));
     assert_eq!(watched[4].as_ref().unwrap().value.kind, RecordKind::Quarantined);
     let nothing =
         fresh.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
@@ -193,7 +199,7 @@ async fn two_who_put_aside_at_once_and_one_who_repeats_do_it_once() {
     let at = publish(&server, LIFECYCLE, "more rubbish").await;
     let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     assert_eq!(done.record.value.aside.len(), 2);
-    assert_eq!(done.record.value.put_aside[0].sequence, at);
+    assert_eq!(done.record.value.put_aside[0].sequence.get(), at);
     cases.fire(fire(&k, "go")).await.unwrap();
     assert_eq!(audited(&other).await.0, []);
     let history = other.history(&id, &k, Page::default()).await.unwrap();
@@ -241,20 +247,20 @@ async fn what_is_in_the_middle_is_put_aside_without_undoing_what_came_after_it()
     // An older version wrote it, which names no earlier records.
     deep.recent.clear();
     (deep.consumed, deep.produced) = (Vec::new(), Vec::new());
-    deep.marking.0[0].sequence = head.sequence;
-    (deep.previous, deep.previous_hash) = (head.sequence, Some(head.head_hash.clone()));
+    deep.marking.0[0].sequence = Some(head.sequence);
+    (deep.previous, deep.previous_hash) = (Some(head.sequence), Some(head.head_hash.clone()));
     deep.firing = FiringId::new("deep").unwrap();
     let appended =
         cases.storage().append(&deep, AppendOptions::after(head.sequence)).await.unwrap();
     let mut next = deep.clone();
     next.metadata.clear();
     next.firing = FiringId::new("next").unwrap();
-    (next.previous, next.previous_hash) = (appended.sequence.get(), Some(appended.hash));
+    (next.previous, next.previous_hash) = (Some(appended.sequence), Some(appended.hash));
     let next = cases.storage().append(&next, AppendOptions::after(next.previous)).await.unwrap();
     assert!(cases.history(&id, &k, Page::default()).await.is_err());
     let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
-    assert_eq!(done.record.value.previous, next.sequence.get());
-    assert_eq!(done.record.value.put_aside[0].sequence, appended.sequence.get());
+    assert_eq!(done.record.value.previous, Some(next.sequence));
+    assert_eq!(done.record.value.put_aside[0].sequence, appended.sequence);
     cases.history(&id, &k, Page::default()).await.unwrap();
     cases.fire(fire(&k, "back")).await.unwrap();
 }
@@ -315,7 +321,7 @@ async fn nothing_is_appended_after_a_copy_of_an_earlier_record() {
         let k = moved(&cases, 2).await;
         let id = workflow("loop");
         let all = cases.history(&id, &k, Page::default()).await.unwrap().into_items();
-        let copy = bytes_of(&server, all[copied].sequence).await;
+        let copy = bytes_of(&server, all[copied].sequence.get()).await;
         let copy = publish(&server, subject, copy).await;
         for process in [&cases, &cases_at(server.url()).await] {
             let error = process.fire(fire(&k, "go")).await.unwrap_err();
@@ -323,7 +329,7 @@ async fn nothing_is_appended_after_a_copy_of_an_earlier_record() {
             assert!(error.to_string().contains("quarantine"), "{error}");
         }
         let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
-        assert_eq!(done.record.value.put_aside[0].sequence, copy);
+        assert_eq!(done.record.value.put_aside[0].sequence.get(), copy);
         for process in [&cases_at(server.url()).await, &cases] {
             process.fire(fire(&k, "go")).await.unwrap();
             process.fire(fire(&k, "back")).await.unwrap();
@@ -339,7 +345,7 @@ async fn a_record_that_was_put_back_by_hand_in_its_place_is_gone_on_from() {
     let all = cases.history(&workflow("loop"), &k, Page::default()).await.unwrap().into_items();
     let mut bytes = Vec::new();
     for record in &all {
-        bytes.push((record.subject.clone(), bytes_of(&server, record.sequence).await));
+        bytes.push((record.subject.clone(), bytes_of(&server, record.sequence.get()).await));
     }
     let (other, fresh) = system().await;
     loop_of(&fresh).await;
@@ -366,6 +372,6 @@ async fn nothing_is_appended_after_a_record_that_is_not_linked_to_the_one_before
         assert!(error.to_string().contains("quarantine"), "{error}");
     }
     let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
-    assert_eq!(done.record.value.put_aside[0].sequence, forged.sequence.get());
+    assert_eq!(done.record.value.put_aside[0].sequence, forged.sequence);
     cases.fire(fire(&k, "back")).await.unwrap();
 }

@@ -34,7 +34,7 @@ async fn rubbish_in_one_case_does_not_make_the_reconciler_read_it_again_and_agai
         publish_at(&server, lifecycle, "rubbish").await;
     }
     let (reads, process) = counted(&server).await;
-    let repaired = process.reconcile_from(0).await.unwrap();
+    let repaired = process.reconcile_after(None).await.unwrap();
     assert_eq!(repaired.failed, RUBBISH as u64 + 1, "each message, and the case");
     // All of it for the reconciler, and the case's lifecycle to know what is put aside.
     let last =
@@ -42,7 +42,7 @@ async fn rubbish_in_one_case_does_not_make_the_reconciler_read_it_again_and_agai
     assert!(reads.history_reads() <= 2 * last, "{} of {last}", reads.history_reads());
     cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     let (reads, process) = counted(&server).await;
-    let repaired = process.reconcile_from(0).await.unwrap();
+    let repaired = process.reconcile_after(None).await.unwrap();
     assert_eq!(repaired.failed, 0);
     assert!(reads.log_reads() < 20, "{}", reads.log_reads());
 }

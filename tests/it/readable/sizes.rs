@@ -203,7 +203,7 @@ async fn near_the_limit_a_process_goes_on_with_the_ids_that_it_knows() {
         fire.change.metadata.insert("note".to_owned(), text(300));
         fire
     };
-    let (mut read, mut unlisted, mut anew) = (0, 0, 0);
+    let (mut read, mut unlisted, mut anew) = (0, None, 0);
     for step in 0..240 {
         let before = faults.history_reads();
         let fired = process.fire(firing(step)).await.unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Map, json};
 use stormpetrel::{
     analysis::Held,
     engine::{Act, Budget, Firing, Limits, Net, TokenSeed, apply, create_case, explain, fire},
-    models::{Case, CaseStatus, FiringId, PlaceId, Record, Stored},
+    models::{Case, CaseStatus, Fence, FiringId, LogSequence, PlaceId, Record, Stored},
 };
 
 use crate::support::{case, transition, workflow};
@@ -27,7 +27,8 @@ impl<'n> Replay<'n> {
             data: json!({}),
             metadata: Map::new(),
         };
-        let first = create_case(net, 1, workflow("net"), case("run"), seed, &act(1));
+        let first =
+            create_case(net, LogSequence::FIRST, workflow("net"), case("run"), seed, &act(1));
         let case = apply(None, &stored(first, 2)).unwrap();
         let mut run = Self { net, case };
         run.fire(path);
@@ -67,7 +68,7 @@ impl<'n> Replay<'n> {
                 vec![token.ok_or(format!("no token in {from}"))?.token.clone()]
             }
         };
-        let (id, next) = (transition(id), self.case.sequence + 1);
+        let (id, next) = (transition(id), self.case.sequence.get() + 1);
         let act = act(next);
         let firing = Firing {
             transition: &id,
@@ -144,5 +145,13 @@ fn act(number: u64) -> Act {
 
 fn stored(value: Record, sequence: u64) -> Stored<Record> {
     let hash = format!("{sequence:064x}");
-    Stored { value, sequence, timestamp: now(), subject: String::new(), fence: None, hash }
+    let sequence = LogSequence::new(sequence).unwrap();
+    Stored {
+        value,
+        sequence,
+        timestamp: now(),
+        subject: String::new(),
+        fence: Fence::Unchecked,
+        hash,
+    }
 }
