@@ -184,6 +184,7 @@ fn case_with(
         digests: Digests::default(),
         chain,
         aside: record.aside.clone(),
+        unknown: Vec::new(),
     }
 }
 

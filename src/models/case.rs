@@ -65,6 +65,8 @@ pub struct Case {
     pub chain: Chain,
     /// The messages of its log that are put aside.
     pub aside: Vec<Aside>,
+    /// Fields in its tokens that this version does not know.
+    pub unknown: Vec<String>,
 }
 
 impl Case {

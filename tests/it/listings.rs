@@ -7,7 +7,7 @@ use serde_json::json;
 use stormpetrel::{
     local_server::{LocalServerOptions, Store},
     models::{CaseId, CaseStatus, WorkflowDefinition},
-    petrel::{Change, ExpectedVersion, Fire, NewCase, Petrel},
+    petrel::{Change, ExpectedVersion, Fire, Following, NewCase, Petrel},
     storage::Page,
     testing::TestServer,
 };
@@ -114,6 +114,57 @@ async fn a_record_that_cannot_be_read_hides_no_other_case_from_a_listing_by_stat
     }
     cases.resume(&workflow("loop"), &case("three"), Change::default()).await.unwrap();
     assert_eq!(listed(&cases, Some(CaseStatus::Paused)).await, [case("one")]);
+}
+
+#[tokio::test]
+async fn however_a_case_begins_it_is_listed_once_by_the_log_and_by_the_index() {
+    let (server, cases) = system().await;
+    cases.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let log = raw.get_stream("CB_LOG").await.unwrap();
+    let publish = async |subject: &str, payload: String| {
+        let subject = format!("cb.workflows.loop.events.{subject}");
+        raw.publish(subject, payload.into()).await.unwrap().await.unwrap();
+    };
+    create(&cases, "first").await;
+    let sequence = cases.storage().last_sequence().await.unwrap().unwrap();
+    let created = log.get_raw_message(sequence.get()).await.unwrap();
+    let created = String::from_utf8(created.payload.to_vec()).unwrap();
+    // A kind that this version does not know.
+    let newer = created.replace("\"created\"", "\"begun\"").replace("first", "newer");
+    publish("lifecycle.newer", newer).await;
+    create(&cases, "copied").await;
+    // Nothing but rubbish, which is put aside.
+    publish("transitions.aside", "rubbish".into()).await;
+    let (id, aside) = (workflow("loop"), case("aside"));
+    cases.quarantine(&id, &aside, Following::Refuse, Change::default()).await.unwrap();
+    // Another program's copies of what is there.
+    for _ in 0..2 {
+        publish("lifecycle.first", created.clone()).await;
+        publish("lifecycle.copied", created.replace("first", "copied")).await;
+    }
+    create(&cases, "last").await;
+    let expected = ["first", "newer", "copied", "aside", "last"];
+    for by_index in [false, true] {
+        if by_index {
+            cases.index_cases().await.unwrap();
+        }
+        for first in [1, 2, 50] {
+            let (mut all, mut page) = (Vec::new(), Page { first, after: None });
+            loop {
+                let found = cases.cases(&id, None, page).await.unwrap();
+                page.after = found.end();
+                all.extend(found.cases.items.iter().map(|(at, case)| (*at, case.id.to_string())));
+                all.extend(found.unreadable.iter().map(|(at, case)| (*at, case.to_string())));
+                if !found.cases.has_next {
+                    break;
+                }
+            }
+            all.sort();
+            let all: Vec<_> = all.into_iter().map(|(_, case)| case).collect();
+            assert_eq!(all, expected, "{first} at a time, by index: {by_index}");
+        }
+    }
 }
 
 #[tokio::test]

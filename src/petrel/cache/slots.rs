@@ -176,6 +176,7 @@ mod tests {
             digests: Default::default(),
             chain: Chain::default(),
             aside: Vec::new(),
+            unknown: Vec::new(),
         }));
     }
 

@@ -10,8 +10,13 @@ use chrono::{SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::petrel::{
-    Change, Changed, Error, Inner, Result, cache::definitions::Compiled, cache::index::Own,
-    cache::slot::Slot, change::repeat::Asked, read::load::broken, views::repair::touched,
+    Change, Changed, Error, Inner, Result,
+    cache::definitions::Compiled,
+    cache::index::Own,
+    cache::slot::Slot,
+    change::repeat::Asked,
+    read::{follows::known_with, load::broken},
+    views::repair::touched,
 };
 use crate::{
     engine::{Act, Budget, Reckoned, TokenSeed, fit, reckon},
@@ -295,7 +300,9 @@ impl Inner {
             let (case, follows) =
                 tokio::join!(self.reader.restore(&head), self.reader.follows(&head));
             follows?;
-            slot.case = Some(Arc::new(case?));
+            let case = case?;
+            known_with(&head, &case)?;
+            slot.case = Some(Arc::new(case));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::petrel::{
     read::{Reader, load::broken},
 };
 use crate::{
-    models::{Fence, LogSequence, Record, RecordKind, Stored},
+    models::{Case, Fence, LogSequence, Record, RecordKind, Stored},
     storage::{CaseLogExt, LogRange, LogScope, StorageError},
 };
 
@@ -70,14 +70,33 @@ impl Reader {
 
 /// Refuses a record with a kind or with fields that this version does not know.
 pub(crate) fn known(record: &Stored<Record>) -> std::result::Result<(), StorageError> {
-    if record.value.unknown.is_empty() {
+    must_be_none(record, &record.value.unknown)
+}
+
+/// Refuses a case with such a head, or with tokens that have such fields from an earlier record: a
+/// change would drop them.
+pub(crate) fn known_with(
+    head: &Stored<Record>,
+    case: &Case,
+) -> std::result::Result<(), StorageError> {
+    known(head)?;
+    must_be_none(head, &case.unknown)
+}
+
+fn must_be_none(
+    record: &Stored<Record>,
+    unknown: &[String],
+) -> std::result::Result<(), StorageError> {
+    if unknown.is_empty() {
         return Ok(());
     }
-    let names = record.value.unknown.join(", ");
     Err(StorageError::Corrupt {
         subject: record.subject.clone(),
         sequence: record.sequence,
-        reason: format!("this version does not know its {names}; use a newer petrel"),
+        reason: format!(
+            "this version does not know its {}; use a newer petrel",
+            unknown.join(", ")
+        ),
         newer: true,
     })
 }

@@ -1,6 +1,6 @@
 //! Listings of cases.
 
-use std::{collections::HashSet, pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -10,7 +10,7 @@ use crate::petrel::{
     read::reads::{after, check},
 };
 use crate::{
-    models::{Case, CaseId, CaseStatus, LogPosition, LogSequence, RecordKind, WorkflowId},
+    models::{Case, CaseId, CaseStatus, LogPosition, LogSequence, WorkflowId},
     storage::{Cursor, LogRange, LogScope, Page, PageOf, StorageError},
 };
 
@@ -79,14 +79,14 @@ impl Petrel {
                 }
                 Ok(_) => None,
                 Err(StorageError::Corrupt { subject, sequence, .. }) => {
-                    case_of(&subject).map(|(_, case)| Ok((sequence, case, false)))
+                    case_of(&subject).map(|(_, case)| Ok((sequence, case)))
                 }
                 Err(error) => Some(Err(error)),
             }
         });
         let cases = created.map(|created| async move {
-            let (sequence, case, creates) = created?;
-            match creates || self.is_first(workflow, &case, sequence).await? {
+            let (sequence, case) = created?;
+            match self.is_first(workflow, &case, sequence).await? {
                 true => self.listed(workflow, sequence, &case).await,
                 false => Ok((LogPosition::from(sequence).into(), Listed::None)),
             }
@@ -102,20 +102,18 @@ impl Petrel {
         Ok(found.page())
     }
 
-    /// Returns true if the message at `sequence` is the first of the case's lifecycle. A case that
-    /// does not begin with its creation is listed there, and nowhere else.
+    /// Returns true if the message at `sequence` is the first of the case's lifecycle. A case is
+    /// listed there and nowhere else, however it begins, and however often its beginning was copied.
     async fn is_first(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
         sequence: LogSequence,
     ) -> Result<bool> {
-        let scope = LogScope::Lifecycle(workflow.clone(), case.clone());
-        match self.inner.reader.storage.history(scope, LogRange::ALL).await?.next().await {
-            Some(Ok(first)) => Ok(first.sequence == sequence),
-            Some(Err(StorageError::Corrupt { sequence: first, .. })) => Ok(first == sequence),
-            Some(Err(error)) => Err(error.into()),
-            None => Ok(false),
+        match self.inner.reader.storage.first_record(workflow, case).await {
+            Ok(first) => Ok(first.is_some_and(|first| first.sequence == sequence)),
+            Err(StorageError::Corrupt { sequence: first, .. }) => Ok(first == sequence),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -171,12 +169,11 @@ enum Listed {
 struct Found {
     cases: Vec<(Cursor, Listed)>,
     first: usize,
-    known: HashSet<CaseId>,
 }
 
 impl Found {
     fn new(first: usize) -> Self {
-        Self { cases: Vec::new(), first, known: HashSet::new() }
+        Self { cases: Vec::new(), first }
     }
 
     /// Number of cases that are still wanted.
@@ -185,13 +182,7 @@ impl Found {
     }
 
     fn add(&mut self, (cursor, listed): (Cursor, Listed)) {
-        let case = match &listed {
-            Listed::Case(case) => &case.id,
-            Listed::Unreadable(case) => case,
-            Listed::None => return,
-        };
-        // Another program may have put a copy of its creation into the log.
-        if self.wanted() > 0 && self.known.insert(case.clone()) {
+        if self.wanted() > 0 && !matches!(listed, Listed::None) {
             self.cases.push((cursor, listed));
         }
     }

@@ -29,6 +29,9 @@ const LARGE_AT_ONCE: usize = 8;
 const LARGE: usize = 1_024;
 
 /// The tokens that are being put together, and the records that have their histories whole.
+/// The beginning of the names of fields of a record's tokens.
+const PRODUCED: &str = "produced";
+
 struct Found<'a> {
     head: &'a Stored<Record>,
     /// The log sequences of the records that the live tokens are in.
@@ -155,9 +158,11 @@ impl Reader {
         let mut reads = stream::iter(records)
             .map(|sequence| self.named(workflow, case, sequence, head.sequence))
             .buffer_unordered(at_once);
-        let mut at_hand = Vec::new();
+        let (mut at_hand, mut unknown) = (Vec::new(), Vec::new());
         while let Some(record) = reads.try_next().await? {
             found.take(&record);
+            let names = record.value.unknown.iter().filter(|name| name.starts_with(PRODUCED));
+            unknown.extend(names.map(|name| format!("{name} in record {}", record.sequence)));
             if are_few {
                 at_hand.push(record);
             }
@@ -169,7 +174,7 @@ impl Reader {
         let tokens: HashMap<_, _> = alive.into_iter().chain(whole).map(with_subject).collect();
         let restored = restore(head, tokens, bases);
         let restored = restored.map_err(|reason| broken(workflow, case, head.sequence, reason))?;
-        Ok(Case { aside: self.put_aside_by(head).await?, ..restored })
+        Ok(Case { aside: self.put_aside_by(head).await?, unknown, ..restored })
     }
 
     /// Puts back the history that the tokens' records left out, from `at_hand` where it is

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, future::try_join_all};
 
 use crate::petrel::{
-    Error, Inner, Lookup, Petrel, Result, change::whole::Whole, read::follows::known,
+    Error, Inner, Lookup, Petrel, Result, change::whole::Whole, read::follows::known_with,
 };
 use crate::{
     engine::{self, Budget, Explanation, history_bases, produced},
@@ -183,7 +183,7 @@ impl Petrel {
     pub async fn explain(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Explanation> {
         let loaded = self.inner.reader.load(workflow, case).await?;
         let (head, case) = loaded.ok_or_else(|| Error::no_case(case))?;
-        known(&head)?;
+        known_with(&head, &case)?;
         let case = Arc::new(case);
         let compiled = self.inner.reader.compiled(workflow, case.definition).await?;
         let (now, limits) = (Utc::now(), self.inner.reader.limits());
@@ -206,7 +206,7 @@ impl Petrel {
         let loaded = self.inner.reader.load(&workflow, &case).await?;
         let alive = loaded.filter(|(_, case)| case.tokens.contains_key(token));
         let (head, case) = alive.ok_or_else(|| Error::no_token(token))?;
-        known(&head)?;
+        known_with(&head, &case)?;
         let compiled = self.inner.reader.compiled(&workflow, case.definition).await?;
         let (now, limits) = (Utc::now(), self.inner.reader.limits());
         let quick =

@@ -1,6 +1,7 @@
 //! Records of a newer version, with a kind or with fields that this one does not know.
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Finding},
     models::{CaseId, CaseStatus, RecordKind},
@@ -127,4 +128,58 @@ async fn what_only_looks_newer_is_put_aside_as_others_are() {
         cases.fire(fire(&k, "go")).await.unwrap();
         cases.fire(fire(&k, "back")).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_token_with_a_field_that_is_not_known_keeps_its_case_from_changes() {
+    let (server, cases) = system().await;
+    loop_of(&cases).await;
+    let (k, id) = (case("k"), workflow("loop"));
+    let new = NewCase { case: Some(k.clone()), ..NewCase::of(id.clone()) };
+    cases.create_case(new).await.unwrap();
+    let moved = cases.fire(fire(&k, "go")).await.unwrap();
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let log = raw.get_stream("CB_LOG").await.unwrap();
+    // A newer version edits the token, and then pauses the case; each follows the one before.
+    let newer = async |last: u64, hash: &str, more: Value, branch: &str| {
+        let stored = log.get_raw_message(last).await.unwrap();
+        let mut next: Value = serde_json::from_slice(&stored.payload).unwrap();
+        next["previous"] = json!(last);
+        next["previous_hash"] = json!(hash);
+        next["firing"] = json!(format!("newer-{last}"));
+        next.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let subject = format!("cb.workflows.loop.events.{branch}.k");
+        let payload = next.to_string();
+        let digest = Sha256::digest(payload.as_bytes());
+        let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let acknowledged = raw.publish(subject, payload.into()).await.unwrap().await.unwrap();
+        (acknowledged.sequence, hash)
+    };
+    let first = moved.record.sequence.get();
+    let stored = log.get_raw_message(first).await.unwrap();
+    let stored: Value = serde_json::from_slice(&stored.payload).unwrap();
+    let (mut produced, mut marking) = (stored["produced"].clone(), stored["marking"].clone());
+    produced[0]["priority"] = json!(5);
+    let edit = json!({"kind": "edited", "transition": null, "consumed": [], "produced": produced,
+                      "marking": marking});
+    let (second, hash) = newer(first, &moved.record.hash, edit, "lifecycle").await;
+    marking = json!(
+        marking
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| {
+                let mut entry = entry.clone();
+                entry["sequence"] = json!(second);
+                entry
+            })
+            .collect::<Vec<_>>()
+    );
+    let pause = json!({"kind": "paused", "status": "paused", "produced": [], "marking": marking});
+    newer(second, &hash, pause, "lifecycle").await;
+    let cases = cases_at(server.url()).await;
+    assert_eq!(cases.case(&id, &k).await.unwrap().status, CaseStatus::Paused);
+    let resumed = cases.resume(&id, &k, Change::default()).await;
+    says(&resumed.unwrap_err(), &["priority"]);
+    says(&cases.explain(&id, &k).await.unwrap_err(), &["priority"]);
 }
