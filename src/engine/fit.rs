@@ -2,8 +2,8 @@
 
 use crate::models::{
     Case, HISTORY_KEPT, LONGEST_LINK, MAX_NESTING, MAX_NESTING_READ, Passed, PutAside, Record,
-    RecordKind, Token, TokenAt, TokenId, json_length, nesting, object_length, object_nesting,
-    text_length,
+    RecordKind, Token, TokenAt, TokenId, json_length, kept_name, nesting, object_kept_name,
+    object_length, object_nesting, text_length,
 };
 
 /// Limits of stored messages.
@@ -29,6 +29,14 @@ pub enum Excess {
         what: String,
         /// The most levels.
         limit: usize,
+    },
+    /// A name that no field of stored JSON can have.
+    #[error("{what} would have a field {name:?}, a name that no field can have")]
+    Name {
+        /// Name of the part and its token.
+        what: String,
+        /// The name.
+        name: String,
     },
     /// Bytes.
     #[error(
@@ -64,6 +72,7 @@ const MARKED: usize = AT + 32;
 /// history of tokens that leaves no room loses its oldest entries, and the list of earlier
 /// records begins anew.
 pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result<(), Excess> {
+    check_names(record)?;
     if limits == Limits::NONE {
         return Ok(());
     }
@@ -210,6 +219,19 @@ fn check_nesting(record: &Record, before: Option<&Case>) -> Result<(), Excess> {
             if new > MAX_NESTING && new > was() {
                 return excess(format!("the {name} of token {}", token.id));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what could not be read back.
+fn check_names(record: &Record) -> Result<(), Excess> {
+    let data = |token: &Token| Some(("data", kept_name(&token.data)?.to_owned()));
+    let metadata =
+        |token: &Token| Some(("metadata", object_kept_name(&token.metadata)?.to_owned()));
+    for token in &record.produced {
+        if let Some((part, name)) = data(token).or_else(|| metadata(token)) {
+            return Err(Excess::Name { what: format!("the {part} of token {}", token.id), name });
         }
     }
     Ok(())

@@ -19,6 +19,33 @@ pub const MAX_NESTING_READ: usize = 256;
 /// The most unknown fields that are named.
 const MOST_UNKNOWN: usize = 16;
 
+/// The beginning of names that no field of stored JSON has. serde_json reads an object whose first
+/// field has one as something else, so that it could not be read back.
+const KEPT: &str = "$serde_json::private::";
+
+/// Returns true if a field can't have this name in stored JSON.
+pub fn is_kept_name(name: &str) -> bool {
+    name.starts_with(KEPT)
+}
+
+/// The first name in a value that no field of stored JSON can have.
+pub fn kept_name(value: &Value) -> Option<&str> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        Value::Array(values) => values.iter().find_map(kept_name),
+        Value::Object(fields) => object_kept_name(fields),
+    }
+}
+
+/// The first name in an object that no field of stored JSON can have.
+pub fn object_kept_name(fields: &Map<String, Value>) -> Option<&str> {
+    let kept = |(name, value)| {
+        let name: &String = name;
+        if is_kept_name(name) { Some(name.as_str()) } else { kept_name(value) }
+    };
+    fields.iter().find_map(kept)
+}
+
 /// The number of levels of a value: 0 of a text or a number, 1 of an object without others in
 /// it. Counts no further than one more than `most`.
 pub fn nesting(value: &Value, most: usize) -> usize {
@@ -139,7 +166,8 @@ type JsonReader<'a> = serde_json::Deserializer<serde_json::de::SliceRead<'a>>;
 ///
 /// # Errors
 ///
-/// When it is no JSON, or an object has a name twice; the error names it.
+/// When it is no JSON, or an object has a name twice, or one that no field of stored JSON can have;
+/// the error names it.
 pub fn unambiguous(bytes: &[u8]) -> serde_json::Result<Value> {
     Ok(serde_json::from_slice::<Unambiguous>(bytes)?.0)
 }
@@ -228,6 +256,11 @@ impl<'de> Visitor<'de> for Path<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(name) = from.next_key::<String>()? {
+            if is_kept_name(&name) {
+                let at = Path::Field(&self, &name);
+                let what = format_args!("no field can have the name {name:?}: {at}");
+                return Err(de::Error::custom(what));
+            }
             if fields.contains_key(&name) {
                 let at = Path::Field(&self, &name);
                 let what = format_args!("an object has {name:?} twice: {at}");
@@ -306,6 +339,27 @@ mod tests {
             let value = nested(levels);
             prop_assert_eq!(nesting(&value, most), levels.min(most + 1));
             prop_assert_eq!(brackets(value.to_string().as_bytes()), levels);
+        }
+    }
+
+    proptest! {
+        /// What the library that reads JSON takes for something else is never let in.
+        #[test]
+        fn what_may_be_stored_is_read_back_by_others(value in any_json(), name in ".{0,6}") {
+            for name in [format!("{KEPT}RawValue"), format!("{KEPT}Number"), name] {
+                let value = json!([{ "a": { name.as_str(): value.clone() } }]);
+                match kept_name(&value) {
+                    Some(kept) => {
+                        assert!(kept.starts_with(KEPT));
+                        let error = unambiguous(value.to_string().as_bytes()).unwrap_err();
+                        assert!(error.to_string().contains(kept), "{error}");
+                    }
+                    None => {
+                        let read: Value = serde_json::from_str(&value.to_string()).unwrap();
+                        assert_eq!(read, value);
+                    }
+                }
+            }
         }
     }
 

@@ -31,7 +31,8 @@ pub use history::{Passed, TransitionEvent};
 pub(crate) use ids::hex;
 pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
 pub use json::{
-    MAX_NESTING, MAX_NESTING_READ, json_length, nesting, object_length, object_nesting, text_length,
+    MAX_NESTING, MAX_NESTING_READ, is_kept_name, json_length, kept_name, nesting, object_kept_name,
+    object_length, object_nesting, text_length,
 };
 pub use json::{Unambiguous, unambiguous};
 pub(crate) use json::{read_json, read_json_noting};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::petrel::{
-    Error, Petrel, Result, cache::definitions::Compiled, limits::must_be_shallow_definition,
+    Error, Petrel, Result, cache::definitions::Compiled, limits::must_be_storable_definition,
 };
 use crate::{
     analysis::{self, Limits, Report, Verdict},
@@ -77,7 +77,7 @@ impl Petrel {
     /// Checks a definition that need not be stored.
     pub async fn check_workflow(&self, definition: &WorkflowDefinition) -> Result<Report> {
         let net = Net::compile(definition).map_err(Error::InvalidDefinition)?;
-        must_be_shallow_definition(definition)?;
+        must_be_storable_definition(definition)?;
         Ok(self.checked(Arc::new(net)).await)
     }
 

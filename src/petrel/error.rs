@@ -292,6 +292,7 @@ impl Error {
                 | StorageError::CorruptView { .. }
                 | StorageError::Unwritable { .. },
             ) => "CORRUPT",
+            Self::Excess(Excess::Name { .. }) => "INVALID_ARGUMENT",
             Self::Excess(_) | Self::Storage(StorageError::TooLarge { .. }) => "TOO_LARGE",
             Self::Storage(StorageError::Full { .. }) => "STORAGE_FULL",
             Self::Storage(StorageError::LogWentBack { .. }) => "LOG_WENT_BACK",

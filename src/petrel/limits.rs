@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use crate::petrel::{Change, Error, Result, read::Reader};
 use crate::{
     engine::{Excess, Limits},
-    models::{MAX_NESTING, Problems, WorkflowDefinition, nesting, object_nesting},
+    models::{
+        MAX_NESTING, Problems, WorkflowDefinition, kept_name, nesting, object_kept_name,
+        object_nesting,
+    },
 };
 
 impl Reader {
@@ -21,45 +24,50 @@ impl From<Excess> for Error {
     }
 }
 
-/// Refuses a value that nests deeper than a stored one may.
-pub(in crate::petrel) fn must_be_shallow(argument: &str, value: &Value) -> Result<()> {
-    refuse(argument, nesting(value, MAX_NESTING))
+/// Refuses a value that nests deeper than a stored one may, or that could not be read back.
+pub(in crate::petrel) fn must_be_storable(argument: &str, value: &Value) -> Result<()> {
+    refuse(argument, nesting(value, MAX_NESTING), || kept_name(value))
 }
 
-/// Refuses a map that nests deeper than a stored one may.
-pub(in crate::petrel) fn must_be_shallow_map(
+/// Refuses a map that nests deeper than a stored one may, or that could not be read back.
+pub(in crate::petrel) fn must_be_storable_map(
     argument: &str,
     fields: &Map<String, Value>,
 ) -> Result<()> {
-    refuse(argument, object_nesting(fields, MAX_NESTING))
+    refuse(argument, object_nesting(fields, MAX_NESTING), || object_kept_name(fields))
 }
 
-fn refuse(argument: &str, levels: usize) -> Result<()> {
-    if levels <= MAX_NESTING {
-        return Ok(());
+fn refuse<'a>(argument: &str, levels: usize, kept: impl FnOnce() -> Option<&'a str>) -> Result<()> {
+    fault(levels, kept).map_or(Ok(()), |reason| Err(Error::argument(argument, reason)))
+}
+
+/// What keeps a value from being stored. Its names are looked at if it is no deeper than it may be.
+fn fault<'a>(levels: usize, kept: impl FnOnce() -> Option<&'a str>) -> Option<String> {
+    if levels > MAX_NESTING {
+        let most = MAX_NESTING;
+        return Some(format!("has more than {most} levels of objects and lists in one another"));
     }
-    let reason = format!("has more than {MAX_NESTING} levels of objects and lists in one another");
-    Err(Error::argument(argument, reason))
+    kept().map(|name| format!("has a field {name:?}, a name that no field can have"))
 }
 
 impl Change {
     /// Refuses a change whose own metadata can't be stored.
     pub(in crate::petrel) fn checked(self) -> Result<Self> {
-        must_be_shallow_map("metadata", &self.metadata)?;
+        must_be_storable_map("metadata", &self.metadata)?;
         Ok(self)
     }
 }
 
-/// Refuses a definition that nests deeper than a stored one may. Guards have a limit of their
+/// Refuses a definition whose metadata nest deeper than stored ones may, or could not be read back.
+/// Guards have a limit of their
 /// own, which is lower.
-pub(in crate::petrel) fn must_be_shallow_definition(definition: &WorkflowDefinition) -> Result<()> {
-    if object_nesting(&definition.metadata, MAX_NESTING) <= MAX_NESTING {
-        return Ok(());
-    }
+pub(in crate::petrel) fn must_be_storable_definition(
+    definition: &WorkflowDefinition,
+) -> Result<()> {
+    let metadata = &definition.metadata;
+    let levels = object_nesting(metadata, MAX_NESTING);
+    let Some(reason) = fault(levels, || object_kept_name(metadata)) else { return Ok(()) };
     let mut problems = Problems::default();
-    problems.add(
-        "metadata",
-        format!("has more than {MAX_NESTING} levels of objects and lists in one another"),
-    );
+    problems.add("metadata", reason);
     Err(Error::InvalidDefinition(problems))
 }

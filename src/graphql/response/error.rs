@@ -133,6 +133,7 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             set("caseId", json!(case));
             set("sequence", json!(sequence.map(|sequence| sequence.to_string())));
         }
+        Error::Excess(Excess::Name { name, .. }) => set("name", json!(name)),
         Error::Excess(Excess::Nesting { limit, .. }) => set("limit", json!(limit)),
         Error::Excess(Excess::Size { size, limit, .. }) => {
             set("size", json!(size));

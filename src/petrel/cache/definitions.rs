@@ -16,7 +16,7 @@ use crate::analysis::{
     structure::{Invariant, TooComplex},
 };
 use crate::petrel::{
-    Error, ExpectedVersion, Lookup, Petrel, Result, limits::must_be_shallow_definition,
+    Error, ExpectedVersion, Lookup, Petrel, Result, limits::must_be_storable_definition,
     read::Reader,
 };
 use crate::{
@@ -160,7 +160,7 @@ impl Petrel {
         expected: ExpectedVersion,
     ) -> Result<(StoredDefinition, bool)> {
         let net = Net::compile(&definition).map_err(Error::InvalidDefinition)?;
-        must_be_shallow_definition(&definition)?;
+        must_be_storable_definition(&definition)?;
         let net = Arc::new(net);
         #[cfg(feature = "analysis")]
         self.check_soundness(&net, &definition.id).await?;

@@ -10,7 +10,7 @@ use crate::petrel::{
     cache::definitions::Compiled,
     change::commit::{Commit, Decide, Decided},
     change::repeat::Asked,
-    limits::{must_be_shallow, must_be_shallow_map},
+    limits::{must_be_storable, must_be_storable_map},
 };
 use crate::{
     engine::{self, Act, Firing, Refusal, TokenSeed},
@@ -29,8 +29,8 @@ impl Petrel {
     /// [`Error::IdTaken`].
     pub async fn create_case(&self, request: NewCase) -> Result<Changed> {
         let NewCase { workflow, case, place, data, metadata, by } = request;
-        must_be_shallow("data", &data)?;
-        must_be_shallow_map("metadata", &metadata)?;
+        must_be_storable("data", &data)?;
+        must_be_storable_map("metadata", &metadata)?;
         let case = case.map_or_else(|| CaseId::new(Uuid::now_v7().to_string()), Ok)?;
         let id = case.clone();
         let seed = Seed { place, data, metadata };
@@ -47,8 +47,8 @@ impl Petrel {
     /// Adds a token to a case; the case is created if it does not exist.
     pub async fn create_token(&self, request: NewToken) -> Result<Changed> {
         let NewToken { workflow, case, place, data, metadata, change } = request;
-        must_be_shallow("data", &data)?;
-        must_be_shallow_map("metadata", &metadata)?;
+        must_be_storable("data", &data)?;
+        must_be_storable_map("metadata", &metadata)?;
         let change = change.checked()?;
         let id = case.clone();
         let seed = Seed { place, data, metadata };
@@ -66,7 +66,7 @@ impl Petrel {
     /// Fires a transition: takes and gives tokens, all at once.
     pub async fn fire(&self, request: Fire) -> Result<Changed> {
         let Fire { target, transition, mut tokens, to_place, data, change } = request;
-        data.as_ref().map_or(Ok(()), |data| must_be_shallow("data", data))?;
+        data.as_ref().map_or(Ok(()), |data| must_be_storable("data", data))?;
         let change = change.checked()?;
         let (workflow, case) = match target {
             FireIn::Token { workflow, token } => {
@@ -114,7 +114,7 @@ impl Petrel {
         patch: Value,
         change: Change,
     ) -> Result<Changed> {
-        must_be_shallow("patch", &patch)?;
+        must_be_storable("patch", &patch)?;
         let change = change.checked()?;
         let (workflow, case) = self.inner.reader.locate(workflow, token).await?;
         let token = token.clone();

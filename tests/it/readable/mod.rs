@@ -4,6 +4,7 @@
 mod aside;
 mod definitions;
 mod mutated;
+mod names;
 mod nesting;
 mod newer;
 mod programs;
