@@ -26,6 +26,9 @@
 //! `analysis`, `formats`, `graphql` and `server` are each a part of it. Without any, this is the
 //! embedded engine with its storages.
 
+// It panics where stderr can't be written, as on a full disk.
+#![deny(clippy::print_stderr)]
+
 #[cfg(feature = "analysis")]
 pub mod analysis;
 #[cfg(feature = "analysis")]

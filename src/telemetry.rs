@@ -52,12 +52,15 @@ impl<W: Write> Write for Lines<W> {
             LogFormat::Human => visible_lines(text).into_owned(),
         };
         // What does not begin at the margin is no event of its own.
-        writeln!(self.sink, "{}", shown.replace('\n', "\n    "))?;
+        // One that can't be written, as on a full disk, is lost: the subscriber would tell of it on
+        // stderr, which panics where that can't be written.
+        let _ = writeln!(self.sink, "{}", shown.replace('\n', "\n    "));
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
+        let _ = self.sink.flush();
+        Ok(())
     }
 }
 

@@ -76,9 +76,15 @@ pub(super) fn json_line(json: &str) -> Result<(), Failure> {
     write(&visible_json(json))
 }
 
-/// Writes a message for people to stderr.
+/// Writes a message for people to stderr. What can't be written there is lost, and changes nothing:
+/// a disk that is full must not become another exit code.
 pub(super) fn complain(text: &str) {
-    eprintln!("{}", visible_lines(text));
+    let _ = writeln!(io::stderr(), "{}", visible_lines(text));
+}
+
+/// Writes a JSON document to stderr, as [`complain`] does a text.
+pub(super) fn complain_json(json: &str) {
+    let _ = writeln!(io::stderr(), "{}", visible_json(json));
 }
 
 fn write(text: &str) -> Result<(), Failure> {

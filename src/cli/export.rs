@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     answer::Answer,
+    answer::complain,
     connection::{self, Connection},
     definition_file,
     failure::Failure,
@@ -92,18 +93,18 @@ impl Export {
         })?;
         if self.profile == For::Iso {
             if !compiled.final_markings.is_empty() {
-                eprintln!("note: the standard has no final markings, so they are not written");
+                complain("note: the standard has no final markings, so they are not written");
             }
             for large in file.beyond_32_bits() {
-                eprintln!(
+                complain(&format!(
                     "note: {large}, which tools that count in 32 bits read as another number"
-                );
+                ));
             }
         }
         let guarded = definition.transitions.iter().filter(|t| !t.conditions.is_empty()).count();
         if guarded > 0 {
             let have = if guarded == 1 { "transition has" } else { "transitions have" };
-            eprintln!("note: {guarded} {have} conditions, which PNML does not say");
+            complain(&format!("note: {guarded} {have} conditions, which PNML does not say"));
         }
         let Some(path) = &self.output else {
             return Ok(Answer::document(json!({ "workflow": definition.id, "pnml": text }), text));
@@ -153,12 +154,12 @@ impl Export {
             [] => Ok(Vec::new()),
             several => {
                 let ids: Vec<_> = several.iter().map(|(_, place)| place.id.as_str()).collect();
-                eprintln!(
+                complain(&format!(
                     "note: cases end in several places ({}), so no final marking is written, and \
                      PM4Py makes one of a token in each, unless it is read with \
                      auto_guess_final_marking=False; choose one with --final",
                     ids.join(", ")
-                );
+                ));
                 Ok(Vec::new())
             }
         }

@@ -4,12 +4,9 @@ use std::{io, process::ExitCode};
 
 use serde_json::json;
 
-use super::answer::complain;
+use super::answer::{complain, complain_json};
 use crate::{
-    config::ConfigError,
-    local_server::LocalServerError,
-    models::{visible_json, without_logins},
-    petrel,
+    config::ConfigError, local_server::LocalServerError, models::without_logins, petrel,
     storage::StorageError,
 };
 
@@ -98,7 +95,7 @@ impl Failure {
     pub(super) fn report(&self, as_json: bool) -> ExitCode {
         if self.exit != Exit::Interrupted {
             match as_json {
-                true => eprintln!("{}", visible_json(&self.to_json().to_string())),
+                true => complain_json(&self.to_json().to_string()),
                 false => complain(&self.to_text()),
             }
         }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     answer::Answer,
+    answer::complain,
     definition_file,
     failure::Failure,
     file::{self, shown},
@@ -67,7 +68,9 @@ impl Import {
         let definition = net.definition(id).map_err(refused)?;
         Net::compile(&definition).map_err(refused)?;
         for large in rounded_by_readers(&definition) {
-            eprintln!("note: {large}, which some readers of JSON round; YAML and petrel don't");
+            complain(&format!(
+                "note: {large}, which some readers of JSON round; YAML and petrel don't"
+            ));
         }
         match &self.output {
             None => {

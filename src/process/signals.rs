@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM.
 
-use std::io;
+use std::io::{self, Write};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ pub(crate) fn shutdown(quiet: bool) -> io::Result<CancellationToken> {
         either(&mut interrupt, &mut terminate).await;
         cancel.cancel();
         if !quiet {
-            eprintln!("\nstopping; Ctrl-C again stops at once");
+            let _ = writeln!(io::stderr(), "\nstopping; Ctrl-C again stops at once");
         }
         either(&mut interrupt, &mut terminate).await;
         std::process::exit(INTERRUPTED);

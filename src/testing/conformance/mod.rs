@@ -47,6 +47,8 @@ pub mod watching;
 
 pub use fixture::{Log, Store, View};
 
+use std::io::{self, Write};
+
 use futures::future::BoxFuture;
 
 /// One clause of a contract, and its check.
@@ -76,7 +78,7 @@ async fn each<S: 'static>(
     make: impl AsyncFn() -> S,
 ) {
     for behaviour in behaviours {
-        eprintln!("checking that {}", behaviour.name.replace('_', " "));
+        let _ = writeln!(io::stderr(), "checking that {}", behaviour.name.replace('_', " "));
         (behaviour.check)(make().await).await;
     }
 }

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod dev;
 mod draw;
+mod full_stderr;
 mod history;
 mod mistakes;
 mod operations;
