@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use stormpetrel::{
-    models::{CaseStatus, FiringId, Passed, TokenId, WorkflowDefinition},
+    models::{CaseStatus, FiringId, LogSequence, Passed, Revision, TokenId, WorkflowDefinition},
     petrel::{Change, Error, ExpectedVersion, Fire, Lookup, NewCase, NewToken, Petrel},
     storage::{Consistency, LogScope, MemoryStorage, Page, TokenScope, nats::NatsStorage},
     testing::FaultyStorage,
@@ -292,4 +292,56 @@ async fn a_transition_that_is_not_there_is_answered_with_the_names_of_some() {
     let none = Fire::case(workflow("wide"), begun.case.id.clone(), transition("none"));
     let text = cases.fire(none).await.unwrap_err().to_string();
     assert!(text.contains("t99, and 200 more") && !text.contains("t100"), "{text}");
+}
+
+/// Whoever stores a version elsewhere may begin a case with what is new in it through any process.
+#[tokio::test]
+async fn no_new_case_is_refused_for_what_a_newer_version_has() {
+    let (server, first) = system().await;
+    let second = cases_at(server.url()).await;
+    for number in 0..10 {
+        let id = format!("w{number}");
+        let net = |to: &[&str]| {
+            let more = to.iter().map(|id| json!({"id": id}));
+            let places: Vec<_> = [json!({"id": "a"})].into_iter().chain(more).collect();
+            let transitions: Vec<_> = to
+                .iter()
+                .map(|to| json!({"id": format!("to-{to}"), "from_places": ["a"], "to_place": to}))
+                .collect();
+            definition(json!({
+                "id": id, "initial_place": "a", "places": places, "transitions": transitions
+            }))
+        };
+        first.create_workflow(net(&["z"]), ExpectedVersion::New).await.unwrap();
+        let new = || NewCase::of(workflow(&id));
+        second.create_case(new()).await.unwrap();
+        first.create_workflow(net(&["z", "q"]), ExpectedVersion::Any).await.unwrap();
+        let at_q = NewCase { place: Some(place("q")), ..new() };
+        let begun = second.create_case(at_q).await.unwrap();
+        assert_eq!(begun.tokens[0].place, place("q"));
+        let error = second.create_case(NewCase { place: Some(place("no")), ..new() }).await;
+        assert!(matches!(error, Err(Error::InvalidArgument { .. })), "{error:?}");
+    }
+}
+
+/// A case that is not there is at no revision.
+#[tokio::test]
+async fn no_token_begins_a_case_that_was_expected_at_a_revision() {
+    let (_server, cases) = system().await;
+    begin(&cases, json!({})).await;
+    let before = cases.storage().last_sequence().await.unwrap();
+    for firing in [None, Some(FiringId::new("f").unwrap())] {
+        let expected_revision = Some(Revision::from(LogSequence::new(5).unwrap()));
+        let new = NewToken {
+            workflow: workflow("orders"),
+            case: case("absent"),
+            place: None,
+            data: json!({}),
+            metadata: Map::new(),
+            change: Change { firing, expected_revision, ..Change::default() },
+        };
+        let error = cases.create_token(new).await.unwrap_err();
+        assert_eq!(error.code(), "NOT_FOUND", "{error}");
+    }
+    assert_eq!(cases.storage().last_sequence().await.unwrap(), before);
 }

@@ -207,7 +207,7 @@ impl Petrel {
 
     /// The latest version of a workflow that can be read and used.
     pub async fn workflow(&self, id: &WorkflowId) -> Result<Arc<StoredDefinition>> {
-        Ok(Arc::new(self.inner.reader.usable(id).await?.stored.clone()))
+        Ok(Arc::new(self.inner.reader.latest_now(id).await?.stored.clone()))
     }
 
     /// The version of a workflow whose message has this log sequence, which a case that names
@@ -268,10 +268,14 @@ impl Reader {
         if let Some(compiled) = self.definitions.latest(workflow, generation) {
             return Ok(compiled);
         }
-        self.usable(workflow).await
+        self.latest_now(workflow).await
     }
 
-    async fn usable(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
+    /// The same, as the log has it now.
+    pub(in crate::petrel) async fn latest_now(
+        &self,
+        workflow: &WorkflowId,
+    ) -> Result<Arc<Compiled>> {
         let mut newest =
             self.newest(workflow).await?.ok_or_else(|| Error::no_workflow(workflow))?;
         match newest.compiled {

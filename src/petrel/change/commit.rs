@@ -317,8 +317,18 @@ impl Inner {
         may_repeat: bool,
     ) -> Result<ControlFlow<Box<Changed>, (Box<Record>, Option<Arc<Compiled>>)>> {
         let Some(case) = slot.case.clone() else {
-            let latest = Box::pin(self.reader.latest(&commit.workflow)).await?;
-            return match (commit.decide)(&latest, None, act, &Budget::default())? {
+            if commit.change.expected_revision.is_some() {
+                return Err(Error::no_case(&commit.case));
+            }
+            let new = |latest: &Compiled| (commit.decide)(latest, None, act, &Budget::default());
+            let mut latest = Box::pin(self.reader.latest(&commit.workflow)).await?;
+            let mut decided = new(&latest);
+            if decided.is_err() {
+                // The one that is known may be of a moment ago, and a no is said of what there is.
+                latest = Box::pin(self.reader.latest_now(&commit.workflow)).await?;
+                decided = new(&latest);
+            }
+            return match decided? {
                 Decided::Append(record) => Ok(Continue((record, Some(latest)))),
                 Decided::AsItIs | Decided::Begun(_) => Err(Error::no_case(&commit.case)),
             };
