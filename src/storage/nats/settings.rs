@@ -93,6 +93,8 @@ fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
         "max_msg_size": -1,
         "sealed": false,
         "no_ack": false,
+        // What is stored under another subject is nobody's.
+        "subject_transform": null,
     });
     if let (Value::Object(settings), Value::Object(common)) = (&mut settings, common) {
         settings.extend(common);
@@ -230,6 +232,7 @@ fn absent(field: &str) -> Value {
         "subjects" => json!([]),
         "discard" => json!("old"),
         "persist_mode" => json!("default"),
+        "subject_transform" => Value::Null,
         _ => json!(false),
     }
 }

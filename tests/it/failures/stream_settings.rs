@@ -178,7 +178,14 @@ async fn settings_that_somebody_changed_are_told_by_doctor_and_health_and_put_ri
     let cases = cases_at(server.url()).await;
     begin(&cases, json!({})).await;
     let operator = operator(server.url()).await;
+    let transform = |src: &str, dest: &str| json!({ "src": src, "dest": dest });
+    let firings = "cb.workflows.*.events.transitions.*";
+    let of_firings = "cb.workflows.{{wildcard(1)}}.events.transitions.x{{wildcard(2)}}";
+    let tokens = "cb.workflows.*.places.*.tokens.*";
+    let of_tokens = "cb.workflows.{{wildcard(1)}}.places.{{wildcard(2)}}.tokens.x{{wildcard(3)}}";
     let harmful = [
+        ("CB_LOG", "subject_transform", transform(firings, of_firings)),
+        ("CB_MARKING", "subject_transform", transform(tokens, of_tokens)),
         ("CB_LOG", "max_age", json!(3_600_000_000_000_u64)),
         ("CB_LOG", "max_msgs_per_subject", json!(1)),
         ("CB_LOG", "max_msgs", json!(1_000)),
