@@ -136,7 +136,8 @@ impl Gathered {
         let StorageError::Corrupt { subject, .. } = &error else { return Err(error.into()) };
         match case_of(subject) {
             Some((_, case)) => self.errors.push((case, error)),
-            None => return Err(error.into()),
+            // No case has that id, so nothing is left out of one.
+            None => tracing::warn!(%error, "a message that belongs to no case is left out"),
         }
         Ok(())
     }

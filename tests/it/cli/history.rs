@@ -213,3 +213,27 @@ async fn what_does_not_exist_or_cant_be_written_is_said_and_leaves_no_file() {
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn messages_of_no_case_keep_nobody_from_an_event_log() {
+    let server = TestServer::start().await;
+    let cases = bakery(&server).await;
+    bake(&cases, "one", &["mix", "bake"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let formats = ["xes", "ocel2", "csv"];
+    let mut before = Vec::new();
+    for format in formats {
+        before.push(exported(&server, folder.path(), format, &[]).await);
+    }
+    // Any client can write at ids that are none, and the log denies their deletion.
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    for id in ["a{b".to_owned(), "x".repeat(100), "é".to_owned()] {
+        for branch in ["transitions", "lifecycle"] {
+            let subject = format!("cb.workflows.bakery.events.{branch}.{id}");
+            raw.publish(subject, "garbage".into()).await.unwrap().await.unwrap();
+        }
+    }
+    for (format, before) in formats.into_iter().zip(before) {
+        assert_eq!(exported(&server, folder.path(), format, &[]).await, before, "{format}");
+    }
+}
