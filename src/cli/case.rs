@@ -12,16 +12,18 @@ use super::{
     failure::Failure,
     presentation::{
         case_json, case_text, changed, listing, marking_line, page, record_json, record_line,
+        status_changed,
     },
     table::Table,
 };
 use crate::{
     config::Config,
     models::{
-        CaseId, CaseStatus, LogSequence, PlaceId, PutAside, Record, Stored, WorkflowId, visible,
+        CaseId, CaseStatus, LogSequence, PlaceId, PutAside, Record, RecordKind, Stored, WorkflowId,
+        visible,
     },
     petrel::{Following, NewCase, Petrel},
-    storage::{Cursor, LogScope, MAX_PAGE, Page},
+    storage::{Cursor, LogScope, MAX_PAGE, Page, TokenScope},
 };
 
 /// Cases, the runs of a workflow: start, look at, pause, cancel
@@ -175,14 +177,17 @@ impl Case {
                 Ok(explanation::answer(&workflow, &explained))
             }
             Self::Pause(Changing { named: Named { workflow, case }, change }) => {
-                Ok(changed(&cases.pause(&workflow, &case, change.change()).await?))
+                let changed = cases.pause(&workflow, &case, change.change()).await?;
+                Ok(status_changed(&changed, RecordKind::Paused))
             }
             Self::Resume(Changing { named: Named { workflow, case }, change }) => {
-                Ok(changed(&cases.resume(&workflow, &case, change.change()).await?))
+                let changed = cases.resume(&workflow, &case, change.change()).await?;
+                Ok(status_changed(&changed, RecordKind::Resumed))
             }
             Self::Quarantine(quarantine) => quarantine.run(cases).await,
             Self::Cancel(Changing { named: Named { workflow, case }, change }) => {
-                Ok(changed(&cases.cancel(&workflow, &case, change.change()).await?))
+                let changed = cases.cancel(&workflow, &case, change.change()).await?;
+                Ok(status_changed(&changed, RecordKind::Cancelled))
             }
         }
     }
@@ -230,6 +235,10 @@ impl List {
             cases.index_cases().await?;
         }
         let found = cases.cases(&self.workflow, status, self.page.page()).await?;
+        if found.end().is_none() {
+            let workflow = self.workflow.clone();
+            cases.must_exist(&TokenScope { workflow, place: None, case: None }).await?;
+        }
         let mut table = Table::new(&["CASE", "STATUS", "REVISION", "IN"]);
         for (_, case) in &found.cases.items {
             table.row([

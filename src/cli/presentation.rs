@@ -210,6 +210,27 @@ pub(super) fn changed(changed: &Changed) -> Answer {
     if *repeated {
         text.push_str(" (it had happened before; nothing was changed)");
     }
+    with_state(json, text, changed)
+}
+
+/// A change of a case's status as an answer. `asked` is the kind of record that it would have made.
+pub(super) fn status_changed(changed: &Changed, asked: RecordKind) -> Answer {
+    let Changed { record, case, repeated, .. } = changed;
+    let mut answer = self::changed(changed);
+    // It had the status already, and its last record may be about anything.
+    if *repeated && record.value.kind != asked {
+        let status = case.status.as_str();
+        answer.json["already"] = json!(status);
+        let text = format!(
+            "{status} already: case {} of {} (nothing was changed)",
+            case.id, case.workflow
+        );
+        return with_state(answer.json, text, changed);
+    }
+    answer
+}
+
+fn with_state(json: Value, mut text: String, Changed { case, tokens, .. }: &Changed) -> Answer {
     let status = case.status.as_str();
     let _ = writeln!(text, "\n{status}, revision {}, in {}", case.revision(), marking_line(case));
     if !tokens.is_empty() {

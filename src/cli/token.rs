@@ -113,6 +113,9 @@ impl Token {
             Self::List(List { workflow, place, case, page: asked }) => {
                 let scope = TokenScope { workflow, place, case };
                 let tokens = cases.tokens(&scope, asked.page()).await?;
+                if tokens.items.is_empty() {
+                    cases.must_exist(&scope).await?;
+                }
                 let table = token_table(tokens.items.iter().map(|(_, token)| token));
                 Ok(page(&tokens, |token| json!(token), &table))
             }

@@ -13,11 +13,11 @@ use crate::graphql::{
         Case, CaseConnection, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Node,
         Token, Transition, Workflow, WorkflowAnalysis, cases, history, transitions,
     },
-    work::joins::{self, Failure, Found},
+    work::joins::{self, Found},
 };
 use crate::{
-    models::{self, CaseId, PlaceId, StoredDefinition, TokenId, WorkflowId},
-    petrel::{Error, Lookup},
+    models::{self, CaseId, TokenId, WorkflowId},
+    petrel::Error,
     storage::{MAX_PAGE, TokenScope},
 };
 
@@ -121,7 +121,7 @@ impl Query {
         let page = page(&listing, first, after.as_deref())?;
         let found = joins::look_up(ctx).await?.tokens(&scope, page).await?;
         if found.items.is_empty() {
-            must_exist(ctx, &scope).await?;
+            joins::look_up(ctx).await?.must_exist(&scope).await?;
         }
         Ok(connection(&listing, found, after.is_some(), Token::from))
     }
@@ -213,7 +213,8 @@ impl Query {
         let page = page(&listing, first, after.as_deref())?;
         let found = joins::look_up(ctx).await?.cases(&workflow, status, page).await?;
         if found.end().is_none() {
-            must_exist(ctx, &TokenScope { workflow, place: None, case: None }).await?;
+            let scope = TokenScope { workflow, place: None, case: None };
+            joins::look_up(ctx).await?.must_exist(&scope).await?;
         }
         Ok(CaseConnection::of(&listing, found, after.is_some()))
     }
@@ -269,31 +270,6 @@ impl Query {
     /// The health of the store. Answers while the NATS server is away, too.
     async fn health(&self, ctx: &Context<'_>) -> Health {
         cases(ctx).health().await.into()
-    }
-}
-
-/// Checks that the workflow, case and place of an empty listing exist; the error names the one
-/// that does not. A workflow whose latest version can't be read or used exists.
-async fn must_exist(ctx: &Context<'_>, scope: &TokenScope) -> Found<()> {
-    let stored = match joins::workflow(ctx, &scope.workflow).await {
-        Ok(stored) => Some(stored),
-        Err(failure) if failure.is_not_found() => return Err(failure),
-        Err(Failure::Core(error)) if error.code() == "CORRUPT" => None,
-        Err(Failure::Core(error)) if matches!(*error, Error::InvalidDefinition(_)) => None,
-        Err(failure) => return Err(failure),
-    };
-    if let Some(case) = &scope.case {
-        joins::case(ctx, &scope.workflow, case).await?;
-    }
-    // A place that only earlier versions have is as good as none where it holds nothing.
-    let has = |stored: &StoredDefinition, place: &PlaceId| {
-        stored.definition.places.iter().any(|of| of.id == *place)
-    };
-    match (stored, &scope.place) {
-        (Some(stored), Some(place)) if !has(&stored, place) => {
-            Err(Error::NotFound(Lookup::Place(place.clone())).into())
-        }
-        _ => Ok(()),
     }
 }
 

@@ -5,13 +5,15 @@ use std::{pin::pin, sync::Arc};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::petrel::{
-    Petrel, Result,
+    Error, Lookup, Petrel, Result,
     export::by_case::case_of,
     read::reads::{after, check},
 };
 use crate::{
-    models::{Case, CaseId, CaseStatus, LogPosition, LogSequence, WorkflowId},
-    storage::{Cursor, LogRange, LogScope, Page, PageOf, StorageError},
+    models::{
+        Case, CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, StoredDefinition, WorkflowId,
+    },
+    storage::{Cursor, LogRange, LogScope, Page, PageOf, StorageError, TokenScope},
 };
 
 /// Number of heads that are asked for at once.
@@ -35,6 +37,34 @@ impl Petrel {
         match status.is_some() || self.inner.index.is_ready() {
             true => self.cases_by_index(workflow, status, page).await,
             false => self.cases_by_log(workflow, page).await,
+        }
+    }
+
+    /// Checks that the workflow, the case and the place of an empty listing exist. A workflow whose
+    /// latest version can't be read or used exists; a place that only earlier versions have is as
+    /// good as none where it holds nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::petrel::Error::NotFound) with the one that does not exist.
+    pub async fn must_exist(&self, scope: &TokenScope) -> Result<()> {
+        let stored = match self.workflow(&scope.workflow).await {
+            Ok(stored) => Some(stored),
+            Err(Error::InvalidDefinition(_)) => None,
+            Err(error) if error.code() == "CORRUPT" => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(case) = &scope.case {
+            self.case(&scope.workflow, case).await?;
+        }
+        let has = |stored: &StoredDefinition, place: &PlaceId| {
+            stored.definition.places.iter().any(|of| of.id == *place)
+        };
+        match (stored, &scope.place) {
+            (Some(stored), Some(place)) if !has(&stored, place) => {
+                Err(Error::NotFound(Lookup::Place(place.clone())))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -64,3 +64,46 @@ async fn an_address_to_listen_on_that_is_none_is_refused_with_an_example() {
         assert!(errors(&refused).contains("127.0.0.1:4000"), "{}", errors(&refused));
     }
 }
+
+#[tokio::test]
+async fn a_listing_of_what_does_not_exist_is_no_empty_one() {
+    let server = TestServer::start().await;
+    text(&server, &["workflow", "apply", &sample()]).await;
+    for (arguments, what) in [
+        (&["token", "list", "nope"][..], "workflow nope"),
+        (&["case", "list", "nope"], "workflow nope"),
+        (&["case", "list", "nope", "--status", "paused"], "workflow nope"),
+        (&["token", "list", "order-approval", "--place", "nonsense"], "place nonsense"),
+        (&["token", "list", "order-approval", "--case", "nope"], "case nope"),
+    ] {
+        let refused = on(&server, arguments).await;
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        let errors = errors(&refused);
+        assert!(errors.contains(&format!("{what} does not exist")), "{arguments:?}: {errors}");
+    }
+    for arguments in [
+        &["token", "list", "order-approval"][..],
+        &["token", "list", "order-approval", "--place", "draft"],
+        &["case", "list", "order-approval"],
+    ] {
+        assert!(text(&server, arguments).await.contains("none"), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_case_is_already_is_said_and_not_what_happened_last() {
+    let server = TestServer::start().await;
+    text(&server, &["workflow", "apply", &sample()]).await;
+    text(&server, &["case", "start", "order-approval", "--id", "a"]).await;
+    let said = text(&server, &["case", "resume", "order-approval", "a"]).await;
+    assert!(said.starts_with("running already: case a of order-approval"), "{said}");
+    let paused = text(&server, &["case", "pause", "order-approval", "a"]).await;
+    assert!(paused.starts_with("paused: case a"), "{paused}");
+    let shown = super::json(&server, &["case", "show", "order-approval", "a"]).await;
+    let token = shown["tokens"][0]["id"].as_str().unwrap();
+    text(&server, &["token", "update", token, "--data", r#"{"note": 1}"#]).await;
+    let said = text(&server, &["case", "pause", "order-approval", "a"]).await;
+    assert!(said.starts_with("paused already: case a of order-approval"), "{said}");
+    let said = super::json(&server, &["case", "pause", "order-approval", "a"]).await;
+    assert_eq!((&said["already"], &said["repeated"]), (&"paused".into(), &true.into()));
+}
