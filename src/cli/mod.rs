@@ -80,7 +80,7 @@ Without --nats-url, petrel uses the server of a running `petrel dev`, or runs it
 long as the command takes. --help lists all settings, -h the most common ones.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server unavailable;
-check and audit say more with theirs.";
+check, audit and doctor say more with theirs.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
