@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stormpetrel::testing::TestServer;
 use tokio::process::Command;
 
-use crate::{failures::fixtures::eventually, program::petrel};
+use crate::{failures::fixtures::eventually, program::petrel, support::system};
 
 /// The command, with a stderr that is full.
 fn full(mut command: Command) -> Command {
@@ -17,13 +17,14 @@ fn full(mut command: Command) -> Command {
 
 #[tokio::test]
 async fn exit_codes_are_those_of_a_stderr_that_can_be_written() {
-    let server = TestServer::start().await;
+    let (server, _cases) = system().await;
     for (arguments, code) in [
         (&["nosuch"][..], 2),
         (&["nosuch", "--json"], 2),
         (&["fire", "nosuch", "--workflow", "w", "--case", "c"], 1),
         (&["case", "show", "w", "c", "--json"], 1),
         (&["case", "list", "w", "--nats-url", "nats://127.0.0.1:1"], 3),
+        (&["rebuild"], 0),
         (&["workflow", "list"], 0),
     ] {
         let mut command = full(petrel());
