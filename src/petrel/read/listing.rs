@@ -46,7 +46,7 @@ impl Petrel {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`](crate::petrel::Error::NotFound) with the one that does not exist.
+    /// [`Error::NotFound`] with the one that does not exist.
     pub async fn must_exist(&self, scope: &TokenScope) -> Result<()> {
         let stored = match self.workflow(&scope.workflow).await {
             Ok(stored) => Some(stored),
