@@ -148,8 +148,16 @@ async fn from_body(
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, answer));
     }
     let most = state.api.limits().body_bytes;
-    let declared = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
-    let bytes = declared.unwrap_or(most).min(most);
+    let too_large = || {
+        let large = format!("the body has more than {most} bytes, which is the most");
+        (StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", large))
+    };
+    // Refused before anything is read: a client that waits for `100 Continue` keeps it.
+    let declared = body.size_hint().upper();
+    if declared.is_some_and(|bytes| bytes > most as u64) {
+        return Err(too_large());
+    }
+    let bytes = declared.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(most);
     let arriving = state.budget.arriving(bytes).await.ok_or_else(no_room)?;
     let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, most)).await;
     let read = read.map_err(|_| {
@@ -159,8 +167,7 @@ async fn from_body(
     let body = read.map_err(|error| {
         let error = error.into_inner();
         if error.is::<LengthLimitError>() {
-            let large = format!("the body has more than {most} bytes, which is the most");
-            return (StatusCode::PAYLOAD_TOO_LARGE, Answer::refused("TOO_LARGE", large));
+            return too_large();
         }
         let broken = format!("the body can't be read: {error}");
         (StatusCode::BAD_REQUEST, Answer::refused(INVALID_REQUEST, broken))
