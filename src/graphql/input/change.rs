@@ -91,6 +91,11 @@ impl CaseChangeInput {
             self.metadata,
         )?;
         if let Some(reason) = self.reason {
+            if change.metadata.contains_key("reason") {
+                let why = "has a `reason` already, and `input.reason` is noted under this name; \
+                           give one of them";
+                return Err(Error::argument("input.metadata", why));
+            }
             change.metadata.insert("reason".to_owned(), reason.into());
         }
         Ok((workflow, case, change))
@@ -118,4 +123,37 @@ pub(super) fn change(
         expected_revision: expected.map(revision).transpose()?,
         metadata: object(metadata),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::Json;
+    use serde_json::json;
+
+    use super::*;
+
+    fn input(reason: Option<&str>, metadata: serde_json::Value) -> CaseChangeInput {
+        CaseChangeInput {
+            workflow_id: "loop".into(),
+            case_id: "k".into(),
+            reason: reason.map(str::to_owned),
+            triggered_by: None,
+            firing_id: None,
+            expected_revision: None,
+            metadata: metadata.as_object().cloned().map(Json),
+        }
+    }
+
+    #[test]
+    fn a_reason_never_replaces_one_in_the_metadata() {
+        let error = input(Some("a"), json!({ "reason": "b" })).into_request().unwrap_err();
+        assert!(
+            matches!(&error, Error::InvalidArgument { argument, .. } if argument == "input.metadata")
+        );
+        for (reason, metadata) in [(Some("a"), json!({ "x": 1 })), (None, json!({ "reason": "a" }))]
+        {
+            let (_, _, change) = input(reason, metadata).into_request().unwrap();
+            assert_eq!(change.metadata["reason"], "a");
+        }
+    }
 }
