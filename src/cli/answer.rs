@@ -45,8 +45,10 @@ impl Answer {
             // The alternate form is the indented one.
             true => json_line(&format!("{:#}", self.json)),
             false if self.text.is_empty() => Ok(()),
-            false if self.document && !io::stdout().is_terminal() => {
-                write(self.text.trim_end_matches('\n'))
+            // Its last value may end in lines that are empty; only the last line's end is written here.
+            false if self.document => {
+                let text = self.text.strip_suffix('\n').unwrap_or(&self.text);
+                if io::stdout().is_terminal() { line(text) } else { write(text) }
             }
             false => line(self.text.trim_end_matches('\n')),
         };

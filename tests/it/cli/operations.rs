@@ -58,6 +58,35 @@ async fn what_show_prints_is_the_same_definition_when_applied() {
     fs::write(&file, shown).unwrap();
     let again = text(&server, &["workflow", "apply", &file.display().to_string()]).await;
     assert!(again.starts_with("order-approval: unchanged v1, sound"), "{again}");
+    // A last value that ends in lines of its own.
+    for (version, note) in ["a", "a\n", "a\n\n", "\n", "\n\n\n", " a\n \n\n"].iter().enumerate() {
+        let mut noted = value!({
+            "id": "noted", "initial_place": "a", "places": [{"id": "a"}], "transitions": [],
+        });
+        noted["metadata"] = value!({ "note": note });
+        fs::write(&file, noted.to_string()).unwrap();
+        text(&server, &["workflow", "apply", &file.display().to_string()]).await;
+        let shown = text(&server, &["workflow", "show", "noted"]).await;
+        fs::write(&file, shown).unwrap();
+        let again = text(&server, &["workflow", "apply", &file.display().to_string()]).await;
+        let unchanged = format!("noted: unchanged v{}", version + 1);
+        assert!(again.starts_with(&unchanged), "{note:?}: {again}");
+    }
+}
+
+#[tokio::test]
+async fn a_transition_with_a_problem_makes_no_place_unreachable() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("both.json");
+    let both = value!({
+        "id": "both", "initial_place": "a", "places": [{"id": "a"}, {"id": "z"}],
+        "transitions": [{"id": "t", "from_places": ["a"], "to_place": "z",
+                         "inputs": [{"place": "a"}]}],
+    });
+    fs::write(&file, both.to_string()).unwrap();
+    let refused = errors(&on(&server, &["workflow", "apply", &file.display().to_string()]).await);
+    assert!(refused.contains("transitions[0]") && !refused.contains("reached"), "{refused}");
 }
 
 #[tokio::test]
