@@ -234,6 +234,8 @@ async fn messages_of_no_case_keep_nobody_from_an_event_log() {
         }
     }
     for (format, before) in formats.into_iter().zip(before) {
+        let said = on(&server, &["history", "export", "bakery", "--format", format]).await;
+        assert!(said.status.success() && errors(&said).contains("a{b at sequence"), "{said:?}");
         assert_eq!(exported(&server, folder.path(), format, &[]).await, before, "{format}");
     }
 }
