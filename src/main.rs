@@ -1,5 +1,8 @@
 //! The `petrel` binary: arguments, log, command, exit code.
 
+// It panics where stderr can't be written, as on a full disk.
+#![deny(clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;

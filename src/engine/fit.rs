@@ -72,11 +72,11 @@ const MARKED: usize = AT + 32;
 /// history of tokens that leaves no room loses its oldest entries, and the list of earlier
 /// records begins anew.
 pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result<(), Excess> {
-    check_names(record)?;
     if limits == Limits::NONE {
         return Ok(());
     }
     check_nesting(record, before)?;
+    check_names(record)?;
     // No view message is longer than the record with all that it leaves to earlier ones.
     let left_out = record.produced.iter().flat_map(|token| earlier(record, token, before));
     let most = record_length(record) + left_out.map(entry_length).sum::<usize>();
