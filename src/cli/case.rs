@@ -223,7 +223,10 @@ impl Start {
         let started = cases.create_case(request).await?;
         let mut answer = changed(&started);
         let (workflow, case) = (&started.case.workflow, &started.case.id);
-        answer.text.push_str(&format!("next: petrel case explain {workflow} {case}\n"));
+        // An id may begin with a dash, as flags do.
+        let dash = [workflow.as_str(), case.as_str()].iter().any(|id| id.starts_with('-'));
+        let dash = if dash { "-- " } else { "" };
+        answer.text.push_str(&format!("next: petrel case explain {dash}{workflow} {case}\n"));
         Ok(answer)
     }
 }

@@ -138,8 +138,11 @@ impl Export {
             let found = net.places.iter().position(|place| place.id.as_str() == wanted);
             let place = found.ok_or_else(|| {
                 let ids: Vec<_> = terminal.iter().map(|(_, place)| place.id.as_str()).collect();
-                let message = format!("--final {wanted}: there is no such place; cases end in");
-                Failure::usage(format!("{message} {}", ids.join(", ")))
+                let message = format!("--final {wanted}: there is no such place");
+                Failure::usage(match &ids[..] {
+                    [] => message,
+                    ids => format!("{message}; cases end in {}", ids.join(", ")),
+                })
             })?;
             return Ok(vec![vec![(place, 1)]]);
         }

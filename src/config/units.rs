@@ -24,7 +24,7 @@ pub(super) fn sync_interval(text: &str) -> Result<SyncInterval, String> {
         "default" => Ok(SyncInterval::Default),
         "always" => Ok(SyncInterval::Always),
         time => match duration(time) {
-            Ok(time) if !time.is_zero() => Ok(SyncInterval::Every(time)),
+            Ok(time) if time >= Duration::from_millis(1) => Ok(SyncInterval::Every(time)),
             _ => Err("write default, always, or a time of at least 1ms, as in 10s".to_owned()),
         },
     }
@@ -63,7 +63,9 @@ mod tests {
         assert_eq!(sync_interval("always"), Ok(SyncInterval::Always));
         let ten = SyncInterval::Every(Duration::from_secs(10));
         assert_eq!(sync_interval("10s"), Ok(ten));
-        assert!(sync_interval("0s").unwrap_err().contains("always"));
+        for short in ["0s", "1ns", "999us"] {
+            assert!(sync_interval(short).unwrap_err().contains("at least 1ms"), "{short}");
+        }
         assert!(sync_interval("never").unwrap_err().contains("always"));
     }
 }

@@ -135,11 +135,9 @@ impl fmt::Display for Blocker {
                 }
                 Ok(())
             }
-            Self::SearchStopped { ran_out, bindings_tried } => write!(
-                f,
-                "whether it can fire is not known: after {bindings_tried} choices of tokens, \
-                 {ran_out}"
-            ),
+            Self::SearchStopped { ran_out, bindings_tried } => {
+                write!(f, "the search stopped after {bindings_tried} choices of tokens: {ran_out}")
+            }
             Self::TooLarge { explanation } => f.write_str(explanation),
             Self::TokenNotTaken { token, place: Some(place) } => {
                 write!(f, "token {token} is in place {place}, which it does not take from")

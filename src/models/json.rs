@@ -343,7 +343,7 @@ mod tests {
     }
 
     proptest! {
-        /// What the library that reads JSON takes for something else is never let in.
+        /// Names that the library which reads JSON takes for something else are never let in.
         #[test]
         fn what_may_be_stored_is_read_back_by_others(value in any_json(), name in ".{0,6}") {
             for name in [format!("{KEPT}RawValue"), format!("{KEPT}Number"), name] {

@@ -193,7 +193,7 @@ impl std::fmt::Display for FirstUse {
 
 fn unlike(expected: &Version, actual: &Option<Version>) -> String {
     match actual {
-        Some(actual) => format!("is at revision {actual}, not at {expected}"),
+        Some(actual) => format!("is at version {actual}, not at {expected}"),
         None => format!("has no version, not even {expected}"),
     }
 }

@@ -41,7 +41,7 @@ fn refuse<'a>(argument: &str, levels: usize, kept: impl FnOnce() -> Option<&'a s
     fault(levels, kept).map_or(Ok(()), |reason| Err(Error::argument(argument, reason)))
 }
 
-/// What keeps a value from being stored. Its names are looked at if it is no deeper than it may be.
+/// The reason that a value can't be stored. Its names are looked at if it is no deeper than it may be.
 fn fault<'a>(levels: usize, kept: impl FnOnce() -> Option<&'a str>) -> Option<String> {
     if levels > MAX_NESTING {
         let most = MAX_NESTING;

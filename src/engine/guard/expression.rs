@@ -119,6 +119,9 @@ pub(super) fn reason(error: &ExecutionError) -> String {
             format!("{} can't be a key of a map", shown(key))
         }
         ExecutionError::FunctionError { function, message } => {
+            // The reason may be on the last line.
+            let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+            let message = lines.collect::<Vec<_>>().join(" ");
             clip(&format!("`{function}` fails: {message}"))
         }
         ExecutionError::InternalError(message) => message.clone(),

@@ -8,7 +8,7 @@ use crate::{graphql::scalars::BigInt, storage};
 /// The health of the store.
 #[derive(SimpleObject)]
 pub struct Health {
-    /// True if the NATS server answers now.
+    /// True if the NATS server answers now, and has the log.
     connected: bool,
     /// Round trip of a request to the server, in milliseconds.
     round_trip_ms: Option<f64>,

@@ -10,7 +10,7 @@ use stormpetrel::{
 use super::fixtures::{faulty, fire_once, pendulum, swing, view_is_the_log};
 use crate::support::{cases_at, transition, workflow};
 
-/// What processes did that died, each between an append and its views.
+/// Changes of processes that died, each between an append and its views.
 #[derive(Debug, Clone, Copy)]
 enum Left {
     Moved,
@@ -23,7 +23,7 @@ enum Left {
     Interrupted,
 }
 
-/// What somebody else does next, and is answered.
+/// The next change, of somebody else, who is answered.
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Edit,
