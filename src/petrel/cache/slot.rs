@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use crate::petrel::{read::chain::Earlier, views::repair::Key};
+use crate::petrel::{read::chain::Earlier, views::unseen::Unseen};
 use crate::{
     models::{Case, PlaceId, Token, TokenId},
     storage::{Register, RegisterVersion},
@@ -31,9 +31,8 @@ pub(in crate::petrel) struct Slot {
     pub generation: u64,
     /// The ids of the records that the case's last one does not name, once somebody asked.
     pub earlier: Option<Earlier>,
-    /// The registers that the case's last record is about, if this process has not seen its views:
-    /// another one appended it, and may have died before it wrote them.
-    pub unseen: Option<Vec<Key>>,
+    /// Registers that this process has not seen as the case's records have them.
+    pub unseen: Option<Unseen>,
 }
 
 impl Slot {
@@ -42,7 +41,8 @@ impl Slot {
         let case = self.case.as_ref().map_or(0, |case| case_size(case));
         let links = self.case.as_ref().map_or(0, |case| case.chain.recent.len());
         let links = links + self.earlier.as_ref().map_or(0, Earlier::len);
-        let registers = self.registers.known.len() + self.unseen.as_ref().map_or(0, Vec::len);
+        let registers = self.registers.known.len()
+            + self.unseen.as_ref().map_or(0, |unseen| unseen.keys().len());
         SLOT_SIZE + case + REGISTER_SIZE * registers + LINK_SIZE * links
     }
 

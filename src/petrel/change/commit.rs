@@ -16,7 +16,7 @@ use crate::petrel::{
     cache::slot::Slot,
     change::repeat::Asked,
     read::{follows::known_with, load::broken},
-    views::repair::touched,
+    views::unseen::Unseen,
 };
 use crate::{
     engine::{Act, Budget, Reckoned, TokenSeed, fit, reckon},
@@ -296,7 +296,7 @@ impl Inner {
         slot.registers.clear();
         slot.case = None;
         if let Some(head) = head {
-            slot.unseen = Some(touched(&head.value).collect());
+            slot.unseen = Some(Unseen::last(&head.value));
             let (case, follows) =
                 tokio::join!(self.reader.restore(&head), self.reader.follows(&head));
             follows?;

@@ -12,7 +12,7 @@ use crate::{
     },
     petrel::{
         Error, Result, error::named, read::Reader, read::follows::known, read::load::broken,
-        views::repair::touched,
+        views::unseen::touched,
     },
     storage::{LogRange, LogScope, StorageError},
 };

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::petrel::{
     Changed, Error, Inner, Result, cache::slot::Slot, change::commit::Commit, change::whole::Whole,
-    error::FirstUse, views::repair::touched,
+    error::FirstUse, views::unseen::touched,
 };
 use crate::{
     engine::{Act, TokenSeed},

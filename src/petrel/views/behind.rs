@@ -11,26 +11,33 @@ use crate::petrel::{
     cache::slot::Slot,
     views::{
         Views,
-        repair::{Key, correction, touched},
+        repair::correction,
+        unseen::{Key, Unseen, touched},
     },
 };
-use crate::{models::Case, storage::Register};
+use crate::{
+    models::Case,
+    storage::{Register, StorageError},
+};
 
 /// Number of records that are looked at: more were not left behind by processes that died, but by
 /// a view that is lost.
 const MOST_BEHIND: usize = 64;
 
+/// Number of records in a row that are about no token, and so tell nothing of the views. Whoever
+/// appended one of them had looked as well, so that as many processes would have died in a row.
+const MOST_SILENT: usize = 4;
+
 impl Views {
-    /// Returns the registers of `case` that were left behind. `seen` are registers that were read
-    /// after it, those of [`Slot::unseen`] among them.
+    /// Returns the registers of `case` that were left behind, those of the oldest record first.
+    /// `seen` are registers that were read after it, those of `unseen` among them.
     pub(in crate::petrel) async fn left_behind(
         &self,
-        slot: &Slot,
+        unseen: Option<&Unseen>,
         case: &Case,
         seen: &[Register],
     ) -> Result<Vec<Key>> {
-        let mut behind = Vec::new();
-        let Some(unseen) = &slot.unseen else { return Ok(behind) };
+        let Some(unseen) = unseen else { return Ok(Vec::new()) };
         let marking = case.marking.0.iter().map(|entry| (&entry.token, entry));
         let marking: HashMap<_, _> = marking.collect();
         let is_right = |register: &Register| {
@@ -40,36 +47,65 @@ impl Views {
         let right = seen.iter().filter(|register| is_right(register));
         let right: HashSet<_> = right.map(|register| (&register.token, &register.place)).collect();
         let is_seen = |(token, place): &Key| right.contains(&(token, place));
-        if !unseen.is_empty() && unseen.iter().all(is_seen) {
-            return Ok(behind);
+        if !unseen.keys().is_empty() && unseen.keys().iter().all(is_seen) {
+            return Ok(Vec::new());
         }
-        let mut sequence = case.sequence;
-        for _ in 0..MOST_BEHIND {
-            let record = self.reader.storage.record(&case.workflow, &case.id, sequence).await?;
-            let Some(record) = record else { break };
-            let keys: Vec<_> = touched(&record.value).collect();
-            let registers = self.reader.storage.registers_of(&case.workflow, &keys).await?;
-            // Whoever appended it has looked at the views of those before it, too, before it wrote its
-            // own. (One that died as well, of whose record nothing was to be written, is left to the
-            // reconciler.)
-            if !keys.is_empty() && registers.iter().all(is_right) {
+        if let Unseen::Failed(keys) = unseen {
+            return Ok(keys.clone());
+        }
+        let (mut behind, mut silent, mut sequence) = (Vec::new(), 0, case.sequence);
+        while silent < MOST_SILENT {
+            if behind.len() == MOST_BEHIND {
+                let (workflow, case) = (&case.workflow, &case.id);
+                tracing::warn!(
+                    %workflow, %case,
+                    "the views of {MOST_BEHIND} records and more are behind; the reconciler, or \
+                     `petrel rebuild`, mends the others"
+                );
                 break;
             }
-            behind.extend(keys);
+            let record = match self.reader.storage.record(&case.workflow, &case.id, sequence).await
+            {
+                Ok(Some(record)) => record,
+                // A record that can't be read has no views, and does not say what comes before it.
+                Ok(None) | Err(StorageError::Corrupt { .. }) => break,
+                Err(error) => return Err(error.into()),
+            };
+            let keys: Vec<_> = touched(&record.value).collect();
+            match keys.is_empty() {
+                true => silent += 1,
+                false => {
+                    let storage = &self.reader.storage;
+                    let registers = storage.registers_of(&case.workflow, &keys).await?;
+                    // Whoever appended it has looked at the views of those before it, too, before it
+                    // wrote its own. (One that died as well, of whose record nothing was to be
+                    // written, is left to the reconciler.)
+                    if registers.iter().all(is_right) {
+                        break;
+                    }
+                    silent = 0;
+                    behind.push(keys);
+                }
+            }
             let Some(previous) = record.value.previous else { break };
             sequence = previous;
         }
-        Ok(behind)
+        Ok(behind.into_iter().rev().flatten().collect())
     }
 
     /// Looks at the views of the last record of a slot's case and of others, and mends them.
     pub(in crate::petrel) async fn show(&self, slot: &mut Slot, others: Vec<Key>) -> Result<()> {
         let Some(case) = slot.case.clone() else { return Ok(()) };
-        let mut keys = self.left_behind(slot, &case, &[]).await?;
-        keys.extend(others);
+        let behind = self.left_behind(slot.unseen.as_ref(), &case, &[]).await;
+        let (behind, missed) = match behind {
+            Ok(behind) => (behind, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let keys = behind.into_iter().chain(others).collect();
         if self.repair(&case.workflow, &case.id, keys).await? > 0 {
             slot.registers.clear();
         }
+        missed.map_or(Ok(()), Err)?;
         slot.unseen = None;
         Ok(())
     }

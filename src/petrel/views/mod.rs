@@ -6,6 +6,7 @@ pub(in crate::petrel) mod rebuild;
 pub(in crate::petrel) mod reconcile;
 pub(crate) mod repair;
 pub(crate) mod settled;
+pub(in crate::petrel) mod unseen;
 pub(in crate::petrel) mod write;
 
 use std::sync::Arc;

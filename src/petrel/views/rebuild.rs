@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use crate::petrel::{
     Error, Petrel, Repaired, Result,
     views::Views,
-    views::repair::{Key, UNKNOWN_NAMED},
+    views::{repair::UNKNOWN_NAMED, unseen::Key},
 };
 use crate::{
     models::{CaseId, LogSequence, MarkingEntry, TokenId, WorkflowId},

@@ -17,8 +17,8 @@ use crate::petrel::{
     Error, Petrel, Repaired, Result,
     views::Views,
     views::rebuild::{Item, Tally},
-    views::repair::{self, Key},
     views::settled::{SETTLED_AFTER, Settled},
+    views::unseen::{self, Key},
 };
 use crate::{
     models::{CaseId, LogSequence, Record, WorkflowId},
@@ -319,5 +319,5 @@ impl Views {
 fn touch(touched: &mut Touched, record: &Record) {
     let key = (record.workflow.clone(), record.case.clone());
     let registers = touched.entry(key).or_default();
-    registers.extend(repair::touched(record));
+    registers.extend(unseen::touched(record));
 }

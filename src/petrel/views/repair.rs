@@ -10,12 +10,12 @@ use std::{
     time::Instant,
 };
 
-use crate::petrel::{Error, Result, views::Views};
+use crate::petrel::{
+    Error, Result,
+    views::{Views, unseen::Key},
+};
 use crate::{
-    models::{
-        Case, CaseId, LogSequence, MarkingEntry, PlaceId, Record, Stored, Token, TokenId,
-        WorkflowId,
-    },
+    models::{Case, CaseId, LogSequence, MarkingEntry, Record, Stored, Token, TokenId, WorkflowId},
     storage::{
         Consistency, Register, RegisterState, StorageError, ViewContent, ViewOutcome, ViewWrite,
         WriteOptions,
@@ -75,9 +75,6 @@ impl std::ops::AddAssign for Repaired {
         self.unknown_subjects.extend(other.unknown_subjects.into_iter().take(room));
     }
 }
-
-/// A token and a place: a register of the view.
-pub(in crate::petrel) type Key = (TokenId, PlaceId);
 
 /// The log's word on a case, or on some of its tokens.
 struct Truth<'a> {
@@ -290,13 +287,6 @@ impl Views {
         }
         Err(Error::ViewsContended { case: truth.id.clone() })
     }
-}
-
-/// The registers that a record is about.
-pub(in crate::petrel) fn touched(record: &Record) -> impl Iterator<Item = Key> + '_ {
-    let left = record.consumed.iter().chain(&record.removed);
-    let left = left.map(|at| (at.token.clone(), at.place.clone()));
-    left.chain(record.produced.iter().map(|token| (token.id.clone(), token.place.clone())))
 }
 
 /// The right contents of a register that has others. `entry` and `token` are the log's facts

@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use crate::petrel::{
     Result,
     cache::slot::Slot,
-    views::{Views, repair::touched},
+    views::{
+        Views,
+        unseen::{Unseen, touched},
+    },
 };
 use crate::{
     models::{Case, Passed, PlaceId, Record, Token, TokenAt},
@@ -43,7 +46,8 @@ impl Views {
             });
             wanted.extend(edited.map(|token| (&token.id, &token.place)));
         }
-        wanted.extend(slot.unseen.iter().flatten().map(|(token, place)| (token, place)));
+        let unseen = slot.unseen.iter().flat_map(Unseen::keys);
+        wanted.extend(unseen.map(|(token, place)| (token, place)));
         wanted.sort_unstable();
         wanted.dedup();
         let wanted: Vec<_> =
@@ -64,32 +68,38 @@ impl Views {
         begun: Instant,
     ) {
         let appended = Instant::now();
-        let behind = match before {
-            Some(before) => Box::pin(self.left_behind(slot, before, &seen)).await,
-            None => Ok(Vec::new()),
+        let unseen = slot.unseen.take();
+        let behind = match (before, &unseen) {
+            (Some(before), Some(_)) => {
+                Box::pin(self.left_behind(unseen.as_ref(), before, &seen)).await
+            }
+            _ => Ok(Vec::new()),
         };
         slot.registers.adopt(seen);
-        let written = match behind {
-            Ok(behind) if behind.is_empty() => self.write_new(slot, record, case, begun).await,
+        // Those of the records before come first: whoever finds this one's looks no further.
+        let (behind, mended) = match behind {
+            Ok(behind) if behind.is_empty() => (behind, Ok(())),
             Ok(behind) => {
                 slot.registers.clear();
-                let keys = behind.into_iter().chain(touched(record)).collect();
-                Box::pin(self.repair(&case.workflow, &case.id, keys)).await.map(drop)
+                let repaired = self.repair(&case.workflow, &case.id, behind.clone());
+                let repaired = Box::pin(repaired).await.map(drop);
+                (behind, repaired)
             }
-            Err(error) => Err(error),
+            Err(error) => (unseen.iter().flat_map(Unseen::keys).cloned().collect(), Err(error)),
         };
-        slot.unseen = None;
-        match written {
-            Ok(()) => self.confirmed.add(case.sequence),
-            Err(error) => {
-                slot.registers.clear();
-                self.metrics.view_failed();
-                tracing::warn!(
-                    workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
-                    "the change is in the log, but its views are not written; \
-                     the reconciler will mend them"
-                );
-            }
+        let written = self.write_new(slot, record, case, begun).await;
+        if written.is_ok() {
+            self.confirmed.add(case.sequence);
+        }
+        if let Err(error) = mended.and(written) {
+            slot.unseen = Unseen::failed(behind.into_iter().chain(touched(record)));
+            slot.registers.clear();
+            self.metrics.view_failed();
+            tracing::warn!(
+                workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
+                "the change is in the log, but not all views are written; the case's next change, \
+                 or the reconciler, mends them"
+            );
         }
         self.metrics.viewed(appended.elapsed());
     }

@@ -3,11 +3,11 @@
 use serde_json::json;
 use stormpetrel::{
     models::{CaseId, TokenId},
-    petrel::{Change, Changed, Fire, NewToken, Petrel},
+    petrel::{Change, Changed, Fire, Following, NewToken, Petrel},
     testing::TestServer,
 };
 
-use super::fixtures::{faulty, fire_once, pendulum, swing, view_is_the_log};
+use super::fixtures::{faulty, fire_once, operator, pendulum, swing, view_is_the_log};
 use crate::support::{cases_at, transition, workflow};
 
 /// Changes of processes that died, each between an append and its views.
@@ -142,4 +142,59 @@ async fn what_is_answered_on_top_of_lost_views_is_in_listings_at_once() {
         }
     }
     assert!(wrong.is_empty(), "{} of {number}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The record before is damaged; the one after it was believed when the other was put aside.
+#[tokio::test]
+async fn a_record_that_cannot_be_read_keeps_no_view_from_being_written() {
+    let server = TestServer::start().await;
+    let first = cases_at(server.url()).await;
+    let id = pendulum(&first).await;
+    let (case, token) = swing(&first, "damaged").await;
+    first.fire(Fire::token(token.clone(), transition("go"))).await.unwrap();
+    let paused = first.pause(&id, &case, change()).await.unwrap();
+    first.resume(&id, &case, change()).await.unwrap();
+    let operator = operator(server.url()).await;
+    let log = operator.get_stream("CB_LOG").await.unwrap();
+    let template = log.get_raw_message(paused.record.sequence.get()).await.unwrap();
+    let mut believed: serde_json::Value = serde_json::from_slice(&template.payload).unwrap();
+    let subject = format!("cb.workflows.{id}.events.lifecycle.{case}");
+    let damaged = operator.publish(subject.clone(), "damaged".into()).await.unwrap().await.unwrap();
+    believed["previous"] = json!(damaged.sequence);
+    believed["previous_hash"] = json!("0".repeat(64));
+    believed["firing"] = json!("believed");
+    believed["status"] = json!("running");
+    believed["kind"] = json!("resumed");
+    operator.publish(subject, believed.to_string().into()).await.unwrap().await.unwrap();
+    first.quarantine(&id, &case, Following::PutAside, change()).await.unwrap();
+    for name in ["return", "go"] {
+        let cases = cases_at(server.url()).await;
+        let move_it = || fire_once(Fire::token(token.clone(), transition(name)), name);
+        cases.fire(move_it()).await.unwrap();
+        view_is_the_log(&cases).await.unwrap();
+        // And a repeat of it, of which nobody has seen the views.
+        let cases = cases_at(server.url()).await;
+        assert!(cases.fire(move_it()).await.unwrap().repeated);
+        view_is_the_log(&cases).await.unwrap();
+    }
+}
+
+/// The view takes nothing for a while, and the process that could not write it lives on.
+#[tokio::test]
+async fn a_process_whose_view_writes_have_failed_makes_up_for_them() {
+    let server = TestServer::start().await;
+    let (storage, cases) = faulty(server.url()).await;
+    let id = pendulum(&cases).await;
+    for lost in [1, 2, 5] {
+        let (case, token) = swing(&cases, &format!("c{lost}")).await;
+        storage.drop_views();
+        for number in 0..lost {
+            let name = ["go", "return"][number % 2];
+            cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        }
+        assert!(view_is_the_log(&cases).await.is_err());
+        storage.pass_views();
+        cases.pause(&id, &case, change()).await.unwrap();
+        view_is_the_log(&cases).await.unwrap();
+    }
 }
