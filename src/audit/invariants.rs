@@ -1,11 +1,13 @@
 //! The P-invariants of a net: weighted sums over a marking that no firing changes.
 
+use std::sync::Arc;
+
 use super::{Auditor, FindingKind, marking::Fault};
 use crate::{
     analysis::structure::{Invariant, TooComplex, place_invariants},
     engine::Net,
     models::{LogSequence, MarkingEntry, PlaceId, WorkflowId},
-    petrel,
+    petrel::{self, thread::by_itself},
 };
 
 /// Number of places of an invariant that a message names.
@@ -32,13 +34,18 @@ impl Auditor<'_> {
         given: &[PlaceId],
     ) -> petrel::Result<Sums> {
         let compiled = self.reader.compiled(workflow, definition).await?;
-        let compute = || {
+        if compiled.invariants.get().is_none() {
             let net = compiled.net.petri();
-            self.reader.in_turn(move || place_invariants(&net))
-        };
-        Ok(match compiled.invariants.get_or_init(compute).await {
-            Err(TooComplex) => Sums::Unknown,
-            Ok(invariants) => match broken(&compiled.net, invariants, marking, given) {
+            let computed = self.reader.in_turn(move || place_invariants(&net));
+            let compiled = Arc::clone(&compiled);
+            by_itself(async move {
+                compiled.invariants.get_or_init(|| computed).await;
+            })
+            .await;
+        }
+        Ok(match compiled.invariants.get() {
+            None | Some(Err(TooComplex)) => Sums::Unknown,
+            Some(Ok(invariants)) => match broken(&compiled.net, invariants, marking, given) {
                 Some(fault) => Sums::Broken(fault),
                 None => Sums::Hold,
             },

@@ -1,10 +1,10 @@
 //! The schema, executed.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use async_graphql::{Response, parser::types::ExecutableDocument};
 use futures::{StreamExt, stream::BoxStream};
-use tokio::task::JoinError;
+use tokio::{sync::mpsc, task::JoinError};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::graphql::{
@@ -124,8 +124,9 @@ impl Api {
     /// when one of the others has been executed, and when a subscription has begun, which counts
     /// among all that last.
     ///
-    /// A query is executed whether or not the stream is asked for its answer, so that who does not
-    /// take answers holds no others up; it ends when the stream is dropped.
+    /// An answer is made whether or not the stream is asked for it: who does not take answers would
+    /// otherwise keep from others whatever its request has, or is next to have. All ends when the
+    /// stream is dropped.
     pub fn stream(
         &self,
         operation: Operation,
@@ -140,13 +141,24 @@ impl Api {
             let work = self.work(&operation);
             let responses = self.schema.execute_stream(operation.request.data(Arc::clone(&work)));
             let (api, document) = (self.clone(), operation.document);
-            return responses
-                .map(move |response| {
-                    // Held for as long as the subscription is.
-                    let _room = &room;
-                    api.answer(&document, response, &work)
-                })
-                .boxed();
+            let (answers, mut taken) = mpsc::channel(1);
+            let task = AbortOnDropHandle::new(tokio::spawn(async move {
+                let mut responses = pin!(responses);
+                // Only between two answers is it waited for who takes them.
+                while let Ok(place) = answers.reserve().await
+                    && let Some(response) = responses.next().await
+                {
+                    place.send(api.answer(&document, response, &work));
+                }
+            }));
+            let answers = futures::stream::poll_fn(move |cx| {
+                // Held for as long as the subscription is.
+                let _room = &room;
+                taken.poll_recv(cx)
+            });
+            let end = futures::stream::once(task)
+                .filter_map(async |ended| ended.err().map(|failure| failed(&failure)));
+            return answers.chain(end).boxed();
         }
         let api = self.clone();
         let executed = AbortOnDropHandle::new(tokio::spawn(async move {

@@ -8,6 +8,7 @@ use std::{
 
 use crate::petrel::{
     Error, Petrel, Result, cache::definitions::Compiled, limits::must_be_storable_definition,
+    thread::by_itself,
 };
 use crate::{
     analysis::{self, Limits, Report, Verdict},
@@ -98,8 +99,15 @@ impl Petrel {
     }
 
     async fn analysed(&self, compiled: &Arc<Compiled>) -> Arc<Report> {
-        let make = || async { Arc::new(self.checked(Arc::clone(&compiled.net)).await) };
-        Arc::clone(compiled.report.get_or_init(make).await)
+        if let Some(report) = compiled.report.get() {
+            return Arc::clone(report);
+        }
+        let (petrel, compiled) = (self.clone(), Arc::clone(compiled));
+        by_itself(async move {
+            let make = || async { Arc::new(petrel.checked(Arc::clone(&compiled.net)).await) };
+            Arc::clone(compiled.report.get_or_init(make).await)
+        })
+        .await
     }
 
     async fn checked(&self, net: Arc<Net>) -> Report {

@@ -7,7 +7,7 @@ use crate::layering::{code, library, word};
 const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/bench/load.rs", 1, "the load waits for its clients"),
     ("src/cli/history.rs", 1, "the command waits for the file"),
-    ("src/graphql/api.rs", 2, "the request waits, for changes `Api::finish`, too"),
+    ("src/graphql/api.rs", 3, "the request waits, for changes `Api::finish`, too"),
     ("src/graphql/types/workflow.rs", 1, "the request waits for its drawing"),
     ("src/graphql/work/joins.rs", 1, "the look-ups of one request, which waits for them"),
     ("src/local_server/process.rs", 3, "the server, and the thread that ends with it"),
@@ -20,8 +20,7 @@ const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/petrel/change/commit.rs", 1, "the caller waits, and `Petrel::close` for all"),
     ("src/petrel/change/costly.rs", 1, "the change waits for its decision"),
     ("src/petrel/read/feeds.rs", 1, "ends with its last subscriber, and they hear of its end"),
-    ("src/petrel/read/turn.rs", 1, "who asks for the computation waits"),
-    ("src/petrel/thread.rs", 2, "who asks for the computation waits"),
+    ("src/petrel/thread.rs", 3, "who asks for the computation waits"),
     ("src/process/signals.rs", 1, "a second signal is heard whatever the first one began"),
     ("src/process/tasks.rs", 1, "the tasks of the process"),
     ("src/server/connections/accept.rs", 2, "connections, which the end of `serve` waits for"),

@@ -1,25 +1,21 @@
 //! Turns of long computations.
 
-use std::{future::pending, panic::resume_unwind, sync::Arc};
+use std::sync::Arc;
 
-use tokio::{sync::Semaphore, task::JoinError};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::sync::Semaphore;
 
 use super::Reader;
-use crate::petrel::thread::off_thread;
+use crate::petrel::thread::{by_itself, off_thread};
 
 impl Reader {
     /// Runs a long computation on a thread of its own; few at a time, so that they never take
     /// the machine from the firings.
-    pub(crate) async fn in_turn<T: Send + 'static>(
+    pub(crate) fn in_turn<T: Send + 'static, W: FnOnce() -> T + Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
+        work: W,
+    ) -> impl Future<Output = T> + Send + 'static + use<T, W> {
         let turns = Arc::clone(&self.computing);
-        // A task of its own waits for the turn. Whoever waited here would keep the turn from others
-        // for as long as nobody polls him, as in the buffer of a stream whose reader awaits
-        // something else.
-        let work = AbortOnDropHandle::new(tokio::spawn(async move {
+        by_itself(async move {
             // It is never closed, so never an error.
             let turn = turns.acquire_owned().await;
             off_thread(move || {
@@ -28,13 +24,7 @@ impl Reader {
                 work()
             })
             .await
-        }));
-        match work.await.map_err(JoinError::try_into_panic) {
-            Ok(done) => done,
-            Err(Ok(panic)) => resume_unwind(panic),
-            // The runtime ends, and the task that asked with it.
-            Err(Err(_)) => pending().await,
-        }
+        })
     }
 }
 

@@ -1,17 +1,20 @@
 //! The API as others' services execute it, by async-graphql's `Executor`.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_graphql::{BatchRequest, Executor, Request, Response, UploadValue, Variables};
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use stormpetrel::{
-    ExpectedVersion, MemoryStorage, Petrel,
+    ExpectedVersion, MemoryStorage, NewCase, Petrel,
     graphql::{Api, ApiExecutor, Caller, Limits},
     models::{Principal, Role},
 };
 
-use crate::support::orders;
+use crate::support::{definition, orders, workflow};
 
 const BEGIN: &str = "mutation($case: ID!) { createWorkflowInstance(
     input: { workflowId: \"orders\", caseId: $case }) { tokenId placeId } }";
@@ -181,4 +184,46 @@ async fn answers_are_completed_as_those_of_petrel_serve() {
     let error = &json_of(&answer)["errors"][0];
     assert_eq!(error["extensions"]["code"], "NOT_ENABLED", "{error}");
     assert_eq!(error["path"], json!(["b"]));
+}
+
+/// A subscriber's answer is begun, and then nobody asks for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_take_answers_keeps_no_turn_from_others() {
+    let cases = Petrel::new(Arc::new(MemoryStorage::new()));
+    let places: Vec<_> = (0..30).map(|number| json!({ "id": format!("p{number}") })).collect();
+    let transitions: Vec<_> = (1..30)
+        .map(|to| {
+            json!({ "id": format!("t{to}"), "from_places": [format!("p{}", to - 1)],
+                          "to_place": format!("p{to}") })
+        })
+        .collect();
+    let net = definition(json!({
+        "id": "big", "initial_place": "p0", "places": places, "transitions": transitions
+    }));
+    cases.create_workflow(net, ExpectedVersion::New).await.unwrap();
+    let begun = cases.create_case(NewCase::of(workflow("big"))).await.unwrap();
+    let token = &begun.tokens[0].id;
+    let api = Api::new(cases, Limits::default());
+    let drawings: String = (0..8).map(|number| format!("s{number}: svg ")).collect();
+    let follow = format!(
+        "subscription {{ tokenUpdates(tokenId: \"{token}\", workflowId: \"big\") {{
+            workflow {{ {drawings} }} }} }}"
+    );
+    let executor = api.executor(Caller::Anybody);
+    let begun = Instant::now();
+    let whole = executor.execute_stream(request(&follow, json!({})), None).next().await.unwrap();
+    assert!(whole.is_ok(), "{whole:?}");
+    let whole = begun.elapsed();
+    let mut stalled = Vec::new();
+    for part in 1..=12 {
+        let mut stream = executor.execute_stream(request(&follow, json!({})), None);
+        // Not to its end: whatever it has of the drawings then, it has from now on.
+        if tokio::time::timeout(whole * part / 14, stream.next()).await.is_err() {
+            stalled.push(stream);
+        }
+    }
+    assert!(!stalled.is_empty());
+    let asked = executor.execute(request("{ workflow(id: \"big\") { svg } }", json!({})));
+    let answer = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("an answer");
+    assert!(answer.is_ok(), "{answer:?}");
 }
