@@ -19,6 +19,8 @@ pub const VOUCHED_FROM: usize = 33;
 pub struct TokenDigest([u8; 32]);
 
 /// The part of a token that is digested, as JSON. A change here makes every stored digest worthless.
+/// A new field of tokens must be in it, so that the view's tokens, which are read without it by a
+/// version that does not know it, are not taken for the record's.
 #[derive(Serialize)]
 struct Said<'a> {
     id: &'a TokenId,

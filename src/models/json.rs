@@ -17,7 +17,7 @@ pub const MAX_NESTING: usize = 64;
 pub const MAX_NESTING_READ: usize = 256;
 
 /// The most unknown fields that are named.
-const MOST_UNKNOWN: usize = 16;
+pub(crate) const MOST_UNKNOWN: usize = 16;
 
 /// The beginning of names that no field of stored JSON has. serde_json reads an object whose first
 /// field has one as something else, so that it could not be read back.

@@ -34,8 +34,8 @@ pub use json::{
     MAX_NESTING, MAX_NESTING_READ, is_kept_name, json_length, kept_name, nesting, object_kept_name,
     object_length, object_nesting, text_length,
 };
+pub(crate) use json::{MOST_UNKNOWN, read_json, read_json_noting};
 pub use json::{Unambiguous, unambiguous};
-pub(crate) use json::{read_json, read_json_noting};
 pub(crate) use links::LONGEST_LINK;
 pub use marking::{Marking, MarkingEntry};
 pub use position::{LogPosition, LogStream};

@@ -11,8 +11,8 @@ use crate::petrel::{Error, Result, read::Reader};
 use crate::{
     engine::{fit_history, history_bases, produced, restore},
     models::{
-        Case, CaseId, Digests, LogSequence, MarkingEntry, Record, Stored, Token, TokenId,
-        WorkflowId,
+        Case, CaseId, Digests, LogSequence, MOST_UNKNOWN, MarkingEntry, Record, Stored, Token,
+        TokenId, WorkflowId,
     },
     storage::{Consistency, RegisterState},
 };
@@ -30,7 +30,7 @@ const LARGE: usize = 1_024;
 
 /// The tokens that are being put together, and the records that have their histories whole.
 /// The beginning of the names of fields of a record's tokens.
-const PRODUCED: &str = "produced";
+const PRODUCED: &str = "produced.";
 
 struct Found<'a> {
     head: &'a Stored<Record>,
@@ -161,7 +161,10 @@ impl Reader {
         let (mut at_hand, mut unknown) = (Vec::new(), Vec::new());
         while let Some(record) = reads.try_next().await? {
             found.take(&record);
-            let names = record.value.unknown.iter().filter(|name| name.starts_with(PRODUCED));
+            // Where not all are named, a token's may be among the others.
+            let is_cut = record.value.unknown.len() >= MOST_UNKNOWN;
+            let names = record.value.unknown.iter();
+            let names = names.filter(|name| is_cut || name.starts_with(PRODUCED));
             unknown.extend(names.map(|name| format!("{name} in record {}", record.sequence)));
             if are_few {
                 at_hand.push(record);
