@@ -76,7 +76,7 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
         return Ok(());
     }
     check_nesting(record, before)?;
-    check_names(record)?;
+    check_names(record, before)?;
     // No view message is longer than the record with all that it leaves to earlier ones.
     let left_out = record.produced.iter().flat_map(|token| earlier(record, token, before));
     let most = record_length(record) + left_out.map(entry_length).sum::<usize>();
@@ -225,13 +225,19 @@ fn check_nesting(record: &Record, before: Option<&Case>) -> Result<(), Excess> {
 }
 
 /// Refuses what could not be read back.
-fn check_names(record: &Record) -> Result<(), Excess> {
-    let data = |token: &Token| Some(("data", kept_name(&token.data)?.to_owned()));
-    let metadata =
-        |token: &Token| Some(("metadata", object_kept_name(&token.metadata)?.to_owned()));
+fn check_names(record: &Record, before: Option<&Case>) -> Result<(), Excess> {
+    let name = |token: &Token| {
+        let metadata = || object_kept_name(&token.metadata).map(|name| ("metadata", name));
+        let found = kept_name(&token.data).map(|name| ("data", name)).or_else(metadata);
+        found.map(|(part, name)| (part, name.to_owned()))
+    };
     for token in &record.produced {
-        if let Some((part, name)) = data(token).or_else(|| metadata(token)) {
-            return Err(Excess::Name { what: format!("the {part} of token {}", token.id), name });
+        if let Some((part, found)) = name(token)
+            // What an older version has let in, and can be read, may stay.
+            && !replaced(record, before).any(|was| name(was).is_some())
+        {
+            let what = format!("the {part} of token {}", token.id);
+            return Err(Excess::Name { what, name: found });
         }
     }
     Ok(())

@@ -58,16 +58,18 @@ impl Change {
     }
 }
 
-/// Refuses a definition whose metadata nest deeper than stored ones may, or could not be read back.
-/// Guards have a limit of their
-/// own, which is lower.
+/// Refuses a definition whose metadata nest deeper than stored ones may, or that could not be read
+/// back. Guards have a limit of their own, which is lower.
 pub(in crate::petrel) fn must_be_storable_definition(
     definition: &WorkflowDefinition,
 ) -> Result<()> {
-    let metadata = &definition.metadata;
-    let levels = object_nesting(metadata, MAX_NESTING);
-    let Some(reason) = fault(levels, || object_kept_name(metadata)) else { return Ok(()) };
+    let levels = object_nesting(&definition.metadata, MAX_NESTING);
+    // Every key is a text, so that it can be written.
+    let whole = || serde_json::to_value(definition).unwrap_or_default();
+    let kept = (levels <= MAX_NESTING).then(whole);
+    let kept = kept.as_ref().and_then(kept_name);
+    let Some(reason) = fault(levels, || kept) else { return Ok(()) };
     let mut problems = Problems::default();
-    problems.add("metadata", reason);
+    problems.add(if levels > MAX_NESTING { "metadata" } else { "" }, reason);
     Err(Error::InvalidDefinition(problems))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use stormpetrel::{
-    models::LogSequence,
+    models::{Guard, LogSequence, Rule, WorkflowDefinition},
     petrel::{Change, ExpectedVersion, Fire, NewCase, NewToken},
 };
 
@@ -13,6 +13,14 @@ use crate::{
 };
 
 const NAMES: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
+
+/// A definition with a rule that compares with this.
+fn guarded(value: &Value) -> WorkflowDefinition {
+    let mut guarded = orders();
+    guarded.transitions[0].conditions =
+        vec![Guard::Rule(Rule::Equals { path: "token.data".to_owned(), value: value.clone() })];
+    guarded
+}
 
 /// Values with the name first, last and deep.
 fn values(name: &str) -> Vec<Value> {
@@ -44,7 +52,7 @@ async fn nothing_is_stored_that_could_not_be_read_back() {
         let submit = || Fire::token(token.clone(), transition("submit"));
         let defined = || {
             let metadata = map.clone();
-            stormpetrel::models::WorkflowDefinition { metadata, ..orders() }
+            WorkflowDefinition { metadata, ..orders() }
         };
         let refused = [
             cases.create_case(NewCase { data: value.clone(), ..new() }).await.map(drop),
@@ -57,6 +65,7 @@ async fn nothing_is_stored_that_could_not_be_read_back() {
             cases.update_token_data(None, &token, value.clone(), Change::default()).await.map(drop),
             cases.pause(&id, &begun.case.id, noted()).await.map(drop),
             cases.create_workflow(defined(), ExpectedVersion::Any).await.map(drop),
+            cases.create_workflow(guarded(&value), ExpectedVersion::Any).await.map(drop),
         ];
         for (number, refused) in refused.into_iter().enumerate() {
             let error = refused.expect_err(&format!("request {number}")).to_string();
