@@ -27,6 +27,10 @@ const LEAST: u64 = 30 * 1024;
 /// Time in which a client reads the last answer, while what it still sends is thrown away.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Bytes that are thrown away of one connection: some more than a body may have. Who sends more than
+/// that is no client that wants an answer.
+const MOST_THROWN_AWAY: usize = 16 * 1024 * 1024;
+
 /// Bytes that are thrown away before others have their turn.
 const THROWN_AWAY: usize = 64 * 1024;
 
@@ -39,6 +43,10 @@ pub struct Stream {
     behind: Option<Behind>,
     /// The end of [`FAREWELL`], once everything has been written.
     farewell: Option<Pin<Box<Sleep>>>,
+    /// Time at which something was written last.
+    last_write: Instant,
+    /// Bytes that may still be thrown away then.
+    room: usize,
 }
 
 #[derive(Debug)]
@@ -50,7 +58,14 @@ struct Behind {
 
 impl Stream {
     pub fn new(tcp: TcpStream, seat: Arc<Seat>) -> Self {
-        Self { tcp, seat, behind: None, farewell: None }
+        Self {
+            tcp,
+            seat,
+            behind: None,
+            farewell: None,
+            last_write: Instant::now(),
+            room: MOST_THROWN_AWAY,
+        }
     }
 
     /// The outcome of a write, or an error if the client has been too slow for too long.
@@ -63,6 +78,7 @@ impl Stream {
             if let (Some(behind), Ok(bytes)) = (&mut self.behind, &written) {
                 behind.taken += *bytes as u64;
             }
+            self.last_write = Instant::now();
             return Poll::Ready(written);
         }
         let again = || Box::pin(sleep_until(Instant::now() + PATIENCE));
@@ -130,7 +146,8 @@ impl AsyncWrite for Stream {
                 return Poll::Ready(Ok(()));
             }
         }
-        let end = || Box::pin(sleep_until(Instant::now() + FAREWELL));
+        // A client that has been idle since has had its time.
+        let end = || Box::pin(sleep_until(this.last_write + FAREWELL));
         if this.farewell.get_or_insert_with(end).as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -138,9 +155,11 @@ impl AsyncWrite for Stream {
         for _ in 0..THROWN_AWAY / bytes.len() {
             let mut buffer = ReadBuf::uninit(&mut bytes);
             ready!(Pin::new(&mut this.tcp).poll_read(cx, &mut buffer))?;
-            if buffer.filled().is_empty() {
+            let read = buffer.filled().len();
+            if read == 0 || read > this.room {
                 return Poll::Ready(Ok(()));
             }
+            this.room -= read;
         }
         cx.waker().wake_by_ref();
         Poll::Pending

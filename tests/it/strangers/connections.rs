@@ -68,50 +68,6 @@ async fn bodies_that_do_not_come_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_all_before_it_reads_gets_the_refusal() {
-    let serving = Serving::start(&[]).await;
-    let json = "Content-Type: application/json\r\n";
-    let body = vec![b'x'; 8 * 1024 * 1024];
-    for (path, headers, status) in [
-        ("/graphql", json.to_owned(), "413"),
-        ("/graphql", format!("{json}Origin: https://example.com\r\n"), "403"),
-        ("/graphql", "Content-Type: text/plain\r\n".to_owned(), "415"),
-        ("/nowhere", json.to_owned(), "404"),
-        ("/livez", json.to_owned(), "405"),
-    ] {
-        let mut stream = serving.connect().await;
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let sent = timeout(PATIENCE, stream.write_all(&body)).await.unwrap();
-        assert!(sent.is_ok(), "{status}: {sent:?}");
-        let mut answer = [0; 12];
-        timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
-        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"));
-    }
-    serving.stop().await;
-}
-
-#[tokio::test]
-async fn a_client_that_asks_first_keeps_a_body_that_is_too_large() {
-    let serving = Serving::start(&[]).await;
-    for (length, status) in [(9_999_999, "413"), (20, "100")] {
-        let mut stream = serving.connect().await;
-        let head = format!(
-            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = [0; 12];
-        timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
-        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"));
-    }
-    serving.stop().await;
-}
-
-#[tokio::test]
 async fn websockets_that_were_asked_for_with_a_body_keep_nobody_out() {
     // Sixteen connections, eight of them websockets.
     let serving = Serving::limited(Some(80), &[]).await;

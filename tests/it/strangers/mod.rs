@@ -4,6 +4,7 @@ mod addresses;
 mod connections;
 mod doors;
 mod floods;
+mod refusals;
 mod texts;
 mod tokens;
 
