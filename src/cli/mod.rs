@@ -144,7 +144,9 @@ impl Cli {
     /// Starts the log that the settings ask for. Otherwise, an error has been printed.
     pub fn start_log(&self) -> Result<(), ExitCode> {
         // A service is watched through its log; a command answers by itself.
-        let default = if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" };
+        let is_serve = matches!(self.command, Command::Serve(_));
+        // The layout of drawings tells of each of its steps.
+        let default = if is_serve { "info,rust_sugiyama=warn" } else { "warn" };
         let filter = self.config.log_level.as_deref().unwrap_or(default);
         let format = self.config.log_format.unwrap_or(LogFormat::Human);
         telemetry::init(format, filter).map_err(|error| {
