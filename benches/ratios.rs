@@ -99,7 +99,7 @@ fn definition() -> WorkflowDefinition {
 }
 
 struct Ratios {
-    cases: Petrel,
+    petrel: Petrel,
     floor: Floor,
     workflow: WorkflowId,
     /// Times in milliseconds.
@@ -119,9 +119,9 @@ impl Ratios {
     fn begin(&self) -> impl Future<Output = (CaseId, TokenId)> + use<> {
         let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
         let new = NewCase { data, ..NewCase::of(self.workflow.clone()) };
-        let cases = self.cases.clone();
+        let petrel = self.petrel.clone();
         async move {
-            let begun = cases.create_case(new).await.unwrap();
+            let begun = petrel.create_case(new).await.unwrap();
             (begun.case.id.clone(), begun.tokens[0].id.clone())
         }
     }
@@ -129,16 +129,16 @@ impl Ratios {
     fn fire(&self, case: &CaseId, transition: &str) -> impl Future<Output = ()> + use<> {
         let transition = TransitionId::new(transition).unwrap();
         let fire = Fire::case(self.workflow.clone(), case.clone(), transition);
-        let cases = self.cases.clone();
+        let petrel = self.petrel.clone();
         async move {
-            cases.fire(fire).await.unwrap();
+            petrel.fire(fire).await.unwrap();
         }
     }
 
     fn get(&self, token: &TokenId, consistency: Consistency) -> impl Future<Output = ()> + use<> {
-        let (cases, workflow, token) = (self.cases.clone(), self.workflow.clone(), token.clone());
+        let (petrel, workflow, token) = (self.petrel.clone(), self.workflow.clone(), token.clone());
         async move {
-            cases.token(Some(&workflow), &token, consistency).await.unwrap();
+            petrel.token(Some(&workflow), &token, consistency).await.unwrap();
         }
     }
 
@@ -211,11 +211,11 @@ fn main() {
         let settings =
             NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
         let storage = NatsStorage::connect(settings.clone()).await.unwrap();
-        let cases = Petrel::new(Arc::new(storage));
-        cases.create_workflow(definition(), ExpectedVersion::Any).await.unwrap();
+        let petrel = Petrel::new(Arc::new(storage));
+        petrel.create_workflow(definition(), ExpectedVersion::Any).await.unwrap();
         let floor = Floor::connect(&settings).await.unwrap();
         let (workflow, times) = (definition().id, BTreeMap::new());
-        let mut ratios = Ratios { cases, floor, workflow, times };
+        let mut ratios = Ratios { petrel, floor, workflow, times };
         ratios.measure().await;
         ratios.print();
         server.stop().await.unwrap();

@@ -39,17 +39,17 @@ async fn main() -> Result<(), Error> {
     let server = LocalServer::start(LocalServerOptions::default()).await?;
     let settings =
         NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
-    let cases = Petrel::new(Arc::new(NatsStorage::connect(settings.clone()).await?));
-    cases.create_workflow(definition()?, ExpectedVersion::New).await?;
+    let petrel = Petrel::new(Arc::new(NatsStorage::connect(settings.clone()).await?));
+    petrel.create_workflow(definition()?, ExpectedVersion::New).await?;
 
-    let mut some = fill(&cases, "few", 10).await?;
-    some.extend(fill(&cases, "many", 990).await?);
-    let before = measure(&cases, &some).await?;
+    let mut some = fill(&petrel, "few", 10).await?;
+    some.extend(fill(&petrel, "many", 990).await?);
+    let before = measure(&petrel, &some).await?;
     let begun = Instant::now();
-    some.extend(fill(&cases, "many", count.saturating_sub(1_000)).await?);
+    some.extend(fill(&petrel, "many", count.saturating_sub(1_000)).await?);
     let rate = count as f64 / begun.elapsed().as_secs_f64();
     println!("{count} tokens created, {rate:.0}/s");
-    let after = measure(&cases, &some).await?;
+    let after = measure(&petrel, &some).await?;
     println!("p50 ms                       with 1000   with {count}   ratio");
     for ((name, before), (_, after)) in before.into_iter().zip(after) {
         let (ms, ratio) = (1_000.0, after.as_secs_f64() / before.as_secs_f64());
@@ -59,7 +59,7 @@ async fn main() -> Result<(), Error> {
     println!("this process: at most {} MB", peak_megabytes()?);
 
     let begun = Instant::now();
-    let repaired = cases.rebuild(&|_, _| {}).await?;
+    let repaired = petrel.rebuild(&|_, _| {}).await?;
     let seconds = begun.elapsed().as_secs_f64();
     println!("rebuild: {} cases, {} mended, in {seconds:.0} s", repaired.cases, repaired.mended);
     println!("this process: at most {} MB", peak_megabytes()?);
@@ -78,7 +78,7 @@ fn definition() -> Result<WorkflowDefinition, Error> {
 }
 
 /// Creates cases with a token in a place, and returns some of the tokens.
-async fn fill(cases: &Petrel, place: &str, count: usize) -> Result<Vec<TokenId>, Error> {
+async fn fill(petrel: &Petrel, place: &str, count: usize) -> Result<Vec<TokenId>, Error> {
     let place = PlaceId::new(place)?;
     let workflow = WorkflowId::new("scale")?;
     let every = count.div_ceil(1_000).max(1);
@@ -87,7 +87,7 @@ async fn fill(cases: &Petrel, place: &str, count: usize) -> Result<Vec<TokenId>,
         let place = Some(place.clone());
         let new = NewCase { data, place, ..NewCase::of(workflow.clone()) };
         async move {
-            let token = cases.create_case(new).await?.tokens[0].id.clone();
+            let token = petrel.create_case(new).await?.tokens[0].id.clone();
             Ok::<_, Error>((number % every == 0).then_some(token))
         }
     });
@@ -97,7 +97,7 @@ async fn fill(cases: &Petrel, place: &str, count: usize) -> Result<Vec<TokenId>,
 
 /// The median times of the reads.
 async fn measure(
-    cases: &Petrel,
+    petrel: &Petrel,
     tokens: &[TokenId],
 ) -> Result<Vec<(&'static str, Duration)>, Error> {
     let workflow = WorkflowId::new("scale")?;
@@ -107,13 +107,13 @@ async fn measure(
     for number in 0..READS {
         let token = &tokens[number % tokens.len()];
         let begun = Instant::now();
-        cases.token(Some(&workflow), token, Consistency::Eventual).await?;
+        petrel.token(Some(&workflow), token, Consistency::Eventual).await?;
         get.push(begun.elapsed());
         let begun = Instant::now();
-        cases.token(Some(&workflow), token, Consistency::Strong).await?;
+        petrel.token(Some(&workflow), token, Consistency::Strong).await?;
         strong.push(begun.elapsed());
         let begun = Instant::now();
-        let listed = cases.tokens(&scope, Page { first: 100, after: None }).await?;
+        let listed = petrel.tokens(&scope, Page { first: 100, after: None }).await?;
         list.push(begun.elapsed());
         assert_eq!(listed.items.len(), 10);
     }

@@ -59,7 +59,7 @@ struct Bench {
     runtime: Runtime,
     // Declared after the runtime that watches over it.
     _server: LocalServer,
-    cases: Petrel,
+    petrel: Petrel,
     floor: Floor,
     workflow: WorkflowId,
     next: Cell<usize>,
@@ -69,30 +69,30 @@ impl Bench {
     fn start() -> Self {
         // On one thread, so that no hop between threads is measured, neither of ours nor raw.
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let (server, cases, floor) = runtime.block_on(async {
+        let (server, petrel, floor) = runtime.block_on(async {
             let server = LocalServer::start(LocalServerOptions::default()).await.unwrap();
             let urls = vec![server.url()];
             let settings = NatsStorageConfig { urls, ..NatsStorageConfig::development() };
             let storage = NatsStorage::connect(settings.clone()).await.unwrap();
-            let cases = Petrel::new(Arc::new(storage));
-            cases.create_workflow(definition(), ExpectedVersion::Any).await.unwrap();
-            (server, cases, Floor::connect(&settings).await.unwrap())
+            let petrel = Petrel::new(Arc::new(storage));
+            petrel.create_workflow(definition(), ExpectedVersion::Any).await.unwrap();
+            (server, petrel, Floor::connect(&settings).await.unwrap())
         });
         let workflow = definition().id;
-        Self { runtime, _server: server, cases, floor, workflow, next: Cell::new(0) }
+        Self { runtime, _server: server, petrel, floor, workflow, next: Cell::new(0) }
     }
 
     async fn begin(&self) -> (CaseId, TokenId) {
         let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
         let new = NewCase { data, ..NewCase::of(self.workflow.clone()) };
-        let begun = self.cases.create_case(new).await.unwrap();
+        let begun = self.petrel.create_case(new).await.unwrap();
         (begun.case.id.clone(), begun.tokens[0].id.clone())
     }
 
     async fn fire(&self, case: &CaseId, transition: &str) {
         let transition = TransitionId::new(transition).unwrap();
         let fire = Fire::case(self.workflow.clone(), case.clone(), transition);
-        self.cases.fire(fire).await.unwrap();
+        self.petrel.fire(fire).await.unwrap();
     }
 
     /// Time of firings in cases that have seen few: their beginnings are not counted.
@@ -163,15 +163,15 @@ impl Bench {
         {
             group.bench_function(name, |b| {
                 b.to_async(&self.runtime)
-                    .iter(|| self.cases.token(Some(&self.workflow), &token, consistency));
+                    .iter(|| self.petrel.token(Some(&self.workflow), &token, consistency));
             });
         }
         group.bench_function("get by id alone", |b| {
             b.to_async(&self.runtime)
-                .iter(|| self.cases.token(None, &token, Consistency::Eventual));
+                .iter(|| self.petrel.token(None, &token, Consistency::Eventual));
         });
         group.bench_function("get by id, by consumer", |b| {
-            let storage = self.cases.storage();
+            let storage = self.petrel.storage();
             b.to_async(&self.runtime)
                 .iter(|| storage.token(&self.workflow, &token, ReadPath::Consumer.into()));
         });
@@ -182,7 +182,7 @@ impl Bench {
         });
         group.bench_function("history of 21 records", |b| {
             let page = Page { first: 100, after: None };
-            b.to_async(&self.runtime).iter(|| self.cases.history(&self.workflow, &case, page));
+            b.to_async(&self.runtime).iter(|| self.petrel.history(&self.workflow, &case, page));
         });
         group.finish();
     }
@@ -208,7 +208,7 @@ impl Bench {
             let page = Page { first: 1_000, after: None };
             group.bench_function(format!("place of {count}"), |b| {
                 b.to_async(&self.runtime).iter(|| async {
-                    let tokens = self.cases.tokens(&scope, page).await.unwrap();
+                    let tokens = self.petrel.tokens(&scope, page).await.unwrap();
                     assert_eq!(tokens.items.len(), count);
                 });
             });

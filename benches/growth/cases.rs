@@ -43,7 +43,7 @@ const AT_ONCE: usize = 256;
 pub struct Site {
     pub size: usize,
     server: LocalServer,
-    pub cases: Petrel,
+    pub petrel: Petrel,
     pub workflow: WorkflowId,
     /// Number of cases that have been handed out to be changed.
     used: AtomicUsize,
@@ -53,11 +53,11 @@ impl Site {
     /// Starts a server and fills it, unless its folder is full from an earlier run.
     pub async fn open(size: usize, folder: Option<&Path>) -> Result<Self, Error> {
         let server = serve(folder, &format!("{size}")).await?;
-        let cases = connect(&server).await?;
+        let petrel = connect(&server).await?;
         let workflow = WorkflowId::new("growth")?;
-        let site = Self { size, server, cases, workflow, used: AtomicUsize::new(0) };
+        let site = Self { size, server, petrel, workflow, used: AtomicUsize::new(0) };
         let there =
-            site.cases.storage().last_sequence().await?.map_or(0, LogSequence::get) as usize;
+            site.petrel.storage().last_sequence().await?.map_or(0, LogSequence::get) as usize;
         let begun = Instant::now();
         if there < size {
             if there > 0 {
@@ -65,13 +65,13 @@ impl Site {
             }
             site.fill().await?;
         }
-        let last = site.cases.storage().last_sequence().await?.map_or(0, LogSequence::get);
+        let last = site.petrel.storage().last_sequence().await?.map_or(0, LogSequence::get);
         println!("{size} records: {last} there after {:.0} s", begun.elapsed().as_secs_f64());
         Ok(site)
     }
 
     async fn fill(&self) -> Result<(), Error> {
-        self.cases.create_workflow(definition()?, ExpectedVersion::Any).await?;
+        self.petrel.create_workflow(definition()?, ExpectedVersion::Any).await?;
         let numbers: Vec<_> = (0..self.count()).collect();
         for together in numbers.chunks(TOGETHER) {
             for round in 0..OF_A_CASE {
@@ -88,7 +88,7 @@ impl Site {
     async fn step(&self, number: usize, round: usize) -> Result<(), Error> {
         if round == 0 {
             let place = (number < FEW).then(|| PlaceId::new("few")).transpose()?;
-            return self.create(&self.cases, self.case(number), place).await;
+            return self.create(&self.petrel, self.case(number), place).await;
         }
         let transition = match number {
             number if number < FEW => "nudge",
@@ -96,19 +96,19 @@ impl Site {
             _ => "tick",
         };
         let fire = Fire::case(self.workflow.clone(), self.case(number), id(transition));
-        self.cases.fire(fire).await?;
+        self.petrel.fire(fire).await?;
         Ok(())
     }
 
     pub async fn create(
         &self,
-        cases: &Petrel,
+        petrel: &Petrel,
         case: CaseId,
         place: Option<PlaceId>,
     ) -> Result<(), Error> {
         let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
         let case = Some(case);
-        cases
+        petrel
             .create_case(NewCase { data, case, place, ..NewCase::of(self.workflow.clone()) })
             .await?;
         Ok(())
@@ -151,7 +151,7 @@ impl Site {
 
     /// A process that has touched no case yet, on the connection that is there.
     pub fn fresh(&self) -> Petrel {
-        Petrel::new(Arc::clone(self.cases.storage()))
+        Petrel::new(Arc::clone(self.petrel.storage()))
     }
 
     /// A process that has just started.
@@ -165,7 +165,7 @@ impl Site {
     }
 
     pub async fn close(self) -> Result<(), Error> {
-        self.cases.close().await;
+        self.petrel.close().await;
         self.server.stop().await?;
         Ok(())
     }

@@ -128,7 +128,7 @@ impl Row {
 
     /// Does it once and returns the time that it took.
     async fn once(self, site: &Site, turn: usize) -> Result<Duration, Error> {
-        let (cases, workflow, number) = (&site.cases, &site.workflow, site.some(turn));
+        let (petrel, workflow, number) = (&site.petrel, &site.workflow, site.some(turn));
         let (case, token) = (site.case(number), site.token(number));
         let scope = |place: Option<&str>, case: Option<CaseId>| TokenScope {
             workflow: workflow.clone(),
@@ -137,60 +137,60 @@ impl Row {
         };
         let begun = Instant::now();
         match self {
-            Self::Token => drop(cases.token(None, &token, Consistency::Eventual).await?),
-            Self::TokenStrong => drop(cases.token(None, &token, Consistency::Strong).await?),
+            Self::Token => drop(petrel.token(None, &token, Consistency::Eventual).await?),
+            Self::TokenStrong => drop(petrel.token(None, &token, Consistency::Strong).await?),
             Self::TokenFresh => {
                 drop(site.fresh().token(None, &token, Consistency::Eventual).await?)
             }
-            Self::Tokens => full(cases.tokens(&scope(None, None), TEN).await?.items.len())?,
+            Self::Tokens => full(petrel.tokens(&scope(None, None), TEN).await?.items.len())?,
             Self::TokensLater => {
                 let page = site.middle_of_the_view();
-                full(cases.tokens(&scope(None, None), page).await?.items.len())?
+                full(petrel.tokens(&scope(None, None), page).await?.items.len())?
             }
-            Self::InPlace => full(cases.tokens(&scope(Some("a"), None), TEN).await?.items.len())?,
+            Self::InPlace => full(petrel.tokens(&scope(Some("a"), None), TEN).await?.items.len())?,
             Self::InPlaceLater => {
                 let page = site.middle_of_the_view();
-                full(cases.tokens(&scope(Some("a"), None), page).await?.items.len())?
+                full(petrel.tokens(&scope(Some("a"), None), page).await?.items.len())?
             }
-            Self::InFew => full(cases.tokens(&scope(Some("few"), None), TEN).await?.items.len())?,
-            Self::OfCase => drop(cases.tokens(&scope(None, Some(case)), TEN).await?),
-            Self::Case => drop(cases.case(workflow, &case).await?),
-            Self::Explain => drop(cases.explain(workflow, &case).await?),
-            Self::Available => drop(cases.available_transitions(None, &token).await?),
+            Self::InFew => full(petrel.tokens(&scope(Some("few"), None), TEN).await?.items.len())?,
+            Self::OfCase => drop(petrel.tokens(&scope(None, Some(case)), TEN).await?),
+            Self::Case => drop(petrel.case(workflow, &case).await?),
+            Self::Explain => drop(petrel.explain(workflow, &case).await?),
+            Self::Available => drop(petrel.available_transitions(None, &token).await?),
             Self::History => {
                 let page = Page { first: 100, after: None };
-                drop(cases.history(workflow, &case, page).await?)
+                drop(petrel.history(workflow, &case, page).await?)
             }
-            Self::Workflows => drop(cases.workflows(100, None).await?),
-            Self::Health => drop(cases.health().await),
-            Self::Cases => full(cases.cases(workflow, None, TEN).await?.cases.items.len())?,
+            Self::Workflows => drop(petrel.workflows(100, None).await?),
+            Self::Health => drop(petrel.health().await),
+            Self::Cases => full(petrel.cases(workflow, None, TEN).await?.cases.items.len())?,
             Self::CasesByLog => {
                 full(site.fresh().cases(workflow, None, TEN).await?.cases.items.len())?
             }
             Self::CasesLater => {
                 let after = Some(Cursor(site.middle()));
                 let page = Page { first: 10, after };
-                full(cases.cases(workflow, None, page).await?.cases.items.len())?
+                full(petrel.cases(workflow, None, page).await?.cases.items.len())?
             }
             Self::Paused => {
-                let paused = cases.cases(workflow, Some(CaseStatus::Paused), TEN).await?.cases;
+                let paused = petrel.cases(workflow, Some(CaseStatus::Paused), TEN).await?.cases;
                 assert!(paused.items.is_empty());
             }
             Self::Completed => {
-                let ended = cases.cases(workflow, Some(CaseStatus::Completed), TEN).await?.cases;
+                let ended = petrel.cases(workflow, Some(CaseStatus::Completed), TEN).await?.cases;
                 full(ended.items.len())?
             }
             Self::UnknownToken => {
                 let unknown = TokenId::of_case(&tag(), &case, 1);
-                missing(cases.token(None, &unknown, Consistency::Eventual).await)?
+                missing(petrel.token(None, &unknown, Consistency::Eventual).await)?
             }
             Self::UnknownCase => {
                 let unknown = CaseId::new(format!("u{}", tag()))?;
-                missing(cases.case(workflow, &unknown).await)?
+                missing(petrel.case(workflow, &unknown).await)?
             }
             Self::UnknownWorkflow => {
                 let unknown = stormpetrel::models::WorkflowId::new(format!("u{}", tag()))?;
-                missing(cases.workflow(&unknown).await)?
+                missing(petrel.workflow(&unknown).await)?
             }
             _ => return self.changed(site, turn).await,
         }
@@ -198,7 +198,7 @@ impl Row {
     }
 
     async fn changed(self, site: &Site, turn: usize) -> Result<Duration, Error> {
-        let (cases, workflow) = (&site.cases, &site.workflow);
+        let (petrel, workflow) = (&site.petrel, &site.workflow);
         Ok(match self {
             Self::First | Self::FirstWithout | Self::FirstStarted => {
                 let mut fire = site.tick(site.untouched());
@@ -215,36 +215,36 @@ impl Row {
             }
             Self::InPlaceEnd => {
                 let case = CaseId::new(format!("n{}", tag()))?;
-                site.create(cases, case.clone(), None).await?;
+                site.create(petrel, case.clone(), None).await?;
                 let token = TokenId::of_case(&workflow.tag(), &case, 1);
                 let place = PlaceId::new("a")?;
-                let there = cases.storage().register(workflow, &place, &token).await?.sequence;
+                let there = petrel.storage().register(workflow, &place, &token).await?.sequence;
                 let page =
                     Page { first: 10, after: Some(Cursor(there.map_or(0, |at| at.get() - 1))) };
                 let scope =
                     TokenScope { workflow: workflow.clone(), place: Some(place), case: None };
                 let begun = Instant::now();
-                let last = cases.tokens(&scope, page).await?;
+                let last = petrel.tokens(&scope, page).await?;
                 assert!(!last.items.is_empty() && !last.has_next);
                 begun.elapsed()
             }
             Self::HistoryLater => {
                 let case = site.case(site.some(turn));
-                let head = cases.case(workflow, &case).await?;
+                let head = petrel.case(workflow, &case).await?;
                 let middle = head.chain.recent[head.chain.recent.len() / 2].sequence;
                 let page = Page { first: 10, after: Some(Cursor(middle.get())) };
                 let begun = Instant::now();
-                drop(cases.history(workflow, &case, page).await?);
+                drop(petrel.history(workflow, &case, page).await?);
                 begun.elapsed()
             }
             Self::Create => {
                 let case = CaseId::new(format!("n{}", tag()))?;
                 let begun = Instant::now();
-                site.create(cases, case, None).await?;
+                site.create(petrel, case, None).await?;
                 begun.elapsed()
             }
             Self::Watch => {
-                let from = cases
+                let from = petrel
                     .storage()
                     .last_sequence()
                     .await?
@@ -252,7 +252,7 @@ impl Row {
                     .unwrap_or(LogSequence::FIRST);
                 let begun = Instant::now();
                 let mut records =
-                    cases.watch(LogScope::Workflow(workflow.clone()), Some(from.into())).await?;
+                    petrel.watch(LogScope::Workflow(workflow.clone()), Some(from.into())).await?;
                 records.next().await.ok_or("the watch ended")??;
                 begun.elapsed()
             }
@@ -260,7 +260,7 @@ impl Row {
                 let case = site.case(site.some(turn));
                 let begun = Instant::now();
                 let scope = LogScope::Case(workflow.clone(), case);
-                let mut records = cases.watch(scope, Some(LogPosition::FIRST)).await?;
+                let mut records = petrel.watch(scope, Some(LogPosition::FIRST)).await?;
                 records.next().await.ok_or("the watch ended")??;
                 begun.elapsed()
             }

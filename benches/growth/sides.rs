@@ -32,7 +32,7 @@ const CLIENTS_FOR: Duration = Duration::from_secs(3);
 /// Time and memory that it takes to make the index of a process.
 pub async fn index(site: &Site) -> Result<String, Error> {
     let (begun, before) = (Instant::now(), resident()?);
-    site.cases.index_cases().await?;
+    site.petrel.index_cases().await?;
     let took = begun.elapsed().as_secs_f64();
     let bytes = resident()?.saturating_sub(before);
     let each = bytes / site.count().max(1);
@@ -49,13 +49,13 @@ fn resident() -> Result<usize, Error> {
 /// Speed of 32 clients of a process that has just started, each change in a case that the
 /// process has not touched.
 pub async fn clients_after_a_start(site: &Site) -> Result<String, Error> {
-    let cases = site.started().await?;
+    let petrel = site.started().await?;
     let begun = Instant::now();
     let clients = (0..32).map(|_| async {
         let (mut done, mut refused, mut times) = (0, Vec::new(), Vec::new());
         while begun.elapsed() < CLIENTS_FOR {
             let at = Instant::now();
-            match cases.fire(site.tick(site.untouched())).await {
+            match petrel.fire(site.tick(site.untouched())).await {
                 Ok(_) => done += 1,
                 Err(error) => refused.push(error.to_string()),
             }
@@ -79,19 +79,19 @@ pub async fn clients_after_a_start(site: &Site) -> Result<String, Error> {
 pub async fn one_long_case(folder: Option<&Path>) -> Result<(), Error> {
     const LENGTHS: [usize; 3] = [10, 1_000, 50_000];
     let server = serve(folder, "long").await?;
-    let cases = connect(&server).await?;
-    cases.create_workflow(definition()?, ExpectedVersion::Any).await?;
+    let petrel = connect(&server).await?;
+    petrel.create_workflow(definition()?, ExpectedVersion::Any).await?;
     let workflow = WorkflowId::new("growth")?;
     let case = |length: usize| CaseId::new(format!("long-{length}")).unwrap();
     for length in LENGTHS {
         let case = Some(case(length));
         let begun =
-            cases.create_case(NewCase { case, ..NewCase::of(workflow.clone()) }).await?.case;
+            petrel.create_case(NewCase { case, ..NewCase::of(workflow.clone()) }).await?.case;
         if begun.sequence.get() < 50_000 {
             for _ in 1..length {
                 let mut fire = tick(&workflow, begun.id.clone());
                 fire.change.firing = None;
-                cases.fire(fire).await?;
+                petrel.fire(fire).await?;
             }
         }
     }
@@ -102,7 +102,7 @@ pub async fn one_long_case(folder: Option<&Path>) -> Result<(), Error> {
             break;
         }
         for (length, times) in LENGTHS.iter().zip(&mut times) {
-            let process = Petrel::new(Arc::clone(cases.storage()));
+            let process = Petrel::new(Arc::clone(petrel.storage()));
             let fire = tick(&workflow, case(*length));
             let at = Instant::now();
             process.fire(fire).await?;
@@ -122,21 +122,21 @@ pub async fn firings_beside_subscribers() -> Result<(), Error> {
     println!("\na firing beside subscribers of its workflow, and until the last of them has it");
     for subscribers in [0, 1, 100, 1_000] {
         let server = serve(None, "subscribers").await?;
-        let cases = connect(&server).await?;
-        cases.create_workflow(definition()?, ExpectedVersion::Any).await?;
+        let petrel = connect(&server).await?;
+        petrel.create_workflow(definition()?, ExpectedVersion::Any).await?;
         let workflow = WorkflowId::new("growth")?;
-        let case = cases.create_case(NewCase::of(workflow.clone())).await?.case.id.clone();
+        let case = petrel.create_case(NewCase::of(workflow.clone())).await?.case.id.clone();
         let scope = LogScope::Workflow(workflow.clone());
         let mut streams =
-            try_join_all((0..subscribers).map(|_| cases.watch(scope.clone(), None))).await?;
+            try_join_all((0..subscribers).map(|_| petrel.watch(scope.clone(), None))).await?;
         let (mut fired, mut seen) = (Vec::new(), Vec::new());
         for _ in 0..50 {
             let next = join_all(streams.iter_mut().map(StreamExt::next));
             let at = Instant::now();
             let firing = tokio::spawn({
-                let (cases, fire) = (cases.clone(), tick(&workflow, case.clone()));
+                let (petrel, fire) = (petrel.clone(), tick(&workflow, case.clone()));
                 async move {
-                    cases.fire(fire).await.unwrap();
+                    petrel.fire(fire).await.unwrap();
                     at.elapsed()
                 }
             });
@@ -155,21 +155,21 @@ pub async fn firings_beside_subscribers() -> Result<(), Error> {
 /// Firings a second of 64 clients in 512 cases, in turns with and without an index that follows.
 pub async fn firings_beside_the_index() -> Result<(), Error> {
     let server = serve(None, "index").await?;
-    let cases = connect(&server).await?;
-    cases.create_workflow(definition()?, ExpectedVersion::Any).await?;
+    let petrel = connect(&server).await?;
+    petrel.create_workflow(definition()?, ExpectedVersion::Any).await?;
     let workflow = WorkflowId::new("growth")?;
-    let begun = (0..512).map(|_| cases.create_case(NewCase::of(workflow.clone())));
+    let begun = (0..512).map(|_| petrel.create_case(NewCase::of(workflow.clone())));
     let begun = try_join_all(begun).await?;
     let mut rates = [Vec::new(), Vec::new()];
     for turn in 0..10 {
         let stop = CancellationToken::new();
         let index = (turn % 2 == 1).then(|| {
-            let (cases, stop) = (cases.clone(), stop.clone());
-            tokio::spawn(async move { cases.run_index(stop).await })
+            let (petrel, stop) = (petrel.clone(), stop.clone());
+            tokio::spawn(async move { petrel.run_index(stop).await })
         });
         let at = Instant::now();
         let clients = begun.chunks(8).map(|mine| {
-            let (cases, workflow) = (cases.clone(), workflow.clone());
+            let (petrel, workflow) = (petrel.clone(), workflow.clone());
             let mine: Vec<_> = mine.iter().map(|begun| begun.case.id.clone()).collect();
             tokio::spawn(async move {
                 let mut done = 0_u32;
@@ -179,7 +179,7 @@ pub async fn firings_beside_the_index() -> Result<(), Error> {
                     }
                     let mut fire = tick(&workflow, case.clone());
                     fire.change.firing = None;
-                    cases.fire(fire).await.unwrap();
+                    petrel.fire(fire).await.unwrap();
                     done += 1;
                 }
                 done
@@ -206,29 +206,29 @@ pub async fn unknown_tokens_beside_workflows() -> Result<(), Error> {
     println!("\n990 unknown tokens at once, each of an unknown workflow, and a known one beside");
     for workflows in [10, 2_000] {
         let server = serve(None, "workflows").await?;
-        let cases = connect(&server).await?;
+        let petrel = connect(&server).await?;
         for number in 0..workflows {
             let definition: WorkflowDefinition = serde_json::from_value(json!({
                 "id": format!("w{number}"), "initial_place": "a", "places": [{"id": "a"}],
                 "transitions": []
             }))?;
-            cases.create_workflow(definition, ExpectedVersion::Any).await?;
+            petrel.create_workflow(definition, ExpectedVersion::Any).await?;
         }
         let workflow = WorkflowId::new("w0")?;
-        let known = cases.create_case(NewCase::of(workflow)).await?.tokens[0].id.clone();
+        let known = petrel.create_case(NewCase::of(workflow)).await?.tokens[0].id.clone();
         let case = CaseId::new("nobody")?;
         let begun = Instant::now();
         let unknown = (0..990_u64).map(|number| {
             let token = TokenId::of_case(&format!("{number:010x}"), &case, 1);
-            let cases = cases.clone();
-            async move { cases.token(None, &token, Consistency::Eventual).await.unwrap_err() }
+            let petrel = petrel.clone();
+            async move { petrel.token(None, &token, Consistency::Eventual).await.unwrap_err() }
         });
         let beside = async {
             let (mut refused, mut times) = (0, Vec::new());
             for _ in 0..20 {
                 let at = Instant::now();
-                if cases.storage().last_sequence().await.is_err()
-                    || cases.token(None, &known, Consistency::Strong).await.is_err()
+                if petrel.storage().last_sequence().await.is_err()
+                    || petrel.token(None, &known, Consistency::Strong).await.is_err()
                 {
                     refused += 1;
                 }

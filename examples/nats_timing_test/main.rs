@@ -61,15 +61,15 @@ async fn run() -> Result<bool, Error> {
         }
     };
     let storage = NatsStorage::connect(settings.clone()).await?;
-    let cases = Petrel::new(Arc::new(storage));
+    let petrel = Petrel::new(Arc::new(storage));
     let floor = Floor::connect(&settings).await?;
-    let health = cases.health().await;
+    let health = petrel.health().await;
     println!("nats-server {}", health.server_version.unwrap_or_default());
     if let Some(local) = &own {
         println!("{}", local.durability());
     }
 
-    let mut bench = Bench { cases, floor, table: Table::default() };
+    let mut bench = Bench { petrel, floor, table: Table::default() };
     bench.run().await?;
     print!("\n{}", bench.table);
     let wrong = bench.table.wrong();
@@ -77,7 +77,7 @@ async fn run() -> Result<bool, Error> {
         0 => println!("every read was right"),
         wrong => println!("{wrong} reads were WRONG"),
     }
-    bench.cases.close().await;
+    bench.petrel.close().await;
     match own {
         Some(local) => local.stop().await?,
         None => println!(

@@ -36,7 +36,7 @@ const HISTORY: &str = "history of a case";
 
 /// Tools of the scenarios.
 pub struct Bench {
-    pub cases: Petrel,
+    pub petrel: Petrel,
     pub floor: Floor,
     pub table: Table,
 }
@@ -44,7 +44,7 @@ pub struct Bench {
 impl Bench {
     /// Runs all five.
     pub async fn run(&mut self) -> Result<(), Error> {
-        self.cases.create_workflow(orders("orders")?, ExpectedVersion::Any).await?;
+        self.petrel.create_workflow(orders("orders")?, ExpectedVersion::Any).await?;
         self.warm_up().await?;
         println!("1  a workflow and a token, created and read back at once");
         self.create_and_read().await?;
@@ -76,9 +76,9 @@ impl Bench {
             self.raw(round).await?;
             let definition = orders(&format!("orders-{round}"))?;
             let id = definition.id.clone();
-            let create = self.cases.create_workflow(definition.clone(), ExpectedVersion::New);
+            let create = self.petrel.create_workflow(definition.clone(), ExpectedVersion::New);
             self.table.time(CREATE_WORKFLOW, Raw::Publish, create).await?;
-            let read = self.table.time(READ_WORKFLOW, Raw::Get, self.cases.workflow(&id)).await?;
+            let read = self.table.time(READ_WORKFLOW, Raw::Get, self.petrel.workflow(&id)).await?;
             let right = read.definition == definition && read.version == Version::FIRST;
             self.table.check(READ_WORKFLOW, right, || format!("{read:?}"));
 
@@ -106,7 +106,7 @@ impl Bench {
             let read = self.read(&token.id, GET_STRONG, Consistency::Strong).await?;
             self.same(GET_STRONG, token, read.as_ref());
             let read =
-                self.cases.storage().token(&token.workflow, &token.id, ReadPath::Consumer.into());
+                self.petrel.storage().token(&token.workflow, &token.id, ReadPath::Consumer.into());
             let read = self.table.time(GET_CONSUMER, Raw::Get, read).await?;
             self.same(GET_CONSUMER, token, read.as_ref());
             self.raw(number).await?;
@@ -119,14 +119,14 @@ impl Bench {
             let (begun, token) = self.begin(json!({"number": number})).await?;
             let scope = LogScope::Case(begun.case.workflow.clone(), begun.case.id.clone());
             let from = Some(begun.record.sequence.into());
-            let events = self.cases.watch(scope, from).await?;
+            let events = self.petrel.watch(scope, from).await?;
             let mut sequences = vec![begun.record.sequence];
             for step in 0..4 {
                 let fired = self.fire(&token, step, FIRE).await?;
                 sequences.push(fired.record.sequence);
             }
             let patch = json!({"checked": true});
-            let edit = self.cases.update_token_data(None, &token, patch, Change::default());
+            let edit = self.petrel.update_token_data(None, &token, patch, Change::default());
             let edited = self.table.time(EDIT, Raw::Publish, edit).await?;
             sequences.push(edited.record.sequence);
 
@@ -140,7 +140,7 @@ impl Bench {
                 let place = PlaceId::new("draft").ok();
                 place.is_some_and(|place| {
                     let subject =
-                        self.cases.storage().token_subject(&read.workflow, &place, &token);
+                        self.petrel.storage().token_subject(&read.workflow, &place, &token);
                     read.nats_subject == subject
                 }) && read.history_total == 4
                     && passed == sequences[1..5]
@@ -149,7 +149,7 @@ impl Bench {
             self.table.check(GET, complete, || format!("{read:?}"));
 
             let page = Page { first: 100, after: None };
-            let history = self.cases.history(&begun.case.workflow, &begun.case.id, page);
+            let history = self.petrel.history(&begun.case.workflow, &begun.case.id, page);
             let history = self.table.time(HISTORY, Raw::Get, history).await?;
             let logged: Vec<_> = history.items.iter().map(|(_, one)| one.sequence).collect();
             self.table.check(HISTORY, logged == sequences, || format!("{logged:?}"));
@@ -164,10 +164,10 @@ impl Bench {
     async fn places(&mut self) -> Result<(), Error> {
         let workflow = orders("places")?;
         let id = workflow.id.clone();
-        self.cases.create_workflow(workflow, ExpectedVersion::New).await?;
+        self.petrel.create_workflow(workflow, ExpectedVersion::New).await?;
         let mut all = Vec::new();
         for _ in 0..30 {
-            all.push(self.cases.create_case(NewCase::of(id.clone())).await?.tokens[0].id.clone());
+            all.push(self.petrel.create_case(NewCase::of(id.clone())).await?.tokens[0].id.clone());
         }
         let mut moved = BTreeSet::new();
         for number in 0..=all.len() {
@@ -185,8 +185,8 @@ impl Bench {
 
     async fn transitions(&mut self) -> Result<(), Error> {
         let tasks = (0..8).map(|task| {
-            let (cases, floor) = (self.cases.clone(), self.floor.clone());
-            let mut own = Self { cases, floor, table: Table::default() };
+            let (petrel, floor) = (self.petrel.clone(), self.floor.clone());
+            let mut own = Self { petrel, floor, table: Table::default() };
             // 500 in all.
             let moves = if task < 4 { 63 } else { 62 };
             tokio::spawn(async move {
@@ -219,17 +219,17 @@ impl Bench {
     /// Three tokens taken and three given, in one firing.
     async fn three_at_once(&mut self) -> Result<(), Error> {
         let workflow = WorkflowId::new("triple")?;
-        self.cases.create_workflow(triple()?, ExpectedVersion::New).await?;
-        let begun = self.cases.create_case(NewCase::of(workflow.clone())).await?;
+        self.petrel.create_workflow(triple()?, ExpectedVersion::New).await?;
+        let begun = self.petrel.create_case(NewCase::of(workflow.clone())).await?;
         let case = begun.case.id.clone();
         let fire = |id: &str| {
             let transition = TransitionId::new(id)?;
             Ok::<_, Error>(Fire::case(workflow.clone(), case.clone(), transition))
         };
-        self.cases.fire(fire("begin")?).await?;
+        self.petrel.fire(fire("begin")?).await?;
         for step in 0..100 {
             let fire = fire(["forth", "back"][step % 2])?;
-            let fired = self.table.time(FIRE_THREE, Raw::Publish, self.cases.fire(fire)).await?;
+            let fired = self.table.time(FIRE_THREE, Raw::Publish, self.petrel.fire(fire)).await?;
             let to = ["d", "e", "f", "a", "b", "c"].map(PlaceId::new);
             for (made, place) in fired.tokens.iter().zip(&to[step % 2 * 3..]) {
                 let read = self.read(&made.id, GET, Consistency::Eventual).await?;
@@ -244,7 +244,7 @@ impl Bench {
 
     async fn begin(&mut self, data: Value) -> Result<(Changed, TokenId), Error> {
         let new = NewCase { data, ..NewCase::of(WorkflowId::new("orders")?) };
-        let begun = self.table.time(CREATE, Raw::Publish, self.cases.create_case(new)).await?;
+        let begun = self.table.time(CREATE, Raw::Publish, self.petrel.create_case(new)).await?;
         let token = begun.tokens[0].id.clone();
         Ok((begun, token))
     }
@@ -257,7 +257,7 @@ impl Bench {
         name: &'static str,
     ) -> Result<Changed, Error> {
         let transition = TransitionId::new(["submit", "reject"][step % 2])?;
-        let fire = self.cases.fire(Fire::token(token.clone(), transition));
+        let fire = self.petrel.fire(Fire::token(token.clone(), transition));
         Ok(self.table.time(name, Raw::Publish, fire).await?)
     }
 
@@ -272,7 +272,7 @@ impl Bench {
         let known = ["orders", "triple", "places"].map(WorkflowId::new);
         let workflow = known.into_iter().flatten().find(|workflow| workflow.tag() == tag);
         let workflow = workflow.ok_or_else(|| format!("a known workflow of case {case}"))?;
-        let read = self.cases.token(Some(&workflow), token, consistency);
+        let read = self.petrel.token(Some(&workflow), token, consistency);
         match self.table.time(name, Raw::Get, read).await {
             Ok(read) => Ok(Some(read)),
             // A missing token is a wrong answer, and not the end of the run.
@@ -300,9 +300,9 @@ impl Bench {
         let place = Some(PlaceId::new(place)?);
         let scope = TokenScope { workflow: workflow.clone(), place, case: None };
         let page = Page { first: 100, after: None };
-        let listed = self.table.time(LIST, Raw::Get, self.cases.tokens(&scope, page)).await?;
+        let listed = self.table.time(LIST, Raw::Get, self.petrel.tokens(&scope, page)).await?;
         let consumer = self
-            .cases
+            .petrel
             .storage()
             .tokens_in(&scope, ListOptions { page, path: Some(ReadPath::Consumer) })
             .await?;

@@ -37,23 +37,29 @@ fn names() -> (WorkflowId, CaseId) {
 }
 
 /// A workflow with a case.
-async fn cases() -> Petrel {
-    let cases = Petrel::new(Arc::new(MemoryStorage::new()));
+async fn petrel() -> Petrel {
+    let petrel = Petrel::new(Arc::new(MemoryStorage::new()));
     let definition = json!({
         "id": "w", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}],
         "transitions": [{"id": "go", "from_places": ["a"], "to_place": "b"},
                         {"id": "back", "from_places": ["b"], "to_place": "a"}]
     });
     let definition = serde_json::from_value(definition).unwrap();
-    cases.create_workflow(definition, ExpectedVersion::Any).await.unwrap();
+    petrel.create_workflow(definition, ExpectedVersion::Any).await.unwrap();
     let (workflow, case) = names();
     let new = NewCase { case: Some(case), ..NewCase::of(workflow) };
-    cases.create_case(new).await.unwrap();
-    cases
+    petrel.create_case(new).await.unwrap();
+    petrel
 }
 
-fn auditor<'a>(cases: &'a Petrel, scope: &'a AuditScope, watcher: &'a Heard) -> Auditor<'a> {
-    Auditor { reader: cases.reader(), scope, watcher, last: 9, state: Mutex::new(State::default()) }
+fn auditor<'a>(petrel: &'a Petrel, scope: &'a AuditScope, watcher: &'a Heard) -> Auditor<'a> {
+    Auditor {
+        reader: petrel.reader(),
+        scope,
+        watcher,
+        last: 9,
+        state: Mutex::new(State::default()),
+    }
 }
 
 /// The finding for a sum that does not hold.
@@ -67,10 +73,10 @@ fn odd() -> Finding {
 
 #[tokio::test]
 async fn a_case_that_is_cancelled_before_its_replay_is_not_counted_any_more() {
-    let (cases, scope, heard) = (cases().await, AuditScope::default(), Heard::default());
+    let (petrel, scope, heard) = (petrel().await, AuditScope::default(), Heard::default());
     let (workflow, case) = names();
-    cases.cancel(&workflow, &case, Change::default()).await.unwrap();
-    let auditor = auditor(&cases, &scope, &heard);
+    petrel.cancel(&workflow, &case, Change::default()).await.unwrap();
+    let auditor = auditor(&petrel, &scope, &heard);
     auditor.suspect(&workflow, &case, Some(odd()));
     auditor.replay_suspects().await.unwrap();
     assert_eq!(*heard.findings.lock().unwrap(), []);

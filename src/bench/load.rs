@@ -83,18 +83,18 @@ impl Load {
     /// `progress` is called with the number of turns done and the number of all turns.
     pub async fn run(
         &self,
-        cases: &Petrel,
+        petrel: &Petrel,
         floor: &Floor,
         progress: impl Fn(u64, u64),
     ) -> Result<Report> {
         let clients = self.clients.max(1);
         let all = self.cases.max(clients);
         let rounds = self.rounds.max(1);
-        let mut drivers = self.drivers(cases, floor, clients, all).await?;
+        let mut drivers = self.drivers(petrel, floor, clients, all).await?;
         let mut sides = Kind::ALL.map(|kind| (kind, Turns::new()));
         let (mut done, turns) = (0, rounds * sides.len());
         for _ in 0..rounds {
-            self.take_sizes(cases, &mut drivers).await?;
+            self.take_sizes(petrel, &mut drivers).await?;
             for (kind, turns_of) in &mut sides {
                 progress(done as u64, turns as u64);
                 drivers = turns_of.take(drivers, self.turn, *kind).await?;
@@ -117,23 +117,23 @@ impl Load {
 
     async fn drivers(
         &self,
-        cases: &Petrel,
+        petrel: &Petrel,
         floor: &Floor,
         clients: usize,
         all: usize,
     ) -> Result<Vec<Driver>> {
         let ring = Arc::new(Ring::new()?);
         let definition = ring.definition();
-        cases.create_workflow(definition, ExpectedVersion::Any).await?;
+        petrel.create_workflow(definition, ExpectedVersion::Any).await?;
         let mut begun = Vec::with_capacity(all);
         while begun.len() < all {
             let some = CREATED_AT_ONCE.min(all - begun.len());
             let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
             let new = NewCase { data, ..NewCase::of(ring.workflow.clone()) };
-            begun.extend(try_join_all((0..some).map(|_| cases.create_case(new.clone()))).await?);
+            begun.extend(try_join_all((0..some).map(|_| petrel.create_case(new.clone()))).await?);
         }
         let driver = Driver {
-            cases: cases.clone(),
+            petrel: petrel.clone(),
             floor: floor.clone(),
             ring,
             record: Bytes::new(),
@@ -155,11 +155,11 @@ impl Load {
 
     /// Tells the drivers the sizes of the messages that a firing stores by now. A token that
     /// has moved more carries a longer history.
-    async fn take_sizes(&self, cases: &Petrel, drivers: &mut [Driver]) -> Result<()> {
+    async fn take_sizes(&self, petrel: &Petrel, drivers: &mut [Driver]) -> Result<()> {
         let json = |written: serde_json::Result<Vec<u8>>| Bytes::from(written.unwrap_or_default());
         for driver in drivers {
             let Mine { case, token, .. } = &driver.mine[0];
-            let storage = cases.storage();
+            let storage = petrel.storage();
             let workflow = &driver.ring.workflow;
             if let Some(head) = storage.head(workflow, case, Consistency::Strong).await? {
                 driver.record = json(serde_json::to_vec(&head.value));
@@ -215,7 +215,7 @@ impl Ring {
 /// One client.
 #[derive(Debug, Clone)]
 struct Driver {
-    cases: Petrel,
+    petrel: Petrel,
     floor: Floor,
     ring: Arc<Ring>,
     record: Bytes,
@@ -273,7 +273,7 @@ impl Driver {
 
     async fn fire(&mut self) -> Result<()> {
         let (mine, steps) = self.next(Kind::Engine);
-        self.cases.fire(self.ring.fire(&self.mine[mine].case, steps)).await?;
+        self.petrel.fire(self.ring.fire(&self.mine[mine].case, steps)).await?;
         Ok(())
     }
 

@@ -69,7 +69,7 @@ impl Audit {
         let reporter =
             Reporter { as_json: config.json, bar: bar(config, AUDITING), heard: Mutex::default() };
         let audited = Connection::with(config, &shutdown, async |connection| {
-            Ok(connection.cases.audit(&scope, &reporter).await?)
+            Ok(connection.petrel.audit(&scope, &reporter).await?)
         })
         .await;
         reporter.bar.finish_and_clear();

@@ -71,7 +71,7 @@ impl Bench {
         bar: ProgressBar,
     ) -> Result<Report, Failure> {
         let storage = NatsStorage::connect(settings.clone()).await?;
-        let cases = Petrel::new(Arc::new(storage));
+        let petrel = Petrel::new(Arc::new(storage));
         let floor = Floor::connect(settings).await?;
         let load = Load {
             clients: self.clients.get(),
@@ -83,9 +83,9 @@ impl Bench {
             bar.set_length(of);
             bar.set_position(done);
         };
-        let report = load.run(&cases, &floor, progress).await;
+        let report = load.run(&petrel, &floor, progress).await;
         bar.finish_and_clear();
-        cases.close().await;
+        petrel.close().await;
         Ok(report?)
     }
 }

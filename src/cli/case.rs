@@ -157,36 +157,36 @@ impl Case {
     pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
         let shutdown = connection::shutdown(config)?;
         Connection::with(config, &shutdown, async |connection| {
-            self.run_on(&connection.cases, config.json).await
+            self.run_on(&connection.petrel, config.json).await
         })
         .await
     }
 
-    async fn run_on(self, cases: &Petrel, as_json: bool) -> Result<Answer, Failure> {
+    async fn run_on(self, petrel: &Petrel, as_json: bool) -> Result<Answer, Failure> {
         match self {
-            Self::Start(start) => start.run(cases).await,
-            Self::List(list) => list.run(cases).await,
+            Self::Start(start) => start.run(petrel).await,
+            Self::List(list) => list.run(petrel).await,
             Self::Show(Named { workflow, case }) => {
-                let case = cases.case(&workflow, &case).await?;
+                let case = petrel.case(&workflow, &case).await?;
                 Ok(Answer::new(case_json(&case), case_text(&case)))
             }
-            Self::History(history) if history.follow => history.follow(cases, as_json).await,
-            Self::History(history) => history.page(cases).await,
+            Self::History(history) if history.follow => history.follow(petrel, as_json).await,
+            Self::History(history) => history.page(petrel).await,
             Self::Explain(Named { workflow, case }) => {
-                let explained = cases.explain(&workflow, &case).await?;
+                let explained = petrel.explain(&workflow, &case).await?;
                 Ok(explanation::answer(&workflow, &explained))
             }
             Self::Pause(Changing { named: Named { workflow, case }, change }) => {
-                let changed = cases.pause(&workflow, &case, change.change()).await?;
+                let changed = petrel.pause(&workflow, &case, change.change()).await?;
                 Ok(status_changed(&changed, RecordKind::Paused))
             }
             Self::Resume(Changing { named: Named { workflow, case }, change }) => {
-                let changed = cases.resume(&workflow, &case, change.change()).await?;
+                let changed = petrel.resume(&workflow, &case, change.change()).await?;
                 Ok(status_changed(&changed, RecordKind::Resumed))
             }
-            Self::Quarantine(quarantine) => quarantine.run(cases).await,
+            Self::Quarantine(quarantine) => quarantine.run(petrel).await,
             Self::Cancel(Changing { named: Named { workflow, case }, change }) => {
-                let changed = cases.cancel(&workflow, &case, change.change()).await?;
+                let changed = petrel.cancel(&workflow, &case, change.change()).await?;
                 Ok(status_changed(&changed, RecordKind::Cancelled))
             }
         }
@@ -194,14 +194,14 @@ impl Case {
 }
 
 impl Quarantine {
-    async fn run(self, cases: &Petrel) -> Result<Answer, Failure> {
+    async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
         let Self { named: Named { workflow, case }, reason, with_following, change } = self;
         let following = if with_following { Following::PutAside } else { Following::Refuse };
         let mut change = change.change();
         if let Some(reason) = reason {
             change.metadata.insert("reason".to_owned(), reason.into());
         }
-        let done = cases.quarantine(&workflow, &case, following, change).await?;
+        let done = petrel.quarantine(&workflow, &case, following, change).await?;
         let put_aside = &done.record.value.put_aside;
         let mut answer = changed(&done);
         answer.json["put_aside"] = object!(put_aside);
@@ -217,10 +217,10 @@ impl Quarantine {
 }
 
 impl Start {
-    async fn run(self, cases: &Petrel) -> Result<Answer, Failure> {
+    async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
         let Self { workflow, id: case, data, place, by } = self;
         let request = NewCase { workflow, case, place, data, metadata: Map::new(), by };
-        let started = cases.create_case(request).await?;
+        let started = petrel.create_case(request).await?;
         let mut answer = changed(&started);
         let (workflow, case) = (&started.case.workflow, &started.case.id);
         // An id may begin with a dash, as flags do.
@@ -232,15 +232,15 @@ impl Start {
 }
 
 impl List {
-    async fn run(self, cases: &Petrel) -> Result<Answer, Failure> {
+    async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
         let status = self.status.map(CaseStatus::from);
         if status.is_some() {
-            cases.index_cases().await?;
+            petrel.index_cases().await?;
         }
-        let found = cases.cases(&self.workflow, status, self.page.page()).await?;
+        let found = petrel.cases(&self.workflow, status, self.page.page()).await?;
         if found.end().is_none() {
             let workflow = self.workflow.clone();
-            cases.must_exist(&TokenScope { workflow, place: None, case: None }).await?;
+            petrel.must_exist(&TokenScope { workflow, place: None, case: None }).await?;
         }
         let mut table = Table::new(&["CASE", "STATUS", "REVISION", "IN"]);
         for (_, case) in &found.cases.items {
@@ -278,9 +278,9 @@ impl From<Status> for CaseStatus {
 }
 
 impl History {
-    async fn page(self, cases: &Petrel) -> Result<Answer, Failure> {
+    async fn page(self, petrel: &Petrel) -> Result<Answer, Failure> {
         let Named { workflow, case } = &self.named;
-        let records = cases.history(workflow, case, self.page.page()).await?;
+        let records = petrel.history(workflow, case, self.page.page()).await?;
         let mut lines = Table::new(&["SEQUENCE  TIME                      WHAT"]);
         for (_, record) in &records.items {
             lines.row([record_line(record)]);
@@ -288,7 +288,7 @@ impl History {
         Ok(page(&records, record_json, &lines))
     }
 
-    async fn follow(self, cases: &Petrel, as_json: bool) -> Result<Answer, Failure> {
+    async fn follow(self, petrel: &Petrel, as_json: bool) -> Result<Answer, Failure> {
         let Named { workflow, case } = &self.named;
         let print = |record: &Stored<Record>| {
             if as_json {
@@ -299,7 +299,7 @@ impl History {
         };
         let mut after = None;
         loop {
-            let records = cases.history(workflow, case, Page { first: MAX_PAGE, after }).await?;
+            let records = petrel.history(workflow, case, Page { first: MAX_PAGE, after }).await?;
             records.items.iter().try_for_each(|(_, record)| print(record))?;
             after = records.end().or(after);
             if !records.has_next {
@@ -308,7 +308,7 @@ impl History {
         }
         let seen = after.and_then(Cursor::log_position).map(|seen| seen.sequence);
         let scope = LogScope::Case(workflow.clone(), case.clone());
-        let mut news = cases.watch(scope, Some(LogSequence::after(seen).into())).await?;
+        let mut news = petrel.watch(scope, Some(LogSequence::after(seen).into())).await?;
         while let Some(record) = news.next().await {
             print(record?.as_ref())?;
         }

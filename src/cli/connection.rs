@@ -39,7 +39,7 @@ pub(super) enum Server {
 #[derive(Debug)]
 pub(super) struct Connection {
     /// Every operation of the engine.
-    pub(super) cases: Petrel,
+    pub(super) petrel: Petrel,
     /// The store beneath, for parts that only NATS has.
     pub(super) storage: NatsStorage,
     /// Origin of the server.
@@ -174,12 +174,12 @@ impl Connection {
     }
 
     fn of(storage: NatsStorage, server: Server) -> Self {
-        Self { cases: Petrel::new(Arc::new(storage.clone())), storage, server }
+        Self { petrel: Petrel::new(Arc::new(storage.clone())), storage, server }
     }
 
     /// The same; definitions are checked as `checks` says.
     pub(super) fn checking(mut self, checks: Checks) -> Self {
-        self.cases = self.cases.with_checks(checks);
+        self.petrel = self.petrel.with_checks(checks);
         self
     }
 

@@ -50,7 +50,7 @@ impl Dev {
         let started = async {
             let connection = Connection::serving(server(config).await?, config).await?;
             let connection = connection.checking(self.soundness.checks());
-            let sample = load_sample(&connection.cases).await?;
+            let sample = load_sample(&connection.petrel).await?;
             Ok::<_, Failure>((connection, sample))
         };
         let (connection, sample) = tokio::select! {
@@ -100,15 +100,15 @@ async fn refuse_a_second(config: &Config) -> Result<(), Failure> {
 }
 
 /// Stores the sample, unless there is a workflow of that id: the user may have changed it.
-async fn load_sample(cases: &Petrel) -> Result<std::sync::Arc<StoredDefinition>, Failure> {
+async fn load_sample(petrel: &Petrel) -> Result<std::sync::Arc<StoredDefinition>, Failure> {
     let sample = definition_file::parse(SAMPLE)
         .map_err(|reason| Failure::internal(format!("the sample workflow {reason}")))?;
     let id = sample.id.clone();
-    match cases.workflow(&id).await {
+    match petrel.workflow(&id).await {
         Err(Error::NotFound(_)) => {}
         found => return Ok(found?),
     }
-    let stored = cases.create_workflow(sample, ExpectedVersion::New).await?;
+    let stored = petrel.create_workflow(sample, ExpectedVersion::New).await?;
     Ok(std::sync::Arc::new(stored))
 }
 

@@ -48,9 +48,9 @@ impl Doctor {
 
 /// Check of the definitions that can't be read. Faults of the streams are left to the other
 /// checks.
-async fn definitions(cases: &Petrel) -> Option<Check> {
+async fn definitions(petrel: &Petrel) -> Option<Check> {
     let name = "definitions";
-    match cases.unusable_definitions(None).await {
+    match petrel.unusable_definitions(None).await {
         Ok(complaints) if complaints.is_empty() => {
             Some(ok(name, "the last version of each can be used".to_owned()))
         }

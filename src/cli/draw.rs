@@ -87,7 +87,7 @@ impl Draw {
                 })?;
                 let shutdown = connection::shutdown(config)?;
                 Connection::with(config, &shutdown, async |connection| {
-                    stored(&connection.cases, &workflow, self.case.as_ref()).await
+                    stored(&connection.petrel, &workflow, self.case.as_ref()).await
                 })
                 .await?
             }
@@ -134,17 +134,17 @@ impl Draw {
 
 /// A workflow of the server, or a case with the version that it runs.
 async fn stored(
-    cases: &Petrel,
+    petrel: &Petrel,
     workflow: &WorkflowId,
     case: Option<&CaseId>,
 ) -> Result<Subject, Failure> {
     let Some(case) = case else {
-        let stored = cases.workflow(workflow).await?;
+        let stored = petrel.workflow(workflow).await?;
         let file = net_file::from_stored(&stored.definition)?;
         return Ok(Subject { title: file.net.name.clone(), marking: None, file });
     };
-    let case = cases.case(workflow, case).await?;
-    let stored = cases.workflow_at(workflow, case.definition).await?;
+    let case = petrel.case(workflow, case).await?;
+    let stored = petrel.workflow_at(workflow, case.definition).await?;
     let file = net_file::from_stored(&stored.definition)?;
     let marking = drawing::counted(&file.net, &case.marking);
     let title = drawing::case_title(&file.net, &case);

@@ -122,7 +122,7 @@ impl Export {
         };
         let shutdown = connection::shutdown(config)?;
         let stored = Connection::with(config, &shutdown, async |connection| {
-            Ok(connection.cases.workflow(&id).await?)
+            Ok(connection.petrel.workflow(&id).await?)
         });
         let no_file =
             |failure: Failure| failure.and(format!("and there is no file {}", self.what.display()));

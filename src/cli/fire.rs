@@ -53,7 +53,7 @@ impl Fire {
         let request = self.request()?;
         let shutdown = connection::shutdown(config)?;
         Connection::with(config, &shutdown, async |connection| {
-            Ok(changed(&connection.cases.fire(request).await?))
+            Ok(changed(&connection.petrel.fire(request).await?))
         })
         .await
     }

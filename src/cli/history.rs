@@ -115,8 +115,8 @@ impl Export {
                 reading.set_length(of);
                 reading.set_position(done);
             };
-            let cases = &connection.cases;
-            Ok(cases.gather_history(&self.workflow, &self.cases, &progress).await?)
+            let petrel = &connection.petrel;
+            Ok(petrel.gather_history(&self.workflow, &self.cases, &progress).await?)
         })
         .await;
         reading.finish_and_clear();

@@ -44,10 +44,10 @@ impl Rebuild {
                 bar.set_length(of);
                 bar.set_position(done);
             };
-            let cases = &connection.cases;
+            let petrel = &connection.petrel;
             Ok(match self.remove_unknown {
-                true => cases.rebuild_and_remove_unknown(&progress).await?,
-                false => cases.rebuild(&progress).await?,
+                true => petrel.rebuild_and_remove_unknown(&progress).await?,
+                false => petrel.rebuild(&progress).await?,
             })
         })
         .await;

@@ -180,11 +180,11 @@ pub(super) async fn run(
     tasks: Tasks,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let Connection { cases, storage, server } = connection;
+    let Connection { petrel, storage, server } = connection;
     let HttpPort { listener, doors, tokens, .. } = port;
     let Tasks { audit_every } = tasks;
     let stop = shutdown.child_token();
-    let serving = Serving { cases, storage, doors, tokens, audit_every };
+    let serving = Serving { petrel, storage, doors, tokens, audit_every };
     let mut serving = pin!(serving.run(listener, stop.clone()));
     // The loser of the race is not dropped when it is `serving`: it is asked to stop and
     // awaited.

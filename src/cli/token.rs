@@ -99,22 +99,24 @@ pub(super) struct Update {
 impl Token {
     pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
         let shutdown = connection::shutdown(config)?;
-        Connection::with(config, &shutdown, async |connection| self.run_on(&connection.cases).await)
-            .await
+        Connection::with(config, &shutdown, async |connection| {
+            self.run_on(&connection.petrel).await
+        })
+        .await
     }
 
-    async fn run_on(self, cases: &Petrel) -> Result<Answer, Failure> {
+    async fn run_on(self, petrel: &Petrel) -> Result<Answer, Failure> {
         match self {
             Self::Show(Show { token, workflow, strong }) => {
                 let consistency = if strong { Consistency::Strong } else { Consistency::Eventual };
-                let token = cases.token(workflow.as_ref(), &token, consistency).await?;
+                let token = petrel.token(workflow.as_ref(), &token, consistency).await?;
                 Ok(Answer::new(json!(token), token_text(&token)))
             }
             Self::List(List { workflow, place, case, page: asked }) => {
                 let scope = TokenScope { workflow, place, case };
-                let tokens = cases.tokens(&scope, asked.page()).await?;
+                let tokens = petrel.tokens(&scope, asked.page()).await?;
                 if tokens.items.is_empty() {
-                    cases.must_exist(&scope).await?;
+                    petrel.must_exist(&scope).await?;
                 }
                 let table = token_table(tokens.items.iter().map(|(_, token)| token));
                 Ok(page(&tokens, |token| json!(token), &table))
@@ -122,11 +124,11 @@ impl Token {
             Self::Add(Add { workflow, case, place, data, change }) => {
                 let (metadata, change) = (Map::new(), change.change());
                 let request = NewToken { workflow, case, place, data, metadata, change };
-                Ok(changed(&cases.create_token(request).await?))
+                Ok(changed(&petrel.create_token(request).await?))
             }
             Self::Update(Update { token, workflow, data, change }) => {
                 let (workflow, change) = (workflow.as_ref(), change.change());
-                Ok(changed(&cases.update_token_data(workflow, &token, data, change).await?))
+                Ok(changed(&petrel.update_token_data(workflow, &token, data, change).await?))
             }
         }
     }

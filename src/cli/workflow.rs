@@ -91,20 +91,20 @@ impl Workflow {
                     .collect::<Result<_, Failure>>()?;
                 let (expected, checks) = (apply.expected(), apply.soundness.checks());
                 Connection::with(config, &shutdown, async |connection| {
-                    let cases = connection.cases.clone().with_checks(checks);
+                    let cases = connection.petrel.clone().with_checks(checks);
                     Ok(apply_all(&cases, definitions, expected).await)
                 })
                 .await
             }
             Self::List(list) => {
                 Connection::with(config, &shutdown, async |connection| {
-                    list.run(&connection.cases).await
+                    list.run(&connection.petrel).await
                 })
                 .await
             }
             Self::Show(show) => {
                 Connection::with(config, &shutdown, async |connection| {
-                    show.run(&connection.cases).await
+                    show.run(&connection.petrel).await
                 })
                 .await
             }
@@ -126,7 +126,7 @@ impl Apply {
 
 /// Stores each definition. One that is refused stops none of the others.
 async fn apply_all(
-    cases: &Petrel,
+    petrel: &Petrel,
     definitions: Vec<(String, WorkflowDefinition)>,
     expected: ExpectedVersion,
 ) -> Answer {
@@ -134,7 +134,7 @@ async fn apply_all(
     let mut items = Vec::new();
     for (file, definition) in definitions {
         let id = definition.id.clone();
-        items.push(match apply(cases, definition, expected).await {
+        items.push(match apply(petrel, definition, expected).await {
             Ok((outcome, stored, report)) => {
                 let repeated = outcome == "unchanged";
                 let (version, sequence) = (stored.version, stored.sequence);
@@ -160,23 +160,23 @@ async fn apply_all(
 }
 
 async fn apply(
-    cases: &Petrel,
+    petrel: &Petrel,
     definition: WorkflowDefinition,
     expected: ExpectedVersion,
 ) -> Result<(&'static str, StoredDefinition, Arc<Report>), Failure> {
-    let (stored, repeated) = cases.store_workflow(definition, expected).await?;
+    let (stored, repeated) = petrel.store_workflow(definition, expected).await?;
     let outcome = match stored.version {
         _ if repeated => "unchanged",
         Version::FIRST => "created",
         _ => "updated",
     };
-    let report = cases.analysis(&stored).await?;
+    let report = petrel.analysis(&stored).await?;
     Ok((outcome, stored, report))
 }
 
 impl List {
-    async fn run(self, cases: &Petrel) -> Result<Answer, Failure> {
-        let (workflows, has_next) = cases.workflows(self.first, self.after.as_ref()).await?;
+    async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
+        let (workflows, has_next) = petrel.workflows(self.first, self.after.as_ref()).await?;
         let mut table = Table::new(&["WORKFLOW", "VERSION", "STORED", "NAME"]);
         for stored in &workflows {
             table.row([
@@ -194,11 +194,11 @@ impl List {
 }
 
 impl Show {
-    async fn run(self, cases: &Petrel) -> Result<Answer, Failure> {
+    async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
         let stored = match self.version_sequence {
-            None => StoredDefinition::clone(&*cases.workflow(&self.workflow).await?),
+            None => StoredDefinition::clone(&*petrel.workflow(&self.workflow).await?),
             Some(sequence) => {
-                let found = cases.storage().definition_at(&self.workflow, sequence).await?;
+                let found = petrel.storage().definition_at(&self.workflow, sequence).await?;
                 let workflow = self.workflow.clone();
                 found.ok_or(Error::NotFound(Lookup::Definition { workflow, sequence }))?
             }

@@ -24,7 +24,7 @@ pub struct Api {
     schema: Schema,
     /// The same schema, to validate documents.
     checker: Schema,
-    cases: Petrel,
+    petrel: Petrel,
     limits: Limits,
     shape: Arc<Shape>,
     mutations: TaskTracker,
@@ -38,14 +38,14 @@ impl Api {
     /// # Panics
     ///
     /// Never, as the tests of the schema see to.
-    pub fn new(cases: Petrel, limits: Limits) -> Self {
-        let schema = schema::over(cases.clone(), &limits);
+    pub fn new(petrel: Petrel, limits: Limits) -> Self {
+        let schema = schema::over(petrel.clone(), &limits);
         let shape = Shape::of(&schema::sdl());
         // A test compares the schema with a file, which is parsed there too.
         let shape = Arc::new(shape.expect("the schema is written in its own language"));
         let (checker, mutations) = (schema::checker(&limits), TaskTracker::new());
         let (admission, together) = (Admission::new(&limits), Together::default());
-        Self { schema, checker, cases, limits, shape, mutations, together, admission }
+        Self { schema, checker, petrel, limits, shape, mutations, together, admission }
     }
 
     /// The limits that clients are held to.
@@ -54,8 +54,8 @@ impl Api {
     }
 
     /// The cases beneath.
-    pub fn cases(&self) -> &Petrel {
-        &self.cases
+    pub fn petrel(&self) -> &Petrel {
+        &self.petrel
     }
 
     /// Parses a request of `caller`, who must be allowed to send one of its kind.
@@ -66,7 +66,7 @@ impl Api {
         let mut operation = Operation::new(parameters, &self.limits, &self.shape, &self.checker)?;
         caller.check(operation.kind())?;
         if let Some(name) = caller.name() {
-            operation.request = operation.request.data(self.cases.clone().acting_as(name));
+            operation.request = operation.request.data(self.petrel.clone().acting_as(name));
         }
         operation.request = operation.request.data(caller.clone());
         Ok(operation)
@@ -106,7 +106,7 @@ impl Api {
     fn work(&self, operation: &Operation) -> Arc<Work> {
         let is_query = operation.kind() == OperationKind::Query;
         let look_ups = Arc::new(LookUps::new(self.limits.look_ups));
-        let joins = Joins::new(is_query, self.cases.clone(), Arc::clone(&look_ups));
+        let joins = Joins::new(is_query, self.petrel.clone(), Arc::clone(&look_ups));
         let mut limits = self.limits;
         if operation.kind() == OperationKind::Mutation {
             // What has been stored is not answered with "try again": its answer only counts.

@@ -10,7 +10,7 @@ use crate::graphql::{
         TransitionTokenWithNatsInput, UpdateTokenDataInput,
     },
     request::arguments::in_words_of,
-    types::{Case, Firing, NatsToken, Token, Workflow, cases},
+    types::{Case, Firing, NatsToken, Token, Workflow, petrel},
 };
 use crate::{
     models::Role,
@@ -35,7 +35,7 @@ impl Mutation {
         #[graphql(desc = "The definition.")] input: CreateWorkflowInput,
     ) -> Result<Option<Workflow>> {
         let (definition, expected) = input.into_request()?;
-        let (stored, repeated) = cases(ctx).store_workflow(definition, expected).await?;
+        let (stored, repeated) = petrel(ctx).store_workflow(definition, expected).await?;
         Ok(Some(Workflow::answering(stored, repeated)))
     }
 
@@ -46,8 +46,8 @@ impl Mutation {
         #[graphql(desc = "The token.")] input: CreateTokenInput,
     ) -> Result<Option<Token>> {
         let changed = match input.into_request()? {
-            NewTokenRequest::Case(request) => cases(ctx).create_case(request).await,
-            NewTokenRequest::Token(request) => cases(ctx).create_token(request).await,
+            NewTokenRequest::Case(request) => petrel(ctx).create_case(request).await,
+            NewTokenRequest::Token(request) => petrel(ctx).create_token(request).await,
         };
         let changed = changed.map_err(|error| {
             in_words_of(error, &[("place", "input.initialPlace"), DATA, METADATA])
@@ -62,7 +62,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CreateWorkflowInstanceInput,
     ) -> Result<Option<Token>> {
         let names = [("data", "input.initialData"), METADATA];
-        let changed = cases(ctx).create_case(input.into_request()?).await;
+        let changed = petrel(ctx).create_case(input.into_request()?).await;
         let changed = changed.map_err(|error| in_words_of(error, &names))?;
         Ok(Some(Token::of(&changed)?))
     }
@@ -95,7 +95,7 @@ impl Mutation {
     ) -> Result<Option<NatsToken>> {
         let request = input.into_request()?;
         let place = request.to_place.clone();
-        let changed = cases(ctx).fire(request).await.map_err(of_firing)?;
+        let changed = petrel(ctx).fire(request).await.map_err(of_firing)?;
         let there = changed.tokens.iter().find(|token| Some(&token.place) == place.as_ref());
         Ok(Some(Token::of(&changed)?.or(there.cloned()).into()))
     }
@@ -108,7 +108,7 @@ impl Mutation {
     ) -> Result<Option<Token>> {
         let (workflow, token, patch, change) = input.into_request()?;
         let names = [("patch", "input.patch"), METADATA];
-        let changed = cases(ctx).update_token_data(workflow.as_ref(), &token, patch, change).await;
+        let changed = petrel(ctx).update_token_data(workflow.as_ref(), &token, patch, change).await;
         let changed = changed.map_err(|error| in_words_of(error, &names))?;
         Ok(Some(Token::of(&changed)?))
     }
@@ -120,7 +120,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CaseChangeInput,
     ) -> Result<Option<Case>> {
         let (workflow, case, change) = input.into_request()?;
-        changed(cases(ctx).pause(&workflow, &case, change).await)
+        changed(petrel(ctx).pause(&workflow, &case, change).await)
     }
 
     /// Resumes a paused case.
@@ -130,7 +130,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CaseChangeInput,
     ) -> Result<Option<Case>> {
         let (workflow, case, change) = input.into_request()?;
-        changed(cases(ctx).resume(&workflow, &case, change).await)
+        changed(petrel(ctx).resume(&workflow, &case, change).await)
     }
 
     /// Cancels a case: its tokens are removed, and it can't be resumed.
@@ -140,7 +140,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: CaseChangeInput,
     ) -> Result<Option<Case>> {
         let (workflow, case, change) = input.into_request()?;
-        changed(cases(ctx).cancel(&workflow, &case, change).await)
+        changed(petrel(ctx).cancel(&workflow, &case, change).await)
     }
 
     /// Puts aside the messages of a case's log that can't be read or do not follow. The case goes
@@ -153,7 +153,7 @@ impl Mutation {
         #[graphql(desc = "The case.")] input: QuarantineCaseInput,
     ) -> Result<Option<Case>> {
         let (workflow, case, following, change) = input.into_request()?;
-        let done = cases(ctx).quarantine(&workflow, &case, following, change).await;
+        let done = petrel(ctx).quarantine(&workflow, &case, following, change).await;
         changed(done.map_err(|error| in_words_of(error, &[FOLLOWING])))
     }
 }
@@ -170,7 +170,7 @@ fn changed(changed: Result<Changed, Error>) -> Result<Option<Case>> {
 
 async fn fire(ctx: &Context<'_>, request: Fire) -> Result<Firing, Error> {
     let transition = request.transition.clone();
-    let changed = cases(ctx).fire(request).await.map_err(of_firing)?;
+    let changed = petrel(ctx).fire(request).await.map_err(of_firing)?;
     Ok(Firing::new(changed, transition))
 }
 

@@ -11,7 +11,7 @@ use crate::graphql::{
     },
     types::{
         Case, CaseConnection, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Node,
-        Token, Transition, Workflow, WorkflowAnalysis, cases, history, transitions,
+        Token, Transition, Workflow, WorkflowAnalysis, history, petrel, transitions,
     },
     work::joins::{self, Found},
 };
@@ -269,7 +269,7 @@ impl Query {
 
     /// The health of the store. Answers while the NATS server is away, too.
     async fn health(&self, ctx: &Context<'_>) -> Health {
-        cases(ctx).health().await.into()
+        petrel(ctx).health().await.into()
     }
 }
 

@@ -32,9 +32,9 @@ const DIRECTIVES: usize = 4;
 const TOLD: usize = 100;
 
 /// The schema, ready to execute valid documents.
-pub(super) fn over(cases: Petrel, limits: &Limits) -> Schema {
+pub(super) fn over(petrel: Petrel, limits: &Limits) -> Schema {
     builder()
-        .data(cases)
+        .data(petrel)
         .validation_mode(ValidationMode::Fast)
         .limit_recursive_depth(limits.nested_sets())
         .extension(Counting)

@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt, future, stream::BoxStream};
 use crate::graphql::{
     request::arguments::{id, id_in, located, optional_id},
     scalars::Sequence,
-    types::{CaseEvent, Token, cases},
+    types::{CaseEvent, Token, petrel},
 };
 use crate::{
     models::{CaseId, LogSequence, Record, Stored, TokenId, WorkflowId},
@@ -40,7 +40,7 @@ impl Subscription {
         let workflow = optional_id("workflowId", workflow_id.as_ref())?;
         let (workflow, token) = located(workflow, "tokenId", &token_id)?;
         let from = from_sequence.map(Sequence::begin);
-        Ok(token_updates(cases(ctx), workflow, token, from).await?)
+        Ok(token_updates(petrel(ctx), workflow, token, from).await?)
     }
 
     /// The changes of the cases of a workflow. `NOT_FOUND` if the workflow does not exist.
@@ -52,9 +52,9 @@ impl Subscription {
         from_sequence: Option<Sequence>,
     ) -> Result<impl Stream<Item = Result<CaseEvent>> + use<>> {
         let workflow: WorkflowId = id("workflowId", &workflow_id)?;
-        let cases = cases(ctx);
-        cases.workflow(&workflow).await?;
-        Ok(events(cases, LogScope::Workflow(workflow), from_sequence).await?)
+        let petrel = petrel(ctx);
+        petrel.workflow(&workflow).await?;
+        Ok(events(petrel, LogScope::Workflow(workflow), from_sequence).await?)
     }
 
     /// The changes of a case. `NOT_FOUND` if the case does not exist.
@@ -68,18 +68,18 @@ impl Subscription {
     ) -> Result<impl Stream<Item = Result<CaseEvent>> + use<>> {
         let workflow: WorkflowId = id("workflowId", &workflow_id)?;
         let case: CaseId = id_in(&workflow, "caseId", &case_id)?;
-        let cases = cases(ctx);
-        cases.case(&workflow, &case).await?;
-        Ok(events(cases, LogScope::Case(workflow, case), from_sequence).await?)
+        let petrel = petrel(ctx);
+        petrel.case(&workflow, &case).await?;
+        Ok(events(petrel, LogScope::Case(workflow, case), from_sequence).await?)
     }
 }
 
 async fn events(
-    cases: &Petrel,
+    petrel: &Petrel,
     scope: LogScope,
     from: Option<Sequence>,
 ) -> Result<BoxStream<'static, Result<CaseEvent>>, Error> {
-    let records = cases.watch(scope, from.map(|from| from.begin().into())).await?;
+    let records = petrel.watch(scope, from.map(|from| from.begin().into())).await?;
     Ok(records.map(|record| Ok(record.map(CaseEvent::from)?)).boxed())
 }
 
@@ -88,21 +88,21 @@ async fn events(
 /// The watch begins right after the revision that was read, in the log and not in time, so
 /// nothing can fall between the read and the watch.
 async fn token_updates(
-    cases: &Petrel,
+    petrel: &Petrel,
     workflow: Option<WorkflowId>,
     token: TokenId,
     from: Option<LogSequence>,
 ) -> Result<BoxStream<'static, Result<Token>>, Error> {
-    let found = cases.token(workflow.as_ref(), &token, Consistency::Strong).await;
+    let found = petrel.token(workflow.as_ref(), &token, Consistency::Strong).await;
     let now = match (found, workflow, from) {
         (Ok(now), ..) => now,
         (Err(Error::NotFound(_)), Some(workflow), Some(from)) => {
-            return ended_token(cases, workflow, token, from).await;
+            return ended_token(petrel, workflow, token, from).await;
         }
         (Err(error), ..) => return Err(error),
     };
     let scope = LogScope::Case(now.workflow.clone(), now.case.clone());
-    let records = cases
+    let records = petrel
         .watch(scope, Some(from.unwrap_or(LogSequence::after(now.nats_sequence)).into()))
         .await?;
     let changes = Changes { token, records, end: None, over: false }.stream();
@@ -114,7 +114,7 @@ async fn token_updates(
 
 /// The changes from `from` on of a token that was not found alive.
 async fn ended_token(
-    cases: &Petrel,
+    petrel: &Petrel,
     workflow: WorkflowId,
     token: TokenId,
     from: LogSequence,
@@ -122,7 +122,7 @@ async fn ended_token(
     let (Some((case, _)), Some(number)) = (token.case(), token.number()) else {
         return Err(Error::no_token(&token));
     };
-    let now = cases.case(&workflow, &case).await?;
+    let now = petrel.case(&workflow, &case).await?;
     let made = (1..=now.tokens_made).contains(&number);
     if !made || token != TokenId::of_case(&workflow.tag(), &case, number) {
         return Err(Error::no_token(&token));
@@ -132,7 +132,7 @@ async fn ended_token(
     if end.is_some_and(|end| from > end) {
         return Ok(futures::stream::empty().boxed());
     }
-    let records = cases.watch(LogScope::Case(workflow, case), Some(from.into())).await?;
+    let records = petrel.watch(LogScope::Case(workflow, case), Some(from.into())).await?;
     Ok(Changes { token, records, end, over: false }.stream())
 }
 

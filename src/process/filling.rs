@@ -20,11 +20,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Looks for the view until `stop`, and fills it when it was made again.
-pub(super) async fn keep_view(cases: &Petrel, storage: &NatsStorage, stop: CancellationToken) {
+pub(super) async fn keep_view(petrel: &Petrel, storage: &NatsStorage, stop: CancellationToken) {
     let (mut complained, mut pause) = (None::<Instant>, EVERY);
     loop {
         let looked = tokio::select! {
-            looked = look(cases, storage) => looked,
+            looked = look(petrel, storage) => looked,
             () = stop.cancelled() => return,
         };
         match looked {
@@ -48,10 +48,10 @@ pub(super) async fn keep_view(cases: &Petrel, storage: &NatsStorage, stop: Cance
 }
 
 /// Looks for the view, and fills it if it is to be filled. Returns false if it could not be filled.
-async fn look(cases: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
+async fn look(petrel: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
     let Some(view) = storage.view_to_be_filled().await? else { return Ok(true) };
     tracing::warn!("the view was missing; it is being filled from the log");
-    fill(cases, || storage.view_is_filled(&view)).await.or_else(|error| {
+    fill(petrel, || storage.view_is_filled(&view)).await.or_else(|error| {
         tracing::warn!(%error, "the view could not be filled; trying again");
         Ok(false)
     })
@@ -59,11 +59,11 @@ async fn look(cases: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
 
 /// Fills the view from the log, and notes for all processes that it is done. Returns false if a case
 /// was out of reach. Stopped in the middle, the next look, or the next serving process, begins again.
-async fn fill<F>(cases: &Petrel, note: impl FnOnce() -> F) -> petrel::Result<bool>
+async fn fill<F>(petrel: &Petrel, note: impl FnOnce() -> F) -> petrel::Result<bool>
 where
     F: Future<Output = Result<(), StorageError>>,
 {
-    let Repaired { cases, mended, failed, unsettled, .. } = cases.rebuild(&|_, _| ()).await?;
+    let Repaired { cases, mended, failed, unsettled, .. } = petrel.rebuild(&|_, _| ()).await?;
     // What can't be read stays so, and what was out of reach does not.
     if unsettled > 0 {
         tracing::warn!(unsettled, "cases could not be put into the view; trying again");
@@ -97,26 +97,26 @@ mod tests {
     #[tokio::test]
     async fn a_view_is_not_filled_while_a_case_is_out_of_reach() {
         let faulty = Arc::new(FaultyStorage::new(Arc::new(MemoryStorage::new())));
-        let cases = Petrel::new(faulty.clone());
+        let petrel = Petrel::new(faulty.clone());
         let net = json!({ "id": "w", "initial_place": "a", "places": [{ "id": "a" }],
                           "transitions": [] });
         let net: WorkflowDefinition = serde_json::from_value(net).unwrap();
-        cases.create_workflow(net, ExpectedVersion::Any).await.unwrap();
+        petrel.create_workflow(net, ExpectedVersion::Any).await.unwrap();
         faulty.drop_views();
-        let begun = cases.create_case(NewCase::of(WorkflowId::new("w").unwrap())).await.unwrap();
+        let begun = petrel.create_case(NewCase::of(WorkflowId::new("w").unwrap())).await.unwrap();
         let notes = AtomicUsize::new(0);
         let note = || {
             notes.fetch_add(1, Ordering::Relaxed);
             ready(Ok(()))
         };
         for _ in 0..2 {
-            assert!(!fill(&cases, note).await.unwrap());
+            assert!(!fill(&petrel, note).await.unwrap());
         }
         assert_eq!(notes.load(Ordering::Relaxed), 0);
         faulty.pass_views();
-        assert!(fill(&cases, note).await.unwrap());
+        assert!(fill(&petrel, note).await.unwrap());
         assert_eq!(notes.load(Ordering::Relaxed), 1);
-        let token = cases.token(None, &begun.tokens[0].id, Consistency::Eventual).await;
+        let token = petrel.token(None, &begun.tokens[0].id, Consistency::Eventual).await;
         assert_eq!(token.unwrap().id, begun.tokens[0].id);
     }
 }

@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Serving {
     /// Every operation of the engine.
-    pub cases: Petrel,
+    pub petrel: Petrel,
     /// The store beneath, whose view is kept.
     pub storage: NatsStorage,
     /// Names and origins that are let in.
@@ -58,9 +58,9 @@ impl Serving {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), ServingError> {
-        let Self { cases, storage, doors, tokens, audit_every } = self;
+        let Self { petrel, storage, doors, tokens, audit_every } = self;
         let mut tasks = Tasks::new(&shutdown);
-        let mut state = ServerState::new(Api::new(cases.clone(), Limits::default()))
+        let mut state = ServerState::new(Api::new(petrel.clone(), Limits::default()))
             .with_doors(doors)
             .with_faults(tasks.faults());
         if let Some(tokens) = tokens {
@@ -69,26 +69,26 @@ impl Serving {
             tasks.run("reading of the token file", |_| reading);
         }
         tasks.run("reconciler", |stop| {
-            let cases = cases.clone();
-            async move { cases.run_reconciler(stop).await }
+            let petrel = petrel.clone();
+            async move { petrel.run_reconciler(stop).await }
         });
         tasks.run("index", |stop| {
-            let cases = cases.clone();
-            async move { cases.run_index(stop).await }
+            let petrel = petrel.clone();
+            async move { petrel.run_index(stop).await }
         });
         tasks.run("filling of the view", |stop| {
-            let cases = cases.clone();
-            async move { filling::keep_view(&cases, &storage, stop).await }
+            let petrel = petrel.clone();
+            async move { filling::keep_view(&petrel, &storage, stop).await }
         });
         if let Some(every) = audit_every {
-            let cases = cases.clone();
-            tasks.run("audit", |stop| async move { cases.run_auditor(every, stop).await });
+            let petrel = petrel.clone();
+            tasks.run("audit", |stop| async move { petrel.run_auditor(every, stop).await });
         }
         let served = serve(listener, state, shutdown).await;
         // Only now: requests under way may have begun further ones.
         tasks.run("changes under way", |stop| async move {
             stop.cancelled().await;
-            cases.close().await;
+            petrel.close().await;
         });
         let ended = tasks.end(GRACE).await;
         served?;

@@ -29,7 +29,7 @@ pub(super) async fn ready(State(state): State<ServerState>, headers: HeaderMap) 
         let reason = format!("{fault}; restart this process");
         return not_ready(json!({ "status": "not ready", "reason": reason }));
     }
-    let health = state.vitals.of(state.api.cases(), &state.shutdown).await;
+    let health = state.vitals.of(state.api.petrel(), &state.shutdown).await;
     // The question is given up when the shutdown begins.
     if state.shutdown.is_cancelled() {
         return not_ready(stopping);
@@ -57,5 +57,5 @@ pub(super) async fn metrics(State(state): State<ServerState>, headers: HeaderMap
         return unauthenticated(MediaType::Json, &answer);
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], state.api.cases().metrics().render()).into_response()
+    ([(header::CONTENT_TYPE, kind)], state.api.petrel().metrics().render()).into_response()
 }

@@ -36,8 +36,8 @@ impl Vitals {
 
     /// The health of the store, at most [`GOOD_FOR`] old. There is one question at a time, which goes
     /// on when those have gone who asked it, until `shutdown`.
-    pub async fn of(&self, cases: &Petrel, shutdown: &CancellationToken) -> Arc<Health> {
-        let mut told = self.question(cases, shutdown);
+    pub async fn of(&self, petrel: &Petrel, shutdown: &CancellationToken) -> Arc<Health> {
+        let mut told = self.question(petrel, shutdown);
         match told.wait_for(Option::is_some).await.ok().as_deref() {
             Some(Some(told)) => Arc::clone(&told.health),
             _ => Arc::new(Health {
@@ -56,7 +56,7 @@ impl Vitals {
     /// The question that is under way or has a good answer; otherwise another one.
     fn question(
         &self,
-        cases: &Petrel,
+        petrel: &Petrel,
         shutdown: &CancellationToken,
     ) -> watch::Receiver<Option<Told>> {
         let mut last = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,10 +66,10 @@ impl Vitals {
         };
         if !is_good {
             let (teller, next) = watch::channel(None);
-            let (cases, shutdown) = (cases.clone(), shutdown.clone());
+            let (petrel, shutdown) = (petrel.clone(), shutdown.clone());
             self.questions.spawn(async move {
                 // An answer that an absent server owes must not hold up the shutdown.
-                let asked = shutdown.run_until_cancelled(cases.health()).await;
+                let asked = shutdown.run_until_cancelled(petrel.health()).await;
                 let Some(health) = asked.map(Arc::new) else { return };
                 teller.send_replace(Some(Told { at: Instant::now(), health }));
             });

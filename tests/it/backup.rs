@@ -15,7 +15,7 @@ use stormpetrel::{
 
 use crate::{
     failures::fixtures::{eventually, log_of, view_is_the_log},
-    support::{begin, case, cases_at, copy_folder, transition, workflow},
+    support::{begin, case, copy_folder, petrel_at, transition, workflow},
 };
 
 /// Longest time for a client to connect again.
@@ -39,28 +39,28 @@ impl AuditWatcher for Silent {
     fn progress(&self, _: u64, _: u64) {}
 }
 
-async fn is_whole(cases: &Petrel) {
+async fn is_whole(petrel: &Petrel) {
     let scope = AuditScope { replay: true, ..AuditScope::default() };
-    cases.audit(&scope, &Silent).await.unwrap();
-    view_is_the_log(cases).await.unwrap();
+    petrel.audit(&scope, &Silent).await.unwrap();
+    view_is_the_log(petrel).await.unwrap();
 }
 
 /// Orders that have been submitted: `count` of them, numbered from `from`.
-async fn orders(cases: &Petrel, from: usize, count: usize) {
-    begin(cases, json!({})).await;
+async fn orders(petrel: &Petrel, from: usize, count: usize) {
+    begin(petrel, json!({})).await;
     for number in from..from + count {
         let id = case(&format!("order-{number}"));
         let new = NewCase { case: Some(id.clone()), ..NewCase::of(workflow("orders")) };
-        cases.create_case(new).await.unwrap();
-        cases.fire(Fire::case(workflow("orders"), id, transition("submit"))).await.unwrap();
+        petrel.create_case(new).await.unwrap();
+        petrel.fire(Fire::case(workflow("orders"), id, transition("submit"))).await.unwrap();
     }
 }
 
-async fn log(cases: &Petrel, count: usize) -> Vec<Stored<Record>> {
+async fn log(petrel: &Petrel, count: usize) -> Vec<Stored<Record>> {
     let mut log = Vec::new();
     for number in 0..count {
         let id = case(&format!("order-{number}"));
-        log.extend(log_of(cases, &workflow("orders"), &id).await);
+        log.extend(log_of(petrel, &workflow("orders"), &id).await);
     }
     log
 }
@@ -109,7 +109,7 @@ async fn restore(client: &Client, stream: &str, (about, snapshot): &(Value, Byte
 #[tokio::test]
 async fn a_snapshot_of_the_log_alone_brings_everything_back() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
+    let cases = petrel_at(server.url()).await;
     orders(&cases, 0, 20).await;
     let client = async_nats::connect(server.url()).await.unwrap();
     // Somebody goes on writing while it is made.
@@ -119,7 +119,7 @@ async fn a_snapshot_of_the_log_alone_brings_everything_back() {
     let elsewhere = TestServer::start().await;
     let client = async_nats::connect(elsewhere.url()).await.unwrap();
     restore(&client, "CB_LOG", &kept).await;
-    let restored = cases_at(elsewhere.url()).await;
+    let restored = petrel_at(elsewhere.url()).await;
     assert_eq!(log(&restored, 20).await, before, "sequences, times and bytes are as they were");
     let rebuilt = restored.rebuild(&|_, _| ()).await.unwrap();
     assert!(rebuilt.mended > 20 && rebuilt.failed == 0, "{rebuilt:?}");
@@ -132,30 +132,30 @@ async fn a_snapshot_of_the_log_alone_brings_everything_back() {
 #[tokio::test]
 async fn a_snapshot_is_restored_in_place_and_the_views_are_mended() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    orders(&cases, 0, 12).await;
+    let petrel = petrel_at(server.url()).await;
+    orders(&petrel, 0, 12).await;
     let client = async_nats::connect(server.url()).await.unwrap();
     let kept = backup(&client, "CB_LOG").await;
     for number in 0..6 {
         let id = case(&format!("order-{number}"));
         let fire = Fire::case(workflow("orders"), id, transition("reject"));
-        cases.fire(fire).await.unwrap();
+        petrel.fire(fire).await.unwrap();
     }
-    orders(&cases, 12, 5).await;
-    drop(cases);
+    orders(&petrel, 12, 5).await;
+    drop(petrel);
     call(&client, "$JS.API.STREAM.DELETE.CB_LOG", Value::Null).await;
     restore(&client, "CB_LOG", &kept).await;
-    let cases = cases_at(server.url()).await;
-    assert!(view_is_the_log(&cases).await.is_err(), "the views must be ahead for this test");
+    let petrel = petrel_at(server.url()).await;
+    assert!(view_is_the_log(&petrel).await.is_err(), "the views must be ahead for this test");
     // The five orders that were begun after it are all that is left of them.
-    let rebuilt = cases.rebuild(&|_, _| ()).await.unwrap();
+    let rebuilt = petrel.rebuild(&|_, _| ()).await.unwrap();
     assert!(rebuilt.ahead >= 6 && rebuilt.failed == 0, "{rebuilt:?}");
     assert!(rebuilt.unknown >= 5 && rebuilt.removed == 0, "{rebuilt:?}");
     let unknown = rebuilt.unknown;
-    let rebuilt = cases.rebuild_and_remove_unknown(&|_, _| ()).await.unwrap();
+    let rebuilt = petrel.rebuild_and_remove_unknown(&|_, _| ()).await.unwrap();
     assert_eq!((rebuilt.removed, rebuilt.unknown, rebuilt.failed), (unknown, 0, 0));
-    is_whole(&cases).await;
-    let again = cases.rebuild(&|_, _| ()).await.unwrap();
+    is_whole(&petrel).await;
+    let again = petrel.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!(again.mended, 0);
 }
 
@@ -163,15 +163,15 @@ async fn a_snapshot_is_restored_in_place_and_the_views_are_mended() {
 #[tokio::test]
 async fn the_folder_of_a_stopped_server_is_put_back_under_a_process_that_goes_on() {
     let mut server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    orders(&cases, 0, 8).await;
-    let before = log(&cases, 8).await;
+    let petrel = petrel_at(server.url()).await;
+    orders(&petrel, 0, 8).await;
+    let before = log(&petrel, 8).await;
     server.kill().await;
     let folder = server.local().store_dir().join("jetstream");
     let kept = tempfile::tempdir().unwrap();
     copy_folder(&folder, &kept.path().join("jetstream"));
     server.restart().await;
-    let later = cases_at(server.url()).await;
+    let later = petrel_at(server.url()).await;
     orders(&later, 8, 4).await;
     for number in 0..4 {
         let id = case(&format!("order-{number}"));
@@ -181,10 +181,10 @@ async fn the_folder_of_a_stopped_server_is_put_back_under_a_process_that_goes_on
     fs::remove_dir_all(&folder).unwrap();
     copy_folder(&kept.path().join("jetstream"), &folder);
     server.restart().await;
-    for cases in [&later, &cases_at(server.url()).await] {
-        eventually("a connection", RECONNECTED, async || cases.storage().last_sequence().await)
+    for petrel in [&later, &petrel_at(server.url()).await] {
+        eventually("a connection", RECONNECTED, async || petrel.storage().last_sequence().await)
             .await;
-        assert_eq!(log(cases, 8).await, before);
+        assert_eq!(log(petrel, 8).await, before);
     }
     // What it remembers of the cases is not so any more.
     for number in 0..8 {

@@ -9,7 +9,7 @@ use stormpetrel::{
 
 use crate::support::{case, place, system, transition, workflow};
 
-async fn net(cases: &Petrel, id: &str, conditions: Value, inputs: Value) {
+async fn net(petrel: &Petrel, id: &str, conditions: Value, inputs: Value) {
     let definition: WorkflowDefinition = serde_json::from_value(json!({
         "id": id, "initial_place": "a",
         "places": [{ "id": "a" }, { "id": "b" }, { "id": "c" }],
@@ -19,12 +19,12 @@ async fn net(cases: &Petrel, id: &str, conditions: Value, inputs: Value) {
         ]
     }))
     .unwrap();
-    cases.create_workflow(definition, ExpectedVersion::Any).await.unwrap();
+    petrel.create_workflow(definition, ExpectedVersion::Any).await.unwrap();
 }
 
-async fn begin(cases: &Petrel, net: &str, id: &str, data: Value) -> CaseId {
+async fn begin(petrel: &Petrel, net: &str, id: &str, data: Value) -> CaseId {
     let new = NewCase { case: Some(case(id)), data, ..NewCase::of(workflow(net)) };
-    cases.create_case(new).await.unwrap().case.id.clone()
+    petrel.create_case(new).await.unwrap().case.id.clone()
 }
 
 fn go(net: &str, id: &CaseId) -> Fire {
@@ -34,16 +34,16 @@ fn go(net: &str, id: &CaseId) -> Fire {
 /// A guard that goes over 8,400 million values, and a case beside it, on one thread.
 #[tokio::test]
 async fn a_guard_without_end_stalls_nobody_and_is_no_no() {
-    let (_server, cases) = system().await;
+    let (_server, petrel) = system().await;
     let guard = "token.data.l.all(a, token.data.l.all(b, !(-1 in token.data.m)))";
-    net(&cases, "costly", json!([guard]), json!([{ "place": "a" }])).await;
-    net(&cases, "quick", json!(["token.data.n > 0"]), json!([{ "place": "a" }])).await;
+    net(&petrel, "costly", json!([guard]), json!([{ "place": "a" }])).await;
+    net(&petrel, "quick", json!(["token.data.n > 0"]), json!([{ "place": "a" }])).await;
     let (few, many): (Vec<_>, Vec<_>) = ((0..290).collect(), (0..100_000).collect());
-    let costly = begin(&cases, "costly", "k", json!({ "l": few, "m": many })).await;
-    let quick = begin(&cases, "quick", "q", json!({ "n": 1 })).await;
+    let costly = begin(&petrel, "costly", "k", json!({ "l": few, "m": many })).await;
+    let quick = begin(&petrel, "quick", "q", json!({ "n": 1 })).await;
 
-    let slow = cases.fire(go("costly", &costly));
-    let fast = cases.fire(go("quick", &quick));
+    let slow = petrel.fire(go("costly", &costly));
+    let fast = petrel.fire(go("quick", &quick));
     tokio::pin!(slow);
     tokio::select! {
         biased;
@@ -59,39 +59,39 @@ async fn a_guard_without_end_stalls_nobody_and_is_no_no() {
     }
     assert!(!error.to_string().contains("is false"), "{error}");
 
-    let said = cases.explain(&workflow("costly"), &costly).await.unwrap();
+    let said = petrel.explain(&workflow("costly"), &costly).await.unwrap();
     let [Blocker::SearchStopped { .. }] = &said.transitions[0].modes[0].blockers[..] else {
         panic!("{said:?}")
     };
     assert!(said.summary.contains("not known"), "{}", said.summary);
-    let token = cases.case(&workflow("costly"), &costly).await.unwrap();
+    let token = petrel.case(&workflow("costly"), &costly).await.unwrap();
     let token = token.live_tokens().next().unwrap().id.clone();
-    let offered = cases.available_transitions(None, &token).await.unwrap_err();
+    let offered = petrel.available_transitions(None, &token).await.unwrap_err();
     assert!(["UNDECIDED", "OVERLOADED"].contains(&offered.code()), "{offered}");
 }
 
 /// Forty orders and forty payments, of which only the last of each fit.
 #[tokio::test]
 async fn a_join_of_many_tokens_is_found_and_said_so() {
-    let (_server, cases) = system().await;
+    let (_server, petrel) = system().await;
     let join = "tokens[0].data.id == tokens[1].data.id";
-    net(&cases, "join", json!([join]), json!([{ "place": "a" }, { "place": "b" }])).await;
-    let id = begin(&cases, "join", "k", json!({ "id": "order-0" })).await;
+    net(&petrel, "join", json!([join]), json!([{ "place": "a" }, { "place": "b" }])).await;
+    let id = begin(&petrel, "join", "k", json!({ "id": "order-0" })).await;
     for n in 1..40 {
         let data = json!({ "id": format!("order-{n}") });
-        cases.create_token(token(&id, "a", data)).await.unwrap();
+        petrel.create_token(token(&id, "a", data)).await.unwrap();
     }
     for n in 0..40 {
         let data =
             json!({ "id": if n == 39 { "order-39".into() } else { format!("payment-{n}") } });
-        cases.create_token(token(&id, "b", data)).await.unwrap();
+        petrel.create_token(token(&id, "b", data)).await.unwrap();
     }
-    let said = cases.explain(&workflow("join"), &id).await.unwrap();
+    let said = petrel.explain(&workflow("join"), &id).await.unwrap();
     assert!(said.transitions[0].enabled, "{said:?}");
-    let fired = cases.fire(go("join", &id)).await.unwrap();
+    let fired = petrel.fire(go("join", &id)).await.unwrap();
     let taken: Vec<_> = fired.record.value.consumed.iter().map(|at| at.token.clone()).collect();
     assert_eq!(taken, said.transitions[0].modes[0].would_take);
-    let error = cases.fire(go("join", &id)).await.unwrap_err();
+    let error = petrel.fire(go("join", &id)).await.unwrap_err();
     assert_eq!(error.code(), "NOT_ENABLED");
     assert!(error.to_string().contains("is false (and none of 1521 choices"), "{error}");
 }
@@ -110,11 +110,11 @@ fn token(id: &CaseId, at: &str, data: Value) -> NewToken {
 /// A condition that could not be evaluated is another reason than a false one.
 #[tokio::test]
 async fn a_guard_that_failed_has_a_reason_of_its_own() {
-    let (_server, cases) = system().await;
-    net(&cases, "w", json!(["token.data.amount > 100"]), json!([{ "place": "a" }])).await;
+    let (_server, petrel) = system().await;
+    net(&petrel, "w", json!(["token.data.amount > 100"]), json!([{ "place": "a" }])).await;
     for (id, data, failed) in [("k0", json!({ "amount": 7 }), false), ("k1", json!({}), true)] {
-        let id = begin(&cases, "w", id, data).await;
-        let said = cases.explain(&workflow("w"), &id).await.unwrap();
+        let id = begin(&petrel, "w", id, data).await;
+        let said = petrel.explain(&workflow("w"), &id).await.unwrap();
         let is_failed = match &said.transitions[0].modes[0].blockers[..] {
             [Blocker::Guard { .. }] => false,
             [Blocker::GuardFailed { .. }] => true,
@@ -127,10 +127,10 @@ async fn a_guard_that_failed_has_a_reason_of_its_own() {
 /// Two thousand changes of one case: those in line are done, the rest may try again.
 #[tokio::test]
 async fn too_many_changes_of_one_case_are_told_to_try_again() {
-    let (_server, cases) = system().await;
-    net(&cases, "w", json!([]), json!([{ "place": "a" }])).await;
-    let id = begin(&cases, "w", "k", json!({})).await;
-    let asked = (0..2_000).map(|_| cases.fire(go("w", &id)));
+    let (_server, petrel) = system().await;
+    net(&petrel, "w", json!([]), json!([{ "place": "a" }])).await;
+    let id = begin(&petrel, "w", "k", json!({})).await;
+    let asked = (0..2_000).map(|_| petrel.fire(go("w", &id)));
     let (mut fired, mut refused) = (0, 0);
     for answer in futures::future::join_all(asked).await {
         match answer {

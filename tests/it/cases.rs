@@ -12,18 +12,18 @@ use stormpetrel::{
 };
 
 use crate::support::{
-    begin, case, cases_at, config, definition, orders, place, system, transition, workflow,
+    begin, case, config, definition, orders, petrel_at, place, system, transition, workflow,
 };
 
 #[tokio::test]
 async fn a_token_moves_and_is_read_in_its_new_place_at_once() {
-    let (_server, cases) = system().await;
-    let (begun, token) = begin(&cases, json!({"amount": 5})).await;
+    let (_server, petrel) = system().await;
+    let (begun, token) = begin(&petrel, json!({"amount": 5})).await;
     for round in 0..50 {
         let (name, to) = if round % 2 == 0 { ("submit", "review") } else { ("reject", "draft") };
-        let moved = cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        let moved = petrel.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
         for consistency in [Consistency::Eventual, Consistency::Strong] {
-            let read = cases.token(None, &token, consistency).await.unwrap();
+            let read = petrel.token(None, &token, consistency).await.unwrap();
             assert_eq!(read.place, place(to));
             assert_eq!(read.nats_sequence, Some(moved.record.sequence));
             assert_eq!(read.history_total, round + 1);
@@ -40,7 +40,7 @@ async fn a_token_moves_and_is_read_in_its_new_place_at_once() {
                 place: Some(place(place_id)),
                 case: None,
             };
-            let tokens = cases.tokens(&scope, Page::default()).await.unwrap();
+            let tokens = petrel.tokens(&scope, Page::default()).await.unwrap();
             assert_eq!(tokens.items.len(), count, "{place_id} in round {round}");
         }
     }
@@ -52,15 +52,15 @@ async fn a_token_moves_and_is_read_in_its_new_place_at_once() {
 async fn a_strong_read_is_what_the_log_says_whatever_a_process_knows() {
     let (server, first) = system().await;
     let (_, token) = begin(&first, json!({"amount": 5})).await;
-    let second = cases_at(server.url()).await;
+    let second = petrel_at(server.url()).await;
     for step in 0..20 {
         let (mover, name) = ([&first, &second][step / 2 % 2], ["submit", "reject"][step % 2]);
         let moved = mover.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
-        let fresh = cases_at(server.url()).await;
+        let fresh = petrel_at(server.url()).await;
         let expected = fresh.token(None, &token, Consistency::Strong).await.unwrap();
         assert_eq!(expected.nats_sequence, Some(moved.record.sequence));
-        for cases in [&first, &second] {
-            let read = cases.token(None, &token, Consistency::Strong).await.unwrap();
+        for petrel in [&first, &second] {
+            let read = petrel.token(None, &token, Consistency::Strong).await.unwrap();
             assert_eq!(read, expected, "step {step}");
         }
     }
@@ -69,23 +69,23 @@ async fn a_strong_read_is_what_the_log_says_whatever_a_process_knows() {
 #[tokio::test]
 async fn a_strong_read_of_a_case_that_is_known_asks_the_log_once() {
     let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
-    let cases = Petrel::new(Arc::new(storage.clone()));
-    cases.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
-    let (_, token) = begin(&cases, json!({"amount": 5})).await;
+    let petrel = Petrel::new(Arc::new(storage.clone()));
+    petrel.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
+    let (_, token) = begin(&petrel, json!({"amount": 5})).await;
     // So many that the last record leaves the first ones to an earlier record.
     for step in 0..20 {
         let name = ["submit", "reject"][step % 2];
-        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        petrel.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
     }
     let before = storage.log_reads();
-    let read = cases.token(None, &token, Consistency::Strong).await.unwrap();
+    let read = petrel.token(None, &token, Consistency::Strong).await.unwrap();
     assert_eq!((read.history.len(), storage.log_reads() - before), (20, 1));
 }
 
 #[tokio::test]
 async fn a_process_that_does_not_know_a_case_reads_little_before_it_fires() {
-    let (server, cases) = system().await;
-    let (begun, token) = begin(&cases, json!({"amount": 5})).await;
+    let (server, petrel) = system().await;
+    let (begun, token) = begin(&petrel, json!({"amount": 5})).await;
     // A head that others appended must be linked to the record before it. Back in a place that it
     // left a moment ago, the token's marker there is looked for.
     for (name, to, reads) in [("submit", "review", (1, 1)), ("reject", "draft", (2, 2))] {
@@ -95,12 +95,12 @@ async fn a_process_that_does_not_know_a_case_reads_little_before_it_fires() {
         let case = begun.case.id.clone();
         stranger.fire(Fire::case(workflow("orders"), case, transition(name))).await.unwrap();
         assert_eq!((storage.log_reads(), storage.register_reads()), reads, "{name}");
-        let read = cases.token(None, &token, Consistency::Eventual).await.unwrap();
+        let read = petrel.token(None, &token, Consistency::Eventual).await.unwrap();
         assert_eq!(read.place, place(to));
         for (at, count) in [(to, 1), (if to == "draft" { "review" } else { "draft" }, 0)] {
             let scope =
                 TokenScope { workflow: workflow("orders"), place: Some(place(at)), case: None };
-            let there = cases.tokens(&scope, Page::default()).await.unwrap();
+            let there = petrel.tokens(&scope, Page::default()).await.unwrap();
             assert_eq!(there.items.len(), count, "{at} after {name}");
         }
     }
@@ -108,21 +108,21 @@ async fn a_process_that_does_not_know_a_case_reads_little_before_it_fires() {
 
 #[tokio::test]
 async fn a_split_and_a_join_make_and_merge_tokens_and_complete_the_case() {
-    let (_server, cases) = system().await;
-    let (begun, token) = begin(&cases, json!({"amount": 5, "a": 1})).await;
+    let (_server, petrel) = system().await;
+    let (begun, token) = begin(&petrel, json!({"amount": 5, "a": 1})).await;
     let id = begun.case.id.clone();
-    cases.fire(Fire::token(token.clone(), transition("submit"))).await.unwrap();
-    let split = cases.fire(Fire::token(token.clone(), transition("split"))).await.unwrap();
+    petrel.fire(Fire::token(token.clone(), transition("submit"))).await.unwrap();
+    let split = petrel.fire(Fire::token(token.clone(), transition("split"))).await.unwrap();
     assert_eq!(split.tokens.len(), 2);
     assert!(matches!(
-        cases.token(None, &token, Consistency::Eventual).await,
+        petrel.token(None, &token, Consistency::Eventual).await,
         Err(Error::NotFound(Lookup::Token(_)))
     ));
     let join = Fire::case(workflow("orders"), id.clone(), transition("join"));
-    let joined = cases.fire(join).await.unwrap();
+    let joined = petrel.fire(join).await.unwrap();
     assert_eq!(joined.case.status, CaseStatus::Completed);
     assert_eq!(joined.tokens[0].data, json!({"amount": 5, "a": 1}));
-    let again = cases.fire(Fire::case(workflow("orders"), id, transition("join"))).await;
+    let again = petrel.fire(Fire::case(workflow("orders"), id, transition("join"))).await;
     let error = again.unwrap_err();
     assert_eq!(error.code(), "NOT_ENABLED");
     assert!(error.to_string().contains("completed"), "{error}");
@@ -130,55 +130,55 @@ async fn a_split_and_a_join_make_and_merge_tokens_and_complete_the_case() {
 
 #[tokio::test]
 async fn a_repeated_firing_id_fires_once() {
-    let (_server, cases) = system().await;
-    let (_, token) = begin(&cases, json!({"amount": 5})).await;
+    let (_server, petrel) = system().await;
+    let (_, token) = begin(&petrel, json!({"amount": 5})).await;
     let fire = || {
         let mut fire = Fire::token(token.clone(), transition("submit"));
         fire.change = Change { firing: Some(FiringId::new("once").unwrap()), ..Change::default() };
         fire
     };
-    let first = cases.fire(fire()).await.unwrap();
+    let first = petrel.fire(fire()).await.unwrap();
     assert!(!first.repeated);
-    cases.fire(Fire::token(token.clone(), transition("reject"))).await.unwrap();
-    let again = cases.fire(fire()).await.unwrap();
+    petrel.fire(Fire::token(token.clone(), transition("reject"))).await.unwrap();
+    let again = petrel.fire(fire()).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.record.sequence, first.record.sequence);
     assert_eq!(again.record.value.produced[0].place, place("review"), "what happened then");
     assert_eq!(again.tokens[0].place, place("draft"), "the state of today");
-    let now = cases.token(None, &token, Consistency::Strong).await.unwrap();
+    let now = petrel.token(None, &token, Consistency::Strong).await.unwrap();
     assert_eq!(now.place, place("draft"));
 }
 
 #[tokio::test]
 async fn a_case_with_a_callers_id_is_created_once() {
-    let (_server, cases) = system().await;
-    begin(&cases, json!({})).await;
+    let (_server, petrel) = system().await;
+    begin(&petrel, json!({})).await;
     let new = || NewCase { case: Some(case("order-1")), ..NewCase::of(workflow("orders")) };
-    let first = cases.create_case(new()).await.unwrap();
-    let again = cases.create_case(new()).await.unwrap();
+    let first = petrel.create_case(new()).await.unwrap();
+    let again = petrel.create_case(new()).await.unwrap();
     assert!(!first.repeated && again.repeated);
     assert_eq!(first.tokens[0].id, again.tokens[0].id);
 }
 
 #[tokio::test]
 async fn a_token_that_moves_often_has_its_last_64_transitions_wherever_it_is_read() {
-    let (server, cases) = system().await;
-    let (_, token) = begin(&cases, json!({"amount": 1})).await;
+    let (server, petrel) = system().await;
+    let (_, token) = begin(&petrel, json!({"amount": 1})).await;
     for step in 0..100 {
         let id = if step % 2 == 0 { "submit" } else { "reject" };
-        let changed = cases.fire(Fire::token(token.clone(), transition(id))).await.unwrap();
+        let changed = petrel.fire(Fire::token(token.clone(), transition(id))).await.unwrap();
         let moved = &changed.tokens[0];
         assert_eq!(moved.history_total, step + 1);
         assert_eq!(moved.history.len() as u64, (step + 1).min(64));
         if step % 7 == 0 {
-            let edited = cases
+            let edited = petrel
                 .update_token_data(None, &token, json!({"step": step}), Change::default())
                 .await
                 .unwrap();
             assert_eq!(edited.tokens[0].history, moved.history, "an edit keeps the history");
         }
         // A process that knows nothing yet, and every way to read.
-        let fresh = cases_at(server.url()).await;
+        let fresh = petrel_at(server.url()).await;
         let strong = fresh.token(None, &token, Consistency::Strong).await.unwrap();
         let eventual = fresh.token(None, &token, Consistency::Eventual).await.unwrap();
         let of_case = fresh.case(&workflow("orders"), &strong.case).await.unwrap();
@@ -188,9 +188,9 @@ async fn a_token_that_moves_often_has_its_last_64_transitions_wherever_it_is_rea
         assert_eq!(eventual.history, strong.history);
         assert_eq!(of_case.tokens[&token].history, strong.history);
     }
-    let case = cases.token(None, &token, Consistency::Strong).await.unwrap().case;
+    let case = petrel.token(None, &token, Consistency::Strong).await.unwrap().case;
     let page = Page { first: 1_000, after: None };
-    let records = cases.history(&workflow("orders"), &case, page).await.unwrap();
+    let records = petrel.history(&workflow("orders"), &case, page).await.unwrap();
     for (_, record) in &records.items {
         for made in &record.value.produced {
             assert_eq!(made.history.len() as u64, made.history_total.min(64));
@@ -198,14 +198,14 @@ async fn a_token_that_moves_often_has_its_last_64_transitions_wherever_it_is_rea
     }
     let scope = LogScope::Case(workflow("orders"), case);
     let from = records.items[90].1.sequence;
-    let mut seen = cases.watch(scope, Some(from.into())).await.unwrap();
+    let mut seen = petrel.watch(scope, Some(from.into())).await.unwrap();
     let first = seen.next().await.unwrap().unwrap();
     assert_eq!(first.value.produced, records.items[90].1.value.produced);
 }
 
 #[tokio::test]
 async fn a_token_is_not_added_to_a_place_that_is_full() {
-    let (_server, cases) = system().await;
+    let (_server, petrel) = system().await;
     let definition = definition(json!({
         "id": "slots",
         "name": "Slots",
@@ -213,7 +213,7 @@ async fn a_token_is_not_added_to_a_place_that_is_full() {
         "places": [{"id": "slot", "capacity": 2}, {"id": "free"}],
         "transitions": [{"id": "leave", "from_places": ["slot"], "to_place": "free"}]
     }));
-    cases.create_workflow(definition, ExpectedVersion::New).await.unwrap();
+    petrel.create_workflow(definition, ExpectedVersion::New).await.unwrap();
     let add = || NewToken {
         workflow: workflow("slots"),
         case: case("one"),
@@ -222,22 +222,22 @@ async fn a_token_is_not_added_to_a_place_that_is_full() {
         metadata: Default::default(),
         change: Change::default(),
     };
-    cases.create_token(add()).await.unwrap();
-    cases.create_token(add()).await.unwrap();
-    let refused = cases.create_token(add()).await.unwrap_err();
+    petrel.create_token(add()).await.unwrap();
+    petrel.create_token(add()).await.unwrap();
+    let refused = petrel.create_token(add()).await.unwrap_err();
     assert_eq!(refused.code(), "INVALID_ARGUMENT");
     assert!(refused.to_string().contains("place slot takes at most 2 tokens"), "{refused}");
-    let now = cases.case(&workflow("slots"), &case("one")).await.unwrap();
+    let now = petrel.case(&workflow("slots"), &case("one")).await.unwrap();
     assert_eq!(now.marking.0.len(), 2, "nothing was stored");
     let leave = Fire::case(workflow("slots"), case("one"), transition("leave"));
-    cases.fire(leave).await.unwrap();
-    cases.create_token(add()).await.unwrap();
+    petrel.fire(leave).await.unwrap();
+    petrel.create_token(add()).await.unwrap();
 }
 
 #[tokio::test]
 async fn unknown_tokens_are_looked_up_once_for_all_who_ask() {
-    let (server, cases) = system().await;
-    let (_, known) = begin(&cases, json!({})).await;
+    let (server, petrel) = system().await;
+    let (_, known) = begin(&petrel, json!({})).await;
     let client = async_nats::connect(server.url()).await.unwrap();
     let calls = async || {
         let answer = client.request("$JS.API.INFO", "".into()).await.unwrap();
@@ -247,23 +247,23 @@ async fn unknown_tokens_are_looked_up_once_for_all_who_ask() {
     let before = calls().await;
     let unknown = (0..1_000).map(|number| {
         let token = TokenId::new(format!("nobody-{number:010x}-1")).unwrap();
-        let cases = cases.clone();
-        async move { cases.token(None, &token, Consistency::Eventual).await.unwrap_err() }
+        let petrel = petrel.clone();
+        async move { petrel.token(None, &token, Consistency::Eventual).await.unwrap_err() }
     });
     let errors = futures::future::join_all(unknown).await;
     assert!(errors.iter().all(|error| error.code() == "NOT_FOUND"), "{:?}", errors[0]);
     let more = calls().await - before;
     assert!(more < 20, "{more} calls of the server's API for 1000 unknown tokens");
-    cases.token(None, &known, Consistency::Eventual).await.unwrap();
+    petrel.token(None, &known, Consistency::Eventual).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_token_of_a_new_workflow_is_found_at_once_wherever_that_was_stored() {
-    let (server, cases) = system().await;
-    let elsewhere = cases_at(server.url()).await;
-    for (number, writer) in [&cases, &elsewhere, &cases, &elsewhere].into_iter().enumerate() {
+    let (server, petrel) = system().await;
+    let elsewhere = petrel_at(server.url()).await;
+    for (number, writer) in [&petrel, &elsewhere, &petrel, &elsewhere].into_iter().enumerate() {
         let unknown = TokenId::new(format!("nobody-{number:010x}-1")).unwrap();
-        for reader in [&cases, &elsewhere] {
+        for reader in [&petrel, &elsewhere] {
             let error = reader.token(None, &unknown, Consistency::Strong).await.unwrap_err();
             assert_eq!(error.code(), "NOT_FOUND");
         }
@@ -271,7 +271,7 @@ async fn a_token_of_a_new_workflow_is_found_at_once_wherever_that_was_stored() {
         let definition = WorkflowDefinition { id: workflow(&id), ..orders() };
         writer.create_workflow(definition, ExpectedVersion::New).await.unwrap();
         let begun = writer.create_case(NewCase::of(workflow(&id))).await.unwrap();
-        for reader in [&cases, &elsewhere] {
+        for reader in [&petrel, &elsewhere] {
             for consistency in [Consistency::Eventual, Consistency::Strong] {
                 reader.token(None, &begun.tokens[0].id, consistency).await.unwrap();
             }
@@ -281,16 +281,16 @@ async fn a_token_of_a_new_workflow_is_found_at_once_wherever_that_was_stored() {
 
 #[tokio::test]
 async fn a_transition_that_is_not_there_is_answered_with_the_names_of_some() {
-    let (_server, cases) = system().await;
+    let (_server, petrel) = system().await;
     let transitions: Vec<_> = (0..300)
         .map(|number| json!({"id": format!("t{number}"), "from_places": ["a"], "to_place": "a"}))
         .collect();
     let wide = json!({"id": "wide", "initial_place": "a", "places": [{"id": "a"}],
                       "transitions": transitions});
-    cases.create_workflow(definition(wide), ExpectedVersion::Any).await.unwrap();
-    let begun = cases.create_case(NewCase::of(workflow("wide"))).await.unwrap();
+    petrel.create_workflow(definition(wide), ExpectedVersion::Any).await.unwrap();
+    let begun = petrel.create_case(NewCase::of(workflow("wide"))).await.unwrap();
     let none = Fire::case(workflow("wide"), begun.case.id.clone(), transition("none"));
-    let text = cases.fire(none).await.unwrap_err().to_string();
+    let text = petrel.fire(none).await.unwrap_err().to_string();
     assert!(text.contains("t99, and 200 more") && !text.contains("t100"), "{text}");
 }
 
@@ -298,7 +298,7 @@ async fn a_transition_that_is_not_there_is_answered_with_the_names_of_some() {
 #[tokio::test]
 async fn no_new_case_is_refused_for_what_a_newer_version_has() {
     let (server, first) = system().await;
-    let second = cases_at(server.url()).await;
+    let second = petrel_at(server.url()).await;
     for number in 0..10 {
         let id = format!("w{number}");
         let net = |to: &[&str]| {
@@ -327,9 +327,9 @@ async fn no_new_case_is_refused_for_what_a_newer_version_has() {
 /// A case that is not there is at no revision.
 #[tokio::test]
 async fn no_token_begins_a_case_that_was_expected_at_a_revision() {
-    let (_server, cases) = system().await;
-    begin(&cases, json!({})).await;
-    let before = cases.storage().last_sequence().await.unwrap();
+    let (_server, petrel) = system().await;
+    begin(&petrel, json!({})).await;
+    let before = petrel.storage().last_sequence().await.unwrap();
     for firing in [None, Some(FiringId::new("f").unwrap())] {
         let expected_revision = Some(Revision::from(LogSequence::new(5).unwrap()));
         let new = NewToken {
@@ -340,8 +340,8 @@ async fn no_token_begins_a_case_that_was_expected_at_a_revision() {
             metadata: Map::new(),
             change: Change { firing, expected_revision, ..Change::default() },
         };
-        let error = cases.create_token(new).await.unwrap_err();
+        let error = petrel.create_token(new).await.unwrap_err();
         assert_eq!(error.code(), "NOT_FOUND", "{error}");
     }
-    assert_eq!(cases.storage().last_sequence().await.unwrap(), before);
+    assert_eq!(petrel.storage().last_sequence().await.unwrap(), before);
 }

@@ -11,14 +11,14 @@ use stormpetrel::{
     testing::{FaultyStorage, TestServer},
 };
 
-use crate::support::{case, cases_at, config, definition, place, transition, workflow};
+use crate::support::{case, config, definition, petrel_at, place, transition, workflow};
 
 const TOKENS: u64 = 150;
 
 /// A crowd whose tokens have come one by one, some of which have moved or were edited.
 async fn crowd() -> (TestServer, Petrel, Vec<TokenId>) {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
+    let petrel = petrel_at(server.url()).await;
     let crowd = definition(json!({
         "id": "crowd", "initial_place": "gate", "places": [{"id": "gate"}, {"id": "hall"}],
         "transitions": [
@@ -26,9 +26,9 @@ async fn crowd() -> (TestServer, Petrel, Vec<TokenId>) {
             {"id": "back", "from_places": ["hall"], "to_place": "gate"}
         ]
     }));
-    cases.create_workflow(crowd, ExpectedVersion::New).await.unwrap();
+    petrel.create_workflow(crowd, ExpectedVersion::New).await.unwrap();
     let new = NewCase { case: Some(case("c")), ..NewCase::of(workflow("crowd")) };
-    let mut tokens = vec![cases.create_case(new).await.unwrap().tokens[0].id.clone()];
+    let mut tokens = vec![petrel.create_case(new).await.unwrap().tokens[0].id.clone()];
     for number in 1..TOKENS {
         let new = NewToken {
             workflow: workflow("crowd"),
@@ -38,22 +38,22 @@ async fn crowd() -> (TestServer, Petrel, Vec<TokenId>) {
             metadata: serde_json::Map::from_iter([("by".to_owned(), json!(number))]),
             change: Change::default(),
         };
-        tokens.push(cases.create_token(new).await.unwrap().tokens[0].id.clone());
+        tokens.push(petrel.create_token(new).await.unwrap().tokens[0].id.clone());
     }
     // More than 16 transitions, so that records leave some to others.
     for turn in 0..20 {
-        go(&cases, &tokens[3], ["go", "back"][turn % 2]).await;
+        go(&petrel, &tokens[3], ["go", "back"][turn % 2]).await;
     }
     for token in &tokens[10..20] {
-        go(&cases, token, "go").await;
+        go(&petrel, token, "go").await;
     }
     let patch = json!({"number": null, "edited": [1e300, -0.0]});
-    cases.update_token_data(None, &tokens[30], patch, Change::default()).await.unwrap();
-    (server, cases, tokens)
+    petrel.update_token_data(None, &tokens[30], patch, Change::default()).await.unwrap();
+    (server, petrel, tokens)
 }
 
-async fn go(cases: &Petrel, token: &TokenId, name: &str) {
-    cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+async fn go(petrel: &Petrel, token: &TokenId, name: &str) {
+    petrel.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
 }
 
 /// A process that has seen nothing yet, and counts its reads.
@@ -63,31 +63,31 @@ async fn fresh(server: &TestServer) -> (FaultyStorage, Petrel) {
     (counting.clone(), Petrel::new(Arc::new(counting)))
 }
 
-async fn read(cases: &Petrel) -> BTreeMap<TokenId, Token> {
-    let case: Arc<Case> = cases.case(&workflow("crowd"), &case("c")).await.unwrap();
+async fn read(petrel: &Petrel) -> BTreeMap<TokenId, Token> {
+    let case: Arc<Case> = petrel.case(&workflow("crowd"), &case("c")).await.unwrap();
     let tokens = case.live_tokens().map(|token| (token.id.clone(), Token::clone(token)));
     tokens.collect()
 }
 
 /// The log's version of each token when it is asked for alone.
-async fn one_by_one(cases: &Petrel, tokens: &[TokenId]) -> BTreeMap<TokenId, Token> {
+async fn one_by_one(petrel: &Petrel, tokens: &[TokenId]) -> BTreeMap<TokenId, Token> {
     let mut read = BTreeMap::new();
     for id in tokens {
-        let token = cases.token(None, id, Consistency::Strong).await.unwrap();
+        let token = petrel.token(None, id, Consistency::Strong).await.unwrap();
         read.insert(id.clone(), Token { nats_timestamp: None, ..token });
     }
     read
 }
 
-async fn head(cases: &Petrel) -> Record {
-    let head = cases.storage().head(&workflow("crowd"), &case("c"), Consistency::Strong).await;
+async fn head(petrel: &Petrel) -> Record {
+    let head = petrel.storage().head(&workflow("crowd"), &case("c"), Consistency::Strong).await;
     head.unwrap().unwrap().value
 }
 
 #[tokio::test]
 async fn a_case_of_many_tokens_is_read_without_a_record_for_each() {
-    let (server, cases, tokens) = crowd().await;
-    assert!(head(&cases).await.tokens_hash.is_some());
+    let (server, petrel, tokens) = crowd().await;
+    assert!(head(&petrel).await.tokens_hash.is_some());
     let (storage, stranger) = fresh(&server).await;
     let seen = read(&stranger).await;
     assert_eq!(storage.log_reads(), 1, "the head, and what the view has");
@@ -96,7 +96,7 @@ async fn a_case_of_many_tokens_is_read_without_a_record_for_each() {
     // Who goes on from there stores what everybody else would have.
     go(&stranger, &tokens[3], "go").await;
     go(&stranger, &tokens[40], "go").await;
-    go(&cases, &tokens[40], "back").await;
+    go(&petrel, &tokens[40], "back").await;
     let (storage, stranger) = fresh(&server).await;
     let seen = read(&stranger).await;
     assert_eq!(storage.log_reads(), 1);
@@ -107,7 +107,7 @@ async fn a_case_of_many_tokens_is_read_without_a_record_for_each() {
 
 #[tokio::test]
 async fn what_the_view_has_decides_nothing() {
-    let (server, cases, tokens) = crowd().await;
+    let (server, petrel, tokens) = crowd().await;
     let (_, other) = fresh(&server).await;
     let right = one_by_one(&other, &tokens).await;
     let nats = async_nats::connect(server.url()).await.unwrap();
@@ -121,7 +121,7 @@ async fn what_the_view_has_decides_nothing() {
     assert_eq!(read(&stranger).await, right);
     assert!(storage.log_reads() as u64 > TOKENS, "all is read from the log");
     // What is not there, or can't be read, is read from the log, and nothing else.
-    let mended = cases.rebuild(&|_, _| ()).await.unwrap();
+    let mended = petrel.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((mended.mended, mended.failed), (1, 0));
     let stream = operator.get_stream("CB_MARKING").await.unwrap();
     stream.purge().filter(right[&tokens[60]].nats_subject.clone()).await.unwrap();
@@ -143,11 +143,11 @@ async fn what_the_view_has_decides_nothing() {
 /// An older version does not vouch for the tokens: they are read from the log.
 #[tokio::test]
 async fn a_head_that_does_not_vouch_for_its_tokens_is_read_from_the_log() {
-    let (server, cases, tokens) = crowd().await;
+    let (server, petrel, tokens) = crowd().await;
     let (_, other) = fresh(&server).await;
     let right = one_by_one(&other, &tokens).await;
-    let before = cases.case(&workflow("crowd"), &case("c")).await.unwrap();
-    let mut old = serde_json::to_value(head(&cases).await).unwrap();
+    let before = petrel.case(&workflow("crowd"), &case("c")).await.unwrap();
+    let mut old = serde_json::to_value(head(&petrel).await).unwrap();
     let fields = old.as_object_mut().unwrap();
     fields.retain(|name, _| !["tokens_hash", "produced", "history_bases"].contains(&name.as_str()));
     fields.insert("kind".to_owned(), json!("paused"));
@@ -163,12 +163,12 @@ async fn a_head_that_does_not_vouch_for_its_tokens_is_read_from_the_log() {
         fields.remove(list);
     }
     let record: Record = serde_json::from_value(old).unwrap();
-    cases.storage().append(&record, AppendOptions::after(before.sequence)).await.unwrap();
+    petrel.storage().append(&record, AppendOptions::after(before.sequence)).await.unwrap();
     let (storage, stranger) = fresh(&server).await;
     assert_eq!(read(&stranger).await, right);
     assert!(storage.log_reads() as u64 > TOKENS);
     stranger.resume(&workflow("crowd"), &case("c"), Change::default()).await.unwrap();
-    assert!(head(&cases).await.tokens_hash.is_some());
+    assert!(head(&petrel).await.tokens_hash.is_some());
     let (storage, stranger) = fresh(&server).await;
     assert_eq!(read(&stranger).await, right);
     assert_eq!(storage.log_reads(), 1);

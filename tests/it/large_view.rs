@@ -70,22 +70,22 @@ async fn fill(operator: &jetstream::Context, token: &Token) -> Written {
 }
 
 async fn page(
-    cases: &Petrel,
+    petrel: &Petrel,
     only: Option<&PlaceId>,
     page: Page,
     path: ReadPath,
 ) -> (Vec<(u64, String)>, bool) {
     let scope = TokenScope { workflow: workflow("orders"), place: only.cloned(), case: None };
     let found =
-        cases.storage().tokens_in(&scope, ListOptions { page, path: Some(path) }).await.unwrap();
+        petrel.storage().tokens_in(&scope, ListOptions { page, path: Some(path) }).await.unwrap();
     let items = found.items.into_iter();
     (items.map(|(Cursor(at), token)| (at, token.nats_subject)).collect(), found.has_next)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_of_a_large_view_have_each_token_once_where_it_was_written_last() {
-    let (server, cases) = system().await;
-    let (begun, _) = begin(&cases, json!({})).await;
+    let (server, petrel) = system().await;
+    let (begun, _) = begin(&petrel, json!({})).await;
     let token = &begun.tokens[0];
     let operator = jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let mut written = fill(&operator, token).await;
@@ -100,7 +100,7 @@ async fn pages_of_a_large_view_have_each_token_once_where_it_was_written_last() 
             let (mut after, mut listed) = (None, Vec::new());
             loop {
                 let (items, more) =
-                    page(&cases, only, Page { first, after }, ReadPath::Direct).await;
+                    page(&petrel, only, Page { first, after }, ReadPath::Direct).await;
                 after = items.last().map(|(at, _)| Cursor(*at));
                 listed.extend(items);
                 if !more {
@@ -112,8 +112,8 @@ async fn pages_of_a_large_view_have_each_token_once_where_it_was_written_last() 
         }
         for after in [None, Some(Cursor(9_000))] {
             let asked = Page { first: 30, after };
-            let direct = page(&cases, only, asked, ReadPath::Direct).await;
-            assert_eq!(page(&cases, only, asked, ReadPath::Consumer).await, direct, "{only:?}");
+            let direct = page(&petrel, only, asked, ReadPath::Direct).await;
+            assert_eq!(page(&petrel, only, asked, ReadPath::Consumer).await, direct, "{only:?}");
         }
     }
     // The last page says nothing of the length of a listing: the server is not asked for all of
@@ -125,7 +125,7 @@ async fn pages_of_a_large_view_have_each_token_once_where_it_was_written_last() 
     let last = *written.keys().next_back().unwrap();
     for after in [Some(Cursor(last - 30)), None] {
         let asked = Page { first: 100, after };
-        assert_eq!(page(&cases, None, asked, ReadPath::Direct).await.1, after.is_none());
+        assert_eq!(page(&petrel, None, asked, ReadPath::Direct).await.1, after.is_none());
     }
     client.publish(asked_at, "the end".into()).await.unwrap();
     let everything = "\"cb.workflows.orders.places.*.tokens.*\"";

@@ -12,7 +12,7 @@ use stormpetrel::{
     testing::TestServer,
 };
 
-use crate::support::{case, cases_at, copy_folder, definition, system, transition, workflow};
+use crate::support::{case, copy_folder, definition, petrel_at, system, transition, workflow};
 
 const STATUSES: [CaseStatus; 4] =
     [CaseStatus::Running, CaseStatus::Paused, CaseStatus::Completed, CaseStatus::Cancelled];
@@ -29,17 +29,17 @@ fn loop_with_an_end() -> WorkflowDefinition {
     }))
 }
 
-async fn create(cases: &Petrel, id: &str) {
+async fn create(petrel: &Petrel, id: &str) {
     let new = NewCase { case: Some(case(id)), ..NewCase::of(workflow("loop")) };
-    cases.create_case(new).await.unwrap();
+    petrel.create_case(new).await.unwrap();
 }
 
 /// All cases with a status, or all, three at a time.
-async fn listed(cases: &Petrel, status: Option<CaseStatus>) -> Vec<CaseId> {
+async fn listed(petrel: &Petrel, status: Option<CaseStatus>) -> Vec<CaseId> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = Page { first: 3, after };
-        let found = cases.cases(&workflow("loop"), status, page).await.unwrap();
+        let found = petrel.cases(&workflow("loop"), status, page).await.unwrap();
         let (end, has_next) = (found.end(), found.cases.has_next);
         let found = found.cases.into_items();
         assert!(found.iter().all(|case| status.is_none_or(|status| case.status == status)));
@@ -54,7 +54,7 @@ async fn listed(cases: &Petrel, status: Option<CaseStatus>) -> Vec<CaseId> {
 #[tokio::test]
 async fn cases_are_listed_by_status_as_the_log_has_them_whoever_changed_them() {
     let (server, first) = system().await;
-    let second = cases_at(server.url()).await;
+    let second = petrel_at(server.url()).await;
     first.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
     let mut random = StdRng::seed_from_u64(18);
     let mut expected: Vec<(CaseId, CaseStatus)> = Vec::new();
@@ -87,7 +87,7 @@ async fn cases_are_listed_by_status_as_the_log_has_them_whoever_changed_them() {
         assert_eq!(listed(reader, Some(status)).await, of_status(status), "{status:?}");
     }
     let all: Vec<_> = expected.iter().map(|(id, _)| id.clone()).collect();
-    let third = cases_at(server.url()).await;
+    let third = petrel_at(server.url()).await;
     for reader in [&first, &second, &third] {
         assert_eq!(listed(reader, None).await, all);
     }
@@ -100,59 +100,59 @@ async fn cases_are_listed_by_status_as_the_log_has_them_whoever_changed_them() {
 
 #[tokio::test]
 async fn a_record_that_cannot_be_read_hides_no_other_case_from_a_listing_by_status() {
-    let (server, cases) = system().await;
-    cases.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
+    let (server, petrel) = system().await;
+    petrel.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
     for id in ["one", "two", "three"] {
-        create(&cases, id).await;
-        cases.pause(&workflow("loop"), &case(id), Change::default()).await.unwrap();
+        create(&petrel, id).await;
+        petrel.pause(&workflow("loop"), &case(id), Change::default()).await.unwrap();
     }
     let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let subject = "cb.workflows.loop.events.transitions.two";
     raw.publish(subject, "rubbish".into()).await.unwrap().await.unwrap();
-    for reader in [&cases, &cases_at(server.url()).await] {
+    for reader in [&petrel, &petrel_at(server.url()).await] {
         assert_eq!(listed(reader, Some(CaseStatus::Paused)).await, [case("one"), case("three")]);
     }
-    cases.resume(&workflow("loop"), &case("three"), Change::default()).await.unwrap();
-    assert_eq!(listed(&cases, Some(CaseStatus::Paused)).await, [case("one")]);
+    petrel.resume(&workflow("loop"), &case("three"), Change::default()).await.unwrap();
+    assert_eq!(listed(&petrel, Some(CaseStatus::Paused)).await, [case("one")]);
 }
 
 #[tokio::test]
 async fn however_a_case_begins_it_is_listed_once_by_the_log_and_by_the_index() {
-    let (server, cases) = system().await;
-    cases.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
+    let (server, petrel) = system().await;
+    petrel.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
     let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let log = raw.get_stream("CB_LOG").await.unwrap();
     let publish = async |subject: &str, payload: String| {
         let subject = format!("cb.workflows.loop.events.{subject}");
         raw.publish(subject, payload.into()).await.unwrap().await.unwrap();
     };
-    create(&cases, "first").await;
-    let sequence = cases.storage().last_sequence().await.unwrap().unwrap();
+    create(&petrel, "first").await;
+    let sequence = petrel.storage().last_sequence().await.unwrap().unwrap();
     let created = log.get_raw_message(sequence.get()).await.unwrap();
     let created = String::from_utf8(created.payload.to_vec()).unwrap();
     // A kind that this version does not know.
     let newer = created.replace("\"created\"", "\"begun\"").replace("first", "newer");
     publish("lifecycle.newer", newer).await;
-    create(&cases, "copied").await;
+    create(&petrel, "copied").await;
     // Nothing but rubbish, which is put aside.
     publish("transitions.aside", "rubbish".into()).await;
     let (id, aside) = (workflow("loop"), case("aside"));
-    cases.quarantine(&id, &aside, Following::Refuse, Change::default()).await.unwrap();
+    petrel.quarantine(&id, &aside, Following::Refuse, Change::default()).await.unwrap();
     // Another program's copies of what is there.
     for _ in 0..2 {
         publish("lifecycle.first", created.clone()).await;
         publish("lifecycle.copied", created.replace("first", "copied")).await;
     }
-    create(&cases, "last").await;
+    create(&petrel, "last").await;
     let expected = ["first", "newer", "copied", "aside", "last"];
     for by_index in [false, true] {
         if by_index {
-            cases.index_cases().await.unwrap();
+            petrel.index_cases().await.unwrap();
         }
         for first in [1, 2, 50] {
             let (mut all, mut page) = (Vec::new(), Page { first, after: None });
             loop {
-                let found = cases.cases(&id, None, page).await.unwrap();
+                let found = petrel.cases(&id, None, page).await.unwrap();
                 page.after = found.end();
                 all.extend(found.cases.items.iter().map(|(at, case)| (*at, case.id.to_string())));
                 all.extend(found.unreadable.iter().map(|(at, case)| (*at, case.to_string())));
@@ -169,14 +169,14 @@ async fn however_a_case_begins_it_is_listed_once_by_the_log_and_by_the_index() {
 
 #[tokio::test]
 async fn cases_of_which_nothing_can_be_read_take_as_much_of_a_page_as_others() {
-    let (server, cases) = system().await;
-    cases.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
+    let (server, petrel) = system().await;
+    petrel.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
     let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let mut expected = Vec::new();
     for number in 0..40 {
         let id = format!("n{number}");
         if number % 17 == 3 {
-            create(&cases, &id).await;
+            create(&petrel, &id).await;
         } else {
             // Some by two messages, far apart.
             for id in [number, number / 2].map(|number| format!("n{number}")) {
@@ -190,11 +190,11 @@ async fn cases_of_which_nothing_can_be_read_take_as_much_of_a_page_as_others() {
     }
     for by_index in [false, true] {
         if by_index {
-            cases.index_cases().await.unwrap();
+            petrel.index_cases().await.unwrap();
         }
         let (mut all, mut page) = (Vec::new(), Page { first: 7, after: None });
         loop {
-            let found = cases.cases(&workflow("loop"), None, page).await.unwrap();
+            let found = petrel.cases(&workflow("loop"), None, page).await.unwrap();
             page.after = found.end();
             let readable = found.cases.items.iter().map(|(at, case)| (*at, case.id.clone()));
             let mut both: Vec<_> = readable.chain(found.unreadable).collect();
@@ -216,21 +216,21 @@ async fn a_log_that_went_back_is_listed_as_it_is_then() {
     let options =
         LocalServerOptions { store: Store::Kept(data.clone()), ..LocalServerOptions::default() };
     let mut server = TestServer::start_with(options).await;
-    let cases = cases_at(server.url()).await;
-    cases.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
+    let petrel = petrel_at(server.url()).await;
+    petrel.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
     for id in ["one", "two"] {
-        create(&cases, id).await;
+        create(&petrel, id).await;
     }
-    let paused = || listed(&cases, Some(CaseStatus::Paused));
-    cases.pause(&workflow("loop"), &case("one"), Change::default()).await.unwrap();
+    let paused = || listed(&petrel, Some(CaseStatus::Paused));
+    petrel.pause(&workflow("loop"), &case("one"), Change::default()).await.unwrap();
     assert_eq!(paused().await, [case("one")]);
     server.kill().await;
     copy_folder(&data, &kept);
     server.restart().await;
-    answers(&cases).await;
-    create(&cases, "three").await;
+    answers(&petrel).await;
+    create(&petrel, "three").await;
     for id in ["two", "three"] {
-        cases.pause(&workflow("loop"), &case(id), Change::default()).await.unwrap();
+        petrel.pause(&workflow("loop"), &case(id), Change::default()).await.unwrap();
     }
     assert_eq!(paused().await, [case("one"), case("two"), case("three")]);
 
@@ -238,22 +238,22 @@ async fn a_log_that_went_back_is_listed_as_it_is_then() {
     std::fs::remove_dir_all(&data).unwrap();
     copy_folder(&kept, &data);
     server.restart().await;
-    answers(&cases).await;
+    answers(&petrel).await;
     // As many records as there were, and others.
-    let other = cases_at(server.url()).await;
+    let other = petrel_at(server.url()).await;
     for id in ["four", "five", "six"] {
         create(&other, id).await;
     }
     other.pause(&workflow("loop"), &case("five"), Change::default()).await.unwrap();
     assert_eq!(paused().await, [case("one"), case("five")]);
-    let running = listed(&cases, Some(CaseStatus::Running)).await;
+    let running = listed(&petrel, Some(CaseStatus::Running)).await;
     assert_eq!(running, [case("two"), case("four"), case("six")]);
 }
 
 /// Waits until the server is there again for this process.
-async fn answers(cases: &Petrel) {
+async fn answers(petrel: &Petrel) {
     let begun = std::time::Instant::now();
-    while let Err(error) = cases.storage().last_sequence().await {
+    while let Err(error) = petrel.storage().last_sequence().await {
         assert!(begun.elapsed() < Duration::from_secs(30), "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -18,7 +18,7 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `petrel` in an environment that says nothing about a server.
-pub fn petrel() -> Command {
+pub fn program() -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_petrel")))
 }
 

@@ -95,8 +95,8 @@ fn history() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// The transition that a pick stands for: one of those that can fire, if there are any.
-async fn picked(cases: &Petrel, id: &WorkflowId, number: usize, pick: usize) -> TransitionId {
-    let explanation = cases.explain(id, &case(CASES[number])).await.unwrap();
+async fn picked(petrel: &Petrel, id: &WorkflowId, number: usize, pick: usize) -> TransitionId {
+    let explanation = petrel.explain(id, &case(CASES[number])).await.unwrap();
     let enabled: Vec<_> = explanation.transitions.iter().filter(|t| t.enabled).collect();
     match enabled.len() {
         0 => transition(TRANSITIONS[pick % TRANSITIONS.len()]),
@@ -106,7 +106,7 @@ async fn picked(cases: &Petrel, id: &WorkflowId, number: usize, pick: usize) -> 
 
 /// Takes a step; returns the caller's answer, without the parts that no two systems share.
 async fn take(
-    cases: &Petrel,
+    petrel: &Petrel,
     id: &WorkflowId,
     step: &Step,
     picked: Option<&TransitionId>,
@@ -117,7 +117,7 @@ async fn take(
     let changed = match step {
         Step::Create(c, amount) => {
             let data = json!({"amount": amount, "by": "create"});
-            cases.create_case(NewCase { case: Some(of(c)), data, ..NewCase::of(id.clone()) }).await
+            petrel.create_case(NewCase { case: Some(of(c)), data, ..NewCase::of(id.clone()) }).await
         }
         Step::Add(c, p) => {
             let new = NewToken {
@@ -128,22 +128,22 @@ async fn take(
                 metadata: serde_json::Map::from_iter([("added".to_owned(), Value::Bool(true))]),
                 change: change(),
             };
-            cases.create_token(new).await
+            petrel.create_token(new).await
         }
         Step::Fire(c, _) => {
             let transition = picked.expect("a firing has its transition").clone();
-            cases.fire(Fire::case(id.clone(), of(c), transition)).await
+            petrel.fire(Fire::case(id.clone(), of(c), transition)).await
         }
         Step::Move(c, n, t) => {
-            cases.fire(Fire::token(token(c, n), transition(TRANSITIONS[*t]))).await
+            petrel.fire(Fire::token(token(c, n), transition(TRANSITIONS[*t]))).await
         }
         Step::Edit(c, n, amount) => {
             let patch = json!({ "amount": amount, "by": null });
-            cases.update_token_data(Some(id), &token(c, n), patch, change()).await
+            petrel.update_token_data(Some(id), &token(c, n), patch, change()).await
         }
-        Step::Pause(c) => cases.pause(id, &of(c), change()).await,
-        Step::Resume(c) => cases.resume(id, &of(c), change()).await,
-        Step::Cancel(c) => cases.cancel(id, &of(c), change()).await,
+        Step::Pause(c) => petrel.pause(id, &of(c), change()).await,
+        Step::Resume(c) => petrel.resume(id, &of(c), change()).await,
+        Step::Cancel(c) => petrel.cancel(id, &of(c), change()).await,
     };
     match changed {
         Ok(changed) => Ok(changed.tokens.iter().map(|token| plain(token)).collect()),
@@ -252,7 +252,7 @@ fn both_read_paths_agree_with_each_other_with_memory_and_with_the_log() {
     let server = runtime.block_on(TestServer::start());
     let nats = runtime.block_on(NatsStorage::connect(config(server.url()))).unwrap();
     let nats: Arc<dyn Storage> = Arc::new(nats);
-    let cases = Petrel::new(nats.clone());
+    let petrel = Petrel::new(nats.clone());
     let (runs, firings) = (AtomicU64::new(0), AtomicU64::new(0));
     let config =
         Config { cases: 32, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
@@ -262,8 +262,8 @@ fn both_read_paths_agree_with_each_other_with_memory_and_with_the_log() {
         runtime.block_on(async {
             let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
             let remembered = Petrel::new(memory.clone());
-            for cases in [&cases, &remembered] {
-                cases.create_workflow(net(&id), ExpectedVersion::New).await.unwrap();
+            for petrel in [&petrel, &remembered] {
+                petrel.create_workflow(net(&id), ExpectedVersion::New).await.unwrap();
             }
             let half = history.len() / 2;
             for (number, step) in history.iter().enumerate() {
@@ -271,7 +271,7 @@ fn both_read_paths_agree_with_each_other_with_memory_and_with_the_log() {
                     Step::Fire(c, pick) => Some(picked(&remembered, &id, *c, *pick).await),
                     _ => None,
                 };
-                let told = take(&cases, &id, step, picked.as_ref()).await;
+                let told = take(&petrel, &id, step, picked.as_ref()).await;
                 if let (Ok(_), Step::Fire(..) | Step::Move(..)) = (&told, step) {
                     firings.fetch_add(1, Ordering::Relaxed);
                 }
@@ -296,7 +296,7 @@ async fn a_listing_over_more_subjects_than_one_request_may_have_is_whole() {
     let server = TestServer::start().await;
     let nats: Arc<dyn Storage> =
         Arc::new(NatsStorage::connect(config(server.url())).await.unwrap());
-    let cases = Petrel::new(nats.clone());
+    let petrel = Petrel::new(nats.clone());
     let id = workflow("crowd");
     let crowd = definition(json!({
         "id": id, "initial_place": "egg", "places": [{"id": "egg"}, {"id": "cliff"}, {"id": "sea"}],
@@ -305,14 +305,14 @@ async fn a_listing_over_more_subjects_than_one_request_may_have_is_whole() {
             {"id": "fly", "from_places": ["cliff"], "to_place": "sea"}
         ]
     }));
-    cases.create_workflow(crowd, ExpectedVersion::New).await.unwrap();
+    petrel.create_workflow(crowd, ExpectedVersion::New).await.unwrap();
     let c = case("colony");
     let new = NewCase { case: Some(c.clone()), ..NewCase::of(id.clone()) };
-    cases.create_case(new).await.unwrap();
-    cases.fire(Fire::case(id.clone(), c.clone(), transition("hatch"))).await.unwrap();
+    petrel.create_case(new).await.unwrap();
+    petrel.fire(Fire::case(id.clone(), c.clone(), transition("hatch"))).await.unwrap();
     for flown in [0, 3] {
         for _ in 0..flown {
-            cases.fire(Fire::case(id.clone(), c.clone(), transition("fly"))).await.unwrap();
+            petrel.fire(Fire::case(id.clone(), c.clone(), transition("fly"))).await.unwrap();
         }
         let marked = marked(nats.as_ref(), &id, &c).await;
         assert_eq!(marked.len() as u64, TOKENS);

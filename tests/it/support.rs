@@ -14,14 +14,14 @@ pub fn config(url: impl Into<String>) -> NatsStorageConfig {
     NatsStorageConfig { urls: vec![url.into()], ..NatsStorageConfig::development() }
 }
 
-pub async fn cases_at(url: impl Into<String>) -> Petrel {
+pub async fn petrel_at(url: impl Into<String>) -> Petrel {
     let storage = NatsStorage::connect(config(url)).await.expect("connect");
     Petrel::new(Arc::new(storage))
 }
 
 pub async fn system() -> (TestServer, Petrel) {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
+    let cases = petrel_at(server.url()).await;
     (server, cases)
 }
 
@@ -73,10 +73,10 @@ pub fn orders() -> WorkflowDefinition {
     }))
 }
 
-pub async fn begin(cases: &Petrel, data: Value) -> (Changed, TokenId) {
-    cases.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
+pub async fn begin(petrel: &Petrel, data: Value) -> (Changed, TokenId) {
+    petrel.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
     let begun =
-        cases.create_case(NewCase { data, ..NewCase::of(workflow("orders")) }).await.unwrap();
+        petrel.create_case(NewCase { data, ..NewCase::of(workflow("orders")) }).await.unwrap();
     let token = begun.tokens[0].id.clone();
     (begun, token)
 }

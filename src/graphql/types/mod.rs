@@ -33,7 +33,7 @@ use async_graphql::Context;
 use crate::petrel::Petrel;
 
 /// The cases that a schema was made over.
-pub(super) fn cases<'a>(ctx: &Context<'a>) -> &'a Petrel {
+pub(super) fn petrel<'a>(ctx: &Context<'a>) -> &'a Petrel {
     // Invariant: every schema that executes is made by `schema::over`, which puts them there.
     ctx.data_unchecked()
 }

@@ -17,7 +17,7 @@ use tokio::sync::{OnceCell, SemaphorePermit};
 
 use super::{LookUps, Overdrawn, Work};
 use crate::{
-    graphql::types::cases,
+    graphql::types::petrel,
     models::{Case, CaseId, LogSequence, StoredDefinition, Token, TokenId, WorkflowId},
     petrel::{Error, Petrel},
     storage::Consistency,
@@ -107,15 +107,15 @@ impl Joins {
     /// The joins of one request. In a query, the same look-up is made once. Each mutation and each
     /// event of a subscription sees the state after it, so there only look-ups that are asked for
     /// at the same time are made together.
-    pub fn new(is_query: bool, cases: Petrel, look_ups: Arc<LookUps>) -> Self {
-        let times = DataLoader::new(Times { cases, look_ups }, tokio::spawn);
+    pub fn new(is_query: bool, petrel: Petrel, look_ups: Arc<LookUps>) -> Self {
+        let times = DataLoader::new(Times { petrel, look_ups }, tokio::spawn);
         Self { asked: is_query.then(Asked::default), times: times.max_batch_size(TOGETHER) }
     }
 }
 
 /// The cases beneath, for one look-up, which has its turn until this is dropped.
 pub(in crate::graphql) struct Looking<'a> {
-    cases: &'a Petrel,
+    petrel: &'a Petrel,
     _turn: Option<SemaphorePermit<'a>>,
 }
 
@@ -123,7 +123,7 @@ impl std::ops::Deref for Looking<'_> {
     type Target = Petrel;
 
     fn deref(&self) -> &Petrel {
-        self.cases
+        self.petrel
     }
 }
 
@@ -137,7 +137,7 @@ pub(in crate::graphql) async fn look_up<'a>(ctx: &Context<'a>) -> Found<Looking<
         Some(work) => Some(work.look_ups.begin(1).await?),
         None => None,
     };
-    Ok(Looking { cases: cases(ctx), _turn: turn })
+    Ok(Looking { petrel: petrel(ctx), _turn: turn })
 }
 
 fn asked<'a>(ctx: &Context<'a>) -> Option<&'a Asked> {
@@ -255,7 +255,7 @@ impl Hash for Version {
 
 /// Looks up the times of messages.
 struct Times {
-    cases: Petrel,
+    petrel: Petrel,
     look_ups: Arc<LookUps>,
 }
 
@@ -266,7 +266,7 @@ impl Loader<Version> for Times {
     async fn load(&self, versions: &[Version]) -> Found<HashMap<Version, Self::Value>> {
         let _turn = self.look_ups.begin(versions.len().div_ceil(TOGETHER)).await?;
         let tokens: Vec<_> = versions.iter().map(|version| &*version.0).collect();
-        let times = self.cases.stored_at_each(&tokens).await?;
+        let times = self.petrel.stored_at_each(&tokens).await?;
         Ok(versions.iter().cloned().zip(times).collect())
     }
 }

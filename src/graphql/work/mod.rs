@@ -285,8 +285,8 @@ mod tests {
 
     fn work(together: &Together) -> Work {
         let look_ups = Arc::new(LookUps::new(1));
-        let cases = Petrel::new(Arc::new(MemoryStorage::new()));
-        let joins = Joins::new(true, cases, Arc::clone(&look_ups));
+        let petrel = Petrel::new(Arc::new(MemoryStorage::new()));
+        let joins = Joins::new(true, petrel, Arc::clone(&look_ups));
         Work::new(Limits::default(), Arc::clone(together), look_ups, joins)
     }
 

@@ -19,7 +19,7 @@ use stormpetrel::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{case, cases_at, definition, place, transition, workflow};
+use crate::support::{case, definition, petrel_at, place, transition, workflow};
 use saboteur::{Expected, FAULTS, Fault, Saboteur, at};
 
 /// Hears everything.
@@ -45,13 +45,13 @@ impl AuditWatcher for Heard {
     }
 }
 
-async fn audit(cases: &Petrel, replay: bool) -> (Audited, Vec<Finding>) {
-    audit_of(cases, AuditScope { replay, ..AuditScope::default() }).await
+async fn audit(petrel: &Petrel, replay: bool) -> (Audited, Vec<Finding>) {
+    audit_of(petrel, AuditScope { replay, ..AuditScope::default() }).await
 }
 
-async fn audit_of(cases: &Petrel, scope: AuditScope) -> (Audited, Vec<Finding>) {
+async fn audit_of(petrel: &Petrel, scope: AuditScope) -> (Audited, Vec<Finding>) {
     let heard = Heard::default();
-    let audited = cases.audit(&scope, &heard).await.unwrap();
+    let audited = petrel.audit(&scope, &heard).await.unwrap();
     let findings = heard.findings.into_inner().unwrap();
     assert_eq!(audited.findings.values().sum::<u64>(), findings.len() as u64);
     assert_eq!(heard.unchecked.into_inner().unwrap(), Vec::<String>::new());
@@ -60,7 +60,7 @@ async fn audit_of(cases: &Petrel, scope: AuditScope) -> (Audited, Vec<Finding>) 
 
 /// A press: sheets come in threes, two at a time are pressed, and the rest is cleared away.
 /// The weights of its invariants differ.
-async fn press(cases: &Petrel) {
+async fn press(petrel: &Petrel) {
     let press = definition(json!({
         "id": "press", "initial_place": "stack",
         "places": [{"id": "stack"}, {"id": "sheet"}, {"id": "plate"}, {"id": "shelf"}],
@@ -74,27 +74,27 @@ async fn press(cases: &Petrel) {
              "outputs": [{"place": "stack"}]}
         ]
     }));
-    cases.create_workflow(press, ExpectedVersion::Any).await.unwrap();
+    petrel.create_workflow(press, ExpectedVersion::Any).await.unwrap();
 }
 
 const PLACES: [&str; 4] = ["stack", "sheet", "plate", "shelf"];
 const TRANSITIONS: [&str; 4] = ["deal", "press", "unpress", "collect"];
 
 /// A case that has gone some way, with live tokens.
-async fn pressed(cases: &Petrel, id: &str, random: &mut StdRng) {
+async fn pressed(petrel: &Petrel, id: &str, random: &mut StdRng) {
     let new = NewCase {
         case: Some(case(id)),
         data: json!({"sheets": 3}),
         ..NewCase::of(workflow("press"))
     };
-    cases.create_case(new).await.unwrap();
+    petrel.create_case(new).await.unwrap();
     for step in 0..random.random_range(3..9) {
         let name = if step == 0 { "deal" } else { TRANSITIONS.choose(random).unwrap() };
         // Some can't fire, and change nothing.
-        let _ = cases.fire(Fire::case(workflow("press"), case(id), transition(name))).await;
+        let _ = petrel.fire(Fire::case(workflow("press"), case(id), transition(name))).await;
         if random.random_ratio(1, 12) {
             let new = token(case(id), PLACES.choose(random).unwrap());
-            cases.create_token(new).await.unwrap();
+            petrel.create_token(new).await.unwrap();
         }
     }
 }
@@ -114,17 +114,17 @@ fn token(case: CaseId, to: &str) -> NewToken {
 /// Some cases with a fault each, beside many without.
 async fn sabotaged(seed: u64) -> (TestServer, Petrel, BTreeMap<CaseId, Expected>) {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    press(&cases).await;
+    let petrel = petrel_at(server.url()).await;
+    press(&petrel).await;
     let mut random = StdRng::seed_from_u64(seed);
     let saboteur = Saboteur::at(&server).await;
     let mut expected = BTreeMap::new();
     for round in 0..3 {
         for fault in FAULTS {
             let id = format!("{fault:?}-{round}");
-            pressed(&cases, &id, &mut random).await;
-            pressed(&cases, &format!("well-{id}"), &mut random).await;
-            let state = cases.case(&workflow("press"), &case(&id)).await.unwrap();
+            pressed(&petrel, &id, &mut random).await;
+            pressed(&petrel, &format!("well-{id}"), &mut random).await;
+            let state = petrel.case(&workflow("press"), &case(&id)).await.unwrap();
             let tokens: Vec<_> = state.live_tokens().cloned().collect();
             let token = tokens.choose(&mut random).unwrap().clone();
             if fault == Fault::LogGivenElsewhere && token.place == place("shelf") {
@@ -135,7 +135,7 @@ async fn sabotaged(seed: u64) -> (TestServer, Petrel, BTreeMap<CaseId, Expected>
             expected.insert(case(&id), planted);
         }
     }
-    (server, cases, expected)
+    (server, petrel, expected)
 }
 
 /// Every fault is found with its record and place, and nothing is said of cases without one.
@@ -167,7 +167,7 @@ fn judge(expected: &BTreeMap<CaseId, Expected>, findings: &[Finding]) {
 async fn every_planted_fault_is_found_with_and_without_replay_and_nothing_else() {
     for seed in [1, 2] {
         let (server, _cases, expected) = sabotaged(seed).await;
-        let fresh = cases_at(server.url()).await;
+        let fresh = petrel_at(server.url()).await;
         for replay in [true, false] {
             let (audited, findings) = audit(&fresh, replay).await;
             judge(&expected, &findings);
@@ -188,16 +188,16 @@ async fn every_planted_fault_is_found_when_only_its_case_is_asked_for() {
         cases: expected.keys().cloned().collect(),
         replay: false,
     };
-    let (audited, findings) = audit_of(&cases_at(server.url()).await, scope).await;
+    let (audited, findings) = audit_of(&petrel_at(server.url()).await, scope).await;
     judge(&expected, &findings);
     assert_eq!(audited.cases, expected.len() as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_rebuild_mends_is_not_found_again() {
-    let (_server, cases, expected) = sabotaged(3).await;
-    cases.rebuild(&|_, _| ()).await.unwrap();
-    let (_, findings) = audit(&cases, false).await;
+    let (_server, petrel, expected) = sabotaged(3).await;
+    petrel.rebuild(&|_, _| ()).await.unwrap();
+    let (_, findings) = audit(&petrel, false).await;
     let broken = |case: &CaseId| expected[case].fault.is_in() == FindingIn::Log;
     assert!(findings.iter().all(|finding| broken(&finding.case)), "{findings:#?}");
     assert!(!findings.is_empty());
@@ -206,27 +206,27 @@ async fn what_a_rebuild_mends_is_not_found_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_system_at_work_gives_no_false_alarm() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    press(&cases).await;
+    let petrel = petrel_at(server.url()).await;
+    press(&petrel).await;
     // They come to an end: an audit takes the longer the more there is, so that audits of a
     // number and workers without an end would go on for each other for ever.
     let workers: Vec<_> = (0..8u64)
         .map(|worker| {
-            let cases = cases.clone();
+            let petrel = petrel.clone();
             tokio::spawn(async move {
                 let mut random = StdRng::seed_from_u64(worker);
                 for round in 0..40 {
-                    pressed(&cases, &format!("{worker}-{round}"), &mut random).await;
+                    pressed(&petrel, &format!("{worker}-{round}"), &mut random).await;
                     let busy = case(&format!("{worker}-0"));
                     for name in TRANSITIONS {
                         let fire = Fire::case(workflow("press"), busy.clone(), transition(name));
-                        let _ = cases.fire(fire).await;
+                        let _ = petrel.fire(fire).await;
                     }
                 }
             })
         })
         .collect();
-    let auditor = cases_at(server.url()).await;
+    let auditor = petrel_at(server.url()).await;
     let (mut looked, mut during) = (0, 0);
     while !workers.iter().all(|worker| worker.is_finished()) {
         for replay in [false, true] {
@@ -247,30 +247,30 @@ async fn a_healthy_system_at_work_gives_no_false_alarm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_ends_while_others_write_without_end() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    press(&cases).await;
+    let petrel = petrel_at(server.url()).await;
+    press(&petrel).await;
     let mut random = StdRng::seed_from_u64(6);
     for worker in 0..8 {
-        pressed(&cases, &format!("busy-{worker}"), &mut random).await;
+        pressed(&petrel, &format!("busy-{worker}"), &mut random).await;
     }
     let stop = CancellationToken::new();
     let workers: Vec<_> = (0..8)
         .map(|worker| {
-            let (cases, stop) = (cases.clone(), stop.clone());
+            let (petrel, stop) = (petrel.clone(), stop.clone());
             tokio::spawn(async move {
                 let busy = case(&format!("busy-{worker}"));
                 let mut fired = 0;
                 while !stop.is_cancelled() {
                     for name in TRANSITIONS {
                         let fire = Fire::case(workflow("press"), busy.clone(), transition(name));
-                        fired += u64::from(cases.fire(fire).await.is_ok());
+                        fired += u64::from(petrel.fire(fire).await.is_ok());
                     }
                 }
                 fired
             })
         })
         .collect();
-    let auditor = cases_at(server.url()).await;
+    let auditor = petrel_at(server.url()).await;
     for replay in [false, true] {
         let (audited, findings) = audit(&auditor, replay).await;
         assert_eq!((audited.cases, findings), (8, vec![]));
@@ -285,12 +285,12 @@ async fn an_audit_ends_while_others_write_without_end() {
 #[tokio::test]
 async fn the_views_of_a_case_are_compared_though_the_record_that_created_it_is_rubbish() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    press(&cases).await;
+    let petrel = petrel_at(server.url()).await;
+    press(&petrel).await;
     let model = NewCase { case: Some(case("model")), ..NewCase::of(workflow("press")) };
-    cases.create_case(model).await.unwrap();
+    petrel.create_case(model).await.unwrap();
     let deal = Fire::case(workflow("press"), case("model"), transition("deal"));
-    cases.fire(deal).await.unwrap();
+    petrel.fire(deal).await.unwrap();
     let saboteur = Saboteur::at(&server).await;
     let subject = "cb.workflows.press.events.lifecycle.rough".to_owned();
     let rubbish = saboteur.publish(subject, HeaderMap::new(), b"rubbish".to_vec()).await;
@@ -303,7 +303,7 @@ async fn the_views_of_a_case_are_compared_though_the_record_that_created_it_is_r
     let subject = "cb.workflows.press.events.transitions.rough".to_owned();
     let dealt = saboteur.publish(subject, HeaderMap::new(), record.to_string().into_bytes()).await;
     for replay in [false, true] {
-        let (audited, findings) = audit(&cases, replay).await;
+        let (audited, findings) = audit(&petrel, replay).await;
         let mut found: Vec<_> = findings
             .iter()
             .map(|finding| (finding.sequence.map_or(0, LogSequence::get), finding.kind))
@@ -319,16 +319,16 @@ async fn the_views_of_a_case_are_compared_though_the_record_that_created_it_is_r
 #[tokio::test]
 async fn what_is_no_token_in_the_view_leaves_audits_of_other_workflows_whole() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    press(&cases).await;
+    let petrel = petrel_at(server.url()).await;
+    press(&petrel).await;
     let saboteur = Saboteur::at(&server).await;
     let subject = "cb.workflows.other.places.shelf.tokens.no%token".to_owned();
     saboteur.publish(subject.clone(), HeaderMap::new(), b"rubbish".to_vec()).await;
     // Hears of nothing that could not be checked.
     let scope = AuditScope { workflow: Some(workflow("press")), ..AuditScope::default() };
-    audit_of(&cases, scope).await;
+    audit_of(&petrel, scope).await;
     let heard = Heard::default();
-    cases.audit(&AuditScope::default(), &heard).await.unwrap();
+    petrel.audit(&AuditScope::default(), &heard).await.unwrap();
     let unchecked = heard.unchecked.into_inner().unwrap();
     assert!(unchecked.len() == 1 && unchecked[0].contains(&subject), "{unchecked:?}");
 }
@@ -336,15 +336,15 @@ async fn what_is_no_token_in_the_view_leaves_audits_of_other_workflows_whole() {
 #[tokio::test]
 async fn a_case_with_many_tokens_is_audited_with_a_few_reads_for_each() {
     let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
-    let cases = Petrel::new(Arc::new(storage.clone()));
-    press(&cases).await;
+    let petrel = Petrel::new(Arc::new(storage.clone()));
+    press(&petrel).await;
     let full = NewCase { case: Some(case("full")), ..NewCase::of(workflow("press")) };
-    cases.create_case(full).await.unwrap();
+    petrel.create_case(full).await.unwrap();
     for _ in 1..60 {
-        cases.create_token(token(case("full"), "shelf")).await.unwrap();
+        petrel.create_token(token(case("full"), "shelf")).await.unwrap();
     }
     let before = storage.log_reads();
-    let (audited, findings) = audit(&cases, false).await;
+    let (audited, findings) = audit(&petrel, false).await;
     assert_eq!((audited.tokens, findings), (60, vec![]));
     let reads = storage.log_reads() - before;
     assert!(reads < 6 * 60, "{reads} reads for 60 tokens");
@@ -353,15 +353,15 @@ async fn a_case_with_many_tokens_is_audited_with_a_few_reads_for_each() {
 #[tokio::test]
 async fn an_unknown_workflow_or_case_is_an_error_and_an_empty_system_is_clean() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
+    let petrel = petrel_at(server.url()).await;
     let heard = Heard::default();
-    assert_eq!(audit(&cases, true).await.0, Audited::default());
+    assert_eq!(audit(&petrel, true).await.0, Audited::default());
     let scope = AuditScope { workflow: Some(workflow("press")), ..AuditScope::default() };
-    let unknown = cases.audit(&scope, &heard).await.unwrap_err();
+    let unknown = petrel.audit(&scope, &heard).await.unwrap_err();
     assert!(unknown.to_string().contains("workflow press does not exist"));
-    press(&cases).await;
+    press(&petrel).await;
     let scope = AuditScope { cases: vec![case("nobody")], ..scope };
-    let unknown = cases.audit(&scope, &heard).await.unwrap_err();
+    let unknown = petrel.audit(&scope, &heard).await.unwrap_err();
     assert_eq!(unknown.to_string(), "case nobody does not exist");
 }
 
@@ -370,21 +370,21 @@ async fn an_unknown_workflow_or_case_is_an_error_and_an_empty_system_is_clean() 
 #[tokio::test]
 async fn a_token_lost_long_ago_is_found_by_the_invariants_and_traced_to_its_record() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    press(&cases).await;
+    let petrel = petrel_at(server.url()).await;
+    press(&petrel).await;
     let mut random = StdRng::seed_from_u64(5);
     let id = case("old");
-    cases
+    petrel
         .create_case(NewCase { case: Some(id.clone()), ..NewCase::of(workflow("press")) })
         .await
         .unwrap();
-    cases.fire(Fire::case(workflow("press"), id.clone(), transition("deal"))).await.unwrap();
-    let plate = cases.case(&workflow("press"), &id).await.unwrap();
+    petrel.fire(Fire::case(workflow("press"), id.clone(), transition("deal"))).await.unwrap();
+    let plate = petrel.case(&workflow("press"), &id).await.unwrap();
     let plate = plate.live_tokens().find(|token| token.place == place("plate")).unwrap().clone();
     let saboteur = Saboteur::at(&server).await;
     let lost = saboteur.plant(Fault::LogLost, &id, &plate, &mut random).await;
     saboteur.purge(&at("plate", plate.id.as_str())).await;
-    let unknowing = cases_at(server.url()).await;
+    let unknowing = petrel_at(server.url()).await;
     unknowing.resume(&workflow("press"), &id, Change::default()).await.unwrap();
     for name in ["press", "unpress", "unpress"] {
         let fire = Fire::case(workflow("press"), id.clone(), transition(name));

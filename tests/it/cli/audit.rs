@@ -2,7 +2,7 @@ use serde_json::json as value;
 use stormpetrel::testing::TestServer;
 
 use super::{errors, json, on, sample, text};
-use crate::program::{Program, petrel};
+use crate::program::{Program, program};
 
 async fn started() -> TestServer {
     let server = TestServer::start().await;
@@ -98,7 +98,7 @@ async fn a_serving_process_audits_again_and_again_and_counts_it() {
     let operator = async_nats::jetstream::new(operator);
     let subject = "cb.workflows.order-approval.events.transitions.a";
     operator.publish(subject, "rubbish".into()).await.unwrap().await.unwrap();
-    let mut command = petrel();
+    let mut command = program();
     command.args(["--json", "serve", "--listen", "127.0.0.1:0", "--audit-every", "1s"]);
     command.env("NATS_URL", server.url());
     let mut serving = Program::start(command);

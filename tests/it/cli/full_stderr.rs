@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stormpetrel::testing::TestServer;
 use tokio::process::Command;
 
-use crate::{failures::fixtures::eventually, program::petrel, support::system};
+use crate::{failures::fixtures::eventually, program::program, support::system};
 
 /// The command, with a stderr that is full.
 fn full(mut command: Command) -> Command {
@@ -27,7 +27,7 @@ async fn exit_codes_are_those_of_a_stderr_that_can_be_written() {
         (&["rebuild"], 0),
         (&["workflow", "list"], 0),
     ] {
-        let mut command = full(petrel());
+        let mut command = full(program());
         command.args(arguments).env("NATS_URL", server.url()).env("RUST_LOG", "debug");
         let status = command.status().await.unwrap();
         assert_eq!(status.code(), Some(code), "{arguments:?}");
@@ -38,7 +38,7 @@ async fn exit_codes_are_those_of_a_stderr_that_can_be_written() {
 async fn a_server_whose_log_is_full_serves_and_connects_again() {
     let mut server = TestServer::start().await;
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut command = full(petrel());
+    let mut command = full(program());
     command.args(["serve", "--listen", &address.to_string()]).env("RUST_LOG", "debug");
     let mut serving = command.env("NATS_URL", server.url()).spawn().unwrap();
     let http = reqwest::Client::new();

@@ -7,11 +7,11 @@ use stormpetrel::{
 };
 
 use super::{errors, json, on, text};
-use crate::support::{case, cases_at, definition, transition, workflow};
+use crate::support::{case, definition, petrel_at, transition, workflow};
 
 /// Three tokens of weight, a branch each, and names that every format has to escape.
 async fn bakery(server: &TestServer) -> Petrel {
-    let cases = cases_at(server.url()).await;
+    let petrel = petrel_at(server.url()).await;
     let bakery = definition(value!({
         "id": "bakery", "initial_place": "order",
         "places": [{"id": "order"}, {"id": "dough"}, {"id": "bread"}, {"id": "icing"}, {"id": "cake"}],
@@ -24,17 +24,17 @@ async fn bakery(server: &TestServer) -> Petrel {
              "outputs": [{"place": "cake"}]}
         ]
     }));
-    cases.create_workflow(bakery, ExpectedVersion::Any).await.unwrap();
-    cases
+    petrel.create_workflow(bakery, ExpectedVersion::Any).await.unwrap();
+    petrel
 }
 
-async fn bake(cases: &Petrel, id: &str, steps: &[&str]) {
+async fn bake(petrel: &Petrel, id: &str, steps: &[&str]) {
     let new = NewCase { case: Some(case(id)), ..NewCase::of(workflow("bakery")) };
-    cases.create_case(new).await.unwrap();
+    petrel.create_case(new).await.unwrap();
     for step in steps {
         let mut fire = Fire::case(workflow("bakery"), case(id), transition(step));
         fire.change = Change { by: Some("Ann, \"A\"\r\n<x>\u{1}".to_owned()), ..fire.change };
-        cases.fire(fire).await.unwrap();
+        petrel.fire(fire).await.unwrap();
     }
 }
 
@@ -53,13 +53,13 @@ async fn exported(server: &TestServer, folder: &Path, format: &str, more: &[&str
 #[tokio::test]
 async fn a_history_with_branches_weights_and_odd_names_is_the_same_in_every_format() {
     let server = TestServer::start().await;
-    let cases = bakery(&server).await;
+    let petrel = bakery(&server).await;
     // Mixed in the log.
-    bake(&cases, "-two", &["mix"]).await;
-    bake(&cases, "one", &["mix", "bake", "join"]).await;
+    bake(&petrel, "-two", &["mix"]).await;
+    bake(&petrel, "one", &["mix", "bake", "join"]).await;
     let fire = Fire::case(workflow("bakery"), case("-two"), transition("bake"));
-    cases.fire(fire).await.unwrap();
-    bake(&cases, "none", &[]).await;
+    petrel.fire(fire).await.unwrap();
+    bake(&petrel, "none", &[]).await;
     let folder = tempfile::tempdir().unwrap();
 
     let xes = exported(&server, folder.path(), "xes", &[]).await;
@@ -97,11 +97,11 @@ async fn a_history_with_branches_weights_and_odd_names_is_the_same_in_every_form
 #[tokio::test]
 async fn lifecycles_are_events_and_some_cases_are_chosen_only_when_asked() {
     let server = TestServer::start().await;
-    let cases = bakery(&server).await;
+    let petrel = bakery(&server).await;
     for id in ["a", "b", "c"] {
-        bake(&cases, id, &["mix"]).await;
+        bake(&petrel, id, &["mix"]).await;
     }
-    cases.cancel(&workflow("bakery"), &case("b"), Change::default()).await.unwrap();
+    petrel.cancel(&workflow("bakery"), &case("b"), Change::default()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let only = ["--case", "b", "--case", "c", "--lifecycle"];
     let csv = exported(&server, folder.path(), "csv", &only).await;
@@ -117,23 +117,23 @@ async fn lifecycles_are_events_and_some_cases_are_chosen_only_when_asked() {
 #[tokio::test]
 async fn thousands_of_events_are_exported_and_counted() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
+    let petrel = petrel_at(server.url()).await;
     let swing = definition(value!({
         "id": "swing", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}],
         "transitions": [{"id": "go", "from_places": ["a"], "to_place": "b"},
                         {"id": "return", "from_places": ["b"], "to_place": "a"}]
     }));
-    cases.create_workflow(swing, ExpectedVersion::Any).await.unwrap();
+    petrel.create_workflow(swing, ExpectedVersion::Any).await.unwrap();
     let swings = (0..40).map(|number| {
-        let cases = cases.clone();
+        let petrel = petrel.clone();
         tokio::spawn(async move {
             let id = case(&format!("case-{number}"));
             let new = NewCase { case: Some(id.clone()), ..NewCase::of(workflow("swing")) };
-            cases.create_case(new).await.unwrap();
+            petrel.create_case(new).await.unwrap();
             for step in 0..50 {
                 let name = if step % 2 == 0 { "go" } else { "return" };
                 let fire = Fire::case(workflow("swing"), id.clone(), transition(name));
-                cases.fire(fire).await.unwrap();
+                petrel.fire(fire).await.unwrap();
             }
         })
     });

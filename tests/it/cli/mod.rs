@@ -44,7 +44,7 @@ async fn output(mut command: Command) -> Output {
 
 /// Runs `petrel` on `server`, which has our streams.
 async fn on(server: &TestServer, arguments: &[&str]) -> Output {
-    drop(crate::support::cases_at(server.url()).await);
+    drop(crate::support::petrel_at(server.url()).await);
     let mut command = petrel(arguments);
     command.env("NATS_URL", server.url());
     output(command).await

@@ -24,8 +24,8 @@ fn stored(token: &Token) -> Value {
     json!(Token { nats_timestamp: None, ..token.clone() })
 }
 
-async fn fire(cases: &Petrel, name: &str, token: &TokenId) {
-    cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+async fn fire(petrel: &Petrel, name: &str, token: &TokenId) {
+    petrel.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
 }
 
 /// The lines that a client prints, when it ends well.
@@ -39,17 +39,17 @@ async fn lines(command: tokio::process::Command) -> Vec<Value> {
 #[tokio::test]
 async fn nats_py_lists_the_same_tokens_as_we_do() {
     let python = Python::with_requirements().await;
-    let (server, cases) = system().await;
+    let (server, petrel) = system().await;
     for amount in 0..8 {
-        let (_, token) = begin(&cases, json!({ "amount": amount })).await;
+        let (_, token) = begin(&petrel, json!({ "amount": amount })).await;
         if amount % 2 == 0 {
-            fire(&cases, "submit", &token).await;
+            fire(&petrel, "submit", &token).await;
         }
     }
     for (name, count) in [("draft", 4), ("review", 4), ("done", 0)] {
         let scope =
             TokenScope { workflow: workflow("orders"), place: Some(place(name)), case: None };
-        let ours = cases.tokens(&scope, Page::default()).await.unwrap().items;
+        let ours = petrel.tokens(&scope, Page::default()).await.unwrap().items;
         let ours: BTreeMap<_, _> =
             ours.iter().map(|(_, token)| (token.id.to_string(), stored(token))).collect();
         let url = server.url();
@@ -66,17 +66,17 @@ async fn nats_py_lists_the_same_tokens_as_we_do() {
 #[tokio::test]
 async fn nats_py_finds_a_token_in_its_newest_place_and_none_that_was_consumed() {
     let python = Python::with_requirements().await;
-    let (server, cases) = system().await;
-    let (_, token) = begin(&cases, json!({ "amount": 7 })).await;
-    fire(&cases, "submit", &token).await;
+    let (server, petrel) = system().await;
+    let (_, token) = begin(&petrel, json!({ "amount": 7 })).await;
+    fire(&petrel, "submit", &token).await;
     let (url, id) = (server.url(), token.to_string());
     let client = || python.client("read_tokens.py", &[&url, "token", "orders", &id]);
     let theirs = lines(client()).await;
-    let ours = cases.token(None, &token, Default::default()).await.unwrap();
+    let ours = petrel.token(None, &token, Default::default()).await.unwrap();
     assert_eq!(ours.place, place("review"));
     assert_eq!(theirs, [stored(&ours)]);
 
-    fire(&cases, "split", &token).await;
+    fire(&petrel, "split", &token).await;
     let gone = program::output(client()).await;
     assert_eq!(gone.status.code(), Some(1));
     let errors = String::from_utf8_lossy(&gone.stderr);
@@ -86,24 +86,24 @@ async fn nats_py_finds_a_token_in_its_newest_place_and_none_that_was_consumed() 
 #[tokio::test]
 async fn nats_py_watches_tokens_come_to_a_place_and_leave_it() {
     let python = Python::with_requirements().await;
-    let (server, cases) = system().await;
-    let (_, first) = begin(&cases, json!({ "amount": 1 })).await;
+    let (server, petrel) = system().await;
+    let (_, first) = begin(&petrel, json!({ "amount": 1 })).await;
     let url = server.url();
     let arguments = [&url, "watch", "orders", "draft"];
     let mut watch = Program::start(python.client("read_tokens.py", &arguments));
     assert_eq!(watch.json().await["id"], first.as_str());
-    let (_, second) = begin(&cases, json!({ "amount": 2 })).await;
+    let (_, second) = begin(&petrel, json!({ "amount": 2 })).await;
     assert_eq!(watch.json().await["id"], second.as_str());
-    fire(&cases, "submit", &first).await;
+    fire(&petrel, "submit", &first).await;
     assert_eq!(watch.json().await, json!({ "left": first.as_str() }));
-    fire(&cases, "reject", &first).await;
+    fire(&petrel, "reject", &first).await;
     let back = watch.json().await;
     assert_eq!((&back["id"], &back["history_total"]), (&json!(first.as_str()), &json!(2)));
 }
 
 /// A running `petrel serve` on a server, and the address of its GraphQL.
 async fn serve(server: &TestServer) -> (Program, SocketAddr) {
-    let mut command = program::petrel();
+    let mut command = program::program();
     command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--log-level", "error"]);
     command.env("NATS_URL", server.url());
     let mut program = Program::start(command);
@@ -117,8 +117,8 @@ async fn serve(server: &TestServer) -> (Program, SocketAddr) {
 #[tokio::test]
 async fn a_graphql_client_follows_events_in_order_and_misses_none_while_it_is_cut_off() {
     let python = Python::with_requirements().await;
-    let (server, cases) = system().await;
-    let (_, token) = begin(&cases, json!({ "amount": 1 })).await;
+    let (server, petrel) = system().await;
+    let (_, token) = begin(&petrel, json!({ "amount": 1 })).await;
     let (serving, address) = serve(&server).await;
     let proxy = FaultProxy::start(address).await;
 
@@ -131,8 +131,8 @@ async fn a_graphql_client_follows_events_in_order_and_misses_none_while_it_is_cu
         if round == 2 {
             proxy.cut().await;
         }
-        fire(&cases, "submit", &token).await;
-        fire(&cases, "reject", &token).await;
+        fire(&petrel, "submit", &token).await;
+        fire(&petrel, "reject", &token).await;
         if round < 2 {
             theirs.extend([follow.json().await, follow.json().await]);
         }
@@ -145,7 +145,7 @@ async fn a_graphql_client_follows_events_in_order_and_misses_none_while_it_is_cu
     assert_eq!(code, Some(0), "{errors}");
     assert!(errors.contains("lost"), "it was never cut off: {errors}");
 
-    let ours = cases
+    let ours = petrel
         .watch(LogScope::Workflow(workflow("orders")), Some(LogPosition::FIRST))
         .await
         .unwrap();

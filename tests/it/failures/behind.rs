@@ -8,7 +8,7 @@ use stormpetrel::{
 };
 
 use super::fixtures::{faulty, fire_once, operator, pendulum, swing, view_is_the_log};
-use crate::support::{cases_at, transition, workflow};
+use crate::support::{petrel_at, transition, workflow};
 
 /// Changes of processes that died, each between an append and its views.
 #[derive(Debug, Clone, Copy)]
@@ -75,32 +75,32 @@ async fn do_and_die(url: &str, case: &CaseId, token: &TokenId, left: Left) {
 }
 
 async fn go_on(
-    cases: &Petrel,
+    petrel: &Petrel,
     case: &CaseId,
     [token, another]: [&TokenId; 2],
     next: Next,
 ) -> Changed {
     let pendulum = workflow("pendulum");
-    let at = cases.case(&pendulum, case).await.unwrap();
+    let at = petrel.case(&pendulum, case).await.unwrap();
     let leave = |token: &TokenId| {
         let is_here = at.tokens[token].place.as_str() == "here";
         Fire::token(token.clone(), transition(if is_here { "go" } else { "return" }))
     };
     let done = match next {
         Next::Edit => {
-            cases.update_token_data(None, token, json!({"edited": "again"}), change()).await
+            petrel.update_token_data(None, token, json!({"edited": "again"}), change()).await
         }
-        Next::Move => cases.fire(leave(token)).await,
-        Next::MoveAnother => cases.fire(leave(another)).await,
-        Next::Make => cases.create_token(token_in(case)).await,
-        Next::Pause => cases.pause(&pendulum, case, change()).await,
+        Next::Move => petrel.fire(leave(token)).await,
+        Next::MoveAnother => petrel.fire(leave(another)).await,
+        Next::Make => petrel.create_token(token_in(case)).await,
+        Next::Pause => petrel.pause(&pendulum, case, change()).await,
         Next::Again => {
             let go = Fire::token(token.clone(), transition("go"));
-            cases.fire(fire_once(go, &format!("{case}-lost"))).await
+            petrel.fire(fire_once(go, &format!("{case}-lost"))).await
         }
         Next::PauseAgain => {
-            cases.pause(&pendulum, case, change()).await.unwrap();
-            cases.pause(&pendulum, case, change()).await
+            petrel.pause(&pendulum, case, change()).await.unwrap();
+            petrel.pause(&pendulum, case, change()).await
         }
     };
     done.unwrap()
@@ -109,7 +109,7 @@ async fn go_on(
 #[tokio::test]
 async fn what_is_answered_on_top_of_lost_views_is_in_listings_at_once() {
     let server = TestServer::start().await;
-    let first = cases_at(server.url()).await;
+    let first = petrel_at(server.url()).await;
     pendulum(&first).await;
     let (mut number, mut wrong) = (0, Vec::new());
     for left in [Left::Moved, Left::MovedBack, Left::Edited, Left::Made, Left::Interrupted] {
@@ -131,12 +131,12 @@ async fn what_is_answered_on_top_of_lost_views_is_in_listings_at_once() {
                 let another =
                     first.create_token(token_in(&case)).await.unwrap().tokens[0].id.clone();
                 do_and_die(&server.url(), &case, &token, left).await;
-                let cases = if warm { first.clone() } else { cases_at(server.url()).await };
-                go_on(&cases, &case, [&token, &another], next).await;
-                if let Err(differs) = view_is_the_log(&cases).await {
+                let petrel = if warm { first.clone() } else { petrel_at(server.url()).await };
+                go_on(&petrel, &case, [&token, &another], next).await;
+                if let Err(differs) = view_is_the_log(&petrel).await {
                     wrong.push(format!("{left:?}, {next:?}, warm: {warm}: {differs}"));
                     // The next combination begins with views that are right.
-                    cases.rebuild(&|_, _| ()).await.unwrap();
+                    petrel.rebuild(&|_, _| ()).await.unwrap();
                 }
             }
         }
@@ -148,7 +148,7 @@ async fn what_is_answered_on_top_of_lost_views_is_in_listings_at_once() {
 #[tokio::test]
 async fn a_record_that_cannot_be_read_keeps_no_view_from_being_written() {
     let server = TestServer::start().await;
-    let first = cases_at(server.url()).await;
+    let first = petrel_at(server.url()).await;
     let id = pendulum(&first).await;
     let (case, token) = swing(&first, "damaged").await;
     first.fire(Fire::token(token.clone(), transition("go"))).await.unwrap();
@@ -168,14 +168,14 @@ async fn a_record_that_cannot_be_read_keeps_no_view_from_being_written() {
     operator.publish(subject, believed.to_string().into()).await.unwrap().await.unwrap();
     first.quarantine(&id, &case, Following::PutAside, change()).await.unwrap();
     for name in ["return", "go"] {
-        let cases = cases_at(server.url()).await;
+        let petrel = petrel_at(server.url()).await;
         let move_it = || fire_once(Fire::token(token.clone(), transition(name)), name);
-        cases.fire(move_it()).await.unwrap();
-        view_is_the_log(&cases).await.unwrap();
+        petrel.fire(move_it()).await.unwrap();
+        view_is_the_log(&petrel).await.unwrap();
         // And a repeat of it, of which nobody has seen the views.
-        let cases = cases_at(server.url()).await;
-        assert!(cases.fire(move_it()).await.unwrap().repeated);
-        view_is_the_log(&cases).await.unwrap();
+        let petrel = petrel_at(server.url()).await;
+        assert!(petrel.fire(move_it()).await.unwrap().repeated);
+        view_is_the_log(&petrel).await.unwrap();
     }
 }
 
@@ -183,18 +183,18 @@ async fn a_record_that_cannot_be_read_keeps_no_view_from_being_written() {
 #[tokio::test]
 async fn a_process_whose_view_writes_have_failed_makes_up_for_them() {
     let server = TestServer::start().await;
-    let (storage, cases) = faulty(server.url()).await;
-    let id = pendulum(&cases).await;
+    let (storage, petrel) = faulty(server.url()).await;
+    let id = pendulum(&petrel).await;
     for lost in [1, 2, 5] {
-        let (case, token) = swing(&cases, &format!("c{lost}")).await;
+        let (case, token) = swing(&petrel, &format!("c{lost}")).await;
         storage.drop_views();
         for number in 0..lost {
             let name = ["go", "return"][number % 2];
-            cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+            petrel.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
         }
-        assert!(view_is_the_log(&cases).await.is_err());
+        assert!(view_is_the_log(&petrel).await.is_err());
         storage.pass_views();
-        cases.pause(&id, &case, change()).await.unwrap();
-        view_is_the_log(&cases).await.unwrap();
+        petrel.pause(&id, &case, change()).await.unwrap();
+        view_is_the_log(&petrel).await.unwrap();
     }
 }

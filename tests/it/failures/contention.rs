@@ -10,20 +10,20 @@ use stormpetrel::{
 };
 
 use super::fixtures::{log_of, move_once, pendulum, swing, view_is_the_log};
-use crate::support::{cases_at, transition, workflow};
+use crate::support::{petrel_at, transition, workflow};
 
 const TASKS: usize = 16;
 const EACH: usize = 125;
 
 async fn connections(server: &TestServer) -> Vec<Petrel> {
-    futures::future::join_all((0..4).map(|_| cases_at(server.url()))).await
+    futures::future::join_all((0..4).map(|_| petrel_at(server.url()))).await
 }
 
-async fn has_exactly(cases: &Petrel, case: &CaseId, firings: usize) {
+async fn has_exactly(petrel: &Petrel, case: &CaseId, firings: usize) {
     let workflow = workflow("pendulum");
-    let log = log_of(cases, &workflow, case).await;
+    let log = log_of(petrel, &workflow, case).await;
     assert_eq!(log.len(), firings + 1, "records of {case}");
-    let head = cases.case(&workflow, case).await.unwrap();
+    let head = petrel.case(&workflow, case).await.unwrap();
     let token = head.live_tokens().next().unwrap();
     assert_eq!(token.data["n"], json!(firings), "the count in the head of {case}");
     let mut ids: Vec<_> = log.iter().map(|record| &record.value.firing).collect();
@@ -42,10 +42,10 @@ async fn two_thousand_firings_of_sixteen_tasks_on_four_connections_are_counted_e
         ids.push(swing(&connections[0], name).await.0);
     }
     let tasks = (0..TASKS).map(|task| {
-        let (cases, ids) = (connections[task % 4].clone(), ids.clone());
+        let (petrel, ids) = (connections[task % 4].clone(), ids.clone());
         tokio::spawn(async move {
             for turn in 0..EACH {
-                move_once(&cases, &ids[(task + turn) % 3], &format!("{task}-{turn}")).await;
+                move_once(&petrel, &ids[(task + turn) % 3], &format!("{task}-{turn}")).await;
             }
         })
     });
@@ -73,16 +73,16 @@ async fn of_all_who_expect_the_same_revision_one_goes_through() {
     let (id, token) = swing(&connections[0], "a").await;
     let conflicts = AtomicUsize::new(0);
     let rivals = (0..TASKS).map(|task| {
-        let (cases, id, token, conflicts) = (&connections[task % 4], &id, &token, &conflicts);
+        let (petrel, id, token, conflicts) = (&connections[task % 4], &id, &token, &conflicts);
         async move {
             let mut done = 0;
             while done < 15 {
-                let seen = cases.case(&workflow("pendulum"), id).await.unwrap();
+                let seen = petrel.case(&workflow("pendulum"), id).await.unwrap();
                 let name =
                     if seen.tokens[token].place.as_str() == "here" { "go" } else { "return" };
                 let mut fire = Fire::token(token.clone(), transition(name));
                 fire.change.expected_revision = Some(seen.revision());
-                match cases.fire(fire).await {
+                match petrel.fire(fire).await {
                     Ok(changed) => {
                         assert_eq!(changed.record.value.previous, Some(seen.sequence));
                         done += 1;

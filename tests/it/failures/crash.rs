@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 use super::fixtures::{
     Reconciler, connect, eventually, faulty, log_of, move_once, pendulum, swing, view_is_the_log,
 };
-use crate::support::{begin, case, cases_at, config, orders, place, transition, workflow};
+use crate::support::{begin, case, config, orders, petrel_at, place, transition, workflow};
 
 /// The reconciler lets three seconds pass; a busy machine gets as many again, and more.
 const HEALED: Duration = Duration::from_secs(15);
@@ -38,23 +38,23 @@ async fn a_token_whose_views_were_never_written_is_found_at_once_and_healed_by_i
     let (_, unseen) = begin(&dying, json!({})).await;
     drop(dying);
 
-    let cases = cases_at(server.url()).await;
-    let strong = cases.token(None, &token, Consistency::Strong).await.unwrap();
+    let petrel = petrel_at(server.url()).await;
+    let strong = petrel.token(None, &token, Consistency::Strong).await.unwrap();
     assert_eq!(
         (strong.place, strong.nats_sequence),
         (place("review"), Some(moved.record.sequence))
     );
-    let found = cases.token(None, &unseen, Consistency::Eventual).await.unwrap();
+    let found = petrel.token(None, &unseen, Consistency::Eventual).await.unwrap();
     assert_eq!(found.place, place("draft"));
-    assert!(view_is_the_log(&cases).await.is_err(), "the views must be wrong for this test");
+    assert!(view_is_the_log(&petrel).await.is_err(), "the views must be wrong for this test");
 
-    let _reconciler = Reconciler::of(&cases);
+    let _reconciler = Reconciler::of(&petrel);
     let begun = Instant::now();
-    eventually("healed views", HEALED, async || view_is_the_log(&cases).await).await;
+    eventually("healed views", HEALED, async || view_is_the_log(&petrel).await).await;
     assert!(begun.elapsed() > Duration::from_secs(2), "its writer must have had its time");
-    let healed = cases.token(None, &token, Consistency::Eventual).await.unwrap();
+    let healed = petrel.token(None, &token, Consistency::Eventual).await.unwrap();
     assert_eq!(healed.place, place("review"));
-    let listed = cases.tokens(&draft(), Page::default()).await.unwrap().into_items();
+    let listed = petrel.tokens(&draft(), Page::default()).await.unwrap().into_items();
     assert_eq!(listed.iter().map(|token| &token.id).collect::<Vec<_>>(), [&unseen]);
 }
 
@@ -63,14 +63,14 @@ async fn a_register_that_others_write_all_the_time_is_looked_at_again() {
     let server = TestServer::start().await;
     let (lost, dying) = faulty(server.url()).await;
     begin(&dying, json!({})).await;
-    let (storage, cases) = faulty(server.url()).await;
-    let _reconciler = Reconciler::of(&cases);
+    let (storage, petrel) = faulty(server.url()).await;
+    let _reconciler = Reconciler::of(&petrel);
     lost.drop_views();
     begin(&dying, json!({})).await;
     drop(dying);
     // More than it tries in one turn, as where a replica lags for long.
     storage.lose_view_races(40);
-    eventually("healed views", HEALED, async || view_is_the_log(&cases).await).await;
+    eventually("healed views", HEALED, async || view_is_the_log(&petrel).await).await;
 }
 
 #[tokio::test]
@@ -81,20 +81,20 @@ async fn one_contended_case_is_looked_at_again_and_not_the_whole_view() {
     lost.drop_views();
     dying.fire(Fire::token(token, transition("submit"))).await.unwrap();
     drop(dying);
-    let (storage, cases) = faulty(server.url()).await;
+    let (storage, petrel) = faulty(server.url()).await;
     // Some turns of the reconciler, in each of which it is tried several times.
     storage.lose_view_races(300);
-    let _reconciler = Reconciler::of(&cases);
-    eventually("healed views", HEALED, async || view_is_the_log(&cases).await).await;
+    let _reconciler = Reconciler::of(&petrel);
+    eventually("healed views", HEALED, async || view_is_the_log(&petrel).await).await;
     assert_eq!(storage.outline_reads(), 1);
 }
 
 #[tokio::test]
 async fn a_reconciler_that_was_running_heals_what_another_process_left_behind() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    cases.create_workflow(orders(), Default::default()).await.unwrap();
-    let _reconciler = Reconciler::of(&cases);
+    let petrel = petrel_at(server.url()).await;
+    petrel.create_workflow(orders(), Default::default()).await.unwrap();
+    let _reconciler = Reconciler::of(&petrel);
     let (storage, dying) = faulty(server.url()).await;
     storage.drop_views();
     for id in ["a", "b", "c"] {
@@ -104,16 +104,16 @@ async fn a_reconciler_that_was_running_heals_what_another_process_left_behind() 
         dying.fire(Fire::token(token, transition("submit"))).await.unwrap();
     }
     drop(dying);
-    assert!(view_is_the_log(&cases).await.is_err());
-    let healed = eventually("healed views", HEALED, async || view_is_the_log(&cases).await).await;
+    assert!(view_is_the_log(&petrel).await.is_err());
+    let healed = eventually("healed views", HEALED, async || view_is_the_log(&petrel).await).await;
     assert_eq!(healed.len(), 3);
 }
 
 #[tokio::test]
 async fn a_writer_that_comes_late_overwrites_nothing() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    let (_, token) = begin(&cases, json!({})).await;
+    let petrel = petrel_at(server.url()).await;
+    let (_, token) = begin(&petrel, json!({})).await;
     let (storage, slow) = faulty(server.url()).await;
     storage.hold_views();
     let late = tokio::spawn({
@@ -123,12 +123,12 @@ async fn a_writer_that_comes_late_overwrites_nothing() {
     let held = tokio::time::timeout(Duration::from_secs(15), storage.until_views_held());
     held.await.expect("the append was made");
     // By the log it stands in review; somebody else moves it back to where the late one took it.
-    cases.fire(Fire::token(token.clone(), transition("reject"))).await.unwrap();
+    petrel.fire(Fire::token(token.clone(), transition("reject"))).await.unwrap();
     storage.pass_views();
     late.await.unwrap().unwrap();
-    view_is_the_log(&cases).await.unwrap();
+    view_is_the_log(&petrel).await.unwrap();
     let scope = TokenScope { place: None, ..draft() };
-    let listed = cases.tokens(&scope, Page::default()).await.unwrap().into_items();
+    let listed = petrel.tokens(&scope, Page::default()).await.unwrap().into_items();
     let places: Vec<_> = listed.iter().map(|token| token.place.clone()).collect();
     assert_eq!(places, [place("draft")]);
 }
@@ -139,13 +139,13 @@ async fn a_writer_that_comes_late_overwrites_nothing() {
 async fn child_that_moves_tokens_until_it_is_killed() {
     let Ok(url) = std::env::var("PETREL_TEST_CHILD_OF") else { return };
     let round = std::env::var("PETREL_TEST_ROUND").unwrap_or_default();
-    let cases = connect(config(url)).await;
+    let petrel = connect(config(url)).await;
     let movers = (0..16).map(|mover| {
-        let (cases, round) = (cases.clone(), round.clone());
+        let (petrel, round) = (petrel.clone(), round.clone());
         tokio::spawn(async move {
             for turn in 0_u64.. {
                 let id = case(&format!("case-{}", mover % 8));
-                move_once(&cases, &id, &format!("{round}-{mover}-{turn}")).await;
+                move_once(&petrel, &id, &format!("{round}-{mover}-{turn}")).await;
             }
         })
     });
@@ -167,33 +167,33 @@ fn child(url: &str, round: usize) -> Child {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_killed_in_mid_load_leave_views_that_heal_and_a_log_without_gaps() {
     let server = TestServer::start().await;
-    let cases = Arc::new(cases_at(server.url()).await);
-    pendulum(&cases).await;
+    let petrel = Arc::new(petrel_at(server.url()).await);
+    pendulum(&petrel).await;
     for number in 0..8 {
-        swing(&cases, &format!("case-{number}")).await;
+        swing(&petrel, &format!("case-{number}")).await;
     }
-    let _reconciler = Reconciler::of(&cases);
+    let _reconciler = Reconciler::of(&petrel);
     let mut left_behind = 0;
     for round in 0..6 {
-        let before = cases.storage().last_sequence().await.unwrap().map_or(0, LogSequence::get);
+        let before = petrel.storage().last_sequence().await.unwrap().map_or(0, LogSequence::get);
         let mut child = child(&server.url(), round);
         eventually("a load", Duration::from_secs(30), async || {
-            let last = cases.storage().last_sequence().await.unwrap().map_or(0, LogSequence::get);
+            let last = petrel.storage().last_sequence().await.unwrap().map_or(0, LogSequence::get);
             if last > before + 100 { Ok(()) } else { Err(format!("{} records", last - before)) }
         })
         .await;
         // SIGKILL, with up to sixteen changes under way.
         child.kill().await.unwrap();
-        left_behind += usize::from(view_is_the_log(&cases).await.is_err());
+        left_behind += usize::from(view_is_the_log(&petrel).await.is_err());
     }
     assert!(left_behind > 0, "no kill came between an append and its views");
-    eventually("healed views", HEALED, async || view_is_the_log(&cases).await).await;
-    let mended = cases.rebuild(&|_, _| ()).await.unwrap();
+    eventually("healed views", HEALED, async || view_is_the_log(&petrel).await).await;
+    let mended = petrel.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((mended.mended, mended.failed), (0, 0), "views differ from a rebuild");
     for number in 0..8 {
         let id = case(&format!("case-{number}"));
-        let log = log_of(&cases, &workflow("pendulum"), &id).await;
-        let head = cases.case(&workflow("pendulum"), &id).await.unwrap();
+        let log = log_of(&petrel, &workflow("pendulum"), &id).await;
+        let head = petrel.case(&workflow("pendulum"), &id).await.unwrap();
         let token = head.live_tokens().next().unwrap();
         assert_eq!(token.data["n"], json!(log.len() - 1), "every firing counts once");
         let mut firings: Vec<_> = log.iter().map(|record| &record.value.firing).collect();

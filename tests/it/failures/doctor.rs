@@ -94,9 +94,9 @@ async fn a_user_who_may_not_publish_is_told_at_once_which_permission_is_missing(
     assert!(run(url, &[&["init"], &login("all")[..]].concat()).await.status.success());
     let all = NatsStorage::connect(as_user(url, "all")).await.unwrap();
     all.check_permissions().await.unwrap();
-    let cases = Petrel::new(std::sync::Arc::new(all));
-    begin(&cases, json!({})).await;
-    let before = cases.storage().last_sequence().await.unwrap();
+    let petrel = Petrel::new(std::sync::Arc::new(all));
+    begin(&petrel, json!({})).await;
+    let before = petrel.storage().last_sequence().await.unwrap();
 
     let reader = NatsStorage::connect(as_user(url, "reader")).await.unwrap();
     let reader = Petrel::new(std::sync::Arc::new(reader));
@@ -124,7 +124,7 @@ async fn a_user_who_may_not_publish_is_told_at_once_which_permission_is_missing(
         assert!(!output.status.success() && said.contains("may not"), "{user}: {said}");
         assert!(begun.elapsed() < Duration::from_secs(10), "{user}: {:?}", begun.elapsed());
     }
-    assert_eq!(cases.storage().last_sequence().await.unwrap(), before);
+    assert_eq!(petrel.storage().last_sequence().await.unwrap(), before);
 }
 
 #[tokio::test]
@@ -179,8 +179,8 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
         let named = subject.trim_end_matches(['>', '*']);
         assert!(found.contains(named) && found.contains("grant this user"), "{subject}: {found}");
 
-        let cases = NatsStorage::connect(as_user(url, &user)).await.unwrap();
-        let cases = Petrel::new(std::sync::Arc::new(cases));
+        let petrel = NatsStorage::connect(as_user(url, &user)).await.unwrap();
+        let petrel = Petrel::new(std::sync::Arc::new(petrel));
         let begun = Instant::now();
         let error = match *subject {
             // With one replica nothing is read by it: only a log with several has a leader that is
@@ -192,9 +192,9 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
             | "$JS.API.STREAM.NAMES" => continue,
             "$JS.API.DIRECT.GET.>" | "$JS.API.DIRECT.GET.CB_MARKING" => {
                 let scope = TokenScope { workflow: orders().id, place: None, case: None };
-                cases.tokens(&scope, Page::default()).await.unwrap_err()
+                petrel.tokens(&scope, Page::default()).await.unwrap_err()
             }
-            _ => cases.rebuild(&|_, _| ()).await.unwrap_err(),
+            _ => petrel.rebuild(&|_, _| ()).await.unwrap_err(),
         };
         assert!(begun.elapsed() < Duration::from_secs(2), "{subject}: {:?}", begun.elapsed());
         assert_eq!((error.code(), error.retryable()), ("PERMISSION_DENIED", false), "{error}");

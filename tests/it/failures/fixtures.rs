@@ -68,10 +68,10 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    pub fn of(cases: &Petrel) -> Self {
+    pub fn of(petrel: &Petrel) -> Self {
         let stop = CancellationToken::new();
-        let (cases, shutdown) = (cases.clone(), stop.clone());
-        Self { stop, _task: tokio::spawn(async move { cases.run_reconciler(shutdown).await }) }
+        let (petrel, shutdown) = (petrel.clone(), stop.clone());
+        Self { stop, _task: tokio::spawn(async move { petrel.run_reconciler(shutdown).await }) }
     }
 }
 
@@ -82,7 +82,7 @@ impl Drop for Reconciler {
 }
 
 /// A way there and a way back; each token counts its moves.
-pub async fn pendulum(cases: &Petrel) -> WorkflowId {
+pub async fn pendulum(petrel: &Petrel) -> WorkflowId {
     let count = "{'n': token.data.n + 1}";
     let pendulum = definition(json!({
         "id": "pendulum",
@@ -95,17 +95,17 @@ pub async fn pendulum(cases: &Petrel) -> WorkflowId {
              "output": count}
         ]
     }));
-    cases.create_workflow(pendulum, ExpectedVersion::Any).await.unwrap().definition.id
+    petrel.create_workflow(pendulum, ExpectedVersion::Any).await.unwrap().definition.id
 }
 
 /// A case of the pendulum, and its token.
-pub async fn swing(cases: &Petrel, id: &str) -> (CaseId, TokenId) {
+pub async fn swing(petrel: &Petrel, id: &str) -> (CaseId, TokenId) {
     let new = NewCase {
         case: Some(case(id)),
         data: json!({"n": 0}),
         ..NewCase::of(workflow("pendulum"))
     };
-    let begun = cases.create_case(new).await.unwrap();
+    let begun = petrel.create_case(new).await.unwrap();
     (begun.case.id.clone(), begun.tokens[0].id.clone())
 }
 
@@ -117,12 +117,12 @@ pub fn fire_once(mut fire: Fire, firing: &str) -> Fire {
 /// Moves a case's token from its present place, and asks again with the same firing id until
 /// the answer is a yes, as a careful caller does. An id that went through with the other
 /// transition, unanswered, is told of as taken, and the other one is then a repetition.
-pub async fn move_once(cases: &Petrel, case: &CaseId, firing: &str) -> Changed {
+pub async fn move_once(petrel: &Petrel, case: &CaseId, firing: &str) -> Changed {
     // Not `eventually`: the future of an async closure can't go to another thread.
     let begun = Instant::now();
     for name in ["go", "return"].into_iter().cycle() {
         let fire = Fire::case(workflow("pendulum"), case.clone(), transition(name));
-        let no = match cases.fire(fire_once(fire, firing)).await {
+        let no = match petrel.fire(fire_once(fire, firing)).await {
             Ok(changed) => return changed,
             Err(
                 error @ (Error::NotEnabled(_) | Error::Conflict { .. } | Error::IdTaken { .. }),
@@ -139,9 +139,9 @@ pub async fn move_once(cases: &Petrel, case: &CaseId, firing: &str) -> Changed {
 }
 
 /// A case's records, oldest first.
-pub async fn log_of(cases: &Petrel, workflow: &WorkflowId, case: &CaseId) -> Vec<Stored<Record>> {
+pub async fn log_of(petrel: &Petrel, workflow: &WorkflowId, case: &CaseId) -> Vec<Stored<Record>> {
     let scope = LogScope::Case(workflow.clone(), case.clone());
-    cases.storage().history(scope, LogRange::ALL).await.unwrap().try_collect().await.unwrap()
+    petrel.storage().history(scope, LogRange::ALL).await.unwrap().try_collect().await.unwrap()
 }
 
 /// Live tokens by their places. The server's time of a view message is left out: a message
@@ -154,9 +154,9 @@ fn add(tokens: &mut Tokens, place: PlaceId, token: &Token) {
 }
 
 /// The tokens that the view holds.
-pub async fn in_view(cases: &Petrel) -> Result<Tokens, Error> {
+pub async fn in_view(petrel: &Petrel) -> Result<Tokens, Error> {
     let mut tokens = Tokens::new();
-    let mut registers = cases.storage().registers().await?;
+    let mut registers = petrel.storage().registers().await?;
     while let Some(register) = registers.next().await {
         let register = register?;
         let key = (register.workflow, register.place.clone(), register.token);
@@ -169,12 +169,12 @@ pub async fn in_view(cases: &Petrel) -> Result<Tokens, Error> {
 }
 
 /// The tokens that the view must hold, by the heads of all cases.
-pub async fn in_log(cases: &Petrel) -> Result<Tokens, Error> {
+pub async fn in_log(petrel: &Petrel) -> Result<Tokens, Error> {
     let mut tokens = Tokens::new();
-    for workflow in cases.workflows(MAX_PAGE, None).await?.0 {
+    for workflow in petrel.workflows(MAX_PAGE, None).await?.0 {
         let mut page = Page { first: MAX_PAGE, after: None };
         loop {
-            let found = cases.cases(&workflow.definition.id, None, page).await?.cases;
+            let found = petrel.cases(&workflow.definition.id, None, page).await?.cases;
             for (_, case) in &found.items {
                 case.live_tokens().for_each(|token| add(&mut tokens, token.place.clone(), token));
             }
@@ -188,8 +188,8 @@ pub async fn in_log(cases: &Petrel) -> Result<Tokens, Error> {
 }
 
 /// Checks that the view agrees with the log, token by token; the error has the differences.
-pub async fn view_is_the_log(cases: &Petrel) -> Result<Tokens, String> {
-    let read = async { Ok::<_, Error>((in_log(cases).await?, in_view(cases).await?)) };
+pub async fn view_is_the_log(petrel: &Petrel) -> Result<Tokens, String> {
+    let read = async { Ok::<_, Error>((in_log(petrel).await?, in_view(petrel).await?)) };
     let (log, view) = read.await.map_err(|error| error.to_string())?;
     if log == view {
         return Ok(log);

@@ -32,15 +32,15 @@ async fn a_server_that_answers_and_stores_nothing_is_told_by_the_change_by_healt
     let patience = Duration::from_secs(3);
     let settings = NatsStorageConfig { consumer_timeout: patience, ..config(&server.url) };
     let storage = NatsStorage::connect(settings).await.unwrap();
-    let cases = Petrel::new(std::sync::Arc::new(storage));
-    let (_, token) = begin(&cases, json!({})).await;
+    let petrel = Petrel::new(std::sync::Arc::new(storage));
+    let (_, token) = begin(&petrel, json!({})).await;
 
     let begun = Instant::now();
-    let error = cases.fire(Fire::token(token, transition("submit"))).await.unwrap_err();
+    let error = petrel.fire(Fire::token(token, transition("submit"))).await.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!((error.code(), error.retryable()), ("UNAVAILABLE", true), "it may be there");
     assert!(error.to_string().contains("disk full"), "{error}");
-    let health = cases.health().await;
+    let health = petrel.health().await;
     assert!(health.problem.as_ref().is_some_and(|it| it.contains("disk full")), "{health:?}");
 
     let found = doctor(&server.url, &[]).await;

@@ -19,16 +19,16 @@ use tokio::time::timeout;
 use super::fixtures::{
     connect, eventually, faulty, impatient, move_once, operator, pendulum, stream_info, swing,
 };
-use crate::support::{at, case, cases_at, copy_folder, orders, transition, workflow};
+use crate::support::{at, case, copy_folder, orders, petrel_at, transition, workflow};
 
-async fn generation(cases: &Petrel) -> u64 {
-    cases.storage().generation().await.expect("a generation")
+async fn generation(petrel: &Petrel) -> u64 {
+    petrel.storage().generation().await.expect("a generation")
 }
 
 /// Waits until the process has another generation than `before`.
-async fn changes(cases: &Petrel, before: u64) {
+async fn changes(petrel: &Petrel, before: u64) {
     eventually("another generation", Duration::from_secs(10), async || {
-        match cases.storage().generation().await {
+        match petrel.storage().generation().await {
             Ok(now) if now != before => Ok(()),
             other => Err(format!("{other:?}")),
         }
@@ -37,16 +37,16 @@ async fn changes(cases: &Petrel, before: u64) {
 }
 
 /// Moves the case's token so many times.
-async fn moves(cases: &Petrel, case: &CaseId, names: &[&str]) {
+async fn moves(petrel: &Petrel, case: &CaseId, names: &[&str]) {
     for name in names {
-        move_once(cases, case, name).await;
+        move_once(petrel, case, name).await;
     }
 }
 
 #[tokio::test]
 async fn a_generation_stays_while_the_log_only_grows() {
     let server = TestServer::start().await;
-    let (writer, reader) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    let (writer, reader) = (petrel_at(server.url()).await, petrel_at(server.url()).await);
     pendulum(&writer).await;
     let (case, _) = swing(&writer, "case-0").await;
     let before = (generation(&writer).await, generation(&reader).await);
@@ -65,28 +65,28 @@ async fn a_data_folder_that_was_put_back_is_another_generation() {
     let options = || LocalServerOptions { store: Store::Kept(data.clone()), ..Default::default() };
     let server = TestServer::start_with(options()).await;
     let port = server.local().port();
-    let cases = connect(impatient(server.url())).await;
-    pendulum(&cases).await;
-    let (case, _) = swing(&cases, "case-0").await;
+    let petrel = connect(impatient(server.url())).await;
+    pendulum(&petrel).await;
+    let (case, _) = swing(&petrel, "case-0").await;
     drop(server);
     copy_folder(&data.join("jetstream"), &kept);
     let on_port = || LocalServerOptions { port: Some(port), ..options() };
     let server = TestServer::start_with(on_port()).await;
-    moves(&cases, &case, &["a", "b", "c"]).await;
-    let before = generation(&cases).await;
+    moves(&petrel, &case, &["a", "b", "c"]).await;
+    let before = generation(&petrel).await;
     drop(server);
     fs::remove_dir_all(data.join("jetstream")).unwrap();
     copy_folder(&kept, &data.join("jetstream"));
     let _server = TestServer::start_with(on_port()).await;
-    changes(&cases, before).await;
-    let head = cases.case(&workflow("pendulum"), &case).await.unwrap();
+    changes(&petrel, before).await;
+    let head = petrel.case(&workflow("pendulum"), &case).await.unwrap();
     assert_eq!(head.sequence, at(2), "the three moves are gone");
 }
 
 #[tokio::test]
 async fn a_stream_that_was_made_anew_is_another_generation_on_the_same_connection() {
     let server = TestServer::start().await;
-    let (seer, other) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    let (seer, other) = (petrel_at(server.url()).await, petrel_at(server.url()).await);
     pendulum(&seer).await;
     let (case, _) = swing(&seer, "case-0").await;
     moves(&seer, &case, &["a"]).await;
@@ -107,7 +107,7 @@ async fn a_stream_that_was_made_anew_is_another_generation_on_the_same_connectio
 #[tokio::test]
 async fn a_backup_that_was_restored_and_grew_is_another_generation_on_the_same_connection() {
     let server = TestServer::start().await;
-    let (seer, other) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    let (seer, other) = (petrel_at(server.url()).await, petrel_at(server.url()).await);
     pendulum(&seer).await;
     let (case, _) = swing(&seer, "case-0").await;
     let operator = operator(server.url()).await;
@@ -125,20 +125,20 @@ async fn a_backup_that_was_restored_and_grew_is_another_generation_on_the_same_c
 #[tokio::test]
 async fn a_subscription_to_a_log_that_went_back_ends_with_an_error_that_says_so() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    pendulum(&cases).await;
-    let (case, _) = swing(&cases, "case-0").await;
+    let petrel = petrel_at(server.url()).await;
+    pendulum(&petrel).await;
+    let (case, _) = swing(&petrel, "case-0").await;
     let operator = operator(server.url()).await;
     let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
-    moves(&cases, &case, &["a", "b", "c"]).await;
-    let mut seen = cases.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
+    moves(&petrel, &case, &["a", "b", "c"]).await;
+    let mut seen = petrel.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
     for _ in 0..4 {
         seen.next().await.unwrap().unwrap();
     }
     operator.delete_stream("CB_LOG").await.unwrap();
     restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
     let mut resumed =
-        cases.watch(LogScope::All, LogSequence::new(5).map(LogPosition::from)).await.unwrap();
+        petrel.watch(LogScope::All, LogSequence::new(5).map(LogPosition::from)).await.unwrap();
     for feed in [&mut seen, &mut resumed] {
         let ended = timeout(Duration::from_secs(30), feed.next()).await.expect("an end");
         let error = ended.expect("an error").unwrap_err();
@@ -151,44 +151,44 @@ async fn a_subscription_to_a_log_that_went_back_ends_with_an_error_that_says_so(
 #[tokio::test]
 async fn who_subscribes_after_the_log_went_back_is_not_told_of_it() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    pendulum(&cases).await;
-    let (case, _) = swing(&cases, "case-0").await;
+    let petrel = petrel_at(server.url()).await;
+    pendulum(&petrel).await;
+    let (case, _) = swing(&petrel, "case-0").await;
     let operator = operator(server.url()).await;
     let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
-    moves(&cases, &case, &["a", "b", "c"]).await;
-    let mut older = cases.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
+    moves(&petrel, &case, &["a", "b", "c"]).await;
+    let mut older = petrel.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
     for _ in 0..4 {
         older.next().await.unwrap().unwrap();
     }
-    let before = generation(&cases).await;
+    let before = generation(&petrel).await;
     operator.delete_stream("CB_LOG").await.unwrap();
     restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
-    changes(&cases, before).await;
+    changes(&petrel, before).await;
     // At the feed that has not found out yet.
-    let mut new = cases.watch(LogScope::All, None).await.unwrap();
+    let mut new = petrel.watch(LogScope::All, None).await.unwrap();
     let (given, first) = tokio::join!(timeout(Duration::from_secs(30), new.next()), async {
         let ended = timeout(Duration::from_secs(30), older.next()).await.expect("an end");
         assert_eq!(ended.expect("an error").unwrap_err().code(), "LOG_WENT_BACK");
-        swing(&cases, "case-1").await
+        swing(&petrel, "case-1").await
     });
     let given = given.expect("a record").expect("no end").unwrap();
     assert_eq!(given.value.case, first.0);
-    let next = swing(&cases, "case-2").await;
+    let next = swing(&petrel, "case-2").await;
     assert_eq!(new.next().await.unwrap().unwrap().value.case, next.0);
 }
 
 #[tokio::test]
 async fn whoever_resumes_after_more_than_there_is_learns_that_the_log_went_back() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    pendulum(&cases).await;
-    swing(&cases, "case-0").await;
-    let last = cases.storage().last_sequence().await.unwrap().map_or(0, LogSequence::get);
+    let petrel = petrel_at(server.url()).await;
+    pendulum(&petrel).await;
+    swing(&petrel, "case-0").await;
+    let last = petrel.storage().last_sequence().await.unwrap().map_or(0, LogSequence::get);
     let workflow = workflow("pendulum");
     for from in [last + 2, 1_000] {
         // A process of its own, which shares no feed with anybody.
-        let other = cases_at(server.url()).await;
+        let other = petrel_at(server.url()).await;
         let watching = other.watch(
             LogScope::Workflow(workflow.clone()),
             LogSequence::new(from).map(LogPosition::from),
@@ -197,32 +197,32 @@ async fn whoever_resumes_after_more_than_there_is_learns_that_the_log_went_back(
         let error = ended.err().expect("an error");
         assert_eq!(error.code(), "LOG_WENT_BACK", "{error}");
     }
-    let mut next = cases
+    let mut next = petrel
         .watch(LogScope::Workflow(workflow), LogSequence::new(last + 1).map(LogPosition::from))
         .await
         .unwrap();
-    swing(&cases, "case-1").await;
+    swing(&petrel, "case-1").await;
     assert_eq!(next.next().await.unwrap().unwrap().sequence, at(last + 1));
 }
 
 #[tokio::test]
 async fn an_append_at_a_sequence_that_was_seen_is_another_generation_at_once() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    pendulum(&cases).await;
-    let (case, _) = swing(&cases, "case-0").await;
+    let petrel = petrel_at(server.url()).await;
+    pendulum(&petrel).await;
+    let (case, _) = swing(&petrel, "case-0").await;
     let operator = operator(server.url()).await;
     let (snapshot, chunks) = backup(&operator, server.url(), "CB_LOG").await;
     for n in 0..3 {
-        swing(&cases, &format!("lost-{n}")).await;
+        swing(&petrel, &format!("lost-{n}")).await;
     }
     operator.delete_stream("CB_LOG").await.unwrap();
-    let before = generation(&cases).await;
+    let before = generation(&petrel).await;
     restore(&operator, server.url(), "CB_LOG", &snapshot, chunks).await;
     let go = Fire::case(workflow("pendulum"), case, transition("go"));
-    let changed = cases.fire(go).await.unwrap();
+    let changed = petrel.fire(go).await.unwrap();
     assert!(changed.record.sequence <= at(5), "{}", changed.record.sequence);
-    assert_ne!(generation(&cases).await, before);
+    assert_ne!(generation(&petrel).await, before);
 }
 
 /// A stream's backup, as `nats stream backup` takes it: the server's description of it, and
@@ -278,17 +278,17 @@ async fn begun_late(
     server: &TestServer,
     store: impl AsyncFnOnce(&Petrel),
 ) -> (Petrel, Petrel, Error) {
-    let other = cases_at(server.url()).await;
-    let (storage, cases) = faulty(server.url()).await;
-    pendulum(&cases).await;
+    let other = petrel_at(server.url()).await;
+    let (storage, petrel) = faulty(server.url()).await;
+    pendulum(&petrel).await;
     for n in 0..6 {
-        swing(&cases, &format!("case-{n}")).await;
+        swing(&petrel, &format!("case-{n}")).await;
     }
     storage.hold_appends(true);
     let begun = {
-        let cases = cases.clone();
+        let petrel = petrel.clone();
         let new = NewCase { case: Some(case("late")), ..NewCase::of(workflow("pendulum")) };
-        tokio::spawn(async move { cases.create_case(new).await })
+        tokio::spawn(async move { petrel.create_case(new).await })
     };
     storage.until_append_held().await;
     let operator = operator(server.url()).await;
@@ -301,13 +301,13 @@ async fn begun_late(
     let error = begun.await.unwrap().unwrap_err();
     assert_eq!(error.code(), "CORRUPT", "{error}");
     assert!(error.to_string().contains("definition 1"), "{error}");
-    (cases, other, error)
+    (petrel, other, error)
 }
 
 #[tokio::test]
 async fn a_case_never_names_a_definition_that_another_log_had() {
     let server = TestServer::start().await;
-    let (cases, other, error) = begun_late(&server, async |other| {
+    let (petrel, other, error) = begun_late(&server, async |other| {
         other.create_workflow(orders(), Default::default()).await.unwrap();
     })
     .await;
@@ -317,21 +317,21 @@ async fn a_case_never_names_a_definition_that_another_log_had() {
     let done = other.quarantine(&id, &case("late"), Following::Refuse, Change::default()).await;
     assert_eq!(done.unwrap().case.status, CaseStatus::Cancelled);
     pendulum(&other).await;
-    let read = cases_at(server.url()).await.case(&id, &case("late")).await.unwrap();
+    let read = petrel_at(server.url()).await.case(&id, &case("late")).await.unwrap();
     assert_eq!((read.status, read.tokens.len()), (CaseStatus::Cancelled, 0));
     let none = other.quarantine(&id, &case("none"), Following::Refuse, Change::default()).await;
     assert_eq!(none.unwrap_err().code(), "NOT_FOUND");
-    let fresh = cases.create_case(NewCase::of(workflow("pendulum"))).await.unwrap();
+    let fresh = petrel.create_case(NewCase::of(workflow("pendulum"))).await.unwrap();
     assert_ne!(fresh.case.definition, LogSequence::FIRST);
 }
 
 #[tokio::test]
 async fn a_case_that_is_begun_while_the_log_changes_all_the_time_is_told_so() {
     let server = TestServer::start().await;
-    let (storage, cases) = faulty(server.url()).await;
-    pendulum(&cases).await;
+    let (storage, petrel) = faulty(server.url()).await;
+    pendulum(&petrel).await;
     storage.change_generations();
-    let error = cases.create_case(NewCase::of(workflow("pendulum"))).await.unwrap_err();
+    let error = petrel.create_case(NewCase::of(workflow("pendulum"))).await.unwrap_err();
     assert!(error.retryable(), "{error}");
     assert!(error.to_string().contains("the log went back"), "{error}");
     assert!(!error.to_string().contains("others change"), "{error}");
@@ -340,7 +340,7 @@ async fn a_case_that_is_begun_while_the_log_changes_all_the_time_is_told_so() {
 #[tokio::test]
 async fn a_case_that_was_begun_with_another_version_can_be_cancelled_as_its_error_says() {
     let server = TestServer::start().await;
-    let (cases, other, error) = begun_late(&server, async |other| {
+    let (petrel, other, error) = begun_late(&server, async |other| {
         let mut another = orders();
         another.id = workflow("pendulum");
         other.create_workflow(another, Default::default()).await.unwrap();
@@ -348,7 +348,7 @@ async fn a_case_that_was_begun_with_another_version_can_be_cancelled_as_its_erro
     .await;
     assert!(error.to_string().contains("cancel the case"), "{error}");
     let id = workflow("pendulum");
-    for process in [&cases, &other] {
+    for process in [&petrel, &other] {
         process.cancel(&id, &case("late"), Change::default()).await.unwrap();
         let read = process.case(&id, &case("late")).await.unwrap();
         assert_eq!((read.status, read.tokens.len()), (CaseStatus::Cancelled, 0));

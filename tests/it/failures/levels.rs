@@ -14,7 +14,7 @@ use super::{
     fixtures::{edit_stream, eventually, operator, stream_info, view_is_the_log},
     looking::{doctor, run, warnings},
 };
-use crate::support::{begin, cases_at, transition};
+use crate::support::{begin, petrel_at, transition};
 
 const KEY: &str = "stormpetrel.writes";
 
@@ -37,9 +37,9 @@ async fn set_by_hand(operator: &async_nats::jetstream::Context, level: &str) {
 }
 
 /// Waits until a running process may write a level, or may not.
-async fn may_write(cases: &Petrel, level: WriteLevel, wanted: bool) {
+async fn may_write(petrel: &Petrel, level: WriteLevel, wanted: bool) {
     eventually("the level is seen", Duration::from_secs(5), async || {
-        let may = cases.storage().may_write(level).await.unwrap();
+        let may = petrel.storage().may_write(level).await.unwrap();
         if may == wanted { Ok(()) } else { Err(format!("level {level}: {may}")) }
     })
     .await;
@@ -48,7 +48,7 @@ async fn may_write(cases: &Petrel, level: WriteLevel, wanted: bool) {
 #[tokio::test]
 async fn a_level_is_known_to_running_processes_and_changes_no_other_setting() {
     let server = TestServer::start().await;
-    let (url, running) = (server.url(), cases_at(server.url()).await);
+    let (url, running) = (server.url(), petrel_at(server.url()).await);
     let operator = operator(server.url()).await;
     let (_, token) = begin(&running, json!({})).await;
     // What an operator has chosen stays.
@@ -73,7 +73,7 @@ async fn a_level_is_known_to_running_processes_and_changes_no_other_setting() {
     may_write(&running, far(), true).await;
     running.fire(Fire::token(token, transition("submit"))).await.unwrap();
     view_is_the_log(&running).await.unwrap();
-    let other = cases_at(server.url()).await;
+    let other = petrel_at(server.url()).await;
     assert_eq!(other.storage().write_level().await.unwrap(), far());
     let found = doctor(&url, &[]).await;
     assert_eq!(found["healthy"], true);
@@ -89,7 +89,7 @@ async fn a_level_is_known_to_running_processes_and_changes_no_other_setting() {
 async fn a_level_that_is_not_known_or_lower_is_refused() {
     let server = TestServer::start().await;
     let (url, operator) = (server.url(), operator(server.url()).await);
-    drop(cases_at(server.url()).await);
+    drop(petrel_at(server.url()).await);
     let refused = async |level: &str, code: i32, why: &str| {
         let before = stream_info(&operator, "CB_LOG").await["config"].take();
         let output = run(&url, &["level", level]).await;
@@ -108,7 +108,7 @@ async fn a_level_that_is_not_known_or_lower_is_refused() {
 #[tokio::test]
 async fn a_log_whose_metadata_was_taken_away_has_the_first_level() {
     let server = TestServer::start().await;
-    let (running, operator) = (cases_at(server.url()).await, operator(server.url()).await);
+    let (running, operator) = (petrel_at(server.url()).await, operator(server.url()).await);
     let (_, token) = begin(&running, json!({})).await;
     set_by_hand(&operator, &far().to_string()).await;
     may_write(&running, far(), true).await;

@@ -104,24 +104,24 @@ impl Load {
                 expected.entry(case).or_default().push(firing);
             }
         }
-        let cases = &self.connections[0];
+        let petrel = &self.connections[0];
         let pendulum = workflow("pendulum");
         for (case, expected) in &mut expected {
-            let log = log_of(cases, &pendulum, case).await;
+            let log = log_of(petrel, &pendulum, case).await;
             let fired = log.iter().filter(|record| record.value.transition.is_some());
             let mut fired: Vec<_> = fired.map(|record| record.value.firing.to_string()).collect();
             fired.sort_unstable();
             expected.sort_unstable();
             assert_eq!(&fired, expected, "what was answered is what the log of {case} has");
-            let head = cases.case(&pendulum, case).await.unwrap();
+            let head = petrel.case(&pendulum, case).await.unwrap();
             let token = head.live_tokens().next().unwrap();
             assert_eq!(token.data["n"], json!(expected.len()), "the count in the head of {case}");
         }
         self.watcher_saw_everything_once().await;
         let within = Duration::from_secs(20);
-        let healed = eventually("views", within, async || view_is_the_log(cases).await).await;
+        let healed = eventually("views", within, async || view_is_the_log(petrel).await).await;
         assert_eq!(healed.len(), CASES);
-        let rebuilt = cases.rebuild(&|_, _| ()).await.unwrap();
+        let rebuilt = petrel.rebuild(&|_, _| ()).await.unwrap();
         assert_eq!((rebuilt.mended, rebuilt.failed), (0, 0), "views differ from a rebuild");
     }
 
@@ -148,8 +148,8 @@ impl Drop for Load {
 }
 
 /// Notes the sequence of every record, through any fault of the connection.
-async fn watch(cases: &Petrel, seen: Arc<Mutex<Vec<LogSequence>>>) -> JoinHandle<()> {
-    let mut records = cases.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
+async fn watch(petrel: &Petrel, seen: Arc<Mutex<Vec<LogSequence>>>) -> JoinHandle<()> {
+    let mut records = petrel.watch(LogScope::All, Some(LogPosition::FIRST)).await.unwrap();
     tokio::spawn(async move {
         while let Some(record) = records.next().await {
             seen.lock().unwrap().push(record.expect("a record").sequence);

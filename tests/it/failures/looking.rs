@@ -17,12 +17,12 @@ use stormpetrel::{
 
 use super::fixtures::{eventually, operator, view_is_the_log};
 use crate::{
-    program::{Program, output, petrel},
-    support::{begin, cases_at, orders, transition},
+    program::{Program, output, program},
+    support::{begin, orders, petrel_at, transition},
 };
 
 pub async fn run(url: &str, arguments: &[&str]) -> Output {
-    let mut command = petrel();
+    let mut command = program();
     command.args(arguments).args(["--nats-url", url]);
     output(command).await
 }
@@ -90,7 +90,7 @@ async fn no_command_makes_a_stream_where_there_is_none_but_init() {
 #[tokio::test]
 async fn a_lost_log_is_told_of_and_nobody_makes_an_empty_one() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
+    let cases = petrel_at(server.url()).await;
     begin(&cases, json!({})).await;
     let operator = operator(server.url()).await;
     operator.delete_stream("CB_LOG").await.unwrap();
@@ -108,9 +108,9 @@ async fn a_lost_log_is_told_of_and_nobody_makes_an_empty_one() {
 #[tokio::test]
 async fn a_lost_view_is_made_again_and_filled_by_a_serving_process() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    let (_, token) = begin(&cases, json!({})).await;
-    cases.fire(Fire::token(token.clone(), transition("submit"))).await.unwrap();
+    let petrel = petrel_at(server.url()).await;
+    let (_, token) = begin(&petrel, json!({})).await;
+    petrel.fire(Fire::token(token.clone(), transition("submit"))).await.unwrap();
     let operator = operator(server.url()).await;
     operator.delete_stream("CB_MARKING").await.unwrap();
     let looked = run(&server.url(), &["token", "list", "orders"]).await;
@@ -119,14 +119,14 @@ async fn a_lost_view_is_made_again_and_filled_by_a_serving_process() {
 
     // Somebody made it and died before it was full.
     assert!(run(&server.url(), &["init"]).await.status.success());
-    let problem = cases.health().await.problem.unwrap();
+    let problem = petrel.health().await.problem.unwrap();
     assert!(problem.contains("being filled"), "{problem}");
-    let mut serve = petrel();
+    let mut serve = program();
     serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--nats-url", &server.url()]);
     let mut serve = Program::start(serve);
     serve.json().await;
     eventually("the view is full", Duration::from_secs(20), async || {
-        cases.health().await.problem.map_or(Ok(()), Err)
+        petrel.health().await.problem.map_or(Ok(()), Err)
     })
     .await;
     let listed = run(&server.url(), &["token", "list", "orders"]).await;
@@ -137,23 +137,23 @@ async fn a_lost_view_is_made_again_and_filled_by_a_serving_process() {
 #[tokio::test]
 async fn a_view_that_is_deleted_while_a_process_serves_is_made_again_and_filled_by_it() {
     let server = TestServer::start().await;
-    let mut serve = petrel();
+    let mut serve = program();
     serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--nats-url", &server.url()]);
     let mut serve = Program::start(serve);
     serve.json().await;
-    let cases = cases_at(server.url()).await;
-    let (_, token) = begin(&cases, json!({})).await;
+    let petrel = petrel_at(server.url()).await;
+    let (_, token) = begin(&petrel, json!({})).await;
     let operator = operator(server.url()).await;
     for name in ["submit", "reject"] {
         operator.delete_stream("CB_MARKING").await.unwrap();
         // A change meanwhile is in the log, and its token may come by the writer or by the filling.
-        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        petrel.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
         serve.logs("it has been filled").await;
         eventually("the view is full", Duration::from_secs(20), async || {
-            cases.health().await.problem.map_or(Ok(()), Err)
+            petrel.health().await.problem.map_or(Ok(()), Err)
         })
         .await;
-        assert_eq!(view_is_the_log(&cases).await.unwrap().len(), 1);
+        assert_eq!(view_is_the_log(&petrel).await.unwrap().len(), 1);
     }
 
     // Where the log is gone too, nothing is known to be right, and nobody makes an empty one.
@@ -168,14 +168,14 @@ async fn a_view_that_is_deleted_while_a_process_serves_is_made_again_and_filled_
 #[tokio::test]
 async fn a_listing_that_was_begun_before_the_view_was_made_again_leaves_no_token_out() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
+    let petrel = petrel_at(server.url()).await;
     let mut missing = BTreeSet::new();
     for _ in 0..5 {
-        missing.insert(begin(&cases, json!({})).await.1);
+        missing.insert(begin(&petrel, json!({})).await.1);
     }
     let scope = TokenScope { workflow: orders().id, place: None, case: None };
     let mut page = Page { first: 3, after: None };
-    let tokens = cases.tokens(&scope, page).await.unwrap();
+    let tokens = petrel.tokens(&scope, page).await.unwrap();
     for (cursor, token) in tokens.items {
         missing.remove(&token.id);
         page.after = Some(cursor);
@@ -183,10 +183,10 @@ async fn a_listing_that_was_begun_before_the_view_was_made_again_leaves_no_token
     assert_eq!(missing.len(), 2);
 
     operator(server.url()).await.delete_stream("CB_MARKING").await.unwrap();
-    let cases = cases_at(server.url()).await;
-    cases.rebuild(&|_, _| ()).await.unwrap();
+    let petrel = petrel_at(server.url()).await;
+    petrel.rebuild(&|_, _| ()).await.unwrap();
     loop {
-        let tokens = cases.tokens(&scope, page).await.unwrap();
+        let tokens = petrel.tokens(&scope, page).await.unwrap();
         for (cursor, token) in tokens.items {
             missing.remove(&token.id);
             page.after = Some(cursor);
@@ -202,14 +202,14 @@ async fn a_listing_that_was_begun_before_the_view_was_made_again_leaves_no_token
 async fn a_full_server_is_seen_by_doctor_and_by_health() {
     let options = LocalServerOptions { max_file_store: Some(3_000_000), ..Default::default() };
     let server = TestServer::start_with(options).await;
-    let cases = cases_at(server.url()).await;
-    begin(&cases, json!({})).await;
+    let petrel = petrel_at(server.url()).await;
+    begin(&petrel, json!({})).await;
     assert_eq!(doctor(&server.url(), &[]).await["healthy"], true);
     let large = json!({ "text": "x".repeat(200_000) });
     let mut stored = 0;
     let error = loop {
         let case = NewCase { data: large.clone(), ..NewCase::of(orders().id) };
-        match cases.create_case(case).await {
+        match petrel.create_case(case).await {
             Ok(_) => stored += 1,
             Err(error) => break error,
         }
@@ -217,6 +217,6 @@ async fn a_full_server_is_seen_by_doctor_and_by_health() {
     };
     let found = doctor(&server.url(), &[]).await;
     assert!(failures(&found).contains("max_file"), "{error}: {found}");
-    let problem = cases.health().await.problem;
+    let problem = petrel.health().await.problem;
     assert!(problem.as_ref().is_some_and(|problem| problem.contains("full")), "{problem:?}");
 }

@@ -11,7 +11,7 @@ use stormpetrel::{
 };
 
 use super::fixtures::{connect, eventually, faulty, fire_once, impatient, log_of, view_is_the_log};
-use crate::support::{begin, case, cases_at, place, transition, workflow};
+use crate::support::{begin, case, petrel_at, place, transition, workflow};
 
 /// A client behind a proxy, and another one that reaches the server directly.
 struct Behind {
@@ -26,7 +26,7 @@ impl Behind {
         let server = TestServer::start().await;
         let proxy = FaultProxy::start(server.address()).await;
         let cut_off = connect(impatient(proxy.url())).await;
-        let direct = cases_at(server.url()).await;
+        let direct = petrel_at(server.url()).await;
         Self { proxy, cut_off, direct, _server: server }
     }
 
@@ -104,40 +104,40 @@ async fn another_process_recognises_the_firing_id_too() {
 #[tokio::test]
 async fn one_call_recognises_its_own_append_without_a_firing_id() {
     let server = TestServer::start().await;
-    let (storage, cases) = faulty(server.url()).await;
-    let (begun, token) = begin(&cases, json!({"amount": 1})).await;
+    let (storage, petrel) = faulty(server.url()).await;
+    let (begun, token) = begin(&petrel, json!({"amount": 1})).await;
     storage.lose_append_answers(true);
-    let moved = cases.fire(Fire::token(token.clone(), transition("submit"))).await.unwrap();
+    let moved = petrel.fire(Fire::token(token.clone(), transition("submit"))).await.unwrap();
     assert_eq!(moved.tokens[0].place, place("review"));
-    let patched = cases.update_token_data(None, &token, json!({"amount": 2}), Change::default());
+    let patched = petrel.update_token_data(None, &token, json!({"amount": 2}), Change::default());
     assert_eq!(patched.await.unwrap().tokens[0].data, json!({"amount": 2}));
-    let created = cases.create_case(NewCase::of(workflow("orders"))).await.unwrap();
+    let created = petrel.create_case(NewCase::of(workflow("orders"))).await.unwrap();
     assert_eq!(created.tokens[0].place, place("draft"));
-    cases.pause(&workflow("orders"), &begun.case.id, Change::default()).await.unwrap();
+    petrel.pause(&workflow("orders"), &begun.case.id, Change::default()).await.unwrap();
 
-    let log = log_of(&cases, &workflow("orders"), &begun.case.id).await;
+    let log = log_of(&petrel, &workflow("orders"), &begun.case.id).await;
     let kinds: Vec<_> = log.iter().map(|record| record.value.kind).collect();
     use RecordKind::{Created, Edited, Fired, Paused};
     assert_eq!(kinds, [Created, Fired, Edited, Paused]);
-    assert_eq!(log_of(&cases, &workflow("orders"), &created.case.id).await.len(), 1);
-    view_is_the_log(&cases).await.unwrap();
+    assert_eq!(log_of(&petrel, &workflow("orders"), &created.case.id).await.len(), 1);
+    view_is_the_log(&petrel).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_case_and_a_token_that_were_created_unseen_are_not_created_again() {
     let server = TestServer::start().await;
-    let (storage, cases) = faulty(server.url()).await;
-    begin(&cases, json!({})).await;
+    let (storage, petrel) = faulty(server.url()).await;
+    begin(&petrel, json!({})).await;
     let id = case("order-1");
     let new = || NewCase { case: Some(case("order-1")), ..NewCase::of(workflow("orders")) };
     storage.break_after_append();
-    assert!(unanswered(&cases.create_case(new()).await));
+    assert!(unanswered(&petrel.create_case(new()).await));
     storage.restore();
-    let created = cases.create_case(new()).await.unwrap();
+    let created = petrel.create_case(new()).await.unwrap();
     assert!(created.repeated);
     assert_eq!(created.tokens[0].place, place("draft"));
-    assert_eq!(log_of(&cases, &workflow("orders"), &id).await.len(), 1);
-    view_is_the_log(&cases).await.unwrap();
+    assert_eq!(log_of(&petrel, &workflow("orders"), &id).await.len(), 1);
+    view_is_the_log(&petrel).await.unwrap();
 
     let firing = FiringId::new("second-token").unwrap();
     let token = || NewToken {
@@ -149,27 +149,27 @@ async fn a_case_and_a_token_that_were_created_unseen_are_not_created_again() {
         change: Change { firing: Some(firing.clone()), ..Change::default() },
     };
     storage.break_after_append();
-    assert!(unanswered(&cases.create_token(token()).await));
+    assert!(unanswered(&petrel.create_token(token()).await));
     storage.restore();
     // The retry may come from anywhere.
-    let other = cases_at(server.url()).await;
+    let other = petrel_at(server.url()).await;
     let added = other.create_token(token()).await.unwrap();
-    assert!(added.repeated && cases.create_token(token()).await.unwrap().repeated);
+    assert!(added.repeated && petrel.create_token(token()).await.unwrap().repeated);
     assert_eq!(added.tokens[0].place, place("review"));
-    assert_eq!(log_of(&cases, &workflow("orders"), &id).await.len(), 2);
-    assert_eq!(cases.case(&workflow("orders"), &id).await.unwrap().tokens.len(), 2);
-    view_is_the_log(&cases).await.unwrap();
+    assert_eq!(log_of(&petrel, &workflow("orders"), &id).await.len(), 2);
+    assert_eq!(petrel.case(&workflow("orders"), &id).await.unwrap().tokens.len(), 2);
+    view_is_the_log(&petrel).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_repeated_creation_answers_with_the_token_of_the_beginning() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    begin(&cases, json!({})).await;
+    let petrel = petrel_at(server.url()).await;
+    begin(&petrel, json!({})).await;
     let new = || NewCase { case: Some(case("order-1")), ..NewCase::of(workflow("orders")) };
-    let first = cases.create_case(new()).await.unwrap();
-    cases.pause(&workflow("orders"), &case("order-1"), Change::default()).await.unwrap();
-    let again = cases.create_case(new()).await.unwrap();
+    let first = petrel.create_case(new()).await.unwrap();
+    petrel.pause(&workflow("orders"), &case("order-1"), Change::default()).await.unwrap();
+    let again = petrel.create_case(new()).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.record.sequence, first.record.sequence);
     assert_eq!(again.tokens[0].id, first.tokens[0].id);

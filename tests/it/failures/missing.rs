@@ -14,7 +14,7 @@ use stormpetrel::{
 };
 
 use super::fixtures::{operator, view_is_the_log};
-use crate::support::{begin, cases_at, config, orders, transition, workflow};
+use crate::support::{begin, config, orders, petrel_at, transition, workflow};
 
 /// Checks that a call fails at once, and names the stream that is missing.
 async fn names<T: Debug>(missing: &str, call: impl Future<Output = Result<T, Error>>) {
@@ -26,38 +26,38 @@ async fn names<T: Debug>(missing: &str, call: impl Future<Output = Result<T, Err
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
-async fn every_call_names_the_log(cases: &Petrel, case: &CaseId, token: &TokenId) {
+async fn every_call_names_the_log(petrel: &Petrel, case: &CaseId, token: &TokenId) {
     let orders_id = workflow("orders");
     let log = "CB_LOG";
     let fire = Fire::token(token.clone(), transition("submit"));
-    names(log, cases.fire(fire)).await;
-    names(log, cases.create_case(NewCase::of(orders_id.clone()))).await;
-    names(log, cases.pause(&orders_id, case, Change::default())).await;
-    names(log, cases.create_workflow(orders(), ExpectedVersion::Any)).await;
-    names(log, cases.token(None, token, Consistency::Strong)).await;
-    names(log, cases.case(&orders_id, case)).await;
-    names(log, cases.cases(&orders_id, None, Page::default())).await;
-    names(log, cases.history(&orders_id, case, Page::default())).await;
-    names(log, cases.workflow(&orders_id)).await;
-    names(log, cases.workflows(10, None)).await;
-    names(log, cases.reconcile_after(None)).await;
-    names(log, cases.rebuild(&|_, _| ())).await;
-    assert!(!cases.health().await.connected);
+    names(log, petrel.fire(fire)).await;
+    names(log, petrel.create_case(NewCase::of(orders_id.clone()))).await;
+    names(log, petrel.pause(&orders_id, case, Change::default())).await;
+    names(log, petrel.create_workflow(orders(), ExpectedVersion::Any)).await;
+    names(log, petrel.token(None, token, Consistency::Strong)).await;
+    names(log, petrel.case(&orders_id, case)).await;
+    names(log, petrel.cases(&orders_id, None, Page::default())).await;
+    names(log, petrel.history(&orders_id, case, Page::default())).await;
+    names(log, petrel.workflow(&orders_id)).await;
+    names(log, petrel.workflows(10, None)).await;
+    names(log, petrel.reconcile_after(None)).await;
+    names(log, petrel.rebuild(&|_, _| ())).await;
+    assert!(!petrel.health().await.connected);
 }
 
 #[tokio::test]
 async fn without_the_log_nothing_is_denied_or_stored_and_the_stream_is_named() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    let (begun, token) = begin(&cases, json!({})).await;
+    let petrel = petrel_at(server.url()).await;
+    let (begun, token) = begin(&petrel, json!({})).await;
     let operator = operator(server.url()).await;
     operator.delete_stream("CB_LOG").await.unwrap();
     // Often enough to open a circuit breaker, which this must not do.
     for _ in 0..3 {
-        every_call_names_the_log(&cases, &begun.case.id, &token).await;
+        every_call_names_the_log(&petrel, &begun.case.id, &token).await;
     }
     let orders_id = workflow("orders");
-    let seen = cases.token(Some(&orders_id), &token, Consistency::Eventual).await.unwrap();
+    let seen = petrel.token(Some(&orders_id), &token, Consistency::Eventual).await.unwrap();
     assert_eq!(seen.id, token, "the view is still there to be read");
     assert_eq!(operator.get_stream("CB_MARKING").await.unwrap().cached_info().state.messages, 1);
 
@@ -70,31 +70,31 @@ async fn without_the_log_nothing_is_denied_or_stored_and_the_stream_is_named() {
 #[tokio::test]
 async fn without_the_view_changes_go_on_and_a_restart_with_a_rebuild_brings_it_back() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    let (begun, token) = begin(&cases, json!({})).await;
+    let petrel = petrel_at(server.url()).await;
+    let (begun, token) = begin(&petrel, json!({})).await;
     let operator = operator(server.url()).await;
     operator.delete_stream("CB_MARKING").await.unwrap();
     for name in ["submit", "reject", "submit"] {
-        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        petrel.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
     }
-    let strong = cases.token(None, &token, Consistency::Strong).await.unwrap();
+    let strong = petrel.token(None, &token, Consistency::Strong).await.unwrap();
     assert_eq!(strong.history_total, 3);
     let scope = TokenScope { workflow: workflow("orders"), place: None, case: None };
-    names("CB_MARKING", cases.tokens(&scope, Page::default())).await;
-    names("CB_MARKING", cases.token(None, &token, Consistency::Eventual)).await;
-    names("CB_MARKING", cases.rebuild(&|_, _| ())).await;
-    let health = cases.health().await;
+    names("CB_MARKING", petrel.tokens(&scope, Page::default())).await;
+    names("CB_MARKING", petrel.token(None, &token, Consistency::Eventual)).await;
+    names("CB_MARKING", petrel.rebuild(&|_, _| ())).await;
+    let health = petrel.health().await;
     assert!(!health.connected && health.problem.is_some(), "{health:?}");
 
-    let restarted = cases_at(server.url()).await;
+    let restarted = petrel_at(server.url()).await;
     let rebuilt = restarted.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((rebuilt.mended, rebuilt.failed), (1, 0));
-    for cases in [&cases, &restarted] {
-        assert_eq!(view_is_the_log(cases).await.unwrap().len(), 1);
+    for petrel in [&petrel, &restarted] {
+        assert_eq!(view_is_the_log(petrel).await.unwrap().len(), 1);
     }
     let id = &begun.case.id;
     let log = LogScope::Case(workflow("orders"), id.clone());
-    drop(cases.watch(log, None).await.unwrap());
-    cases.fire(Fire::token(token, transition("reject"))).await.unwrap();
+    drop(petrel.watch(log, None).await.unwrap());
+    petrel.fire(Fire::token(token, transition("reject"))).await.unwrap();
     view_is_the_log(&restarted).await.unwrap();
 }

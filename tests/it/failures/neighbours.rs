@@ -13,7 +13,7 @@ use stormpetrel::{
 use super::fixtures::{
     connect, in_view, log_of, operator, pendulum, stream_info, swing, view_is_the_log,
 };
-use crate::support::{begin, case, cases_at, config, place, transition, workflow};
+use crate::support::{begin, case, config, petrel_at, place, transition, workflow};
 
 fn system(server: &TestServer, prefix: &str, log: &str, marking: &str) -> NatsStorageConfig {
     let (prefix, log_stream, marking_stream) = (prefix.into(), log.into(), marking.into());
@@ -45,8 +45,8 @@ async fn refused(config: NatsStorageConfig) -> (String, String) {
 #[tokio::test]
 async fn a_system_that_would_take_anothers_streams_or_subjects_changes_nothing() {
     let server = TestServer::start().await;
-    let cases = connect(system(&server, "cb", "LOG_A", "MARKING_A")).await;
-    let (_, token) = begin(&cases, json!({"amount": 1})).await;
+    let petrel = connect(system(&server, "cb", "LOG_A", "MARKING_A")).await;
+    let (_, token) = begin(&petrel, json!({"amount": 1})).await;
     let operator = operator(server.url()).await;
     let before = everything(&operator).await;
     for (prefix, log, marking, named) in [
@@ -67,8 +67,8 @@ async fn a_system_that_would_take_anothers_streams_or_subjects_changes_nothing()
         assert!(reason.starts_with("subjects: "), "{prefix} {log} {marking}: {reason}");
         assert_eq!(everything(&operator).await, before, "{prefix} {log} {marking}");
     }
-    cases.fire(Fire::token(token, transition("submit"))).await.unwrap();
-    view_is_the_log(&cases).await.unwrap();
+    petrel.fire(Fire::token(token, transition("submit"))).await.unwrap();
+    view_is_the_log(&petrel).await.unwrap();
 }
 
 #[tokio::test]
@@ -96,8 +96,8 @@ async fn a_stream_of_somebody_else_is_left_alone() {
 #[tokio::test]
 async fn streams_of_a_newer_version_are_refused_by_an_older_one_and_kept() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    let (_, token) = begin(&cases, json!({})).await;
+    let petrel = petrel_at(server.url()).await;
+    let (_, token) = begin(&petrel, json!({})).await;
     let operator = operator(server.url()).await;
     for newer in ["CB_MARKING", "CB_LOG"] {
         let mut settings = stream_info(&operator, newer).await["config"].take();
@@ -114,7 +114,7 @@ async fn streams_of_a_newer_version_are_refused_by_an_older_one_and_kept() {
         assert_eq!(everything(&operator).await, before);
     }
     // Whoever was connected already goes on.
-    cases.fire(Fire::token(token, transition("submit"))).await.unwrap();
+    petrel.fire(Fire::token(token, transition("submit"))).await.unwrap();
 }
 
 #[tokio::test]
@@ -123,27 +123,27 @@ async fn two_systems_side_by_side_do_not_see_each_other() {
     let one = connect(system(&server, "one", "LOG_1", "MARKING_1")).await;
     let two = connect(system(&server, "two", "LOG_2", "MARKING_2")).await;
     // The same ids in both; what is done differs.
-    for (cases, moves) in [(&one, 1), (&two, 2)] {
-        pendulum(cases).await;
-        let (_, token) = swing(cases, "a").await;
+    for (petrel, moves) in [(&one, 1), (&two, 2)] {
+        pendulum(petrel).await;
+        let (_, token) = swing(petrel, "a").await;
         for name in ["go", "return"].into_iter().take(moves) {
-            cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+            petrel.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
         }
     }
     let only = NewCase { case: Some(case("b")), ..NewCase::of(workflow("pendulum")) };
     two.create_case(only).await.unwrap();
     let missing = one.case(&workflow("pendulum"), &case("b")).await;
     assert!(matches!(missing, Err(Error::NotFound(_))), "{missing:?}");
-    for (cases, records, tokens, at) in [(&one, 2, 1, "there"), (&two, 3, 2, "here")] {
-        let log = log_of(cases, &workflow("pendulum"), &case("a")).await;
+    for (petrel, records, tokens, at) in [(&one, 2, 1, "there"), (&two, 3, 2, "here")] {
+        let log = log_of(petrel, &workflow("pendulum"), &case("a")).await;
         assert_eq!(log.len(), records);
         let token = &log[0].value.produced[0].id;
-        let read = cases.token(None, token, Consistency::Eventual).await.unwrap();
+        let read = petrel.token(None, token, Consistency::Eventual).await.unwrap();
         assert_eq!(read.place, place(at));
         let scope = TokenScope { workflow: workflow("pendulum"), place: None, case: None };
-        let listed = cases.tokens(&scope, Page::default()).await.unwrap();
+        let listed = petrel.tokens(&scope, Page::default()).await.unwrap();
         assert_eq!(listed.items.len(), tokens);
-        assert_eq!(view_is_the_log(cases).await.unwrap().len(), tokens);
+        assert_eq!(view_is_the_log(petrel).await.unwrap().len(), tokens);
     }
     let untouched = in_view(&two).await.unwrap();
     let operator = operator(server.url()).await;

@@ -13,7 +13,7 @@ use stormpetrel::{
 };
 
 use super::fixtures::{in_log, operator, view_is_the_log};
-use crate::support::{begin, case, cases_at, place, transition, workflow};
+use crate::support::{begin, case, petrel_at, place, transition, workflow};
 
 /// Contents of each subject of the view, byte for byte, with our own headers; markers left
 /// out.
@@ -38,15 +38,15 @@ async fn bytes(operator: &jetstream::Context) -> Bytes {
 }
 
 /// Cases of every kind: moved, split, edited, with tokens that stay from long ago, ended.
-async fn history(cases: &Petrel) {
-    begin(cases, json!({"amount": 1})).await;
+async fn history(petrel: &Petrel) {
+    begin(petrel, json!({"amount": 1})).await;
     for number in 0..12 {
         let new = NewCase {
             case: Some(case(&format!("order-{number}"))),
             data: json!({"amount": number, "text": "größer"}),
             ..NewCase::of(workflow("orders"))
         };
-        let token = cases.create_case(new).await.unwrap().tokens[0].id.clone();
+        let token = petrel.create_case(new).await.unwrap().tokens[0].id.clone();
         let steps: &[&str] = match number % 6 {
             0 => &[],
             1 => &["submit"],
@@ -58,33 +58,33 @@ async fn history(cases: &Petrel) {
         let id = case(&format!("order-{number}"));
         for name in steps {
             let fire = Fire::case(workflow("orders"), id.clone(), transition(name));
-            cases.fire(fire).await.unwrap();
+            petrel.fire(fire).await.unwrap();
         }
         match number % 6 {
             1 => {
-                add(cases, number).await;
+                add(petrel, number).await;
                 // Another process moves a token that is not of the case's last record.
-                let other = Petrel::new(cases.storage().clone());
+                let other = Petrel::new(petrel.storage().clone());
                 let mut fire = Fire::token(token, transition("reject"));
                 fire.change.by = Some("other".to_owned());
                 other.fire(fire).await.unwrap();
             }
             2 => {
                 // Another process edits a token that it knows from an older record.
-                add(cases, number).await;
-                let other = Petrel::new(cases.storage().clone());
+                add(petrel, number).await;
+                let other = Petrel::new(petrel.storage().clone());
                 let patch = json!({"text": null, "edited": true});
                 let edit = other.update_token_data(None, &token, patch, Change::default());
                 edit.await.unwrap();
                 other.pause(&workflow("orders"), &id, Change::default()).await.unwrap();
             }
-            5 => drop(cases.cancel(&workflow("orders"), &id, Change::default()).await.unwrap()),
+            5 => drop(petrel.cancel(&workflow("orders"), &id, Change::default()).await.unwrap()),
             _ => {}
         }
     }
 }
 
-async fn add(cases: &Petrel, number: usize) -> TokenId {
+async fn add(petrel: &Petrel, number: usize) -> TokenId {
     let token = NewToken {
         workflow: workflow("orders"),
         case: case(&format!("order-{number}")),
@@ -93,14 +93,14 @@ async fn add(cases: &Petrel, number: usize) -> TokenId {
         metadata: json!({"by": "a test"}).as_object().unwrap().clone(),
         change: Change { by: Some("somebody".to_owned()), ..Change::default() },
     };
-    cases.create_token(token).await.unwrap().tokens[0].id.clone()
+    petrel.create_token(token).await.unwrap().tokens[0].id.clone()
 }
 
 /// A strong read, an eventual one by id and the case itself need no view.
-async fn reads_are_right(cases: &Petrel) {
-    for ((_, place, id), token) in in_log(cases).await.unwrap() {
+async fn reads_are_right(petrel: &Petrel) {
+    for ((_, place, id), token) in in_log(petrel).await.unwrap() {
         for consistency in [Consistency::Strong, Consistency::Eventual] {
-            let read = cases.token(None, &id, consistency).await.unwrap();
+            let read = petrel.token(None, &id, consistency).await.unwrap();
             assert_eq!((&read.place, read.nats_sequence), (&place, token.nats_sequence));
             assert_eq!((&read.data, &read.nats_subject), (&token.data, &token.nats_subject));
         }
@@ -109,7 +109,7 @@ async fn reads_are_right(cases: &Petrel) {
 
 struct System {
     server: TestServer,
-    cases: Petrel,
+    petrel: Petrel,
     operator: jetstream::Context,
     before: Bytes,
 }
@@ -117,26 +117,26 @@ struct System {
 impl System {
     async fn start() -> Self {
         let server = TestServer::start().await;
-        let cases = cases_at(server.url()).await;
-        history(&cases).await;
+        let petrel = petrel_at(server.url()).await;
+        history(&petrel).await;
         let operator = operator(server.url()).await;
         let before = bytes(&operator).await;
-        assert_eq!(view_is_the_log(&cases).await.unwrap().len(), before.len());
+        assert_eq!(view_is_the_log(&petrel).await.unwrap().len(), before.len());
         assert!(before.len() > 12);
-        Self { server, cases, operator, before }
+        Self { server, petrel, operator, before }
     }
 
-    async fn rebuild_brings_back(&self, cases: &Petrel, lost: usize) {
-        reads_are_right(cases).await;
-        let rebuilt = cases.rebuild(&|_, _| ()).await.unwrap();
+    async fn rebuild_brings_back(&self, petrel: &Petrel, lost: usize) {
+        reads_are_right(petrel).await;
+        let rebuilt = petrel.rebuild(&|_, _| ()).await.unwrap();
         assert_eq!((rebuilt.mended, rebuilt.failed), (lost as u64, 0));
         let after = bytes(&self.operator).await;
         for (subject, before) in &self.before {
             assert_eq!(after.get(subject), Some(before), "{subject}");
         }
         assert_eq!(after.len(), self.before.len());
-        view_is_the_log(cases).await.unwrap();
-        let again = cases.rebuild(&|_, _| ()).await.unwrap();
+        view_is_the_log(petrel).await.unwrap();
+        let again = petrel.rebuild(&|_, _| ()).await.unwrap();
         assert_eq!((again.mended, again.failed), (0, 0), "a second rebuild finds nothing");
     }
 }
@@ -150,7 +150,7 @@ async fn some_purged_subjects_are_rebuilt_equal_to_before() {
     stream.purge().filter("cb.workflows.orders.places.left.tokens.*").await.unwrap();
     let lost = system.before.len() - bytes(&system.operator).await.len();
     assert!(lost > 2);
-    system.rebuild_brings_back(&system.cases, lost).await;
+    system.rebuild_brings_back(&system.petrel, lost).await;
 }
 
 #[tokio::test]
@@ -159,27 +159,27 @@ async fn a_view_purged_as_a_whole_is_rebuilt_equal_to_before_and_changes_go_on_m
     system.operator.get_stream("CB_MARKING").await.unwrap().purge().await.unwrap();
     assert!(bytes(&system.operator).await.is_empty());
     // The process that knew the registers, and one that did not.
-    let other = cases_at(system.server.url()).await;
+    let other = petrel_at(system.server.url()).await;
     system.rebuild_brings_back(&other, system.before.len()).await;
 
     system.operator.get_stream("CB_MARKING").await.unwrap().purge().await.unwrap();
     let id = case("order-0");
     let fire = Fire::case(workflow("orders"), id, transition("submit"));
-    let moved = system.cases.fire(fire).await.unwrap();
+    let moved = system.petrel.fire(fire).await.unwrap();
     let scope =
         TokenScope { workflow: workflow("orders"), place: Some(place("review")), case: None };
     let listed = other.tokens(&scope, Page::default()).await.unwrap().into_items();
     assert_eq!(listed.len(), 1, "a change writes its own views whatever was there");
     assert_eq!(listed[0].id, moved.tokens[0].id);
     other.rebuild(&|_, _| ()).await.unwrap();
-    view_is_the_log(&system.cases).await.unwrap();
+    view_is_the_log(&system.petrel).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_deleted_marking_stream_is_made_again_at_a_start_and_filled_by_a_rebuild() {
     let system = System::start().await;
     system.operator.delete_stream("CB_MARKING").await.unwrap();
-    let restarted = cases_at(system.server.url()).await;
+    let restarted = petrel_at(system.server.url()).await;
     system.rebuild_brings_back(&restarted, system.before.len()).await;
 }
 
@@ -198,14 +198,14 @@ async fn what_an_operator_put_into_the_view_is_taken_away_by_a_rebuild() {
     other["data"] = json!({"forged": true});
     let forged = other.to_string().into();
     system.operator.publish(subject.clone(), forged).await.unwrap().await.unwrap();
-    assert!(view_is_the_log(&system.cases).await.is_err());
+    assert!(view_is_the_log(&system.petrel).await.is_err());
     let id = TokenId::new(token).unwrap();
-    let strong = system.cases.token(None, &id, Consistency::Strong).await.unwrap();
+    let strong = system.petrel.token(None, &id, Consistency::Strong).await.unwrap();
     assert_eq!(strong.place, place(place_of));
     let missing = TokenId::new(token.replace("-1", "-9")).unwrap();
-    let missing = system.cases.token(None, &missing, Consistency::Eventual).await;
+    let missing = system.petrel.token(None, &missing, Consistency::Eventual).await;
     assert!(matches!(missing, Err(Error::NotFound(_))), "{missing:?}");
-    let rebuilt = system.cases.rebuild(&|_, _| ()).await.unwrap();
+    let rebuilt = system.petrel.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((rebuilt.mended, rebuilt.failed), (2, 0));
     assert_eq!(bytes(&system.operator).await, system.before);
 }

@@ -17,11 +17,11 @@ use crate::support::workflow;
 
 /// Waits until calls fail at once, and checks that they have the time since then, and are
 /// worth trying again.
-async fn fails_fast(cases: &Petrel) {
+async fn fails_fast(petrel: &Petrel) {
     let (pendulum, case) = (workflow("pendulum"), crate::support::case("case-0"));
     eventually("calls that fail at once", Duration::from_secs(20), async || {
         let begun = Instant::now();
-        let answer = cases.case(&pendulum, &case).await;
+        let answer = petrel.case(&pendulum, &case).await;
         let took = begun.elapsed();
         let error = match answer {
             Ok(case) => return Err(format!("the server answered {}", case.sequence)),
@@ -113,20 +113,20 @@ async fn a_frozen_server_loses_and_doubles_nothing() {
 #[tokio::test]
 async fn a_call_that_the_server_does_not_answer_ends_and_the_next_one_after_the_thaw_succeeds() {
     let server = TestServer::start().await;
-    let cases = connect(impatient(server.url())).await;
-    pendulum(&cases).await;
-    let (case, token) = swing(&cases, "case-0").await;
+    let petrel = connect(impatient(server.url())).await;
+    pendulum(&petrel).await;
+    let (case, token) = swing(&petrel, "case-0").await;
     server.suspend();
     let begun = Instant::now();
     let change = stormpetrel::petrel::Change::default();
-    let error = cases.pause(&workflow("pendulum"), &case, change).await.unwrap_err();
+    let error = petrel.pause(&workflow("pendulum"), &case, change).await.unwrap_err();
     assert!(error.retryable(), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     server.resume();
     eventually("an answer", Duration::from_secs(10), async || {
-        cases.token(None, &token, Default::default()).await
+        petrel.token(None, &token, Default::default()).await
     })
     .await;
     // The pause arrived late or not at all, and the view knows whichever it was.
-    eventually("views", Duration::from_secs(10), async || view_is_the_log(&cases).await).await;
+    eventually("views", Duration::from_secs(10), async || view_is_the_log(&petrel).await).await;
 }

@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{begin, cases_at, config, orders};
+use crate::support::{begin, config, orders, petrel_at};
 
 /// Longest time for a fault to show.
 const SOON: Duration = Duration::from_secs(30);
@@ -57,12 +57,12 @@ struct Served {
     serving: JoinHandle<Result<(), ServingError>>,
 }
 
-async fn served(server: &TestServer, cases: Petrel) -> Served {
+async fn served(server: &TestServer, petrel: Petrel) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let storage = NatsStorage::connect(config(server.url())).await.unwrap();
     let (doors, audit_every) = (Default::default(), Some(Duration::from_secs(3_600)));
-    let serving = Serving { cases, storage, doors, tokens: None, audit_every };
+    let serving = Serving { petrel, storage, doors, tokens: None, audit_every };
     Served { address, serving: tokio::spawn(serving.run(listener, stop.clone())), stop }
 }
 
@@ -76,18 +76,18 @@ async fn faulty(server: &TestServer) -> (FaultyStorage, Petrel) {
 #[tokio::test]
 async fn a_process_whose_reconciler_has_ended_is_not_ready_and_says_so_at_its_end() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
+    let petrel = petrel_at(server.url()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let mut tasks = Tasks::new(&stop);
     let state =
-        ServerState::new(Api::new(cases.clone(), Limits::default())).with_faults(tasks.faults());
+        ServerState::new(Api::new(petrel.clone(), Limits::default())).with_faults(tasks.faults());
     let serving = tokio::spawn(serve(listener, state, stop.clone()));
     // It returns, as by a fault of its own, when nothing else stops.
     let its_own = CancellationToken::new();
     tasks.run("reconciler", {
         let its_own = its_own.clone();
-        |_| async move { cases.run_reconciler(its_own).await }
+        |_| async move { petrel.run_reconciler(its_own).await }
     });
     let answer = readiness(address).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -105,14 +105,14 @@ async fn a_process_whose_reconciler_has_ended_is_not_ready_and_says_so_at_its_en
 async fn a_process_that_lost_its_reconciler_or_its_index_by_a_panic_is_not_ready() {
     let server = TestServer::start().await;
     for (method, task) in [("last_sequence", "reconciler"), ("statuses", "index")] {
-        let (faulty, cases) = faulty(&server).await;
-        cases.create_workflow(orders(), Default::default()).await.unwrap();
-        let Served { address, stop, serving } = served(&server, cases.clone()).await;
+        let (faulty, petrel) = faulty(&server).await;
+        petrel.create_workflow(orders(), Default::default()).await.unwrap();
+        let Served { address, stop, serving } = served(&server, petrel.clone()).await;
         let answer = readiness(address).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         faulty.panic_in(method);
         // A record for the index to read.
-        begin(&cases_at(server.url()).await, json!({})).await;
+        begin(&petrel_at(server.url()).await, json!({})).await;
         let answer = lost(address).await;
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
         assert!(answer.contains("has panicked; restart this process"), "{answer}");
@@ -132,18 +132,18 @@ async fn a_process_that_lost_its_reconciler_or_its_index_by_a_panic_is_not_ready
 #[tokio::test]
 async fn a_subscriber_hears_of_a_feed_that_has_panicked_and_the_next_has_another() {
     let faulty = FaultyStorage::new(Arc::new(MemoryStorage::new()));
-    let cases = Petrel::new(Arc::new(faulty.clone()));
-    cases.create_workflow(orders(), Default::default()).await.unwrap();
-    let mut heard = cases.watch(LogScope::All, None).await.unwrap();
+    let petrel = Petrel::new(Arc::new(faulty.clone()));
+    petrel.create_workflow(orders(), Default::default()).await.unwrap();
+    let mut heard = petrel.watch(LogScope::All, None).await.unwrap();
     faulty.panic_in("watch");
-    begin(&cases, json!({})).await;
+    begin(&petrel, json!({})).await;
     let end = timeout(SOON, heard.next()).await.expect("it hears nothing").unwrap().unwrap_err();
     assert!(end.retryable(), "{end}");
     assert!(end.to_string().contains("the reading of the log was cut off"), "{end}");
     assert!(timeout(SOON, heard.next()).await.unwrap().is_none());
     faulty.panic_in("nothing");
-    let mut heard = cases.watch(LogScope::All, None).await.unwrap();
-    let begun = begin(&cases, json!({})).await;
+    let mut heard = petrel.watch(LogScope::All, None).await.unwrap();
+    let begun = begin(&petrel, json!({})).await;
     let record = timeout(SOON, heard.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(record.value.case, begun.0.case.id);
 }
@@ -151,13 +151,13 @@ async fn a_subscriber_hears_of_a_feed_that_has_panicked_and_the_next_has_another
 #[tokio::test]
 async fn the_shutdown_waits_for_the_changes_under_way() {
     let server = TestServer::start().await;
-    let (faulty, cases) = faulty(&server).await;
-    cases.create_workflow(orders(), Default::default()).await.unwrap();
-    let Served { stop, mut serving, .. } = served(&server, cases.clone()).await;
+    let (faulty, petrel) = faulty(&server).await;
+    petrel.create_workflow(orders(), Default::default()).await.unwrap();
+    let Served { stop, mut serving, .. } = served(&server, petrel.clone()).await;
     faulty.hold_appends(true);
     let change = tokio::spawn({
-        let cases = cases.clone();
-        async move { begin(&cases, json!({})).await }
+        let petrel = petrel.clone();
+        async move { begin(&petrel, json!({})).await }
     });
     faulty.until_append_held().await;
     stop.cancel();

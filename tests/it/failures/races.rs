@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::fixtures::{eventually, fire_once, log_of, view_is_the_log};
-use crate::support::{begin, cases_at, transition, workflow};
+use crate::support::{begin, petrel_at, transition, workflow};
 
 fn refused(result: &Result<Changed, Error>) -> bool {
     matches!(result, Err(Error::NotEnabled(_) | Error::Conflict { .. }))
@@ -23,7 +23,7 @@ fn refused(result: &Result<Changed, Error>) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_connections_that_fire_one_token_exactly_one_wins() {
     let server = TestServer::start().await;
-    let (one, other) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    let (one, other) = (petrel_at(server.url()).await, petrel_at(server.url()).await);
     let (begun, token) = begin(&one, json!({"amount": 1})).await;
     let mut won = BTreeSet::from([begun.record.value.firing.clone()]);
     for round in 0..150 {
@@ -50,7 +50,7 @@ async fn of_two_connections_that_fire_one_token_exactly_one_wins() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_an_expected_revision_the_loser_is_told_of_the_conflict() {
     let server = TestServer::start().await;
-    let (one, other) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    let (one, other) = (petrel_at(server.url()).await, petrel_at(server.url()).await);
     let (begun, token) = begin(&one, json!({"amount": 1})).await;
     let mut revision = begun.case.revision();
     for round in 0..50 {
@@ -116,11 +116,11 @@ impl Rival {
 async fn child_that_fires_a_token_when_told_to() {
     let Ok(url) = std::env::var("PETREL_TEST_CHILD_OF") else { return };
     let token = TokenId::new(std::env::var("PETREL_TEST_TOKEN").unwrap()).unwrap();
-    let cases = cases_at(url).await;
+    let petrel = petrel_at(url).await;
     println!("\nrival: ready");
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     while let Some(name) = orders.next_line().await.unwrap() {
-        let result = cases.fire(Fire::token(token.clone(), transition(&name))).await;
+        let result = petrel.fire(Fire::token(token.clone(), transition(&name))).await;
         match result {
             Ok(changed) => println!("rival: won {}", changed.record.value.firing),
             Err(error) => println!("rival: {}", error.code()),
@@ -131,8 +131,8 @@ async fn child_that_fires_a_token_when_told_to() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_processes_that_fire_one_token_exactly_one_wins() {
     let server = TestServer::start().await;
-    let cases: Petrel = cases_at(server.url()).await;
-    let (begun, token) = begin(&cases, json!({"amount": 1})).await;
+    let petrel: Petrel = petrel_at(server.url()).await;
+    let (begun, token) = begin(&petrel, json!({"amount": 1})).await;
     let (mut one, mut other) =
         tokio::join!(Rival::start(&server, &token), Rival::start(&server, &token));
     let mut won = vec![begun.record.value.firing.to_string()];
@@ -147,9 +147,9 @@ async fn of_two_processes_that_fire_one_token_exactly_one_wins() {
         assert!(["NOT_ENABLED", "CONFLICT"].contains(&loser.as_str()), "{loser} and {winner}");
         won.push(winner.strip_prefix("won ").expect(&winner).to_owned());
     }
-    let log = log_of(&cases, &workflow("orders"), &begun.case.id).await;
+    let log = log_of(&petrel, &workflow("orders"), &begun.case.id).await;
     let stored: Vec<_> = log.iter().map(|record| record.value.firing.to_string()).collect();
     assert_eq!(stored, won);
     let within = Duration::from_secs(5);
-    eventually("views", within, async || view_is_the_log(&cases).await).await;
+    eventually("views", within, async || view_is_the_log(&petrel).await).await;
 }

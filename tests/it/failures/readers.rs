@@ -17,16 +17,16 @@ use stormpetrel::{
 };
 
 use super::fixtures::{Reconciler, move_once, pendulum, swing, view_is_the_log};
-use crate::support::{cases_at, place, transition, workflow};
+use crate::support::{petrel_at, place, transition, workflow};
 
 /// Places that the lists have a token in.
-async fn listed_in(cases: &Petrel, token: &TokenId, path: ReadPath) -> Vec<&'static str> {
+async fn listed_in(petrel: &Petrel, token: &TokenId, path: ReadPath) -> Vec<&'static str> {
     let mut places = Vec::new();
     for name in ["here", "there"] {
         let scope =
             TokenScope { workflow: workflow("pendulum"), place: Some(place(name)), case: None };
         let page = Page { first: 1_000, after: None };
-        let listed = cases
+        let listed = petrel
             .storage()
             .tokens_in(&scope, ListOptions { page, path: Some(path) })
             .await
@@ -40,8 +40,8 @@ async fn listed_in(cases: &Petrel, token: &TokenId, path: ReadPath) -> Vec<&'sta
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_found_by_its_id_at_any_moment_while_several_processes_move_it() {
     let server = TestServer::start().await;
-    let movers = [cases_at(server.url()).await, cases_at(server.url()).await];
-    let reader = cases_at(server.url()).await;
+    let movers = [petrel_at(server.url()).await, petrel_at(server.url()).await];
+    let reader = petrel_at(server.url()).await;
     let _reconcilers: Vec<_> = movers.iter().map(Reconciler::of).collect();
     pendulum(&reader).await;
     let mut tokens = Vec::new();
@@ -50,14 +50,14 @@ async fn a_token_is_found_by_its_id_at_any_moment_while_several_processes_move_i
     }
     let stop = Arc::new(AtomicBool::new(false));
     let tasks = (0..6).map(|task| {
-        let (cases, case) = (movers[task % 2].clone(), tokens[task % 3].0.clone());
+        let (petrel, case) = (movers[task % 2].clone(), tokens[task % 3].0.clone());
         let stop = Arc::clone(&stop);
         tokio::spawn(async move {
             for turn in 0_u32.. {
                 if stop.load(Ordering::Relaxed) {
                     return turn;
                 }
-                move_once(&cases, &case, &format!("{task}-{turn}")).await;
+                move_once(&petrel, &case, &format!("{task}-{turn}")).await;
             }
             unreachable!()
         })
@@ -94,8 +94,8 @@ async fn a_token_is_found_by_its_id_at_any_moment_while_several_processes_move_i
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_move_has_returned_the_token_is_in_one_list_while_the_reconciler_works() {
     let server = TestServer::start().await;
-    let movers = [cases_at(server.url()).await, cases_at(server.url()).await];
-    let reader = cases_at(server.url()).await;
+    let movers = [petrel_at(server.url()).await, petrel_at(server.url()).await];
+    let reader = petrel_at(server.url()).await;
     // Its reconciler has written none of it itself, so it looks at everything.
     let _reconciler = Reconciler::of(&reader);
     pendulum(&reader).await;

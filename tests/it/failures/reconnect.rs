@@ -17,7 +17,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{begin, cases_at, config, transition, workflow};
+use crate::support::{begin, config, petrel_at, transition, workflow};
 
 /// Settings of a system that others rely on: an answer may take 30 s.
 fn patient(urls: Vec<String>) -> NatsStorageConfig {
@@ -75,19 +75,19 @@ async fn a_connection_that_is_lost_at_the_start_is_made_again() {
 async fn requests_under_way_when_the_connection_is_lost_are_made_again_and_not_waited_for() {
     let server = TestServer::start().await;
     let proxy = FaultProxy::start(server.address()).await;
-    let cases = cases_with(patient(vec![proxy.url()])).await;
-    let (begun, token) = begin(&cases, json!({})).await;
+    let petrel = cases_with(patient(vec![proxy.url()])).await;
+    let (begun, token) = begin(&petrel, json!({})).await;
     // Sent, and never answered.
     proxy.drop_replies();
     let firing = {
-        let (cases, token) = (cases.clone(), token.clone());
-        tokio::spawn(async move { cases.fire(Fire::token(token, transition("submit"))).await })
+        let (petrel, token) = (petrel.clone(), token.clone());
+        tokio::spawn(async move { petrel.fire(Fire::token(token, transition("submit"))).await })
     };
     let reading = {
-        let (cases, case) = (cases.clone(), begun.case.id.clone());
-        tokio::spawn(async move { cases.case(&workflow("orders"), &case).await })
+        let (petrel, case) = (petrel.clone(), begun.case.id.clone());
+        tokio::spawn(async move { petrel.case(&workflow("orders"), &case).await })
     };
-    let near = cases_at(server.url()).await;
+    let near = petrel_at(server.url()).await;
     let orders = workflow("orders");
     // The fault: nothing comes back for a while, and then the connection is gone.
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -112,11 +112,11 @@ async fn a_server_that_is_gone_is_left_for_the_next_within_a_requests_time() {
         vec![FaultProxy::start(server.address()).await, FaultProxy::start(server.address()).await];
     let urls = proxies.iter().map(FaultProxy::url).collect();
     let within = NatsStorageConfig::development().consumer_timeout;
-    let cases = cases_with(NatsStorageConfig { urls, ..config(server.url()) }).await;
-    let (begun, _) = begin(&cases, json!({})).await;
+    let petrel = cases_with(NatsStorageConfig { urls, ..config(server.url()) }).await;
+    let (begun, _) = begin(&petrel, json!({})).await;
     let answers = async || {
         let asked = Instant::now();
-        cases.case(&workflow("orders"), &begun.case.id).await.unwrap();
+        petrel.case(&workflow("orders"), &begun.case.id).await.unwrap();
         assert!(asked.elapsed() < within, "{:?}", asked.elapsed());
     };
     for gone in [0, 1] {

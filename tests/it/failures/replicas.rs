@@ -48,7 +48,7 @@ async fn joined(config: NatsStorageConfig) -> Petrel {
     Petrel::new(Arc::new(storage.await))
 }
 
-async fn ticking(cases: &Petrel) -> (WorkflowId, CaseId, TokenId) {
+async fn ticking(petrel: &Petrel) -> (WorkflowId, CaseId, TokenId) {
     let ticking = definition(json!({
         "id": "ticking",
         "initial_place": "a",
@@ -58,25 +58,27 @@ async fn ticking(cases: &Petrel) -> (WorkflowId, CaseId, TokenId) {
             {"id": "move", "inputs": [{"place": "a"}], "outputs": [{"place": "b"}]}
         ]
     }));
-    cases.create_workflow(ticking, ExpectedVersion::Any).await.unwrap();
+    petrel.create_workflow(ticking, ExpectedVersion::Any).await.unwrap();
     let new = NewCase { case: Some(case("k")), ..NewCase::of(workflow("ticking")) };
-    let begun = cases.create_case(new).await.unwrap();
+    let begun = petrel.create_case(new).await.unwrap();
     (workflow("ticking"), case("k"), begun.tokens[0].id.clone())
 }
 
 /// A change of a kind, as somebody asks for it.
 async fn change(
-    cases: &Petrel,
+    petrel: &Petrel,
     kind: &str,
     ids: &(WorkflowId, CaseId, TokenId),
 ) -> Result<Changed, Error> {
     let (workflow, case, token) = ids;
     let change = Change::default();
     match kind {
-        "fired" => cases.fire(Fire::case(workflow.clone(), case.clone(), transition("tick"))).await,
+        "fired" => {
+            petrel.fire(Fire::case(workflow.clone(), case.clone(), transition("tick"))).await
+        }
         "edited" => {
             let patch = json!({"n": 1});
-            cases.update_token_data(Some(workflow), token, patch, change).await
+            petrel.update_token_data(Some(workflow), token, patch, change).await
         }
         "token_created" => {
             let new = NewToken {
@@ -87,10 +89,10 @@ async fn change(
                 metadata: Default::default(),
                 change,
             };
-            cases.create_token(new).await
+            petrel.create_token(new).await
         }
-        "paused" => cases.pause(workflow, case, change).await,
-        _ => cases.resume(workflow, case, change).await,
+        "paused" => petrel.pause(workflow, case, change).await,
+        _ => petrel.resume(workflow, case, change).await,
     }
 }
 
@@ -103,12 +105,12 @@ async fn every_kind_of_change_races_every_other_and_each_yes_is_one_record() {
     let ids = Arc::new(ticking(&processes[0]).await);
     let mut tasks = Vec::new();
     for kind in KINDS {
-        for cases in &processes {
-            let (cases, ids) = (cases.clone(), Arc::clone(&ids));
+        for petrel in &processes {
+            let (petrel, ids) = (petrel.clone(), Arc::clone(&ids));
             tasks.push(tokio::spawn(async move {
                 let mut yes = Vec::new();
                 for _ in 0..TIMES {
-                    match change(&cases, kind, &ids).await {
+                    match change(&petrel, kind, &ids).await {
                         Ok(changed) if !changed.repeated => yes.push(changed.record.sequence),
                         // It was as it should be, or paused; or others were always first.
                         Ok(_)
@@ -173,12 +175,12 @@ async fn errors_until_an_answer(connections: &[Petrel]) -> Vec<Error> {
     while well_since.is_none_or(|since: Instant| since.elapsed() < Duration::from_secs(1)) {
         assert!(begun.elapsed() < Duration::from_secs(60), "not in a minute: {:?}", errors.last());
         let before = errors.len();
-        for cases in connections {
-            errors.extend(cases.case(&pendulum, &id).await.err());
-            errors.extend(cases.workflow(&pendulum).await.err());
+        for petrel in connections {
+            errors.extend(petrel.case(&pendulum, &id).await.err());
+            errors.extend(petrel.workflow(&pendulum).await.err());
             let change = Change::default();
-            errors.extend(cases.resume(&pendulum, &id, change).await.err());
-            errors.extend(cases.history(&pendulum, &id, Default::default()).await.err());
+            errors.extend(petrel.resume(&pendulum, &id, change).await.err());
+            errors.extend(petrel.history(&pendulum, &id, Default::default()).await.err());
         }
         match errors.len() == before {
             true => well_since = well_since.or(Some(Instant::now())),
@@ -258,12 +260,12 @@ async fn what_is_read_through_a_replica_that_lags_lacks_nothing() {
 async fn a_leader_that_is_cut_off_is_not_believed() {
     let cluster = TestCluster::start(3).await;
     let operator_of_all = operator(cluster.url(0)).await;
-    let cases = joined(replicated(&cluster, 0)).await;
-    let (workflow, id, _) = ticking(&cases).await;
+    let petrel = joined(replicated(&cluster, 0)).await;
+    let (workflow, id, _) = ticking(&petrel).await;
     let leads = leader(&operator_of_all, &cluster, "CB_LOG").await;
-    let cases = joined(replicated(&cluster, leads)).await;
+    let petrel = joined(replicated(&cluster, leads)).await;
     let others: Vec<usize> = (0..3).filter(|node| *node != leads).collect();
-    cases.case(&workflow, &id).await.unwrap();
+    petrel.case(&workflow, &id).await.unwrap();
     for other in &others {
         cluster.suspend(*other);
     }
@@ -271,7 +273,7 @@ async fn a_leader_that_is_cut_off_is_not_believed() {
     // Others could have elected another leader 4 s after they last heard of this one.
     let refused = loop {
         let begun = cut_off.elapsed();
-        match cases.storage().head(&workflow, &id, Consistency::Strong).await {
+        match petrel.storage().head(&workflow, &id, Consistency::Strong).await {
             Err(error) => break error,
             Ok(_) => assert!(begun < Duration::from_secs(4), "still believed after {begun:?}"),
         }
@@ -281,27 +283,27 @@ async fn a_leader_that_is_cut_off_is_not_believed() {
     for other in &others {
         cluster.resume(*other);
     }
-    eventually("an answer", Duration::from_secs(30), async || cases.case(&workflow, &id).await)
+    eventually("an answer", Duration::from_secs(30), async || petrel.case(&workflow, &id).await)
         .await;
 }
 
 #[tokio::test]
 async fn a_system_without_most_of_its_servers_is_not_ready_and_doctor_says_why() {
     let mut cluster = TestCluster::start(3).await;
-    let cases = joined(replicated(&cluster, 0)).await;
-    let (workflow, case, _) = ticking(&cases).await;
+    let petrel = joined(replicated(&cluster, 0)).await;
+    let (workflow, case, _) = ticking(&petrel).await;
     cluster.kill(1).await;
     cluster.kill(2).await;
     // Its lease, and a look of some seconds; on a busy machine both take longer.
     eventually("not ready", Duration::from_secs(30), async || {
-        let health = cases.health().await;
+        let health = petrel.health().await;
         match (health.connected, health.problem) {
             (false, Some(problem)) if problem.contains("leader") => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
     .await;
-    assert!(cases.case(&workflow, &case).await.unwrap_err().retryable());
+    assert!(petrel.case(&workflow, &case).await.unwrap_err().retryable());
     let found = doctor(&cluster.url(0), &[]).await;
     let failed = failures(&found);
     assert!(failed.contains("leader") && failed.contains("most of"), "{found}");
@@ -310,7 +312,7 @@ async fn a_system_without_most_of_its_servers_is_not_ready_and_doctor_says_why()
     cluster.restart(1).await;
     cluster.restart(2).await;
     eventually("ready", Duration::from_secs(30), async || {
-        let health = cases.health().await;
+        let health = petrel.health().await;
         if health.connected { Ok(()) } else { Err(format!("{health:?}")) }
     })
     .await;

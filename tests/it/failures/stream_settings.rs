@@ -15,12 +15,12 @@ use super::{
     looking::{doctor, failures, run},
     neighbours::everything,
 };
-use crate::support::{begin, cases_at, config, transition, workflow};
+use crate::support::{begin, config, petrel_at, transition, workflow};
 
 /// The streams that Storm Petrel makes if there are none.
 async fn fresh() -> [Value; 2] {
     let server = TestServer::start().await;
-    cases_at(server.url()).await;
+    petrel_at(server.url()).await;
     settings(&operator(server.url()).await).await
 }
 
@@ -59,33 +59,33 @@ async fn limits_that_would_lose_data_are_put_right_before_the_first_write() {
         "allow_msg_ttl": false, "duplicate_window": 1_000_000_000
     });
     make_streams(&operator, &fresh, [log, marking]).await;
-    let cases = cases_at(server.url()).await;
+    let petrel = petrel_at(server.url()).await;
     let mut now = settings(&operator).await;
     for (now, fresh) in now.iter_mut().zip(&fresh) {
         // Not ours to change.
         now["duplicate_window"] = fresh["duplicate_window"].clone();
         assert_eq!(now, fresh);
     }
-    pendulum(&cases).await;
-    let (id, token) = swing(&cases, "a").await;
+    pendulum(&petrel).await;
+    let (id, token) = swing(&petrel, "a").await;
     for turn in 0..30 {
         let name = if turn % 2 == 0 { "go" } else { "return" };
-        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        petrel.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
     }
-    assert_eq!(log_of(&cases, &workflow("pendulum"), &id).await.len(), 31);
-    view_is_the_log(&cases).await.unwrap();
+    assert_eq!(log_of(&petrel, &workflow("pendulum"), &id).await.len(), 31);
+    view_is_the_log(&petrel).await.unwrap();
 }
 
 #[tokio::test]
 async fn settings_that_differ_are_mended_in_place_and_the_data_stays() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    let (begun, token) = begin(&cases, json!({"amount": 1})).await;
+    let petrel = petrel_at(server.url()).await;
+    let (begun, token) = begin(&petrel, json!({"amount": 1})).await;
     for name in ["submit", "reject", "submit"] {
-        cases.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        petrel.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
     }
     let operator = operator(server.url()).await;
-    let log = log_of(&cases, &workflow("orders"), &begun.case.id).await;
+    let log = log_of(&petrel, &workflow("orders"), &begun.case.id).await;
     let before = settings(&operator).await;
     edit_stream(&operator, "CB_LOG", json!({"discard": "old", "max_msgs": 1_000})).await;
     let age = json!({"max_age": 3_600_000_000_000_u64, "max_bytes": 1_000_000});
@@ -94,7 +94,7 @@ async fn settings_that_differ_are_mended_in_place_and_the_data_stays() {
     let kept = json!({"description": "our tokens", "duplicate_window": 7_000_000_000_u64});
     edit_stream(&operator, "CB_MARKING", kept.clone()).await;
 
-    let restarted = cases_at(server.url()).await;
+    let restarted = petrel_at(server.url()).await;
     let after = settings(&operator).await;
     assert_eq!(after[0], before[0]);
     assert_eq!(after[1]["max_age"], before[1]["max_age"]);
@@ -151,20 +151,20 @@ async fn more_copies_than_there_are_servers_are_refused_and_nothing_is_made() {
     let error = refused(three()).await;
     assert!(error.contains("replicas"), "{error}");
     assert!(everything(&operator).await.is_empty());
-    let cases = connect(config(server.url())).await;
-    let (_, token) = begin(&cases, json!({})).await;
+    let petrel = connect(config(server.url())).await;
+    let (_, token) = begin(&petrel, json!({})).await;
     let before = everything(&operator).await;
     let error = refused(three()).await;
     assert!(error.starts_with("CB_LOG num_replicas:"), "{error}");
     assert_eq!(everything(&operator).await, before);
-    cases.fire(Fire::token(token, transition("submit"))).await.unwrap();
+    petrel.fire(Fire::token(token, transition("submit"))).await.unwrap();
 }
 
 #[tokio::test]
 async fn clients_that_start_together_share_the_streams() {
     for _ in 0..8 {
         let server = TestServer::start().await;
-        let started = (0..12).map(|_| cases_at(server.url()));
+        let started = (0..12).map(|_| petrel_at(server.url()));
         let started = futures::future::join_all(started).await;
         let (_, token) = begin(&started[0], json!({})).await;
         started[7].fire(Fire::token(token, transition("submit"))).await.unwrap();
@@ -175,8 +175,8 @@ async fn clients_that_start_together_share_the_streams() {
 #[tokio::test]
 async fn settings_that_somebody_changed_are_told_by_doctor_and_health_and_put_right_by_init() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    begin(&cases, json!({})).await;
+    let petrel = petrel_at(server.url()).await;
+    begin(&petrel, json!({})).await;
     let operator = operator(server.url()).await;
     let transform = |src: &str, dest: &str| json!({ "src": src, "dest": dest });
     let firings = "cb.workflows.*.events.transitions.*";
@@ -204,16 +204,16 @@ async fn settings_that_somebody_changed_are_told_by_doctor_and_health_and_put_ri
         let told = failures(&found);
         assert!(told.contains(stream) && told.contains(field), "{stream} {field}: {found}");
         assert!(told.contains("petrel init"), "{told}");
-        let problem = cases.health().await.problem.unwrap_or_default();
+        let problem = petrel.health().await.problem.unwrap_or_default();
         assert!(problem.contains(stream) && problem.contains(field), "{stream} {field}: {problem}");
         assert!(run(&server.url(), &["init"]).await.status.success());
         assert_eq!(doctor(&server.url(), &[]).await["healthy"], true);
-        assert_eq!(cases.health().await.problem, None);
+        assert_eq!(petrel.health().await.problem, None);
     }
 
     // These are an operator's to choose.
     edit_stream(&operator, "CB_LOG", json!({ "max_bytes": 100_000_000 })).await;
     edit_stream(&operator, "CB_LOG", json!({ "description": "ours" })).await;
     let found = doctor(&server.url(), &[]).await;
-    assert_eq!((&found["healthy"], cases.health().await.problem), (&json!(true), None), "{found}");
+    assert_eq!((&found["healthy"], petrel.health().await.problem), (&json!(true), None), "{found}");
 }

@@ -12,16 +12,16 @@ use super::{
     fixtures::{empty_log, in_view, operator, pendulum, swing, view_is_the_log},
     looking::run,
 };
-use crate::support::{case, cases_at, transition, workflow};
+use crate::support::{case, petrel_at, transition, workflow};
 
 /// Number of cases, more than are named.
 const CASES: usize = 12;
 
-async fn pendulums(cases: &Petrel) -> Vec<TokenId> {
-    pendulum(cases).await;
+async fn pendulums(petrel: &Petrel) -> Vec<TokenId> {
+    pendulum(petrel).await;
     let mut tokens = Vec::new();
     for number in 0..CASES {
-        tokens.push(swing(cases, &format!("case-{number}")).await.1);
+        tokens.push(swing(petrel, &format!("case-{number}")).await.1);
     }
     tokens
 }
@@ -41,9 +41,9 @@ async fn rebuild(server: &TestServer, flags: &[&str]) -> (Option<i32>, Value, St
 #[tokio::test]
 async fn beside_an_empty_log_a_rebuild_takes_nothing_away_until_it_is_told_to() {
     let server = TestServer::start().await;
-    pendulums(&cases_at(server.url()).await).await;
+    pendulums(&petrel_at(server.url()).await).await;
     empty_log(&operator(server.url()).await).await;
-    let cases = cases_at(server.url()).await;
+    let cases = petrel_at(server.url()).await;
     let before = in_view(&cases).await.unwrap();
     assert_eq!(before.len(), CASES);
 
@@ -72,31 +72,31 @@ async fn beside_an_empty_log_a_rebuild_takes_nothing_away_until_it_is_told_to() 
 #[tokio::test]
 async fn cases_that_the_log_knows_are_mended_while_others_are_left_alone() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    for token in pendulums(&cases).await {
-        cases.fire(Fire::token(token, transition("go"))).await.unwrap();
+    let petrel = petrel_at(server.url()).await;
+    for token in pendulums(&petrel).await {
+        petrel.fire(Fire::token(token, transition("go"))).await.unwrap();
     }
     empty_log(&operator(server.url()).await).await;
-    let cases = cases_at(server.url()).await;
-    pendulum(&cases).await;
+    let petrel = petrel_at(server.url()).await;
+    pendulum(&petrel).await;
     for number in 0..2 {
         let id = case(&format!("case-{number}"));
         let new = NewCase { case: Some(id), ..NewCase::of(workflow("pendulum")) };
-        cases.create_case(new).await.unwrap();
+        petrel.create_case(new).await.unwrap();
     }
     let known =
         |token: &TokenId| ["case-0-", "case-1-"].iter().any(|id| token.as_str().starts_with(id));
     let left = CASES - 2;
-    let first = cases.rebuild(&|_, _| ()).await.unwrap();
+    let first = petrel.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((first.cases, first.failed, first.unknown, first.removed), (2, 0, left as u64, 0));
-    let again = cases.rebuild(&|_, _| ()).await.unwrap();
+    let again = petrel.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((again.mended, again.unknown), (0, left as u64));
-    let view = in_view(&cases).await.unwrap();
+    let view = in_view(&petrel).await.unwrap();
     assert_eq!(view.len(), CASES, "each token stands in one place");
     for (_, place, token) in view.keys() {
         assert_eq!(place.as_str(), if known(token) { "here" } else { "there" }, "{token}");
     }
     let (exit, answer, _) = rebuild(&server, &["--remove-unknown"]).await;
     assert_eq!((exit, &answer["unknown"]), (Some(0), &json!(0)), "{answer}");
-    assert_eq!(view_is_the_log(&cases).await.unwrap().len(), 2);
+    assert_eq!(view_is_the_log(&petrel).await.unwrap().len(), 2);
 }

@@ -28,15 +28,15 @@ const VISIT: usize = 150;
 
 #[tokio::test]
 async fn all_who_follow_one_workflow_share_one_reading_of_the_log() {
-    let (server, cases) = system().await;
-    pendulum(&cases).await;
-    let (case, _) = swing(&cases, "shared").await;
+    let (server, petrel) = system().await;
+    pendulum(&petrel).await;
+    let (case, _) = swing(&petrel, "shared").await;
     let scope = LogScope::Workflow(workflow("pendulum"));
-    let followers = (0..300).map(|_| cases.watch(scope.clone(), None));
+    let followers = (0..300).map(|_| petrel.watch(scope.clone(), None));
     let mut followers: Vec<_> = join_all(followers).await.into_iter().map(Result::unwrap).collect();
 
     let fire = Fire::case(workflow("pendulum"), case, transition("go"));
-    let fired = cases.fire(fire).await.unwrap().record.sequence;
+    let fired = petrel.fire(fire).await.unwrap().record.sequence;
     for follower in &mut followers {
         assert_eq!(follower.next().await.unwrap().unwrap().sequence, fired);
     }
@@ -58,15 +58,15 @@ async fn all_who_follow_one_workflow_share_one_reading_of_the_log() {
 async fn whoever_is_slow_stops_no_other_and_misses_nothing() {
     let server = TestServer::start().await;
     let load = Load::start([impatient(server.url())]).await;
-    let cases = load.connections[0].clone();
+    let petrel = load.connections[0].clone();
     let scope = LogScope::Workflow(workflow("pendulum"));
-    let mut slow = cases.watch(scope.clone(), Some(LogPosition::FIRST)).await.unwrap();
-    let mut late = cases.watch(scope.clone(), None).await.unwrap();
+    let mut slow = petrel.watch(scope.clone(), Some(LogPosition::FIRST)).await.unwrap();
+    let mut late = petrel.watch(scope.clone(), None).await.unwrap();
     let (mut slow_saw, mut late_saw) = (Vec::new(), Vec::new());
     for _ in 0..3 {
         slow_saw.push(slow.next().await.unwrap().unwrap().sequence);
         late_saw.push(late.next().await.unwrap().unwrap().sequence);
-        let mut quick = cases.watch(scope.clone(), None).await.unwrap();
+        let mut quick = petrel.watch(scope.clone(), None).await.unwrap();
         for _ in 0..700 {
             quick.next().await.unwrap().unwrap();
         }
@@ -76,8 +76,8 @@ async fn whoever_is_slow_stops_no_other_and_misses_nothing() {
             saw.push(follower.next().await.unwrap().unwrap().sequence);
         }
     }
-    is_the_log(&cases, LogSequence::FIRST, &slow_saw).await;
-    is_the_log(&cases, late_saw[0], &late_saw).await;
+    is_the_log(&petrel, LogSequence::FIRST, &slow_saw).await;
+    is_the_log(&petrel, late_saw[0], &late_saw).await;
     load.ends_well().await;
 }
 
@@ -109,7 +109,7 @@ async fn whoever_comes_and_goes_at_any_moment_has_each_record_once_and_in_order(
 /// Follows the workflow again and again: from the beginning, from somewhere in the middle, or
 /// from the end of the last visit. Returns each visit's beginning, and the sequences it saw.
 async fn visits(
-    cases: Petrel,
+    petrel: Petrel,
     number: u64,
     over: Arc<AtomicBool>,
 ) -> Vec<(LogSequence, Vec<LogSequence>)> {
@@ -118,7 +118,7 @@ async fn visits(
     while !over.load(Ordering::Relaxed) {
         turn += 1;
         let from = [LogSequence::FIRST, at(next.get() / 2 + 1), next][turn as usize % 3];
-        let mut records = match cases.watch(scope.clone(), Some(from.into())).await {
+        let mut records = match petrel.watch(scope.clone(), Some(from.into())).await {
             Ok(records) => records,
             // It is away.
             Err(error) => {
@@ -137,9 +137,9 @@ async fn visits(
     visits
 }
 
-async fn is_the_log(cases: &Petrel, from: LogSequence, saw: &[LogSequence]) {
+async fn is_the_log(petrel: &Petrel, from: LogSequence, saw: &[LogSequence]) {
     let scope = LogScope::Workflow(workflow("pendulum"));
-    let log = cases.storage().history(scope, LogRange::from(from)).await.unwrap();
+    let log = petrel.storage().history(scope, LogRange::from(from)).await.unwrap();
     let log: Vec<_> =
         log.map_ok(|record| record.sequence).take(saw.len()).try_collect().await.unwrap();
     assert_eq!(saw, log, "from {from}");

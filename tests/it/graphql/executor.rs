@@ -20,9 +20,9 @@ const BEGIN: &str = "mutation($case: ID!) { createWorkflowInstance(
     input: { workflowId: \"orders\", caseId: $case }) { tokenId placeId } }";
 
 async fn api(limits: Limits) -> Api {
-    let cases = Petrel::new(Arc::new(MemoryStorage::new()));
-    cases.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
-    Api::new(cases, limits)
+    let petrel = Petrel::new(Arc::new(MemoryStorage::new()));
+    petrel.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
+    Api::new(petrel, limits)
 }
 
 fn request(query: &str, variables: Value) -> Request {
@@ -189,7 +189,7 @@ async fn answers_are_completed_as_those_of_petrel_serve() {
 /// A subscriber's answer is begun, and then nobody asks for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_take_answers_keeps_no_turn_from_others() {
-    let cases = Petrel::new(Arc::new(MemoryStorage::new()));
+    let petrel = Petrel::new(Arc::new(MemoryStorage::new()));
     let places: Vec<_> = (0..30).map(|number| json!({ "id": format!("p{number}") })).collect();
     let transitions: Vec<_> = (1..30)
         .map(|to| {
@@ -200,10 +200,10 @@ async fn who_does_not_take_answers_keeps_no_turn_from_others() {
     let net = definition(json!({
         "id": "big", "initial_place": "p0", "places": places, "transitions": transitions
     }));
-    cases.create_workflow(net, ExpectedVersion::New).await.unwrap();
-    let begun = cases.create_case(NewCase::of(workflow("big"))).await.unwrap();
+    petrel.create_workflow(net, ExpectedVersion::New).await.unwrap();
+    let begun = petrel.create_case(NewCase::of(workflow("big"))).await.unwrap();
     let token = &begun.tokens[0].id;
-    let api = Api::new(cases, Limits::default());
+    let api = Api::new(petrel, Limits::default());
     let drawings: String = (0..8).map(|number| format!("s{number}: svg ")).collect();
     let follow = format!(
         "subscription {{ tokenUpdates(tokenId: \"{token}\", workflowId: \"big\") {{

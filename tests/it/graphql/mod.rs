@@ -76,11 +76,11 @@ impl Served {
         Self::of(Petrel::new(storage), limits).await
     }
 
-    async fn of(cases: Petrel, limits: Limits) -> Self {
+    async fn of(petrel: Petrel, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let state = ServerState::new(Api::new(cases, limits));
+        let state = ServerState::new(Api::new(petrel, limits));
         let server = tokio::spawn(serve(listener, state, shutdown.clone()));
         Self { address, shutdown, server, http: reqwest::Client::new(), nats: None }
     }

@@ -65,8 +65,8 @@ async fn a_workflow_has_its_analysis_with_it() {
 #[tokio::test]
 async fn a_server_that_wants_only_sound_workflows_refuses_others_and_says_why() {
     let checks = Checks { require_sound: true, ..Checks::default() };
-    let cases = Petrel::new(Arc::new(MemoryStorage::new())).with_checks(checks);
-    let served = Served::of(cases, Limits::default()).await;
+    let petrel = Petrel::new(Arc::new(MemoryStorage::new())).with_checks(checks);
+    let served = Served::of(petrel, Limits::default()).await;
     let error = served.error(CREATE, stuck()).await;
     assert_eq!(error["extensions"]["code"], "NOT_SOUND");
     assert_eq!(error["extensions"]["retryable"], false);

@@ -13,7 +13,7 @@ use stormpetrel::{
 use crate::support::{case, definition, place, transition, workflow};
 
 /// `go` and `back` between a and b, `tick` in a.
-pub async fn loops(cases: &Petrel) -> WorkflowId {
+pub async fn loops(petrel: &Petrel) -> WorkflowId {
     let loops = definition(json!({
         "id": "loops", "name": "Loops", "initial_place": "a",
         "places": [{"id": "a"}, {"id": "b"}],
@@ -23,7 +23,7 @@ pub async fn loops(cases: &Petrel) -> WorkflowId {
             {"id": "tick", "from_places": ["a"], "to_place": "a"}
         ]
     }));
-    cases.create_workflow(loops, ExpectedVersion::Any).await.unwrap();
+    petrel.create_workflow(loops, ExpectedVersion::Any).await.unwrap();
     workflow("loops")
 }
 
@@ -35,9 +35,9 @@ pub fn named(text: &str) -> Change {
     Change { firing: Some(id(text)), ..Change::default() }
 }
 
-pub async fn create(cases: &Petrel, name: &str, data: Value) -> Result<Changed, Error> {
+pub async fn create(petrel: &Petrel, name: &str, data: Value) -> Result<Changed, Error> {
     let new = NewCase { case: Some(case(name)), data, ..NewCase::of(workflow("loops")) };
-    cases.create_case(new).await
+    petrel.create_case(new).await
 }
 
 /// A change of a case.
@@ -54,31 +54,31 @@ pub enum What {
 }
 
 impl What {
-    pub async fn ask(&self, cases: &Petrel, name: &str, change: Change) -> Result<Changed, Error> {
+    pub async fn ask(&self, petrel: &Petrel, name: &str, change: Change) -> Result<Changed, Error> {
         let (loops, id) = (workflow("loops"), case(name));
         match self {
             Self::Fire(by, data) => {
                 let data = (*data > 0).then(|| json!({ "n": data }));
                 let fire = Fire::case(loops, id, transition(by));
-                cases.fire(Fire { data, change, ..fire }).await
+                petrel.fire(Fire { data, change, ..fire }).await
             }
             Self::FireToken(by) => {
                 let fire = Fire::token(first_token(name), transition(by));
-                cases.fire(Fire { change, ..fire }).await
+                petrel.fire(Fire { change, ..fire }).await
             }
             Self::Add(to, data) => {
                 let (place, data) = (Some(place(to)), json!({ "n": data }));
                 let metadata = Map::new();
                 let new = NewToken { workflow: loops, case: id, place, data, metadata, change };
-                cases.create_token(new).await
+                petrel.create_token(new).await
             }
             Self::Edit(data) => {
                 let patch = json!({ "edited": data });
-                cases.update_token_data(None, &first_token(name), patch, change).await
+                petrel.update_token_data(None, &first_token(name), patch, change).await
             }
-            Self::Pause => cases.pause(&loops, &id, change).await,
-            Self::Resume => cases.resume(&loops, &id, change).await,
-            Self::Cancel => cases.cancel(&loops, &id, change).await,
+            Self::Pause => petrel.pause(&loops, &id, change).await,
+            Self::Resume => petrel.resume(&loops, &id, change).await,
+            Self::Cancel => petrel.cancel(&loops, &id, change).await,
         }
     }
 }

@@ -8,12 +8,12 @@ use stormpetrel::{
 };
 
 use super::fixtures::{What, create, first_use, is_sound, log, loops, named, only_place};
-use crate::support::{case, cases_at, place, system, workflow};
+use crate::support::{case, petrel_at, place, system, workflow};
 
 #[tokio::test]
 async fn an_id_that_another_process_used_is_known_after_a_change_without_one() {
     let server = TestServer::start().await;
-    let (p1, p2) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    let (p1, p2) = (petrel_at(server.url()).await, petrel_at(server.url()).await);
     loops(&p1).await;
     create(&p1, "k0", json!({})).await.unwrap();
     let tick = What::Fire("tick", 0);
@@ -31,7 +31,7 @@ async fn an_id_that_another_process_used_is_known_after_a_change_without_one() {
 #[tokio::test]
 async fn every_kind_of_change_happens_once_whoever_repeats_it() {
     let server = TestServer::start().await;
-    let (p1, p2) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    let (p1, p2) = (petrel_at(server.url()).await, petrel_at(server.url()).await);
     loops(&p1).await;
     create(&p1, "k", json!({})).await.unwrap();
     let kinds = [
@@ -52,7 +52,7 @@ async fn every_kind_of_change_happens_once_whoever_repeats_it() {
         let again = what.ask(&p2, "k", change()).await.unwrap();
         assert!(again.repeated, "{what:?}");
         // A process that knows nothing yet.
-        let cold = cases_at(server.url()).await;
+        let cold = petrel_at(server.url()).await;
         for (earlier, what) in kinds[..=number].iter().enumerate() {
             let again = what.ask(&cold, "k", named(&format!("id-{earlier}"))).await.unwrap();
             assert!(again.repeated, "{what:?} after {number}");
@@ -64,9 +64,9 @@ async fn every_kind_of_change_happens_once_whoever_repeats_it() {
 
 #[tokio::test]
 async fn an_id_is_refused_for_any_other_request_with_what_it_was_used_for() {
-    let (_server, cases) = system().await;
-    loops(&cases).await;
-    create(&cases, "k", json!({})).await.unwrap();
+    let (_server, petrel) = system().await;
+    loops(&petrel).await;
+    create(&petrel, "k", json!({})).await.unwrap();
     let kinds = [
         What::Fire("tick", 0),
         What::Fire("tick", 1),
@@ -85,23 +85,23 @@ async fn an_id_is_refused_for_any_other_request_with_what_it_was_used_for() {
     let there_are = |what: &&What| !matches!(what, What::Fire("nonsense", _));
     for (number, used) in kinds.iter().filter(there_are).enumerate() {
         let case = format!("k{number}");
-        create(&cases, &case, json!({})).await.unwrap();
+        create(&petrel, &case, json!({})).await.unwrap();
         if *used == What::FireToken("back") {
-            What::Fire("go", 0).ask(&cases, &case, Change::default()).await.unwrap();
+            What::Fire("go", 0).ask(&petrel, &case, Change::default()).await.unwrap();
         }
-        let first = used.ask(&cases, &case, named("same")).await.unwrap();
+        let first = used.ask(&petrel, &case, named("same")).await.unwrap();
         for other in kinds.iter().filter(|other| *other != used) {
-            let (_, sequence) = first_use(other.ask(&cases, &case, named("same")).await);
+            let (_, sequence) = first_use(other.ask(&petrel, &case, named("same")).await);
             assert_eq!(sequence, first.record.sequence, "{used:?}, then {other:?}");
         }
-        let again = used.ask(&cases, &case, named("same")).await.unwrap();
+        let again = used.ask(&petrel, &case, named("same")).await.unwrap();
         assert!(again.repeated);
     }
     let metadata = [("why".to_owned(), json!("else"))].into_iter().collect();
     let other = Change { metadata, ..named("same") };
-    let (what, _) = first_use(What::Fire("tick", 0).ask(&cases, "k0", other).await);
+    let (what, _) = first_use(What::Fire("tick", 0).ask(&petrel, "k0", other).await);
     assert_eq!(what, "metadata");
-    let error = What::Cancel.ask(&cases, "k0", named("same")).await.unwrap_err();
+    let error = What::Cancel.ask(&petrel, "k0", named("same")).await.unwrap_err();
     assert_eq!((error.code(), error.retryable()), ("CONFLICT", false));
     let text = error.to_string();
     assert!(text.contains("fired tick") && text.contains("same"), "{text}");
@@ -109,13 +109,13 @@ async fn an_id_is_refused_for_any_other_request_with_what_it_was_used_for() {
 
 #[tokio::test]
 async fn a_pause_of_a_paused_case_is_not_done_later_when_it_is_repeated() {
-    let (_server, cases) = system().await;
-    loops(&cases).await;
-    create(&cases, "k", json!({})).await.unwrap();
-    What::Pause.ask(&cases, "k", Change::default()).await.unwrap();
-    What::Pause.ask(&cases, "k", named("late")).await.unwrap();
-    What::Resume.ask(&cases, "k", Change::default()).await.unwrap();
-    let again = What::Pause.ask(&cases, "k", named("late")).await.unwrap();
+    let (_server, petrel) = system().await;
+    loops(&petrel).await;
+    create(&petrel, "k", json!({})).await.unwrap();
+    What::Pause.ask(&petrel, "k", Change::default()).await.unwrap();
+    What::Pause.ask(&petrel, "k", named("late")).await.unwrap();
+    What::Resume.ask(&petrel, "k", Change::default()).await.unwrap();
+    let again = What::Pause.ask(&petrel, "k", named("late")).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.case.status, CaseStatus::Running);
 }
@@ -123,7 +123,7 @@ async fn a_pause_of_a_paused_case_is_not_done_later_when_it_is_repeated() {
 #[tokio::test]
 async fn a_case_that_began_with_something_else_is_a_conflict() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
+    let cases = petrel_at(server.url()).await;
     loops(&cases).await;
     let first = create(&cases, "d1", json!({"amount": 250})).await.unwrap();
     let (what, sequence) = first_use(create(&cases, "d1", json!({"amount": 999})).await);
@@ -133,7 +133,7 @@ async fn a_case_that_began_with_something_else_is_a_conflict() {
     assert!(again.repeated);
     assert_eq!(only_place(&again), place("b"), "the token as it is today");
     What::Cancel.ask(&cases, "d1", Change::default()).await.unwrap();
-    let cold = cases_at(server.url()).await;
+    let cold = petrel_at(server.url()).await;
     let again = create(&cold, "d1", json!({"amount": 250})).await.unwrap();
     assert!(again.repeated && again.tokens.is_empty());
     assert_eq!(again.case.status, CaseStatus::Cancelled);
@@ -142,15 +142,15 @@ async fn a_case_that_began_with_something_else_is_a_conflict() {
 
 #[tokio::test]
 async fn ids_of_the_programs_own_are_refused_from_callers() {
-    let (_server, cases) = system().await;
-    loops(&cases).await;
-    create(&cases, "k", json!({})).await.unwrap();
+    let (_server, petrel) = system().await;
+    loops(&petrel).await;
+    create(&petrel, "k", json!({})).await.unwrap();
     // Such an id can't be made but by reading it.
     let own: FiringId = serde_json::from_value(json!("~1-1")).unwrap();
     let change = Change { firing: Some(own), ..Change::default() };
-    let error = What::Fire("tick", 0).ask(&cases, "k", change).await.unwrap_err();
+    let error = What::Fire("tick", 0).ask(&petrel, "k", change).await.unwrap_err();
     assert!(matches!(error, Error::InvalidArgument { .. }), "{error:?}");
     assert!(FiringId::new("~1-1").unwrap_err().to_string().contains("kept for the program"));
-    let case = cases.case(&workflow("loops"), &case("k")).await.unwrap();
-    assert_eq!(case.sequence, log(cases.storage(), "k").await[0].sequence);
+    let case = petrel.case(&workflow("loops"), &case("k")).await.unwrap();
+    assert_eq!(case.sequence, log(petrel.storage(), "k").await[0].sequence);
 }

@@ -10,14 +10,14 @@ use stormpetrel::{
 use serde_json::json;
 
 use super::fixtures::{What, create, is_sound, log, loops, named, sequences};
-use crate::support::{case, cases_at, workflow};
+use crate::support::{case, petrel_at, workflow};
 
 /// The history of a case in pages of so many.
-async fn history(cases: &Petrel, name: &str, first: usize) -> Vec<LogSequence> {
+async fn history(petrel: &Petrel, name: &str, first: usize) -> Vec<LogSequence> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = Page { first, after };
-        let found = cases.history(&workflow("loops"), &case(name), page).await.unwrap();
+        let found = petrel.history(&workflow("loops"), &case(name), page).await.unwrap();
         all.extend(found.items.iter().map(|(_, record)| record.sequence));
         after = found.items.last().map(|(cursor, _)| *cursor);
         if !found.has_next {
@@ -29,7 +29,7 @@ async fn history(cases: &Petrel, name: &str, first: usize) -> Vec<LogSequence> {
 #[tokio::test]
 async fn the_lists_of_a_long_case_lead_to_all_of_its_records() {
     let server = TestServer::start().await;
-    let (p1, p2) = (cases_at(server.url()).await, cases_at(server.url()).await);
+    let (p1, p2) = (petrel_at(server.url()).await, petrel_at(server.url()).await);
     loops(&p1).await;
     create(&p1, "k", json!({})).await.unwrap();
     let (tick, length) = (What::Fire("tick", 0), 3 * PAGE_LENGTH + 7);
@@ -63,7 +63,7 @@ async fn the_lists_of_a_long_case_lead_to_all_of_its_records() {
         let found = p2.history(&workflow("loops"), &case("k"), page).await.unwrap();
         assert_eq!(found.items[0].1.sequence, record.sequence);
     }
-    let cold = cases_at(server.url()).await;
+    let cold = petrel_at(server.url()).await;
     for number in (1..length).filter(|number| number % 3 != 0) {
         // Each of the three knows as much as it happens to know.
         for process in [&p1, &p2, &cold] {
@@ -74,6 +74,6 @@ async fn the_lists_of_a_long_case_lead_to_all_of_its_records() {
     }
     let begun = create(&cold, "k", json!({})).await.unwrap();
     assert_eq!(begun.record.sequence, all[0]);
-    let none = cases_at(server.url()).await;
+    let none = petrel_at(server.url()).await;
     assert!(!tick.ask(&none, "k", named("new")).await.unwrap().repeated);
 }

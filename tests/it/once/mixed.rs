@@ -53,37 +53,37 @@ fn step() -> impl Strategy<Value = Step> {
 
 struct Process {
     faults: FaultyStorage,
-    cases: Petrel,
+    petrel: Petrel,
 }
 
 impl Process {
     fn of(store: &Arc<dyn Storage>) -> Self {
         let faults = FaultyStorage::new(Arc::clone(store));
-        Self { cases: Petrel::new(Arc::new(faults.clone())), faults }
+        Self { petrel: Petrel::new(Arc::new(faults.clone())), faults }
     }
 }
 
 async fn run(steps: &[Step], padding: usize) {
     let store: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
     let mut processes: Vec<_> = (0..3).map(|_| Process::of(&store)).collect();
-    loops(&processes[0].cases).await;
-    create(&processes[0].cases, "k", json!({})).await.unwrap();
+    loops(&processes[0].petrel).await;
+    create(&processes[0].petrel, "k", json!({})).await.unwrap();
     let mut used: HashMap<u8, (What, LogSequence)> = HashMap::new();
     for (number, step) in steps.iter().enumerate() {
         if step.cold {
             processes[step.process] = Process::of(&store);
         }
-        let Process { faults, cases } = &processes[step.process];
+        let Process { faults, petrel } = &processes[step.process];
         // A page may begin anywhere between two steps.
         if number == steps.len() / 2 {
             for _ in 0..padding {
-                let _ = What::Fire("tick", 0).ask(cases, "k", Change::default()).await;
+                let _ = What::Fire("tick", 0).ask(petrel, "k", Change::default()).await;
             }
         }
         let change = step.id.map_or_else(Change::default, |id| named(&format!("id-{id}")));
         let before = log(&store, "k").await.len();
         faults.lose_append_answers(step.unanswered);
-        let answer = step.what.ask(cases, "k", change).await;
+        let answer = step.what.ask(petrel, "k", change).await;
         faults.lose_append_answers(false);
         let after = log(&store, "k").await;
         let first = step.id.and_then(|id| used.get(&id));

@@ -11,7 +11,7 @@ use stormpetrel::{
 };
 
 use super::fixtures::{What, create, log, loops, named, sequences};
-use crate::support::{case, cases_at, workflow};
+use crate::support::{case, petrel_at, workflow};
 
 /// Goes on with a case as an older version did: as this one, without the lists.
 async fn older_tick(
@@ -44,30 +44,30 @@ async fn older_tick(
 #[tokio::test]
 async fn ids_of_older_records_are_known_wherever_they_stand() {
     let server = TestServer::start().await;
-    let cases = cases_at(server.url()).await;
-    loops(&cases).await;
-    create(&cases, "scratch", json!({})).await.unwrap();
-    create(&cases, "k", json!({})).await.unwrap();
-    let (storage, tick) = (cases.storage(), What::Fire("tick", 0));
+    let petrel = petrel_at(server.url()).await;
+    loops(&petrel).await;
+    create(&petrel, "scratch", json!({})).await.unwrap();
+    create(&petrel, "k", json!({})).await.unwrap();
+    let (storage, tick) = (petrel.storage(), What::Fire("tick", 0));
     let mut first = Vec::new();
     for round in 0..3 {
         for number in 0..5 {
             let id = format!("old-{round}-{number}");
-            let sequence = older_tick(storage, &cases, "k", &id).await;
+            let sequence = older_tick(storage, &petrel, "k", &id).await;
             first.push((id, sequence));
         }
         for number in 0..PAGE_LENGTH / 2 * (round + 1) {
             let id = format!("new-{round}-{number}");
-            let other = cases_at(server.url()).await;
-            let process = if number % 16 == 0 { &other } else { &cases };
+            let other = petrel_at(server.url()).await;
+            let process = if number % 16 == 0 { &other } else { &petrel };
             let fired = tick.ask(process, "k", named(&id)).await.unwrap();
             assert!(!fired.repeated);
             first.push((id, fired.record.sequence));
         }
     }
-    let cold = cases_at(server.url()).await;
+    let cold = petrel_at(server.url()).await;
     for (id, sequence) in &first {
-        for process in [&cases, &cold] {
+        for process in [&petrel, &cold] {
             let again = tick.ask(process, "k", named(id)).await.unwrap();
             assert!(again.repeated, "{id}");
             assert_eq!(again.record.sequence, *sequence);

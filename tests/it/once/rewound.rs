@@ -11,12 +11,12 @@ use stormpetrel::{
 use tempfile::TempDir;
 
 use super::fixtures::{What, create, is_sound, log, loops, named};
-use crate::support::{cases_at, copy_folder, definition};
+use crate::support::{copy_folder, definition, petrel_at};
 
 /// Asks until the server is there again.
-async fn when_back(cases: &Petrel, what: &What, name: &str, id: &str) -> bool {
+async fn when_back(petrel: &Petrel, what: &What, name: &str, id: &str) -> bool {
     loop {
-        match what.ask(cases, name, named(id)).await {
+        match what.ask(petrel, name, named(id)).await {
             Ok(changed) => return changed.repeated,
             Err(Error::Storage(error)) if error.retryable() => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -58,7 +58,7 @@ impl Rewinding {
 #[tokio::test]
 async fn ids_and_cases_of_a_log_that_went_back_are_read_anew() {
     let mut server = Rewinding::start().await;
-    let p1 = cases_at(server.server.url()).await;
+    let p1 = petrel_at(server.server.url()).await;
     loops(&p1).await;
     let tick = What::Fire("tick", 0);
     create(&p1, "k", json!({})).await.unwrap();
@@ -71,7 +71,7 @@ async fn ids_and_cases_of_a_log_that_went_back_are_read_anew() {
         assert!(!when_back(&p1, &tick, "k", &format!("lost-{number}")).await);
     }
     server.put_back().await;
-    let p2 = cases_at(server.server.url()).await;
+    let p2 = petrel_at(server.server.url()).await;
     // As many as were lost, so that all numbers are the same.
     for number in 0..6 {
         assert!(!when_back(&p2, &tick, "k", &format!("z-{number}")).await);
@@ -86,7 +86,7 @@ async fn ids_and_cases_of_a_log_that_went_back_are_read_anew() {
 }
 
 /// The workflow of the other tests, but `tick` leads to `to`.
-async fn ticks_to(cases: &Petrel, to: &str) -> u64 {
+async fn ticks_to(petrel: &Petrel, to: &str) -> u64 {
     let away = if to == "b" { "c" } else { "b" };
     let other = definition(json!({
         "id": "loops", "name": "Loops", "initial_place": "a",
@@ -97,7 +97,7 @@ async fn ticks_to(cases: &Petrel, to: &str) -> u64 {
         ]
     }));
     loop {
-        match cases.create_workflow(other.clone(), ExpectedVersion::Any).await {
+        match petrel.create_workflow(other.clone(), ExpectedVersion::Any).await {
             Ok(stored) => return stored.sequence.get(),
             Err(error) if error.retryable() => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -110,13 +110,13 @@ async fn ticks_to(cases: &Petrel, to: &str) -> u64 {
 #[tokio::test]
 async fn a_definition_of_a_log_that_went_back_is_not_fired() {
     let mut server = Rewinding::start().await;
-    let p1 = cases_at(server.server.url()).await;
+    let p1 = petrel_at(server.server.url()).await;
     loops(&p1).await;
     server.keep().await;
     let lost = ticks_to(&p1, "b").await;
     create(&p1, "k", json!({})).await.unwrap();
     server.put_back().await;
-    let p2 = cases_at(server.server.url()).await;
+    let p2 = petrel_at(server.server.url()).await;
     assert_eq!(ticks_to(&p2, "c").await, lost, "another definition has its sequence");
     create(&p2, "k", json!({})).await.unwrap();
     let tick = What::Fire("tick", 0);

@@ -10,15 +10,15 @@ use stormpetrel::{
 };
 
 use super::{fire, loop_of};
-use crate::support::{at, case, cases_at, system, workflow};
+use crate::support::{at, case, petrel_at, system, workflow};
 
-pub(super) async fn begun(cases: &Petrel, moves: usize) -> CaseId {
-    loop_of(cases).await;
+pub(super) async fn begun(petrel: &Petrel, moves: usize) -> CaseId {
+    loop_of(petrel).await;
     let k = case("k");
     let request = NewCase { case: Some(k.clone()), ..NewCase::of(workflow("loop")) };
-    cases.create_case(request).await.unwrap();
+    petrel.create_case(request).await.unwrap();
     for step in 0..moves {
-        cases.fire(fire(&k, ["go", "back"][step % 2])).await.unwrap();
+        petrel.fire(fire(&k, ["go", "back"][step % 2])).await.unwrap();
     }
     k
 }
@@ -32,9 +32,9 @@ pub(super) fn fired(k: &CaseId, name: &str, id: &str) -> Fire {
 }
 
 /// A record that changes nothing, as a process writes it that knows of lists.
-pub(super) async fn next(cases: &Petrel, k: &CaseId, id: &str) -> Record {
-    let head = cases.case(&workflow("loop"), k).await.unwrap();
-    let mut record = cases.record(&workflow("loop"), k, head.sequence).await.unwrap().value;
+pub(super) async fn next(petrel: &Petrel, k: &CaseId, id: &str) -> Record {
+    let head = petrel.case(&workflow("loop"), k).await.unwrap();
+    let mut record = petrel.record(&workflow("loop"), k, head.sequence).await.unwrap().value;
     let own = Link { sequence: head.sequence, id: IdHash::of(&record.firing) };
     record.recent.push(own);
     record.aside.clone_from(&head.aside);
@@ -66,8 +66,8 @@ pub(super) fn as_older(mut record: Record) -> Record {
     record
 }
 
-pub(super) async fn append(cases: &Petrel, record: &Record) -> Appended {
-    cases.storage().append(record, AppendOptions::after(record.previous)).await.unwrap()
+pub(super) async fn append(petrel: &Petrel, record: &Record) -> Appended {
+    petrel.storage().append(record, AppendOptions::after(record.previous)).await.unwrap()
 }
 
 async fn publish(server: &TestServer, payload: &'static str) -> u64 {
@@ -86,19 +86,19 @@ pub(super) async fn publish_at(
 
 #[tokio::test]
 async fn what_is_put_aside_stays_so_where_an_older_version_goes_on() {
-    let (server, cases) = system().await;
-    let k = begun(&cases, 3).await;
+    let (server, petrel) = system().await;
+    let k = begun(&petrel, 3).await;
     let id = workflow("loop");
     let rubbish = publish(&server, "rubbish").await;
-    cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
-    cases.fire(fired(&k, "back", "new")).await.unwrap();
+    petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    petrel.fire(fired(&k, "back", "new")).await.unwrap();
     for round in 0..2 {
         for number in 0..2 {
-            let older = as_older(next(&cases, &k, &format!("old-{round}-{number}")).await);
-            append(&cases, &older).await;
+            let older = as_older(next(&petrel, &k, &format!("old-{round}-{number}")).await);
+            append(&petrel, &older).await;
         }
-        let fresh = cases_at(server.url()).await;
-        for process in [&fresh, &cases] {
+        let fresh = petrel_at(server.url()).await;
+        for process in [&fresh, &petrel] {
             let state = process.case(&id, &k).await.unwrap();
             assert_eq!((state.aside[0].first, state.aside[0].last), (at(rubbish), at(rubbish)));
             process.history(&id, &k, Page::default()).await.unwrap();
@@ -111,37 +111,37 @@ async fn what_is_put_aside_stays_so_where_an_older_version_goes_on() {
         let gone_on = fresh.fire(fired(&k, name, &format!("on-{round}"))).await.unwrap();
         assert!(!gone_on.repeated);
         assert_eq!(gone_on.record.value.aside.len(), 1);
-        for process in [&cases, &cases_at(server.url()).await] {
+        for process in [&petrel, &petrel_at(server.url()).await] {
             let again = process.fire(fired(&k, name, &format!("on-{round}"))).await.unwrap();
             assert!(again.repeated);
         }
     }
-    assert_eq!(cases.rebuild(&|_, _| ()).await.unwrap().failed, 0);
+    assert_eq!(petrel.rebuild(&|_, _| ()).await.unwrap().failed, 0);
 }
 
 #[tokio::test]
 async fn the_id_of_an_unreadable_record_that_others_build_on_never_happens_again() {
-    let (server, cases) = system().await;
-    let k = begun(&cases, 2).await;
+    let (server, petrel) = system().await;
+    let k = begun(&petrel, 2).await;
     let id = workflow("loop");
-    let mut deep = next(&cases, &k, "deep").await;
+    let mut deep = next(&petrel, &k, "deep").await;
     let levels = (0..400).fold(json!({}), |inner, _| json!({ "a": inner }));
     deep.metadata = serde_json::from_value::<Value>(levels).unwrap().as_object().unwrap().clone();
-    let unreadable = append(&cases, &deep).await;
-    append(&cases, &after(&deep, &unreadable, "next")).await;
-    for process in [&cases, &cases_at(server.url()).await] {
+    let unreadable = append(&petrel, &deep).await;
+    append(&petrel, &after(&deep, &unreadable, "next")).await;
+    for process in [&petrel, &petrel_at(server.url()).await] {
         process.fire(fired(&k, "go", "deep")).await.unwrap_err();
     }
     // Not even as the id of the quarantine, before it and after it.
     let taken = |error: Error| matches!(error, Error::IdPutAside { .. });
-    let named = cases.quarantine(&id, &k, Following::Refuse, with_id("deep")).await;
+    let named = petrel.quarantine(&id, &k, Following::Refuse, with_id("deep")).await;
     assert!(taken(named.unwrap_err()));
-    cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
-    let named = cases.quarantine(&id, &k, Following::Refuse, with_id("deep")).await;
+    petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    let named = petrel.quarantine(&id, &k, Following::Refuse, with_id("deep")).await;
     assert!(taken(named.unwrap_err()));
     // Before and after many others, and by whoever asks.
     for round in 0..3 {
-        for process in [&cases, &cases_at(server.url()).await] {
+        for process in [&petrel, &petrel_at(server.url()).await] {
             let error = process.fire(fired(&k, "go", "deep")).await.unwrap_err();
             assert_eq!((error.code(), error.retryable()), ("CONFLICT", false), "{error}");
             let Error::IdPutAside { sequence, .. } = &error else { panic!("{error}") };
@@ -153,7 +153,7 @@ async fn the_id_of_an_unreadable_record_that_others_build_on_never_happens_again
         for number in 0..33 {
             for name in ["go", "back"] {
                 let named = format!("{name}-{round}-{number}");
-                assert!(!cases.fire(fired(&k, name, &named)).await.unwrap().repeated);
+                assert!(!petrel.fire(fired(&k, name, &named)).await.unwrap().repeated);
             }
         }
     }
@@ -161,54 +161,54 @@ async fn the_id_of_an_unreadable_record_that_others_build_on_never_happens_again
 
 #[tokio::test]
 async fn acknowledged_records_are_put_aside_only_when_it_is_asked_for() {
-    let (server, cases) = system().await;
-    let k = begun(&cases, 2).await;
+    let (server, petrel) = system().await;
+    let k = begun(&petrel, 2).await;
     let id = workflow("loop");
-    let mut forged = next(&cases, &k, "forged").await;
+    let mut forged = next(&petrel, &k, "forged").await;
     forged.previous_hash = Some("0".repeat(64));
-    let first = append(&cases, &forged).await;
+    let first = append(&petrel, &forged).await;
     let second = after(&forged, &first, "second");
-    let followed = append(&cases, &second).await;
-    let third = append(&cases, &after(&second, &followed, "third")).await;
-    let error = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
+    let followed = append(&petrel, &second).await;
+    let third = append(&petrel, &after(&second, &followed, "third")).await;
+    let error = petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
     assert_eq!(error.code(), "INVALID_ARGUMENT", "{error}");
     let text = error.to_string();
     for part in ["2 records", "firing id second", "firing id third", "nothing was stored"] {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
     assert!(text.contains(&followed.sequence.to_string()) && !text.contains("id forged"), "{text}");
-    assert_eq!(cases.storage().last_sequence().await.unwrap(), Some(third.sequence));
-    let named = cases.quarantine(&id, &k, Following::PutAside, with_id("second")).await;
+    assert_eq!(petrel.storage().last_sequence().await.unwrap(), Some(third.sequence));
+    let named = petrel.quarantine(&id, &k, Following::PutAside, with_id("second")).await;
     assert!(matches!(named.unwrap_err(), Error::IdPutAside { sequence, .. }
         if sequence == followed.sequence));
-    let done = cases.quarantine(&id, &k, Following::PutAside, with_id("q")).await.unwrap();
+    let done = petrel.quarantine(&id, &k, Following::PutAside, with_id("q")).await.unwrap();
     let told: Vec<_> = done.record.value.put_aside.iter().map(|one| one.sequence).collect();
     assert_eq!(told, [first, followed, third].map(|one| one.sequence));
-    for process in [&cases, &cases_at(server.url()).await] {
+    for process in [&petrel, &petrel_at(server.url()).await] {
         let again = process.quarantine(&id, &k, Following::Refuse, with_id("q")).await.unwrap();
         assert!(again.repeated);
         // They were acknowledged, so a repetition is told.
         let error = process.fire(fired(&k, "go", "second")).await.unwrap_err();
         assert!(matches!(error, Error::IdPutAside { .. }), "{error}");
     }
-    cases.fire(fired(&k, "go", "fourth")).await.unwrap();
+    petrel.fire(fired(&k, "go", "fourth")).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_refusal_names_no_more_records_than_a_person_reads() {
-    let (_server, cases) = system().await;
-    let k = begun(&cases, 2).await;
-    let mut record = next(&cases, &k, "forged").await;
+    let (_server, petrel) = system().await;
+    let k = begun(&petrel, 2).await;
+    let mut record = next(&petrel, &k, "forged").await;
     record.previous_hash = Some("0".repeat(64));
-    let mut appended = append(&cases, &record).await;
+    let mut appended = append(&petrel, &record).await;
     for number in 1..=130 {
         let following = after(&record, &appended, &format!("following-{number}"));
         let following = Record { recent: Vec::new(), ..following };
-        appended = append(&cases, &following).await;
+        appended = append(&petrel, &following).await;
         record = following;
     }
     let request = Change::default();
-    let refused = cases.quarantine(&workflow("loop"), &k, Following::Refuse, request).await;
+    let refused = petrel.quarantine(&workflow("loop"), &k, Following::Refuse, request).await;
     let text = refused.unwrap_err().to_string();
     for part in ["130 records", "id following-1)", "id following-100)", "and 30 more"] {
         assert!(text.contains(part), "{part} is missing in {text}");

@@ -9,19 +9,19 @@ use stormpetrel::{
 
 use super::{fire, loop_of};
 use crate::{
-    program::{output, petrel},
-    support::{case, cases_at, definition, system, workflow},
+    program::{output, program},
+    support::{case, definition, petrel_at, system, workflow},
 };
 
 const SUBJECT: &str = "cb.workflows.loop.definition";
 
 #[tokio::test]
 async fn an_unusable_version_hides_none_before_it_and_is_replaced() {
-    let (server, cases) = system().await;
-    let id = loop_of(&cases).await;
-    let good = cases.workflow(&id).await.unwrap();
+    let (server, petrel) = system().await;
+    let id = loop_of(&petrel).await;
+    let good = petrel.workflow(&id).await.unwrap();
     let request = |id: &str| NewCase { case: Some(case(id)), ..NewCase::of(workflow("loop")) };
-    cases.create_case(request("old")).await.unwrap();
+    petrel.create_case(request("old")).await.unwrap();
     let client = async_nats::connect(server.url()).await.unwrap();
     let stream = async_nats::jetstream::new(client);
     let place = json!([{"id": "a"}]);
@@ -33,7 +33,7 @@ async fn an_unusable_version_hides_none_before_it_and_is_replaced() {
     for (number, payload) in rubbish.into_iter().enumerate() {
         let published = stream.publish(SUBJECT, payload.into()).await.unwrap();
         let at = published.await.unwrap().sequence;
-        let fresh = cases_at(server.url()).await;
+        let fresh = petrel_at(server.url()).await;
         assert_eq!(fresh.workflow(&id).await.unwrap().definition, good.definition);
         let begun = fresh.create_case(request(&format!("k{number}"))).await.unwrap();
         fresh.fire(fire(&begun.case.id, "go")).await.unwrap();
@@ -47,7 +47,7 @@ async fn an_unusable_version_hides_none_before_it_and_is_replaced() {
             assert!(told.contains("definition"), "{told}");
         }
         for command in ["audit", "doctor"] {
-            let mut petrel = petrel();
+            let mut petrel = program();
             petrel.args([command, "--nats-url", server.url().as_ref()]);
             let said = output(petrel).await;
             let text = String::from_utf8_lossy(&said.stdout).into_owned();
@@ -56,30 +56,31 @@ async fn an_unusable_version_hides_none_before_it_and_is_replaced() {
     }
     // The same definition again replaces it, and gets a number that no version had.
     let replaced =
-        cases.create_workflow(good.definition.clone(), ExpectedVersion::Version(Version::FIRST));
+        petrel.create_workflow(good.definition.clone(), ExpectedVersion::Version(Version::FIRST));
     let replaced = replaced.await.unwrap();
     assert_eq!(replaced.version.get(), 10);
-    assert!(cases.unusable_definitions(None).await.unwrap().is_empty());
-    assert_eq!(cases.health().await.problem, None);
-    let again = cases.create_workflow(good.definition.clone(), ExpectedVersion::Any).await.unwrap();
+    assert!(petrel.unusable_definitions(None).await.unwrap().is_empty());
+    assert_eq!(petrel.health().await.problem, None);
+    let again =
+        petrel.create_workflow(good.definition.clone(), ExpectedVersion::Any).await.unwrap();
     assert_eq!(again.sequence, replaced.sequence);
-    assert_eq!(cases.workflow_at(&id, good.sequence).await.unwrap().version, Version::FIRST);
+    assert_eq!(petrel.workflow_at(&id, good.sequence).await.unwrap().version, Version::FIRST);
 }
 
 #[tokio::test]
 async fn a_workflow_that_was_never_readable_is_made_and_one_of_a_newer_version_is_kept() {
-    let (server, cases) = system().await;
+    let (server, petrel) = system().await;
     let client = async_nats::connect(server.url()).await.unwrap();
     let stream = async_nats::jetstream::new(client);
     stream.publish(SUBJECT, "rubbish".into()).await.unwrap().await.unwrap();
-    assert_eq!(cases.workflow(&workflow("loop")).await.unwrap_err().code(), "CORRUPT");
-    loop_of(&cases).await;
-    cases.create_case(NewCase::of(workflow("loop"))).await.unwrap();
+    assert_eq!(petrel.workflow(&workflow("loop")).await.unwrap_err().code(), "CORRUPT");
+    loop_of(&petrel).await;
+    petrel.create_case(NewCase::of(workflow("loop"))).await.unwrap();
 
     let newer = json!({"format": 2, "version": 2, "definition": {"unknown": true}});
     stream.publish(SUBJECT, newer.to_string().into()).await.unwrap().await.unwrap();
     stream.publish(SUBJECT, "rubbish".into()).await.unwrap().await.unwrap();
-    let fresh = cases_at(server.url()).await;
+    let fresh = petrel_at(server.url()).await;
     let net = definition(json!({"id": "loop", "initial_place": "a", "places": [{"id": "a"}]}));
     let results = [
         fresh.workflow(&workflow("loop")).await.map(drop),
@@ -96,7 +97,7 @@ async fn a_workflow_that_was_never_readable_is_made_and_one_of_a_newer_version_i
 
 #[tokio::test]
 async fn a_stored_definition_with_an_output_that_never_succeeds_is_read_and_fires_the_rest() {
-    let (server, cases) = system().await;
+    let (server, petrel) = system().await;
     let client = async_nats::connect(server.url()).await.unwrap();
     let definition = json!({"id": "odd", "initial_place": "a",
         "places": [{"id": "a"}, {"id": "b"}],
@@ -111,15 +112,15 @@ async fn a_stored_definition_with_an_output_that_never_succeeds_is_read_and_fire
     published.unwrap().await.unwrap();
 
     let odd = workflow("odd");
-    let begun = cases.create_case(NewCase { case: Some(case("k")), ..NewCase::of(odd.clone()) });
+    let begun = petrel.create_case(NewCase { case: Some(case("k")), ..NewCase::of(odd.clone()) });
     begun.await.unwrap();
     let fire = |transition: &str| Fire::case(odd.clone(), case("k"), transition.parse().unwrap());
-    let failed = cases.fire(fire("broken")).await.unwrap_err().to_string();
+    let failed = petrel.fire(fire("broken")).await.unwrap_err().to_string();
     assert!(failed.contains("a map has the key \"x\" twice"), "{failed}");
-    cases.fire(fire("fine")).await.unwrap();
+    petrel.fire(fire("fine")).await.unwrap();
 
     let definition: WorkflowDefinition = serde_json::from_value(definition).unwrap();
-    let refused = cases.create_workflow(definition, ExpectedVersion::Any).await.unwrap_err();
+    let refused = petrel.create_workflow(definition, ExpectedVersion::Any).await.unwrap_err();
     let Error::InvalidDefinition(problems) = &refused else { panic!("{refused}") };
     let problems: Vec<_> = problems.0.iter().map(ToString::to_string).collect();
     assert_eq!(

@@ -26,7 +26,7 @@ use stormpetrel::{
 use crate::support::{definition, transition, workflow};
 
 /// A way there, and a way back.
-async fn loop_of(cases: &Petrel) -> WorkflowId {
+async fn loop_of(petrel: &Petrel) -> WorkflowId {
     let there_and_back = definition(json!({
         "id": "loop", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}],
         "transitions": [
@@ -36,7 +36,7 @@ async fn loop_of(cases: &Petrel) -> WorkflowId {
              "output": "{'deep': data}"}
         ]
     }));
-    cases.create_workflow(there_and_back, ExpectedVersion::Any).await.unwrap();
+    petrel.create_workflow(there_and_back, ExpectedVersion::Any).await.unwrap();
     workflow("loop")
 }
 
@@ -50,19 +50,19 @@ fn noted(metadata: Value) -> Change {
 
 /// Reads all parts of a case by each reader, and returns its only token, its place and its
 /// data.
-async fn read_all(cases: &Petrel, case: &CaseId) -> (TokenId, PlaceId, Value) {
+async fn read_all(petrel: &Petrel, case: &CaseId) -> (TokenId, PlaceId, Value) {
     let id = workflow("loop");
-    let state = cases.case(&id, case).await.unwrap();
+    let state = petrel.case(&id, case).await.unwrap();
     let token = state.live_tokens().next().expect("a token").clone();
     for consistency in [Consistency::Strong, Consistency::Eventual] {
-        let read = cases.token(None, &token.id, consistency).await.unwrap();
+        let read = petrel.token(None, &token.id, consistency).await.unwrap();
         assert_eq!((&read.data, &read.history), (&token.data, &token.history));
     }
     for (place, of_case) in [(None, Some(case)), (Some(&token.place), None), (None, None)] {
         let scope =
             TokenScope { workflow: id.clone(), place: place.cloned(), case: of_case.cloned() };
         for path in [ReadPath::Direct, ReadPath::Consumer] {
-            let listed = cases
+            let listed = petrel
                 .storage()
                 .tokens_in(&scope, ListOptions { page: Page::default(), path: Some(path) })
                 .await
@@ -72,19 +72,19 @@ async fn read_all(cases: &Petrel, case: &CaseId) -> (TokenId, PlaceId, Value) {
             assert_eq!((&listed.data, &listed.history), (&token.data, &token.history));
         }
     }
-    let all = cases.storage().history(LogScope::All, LogRange::ALL).await.unwrap();
+    let all = petrel.storage().history(LogScope::All, LogRange::ALL).await.unwrap();
     all.try_collect::<Vec<_>>().await.unwrap();
     let mut page = Page { first: 1_000, after: None };
     loop {
-        let records = cases.history(&id, case, page).await.unwrap();
+        let records = petrel.history(&id, case, page).await.unwrap();
         page.after = records.end();
         if !records.has_next {
             break;
         }
     }
-    let gathered = cases.gather_history(&id, &[], &|_, _| ()).await.unwrap();
+    let gathered = petrel.gather_history(&id, &[], &|_, _| ()).await.unwrap();
     assert!(gathered.unreadable.is_empty());
     gathered.into_records().unwrap().for_each(|record| drop(record.unwrap()));
-    cases.explain(&id, case).await.unwrap();
+    petrel.explain(&id, case).await.unwrap();
     (token.id.clone(), token.place.clone(), token.data.clone())
 }

@@ -33,10 +33,10 @@ fn values(name: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn nothing_is_stored_that_could_not_be_read_back() {
-    let (_server, cases) = system().await;
-    let (begun, token) = begin(&cases, json!({})).await;
+    let (_server, petrel) = system().await;
+    let (begun, token) = begin(&petrel, json!({})).await;
     let id = workflow("orders");
-    let before = cases.storage().last_sequence().await.unwrap();
+    let before = petrel.storage().last_sequence().await.unwrap();
     for value in NAMES.iter().flat_map(|name| values(name)) {
         let map: Map<String, Value> = value.as_object().unwrap().clone();
         let noted = || Change { metadata: map.clone(), ..Change::default() };
@@ -55,29 +55,32 @@ async fn nothing_is_stored_that_could_not_be_read_back() {
             WorkflowDefinition { metadata, ..orders() }
         };
         let refused = [
-            cases.create_case(NewCase { data: value.clone(), ..new() }).await.map(drop),
-            cases.create_case(NewCase { metadata: map.clone(), ..new() }).await.map(drop),
-            cases.create_token(NewToken { data: value.clone(), ..more() }).await.map(drop),
-            cases.create_token(NewToken { metadata: map.clone(), ..more() }).await.map(drop),
-            cases.create_token(NewToken { change: noted(), ..more() }).await.map(drop),
-            cases.fire(Fire { data: Some(value.clone()), ..submit() }).await.map(drop),
-            cases.fire(Fire { change: noted(), ..submit() }).await.map(drop),
-            cases.update_token_data(None, &token, value.clone(), Change::default()).await.map(drop),
-            cases.pause(&id, &begun.case.id, noted()).await.map(drop),
-            cases.create_workflow(defined(), ExpectedVersion::Any).await.map(drop),
-            cases.create_workflow(guarded(&value), ExpectedVersion::Any).await.map(drop),
+            petrel.create_case(NewCase { data: value.clone(), ..new() }).await.map(drop),
+            petrel.create_case(NewCase { metadata: map.clone(), ..new() }).await.map(drop),
+            petrel.create_token(NewToken { data: value.clone(), ..more() }).await.map(drop),
+            petrel.create_token(NewToken { metadata: map.clone(), ..more() }).await.map(drop),
+            petrel.create_token(NewToken { change: noted(), ..more() }).await.map(drop),
+            petrel.fire(Fire { data: Some(value.clone()), ..submit() }).await.map(drop),
+            petrel.fire(Fire { change: noted(), ..submit() }).await.map(drop),
+            petrel
+                .update_token_data(None, &token, value.clone(), Change::default())
+                .await
+                .map(drop),
+            petrel.pause(&id, &begun.case.id, noted()).await.map(drop),
+            petrel.create_workflow(defined(), ExpectedVersion::Any).await.map(drop),
+            petrel.create_workflow(guarded(&value), ExpectedVersion::Any).await.map(drop),
         ];
         for (number, refused) in refused.into_iter().enumerate() {
             let error = refused.expect_err(&format!("request {number}")).to_string();
             assert!(error.contains("a name that no field can have"), "{number}: {error}");
         }
     }
-    assert_eq!(cases.storage().last_sequence().await.unwrap(), before);
+    assert_eq!(petrel.storage().last_sequence().await.unwrap(), before);
 }
 
 #[tokio::test]
 async fn an_expression_makes_nothing_that_could_not_be_read_back() {
-    let (_server, cases) = system().await;
+    let (_server, petrel) = system().await;
     for (number, name) in NAMES.iter().enumerate() {
         let id = format!("made{number}");
         let net = definition(json!({
@@ -85,23 +88,23 @@ async fn an_expression_makes_nothing_that_could_not_be_read_back() {
             "transitions": [{"id": "t", "inputs": [{"place": "a"}], "outputs": [{"place": "b"}],
                              "output": format!("{{'a': [{{'{name}': 'x'}}]}}")}]
         }));
-        cases.create_workflow(net, ExpectedVersion::New).await.unwrap();
-        let begun = cases.create_case(NewCase::of(workflow(&id))).await.unwrap();
+        petrel.create_workflow(net, ExpectedVersion::New).await.unwrap();
+        let begun = petrel.create_case(NewCase::of(workflow(&id))).await.unwrap();
         let token = begun.tokens[0].id.clone();
-        let fired = cases.fire(Fire::token(token, transition("t"))).await;
+        let fired = petrel.fire(Fire::token(token, transition("t"))).await;
         let error = fired.unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
-        let case = cases.case(&workflow(&id), &begun.case.id).await.unwrap();
+        let case = petrel.case(&workflow(&id), &begun.case.id).await.unwrap();
         assert_eq!(Some(case.sequence), LogSequence::new(begun.record.sequence.get()));
     }
 }
 
 #[tokio::test]
 async fn the_command_line_names_what_no_field_can_have() {
-    let (server, cases) = system().await;
-    loop_of(&cases).await;
+    let (server, petrel) = system().await;
+    loop_of(&petrel).await;
     for value in NAMES.iter().flat_map(|name| values(name)) {
-        let mut start = program::petrel();
+        let mut start = program::program();
         start.args(["case", "start", "loop", "--data", &value.to_string()]);
         start.env("NATS_URL", server.url());
         let output = program::output(start).await;

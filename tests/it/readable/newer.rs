@@ -11,16 +11,16 @@ use stormpetrel::{
 };
 
 use super::{fire, loop_of};
-use crate::support::{case, cases_at, system, workflow};
+use crate::support::{case, petrel_at, system, workflow};
 
 /// A case whose last record, of a newer version, is this one's with `more`.
 async fn written_by_a_newer_version(more: Value) -> (TestServer, Petrel, CaseId) {
-    let (server, cases) = system().await;
-    loop_of(&cases).await;
+    let (server, petrel) = system().await;
+    loop_of(&petrel).await;
     let k = case("k");
     let new = NewCase { case: Some(k.clone()), ..NewCase::of(workflow("loop")) };
-    cases.create_case(new).await.unwrap();
-    let paused = cases.pause(&workflow("loop"), &k, Change::default()).await.unwrap();
+    petrel.create_case(new).await.unwrap();
+    let paused = petrel.pause(&workflow("loop"), &k, Change::default()).await.unwrap();
     let client = async_nats::connect(server.url()).await.unwrap();
     let raw = async_nats::jetstream::new(client);
     let log = raw.get_stream("CB_LOG").await.unwrap();
@@ -33,7 +33,7 @@ async fn written_by_a_newer_version(more: Value) -> (TestServer, Petrel, CaseId)
     next.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let subject = "cb.workflows.loop.events.lifecycle.k";
     raw.publish(subject, next.to_string().into()).await.unwrap().await.unwrap();
-    (server, cases, k)
+    (server, petrel, k)
 }
 
 fn says(error: &Error, names: &[&str]) {
@@ -68,28 +68,28 @@ async fn what_a_newer_version_wrote_is_shown_and_its_case_is_not_changed() {
     ] {
         let (server, knew, k) = written_by_a_newer_version(more.clone()).await;
         let id = workflow("loop");
-        for cases in [&knew, &cases_at(server.url()).await] {
-            let seen = cases.case(&id, &k).await.unwrap();
+        for petrel in [&knew, &petrel_at(server.url()).await] {
+            let seen = petrel.case(&id, &k).await.unwrap();
             assert_eq!(seen.status, CaseStatus::Running);
             let token = seen.live_tokens().next().unwrap().id.clone();
-            cases.token(None, &token, Consistency::Strong).await.unwrap();
-            let history = cases.history(&id, &k, Page::default()).await.unwrap().into_items();
+            petrel.token(None, &token, Consistency::Strong).await.unwrap();
+            let history = petrel.history(&id, &k, Page::default()).await.unwrap().into_items();
             let last = &history.last().unwrap().value;
             assert_eq!(last.unknown, names, "{more}");
             assert_eq!(last.kind_name(), more["kind"], "{more}");
             assert_eq!(last.kind == RecordKind::Unknown, more["kind"] == "begun");
 
-            says(&cases.fire(fire(&k, "go")).await.unwrap_err(), names);
-            says(&cases.cancel(&id, &k, Change::default()).await.unwrap_err(), names);
-            says(&cases.explain(&id, &k).await.unwrap_err(), names);
-            says(&cases.available_transitions(None, &token).await.unwrap_err(), names);
-            let aside = cases.quarantine(&id, &k, Following::PutAside, Change::default()).await;
+            says(&petrel.fire(fire(&k, "go")).await.unwrap_err(), names);
+            says(&petrel.cancel(&id, &k, Change::default()).await.unwrap_err(), names);
+            says(&petrel.explain(&id, &k).await.unwrap_err(), names);
+            says(&petrel.available_transitions(None, &token).await.unwrap_err(), names);
+            let aside = petrel.quarantine(&id, &k, Following::PutAside, Change::default()).await;
             says(&aside.unwrap_err(), names);
-            assert_eq!(cases.rebuild(&|_, _| ()).await.unwrap().failed, 0);
+            assert_eq!(petrel.rebuild(&|_, _| ()).await.unwrap().failed, 0);
             let heard = Heard(Default::default());
             for replay in [false, true] {
                 let scope = AuditScope { replay, ..AuditScope::default() };
-                cases.audit(&scope, &heard).await.unwrap();
+                petrel.audit(&scope, &heard).await.unwrap();
             }
             let unchecked = heard.0.into_inner().unwrap();
             assert!(unchecked.iter().any(|why| why.contains(names[0])), "{unchecked:?}");
@@ -102,13 +102,13 @@ async fn what_a_newer_version_wrote_is_shown_and_its_case_is_not_changed() {
 
 #[tokio::test]
 async fn what_only_looks_newer_is_put_aside_as_others_are() {
-    let (server, cases) = system().await;
-    loop_of(&cases).await;
+    let (server, petrel) = system().await;
+    loop_of(&petrel).await;
     let (k, id) = (case("k"), workflow("loop"));
     let new = NewCase { case: Some(k.clone()), ..NewCase::of(id.clone()) };
-    cases.create_case(new).await.unwrap();
-    cases.pause(&id, &k, Change::default()).await.unwrap();
-    cases.resume(&id, &k, Change::default()).await.unwrap();
+    petrel.create_case(new).await.unwrap();
+    petrel.pause(&id, &k, Change::default()).await.unwrap();
+    petrel.resume(&id, &k, Change::default()).await.unwrap();
     let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let log = raw.get_stream("CB_LOG").await.unwrap();
     for _ in 0..2 {
@@ -118,26 +118,26 @@ async fn what_only_looks_newer_is_put_aside_as_others_are() {
         copy["_enriched"] = json!(1);
         let subject = "cb.workflows.loop.events.lifecycle.k";
         raw.publish(subject, copy.to_string().into()).await.unwrap().await.unwrap();
-        for cases in [&cases, &cases_at(server.url()).await] {
-            let error = cases.fire(fire(&k, "go")).await.unwrap_err().to_string();
+        for petrel in [&petrel, &petrel_at(server.url()).await] {
+            let error = petrel.fire(fire(&k, "go")).await.unwrap_err().to_string();
             assert!(error.contains("case quarantine"), "{error}");
         }
         // What was put aside stays out of the way of what comes after it.
-        cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
-        cases.resume(&id, &k, Change::default()).await.unwrap();
-        cases.fire(fire(&k, "go")).await.unwrap();
-        cases.fire(fire(&k, "back")).await.unwrap();
+        petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+        petrel.resume(&id, &k, Change::default()).await.unwrap();
+        petrel.fire(fire(&k, "go")).await.unwrap();
+        petrel.fire(fire(&k, "back")).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_token_with_a_field_that_is_not_known_keeps_its_case_from_changes() {
-    let (server, cases) = system().await;
-    loop_of(&cases).await;
+    let (server, petrel) = system().await;
+    loop_of(&petrel).await;
     let (k, id) = (case("k"), workflow("loop"));
     let new = NewCase { case: Some(k.clone()), ..NewCase::of(id.clone()) };
-    cases.create_case(new).await.unwrap();
-    let moved = cases.fire(fire(&k, "go")).await.unwrap();
+    petrel.create_case(new).await.unwrap();
+    let moved = petrel.fire(fire(&k, "go")).await.unwrap();
     let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let log = raw.get_stream("CB_LOG").await.unwrap();
     // A newer version edits the token, and then pauses the case; each follows the one before.
@@ -177,9 +177,9 @@ async fn a_token_with_a_field_that_is_not_known_keeps_its_case_from_changes() {
     );
     let pause = json!({"kind": "paused", "status": "paused", "produced": [], "marking": marking});
     newer(second, &hash, pause, "lifecycle").await;
-    let cases = cases_at(server.url()).await;
-    assert_eq!(cases.case(&id, &k).await.unwrap().status, CaseStatus::Paused);
-    let resumed = cases.resume(&id, &k, Change::default()).await;
+    let petrel = petrel_at(server.url()).await;
+    assert_eq!(petrel.case(&id, &k).await.unwrap().status, CaseStatus::Paused);
+    let resumed = petrel.resume(&id, &k, Change::default()).await;
     says(&resumed.unwrap_err(), &["priority"]);
-    says(&cases.explain(&id, &k).await.unwrap_err(), &["priority"]);
+    says(&petrel.explain(&id, &k).await.unwrap_err(), &["priority"]);
 }

@@ -5,16 +5,16 @@ use stormpetrel::petrel::NewCase;
 
 use super::loop_of;
 use crate::{
-    program::{output, petrel},
+    program::{output, program},
     support::{case, system, workflow},
 };
 
 #[tokio::test]
 async fn the_command_line_refuses_what_is_too_deep_and_puts_rubbish_aside() {
-    let (server, cases) = system().await;
-    loop_of(&cases).await;
+    let (server, petrel) = system().await;
+    loop_of(&petrel).await;
     let run = async |arguments: &[&str]| {
-        let mut petrel = petrel();
+        let mut petrel = program();
         petrel.args(arguments).args(["--nats-url", server.url().as_ref()]);
         let said = output(petrel).await;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -27,7 +27,7 @@ async fn the_command_line_refuses_what_is_too_deep_and_puts_rubbish_aside() {
 
     let k = case("k");
     let request = NewCase { case: Some(k), ..NewCase::of(workflow("loop")) };
-    cases.create_case(request).await.unwrap();
+    petrel.create_case(request).await.unwrap();
     let client = async_nats::connect(server.url()).await.unwrap();
     let stream = async_nats::jetstream::new(client);
     let subject = "cb.workflows.loop.events.transitions.k";

@@ -11,7 +11,7 @@ use stormpetrel::{
 };
 
 use super::{fire, loop_of};
-use crate::support::{at, case, cases_at, system, workflow};
+use crate::support::{at, case, petrel_at, system, workflow};
 
 struct Heard(std::sync::Mutex<(Vec<Finding>, Vec<String>)>);
 
@@ -32,11 +32,11 @@ impl AuditWatcher for Heard {
 }
 
 /// The findings of two kinds of audits, and their notes.
-async fn audited(cases: &Petrel) -> (Vec<Finding>, Vec<String>) {
+async fn audited(petrel: &Petrel) -> (Vec<Finding>, Vec<String>) {
     let heard = Heard(Default::default());
     for replay in [false, true] {
         let scope = AuditScope { replay, ..AuditScope::default() };
-        cases.audit(&scope, &heard).await.unwrap();
+        petrel.audit(&scope, &heard).await.unwrap();
     }
     heard.0.into_inner().unwrap()
 }
@@ -51,13 +51,13 @@ async fn publish(server: &TestServer, subject: &str, payload: impl Into<bytes::B
 const TRANSITIONS: &str = "cb.workflows.loop.events.transitions.k";
 const LIFECYCLE: &str = "cb.workflows.loop.events.lifecycle.k";
 
-async fn moved(cases: &Petrel, times: usize) -> CaseId {
-    loop_of(cases).await;
+async fn moved(petrel: &Petrel, times: usize) -> CaseId {
+    loop_of(petrel).await;
     let k = case("k");
     let request = NewCase { case: Some(k.clone()), ..NewCase::of(workflow("loop")) };
-    cases.create_case(request).await.unwrap();
+    petrel.create_case(request).await.unwrap();
     for step in 0..times {
-        cases.fire(fire(&k, ["go", "back"][step % 2])).await.unwrap();
+        petrel.fire(fire(&k, ["go", "back"][step % 2])).await.unwrap();
     }
     k
 }
@@ -68,12 +68,12 @@ fn because(reason: &str) -> Change {
 
 #[tokio::test]
 async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
-    let (server, cases) = system().await;
-    let k = moved(&cases, 70).await;
+    let (server, petrel) = system().await;
+    let k = moved(&petrel, 70).await;
     let id = workflow("loop");
-    let before = cases.case(&id, &k).await.unwrap();
+    let before = petrel.case(&id, &k).await.unwrap();
     // Rubbish; a record of another case; an old record of this case once more, on both branches.
-    let old = cases.record(&id, &k, before.sequence.minus(3).unwrap()).await.unwrap();
+    let old = petrel.record(&id, &k, before.sequence.minus(3).unwrap()).await.unwrap();
     let mut other = old.value.clone();
     other.case = case("other");
     let again = serde_json::to_vec(&old.value).unwrap();
@@ -81,11 +81,11 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
     publish(&server, LIFECYCLE, serde_json::to_vec(&other).unwrap()).await;
     publish(&server, LIFECYCLE, again.clone()).await;
     let last = publish(&server, TRANSITIONS, again).await;
-    let stray = cases.fire(fire(&k, "go")).await;
+    let stray = petrel.fire(fire(&k, "go")).await;
     assert!(stray.is_err(), "it must be stuck for this test");
-    assert!(!audited(&cases).await.0.is_empty());
+    assert!(!audited(&petrel).await.0.is_empty());
 
-    let fresh = cases_at(server.url()).await;
+    let fresh = petrel_at(server.url()).await;
     let done = fresh.quarantine(&id, &k, Following::Refuse, because("a script")).await.unwrap();
     assert_eq!(done.record.value.kind, RecordKind::Quarantined);
     assert_eq!(done.record.value.previous, Some(before.sequence));
@@ -95,16 +95,16 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
     assert_eq!(done.record.value.put_aside[0].subject, TRANSITIONS);
 
     // The process that was there all the time, and one more.
-    for cases in [&cases, &cases_at(server.url()).await] {
+    for petrel in [&petrel, &petrel_at(server.url()).await] {
         for name in ["go", "back"] {
             let mut fire = fire(&k, name);
-            fire.change.firing = Some(FiringId::new(uuid(cases)).unwrap());
-            cases.fire(fire).await.unwrap();
+            fire.change.firing = Some(FiringId::new(uuid(petrel)).unwrap());
+            petrel.fire(fire).await.unwrap();
         }
         let mut records = Vec::new();
         let mut page = Page { first: 50, after: None };
         loop {
-            let some = cases.history(&id, &k, page).await.unwrap();
+            let some = petrel.history(&id, &k, page).await.unwrap();
             page.after = some.end();
             let more = some.has_next;
             records.extend(some.into_items());
@@ -119,15 +119,15 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
         };
         let shown = records.iter().find(quarantined).unwrap();
         assert_eq!(shown.value.metadata["reason"], "a script");
-        read(cases, &k).await;
-        let (findings, notes) = audited(cases).await;
+        read(petrel, &k).await;
+        let (findings, notes) = audited(petrel).await;
         assert_eq!(findings, []);
         assert!(notes[0].contains(&format!("{first} to {last}")), "{notes:?}");
-        let rebuilt = cases.rebuild(&|_, _| ()).await.unwrap();
+        let rebuilt = petrel.rebuild(&|_, _| ()).await.unwrap();
         assert_eq!((rebuilt.mended, rebuilt.failed), (0, 0));
     }
     // Whoever watches gets an error for each, and what comes after it.
-    let watched = cases
+    let watched = petrel
         .watch(
             LogScope::Case(id.clone(), k.clone()),
             LogSequence::new(first).map(LogPosition::from),
@@ -144,52 +144,52 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
 }
 
 /// A text that is another one each time.
-fn uuid(cases: &Petrel) -> String {
-    format!("{:p}-{:?}", cases, std::time::Instant::now())
+fn uuid(petrel: &Petrel) -> String {
+    format!("{:p}-{:?}", petrel, std::time::Instant::now())
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .take(60)
         .collect()
 }
 
-async fn read(cases: &Petrel, k: &CaseId) {
+async fn read(petrel: &Petrel, k: &CaseId) {
     let id = workflow("loop");
-    let gathered = cases.gather_history(&id, &[], &|_, _| ()).await.unwrap();
+    let gathered = petrel.gather_history(&id, &[], &|_, _| ()).await.unwrap();
     assert!(gathered.unreadable.is_empty());
     let kinds = gathered.into_records().unwrap().map(|record| record.unwrap().value.kind);
     assert_eq!(kinds.filter(|kind| *kind == RecordKind::Quarantined).count(), 1);
-    cases.explain(&id, k).await.unwrap();
-    let listed = cases.cases(&id, None, Page::default()).await.unwrap().cases;
+    petrel.explain(&id, k).await.unwrap();
+    let listed = petrel.cases(&id, None, Page::default()).await.unwrap().cases;
     assert_eq!(listed.items.len(), 1);
 }
 
 #[tokio::test]
 async fn quarantine_is_refused_where_nothing_is_wrong_and_where_a_newer_version_wrote() {
-    let (server, cases) = system().await;
-    let k = moved(&cases, 3).await;
+    let (server, petrel) = system().await;
+    let k = moved(&petrel, 3).await;
     let id = workflow("loop");
-    let well = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
+    let well = petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
     assert!(well.to_string().contains("nothing is wrong"), "{well}");
-    let none = cases
+    let none = petrel
         .quarantine(&id, &case("none"), Following::Refuse, Change::default())
         .await
         .unwrap_err();
     assert_eq!(none.code(), "NOT_FOUND", "{none}");
     publish(&server, TRANSITIONS, r#"{"format": 7, "kind": "blessed"}"#).await;
-    let newer = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
+    let newer = petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap_err();
     assert!(newer.to_string().contains("use a newer petrel"), "{newer}");
 }
 
 #[tokio::test]
 async fn two_who_put_aside_at_once_and_one_who_repeats_do_it_once() {
-    let (server, cases) = system().await;
-    let k = moved(&cases, 2).await;
+    let (server, petrel) = system().await;
+    let k = moved(&petrel, 2).await;
     let id = workflow("loop");
     publish(&server, TRANSITIONS, "rubbish").await;
-    let other = cases_at(server.url()).await;
+    let other = petrel_at(server.url()).await;
     let request = || Change { firing: Some(FiringId::new("q").unwrap()), ..because("x") };
     let (one, two) = tokio::join!(
-        cases.quarantine(&id, &k, Following::Refuse, request()),
+        petrel.quarantine(&id, &k, Following::Refuse, request()),
         other.quarantine(&id, &k, Following::Refuse, request())
     );
     let (one, two) = (one.unwrap(), two.unwrap());
@@ -197,10 +197,10 @@ async fn two_who_put_aside_at_once_and_one_who_repeats_do_it_once() {
     assert!(one.repeated != two.repeated);
     // Once more, later on.
     let at = publish(&server, LIFECYCLE, "more rubbish").await;
-    let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    let done = petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     assert_eq!(done.record.value.aside.len(), 2);
     assert_eq!(done.record.value.put_aside[0].sequence.get(), at);
-    cases.fire(fire(&k, "go")).await.unwrap();
+    petrel.fire(fire(&k, "go")).await.unwrap();
     assert_eq!(audited(&other).await.0, []);
     let history = other.history(&id, &k, Page::default()).await.unwrap();
     assert_eq!(history.items.last().unwrap().1.value.kind, RecordKind::Fired);
@@ -209,15 +209,15 @@ async fn two_who_put_aside_at_once_and_one_who_repeats_do_it_once() {
 
 #[tokio::test]
 async fn a_case_of_rubbish_only_is_there_and_cancelled_after_it() {
-    let (server, cases) = system().await;
-    loop_of(&cases).await;
+    let (server, petrel) = system().await;
+    loop_of(&petrel).await;
     publish(&server, LIFECYCLE, "rubbish").await;
-    let done = cases
+    let done = petrel
         .quarantine(&workflow("loop"), &case("k"), Following::Refuse, Change::default())
         .await
         .unwrap();
     assert_eq!(done.case.status, CaseStatus::Cancelled);
-    let fresh = cases_at(server.url()).await;
+    let fresh = petrel_at(server.url()).await;
     // By the log; then by an index that is made for the question, and once more by that.
     for status in [None, Some(CaseStatus::Cancelled), None] {
         let listed = fresh.cases(&workflow("loop"), status, Page::default()).await.unwrap().cases;
@@ -236,11 +236,11 @@ async fn a_case_of_rubbish_only_is_there_and_cancelled_after_it() {
 /// A record that cannot be read and has been built upon.
 #[tokio::test]
 async fn what_is_in_the_middle_is_put_aside_without_undoing_what_came_after_it() {
-    let (_server, cases) = system().await;
-    let k = moved(&cases, 3).await;
+    let (_server, petrel) = system().await;
+    let k = moved(&petrel, 3).await;
     let id = workflow("loop");
-    let head = cases.case(&id, &k).await.unwrap();
-    let mut deep = cases.record(&id, &k, head.sequence).await.unwrap().value;
+    let head = petrel.case(&id, &k).await.unwrap();
+    let mut deep = petrel.record(&id, &k, head.sequence).await.unwrap().value;
     let levels = (0..400).fold(json!({}), |inner, _| json!({ "a": inner }));
     deep.metadata = serde_json::from_value::<Value>(levels).unwrap().as_object().unwrap().clone();
     deep.kind = RecordKind::Edited;
@@ -251,60 +251,60 @@ async fn what_is_in_the_middle_is_put_aside_without_undoing_what_came_after_it()
     (deep.previous, deep.previous_hash) = (Some(head.sequence), Some(head.head_hash.clone()));
     deep.firing = FiringId::new("deep").unwrap();
     let appended =
-        cases.storage().append(&deep, AppendOptions::after(head.sequence)).await.unwrap();
+        petrel.storage().append(&deep, AppendOptions::after(head.sequence)).await.unwrap();
     let mut next = deep.clone();
     next.metadata.clear();
     next.firing = FiringId::new("next").unwrap();
     (next.previous, next.previous_hash) = (Some(appended.sequence), Some(appended.hash));
-    let next = cases.storage().append(&next, AppendOptions::after(next.previous)).await.unwrap();
-    assert!(cases.history(&id, &k, Page::default()).await.is_err());
-    let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    let next = petrel.storage().append(&next, AppendOptions::after(next.previous)).await.unwrap();
+    assert!(petrel.history(&id, &k, Page::default()).await.is_err());
+    let done = petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     assert_eq!(done.record.value.previous, Some(next.sequence));
     assert_eq!(done.record.value.put_aside[0].sequence, appended.sequence);
-    cases.history(&id, &k, Page::default()).await.unwrap();
-    cases.fire(fire(&k, "back")).await.unwrap();
+    petrel.history(&id, &k, Page::default()).await.unwrap();
+    petrel.fire(fire(&k, "back")).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_id_of_a_change_is_none_of_a_quarantine_and_its_own_is_recognised() {
-    let (server, cases) = system().await;
-    let k = moved(&cases, 1).await;
+    let (server, petrel) = system().await;
+    let k = moved(&petrel, 1).await;
     let id = workflow("loop");
     let named =
         |text: &str| Change { firing: Some(FiringId::new(text).unwrap()), ..Change::default() };
     let fired = Fire { change: named("used"), ..fire(&k, "back") };
-    let first = cases.fire(fired).await.unwrap();
+    let first = petrel.fire(fired).await.unwrap();
     publish(&server, &format!("cb.workflows.loop.events.transitions.{k}"), "rubbish").await;
-    match cases.quarantine(&id, &k, Following::Refuse, named("used")).await {
+    match petrel.quarantine(&id, &k, Following::Refuse, named("used")).await {
         Err(Error::IdTaken { first: use_, .. }) => assert_eq!(use_.sequence, first.record.sequence),
         other => panic!("{other:?}"),
     }
-    let done = cases.quarantine(&id, &k, Following::Refuse, named("aside")).await.unwrap();
+    let done = petrel.quarantine(&id, &k, Following::Refuse, named("aside")).await.unwrap();
     assert!(!done.repeated);
-    let again = cases.quarantine(&id, &k, Following::Refuse, named("aside")).await.unwrap();
+    let again = petrel.quarantine(&id, &k, Following::Refuse, named("aside")).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.record.sequence, done.record.sequence);
-    let again = cases.fire(Fire { change: named("used"), ..fire(&k, "back") }).await.unwrap();
+    let again = petrel.fire(Fire { change: named("used"), ..fire(&k, "back") }).await.unwrap();
     assert!(again.repeated, "what it was used for is known after the quarantine");
 }
 
 #[tokio::test]
 async fn what_stands_on_another_branch_is_put_aside_as_well() {
-    let (server, cases) = system().await;
-    let k = moved(&cases, 1).await;
+    let (server, petrel) = system().await;
+    let k = moved(&petrel, 1).await;
     let id = workflow("loop");
-    let head = cases.case(&id, &k).await.unwrap();
-    let record = cases.record(&id, &k, head.sequence).await.unwrap().value;
+    let head = petrel.case(&id, &k).await.unwrap();
+    let record = petrel.record(&id, &k, head.sequence).await.unwrap().value;
     let record = serde_json::to_string(&record).unwrap();
     for rubbish in ["rubbish".to_owned(), record] {
         publish(&server, &format!("cb.workflows.loop.events.other.{k}"), rubbish).await;
-        assert!(cases.case(&id, &k).await.is_err());
-        let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+        assert!(petrel.case(&id, &k).await.is_err());
+        let done = petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
         assert_eq!(done.record.value.put_aside.len(), 1);
-        assert_eq!(cases.case(&id, &k).await.unwrap().tokens, head.tokens);
+        assert_eq!(petrel.case(&id, &k).await.unwrap().tokens, head.tokens);
     }
-    cases.fire(fire(&k, "back")).await.unwrap();
-    cases.history(&id, &k, Page::default()).await.unwrap();
+    petrel.fire(fire(&k, "back")).await.unwrap();
+    petrel.history(&id, &k, Page::default()).await.unwrap();
 }
 
 /// A record of the case's log as it is stored.
@@ -317,32 +317,32 @@ async fn bytes_of(server: &TestServer, sequence: u64) -> bytes::Bytes {
 #[tokio::test]
 async fn nothing_is_appended_after_a_copy_of_an_earlier_record() {
     for (copied, subject) in [(0, LIFECYCLE), (1, TRANSITIONS), (2, TRANSITIONS)] {
-        let (server, cases) = system().await;
-        let k = moved(&cases, 2).await;
+        let (server, petrel) = system().await;
+        let k = moved(&petrel, 2).await;
         let id = workflow("loop");
-        let all = cases.history(&id, &k, Page::default()).await.unwrap().into_items();
+        let all = petrel.history(&id, &k, Page::default()).await.unwrap().into_items();
         let copy = bytes_of(&server, all[copied].sequence.get()).await;
         let copy = publish(&server, subject, copy).await;
-        for process in [&cases, &cases_at(server.url()).await] {
+        for process in [&petrel, &petrel_at(server.url()).await] {
             let error = process.fire(fire(&k, "go")).await.unwrap_err();
             assert_eq!(error.code(), "CORRUPT", "{copied}: {error}");
             assert!(error.to_string().contains("quarantine"), "{error}");
         }
-        let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+        let done = petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
         assert_eq!(done.record.value.put_aside[0].sequence.get(), copy);
-        for process in [&cases_at(server.url()).await, &cases] {
+        for process in [&petrel_at(server.url()).await, &petrel] {
             process.fire(fire(&k, "go")).await.unwrap();
             process.fire(fire(&k, "back")).await.unwrap();
         }
-        assert!(audited(&cases).await.0.is_empty());
+        assert!(audited(&petrel).await.0.is_empty());
     }
 }
 
 #[tokio::test]
 async fn a_record_that_was_put_back_by_hand_in_its_place_is_gone_on_from() {
-    let (server, cases) = system().await;
-    let k = moved(&cases, 2).await;
-    let all = cases.history(&workflow("loop"), &k, Page::default()).await.unwrap().into_items();
+    let (server, petrel) = system().await;
+    let k = moved(&petrel, 2).await;
+    let all = petrel.history(&workflow("loop"), &k, Page::default()).await.unwrap().into_items();
     let mut bytes = Vec::new();
     for record in &all {
         bytes.push((record.subject.clone(), bytes_of(&server, record.sequence.get()).await));
@@ -352,26 +352,26 @@ async fn a_record_that_was_put_back_by_hand_in_its_place_is_gone_on_from() {
     for (subject, bytes) in bytes {
         publish(&other, &subject, bytes).await;
     }
-    cases_at(other.url()).await.fire(fire(&k, "go")).await.unwrap();
+    petrel_at(other.url()).await.fire(fire(&k, "go")).await.unwrap();
 }
 
 #[tokio::test]
 async fn nothing_is_appended_after_a_record_that_is_not_linked_to_the_one_before() {
-    let (server, cases) = system().await;
-    let k = moved(&cases, 1).await;
+    let (server, petrel) = system().await;
+    let k = moved(&petrel, 1).await;
     let id = workflow("loop");
-    let head = cases.case(&id, &k).await.unwrap();
+    let head = petrel.case(&id, &k).await.unwrap();
     // A copy of the last record under another id.
-    let mut copy = cases.record(&id, &k, head.sequence).await.unwrap().value;
+    let mut copy = petrel.record(&id, &k, head.sequence).await.unwrap().value;
     copy.firing = FiringId::new("forged").unwrap();
     copy.previous_hash = Some("0".repeat(64));
-    let forged = cases.storage().append(&copy, AppendOptions::after(head.sequence)).await.unwrap();
-    for process in [&cases, &cases_at(server.url()).await] {
+    let forged = petrel.storage().append(&copy, AppendOptions::after(head.sequence)).await.unwrap();
+    for process in [&petrel, &petrel_at(server.url()).await] {
         let error = process.fire(fire(&k, "back")).await.unwrap_err();
         assert_eq!(error.code(), "CORRUPT", "{error}");
         assert!(error.to_string().contains("quarantine"), "{error}");
     }
-    let done = cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    let done = petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     assert_eq!(done.record.value.put_aside[0].sequence, forged.sequence);
-    cases.fire(fire(&k, "back")).await.unwrap();
+    petrel.fire(fire(&k, "back")).await.unwrap();
 }

@@ -22,12 +22,12 @@ async fn counted(server: &TestServer) -> (FaultyStorage, Petrel) {
 #[tokio::test]
 async fn rubbish_in_one_case_does_not_make_the_reconciler_read_it_again_and_again() {
     const RUBBISH: usize = 120;
-    let (server, cases) = system().await;
-    let k = begun(&cases, 2).await;
+    let (server, petrel) = system().await;
+    let k = begun(&petrel, 2).await;
     let id = workflow("loop");
     for _ in 0..20 {
-        cases.pause(&id, &k, Change::default()).await.unwrap();
-        cases.resume(&id, &k, Change::default()).await.unwrap();
+        petrel.pause(&id, &k, Change::default()).await.unwrap();
+        petrel.resume(&id, &k, Change::default()).await.unwrap();
     }
     let lifecycle = "cb.workflows.loop.events.lifecycle.k";
     for _ in 0..RUBBISH {
@@ -40,7 +40,7 @@ async fn rubbish_in_one_case_does_not_make_the_reconciler_read_it_again_and_agai
     let last =
         process.storage().last_sequence().await.unwrap().map_or(0, LogSequence::get) as usize;
     assert!(reads.history_reads() <= 2 * last, "{} of {last}", reads.history_reads());
-    cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
     let (reads, process) = counted(&server).await;
     let repaired = process.reconcile_after(None).await.unwrap();
     assert_eq!(repaired.failed, 0);
@@ -50,14 +50,14 @@ async fn rubbish_in_one_case_does_not_make_the_reconciler_read_it_again_and_agai
 #[tokio::test]
 async fn a_case_of_an_older_version_is_read_without_its_whole_lifecycle() {
     const CHANGES: usize = 60;
-    let (server, cases) = system().await;
-    let k = begun(&cases, 0).await;
+    let (server, petrel) = system().await;
+    let k = begun(&petrel, 0).await;
     let id = workflow("loop");
     // It fired, and nobody has paused it: what began it is all that there is.
     for number in 0..5 {
-        let mut older = as_older(next(&cases, &k, &format!("fired-{number}")).await);
+        let mut older = as_older(next(&petrel, &k, &format!("fired-{number}")).await);
         (older.kind, older.transition) = (RecordKind::Fired, Some(transition("wrap")));
-        append(&cases, &older).await;
+        append(&petrel, &older).await;
     }
     let (reads, process) = counted(&server).await;
     for _ in 0..3 {
@@ -66,17 +66,17 @@ async fn a_case_of_an_older_version_is_read_without_its_whole_lifecycle() {
     assert_eq!(reads.history_reads(), 0);
     // What is put aside in its middle is found, once in a process.
     publish_at(&server, "cb.workflows.loop.events.transitions.k", "rubbish").await;
-    cases.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
-    let aside = cases.case(&id, &k).await.unwrap().aside.clone();
+    petrel.quarantine(&id, &k, Following::Refuse, Change::default()).await.unwrap();
+    let aside = petrel.case(&id, &k).await.unwrap().aside.clone();
     for number in 0..CHANGES {
-        append(&cases, &as_older(next(&cases, &k, &format!("changed-{number}")).await)).await;
+        append(&petrel, &as_older(next(&petrel, &k, &format!("changed-{number}")).await)).await;
     }
     let (reads, process) = counted(&server).await;
     for number in 0..5 {
         assert_eq!(process.case(&id, &k).await.unwrap().aside, aside);
-        let mut older = as_older(next(&cases, &k, &format!("later-{number}")).await);
+        let mut older = as_older(next(&petrel, &k, &format!("later-{number}")).await);
         (older.kind, older.transition) = (RecordKind::Fired, Some(transition("wrap")));
-        append(&cases, &older).await;
+        append(&petrel, &older).await;
     }
     assert!(reads.history_reads() <= CHANGES + 2, "{}", reads.history_reads());
 }

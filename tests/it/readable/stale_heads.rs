@@ -15,10 +15,10 @@ use super::{
     aside::{after, append, begun, fired, next, publish_at},
     fire,
 };
-use crate::support::{at, cases_at, config, system, workflow};
+use crate::support::{at, config, petrel_at, system, workflow};
 
-async fn quarantined(cases: &Petrel, k: &CaseId) -> Result<Changed, Error> {
-    cases.quarantine(&workflow("loop"), k, Following::Refuse, Change::default()).await
+async fn quarantined(petrel: &Petrel, k: &CaseId) -> Result<Changed, Error> {
+    petrel.quarantine(&workflow("loop"), k, Following::Refuse, Change::default()).await
 }
 
 fn told(changed: &Changed) -> Vec<LogSequence> {
@@ -27,57 +27,57 @@ fn told(changed: &Changed) -> Vec<LogSequence> {
 
 #[tokio::test]
 async fn a_first_record_that_comes_once_more_forgets_nothing_that_is_put_aside() {
-    let (server, cases) = system().await;
-    let k = begun(&cases, 2).await;
+    let (server, petrel) = system().await;
+    let k = begun(&petrel, 2).await;
     let id = workflow("loop");
     let rubbish = publish_at(&server, "cb.workflows.loop.events.transitions.k", "rubbish").await;
-    quarantined(&cases, &k).await.unwrap();
-    cases.fire(fired(&k, "go", "kept")).await.unwrap();
-    let history = cases.history(&id, &k, Page::default()).await.unwrap();
+    quarantined(&petrel, &k).await.unwrap();
+    petrel.fire(fired(&k, "go", "kept")).await.unwrap();
+    let history = petrel.history(&id, &k, Page::default()).await.unwrap();
     let first = serde_json::to_vec(&history.items[0].1.value).unwrap();
     let again = publish_at(&server, "cb.workflows.loop.events.lifecycle.k", first).await;
-    let done = quarantined(&cases_at(server.url()).await, &k).await.unwrap();
+    let done = quarantined(&petrel_at(server.url()).await, &k).await.unwrap();
     assert_eq!(told(&done), [at(again)]);
     let ranges: Vec<_> = done.record.value.aside.iter().map(|at| (at.first, at.last)).collect();
     assert_eq!(ranges, [(rubbish, rubbish), (again, again)].map(|(a, b)| (at(a), at(b))));
-    assert!(cases.fire(fired(&k, "go", "kept")).await.unwrap().repeated);
+    assert!(petrel.fire(fired(&k, "go", "kept")).await.unwrap().repeated);
 }
 
 #[tokio::test]
 async fn a_head_of_another_log_puts_no_good_record_aside() {
     // The last record, and one in the middle, are what the stale one says was put aside.
     for back in [0, 1] {
-        let (server, cases) = system().await;
-        let k = begun(&cases, 4).await;
+        let (server, petrel) = system().await;
+        let k = begun(&petrel, 4).await;
         let id = workflow("loop");
-        let before = cases.case(&id, &k).await.unwrap();
-        let good = cases.history(&id, &k, Page::default()).await.unwrap().into_items();
-        let mut stale = next(&cases, &k, "stale").await;
+        let before = petrel.case(&id, &k).await.unwrap();
+        let good = petrel.history(&id, &k, Page::default()).await.unwrap().into_items();
+        let mut stale = next(&petrel, &k, "stale").await;
         let at = good[good.len() - 1 - back].sequence;
         stale.aside = vec![Aside { first: at, last: at }];
         stale.previous_hash = Some("0".repeat(64));
-        let stale = append(&cases, &stale).await.sequence;
-        let fresh = cases_at(server.url()).await;
+        let stale = append(&petrel, &stale).await.sequence;
+        let fresh = petrel_at(server.url()).await;
         let done = quarantined(&fresh, &k).await.unwrap();
         assert_eq!(told(&done), [stale]);
         let ranges: Vec<_> = done.record.value.aside.iter().map(|at| (at.first, at.last)).collect();
         assert_eq!(ranges, [(stale, stale)]);
         assert_eq!(done.record.value.previous, Some(before.sequence));
-        let left = cases.history(&id, &k, Page::default()).await.unwrap().into_items();
+        let left = petrel.history(&id, &k, Page::default()).await.unwrap().into_items();
         assert_eq!(left.len(), good.len() + 1);
-        cases.fire(fire(&k, "go")).await.unwrap();
+        petrel.fire(fire(&k, "go")).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn nothing_is_judged_while_the_log_does_not_answer() {
-    let (server, cases) = system().await;
-    let k = begun(&cases, 3).await;
-    let mut deep = next(&cases, &k, "deep").await;
+    let (server, petrel) = system().await;
+    let k = begun(&petrel, 3).await;
+    let mut deep = next(&petrel, &k, "deep").await;
     let levels = (0..400).fold(json!({}), |inner, _| json!({ "a": inner }));
     deep.metadata = serde_json::from_value::<Value>(levels).unwrap().as_object().unwrap().clone();
-    let unreadable = append(&cases, &deep).await;
-    let believed = append(&cases, &after(&deep, &unreadable, "next")).await;
+    let unreadable = append(&petrel, &deep).await;
+    let believed = append(&petrel, &after(&deep, &unreadable, "next")).await;
     let storage =
         FaultyStorage::new(Arc::new(NatsStorage::connect(config(server.url())).await.unwrap()));
     let process = Petrel::new(Arc::new(storage.clone()));
@@ -93,7 +93,7 @@ async fn nothing_is_judged_while_the_log_does_not_answer() {
     );
 
     // A case may lack its definition: that is no reason to believe that it has it.
-    let other = cases_at(server.url()).await;
+    let other = petrel_at(server.url()).await;
     let error = {
         storage.lose_answers_by_sequence(true);
         let process = Petrel::new(Arc::new(storage.clone()));

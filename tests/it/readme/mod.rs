@@ -61,7 +61,7 @@ impl Tour {
     async fn start() -> Self {
         let python = Python::with_requirements().await;
         let data = tempfile::tempdir().unwrap();
-        let mut command = program::petrel();
+        let mut command = program::program();
         command.args(["dev", "--json", "--listen", "127.0.0.1:0"]);
         command.env("PETREL_DATA_DIR", data.path());
         let mut server = Program::start(command);
@@ -197,7 +197,7 @@ fn the_rust_program_of_the_readme_is_the_example() {
 
 #[tokio::test]
 async fn the_picture_of_the_readme_is_what_petrel_draws() {
-    let mut draw = program::petrel();
+    let mut draw = program::program();
     draw.args(["draw", "samples/order-approval.yaml"]).current_dir(ROOT);
     let drawn = program::output(draw).await;
     assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));

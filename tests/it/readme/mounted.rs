@@ -33,7 +33,7 @@ async fn start(nats: &TestServer) -> Tour {
     command.arg("127.0.0.1:0").env("NATS_URL", nats.url());
     let mut server = Program::start(command);
     let graphql = host(&server.line().await);
-    let mut apply = program::petrel();
+    let mut apply = program::program();
     apply.args(["workflow", "apply", "samples/order-approval.yaml"]).current_dir(ROOT);
     let applied = program::output({
         apply.env("NATS_URL", nats.url());

@@ -169,14 +169,14 @@ async fn the_samples_of_format_1_are_read_as_what_they_say() {
 #[tokio::test]
 async fn a_case_of_format_1_is_replayed_and_goes_on() {
     let system = System::with_samples().await;
-    let cases = Petrel::new(system.storage.clone());
+    let petrel = Petrel::new(system.storage.clone());
     for id in ["order-1042", "order-1043"] {
         let mut replayed: Option<Case> = None;
         for record in system.history(id).await {
             replayed = Some(engine::apply(replayed.as_ref(), &record).unwrap());
         }
         let replayed = replayed.unwrap();
-        let loaded = cases.case(&workflow("orders"), &case(id)).await.unwrap();
+        let loaded = petrel.case(&workflow("orders"), &case(id)).await.unwrap();
         assert_eq!(loaded.marking, replayed.marking);
         assert_eq!((loaded.status, loaded.sequence), (replayed.status, replayed.sequence));
         assert_eq!(loaded.head_hash, replayed.head_hash);
@@ -187,11 +187,11 @@ async fn a_case_of_format_1_is_replayed_and_goes_on() {
     for (name, branch) in &COMPLETED[..7] {
         system.publish_sample(&format!("orders.events.{branch}.order-1042"), name).await;
     }
-    let cases = Petrel::new(system.storage.clone());
-    let repaired = cases.rebuild(&|_, _| {}).await.unwrap();
+    let petrel = Petrel::new(system.storage.clone());
+    let repaired = petrel.rebuild(&|_, _| {}).await.unwrap();
     assert_eq!((repaired.mended, repaired.failed), (3, 0));
     let ship = Fire::case(workflow("orders"), case("order-1042"), transition("ship"));
-    let shipped = cases.fire(ship).await.unwrap();
+    let shipped = petrel.fire(ship).await.unwrap();
     let expected = value(&sample("completed"));
     let record = serde_json::to_value(&shipped.record.value).unwrap();
     for field in

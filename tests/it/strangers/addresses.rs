@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::PATIENCE;
-use crate::program::{output, petrel};
+use crate::program::{output, program};
 
 /// A server that wants a login.
 struct Guarded {
@@ -81,7 +81,7 @@ impl Guarded {
 
     /// The exit code and the output of a run, after a check that no secret is in it.
     async fn run(&self, variables: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = petrel();
+        let mut command = program();
         command.args(["--connect-attempts", "1"]).args(arguments);
         command.env("XDG_CONFIG_HOME", self.folder.path()).env("RUST_LOG", "trace");
         command.envs(variables.iter().copied());

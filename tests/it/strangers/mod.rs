@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::program::{Program, petrel};
+use crate::program::{Program, program};
 
 /// Longest time for a server's answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,7 +38,7 @@ impl Serving {
     /// The same, with so many files.
     async fn limited(files: Option<usize>, arguments: &[&str]) -> Self {
         let nats = TestServer::start().await;
-        let mut command = petrel();
+        let mut command = program();
         if let Some(files) = files {
             command = crate::program::clean(tokio::process::Command::new("sh"));
             let petrel = env!("CARGO_BIN_EXE_petrel");

@@ -10,8 +10,8 @@ use stormpetrel::{
 };
 
 use crate::{
-    program::{Program, output, petrel},
-    support::{case, cases_at, config, definition, transition, workflow},
+    program::{Program, output, program},
+    support::{case, config, definition, petrel_at, transition, workflow},
 };
 
 /// Clears the screen, forges a line, turns text round, and hides itself; in C0 and in C1.
@@ -30,7 +30,7 @@ fn harmless(what: &str, said: &str) {
 
 /// A store in which every text that may be anything is hostile.
 async fn store(server: &TestServer) -> String {
-    let cases = cases_at(server.url()).await;
+    let petrel = petrel_at(server.url()).await;
     let hostile = definition(json!({
         "id": "w", "name": HOSTILE, "description": HOSTILE, "initial_place": "a",
         "places": [{ "id": "a", "name": HOSTILE }, { "id": "b", "name": HOSTILE }],
@@ -41,16 +41,16 @@ async fn store(server: &TestServer) -> String {
         ],
     }));
     let mut plain = hostile.clone();
-    if let Err(error) = cases.create_workflow(hostile, ExpectedVersion::Any).await {
+    if let Err(error) = petrel.create_workflow(hostile, ExpectedVersion::Any).await {
         // A condition of several lines is none; the names are what matters.
         let text = error.to_string();
         assert!(text.contains("condition"), "{text}");
         plain.transitions.pop();
-        cases.create_workflow(plain, ExpectedVersion::Any).await.unwrap();
+        petrel.create_workflow(plain, ExpectedVersion::Any).await.unwrap();
     }
     let mut token = String::new();
     for id in ["c", "broken"] {
-        let begun = cases
+        let begun = petrel
             .create_case(NewCase {
                 case: Some(case(id)),
                 data: json!({ "text": HOSTILE, HOSTILE: 1 }),
@@ -63,9 +63,9 @@ async fn store(server: &TestServer) -> String {
         token = begun.tokens[0].id.to_string();
         let change = Change { by: Some(HOSTILE.to_owned()), ..Change::default() };
         let fire = Fire::case(workflow("w"), case(id), transition("go"));
-        cases.fire(Fire { change, ..fire }).await.unwrap();
+        petrel.fire(Fire { change, ..fire }).await.unwrap();
     }
-    cases.close().await;
+    petrel.close().await;
     token
 }
 
@@ -117,7 +117,7 @@ async fn no_command_shows_text_from_outside_as_it_is() {
     ];
     for command in commands {
         for json in [false, true] {
-            let mut petrel = petrel();
+            let mut petrel = program();
             petrel.args(*command).env("NATS_URL", server.url());
             if json {
                 petrel.arg("--json");
@@ -137,7 +137,7 @@ async fn no_command_shows_text_from_outside_as_it_is() {
     // Each command is tried, but for those that show nothing of what is stored.
     let help = String::from_utf8(
         output({
-            let mut all = petrel();
+            let mut all = program();
             all.arg("-h");
             all
         })
@@ -175,7 +175,7 @@ async fn the_log_of_a_server_has_a_line_an_event() {
     let payload = json!({ "v": 1, "kind": HOSTILE }).to_string();
     client.publish(subject, payload.into()).await.unwrap();
     client.flush().await.unwrap();
-    let mut command = petrel();
+    let mut command = program();
     command.args(["--json", "serve", "--listen", "127.0.0.1:0", "--audit-every", "1s"]);
     command.env("NATS_URL", server.url()).env("RUST_LOG", "debug");
     let mut program = Program::start(command);

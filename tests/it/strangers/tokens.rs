@@ -12,7 +12,7 @@ use tokio_tungstenite::{
 };
 
 use super::{PATIENCE, Serving};
-use crate::program::{output, petrel};
+use crate::program::{output, program};
 
 const ANN: &str = "ann-0123456789abcdef";
 const BOB: &str = "bob-0123456789abcdef";
@@ -177,7 +177,7 @@ async fn a_listener_for_others_wants_tokens_or_a_word_that_it_is_meant() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         for command in ["serve", "dev"] {
             let mut command = {
-                let mut petrel = petrel();
+                let mut petrel = program();
                 petrel.args([command, "--nats-url", "nats://127.0.0.1:1", "--listen", listen]);
                 petrel
             };
@@ -201,7 +201,7 @@ async fn a_listener_for_others_wants_tokens_or_a_word_that_it_is_meant() {
 async fn a_token_file_that_is_wrong_is_refused_by_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let run = async |path: &Path| {
-        let mut command = petrel();
+        let mut command = program();
         command.args(["serve", "--nats-url", "nats://127.0.0.1:1", "--token-file"]).arg(path);
         let refused = output(command).await;
         assert_eq!(refused.status.code(), Some(2));
