@@ -40,7 +40,7 @@ const TOGETHER: usize = 8_000;
 const AT_ONCE: usize = 256;
 
 /// A server with a number of records.
-pub struct Site {
+pub(crate) struct Site {
     pub size: usize,
     server: LocalServer,
     pub petrel: Petrel,
@@ -51,7 +51,7 @@ pub struct Site {
 
 impl Site {
     /// Starts a server and fills it, unless its folder is full from an earlier run.
-    pub async fn open(size: usize, folder: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) async fn open(size: usize, folder: Option<&Path>) -> Result<Self, Error> {
         let server = serve(folder, &format!("{size}")).await?;
         let petrel = connect(&server).await?;
         let workflow = WorkflowId::new("growth")?;
@@ -100,7 +100,7 @@ impl Site {
         Ok(())
     }
 
-    pub async fn create(
+    pub(crate) async fn create(
         &self,
         petrel: &Petrel,
         case: CaseId,
@@ -115,56 +115,56 @@ impl Site {
     }
 
     /// Number of cases that it was filled with.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.size / OF_A_CASE
     }
 
-    pub fn case(&self, number: usize) -> CaseId {
+    pub(crate) fn case(&self, number: usize) -> CaseId {
         CaseId::new(format!("k{number}")).unwrap()
     }
 
-    pub fn token(&self, number: usize) -> TokenId {
+    pub(crate) fn token(&self, number: usize) -> TokenId {
         TokenId::of_case(&self.workflow.tag(), &self.case(number), 1)
     }
 
     /// A log sequence with as many new cases before it as after it, or nearly so.
-    pub fn middle(&self) -> u64 {
+    pub(crate) fn middle(&self) -> u64 {
         let middle = if self.count() <= TOGETHER { self.count() } else { self.size } / 2;
         middle as u64
     }
 
     /// A page of tokens with as many filled in before it as after it, or nearly so.
-    pub fn middle_of_the_view(&self) -> Page {
+    pub(crate) fn middle_of_the_view(&self) -> Page {
         Page { first: 10, after: Some(Cursor(self.size as u64 / 2)) }
     }
 
     /// A number of a case that runs, spread over all of them.
-    pub fn some(&self, turn: usize) -> usize {
+    pub(crate) fn some(&self, turn: usize) -> usize {
         let running = (self.count() - FEW) / 2;
         FEW + 2 * ((turn * 7_919) % running)
     }
 
     /// A case that runs and that nobody was given before, as long as there are any.
-    pub fn untouched(&self) -> CaseId {
+    pub(crate) fn untouched(&self) -> CaseId {
         self.case(self.some(self.used.fetch_add(1, Ordering::Relaxed) + 13))
     }
 
     /// A process that has touched no case yet, on the connection that is there.
-    pub fn fresh(&self) -> Petrel {
+    pub(crate) fn fresh(&self) -> Petrel {
         Petrel::new(Arc::clone(self.petrel.storage()))
     }
 
     /// A process that has just started.
-    pub async fn started(&self) -> Result<Petrel, Error> {
+    pub(crate) async fn started(&self) -> Result<Petrel, Error> {
         connect(&self.server).await
     }
 
     /// A change that is possible as often as one likes.
-    pub fn tick(&self, case: CaseId) -> Fire {
+    pub(crate) fn tick(&self, case: CaseId) -> Fire {
         tick(&self.workflow, case)
     }
 
-    pub async fn close(self) -> Result<(), Error> {
+    pub(crate) async fn close(self) -> Result<(), Error> {
         self.petrel.close().await;
         self.server.stop().await?;
         Ok(())
@@ -172,30 +172,30 @@ impl Site {
 }
 
 /// A firing of `tick` under an id that nobody has used.
-pub fn tick(workflow: &WorkflowId, case: CaseId) -> Fire {
+pub(crate) fn tick(workflow: &WorkflowId, case: CaseId) -> Fire {
     let firing = FiringId::new(format!("f-{:016x}", rand::random::<u64>())).unwrap();
     let change = Change { firing: Some(firing), ..Change::default() };
     Fire { change, ..Fire::case(workflow.clone(), case, id("tick")) }
 }
 
-pub fn id(transition: &str) -> TransitionId {
+pub(crate) fn id(transition: &str) -> TransitionId {
     TransitionId::new(transition).unwrap()
 }
 
 /// A server with its data in `folder`, if there is one.
-pub async fn serve(folder: Option<&Path>, name: &str) -> Result<LocalServer, Error> {
+pub(crate) async fn serve(folder: Option<&Path>, name: &str) -> Result<LocalServer, Error> {
     let store = folder.map_or(Store::Temporary, |folder| Store::Kept(folder.join(name)));
     Ok(LocalServer::start(LocalServerOptions { store, ..Default::default() }).await?)
 }
 
-pub async fn connect(server: &LocalServer) -> Result<Petrel, Error> {
+pub(crate) async fn connect(server: &LocalServer) -> Result<Petrel, Error> {
     let settings =
         NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
     let storage: Arc<dyn Storage> = Arc::new(NatsStorage::connect(settings).await?);
     Ok(Petrel::new(storage))
 }
 
-pub fn definition() -> Result<WorkflowDefinition, Error> {
+pub(crate) fn definition() -> Result<WorkflowDefinition, Error> {
     let fires =
         |id: &str, from: &str, to: &str| json!({"id": id, "from_places": [from], "to_place": to});
     Ok(serde_json::from_value(json!({

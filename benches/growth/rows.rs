@@ -21,7 +21,7 @@ const TEN: Page = Page { first: 10, after: None };
 
 /// Operation that is measured.
 #[derive(Debug, Clone, Copy)]
-pub enum Row {
+pub(crate) enum Row {
     Token,
     TokenStrong,
     TokenFresh,
@@ -56,7 +56,7 @@ pub enum Row {
 }
 
 impl Row {
-    pub const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 31] = [
         Self::Token,
         Self::TokenStrong,
         Self::TokenFresh,
@@ -90,7 +90,7 @@ impl Row {
         Self::WatchCase,
     ];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Token => "token by id",
             Self::TokenStrong => "token by id, strong",
@@ -269,7 +269,7 @@ impl Row {
 }
 
 /// The median at each site, in turns between them.
-pub async fn measure(row: Row, sites: &[Site]) -> Result<Vec<Duration>, Error> {
+pub(crate) async fn measure(row: Row, sites: &[Site]) -> Result<Vec<Duration>, Error> {
     let mut times = vec![Vec::new(); sites.len()];
     let begun = Instant::now();
     for turn in 0..TURNS {

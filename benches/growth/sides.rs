@@ -30,7 +30,7 @@ use super::{
 const CLIENTS_FOR: Duration = Duration::from_secs(3);
 
 /// Time and memory that it takes to make the index of a process.
-pub async fn index(site: &Site) -> Result<String, Error> {
+pub(crate) async fn index(site: &Site) -> Result<String, Error> {
     let (begun, before) = (Instant::now(), resident()?);
     site.petrel.index_cases().await?;
     let took = begun.elapsed().as_secs_f64();
@@ -48,7 +48,7 @@ fn resident() -> Result<usize, Error> {
 
 /// Speed of 32 clients of a process that has just started, each change in a case that the
 /// process has not touched.
-pub async fn clients_after_a_start(site: &Site) -> Result<String, Error> {
+pub(crate) async fn clients_after_a_start(site: &Site) -> Result<String, Error> {
     let petrel = site.started().await?;
     let begun = Instant::now();
     let clients = (0..32).map(|_| async {
@@ -76,7 +76,7 @@ pub async fn clients_after_a_start(site: &Site) -> Result<String, Error> {
 }
 
 /// The first change with a firing id in one case with 10, 1,000 and 50,000 records.
-pub async fn one_long_case(folder: Option<&Path>) -> Result<(), Error> {
+pub(crate) async fn one_long_case(folder: Option<&Path>) -> Result<(), Error> {
     const LENGTHS: [usize; 3] = [10, 1_000, 50_000];
     let server = serve(folder, "long").await?;
     let petrel = connect(&server).await?;
@@ -118,7 +118,7 @@ pub async fn one_long_case(folder: Option<&Path>) -> Result<(), Error> {
 }
 
 /// A firing beside subscribers of its workflow, all of whom see it.
-pub async fn firings_beside_subscribers() -> Result<(), Error> {
+pub(crate) async fn firings_beside_subscribers() -> Result<(), Error> {
     println!("\na firing beside subscribers of its workflow, and until the last of them has it");
     for subscribers in [0, 1, 100, 1_000] {
         let server = serve(None, "subscribers").await?;
@@ -153,7 +153,7 @@ pub async fn firings_beside_subscribers() -> Result<(), Error> {
 }
 
 /// Firings a second of 64 clients in 512 cases, in turns with and without an index that follows.
-pub async fn firings_beside_the_index() -> Result<(), Error> {
+pub(crate) async fn firings_beside_the_index() -> Result<(), Error> {
     let server = serve(None, "index").await?;
     let petrel = connect(&server).await?;
     petrel.create_workflow(definition()?, ExpectedVersion::Any).await?;
@@ -202,7 +202,7 @@ pub async fn firings_beside_the_index() -> Result<(), Error> {
 }
 
 /// 990 unknown tokens asked for at once, and a known one beside them, with many workflows.
-pub async fn unknown_tokens_beside_workflows() -> Result<(), Error> {
+pub(crate) async fn unknown_tokens_beside_workflows() -> Result<(), Error> {
     println!("\n990 unknown tokens at once, each of an unknown workflow, and a known one beside");
     for workflows in [10, 2_000] {
         let server = serve(None, "workflows").await?;

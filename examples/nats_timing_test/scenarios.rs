@@ -35,7 +35,7 @@ const LIST: &str = "list a place of 30";
 const HISTORY: &str = "history of a case";
 
 /// Tools of the scenarios.
-pub struct Bench {
+pub(crate) struct Bench {
     pub petrel: Petrel,
     pub floor: Floor,
     pub table: Table,
@@ -43,7 +43,7 @@ pub struct Bench {
 
 impl Bench {
     /// Runs all five.
-    pub async fn run(&mut self) -> Result<(), Error> {
+    pub(crate) async fn run(&mut self) -> Result<(), Error> {
         self.petrel.create_workflow(orders("orders")?, ExpectedVersion::Any).await?;
         self.warm_up().await?;
         println!("1  a workflow and a token, created and read back at once");

@@ -7,7 +7,7 @@ use std::{
 
 /// Raw operation that others are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Raw {
+pub(crate) enum Raw {
     /// One publish, acknowledged.
     Publish,
     /// One direct get.
@@ -26,7 +26,7 @@ struct Row {
 
 /// All operations, in the order in which they were first done.
 #[derive(Debug, Default)]
-pub struct Table {
+pub(crate) struct Table {
     rows: Vec<Row>,
 }
 
@@ -41,7 +41,7 @@ impl Table {
     }
 
     /// Does something, and notes the time that it took.
-    pub async fn time<T>(
+    pub(crate) async fn time<T>(
         &mut self,
         name: &'static str,
         raw: Raw,
@@ -55,7 +55,7 @@ impl Table {
 
     /// Notes the last result of an operation as right or wrong; a wrong one is printed at
     /// once.
-    pub fn check(&mut self, name: &'static str, right: bool, seen: impl FnOnce() -> String) {
+    pub(crate) fn check(&mut self, name: &'static str, right: bool, seen: impl FnOnce() -> String) {
         if !right {
             println!("WRONG: {name}: {}", seen());
         }
@@ -66,7 +66,7 @@ impl Table {
     }
 
     /// Takes over the rows of another table.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         for row in other.rows {
             let ours = self.row(row.name, row.raw);
             ours.times.extend(row.times);
@@ -76,7 +76,7 @@ impl Table {
     }
 
     /// Number of checks that failed.
-    pub fn wrong(&self) -> usize {
+    pub(crate) fn wrong(&self) -> usize {
         self.rows.iter().map(|row| row.checked - row.right).sum()
     }
 }
@@ -132,6 +132,6 @@ impl fmt::Display for Table {
 }
 
 /// The name of the raw publish, acknowledged.
-pub const RAW_PUBLISH: &str = "raw publish with acknowledgement";
+pub(crate) const RAW_PUBLISH: &str = "raw publish with acknowledgement";
 /// The name of the raw direct get.
-pub const RAW_GET: &str = "raw direct get";
+pub(crate) const RAW_GET: &str = "raw direct get";

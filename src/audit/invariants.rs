@@ -26,7 +26,7 @@ pub(super) enum Sums {
 impl Auditor<'_> {
     /// Compares each invariant's sum over the marking with that over the places of the tokens
     /// that the case was given.
-    pub async fn sums(
+    pub(super) async fn sums(
         &self,
         workflow: &WorkflowId,
         definition: LogSequence,

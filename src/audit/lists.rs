@@ -17,7 +17,10 @@ pub(super) struct Lists {
 impl Lists {
     /// Takes the next record: an id that was there already, and a page that does not name all
     /// pages before it, are faults.
-    pub fn faults(&mut self, stored: &Stored<Record>) -> impl Iterator<Item = Fault> + use<> {
+    pub(super) fn faults(
+        &mut self,
+        stored: &Stored<Record>,
+    ) -> impl Iterator<Item = Fault> + use<> {
         self.doubled(stored).into_iter().chain(self.paged(stored))
     }
 

@@ -34,7 +34,7 @@ const FEW: usize = 16;
 impl Auditor<'_> {
     /// Fires the last record of a case again and counts its invariants; a fault there leads to
     /// a replay of the whole log. `given` has the places of the tokens that were put into it.
-    pub async fn check_head(
+    pub(super) async fn check_head(
         &self,
         head: &Stored<Record>,
         state: &Case,
@@ -99,14 +99,14 @@ impl Auditor<'_> {
     /// Notes that a case's log is to be replayed, if it has not been. If that finds nothing,
     /// the finding is `otherwise`: an odd sum may only come from tokens that somebody has put
     /// into the case.
-    pub fn suspect(&self, workflow: &WorkflowId, case: &CaseId, otherwise: Option<Finding>) {
+    pub(super) fn suspect(&self, workflow: &WorkflowId, case: &CaseId, otherwise: Option<Finding>) {
         if self.begin(workflow, case) {
             self.state().suspects.insert((workflow.clone(), case.clone()), otherwise);
         }
     }
 
     /// Replays the cases that are to be.
-    pub async fn replay_suspects(&self) -> Result<()> {
+    pub(super) async fn replay_suspects(&self) -> Result<()> {
         let suspects = std::mem::take(&mut self.state().suspects);
         if suspects.len() > FEW {
             return self.replay_log(Some(suspects)).await;
@@ -148,7 +148,7 @@ impl Auditor<'_> {
 
     /// Replays cases in one pass over the log: those given, each with its suspicion, or all of
     /// the scope.
-    pub async fn replay_log(&self, mut only: Option<Suspects>) -> Result<()> {
+    pub(super) async fn replay_log(&self, mut only: Option<Suspects>) -> Result<()> {
         let scope = self.scope.workflow.clone().map_or(LogScope::All, LogScope::Workflow);
         let mut records = self.reader.storage.history(scope, LogRange::ALL).await?;
         let mut by_case = ByCase::new();

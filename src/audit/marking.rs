@@ -15,11 +15,11 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub fn of(kind: FindingKind, message: impl Into<String>) -> Self {
+    pub(super) fn of(kind: FindingKind, message: impl Into<String>) -> Self {
         Self { kind, token: None, place: None, message: message.into() }
     }
 
-    pub fn at(self, token: &TokenId, place: &PlaceId) -> Self {
+    pub(super) fn at(self, token: &TokenId, place: &PlaceId) -> Self {
         Self { token: Some(token.clone()), place: Some(place.clone()), ..self }
     }
 }

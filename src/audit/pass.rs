@@ -53,7 +53,7 @@ enum Item {
 
 impl Auditor<'_> {
     /// The cases that the caller named.
-    pub async fn named(&self, workflow: &WorkflowId) -> Result<()> {
+    pub(super) async fn named(&self, workflow: &WorkflowId) -> Result<()> {
         for case in &self.scope.cases {
             self.suspect(workflow, case, None);
         }
@@ -67,7 +67,7 @@ impl Auditor<'_> {
     }
 
     /// Every case that a lifecycle record speaks of.
-    pub async fn all_cases(&self) -> Result<()> {
+    pub(super) async fn all_cases(&self) -> Result<()> {
         let scope = LogScope::Lifecycles(self.scope.workflow.clone());
         let mut added = match self.scope.replay {
             true => Added::new(),
@@ -130,7 +130,7 @@ impl Auditor<'_> {
     }
 
     /// Everything that the view has.
-    pub async fn registers(&self) -> Result<()> {
+    pub(super) async fn registers(&self) -> Result<()> {
         let registers = self.reader.storage.registers().await?;
         let mut seen = 0;
         let items = registers.chunks(REGISTERS_AT_ONCE).flat_map(move |registers| {
@@ -271,7 +271,7 @@ impl Auditor<'_> {
     }
 
     /// A case could not be read: its log will show the broken place.
-    pub fn failed(&self, workflow: &WorkflowId, case: &CaseId, error: Error) -> Result<()> {
+    pub(super) fn failed(&self, workflow: &WorkflowId, case: &CaseId, error: Error) -> Result<()> {
         match error {
             Error::NotFound(Lookup::Case(_)) => return Err(error),
             Error::BrokenLog { .. } | Error::Storage(StorageError::Corrupt { .. }) => {

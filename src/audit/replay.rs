@@ -31,23 +31,23 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Notes that a record of the case can't be read.
-    pub fn unreadable(&mut self, sequence: LogSequence) {
+    pub(super) fn unreadable(&mut self, sequence: LogSequence) {
         self.unreadable.push(sequence);
     }
 
     /// The places of all the tokens that the case was given, not by firing. Its P-invariants
     /// are counted from them.
-    pub fn given(&self) -> &[PlaceId] {
+    pub(super) fn given(&self) -> &[PlaceId] {
         &self.given
     }
 
     /// The state after the last record, as that says it.
-    pub fn state(&self) -> Option<&Case> {
+    pub(super) fn state(&self) -> Option<&Case> {
         self.before.as_ref()
     }
 
     /// Takes the next record and returns its faults.
-    pub fn record(&mut self, net: &Net, stored: &Stored<Record>) -> Vec<Finding> {
+    pub(super) fn record(&mut self, net: &Net, stored: &Stored<Record>) -> Vec<Finding> {
         let record = &stored.value;
         let after_gap = record.previous.is_some_and(|before| self.unreadable.contains(&before));
         let mut faults = match (&self.before, after_gap) {

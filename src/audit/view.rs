@@ -48,7 +48,7 @@ struct Difference {
 }
 
 impl Spot {
-    pub fn of(register: &Register, case: CaseId) -> Self {
+    pub(super) fn of(register: &Register, case: CaseId) -> Self {
         let (workflow, place) = (register.workflow.clone(), register.place.clone());
         Self { workflow, case, place, token: register.token.clone() }
     }
@@ -71,7 +71,7 @@ impl Difference {
 
 impl Auditor<'_> {
     /// Registers of the view, which were read before their case is.
-    pub async fn registers_of(
+    pub(super) async fn registers_of(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
@@ -94,7 +94,7 @@ impl Auditor<'_> {
 
     /// Compares a register with its case. If they agree the register is right, in any order of
     /// the two reads; otherwise it is looked at again.
-    pub async fn compare(
+    pub(super) async fn compare(
         &self,
         case: Option<&Case>,
         spot: &Spot,
@@ -124,7 +124,7 @@ impl Auditor<'_> {
 
     /// Waits until the reconciler would have mended each suspicion, and looks again: the same
     /// difference once more is a finding.
-    pub async fn resolve(&self, suspicions: Vec<Suspicion>) -> Result<()> {
+    pub(super) async fn resolve(&self, suspicions: Vec<Suspicion>) -> Result<()> {
         let mut todo = suspicions;
         while !todo.is_empty() {
             let mut again = Vec::new();

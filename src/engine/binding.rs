@@ -35,7 +35,12 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub fn new(net: &'a Net, case: &'a Case, now: DateTime<Utc>, budget: &'a Budget) -> Self {
+    pub(super) fn new(
+        net: &'a Net,
+        case: &'a Case,
+        now: DateTime<Utc>,
+        budget: &'a Budget,
+    ) -> Self {
         let mut by_place = vec![Vec::new(); net.places.len()];
         for token in case.live_tokens() {
             if let Some(place) = net.place(&token.place) {
@@ -63,7 +68,7 @@ impl<'a> View<'a> {
 
     /// The tokens that `transition` takes in `mode`, `named` among them; or everything that
     /// hinders it.
-    pub fn bind(
+    pub(super) fn bind(
         &self,
         transition: &NetTransition,
         mode: &Mode,

@@ -21,7 +21,7 @@ pub(super) struct Listing(String);
 
 impl Listing {
     /// The listing `name` with these arguments, in a fixed order; an absent one is empty.
-    pub fn new(name: &str, arguments: &[&str]) -> Self {
+    pub(super) fn new(name: &str, arguments: &[&str]) -> Self {
         let mut hash = Sha256::new_with_prefix(name);
         for argument in arguments {
             // No argument has a newline.
@@ -32,12 +32,12 @@ impl Listing {
     }
 
     /// A position in the listing.
-    pub fn position<T>(&self, at: T) -> Position<T> {
+    pub(super) fn position<T>(&self, at: T) -> Position<T> {
         OpaqueCursor((self.0.clone(), at))
     }
 
     /// The mark of the listing in its cursors.
-    pub fn mark(&self) -> &str {
+    pub(super) fn mark(&self) -> &str {
         &self.0
     }
 }

@@ -32,7 +32,7 @@ pub(super) enum GlobalId {
 
 impl GlobalId {
     /// The name of the type.
-    pub fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Workflow(..) => "Workflow",
             Self::Case(..) => "Case",
@@ -44,7 +44,7 @@ impl GlobalId {
     }
 
     /// The workflow that it is, or that it belongs to.
-    pub fn workflow(&self) -> &WorkflowId {
+    pub(super) fn workflow(&self) -> &WorkflowId {
         match self {
             Self::Workflow(workflow, ..)
             | Self::Case(workflow, ..)

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The root of mutations.
-pub struct Mutation;
+pub(super) struct Mutation;
 
 /// Changes. Each is stored whole or not at all. After an error with `retryable: true` it may have
 /// been stored or not, and the same `firingId` makes it safe to repeat. Several in a request are

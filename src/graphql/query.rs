@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The root of queries.
-pub struct Query;
+pub(super) struct Query;
 
 /// Reads. An object asked for by its id is null when it does not exist; a question about an object
 /// that does not exist is an error with the code `NOT_FOUND`.

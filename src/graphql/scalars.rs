@@ -7,12 +7,12 @@ use crate::models::{LogSequence, Revision};
 /// A sequence of the log: an unsigned 64-bit integer, written as a string because JSON
 /// readers lose digits beyond 2^53. A string of digits or a number is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sequence(pub u64);
+pub(super) struct Sequence(pub u64);
 
 /// An unsigned 64-bit integer, written as a string because JSON readers lose digits beyond
 /// 2^53.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BigInt(pub u64);
+pub(super) struct BigInt(pub u64);
 
 /// A sequence of the log: an unsigned 64-bit integer, written as a string because JSON
 /// readers lose digits beyond 2^53. A string of digits or a number is accepted.

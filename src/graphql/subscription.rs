@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The root of subscriptions.
-pub struct Subscription;
+pub(super) struct Subscription;
 
 /// Live changes, each once and in order, across lost connections to the NATS server too. A
 /// record that can't be read is an error in its payload, and the stream goes on.

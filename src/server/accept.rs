@@ -14,7 +14,7 @@ pub(super) enum MediaType {
 
 impl MediaType {
     /// The value of `Content-Type`.
-    pub fn content_type(self) -> &'static str {
+    pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
             Self::Json => "application/json; charset=utf-8",
@@ -23,7 +23,7 @@ impl MediaType {
 
     /// The one that the client likes best; `None` if it accepts neither. Without a
     /// preference it is JSON, which every client reads.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut ranges = Vec::new();
         for value in headers.get_all(header::ACCEPT) {
             ranges.extend(value.to_str().ok()?.split(',').filter_map(Range::parse));

@@ -40,19 +40,19 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let of = |bytes: usize| Arc::new(Semaphore::new(bytes / UNIT));
         Self { arriving: of(ARRIVING), read: of(READ) }
     }
 
     /// A share of so many bytes for a request that arrives, at most [`MOST`], in the order in which
     /// they were asked for; `None` if there are none in time.
-    pub async fn arriving(&self, bytes: usize) -> Option<Share> {
+    pub(super) async fn arriving(&self, bytes: usize) -> Option<Share> {
         share(&self.arriving, bytes).await
     }
 
     /// The same for a request that is read.
-    pub async fn read(&self, bytes: usize) -> Option<Share> {
+    pub(super) async fn read(&self, bytes: usize) -> Option<Share> {
         share(&self.read, bytes).await
     }
 }

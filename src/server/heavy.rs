@@ -17,14 +17,14 @@ const LIGHT: usize = 4 * 1024;
 pub(super) struct Heavy(Arc<Semaphore>);
 
 impl Heavy {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let processors = available_parallelism().map_or(1, NonZero::get);
         Self(Arc::new(Semaphore::new(processors)))
     }
 
     /// Does work on so many bytes. If they are many it waits for its turn, and others' requests go on
     /// on another thread meanwhile.
-    pub async fn work<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> T {
+    pub(super) async fn work<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> T {
         if bytes <= LIGHT {
             return work();
         }

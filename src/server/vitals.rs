@@ -29,14 +29,14 @@ struct Told {
 
 impl Vitals {
     /// Nothing asked yet.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let told = Arc::new(Mutex::new(watch::channel(None).1));
         Self { told, questions: TaskTracker::new() }
     }
 
     /// The health of the store, at most [`GOOD_FOR`] old. There is one question at a time, which goes
     /// on when those have gone who asked it, until `shutdown`.
-    pub async fn of(&self, petrel: &Petrel, shutdown: &CancellationToken) -> Arc<Health> {
+    pub(super) async fn of(&self, petrel: &Petrel, shutdown: &CancellationToken) -> Arc<Health> {
         let mut told = self.question(petrel, shutdown);
         match told.wait_for(Option::is_some).await.ok().as_deref() {
             Some(Some(told)) => Arc::clone(&told.health),
@@ -48,7 +48,7 @@ impl Vitals {
     }
 
     /// Waits for the question that is under way; no others may be asked.
-    pub async fn end(&self) {
+    pub(super) async fn end(&self) {
         self.questions.close();
         self.questions.wait().await;
     }

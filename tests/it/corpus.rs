@@ -16,7 +16,7 @@ use stormpetrel::{
 
 /// The folder: `PETREL_CORPUS`, or `shared/corpus` beside the checkout; `None` if neither is
 /// there. A `PETREL_CORPUS` that leads nowhere is a failure, not a skip.
-pub fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("PETREL_CORPUS") {
         let named = PathBuf::from(named);
         assert!(named.join("index.json").is_file(), "no corpus in {}", named.display());
@@ -39,19 +39,19 @@ pub fn folder() -> Option<PathBuf> {
 static NOT_RUN: Once = Once::new();
 
 /// Known facts of each net, one object a file; empty if there is no corpus.
-pub fn index() -> Vec<Value> {
+pub(crate) fn index() -> Vec<Value> {
     let Some(folder) = folder() else { return Vec::new() };
     let text = std::fs::read_to_string(folder.join("index.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
 /// The first net of a PNML file of the corpus.
-pub fn net(file: &str) -> Net {
+pub(crate) fn net(file: &str) -> Net {
     nets(&folder().expect("an index has files").join(file)).swap_remove(0).petri()
 }
 
 /// The nets of a PNML file.
-pub fn nets(path: &Path) -> Vec<PnmlNet> {
+pub(crate) fn nets(path: &Path) -> Vec<PnmlNet> {
     let bytes = std::fs::read(path).unwrap();
     let read = read(&bytes, Mode::Lenient);
     read.unwrap_or_else(|error| panic!("{}: {error}", path.display())).nets
@@ -59,7 +59,7 @@ pub fn nets(path: &Path) -> Vec<PnmlNet> {
 
 /// The 1,386 industrial nets, each with the row of its known facts; empty if there is no
 /// corpus.
-pub fn industrial() -> Vec<(PnmlNet, Vec<String>)> {
+pub(crate) fn industrial() -> Vec<(PnmlNet, Vec<String>)> {
     let Some(folder) = folder() else { return Vec::new() };
     let archive = std::fs::File::open(folder.join("ibm-1386/ibm-1386-pnml.tar.gz")).unwrap();
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));

@@ -90,7 +90,7 @@ fn depth(path: &str) -> usize {
 }
 
 /// The code without comments, strings and characters.
-pub fn code(source: &str) -> String {
+pub(crate) fn code(source: &str) -> String {
     let (mut code, mut rest) = (String::with_capacity(source.len()), source);
     while let Some(next) = rest.chars().next() {
         let end = match next {
@@ -111,7 +111,7 @@ pub fn code(source: &str) -> String {
     code
 }
 
-pub fn ends_in_word(code: &str) -> bool {
+pub(crate) fn ends_in_word(code: &str) -> bool {
     code.ends_with(|c: char| c.is_alphanumeric() || c == '_')
 }
 
@@ -147,7 +147,7 @@ fn character(text: &str) -> usize {
     }
 }
 
-pub fn word(text: &str) -> &str {
+pub(crate) fn word(text: &str) -> &str {
     let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
     &text[..end]
 }
@@ -240,7 +240,7 @@ fn sources(folder: &Path, found: &mut BTreeMap<String, String>) {
     }
 }
 
-pub fn library() -> BTreeMap<String, String> {
+pub(crate) fn library() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     found

@@ -18,13 +18,13 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `petrel` in an environment that says nothing about a server.
-pub fn program() -> Command {
+pub(crate) fn program() -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_petrel")))
 }
 
 /// A command without the settings of the user who runs the tests, except the search for the
 /// nats-server binary.
-pub fn clean(mut command: Command) -> Command {
+pub(crate) fn clean(mut command: Command) -> Command {
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy();
         let search = name == "PETREL_NATS_SERVER" || name == "PETREL_CACHE_DIR";
@@ -37,7 +37,7 @@ pub fn clean(mut command: Command) -> Command {
 }
 
 /// Runs it to its end.
-pub async fn output(mut command: Command) -> Output {
+pub(crate) async fn output(mut command: Command) -> Output {
     match timeout(PATIENCE, command.output()).await {
         Ok(output) => output.unwrap_or_else(|error| panic!("{command:?}: {error}")),
         Err(_elapsed) => panic!("{command:?} has not ended in {PATIENCE:?}"),
@@ -46,7 +46,7 @@ pub async fn output(mut command: Command) -> Output {
 
 /// A program that prints lines while it runs, killed when dropped.
 #[derive(Debug)]
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     stderr: BufReader<ChildStderr>,
@@ -55,7 +55,7 @@ pub struct Program {
 }
 
 impl Program {
-    pub fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -64,12 +64,12 @@ impl Program {
     }
 
     /// Its process id.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 
     /// The next line.
-    pub async fn line(&mut self) -> String {
+    pub(crate) async fn line(&mut self) -> String {
         let Ok(line) = timeout(PATIENCE, self.lines.next_line()).await else {
             panic!("no line in {PATIENCE:?}; {}", self.end().await.1)
         };
@@ -78,13 +78,13 @@ impl Program {
     }
 
     /// The next line, a JSON document.
-    pub async fn json(&mut self) -> Value {
+    pub(crate) async fn json(&mut self) -> Value {
         let line = self.line().await;
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"))
     }
 
     /// Waits for the next line of its log that has `part`.
-    pub async fn logs(&mut self, part: &str) {
+    pub(crate) async fn logs(&mut self, part: &str) {
         let reading = async {
             loop {
                 let begin = self.errors.len();
@@ -99,14 +99,14 @@ impl Program {
     }
 
     /// Ends it as a service manager does, and returns its exit code and its errors.
-    pub async fn terminate(mut self) -> (Option<i32>, String) {
+    pub(crate) async fn terminate(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().and_then(|pid| Pid::from_raw(pid.try_into().unwrap()));
         kill_process(pid.expect("it runs"), Signal::TERM).unwrap();
         self.exited().await
     }
 
     /// Waits for its own end, and returns its exit code and its errors.
-    pub async fn exited(&mut self) -> (Option<i32>, String) {
+    pub(crate) async fn exited(&mut self) -> (Option<i32>, String) {
         let status = timeout(PATIENCE, self.child.wait()).await;
         let code = status.unwrap_or_else(|_| panic!("not ended in {PATIENCE:?}")).unwrap().code();
         self.stderr.read_to_string(&mut self.errors).await.unwrap();

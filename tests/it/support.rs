@@ -10,16 +10,16 @@ use stormpetrel::{
     testing::{TestCluster, TestServer},
 };
 
-pub fn config(url: impl Into<String>) -> NatsStorageConfig {
+pub(crate) fn config(url: impl Into<String>) -> NatsStorageConfig {
     NatsStorageConfig { urls: vec![url.into()], ..NatsStorageConfig::development() }
 }
 
-pub async fn petrel_at(url: impl Into<String>) -> Petrel {
+pub(crate) async fn petrel_at(url: impl Into<String>) -> Petrel {
     let storage = NatsStorage::connect(config(url)).await.expect("connect");
     Petrel::new(Arc::new(storage))
 }
 
-pub async fn system() -> (TestServer, Petrel) {
+pub(crate) async fn system() -> (TestServer, Petrel) {
     let server = TestServer::start().await;
     let cases = petrel_at(server.url()).await;
     (server, cases)
@@ -27,32 +27,32 @@ pub async fn system() -> (TestServer, Petrel) {
 
 /// Settings of a system with three replicas, for a process that begins with one of the servers.
 /// The others it learns from that.
-pub fn replicated(cluster: &TestCluster, node: usize) -> NatsStorageConfig {
+pub(crate) fn replicated(cluster: &TestCluster, node: usize) -> NatsStorageConfig {
     NatsStorageConfig { replicas: Some(3), ..config(cluster.url(node)) }
 }
 
-pub fn workflow(id: &str) -> WorkflowId {
+pub(crate) fn workflow(id: &str) -> WorkflowId {
     WorkflowId::new(id).unwrap()
 }
 
-pub fn case(id: &str) -> CaseId {
+pub(crate) fn case(id: &str) -> CaseId {
     CaseId::new(id).unwrap()
 }
 
-pub fn place(id: &str) -> PlaceId {
+pub(crate) fn place(id: &str) -> PlaceId {
     PlaceId::new(id).unwrap()
 }
 
-pub fn transition(id: &str) -> TransitionId {
+pub(crate) fn transition(id: &str) -> TransitionId {
     TransitionId::new(id).unwrap()
 }
 
-pub fn definition(definition: Value) -> WorkflowDefinition {
+pub(crate) fn definition(definition: Value) -> WorkflowDefinition {
     serde_json::from_value(definition).unwrap()
 }
 
 /// A net draft → review → done, with a way back from review and a split with a join.
-pub fn orders() -> WorkflowDefinition {
+pub(crate) fn orders() -> WorkflowDefinition {
     definition(json!({
         "id": "orders",
         "name": "Orders",
@@ -73,7 +73,7 @@ pub fn orders() -> WorkflowDefinition {
     }))
 }
 
-pub async fn begin(petrel: &Petrel, data: Value) -> (Changed, TokenId) {
+pub(crate) async fn begin(petrel: &Petrel, data: Value) -> (Changed, TokenId) {
     petrel.create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
     let begun =
         petrel.create_case(NewCase { data, ..NewCase::of(workflow("orders")) }).await.unwrap();
@@ -82,7 +82,7 @@ pub async fn begin(petrel: &Petrel, data: Value) -> (Changed, TokenId) {
 }
 
 /// Copies a folder with all its contents: of a server that is stopped, a backup.
-pub fn copy_folder(from: &Path, to: &Path) {
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -95,6 +95,6 @@ pub fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// The sequence of a number.
-pub fn at(number: u64) -> LogSequence {
+pub(crate) fn at(number: u64) -> LogSequence {
     LogSequence::new(number).expect("no message is at 0")
 }

@@ -13,7 +13,7 @@ const STEPS: usize = 512;
 const IN_VAIN: usize = 64;
 
 /// Walks until a pump is found, or enough was walked, or `goes_on` ends it.
-pub fn pump_by_walking(net: &Net, goes_on: &mut impl FnMut() -> bool) -> Option<Pump> {
+pub(super) fn pump_by_walking(net: &Net, goes_on: &mut impl FnMut() -> bool) -> Option<Pump> {
     (0..WALKS).find_map(|seed| walk(net, &mut Random::from_seed(seed), goes_on))
 }
 

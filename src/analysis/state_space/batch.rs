@@ -8,28 +8,28 @@ use crate::models::petri::{Marking, Net, Refused};
 const FULL: usize = 128;
 
 /// The [work](Batch::work) after which the watcher is asked: a few milliseconds.
-pub const WATCHED_EVERY: usize = 1 << 21;
+pub(super) const WATCHED_EVERY: usize = 1 << 21;
 
 /// A target that is not known (yet).
-pub const UNKNOWN: u32 = u32::MAX;
+pub(super) const UNKNOWN: u32 = u32::MAX;
 
 /// A net compiled for a layout.
 #[derive(Debug, Clone)]
-pub struct Compiled<'n> {
+pub(super) struct Compiled<'n> {
     pub net: &'n Net,
     pub layout: Layout,
     pub program: Program,
 }
 
 impl<'n> Compiled<'n> {
-    pub fn new(net: &'n Net, layout: Layout) -> Self {
+    pub(super) fn new(net: &'n Net, layout: Layout) -> Self {
         let program = Program::compile(net, &layout);
         Self { net, layout, program }
     }
 
     /// Asks the rule itself. `Ok(None)` means that it can't fire.
     #[cold]
-    pub fn ask(&self, transition: usize, words: &[u64]) -> Result<Option<Marking>, Refused> {
+    pub(super) fn ask(&self, transition: usize, words: &[u64]) -> Result<Option<Marking>, Refused> {
         let mut marking = vec![0; self.net.places.len()];
         self.layout.unpack(words, &mut marking);
         match self.net.fire(transition, &mut marking) {
@@ -42,7 +42,7 @@ impl<'n> Compiled<'n> {
 
 /// Reason for which the successors of a marking are not all in the batch.
 #[derive(Debug)]
-pub enum Unfit {
+pub(super) enum Unfit {
     /// One does not fit into the layout.
     Wide(Marking),
     /// One can't be counted in 64 bits.
@@ -51,7 +51,7 @@ pub enum Unfit {
 
 /// Successors, in the order of their sources and transitions.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(super) struct Batch {
     rows: Vec<u64>,
     hashes: Vec<u64>,
     /// The transition of each successor.
@@ -63,25 +63,25 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.rows.clear();
         self.hashes.clear();
         self.transitions.clear();
         self.sources.clear();
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.hashes.len()
     }
 
     /// An estimate of the operations on words that it took to make and to look up: few of the
     /// transitions tried may be enabled, and the successors may be far more than their sources.
-    pub fn work(&self, compiled: &Compiled<'_>) -> usize {
+    pub(super) fn work(&self, compiled: &Compiled<'_>) -> usize {
         let tried = self.sources.len() * (16 + compiled.program.len());
         tried + self.len() * (64 + compiled.layout.words)
     }
 
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         // Dead markings have no successors and yet must end somewhere.
         self.hashes.len() >= FULL || self.sources.len() >= FULL
     }
@@ -90,7 +90,7 @@ impl Batch {
     ///
     /// `W` is the number of words, or 0 where it is not known before.
     #[inline(always)]
-    pub fn add<const W: usize>(
+    pub(super) fn add<const W: usize>(
         &mut self,
         compiled: &Compiled<'_>,
         store: &Store,
@@ -148,7 +148,7 @@ impl Batch {
     ///
     /// In three rounds, in each of which no look-up waits for another.
     #[inline(always)]
-    pub fn look<const W: usize>(&mut self, store: &Store) {
+    pub(super) fn look<const W: usize>(&mut self, store: &Store) {
         let words = if W == 0 { store.words() } else { W };
         let glanced = self.hashes.iter().fold(0, |all, hash| all ^ store.glance(*hash));
         std::hint::black_box(glanced);
@@ -166,7 +166,7 @@ impl Batch {
 
     /// A successor and its hash.
     #[inline(always)]
-    pub fn row<const W: usize>(&self, at: usize, store: &Store) -> (u64, &[u64]) {
+    pub(super) fn row<const W: usize>(&self, at: usize, store: &Store) -> (u64, &[u64]) {
         let words = if W == 0 { store.words() } else { W };
         (self.hashes[at], &self.rows[at * words..(at + 1) * words])
     }

@@ -11,7 +11,7 @@ const CLOSED: u32 = u32::MAX - 1;
 
 /// The components of a graph. Each comes after those that its edges lead to.
 #[derive(Debug, Clone)]
-pub struct Components {
+pub(super) struct Components {
     /// The component of each state.
     component: Vec<u32>,
     /// All states, those of one component together.
@@ -31,7 +31,7 @@ struct Visit {
 
 impl Components {
     /// The components of all that is reached from state 0, which is everything.
-    pub fn of(edges: &Edges) -> Self {
+    pub(super) fn of(edges: &Edges) -> Self {
         let count = edges.states();
         let mut found =
             Self { component: vec![0; count], states: Vec::with_capacity(count), ends: vec![] };
@@ -90,12 +90,12 @@ impl Components {
     }
 
     /// The component of a state.
-    pub fn component(&self, state: usize) -> usize {
+    pub(super) fn component(&self, state: usize) -> usize {
         self.component[state] as usize
     }
 
     /// The states of each component.
-    pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u32]> {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         begins.zip(&self.ends).map(|(begin, end)| &self.states[begin as usize..*end as usize])
     }

@@ -30,7 +30,7 @@ enum Pause {
 }
 
 /// A state space in the making.
-pub struct Explorer<'n> {
+pub(super) struct Explorer<'n> {
     compiled: Compiled<'n>,
     store: Store,
     limits: Limits,
@@ -59,7 +59,7 @@ fn effects(net: &Net) -> Option<Vec<Sparse<i128>>> {
 }
 
 impl<'n> Explorer<'n> {
-    pub fn new(net: &'n Net, limits: &Limits) -> Self {
+    pub(super) fn new(net: &'n Net, limits: &Limits) -> Self {
         let initial = net.initial();
         let layout = Layout::for_counts(&initial);
         let mut words = vec![0; layout.words];
@@ -94,7 +94,7 @@ impl<'n> Explorer<'n> {
     }
 
     /// Goes on until all is found, or a limit.
-    pub fn run(&mut self, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    pub(super) fn run(&mut self, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         loop {
             let pause = match self.store.words() {
                 1 => self.run_words::<1>(watch),
@@ -112,7 +112,7 @@ impl<'n> Explorer<'n> {
     }
 
     /// The progress so far.
-    pub fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> Progress {
         Progress { states: self.store.len(), explored: self.next, firings: self.counts.firings }
     }
 
@@ -249,7 +249,7 @@ impl<'n> Explorer<'n> {
     }
 
     /// The state space that was found.
-    pub fn into_space(mut self, stopped: Option<Stopped>) -> StateSpace<'n> {
+    pub(super) fn into_space(mut self, stopped: Option<Stopped>) -> StateSpace<'n> {
         self.counts.bounds = vec![0; self.compiled.net.places.len()];
         self.compiled.layout.unpack(&self.most, &mut self.counts.bounds);
         StateSpace::new(self.compiled, self.store, self.parents, self.counts, stopped)

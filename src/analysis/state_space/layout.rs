@@ -9,7 +9,7 @@ const WIDTHS: [u8; 12] = [1, 2, 3, 5, 7, 11, 15, 20, 31, 47, 63, 64];
 
 /// A count within the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field {
+pub(super) struct Field {
     /// The word that it stands in.
     pub word: usize,
     /// Number of bits from the low end.
@@ -20,12 +20,12 @@ pub struct Field {
 
 impl Field {
     /// The greatest count that fits.
-    pub fn max(self) -> u64 {
+    pub(super) fn max(self) -> u64 {
         u64::MAX >> (64 - u32::from(self.bits))
     }
 
     /// The guard bit, or none.
-    pub fn guard(self) -> u64 {
+    pub(super) fn guard(self) -> u64 {
         match self.bits {
             1 | 64 => 0,
             bits => 1 << (self.shift + u32::from(bits)),
@@ -33,18 +33,18 @@ impl Field {
     }
 
     /// The bits of the count.
-    pub fn mask(self) -> u64 {
+    pub(super) fn mask(self) -> u64 {
         self.max() << self.shift
     }
 
-    pub fn get(self, words: &[u64]) -> u64 {
+    pub(super) fn get(self, words: &[u64]) -> u64 {
         (words[self.word] >> self.shift) & self.max()
     }
 }
 
 /// The fields of all places.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub(super) struct Layout {
     /// The field of each place.
     pub fields: Vec<Field>,
     /// Number of words of a marking; at least one.
@@ -65,7 +65,7 @@ fn width(most: u64) -> u8 {
 
 impl Layout {
     /// The narrowest layout for counts up to those given.
-    pub fn for_counts(most: &[u64]) -> Self {
+    pub(super) fn for_counts(most: &[u64]) -> Self {
         let empty = Self {
             fields: vec![Field { word: 0, shift: 0, bits: 0 }; most.len()],
             words: 1,
@@ -77,13 +77,13 @@ impl Layout {
     }
 
     /// The narrowest layout for a marking that does not fit, and for those that fitted before.
-    pub fn widened(&self, marking: &[u64]) -> Self {
+    pub(super) fn widened(&self, marking: &[u64]) -> Self {
         let most = self.fields.iter().zip(marking);
         Self::for_counts(&most.map(|(field, count)| field.max().max(*count)).collect::<Vec<_>>())
     }
 
     /// The layout for a marking that does not fit, in which only the counts move that have to.
-    pub fn patched(&self, marking: &[u64]) -> Self {
+    pub(super) fn patched(&self, marking: &[u64]) -> Self {
         self.clone().place(marking)
     }
 
@@ -126,7 +126,7 @@ impl Layout {
     }
 
     /// Lays a marking of another layout out in this one; `words` may hold anything.
-    pub fn adopt(&self, other: &Self, moved: &[usize], packed: &[u64], words: &mut [u64]) {
+    pub(super) fn adopt(&self, other: &Self, moved: &[usize], packed: &[u64], words: &mut [u64]) {
         words.fill(0);
         words[..packed.len().min(self.words)]
             .copy_from_slice(&packed[..packed.len().min(self.words)]);
@@ -143,32 +143,32 @@ impl Layout {
     }
 
     /// The places whose counts stand elsewhere in another layout.
-    pub fn moved(&self, other: &Self) -> Vec<usize> {
+    pub(super) fn moved(&self, other: &Self) -> Vec<usize> {
         let places = 0..self.fields.len();
         places.filter(|place| self.fields[*place] != other.fields[*place]).collect()
     }
 
     /// Returns true if every count of a marking fits.
-    pub fn fits(&self, marking: &[u64]) -> bool {
+    pub(super) fn fits(&self, marking: &[u64]) -> bool {
         self.fields.iter().zip(marking).all(|(field, count)| *count <= field.max())
     }
 
     /// Writes a marking that fits to `words`, which are all zero.
-    pub fn pack(&self, marking: &[u64], words: &mut [u64]) {
+    pub(super) fn pack(&self, marking: &[u64], words: &mut [u64]) {
         for (field, count) in self.fields.iter().zip(marking) {
             words[field.word] |= count << field.shift;
         }
     }
 
     /// Reads a marking.
-    pub fn unpack(&self, words: &[u64], marking: &mut [u64]) {
+    pub(super) fn unpack(&self, words: &[u64], marking: &mut [u64]) {
         for (field, count) in self.fields.iter().zip(marking) {
             *count = field.get(words);
         }
     }
 
     /// All tokens of a packed marking.
-    pub fn tokens(&self, words: &[u64]) -> u128 {
+    pub(super) fn tokens(&self, words: &[u64]) -> u128 {
         let mut sum = 0;
         for (word, (ones, wide)) in words.iter().zip(self.ones.iter().zip(&self.wide)) {
             sum += u128::from((word & ones).count_ones());
@@ -181,7 +181,7 @@ impl Layout {
     }
 
     /// Returns true if every count of `words` is at least that of `others`.
-    pub fn covers(&self, words: &[u64], others: &[u64]) -> bool {
+    pub(super) fn covers(&self, words: &[u64], others: &[u64]) -> bool {
         words.iter().zip(others).enumerate().all(|(at, (word, other))| {
             let (ones, guards) = (self.ones[at], self.guards[at]);
             // Without a guard there is one count of 64 bits, or there are only counts of one.
@@ -194,7 +194,7 @@ impl Layout {
     }
 
     /// Raises each count of `most` to that of a packed marking where it has more.
-    pub fn raise(&self, most: &mut [u64], words: &[u64]) {
+    pub(super) fn raise(&self, most: &mut [u64], words: &[u64]) {
         for (at, (most, word)) in most.iter_mut().zip(words).enumerate() {
             let (ones, guards) = (self.ones[at], self.guards[at]);
             *most |= word & ones;

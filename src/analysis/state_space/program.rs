@@ -63,7 +63,7 @@ struct Operation {
 
 /// The transitions, compiled for a layout.
 #[derive(Debug, Clone)]
-pub struct Program {
+pub(super) struct Program {
     operations: Vec<Operation>,
     /// The first need of each transition: most have no other.
     first: Vec<Need>,
@@ -76,7 +76,7 @@ pub struct Program {
 
 /// The outcome of firing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fired {
+pub(super) enum Fired {
     Yes,
     No,
     /// A count may leave its field: [`Net::fire`] is to be asked.
@@ -142,7 +142,7 @@ fn bar(bars: &mut Vec<Bar>, from: usize, field: Field, below: u64) {
 
 impl Program {
     /// Compiles the transitions of a net.
-    pub fn compile(net: &Net, layout: &Layout) -> Self {
+    pub(super) fn compile(net: &Net, layout: &Layout) -> Self {
         let mut program = Self {
             operations: Vec::with_capacity(net.transitions.len()),
             first: Vec::with_capacity(net.transitions.len()),
@@ -222,13 +222,13 @@ impl Program {
     }
 
     /// Number of transitions.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.operations.len()
     }
 
     /// Returns true if the tokens of a marking suffice for a transition.
     #[inline(always)]
-    pub fn has_tokens(&self, transition: usize, words: &[u64], guards: &[u64]) -> bool {
+    pub(super) fn has_tokens(&self, transition: usize, words: &[u64], guards: &[u64]) -> bool {
         let has = |need: &Need| {
             let (word, guards) = (words[need.word], guards[need.word]);
             let left = (word | guards).wrapping_sub(need.least);
@@ -244,7 +244,7 @@ impl Program {
     /// Fires a transition for which the tokens suffice. `after` begins as the marking and is of
     /// no use unless the answer is yes.
     #[inline(always)]
-    pub fn fire(&self, transition: usize, after: &mut [u64], guards: &[u64]) -> Fired {
+    pub(super) fn fire(&self, transition: usize, after: &mut [u64], guards: &[u64]) -> Fired {
         let operation = &self.operations[transition];
         match operation.kind {
             Kind::Words => {}

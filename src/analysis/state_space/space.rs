@@ -10,7 +10,7 @@ use crate::models::petri::{Marking, Net};
 
 /// Counts made while exploring.
 #[derive(Debug, Clone)]
-pub struct Counts {
+pub(super) struct Counts {
     pub firings: u64,
     pub distinct_edges: u64,
     /// All markings that enable nothing.
@@ -22,7 +22,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub fn new(net: &Net, tokens: u128) -> Self {
+    pub(super) fn new(net: &Net, tokens: u128) -> Self {
         Self {
             firings: 0,
             distinct_edges: 0,

@@ -16,7 +16,7 @@ const FACTORS: [u64; 8] = [
 /// indexes. A slot holds the 32 bits of the hash above the index plus one; the slot's place is
 /// the hash's upper bits, so the table grows without looking at the markings.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub(super) struct Store {
     words: usize,
     arena: Vec<u64>,
     slots: Vec<u64>,
@@ -26,14 +26,14 @@ pub struct Store {
 }
 
 /// Number of markings that a store can hold: their indexes are 32 bits, one of them taken.
-pub const MOST: usize = u32::MAX as usize - 1;
+pub(super) const MOST: usize = u32::MAX as usize - 1;
 
 /// The bits of a slot that are the hash.
 const HASH: u64 = 0xffff_ffff_0000_0000;
 
 /// A hash of a marking, in the upper half.
 #[inline(always)]
-pub fn hash(words: &[u64]) -> u64 {
+pub(super) fn hash(words: &[u64]) -> u64 {
     let mut sum = 0u64;
     for (at, word) in words.iter().enumerate() {
         // Words that share a factor are told apart by the rotation.
@@ -46,28 +46,28 @@ pub fn hash(words: &[u64]) -> u64 {
 
 impl Store {
     /// An empty store of markings of so many words.
-    pub fn new(words: usize) -> Self {
+    pub(super) fn new(words: usize) -> Self {
         Self { words, arena: Vec::new(), slots: vec![0; 1 << 8], shift: 24, len: 0 }
     }
 
     /// Number of markings.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// Number of words of a marking.
-    pub fn words(&self) -> usize {
+    pub(super) fn words(&self) -> usize {
         self.words
     }
 
     /// The words of a marking.
     #[inline(always)]
-    pub fn get(&self, index: usize) -> &[u64] {
+    pub(super) fn get(&self, index: usize) -> &[u64] {
         &self.arena[index * self.words..(index + 1) * self.words]
     }
 
     /// Bytes in use, and those in use beside them for a while to add so many markings.
-    pub fn bytes(&self, more: usize) -> (usize, usize) {
+    pub(super) fn bytes(&self, more: usize) -> (usize, usize) {
         let used = 8 * (self.arena.capacity() + self.slots.len());
         let mut growth = 0;
         if self.arena.len() + more * self.words > self.arena.capacity() {
@@ -94,13 +94,13 @@ impl Store {
     /// The content of the slot where the search for a hash begins. Reading it early, for many
     /// markings, lets the processor wait for all of them at once.
     #[inline(always)]
-    pub fn glance(&self, hash: u64) -> u64 {
+    pub(super) fn glance(&self, hash: u64) -> u64 {
         self.slots[self.start(hash)]
     }
 
     /// The first marking with this hash, which may be another one; the table alone is read.
     #[inline(always)]
-    pub fn candidate(&self, hash: u64) -> Option<usize> {
+    pub(super) fn candidate(&self, hash: u64) -> Option<usize> {
         let last = self.slots.len() - 1;
         let mut at = self.start(hash);
         loop {
@@ -117,7 +117,7 @@ impl Store {
 
     /// The index of a marking, or the free slot where it belongs.
     #[inline(always)]
-    pub fn find(&self, hash: u64, words: &[u64]) -> Result<usize, usize> {
+    pub(super) fn find(&self, hash: u64, words: &[u64]) -> Result<usize, usize> {
         let last = self.slots.len() - 1;
         let mut at = self.start(hash);
         loop {
@@ -136,7 +136,7 @@ impl Store {
     }
 
     /// Adds a marking that [`find`](Self::find) has not found, at the slot that it gave.
-    pub fn add(&mut self, hash: u64, words: &[u64], slot: usize) {
+    pub(super) fn add(&mut self, hash: u64, words: &[u64], slot: usize) {
         if self.arena.len() + self.words > self.arena.capacity() {
             self.arena.reserve_exact((self.arena.capacity() / 2).max(64 * self.words));
         }
@@ -149,12 +149,12 @@ impl Store {
     }
 
     /// Bytes in use while the same markings are laid out in so many words.
-    pub fn bytes_beside(&self, words: usize) -> usize {
+    pub(super) fn bytes_beside(&self, words: usize) -> usize {
         self.bytes(0).0 + 8 * (self.len * words + self.slots.len())
     }
 
     /// The same markings, in the same order, with so many words each, as `again` writes them.
-    pub fn relaid(&self, words: usize, mut again: impl FnMut(&[u64], &mut [u64])) -> Self {
+    pub(super) fn relaid(&self, words: usize, mut again: impl FnMut(&[u64], &mut [u64])) -> Self {
         let mut arena = vec![0; self.len * words];
         let mut slots = vec![0; self.slots.len()];
         let last = slots.len() - 1;

@@ -25,7 +25,7 @@ pub(super) trait Field: Clone {
 pub(super) struct Residue(u64);
 
 impl Residue {
-    pub const MODULUS: u64 = (1 << 61) - 1;
+    pub(super) const MODULUS: u64 = (1 << 61) - 1;
 
     fn reduced(value: u128) -> Self {
         Self((value % u128::from(Self::MODULUS)) as u64)

@@ -12,7 +12,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub fn of(net: &Net) -> Self {
+    pub(super) fn of(net: &Net) -> Self {
         let places = net.places.len();
         let nodes = places + net.transitions.len();
         let mut flow = Self {
@@ -46,33 +46,33 @@ impl Flow {
         self.predecessors[to].push(from);
     }
 
-    pub fn nodes(&self) -> usize {
+    pub(super) fn nodes(&self) -> usize {
         self.successors.len()
     }
 
-    pub fn transition(&self, transition: usize) -> usize {
+    pub(super) fn transition(&self, transition: usize) -> usize {
         self.places + transition
     }
 
     /// The ids of the nodes, in the order of the net.
-    pub fn ids(&self, net: &Net, of: impl Fn(usize) -> bool) -> Vec<String> {
+    pub(super) fn ids(&self, net: &Net, of: impl Fn(usize) -> bool) -> Vec<String> {
         let places = net.places.iter().map(|place| &place.id);
         let all = places.chain(net.transitions.iter().map(|transition| &transition.id));
         all.enumerate().filter(|(node, _)| of(*node)).map(|(_, id)| id.clone()).collect()
     }
 
     /// True for the nodes that a path leads to from `start`, itself among them.
-    pub fn reached_from(&self, start: usize) -> Vec<bool> {
+    pub(super) fn reached_from(&self, start: usize) -> Vec<bool> {
         reach(&self.successors, start)
     }
 
     /// True for the nodes from which a path leads to `end`, itself among them.
-    pub fn leading_to(&self, end: usize) -> Vec<bool> {
+    pub(super) fn leading_to(&self, end: usize) -> Vec<bool> {
         reach(&self.predecessors, end)
     }
 
     /// Returns true if a path leads from every node to every other.
-    pub fn is_strongly_connected(&self) -> bool {
+    pub(super) fn is_strongly_connected(&self) -> bool {
         let all = |reached: Vec<bool>| reached.into_iter().all(|reached| reached);
         self.nodes() > 0 && all(self.reached_from(0)) && all(self.leading_to(0))
     }

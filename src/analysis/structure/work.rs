@@ -13,16 +13,16 @@ pub struct TooComplex;
 pub(super) struct Work(u64);
 
 impl Work {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(MOST)
     }
 
     #[cfg(test)]
-    pub fn of(steps: u64) -> Self {
+    pub(super) fn of(steps: u64) -> Self {
         Self(steps)
     }
 
-    pub fn spend(&mut self, steps: u64) -> Result<(), TooComplex> {
+    pub(super) fn spend(&mut self, steps: u64) -> Result<(), TooComplex> {
         self.0 = self.0.checked_sub(steps).ok_or(TooComplex)?;
         Ok(())
     }

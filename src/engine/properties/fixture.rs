@@ -19,7 +19,7 @@ use crate::{
 
 /// A net, and the number of tokens in each of its places at the beginning.
 #[derive(Debug, Clone)]
-pub struct Start {
+pub(super) struct Start {
     pub definition: WorkflowDefinition,
     pub tokens: Vec<u64>,
 }
@@ -79,7 +79,7 @@ fn definition(places: Vec<Value>, mut transitions: Vec<Value>) -> WorkflowDefini
 }
 
 /// A net of all five kinds of arcs, with weights and capacities, and a marking within them.
-pub fn start() -> impl Strategy<Value = Start> {
+pub(super) fn start() -> impl Strategy<Value = Start> {
     (2..=4_usize).prop_flat_map(|count| {
         let capacities = vec(prop_oneof![Just(None), (1..=6_u64).prop_map(Some)], count);
         let transitions = vec(transition(count), 1..=4);
@@ -106,7 +106,7 @@ pub fn start() -> impl Strategy<Value = Start> {
 
 /// A net in which every transition gives as many tokens as it takes: the vector of ones is a
 /// P-invariant. Its places form a ring, so that there is always a way on.
-pub fn conserving() -> impl Strategy<Value = Start> {
+pub(super) fn conserving() -> impl Strategy<Value = Start> {
     (2..=5_usize).prop_flat_map(|count| {
         let swaps = vec((vec(0..count, 1..=4), vec(0..count, 4)), 0..=4);
         (swaps, vec(0..=4_u64, count)).prop_map(move |(swaps, mut tokens)| {
@@ -133,7 +133,7 @@ pub fn conserving() -> impl Strategy<Value = Start> {
 }
 
 /// A start with so many tokens that its records vouch for them after any run.
-pub fn crowded() -> impl Strategy<Value = Start> {
+pub(super) fn crowded() -> impl Strategy<Value = Start> {
     conserving().prop_map(|mut start| {
         start.tokens[0] += VOUCHED_FROM as u64;
         start
@@ -142,14 +142,14 @@ pub fn crowded() -> impl Strategy<Value = Start> {
 
 /// A case as it runs: its state, and its log so far.
 #[derive(Debug)]
-pub struct Run {
+pub(super) struct Run {
     pub net: Net,
     pub case: Case,
     pub log: Vec<Stored<Record>>,
 }
 
 impl Run {
-    pub fn new(start: &Start) -> Self {
+    pub(super) fn new(start: &Start) -> Self {
         // Expressions that can never succeed are refused when they are new; what is stored has them.
         let net = Net::compile_stored(&start.definition).unwrap();
         let first = create_case(
@@ -171,17 +171,17 @@ impl Run {
     }
 
     /// Adds a token to a place.
-    pub fn add(&mut self, place: usize) {
+    pub(super) fn add(&mut self, place: usize) {
         let seed = seed(place, self.case.tokens_made + 1);
         let record = add_token(&self.net, &self.case, seed, &self.act());
         self.append(record);
     }
 
-    pub fn act(&self) -> Act {
+    pub(super) fn act(&self) -> Act {
         act(self.log.len() as u64 + 1)
     }
 
-    pub fn fire(&self, transition: usize, tokens: &[TokenId]) -> Result<Record, Refusal> {
+    pub(super) fn fire(&self, transition: usize, tokens: &[TokenId]) -> Result<Record, Refusal> {
         let transition = &self.net.transitions[transition].id;
         self.fire_by_id(transition, tokens)
     }
@@ -204,23 +204,23 @@ impl Run {
     }
 
     /// Puts a record into the log, with a gap as other cases make them.
-    pub fn append(&mut self, record: Record) {
+    pub(super) fn append(&mut self, record: Record) {
         let last = self.case.sequence.get();
         let stored = stored(record, last + 1 + last % 3);
         self.case = apply(Some(&self.case), &stored).unwrap();
         self.log.push(stored);
     }
 
-    pub fn count(&self, place: usize) -> u64 {
+    pub(super) fn count(&self, place: usize) -> u64 {
         self.case.marking.in_place(&self.net.places[place].id).count() as u64
     }
 
-    pub fn counts(&self) -> Vec<u64> {
+    pub(super) fn counts(&self) -> Vec<u64> {
         (0..self.net.places.len()).map(|place| self.count(place)).collect()
     }
 
     /// Returns true if a mode can fire by the textbook rule, on counts alone.
-    pub fn can(&self, mode: &Mode) -> bool {
+    pub(super) fn can(&self, mode: &Mode) -> bool {
         let arcs = mode.arcs.inputs.iter().all(|arc| {
             let present = self.count(arc.place);
             match arc.kind {
@@ -240,7 +240,7 @@ impl Run {
     }
 
     /// Number of tokens that each place would hold after a mode had fired.
-    pub fn after(&self, mode: &Mode) -> Vec<u64> {
+    pub(super) fn after(&self, mode: &Mode) -> Vec<u64> {
         let after = |(place, count): (usize, u64)| {
             let reset =
                 mode.arcs.inputs.iter().any(|a| a.place == place && a.kind == ArcKind::Reset);
@@ -253,18 +253,18 @@ impl Run {
     }
 
     /// The mode that a transition would fire in: the first that can.
-    pub fn first_mode(&self, transition: usize) -> Option<&Mode> {
+    pub(super) fn first_mode(&self, transition: usize) -> Option<&Mode> {
         self.net.transitions[transition].modes.iter().find(|mode| self.can(mode))
     }
 }
 
 /// The weight of a mode's arcs of one kind from a place.
-pub fn weight(mode: &Mode, place: usize, kind: ArcKind) -> u64 {
+pub(super) fn weight(mode: &Mode, place: usize, kind: ArcKind) -> u64 {
     let arcs = mode.arcs.inputs.iter().filter(|arc| arc.place == place && arc.kind == kind);
     arcs.map(|arc| arc.weight).sum()
 }
 
-pub fn now() -> DateTime<Utc> {
+pub(super) fn now() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
 }
 

@@ -1,10 +1,10 @@
 //! Points, boxes and paths. Lengths are SVG's user units, `y` grows downwards.
 
-pub use super::super::Point;
+pub(super) use super::super::Point;
 
 /// A box with upright sides, by its middle.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Area {
+pub(super) struct Area {
     /// Its middle.
     pub middle: Point,
     /// Its width.
@@ -15,7 +15,7 @@ pub struct Area {
 
 /// A piece of a path, from where the one before ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Step {
+pub(super) enum Step {
     /// A straight line to a point.
     Line(Point),
     /// A cubic Bézier curve: two control points and the end.
@@ -24,7 +24,7 @@ pub enum Step {
 
 /// A line from one node to another.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Path {
+pub(super) struct Path {
     /// Its start.
     pub start: Point,
     /// The pieces from there on.
@@ -58,14 +58,14 @@ impl Area {
     }
 
     /// Returns true if the two have more in common than an edge.
-    pub fn overlaps(&self, other: &Self) -> bool {
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
         let (dx, dy) = (self.middle.x - other.middle.x, self.middle.y - other.middle.y);
         dx.abs() * 2.0 < self.width + other.width - 1e-6
             && dy.abs() * 2.0 < self.height + other.height - 1e-6
     }
 
     /// Returns true if a point is within.
-    pub fn contains(&self, point: Point) -> bool {
+    pub(super) fn contains(&self, point: Point) -> bool {
         (self.middle.x - point.x).abs() * 2.0 < self.width
             && (self.middle.y - point.y).abs() * 2.0 < self.height
     }
@@ -125,7 +125,7 @@ impl Path {
     }
 
     /// Points on it, close enough to one another to stand for it.
-    pub fn points(&self) -> Vec<Point> {
+    pub(super) fn points(&self) -> Vec<Point> {
         const PIECES: u32 = 12;
         let (mut points, mut from) = (vec![self.start], self.start);
         for step in &self.steps {

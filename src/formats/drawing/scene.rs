@@ -19,7 +19,7 @@ pub(super) const TITLE_FONT: f64 = 15.0;
 
 /// A laid-out net. The upper left corner is the origin.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Scene {
+pub(super) struct Scene {
     /// The width of the whole.
     pub width: f64,
     /// The height of the whole.
@@ -34,7 +34,7 @@ pub struct Scene {
 
 /// A node with its place in the picture.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub(super) struct Node {
     /// Its look.
     pub shape: Shape,
     /// Its circle or box.
@@ -45,7 +45,7 @@ pub struct Node {
 
 /// An arc with its way through the picture.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Arc {
+pub(super) struct Arc {
     /// The nodes that it connects, and its kind.
     pub link: Link,
     /// Its way, from the edge of one node to the edge of the other.
@@ -56,7 +56,7 @@ pub struct Arc {
 
 impl Scene {
     /// Lays out a drawing.
-    pub fn of(drawing: &Drawing<'_>) -> Self {
+    pub(super) fn of(drawing: &Drawing<'_>) -> Self {
         let net = drawing.net;
         let (shapes, links) = (shape::shapes(net), shape::links(net));
         let given = drawing.positions.and_then(|at| given::layout(&shapes, &links, at));

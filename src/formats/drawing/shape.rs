@@ -19,7 +19,7 @@ const WIDEST: f64 = 100.0;
 
 /// A node: places first, then transitions, each in the order of the net.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shape {
+pub(super) struct Shape {
     /// True if it is a place.
     pub is_place: bool,
     /// The width of the circle or box.
@@ -32,7 +32,7 @@ pub struct Shape {
 
 /// The kind of an arc in the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mark {
+pub(super) enum Mark {
     /// An arrow from the place.
     Consume,
     /// An arrow to the place.
@@ -47,7 +47,7 @@ pub enum Mark {
 
 /// An arc. Several of one kind between the same two nodes are one, as they fire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Link {
+pub(super) struct Link {
     /// The place's index in the net.
     pub place: usize,
     /// The transition's index in the net.

@@ -72,11 +72,11 @@ pub(super) struct Course {
 }
 
 impl Course {
-    pub fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options) -> Self {
         Self { options, written: Written::default(), case: None, number: 0, last: None }
     }
 
-    pub fn step(&mut self, stored: &Stored<Record>) -> Step {
+    pub(super) fn step(&mut self, stored: &Stored<Record>) -> Step {
         let begins = self.case.as_ref() != Some(&stored.value.case);
         if begins {
             self.case = Some(stored.value.case.clone());
@@ -98,7 +98,7 @@ impl Course {
     }
 
     /// Returns true if a case has begun and not ended.
-    pub fn is_in_case(&self) -> bool {
+    pub(super) fn is_in_case(&self) -> bool {
         self.case.is_some()
     }
 }

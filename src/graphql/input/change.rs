@@ -14,7 +14,7 @@ use crate::{
 
 /// The input of `quarantineCase`.
 #[derive(InputObject)]
-pub struct QuarantineCaseInput {
+pub(crate) struct QuarantineCaseInput {
     /// The workflow.
     workflow_id: ID,
     /// The case.
@@ -39,7 +39,7 @@ pub struct QuarantineCaseInput {
 
 impl QuarantineCaseInput {
     /// The case, the treatment of the records that follow, and the change's own details.
-    pub fn into_request(self) -> Result<(WorkflowId, CaseId, Following, Change), Error> {
+    pub(crate) fn into_request(self) -> Result<(WorkflowId, CaseId, Following, Change), Error> {
         let Self { workflow_id, case_id, with_following, .. } = self;
         let Self { reason, triggered_by, firing_id, expected_revision, metadata, .. } = self;
         let following = match with_following {
@@ -62,7 +62,7 @@ impl QuarantineCaseInput {
 
 /// The input of `pauseCase`, `resumeCase` and `cancelCase`.
 #[derive(InputObject)]
-pub struct CaseChangeInput {
+pub(crate) struct CaseChangeInput {
     /// The workflow.
     workflow_id: ID,
     /// The case.
@@ -81,7 +81,7 @@ pub struct CaseChangeInput {
 
 impl CaseChangeInput {
     /// The case, and the change's own details.
-    pub fn into_request(self) -> Result<(WorkflowId, CaseId, Change), Error> {
+    pub(crate) fn into_request(self) -> Result<(WorkflowId, CaseId, Change), Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
         let case = id_in(&workflow, "input.caseId", &self.case_id)?;
         let mut change = change(

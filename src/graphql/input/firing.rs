@@ -15,7 +15,7 @@ use crate::{
 
 /// The input of `fireTransition`.
 #[derive(InputObject)]
-pub struct FireTransitionInput {
+pub(crate) struct FireTransitionInput {
     /// A token that the transition must take. It fires in the token's case.
     token_id: ID,
     /// The transition.
@@ -39,7 +39,7 @@ pub struct FireTransitionInput {
 
 /// The input of `fireCase`.
 #[derive(InputObject)]
-pub struct FireCaseInput {
+pub(crate) struct FireCaseInput {
     /// The workflow.
     workflow_id: ID,
     /// The case.
@@ -62,7 +62,7 @@ pub struct FireCaseInput {
 
 /// The input of `transitionTokenWithNats`.
 #[derive(InputObject)]
-pub struct TransitionTokenWithNatsInput {
+pub(crate) struct TransitionTokenWithNatsInput {
     /// The token to move.
     token_id: ID,
     /// The transition that moves it.
@@ -81,7 +81,7 @@ pub struct TransitionTokenWithNatsInput {
 
 impl FireTransitionInput {
     /// The firing that is asked for.
-    pub fn into_request(self) -> Result<Fire, Error> {
+    pub(crate) fn into_request(self) -> Result<Fire, Error> {
         let workflow = optional_id("input.workflowId", self.workflow_id.as_ref())?;
         let (workflow, token) = located(workflow, "input.tokenId", &self.token_id)?;
         let target = FireIn::Token { workflow, token };
@@ -97,7 +97,7 @@ impl FireTransitionInput {
 
 impl FireCaseInput {
     /// The firing that is asked for.
-    pub fn into_request(self) -> Result<Fire, Error> {
+    pub(crate) fn into_request(self) -> Result<Fire, Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
         let case = id_in(&workflow, "input.caseId", &self.case_id)?;
         let target = FireIn::Case { workflow, case };
@@ -113,7 +113,7 @@ impl FireCaseInput {
 
 impl TransitionTokenWithNatsInput {
     /// The firing that is asked for.
-    pub fn into_request(self) -> Result<Fire, Error> {
+    pub(crate) fn into_request(self) -> Result<Fire, Error> {
         let (workflow, token) = located(None, "input.tokenId", &self.token_id)?;
         let (workflow, to_place) = located(workflow, "input.newPlace", &self.new_place)?;
         let change =

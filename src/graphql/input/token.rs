@@ -15,7 +15,7 @@ use crate::{
 
 /// The input of `createToken`.
 #[derive(InputObject)]
-pub struct CreateTokenInput {
+pub(crate) struct CreateTokenInput {
     /// The workflow.
     workflow_id: ID,
     /// The id of the place where the token goes; the workflow's initial place where absent.
@@ -38,7 +38,7 @@ pub struct CreateTokenInput {
 
 /// The input of `createWorkflowInstance`.
 #[derive(InputObject)]
-pub struct CreateWorkflowInstanceInput {
+pub(crate) struct CreateWorkflowInstanceInput {
     /// The workflow; the case runs its latest version.
     workflow_id: ID,
     /// The data that the first token carries; an empty object where absent.
@@ -54,7 +54,7 @@ pub struct CreateWorkflowInstanceInput {
 
 /// The input of `updateTokenData`.
 #[derive(InputObject)]
-pub struct UpdateTokenDataInput {
+pub(crate) struct UpdateTokenDataInput {
     /// The token.
     token_id: ID,
     /// A patch to merge into the token's data (JSON merge patch, RFC 7396: null removes a key).
@@ -72,7 +72,7 @@ pub struct UpdateTokenDataInput {
 }
 
 /// A token in a new case, or in a named one.
-pub enum NewTokenRequest {
+pub(crate) enum NewTokenRequest {
     /// The first token of a new case.
     Case(NewCase),
     /// A token of a named case.
@@ -81,7 +81,7 @@ pub enum NewTokenRequest {
 
 impl CreateTokenInput {
     /// The request for a token.
-    pub fn into_request(self) -> Result<NewTokenRequest, Error> {
+    pub(crate) fn into_request(self) -> Result<NewTokenRequest, Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
         let place = optional_id_in(&workflow, "input.initialPlace", self.initial_place.as_ref())?;
         let (data, metadata) = (data(self.data), object(self.metadata));
@@ -106,7 +106,7 @@ impl CreateTokenInput {
 
 impl CreateWorkflowInstanceInput {
     /// The request for a case.
-    pub fn into_request(self) -> Result<NewCase, Error> {
+    pub(crate) fn into_request(self) -> Result<NewCase, Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
         Ok(NewCase {
             case: optional_id_in(&workflow, "input.caseId", self.case_id.as_ref())?,
@@ -121,7 +121,9 @@ impl CreateWorkflowInstanceInput {
 
 impl UpdateTokenDataInput {
     /// The token, its workflow where that is known, the patch, and the change's own details.
-    pub fn into_request(self) -> Result<(Option<WorkflowId>, TokenId, Value, Change), Error> {
+    pub(crate) fn into_request(
+        self,
+    ) -> Result<(Option<WorkflowId>, TokenId, Value, Change), Error> {
         let workflow = optional_id("input.workflowId", self.workflow_id.as_ref())?;
         let (workflow, token) = located(workflow, "input.tokenId", &self.token_id)?;
         let change = change(

@@ -19,7 +19,7 @@ use crate::{
 
 /// The input of `createWorkflow`.
 #[derive(InputObject)]
-pub struct CreateWorkflowInput {
+pub(crate) struct CreateWorkflowInput {
     /// The workflow's id; a new UUID where absent. An id that exists gets a new version,
     /// unless the definition is the same.
     id: Option<ID>,
@@ -120,7 +120,7 @@ struct PlaceTokensInput {
 impl CreateWorkflowInput {
     /// The definition, and the version it is believed to have. The error has all faults at once:
     /// parts that can't be read, and parts that do not fit together.
-    pub fn into_request(self) -> Result<(WorkflowDefinition, ExpectedVersion), Error> {
+    pub(crate) fn into_request(self) -> Result<(WorkflowDefinition, ExpectedVersion), Error> {
         let mut reader = Reader::default();
         let own_id = || ID::from(Uuid::now_v7());
         let id = self.id.unwrap_or_else(own_id);

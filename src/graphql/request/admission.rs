@@ -27,12 +27,12 @@ impl Room {
 }
 
 impl Admission {
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self { short: Room::new(limits.under_way), lasting: Room::new(limits.subscriptions) }
     }
 
     /// Room for an operation of its weight, until it is dropped.
-    pub fn of(&self, operation: &Operation) -> Result<OwnedSemaphorePermit, Answer> {
+    pub(crate) fn of(&self, operation: &Operation) -> Result<OwnedSemaphorePermit, Answer> {
         let (room, what) = match operation.kind() {
             OperationKind::Query | OperationKind::Mutation => (&self.short, "operations"),
             OperationKind::Subscription => (&self.lasting, "subscriptions"),

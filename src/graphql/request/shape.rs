@@ -16,7 +16,7 @@ pub(in crate::graphql) struct Shape(HashMap<String, TypeKind>);
 
 impl Shape {
     /// The types that a text in the schema definition language defines.
-    pub fn of(sdl: &str) -> Result<Self, parser::Error> {
+    pub(crate) fn of(sdl: &str) -> Result<Self, parser::Error> {
         let types = parse_schema(sdl)?.definitions.into_iter().filter_map(|definition| {
             let TypeSystemDefinition::Type(definition) = definition else { return None };
             Some((definition.node.name.node.to_string(), definition.node.kind))
@@ -25,7 +25,7 @@ impl Shape {
     }
 
     /// A field of an object or interface type.
-    pub fn field(&self, of: &str, name: &str) -> Option<&FieldDefinition> {
+    pub(crate) fn field(&self, of: &str, name: &str) -> Option<&FieldDefinition> {
         let fields = match self.0.get(of)? {
             TypeKind::Object(object) => &object.fields,
             TypeKind::Interface(interface) => &interface.fields,
@@ -36,7 +36,7 @@ impl Shape {
 
     /// The object types that something of an interface type may be of, in the order of their
     /// names; none for every other type.
-    pub fn kinds(&self, of: &str) -> Vec<&str> {
+    pub(crate) fn kinds(&self, of: &str) -> Vec<&str> {
         if !matches!(self.0.get(of), Some(TypeKind::Interface(_))) {
             return Vec::new();
         }
@@ -51,7 +51,7 @@ impl Shape {
     }
 
     /// An input object type.
-    pub fn input(&self, name: &str) -> Option<&InputObjectType> {
+    pub(crate) fn input(&self, name: &str) -> Option<&InputObjectType> {
         match self.0.get(name) {
             Some(TypeKind::InputObject(input)) => Some(input),
             _ => None,
@@ -59,7 +59,7 @@ impl Shape {
     }
 
     /// An enum type.
-    pub fn choice(&self, name: &str) -> Option<&EnumType> {
+    pub(crate) fn choice(&self, name: &str) -> Option<&EnumType> {
         match self.0.get(name) {
             Some(TypeKind::Enum(choice)) => Some(choice),
             _ => None,

@@ -29,7 +29,7 @@ pub(in crate::graphql) struct Sizes {
 
 impl Sizes {
     /// The sizes of `document`, or an error that names a fragment that spreads itself.
-    pub fn of(document: &ExecutableDocument) -> Result<Self, String> {
+    pub(crate) fn of(document: &ExecutableDocument) -> Result<Self, String> {
         let mut sizes = Self::default();
         let mut known = HashMap::new();
         for name in in_order(document)? {

@@ -59,7 +59,7 @@ pub enum FindingKind {
 /// Number of tokens of a place in a marking.
 #[derive(SimpleObject)]
 #[graphql(name = "PlaceTokens")]
-pub struct Held {
+pub(super) struct Held {
     /// The place.
     place_id: ID,
     /// Number of tokens; 2,147,483,647 where there are more.
@@ -67,7 +67,7 @@ pub struct Held {
 }
 
 impl Held {
-    pub fn new(place: &str, tokens: &u64) -> Self {
+    pub(super) fn new(place: &str, tokens: &u64) -> Self {
         Self { place_id: ID::from(place), tokens: int(*tokens) }
     }
 }
@@ -76,7 +76,7 @@ impl Held {
 /// fields that are set. A transition with `fromPlaces` is named with the place it takes from, as
 /// in `approve.draft`.
 #[derive(SimpleObject, Default)]
-pub struct Finding {
+pub(super) struct Finding {
     /// Its kind.
     kind: FindingKind,
     /// All of it, for people.
@@ -95,7 +95,7 @@ pub struct Finding {
 
 /// The result of the check of a workflow. Guards are left out of it: a guard may be true or false.
 #[derive(SimpleObject)]
-pub struct WorkflowAnalysis {
+pub(crate) struct WorkflowAnalysis {
     /// The verdict.
     verdict: Verdict,
     /// The method that decided it.

@@ -36,7 +36,7 @@ pub enum CaseStatus {
 }
 
 /// A case: one run of a workflow.
-pub struct Case {
+pub(crate) struct Case {
     case: Arc<models::Case>,
     /// True if the mutation that it answers had happened before; absent in a query.
     repeated: Option<bool>,
@@ -50,7 +50,7 @@ impl From<Arc<models::Case>> for Case {
 
 impl Case {
     /// The case that a change answers with.
-    pub fn of(changed: &Changed) -> Self {
+    pub(crate) fn of(changed: &Changed) -> Self {
         Self { case: Arc::clone(&changed.case), repeated: Some(changed.repeated) }
     }
 }

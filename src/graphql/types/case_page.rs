@@ -16,7 +16,7 @@ use crate::{
 
 /// A page of cases. Those that can't be read take as much of it as the others.
 #[derive(SimpleObject)]
-pub struct CaseConnection {
+pub(crate) struct CaseConnection {
     /// The position of the page. Its end may be that of a case that can't be read.
     pub page_info: PageInfo,
     /// The cases that can be read, each with its position.
@@ -29,7 +29,7 @@ pub struct CaseConnection {
 
 impl CaseConnection {
     /// A page of a listing. `has_previous` is true if a position was asked for.
-    pub fn of(listing: &Listing, page: CasePage, has_previous: bool) -> Self {
+    pub(crate) fn of(listing: &Listing, page: CasePage, has_previous: bool) -> Self {
         let cases = page.cases.items.iter().map(|(at, _)| *at);
         let all = cases.chain(page.unreadable.iter().map(|(at, _)| *at));
         let cursor = |at: Cursor| listing.position(at).encode_cursor();

@@ -38,7 +38,7 @@ pub enum CaseEventKind {
 
 /// A message of a case's log that is put aside.
 #[derive(SimpleObject)]
-pub struct PutAside {
+pub(super) struct PutAside {
     /// Its subject.
     subject: String,
     /// Its sequence in the log.
@@ -49,7 +49,7 @@ pub struct PutAside {
 
 /// A token and the place it was in.
 #[derive(SimpleObject)]
-pub struct TokenAt {
+pub(super) struct TokenAt {
     /// The token.
     token_id: ID,
     /// The place it was in.
@@ -58,7 +58,7 @@ pub struct TokenAt {
 
 /// One record of a case's log: a change, and the state of the case after it.
 #[derive(Clone)]
-pub struct CaseEvent {
+pub(crate) struct CaseEvent {
     record: Arc<Stored<Record>>,
     /// The server's notes about the record; looked up for a record that was just appended.
     noted: Arc<OnceCell<Noted>>,
@@ -84,7 +84,7 @@ impl From<Arc<Stored<Record>>> for CaseEvent {
 
 impl CaseEvent {
     /// The record of a change in the log.
-    pub fn of(changed: &Changed) -> Self {
+    pub(crate) fn of(changed: &Changed) -> Self {
         match changed.repeated {
             true => Self::from_log(changed.record.clone()),
             false => Self { record: changed.record.clone(), noted: Arc::default() },

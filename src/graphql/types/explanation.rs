@@ -7,7 +7,7 @@ use crate::{engine, graphql::scalars::int};
 
 /// A case, and an explanation of each of its transitions.
 #[derive(SimpleObject)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// The case.
     case_id: ID,
     /// Its status.

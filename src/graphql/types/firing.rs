@@ -7,7 +7,7 @@ use super::{Case, CaseEvent, Token};
 use crate::{graphql::scalars::Sequence, models::TransitionId, petrel::Changed};
 
 /// A transition that fired.
-pub struct Firing {
+pub(crate) struct Firing {
     changed: Changed,
     event: CaseEvent,
     transition: TransitionId,
@@ -15,7 +15,7 @@ pub struct Firing {
 
 impl Firing {
     /// A firing of `transition`, by the change that it made.
-    pub fn new(changed: Changed, transition: TransitionId) -> Self {
+    pub(crate) fn new(changed: Changed, transition: TransitionId) -> Self {
         Self { event: CaseEvent::of(&changed), changed, transition }
     }
 }

@@ -7,7 +7,7 @@ use crate::{graphql::scalars::BigInt, storage};
 
 /// The health of the store.
 #[derive(SimpleObject)]
-pub struct Health {
+pub(crate) struct Health {
     /// True if the NATS server answers now, and has the log.
     connected: bool,
     /// Round trip of a request to the server, in milliseconds.

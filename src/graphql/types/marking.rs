@@ -9,7 +9,7 @@ use crate::{
 
 /// The marking of a case: its tokens by place.
 #[derive(SimpleObject)]
-pub struct Marking {
+pub(crate) struct Marking {
     /// The case.
     case_id: ID,
     /// The log sequence of the record that the marking comes from.
@@ -33,7 +33,7 @@ struct PlaceMarking {
 
 /// The place of one live token.
 #[derive(SimpleObject)]
-pub struct MarkingEntry {
+pub(crate) struct MarkingEntry {
     /// The token.
     token_id: ID,
     /// The place that holds it.
@@ -44,7 +44,7 @@ pub struct MarkingEntry {
 
 impl Marking {
     /// The marking of a case.
-    pub fn of(case: &models::Case) -> Self {
+    pub(crate) fn of(case: &models::Case) -> Self {
         let place = |(place, count)| PlaceMarking {
             place_id: ID::from(&place),
             count: int(count),
@@ -66,7 +66,7 @@ impl Marking {
 
 impl MarkingEntry {
     /// An entry; in a record, a token that it produced has the record's own `sequence`.
-    pub fn of(entry: &models::MarkingEntry, sequence: models::LogSequence) -> Self {
+    pub(crate) fn of(entry: &models::MarkingEntry, sequence: models::LogSequence) -> Self {
         Self {
             token_id: ID::from(&entry.token),
             place_id: ID::from(&entry.place),

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A token with its NATS metadata.
-pub struct NatsToken(Token);
+pub(crate) struct NatsToken(Token);
 
 impl From<Token> for NatsToken {
     fn from(token: Token) -> Self {

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "An id that is unique across everything."))]
 #[expect(clippy::large_enum_variant, reason = "there is one for each answer, for a moment")]
-pub enum Node {
+pub(crate) enum Node {
     /// A version of a workflow.
     Workflow(Workflow),
     /// A case.
@@ -35,7 +35,7 @@ pub enum Node {
 
 impl Node {
     /// The object that an id names, if it exists.
-    pub async fn find(ctx: &Context<'_>, argument: &str, id: &ID) -> Found<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, argument: &str, id: &ID) -> Found<Option<Self>> {
         let Ok(named) = id.parse::<GlobalId>() else {
             let reason = format!(
                 "{:?} is no id that is unique across everything; take the `id` of what was read",

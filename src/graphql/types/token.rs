@@ -19,7 +19,7 @@ use crate::{
 
 /// A token: carries data from place to place. It belongs to one case.
 #[derive(Clone)]
-pub struct Token {
+pub(crate) struct Token {
     token: Arc<models::Token>,
     /// The state of the answer to a mutation: repeated or not, the token alive or not.
     answer: Option<Answer>,
@@ -48,7 +48,7 @@ impl From<models::Token> for Token {
 impl Token {
     /// The first token of a change that makes or changes one: as it is now, or as it was then if
     /// the change had happened before and the token is gone.
-    pub fn of(changed: &Changed) -> Result<Self, Error> {
+    pub(crate) fn of(changed: &Changed) -> Result<Self, Error> {
         let live = changed.tokens.first().cloned();
         let answer = Some(Answer { repeated: changed.repeated, live: live.is_some() });
         let then = live.is_none().then_some(changed.record.sequence);
@@ -63,7 +63,7 @@ impl Token {
     }
 
     /// A token as it was after the record at a log sequence.
-    pub fn after(token: models::Token, sequence: LogSequence) -> Self {
+    pub(crate) fn after(token: models::Token, sequence: LogSequence) -> Self {
         Self { then: Some(sequence), ..token.into() }
     }
 
@@ -73,7 +73,7 @@ impl Token {
     }
 
     /// Another token of the change that this one answers.
-    pub fn or(self, other: Option<Arc<models::Token>>) -> Self {
+    pub(crate) fn or(self, other: Option<Arc<models::Token>>) -> Self {
         match other {
             Some(token) => Self { token, then: None, ..self },
             None => self,
@@ -89,7 +89,7 @@ impl Token {
     }
 
     /// The token itself.
-    pub fn token(&self) -> &Arc<models::Token> {
+    pub(crate) fn token(&self) -> &Arc<models::Token> {
         &self.token
     }
 }
@@ -203,7 +203,7 @@ impl Token {
 }
 
 /// One transition that a token passed.
-pub struct TransitionEvent(models::Passed);
+pub(crate) struct TransitionEvent(models::Passed);
 
 /// One transition that a token passed.
 #[Object]
@@ -246,7 +246,7 @@ impl TransitionEvent {
 
 impl TransitionEvent {
     /// The transitions that a token carries.
-    pub fn of(token: &models::Token) -> Vec<Self> {
+    pub(crate) fn of(token: &models::Token) -> Vec<Self> {
         token.history.iter().cloned().map(Self).collect()
     }
 }

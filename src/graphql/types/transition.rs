@@ -35,14 +35,14 @@ pub enum ArcKind {
 }
 
 /// A place: holds tokens.
-pub struct Place {
+pub(crate) struct Place {
     of: Arc<models::StoredDefinition>,
     at: usize,
 }
 
 impl Place {
     /// The place at an index of a version of a workflow, which has as many.
-    pub fn of(of: Arc<models::StoredDefinition>, at: usize) -> Self {
+    pub(crate) fn of(of: Arc<models::StoredDefinition>, at: usize) -> Self {
         Self { of, at }
     }
 
@@ -88,7 +88,7 @@ impl Place {
 
 /// An arc from a place to a transition.
 #[derive(SimpleObject)]
-pub struct InputArc {
+pub(super) struct InputArc {
     /// The id of the place where it starts.
     place: ID,
     /// Number of tokens; its meaning depends on the kind. A reset arc ignores it. 2,147,483,647
@@ -100,7 +100,7 @@ pub struct InputArc {
 
 /// An arc from a transition to a place.
 #[derive(SimpleObject)]
-pub struct OutputArc {
+pub(super) struct OutputArc {
     /// The id of the place where it ends.
     place: ID,
     /// Number of tokens that it gives.
@@ -108,7 +108,7 @@ pub struct OutputArc {
 }
 
 /// A transition: takes tokens from places and gives tokens to places, all at once.
-pub struct Transition {
+pub(crate) struct Transition {
     workflow: WorkflowId,
     version: LogSequence,
     transition: models::Transition,
@@ -116,7 +116,11 @@ pub struct Transition {
 
 impl Transition {
     /// A transition of the version of a workflow at a log sequence.
-    pub fn of(workflow: WorkflowId, version: LogSequence, transition: models::Transition) -> Self {
+    pub(crate) fn of(
+        workflow: WorkflowId,
+        version: LogSequence,
+        transition: models::Transition,
+    ) -> Self {
         Self { workflow, version, transition }
     }
 }

@@ -21,16 +21,16 @@ use crate::{
 };
 
 /// A version of a workflow: places, transitions, and the place where a new case starts.
-pub struct Workflow(Arc<models::StoredDefinition>, Option<bool>);
+pub(crate) struct Workflow(Arc<models::StoredDefinition>, Option<bool>);
 
 impl Workflow {
     /// A version that was looked up.
-    pub fn of(stored: Arc<models::StoredDefinition>) -> Self {
+    pub(crate) fn of(stored: Arc<models::StoredDefinition>) -> Self {
         Self(stored, None)
     }
 
     /// The answer to a request to store a version.
-    pub fn answering(stored: models::StoredDefinition, repeated: bool) -> Self {
+    pub(crate) fn answering(stored: models::StoredDefinition, repeated: bool) -> Self {
         Self(Arc::new(stored), Some(repeated))
     }
 }

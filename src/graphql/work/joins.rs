@@ -58,7 +58,7 @@ impl From<Overdrawn> for Failure {
 
 impl Failure {
     /// Returns true if it says that the object asked for does not exist.
-    pub fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Core(error) if matches!(**error, Error::NotFound(_)))
     }
 }
@@ -107,7 +107,7 @@ impl Joins {
     /// The joins of one request. In a query, the same look-up is made once. Each mutation and each
     /// event of a subscription sees the state after it, so there only look-ups that are asked for
     /// at the same time are made together.
-    pub fn new(is_query: bool, petrel: Petrel, look_ups: Arc<LookUps>) -> Self {
+    pub(crate) fn new(is_query: bool, petrel: Petrel, look_ups: Arc<LookUps>) -> Self {
         let times = DataLoader::new(Times { petrel, look_ups }, tokio::spawn);
         Self { asked: is_query.then(Asked::default), times: times.max_batch_size(TOGETHER) }
     }

@@ -98,7 +98,12 @@ impl Drop for Work {
 
 impl Work {
     /// The work of a request that has used nothing yet.
-    pub fn new(limits: Limits, together: Together, look_ups: Arc<LookUps>, joins: Joins) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        together: Together,
+        look_ups: Arc<LookUps>,
+        joins: Joins,
+    ) -> Self {
         Self {
             limits,
             together,
@@ -111,7 +116,7 @@ impl Work {
     }
 
     /// Takes out the charge of the answer just made, so that the next one begins with nothing.
-    pub fn take(&self) -> Charge {
+    pub(super) fn take(&self) -> Charge {
         *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Over::default();
         self.look_ups.used.store(0, Ordering::Relaxed);
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
@@ -171,12 +176,12 @@ pub(super) struct LookUps {
 
 impl LookUps {
     /// A count of none, of at most `most`.
-    pub fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self { used: AtomicUsize::new(0), most, at_once: Semaphore::new(AT_ONCE) }
     }
 
     /// The right to make `count` look-ups together, once it is this request's turn.
-    pub async fn begin(&self, count: usize) -> Result<SemaphorePermit<'_>, Overdrawn> {
+    pub(super) async fn begin(&self, count: usize) -> Result<SemaphorePermit<'_>, Overdrawn> {
         let used = self.used.fetch_add(count, Ordering::Relaxed) + count;
         if used > self.most {
             return Err(Overdrawn {

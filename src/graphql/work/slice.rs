@@ -18,12 +18,12 @@ pub(super) struct Slice {
 }
 
 impl Slice {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { since: Instant::now(), begun: AtomicU64::new(0) }
     }
 
     /// Waits until the next slice if this one is over.
-    pub async fn turn(&self) {
+    pub(super) async fn turn(&self) {
         loop {
             let begun = self.begun.load(Ordering::Relaxed);
             if self.now().saturating_sub(begun) < SLICE {

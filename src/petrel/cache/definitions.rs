@@ -254,7 +254,7 @@ impl Petrel {
 impl Reader {
     /// Checks that a workflow is known; otherwise the error says so. If its latest version
     /// can't be read it is known: its cases name the versions that they run.
-    pub async fn must_exist(&self, workflow: &WorkflowId) -> Result<()> {
+    pub(crate) async fn must_exist(&self, workflow: &WorkflowId) -> Result<()> {
         match self.storage.definition(workflow, DefinitionVersion::Latest).await {
             Ok(None) => Err(Error::no_workflow(workflow)),
             Ok(Some(_)) | Err(StorageError::Corrupt { .. }) => Ok(()),
@@ -263,7 +263,7 @@ impl Reader {
     }
 
     /// The definition that a new case runs.
-    pub async fn latest(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
+    pub(crate) async fn latest(&self, workflow: &WorkflowId) -> Result<Arc<Compiled>> {
         let generation = self.storage.generation().await?;
         if let Some(compiled) = self.definitions.latest(workflow, generation) {
             return Ok(compiled);
@@ -288,7 +288,7 @@ impl Reader {
     }
 
     /// The definition that a case names.
-    pub async fn compiled(
+    pub(crate) async fn compiled(
         &self,
         workflow: &WorkflowId,
         sequence: LogSequence,

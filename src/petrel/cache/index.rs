@@ -126,7 +126,7 @@ impl State {
 impl Index {
     /// Notes a record that this process has appended, by the generation of the log that it was
     /// appended to.
-    pub fn note(&self, generation: u64, sequence: LogSequence, own: Own) {
+    pub(crate) fn note(&self, generation: u64, sequence: LogSequence, own: Own) {
         let mut state = self.state();
         if !state.is_ready || state.generation != generation {
             return;
@@ -143,14 +143,14 @@ impl Index {
     }
 
     /// Returns true if it can be asked without reading the whole log first.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.state().is_ready
     }
 
     /// Cases of a workflow, at most `most`, that had a status, or any if none is named, when
     /// the log was last followed: those whose first record comes after a log sequence, in the
     /// order of these, each with that of its own.
-    pub fn some(
+    pub(crate) fn some(
         &self,
         workflow: &WorkflowId,
         status: Option<CaseStatus>,
@@ -329,7 +329,7 @@ async fn begin(
 impl Inner {
     /// Makes sure that the index has all that the log had when this was called, within some
     /// seconds.
-    pub async fn follow(&self) -> Result<()> {
+    pub(crate) async fn follow(&self) -> Result<()> {
         match tokio::time::timeout(PATIENCE, self.follow_however_long()).await {
             Ok(followed) => Ok(followed?),
             // The reading goes on.

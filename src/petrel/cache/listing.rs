@@ -17,7 +17,7 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub fn take_over(&mut self, case: CaseId, sequence: LogSequence, status: CaseStatus) {
+    pub(super) fn take_over(&mut self, case: CaseId, sequence: LogSequence, status: CaseStatus) {
         let created = *self.created.entry(case.clone()).or_insert(sequence);
         let before = self.cases.insert(created, (case, Some(status)));
         let before = before.and_then(|(_, before)| before);
@@ -31,12 +31,12 @@ impl Listing {
     }
 
     /// Takes over a record that can't be read: its case is there, and keeps the status it had.
-    pub fn take_over_unreadable(&mut self, case: CaseId, sequence: LogSequence) {
+    pub(super) fn take_over_unreadable(&mut self, case: CaseId, sequence: LogSequence) {
         let created = *self.created.entry(case.clone()).or_insert(sequence);
         self.cases.entry(created).or_insert((case, None));
     }
 
-    pub fn some(
+    pub(super) fn some(
         &self,
         status: Option<CaseStatus>,
         after: Option<LogSequence>,

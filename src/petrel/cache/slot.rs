@@ -37,7 +37,7 @@ pub(in crate::petrel) struct Slot {
 
 impl Slot {
     /// Approximate memory that it takes, in bytes.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         let case = self.case.as_ref().map_or(0, |case| case_size(case));
         let links = self.case.as_ref().map_or(0, |case| case.chain.recent.len());
         let links = links + self.earlier.as_ref().map_or(0, Earlier::len);
@@ -48,7 +48,7 @@ impl Slot {
 
     /// Forgets all that rests on a sequence alone: the log may be another one than before. The
     /// case and the ids up to its last page are named by hash.
-    pub fn doubt(&mut self) {
+    pub(crate) fn doubt(&mut self) {
         self.registers.clear();
         if self.earlier.as_ref().is_some_and(Earlier::is_unlisted) {
             self.earlier = None;
@@ -64,24 +64,24 @@ pub(in crate::petrel) struct Registers {
 
 impl Registers {
     /// The contents that a write to this register must expect, if they are known.
-    pub fn expected(&self, token: &TokenId, place: &PlaceId) -> Option<RegisterVersion> {
+    pub(crate) fn expected(&self, token: &TokenId, place: &PlaceId) -> Option<RegisterVersion> {
         self.known.get(&(token.clone(), place.clone())).copied()
     }
 
     /// Takes over the registers that were found in the view.
-    pub fn adopt(&mut self, found: Vec<Register>) {
+    pub(crate) fn adopt(&mut self, found: Vec<Register>) {
         for register in found {
             let seen = register.version();
             self.known.insert((register.token, register.place), seen);
         }
     }
 
-    pub fn set(&mut self, token: &TokenId, place: &PlaceId, seen: RegisterVersion) {
+    pub(crate) fn set(&mut self, token: &TokenId, place: &PlaceId, seen: RegisterVersion) {
         self.known.insert((token.clone(), place.clone()), seen);
     }
 
     /// Forgets the registers of tokens that are gone, and all but the newest markers.
-    pub fn forget_gone(&mut self, case: &Case) {
+    pub(crate) fn forget_gone(&mut self, case: &Case) {
         if self.known.len() > 4 * (case.marking.0.len() + 8) {
             self.known.retain(|(token, _), seen| {
                 seen.marker_since().is_none() && case.tokens.contains_key(token)
@@ -89,7 +89,7 @@ impl Registers {
         }
     }
 
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.known.clear();
     }
 }

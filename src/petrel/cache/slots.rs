@@ -69,7 +69,7 @@ impl Slots {
     /// # Errors
     ///
     /// When [`MOST_IN_LINE`] wait already.
-    pub async fn turn(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Held<'_>> {
+    pub(crate) async fn turn(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Held<'_>> {
         let shared = self.shared((workflow.clone(), case.clone()));
         // Whoever waits has one, and so have we and a generation.
         if Arc::strong_count(&shared) > MOST_IN_LINE + 2 {
@@ -80,7 +80,7 @@ impl Slots {
     }
 
     /// The case as this process knows it, if it does and nobody changes it at this moment.
-    pub fn known(&self, workflow: &WorkflowId, case: &CaseId) -> Option<Arc<Case>> {
+    pub(crate) fn known(&self, workflow: &WorkflowId, case: &CaseId) -> Option<Arc<Case>> {
         let key = (workflow.clone(), case.clone());
         let generations = self.generations();
         let shared = generations.young.get(&key).or_else(|| generations.old.get(&key))?;

@@ -73,14 +73,14 @@ enum Attempt {
 }
 
 impl Inner {
-    pub async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
+    pub(crate) async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
         let inner = Arc::clone(self);
         self.to_its_end(async move { inner.run(commit).await }).await
     }
 
     /// Runs a change in a task of its own. Once begun it ends, even if the caller no longer
     /// waits; and a caller who stops polling does not keep the case's turn.
-    pub async fn to_its_end(
+    pub(crate) async fn to_its_end(
         &self,
         change: impl Future<Output = Result<Changed>> + Send + 'static,
     ) -> Result<Changed> {

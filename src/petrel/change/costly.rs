@@ -50,7 +50,7 @@ impl Drop for Waiting<'_> {
 impl Inner {
     /// The decision of `quick` within [`QUICK_STEPS`]. If it costs more, that of `costly` on a
     /// thread of its own.
-    pub async fn decided<T, D>(
+    pub(crate) async fn decided<T, D>(
         &self,
         quick: impl FnOnce(&Budget) -> T,
         costly: impl FnOnce() -> D,

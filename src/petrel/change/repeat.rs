@@ -33,21 +33,21 @@ pub(in crate::petrel) struct Asked {
 }
 
 impl Asked {
-    pub fn to(kind: &'static str, metadata: &Map<String, Value>) -> Self {
+    pub(crate) fn to(kind: &'static str, metadata: &Map<String, Value>) -> Self {
         let (transition, tokens, place, data) = (None, Vec::new(), None, None);
         Self { kind, transition, tokens, place, data, metadata: metadata.clone() }
     }
 
     /// The tokens that are named, in any order.
     #[must_use]
-    pub fn with_tokens(mut self, mut tokens: Vec<TokenId>) -> Self {
+    pub(crate) fn with_tokens(mut self, mut tokens: Vec<TokenId>) -> Self {
         tokens.sort();
         self.tokens = tokens;
         self
     }
 
     /// The digest that a record keeps of it. The fields of objects count in any order.
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         // The fields of an object are in the order of their names. Every key is a text, so this
         // can't fail; if it did, all requests would be one.
         let text = serde_json::to_vec(self).unwrap_or_default();
@@ -55,7 +55,7 @@ impl Asked {
     }
 
     /// Refuses to be taken for another request than the one that a record has under the same id.
-    pub fn must_be(&self, act: &Act, case: &CaseId, record: &Stored<Record>) -> Result<()> {
+    pub(crate) fn must_be(&self, act: &Act, case: &CaseId, record: &Stored<Record>) -> Result<()> {
         let digest = act.request.as_deref().unwrap_or_default();
         match self.differs_from(digest, &record.value) {
             None => Ok(()),

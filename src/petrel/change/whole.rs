@@ -23,12 +23,12 @@ pub(in crate::petrel) struct Whole {
 }
 
 impl Whole {
-    pub fn new(inner: Arc<Inner>) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Self { inner, known: HashMap::new() }
     }
 
     /// The same as [`record`](Self::record), but waits for any absence of the server.
-    pub async fn in_the_end(&mut self, record: Stored<Record>) -> Result<Stored<Record>> {
+    pub(crate) async fn in_the_end(&mut self, record: Stored<Record>) -> Result<Stored<Record>> {
         // Only what another record has must be asked for.
         while !record.value.history_bases.is_empty() {
             match self.record(record.clone()).await {
@@ -41,7 +41,7 @@ impl Whole {
 
     /// A record whose tokens have all of their history, and the subjects that the view keeps
     /// them at.
-    pub async fn record(&mut self, mut record: Stored<Record>) -> Result<Stored<Record>> {
+    pub(crate) async fn record(&mut self, mut record: Stored<Record>) -> Result<Stored<Record>> {
         let mut tokens: Vec<_> = produced(&record).collect();
         let mut bases = std::mem::take(&mut record.value.history_bases);
         for token in &mut tokens {

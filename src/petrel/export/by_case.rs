@@ -46,7 +46,7 @@ pub(crate) struct ByCase {
 }
 
 impl ByCase {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_memory(MOST_BYTES)
     }
 
@@ -55,7 +55,7 @@ impl ByCase {
     }
 
     /// Takes a record, and sees to it that there is memory for the next.
-    pub async fn keep(mut self, stored: Stored<Record>) -> Result<Self> {
+    pub(crate) async fn keep(mut self, stored: Stored<Record>) -> Result<Self> {
         self.add(stored).map_err(Error::TemporaryFile)?;
         if !self.is_full() {
             return Ok(self);
@@ -104,7 +104,7 @@ impl ByCase {
     }
 
     /// The records, by case. The subjects are left empty. May wait for the disk.
-    pub fn into_records(mut self) -> io::Result<Records> {
+    pub(crate) fn into_records(mut self) -> io::Result<Records> {
         if !self.parts.is_empty() {
             self = self.spill()?;
         }
@@ -128,7 +128,7 @@ impl ByCase {
 }
 
 /// Records, those of a case together and in the order of their sequences.
-pub struct Records(Box<dyn Iterator<Item = io::Result<Stored<Record>>> + Send>);
+pub(crate) struct Records(Box<dyn Iterator<Item = io::Result<Stored<Record>>> + Send>);
 
 impl Iterator for Records {
     type Item = io::Result<Stored<Record>>;

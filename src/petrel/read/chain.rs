@@ -32,12 +32,12 @@ pub(in crate::petrel) struct Earlier {
 
 impl Earlier {
     /// The number of ids.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.links.len()
     }
 
     /// Returns true if it rests on a number alone, for records that no list names.
-    pub fn is_unlisted(&self) -> bool {
+    pub(crate) fn is_unlisted(&self) -> bool {
         self.unlisted.is_some()
     }
 
@@ -121,7 +121,7 @@ impl Reader {
     /// Returns true if two of the records that a case's lists name have ids of one hash, or
     /// the lists do not lead to one another.
     #[cfg(feature = "analysis")]
-    pub async fn may_have_doubled(&self, case: &Case) -> Result<bool> {
+    pub(crate) async fn may_have_doubled(&self, case: &Case) -> Result<bool> {
         let unlisted = case.chain.unlisted;
         let mut listed = Earlier { unlisted, ..Earlier::default() };
         if !self.extend(case, &mut listed).await? {
@@ -273,7 +273,7 @@ impl Reader {
     }
 
     /// The pages of a case, so that its next record can name them.
-    pub async fn with_pages(&self, case: &Case) -> Result<Case> {
+    pub(crate) async fn with_pages(&self, case: &Case) -> Result<Case> {
         let mut case = Case::clone(case);
         if let (None, Some(at)) = (&case.chain.pages, case.chain.page.clone()) {
             let page = self.page(&case, &at).await?;
@@ -283,7 +283,7 @@ impl Reader {
     }
 
     /// The first record of a case.
-    pub async fn first_record(&self, case: &Case) -> Result<Option<Stored<Record>>> {
+    pub(crate) async fn first_record(&self, case: &Case) -> Result<Option<Stored<Record>>> {
         let chain = &case.chain;
         let listed = |sequence| self.named(&case.workflow, &case.id, sequence, case.sequence);
         match (chain.unlisted, &chain.page, chain.recent.first()) {
@@ -312,7 +312,7 @@ impl Reader {
     /// The records of a case from a log sequence on, up to its head, in order, some `at_once`.
     /// Only the pages that name some of them are read, as the stream comes to them. Messages
     /// put aside are left out; the record that puts them aside names them.
-    pub async fn records_from<'a>(
+    pub(crate) async fn records_from<'a>(
         &'a self,
         head: &Stored<Record>,
         from: LogSequence,

@@ -104,7 +104,7 @@ impl Feeds {
 
 impl Feed {
     /// A place at this feed; if it is over, its error.
-    pub fn place(self: Arc<Self>) -> std::result::Result<Place, Option<Arc<Error>>> {
+    pub(super) fn place(self: Arc<Self>) -> std::result::Result<Place, Option<Arc<Error>>> {
         let (items, position) = {
             let state = self.shared.state();
             let Some(sender) = &state.sender else { return Err(state.end.clone()) };
@@ -114,7 +114,7 @@ impl Feed {
     }
 
     /// Error that ended it.
-    pub fn end(&self) -> Option<Arc<Error>> {
+    pub(super) fn end(&self) -> Option<Arc<Error>> {
         self.shared.state().end.clone()
     }
 }

@@ -16,7 +16,7 @@ impl Reader {
     /// would have to be put aside with it. The server compared this where the head was appended
     /// under the case's fence. A head that a newer version wrote is refused, too: a change upon it
     /// would drop, or contradict, what this one does not know.
-    pub async fn follows(&self, head: &Stored<Record>) -> Result<()> {
+    pub(crate) async fn follows(&self, head: &Stored<Record>) -> Result<()> {
         self.is_linked(head).await?;
         Ok(known(head)?)
     }

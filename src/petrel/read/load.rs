@@ -67,7 +67,7 @@ impl<'a> Found<'a> {
 
 impl Reader {
     /// The case as the log has it now; `None` if it does not exist.
-    pub async fn load(
+    pub(crate) async fn load(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
@@ -81,7 +81,7 @@ impl Reader {
     /// The state that a head stands for. Tokens that are in many records are taken from the
     /// view if the head vouches for them, since each record has the whole marking: a case is
     /// read in as many bytes as it has tokens.
-    pub async fn restore(&self, head: &Stored<Record>) -> Result<Case> {
+    pub(crate) async fn restore(&self, head: &Stored<Record>) -> Result<Case> {
         let found = Found::of(head);
         let records = found.elsewhere();
         if let Some(hash) = &head.value.tokens_hash
@@ -104,7 +104,7 @@ impl Reader {
 
     /// The case that a head stands for, with no other tokens than these if they are in few
     /// records: then no more than those are read.
-    pub async fn restore_some(
+    pub(crate) async fn restore_some(
         &self,
         mut head: Stored<Record>,
         only: &HashSet<TokenId>,
@@ -182,7 +182,7 @@ impl Reader {
 
     /// Puts back the history that the tokens' records left out, from `at_hand` where it is
     /// there, and from the log otherwise.
-    pub async fn complete(
+    pub(crate) async fn complete(
         &self,
         tokens: &mut [Token],
         bases: &HashMap<TokenId, LogSequence>,
@@ -235,7 +235,7 @@ impl Reader {
     }
 
     /// A token with the subject at which the view keeps it.
-    pub fn with_subject(&self, token: Token) -> Token {
+    pub(crate) fn with_subject(&self, token: Token) -> Token {
         let nats_subject = self.storage.token_subject(&token.workflow, &token.place, &token.id);
         Token { nats_subject, ..token }
     }

@@ -63,7 +63,7 @@ impl State {
 impl Reader {
     /// The workflow and the case that a token's id leads to. The case is known to exist only
     /// if the tag alone did not decide.
-    pub async fn locate(
+    pub(crate) async fn locate(
         &self,
         workflow: Option<&WorkflowId>,
         token: &TokenId,

@@ -48,7 +48,7 @@ struct Behind {
 impl Subscriber {
     /// Begins at the shared feed. `since` is the log's generation if he only wants records
     /// after the present ones.
-    pub async fn begin(
+    pub(super) async fn begin(
         inner: Arc<Inner>,
         scope: LogScope,
         next: LogSequence,
@@ -80,7 +80,7 @@ impl Subscriber {
         Ok(Self { inner, scope, next, place, behind, over, since, after, told })
     }
 
-    pub fn stream(self) -> BoxStream<'static, Result<Arc<Stored<Record>>>> {
+    pub(super) fn stream(self) -> BoxStream<'static, Result<Arc<Stored<Record>>>> {
         let next = |mut subscriber: Self| async move {
             let record = subscriber.next().await?;
             Some((record, subscriber))

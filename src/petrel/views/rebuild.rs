@@ -276,7 +276,7 @@ pub(in crate::petrel) struct Tally {
 impl Tally {
     /// A tally that ends at a case that can't be reached, so that the same can be tried again.
     /// A case that others wrote all the time is looked at again, and is no failure.
-    pub fn ending() -> Self {
+    pub(crate) fn ending() -> Self {
         Self {
             total: Repaired::default(),
             unknown: Unknown::Kept,
@@ -293,7 +293,7 @@ impl Tally {
 
     /// Counts a case. An error that is not of one case ends it all. For a case that could not
     /// be reached, only the next ones show which kind it is.
-    pub fn add(&mut self, repaired: Result<Repaired>) -> Result<()> {
+    pub(crate) fn add(&mut self, repaired: Result<Repaired>) -> Result<()> {
         let error = match repaired {
             Ok(repaired) => {
                 self.unreached = 0;

@@ -53,7 +53,7 @@ impl Confirmed {
 
     /// Notes that the views of a record are written. Without a reconciler nobody would ever
     /// take the note away, so none is made.
-    pub fn add(&self, sequence: LogSequence) {
+    pub(crate) fn add(&self, sequence: LogSequence) {
         if self.followed.load(Ordering::Relaxed) {
             self.sequences().insert(sequence);
         }

@@ -27,24 +27,24 @@ pub(crate) struct Settled {
 
 impl Settled {
     /// Notes the log's last sequence of now.
-    pub fn note(&mut self, last: Option<LogSequence>) {
+    pub(crate) fn note(&mut self, last: Option<LogSequence>) {
         self.samples.push_back((Instant::now(), last));
         self.last = last;
     }
 
     /// The log's last sequence as it was last noted.
-    pub fn last(&self) -> Option<LogSequence> {
+    pub(crate) fn last(&self) -> Option<LogSequence> {
         self.last
     }
 
     /// Time at which the last sample was taken.
     #[cfg(feature = "analysis")]
-    pub fn noted(&self) -> Option<Instant> {
+    pub(crate) fn noted(&self) -> Option<Instant> {
         self.samples.back().map(|(at, _)| *at)
     }
 
     /// The last sequence whose record is at least so old.
-    pub fn sequence(&mut self, age: Duration) -> Option<LogSequence> {
+    pub(crate) fn sequence(&mut self, age: Duration) -> Option<LogSequence> {
         while let Some((at, sequence)) = self.samples.front() {
             if at.elapsed() < age {
                 break;

@@ -29,18 +29,18 @@ pub(in crate::petrel) enum Unseen {
 
 impl Unseen {
     /// Those of a record that another process has appended.
-    pub fn last(record: &Record) -> Self {
+    pub(crate) fn last(record: &Record) -> Self {
         Self::Last(touched(record).collect())
     }
 
-    pub fn keys(&self) -> &[Key] {
+    pub(crate) fn keys(&self) -> &[Key] {
         let (Self::Last(keys) | Self::Failed(keys)) = self;
         keys
     }
 
     /// The registers that could not be written. `None` if they are too many to keep in mind: the
     /// reconciler comes to them.
-    pub fn failed(keys: impl Iterator<Item = Key>) -> Option<Self> {
+    pub(crate) fn failed(keys: impl Iterator<Item = Key>) -> Option<Self> {
         let keys: BTreeSet<_> = keys.collect();
         (keys.len() <= MOST_FAILED).then(|| Self::Failed(keys.into_iter().collect()))
     }

@@ -23,7 +23,7 @@ const LEAVING: Duration = Duration::from_secs(1);
 /// executed or answered, and a websocket, is never taken away. Whoever leaves the line and finds
 /// himself taken out of it has to go and may begin nothing.
 #[derive(Debug, Clone)]
-pub struct Seats {
+pub(crate) struct Seats {
     free: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
     line: Arc<Mutex<Line>>,
@@ -53,7 +53,7 @@ impl Line {
 
 /// One connection's seat, given back when dropped.
 #[derive(Debug)]
-pub struct Seat {
+pub(crate) struct Seat {
     seats: Seats,
     gone: CancellationToken,
     state: Mutex<State>,
@@ -74,7 +74,7 @@ struct State {
 
 impl Seats {
     /// Seats for `most` connections; half of them may become websockets.
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(most)),
             sockets: Arc::new(Semaphore::new((most / 2).max(1))),
@@ -84,7 +84,7 @@ impl Seats {
 
     /// A seat, if need be that of the one who has waited longest; `None` if nobody waits, or if that
     /// one does not go in [`LEAVING`].
-    pub async fn take(&self) -> Option<Arc<Seat>> {
+    pub(crate) async fn take(&self) -> Option<Arc<Seat>> {
         let taken = match Arc::clone(&self.free).try_acquire_owned() {
             Ok(taken) => taken,
             Err(_full) => {
@@ -105,7 +105,7 @@ impl Seats {
     }
 
     /// Frees the seat of the one who has waited longest.
-    pub fn shrink(&self) {
+    pub(crate) fn shrink(&self) {
         if let Some((_, longest)) = lock(&self.line).waiting.pop_first() {
             longest.cancel();
         }
@@ -114,12 +114,12 @@ impl Seats {
 
 impl Seat {
     /// Resolves when somebody else needs the seat.
-    pub async fn needed(&self) {
+    pub(crate) async fn needed(&self) {
         self.gone.cancelled().await;
     }
 
     /// The head of a request has arrived, and its body is waited for: at the end of the line.
-    pub fn begins(&self) {
+    pub(crate) fn begins(&self) {
         let mut state = lock(&self.state);
         state.arrives = true;
         if let Some(place) = &mut state.waits {
@@ -133,7 +133,7 @@ impl Seat {
     /// A request has arrived whole and is executed; false if it must not be, since somebody else has
     /// the seat.
     #[must_use]
-    pub fn works(&self) -> bool {
+    pub(crate) fn works(&self) -> bool {
         let mut state = lock(&self.state);
         state.works = self.stays(&mut state);
         state.arrives = false;
@@ -141,7 +141,7 @@ impl Seat {
     }
 
     /// Returns true if the client may still be sending the body of a request.
-    pub fn arrives(&self) -> bool {
+    pub(crate) fn arrives(&self) -> bool {
         lock(&self.state).arrives
     }
 
@@ -158,12 +158,12 @@ impl Seat {
     }
 
     /// The answer is there, and to be written.
-    pub fn answers(&self) {
+    pub(crate) fn answers(&self) {
         lock(&self.state).works = false;
     }
 
     /// Everything has been written.
-    pub fn rests(&self) {
+    pub(crate) fn rests(&self) {
         let mut state = lock(&self.state);
         if state.works || state.waits.is_some() || state.socket.is_some() {
             return;
@@ -174,7 +174,7 @@ impl Seat {
     /// Makes it the seat of a websocket, for as long as the connection lives; false if there are
     /// too many of these, or if somebody else has the seat.
     #[must_use]
-    pub fn becomes_a_socket(&self) -> bool {
+    pub(crate) fn becomes_a_socket(&self) -> bool {
         let Ok(taken) = Arc::clone(&self.seats.sockets).try_acquire_owned() else { return false };
         let mut state = lock(&self.state);
         let stays = self.stays(&mut state);

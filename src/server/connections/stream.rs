@@ -36,7 +36,7 @@ const THROWN_AWAY: usize = 64 * 1024;
 
 /// A connection in its seat.
 #[derive(Debug)]
-pub struct Stream {
+pub(super) struct Stream {
     tcp: TcpStream,
     seat: Arc<Seat>,
     /// The state of a client that does not keep up.
@@ -57,7 +57,7 @@ struct Behind {
 }
 
 impl Stream {
-    pub fn new(tcp: TcpStream, seat: Arc<Seat>) -> Self {
+    pub(super) fn new(tcp: TcpStream, seat: Arc<Seat>) -> Self {
         Self {
             tcp,
             seat,

@@ -82,17 +82,17 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Messages of at most so many bytes.
-    pub fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self { most: Arc::new(AtomicUsize::new(most)), shares: Arc::default() }
     }
 
     /// Lets messages of so many bytes through from the next one on.
-    pub fn widen(&self, most: usize) {
+    pub(super) fn widen(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
     }
 
     /// The memory of the message that has arrived.
-    pub fn arrived(&self) -> Vec<Share> {
+    pub(super) fn arrived(&self) -> Vec<Share> {
         std::mem::take(&mut *self.shares.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -136,7 +136,7 @@ struct Message {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Inlet<S> {
-    pub fn new(stream: S, budget: Budget, gate: Gate) -> Self {
+    pub(super) fn new(stream: S, budget: Budget, gate: Gate) -> Self {
         Self {
             stream: BufReader::with_capacity(AHEAD, stream),
             budget,
@@ -150,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inlet<S> {
     }
 
     /// The stream beneath, with what has been read of it.
-    pub fn stream(&mut self) -> &mut BufReader<S> {
+    pub(super) fn stream(&mut self) -> &mut BufReader<S> {
         &mut self.stream
     }
 

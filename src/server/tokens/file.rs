@@ -58,11 +58,11 @@ pub enum TokenFileError {
 
 /// Numbers that tell a changed file from the one that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp(Option<[i64; 6]>);
+pub(super) struct Stamp(Option<[i64; 6]>);
 
 impl Stamp {
     /// The stamp of a file as it is now.
-    pub fn of(path: &Path) -> Self {
+    pub(super) fn of(path: &Path) -> Self {
         Self(fs::metadata(path).ok().map(|now| Self::numbers(&now)))
     }
 
@@ -73,7 +73,7 @@ impl Stamp {
 }
 
 /// Reads the file.
-pub fn read(path: &Path) -> Result<Known, TokenFileError> {
+pub(super) fn read(path: &Path) -> Result<Known, TokenFileError> {
     let unreadable = |error| TokenFileError::Unreadable { path: path.to_owned(), error };
     let unfit = |reason: String| TokenFileError::Unfit { path: path.to_owned(), reason };
     // Taken first: what is written while it is read makes another stamp.

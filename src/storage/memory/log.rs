@@ -82,7 +82,7 @@ fn stored_bytes(record: &Record) -> Result<Vec<u8>> {
 }
 
 impl Log {
-    pub fn with_max_message(max_message: usize) -> Self {
+    pub(super) fn with_max_message(max_message: usize) -> Self {
         let (last, _) = watch::channel(0);
         Self { state: Mutex::default(), last, max_message }
     }
@@ -120,7 +120,7 @@ impl Log {
             .cloned()
     }
 
-    pub fn put_definition(
+    pub(super) fn put_definition(
         &self,
         definition: &WorkflowDefinition,
         options: PutOptions,
@@ -143,7 +143,7 @@ impl Log {
         Ok(stored)
     }
 
-    pub fn definition(
+    pub(super) fn definition(
         &self,
         workflow: &WorkflowId,
         version: DefinitionVersion,
@@ -161,7 +161,7 @@ impl Log {
         }
     }
 
-    pub fn versions(&self, workflow: &WorkflowId) -> Vec<Result<StoredDefinition>> {
+    pub(super) fn versions(&self, workflow: &WorkflowId) -> Vec<Result<StoredDefinition>> {
         let state = self.state();
         let versions = state.entries.iter().filter_map(|entry| match entry {
             Entry::Definition(stored) if stored.definition.id == *workflow => {
@@ -172,15 +172,15 @@ impl Log {
         versions.collect()
     }
 
-    pub fn workflow_ids(&self) -> Vec<WorkflowId> {
+    pub(super) fn workflow_ids(&self) -> Vec<WorkflowId> {
         self.state().definitions.keys().cloned().collect()
     }
 
-    pub fn last_definition(&self) -> Option<LogSequence> {
+    pub(super) fn last_definition(&self) -> Option<LogSequence> {
         self.state().definitions.values().max().copied()
     }
 
-    pub fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended> {
+    pub(super) fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended> {
         let bytes = stored_bytes(record)?;
         let subject = format!("memory.workflows.{}.events.{}", record.workflow, record.case);
         let (size, limit) = (bytes.len(), self.max_message);
@@ -208,13 +208,13 @@ impl Log {
         Ok(Appended { sequence, subject, hash })
     }
 
-    pub fn head(&self, workflow: &WorkflowId, case: &CaseId) -> Option<Stored<Record>> {
+    pub(super) fn head(&self, workflow: &WorkflowId, case: &CaseId) -> Option<Stored<Record>> {
         let state = self.state();
         let sequence = state.cases.get(&(workflow.clone(), case.clone()));
         sequence.and_then(|sequence| state.record(*sequence)).cloned()
     }
 
-    pub fn record(
+    pub(super) fn record(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
@@ -227,7 +227,7 @@ impl Log {
         state.record(sequence).filter(ours).cloned()
     }
 
-    pub fn history(
+    pub(super) fn history(
         self: &Arc<Self>,
         scope: LogScope,
         range: LogRange,
@@ -247,7 +247,7 @@ impl Log {
         records.boxed()
     }
 
-    pub fn lifecycles(self: &Arc<Self>) -> BoxStream<'static, Result<Lifecycle>> {
+    pub(super) fn lifecycles(self: &Arc<Self>) -> BoxStream<'static, Result<Lifecycle>> {
         let records = self.history(LogScope::Lifecycles(None), LogRange::ALL);
         let lifecycle = |record: Stored<Record>| {
             let Stored { value: Record { workflow, case, .. }, sequence, .. } = record;
@@ -256,7 +256,7 @@ impl Log {
         records.map(move |record| record.map(lifecycle)).boxed()
     }
 
-    pub fn watch(
+    pub(super) fn watch(
         self: &Arc<Self>,
         scope: LogScope,
         options: WatchOptions,
@@ -279,7 +279,7 @@ impl Log {
         records.boxed()
     }
 
-    pub fn last_sequence(&self) -> Option<LogSequence> {
+    pub(super) fn last_sequence(&self) -> Option<LogSequence> {
         self.state().last_sequence()
     }
 }

@@ -28,17 +28,22 @@ pub(super) struct View {
 }
 
 impl View {
-    pub fn register(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> Register {
+    pub(super) fn register(
+        &self,
+        workflow: &WorkflowId,
+        place: &PlaceId,
+        token: &TokenId,
+    ) -> Register {
         let key = (workflow.clone(), place.clone(), token.clone());
         let found = self.registers.get(&key).cloned();
         found.unwrap_or_else(|| Register::empty(workflow, place, token))
     }
 
-    pub fn registers(&self) -> impl ExactSizeIterator<Item = &Register> {
+    pub(super) fn registers(&self) -> impl ExactSizeIterator<Item = &Register> {
         self.registers.values()
     }
 
-    pub fn outlines(&self) -> impl Iterator<Item = Outline> + '_ {
+    pub(super) fn outlines(&self) -> impl Iterator<Item = Outline> + '_ {
         self.registers.values().map(|register| Outline {
             workflow: register.workflow.clone(),
             place: register.place.clone(),
@@ -48,7 +53,7 @@ impl View {
         })
     }
 
-    pub fn write(&mut self, write: ViewWrite) -> ViewOutcome {
+    pub(super) fn write(&mut self, write: ViewWrite) -> ViewOutcome {
         let ViewWrite { workflow, place, token, expected, content, .. } = write;
         let key = (workflow.clone(), place.clone(), token.clone());
         let before = self.registers.get(&key);
@@ -101,7 +106,7 @@ impl View {
     }
 
     /// The newest of the registers in which the token is alive.
-    pub fn token(&self, workflow: &WorkflowId, token: &TokenId) -> Option<&Token> {
+    pub(super) fn token(&self, workflow: &WorkflowId, token: &TokenId) -> Option<&Token> {
         let (_, place) = self.places.get(&(workflow.clone(), token.clone()))?.last()?;
         self.live_token(workflow, place, token)
     }
@@ -120,7 +125,7 @@ impl View {
     }
 
     /// A page of these registers' live tokens.
-    pub fn tokens(&self, scope: &ViewScope, page: Page) -> PageOf<Token> {
+    pub(super) fn tokens(&self, scope: &ViewScope, page: Page) -> PageOf<Token> {
         let nothing = PageOf { items: Vec::new(), has_next: false };
         let Some(from) = page.after.map_or(Some(1), |Cursor(after)| after.checked_add(1)) else {
             return nothing;

@@ -131,15 +131,15 @@ fn readable(format: u32) -> Decoded<()> {
 }
 
 /// SHA-256 in hexadecimal.
-pub fn hash(bytes: &[u8]) -> String {
+pub(super) fn hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-pub fn encode_record(record: &Record, subject: &str) -> Result<Bytes> {
+pub(super) fn encode_record(record: &Record, subject: &str) -> Result<Bytes> {
     encode(record, &record.produced, subject)
 }
 
-pub fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
+pub(super) fn decode_record(message: &RawMessage) -> Result<Stored<Record>> {
     in_log(message, |sequence| record(message, sequence))
 }
 
@@ -189,7 +189,7 @@ fn fence(message: &RawMessage) -> Decoded<Fence> {
 }
 
 /// The status that a record gives its case. Nothing else is built.
-pub fn decode_status(message: &RawMessage, subjects: &Subjects) -> Result<StatusAt> {
+pub(super) fn decode_status(message: &RawMessage, subjects: &Subjects) -> Result<StatusAt> {
     #[derive(Deserialize)]
     struct Status {
         #[serde(default)]
@@ -206,7 +206,7 @@ pub fn decode_status(message: &RawMessage, subjects: &Subjects) -> Result<Status
     })
 }
 
-pub fn encode_definition(
+pub(super) fn encode_definition(
     definition: &WorkflowDefinition,
     version: Version,
     subject: &str,
@@ -214,7 +214,7 @@ pub fn encode_definition(
     encode(&DefinitionMessage { format: FORMAT_VERSION, version, definition }, [], subject)
 }
 
-pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
+pub(super) fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
     in_log(message, |sequence| {
         let decoded: DefinitionMessage<WorkflowDefinition> = decode(message)?;
         let DefinitionMessage { format, definition, version } = decoded;
@@ -229,7 +229,7 @@ pub fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
 }
 
 /// A live token from its view message.
-pub fn decode_token(message: &RawMessage) -> Result<Token> {
+pub(super) fn decode_token(message: &RawMessage) -> Result<Token> {
     let format = number(message, FORMAT).unwrap_or_default();
     let token = readable(format).and_then(|()| decode(message));
     let mut token: Token = token.map_err(|fault| fault.in_view(message))?;
@@ -239,7 +239,7 @@ pub fn decode_token(message: &RawMessage) -> Result<Token> {
 }
 
 /// A register from its message, with any contents.
-pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Register> {
+pub(super) fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Register> {
     let (workflow, place, token) = subjects
         .parse_token(&message.subject)
         .ok_or_else(|| Fault::new("its subject is no token's").in_view(message))?;
@@ -255,7 +255,7 @@ pub fn decode_register(message: &RawMessage, subjects: &Subjects) -> Result<Regi
 }
 
 /// A register without its contents, from a message whose body was left out.
-pub fn decode_outline(message: &RawMessage, subjects: &Subjects) -> Result<Outline> {
+pub(super) fn decode_outline(message: &RawMessage, subjects: &Subjects) -> Result<Outline> {
     let (workflow, place, token) = subjects
         .parse_token(&message.subject)
         .ok_or_else(|| Fault::new("its subject is no token's").in_view(message))?;
@@ -266,7 +266,7 @@ pub fn decode_outline(message: &RawMessage, subjects: &Subjects) -> Result<Outli
 }
 
 /// A record of a lifecycle, by its subject.
-pub fn decode_lifecycle(message: &RawMessage, subjects: &Subjects) -> Result<Lifecycle> {
+pub(super) fn decode_lifecycle(message: &RawMessage, subjects: &Subjects) -> Result<Lifecycle> {
     in_log(message, |sequence| {
         let (workflow, case) = subjects
             .parse_record(&message.subject)
@@ -280,17 +280,17 @@ fn number<N: FromStr>(message: &RawMessage, header: HeaderName) -> Option<N> {
 }
 
 /// The log sequence of the record that a view message comes from, where it says so.
-pub fn revision(message: &RawMessage) -> Option<LogSequence> {
+pub(super) fn revision(message: &RawMessage) -> Option<LogSequence> {
     LogSequence::new(number(message, REVISION)?)
 }
 
 /// The place that a marker names as its token's.
-pub fn moved_to(message: &RawMessage) -> Option<PlaceId> {
+pub(super) fn moved_to(message: &RawMessage) -> Option<PlaceId> {
     PlaceId::new(message.headers.get(MOVED_TO)?.as_str()).ok()
 }
 
 /// The body of a view write.
-pub fn encode_view(write: &ViewWrite, subject: &str) -> Result<Bytes> {
+pub(super) fn encode_view(write: &ViewWrite, subject: &str) -> Result<Bytes> {
     let ViewContent::Live(token) = &write.content else { return Ok(Bytes::new()) };
     // The time is the message's own. A token that was read from the log carries that record's,
     // and the view must not depend on where a token was read.
@@ -302,7 +302,7 @@ pub fn encode_view(write: &ViewWrite, subject: &str) -> Result<Bytes> {
 }
 
 /// The headers of a view write.
-pub fn headers_of_view(write: &ViewWrite, expected: u64, marker_ttl: Duration) -> HeaderMap {
+pub(super) fn headers_of_view(write: &ViewWrite, expected: u64, marker_ttl: Duration) -> HeaderMap {
     match &write.content {
         ViewContent::Live(token) => view_headers(&write.case, token.nats_sequence, expected),
         ViewContent::Gone { revision, moved_to } => {
@@ -315,7 +315,11 @@ pub fn headers_of_view(write: &ViewWrite, expected: u64, marker_ttl: Duration) -
 
 /// The headers that all view messages have. `expected` is the subject's last sequence, 0 for
 /// none: the message that is there is rolled up.
-pub fn view_headers(case: &CaseId, revision: Option<LogSequence>, expected: u64) -> HeaderMap {
+pub(super) fn view_headers(
+    case: &CaseId,
+    revision: Option<LogSequence>,
+    expected: u64,
+) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(FORMAT, FORMAT_VERSION.to_string());
     headers.insert(CASE, case.as_str());
@@ -327,7 +331,11 @@ pub fn view_headers(case: &CaseId, revision: Option<LogSequence>, expected: u64)
 }
 
 /// Adds the headers of a marker. `moved_to` is the place of its token now, if it is alive.
-pub fn add_marker_headers(headers: &mut HeaderMap, moved_to: Option<&PlaceId>, kept: Duration) {
+pub(super) fn add_marker_headers(
+    headers: &mut HeaderMap,
+    moved_to: Option<&PlaceId>,
+    kept: Duration,
+) {
     headers.insert(MOVED_TO, moved_to.map_or("-", |place| place.as_str()));
     headers.insert(NATS_MESSAGE_TTL, format!("{}s", kept.as_secs()));
 }

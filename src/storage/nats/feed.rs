@@ -37,7 +37,7 @@ const MOST_DOUBTS: u32 = 8;
 
 /// Choice of messages that a feed gives.
 #[derive(Debug, Clone)]
-pub struct FeedRequest {
+pub(super) struct FeedRequest {
     pub stream: String,
     /// Subjects, with wildcards.
     pub filter: String,
@@ -60,7 +60,7 @@ pub struct FeedRequest {
 
 /// A feed of messages in the order of their sequences. Dropping it ends it; cancelling a wait
 /// for its next message loses nothing.
-pub struct Feed {
+pub(super) struct Feed {
     link: Link,
     jetstream: jetstream::Context,
     request: FeedRequest,
@@ -90,7 +90,7 @@ struct Open {
 }
 
 impl Feed {
-    pub fn new(link: &Link, jetstream: &jetstream::Context, request: FeedRequest) -> Self {
+    pub(super) fn new(link: &Link, jetstream: &jetstream::Context, request: FeedRequest) -> Self {
         let next = request.from.max(1);
         let (link, jetstream) = (link.clone(), jetstream.clone());
         Self {
@@ -107,12 +107,12 @@ impl Feed {
     }
 
     /// Lets a feed of which nothing was read yet begin at another sequence.
-    pub fn begin_at(&mut self, from: u64) {
+    pub(super) fn begin_at(&mut self, from: u64) {
         self.next = from.max(1);
     }
 
     /// The feed as a stream of its own.
-    pub fn into_stream(self) -> impl Stream<Item = Result<RawMessage>> + Send + 'static {
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<RawMessage>> + Send + 'static {
         stream::unfold(self, |mut feed| async move {
             let item = feed.next().await?;
             Some((item, feed))
@@ -122,7 +122,7 @@ impl Feed {
     /// The next message; `None` at the end. A feed without an end waits out every absence of
     /// the server, and fails if the log has gone back; one with an end fails after some tries,
     /// and at once while the server is known to be away.
-    pub async fn next(&mut self) -> Option<Result<RawMessage>> {
+    pub(super) async fn next(&mut self) -> Option<Result<RawMessage>> {
         loop {
             if self.ended || self.request.until.is_some_and(|until| self.next > until) {
                 self.open = None;

@@ -33,7 +33,7 @@ const LISTINGS: usize = 1_024;
 
 /// Memory of earlier listings, so that most of them take one request.
 #[derive(Debug, Default)]
-pub struct Listings {
+pub(super) struct Listings {
     state: Mutex<State>,
 }
 
@@ -63,7 +63,7 @@ impl Listings {
     }
 
     /// Notes if the server answers for all tokens of a filter at once.
-    pub fn note(&self, filter: &str, at_once: bool) {
+    pub(super) fn note(&self, filter: &str, at_once: bool) {
         let mut state = self.state();
         if state.at_once.len() >= LISTINGS {
             state.at_once.clear();
@@ -74,7 +74,7 @@ impl Listings {
 
 impl Inner {
     /// Returns true if the server probably answers for all tokens of a filter at once.
-    pub async fn is_asked_at_once(&self, filter: &str) -> Result<bool> {
+    pub(super) async fn is_asked_at_once(&self, filter: &str) -> Result<bool> {
         if let Some(known) = self.listings.known(filter) {
             return Ok(known);
         }
@@ -86,7 +86,7 @@ impl Inner {
 
     /// The live tokens at the subjects of a filter, in order, from a sequence on: at least one
     /// more than `enough`, or all there are.
-    pub async fn live_along(
+    pub(super) async fn live_along(
         &self,
         filter: &str,
         from: u64,
@@ -130,7 +130,7 @@ impl Inner {
 
     /// The same page by consumers. The first reads all messages of the workflow, of which the
     /// newest decides for each token. The second fetches the messages of the page.
-    pub async fn live_by_consumer(
+    pub(super) async fn live_by_consumer(
         &self,
         workflow: &WorkflowId,
         place: Option<&PlaceId>,
@@ -183,7 +183,7 @@ impl Inner {
 /// Age of a message of the view, by the record that it comes from. Of the marker and the token
 /// of one record the token counts, and else the server's time decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Age {
+pub(super) struct Age {
     revision: Option<LogSequence>,
     is_live: bool,
     time: DateTime<Utc>,
@@ -191,7 +191,7 @@ pub struct Age {
 }
 
 impl Age {
-    pub fn of(message: &RawMessage) -> Self {
+    pub(super) fn of(message: &RawMessage) -> Self {
         Self {
             revision: revision(message),
             is_live: !message.payload.is_empty(),

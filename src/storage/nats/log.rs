@@ -39,7 +39,7 @@ impl Inner {
         &self.config.log_stream
     }
 
-    pub async fn put_definition(
+    pub(super) async fn put_definition(
         &self,
         definition: &WorkflowDefinition,
         options: PutOptions,
@@ -61,7 +61,7 @@ impl Inner {
         }))
     }
 
-    pub async fn definition(
+    pub(super) async fn definition(
         &self,
         workflow: &WorkflowId,
         version: DefinitionVersion,
@@ -76,7 +76,10 @@ impl Inner {
     }
 
     /// All versions, by a consumer that reads up to the present end.
-    pub async fn versions(&self, workflow: &WorkflowId) -> Result<Vec<Result<StoredDefinition>>> {
+    pub(super) async fn versions(
+        &self,
+        workflow: &WorkflowId,
+    ) -> Result<Vec<Result<StoredDefinition>>> {
         let subject = self.subjects.definition(workflow);
         let until = number(self.last_sequence().await?);
         let messages = self.feed(self.log(), subject, 1, Some(until)).into_stream();
@@ -84,7 +87,7 @@ impl Inner {
         messages.map_ok(decode).try_collect().await
     }
 
-    pub async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
+    pub(super) async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
         let filter = self.subjects.definitions();
         let lost = |error: &dyn std::fmt::Display| self.link.breaker.unanswered(&error.to_string());
         self.seen.look().await?;
@@ -102,12 +105,12 @@ impl Inner {
         Ok(ids.into_iter().collect())
     }
 
-    pub async fn last_definition(&self) -> Result<Option<LogSequence>> {
+    pub(super) async fn last_definition(&self) -> Result<Option<LogSequence>> {
         let last = self.last_strong(&self.subjects.definitions()).await?;
         Ok(last.and_then(|message| LogSequence::new(message.sequence)))
     }
 
-    pub async fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended> {
+    pub(super) async fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended> {
         let subject = self.subjects.record(&record.workflow, &record.case, record.kind);
         let fence = self.subjects.case(&record.workflow, &record.case);
         let payload = codec::encode_record(record, &subject)?;
@@ -136,7 +139,7 @@ impl Inner {
         })
     }
 
-    pub async fn head(
+    pub(super) async fn head(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
@@ -150,7 +153,7 @@ impl Inner {
         one(message).await
     }
 
-    pub async fn record(
+    pub(super) async fn record(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
@@ -196,7 +199,7 @@ impl Inner {
     }
 
     /// The first record of a case is in the branch of its lifecycle.
-    pub async fn first_record(
+    pub(super) async fn first_record(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
@@ -213,7 +216,7 @@ impl Inner {
     }
 
     /// The last record of a case's lifecycle has that branch's subject.
-    pub async fn last_of_lifecycle(
+    pub(super) async fn last_of_lifecycle(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
@@ -223,12 +226,12 @@ impl Inner {
     }
 
     /// The last sequence of the log.
-    pub async fn last_sequence(&self) -> Result<Option<LogSequence>> {
+    pub(super) async fn last_sequence(&self) -> Result<Option<LogSequence>> {
         self.seen.look().await?;
         Ok(LogSequence::new(self.last_of(self.log()).await?))
     }
 
-    pub async fn history(
+    pub(super) async fn history(
         &self,
         scope: LogScope,
         range: LogRange,
@@ -263,7 +266,10 @@ impl Inner {
         Ok(feed.into_stream().then(record).boxed())
     }
 
-    pub async fn statuses(&self, range: LogRange) -> Result<BoxStream<'static, Result<StatusAt>>> {
+    pub(super) async fn statuses(
+        &self,
+        range: LogRange,
+    ) -> Result<BoxStream<'static, Result<StatusAt>>> {
         let from = range.from.map_or(1, |from| from.sequence.get());
         let until = match range.until {
             Some(until) => until.sequence.get(),
@@ -299,7 +305,7 @@ impl Inner {
         Ok(feed.into_stream().map(decode).boxed())
     }
 
-    pub async fn watch(
+    pub(super) async fn watch(
         &self,
         scope: LogScope,
         options: WatchOptions,

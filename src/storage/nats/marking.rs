@@ -24,18 +24,18 @@ use crate::{
 };
 
 /// Number of subjects that one request may name; the server answers for at most 1,024.
-pub const SUBJECTS_AT_ONCE: usize = 512;
+pub(super) const SUBJECTS_AT_ONCE: usize = 512;
 
 impl Inner {
-    pub fn marking(&self) -> &str {
+    pub(super) fn marking(&self) -> &str {
         &self.config.marking_stream
     }
 
-    pub fn markers(&self) -> Markers {
+    pub(super) fn markers(&self) -> Markers {
         Markers::kept_for(self.config.marker_ttl)
     }
 
-    pub async fn register(
+    pub(super) async fn register(
         &self,
         workflow: &WorkflowId,
         place: &PlaceId,
@@ -50,7 +50,7 @@ impl Inner {
 
     /// Writes all of them at once on one connection, which keeps their order: the marker at
     /// the old place arrives before the token at the new one.
-    pub async fn write_views(
+    pub(super) async fn write_views(
         &self,
         writes: Vec<ViewWrite>,
         log_read: Instant,
@@ -79,7 +79,7 @@ impl Inner {
         }
     }
 
-    pub async fn token(
+    pub(super) async fn token(
         &self,
         workflow: &WorkflowId,
         token: &TokenId,
@@ -110,7 +110,7 @@ impl Inner {
         }
     }
 
-    pub async fn tokens(
+    pub(super) async fn tokens(
         &self,
         scope: &ViewScope,
         page: Page,
@@ -156,7 +156,7 @@ impl Inner {
 
     /// The live tokens at subjects, in order, from a sequence on: at least one more than
     /// `enough`, or all there are. `None` if there are too many subjects for direct gets.
-    pub async fn live_of(
+    pub(super) async fn live_of(
         &self,
         filters: &[String],
         mut from: u64,
@@ -199,7 +199,7 @@ impl Inner {
         Ok(live)
     }
 
-    pub fn too_many(&self, subjects: usize) -> StorageError {
+    pub(super) fn too_many(&self, subjects: usize) -> StorageError {
         StorageError::Stream {
             stream: self.marking().to_owned(),
             reason: format!("the server does not answer for {subjects} subjects at once"),
@@ -228,7 +228,7 @@ impl Inner {
         Ok(messages)
     }
 
-    pub async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
+    pub(super) async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
         let until = self.last_of(self.marking()).await?;
         let filter = self.subjects.marking_stream().swap_remove(0);
         let feed = self.feed(self.marking(), filter, 1, Some(until));
@@ -237,7 +237,7 @@ impl Inner {
         Ok(feed.into_stream().map(decode).boxed())
     }
 
-    pub async fn health(&self) -> Health {
+    pub(super) async fn health(&self) -> Health {
         let begun = std::time::Instant::now();
         let info = self.client_info();
         let log_info = match self.stream_info_led(&self.config.log_stream).await {

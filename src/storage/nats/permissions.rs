@@ -10,7 +10,7 @@ use crate::storage::{Result, StorageError};
 const IMPOSSIBLE: u64 = 9_007_199_254_740_991;
 
 /// Advice with the permissions of a user who serves.
-pub fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
+pub(super) fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
     let (prefix, api, inbox) = (&config.prefix, &link.api, config.inbox());
     format!(
         "grant this user: publish [\"{prefix}.workflows.>\", \"{api}.>\"], subscribe \
@@ -20,7 +20,7 @@ pub fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
 
 /// Publishes to every subject that serving publishes to, on a condition that can't hold, and asks
 /// for something that is not there, or can't be done, by every subject that reading asks by. A refusal for another reason than a permission is left to other checks.
-pub async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
+pub(super) async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
     let (log, view) = (&config.log_stream, &config.marking_stream);
     let [definition, fired, lifecycle, token] = Subjects::new(&config.prefix).of_no_workflow();
     let writes = [(log, definition), (log, fired), (log, lifecycle), (view, token)];
@@ -48,7 +48,7 @@ pub async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
 
 /// The same for making and changing the streams, which serving does only where they are missing or
 /// have other settings.
-pub async fn lacking_for_care(link: &Link, config: &NatsStorageConfig) -> Result<()> {
+pub(super) async fn lacking_for_care(link: &Link, config: &NatsStorageConfig) -> Result<()> {
     let requests = [&config.log_stream, &config.marking_stream].into_iter().flat_map(|stream| {
         // A stream of another name than the subject's is neither made nor changed.
         ["STREAM.CREATE", "STREAM.UPDATE"]

@@ -30,7 +30,7 @@ const ONE_BY_ONE: usize = 4;
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(10);
 
 impl Inner {
-    pub async fn registers_of(
+    pub(super) async fn registers_of(
         &self,
         workflow: &WorkflowId,
         wanted: &[(TokenId, PlaceId)],
@@ -72,7 +72,7 @@ impl Inner {
         }
     }
 
-    pub async fn outlines(
+    pub(super) async fn outlines(
         &self,
         since: Option<LogSequence>,
     ) -> Result<BoxStream<'static, Result<Outline>>> {
@@ -88,7 +88,7 @@ impl Inner {
         Ok(feed.into_stream().map(decode).boxed())
     }
 
-    pub async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
+    pub(super) async fn lifecycles(&self) -> Result<BoxStream<'static, Result<Lifecycle>>> {
         let filter = self.subjects.records(&LogScope::Lifecycles(None));
         let (feed, subjects) = (self.headers(self.log(), filter, 1).await?, self.subjects.clone());
         let decode = move |message: Result<RawMessage>| decode_lifecycle(&message?, &subjects);

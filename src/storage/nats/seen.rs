@@ -25,7 +25,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Last state seen of the log stream. It tells a log that lost what it had, or that is
 /// another one, from one that only grew.
 #[derive(Debug)]
-pub struct Seen {
+pub(super) struct Seen {
     link: Link,
     stream: String,
     /// Number of times that the log turned out to have lost something.
@@ -78,7 +78,7 @@ enum Mark {
 }
 
 impl Seen {
-    pub fn new(link: &Link, stream: &str) -> Self {
+    pub(super) fn new(link: &Link, stream: &str) -> Self {
         Self {
             link: link.clone(),
             stream: stream.to_owned(),
@@ -97,17 +97,17 @@ impl Seen {
     /// A number that changes whenever the log may have lost messages. The client counts its
     /// connections before it sends anything through one, so nothing is answered by a server
     /// that came back before this number has changed.
-    pub fn generation(&self) -> u64 {
+    pub(super) fn generation(&self) -> u64 {
         self.link.connections() + self.losses.load(Ordering::SeqCst)
     }
 
     /// Returns true if a direct get may be answered by a replica that lags.
-    pub fn replicated(&self) -> bool {
+    pub(super) fn replicated(&self) -> bool {
         self.replicated.load(Ordering::SeqCst)
     }
 
     /// Level of what may be written, as of the last look.
-    pub fn write_level(&self) -> WriteLevel {
+    pub(super) fn write_level(&self) -> WriteLevel {
         WriteLevel::new(self.level.load(Ordering::SeqCst)).unwrap_or(WriteLevel::FIRST)
     }
 
@@ -122,12 +122,12 @@ impl Seen {
     }
 
     /// The highest sequence that was seen; 0 when there was none.
-    pub fn highest(&self) -> u64 {
+    pub(super) fn highest(&self) -> u64 {
         self.state().last.as_ref().map_or(0, |last| last.sequence)
     }
 
     /// Notes a message that was appended, and the highest sequence at the time it was sent.
-    pub fn appended(&self, highest: u64, sequence: u64, hash: String) {
+    pub(super) fn appended(&self, highest: u64, sequence: u64, hash: String) {
         let sighting = Sighting { sequence, mark: Mark::Hash(hash) };
         if sequence > highest {
             return self.raise(sighting);
@@ -137,7 +137,7 @@ impl Seen {
     }
 
     /// Notes a message that was read.
-    pub fn read(&self, sequence: u64, time: DateTime<Utc>) {
+    pub(super) fn read(&self, sequence: u64, time: DateTime<Utc>) {
         self.raise(Sighting { sequence, mark: Mark::Time(time) });
     }
 
@@ -157,7 +157,7 @@ impl Seen {
 
     /// Looks at the log, unless somebody did in the last second and by the same connection.
     /// All who wait share one look.
-    pub async fn look(self: &Arc<Self>) -> Result<()> {
+    pub(super) async fn look(self: &Arc<Self>) -> Result<()> {
         // One that was under way may be too old when it ends; the next has begun after it.
         self.join_look().await?;
         self.join_look().await

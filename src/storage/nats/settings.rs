@@ -9,20 +9,20 @@ use crate::{
 };
 
 /// Key under which the format version of a stream's contents is noted.
-pub const FORMAT_KEY: &str = "stormpetrel.format";
+pub(super) const FORMAT_KEY: &str = "stormpetrel.format";
 
 /// Key under which the log's metadata has the level of what may be written into it.
-pub const LEVEL_KEY: &str = "stormpetrel.writes";
+pub(super) const LEVEL_KEY: &str = "stormpetrel.writes";
 
 /// The level of what may be written into a log, as the server's API describes it.
-pub fn write_level(info: &Value) -> Result<WriteLevel, NoLevel> {
+pub(super) fn write_level(info: &Value) -> Result<WriteLevel, NoLevel> {
     // The server takes texts only.
     info["config"]["metadata"][LEVEL_KEY].as_str().map_or(Ok(WriteLevel::FIRST), str::parse)
 }
 
 /// Returns true if a log of level `now` is to be given the level `to`, by a version that reads up
 /// to `known`; false if it has it. The error is the reason that it can't.
-pub fn is_raised(
+pub(super) fn is_raised(
     now: &Result<WriteLevel, NoLevel>,
     to: WriteLevel,
     known: WriteLevel,
@@ -36,7 +36,7 @@ pub fn is_raised(
 
 /// The reason that a log is not given a level.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LevelRefusal {
+pub(super) enum LevelRefusal {
     #[error(
         "level {to} is not known to this version, which reads up to level {known}; use a newer \
          petrel, here and in every program of this system"
@@ -50,7 +50,7 @@ pub enum LevelRefusal {
 }
 
 /// The log refuses writes when full, and nobody deletes from it.
-pub fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
+pub(super) fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
     let mut settings = json!({
         "description": "Storm Petrel: workflow definitions and case logs. The source of truth.",
         "subjects": subjects.log_stream(),
@@ -68,7 +68,7 @@ pub fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
 
 /// The view of live tokens. It has no limit a subject: what such a limit evicts can come back
 /// when the server is killed.
-pub fn marking_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
+pub(super) fn marking_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
     let settings = json!({
         "description": "Storm Petrel: live tokens, one subject each. A view of the log.",
         "subjects": subjects.marking_stream(),
@@ -108,7 +108,7 @@ fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
 /// The settings in which the log is not as serving needs it, for people: with some of them reads
 /// or writes fail, with others what is stored gets lost. Its replicas and its bytes are an
 /// operator's to choose while all goes on.
-pub fn differing_log(config: &NatsStorageConfig, info: &Value) -> Option<String> {
+pub(super) fn differing_log(config: &NatsStorageConfig, info: &Value) -> Option<String> {
     let mut wanted = log_settings(config, &Subjects::new(&config.prefix));
     if let Value::Object(wanted) = &mut wanted {
         wanted.remove("max_bytes");
@@ -117,7 +117,7 @@ pub fn differing_log(config: &NatsStorageConfig, info: &Value) -> Option<String>
 }
 
 /// Says of the view what [`differing_log`] says of the log.
-pub fn differing_marking(config: &NatsStorageConfig, info: &Value) -> Option<String> {
+pub(super) fn differing_marking(config: &NatsStorageConfig, info: &Value) -> Option<String> {
     let wanted = marking_settings(config, &Subjects::new(&config.prefix));
     differing(&config.marking_stream, info, wanted)
 }
@@ -139,7 +139,7 @@ fn differing(name: &str, info: &Value, mut wanted: Value) -> Option<String> {
 
 /// Change that a stream needs. Found out for both before anything is done to either, so
 /// that a system that is refused has changed nothing.
-pub enum Step {
+pub(super) enum Step {
     /// It is as it must be.
     Nothing,
     /// It is missing: make it with these settings.
@@ -150,13 +150,13 @@ pub enum Step {
 
 impl Step {
     /// Returns true if the stream is to be made.
-    pub fn is_missing(&self) -> bool {
+    pub(super) fn is_missing(&self) -> bool {
         matches!(self, Self::Create(_))
     }
 }
 
 /// Changes what differs, keeps all else as its owner set it.
-pub fn update(name: &str, info: &Value, wanted: &Value) -> Result<Step, StorageError> {
+pub(super) fn update(name: &str, info: &Value, wanted: &Value) -> Result<Step, StorageError> {
     let current = &info["config"];
     let Value::Object(wanted) = wanted else { return Ok(Step::Nothing) };
     refuse_foreign(name, current, wanted)?;
@@ -238,7 +238,7 @@ fn absent(field: &str) -> Value {
 }
 
 /// Problem with a field of a stream.
-pub fn failed(stream: &str, field: &str, reason: &str) -> StorageError {
+pub(super) fn failed(stream: &str, field: &str, reason: &str) -> StorageError {
     StorageError::Stream { stream: stream.to_owned(), reason: format!("{field}: {reason}") }
 }
 

@@ -124,7 +124,7 @@ impl NatsStorage {
 }
 
 impl Inner {
-    pub fn feed(&self, stream: &str, filter: String, from: u64, until: Option<u64>) -> Feed {
+    pub(super) fn feed(&self, stream: &str, filter: String, from: u64, until: Option<u64>) -> Feed {
         let request = FeedRequest {
             stream: stream.to_owned(),
             filter,
@@ -140,7 +140,7 @@ impl Inner {
     }
 
     /// The last sequence of a stream; 0 when it is empty.
-    pub async fn last_of(&self, stream: &str) -> Result<u64> {
+    pub(super) async fn last_of(&self, stream: &str) -> Result<u64> {
         let state = self.stream_state(stream).await?;
         state["last_seq"].as_u64().ok_or_else(|| StorageError::Stream {
             stream: stream.to_owned(),
@@ -149,25 +149,28 @@ impl Inner {
     }
 
     /// A stream's state, as the server's API describes it.
-    pub async fn stream_state(&self, stream: &str) -> Result<Value> {
+    pub(super) async fn stream_state(&self, stream: &str) -> Result<Value> {
         Ok(self.stream_info(stream).await?["state"].take())
     }
 
     /// A stream's settings and state, as the server's API describes them.
-    pub async fn stream_info(&self, stream: &str) -> Result<Value> {
+    pub(super) async fn stream_info(&self, stream: &str) -> Result<Value> {
         let info = self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
         info.map_err(|error| error.of_stream(stream))
     }
 
     /// The same, if a server leads the stream.
-    pub async fn stream_info_led(&self, stream: &str) -> Result<Value> {
+    pub(super) async fn stream_info_led(&self, stream: &str) -> Result<Value> {
         let info = self.stream_info(stream).await?;
         led(stream, &info)?;
         Ok(info)
     }
 
     /// Asks again, as often as the settings say, when a read had no answer.
-    pub async fn read<T, F: Future<Output = Result<T>>>(&self, ask: impl Fn() -> F) -> Result<T> {
+    pub(super) async fn read<T, F: Future<Output = Result<T>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> Result<T> {
         let (mut asked, begun) = (1, Instant::now());
         loop {
             match ask().await {

@@ -22,7 +22,7 @@ const FILLING_KEY: &str = "stormpetrel.filling";
 
 /// Permission to make and change streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub(super) enum Purpose {
     /// Makes both if there is none of them, and the view if only its log stands; brings
     /// existing ones up to date.
     Serve,
@@ -32,7 +32,7 @@ pub enum Purpose {
 
 /// Looks at both streams and does the work that `purpose` allows. Returns true if the view is
 /// to be filled from the log, because it was made again beside a log that stands.
-pub async fn prepare(
+pub(super) async fn prepare(
     link: &Link,
     config: &NatsStorageConfig,
     purpose: Purpose,
@@ -70,7 +70,7 @@ pub struct Filling {
 
 /// The view, if it is to be filled. Makes it again where it is missing and its log stands; where
 /// neither is there, nothing is made.
-pub async fn keep_view(
+pub(super) async fn keep_view(
     link: &Link,
     config: &NatsStorageConfig,
 ) -> Result<Option<Filling>, StorageError> {
@@ -98,7 +98,7 @@ pub async fn keep_view(
 }
 
 /// Notes that the view has everything that the log has; not of one that was made since.
-pub async fn filled(
+pub(super) async fn filled(
     link: &Link,
     config: &NatsStorageConfig,
     view: &Filling,
@@ -122,7 +122,7 @@ pub async fn filled(
 /// Gives the log a level of what may be written into it. Returns the one that it had, if that could
 /// be read. All other settings stay as they are. The server has no condition for it, so what another
 /// operator changes in the same moment may be undone.
-pub async fn raise_level(
+pub(super) async fn raise_level(
     link: &Link,
     config: &NatsStorageConfig,
     to: WriteLevel,
@@ -168,7 +168,7 @@ async fn to_be_filled(
 }
 
 /// Returns true if the view, as the server's API describes it, lacks what the log has.
-pub fn is_filling(info: &Value) -> bool {
+pub(super) fn is_filling(info: &Value) -> bool {
     !info["config"]["metadata"][FILLING_KEY].is_null()
 }
 

@@ -7,29 +7,29 @@ use crate::{
 
 /// Makes and reads the subjects under one prefix.
 #[derive(Debug, Clone)]
-pub struct Subjects {
+pub(super) struct Subjects {
     prefix: String,
 }
 
 impl Subjects {
-    pub fn new(prefix: &str) -> Self {
+    pub(super) fn new(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned() }
     }
 
     /// Subjects of the log stream.
-    pub fn log_stream(&self) -> Vec<String> {
+    pub(super) fn log_stream(&self) -> Vec<String> {
         let prefix = &self.prefix;
         vec![format!("{prefix}.workflows.*.definition"), format!("{prefix}.workflows.*.events.*.*")]
     }
 
     /// Subjects of the marking stream: every token of every place.
-    pub fn marking_stream(&self) -> Vec<String> {
+    pub(super) fn marking_stream(&self) -> Vec<String> {
         vec![format!("{}.workflows.*.places.*.tokens.*", self.prefix)]
     }
 
     /// Subjects of each kind that is published to, of a workflow that nobody has: a definition, both
     /// branches of a case, and a token.
-    pub fn of_no_workflow(&self) -> [String; 4] {
+    pub(super) fn of_no_workflow(&self) -> [String; 4] {
         let of = format!("{}.workflows.petrel-doctor", self.prefix);
         [
             format!("{of}.definition"),
@@ -39,22 +39,22 @@ impl Subjects {
         ]
     }
 
-    pub fn definition(&self, workflow: &WorkflowId) -> String {
+    pub(super) fn definition(&self, workflow: &WorkflowId) -> String {
         format!("{}.workflows.{workflow}.definition", self.prefix)
     }
 
-    pub fn definitions(&self) -> String {
+    pub(super) fn definitions(&self) -> String {
         format!("{}.workflows.*.definition", self.prefix)
     }
 
     /// The workflow of a definition's subject.
-    pub fn workflow_of_definition(&self, subject: &str) -> Option<WorkflowId> {
+    pub(super) fn workflow_of_definition(&self, subject: &str) -> Option<WorkflowId> {
         let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".workflows.")?;
         WorkflowId::new(rest.strip_suffix(".definition")?).ok()
     }
 
     /// Subject of a record.
-    pub fn record(&self, workflow: &WorkflowId, case: &CaseId, kind: RecordKind) -> String {
+    pub(super) fn record(&self, workflow: &WorkflowId, case: &CaseId, kind: RecordKind) -> String {
         match kind {
             RecordKind::Fired => self.firings(workflow, case),
             _ => self.lifecycle(workflow, case),
@@ -62,21 +62,21 @@ impl Subjects {
     }
 
     /// The branch of a case's firings.
-    pub fn firings(&self, workflow: &WorkflowId, case: &CaseId) -> String {
+    pub(super) fn firings(&self, workflow: &WorkflowId, case: &CaseId) -> String {
         format!("{}.workflows.{workflow}.events.transitions.{case}", self.prefix)
     }
 
     /// The branch of all other records of a case, its first one among them.
-    pub fn lifecycle(&self, workflow: &WorkflowId, case: &CaseId) -> String {
+    pub(super) fn lifecycle(&self, workflow: &WorkflowId, case: &CaseId) -> String {
         format!("{}.workflows.{workflow}.events.lifecycle.{case}", self.prefix)
     }
 
     /// Both subjects of a case: the fence of its appends.
-    pub fn case(&self, workflow: &WorkflowId, case: &CaseId) -> String {
+    pub(super) fn case(&self, workflow: &WorkflowId, case: &CaseId) -> String {
         format!("{}.workflows.{workflow}.events.*.{case}", self.prefix)
     }
 
-    pub fn records(&self, scope: &LogScope) -> String {
+    pub(super) fn records(&self, scope: &LogScope) -> String {
         match scope {
             LogScope::All => format!("{}.workflows.*.events.*.*", self.prefix),
             LogScope::Workflow(workflow) => {
@@ -92,7 +92,7 @@ impl Subjects {
     }
 
     /// The workflow and the case of a record's subject.
-    pub fn parse_record(&self, subject: &str) -> Option<(WorkflowId, CaseId)> {
+    pub(super) fn parse_record(&self, subject: &str) -> Option<(WorkflowId, CaseId)> {
         let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".workflows.")?;
         let mut words = rest.split('.');
         let workflow = WorkflowId::new(words.next()?).ok()?;
@@ -101,23 +101,23 @@ impl Subjects {
         words.next().is_none().then_some((workflow, case))
     }
 
-    pub fn token(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
+    pub(super) fn token(&self, workflow: &WorkflowId, place: &PlaceId, token: &TokenId) -> String {
         format!("{}.workflows.{workflow}.places.{place}.tokens.{token}", self.prefix)
     }
 
     /// A token at any place of its workflow.
-    pub fn token_anywhere(&self, workflow: &WorkflowId, token: &TokenId) -> String {
+    pub(super) fn token_anywhere(&self, workflow: &WorkflowId, token: &TokenId) -> String {
         format!("{}.workflows.{workflow}.places.*.tokens.{token}", self.prefix)
     }
 
     /// The tokens of a place, or of the whole workflow.
-    pub fn tokens(&self, workflow: &WorkflowId, place: Option<&PlaceId>) -> String {
+    pub(super) fn tokens(&self, workflow: &WorkflowId, place: Option<&PlaceId>) -> String {
         let place = place.map_or("*", |place| place.as_str());
         format!("{}.workflows.{workflow}.places.{place}.tokens.*", self.prefix)
     }
 
     /// The workflow, place and token of a token's subject.
-    pub fn parse_token(&self, subject: &str) -> Option<(WorkflowId, PlaceId, TokenId)> {
+    pub(super) fn parse_token(&self, subject: &str) -> Option<(WorkflowId, PlaceId, TokenId)> {
         let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".workflows.")?;
         let mut words = rest.split('.');
         let workflow = WorkflowId::new(words.next()?).ok()?;

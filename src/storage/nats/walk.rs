@@ -21,7 +21,7 @@ const FEW: usize = 64;
 const EVERYTHING: &str = ">";
 
 /// The messages of a filter from a sequence on.
-pub struct Walk {
+pub(super) struct Walk {
     link: Link,
     stream: String,
     filter: String,
@@ -33,7 +33,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    pub fn new(link: &Link, stream: &str, filter: &str, from: u64) -> Self {
+    pub(super) fn new(link: &Link, stream: &str, filter: &str, from: u64) -> Self {
         Self {
             link: link.clone(),
             stream: stream.to_owned(),
@@ -46,12 +46,12 @@ impl Walk {
     }
 
     /// True if the server has said that nothing comes after the messages that were given.
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.is_over
     }
 
     /// The next messages, in order: none or more. After an error the same step can be tried again.
-    pub async fn step(&mut self) -> Result<Vec<RawMessage>> {
+    pub(super) async fn step(&mut self) -> Result<Vec<RawMessage>> {
         if !mem::replace(&mut self.has_begun, true) {
             return self.begin().await.inspect_err(|_| self.has_begun = false);
         }
@@ -106,7 +106,7 @@ fn matches(filter: &str, subject: &str) -> bool {
 /// others, if there are more, by a feed. A step without an answer is left to the feed too,
 /// which asks again as often as the settings say. A replica that lags may answer a walk, so
 /// the end of a walk counts only for a stream that is not `replicated`.
-pub fn walked_first(
+pub(super) fn walked_first(
     walk: Walk,
     feed: Feed,
     until: u64,

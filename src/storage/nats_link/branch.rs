@@ -11,7 +11,7 @@ use super::{Link, direct::RawMessage};
 use crate::storage::Result;
 
 /// The messages of one subject in a range of sequences, in batches of direct gets.
-pub struct Branch {
+pub(crate) struct Branch {
     link: Link,
     stream: String,
     subject: String,
@@ -25,7 +25,7 @@ pub struct Branch {
 }
 
 impl Branch {
-    pub fn new(
+    pub(crate) fn new(
         link: Link,
         stream: String,
         subject: String,
@@ -69,7 +69,9 @@ impl Branch {
 }
 
 /// All branches in the order of their sequences.
-pub fn merged(branches: Vec<Branch>) -> impl Stream<Item = Result<RawMessage>> + Send + 'static {
+pub(crate) fn merged(
+    branches: Vec<Branch>,
+) -> impl Stream<Item = Result<RawMessage>> + Send + 'static {
     stream::try_unfold(branches, |mut branches| async move {
         // All to their ends: one of them may be what finds out that the server is back.
         let filled = join_all(branches.iter_mut().map(Branch::fill)).await;

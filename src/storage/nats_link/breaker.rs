@@ -16,7 +16,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Opens when the connection is lost or `threshold` requests in a row had no answer.
 #[derive(Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     threshold: u32,
     /// Time for which calls wait for the next connection after one was lost.
     grace: Duration,
@@ -35,7 +35,7 @@ struct State {
 }
 
 impl Breaker {
-    pub fn new(threshold: u32, grace: Duration) -> Self {
+    pub(crate) fn new(threshold: u32, grace: Duration) -> Self {
         Self { threshold, grace, state: Mutex::default(), back: Notify::new() }
     }
 
@@ -45,7 +45,7 @@ impl Breaker {
     }
 
     /// Lets a call through, or fails with the time since which the server has been away.
-    pub fn check(&self) -> Result<(), StorageError> {
+    pub(crate) fn check(&self) -> Result<(), StorageError> {
         let mut state = self.state();
         if let Some(reason) = self.refusal(&state) {
             return Err(away(reason, &state));
@@ -67,13 +67,13 @@ impl Breaker {
 
     /// Returns true if a call would not be let through now. Looking lets none through, so that the next call
     /// may still be the one that finds out.
-    pub fn refuses(&self) -> bool {
+    pub(crate) fn refuses(&self) -> bool {
         self.refusal(&self.state()).is_some()
     }
 
     /// Lets a call through as [`check`](Self::check) does. While the connection has been lost for a
     /// short time only, it waits for the next one, and no longer than `most`.
-    pub async fn connected_within(&self, most: Duration) -> Result<(), StorageError> {
+    pub(crate) async fn connected_within(&self, most: Duration) -> Result<(), StorageError> {
         if self.check().is_ok() {
             return Ok(());
         }
@@ -98,12 +98,12 @@ impl Breaker {
     }
 
     /// Returns true if it makes no sense to try again now.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.grace().is_zero() && self.refuses()
     }
 
     /// Notes that a request had any answer.
-    pub fn answered(&self) {
+    pub(crate) fn answered(&self) {
         let mut state = self.state();
         if state.unanswered > 0 {
             state.unanswered = 0;
@@ -115,21 +115,21 @@ impl Breaker {
     }
 
     /// Notes that a request had no answer, and gives the error to return.
-    pub fn unanswered(&self, reason: &str) -> StorageError {
+    pub(crate) fn unanswered(&self, reason: &str) -> StorageError {
         let mut state = self.state();
         state.unanswered = state.unanswered.saturating_add(1);
         state.away_since.get_or_insert_with(Utc::now);
         away(reason, &state)
     }
 
-    pub fn connection_lost(&self) {
+    pub(crate) fn connection_lost(&self) {
         let mut state = self.state();
         state.connection_lost = true;
         state.lost_at.get_or_insert_with(Instant::now);
         state.away_since.get_or_insert_with(Utc::now);
     }
 
-    pub fn connected(&self) {
+    pub(crate) fn connected(&self) {
         let mut state = self.state();
         let reconnects = state.reconnects + u64::from(state.connection_lost);
         *state = State { reconnects, ..State::default() };
@@ -138,11 +138,11 @@ impl Breaker {
     }
 
     /// Number of times that the connection was lost and made again.
-    pub fn reconnects(&self) -> u64 {
+    pub(crate) fn reconnects(&self) -> u64 {
         self.state().reconnects
     }
 
-    pub fn away_since(&self) -> Option<DateTime<Utc>> {
+    pub(crate) fn away_since(&self) -> Option<DateTime<Utc>> {
         self.state().away_since
     }
 }

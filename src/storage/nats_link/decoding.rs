@@ -26,7 +26,7 @@ static TURNS: LazyLock<Arc<Semaphore>> =
     LazyLock::new(|| Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))));
 
 /// Decodes a message.
-pub async fn decoded<T: Send + 'static>(
+pub(crate) async fn decoded<T: Send + 'static>(
     message: RawMessage,
     decode: fn(&RawMessage) -> Result<T, StorageError>,
 ) -> Result<T, StorageError> {

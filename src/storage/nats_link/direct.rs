@@ -14,7 +14,7 @@ use crate::storage::{Result, StorageError};
 
 /// A stored message as the server hands it out.
 #[derive(Debug, Clone)]
-pub struct RawMessage {
+pub(crate) struct RawMessage {
     pub subject: String,
     pub sequence: u64,
     pub timestamp: DateTime<Utc>,
@@ -24,11 +24,11 @@ pub struct RawMessage {
 
 /// The most bytes that one request asks for. A server sends up to its `max_pending` (64 MB)
 /// otherwise: more than it may have on its way to a client before it cuts the connection.
-pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Answer to a request for many messages.
 #[derive(Debug)]
-pub enum Many {
+pub(crate) enum Many {
     /// Messages, in the order of their sequences.
     Some {
         messages: Vec<RawMessage>,
@@ -41,17 +41,22 @@ pub enum Many {
 
 impl Link {
     /// The last message over a subject, which may have wildcards.
-    pub async fn last(&self, stream: &str, subject: &str) -> Result<Option<RawMessage>> {
+    pub(crate) async fn last(&self, stream: &str, subject: &str) -> Result<Option<RawMessage>> {
         self.get(stream, &json!({ "last_by_subj": subject })).await
     }
 
     /// The message at a sequence; the first is 1.
-    pub async fn at(&self, stream: &str, sequence: u64) -> Result<Option<RawMessage>> {
+    pub(crate) async fn at(&self, stream: &str, sequence: u64) -> Result<Option<RawMessage>> {
         self.get(stream, &json!({ "seq": sequence })).await
     }
 
     /// The first message at or after a sequence over a subject, which may have wildcards.
-    pub async fn next(&self, stream: &str, subject: &str, from: u64) -> Result<Option<RawMessage>> {
+    pub(crate) async fn next(
+        &self,
+        stream: &str,
+        subject: &str,
+        from: u64,
+    ) -> Result<Option<RawMessage>> {
         self.get(stream, &json!({ "next_by_subj": subject, "seq": from.max(1) })).await
     }
 
@@ -69,7 +74,7 @@ impl Link {
 
     /// The last message of each subject that `filters` match, from a sequence on: at most
     /// `batch` of them.
-    pub async fn last_of_each(
+    pub(crate) async fn last_of_each(
         &self,
         stream: &str,
         filters: &[String],
@@ -84,7 +89,7 @@ impl Link {
 
     /// Messages of the subjects that `filter` matches, from a sequence on, at most `batch`;
     /// and true if there are more.
-    pub async fn next_batch(
+    pub(crate) async fn next_batch(
         &self,
         stream: &str,
         filter: &str,
@@ -106,7 +111,7 @@ impl Link {
 
     /// The sequence of the first message of the subjects that `filter` matches, stored at `time`
     /// or later.
-    pub async fn first_since(
+    pub(crate) async fn first_since(
         &self,
         stream: &str,
         filter: &str,

@@ -16,7 +16,7 @@ const KEPT: usize = 256;
 
 /// Reason that no answer will come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Interruption {
+pub(crate) enum Interruption {
     /// The connection was lost after the request was sent.
     ConnectionLost,
     /// The user lacks a permission that the request needs.
@@ -25,7 +25,7 @@ pub enum Interruption {
 
 /// Events that have interrupted requests on one connection.
 #[derive(Debug)]
-pub struct Interruptions {
+pub(crate) struct Interruptions {
     /// Beginning of the subjects on which answers come, with its point.
     inbox: String,
     happened: Notify,
@@ -44,7 +44,7 @@ struct State {
 
 impl Interruptions {
     /// Those of a connection whose answers come on subjects beneath `inbox`.
-    pub fn new(inbox: &str) -> Self {
+    pub(crate) fn new(inbox: &str) -> Self {
         Self { inbox: format!("{inbox}."), happened: Notify::new(), state: Mutex::default() }
     }
 
@@ -53,11 +53,11 @@ impl Interruptions {
     }
 
     /// Number of times that the connection was lost; goes with [`of`](Self::of).
-    pub fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.state().lost
     }
 
-    pub fn connection_lost(&self) {
+    pub(crate) fn connection_lost(&self) {
         let mut state = self.state();
         (state.lost, state.deaf) = (state.lost + 1, None);
         drop(state);
@@ -65,7 +65,7 @@ impl Interruptions {
     }
 
     /// Notes an error that the server told the connection.
-    pub fn said(&self, error: &str) {
+    pub(crate) fn said(&self, error: &str) {
         // A subject may have any of the words that are looked for.
         let mut parts = error.split('"');
         let (Some(said), Some(subject)) = (parts.next(), parts.next()) else { return };
@@ -90,7 +90,7 @@ impl Interruptions {
 
     /// Waits for an event that interrupts a request that was begun at `since`, when the
     /// connection had been lost `lost` times. Cancel-safe.
-    pub async fn of(&self, subject: &str, since: Instant, lost: u64) -> Interruption {
+    pub(crate) async fn of(&self, subject: &str, since: Instant, lost: u64) -> Interruption {
         loop {
             let mut happened = std::pin::pin!(self.happened.notified());
             happened.as_mut().enable();
@@ -103,7 +103,7 @@ impl Interruptions {
 
     /// Waits for the refusal of what was begun at `since` and outlives a lost connection.
     /// Cancel-safe.
-    pub async fn denied(&self, subject: &str, since: Instant) -> String {
+    pub(crate) async fn denied(&self, subject: &str, since: Instant) -> String {
         loop {
             let mut happened = std::pin::pin!(self.happened.notified());
             happened.as_mut().enable();

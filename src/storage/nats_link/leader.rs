@@ -32,7 +32,7 @@ const LEASE: Duration = Duration::from_secs(2);
 /// Refuses what is said of a stream that no server leads, and the word of a leader that may be none
 /// any more, since it is cut off from the others or was frozen: it finds that out by itself after up
 /// to 10 s. `info` is what the server's API says of the stream.
-pub fn led(stream: &str, info: &Value) -> Result<()> {
+pub(crate) fn led(stream: &str, info: &Value) -> Result<()> {
     let is_replicated = info["config"]["num_replicas"].as_u64().is_some_and(|count| count > 1);
     // A follower answers so.
     if is_replicated && info["cluster"].is_object() && info["cluster"]["leader"].is_null() {
@@ -56,12 +56,16 @@ pub fn led(stream: &str, info: &Value) -> Result<()> {
 
 impl Link {
     /// The last message over a subject, which may have wildcards.
-    pub async fn leader_last(&self, stream: &str, subject: &str) -> Result<Option<RawMessage>> {
+    pub(crate) async fn leader_last(
+        &self,
+        stream: &str,
+        subject: &str,
+    ) -> Result<Option<RawMessage>> {
         self.leader_get(stream, &json!({ "last_by_subj": subject })).await
     }
 
     /// The first message at or after a sequence over a subject, which may have wildcards.
-    pub async fn leader_next(
+    pub(crate) async fn leader_next(
         &self,
         stream: &str,
         subject: &str,
@@ -71,7 +75,11 @@ impl Link {
     }
 
     /// The message that `query` names; `None` is the leader's word that it has none.
-    pub async fn leader_get(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
+    pub(crate) async fn leader_get(
+        &self,
+        stream: &str,
+        query: &Value,
+    ) -> Result<Option<RawMessage>> {
         match self.call_leader(&format!("STREAM.MSG.GET.{stream}"), query).await? {
             Ok(mut answer) => raw(answer["message"].take(), stream).map(Some),
             Err(error) if error.err_code == NO_MESSAGE => Ok(None),
@@ -80,7 +88,7 @@ impl Link {
     }
 
     /// Returns true if the server answers for a stream which has not acknowledged a message.
-    pub async fn stores_nothing(&self, stream: &str) -> bool {
+    pub(crate) async fn stores_nothing(&self, stream: &str) -> bool {
         let subject = format!("{}.STREAM.INFO.{stream}", self.api);
         let request = Request::new().timeout(Some(self.timeout().min(INFO_ANSWERS)));
         let answered = self.client.send_request(subject, request).await.is_ok();
@@ -92,7 +100,11 @@ impl Link {
 
     /// Reason for which nobody listens where a stream should: it is missing, or can't listen there, or has
     /// no leader now. The server's API is asked, since only that knows.
-    pub async fn nobody(&self, stream: &str, listens: impl Fn(&Value) -> bool) -> StorageError {
+    pub(crate) async fn nobody(
+        &self,
+        stream: &str,
+        listens: impl Fn(&Value) -> bool,
+    ) -> StorageError {
         let subject = format!("{}.STREAM.INFO.{stream}", self.api);
         let request = Request::new().timeout(Some(self.timeout().min(INFO_ANSWERS)));
         // Not a sign of a server that is away: it has just said that nobody listens.
@@ -135,7 +147,7 @@ fn raw(message: Value, stream: &str) -> Result<RawMessage> {
 }
 
 /// Returns true if a stream takes in messages of a subject, by its settings.
-pub fn takes(config: &Value, subject: &str) -> bool {
+pub(crate) fn takes(config: &Value, subject: &str) -> bool {
     let matches = |pattern: &str| {
         let (mut words, mut pattern) = (subject.split('.'), pattern.split('.'));
         loop {

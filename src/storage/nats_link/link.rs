@@ -31,7 +31,7 @@ const LEADER_ANSWERS: Duration = Duration::from_secs(2);
 
 /// A connection to one NATS system.
 #[derive(Debug, Clone)]
-pub struct Link {
+pub(crate) struct Link {
     pub client: Client,
     /// `$JS.API`, or that of a domain.
     pub api: String,
@@ -46,7 +46,7 @@ pub struct Link {
 
 impl Link {
     /// Connects; tries again with jittered exponential waits if the server can't be reached.
-    pub async fn connect(config: &NatsStorageConfig) -> Result<Self, StorageError> {
+    pub(crate) async fn connect(config: &NatsStorageConfig) -> Result<Self, StorageError> {
         let breaker = Arc::new(Breaker::new(
             config.breaker_threshold,
             config.consumer_timeout.mul_f64(GRACE),
@@ -100,18 +100,18 @@ impl Link {
     }
 
     /// Longest time that an answer may take.
-    pub fn timeout(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
 
     /// Number of connections that were made, the first one among them; counted before anything
     /// is sent through one.
-    pub fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::SeqCst)
     }
 
     /// Sends a request and waits for its answer; `None` if nobody listens there.
-    pub fn request(
+    pub(crate) fn request(
         &self,
         subject: String,
         headers: Option<HeaderMap>,
@@ -198,7 +198,7 @@ impl Link {
 
     /// Answer of `work`, unless the connection is lost meanwhile, or the user may not publish to
     /// `subject`.
-    pub async fn unless_interrupted<T>(
+    pub(crate) async fn unless_interrupted<T>(
         &self,
         subject: &str,
         work: impl Future<Output = Result<T, StorageError>>,
@@ -215,7 +215,7 @@ impl Link {
 
     /// Answer of `work`, unless the user may not publish to `subject`, where it has done so since
     /// `begun` at the earliest.
-    pub async fn unless_denied<T>(
+    pub(crate) async fn unless_denied<T>(
         &self,
         subject: &str,
         begun: Instant,
@@ -232,7 +232,7 @@ impl Link {
     }
 
     /// Calls the JetStream API.
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         what: &str,
         body: &Value,
@@ -243,7 +243,7 @@ impl Link {
     /// Calls a part of the JetStream API that a stream's leader answers. Without a leader
     /// nobody answers, and one elected meanwhile never hears of the request. So it waits for a
     /// shorter time, and the reader asks again.
-    pub async fn call_leader(
+    pub(crate) async fn call_leader(
         &self,
         what: &str,
         body: &Value,
@@ -283,7 +283,7 @@ impl Link {
 }
 
 /// Status of a message that is a status and not data.
-pub fn status(message: &Message) -> Option<(StatusCode, String)> {
+pub(crate) fn status(message: &Message) -> Option<(StatusCode, String)> {
     let status = message.status?;
     (status != StatusCode::OK).then(|| (status, message.description.clone().unwrap_or_default()))
 }

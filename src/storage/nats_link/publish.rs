@@ -38,7 +38,7 @@ impl Link {
     /// Publishes to a stream and answers the message's sequence. `expected` is the last
     /// sequence that the subject, or the wildcard named with it, must have. `headers` makes
     /// those that the message has beside that.
-    pub async fn publish(
+    pub(crate) async fn publish(
         &self,
         stream: &str,
         subject: &str,
@@ -63,7 +63,7 @@ impl Link {
 
     /// For each stream, the reason for which its last write was refused for want of space or permission, or not
     /// answered by a server that answers other requests, where it has taken none since.
-    pub fn refused_writes(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+    pub(crate) fn refused_writes(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -167,7 +167,7 @@ fn in_flight_wait(tries: u32) -> Duration {
 
 /// The condition of a publish.
 #[derive(Debug, Clone, Copy)]
-pub struct Expected<'a> {
+pub(crate) struct Expected<'a> {
     /// The last sequence that must be there; 0 for none.
     pub sequence: u64,
     /// Over which subjects; the message's own where absent.

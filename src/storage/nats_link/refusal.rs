@@ -6,7 +6,7 @@ use crate::{models::LogSequence, storage::StorageError};
 
 /// An error that JetStream answered.
 #[derive(Debug, Clone, Deserialize)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     #[serde(default)]
     pub code: u16,
     #[serde(default)]
@@ -16,28 +16,28 @@ pub struct ApiError {
 }
 
 /// The stream that is asked for does not exist (`server/errors.json` of nats-server).
-pub const NOT_FOUND: u64 = 10_059;
+pub(crate) const NOT_FOUND: u64 = 10_059;
 
 /// "Wrong last sequence" without a number: a message that changes it is on its way.
-pub const IN_FLIGHT: u64 = 10_164;
+pub(crate) const IN_FLIGHT: u64 = 10_164;
 
 /// "No suitable peers": of the servers that it could be on, too few are there.
 const NO_PEERS: u64 = 10_005;
 
 /// Account, server or stream limits.
-pub const NO_SPACE: [u64; 4] = [10_002, 10_023, 10_028, 10_047];
+pub(crate) const NO_SPACE: [u64; 4] = [10_002, 10_023, 10_028, 10_047];
 
 /// Answers without a leader, of the stream or of the cluster, and during an election.
 const ELECTION: [u64; 5] = [10_006, 10_007, 10_008, 10_009, 10_118];
 
 impl ApiError {
     /// Returns true if nobody leads, of the stream or of the cluster.
-    pub fn is_election(&self) -> bool {
+    pub(crate) fn is_election(&self) -> bool {
         ELECTION.contains(&self.err_code)
     }
 
     /// The answer's meaning where a stream that should be there was asked for something.
-    pub fn of_stream(self, stream: &str) -> StorageError {
+    pub(crate) fn of_stream(self, stream: &str) -> StorageError {
         let stream = stream.to_owned();
         match self.err_code {
             NOT_FOUND => {
@@ -50,7 +50,7 @@ impl ApiError {
     }
 
     /// The answer's meaning for a request to make or change a stream or a consumer.
-    pub fn of_making(self, stream: &str, what: &str) -> StorageError {
+    pub(crate) fn of_making(self, stream: &str, what: &str) -> StorageError {
         let passes = self.err_code == NO_PEERS || ELECTION.contains(&self.err_code);
         let reason = format!("{what}: {}", self.description);
         match passes {
@@ -69,7 +69,7 @@ impl ApiError {
 
 /// The error for a stream without a leader. Nothing is lost, and it is over in seconds if most
 /// of the servers are there.
-pub fn no_leader(stream: &str) -> StorageError {
+pub(crate) fn no_leader(stream: &str) -> StorageError {
     StorageError::Unavailable {
         reason: format!("stream {stream} has no leader at the moment; the servers elect one"),
         away_since: None,
@@ -77,7 +77,7 @@ pub fn no_leader(stream: &str) -> StorageError {
 }
 
 /// Meaning of JetStream's error codes to a caller (`server/errors.json` of nats-server).
-pub fn publish_error(
+pub(crate) fn publish_error(
     error: ApiError,
     stream: &str,
     subject: String,

@@ -7,7 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use futures::{Stream, StreamExt};
 use serde_json::{Map, Value, json};
 
-pub use super::view_fixture::{
+pub(super) use super::view_fixture::{
     all_pages, assert_same, attempt, gone, ids, in_place, in_workflow, live, page, shift, these,
     write, written,
 };
@@ -31,41 +31,41 @@ pub type View = Arc<dyn TokenView>;
 /// A store to be tested.
 pub type Store = Arc<dyn Storage>;
 
-pub const PATHS: [ReadPath; 2] = [ReadPath::Direct, ReadPath::Consumer];
+pub(super) const PATHS: [ReadPath; 2] = [ReadPath::Direct, ReadPath::Consumer];
 
 /// Longest time for anything promised to come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Time to wait for an item that must not come.
-pub const SILENCE: Duration = Duration::from_millis(50);
+pub(super) const SILENCE: Duration = Duration::from_millis(50);
 
-pub fn workflow(id: &str) -> WorkflowId {
+pub(super) fn workflow(id: &str) -> WorkflowId {
     WorkflowId::new(id).expect("the suite's own ids are valid")
 }
 
-pub fn case(id: &str) -> CaseId {
+pub(super) fn case(id: &str) -> CaseId {
     CaseId::new(id).expect("the suite's own ids are valid")
 }
 
-pub fn place(id: &str) -> PlaceId {
+pub(super) fn place(id: &str) -> PlaceId {
     PlaceId::new(id).expect("the suite's own ids are valid")
 }
 
-pub fn firing(id: &str) -> FiringId {
+pub(super) fn firing(id: &str) -> FiringId {
     FiringId::new(id).expect("the suite's own ids are valid")
 }
 
 /// The present time, in the precision that every store keeps.
-pub fn now() -> DateTime<Utc> {
+pub(super) fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
 
-pub fn token_id(workflow: &WorkflowId, case: &CaseId, number: u64) -> TokenId {
+pub(super) fn token_id(workflow: &WorkflowId, case: &CaseId, number: u64) -> TokenId {
     TokenId::of_case(&workflow.tag(), case, number)
 }
 
 /// Names and data in any script, numbers at their edges, and nested or empty values.
-pub fn awkward() -> Value {
+pub(super) fn awkward() -> Value {
     json!({
         "": "an empty key",
         "scripts": "Grüße, 世界, שלום, مرحبا, ελληνικά, 👩‍👩‍👧‍👦, e\u{301}, \u{200b}\u{feff}",
@@ -84,17 +84,17 @@ pub fn awkward() -> Value {
 }
 
 /// Data of any kind.
-pub fn awkward_values() -> [Value; 6] {
+pub(super) fn awkward_values() -> [Value; 6] {
     [awkward(), Value::Null, json!([]), json!("text"), json!(7), json!(false)]
 }
 
 /// About 200 kB of data.
-pub fn large() -> Value {
+pub(super) fn large() -> Value {
     json!({"text": "á🦜x\n".repeat(22_000), "list": (0..5_000).collect::<Vec<_>>()})
 }
 
 /// A definition with one place for each of `places`.
-pub fn definition(id: &WorkflowId, places: &[&str]) -> WorkflowDefinition {
+pub(super) fn definition(id: &WorkflowId, places: &[&str]) -> WorkflowDefinition {
     let places: Vec<_> = places.iter().map(|id| json!({ "id": id })).collect();
     let definition = json!({
         "id": id, "name": format!("Workflow {id}"), "initial_place": places[0]["id"],
@@ -104,27 +104,27 @@ pub fn definition(id: &WorkflowId, places: &[&str]) -> WorkflowDefinition {
 }
 
 /// A sequence so many after another one.
-pub fn beyond(sequence: LogSequence, count: u64) -> LogSequence {
+pub(super) fn beyond(sequence: LogSequence, count: u64) -> LogSequence {
     at(sequence.get() + count)
 }
 
 /// The sequence of a number.
-pub fn at(number: u64) -> LogSequence {
+pub(super) fn at(number: u64) -> LogSequence {
     LogSequence::new(number).expect("no message is at 0")
 }
 
 /// Options of storing a version after the one at this sequence.
-pub fn version_after(version: u64, expected: impl Into<Option<LogSequence>>) -> PutOptions {
+pub(super) fn version_after(version: u64, expected: impl Into<Option<LogSequence>>) -> PutOptions {
     let version = Version::new(version).expect("the suite's own versions are valid");
     PutOptions { version, expected: expected.into() }
 }
 
 /// The log's last sequence.
-pub async fn last_of(log: &(impl CaseLog + ?Sized)) -> Option<LogSequence> {
+pub(super) async fn last_of(log: &(impl CaseLog + ?Sized)) -> Option<LogSequence> {
     log.last_sequence().await.expect("a log that answers")
 }
 
-pub async fn put(
+pub(super) async fn put(
     log: &Log,
     definition: &WorkflowDefinition,
     version: u64,
@@ -135,7 +135,12 @@ pub async fn put(
 }
 
 /// A record that says little.
-pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id: &str) -> Record {
+pub(super) fn record(
+    workflow: &WorkflowId,
+    case: &CaseId,
+    kind: RecordKind,
+    firing_id: &str,
+) -> Record {
     Record {
         format: FORMAT_VERSION,
         kind,
@@ -171,7 +176,7 @@ pub fn record(workflow: &WorkflowId, case: &CaseId, kind: RecordKind, firing_id:
 
 /// Writer of one case, record after record.
 #[derive(Debug, Clone)]
-pub struct Writer {
+pub(super) struct Writer {
     pub workflow: WorkflowId,
     pub case: CaseId,
     pub last: Option<LogSequence>,
@@ -180,20 +185,20 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn new(workflow: &WorkflowId, case: &CaseId) -> Self {
+    pub(super) fn new(workflow: &WorkflowId, case: &CaseId) -> Self {
         let (workflow, case) = (workflow.clone(), case.clone());
         Self { workflow, case, last: None, last_hash: None, written: 0 }
     }
 
     /// Appends one more record and returns it as the store must have it.
-    pub async fn write(&mut self, log: &Log, kind: RecordKind) -> (LogSequence, Record) {
+    pub(super) async fn write(&mut self, log: &Log, kind: RecordKind) -> (LogSequence, Record) {
         self.written += 1;
         let record = record(&self.workflow, &self.case, kind, &format!("f-{}", self.written));
         self.append(log, record).await
     }
 
     /// Appends this record after the last one.
-    pub async fn append(&mut self, log: &Log, mut record: Record) -> (LogSequence, Record) {
+    pub(super) async fn append(&mut self, log: &Log, mut record: Record) -> (LogSequence, Record) {
         record.previous = self.last;
         record.previous_hash = self.last_hash.take();
         let appended = log.append(&record, AppendOptions::after(self.last)).await;
@@ -206,7 +211,7 @@ impl Writer {
     }
 }
 
-pub fn token(
+pub(super) fn token(
     workflow: &WorkflowId,
     case: &CaseId,
     number: u64,
@@ -230,7 +235,7 @@ pub fn token(
     }
 }
 
-pub fn assert_lost<T: std::fmt::Debug>(
+pub(super) fn assert_lost<T: std::fmt::Debug>(
     outcome: Result<T>,
     expected: impl Into<Option<LogSequence>>,
 ) {
@@ -242,7 +247,7 @@ pub fn assert_lost<T: std::fmt::Debug>(
 }
 
 /// The next item, which must come.
-pub async fn next<S>(records: &mut S) -> Stored<Record>
+pub(super) async fn next<S>(records: &mut S) -> Stored<Record>
 where
     S: Stream<Item = Result<Stored<Record>>> + Unpin,
 {
@@ -252,7 +257,7 @@ where
 }
 
 /// Returns true if nothing comes for a moment.
-pub async fn is_silent<S>(records: &mut S) -> bool
+pub(super) async fn is_silent<S>(records: &mut S) -> bool
 where
     S: Stream<Item = Result<Stored<Record>>> + Unpin,
 {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A condition of a write: what somebody saw, or the number of a sequence (0: nothing).
-pub trait Expected {
+pub(super) trait Expected {
     fn version(self) -> RegisterVersion;
 }
 
@@ -35,7 +35,7 @@ impl Expected for u64 {
 }
 
 /// A write that puts a token in its place.
-pub fn live(token: &Token, expected: impl Expected) -> ViewWrite {
+pub(super) fn live(token: &Token, expected: impl Expected) -> ViewWrite {
     ViewWrite {
         workflow: token.workflow.clone(),
         case: token.case.clone(),
@@ -47,19 +47,23 @@ pub fn live(token: &Token, expected: impl Expected) -> ViewWrite {
 }
 
 /// A write that marks a token as gone from its place.
-pub fn gone(token: &Token, expected: impl Expected, moved_to: Option<&PlaceId>) -> ViewWrite {
+pub(super) fn gone(
+    token: &Token,
+    expected: impl Expected,
+    moved_to: Option<&PlaceId>,
+) -> ViewWrite {
     let revision = Some(LogSequence::after(token.nats_sequence));
     let content = ViewContent::Gone { revision, moved_to: moved_to.cloned() };
     ViewWrite { content, ..live(token, expected) }
 }
 
 /// Writes registers at the present.
-pub async fn attempt(view: &View, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
+pub(super) async fn attempt(view: &View, writes: Vec<ViewWrite>) -> Vec<Result<ViewOutcome>> {
     view.write_views(writes, WriteOptions::default()).await
 }
 
 /// The sequence of a write that was done.
-pub fn written(outcome: &Result<ViewOutcome>) -> Option<ViewSequence> {
+pub(super) fn written(outcome: &Result<ViewOutcome>) -> Option<ViewSequence> {
     match outcome {
         Ok(ViewOutcome::Written(seen)) => seen.sequence(),
         _ => None,
@@ -67,7 +71,7 @@ pub fn written(outcome: &Result<ViewOutcome>) -> Option<ViewSequence> {
 }
 
 /// Writes one register, which must succeed; returns its sequence.
-pub async fn write(view: &View, write: ViewWrite) -> ViewSequence {
+pub(super) async fn write(view: &View, write: ViewWrite) -> ViewSequence {
     match attempt(view, vec![write]).await.as_slice() {
         [outcome] if written(outcome).is_some() => written(outcome).expect("a sequence"),
         other => panic!("a write that expects the right sequence was answered {other:?}"),
@@ -75,7 +79,7 @@ pub async fn write(view: &View, write: ViewWrite) -> ViewSequence {
 }
 
 /// Moves a token to another place, as a firing does; returns it and its new sequence.
-pub async fn shift(
+pub(super) async fn shift(
     view: &View,
     token: &Token,
     seen: impl Expected,
@@ -96,7 +100,7 @@ pub async fn shift(
 }
 
 /// Checks a read of a token that was written: it has its subject, and some time.
-pub fn assert_same(view: &View, read: &Token, written: &Token) {
+pub(super) fn assert_same(view: &View, read: &Token, written: &Token) {
     assert!(read.nats_timestamp.is_some(), "a read says when the server stored it: {read:?}");
     let subject = view.token_subject(&written.workflow, &written.place, &written.id);
     assert_eq!(read.nats_subject, subject, "a read says where the token is");
@@ -105,16 +109,16 @@ pub fn assert_same(view: &View, read: &Token, written: &Token) {
     assert_eq!(plain, written);
 }
 
-pub fn in_workflow(workflow: &WorkflowId) -> ViewScope {
+pub(super) fn in_workflow(workflow: &WorkflowId) -> ViewScope {
     ViewScope::Workflow(workflow.clone())
 }
 
-pub fn in_place(workflow: &WorkflowId, place: &PlaceId) -> ViewScope {
+pub(super) fn in_place(workflow: &WorkflowId, place: &PlaceId) -> ViewScope {
     ViewScope::Place(workflow.clone(), place.clone())
 }
 
 /// These tokens in their places.
-pub fn these<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> ViewScope {
+pub(super) fn these<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> ViewScope {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let workflow = tokens.first().expect("a token").workflow.clone();
     let registers = tokens.iter().map(|token| (token.id.clone(), token.place.clone()));
@@ -122,12 +126,12 @@ pub fn these<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> ViewScope {
 }
 
 /// A page of a listing.
-pub fn page(first: usize, after: Option<Cursor>, path: ReadPath) -> ListOptions {
+pub(super) fn page(first: usize, after: Option<Cursor>, path: ReadPath) -> ListOptions {
     ListOptions { page: Page { first, after }, path: Some(path) }
 }
 
 /// A whole listing, page by page. Checks each page on the way.
-pub async fn all_pages(
+pub(super) async fn all_pages(
     view: &View,
     scope: &ViewScope,
     first: usize,
@@ -152,7 +156,12 @@ pub async fn all_pages(
 }
 
 /// The ids of a whole listing.
-pub async fn ids(view: &View, scope: &ViewScope, first: usize, path: ReadPath) -> Vec<TokenId> {
+pub(super) async fn ids(
+    view: &View,
+    scope: &ViewScope,
+    first: usize,
+    path: ReadPath,
+) -> Vec<TokenId> {
     let pages = all_pages(view, scope, first, path).await;
     pages.into_iter().map(|(_, token)| token.id).collect()
 }

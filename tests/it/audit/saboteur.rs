@@ -14,7 +14,7 @@ use super::PLACES;
 
 /// Damage to one case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
+pub(super) enum Fault {
     ViewLost,
     ViewDoubled,
     ViewMisplaced,
@@ -33,7 +33,7 @@ pub enum Fault {
     LogListWrong,
 }
 
-pub const FAULTS: [Fault; 16] = [
+pub(super) const FAULTS: [Fault; 16] = [
     Fault::ViewLost,
     Fault::ViewDoubled,
     Fault::ViewMisplaced,
@@ -53,7 +53,7 @@ pub const FAULTS: [Fault; 16] = [
 ];
 
 impl Fault {
-    pub fn is_in(self) -> FindingIn {
+    pub(super) fn is_in(self) -> FindingIn {
         match self < Self::LogLost {
             true => FindingIn::View,
             false => FindingIn::Log,
@@ -63,7 +63,7 @@ impl Fault {
 
 /// Finding that a fault must lead to.
 #[derive(Debug)]
-pub struct Expected {
+pub(super) struct Expected {
     pub fault: Fault,
     kind: FindingKind,
     sequence: u64,
@@ -71,7 +71,7 @@ pub struct Expected {
 }
 
 impl Expected {
-    pub fn is(&self, finding: &Finding) -> bool {
+    pub(super) fn is(&self, finding: &Finding) -> bool {
         finding.kind == self.kind
             && finding.place_of == self.fault.is_in()
             && finding.sequence == LogSequence::new(self.sequence)
@@ -86,22 +86,27 @@ type Found = (FindingKind, u64, Option<String>);
 /// Change of a record.
 type Change<'a> = Box<dyn FnOnce(&mut Value) + Send + 'a>;
 
-pub struct Saboteur {
+pub(super) struct Saboteur {
     pub jetstream: jetstream::Context,
 }
 
 impl Saboteur {
-    pub async fn at(server: &TestServer) -> Self {
+    pub(super) async fn at(server: &TestServer) -> Self {
         let client = async_nats::connect(server.url()).await.unwrap();
         Self { jetstream: jetstream::new(client) }
     }
 
-    pub async fn publish(&self, subject: String, headers: HeaderMap, payload: Vec<u8>) -> u64 {
+    pub(super) async fn publish(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        payload: Vec<u8>,
+    ) -> u64 {
         let sent = self.jetstream.publish_with_headers(subject, headers, payload.into()).await;
         sent.unwrap().await.unwrap().sequence
     }
 
-    pub async fn purge(&self, subject: &str) {
+    pub(super) async fn purge(&self, subject: &str) {
         let stream = self.jetstream.get_stream("CB_MARKING").await.unwrap();
         stream.purge().filter(subject).await.unwrap();
     }
@@ -140,7 +145,7 @@ impl Saboteur {
     }
 
     /// Plants a fault in a case, at one of its tokens.
-    pub async fn plant(
+    pub(super) async fn plant(
         &self,
         fault: Fault,
         id: &CaseId,
@@ -297,7 +302,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Subject of a token in the view.
-pub fn at(place: &str, token: &str) -> String {
+pub(super) fn at(place: &str, token: &str) -> String {
     format!("cb.workflows.press.places.{place}.tokens.{token}")
 }
 

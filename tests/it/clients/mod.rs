@@ -1,6 +1,6 @@
 //! Clients that aren't ours: the Python programs of `examples/clients` on real servers.
 
-pub mod python;
+pub(crate) mod python;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 

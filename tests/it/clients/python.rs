@@ -14,7 +14,7 @@ const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/clients");
 
 /// A Python whose `PYTHONPATH` is a folder of the tests' own.
 #[derive(Debug, Clone)]
-pub struct Python {
+pub(crate) struct Python {
     packages: PathBuf,
 }
 
@@ -23,17 +23,17 @@ impl Python {
     ///
     /// `pip install --target` and not a virtual environment: it needs neither `ensurepip`,
     /// which some systems leave out, nor the right to change the system's Python.
-    pub async fn with_requirements() -> Self {
+    pub(crate) async fn with_requirements() -> Self {
         tokio::task::spawn_blocking(install).await.unwrap()
     }
 
     /// The folder of the packages.
-    pub fn packages(&self) -> &Path {
+    pub(crate) fn packages(&self) -> &Path {
         &self.packages
     }
 
     /// One of the clients, with these arguments.
-    pub fn client(&self, script: &str, arguments: &[&str]) -> tokio::process::Command {
+    pub(crate) fn client(&self, script: &str, arguments: &[&str]) -> tokio::process::Command {
         let mut command = program::clean(tokio::process::Command::new("python3"));
         command.arg(Path::new(CLIENTS).join(script)).args(arguments);
         command.env("PYTHONPATH", &self.packages).env("PYTHONDONTWRITEBYTECODE", "1");

@@ -29,14 +29,14 @@ use super::{
 use crate::support::{begin, config, orders};
 
 /// A server with a configuration of the test's own, killed when dropped.
-pub struct Configured {
+pub(super) struct Configured {
     child: Child,
     pub url: String,
     _folder: tempfile::TempDir,
 }
 
 impl Configured {
-    pub async fn start(configuration: &str) -> Self {
+    pub(super) async fn start(configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let binary = ServerBinary::find(&SearchEnvironment::from_process()).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{case, config, definition, transition, workflow};
 
 /// Asks until the answer is a yes, and fails the test with the last no when it takes too long.
-pub async fn eventually<T, E: Display>(
+pub(crate) async fn eventually<T, E: Display>(
     what: &str,
     within: Duration,
     mut ask: impl AsyncFnMut() -> Result<T, E>,
@@ -41,7 +41,7 @@ pub async fn eventually<T, E: Display>(
 }
 
 /// Settings with which a call gives up soon, for servers that go away.
-pub fn impatient(url: impl Into<String>) -> NatsStorageConfig {
+pub(crate) fn impatient(url: impl Into<String>) -> NatsStorageConfig {
     NatsStorageConfig {
         consumer_timeout: Duration::from_millis(400),
         connect_attempts: 20,
@@ -50,25 +50,25 @@ pub fn impatient(url: impl Into<String>) -> NatsStorageConfig {
     }
 }
 
-pub async fn connect(config: NatsStorageConfig) -> Petrel {
+pub(crate) async fn connect(config: NatsStorageConfig) -> Petrel {
     Petrel::new(Arc::new(NatsStorage::connect(config).await.expect("connect")))
 }
 
 /// Cases on a storage that fails on demand.
-pub async fn faulty(url: impl Into<String>) -> (FaultyStorage, Petrel) {
+pub(crate) async fn faulty(url: impl Into<String>) -> (FaultyStorage, Petrel) {
     let storage = NatsStorage::connect(config(url)).await.expect("connect");
     let faulty = FaultyStorage::new(Arc::new(storage));
     (faulty.clone(), Petrel::new(Arc::new(faulty)))
 }
 
 /// A reconciler that runs until it is dropped.
-pub struct Reconciler {
+pub(crate) struct Reconciler {
     stop: CancellationToken,
     _task: JoinHandle<()>,
 }
 
 impl Reconciler {
-    pub fn of(petrel: &Petrel) -> Self {
+    pub(crate) fn of(petrel: &Petrel) -> Self {
         let stop = CancellationToken::new();
         let (petrel, shutdown) = (petrel.clone(), stop.clone());
         Self { stop, _task: tokio::spawn(async move { petrel.run_reconciler(shutdown).await }) }
@@ -82,7 +82,7 @@ impl Drop for Reconciler {
 }
 
 /// A way there and a way back; each token counts its moves.
-pub async fn pendulum(petrel: &Petrel) -> WorkflowId {
+pub(crate) async fn pendulum(petrel: &Petrel) -> WorkflowId {
     let count = "{'n': token.data.n + 1}";
     let pendulum = definition(json!({
         "id": "pendulum",
@@ -99,7 +99,7 @@ pub async fn pendulum(petrel: &Petrel) -> WorkflowId {
 }
 
 /// A case of the pendulum, and its token.
-pub async fn swing(petrel: &Petrel, id: &str) -> (CaseId, TokenId) {
+pub(crate) async fn swing(petrel: &Petrel, id: &str) -> (CaseId, TokenId) {
     let new = NewCase {
         case: Some(case(id)),
         data: json!({"n": 0}),
@@ -109,7 +109,7 @@ pub async fn swing(petrel: &Petrel, id: &str) -> (CaseId, TokenId) {
     (begun.case.id.clone(), begun.tokens[0].id.clone())
 }
 
-pub fn fire_once(mut fire: Fire, firing: &str) -> Fire {
+pub(crate) fn fire_once(mut fire: Fire, firing: &str) -> Fire {
     fire.change = Change { firing: Some(FiringId::new(firing).unwrap()), ..Change::default() };
     fire
 }
@@ -117,7 +117,7 @@ pub fn fire_once(mut fire: Fire, firing: &str) -> Fire {
 /// Moves a case's token from its present place, and asks again with the same firing id until
 /// the answer is a yes, as a careful caller does. An id that went through with the other
 /// transition, unanswered, is told of as taken, and the other one is then a repetition.
-pub async fn move_once(petrel: &Petrel, case: &CaseId, firing: &str) -> Changed {
+pub(crate) async fn move_once(petrel: &Petrel, case: &CaseId, firing: &str) -> Changed {
     // Not `eventually`: the future of an async closure can't go to another thread.
     let begun = Instant::now();
     for name in ["go", "return"].into_iter().cycle() {
@@ -139,14 +139,18 @@ pub async fn move_once(petrel: &Petrel, case: &CaseId, firing: &str) -> Changed 
 }
 
 /// A case's records, oldest first.
-pub async fn log_of(petrel: &Petrel, workflow: &WorkflowId, case: &CaseId) -> Vec<Stored<Record>> {
+pub(crate) async fn log_of(
+    petrel: &Petrel,
+    workflow: &WorkflowId,
+    case: &CaseId,
+) -> Vec<Stored<Record>> {
     let scope = LogScope::Case(workflow.clone(), case.clone());
     petrel.storage().history(scope, LogRange::ALL).await.unwrap().try_collect().await.unwrap()
 }
 
 /// Live tokens by their places. The server's time of a view message is left out: a message
 /// that is written again has another one.
-pub type Tokens = BTreeMap<(WorkflowId, PlaceId, TokenId), Token>;
+pub(crate) type Tokens = BTreeMap<(WorkflowId, PlaceId, TokenId), Token>;
 
 fn add(tokens: &mut Tokens, place: PlaceId, token: &Token) {
     let key = (token.workflow.clone(), place, token.id.clone());
@@ -154,7 +158,7 @@ fn add(tokens: &mut Tokens, place: PlaceId, token: &Token) {
 }
 
 /// The tokens that the view holds.
-pub async fn in_view(petrel: &Petrel) -> Result<Tokens, Error> {
+pub(crate) async fn in_view(petrel: &Petrel) -> Result<Tokens, Error> {
     let mut tokens = Tokens::new();
     let mut registers = petrel.storage().registers().await?;
     while let Some(register) = registers.next().await {
@@ -169,7 +173,7 @@ pub async fn in_view(petrel: &Petrel) -> Result<Tokens, Error> {
 }
 
 /// The tokens that the view must hold, by the heads of all cases.
-pub async fn in_log(petrel: &Petrel) -> Result<Tokens, Error> {
+pub(crate) async fn in_log(petrel: &Petrel) -> Result<Tokens, Error> {
     let mut tokens = Tokens::new();
     for workflow in petrel.workflows(MAX_PAGE, None).await?.0 {
         let mut page = Page { first: MAX_PAGE, after: None };
@@ -188,7 +192,7 @@ pub async fn in_log(petrel: &Petrel) -> Result<Tokens, Error> {
 }
 
 /// Checks that the view agrees with the log, token by token; the error has the differences.
-pub async fn view_is_the_log(petrel: &Petrel) -> Result<Tokens, String> {
+pub(crate) async fn view_is_the_log(petrel: &Petrel) -> Result<Tokens, String> {
     let read = async { Ok::<_, Error>((in_log(petrel).await?, in_view(petrel).await?)) };
     let (log, view) = read.await.map_err(|error| error.to_string())?;
     if log == view {
@@ -207,12 +211,12 @@ pub async fn view_is_the_log(petrel: &Petrel) -> Result<Tokens, String> {
 }
 
 /// The server as an operator with the plain client sees it.
-pub async fn operator(url: impl AsRef<str>) -> jetstream::Context {
+pub(crate) async fn operator(url: impl AsRef<str>) -> jetstream::Context {
     jetstream::new(async_nats::connect(url.as_ref()).await.expect("the operator connects"))
 }
 
 /// Changes fields of a stream's settings.
-pub async fn edit_stream(operator: &jetstream::Context, stream: &str, fields: Value) {
+pub(crate) async fn edit_stream(operator: &jetstream::Context, stream: &str, fields: Value) {
     let mut settings = stream_info(operator, stream).await["config"].take();
     for (field, value) in fields.as_object().expect("fields of a stream") {
         settings[field] = value.clone();
@@ -223,7 +227,7 @@ pub async fn edit_stream(operator: &jetstream::Context, stream: &str, fields: Va
 }
 
 /// Puts an empty log with the same settings in the place of the one that is there.
-pub async fn empty_log(operator: &jetstream::Context) {
+pub(crate) async fn empty_log(operator: &jetstream::Context) {
     let settings = stream_info(operator, "CB_LOG").await["config"].take();
     operator.delete_stream("CB_LOG").await.unwrap();
     let answer: Value = operator.request("STREAM.CREATE.CB_LOG", &settings).await.unwrap();
@@ -231,7 +235,7 @@ pub async fn empty_log(operator: &jetstream::Context) {
 }
 
 /// The server's description of a stream.
-pub async fn stream_info(operator: &jetstream::Context, stream: &str) -> Value {
+pub(crate) async fn stream_info(operator: &jetstream::Context, stream: &str) -> Value {
     let info: Value =
         operator.request(format!("STREAM.INFO.{stream}"), &Value::Null).await.unwrap();
     assert!(info.get("error").is_none(), "{info}");
@@ -239,6 +243,6 @@ pub async fn stream_info(operator: &jetstream::Context, stream: &str) -> Value {
 }
 
 /// Number of messages that a stream has had.
-pub async fn last_sequence(operator: &jetstream::Context, stream: &str) -> u64 {
+pub(crate) async fn last_sequence(operator: &jetstream::Context, stream: &str) -> u64 {
     stream_info(operator, stream).await["state"]["last_seq"].as_u64().unwrap()
 }

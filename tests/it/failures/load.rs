@@ -28,7 +28,7 @@ const TASKS: usize = 8;
 
 /// Tasks on several connections that move the tokens of a few cases until they are stopped,
 /// each firing with an id of its own and repeated until it is answered.
-pub struct Load {
+pub(super) struct Load {
     pub connections: Vec<Petrel>,
     cases: Vec<CaseId>,
     answered: Arc<AtomicUsize>,
@@ -41,7 +41,7 @@ pub struct Load {
 
 impl Load {
     /// Begins it, with a connection for each of these settings.
-    pub async fn start(configs: impl IntoIterator<Item = NatsStorageConfig>) -> Self {
+    pub(super) async fn start(configs: impl IntoIterator<Item = NatsStorageConfig>) -> Self {
         let mut connections = Vec::new();
         for config in configs {
             connections.push(connect(config).await);
@@ -85,7 +85,7 @@ impl Load {
     }
 
     /// Waits until so many more firings have been answered.
-    pub async fn goes_on(&self, more: usize) {
+    pub(super) async fn goes_on(&self, more: usize) {
         let from = self.answered.load(Ordering::Relaxed);
         eventually("the load goes on", Duration::from_secs(30), async || {
             let now = self.answered.load(Ordering::Relaxed);
@@ -96,7 +96,7 @@ impl Load {
 
     /// Ends the load, and checks that nothing of it is lost or doubled: not in the logs, not
     /// in the heads, not in the views, and not in the eyes of a watcher.
-    pub async fn ends_well(mut self) {
+    pub(super) async fn ends_well(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let mut expected: BTreeMap<CaseId, Vec<String>> = BTreeMap::new();
         for task in self.tasks.drain(..) {

@@ -21,14 +21,14 @@ use crate::{
     support::{begin, orders, petrel_at, transition},
 };
 
-pub async fn run(url: &str, arguments: &[&str]) -> Output {
+pub(super) async fn run(url: &str, arguments: &[&str]) -> Output {
     let mut command = program();
     command.args(arguments).args(["--nats-url", url]);
     output(command).await
 }
 
 /// The findings of `petrel doctor`, which must take less than ten seconds.
-pub async fn doctor(url: &str, arguments: &[&str]) -> Value {
+pub(super) async fn doctor(url: &str, arguments: &[&str]) -> Value {
     let begun = Instant::now();
     let output = run(url, &[&["--json", "doctor"], arguments].concat()).await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -36,11 +36,11 @@ pub async fn doctor(url: &str, arguments: &[&str]) -> Value {
 }
 
 /// The details of all failed checks.
-pub fn failures(found: &Value) -> String {
+pub(super) fn failures(found: &Value) -> String {
     checks(found, "fail")
 }
 
-pub fn warnings(found: &Value) -> String {
+pub(super) fn warnings(found: &Value) -> String {
     checks(found, "warn")
 }
 

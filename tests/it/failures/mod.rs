@@ -6,7 +6,7 @@ mod contention;
 mod corruption;
 mod crash;
 mod doctor;
-pub mod fixtures;
+pub(crate) mod fixtures;
 mod full_disk;
 mod going_back;
 mod gone_back;

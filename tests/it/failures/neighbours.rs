@@ -21,7 +21,7 @@ fn system(server: &TestServer, prefix: &str, log: &str, marking: &str) -> NatsSt
 }
 
 /// Everything that the server has, settings and contents, except the parts that time changes.
-pub async fn everything(operator: &jetstream::Context) -> Vec<Value> {
+pub(super) async fn everything(operator: &jetstream::Context) -> Vec<Value> {
     let list: Value = operator.request("STREAM.LIST", &json!({})).await.unwrap();
     let mut streams = list["streams"].as_array().cloned().unwrap_or_default();
     for stream in &mut streams {

@@ -13,7 +13,7 @@ use stormpetrel::{
 use crate::support::{case, definition, place, transition, workflow};
 
 /// `go` and `back` between a and b, `tick` in a.
-pub async fn loops(petrel: &Petrel) -> WorkflowId {
+pub(super) async fn loops(petrel: &Petrel) -> WorkflowId {
     let loops = definition(json!({
         "id": "loops", "name": "Loops", "initial_place": "a",
         "places": [{"id": "a"}, {"id": "b"}],
@@ -27,22 +27,22 @@ pub async fn loops(petrel: &Petrel) -> WorkflowId {
     workflow("loops")
 }
 
-pub fn id(text: &str) -> FiringId {
+pub(super) fn id(text: &str) -> FiringId {
     FiringId::new(text).unwrap()
 }
 
-pub fn named(text: &str) -> Change {
+pub(super) fn named(text: &str) -> Change {
     Change { firing: Some(id(text)), ..Change::default() }
 }
 
-pub async fn create(petrel: &Petrel, name: &str, data: Value) -> Result<Changed, Error> {
+pub(super) async fn create(petrel: &Petrel, name: &str, data: Value) -> Result<Changed, Error> {
     let new = NewCase { case: Some(case(name)), data, ..NewCase::of(workflow("loops")) };
     petrel.create_case(new).await
 }
 
 /// A change of a case.
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
+pub(super) enum What {
     Fire(&'static str, u64),
     /// A firing with the case's first token named.
     FireToken(&'static str),
@@ -54,7 +54,12 @@ pub enum What {
 }
 
 impl What {
-    pub async fn ask(&self, petrel: &Petrel, name: &str, change: Change) -> Result<Changed, Error> {
+    pub(super) async fn ask(
+        &self,
+        petrel: &Petrel,
+        name: &str,
+        change: Change,
+    ) -> Result<Changed, Error> {
         let (loops, id) = (workflow("loops"), case(name));
         match self {
             Self::Fire(by, data) => {
@@ -83,23 +88,23 @@ impl What {
     }
 }
 
-pub fn first_token(name: &str) -> TokenId {
+pub(super) fn first_token(name: &str) -> TokenId {
     TokenId::of_case(&workflow("loops").tag(), &case(name), 1)
 }
 
 /// The records of a case as its subjects have them, not as its records name them.
-pub async fn log(storage: &Arc<dyn Storage>, name: &str) -> Vec<Stored<Record>> {
+pub(super) async fn log(storage: &Arc<dyn Storage>, name: &str) -> Vec<Stored<Record>> {
     let scope = LogScope::Case(workflow("loops"), case(name));
     storage.history(scope, LogRange::ALL).await.unwrap().try_collect().await.unwrap()
 }
 
-pub fn sequences(log: &[Stored<Record>]) -> Vec<LogSequence> {
+pub(super) fn sequences(log: &[Stored<Record>]) -> Vec<LogSequence> {
     log.iter().map(|record| record.sequence).collect()
 }
 
 /// Checks that no id is in the log of a case twice, and that each record names just those
 /// before it.
-pub fn is_sound(log: &[Stored<Record>]) {
+pub(super) fn is_sound(log: &[Stored<Record>]) {
     let mut ids: Vec<_> = log.iter().map(|record| &record.value.firing).collect();
     ids.sort();
     let all = ids.len();
@@ -114,13 +119,13 @@ pub fn is_sound(log: &[Stored<Record>]) {
 }
 
 /// The part of a first use that a refusal of an id names, and its sequence.
-pub fn first_use(refused: Result<Changed, Error>) -> (String, LogSequence) {
+pub(super) fn first_use(refused: Result<Changed, Error>) -> (String, LogSequence) {
     match refused {
         Err(Error::IdTaken { what, first, .. }) => (what.to_owned(), first.sequence),
         other => panic!("not refused: {other:?}"),
     }
 }
 
-pub fn only_place(changed: &Changed) -> PlaceId {
+pub(super) fn only_place(changed: &Changed) -> PlaceId {
     changed.tokens[0].place.clone()
 }

@@ -5,7 +5,7 @@ use serde_json::{Deserializer, Value};
 
 /// A fenced code block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
+pub(super) struct Block {
     /// The words after the opening fence.
     pub language: String,
     pub text: String,
@@ -14,7 +14,7 @@ pub struct Block {
 }
 
 /// The blocks of a document, in order.
-pub fn blocks(markdown: &str) -> Vec<Block> {
+pub(super) fn blocks(markdown: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = (1..).zip(markdown.lines());
     while let Some((line, opening)) = lines.next() {
@@ -28,7 +28,7 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
 
 /// The contents of a block of output, without the differences between runs: times are all the
 /// same and so are rates, JSON may be broken into lines in any way, and so may spaces in text.
-pub fn comparable(language: &str, output: &str) -> Result<Vec<Value>, serde_json::Error> {
+pub(super) fn comparable(language: &str, output: &str) -> Result<Vec<Value>, serde_json::Error> {
     if language == "json" {
         let documents = Deserializer::from_str(output).into_iter();
         return documents.map(|document| document.map(without_times)).collect();

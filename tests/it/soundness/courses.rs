@@ -13,7 +13,7 @@ const LIMIT: usize = 200;
 type Counts = Vec<u64>;
 
 /// The markings that a case can come to from one, and the transitions that fire on the way.
-pub struct Courses {
+pub(super) struct Courses {
     /// True if these are all.
     pub whole: bool,
     successors: BTreeMap<Counts, Vec<Counts>>,
@@ -24,7 +24,7 @@ pub struct Courses {
 
 impl Courses {
     /// The courses of a case that has come so far.
-    pub fn after(run: Replay<'_>) -> Self {
+    pub(super) fn after(run: Replay<'_>) -> Self {
         let mut courses = Self {
             whole: true,
             successors: BTreeMap::new(),
@@ -54,19 +54,19 @@ impl Courses {
     }
 
     /// Returns true if a transition, or one alternative of it, can fire.
-    pub fn fire(&self, mode: &str) -> bool {
+    pub(super) fn fire(&self, mode: &str) -> bool {
         self.fired.contains(mode)
     }
 
     /// Returns true if a case goes on for ever: it never completes, and it never gets stuck.
-    pub fn never_stop(&self) -> bool {
+    pub(super) fn never_stop(&self) -> bool {
         self.completed.is_empty() && self.successors.values().all(|next| !next.is_empty())
     }
 
     /// Soundness by its definition, if these are all courses from the start: every case can
     /// complete, with one token in each end at most, nothing is left over, and everything can
     /// fire.
-    pub fn are_sound(&self, net: &Net) -> bool {
+    pub(super) fn are_sound(&self, net: &Net) -> bool {
         let ends = net.ends();
         let once = |counts: &Counts| ends.iter().all(|end| counts[*end] <= 1);
         let alone = |counts: &Counts| match ends[..] {

@@ -9,7 +9,7 @@ use stormpetrel::models::WorkflowDefinition;
 use crate::support;
 
 /// The definition of the net in `transitions`.
-pub fn definition(transitions: &str) -> WorkflowDefinition {
+pub(super) fn definition(transitions: &str) -> WorkflowDefinition {
     let mut places: Vec<(String, Option<u64>)> = Vec::new();
     let mut of = Vec::new();
     for transition in transitions.split(';') {
@@ -65,7 +65,7 @@ fn arc_at(arc: &str, places: &mut Vec<(String, Option<u64>)>) -> (String, u64) {
 
 /// Workflows that are grown from `i -> o` by splitting and refining, and then damaged by a few
 /// random arcs: some are sound, most are nearly.
-pub fn random() -> impl Strategy<Value = String> {
+pub(super) fn random() -> impl Strategy<Value = String> {
     (vec((0..5_u8, any::<prop::sample::Index>()), 0..5), vec(damage(), 0..3)).prop_map(
         |(growth, damages)| {
             let mut net = Grown::new();

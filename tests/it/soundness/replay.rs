@@ -14,14 +14,14 @@ use crate::support::{case, transition, workflow};
 
 /// A case after some firings.
 #[derive(Clone)]
-pub struct Replay<'n> {
+pub(super) struct Replay<'n> {
     net: &'n Net,
     case: Case,
 }
 
 impl<'n> Replay<'n> {
     /// A new case after a firing sequence.
-    pub fn of(net: &'n Net, path: &[String]) -> Self {
+    pub(super) fn of(net: &'n Net, path: &[String]) -> Self {
         let seed = TokenSeed {
             place: net.places[net.initial].id.clone(),
             data: json!({}),
@@ -36,7 +36,7 @@ impl<'n> Replay<'n> {
     }
 
     /// Fires more.
-    pub fn fire(&mut self, path: &[String]) {
+    pub(super) fn fire(&mut self, path: &[String]) {
         for step in path {
             let refused = self.try_to_fire(step);
             refused.unwrap_or_else(|refused| panic!("{step} of {path:?}: {refused}"));
@@ -44,7 +44,7 @@ impl<'n> Replay<'n> {
     }
 
     /// Every firing that the engine allows, and the case after it.
-    pub fn nexts(&self) -> Vec<(String, Self)> {
+    pub(super) fn nexts(&self) -> Vec<(String, Self)> {
         let all = self.net.petri().transitions.into_iter();
         let next = |transition: stormpetrel::models::petri::Transition| {
             let mut run = self.clone();
@@ -84,7 +84,7 @@ impl<'n> Replay<'n> {
         Ok(())
     }
 
-    pub fn counts(&self) -> BTreeMap<&'n str, u64> {
+    pub(super) fn counts(&self) -> BTreeMap<&'n str, u64> {
         let count = |place: &'n stormpetrel::engine::NetPlace| {
             (place.id.as_str(), self.case.marking.in_place(&place.id).count() as u64)
         };
@@ -92,13 +92,13 @@ impl<'n> Replay<'n> {
     }
 
     /// Number of tokens in each place, in the order of the definition.
-    pub fn tokens_by_place(&self) -> Vec<u64> {
+    pub(super) fn tokens_by_place(&self) -> Vec<u64> {
         let counts = self.counts();
         self.net.places.iter().map(|place| counts[place.id.as_str()]).collect()
     }
 
     /// The places that hold tokens, in the order of the definition.
-    pub fn held(&self) -> Vec<Held> {
+    pub(super) fn held(&self) -> Vec<Held> {
         let counts = self.counts();
         let held = self
             .net
@@ -108,13 +108,13 @@ impl<'n> Replay<'n> {
         held.filter(|held| held.tokens > 0).collect()
     }
 
-    pub fn tokens(&self) -> u64 {
+    pub(super) fn tokens(&self) -> u64 {
         self.counts().values().sum()
     }
 
     /// Returns true if tokens are left over at a case's end: a second token in an end, or with
     /// a single end, a token elsewhere.
-    pub fn left_over(&self) -> bool {
+    pub(super) fn left_over(&self) -> bool {
         let (counts, ends) = (self.tokens_by_place(), self.net.ends());
         match ends[..] {
             [end] => counts[end] > 0 && self.tokens() > 1,
@@ -122,12 +122,12 @@ impl<'n> Replay<'n> {
         }
     }
 
-    pub fn ended(&self) -> bool {
+    pub(super) fn ended(&self) -> bool {
         self.case.status == CaseStatus::Completed
     }
 
     /// The transitions that can fire.
-    pub fn enabled(&self) -> Vec<String> {
+    pub(super) fn enabled(&self) -> Vec<String> {
         let all =
             explain(self.net, &self.case, now(), Limits::NONE, &Budget::default()).transitions;
         all.iter().filter(|t| t.enabled).map(|t| t.transition.to_string()).collect()

@@ -10,7 +10,7 @@ const MOST: usize = 3_000;
 
 /// Properties of a net, from every marking that can be reached.
 #[derive(Debug)]
-pub struct Truth {
+pub(super) struct Truth {
     /// A marking in which a case has ended can be reached from every marking.
     can_end: bool,
     /// No end gets a second token, and a case that reaches its only end has nothing else.
@@ -21,7 +21,7 @@ pub struct Truth {
 
 impl Truth {
     /// `None`: there are too many markings.
-    pub fn of(net: &Net) -> Option<Self> {
+    pub(super) fn of(net: &Net) -> Option<Self> {
         let (petri, ends) = (net.petri(), net.ends());
         let mut successors: BTreeMap<Marking, Vec<Marking>> = BTreeMap::new();
         let mut fired = BTreeSet::new();
@@ -76,7 +76,7 @@ impl Truth {
         })
     }
 
-    pub fn sound(&self) -> bool {
+    pub(super) fn sound(&self) -> bool {
         self.can_end && self.clean && self.quasi_live
     }
 }

@@ -11,7 +11,7 @@ use crate::models::{
 
 /// Transitions as `t: p q*2 -> r`; before a place, `?` is a read, `!` an inhibitor and `~` a
 /// reset arc. The first place holds one token.
-pub fn net(transitions: &[&str]) -> Net {
+pub(super) fn net(transitions: &[&str]) -> Net {
     let mut net = Net::default();
     for text in transitions {
         let (id, rest) = text.split_once(':').unwrap();
@@ -43,7 +43,7 @@ fn place(net: &mut Net, word: &str) -> (usize, u64) {
     (at, weight.parse().unwrap())
 }
 
-pub fn ids(net: &Net, places: &[usize]) -> String {
+pub(super) fn ids(net: &Net, places: &[usize]) -> String {
     places.iter().map(|at| net.places[*at].id.as_str()).collect::<Vec<_>>().join(" ")
 }
 
@@ -72,7 +72,7 @@ fn kind(extended: bool) -> BoxedStrategy<ArcKind> {
 }
 
 /// Nets of up to six places and seven transitions, with any arcs.
-pub fn any_net(extended: bool) -> impl Strategy<Value = Net> {
+pub(super) fn any_net(extended: bool) -> impl Strategy<Value = Net> {
     (1usize..7, 1usize..8).prop_flat_map(move |(places, transitions)| {
         let input = (0..places, 1u64..4, kind(extended)).prop_map(|(place, weight, kind)| Input {
             place,
@@ -89,7 +89,7 @@ pub fn any_net(extended: bool) -> impl Strategy<Value = Net> {
 /// One step of making a net from `i -> o`, and up to two arcs that are put elsewhere after all
 /// steps, so that there are sound nets and others among them. Inputs of a transition are never
 /// touched alone: the net is extended free-choice.
-pub fn free_choice_net() -> impl Strategy<Value = Net> {
+pub(super) fn free_choice_net() -> impl Strategy<Value = Net> {
     let steps = vec((0u8..5, any::<prop::sample::Index>()), 0..11);
     let moved =
         weighted(0.7, vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..3));
@@ -160,19 +160,19 @@ fn move_output(net: &mut Net, arc: &prop::sample::Index, place: &prop::sample::I
 
 /// All that is reachable, as a graph; `None` if a place is unbounded or there are over 2,000
 /// markings.
-pub struct Reachable {
+pub(super) struct Reachable {
     pub markings: Vec<Marking>,
     /// Steps: a marking, a transition, and the marking after it.
     pub steps: Vec<(usize, usize, usize)>,
 }
 
-pub enum Explored {
+pub(super) enum Explored {
     Finite(Reachable),
     Unbounded,
     TooMany,
 }
 
-pub fn explore(net: &Net) -> Explored {
+pub(super) fn explore(net: &Net) -> Explored {
     let mut found = HashMap::from([(net.initial(), 0)]);
     let (mut markings, mut parents, mut steps) = (vec![net.initial()], vec![0], Vec::new());
     let mut at = 0;
@@ -211,12 +211,12 @@ pub fn explore(net: &Net) -> Explored {
 
 impl Reachable {
     /// Returns true if every transition fires somewhere.
-    pub fn all_fire(&self, net: &Net) -> bool {
+    pub(super) fn all_fire(&self, net: &Net) -> bool {
         (0..net.transitions.len()).all(|t| self.steps.iter().any(|(_, fired, _)| *fired == t))
     }
 
     /// Returns true if a marking for which `end` holds can be reached from every marking.
-    pub fn always_leads_to(&self, end: impl Fn(&Marking) -> bool) -> bool {
+    pub(super) fn always_leads_to(&self, end: impl Fn(&Marking) -> bool) -> bool {
         let mut leads: Vec<bool> = self.markings.iter().map(end).collect();
         loop {
             let mut changed = false;
