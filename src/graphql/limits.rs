@@ -31,10 +31,11 @@ pub struct Limits {
     /// of a query counts once, and one of many messages once for each 512. 1,000, as many as
     /// [`complexity`](Self::complexity) allows to be foreseen.
     pub look_ups: usize,
-    /// Bytes of an answer, counted where its values are made: those of a value as JSON, and 128
-    /// more for each. 32 MiB: 30 tokens of a megabyte, or 200,000 small values.
+    /// Bytes that an answer takes, counted where they come about: 256 for a value, and twice those
+    /// that it has as JSON, and those of what was read for it. 64 MiB: 20 tokens of a megabyte, or
+    /// 200,000 small values.
     pub answer_bytes: usize,
-    /// Bytes of all answers that are being made or sent, counted in the same way. 128 MiB.
+    /// Bytes that all answers take that are being made or sent, counted in the same way. 192 MiB.
     pub answers_bytes: usize,
     /// Operations that one websocket may have under way.
     pub operations: usize,
@@ -56,8 +57,8 @@ impl Default for Limits {
             complexity: 500_000,
             selections: 2_000,
             look_ups: 1_000,
-            answer_bytes: 32 * 1024 * 1024,
-            answers_bytes: 128 * 1024 * 1024,
+            answer_bytes: 64 * 1024 * 1024,
+            answers_bytes: 192 * 1024 * 1024,
             operations: 100,
             under_way: 1_024,
             subscriptions: 10_000,

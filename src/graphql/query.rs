@@ -120,6 +120,7 @@ impl Query {
         let listing = Listing::new("tokens", &[scope.workflow.as_str(), place, case]);
         let page = page(&listing, first, after.as_deref())?;
         let found = joins::look_up(ctx).await?.tokens(&scope, page).await?;
+        joins::hold(ctx, found.items.iter().map(|(_, token)| token.memory()).sum()).await;
         if found.items.is_empty() {
             joins::look_up(ctx).await?.must_exist(&scope).await?;
         }
@@ -212,6 +213,7 @@ impl Query {
         let listing = Listing::new("cases", &[workflow.as_str(), of]);
         let page = page(&listing, first, after.as_deref())?;
         let found = joins::look_up(ctx).await?.cases(&workflow, status, page).await?;
+        joins::hold(ctx, found.cases.items.iter().map(|(_, case)| case.memory()).sum()).await;
         if found.end().is_none() {
             let scope = TokenScope { workflow, place: None, case: None };
             joins::look_up(ctx).await?.must_exist(&scope).await?;

@@ -10,6 +10,7 @@ mod ids;
 mod json;
 mod links;
 mod marking;
+mod memory;
 pub mod petri;
 mod position;
 mod principal;

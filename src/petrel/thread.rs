@@ -4,7 +4,6 @@
 use std::{future::pending, panic::resume_unwind};
 
 use tokio::task::{JoinError, spawn_blocking};
-#[cfg(feature = "analysis")]
 use tokio_util::task::AbortOnDropHandle;
 
 /// Does `work` on such a thread. A panic of it goes on in the task that asked.
@@ -15,7 +14,6 @@ pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Sen
 /// Does `work` in a task of its own, until the caller gives it up. While it waits for a turn, or
 /// others wait for it, it must not depend on a caller who is not polled: one in the buffer of a
 /// stream, whose reader awaits something else.
-#[cfg(feature = "analysis")]
 pub(crate) async fn by_itself<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {

@@ -170,5 +170,6 @@ pub(in crate::graphql) async fn history(
     let listing = Listing::new("history", &[workflow.as_str(), case.as_str()]);
     let page = page(&listing, first, after.as_deref())?;
     let records = joins::look_up(ctx).await?.history(workflow, case, page).await?;
+    joins::hold(ctx, records.items.iter().map(|(_, record)| record.memory()).sum()).await;
     Ok(connection(&listing, records, after.is_some(), CaseEvent::from))
 }

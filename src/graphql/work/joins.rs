@@ -140,6 +140,14 @@ pub(in crate::graphql) async fn look_up<'a>(ctx: &Context<'a>) -> Found<Looking<
     Ok(Looking { petrel: petrel(ctx), _turn: turn })
 }
 
+/// Counts what was looked up among the bytes of the answer, which has it until it is made.
+pub(in crate::graphql) async fn hold(ctx: &Context<'_>, bytes: usize) {
+    if work(ctx).is_some_and(|work| !work.charge(bytes)) {
+        // The field of the root is given up.
+        std::future::pending::<()>().await;
+    }
+}
+
 fn asked<'a>(ctx: &Context<'a>) -> Option<&'a Asked> {
     work(ctx)?.joins.asked.as_ref()
 }
@@ -150,7 +158,11 @@ pub(in crate::graphql) async fn case(
     workflow: &WorkflowId,
     case: &CaseId,
 ) -> Found<Arc<Case>> {
-    let look_up = async { Ok(look_up(ctx).await?.case(workflow, case).await?) };
+    let look_up = async {
+        let found = look_up(ctx).await?.case(workflow, case).await?;
+        hold(ctx, found.memory()).await;
+        Ok(found)
+    };
     match asked(ctx) {
         Some(asked) => asked.cases.get((workflow.clone(), case.clone()), look_up).await,
         None => look_up.await,
@@ -189,8 +201,11 @@ pub(in crate::graphql) async fn token(
     id: &TokenId,
     consistency: Consistency,
 ) -> Found<Arc<Token>> {
-    let look_up =
-        async { Ok(Arc::new(look_up(ctx).await?.token(workflow, id, consistency).await?)) };
+    let look_up = async {
+        let found = look_up(ctx).await?.token(workflow, id, consistency).await?;
+        hold(ctx, found.memory()).await;
+        Ok(Arc::new(found))
+    };
     match asked(ctx) {
         Some(asked) => {
             let key = (workflow.cloned(), id.clone(), consistency == Consistency::Strong);

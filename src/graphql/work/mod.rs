@@ -23,8 +23,12 @@ use crate::graphql::Limits;
 use joins::Joins;
 use slice::Slice;
 
-/// Bytes that each value counts beside its own.
-const VALUE: usize = 128;
+/// Bytes that each value counts beside its own, measured as a process's growth.
+const VALUE: usize = 256;
+
+/// Number of times that the bytes of a value as JSON count: as a value, and in the text that is
+/// made of it.
+const COPIES: usize = 2;
 
 /// Look-ups that a request has under way at once.
 const AT_ONCE: usize = 32;
@@ -47,7 +51,7 @@ impl fmt::Display for Overdrawn {
     }
 }
 
-/// The bytes of all answers that are being made or sent.
+/// The bytes that all answers take that are being made or sent.
 pub(super) type Together = Arc<AtomicUsize>;
 
 /// The work that one request, or one event of a subscription, has done.
@@ -134,9 +138,9 @@ impl Work {
                 retryable: false,
                 limit: most,
                 message: format!(
-                    "the answer has more than {most} bytes, which is the most ({VALUE} for each \
-                     value and what it has as JSON); ask for smaller pages, or for less of each \
-                     item"
+                    "the answer takes more than {most} bytes, which is the most ({VALUE} for each \
+                     value, twice what it has as JSON, and what is read for it); ask for smaller \
+                     pages, or for less of each item"
                 ),
             }
         } else if all > together {
@@ -145,7 +149,7 @@ impl Work {
                 retryable: true,
                 limit: together,
                 message: format!(
-                    "the answers under way have more than {together} bytes, which is the most at \
+                    "the answers under way take more than {together} bytes, which is the most at \
                      a time; ask again in a moment, or for less at once"
                 ),
             }
@@ -223,8 +227,8 @@ impl Extension for Counting {
         let Some(work) = ctx.data_opt::<Arc<Work>>() else { return next.run(ctx, info).await };
         let is_root = info.path_node.parent.is_none();
         let key = match info.path_node.segment {
-            QueryPathSegment::Name(name) => name.len() + 4,
-            QueryPathSegment::Index(_) => 1,
+            QueryPathSegment::Name(name) => COPIES * (name.len() + 4),
+            QueryPathSegment::Index(_) => COPIES,
         };
         // The items of a list are counted one by one.
         let counts =
@@ -268,17 +272,22 @@ impl Extension for Counting {
     }
 }
 
-/// An estimate of the bytes of a value as JSON.
+/// An estimate of the bytes that a value takes in an answer.
 fn bytes(value: &Value) -> usize {
+    COPIES * json(value)
+}
+
+/// An estimate of the bytes of a value as JSON.
+fn json(value: &Value) -> usize {
     match value {
         Value::Null | Value::Boolean(_) => 4,
         Value::Number(_) => 8,
         Value::String(text) => text.len() + 2,
         Value::Enum(name) => name.len() + 2,
         Value::Binary(bytes) => bytes.len(),
-        Value::List(items) => items.iter().map(|item| bytes(item) + 1).sum::<usize>() + 2,
+        Value::List(items) => items.iter().map(|item| json(item) + 1).sum::<usize>() + 2,
         Value::Object(fields) => {
-            fields.iter().map(|(key, value)| key.len() + 4 + bytes(value)).sum::<usize>() + 2
+            fields.iter().map(|(key, value)| key.len() + 4 + json(value)).sum::<usize>() + 2
         }
     }
 }

@@ -2,20 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use serde_json::{Map, Value};
-
 use crate::petrel::{read::chain::Earlier, views::unseen::Unseen};
 use crate::{
-    models::{Case, PlaceId, Token, TokenId},
+    models::{Case, PlaceId, TokenId},
     storage::{Register, RegisterVersion},
 };
 
 /// Approximate memory that things take, in bytes, beside the texts in them: measured as the
 /// process's growth.
 const SLOT_SIZE: usize = 1_000;
-const TOKEN_SIZE: usize = 1_200;
-const EVENT_SIZE: usize = 500;
-const VALUE_SIZE: usize = 100;
 const REGISTER_SIZE: usize = 150;
 const LINK_SIZE: usize = 16;
 
@@ -38,7 +33,7 @@ pub(in crate::petrel) struct Slot {
 impl Slot {
     /// Approximate memory that it takes, in bytes.
     pub(crate) fn size(&self) -> usize {
-        let case = self.case.as_ref().map_or(0, |case| case_size(case));
+        let case = self.case.as_ref().map_or(0, |case| case.memory());
         let links = self.case.as_ref().map_or(0, |case| case.chain.recent.len());
         let links = links + self.earlier.as_ref().map_or(0, Earlier::len);
         let registers = self.registers.known.len()
@@ -92,27 +87,4 @@ impl Registers {
     pub(crate) fn clear(&mut self) {
         self.known.clear();
     }
-}
-
-fn case_size(case: &Case) -> usize {
-    case.tokens.values().map(|token| token_size(token)).sum()
-}
-
-fn token_size(token: &Token) -> usize {
-    let history = EVENT_SIZE * token.history.len();
-    TOKEN_SIZE + history + json_size(&token.data) + object_size(&token.metadata)
-}
-
-fn json_size(value: &Value) -> usize {
-    VALUE_SIZE
-        + match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-            Value::String(text) => text.len(),
-            Value::Array(values) => values.iter().map(json_size).sum(),
-            Value::Object(fields) => object_size(fields),
-        }
-}
-
-fn object_size(fields: &Map<String, Value>) -> usize {
-    fields.iter().map(|(name, value)| name.len() + json_size(value)).sum()
 }

@@ -13,16 +13,17 @@ use crate::{
     models::{
         Case, CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, StoredDefinition, WorkflowId,
     },
-    storage::{Cursor, LogRange, LogScope, Page, PageOf, StorageError, TokenScope},
+    storage::{Cursor, Filling, LogRange, LogScope, Page, PageOf, StorageError, TokenScope},
 };
 
 /// Number of heads that are asked for at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 16;
 
 impl Petrel {
     /// The cases of a workflow in the order of their creation, a page at a time. A cursor is
     /// the log sequence of the record that created the case. Cases that can't be read are named
-    /// beside the others, and take as much of a page.
+    /// beside the others, and take as much of a page. A page
+    /// ends with [`PAGE_BYTES`](crate::storage::PAGE_BYTES), as one of tokens.
     ///
     /// With a status it goes by an index that this process makes of the log. Before that has
     /// been made once it is waited for, for some seconds; then the error is
@@ -34,10 +35,18 @@ impl Petrel {
         page: Page,
     ) -> Result<CasePage> {
         check(page)?;
-        match status.is_some() || self.inner.index.is_ready() {
-            true => self.cases_by_index(workflow, status, page).await,
-            false => self.cases_by_log(workflow, page).await,
+        let by_index = status.is_some() || self.inner.index.is_ready();
+        if by_index {
+            self.inner.follow().await?;
         }
+        let (petrel, workflow) = (self.clone(), workflow.clone());
+        let read = async move {
+            match by_index {
+                true => petrel.cases_by_index(&workflow, status, page).await,
+                false => petrel.cases_by_log(&workflow, page).await,
+            }
+        };
+        self.inner.reader.read_page(read).await
     }
 
     /// Checks that the workflow, the case and the place of an empty listing exist. A workflow whose
@@ -74,7 +83,6 @@ impl Petrel {
         status: Option<CaseStatus>,
         page: Page,
     ) -> Result<CasePage> {
-        self.inner.follow().await?;
         let mut after = page.after.and_then(Cursor::log_position).map(|after| after.sequence);
         let mut found = Found::new(page.first);
         loop {
@@ -195,32 +203,32 @@ enum Listed {
     None,
 }
 
-/// The cases that were found for a page. One more than asked for tells that there is a next one.
-struct Found {
-    cases: Vec<(Cursor, Listed)>,
-    first: usize,
-}
+/// The cases that were found for a page. One that finds no room tells that there is a next one.
+struct Found(Filling<Listed>);
 
 impl Found {
     fn new(first: usize) -> Self {
-        Self { cases: Vec::new(), first }
+        Self(Filling::new(first))
     }
 
-    /// Number of cases that are still wanted.
+    /// Number of cases that are still wanted: one more than the page has room for.
     fn wanted(&self) -> usize {
-        (self.first + 1).saturating_sub(self.cases.len())
+        if self.0.is_full() { 0 } else { self.0.room() + 1 }
     }
 
     fn add(&mut self, (cursor, listed): (Cursor, Listed)) {
-        if self.wanted() > 0 && !matches!(listed, Listed::None) {
-            self.cases.push((cursor, listed));
-        }
+        let bytes = match &listed {
+            Listed::Case(case) => case.memory(),
+            Listed::Unreadable(_) => 0,
+            Listed::None => return,
+        };
+        self.0.add(cursor, listed, bytes);
     }
 
     fn page(self) -> CasePage {
-        let has_next = self.wanted() == 0;
+        let PageOf { items: found, has_next } = self.0.page();
         let (mut items, mut unreadable) = (Vec::new(), Vec::new());
-        for (cursor, listed) in self.cases.into_iter().take(self.first) {
+        for (cursor, listed) in found {
             match listed {
                 Listed::Case(case) => items.push((cursor, case)),
                 Listed::Unreadable(case) => unreadable.push((cursor, case)),

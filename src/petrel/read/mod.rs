@@ -8,13 +8,11 @@ pub(in crate::petrel) mod load;
 pub(in crate::petrel) mod locate;
 pub(in crate::petrel) mod reads;
 mod subscriber;
-#[cfg(feature = "analysis")]
 mod turn;
 pub(in crate::petrel) mod watch;
 
 use std::sync::Arc;
 
-#[cfg(feature = "analysis")]
 use tokio::sync::Semaphore;
 
 use super::cache;
@@ -31,6 +29,8 @@ pub(crate) struct Reader {
     /// Long computations, such as checks of definitions, take turns.
     #[cfg(feature = "analysis")]
     pub(in crate::petrel) computing: Arc<Semaphore>,
+    /// Pages take turns, since each may have many bytes.
+    paging: Arc<Semaphore>,
 }
 
 impl Reader {
@@ -42,6 +42,7 @@ impl Reader {
             asides: Default::default(),
             #[cfg(feature = "analysis")]
             computing: turn::turns(),
+            paging: Arc::new(Semaphore::new(turn::PAGES_AT_ONCE)),
         }
     }
 }

@@ -19,8 +19,8 @@ use crate::{
         Transition, WorkflowId,
     },
     storage::{
-        Consistency, Cursor, Health, MAX_PAGE, Page, PageOf, ReadOptions, ReadPath, RegisterState,
-        StorageError, StorageExt, TokenScope,
+        Consistency, Cursor, Filling, Health, MAX_PAGE, Page, PageOf, ReadOptions, ReadPath,
+        RegisterState, StorageError, StorageExt, TokenScope,
     },
 };
 
@@ -163,11 +163,14 @@ impl Petrel {
     }
 
     /// The live tokens of a workflow, of a place or of a case, from the view, a page at a
-    /// time, ordered by their last change there.
+    /// time, ordered by their last change there. A page has fewer than asked for, and a next one,
+    /// where they have more than [`PAGE_BYTES`](crate::storage::PAGE_BYTES).
     pub async fn tokens(&self, scope: &TokenScope, page: Page) -> Result<PageOf<Token>> {
         check(page)?;
         let begun = Instant::now();
-        let tokens = self.inner.reader.storage.tokens_in(scope, page.into()).await?;
+        let (storage, scope) = (Arc::clone(&self.inner.reader.storage), scope.clone());
+        let tokens = async move { storage.tokens_in(&scope, page.into()).await };
+        let tokens = self.inner.reader.read_page(tokens).await?;
         self.inner.metrics.read(begun.elapsed());
         Ok(tokens)
     }
@@ -225,7 +228,8 @@ impl Petrel {
     }
 
     /// A case's records in order, a page at a time; a cursor is a log sequence. Messages put
-    /// aside are left out; the record that puts them aside names them.
+    /// aside are left out; the record that puts them aside names them. A page ends with
+    /// [`PAGE_BYTES`](crate::storage::PAGE_BYTES), as one of tokens.
     pub async fn history(
         &self,
         workflow: &WorkflowId,
@@ -233,6 +237,17 @@ impl Petrel {
         page: Page,
     ) -> Result<PageOf<Stored<Record>>> {
         check(page)?;
+        let (petrel, workflow, case) = (self.clone(), workflow.clone(), case.clone());
+        let read = async move { petrel.page_of_history(&workflow, &case, page).await };
+        self.inner.reader.read_page(read).await
+    }
+
+    async fn page_of_history(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        page: Page,
+    ) -> Result<PageOf<Stored<Record>>> {
         let from = after(page.after);
         let mut records =
             match self.inner.reader.storage.head(workflow, case, Consistency::Strong).await {
@@ -249,16 +264,16 @@ impl Petrel {
                 Err(error) => return Err(error.into()),
             };
         let mut whole = Whole::new(self.inner.clone());
-        let mut items = Vec::new();
-        let mut has_next = false;
+        let mut filling = Filling::new(page.first);
         while let Some(record) = records.try_next().await? {
-            has_next = items.len() == page.first;
-            if has_next {
+            let at = LogPosition::from(record.sequence).into();
+            let record = if filling.room() > 0 { whole.record(record).await? } else { record };
+            let memory = record.memory();
+            if !filling.add(at, record, memory) {
                 break;
             }
-            items.push((LogPosition::from(record.sequence).into(), whole.record(record).await?));
         }
-        Ok(PageOf { items, has_next })
+        Ok(filling.page())
     }
 
     /// State of the store, by its own word, and the definitions that this process has met that

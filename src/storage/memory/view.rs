@@ -8,7 +8,7 @@ use super::subject;
 use crate::{
     models::{PlaceId, Token, TokenId, ViewSequence, WorkflowId},
     storage::{
-        Cursor, Outline, Page, PageOf, Register, RegisterState, ViewContent, ViewOutcome,
+        Cursor, Filling, Outline, Page, PageOf, Register, RegisterState, ViewContent, ViewOutcome,
         ViewScope, ViewWrite,
     },
 };
@@ -157,8 +157,12 @@ impl View {
             }
         };
         found.sort_by_key(|(sequence, _)| *sequence);
-        let has_next = found.len() > page.first;
-        let items = found.into_iter().take(page.first);
-        PageOf { items: items.map(|(at, token)| (at.into(), token.clone())).collect(), has_next }
+        let mut filling = Filling::new(page.first);
+        for (at, token) in found {
+            if !filling.add(at.into(), token.clone(), token.memory()) {
+                break;
+            }
+        }
+        filling.page()
     }
 }

@@ -10,15 +10,15 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{
-    codec::{decode_token, revision},
+    codec::revision,
     direct::RawMessage,
-    marking::SUBJECTS_AT_ONCE,
+    marking::{Enough, Live, SUBJECTS_AT_ONCE},
     store::Inner,
     walk::Walk,
 };
 use crate::{
-    models::{LogSequence, PlaceId, Token, TokenId, WorkflowId},
-    storage::{Cursor, Result},
+    models::{LogSequence, PlaceId, TokenId, WorkflowId},
+    storage::Result,
 };
 
 /// Most messages of the view with which any listing is asked for at once. To say that there
@@ -84,26 +84,31 @@ impl Inner {
         Ok(messages <= FEW_MESSAGES)
     }
 
-    /// The live tokens at the subjects of a filter, in order, from a sequence on: at least one
-    /// more than `enough`, or all there are.
+    /// The live tokens at the subjects of a filter, in order, from a sequence on: more than
+    /// `enough`, or all there are.
     pub(super) async fn live_along(
         &self,
         filter: &str,
         from: u64,
-        enough: usize,
-    ) -> Result<Vec<(Cursor, Token)>> {
+        enough: Enough,
+    ) -> Result<Vec<Live>> {
         let mut walk = Walk::new(&self.link, self.marking(), filter, from);
         let (mut live, mut seen) = (Vec::new(), 0);
         loop {
-            let mut found = BTreeMap::new();
-            while !walk.is_over() && live.len() + found.len() <= enough {
+            let (mut found, mut bytes) = (BTreeMap::new(), 0);
+            while !walk.is_over()
+                && live.len() + found.len() <= enough.tokens
+                && bytes <= enough.bytes
+            {
                 let messages = walk.step().await?;
                 seen += messages.len();
-                let tokens = messages.into_iter().filter(|message| !message.payload.is_empty());
-                found.extend(tokens.map(|message| (message.sequence, message.subject)));
+                for message in messages.into_iter().filter(|message| !message.payload.is_empty()) {
+                    bytes += message.payload.len();
+                    found.insert(message.sequence, message.subject);
+                }
             }
             live.extend(self.still_there(&found).await?);
-            if walk.is_over() || live.len() > enough {
+            if walk.is_over() || enough.is_less_than(&live) {
                 // The end of a long listing says nothing of its length.
                 if from <= 1 && walk.is_over() && seen < SUBJECTS_AT_ONCE {
                     self.listings.note(filter, true);
@@ -115,16 +120,17 @@ impl Inner {
 
     /// The tokens found that are still the last message of their subjects: after a crash of
     /// the server, an old version may stand before the new one.
-    async fn still_there(&self, found: &BTreeMap<u64, String>) -> Result<Vec<(Cursor, Token)>> {
+    async fn still_there(&self, found: &BTreeMap<u64, String>) -> Result<Vec<Live>> {
         let subjects: Vec<String> = found.values().cloned().collect();
         let mut live = Vec::new();
         for subjects in subjects.chunks(SUBJECTS_AT_ONCE) {
-            let some = self.live_of(subjects, 1, subjects.len()).await?;
+            let all = Enough { tokens: subjects.len(), bytes: usize::MAX };
+            let some = self.live_of(subjects, 1, all).await?;
             live.extend(some.ok_or_else(|| self.too_many(subjects.len()))?);
         }
-        live.retain(|(Cursor(sequence), _)| found.contains_key(sequence));
-        live.sort_by_key(|(cursor, _)| *cursor);
-        live.dedup_by_key(|(cursor, _)| *cursor);
+        live.retain(|live: &Live| found.contains_key(&live.at.0));
+        live.sort_by_key(|live| live.at);
+        live.dedup_by_key(|live| live.at);
         Ok(live)
     }
 
@@ -135,8 +141,8 @@ impl Inner {
         workflow: &WorkflowId,
         place: Option<&PlaceId>,
         from: u64,
-        enough: usize,
-    ) -> Result<Vec<(Cursor, Token)>> {
+        enough: Enough,
+    ) -> Result<Vec<Live>> {
         let marking = &self.config.marking_stream;
         let until = self.last_of(marking).await?;
         let everywhere = self.subjects.tokens(workflow, None);
@@ -163,18 +169,13 @@ impl Inner {
         let wanted_of = self.subjects.tokens(workflow, place);
         let mut feed = self.feed(marking, wanted_of, *first, Some(*last));
         let mut live = Vec::new();
-        while live.len() <= enough {
+        while !enough.is_less_than(&live) {
             let Some(message) = feed.next().await else { break };
             let message = message?;
             if !wanted.contains(&message.sequence) {
                 continue;
             }
-            match decode_token(&message) {
-                Ok(token) => live.push((Cursor(message.sequence), token)),
-                Err(error) => {
-                    tracing::warn!(%error, "left out of a listing; `petrel rebuild` mends it");
-                }
-            }
+            live.extend(Live::of(&message));
         }
         Ok(live)
     }

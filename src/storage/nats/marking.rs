@@ -18,8 +18,8 @@ use super::{
 use crate::{
     models::{PlaceId, Token, TokenId, ViewSequence, WorkflowId},
     storage::{
-        Cursor, Health, Markers, Page, PageOf, ReadPath, Register, RegisterState, Result,
-        StorageError, ViewOutcome, ViewScope, ViewWrite,
+        Cursor, Filling, Health, Markers, PAGE_BYTES, Page, PageOf, ReadPath, Register,
+        RegisterState, Result, StorageError, ViewOutcome, ViewScope, ViewWrite,
     },
 };
 
@@ -120,30 +120,26 @@ impl Inner {
         let Some(from) = page.after.map_or(Some(1), |Cursor(after)| after.checked_add(1)) else {
             return Ok(PageOf { items: Vec::new(), has_next: false });
         };
+        let enough = Enough { tokens: page.first, bytes: PAGE_BYTES };
         let (workflow, place) = match scope {
             ViewScope::Workflow(workflow) => (workflow, None),
             ViewScope::Place(workflow, place) => (workflow, Some(place)),
             // Their subjects are known, whatever the path.
             ViewScope::Registers(workflow, registers) => {
-                let live = self.live_at(workflow, registers, from, page.first).await?;
+                let live = self.live_at(workflow, registers, from, enough).await?;
                 return Ok(page_of(live, page));
             }
         };
         let live = match path {
-            ReadPath::Consumer => self.live_by_consumer(workflow, place, from, page.first).await?,
+            ReadPath::Consumer => self.live_by_consumer(workflow, place, from, enough).await?,
             ReadPath::Direct => {
-                self.live_in(self.subjects.tokens(workflow, place), from, page.first).await?
+                self.live_in(self.subjects.tokens(workflow, place), from, enough).await?
             }
         };
         Ok(page_of(live, page))
     }
 
-    async fn live_in(
-        &self,
-        filter: String,
-        from: u64,
-        enough: usize,
-    ) -> Result<Vec<(Cursor, Token)>> {
+    async fn live_in(&self, filter: String, from: u64, enough: Enough) -> Result<Vec<Live>> {
         if self.is_asked_at_once(&filter).await? {
             let live = self.live_of(std::slice::from_ref(&filter), from, enough).await?;
             self.listings.note(&filter, live.is_some());
@@ -154,24 +150,24 @@ impl Inner {
         self.live_along(&filter, from, enough).await
     }
 
-    /// The live tokens at subjects, in order, from a sequence on: at least one more than
-    /// `enough`, or all there are. `None` if there are too many subjects for direct gets.
+    /// The live tokens at subjects, in order, from a sequence on: more than `enough`, or all there
+    /// are. `None` if there are too many subjects for direct gets.
     pub(super) async fn live_of(
         &self,
         filters: &[String],
         mut from: u64,
-        enough: usize,
-    ) -> Result<Option<Vec<(Cursor, Token)>>> {
+        enough: Enough,
+    ) -> Result<Option<Vec<Live>>> {
         let mut live = Vec::new();
         loop {
-            let batch = enough + 1 - live.len();
+            let batch = enough.tokens + 1 - live.len();
             match self.link.last_of_each(self.marking(), filters, from, batch).await? {
                 Many::TooMany => return Ok(None),
                 Many::Some { messages, more } => {
                     let last = messages.last().map(|message| message.sequence);
                     add_live(&mut live, messages);
                     match last {
-                        Some(last) if more && live.len() <= enough => from = last + 1,
+                        Some(last) if more && !enough.is_less_than(&live) => from = last + 1,
                         _ => return Ok(Some(live)),
                     }
                 }
@@ -180,14 +176,14 @@ impl Inner {
     }
 
     /// The live ones of these tokens in these places, in order, from a sequence on: of each
-    /// request at least one more than `enough`, or all there are.
+    /// request more than `enough`, or all there are.
     async fn live_at(
         &self,
         workflow: &WorkflowId,
         registers: &[(TokenId, PlaceId)],
         from: u64,
-        enough: usize,
-    ) -> Result<Vec<(Cursor, Token)>> {
+        enough: Enough,
+    ) -> Result<Vec<Live>> {
         let subject = |(token, place): &_| self.subjects.token(workflow, place, token);
         let subjects: Vec<_> = registers.iter().map(subject).collect();
         let mut live = Vec::new();
@@ -195,7 +191,7 @@ impl Inner {
             let some = self.live_of(subjects, from, enough).await?;
             live.extend(some.ok_or_else(|| self.too_many(subjects.len()))?);
         }
-        live.sort_by_key(|(cursor, _)| *cursor);
+        live.sort_by_key(|live| live.at);
         Ok(live)
     }
 
@@ -284,24 +280,56 @@ fn newest(messages: Vec<RawMessage>) -> Option<RawMessage> {
     messages.into_iter().max_by_key(Age::of)
 }
 
-/// Adds newer messages to the known tokens. A token that moved on during the read is dropped;
-/// and after a crash of the server an old version may stand beside the new one. A message that
-/// can't be read is left out: it must not hide the others.
-fn add_live(live: &mut Vec<(Cursor, Token)>, newer: Vec<RawMessage>) {
-    live.retain(|(_, old)| newer.iter().all(|new| new.subject != old.nats_subject));
-    for message in newer.into_iter().filter(|message| !message.payload.is_empty()) {
-        match decode_token(&message) {
-            Ok(token) => live.push((Cursor(message.sequence), token)),
-            Err(error) => {
-                tracing::warn!(%error, "left out of a listing; `petrel rebuild` mends it");
-            }
-        }
+/// A live token of the view, at its position.
+pub(super) struct Live {
+    pub at: Cursor,
+    pub token: Token,
+    /// Bytes of its message.
+    pub bytes: usize,
+}
+
+impl Live {
+    /// The token of a message; `None`, and a line in the log, for one that can't be read: it must
+    /// not hide the others.
+    pub(super) fn of(message: &RawMessage) -> Option<Self> {
+        let unreadable = |error: &StorageError| {
+            tracing::warn!(%error, "left out of a listing; `petrel rebuild` mends it");
+        };
+        let token = decode_token(message).inspect_err(unreadable).ok()?;
+        Some(Self { at: Cursor(message.sequence), token, bytes: message.payload.len() })
     }
 }
 
-/// A page of tokens that are in the order of their positions, one more than the page may have
-/// if there are more.
-fn page_of(live: Vec<(Cursor, Token)>, page: Page) -> PageOf<Token> {
-    let has_next = live.len() > page.first;
-    PageOf { items: live.into_iter().take(page.first).collect(), has_next }
+/// As much as a page may have. More than that tells that another page follows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Enough {
+    pub tokens: usize,
+    pub bytes: usize,
+}
+
+impl Enough {
+    pub(super) fn is_less_than(self, live: &[Live]) -> bool {
+        let bytes: usize = live.iter().map(|live| live.bytes).sum();
+        live.len() > self.tokens || bytes > self.bytes
+    }
+}
+
+/// Adds newer messages to the known tokens. A token that moved on during the read is dropped;
+/// and after a crash of the server an old version may stand beside the new one.
+fn add_live(live: &mut Vec<Live>, newer: Vec<RawMessage>) {
+    let stays = |old: &Live| newer.iter().all(|new| new.subject != old.token.nats_subject);
+    live.retain(stays);
+    live.extend(newer.iter().filter(|message| !message.payload.is_empty()).filter_map(Live::of));
+}
+
+/// A page of tokens that are in the order of their positions, more than the page may have if there
+/// are more.
+fn page_of(live: Vec<Live>, page: Page) -> PageOf<Token> {
+    let mut filling = Filling::new(page.first);
+    for Live { at, token, bytes } in live {
+        if !filling.add(at, token, bytes) {
+            break;
+        }
+    }
+    filling.page()
 }

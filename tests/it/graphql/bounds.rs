@@ -152,8 +152,8 @@ async fn an_answer_has_a_budget_of_bytes_which_aliases_use_too() {
     let error = &large["errors"][0];
     assert_eq!(large["errors"].as_array().unwrap().len(), 1, "{error}");
     assert_eq!(error["extensions"]["code"], "TOO_LARGE", "{error}");
-    assert_eq!(error["extensions"]["limit"], 32 << 20);
-    assert!(error["message"].as_str().unwrap().contains("33554432 bytes"), "{error}");
+    assert_eq!(error["extensions"]["limit"], 64 << 20);
+    assert!(error["message"].as_str().unwrap().contains("67108864 bytes"), "{error}");
     assert_eq!((&error["path"], &large["data"]["token"]), (&json!(["token"]), &Value::Null));
     // What was used is free again.
     for _ in 0..10 {
@@ -164,7 +164,7 @@ async fn an_answer_has_a_budget_of_bytes_which_aliases_use_too() {
 
 #[tokio::test]
 async fn answers_that_nobody_reads_count_until_they_are_gone() {
-    let limits = Limits { answers_bytes: 40_000_000, ..Limits::default() };
+    let limits = Limits { answers_bytes: 70_000_000, ..Limits::default() };
     let served = Served::with(limits).await.with_orders().await;
     let token = heavy(&served, "a", 500_000).await;
     let fields: String = (0..30).map(|at| format!("a{at}: data ")).collect();
@@ -188,7 +188,7 @@ async fn answers_that_nobody_reads_count_until_they_are_gone() {
 
 #[tokio::test]
 async fn a_change_that_is_stored_is_never_told_to_come_again() {
-    let limits = Limits { answers_bytes: 20_000_000, ..Limits::default() };
+    let limits = Limits { answers_bytes: 36_000_000, ..Limits::default() };
     let served = Served::with(limits).await.with_orders().await;
     let token = heavy(&served, "c", 500_000).await;
     let fields: String = (0..30).map(|at| format!("a{at}: data ")).collect();
@@ -212,7 +212,7 @@ async fn a_change_that_is_stored_is_never_told_to_come_again() {
 
 #[tokio::test]
 async fn many_small_values_of_an_answer_count_as_well_as_few_large_ones() {
-    let limits = Limits { answer_bytes: 200_000, ..Limits::default() };
+    let limits = Limits { answer_bytes: 400_000, ..Limits::default() };
     let served = Served::with(limits).await.with_orders().await;
     for case in 0..40 {
         served.order(&format!("c{case}")).await;
@@ -239,7 +239,7 @@ async fn many_small_values_of_an_answer_count_as_well_as_few_large_ones() {
 
 #[tokio::test]
 async fn an_event_that_is_too_large_is_an_error_and_the_next_one_comes() {
-    let limits = Limits { answer_bytes: 100_000, ..Limits::default() };
+    let limits = Limits { answer_bytes: 200_000, ..Limits::default() };
     let served = Served::with(limits).await.with_orders().await;
     let mut client = served.ready_socket().await;
     let follow = "subscription { workflowEvents(workflowId: \"orders\", fromSequence: 0) {

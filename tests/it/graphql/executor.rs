@@ -50,7 +50,7 @@ async fn who_mounts_the_api_is_held_to_the_limits_of_a_request() {
         depth: 4,
         complexity: 20_000,
         look_ups: 5,
-        answer_bytes: 20_000,
+        answer_bytes: 150_000,
         ..Limits::default()
     };
     let executor = api(limits).await.executor(Caller::Anybody);
@@ -62,7 +62,7 @@ async fn who_mounts_the_api_is_held_to_the_limits_of_a_request() {
     let dear =
         "{ cases(workflowId: \"orders\", first: 1000) { nodes { tokens { case { status } } } } }";
     let many = "{ tokens(workflowId: \"orders\", first: 10) { nodes { case { status } } } }";
-    let large: String = (0..40).map(|at| format!("a{at}: natsSubject ")).collect();
+    let large: String = (0..60).map(|at| format!("a{at}: natsSubject ")).collect();
     let large =
         format!("{{ tokens(workflowId: \"orders\", first: 10) {{ nodes {{ {large} }} }} }}");
     let long = format!("{{ health {{ version }} }} # {}", "x".repeat(1_000));

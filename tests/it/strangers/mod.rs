@@ -1,6 +1,7 @@
 //! Attempts of an outsider on a serving process: its connections, its doors, its texts.
 
 mod addresses;
+mod answers;
 mod connections;
 mod doors;
 mod floods;

@@ -1,0 +1,48 @@
+//! Approximate memory that things take, in bytes: measured as a process's growth.
+
+use serde_json::{Map, Value};
+
+use super::{Case, Record, Stored, Token};
+
+/// Bytes of a thing beside those of the texts in it.
+const CASE: usize = 500;
+const RECORD: usize = 1_000;
+const TOKEN: usize = 1_200;
+const EVENT: usize = 500;
+const VALUE: usize = 100;
+
+impl Case {
+    /// Approximate memory that it takes, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        CASE + self.tokens.values().map(|token| token.memory()).sum::<usize>()
+    }
+}
+
+impl Stored<Record> {
+    /// Approximate memory that it takes, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let tokens = self.value.produced.iter().map(Token::memory).sum::<usize>();
+        RECORD + tokens + EVENT * self.value.marking.0.len()
+    }
+}
+
+impl Token {
+    /// Approximate memory that it takes, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        TOKEN + EVENT * self.history.len() + of_value(&self.data) + of_object(&self.metadata)
+    }
+}
+
+fn of_value(value: &Value) -> usize {
+    VALUE
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(of_value).sum(),
+            Value::Object(fields) => of_object(fields),
+        }
+}
+
+fn of_object(fields: &Map<String, Value>) -> usize {
+    fields.iter().map(|(name, value)| name.len() + of_value(value)).sum()
+}
