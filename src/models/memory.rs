@@ -1,8 +1,10 @@
 //! Approximate memory that things take, in bytes: measured as a process's growth.
 
+use std::io;
+
 use serde_json::{Map, Value};
 
-use super::{Case, Record, Stored, Token};
+use super::{Case, Record, Stored, Token, WorkflowDefinition};
 
 /// Bytes of a thing beside those of the texts in it.
 const CASE: usize = 500;
@@ -10,6 +12,9 @@ const RECORD: usize = 1_000;
 const TOKEN: usize = 1_200;
 const EVENT: usize = 500;
 const VALUE: usize = 100;
+
+/// Bytes of a definition and its compiled net for each of its JSON.
+const DEFINITION: usize = 20;
 
 impl Case {
     /// Approximate memory that it takes, in bytes.
@@ -23,6 +28,30 @@ impl Stored<Record> {
     pub(crate) fn memory(&self) -> usize {
         let tokens = self.value.produced.iter().map(Token::memory).sum::<usize>();
         RECORD + tokens + EVENT * self.value.marking.0.len()
+    }
+}
+
+impl WorkflowDefinition {
+    /// Approximate memory that it takes with its compiled net, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let mut json = Count(0);
+        // Nothing of it refuses to be written, as it was read or checked.
+        let _ = serde_json::to_writer(&mut json, self);
+        DEFINITION * json.0
+    }
+}
+
+/// A count of bytes that are written.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -174,7 +174,11 @@ pub(in crate::graphql) async fn workflow(
     ctx: &Context<'_>,
     id: &WorkflowId,
 ) -> Found<Arc<StoredDefinition>> {
-    let look_up = async { Ok(look_up(ctx).await?.workflow(id).await?) };
+    let look_up = async {
+        let found = look_up(ctx).await?.workflow(id).await?;
+        hold(ctx, found.definition.memory()).await;
+        Ok(found)
+    };
     match asked(ctx) {
         Some(asked) => asked.workflows.get((id.clone(), None), look_up).await,
         None => look_up.await,
@@ -187,7 +191,11 @@ pub(in crate::graphql) async fn workflow_at(
     id: &WorkflowId,
     sequence: LogSequence,
 ) -> Found<Arc<StoredDefinition>> {
-    let look_up = async { Ok(Arc::new(look_up(ctx).await?.workflow_at(id, sequence).await?)) };
+    let look_up = async {
+        let found = look_up(ctx).await?.workflow_at(id, sequence).await?;
+        hold(ctx, found.definition.memory()).await;
+        Ok(found)
+    };
     match asked(ctx) {
         Some(asked) => asked.workflows.get((id.clone(), Some(sequence)), look_up).await,
         None => look_up.await,

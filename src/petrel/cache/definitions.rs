@@ -22,7 +22,7 @@ use crate::petrel::{
 use crate::{
     engine::Net,
     models::{LogSequence, StoredDefinition, Version, WorkflowDefinition, WorkflowId},
-    storage::{CaseLogExt, DefinitionVersion, MAX_PAGE, PutOptions, StorageError},
+    storage::{CaseLogExt, DefinitionVersion, MAX_PAGE, PAGE_BYTES, PutOptions, StorageError},
 };
 
 /// Longest time that a new case may use a definition that was the latest: a version stored by
@@ -30,15 +30,16 @@ use crate::{
 const LATEST_FOR: Duration = Duration::from_secs(1);
 
 /// Number of definitions that are asked for at once in a listing.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 16;
 
-/// The most compiled nets that are kept.
+/// The most compiled nets that are kept, and the memory that they may take.
 const MOST_NETS: usize = 1_024;
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// A definition with its net, ready to fire.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    pub stored: StoredDefinition,
+    pub stored: Arc<StoredDefinition>,
     pub net: Arc<Net>,
     /// The report of the net's check, once somebody has asked.
     #[cfg(feature = "analysis")]
@@ -51,7 +52,7 @@ pub(crate) struct Compiled {
 impl Compiled {
     fn new(stored: StoredDefinition, net: Arc<Net>) -> Arc<Self> {
         Arc::new(Self {
-            stored,
+            stored: Arc::new(stored),
             net,
             #[cfg(feature = "analysis")]
             report: OnceCell::new(),
@@ -72,9 +73,19 @@ struct State {
     /// The generation of the log that they were read from: their sequences are of that log.
     generation: u64,
     nets: HashMap<(WorkflowId, LogSequence), Arc<Compiled>>,
+    /// Approximate memory that they take.
+    bytes: usize,
     latest: HashMap<WorkflowId, (Arc<Compiled>, Instant)>,
     /// Faults of workflows' last versions, each from the last look at it.
     complaints: BTreeMap<WorkflowId, String>,
+}
+
+impl State {
+    fn forget(&mut self) {
+        self.nets.clear();
+        self.latest.clear();
+        self.bytes = 0;
+    }
 }
 
 impl Definitions {
@@ -102,8 +113,7 @@ impl Definitions {
     fn of(&self, generation: u64) -> std::sync::MutexGuard<'_, State> {
         let mut state = self.state();
         if state.generation != generation {
-            state.nets.clear();
-            state.latest.clear();
+            state.forget();
             state.generation = generation;
         }
         state
@@ -126,13 +136,19 @@ impl Definitions {
 
     /// Keeps a definition that was read when the log had this generation, or a later one.
     fn keep(&self, compiled: &Arc<Compiled>, is_latest: bool, generation: u64) {
-        let mut state = self.of(generation);
-        if state.nets.len() >= MOST_NETS {
-            state.nets.clear();
-            state.latest.clear();
-        }
         let workflow = &compiled.stored.definition.id;
-        state.nets.insert((workflow.clone(), compiled.stored.sequence), Arc::clone(compiled));
+        let key = (workflow.clone(), compiled.stored.sequence);
+        let mut state = self.of(generation);
+        if !state.nets.contains_key(&key) {
+            drop(state);
+            let bytes = compiled.stored.definition.memory();
+            state = self.of(generation);
+            if state.nets.len() >= MOST_NETS || state.bytes + bytes > MOST_BYTES {
+                state.forget();
+            }
+            state.bytes += bytes;
+        }
+        state.nets.insert(key, Arc::clone(compiled));
         if is_latest {
             state.latest.insert(workflow.clone(), (Arc::clone(compiled), Instant::now()));
         }
@@ -188,7 +204,7 @@ impl Petrel {
                 Some(latest.stored.sequence) == last && latest.stored.definition == definition
             };
             if let Some(latest) = latest.filter(same) {
-                return Ok((latest.stored.clone(), true));
+                return Ok((StoredDefinition::clone(&latest.stored), true));
             }
             let options = PutOptions { version: Version::after(highest), expected: last };
             match storage.put_definition(&definition, options).await {
@@ -207,7 +223,7 @@ impl Petrel {
 
     /// The latest version of a workflow that can be read and used.
     pub async fn workflow(&self, id: &WorkflowId) -> Result<Arc<StoredDefinition>> {
-        Ok(Arc::new(self.inner.reader.latest_now(id).await?.stored.clone()))
+        Ok(Arc::clone(&self.inner.reader.latest_now(id).await?.stored))
     }
 
     /// The version of a workflow whose message has this log sequence, which a case that names
@@ -216,13 +232,14 @@ impl Petrel {
         &self,
         id: &WorkflowId,
         sequence: LogSequence,
-    ) -> Result<StoredDefinition> {
-        Ok(self.inner.reader.compiled(id, sequence).await?.stored.clone())
+    ) -> Result<Arc<StoredDefinition>> {
+        Ok(Arc::clone(&self.inner.reader.compiled(id, sequence).await?.stored))
     }
 
     /// The latest versions of workflows, `first` (1 to 1,000) at most, ordered by id and
     /// beginning after `after`; and true if there are more. Definitions that can't be read are
-    /// logged and left out; a request for one by its id gives the reason.
+    /// logged and left out; a request for one by its id gives the reason. There are fewer, and more
+    /// to come, where they take more than [`PAGE_BYTES`](crate::storage::PAGE_BYTES).
     pub async fn workflows(
         &self,
         first: usize,
@@ -233,14 +250,30 @@ impl Petrel {
         }
         let mut ids = self.inner.reader.storage.workflow_ids().await?;
         ids.retain(|id| after.is_none_or(|after| id > after));
+        let petrel = self.clone();
+        let read = async move { petrel.some_workflows(ids, first).await };
+        self.inner.reader.read_page(read).await
+    }
+
+    async fn some_workflows(
+        &self,
+        ids: Vec<WorkflowId>,
+        first: usize,
+    ) -> Result<(Vec<Arc<StoredDefinition>>, bool)> {
         let read = stream::iter(ids).map(|id| async move { self.workflow(&id).await });
         let read = read.buffered(AT_ONCE);
         let mut read = std::pin::pin!(read);
-        let mut workflows = Vec::new();
+        let (mut workflows, mut bytes) = (Vec::new(), 0);
         while let Some(workflow) = read.next().await {
             match workflow {
-                Ok(_) if workflows.len() == first => return Ok((workflows, true)),
-                Ok(workflow) => workflows.push(workflow),
+                Ok(workflow) => {
+                    bytes += workflow.definition.memory();
+                    let is_full = !workflows.is_empty() && bytes > PAGE_BYTES;
+                    if workflows.len() == first || is_full {
+                        return Ok((workflows, true));
+                    }
+                    workflows.push(workflow);
+                }
                 Err(Error::Storage(error @ StorageError::Corrupt { .. })) => {
                     tracing::warn!(%error, "left out of a listing");
                 }
@@ -321,7 +354,7 @@ impl Reader {
     ) -> Result<Arc<Compiled>> {
         let known = self.definitions.known(&stored.definition.id, stored.sequence, generation);
         // A sequence alone does not say which definition it is: the log may have gone back.
-        let compiled = match known.filter(|known| known.stored == stored) {
+        let compiled = match known.filter(|known| *known.stored == stored) {
             Some(compiled) => compiled,
             None => {
                 let net =

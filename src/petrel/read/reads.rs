@@ -224,7 +224,7 @@ impl Petrel {
         let ids = ids.map_err(|reasons| Error::not_enabled(Box::new(reasons)))?;
         let transitions = compiled.stored.definition.transitions.iter();
         let transitions = transitions.filter(|of| ids.contains(&of.id)).cloned().collect();
-        Ok((Arc::new(compiled.stored.clone()), transitions))
+        Ok((Arc::clone(&compiled.stored), transitions))
     }
 
     /// A case's records in order, a page at a time; a cursor is a log sequence. Messages put
