@@ -29,6 +29,7 @@ const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/storage/nats/feed.rs", 1, "deletes a consumer, which the server does as well, later"),
     ("src/storage/nats/seen.rs", 1, "all who need the look wait"),
     ("src/storage/nats_link/decoding.rs", 3, "who asks for the message waits"),
+    ("src/storage/nats_link/intake.rs", 1, "who asks for the message waits"),
 ];
 
 /// Number of times that a file begins, or imports what begins, a task, a thread or a process.

@@ -61,6 +61,17 @@ impl Link {
     }
 
     async fn get(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
+        let found = if self.one.is_small() {
+            self.get_now(stream, query).await?
+        } else {
+            let (link, stream, query) = (self.clone(), stream.to_owned(), query.clone());
+            self.one.turn(async move { link.get_now(&stream, &query).await }).await?
+        };
+        self.one.learn(found.as_ref().map_or(0, |found| found.payload.len()));
+        Ok(found)
+    }
+
+    async fn get_now(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
         let subject = format!("{}.DIRECT.GET.{stream}", self.api);
         let Some(message) = self.request(subject, None, query.to_string().into()).await? else {
             return Err(self.nobody(stream, allows_direct).await);
@@ -125,6 +136,19 @@ impl Link {
     }
 
     async fn get_many(&self, stream: &str, query: Value) -> Result<Many> {
+        let found = if self.many.is_small() {
+            self.get_many_now(stream, query).await?
+        } else {
+            let (link, stream) = (self.clone(), stream.to_owned());
+            self.many.turn(async move { link.get_many_now(&stream, query).await }).await?
+        };
+        if let Many::Some { messages, .. } = &found {
+            self.many.learn(messages.iter().map(|message| message.payload.len()).sum());
+        }
+        Ok(found)
+    }
+
+    async fn get_many_now(&self, stream: &str, query: Value) -> Result<Many> {
         self.breaker.connected_within(self.timeout()).await?;
         let subject = format!("{}.DIRECT.GET.{stream}", self.api);
         self.unless_interrupted(&subject, self.ask_many(stream, subject.clone(), query)).await

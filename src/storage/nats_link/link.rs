@@ -16,6 +16,8 @@ use serde_json::Value;
 use super::{
     NatsStorageConfig,
     breaker::Breaker,
+    direct::MAX_BYTES,
+    intake::Intake,
     interruption::{Interruption, Interruptions},
     options::{GRACE, backoff, connect_error, options, transient},
     refusal::ApiError,
@@ -37,6 +39,9 @@ pub(crate) struct Link {
     pub api: String,
     pub breaker: Arc<Breaker>,
     interruptions: Arc<Interruptions>,
+    /// Reads of one message that are on their way, and of many.
+    pub(super) one: Arc<Intake>,
+    pub(super) many: Arc<Intake>,
     /// Reason for which the last write was refused, where no later one was taken.
     pub(in crate::storage) refused: Arc<Mutex<BTreeMap<String, String>>>,
     /// True if the last write had no answer from a server that answers other requests.
@@ -80,7 +85,9 @@ impl Link {
             None => "$JS.API".to_owned(),
         };
         let (refused, stuck, timeout) = (Arc::default(), Arc::default(), config.consumer_timeout);
-        let link = Self { client, api, breaker, interruptions, refused, stuck, timeout };
+        let one = Arc::new(Intake::new(client.server_info().max_payload));
+        let many = Arc::new(Intake::new(MAX_BYTES));
+        let link = Self { client, api, breaker, interruptions, one, many, refused, stuck, timeout };
         link.check_version()?;
         Ok(link)
     }
