@@ -175,7 +175,7 @@ impl Inner {
             if !wanted.contains(&message.sequence) {
                 continue;
             }
-            live.extend(Live::of(&message));
+            live.extend(Live::of(message).await);
         }
         Ok(live)
     }

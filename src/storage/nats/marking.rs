@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     codec::{decode_register, decode_token, encode_view, headers_of_view, moved_to},
+    decoding::decoded,
     direct::{Many, RawMessage},
     feed::{Feed, FeedRequest},
     listing::Age,
@@ -43,7 +44,10 @@ impl Inner {
     ) -> Result<Register> {
         let subject = self.subjects.token(workflow, place, token);
         match self.link.last(self.marking(), &subject).await? {
-            Some(message) => decode_register(&message, &self.subjects),
+            Some(message) => {
+                let subjects = self.subjects.clone();
+                decoded(message, move |message| decode_register(message, &subjects)).await
+            }
             None => Ok(Register::empty(workflow, place, token)),
         }
     }
@@ -93,14 +97,17 @@ impl Inner {
                 Some(marker) if marker.payload.is_empty() && moved_to(&marker).is_some() => {
                     let newest = newest(self.scan_last(anywhere).await?);
                     let token = newest.filter(|message| !message.payload.is_empty());
-                    return token.map(|message| decode_token(&message)).transpose();
+                    return match token {
+                        Some(message) => decoded(message, decode_token).await.map(Some),
+                        None => Ok(None),
+                    };
                 }
                 newest => newest,
             },
         };
         let Some(message) = message else { return Ok(None) };
         if !message.payload.is_empty() {
-            return decode_token(&message).map(Some);
+            return decoded(message, decode_token).await.map(Some);
         }
         // The last word on the token is a marker: it moved a moment ago, or is gone.
         let Some(place) = moved_to(&message) else { return Ok(None) };
@@ -165,7 +172,7 @@ impl Inner {
                 Many::TooMany => return Ok(None),
                 Many::Some { messages, more } => {
                     let last = messages.last().map(|message| message.sequence);
-                    add_live(&mut live, messages);
+                    add_live(&mut live, messages).await;
                     match last {
                         Some(last) if more && !enough.is_less_than(&live) => from = last + 1,
                         _ => return Ok(Some(live)),
@@ -291,12 +298,13 @@ pub(super) struct Live {
 impl Live {
     /// The token of a message; `None`, and a line in the log, for one that can't be read: it must
     /// not hide the others.
-    pub(super) fn of(message: &RawMessage) -> Option<Self> {
+    pub(super) async fn of(message: RawMessage) -> Option<Self> {
+        let (at, bytes) = (Cursor(message.sequence), message.payload.len());
         let unreadable = |error: &StorageError| {
             tracing::warn!(%error, "left out of a listing; `petrel rebuild` mends it");
         };
-        let token = decode_token(message).inspect_err(unreadable).ok()?;
-        Some(Self { at: Cursor(message.sequence), token, bytes: message.payload.len() })
+        let token = decoded(message, decode_token).await.inspect_err(unreadable).ok()?;
+        Some(Self { at, token, bytes })
     }
 }
 
@@ -316,10 +324,12 @@ impl Enough {
 
 /// Adds newer messages to the known tokens. A token that moved on during the read is dropped;
 /// and after a crash of the server an old version may stand beside the new one.
-fn add_live(live: &mut Vec<Live>, newer: Vec<RawMessage>) {
+async fn add_live(live: &mut Vec<Live>, newer: Vec<RawMessage>) {
     let stays = |old: &Live| newer.iter().all(|new| new.subject != old.token.nats_subject);
     live.retain(stays);
-    live.extend(newer.iter().filter(|message| !message.payload.is_empty()).filter_map(Live::of));
+    for message in newer.into_iter().filter(|message| !message.payload.is_empty()) {
+        live.extend(Live::of(message).await);
+    }
 }
 
 /// A page of tokens that are in the order of their positions, more than the page may have if there

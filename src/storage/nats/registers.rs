@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{
     codec::{decode_lifecycle, decode_outline, decode_register},
+    decoding::decoded,
     direct::{Many, RawMessage},
     feed::{Feed, FeedRequest},
     marking::SUBJECTS_AT_ONCE,
@@ -45,8 +46,11 @@ impl Inner {
             let subjects: Vec<_> = wanted.iter().map(subject).collect();
             let found = self.last_of_all(&subjects).await?;
             for ((token, place), subject) in wanted.iter().zip(subjects) {
-                registers.push(match found.get(&subject) {
-                    Some(message) => decode_register(message, &self.subjects)?,
+                registers.push(match found.get(&subject).cloned() {
+                    Some(message) => {
+                        let subjects = self.subjects.clone();
+                        decoded(message, move |message| decode_register(message, &subjects)).await?
+                    }
                     None => Register::empty(workflow, place, token),
                 });
             }

@@ -28,7 +28,7 @@ static TURNS: LazyLock<Arc<Semaphore>> =
 /// Decodes a message.
 pub(crate) async fn decoded<T: Send + 'static>(
     message: RawMessage,
-    decode: fn(&RawMessage) -> Result<T, StorageError>,
+    decode: impl FnOnce(&RawMessage) -> Result<T, StorageError> + Send + 'static,
 ) -> Result<T, StorageError> {
     if message.payload.len() <= LIGHT {
         return decode(&message);

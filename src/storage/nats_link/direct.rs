@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use super::{Link, link::status};
+use super::{Link, intake::Room, link::status};
 use crate::storage::{Result, StorageError};
 
 /// A stored message as the server hands it out.
@@ -20,6 +20,8 @@ pub(crate) struct RawMessage {
     pub timestamp: DateTime<Utc>,
     pub headers: HeaderMap,
     pub payload: Bytes,
+    /// The room that it has, if it may be large, until it is decoded.
+    pub room: Option<Room>,
 }
 
 /// The most bytes that one request asks for. A server sends up to its `max_pending` (64 MB)
@@ -65,7 +67,9 @@ impl Link {
             self.get_now(stream, query).await?
         } else {
             let (link, stream, query) = (self.clone(), stream.to_owned(), query.clone());
-            self.one.turn(async move { link.get_now(&stream, &query).await }).await?
+            let read = async move { link.get_now(&stream, &query).await };
+            let (found, room) = self.one.turn(read).await;
+            found?.map(|found| RawMessage { room: Some(room), ..found })
         };
         self.one.learn(found.as_ref().map_or(0, |found| found.payload.len()));
         Ok(found)
@@ -140,7 +144,13 @@ impl Link {
             self.get_many_now(stream, query).await?
         } else {
             let (link, stream) = (self.clone(), stream.to_owned());
-            self.many.turn(async move { link.get_many_now(&stream, query).await }).await?
+            let read = async move { link.get_many_now(&stream, query).await };
+            let (found, room) = self.many.turn(read).await;
+            let mut found = found?;
+            if let Many::Some { messages, .. } = &mut found {
+                messages.iter_mut().for_each(|message| message.room = Some(room.clone()));
+            }
+            found
         };
         if let Many::Some { messages, .. } = &found {
             self.many.learn(messages.iter().map(|message| message.payload.len()).sum());
@@ -223,7 +233,7 @@ fn raw(message: async_nats::Message, stream: &str) -> Result<RawMessage> {
             reason: "a direct get answered without subject, sequence and time".to_owned(),
         });
     };
-    Ok(RawMessage { subject, sequence, timestamp, headers, payload: message.payload })
+    Ok(RawMessage { subject, sequence, timestamp, headers, payload: message.payload, room: None })
 }
 
 /// The server's time of a message, from its header.

@@ -7,9 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Bytes that may be on their way at once, where answers are large. A server cuts the connection of
@@ -26,6 +30,14 @@ const FORGOTTEN: usize = 32;
 
 /// One unit of what is counted, in bytes.
 const UNIT: usize = 1024;
+
+/// Longest wait for room. Those who have it may have read, and not be asked to go on: then others do
+/// without, so that nobody waits for ever.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// The room of an answer that is on its way, or is not decoded yet; given back with the last clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Room(#[expect(dead_code, reason = "held")] Option<Arc<OwnedSemaphorePermit>>);
 
 /// Turns of reads whose answers are expected to be large.
 #[derive(Debug)]
@@ -50,18 +62,17 @@ impl Intake {
     }
 
     /// Reads once there is room for an answer as large as is expected. The task is its own: what has
-    /// a turn must not depend on a caller who is not polled.
+    /// room must not depend on a caller who is not polled.
     pub(super) async fn turn<T: Send + 'static>(
         &self,
         read: impl Future<Output = T> + Send + 'static,
-    ) -> T {
+    ) -> (T, Room) {
         let bytes = self.expected.load(Ordering::Relaxed).min(MOST_BYTES);
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
         let free = Arc::clone(&self.free);
         let read = AbortOnDropHandle::new(tokio::spawn(async move {
-            // It is never closed, so never an error.
-            let _turn = free.acquire_many(units).await;
-            read.await
+            let room = timeout(LONGEST, free.acquire_many_owned(units)).await;
+            (read.await, Room(room.ok().and_then(Result::ok).map(Arc::new)))
         }));
         match read.await.map_err(|ended| ended.try_into_panic()) {
             Ok(answer) => answer,

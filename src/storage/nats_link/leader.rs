@@ -143,6 +143,7 @@ fn raw(message: Value, stream: &str) -> Result<RawMessage> {
         timestamp: message.time,
         headers: message.headers,
         payload: message.payload,
+        room: None,
     })
 }
 

@@ -6,7 +6,7 @@ pub(in crate::storage) mod branch;
 pub(in crate::storage) mod breaker;
 pub(in crate::storage) mod decoding;
 pub(in crate::storage) mod direct;
-mod intake;
+pub(in crate::storage) mod intake;
 pub(in crate::storage) mod interruption;
 pub(in crate::storage) mod leader;
 pub(in crate::storage) mod link;
