@@ -309,13 +309,13 @@ mod tests {
         let together = Together::default();
         let work = || work(&together);
         let (one, other) = (work(), work());
-        assert!(one.charge(20 << 20) && other.charge(20 << 20));
+        assert!(one.charge(40 << 20) && other.charge(40 << 20));
         let answer = one.take();
-        assert_eq!(together.load(Ordering::Relaxed), 40 << 20);
+        assert_eq!(together.load(Ordering::Relaxed), 80 << 20);
         drop((answer, other));
         assert_eq!(together.load(Ordering::Relaxed), 0);
         // The next event of a subscription begins with nothing.
-        assert!(one.charge(20 << 20) && !one.charge(20 << 20));
+        assert!(one.charge(40 << 20) && !one.charge(40 << 20));
         assert_eq!(one.why().unwrap().code, "TOO_LARGE");
         drop(one.take());
         assert!(one.why().is_none() && !one.signal().is_cancelled());

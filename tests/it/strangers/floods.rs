@@ -238,6 +238,6 @@ async fn a_large_subscription_counts_as_several() {
             assert!(last.read_buf(&mut heard).await.unwrap() > 0, "closed");
         }
     };
-    timeout(2 * PATIENCE, told).await.expect("some find no room");
+    timeout(4 * PATIENCE, told).await.expect("some find no room");
     serving.stop().await;
 }
