@@ -34,10 +34,15 @@ impl Stored<Record> {
 impl WorkflowDefinition {
     /// Approximate memory that it takes with its compiled net, in bytes.
     pub(crate) fn memory(&self) -> usize {
+        DEFINITION * self.json_bytes()
+    }
+
+    /// Bytes that it has as JSON.
+    pub(crate) fn json_bytes(&self) -> usize {
         let mut json = Count(0);
         // Nothing of it refuses to be written, as it was read or checked.
         let _ = serde_json::to_writer(&mut json, self);
-        DEFINITION * json.0
+        json.0
     }
 }
 

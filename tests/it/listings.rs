@@ -1,6 +1,6 @@
 //! Listings of cases by their status, as callers of several processes see them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
@@ -8,8 +8,8 @@ use stormpetrel::{
     local_server::{LocalServerOptions, Store},
     models::{CaseId, CaseStatus, WorkflowDefinition},
     petrel::{Change, ExpectedVersion, Fire, Following, NewCase, Petrel},
-    storage::Page,
-    testing::TestServer,
+    storage::{MemoryStorage, Page},
+    testing::{FaultyStorage, TestServer},
 };
 
 use crate::support::{case, copy_folder, definition, petrel_at, system, transition, workflow};
@@ -48,6 +48,31 @@ async fn listed(petrel: &Petrel, status: Option<CaseStatus>) -> Vec<CaseId> {
             return all;
         }
         after = end;
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_full_reads_no_more_cases() {
+    let storage = FaultyStorage::new(Arc::new(MemoryStorage::new()));
+    let petrel = Petrel::new(Arc::new(storage.clone()));
+    petrel.create_workflow(loop_with_an_end(), ExpectedVersion::New).await.unwrap();
+    for number in 0..200 {
+        let new = NewCase {
+            case: Some(case(&format!("c{number}"))),
+            data: json!({ "text": "x".repeat(800_000) }),
+            ..NewCase::of(workflow("loop"))
+        };
+        petrel.create_case(new).await.unwrap();
+    }
+    let workflow = workflow("loop");
+    for status in [Some(CaseStatus::Running), None] {
+        petrel.cases(&workflow, status, Page::default()).await.unwrap();
+        let before = storage.log_reads();
+        let page = Page { first: 1_000, after: None };
+        let found = petrel.cases(&workflow, status, page).await.unwrap().cases;
+        assert!(found.has_next && (5..20).contains(&found.items.len()), "{}", found.items.len());
+        let reads = storage.log_reads() - before;
+        assert!(reads < 100, "{reads} reads for {} cases", found.items.len());
     }
 }
 

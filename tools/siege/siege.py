@@ -1,6 +1,7 @@
 """Besieges one `petrel serve` over HTTP, websocket and NATS, and asks whether it lives and answers.
 
-The server may have so much data memory (RLIMIT_DATA) as --memory says, the kernel sees to it. A prober in a
+The server may have so much memory as --memory says, the kernel sees to it: by a control group, as of a
+container, or where none can be made by RLIMIT_DATA, which counts what is mapped and not used, too. A prober in a
 process of its own asks /livez every 50 ms on a new connection. The end: exit 0 if the server is the same
 process, every answer of /livez came within 100 ms (and the time by which the prober itself was late), and a
 client that behaves well got what it asked for.
@@ -27,6 +28,22 @@ import documents
 from garbage import attack_http, attack_nats, attack_websocket
 
 LIVEZ_WITHIN = 0.1
+
+
+def control_group(memory):
+    """A new control group of so many bytes, as a container has; None where none can be made."""
+    for root, limit in (("memory/", "memory.limit_in_bytes"), ("", "memory.max")):
+        group = Path(f"/sys/fs/cgroup/{root}siege-{os.getpid()}")
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(memory))
+            return group
+        except OSError:
+            group.rmdir()
+    return None
 
 
 def free_port():
@@ -101,9 +118,14 @@ class World:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.nats = subprocess.Popen([binary, *config], **quiet)
         memory = arguments.memory * 1024 * 1024
+        self.group = control_group(memory)
+        self.limit = "a control group" if self.group else "RLIMIT_DATA"
 
         def limited():
-            resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+            if self.group:
+                (self.group / "cgroup.procs").write_text(str(os.getpid()))
+            else:
+                resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
         self.log = open(Path(self.folder) / "petrel.log", "wb")
         wait_for(self.nats_port)
@@ -247,14 +269,14 @@ def report(world, probes, counts, wrong):
         wrong.append(f"/livez: {status} after {took * 1e3:.0f} ms (the prober was {late * 1e3:.0f} ms late)")
     if not times:
         wrong.append("/livez never answered")
-    print(f"memory: at most {world.peak()} MB resident")
+    print(f"memory: at most {world.peak()} MB resident, limited by {world.limit}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--petrel", required=True, help="the program")
     parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--memory", type=int, default=512, help="MB of data memory")
+    parser.add_argument("--memory", type=int, default=512, help="MB of memory")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}, {arguments.minutes} minutes, {arguments.memory} MB, load {os.getloadavg()[0]:.1f}")

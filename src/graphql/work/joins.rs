@@ -140,9 +140,11 @@ pub(in crate::graphql) async fn look_up<'a>(ctx: &Context<'a>) -> Found<Looking<
     Ok(Looking { petrel: petrel(ctx), _turn: turn })
 }
 
-/// Counts what was looked up among the bytes of the answer, which has it until it is made.
+/// Counts what was looked up among the bytes of the answer, which has it until it is made. A single
+/// thing always leaves room for some values: a large case can be looked at.
 pub(in crate::graphql) async fn hold(ctx: &Context<'_>, bytes: usize) {
-    if work(ctx).is_some_and(|work| !work.charge(bytes)) {
+    let held = |work: &Work| work.charge(bytes.min(work.limits.answer_bytes / 4 * 3));
+    if work(ctx).is_some_and(|work| !held(work)) {
         // The field of the root is given up.
         std::future::pending::<()>().await;
     }
@@ -174,11 +176,7 @@ pub(in crate::graphql) async fn workflow(
     ctx: &Context<'_>,
     id: &WorkflowId,
 ) -> Found<Arc<StoredDefinition>> {
-    let look_up = async {
-        let found = look_up(ctx).await?.workflow(id).await?;
-        hold(ctx, found.definition.memory()).await;
-        Ok(found)
-    };
+    let look_up = async { Ok(look_up(ctx).await?.workflow(id).await?) };
     match asked(ctx) {
         Some(asked) => asked.workflows.get((id.clone(), None), look_up).await,
         None => look_up.await,
@@ -191,11 +189,7 @@ pub(in crate::graphql) async fn workflow_at(
     id: &WorkflowId,
     sequence: LogSequence,
 ) -> Found<Arc<StoredDefinition>> {
-    let look_up = async {
-        let found = look_up(ctx).await?.workflow_at(id, sequence).await?;
-        hold(ctx, found.definition.memory()).await;
-        Ok(found)
-    };
+    let look_up = async { Ok(look_up(ctx).await?.workflow_at(id, sequence).await?) };
     match asked(ctx) {
         Some(asked) => asked.workflows.get((id.clone(), Some(sequence)), look_up).await,
         None => look_up.await,

@@ -146,7 +146,10 @@ impl Definitions {
             if state.nets.len() >= MOST_NETS || state.bytes + bytes > MOST_BYTES {
                 state.forget();
             }
-            state.bytes += bytes;
+            // Another one may have kept it meanwhile.
+            if !state.nets.contains_key(&key) {
+                state.bytes += bytes;
+            }
         }
         state.nets.insert(key, Arc::clone(compiled));
         if is_latest {
@@ -267,7 +270,7 @@ impl Petrel {
         while let Some(workflow) = read.next().await {
             match workflow {
                 Ok(workflow) => {
-                    bytes += workflow.definition.memory();
+                    bytes += workflow.definition.json_bytes();
                     let is_full = !workflows.is_empty() && bytes > PAGE_BYTES;
                     if workflows.len() == first || is_full {
                         return Ok((workflows, true));

@@ -98,9 +98,9 @@ impl Petrel {
                 if !matches!(&listed, (_, Listed::Case(case)) if !asked_for(case)) {
                     found.add(listed);
                 }
-            }
-            if found.wanted() == 0 {
-                return Ok(found.page());
+                if found.wanted() == 0 {
+                    return Ok(found.page());
+                }
             }
         }
     }

@@ -28,10 +28,10 @@ const LARGE_AT_ONCE: usize = 8;
 /// The number of tokens from which on a case is one with many.
 const LARGE: usize = 1_024;
 
-/// The tokens that are being put together, and the records that have their histories whole.
 /// The beginning of the names of fields of a record's tokens.
 const PRODUCED: &str = "produced.";
 
+/// The tokens that are being put together, and the records that have their histories whole.
 struct Found<'a> {
     head: &'a Stored<Record>,
     /// The log sequences of the records that the live tokens are in.

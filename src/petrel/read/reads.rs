@@ -27,6 +27,9 @@ use crate::{
 /// Number of look-ups of one call that are under way at once.
 const AT_ONCE: usize = 16;
 
+/// Number of records of a page that are read ahead, where each may be large.
+const READ_AHEAD: usize = 16;
+
 /// Waits for a view that another process is about to write, before each further look at it: a
 /// write takes as long as one publish.
 const VIEW_WAITS: [Duration; 3] =
@@ -249,11 +252,10 @@ impl Petrel {
         page: Page,
     ) -> Result<PageOf<Stored<Record>>> {
         let from = after(page.after);
+        let read_ahead = (page.first + 1).min(READ_AHEAD);
         let mut records =
             match self.inner.reader.storage.head(workflow, case, Consistency::Strong).await {
-                Ok(Some(head)) => {
-                    self.inner.reader.records_from(&head, from, page.first + 1).await?
-                }
+                Ok(Some(head)) => self.inner.reader.records_from(&head, from, read_ahead).await?,
                 Ok(None) => return Err(Error::no_case(case)),
                 // What comes before it can be read all the same.
                 Err(StorageError::Corrupt { .. }) => {

@@ -354,7 +354,6 @@ fn raw(message: Message, sequence: u64, timestamp: DateTime<Utc>) -> RawMessage 
         timestamp,
         headers: message.headers.unwrap_or_default(),
         payload: message.payload,
-        room: None,
     }
 }
 

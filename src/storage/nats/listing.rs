@@ -98,7 +98,7 @@ impl Inner {
             let (mut found, mut bytes) = (BTreeMap::new(), 0);
             while !walk.is_over()
                 && live.len() + found.len() <= enough.tokens
-                && bytes <= enough.bytes
+                && (found.len() <= 1 || bytes <= enough.bytes)
             {
                 let messages = walk.step().await?;
                 seen += messages.len();

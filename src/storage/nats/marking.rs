@@ -197,8 +197,9 @@ impl Inner {
         for subjects in subjects.chunks(SUBJECTS_AT_ONCE) {
             let some = self.live_of(subjects, from, enough).await?;
             live.extend(some.ok_or_else(|| self.too_many(subjects.len()))?);
+            live.sort_by_key(|live| live.at);
+            enough.cut(&mut live);
         }
-        live.sort_by_key(|live| live.at);
         Ok(live)
     }
 
@@ -291,7 +292,7 @@ fn newest(messages: Vec<RawMessage>) -> Option<RawMessage> {
 pub(super) struct Live {
     pub at: Cursor,
     pub token: Token,
-    /// Bytes of its message.
+    /// Bytes that it takes.
     pub bytes: usize,
 }
 
@@ -299,12 +300,12 @@ impl Live {
     /// The token of a message; `None`, and a line in the log, for one that can't be read: it must
     /// not hide the others.
     pub(super) async fn of(message: RawMessage) -> Option<Self> {
-        let (at, bytes) = (Cursor(message.sequence), message.payload.len());
+        let at = Cursor(message.sequence);
         let unreadable = |error: &StorageError| {
             tracing::warn!(%error, "left out of a listing; `petrel rebuild` mends it");
         };
         let token = decoded(message, decode_token).await.inspect_err(unreadable).ok()?;
-        Some(Self { at, token, bytes })
+        Some(Self { at, bytes: token.memory(), token })
     }
 }
 
@@ -316,9 +317,17 @@ pub(super) struct Enough {
 }
 
 impl Enough {
+    /// One token alone is never more than a page may have, however large it is.
     pub(super) fn is_less_than(self, live: &[Live]) -> bool {
         let bytes: usize = live.iter().map(|live| live.bytes).sum();
-        live.len() > self.tokens || bytes > self.bytes
+        live.len() > self.tokens || live.len() > 1 && bytes > self.bytes
+    }
+
+    /// Drops what is not needed to be more than this.
+    fn cut(self, live: &mut Vec<Live>) {
+        while live.len() > 1 && self.is_less_than(&live[..live.len() - 1]) {
+            live.pop();
+        }
     }
 }
 

@@ -16,7 +16,6 @@ fn message(subject: &str, payload: &[u8]) -> RawMessage {
         timestamp: DateTime::UNIX_EPOCH,
         headers: HeaderMap::new(),
         payload: payload.to_vec().into(),
-        room: None,
     }
 }
 

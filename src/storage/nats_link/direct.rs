@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use super::{Link, intake::Room, link::status};
+use super::{Link, link::status};
 use crate::storage::{Result, StorageError};
 
 /// A stored message as the server hands it out.
@@ -20,8 +20,6 @@ pub(crate) struct RawMessage {
     pub timestamp: DateTime<Utc>,
     pub headers: HeaderMap,
     pub payload: Bytes,
-    /// The room that it has, if it may be large, until it is decoded.
-    pub room: Option<Room>,
 }
 
 /// The most bytes that one request asks for. A server sends up to its `max_pending` (64 MB)
@@ -63,13 +61,12 @@ impl Link {
     }
 
     async fn get(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
-        let found = if self.one.is_small() {
-            self.get_now(stream, query).await?
-        } else {
-            let (link, stream, query) = (self.clone(), stream.to_owned(), query.clone());
-            let read = async move { link.get_now(&stream, &query).await };
-            let (found, room) = self.one.turn(read).await;
-            found?.map(|found| RawMessage { room: Some(room), ..found })
+        let found = match self.one.room() {
+            Some(_room) => self.get_now(stream, query).await?,
+            None => {
+                let (link, stream, query) = (self.clone(), stream.to_owned(), query.clone());
+                self.one.turn(async move { link.get_now(&stream, &query).await }).await?
+            }
         };
         self.one.learn(found.as_ref().map_or(0, |found| found.payload.len()));
         Ok(found)
@@ -140,17 +137,12 @@ impl Link {
     }
 
     async fn get_many(&self, stream: &str, query: Value) -> Result<Many> {
-        let found = if self.many.is_small() {
-            self.get_many_now(stream, query).await?
-        } else {
-            let (link, stream) = (self.clone(), stream.to_owned());
-            let read = async move { link.get_many_now(&stream, query).await };
-            let (found, room) = self.many.turn(read).await;
-            let mut found = found?;
-            if let Many::Some { messages, .. } = &mut found {
-                messages.iter_mut().for_each(|message| message.room = Some(room.clone()));
+        let found = match self.many.room() {
+            Some(_room) => self.get_many_now(stream, query).await?,
+            None => {
+                let (link, stream) = (self.clone(), stream.to_owned());
+                self.many.turn(async move { link.get_many_now(&stream, query).await }).await?
             }
-            found
         };
         if let Many::Some { messages, .. } = &found {
             self.many.learn(messages.iter().map(|message| message.payload.len()).sum());
@@ -233,7 +225,7 @@ fn raw(message: async_nats::Message, stream: &str) -> Result<RawMessage> {
             reason: "a direct get answered without subject, sequence and time".to_owned(),
         });
     };
-    Ok(RawMessage { subject, sequence, timestamp, headers, payload: message.payload, room: None })
+    Ok(RawMessage { subject, sequence, timestamp, headers, payload: message.payload })
 }
 
 /// The server's time of a message, from its header.

@@ -80,6 +80,18 @@ impl Link {
         stream: &str,
         query: &Value,
     ) -> Result<Option<RawMessage>> {
+        let found = match self.one.room() {
+            Some(_room) => self.leader_get_now(stream, query).await?,
+            None => {
+                let (link, stream, query) = (self.clone(), stream.to_owned(), query.clone());
+                self.one.turn(async move { link.leader_get_now(&stream, &query).await }).await?
+            }
+        };
+        self.one.learn(found.as_ref().map_or(0, |found| found.payload.len()));
+        Ok(found)
+    }
+
+    async fn leader_get_now(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
         match self.call_leader(&format!("STREAM.MSG.GET.{stream}"), query).await? {
             Ok(mut answer) => raw(answer["message"].take(), stream).map(Some),
             Err(error) if error.err_code == NO_MESSAGE => Ok(None),
@@ -143,7 +155,6 @@ fn raw(message: Value, stream: &str) -> Result<RawMessage> {
         timestamp: message.time,
         headers: message.headers,
         payload: message.payload,
-        room: None,
     })
 }
 

@@ -198,6 +198,12 @@ pub async fn a_listing_of_large_tokens_comes_whole(view: &View) {
         write(view, live(&t, 0)).await;
         tokens.push(Token { data: json!(null), ..t });
     }
+    // One that takes more than a page may have, and of which a message has little, before others.
+    for (number, data) in [(121, json!(vec![1; 100_000])), (122, json!({})), (123, json!({}))] {
+        let t = token(&id, &c, number, &p, json!({ "data": data }));
+        write(view, live(&t, 0)).await;
+        tokens.push(Token { data: json!(null), ..t });
+    }
     let expected: Vec<_> = tokens.iter().map(|t| t.id.clone()).collect();
     for path in PATHS {
         for scope in [in_place(&id, &p), these(&tokens)] {

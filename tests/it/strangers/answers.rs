@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use stormpetrel::{ExpectedVersion, NewCase, Petrel};
+use stormpetrel::{ExpectedVersion, NewCase, Petrel, models::TokenId};
 use tokio::time::timeout;
 
 use super::{PATIENCE, Serving, connections::peak};
@@ -11,19 +11,23 @@ use crate::support::{definition, petrel_at, workflow};
 /// The most memory that a serving process may take, in kB.
 const MOST: usize = 512 * 1024;
 
-/// A workflow of one place with so many cases, each with so many bytes of data.
-async fn cases(petrel: &Petrel, count: usize, bytes: usize) {
+/// The tokens of a new workflow of one place with so many cases, each with so many bytes of data.
+async fn cases(petrel: &Petrel, count: usize, bytes: usize) -> Vec<TokenId> {
     let net =
         json!({ "id": "w", "initial_place": "p", "places": [{ "id": "p" }], "transitions": [] });
     petrel.create_workflow(definition(net), ExpectedVersion::New).await.unwrap();
     let data = json!({ "text": "x".repeat(bytes) });
+    let mut tokens = Vec::new();
     for some in (0..count).collect::<Vec<_>>().chunks(20) {
         let begun = some.iter().map(|_| {
             let case = NewCase { data: data.clone(), ..NewCase::of(workflow("w")) };
             petrel.create_case(case)
         });
-        join_all(begun).await.into_iter().for_each(|begun| drop(begun.unwrap()));
+        tokens.extend(
+            join_all(begun).await.into_iter().map(|begun| begun.unwrap().tokens[0].id.clone()),
+        );
     }
+    tokens
 }
 
 /// Asks so many times at once, and counts the answers without errors. All others must say that
@@ -69,6 +73,25 @@ async fn listings_of_large_tokens_at_once_take_bounded_memory() {
         );
     }
     serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_burst_of_large_reads_after_small_ones_cuts_no_connection() {
+    let serving = Serving::start(&[]).await;
+    let tokens = cases(&petrel_at(serving.nats.url()).await, 32, 800_000).await;
+    let reads = tokens.iter().enumerate();
+    let reads = reads.map(|(at, token)| format!("a{at}: token(id: \"{token}\") {{ placeId }} "));
+    let large = format!("{{ {} }}", reads.collect::<String>());
+    for _ in 0..3 {
+        // What is not there is a small answer.
+        for _ in 0..5 {
+            ask(&serving, 40, "{ case(workflowId: \"w\", id: \"none\") { status } }").await;
+        }
+        ask(&serving, 24, &large).await;
+    }
+    let (_, log) = serving.program.terminate().await;
+    let before = log.split("stopping").next().unwrap();
+    assert!(before.contains("event=connected") && !before.contains("event=disconnected"), "{log}");
 }
 
 #[tokio::test]
