@@ -172,6 +172,9 @@ class World:
                     process.wait(10)
                 except subprocess.TimeoutExpired:
                     process.kill()
+                    process.wait()
+        if self.group:
+            self.group.rmdir()
 
 
 def wait_for(port):
