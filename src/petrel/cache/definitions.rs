@@ -242,7 +242,7 @@ impl Petrel {
     /// The latest versions of workflows, `first` (1 to 1,000) at most, ordered by id and
     /// beginning after `after`; and true if there are more. Definitions that can't be read are
     /// logged and left out; a request for one by its id gives the reason. There are fewer, and more
-    /// to come, where they take more than [`PAGE_BYTES`](crate::storage::PAGE_BYTES).
+    /// to come, where they take more than [`PAGE_BYTES`].
     pub async fn workflows(
         &self,
         first: usize,
