@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "analysis")]
 use tokio::sync::Semaphore;
 
 use super::Reader;
