@@ -165,19 +165,22 @@ impl Reader {
             let is_cut = record.value.unknown.len() >= MOST_UNKNOWN;
             let names = record.value.unknown.iter();
             let names = names.filter(|name| is_cut || name.starts_with(PRODUCED));
-            unknown.extend(names.map(|name| format!("{name} in record {}", record.sequence)));
+            unknown.extend(names.map(|name| (record.sequence, name.clone())));
             if are_few {
                 at_hand.push(record);
             }
         }
         let at_hand: Vec<_> = at_hand.iter().chain([head]).collect();
+        // The reads end in any order.
+        unknown.sort_unstable();
+        let unknown = unknown.into_iter().map(|(at, name)| format!("{name} in record {at}"));
         let Found { mut alive, bases, .. } = found;
         self.complete(&mut alive, &bases, &at_hand).await?;
         let with_subject = |token: Token| (token.id.clone(), Arc::new(self.with_subject(token)));
         let tokens: HashMap<_, _> = alive.into_iter().chain(whole).map(with_subject).collect();
         let restored = restore(head, tokens, bases);
         let restored = restored.map_err(|reason| broken(workflow, case, head.sequence, reason))?;
-        Ok(Case { aside: self.put_aside_by(head).await?, unknown, ..restored })
+        Ok(Case { aside: self.put_aside_by(head).await?, unknown: unknown.collect(), ..restored })
     }
 
     /// Puts back the history that the tokens' records left out, from `at_hand` where it is

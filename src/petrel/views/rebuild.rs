@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use crate::petrel::{
     Error, Petrel, Repaired, Result,
     views::Views,
-    views::{repair::UNKNOWN_NAMED, unseen::Key},
+    views::{repair::first_named, unseen::Key},
 };
 use crate::{
     models::{CaseId, LogSequence, MarkingEntry, TokenId, WorkflowId},
@@ -210,7 +210,7 @@ impl Views {
             self.reader.storage.token_subject(workflow, &outline.place, &outline.token)
         };
         let named = match is_unknown {
-            true => outlines.iter().take(UNKNOWN_NAMED).map(subject).collect(),
+            true => first_named(outlines.iter().map(subject)),
             false => Vec::new(),
         };
         if is_unknown && unknown == Unknown::Kept {

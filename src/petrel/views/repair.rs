@@ -55,12 +55,12 @@ pub struct Repaired {
     pub unknown: u64,
     /// Number of registers of that kind that have been taken away; they are among the mended.
     pub removed: u64,
-    /// The subjects of the first of either.
+    /// The first of their subjects, in the order of the alphabet: two runs name the same ones.
     pub unknown_subjects: Vec<String>,
 }
 
 /// Number of registers that the log has not got that are named.
-pub(in crate::petrel) const UNKNOWN_NAMED: usize = 10;
+const UNKNOWN_NAMED: usize = 10;
 
 impl std::ops::AddAssign for Repaired {
     fn add_assign(&mut self, other: Self) {
@@ -71,9 +71,19 @@ impl std::ops::AddAssign for Repaired {
         self.unsettled += other.unsettled;
         self.unknown += other.unknown;
         self.removed += other.removed;
-        let room = UNKNOWN_NAMED.saturating_sub(self.unknown_subjects.len());
-        self.unknown_subjects.extend(other.unknown_subjects.into_iter().take(room));
+        if !other.unknown_subjects.is_empty() {
+            let both = std::mem::take(&mut self.unknown_subjects).into_iter();
+            self.unknown_subjects = first_named(both.chain(other.unknown_subjects));
+        }
     }
+}
+
+/// The first of the subjects, in the order of the alphabet, as many as are named.
+pub(in crate::petrel) fn first_named(subjects: impl Iterator<Item = String>) -> Vec<String> {
+    let mut subjects: Vec<String> = subjects.collect();
+    subjects.sort_unstable();
+    subjects.truncate(UNKNOWN_NAMED);
+    subjects
 }
 
 /// The log's word on a case, or on some of its tokens.

@@ -14,6 +14,9 @@ use crate::storage::{Result, StorageError};
 /// Number of direct gets for the next message that are under way at once.
 const MOST_AT_ONCE: u64 = 32;
 
+/// Number of them at first: a short page takes two steps, where one at first took four.
+const FIRST_AT_ONCE: u64 = 4;
+
 /// The number of messages after which a consumer is worth making.
 const FEW: usize = 64;
 
@@ -39,7 +42,7 @@ impl Walk {
             stream: stream.to_owned(),
             filter: filter.to_owned(),
             from,
-            at_once: 1,
+            at_once: FIRST_AT_ONCE,
             has_begun: false,
             is_over: false,
         }
