@@ -141,7 +141,7 @@ impl Bench {
                 place.is_some_and(|place| {
                     let subject =
                         self.petrel.storage().token_subject(&read.workflow, &place, &token);
-                    read.nats_subject == subject
+                    read.nats_subject.as_deref() == Some(&subject)
                 }) && read.history_total == 4
                     && passed == sequences[1..5]
                     && read.data == json!({"number": number, "checked": true})

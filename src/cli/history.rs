@@ -175,7 +175,7 @@ impl Export {
                 if stop.is_cancelled() {
                     return Err(io::ErrorKind::Interrupted.into());
                 }
-                log.record(&record?)?;
+                log.record((&record?).into())?;
                 bar.inc(1);
             }
             log.finish()

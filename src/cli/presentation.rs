@@ -72,7 +72,7 @@ pub(super) fn token_text(token: &Token) -> String {
         token.case,
         token.workflow,
         revision(token),
-        token.nats_subject
+        token.nats_subject.as_deref().unwrap_or_default()
     );
     let stored = token
         .nats_timestamp

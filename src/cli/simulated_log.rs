@@ -13,10 +13,10 @@ use serde_json::{Map, json};
 use super::{failure::Failure, file::cant_write, net_file::NetFile};
 use crate::{
     analysis::simulation::{End, Run},
-    formats::event_log::{Csv, EventLog, Labels, Options, Written, Xes},
+    formats::event_log::{Csv, EventLog, Labels, LogRecord, Options, Written, Xes},
     models::{
-        CaseId, CaseStatus, FORMAT_VERSION, Fence, FiringId, IdError, LogSequence, Marking, Record,
-        RecordKind, Stored, StoredDefinition, TransitionId, Version, WorkflowId,
+        CaseId, CaseStatus, FORMAT_VERSION, FiringId, IdError, LogSequence, Marking, Record,
+        RecordKind, StoredDefinition, TransitionId, Version, WorkflowId,
     },
 };
 
@@ -125,14 +125,7 @@ impl SimulatedLog {
                 put_aside: Vec::new(),
                 unknown: Vec::new(),
             };
-            self.log.record(&Stored {
-                value: record,
-                sequence,
-                timestamp: time,
-                subject: String::new(),
-                fence: Fence::Unchecked,
-                hash: String::new(),
-            })?;
+            self.log.record(LogRecord { record: &record, sequence, timestamp: time })?;
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ impl Reckoned {
     pub fn name_subjects(&mut self, record: &Record, subject: impl Fn(&Token) -> String) {
         for token in &record.produced {
             if let Some(known) = self.tokens.get_mut(&token.id) {
-                Arc::make_mut(known).nats_subject = subject(token);
+                Arc::make_mut(known).nats_subject = Some(subject(token));
             }
         }
     }

@@ -284,7 +284,7 @@ fn moved(
         history_total: token.history_total + 1,
         nats_sequence: None,
         nats_timestamp: None,
-        nats_subject: String::new(),
+        nats_subject: None,
     };
     leave_out_history(case, record, &mut token);
     token.history.push(event.into());
@@ -320,6 +320,6 @@ fn new_token(
         history_total: 1,
         nats_sequence: None,
         nats_timestamp: None,
-        nats_subject: String::new(),
+        nats_subject: None,
     }
 }

@@ -171,7 +171,7 @@ fn plant(net: &Net, record: &mut Record, seed: TokenSeed, act: &Act) {
         history_total: 0,
         nats_sequence: None,
         nats_timestamp: None,
-        nats_subject: String::new(),
+        nats_subject: None,
     });
     record.status = status_after(net, &record.marking, record.status);
 }
@@ -185,7 +185,7 @@ pub fn update_data(case: &Case, token: &TokenId, patch: &Value, act: &Act) -> Op
     // Where and when it is stored is for those who read it to say.
     changed.nats_sequence = None;
     changed.nats_timestamp = None;
-    changed.nats_subject.clear();
+    changed.nats_subject = None;
     let mut record = next_record(case, RecordKind::Edited, act);
     leave_out_history(case, &mut record, &mut changed);
     // The token stays where and when it arrived: editing does not send it to the end.

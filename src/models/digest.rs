@@ -139,7 +139,7 @@ mod tests {
         let mut after = before.clone();
         after.nats_sequence = LogSequence::new(12);
         after.history[1].set_sequence(LogSequence::new(12));
-        after.nats_subject = "somewhere".to_owned();
+        after.nats_subject = Some("somewhere".to_owned());
         after.nats_timestamp = Some(Utc::now());
         assert_eq!(TokenDigest::of(&after), digest);
         let stored = serde_json::to_string(&after).unwrap();

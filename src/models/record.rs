@@ -199,7 +199,7 @@ pub struct Stored<T> {
 }
 
 /// A comparison that the server made as it stored a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fence {
     /// It was asked for none, as when another program put the record there.
     Unchecked,

@@ -53,9 +53,10 @@ pub struct Token {
     /// time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nats_timestamp: Option<DateTime<Utc>>,
-    /// The subject that holds the token.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub nats_subject: String,
+    /// The subject that holds the token. `None` only in a record: it follows from the token, and
+    /// every read says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nats_subject: Option<String>,
 }
 
 impl Token {

@@ -30,7 +30,7 @@ async fn a_token_moves_and_is_read_in_its_new_place_at_once() {
             assert!(read.nats_timestamp.is_some());
             assert_eq!(
                 read.nats_subject,
-                format!("cb.workflows.orders.places.{to}.tokens.{token}")
+                Some(format!("cb.workflows.orders.places.{to}.tokens.{token}"))
             );
         }
         let other = if to == "draft" { "review" } else { "draft" };

@@ -114,7 +114,7 @@ async fn what_the_view_has_decides_nothing() {
     let operator = async_nats::jetstream::new(nats);
     // The right version in the right place, with other contents.
     let forged = Token { data: json!({"number": 1_000_000}), ..right[&tokens[50]].clone() };
-    let subject = forged.nats_subject.clone();
+    let subject = forged.nats_subject.clone().unwrap();
     let forged = serde_json::to_vec(&forged).unwrap();
     operator.publish(subject, forged.into()).await.unwrap().await.unwrap();
     let (storage, stranger) = fresh(&server).await;
@@ -124,8 +124,8 @@ async fn what_the_view_has_decides_nothing() {
     let mended = petrel.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((mended.mended, mended.failed), (1, 0));
     let stream = operator.get_stream("CB_MARKING").await.unwrap();
-    stream.purge().filter(right[&tokens[60]].nats_subject.clone()).await.unwrap();
-    let rubbish = right[&tokens[61]].nats_subject.clone();
+    stream.purge().filter(right[&tokens[60]].nats_subject.clone().unwrap()).await.unwrap();
+    let rubbish = right[&tokens[61]].nats_subject.clone().unwrap();
     operator.publish(rubbish, "rubbish".into()).await.unwrap().await.unwrap();
     let (storage, stranger) = fresh(&server).await;
     assert_eq!(read(&stranger).await, right);

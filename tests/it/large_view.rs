@@ -23,7 +23,8 @@ type Written = BTreeMap<u64, (PlaceId, String)>;
 /// version stays, as after a crash of the server; some are gone, and leave a marker.
 async fn fill(operator: &jetstream::Context, token: &Token) -> Written {
     let stream = operator.get_stream("CB_MARKING").await.unwrap();
-    let message = stream.get_last_raw_message_by_subject(&token.nats_subject).await.unwrap();
+    let message =
+        stream.get_last_raw_message_by_subject(token.nats_subject.as_ref().unwrap()).await.unwrap();
     let body = String::from_utf8(message.payload.to_vec()).unwrap();
     let mut last: BTreeMap<String, (u64, PlaceId, bool)> = BTreeMap::new();
     let of = |n: usize| {
@@ -79,7 +80,7 @@ async fn page(
     let found =
         petrel.storage().tokens_in(&scope, ListOptions { page, path: Some(path) }).await.unwrap();
     let items = found.items.into_iter();
-    (items.map(|(Cursor(at), token)| (at, token.nats_subject)).collect(), found.has_next)
+    (items.map(|(Cursor(at), token)| (at, token.nats_subject.unwrap())).collect(), found.has_next)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +90,7 @@ async fn pages_of_a_large_view_have_each_token_once_where_it_was_written_last() 
     let token = &begun.tokens[0];
     let operator = jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let mut written = fill(&operator, token).await;
-    written.insert(1, (token.place.clone(), token.nats_subject.clone()));
+    written.insert(1, (token.place.clone(), token.nats_subject.clone().unwrap()));
     let (draft, review) = (place("draft"), place("review"));
     for (only, sizes) in
         [(None, [1_000, 700]), (Some(&draft), [1_000, 997]), (Some(&review), [1, 10])]

@@ -156,7 +156,7 @@ fn plain(token: &Token) -> Token {
     let mut token = token.clone();
     (token.created_at, token.updated_at) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
     (token.nats_sequence, token.nats_timestamp) = (None, None);
-    token.nats_subject.clear();
+    token.nats_subject = None;
     for event in &mut token.history {
         let plain = TransitionEvent::clone(event);
         *event = TransitionEvent { time: DateTime::UNIX_EPOCH, sequence: None, ..plain }.into();

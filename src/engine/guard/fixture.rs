@@ -30,7 +30,7 @@ pub(super) fn token(number: u64, data: Value) -> Token {
         history_total: 0,
         nats_sequence: LogSequence::new(41),
         nats_timestamp: None,
-        nats_subject: String::new(),
+        nats_subject: None,
     }
 }
 

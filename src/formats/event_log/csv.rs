@@ -8,10 +8,9 @@ use std::{
 use csv::{Terminator, Writer, WriterBuilder};
 
 use super::{
-    EventLog, Options, Written,
+    EventLog, LogRecord, Options, Written,
     event::{Course, roles, text, time},
 };
-use crate::models::{Record, Stored};
 
 /// The columns, in order.
 const COLUMNS: [&str; 15] = [
@@ -70,9 +69,9 @@ fn guarded(cell: &str) -> Cow<'_, str> {
 }
 
 impl<W: Write> EventLog for Csv<W> {
-    fn record(&mut self, stored: &Stored<Record>) -> io::Result<()> {
+    fn record(&mut self, stored: LogRecord<'_>) -> io::Result<()> {
         let Some((number, at)) = self.course.step(stored).event else { return Ok(()) };
-        let record = &stored.value;
+        let record = stored.record;
         let transition = record.transition.as_ref().map_or("", |transition| transition.as_str());
         let [consumed, read, removed, produced] = roles(record).map(|tokens| text(&tokens));
         let row: [&str; COLUMNS.len()] = [

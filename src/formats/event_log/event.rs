@@ -7,9 +7,9 @@ use std::{
 
 use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
 
-use super::{Options, Written};
+use super::{LogRecord, Options, Written};
 use crate::models::{
-    CaseId, LogSequence, PlaceId, Record, RecordKind, Stored, StoredDefinition, TokenAt, TokenId,
+    CaseId, LogSequence, PlaceId, Record, RecordKind, StoredDefinition, TokenAt, TokenId,
     Transition, TransitionId,
 };
 
@@ -76,21 +76,21 @@ impl Course {
         Self { options, written: Written::default(), case: None, number: 0, last: None }
     }
 
-    pub(super) fn step(&mut self, stored: &Stored<Record>) -> Step {
-        let begins = self.case.as_ref() != Some(&stored.value.case);
+    pub(super) fn step(&mut self, LogRecord { record, timestamp, .. }: LogRecord<'_>) -> Step {
+        let begins = self.case.as_ref() != Some(&record.case);
         if begins {
-            self.case = Some(stored.value.case.clone());
+            self.case = Some(record.case.clone());
             (self.number, self.last) = (0, None);
             self.written.cases += 1;
         }
-        if !self.options.lifecycle && stored.value.kind != RecordKind::Fired {
+        if !self.options.lifecycle && record.kind != RecordKind::Fired {
             return Step { begins, event: None };
         }
-        if !self.options.lifecycle && self.options.labels.is_silent(&stored.value) {
+        if !self.options.lifecycle && self.options.labels.is_silent(record) {
             self.written.silent += 1;
             return Step { begins, event: None };
         }
-        let time = later(microseconds(stored.timestamp), self.last);
+        let time = later(microseconds(timestamp), self.last);
         self.last = Some(time);
         self.number += 1;
         self.written.events += 1;

@@ -25,7 +25,9 @@ use std::io;
 
 pub use self::{csv::Csv, event::Labels, ocel2::Ocel2, xes::Xes};
 
-use crate::models::{Record, Stored};
+use chrono::{DateTime, Utc};
+
+use crate::models::{LogSequence, Record, Stored};
 
 /// The facts of a workflow for its log, and the choices of the writer.
 #[derive(Debug, Clone, Default)]
@@ -51,12 +53,29 @@ pub struct Written {
     pub silent: u64,
 }
 
+/// A record of an event log, with the server's facts that such a log shows.
+#[derive(Debug, Clone, Copy)]
+pub struct LogRecord<'a> {
+    /// The record.
+    pub record: &'a Record,
+    /// Its sequence in the log.
+    pub sequence: LogSequence,
+    /// Time at which the server stored it.
+    pub timestamp: DateTime<Utc>,
+}
+
+impl<'a> From<&'a Stored<Record>> for LogRecord<'a> {
+    fn from(stored: &'a Stored<Record>) -> Self {
+        Self { record: &stored.value, sequence: stored.sequence, timestamp: stored.timestamp }
+    }
+}
+
 /// Writes a log, record by record. The sink has the whole document after
 /// [`finish`](Self::finish).
 pub trait EventLog {
     /// Takes the next record: of the same case as the one before, or of a case that has not
     /// been there yet.
-    fn record(&mut self, record: &Stored<Record>) -> io::Result<()>;
+    fn record(&mut self, record: LogRecord<'_>) -> io::Result<()>;
 
     /// Writes the rest, and answers with the amounts.
     fn finish(self: Box<Self>) -> io::Result<Written>;

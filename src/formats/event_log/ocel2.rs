@@ -12,10 +12,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    EventLog, Options, Written,
+    EventLog, LogRecord, Options, Written,
     event::{Course, ROLES, roles, text, time},
 };
-use crate::models::{Record, Stored};
+use crate::models::Record;
 
 /// The types of objects; `case` is also the qualifier of those that belong to a case.
 const TOKEN: &str = "token";
@@ -61,8 +61,8 @@ impl<W: Write, S: Read + Write + Seek> Ocel2<W, S> {
         item(&mut self.spool, &object)
     }
 
-    fn event(&mut self, stored: &Stored<Record>, at: DateTime<Utc>) -> io::Result<()> {
-        let record = &stored.value;
+    fn event(&mut self, stored: LogRecord<'_>, at: DateTime<Utc>) -> io::Result<()> {
+        let record = stored.record;
         let label = self.course.options.labels.label(record);
         let roles = roles(record);
         let mut attributes = vec![
@@ -99,15 +99,15 @@ impl<W: Write, S: Read + Write + Seek> Ocel2<W, S> {
 }
 
 impl<W: Write, S: Read + Write + Seek> EventLog for Ocel2<W, S> {
-    fn record(&mut self, stored: &Stored<Record>) -> io::Result<()> {
+    fn record(&mut self, stored: LogRecord<'_>) -> io::Result<()> {
         let step = self.course.step(stored);
-        let case = case_object(&stored.value);
+        let case = case_object(stored.record);
         if step.begins {
             comma(&mut self.spool, self.course.written.cases == 1)?;
             self.object(CASE, &case, json!([]))?;
             self.tokens = 0;
         }
-        for token in &stored.value.produced {
+        for token in &stored.record.produced {
             let number = token.id.number().ok_or_else(|| {
                 let message = format!("token {} has no number; the record is damaged", token.id);
                 io::Error::new(io::ErrorKind::InvalidData, message)

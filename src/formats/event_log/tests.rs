@@ -109,7 +109,7 @@ fn export_with(format: Format, options: Options, records: &[Stored<Record>]) -> 
         Format::Csv => Box::new(Csv::new(to, options).unwrap()),
         Format::Ocel2 => Box::new(Ocel2::new(to, Cursor::new(Vec::new()), options).unwrap()),
     };
-    records.iter().for_each(|record| log.record(record).unwrap());
+    records.iter().for_each(|record| log.record(record.into()).unwrap());
     let written = log.finish().unwrap();
     (String::from_utf8(sink).unwrap(), written)
 }
@@ -149,7 +149,7 @@ fn a_token_that_no_case_can_have_made_is_an_error_in_ocel() {
     forged["id"] = json!("forged");
     let record = stored("a", 1, "2026-01-01T00:00:00Z", json!({"produced": [forged]}));
     let mut log = Ocel2::new(Vec::new(), Cursor::new(Vec::new()), options(true)).unwrap();
-    let error = log.record(&record).unwrap_err();
+    let error = log.record((&record).into()).unwrap_err();
     assert!(error.to_string().contains("token forged has no number"), "{error}");
 }
 
@@ -177,7 +177,8 @@ fn no_cell_of_csv_is_a_formula_unless_cells_are_wanted_raw() {
         let mut text = Vec::new();
         let mut log = Box::new(Csv::new(&mut text, options).unwrap());
         for (number, by) in (10..).zip(hostile) {
-            log.record(&stored("-c", number, "2026-01-01T00:00:00Z", json!({ "by": by }))).unwrap();
+            let record = stored("-c", number, "2026-01-01T00:00:00Z", json!({ "by": by }));
+            log.record((&record).into()).unwrap();
         }
         log.finish().unwrap();
         let mut reader = ::csv::Reader::from_reader(&text[..]);

@@ -6,10 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::super::xml_text::escaped;
 use super::{
-    EventLog, Options, Written,
+    EventLog, LogRecord, Options, Written,
     event::{Course, ROLES, roles, text, time},
 };
-use crate::models::{Record, Stored};
 
 /// The standard's extensions that are used, by name, prefix and address.
 const EXTENSIONS: [(&str, &str); 4] = [
@@ -76,8 +75,8 @@ impl<W: Write> Xes<W> {
         writeln!(self.sink, "{indent}<{kind} key=\"{key}\" value=\"{}\"/>", escaped(value))
     }
 
-    fn event(&mut self, stored: &Stored<Record>, at: DateTime<Utc>) -> io::Result<()> {
-        let record = &stored.value;
+    fn event(&mut self, stored: LogRecord<'_>, at: DateTime<Utc>) -> io::Result<()> {
+        let record = stored.record;
         self.sink.write_all(b"    <event>\n")?;
         let indent = "      ";
         let label = self.course.options.labels.label(record).to_owned();
@@ -105,18 +104,18 @@ impl<W: Write> Xes<W> {
 }
 
 impl<W: Write> EventLog for Xes<W> {
-    fn record(&mut self, record: &Stored<Record>) -> io::Result<()> {
+    fn record(&mut self, stored: LogRecord<'_>) -> io::Result<()> {
         let was_in_case = self.course.is_in_case();
-        let step = self.course.step(record);
+        let step = self.course.step(stored);
         if step.begins {
             if was_in_case {
                 self.sink.write_all(b"  </trace>\n")?;
             }
             self.sink.write_all(b"  <trace>\n")?;
-            self.attribute("    ", "string", "concept:name", record.value.case.as_str())?;
+            self.attribute("    ", "string", "concept:name", stored.record.case.as_str())?;
         }
         match step.event {
-            Some((_, time)) => self.event(record, time),
+            Some((_, time)) => self.event(stored, time),
             None => Ok(()),
         }
     }

@@ -76,8 +76,8 @@ impl NatsToken {
     }
 
     /// The subject that holds the token.
-    async fn nats_subject(&self) -> &str {
-        &self.token().nats_subject
+    async fn nats_subject(&self, ctx: &Context<'_>) -> String {
+        self.0.subject(ctx)
     }
 
     /// Its last transitions, oldest first, at most 64.

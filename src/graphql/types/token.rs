@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{Case, Workflow};
+use super::{Case, Workflow, petrel};
 use crate::{
     graphql::{
         global::GlobalId,
@@ -65,6 +65,12 @@ impl Token {
     /// A token as it was after the record at a log sequence.
     pub(crate) fn after(token: models::Token, sequence: LogSequence) -> Self {
         Self { then: Some(sequence), ..token.into() }
+    }
+
+    /// The subject that holds it.
+    pub(super) fn subject(&self, ctx: &Context<'_>) -> String {
+        let token = &*self.token;
+        petrel(ctx).storage().token_subject(&token.workflow, &token.place, &token.id)
     }
 
     /// The log sequence of the record after which it was so, where that is not now.
@@ -175,8 +181,8 @@ impl Token {
     }
 
     /// The subject that holds the token.
-    async fn nats_subject(&self) -> &str {
-        &self.token.nats_subject
+    async fn nats_subject(&self, ctx: &Context<'_>) -> String {
+        self.subject(ctx)
     }
 
     /// True if it is alive. False only in the answer to a mutation that had happened before, of a

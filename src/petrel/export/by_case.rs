@@ -69,8 +69,8 @@ impl ByCase {
         stored.value.history_bases.clear();
         stored.value.produced.iter_mut().for_each(|token| token.history.clear());
         let begin = self.bytes.len();
-        let Stored { value, sequence, timestamp, hash, .. } = &stored;
-        let line = (sequence, timestamp, hash, &value.unknown, value);
+        let Stored { value, sequence, timestamp, subject, hash, fence } = &stored;
+        let line = (sequence, timestamp, subject, hash, fence, &value.unknown, value);
         serde_json::to_writer(&mut self.bytes, &line)?;
         // JSON has no line breaks of its own.
         self.bytes.push(b'\n');
@@ -103,7 +103,7 @@ impl ByCase {
         Ok(self)
     }
 
-    /// The records, by case. The subjects are left empty. May wait for the disk.
+    /// The records, by case. May wait for the disk.
     pub(crate) fn into_records(mut self) -> io::Result<Records> {
         if !self.parts.is_empty() {
             self = self.spill()?;
@@ -145,10 +145,10 @@ impl std::fmt::Debug for Records {
 }
 
 fn record(line: &[u8]) -> io::Result<Stored<Record>> {
-    type Line = (LogSequence, DateTime<Utc>, String, Vec<String>, Record);
-    let (sequence, timestamp, hash, unknown, mut value): Line = read_json(line)?;
+    type Line = (LogSequence, DateTime<Utc>, String, String, Fence, Vec<String>, Record);
+    let (sequence, timestamp, subject, hash, fence, unknown, mut value): Line = read_json(line)?;
     value.unknown = unknown;
-    Ok(Stored { value, sequence, timestamp, subject: String::new(), fence: Fence::Unchecked, hash })
+    Ok(Stored { value, sequence, timestamp, subject, hash, fence })
 }
 
 /// A sorted part of the file. All parts share the file's position, so each read sets it.
@@ -248,8 +248,8 @@ mod tests {
             value: serde_json::from_value(record).unwrap(),
             sequence: LogSequence::new(sequence).unwrap(),
             timestamp: "2026-01-01T00:00:00.123456789Z".parse().unwrap(),
-            subject: String::new(),
-            fence: Fence::Unchecked,
+            subject: format!("log.w.c{case}"),
+            fence: LogSequence::new(sequence / 2).into(),
             hash: "h".to_owned(),
         }
     }

@@ -89,7 +89,7 @@ impl Petrel {
 
 impl Gathered {
     /// The records, by the cases' ids. They have neither markings nor tokens' data and
-    /// metadata, and no subjects.
+    /// metadata.
     pub fn into_records(self) -> io::Result<impl Iterator<Item = io::Result<Stored<Record>>>> {
         let (unreadable, aside) = (self.unreadable, self.aside);
         let records: Records = self.by_case.into_records()?;

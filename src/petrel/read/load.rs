@@ -239,8 +239,8 @@ impl Reader {
 
     /// A token with the subject at which the view keeps it.
     pub(crate) fn with_subject(&self, token: Token) -> Token {
-        let nats_subject = self.storage.token_subject(&token.workflow, &token.place, &token.id);
-        Token { nats_subject, ..token }
+        let subject = self.storage.token_subject(&token.workflow, &token.place, &token.id);
+        Token { nats_subject: Some(subject), ..token }
     }
 }
 

@@ -76,7 +76,7 @@ impl View {
                 places.insert((sequence, place.clone()));
                 let mut live = Token::clone(&live);
                 live.nats_timestamp = Some(Utc::now());
-                live.nats_subject = subject(&workflow, &place, &token);
+                live.nats_subject = Some(subject(&workflow, &place, &token));
                 RegisterState::Live(Box::new(live))
             }
             ViewContent::Gone { revision, .. } => RegisterState::Gone { revision },

@@ -234,7 +234,7 @@ pub(super) fn decode_token(message: &RawMessage) -> Result<Token> {
     let token = readable(format).and_then(|()| decode(message));
     let mut token: Token = token.map_err(|fault| fault.in_view(message))?;
     token.nats_timestamp = Some(message.timestamp);
-    token.nats_subject.clone_from(&message.subject);
+    token.nats_subject = Some(message.subject.clone());
     Ok(token)
 }
 

@@ -334,7 +334,8 @@ impl Enough {
 /// Adds newer messages to the known tokens. A token that moved on during the read is dropped;
 /// and after a crash of the server an old version may stand beside the new one.
 async fn add_live(live: &mut Vec<Live>, newer: Vec<RawMessage>) {
-    let stays = |old: &Live| newer.iter().all(|new| new.subject != old.token.nats_subject);
+    let stays =
+        |old: &Live| newer.iter().all(|new| Some(&new.subject) != old.token.nats_subject.as_ref());
     live.retain(stays);
     for message in newer.into_iter().filter(|message| !message.payload.is_empty()) {
         live.extend(Live::of(message).await);

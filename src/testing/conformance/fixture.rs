@@ -231,7 +231,7 @@ pub(super) fn token(
         history_total: 0,
         nats_sequence: LogSequence::new(number),
         nats_timestamp: None,
-        nats_subject: String::new(),
+        nats_subject: None,
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     fixtures::{connect, eventually, impatient, pendulum, swing},
     load::Load,
 };
-use crate::support::{at, system, transition, workflow};
+use crate::support::{at, config, system, transition, workflow};
 
 /// Number of records that a visit reads at most.
 const VISIT: usize = 150;
@@ -57,7 +57,7 @@ async fn all_who_follow_one_workflow_share_one_reading_of_the_log() {
 #[tokio::test]
 async fn whoever_is_slow_stops_no_other_and_misses_nothing() {
     let server = TestServer::start().await;
-    let load = Load::start([impatient(server.url())]).await;
+    let load = Load::start([config(server.url())]).await;
     let petrel = load.connections[0].clone();
     let scope = LogScope::Workflow(workflow("pendulum"));
     let mut slow = petrel.watch(scope.clone(), Some(LogPosition::FIRST)).await.unwrap();

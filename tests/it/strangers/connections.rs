@@ -271,14 +271,17 @@ async fn queries_over_a_websocket_wait_for_no_timer_of_tcp() {
         }
     };
     ask(json!({ "type": "connection_init" }), "connection_ack").await;
-    let begun = Instant::now();
+    let mut took = Vec::new();
     for id in 0..50 {
+        let begun = Instant::now();
         let payload = json!({ "query": "{ __typename }" });
         let message = json!({ "id": id.to_string(), "type": "subscribe", "payload": payload });
         ask(message, "complete").await;
+        took.push(begun.elapsed());
     }
-    let each = begun.elapsed() / 50;
-    assert!(each < Duration::from_millis(20), "{each:?} each");
+    // An answer that is held back comes 40 ms later, whatever else the machine does.
+    took.sort_unstable();
+    assert!(took[took.len() / 2] < Duration::from_millis(20), "{took:?}");
     drop(socket);
     serving.stop().await;
 }
