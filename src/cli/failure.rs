@@ -131,7 +131,10 @@ impl Failure {
             }
             // A local server that could not be run says itself what to do.
             "UNAVAILABLE" if !self.retryable => return text,
-            "UNAVAILABLE" | "MISCONFIGURED" | "PERMISSION_DENIED" => {
+            "PERMISSION_DENIED" => {
+                "`petrel doctor` checks the login and prints the permissions to grant"
+            }
+            "UNAVAILABLE" | "MISCONFIGURED" => {
                 "`petrel doctor` checks the connection and the streams"
             }
             _ => return text,

@@ -1,8 +1,9 @@
 //! Inputs of changes of a case as a whole, and the fields that all changes have.
 
-use async_graphql::{ID, InputObject};
+use async_graphql::{ID, InputObject, Json};
+use serde_json::Value;
 
-use super::{Object, object};
+use super::object;
 use crate::{
     graphql::{
         request::arguments::{id, id_in, optional_id},
@@ -34,7 +35,7 @@ pub(crate) struct QuarantineCaseInput {
     /// `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
     /// Notes about the change for the log.
-    metadata: Option<Object>,
+    metadata: Option<Json<Value>>,
 }
 
 impl QuarantineCaseInput {
@@ -76,7 +77,7 @@ pub(crate) struct CaseChangeInput {
     /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
     /// Notes about the change for the log.
-    metadata: Option<Object>,
+    metadata: Option<Json<Value>>,
 }
 
 impl CaseChangeInput {
@@ -115,24 +116,23 @@ pub(super) fn change(
     by: Option<String>,
     firing: Option<&ID>,
     expected: Option<Sequence>,
-    metadata: Option<Object>,
+    metadata: Option<Json<Value>>,
 ) -> Result<Change, Error> {
     Ok(Change {
         by,
         firing: optional_id("input.firingId", firing)?,
         expected_revision: expected.map(revision).transpose()?,
-        metadata: object(metadata),
+        metadata: object(metadata)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::Json;
     use serde_json::json;
 
     use super::*;
 
-    fn input(reason: Option<&str>, metadata: serde_json::Value) -> CaseChangeInput {
+    fn input(reason: Option<&str>, metadata: Value) -> CaseChangeInput {
         CaseChangeInput {
             workflow_id: "loop".into(),
             case_id: "k".into(),
@@ -140,7 +140,7 @@ mod tests {
             triggered_by: None,
             firing_id: None,
             expected_revision: None,
-            metadata: metadata.as_object().cloned().map(Json),
+            metadata: Some(Json(metadata)),
         }
     }
 

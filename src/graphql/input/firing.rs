@@ -3,7 +3,7 @@
 use async_graphql::{ID, InputObject, Json};
 use serde_json::Value;
 
-use super::{Object, change::change};
+use super::change::change;
 use crate::{
     graphql::{
         request::arguments::{id, id_in, ids, located, optional_id},
@@ -34,7 +34,7 @@ pub(crate) struct FireTransitionInput {
     /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
     /// Notes about the firing for the log.
-    metadata: Option<Object>,
+    metadata: Option<Json<Value>>,
 }
 
 /// The input of `fireCase`.
@@ -57,7 +57,7 @@ pub(crate) struct FireCaseInput {
     /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
     /// Notes about the firing for the log.
-    metadata: Option<Object>,
+    metadata: Option<Json<Value>>,
 }
 
 /// The input of `transitionTokenWithNats`.

@@ -15,10 +15,22 @@ pub(super) use workflow::CreateWorkflowInput;
 use async_graphql::Json;
 use serde_json::{Map, Value};
 
-/// A JSON object.
-type Object = Json<Map<String, Value>>;
+use crate::petrel::Error;
 
-/// The object, or an empty one.
-fn object(value: Option<Object>) -> Map<String, Value> {
-    value.map(|value| value.0).unwrap_or_default()
+/// The object that is given as `input.metadata`, or an empty one. What is no object is refused
+/// here, where the argument's name is known, and not by its type.
+fn object(value: Option<Json<Value>>) -> Result<Map<String, Value>, Error> {
+    object_or_reason(value).map_err(|reason| Error::argument("input.metadata", reason))
+}
+
+fn object_or_reason(value: Option<Json<Value>>) -> Result<Map<String, Value>, String> {
+    let kind = match value.map(|value| value.0) {
+        None | Some(Value::Null) => return Ok(Map::new()),
+        Some(Value::Object(object)) => return Ok(object),
+        Some(Value::Bool(_)) => "true or false",
+        Some(Value::Number(_)) => "a number",
+        Some(Value::String(_)) => "a string",
+        Some(Value::Array(_)) => "a list",
+    };
+    Err(format!("is {kind}, and must be an object, as {{\"source\": \"shop\"}}"))
 }

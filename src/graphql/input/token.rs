@@ -3,7 +3,7 @@
 use async_graphql::{ID, InputObject, Json};
 use serde_json::{Map, Value};
 
-use super::{Object, change::change, object};
+use super::{change::change, object};
 use crate::{
     graphql::{
         request::arguments::{id, located, optional_id, optional_id_in},
@@ -23,7 +23,7 @@ pub(crate) struct CreateTokenInput {
     /// The data that the token carries; an empty object where absent.
     data: Option<Json<Value>>,
     /// Notes about the token.
-    metadata: Option<Object>,
+    metadata: Option<Json<Value>>,
     /// The case that gets the token; it is created if it does not exist. A new case with an
     /// id of its own where absent.
     case_id: Option<ID>,
@@ -44,7 +44,7 @@ pub(crate) struct CreateWorkflowInstanceInput {
     /// The data that the first token carries; an empty object where absent.
     initial_data: Option<Json<Value>>,
     /// Notes about the first token.
-    metadata: Option<Object>,
+    metadata: Option<Json<Value>>,
     /// The name of the caller.
     triggered_by: Option<String>,
     /// The case's id. Repeated with the same id, the answer is the case that exists. A new
@@ -68,7 +68,7 @@ pub(crate) struct UpdateTokenDataInput {
     /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
     expected_revision: Option<Sequence>,
     /// Notes about the change for the log.
-    metadata: Option<Object>,
+    metadata: Option<Json<Value>>,
 }
 
 /// A token in a new case, or in a named one.
@@ -84,7 +84,7 @@ impl CreateTokenInput {
     pub(crate) fn into_request(self) -> Result<NewTokenRequest, Error> {
         let workflow = id("input.workflowId", &self.workflow_id)?;
         let place = optional_id_in(&workflow, "input.initialPlace", self.initial_place.as_ref())?;
-        let (data, metadata) = (data(self.data), object(self.metadata));
+        let (data, metadata) = (data(self.data), object(self.metadata)?);
         let case = optional_id_in(&workflow, "input.caseId", self.case_id.as_ref())?;
         let Some(case) = case else {
             let needs_case = "needs caseId: without one, each call makes a new case";
@@ -113,7 +113,7 @@ impl CreateWorkflowInstanceInput {
             workflow,
             place: None,
             data: data(self.initial_data),
-            metadata: object(self.metadata),
+            metadata: object(self.metadata)?,
             by: self.triggered_by,
         })
     }

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use async_graphql::{ID, InputObject, Json};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Object, object};
+use super::object_or_reason;
 use crate::{
     engine::Net,
     graphql::{
@@ -36,7 +36,7 @@ pub(crate) struct CreateWorkflowInput {
     /// The markings that a case is to come to, where that is not a token in each terminal place.
     final_markings: Option<Vec<Vec<PlaceTokensInput>>>,
     /// Other data to keep with the definition.
-    metadata: Option<Object>,
+    metadata: Option<Json<Value>>,
     /// The version that the workflow is believed to have: 0 for none yet. A `CONFLICT` if it has
     /// another; any version will do where absent.
     expected_version: Option<u32>,
@@ -142,7 +142,7 @@ impl CreateWorkflowInput {
             transitions,
             initial_place: reader.id("initialPlace", &self.initial_place),
             final_markings: reader.final_markings(self.final_markings.unwrap_or_default()),
-            metadata: object(self.metadata),
+            metadata: reader.object("metadata", self.metadata),
         };
         let mut problems = reader.problems;
         if !problems.0.is_empty() {
@@ -176,6 +176,13 @@ impl Reader {
             let like = if like.is_empty() { "_" } else { &like };
             // 1 to 32 of the characters that every id may have.
             like.parse().expect("an id")
+        })
+    }
+
+    fn object(&mut self, path: &str, value: Option<Json<Value>>) -> Map<String, Value> {
+        object_or_reason(value).unwrap_or_else(|reason| {
+            self.problems.add(path, reason);
+            Map::new()
         })
     }
 

@@ -11,7 +11,7 @@ use super::{
     leader::led,
     permissions::{lacking, lacking_for_care, to_grant},
     publish::Expected,
-    refusal::NO_SPACE,
+    refusal::{NO_SPACE, NOT_FOUND},
     settings, streams,
 };
 use crate::{
@@ -148,6 +148,11 @@ impl Doctor {
         let answer = self.link.call(&format!("STREAM.INFO.{stream}"), &Value::Null).await;
         let info = match answer {
             Ok(Ok(info)) => info,
+            // The check `system` says what that means.
+            Ok(Err(error)) if error.err_code == NOT_FOUND => {
+                checks.push(fail(name, format!("{stream} is missing")));
+                return None;
+            }
             Ok(Err(error)) => {
                 checks.push(fail(name, error.of_stream(stream).to_string()));
                 return None;

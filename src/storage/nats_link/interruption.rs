@@ -117,17 +117,15 @@ impl Interruptions {
 
     fn known(&self, subject: &str, since: Instant, lost: u64) -> Option<Interruption> {
         let state = self.state();
-        let grant = "`petrel doctor` prints the permissions to grant";
         let mut refused = state.refused.iter();
         if refused.any(|(at, refused)| *at >= since && refused == subject) {
-            let what = format!("the NATS user may not publish to {subject}; {grant}");
+            let what = format!("the NATS user may not publish to {subject}");
             return Some(Interruption::Denied(what));
         }
         if let Some(deaf) = &state.deaf {
             let inbox = &self.inbox;
-            let what = format!(
-                "the NATS user may not subscribe to {deaf}, where answers come ({inbox}>); {grant}"
-            );
+            let what =
+                format!("the NATS user may not subscribe to {deaf}, where answers come ({inbox}>)");
             return Some(Interruption::Denied(what));
         }
         (state.lost != lost).then_some(Interruption::ConnectionLost)

@@ -274,7 +274,7 @@ impl Link {
             return Err(StorageError::Stream {
                 stream: subject,
                 reason: "nothing answers there: JetStream is off for this account, or on this \
-                         server; `petrel doctor` tells which"
+                         server"
                     .to_owned(),
             });
         };

@@ -210,3 +210,74 @@ async fn what_is_named_twice_is_refused_wherever_the_last_one_would_have_been_ta
         assert!(answer["errors"][0]["message"].as_str().unwrap().contains("twice"), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn numbers_are_kept_as_the_documentation_says_in_variables_and_in_documents() {
+    let served = Served::start().await.with_orders().await;
+    let numbers = "9223372036854775807, -9223372036854775808, 18446744073709551615, 0.1, 1e308";
+    let kept = json!([i64::MAX, i64::MIN, u64::MAX, 0.1, 1e308]);
+    let token = |data: &str| {
+        format!("createToken(input: {{workflowId: \"orders\", data: {data}}}) {{ data caseId }}")
+    };
+    let mutation = format!("mutation {{ {} }}", token(&format!("{{n: [{numbers}]}}")));
+    let literal = served.data(&mutation, json!({})).await["createToken"].clone();
+    let mutation = format!("mutation($data: JSON) {{ {} }}", token("$data"));
+    let variable = served.data(&mutation, json!({ "data": { "n": kept } })).await;
+    let variable = variable["createToken"].clone();
+    for created in [literal, variable] {
+        assert_eq!(created["data"]["n"], kept);
+        // The log and the view have them, too.
+        let query = "query($id: ID!) { case(workflowId: \"orders\", id: $id) { tokens { data } } }";
+        let case = served.data(query, json!({ "id": created["caseId"] })).await["case"].clone();
+        assert_eq!(case["tokens"][0]["data"]["n"], kept);
+    }
+    // What is longer is rounded; it is never cut to another whole number.
+    let mutation = format!("mutation {{ {} }}", token("{n: 18446744073709551616}"));
+    let rounded = served.data(&mutation, json!({})).await;
+    assert_eq!(rounded["createToken"]["data"]["n"], json!(18446744073709551616.0));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn metadata_that_are_no_object_are_refused_by_their_argument() {
+    let served = Served::start().await.with_orders().await;
+    let token = served.order("a").await;
+    let of_case = json!({ "workflowId": "orders", "caseId": "a" });
+    let mutations = [
+        (
+            "createWorkflowInstance",
+            "CreateWorkflowInstanceInput",
+            json!({ "workflowId": "orders" }),
+        ),
+        ("createToken", "CreateTokenInput", json!({ "workflowId": "orders" })),
+        ("createToken", "CreateTokenInput", of_case.clone()),
+        ("updateTokenData", "UpdateTokenDataInput", json!({ "tokenId": token, "patch": {} })),
+        (
+            "fireTransition",
+            "FireTransitionInput",
+            json!({ "tokenId": token, "transitionId": "submit" }),
+        ),
+        ("pauseCase", "CaseChangeInput", of_case),
+    ];
+    for metadata in [json!([1]), json!("note"), json!(1), json!(false)] {
+        for (name, kind, input) in &mutations {
+            let mutation =
+                format!("mutation($input: {kind}!) {{ {name}(input: $input) {{ __typename }} }}");
+            let mut input = input.clone();
+            input["metadata"] = metadata.clone();
+            let error = served.error(&mutation, json!({ "input": input })).await;
+            assert_eq!(error["extensions"]["argument"], "input.metadata", "{name}: {error}");
+            assert_eq!(error["extensions"]["code"], "INVALID_ARGUMENT", "{name}: {error}");
+        }
+        let mutation =
+            "mutation($input: CreateWorkflowInput!) { createWorkflow(input: $input) { id } }";
+        let input = json!({ "id": "w", "name": "w", "initialPlace": "a b", "places": [{ "id": "a" }],
+            "transitions": [], "metadata": metadata });
+        let error = served.error(mutation, json!({ "input": input })).await;
+        assert!(
+            paths(&error).contains(&"metadata") && paths(&error).contains(&"initialPlace"),
+            "{error}"
+        );
+    }
+    served.stop().await;
+}
