@@ -191,16 +191,34 @@ fn case_with(
 /// The tokens that a record produced, with the record's sequence in them, and with as much of
 /// their history as the record has.
 pub fn produced(stored: &Stored<Record>) -> impl Iterator<Item = Token> + '_ {
-    stored.value.produced.iter().map(|token| {
-        let mut token = token.clone();
-        token.nats_sequence = Some(stored.sequence);
-        if let Some(last) = token.history.last_mut()
-            && last.sequence.is_none()
-        {
-            last.set_sequence(Some(stored.sequence));
-        }
-        token
-    })
+    stored.value.produced.iter().map(|token| as_stored(token, stored.sequence))
+}
+
+/// The same of those tokens that are wanted, out of a record that nobody else reads: their data and
+/// metadata are no longer in it.
+pub fn take_produced(
+    stored: &mut Stored<Record>,
+    is_wanted: impl Fn(&TokenId) -> bool,
+) -> Vec<Token> {
+    let mut taken = Vec::new();
+    for token in stored.value.produced.iter_mut().filter(|token| is_wanted(&token.id)) {
+        let data = std::mem::take(&mut token.data);
+        let metadata = std::mem::take(&mut token.metadata);
+        taken.push(Token { data, metadata, ..as_stored(token, stored.sequence) });
+    }
+    taken
+}
+
+/// A token as the record at a sequence made it.
+fn as_stored(token: &Token, sequence: LogSequence) -> Token {
+    let mut token = token.clone();
+    token.nats_sequence = Some(sequence);
+    if let Some(last) = token.history.last_mut()
+        && last.sequence.is_none()
+    {
+        last.set_sequence(Some(sequence));
+    }
+    token
 }
 
 fn check_chain(before: Option<&Case>, record: &Record) -> Result<(), Contradiction> {

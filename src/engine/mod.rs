@@ -19,7 +19,7 @@ mod properties;
 
 #[cfg(feature = "analysis")]
 pub(crate) use apply::case_after;
-pub use apply::{Reckoned, apply, history_bases, produced, reckon, restore};
+pub use apply::{Reckoned, apply, history_bases, produced, reckon, restore, take_produced};
 pub use binding::Binding;
 pub use contradiction::Contradiction;
 pub use explain::{

@@ -14,7 +14,7 @@ use crate::graphql::{
     response::code::INTERNAL,
     response::completion::complete,
     schema::{self, Schema},
-    work::{LookUps, Together, Work, joins::Joins},
+    work::{Excess, LookUps, Together, Work, joins::Joins},
 };
 use crate::petrel::Petrel;
 
@@ -104,15 +104,16 @@ impl Api {
 
     /// A request that has used nothing yet.
     fn work(&self, operation: &Operation) -> Arc<Work> {
-        let is_query = operation.kind() == OperationKind::Query;
+        let kind = operation.kind();
+        let is_query = kind == OperationKind::Query;
         let look_ups = Arc::new(LookUps::new(self.limits.look_ups));
         let joins = Joins::new(is_query, self.petrel.clone(), Arc::clone(&look_ups));
-        let mut limits = self.limits;
-        if operation.kind() == OperationKind::Mutation {
-            // What has been stored is not answered with "try again": its answer only counts.
-            limits.answers_bytes = usize::MAX;
-        }
-        Arc::new(Work::new(limits, Arc::clone(&self.together), look_ups, joins))
+        let excess = match kind {
+            OperationKind::Query => Excess::IsRefused,
+            OperationKind::Mutation => Excess::Counts,
+            OperationKind::Subscription => Excess::Waits,
+        };
+        Arc::new(Work::new(self.limits, excess, self.together.clone(), look_ups, joins))
     }
 
     fn answer(&self, document: &ExecutableDocument, mut response: Response, work: &Work) -> Answer {
@@ -142,19 +143,29 @@ impl Api {
             let responses = self.schema.execute_stream(operation.request.data(Arc::clone(&work)));
             let (api, document) = (self.clone(), operation.document);
             let (answers, mut taken) = mpsc::channel(1);
+            let (wanted, mut wants) = mpsc::channel(1);
             let task = AbortOnDropHandle::new(tokio::spawn(async move {
                 let mut responses = pin!(responses);
-                // Only between two answers is it waited for who takes them.
-                while let Ok(place) = answers.reserve().await
+                // Only between two answers is it waited for who takes them: the next one is made when
+                // it is asked for, and kept by nobody before that.
+                while wants.recv().await.is_some()
                     && let Some(response) = responses.next().await
+                    && answers.send(api.answer(&document, response, &work)).await.is_ok()
                 {
-                    place.send(api.answer(&document, response, &work));
                 }
             }));
+            let mut is_asked_for = false;
             let answers = futures::stream::poll_fn(move |cx| {
                 // Held for as long as the subscription is.
                 let _room = &room;
-                taken.poll_recv(cx)
+                if !is_asked_for {
+                    // It is empty, or the task has ended, which is told by what follows.
+                    let _ = wanted.try_send(());
+                    is_asked_for = true;
+                }
+                let taken = taken.poll_recv(cx);
+                is_asked_for = taken.is_pending();
+                taken
             });
             let end = futures::stream::once(task)
                 .filter_map(async |ended| ended.err().map(|failure| failed(&failure)));

@@ -79,6 +79,14 @@ impl Frame {
         Self::Close { code, reason }
     }
 
+    /// Bytes of its text.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Close { reason, .. } => reason.len(),
+        }
+    }
+
     fn text(message: &ToClient<'_>) -> Self {
         // GraphQL values, strings and numbers are always JSON.
         Self::Text(serde_json::to_string(message).unwrap_or_default())
@@ -292,12 +300,17 @@ impl Socket {
         };
         match event {
             Event::Answer(mut answer) if answer.executed() => {
-                self.sending = answer.take_charge();
+                let charge = answer.take_charge();
                 let (id, payload) = (&*id, answer.body());
-                Frame::text(&match self.subprotocol {
+                let frame = Frame::text(&match self.subprotocol {
                     Subprotocol::Transport => ToClient::Next { id, payload },
                     Subprotocol::Legacy => ToClient::Data { id, payload },
-                })
+                });
+                self.sending = charge.map(|mut charge| {
+                    charge.shrink(frame.bytes());
+                    charge
+                });
+                frame
             }
             Event::Answer(answer) => {
                 if let Some(operation) = self.operations.remove(&id) {

@@ -13,6 +13,11 @@ const TOKEN: usize = 1_200;
 const EVENT: usize = 500;
 const VALUE: usize = 100;
 
+/// Bytes of a node of an object's fields, which has room for so many of them, and has about half as
+/// many where there are several nodes.
+const NODE: usize = 640;
+const FIELDS: usize = 11;
+
 /// Bytes of a definition and its compiled net for each of its JSON.
 const DEFINITION: usize = 20;
 
@@ -78,5 +83,10 @@ fn of_value(value: &Value) -> usize {
 }
 
 fn of_object(fields: &Map<String, Value>) -> usize {
-    fields.iter().map(|(name, value)| name.len() + of_value(value)).sum()
+    let nodes = match fields.len() {
+        0 => 0,
+        count if count <= FIELDS => 1,
+        count => count.div_ceil(FIELDS / 2),
+    };
+    NODE * nodes + fields.iter().map(|(name, value)| name.len() + of_value(value)).sum::<usize>()
 }

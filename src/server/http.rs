@@ -104,14 +104,19 @@ async fn execute(state: &ServerState, media: MediaType, operation: Operation) ->
     let charge = answer.take_charge();
     let bytes = charge.as_ref().map_or(0, Charge::bytes);
     let write = || respond(media, status(media, &answer), &answer);
-    until_sent(state.heavy.work(bytes, write).await, charge)
+    let response = state.heavy.work(bytes, write).await;
+    drop(answer);
+    until_sent(response, charge)
 }
 
 /// A response that counts among all answers until its body has been taken from here. Nearly all of
 /// it has been sent then.
 fn until_sent(response: Response, charge: Option<Charge>) -> Response {
-    let Some(charge) = charge else { return response };
+    let Some(mut charge) = charge else { return response };
     let length = response.body().size_hint().exact();
+    if let Some(text) = length.and_then(|length| usize::try_from(length).ok()) {
+        charge.shrink(text);
+    }
     let mut response = response.map(|body| {
         // Asked for once what came before has been written.
         let end = futures::stream::once(async move {

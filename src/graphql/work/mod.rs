@@ -3,6 +3,7 @@
 
 pub(super) mod joins;
 mod slice;
+mod together;
 
 use std::{
     fmt,
@@ -16,12 +17,15 @@ use async_graphql::{
     Error as GraphqlError, PathSegment, QueryPathSegment, ServerResult, Value,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo},
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::graphql::Limits;
 use joins::Joins;
 use slice::Slice;
+
+pub use together::Charge;
+pub(super) use together::Together;
 
 /// Bytes that each value counts beside its own, measured as a process's growth.
 const VALUE: usize = 256;
@@ -51,14 +55,25 @@ impl fmt::Display for Overdrawn {
     }
 }
 
-/// The bytes that all answers take that are being made or sent.
-pub(super) type Together = Arc<AtomicUsize>;
+/// Treatment of an answer where all of them together take more than there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Excess {
+    /// It is refused, and may be asked for again.
+    IsRefused,
+    /// It only counts: what has been stored is not answered with "try again".
+    Counts,
+    /// It waits, and comes when there is room.
+    Waits,
+}
 
 /// The work that one request, or one event of a subscription, has done.
 pub(super) struct Work {
     limits: Limits,
+    excess: Excess,
     together: Together,
     bytes: AtomicUsize,
+    /// The right to make this event, where it is one of a subscription.
+    event: Mutex<Option<OwnedSemaphorePermit>>,
     over: Mutex<Over>,
     slice: Slice,
     /// Look-ups of the request.
@@ -74,26 +89,6 @@ struct Over {
     why: Option<Overdrawn>,
 }
 
-/// Bytes of an answer that count among those of all answers until this is dropped.
-#[derive(Debug)]
-pub struct Charge {
-    bytes: usize,
-    together: Together,
-}
-
-impl Charge {
-    /// Number of them.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.together.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 impl Drop for Work {
     fn drop(&mut self) {
         self.take();
@@ -104,14 +99,17 @@ impl Work {
     /// The work of a request that has used nothing yet.
     pub(super) fn new(
         limits: Limits,
+        excess: Excess,
         together: Together,
         look_ups: Arc<LookUps>,
         joins: Joins,
     ) -> Self {
         Self {
             limits,
+            excess,
             together,
             bytes: AtomicUsize::new(0),
+            event: Mutex::default(),
             over: Mutex::default(),
             slice: Slice::new(),
             look_ups,
@@ -123,14 +121,24 @@ impl Work {
     pub(super) fn take(&self) -> Charge {
         *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Over::default();
         self.look_ups.used.store(0, Ordering::Relaxed);
-        let bytes = self.bytes.swap(0, Ordering::Relaxed);
-        Charge { bytes, together: Arc::clone(&self.together) }
+        *self.event.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Charge::of(self.bytes.swap(0, Ordering::Relaxed), &self.together)
+    }
+
+    /// Waits until the answer may be begun. Only an event of a subscription waits: nothing may be
+    /// left out of it. Half of the room is for all other answers, which are refused where there is
+    /// none.
+    async fn begin(&self) {
+        if let Excess::Waits = self.excess {
+            let event = self.together.event(self.limits.answers_bytes / 2).await;
+            *self.event.lock().unwrap_or_else(PoisonError::into_inner) = event;
+        }
     }
 
     /// Counts `bytes` more; false if that is too much.
     fn charge(&self, bytes: usize) -> bool {
         let own = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let all = self.together.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let all = self.together.add(bytes);
         let (most, together) = (self.limits.answer_bytes, self.limits.answers_bytes);
         let why = if own > most {
             Overdrawn {
@@ -143,7 +151,7 @@ impl Work {
                      pages, or for less of each item"
                 ),
             }
-        } else if all > together {
+        } else if all > together && self.excess == Excess::IsRefused {
             Overdrawn {
                 code: crate::graphql::response::code::OVERLOADED,
                 retryable: true,
@@ -257,6 +265,9 @@ impl Extension for Counting {
             why.into_server_error(pos).with_path(path)
         };
         let signal = work.signal();
+        if !signal.is_cancelled() {
+            work.begin().await;
+        }
         if signal.is_cancelled() || !work.charge(VALUE + key) {
             return Err(given_up(work));
         }
@@ -297,11 +308,33 @@ mod tests {
     use super::*;
     use crate::{petrel::Petrel, storage::MemoryStorage};
 
-    fn work(together: &Together) -> Work {
+    fn work_with(together: &Together, excess: Excess) -> Work {
         let look_ups = Arc::new(LookUps::new(1));
         let petrel = Petrel::new(Arc::new(MemoryStorage::new()));
         let joins = Joins::new(true, petrel, Arc::clone(&look_ups));
-        Work::new(Limits::default(), Arc::clone(together), look_ups, joins)
+        Work::new(Limits::default(), excess, together.clone(), look_ups, joins)
+    }
+
+    fn work(together: &Together) -> Work {
+        work_with(together, Excess::IsRefused)
+    }
+
+    #[tokio::test]
+    async fn an_event_waits_for_room_and_no_other_answer_does() {
+        let together = Together::default();
+        let counting = || work_with(&together, Excess::Counts);
+        let (one, other) = (counting(), counting());
+        assert!(one.charge(40 << 20) && other.charge(40 << 20));
+        let event = work_with(&together, Excess::Waits);
+        let mut begin = std::pin::pin!(event.begin());
+        assert!(futures::poll!(begin.as_mut()).is_pending());
+        work(&together).begin().await;
+        let mut charge = one.take();
+        assert!(futures::poll!(begin.as_mut()).is_pending());
+        // Half of the room is 64 MiB.
+        charge.shrink(20 << 20);
+        begin.await;
+        assert!(event.charge(60 << 20));
     }
 
     #[test]
@@ -311,9 +344,9 @@ mod tests {
         let (one, other) = (work(), work());
         assert!(one.charge(40 << 20) && other.charge(40 << 20));
         let answer = one.take();
-        assert_eq!(together.load(Ordering::Relaxed), 80 << 20);
+        assert_eq!(together.bytes(), 80 << 20);
         drop((answer, other));
-        assert_eq!(together.load(Ordering::Relaxed), 0);
+        assert_eq!(together.bytes(), 0);
         // The next event of a subscription begins with nothing.
         assert!(one.charge(40 << 20) && !one.charge(40 << 20));
         assert_eq!(one.why().unwrap().code, "TOO_LARGE");

@@ -7,9 +7,12 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::petrel::{Error, Result, read::Reader};
+use crate::petrel::{
+    Error, Result,
+    read::{Reader, turn::Loading},
+};
 use crate::{
-    engine::{fit_history, history_bases, produced, restore},
+    engine::{fit_history, history_bases, produced, restore, take_produced},
     models::{
         Case, CaseId, Digests, LogSequence, MOST_UNKNOWN, MarkingEntry, Record, Stored, Token,
         TokenId, WorkflowId,
@@ -28,6 +31,13 @@ const LARGE_AT_ONCE: usize = 8;
 /// The number of tokens from which on a case is one with many.
 const LARGE: usize = 1_024;
 
+/// Number of records, or of messages of the view, that are read first: they tell how large the others
+/// may be.
+const SAMPLE: usize = 4;
+
+/// Most messages of the view that are asked for at once.
+const MESSAGES_AT_ONCE: usize = 512;
+
 /// The beginning of the names of fields of a record's tokens.
 const PRODUCED: &str = "produced.";
 
@@ -45,16 +55,19 @@ impl<'a> Found<'a> {
         let marking = &head.value.marking.0;
         let sequence = |entry: &'a MarkingEntry| (&entry.token, entry.sequence_in(head.sequence));
         let (alive, bases) = (Vec::with_capacity(marking.len()), HashMap::new());
-        let mut found =
-            Self { head, sequences: marking.iter().map(sequence).collect(), alive, bases };
-        found.take(head);
+        let sequences = marking.iter().map(sequence).collect();
+        let mut found = Self { head, sequences, alive, bases };
+        let here = |token: &TokenId| found.sequences.get(token) == Some(&head.sequence);
+        found.alive.extend(produced(head).filter(|token| here(&token.id)));
+        found.bases.extend(history_bases(head).filter(|(token, _)| here(token)));
         found
     }
 
-    /// Takes the live tokens that a record produced.
-    fn take(&mut self, record: &Stored<Record>) {
-        let here = |token: &TokenId| self.sequences.get(token) == Some(&record.sequence);
-        self.alive.extend(produced(record).filter(|token| here(&token.id)));
+    /// Takes the live tokens out of a record that produced them: it keeps their histories.
+    fn take(&mut self, record: &mut Stored<Record>) {
+        let (sequences, at) = (&self.sequences, record.sequence);
+        let here = |token: &TokenId| sequences.get(token) == Some(&at);
+        self.alive.extend(take_produced(record, here));
         self.bases.extend(history_bases(record).filter(|(token, _)| here(token)));
     }
 
@@ -82,12 +95,12 @@ impl Reader {
     /// view if the head vouches for them, since each record has the whole marking: a case is
     /// read in as many bytes as it has tokens.
     pub(crate) async fn restore(&self, head: &Stored<Record>) -> Result<Case> {
-        let found = Found::of(head);
+        let (found, mut loading) = (Found::of(head), self.loading());
         let records = found.elsewhere();
         if let Some(hash) = &head.value.tokens_hash
             && records.len() > AT_ONCE
         {
-            let case = self.restore_by_view(found).await?;
+            let case = self.restore_by_view(found, &mut loading).await?;
             if case.digests.of_all(&case.marking).as_ref() == Some(hash) {
                 return Ok(case);
             }
@@ -97,9 +110,9 @@ impl Reader {
                 "the view has other contents than the log; read from the log, and `petrel \
                  rebuild` mends the view"
             );
-            return self.restore_with(Found::of(head), records, Vec::new()).await;
+            return self.restore_with(Found::of(head), records, Vec::new(), &mut loading).await;
         }
-        self.restore_with(found, records, Vec::new()).await
+        self.restore_with(found, records, Vec::new(), &mut loading).await
     }
 
     /// The case that a head stands for, with no other tokens than these if they are in few
@@ -121,26 +134,39 @@ impl Reader {
 
     /// The case with the view's versions of its tokens, right or wrong. A token that the view
     /// does not have in the version of the marking is read from the log.
-    async fn restore_by_view(&self, mut found: Found<'_>) -> Result<Case> {
+    async fn restore_by_view(
+        &self,
+        mut found: Found<'_>,
+        loading: &mut Loading<'_>,
+    ) -> Result<Case> {
         let head = found.head;
         let elsewhere = |entry: &&MarkingEntry| entry.sequence_in(head.sequence) != head.sequence;
         let marking = head.value.marking.0.iter().filter(elsewhere);
         let wanted: Vec<_> =
             marking.map(|entry| (entry.token.clone(), entry.place.clone())).collect();
         let mut whole = Vec::with_capacity(wanted.len());
-        // The log has whatever the view can't be asked for.
-        let registers = self.storage.registers_of(&head.value.workflow, &wanted).await;
-        for register in registers.unwrap_or_default() {
-            let RegisterState::Live(token) = register.state else { continue };
-            let sequence = found.sequences.get(&register.token);
-            let is_there = token.id == register.token && token.place == register.place;
-            if is_there && token.nats_sequence.as_ref() == sequence {
-                found.sequences.remove(&register.token);
-                whole.push(Token { nats_timestamp: None, ..*token });
+        let (mut at, mut some) = (0, SAMPLE);
+        while at < wanted.len() {
+            let asked = &wanted[at..wanted.len().min(at + some)];
+            // The log has whatever the view can't be asked for.
+            let asked_for = self.storage.registers_of(&head.value.workflow, asked).await;
+            let Ok(registers) = asked_for else { break };
+            for register in registers {
+                let RegisterState::Live(token) = register.state else { continue };
+                let sequence = found.sequences.get(&register.token);
+                let is_there = token.id == register.token && token.place == register.place;
+                if is_there && token.nats_sequence.as_ref() == sequence {
+                    found.sequences.remove(&register.token);
+                    loading.add(token.memory());
+                    whole.push(Token { nats_timestamp: None, ..*token });
+                }
             }
+            at += asked.len();
+            loading.expect(wanted.len() - at).await;
+            some = loading.some().clamp(SAMPLE, MESSAGES_AT_ONCE);
         }
         let records = found.elsewhere();
-        let mut case = self.restore_with(found, records, whole).await?;
+        let mut case = self.restore_with(found, records, whole, loading).await?;
         case.digests = Digests::after(None, &case.tokens, [].into_iter());
         Ok(case)
     }
@@ -151,23 +177,33 @@ impl Reader {
         mut found: Found<'_>,
         records: BTreeSet<LogSequence>,
         whole: Vec<Token>,
+        loading: &mut Loading<'_>,
     ) -> Result<Case> {
         let head = found.head;
         let (workflow, case) = (&head.value.workflow, &head.value.case);
         let (are_few, at_once) = (records.len() <= AT_ONCE, at_once(head));
-        let mut reads = stream::iter(records)
-            .map(|sequence| self.named(workflow, case, sequence, head.sequence))
-            .buffer_unordered(at_once);
         let (mut at_hand, mut unknown) = (Vec::new(), Vec::new());
-        while let Some(record) = reads.try_next().await? {
-            found.take(&record);
-            // Where not all are named, a token's may be among the others.
-            let is_cut = record.value.unknown.len() >= MOST_UNKNOWN;
-            let names = record.value.unknown.iter();
-            let names = names.filter(|name| is_cut || name.starts_with(PRODUCED));
-            unknown.extend(names.map(|name| (record.sequence, name.clone())));
-            if are_few {
-                at_hand.push(record);
+        let mut records: Vec<_> = records.into_iter().collect();
+        let others = records.split_off(records.len().min(SAMPLE));
+        for some in [records, others] {
+            loading.expect(some.len()).await;
+            let mut left = some.len();
+            let mut reads = stream::iter(some)
+                .map(|sequence| self.named(workflow, case, sequence, head.sequence))
+                .buffer_unordered(at_once);
+            while let Some(mut record) = reads.try_next().await? {
+                left -= 1;
+                loading.add(record.memory());
+                loading.expect(left).await;
+                found.take(&mut record);
+                // Where not all are named, a token's may be among the others.
+                let is_cut = record.value.unknown.len() >= MOST_UNKNOWN;
+                let names = record.value.unknown.iter();
+                let names = names.filter(|name| is_cut || name.starts_with(PRODUCED));
+                unknown.extend(names.map(|name| (record.sequence, name.clone())));
+                if are_few {
+                    at_hand.push(record);
+                }
             }
         }
         let at_hand: Vec<_> = at_hand.iter().chain([head]).collect();

@@ -31,6 +31,10 @@ pub(crate) struct Reader {
     pub(in crate::petrel) computing: Arc<Semaphore>,
     /// Pages take turns, since each may have many bytes.
     paging: Arc<Semaphore>,
+    /// Large cases take turns at being loaded.
+    loads: Semaphore,
+    /// Large cases that are looked at.
+    looks: Semaphore,
 }
 
 impl Reader {
@@ -43,6 +47,8 @@ impl Reader {
             #[cfg(feature = "analysis")]
             computing: turn::turns(),
             paging: Arc::new(Semaphore::new(turn::PAGES_AT_ONCE)),
+            loads: Semaphore::new(turn::LOADS_AT_ONCE),
+            looks: Semaphore::new(turn::LOOKS_AT_ONCE),
         }
     }
 }

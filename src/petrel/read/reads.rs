@@ -30,6 +30,9 @@ const AT_ONCE: usize = 16;
 /// Number of records of a page that are read ahead, where each may be large.
 const READ_AHEAD: usize = 16;
 
+/// Memory of tokens that are read together where only their times are wanted, in bytes.
+const LIGHT: usize = 4 * 1024 * 1024;
+
 /// Waits for a view that another process is about to write, before each further look at it: a
 /// write takes as long as one publish.
 const VIEW_WAITS: [Duration; 3] =
@@ -122,20 +125,21 @@ impl Petrel {
             for (at, token) in tokens.iter().enumerate().filter(|(at, _)| times[*at].is_none()) {
                 by_workflow.entry(&token.workflow).or_default().push(at);
             }
-            for (workflow, wanted) in by_workflow {
-                let keys: Vec<_> = wanted
-                    .iter()
-                    .map(|at| (tokens[*at].id.clone(), tokens[*at].place.clone()))
-                    .collect();
-                let registers = storage.registers_of(workflow, &keys).await?;
-                for (at, register) in wanted.into_iter().zip(registers) {
-                    times[at] = match register.state {
-                        RegisterState::Live(seen) if is_version(&seen, tokens[at]) => {
-                            Some(seen.nats_timestamp)
-                        }
-                        state if state.revision() > tokens[at].nats_sequence => Some(None),
-                        _ => None,
-                    };
+            for (workflow, mut wanted) in by_workflow {
+                while !wanted.is_empty() {
+                    let some = wanted.split_off(wanted.len() - light(tokens, &wanted));
+                    let of = |at: &usize| (tokens[*at].id.clone(), tokens[*at].place.clone());
+                    let keys: Vec<_> = some.iter().map(of).collect();
+                    let registers = storage.registers_of(workflow, &keys).await?;
+                    for (at, register) in some.into_iter().zip(registers) {
+                        times[at] = match register.state {
+                            RegisterState::Live(seen) if is_version(&seen, tokens[at]) => {
+                                Some(seen.nats_timestamp)
+                            }
+                            state if state.revision() > tokens[at].nats_sequence => Some(None),
+                            _ => None,
+                        };
+                    }
                 }
             }
         }
@@ -190,6 +194,7 @@ impl Petrel {
         let loaded = self.inner.reader.load(workflow, case).await?;
         let (head, case) = loaded.ok_or_else(|| Error::no_case(case))?;
         known_with(&head, &case)?;
+        let _look = self.inner.reader.look(&case)?;
         let case = Arc::new(case);
         let compiled = self.inner.reader.compiled(workflow, case.definition).await?;
         let (now, limits) = (Utc::now(), self.inner.reader.limits());
@@ -213,6 +218,7 @@ impl Petrel {
         let alive = loaded.filter(|(_, case)| case.tokens.contains_key(token));
         let (head, case) = alive.ok_or_else(|| Error::no_token(token))?;
         known_with(&head, &case)?;
+        let _look = self.inner.reader.look(&case)?;
         let compiled = self.inner.reader.compiled(&workflow, case.definition).await?;
         let (now, limits) = (Utc::now(), self.inner.reader.limits());
         let quick =
@@ -348,6 +354,17 @@ impl Inner {
         let now = self.token_in_log(&token.workflow, &case, &token.id).await?;
         Ok(now.is_some_and(|now| is_version(&now, token)))
     }
+}
+
+/// The number of tokens at the end that are read together: more than one only where they are no
+/// more than a few megabytes.
+fn light(tokens: &[&Token], wanted: &[usize]) -> usize {
+    let mut bytes = 0;
+    let light = wanted.iter().rev().take_while(|at| {
+        bytes += tokens[**at].memory();
+        bytes <= LIGHT
+    });
+    light.count().max(1)
 }
 
 fn is_version(one: &Token, other: &Token) -> bool {

@@ -1,20 +1,81 @@
-//! Turns of long computations, and of pages.
+//! Turns of long computations, of pages, and of large cases.
 
 use std::sync::Arc;
 
-#[cfg(feature = "analysis")]
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Reader;
+use crate::models::Case;
 use crate::petrel::thread::by_itself;
 #[cfg(feature = "analysis")]
 use crate::petrel::thread::off_thread;
+use crate::petrel::{Error, Result};
 
 /// Number of pages that are read at once. Each has up to
 /// [`PAGE_BYTES`](crate::storage::PAGE_BYTES), and as much again is on its way.
 pub(super) const PAGES_AT_ONCE: usize = 4;
 
+/// Number of large cases that are loaded at once.
+pub(super) const LOADS_AT_ONCE: usize = 2;
+
+/// Memory of a case, in bytes, beyond which it is a large one.
+const LARGE: usize = 4 * 1024 * 1024;
+
+/// A case that is being loaded. One that turns out to be large waits for its turn.
+pub(super) struct Loading<'a> {
+    turns: &'a Semaphore,
+    turn: Option<SemaphorePermit<'a>>,
+    bytes: usize,
+    read: usize,
+}
+
+impl Loading<'_> {
+    /// Notes a part that has been read, with the memory that it takes.
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.read += 1;
+    }
+
+    /// Waits for a turn if so many more parts, as large as those before them, make it a large case.
+    /// Whoever has the turn needs no other one for the rest.
+    pub(super) async fn expect(&mut self, more: usize) {
+        let expected = self.bytes + self.part() * more;
+        if expected > LARGE && self.turn.is_none() {
+            // It is never closed, so never an error.
+            self.turn = self.turns.acquire().await.ok();
+        }
+    }
+
+    /// Number of parts that are no more than a large case together.
+    pub(super) fn some(&self) -> usize {
+        LARGE / self.part().max(1)
+    }
+
+    fn part(&self) -> usize {
+        self.bytes / self.read.max(1)
+    }
+}
+
+/// Number of large cases that are looked at at once by whoever asks for their abilities.
+pub(super) const LOOKS_AT_ONCE: usize = 4;
+
 impl Reader {
+    /// The right to look at a case for longer than it takes to load it; nothing is needed for one
+    /// that is not large.
+    pub(super) fn look(&self, case: &Case) -> Result<Option<SemaphorePermit<'_>>> {
+        if case.memory() <= LARGE {
+            return Ok(None);
+        }
+        let reason = || format!("{LOOKS_AT_ONCE} large cases are being looked at");
+        let look = self.looks.try_acquire();
+        look.map(Some).map_err(|_| Error::Overloaded { reason: reason() })
+    }
+
+    /// A load of a case of which nothing has been read yet.
+    pub(super) fn loading(&self) -> Loading<'_> {
+        Loading { turns: &self.loads, turn: None, bytes: 0, read: 0 }
+    }
+
     /// Runs a long computation on a thread of its own; few at a time, so that they never take
     /// the machine from the firings.
     #[cfg(feature = "analysis")]

@@ -107,7 +107,7 @@ impl Inner {
                     found.insert(message.sequence, message.subject);
                 }
             }
-            live.extend(self.still_there(&found).await?);
+            live.extend(self.still_there(&found, enough).await?);
             if walk.is_over() || enough.is_less_than(&live) {
                 // The end of a long listing says nothing of its length.
                 if from <= 1 && walk.is_over() && seen < SUBJECTS_AT_ONCE {
@@ -119,16 +119,24 @@ impl Inner {
     }
 
     /// The tokens found that are still the last message of their subjects: after a crash of
-    /// the server, an old version may stand before the new one.
-    async fn still_there(&self, found: &BTreeMap<u64, String>) -> Result<Vec<Live>> {
+    /// the server, an old version may stand before the new one. More than `enough`, or all there
+    /// are.
+    async fn still_there(
+        &self,
+        found: &BTreeMap<u64, String>,
+        enough: Enough,
+    ) -> Result<Vec<Live>> {
         let subjects: Vec<String> = found.values().cloned().collect();
         let mut live = Vec::new();
+        // In the order of the sequences: what is left out comes after all that is given.
         for subjects in subjects.chunks(SUBJECTS_AT_ONCE) {
-            let all = Enough { tokens: subjects.len(), bytes: usize::MAX };
-            let some = self.live_of(subjects, 1, all).await?;
+            if enough.is_less_than(&live) {
+                break;
+            }
+            let is_found = |sequence| found.contains_key(&sequence);
+            let some = self.live_of(subjects, 1, enough, is_found).await?;
             live.extend(some.ok_or_else(|| self.too_many(subjects.len()))?);
         }
-        live.retain(|live: &Live| found.contains_key(&live.at.0));
         live.sort_by_key(|live| live.at);
         live.dedup_by_key(|live| live.at);
         Ok(live)

@@ -148,7 +148,8 @@ impl Inner {
 
     async fn live_in(&self, filter: String, from: u64, enough: Enough) -> Result<Vec<Live>> {
         if self.is_asked_at_once(&filter).await? {
-            let live = self.live_of(std::slice::from_ref(&filter), from, enough).await?;
+            let filters = std::slice::from_ref(&filter);
+            let live = self.live_of(filters, from, enough, |_| true).await?;
             self.listings.note(&filter, live.is_some());
             if let Some(live) = live {
                 return Ok(live);
@@ -157,13 +158,14 @@ impl Inner {
         self.live_along(&filter, from, enough).await
     }
 
-    /// The live tokens at subjects, in order, from a sequence on: more than `enough`, or all there
-    /// are. `None` if there are too many subjects for direct gets.
+    /// The live tokens at subjects, in order, from a sequence on, with sequences that are wanted:
+    /// more than `enough`, or all there are. `None` if there are too many subjects for direct gets.
     pub(super) async fn live_of(
         &self,
         filters: &[String],
         mut from: u64,
         enough: Enough,
+        wanted: impl Fn(u64) -> bool,
     ) -> Result<Option<Vec<Live>>> {
         let mut live = Vec::new();
         loop {
@@ -172,7 +174,7 @@ impl Inner {
                 Many::TooMany => return Ok(None),
                 Many::Some { messages, more } => {
                     let last = messages.last().map(|message| message.sequence);
-                    add_live(&mut live, messages).await;
+                    enough.add(&mut live, messages, &wanted).await;
                     match last {
                         Some(last) if more && !enough.is_less_than(&live) => from = last + 1,
                         _ => return Ok(Some(live)),
@@ -195,7 +197,7 @@ impl Inner {
         let subjects: Vec<_> = registers.iter().map(subject).collect();
         let mut live = Vec::new();
         for subjects in subjects.chunks(SUBJECTS_AT_ONCE) {
-            let some = self.live_of(subjects, from, enough).await?;
+            let some = self.live_of(subjects, from, enough, |_| true).await?;
             live.extend(some.ok_or_else(|| self.too_many(subjects.len()))?);
             live.sort_by_key(|live| live.at);
             enough.cut(&mut live);
@@ -319,8 +321,32 @@ pub(super) struct Enough {
 impl Enough {
     /// One token alone is never more than a page may have, however large it is.
     pub(super) fn is_less_than(self, live: &[Live]) -> bool {
-        let bytes: usize = live.iter().map(|live| live.bytes).sum();
-        live.len() > self.tokens || live.len() > 1 && bytes > self.bytes
+        self.is_less_than_these(live.len(), bytes_of(live))
+    }
+
+    fn is_less_than_these(self, tokens: usize, bytes: usize) -> bool {
+        tokens > self.tokens || tokens > 1 && bytes > self.bytes
+    }
+
+    /// Adds newer messages to the known tokens, until they are more than this: what is decoded takes
+    /// many times the memory that it takes in a message. A token that moved on during the read is
+    /// dropped; and after a crash of the server an old version may stand beside the new one.
+    async fn add(self, live: &mut Vec<Live>, newer: Vec<RawMessage>, wanted: impl Fn(u64) -> bool) {
+        let stays = |old: &Live| {
+            newer.iter().all(|new| Some(&new.subject) != old.token.nats_subject.as_ref())
+        };
+        live.retain(stays);
+        let mut bytes = bytes_of(live);
+        for message in newer {
+            if self.is_less_than_these(live.len(), bytes) {
+                return;
+            }
+            if !message.payload.is_empty() && wanted(message.sequence) {
+                let new = Live::of(message).await;
+                bytes += new.as_ref().map_or(0, |new| new.bytes);
+                live.extend(new);
+            }
+        }
     }
 
     /// Drops what is not needed to be more than this.
@@ -331,15 +357,8 @@ impl Enough {
     }
 }
 
-/// Adds newer messages to the known tokens. A token that moved on during the read is dropped;
-/// and after a crash of the server an old version may stand beside the new one.
-async fn add_live(live: &mut Vec<Live>, newer: Vec<RawMessage>) {
-    let stays =
-        |old: &Live| newer.iter().all(|new| Some(&new.subject) != old.token.nats_subject.as_ref());
-    live.retain(stays);
-    for message in newer.into_iter().filter(|message| !message.payload.is_empty()) {
-        live.extend(Live::of(message).await);
-    }
+fn bytes_of(live: &[Live]) -> usize {
+    live.iter().map(|live| live.bytes).sum()
 }
 
 /// A page of tokens that are in the order of their positions, more than the page may have if there
