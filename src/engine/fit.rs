@@ -38,6 +38,20 @@ pub enum Excess {
         /// The name.
         name: String,
     },
+    /// Memory.
+    #[error(
+        "{what} would take some {memory} bytes of memory, and {limit} is the most here, 16 times a \
+         message: an object counts 640 for every 5 to 11 of its fields, and each value 100; carry \
+         fewer of them, or put them into a text"
+    )]
+    Memory {
+        /// Name of the token.
+        what: String,
+        /// Approximate number of bytes that it would take.
+        memory: usize,
+        /// The most that it may take.
+        limit: usize,
+    },
     /// Bytes.
     #[error(
         "{what} would have {size} bytes, and {limit} is the most here; carry less data in the \
@@ -52,6 +66,10 @@ pub enum Excess {
         limit: usize,
     },
 }
+
+/// Number of times that a token may be larger in memory than a message: what has very many objects or
+/// numbers takes a hundred times its JSON, and readers of many such tokens have no room for it.
+const SWELLING: usize = 16;
 
 /// Bytes that data may not fill, so that its token can always move: the ids of places and
 /// transitions in a later record may be longer than in this one.
@@ -80,6 +98,9 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
     // No view message is longer than the record with all that it leaves to earlier ones.
     let left_out = record.produced.iter().flat_map(|token| earlier(record, token, before));
     let most = record_length(record) + left_out.map(entry_length).sum::<usize>();
+    if most > limits.message / 8 {
+        check_memory(record, before, limits)?;
+    }
     if most <= limits.message.saturating_sub(RESERVE) {
         return Ok(());
     }
@@ -124,6 +145,24 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
     let what = format!("{what}, with {} tokens changed and {} alive,", tokens.0, tokens.1);
     Err(Excess::Size { what, size, limit: room })
 }
+
+/// Checks that no token is far larger in memory than as JSON. One that only moves is as large as it
+/// was.
+fn check_memory(record: &Record, before: Option<&Case>, limits: Limits) -> Result<(), Excess> {
+    let limit = limits.message.saturating_mul(SWELLING);
+    for token in &record.produced {
+        let memory = token.memory();
+        let was = before.and_then(|case| case.tokens.get(&token.id)).map_or(0, |was| was.memory());
+        if memory > limit && memory > was + MOVE {
+            let what = format!("token {}", token.id);
+            return Err(Excess::Memory { what, memory, limit });
+        }
+    }
+    Ok(())
+}
+
+/// Memory that a move adds to a token: an entry of its history, with the caller's notes.
+const MOVE: usize = 1_000;
 
 /// Checks that so many tokens of so many bytes are not too much for one record, before they
 /// are made.

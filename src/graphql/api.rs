@@ -14,7 +14,7 @@ use crate::graphql::{
     response::code::INTERNAL,
     response::completion::complete,
     schema::{self, Schema},
-    work::{Excess, LookUps, Together, Work, joins::Joins},
+    work::{LookUps, NoRoom, Together, Work, joins::Joins},
 };
 use crate::petrel::Petrel;
 
@@ -108,12 +108,12 @@ impl Api {
         let is_query = kind == OperationKind::Query;
         let look_ups = Arc::new(LookUps::new(self.limits.look_ups));
         let joins = Joins::new(is_query, self.petrel.clone(), Arc::clone(&look_ups));
-        let excess = match kind {
-            OperationKind::Query => Excess::IsRefused,
-            OperationKind::Mutation => Excess::Counts,
-            OperationKind::Subscription => Excess::Waits,
+        let no_room = match kind {
+            OperationKind::Query => NoRoom::Refuses,
+            OperationKind::Mutation => NoRoom::Counts,
+            OperationKind::Subscription => NoRoom::Waits,
         };
-        Arc::new(Work::new(self.limits, excess, self.together.clone(), look_ups, joins))
+        Arc::new(Work::new(self.limits, no_room, self.together.clone(), look_ups, joins))
     }
 
     fn answer(&self, document: &ExecutableDocument, mut response: Response, work: &Work) -> Answer {

@@ -77,6 +77,7 @@ impl Query {
         let start = position::<WorkflowId>(&listing, after.as_deref())?;
         let first = page_size(first)?;
         let (found, has_next) = joins::look_up(ctx).await?.workflows(first, start.as_ref()).await?;
+        joins::hold_definitions(ctx, &found).await;
         let items =
             found.into_iter().map(|found| (found.definition.id.clone(), Workflow::of(found)));
         Ok(of_items(&listing, items, start.is_some(), has_next))

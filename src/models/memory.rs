@@ -31,8 +31,11 @@ impl Case {
 impl Stored<Record> {
     /// Approximate memory that it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let tokens = self.value.produced.iter().map(Token::memory).sum::<usize>();
-        RECORD + tokens + EVENT * self.value.marking.0.len()
+        let Record { produced, marking, consumed, read, removed, .. } = &self.value;
+        let tokens = produced.iter().map(Token::memory).sum::<usize>();
+        let named = marking.0.len() + consumed.len() + read.len() + removed.len();
+        let put_aside = self.value.put_aside.len() + self.value.aside.len();
+        RECORD + tokens + EVENT * (named + put_aside) + of_object(&self.value.metadata)
     }
 }
 
@@ -68,7 +71,9 @@ impl io::Write for Count {
 impl Token {
     /// Approximate memory that it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        TOKEN + EVENT * self.history.len() + of_value(&self.data) + of_object(&self.metadata)
+        let notes = self.history.iter().map(|event| of_object(&event.metadata)).sum::<usize>();
+        let events = EVENT * self.history.len() + notes;
+        TOKEN + events + of_value(&self.data) + of_object(&self.metadata)
     }
 }
 

@@ -135,7 +135,9 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
         }
         Error::Excess(Excess::Name { name, .. }) => set("name", json!(name)),
         Error::Excess(Excess::Nesting { limit, .. }) => set("limit", json!(limit)),
-        Error::Excess(Excess::Size { size, limit, .. }) => {
+        Error::Excess(
+            Excess::Size { size, limit, .. } | Excess::Memory { memory: size, limit, .. },
+        ) => {
             set("size", json!(size));
             set("limit", json!(limit));
         }

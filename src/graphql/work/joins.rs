@@ -141,13 +141,23 @@ pub(in crate::graphql) async fn look_up<'a>(ctx: &Context<'a>) -> Found<Looking<
 }
 
 /// Counts what was looked up among the bytes of the answer, which has it until it is made. A single
-/// thing always leaves room for some values: a large case can be looked at.
+/// thing counts half of what an answer may take at most, so that there is room for some values: a
+/// large case can be looked at.
 pub(in crate::graphql) async fn hold(ctx: &Context<'_>, bytes: usize) {
-    let held = |work: &Work| work.charge(bytes.min(work.limits.answer_bytes / 4 * 3));
+    let held = |work: &Work| work.charge(bytes.min(work.limits.answer_bytes / 2));
     if work(ctx).is_some_and(|work| !held(work)) {
         // The field of the root is given up.
         std::future::pending::<()>().await;
     }
+}
+
+/// Counts definitions in the same way that nobody else has: the others are kept anyway.
+pub(in crate::graphql) async fn hold_definitions(
+    ctx: &Context<'_>,
+    found: &[Arc<StoredDefinition>],
+) {
+    let own = found.iter().filter(|stored| Arc::strong_count(stored) == 1);
+    hold(ctx, own.map(|stored| stored.definition.memory()).sum()).await;
 }
 
 fn asked<'a>(ctx: &Context<'a>) -> Option<&'a Asked> {
@@ -176,7 +186,11 @@ pub(in crate::graphql) async fn workflow(
     ctx: &Context<'_>,
     id: &WorkflowId,
 ) -> Found<Arc<StoredDefinition>> {
-    let look_up = async { Ok(look_up(ctx).await?.workflow(id).await?) };
+    let look_up = async {
+        let found = look_up(ctx).await?.workflow(id).await?;
+        hold_definitions(ctx, std::slice::from_ref(&found)).await;
+        Ok(found)
+    };
     match asked(ctx) {
         Some(asked) => asked.workflows.get((id.clone(), None), look_up).await,
         None => look_up.await,
@@ -189,7 +203,11 @@ pub(in crate::graphql) async fn workflow_at(
     id: &WorkflowId,
     sequence: LogSequence,
 ) -> Found<Arc<StoredDefinition>> {
-    let look_up = async { Ok(look_up(ctx).await?.workflow_at(id, sequence).await?) };
+    let look_up = async {
+        let found = look_up(ctx).await?.workflow_at(id, sequence).await?;
+        hold_definitions(ctx, std::slice::from_ref(&found)).await;
+        Ok(found)
+    };
     match asked(ctx) {
         Some(asked) => asked.workflows.get((id.clone(), Some(sequence)), look_up).await,
         None => look_up.await,

@@ -34,6 +34,10 @@ const VALUE: usize = 256;
 /// made of it.
 const COPIES: usize = 2;
 
+/// Bytes up to which an answer is a small one, for which there is always room: so large ones keep
+/// nobody else from being answered.
+const SMALL: usize = 64 * 1024;
+
 /// Look-ups that a request has under way at once.
 const AT_ONCE: usize = 32;
 
@@ -55,11 +59,11 @@ impl fmt::Display for Overdrawn {
     }
 }
 
-/// Treatment of an answer where all of them together take more than there is room for.
+/// Treatment of an answer where there is no room for it among all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Excess {
+pub(super) enum NoRoom {
     /// It is refused, and may be asked for again.
-    IsRefused,
+    Refuses,
     /// It only counts: what has been stored is not answered with "try again".
     Counts,
     /// It waits, and comes when there is room.
@@ -69,7 +73,7 @@ pub(super) enum Excess {
 /// The work that one request, or one event of a subscription, has done.
 pub(super) struct Work {
     limits: Limits,
-    excess: Excess,
+    no_room: NoRoom,
     together: Together,
     bytes: AtomicUsize,
     /// The right to make this event, where it is one of a subscription.
@@ -99,14 +103,14 @@ impl Work {
     /// The work of a request that has used nothing yet.
     pub(super) fn new(
         limits: Limits,
-        excess: Excess,
+        no_room: NoRoom,
         together: Together,
         look_ups: Arc<LookUps>,
         joins: Joins,
     ) -> Self {
         Self {
             limits,
-            excess,
+            no_room,
             together,
             bytes: AtomicUsize::new(0),
             event: Mutex::default(),
@@ -129,7 +133,7 @@ impl Work {
     /// left out of it. Half of the room is for all other answers, which are refused where there is
     /// none.
     async fn begin(&self) {
-        if let Excess::Waits = self.excess {
+        if let NoRoom::Waits = self.no_room {
             let event = self.together.event(self.limits.answers_bytes / 2).await;
             *self.event.lock().unwrap_or_else(PoisonError::into_inner) = event;
         }
@@ -151,7 +155,7 @@ impl Work {
                      pages, or for less of each item"
                 ),
             }
-        } else if all > together && self.excess == Excess::IsRefused {
+        } else if all > together && own > SMALL && self.no_room == NoRoom::Refuses {
             Overdrawn {
                 code: crate::graphql::response::code::OVERLOADED,
                 retryable: true,
@@ -308,24 +312,24 @@ mod tests {
     use super::*;
     use crate::{petrel::Petrel, storage::MemoryStorage};
 
-    fn work_with(together: &Together, excess: Excess) -> Work {
+    fn work_with(together: &Together, no_room: NoRoom) -> Work {
         let look_ups = Arc::new(LookUps::new(1));
         let petrel = Petrel::new(Arc::new(MemoryStorage::new()));
         let joins = Joins::new(true, petrel, Arc::clone(&look_ups));
-        Work::new(Limits::default(), excess, together.clone(), look_ups, joins)
+        Work::new(Limits::default(), no_room, together.clone(), look_ups, joins)
     }
 
     fn work(together: &Together) -> Work {
-        work_with(together, Excess::IsRefused)
+        work_with(together, NoRoom::Refuses)
     }
 
     #[tokio::test]
     async fn an_event_waits_for_room_and_no_other_answer_does() {
         let together = Together::default();
-        let counting = || work_with(&together, Excess::Counts);
+        let counting = || work_with(&together, NoRoom::Counts);
         let (one, other) = (counting(), counting());
         assert!(one.charge(40 << 20) && other.charge(40 << 20));
-        let event = work_with(&together, Excess::Waits);
+        let event = work_with(&together, NoRoom::Waits);
         let mut begin = std::pin::pin!(event.begin());
         assert!(futures::poll!(begin.as_mut()).is_pending());
         work(&together).begin().await;
@@ -361,7 +365,7 @@ mod tests {
         let four: Vec<_> = (0..4).map(|_| work()).collect();
         assert!(four.iter().all(|work| work.charge(32 << 20)));
         let one_more = work();
-        assert!(!one_more.charge(1));
+        assert!(one_more.charge(SMALL) && !one_more.charge(1));
         let why = one_more.why().unwrap();
         assert_eq!((why.code, why.retryable), ("OVERLOADED", true));
     }

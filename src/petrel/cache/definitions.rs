@@ -40,6 +40,8 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub stored: Arc<StoredDefinition>,
+    /// Approximate memory that it takes.
+    bytes: usize,
     pub net: Arc<Net>,
     /// The report of the net's check, once somebody has asked.
     #[cfg(feature = "analysis")]
@@ -52,6 +54,7 @@ pub(crate) struct Compiled {
 impl Compiled {
     fn new(stored: StoredDefinition, net: Arc<Net>) -> Arc<Self> {
         Arc::new(Self {
+            bytes: stored.definition.memory(),
             stored: Arc::new(stored),
             net,
             #[cfg(feature = "analysis")]
@@ -81,6 +84,24 @@ struct State {
 }
 
 impl State {
+    /// Forgets about half of the nets, any of them: those that are in use come back one by one.
+    fn forget_some(&mut self) {
+        let (mut kept, most) = (0, self.nets.len() / 2);
+        let mut bytes = 0;
+        self.nets.retain(|_, compiled| {
+            let more = compiled.bytes;
+            let stays = kept < most && bytes + more <= MOST_BYTES / 2;
+            kept += usize::from(stays);
+            bytes += if stays { more } else { 0 };
+            stays
+        });
+        self.bytes = bytes;
+        let nets = &self.nets;
+        self.latest.retain(|workflow, (compiled, _)| {
+            nets.contains_key(&(workflow.clone(), compiled.stored.sequence))
+        });
+    }
+
     fn forget(&mut self) {
         self.nets.clear();
         self.latest.clear();
@@ -138,18 +159,12 @@ impl Definitions {
     fn keep(&self, compiled: &Arc<Compiled>, is_latest: bool, generation: u64) {
         let workflow = &compiled.stored.definition.id;
         let key = (workflow.clone(), compiled.stored.sequence);
-        let mut state = self.of(generation);
+        let (bytes, mut state) = (compiled.bytes, self.of(generation));
         if !state.nets.contains_key(&key) {
-            drop(state);
-            let bytes = compiled.stored.definition.memory();
-            state = self.of(generation);
             if state.nets.len() >= MOST_NETS || state.bytes + bytes > MOST_BYTES {
-                state.forget();
+                state.forget_some();
             }
-            // Another one may have kept it meanwhile.
-            if !state.nets.contains_key(&key) {
-                state.bytes += bytes;
-            }
+            state.bytes += bytes;
         }
         state.nets.insert(key, Arc::clone(compiled));
         if is_latest {

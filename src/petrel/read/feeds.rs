@@ -1,7 +1,7 @@
 //! The feeds that are open, one for each part of the log that somebody follows.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -18,18 +18,45 @@ use crate::{
 /// who is further behind reads for himself.
 const KEPT: usize = 256;
 
-/// Item of a feed: a record, or an error in its place.
+/// Memory of the records that are kept for them by all feeds together, in bytes.
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Item of a feed: a record, or an error in its place. The record is gone if others came after it
+/// that took its room; then it is read from the log.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     /// The log sequence; `None` of an error that is not about one record.
     pub sequence: Option<LogSequence>,
-    pub record: std::result::Result<Arc<Stored<Record>>, Arc<Error>>,
+    pub record: std::result::Result<Weak<Stored<Record>>, Arc<Error>>,
 }
 
 /// The feeds that are open.
 #[derive(Debug, Default)]
 pub(in crate::petrel) struct Feeds {
     open: Mutex<HashMap<LogScope, Weak<Feed>>>,
+    kept: Mutex<Kept>,
+}
+
+/// The last records of all feeds, each with the memory that it takes.
+#[derive(Debug, Default)]
+struct Kept {
+    records: VecDeque<(Arc<Stored<Record>>, usize)>,
+    bytes: usize,
+}
+
+impl Kept {
+    /// Keeps a record, and gives back those that there is no more room for.
+    fn keep(&mut self, record: Arc<Stored<Record>>, bytes: usize) -> Vec<Arc<Stored<Record>>> {
+        self.records.push_back((record, bytes));
+        self.bytes += bytes;
+        let mut left_out = Vec::new();
+        while self.bytes > KEPT_BYTES && self.records.len() > 1 {
+            let Some((record, bytes)) = self.records.pop_front() else { break };
+            self.bytes -= bytes;
+            left_out.push(record);
+        }
+        left_out
+    }
 }
 
 /// One feed. It ends when its last holder lets go of it.
@@ -69,6 +96,15 @@ impl Feeds {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn keep(&self, record: &Arc<Stored<Record>>) {
+        let bytes = record.memory();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let left_out = kept.keep(Arc::clone(record), bytes);
+        // They may be large: nobody waits for the lock while they are freed.
+        drop(kept);
+        drop(left_out);
+    }
+
     /// A place at the feed of a scope, which is opened if nobody has.
     pub(super) async fn join(inner: &Arc<Inner>, scope: &LogScope) -> Result<Place> {
         let feeds = &inner.feeds;
@@ -90,7 +126,8 @@ impl Feeds {
         let (sender, items) = broadcast::channel(KEPT);
         let state = State { position: last, sender: Some(sender), end: None };
         let shared = Arc::new(Shared { state: Mutex::new(state) });
-        let run = Arc::clone(&shared).run(records, Whole::new(Arc::clone(inner)));
+        let keepers = Arc::downgrade(feeds);
+        let run = Arc::clone(&shared).run(records, Whole::new(Arc::clone(inner)), keepers);
         let feed = Arc::new(Feed {
             scope: scope.clone(),
             feeds: Arc::downgrade(feeds),
@@ -140,6 +177,7 @@ impl Shared {
         self: Arc<Self>,
         mut records: BoxStream<'static, storage::Result<Stored<Record>>>,
         mut whole: Whole,
+        feeds: Weak<Feeds>,
     ) {
         let mut ending = Ending { shared: self, end: Some(Arc::new(cut_off().into())) };
         let mut end = None;
@@ -152,7 +190,11 @@ impl Shared {
             let record = record.map(Arc::new).map_err(Arc::new);
             // An error is the end if nothing comes after it.
             end = record.as_ref().err().cloned();
-            ending.shared.give(Item { sequence, record });
+            if let (Ok(record), Some(feeds)) = (&record, feeds.upgrade()) {
+                feeds.keep(record);
+            }
+            let given = record.as_ref().map(Arc::downgrade).map_err(Arc::clone);
+            ending.shared.give(Item { sequence, record: given });
         }
         ending.end = end;
     }

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, future::try_join_all};
 
 use crate::petrel::{
     Error, Lookup, Petrel, Result,
@@ -13,10 +13,12 @@ use crate::{
     models::{
         Case, CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, StoredDefinition, WorkflowId,
     },
-    storage::{Cursor, Filling, LogRange, LogScope, Page, PageOf, StorageError, TokenScope},
+    storage::{
+        Cursor, Filling, LogRange, LogScope, PAGE_BYTES, Page, PageOf, StorageError, TokenScope,
+    },
 };
 
-/// Number of heads that are asked for at once.
+/// Number of cases that are loaded at once at most.
 const AT_ONCE: usize = 16;
 
 impl Petrel {
@@ -41,6 +43,10 @@ impl Petrel {
         }
         let (petrel, workflow) = (self.clone(), workflow.clone());
         let read = async move {
+            if by_index && !petrel.inner.index.is_ready() {
+                // It has begun anew while others had their turns.
+                petrel.inner.follow().await?;
+            }
             match by_index {
                 true => petrel.cases_by_index(&workflow, status, page).await,
                 false => petrel.cases_by_log(&workflow, page).await,
@@ -89,14 +95,16 @@ impl Petrel {
             let some = self.inner.index.some(workflow, status, after, found.wanted());
             let Some((last, _)) = some.last() else { return Ok(found.page()) };
             after = Some(*last);
-            let cases = stream::iter(some)
-                .map(|(created, case)| async move { self.listed(workflow, created, &case).await });
-            let mut cases = pin!(cases.buffered(AT_ONCE));
-            while let Some(listed) = cases.try_next().await? {
-                // It may have got another status since the index had it.
-                let asked_for = |case: &Case| status.is_none_or(|status| case.status == status);
-                if !matches!(&listed, (_, Listed::Case(case)) if !asked_for(case)) {
-                    found.add(listed);
+            let mut some = some.as_slice();
+            while !some.is_empty() {
+                let now = some.split_off(..found.at_once.min(some.len())).unwrap_or_default();
+                let cases = now.iter().map(|(created, case)| self.listed(workflow, *created, case));
+                for listed in try_join_all(cases).await? {
+                    // It may have got another status since the index had it.
+                    let asked_for = |case: &Case| status.is_none_or(|status| case.status == status);
+                    if !matches!(&listed, (_, Listed::Case(case)) if !asked_for(case)) {
+                        found.add(listed);
+                    }
                 }
                 if found.wanted() == 0 {
                     return Ok(found.page());
@@ -122,19 +130,21 @@ impl Petrel {
                 Err(error) => Some(Err(error)),
             }
         });
-        let cases = created.map(|created| async move {
-            let (sequence, case) = created?;
-            match self.is_first(workflow, &case, sequence).await? {
-                true => self.listed(workflow, sequence, &case).await,
-                false => Ok((LogPosition::from(sequence).into(), Listed::None)),
-            }
-        });
-        let mut cases = pin!(cases.buffered(AT_ONCE));
-        let mut found = Found::new(page.first);
-        while let Some(listed) = cases.try_next().await? {
-            found.add(listed);
-            if found.wanted() == 0 {
+        let listed = async |(sequence, case): (LogSequence, CaseId)| match self
+            .is_first(workflow, &case, sequence)
+            .await?
+        {
+            true => self.listed(workflow, sequence, &case).await,
+            false => Ok((LogPosition::from(sequence).into(), Listed::None)),
+        };
+        let (mut created, mut found) = (pin!(created), Found::new(page.first));
+        while found.wanted() > 0 {
+            let some: Vec<_> = created.as_mut().take(found.at_once).try_collect().await?;
+            if some.is_empty() {
                 break;
+            }
+            for listed in try_join_all(some.into_iter().map(listed)).await? {
+                found.add(listed);
             }
         }
         Ok(found.page())
@@ -204,16 +214,22 @@ enum Listed {
 }
 
 /// The cases that were found for a page. One that finds no room tells that there is a next one.
-struct Found(Filling<Listed>);
+struct Found {
+    filling: Filling<Listed>,
+    /// Number of cases to load at once: one at first, and then as many as are no more than a part of
+    /// a page if they are as large as the largest one so far.
+    at_once: usize,
+    largest: usize,
+}
 
 impl Found {
     fn new(first: usize) -> Self {
-        Self(Filling::new(first))
+        Self { filling: Filling::new(first), at_once: 1, largest: 1 }
     }
 
     /// Number of cases that are still wanted: one more than the page has room for.
     fn wanted(&self) -> usize {
-        if self.0.is_full() { 0 } else { self.0.room() + 1 }
+        if self.filling.is_full() { 0 } else { self.filling.room() + 1 }
     }
 
     fn add(&mut self, (cursor, listed): (Cursor, Listed)) {
@@ -222,11 +238,13 @@ impl Found {
             Listed::Unreadable(_) => 0,
             Listed::None => return,
         };
-        self.0.add(cursor, listed, bytes);
+        self.largest = self.largest.max(bytes);
+        self.at_once = (PAGE_BYTES / 4 / self.largest).clamp(1, AT_ONCE);
+        self.filling.add(cursor, listed, bytes);
     }
 
     fn page(self) -> CasePage {
-        let PageOf { items: found, has_next } = self.0.page();
+        let PageOf { items: found, has_next } = self.filling.page();
         let (mut items, mut unreadable) = (Vec::new(), Vec::new());
         for (cursor, listed) in found {
             match listed {

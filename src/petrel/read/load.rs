@@ -85,22 +85,40 @@ impl Reader {
         workflow: &WorkflowId,
         case: &CaseId,
     ) -> Result<Option<(Stored<Record>, Case)>> {
-        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
-        let Some(head) = head else { return Ok(None) };
-        let case = self.restore(&head).await?;
-        Ok(Some((head, case)))
+        let mut loading = self.loading();
+        loop {
+            let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+            let Some(head) = head else { return Ok(None) };
+            let elsewhere = sample(&head, &mut loading);
+            if loading.is_large(elsewhere) && !loading.has_turn() {
+                // Who waits has nothing of a large case, not even its head.
+                drop(head);
+                loading.expect(elsewhere).await;
+                loading.begin_anew();
+                continue;
+            }
+            let case = self.restore_in(&head, &mut loading).await?;
+            return Ok(Some((head, case)));
+        }
     }
 
     /// The state that a head stands for. Tokens that are in many records are taken from the
     /// view if the head vouches for them, since each record has the whole marking: a case is
     /// read in as many bytes as it has tokens.
     pub(crate) async fn restore(&self, head: &Stored<Record>) -> Result<Case> {
-        let (found, mut loading) = (Found::of(head), self.loading());
+        let mut loading = self.loading();
+        let elsewhere = sample(head, &mut loading);
+        loading.expect(elsewhere).await;
+        self.restore_in(head, &mut loading).await
+    }
+
+    async fn restore_in(&self, head: &Stored<Record>, loading: &mut Loading<'_>) -> Result<Case> {
+        let found = Found::of(head);
         let records = found.elsewhere();
         if let Some(hash) = &head.value.tokens_hash
             && records.len() > AT_ONCE
         {
-            let case = self.restore_by_view(found, &mut loading).await?;
+            let case = self.restore_by_view(found, loading).await?;
             if case.digests.of_all(&case.marking).as_ref() == Some(hash) {
                 return Ok(case);
             }
@@ -110,9 +128,9 @@ impl Reader {
                 "the view has other contents than the log; read from the log, and `petrel \
                  rebuild` mends the view"
             );
-            return self.restore_with(Found::of(head), records, Vec::new(), &mut loading).await;
+            return self.restore_with(Found::of(head), records, Vec::new(), loading).await;
         }
-        self.restore_with(found, records, Vec::new(), &mut loading).await
+        self.restore_with(found, records, Vec::new(), loading).await
     }
 
     /// The case that a head stands for, with no other tokens than these if they are in few
@@ -278,6 +296,13 @@ impl Reader {
         let subject = self.storage.token_subject(&token.workflow, &token.place, &token.id);
         Token { nats_subject: Some(subject), ..token }
     }
+}
+
+/// Notes the tokens that a head has as the first part of its case. Returns the number of the others.
+fn sample(head: &Stored<Record>, loading: &mut Loading<'_>) -> usize {
+    let Record { produced, marking, .. } = &head.value;
+    produced.iter().for_each(|token| loading.add(token.memory()));
+    marking.0.len().saturating_sub(produced.len())
 }
 
 fn at_once(head: &Stored<Record>) -> usize {

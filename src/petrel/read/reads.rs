@@ -30,7 +30,7 @@ const AT_ONCE: usize = 16;
 /// Number of records of a page that are read ahead, where each may be large.
 const READ_AHEAD: usize = 16;
 
-/// Memory of tokens that are read together where only their times are wanted, in bytes.
+/// Memory of tokens, or of records, that are read together, in bytes.
 const LIGHT: usize = 4 * 1024 * 1024;
 
 /// Waits for a view that another process is about to write, before each further look at it: a
@@ -176,7 +176,7 @@ impl Petrel {
         check(page)?;
         let begun = Instant::now();
         let (storage, scope) = (Arc::clone(&self.inner.reader.storage), scope.clone());
-        let tokens = async move { storage.tokens_in(&scope, page.into()).await };
+        let tokens = async move { Ok(storage.tokens_in(&scope, page.into()).await?) };
         let tokens = self.inner.reader.read_page(tokens).await?;
         self.inner.metrics.read(begun.elapsed());
         Ok(tokens)
@@ -261,7 +261,11 @@ impl Petrel {
         let read_ahead = (page.first + 1).min(READ_AHEAD);
         let mut records =
             match self.inner.reader.storage.head(workflow, case, Consistency::Strong).await {
-                Ok(Some(head)) => self.inner.reader.records_from(&head, from, read_ahead).await?,
+                Ok(Some(head)) => {
+                    // The others are taken to be as large as the last one.
+                    let some = (LIGHT / head.memory().max(1)).clamp(2, read_ahead.max(2));
+                    self.inner.reader.records_from(&head, from, some).await?
+                }
                 Ok(None) => return Err(Error::no_case(case)),
                 // What comes before it can be read all the same.
                 Err(StorageError::Corrupt { .. }) => {

@@ -103,26 +103,31 @@ impl Subscriber {
                 }
             }
             let item = match self.place.items.recv().await {
-                Ok(item) => item,
+                Ok(item) if item.sequence.is_some_and(|sequence| sequence < self.next) => continue,
+                // None where there was no room for it until he came.
+                Ok(Item { sequence, record: Ok(record) }) => {
+                    record.upgrade().map(|record| (sequence, Ok(record)))
+                }
+                Ok(Item { sequence, record: Err(error) }) => Some((sequence, Err(error))),
                 // Who came when it had just ended has not heard of it.
                 Err(RecvError::Closed) => match self.place.feed.end().filter(|_| !self.told) {
-                    Some(end) => Item { sequence: None, record: Err(end) },
+                    Some(end) => Some((None, Err(end))),
                     None => return None,
                 },
-                Err(RecvError::Lagged(_)) => match self.fall_behind() {
+                Err(RecvError::Lagged(_)) => None,
+            };
+            let Some((sequence, record)) = item else {
+                match self.fall_behind() {
                     Ok(()) => continue,
                     Err(end) => {
                         self.over = true;
                         return end.map(|error| Err(again(&error)));
                     }
-                },
-            };
-            if let Some(sequence) = item.sequence {
-                if sequence < self.next {
-                    continue;
                 }
+            };
+            if let Some(sequence) = sequence {
                 self.next = sequence.next();
-            } else if let Err(error) = &item.record {
+            } else if let Err(error) = &record {
                 match self.begin_anew(error).await {
                     Ok(true) => continue,
                     Ok(false) => {}
@@ -132,8 +137,8 @@ impl Subscriber {
                     }
                 }
             }
-            (self.since, self.told) = (None, item.record.is_err());
-            return Some(item.record.map_err(|error| again(&error)));
+            (self.since, self.told) = (None, record.is_err());
+            return Some(record.map_err(|error| again(&error)));
         }
         None
     }

@@ -1,6 +1,6 @@
 //! Turns of long computations, of pages, and of large cases.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -14,6 +14,9 @@ use crate::petrel::{Error, Result};
 /// Number of pages that are read at once. Each has up to
 /// [`PAGE_BYTES`](crate::storage::PAGE_BYTES), and as much again is on its way.
 pub(super) const PAGES_AT_ONCE: usize = 4;
+
+/// Longest wait for the turn of a page.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Number of large cases that are loaded at once.
 pub(super) const LOADS_AT_ONCE: usize = 2;
@@ -39,11 +42,24 @@ impl Loading<'_> {
     /// Waits for a turn if so many more parts, as large as those before them, make it a large case.
     /// Whoever has the turn needs no other one for the rest.
     pub(super) async fn expect(&mut self, more: usize) {
-        let expected = self.bytes + self.part() * more;
-        if expected > LARGE && self.turn.is_none() {
+        if self.is_large(more) && self.turn.is_none() {
             // It is never closed, so never an error.
             self.turn = self.turns.acquire().await.ok();
         }
+    }
+
+    /// True if so many more parts, as large as those before them, make it a large case.
+    pub(super) fn is_large(&self, more: usize) -> bool {
+        self.bytes + self.part() * more > LARGE
+    }
+
+    pub(super) fn has_turn(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// Has nothing of the case any more, but the turn.
+    pub(super) fn begin_anew(&mut self) {
+        (self.bytes, self.read) = (0, 0);
     }
 
     /// Number of parts that are no more than a large case together.
@@ -99,15 +115,17 @@ impl Reader {
     /// Reads a page, a few at a time of all callers.
     pub(in crate::petrel) fn read_page<
         T: Send + 'static,
-        R: Future<Output = T> + Send + 'static,
+        R: Future<Output = Result<T>> + Send + 'static,
     >(
         &self,
         read: R,
-    ) -> impl Future<Output = T> + Send + 'static + use<T, R> {
+    ) -> impl Future<Output = Result<T>> + Send + 'static + use<T, R> {
         let turns = Arc::clone(&self.paging);
         by_itself(async move {
-            // It is never closed, so never an error.
-            let _turn = turns.acquire().await;
+            let Ok(_turn) = tokio::time::timeout(LONGEST_WAIT, turns.acquire()).await else {
+                let reason = format!("the pages of others took more than {LONGEST_WAIT:?}");
+                return Err(Error::Overloaded { reason });
+            };
             read.await
         })
     }

@@ -126,16 +126,22 @@ impl Inner {
         found: &BTreeMap<u64, String>,
         enough: Enough,
     ) -> Result<Vec<Live>> {
-        let subjects: Vec<String> = found.values().cloned().collect();
+        let found_ones: Vec<(&u64, &String)> = found.iter().collect();
         let mut live = Vec::new();
-        // In the order of the sequences: what is left out comes after all that is given.
-        for subjects in subjects.chunks(SUBJECTS_AT_ONCE) {
-            if enough.is_less_than(&live) {
+        for some in found_ones.chunks(SUBJECTS_AT_ONCE) {
+            let subjects: Vec<String> =
+                some.iter().map(|(_, subject)| (*subject).clone()).collect();
+            let is_found = |sequence| found.contains_key(&sequence);
+            let now = self.live_of(&subjects, 1, enough, is_found).await?;
+            live.extend(now.ok_or_else(|| self.too_many(subjects.len()))?);
+            // A subject that stands twice may be found beyond what has been asked for.
+            let last = some.last().map(|(sequence, _)| **sequence);
+            live.sort_by_key(|live: &Live| live.at);
+            let before = live.partition_point(|live| Some(live.at.0) <= last);
+            if enough.is_less_than(&live[..before]) {
+                live.truncate(before);
                 break;
             }
-            let is_found = |sequence| found.contains_key(&sequence);
-            let some = self.live_of(subjects, 1, enough, is_found).await?;
-            live.extend(some.ok_or_else(|| self.too_many(subjects.len()))?);
         }
         live.sort_by_key(|live| live.at);
         live.dedup_by_key(|live| live.at);

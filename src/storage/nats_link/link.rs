@@ -28,9 +28,6 @@ use crate::storage::StorageError;
 /// time to live, batched direct get.
 const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 0);
 
-/// Bytes of a message, as a server takes by default.
-const MESSAGE_BYTES: usize = 1024 * 1024;
-
 /// Longest time for a stream's leader to answer a request to it alone.
 const LEADER_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -88,7 +85,7 @@ impl Link {
             None => "$JS.API".to_owned(),
         };
         let (refused, stuck, timeout) = (Arc::default(), Arc::default(), config.consumer_timeout);
-        let one = Arc::new(Intake::new(MESSAGE_BYTES.min(client.server_info().max_payload)));
+        let one = Arc::new(Intake::new(client.server_info().max_payload));
         let many = Arc::new(Intake::new(MAX_BYTES));
         let link = Self { client, api, breaker, interruptions, one, many, refused, stuck, timeout };
         link.check_version()?;

@@ -164,7 +164,7 @@ async fn an_answer_has_a_budget_of_bytes_which_aliases_use_too() {
 
 #[tokio::test]
 async fn answers_that_nobody_reads_count_until_they_are_gone() {
-    let limits = Limits { answers_bytes: 70_000_000, ..Limits::default() };
+    let limits = Limits { answers_bytes: 50_000_000, ..Limits::default() };
     let served = Served::with(limits).await.with_orders().await;
     let token = heavy(&served, "a", 500_000).await;
     let fields: String = (0..30).map(|at| format!("a{at}: data ")).collect();

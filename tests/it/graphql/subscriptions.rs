@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use stormpetrel::{
@@ -225,4 +225,46 @@ async fn a_client_that_comes_back_with_the_next_sequence_misses_nothing_and_sees
 
 fn config(url: String) -> NatsStorageConfig {
     NatsStorageConfig { urls: vec![url], ..NatsStorageConfig::development() }
+}
+
+/// Subscriptions that nobody reads hold as much as there is room for, until they are gone.
+#[tokio::test]
+async fn events_that_find_no_room_wait_and_none_is_left_out() {
+    let limits = Limits { answers_bytes: 4_000_000, ..Limits::default() };
+    let served = Served::with(limits).await.with_orders().await;
+    let token = served.order("a").await;
+    let follow = "subscription { caseEvents(workflowId: \"orders\", caseId: \"a\",
+        fromSequence: 0) { sequence produced { data } } }";
+    let mut unread = served.ready_socket().await;
+    for id in 0..30 {
+        unread.subscribe(&id.to_string(), follow).await;
+    }
+    let mut reader = served.ready_socket().await;
+    reader.subscribe("r", follow).await;
+    reader.next("r").await;
+    let update = "mutation($input: UpdateTokenDataInput!) {
+        updateTokenData(input: $input) { revision } }";
+    let mut made = Vec::new();
+    for number in 0..12 {
+        let patch = json!({ "text": "x".repeat(200_000), "number": number });
+        let input = json!({ "tokenId": token, "patch": patch });
+        let updated = served.data(update, json!({ "input": input })).await;
+        made.push(updated["updateTokenData"]["revision"].clone());
+    }
+    // The other answers have the other half of the room.
+    served.data(&format!("{{ token(id: \"{token}\") {{ data }} }}"), json!({})).await;
+    let read = async {
+        for (number, sequence) in made.iter().enumerate() {
+            let event = reader.next("r").await["caseEvents"].clone();
+            assert_eq!(event["sequence"], *sequence);
+            assert_eq!(event["produced"][0]["data"]["number"], number);
+        }
+    };
+    let mut read = std::pin::pin!(read);
+    // It may have to wait for as long as the others are there.
+    if tokio::time::timeout(Duration::from_secs(2), &mut read).await.is_err() {
+        drop(unread);
+        read.await;
+    }
+    served.stop().await;
 }

@@ -1,22 +1,31 @@
 //! Memory for answers, which many ask for at a time.
 
+use std::collections::HashSet;
+
 use futures::future::join_all;
 use serde_json::{Value, json};
-use stormpetrel::{ExpectedVersion, NewCase, Petrel, models::TokenId};
+use stormpetrel::{
+    ExpectedVersion, NewCase, NewToken, Petrel,
+    models::TokenId,
+    storage::{Page, TokenScope},
+};
 use tokio::time::timeout;
 
 use super::{PATIENCE, Serving, connections::peak};
-use crate::support::{definition, petrel_at, workflow};
+use crate::support::{case, definition, petrel_at, workflow};
 
 /// The most memory that a serving process may take, in kB.
 const MOST: usize = 512 * 1024;
 
 /// The tokens of a new workflow of one place with so many cases, each with so many bytes of data.
 async fn cases(petrel: &Petrel, count: usize, bytes: usize) -> Vec<TokenId> {
+    cases_with(petrel, count, json!({ "text": "x".repeat(bytes) })).await
+}
+
+async fn cases_with(petrel: &Petrel, count: usize, data: Value) -> Vec<TokenId> {
     let net =
         json!({ "id": "w", "initial_place": "p", "places": [{ "id": "p" }], "transitions": [] });
     petrel.create_workflow(definition(net), ExpectedVersion::New).await.unwrap();
-    let data = json!({ "text": "x".repeat(bytes) });
     let mut tokens = Vec::new();
     for some in (0..count).collect::<Vec<_>>().chunks(20) {
         let begun = some.iter().map(|_| {
@@ -103,5 +112,81 @@ async fn answers_of_many_small_values_at_once_take_bounded_memory() {
     let query = format!("{{ cases(workflowId: \"w\", first: 1000) {{ nodes {{ {values} }} }} }}");
     assert_eq!(ask(&serving, 1, &query).await, 1);
     assert!(ask(&serving, 40, &query).await > 0);
+    serving.stop().await;
+}
+
+/// What is small as JSON and large when it is read: a hundred times as large.
+fn swelling(objects: usize) -> Value {
+    Value::Array((0..objects).map(|_| json!({ "": 0 })).collect())
+}
+
+#[tokio::test]
+async fn listings_of_tokens_that_swell_when_they_are_read_take_bounded_memory() {
+    let serving = Serving::start(&[]).await;
+    let petrel = petrel_at(serving.nats.url()).await;
+    let tokens = cases_with(&petrel, 60, swelling(15_000)).await;
+    // Asked for at once, and, among more than the server answers for at once, one after the other.
+    for more in [0, 1_100] {
+        for some in (0..more).collect::<Vec<_>>().chunks(50) {
+            let begun = some.iter().map(|_| petrel.create_case(NewCase::of(workflow("w"))));
+            join_all(begun).await.into_iter().for_each(|begun| drop(begun.unwrap()));
+        }
+        for query in [
+            "{ tokens(workflowId: \"w\", first: 1000) { nodes { tokenId } } }",
+            "{ cases(workflowId: \"w\", first: 1000) { nodes { caseId } } }",
+        ] {
+            assert_eq!(ask(&serving, 1, query).await, 1);
+            ask(&serving, 8, query).await;
+        }
+    }
+    // Page by page, none is left out.
+    let scope = TokenScope { workflow: workflow("w"), place: None, case: None };
+    let (mut listed, mut page) = (Vec::new(), Page { first: 1_000, after: None });
+    loop {
+        let found = petrel.tokens(&scope, page).await.unwrap();
+        page.after = found.end();
+        listed.extend(found.items.into_iter().map(|(_, token)| token.id));
+        if !found.has_next {
+            break;
+        }
+    }
+    assert_eq!(listed.len(), 1_160);
+    assert_eq!(listed[..60].iter().collect::<HashSet<_>>(), tokens.iter().collect());
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn large_cases_that_are_looked_at_at_once_take_bounded_memory() {
+    let serving = Serving::start(&[]).await;
+    let petrel = petrel_at(serving.nats.url()).await;
+    for (name, count, data) in
+        [("text", 40, json!({ "text": "x".repeat(800_000) })), ("swelling", 8, swelling(8_000))]
+    {
+        let net = json!({ "id": name, "initial_place": "p", "places": [{ "id": "p" }],
+            "transitions": [{ "id": "t", "from_places": ["p"], "to_place": "p" }] });
+        petrel.create_workflow(definition(net), ExpectedVersion::New).await.unwrap();
+        let begun = NewCase { case: Some(case("k")), ..NewCase::of(workflow(name)) };
+        petrel.create_case(begun).await.unwrap();
+        for _ in 0..count {
+            let more = NewToken {
+                workflow: workflow(name),
+                case: case("k"),
+                place: None,
+                data: data.clone(),
+                metadata: Default::default(),
+                change: Default::default(),
+            };
+            petrel.create_token(more).await.unwrap();
+        }
+        for what in [
+            "explain(workflowId: \"W\", caseId: \"k\") { summary }",
+            "case(workflowId: \"W\", id: \"k\") { revision }",
+            "case(workflowId: \"W\", id: \"k\") { tokens { natsTimestamp } }",
+        ] {
+            let query = format!("{{ {} }}", what.replace('W', name));
+            assert_eq!(ask(&serving, 1, &query).await, 1);
+            assert!(ask(&serving, 24, &query).await > 0);
+        }
+    }
     serving.stop().await;
 }
