@@ -58,6 +58,12 @@ impl Api {
         &self.petrel
     }
 
+    /// Returns true if events of subscriptions wait for room: those who do not take their answers
+    /// keep it from others.
+    pub fn is_crowded(&self) -> bool {
+        self.together.bytes() >= self.limits.answers_bytes / 2
+    }
+
     /// Parses a request of `caller`, who must be allowed to send one of its kind.
     pub fn prepare(&self, parameters: Parameters, caller: &Caller) -> Result<Operation, Answer> {
         if matches!(caller, Caller::Stranger) {

@@ -1,6 +1,6 @@
 //! Websockets: carries the frames of [`Socket`] and keeps the connection alive.
 
-use std::{future::ready, sync::Arc, time::Duration};
+use std::{future::ready, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -48,6 +48,9 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// Time that one message may wait for a client that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The same while answers that are not taken leave no room for the events of others.
+const CROWDED_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Bytes that the library reads at a time.
 const AHEAD: usize = 4 * 1024;
@@ -196,7 +199,10 @@ async fn carry(
         };
         match frame {
             None => {}
-            Some(Frame::Text(text)) => in_time(send_text(&mut socket, text.into())).await?,
+            Some(Frame::Text(text)) => {
+                let is_crowded = || state.api.is_crowded();
+                taken(send_text(&mut socket, text.into()), is_crowded).await?;
+            }
             Some(Frame::Close { code, reason }) => {
                 // Its operations are over, whether or not the client takes the frame.
                 drop(protocol);
@@ -243,6 +249,22 @@ async fn changed(tokens: &mut Option<Receiver<Arc<Known>>>) {
 /// Something that is written, if the client takes it in time.
 async fn in_time(written: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     timeout(SEND_TIMEOUT, written).await.map_err(|_| late())?
+}
+
+/// An answer that is written, if the client takes it in time, which is shorter while others wait for
+/// its room.
+async fn taken(
+    written: impl Future<Output = Result<(), Error>>,
+    is_crowded: impl Fn() -> bool,
+) -> Result<(), Error> {
+    let (mut written, begun) = (pin!(written), Instant::now());
+    loop {
+        match timeout(CROWDED_TIMEOUT, &mut written).await {
+            Ok(written) => return written,
+            Err(_) if is_crowded() || begun.elapsed() >= SEND_TIMEOUT => return Err(late()),
+            Err(_) => {}
+        }
+    }
 }
 
 /// Sends a text in frames of [`OUT`] bytes, each once the one before has been taken: the library keeps

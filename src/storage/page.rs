@@ -7,8 +7,8 @@ use crate::models::{LogPosition, LogSequence, ViewSequence};
 /// The most items a page may have.
 pub const MAX_PAGE: usize = 1_000;
 
-/// Bytes that the items of a page may have together, beyond which it ends with the first of them:
-/// an item may have a megabyte. 8 MiB.
+/// Bytes of memory that the items of a page may take together, by an estimate: the item that would
+/// take more is on the next page, or alone on its own. An item may have a megabyte. 8 MiB.
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Start of a page: just after the item that has this position. A token's position is the

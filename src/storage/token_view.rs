@@ -83,7 +83,9 @@ pub trait TokenView: Debug + Send + Sync {
     ) -> Result<Option<Token>>;
 
     /// Tokens from the view, ordered by the sequence of their last change there. A token that
-    /// can't be decoded is logged and left out.
+    /// can't be decoded is logged and left out. A page ends before the tokens take more than
+    /// [`PAGE_BYTES`](super::PAGE_BYTES) of memory, by an estimate that is the implementor's, and
+    /// has one token at least.
     async fn tokens(&self, scope: &ViewScope, options: ListOptions) -> Result<PageOf<Token>>;
 
     /// All registers of the view with their contents, markers included: for reconciling.

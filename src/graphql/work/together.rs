@@ -31,7 +31,7 @@ impl Default for Together {
 
 impl Together {
     /// Number of them.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::graphql) fn bytes(&self) -> usize {
         self.0.bytes.load(Ordering::Relaxed)
     }
 

@@ -137,7 +137,7 @@ impl Petrel {
             true => self.listed(workflow, sequence, &case).await,
             false => Ok((LogPosition::from(sequence).into(), Listed::None)),
         };
-        let (mut created, mut found) = (pin!(created), Found::new(page.first));
+        let (mut created, mut found) = (pin!(created.fuse()), Found::new(page.first));
         while found.wanted() > 0 {
             let some: Vec<_> = created.as_mut().take(found.at_once).try_collect().await?;
             if some.is_empty() {
