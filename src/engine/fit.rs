@@ -3,7 +3,7 @@
 use crate::models::{
     Case, HISTORY_KEPT, LONGEST_LINK, MAX_NESTING, MAX_NESTING_READ, Passed, PutAside, Record,
     RecordKind, Token, TokenAt, TokenId, json_length, kept_name, nesting, object_kept_name,
-    object_length, object_nesting, text_length,
+    object_length, object_memory, object_nesting, text_length,
 };
 
 /// Limits of stored messages.
@@ -40,12 +40,12 @@ pub enum Excess {
     },
     /// Memory.
     #[error(
-        "{what} would take some {memory} bytes of memory, and {limit} is the most here, 16 times a \
-         message: an object counts 640 for every 5 to 11 of its fields, and each value 100; carry \
-         fewer of them, or put them into a text"
+        "{what} would take some {memory} bytes of memory, and {limit} is the most here: an object \
+         counts 640 for every 5 to 11 of its fields, and each of its fields 24, an element of a list \
+         64; carry fewer of them, or put them into a text"
     )]
     Memory {
-        /// Name of the token.
+        /// Name of the token, or of the notes.
         what: String,
         /// Approximate number of bytes that it would take.
         memory: usize,
@@ -69,7 +69,7 @@ pub enum Excess {
 
 /// Number of times that a token may be larger in memory than a message: what has very many objects or
 /// numbers takes a hundred times its JSON, and readers of many such tokens have no room for it.
-const SWELLING: usize = 16;
+const SWELLING: usize = 40;
 
 /// Bytes that data may not fill, so that its token can always move: the ids of places and
 /// transitions in a later record may be longer than in this one.
@@ -98,7 +98,7 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
     // No view message is longer than the record with all that it leaves to earlier ones.
     let left_out = record.produced.iter().flat_map(|token| earlier(record, token, before));
     let most = record_length(record) + left_out.map(entry_length).sum::<usize>();
-    if most > limits.message / 8 {
+    if most > limits.message / 64 {
         check_memory(record, before, limits)?;
     }
     if most <= limits.message.saturating_sub(RESERVE) {
@@ -146,23 +146,25 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
     Err(Excess::Size { what, size, limit: room })
 }
 
-/// Checks that no token is far larger in memory than as JSON. One that only moves is as large as it
-/// was.
+/// Checks that no token, and no notes, are far larger in memory than as JSON. Tokens that move, split
+/// and join may be as large together as those that they come from.
 fn check_memory(record: &Record, before: Option<&Case>, limits: Limits) -> Result<(), Excess> {
+    let notes = object_memory(&record.metadata);
+    if notes > limits.message {
+        let what = "the change's metadata".to_owned();
+        return Err(Excess::Memory { what, memory: notes, limit: limits.message });
+    }
+    let was: usize = replaced(record, before).map(Token::carried_memory).sum();
     let limit = limits.message.saturating_mul(SWELLING);
     for token in &record.produced {
-        let memory = token.memory();
-        let was = before.and_then(|case| case.tokens.get(&token.id)).map_or(0, |was| was.memory());
-        if memory > limit && memory > was + MOVE {
+        let memory = token.carried_memory();
+        if memory > limit.max(was) {
             let what = format!("token {}", token.id);
             return Err(Excess::Memory { what, memory, limit });
         }
     }
     Ok(())
 }
-
-/// Memory that a move adds to a token: an entry of its history, with the caller's notes.
-const MOVE: usize = 1_000;
 
 /// Checks that so many tokens of so many bytes are not too much for one record, before they
 /// are made.

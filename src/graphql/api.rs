@@ -14,7 +14,7 @@ use crate::graphql::{
     response::code::INTERNAL,
     response::completion::complete,
     schema::{self, Schema},
-    work::{LookUps, NoRoom, Together, Work, joins::Joins},
+    work::{LookUps, NoRoom, Taker, Together, Work, joins::Joins},
 };
 use crate::petrel::Petrel;
 
@@ -29,6 +29,8 @@ pub struct Api {
     shape: Arc<Shape>,
     mutations: TaskTracker,
     together: Together,
+    /// Of events of subscriptions.
+    events: Together,
     admission: Admission,
 }
 
@@ -44,8 +46,9 @@ impl Api {
         // A test compares the schema with a file, which is parsed there too.
         let shape = Arc::new(shape.expect("the schema is written in its own language"));
         let (checker, mutations) = (schema::checker(&limits), TaskTracker::new());
-        let (admission, together) = (Admission::new(&limits), Together::default());
-        Self { schema, checker, petrel, limits, shape, mutations, together, admission }
+        let admission = Admission::new(&limits);
+        let (together, events) = (Together::default(), Together::default());
+        Self { schema, checker, petrel, limits, shape, mutations, together, events, admission }
     }
 
     /// The limits that clients are held to.
@@ -58,10 +61,10 @@ impl Api {
         &self.petrel
     }
 
-    /// Returns true if events of subscriptions wait for room: those who do not take their answers
-    /// keep it from others.
+    /// Returns true if events of subscriptions wait for room: those who do not take theirs keep it
+    /// from others.
     pub fn is_crowded(&self) -> bool {
-        self.together.bytes() >= self.limits.answers_bytes / 2
+        self.events.bytes() >= self.limits.answers_bytes / 2
     }
 
     /// Parses a request of `caller`, who must be allowed to send one of its kind.
@@ -103,23 +106,23 @@ impl Api {
     }
 
     async fn execute_here(&self, operation: Operation) -> Answer {
-        let work = self.work(&operation);
+        let work = self.work(&operation, None);
         let response = self.schema.execute(operation.request.data(Arc::clone(&work))).await;
         self.answer(&operation.document, response, &work)
     }
 
     /// A request that has used nothing yet.
-    fn work(&self, operation: &Operation) -> Arc<Work> {
+    fn work(&self, operation: &Operation, taker: Option<Taker>) -> Arc<Work> {
         let kind = operation.kind();
         let is_query = kind == OperationKind::Query;
         let look_ups = Arc::new(LookUps::new(self.limits.look_ups));
         let joins = Joins::new(is_query, self.petrel.clone(), Arc::clone(&look_ups));
-        let no_room = match kind {
-            OperationKind::Query => NoRoom::Refuses,
-            OperationKind::Mutation => NoRoom::Counts,
-            OperationKind::Subscription => NoRoom::Waits,
+        let (no_room, together) = match (taker, kind) {
+            (Some(taker), _) => (NoRoom::Waits(taker), &self.events),
+            (None, OperationKind::Mutation) => (NoRoom::Counts, &self.together),
+            (None, _) => (NoRoom::Refuses, &self.together),
         };
-        Arc::new(Work::new(self.limits, no_room, self.together.clone(), look_ups, joins))
+        Arc::new(Work::new(self.limits, no_room, together.clone(), look_ups, joins))
     }
 
     fn answer(&self, document: &ExecutableDocument, mut response: Response, work: &Work) -> Answer {
@@ -139,13 +142,24 @@ impl Api {
         operation: Operation,
         held: impl Send + 'static,
     ) -> BoxStream<'static, Answer> {
+        self.stream_to(Taker::default(), operation, held)
+    }
+
+    /// Does the same for one of several operations whose answers one client takes: of their events,
+    /// there is one at a time.
+    pub(in crate::graphql) fn stream_to(
+        &self,
+        taker: Taker,
+        operation: Operation,
+        held: impl Send + 'static,
+    ) -> BoxStream<'static, Answer> {
         if operation.kind() == OperationKind::Subscription {
             let room = match self.admission.of(&operation) {
                 Ok(room) => room,
                 Err(answer) => return futures::stream::once(async { answer }).boxed(),
             };
             drop(held);
-            let work = self.work(&operation);
+            let work = self.work(&operation, Some(taker));
             let responses = self.schema.execute_stream(operation.request.data(Arc::clone(&work)));
             let (api, document) = (self.clone(), operation.document);
             let (answers, mut taken) = mpsc::channel(1);
@@ -153,7 +167,7 @@ impl Api {
             let task = AbortOnDropHandle::new(tokio::spawn(async move {
                 let mut responses = pin!(responses);
                 // Only between two answers is it waited for who takes them: the next one is made when
-                // it is asked for, and kept by nobody before that.
+                // it is asked for.
                 while wants.recv().await.is_some()
                     && let Some(response) = responses.next().await
                     && answers.send(api.answer(&document, response, &work)).await.is_ok()

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::graphql::{
     Answer, Api, Caller, Charge, Parameters, response::answer::Body, response::error::refusal,
+    work::Taker,
 };
 use crate::models::unambiguous;
 
@@ -107,6 +108,8 @@ pub struct Socket {
     init_until: Option<Instant>,
     operations: HashMap<Arc<str>, AbortHandle>,
     events: SelectAll<BoxStream<'static, (Arc<str>, Event)>>,
+    /// What it takes of events.
+    taker: Taker,
     /// The charge of the frame that was given last, until the next one is asked for.
     sending: Option<Charge>,
 }
@@ -218,6 +221,7 @@ impl Socket {
             init_until: Some(Instant::now() + patience),
             operations: HashMap::new(),
             events: SelectAll::new(),
+            taker: Taker::default(),
             sending: None,
         }
     }
@@ -369,7 +373,7 @@ impl Socket {
             Ok(operation) => operation,
             Err(answer) => return Some(self.error(&id, answer.errors())),
         };
-        let answers = self.api.stream(operation, held).map(Event::Answer);
+        let answers = self.api.stream_to(self.taker.clone(), operation, held).map(Event::Answer);
         let end = futures::stream::once(async { Event::End });
         let named = id.clone();
         let events = answers.chain(end).map(move |event| (named.clone(), event));

@@ -13,6 +13,11 @@ const TOKEN: usize = 1_200;
 const EVENT: usize = 500;
 const VALUE: usize = 100;
 
+/// Bytes of an element's place in a list, which has up to twice as many places as elements, and of what
+/// the allocator adds to each of its pieces.
+const ELEMENT: usize = 64;
+const HEAP: usize = 24;
+
 /// Bytes of a node of an object's fields, which has room for so many of them, and has about half as
 /// many where there are several nodes.
 const NODE: usize = 640;
@@ -35,14 +40,14 @@ impl Stored<Record> {
         let tokens = produced.iter().map(Token::memory).sum::<usize>();
         let named = marking.0.len() + consumed.len() + read.len() + removed.len();
         let put_aside = self.value.put_aside.len() + self.value.aside.len();
-        RECORD + tokens + EVENT * (named + put_aside) + of_object(&self.value.metadata)
+        RECORD + tokens + EVENT * (named + put_aside) + object_memory(&self.value.metadata)
     }
 }
 
 impl WorkflowDefinition {
     /// Approximate memory that it takes with its compiled net, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        DEFINITION * self.json_bytes()
+        DEFINITION * self.json_bytes() + object_memory(&self.metadata)
     }
 
     /// Bytes that it has as JSON.
@@ -71,27 +76,42 @@ impl io::Write for Count {
 impl Token {
     /// Approximate memory that it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let notes = self.history.iter().map(|event| of_object(&event.metadata)).sum::<usize>();
+        let notes = self.history.iter().map(|event| object_memory(&event.metadata)).sum::<usize>();
         let events = EVENT * self.history.len() + notes;
-        TOKEN + events + of_value(&self.data) + of_object(&self.metadata)
+        TOKEN + events + self.carried_memory()
+    }
+}
+
+impl Token {
+    /// Approximate memory that its data and metadata take, in bytes.
+    pub(crate) fn carried_memory(&self) -> usize {
+        of_value(&self.data) + object_memory(&self.metadata)
     }
 }
 
 fn of_value(value: &Value) -> usize {
-    VALUE
-        + match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-            Value::String(text) => text.len(),
-            Value::Array(values) => values.iter().map(of_value).sum(),
-            Value::Object(fields) => of_object(fields),
-        }
+    VALUE + beside(value)
 }
 
-fn of_object(fields: &Map<String, Value>) -> usize {
+/// Bytes of a value beside its own place, which an object's node or a list has for it.
+fn beside(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => HEAP + text.len(),
+        Value::Array(values) => {
+            HEAP + values.iter().map(|value| ELEMENT + beside(value)).sum::<usize>()
+        }
+        Value::Object(fields) => object_memory(fields),
+    }
+}
+
+/// Approximate memory that an object takes, in bytes.
+pub(crate) fn object_memory(fields: &Map<String, Value>) -> usize {
     let nodes = match fields.len() {
         0 => 0,
         count if count <= FIELDS => 1,
         count => count.div_ceil(FIELDS / 2),
     };
-    NODE * nodes + fields.iter().map(|(name, value)| name.len() + of_value(value)).sum::<usize>()
+    let fields = fields.iter().map(|(name, value)| HEAP + name.len() + beside(value));
+    NODE * nodes + fields.sum::<usize>()
 }

@@ -39,6 +39,7 @@ pub(crate) use json::{MOST_UNKNOWN, read_json, read_json_noting};
 pub use json::{Unambiguous, unambiguous};
 pub(crate) use links::LONGEST_LINK;
 pub use marking::{Marking, MarkingEntry};
+pub(crate) use memory::object_memory;
 pub use position::{LogPosition, LogStream};
 pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};

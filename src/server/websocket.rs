@@ -1,6 +1,14 @@
 //! Websockets: carries the frames of [`Socket`] and keeps the connection alive.
 
-use std::{future::ready, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::ready,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -49,8 +57,10 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// Time that one message may wait for a client that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The same while answers that are not taken leave no room for the events of others.
+/// Time in which a client must take [`LEAST`] bytes while events that are not taken leave no room for
+/// those of others.
 const CROWDED_TIMEOUT: Duration = Duration::from_secs(3);
+const LEAST: usize = 64 * 1024;
 
 /// Bytes that the library reads at a time.
 const AHEAD: usize = 4 * 1024;
@@ -201,7 +211,7 @@ async fn carry(
             None => {}
             Some(Frame::Text(text)) => {
                 let is_crowded = || state.api.is_crowded();
-                taken(send_text(&mut socket, text.into()), is_crowded).await?;
+                send_answer(&mut socket, text.into(), is_crowded).await?;
             }
             Some(Frame::Close { code, reason }) => {
                 // Its operations are over, whether or not the client takes the frame.
@@ -251,32 +261,42 @@ async fn in_time(written: impl Future<Output = Result<(), Error>>) -> Result<(),
     timeout(SEND_TIMEOUT, written).await.map_err(|_| late())?
 }
 
-/// An answer that is written, if the client takes it in time, which is shorter while others wait for
-/// its room.
-async fn taken(
-    written: impl Future<Output = Result<(), Error>>,
+/// Sends an answer, if the client takes it in time: the whole in [`SEND_TIMEOUT`], and some of it all the
+/// time while events of others wait for room.
+async fn send_answer(
+    socket: &mut WebSocket,
+    text: Bytes,
     is_crowded: impl Fn() -> bool,
 ) -> Result<(), Error> {
-    let (mut written, begun) = (pin!(written), Instant::now());
+    let (begun, sent, mut before) = (Instant::now(), AtomicUsize::new(0), 0);
+    let mut sending = pin!(send_text(socket, text, &sent));
     loop {
-        match timeout(CROWDED_TIMEOUT, &mut written).await {
-            Ok(written) => return written,
-            Err(_) if is_crowded() || begun.elapsed() >= SEND_TIMEOUT => return Err(late()),
-            Err(_) => {}
+        match timeout(CROWDED_TIMEOUT, &mut sending).await {
+            Ok(sent) => return sent,
+            Err(_) if begun.elapsed() >= SEND_TIMEOUT => return Err(late()),
+            Err(_) if is_crowded() && sent.load(Ordering::Relaxed) - before < LEAST => {
+                return Err(late());
+            }
+            Err(_) => before = sent.load(Ordering::Relaxed),
         }
     }
 }
 
-/// Sends a text in frames of [`OUT`] bytes, each once the one before has been taken: the library keeps
-/// the room of the largest frame for as long as the socket, and moves what is left of one each time
-/// the client takes something.
-async fn send_text(socket: &mut WebSocket, mut text: Bytes) -> Result<(), Error> {
+/// Sends a text in frames of [`OUT`] bytes, each once the one before has been taken, and counts the
+/// bytes: the library keeps the room of the largest frame for as long as the socket, and moves what is
+/// left of one each time the client takes something.
+async fn send_text(
+    socket: &mut WebSocket,
+    mut text: Bytes,
+    sent: &AtomicUsize,
+) -> Result<(), Error> {
     let mut kind = Data::Text;
     loop {
         let part = text.split_to(text.len().min(OUT));
-        let is_last = text.is_empty();
+        let (is_last, bytes) = (text.is_empty(), part.len());
         let frame = frame::Frame::message(part, OpCode::Data(kind), is_last);
         socket.send(Message::Frame(frame)).await?;
+        sent.fetch_add(bytes, Ordering::Relaxed);
         if is_last {
             return Ok(());
         }

@@ -25,7 +25,7 @@ use joins::Joins;
 use slice::Slice;
 
 pub use together::Charge;
-pub(super) use together::Together;
+pub(super) use together::{Taker, Together};
 
 /// Bytes that each value counts beside its own, measured as a process's growth.
 const VALUE: usize = 256;
@@ -60,14 +60,14 @@ impl fmt::Display for Overdrawn {
 }
 
 /// Treatment of an answer where there is no room for it among all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum NoRoom {
     /// It is refused, and may be asked for again.
     Refuses,
     /// It only counts: what has been stored is not answered with "try again".
     Counts,
-    /// It waits, and comes when there is room.
-    Waits,
+    /// It waits, and comes when there is room and who takes it has taken the one before.
+    Waits(Taker),
 }
 
 /// The work that one request, or one event of a subscription, has done.
@@ -76,14 +76,20 @@ pub(super) struct Work {
     no_room: NoRoom,
     together: Together,
     bytes: AtomicUsize,
-    /// The right to make this event, where it is one of a subscription.
-    event: Mutex<Option<OwnedSemaphorePermit>>,
+    /// The rights to take and to make this event, where it is one of a subscription.
+    event: Mutex<Rights>,
     over: Mutex<Over>,
     slice: Slice,
     /// Look-ups of the request.
     pub look_ups: Arc<LookUps>,
     /// Look-ups that several fields of a query ask for.
     pub joins: Joins,
+}
+
+#[derive(Default)]
+struct Rights {
+    take: Option<OwnedSemaphorePermit>,
+    make: Option<OwnedSemaphorePermit>,
 }
 
 /// The signal that the answer has become too large, and the reason.
@@ -125,17 +131,21 @@ impl Work {
     pub(super) fn take(&self) -> Charge {
         *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Over::default();
         self.look_ups.used.store(0, Ordering::Relaxed);
-        *self.event.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        Charge::of(self.bytes.swap(0, Ordering::Relaxed), &self.together)
+        let bytes = self.bytes.swap(0, Ordering::Relaxed);
+        let mut event = self.event.lock().unwrap_or_else(PoisonError::into_inner);
+        let Rights { take, make } = std::mem::take(&mut *event);
+        drop(make);
+        Charge::of(bytes, &self.together, take)
     }
 
     /// Waits until the answer may be begun. Only an event of a subscription waits: nothing may be
-    /// left out of it. Half of the room is for all other answers, which are refused where there is
-    /// none.
+    /// left out of it, and events have room of their own.
     async fn begin(&self) {
-        if let NoRoom::Waits = self.no_room {
-            let event = self.together.event(self.limits.answers_bytes / 2).await;
-            *self.event.lock().unwrap_or_else(PoisonError::into_inner) = event;
+        if let NoRoom::Waits(taker) = &self.no_room {
+            let take = taker.turn().await;
+            let make = self.together.event(self.limits.answers_bytes / 2).await;
+            let rights = Rights { take, make };
+            *self.event.lock().unwrap_or_else(PoisonError::into_inner) = rights;
         }
     }
 
@@ -155,7 +165,7 @@ impl Work {
                      pages, or for less of each item"
                 ),
             }
-        } else if all > together && own > SMALL && self.no_room == NoRoom::Refuses {
+        } else if all > together && own > SMALL && matches!(self.no_room, NoRoom::Refuses) {
             Overdrawn {
                 code: crate::graphql::response::code::OVERLOADED,
                 retryable: true,
@@ -329,7 +339,7 @@ mod tests {
         let counting = || work_with(&together, NoRoom::Counts);
         let (one, other) = (counting(), counting());
         assert!(one.charge(40 << 20) && other.charge(40 << 20));
-        let event = work_with(&together, NoRoom::Waits);
+        let event = work_with(&together, NoRoom::Waits(Taker::default()));
         let mut begin = std::pin::pin!(event.begin());
         assert!(futures::poll!(begin.as_mut()).is_pending());
         work(&together).begin().await;
@@ -339,6 +349,21 @@ mod tests {
         charge.shrink(20 << 20);
         begin.await;
         assert!(event.charge(60 << 20));
+    }
+
+    #[tokio::test]
+    async fn who_takes_events_has_one_at_a_time() {
+        let (together, taker) = (Together::default(), Taker::default());
+        let event = || work_with(&together, NoRoom::Waits(taker.clone()));
+        let (one, other) = (event(), event());
+        one.begin().await;
+        let charge = one.take();
+        let mut begin = std::pin::pin!(other.begin());
+        assert!(futures::poll!(begin.as_mut()).is_pending());
+        // Those of others are made meanwhile.
+        work_with(&together, NoRoom::Waits(Taker::default())).begin().await;
+        drop(charge);
+        begin.await;
     }
 
     #[test]

@@ -10,7 +10,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// Number of events of subscriptions that are made at once: so many more than there is room for.
 const EVENTS_AT_ONCE: usize = 4;
 
-/// The bytes that all answers take that are being made or sent. A clone shares them.
+/// The bytes that answers of a kind take that are being made or sent: those of requests, or events of
+/// subscriptions. A clone shares them.
 #[derive(Debug, Clone)]
 pub(in crate::graphql) struct Together(Arc<Shared>);
 
@@ -61,17 +62,40 @@ impl Together {
     }
 }
 
+/// The answer that one who takes events has at a time: the next one is made when it is gone.
+#[derive(Debug, Clone)]
+pub(in crate::graphql) struct Taker(Arc<Semaphore>);
+
+impl Default for Taker {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Taker {
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed, so never an error.
+        Arc::clone(&self.0).acquire_owned().await.ok()
+    }
+}
+
 /// Bytes of an answer that count among those of all answers until this is dropped.
 #[derive(Debug)]
 pub struct Charge {
     bytes: usize,
     together: Together,
+    /// The turn of who takes it, of an event.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Charge {
     /// A charge of bytes that are counted already.
-    pub(super) fn of(bytes: usize, together: &Together) -> Self {
-        Self { bytes, together: together.clone() }
+    pub(super) fn of(
+        bytes: usize,
+        together: &Together,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { bytes, together: together.clone(), _turn: turn }
     }
 
     /// Number of them.

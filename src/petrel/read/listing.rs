@@ -7,11 +7,15 @@ use futures::{StreamExt, TryStreamExt, future::try_join_all};
 use crate::petrel::{
     Error, Lookup, Petrel, Result,
     export::by_case::case_of,
-    read::reads::{after, check},
+    read::{
+        reads::{after, check},
+        turn::Loaded,
+    },
 };
 use crate::{
     models::{
-        Case, CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, StoredDefinition, WorkflowId,
+        Case, CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, Record, Stored,
+        StoredDefinition, WorkflowId,
     },
     storage::{
         Cursor, Filling, LogRange, LogScope, PAGE_BYTES, Page, PageOf, StorageError, TokenScope,
@@ -100,6 +104,10 @@ impl Petrel {
                 let now = some.split_off(..found.at_once.min(some.len())).unwrap_or_default();
                 let cases = now.iter().map(|(created, case)| self.listed(workflow, *created, case));
                 for listed in try_join_all(cases).await? {
+                    if found.wanted() == 0 {
+                        return Ok(found.page());
+                    }
+                    let listed = self.whole(workflow, listed).await?;
                     // It may have got another status since the index had it.
                     let asked_for = |case: &Case| status.is_none_or(|status| case.status == status);
                     if !matches!(&listed, (_, Listed::Case(case)) if !asked_for(case)) {
@@ -144,7 +152,9 @@ impl Petrel {
                 break;
             }
             for listed in try_join_all(some.into_iter().map(listed)).await? {
-                found.add(listed);
+                if found.wanted() > 0 {
+                    found.add(self.whole(workflow, listed).await?);
+                }
             }
         }
         Ok(found.page())
@@ -165,24 +175,44 @@ impl Petrel {
         }
     }
 
-    /// A case of a listing.
+    /// A case of a listing, loaded unless it is large.
     async fn listed(
         &self,
         workflow: &WorkflowId,
         created: LogSequence,
         case: &CaseId,
     ) -> Result<(Cursor, Listed)> {
-        let listed = match self.inner.reader.load(workflow, case).await {
-            Ok(Some((_, case))) => Listed::Case(Arc::new(case)),
-            Ok(None) => Listed::None,
+        let loaded = self.inner.reader.load_small(workflow, case).await;
+        Ok((LogPosition::from(created).into(), self.found(case, loaded)?))
+    }
+
+    /// The same, loaded if it is large: one at a time, when there is room for it.
+    async fn whole(
+        &self,
+        workflow: &WorkflowId,
+        (at, listed): (Cursor, Listed),
+    ) -> Result<(Cursor, Listed)> {
+        let Listed::Large(case) = listed else { return Ok((at, listed)) };
+        let loaded = self.inner.reader.load(workflow, &case).await.map(Loaded::Whole);
+        Ok((at, self.found(&case, loaded)?))
+    }
+
+    fn found(
+        &self,
+        case: &CaseId,
+        loaded: Result<Loaded<Option<(Stored<Record>, Case)>>>,
+    ) -> Result<Listed> {
+        Ok(match loaded {
+            Ok(Loaded::Whole(Some((_, case)))) => Listed::Case(Arc::new(case)),
+            Ok(Loaded::Whole(None)) => Listed::None,
+            Ok(Loaded::Large) => Listed::Large(case.clone()),
             Err(error) if !error.is_of_one_case() => return Err(error),
             Err(error) => {
                 // The answer names it, each time that it is listed.
                 tracing::debug!(%error, "a case of a listing can't be read");
                 Listed::Unreadable(case.clone())
             }
-        };
-        Ok((LogPosition::from(created).into(), listed))
+        })
     }
 }
 
@@ -209,6 +239,8 @@ impl CasePage {
 enum Listed {
     Case(Arc<Case>),
     Unreadable(CaseId),
+    /// It is large, and was not loaded.
+    Large(CaseId),
     /// It is gone.
     None,
 }
@@ -236,7 +268,7 @@ impl Found {
         let bytes = match &listed {
             Listed::Case(case) => case.memory(),
             Listed::Unreadable(_) => 0,
-            Listed::None => return,
+            Listed::None | Listed::Large(_) => return,
         };
         self.largest = self.largest.max(bytes);
         self.at_once = (PAGE_BYTES / 4 / self.largest).clamp(1, AT_ONCE);
@@ -250,7 +282,7 @@ impl Found {
             match listed {
                 Listed::Case(case) => items.push((cursor, case)),
                 Listed::Unreadable(case) => unreadable.push((cursor, case)),
-                Listed::None => {}
+                Listed::None | Listed::Large(_) => {}
             }
         }
         CasePage { cases: PageOf { items, has_next }, unreadable }

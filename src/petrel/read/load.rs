@@ -9,7 +9,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::petrel::{
     Error, Result,
-    read::{Reader, turn::Loading},
+    read::{
+        Reader,
+        turn::{Loaded, Loading},
+    },
 };
 use crate::{
     engine::{fit_history, history_bases, produced, restore, take_produced},
@@ -31,9 +34,11 @@ const LARGE_AT_ONCE: usize = 8;
 /// The number of tokens from which on a case is one with many.
 const LARGE: usize = 1_024;
 
-/// Number of records, or of messages of the view, that are read first: they tell how large the others
-/// may be.
+/// Number of messages of the view that are read first: they tell how large the others may be.
 const SAMPLE: usize = 4;
+
+/// Most times as many as before that are read next.
+const GROWTH: usize = 4;
 
 /// Most messages of the view that are asked for at once.
 const MESSAGES_AT_ONCE: usize = 512;
@@ -87,40 +92,68 @@ impl Reader {
     ) -> Result<Option<(Stored<Record>, Case)>> {
         let mut loading = self.loading();
         loop {
-            let head = self.storage.head(workflow, case, Consistency::Strong).await?;
-            let Some(head) = head else { return Ok(None) };
-            let elsewhere = sample(&head, &mut loading);
-            if loading.is_large(elsewhere) && !loading.has_turn() {
-                // Who waits has nothing of a large case, not even its head.
-                drop(head);
-                loading.expect(elsewhere).await;
-                loading.begin_anew();
-                continue;
+            match self.load_in(workflow, case, &mut loading).await? {
+                Loaded::Whole(loaded) => return Ok(loaded),
+                Loaded::Large => loading.wait().await?,
             }
-            let case = self.restore_in(&head, &mut loading).await?;
-            return Ok(Some((head, case)));
         }
+    }
+
+    /// The same, unless it is a large case.
+    pub(in crate::petrel) async fn load_small(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<Loaded<Option<(Stored<Record>, Case)>>> {
+        self.load_in(workflow, case, &mut self.loading()).await
+    }
+
+    async fn load_in(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        loading: &mut Loading<'_>,
+    ) -> Result<Loaded<Option<(Stored<Record>, Case)>>> {
+        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+        let Some(head) = head else { return Ok(Loaded::Whole(None)) };
+        Ok(match self.restore_in(&head, loading).await? {
+            Loaded::Whole(case) => Loaded::Whole(Some((head, case))),
+            Loaded::Large => Loaded::Large,
+        })
     }
 
     /// The state that a head stands for. Tokens that are in many records are taken from the
     /// view if the head vouches for them, since each record has the whole marking: a case is
     /// read in as many bytes as it has tokens.
     pub(crate) async fn restore(&self, head: &Stored<Record>) -> Result<Case> {
-        let mut loading = self.loading();
-        let elsewhere = sample(head, &mut loading);
-        loading.expect(elsewhere).await;
-        self.restore_in(head, &mut loading).await
+        loop {
+            // It waits for its turn, and is never given up.
+            if let Loaded::Whole(case) = self.restore_in(head, &mut self.restoring()).await? {
+                return Ok(case);
+            }
+        }
     }
 
-    async fn restore_in(&self, head: &Stored<Record>, loading: &mut Loading<'_>) -> Result<Case> {
+    async fn restore_in(
+        &self,
+        head: &Stored<Record>,
+        loading: &mut Loading<'_>,
+    ) -> Result<Loaded<Case>> {
+        let Record { produced, marking, .. } = &head.value;
+        produced.iter().for_each(|token| loading.add(token.memory()));
+        if !loading.may_read(marking.0.len().saturating_sub(produced.len())).await {
+            return Ok(Loaded::Large);
+        }
         let found = Found::of(head);
         let records = found.elsewhere();
         if let Some(hash) = &head.value.tokens_hash
             && records.len() > AT_ONCE
         {
-            let case = self.restore_by_view(found, loading).await?;
+            let Loaded::Whole(case) = self.restore_by_view(found, loading).await? else {
+                return Ok(Loaded::Large);
+            };
             if case.digests.of_all(&case.marking).as_ref() == Some(hash) {
-                return Ok(case);
+                return Ok(Loaded::Whole(case));
             }
             let (workflow, case) = (&head.value.workflow, &head.value.case);
             tracing::warn!(
@@ -156,7 +189,7 @@ impl Reader {
         &self,
         mut found: Found<'_>,
         loading: &mut Loading<'_>,
-    ) -> Result<Case> {
+    ) -> Result<Loaded<Case>> {
         let head = found.head;
         let elsewhere = |entry: &&MarkingEntry| entry.sequence_in(head.sequence) != head.sequence;
         let marking = head.value.marking.0.iter().filter(elsewhere);
@@ -180,13 +213,16 @@ impl Reader {
                 }
             }
             at += asked.len();
-            loading.expect(wanted.len() - at).await;
-            some = loading.some().clamp(SAMPLE, MESSAGES_AT_ONCE);
+            if !loading.may_read(wanted.len() - at).await {
+                return Ok(Loaded::Large);
+            }
+            some = loading.some().clamp(SAMPLE, GROWTH * some).min(MESSAGES_AT_ONCE);
         }
         let records = found.elsewhere();
-        let mut case = self.restore_with(found, records, whole, loading).await?;
+        let case = self.restore_with(found, records, whole, loading).await?;
+        let Loaded::Whole(mut case) = case else { return Ok(Loaded::Large) };
         case.digests = Digests::after(None, &case.tokens, [].into_iter());
-        Ok(case)
+        Ok(Loaded::Whole(case))
     }
 
     /// The case with the tokens of these records, and others that are whole.
@@ -196,23 +232,21 @@ impl Reader {
         records: BTreeSet<LogSequence>,
         whole: Vec<Token>,
         loading: &mut Loading<'_>,
-    ) -> Result<Case> {
+    ) -> Result<Loaded<Case>> {
         let head = found.head;
         let (workflow, case) = (&head.value.workflow, &head.value.case);
         let (are_few, at_once) = (records.len() <= AT_ONCE, at_once(head));
         let (mut at_hand, mut unknown) = (Vec::new(), Vec::new());
-        let mut records: Vec<_> = records.into_iter().collect();
-        let others = records.split_off(records.len().min(SAMPLE));
-        for some in [records, others] {
-            loading.expect(some.len()).await;
-            let mut left = some.len();
-            let mut reads = stream::iter(some)
+        let records: Vec<_> = records.into_iter().collect();
+        let (mut at, mut some) = (0, 1);
+        while at < records.len() {
+            let asked = &records[at..records.len().min(at + some)];
+            (at, some) = (at + asked.len(), some * GROWTH);
+            let mut reads = stream::iter(asked.iter().copied())
                 .map(|sequence| self.named(workflow, case, sequence, head.sequence))
                 .buffer_unordered(at_once);
             while let Some(mut record) = reads.try_next().await? {
-                left -= 1;
                 loading.add(record.memory());
-                loading.expect(left).await;
                 found.take(&mut record);
                 // Where not all are named, a token's may be among the others.
                 let is_cut = record.value.unknown.len() >= MOST_UNKNOWN;
@@ -222,6 +256,9 @@ impl Reader {
                 if are_few {
                     at_hand.push(record);
                 }
+            }
+            if !loading.may_read(records.len() - at).await {
+                return Ok(Loaded::Large);
             }
         }
         let at_hand: Vec<_> = at_hand.iter().chain([head]).collect();
@@ -234,7 +271,8 @@ impl Reader {
         let tokens: HashMap<_, _> = alive.into_iter().chain(whole).map(with_subject).collect();
         let restored = restore(head, tokens, bases);
         let restored = restored.map_err(|reason| broken(workflow, case, head.sequence, reason))?;
-        Ok(Case { aside: self.put_aside_by(head).await?, unknown: unknown.collect(), ..restored })
+        let (aside, unknown) = (self.put_aside_by(head).await?, unknown.collect());
+        Ok(Loaded::Whole(Case { aside, unknown, ..restored }))
     }
 
     /// Puts back the history that the tokens' records left out, from `at_hand` where it is
@@ -296,13 +334,6 @@ impl Reader {
         let subject = self.storage.token_subject(&token.workflow, &token.place, &token.id);
         Token { nats_subject: Some(subject), ..token }
     }
-}
-
-/// Notes the tokens that a head has as the first part of its case. Returns the number of the others.
-fn sample(head: &Stored<Record>, loading: &mut Loading<'_>) -> usize {
-    let Record { produced, marking, .. } = &head.value;
-    produced.iter().for_each(|token| loading.add(token.memory()));
-    marking.0.len().saturating_sub(produced.len())
 }
 
 fn at_once(head: &Stored<Record>) -> usize {

@@ -8,7 +8,7 @@ pub(in crate::petrel) mod load;
 pub(in crate::petrel) mod locate;
 pub(in crate::petrel) mod reads;
 mod subscriber;
-mod turn;
+pub(in crate::petrel) mod turn;
 pub(in crate::petrel) mod watch;
 
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(crate) struct Reader {
     paging: Arc<Semaphore>,
     /// Large cases take turns at being loaded.
     loads: Semaphore,
+    /// The same for changes and for mending views.
+    restores: Semaphore,
     /// Large cases that are looked at.
     looks: Semaphore,
 }
@@ -48,6 +50,7 @@ impl Reader {
             computing: turn::turns(),
             paging: Arc::new(Semaphore::new(turn::PAGES_AT_ONCE)),
             loads: Semaphore::new(turn::LOADS_AT_ONCE),
+            restores: Semaphore::new(turn::LOADS_AT_ONCE),
             looks: Semaphore::new(turn::LOOKS_AT_ONCE),
         }
     }

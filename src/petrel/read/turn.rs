@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::Reader;
 use crate::models::Case;
@@ -15,19 +18,29 @@ use crate::petrel::{Error, Result};
 /// [`PAGE_BYTES`](crate::storage::PAGE_BYTES), and as much again is on its way.
 pub(super) const PAGES_AT_ONCE: usize = 4;
 
-/// Longest wait for the turn of a page.
+/// Longest wait for the turn of a page, or of a large case.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Number of large cases that are loaded at once.
+/// Number of large cases that are loaded at once for callers, and for changes.
 pub(super) const LOADS_AT_ONCE: usize = 2;
 
 /// Memory of a case, in bytes, beyond which it is a large one.
 const LARGE: usize = 4 * 1024 * 1024;
 
-/// A case that is being loaded. One that turns out to be large waits for its turn.
+/// A case that was loaded, unless it is large and has no turn.
+pub(in crate::petrel) enum Loaded<T> {
+    Whole(T),
+    /// Nothing is kept of it. It is to be loaded anew with a turn.
+    Large,
+}
+
+/// A case that is being loaded. One that turns out to be large needs a turn.
 pub(super) struct Loading<'a> {
     turns: &'a Semaphore,
     turn: Option<SemaphorePermit<'a>>,
+    /// True if it waits where it needs a turn. If not, it ends there, so that those who wait have
+    /// nothing of their cases.
+    waits: bool,
     bytes: usize,
     read: usize,
 }
@@ -39,27 +52,16 @@ impl Loading<'_> {
         self.read += 1;
     }
 
-    /// Waits for a turn if so many more parts, as large as those before them, make it a large case.
-    /// Whoever has the turn needs no other one for the rest.
-    pub(super) async fn expect(&mut self, more: usize) {
-        if self.is_large(more) && self.turn.is_none() {
+    /// Returns true if so many more parts may be read: together they are no large case if they are as
+    /// large as those before them, or it has its turn. Whoever has the turn needs no other one for
+    /// the rest.
+    pub(super) async fn may_read(&mut self, more: usize) -> bool {
+        let is_large = self.bytes + self.part() * more > LARGE;
+        if is_large && self.turn.is_none() && self.waits {
             // It is never closed, so never an error.
             self.turn = self.turns.acquire().await.ok();
         }
-    }
-
-    /// True if so many more parts, as large as those before them, make it a large case.
-    pub(super) fn is_large(&self, more: usize) -> bool {
-        self.bytes + self.part() * more > LARGE
-    }
-
-    pub(super) fn has_turn(&self) -> bool {
-        self.turn.is_some()
-    }
-
-    /// Has nothing of the case any more, but the turn.
-    pub(super) fn begin_anew(&mut self) {
-        (self.bytes, self.read) = (0, 0);
+        !is_large || self.turn.is_some()
     }
 
     /// Number of parts that are no more than a large case together.
@@ -69,6 +71,16 @@ impl Loading<'_> {
 
     fn part(&self) -> usize {
         self.bytes / self.read.max(1)
+    }
+
+    /// Begins anew once it has a turn.
+    pub(super) async fn wait(&mut self) -> Result<()> {
+        let Ok(turn) = timeout(LONGEST_WAIT, self.turns.acquire()).await else {
+            let reason = format!("the large cases of others took more than {LONGEST_WAIT:?}");
+            return Err(Error::Overloaded { reason });
+        };
+        (self.turn, self.bytes, self.read) = (turn.ok(), 0, 0);
+        Ok(())
     }
 }
 
@@ -87,9 +99,14 @@ impl Reader {
         look.map(Some).map_err(|_| Error::Overloaded { reason: reason() })
     }
 
-    /// A load of a case of which nothing has been read yet.
+    /// A load for a caller, which ends where it needs a turn.
     pub(super) fn loading(&self) -> Loading<'_> {
-        Loading { turns: &self.loads, turn: None, bytes: 0, read: 0 }
+        Loading { turns: &self.loads, turn: None, waits: false, bytes: 0, read: 0 }
+    }
+
+    /// A load for a change, or for mending views. Its turns are none of the callers who read.
+    pub(super) fn restoring(&self) -> Loading<'_> {
+        Loading { turns: &self.restores, turn: None, waits: true, bytes: 0, read: 0 }
     }
 
     /// Runs a long computation on a thread of its own; few at a time, so that they never take
@@ -122,7 +139,7 @@ impl Reader {
     ) -> impl Future<Output = Result<T>> + Send + 'static + use<T, R> {
         let turns = Arc::clone(&self.paging);
         by_itself(async move {
-            let Ok(_turn) = tokio::time::timeout(LONGEST_WAIT, turns.acquire()).await else {
+            let Ok(_turn) = timeout(LONGEST_WAIT, turns.acquire()).await else {
                 let reason = format!("the pages of others took more than {LONGEST_WAIT:?}");
                 return Err(Error::Overloaded { reason });
             };

@@ -137,14 +137,13 @@ impl Inner {
             // A subject that stands twice may be found beyond what has been asked for.
             let last = some.last().map(|(sequence, _)| **sequence);
             live.sort_by_key(|live: &Live| live.at);
+            live.dedup_by_key(|live| live.at);
             let before = live.partition_point(|live| Some(live.at.0) <= last);
             if enough.is_less_than(&live[..before]) {
                 live.truncate(before);
                 break;
             }
         }
-        live.sort_by_key(|live| live.at);
-        live.dedup_by_key(|live| live.at);
         Ok(live)
     }
 

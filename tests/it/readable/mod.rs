@@ -12,6 +12,7 @@ mod quarantine;
 mod reads_of_aside;
 mod sizes;
 mod stale_heads;
+mod swelling;
 
 use futures::TryStreamExt;
 use serde_json::{Value, json};

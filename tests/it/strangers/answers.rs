@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use stormpetrel::{
-    ExpectedVersion, NewCase, NewToken, Petrel,
-    models::TokenId,
+    Change, ExpectedVersion, NewCase, NewToken, Petrel,
+    models::{CaseId, TokenId},
     storage::{Page, TokenScope},
 };
 use tokio::time::timeout;
@@ -156,28 +156,62 @@ async fn listings_of_tokens_that_swell_when_they_are_read_take_bounded_memory() 
 }
 
 #[tokio::test]
+async fn large_cases_after_a_small_one_take_bounded_memory_in_listings() {
+    let serving = Serving::start(&[]).await;
+    let petrel = petrel_at(serving.nats.url()).await;
+    ring(&petrel, "w").await;
+    for number in 0..13 {
+        let id = case(&format!("k{number}"));
+        let begun = NewCase { case: Some(id.clone()), ..NewCase::of(workflow("w")) };
+        petrel.create_case(begun).await.unwrap();
+        for _ in 0..number.min(1) * 4 {
+            petrel.create_token(token_of("w", id.clone(), swelling(28_000))).await.unwrap();
+        }
+    }
+    let query = "{ cases(workflowId: \"w\", first: 1000) { nodes { caseId }
+        pageInfo { hasNextPage } } }";
+    assert_eq!(ask(&serving, 1, query).await, 1);
+    assert_eq!(ask(&serving, 8, query).await, 8);
+    let (mut listed, mut page) = (0, Page::default());
+    loop {
+        let found = petrel.cases(&workflow("w"), None, page).await.unwrap().cases;
+        (listed, page.after) = (listed + found.items.len(), found.end());
+        if !found.has_next {
+            break;
+        }
+    }
+    assert_eq!(listed, 13);
+    serving.stop().await;
+}
+
+/// A workflow whose cases never end.
+async fn ring(petrel: &Petrel, id: &str) {
+    let net = json!({ "id": id, "initial_place": "p", "places": [{ "id": "p" }],
+        "transitions": [{ "id": "t", "from_places": ["p"], "to_place": "p" }] });
+    petrel.create_workflow(definition(net), ExpectedVersion::New).await.unwrap();
+}
+
+fn token_of(of: &str, case: CaseId, data: Value) -> NewToken {
+    let (workflow, place, change) = (workflow(of), None, Change::default());
+    NewToken { workflow, case, place, data, metadata: Default::default(), change }
+}
+
+#[tokio::test]
 async fn large_cases_that_are_looked_at_at_once_take_bounded_memory() {
     let serving = Serving::start(&[]).await;
     let petrel = petrel_at(serving.nats.url()).await;
     for (name, count, data) in
         [("text", 40, json!({ "text": "x".repeat(800_000) })), ("swelling", 8, swelling(8_000))]
     {
-        let net = json!({ "id": name, "initial_place": "p", "places": [{ "id": "p" }],
-            "transitions": [{ "id": "t", "from_places": ["p"], "to_place": "p" }] });
-        petrel.create_workflow(definition(net), ExpectedVersion::New).await.unwrap();
+        ring(&petrel, name).await;
         let begun = NewCase { case: Some(case("k")), ..NewCase::of(workflow(name)) };
         petrel.create_case(begun).await.unwrap();
         for _ in 0..count {
-            let more = NewToken {
-                workflow: workflow(name),
-                case: case("k"),
-                place: None,
-                data: data.clone(),
-                metadata: Default::default(),
-                change: Default::default(),
-            };
-            petrel.create_token(more).await.unwrap();
+            petrel.create_token(token_of(name, case("k"), data.clone())).await.unwrap();
         }
+        // The last record has none of the tokens.
+        let pause = Change::default();
+        petrel.pause(&workflow(name), &case("k"), pause).await.unwrap();
         for what in [
             "explain(workflowId: \"W\", caseId: \"k\") { summary }",
             "case(workflowId: \"W\", id: \"k\") { revision }",
