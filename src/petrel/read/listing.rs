@@ -14,8 +14,7 @@ use crate::petrel::{
 };
 use crate::{
     models::{
-        Case, CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, Record, Stored,
-        StoredDefinition, WorkflowId,
+        Case, CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, StoredDefinition, WorkflowId,
     },
     storage::{
         Cursor, Filling, LogRange, LogScope, PAGE_BYTES, Page, PageOf, StorageError, TokenScope,
@@ -29,7 +28,7 @@ impl Petrel {
     /// The cases of a workflow in the order of their creation, a page at a time. A cursor is
     /// the log sequence of the record that created the case. Cases that can't be read are named
     /// beside the others, and take as much of a page. A page
-    /// ends with [`PAGE_BYTES`](crate::storage::PAGE_BYTES), as one of tokens.
+    /// ends with [`PAGE_BYTES`], as one of tokens.
     ///
     /// With a status it goes by an index that this process makes of the log. Before that has
     /// been made once it is waited for, for some seconds; then the error is
@@ -193,17 +192,14 @@ impl Petrel {
         (at, listed): (Cursor, Listed),
     ) -> Result<(Cursor, Listed)> {
         let Listed::Large(case) = listed else { return Ok((at, listed)) };
-        let loaded = self.inner.reader.load(workflow, &case).await.map(Loaded::Whole);
+        let loaded = self.inner.reader.load(workflow, &case).await;
+        let loaded = loaded.map(|loaded| Loaded::Whole(loaded.map(|(_, case)| case)));
         Ok((at, self.found(&case, loaded)?))
     }
 
-    fn found(
-        &self,
-        case: &CaseId,
-        loaded: Result<Loaded<Option<(Stored<Record>, Case)>>>,
-    ) -> Result<Listed> {
+    fn found(&self, case: &CaseId, loaded: Result<Loaded<Option<Case>>>) -> Result<Listed> {
         Ok(match loaded {
-            Ok(Loaded::Whole(Some((_, case)))) => Listed::Case(Arc::new(case)),
+            Ok(Loaded::Whole(Some(case))) => Listed::Case(Arc::new(case)),
             Ok(Loaded::Whole(None)) => Listed::None,
             Ok(Loaded::Large) => Listed::Large(case.clone()),
             Err(error) if !error.is_of_one_case() => return Err(error),

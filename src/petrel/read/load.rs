@@ -104,8 +104,11 @@ impl Reader {
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-    ) -> Result<Loaded<Option<(Stored<Record>, Case)>>> {
-        self.load_in(workflow, case, &mut self.loading()).await
+    ) -> Result<Loaded<Option<Case>>> {
+        Ok(match self.load_in(workflow, case, &mut self.loading()).await? {
+            Loaded::Whole(loaded) => Loaded::Whole(loaded.map(|(_, case)| case)),
+            Loaded::Large => Loaded::Large,
+        })
     }
 
     async fn load_in(
