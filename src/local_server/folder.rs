@@ -61,6 +61,13 @@ impl Folder {
         self.lock.try_clone().map_err(failed("lock", &self.path))
     }
 
+    /// Gives the lock back, now that no server has the folder. Closing it is not enough: a process
+    /// that is just being started from another thread has it, too, until it becomes its program.
+    pub(super) fn release(&self) {
+        // Where that fails, closing it has to do.
+        let _ = self.lock.unlock();
+    }
+
     pub(super) fn write_configuration(&self, text: &str) -> Result<PathBuf, LocalServerError> {
         let path = self.path.join("nats-server.conf");
         fs::write(&path, text).map_err(failed("write", &path))?;
@@ -114,6 +121,16 @@ mod tests {
         drop(first);
         Folder::open(&store).unwrap_err();
         drop(handle);
+        Folder::open(&store).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_released_is_free_whoever_else_has_a_handle() {
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::Kept(parent.path().join("data"));
+        let first = Folder::open(&store).unwrap();
+        let _inherited = first.lock_handle().unwrap();
+        first.release();
         Folder::open(&store).unwrap();
     }
 

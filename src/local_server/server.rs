@@ -121,7 +121,9 @@ impl LocalServer {
     ///
     /// [`LocalServerError::Io`] when it can't be signalled.
     pub async fn stop(mut self) -> Result<(), LocalServerError> {
-        self.stop_process().await
+        self.stop_process().await?;
+        self.folder.release();
+        Ok(())
     }
 
     /// Kills the server with SIGKILL and waits for its end; the data stays.
