@@ -11,17 +11,18 @@ use stormpetrel::models::{LogPosition, LogSequence};
 
 use async_nats::jetstream;
 use futures::{StreamExt, TryStreamExt, future::join_all};
+use serde_json::json;
 use stormpetrel::{
-    petrel::{Fire, Petrel},
+    petrel::{Change, Fire, Petrel},
     storage::{LogRange, LogScope},
     testing::TestServer,
 };
 
 use super::{
-    fixtures::{connect, eventually, impatient, pendulum, swing},
+    fixtures::{connect, eventually, impatient, log_of, pendulum, swing},
     load::Load,
 };
-use crate::support::{at, config, system, transition, workflow};
+use crate::support::{at, begin, config, system, transition, workflow};
 
 /// Number of records that a visit reads at most.
 const VISIT: usize = 150;
@@ -79,6 +80,31 @@ async fn whoever_is_slow_stops_no_other_and_misses_nothing() {
     is_the_log(&petrel, LogSequence::FIRST, &slow_saw).await;
     is_the_log(&petrel, late_saw[0], &late_saw).await;
     load.ends_well().await;
+}
+
+/// More than the feeds keep for those who have not come for it.
+#[tokio::test]
+async fn large_records_that_nobody_kept_are_read_again_in_order() {
+    let (_server, petrel) = system().await;
+    let (begun, token) = begin(&petrel, json!({ "amount": 1 })).await;
+    let scope = LogScope::Case(workflow("orders"), begun.case.id.clone());
+    let mut slow = petrel.watch(scope.clone(), Some(LogPosition::FIRST)).await.unwrap();
+    let mut quick = petrel.watch(scope, None).await.unwrap();
+    let mut saw = vec![slow.next().await.unwrap().unwrap().sequence];
+    for number in 0..40 {
+        let patch = json!({ "number": number, "text": "x".repeat(600_000) });
+        let change = Change::default();
+        petrel.update_token_data(None, &token, patch, change).await.unwrap();
+        let record = quick.next().await.unwrap().unwrap();
+        assert_eq!(record.value.produced[0].data["number"], number);
+    }
+    for number in 0..40 {
+        let record = slow.next().await.unwrap().unwrap();
+        assert_eq!(record.value.produced[0].data["number"], number);
+        saw.push(record.sequence);
+    }
+    let history = log_of(&petrel, &workflow("orders"), &begun.case.id).await;
+    assert_eq!(saw, history.iter().map(|record| record.sequence).collect::<Vec<_>>());
 }
 
 #[tokio::test]
