@@ -163,12 +163,23 @@ impl Served {
         Client { socket }
     }
 
+    /// A websocket whose connection is initialised, and has little room for what is not read.
+    async fn narrow_socket(&self) -> Client {
+        let url = self.url("/graphql").replace("http", "ws");
+        let mut request = url.into_client_request().unwrap();
+        let address = request.uri().authority().unwrap().as_str().parse().unwrap();
+        let protocol = "graphql-transport-ws".parse().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+        Client { socket }.initialised().await
+    }
+
     /// A websocket whose connection is initialised.
     async fn ready_socket(&self) -> Client {
-        let mut client = self.socket().await;
-        client.send(json!({ "type": "connection_init" })).await;
-        assert_eq!(client.message().await, json!({ "type": "connection_ack" }));
-        client
+        self.socket().await.initialised().await
     }
 
     /// Stops the server in order.
@@ -184,6 +195,12 @@ struct Client {
 }
 
 impl Client {
+    async fn initialised(mut self) -> Self {
+        self.send(json!({ "type": "connection_init" })).await;
+        assert_eq!(self.message().await, json!({ "type": "connection_ack" }));
+        self
+    }
+
     async fn send(&mut self, message: Value) {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
