@@ -74,7 +74,7 @@ async fn a_refused_client_that_is_idle_since_holds_up_no_shutdown() {
     sleep(Duration::from_millis(2_100)).await;
     let begun = Instant::now();
     serving.stop().await;
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(1_900), "{:?}", begun.elapsed());
     drop(idle);
 }
 
