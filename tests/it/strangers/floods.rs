@@ -201,9 +201,9 @@ async fn operations_of_a_client_that_never_reads_hold_nobody_up() {
     while !asked().await.0.contains("503") {
         assert!(begun.elapsed() < PATIENCE, "there is room");
     }
-    // More than finds room between the two, where the system has up to 10 MB for each direction.
+    // More than finds room between the two, where the system may have tens of megabytes for each.
     let ping = text(&json!({ "type": "ping", "payload": { "a": "a".repeat(60_000) } }));
-    let pings = ping.repeat(600);
+    let pings = ping.repeat(1_500);
     let said = sockets.iter_mut().map(|stream| stream.write_all(&pings));
     let said = said.map(|said| timeout(Duration::from_secs(5), said));
     assert!(join_all(said).await.iter().all(Result::is_err), "all has been taken");
