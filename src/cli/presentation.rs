@@ -66,14 +66,16 @@ fn revision(token: &Token) -> String {
 /// A token, whole, for people.
 pub(super) fn token_text(token: &Token) -> String {
     let mut text = format!(
-        "token     {}\nplace     {}\ncase      {} of {}\nrevision  {}\nsubject   {}\n",
+        "token     {}\nplace     {}\ncase      {} of {}\nrevision  {}\n",
         token.id,
         token.place,
         token.case,
         token.workflow,
-        revision(token),
-        token.nats_subject.as_deref().unwrap_or_default()
+        revision(token)
     );
+    if let Some(subject) = &token.nats_subject {
+        let _ = writeln!(text, "subject   {subject}");
+    }
     let stored = token
         .nats_timestamp
         .map_or_else(String::new, |at| format!("stored    {} (the server's time)\n", time(at)));

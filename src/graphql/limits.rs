@@ -35,7 +35,7 @@ pub struct Limits {
     /// that it has as JSON, and those of what was read for it. 64 MiB: 20 tokens of a megabyte, or
     /// 200,000 small values.
     pub answer_bytes: usize,
-    /// Bytes that all answers take that are being made or sent, counted in the same way. 128 MiB.
+    /// Bytes that all answers take that are being made or sent, counted in the same way. 96 MiB.
     pub answers_bytes: usize,
     /// Operations that one websocket may have under way.
     pub operations: usize,
@@ -58,7 +58,7 @@ impl Default for Limits {
             selections: 2_000,
             look_ups: 1_000,
             answer_bytes: 64 * 1024 * 1024,
-            answers_bytes: 128 * 1024 * 1024,
+            answers_bytes: 96 * 1024 * 1024,
             operations: 100,
             under_way: 1_024,
             subscriptions: 10_000,

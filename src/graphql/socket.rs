@@ -108,7 +108,7 @@ pub struct Socket {
     init_until: Option<Instant>,
     operations: HashMap<Arc<str>, AbortHandle>,
     events: SelectAll<BoxStream<'static, (Arc<str>, Event)>>,
-    /// What it takes of events.
+    /// The turn of its operations at events.
     taker: Taker,
     /// The charge of the frame that was given last, until the next one is asked for.
     sending: Option<Charge>,

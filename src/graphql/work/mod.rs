@@ -345,8 +345,8 @@ mod tests {
         work(&together).begin().await;
         let mut charge = one.take();
         assert!(futures::poll!(begin.as_mut()).is_pending());
-        // Half of the room is 64 MiB.
-        charge.shrink(20 << 20);
+        // Half of the room is 48 MiB.
+        charge.shrink(4 << 20);
         begin.await;
         assert!(event.charge(60 << 20));
     }
@@ -387,8 +387,8 @@ mod tests {
     fn an_answer_that_is_one_too_many_is_told_to_come_again() {
         let together = Together::default();
         let work = || work(&together);
-        let four: Vec<_> = (0..4).map(|_| work()).collect();
-        assert!(four.iter().all(|work| work.charge(32 << 20)));
+        let three: Vec<_> = (0..3).map(|_| work()).collect();
+        assert!(three.iter().all(|work| work.charge(32 << 20)));
         let one_more = work();
         assert!(one_more.charge(SMALL) && !one_more.charge(1));
         let why = one_more.why().unwrap();

@@ -100,7 +100,7 @@ impl Petrel {
             after = Some(*last);
             let mut some = some.as_slice();
             while !some.is_empty() {
-                let now = some.split_off(..found.at_once.min(some.len())).unwrap_or_default();
+                let now = some.split_off(..found.at_once().min(some.len())).unwrap_or_default();
                 let cases = now.iter().map(|(created, case)| self.listed(workflow, *created, case));
                 for listed in try_join_all(cases).await? {
                     if found.wanted() == 0 {
@@ -146,7 +146,7 @@ impl Petrel {
         };
         let (mut created, mut found) = (pin!(created.fuse()), Found::new(page.first));
         while found.wanted() > 0 {
-            let some: Vec<_> = created.as_mut().take(found.at_once).try_collect().await?;
+            let some: Vec<_> = created.as_mut().take(found.at_once()).try_collect().await?;
             if some.is_empty() {
                 break;
             }
@@ -244,15 +244,22 @@ enum Listed {
 /// The cases that were found for a page. One that finds no room tells that there is a next one.
 struct Found {
     filling: Filling<Listed>,
-    /// Number of cases to load at once: one at first, and then as many as are no more than a part of
-    /// a page if they are as large as the largest one so far.
+    /// Number of cases that were loaded at once last, and the memory of the largest one so far.
     at_once: usize,
     largest: usize,
 }
 
 impl Found {
     fn new(first: usize) -> Self {
-        Self { filling: Filling::new(first), at_once: 1, largest: 1 }
+        Self { filling: Filling::new(first), at_once: 0, largest: 1 }
+    }
+
+    /// Number of cases to load at once next: one at first, and then up to twice as many each time, as
+    /// long as they are no more than a part of a page if they are as large as the largest one.
+    fn at_once(&mut self) -> usize {
+        let most = (PAGE_BYTES / 4 / self.largest).clamp(1, AT_ONCE);
+        self.at_once = (2 * self.at_once).clamp(1, most);
+        self.at_once
     }
 
     /// Number of cases that are still wanted: one more than the page has room for.
@@ -267,7 +274,6 @@ impl Found {
             Listed::None | Listed::Large(_) => return,
         };
         self.largest = self.largest.max(bytes);
-        self.at_once = (PAGE_BYTES / 4 / self.largest).clamp(1, AT_ONCE);
         self.filling.add(cursor, listed, bytes);
     }
 

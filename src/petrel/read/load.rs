@@ -34,7 +34,8 @@ const LARGE_AT_ONCE: usize = 8;
 /// The number of tokens from which on a case is one with many.
 const LARGE: usize = 1_024;
 
-/// Number of messages of the view that are read first: they tell how large the others may be.
+/// Number of messages of the view that are read first, and of records at once without a turn: they tell
+/// how large the others may be.
 const SAMPLE: usize = 4;
 
 /// Most times as many as before that are read next.
@@ -105,7 +106,7 @@ impl Reader {
         workflow: &WorkflowId,
         case: &CaseId,
     ) -> Result<Loaded<Option<Case>>> {
-        Ok(match self.load_in(workflow, case, &mut self.loading()).await? {
+        Ok(match self.load_in(workflow, case, &mut self.loading_small()).await? {
             Loaded::Whole(loaded) => Loaded::Whole(loaded.map(|(_, case)| case)),
             Loaded::Large => Loaded::Large,
         })
@@ -238,7 +239,9 @@ impl Reader {
     ) -> Result<Loaded<Case>> {
         let head = found.head;
         let (workflow, case) = (&head.value.workflow, &head.value.case);
-        let (are_few, at_once) = (records.len() <= AT_ONCE, at_once(head));
+        let are_few = records.len() <= AT_ONCE;
+        // Without a turn, few wait to be decoded: each may be large.
+        let at_once = if loading.has_turn() { at_once(head) } else { SAMPLE };
         let (mut at_hand, mut unknown) = (Vec::new(), Vec::new());
         let records: Vec<_> = records.into_iter().collect();
         let (mut at, mut some) = (0, 1);
@@ -250,6 +253,9 @@ impl Reader {
                 .buffer_unordered(at_once);
             while let Some(mut record) = reads.try_next().await? {
                 loading.add(record.memory());
+                if !loading.may_read(0).await {
+                    return Ok(Loaded::Large);
+                }
                 found.take(&mut record);
                 // Where not all are named, a token's may be among the others.
                 let is_cut = record.value.unknown.len() >= MOST_UNKNOWN;

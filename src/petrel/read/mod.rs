@@ -50,7 +50,7 @@ impl Reader {
             computing: turn::turns(),
             paging: Arc::new(Semaphore::new(turn::PAGES_AT_ONCE)),
             loads: Semaphore::new(turn::LOADS_AT_ONCE),
-            restores: Semaphore::new(turn::LOADS_AT_ONCE),
+            restores: Semaphore::new(turn::RESTORES_AT_ONCE),
             looks: Semaphore::new(turn::LOOKS_AT_ONCE),
         }
     }

@@ -31,7 +31,7 @@ const AT_ONCE: usize = 16;
 const READ_AHEAD: usize = 16;
 
 /// Memory of tokens, or of records, that are read together, in bytes.
-const LIGHT: usize = 4 * 1024 * 1024;
+const LIGHT: usize = 2 * 1024 * 1024;
 
 /// Waits for a view that another process is about to write, before each further look at it: a
 /// write takes as long as one publish.

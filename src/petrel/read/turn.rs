@@ -22,25 +22,40 @@ pub(super) const PAGES_AT_ONCE: usize = 4;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Number of large cases that are loaded at once for callers, and for changes.
-pub(super) const LOADS_AT_ONCE: usize = 2;
+pub(super) const LOADS_AT_ONCE: usize = 1;
+pub(super) const RESTORES_AT_ONCE: usize = 2;
 
 /// Memory of a case, in bytes, beyond which it is a large one.
 const LARGE: usize = 4 * 1024 * 1024;
 
+/// The number of parts from which on a case is a large one: the first of them tell nothing of so many
+/// others.
+const MANY: usize = 32;
+
 /// A case that was loaded, unless it is large and has no turn.
 pub(in crate::petrel) enum Loaded<T> {
     Whole(T),
-    /// Nothing is kept of it. It is to be loaded anew with a turn.
+    /// It has no turn, and nothing is kept of it. It is to be loaded anew.
     Large,
+}
+
+/// Way to the turn that a large case needs.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// It waits with what it has.
+    Waits,
+    /// It takes one that is free. If none is, it ends there, so that those who wait have nothing of
+    /// their cases.
+    Takes,
+    /// It ends there.
+    Ends,
 }
 
 /// A case that is being loaded. One that turns out to be large needs a turn.
 pub(super) struct Loading<'a> {
     turns: &'a Semaphore,
     turn: Option<SemaphorePermit<'a>>,
-    /// True if it waits where it needs a turn. If not, it ends there, so that those who wait have
-    /// nothing of their cases.
-    waits: bool,
+    way: Way,
     bytes: usize,
     read: usize,
 }
@@ -56,17 +71,26 @@ impl Loading<'_> {
     /// large as those before them, or it has its turn. Whoever has the turn needs no other one for
     /// the rest.
     pub(super) async fn may_read(&mut self, more: usize) -> bool {
-        let is_large = self.bytes + self.part() * more > LARGE;
-        if is_large && self.turn.is_none() && self.waits {
-            // It is never closed, so never an error.
-            self.turn = self.turns.acquire().await.ok();
+        let is_large = more > MANY || self.bytes + self.part() * more > LARGE;
+        if is_large && self.turn.is_none() {
+            self.turn = match self.way {
+                // It is never closed, so never an error.
+                Way::Waits => self.turns.acquire().await.ok(),
+                Way::Takes => self.turns.try_acquire().ok(),
+                Way::Ends => None,
+            };
         }
         !is_large || self.turn.is_some()
     }
 
-    /// Number of parts that are no more than a large case together.
+    /// Number of parts that are no more than a large case together, if they are as large as those
+    /// before them.
     pub(super) fn some(&self) -> usize {
         LARGE / self.part().max(1)
+    }
+
+    pub(super) fn has_turn(&self) -> bool {
+        self.turn.is_some()
     }
 
     fn part(&self) -> usize {
@@ -99,14 +123,19 @@ impl Reader {
         look.map(Some).map_err(|_| Error::Overloaded { reason: reason() })
     }
 
-    /// A load for a caller, which ends where it needs a turn.
+    /// A load for a caller, which ends where it needs a turn and none is free.
     pub(super) fn loading(&self) -> Loading<'_> {
-        Loading { turns: &self.loads, turn: None, waits: false, bytes: 0, read: 0 }
+        Loading { turns: &self.loads, turn: None, way: Way::Takes, bytes: 0, read: 0 }
+    }
+
+    /// A load among others for one caller, which ends where it needs a turn.
+    pub(super) fn loading_small(&self) -> Loading<'_> {
+        Loading { way: Way::Ends, ..self.loading() }
     }
 
     /// A load for a change, or for mending views. Its turns are none of the callers who read.
     pub(super) fn restoring(&self) -> Loading<'_> {
-        Loading { turns: &self.restores, turn: None, waits: true, bytes: 0, read: 0 }
+        Loading { turns: &self.restores, turn: None, way: Way::Waits, bytes: 0, read: 0 }
     }
 
     /// Runs a long computation on a thread of its own; few at a time, so that they never take
