@@ -12,11 +12,11 @@ use async_nats::jetstream::{
 };
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Link,
-    direct::{MAX_BYTES, RawMessage},
+    direct::{Asked, MAX_BYTES, Query, RawMessage},
     refusal::ApiError,
 };
 use crate::{
@@ -230,7 +230,7 @@ impl Feed {
             return Ok(false);
         };
         let FeedRequest { stream, filter, .. } = &self.request;
-        let next = self.link.leader_next(stream, filter, self.next).await?;
+        let next = self.link.get(stream, Query::Next(filter, self.next), Asked::Leader).await?;
         Ok(next.is_some_and(|next| next.sequence <= until))
     }
 
@@ -241,7 +241,7 @@ impl Feed {
         let Some(expected) = LogSequence::new(self.next - 1) else { return Ok(()) };
         let here = match self.last {
             Some((sequence, time)) => {
-                let found = self.link.leader_get(&stream, &json!({ "seq": sequence })).await?;
+                let found = self.link.get(&stream, Query::At(sequence), Asked::Leader).await?;
                 found.is_some_and(|found| found.timestamp == time)
             }
             None => self.ends_at().await? >= Some(expected),

@@ -10,13 +10,11 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use serde_json::json;
-
 use super::{
     branch::{Branch, merged},
     codec,
     decoding::decoded,
-    direct::RawMessage,
+    direct::{Asked, Decoded, Query, RawMessage},
     publish::Expected,
     store::Inner,
     walk::{Walk, walked_first},
@@ -67,12 +65,18 @@ impl Inner {
         version: DefinitionVersion,
     ) -> Result<Option<StoredDefinition>> {
         let subject = self.subjects.definition(workflow);
-        let message = match version {
-            DefinitionVersion::Latest => self.last_strong(&subject).await?,
-            DefinitionVersion::Sequence(sequence) => self.at_strong(sequence).await?,
+        let ours = subject.clone();
+        let decode = move |message: &RawMessage| {
+            let ours = message.subject == ours;
+            ours.then(|| codec::decode_definition(message)).transpose()
         };
-        let ours = message.filter(|message| message.subject == subject);
-        ours.map(|message| codec::decode_definition(&message)).transpose()
+        let found = match version {
+            DefinitionVersion::Latest => self.last_strong(&subject, decode).await?,
+            DefinitionVersion::Sequence(sequence) => {
+                self.stays(Query::At(sequence.get()), decode).await?
+            }
+        };
+        Ok(found.flatten())
     }
 
     /// All versions, by a consumer that reads up to the present end.
@@ -106,8 +110,8 @@ impl Inner {
     }
 
     pub(super) async fn last_definition(&self) -> Result<Option<LogSequence>> {
-        let last = self.last_strong(&self.subjects.definitions()).await?;
-        Ok(last.and_then(|message| LogSequence::new(message.sequence)))
+        let sequence = |message: &RawMessage| Ok(LogSequence::new(message.sequence));
+        Ok(self.last_strong(&self.subjects.definitions(), sequence).await?.flatten())
     }
 
     pub(super) async fn append(&self, record: &Record, options: AppendOptions) -> Result<Appended> {
@@ -146,11 +150,15 @@ impl Inner {
         consistency: Consistency,
     ) -> Result<Option<Stored<Record>>> {
         let subject = self.subjects.case(workflow, case);
-        let message = match consistency {
-            Consistency::Strong => self.last_strong(&subject).await?,
-            Consistency::Eventual => self.link.last(self.log(), &subject).await?,
-        };
-        one(message).await
+        match consistency {
+            Consistency::Strong => self.last_strong(&subject, codec::decode_record).await,
+            Consistency::Eventual => {
+                let last = Query::Last(&subject);
+                let decode = codec::decode_record;
+                let found = self.link.get_decoded(self.log(), last, Asked::Any, decode).await?;
+                found.map(|found| found.what).transpose()
+            }
+        }
     }
 
     pub(super) async fn record(
@@ -159,43 +167,50 @@ impl Inner {
         case: &CaseId,
         sequence: LogSequence,
     ) -> Result<Option<Stored<Record>>> {
-        let Some(message) = self.at_strong(sequence).await? else { return Ok(None) };
         let branch = format!("{}.workflows.{workflow}.events.", self.config.prefix);
-        let ours =
-            message.subject.starts_with(&branch) && message.subject.ends_with(&format!(".{case}"));
-        one(ours.then_some(message)).await
+        let end = format!(".{case}");
+        let decode = move |message: &RawMessage| {
+            let ours = message.subject.starts_with(&branch) && message.subject.ends_with(&end);
+            ours.then(|| codec::decode_record(message)).transpose()
+        };
+        Ok(self.stays(Query::At(sequence.get()), decode).await?.flatten())
     }
 
     /// The last message, from a server that can't be behind: with one replica by a direct get,
     /// with several from the leader.
-    async fn last_strong(&self, subject: &str) -> Result<Option<RawMessage>> {
+    async fn last_strong<T: Send + 'static>(
+        &self,
+        subject: &str,
+        decode: impl FnOnce(&RawMessage) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
         self.seen.look().await?;
-        let found = match self.seen.replicated() {
-            false => self.link.last(self.log(), subject).await?,
-            true => self.link.leader_last(self.log(), subject).await?,
-        };
-        Ok(self.saw(found))
+        let asked = if self.seen.replicated() { Asked::Leader } else { Asked::Any };
+        let last = Query::Last(subject);
+        self.saw(self.link.get_decoded(self.log(), last, asked, decode).await?)
     }
 
-    /// The message at a sequence. It never changes, so any replica may have it; only the
-    /// leader's word counts that there is none.
-    async fn at_strong(&self, sequence: LogSequence) -> Result<Option<RawMessage>> {
-        let sequence = sequence.get();
-        let mut found = self.link.at(self.log(), sequence).await?;
+    /// A message that stays as it is once it is there: any replica may have it, and only the leader's
+    /// word counts that there is none.
+    async fn stays<T: Send + 'static>(
+        &self,
+        query: Query<'_>,
+        decode: impl Fn(&RawMessage) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<Option<T>> {
+        let log = self.log();
+        let mut found = self.link.get_decoded(log, query, Asked::Any, decode.clone()).await?;
         if found.is_none() {
             self.seen.look().await?;
             if self.seen.replicated() {
-                found = self.link.leader_get(self.log(), &json!({ "seq": sequence })).await?;
+                found = self.link.get_decoded(log, query, Asked::Leader, decode).await?;
             }
         }
-        Ok(self.saw(found))
+        self.saw(found)
     }
 
-    fn saw(&self, message: Option<RawMessage>) -> Option<RawMessage> {
-        if let Some(message) = &message {
-            self.seen.read(message.sequence, message.timestamp);
-        }
-        message
+    fn saw<T>(&self, found: Option<Decoded<T>>) -> Result<Option<T>> {
+        let Some(Decoded { sequence, timestamp, what }) = found else { return Ok(None) };
+        self.seen.read(sequence, timestamp);
+        what.map(Some)
     }
 
     /// The first record of a case is in the branch of its lifecycle.
@@ -205,14 +220,7 @@ impl Inner {
         case: &CaseId,
     ) -> Result<Option<Stored<Record>>> {
         let subject = self.subjects.lifecycle(workflow, case);
-        let mut found = self.link.next(self.log(), &subject, 1).await?;
-        if found.is_none() {
-            self.seen.look().await?;
-            if self.seen.replicated() {
-                found = self.link.leader_next(self.log(), &subject, 1).await?;
-            }
-        }
-        one(self.saw(found)).await
+        self.stays(Query::Next(&subject, 1), codec::decode_record).await
     }
 
     /// The last record of a case's lifecycle has that branch's subject.
@@ -221,8 +229,7 @@ impl Inner {
         workflow: &WorkflowId,
         case: &CaseId,
     ) -> Result<Option<Stored<Record>>> {
-        let last = self.last_strong(&self.subjects.lifecycle(workflow, case)).await?;
-        one(last).await
+        self.last_strong(&self.subjects.lifecycle(workflow, case), codec::decode_record).await
     }
 
     /// The last sequence of the log.
@@ -244,8 +251,8 @@ impl Inner {
             if matches!(scope, LogScope::Case(..)) {
                 subjects.push(self.subjects.firings(workflow, case));
                 // What somebody put on another branch is last there, until it is put aside.
-                let last = self.last_strong(&self.subjects.case(workflow, case)).await?;
-                let last = last.map(|last| last.subject);
+                let subject = |message: &RawMessage| Ok(message.subject.clone());
+                let last = self.last_strong(&self.subjects.case(workflow, case), subject).await?;
                 subjects.extend(last.filter(|last| !subjects.contains(last)));
             }
             let branches = subjects.into_iter().map(|subject| {
@@ -324,11 +331,4 @@ fn number(sequence: Option<LogSequence>) -> u64 {
 
 async fn record(message: Result<RawMessage>) -> Result<Stored<Record>> {
     decoded(message?, codec::decode_record).await
-}
-
-async fn one(message: Option<RawMessage>) -> Result<Option<Stored<Record>>> {
-    match message {
-        Some(message) => record(Ok(message)).await.map(Some),
-        None => Ok(None),
-    }
 }

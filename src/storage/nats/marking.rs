@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     codec::{decode_register, decode_token, encode_view, headers_of_view, moved_to},
     decoding::decoded,
-    direct::{Many, RawMessage},
+    direct::{Asked, Many, Query, RawMessage},
     feed::{Feed, FeedRequest},
     listing::Age,
     publish::Expected,
@@ -43,11 +43,11 @@ impl Inner {
         token: &TokenId,
     ) -> Result<Register> {
         let subject = self.subjects.token(workflow, place, token);
-        match self.link.last(self.marking(), &subject).await? {
-            Some(message) => {
-                let subjects = self.subjects.clone();
-                decoded(message, move |message| decode_register(message, &subjects)).await
-            }
+        let subjects = self.subjects.clone();
+        let decode = move |message: &RawMessage| decode_register(message, &subjects);
+        let (marking, last) = (self.marking(), Query::Last(&subject));
+        match self.link.get_decoded(marking, last, Asked::Any, decode).await? {
+            Some(found) => found.what,
             None => Ok(Register::empty(workflow, place, token)),
         }
     }
@@ -90,27 +90,27 @@ impl Inner {
         path: ReadPath,
     ) -> Result<Option<Token>> {
         let anywhere = self.subjects.token_anywhere(workflow, token);
-        let message = match path {
-            ReadPath::Direct => self.link.last(self.marking(), &anywhere).await?,
-            ReadPath::Consumer => match newest(self.scan_last(anywhere.clone()).await?) {
+        let last = match path {
+            ReadPath::Direct => {
+                let (marking, last) = (self.marking(), Query::Last(&anywhere));
+                let found = self.link.get_decoded(marking, last, Asked::Any, last_word).await?;
+                found.map(|found| found.what).transpose()?
+            }
+            ReadPath::Consumer => match self.newest(anywhere.clone()).await? {
                 // It moved, and its new place was written after the marker or is written now.
-                Some(marker) if marker.payload.is_empty() && moved_to(&marker).is_some() => {
-                    let newest = newest(self.scan_last(anywhere).await?);
-                    let token = newest.filter(|message| !message.payload.is_empty());
-                    return match token {
-                        Some(message) => decoded(message, decode_token).await.map(Some),
-                        None => Ok(None),
-                    };
+                Some(LastWord::Gone { moved_to: Some(_) }) => {
+                    let newest = self.newest(anywhere).await?;
+                    newest.filter(|newest| matches!(newest, LastWord::Live(_)))
                 }
                 newest => newest,
             },
         };
-        let Some(message) = message else { return Ok(None) };
-        if !message.payload.is_empty() {
-            return decoded(message, decode_token).await.map(Some);
-        }
+        let place = match last {
+            Some(LastWord::Live(token)) => return Ok(Some(*token)),
+            Some(LastWord::Gone { moved_to: Some(place) }) => place,
+            Some(LastWord::Gone { moved_to: None }) | None => return Ok(None),
+        };
         // The last word on the token is a marker: it moved a moment ago, or is gone.
-        let Some(place) = moved_to(&message) else { return Ok(None) };
         match self.register(workflow, &place, token).await?.state {
             RegisterState::Live(token) => Ok(Some(*token)),
             _ => Ok(None),
@@ -212,6 +212,14 @@ impl Inner {
         }
     }
 
+    /// What the newest message of these subjects says, by consumer.
+    async fn newest(&self, filter: String) -> Result<Option<LastWord>> {
+        match newest(self.scan_last(filter).await?) {
+            Some(message) => decoded(message, last_word).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The last message of each subject, by consumer.
     async fn scan_last(&self, filter: String) -> Result<Vec<RawMessage>> {
         let until = self.last_of(self.marking()).await?;
@@ -283,6 +291,19 @@ impl Inner {
     fn client_info(&self) -> Option<String> {
         self.link.client.try_server_info().map(|info| info.version)
     }
+}
+
+/// What the view's last message of a token says.
+enum LastWord {
+    Live(Box<Token>),
+    Gone { moved_to: Option<PlaceId> },
+}
+
+fn last_word(message: &RawMessage) -> Result<LastWord> {
+    if message.payload.is_empty() {
+        return Ok(LastWord::Gone { moved_to: moved_to(message) });
+    }
+    decode_token(message).map(|token| LastWord::Live(Box::new(token)))
 }
 
 /// The newest message of a token, at any of its places.

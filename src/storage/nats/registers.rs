@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     codec::{decode_lifecycle, decode_outline, decode_register},
     decoding::decoded,
-    direct::{Many, RawMessage},
+    direct::{Asked, Many, Query, RawMessage},
     feed::{Feed, FeedRequest},
     marking::SUBJECTS_AT_ONCE,
     store::Inner,
@@ -121,7 +121,7 @@ impl Inner {
     async fn written_since(&self, since: Option<LogSequence>) -> Result<Option<DateTime<Utc>>> {
         let record = match since {
             None => None,
-            Some(since) => self.link.at(self.log(), since.get()).await?,
+            Some(since) => self.link.get(self.log(), Query::At(since.get()), Asked::Any).await?,
         };
         let Some(record) = record else { return Ok(None) };
         let (log, view) =

@@ -14,9 +14,15 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared, join},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Link, codec, leader::led, refusal::NOT_FOUND, settings};
+use super::{
+    Link, codec,
+    direct::{Asked, Query},
+    leader::led,
+    refusal::NOT_FOUND,
+    settings,
+};
 use crate::storage::{Result, StorageError, WriteLevel};
 
 /// Longest age of a look at the log before it is looked at again.
@@ -254,7 +260,7 @@ impl Seen {
     /// asked.
     async fn is_there(&self, sighting: Option<&Sighting>) -> Result<bool> {
         let Some(Sighting { sequence, mark }) = sighting else { return Ok(true) };
-        let found = self.link.leader_get(&self.stream, &json!({ "seq": sequence })).await?;
+        let found = self.link.get(&self.stream, Query::At(*sequence), Asked::Leader).await?;
         Ok(found.is_some_and(|message| match mark {
             Mark::Time(time) => message.timestamp == *time,
             Mark::Hash(hash) => codec::hash(&message.payload) == *hash,

@@ -8,7 +8,11 @@ use std::{
 
 use futures::{Stream, future::join_all, stream};
 
-use super::{Link, direct::RawMessage, feed::Feed};
+use super::{
+    Link,
+    direct::{Asked, Query, RawMessage},
+    feed::Feed,
+};
 use crate::storage::{Result, StorageError};
 
 /// Number of direct gets for the next message that are under way at once.
@@ -59,7 +63,7 @@ impl Walk {
             return self.begin().await.inspect_err(|_| self.has_begun = false);
         }
         let asked = (self.from..self.from.saturating_add(self.at_once))
-            .map(|from| self.link.next(&self.stream, &self.filter, from));
+            .map(|from| self.link.get(&self.stream, Query::Next(&self.filter, from), Asked::Any));
         let mut messages = BTreeMap::new();
         let mut is_over = false;
         // To their ends, all of them: one may be what finds out that the server is back.
@@ -84,7 +88,9 @@ impl Walk {
     /// The first messages. At a stream's beginning the server is asked for any message: asked
     /// for one of a filter there, it looks at all subjects that match.
     async fn begin(&mut self) -> Result<Vec<RawMessage>> {
-        let Some(first) = self.link.next(&self.stream, EVERYTHING, self.from).await? else {
+        let Some(first) =
+            self.link.get(&self.stream, Query::Next(EVERYTHING, self.from), Asked::Any).await?
+        else {
             self.is_over = true;
             return Ok(Vec::new());
         };

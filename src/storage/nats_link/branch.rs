@@ -7,7 +7,10 @@ use std::{collections::VecDeque, ops::RangeInclusive};
 
 use futures::{Stream, future::join_all, stream};
 
-use super::{Link, direct::RawMessage};
+use super::{
+    Link,
+    direct::{Asked, Query, RawMessage},
+};
 use crate::storage::Result;
 
 /// The messages of one subject in a range of sequences, in batches of direct gets.
@@ -52,7 +55,7 @@ impl Branch {
         self.read = messages.into();
         let mut is_over = !more;
         if is_over && self.replicated && next <= until {
-            let missed = self.link.leader_next(stream, subject, next).await?;
+            let missed = self.link.get(stream, Query::Next(subject, next), Asked::Leader).await?;
             if let Some(missed) = missed.filter(|missed| missed.sequence <= until) {
                 (next, is_over) = (missed.sequence + 1, false);
                 self.read.push_back(missed);

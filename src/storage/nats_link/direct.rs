@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use super::{Link, link::status};
+use super::{Link, decoding::decoded, link::status};
 use crate::storage::{Result, StorageError};
 
 /// A stored message as the server hands it out.
@@ -39,40 +39,101 @@ pub(crate) enum Many {
     TooMany,
 }
 
+/// The message that is asked for. Subjects may have wildcards.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Query<'a> {
+    /// The last one over a subject.
+    Last(&'a str),
+    /// The one at a sequence; the first is 1.
+    At(u64),
+    /// The first one over a subject at or after a sequence.
+    Next(&'a str, u64),
+}
+
+impl Query<'_> {
+    fn json(self) -> Value {
+        match self {
+            Self::Last(subject) => json!({ "last_by_subj": subject }),
+            Self::At(sequence) => json!({ "seq": sequence }),
+            Self::Next(subject, from) => json!({ "next_by_subj": subject, "seq": from.max(1) }),
+        }
+    }
+}
+
+/// The server that is asked for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Any that has the stream. One that lags may not have it yet.
+    Any,
+    /// The stream's leader. It has everything that was acknowledged.
+    Leader,
+}
+
+/// A message that was read, and what it was decoded to.
+#[derive(Debug)]
+pub(crate) struct Decoded<T> {
+    pub sequence: u64,
+    pub timestamp: DateTime<Utc>,
+    pub what: Result<T>,
+}
+
 impl Link {
-    /// The last message over a subject, which may have wildcards.
-    pub(crate) async fn last(&self, stream: &str, subject: &str) -> Result<Option<RawMessage>> {
-        self.get(stream, &json!({ "last_by_subj": subject })).await
-    }
-
-    /// The message at a sequence; the first is 1.
-    pub(crate) async fn at(&self, stream: &str, sequence: u64) -> Result<Option<RawMessage>> {
-        self.get(stream, &json!({ "seq": sequence })).await
-    }
-
-    /// The first message at or after a sequence over a subject, which may have wildcards.
-    pub(crate) async fn next(
+    /// The message that is asked for. `None` if there is none.
+    pub(crate) async fn get(
         &self,
         stream: &str,
-        subject: &str,
-        from: u64,
+        query: Query<'_>,
+        asked: Asked,
     ) -> Result<Option<RawMessage>> {
-        self.get(stream, &json!({ "next_by_subj": subject, "seq": from.max(1) })).await
+        match self.one.room() {
+            Some(_room) => self.get_now(stream, query.json(), asked).await,
+            None => {
+                let (link, stream, query) = (self.clone(), stream.to_owned(), query.json());
+                self.one.turn(async move { link.get_now(&stream, query, asked).await }).await
+            }
+        }
     }
 
-    async fn get(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
-        let found = match self.one.room() {
-            Some(_room) => self.get_now(stream, query).await?,
-            None => {
-                let (link, stream, query) = (self.clone(), stream.to_owned(), query.clone());
-                self.one.turn(async move { link.get_now(&stream, &query).await }).await?
+    /// Decodes the message that is asked for. It has its room until then: others would have none, if
+    /// large messages waited to be decoded without a bound.
+    pub(crate) async fn get_decoded<T: Send + 'static>(
+        &self,
+        stream: &str,
+        query: Query<'_>,
+        asked: Asked,
+        decode: impl FnOnce(&RawMessage) -> Result<T> + Send + 'static,
+    ) -> Result<Option<Decoded<T>>> {
+        match self.one.room() {
+            Some(_room) => {
+                let found = self.get_now(stream, query.json(), asked).await?;
+                Ok(all_decoded(found, decode).await)
             }
+            None => {
+                let (link, stream, query) = (self.clone(), stream.to_owned(), query.json());
+                let read = async move {
+                    let found = link.get_now(&stream, query, asked).await?;
+                    Ok(all_decoded(found, decode).await)
+                };
+                self.one.turn(read).await
+            }
+        }
+    }
+
+    async fn get_now(
+        &self,
+        stream: &str,
+        query: Value,
+        asked: Asked,
+    ) -> Result<Option<RawMessage>> {
+        let found = match asked {
+            Asked::Any => self.direct_get(stream, &query).await?,
+            Asked::Leader => self.leader_get(stream, &query).await?,
         };
         self.one.learn(found.as_ref().map_or(0, |found| found.payload.len()));
         Ok(found)
     }
 
-    async fn get_now(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
+    async fn direct_get(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
         let subject = format!("{}.DIRECT.GET.{stream}", self.api);
         let Some(message) = self.request(subject, None, query.to_string().into()).await? else {
             return Err(self.nobody(stream, allows_direct).await);
@@ -191,6 +252,15 @@ fn pending(end: &async_nats::Message) -> u64 {
     let headers = end.headers.as_ref();
     let pending = headers.and_then(|headers| headers.get("Nats-Num-Pending"));
     pending.and_then(|pending| pending.as_str().parse().ok()).unwrap_or_default()
+}
+
+async fn all_decoded<T: Send + 'static>(
+    found: Option<RawMessage>,
+    decode: impl FnOnce(&RawMessage) -> Result<T> + Send + 'static,
+) -> Option<Decoded<T>> {
+    let found = found?;
+    let (sequence, timestamp) = (found.sequence, found.timestamp);
+    Some(Decoded { sequence, timestamp, what: decoded(found, decode).await })
 }
 
 fn allows_direct(config: &Value) -> bool {

@@ -8,7 +8,7 @@ use async_nats::{
     jetstream::{message::StreamMessage, stream},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Link,
@@ -55,43 +55,12 @@ pub(crate) fn led(stream: &str, info: &Value) -> Result<()> {
 }
 
 impl Link {
-    /// The last message over a subject, which may have wildcards.
-    pub(crate) async fn leader_last(
-        &self,
-        stream: &str,
-        subject: &str,
-    ) -> Result<Option<RawMessage>> {
-        self.leader_get(stream, &json!({ "last_by_subj": subject })).await
-    }
-
-    /// The first message at or after a sequence over a subject, which may have wildcards.
-    pub(crate) async fn leader_next(
-        &self,
-        stream: &str,
-        subject: &str,
-        from: u64,
-    ) -> Result<Option<RawMessage>> {
-        self.leader_get(stream, &json!({ "next_by_subj": subject, "seq": from.max(1) })).await
-    }
-
     /// The message that `query` names; `None` is the leader's word that it has none.
-    pub(crate) async fn leader_get(
+    pub(super) async fn leader_get(
         &self,
         stream: &str,
         query: &Value,
     ) -> Result<Option<RawMessage>> {
-        let found = match self.one.room() {
-            Some(_room) => self.leader_get_now(stream, query).await?,
-            None => {
-                let (link, stream, query) = (self.clone(), stream.to_owned(), query.clone());
-                self.one.turn(async move { link.leader_get_now(&stream, &query).await }).await?
-            }
-        };
-        self.one.learn(found.as_ref().map_or(0, |found| found.payload.len()));
-        Ok(found)
-    }
-
-    async fn leader_get_now(&self, stream: &str, query: &Value) -> Result<Option<RawMessage>> {
         match self.call_leader(&format!("STREAM.MSG.GET.{stream}"), query).await? {
             Ok(mut answer) => raw(answer["message"].take(), stream).map(Some),
             Err(error) if error.err_code == NO_MESSAGE => Ok(None),
