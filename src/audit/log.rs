@@ -19,6 +19,7 @@ use crate::{
         Error, Result,
         export::by_case::{ByCase, Records, case_of},
         read::follows::known,
+        read::turn::Purpose,
         thread::off_thread,
     },
     storage::{CaseLogExt, LogRange, LogScope, StorageError},
@@ -71,7 +72,7 @@ impl Auditor<'_> {
                     format!("its hash of record {} is not that record's", before.sequence);
                 return odd(Fault::of(FindingKind::RecordChanged, message));
             }
-            let before = self.reader.restore(&before).await?;
+            let before = self.reader.restore(&before, Purpose::Upkeep).await?;
             if let Some(fault) = follows(&compiled.net, &before, head).into_iter().next() {
                 return odd(fault);
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::try_join_all, stream};
 
 use super::{
     Auditor, Finding, FindingIn, FindingKind,
@@ -193,15 +193,19 @@ impl Auditor<'_> {
     where
         S: stream::Stream<Item = std::result::Result<(u64, Item), StorageError>> + Send,
     {
-        let looks = items.map(|item| async move {
+        let look = |item| async move {
             let (position, item) = item?;
             Ok::<_, Error>((position, self.item(item).await?))
-        });
-        let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
+        };
+        let mut items = std::pin::pin!(items.chunks(AT_ONCE));
         let mut suspicions = Vec::new();
-        while let Some(look) = looks.next().await {
-            let (position, found) = look?;
-            suspicions.extend(found);
+        while let Some(items) = items.next().await {
+            // To their ends before anything else is done: a look that nobody polls would keep its turn
+            // at loading from others.
+            for (position, found) in try_join_all(items.into_iter().map(look)).await? {
+                suspicions.extend(found);
+                self.progress(position);
+            }
             if suspicions.len() >= MOST_SUSPICIONS {
                 self.resolve(std::mem::take(&mut suspicions)).await?;
             }
@@ -209,7 +213,6 @@ impl Auditor<'_> {
                 self.replay_suspects().await?;
             }
             self.sample().await?;
-            self.progress(position);
         }
         self.resolve(suspicions).await
     }
@@ -245,7 +248,7 @@ impl Auditor<'_> {
         given: Option<&[PlaceId]>,
     ) -> Result<Vec<Suspicion>> {
         self.state().audited.cases += 1;
-        let Some((head, state)) = self.reader.load(workflow, case).await? else {
+        let Some((head, state)) = self.reader.load_for_upkeep(workflow, case).await? else {
             return Err(Error::no_case(case));
         };
         if !state.aside.is_empty() {

@@ -7,6 +7,7 @@ use crate::{
     models::{Case, CaseId, LogSequence, PlaceId, TokenId, ViewSequence, WorkflowId},
     petrel::{
         Result,
+        read::turn::Purpose,
         views::repair::{is_wrong, same},
         views::settled::MENDED_AFTER,
     },
@@ -80,7 +81,7 @@ impl Auditor<'_> {
         let state = match self.reader.storage.head(workflow, case, Consistency::Strong).await? {
             Some(head) => {
                 let tokens = registers.iter().map(|register| register.token.clone()).collect();
-                Some(self.reader.restore_some(head, &tokens).await?)
+                Some(self.reader.restore_some(head, &tokens, Purpose::Upkeep).await?)
             }
             None => None,
         };
@@ -192,7 +193,10 @@ impl Auditor<'_> {
         let Spot { workflow, case, token, .. } = spot;
         let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
         let Some(head) = head else { return Ok(None) };
-        self.reader.restore_some(head, &HashSet::from([token.clone()])).await.map(Some)
+        self.reader
+            .restore_some(head, &HashSet::from([token.clone()]), Purpose::Upkeep)
+            .await
+            .map(Some)
     }
 }
 

@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(definition.places.len(), 1);
     }
 
-    /// What is said of a small definition with these lines at its end, where it is refused.
+    /// The refusal of a small definition with these lines at its end.
     fn refusal(lines: &str) -> String {
         let text = format!("id: a\ninitial_place: p\nplaces: [{{id: p}}, {{id: q}}]\n{lines}\n");
         parse(&text).map_or_else(|error| error, |read| format!("{read:?}"))

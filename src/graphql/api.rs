@@ -61,8 +61,8 @@ impl Api {
         &self.petrel
     }
 
-    /// Returns true if events of subscriptions wait for room: those who do not take theirs keep it
-    /// from others.
+    /// Returns true if events of subscriptions have all the room that there is for them: those who do
+    /// not take theirs keep it from others.
     pub fn is_crowded(&self) -> bool {
         self.events.bytes() >= self.limits.answers_bytes / 2
     }

@@ -13,7 +13,7 @@ use crate::graphql::{
 use crate::{
     models::{CaseId, LogSequence, Record, Stored, TokenId, WorkflowId},
     petrel::{Error, Petrel},
-    storage::{Consistency, LogScope},
+    storage::{Consistency, LogScope, TokenScope},
 };
 
 /// The root of subscriptions.
@@ -69,7 +69,8 @@ impl Subscription {
         let workflow: WorkflowId = id("workflowId", &workflow_id)?;
         let case: CaseId = id_in(&workflow, "caseId", &case_id)?;
         let petrel = petrel(ctx);
-        petrel.case(&workflow, &case).await?;
+        let (place, of) = (None, Some(case.clone()));
+        petrel.must_exist(&TokenScope { workflow: workflow.clone(), place, case: of }).await?;
         Ok(events(petrel, LogScope::Case(workflow, case), from_sequence).await?)
     }
 }

@@ -49,7 +49,7 @@ impl LogRange {
         Self { from: Some(from.into()), until: None }
     }
 
-    /// What comes after the one sequence and up to the other.
+    /// The part after the one sequence and up to the other.
     pub fn after(after: Option<LogSequence>, until: LogSequence) -> Self {
         Self { from: after.map(|after| after.next().into()), until: Some(until.into()) }
     }

@@ -151,13 +151,12 @@ pub(in crate::graphql) async fn hold(ctx: &Context<'_>, bytes: usize) {
     }
 }
 
-/// Counts definitions in the same way that nobody else has: the others are kept anyway.
+/// Counts definitions in the same way, whoever has them too: what else has them may let them go.
 pub(in crate::graphql) async fn hold_definitions(
     ctx: &Context<'_>,
     found: &[Arc<StoredDefinition>],
 ) {
-    let own = found.iter().filter(|stored| Arc::strong_count(stored) == 1);
-    hold(ctx, own.map(|stored| stored.definition.memory()).sum()).await;
+    hold(ctx, found.iter().map(|stored| stored.definition.memory()).sum()).await;
 }
 
 fn asked<'a>(ctx: &Context<'a>) -> Option<&'a Asked> {

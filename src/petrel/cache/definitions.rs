@@ -285,7 +285,7 @@ impl Petrel {
         while let Some(workflow) = read.next().await {
             match workflow {
                 Ok(workflow) => {
-                    bytes += workflow.definition.json_bytes();
+                    bytes += workflow.definition.memory();
                     let is_full = !workflows.is_empty() && bytes > PAGE_BYTES;
                     if workflows.len() == first || is_full {
                         return Ok((workflows, true));

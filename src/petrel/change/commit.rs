@@ -15,6 +15,7 @@ use crate::petrel::{
     cache::index::Own,
     cache::slot::Slot,
     change::repeat::Asked,
+    read::turn::Purpose,
     read::{follows::known_with, load::broken},
     views::unseen::Unseen,
 };
@@ -297,8 +298,10 @@ impl Inner {
         slot.case = None;
         if let Some(head) = head {
             slot.unseen = Some(Unseen::last(&head.value));
-            let (case, follows) =
-                tokio::join!(self.reader.restore(&head), self.reader.follows(&head));
+            let (case, follows) = tokio::join!(
+                self.reader.restore(&head, Purpose::Change),
+                self.reader.follows(&head)
+            );
             follows?;
             let case = case?;
             known_with(&head, &case)?;

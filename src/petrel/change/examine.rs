@@ -12,7 +12,7 @@ use crate::{
     },
     petrel::{
         Error, Result, error::named, read::Reader, read::follows::known, read::load::broken,
-        views::unseen::touched,
+        read::turn::Purpose, views::unseen::touched,
     },
     storage::{LogRange, LogScope, StorageError},
 };
@@ -176,7 +176,7 @@ impl Reader {
         // It follows what can't be read: it is believed, if its tokens are there.
         let follows = |at: LogSequence| found.unreadable.contains(&at);
         if record.value.previous.is_some_and(follows) {
-            match self.restore(&record).await {
+            match self.restore(&record, Purpose::Change).await {
                 Ok(mut state) => {
                     if record.value.is_without_lists() {
                         state.aside = found.state.take().map_or_else(Vec::new, |known| known.aside);

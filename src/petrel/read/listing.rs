@@ -17,7 +17,8 @@ use crate::{
         Case, CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, StoredDefinition, WorkflowId,
     },
     storage::{
-        Cursor, Filling, LogRange, LogScope, PAGE_BYTES, Page, PageOf, StorageError, TokenScope,
+        Consistency, Cursor, Filling, LogRange, LogScope, PAGE_BYTES, Page, PageOf, StorageError,
+        TokenScope,
     },
 };
 
@@ -73,7 +74,8 @@ impl Petrel {
             Err(error) => return Err(error),
         };
         if let Some(case) = &scope.case {
-            self.case(&scope.workflow, case).await?;
+            let head = self.inner.reader.storage.head(&scope.workflow, case, Consistency::Strong);
+            head.await?.ok_or_else(|| Error::no_case(case))?;
         }
         let has = |stored: &StoredDefinition, place: &PlaceId| {
             stored.definition.places.iter().any(|of| of.id == *place)

@@ -11,8 +11,9 @@ use crate::petrel::{
     Error, Result,
     read::{
         Reader,
-        turn::{Loaded, Loading},
+        turn::{Loaded, Loading, Purpose},
     },
+    thread::by_itself,
 };
 use crate::{
     engine::{fit_history, history_bases, produced, restore, take_produced},
@@ -34,8 +35,7 @@ const LARGE_AT_ONCE: usize = 8;
 /// The number of tokens from which on a case is one with many.
 const LARGE: usize = 1_024;
 
-/// Number of messages of the view that are read first, and of records at once without a turn: they tell
-/// how large the others may be.
+/// Number of messages of the view that are read first: they tell how large the others may be.
 const SAMPLE: usize = 4;
 
 /// Most times as many as before that are read next.
@@ -86,21 +86,36 @@ impl<'a> Found<'a> {
 
 impl Reader {
     /// The case as the log has it now; `None` if it does not exist.
-    pub(crate) async fn load(
+    pub(crate) fn load(
+        self: &Arc<Self>,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> impl Future<Output = Result<Option<(Stored<Record>, Case)>>> + Send + use<> {
+        let (reader, workflow, case) = (Arc::clone(self), workflow.clone(), case.clone());
+        by_itself(async move {
+            let mut loading = reader.loading();
+            loop {
+                match reader.load_in(&workflow, &case, &mut loading).await? {
+                    Loaded::Whole(loaded) => return Ok(loaded),
+                    Loaded::Large => loading.wait().await?,
+                }
+            }
+        })
+    }
+
+    /// The same for upkeep.
+    pub(crate) async fn load_for_upkeep(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
     ) -> Result<Option<(Stored<Record>, Case)>> {
-        let mut loading = self.loading();
-        loop {
-            match self.load_in(workflow, case, &mut loading).await? {
-                Loaded::Whole(loaded) => return Ok(loaded),
-                Loaded::Large => loading.wait().await?,
-            }
-        }
+        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
+        let Some(head) = head else { return Ok(None) };
+        let case = self.restore(&head, Purpose::Upkeep).await?;
+        Ok(Some((head, case)))
     }
 
-    /// The same, unless it is a large case.
+    /// The same for a caller, unless it is a large case.
     pub(in crate::petrel) async fn load_small(
         &self,
         workflow: &WorkflowId,
@@ -129,10 +144,11 @@ impl Reader {
     /// The state that a head stands for. Tokens that are in many records are taken from the
     /// view if the head vouches for them, since each record has the whole marking: a case is
     /// read in as many bytes as it has tokens.
-    pub(crate) async fn restore(&self, head: &Stored<Record>) -> Result<Case> {
+    pub(crate) async fn restore(&self, head: &Stored<Record>, purpose: Purpose) -> Result<Case> {
         loop {
             // It waits for its turn, and is never given up.
-            if let Loaded::Whole(case) = self.restore_in(head, &mut self.restoring()).await? {
+            let mut loading = self.loading_for(purpose);
+            if let Loaded::Whole(case) = self.restore_in(head, &mut loading).await? {
                 return Ok(case);
             }
         }
@@ -176,6 +192,7 @@ impl Reader {
         &self,
         mut head: Stored<Record>,
         only: &HashSet<TokenId>,
+        purpose: Purpose,
     ) -> Result<Case> {
         let marking = &mut head.value.marking.0;
         let wanted = marking.iter().filter(|entry| only.contains(&entry.token));
@@ -184,7 +201,7 @@ impl Reader {
             marking.retain(|entry| only.contains(&entry.token));
             head.value.tokens_hash = None;
         }
-        self.restore(&head).await
+        self.restore(&head, purpose).await
     }
 
     /// The case with the view's versions of its tokens, right or wrong. A token that the view
@@ -240,17 +257,15 @@ impl Reader {
         let head = found.head;
         let (workflow, case) = (&head.value.workflow, &head.value.case);
         let are_few = records.len() <= AT_ONCE;
-        // Without a turn, few wait to be decoded: each may be large.
-        let at_once = if loading.has_turn() { at_once(head) } else { SAMPLE };
         let (mut at_hand, mut unknown) = (Vec::new(), Vec::new());
         let records: Vec<_> = records.into_iter().collect();
-        let (mut at, mut some) = (0, 1);
+        let (mut at, mut some) = (0, AT_ONCE);
         while at < records.len() {
             let asked = &records[at..records.len().min(at + some)];
             (at, some) = (at + asked.len(), some * GROWTH);
             let mut reads = stream::iter(asked.iter().copied())
                 .map(|sequence| self.named(workflow, case, sequence, head.sequence))
-                .buffer_unordered(at_once);
+                .buffer_unordered(at_once(head));
             while let Some(mut record) = reads.try_next().await? {
                 loading.add(record.memory());
                 if !loading.may_read(0).await {

@@ -8,7 +8,7 @@ pub(in crate::petrel) mod load;
 pub(in crate::petrel) mod locate;
 pub(in crate::petrel) mod reads;
 mod subscriber;
-pub(in crate::petrel) mod turn;
+pub(crate) mod turn;
 pub(in crate::petrel) mod watch;
 
 use std::sync::Arc;
@@ -31,10 +31,11 @@ pub(crate) struct Reader {
     pub(in crate::petrel) computing: Arc<Semaphore>,
     /// Pages take turns, since each may have many bytes.
     paging: Arc<Semaphore>,
-    /// Large cases take turns at being loaded.
-    loads: Semaphore,
-    /// The same for changes and for mending views.
-    restores: Semaphore,
+    /// Large cases, and those of many parts, take turns at being loaded for callers, for changes, and
+    /// for upkeep.
+    loads: turn::Turns,
+    changes: turn::Turns,
+    upkeep: turn::Turns,
     /// Large cases that are looked at.
     looks: Semaphore,
 }
@@ -49,8 +50,9 @@ impl Reader {
             #[cfg(feature = "analysis")]
             computing: turn::turns(),
             paging: Arc::new(Semaphore::new(turn::PAGES_AT_ONCE)),
-            loads: Semaphore::new(turn::LOADS_AT_ONCE),
-            restores: Semaphore::new(turn::RESTORES_AT_ONCE),
+            loads: turn::Turns::new(1),
+            changes: turn::Turns::new(2),
+            upkeep: turn::Turns::new(1),
             looks: Semaphore::new(turn::LOOKS_AT_ONCE),
         }
     }

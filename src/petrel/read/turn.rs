@@ -18,28 +18,51 @@ use crate::petrel::{Error, Result};
 /// [`PAGE_BYTES`](crate::storage::PAGE_BYTES), and as much again is on its way.
 pub(super) const PAGES_AT_ONCE: usize = 4;
 
-/// Longest wait for the turn of a page, or of a large case.
+/// Longest wait for the turn of a page, or of a case.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// Number of large cases that are loaded at once for callers, and for changes.
-pub(super) const LOADS_AT_ONCE: usize = 1;
-pub(super) const RESTORES_AT_ONCE: usize = 2;
 
 /// Memory of a case, in bytes, beyond which it is a large one.
 const LARGE: usize = 4 * 1024 * 1024;
 
-/// The number of parts from which on a case is a large one: the first of them tell nothing of so many
+/// The number of parts from which on a case is one of many: the first of them tell little of so many
 /// others.
 const MANY: usize = 32;
 
-/// A case that was loaded, unless it is large and has no turn.
+/// Number of cases of many parts that are loaded at once for one purpose, as long as they are not
+/// large.
+const MANY_AT_ONCE: usize = 8;
+
+/// Turns at loading cases for one purpose. None waits for what is loaded for another.
+#[derive(Debug)]
+pub(super) struct Turns {
+    large: Semaphore,
+    many: Semaphore,
+}
+
+impl Turns {
+    /// Turns at so many large cases at once.
+    pub(super) fn new(large: usize) -> Self {
+        Self { large: Semaphore::new(large), many: Semaphore::new(MANY_AT_ONCE) }
+    }
+}
+
+/// A case that was loaded, unless it needs a turn and has none.
 pub(in crate::petrel) enum Loaded<T> {
     Whole(T),
     /// It has no turn, and nothing is kept of it. It is to be loaded anew.
     Large,
 }
 
-/// Way to the turn that a large case needs.
+/// Purpose of a load that waits for its turn as long as it takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose {
+    /// A change is decided on the case.
+    Change,
+    /// Views are mended, or an audit goes over all.
+    Upkeep,
+}
+
+/// Way to a turn.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     /// It waits with what it has.
@@ -47,40 +70,76 @@ enum Way {
     /// It takes one that is free. If none is, it ends there, so that those who wait have nothing of
     /// their cases.
     Takes,
-    /// It ends there.
-    Ends,
+    /// The same, and it takes none for a large case: others are loaded beside it.
+    TakesFew,
 }
 
-/// A case that is being loaded. One that turns out to be large needs a turn.
+/// The turn that a case needs.
+#[derive(Debug, Clone, Copy)]
+enum Needed {
+    Large,
+    Many,
+}
+
+/// A case that is being loaded. One that turns out to be large, or to have many parts, needs a turn.
 pub(super) struct Loading<'a> {
-    turns: &'a Semaphore,
-    turn: Option<SemaphorePermit<'a>>,
+    turns: &'a Turns,
+    large: Option<SemaphorePermit<'a>>,
+    many: Option<SemaphorePermit<'a>>,
+    /// The turn that it lacked.
+    lacked: Needed,
     way: Way,
     bytes: usize,
     read: usize,
 }
 
-impl Loading<'_> {
+impl Turns {
+    fn of(&self, needed: Needed) -> &Semaphore {
+        match needed {
+            Needed::Large => &self.large,
+            Needed::Many => &self.many,
+        }
+    }
+}
+
+impl<'a> Loading<'a> {
+    fn new(turns: &'a Turns, way: Way) -> Self {
+        Self { turns, large: None, many: None, lacked: Needed::Large, way, bytes: 0, read: 0 }
+    }
+
     /// Notes a part that has been read, with the memory that it takes.
     pub(super) fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
         self.read += 1;
     }
 
-    /// Returns true if so many more parts may be read: together they are no large case if they are as
-    /// large as those before them, or it has its turn. Whoever has the turn needs no other one for
-    /// the rest.
+    /// Returns true if so many more parts may be read: they are few, and no large case together if
+    /// they are as large as those before them; or there is a turn for them.
     pub(super) async fn may_read(&mut self, more: usize) -> bool {
-        let is_large = more > MANY || self.bytes + self.part() * more > LARGE;
-        if is_large && self.turn.is_none() {
-            self.turn = match self.way {
-                // It is never closed, so never an error.
-                Way::Waits => self.turns.acquire().await.ok(),
-                Way::Takes => self.turns.try_acquire().ok(),
-                Way::Ends => None,
-            };
+        let is_large = self.bytes + self.part() * more > LARGE;
+        let needed = if is_large { Needed::Large } else { Needed::Many };
+        let has = match needed {
+            Needed::Large => self.large.is_some(),
+            Needed::Many => more <= MANY || self.many.is_some() || self.large.is_some(),
+        };
+        if has {
+            return true;
         }
-        !is_large || self.turn.is_some()
+        let turns = self.turns.of(needed);
+        // They are never closed, so never an error.
+        let turn = match (self.way, needed) {
+            (Way::Waits, _) => turns.acquire().await.ok(),
+            (Way::TakesFew, Needed::Large) => None,
+            (Way::Takes | Way::TakesFew, _) => turns.try_acquire().ok(),
+        };
+        let has = turn.is_some();
+        match needed {
+            // Whoever has it needs no other one for the rest.
+            Needed::Large => (self.large, self.many) = (turn, None),
+            Needed::Many => self.many = turn,
+        }
+        self.lacked = needed;
+        has
     }
 
     /// Number of parts that are no more than a large case together, if they are as large as those
@@ -89,21 +148,22 @@ impl Loading<'_> {
         LARGE / self.part().max(1)
     }
 
-    pub(super) fn has_turn(&self) -> bool {
-        self.turn.is_some()
-    }
-
     fn part(&self) -> usize {
         self.bytes / self.read.max(1)
     }
 
-    /// Begins anew once it has a turn.
+    /// Begins anew once it has the turn that it lacked.
     pub(super) async fn wait(&mut self) -> Result<()> {
-        let Ok(turn) = timeout(LONGEST_WAIT, self.turns.acquire()).await else {
+        (self.large, self.many, self.bytes, self.read) = (None, None, 0, 0);
+        let turns = self.turns.of(self.lacked);
+        let Ok(turn) = timeout(LONGEST_WAIT, turns.acquire()).await else {
             let reason = format!("the large cases of others took more than {LONGEST_WAIT:?}");
             return Err(Error::Overloaded { reason });
         };
-        (self.turn, self.bytes, self.read) = (turn.ok(), 0, 0);
+        match self.lacked {
+            Needed::Large => self.large = turn.ok(),
+            Needed::Many => self.many = turn.ok(),
+        }
         Ok(())
     }
 }
@@ -125,17 +185,21 @@ impl Reader {
 
     /// A load for a caller, which ends where it needs a turn and none is free.
     pub(super) fn loading(&self) -> Loading<'_> {
-        Loading { turns: &self.loads, turn: None, way: Way::Takes, bytes: 0, read: 0 }
+        Loading::new(&self.loads, Way::Takes)
     }
 
-    /// A load among others for one caller, which ends where it needs a turn.
+    /// A load among others for one caller, which ends where the case is large, too.
     pub(super) fn loading_small(&self) -> Loading<'_> {
-        Loading { way: Way::Ends, ..self.loading() }
+        Loading::new(&self.loads, Way::TakesFew)
     }
 
-    /// A load for a change, or for mending views. Its turns are none of the callers who read.
-    pub(super) fn restoring(&self) -> Loading<'_> {
-        Loading { turns: &self.restores, turn: None, way: Way::Waits, bytes: 0, read: 0 }
+    /// A load that waits for its turn.
+    pub(super) fn loading_for(&self, purpose: Purpose) -> Loading<'_> {
+        let turns = match purpose {
+            Purpose::Change => &self.changes,
+            Purpose::Upkeep => &self.upkeep,
+        };
+        Loading::new(turns, Way::Waits)
     }
 
     /// Runs a long computation on a thread of its own; few at a time, so that they never take

@@ -12,6 +12,7 @@ use std::{
 
 use crate::petrel::{
     Error, Result,
+    read::turn::Purpose,
     views::{Views, unseen::Key},
 };
 use crate::{
@@ -214,8 +215,10 @@ impl Views {
     async fn learn(&self, truth: &mut Truth<'_>, head: Option<Stored<Record>>) -> Result<()> {
         truth.case = match (head, &truth.only) {
             (None, _) => None,
-            (Some(head), None) => Some(self.reader.restore(&head).await?),
-            (Some(head), Some(only)) => Some(self.reader.restore_some(head, only).await?),
+            (Some(head), None) => Some(self.reader.restore(&head, Purpose::Upkeep).await?),
+            (Some(head), Some(only)) => {
+                Some(self.reader.restore_some(head, only, Purpose::Upkeep).await?)
+            }
         };
         let marking = truth.case.iter().flat_map(|case| &case.marking.0);
         let places = marking.enumerate().map(|(at, entry)| (entry.token.clone(), at));

@@ -212,7 +212,7 @@ impl Inner {
         }
     }
 
-    /// What the newest message of these subjects says, by consumer.
+    /// The word of the newest message of these subjects, by consumer.
     async fn newest(&self, filter: String) -> Result<Option<LastWord>> {
         match newest(self.scan_last(filter).await?) {
             Some(message) => decoded(message, last_word).await.map(Some),
@@ -293,7 +293,7 @@ impl Inner {
     }
 }
 
-/// What the view's last message of a token says.
+/// The word of the view's last message on a token.
 enum LastWord {
     Live(Box<Token>),
     Gone { moved_to: Option<PlaceId> },
