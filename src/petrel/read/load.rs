@@ -21,7 +21,7 @@ use crate::{
         Case, CaseId, Digests, LogSequence, MOST_UNKNOWN, MarkingEntry, Record, Stored, Token,
         TokenId, WorkflowId,
     },
-    storage::{Consistency, RegisterState},
+    storage::{Consistency, Page, ViewScope},
 };
 
 /// Number of records that are asked for at once, and kept at hand for the histories that
@@ -216,27 +216,38 @@ impl Reader {
         let marking = head.value.marking.0.iter().filter(elsewhere);
         let wanted: Vec<_> =
             marking.map(|entry| (entry.token.clone(), entry.place.clone())).collect();
+        let places: HashMap<_, _> = wanted.iter().map(|(token, place)| (token, place)).collect();
         let mut whole = Vec::with_capacity(wanted.len());
         let (mut at, mut some) = (0, SAMPLE);
-        while at < wanted.len() {
+        'view: while at < wanted.len() {
             let asked = &wanted[at..wanted.len().min(at + some)];
-            // The log has whatever the view can't be asked for.
-            let asked_for = self.storage.registers_of(&head.value.workflow, asked).await;
-            let Ok(registers) = asked_for else { break };
-            for register in registers {
-                let RegisterState::Live(token) = register.state else { continue };
-                let sequence = found.sequences.get(&register.token);
-                let is_there = token.id == register.token && token.place == register.place;
-                if is_there && token.nats_sequence.as_ref() == sequence {
-                    found.sequences.remove(&register.token);
-                    loading.add(token.memory());
-                    whole.push(Token { nats_timestamp: None, ..*token });
+            let scope = ViewScope::Registers(head.value.workflow.clone(), asked.to_vec());
+            let mut page = Page { first: asked.len(), after: None };
+            loop {
+                // The log has whatever the view can't be asked for.
+                let Ok(tokens) = self.storage.tokens(&scope, page.into()).await else {
+                    break 'view;
+                };
+                let (end, has_next) = (tokens.end(), tokens.has_next);
+                for token in tokens.into_items() {
+                    let sequence = found.sequences.get(&token.id);
+                    let is_there = places.get(&token.id).is_some_and(|at| **at == token.place);
+                    if is_there && token.nats_sequence.as_ref() == sequence {
+                        found.sequences.remove(&token.id);
+                        loading.add(token.memory());
+                        whole.push(Token { nats_timestamp: None, ..token });
+                    }
                 }
+                let rest = wanted.len() - if has_next { at } else { at + asked.len() };
+                if !loading.may_read(rest).await {
+                    return Ok(Loaded::Large);
+                }
+                if !has_next {
+                    break;
+                }
+                page.after = end;
             }
             at += asked.len();
-            if !loading.may_read(wanted.len() - at).await {
-                return Ok(Loaded::Large);
-            }
             some = loading.some().clamp(SAMPLE, GROWTH * some).min(MESSAGES_AT_ONCE);
         }
         let records = found.elsewhere();
