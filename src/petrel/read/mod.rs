@@ -3,6 +3,7 @@
 pub(in crate::petrel) mod chain;
 pub(in crate::petrel) mod feeds;
 pub(crate) mod follows;
+mod in_log;
 pub(in crate::petrel) mod listing;
 pub(in crate::petrel) mod load;
 pub(in crate::petrel) mod locate;
@@ -53,7 +54,7 @@ impl Reader {
             loads: turn::Turns::new(1),
             changes: turn::Turns::new(2),
             upkeep: turn::Turns::new(1),
-            looks: Semaphore::new(turn::LOOKS_AT_ONCE),
+            looks: Semaphore::new(turn::LOOKED_AT as usize),
         }
     }
 }

@@ -10,10 +10,12 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, future::try_join_all};
 
 use crate::petrel::{
-    Error, Inner, Lookup, Petrel, Result, change::whole::Whole, read::follows::known_with,
+    Error, Lookup, Petrel, Result,
+    change::whole::Whole,
+    read::{follows::known_with, in_log::is_version},
 };
 use crate::{
-    engine::{self, Budget, Explanation, history_bases, produced},
+    engine::{self, Budget, Explanation},
     models::{
         Case, CaseId, LogPosition, LogSequence, Record, Stored, StoredDefinition, Token, TokenId,
         Transition, WorkflowId,
@@ -300,66 +302,6 @@ impl Petrel {
     }
 }
 
-impl Inner {
-    /// A token as the log has it: from the case's head, or from the record that the head's
-    /// marking names.
-    async fn token_in_log(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-        token: &TokenId,
-    ) -> Result<Option<Token>> {
-        let Some(head) = self.reader.storage.head(workflow, case, Consistency::Strong).await?
-        else {
-            return Ok(None);
-        };
-        let Some(entry) = head.value.marking.entry(token) else { return Ok(None) };
-        // What this process knows of the case is right if the log ends with the same record.
-        if let Some(known) = self.slots.known(workflow, case)
-            && known.head_hash == head.hash
-            && let Some(token) = known.tokens.get(token)
-        {
-            return Ok(Some(Token::clone(token)));
-        }
-        let record = match entry.sequence {
-            None => head,
-            Some(sequence) if sequence == head.sequence => head,
-            Some(sequence) => match self.reader.storage.record(workflow, case, sequence).await? {
-                Some(record) => record,
-                None => return Ok(None),
-            },
-        };
-        let found = produced(&record).find(|produced| produced.id == *token);
-        let Some(mut token) = found else { return Ok(None) };
-        let bases = history_bases(&record).collect();
-        self.reader.complete(std::slice::from_mut(&mut token), &bases, &[]).await?;
-        Ok(Some(self.reader.with_subject(token)))
-    }
-
-    /// A token as the log has it, and the time from the view if that has the same version.
-    /// Both are asked at once; the view decides nothing, so that it can't be read is no error.
-    async fn strong_token(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-        token: &TokenId,
-    ) -> Result<Option<Token>> {
-        let seen = self.reader.storage.token(workflow, token, ReadOptions::default());
-        let (found, seen) = tokio::join!(self.token_in_log(workflow, case, token), seen);
-        let Some(found) = found? else { return Ok(None) };
-        let seen = seen.ok().flatten().filter(|seen| is_version(seen, &found));
-        let nats_timestamp = seen.and_then(|seen| seen.nats_timestamp);
-        Ok(Some(Token { nats_timestamp, ..found }))
-    }
-
-    /// Returns true if the log says that a token is alive in just this version.
-    async fn is_current(&self, token: &Token) -> Result<bool> {
-        let Some((case, _)) = token.id.case() else { return Ok(false) };
-        let now = self.token_in_log(&token.workflow, &case, &token.id).await?;
-        Ok(now.is_some_and(|now| is_version(&now, token)))
-    }
-}
-
 /// The number of tokens at the end that are read together: more than one only where they are no
 /// more than a few megabytes.
 fn light(tokens: &[&Token], wanted: &[usize]) -> usize {
@@ -369,10 +311,6 @@ fn light(tokens: &[&Token], wanted: &[usize]) -> usize {
         bytes <= LIGHT
     });
     light.count().max(1)
-}
-
-fn is_version(one: &Token, other: &Token) -> bool {
-    one.nats_sequence == other.nats_sequence && one.place == other.place
 }
 
 /// The first log sequence of a page whose positions are such.

@@ -168,8 +168,12 @@ impl<'a> Loading<'a> {
     }
 }
 
-/// Number of large cases that are looked at at once by whoever asks for their abilities.
-pub(super) const LOOKS_AT_ONCE: usize = 4;
+/// Memory of the large cases that are looked at at once by whoever asks for their abilities, in
+/// [`UNIT`]s. One that takes more is looked at alone.
+pub(super) const LOOKED_AT: u32 = 64 * 1024;
+
+/// Unit of that memory, in bytes.
+const UNIT: usize = 1024;
 
 impl Reader {
     /// The right to look at a case for longer than it takes to load it; nothing is needed for one
@@ -178,8 +182,9 @@ impl Reader {
         if case.memory() <= LARGE {
             return Ok(None);
         }
-        let reason = || format!("{LOOKS_AT_ONCE} large cases are being looked at");
-        let look = self.looks.try_acquire();
+        let units = u32::try_from(case.memory() / UNIT).unwrap_or(u32::MAX).min(LOOKED_AT);
+        let reason = || "as many large cases as there is memory for are being looked at".to_owned();
+        let look = self.looks.try_acquire_many(units);
         look.map(Some).map_err(|_| Error::Overloaded { reason: reason() })
     }
 

@@ -24,7 +24,7 @@ use crate::{
 /// a view that is lost.
 const MOST_BEHIND: usize = 64;
 
-/// Number of records in a row that are about no token, and so tell nothing of the views. Whoever
+/// Number of records in a row that tell nothing of the views, as those about no token. Whoever
 /// appended one of them had looked as well, so that as many processes would have died in a row.
 const MOST_SILENT: usize = 4;
 
@@ -54,6 +54,7 @@ impl Views {
             return Ok(keys.clone());
         }
         let (mut behind, mut silent, mut sequence) = (Vec::new(), 0, case.sequence);
+        let mut wrong = HashSet::new();
         while silent < MOST_SILENT {
             if behind.len() == MOST_BEHIND {
                 let (workflow, case) = (&case.workflow, &case.id);
@@ -71,7 +72,9 @@ impl Views {
                 Ok(None) | Err(StorageError::Corrupt { .. }) => break,
                 Err(error) => return Err(error.into()),
             };
-            let keys: Vec<_> = touched(&record.value).collect();
+            // What is wrong since a later record tells nothing of this one: a token that goes to and
+            // fro has the same registers each time.
+            let keys: Vec<_> = touched(&record.value).filter(|key| !wrong.contains(key)).collect();
             match keys.is_empty() {
                 true => silent += 1,
                 false => {
@@ -84,6 +87,8 @@ impl Views {
                         break;
                     }
                     silent = 0;
+                    let of = |register: &Register| (register.token.clone(), register.place.clone());
+                    wrong.extend(registers.iter().filter(|register| !is_right(register)).map(of));
                     behind.push(keys);
                 }
             }

@@ -198,3 +198,24 @@ async fn a_process_whose_view_writes_have_failed_makes_up_for_them() {
         view_is_the_log(&petrel).await.unwrap();
     }
 }
+
+/// A token that goes to and fro has the same registers in all of its records, which are wrong as long
+/// as the last one's views are missing.
+#[tokio::test]
+async fn what_one_process_left_behind_is_found_with_few_reads() {
+    let server = TestServer::start().await;
+    let first = petrel_at(server.url()).await;
+    pendulum(&first).await;
+    let (case, token) = swing(&first, "long").await;
+    for number in 0..40 {
+        let name = ["go", "return"][number % 2];
+        first.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+    }
+    do_and_die(&server.url(), &case, &token, Left::Moved).await;
+    let (storage, petrel) = faulty(server.url()).await;
+    let before = storage.log_reads();
+    petrel.fire(Fire::token(token, transition("return"))).await.unwrap();
+    let read = storage.log_reads() - before;
+    assert!(read <= 12, "{read} reads of the log");
+    view_is_the_log(&petrel).await.unwrap();
+}

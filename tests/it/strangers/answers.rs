@@ -115,7 +115,7 @@ async fn answers_of_many_small_values_at_once_take_bounded_memory() {
     serving.stop().await;
 }
 
-/// What is small as JSON and large when it is read: a hundred times as large.
+/// Data that is small as JSON and a hundred times as large when it is read.
 fn swelling(objects: usize) -> Value {
     Value::Array((0..objects).map(|_| json!({ "": 0 })).collect())
 }
@@ -222,6 +222,34 @@ async fn large_cases_that_are_looked_at_at_once_take_bounded_memory() {
             let query = format!("{{ {} }}", what.replace('W', name));
             assert_eq!(ask(&serving, 1, &query).await, 1);
             assert!(ask(&serving, 24, &query).await > 0);
+        }
+    }
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn strong_reads_of_tokens_that_swell_take_bounded_memory() {
+    let serving = Serving::start(&[]).await;
+    let petrel = petrel_at(serving.nats.url()).await;
+    ring(&petrel, "w").await;
+    let mut tokens = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        let begun = NewCase {
+            case: Some(case(name)),
+            data: swelling(40_000),
+            ..NewCase::of(workflow("w"))
+        };
+        tokens.push((case(name), petrel.create_case(begun).await.unwrap().tokens[0].id.clone()));
+    }
+    // The tokens are in the last records of their cases, and then in others.
+    for is_paused in [false, true] {
+        for (case, token) in &tokens {
+            if is_paused {
+                petrel.pause(&workflow("w"), case, Change::default()).await.unwrap();
+            }
+            let query = format!("{{ token(id: \"{token}\", strong: true) {{ tokenId }} }}");
+            assert_eq!(ask(&serving, 1, &query).await, 1);
+            assert!(ask(&serving, 40, &query).await > 0);
         }
     }
     serving.stop().await;
