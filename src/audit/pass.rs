@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     models::{CaseId, PlaceId, Record, RecordKind, WorkflowId},
-    petrel::{Error, Lookup, Result, export::by_case::case_of},
-    storage::{LogRange, LogScope, Register, RegisterState, StorageError},
+    petrel::{Error, Lookup, Result, export::by_case::case_of, read::turn::Purpose},
+    storage::{Consistency, LogRange, LogScope, Register, RegisterState, StorageError},
 };
 
 /// Number of cases, or registers of the view, that are looked at at once: few, since others
@@ -248,9 +248,9 @@ impl Auditor<'_> {
         given: Option<&[PlaceId]>,
     ) -> Result<Vec<Suspicion>> {
         self.state().audited.cases += 1;
-        let Some((head, state)) = self.reader.load_for_upkeep(workflow, case).await? else {
-            return Err(Error::no_case(case));
-        };
+        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
+        let head = head.ok_or_else(|| Error::no_case(case))?;
+        let state = self.reader.restore(&head, Purpose::Upkeep).await?;
         if !state.aside.is_empty() {
             self.noted(&state);
         }

@@ -103,19 +103,7 @@ impl Reader {
         })
     }
 
-    /// The same for upkeep.
-    pub(crate) async fn load_for_upkeep(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-    ) -> Result<Option<(Stored<Record>, Case)>> {
-        let head = self.storage.head(workflow, case, Consistency::Strong).await?;
-        let Some(head) = head else { return Ok(None) };
-        let case = self.restore(&head, Purpose::Upkeep).await?;
-        Ok(Some((head, case)))
-    }
-
-    /// The same for a caller, unless it is a large case.
+    /// The same, unless it is a large case.
     pub(in crate::petrel) async fn load_small(
         &self,
         workflow: &WorkflowId,
