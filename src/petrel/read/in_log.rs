@@ -61,7 +61,12 @@ impl Inner {
             && known.head_hash == head.hash
             && let Some(token) = known.tokens.get(token)
         {
-            return Ok(Loaded::Whole(Some(Token::clone(token))));
+            drop(head);
+            loading.add(token.memory());
+            return Ok(match loading.may_read(0).await {
+                true => Loaded::Whole(Some(Token::clone(token))),
+                false => Loaded::Large,
+            });
         }
         let mut record = match entry.sequence_in(head.sequence) {
             sequence if sequence == head.sequence => head,

@@ -133,11 +133,11 @@ impl Reader {
     /// view if the head vouches for them, since each record has the whole marking: a case is
     /// read in as many bytes as it has tokens.
     pub(crate) async fn restore(&self, head: &Stored<Record>, purpose: Purpose) -> Result<Case> {
+        let mut loading = self.loading_for(purpose);
         loop {
-            // It waits for its turn, and is never given up.
-            let mut loading = self.loading_for(purpose);
-            if let Loaded::Whole(case) = self.restore_in(head, &mut loading).await? {
-                return Ok(case);
+            match self.restore_in(head, &mut loading).await? {
+                Loaded::Whole(case) => return Ok(case),
+                Loaded::Large => loading.wait().await?,
             }
         }
     }
@@ -149,7 +149,8 @@ impl Reader {
     ) -> Result<Loaded<Case>> {
         let Record { produced, marking, .. } = &head.value;
         produced.iter().for_each(|token| loading.add(token.memory()));
-        if !loading.may_read(marking.0.len().saturating_sub(produced.len())).await {
+        let elsewhere = |entry: &&MarkingEntry| entry.sequence_in(head.sequence) != head.sequence;
+        if !loading.may_read(marking.0.iter().filter(elsewhere).count()).await {
             return Ok(Loaded::Large);
         }
         let found = Found::of(head);

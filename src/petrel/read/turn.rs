@@ -24,8 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Memory of a case, in bytes, beyond which it is a large one.
 const LARGE: usize = 4 * 1024 * 1024;
 
-/// The number of parts from which on a case is one of many: the first of them tell little of so many
-/// others.
+/// The most parts of a case that is not one of many: the first of them tell little of more others.
 const MANY: usize = 32;
 
 /// Number of cases of many parts that are loaded at once for one purpose, as long as they are not
@@ -62,18 +61,6 @@ pub(crate) enum Purpose {
     Upkeep,
 }
 
-/// Way to a turn.
-#[derive(Debug, Clone, Copy)]
-enum Way {
-    /// It waits with what it has.
-    Waits,
-    /// It takes one that is free. If none is, it ends there, so that those who wait have nothing of
-    /// their cases.
-    Takes,
-    /// The same, and it takes none for a large case: others are loaded beside it.
-    TakesFew,
-}
-
 /// The turn that a case needs.
 #[derive(Debug, Clone, Copy)]
 enum Needed {
@@ -82,13 +69,18 @@ enum Needed {
 }
 
 /// A case that is being loaded. One that turns out to be large, or to have many parts, needs a turn.
+/// It takes one that is free; if none is, the load ends, so that those who wait have nothing of their
+/// cases.
 pub(super) struct Loading<'a> {
     turns: &'a Turns,
     large: Option<SemaphorePermit<'a>>,
     many: Option<SemaphorePermit<'a>>,
     /// The turn that it lacked.
     lacked: Needed,
-    way: Way,
+    /// True if others are loaded beside it: it takes no turn of a large case.
+    is_one_of_some: bool,
+    /// Longest wait for a turn; as long as it takes where absent.
+    patience: Option<Duration>,
     bytes: usize,
     read: usize,
 }
@@ -103,8 +95,9 @@ impl Turns {
 }
 
 impl<'a> Loading<'a> {
-    fn new(turns: &'a Turns, way: Way) -> Self {
-        Self { turns, large: None, many: None, lacked: Needed::Large, way, bytes: 0, read: 0 }
+    fn new(turns: &'a Turns, patience: Option<Duration>) -> Self {
+        let (large, many, lacked) = (None, None, Needed::Large);
+        Self { turns, large, many, lacked, is_one_of_some: false, patience, bytes: 0, read: 0 }
     }
 
     /// Notes a part that has been read, with the memory that it takes.
@@ -126,20 +119,19 @@ impl<'a> Loading<'a> {
             return true;
         }
         let turns = self.turns.of(needed);
-        // They are never closed, so never an error.
-        let turn = match (self.way, needed) {
-            (Way::Waits, _) => turns.acquire().await.ok(),
-            (Way::TakesFew, Needed::Large) => None,
-            (Way::Takes | Way::TakesFew, _) => turns.try_acquire().ok(),
-        };
-        let has = turn.is_some();
-        match needed {
-            // Whoever has it needs no other one for the rest.
-            Needed::Large => (self.large, self.many) = (turn, None),
-            Needed::Many => self.many = turn,
-        }
         self.lacked = needed;
-        has
+        match needed {
+            Needed::Large if self.is_one_of_some => {}
+            // Whoever has it needs no other one for the rest.
+            Needed::Large => (self.large, self.many) = (turns.try_acquire().ok(), None),
+            // Its holders wait for no other turn. They are never closed, so never an error.
+            Needed::Many if self.is_one_of_some => self.many = turns.acquire().await.ok(),
+            Needed::Many => self.many = turns.try_acquire().ok(),
+        }
+        match needed {
+            Needed::Large => self.large.is_some(),
+            Needed::Many => self.many.is_some(),
+        }
     }
 
     /// Number of parts that are no more than a large case together, if they are as large as those
@@ -155,10 +147,13 @@ impl<'a> Loading<'a> {
     /// Begins anew once it has the turn that it lacked.
     pub(super) async fn wait(&mut self) -> Result<()> {
         (self.large, self.many, self.bytes, self.read) = (None, None, 0, 0);
-        let turns = self.turns.of(self.lacked);
-        let Ok(turn) = timeout(LONGEST_WAIT, turns.acquire()).await else {
-            let reason = format!("the large cases of others took more than {LONGEST_WAIT:?}");
-            return Err(Error::Overloaded { reason });
+        let turn = self.turns.of(self.lacked).acquire();
+        let turn = match self.patience {
+            Some(longest) => timeout(longest, turn).await.map_err(|_| {
+                let reason = format!("the cases of others took more than {longest:?}");
+                Error::Overloaded { reason }
+            })?,
+            None => turn.await,
         };
         match self.lacked {
             Needed::Large => self.large = turn.ok(),
@@ -188,23 +183,23 @@ impl Reader {
         look.map(Some).map_err(|_| Error::Overloaded { reason: reason() })
     }
 
-    /// A load for a caller, which ends where it needs a turn and none is free.
+    /// A load for a caller.
     pub(super) fn loading(&self) -> Loading<'_> {
-        Loading::new(&self.loads, Way::Takes)
+        Loading::new(&self.loads, Some(LONGEST_WAIT))
     }
 
-    /// A load among others for one caller, which ends where the case is large, too.
+    /// A load among others for one caller, which ends where the case is large.
     pub(super) fn loading_small(&self) -> Loading<'_> {
-        Loading::new(&self.loads, Way::TakesFew)
+        Loading { is_one_of_some: true, ..self.loading() }
     }
 
-    /// A load that waits for its turn.
+    /// A load that waits for its turn as long as it takes.
     pub(super) fn loading_for(&self, purpose: Purpose) -> Loading<'_> {
         let turns = match purpose {
             Purpose::Change => &self.changes,
             Purpose::Upkeep => &self.upkeep,
         };
-        Loading::new(turns, Way::Waits)
+        Loading::new(turns, None)
     }
 
     /// Runs a long computation on a thread of its own; few at a time, so that they never take

@@ -74,7 +74,8 @@ impl Views {
             };
             // What is wrong since a later record tells nothing of this one: a token that goes to and
             // fro has the same registers each time.
-            let keys: Vec<_> = touched(&record.value).filter(|key| !wrong.contains(key)).collect();
+            let (again, keys): (Vec<_>, Vec<_>) =
+                touched(&record.value).partition(|key| wrong.contains(key));
             match keys.is_empty() {
                 true => silent += 1,
                 false => {
@@ -83,10 +84,13 @@ impl Views {
                     // Whoever appended it has looked at the views of those before it, too, before it
                     // wrote its own. (One that died as well, of whose record nothing was to be
                     // written, is left to the reconciler.)
-                    if registers.iter().all(is_right) {
-                        break;
+                    match (registers.iter().all(is_right), again.is_empty()) {
+                        (true, true) => break,
+                        // Its other registers may only seem to be right: a place that a token has left
+                        // is empty before it comes, too.
+                        (true, false) => silent += 1,
+                        (false, _) => silent = 0,
                     }
-                    silent = 0;
                     let of = |register: &Register| (register.token.clone(), register.place.clone());
                     wrong.extend(registers.iter().filter(|register| !is_right(register)).map(of));
                     behind.push(keys);

@@ -93,6 +93,8 @@ struct Truth<'a> {
     id: &'a CaseId,
     /// The known tokens; all of them where absent.
     only: Option<HashSet<TokenId>>,
+    /// Purpose for which the log is asked.
+    purpose: Purpose,
     /// `None` if the log has no such case.
     case: Option<Case>,
     /// Places of the live tokens, as indexes into the case's marking.
@@ -107,7 +109,8 @@ impl<'a> Truth<'a> {
     /// A truth of which nothing is known yet.
     fn of(workflow: &'a WorkflowId, id: &'a CaseId, only: Option<HashSet<TokenId>>) -> Self {
         let (case, places, read) = (None, HashMap::new(), Instant::now());
-        Self { workflow, id, only, case, places, read, refused: None }
+        let purpose = Purpose::Upkeep;
+        Self { workflow, id, only, purpose, case, places, read, refused: None }
     }
 
     /// A truth about the tokens of these registers only.
@@ -143,14 +146,15 @@ impl<'a> Truth<'a> {
 
 impl Views {
     /// Compares these registers of a case with its log, and writes those that are wrong.
-    /// Returns the number of those.
+    /// Returns the number of those. A change waits for it.
     pub(in crate::petrel) async fn repair(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
         registers: Vec<Key>,
     ) -> Result<u64> {
-        let mut truth = Truth::some(workflow, case, &registers);
+        let some = Truth::some(workflow, case, &registers);
+        let mut truth = Truth { purpose: Purpose::Change, ..some };
         let repaired = self.refresh_and_mend(&mut truth, registers).await?;
         truth.refused.map_or(Ok(repaired.mended), |refused| Err(refused.into()))
     }
@@ -215,9 +219,9 @@ impl Views {
     async fn learn(&self, truth: &mut Truth<'_>, head: Option<Stored<Record>>) -> Result<()> {
         truth.case = match (head, &truth.only) {
             (None, _) => None,
-            (Some(head), None) => Some(self.reader.restore(&head, Purpose::Upkeep).await?),
+            (Some(head), None) => Some(self.reader.restore(&head, truth.purpose).await?),
             (Some(head), Some(only)) => {
-                Some(self.reader.restore_some(head, only, Purpose::Upkeep).await?)
+                Some(self.reader.restore_some(head, only, truth.purpose).await?)
             }
         };
         let marking = truth.case.iter().flat_map(|case| &case.marking.0);

@@ -94,8 +94,8 @@ impl Link {
         }
     }
 
-    /// Decodes the message that is asked for. It has its room until then: others would have none, if
-    /// large messages waited to be decoded without a bound.
+    /// Decodes the message that is asked for. It has its room until then: messages that have arrived,
+    /// and wait to be decoded, would have no bound otherwise.
     pub(crate) async fn get_decoded<T: Send + 'static>(
         &self,
         stream: &str,

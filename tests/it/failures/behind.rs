@@ -199,6 +199,29 @@ async fn a_process_whose_view_writes_have_failed_makes_up_for_them() {
     }
 }
 
+/// A token that goes to and fro after another one has moved: its registers tell nothing of the record
+/// before, of which nobody wrote the views either.
+#[tokio::test]
+async fn what_was_left_behind_before_a_token_went_to_and_fro_is_found() {
+    let server = TestServer::start().await;
+    let first = petrel_at(server.url()).await;
+    pendulum(&first).await;
+    for swings in 0..4 {
+        let (case, token) = swing(&first, &format!("c{swings}")).await;
+        let another = first.create_token(token_in(&case)).await.unwrap().tokens[0].id.clone();
+        let moves = [(&another, "go")].into_iter();
+        let moves = moves.chain((0..swings).map(|at| (&token, ["go", "return"][at % 2])));
+        for (token, name) in moves {
+            let (storage, dying) = faulty(server.url()).await;
+            storage.drop_views();
+            dying.fire(Fire::token(token.clone(), transition(name))).await.unwrap();
+        }
+        let petrel = petrel_at(server.url()).await;
+        petrel.pause(&workflow("pendulum"), &case, change()).await.unwrap();
+        view_is_the_log(&petrel).await.unwrap();
+    }
+}
+
 /// A token that goes to and fro has the same registers in all of its records, which are wrong as long
 /// as the last one's views are missing.
 #[tokio::test]
