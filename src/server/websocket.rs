@@ -22,6 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io,
     sync::watch::Receiver,
+    task::yield_now,
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_tungstenite::{
@@ -162,6 +163,10 @@ async fn carry(
             () = changed(&mut tokens) => protocol.forbidden(),
             () = ready(()), if in_a_row == IN_A_ROW || protocol.is_behind() => {
                 in_a_row = 0;
+                // Operations that were begun or ended are tasks, which would pile up without a bound:
+                // with one thread, those that find no room in its queue have no turn while a task
+                // fills it again and again.
+                yield_now().await;
                 protocol.next().now_or_never()
             }
             message = socket.next() => {

@@ -18,7 +18,7 @@ use super::{PATIENCE, Serving};
 
 #[tokio::test]
 async fn idle_connections_beyond_the_file_limit_keep_nobody_out() {
-    let serving = Serving::limited(Some(256), &[]).await;
+    let serving = Serving::limited(256, &[]).await;
     let idle = join_all((0..400).map(|_| serving.connect())).await;
     assert!(serving.lives().await);
     assert!(serving.lives().await);
@@ -28,7 +28,7 @@ async fn idle_connections_beyond_the_file_limit_keep_nobody_out() {
 
 #[tokio::test]
 async fn headers_that_come_a_byte_a_second_keep_nobody_out() {
-    let serving = Serving::limited(Some(256), &[]).await;
+    let serving = Serving::limited(256, &[]).await;
     let slow = join_all((0..500).map(async |_| {
         let mut stream = serving.connect().await;
         // Refused connections may be closed already.
@@ -48,7 +48,7 @@ async fn headers_that_come_a_byte_a_second_keep_nobody_out() {
 
 #[tokio::test]
 async fn bodies_that_do_not_come_keep_nobody_out() {
-    let serving = Serving::limited(Some(256), &[]).await;
+    let serving = Serving::limited(256, &[]).await;
     let head = "POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
                 Content-Length: 1000\r\n\r\n{";
     let slow = join_all((0..400).map(async |_| {
@@ -70,7 +70,7 @@ async fn bodies_that_do_not_come_keep_nobody_out() {
 #[tokio::test]
 async fn websockets_that_were_asked_for_with_a_body_keep_nobody_out() {
     // Sixteen connections, eight of them websockets.
-    let serving = Serving::limited(Some(80), &[]).await;
+    let serving = Serving::limited(80, &[]).await;
     let head = "GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
                 Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\

@@ -156,7 +156,11 @@ async fn clients_that_talk_without_pause_are_closed_in_time_and_get_their_answer
 
 #[tokio::test]
 async fn operations_that_are_begun_and_ended_over_and_over_take_no_memory() {
-    let serving = Serving::start(&[]).await;
+    begins_and_ends(Serving::start(&[]).await).await;
+    begins_and_ends(Serving::on_one_thread(&[]).await).await;
+}
+
+async fn begins_and_ends(serving: Serving) {
     let payload =
         json!({ "query": "subscription { workflowEvents(workflowId: \"a\") { caseId } }" });
     let message = |kind: &str, id: usize| text(&json!({ "type": kind, "id": id.to_string() }));

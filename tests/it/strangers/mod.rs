@@ -33,18 +33,26 @@ struct Serving {
 
 impl Serving {
     async fn start(arguments: &[&str]) -> Self {
-        Self::limited(None, arguments).await
+        Self::run(program(), arguments).await
     }
 
     /// The same, with so many files.
-    async fn limited(files: Option<usize>, arguments: &[&str]) -> Self {
-        let nats = TestServer::start().await;
+    async fn limited(files: usize, arguments: &[&str]) -> Self {
+        let mut command = crate::program::clean(tokio::process::Command::new("sh"));
+        let petrel = env!("CARGO_BIN_EXE_petrel");
+        command.arg("-c").arg(format!("ulimit -n {files}; exec {petrel} \"$@\"")).arg("sh");
+        Self::run(command, arguments).await
+    }
+
+    /// The same, with one thread for all tasks, as where there is one processor.
+    async fn on_one_thread(arguments: &[&str]) -> Self {
         let mut command = program();
-        if let Some(files) = files {
-            command = crate::program::clean(tokio::process::Command::new("sh"));
-            let petrel = env!("CARGO_BIN_EXE_petrel");
-            command.arg("-c").arg(format!("ulimit -n {files}; exec {petrel} \"$@\"")).arg("sh");
-        }
+        command.env("TOKIO_WORKER_THREADS", "1");
+        Self::run(command, arguments).await
+    }
+
+    async fn run(mut command: tokio::process::Command, arguments: &[&str]) -> Self {
+        let nats = TestServer::start().await;
         command.args(["--json", "serve"]).args(arguments);
         if !arguments.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -94,7 +102,7 @@ impl Serving {
             stream.read_to_string(&mut answer).await.ok()?;
             Some(answer)
         };
-        let answer = timeout(Duration::from_secs(5), answer).await;
+        let answer = timeout(PATIENCE, answer).await;
         answer.ok().flatten().is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
