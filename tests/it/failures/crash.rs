@@ -21,7 +21,7 @@ use super::fixtures::{
 use crate::support::{begin, case, config, orders, petrel_at, place, transition, workflow};
 
 /// The reconciler lets three seconds pass; a busy machine gets as many again, and more.
-const HEALED: Duration = Duration::from_secs(15);
+const HEALED: Duration = Duration::from_secs(60);
 
 fn draft() -> TokenScope {
     TokenScope { workflow: workflow("orders"), place: Some(place("draft")), case: None }
