@@ -172,18 +172,24 @@ impl<'a> View<'a> {
         loop {
             let chosen = arcs.iter().map(|(_, choices)| choices.chosen.len() as u64);
             let charged = self.budget.charge(STEPS_A_CHOICE + chosen.sum::<u64>());
-            if let (Ok(()), Some(binding)) = (charged, self.pick(&arcs, mode)) {
-                match transition.guards.check(&self.scope(&binding.tokens())) {
-                    Ok(()) => return Ok(binding),
-                    Err(failure) => failures.add(failure),
+            let mut clash = None;
+            if charged.is_ok() {
+                match self.pick(&arcs, mode) {
+                    Ok(binding) => match transition.guards.check(&self.scope(&binding.tokens())) {
+                        Ok(()) => return Ok(binding),
+                        Err(failure) => failures.add(failure),
+                    },
+                    Err(found) => clash = Some(found),
                 }
             }
-            // The next choice: the last arc that has one moves on, those after it start over.
-            let moved = arcs.iter_mut().rposition(|(_, choices)| choices.advance());
+            let has_moved = match clash {
+                Some(clash) => clash.leave(&mut arcs),
+                None => advance(&mut arcs),
+            };
             if let Some(ran_out) = self.budget.ran_out() {
                 return Err(vec![failures.stopped(ran_out)]);
             }
-            if moved.is_none() {
+            if !has_moved {
                 return Err(vec![failures.blocker()]);
             }
         }
@@ -202,8 +208,8 @@ impl<'a> View<'a> {
         candidates
     }
 
-    /// The binding of the present choices; `None` if a token would be both taken and read.
-    fn pick(&self, arcs: &[(Input, Choices<'a>)], mode: &Mode) -> Option<Binding<'a>> {
+    /// The binding of the present choices, unless a token would be both taken and read.
+    fn pick(&self, arcs: &[(Input, Choices<'a>)], mode: &Mode) -> Result<Binding<'a>, Clash> {
         let (mut consumed, mut read) = (Vec::new(), Vec::new());
         for (arc, choices) in arcs {
             match arc.kind {
@@ -216,15 +222,19 @@ impl<'a> View<'a> {
             known.extend(consumed.iter().map(|token: &&Arc<Token>| Arc::as_ptr(token)));
         }
         let taken = |token: &&Arc<Token>| known.contains(&Arc::as_ptr(token));
-        if read.iter().any(&taken) {
-            return None;
+        for (arc, (of, choices)) in arcs.iter().enumerate() {
+            if of.kind == ArcKind::Read
+                && let Some(position) = choices.chosen().position(|token| taken(&token))
+            {
+                return Err(Clash { arc, position });
+            }
         }
         let resets = mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset);
         let reset = resets
             .flat_map(|arc| self.by_place[arc.place].iter().copied())
             .filter(|token| !taken(token))
             .collect();
-        Some(Binding { consumed, read, reset })
+        Ok(Binding { consumed, read, reset })
     }
 }
 
@@ -274,6 +284,30 @@ impl Binding<'_> {
     }
 }
 
+/// A token that a choice would read and take: no choice that is the same up to it can be bound.
+struct Clash {
+    /// Index of the reading arc.
+    arc: usize,
+    /// Place of the token in the arc's choice.
+    position: usize,
+}
+
+impl Clash {
+    /// Moves to the next choice that is another up to the token; false at the end.
+    fn leave(&self, arcs: &mut [(Input, Choices<'_>)]) -> bool {
+        let (before, rest) = arcs.split_at_mut(self.arc);
+        let [(_, here), after @ ..] = rest else { return false };
+        after.iter_mut().for_each(|(_, choices)| choices.start_over());
+        here.advance_up_to(self.position + 1) || advance(before)
+    }
+}
+
+/// Moves to the next choice: the last arc that has one moves on, those after it start over. False at
+/// the end.
+fn advance(arcs: &mut [(Input, Choices<'_>)]) -> bool {
+    arcs.iter_mut().rposition(|(_, choices)| choices.advance_up_to(choices.chosen.len())).is_some()
+}
+
 /// The ways to choose `weight` of the candidates of one arc, in lexicographic order; the
 /// first `fixed` candidates are in every choice.
 struct Choices<'a> {
@@ -298,10 +332,11 @@ impl<'a> Choices<'a> {
         self.chosen.iter().map(|index| self.candidates[*index])
     }
 
-    /// Moves to the next choice; at the end starts over and answers false.
-    fn advance(&mut self) -> bool {
+    /// Moves to the next choice that differs in the first `end` of its tokens; if there is none, starts
+    /// over and answers false.
+    fn advance_up_to(&mut self, end: usize) -> bool {
         let weight = self.chosen.len();
-        for position in (self.fixed..weight).rev() {
+        for position in (self.fixed..end).rev() {
             if self.chosen[position] < self.candidates.len() - (weight - position) {
                 let next = self.chosen[position] + 1;
                 for (offset, index) in self.chosen[position..].iter_mut().enumerate() {
@@ -310,7 +345,11 @@ impl<'a> Choices<'a> {
                 return true;
             }
         }
-        self.chosen = (0..weight).collect();
+        self.start_over();
         false
+    }
+
+    fn start_over(&mut self) {
+        self.chosen = (0..self.chosen.len()).collect();
     }
 }
