@@ -31,6 +31,37 @@ fn go(net: &str, id: &CaseId) -> Fire {
     Fire::case(workflow(net), id.clone(), transition("go"))
 }
 
+/// The first choices read tokens that they take, and each has 10,000 ways to go on.
+#[tokio::test]
+async fn a_transition_that_takes_and_reads_tokens_of_one_place_fires_among_many() {
+    let (_server, petrel) = system().await;
+    let inputs = json!([
+        { "place": "a", "weight": 2 },
+        { "place": "a", "weight": 3, "kind": "read" },
+        { "place": "b", "weight": 3, "kind": "read" }
+    ]);
+    net(&petrel, "both", json!([]), inputs).await;
+    let id = begin(&petrel, "both", "k", json!({})).await;
+    for at in ["a", "b"] {
+        for _ in 0..40 {
+            let (workflow, place, case) = (workflow("both"), Some(place(at)), id.clone());
+            let (metadata, change) = Default::default();
+            let token = NewToken { workflow, case, place, data: json!({}), metadata, change };
+            petrel.create_token(token).await.unwrap();
+        }
+    }
+    let before = petrel.case(&workflow("both"), &id).await.unwrap();
+    let in_place = |at: &str| -> Vec<_> {
+        before.marking.in_place(&place(at)).map(|entry| entry.token.clone()).collect()
+    };
+    let (a, b) = (in_place("a"), in_place("b"));
+    assert!(petrel.explain(&workflow("both"), &id).await.unwrap().transitions[0].enabled);
+    let record = petrel.fire(go("both", &id)).await.unwrap().record.value.clone();
+    let taken: Vec<_> = record.consumed.iter().map(|at| at.token.clone()).collect();
+    let read: Vec<_> = record.read.iter().map(|at| at.token.clone()).collect();
+    assert_eq!((&taken[..], read), (&a[..2], [&a[2..5], &b[..3]].concat()));
+}
+
 /// A guard that goes over 8,400 million values, and a case beside it, on one thread.
 #[tokio::test]
 async fn a_guard_without_end_stalls_nobody_and_is_no_no() {
