@@ -1,11 +1,12 @@
 //! Load of a case's state from the store: the head, and the records that its tokens are in.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::SemaphorePermit;
 
 use crate::petrel::{
     Error, Result,
@@ -26,7 +27,7 @@ use crate::{
 
 /// Number of records that are asked for at once, and kept at hand for the histories that
 /// others leave to them.
-const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
 
 /// Number of records that are asked for at once of a case with many tokens, each of whose
 /// records names them all.
@@ -133,10 +134,20 @@ impl Reader {
     /// view if the head vouches for them, since each record has the whole marking: a case is
     /// read in as many bytes as it has tokens.
     pub(crate) async fn restore(&self, head: &Stored<Record>, purpose: Purpose) -> Result<Case> {
+        self.restore_held(head, purpose).await.map(|(case, _)| case)
+    }
+
+    /// The same, with the turn of a large case, for those who keep it while they do more. Whoever has
+    /// it must not ask for another one.
+    pub(in crate::petrel) async fn restore_held(
+        &self,
+        head: &Stored<Record>,
+        purpose: Purpose,
+    ) -> Result<(Case, Option<SemaphorePermit<'_>>)> {
         let mut loading = self.loading_for(purpose);
         loop {
             match self.restore_in(head, &mut loading).await? {
-                Loaded::Whole(case) => return Ok(case),
+                Loaded::Whole(case) => return Ok((case, loading.into_turn())),
                 Loaded::Large => loading.wait().await?,
             }
         }
@@ -173,24 +184,6 @@ impl Reader {
             return self.restore_with(Found::of(head), records, Vec::new(), loading).await;
         }
         self.restore_with(found, records, Vec::new(), loading).await
-    }
-
-    /// The case that a head stands for, with no other tokens than these if they are in few
-    /// records: then no more than those are read.
-    pub(crate) async fn restore_some(
-        &self,
-        mut head: Stored<Record>,
-        only: &HashSet<TokenId>,
-        purpose: Purpose,
-    ) -> Result<Case> {
-        let marking = &mut head.value.marking.0;
-        let wanted = marking.iter().filter(|entry| only.contains(&entry.token));
-        let records: BTreeSet<_> = wanted.map(|entry| entry.sequence).collect();
-        if head.value.tokens_hash.is_none() || records.len() <= AT_ONCE {
-            marking.retain(|entry| only.contains(&entry.token));
-            head.value.tokens_hash = None;
-        }
-        self.restore(&head, purpose).await
     }
 
     /// The case with the view's versions of its tokens, right or wrong. A token that the view

@@ -7,6 +7,7 @@ mod in_log;
 pub(in crate::petrel) mod listing;
 pub(in crate::petrel) mod load;
 pub(in crate::petrel) mod locate;
+pub(in crate::petrel) mod narrowed;
 pub(in crate::petrel) mod reads;
 mod subscriber;
 pub(crate) mod turn;

@@ -134,6 +134,11 @@ impl<'a> Loading<'a> {
         }
     }
 
+    /// The turn of a large case, if it is one.
+    pub(super) fn into_turn(self) -> Option<SemaphorePermit<'a>> {
+        self.large
+    }
+
     /// Number of parts that are no more than a large case together, if they are as large as those
     /// before them.
     pub(super) fn some(&self) -> usize {

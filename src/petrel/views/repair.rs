@@ -10,9 +10,11 @@ use std::{
     time::Instant,
 };
 
+use tokio::sync::SemaphorePermit;
+
 use crate::petrel::{
     Error, Result,
-    read::turn::Purpose,
+    read::{narrowed::narrowed, turn::Purpose},
     views::{Views, unseen::Key},
 };
 use crate::{
@@ -97,6 +99,8 @@ struct Truth<'a> {
     purpose: Purpose,
     /// `None` if the log has no such case.
     case: Option<Case>,
+    /// The turn of a large case: only so many are there at once.
+    turn: Option<SemaphorePermit<'a>>,
     /// Places of the live tokens, as indexes into the case's marking.
     places: HashMap<TokenId, usize>,
     /// Time at which the log was asked.
@@ -108,9 +112,9 @@ struct Truth<'a> {
 impl<'a> Truth<'a> {
     /// A truth of which nothing is known yet.
     fn of(workflow: &'a WorkflowId, id: &'a CaseId, only: Option<HashSet<TokenId>>) -> Self {
-        let (case, places, read) = (None, HashMap::new(), Instant::now());
+        let (case, turn, places, read) = (None, None, HashMap::new(), Instant::now());
         let purpose = Purpose::Upkeep;
-        Self { workflow, id, only, purpose, case, places, read, refused: None }
+        Self { workflow, id, only, purpose, case, turn, places, read, refused: None }
     }
 
     /// A truth about the tokens of these registers only.
@@ -171,9 +175,9 @@ impl Views {
         Ok(truth.told_of(repaired))
     }
 
-    async fn refresh_and_mend(
-        &self,
-        truth: &mut Truth<'_>,
+    async fn refresh_and_mend<'a>(
+        &'a self,
+        truth: &mut Truth<'a>,
         registers: Vec<Key>,
     ) -> Result<Repaired> {
         let head = self.reader.storage.head(truth.workflow, truth.id, Consistency::Strong).await?;
@@ -205,7 +209,7 @@ impl Views {
     }
 
     /// Asks the log again; for the tokens only if the case has changed.
-    async fn refresh(&self, truth: &mut Truth<'_>) -> Result<()> {
+    async fn refresh<'a>(&'a self, truth: &mut Truth<'a>) -> Result<()> {
         let read = Instant::now();
         let head = self.reader.storage.head(truth.workflow, truth.id, Consistency::Strong).await?;
         let known = truth.case.as_ref().map(|case| &case.head_hash);
@@ -216,21 +220,28 @@ impl Views {
         Ok(())
     }
 
-    async fn learn(&self, truth: &mut Truth<'_>, head: Option<Stored<Record>>) -> Result<()> {
-        truth.case = match (head, &truth.only) {
-            (None, _) => None,
-            (Some(head), None) => Some(self.reader.restore(&head, truth.purpose).await?),
-            (Some(head), Some(only)) => {
-                Some(self.reader.restore_some(head, only, truth.purpose).await?)
-            }
-        };
+    async fn learn<'a>(
+        &'a self,
+        truth: &mut Truth<'a>,
+        head: Option<Stored<Record>>,
+    ) -> Result<()> {
+        // First of all: it would wait for its own turn.
+        (truth.case, truth.turn) = (None, None);
+        if let Some(head) = head {
+            let head = match &truth.only {
+                None => head,
+                Some(only) => narrowed(head, only),
+            };
+            let (case, turn) = self.reader.restore_held(&head, truth.purpose).await?;
+            (truth.case, truth.turn) = (Some(case), turn);
+        }
         let marking = truth.case.iter().flat_map(|case| &case.marking.0);
         let places = marking.enumerate().map(|(at, entry)| (entry.token.clone(), at));
         truth.places = places.collect();
         Ok(())
     }
 
-    async fn mend(&self, truth: &mut Truth<'_>, registers: Vec<Key>) -> Result<Repaired> {
+    async fn mend<'a>(&'a self, truth: &mut Truth<'a>, registers: Vec<Key>) -> Result<Repaired> {
         let mut repaired = Repaired::default();
         for some in registers.chunks(READ_AT_ONCE) {
             repaired += self.mend_some(truth, some.to_vec()).await?;
@@ -246,7 +257,11 @@ impl Views {
         Ok(repaired)
     }
 
-    async fn mend_some(&self, truth: &mut Truth<'_>, mut todo: Vec<Key>) -> Result<Repaired> {
+    async fn mend_some<'a>(
+        &'a self,
+        truth: &mut Truth<'a>,
+        mut todo: Vec<Key>,
+    ) -> Result<Repaired> {
         let (mut mended, mut ahead) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..MOST_ROUNDS {
             let registers = self.reader.storage.registers_of(truth.workflow, &todo).await?;

@@ -12,6 +12,7 @@ use stormpetrel::{
 use tokio::time::timeout;
 
 use super::{PATIENCE, Serving, connections::peak};
+use crate::failures::fixtures::{eventually, operator};
 use crate::support::{case, definition, petrel_at, workflow};
 
 /// The most memory that a serving process may take, in kB.
@@ -264,5 +265,31 @@ async fn strong_reads_of_tokens_that_swell_take_bounded_memory() {
             assert!(ask(&serving, 40, &query).await > 0);
         }
     }
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn views_of_large_cases_that_are_filled_take_bounded_memory() {
+    let serving = Serving::start(&[]).await;
+    let petrel = petrel_at(serving.nats.url()).await;
+    ring(&petrel, "w").await;
+    for number in 0..16 {
+        let id = case(&format!("k{number}"));
+        let begun = NewCase { case: Some(id.clone()), ..NewCase::of(workflow("w")) };
+        petrel.create_case(begun).await.unwrap();
+        for _ in 0..12 {
+            petrel.create_token(token_of("w", id.clone(), swelling(9_000))).await.unwrap();
+        }
+    }
+    let operator = operator(serving.nats.url()).await;
+    operator.delete_stream("CB_MARKING").await.unwrap();
+    eventually("a full view", 6 * PATIENCE, async || {
+        let view = operator.get_stream("CB_MARKING").await.map_err(|error| error.to_string())?;
+        let found = view.cached_info().state.messages;
+        if found == 16 * 13 { Ok(()) } else { Err(format!("{found} tokens")) }
+    })
+    .await;
+    let peak = peak(&serving).unwrap_or_default();
+    assert!(peak < MOST, "{peak} kB");
     serving.stop().await;
 }
