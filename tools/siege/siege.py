@@ -70,16 +70,18 @@ async def probing(port, results, stop):
 
 
 async def one_probe(port, late, results):
-    begun = time.monotonic()
+    begun, connected = time.monotonic(), []
     try:
-        status = await asyncio.wait_for(livez(port), 5)
+        status = await asyncio.wait_for(livez(port, connected), 5)
     except Exception as error:
         status = type(error).__name__
-    results.put((begun, time.monotonic() - begun, late, status))
+    took = time.monotonic() - begun
+    results.put((connected[0] - begun if connected else took, took, late, status))
 
 
-async def livez(port):
+async def livez(port, connected):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    connected.append(time.monotonic())
     try:
         writer.write(b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
         return int((await reader.readline()).split()[1])
@@ -268,8 +270,8 @@ def report(world, probes, counts, wrong):
     if times:
         middle, high = times[len(times) // 2], times[len(times) * 99 // 100]
         print(f"/livez: {len(probes)} asked, p50 {middle * 1e3:.1f} ms, p99 {high * 1e3:.1f} ms, most {times[-1] * 1e3:.1f} ms, {len(slow)} late or failed")
-    for begun, took, late, status in slow[:10]:
-        wrong.append(f"/livez: {status} after {took * 1e3:.0f} ms (the prober was {late * 1e3:.0f} ms late)")
+    for connected, took, late, status in slow[:10]:
+        wrong.append(f"/livez: {status} after {took * 1e3:.0f} ms, connected after {connected * 1e3:.0f} ms (the prober was {late * 1e3:.0f} ms late)")
     if not times:
         wrong.append("/livez never answered")
     print(f"memory: at most {world.peak()} MB resident, limited by {world.limit}")
