@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, pin::pin, time::Duration};
 
 use clap::Args;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::{Config, duration},
     process::{Serving, ServingError},
-    server::{Doors, Tokens},
+    server::{Doors, MOST_CONNECTIONS, Tokens},
 };
 
 const EXAMPLES: &str = "\
@@ -83,6 +83,17 @@ pub(super) struct Listen {
     cors_origin: Vec<String>,
 }
 
+/// Takes a port with room for as many as may be connected. In the queue that the library makes,
+/// 128 come at once; what comes on top is dropped, and the client's system tries again after a second.
+fn listening(at: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A port is free again at once after its last process; on Windows it would be anybody's.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(MOST_CONNECTIONS as u32)
+}
+
 fn address(text: &str) -> Result<SocketAddr, String> {
     let form = "not an IP address and a port; write it as in 127.0.0.1:4000";
     text.parse().map_err(|_| form.to_owned())
@@ -133,7 +144,7 @@ impl Listen {
         }
         let doors = Doors { hosts: self.allow_host.clone(), origins: self.cors_origin.clone() };
         let bound = async {
-            let listener = TcpListener::bind(asked).await?;
+            let listener = listening(asked)?;
             let address = listener.local_addr()?;
             Ok(HttpPort { listener, address, doors, tokens })
         };

@@ -47,7 +47,8 @@ pub enum ServingError {
 }
 
 impl Serving {
-    /// Serves and keeps the views right until `shutdown`, and leaves everything in order.
+    /// Serves and keeps the views right until `shutdown`, and leaves everything in order. A `listener`
+    /// of `TcpListener::bind` has a queue for 128 that come at once; `TcpSocket::listen` makes a longer one.
     ///
     /// # Errors
     ///

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::{SinkExt, StreamExt, future::join_all, stream::select_all};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -23,6 +24,20 @@ async fn idle_connections_beyond_the_file_limit_keep_nobody_out() {
     assert!(serving.lives().await);
     assert!(serving.lives().await);
     drop(idle);
+    serving.stop().await;
+}
+
+/// A connection that finds no room in the queue is tried again by its system, a second later.
+#[tokio::test]
+async fn many_who_come_at_once_all_find_room_while_the_process_is_busy() {
+    let serving = Serving::start(&[]).await;
+    let pid = Pid::from_raw(i32::try_from(serving.program.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let all = timeout(PATIENCE, join_all((0..400).map(|_| serving.connect()))).await;
+    kill_process(pid, Signal::CONT).unwrap();
+    assert!(all.is_ok(), "not all could connect");
+    assert!(serving.lives().await);
+    drop(all);
     serving.stop().await;
 }
 
