@@ -6,7 +6,9 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{answer::Answer, bar::seen, connection, failure::Failure, table::Table};
+use super::{
+    answer::Answer, bar::seen, case_cache::CaseCache, connection, failure::Failure, table::Table,
+};
 use crate::{
     bench::{Load, Report, Side},
     config::{Config, duration},
@@ -40,6 +42,8 @@ pub(super) struct Bench {
     /// Length of a turn
     #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration)]
     turn: Duration,
+    #[command(flatten)]
+    case_cache: CaseCache,
 }
 
 impl Bench {
@@ -71,7 +75,7 @@ impl Bench {
         bar: ProgressBar,
     ) -> Result<Report, Failure> {
         let storage = NatsStorage::connect(settings.clone()).await?;
-        let petrel = Petrel::new(Arc::new(storage));
+        let petrel = Petrel::new(Arc::new(storage)).with_case_cache(self.case_cache.bytes());
         let floor = Floor::connect(settings).await?;
         let load = Load {
             clients: self.clients.get(),

@@ -5,7 +5,7 @@ use std::{future, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration}
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{answer::complain, failure::Failure, running::Running};
+use super::{answer::complain, case_cache::CaseCache, failure::Failure, running::Running};
 use crate::{
     config::Config,
     local_server::{LocalServer, LocalServerError},
@@ -180,6 +180,12 @@ impl Connection {
     /// The same; definitions are checked as `checks` says.
     pub(super) fn checking(mut self, checks: Checks) -> Self {
         self.petrel = self.petrel.with_checks(checks);
+        self
+    }
+
+    /// The same; it knows as many cases as the memory for them takes.
+    pub(super) fn knowing(mut self, cases: CaseCache) -> Self {
+        self.petrel = self.petrel.with_case_cache(cases.bytes());
         self
     }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     answer::Answer,
+    case_cache::CaseCache,
     connection::{self, Connection, Server},
     definition_file::{self, SAMPLE},
     failure::Failure,
@@ -39,6 +40,8 @@ pub(super) struct Dev {
     #[command(flatten)]
     tasks: Tasks,
     #[command(flatten)]
+    case_cache: CaseCache,
+    #[command(flatten)]
     soundness: Soundness,
 }
 
@@ -49,7 +52,7 @@ impl Dev {
         let port = self.listen.bind().await?;
         let started = async {
             let connection = Connection::serving(server(config).await?, config).await?;
-            let connection = connection.checking(self.soundness.checks());
+            let connection = connection.checking(self.soundness.checks()).knowing(self.case_cache);
             let sample = load_sample(&connection.petrel).await?;
             Ok::<_, Failure>((connection, sample))
         };

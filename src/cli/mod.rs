@@ -7,6 +7,7 @@ mod audit;
 mod bar;
 mod bench;
 mod case;
+mod case_cache;
 mod check;
 mod connection;
 mod definition_file;

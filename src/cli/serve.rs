@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::{Answer, json_line, line},
+    case_cache::CaseCache,
     connection::{self, Connection, Server},
     failure::Failure,
     running::{Announcement, Running},
@@ -38,6 +39,8 @@ pub(super) struct Serve {
     listen: Listen,
     #[command(flatten)]
     tasks: Tasks,
+    #[command(flatten)]
+    case_cache: CaseCache,
     #[command(flatten)]
     soundness: Soundness,
 }
@@ -116,7 +119,7 @@ impl Serve {
             opened = Connection::open_serving(config) => opened,
             () = shutdown.cancelled() => Err(Failure::interrupted()),
         };
-        let connection = opened?.checking(self.soundness.checks());
+        let connection = opened?.checking(self.soundness.checks()).knowing(self.case_cache);
         let started = json!({ "nats": connection.server.url(), "graphql": port.graphql() });
         let text = format!("serving GraphQL at {}", port.graphql());
         let announcement = announce_local_server(&connection.server, &port, config)?;

@@ -16,7 +16,7 @@ use std::{env, path::PathBuf, time::Duration};
 use clap::Args;
 
 pub use error::ConfigError;
-pub(crate) use units::duration;
+pub(crate) use units::{bytes, duration};
 pub use values::{Address, LogFormat, Preset, ReadPathSetting, Secret};
 
 use context::Context;

@@ -12,7 +12,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A number of bytes: `1048576`, `512KiB`, `10GiB`, `1GB`.
-pub(super) fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let size = text.parse::<ByteSize>();
     let size = size.map_err(|error| format!("{error}; write it as in 10GiB"))?;
     Ok(size.as_u64())

@@ -11,8 +11,8 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use crate::models::{Case, CaseId, WorkflowId};
 use crate::petrel::{Error, Result, cache::slot::Slot};
 
-/// Approximate bytes that a generation of the cache holds; two generations are kept.
-const GENERATION: usize = 40 * 1024 * 1024;
+/// Approximate bytes that the cache holds unless it is told otherwise.
+const MEMORY: usize = 80 * 1024 * 1024;
 
 /// Number of callers that wait for one case at most.
 const MOST_IN_LINE: usize = 1_000;
@@ -20,7 +20,7 @@ const MOST_IN_LINE: usize = 1_000;
 type Key = (WorkflowId, CaseId);
 type Shared = Arc<Turn<Counted>>;
 
-/// The slots of the cases that were touched last, as many as a fixed amount of memory takes.
+/// The slots of the cases that were touched last, as many as the memory for them takes.
 #[derive(Debug)]
 pub(in crate::petrel) struct Slots {
     generations: Mutex<Generations>,
@@ -53,13 +53,21 @@ pub(in crate::petrel) struct Held<'a> {
 
 impl Default for Slots {
     fn default() -> Self {
-        Self::holding(GENERATION)
+        Self::holding(MEMORY)
     }
 }
 
 impl Slots {
-    fn holding(limit: usize) -> Self {
-        Self { generations: Mutex::new(Generations { limit, ..Generations::default() }) }
+    fn holding(bytes: usize) -> Self {
+        let slots = Self { generations: Mutex::default() };
+        slots.hold(bytes);
+        slots
+    }
+
+    /// Holds as many slots as so many bytes take, from the next one on that is counted.
+    pub(in crate::petrel) fn hold(&self, bytes: usize) {
+        // Two generations are kept.
+        self.generations().limit = bytes / 2;
     }
 
     /// The slot of a case, when it is our turn. Those who wait get it in the order in which
@@ -187,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn as_many_cases_are_known_as_the_memory_takes() {
-        let slots = Slots::holding(100_000);
+        let slots = Slots::holding(200_000);
         let (small, large) = (json!({}), json!({"text": "x".repeat(10_000)}));
         for number in 0..1_000 {
             learn(&slots, number, &small).await;
@@ -205,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_case_that_is_touched_again_and_again_is_counted_once_and_stays_known() {
-        let slots = Slots::holding(100_000);
+        let slots = Slots::holding(200_000);
         let data = json!({"text": "x".repeat(5_000)});
         for number in 1..1_000 {
             learn(&slots, 0, &data).await;
@@ -221,7 +229,7 @@ mod tests {
 
     #[tokio::test]
     async fn ids_that_name_no_case_do_not_pile_up() {
-        let slots = Slots::holding(100_000);
+        let slots = Slots::holding(200_000);
         let workflow = WorkflowId::new("w").unwrap();
         for number in 0..10_000 {
             drop(slots.turn(&workflow, &id(number)).await.unwrap());
