@@ -26,6 +26,7 @@ pub struct Metrics {
     commits: Labelled,
     conflicts: Counter,
     retries: Counter,
+    cold: Counter,
     views_failed: Counter,
     views_mended: Counter,
     reconciler_lag: Gauge<u64, AtomicU64>,
@@ -52,6 +53,7 @@ impl Default for Metrics {
             commits: Labelled::default(),
             conflicts: Counter::default(),
             retries: Counter::default(),
+            cold: Counter::default(),
             views_failed: Counter::default(),
             views_mended: Counter::default(),
             reconciler_lag: Gauge::default(),
@@ -75,6 +77,11 @@ impl Metrics {
         };
         counter("conflicts", "Appends that lost a race and were decided again", &self.conflicts);
         counter("retries", "Appends without an answer that were tried again", &self.retries);
+        counter(
+            "cold_changes",
+            "Changes that read their case first, as it was not in memory",
+            &self.cold,
+        );
         counter(
             "views_failed",
             "Changes whose views were left to the reconciler",
@@ -132,6 +139,10 @@ impl Metrics {
 
     pub(in crate::petrel) fn race_lost(&self) {
         self.conflicts.inc();
+    }
+
+    pub(in crate::petrel) fn was_cold(&self) {
+        self.cold.inc();
     }
 
     pub(in crate::petrel) fn retried(&self) {

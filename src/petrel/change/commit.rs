@@ -121,6 +121,9 @@ impl Inner {
             let may_repeat = firing.is_some() || unanswered > 0;
             let presumed = std::mem::take(&mut presume_new) && slot.case.is_none();
             let look_first = slot.case.is_none() && !presumed;
+            if look_first {
+                self.metrics.was_cold();
+            }
             match self.attempt(&commit, &act, &mut slot, look_first, may_repeat).await {
                 Ok(Attempt::Done(changed)) => break Ok(*changed),
                 Ok(Attempt::LostRace) if presumed => {}

@@ -3,6 +3,7 @@
 mod analyse;
 mod audit;
 mod bench;
+mod case_cache;
 mod check;
 mod dev;
 mod draw;
