@@ -142,6 +142,10 @@ pub struct Config {
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
     #[arg(value_parser = units::bytes)]
     pub log_max_bytes: Option<u64>,
+    /// Write a new stream of live tokens to disk before it acknowledges, as the log is
+    #[arg(long, env = "PETREL_VIEW_ON_DISK", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub view_on_disk: bool,
     /// Time that a departed token's marker is kept, in whole seconds, as in 20s [default: 20s]
     #[arg(long, env = "PETREL_MARKER_TTL", value_name = "TIME", hide_short_help = true)]
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
@@ -283,6 +287,7 @@ impl Config {
             marking_stream: self.marking_stream.clone().unwrap_or(preset.marking_stream),
             replicas: self.replicas.or(preset.replicas),
             log_max_bytes: self.log_max_bytes.or(preset.log_max_bytes),
+            view_on_disk: self.view_on_disk || preset.view_on_disk,
             connect_timeout: self.connect_timeout.unwrap_or(preset.connect_timeout),
             connect_attempts: self.connect_attempts.unwrap_or(preset.connect_attempts),
             consumer_timeout: self.consumer_timeout.unwrap_or(preset.consumer_timeout),

@@ -3,6 +3,7 @@
 
 mod case_log;
 mod case_log_ext;
+mod checkpoint;
 mod error;
 mod health;
 mod log_entry;
@@ -25,6 +26,7 @@ use async_trait::async_trait;
 
 pub use case_log::CaseLog;
 pub use case_log_ext::CaseLogExt;
+pub use checkpoint::{Checkpoint, Recovery};
 pub use error::StorageError;
 pub use health::Health;
 pub use log_entry::{Appended, Lifecycle, StatusAt};

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
 use super::{
-    ListOptions, Outline, PageOf, ReadOptions, ReadPath, Register, Result, ViewOutcome, ViewScope,
-    ViewWrite, WriteOptions,
+    Checkpoint, ListOptions, Outline, PageOf, ReadOptions, ReadPath, Recovery, Register, Result,
+    ViewOutcome, ViewScope, ViewWrite, WriteOptions,
 };
 use crate::models::{LogSequence, PlaceId, Token, TokenId, WorkflowId};
 
@@ -98,4 +98,16 @@ pub trait TokenView: Debug + Send + Sync {
         &self,
         since: Option<LogSequence>,
     ) -> Result<BoxStream<'static, Result<Outline>>>;
+
+    /// What the view may have lost of what it acknowledged, by its last checkpoint. A view that
+    /// acknowledges before its writes are safe loses some where its store ends by a crash.
+    async fn recovery(&self) -> Result<Recovery> {
+        Ok(Recovery::Nothing)
+    }
+
+    /// Keeps a checkpoint, for all processes. One of an earlier life of the view may be kept: it
+    /// says nothing of a later one but what is [`kept`](Checkpoint::kept).
+    async fn keep_checkpoint(&self, _checkpoint: &Checkpoint) -> Result<()> {
+        Ok(())
+    }
 }

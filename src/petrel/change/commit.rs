@@ -284,7 +284,8 @@ impl Inner {
         let (workflow, case) = (&commit.workflow, &commit.case);
         let generation = self.reader.storage.generation().await?;
         let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
-        if slot.generation != generation {
+        let is_doubtful = slot.generation != generation;
+        if is_doubtful {
             slot.doubt();
         }
         slot.generation = generation;
@@ -294,7 +295,11 @@ impl Inner {
                 (known.sequence, &known.head_hash) == (head.sequence, &head.hash)
             })
         };
-        if head.as_ref().is_some_and(is_known) {
+        if let Some(head) = head.as_ref().filter(|head| is_known(head)) {
+            if is_doubtful {
+                // A view that acknowledged before the disk may have lost what it had of it.
+                slot.unseen.get_or_insert_with(|| Unseen::last(&head.value));
+            }
             return Ok(());
         }
         slot.registers.clear();

@@ -1,6 +1,7 @@
 //! Token views: written after a commit, mended where they are behind.
 
 pub(in crate::petrel) mod behind;
+mod checkpoints;
 pub(in crate::petrel) mod gone_back;
 pub(in crate::petrel) mod rebuild;
 pub(in crate::petrel) mod reconcile;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::petrel::{
     Error, Petrel, Repaired, Result,
     views::Views,
+    views::checkpoints::Checkpoints,
     views::rebuild::{Item, Tally},
     views::settled::{SETTLED_AFTER, Settled},
     views::unseen::{self, Key},
@@ -43,25 +44,36 @@ const AT_ONCE: usize = 16;
 #[derive(Debug, Default)]
 pub(in crate::petrel) struct Confirmed {
     followed: AtomicBool,
-    sequences: Mutex<BTreeSet<LogSequence>>,
+    records: Mutex<Records>,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    sequences: BTreeSet<LogSequence>,
+    /// The number of connections that there had been when they were written. What was acknowledged
+    /// through an earlier one may be lost.
+    reconnects: u64,
 }
 
 impl Confirmed {
-    fn sequences(&self) -> MutexGuard<'_, BTreeSet<LogSequence>> {
-        self.sequences.lock().unwrap_or_else(PoisonError::into_inner)
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the views of a record are written. Without a reconciler nobody would ever
-    /// take the note away, so none is made.
-    pub(crate) fn add(&self, sequence: LogSequence) {
+    /// Notes that the views of a record are written, and how many connections there had been before.
+    /// Without a reconciler nobody would ever take the note away, so none is made.
+    pub(crate) fn add(&self, sequence: LogSequence, reconnects: u64) {
         if self.followed.load(Ordering::Relaxed) {
-            self.sequences().insert(sequence);
+            let mut records = self.records();
+            if records.reconnects == reconnects {
+                records.sequences.insert(sequence);
+            }
         }
     }
 
     /// The first sequence after `done` and up to `to` that is not confirmed.
     fn first_open(&self, done: Option<LogSequence>, to: LogSequence) -> Option<LogSequence> {
-        let sequences = self.sequences();
+        let sequences = &self.records().sequences;
         let mut first = LogSequence::after(done);
         while first <= to && sequences.contains(&first) {
             first = first.next();
@@ -70,16 +82,17 @@ impl Confirmed {
     }
 
     fn contains(&self, sequence: LogSequence) -> bool {
-        self.sequences().contains(&sequence)
+        self.records().sequences.contains(&sequence)
     }
 
     fn forget_up_to(&self, sequence: LogSequence) {
-        let mut sequences = self.sequences();
+        let sequences = &mut self.records().sequences;
         *sequences = sequences.split_off(&sequence.next());
     }
 
-    fn forget(&self) {
-        self.sequences().clear();
+    /// Forgets all of them, and those that were written before there had been so many connections.
+    fn forget(&self, reconnects: u64) {
+        *self.records() = Records { sequences: BTreeSet::new(), reconnects };
     }
 }
 
@@ -113,7 +126,7 @@ impl Petrel {
             }
         }
         inner.views.confirmed.followed.store(false, Ordering::Relaxed);
-        inner.views.confirmed.forget();
+        inner.views.confirmed.forget(0);
     }
 
     /// Looks at the views of all records after the log sequence `done`, of any age, and mends
@@ -141,6 +154,7 @@ struct Follower {
     /// State of the store and the log's last sequence, when they were last asked for.
     store: Store,
     settled: Settled,
+    checkpoints: Checkpoints,
     /// Records of a look at the view that is due: the view's messages since the first are to
     /// be looked at, once the log is done up to the second.
     view: Option<(Option<LogSequence>, Option<LogSequence>)>,
@@ -178,8 +192,9 @@ impl Follower {
         if !self.has_begun || store != self.store || is_shorter {
             // What a killed server had not yet written down may have come back, and the log may
             // have lost what it had.
-            views.confirmed.forget();
+            views.confirmed.forget(store.reconnects);
             let back = last.and_then(|last| last.minus(LOOK_BACK));
+            let back = self.checkpoints.begin(storage.as_ref(), back).await?;
             self.done = if self.has_begun { self.done.min(back) } else { back };
             self.has_begun = true;
             self.store = store;
@@ -212,6 +227,10 @@ impl Follower {
             self.view = None;
             self.contended_views.extend(contended);
             tell(repaired);
+        }
+        let is_done = self.contended.is_empty() && self.contended_views.is_empty();
+        if is_done && self.view.is_none() {
+            self.checkpoints.note(storage.as_ref(), self.done).await?;
         }
         let number = |sequence: Option<LogSequence>| sequence.map_or(0, LogSequence::get);
         views.metrics.reconciled(number(last).saturating_sub(number(self.done)));

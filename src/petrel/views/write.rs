@@ -67,7 +67,7 @@ impl Views {
         case: &Case,
         begun: Instant,
     ) {
-        let appended = Instant::now();
+        let (appended, reconnects) = (Instant::now(), self.reader.storage.reconnects());
         let unseen = slot.unseen.take();
         let behind = match (before, &unseen) {
             (Some(before), Some(_)) => {
@@ -89,7 +89,7 @@ impl Views {
         };
         let written = self.write_new(slot, record, case, begun).await;
         if written.is_ok() {
-            self.confirmed.add(case.sequence);
+            self.confirmed.add(case.sequence, reconnects);
         }
         if let Err(error) = mended.and(written) {
             slot.unseen = Unseen::failed(behind.into_iter().chain(touched(record)));

@@ -36,6 +36,10 @@ pub struct NatsStorageConfig {
     pub replicas: Option<usize>,
     /// The most bytes that the log may have; when full it refuses writes. Default unlimited.
     pub log_max_bytes: Option<u64>,
+    /// True to have a new view written to disk before it acknowledges, as the log is. By default, one
+    /// without replicas on a server of its own acknowledges before: a crash of the server takes its
+    /// last writes, and whoever serves then makes them again from the log. Default false.
+    pub view_on_disk: bool,
     /// Longest time that making a connection may take. Default 10 s.
     pub connect_timeout: Duration,
     /// Number of times that the first connection is tried, with jittered exponential waits
@@ -90,6 +94,7 @@ impl NatsStorageConfig {
             marking_stream: "CB_MARKING".to_owned(),
             replicas: None,
             log_max_bytes: None,
+            view_on_disk: false,
             connect_timeout: Duration::from_secs(10),
             connect_attempts: 3,
             consumer_timeout: Duration::from_secs(5),

@@ -244,7 +244,7 @@ impl Inner {
 
     pub(super) async fn registers(&self) -> Result<BoxStream<'static, Result<Register>>> {
         let until = self.last_of(self.marking()).await?;
-        let filter = self.subjects.marking_stream().swap_remove(0);
+        let filter = self.subjects.all_tokens();
         let feed = self.feed(self.marking(), filter, 1, Some(until));
         let subjects = self.subjects.clone();
         let decode = move |message: Result<RawMessage>| decode_register(&message?, &subjects);

@@ -2,6 +2,7 @@
 //! async-nats.
 
 mod case_log;
+mod checkpoint;
 mod codec;
 mod config;
 mod doctor;
@@ -12,7 +13,6 @@ mod log;
 mod marking;
 #[doc(hidden)]
 pub mod messages;
-mod permissions;
 mod registers;
 mod seen;
 mod settings;

@@ -80,7 +80,7 @@ impl Inner {
         &self,
         since: Option<LogSequence>,
     ) -> Result<BoxStream<'static, Result<Outline>>> {
-        let filter = self.subjects.marking_stream().swap_remove(0);
+        let filter = self.subjects.all_tokens();
         let from = match self.written_since(since).await? {
             Some(time) => self.link.first_since(self.marking(), &filter, time).await?,
             None => Some(1),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NatsStorageConfig, Subjects};
+use super::{NatsStorageConfig, Subjects, checkpoint::acknowledges_before_disk};
 use crate::{
     models::FORMAT_VERSION,
     storage::{NoLevel, StorageError, WriteLevel},
@@ -67,11 +67,16 @@ pub(super) fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> V
 }
 
 /// The view of live tokens. It has no limit a subject: what such a limit evicts can come back
-/// when the server is killed.
-pub(super) fn marking_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
+/// when the server is killed. The server does not change its persist mode.
+pub(super) fn marking_settings(
+    config: &NatsStorageConfig,
+    subjects: &Subjects,
+    before_disk: bool,
+) -> Value {
     let settings = json!({
         "description": "Storm Petrel: live tokens, one subject each. A view of the log.",
-        "subjects": subjects.marking_stream(),
+        "subjects": subjects.marking_stream(before_disk),
+        "persist_mode": if before_disk { "async" } else { "default" },
         "discard": "old",
         // Messages are replaced by roll-ups, which this would forbid.
         "deny_purge": false,
@@ -118,7 +123,8 @@ pub(super) fn differing_log(config: &NatsStorageConfig, info: &Value) -> Option<
 
 /// Says of the view what [`differing_log`] says of the log.
 pub(super) fn differing_marking(config: &NatsStorageConfig, info: &Value) -> Option<String> {
-    let wanted = marking_settings(config, &Subjects::new(&config.prefix));
+    let before_disk = acknowledges_before_disk(info);
+    let wanted = marking_settings(config, &Subjects::new(&config.prefix), before_disk);
     differing(&config.marking_stream, info, wanted)
 }
 

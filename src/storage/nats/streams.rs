@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Link, NatsStorageConfig, Subjects,
+    checkpoint::{acknowledges_before_disk, is_alone},
     refusal::NOT_FOUND,
     settings::{
         FORMAT_KEY, LEVEL_KEY, LevelRefusal, Step, failed, is_raised, log_settings,
@@ -37,8 +38,8 @@ pub(super) async fn prepare(
     config: &NatsStorageConfig,
     purpose: Purpose,
 ) -> Result<bool, StorageError> {
-    let subjects = Subjects::new(&config.prefix);
-    let (log, marking) = (log_settings(config, &subjects), marking_settings(config, &subjects));
+    let log = log_settings(config, &Subjects::new(&config.prefix));
+    let marking = for_view(link, config).await?;
     let mut for_log = plan(link, &config.log_stream, &log).await?;
     let mut for_marking = plan(link, &config.marking_stream, &marking).await?;
     if for_log.is_missing() && !for_marking.is_missing() {
@@ -62,6 +63,46 @@ pub(super) async fn prepare(
     is_being_filled(link, config).await
 }
 
+/// The settings that the view needs: one that is there keeps its persist mode.
+async fn for_view(link: &Link, config: &NatsStorageConfig) -> Result<Value, StorageError> {
+    let name = &config.marking_stream;
+    let before_disk = match link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await? {
+        Ok(info) => {
+            let before_disk = acknowledges_before_disk(&info);
+            // A server that is alone has no replicas of anything, and says so.
+            let is_alone = is_alone(&link.client.server_info(), config);
+            if before_disk && !is_alone && config.replicas.is_some_and(|replicas| replicas > 1) {
+                return Err(failed(name, "num_replicas", ONE_REPLICA));
+            }
+            before_disk
+        }
+        // What it is, is said by whoever makes it.
+        Err(_) => may_be_before_disk(link, config).await?,
+    };
+    Ok(marking_settings(config, &Subjects::new(&config.prefix), before_disk))
+}
+
+/// Advice for a view that acknowledges before the disk, where replicas are asked for.
+const ONE_REPLICA: &str = "it acknowledges before the disk (persist_mode async), and the server keeps \
+    no replicas of such a stream. Nothing was changed. Give the log its replicas (`nats stream edit \
+    --replicas`) and take the view away (`nats stream rm`): `petrel serve` makes it again with as \
+    many replicas as the log has, and fills it";
+
+/// Returns true if a new view may acknowledge before the disk: its loss is noticed, and the log beside
+/// it, which a new one follows, is not replicated.
+async fn may_be_before_disk(link: &Link, config: &NatsStorageConfig) -> Result<bool, StorageError> {
+    let replicas = match config.replicas {
+        Some(replicas) => replicas as u64,
+        None => {
+            let name = &config.log_stream;
+            let log = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+            let log = log.ok().and_then(|info| info["config"]["num_replicas"].as_u64());
+            log.unwrap_or(1)
+        }
+    };
+    Ok(!config.view_on_disk && replicas == 1 && is_alone(&link.client.server_info(), config))
+}
+
 /// A view that lacks what its log has, by the time at which the server made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filling {
@@ -78,12 +119,11 @@ pub(super) async fn keep_view(
     let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
     let mut info = match info {
         Err(error) if error.err_code == NOT_FOUND => {
-            let subjects = Subjects::new(&config.prefix);
-            let log = plan(link, &config.log_stream, &log_settings(config, &subjects)).await?;
-            if log.is_missing() {
+            let log = log_settings(config, &Subjects::new(&config.prefix));
+            if plan(link, &config.log_stream, &log).await?.is_missing() {
                 return Err(nothing_there(config));
             }
-            let wanted = marking_settings(config, &subjects);
+            let wanted = for_view(link, config).await?;
             let mut step = plan(link, name, &wanted).await?;
             if let Step::Create(new) = &mut step {
                 to_be_filled(link, config, new).await?;

@@ -22,9 +22,21 @@ impl Subjects {
         vec![format!("{prefix}.workflows.*.definition"), format!("{prefix}.workflows.*.events.*.*")]
     }
 
-    /// Subjects of the marking stream: every token of every place.
-    pub(super) fn marking_stream(&self) -> Vec<String> {
-        vec![format!("{}.workflows.*.places.*.tokens.*", self.prefix)]
+    /// Subjects of the marking stream: every token of every place, and in one that acknowledges
+    /// before the disk its checkpoint.
+    pub(super) fn marking_stream(&self, before_disk: bool) -> Vec<String> {
+        let checkpoint = before_disk.then(|| self.checkpoint());
+        [self.all_tokens()].into_iter().chain(checkpoint).collect()
+    }
+
+    /// Every token of every place.
+    pub(super) fn all_tokens(&self) -> String {
+        format!("{}.workflows.*.places.*.tokens.*", self.prefix)
+    }
+
+    /// The checkpoint of the view.
+    pub(super) fn checkpoint(&self) -> String {
+        format!("{}.views.checkpoint", self.prefix)
     }
 
     /// Subjects of each kind that is published to, of a workflow that nobody has: a definition, both

@@ -10,8 +10,8 @@ use super::NatsStorage;
 use crate::{
     models::{LogSequence, PlaceId, Token, TokenId, WorkflowId},
     storage::{
-        ListOptions, Outline, PageOf, ReadOptions, ReadPath, Register, Result, TokenView,
-        ViewOutcome, ViewScope, ViewWrite, WriteOptions,
+        Checkpoint, ListOptions, Outline, PageOf, ReadOptions, ReadPath, Recovery, Register,
+        Result, TokenView, ViewOutcome, ViewScope, ViewWrite, WriteOptions,
     },
 };
 
@@ -82,5 +82,13 @@ impl TokenView for NatsStorage {
         since: Option<LogSequence>,
     ) -> Result<BoxStream<'static, Result<Outline>>> {
         self.inner().outlines(since).await
+    }
+
+    async fn recovery(&self) -> Result<Recovery> {
+        self.inner().read(|| self.inner().recovery()).await
+    }
+
+    async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
+        self.inner().keep_checkpoint(checkpoint).await
     }
 }

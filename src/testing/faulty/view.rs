@@ -10,8 +10,8 @@ use super::{FaultyStorage, Views, unanswered};
 use crate::{
     models::{LogSequence, PlaceId, Token, TokenId, WorkflowId},
     storage::{
-        ListOptions, Outline, PageOf, ReadOptions, ReadPath, Register, Result, TokenView,
-        ViewOutcome, ViewScope, ViewWrite, WriteOptions,
+        Checkpoint, ListOptions, Outline, PageOf, ReadOptions, ReadPath, Recovery, Register,
+        Result, TokenView, ViewOutcome, ViewScope, ViewWrite, WriteOptions,
     },
 };
 
@@ -109,5 +109,13 @@ impl TokenView for FaultyStorage {
     ) -> Result<BoxStream<'static, Result<Outline>>> {
         self.state.send_modify(|state| state.outline_reads += 1);
         self.reach()?.outlines(since).await
+    }
+
+    async fn recovery(&self) -> Result<Recovery> {
+        self.reach()?.recovery().await
+    }
+
+    async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
+        self.reach()?.keep_checkpoint(checkpoint).await
     }
 }

@@ -8,15 +8,15 @@ use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Finding, FindingIn},
     models::{TokenId, WorkflowId},
     petrel::{Change, ExpectedVersion, Fire, NewCase, Petrel},
-    storage::{Consistency, Page, RegisterState, TokenScope},
+    storage::{Consistency, Page, RegisterState, TokenScope, nats::NatsStorageConfig},
     testing::TestServer,
 };
 
 use super::fixtures::{
-    Reconciler, empty_log, eventually, in_view, operator, pendulum, swing, view_is_the_log,
+    Reconciler, connect, empty_log, eventually, in_view, operator, pendulum, swing, view_is_the_log,
 };
 use crate::support::{
-    begin, case, copy_folder, definition, petrel_at, place, transition, workflow,
+    begin, case, config, copy_folder, definition, petrel_at, place, transition, workflow,
 };
 
 /// The reconciler lets three seconds pass; a busy machine gets as many again, and more.
@@ -40,7 +40,9 @@ fn name(number: u64) -> String {
 /// back.
 async fn gone_back(between: impl AsyncFnOnce(&Petrel, &[TokenId])) -> (TestServer, Vec<TokenId>) {
     let mut server = TestServer::start().await;
-    let cases = petrel_at(server.url()).await;
+    // The view is to have more than the log in the end, after a crash.
+    let on_disk = NatsStorageConfig { view_on_disk: true, ..config(server.url()) };
+    let cases = connect(on_disk).await;
     pendulum(&cases).await;
     let mut tokens = Vec::new();
     for number in 0..CASES {

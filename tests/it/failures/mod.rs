@@ -1,6 +1,7 @@
 //! Every row of the design's failure table, on real servers: the promises that must hold when
 //! a process, the server, the network, the disk or an operator does the worst.
 
+mod before_disk;
 mod behind;
 mod contention;
 mod corruption;

@@ -1,5 +1,7 @@
 //! Checks for an operator when something does not work. They look and change nothing.
 
+mod permissions;
+
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -9,7 +11,6 @@ use super::{
     Link, NatsStorage, NatsStorageConfig, Subjects,
     codec::{add_marker_headers, view_headers},
     leader::led,
-    permissions::{lacking, lacking_for_care, to_grant},
     publish::Expected,
     refusal::{NO_SPACE, NOT_FOUND},
     settings, streams,
@@ -18,6 +19,7 @@ use crate::{
     models::CaseId,
     storage::{Result, StorageError, WriteLevel},
 };
+use permissions::{lacking, lacking_for_care, to_grant};
 
 /// Longest times for a server to greet, and to answer one question: all of them together take
 /// less than ten seconds.

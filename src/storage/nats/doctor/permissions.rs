@@ -3,8 +3,12 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::{Link, NatsStorageConfig, Subjects, publish::Expected};
-use crate::storage::{Result, StorageError};
+use crate::storage::{
+    Result, StorageError,
+    nats::{
+        Link, NatsStorageConfig, Subjects, checkpoint::acknowledges_before_disk, publish::Expected,
+    },
+};
 
 /// A sequence that no subject has, so that a write on the condition of it can't succeed.
 const IMPOSSIBLE: u64 = 9_007_199_254_740_991;
@@ -13,7 +17,7 @@ const IMPOSSIBLE: u64 = 9_007_199_254_740_991;
 pub(super) fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
     let (prefix, api, inbox) = (&config.prefix, &link.api, config.inbox());
     format!(
-        "grant this user: publish [\"{prefix}.workflows.>\", \"{api}.>\"], subscribe \
+        "grant this user: publish [\"{prefix}.workflows.>\", \"{prefix}.views.>\", \"{api}.>\"], subscribe \
          [\"{inbox}.>\"]"
     )
 }
@@ -22,9 +26,14 @@ pub(super) fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
 /// for something that is not there, or can't be done, by every subject that reading asks by. A refusal for another reason than a permission is left to other checks.
 pub(super) async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
     let (log, view) = (&config.log_stream, &config.marking_stream);
-    let [definition, fired, lifecycle, token] = Subjects::new(&config.prefix).of_no_workflow();
-    let writes = [(log, definition), (log, fired), (log, lifecycle), (view, token)];
-    let writes = writes.map(|(stream, subject)| async move {
+    let subjects = Subjects::new(&config.prefix);
+    let [definition, fired, lifecycle, token] = subjects.of_no_workflow();
+    let mut writes = vec![(log, definition), (log, fired), (log, lifecycle), (view, token)];
+    let info = link.call(&format!("STREAM.INFO.{view}"), &Value::Null).await;
+    if info.is_ok_and(|info| info.is_ok_and(|info| acknowledges_before_disk(&info))) {
+        writes.push((view, subjects.checkpoint()));
+    }
+    let writes = writes.into_iter().map(|(stream, subject)| async move {
         let expected = Expected { sequence: IMPOSSIBLE, filter: None };
         let headers = async_nats::HeaderMap::new;
         link.publish(stream, &subject, expected, headers, Vec::new().into()).await.map(|_| ())

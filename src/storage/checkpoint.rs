@@ -1,0 +1,25 @@
+//! What a view may have lost.
+
+use crate::models::LogSequence;
+
+/// What a view may have lost of the writes that it acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recovery {
+    /// Nothing: it keeps what it acknowledges.
+    Nothing,
+    /// It was missing and is being filled from the log, which is not a matter of its last writes.
+    BeingFilled,
+    /// Those for records of the log after the checkpoint.
+    After(Checkpoint),
+}
+
+/// A position of the log up to which the views of all records are right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The life of the view within which it loses nothing, as its store tells one from another.
+    pub life: String,
+    /// The position, as long as the view lives; without one, nothing is known of any record.
+    pub right: Option<LogSequence>,
+    /// The position up to which they are right in every later life, too.
+    pub kept: Option<LogSequence>,
+}

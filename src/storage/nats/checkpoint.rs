@@ -1,0 +1,131 @@
+//! The checkpoint of a view that acknowledges before the disk: kept in that stream, so that no other
+//! one says what it lost.
+
+use async_nats::{HeaderMap, ServerInfo, header::NATS_ROLLUP};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    NatsStorageConfig,
+    direct::{Asked, Query, RawMessage},
+    publish::Expected,
+    store::Inner,
+    streams,
+};
+use crate::{
+    models::LogSequence,
+    storage::{Checkpoint, Recovery, Result, StorageError},
+};
+
+/// The checkpoint as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// When the stream was made, and the server's id, which is another one after each start.
+    life: String,
+    right: Option<LogSequence>,
+    kept: Option<LogSequence>,
+}
+
+impl Inner {
+    /// What the view may have lost. A server's crash takes what it had not written; nothing else does.
+    pub(super) async fn recovery(&self) -> Result<Recovery> {
+        // First of all: what a server that comes now has lost is found by its next life.
+        let server = self.link.client.server_info();
+        let view = self.stream_info(self.marking()).await?;
+        if !acknowledges_before_disk(&view) {
+            return Ok(Recovery::Nothing);
+        }
+        if !is_alone(&server, &self.config) {
+            let stream = self.marking();
+            tracing::warn!(
+                stream,
+                "the view acknowledges before the disk, and this process is not connected to the \
+                 server that has it: it does not see when that crashes, and does not mend what was \
+                 lost then; `petrel rebuild` does"
+            );
+        }
+        if streams::is_filling(&view) {
+            return Ok(Recovery::BeingFilled);
+        }
+        let made = view["created"].as_str().unwrap_or_default();
+        let life = format!("{made} {}", server.server_id);
+        let (right, kept) = match self.checkpoint().await?.1 {
+            Some(last) if last.life == life => (last.right, last.kept),
+            Some(last) if made_at(&last.life) == made => (last.kept, last.kept),
+            Some(_) | None => (None, None),
+        };
+        Ok(Recovery::After(Checkpoint { life, right, kept }))
+    }
+
+    /// Keeps a checkpoint, unless another process keeps one at this moment.
+    pub(super) async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let (sequence, _) = self.checkpoint().await?;
+        let Checkpoint { life, right, kept } = checkpoint.clone();
+        let payload = serde_json::to_vec(&Kept { life, right, kept });
+        let payload = payload.map_err(|error| StorageError::Stream {
+            stream: self.marking().to_owned(),
+            reason: format!("the checkpoint: {error}"),
+        })?;
+        let headers = || HeaderMap::from_iter([(NATS_ROLLUP, "sub".into())]);
+        let (marking, subject) = (self.marking(), self.subjects.checkpoint());
+        let expected = Expected { sequence, filter: None };
+        match self.link.publish(marking, &subject, expected, headers, payload.into()).await {
+            Ok(_) | Err(StorageError::LostRace { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The last checkpoint, after its sequence; 0 where there is none. What can't be read is none: all is looked
+    /// at, then.
+    async fn checkpoint(&self) -> Result<(u64, Option<Kept>)> {
+        let subject = self.subjects.checkpoint();
+        let decode = |message: &RawMessage| Ok(serde_json::from_slice(&message.payload).ok());
+        let last = Query::Last(&subject);
+        let found = self.link.get_decoded(self.marking(), last, Asked::Any, decode).await?;
+        let Some(found) = found else { return Ok((0, None)) };
+        Ok((found.sequence, found.what?))
+    }
+}
+
+/// When the stream was made, of a life.
+fn made_at(life: &str) -> &str {
+    life.rsplit_once(' ').map_or("", |(made, _)| made)
+}
+
+/// Returns true if the stream, as the server's API describes it, acknowledges what it may lose.
+pub(super) fn acknowledges_before_disk(info: &Value) -> bool {
+    info["config"]["persist_mode"] == "async"
+}
+
+/// Returns true if whoever is connected to this server sees by his connection when the server that has
+/// the streams ends: it is the only one.
+pub(super) fn is_alone(server: &ServerInfo, config: &NatsStorageConfig) -> bool {
+    let is_its_own = config.domain.is_none() || config.domain == server.domain;
+    server.jetstream && server.cluster.is_none() && is_its_own
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_server_that_is_alone_is_seen_to_end() {
+        let server = |said: Value| {
+            let mut all = json!({ "server_id": "x", "server_name": "x", "host": "h", "port": 1,
+                "version": "2.12.0", "max_payload": 1, "proto": 1, "client_id": 1, "go": "1",
+                "client_ip": "i", "headers": true, "jetstream": true });
+            all.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+            serde_json::from_value::<ServerInfo>(all).unwrap()
+        };
+        let config = NatsStorageConfig::development();
+        assert!(is_alone(&server(json!({})), &config));
+        assert!(is_alone(&server(json!({ "domain": "hub" })), &config));
+        assert!(!is_alone(&server(json!({ "cluster": "c" })), &config));
+        assert!(!is_alone(&server(json!({ "jetstream": false })), &config));
+        let hub = NatsStorageConfig { domain: Some("hub".to_owned()), ..config };
+        assert!(is_alone(&server(json!({ "domain": "hub" })), &hub));
+        assert!(!is_alone(&server(json!({ "domain": "leaf" })), &hub));
+    }
+}
