@@ -25,7 +25,7 @@ OPERATIONS = (
 )
 FAULTS = {
     "kills": ["kill"], "swallow": ["kill", "swallow", "cut"], "cluster": ["freeze", "leader-kill"],
-    "stranger": ["kill"], "back": ["copy", "put-back"], "old": ["kill"], "calm": [],
+    "server": ["kill", "server-kill"], "stranger": ["kill"], "back": ["copy", "put-back"], "old": ["kill"], "calm": [],
 }
 
 

@@ -22,6 +22,20 @@ async def kill_petrels(petrels, journal, random, every):
             victim.start()
 
 
+async def kill_server(server, journal, random):
+    """kill -9 of the nats-server, back at once or a moment later."""
+    while True:
+        await asyncio.sleep(random.uniform(1.5, 4.5))
+        journal.fault("server-kill", server.name)
+        try:
+            await server.kill()
+            await asyncio.sleep(random.choice([0.0, 0.0, 0.5]))
+        finally:
+            if not server.alive():
+                server.start()
+        await server.ready()
+
+
 async def restart_what_ended(processes, journal):
     """A process that ended by itself is started again, and the journal has it."""
     while True:

@@ -26,7 +26,7 @@ from world import World
 
 CLIENTS, SLOTS = 24, 100
 
-SCENARIOS = ("kills", "swallow", "cluster", "stranger", "back", "old", "calm")
+SCENARIOS = ("kills", "swallow", "cluster", "server", "stranger", "back", "old", "calm")
 
 
 def arguments():
@@ -118,8 +118,10 @@ class Run:
         if scenario in ("stranger", "calm"):
             tasks.append(Stranger(self.servers[0].url, world, journal, self.random).run(0.7))
         if scenario != "calm":
-            every = 6.0 if scenario == "stranger" else 3.0
+            every = {"stranger": 6.0, "server": 10.0}.get(scenario, 3.0)
             tasks.append(faults.kill_petrels(self.petrels, journal, self.random, every))
+        if scenario == "server":
+            tasks.append(faults.kill_server(self.servers[0], journal, self.random))
         if scenario == "swallow":
             tasks.append(faults.cut_connections(self.proxies, journal, self.random))
         return tasks
