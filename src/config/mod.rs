@@ -275,6 +275,13 @@ impl Config {
             .ok_or(ConfigError::NoDataFolder)
     }
 
+    /// Returns true if the local server syncs less often than servers do unless they are told
+    /// otherwise: views that are old enough to be on disk would not be.
+    fn syncs_seldom(&self) -> bool {
+        let seldom = |interval| interval > Duration::from_secs(120);
+        matches!(self.sync_interval, Some(SyncInterval::Every(interval)) if seldom(interval))
+    }
+
     fn storage_defaults(&self) -> NatsStorageConfig {
         let preset = match self.preset.unwrap_or_default() {
             Preset::Development => NatsStorageConfig::development(),
@@ -287,7 +294,7 @@ impl Config {
             marking_stream: self.marking_stream.clone().unwrap_or(preset.marking_stream),
             replicas: self.replicas.or(preset.replicas),
             log_max_bytes: self.log_max_bytes.or(preset.log_max_bytes),
-            view_on_disk: self.view_on_disk || preset.view_on_disk,
+            view_on_disk: self.view_on_disk || preset.view_on_disk || self.syncs_seldom(),
             connect_timeout: self.connect_timeout.unwrap_or(preset.connect_timeout),
             connect_attempts: self.connect_attempts.unwrap_or(preset.connect_attempts),
             consumer_timeout: self.consumer_timeout.unwrap_or(preset.consumer_timeout),

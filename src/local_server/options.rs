@@ -62,7 +62,7 @@ pub enum SyncInterval {
     Default,
     /// One sync in this time, at least a millisecond.
     Every(Duration),
-    /// A sync before every acknowledgement. Nothing acknowledged is lost, and every write
+    /// A sync before every acknowledgement. Nothing acknowledged is lost, and every change
     /// waits for the disk.
     Always,
 }
@@ -76,9 +76,11 @@ impl LocalServerOptions {
                 let interval = format!("{interval:?}");
                 at_intervals(&interval, &interval)
             }
-            SyncInterval::Always => "sync_interval is always: every write is on disk before it is \
-                acknowledged, so acknowledged writes survive a crash of the machine"
-                .to_owned(),
+            SyncInterval::Always => {
+                "sync_interval is always: every change is on disk before it is \
+                acknowledged, so acknowledged changes survive a crash of the machine"
+                    .to_owned()
+            }
         };
         if self.store == Store::Temporary {
             sentence.push_str("; the data folder is temporary and goes when the server stops");

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     petrel::{self, Petrel, Repaired},
-    storage::{StorageError, nats::NatsStorage},
+    storage::{CaseLog, Checkpoint, Recovery, StorageError, TokenView, nats::NatsStorage},
 };
 
 /// Time between two looks at the view.
@@ -51,17 +51,31 @@ pub(super) async fn keep_view(petrel: &Petrel, storage: &NatsStorage, stop: Canc
 async fn look(petrel: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
     let Some(view) = storage.view_to_be_filled().await? else { return Ok(true) };
     tracing::warn!("the view was missing; it is being filled from the log");
-    fill(petrel, || storage.view_is_filled(&view)).await.or_else(|error| {
+    let (generation, recovery) = (storage.generation().await?, storage.recovery().await?);
+    let right = storage.last_sequence().await?;
+    let note = async || {
+        if storage.generation().await? != generation {
+            tracing::warn!("the connection was lost while the view was filled; beginning anew");
+            return Ok(false);
+        }
+        if let Recovery::BeingFilled(life) = recovery {
+            storage.keep_checkpoint(&Checkpoint { life, right, kept: None }).await?;
+        }
+        storage.view_is_filled(&view).await?;
+        Ok(true)
+    };
+    fill(petrel, note).await.or_else(|error| {
         tracing::warn!(%error, "the view could not be filled; trying again");
         Ok(false)
     })
 }
 
 /// Fills the view from the log, and notes for all processes that it is done. Returns false if a case
-/// was out of reach. Stopped in the middle, the next look, or the next serving process, begins again.
+/// was out of reach, or `note` does not want to. Stopped in the middle, the next look, or the next
+/// serving process, begins again.
 async fn fill<F>(petrel: &Petrel, note: impl FnOnce() -> F) -> petrel::Result<bool>
 where
-    F: Future<Output = Result<(), StorageError>>,
+    F: Future<Output = Result<bool, StorageError>>,
 {
     let Repaired { cases, mended, failed, unsettled, .. } = petrel.rebuild(&|_, _| ()).await?;
     // What can't be read stays so, and what was out of reach does not.
@@ -69,9 +83,11 @@ where
         tracing::warn!(unsettled, "cases could not be put into the view; trying again");
         return Ok(false);
     }
-    note().await?;
-    tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
-    Ok(true)
+    let is_noted = note().await?;
+    if is_noted {
+        tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
+    }
+    Ok(is_noted)
 }
 
 #[cfg(test)]
@@ -107,7 +123,7 @@ mod tests {
         let notes = AtomicUsize::new(0);
         let note = || {
             notes.fetch_add(1, Ordering::Relaxed);
-            ready(Ok(()))
+            ready(Ok(true))
         };
         for _ in 0..2 {
             assert!(!fill(&petrel, note).await.unwrap());

@@ -7,8 +7,8 @@ use crate::models::LogSequence;
 pub enum Recovery {
     /// Nothing: it keeps what it acknowledges.
     Nothing,
-    /// It was missing and is being filled from the log, which is not a matter of its last writes.
-    BeingFilled,
+    /// More than its last writes: it was missing and is being filled from the log, in this life.
+    BeingFilled(String),
     /// Those for records of the log after the checkpoint.
     After(Checkpoint),
 }

@@ -21,7 +21,8 @@ use crate::models::{LogSequence, PlaceId, Token, TokenId, WorkflowId};
 /// - **A place that was left stays left.** Its register keeps a marker for as long as a writer
 ///   who saw the token there, or nothing, may still write. The view knows that time and nobody
 ///   else: a write that took longer is answered as [`ViewOutcome::Unfenced`].
-/// - **Ordering.** Each write gives its register a sequence of the view, which only grows.
+/// - **Ordering.** Each write gives its register a sequence of the view, which only grows, as long as the
+///   view loses nothing (see [`recovery`](Self::recovery)).
 /// - **Absence** is an empty register, or `Ok(None)`; every other failure is an error.
 /// - **Clones** of an implementation (or of an `Arc` of it) share one view.
 ///
@@ -106,8 +107,9 @@ pub trait TokenView: Debug + Send + Sync {
     }
 
     /// Keeps a checkpoint, for all processes. One of an earlier life of the view may be kept: it
-    /// says nothing of a later one but what is [`kept`](Checkpoint::kept).
-    async fn keep_checkpoint(&self, _checkpoint: &Checkpoint) -> Result<()> {
-        Ok(())
+    /// says nothing of a later one but what is [`kept`](Checkpoint::kept). Returns false if another
+    /// process has kept one at the same moment, and this one is not.
+    async fn keep_checkpoint(&self, _checkpoint: &Checkpoint) -> Result<bool> {
+        Ok(true)
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::petrel::{read::chain::Earlier, views::unseen::Unseen};
 use crate::{
-    models::{Case, PlaceId, TokenId},
+    models::{Case, PlaceId, Record, TokenId},
     storage::{Register, RegisterVersion},
 };
 
@@ -37,8 +37,15 @@ impl Slot {
         let links = self.case.as_ref().map_or(0, |case| case.chain.recent.len());
         let links = links + self.earlier.as_ref().map_or(0, Earlier::len);
         let registers = self.registers.known.len()
-            + self.unseen.as_ref().map_or(0, |unseen| unseen.keys().len());
+            + self.unseen.as_ref().map_or(0, |unseen| unseen.keys().count());
         SLOT_SIZE + case + REGISTER_SIZE * registers + LINK_SIZE * links
+    }
+
+    /// Looks at the views of the case's last record, and of those before it, with the next change: the
+    /// view may have lost what it acknowledged.
+    pub(crate) fn look_behind(&mut self, last: &Record) {
+        let unseen = self.unseen.take().unwrap_or_default();
+        self.unseen = Some(unseen.and_last(last));
     }
 
     /// Forgets all that rests on a sequence alone: the log may be another one than before. The

@@ -73,6 +73,17 @@ enum Attempt {
     Unanswered(StorageError),
 }
 
+impl Attempt {
+    /// The end of one whose append had this answer.
+    fn refused(error: StorageError) -> Result<Self> {
+        match error {
+            StorageError::LostRace { .. } => Ok(Self::LostRace),
+            error @ StorageError::Unavailable { .. } => Ok(Self::Unanswered(error)),
+            error => Err(error.into()),
+        }
+    }
+}
+
 impl Inner {
     pub(crate) async fn commit(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
         let inner = Arc::clone(self);
@@ -121,7 +132,7 @@ impl Inner {
             let may_repeat = firing.is_some() || unanswered > 0;
             let presumed = std::mem::take(&mut presume_new) && slot.case.is_none();
             let look_first = slot.case.is_none() && !presumed;
-            if look_first {
+            if look_first && races + outdated + unanswered == 0 {
                 self.metrics.was_cold();
             }
             match self.attempt(&commit, &act, &mut slot, look_first, may_repeat).await {
@@ -219,11 +230,7 @@ impl Inner {
             Ok(appended) => appended,
             Err(error) => {
                 slot.case = None;
-                return match error {
-                    StorageError::LostRace { .. } => Ok(Attempt::LostRace),
-                    error @ StorageError::Unavailable { .. } => Ok(Attempt::Unanswered(error)),
-                    error => Err(error.into()),
-                };
+                return Attempt::refused(error);
             }
         };
         self.metrics.appended(begun.elapsed());
@@ -239,7 +246,9 @@ impl Inner {
         let generation = self.reader.storage.generation().await;
         let is_same = generation.is_ok_and(|now| now == slot.generation);
         match &before {
-            Some(_) if !is_same => Box::pin(self.reader.must_follow(&stored)).await?,
+            Some(_) if !is_same => {
+                slot.look_behind(&Box::pin(self.reader.must_follow(&stored)).await?.value);
+            }
             None if !is_same => Box::pin(self.reader.must_run(&stored, runs.as_deref())).await?,
             _ => {}
         }
@@ -297,8 +306,7 @@ impl Inner {
         };
         if let Some(head) = head.as_ref().filter(|head| is_known(head)) {
             if is_doubtful {
-                // A view that acknowledged before the disk may have lost what it had of it.
-                slot.unseen.get_or_insert_with(|| Unseen::last(&head.value));
+                slot.look_behind(&head.value);
             }
             return Ok(());
         }

@@ -47,11 +47,10 @@ impl Views {
         let right = seen.iter().filter(|register| is_right(register));
         let right: HashSet<_> = right.map(|register| (&register.token, &register.place)).collect();
         let is_seen = |(token, place): &Key| right.contains(&(token, place));
-        if !unseen.keys().is_empty() && unseen.keys().iter().all(is_seen) {
-            return Ok(Vec::new());
-        }
-        if let Unseen::Failed(keys) = unseen {
-            return Ok(keys.clone());
+        let failed = if unseen.failed.iter().all(is_seen) { &[] } else { &unseen.failed[..] };
+        let is_last_right = |last: &Vec<Key>| !last.is_empty() && last.iter().all(is_seen);
+        if unseen.last.as_ref().is_none_or(is_last_right) {
+            return Ok(failed.to_vec());
         }
         let (mut behind, mut silent, mut sequence) = (Vec::new(), 0, case.sequence);
         let mut wrong = HashSet::new();
@@ -99,7 +98,7 @@ impl Views {
             let Some(previous) = record.value.previous else { break };
             sequence = previous;
         }
-        Ok(behind.into_iter().rev().flatten().collect())
+        Ok(behind.into_iter().rev().flatten().chain(failed.iter().cloned()).collect())
     }
 
     /// Looks at the views of the last record of a slot's case and of others, and mends them.

@@ -33,70 +33,123 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The position to go on from after the view may have lost something: `back`, or as far behind it as
-    /// the last checkpoint is.
+    /// The position after which the view may have lost something, if it is before `back`, or else `back`.
     pub(super) async fn begin(
         &mut self,
         view: &dyn Storage,
         back: Option<LogSequence>,
     ) -> Result<Option<LogSequence>> {
-        let told = self.told;
-        *self = Self { told, ..Self::default() };
-        self.look(view).await?;
-        Ok(match &self.last {
-            Some(last) => back.min(last.right),
-            None => back,
-        })
+        self.looked = Some(Instant::now());
+        Ok(self.begin_with(found(view).await?, back))
+    }
+
+    fn begin_with(
+        &mut self,
+        found: Option<Checkpoint>,
+        back: Option<LogSequence>,
+    ) -> Option<LogSequence> {
+        (self.right, self.kept, self.last) = (Settled::default(), None, found);
+        self.last.as_ref().map_or(back, |last| back.min(last.right))
     }
 
     /// Notes that the views of all records up to `done` are right, and keeps a checkpoint if it is time
-    /// for one.
+    /// for one. Returns false if the view is another one, or in another life, than at the beginning: of
+    /// that nothing is known yet.
     pub(super) async fn note(
         &mut self,
         view: &dyn Storage,
         done: Option<LogSequence>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-            self.look(view).await?;
+            let looked = Instant::now();
+            if life(&found(view).await?) != life(&self.last) {
+                return Ok(false);
+            }
+            self.looked = Some(looked);
         }
-        let Some(last) = &mut self.last else { return Ok(()) };
-        self.right.note(done);
-        let kept = last.kept.max(self.right.sequence(KEPT_AFTER));
-        if (last.right, last.kept) == (done, kept)
-            || self.kept.is_some_and(|at| at.elapsed() < EVERY)
-        {
-            return Ok(());
+        let Some(next) = self.next(done, KEPT_AFTER) else { return Ok(true) };
+        if self.kept.is_some_and(|at| at.elapsed() < EVERY) {
+            return Ok(true);
         }
-        let next = Checkpoint { life: last.life.clone(), right: done, kept };
         match view.keep_checkpoint(&next).await {
+            Ok(true) => (self.last, self.told) = (Some(next), false),
+            // Another process keeps its own; ours comes later.
+            Ok(false) => {}
             Err(error) if error.retryable() => return Err(error.into()),
             Err(error) if !self.told => {
-                tracing::warn!(
-                    %error,
-                    "checkpoints of the view can't be kept: whoever serves next looks at all of the log"
-                );
+                tracing::warn!(%error, "the checkpoint of the view can't be kept");
                 self.told = true;
             }
             Err(_) => {}
-            Ok(()) => *last = next,
         }
         self.kept = Some(Instant::now());
-        Ok(())
+        Ok(true)
     }
 
-    /// Looks which view it is. One that was made anew is filled by others.
-    async fn look(&mut self, view: &dyn Storage) -> Result<()> {
-        let looked = Instant::now();
-        let found = match view.recovery().await? {
-            Recovery::After(found) => Some(found),
-            Recovery::Nothing | Recovery::BeingFilled => None,
-        };
-        let life = |last: &Checkpoint| last.life.clone();
-        if self.last.as_ref().map(life) != found.as_ref().map(life) {
-            self.right = Settled::default();
-            self.last = found;
-        }
-        self.looked = Some(looked);
-        Ok(())
+    /// The next checkpoint, if it says more than the last one.
+    fn next(&mut self, done: Option<LogSequence>, kept_after: Duration) -> Option<Checkpoint> {
+        let last = self.last.as_ref()?;
+        self.right.note(done);
+        // Where the log went back, what it has since is written now.
+        let kept = last.kept.filter(|kept| Some(*kept) <= done);
+        let kept = kept.max(self.right.sequence(kept_after));
+        let next = Checkpoint { life: last.life.clone(), right: done, kept };
+        (next != *last).then_some(next)
+    }
+}
+
+/// The checkpoint that the view has, unless it loses nothing or is being filled by others.
+async fn found(view: &dyn Storage) -> Result<Option<Checkpoint>> {
+    Ok(match view.recovery().await? {
+        Recovery::After(found) => Some(found),
+        Recovery::Nothing | Recovery::BeingFilled(_) => None,
+    })
+}
+
+fn life(checkpoint: &Option<Checkpoint>) -> Option<&str> {
+    checkpoint.as_ref().map(|checkpoint| checkpoint.life.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT_ONCE: Duration = Duration::ZERO;
+
+    fn at(number: u64) -> Option<LogSequence> {
+        LogSequence::new(number)
+    }
+
+    /// What a view finds in another life of what was kept.
+    fn in_life(life: &str, kept: Option<Checkpoint>) -> Option<Checkpoint> {
+        let kept = kept.and_then(|kept| kept.kept);
+        Some(Checkpoint { life: life.to_owned(), right: kept, kept })
+    }
+
+    #[test]
+    fn what_was_right_is_so_in_this_life_and_what_is_on_disk_in_the_next() {
+        let mut first = Checkpoints::default();
+        assert_eq!(first.begin_with(in_life("1", None), at(90)), None, "nothing is known");
+        let kept = first.next(at(50), KEPT_AFTER);
+        assert_eq!(kept, Some(Checkpoint { life: "1".to_owned(), right: at(50), kept: None }));
+        let mut second = Checkpoints::default();
+        assert_eq!(second.begin_with(kept.clone(), at(40)), at(40));
+        assert_eq!(second.begin_with(kept.clone(), at(90)), at(50));
+        let old_enough = second.next(at(60), AT_ONCE);
+        assert_eq!(old_enough.clone().and_then(|next| next.kept), at(60));
+        second.last = old_enough;
+        let young = second.next(at(80), KEPT_AFTER);
+        assert_eq!(young.clone().map(|next| (next.right, next.kept)), Some((at(80), at(60))));
+        assert_eq!(second.begin_with(in_life("2", young), at(90)), at(60), "80 was not on disk");
+    }
+
+    #[test]
+    fn nothing_is_on_disk_of_a_log_that_went_back_and_what_says_no_more_is_not_kept() {
+        let mut checkpoints = Checkpoints::default();
+        let last = Checkpoint { life: "1".to_owned(), right: at(10), kept: at(10) };
+        checkpoints.begin_with(Some(last), at(20));
+        assert_eq!(checkpoints.next(at(10), KEPT_AFTER), None);
+        let next = checkpoints.next(at(5), KEPT_AFTER);
+        assert_eq!(next.map(|next| (next.right, next.kept)), Some((at(5), None)));
     }
 }

@@ -8,11 +8,16 @@ use crate::storage::CaseLogExt;
 impl Reader {
     /// Checks that a record that was appended while the log may have gone back follows the
     /// record that it names: the fence compares numbers.
-    pub(in crate::petrel) async fn must_follow(&self, stored: &Stored<Record>) -> Result<()> {
+    pub(in crate::petrel) async fn must_follow(
+        &self,
+        stored: &Stored<Record>,
+    ) -> Result<Stored<Record>> {
         let record = &stored.value;
         let before = self.storage.record_before(record).await?;
-        if before.is_some_and(|before| Some(before.hash) == record.previous_hash) {
-            return Ok(());
+        if let Some(before) = before
+            && Some(&before.hash) == record.previous_hash.as_ref()
+        {
+            return Ok(before);
         }
         let before = match record.previous {
             Some(previous) => format!("record {previous} is another one now"),

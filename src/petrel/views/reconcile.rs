@@ -149,8 +149,11 @@ impl Petrel {
 struct Follower {
     /// True if it has a position.
     has_begun: bool,
-    /// Everything up to here is done.
+    /// Everything up to here is done, but for what is earlier.
     done: Option<LogSequence>,
+    /// Records after the first of these and up to the second whose views may be lost, too. What was
+    /// lost is among the last ones in all likelihood, so these come behind them.
+    earlier: Option<(Option<LogSequence>, LogSequence)>,
     /// State of the store and the log's last sequence, when they were last asked for.
     store: Store,
     settled: Settled,
@@ -194,12 +197,14 @@ impl Follower {
             // have lost what it had.
             views.confirmed.forget(store.reconnects);
             let back = last.and_then(|last| last.minus(LOOK_BACK));
-            let back = self.checkpoints.begin(storage.as_ref(), back).await?;
+            let lost = self.checkpoints.begin(storage.as_ref(), back).await?;
             self.done = if self.has_begun { self.done.min(back) } else { back };
+            let open = self.earlier.map_or(lost, |(since, _)| since.min(lost));
+            self.earlier = self.done.filter(|done| open < Some(*done)).map(|done| (open, done));
             self.has_begun = true;
             self.store = store;
             self.settled = Settled::default();
-            self.view = Some((back, last));
+            self.view = Some((open.min(back), last));
             self.contended_views.clear();
         }
         // Kept until they have been looked at, whatever fails meanwhile.
@@ -220,8 +225,10 @@ impl Follower {
                 self.contended.entry(case).or_default().extend(registers);
             }
         }
+        self.look_at_earlier(views).await?;
         if let Some((since, upto)) = self.view
             && self.done >= upto
+            && self.earlier.is_none()
         {
             let (repaired, contended) = views.judge_lately(since).await?;
             self.view = None;
@@ -230,10 +237,30 @@ impl Follower {
         }
         let is_done = self.contended.is_empty() && self.contended_views.is_empty();
         if is_done && self.view.is_none() {
-            self.checkpoints.note(storage.as_ref(), self.done).await?;
+            // Another view, or another life of it, is begun with anew.
+            self.has_begun = self.checkpoints.note(storage.as_ref(), self.done).await?;
         }
         let number = |sequence: Option<LogSequence>| sequence.map_or(0, LogSequence::get);
-        views.metrics.reconciled(number(last).saturating_sub(number(self.done)));
+        let earlier = self.earlier.map_or(0, |(since, upto)| upto.get() - number(since));
+        views.metrics.reconciled(number(last).saturating_sub(number(self.done)) + earlier);
+        Ok(())
+    }
+}
+
+impl Follower {
+    /// Looks at the views of earlier records, for as long as the next look at the new ones can wait.
+    async fn look_at_earlier(&mut self, views: &Views) -> Result<()> {
+        let begun = Instant::now();
+        while let Some((since, upto)) = self.earlier {
+            let batch = views.reconcile_batch(since, upto, false).await?;
+            for (case, registers) in batch.contended {
+                self.contended.entry(case).or_default().extend(registers);
+            }
+            self.earlier = (batch.upto < upto).then_some((Some(batch.upto), upto));
+            if begun.elapsed() >= EVERY {
+                break;
+            }
+        }
         Ok(())
     }
 }

@@ -18,30 +18,36 @@ pub(in crate::petrel) fn touched(record: &Record) -> impl Iterator<Item = Key> +
 const MOST_FAILED: usize = 256;
 
 /// Registers of a case that a process has not seen as they must be.
-#[derive(Debug)]
-pub(in crate::petrel) enum Unseen {
+#[derive(Debug, Default)]
+pub(in crate::petrel) struct Unseen {
     /// Those that the case's last record is about. Another process appended it, and may have died
-    /// before it wrote them, as others may have before it.
-    Last(Vec<Key>),
-    /// All of them, which this process could not write.
-    Failed(Vec<Key>),
+    /// before it wrote them, as others may have before it; or the view may have lost them, as those
+    /// before them.
+    pub(super) last: Option<Vec<Key>>,
+    /// Those that this process could not write.
+    pub(super) failed: Vec<Key>,
 }
 
 impl Unseen {
     /// Those of a record that another process has appended.
     pub(crate) fn last(record: &Record) -> Self {
-        Self::Last(touched(record).collect())
+        Self::default().and_last(record)
     }
 
-    pub(crate) fn keys(&self) -> &[Key] {
-        let (Self::Last(keys) | Self::Failed(keys)) = self;
-        keys
+    /// These, and those of the last record and of others before it.
+    pub(crate) fn and_last(self, record: &Record) -> Self {
+        Self { last: Some(touched(record).collect()), ..self }
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.last.iter().flatten().chain(&self.failed)
     }
 
     /// The registers that could not be written. `None` if they are too many to keep in mind: the
     /// reconciler comes to them.
     pub(crate) fn failed(keys: impl Iterator<Item = Key>) -> Option<Self> {
         let keys: BTreeSet<_> = keys.collect();
-        (keys.len() <= MOST_FAILED).then(|| Self::Failed(keys.into_iter().collect()))
+        let is_few = keys.len() <= MOST_FAILED;
+        is_few.then(|| Self { last: None, failed: keys.into_iter().collect() })
     }
 }

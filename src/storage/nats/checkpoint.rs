@@ -1,6 +1,8 @@
 //! The checkpoint of a view that acknowledges before the disk: kept in that stream, so that no other
 //! one says what it lost.
 
+use std::sync::atomic::Ordering;
+
 use async_nats::{HeaderMap, ServerInfo, header::NATS_ROLLUP};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,19 +38,23 @@ impl Inner {
             return Ok(Recovery::Nothing);
         }
         if !is_alone(&server, &self.config) {
-            let stream = self.marking();
-            tracing::warn!(
-                stream,
-                "the view acknowledges before the disk, and this process is not connected to the \
-                 server that has it: it does not see when that crashes, and does not mend what was \
-                 lost then; `petrel rebuild` does"
-            );
-        }
-        if streams::is_filling(&view) {
-            return Ok(Recovery::BeingFilled);
+            if !self.is_far.swap(true, Ordering::Relaxed) {
+                let stream = self.marking();
+                tracing::warn!(
+                    stream,
+                    "the view acknowledges before the disk, and this process is not connected to \
+                     the server that has it: it does not see when that crashes, and mends no more \
+                     than usual then; a process that is connected to it does, and so does `petrel \
+                     rebuild`"
+                );
+            }
+            return Ok(Recovery::Nothing);
         }
         let made = view["created"].as_str().unwrap_or_default();
         let life = format!("{made} {}", server.server_id);
+        if streams::is_filling(&view) {
+            return Ok(Recovery::BeingFilled(life));
+        }
         let (right, kept) = match self.checkpoint().await?.1 {
             Some(last) if last.life == life => (last.right, last.kept),
             Some(last) if made_at(&last.life) == made => (last.kept, last.kept),
@@ -57,8 +63,8 @@ impl Inner {
         Ok(Recovery::After(Checkpoint { life, right, kept }))
     }
 
-    /// Keeps a checkpoint, unless another process keeps one at this moment.
-    pub(super) async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
+    /// Keeps a checkpoint; false if another process keeps one at this moment.
+    pub(super) async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool> {
         let (sequence, _) = self.checkpoint().await?;
         let Checkpoint { life, right, kept } = checkpoint.clone();
         let payload = serde_json::to_vec(&Kept { life, right, kept });
@@ -70,7 +76,8 @@ impl Inner {
         let (marking, subject) = (self.marking(), self.subjects.checkpoint());
         let expected = Expected { sequence, filter: None };
         match self.link.publish(marking, &subject, expected, headers, payload.into()).await {
-            Ok(_) | Err(StorageError::LostRace { .. }) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(StorageError::LostRace { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -1,6 +1,9 @@
 //! The storage itself: a connection, its settings and its subjects.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 
 use async_nats::jetstream;
 use async_trait::async_trait;
@@ -29,6 +32,8 @@ pub(super) struct Inner {
     pub subjects: Subjects,
     pub seen: Arc<Seen>,
     pub listings: Listings,
+    /// True if somebody was told that the view is on another server than this process is connected to.
+    pub is_far: AtomicBool,
     /// True if the view was made again and is to be filled from the log.
     filling: bool,
 }
@@ -82,6 +87,7 @@ impl NatsStorage {
             subjects,
             seen,
             listings: Listings::default(),
+            is_far: AtomicBool::default(),
             filling,
         };
         Ok(Self { inner: Arc::new(inner) })

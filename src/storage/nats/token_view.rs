@@ -88,7 +88,7 @@ impl TokenView for NatsStorage {
         self.inner().read(|| self.inner().recovery()).await
     }
 
-    async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
+    async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool> {
         self.inner().keep_checkpoint(checkpoint).await
     }
 }

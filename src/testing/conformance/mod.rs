@@ -36,6 +36,7 @@ pub mod definitions;
 mod fixture;
 pub mod history;
 pub mod listings;
+pub mod lives;
 pub mod log;
 pub mod odd;
 pub mod registers;

@@ -1,6 +1,6 @@
 //! The suite of a view.
 
-use super::{Behaviour, View, contention, each, listings, odd, registers, tokens};
+use super::{Behaviour, View, contention, each, listings, lives, odd, registers, tokens};
 
 /// The behaviours of every view.
 pub fn behaviours() -> impl Iterator<Item = &'static Behaviour<View>> {
@@ -8,6 +8,7 @@ pub fn behaviours() -> impl Iterator<Item = &'static Behaviour<View>> {
         registers::BEHAVIOURS,
         tokens::BEHAVIOURS,
         listings::BEHAVIOURS,
+        lives::BEHAVIOURS,
         odd::OF_VIEWS,
         contention::OF_VIEWS,
     ];

@@ -115,7 +115,7 @@ impl TokenView for FaultyStorage {
         self.reach()?.recovery().await
     }
 
-    async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<()> {
+    async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool> {
         self.reach()?.keep_checkpoint(checkpoint).await
     }
 }

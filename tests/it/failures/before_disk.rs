@@ -6,13 +6,14 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 use stormpetrel::{
     local_server::{LocalServerOptions, Store},
+    models::CaseId,
     petrel::{Fire, NewToken, Petrel},
     storage::nats::{NatsStorage, NatsStorageConfig},
     testing::{TestCluster, TestServer},
 };
 
 use super::fixtures::{
-    Reconciler, connect, eventually, fire_once, impatient, move_once, operator, pendulum,
+    Reconciler, connect, eventually, faulty, fire_once, impatient, move_once, operator, pendulum,
     stream_info, swing, view_is_the_log,
 };
 use crate::support::{config, copy_folder, replicated, transition, workflow};
@@ -158,6 +159,37 @@ async fn what_a_crash_took_of_the_view_is_found_however_long_ago_it_was() {
     let third = connect(impatient(&server.url)).await;
     let _reconciler = Reconciler::of(&third);
     eventually("a view that is right", PATIENCE, async || view_is_the_log(&third).await).await;
+    // The server was started twice since, and the view was right in the end.
+    let last = third.storage().last_sequence().await.unwrap().unwrap();
+    eventually("another checkpoint", PATIENCE, async || {
+        let checkpoint = checkpoint(server.url.clone()).await?;
+        if checkpoint["right"] == last.get() { Ok(()) } else { Err(checkpoint.to_string()) }
+    })
+    .await;
+}
+
+/// What was right in an earlier life of the view may be lost in this one, and what was on disk is not.
+#[tokio::test]
+async fn whoever_serves_begins_where_the_view_was_on_disk_after_a_crash() {
+    let mut server = Forgetful::start().await;
+    let petrel = connect(impatient(&server.url)).await;
+    pendulum(&petrel).await;
+    let (early, _) = swing(&petrel, "early").await;
+    server.keep().await;
+    move_once(&petrel, &early, "lost").await;
+    fill(&petrel, "later", 10_100).await;
+    server.crash().await;
+    let other = connect(impatient(&server.url)).await;
+    fill(&other, "since", 10_100).await;
+    let last = other.storage().last_sequence().await.unwrap().unwrap();
+    let info = stream_info(&operator(&server.url).await, "CB_MARKING").await;
+    let made = info["created"].as_str().unwrap();
+    let checkpoint = json!({ "life": format!("{made} another"), "right": last, "kept": 2 });
+    let client = async_nats::connect(&server.url).await.unwrap();
+    client.publish("cb.views.checkpoint", checkpoint.to_string().into()).await.unwrap();
+    client.flush().await.unwrap();
+    let _reconciler = Reconciler::of(&other);
+    eventually("a view that is right", PATIENCE, async || view_is_the_log(&other).await).await;
 }
 
 #[tokio::test]
@@ -177,6 +209,40 @@ async fn a_process_that_was_there_before_the_crash_and_serves_mends_what_it_took
     eventually("a view that is right", PATIENCE, async || view_is_the_log(&petrel).await).await;
 }
 
+/// The views of the last record could not be written, and those of the one before are lost.
+#[tokio::test]
+async fn what_is_lost_before_a_record_whose_views_failed_is_found_by_the_next_change() {
+    let mut server = Forgetful::start().await;
+    let (storage, petrel) = faulty(&server.url).await;
+    pendulum(&petrel).await;
+    let (case, token) = swing(&petrel, "case").await;
+    let second = petrel.create_token(token_in(&case)).await.unwrap().tokens[0].id.clone();
+    server.keep().await;
+    let go = |token| Fire::token(token, transition("go"));
+    let lost = fire_once(go(token), "lost");
+    eventually("the firing", PATIENCE, async || petrel.fire(lost.clone()).await).await;
+    storage.drop_views();
+    petrel.fire(fire_once(go(second), "failed")).await.unwrap();
+    storage.pass_views();
+    server.crash().await;
+    let other = connect(impatient(&server.url)).await;
+    assert!(view_is_the_log(&other).await.is_err(), "nothing was lost");
+    eventually("another token", PATIENCE, async || petrel.create_token(token_in(&case)).await)
+        .await;
+    view_is_the_log(&petrel).await.unwrap();
+}
+
+fn token_in(case: &CaseId) -> NewToken {
+    NewToken {
+        workflow: workflow("pendulum"),
+        case: case.clone(),
+        place: None,
+        data: json!({"n": 0}),
+        metadata: Default::default(),
+        change: Default::default(),
+    }
+}
+
 /// The change that is answered rests on a record whose views are lost.
 #[tokio::test]
 async fn whoever_is_answered_after_a_crash_finds_in_listings_what_the_answer_rests_on() {
@@ -185,15 +251,7 @@ async fn whoever_is_answered_after_a_crash_finds_in_listings_what_the_answer_res
         let petrel = connect(impatient(&server.url)).await;
         pendulum(&petrel).await;
         let (case, token) = swing(&petrel, "case").await;
-        let new = || NewToken {
-            workflow: workflow("pendulum"),
-            case: case.clone(),
-            place: None,
-            data: json!({"n": 0}),
-            metadata: Default::default(),
-            change: Default::default(),
-        };
-        let second = petrel.create_token(new()).await.unwrap().tokens[0].id.clone();
+        let second = petrel.create_token(token_in(&case)).await.unwrap().tokens[0].id.clone();
         server.keep().await;
         let go = |token| Fire::token(token, transition("go"));
         let lost = fire_once(go(token.clone()), "lost");
@@ -204,7 +262,7 @@ async fn whoever_is_answered_after_a_crash_finds_in_listings_what_the_answer_res
         eventually(next, PATIENCE, async || match next {
             "the same" => petrel.fire(lost.clone()).await,
             "another token" => petrel.fire(fire_once(go(second.clone()), "next")).await,
-            _ => petrel.create_token(new()).await,
+            _ => petrel.create_token(token_in(&case)).await,
         })
         .await;
         view_is_the_log(&petrel).await.unwrap_or_else(|differs| panic!("{next}: {differs}"));

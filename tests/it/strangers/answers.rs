@@ -1,8 +1,8 @@
 //! Memory for answers, which many ask for at a time.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, future::ready};
 
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all};
 use serde_json::{Value, json};
 use stormpetrel::{
     Change, ExpectedVersion, NewCase, NewToken, Petrel,
@@ -285,7 +285,9 @@ async fn views_of_large_cases_that_are_filled_take_bounded_memory() {
     operator.delete_stream("CB_MARKING").await.unwrap();
     eventually("a full view", 6 * PATIENCE, async || {
         let view = operator.get_stream("CB_MARKING").await.map_err(|error| error.to_string())?;
-        let found = view.cached_info().state.messages;
+        let tokens = view.info_with_subjects("cb.workflows.>").await;
+        let tokens = tokens.map_err(|error| error.to_string())?;
+        let found = tokens.filter(|token| ready(token.is_ok())).count().await;
         if found == 16 * 13 { Ok(()) } else { Err(format!("{found} tokens")) }
     })
     .await;
