@@ -6,15 +6,14 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 use stormpetrel::{
     local_server::{LocalServerOptions, Store},
-    models::CaseId,
-    petrel::{Fire, NewToken, Petrel},
+    petrel::{Fire, Petrel},
     storage::nats::{NatsStorage, NatsStorageConfig},
     testing::{TestCluster, TestServer},
 };
 
 use super::fixtures::{
     Reconciler, connect, eventually, faulty, fire_once, impatient, move_once, operator, pendulum,
-    stream_info, swing, view_is_the_log,
+    stream_info, swing, token_in, view_is_the_log,
 };
 use crate::support::{config, copy_folder, replicated, transition, workflow};
 
@@ -230,17 +229,6 @@ async fn what_is_lost_before_a_record_whose_views_failed_is_found_by_the_next_ch
     eventually("another token", PATIENCE, async || petrel.create_token(token_in(&case)).await)
         .await;
     view_is_the_log(&petrel).await.unwrap();
-}
-
-fn token_in(case: &CaseId) -> NewToken {
-    NewToken {
-        workflow: workflow("pendulum"),
-        case: case.clone(),
-        place: None,
-        data: json!({"n": 0}),
-        metadata: Default::default(),
-        change: Default::default(),
-    }
 }
 
 /// The change that is answered rests on a record whose views are lost.

@@ -3,11 +3,11 @@
 use serde_json::json;
 use stormpetrel::{
     models::{CaseId, TokenId},
-    petrel::{Change, Changed, Fire, Following, NewToken, Petrel},
+    petrel::{Change, Changed, Fire, Following, Petrel},
     testing::TestServer,
 };
 
-use super::fixtures::{faulty, fire_once, operator, pendulum, swing, view_is_the_log};
+use super::fixtures::{faulty, fire_once, operator, pendulum, swing, token_in, view_is_the_log};
 use crate::support::{petrel_at, transition, workflow};
 
 /// Changes of processes that died, each between an append and its views.
@@ -39,17 +39,6 @@ enum Next {
 
 fn change() -> Change {
     Change::default()
-}
-
-fn token_in(case: &CaseId) -> NewToken {
-    NewToken {
-        workflow: workflow("pendulum"),
-        case: case.clone(),
-        place: None,
-        data: json!({"n": 0}),
-        metadata: Default::default(),
-        change: change(),
-    }
 }
 
 async fn do_and_die(url: &str, case: &CaseId, token: &TokenId, left: Left) {

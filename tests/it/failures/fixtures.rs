@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use stormpetrel::{
     models::{CaseId, FiringId, PlaceId, Record, Stored, Token, TokenId, WorkflowId},
-    petrel::{Change, Changed, Error, ExpectedVersion, Fire, NewCase, Petrel},
+    petrel::{Change, Changed, Error, ExpectedVersion, Fire, NewCase, NewToken, Petrel},
     storage::{
         LogRange, LogScope, MAX_PAGE, Page, RegisterState, nats::NatsStorage,
         nats::NatsStorageConfig,
@@ -107,6 +107,18 @@ pub(crate) async fn swing(petrel: &Petrel, id: &str) -> (CaseId, TokenId) {
     };
     let begun = petrel.create_case(new).await.unwrap();
     (begun.case.id.clone(), begun.tokens[0].id.clone())
+}
+
+/// Another token for a case of the pendulum.
+pub(crate) fn token_in(case: &CaseId) -> NewToken {
+    NewToken {
+        workflow: workflow("pendulum"),
+        case: case.clone(),
+        place: None,
+        data: json!({"n": 0}),
+        metadata: Default::default(),
+        change: Default::default(),
+    }
 }
 
 pub(crate) fn fire_once(mut fire: Fire, firing: &str) -> Fire {
