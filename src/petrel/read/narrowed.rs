@@ -2,12 +2,18 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::models::{Case, Record, Stored, TokenId};
-use crate::petrel::{
-    Result,
-    read::{Reader, load::AT_ONCE, turn::Purpose},
+use crate::models::{Record, Stored, TokenId};
+use crate::petrel::read::load::AT_ONCE;
+#[cfg(feature = "analysis")]
+use crate::{
+    models::Case,
+    petrel::{
+        Result,
+        read::{Reader, turn::Purpose},
+    },
 };
 
+#[cfg(feature = "analysis")]
 impl Reader {
     /// The case that a head stands for, with no other tokens than these if they are in few
     /// records: then no more than those are read.

@@ -15,7 +15,7 @@ use super::fixtures::{
     Reconciler, connect, eventually, faulty, fire_once, impatient, move_once, operator, pendulum,
     stream_info, swing, token_in, view_is_the_log,
 };
-use crate::support::{config, copy_folder, replicated, transition, workflow};
+use crate::support::{config, copy_folder, replicated, transition};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
