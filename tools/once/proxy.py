@@ -58,17 +58,22 @@ class Proxy:
         """Whether anything was swallowed before the connection was cut."""
         before = self.swallowed
         self.swallowing = True
-        await asyncio.sleep(seconds)
-        self.cut()
-        self.swallowing = False
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            # Also where the run ends meanwhile: what is asked then is to be answered.
+            self.cut()
+            self.swallowing = False
         return self.swallowed > before
 
     async def cut_after_next(self, seconds):
         """Whether a request passed within that time, and the connection was cut behind it."""
         before = self.cut_after
         self.cut_after_request = True
-        await asyncio.sleep(seconds)
-        self.cut_after_request = False
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.cut_after_request = False
         return self.cut_after > before
 
     def cut(self):
