@@ -185,6 +185,14 @@ fn the_local_server_gets_port_folder_and_sync() {
 }
 
 #[test]
+fn a_view_is_on_disk_where_that_is_asked_for_or_the_server_syncs_seldom() {
+    let is_on_disk = |flags: &str| storage(&format!("--nats-url nats://a {flags}")).view_on_disk;
+    assert!(is_on_disk("--view-on-disk") && is_on_disk("--sync-interval 121s"));
+    assert!(!is_on_disk("") && !is_on_disk("--sync-interval 2m"));
+    assert!(!is_on_disk("--sync-interval always") && !is_on_disk("--sync-interval default"));
+}
+
+#[test]
 fn the_data_folder_follows_the_conventions_of_the_system() {
     assert_eq!(config("--data-dir here").data_folder().unwrap(), PathBuf::from("here"));
     let home = || Some(PathBuf::from("/home/a"));

@@ -51,15 +51,21 @@ pub(super) async fn keep_view(petrel: &Petrel, storage: &NatsStorage, stop: Canc
 async fn look(petrel: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
     let Some(view) = storage.view_to_be_filled().await? else { return Ok(true) };
     tracing::warn!("the view was missing; it is being filled from the log");
-    let (generation, recovery) = (storage.generation().await?, storage.recovery().await?);
+    let recovery = storage.recovery().await?;
     let right = storage.last_sequence().await?;
     let note = async || {
-        if storage.generation().await? != generation {
-            tracing::warn!("the connection was lost while the view was filled; beginning anew");
+        // What was written before a crash may be lost.
+        if storage.recovery().await? != recovery {
+            tracing::warn!("the view's server started again while it was filled; looking again");
             return Ok(false);
         }
         if let Recovery::BeingFilled(life) = recovery {
-            storage.keep_checkpoint(&Checkpoint { life, right, kept: None }).await?;
+            match storage.keep_checkpoint(&Checkpoint { life, right, kept: None }).await {
+                Err(error) if error.retryable() => return Err(error),
+                // It is right without: whoever serves looks at all of it again.
+                Err(error) => tracing::warn!(%error, "the checkpoint of the view can't be kept"),
+                Ok(_) => {}
+            }
         }
         storage.view_is_filled(&view).await?;
         Ok(true)

@@ -1,8 +1,8 @@
-//! What a view may have lost.
+//! Losses of a view, and how far it is known to be right.
 
 use crate::models::LogSequence;
 
-/// What a view may have lost of the writes that it acknowledged.
+/// Writes that a view has acknowledged and may have lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recovery {
     /// Nothing: it keeps what it acknowledges.

@@ -100,7 +100,7 @@ pub trait TokenView: Debug + Send + Sync {
         since: Option<LogSequence>,
     ) -> Result<BoxStream<'static, Result<Outline>>>;
 
-    /// What the view may have lost of what it acknowledged, by its last checkpoint. A view that
+    /// The writes that the view acknowledged and may have lost, by its last checkpoint. One that
     /// acknowledges before its writes are safe loses some where its store ends by a crash.
     async fn recovery(&self) -> Result<Recovery> {
         Ok(Recovery::Nothing)

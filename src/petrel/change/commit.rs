@@ -17,7 +17,6 @@ use crate::petrel::{
     change::repeat::Asked,
     read::turn::Purpose,
     read::{follows::known_with, load::broken},
-    views::unseen::Unseen,
 };
 use crate::{
     engine::{Act, Budget, Reckoned, TokenSeed, fit, reckon},
@@ -313,7 +312,7 @@ impl Inner {
         slot.registers.clear();
         slot.case = None;
         if let Some(head) = head {
-            slot.unseen = Some(Unseen::last(&head.value));
+            slot.look_behind(&head.value);
             let (case, follows) = tokio::join!(
                 self.reader.restore(&head, Purpose::Change),
                 self.reader.follows(&head)

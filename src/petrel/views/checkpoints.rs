@@ -33,12 +33,13 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The position after which the view may have lost something, if it is before `back`, or else `back`.
+    /// The position after which the view may have lost something, if it is before `back`, or else
+    /// `back`; and true if it is in the life that it was in before.
     pub(super) async fn begin(
         &mut self,
         view: &dyn Storage,
         back: Option<LogSequence>,
-    ) -> Result<Option<LogSequence>> {
+    ) -> Result<(Option<LogSequence>, bool)> {
         self.looked = Some(Instant::now());
         Ok(self.begin_with(found(view).await?, back))
     }
@@ -47,9 +48,10 @@ impl Checkpoints {
         &mut self,
         found: Option<Checkpoint>,
         back: Option<LogSequence>,
-    ) -> Option<LogSequence> {
+    ) -> (Option<LogSequence>, bool) {
+        let is_the_same = life(&found) == life(&self.last);
         (self.right, self.kept, self.last) = (Settled::default(), None, found);
-        self.last.as_ref().map_or(back, |last| back.min(last.right))
+        (self.last.as_ref().map_or(back, |last| back.min(last.right)), is_the_same)
     }
 
     /// Notes that the views of all records up to `done` are right, and keeps a checkpoint if it is time
@@ -60,17 +62,16 @@ impl Checkpoints {
         view: &dyn Storage,
         done: Option<LogSequence>,
     ) -> Result<bool> {
-        if self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+        let next = self.next(done, KEPT_AFTER);
+        let next = next.filter(|_| self.kept.is_none_or(|at| at.elapsed() >= EVERY));
+        if next.is_some() || self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             let looked = Instant::now();
             if life(&found(view).await?) != life(&self.last) {
                 return Ok(false);
             }
             self.looked = Some(looked);
         }
-        let Some(next) = self.next(done, KEPT_AFTER) else { return Ok(true) };
-        if self.kept.is_some_and(|at| at.elapsed() < EVERY) {
-            return Ok(true);
-        }
+        let Some(next) = next else { return Ok(true) };
         match view.keep_checkpoint(&next).await {
             Ok(true) => (self.last, self.told) = (Some(next), false),
             // Another process keeps its own; ours comes later.
@@ -120,7 +121,7 @@ mod tests {
         LogSequence::new(number)
     }
 
-    /// What a view finds in another life of what was kept.
+    /// The checkpoint that a view finds in another life.
     fn in_life(life: &str, kept: Option<Checkpoint>) -> Option<Checkpoint> {
         let kept = kept.and_then(|kept| kept.kept);
         Some(Checkpoint { life: life.to_owned(), right: kept, kept })
@@ -129,18 +130,20 @@ mod tests {
     #[test]
     fn what_was_right_is_so_in_this_life_and_what_is_on_disk_in_the_next() {
         let mut first = Checkpoints::default();
-        assert_eq!(first.begin_with(in_life("1", None), at(90)), None, "nothing is known");
+        let (begins, is_the_same) = first.begin_with(in_life("1", None), at(90));
+        assert_eq!((begins, is_the_same), (None, false), "nothing is known");
         let kept = first.next(at(50), KEPT_AFTER);
         assert_eq!(kept, Some(Checkpoint { life: "1".to_owned(), right: at(50), kept: None }));
         let mut second = Checkpoints::default();
-        assert_eq!(second.begin_with(kept.clone(), at(40)), at(40));
-        assert_eq!(second.begin_with(kept.clone(), at(90)), at(50));
+        assert_eq!(second.begin_with(kept.clone(), at(40)), (at(40), false));
+        assert_eq!(second.begin_with(kept.clone(), at(90)), (at(50), true));
         let old_enough = second.next(at(60), AT_ONCE);
         assert_eq!(old_enough.clone().and_then(|next| next.kept), at(60));
         second.last = old_enough;
         let young = second.next(at(80), KEPT_AFTER);
         assert_eq!(young.clone().map(|next| (next.right, next.kept)), Some((at(80), at(60))));
-        assert_eq!(second.begin_with(in_life("2", young), at(90)), at(60), "80 was not on disk");
+        let begins = second.begin_with(in_life("2", young), at(90));
+        assert_eq!(begins, (at(60), false), "80 was not on disk");
     }
 
     #[test]

@@ -149,6 +149,8 @@ impl Petrel {
 struct Follower {
     /// True if it has a position.
     has_begun: bool,
+    /// True if the view turned out to be another one, or in another life: it is begun with anew.
+    is_another: bool,
     /// Everything up to here is done, but for what is earlier.
     done: Option<LogSequence>,
     /// Records after the first of these and up to the second whose views may be lost, too. What was
@@ -161,6 +163,8 @@ struct Follower {
     /// Records of a look at the view that is due: the view's messages since the first are to
     /// be looked at, once the log is done up to the second.
     view: Option<(Option<LogSequence>, Option<LogSequence>)>,
+    /// The same for what is earlier: the first record, once all the earlier ones are done.
+    earlier_view: Option<Option<LogSequence>>,
     /// Registers of records that are done, which others wrote all the time.
     contended: Touched,
     /// Views of cases that others wrote all the time, after a look at all others.
@@ -192,20 +196,9 @@ impl Follower {
         let generation = storage.generation().await?;
         let store = Store { reconnects: storage.reconnects(), generation };
         let is_shorter = last < self.settled.last();
-        if !self.has_begun || store != self.store || is_shorter {
-            // What a killed server had not yet written down may have come back, and the log may
-            // have lost what it had.
-            views.confirmed.forget(store.reconnects);
-            let back = last.and_then(|last| last.minus(LOOK_BACK));
-            let lost = self.checkpoints.begin(storage.as_ref(), back).await?;
-            self.done = if self.has_begun { self.done.min(back) } else { back };
-            let open = self.earlier.map_or(lost, |(since, _)| since.min(lost));
-            self.earlier = self.done.filter(|done| open < Some(*done)).map(|done| (open, done));
-            self.has_begun = true;
+        if !self.has_begun || self.is_another || store != self.store || is_shorter {
+            self.begin(views, last).await?;
             self.store = store;
-            self.settled = Settled::default();
-            self.view = Some((open.min(back), last));
-            self.contended_views.clear();
         }
         // Kept until they have been looked at, whatever fails meanwhile.
         let (_, contended) = views.repair_touched(self.contended.clone()).await?;
@@ -228,17 +221,19 @@ impl Follower {
         self.look_at_earlier(views).await?;
         if let Some((since, upto)) = self.view
             && self.done >= upto
+        {
+            self.judge(views, since).await?;
+            self.view = None;
+        }
+        if let Some(since) = self.earlier_view
             && self.earlier.is_none()
         {
-            let (repaired, contended) = views.judge_lately(since).await?;
-            self.view = None;
-            self.contended_views.extend(contended);
-            tell(repaired);
+            self.judge(views, since).await?;
+            self.earlier_view = None;
         }
         let is_done = self.contended.is_empty() && self.contended_views.is_empty();
-        if is_done && self.view.is_none() {
-            // Another view, or another life of it, is begun with anew.
-            self.has_begun = self.checkpoints.note(storage.as_ref(), self.done).await?;
+        if is_done && self.view.is_none() && self.earlier_view.is_none() {
+            self.is_another = !self.checkpoints.note(storage.as_ref(), self.done).await?;
         }
         let number = |sequence: Option<LogSequence>| sequence.map_or(0, LogSequence::get);
         let earlier = self.earlier.map_or(0, |(since, upto)| upto.get() - number(since));
@@ -248,6 +243,34 @@ impl Follower {
 }
 
 impl Follower {
+    /// Begins with a view of which it is not known what it has: what a killed server had not yet written
+    /// down may have come back, and the log may have lost what it had.
+    async fn begin(&mut self, views: &Views, last: Option<LogSequence>) -> Result<()> {
+        let storage = &views.reader.storage;
+        views.confirmed.forget(storage.reconnects());
+        let back = last.and_then(|last| last.minus(LOOK_BACK));
+        let (lost, is_the_same) = self.checkpoints.begin(storage.as_ref(), back).await?;
+        // In the same life, what was looked at before is right.
+        let looked_at = self.earlier.filter(|_| is_the_same).and_then(|(since, _)| since);
+        let open = lost.max(looked_at);
+        self.done = if self.has_begun { self.done.min(back) } else { back };
+        self.earlier = self.done.filter(|done| open < Some(*done)).map(|done| (open, done));
+        (self.has_begun, self.is_another) = (true, false);
+        self.settled = Settled::default();
+        self.view = Some((back, last));
+        self.earlier_view = self.earlier.map(|(since, _)| since);
+        self.contended_views.clear();
+        Ok(())
+    }
+
+    /// Looks at all that the view has got since this record.
+    async fn judge(&mut self, views: &Views, since: Option<LogSequence>) -> Result<()> {
+        let (repaired, contended) = views.judge_lately(since).await?;
+        self.contended_views.extend(contended);
+        tell(repaired);
+        Ok(())
+    }
+
     /// Looks at the views of earlier records, for as long as the next look at the new ones can wait.
     async fn look_at_earlier(&mut self, views: &Views) -> Result<()> {
         let begun = Instant::now();

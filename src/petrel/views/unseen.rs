@@ -29,11 +29,6 @@ pub(in crate::petrel) struct Unseen {
 }
 
 impl Unseen {
-    /// Those of a record that another process has appended.
-    pub(crate) fn last(record: &Record) -> Self {
-        Self::default().and_last(record)
-    }
-
     /// These, and those of the last record and of others before it.
     pub(crate) fn and_last(self, record: &Record) -> Self {
         Self { last: Some(touched(record).collect()), ..self }

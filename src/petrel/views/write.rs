@@ -77,22 +77,30 @@ impl Views {
         };
         slot.registers.adopt(seen);
         // Those of the records before come first: whoever finds this one's looks no further.
-        let (behind, mended) = match behind {
-            Ok(behind) if behind.is_empty() => (behind, Ok(())),
+        let (behind, unseen, mended) = match behind {
+            Ok(behind) if behind.is_empty() => (behind, None, Ok(())),
             Ok(behind) => {
                 slot.registers.clear();
                 let repaired = self.repair(&case.workflow, &case.id, behind.clone());
                 let repaired = Box::pin(repaired).await.map(drop);
-                (behind, repaired)
+                (behind, None, repaired)
             }
-            Err(error) => (unseen.iter().flat_map(Unseen::keys).cloned().collect(), Err(error)),
+            Err(error) => (Vec::new(), unseen, Err(error)),
         };
-        let written = self.write_new(slot, record, case, begun).await;
-        if written.is_ok() {
+        // Those that can't be looked at now would be hidden by this one's.
+        let written = match unseen.is_some() {
+            true => Ok(()),
+            false => self.write_new(slot, record, case, begun).await,
+        };
+        let failed = mended.and(written).err();
+        if failed.is_none() {
             self.confirmed.add(case.sequence, reconnects);
         }
-        if let Err(error) = mended.and(written) {
-            slot.unseen = Unseen::failed(behind.into_iter().chain(touched(record)));
+        if let Some(error) = failed {
+            slot.unseen = match unseen {
+                Some(unseen) => Some(unseen.and_last(record)),
+                None => Unseen::failed(behind.into_iter().chain(touched(record))),
+            };
             slot.registers.clear();
             self.metrics.view_failed();
             tracing::warn!(

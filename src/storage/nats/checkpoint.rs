@@ -29,15 +29,27 @@ struct Kept {
 }
 
 impl Inner {
-    /// What the view may have lost. A server's crash takes what it had not written; nothing else does.
+    /// The writes that the view may have lost. A server's crash takes those that it had not written
+    /// down; nothing else does.
     pub(super) async fn recovery(&self) -> Result<Recovery> {
-        // First of all: what a server that comes now has lost is found by its next life.
         let server = self.link.client.server_info();
+        let found = self.recovery_from(&server).await?;
+        match self.link.client.server_info().server_id == server.server_id {
+            true => Ok(found),
+            // Whose answer it was is not known.
+            false => Err(StorageError::Unavailable {
+                reason: "another server came meanwhile".to_owned(),
+                away_since: None,
+            }),
+        }
+    }
+
+    async fn recovery_from(&self, server: &ServerInfo) -> Result<Recovery> {
         let view = self.stream_info(self.marking()).await?;
         if !acknowledges_before_disk(&view) {
             return Ok(Recovery::Nothing);
         }
-        if !is_alone(&server, &self.config) {
+        if !is_alone(server, &self.config) {
             if !self.is_far.swap(true, Ordering::Relaxed) {
                 let stream = self.marking();
                 tracing::warn!(

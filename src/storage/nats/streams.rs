@@ -40,6 +40,9 @@ pub(super) async fn prepare(
 ) -> Result<bool, StorageError> {
     let log = log_settings(config, &Subjects::new(&config.prefix));
     let marking = for_view(link, config).await?;
+    if config.view_on_disk && marking["persist_mode"] == "async" && purpose == Purpose::Serve {
+        tracing::warn!(stream = config.marking_stream, "{STAYS_BEFORE_DISK}");
+    }
     let mut for_log = plan(link, &config.log_stream, &log).await?;
     let mut for_marking = plan(link, &config.marking_stream, &marking).await?;
     if for_log.is_missing() && !for_marking.is_missing() {
@@ -76,11 +79,16 @@ async fn for_view(link: &Link, config: &NatsStorageConfig) -> Result<Value, Stor
             }
             before_disk
         }
-        // What it is, is said by whoever makes it.
+        // Whoever makes it says so.
         Err(_) => may_be_before_disk(link, config).await?,
     };
     Ok(marking_settings(config, &Subjects::new(&config.prefix), before_disk))
 }
+
+/// Advice for a view that acknowledges before the disk, where one on disk is asked for.
+const STAYS_BEFORE_DISK: &str = "the view acknowledges before the disk (persist_mode async), which \
+    can't be changed where it exists; to have one on disk, take it away (`nats stream rm`) while \
+    `petrel serve` runs with this setting: it makes the view again and fills it";
 
 /// Advice for a view that acknowledges before the disk, where replicas are asked for.
 const ONE_REPLICA: &str = "it acknowledges before the disk (persist_mode async), and the server keeps \

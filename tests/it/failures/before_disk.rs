@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use stormpetrel::{
     local_server::{LocalServerOptions, Store},
     petrel::{Fire, Petrel},
-    storage::nats::{NatsStorage, NatsStorageConfig},
+    storage::{
+        Consistency, Recovery, TokenView,
+        nats::{NatsStorage, NatsStorageConfig},
+    },
     testing::{TestCluster, TestServer},
 };
 
@@ -15,6 +18,8 @@ use super::fixtures::{
     Reconciler, connect, eventually, faulty, fire_once, impatient, move_once, operator, pendulum,
     stream_info, swing, token_in, view_is_the_log,
 };
+use super::{doctor::Configured, looking::run};
+use crate::program::{Program, program};
 use crate::support::{config, copy_folder, replicated, transition};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,8 +73,9 @@ async fn persist_mode(url: String) -> Value {
 #[tokio::test]
 async fn a_view_acknowledges_before_the_disk_where_its_loss_is_noticed() {
     let server = TestServer::start().await;
-    drop(connect(config(server.url())).await);
+    let storage = NatsStorage::connect(config(server.url())).await.unwrap();
     assert_eq!(persist_mode(server.url()).await, "async");
+    assert!(matches!(storage.recovery().await.unwrap(), Recovery::After(_)));
     // It stays as it is.
     drop(connect(NatsStorageConfig { view_on_disk: true, ..config(server.url()) }).await);
     assert_eq!(persist_mode(server.url()).await, "async");
@@ -167,7 +173,7 @@ async fn what_a_crash_took_of_the_view_is_found_however_long_ago_it_was() {
     .await;
 }
 
-/// What was right in an earlier life of the view may be lost in this one, and what was on disk is not.
+/// In another life of a view, what was on disk is right, and not what was only acknowledged.
 #[tokio::test]
 async fn whoever_serves_begins_where_the_view_was_on_disk_after_a_crash() {
     let mut server = Forgetful::start().await;
@@ -183,12 +189,73 @@ async fn whoever_serves_begins_where_the_view_was_on_disk_after_a_crash() {
     let last = other.storage().last_sequence().await.unwrap().unwrap();
     let info = stream_info(&operator(&server.url).await, "CB_MARKING").await;
     let made = info["created"].as_str().unwrap();
-    let checkpoint = json!({ "life": format!("{made} another"), "right": last, "kept": 2 });
-    let client = async_nats::connect(&server.url).await.unwrap();
-    client.publish("cb.views.checkpoint", checkpoint.to_string().into()).await.unwrap();
-    client.flush().await.unwrap();
-    let _reconciler = Reconciler::of(&other);
-    eventually("a view that is right", PATIENCE, async || view_is_the_log(&other).await).await;
+    for (life, on_disk) in [("second", last.get() - 1), ("third", 2)] {
+        let kept = json!({ "life": format!("{made} {life}"), "right": last, "kept": on_disk });
+        let client = async_nats::connect(&server.url).await.unwrap();
+        client.publish("cb.views.checkpoint", kept.to_string().into()).await.unwrap();
+        client.flush().await.unwrap();
+        let _reconciler = Reconciler::of(&other);
+        eventually("another checkpoint", PATIENCE, async || {
+            let found = checkpoint(server.url.clone()).await?;
+            let is_of_this_life = found["life"] != kept["life"] && found["right"] == last.get();
+            if is_of_this_life { Ok(()) } else { Err(found.to_string()) }
+        })
+        .await;
+        let seen = view_is_the_log(&other).await;
+        assert_eq!(seen.is_ok(), on_disk == 2, "{on_disk} of {last}: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_view_whose_server_crashes_while_it_is_filled_is_filled_all_the_same() {
+    let mut server = Forgetful::start().await;
+    let petrel = connect(impatient(&server.url)).await;
+    pendulum(&petrel).await;
+    fill(&petrel, "case", 3_000).await;
+    let view = operator(&server.url).await;
+    view.delete_stream("CB_MARKING").await.unwrap();
+    assert!(run(&server.url, &["init"]).await.status.success());
+    server.keep().await;
+    let mut serve = program();
+    serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--nats-url", &server.url]);
+    let mut serve = Program::start(serve);
+    serve.json().await;
+    eventually("a view that is half full", PATIENCE, async || {
+        let view = stream_info(&operator(&server.url).await, "CB_MARKING").await;
+        let messages = view["state"]["messages"].as_u64().unwrap();
+        if messages > 500 { Ok(()) } else { Err(messages) }
+    })
+    .await;
+    server.crash().await;
+    serve.logs("it has been filled").await;
+    view_is_the_log(&connect(impatient(&server.url)).await).await.unwrap();
+    serve.terminate().await;
+}
+
+#[tokio::test]
+async fn a_view_is_filled_by_a_user_who_may_not_keep_its_checkpoint() {
+    let server = Configured::start(
+        "jetstream { store_dir: \"STORE\" }\nauthorization { users: [\n\
+         { user: all, password: s }\n\
+         { user: old, password: s, permissions: { publish: { deny: [\"cb.views.>\"] } } }\n]}",
+    )
+    .await;
+    let of = |user: &str| server.url.replace("//", &format!("//{user}:s@"));
+    let on_disk = NatsStorageConfig { view_on_disk: true, ..impatient(&of("all")) };
+    let petrel = connect(on_disk).await;
+    pendulum(&petrel).await;
+    swing(&petrel, "case").await;
+    let mut serve = program();
+    serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--nats-url", &of("old")]);
+    let mut serve = Program::start(serve);
+    serve.json().await;
+    // It makes one that acknowledges before the disk.
+    let all = async_nats::ConnectOptions::with_user_and_password("all".into(), "s".into());
+    let all = async_nats::jetstream::new(all.connect(&server.url).await.unwrap());
+    all.delete_stream("CB_MARKING").await.unwrap();
+    serve.logs("it has been filled").await;
+    eventually("a view that is right", PATIENCE, async || view_is_the_log(&petrel).await).await;
+    serve.terminate().await;
 }
 
 #[tokio::test]
@@ -215,19 +282,59 @@ async fn what_is_lost_before_a_record_whose_views_failed_is_found_by_the_next_ch
     let (storage, petrel) = faulty(&server.url).await;
     pendulum(&petrel).await;
     let (case, token) = swing(&petrel, "case").await;
+    let before = petrel.token(None, &token, Consistency::Eventual).await.unwrap().place;
     let second = petrel.create_token(token_in(&case)).await.unwrap().tokens[0].id.clone();
     server.keep().await;
     let go = |token| Fire::token(token, transition("go"));
-    let lost = fire_once(go(token), "lost");
+    let lost = fire_once(go(token.clone()), "lost");
     eventually("the firing", PATIENCE, async || petrel.fire(lost.clone()).await).await;
     storage.drop_views();
     petrel.fire(fire_once(go(second), "failed")).await.unwrap();
     storage.pass_views();
     server.crash().await;
     let other = connect(impatient(&server.url)).await;
-    assert!(view_is_the_log(&other).await.is_err(), "nothing was lost");
+    let seen = other.token(None, &token, Consistency::Eventual).await.unwrap();
+    assert_eq!(seen.place, before, "nothing was lost");
     eventually("another token", PATIENCE, async || petrel.create_token(token_in(&case)).await)
         .await;
+    view_is_the_log(&petrel).await.unwrap();
+}
+
+/// The records before can't be read while a change is made on top of those whose views are lost.
+#[tokio::test]
+async fn what_could_not_be_looked_at_after_a_crash_is_mended_by_the_change_after_that() {
+    let mut server = Forgetful::start().await;
+    let (storage, petrel) = faulty(&server.url).await;
+    pendulum(&petrel).await;
+    let (case, token) = swing(&petrel, "case").await;
+    let second = petrel.create_token(token_in(&case)).await.unwrap();
+    let (first, second) = (second.case.revision(), second.tokens[0].id.clone());
+    server.keep().await;
+    for (token, firing) in [(&token, "first"), (&second, "second")] {
+        let lost = fire_once(Fire::token(token.clone(), transition("go")), firing);
+        eventually(firing, PATIENCE, async || petrel.fire(lost.clone()).await).await;
+    }
+    server.crash().await;
+    // A refusal is only given of what the log has, so the case is read again.
+    let mut no_more = Fire::token(second, transition("go"));
+    no_more.change.expected_revision = Some(first);
+    eventually("a refusal", PATIENCE, async || match petrel.fire(no_more.clone()).await {
+        Err(error) if !error.retryable() => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    storage.hold_appends(true);
+    let creating = tokio::spawn({
+        let (petrel, new) = (petrel.clone(), token_in(&case));
+        async move { petrel.create_token(new).await }
+    });
+    storage.until_append_held().await;
+    storage.lose_answers_by_sequence(true);
+    storage.hold_appends(false);
+    creating.await.unwrap().unwrap();
+    storage.lose_answers_by_sequence(false);
+    assert!(view_is_the_log(&petrel).await.is_err(), "it was looked at");
+    petrel.create_token(token_in(&case)).await.unwrap();
     view_is_the_log(&petrel).await.unwrap();
 }
 
