@@ -241,7 +241,7 @@ async fn a_view_is_filled_by_a_user_who_may_not_keep_its_checkpoint() {
     )
     .await;
     let of = |user: &str| server.url.replace("//", &format!("//{user}:s@"));
-    let on_disk = NatsStorageConfig { view_on_disk: true, ..impatient(&of("all")) };
+    let on_disk = NatsStorageConfig { view_on_disk: true, ..impatient(of("all")) };
     let petrel = connect(on_disk).await;
     pendulum(&petrel).await;
     swing(&petrel, "case").await;
