@@ -24,7 +24,7 @@ mod write_level;
 
 use async_trait::async_trait;
 
-pub use case_log::CaseLog;
+pub use case_log::{CaseLog, Heads};
 pub use case_log_ext::CaseLogExt;
 pub use checkpoint::{Checkpoint, Recovery};
 pub use error::StorageError;

@@ -9,8 +9,8 @@ use crate::{
         CaseId, LogSequence, Record, Stored, StoredDefinition, WorkflowDefinition, WorkflowId,
     },
     storage::{
-        AppendOptions, Appended, CaseLog, Consistency, DefinitionVersion, Lifecycle, LogRange,
-        LogScope, PutOptions, Result, StatusAt, WatchOptions, WriteLevel,
+        AppendOptions, Appended, CaseLog, Consistency, DefinitionVersion, Heads, Lifecycle,
+        LogRange, LogScope, PutOptions, Result, StatusAt, WatchOptions, WriteLevel,
     },
 };
 
@@ -78,6 +78,10 @@ impl CaseLog for NatsStorage {
         consistency: Consistency,
     ) -> Result<Option<Stored<Record>>> {
         self.inner().read(|| self.inner().head(workflow, case, consistency)).await
+    }
+
+    fn heads<'a>(&'a self, workflow: &'a WorkflowId, cases: &'a [CaseId]) -> Heads<'a> {
+        self.inner().heads(workflow, cases)
     }
 
     async fn record(

@@ -1,4 +1,5 @@
-//! Reads of many registers of the marking stream at once, some of them without their bodies.
+//! Reads of many registers of the marking stream at once, some of them without their bodies, and of
+//! the last records of many cases.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use futures::{
 use serde_json::Value;
 
 use super::{
-    codec::{decode_lifecycle, decode_outline, decode_register},
+    codec::{decode_lifecycle, decode_outline, decode_record, decode_register},
     decoding::decoded,
     direct::{Asked, Many, Query, RawMessage},
     feed::{Feed, FeedRequest},
@@ -19,8 +20,8 @@ use super::{
     store::Inner,
 };
 use crate::{
-    models::{LogSequence, PlaceId, TokenId, WorkflowId},
-    storage::{Lifecycle, LogScope, Outline, Register, Result},
+    models::{CaseId, LogSequence, PlaceId, TokenId, WorkflowId},
+    storage::{Consistency, Heads, Lifecycle, LogScope, Outline, Register, Result},
 };
 
 /// The most registers that are asked for one by one: an answer of one message needs no
@@ -29,6 +30,13 @@ const ONE_BY_ONE: usize = 4;
 
 /// Most difference between the clocks of two servers, one with the log and one with the view.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(10);
+
+/// Number of cases that one request names. Each has two subjects, and the server answers for at
+/// most 1,024.
+const CASES_AT_ONCE: usize = 256;
+
+/// Number of cases that are asked for at once where each is asked for alone.
+const HEADS_AT_ONCE: usize = 16;
 
 impl Inner {
     pub(super) async fn registers_of(
@@ -131,6 +139,71 @@ impl Inner {
             _ => false,
         };
         Ok((!is_older).then(|| record.timestamp - CLOCKS_DIFFER))
+    }
+}
+
+impl Inner {
+    pub(super) fn heads<'a>(&'a self, workflow: &'a WorkflowId, cases: &'a [CaseId]) -> Heads<'a> {
+        stream::iter(cases.chunks(CASES_AT_ONCE))
+            .then(move |cases| self.some_heads(workflow, cases))
+            .flatten()
+            .boxed()
+    }
+
+    /// The heads of so many cases as one request names. They are decoded as they are taken, so that
+    /// only their messages are in memory together.
+    async fn some_heads<'a>(&'a self, workflow: &'a WorkflowId, cases: &'a [CaseId]) -> Heads<'a> {
+        // What has gone wrong is told by those who are asked for alone.
+        let Ok(Some(mut found)) = self.last_records(workflow, cases).await else {
+            return self.heads_one_by_one(workflow, cases);
+        };
+        let heads = stream::iter(cases).then(move |case| {
+            let found = found.remove(case.as_str());
+            async move {
+                let head = match found {
+                    Some(message) => decoded(message, decode_record).await.map(Some),
+                    // Nothing is denied by a batch.
+                    None => self.read(|| self.head(workflow, case, Consistency::Strong)).await,
+                };
+                (case.clone(), head)
+            }
+        });
+        heads.boxed()
+    }
+
+    fn heads_one_by_one<'a>(&'a self, workflow: &'a WorkflowId, cases: &'a [CaseId]) -> Heads<'a> {
+        let heads = stream::iter(cases).map(move |case| async move {
+            let ask = || self.head(workflow, case, Consistency::Strong);
+            (case.clone(), self.read(ask).await)
+        });
+        heads.buffered(HEADS_AT_ONCE).boxed()
+    }
+
+    /// The last message of each of these cases that has one, by case. `None` if they do not fit into
+    /// one answer, or a direct get may be answered by a replica that lags.
+    async fn last_records(
+        &self,
+        workflow: &WorkflowId,
+        cases: &[CaseId],
+    ) -> Result<Option<HashMap<String, RawMessage>>> {
+        self.seen.look().await?;
+        if self.seen.replicated() {
+            return Ok(None);
+        }
+        let filters: Vec<_> = cases.iter().map(|case| self.subjects.case(workflow, case)).collect();
+        // What comes while nobody reads it must have room, or the client drops it.
+        let room = self.config.request_buffer.max(2 * self.config.scan_batch) - 1;
+        let most = room.min(4 * CASES_AT_ONCE);
+        let answer = self.link.last_of_each(self.log(), &filters, 1, most).await?;
+        let Many::Some { messages, more: false } = answer else { return Ok(None) };
+        let mut found = HashMap::with_capacity(cases.len());
+        // In the order of their sequences: the last one of a case is its head, on either branch.
+        for message in messages {
+            self.seen.read(message.sequence, message.timestamp);
+            let case = message.subject.rsplit('.').next().unwrap_or_default().to_owned();
+            found.insert(case, message);
+        }
+        Ok(Some(found))
     }
 }
 

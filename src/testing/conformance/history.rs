@@ -1,10 +1,10 @@
 //! Reading the log from a sequence to its end.
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::{
     Behaviour, behaviour,
-    fixture::{Log, Writer, at, beyond, case, definition, last_of, put, record, workflow},
+    fixture::{Log, Writer, at, beyond, case, definition, large, last_of, put, record, workflow},
 };
 use crate::{
     models::{CaseStatus, LogSequence, Record, RecordKind, Stored, WorkflowId},
@@ -21,6 +21,7 @@ pub(super) const BEHAVIOURS: &[Behaviour<Log>] = &[
     behaviour!(a_history_of_large_records_comes_whole),
     behaviour!(the_history_of_what_is_unknown_is_empty),
     behaviour!(statuses_are_those_of_the_records),
+    behaviour!(the_heads_of_cases_are_the_last_records_of_each),
 ];
 
 async fn read(log: &Log, scope: LogScope, range: LogRange) -> Vec<Stored<Record>> {
@@ -266,5 +267,39 @@ pub async fn statuses_are_those_of_the_records(log: &Log) {
         let ours: Vec<_> = ours.map(|record| record.sequence).collect();
         let expected: Vec<_> = expected.iter().map(|(_, _, sequence, _)| *sequence).collect();
         assert_eq!(ours, expected, "a history after {after:?} up to {until}");
+    }
+}
+
+/// The heads of more cases than one request names, of unknown ones among them, and of so large ones
+/// that they do not come together.
+pub async fn the_heads_of_cases_are_the_last_records_of_each(log: &Log) {
+    let id = workflow("hist-heads");
+    let mut expected = Vec::new();
+    for number in 0..300 {
+        let id_of = case(&format!("c-{number}"));
+        let mut writer = Writer::new(&id, &id_of);
+        let mut last = writer.write(log, RecordKind::Created).await;
+        for kind in [RecordKind::Fired, RecordKind::Paused].into_iter().take(number % 3) {
+            last = writer.write(log, kind).await;
+        }
+        expected.push((id_of, Some(last)));
+        if number % 50 == 0 {
+            expected.push((case(&format!("c-{number}-1")), None));
+        }
+    }
+    for number in 0..25 {
+        let id_of = case(&format!("large-{number}"));
+        let mut writer = Writer::new(&id, &id_of);
+        let mut large_one = record(&id, &id_of, RecordKind::Created, "f-1");
+        large_one.metadata.insert("large".to_owned(), large());
+        expected.push((id_of, Some(writer.append(log, large_one).await)));
+    }
+    let cases: Vec<_> = expected.iter().map(|(case, _)| case.clone()).collect();
+    let heads: Vec<_> = log.heads(&id, &cases).collect().await;
+    assert_eq!(heads.len(), expected.len());
+    for ((case, head), (expected, last)) in heads.into_iter().zip(expected) {
+        assert_eq!(case, expected, "in the order of the cases");
+        let head = head.expect("a head").map(|head| (head.sequence, head.value));
+        assert_eq!(head, last);
     }
 }
