@@ -8,6 +8,7 @@ pub(in crate::petrel) mod reconcile;
 pub(crate) mod repair;
 pub(crate) mod settled;
 pub(in crate::petrel) mod unseen;
+mod walk;
 pub(in crate::petrel) mod write;
 
 use std::sync::Arc;

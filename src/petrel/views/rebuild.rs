@@ -1,24 +1,33 @@
 //! Rebuilding the view from the log, from the beginning, in bounded memory.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    hash::{BuildHasher, RandomState},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Instant,
 };
 
 use futures::{StreamExt, stream};
 
 use crate::petrel::{
-    Error, Petrel, Repaired, Result,
-    views::Views,
-    views::{repair::first_named, unseen::Key},
+    Error, Inner, Petrel, Repaired, Result,
+    thread::by_itself,
+    views::{
+        Views,
+        repair::first_named,
+        unseen::Key,
+        walk::{Met, walk},
+    },
 };
 use crate::{
-    models::{CaseId, LogSequence, MarkingEntry, TokenId, WorkflowId},
+    models::{CaseId, LogSequence, MarkingEntry, PlaceId, Record, Stored, TokenId, WorkflowId},
     storage::{Consistency, Lifecycle, Outline, StorageError},
 };
 
 /// Number of cases that are looked at at once.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 32;
+
+/// Number of cases whose heads are asked for together.
+const CASES_AT_ONCE: usize = 256;
 
 /// Number of registers of the view that are put together by case: some 4 MB.
 const OUTLINES_AT_ONCE: usize = 16_384;
@@ -30,12 +39,12 @@ const MOST_UNREACHED: u32 = 16;
 pub(in crate::petrel) type Item = ((WorkflowId, CaseId), Vec<Outline>);
 
 impl Petrel {
-    /// Makes the view equal to the log. First every case's live tokens are written where they
-    /// are missing or wrong, then all other tokens of these cases in the view are taken away.
+    /// Makes the view equal to the log. First every register of the view is compared with its
+    /// case, and then every case that has not all of its registers there has them written.
     /// Tokens of workflows or cases that the log has not got are counted and left alone: the
     /// log may have been lost, or be an old copy, and then the view is all that is left of
-    /// them. `progress` is called with the messages done and all messages, of the log's
-    /// lifecycles and of the view. A failure for one case is logged and counted, and the
+    /// them. `progress` is called with the messages done and all messages, of the view and
+    /// of the log's lifecycles. A failure for one case is logged and counted, and the
     /// others are looked at.
     pub async fn rebuild(&self, progress: &(dyn Fn(u64, u64) + Send + Sync)) -> Result<Repaired> {
         self.rebuild_with(Unknown::Kept, progress).await
@@ -57,53 +66,72 @@ impl Petrel {
     ) -> Result<Repaired> {
         let inner = &self.inner;
         let last = inner.reader.storage.last_sequence().await?.map_or(0, LogSequence::get);
-        let mut repaired = inner.views.rebuild_cases(|at| progress(at, 2 * last)).await?;
-        let in_view = |seen: u64| progress(last + seen.min(last), 2 * last);
-        let mut tally = Tally { unknown, ..Tally::going_on() };
-        inner.views.judge_view(None, None, &mut tally, in_view).await?;
-        repaired += tally.total;
+        let (mut met, mut tally) = (Met::default(), Tally { unknown, ..Tally::going_on() });
+        walk(inner, &mut met, &mut tally, |seen| progress(seen.min(last), 2 * last)).await?;
+        rebuild_cases(inner, met, &mut tally, |at| progress(last + at, 2 * last)).await?;
         progress(2 * last, 2 * last);
-        Ok(repaired)
+        Ok(tally.total)
     }
 }
 
+/// Looks at every register that the live tokens of all cases that were not `met` should have.
+async fn rebuild_cases(
+    inner: &Arc<Inner>,
+    mut met: Met,
+    tally: &mut Tally,
+    progress: impl Fn(u64),
+) -> Result<()> {
+    let lifecycles = inner.reader.storage.lifecycles().await?;
+    // A case has a record for each time that somebody paused it, or added a token.
+    let cases = lifecycles.filter(move |lifecycle| {
+        let is_new = lifecycle.as_ref().map_or(true, |of| met.add(&of.workflow, &of.case));
+        std::future::ready(is_new)
+    });
+    let looks = cases.chunks(CASES_AT_ONCE).map(|cases| {
+        let inner = Arc::clone(inner);
+        by_itself(async move { inner.views.look_at_cases(cases).await })
+    });
+    let mut looks = std::pin::pin!(looks.buffered(2));
+    while let Some(look) = looks.next().await {
+        let (at, repaired) = look?;
+        for repaired in repaired {
+            tally.add(repaired)?;
+        }
+        progress(at);
+    }
+    Ok(())
+}
+
 impl Views {
-    /// Looks at every register that the live tokens of all cases should have.
-    async fn rebuild_cases(&self, progress: impl Fn(u64)) -> Result<Repaired> {
-        let (hasher, mut met) = (RandomState::new(), HashSet::new());
-        let lifecycles = self.reader.storage.lifecycles().await?;
-        // A case has a record for each time that somebody paused it, or added a token. That two
-        // cases have the same 128 bits does not happen; a million of them take 32 MB at most.
-        let cases = lifecycles.filter(move |lifecycle| {
-            let is_new = lifecycle.as_ref().map_or(true, |lifecycle| {
-                let (workflow, case) = (&lifecycle.workflow, &lifecycle.case);
-                let of_case =
-                    (hasher.hash_one((workflow, case)), hasher.hash_one((case, workflow)));
-                met.insert(of_case)
-            });
-            std::future::ready(is_new)
-        });
-        let looks = cases.map(|lifecycle| async move {
+    /// Looks at all registers that the live tokens of cases should have. Returns the last sequence of
+    /// their lifecycles.
+    async fn look_at_cases(
+        &self,
+        cases: Vec<std::result::Result<Lifecycle, StorageError>>,
+    ) -> Result<(u64, Vec<Result<Repaired>>)> {
+        let (mut last, mut looks, mut workflows) = (0, Vec::new(), BTreeMap::<_, Vec<_>>::new());
+        for lifecycle in cases {
             match lifecycle {
                 Ok(Lifecycle { workflow, case, sequence }) => {
-                    let repaired = self.repair_case(&workflow, &case, Vec::new()).await;
-                    Ok((sequence, repaired.map(|repaired| Repaired { cases: 1, ..repaired })))
+                    last = sequence.get();
+                    workflows.entry(workflow).or_default().push(case);
                 }
-                Err(StorageError::Corrupt { subject, sequence, reason, newer }) => {
-                    let error = StorageError::Corrupt { subject, sequence, reason, newer };
-                    Ok((sequence, Err(error.into())))
-                }
-                Err(error) => Err(Error::from(error)),
+                Err(error @ StorageError::Corrupt { .. }) => looks.push(Err(error.into())),
+                Err(error) => return Err(error.into()),
             }
-        });
-        let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
-        let mut tally = Tally::going_on();
-        while let Some(look) = looks.next().await {
-            let (sequence, repaired) = look?;
-            tally.add(repaired)?;
-            progress(sequence.get());
         }
-        Ok(tally.total)
+        for (workflow, cases) in &workflows {
+            let (asked, heads) = (Instant::now(), self.reader.storage.heads(workflow, cases));
+            let repairs = heads.map(|(case, head)| async move {
+                let repaired = self.repair_known((workflow, &case), head?, asked).await;
+                repaired.map(|repaired| Repaired { cases: 1, ..repaired })
+            });
+            let mut repairs = std::pin::pin!(repairs.buffer_unordered(AT_ONCE));
+            while let Some(repaired) = repairs.next().await {
+                looks.push(repaired);
+            }
+        }
+        Ok((last, looks))
     }
 
     /// Looks at the view's recent messages, as a serving process does by itself. Tokens of a
@@ -158,7 +186,8 @@ impl Views {
                 unknown += u64::from(!is_known && !outline.is_gone);
                 if !outline.is_gone && is_known {
                     kept += 1;
-                    let of_case = (outline.workflow.clone(), case_named(&outline)?);
+                    let case = case_named(&outline.workflow, &outline.token)?;
+                    let of_case = (outline.workflow.clone(), case);
                     cases.entry(of_case).or_insert_with(Vec::new).push(outline);
                 }
             }
@@ -198,58 +227,77 @@ impl Views {
 
     /// Looks at the view's registers of a case. If any of them is wrong, the whole case is
     /// looked at: a token in one place may be missing in another.
-    async fn judge_case(
+    async fn judge_case(&self, (of_case, outlines): &Item, unknown: Unknown) -> Result<Repaired> {
+        let (workflow, case) = of_case;
+        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
+        let right = Right::of(head.as_ref());
+        let wrong = outlines
+            .iter()
+            .filter(|outline| !right.has(&outline.token, &outline.place, outline.revision));
+        let wrong: Vec<Key> =
+            wrong.map(|outline| (outline.token.clone(), outline.place.clone())).collect();
+        match (head, wrong.is_empty()) {
+            (None, _) => self.settle_unknown(of_case, wrong, unknown).await,
+            (Some(_), true) => Ok(Repaired::default()),
+            (Some(_), false) => self.repair_case(workflow, case, wrong).await,
+        }
+    }
+
+    /// Counts the registers of a case that the log has not got, or takes their tokens away. A record
+    /// is in the log before its views: no record of this log has made these.
+    pub(super) async fn settle_unknown(
         &self,
-        ((workflow, case), outlines): &Item,
+        (workflow, case): &(WorkflowId, CaseId),
+        registers: Vec<Key>,
         unknown: Unknown,
     ) -> Result<Repaired> {
-        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
-        // A record is in the log before its views: no record of this log has made these.
-        let is_unknown = head.is_none();
-        let subject = |outline: &Outline| {
-            self.reader.storage.token_subject(workflow, &outline.place, &outline.token)
-        };
-        let named = match is_unknown {
-            true => first_named(outlines.iter().map(subject)),
-            false => Vec::new(),
-        };
-        if is_unknown && unknown == Unknown::Kept {
-            let unknown = outlines.len() as u64;
-            return Ok(Repaired { unknown, unknown_subjects: named, ..Repaired::default() });
+        let subject =
+            |(token, place): &Key| self.reader.storage.token_subject(workflow, place, token);
+        let unknown_subjects = first_named(registers.iter().map(subject));
+        if unknown == Unknown::Kept {
+            let unknown = registers.len() as u64;
+            return Ok(Repaired { unknown, unknown_subjects, ..Repaired::default() });
         }
-        let sequence = head.as_ref().map(|head| head.sequence);
-        let marking = head.as_ref().map(|head| head.value.marking.0.as_slice());
-        let entries: BTreeMap<&TokenId, &MarkingEntry> =
-            marking.unwrap_or_default().iter().map(|entry| (&entry.token, entry)).collect();
-        let is_right = |outline: &Outline| {
-            entries.get(&outline.token).is_some_and(|entry| {
-                let revision = sequence.map(|sequence| entry.sequence_in(sequence));
-                entry.place == outline.place && revision == outline.revision
-            })
-        };
-        let wrong: Vec<Key> = outlines
-            .iter()
-            .filter(|outline| !is_right(outline))
-            .map(|outline| (outline.token.clone(), outline.place.clone()))
-            .collect();
-        if wrong.is_empty() {
-            return Ok(Repaired::default());
-        }
-        let repaired = self.repair_case(workflow, case, wrong).await?;
-        let removed = if is_unknown { repaired.mended } else { 0 };
-        Ok(Repaired { removed, unknown_subjects: named, ..repaired })
+        let repaired = self.repair_case(workflow, case, registers).await?;
+        Ok(Repaired { removed: repaired.mended, unknown_subjects, ..repaired })
+    }
+}
+
+/// The places and versions of a case's live tokens, by its head.
+pub(super) struct Right<'a> {
+    at: Option<LogSequence>,
+    entries: HashMap<&'a TokenId, &'a MarkingEntry>,
+}
+
+impl<'a> Right<'a> {
+    pub(super) fn of(head: Option<&'a Stored<Record>>) -> Self {
+        let marking = head.iter().flat_map(|head| &head.value.marking.0);
+        let entries = marking.map(|entry| (&entry.token, entry)).collect();
+        Self { at: head.map(|head| head.sequence), entries }
+    }
+
+    /// Returns true if the token is there in this version.
+    pub(super) fn has(
+        &self,
+        token: &TokenId,
+        place: &PlaceId,
+        revision: Option<LogSequence>,
+    ) -> bool {
+        self.entries.get(token).is_some_and(|entry| {
+            entry.place == *place && self.at.map(|at| entry.sequence_in(at)) == revision
+        })
     }
 }
 
 /// The case of a register. It follows from the register's subject, not from its contents. For
 /// a token's id that no case has given, the case's id is made of the token's, and no case has
 /// that id.
-fn case_named(outline: &Outline) -> Result<CaseId> {
-    match outline.token.case() {
-        Some((case, tag)) if outline.workflow.tag() == tag => Ok(case),
+pub(super) fn case_named(workflow: &WorkflowId, token: &TokenId) -> Result<CaseId> {
+    match token.case() {
+        Some((case, tag)) if workflow.tag() == tag => Ok(case),
         // The characters of a token's id are those of a case's.
         _ => {
-            let id = outline.token.as_str();
+            let id = token.as_str();
             Ok(CaseId::new(&id[..id.len().min(CaseId::MAX_LENGTH)])?)
         }
     }
@@ -257,7 +305,7 @@ fn case_named(outline: &Outline) -> Result<CaseId> {
 
 /// Way with tokens whose case the log has not got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unknown {
+pub(super) enum Unknown {
     Kept,
     Removed,
 }
@@ -289,6 +337,11 @@ impl Tally {
     /// A tally that goes on past cases that can't be reached, if they are few.
     fn going_on() -> Self {
         Self { most_unreached: MOST_UNREACHED, ..Self::ending() }
+    }
+
+    /// The way with tokens whose case the log has not got.
+    pub(super) fn unknown(&self) -> Unknown {
+        self.unknown
     }
 
     /// Counts a case. An error that is not of one case ends it all. For a case that could not

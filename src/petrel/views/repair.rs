@@ -193,8 +193,28 @@ impl Views {
         case: &CaseId,
         others: Vec<Key>,
     ) -> Result<Repaired> {
-        let mut truth = Truth::of(workflow, case, None);
+        let truth = Truth::of(workflow, case, None);
         let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
+        self.repair_all(truth, head, others).await
+    }
+
+    /// Does the same for a case whose head has been asked for at `asked`.
+    pub(super) async fn repair_known(
+        &self,
+        (workflow, case): (&WorkflowId, &CaseId),
+        head: Option<Stored<Record>>,
+        asked: Instant,
+    ) -> Result<Repaired> {
+        let truth = Truth { read: asked, ..Truth::of(workflow, case, None) };
+        self.repair_all(truth, head, Vec::new()).await
+    }
+
+    async fn repair_all<'a>(
+        &'a self,
+        mut truth: Truth<'a>,
+        head: Option<Stored<Record>>,
+        others: Vec<Key>,
+    ) -> Result<Repaired> {
         let tokens = head.as_ref().map_or(0, |head| head.value.marking.0.len());
         let _turn = match tokens + others.len() > LARGE {
             true => self.large_cases.acquire().await.ok(),
@@ -343,7 +363,6 @@ pub(super) fn correction(
 }
 
 /// Returns true if a register disagrees with the case, which was read after it.
-#[cfg(feature = "analysis")]
 pub(crate) fn is_wrong(case: &Case, register: &Register) -> bool {
     let (entry, token) = (case.marking.entry(&register.token), case.tokens.get(&register.token));
     correction(Some(case.sequence), entry, token, register).is_some()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_nats::jetstream;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use stormpetrel::{
     models::TokenId,
@@ -12,7 +12,7 @@ use stormpetrel::{
     testing::TestServer,
 };
 
-use super::fixtures::{in_log, operator, view_is_the_log};
+use super::fixtures::{in_log, last_sequence, operator, view_is_the_log};
 use crate::support::{begin, case, petrel_at, place, transition, workflow};
 
 /// Contents of each subject of the view, byte for byte, with our own headers; markers left
@@ -208,6 +208,46 @@ async fn what_an_operator_put_into_the_view_is_taken_away_by_a_rebuild() {
     let rebuilt = system.petrel.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((rebuilt.mended, rebuilt.failed), (2, 0));
     assert_eq!(bytes(&system.operator).await, system.before);
+}
+
+/// There are more cases than are read together.
+#[tokio::test]
+async fn a_rebuild_of_many_cases_mends_what_is_wrong_and_writes_nothing_else() {
+    let server = TestServer::start().await;
+    let petrel = petrel_at(server.url()).await;
+    begin(&petrel, json!({"amount": 1})).await;
+    let created = stream::iter(1..700).map(|number| {
+        let new = NewCase { data: json!({"amount": number}), ..NewCase::of(workflow("orders")) };
+        petrel.create_case(new)
+    });
+    let created = created.buffer_unordered(64).map_ok(drop);
+    created.try_collect::<()>().await.unwrap();
+    let operator = operator(server.url()).await;
+    let before = bytes(&operator).await;
+    let view = operator.get_stream("CB_MARKING").await.unwrap();
+    let mut wrong = 0;
+    for (number, (subject, (payload, _))) in before.iter().enumerate() {
+        let (subject, payload) = match number % 50 {
+            0 => (subject.clone(), "rubbish".to_owned()),
+            1 => (subject.clone(), payload.replace("amount", "forged")),
+            2 => (subject.replace(".draft.", ".done."), payload.clone()),
+            3 => {
+                view.purge().filter(subject.clone()).await.unwrap();
+                wrong += 1;
+                continue;
+            }
+            _ => continue,
+        };
+        operator.publish(subject, payload.into()).await.unwrap().await.unwrap();
+        wrong += 1;
+    }
+    let last = last_sequence(&operator, "CB_MARKING").await;
+    let rebuilt = petrel.rebuild(&|_, _| ()).await.unwrap();
+    assert_eq!((rebuilt.cases, rebuilt.mended, rebuilt.failed), (700, wrong, 0));
+    assert_eq!(last_sequence(&operator, "CB_MARKING").await, last + wrong);
+    assert_eq!(bytes(&operator).await, before);
+    let again = petrel.rebuild(&|_, _| ()).await.unwrap();
+    assert_eq!((again.cases, again.mended, again.failed), (700, 0, 0));
 }
 
 #[tokio::test]
