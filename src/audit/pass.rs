@@ -2,21 +2,28 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use futures::{StreamExt, future::try_join_all, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Auditor, Finding, FindingIn, FindingKind,
     view::{Spot, Suspicion},
 };
 use crate::{
-    models::{CaseId, PlaceId, Record, RecordKind, WorkflowId},
+    models::{CaseId, PlaceId, Record, RecordKind, Stored, WorkflowId},
     petrel::{Error, Lookup, Result, export::by_case::case_of, read::turn::Purpose},
-    storage::{Consistency, LogRange, LogScope, Register, RegisterState, StorageError},
+    storage::{LogRange, LogScope, Register, RegisterState, StorageError},
 };
 
-/// Number of cases, or registers of the view, that are looked at at once: few, since others
-/// work.
+/// Number of cases that are looked at at once: few, since others work.
 const AT_ONCE: usize = 16;
+
+/// Number of things of a pass whose cases' heads are read together.
+const TOGETHER: usize = 256;
+
+/// Most tokens of a case, and most memory of it in bytes, whose registers are read together with
+/// those of others.
+const FEW: usize = 16;
+const SMALL: usize = 64 * 1024;
 
 /// Number of registers of the view that are read together.
 const REGISTERS_AT_ONCE: usize = 512;
@@ -33,6 +40,9 @@ const MOST_ADDED: usize = 100_000;
 /// The places of tokens that were put into cases, by case.
 type Added = HashMap<(WorkflowId, CaseId), Vec<PlaceId>>;
 
+/// The places of the tokens that a case was given; none are needed where its log is replayed.
+type Given = Option<Vec<PlaceId>>;
+
 /// The places of the new tokens of a lifecycle's record. An edited token is older than its
 /// change.
 fn places(record: &Record) -> impl Iterator<Item = PlaceId> + '_ {
@@ -42,13 +52,29 @@ fn places(record: &Record) -> impl Iterator<Item = PlaceId> + '_ {
 
 /// One thing of a pass.
 enum Item {
-    /// A case with the places of its first tokens, if its log is to be looked at.
-    Case(WorkflowId, CaseId, Option<Vec<PlaceId>>),
+    /// A case, to look at its log.
+    Case(WorkflowId, CaseId, Given),
     /// A case that has a record that can't be read.
     Replay(WorkflowId, CaseId),
     /// Registers of one case.
     Registers(WorkflowId, CaseId, Vec<Register>),
     Nothing,
+}
+
+/// Parts of a case that are to be looked at.
+#[derive(Default)]
+struct Due {
+    /// Its log, if that is one of them.
+    log: Option<Given>,
+    registers: Vec<Register>,
+}
+
+/// Result of a look at a case.
+#[derive(Default)]
+struct Look {
+    suspicions: Vec<Suspicion>,
+    /// Registers that the view should have.
+    spots: Vec<Spot>,
 }
 
 impl Auditor<'_> {
@@ -193,19 +219,34 @@ impl Auditor<'_> {
     where
         S: stream::Stream<Item = std::result::Result<(u64, Item), StorageError>> + Send,
     {
-        let look = |item| async move {
-            let (position, item) = item?;
-            Ok::<_, Error>((position, self.item(item).await?))
-        };
-        let mut items = std::pin::pin!(items.chunks(AT_ONCE));
+        let mut items = std::pin::pin!(items.chunks(TOGETHER));
         let mut suspicions = Vec::new();
         while let Some(items) = items.next().await {
-            // To their ends before anything else is done: a look that nobody polls would keep its turn
-            // at loading from others.
-            for (position, found) in try_join_all(items.into_iter().map(look)).await? {
-                suspicions.extend(found);
-                self.progress(position);
+            let (mut position, mut due) = (0, BTreeMap::<_, BTreeMap<_, Due>>::new());
+            for item in items {
+                let item = item?;
+                position = item.0;
+                let ((workflow, case), log, registers) = match item.1 {
+                    Item::Case(workflow, case, given) => {
+                        ((workflow, case), Some(given), Vec::new())
+                    }
+                    Item::Registers(workflow, case, registers) => {
+                        ((workflow, case), None, registers)
+                    }
+                    Item::Replay(workflow, case) => {
+                        self.suspect(&workflow, &case, None);
+                        continue;
+                    }
+                    Item::Nothing => continue,
+                };
+                let due = due.entry(workflow).or_default().entry(case).or_default();
+                due.log = log.or(due.log.take());
+                due.registers.extend(registers);
             }
+            for (workflow, due) in due {
+                suspicions.extend(self.look_at(&workflow, due).await?);
+            }
+            self.progress(position);
             if suspicions.len() >= MOST_SUSPICIONS {
                 self.resolve(std::mem::take(&mut suspicions)).await?;
             }
@@ -217,60 +258,95 @@ impl Auditor<'_> {
         self.resolve(suspicions).await
     }
 
-    async fn item(&self, item: Item) -> Result<Vec<Suspicion>> {
-        let (workflow, case) = match &item {
-            Item::Case(workflow, case, _) | Item::Replay(workflow, case) => (workflow, case),
-            Item::Registers(workflow, case, _) => (workflow, case),
-            Item::Nothing => return Ok(Vec::new()),
-        };
-        let done = match &item {
-            Item::Case(_, _, given) => self.case(workflow, case, given.as_deref()).await,
-            Item::Replay(..) => {
-                self.suspect(workflow, case, None);
-                Ok(Vec::new())
+    /// Looks at cases of a workflow.
+    async fn look_at(
+        &self,
+        workflow: &WorkflowId,
+        due: BTreeMap<CaseId, Due>,
+    ) -> Result<Vec<Suspicion>> {
+        let cases: Vec<_> = due.keys().cloned().collect();
+        let due = &due;
+        let looks = self.reader.storage.heads(workflow, &cases).map(|(case, head)| async move {
+            match self.due(&case, &due[&case], head).await {
+                Ok(look) => Ok(look),
+                Err(error) => self.failed(workflow, &case, error).map(|()| Look::default()),
             }
-            Item::Registers(_, _, registers) => self.registers_of(workflow, case, registers).await,
-            Item::Nothing => Ok(Vec::new()),
-        };
-        match done {
-            Ok(found) => Ok(found),
-            Err(error) => self.failed(workflow, case, error).map(|()| Vec::new()),
+        });
+        // To their ends before anything else is done: a look that nobody polls would keep its turn
+        // at loading from others.
+        let looks: Vec<Look> = looks.buffer_unordered(AT_ONCE).try_collect().await?;
+        let (mut suspicions, mut spots) = (Vec::new(), Vec::new());
+        for look in looks {
+            suspicions.extend(look.suspicions);
+            spots.extend(look.spots);
         }
+        for spots in spots.chunks(REGISTERS_AT_ONCE) {
+            let wanted: Vec<_> =
+                spots.iter().map(|spot| (spot.token.clone(), spot.place.clone())).collect();
+            let registers = self.reader.storage.registers_of(workflow, &wanted).await?;
+            for (spot, register) in spots.iter().zip(registers) {
+                if matches!(register.state, RegisterState::Empty | RegisterState::Gone { .. }) {
+                    match self.look(spot).await {
+                        Ok(found) => suspicions.extend(found),
+                        Err(error) => self.failed(workflow, &spot.case, error)?,
+                    }
+                }
+            }
+        }
+        Ok(suspicions)
+    }
+
+    async fn due(
+        &self,
+        case: &CaseId,
+        due: &Due,
+        head: std::result::Result<Option<Stored<Record>>, StorageError>,
+    ) -> Result<Look> {
+        let mut look = Look::default();
+        self.state().audited.cases += u64::from(due.log.is_some());
+        let head = head?;
+        if let Some(given) = &due.log {
+            let head = head.as_ref().ok_or_else(|| Error::no_case(case))?;
+            look = self.case(head, given.as_deref()).await?;
+        }
+        if !due.registers.is_empty() {
+            let found = self.registers_of(case, head, &due.registers).await?;
+            look.suspicions.extend(found);
+        }
+        Ok(look)
     }
 
     /// A case: the end of its log, and its live tokens that the view has not got. Those that it
     /// has, right or wrong, are compared in the pass over the registers, so that each is told
     /// of once.
-    async fn case(
-        &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
-        given: Option<&[PlaceId]>,
-    ) -> Result<Vec<Suspicion>> {
-        self.state().audited.cases += 1;
-        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
-        let head = head.ok_or_else(|| Error::no_case(case))?;
-        let state = self.reader.restore(&head, Purpose::Upkeep).await?;
+    async fn case(&self, head: &Stored<Record>, given: Option<&[PlaceId]>) -> Result<Look> {
+        let (workflow, case) = (&head.value.workflow, &head.value.case);
+        let state = self.reader.restore(head, Purpose::Upkeep).await?;
         if !state.aside.is_empty() {
             self.noted(&state);
         }
         if let Some(given) = given
-            && let Err(error) = self.check_head(&head, &state, given).await
+            && let Err(error) = self.check_head(head, &state, given).await
         {
             self.failed(workflow, case, error)?;
         }
-        let mut suspicions = Vec::new();
-        for entries in state.marking.0.chunks(REGISTERS_AT_ONCE) {
+        let marking = &state.marking.0;
+        let mut look = Look::default();
+        if marking.len() <= FEW && state.memory() <= SMALL {
+            look.spots.extend(marking.iter().map(|entry| Spot::at(entry, &state)));
+            return Ok(look);
+        }
+        for entries in marking.chunks(REGISTERS_AT_ONCE) {
             let wanted: Vec<_> =
                 entries.iter().map(|entry| (entry.token.clone(), entry.place.clone())).collect();
             for register in self.reader.storage.registers_of(workflow, &wanted).await? {
                 if matches!(register.state, RegisterState::Empty | RegisterState::Gone { .. }) {
                     let spot = Spot::of(&register, case.clone());
-                    suspicions.extend(self.compare(Some(&state), &spot, &register).await?);
+                    look.suspicions.extend(self.compare(Some(&state), &spot, &register).await?);
                 }
             }
         }
-        Ok(suspicions)
+        Ok(look)
     }
 
     /// A case could not be read: its log will show the broken place.

@@ -4,7 +4,10 @@ use std::{collections::HashSet, time::Instant};
 
 use super::{Auditor, Finding, FindingIn, FindingKind};
 use crate::{
-    models::{Case, CaseId, LogSequence, PlaceId, TokenId, ViewSequence, WorkflowId},
+    models::{
+        Case, CaseId, LogSequence, MarkingEntry, PlaceId, Record, Stored, TokenId, ViewSequence,
+        WorkflowId,
+    },
     petrel::{
         Result,
         read::turn::Purpose,
@@ -53,6 +56,12 @@ impl Spot {
         let (workflow, place) = (register.workflow.clone(), register.place.clone());
         Self { workflow, case, place, token: register.token.clone() }
     }
+
+    /// The register in which a live token of a case must be.
+    pub(super) fn at(entry: &MarkingEntry, case: &Case) -> Self {
+        let (workflow, place) = (case.workflow.clone(), entry.place.clone());
+        Self { workflow, case: case.id.clone(), place, token: entry.token.clone() }
+    }
 }
 
 impl Suspicion {
@@ -71,14 +80,14 @@ impl Difference {
 }
 
 impl Auditor<'_> {
-    /// Registers of the view, which were read before their case is.
+    /// Registers of the view, which were read before the head of their case.
     pub(super) async fn registers_of(
         &self,
-        workflow: &WorkflowId,
         case: &CaseId,
+        head: Option<Stored<Record>>,
         registers: &[Register],
     ) -> Result<Vec<Suspicion>> {
-        let state = match self.reader.storage.head(workflow, case, Consistency::Strong).await? {
+        let state = match head {
             Some(head) => {
                 let tokens = registers.iter().map(|register| register.token.clone()).collect();
                 Some(self.reader.restore_some(head, &tokens, Purpose::Upkeep).await?)
@@ -109,7 +118,7 @@ impl Auditor<'_> {
 
     /// Looks at a register. A fault since a settled record is found at once; any other is a
     /// suspicion.
-    async fn look(&self, spot: &Spot) -> Result<Option<Suspicion>> {
+    pub(super) async fn look(&self, spot: &Spot) -> Result<Option<Suspicion>> {
         let Some(difference) = self.difference(spot).await? else { return Ok(None) };
         if difference.since <= self.settled() {
             // Between reading the log and reading the view much may have happened.
