@@ -11,15 +11,51 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::sync::{oneshot, watch};
 
-/// A running nats-server.
+/// A server's program, and its ways.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// The program with its arguments, and the account that it runs under.
+    pub(crate) command: Command,
+    /// Name of the thread that waits for it.
+    pub(crate) thread: &'static str,
+    /// Signal that asks it to stop.
+    pub(crate) stop: Signal,
+    /// The port that it listens on, if this line of its log tells it.
+    pub(crate) port: fn(&str) -> Option<u16>,
+    /// Words of the line of its log that says that it is ready. They come after the port.
+    pub(crate) ready: &'static str,
+}
+
+/// Words of the line in which nats-server says that it is ready.
+const READY: &str = "Server is ready";
+
+/// The port in `… Listening for client connections on 127.0.0.1:4222`.
+fn announced_port(line: &str) -> Option<u16> {
+    let (_, address) = line.split_once("Listening for client connections on ")?;
+    let (_, port) = address.trim_end().rsplit_once(':')?;
+    port.parse().ok()
+}
+
+impl Program {
+    /// nats-server with a configuration file.
+    pub(super) fn nats(binary: &Path, configuration: &Path) -> Self {
+        let mut command = Command::new(binary);
+        command.arg("--config").arg(configuration);
+        let (thread, stop) = ("nats-server", Signal::TERM);
+        Self { command, thread, stop, port: announced_port, ready: READY }
+    }
+}
+
+/// A running server.
 ///
 /// A thread of its own starts the server, reads its log and waits for its end. It lives
 /// exactly as long as the server does. The parent-death signal needs that: Linux sends it when
 /// the *thread* that forked ends, and the threads of an async runtime come and go.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Arc<Mutex<Child>>,
     pid: u32,
+    stop: Signal,
     listening: Option<oneshot::Receiver<u16>>,
     exit: watch::Receiver<Option<ExitStatus>>,
     /// Channel that never carries anything; disconnected when the server has ended. For
@@ -28,21 +64,14 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `binary` with a configuration file.
+    /// Starts `program`.
     ///
     /// `log` gets the server's output; `held` is inherited as its standard input, which it
     /// doesn't read, so that a lock on the file lasts as long as the server. Blocks for as
     /// long as a fork takes.
-    pub(super) fn spawn(
-        binary: &Path,
-        configuration: &Path,
-        log: File,
-        held: File,
-    ) -> io::Result<Self> {
-        let mut command = Command::new(binary);
+    pub(crate) fn spawn(program: Program, log: File, held: File) -> io::Result<Self> {
+        let Program { mut command, thread, stop, port, ready } = program;
         command
-            .arg("--config")
-            .arg(configuration)
             .stdin(held)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -55,7 +84,7 @@ impl Process {
         let (listening_to, listening) = oneshot::channel();
         let (exit_to, exit) = watch::channel(None);
         let (ended_to, ended) = mpsc::channel::<Infallible>();
-        thread::Builder::new().name("nats-server".to_owned()).spawn(move || {
+        thread::Builder::new().name(thread.to_owned()).spawn(move || {
             let _ended = ended_to;
             let mut child = match command.spawn() {
                 Ok(child) => child,
@@ -69,13 +98,14 @@ impl Process {
             let child = Arc::new(Mutex::new(child));
             let _ = spawned_to.send(Ok((Arc::clone(&child), pid)));
             if let Some(stderr) = stderr {
-                follow_log(BufReader::new(stderr), log, listening_to);
+                follow_log(BufReader::new(stderr), log, port, ready, listening_to);
             }
             let status = reap(&child, pid);
             let _ = exit_to.send(status);
         })?;
         let (child, pid) = spawned.recv().map_err(io::Error::other)??;
-        Ok(Self { child, pid, listening: Some(listening), exit, ended: Mutex::new(ended) })
+        let (listening, ended) = (Some(listening), Mutex::new(ended));
+        Ok(Self { child, pid, stop, listening, exit, ended })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -84,12 +114,12 @@ impl Process {
 
     /// Waits until the server says that it is ready, and returns its port;
     /// `None` when it ended instead. To be awaited once.
-    pub(super) async fn listening(&mut self) -> Option<u16> {
+    pub(crate) async fn listening(&mut self) -> Option<u16> {
         self.listening.take()?.await.ok()
     }
 
     /// Waits until the server has ended. Cancel-safe.
-    pub(super) async fn exited(&self) -> ExitStatus {
+    pub(crate) async fn exited(&self) -> ExitStatus {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(status)) => *status,
@@ -117,7 +147,7 @@ impl Process {
 
     /// Asks the server to stop, waits at most `grace` and then kills it.
     /// Cancel-safe: it can be asked again.
-    pub(super) async fn stop(&self, grace: Duration) -> io::Result<ExitStatus> {
+    pub(crate) async fn stop(&self, grace: Duration) -> io::Result<ExitStatus> {
         self.ask_to_stop()?;
         if let Ok(status) = tokio::time::timeout(grace, self.exited()).await {
             return Ok(status);
@@ -127,14 +157,14 @@ impl Process {
     }
 
     /// Stops it as [`Process::stop`], but blocks, and leaves the kill to `drop`.
-    pub(super) fn stop_blocking(&mut self, grace: Duration) {
+    pub(crate) fn stop_blocking(&mut self, grace: Duration) {
         if self.ask_to_stop().is_ok() {
             self.wait_blocking(grace);
         }
     }
 
     fn ask_to_stop(&self) -> io::Result<()> {
-        self.signal(Signal::TERM)?;
+        self.signal(self.stop)?;
         // A suspended process takes no other signal until it is resumed.
         self.signal(Signal::CONT)
     }
@@ -185,7 +215,13 @@ fn end_with_parent(_command: &mut Command) {}
 ///
 /// The log is the one place where the server says so of its own accord: the
 /// file of `ports_file_dir` and the port itself would have to be polled.
-fn follow_log(mut stderr: impl BufRead, mut log: File, listening: oneshot::Sender<u16>) {
+fn follow_log(
+    mut stderr: impl BufRead,
+    mut log: File,
+    port_in: fn(&str) -> Option<u16>,
+    ready: &str,
+    listening: oneshot::Sender<u16>,
+) {
     let mut listening = Some(listening);
     let mut port = None;
     let mut line = Vec::new();
@@ -194,21 +230,14 @@ fn follow_log(mut stderr: impl BufRead, mut log: File, listening: oneshot::Sende
         // would stall on the full pipe.
         let _ = log.write_all(&line);
         let text = String::from_utf8_lossy(&line);
-        port = port.or_else(|| announced_port(&text));
-        if let (true, Some(port)) = (text.contains("Server is ready"), port)
+        port = port.or_else(|| port_in(&text));
+        if let (true, Some(port)) = (text.contains(ready), port)
             && let Some(listening) = listening.take()
         {
             let _ = listening.send(port);
         }
         line.clear();
     }
-}
-
-/// The port in `… Listening for client connections on 127.0.0.1:4222`.
-fn announced_port(line: &str) -> Option<u16> {
-    let (_, address) = line.split_once("Listening for client connections on ")?;
-    let (_, port) = address.trim_end().rsplit_once(':')?;
-    port.parse().ok()
 }
 
 /// Waits for the end of the child and takes its status.
@@ -242,7 +271,13 @@ mod tests {
             [1] [INF] Listening for client connections on 127.0.0.1:34569\n\
             [1] [INF] Server is ready\n";
         let (listening, mut told) = oneshot::channel();
-        follow_log(text.as_bytes(), tempfile::tempfile().unwrap(), listening);
+        follow_log(
+            text.as_bytes(),
+            tempfile::tempfile().unwrap(),
+            announced_port,
+            READY,
+            listening,
+        );
         assert_eq!(told.try_recv(), Ok(34569));
     }
 
@@ -250,7 +285,13 @@ mod tests {
     fn a_server_that_ends_before_it_is_ready_tells_no_port() {
         let text = "[1] [INF] Listening for client connections on 127.0.0.1:34569\n[1] [FTL] No\n";
         let (listening, mut told) = oneshot::channel();
-        follow_log(text.as_bytes(), tempfile::tempfile().unwrap(), listening);
+        follow_log(
+            text.as_bytes(),
+            tempfile::tempfile().unwrap(),
+            announced_port,
+            READY,
+            listening,
+        );
         assert!(told.try_recv().is_err());
     }
 

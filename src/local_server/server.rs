@@ -13,7 +13,7 @@ use super::binary::{Origin, SearchEnvironment, ServerBinary};
 use super::error::LocalServerError;
 use super::folder::Folder;
 use super::options::{LocalServerOptions, Store};
-use super::process::Process;
+use super::process::{Process, Program};
 use super::version::ServerVersion;
 
 /// Longest time until a server is ready. An empty one takes milliseconds, one with a million
@@ -191,9 +191,9 @@ impl LocalServer {
         let folder = &self.folder;
         let text = self.options.configuration(&self.server_name, port, folder.path());
         let configuration = folder.write_configuration(&text)?;
-        let mut process =
-            Process::spawn(&self.binary.path, &configuration, folder.log()?, folder.lock_handle()?)
-                .map_err(LocalServerError::io(format!("run {}", self.binary.path.display())))?;
+        let program = Program::nats(&self.binary.path, &configuration);
+        let mut process = Process::spawn(program, folder.log()?, folder.lock_handle()?)
+            .map_err(LocalServerError::io(format!("run {}", self.binary.path.display())))?;
         let ready = tokio::time::timeout(START, async {
             let listening = process.listening().await?;
             let info = ServerInfo::of(listening).await.ok()?;
