@@ -43,7 +43,7 @@ fn is_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
 #[test]
 fn every_dependency_has_a_licence_that_is_allowed() {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["metadata", "--format-version=1", "--locked"]);
+    cargo.args(["metadata", "--format-version=1", "--locked", "--all-features"]);
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
