@@ -1,5 +1,12 @@
-//! Measurements of the engine beside the raw server: what `petrel bench` runs.
+//! Measurements of the engine beside the raw server and others: what `petrel bench` runs.
 
+mod driver;
 mod load;
+mod peer;
+#[cfg(feature = "peers")]
+pub mod peers;
+mod turns;
 
-pub use load::{Load, Report, Side};
+pub use load::{Load, LoadError, PeerReport, Report};
+pub use peer::{FirstToken, Peer, PeerClient, PeerError, PeerFiring, PeerSetup};
+pub use turns::Side;

@@ -7,12 +7,18 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::{
-    answer::Answer, bar::seen, case_cache::CaseCache, connection, failure::Failure, table::Table,
+    answer::Answer,
+    bar::seen,
+    case_cache::CaseCache,
+    connection,
+    failure::Failure,
+    peers::{Peers, StartedPeers},
+    table::Table,
 };
 use crate::{
-    bench::{Load, Report, Side},
+    bench::{Load, PeerReport, Report, Side},
     config::{Config, duration},
-    local_server::{LocalServer, LocalServerOptions},
+    local_server::{LocalServer, LocalServerOptions, SyncInterval},
     petrel::Petrel,
     storage::nats::{Floor, NatsStorage, NatsStorageConfig},
 };
@@ -36,7 +42,7 @@ pub(super) struct Bench {
     /// Number of cases that they fire in; at least one a client
     #[arg(long, default_value = "1024", value_name = "N")]
     cases: NonZeroUsize,
-    /// Number of times that the three take turns
+    /// Number of times that they take turns
     #[arg(long, default_value = "5", value_name = "N")]
     rounds: NonZeroUsize,
     /// Length of a turn
@@ -44,6 +50,8 @@ pub(super) struct Bench {
     turn: Duration,
     #[command(flatten)]
     case_cache: CaseCache,
+    #[command(flatten)]
+    peers: Peers,
 }
 
 impl Bench {
@@ -58,8 +66,17 @@ impl Bench {
             Some(local) => settings.urls = vec![local.url()],
             None => settings = settings.apart("bench"),
         }
+        let bar = seen(config, ProgressBar::new(0));
+        let on_disk = own.as_ref().map(|_| syncs_always(config));
+        let work = async {
+            let peers = self.peers.start(self.clients.get()).await?;
+            let report = self.measure(&settings, &peers, on_disk, bar).await;
+            peers.stop().await?;
+            report
+        };
         let result = tokio::select! {
-            result = self.measure(&settings, seen(config, ProgressBar::new(0))) => result,
+            result = work => result,
+            // What has been started stops when it is dropped.
             () = shutdown.cancelled() => Err(Failure::interrupted()),
         };
         let left = own.is_none().then(|| streams(&settings));
@@ -72,6 +89,8 @@ impl Bench {
     async fn measure(
         &self,
         settings: &NatsStorageConfig,
+        peers: &StartedPeers,
+        on_disk: Option<bool>,
         bar: ProgressBar,
     ) -> Result<Report, Failure> {
         let storage = NatsStorage::connect(settings.clone()).await?;
@@ -82,6 +101,8 @@ impl Bench {
             cases: self.cases.get(),
             rounds: self.rounds.get(),
             turn: self.turn,
+            on_disk,
+            peers: peers.peers.clone(),
         };
         let progress = |done, of| {
             bar.set_length(of);
@@ -104,6 +125,12 @@ async fn local(config: &Config) -> Result<LocalServer, Failure> {
     Ok(LocalServer::start(options).await?)
 }
 
+/// Returns true if the server of the command's own has a change on disk before it acknowledges
+/// it.
+fn syncs_always(config: &Config) -> bool {
+    config.sync_interval == Some(SyncInterval::Always)
+}
+
 fn streams(settings: &NatsStorageConfig) -> Vec<String> {
     let ours = [settings.log_stream.clone(), settings.marking_stream.clone()];
     ours.into_iter().chain(Floor::streams(settings)).collect()
@@ -124,6 +151,9 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
     table.row(row("engine", &report.engine));
     table.row(row("the same messages, no engine", &report.guarded));
     table.row(row("three plain publishes", &report.floor));
+    for peer in &report.peers {
+        table.row(row(&peer.setup.to_string(), &peer.side));
+    }
     let Report { clients, cases, ratio, ratio_to_guarded, guarded_ratio, .. } = report;
     let mut text = format!(
         "{clients} clients, {cases} cases\n{table}\
@@ -131,6 +161,9 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
          the same messages, no engine / three plain publishes: {guarded_ratio:.2}\n\
          engine / three plain publishes: {ratio:.2}\n"
     );
+    for peer in &report.peers {
+        text.push_str(&compared(peer));
+    }
     if let Some(left) = left {
         text.push_str("left on the server, for you to remove:\n");
         for stream in left {
@@ -140,4 +173,17 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
     let mut answer = Answer::new(json!(report), text);
     answer.json["streams_left"] = json!(left.unwrap_or_default());
     answer
+}
+
+/// The line of a peer's ratio, which says if the two have the same durability.
+fn compared(peer: &PeerReport) -> String {
+    let durability = match (peer.equal_durability, peer.setup.on_disk) {
+        (Some(true), true) => "equal durability: both wait for the disk",
+        (Some(true), false) => "equal durability: neither waits for the disk",
+        (Some(false), true) => "not equal: it waits for the disk, the engine's server does not",
+        (Some(false), false) => "not equal: the engine's server waits for the disk, it does not",
+        (None, true) => "equal durability if the NATS server syncs always",
+        (None, false) => "equal durability if the NATS server syncs at intervals",
+    };
+    format!("engine / {}: {:.2} ({durability})\n", peer.setup, peer.ratio)
 }

@@ -5,8 +5,14 @@ use std::{io, process::ExitCode};
 use serde_json::json;
 
 use super::answer::{complain, complain_json};
+#[cfg(feature = "peers")]
+use crate::bench::peers::PostgresError;
 use crate::{
-    config::ConfigError, local_server::LocalServerError, models::without_logins, petrel,
+    bench::{LoadError, PeerError},
+    config::ConfigError,
+    local_server::LocalServerError,
+    models::without_logins,
+    petrel,
     storage::StorageError,
 };
 
@@ -195,6 +201,28 @@ impl From<ConfigError> for Failure {
 impl From<LocalServerError> for Failure {
     fn from(error: LocalServerError) -> Self {
         Self { retryable: false, ..Self::unavailable(error.to_string()) }
+    }
+}
+
+impl From<PeerError> for Failure {
+    fn from(error: PeerError) -> Self {
+        Self::new("PEER", error.to_string(), Exit::Failed)
+    }
+}
+
+#[cfg(feature = "peers")]
+impl From<PostgresError> for Failure {
+    fn from(error: PostgresError) -> Self {
+        Self::new("PEER", error.to_string(), Exit::Failed)
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Engine(error) => error.into(),
+            LoadError::Peer(error) => error.into(),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod import;
 mod init;
 mod level;
 mod net_file;
+mod peers;
 mod presentation;
 mod rebuild;
 mod running;

@@ -23,5 +23,7 @@ pub use binary::{Origin, SearchEnvironment, ServerBinary};
 pub use error::LocalServerError;
 pub use install::InstallError;
 pub use options::{Cluster, LocalServerOptions, Store, SyncInterval};
+#[cfg(feature = "peers")]
+pub(crate) use process::{Process, Program};
 pub use server::LocalServer;
 pub use version::ServerVersion;

@@ -24,7 +24,7 @@ const PARTS: &[(&str, &[&str])] = &[
             "models", "testing",
         ],
     ),
-    ("bench", &["petrel", "models", "storage"]),
+    ("bench", &["local_server", "petrel", "models", "storage"]),
     ("local_server", &[]),
     ("config", &["local_server", "storage"]),
     ("telemetry", &["config", "models"]),
@@ -69,6 +69,8 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("rust_sugiyama", &["src/formats/drawing"]),
     ("quick_xml", &["src/formats"]),
     ("encoding_rs", &["src/formats"]),
+    ("tokio_postgres", &["src/bench/peers"]),
+    ("rusqlite", &["src/bench/peers"]),
 ];
 
 /// A part of the library's name for itself, in the binary.

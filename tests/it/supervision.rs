@@ -5,7 +5,13 @@ use crate::layering::{code, library, word};
 /// Tasks and threads that are begun elsewhere than in `src/process/tasks.rs`: the file, their
 /// number, and who waits for them.
 const SPAWNED: &[(&str, usize, &str)] = &[
-    ("src/bench/load.rs", 1, "the load waits for its clients"),
+    (
+        "src/bench/peers/server.rs",
+        2,
+        "the server, which it owns; the making of its data, which the program's end waits for",
+    ),
+    ("src/bench/peers/sqlite.rs", 1, "the thread that writes, which `Sqlite` waits for"),
+    ("src/bench/turns.rs", 1, "the load waits for its clients"),
     ("src/cli/history.rs", 1, "the command waits for the file"),
     ("src/graphql/api.rs", 3, "the request waits, for changes `Api::finish`, too"),
     ("src/graphql/types/workflow.rs", 1, "the request waits for its drawing"),

@@ -11,6 +11,8 @@ mod full_stderr;
 mod history;
 mod mistakes;
 mod operations;
+#[cfg(feature = "peers")]
+mod peers;
 mod pnml;
 mod simulate;
 
@@ -24,9 +26,10 @@ fn petrel(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_petrel"));
     command.args(arguments).stdin(Stdio::null());
     for (variable, _) in std::env::vars_os() {
-        // Where the nats-server binary is found stays as it is for all tests.
+        // Where the servers' programs are found stays as it is for all tests.
         let name = variable.to_string_lossy();
-        let search = name == "PETREL_NATS_SERVER" || name == "PETREL_CACHE_DIR";
+        let search = ["PETREL_NATS_SERVER", "PETREL_CACHE_DIR", "PETREL_POSTGRES"];
+        let search = search.contains(&&*name);
         if (name.starts_with("NATS_") || name.starts_with("PETREL_")) && !search {
             command.env_remove(&variable);
         }
