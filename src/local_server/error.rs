@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -49,6 +49,56 @@ pub enum LocalServerError {
         folder: PathBuf,
     },
 
+    /// One server was to use the data of a cluster, or a cluster that of another size.
+    #[error(
+        "the data folder {} holds the data of {servers} servers that are one cluster, which only \
+         such a cluster can read; `petrel dev --cluster {servers}` runs it, and commands beside \
+         that find it, or choose another folder with --data-dir. Nothing was changed",
+        folder.display()
+    )]
+    OfCluster {
+        /// The kept folder.
+        folder: PathBuf,
+        /// Number of servers in the cluster.
+        servers: usize,
+    },
+
+    /// A cluster was to use the data of one server.
+    #[error(
+        "the data folder {} holds the data of one server, which a cluster can't take over; \
+         leave --cluster out, or choose another folder with --data-dir. Nothing was changed",
+        folder.display()
+    )]
+    OfOneServer {
+        /// The kept folder.
+        folder: PathBuf,
+    },
+
+    /// One server of a cluster failed; the others were ended.
+    #[error("server {number} of {of}: {cause}")]
+    Member {
+        /// Number of the server, from 1.
+        number: usize,
+        /// Number of servers in the cluster.
+        of: usize,
+        /// Failure of this server.
+        cause: Box<Self>,
+    },
+
+    /// The servers run but have not become one cluster in time; they were ended.
+    #[error(
+        "the {servers} local servers were no cluster {after:?} after their start; \
+         the log of the first ends with:\n{log_tail}"
+    )]
+    NoCluster {
+        /// Number of servers.
+        servers: usize,
+        /// Time that they were given.
+        after: Duration,
+        /// The last lines of the first one's log.
+        log_tail: String,
+    },
+
     /// The port is taken.
     #[error(
         "port {port} on 127.0.0.1 is already in use; \
@@ -96,5 +146,20 @@ impl LocalServerError {
     pub(super) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |cause| Self::Io { action, cause }
+    }
+
+    /// Returns true if a server of a cluster found the port taken by which the others were to
+    /// reach it.
+    pub(super) fn is_taken_route(&self) -> bool {
+        match self {
+            Self::Member { cause, .. } => cause.is_taken_route(),
+            Self::Died { log_tail, .. } => log_tail.contains("Error listening on router port"),
+            _ => false,
+        }
+    }
+
+    /// Wraps an [`io::Error`] with the action on a path that failed.
+    pub(super) fn of_path(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        Self::io(format!("{verb} {}", path.display()))
     }
 }

@@ -47,7 +47,7 @@ impl LocalServer {
     /// See [`LocalServerError`]; nothing is left running then.
     pub async fn start(options: LocalServerOptions) -> Result<Self, LocalServerError> {
         let binary = find(options.binary.clone()).await?;
-        let folder = Folder::open(&options.store)?;
+        let folder = Folder::open(&options.store, options.cluster.is_some())?;
         let server_name = options
             .server_name
             .clone()
@@ -74,6 +74,11 @@ impl LocalServer {
     /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The name that the server reports.
+    pub fn name(&self) -> &str {
+        &self.server_name
     }
 
     /// The TCP port that the server listens on.
@@ -170,6 +175,11 @@ impl LocalServer {
     pub fn resume(&self) -> Result<(), LocalServerError> {
         let resumed = self.running()?.signal(Signal::CONT);
         resumed.map_err(LocalServerError::io("resume nats-server"))
+    }
+
+    /// The last lines of its log.
+    pub(super) fn log_tail(&self) -> String {
+        self.folder.log_tail()
     }
 
     fn running(&self) -> Result<&Process, LocalServerError> {
