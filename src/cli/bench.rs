@@ -10,6 +10,7 @@ use super::{
     answer::Answer,
     bar::seen,
     case_cache::CaseCache,
+    cluster::Cluster,
     connection,
     failure::Failure,
     peers::{Peers, StartedPeers},
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     bench::{Load, PeerReport, Report, Side},
     config::{Config, duration},
-    local_server::{LocalServer, LocalServerOptions, SyncInterval},
+    local_server::{LocalCluster, Store, SyncInterval},
     petrel::Petrel,
     storage::nats::{Floor, NatsStorage, NatsStorageConfig},
 };
@@ -32,8 +33,8 @@ use crate::{
 /// decisions: the server's own speed with these guarantees. The machine's noise is in all
 /// three.
 ///
-/// Without --nats-url, on a NATS server of its own with a temporary folder. On a server of
-/// yours, it makes streams of its own and leaves them there: it prints their names.
+/// Without --nats-url, on a NATS server of its own with a temporary folder, or on a cluster of
+/// them (--cluster 3), where the streams of all three have replicas. On a server of yours, it makes streams of its own and leaves them there: it prints their names.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     /// Number of clients that fire at once
@@ -49,6 +50,8 @@ pub(super) struct Bench {
     #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration)]
     turn: Duration,
     #[command(flatten)]
+    cluster: Cluster,
+    #[command(flatten)]
     case_cache: CaseCache,
     #[command(flatten)]
     peers: Peers,
@@ -58,12 +61,19 @@ impl Bench {
     pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
         let shutdown = connection::shutdown(config)?;
         let mut settings = config.storage()?;
+        let servers = self.cluster.servers(config)?;
         let own = match config.names_a_server() {
             true => None,
-            false => Some(local(config).await?),
+            false => tokio::select! {
+                started = local(config, servers) => Some(started?),
+                () = shutdown.cancelled() => return Err(Failure::interrupted()),
+            },
         };
         match &own {
-            Some(local) => settings.urls = vec![local.url()],
+            Some(local) => {
+                settings.urls = local.urls();
+                settings.replicas = connection::replicas(config, local);
+            }
             None => settings = settings.apart("bench"),
         }
         let bar = seen(config, ProgressBar::new(0));
@@ -83,7 +93,15 @@ impl Bench {
         if let Some(local) = own {
             local.stop().await?;
         }
-        Ok(answer(&result?, left.as_deref()))
+        let mut answer = answer(&result?, left.as_deref());
+        if servers > 1 {
+            let replicas = settings.replicas.unwrap_or(1);
+            let on = format!("{servers} servers, streams with {replicas} replicas; ");
+            answer.text.insert_str(0, &on);
+            answer.json["servers"] = json!(servers);
+            answer.json["replicas"] = json!(replicas);
+        }
+        Ok(answer)
     }
 
     async fn measure(
@@ -115,14 +133,9 @@ impl Bench {
     }
 }
 
-/// A server with a temporary folder: the measured cases must not stay among the user's.
-async fn local(config: &Config) -> Result<LocalServer, Failure> {
-    let options = LocalServerOptions {
-        port: config.nats_port,
-        sync_interval: config.sync_interval.unwrap_or_default(),
-        ..LocalServerOptions::default()
-    };
-    Ok(LocalServer::start(options).await?)
+/// Servers with temporary folders: the measured cases must not stay among the user's.
+async fn local(config: &Config, servers: usize) -> Result<LocalCluster, Failure> {
+    Ok(LocalCluster::start(servers, config.local_server(Store::Temporary)).await?)
 }
 
 /// Returns true if the server of the command's own has a change on disk before it acknowledges

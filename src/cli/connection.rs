@@ -1,6 +1,6 @@
 //! The server that a command works on, and the search for it.
 
-use std::{future, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
+use std::{future, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{answer::complain, case_cache::CaseCache, failure::Failure, running::Running};
 use crate::{
     config::Config,
-    local_server::{LocalServer, LocalServerError},
+    local_server::{LocalCluster, LocalServerError, Store},
     petrel::{Checks, Petrel},
     process,
     storage::nats::{NatsStorage, NatsStorageConfig},
@@ -26,13 +26,8 @@ pub(super) enum Server {
     Named(Vec<String>),
     /// Another `petrel` on this machine runs it.
     Running(Running),
-    /// This process runs it.
-    Own {
-        /// The server.
-        local: Box<LocalServer>,
-        /// The name under which it greets.
-        name: String,
-    },
+    /// This process runs it, or a cluster of them.
+    Own(Box<LocalCluster>),
 }
 
 /// A command's connection.
@@ -61,7 +56,7 @@ impl Server {
             if let Some(running) = Running::find(&folder).await {
                 return Ok(Self::Running(running));
             }
-            match Self::start(config, folder.clone()).await {
+            match Self::start(config, folder.clone(), 1).await {
                 Err(LocalServerError::FolderInUse { .. }) if Instant::now() < give_up => {
                     sleep(LOOK).await;
                 }
@@ -70,29 +65,36 @@ impl Server {
         }
     }
 
-    /// Starts a server of our own on the data folder.
-    pub(super) async fn start(config: &Config, folder: PathBuf) -> Result<Self, LocalServerError> {
-        let name = format!("petrel-{}", uuid::Uuid::now_v7());
-        let local = LocalServer::start(config.local_server(folder, name.clone())).await?;
-        Ok(Self::Own { local: Box::new(local), name })
+    /// Starts a server of our own on the data folder, or so many that are one cluster.
+    pub(super) async fn start(
+        config: &Config,
+        folder: PathBuf,
+        servers: usize,
+    ) -> Result<Self, LocalServerError> {
+        let options = config.local_server(Store::Kept(folder));
+        Ok(Self::Own(Box::new(LocalCluster::start(servers, options).await?)))
+    }
+
+    fn urls(&self) -> Vec<String> {
+        match self {
+            // What was a login in them, the settings have taken out.
+            Self::Named(urls) => urls.clone(),
+            Self::Running(running) => running.urls(),
+            Self::Own(local) => local.urls(),
+        }
     }
 
     /// Address for clients; several addresses are separated by commas.
     pub(super) fn url(&self) -> String {
-        match self {
-            // What was a login in them, the settings have taken out.
-            Self::Named(urls) => urls.join(","),
-            Self::Running(running) => running.url.clone(),
-            Self::Own { local, .. } => local.url(),
-        }
+        self.urls().join(",")
     }
 
     /// The loss that a crash of the machine can cause, if it is known: for a local server.
-    pub(super) fn durability(&self) -> Option<String> {
+    pub(super) fn durability(&self, config: &Config) -> Option<String> {
         match self {
             Self::Named(_) => None,
             Self::Running(running) => Some(running.durability.clone()),
-            Self::Own { local, .. } => Some(local.durability()),
+            Self::Own(local) => Some(local.durability(replicas(config, local).unwrap_or(1))),
         }
     }
 
@@ -100,7 +102,10 @@ impl Server {
     pub(super) fn settings(&self, config: &Config) -> Result<NatsStorageConfig, Failure> {
         let mut settings = config.storage()?;
         if !matches!(self, Self::Named(_)) {
-            settings.urls = vec![self.url()];
+            settings.urls = self.urls();
+        }
+        if let Self::Own(local) = self {
+            settings.replicas = replicas(config, local);
         }
         Ok(settings)
     }
@@ -109,27 +114,36 @@ impl Server {
     pub(super) fn origin(&self) -> String {
         match self {
             Self::Named(_) => format!("the NATS server at {}", self.url()),
-            Self::Running(Running { url, pid, .. }) => {
+            Self::Running(Running { pid, .. }) => {
+                let url = self.url();
                 format!("the local NATS server of the running petrel (process {pid}) at {url}")
             }
-            Self::Own { local, .. } => {
+            Self::Own(local) => {
                 let folder = local.store_dir().display();
                 format!("a local NATS server of this command's own, with the data in {folder}")
             }
         }
     }
 
-    /// Waits until a server of our own ends by itself; never, if it is not ours.
-    pub(super) async fn ended(&self) -> Option<ExitStatus> {
-        match self {
-            Self::Own { local, .. } => local.exited().await.ok(),
-            Self::Named(_) | Self::Running(_) => future::pending().await,
+    /// Waits until a server of our own ends by itself, of several half, and says so; never, if
+    /// it is not ours.
+    pub(super) async fn ended(&self) -> String {
+        let Self::Own(local) = self else {
+            return future::pending().await;
+        };
+        let status = local.failed().await;
+        let status = status.map_or_else(String::new, |status| format!(" ({status})"));
+        match local.servers().len() {
+            1 => format!("the local NATS server ended by itself{status}"),
+            of => format!(
+                "too many of the {of} local NATS servers ended by themselves, the last{status}"
+            ),
         }
     }
 
     /// Stops it if it is our own.
     pub(super) async fn stop(self) -> Result<(), Failure> {
-        if let Self::Own { local, .. } = self {
+        if let Self::Own(local) = self {
             local.stop().await?;
         }
         Ok(())
@@ -160,7 +174,7 @@ impl Connection {
         let settings = server.settings(config)?;
         // A folder of our own is made by the command itself, and so is what belongs into it.
         let storage = match &server {
-            Server::Own { .. } => NatsStorage::connect(settings).await?,
+            Server::Own(_) => NatsStorage::connect(settings).await?,
             _ => NatsStorage::connect_to_existing(settings).await?,
         };
         Ok(Self::of(storage, server))
@@ -209,6 +223,13 @@ impl Connection {
         connection.server.stop().await?;
         result
     }
+}
+
+/// Number of copies of each stream on servers of our own, if that is not left as it is: as many
+/// as there are in a cluster, unless the user says another number.
+pub(super) fn replicas(config: &Config, local: &LocalCluster) -> Option<usize> {
+    let of_cluster = Some(local.servers().len()).filter(|servers| *servers > 1);
+    config.replicas.or(of_cluster)
 }
 
 /// The token that Ctrl-C cancels.

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     answer::Answer,
     case_cache::CaseCache,
+    cluster::Cluster,
     connection::{self, Connection, Server},
     definition_file::{self, SAMPLE},
     failure::Failure,
@@ -25,6 +26,7 @@ Examples:
   petrel dev --data-dir ./play      data in a folder of your choice
   petrel dev --nats-port 4222       so that the nats command finds the server
   petrel dev --sync-interval always what was acknowledged survives a power failure
+  petrel dev --cluster 3            three servers, each with a copy of everything
 
 Ctrl-C stops everything in order; a second one stops at once.";
 
@@ -38,6 +40,8 @@ pub(super) struct Dev {
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
+    cluster: Cluster,
+    #[command(flatten)]
     tasks: Tasks,
     #[command(flatten)]
     case_cache: CaseCache,
@@ -48,10 +52,11 @@ pub(super) struct Dev {
 impl Dev {
     pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
         let shutdown = connection::shutdown(config)?;
+        let servers = self.cluster.servers(config)?;
         refuse_a_second(config).await?;
         let port = self.listen.bind().await?;
         let started = async {
-            let connection = Connection::serving(server(config).await?, config).await?;
+            let connection = Connection::serving(server(config, servers).await?, config).await?;
             let connection = connection.checking(self.soundness.checks()).knowing(self.case_cache);
             let sample = load_sample(&connection.petrel).await?;
             Ok::<_, Failure>((connection, sample))
@@ -63,26 +68,27 @@ impl Dev {
         let graphql = port.graphql();
         let up = json!({
             "nats": connection.server.url(),
-            "durability": connection.server.durability(),
+            "durability": connection.server.durability(config),
             "graphql": graphql,
             "workflow": sample.definition.id,
             "version": sample.version,
         });
         // Before anybody is told that it is up: whoever reads that may use the announcement.
         let announcement = serve::announce_local_server(&connection.server, &port, config)?;
-        serve::announce(config, &up, &welcome(&connection.server, &graphql, &sample))?;
+        let welcome = welcome(&connection.server, config, &graphql, &sample);
+        serve::announce(config, &up, &welcome)?;
         serve::run(connection, port, announcement, self.tasks, shutdown).await?;
         Ok(Answer::default())
     }
 }
 
 /// The server that the user named, or one of our own; never that of another `petrel dev`.
-async fn server(config: &Config) -> Result<Server, Failure> {
+async fn server(config: &Config, servers: usize) -> Result<Server, Failure> {
     let storage = config.storage()?;
     if config.names_a_server() {
         return Ok(Server::Named(storage.urls));
     }
-    Ok(Server::start(config, config.data_folder()?).await?)
+    Ok(Server::start(config, config.data_folder()?, servers).await?)
 }
 
 /// Fails with the address of the first `petrel dev` on this data, before a port or a lock is
@@ -116,10 +122,10 @@ async fn load_sample(petrel: &Petrel) -> Result<std::sync::Arc<StoredDefinition>
 }
 
 /// The first text for a newcomer.
-fn welcome(server: &Server, graphql: &str, sample: &StoredDefinition) -> String {
+fn welcome(server: &Server, config: &Config, graphql: &str, sample: &StoredDefinition) -> String {
     let (nats, workflow) = (server.url(), &sample.definition.id);
     // A sentence in two halves, on two lines.
-    let durability = server.durability().map_or_else(
+    let durability = server.durability(config).map_or_else(
         || "as that server is set up".to_owned(),
         |durability| durability.replacen(": ", ":\n              ", 1),
     );
@@ -127,15 +133,16 @@ fn welcome(server: &Server, graphql: &str, sample: &StoredDefinition) -> String 
     let places = sample.definition.places.len();
     let transitions = sample.definition.transitions.len();
     let data = match server {
-        Server::Own { local, .. } => format!("  data        {}\n", local.store_dir().display()),
+        Server::Own(local) => format!("  data        {}\n", local.store_dir().display()),
         Server::Named(_) | Server::Running(_) => String::new(),
     };
     // As it was called here: it may not be on PATH.
     let petrel = std::env::args().next().unwrap_or_else(|| "petrel".to_owned());
-    // Another terminal finds a server of our own by itself.
+    // Another terminal finds a server of our own by itself; of several it is good to know all.
     let url = match server {
-        Server::Named(_) => format!(" --nats-url {nats}"),
-        Server::Running(_) | Server::Own { .. } => String::new(),
+        Server::Own(local) if local.servers().len() == 1 => String::new(),
+        Server::Running(_) => String::new(),
+        Server::Named(_) | Server::Own(_) => format!(" --nats-url {nats}"),
     };
     format!(
         r#"Storm Petrel is up.

@@ -32,7 +32,7 @@ impl Doctor {
             () = shutdown.cancelled() => return Err(Failure::interrupted()),
         };
         let mut checks = vec![ok("which server", server.origin())];
-        let durability = server.durability();
+        let durability = server.durability(config);
         let found = NatsStorage::doctor(server.settings(config)?).await;
         let is_well = found.iter().all(|check| check.status != CheckStatus::Fail);
         checks.extend(found);

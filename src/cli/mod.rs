@@ -9,6 +9,7 @@ mod bench;
 mod case;
 mod case_cache;
 mod check;
+mod cluster;
 mod connection;
 mod definition_file;
 mod dev;

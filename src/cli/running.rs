@@ -20,17 +20,24 @@ const GREETING: Duration = Duration::from_secs(2);
 /// Contents of `running.json` in the data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Running {
-    /// Address of the local NATS server.
-    pub(super) url: String,
+    /// The local NATS server, or those of a cluster.
+    pub(super) nats: Vec<RunningNats>,
     /// The process that runs it.
     pub(super) pid: u32,
     /// Address of that process's GraphQL.
     pub(super) graphql: String,
-    /// The name of the NATS server, by which it is recognised: after a crash the file stays
-    /// behind, and its port may belong to another server.
-    pub(super) server_name: String,
     /// The loss that a crash of the machine can cause, in a sentence.
     pub(super) durability: String,
+}
+
+/// A local NATS server that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RunningNats {
+    /// Its address.
+    pub(super) url: String,
+    /// Its name, by which it is recognised: after a crash the file stays behind, and its port may
+    /// belong to another server.
+    pub(super) server_name: String,
 }
 
 /// The file, removed when dropped.
@@ -57,6 +64,23 @@ impl Running {
         Ok(Announcement { path })
     }
 
+    /// Addresses of the servers.
+    pub(super) fn urls(&self) -> Vec<String> {
+        self.nats.iter().map(|server| server.url.clone()).collect()
+    }
+
+    /// Returns true if one of its servers answers. Those of a cluster go on without the others.
+    async fn answers(&self) -> bool {
+        for server in &self.nats {
+            if server.answers().await {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl RunningNats {
     /// Returns true if the server that greets at `url` is the one that was announced.
     async fn answers(&self) -> bool {
         let greeting = async {
@@ -100,12 +124,17 @@ mod tests {
 
     fn announced(url: String) -> Running {
         Running {
-            url,
+            nats: vec![RunningNats { url, server_name: "petrel-a".to_owned() }],
             pid: 1,
             graphql: "http://127.0.0.1:4000/graphql".to_owned(),
-            server_name: "petrel-a".to_owned(),
             durability: String::new(),
         }
+    }
+
+    /// An address at which nobody is.
+    async fn nobody() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        format!("nats://{}", listener.local_addr().unwrap())
     }
 
     /// A server that greets one caller under `name`.
@@ -131,6 +160,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_cluster_is_found_while_one_of_its_servers_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut running = announced(nobody().await);
+        running.nats.extend(announced(greeter("petrel-a").await).nats);
+        let _announcement = running.announce(folder.path()).unwrap();
+        assert_eq!(Running::find(folder.path()).await, Some(running));
+    }
+
+    #[tokio::test]
     async fn another_server_on_the_port_of_a_dead_one_is_not_taken_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let running = announced(greeter("somebody-else").await);
@@ -141,10 +179,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_a_crash_left_behind_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("nats://{}", listener.local_addr().unwrap());
-        drop(listener);
-        let _announcement = announced(url).announce(folder.path()).unwrap();
+        let _announcement = announced(nobody().await).announce(folder.path()).unwrap();
         assert_eq!(Running::find(folder.path()).await, None);
 
         fs::write(path(folder.path()), "{").unwrap();

@@ -12,11 +12,12 @@ use super::{
     case_cache::CaseCache,
     connection::{self, Connection, Server},
     failure::Failure,
-    running::{Announcement, Running},
+    running::{Announcement, Running, RunningNats},
     soundness::Soundness,
 };
 use crate::{
     config::{Config, duration},
+    local_server::LocalServer,
     process::{Serving, ServingError},
     server::{Doors, MOST_CONNECTIONS, Tokens},
 };
@@ -204,15 +205,16 @@ pub(super) async fn run(
     // awaited.
     let (served, lost) = tokio::select! {
         served = &mut serving => (served, None),
-        status = server.ended() => {
+        reason = server.ended() => {
             stop.cancel();
-            (serving.await, Some(status))
+            (serving.await, Some(reason))
         }
     };
     drop(announcement);
-    if let Some(status) = lost {
-        let status = status.map_or_else(String::new, |status| format!(" ({status})"));
-        return Err(Failure::unavailable(format!("the local NATS server ended by itself{status}")));
+    if let Some(reason) = lost {
+        // Those of a cluster that are left.
+        server.stop().await?;
+        return Err(Failure::unavailable(reason));
     }
     server.stop().await?;
     served.map_err(|error| match error {
@@ -227,15 +229,18 @@ pub(super) fn announce_local_server(
     port: &HttpPort,
     config: &Config,
 ) -> Result<Option<Announcement>, Failure> {
-    let Server::Own { local, name } = server else {
+    let Server::Own(local) = server else {
         return Ok(None);
     };
+    let nats = |server: &LocalServer| RunningNats {
+        url: server.url(),
+        server_name: server.name().to_owned(),
+    };
     let running = Running {
-        url: local.url(),
+        nats: local.servers().iter().map(nats).collect(),
         pid: std::process::id(),
         graphql: port.graphql(),
-        server_name: name.clone(),
-        durability: local.durability(),
+        durability: server.durability(config).unwrap_or_default(),
     };
     let folder = config.data_folder()?;
     let announced = running.announce(&folder).map_err(|error| {

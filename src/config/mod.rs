@@ -255,12 +255,11 @@ impl Config {
     }
 
     /// Options of the local server.
-    pub fn local_server(&self, folder: PathBuf, server_name: String) -> LocalServerOptions {
+    pub fn local_server(&self, store: Store) -> LocalServerOptions {
         LocalServerOptions {
             port: self.nats_port,
-            store: Store::Kept(folder),
+            store,
             sync_interval: self.sync_interval.unwrap_or_default(),
-            server_name: Some(server_name),
             ..LocalServerOptions::default()
         }
     }

@@ -176,12 +176,11 @@ fn secrets_are_not_in_what_the_settings_print() {
 
 #[test]
 fn the_local_server_gets_port_folder_and_sync() {
-    let options = config("--nats-port 4222 --sync-interval always")
-        .local_server("/data".into(), "petrel-a".to_owned());
+    let options =
+        config("--nats-port 4222 --sync-interval always").local_server(Store::Kept("/data".into()));
     assert_eq!(options.port, Some(4222));
     assert_eq!(options.store, Store::Kept("/data".into()));
     assert_eq!(options.sync_interval, SyncInterval::Always);
-    assert_eq!(options.server_name.as_deref(), Some("petrel-a"));
 }
 
 #[test]

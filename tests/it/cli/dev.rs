@@ -10,22 +10,27 @@ use serde_json::Value;
 use super::{errors, output, petrel, sample};
 
 /// `petrel` on a data folder of the test's own.
-fn in_folder(folder: &Path, arguments: &[&str]) -> Command {
+pub(super) fn in_folder(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = petrel(arguments);
     command.env("PETREL_DATA_DIR", folder);
     command
 }
 
 /// A running `petrel dev`, killed when dropped.
-struct Dev {
+pub(super) struct Dev {
     child: Child,
     /// The line that it printed when it was up.
-    up: Value,
+    pub(super) up: Value,
 }
 
 impl Dev {
     async fn start(folder: &Path) -> Self {
-        let mut command = in_folder(folder, &["dev", "--json", "--listen", "127.0.0.1:0"]);
+        Self::start_with(folder, &[]).await
+    }
+
+    pub(super) async fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        let dev = ["dev", "--json", "--listen", "127.0.0.1:0"];
+        let mut command = in_folder(folder, &[&dev[..], arguments].concat());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let read = move || {
@@ -38,9 +43,13 @@ impl Dev {
     }
 
     /// Ends it as a service manager does, and answers its exit code.
-    async fn terminate(mut self) -> Option<i32> {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).unwrap();
+    pub(super) async fn terminate(self) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself, and answers its exit code.
+    pub(super) async fn ended(mut self) -> Option<i32> {
         tokio::task::spawn_blocking(move || self.child.wait().unwrap().code()).await.unwrap()
     }
 }
@@ -53,7 +62,7 @@ impl Drop for Dev {
     }
 }
 
-async fn run(folder: &Path, arguments: &[&str]) -> Value {
+pub(super) async fn run(folder: &Path, arguments: &[&str]) -> Value {
     let output = output(in_folder(folder, &[arguments, &["--json"]].concat())).await;
     assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
     assert!(output.stderr.is_empty(), "{}", errors(&output));

@@ -5,6 +5,8 @@ mod audit;
 mod bench;
 mod case_cache;
 mod check;
+#[cfg(target_os = "linux")]
+mod cluster;
 mod dev;
 mod draw;
 mod full_stderr;
