@@ -2,19 +2,29 @@
 //!
 //! ```sh
 //! cargo bench --bench ratios
+//! cargo bench --bench ratios -- --cluster 3
 //! ```
+//!
+//! With `--cluster`, so many servers are one cluster, and each stream has a copy on each. One server
+//! leads all streams, and the client is connected to that one: a raw publish goes to its leader, and
+//! so does everything else.
 //!
 //! Everything is done in turns with the raw publish and the raw get, so that the noise of a machine
 //! is in all of it: the medians' ratios repeat where the times do not.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use async_nats::jetstream;
 use bytes::Bytes;
 use mimalloc::MiMalloc;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::json;
 use stormpetrel::{
-    local_server::{LocalServer, LocalServerOptions},
+    local_server::{LocalCluster, LocalServerOptions},
     models::{
         CaseId, HISTORY_KEPT, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId,
     },
@@ -203,21 +213,59 @@ impl Ratios {
     }
 }
 
+/// Number of servers that `--cluster` asks for.
+fn servers() -> usize {
+    let mut after = std::env::args().skip_while(|argument| argument != "--cluster").skip(1);
+    after.next().map_or(1, |number| number.parse().expect("--cluster takes a number"))
+}
+
+/// Has one server lead all streams.
+async fn lead(settings: &NatsStorageConfig, server: &str) {
+    let client = async_nats::connect(&settings.urls[0]).await.unwrap();
+    let jetstream = jetstream::new(client);
+    let ours = [settings.log_stream.clone(), settings.marking_stream.clone()];
+    for stream in ours.into_iter().chain(Floor::streams(settings)) {
+        let begun = Instant::now();
+        loop {
+            let info = jetstream.get_stream(&stream).await.unwrap().cached_info().clone();
+            let leader = info.cluster.and_then(|cluster| cluster.leader);
+            if leader.as_deref() == Some(server) {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{stream} is led by {leader:?}");
+            let preferred = json!({"placement": {"preferred": server}});
+            let step_down = format!("STREAM.LEADER.STEPDOWN.{stream}");
+            // Refused while there is no leader, or while the server lags behind: asked again.
+            let _: Result<serde_json::Value, _> = jetstream.request(step_down, &preferred).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
 fn main() {
     // On one thread, so that no hop between threads is measured, neither of ours nor raw.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let server = LocalServer::start(LocalServerOptions::default()).await.unwrap();
-        let settings =
-            NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
+        let size = servers();
+        let cluster = LocalCluster::start(size, LocalServerOptions::default()).await.unwrap();
+        let first = &cluster.servers()[0];
+        let settings = NatsStorageConfig {
+            urls: vec![first.url()],
+            replicas: (size > 1).then_some(size),
+            ..NatsStorageConfig::development()
+        };
         let storage = NatsStorage::connect(settings.clone()).await.unwrap();
         let petrel = Petrel::new(Arc::new(storage));
         petrel.create_workflow(definition(), ExpectedVersion::Any).await.unwrap();
         let floor = Floor::connect(&settings).await.unwrap();
+        if size > 1 {
+            lead(&settings, first.name()).await;
+            println!("{size} servers, and as many replicas");
+        }
         let (workflow, times) = (definition().id, BTreeMap::new());
         let mut ratios = Ratios { petrel, floor, workflow, times };
         ratios.measure().await;
         ratios.print();
-        server.stop().await.unwrap();
+        cluster.stop().await.unwrap();
     });
 }
