@@ -11,14 +11,18 @@ use std::{
 use async_nats::jetstream::{self, Context};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::{sync::Mutex, time::timeout};
 
 use super::{
     dev::{Dev, in_folder, run},
     errors, output, petrel,
 };
 
-const CLUSTER: [&str; 2] = ["--cluster", "3"];
+/// Three servers, which may be slow: other tests run beside them.
+const CLUSTER: [&str; 2] = ["--cluster=3", "--consumer-timeout=30s"];
+
+/// Taken by each test that runs a cluster, so that their elections have the machine to themselves.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Asks again and again, with a short pause, until there is an answer.
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
@@ -82,6 +86,7 @@ async fn refusal(folder: &Path, arguments: &[&str], code: i32) -> String {
 
 #[tokio::test]
 async fn a_cluster_has_three_copies_bears_the_end_of_one_server_and_keeps_its_data() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start_with(folder.path(), &CLUSTER).await;
     let urls = nats(&dev);
@@ -121,6 +126,7 @@ async fn a_cluster_has_three_copies_bears_the_end_of_one_server_and_keeps_its_da
 
 #[tokio::test]
 async fn the_data_of_one_server_and_of_a_cluster_is_for_nobody_else() {
+    let _turn = TURN.lock().await;
     let one = tempfile::tempdir().unwrap();
     let dev = Dev::start_with(one.path(), &[]).await;
     assert_eq!(dev.terminate().await, Some(0));
@@ -161,6 +167,7 @@ async fn what_does_not_go_with_a_cluster_is_refused_with_the_reason() {
 
 #[tokio::test]
 async fn a_server_that_does_not_start_is_named_and_the_others_end() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("server-2")).unwrap();
     // A file where the server wants its folder.
@@ -172,7 +179,14 @@ async fn a_server_that_does_not_start_is_named_and_the_others_end() {
     let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = busy.local_addr().unwrap().port().to_string();
     let folder = tempfile::tempdir().unwrap();
-    let on_port = ["dev", "--listen=127.0.0.1:0", "--cluster=3", "--nats-port", &port[..]];
+    let on_port = [
+        "dev",
+        "--listen=127.0.0.1:0",
+        "--cluster=3",
+        "--consumer-timeout=30s",
+        "--nats-port",
+        &port[..],
+    ];
     let refused = refusal(folder.path(), &on_port, 3).await;
     assert!(refused.contains("server 1 of 3") && refused.contains(&port[..]), "{refused}");
     assert!(servers(folder.path()).is_empty());
@@ -183,6 +197,7 @@ async fn a_server_that_does_not_start_is_named_and_the_others_end() {
 
 #[tokio::test]
 async fn an_interrupt_while_the_servers_start_ends_all() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let mut command = in_folder(folder.path(), &["dev", "--listen=127.0.0.1:0", "--cluster=3"]);
     let mut dev = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -195,6 +210,7 @@ async fn an_interrupt_while_the_servers_start_ends_all() {
 
 #[tokio::test]
 async fn no_server_outlives_a_petrel_that_is_killed_and_the_next_one_has_the_data() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start_with(folder.path(), &CLUSTER).await;
     run(folder.path(), &["case", "start", "order-approval", "--id", "a"]).await;
@@ -207,6 +223,7 @@ async fn no_server_outlives_a_petrel_that_is_killed_and_the_next_one_has_the_dat
 
 #[tokio::test]
 async fn without_most_of_its_servers_petrel_ends_and_takes_the_last_along() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start_with(folder.path(), &CLUSTER).await;
     for server in &servers(folder.path())[..2] {
@@ -218,6 +235,7 @@ async fn without_most_of_its_servers_petrel_ends_and_takes_the_last_along() {
 
 #[tokio::test]
 async fn a_bench_of_three_servers_has_three_copies_on_all_sides() {
+    let _turn = TURN.lock().await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     drop(listener);
@@ -225,6 +243,7 @@ async fn a_bench_of_three_servers_has_three_copies_on_all_sides() {
         "bench",
         "--json",
         "--cluster=3",
+        "--consumer-timeout=30s",
         "--clients=2",
         "--cases=2",
         "--rounds=2",
