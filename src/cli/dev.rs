@@ -1,7 +1,10 @@
 //! `petrel dev`: everything on one machine, with something to try.
 
+use std::time::{Duration, Instant};
+
 use clap::Args;
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::{
     answer::Answer,
@@ -19,6 +22,11 @@ use crate::{
     models::StoredDefinition,
     petrel::{Error, ExpectedVersion, Petrel},
 };
+
+/// Longest time for new streams on several servers to have leaders that stay.
+const ELECTIONS: Duration = Duration::from_secs(30);
+/// Time between two tries meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,7 +66,16 @@ impl Dev {
         let started = async {
             let connection = Connection::serving(server(config, servers).await?, config).await?;
             let connection = connection.checking(self.soundness.checks()).knowing(self.case_cache);
-            let sample = load_sample(&connection.petrel).await?;
+            let begun = Instant::now();
+            let sample = loop {
+                match load_sample(&connection.petrel).await {
+                    // The leader of a stream that was just made may be the next one already.
+                    Err(failure) if failure.is_retryable() && begun.elapsed() < ELECTIONS => {
+                        sleep(LOOK).await;
+                    }
+                    loaded => break loaded?,
+                }
+            };
             Ok::<_, Failure>((connection, sample))
         };
         let (connection, sample) = tokio::select! {

@@ -116,6 +116,11 @@ impl Failure {
         Self { of_record: errors.into_iter().any(is_of_record), ..self }
     }
 
+    /// Returns true if trying again later may help.
+    pub(super) fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+
     /// The code that the process ends with.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit as u8)
