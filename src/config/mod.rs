@@ -17,7 +17,7 @@ use clap::Args;
 
 pub use error::ConfigError;
 pub(crate) use units::{bytes, duration};
-pub use values::{Address, LogFormat, Preset, ReadPathSetting, Secret};
+pub use values::{Address, GroupCommitSetting, LogFormat, Preset, ReadPathSetting, Secret};
 
 use context::Context;
 use folder::default_data_folder;
@@ -146,6 +146,11 @@ pub struct Config {
     #[arg(long, env = "PETREL_VIEW_ON_DISK", hide_short_help = true)]
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
     pub view_on_disk: bool,
+    /// Changes that come at once go to the log together: where measured faster, always, or never
+    /// [default: measured]
+    #[arg(long, env = "PETREL_GROUP_COMMIT", value_enum, hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub group_commit: Option<GroupCommitSetting>,
     /// Time that a departed token's marker is kept, in whole seconds, as in 20s [default: 20s]
     #[arg(long, env = "PETREL_MARKER_TTL", value_name = "TIME", hide_short_help = true)]
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
@@ -294,6 +299,7 @@ impl Config {
             replicas: self.replicas.or(preset.replicas),
             log_max_bytes: self.log_max_bytes.or(preset.log_max_bytes),
             view_on_disk: self.view_on_disk || preset.view_on_disk || self.syncs_seldom(),
+            group_commit: self.group_commit.map_or(preset.group_commit, Into::into),
             connect_timeout: self.connect_timeout.unwrap_or(preset.connect_timeout),
             connect_attempts: self.connect_attempts.unwrap_or(preset.connect_attempts),
             consumer_timeout: self.consumer_timeout.unwrap_or(preset.consumer_timeout),

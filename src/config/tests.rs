@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use super::*;
 use crate::storage::ReadPath;
-use crate::storage::nats::Tls;
+use crate::storage::nats::{GroupCommit, Tls};
 
 #[derive(Debug, Parser)]
 struct Flags {
@@ -70,7 +70,7 @@ fn every_storage_flag_reaches_its_field() {
          --prefix sp --log-stream LOG --marking-stream MARKING --replicas 3 \
          --log-max-bytes 10GiB --connect-timeout 1s --connect-attempts 2 \
          --consumer-timeout 3s --deliveries 4 --marker-ttl 1m --read-path consumer --request-buffer 5 \
-         --scan-batch 6 --breaker-threshold 7 --view-on-disk",
+         --scan-batch 6 --breaker-threshold 7 --view-on-disk --group-commit never",
     );
     let expected = NatsStorageConfig {
         urls: vec!["nats://a:4222".to_owned(), "nats://b:4222".to_owned()],
@@ -90,6 +90,7 @@ fn every_storage_flag_reaches_its_field() {
         replicas: Some(3),
         log_max_bytes: Some(10 << 30),
         view_on_disk: true,
+        group_commit: GroupCommit::Never,
         connect_timeout: Duration::from_secs(1),
         connect_attempts: 2,
         consumer_timeout: Duration::from_secs(3),

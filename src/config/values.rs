@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::storage::ReadPath;
+use crate::storage::{ReadPath, nats::GroupCommit};
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,6 +62,27 @@ impl From<ReadPathSetting> for ReadPath {
         match setting {
             ReadPathSetting::Direct => Self::Direct,
             ReadPathSetting::Consumer => Self::Consumer,
+        }
+    }
+}
+
+/// Setting of how changes that come at once go to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GroupCommitSetting {
+    /// Together where that was measured to be faster.
+    Measured,
+    /// Together whenever several come at once.
+    Always,
+    /// One by one.
+    Never,
+}
+
+impl From<GroupCommitSetting> for GroupCommit {
+    fn from(setting: GroupCommitSetting) -> Self {
+        match setting {
+            GroupCommitSetting::Measured => Self::Measured,
+            GroupCommitSetting::Always => Self::Always,
+            GroupCommitSetting::Never => Self::Never,
         }
     }
 }

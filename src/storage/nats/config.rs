@@ -40,6 +40,8 @@ pub struct NatsStorageConfig {
     /// without replicas on a server of its own acknowledges before: a crash of the server takes its
     /// last writes, and whoever serves then makes them again from the log. Default false.
     pub view_on_disk: bool,
+    /// Whether appends that come at once go into the log together. Default [`GroupCommit::Measured`].
+    pub group_commit: GroupCommit,
     /// Longest time that making a connection may take. Default 10 s.
     pub connect_timeout: Duration,
     /// Number of times that the first connection is tried, with jittered exponential waits
@@ -62,6 +64,19 @@ pub struct NatsStorageConfig {
     /// Number of requests in a row without an answer after which calls fail at once, until the
     /// server answers again. Default 8.
     pub breaker_threshold: u32,
+}
+
+/// Appends of several cases in one atomic batch, each with its own condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupCommit {
+    /// Where that is faster than one after the other, by what each took lately: where the disk is
+    /// waited for, or a majority of replicas.
+    #[default]
+    Measured,
+    /// Whenever several come at once.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// Encryption of the connection.
@@ -95,6 +110,7 @@ impl NatsStorageConfig {
             replicas: None,
             log_max_bytes: None,
             view_on_disk: false,
+            group_commit: GroupCommit::Measured,
             connect_timeout: Duration::from_secs(10),
             connect_attempts: 3,
             consumer_timeout: Duration::from_secs(5),

@@ -1,15 +1,18 @@
 //! The raw server, to compare with: the cost of the same messages with nothing of ours above.
 
-use std::{collections::HashMap, future::IntoFuture};
+use std::{collections::HashMap, future::IntoFuture, sync::Arc};
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{self, stream::Stream},
-};
+use async_nats::jetstream::{self, stream::Stream};
 use bytes::Bytes;
 use futures::future::{try_join, try_join_all};
 
-use super::{Link, NatsStorageConfig, Subjects, codec, direct::Many, publish::Expected, streams};
+use super::{
+    Link, NatsStorageConfig, Subjects, codec,
+    direct::Many,
+    group::{Append, Group},
+    publish::Expected,
+    streams,
+};
 use crate::{
     models::{CaseId, LogSequence, PlaceId, RecordKind, TokenId, WorkflowId},
     storage::{Result, StorageError},
@@ -28,6 +31,7 @@ pub struct Floor {
     workflow: WorkflowId,
     guarded: WorkflowId,
     config: NatsStorageConfig,
+    group: Arc<Group>,
 }
 
 impl Floor {
@@ -50,7 +54,8 @@ impl Floor {
         let workflow = WorkflowId::new("floor").map_err(lost)?;
         let guarded = WorkflowId::new("guarded").map_err(lost)?;
         let subjects = Subjects::new(&config.prefix);
-        Ok(Self { link, jetstream, marking, subjects, workflow, guarded, config })
+        let group = Arc::new(Group::new(&link, &config.log_stream, config.group_commit));
+        Ok(Self { link, jetstream, marking, subjects, workflow, guarded, config, group })
     }
 
     /// The streams that it uses.
@@ -104,12 +109,11 @@ impl Floor {
         moved: &Moved,
         last: &mut Sequences,
     ) -> Result<()> {
-        let Self { link, subjects, guarded: workflow, config, .. } = self;
+        let Self { subjects, guarded: workflow, group, .. } = self;
         let fence = subjects.case(workflow, case);
         let subject = subjects.record(workflow, case, RecordKind::Fired);
-        let expected = Expected { sequence: last.record, filter: Some(&fence) };
-        let (none, body) = (HeaderMap::new, record.clone());
-        last.record = link.publish(&config.log_stream, &subject, expected, none, body).await?;
+        let (expected, payload) = (last.record, record.clone());
+        last.record = group.append(Append { subject, fence, expected, payload }).await?;
         let (marker, token) = try_join(
             self.guarded_view(case, &moved.from, moved, last),
             self.guarded_view(case, &moved.to, moved, last),

@@ -15,6 +15,7 @@ use super::{
     codec,
     decoding::decoded,
     direct::{Asked, Decoded, Query, RawMessage},
+    group::Append,
     publish::Expected,
     store::Inner,
     walk::{Walk, walked_first},
@@ -121,8 +122,10 @@ impl Inner {
         let hash = codec::hash(&payload);
         // All appends of a case carry this one text: with replicas, the server compares the
         // texts of the fences of what is on its way, and not the subjects that they cover.
-        let expected = Expected { sequence: number(options.expected), filter: Some(&fence) };
-        let sequence = self.publish(&subject, expected, payload, &hash).await?;
+        let expected = number(options.expected);
+        let seen = self.seen.highest();
+        let append = Append { subject: subject.clone(), fence, expected, payload };
+        let sequence = self.appended(seen, self.group.append(append).await?, &hash)?;
         Ok(Appended { sequence, subject, hash })
     }
 
@@ -136,6 +139,11 @@ impl Inner {
         let seen = self.seen.highest();
         let none = HeaderMap::new;
         let sequence = self.link.publish(self.log(), subject, expected, none, payload).await?;
+        self.appended(seen, sequence, hash)
+    }
+
+    /// The sequence of a message that was appended, when `seen` was the highest.
+    fn appended(&self, seen: u64, sequence: u64, hash: &str) -> Result<LogSequence> {
         self.seen.appended(seen, sequence, hash.to_owned());
         LogSequence::new(sequence).ok_or_else(|| StorageError::Stream {
             stream: self.log().to_owned(),

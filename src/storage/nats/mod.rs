@@ -23,12 +23,12 @@ mod token_view;
 mod walk;
 
 pub use super::nats_link::address::Auth;
-pub use config::{NatsStorageConfig, Tls};
+pub use config::{GroupCommit, NatsStorageConfig, Tls};
 pub use doctor::{Check, CheckStatus};
 pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;
 pub use streams::Filling;
 
-use super::nats_link::{Link, address, branch, decoding, direct, leader, publish, refusal};
+use super::nats_link::{Link, address, branch, decoding, direct, group, leader, publish, refusal};
 use seen::Seen;
 use subjects::Subjects;

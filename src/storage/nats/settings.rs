@@ -59,6 +59,8 @@ pub(super) fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> V
         "deny_purge": true,
         // `async` acknowledges what a killed server has not written down.
         "persist_mode": "default",
+        // Appends that come at once may be one batch.
+        "allow_atomic": true,
     });
     if let Some(bytes) = config.log_max_bytes {
         settings["max_bytes"] = json!(bytes);

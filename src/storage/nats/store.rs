@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     Link, NatsStorageConfig, Seen, Subjects,
     feed::{Feed, FeedRequest},
+    group::Group,
     leader::led,
     listing::Listings,
     streams::{self, Filling, Purpose},
@@ -34,6 +35,8 @@ pub(super) struct Inner {
     pub listings: Listings,
     /// True if somebody was told that the view is on another server than this process is connected to.
     pub is_far: AtomicBool,
+    /// Appends to the log.
+    pub group: Arc<Group>,
     /// True if the view was made again and is to be filled from the log.
     filling: bool,
 }
@@ -80,7 +83,9 @@ impl NatsStorage {
             .api_prefix(link.api.clone())
             .build(link.client.clone());
         let subjects = Subjects::new(&config.prefix);
+        let group = Arc::new(Group::new(&link, &config.log_stream, config.group_commit));
         let inner = Inner {
+            group,
             link,
             jetstream,
             config,

@@ -6,11 +6,13 @@ pub(in crate::storage) mod branch;
 pub(in crate::storage) mod breaker;
 pub(in crate::storage) mod decoding;
 pub(in crate::storage) mod direct;
+pub(in crate::storage) mod group;
 pub(in crate::storage) mod intake;
 pub(in crate::storage) mod interruption;
 pub(in crate::storage) mod leader;
 pub(in crate::storage) mod link;
 pub(in crate::storage) mod options;
+mod pace;
 pub(in crate::storage) mod publish;
 pub(in crate::storage) mod refusal;
 

@@ -49,16 +49,19 @@ impl Link {
         let published =
             self.publish_until_decided(stream, subject, expected, headers, payload).await;
         match &published {
-            Ok(_) => {
-                self.refused_writes().remove(stream);
-                self.stuck.store(false, Ordering::Relaxed);
-            }
+            Ok(_) => self.has_stored(stream),
             Err(error @ (StorageError::Full { .. } | StorageError::Denied(_))) => {
                 self.refused_writes().insert(stream.to_owned(), error.to_string());
             }
             Err(_) => {}
         }
         published
+    }
+
+    /// Notes that a stream has taken a write.
+    pub(super) fn has_stored(&self, stream: &str) {
+        self.refused_writes().remove(stream);
+        self.stuck.store(false, Ordering::Relaxed);
     }
 
     /// For each stream, the reason for which its last write was refused for want of space or permission, or not
@@ -86,10 +89,7 @@ impl Link {
                 return Err(StorageError::Unavailable { reason, away_since: None });
             }
             let mut headers = headers();
-            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.sequence.to_string());
-            if let Some(filter) = expected.filter {
-                headers.insert(EXPECTED_SUBJECT, filter);
-            }
+            expected.add_to(&mut headers);
             let size = payload.len() + header_bytes(&headers);
             let limit = self.client.max_payload();
             if size > limit {
@@ -97,7 +97,7 @@ impl Link {
                 return Err(StorageError::TooLarge { subject, size, limit });
             }
             let error = match self.publish_once(stream, subject, headers, &payload).await? {
-                Ok(sequence) => return Ok(sequence),
+                Ok(answer) => return Ok(answer.seq),
                 Err(error) => error,
             };
             if error.err_code != IN_FLIGHT {
@@ -124,13 +124,13 @@ impl Link {
         }
     }
 
-    async fn publish_once(
+    pub(super) async fn publish_once(
         &self,
         stream: &str,
         subject: &str,
         headers: HeaderMap,
         payload: &Bytes,
-    ) -> Result<Result<u64, ApiError>, StorageError> {
+    ) -> Result<Result<PublishAnswer, ApiError>, StorageError> {
         let limit = match self.stuck.load(Ordering::Relaxed) {
             true => self.timeout.min(STUCK_ANSWERS),
             false => self.timeout,
@@ -150,12 +150,12 @@ impl Link {
         let Some(answer) = sent? else {
             return Err(Box::pin(self.nobody(stream, |config| takes(config, subject))).await);
         };
-        let answer: PublishAnswer =
+        let mut answer: PublishAnswer =
             serde_json::from_slice(&answer.payload).map_err(|error| StorageError::Stream {
                 stream: stream.to_owned(),
                 reason: format!("{subject} was not acknowledged by a stream: {error}"),
             })?;
-        Ok(answer.error.map_or(Ok(answer.seq), Err))
+        Ok(answer.error.take().map_or(Ok(answer), Err))
     }
 }
 
@@ -174,10 +174,22 @@ pub(crate) struct Expected<'a> {
     pub filter: Option<&'a str>,
 }
 
+impl Expected<'_> {
+    pub(super) fn add_to(&self, headers: &mut HeaderMap) {
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, self.sequence.to_string());
+        if let Some(filter) = self.filter {
+            headers.insert(EXPECTED_SUBJECT, filter);
+        }
+    }
+}
+
 #[derive(Deserialize)]
-struct PublishAnswer {
+pub(super) struct PublishAnswer {
     #[serde(default)]
-    seq: u64,
+    pub seq: u64,
+    /// Number of messages of a batch.
+    #[serde(default)]
+    pub count: usize,
     error: Option<ApiError>,
 }
 

@@ -18,6 +18,9 @@ pub(crate) struct ApiError {
 /// The stream that is asked for does not exist (`server/errors.json` of nats-server).
 pub(crate) const NOT_FOUND: u64 = 10_059;
 
+/// "Wrong last sequence": somebody was first.
+pub(crate) const LOST_RACE: u64 = 10_071;
+
 /// "Wrong last sequence" without a number: a message that changes it is on its way.
 pub(crate) const IN_FLIGHT: u64 = 10_164;
 
@@ -86,7 +89,7 @@ pub(crate) fn publish_error(
 ) -> StorageError {
     let stream = stream.to_owned();
     match error.err_code {
-        10_071 => StorageError::LostRace { subject, expected: LogSequence::new(expected) },
+        LOST_RACE => StorageError::LostRace { subject, expected: LogSequence::new(expected) },
         // It is within the server's limit, so it is the stream that has one of its own.
         10_054 => StorageError::Stream {
             stream,

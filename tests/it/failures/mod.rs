@@ -11,6 +11,7 @@ pub(crate) mod fixtures;
 mod full_disk;
 mod going_back;
 mod gone_back;
+mod group;
 mod levels;
 mod limits;
 mod load;
