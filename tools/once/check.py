@@ -25,7 +25,7 @@ OPERATIONS = (
 )
 FAULTS = {
     "kills": ["kill"], "swallow": ["kill", "swallow", "cut"], "cluster": ["freeze", "leader-kill"],
-    "server": ["kill", "server-kill"], "stranger": ["kill"], "back": ["copy", "put-back"], "old": ["kill"], "calm": [],
+    "replicas": ["kill", "server-kill"], "server": ["kill", "server-kill"], "stranger": ["kill"], "back": ["copy", "put-back"], "old": ["kill"], "calm": [],
 }
 
 
@@ -40,6 +40,8 @@ def judge(messages, lines):
     for message in messages:
         if message["s"] == "CB_LOG":
             logs.add(message)
+            if "Nats-Batch-Id" in message["h"]:
+                report.count(TOGETHER)
         else:
             registers[message["subj"]] = message
     cases = logs.cases
@@ -106,6 +108,7 @@ def count(lines, requests, report):
             report.count("appends tried again, by the metrics of the processes", line["retries"])
 
 
+TOGETHER = "records in the log: appended together with others"
 FEEDS = ("workflowEvents", "caseEvents", "tokenUpdates")
 STRANGE = [
     "written by a stranger: case", "written by a stranger: token", "written by a stranger: definition",
@@ -154,8 +157,9 @@ def main(arguments):
     lines = list(read(os.path.join(folder, "journal.jsonl")))
     report = judge(load(os.path.join(folder, "dump.jsonl.gz")), lines)
     report.print()
-    scenario = next(line for line in lines if line["t"] == "run")["scenario"]
-    missing = [name for name in required(scenario) if not report.counts[name]]
+    run = next(line for line in lines if line["t"] == "run")
+    needed = required(run["scenario"]) + ([TOGETHER] if run.get("group") == "always" else [])
+    missing = [name for name in needed if not report.counts[name]]
     for name in missing:
         print(f"\ndid not count: none of “{name}”")
     print(f"\n{folder}: {sum(map(len, report.findings.values()))} findings" + (", did not count" if missing else ""))

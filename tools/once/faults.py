@@ -36,6 +36,20 @@ async def kill_server(server, journal, random):
         await server.ready()
 
 
+async def kill_any(servers, journal, random):
+    """kill -9 of one of a cluster's servers, the leader's as well, back at once; then of another one."""
+    while True:
+        await asyncio.sleep(random.uniform(3.0, 5.0))
+        server = random.choice(servers)
+        journal.fault("server-kill", server.name)
+        try:
+            await server.kill()
+        finally:
+            if not server.alive():
+                server.start()
+        await server.ready()
+
+
 async def restart_what_ended(processes, journal):
     """A process that ended by itself is started again, and the journal has it."""
     while True:

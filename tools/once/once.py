@@ -26,7 +26,7 @@ from world import World
 
 CLIENTS, SLOTS = 24, 100
 
-SCENARIOS = ("kills", "swallow", "cluster", "server", "stranger", "back", "old", "calm")
+SCENARIOS = ("kills", "swallow", "cluster", "replicas", "server", "stranger", "back", "old", "calm")
 
 
 def arguments():
@@ -36,6 +36,8 @@ def arguments():
     parser.add_argument("--older", help="an older version of the program, for the scenario `old`")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1, help="of what is asked for and when faults come")
+    parser.add_argument("--sync-interval", help="of the nats-servers, as in `always`")
+    parser.add_argument("--group-commit", help="of the processes: `measured`, `always` or `never`")
     parser.add_argument("--settle", type=float, default=15.0, help="seconds for the view, after the last request")
     parser.add_argument("--out", help="folder for the dump, the journal and the logs (a new temporary one)")
     parser.add_argument("--self-test", action="store_true", help="does the checker find each fault that is planted?")
@@ -54,14 +56,17 @@ def folder_for(path):
 class Run:
     """One scenario from the first server's start to the dump."""
 
-    def __init__(self, scenario, petrel, seconds, seed, settle, folder, older=None):
+    def __init__(self, scenario, petrel, seconds, seed, settle, folder, older=None, sync=None, group=None):
         self.scenario, self.program, self.seconds = scenario, os.path.abspath(petrel), seconds
         self.programs = [self.program, os.path.abspath(older) if scenario == "old" else self.program]
         self.settle, self.folder = settle, folder
+        self.sync, self.group = sync, group
+        self.is_replicated = scenario in ("cluster", "replicas")
         self.random = random.Random(seed)
         self.journal = Journal(os.path.join(folder, "journal.jsonl"))
         self.servers, self.petrels, self.proxies = [], [], {}
-        about = {"scenario": scenario, "seconds": seconds, "seed": seed, "cluster": scenario == "cluster"}
+        about = {"scenario": scenario, "seconds": seconds, "seed": seed, "cluster": self.is_replicated}
+        about |= {"sync": sync, "group": group}
         self.journal.write("run", **about, older=1 if scenario == "old" else None)
 
     async def run(self):
@@ -79,12 +84,12 @@ class Run:
             self.journal.close()
 
     async def start(self):
-        count = 3 if self.scenario == "cluster" else 1
+        count = 3 if self.is_replicated else 1
         ports = free_ports(2 * count + 2)
         routes = ports[count : 2 * count] if count > 1 else None
         for number in range(count):
             route = routes[number] if routes else None
-            self.servers.append(Nats(f"nats{number}", ports[number], self.folder, routes, route))
+            self.servers.append(Nats(f"nats{number}", ports[number], self.folder, routes, route, self.sync))
         for server in self.servers:
             server.start()
         for server in self.servers:
@@ -97,7 +102,8 @@ class Run:
                 await proxy.start()
                 url = f"nats://127.0.0.1:{proxy.port}"
             replicas = count if count > 1 else None
-            petrel = Petrel(name, self.programs[number], url, ports[2 * count + number], self.folder, replicas)
+            port = ports[2 * count + number]
+            petrel = Petrel(name, self.programs[number], url, port, self.folder, replicas, self.group)
             self.petrels.append(petrel)
             petrel.start()
             await petrel.ready()
@@ -112,6 +118,9 @@ class Run:
             kills = cluster.kill_leaders(journal, min(25.0, self.seconds / 3), 60.0, 1.0)
             freezes = cluster.freeze_followers(journal, self.random, first, 20.0, 3.0)
             return [freezes, kills, restart]
+        if scenario == "replicas":
+            kills = faults.kill_petrels(self.petrels, journal, self.random, 5.0)
+            return [restart, kills, faults.kill_any(self.servers, journal, self.random)]
         if scenario == "back":
             return [restart, put_back(self.servers[0], world, journal, self.folder, min(30.0, self.seconds / 2.5))]
         tasks = [restart]
@@ -191,7 +200,7 @@ class Run:
 def run_and_check(options):
     folder = folder_for(options.out)
     print(f"{options.scenario} for {options.minutes:g} minutes, seed {options.seed}, in {folder}", flush=True)
-    run = Run(options.scenario, options.petrel, options.minutes * 60, options.seed, options.settle, folder, options.older)
+    run = Run(options.scenario, options.petrel, options.minutes * 60, options.seed, options.settle, folder, options.older, options.sync_interval, options.group_commit)
     asyncio.run(run.run())
     return check.main([folder])
 

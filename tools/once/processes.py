@@ -76,10 +76,12 @@ class Process:
 class Petrel(Process):
     """A `petrel serve`; counts of its metrics are kept over its deaths."""
 
-    def __init__(self, name, program, nats_url, port, folder, replicas=None):
+    def __init__(self, name, program, nats_url, port, folder, replicas=None, group=None):
         command = [program, "serve", "--nats-url", nats_url, "--listen", f"127.0.0.1:{port}"]
         if replicas:
             command += ["--replicas", str(replicas)]
+        if group:
+            command += ["--group-commit", group]
         super().__init__(name, command, folder)
         self.port = port
         self.races = self.retries = 0
@@ -117,11 +119,12 @@ class Petrel(Process):
 class Nats(Process):
     """A nats-server on loopback, alone or one of a cluster."""
 
-    def __init__(self, name, port, folder, routes=None, own_route=None):
+    def __init__(self, name, port, folder, routes=None, own_route=None, sync=None):
         store = self.store = os.path.join(folder, name)
         os.makedirs(store, exist_ok=True)
         config = os.path.join(folder, f"{name}.conf")
-        lines = [f"server_name: {name}", f"listen: 127.0.0.1:{port}", f'jetstream {{ store_dir: "{store}" }}']
+        settings = f'store_dir: "{store}"' + (f', sync_interval: "{sync}"' if sync else "")
+        lines = [f"server_name: {name}", f"listen: 127.0.0.1:{port}", f"jetstream {{ {settings} }}"]
         if routes:
             urls = ", ".join(f'"nats://127.0.0.1:{route}"' for route in routes)
             lines.append(f"cluster {{ name: once, listen: 127.0.0.1:{own_route}, routes: [{urls}] }}")

@@ -40,7 +40,7 @@ pub struct NatsStorageConfig {
     /// without replicas on a server of its own acknowledges before: a crash of the server takes its
     /// last writes, and whoever serves then makes them again from the log. Default false.
     pub view_on_disk: bool,
-    /// Whether appends that come at once go into the log together. Default [`GroupCommit::Measured`].
+    /// Way of appends that come at once: together or one by one. Default [`GroupCommit::Measured`].
     pub group_commit: GroupCommit,
     /// Longest time that making a connection may take. Default 10 s.
     pub connect_timeout: Duration,

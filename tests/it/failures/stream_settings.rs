@@ -121,7 +121,11 @@ async fn what_cannot_be_changed_is_refused_with_its_field_and_left_as_it_is() {
         (none(), json!({"storage": "memory"}), "CB_MARKING storage:"),
         (json!({"retention": "interest"}), none(), "CB_LOG retention:"),
         (none(), json!({"retention": "workqueue"}), "CB_MARKING retention:"),
-        (json!({"persist_mode": "async"}), none(), "CB_LOG persist_mode:"),
+        (
+            json!({"persist_mode": "async", "allow_atomic": false}),
+            none(),
+            "CB_LOG allow_atomic, persist_mode:",
+        ),
         // Can't be taken back, and the view lives by replacing its messages. The log must not
         // be touched for it either.
         (
