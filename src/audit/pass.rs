@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::{
     Auditor, Finding, FindingIn, FindingKind,
@@ -67,6 +67,22 @@ struct Due {
     /// Its log, if that is one of them.
     log: Option<Given>,
     registers: Vec<Register>,
+}
+
+/// An item with the position of the pass after it.
+type At = std::result::Result<(u64, Item), StorageError>;
+
+/// The next items whose cases' heads are read together, with few registers in all.
+async fn together(items: &mut (impl Stream<Item = At> + Unpin)) -> Vec<At> {
+    let (mut some, mut registers) = (Vec::new(), 0);
+    while some.len() < TOGETHER && registers < REGISTERS_AT_ONCE {
+        let Some(item) = items.next().await else { break };
+        if let Ok((_, Item::Registers(_, _, of_case))) = &item {
+            registers += of_case.len();
+        }
+        some.push(item);
+    }
+    some
 }
 
 /// Result of a look at a case.
@@ -217,11 +233,14 @@ impl Auditor<'_> {
 
     async fn pass<S>(&self, items: S) -> Result<()>
     where
-        S: stream::Stream<Item = std::result::Result<(u64, Item), StorageError>> + Send,
+        S: Stream<Item = At> + Send,
     {
-        let mut items = std::pin::pin!(items.chunks(TOGETHER));
-        let mut suspicions = Vec::new();
-        while let Some(items) = items.next().await {
+        let (mut items, mut suspicions) = (std::pin::pin!(items.fuse()), Vec::new());
+        loop {
+            let items = together(&mut items).await;
+            if items.is_empty() {
+                return self.resolve(suspicions).await;
+            }
             let (mut position, mut due) = (0, BTreeMap::<_, BTreeMap<_, Due>>::new());
             for item in items {
                 let item = item?;
@@ -255,7 +274,6 @@ impl Auditor<'_> {
             }
             self.sample().await?;
         }
-        self.resolve(suspicions).await
     }
 
     /// Looks at cases of a workflow.

@@ -35,7 +35,7 @@ const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/storage/nats/feed.rs", 1, "deletes a consumer, which the server does as well, later"),
     ("src/storage/nats/seen.rs", 1, "all who need the look wait"),
     ("src/storage/nats_link/decoding.rs", 3, "who asks for the message waits"),
-    ("src/storage/nats_link/group.rs", 1, "those whose appends wait are told of its end"),
+    ("src/storage/nats_link/group.rs", 2, "those whose appends wait are told of its end"),
     ("src/storage/nats_link/intake.rs", 1, "who asks for the message waits"),
 ];
 

@@ -258,7 +258,11 @@ impl Follower {
         (self.has_begun, self.is_another) = (true, false);
         self.settled = Settled::default();
         self.view = Some((back, last));
-        self.earlier_view = self.earlier.map(|(since, _)| since);
+        let since = self.earlier.map(|(since, _)| since);
+        self.earlier_view = match (self.earlier_view, since) {
+            (Some(due), Some(since)) => Some(due.min(since)),
+            (due, since) => due.or(since),
+        };
         self.contended_views.clear();
         Ok(())
     }

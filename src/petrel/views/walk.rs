@@ -182,9 +182,11 @@ impl Views {
             };
             return self.settle(of_case, keys(&is_wrong), false).await;
         }
-        // What can't be read of it is told of by the look at the case.
-        let Ok(case) = self.reader.restore(&head, Purpose::Upkeep).await else {
-            return Ok((Repaired::default(), false));
+        let case = match self.reader.restore(&head, Purpose::Upkeep).await {
+            Ok(case) => case,
+            Err(error) if error.retryable() => return Err(error),
+            // What can't be read of it is told of by the look at the case.
+            Err(_) => return Ok((Repaired::default(), false)),
         };
         let seen: HashSet<_> = registers.iter().map(|register| &register.token).collect();
         let are_all_there = marking.iter().all(|entry| seen.contains(&entry.token));

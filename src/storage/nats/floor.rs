@@ -7,11 +7,8 @@ use bytes::Bytes;
 use futures::future::{try_join, try_join_all};
 
 use super::{
-    Link, NatsStorageConfig, Subjects, codec,
-    direct::Many,
-    group::{Append, Group},
-    publish::Expected,
-    streams,
+    Link, NatsStorageConfig, Subjects, append::Append, codec, direct::Many, group::Group,
+    publish::Expected, streams,
 };
 use crate::{
     models::{CaseId, LogSequence, PlaceId, RecordKind, TokenId, WorkflowId},

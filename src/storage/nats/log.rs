@@ -11,11 +11,11 @@ use futures::{
 };
 
 use super::{
+    append::Append,
     branch::{Branch, merged},
     codec,
     decoding::decoded,
     direct::{Asked, Decoded, Query, RawMessage},
-    group::Append,
     publish::Expected,
     store::Inner,
     walk::{Walk, walked_first},

@@ -29,6 +29,8 @@ pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;
 pub use streams::Filling;
 
-use super::nats_link::{Link, address, branch, decoding, direct, group, leader, publish, refusal};
+use super::nats_link::{
+    Link, address, append, branch, decoding, direct, group, leader, publish, refusal,
+};
 use seen::Seen;
 use subjects::Subjects;

@@ -7,17 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{HeaderMap, header::HeaderName};
-use bytes::Bytes;
-use futures::future::join_all;
+use async_nats::HeaderMap;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use super::{
     Link,
-    pace::{Pace, TRIED},
+    append::Append,
+    pace::{LEAST, Pace, TRIED},
     publish::Expected,
-    refusal::{ApiError, IN_FLIGHT, LOST_RACE},
+    refusal::{ApiError, NO_BATCHES},
 };
 use crate::storage::{StorageError, nats::GroupCommit};
 
@@ -38,19 +37,6 @@ const DRAIN: Duration = Duration::from_millis(100);
 /// The oldest server whose batches are used. On 2.12.0, 2.12.8 and 2.14.0 fences that held were
 /// refused in batches.
 const OLDEST: (i64, i64, i64) = (2, 15, 0);
-
-const BATCH_ID: HeaderName = HeaderName::from_static("Nats-Batch-Id");
-const BATCH_SEQUENCE: HeaderName = HeaderName::from_static("Nats-Batch-Sequence");
-const BATCH_COMMIT: HeaderName = HeaderName::from_static("Nats-Batch-Commit");
-
-/// One message on the condition that a fence has an expected last sequence.
-#[derive(Debug, Clone)]
-pub(in crate::storage) struct Append {
-    pub subject: String,
-    pub fence: String,
-    pub expected: u64,
-    pub payload: Bytes,
-}
 
 /// Appends to one stream.
 #[derive(Debug)]
@@ -91,7 +77,7 @@ impl Group {
         let (major, minor, patch) = OLDEST;
         let pays = match self.when {
             GroupCommit::Never => false,
-            GroupCommit::Always => many > 1,
+            GroupCommit::Always => many > 1 && !state.pace.is_refused(Instant::now()),
             GroupCommit::Measured => state.pace.pays(many, is_together, Instant::now()),
         };
         pays && self.link.client.is_server_compatible(major, minor, patch)
@@ -108,6 +94,9 @@ impl Group {
             let most = MOST_BYTES_EACH.min(self.link.client.max_payload() / 2);
             let is_small = append.payload.len() <= most;
             if is_small && (state.is_sending || self.pays(&state, many, false)) {
+                if self.link.breaker.refuses() {
+                    self.link.breaker.check()?;
+                }
                 let (answer, answered) = oneshot::channel();
                 let connections = self.link.connections();
                 state.waiting.push(Waiting { append: append.clone(), connections, answer });
@@ -124,7 +113,11 @@ impl Group {
             None => self.alone(&append).await,
             Some(answered) => {
                 self.changed.notify_one();
-                answered.await.unwrap_or_else(|_| Err(unanswered("the batch was given up")))
+                // Whatever of it is sent later is found by its fence, as after a single append.
+                let answered = async {
+                    answered.await.unwrap_or_else(|_| Err(unanswered("the batch was given up")))
+                };
+                self.link.unless_interrupted(&append.subject, answered).await
             }
         }
     }
@@ -146,7 +139,8 @@ impl Group {
         self.link.publish(&self.stream, subject, expected, none, payload.clone()).await
     }
 
-    /// Sends what waits, until nothing does. There were so `many` when it began.
+    /// Sends what waits, until nothing does, or too little for a batch. There were so `many` when it
+    /// began.
     async fn send_all(self: Arc<Self>, mut many: usize) {
         let sending = Sending(&self);
         self.until(DRAIN, |state| state.alone == 0).await;
@@ -157,9 +151,14 @@ impl Group {
             // Those who were answered just now come again.
             let pays = self.pays(&self.state(), some.len().max(many), true);
             many = some.len();
-            match pays && many > 1 && !is_tried {
-                true => self.send_batch(some).await,
-                false => self.send_apart(some).await,
+            if is_tried {
+                self.try_apart(some).await;
+            } else if pays && many > 1 {
+                self.send_batch(some).await;
+            } else {
+                self.send_off(some);
+                // Who comes next goes alone, too.
+                many = 0;
             }
         }
         std::mem::forget(sending);
@@ -169,15 +168,14 @@ impl Group {
         self.state().pace.is_single_old(Instant::now())
     }
 
-    /// Waits for a state of appends, or for this time.
-    async fn until(&self, longest: Duration, is_so: impl Fn(&State) -> bool) {
+    /// Waits for a state of appends, or for this time. Returns false if it did not come.
+    async fn until(&self, longest: Duration, is_so: impl Fn(&State) -> bool) -> bool {
         let waited = async {
             while !is_so(&self.state()) {
                 self.changed.notified().await;
             }
         };
-        // It goes on without, then.
-        let _ = tokio::time::timeout(longest, waited).await;
+        tokio::time::timeout(longest, waited).await.is_ok()
     }
 
     /// As much of what waits as one batch may have, of each fence one: the server would take two. If
@@ -202,22 +200,39 @@ impl Group {
         state.is_sending.then_some(some)
     }
 
-    async fn send_apart(&self, some: Vec<Waiting>) {
-        let (begun, many) = (Instant::now(), some.len());
+    /// Sends each by itself. Nobody waits for the others: one may take long.
+    fn send_off(self: &Arc<Self>, some: Vec<Waiting>) {
         let connections = self.link.connections();
-        let sent = some.into_iter().map(|waiting| async move {
-            let answer = match waiting.connections == connections {
-                true => self.publish(&waiting.append).await,
-                false => Err(made_anew(&waiting.append)),
-            };
-            // Who has gone needs none.
-            let _ = waiting.answer.send(answer);
-        });
-        join_all(sent).await;
-        self.state().pace.apart(Instant::now(), begun.elapsed(), many);
+        self.state().alone += some.len();
+        for Waiting { append, connections: decided, answer } in some {
+            let group = Arc::clone(self);
+            tokio::spawn(async move {
+                let answered = match decided == connections {
+                    true => group.alone(&append).await,
+                    false => {
+                        drop(Alone(&group));
+                        Err(made_anew(&append))
+                    }
+                };
+                // Who has gone needs none.
+                let _ = answer.send(answered);
+            });
+        }
     }
 
-    async fn send_batch(&self, some: Vec<Waiting>) {
+    /// Sends each by itself, and notes how long they take together. Those that take long are not waited
+    /// for.
+    async fn try_apart(self: &Arc<Self>, some: Vec<Waiting>) {
+        let (begun, many) = (Instant::now(), some.len());
+        self.send_off(some);
+        let is_done = self.until(DRAIN, |state| state.alone == 0).await;
+        let mut state = self.state();
+        let done = many.saturating_sub(state.alone);
+        let done = if is_done { done } else { done.max(LEAST) };
+        state.pace.apart(Instant::now(), begun.elapsed(), done);
+    }
+
+    async fn send_batch(self: &Arc<Self>, some: Vec<Waiting>) {
         let (begun, is_alone) = (Instant::now(), self.state().alone == 0);
         let connections = self.link.connections();
         let (some, late): (Vec<_>, Vec<_>) =
@@ -230,7 +245,14 @@ impl Group {
             return;
         }
         let appends: Vec<_> = some.iter().map(|waiting| &waiting.append).collect();
-        match self.publish_batch(&appends).await {
+        let id = Uuid::now_v7().simple().to_string();
+        let sent = match self.send_before_commit(&id, &appends, connections).await {
+            Ok(()) => self.commit(&id, &appends).await,
+            Err(error @ StorageError::Unavailable { .. }) => Err(error),
+            // Without a commit nothing is stored: whose error it is, each learns by itself.
+            Err(_) => return self.send_off(some),
+        };
+        match sent {
             Ok(Ok(last)) => {
                 if is_alone {
                     self.state().pace.batch(Instant::now(), begun.elapsed());
@@ -241,65 +263,87 @@ impl Group {
                     let _ = waiting.answer.send(Ok(sequence));
                 }
             }
-            // Somebody lost, and nobody's was stored.
+            // Somebody lost, or the server has not got all of it, and nothing was stored.
             Ok(Err(error)) => {
-                if ![LOST_RACE, IN_FLIGHT].contains(&error.err_code) {
+                let mut state = self.state();
+                if error.err_code == NO_BATCHES && state.pace.refused(Instant::now()) {
                     let (stream, error) = (&self.stream, &error.description);
-                    tracing::warn!(stream, error, "a batch was refused; appends go one by one");
-                    self.state().pace.refused(Instant::now());
+                    tracing::warn!(
+                        stream,
+                        error,
+                        "appends go one by one; `petrel init` puts the stream's settings right \
+                         (allow_atomic)"
+                    );
                 }
-                self.send_apart(some).await;
                 // Where that happens often, going together costs more than it gains.
-                self.state().pace.batch(Instant::now(), begun.elapsed());
+                state.pace.batch(Instant::now(), 2 * begun.elapsed());
+                drop(state);
+                self.send_off(some);
             }
             // All of it may be stored, or nothing, or, where the server died meanwhile, a part. Each is
             // looked for by its own case.
-            Err(StorageError::Unavailable { reason, away_since }) => {
+            Err(error) => {
+                let away_since = match &error {
+                    StorageError::Unavailable { away_since, .. } => *away_since,
+                    _ => None,
+                };
                 for waiting in some {
-                    let reason = reason.clone();
+                    let reason = error.to_string();
                     let error = StorageError::Unavailable { reason, away_since };
                     let _ = waiting.answer.send(Err(error));
                 }
             }
-            // Nothing was stored: whose error it is, each learns by itself.
-            Err(_) => self.send_apart(some).await,
         }
     }
 
-    /// Publishes all of them in one atomic batch, and answers the sequence of the last.
-    async fn publish_batch(
+    /// Sends all but the last one of a batch, which have no answer.
+    async fn send_before_commit(
         &self,
+        id: &str,
+        appends: &[&Append],
+        connections: u64,
+    ) -> Result<(), StorageError> {
+        let Some((last, others)) = appends.split_last() else { return Ok(()) };
+        self.link.breaker.check()?;
+        let sent = async {
+            for (number, append) in others.iter().enumerate() {
+                let (subject, payload) = (append.subject.clone(), append.payload.clone());
+                let headers = append.headers(id, number);
+                let sent = self.link.client.publish_with_headers(subject, headers, payload).await;
+                sent.map_err(|error| self.link.breaker.unanswered(&error.to_string()))?;
+            }
+            Ok(())
+        };
+        // A client that can't write takes no more at some point.
+        let sent = async {
+            let sent = tokio::time::timeout(self.link.timeout, sent).await;
+            sent.unwrap_or_else(|_| Err(self.link.breaker.unanswered("the batch was not sent")))
+        };
+        self.link.unless_interrupted(&last.subject, sent).await?;
+        match self.link.connections() == connections {
+            true => Ok(()),
+            false => Err(unanswered("the connection was made anew within a batch")),
+        }
+    }
+
+    /// Sends the last one of a batch, and answers its sequence.
+    async fn commit(
+        &self,
+        id: &str,
         appends: &[&Append],
     ) -> Result<Result<u64, ApiError>, StorageError> {
-        self.link.breaker.check()?;
-        let id = Uuid::now_v7().simple().to_string();
         let Some((last, others)) = appends.split_last() else { return Ok(Ok(0)) };
-        let headers = |append: &Append, number: usize| {
-            let mut headers = HeaderMap::new();
-            headers.insert(BATCH_ID, id.as_str());
-            headers.insert(BATCH_SEQUENCE, (number + 1).to_string());
-            let Append { fence, expected, .. } = append;
-            Expected { sequence: *expected, filter: Some(fence) }.add_to(&mut headers);
-            headers
-        };
-        for (number, append) in others.iter().enumerate() {
-            let (subject, payload) = (append.subject.clone(), append.payload.clone());
-            let headers = headers(append, number);
-            let sent = self.link.client.publish_with_headers(subject, headers, payload).await;
-            sent.map_err(|error| self.link.breaker.unanswered(&error.to_string()))?;
-        }
-        let mut headers = headers(last, others.len());
-        headers.insert(BATCH_COMMIT, "1");
+        let headers = last.commit_headers(id, others.len());
         let answer =
             self.link.publish_once(&self.stream, &last.subject, headers, &last.payload).await?;
-        Ok(match answer {
-            Ok(answer) if answer.count == appends.len() => Ok(answer.seq),
+        match answer {
+            Ok(answer) if answer.count == appends.len() => Ok(Ok(answer.seq)),
             Ok(answer) => {
                 let (count, all) = (answer.count, appends.len());
-                return Err(unanswered(&format!("{count} of {all} were acknowledged")));
+                Err(unanswered(&format!("{count} of {all} were acknowledged")))
             }
-            Err(error) => Err(error),
-        })
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

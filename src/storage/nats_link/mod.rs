@@ -2,6 +2,7 @@
 //! and publishes that are decided by their answers.
 
 pub(in crate::storage) mod address;
+pub(in crate::storage) mod append;
 pub(in crate::storage) mod branch;
 pub(in crate::storage) mod breaker;
 pub(in crate::storage) mod decoding;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Appends that a batch has at least.
-const LEAST: usize = 4;
+pub(super) const LEAST: usize = 4;
 
 /// Time that a batch is thought to take before one was measured.
 const GUESS: Duration = Duration::from_millis(4);
@@ -11,6 +11,9 @@ const GUESS: Duration = Duration::from_millis(4);
 /// Time for which a measurement is relied on. Whatever is not done is not measured, so it is tried
 /// again.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// Time after which a stream that takes no batches is asked again.
+const REFUSED: Duration = Duration::from_secs(60);
 
 /// Number of appends one by one that are measured at once: their answers come in bursts.
 const WINDOW: u32 = 32;
@@ -55,7 +58,7 @@ impl Pace {
     /// were.
     pub(super) fn pays(&self, many: usize, is_together: bool, now: Instant) -> bool {
         let is_fresh = |at: Instant| now.saturating_duration_since(at) < FRESH;
-        if many < LEAST || self.refused.is_some_and(is_fresh) {
+        if many < LEAST || self.is_refused(now) {
             return false;
         }
         let batch = self.batch.map_or(GUESS.as_secs_f64(), |(seconds, at)| match is_fresh(at) {
@@ -108,9 +111,14 @@ impl Pace {
         self.window = None;
     }
 
-    /// Notes that the server takes no batch.
-    pub(super) fn refused(&mut self, now: Instant) {
-        self.refused = Some(now);
+    /// Notes that the stream takes no batches. Returns true if that is new.
+    pub(super) fn refused(&mut self, now: Instant) -> bool {
+        self.refused.replace(now).is_none()
+    }
+
+    /// Returns true if the stream took no batches a moment ago.
+    pub(super) fn is_refused(&self, now: Instant) -> bool {
+        self.refused.is_some_and(|at| now.saturating_duration_since(at) < REFUSED)
     }
 }
 
@@ -144,9 +152,9 @@ mod tests {
         }
         assert!(!pace.pays(48, false, now) && pace.pays(49, false, now));
         assert!(!pace.pays(40, true, now) && pace.pays(41, true, now), "they went together");
-        pace.refused(now);
+        assert!(pace.refused(now) && !pace.refused(now));
         assert!(!pace.pays(1_000, false, now));
-        assert!(pace.pays(1_000, false, now + FRESH), "it is tried again");
+        assert!(pace.pays(1_000, false, now + REFUSED), "it is tried again");
     }
 
     #[test]

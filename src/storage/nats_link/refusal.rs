@@ -24,6 +24,9 @@ pub(crate) const LOST_RACE: u64 = 10_071;
 /// "Wrong last sequence" without a number: a message that changes it is on its way.
 pub(crate) const IN_FLIGHT: u64 = 10_164;
 
+/// "Atomic publish is disabled": the stream takes no batches.
+pub(crate) const NO_BATCHES: u64 = 10_174;
+
 /// "No suitable peers": of the servers that it could be on, too few are there.
 const NO_PEERS: u64 = 10_005;
 
