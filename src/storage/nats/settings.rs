@@ -119,6 +119,8 @@ pub(super) fn differing_log(config: &NatsStorageConfig, info: &Value) -> Option<
     let mut wanted = log_settings(config, &Subjects::new(&config.prefix));
     if let Value::Object(wanted) = &mut wanted {
         wanted.remove("max_bytes");
+        // Without it appends go one by one.
+        wanted.remove("allow_atomic");
     }
     differing(&config.log_stream, info, wanted)
 }

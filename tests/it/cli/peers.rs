@@ -1,5 +1,5 @@
-//! The bench beside Postgres and SQLite. Where there is no Postgres these fail, and the error says
-//! how to get one.
+//! The bench beside Postgres and SQLite. Where there is no Postgres these fail, and the error names
+//! the ways to get one.
 
 use std::{
     fs::{self, Permissions},

@@ -4,6 +4,7 @@
 use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
+use serde_json::json;
 use stormpetrel::{
     local_server::{LocalServerOptions, SyncInterval},
     models::CaseId,
@@ -13,7 +14,8 @@ use stormpetrel::{
 };
 
 use super::fixtures::{
-    connect, eventually, fire_once, impatient, log_of, operator, pendulum, swing, view_is_the_log,
+    connect, edit_stream, eventually, fire_once, impatient, log_of, operator, pendulum, swing,
+    view_is_the_log,
 };
 use crate::support::{config, replicated, transition, workflow};
 
@@ -137,16 +139,44 @@ async fn of_those_who_append_together_each_is_answered_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_those_who_append_together_to_three_replicas_each_is_answered_by_itself() {
     let cluster = TestCluster::start(3).await;
-    let of = |node, group_commit| NatsStorageConfig {
-        consumer_timeout: Duration::from_secs(30),
-        group_commit,
-        ..replicated(&cluster, node)
-    };
-    let one = connect(of(0, GroupCommit::Always)).await;
-    let other = connect(of(1, GroupCommit::Never)).await;
-    fight(&one, &other).await;
-    let grouped = grouped(&cluster.url(0), "CB_LOG").await;
-    assert!(grouped > CASES, "{grouped} were appended with others");
+    for other in [GroupCommit::Always, GroupCommit::Never] {
+        let name = format!("{other:?}").to_lowercase();
+        let of = |node, group_commit| NatsStorageConfig {
+            prefix: name.clone(),
+            log_stream: format!("LOG_{name}"),
+            marking_stream: format!("VIEW_{name}"),
+            consumer_timeout: PATIENCE,
+            group_commit,
+            ..replicated(&cluster, node)
+        };
+        let [one, other] = [connect(of(0, GroupCommit::Always)).await, connect(of(1, other)).await];
+        fight(&one, &other).await;
+        let grouped = grouped(&cluster.url(0), &format!("LOG_{name}")).await;
+        assert!(grouped > CASES, "{grouped} were appended with others");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_takes_no_batches_gets_all_appends_one_by_one() {
+    let server = on_disk().await;
+    let petrel = together(server.url()).await;
+    let cases = swings(&petrel).await;
+    edit_stream(&operator(server.url()).await, "CB_LOG", json!({ "allow_atomic": false })).await;
+    let before = grouped(&server.url(), "CB_LOG").await;
+    for round in 0..4 {
+        let firing = format!("round-{round}");
+        let swung = cases.iter().map(async |case| {
+            eventually("an answer", PATIENCE, async || {
+                swing_on(&petrel, case, round, &firing).await
+            })
+            .await;
+        });
+        join_all(swung).await;
+    }
+    for case in &cases {
+        assert_eq!(firings(&petrel, case).await.len(), 4, "{case}");
+    }
+    assert_eq!(grouped(&server.url(), "CB_LOG").await, before);
 }
 
 /// A new leader has forgotten the batches that were under way.

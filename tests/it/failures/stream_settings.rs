@@ -219,6 +219,8 @@ async fn settings_that_somebody_changed_are_told_by_doctor_and_health_and_put_ri
     // These are an operator's to choose.
     edit_stream(&operator, "CB_LOG", json!({ "max_bytes": 100_000_000 })).await;
     edit_stream(&operator, "CB_LOG", json!({ "description": "ours" })).await;
+    // Without batches it is slower.
+    edit_stream(&operator, "CB_LOG", json!({ "allow_atomic": false })).await;
     let found = doctor(&server.url(), &[]).await;
     assert_eq!((&found["healthy"], petrel.health().await.problem), (&json!(true), None), "{found}");
 }
