@@ -55,7 +55,8 @@ async fn look(petrel: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
     let right = storage.last_sequence().await?;
     let note = async || {
         // What was written before a crash may be lost.
-        if storage.recovery().await? != recovery {
+        let is_filled_in = matches!(recovery, Recovery::BeingFilled(_));
+        if is_filled_in && storage.recovery().await? != recovery {
             tracing::warn!("the view's server started again while it was filled; looking again");
             return Ok(false);
         }

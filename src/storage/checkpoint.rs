@@ -5,8 +5,9 @@ use crate::models::LogSequence;
 /// Writes that a view has acknowledged and may have lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recovery {
-    /// Nothing: it keeps what it acknowledges.
-    Nothing,
+    /// Nothing: it keeps what it acknowledges. In another life it may show what had been replaced: it
+    /// was made again, or another of its replicas leads.
+    Nothing(String),
     /// More than its last writes: it was missing and is being filled from the log, in this life.
     BeingFilled(String),
     /// Those for records of the log after the checkpoint.

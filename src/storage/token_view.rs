@@ -103,7 +103,7 @@ pub trait TokenView: Debug + Send + Sync {
     /// The writes that the view acknowledged and may have lost, by its last checkpoint. One that
     /// acknowledges before its writes are safe loses some where its store ends by a crash.
     async fn recovery(&self) -> Result<Recovery> {
-        Ok(Recovery::Nothing)
+        Ok(Recovery::Nothing(String::new()))
     }
 
     /// Keeps a checkpoint, for all processes. One of an earlier life of the view may be kept: it

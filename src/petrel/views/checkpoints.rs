@@ -16,11 +16,13 @@ const KEPT_AFTER: Duration = Duration::from_secs(5 * 60);
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Time between two looks at whether it is the view that it was.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The checkpoints that one follower of the log keeps.
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints {
+    /// The life of the view.
+    life: String,
     /// The last one that is known; absent where the view loses nothing, or is being filled.
     last: Option<Checkpoint>,
     /// The positions that were right.
@@ -46,11 +48,11 @@ impl Checkpoints {
 
     fn begin_with(
         &mut self,
-        found: Option<Checkpoint>,
+        (life, found): (String, Option<Checkpoint>),
         back: Option<LogSequence>,
     ) -> (Option<LogSequence>, bool) {
-        let is_the_same = life(&found) == life(&self.last);
-        (self.right, self.kept, self.last) = (Settled::default(), None, found);
+        let is_the_same = life == self.life;
+        (self.right, self.kept, self.life, self.last) = (Settled::default(), None, life, found);
         (self.last.as_ref().map_or(back, |last| back.min(last.right)), is_the_same)
     }
 
@@ -66,7 +68,7 @@ impl Checkpoints {
         let next = next.filter(|_| self.kept.is_none_or(|at| at.elapsed() >= EVERY));
         if next.is_some() || self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             let looked = Instant::now();
-            if life(&found(view).await?) != life(&self.last) {
+            if found(view).await?.0 != self.life {
                 return Ok(false);
             }
             self.looked = Some(looked);
@@ -99,16 +101,15 @@ impl Checkpoints {
     }
 }
 
-/// The checkpoint that the view has, unless it loses nothing or is being filled by others.
-async fn found(view: &dyn Storage) -> Result<Option<Checkpoint>> {
+/// The life of the view, and the checkpoint that it has, unless it loses nothing or is being filled by
+/// others.
+async fn found(view: &dyn Storage) -> Result<(String, Option<Checkpoint>)> {
     Ok(match view.recovery().await? {
-        Recovery::After(found) => Some(found),
-        Recovery::Nothing | Recovery::BeingFilled(_) => None,
+        Recovery::After(found) => (found.life.clone(), Some(found)),
+        Recovery::Nothing(life) => (life, None),
+        // Once it is filled, it is begun with anew.
+        Recovery::BeingFilled(life) => (format!("{life} being filled"), None),
     })
-}
-
-fn life(checkpoint: &Option<Checkpoint>) -> Option<&str> {
-    checkpoint.as_ref().map(|checkpoint| checkpoint.life.as_str())
 }
 
 #[cfg(test)]
@@ -122,9 +123,9 @@ mod tests {
     }
 
     /// The checkpoint that a view finds in another life.
-    fn in_life(life: &str, kept: Option<Checkpoint>) -> Option<Checkpoint> {
+    fn in_life(life: &str, kept: Option<Checkpoint>) -> (String, Option<Checkpoint>) {
         let kept = kept.and_then(|kept| kept.kept);
-        Some(Checkpoint { life: life.to_owned(), right: kept, kept })
+        (life.to_owned(), Some(Checkpoint { life: life.to_owned(), right: kept, kept }))
     }
 
     #[test]
@@ -135,8 +136,8 @@ mod tests {
         let kept = first.next(at(50), KEPT_AFTER);
         assert_eq!(kept, Some(Checkpoint { life: "1".to_owned(), right: at(50), kept: None }));
         let mut second = Checkpoints::default();
-        assert_eq!(second.begin_with(kept.clone(), at(40)), (at(40), false));
-        assert_eq!(second.begin_with(kept.clone(), at(90)), (at(50), true));
+        assert_eq!(second.begin_with(("1".to_owned(), kept.clone()), at(40)), (at(40), false));
+        assert_eq!(second.begin_with(("1".to_owned(), kept.clone()), at(90)), (at(50), true));
         let old_enough = second.next(at(60), AT_ONCE);
         assert_eq!(old_enough.clone().and_then(|next| next.kept), at(60));
         second.last = old_enough;
@@ -150,7 +151,7 @@ mod tests {
     fn nothing_is_on_disk_of_a_log_that_went_back_and_what_says_no_more_is_not_kept() {
         let mut checkpoints = Checkpoints::default();
         let last = Checkpoint { life: "1".to_owned(), right: at(10), kept: at(10) };
-        checkpoints.begin_with(Some(last), at(20));
+        checkpoints.begin_with(("1".to_owned(), Some(last)), at(20));
         assert_eq!(checkpoints.next(at(10), KEPT_AFTER), None);
         let next = checkpoints.next(at(5), KEPT_AFTER);
         assert_eq!(next.map(|next| (next.right, next.kept)), Some((at(5), None)));

@@ -46,8 +46,10 @@ impl Inner {
 
     async fn recovery_from(&self, server: &ServerInfo) -> Result<Recovery> {
         let view = self.stream_info(self.marking()).await?;
+        let made = view["created"].as_str().unwrap_or_default();
+        let leader = view["cluster"]["leader"].as_str().unwrap_or_default();
         if !acknowledges_before_disk(&view) {
-            return Ok(Recovery::Nothing);
+            return Ok(Recovery::Nothing(format!("{made} {leader}")));
         }
         if !is_alone(server, &self.config) {
             if !self.is_far.swap(true, Ordering::Relaxed) {
@@ -60,9 +62,8 @@ impl Inner {
                      rebuild`"
                 );
             }
-            return Ok(Recovery::Nothing);
+            return Ok(Recovery::Nothing(made.to_owned()));
         }
-        let made = view["created"].as_str().unwrap_or_default();
         let life = format!("{made} {}", server.server_id);
         if streams::is_filling(&view) {
             return Ok(Recovery::BeingFilled(life));

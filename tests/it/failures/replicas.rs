@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::jetstream;
+use async_nats::{HeaderMap, jetstream};
 use futures::{TryStreamExt, future::join_all};
 use serde_json::json;
 use stormpetrel::{
@@ -16,12 +16,13 @@ use stormpetrel::{
         Consistency, LogRange, LogScope, StorageError,
         nats::{NatsStorage, NatsStorageConfig},
     },
-    testing::TestCluster,
+    testing::{FaultyStorage, TestCluster},
 };
 
 use super::{
     fixtures::{
-        connect, edit_stream, eventually, fire_once, log_of, operator, pendulum, stream_info, swing,
+        Reconciler, connect, edit_stream, eventually, fire_once, log_of, operator, pendulum,
+        stream_info, swing, view_is_the_log,
     },
     load::Load,
     looking::{doctor, failures},
@@ -332,4 +333,41 @@ async fn a_view_that_is_made_again_has_as_many_replicas_as_its_log() {
         .await;
         assert_eq!(stream_info(&operator, "CB_MARKING").await["config"]["num_replicas"], 3);
     }
+}
+
+/// As a replica shows them whose server was killed: messages that had been replaced.
+#[tokio::test]
+async fn what_a_new_leader_of_the_view_has_again_is_mended_by_whoever_serves() {
+    let cluster = TestCluster::start(3).await;
+    let storage = FaultyStorage::new(joined(replicated(&cluster, 0)).await.storage().clone());
+    let petrel = Petrel::new(Arc::new(storage.clone()));
+    pendulum(&petrel).await;
+    let (_, token) = swing(&petrel, "case").await;
+    let operator = operator(cluster.url(1)).await;
+    let view = operator.get_stream("CB_MARKING").await.unwrap();
+    let subject = format!("cb.workflows.pendulum.places.here.tokens.{token}");
+    let old = view.get_last_raw_message_by_subject(&subject).await.unwrap();
+    petrel.fire(Fire::token(token, transition("go"))).await.unwrap();
+    let _reconciler = Reconciler::of(&petrel);
+    let within = Duration::from_secs(60);
+    eventually("a look at the view", within, async || match storage.outline_reads() {
+        0 => Err("none"),
+        _ => Ok(()),
+    })
+    .await;
+    view_is_the_log(&petrel).await.unwrap();
+    let mut headers = HeaderMap::new();
+    for name in ["Petrel-Format", "Petrel-Case", "Petrel-Revision"] {
+        if let Some(value) = old.headers.get(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    let again = operator.publish_with_headers(subject, headers, old.payload).await.unwrap();
+    again.await.unwrap();
+    assert!(view_is_the_log(&petrel).await.is_err(), "it is not there again");
+    let led_by = leader(&operator, &cluster, "CB_MARKING").await;
+    let request = operator.request("STREAM.LEADER.STEPDOWN.CB_MARKING", &());
+    request.await.map(|_: serde_json::Value| ()).unwrap();
+    eventually("a view that is right", within, async || view_is_the_log(&petrel).await).await;
+    assert_ne!(leader(&operator, &cluster, "CB_MARKING").await, led_by);
 }
