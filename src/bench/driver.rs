@@ -208,7 +208,7 @@ impl Driver {
         let moved = self.moved(mine, steps);
         let Mine { case, last, .. } = &mut self.mine[mine];
         match kind {
-            Kind::Guarded => self.floor.guarded(case, &self.record, &moved, last).await?,
+            Kind::Guarded => self.floor.guarded(case, &self.record, &[moved], last).await?,
             _ => self.floor.firing(case, &self.record, &[moved]).await?,
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::{collections::HashMap, future::IntoFuture, sync::Arc};
 
 use async_nats::jetstream::{self, stream::Stream};
 use bytes::Bytes;
-use futures::future::{try_join, try_join_all};
+use futures::future::try_join_all;
 
 use super::{
     Link, NatsStorageConfig, Subjects, append::Append, codec, direct::Many, group::Group,
@@ -97,27 +97,58 @@ impl Floor {
 
     /// Stores the messages of a firing of the engine, with all its conditions and in its
     /// order, but without the decision. The record comes first, under the case's fence. After
-    /// its acknowledgement come the marker at the old place and the token at the new one.
-    /// `last` has the sequences that they expect, and is set to those that they get.
+    /// its acknowledgement come a marker at the old place and a token at the new one of each that
+    /// moved. `last` has the sequences that they expect, and is set to those that they get.
     pub async fn guarded(
         &self,
         case: &CaseId,
         record: &Bytes,
-        moved: &Moved,
+        moved: &[Moved],
+        last: &mut Sequences,
+    ) -> Result<()> {
+        self.append(case, RecordKind::Fired, record, last).await?;
+        let markers = moved.iter().map(|moved| (&moved.from, moved));
+        let writes: Vec<_> = markers.chain(moved.iter().map(|moved| (&moved.to, moved))).collect();
+        let written =
+            writes.iter().map(|(place, moved)| self.guarded_view(case, place, moved, last));
+        let sequences = try_join_all(written).await?;
+        for ((place, moved), sequence) in writes.into_iter().zip(sequences) {
+            last.places.insert((moved.token.clone(), place.clone()), sequence);
+        }
+        Ok(())
+    }
+
+    /// Stores the messages of the beginning of a case with one token, as [`guarded`](Self::guarded)
+    /// does those of a firing.
+    pub async fn begin(
+        &self,
+        case: &CaseId,
+        record: &Bytes,
+        (token, place): (&TokenId, &PlaceId),
+        body: &Bytes,
+    ) -> Result<()> {
+        let mut last = Sequences::default();
+        self.append(case, RecordKind::Created, record, &mut last).await?;
+        let subject = self.subjects.token(&self.guarded, place, token);
+        let headers = || codec::view_headers(case, LogSequence::new(last.record), 0);
+        let (stream, expected) =
+            (&self.config.marking_stream, Expected { sequence: 0, filter: None });
+        self.link.publish(stream, &subject, expected, headers, body.clone()).await?;
+        Ok(())
+    }
+
+    async fn append(
+        &self,
+        case: &CaseId,
+        kind: RecordKind,
+        record: &Bytes,
         last: &mut Sequences,
     ) -> Result<()> {
         let Self { subjects, guarded: workflow, group, .. } = self;
         let fence = subjects.case(workflow, case);
-        let subject = subjects.record(workflow, case, RecordKind::Fired);
+        let subject = subjects.record(workflow, case, kind);
         let (expected, payload) = (last.record, record.clone());
         last.record = group.append(Append { subject, fence, expected, payload }).await?;
-        let (marker, token) = try_join(
-            self.guarded_view(case, &moved.from, moved, last),
-            self.guarded_view(case, &moved.to, moved, last),
-        )
-        .await?;
-        last.places.insert(moved.from.clone(), marker);
-        last.places.insert(moved.to.clone(), token);
         Ok(())
     }
 
@@ -132,7 +163,8 @@ impl Floor {
         let Self { link, subjects, config, .. } = self;
         let (stream, subject) =
             (&config.marking_stream, subjects.token(&self.guarded, place, &moved.token));
-        let mut sequence = last.places.get(place).copied().unwrap_or_default();
+        let known = last.places.get(&(moved.token.clone(), place.clone()));
+        let mut sequence = known.copied().unwrap_or_default();
         loop {
             let is_marker = place == &moved.from;
             let body = if is_marker { Bytes::new() } else { moved.body.clone() };
@@ -158,6 +190,15 @@ impl Floor {
         let subject = self.subjects.token(&self.workflow, place, token);
         let message = self.marking.direct_get_last_for_subject(subject).await.map_err(lost)?;
         Ok(message.payload)
+    }
+
+    /// The last message of a token in any place, as the engine asks for it: by its subject with a
+    /// wildcard for the place.
+    pub async fn get_anywhere(&self, token: &TokenId) -> Result<Bytes> {
+        let asked = self.subjects.token_anywhere(&self.workflow, token);
+        let subject = format!("{}.DIRECT.GET.{}", self.link.api, self.config.marking_stream);
+        let body = serde_json::json!({ "last_by_subj": asked }).to_string();
+        Ok(self.link.client.request(subject, body.into()).await.map_err(lost)?.payload)
     }
 
     /// The last message of each token's subject in a place, by one direct get: at most 1,024.
@@ -187,7 +228,7 @@ pub struct Moved {
 #[derive(Debug, Clone, Default)]
 pub struct Sequences {
     record: u64,
-    places: HashMap<PlaceId, u64>,
+    places: HashMap<(TokenId, PlaceId), u64>,
 }
 
 fn lost(error: impl std::fmt::Display) -> StorageError {

@@ -11,6 +11,11 @@
 //!
 //! Everything is done in turns with the raw publish and the raw get, so that the noise of a machine
 //! is in all of it: the medians' ratios repeat where the times do not.
+//!
+//! The last column is the ratio to the same messages without an engine: bodies that are prepared,
+//! sent under the same conditions and in the same order by the same client.
+
+mod shadow;
 
 use std::{
     collections::BTreeMap,
@@ -34,6 +39,9 @@ use stormpetrel::{
         nats::{Floor, NatsStorage, NatsStorageConfig},
     },
 };
+use uuid::Uuid;
+
+use self::shadow::{Began, Shadow};
 
 /// The allocator of `petrel`.
 #[global_allocator]
@@ -56,10 +64,16 @@ enum Operation {
     FireYoung,
     FireOld,
     FireThree,
+    /// The same messages as those of the operations above, no engine.
+    SameGet,
+    SameCreate,
+    SameYoung,
+    SameOld,
+    SameThree,
 }
 
 impl Operation {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 13] = [
         Self::Publish,
         Self::RawGet,
         Self::Get,
@@ -68,6 +82,11 @@ impl Operation {
         Self::FireYoung,
         Self::FireOld,
         Self::FireThree,
+        Self::SameGet,
+        Self::SameCreate,
+        Self::SameYoung,
+        Self::SameOld,
+        Self::SameThree,
     ];
 
     fn name(self) -> String {
@@ -80,14 +99,31 @@ impl Operation {
             Self::FireYoung => format!("fire 1 -> 1, up to {YOUNG} past transitions"),
             Self::FireOld => format!("fire 1 -> 1, {HISTORY_KEPT} past transitions"),
             Self::FireThree => "fire 3 -> 3".to_owned(),
+            Self::SameGet => "no engine: get".to_owned(),
+            Self::SameCreate => "no engine: create".to_owned(),
+            Self::SameYoung => format!("no engine: 1 -> 1, up to {YOUNG}"),
+            Self::SameOld => format!("no engine: 1 -> 1, {HISTORY_KEPT}"),
+            Self::SameThree => "no engine: 3 -> 3".to_owned(),
         }
     }
 
     fn raw(self) -> Option<Self> {
         match self {
             Self::Publish | Self::RawGet => None,
-            Self::Get | Self::GetStrong => Some(Self::RawGet),
+            Self::Get | Self::GetStrong | Self::SameGet => Some(Self::RawGet),
             _ => Some(Self::Publish),
+        }
+    }
+
+    /// The same messages without an engine.
+    fn same(self) -> Option<Self> {
+        match self {
+            Self::Get => Some(Self::SameGet),
+            Self::Create => Some(Self::SameCreate),
+            Self::FireYoung => Some(Self::SameYoung),
+            Self::FireOld => Some(Self::SameOld),
+            Self::FireThree => Some(Self::SameThree),
+            _ => None,
         }
     }
 }
@@ -125,23 +161,24 @@ impl Ratios {
         done
     }
 
-    /// The beginning of a case: the case, and its token.
-    fn begin(&self) -> impl Future<Output = (CaseId, TokenId)> + use<> {
+    fn begin(&self) -> impl Future<Output = Began> + use<> {
         let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
         let new = NewCase { data, ..NewCase::of(self.workflow.clone()) };
         let petrel = self.petrel.clone();
         async move {
             let begun = petrel.create_case(new).await.unwrap();
-            (begun.case.id.clone(), begun.tokens[0].id.clone())
+            let tokens = begun.tokens.iter().map(|token| token.id.clone()).collect();
+            Began { case: begun.case.id.clone(), tokens }
         }
     }
 
-    fn fire(&self, case: &CaseId, transition: &str) -> impl Future<Output = ()> + use<> {
+    fn fire(&self, case: &CaseId, transition: &str) -> impl Future<Output = Vec<TokenId>> + use<> {
         let transition = TransitionId::new(transition).unwrap();
         let fire = Fire::case(self.workflow.clone(), case.clone(), transition);
         let petrel = self.petrel.clone();
         async move {
-            petrel.fire(fire).await.unwrap();
+            let fired = petrel.fire(fire).await.unwrap();
+            fired.tokens.iter().map(|token| token.id.clone()).collect()
         }
     }
 
@@ -152,23 +189,39 @@ impl Ratios {
         }
     }
 
+    /// The messages of the shadow's next firing.
+    async fn same(&mut self, operation: Operation, shadow: &mut Shadow) {
+        let (floor, moves) = (self.floor.clone(), shadow.moves());
+        let Shadow { case, record, last, .. } = shadow;
+        self.time(operation, floor.guarded(case, record, &moves, last)).await.unwrap();
+    }
+
     async fn measure(&mut self) {
         let steps = ["there", "back"];
-        let (old, _) = self.begin().await;
+        let old = self.begin().await;
         for step in 0..HISTORY_KEPT {
-            self.fire(&old, steps[step % 2]).await;
+            self.fire(&old.case, steps[step % 2]).await;
         }
-        let (three, _) = self.begin().await;
-        self.fire(&three, "triple").await;
+        let mut three = self.begin().await;
+        three.tokens = self.fire(&three.case, "triple").await;
         let (place, raw) = (PlaceId::new("a").unwrap(), TokenId::new("raw").unwrap());
         let (floor, case) = (self.floor.clone(), CaseId::new("raw").unwrap());
         floor.put(&place, &raw, Bytes::from(vec![b'x'; 400])).await.unwrap();
         let body = Bytes::from(vec![b'x'; 800]);
         let mut begun = self.begin().await;
-        let (mut young, mut token) = begun.clone();
+        let mut young = begun.clone();
+        let storage = Arc::clone(self.petrel.storage());
+        let mut shadows = [&["a", "b"][..], &["a", "b"], &["x", "y", "z"]].map(Shadow::new);
+        let mut new = Shadow::new(&["a"]);
+        new.take_sizes(&*storage, &begun).await;
         let mut random = StdRng::seed_from_u64(1);
         let mut order = Operation::ALL;
         for turn in 0..TURNS {
+            if turn % YOUNG == YOUNG / 2 || turn == 0 {
+                for (shadow, engine) in shadows.iter_mut().zip([&young, &old, &three]) {
+                    shadow.take_sizes(&*storage, engine).await;
+                }
+            }
             // Each leaves the server some work, so each is to come after each other one.
             order.shuffle(&mut random);
             let step = steps[turn % 2];
@@ -181,19 +234,41 @@ impl Ratios {
                         self.time(operation, floor.get(&place, &raw)).await.unwrap();
                     }
                     Operation::Get => {
-                        self.time(operation, self.get(&token, Consistency::Eventual)).await;
+                        self.time(operation, self.get(&young.tokens[0], Consistency::Eventual))
+                            .await;
                     }
                     Operation::GetStrong => {
-                        self.time(operation, self.get(&token, Consistency::Strong)).await;
+                        self.time(operation, self.get(&young.tokens[0], Consistency::Strong)).await;
                     }
                     Operation::Create => begun = self.time(operation, self.begin()).await,
-                    Operation::FireYoung => self.time(operation, self.fire(&young, step)).await,
-                    Operation::FireOld => self.time(operation, self.fire(&old, step)).await,
-                    Operation::FireThree => self.time(operation, self.fire(&three, "round")).await,
+                    Operation::FireYoung => {
+                        self.time(operation, self.fire(&young.case, step)).await;
+                    }
+                    Operation::FireOld => {
+                        self.time(operation, self.fire(&old.case, step)).await;
+                    }
+                    Operation::FireThree => {
+                        self.time(operation, self.fire(&three.case, "round")).await;
+                    }
+                    Operation::SameGet => {
+                        self.time(operation, floor.get_anywhere(&raw)).await.unwrap();
+                    }
+                    Operation::SameCreate => {
+                        let case = CaseId::new(format!("shadow-{}", Uuid::now_v7())).unwrap();
+                        let token = TokenId::new(format!("{case}.1")).unwrap();
+                        let (record, (_, body)) = (&new.record, &new.tokens[0]);
+                        let begin = floor.begin(&case, record, (&token, &place), body);
+                        self.time(operation, begin).await.unwrap();
+                    }
+                    Operation::SameYoung => self.same(operation, &mut shadows[0]).await,
+                    Operation::SameOld => self.same(operation, &mut shadows[1]).await,
+                    Operation::SameThree => self.same(operation, &mut shadows[2]).await,
                 }
             }
             if (turn + 1) % YOUNG == 0 {
-                (young, token) = begun.clone();
+                young = begun.clone();
+                shadows[0] = Shadow::new(&["a", "b"]);
+                shadows[0].take_sizes(&*storage, &young).await;
             }
         }
     }
@@ -205,10 +280,16 @@ impl Ratios {
         };
         let medians: BTreeMap<_, _> =
             self.times.iter_mut().map(|(operation, times)| (*operation, median(times))).collect();
-        println!("{TURNS} turns, medians\n");
+        println!(
+            "{TURNS} turns, medians; as multiples of the raw operation, and of the same\n\
+                  messages without an engine\n"
+        );
         for (operation, time) in &medians {
-            let ratio = operation.raw().map(|raw| format!("{:.2}", time / medians[&raw]));
-            println!("{:<42} {time:.3} ms  {}", operation.name(), ratio.unwrap_or_default());
+            let to = |other: Option<Operation>| {
+                other.map(|other| format!("{:.2}", time / medians[&other])).unwrap_or_default()
+            };
+            let (raw, same) = (to(operation.raw()), to(operation.same()));
+            println!("{:<42} {time:.3} ms {raw:>6} {same:>6}", operation.name());
         }
     }
 }

@@ -1,0 +1,67 @@
+//! The messages of a case of the engine, without the engine.
+
+use bytes::Bytes;
+use stormpetrel::{
+    models::{CaseId, PlaceId, TokenId},
+    storage::{
+        Consistency, ReadPath, Storage,
+        nats::{Moved, Sequences},
+    },
+};
+use uuid::Uuid;
+
+use crate::definition;
+
+/// A case that has the messages of one of the engine's, and no engine.
+pub(crate) struct Shadow {
+    pub case: CaseId,
+    pub record: Bytes,
+    /// Its tokens: their places in turns, and the bytes of each.
+    pub tokens: Vec<(TokenId, Bytes)>,
+    places: &'static [&'static str],
+    steps: usize,
+    pub last: Sequences,
+}
+
+impl Shadow {
+    pub(crate) fn new(places: &'static [&'static str]) -> Self {
+        let case = CaseId::new(format!("shadow-{}", Uuid::now_v7())).unwrap();
+        let (record, tokens, last) = (Bytes::new(), Vec::new(), Sequences::default());
+        Self { case, record, tokens, places, steps: 0, last }
+    }
+
+    /// Takes over what the engine's case stores by now.
+    pub(crate) async fn take_sizes(&mut self, storage: &dyn Storage, case: &Began) {
+        let json = |written: serde_json::Result<Vec<u8>>| Bytes::from(written.unwrap());
+        let workflow = definition().id;
+        let head = storage.head(&workflow, &case.case, Consistency::Strong).await.unwrap();
+        self.record = json(serde_json::to_vec(&head.unwrap().value));
+        self.tokens.clear();
+        for (number, token) in case.tokens.iter().enumerate() {
+            let path = ReadPath::Direct.into();
+            let there = storage.token(&workflow, token, path).await.unwrap().unwrap();
+            let id = TokenId::new(format!("{}.{}", self.case, number + 1)).unwrap();
+            self.tokens.push((id, json(serde_json::to_vec(&there))));
+        }
+    }
+
+    /// Its messages of the next firing.
+    pub(crate) fn moves(&mut self) -> Vec<Moved> {
+        let place = |at: usize| PlaceId::new(self.places[at % self.places.len()]).unwrap();
+        let moved = self.tokens.iter().enumerate().map(|(number, (token, body))| {
+            let at = number + self.steps;
+            let (from, to) = (place(at), place(at + 1));
+            Moved { token: token.clone(), from, to, body: body.clone() }
+        });
+        let moved = moved.collect();
+        self.steps += 1;
+        moved
+    }
+}
+
+/// A case of the engine, and its tokens.
+#[derive(Clone)]
+pub(crate) struct Began {
+    pub case: CaseId,
+    pub tokens: Vec<TokenId>,
+}
