@@ -97,7 +97,7 @@ pub(super) fn token_text(token: &Token) -> String {
             String::new()
         };
         let _ = writeln!(text, "history   {} in all{of}", token.history_total);
-        for event in &token.history {
+        for event in token.history.iter() {
             let by = event
                 .triggered_by
                 .as_ref()

@@ -98,7 +98,7 @@ impl Reckoned {
             let known = Arc::make_mut(known);
             known.nats_sequence = Some(stored.sequence);
             let is_own = token.history.last().is_some_and(|event| event.sequence.is_none());
-            if let Some(last) = known.history.last_mut().filter(|_| is_own) {
+            if let Some(last) = Arc::make_mut(&mut known.history).last_mut().filter(|_| is_own) {
                 last.set_sequence(Some(stored.sequence));
             }
         }
@@ -213,8 +213,8 @@ pub fn take_produced(
 fn as_stored(token: &Token, sequence: LogSequence) -> Token {
     let mut token = token.clone();
     token.nats_sequence = Some(sequence);
-    if let Some(last) = token.history.last_mut()
-        && last.sequence.is_none()
+    if token.history.last().is_some_and(|last| last.sequence.is_none())
+        && let Some(last) = Arc::make_mut(&mut token.history).last_mut()
     {
         last.set_sequence(Some(sequence));
     }

@@ -287,9 +287,10 @@ fn moved(
         nats_subject: None,
     };
     leave_out_history(case, record, &mut token);
-    token.history.push(event.into());
-    if token.history.len() > HISTORY_KEPT {
-        token.history.remove(0);
+    let history = Arc::make_mut(&mut token.history);
+    history.push(event.into());
+    if history.len() > HISTORY_KEPT {
+        history.remove(0);
     }
     token
 }
@@ -316,7 +317,7 @@ fn new_token(
         metadata,
         created_at: act.now,
         updated_at: act.now,
-        history: vec![event.into()],
+        history: Arc::new(vec![event.into()]),
         history_total: 1,
         nats_sequence: None,
         nats_timestamp: None,

@@ -1,5 +1,7 @@
 //! Sizes: a record and the views that follow from it are measured before they are stored.
 
+use std::sync::Arc;
+
 use crate::models::{
     Case, HISTORY_KEPT, LONGEST_LINK, MAX_NESTING, MAX_NESTING_READ, Passed, PutAside, Record,
     RecordKind, Token, TokenAt, TokenId, json_length, kept_name, nesting, object_kept_name,
@@ -125,7 +127,7 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
             dropped += 1;
         }
         if dropped > 0 {
-            token.history.drain(..dropped);
+            Arc::make_mut(&mut token.history).drain(..dropped);
             record.history_bases.remove(&token.id);
         }
     }
@@ -192,7 +194,9 @@ pub fn fit_history(token: &mut Token, limits: Limits) {
         size -= entry_length(&token.history[dropped]);
         dropped += 1;
     }
-    token.history.drain(..dropped);
+    if dropped > 0 {
+        Arc::make_mut(&mut token.history).drain(..dropped);
+    }
 }
 
 /// Number of entries of a history that are never left out: the one of the present firing.
@@ -212,7 +216,7 @@ fn shorten(
     let token = &record.produced[at];
     let earlier = earlier(record, token, before);
     let left_out = (earlier.len() + token.history.len()).saturating_sub(HISTORY_KEPT);
-    let entries = || earlier.iter().chain(&token.history).skip(left_out);
+    let entries = || earlier.iter().chain(token.history.iter()).skip(left_out);
     let count = entries().count();
     let mut size = bare_length(token) + entries().map(entry_length).sum::<usize>();
     let mut dropped = 0;
@@ -230,7 +234,7 @@ fn shorten(
     if dropped > 0 {
         let history = entries().skip(dropped).cloned().collect();
         record.history_bases.remove(&token.id.clone());
-        record.produced[at].history = history;
+        record.produced[at].history = Arc::new(history);
     }
     Ok(())
 }
@@ -240,7 +244,7 @@ fn earlier<'a>(record: &Record, token: &Token, before: Option<&'a Case>) -> &'a 
     let Some(base) = record.history_bases.get(&token.id) else { return &[] };
     let known = before.and_then(|case| case.tokens.get(&token.id));
     let Some(known) = known else { return &[] };
-    let count = known.history.iter().take_while(|event| event.sequence <= Some(*base)).count();
+    let count = known.history.partition_point(|event| event.sequence <= Some(*base));
     &known.history[..count]
 }
 

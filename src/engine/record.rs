@@ -167,7 +167,7 @@ fn plant(net: &Net, record: &mut Record, seed: TokenSeed, act: &Act) {
         metadata: seed.metadata,
         created_at: act.now,
         updated_at: act.now,
-        history: Vec::new(),
+        history: Arc::default(),
         history_total: 0,
         nats_sequence: None,
         nats_timestamp: None,

@@ -31,7 +31,7 @@ struct Said<'a> {
     metadata: &'a Map<String, Value>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    history: Vec<Passed>,
+    history: Arc<Vec<Passed>>,
     #[serde(skip_serializing_if = "is_zero")]
     history_total: u64,
 }
@@ -41,8 +41,8 @@ impl TokenDigest {
     pub fn of(token: &Token) -> Self {
         let mut history = token.history.clone();
         // The last transition may be of this version's own record.
-        if let Some(last) = history.last_mut()
-            && last.sequence == token.nats_sequence
+        if history.last().is_some_and(|last| last.sequence == token.nats_sequence)
+            && let Some(last) = Arc::make_mut(&mut history).last_mut()
         {
             last.set_sequence(None);
         }
@@ -138,7 +138,7 @@ mod tests {
         let digest = TokenDigest::of(&before);
         let mut after = before.clone();
         after.nats_sequence = LogSequence::new(12);
-        after.history[1].set_sequence(LogSequence::new(12));
+        Arc::make_mut(&mut after.history)[1].set_sequence(LogSequence::new(12));
         after.nats_subject = Some("somewhere".to_owned());
         after.nats_timestamp = Some(Utc::now());
         assert_eq!(TokenDigest::of(&after), digest);
@@ -156,8 +156,8 @@ mod tests {
             |token| token.data["more"] = json!(null),
             |token| drop(token.metadata.insert("more".to_owned(), json!(1))),
             |token| token.history_total += 1,
-            |token| drop(token.history.remove(0)),
-            |token| token.history[0].set_sequence(LogSequence::new(7)),
+            |token| drop(Arc::make_mut(&mut token.history).remove(0)),
+            |token| Arc::make_mut(&mut token.history)[0].set_sequence(LogSequence::new(7)),
             |token| token.updated_at += chrono::TimeDelta::nanoseconds(1),
         ];
         for (number, change) in changes.iter().enumerate() {

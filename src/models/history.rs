@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{LogSequence, PlaceId, TransitionId};
+use super::{LogSequence, PlaceId, TransitionId, object_length, text_length};
 
 /// One transition that a token passed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,11 @@ pub struct TransitionEvent {
 /// An entry of a token's history. A clone shares the event and its JSON text: a token is
 /// stored with up to 64 of them each time that it moves, and all but one are the same as before.
 #[derive(Clone)]
-pub struct Passed(Arc<Shared>);
+pub struct Passed {
+    shared: Arc<Shared>,
+    /// Beside the pointer: the lengths of a whole history are looked at with each move.
+    length: usize,
+}
 
 struct Shared {
     event: TransitionEvent,
@@ -48,34 +52,37 @@ struct Shared {
 impl Passed {
     /// Notes the sequence of the record that says it, known once that record is stored.
     pub fn set_sequence(&mut self, sequence: Option<LogSequence>) {
-        *self = TransitionEvent { sequence, ..self.0.event.clone() }.into();
+        *self = TransitionEvent { sequence, ..self.shared.event.clone() }.into();
     }
 
     /// Most bytes that it takes as JSON, with any sequence.
     pub fn length(&self) -> usize {
-        // `"sequence":,` and the digits, which it may not have yet.
-        const SEQUENCE: usize = 12;
-        let has = match self.0.event.sequence {
-            None => 0,
-            Some(sequence) => SEQUENCE + sequence.get().ilog10() as usize + 1,
-        };
-        // What can't be written as JSON fails where it is written.
-        let length = self.json().map_or(0, |json| json.get().len());
-        length.saturating_sub(has) + SEQUENCE + 20
+        self.length
     }
 
     fn json(&self) -> serde_json::Result<&RawValue> {
-        if let Some(json) = self.0.json.get() {
+        if let Some(json) = self.shared.json.get() {
             return Ok(json);
         }
-        let json = serde_json::value::to_raw_value(&self.0.event)?;
-        Ok(self.0.json.get_or_init(|| json))
+        let json = serde_json::value::to_raw_value(&self.shared.event)?;
+        Ok(self.shared.json.get_or_init(|| json))
     }
 }
 
 impl From<TransitionEvent> for Passed {
     fn from(event: TransitionEvent) -> Self {
-        Self(Arc::new(Shared { event, json: OnceLock::new() }))
+        /// The names of the fields that are always there, and the longest time and sequence.
+        const ALWAYS: usize = r#"{"from":,"to":,"transition":,"time":"+262142-12-31T23:59:59.999999999Z","sequence":18446744073709551615}"#.len();
+        const BY: usize = r#","triggered_by":"#.len();
+        const METADATA: usize = r#","metadata":"#.len();
+        let ids = [event.from.as_str(), event.to.as_str(), event.transition.as_str()];
+        // An id has nothing to escape.
+        let mut length = ALWAYS + ids.iter().map(|id| id.len() + 2).sum::<usize>();
+        length += event.triggered_by.as_ref().map_or(0, |by| BY + text_length(by));
+        if !event.metadata.is_empty() {
+            length += METADATA + object_length(&event.metadata);
+        }
+        Self { shared: Arc::new(Shared { event, json: OnceLock::new() }), length }
     }
 }
 
@@ -83,19 +90,19 @@ impl Deref for Passed {
     type Target = TransitionEvent;
 
     fn deref(&self) -> &TransitionEvent {
-        &self.0.event
+        &self.shared.event
     }
 }
 
 impl fmt::Debug for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.event.fmt(f)
+        self.shared.event.fmt(f)
     }
 }
 
 impl PartialEq for Passed {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.event == other.0.event
+        Arc::ptr_eq(&self.shared, &other.shared) || self.shared.event == other.shared.event
     }
 }
 

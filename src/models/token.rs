@@ -1,5 +1,7 @@
 //! Tokens, with their data and history.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -35,9 +37,9 @@ pub struct Token {
     pub created_at: DateTime<Utc>,
     /// Time of its last change, by the clock of the process that decided it.
     pub updated_at: DateTime<Utc>,
-    /// Its last transitions, oldest first, at most [`HISTORY_KEPT`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Passed>,
+    /// Its last transitions, oldest first, at most [`HISTORY_KEPT`]. A clone shares them.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub history: Arc<Vec<Passed>>,
     /// Number of all transitions that it has passed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub history_total: u64,
@@ -63,23 +65,26 @@ impl Token {
     /// History in the token's next record: the transitions to write, and the record that has
     /// the ones before them, if any are left out. `base` is the last record of the token that
     /// has them all.
-    pub fn history_to_record(&self, base: LogSequence) -> (Vec<Passed>, Option<LogSequence>) {
+    pub fn history_to_record(&self, base: LogSequence) -> (Arc<Vec<Passed>>, Option<LogSequence>) {
         let since =
             self.history.iter().rev().take_while(|event| event.sequence > Some(base)).count();
         let is_short = self.history.len() < HISTORY_WHOLE_EVERY;
         match is_short || since >= HISTORY_WHOLE_EVERY {
-            true => (self.history.clone(), None),
-            false => (self.history[self.history.len() - since..].to_vec(), Some(base)),
+            true => (Arc::clone(&self.history), None),
+            false => (self.history[self.history.len() - since..].to_vec().into(), Some(base)),
         }
     }
 
     /// Puts back the transitions that this token's record left out and the record at `base`
     /// has. `known` is the token's history in that record, or in any later one.
     pub fn complete_history(&mut self, base: LogSequence, known: &[Passed]) {
-        let up_to_base = known.iter().take_while(|event| event.sequence <= Some(base));
-        let own = std::mem::take(&mut self.history);
-        self.history = up_to_base.cloned().chain(own).collect();
-        let too_many = self.history.len().saturating_sub(HISTORY_KEPT);
-        self.history.drain(..too_many);
+        let up_to_base = known.partition_point(|event| event.sequence <= Some(base));
+        let too_many = (up_to_base + self.history.len()).saturating_sub(HISTORY_KEPT);
+        let all = known[..up_to_base].iter().chain(self.history.iter());
+        self.history = Arc::new(all.skip(too_many).cloned().collect());
     }
+}
+
+fn is_empty(history: &Arc<Vec<Passed>>) -> bool {
+    history.is_empty()
 }

@@ -157,7 +157,7 @@ fn plain(token: &Token) -> Token {
     (token.created_at, token.updated_at) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
     (token.nats_sequence, token.nats_timestamp) = (None, None);
     token.nats_subject = None;
-    for event in &mut token.history {
+    for event in std::sync::Arc::make_mut(&mut token.history) {
         let plain = TransitionEvent::clone(event);
         *event = TransitionEvent { time: DateTime::UNIX_EPOCH, sequence: None, ..plain }.into();
     }

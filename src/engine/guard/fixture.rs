@@ -26,7 +26,7 @@ pub(super) fn token(number: u64, data: Value) -> Token {
         metadata: Map::from_iter([("source".to_owned(), json!("web"))]),
         created_at: time(),
         updated_at: time(),
-        history: Vec::new(),
+        history: Default::default(),
         history_total: 0,
         nats_sequence: LogSequence::new(41),
         nats_timestamp: None,

@@ -19,7 +19,7 @@ pub(in crate::petrel) struct Whole {
     inner: Arc<Inner>,
     /// The history of tokens after the last of their records that passed here, with its
     /// sequence.
-    known: HashMap<TokenId, (LogSequence, Vec<Passed>)>,
+    known: HashMap<TokenId, (LogSequence, Arc<Vec<Passed>>)>,
 }
 
 impl Whole {

@@ -67,7 +67,7 @@ impl ByCase {
     /// Takes a record. Its tokens' histories are not kept: other records have them.
     fn add(&mut self, mut stored: Stored<Record>) -> io::Result<()> {
         stored.value.history_bases.clear();
-        stored.value.produced.iter_mut().for_each(|token| token.history.clear());
+        stored.value.produced.iter_mut().for_each(|token| token.history = Default::default());
         let begin = self.bytes.len();
         let Stored { value, sequence, timestamp, subject, hash, fence } = &stored;
         let line = (sequence, timestamp, subject, hash, fence, &value.unknown, value);

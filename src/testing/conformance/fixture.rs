@@ -227,7 +227,7 @@ pub(super) fn token(
         metadata: Map::new(),
         created_at: now(),
         updated_at: now(),
-        history: Vec::new(),
+        history: Default::default(),
         history_total: 0,
         nats_sequence: LogSequence::new(number),
         nats_timestamp: None,

@@ -34,7 +34,7 @@ async fn older_tick(
     record.marking.0[0].token = token.clone();
     record.produced[0].id = token;
     record.produced[0].case = case(name);
-    record.produced[0].history.clear();
+    record.produced[0].history = Default::default();
     record.history_bases.clear();
     record.tokens_made = before.tokens_made;
     let options = AppendOptions::after(head.sequence);
