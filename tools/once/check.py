@@ -25,7 +25,7 @@ OPERATIONS = (
 )
 FAULTS = {
     "kills": ["kill"], "swallow": ["kill", "swallow", "cut"], "cluster": ["freeze", "leader-kill"],
-    "replicas": ["kill", "server-kill"], "server": ["kill", "server-kill"], "crash": ["kill", "crash"],
+    "replicas": ["kill", "server-kill"], "server": ["kill", "server-kill"], "crash": ["kill", "crash", "write-back"],
     "stranger": ["kill"], "back": ["copy", "put-back"], "old": ["kill"], "calm": [],
 }
 
