@@ -25,7 +25,8 @@ OPERATIONS = (
 )
 FAULTS = {
     "kills": ["kill"], "swallow": ["kill", "swallow", "cut"], "cluster": ["freeze", "leader-kill"],
-    "replicas": ["kill", "server-kill"], "server": ["kill", "server-kill"], "stranger": ["kill"], "back": ["copy", "put-back"], "old": ["kill"], "calm": [],
+    "replicas": ["kill", "server-kill"], "server": ["kill", "server-kill"], "crash": ["kill", "crash", "write-back"],
+    "stranger": ["kill"], "back": ["copy", "put-back"], "old": ["kill"], "calm": [],
 }
 
 
@@ -51,7 +52,7 @@ def judge(messages, lines):
     acks = check_requests(requests, cases, run, past, report)
     floor = Floor(acks)
     listings = Listings(run, lines, cases, acks, floor, report)
-    check_reads(requests, cases, floor, listings, past, report)
+    check_reads(requests, cases, floor, listings, past, run["scenario"] == "crash", report)
     check_refusals(requests, cases, floor, run, past, report)
     check_strangers(requests, cases, run, past, report)
     check_feeds(requests.feeds, cases, past, report)

@@ -6,6 +6,9 @@ import signal
 
 import nats
 
+import machine
+from back import whole
+
 LOG = "CB_LOG"
 
 
@@ -34,6 +37,31 @@ async def kill_server(server, journal, random):
             if not server.alive():
                 server.start()
         await server.ready()
+
+
+async def crash_machine(server, disk, journal, random):
+    """The server's machine crashes, and is back at once or a moment later: what was not synced is lost.
+
+    Every other time the kernel has written everything a moment before, which it does by itself after half a
+    minute: else the view, which is not synced, would lose the same each time, which is all of it.
+    """
+    while True:
+        await asyncio.sleep(random.uniform(2.0, 4.0))
+        if random.random() < 0.5:
+            journal.fault("write-back", server.name)
+            await whole(asyncio.to_thread(disk.write_back))
+        await asyncio.sleep(random.uniform(0.0, 4.0))
+        await whole(crash(server, disk, journal, random.choice([0.0, 0.5, 2.0])))
+
+
+async def crash(server, disk, journal, away):
+    journal.fault("crash", server.name)
+    server.being_killed = True
+    await asyncio.to_thread(machine.crash, server, disk)
+    await asyncio.to_thread(disk.come_back)
+    await asyncio.sleep(away)
+    server.start()
+    await server.ready()
 
 
 async def kill_any(servers, journal, random):

@@ -11,6 +11,7 @@ import time
 
 import check
 import faults
+import machine
 import selftest
 from back import put_back
 from dump import dump
@@ -19,14 +20,14 @@ from graphql import selections
 from journal import Journal
 from load import Client, prepare
 from nets import NETS, definition
-from processes import Nats, Petrel, free_ports
+from processes import Nats, Petrel, Process, free_ports
 from proxy import Proxy
 from strangers import Stranger, rebuild
 from world import World
 
 CLIENTS, SLOTS = 24, 100
 
-SCENARIOS = ("kills", "swallow", "cluster", "replicas", "server", "stranger", "back", "old", "calm")
+SCENARIOS = ("kills", "swallow", "cluster", "replicas", "server", "crash", "stranger", "back", "old", "calm")
 
 
 def arguments():
@@ -36,7 +37,7 @@ def arguments():
     parser.add_argument("--older", help="an older version of the program, for the scenario `old`")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1, help="of what is asked for and when faults come")
-    parser.add_argument("--sync-interval", help="of the nats-servers, as in `always`")
+    parser.add_argument("--sync-interval", help="of the nats-servers; `crash` takes `always`")
     parser.add_argument("--group-commit", help="of the processes: `measured`, `always` or `never`")
     parser.add_argument("--settle", type=float, default=15.0, help="seconds for the view, after the last request")
     parser.add_argument("--out", help="folder for the dump, the journal and the logs (a new temporary one)")
@@ -60,13 +61,14 @@ class Run:
         self.scenario, self.program, self.seconds = scenario, os.path.abspath(petrel), seconds
         self.programs = [self.program, os.path.abspath(older) if scenario == "old" else self.program]
         self.settle, self.folder = settle, folder
-        self.sync, self.group = sync, group
+        self.sync, self.group = "always" if scenario == "crash" else sync, group
+        self.disk = None
         self.is_replicated = scenario in ("cluster", "replicas")
         self.random = random.Random(seed)
         self.journal = Journal(os.path.join(folder, "journal.jsonl"))
         self.servers, self.petrels, self.proxies = [], [], {}
         about = {"scenario": scenario, "seconds": seconds, "seed": seed, "cluster": self.is_replicated}
-        about |= {"sync": sync, "group": group}
+        about |= {"sync": self.sync, "group": group}
         self.journal.write("run", **about, older=1 if scenario == "old" else None)
 
     async def run(self):
@@ -82,6 +84,8 @@ class Run:
             for proxy in self.proxies.values():
                 proxy.close()
             self.journal.close()
+            if self.disk is not None:
+                self.disk.end()
 
     async def start(self):
         count = 3 if self.is_replicated else 1
@@ -90,6 +94,9 @@ class Run:
         for number in range(count):
             route = routes[number] if routes else None
             self.servers.append(Nats(f"nats{number}", ports[number], self.folder, routes, route, self.sync))
+        if self.scenario == "crash":
+            self.disk = machine.Disk(os.path.join(self.folder, "disk"), self.servers[0].store)
+            self.disk.prove()
         for server in self.servers:
             server.start()
         for server in self.servers:
@@ -127,10 +134,12 @@ class Run:
         if scenario in ("stranger", "calm"):
             tasks.append(Stranger(self.servers[0].url, world, journal, self.random).run(0.7))
         if scenario != "calm":
-            every = {"stranger": 6.0, "server": 10.0}.get(scenario, 3.0)
+            every = {"stranger": 6.0, "server": 10.0, "crash": 10.0}.get(scenario, 3.0)
             tasks.append(faults.kill_petrels(self.petrels, journal, self.random, every))
         if scenario == "server":
             tasks.append(faults.kill_server(self.servers[0], journal, self.random))
+        if scenario == "crash":
+            tasks.append(faults.crash_machine(self.servers[0], self.disk, journal, self.random))
         if scenario == "swallow":
             tasks.append(faults.cut_connections(self.proxies, journal, self.random))
         return tasks
@@ -226,6 +235,11 @@ def main():
         return self_test(options)
     if options.scenario == "old" and not options.older:
         raise SystemExit("old: --older PATH names the older version of the program")
+    if options.scenario == "crash":
+        if options.sync_interval not in (None, "always"):
+            raise SystemExit("crash: only with `--sync-interval always` is nothing acknowledged lost")
+        machine.prepare()
+        Process.through = machine.ENDS_WITH_DRIVER
     if options.scenario is None:
         raise SystemExit("which scenario? " + ", ".join(SCENARIOS))
     return run_and_check(options)

@@ -32,6 +32,9 @@ def nats_server_program():
 class Process:
     """One child; `name` is how the journal calls it."""
 
+    # What a command is begun by, if by anything.
+    through = []
+
     def __init__(self, name, command, folder):
         self.name, self.command, self.folder = name, command, folder
         self.child = None
@@ -42,7 +45,7 @@ class Process:
         self.started += 1
         self.being_killed = False
         with open(os.path.join(self.folder, f"{self.name}.log"), "ab") as log:
-            self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.child = subprocess.Popen(self.through + self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def signal(self, which):
         if self.alive():
@@ -68,8 +71,9 @@ class Process:
 
     def end_now(self):
         if self.alive():
-            self.child.send_signal(signal.SIGCONT)
+            # One that is held does nothing more before its end.
             self.child.kill()
+            self.child.send_signal(signal.SIGCONT)
             self.child.wait(20.0)
 
 
