@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    driver::{Driver, Kind, Ring},
-    peer::{Peer, PeerError, PeerSetup},
+    driver::{Driver, EngineDriver, Mine, PeerDriver},
+    peer::{FirstToken, Peer, PeerError, PeerSetup},
+    raw::{MOST, Messages, Raw, RawSide},
+    ring::{Bodies, Ring},
     turns::{Side, Turns},
 };
 use crate::{
@@ -59,15 +61,19 @@ pub struct Report {
     pub cases: usize,
     /// The engine: one token moved in each firing.
     pub engine: Side,
-    /// The same messages with the same conditions, in the same order, and no engine.
-    pub guarded: Side,
+    /// The same messages with the same conditions, in the same order and batches, and no engine.
+    pub guarded: RawSide,
     /// Three plain publishes of the same sizes for each firing, sent together.
-    pub floor: Side,
+    pub floor: RawSide,
+    /// One plain publish of the record for each firing.
+    pub publish: RawSide,
     /// The median over the rounds of the engine's rate, divided by the floor's in the same
     /// round.
     pub ratio: f64,
     /// The same, divided by the rate of the same messages without an engine.
     pub ratio_to_guarded: f64,
+    /// The same, divided by the rate of one plain publish.
+    pub ratio_to_publish: f64,
     /// The rate of the same messages without an engine, divided by the floor's: the ratio that
     /// an engine without any cost would reach.
     pub guarded_ratio: f64,
@@ -104,49 +110,87 @@ pub enum LoadError {
 }
 
 impl Load {
-    /// Creates the cases, lets the sides take turns, and reports the speed of each.
-    /// `progress` is called with the number of turns done and the number of all turns.
+    /// Number of connections that the raw server is tried with at most. One client waits for one
+    /// firing, and more have nothing to do.
+    pub fn connections(&self) -> usize {
+        if self.clients <= 1 { 1 } else { MOST }
+    }
+
+    /// Creates the cases, lets the sides take turns, and reports the speed of each. The raw server
+    /// is reached by as many of `connections` as are fastest; there is at least one. `progress` is
+    /// called with the number of turns done and the number of all turns.
     pub async fn run(
         &self,
         petrel: &Petrel,
-        floor: &Floor,
+        connections: &[Floor],
         progress: impl Fn(u64, u64),
     ) -> Result<Report, LoadError> {
         let clients = self.clients.max(1);
-        let all = self.cases.max(clients);
+        let cases = self.cases.max(clients);
         let rounds = self.rounds.max(1);
-        let mut drivers = self.drivers(petrel, floor, clients, all).await?;
-        let kinds = Kind::OWN.into_iter().chain((0..self.peers.len()).map(Kind::Peer));
-        let mut sides: Vec<_> = kinds.map(|kind| (kind, Turns::new())).collect();
-        let (mut done, turns) = (0, rounds * sides.len());
-        for _ in 0..rounds {
-            for driver in &mut drivers {
-                driver.take_sizes().await?;
-            }
-            for (kind, turns_of) in &mut sides {
-                progress(done as u64, turns as u64);
-                drivers = turns_of.take(drivers, self.turn, *kind).await?;
-                done += 1;
-            }
+        let ring = Arc::new(Ring::new()?);
+        let firsts = create(petrel, &ring, cases).await?;
+        let mine = Mine::deal(&ring, &firsts, clients);
+        let mut peers = self.peer_drivers(&mine).await?;
+        let driver = |mine| EngineDriver { petrel: petrel.clone(), mine };
+        let mut drivers: Vec<_> = mine.into_iter().map(driver).collect();
+        let mut engine = Turns::default();
+        // One firing each, so that the first round knows what a firing stores.
+        for some in drivers.chunks_mut(CREATED_AT_ONCE) {
+            try_join_all(some.iter_mut().map(EngineDriver::fire)).await?;
         }
-        progress(done as u64, turns as u64);
-        let mut sides = sides.into_iter().map(|(_, turns)| turns);
-        let (Some(floor), Some(guarded), Some(engine)) = (sides.next(), sides.next(), sides.next())
-        else {
-            unreachable!("these come before the peers")
+        let raw = |messages| Raw::new(messages, connections, &ring, &firsts, clients);
+        let mut raw = [Messages::One, Messages::Three, Messages::Guarded].map(raw);
+        let (mut done, all) = (0, (rounds + 1) * raw.len() + rounds * (1 + peers.len()));
+        let mut step = || {
+            progress(done, all as u64);
+            done += 1;
         };
-        let peers = self.peers.iter().zip(sides);
-        Ok(Report {
+        let mut bodies = ring.bodies(petrel, &firsts[0]).await?;
+        for side in &mut raw {
+            step();
+            side.try_flights(self.turn, &bodies).await?;
+        }
+        for _ in 0..rounds {
+            for side in &mut raw {
+                step();
+                side.take(self.turn, &bodies).await?;
+            }
+            step();
+            drivers = engine.take(drivers, self.turn).await?;
+            for (of_peer, turns) in &mut peers {
+                step();
+                of_peer.iter_mut().for_each(|driver| driver.bodies = bodies.clone());
+                *of_peer = turns.take(std::mem::take(of_peer), self.turn).await?;
+            }
+            bodies = ring.bodies(petrel, &firsts[0]).await?;
+        }
+        step();
+        let peers = peers.into_iter().map(|(_, turns)| turns).collect();
+        Ok(self.report((clients, cases), engine, raw, peers))
+    }
+
+    fn report(
+        &self,
+        (clients, cases): (usize, usize),
+        engine: Turns,
+        [publish, floor, guarded]: [Raw; 3],
+        peers: Vec<Turns>,
+    ) -> Report {
+        let peers = self.peers.iter().zip(peers);
+        Report {
             clients,
-            cases: all,
-            ratio: engine.ratio(&floor),
-            ratio_to_guarded: engine.ratio(&guarded),
-            guarded_ratio: guarded.ratio(&floor),
+            cases,
+            ratio: engine.ratio(&floor.turns),
+            ratio_to_guarded: engine.ratio(&guarded.turns),
+            ratio_to_publish: engine.ratio(&publish.turns),
+            guarded_ratio: guarded.turns.ratio(&floor.turns),
             peers: peers.map(|(peer, turns)| self.peer_report(&**peer, turns, &engine)).collect(),
             engine: engine.side(),
             guarded: guarded.side(),
             floor: floor.side(),
-        })
+            publish: publish.side(),
+        }
     }
 
     fn peer_report(&self, peer: &dyn Peer, turns: Turns, engine: &Turns) -> PeerReport {
@@ -156,37 +200,34 @@ impl Load {
         PeerReport { setup, side: turns.side(), ratio, equal_durability }
     }
 
-    async fn drivers(
+    /// The clients of each peer.
+    async fn peer_drivers(
         &self,
-        petrel: &Petrel,
-        floor: &Floor,
-        clients: usize,
-        all: usize,
-    ) -> Result<Vec<Driver>, LoadError> {
-        let ring = Arc::new(Ring::new()?);
-        let definition = ring.definition();
-        petrel.create_workflow(definition, ExpectedVersion::Any).await?;
-        let mut begun = Vec::with_capacity(all);
-        while begun.len() < all {
-            let some = CREATED_AT_ONCE.min(all - begun.len());
-            let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
-            let new = NewCase { data, ..NewCase::of(ring.workflow.clone()) };
-            begun.extend(try_join_all((0..some).map(|_| petrel.create_case(new.clone()))).await?);
-        }
-        let mut drivers: Vec<_> = (0..clients).map(|_| Driver::new(petrel, floor, &ring)).collect();
-        for (number, changed) in begun.iter().enumerate() {
-            let (case, token) = (changed.case.id.clone(), changed.tokens[0].id.clone());
-            drivers[number % clients].take_case(case, token);
-        }
+        clients: &[Mine],
+    ) -> Result<Vec<(Vec<PeerDriver>, Turns)>, LoadError> {
+        let mut peers = Vec::new();
         for peer in &self.peers {
-            for driver in &mut drivers {
-                driver.take_peer(peer.client(&driver.first_tokens()).await?);
+            let mut drivers = Vec::new();
+            for mine in clients {
+                let client = peer.client(mine.cases()).await?;
+                drivers.push(PeerDriver { client, mine: mine.clone(), bodies: Bodies::default() });
             }
+            peers.push((drivers, Turns::default()));
         }
-        // One firing each, so that the first round knows what a firing stores.
-        for some in drivers.chunks_mut(CREATED_AT_ONCE) {
-            try_join_all(some.iter_mut().map(Driver::fire)).await?;
-        }
-        Ok(drivers)
+        Ok(peers)
     }
+}
+
+/// Creates so many cases.
+async fn create(petrel: &Petrel, ring: &Ring, all: usize) -> petrel::Result<Vec<FirstToken>> {
+    petrel.create_workflow(ring.definition(), ExpectedVersion::Any).await?;
+    let mut begun = Vec::with_capacity(all);
+    while begun.len() < all {
+        let some = CREATED_AT_ONCE.min(all - begun.len());
+        let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
+        let new = NewCase { data, ..NewCase::of(ring.workflow.clone()) };
+        let created = try_join_all((0..some).map(|_| petrel.create_case(new.clone()))).await?;
+        begun.extend(created.iter().map(|begun| ring.first(begun)));
+    }
+    Ok(begun)
 }
