@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::try_join_all;
+use rand::seq::SliceRandom;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    driver::{Driver, EngineDriver, Mine, PeerDriver},
+    driver::{EngineDriver, Mine, PeerDriver},
     peer::{FirstToken, Peer, PeerError, PeerSetup},
     raw::{MOST, Messages, Raw, RawSide},
     ring::{Bodies, Ring},
@@ -135,10 +136,8 @@ impl Load {
         let driver = |mine| EngineDriver { petrel: petrel.clone(), mine };
         let mut drivers: Vec<_> = mine.into_iter().map(driver).collect();
         let mut engine = Turns::default();
-        // One firing each, so that the first round knows what a firing stores.
-        for some in drivers.chunks_mut(CREATED_AT_ONCE) {
-            try_join_all(some.iter_mut().map(EngineDriver::fire)).await?;
-        }
+        // A turn that does not count: the raw server is tried with tokens that have a history.
+        drivers = Turns::default().take(drivers, self.turn).await?;
         let raw = |messages| Raw::new(messages, connections, &ring, &firsts, clients);
         let mut raw = [Messages::One, Messages::Three, Messages::Guarded].map(raw);
         let (mut done, all) = (0, (rounds + 1) * raw.len() + rounds * (1 + peers.len()));
@@ -151,17 +150,21 @@ impl Load {
             step();
             side.try_flights(self.turn, &bodies).await?;
         }
+        let mut order: Vec<_> = (0..1 + raw.len() + peers.len()).collect();
         for _ in 0..rounds {
-            for side in &mut raw {
+            // The disk may be busy yet with what the one before wrote; so each comes after each.
+            order.shuffle(&mut rand::rng());
+            for &side in &order {
                 step();
-                side.take(self.turn, &bodies).await?;
-            }
-            step();
-            drivers = engine.take(drivers, self.turn).await?;
-            for (of_peer, turns) in &mut peers {
-                step();
-                of_peer.iter_mut().for_each(|driver| driver.bodies = bodies.clone());
-                *of_peer = turns.take(std::mem::take(of_peer), self.turn).await?;
+                if side == 0 {
+                    drivers = engine.take(drivers, self.turn).await?;
+                } else if let Some(raw) = raw.get_mut(side - 1) {
+                    raw.take(self.turn, &bodies).await?;
+                } else {
+                    let (of_peer, turns) = &mut peers[side - 1 - raw.len()];
+                    of_peer.iter_mut().for_each(|driver| driver.bodies = bodies.clone());
+                    *of_peer = turns.take(std::mem::take(of_peer), self.turn).await?;
+                }
             }
             bodies = ring.bodies(petrel, &firsts[0]).await?;
         }
