@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::try_join_all;
+use rand::seq::SliceRandom;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    driver::{Driver, Kind, Ring},
-    peer::{Peer, PeerError, PeerSetup},
+    driver::{EngineDriver, Mine, PeerDriver},
+    peer::{FirstToken, Peer, PeerError, PeerSetup},
+    raw::{MOST, Messages, Raw, RawSide},
+    ring::{Bodies, Ring},
     turns::{Side, Turns},
 };
 use crate::{
@@ -59,15 +62,19 @@ pub struct Report {
     pub cases: usize,
     /// The engine: one token moved in each firing.
     pub engine: Side,
-    /// The same messages with the same conditions, in the same order, and no engine.
-    pub guarded: Side,
+    /// The same messages with the same conditions, in the same order and batches, and no engine.
+    pub guarded: RawSide,
     /// Three plain publishes of the same sizes for each firing, sent together.
-    pub floor: Side,
+    pub floor: RawSide,
+    /// One plain publish of the record for each firing.
+    pub publish: RawSide,
     /// The median over the rounds of the engine's rate, divided by the floor's in the same
     /// round.
     pub ratio: f64,
     /// The same, divided by the rate of the same messages without an engine.
     pub ratio_to_guarded: f64,
+    /// The same, divided by the rate of one plain publish.
+    pub ratio_to_publish: f64,
     /// The rate of the same messages without an engine, divided by the floor's: the ratio that
     /// an engine without any cost would reach.
     pub guarded_ratio: f64,
@@ -104,49 +111,89 @@ pub enum LoadError {
 }
 
 impl Load {
-    /// Creates the cases, lets the sides take turns, and reports the speed of each.
-    /// `progress` is called with the number of turns done and the number of all turns.
+    /// Number of connections that the raw server is tried with at most. One client waits for one
+    /// firing, and more have nothing to do.
+    pub fn connections(&self) -> usize {
+        if self.clients <= 1 { 1 } else { MOST }
+    }
+
+    /// Creates the cases, lets the sides take turns, and reports the speed of each. The raw server
+    /// is reached by as many of `connections` as are fastest; there is at least one. `progress` is
+    /// called with the number of turns done and the number of all turns.
     pub async fn run(
         &self,
         petrel: &Petrel,
-        floor: &Floor,
+        connections: &[Floor],
         progress: impl Fn(u64, u64),
     ) -> Result<Report, LoadError> {
         let clients = self.clients.max(1);
-        let all = self.cases.max(clients);
+        let cases = self.cases.max(clients);
         let rounds = self.rounds.max(1);
-        let mut drivers = self.drivers(petrel, floor, clients, all).await?;
-        let kinds = Kind::OWN.into_iter().chain((0..self.peers.len()).map(Kind::Peer));
-        let mut sides: Vec<_> = kinds.map(|kind| (kind, Turns::new())).collect();
-        let (mut done, turns) = (0, rounds * sides.len());
-        for _ in 0..rounds {
-            for driver in &mut drivers {
-                driver.take_sizes().await?;
-            }
-            for (kind, turns_of) in &mut sides {
-                progress(done as u64, turns as u64);
-                drivers = turns_of.take(drivers, self.turn, *kind).await?;
-                done += 1;
-            }
-        }
-        progress(done as u64, turns as u64);
-        let mut sides = sides.into_iter().map(|(_, turns)| turns);
-        let (Some(floor), Some(guarded), Some(engine)) = (sides.next(), sides.next(), sides.next())
-        else {
-            unreachable!("these come before the peers")
+        let ring = Arc::new(Ring::new()?);
+        let firsts = create(petrel, &ring, cases).await?;
+        let mine = Mine::deal(&ring, &firsts, clients);
+        let mut peers = self.peer_drivers(&mine).await?;
+        let driver = |mine| EngineDriver { petrel: petrel.clone(), mine };
+        let mut drivers: Vec<_> = mine.into_iter().map(driver).collect();
+        let mut engine = Turns::default();
+        // A turn that does not count: the raw server is tried with tokens that have a history.
+        drivers = Turns::default().take(drivers, self.turn).await?;
+        let raw = |messages| Raw::new(messages, connections, &ring, &firsts, clients);
+        let mut raw = [Messages::One, Messages::Three, Messages::Guarded].map(raw);
+        let (mut done, all) = (0, (rounds + 1) * raw.len() + rounds * (1 + peers.len()));
+        let mut step = || {
+            progress(done, all as u64);
+            done += 1;
         };
-        let peers = self.peers.iter().zip(sides);
-        Ok(Report {
+        let mut bodies = ring.bodies(petrel, &firsts[0]).await?;
+        for side in &mut raw {
+            step();
+            side.try_flights(self.turn, &bodies).await?;
+        }
+        let mut order: Vec<_> = (0..1 + raw.len() + peers.len()).collect();
+        for _ in 0..rounds {
+            // The disk may be busy yet with what the one before wrote; so each comes after each.
+            order.shuffle(&mut rand::rng());
+            for &side in &order {
+                step();
+                if side == 0 {
+                    drivers = engine.take(drivers, self.turn).await?;
+                } else if let Some(raw) = raw.get_mut(side - 1) {
+                    raw.take(self.turn, &bodies).await?;
+                } else {
+                    let (of_peer, turns) = &mut peers[side - 1 - raw.len()];
+                    of_peer.iter_mut().for_each(|driver| driver.bodies = bodies.clone());
+                    *of_peer = turns.take(std::mem::take(of_peer), self.turn).await?;
+                }
+            }
+            bodies = ring.bodies(petrel, &firsts[0]).await?;
+        }
+        step();
+        let peers = peers.into_iter().map(|(_, turns)| turns).collect();
+        Ok(self.report((clients, cases), engine, raw, peers))
+    }
+
+    fn report(
+        &self,
+        (clients, cases): (usize, usize),
+        engine: Turns,
+        [publish, floor, guarded]: [Raw; 3],
+        peers: Vec<Turns>,
+    ) -> Report {
+        let peers = self.peers.iter().zip(peers);
+        Report {
             clients,
-            cases: all,
-            ratio: engine.ratio(&floor),
-            ratio_to_guarded: engine.ratio(&guarded),
-            guarded_ratio: guarded.ratio(&floor),
+            cases,
+            ratio: engine.ratio(&floor.turns),
+            ratio_to_guarded: engine.ratio(&guarded.turns),
+            ratio_to_publish: engine.ratio(&publish.turns),
+            guarded_ratio: guarded.turns.ratio(&floor.turns),
             peers: peers.map(|(peer, turns)| self.peer_report(&**peer, turns, &engine)).collect(),
             engine: engine.side(),
             guarded: guarded.side(),
             floor: floor.side(),
-        })
+            publish: publish.side(),
+        }
     }
 
     fn peer_report(&self, peer: &dyn Peer, turns: Turns, engine: &Turns) -> PeerReport {
@@ -156,37 +203,34 @@ impl Load {
         PeerReport { setup, side: turns.side(), ratio, equal_durability }
     }
 
-    async fn drivers(
+    /// The clients of each peer.
+    async fn peer_drivers(
         &self,
-        petrel: &Petrel,
-        floor: &Floor,
-        clients: usize,
-        all: usize,
-    ) -> Result<Vec<Driver>, LoadError> {
-        let ring = Arc::new(Ring::new()?);
-        let definition = ring.definition();
-        petrel.create_workflow(definition, ExpectedVersion::Any).await?;
-        let mut begun = Vec::with_capacity(all);
-        while begun.len() < all {
-            let some = CREATED_AT_ONCE.min(all - begun.len());
-            let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
-            let new = NewCase { data, ..NewCase::of(ring.workflow.clone()) };
-            begun.extend(try_join_all((0..some).map(|_| petrel.create_case(new.clone()))).await?);
-        }
-        let mut drivers: Vec<_> = (0..clients).map(|_| Driver::new(petrel, floor, &ring)).collect();
-        for (number, changed) in begun.iter().enumerate() {
-            let (case, token) = (changed.case.id.clone(), changed.tokens[0].id.clone());
-            drivers[number % clients].take_case(case, token);
-        }
+        clients: &[Mine],
+    ) -> Result<Vec<(Vec<PeerDriver>, Turns)>, LoadError> {
+        let mut peers = Vec::new();
         for peer in &self.peers {
-            for driver in &mut drivers {
-                driver.take_peer(peer.client(&driver.first_tokens()).await?);
+            let mut drivers = Vec::new();
+            for mine in clients {
+                let client = peer.client(mine.cases()).await?;
+                drivers.push(PeerDriver { client, mine: mine.clone(), bodies: Bodies::default() });
             }
+            peers.push((drivers, Turns::default()));
         }
-        // One firing each, so that the first round knows what a firing stores.
-        for some in drivers.chunks_mut(CREATED_AT_ONCE) {
-            try_join_all(some.iter_mut().map(Driver::fire)).await?;
-        }
-        Ok(drivers)
+        Ok(peers)
     }
+}
+
+/// Creates so many cases.
+async fn create(petrel: &Petrel, ring: &Ring, all: usize) -> petrel::Result<Vec<FirstToken>> {
+    petrel.create_workflow(ring.definition(), ExpectedVersion::Any).await?;
+    let mut begun = Vec::with_capacity(all);
+    while begun.len() < all {
+        let some = CREATED_AT_ONCE.min(all - begun.len());
+        let data = json!({"customer": "c-1207", "amount": 120, "currency": "EUR"});
+        let new = NewCase { data, ..NewCase::of(ring.workflow.clone()) };
+        let created = try_join_all((0..some).map(|_| petrel.create_case(new.clone()))).await?;
+        begun.extend(created.iter().map(|begun| ring.first(begun)));
+    }
+    Ok(begun)
 }

@@ -5,8 +5,11 @@ mod load;
 mod peer;
 #[cfg(feature = "peers")]
 pub mod peers;
+mod raw;
+mod ring;
 mod turns;
 
 pub use load::{Load, LoadError, PeerReport, Report};
 pub use peer::{FirstToken, Peer, PeerClient, PeerError, PeerFiring, PeerSetup};
+pub use raw::{Flight, RawSide, Tried};
 pub use turns::Side;

@@ -6,10 +6,7 @@ use futures::future::join_all;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::{
-    driver::{Driver, Kind},
-    load::LoadError,
-};
+use super::{driver::Driver, load::LoadError};
 
 /// Results of one side over its turns.
 #[derive(Debug, Clone, Serialize)]
@@ -31,19 +28,21 @@ pub(super) struct Turns {
     times: Histogram<u64>,
 }
 
-impl Turns {
-    pub(super) fn new() -> Self {
+impl Default for Turns {
+    fn default() -> Self {
         Self { rates: Vec::new(), times: histogram() }
     }
+}
 
-    pub(super) async fn take(
+impl Turns {
+    /// Lets all of them fire, each one firing after the other, until the time is up.
+    pub(super) async fn take<D: Driver>(
         &mut self,
-        drivers: Vec<Driver>,
+        drivers: Vec<D>,
         turn: Duration,
-        kind: Kind,
-    ) -> Result<Vec<Driver>, LoadError> {
+    ) -> Result<Vec<D>, LoadError> {
         let begun = Instant::now();
-        let tasks = drivers.into_iter().map(|one| tokio::spawn(one.drive(kind, begun + turn)));
+        let tasks = drivers.into_iter().map(|one| tokio::spawn(drive(one, begun + turn)));
         let mut drivers = Vec::new();
         let mut done = 0;
         for ended in join_all(tasks).await {
@@ -72,8 +71,22 @@ impl Turns {
     }
 }
 
+/// Fires until the time is up, and notes how long each firing took.
+async fn drive<D: Driver>(mut driver: D, until: Instant) -> Result<(D, Histogram<u64>), LoadError> {
+    let mut times = histogram();
+    loop {
+        let begun = Instant::now();
+        if begun >= until {
+            return Ok((driver, times));
+        }
+        driver.fire().await?;
+        let nanoseconds = begun.elapsed().as_nanos();
+        times.saturating_record(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+    }
+}
+
 /// Histogram of nanoseconds up to a minute, to three digits.
-pub(super) fn histogram() -> Histogram<u64> {
+fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(60_000_000_000, 3)
         .unwrap_or_else(|error| unreachable!("these bounds are allowed: {error}"))
 }

@@ -17,24 +17,31 @@ use super::{
     table::Table,
 };
 use crate::{
-    bench::{Load, PeerReport, Report, Side},
+    bench::{Load, PeerReport, RawSide, Report, Side},
     config::{Config, duration},
     local_server::{LocalCluster, Store, SyncInterval},
     petrel::Petrel,
     storage::nats::{Floor, NatsStorage, NatsStorageConfig},
 };
 
+/// The side with the engine's messages.
+const GUARDED: &str = "the same messages and batches, no engine";
+
 /// Measure firings a second beside the raw server
 ///
-/// Many clients move tokens, each in cases of its own. In turns with them, the same clients
-/// store the same amount of data with three plain publishes a firing (the record, an empty
-/// message at the old place, the token at the new one), sent together and then acknowledged;
-/// and with the same messages, conditions and order as the engine's, but without its
-/// decisions: the server's own speed with these guarantees. The machine's noise is in all
-/// three.
+/// Many clients move tokens, each in cases of its own. In turns with them, the raw server stores
+/// the same bytes, made beforehand: as one plain publish a firing (the record); as three (the
+/// record, an empty message at the old place, the token at the new one), sent together and then
+/// acknowledged; and as the engine's own messages, with its conditions, order and batches
+/// (--group-commit), but without its decisions: the server's own speed with these guarantees. The
+/// machine's noise is in all of them.
+///
+/// The raw server has as many firings in flight, through as many connections, as it is fastest
+/// with: once, twice and four times the clients are tried, and one, two and four connections, twice
+/// for a quarter of a turn each. With one client it has one, and the ratios are those of the times.
 ///
 /// Without --nats-url, on a NATS server of its own with a temporary folder, or on a cluster of
-/// them (--cluster 3), where the streams of all three have replicas. On a server of yours, it makes streams of its own and leaves them there: it prints their names.
+/// them (--cluster 3), where the streams of all sides have replicas. On a server of yours, it makes streams of its own and leaves them there: it prints their names.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     /// Number of clients that fire at once
@@ -113,7 +120,6 @@ impl Bench {
     ) -> Result<Report, Failure> {
         let storage = NatsStorage::connect(settings.clone()).await?;
         let petrel = Petrel::new(Arc::new(storage)).with_case_cache(self.case_cache.bytes());
-        let floor = Floor::connect(settings).await?;
         let load = Load {
             clients: self.clients.get(),
             cases: self.cases.get(),
@@ -122,11 +128,16 @@ impl Bench {
             on_disk,
             peers: peers.peers.clone(),
         };
+        let mut connections = Vec::new();
+        for _ in 0..load.connections() {
+            // The first one makes the streams.
+            connections.push(Floor::connect(settings).await?);
+        }
         let progress = |done, of| {
             bar.set_length(of);
             bar.set_position(done);
         };
-        let report = load.run(&petrel, &floor, progress).await;
+        let report = load.run(&petrel, &connections, progress).await;
         bar.finish_and_clear();
         petrel.close().await;
         Ok(report?)
@@ -150,32 +161,44 @@ fn streams(settings: &NatsStorageConfig) -> Vec<String> {
 }
 
 fn answer(report: &Report, left: Option<&[String]>) -> Answer {
-    let mut table = Table::new(&["", "FIRINGS/S", "P50 MS", "P99 MS", "OF EACH TURN"]);
-    let row = |name: &str, side: &Side| {
-        let rates = side.rates.iter().map(|rate| format!("{rate:.0}")).collect::<Vec<_>>();
-        [
-            name.to_owned(),
-            format!("{:.0}", side.rate),
-            format!("{:.2}", side.p50_ms),
-            format!("{:.2}", side.p99_ms),
-            rates.join(" "),
-        ]
-    };
-    table.row(row("engine", &report.engine));
-    table.row(row("the same messages, no engine", &report.guarded));
-    table.row(row("three plain publishes", &report.floor));
-    for peer in &report.peers {
-        table.row(row(&peer.setup.to_string(), &peer.side));
+    let raw = [
+        (GUARDED, &report.guarded, report.ratio_to_guarded),
+        ("three plain publishes", &report.floor, report.ratio),
+        ("one plain publish", &report.publish, report.ratio_to_publish),
+    ];
+    let mut table = Table::new(&[
+        "",
+        "IN FLIGHT",
+        "CONNECTIONS",
+        "FIRINGS/S",
+        "P50 MS",
+        "P99 MS",
+        "OF EACH TURN",
+    ]);
+    let Report { clients, cases, engine, .. } = report;
+    table.row(row("engine", *clients, "1", engine));
+    for (name, RawSide { side, flight, .. }, _) in raw {
+        table.row(row(name, flight.in_flight, &flight.connections.to_string(), side));
     }
-    let Report { clients, cases, ratio, ratio_to_guarded, guarded_ratio, .. } = report;
-    let mut text = format!(
-        "{clients} clients, {cases} cases\n{table}\
-         engine / the same messages, no engine: {ratio_to_guarded:.2}\n\
-         the same messages, no engine / three plain publishes: {guarded_ratio:.2}\n\
-         engine / three plain publishes: {ratio:.2}\n"
-    );
     for peer in &report.peers {
-        text.push_str(&compared(peer));
+        table.row(row(&peer.setup.to_string(), *clients, "", &peer.side));
+    }
+    let mut text = format!("{clients} clients, {cases} cases\n{table}");
+    // One client's rate is nothing but its time.
+    let compared = |name: &str, ratio: f64, side: &Side| match clients {
+        1 => format!("engine / {name}, P50: {:.2}", engine.p50_ms / side.p50_ms),
+        _ => format!("engine / {name}: {ratio:.2}"),
+    };
+    for (name, raw, ratio) in raw {
+        text.push_str(&format!("{}\n", compared(name, ratio, &raw.side)));
+    }
+    if *clients > 1 {
+        let ratio = report.guarded_ratio;
+        text.push_str(&format!("{GUARDED} / three plain publishes: {ratio:.2}\n"));
+    }
+    for peer in &report.peers {
+        let compared = compared(&peer.setup.to_string(), peer.ratio, &peer.side);
+        text.push_str(&format!("{compared} ({})\n", durability(peer)));
     }
     if let Some(left) = left {
         text.push_str("left on the server, for you to remove:\n");
@@ -188,15 +211,27 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
     answer
 }
 
-/// The line of a peer's ratio, which says if the two have the same durability.
-fn compared(peer: &PeerReport) -> String {
-    let durability = match (peer.equal_durability, peer.setup.on_disk) {
+fn row(name: &str, in_flight: usize, connections: &str, side: &Side) -> [String; 7] {
+    let rates = side.rates.iter().map(|rate| format!("{rate:.0}")).collect::<Vec<_>>();
+    [
+        name.to_owned(),
+        in_flight.to_string(),
+        connections.to_owned(),
+        format!("{:.0}", side.rate),
+        format!("{:.3}", side.p50_ms),
+        format!("{:.3}", side.p99_ms),
+        rates.join(" "),
+    ]
+}
+
+/// Tells if the engine and a peer have the same durability.
+fn durability(peer: &PeerReport) -> &'static str {
+    match (peer.equal_durability, peer.setup.on_disk) {
         (Some(true), true) => "equal durability: both wait for the disk",
         (Some(true), false) => "equal durability: neither waits for the disk",
         (Some(false), true) => "not equal: it waits for the disk, the engine's server does not",
         (Some(false), false) => "not equal: the engine's server waits for the disk, it does not",
         (None, true) => "equal durability if the NATS server syncs always",
         (None, false) => "equal durability if the NATS server syncs at intervals",
-    };
-    format!("engine / {}: {:.2} ({durability})\n", peer.setup, peer.ratio)
+    }
 }

@@ -1,3 +1,4 @@
+use serde_json::Value;
 use stormpetrel::testing::TestServer;
 
 use super::{json, text};
@@ -10,14 +11,14 @@ async fn a_bench_measures_all_sides_in_each_round_and_names_what_it_leaves() {
     let server = TestServer::start().await;
     let report = json(&server, &SHORT).await;
     assert_eq!((report["clients"].as_u64(), report["cases"].as_u64()), (Some(4), Some(8)));
-    for side in ["engine", "guarded", "floor"] {
+    for side in ["engine", "guarded", "floor", "publish"] {
         let rates = report[side]["rates"].as_array().unwrap();
         assert_eq!(rates.len(), 2, "{report}");
         assert!(rates.iter().all(|rate| rate.as_f64().unwrap() > 0.0), "{report}");
         let (p50, p99) = (&report[side]["p50_ms"], &report[side]["p99_ms"]);
         assert!(p50.as_f64().unwrap() > 0.0 && p50.as_f64() <= p99.as_f64(), "{report}");
     }
-    for ratio in ["ratio", "ratio_to_guarded", "guarded_ratio"] {
+    for ratio in ["ratio", "ratio_to_guarded", "ratio_to_publish", "guarded_ratio"] {
         assert!(report[ratio].as_f64().unwrap() > 0.0, "{report}");
     }
     assert_eq!(report["streams_left"].as_array().unwrap().len(), 4, "{report}");
@@ -36,4 +37,47 @@ async fn a_bench_goes_on_where_its_markers_have_come_to_their_time() {
     )
     .await;
     assert_eq!(report["guarded"]["rates"].as_array().unwrap().len(), 2, "{report}");
+}
+
+/// The firings in flight and the connections that a side was tried with.
+fn tried(report: &Value, side: &str) -> Vec<(u64, u64)> {
+    let number = |tried: &Value, name: &str| tried[name].as_u64().unwrap();
+    let tried = report[side]["tried"].as_array().unwrap().iter();
+    tried.map(|tried| (number(tried, "in_flight"), number(tried, "connections"))).collect()
+}
+
+#[tokio::test]
+async fn the_raw_server_has_as_many_in_flight_as_it_is_fastest_with() {
+    let server = TestServer::start().await;
+    let report = json(&server, &SHORT).await;
+    let plain = [(4, 1), (8, 1), (16, 1), (4, 2), (8, 2), (16, 2), (4, 4), (8, 4), (16, 4)];
+    // There are eight cases, and each has one change in flight.
+    let guarded = [(4, 1), (8, 1), (4, 2), (8, 2), (4, 4), (8, 4)];
+    for (side, all) in [("publish", &plain[..]), ("floor", &plain), ("guarded", &guarded)] {
+        assert_eq!(tried(&report, side), all, "{report}");
+        let fastest = report[side]["tried"].as_array().unwrap().iter().max_by(|one, other| {
+            one["rate"].as_f64().unwrap().total_cmp(&other["rate"].as_f64().unwrap())
+        });
+        for number in ["in_flight", "connections"] {
+            assert_eq!(report[side][number], fastest.unwrap()[number], "{report}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_client_is_compared_by_its_time_and_has_one_firing_in_flight_on_each_side() {
+    let server = TestServer::start().await;
+    let one = ["bench", "--clients=1", "--cases=2", "--rounds=1", "--turn=100ms"];
+    let report = json(&server, &one).await;
+    for side in ["guarded", "floor", "publish"] {
+        assert_eq!(tried(&report, side), [], "{report}");
+        let flight = (&report[side]["in_flight"], &report[side]["connections"]);
+        assert_eq!((flight.0.as_u64(), flight.1.as_u64()), (Some(1), Some(1)), "{report}");
+    }
+    let text = text(&server, &one).await;
+    let rows = text.lines().filter(|line| line.contains("  1          1 "));
+    assert_eq!(rows.count(), 4, "{text}");
+    for other in ["the same messages and batches, no engine", "one plain publish"] {
+        assert!(text.contains(&format!("engine / {other}, P50: ")), "{text}");
+    }
 }
