@@ -130,7 +130,8 @@ impl Bench {
             b.to_async(&self.runtime).iter(|| self.floor.publish(&case, body()));
         });
         let record = body();
-        let moved = [Moved { token, from: place, to: PlaceId::new("b").unwrap(), body: body() }];
+        let (arrived, to) = (token.clone(), PlaceId::new("b").unwrap());
+        let moved = [Moved { token, arrived, from: place, to, body: body() }];
         group.bench_function("raw, three publishes sent together", |b| {
             b.to_async(&self.runtime).iter(|| self.floor.firing(&case, &record, &moved));
         });

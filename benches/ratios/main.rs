@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --bench ratios
 //! cargo bench --bench ratios -- --cluster 3
+//! cargo bench --bench ratios -- --sync-interval always
 //! ```
 //!
 //! With `--cluster`, so many servers are one cluster, and each stream has a copy on each. One server
@@ -29,7 +30,7 @@ use mimalloc::MiMalloc;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::json;
 use stormpetrel::{
-    local_server::{LocalCluster, LocalServerOptions},
+    local_server::{LocalCluster, LocalServerOptions, SyncInterval},
     models::{
         CaseId, HISTORY_KEPT, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId,
     },
@@ -248,15 +249,15 @@ impl Ratios {
                         self.time(operation, self.fire(&old.case, step)).await;
                     }
                     Operation::FireThree => {
-                        self.time(operation, self.fire(&three.case, "round")).await;
+                        three.tokens = self.time(operation, self.fire(&three.case, "round")).await;
                     }
                     Operation::SameGet => {
                         self.time(operation, floor.get_anywhere(&raw)).await.unwrap();
                     }
                     Operation::SameCreate => {
                         let case = CaseId::new(format!("shadow-{}", Uuid::now_v7())).unwrap();
-                        let token = TokenId::new(format!("{case}.1")).unwrap();
-                        let (record, (_, body)) = (&new.record, &new.tokens[0]);
+                        let token = TokenId::new(format!("{case}-1")).unwrap();
+                        let (record, body) = (&new.record, &new.tokens[0]);
                         let begin = floor.begin(&case, record, (&token, &place), body);
                         self.time(operation, begin).await.unwrap();
                     }
@@ -294,10 +295,23 @@ impl Ratios {
     }
 }
 
+/// What follows this flag on the command line.
+fn after(flag: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != flag).nth(1)
+}
+
 /// Number of servers that `--cluster` asks for.
 fn servers() -> usize {
-    let mut after = std::env::args().skip_while(|argument| argument != "--cluster").skip(1);
-    after.next().map_or(1, |number| number.parse().expect("--cluster takes a number"))
+    after("--cluster").map_or(1, |number| number.parse().expect("--cluster takes a number"))
+}
+
+fn options() -> LocalServerOptions {
+    let sync_interval = match after("--sync-interval").as_deref() {
+        None => return LocalServerOptions::default(),
+        Some("always") => SyncInterval::Always,
+        Some(other) => panic!("--sync-interval takes always, not {other}"),
+    };
+    LocalServerOptions { sync_interval, ..Default::default() }
 }
 
 /// Has one server lead all streams.
@@ -328,7 +342,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let size = servers();
-        let cluster = LocalCluster::start(size, LocalServerOptions::default()).await.unwrap();
+        let cluster = LocalCluster::start(size, options()).await.unwrap();
         let first = &cluster.servers()[0];
         let settings = NatsStorageConfig {
             urls: vec![first.url()],

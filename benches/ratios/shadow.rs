@@ -16,8 +16,8 @@ use crate::definition;
 pub(crate) struct Shadow {
     pub case: CaseId,
     pub record: Bytes,
-    /// Its tokens: their places in turns, and the bytes of each.
-    pub tokens: Vec<(TokenId, Bytes)>,
+    /// Bodies of its tokens. One alone moves; several are taken, and new ones are given.
+    pub tokens: Vec<Bytes>,
     places: &'static [&'static str],
     steps: usize,
     pub last: Sequences,
@@ -37,21 +37,27 @@ impl Shadow {
         let head = storage.head(&workflow, &case.case, Consistency::Strong).await.unwrap();
         self.record = json(serde_json::to_vec(&head.unwrap().value));
         self.tokens.clear();
-        for (number, token) in case.tokens.iter().enumerate() {
+        for token in &case.tokens {
             let path = ReadPath::Direct.into();
             let there = storage.token(&workflow, token, path).await.unwrap().unwrap();
-            let id = TokenId::new(format!("{}.{}", self.case, number + 1)).unwrap();
-            self.tokens.push((id, json(serde_json::to_vec(&there))));
+            self.tokens.push(json(serde_json::to_vec(&there)));
         }
     }
 
     /// Its messages of the next firing.
     pub(crate) fn moves(&mut self) -> Vec<Moved> {
         let place = |at: usize| PlaceId::new(self.places[at % self.places.len()]).unwrap();
-        let moved = self.tokens.iter().enumerate().map(|(number, (token, body))| {
-            let at = number + self.steps;
-            let (from, to) = (place(at), place(at + 1));
-            Moved { token: token.clone(), from, to, body: body.clone() }
+        let moves_on = self.tokens.len() == 1;
+        let id = |number: usize, steps: usize| {
+            let steps = if moves_on { 0 } else { steps };
+            TokenId::new(format!("{}-{number}-{steps}", self.case)).unwrap()
+        };
+        let moved = self.tokens.iter().enumerate().map(|(number, body)| Moved {
+            token: id(number, self.steps),
+            arrived: id(number, self.steps + 1),
+            from: place(number + self.steps),
+            to: place(number + self.steps + 1),
+            body: body.clone(),
         });
         let moved = moved.collect();
         self.steps += 1;

@@ -76,7 +76,8 @@ impl Ring {
     /// The move of a case's token in the step after so many.
     pub(super) fn moved(&self, first: &FirstToken, steps: usize, bodies: &Bodies) -> Moved {
         let [from, to] = [steps % 2, (steps + 1) % 2].map(|place| self.places[place].clone());
-        Moved { token: first.token.clone(), from, to, body: bodies.token.clone() }
+        let (token, arrived) = (first.token.clone(), first.token.clone());
+        Moved { token, arrived, from, to, body: bodies.token.clone() }
     }
 
     /// Reads the bodies of a case's last firing, as the engine has stored them.

@@ -80,9 +80,9 @@ impl Floor {
     pub async fn firing(&self, case: &CaseId, record: &Bytes, tokens: &[Moved]) -> Result<()> {
         let subject = self.subjects.record(&self.workflow, case, RecordKind::Fired);
         let mut messages = vec![(subject, record.clone())];
-        for Moved { token, from, to, body } in tokens {
+        for Moved { token, arrived, from, to, body } in tokens {
             messages.push((self.subjects.token(&self.workflow, from, token), Bytes::new()));
-            messages.push((self.subjects.token(&self.workflow, to, token), body.clone()));
+            messages.push((self.subjects.token(&self.workflow, to, arrived), body.clone()));
         }
         // Whoever waits for room to send one takes the acknowledgements of the others meanwhile,
         // which makes room.
@@ -105,13 +105,24 @@ impl Floor {
         last: &mut Sequences,
     ) -> Result<()> {
         self.append(case, RecordKind::Fired, record, last).await?;
-        let markers = moved.iter().map(|moved| (&moved.from, moved));
-        let writes: Vec<_> = markers.chain(moved.iter().map(|moved| (&moved.to, moved))).collect();
-        let written =
-            writes.iter().map(|(place, moved)| self.guarded_view(case, place, moved, last));
+        let left = moved.iter().map(|moved| {
+            let to = (moved.arrived == moved.token).then_some(&moved.to);
+            (&moved.token, &moved.from, Written::Marker(to))
+        });
+        let arrived =
+            moved.iter().map(|moved| (&moved.arrived, &moved.to, Written::Token(&moved.body)));
+        let writes: Vec<_> = left.chain(arrived).collect();
+        let written = writes
+            .iter()
+            .map(|(token, place, what)| self.guarded_view(case, (token, place), *what, last));
         let sequences = try_join_all(written).await?;
-        for ((place, moved), sequence) in writes.into_iter().zip(sequences) {
-            last.places.insert((moved.token.clone(), place.clone()), sequence);
+        for ((token, place, what), sequence) in writes.into_iter().zip(sequences) {
+            let at = (token.clone(), place.clone());
+            match what {
+                // Nothing comes there again.
+                Written::Marker(None) => last.places.remove(&at),
+                _ => last.places.insert(at, sequence),
+            };
         }
         Ok(())
     }
@@ -150,29 +161,31 @@ impl Floor {
         Ok(())
     }
 
-    /// The marker of a moved token, or the token, at one of its places.
+    /// The marker of a token that left a place, or the token.
     async fn guarded_view(
         &self,
         case: &CaseId,
-        place: &PlaceId,
-        moved: &Moved,
+        (token, place): (&TokenId, &PlaceId),
+        what: Written<'_>,
         last: &Sequences,
     ) -> Result<u64> {
         let Self { link, subjects, config, .. } = self;
         let (stream, subject) =
-            (&config.marking_stream, subjects.token(&self.guarded, place, &moved.token));
-        let known = last.places.get(&(moved.token.clone(), place.clone()));
+            (&config.marking_stream, subjects.token(&self.guarded, place, token));
+        let known = last.places.get(&(token.clone(), place.clone()));
         let mut sequence = known.copied().unwrap_or_default();
         loop {
-            let is_marker = place == &moved.from;
-            let body = if is_marker { Bytes::new() } else { moved.body.clone() };
             let headers = || {
                 let mut headers =
                     codec::view_headers(case, LogSequence::new(last.record), sequence);
-                if is_marker {
-                    codec::add_marker_headers(&mut headers, Some(&moved.to), config.marker_ttl);
+                if let Written::Marker(moved_to) = what {
+                    codec::add_marker_headers(&mut headers, moved_to, config.marker_ttl);
                 }
                 headers
+            };
+            let body = match what {
+                Written::Marker(_) => Bytes::new(),
+                Written::Token(body) => body.clone(),
             };
             let expected = Expected { sequence, filter: None };
             match link.publish(stream, &subject, expected, headers, body).await {
@@ -209,11 +222,21 @@ impl Floor {
     }
 }
 
-/// A token that a firing moves.
+/// What is written at a token's place.
+#[derive(Clone, Copy)]
+enum Written<'a> {
+    /// The marker of a token that left, and the place that it went to.
+    Marker(Option<&'a PlaceId>),
+    Token(&'a Bytes),
+}
+
+/// A token that a firing moves, or takes and gives another one for.
 #[derive(Debug, Clone)]
 pub struct Moved {
     /// The token.
     pub token: TokenId,
+    /// The token that it is afterwards: itself, or a new one.
+    pub arrived: TokenId,
     /// The place that it leaves.
     pub from: PlaceId,
     /// The place that it goes to.

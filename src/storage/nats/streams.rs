@@ -98,7 +98,10 @@ const ONE_REPLICA: &str = "it acknowledges before the disk (persist_mode async),
 
 /// Returns true if a new view may acknowledge before the disk: its loss is noticed, and the log beside
 /// it, which a new one follows, is not replicated.
-async fn may_be_before_disk(link: &Link, config: &NatsStorageConfig) -> Result<bool, StorageError> {
+pub(super) async fn may_be_before_disk(
+    link: &Link,
+    config: &NatsStorageConfig,
+) -> Result<bool, StorageError> {
     let replicas = match config.replicas {
         Some(replicas) => replicas as u64,
         None => {

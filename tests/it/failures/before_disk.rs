@@ -22,7 +22,7 @@ use super::{doctor::Configured, looking::run};
 use crate::program::{Program, program};
 use crate::support::{config, copy_folder, replicated, transition};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that loses what its view got since [`keep`](Self::keep), and nothing of its log.
 struct Forgetful {
@@ -66,7 +66,7 @@ impl Forgetful {
     }
 }
 
-async fn persist_mode(url: String) -> Value {
+pub(super) async fn persist_mode(url: String) -> Value {
     stream_info(&operator(url).await, "CB_MARKING").await["config"]["persist_mode"].take()
 }
 
@@ -126,7 +126,7 @@ async fn checkpoint(url: String) -> Result<Value, String> {
 }
 
 /// Each of so many new cases is one record.
-async fn fill(petrel: &Petrel, name: &str, cases: usize) {
+pub(super) async fn fill(petrel: &Petrel, name: &str, cases: usize) {
     let numbers: Vec<_> = (0..cases).collect();
     for some in numbers.chunks(128) {
         let begun = some.iter().map(async |number| {

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Debug,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -9,12 +10,22 @@ use serde_json::json;
 use stormpetrel::{
     models::{CaseId, TokenId},
     petrel::{Change, Error, ExpectedVersion, Fire, NewCase, Petrel},
-    storage::{Consistency, LogScope, Page, StorageError, TokenScope, nats::NatsStorage},
+    storage::{
+        Consistency, LogScope, Page, StorageError, TokenScope,
+        nats::{NatsStorage, NatsStorageConfig},
+    },
     testing::TestServer,
 };
 
-use super::fixtures::{operator, view_is_the_log};
-use crate::support::{begin, config, orders, petrel_at, transition, workflow};
+use super::{
+    before_disk::{PATIENCE, fill, persist_mode},
+    fixtures::{connect, eventually, fire_once, operator, pendulum, view_is_the_log},
+    looking::run,
+};
+use crate::{
+    program::{Program, program},
+    support::{begin, case, config, orders, petrel_at, transition, workflow},
+};
 
 /// Checks that a call fails at once, and names the stream that is missing.
 async fn names<T: Debug>(missing: &str, call: impl Future<Output = Result<T, Error>>) {
@@ -97,4 +108,46 @@ async fn without_the_view_changes_go_on_and_a_restart_with_a_rebuild_brings_it_b
     drop(petrel.watch(log, None).await.unwrap());
     petrel.fire(Fire::token(token, transition("reject"))).await.unwrap();
     view_is_the_log(&restarted).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_view_on_disk_is_brought_over_while_changes_go_on() {
+    let server = TestServer::start().await;
+    let on_disk = connect(NatsStorageConfig { view_on_disk: true, ..config(server.url()) }).await;
+    pendulum(&on_disk).await;
+    fill(&on_disk, "case", 300).await;
+    let doctor = async || String::from_utf8(run(&server.url(), &["doctor"]).await.stdout).unwrap();
+    assert!(doctor().await.contains("nats stream rm CB_MARKING"), "{}", doctor().await);
+    let mut serve = program();
+    serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--nats-url", &server.url()]);
+    let mut serve = Program::start(serve);
+    serve.json().await;
+    // One knows the cases, and one has yet to read them.
+    let (other, fired) = (connect(config(server.url())).await, AtomicBool::new(false));
+    let changes = async {
+        for number in 0..600 {
+            let petrel = if number % 3 == 0 { &other } else { &on_disk };
+            let (id, steps) = (case(&format!("case-{}", number % 300)), number / 300);
+            let fire = Fire::case(workflow("pendulum"), id, transition(["go", "return"][steps]));
+            let fire = match number % 2 {
+                0 => fire_once(fire, &format!("firing-{number}")),
+                _ => fire,
+            };
+            assert!(!petrel.fire(fire).await.unwrap().repeated);
+            fired.store(number > 100, Ordering::Relaxed);
+        }
+    };
+    let rm = async {
+        eventually("changes that go on", PATIENCE, async || {
+            if fired.load(Ordering::Relaxed) { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+        operator(server.url()).await.delete_stream("CB_MARKING").await.unwrap();
+    };
+    tokio::join!(changes, rm);
+    serve.logs("it has been filled").await;
+    eventually("a view that is right", PATIENCE, async || view_is_the_log(&other).await).await;
+    assert_eq!(persist_mode(server.url()).await, "async");
+    assert!(!doctor().await.contains("nats stream rm"), "{}", doctor().await);
+    serve.terminate().await;
 }

@@ -1,6 +1,7 @@
 //! Checks for an operator when something does not work. They look and change nothing.
 
 mod permissions;
+mod view;
 
 use std::time::{Duration, Instant};
 
@@ -117,6 +118,9 @@ impl Doctor {
             Err(error) => checks.push(fail("system", error.to_string())),
             Ok(_) => {
                 let log = log.as_ref().and_then(|log| settings::differing_log(&self.config, log));
+                if let Some(view) = &view {
+                    checks.extend(self.view_on_disk(view).await);
+                }
                 let view = view.and_then(|view| settings::differing_marking(&self.config, &view));
                 checks.extend(log.into_iter().chain(view).map(|detail| fail("settings", detail)));
             }
