@@ -208,6 +208,8 @@ impl Ratios {
         let (place, raw) = (PlaceId::new("a").unwrap(), TokenId::new("raw").unwrap());
         let (floor, case) = (self.floor.clone(), CaseId::new("raw").unwrap());
         floor.put(&place, &raw, Bytes::from(vec![b'x'; 400])).await.unwrap();
+        // As large as the one that the engine reads.
+        let same = TokenId::new("same").unwrap();
         let body = Bytes::from(vec![b'x'; 800]);
         let mut begun = self.begin().await;
         let mut young = begun.clone();
@@ -222,6 +224,7 @@ impl Ratios {
                 for (shadow, engine) in shadows.iter_mut().zip([&young, &old, &three]) {
                     shadow.take_sizes(&*storage, engine).await;
                 }
+                floor.put(&place, &same, shadows[0].tokens[0].clone()).await.unwrap();
             }
             // Each leaves the server some work, so each is to come after each other one.
             order.shuffle(&mut random);
@@ -252,7 +255,7 @@ impl Ratios {
                         three.tokens = self.time(operation, self.fire(&three.case, "round")).await;
                     }
                     Operation::SameGet => {
-                        self.time(operation, floor.get_anywhere(&raw)).await.unwrap();
+                        self.time(operation, floor.get_anywhere(&same)).await.unwrap();
                     }
                     Operation::SameCreate => {
                         let case = CaseId::new(format!("shadow-{}", Uuid::now_v7())).unwrap();
