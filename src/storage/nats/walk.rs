@@ -64,16 +64,13 @@ impl Walk {
         }
         let asked = (self.from..self.from.saturating_add(self.at_once))
             .map(|from| self.link.get(&self.stream, Query::Next(&self.filter, from), Asked::Any));
-        let mut messages = BTreeMap::new();
-        let mut is_over = false;
         // To their ends, all of them: one may be what finds out that the server is back.
-        for found in join_all(asked).await {
-            match found? {
-                Some(message) => drop(messages.insert(message.sequence, message)),
-                None => is_over = true,
-            }
-        }
-        self.is_over = is_over;
+        let found = join_all(asked).await.into_iter().collect::<Result<Vec<_>>>()?;
+        let asked = found.len();
+        let found: Vec<_> = without_a_gap(found).collect();
+        self.is_over = found.len() < asked;
+        let messages: BTreeMap<_, _> =
+            found.into_iter().map(|message| (message.sequence, message)).collect();
         // Where the messages lie close together, as many are asked for as come.
         self.at_once = match messages.len() as u64 * 2 > self.at_once {
             true => (self.at_once * 2).min(MOST_AT_ONCE),
@@ -97,6 +94,13 @@ impl Walk {
         self.from = first.sequence + 1;
         Ok(if matches(&self.filter, &first.subject) { vec![first] } else { Vec::new() })
     }
+}
+
+/// The answers up to the first one that says that there is no more, of those asked for the next message
+/// from one sequence on, from the one after it, and so on. Each may come from another replica: one that
+/// lags says so of a sequence at which others have a message, and the answers behind it skip that.
+fn without_a_gap<T>(answers: Vec<Option<T>>) -> impl Iterator<Item = T> {
+    answers.into_iter().map_while(|answer| answer)
 }
 
 /// Returns true if a filter, which may have `*` for a word, matches a subject.
@@ -155,6 +159,14 @@ pub(super) fn walked_first(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_behind_the_answer_of_a_replica_that_lags_is_asked_for_again() {
+        let answers = |answers: &[Option<u64>]| without_a_gap(answers.to_vec()).collect::<Vec<_>>();
+        assert_eq!(answers(&[Some(10), Some(11)]), [10, 11]);
+        assert_eq!(answers(&[Some(10), None, Some(12)]), [10], "11 is somewhere else");
+        assert_eq!(answers(&[None, Some(11)]), [0; 0]);
+    }
 
     #[test]
     fn a_star_stands_for_one_word() {
