@@ -12,7 +12,6 @@ use async_nats::jetstream::{
 };
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, stream};
-use serde_json::Value;
 
 use super::{
     Link,
@@ -231,7 +230,10 @@ impl Feed {
         };
         let FeedRequest { stream, filter, .. } = &self.request;
         let next = self.link.get(stream, Query::Next(filter, self.next), Asked::Leader).await?;
-        Ok(next.is_some_and(|next| next.sequence <= until))
+        match next {
+            Some(next) => Ok(next.sequence <= until),
+            None => self.link.must_reach(stream, until).await.map(|()| false),
+        }
     }
 
     /// Checks that the log has the last message that was read from it, or the part before the
@@ -261,10 +263,7 @@ impl Feed {
     }
 
     async fn ends_at(&self) -> Result<Option<LogSequence>> {
-        let stream = &self.request.stream;
-        let info = self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
-        let info = info.map_err(|error| error.of_stream(stream))?;
-        Ok(info["state"]["last_seq"].as_u64().and_then(LogSequence::new))
+        Ok(LogSequence::new(self.link.ends_at(&self.request.stream).await?))
     }
 
     /// Makes the consumer, unless there is nothing to read and never will be.

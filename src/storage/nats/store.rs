@@ -152,16 +152,13 @@ impl Inner {
 
     /// The last sequence of a stream; 0 when it is empty.
     pub(super) async fn last_of(&self, stream: &str) -> Result<u64> {
-        let state = self.stream_state(stream).await?;
-        state["last_seq"].as_u64().ok_or_else(|| StorageError::Stream {
-            stream: stream.to_owned(),
-            reason: "the server does not say its last sequence".to_owned(),
-        })
+        self.link.ends_at(stream).await
     }
 
-    /// A stream's state, as the server's API describes it.
+    /// A stream's state, as a server that leads it describes it: one that was frozen, or is cut off, answers
+    /// with an end that has long been passed.
     pub(super) async fn stream_state(&self, stream: &str) -> Result<Value> {
-        Ok(self.stream_info(stream).await?["state"].take())
+        Ok(self.stream_info_led(stream).await?["state"].take())
     }
 
     /// A stream's settings and state, as the server's API describes them.

@@ -56,9 +56,13 @@ impl Branch {
         let mut is_over = !more;
         if is_over && self.replicated && next <= until {
             let missed = self.link.get(stream, Query::Next(subject, next), Asked::Leader).await?;
-            if let Some(missed) = missed.filter(|missed| missed.sequence <= until) {
-                (next, is_over) = (missed.sequence + 1, false);
-                self.read.push_back(missed);
+            match missed {
+                None => self.link.must_reach(stream, until).await?,
+                Some(missed) if missed.sequence > until => {}
+                Some(missed) => {
+                    (next, is_over) = (missed.sequence + 1, false);
+                    self.read.push_back(missed);
+                }
             }
         }
         self.read.retain(|message| message.sequence <= until);

@@ -68,6 +68,28 @@ impl Link {
         }
     }
 
+    /// Refuses the word of a leader that there is nothing more, where it has less than is known to be there:
+    /// it was frozen, and others lead by now.
+    pub(crate) async fn must_reach(&self, stream: &str, until: u64) -> Result<()> {
+        let ends_at = self.ends_at(stream).await?;
+        if ends_at >= until {
+            return Ok(());
+        }
+        let reason = format!("{stream} ends at {ends_at}, says its leader, and had {until}");
+        Err(StorageError::Unavailable { reason, away_since: None })
+    }
+
+    /// The last sequence of a stream, 0 if it is empty, by the word of a leader that is to be believed.
+    pub(crate) async fn ends_at(&self, stream: &str) -> Result<u64> {
+        let info = self.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
+        let info = info.map_err(|error| error.of_stream(stream))?;
+        led(stream, &info)?;
+        info["state"]["last_seq"].as_u64().ok_or_else(|| StorageError::Stream {
+            stream: stream.to_owned(),
+            reason: "the server does not say its last sequence".to_owned(),
+        })
+    }
+
     /// Returns true if the server answers for a stream which has not acknowledged a message.
     pub(crate) async fn stores_nothing(&self, stream: &str) -> bool {
         let subject = format!("{}.STREAM.INFO.{stream}", self.api);

@@ -8,8 +8,9 @@ use crate::storage::nats::{checkpoint::acknowledges_before_disk, streams};
 impl Doctor {
     /// Advice for a view that is written before it is acknowledged and need not be.
     pub(super) async fn view_on_disk(&self, view: &Value) -> Option<Check> {
-        let may_change = streams::may_be_before_disk(&self.link, &self.config);
-        if acknowledges_before_disk(view) || !may_change.await.unwrap_or_default() {
+        // Without an answer there is no advice; the other checks say that there was none.
+        let may_change = streams::may_be_before_disk(&self.link, &self.config).await;
+        if acknowledges_before_disk(view) || !may_change.unwrap_or_default() {
             return None;
         }
         let name = &self.config.marking_stream;
