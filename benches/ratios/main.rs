@@ -298,7 +298,7 @@ impl Ratios {
     }
 }
 
-/// What follows this flag on the command line.
+/// Value that follows this flag on the command line.
 fn after(flag: &str) -> Option<String> {
     std::env::args().skip_while(|argument| argument != flag).nth(1)
 }

@@ -117,3 +117,39 @@ impl<'de> Deserialize<'de> for Passed {
         TransitionEvent::deserialize(from).map(Self::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_is_never_longer_than_its_length_with_any_sequence() {
+        let longest = "x".repeat(PlaceId::MAX_LENGTH);
+        for time in
+            ["2026-01-01T00:00:00Z", "2026-01-01T23:59:59.123456789Z", "-9999-12-31T00:00:00.5Z"]
+        {
+            for by in [None, Some(""), Some("\u{0}\"\\\n\u{7f}ä")] {
+                for metadata in
+                    [json!({}), json!({"\t": [1.5e300, -1, {"a": "\u{1f}"}, null, true]})]
+                {
+                    let event = TransitionEvent {
+                        from: PlaceId::new(&longest).unwrap(),
+                        to: PlaceId::new("b").unwrap(),
+                        transition: TransitionId::new("t").unwrap(),
+                        time: time.parse().unwrap(),
+                        triggered_by: by.map(str::to_owned),
+                        sequence: None,
+                        metadata: serde_json::from_value(metadata).unwrap(),
+                    };
+                    let mut passed = Passed::from(event);
+                    passed.set_sequence(LogSequence::new(u64::MAX));
+                    let json = serde_json::to_string(&passed).unwrap();
+                    assert!(json.len() <= passed.length(), "{} {json}", passed.length());
+                    assert!(passed.length() <= json.len() + 32, "{} {json}", passed.length());
+                }
+            }
+        }
+    }
+}

@@ -71,7 +71,8 @@ async fn firings(petrel: &Petrel, case: &CaseId) -> BTreeSet<String> {
     ids
 }
 
-/// Both want the same of every third case in each round, and one of them is late.
+/// Both want the same of every third case in each round, and one of them is late. Nobody is in the way of
+/// every fourth round: a batch with one loser is taken apart, and on a busy machine all of the others are.
 async fn fight(one: &Petrel, other: &Petrel) {
     let cases = swings(one).await;
     let mut taken = vec![BTreeSet::new(); CASES];
@@ -83,7 +84,7 @@ async fn fight(one: &Petrel, other: &Petrel) {
         let theirs = cases.iter().enumerate().map(async |(number, case)| {
             let firing = format!("other-{round}");
             match number % 3 {
-                0 => Some((swing_on(other, case, round, &firing).await, firing)),
+                0 if round % 4 != 3 => Some((swing_on(other, case, round, &firing).await, firing)),
                 _ => None,
             }
         });
@@ -132,8 +133,7 @@ async fn of_those_who_append_together_each_is_answered_by_itself() {
         let [one, other] = [connect(of(GroupCommit::Always)).await, connect(of(other)).await];
         fight(&one, &other).await;
         let grouped = grouped(&server.url(), &format!("LOG_{name}")).await;
-        // How many depends on how often a batch has a loser in it.
-        assert!(grouped > 0, "none was appended with others");
+        assert!(grouped > CASES, "{grouped} were appended with others");
     }
 }
 
@@ -153,8 +153,7 @@ async fn of_those_who_append_together_to_three_replicas_each_is_answered_by_itse
         let [one, other] = [connect(of(0, GroupCommit::Always)).await, connect(of(1, other)).await];
         fight(&one, &other).await;
         let grouped = grouped(&cluster.url(0), &format!("LOG_{name}")).await;
-        // How many depends on how often a batch has a loser in it.
-        assert!(grouped > 0, "none was appended with others");
+        assert!(grouped > CASES, "{grouped} were appended with others");
     }
 }
 

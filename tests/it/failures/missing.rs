@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Debug,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -123,7 +123,7 @@ async fn a_view_on_disk_is_brought_over_while_changes_go_on() {
     let mut serve = Program::start(serve);
     serve.json().await;
     // One knows the cases, and one has yet to read them.
-    let (other, fired) = (connect(config(server.url())).await, AtomicBool::new(false));
+    let (other, fired) = (connect(config(server.url())).await, AtomicUsize::new(0));
     let changes = async {
         for number in 0..600 {
             let petrel = if number % 3 == 0 { &other } else { &on_disk };
@@ -134,17 +134,19 @@ async fn a_view_on_disk_is_brought_over_while_changes_go_on() {
                 _ => fire,
             };
             assert!(!petrel.fire(fire).await.unwrap().repeated);
-            fired.store(number > 100, Ordering::Relaxed);
+            fired.store(number + 1, Ordering::Relaxed);
         }
     };
     let rm = async {
         eventually("changes that go on", PATIENCE, async || {
-            if fired.load(Ordering::Relaxed) { Ok(()) } else { Err("not yet") }
+            if fired.load(Ordering::Relaxed) > 100 { Ok(()) } else { Err("not yet") }
         })
         .await;
         operator(server.url()).await.delete_stream("CB_MARKING").await.unwrap();
+        fired.load(Ordering::Relaxed)
     };
-    tokio::join!(changes, rm);
+    let ((), before) = tokio::join!(changes, rm);
+    assert!(before < 600, "all changes were over");
     serve.logs("it has been filled").await;
     eventually("a view that is right", PATIENCE, async || view_is_the_log(&other).await).await;
     assert_eq!(persist_mode(server.url()).await, "async");

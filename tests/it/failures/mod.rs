@@ -12,6 +12,7 @@ mod full_disk;
 mod going_back;
 mod gone_back;
 mod group;
+mod lagging;
 mod levels;
 mod limits;
 mod load;
