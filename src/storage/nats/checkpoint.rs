@@ -45,7 +45,7 @@ impl Inner {
     }
 
     async fn recovery_from(&self, server: &ServerInfo) -> Result<Recovery> {
-        let view = self.stream_info(self.marking()).await?;
+        let view = self.stream_info_led(self.marking()).await?;
         let made = view["created"].as_str().unwrap_or_default();
         let leader = view["cluster"]["leader"].as_str().unwrap_or_default();
         if !acknowledges_before_disk(&view) {

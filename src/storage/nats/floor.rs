@@ -222,7 +222,7 @@ impl Floor {
     }
 }
 
-/// What is written at a token's place.
+/// Message at a token's place.
 #[derive(Clone, Copy)]
 enum Written<'a> {
     /// The marker of a token that left, and the place that it went to.

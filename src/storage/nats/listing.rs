@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     codec::revision,
-    direct::RawMessage,
+    direct::{Asked, RawMessage},
     marking::{Enough, Live, SUBJECTS_AT_ONCE},
     store::Inner,
     walk::Walk,
@@ -92,7 +92,8 @@ impl Inner {
         from: u64,
         enough: Enough,
     ) -> Result<Vec<Live>> {
-        let mut walk = Walk::new(&self.link, self.marking(), filter, from);
+        let says_the_end = if self.seen.replicated() { Asked::Leader } else { Asked::Any };
+        let mut walk = Walk::new(&self.link, self.marking(), filter, from, says_the_end);
         let (mut live, mut seen) = (Vec::new(), 0);
         loop {
             let (mut found, mut bytes) = (BTreeMap::new(), 0);

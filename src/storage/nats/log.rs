@@ -210,6 +210,9 @@ impl Inner {
             self.seen.look().await?;
             if self.seen.replicated() {
                 found = self.link.get_decoded(log, query, Asked::Leader, decode).await?;
+                if found.is_none() {
+                    self.link.must_reach(log, self.seen.highest()).await?;
+                }
             }
         }
         self.saw(found)
@@ -274,7 +277,8 @@ impl Inner {
         let feed = self.feed(self.log(), filter.clone(), from, Some(until));
         if let LogScope::Lifecycles(_) = scope {
             // Mostly a page of cases is wanted, and a consumer would count them all.
-            let walk = Walk::new(&self.link, self.log(), &filter, from);
+            // The feed behind it asks the leader.
+            let walk = Walk::new(&self.link, self.log(), &filter, from, Asked::Any);
             let messages = walked_first(walk, feed, until, self.seen.replicated());
             return Ok(messages.then(record).boxed());
         }
@@ -287,8 +291,12 @@ impl Inner {
     ) -> Result<BoxStream<'static, Result<StatusAt>>> {
         let from = range.from.map_or(1, |from| from.sequence.get());
         let until = match range.until {
-            Some(until) => until.sequence.get(),
-            None => number(self.last_sequence().await?),
+            Some(until) if !self.seen.replicated() => until.sequence.get(),
+            // A replica that has less lags, so the end is to be known.
+            until => {
+                let last = self.last_sequence().await?;
+                number(until.map_or(last, |until| last.min(Some(until.sequence))))
+            }
         };
         let decode = |message: Result<RawMessage>| {
             message.and_then(|message| codec::decode_status(&message, &self.subjects))

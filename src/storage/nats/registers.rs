@@ -93,7 +93,12 @@ impl Inner {
             Some(time) => self.link.first_since(self.marking(), &filter, time).await?,
             None => Some(1),
         };
-        let Some(from) = from else { return Ok(stream::empty().boxed()) };
+        let from = match from {
+            Some(from) => from,
+            // A replica that lags has nothing of that time yet.
+            None if self.seen.replicated() => 1,
+            None => return Ok(stream::empty().boxed()),
+        };
         let (feed, subjects) =
             (self.headers(self.marking(), filter, from).await?, self.subjects.clone());
         let decode = move |message: Result<RawMessage>| decode_outline(&message?, &subjects);

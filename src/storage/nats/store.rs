@@ -161,15 +161,10 @@ impl Inner {
         Ok(self.stream_info_led(stream).await?["state"].take())
     }
 
-    /// A stream's settings and state, as the server's API describes them.
-    pub(super) async fn stream_info(&self, stream: &str) -> Result<Value> {
-        let info = self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
-        info.map_err(|error| error.of_stream(stream))
-    }
-
-    /// The same, if a server leads the stream.
+    /// A stream's settings and state, as a server that leads it describes them.
     pub(super) async fn stream_info_led(&self, stream: &str) -> Result<Value> {
-        let info = self.stream_info(stream).await?;
+        let info = self.link.call_leader(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
+        let info = info.map_err(|error| error.of_stream(stream))?;
         led(stream, &info)?;
         Ok(info)
     }

@@ -37,10 +37,18 @@ pub(super) struct Walk {
     at_once: u64,
     has_begun: bool,
     is_over: bool,
+    /// Who is believed that nothing comes any more.
+    says_the_end: Asked,
 }
 
 impl Walk {
-    pub(super) fn new(link: &Link, stream: &str, filter: &str, from: u64) -> Self {
+    pub(super) fn new(
+        link: &Link,
+        stream: &str,
+        filter: &str,
+        from: u64,
+        says_the_end: Asked,
+    ) -> Self {
         Self {
             link: link.clone(),
             stream: stream.to_owned(),
@@ -49,6 +57,7 @@ impl Walk {
             at_once: FIRST_AT_ONCE,
             has_begun: false,
             is_over: false,
+            says_the_end,
         }
     }
 
@@ -68,26 +77,47 @@ impl Walk {
         let found = join_all(asked).await.into_iter().collect::<Result<Vec<_>>>()?;
         let asked = found.len();
         let found: Vec<_> = without_a_gap(found).collect();
-        self.is_over = found.len() < asked;
-        let messages: BTreeMap<_, _> =
+        let mut is_over = found.len() < asked;
+        let mut messages: BTreeMap<_, _> =
             found.into_iter().map(|message| (message.sequence, message)).collect();
         // Where the messages lie close together, as many are asked for as come.
-        self.at_once = match messages.len() as u64 * 2 > self.at_once {
+        let are_close = messages.len() as u64 * 2 > self.at_once;
+        let next = |messages: &BTreeMap<u64, RawMessage>| {
+            messages.last_key_value().map_or(self.from, |(last, _)| last + 1)
+        };
+        if is_over && let Some(missed) = self.missed(&self.filter, next(&messages)).await? {
+            messages.insert(missed.sequence, missed);
+            is_over = false;
+        }
+        // Nothing of the step is noted before it can't fail any more.
+        self.from = next(&messages);
+        self.is_over = is_over;
+        self.at_once = match are_close {
             true => (self.at_once * 2).min(MOST_AT_ONCE),
             false => (self.at_once / 2).max(1),
         };
-        if let Some((last, _)) = messages.last_key_value() {
-            self.from = last + 1;
-        }
         Ok(messages.into_values().collect())
+    }
+
+    /// The next message that only the leader has, where only its word counts that there is none.
+    async fn missed(&self, filter: &str, from: u64) -> Result<Option<RawMessage>> {
+        match self.says_the_end {
+            Asked::Any => Ok(None),
+            Asked::Leader => {
+                self.link.get(&self.stream, Query::Next(filter, from), Asked::Leader).await
+            }
+        }
     }
 
     /// The first messages. At a stream's beginning the server is asked for any message: asked
     /// for one of a filter there, it looks at all subjects that match.
     async fn begin(&mut self) -> Result<Vec<RawMessage>> {
-        let Some(first) =
-            self.link.get(&self.stream, Query::Next(EVERYTHING, self.from), Asked::Any).await?
-        else {
+        let next = Query::Next(EVERYTHING, self.from);
+        let first = match self.link.get(&self.stream, next, Asked::Any).await? {
+            None => self.missed(EVERYTHING, self.from).await?,
+            first => first,
+        };
+        let Some(first) = first else {
             self.is_over = true;
             return Ok(Vec::new());
         };
