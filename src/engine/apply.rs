@@ -98,7 +98,7 @@ impl Reckoned {
             let known = Arc::make_mut(known);
             known.nats_sequence = Some(stored.sequence);
             let is_own = token.history.last().is_some_and(|event| event.sequence.is_none());
-            if let Some(last) = Arc::make_mut(&mut known.history).last_mut().filter(|_| is_own) {
+            if is_own && let Some(last) = Arc::make_mut(&mut known.history).last_mut() {
                 last.set_sequence(Some(stored.sequence));
             }
         }
