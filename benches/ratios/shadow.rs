@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use stormpetrel::{
-    models::{CaseId, PlaceId, TokenId},
+    models::{CaseId, PlaceId, Token, TokenId},
     storage::{
         Consistency, ReadPath, Storage,
         nats::{Moved, Sequences},
@@ -40,6 +40,8 @@ impl Shadow {
         for token in &case.tokens {
             let path = ReadPath::Direct.into();
             let there = storage.token(&workflow, token, path).await.unwrap().unwrap();
+            // The time is the message's own.
+            let there = Token { nats_timestamp: None, ..there };
             self.tokens.push(json(serde_json::to_vec(&there)));
         }
     }

@@ -208,14 +208,15 @@ impl RawDriver {
         let Self { messages, floor, ring, bodies, cases, next } = self;
         let number = *next % cases.len();
         *next += 1;
-        let (RawCase { first, last, steps }, record) = (&mut cases[number], &bodies.record);
+        let RawCase { first, last, steps } = &mut cases[number];
+        let record = bodies.record(*steps);
         let moved = || ring.moved(first, *steps, bodies);
         match messages {
             Messages::One => {
-                floor.publish(&first.case, record.clone()).await?;
+                floor.publish(&first.case, record).await?;
             }
-            Messages::Three => floor.firing(&first.case, record, &[moved()]).await?,
-            Messages::Guarded => floor.guarded(&first.case, record, &[moved()], last).await?,
+            Messages::Three => floor.firing(&first.case, &record, &[moved()]).await?,
+            Messages::Guarded => floor.guarded(&first.case, &record, &[moved()], last).await?,
         }
         *steps += 1;
         Ok(())

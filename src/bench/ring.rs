@@ -1,13 +1,14 @@
 //! The workflow under load, and the messages of its firings.
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use serde_json::json;
 
 use super::peer::{FirstToken, PeerFiring};
 use crate::{
-    models::{PlaceId, Token, TransitionId, WorkflowDefinition, WorkflowId},
+    models::{HISTORY_WHOLE_EVERY, PlaceId, Token, TransitionId, WorkflowDefinition, WorkflowId},
     petrel::{self, Changed, Fire, Petrel},
-    storage::{Consistency, ReadPath, nats::Moved},
+    storage::{LogRange, LogScope, ReadPath, nats::Moved},
 };
 
 /// The workflow under load: two places and a transition each way.
@@ -19,11 +20,19 @@ pub(super) struct Ring {
 }
 
 /// Bodies of the messages that a firing stores by now. A token that has moved more carries a
-/// longer history.
+/// longer history, and records have more or less of it, by turns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bodies {
-    pub(super) record: Bytes,
+    records: Vec<Bytes>,
     token: Bytes,
+}
+
+impl Bodies {
+    /// The record of the firing after so many.
+    pub(super) fn record(&self, steps: usize) -> Bytes {
+        let turn = steps % self.records.len().max(1);
+        self.records.get(turn).cloned().unwrap_or_default()
+    }
 }
 
 impl Ring {
@@ -69,7 +78,7 @@ impl Ring {
             case: first.case.clone(),
             transition: self.transitions[steps % 2].clone(),
             moved: self.moved(first, steps, bodies),
-            record: bodies.record.clone(),
+            record: bodies.record(steps),
         }
     }
 
@@ -80,7 +89,7 @@ impl Ring {
         Moved { token, arrived, from, to, body: bodies.token.clone() }
     }
 
-    /// Reads the bodies of a case's last firing, as the engine has stored them.
+    /// Reads the bodies of a case's last firings, as the engine has stored them.
     pub(super) async fn bodies(
         &self,
         petrel: &Petrel,
@@ -88,10 +97,13 @@ impl Ring {
     ) -> petrel::Result<Bodies> {
         let json = |written: serde_json::Result<Vec<u8>>| Bytes::from(written.unwrap_or_default());
         let (storage, mut bodies) = (petrel.storage(), Bodies::default());
-        let head = storage.head(&self.workflow, &first.case, Consistency::Strong).await?;
-        if let Some(head) = head {
-            bodies.record = json(serde_json::to_vec(&head.value));
+        let scope = LogScope::Case(self.workflow.clone(), first.case.clone());
+        let mut log = storage.history(scope, LogRange::ALL).await?;
+        while let Some(stored) = log.try_next().await? {
+            bodies.records.push(json(serde_json::to_vec(&stored.value)));
         }
+        let earlier = bodies.records.len().saturating_sub(HISTORY_WHOLE_EVERY);
+        bodies.records.drain(..earlier);
         let path = ReadPath::Direct.into();
         if let Some(token) = storage.token(&self.workflow, &first.token, path).await? {
             // The time is the message's own.

@@ -32,7 +32,7 @@ def nats_server_program():
 class Process:
     """One child; `name` is how the journal calls it."""
 
-    # What a command is begun by, if by anything.
+    # The command that begins another one, if there is one.
     through = []
 
     def __init__(self, name, command, folder):
