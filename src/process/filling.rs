@@ -6,7 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     petrel::{self, Petrel, Repaired},
-    storage::{CaseLog, Checkpoint, Recovery, StorageError, TokenView, nats::NatsStorage},
+    storage::{
+        CaseLog, Checkpoint, Recovery, StorageError, TokenView, nats::Filling, nats::NatsStorage,
+    },
 };
 
 /// Time between two looks at the view.
@@ -54,13 +56,16 @@ async fn look(petrel: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
     let recovery = storage.recovery().await?;
     let right = storage.last_sequence().await?;
     let note = async || {
-        // What was written before a crash may be lost.
-        let is_filled_in = matches!(recovery, Recovery::BeingFilled(_));
-        if is_filled_in && storage.recovery().await? != recovery {
-            tracing::warn!("the view's server started again while it was filled; looking again");
-            return Ok(false);
+        if let Some(end) = end_of(storage.view_to_be_filled().await?, &view) {
+            return Ok(end);
         }
         if let Recovery::BeingFilled(life) = recovery {
+            match storage.recovery().await? {
+                Recovery::BeingFilled(now) if now == life => {}
+                Recovery::After(_) => return Ok(End::FilledByAnother),
+                // What was written before a crash may be lost.
+                Recovery::BeingFilled(_) | Recovery::Nothing(_) => return Ok(End::InAnotherLife),
+            }
             match storage.keep_checkpoint(&Checkpoint { life, right, kept: None }).await {
                 Err(error) if error.retryable() => return Err(error),
                 // It is right without: whoever serves looks at all of it again.
@@ -69,38 +74,110 @@ async fn look(petrel: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
             }
         }
         storage.view_is_filled(&view).await?;
-        Ok(true)
+        Ok(End::Filled)
     };
-    fill(petrel, note).await.or_else(|error| {
-        tracing::warn!(%error, "the view could not be filled; trying again");
-        Ok(false)
+    Ok(match fill(petrel, ended_by_others(storage, &view), note).await {
+        Ok(end) => end.told(),
+        Err(error) => {
+            tracing::warn!(%error, "the view could not be filled; trying again");
+            false
+        }
     })
 }
 
-/// Fills the view from the log, and notes for all processes that it is done. Returns false if a case
-/// was out of reach, or `note` does not want to. Stopped in the middle, the next look, or the next
-/// serving process, begins again.
-async fn fill<F>(petrel: &Petrel, note: impl FnOnce() -> F) -> petrel::Result<bool>
+/// End of a filling.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// The view has what the log has, and that is noted for all processes.
+    Filled,
+    /// Another process has noted it.
+    FilledByAnother,
+    /// So many cases were out of reach.
+    Unsettled(u64),
+    /// The view was taken away, and is there again.
+    MadeAgain,
+    /// The view's server started again.
+    InAnotherLife,
+}
+
+impl End {
+    /// Tells of it, unless [`fill`] has. Returns true if the view is filled.
+    fn told(self) -> bool {
+        match self {
+            Self::Filled => return true,
+            Self::FilledByAnother => {
+                tracing::warn!("the view was missing; another process has filled it");
+                return true;
+            }
+            Self::Unsettled(unsettled) => {
+                tracing::warn!(unsettled, "cases could not be put into the view; trying again");
+            }
+            Self::MadeAgain => {
+                tracing::warn!("the view was taken away while it was filled; looking again");
+            }
+            Self::InAnotherLife => {
+                tracing::warn!(
+                    "the view's server started again while it was filled; looking again"
+                );
+            }
+        }
+        false
+    }
+}
+
+/// The end that others have made of the filling of `view`, by the view that is to be filled `now`.
+fn end_of(now: Option<Filling>, view: &Filling) -> Option<End> {
+    match now {
+        None => Some(End::FilledByAnother),
+        Some(now) if now != *view => Some(End::MadeAgain),
+        Some(_) => None,
+    }
+}
+
+/// Waits until others have made an end of the filling of `view`. Cancel-safe.
+async fn ended_by_others(storage: &NatsStorage, view: &Filling) -> End {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        // Without an answer it goes on: to fill it once more is never wrong.
+        if let Ok(now) = storage.view_to_be_filled().await
+            && let Some(end) = end_of(now, view)
+        {
+            return end;
+        }
+    }
+}
+
+/// Fills the view from the log, and notes for all processes that it is done, unless others make an end
+/// of it before. Does not note it if a case was out of reach. Stopped in the middle, the next look, or
+/// the next serving process, begins again.
+async fn fill<F>(
+    petrel: &Petrel,
+    ended_by_others: impl Future<Output = End>,
+    note: impl FnOnce() -> F,
+) -> petrel::Result<End>
 where
-    F: Future<Output = Result<bool, StorageError>>,
+    F: Future<Output = Result<End, StorageError>>,
 {
-    let Repaired { cases, mended, failed, unsettled, .. } = petrel.rebuild(&|_, _| ()).await?;
+    let repaired = tokio::select! {
+        repaired = petrel.rebuild(&|_, _| ()) => repaired?,
+        end = ended_by_others => return Ok(end),
+    };
+    let Repaired { cases, mended, failed, unsettled, .. } = repaired;
     // What can't be read stays so, and what was out of reach does not.
     if unsettled > 0 {
-        tracing::warn!(unsettled, "cases could not be put into the view; trying again");
-        return Ok(false);
+        return Ok(End::Unsettled(unsettled));
     }
-    let is_noted = note().await?;
-    if is_noted {
+    let end = note().await?;
+    if end == End::Filled {
         tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
     }
-    Ok(is_noted)
+    Ok(end)
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
-        future::ready,
+        future::{pending, ready},
         sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},
@@ -112,13 +189,13 @@ mod tests {
     use super::*;
     use crate::{
         models::{WorkflowDefinition, WorkflowId},
-        petrel::{ExpectedVersion, NewCase},
+        petrel::{Changed, ExpectedVersion, NewCase},
         storage::{Consistency, MemoryStorage},
         testing::FaultyStorage,
     };
 
-    #[tokio::test]
-    async fn a_view_is_not_filled_while_a_case_is_out_of_reach() {
+    /// A case whose token is not in the view, and writes of the view that fail.
+    async fn unfilled() -> (Arc<FaultyStorage>, Petrel, Changed) {
         let faulty = Arc::new(FaultyStorage::new(Arc::new(MemoryStorage::new())));
         let petrel = Petrel::new(faulty.clone());
         let net = json!({ "id": "w", "initial_place": "a", "places": [{ "id": "a" }],
@@ -127,17 +204,38 @@ mod tests {
         petrel.create_workflow(net, ExpectedVersion::Any).await.unwrap();
         faulty.drop_views();
         let begun = petrel.create_case(NewCase::of(WorkflowId::new("w").unwrap())).await.unwrap();
+        (faulty, petrel, begun)
+    }
+
+    #[tokio::test]
+    async fn a_filling_that_others_have_made_an_end_of_is_left_where_it_is() {
+        let (faulty, petrel, _) = unfilled().await;
+        faulty.hold_views();
+        for by_others in [End::FilledByAnother, End::MadeAgain] {
+            let until_others = async {
+                faulty.until_views_held().await;
+                by_others
+            };
+            let note = || async { unreachable!("it is noted by others") };
+            let end = fill(&petrel, until_others, note).await.unwrap();
+            assert_ne!(end, End::Filled);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_view_is_not_filled_while_a_case_is_out_of_reach() {
+        let (faulty, petrel, begun) = unfilled().await;
         let notes = AtomicUsize::new(0);
         let note = || {
             notes.fetch_add(1, Ordering::Relaxed);
-            ready(Ok(true))
+            ready(Ok(End::Filled))
         };
         for _ in 0..2 {
-            assert!(!fill(&petrel, note).await.unwrap());
+            assert_eq!(fill(&petrel, pending(), note).await.unwrap(), End::Unsettled(1));
         }
         assert_eq!(notes.load(Ordering::Relaxed), 0);
         faulty.pass_views();
-        assert!(fill(&petrel, note).await.unwrap());
+        assert_eq!(fill(&petrel, pending(), note).await.unwrap(), End::Filled);
         assert_eq!(notes.load(Ordering::Relaxed), 1);
         let token = petrel.token(None, &begun.tokens[0].id, Consistency::Eventual).await;
         assert_eq!(token.unwrap().id, begun.tokens[0].id);

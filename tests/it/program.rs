@@ -98,10 +98,24 @@ impl Program {
         assert_eq!(logged, Ok(true), "no {part:?} in {PATIENCE:?}: {}", self.errors);
     }
 
+    /// Freezes it where it is: its connections stay open, and it does nothing.
+    pub(crate) fn suspend(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`suspend`](Self::suspend).
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|pid| Pid::from_raw(pid.try_into().unwrap()));
+        kill_process(pid.expect("it runs"), signal).unwrap();
+    }
+
     /// Ends it as a service manager does, and returns its exit code and its errors.
     pub(crate) async fn terminate(mut self) -> (Option<i32>, String) {
-        let pid = self.child.id().and_then(|pid| Pid::from_raw(pid.try_into().unwrap()));
-        kill_process(pid.expect("it runs"), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.exited().await
     }
 

@@ -110,6 +110,15 @@ async fn without_the_view_changes_go_on_and_a_restart_with_a_rebuild_brings_it_b
     view_is_the_log(&restarted).await.unwrap();
 }
 
+/// `petrel serve`, once it is ready.
+async fn serve(url: &str) -> Program {
+    let mut serve = program();
+    serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--nats-url", url]);
+    let mut serve = Program::start(serve);
+    serve.json().await;
+    serve
+}
+
 #[tokio::test]
 async fn a_view_on_disk_is_brought_over_while_changes_go_on() {
     let server = TestServer::start().await;
@@ -118,10 +127,7 @@ async fn a_view_on_disk_is_brought_over_while_changes_go_on() {
     fill(&on_disk, "case", 300).await;
     let doctor = async || String::from_utf8(run(&server.url(), &["doctor"]).await.stdout).unwrap();
     assert!(doctor().await.contains("nats stream rm CB_MARKING"), "{}", doctor().await);
-    let mut serve = program();
-    serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--nats-url", &server.url()]);
-    let mut serve = Program::start(serve);
-    serve.json().await;
+    let mut serve = serve(&server.url()).await;
     // One knows the cases, and one has yet to read them.
     let (other, fired) = (connect(config(server.url())).await, AtomicUsize::new(0));
     let changes = async {
@@ -153,4 +159,27 @@ async fn a_view_on_disk_is_brought_over_while_changes_go_on() {
     let after = doctor().await;
     assert!(after.contains("marking stream") && !after.contains("nats stream rm"), "{after}");
     serve.terminate().await;
+}
+
+#[tokio::test]
+async fn a_view_that_another_process_has_filled_meanwhile_is_not_filled_again() {
+    let server = TestServer::start().await;
+    let petrel = petrel_at(server.url()).await;
+    pendulum(&petrel).await;
+    fill(&petrel, "case", 10_000).await;
+    let (mut first, mut second) = (serve(&server.url()).await, serve(&server.url()).await);
+    second.suspend();
+    operator(server.url()).await.delete_stream("CB_MARKING").await.unwrap();
+    first.logs("it is being filled").await;
+    first.suspend();
+    second.resume();
+    second.logs("it has been filled").await;
+    first.resume();
+    first.logs("another process has filled it").await;
+    view_is_the_log(&petrel).await.unwrap();
+    for serve in [first, second] {
+        let (_, errors) = serve.terminate().await;
+        assert_eq!(errors.matches("is being filled").count(), 1, "{errors}");
+        assert!(!errors.contains("started again"), "{errors}");
+    }
 }
