@@ -232,6 +232,40 @@ async fn a_view_whose_server_crashes_while_it_is_filled_is_filled_all_the_same()
     serve.terminate().await;
 }
 
+/// It is on disk that the view has been filled, and the tokens are not. The one that goes on serving
+/// has not filled it.
+#[tokio::test]
+async fn what_a_crash_took_of_a_view_that_another_process_filled_is_found() {
+    let mut server = Forgetful::start().await;
+    let petrel = connect(impatient(&server.url)).await;
+    pendulum(&petrel).await;
+    fill(&petrel, "case", 10_100).await;
+    operator(&server.url).await.delete_stream("CB_MARKING").await.unwrap();
+    assert!(run(&server.url, &["init"]).await.status.success());
+    server.keep().await;
+    let _reconciler = Reconciler::of(&petrel);
+    let mut serve = program();
+    serve.args(["--json", "serve", "--listen", "127.0.0.1:0", "--nats-url", &server.url]);
+    let mut serve = Program::start(serve);
+    serve.logs("it has been filled").await;
+    serve.terminate().await;
+    let last = petrel.storage().last_sequence().await.unwrap().unwrap();
+    eventually("a checkpoint", PATIENCE, async || {
+        let found = checkpoint(server.url.clone()).await?;
+        if found["right"] == last.get() { Ok(()) } else { Err(found.to_string()) }
+    })
+    .await;
+    let put_back = |view: PathBuf, kept: PathBuf| {
+        fs::remove_dir_all(view.join("msgs")).unwrap();
+        copy_folder(&kept.join("msgs"), &view.join("msgs"));
+    };
+    server.again(put_back).await;
+    let view = stream_info(&operator(&server.url).await, "CB_MARKING").await;
+    assert!(view["state"]["messages"].as_u64().unwrap() < 10_000, "nothing was lost: {view}");
+    assert!(view["config"]["metadata"]["stormpetrel.filling"].is_null(), "{view}");
+    eventually("a view that is right", PATIENCE, async || view_is_the_log(&petrel).await).await;
+}
+
 #[tokio::test]
 async fn a_view_is_filled_by_a_user_who_may_not_keep_its_checkpoint() {
     let server = Configured::start(
