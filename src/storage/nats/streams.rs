@@ -1,8 +1,11 @@
 //! The streams: made where none of them is there, checked and brought up to date where they exist,
 //! never deleted.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::{
     Link, NatsStorageConfig, Subjects,
@@ -31,6 +34,22 @@ pub(super) enum Purpose {
     Look,
 }
 
+/// One of the two streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Log,
+    View,
+}
+
+impl Which {
+    fn name(self, config: &NatsStorageConfig) -> &str {
+        match self {
+            Self::Log => &config.log_stream,
+            Self::View => &config.marking_stream,
+        }
+    }
+}
+
 /// Looks at both streams and does the work that `purpose` allows. Returns true if the view is
 /// to be filled from the log, because it was made again beside a log that stands.
 pub(super) async fn prepare(
@@ -38,51 +57,70 @@ pub(super) async fn prepare(
     config: &NatsStorageConfig,
     purpose: Purpose,
 ) -> Result<bool, StorageError> {
-    let log = log_settings(config, &Subjects::new(&config.prefix));
-    let marking = for_view(link, config).await?;
-    if config.view_on_disk && marking["persist_mode"] == "async" && purpose == Purpose::Serve {
-        tracing::warn!(stream = config.marking_stream, "{STAYS_BEFORE_DISK}");
-    }
-    let mut for_log = plan(link, &config.log_stream, &log).await?;
-    let mut for_marking = plan(link, &config.marking_stream, &marking).await?;
-    if for_log.is_missing() && !for_marking.is_missing() {
+    let mut for_log = plan(link, config, Which::Log).await?;
+    let mut for_view = plan(link, config, Which::View).await?;
+    if for_log.is_missing() && !for_view.is_missing() {
         // The log is made first: where another process has made both since we looked, it is there.
-        for_log = plan(link, &config.log_stream, &log).await?;
+        for_log = plan(link, config, Which::Log).await?;
         if for_log.is_missing() {
             return Err(lost_log(link, config).await);
         }
     }
-    match (&for_log, &mut for_marking, purpose) {
+    match (&for_log, &mut for_view, purpose) {
         (Step::Create(_), _, Purpose::Look) => return Err(nothing_there(config)),
         (_, Step::Create(_), Purpose::Look) => return Err(missing_view(config)),
-        (_, _, Purpose::Look) => return is_being_filled(link, config).await,
+        (_, _, Purpose::Look) => return Ok(is_filling(&view(link, config).await?)),
         (Step::Nothing | Step::Update(..), Step::Create(new), Purpose::Serve) => {
             to_be_filled(link, config, new).await?;
         }
         (_, _, Purpose::Serve) => {}
     }
-    take(link, &config.log_stream, &log, for_log).await?;
-    take(link, &config.marking_stream, &marking, for_marking).await?;
-    is_being_filled(link, config).await
+    take(link, config, Which::Log, for_log).await?;
+    take(link, config, Which::View, for_view).await?;
+    let view = view(link, config).await?;
+    tell_if_before_disk(config, &view);
+    Ok(is_filling(&view))
 }
 
-/// The settings that the view needs: one that is there keeps its persist mode.
-async fn for_view(link: &Link, config: &NatsStorageConfig) -> Result<Value, StorageError> {
+/// The server's description of the view.
+async fn view(link: &Link, config: &NatsStorageConfig) -> Result<Value, StorageError> {
     let name = &config.marking_stream;
-    let before_disk = match link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await? {
-        Ok(info) => {
-            let before_disk = acknowledges_before_disk(&info);
+    let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+    info.map_err(|error| error.of_stream(name))
+}
+
+/// The settings that a stream needs: a new one, or one that is `there` as the server describes it.
+/// Another process may make it with other settings at the same moment, so these are of no use for
+/// one that is there if it was not when they were found.
+async fn wanted(
+    link: &Link,
+    config: &NatsStorageConfig,
+    which: Which,
+    there: Option<&Value>,
+) -> Result<Value, StorageError> {
+    let subjects = Subjects::new(&config.prefix);
+    let before_disk = match (which, there) {
+        (Which::Log, _) => return Ok(log_settings(config, &subjects)),
+        (Which::View, None) => may_be_before_disk(link, config).await?,
+        // It keeps its persist mode.
+        (Which::View, Some(info)) => {
+            let before_disk = acknowledges_before_disk(info);
             // A server that is alone has no replicas of anything, and says so.
             let is_alone = is_alone(&link.client.server_info(), config);
             if before_disk && !is_alone && config.replicas.is_some_and(|replicas| replicas > 1) {
-                return Err(failed(name, "num_replicas", ONE_REPLICA));
+                return Err(failed(&config.marking_stream, "num_replicas", ONE_REPLICA));
             }
             before_disk
         }
-        // Whoever makes it says so.
-        Err(_) => may_be_before_disk(link, config).await?,
     };
-    Ok(marking_settings(config, &Subjects::new(&config.prefix), before_disk))
+    Ok(marking_settings(config, &subjects, before_disk))
+}
+
+/// Tells whoever asked for a view on disk that there is one that acknowledges before it.
+fn tell_if_before_disk(config: &NatsStorageConfig, view: &Value) {
+    if config.view_on_disk && acknowledges_before_disk(view) {
+        tracing::warn!(stream = config.marking_stream, "{STAYS_BEFORE_DISK}");
+    }
 }
 
 /// Advice for a view that acknowledges before the disk, where one on disk is asked for.
@@ -130,18 +168,17 @@ pub(super) async fn keep_view(
     let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
     let mut info = match info {
         Err(error) if error.err_code == NOT_FOUND => {
-            let log = log_settings(config, &Subjects::new(&config.prefix));
-            if plan(link, &config.log_stream, &log).await?.is_missing() {
+            if plan(link, config, Which::Log).await?.is_missing() {
                 return Err(nothing_there(config));
             }
-            let wanted = for_view(link, config).await?;
-            let mut step = plan(link, name, &wanted).await?;
+            let mut step = plan(link, config, Which::View).await?;
             if let Step::Create(new) = &mut step {
                 to_be_filled(link, config, new).await?;
-                take(link, name, &wanted, step).await?;
+                take(link, config, Which::View, step).await?;
             }
-            let made = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
-            made.map_err(|error| error.of_stream(name))?
+            let made = view(link, config).await?;
+            tell_if_before_disk(config, &made);
+            made
         }
         info => info.map_err(|error| error.of_stream(name))?,
     };
@@ -155,8 +192,7 @@ pub(super) async fn filled(
     view: &Filling,
 ) -> Result<(), StorageError> {
     let name = &config.marking_stream;
-    let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
-    let mut info = info.map_err(|error| error.of_stream(name))?;
+    let mut info = self::view(link, config).await?;
     if info["created"] != view.created {
         return Ok(());
     }
@@ -223,12 +259,6 @@ pub(super) fn is_filling(info: &Value) -> bool {
     !info["config"]["metadata"][FILLING_KEY].is_null()
 }
 
-async fn is_being_filled(link: &Link, config: &NatsStorageConfig) -> Result<bool, StorageError> {
-    let name = &config.marking_stream;
-    let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
-    info.map(|info| is_filling(&info)).map_err(|error| error.of_stream(name))
-}
-
 /// The error for a log that is gone while the view says that there was one.
 async fn lost_log(link: &Link, config: &NatsStorageConfig) -> StorageError {
     let (log, view) = (&config.log_stream, &config.marking_stream);
@@ -267,12 +297,13 @@ fn missing_view(config: &NatsStorageConfig) -> StorageError {
     StorageError::Stream { stream: config.marking_stream.clone(), reason }
 }
 
-async fn plan(link: &Link, name: &str, wanted: &Value) -> Result<Step, StorageError> {
+async fn plan(link: &Link, config: &NatsStorageConfig, which: Which) -> Result<Step, StorageError> {
+    let name = which.name(config);
     match link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await? {
-        Ok(info) => update(name, &info, wanted),
+        Ok(info) => update(name, &info, &wanted(link, config, which, Some(&info)).await?),
         Err(error) if error.err_code == NOT_FOUND => {
-            refuse_taken(link, name, wanted).await?;
-            let mut new = wanted.clone();
+            let mut new = wanted(link, config, which, None).await?;
+            refuse_taken(link, name, &new).await?;
             new["name"] = json!(name);
             new["metadata"] = json!({ FORMAT_KEY: FORMAT_VERSION.to_string() });
             Ok(Step::Create(new))
@@ -281,27 +312,19 @@ async fn plan(link: &Link, name: &str, wanted: &Value) -> Result<Step, StorageEr
     }
 }
 
-async fn take(link: &Link, name: &str, wanted: &Value, step: Step) -> Result<(), StorageError> {
+async fn take(
+    link: &Link,
+    config: &NatsStorageConfig,
+    which: Which,
+    step: Step,
+) -> Result<(), StorageError> {
+    let name = which.name(config);
     match step {
         Step::Nothing => Ok(()),
-        Step::Create(new) => {
-            match link.call(&format!("STREAM.CREATE.{name}"), &new).await? {
-                Ok(_) => Ok(()),
-                // Another process starts too, and was first.
-                Err(error) if error.err_code == NAME_IN_USE => {
-                    match Box::pin(plan(link, name, wanted)).await? {
-                        Step::Create(_) => {
-                            Err(failed(name, "can't be created", &error.description))
-                        }
-                        step => Box::pin(take(link, name, wanted, step)).await,
-                    }
-                }
-                Err(error) if error.err_code == SUBJECTS_OVERLAP => {
-                    Err(taken(name, &error.description, wanted))
-                }
-                Err(error) => Err(error.of_making(name, "can't be created")),
-            }
-        }
+        Step::Create(new) => match create(link, config, which, &new).await? {
+            Some(step) => Box::pin(take(link, config, which, step)).await,
+            None => Ok(()),
+        },
         Step::Update(new, changed) => {
             tracing::info!(stream = name, changed, "bringing the stream's settings up to date");
             match link.call(&format!("STREAM.UPDATE.{name}"), &new).await? {
@@ -313,6 +336,39 @@ async fn take(link: &Link, name: &str, wanted: &Value, step: Step) -> Result<(),
         }
     }
 }
+
+/// Makes a stream. Where another process starts too, and was first, returns the change that its stream
+/// needs: it may have been told of other settings.
+async fn create(
+    link: &Link,
+    config: &NatsStorageConfig,
+    which: Which,
+    new: &Value,
+) -> Result<Option<Step>, StorageError> {
+    let (name, begun) = (which.name(config), Instant::now());
+    loop {
+        let error = match link.call(&format!("STREAM.CREATE.{name}"), new).await? {
+            Ok(_) => return Ok(None),
+            Err(error) => error,
+        };
+        match error.err_code {
+            NAME_IN_USE => {}
+            SUBJECTS_OVERLAP => return Err(taken(name, &error.description, new)),
+            _ => return Err(error.of_making(name, "can't be created")),
+        }
+        match plan(link, config, which).await? {
+            // In a cluster the name is taken before there is a stream to be described.
+            Step::Create(_) if begun.elapsed() < MADE_WITHIN => sleep(MADE_LOOK).await,
+            Step::Create(_) => return Err(failed(name, "can't be created", &error.description)),
+            step => return Ok(Some(step)),
+        }
+    }
+}
+
+/// Longest time for servers to make a stream that another process has asked for, and the time between
+/// two looks at it.
+const MADE_WITHIN: Duration = Duration::from_secs(5);
+const MADE_LOOK: Duration = Duration::from_millis(50);
 
 const NAME_IN_USE: u64 = 10_058;
 const SUBJECTS_OVERLAP: u64 = 10_065;

@@ -177,6 +177,44 @@ async fn clients_that_start_together_share_the_streams() {
     }
 }
 
+/// Every second one wants the view on disk.
+fn on_disk_or_not(url: String) -> impl Iterator<Item = NatsStorageConfig> {
+    (0..12).map(move |number| NatsStorageConfig {
+        view_on_disk: number % 2 == 0,
+        log_max_bytes: Some(100_000_000 + number),
+        ..config(url.clone())
+    })
+}
+
+#[tokio::test]
+async fn clients_that_start_together_with_other_settings_share_the_streams() {
+    for _ in 0..8 {
+        let server = TestServer::start().await;
+        let started = on_disk_or_not(server.url()).map(connect);
+        let started = futures::future::join_all(started).await;
+        let (_, token) = begin(&started[0], json!({})).await;
+        started[7].fire(Fire::token(token, transition("submit"))).await.unwrap();
+        view_is_the_log(&started[3]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_view_that_many_make_again_with_other_settings_is_one_for_all() {
+    let server = TestServer::start().await;
+    let operator = operator(server.url()).await;
+    let connect = |config| async { NatsStorage::connect(config).await.expect("connect") };
+    let serving = futures::future::join_all(on_disk_or_not(server.url()).map(connect)).await;
+    for _ in 0..8 {
+        operator.delete_stream("CB_MARKING").await.unwrap();
+        let starting = futures::future::join_all(on_disk_or_not(server.url()).map(connect));
+        let looking = serving.iter().map(NatsStorage::view_to_be_filled);
+        let (starting, found) = tokio::join!(starting, futures::future::try_join_all(looking));
+        let found = found.unwrap();
+        assert!(starting.iter().all(NatsStorage::is_view_to_be_filled));
+        assert!(found[0].is_some() && found.iter().all(|view| *view == found[0]), "{found:?}");
+    }
+}
+
 #[tokio::test]
 async fn settings_that_somebody_changed_are_told_by_doctor_and_health_and_put_right_by_init() {
     let server = TestServer::start().await;
