@@ -30,7 +30,7 @@ pub use store::NatsStorage;
 pub use streams::Filling;
 
 use super::nats_link::{
-    Link, address, append, branch, decoding, direct, group, leader, publish, refusal,
+    Link, address, append, branch, decoding, direct, group, leader, options, publish, refusal,
 };
 use seen::Seen;
 use subjects::Subjects;

@@ -15,6 +15,7 @@ use super::{
     group::Group,
     leader::led,
     listing::Listings,
+    options::backoff,
     streams::{self, Filling, Purpose},
 };
 use crate::storage::{Health, Result, Storage, StorageError, WriteLevel};
@@ -60,7 +61,7 @@ impl NatsStorage {
         config.validate()?;
         let link = Link::connect(&config).await?;
         let seen = Arc::new(Seen::new(&link, &config.log_stream));
-        let mut attempt = 1;
+        let (mut attempt, begun) = (1, Instant::now());
         let filling = loop {
             let prepared = async {
                 let filling = streams::prepare(&link, &config, purpose).await?;
@@ -68,11 +69,15 @@ impl NatsStorage {
                 Ok(filling)
             };
             match prepared.await {
-                // The next call waits for the next connection.
+                // The next call waits for the next connection. That a stream which others have just
+                // made has no leader yet is said at once.
                 Err(error @ StorageError::Unavailable { .. })
-                    if attempt < config.connect_attempts =>
+                    if attempt < config.connect_attempts
+                        || begun.elapsed() < config.consumer_timeout =>
                 {
-                    tracing::warn!(%error, attempt, "the server went away, trying again");
+                    let wait = backoff(attempt);
+                    tracing::warn!(%error, attempt, ?wait, "no answer yet, trying again");
+                    tokio::time::sleep(wait).await;
                     attempt += 1;
                 }
                 prepared => break prepared?,

@@ -266,6 +266,38 @@ async fn a_system_without_most_of_its_servers_is_not_ready_and_doctor_says_why()
     .await;
 }
 
+/// Settings of one of several systems of a cluster, for a process that begins with one of the servers.
+fn one_of_many(cluster: &TestCluster, system: &str, node: usize) -> NatsStorageConfig {
+    NatsStorageConfig {
+        prefix: system.to_owned(),
+        log_stream: format!("LOG_{system}"),
+        marking_stream: format!("MARKING_{system}"),
+        ..replicated(cluster, node)
+    }
+}
+
+#[tokio::test]
+async fn clients_that_start_together_wait_for_the_leaders_of_their_streams() {
+    let cluster = TestCluster::start(3).await;
+    for system in ["a", "b", "c", "d"] {
+        let started = [0, 1, 2].map(|node| one_of_many(&cluster, system, node));
+        let started = join_all(started.map(NatsStorage::connect)).await;
+        started.into_iter().for_each(|storage| drop(storage.unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn clients_that_start_together_and_want_different_replicas_share_the_streams() {
+    let cluster = TestCluster::start(3).await;
+    for system in ["a", "b", "c", "d"] {
+        let started = [(0, 1), (1, 3), (2, 1)].map(|(node, replicas)| {
+            let config = one_of_many(&cluster, system, node);
+            joined(NatsStorageConfig { replicas: Some(replicas), ..config })
+        });
+        join_all(started).await;
+    }
+}
+
 #[tokio::test]
 async fn a_view_that_is_made_again_has_as_many_replicas_as_its_log() {
     let cluster = TestCluster::start(3).await;
