@@ -29,7 +29,9 @@ struct Said<'a> {
     place: &'a PlaceId,
     data: &'a Value,
     metadata: &'a Map<String, Value>,
+    #[serde(serialize_with = "super::json::time::serialize")]
     created_at: DateTime<Utc>,
+    #[serde(serialize_with = "super::json::time::serialize")]
     updated_at: DateTime<Utc>,
     history: Arc<Vec<Passed>>,
     #[serde(skip_serializing_if = "is_zero")]

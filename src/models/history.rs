@@ -22,6 +22,7 @@ pub struct TransitionEvent {
     /// Transition that fired.
     pub transition: TransitionId,
     /// Time by the clock of the process that decided it.
+    #[serde(with = "super::json::time")]
     pub time: DateTime<Utc>,
     /// Name of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]

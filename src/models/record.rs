@@ -80,6 +80,7 @@ pub struct Record {
     /// The log sequence of the definition the case runs.
     pub definition: LogSequence,
     /// Time by the clock of the process that decided it; the server's time is the message's.
+    #[serde(with = "super::json::time")]
     pub time: DateTime<Utc>,
     /// Name of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -34,8 +34,10 @@ pub struct Token {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
     /// Time of its creation, by the clock of the process that decided it.
+    #[serde(with = "super::json::time")]
     pub created_at: DateTime<Utc>,
     /// Time of its last change, by the clock of the process that decided it.
+    #[serde(with = "super::json::time")]
     pub updated_at: DateTime<Utc>,
     /// Its last transitions, oldest first, at most [`HISTORY_KEPT`]. A clone shares them.
     #[serde(default, skip_serializing_if = "is_empty")]

@@ -1,6 +1,8 @@
 //! The limits of stored JSON: its depth and its length, computed without writing it; and a
 //! reader that takes more levels than are written.
 
+pub(super) mod time;
+
 use std::fmt::{self, Write};
 
 use serde::{
