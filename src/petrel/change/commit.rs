@@ -15,12 +15,13 @@ use crate::petrel::{
     cache::index::Own,
     cache::slot::Slot,
     change::repeat::Asked,
+    change::whole::tokens_after,
     read::turn::Purpose,
     read::{follows::known_with, load::broken},
 };
 use crate::{
     engine::{Act, Budget, Reckoned, TokenSeed, fit, reckon},
-    models::{Case, CaseId, FiringId, IdProblem, Record, RecordKind, Stored, Token, WorkflowId},
+    models::{Case, CaseId, FiringId, IdProblem, Record, RecordKind, Stored, WorkflowId},
     storage::{AppendOptions, Consistency, StorageError},
 };
 
@@ -261,9 +262,7 @@ impl Inner {
         slot.case = Some(Arc::clone(&case));
         let known = (before.as_deref(), registers);
         self.views.write_views(slot, known, &stored.value, &case, begun).await;
-        let tokens = tokens_after(&stored.value, &case);
-        stored.value.history_bases.clear();
-        stored.value.produced = tokens.iter().map(|token| Token::clone(token)).collect();
+        let tokens = tokens_after(&mut stored.value, &case);
         let record = Arc::new(stored);
         Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))
     }
@@ -382,10 +381,6 @@ impl Inner {
             }
         }
     }
-}
-
-fn tokens_after(record: &Record, case: &Case) -> Vec<Arc<Token>> {
-    record.produced.iter().filter_map(|token| case.tokens.get(&token.id).cloned()).collect()
 }
 
 fn new_firing() -> Result<FiringId> {

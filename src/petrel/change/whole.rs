@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use crate::petrel::{Inner, Result};
 use crate::{
     engine::produced,
-    models::{LogSequence, Passed, Record, Stored, TokenId},
+    models::{Case, LogSequence, Passed, Record, Stored, Token, TokenId},
 };
 
 /// Wait before the server is asked again after it did not answer.
@@ -66,4 +66,20 @@ impl Whole {
             tokens.into_iter().map(|token| self.inner.reader.with_subject(token)).collect();
         Ok(record)
     }
+}
+
+/// The tokens of a record that are there after it, which it has from now on as the case has them: with
+/// their histories whole, and the facts about what is stored.
+pub(in crate::petrel) fn tokens_after(record: &mut Record, case: &Case) -> Vec<Arc<Token>> {
+    let mut tokens = Vec::with_capacity(record.produced.len());
+    record.history_bases.clear();
+    record.produced.retain_mut(|token| {
+        let Some(known) = case.tokens.get(&token.id) else { return false };
+        token.history = Arc::clone(&known.history);
+        token.nats_sequence = known.nats_sequence;
+        token.nats_subject.clone_from(&known.nats_subject);
+        tokens.push(Arc::clone(known));
+        true
+    });
+    tokens
 }
