@@ -30,13 +30,14 @@ async def kill_server(server, journal, random):
     while True:
         await asyncio.sleep(random.uniform(1.5, 4.5))
         journal.fault("server-kill", server.name)
-        try:
-            await server.kill()
-            await asyncio.sleep(random.choice([0.0, 0.0, 0.5]))
-        finally:
-            if not server.alive():
-                server.start()
+        await whole(kill_and_start(server, random.choice([0.0, 0.0, 0.5])))
         await server.ready()
+
+
+async def kill_and_start(server, away):
+    await server.kill()
+    await asyncio.sleep(away)
+    server.start()
 
 
 async def crash_machine(server, disk, journal, random):
@@ -70,11 +71,7 @@ async def kill_any(servers, journal, random):
         await asyncio.sleep(random.uniform(3.0, 5.0))
         server = random.choice(servers)
         journal.fault("server-kill", server.name)
-        try:
-            await server.kill()
-        finally:
-            if not server.alive():
-                server.start()
+        await whole(kill_and_start(server, 0.0))
         await server.ready()
 
 
@@ -148,7 +145,5 @@ class Cluster:
             leader = await self.leader()
             if leader is not None and leader.alive():
                 journal.fault("leader-kill", leader.name)
-                await leader.kill()
-                await asyncio.sleep(away)
-                leader.start()
+                await whole(kill_and_start(leader, away))
             await asyncio.sleep(max(0.1, every - away))
