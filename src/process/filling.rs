@@ -52,9 +52,13 @@ pub(super) async fn keep_view(petrel: &Petrel, storage: &NatsStorage, stop: Canc
 /// Looks for the view, and fills it if it is to be filled. Returns false if it could not be filled.
 async fn look(petrel: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
     let Some(view) = storage.view_to_be_filled().await? else { return Ok(true) };
-    tracing::warn!("the view was missing; it is being filled from the log");
     let recovery = storage.recovery().await?;
     let right = storage.last_sequence().await?;
+    match right {
+        Some(_) => tracing::warn!("the view was missing; it is being filled from the log"),
+        // Another process has made the log a moment ago.
+        None => tracing::info!("the view was missing; it is being filled from the log"),
+    }
     let note = async || {
         if let Some(end) = end_of(storage.view_to_be_filled().await?, &view) {
             return Ok(end);
@@ -78,10 +82,14 @@ async fn look(petrel: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
     };
     Ok(match fill(petrel, ended_by_others(storage, &view), note).await {
         Ok(end) => end.told(),
-        Err(error) => {
-            tracing::warn!(%error, "the view could not be filled; trying again");
-            false
-        }
+        // Who was frozen for a while has no answers, and others may have filled it meanwhile.
+        Err(error) => match storage.view_to_be_filled().await.map(|now| end_of(now, &view)) {
+            Ok(Some(end)) => end.told(),
+            Ok(None) | Err(_) => {
+                tracing::warn!(%error, "the view could not be filled; trying again");
+                false
+            }
+        },
     })
 }
 
@@ -168,8 +176,12 @@ where
         return Ok(End::Unsettled(unsettled));
     }
     let end = note().await?;
-    if end == End::Filled {
-        tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
+    match end {
+        End::Filled if cases == 0 => tracing::info!("the view was missing; it has been filled"),
+        End::Filled => {
+            tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
+        }
+        _ => {}
     }
     Ok(end)
 }
