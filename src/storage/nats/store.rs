@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use async_nats::jetstream;
@@ -19,6 +19,10 @@ use super::{
     streams::{self, Filling, Purpose},
 };
 use crate::storage::{Health, Result, Storage, StorageError, WriteLevel};
+
+/// Longest time for streams that others make at this moment to be there and to have leaders, and for an
+/// election, which takes 4 to 9 s.
+const LEADERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Storage in NATS JetStream. A clone shares the connection.
 #[derive(Debug, Clone)]
@@ -69,15 +73,20 @@ impl NatsStorage {
                 Ok(filling)
             };
             match prepared.await {
-                // The next call waits for the next connection. That a stream which others have just
-                // made has no leader yet is said at once.
+                // That a stream which others have just made has no leader yet is said at once.
                 Err(error @ StorageError::Unavailable { .. })
-                    if attempt < config.connect_attempts
-                        || begun.elapsed() < config.consumer_timeout =>
+                    if purpose == Purpose::Serve && begun.elapsed() < LEADERS_WITHIN =>
                 {
                     let wait = backoff(attempt);
-                    tracing::warn!(%error, attempt, ?wait, "no answer yet, trying again");
+                    tracing::warn!(%error, attempt, ?wait, "the streams are not ready yet, trying again");
                     tokio::time::sleep(wait).await;
+                    attempt += 1;
+                }
+                // The next call waits for the next connection.
+                Err(error @ StorageError::Unavailable { .. })
+                    if attempt < config.connect_attempts =>
+                {
+                    tracing::warn!(%error, attempt, "the streams can't be looked at, trying again");
                     attempt += 1;
                 }
                 prepared => break prepared?,

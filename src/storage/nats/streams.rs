@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::{
     Link, NatsStorageConfig, Subjects,
     checkpoint::{acknowledges_before_disk, is_alone},
+    leader::led,
     refusal::NOT_FOUND,
     settings::{
         FORMAT_KEY, LEVEL_KEY, LevelRefusal, Step, failed, is_raised, log_settings,
@@ -78,6 +79,8 @@ pub(super) async fn prepare(
     take(link, config, Which::Log, for_log).await?;
     take(link, config, Which::View, for_view).await?;
     let view = view(link, config).await?;
+    // Most of what is asked of it before it has a leader would have no answer.
+    led(&config.marking_stream, &view)?;
     tell_if_before_disk(config, &view);
     Ok(is_filling(&view))
 }
@@ -85,7 +88,7 @@ pub(super) async fn prepare(
 /// The server's description of the view.
 async fn view(link: &Link, config: &NatsStorageConfig) -> Result<Value, StorageError> {
     let name = &config.marking_stream;
-    let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+    let info = link.call_leader(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
     info.map_err(|error| error.of_stream(name))
 }
 
