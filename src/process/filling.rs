@@ -54,27 +54,28 @@ async fn look(petrel: &Petrel, storage: &NatsStorage) -> petrel::Result<bool> {
     let Some(view) = storage.view_to_be_filled().await? else { return Ok(true) };
     let recovery = storage.recovery().await?;
     let right = storage.last_sequence().await?;
-    match right {
-        Some(_) => tracing::warn!("the view was missing; it is being filled from the log"),
-        // Another process has made the log a moment ago.
-        None => tracing::info!("the view was missing; it is being filled from the log"),
-    }
+    tracing::warn!("the view was missing; it is being filled from the log");
     let note = async || {
         if let Some(end) = end_of(storage.view_to_be_filled().await?, &view) {
             return Ok(end);
         }
         if let Recovery::BeingFilled(life) = recovery {
             match storage.recovery().await? {
-                Recovery::BeingFilled(now) if now == life => {}
-                Recovery::After(_) => return Ok(End::FilledByAnother),
+                Recovery::BeingFilled(now) if now == life => {
+                    let filled = Checkpoint { life, right, kept: None };
+                    match storage.keep_checkpoint(&filled).await {
+                        Err(error) if error.retryable() => return Err(error),
+                        // It is right without: whoever serves looks at all of it again.
+                        Err(error) => {
+                            tracing::warn!(%error, "the checkpoint of the view can't be kept");
+                        }
+                        Ok(_) => {}
+                    }
+                }
+                // Another process has kept one, and has not noted yet that the view is filled.
+                Recovery::After(kept) if kept.life == life => {}
                 // What was written before a crash may be lost.
-                Recovery::BeingFilled(_) | Recovery::Nothing(_) => return Ok(End::InAnotherLife),
-            }
-            match storage.keep_checkpoint(&Checkpoint { life, right, kept: None }).await {
-                Err(error) if error.retryable() => return Err(error),
-                // It is right without: whoever serves looks at all of it again.
-                Err(error) => tracing::warn!(%error, "the checkpoint of the view can't be kept"),
-                Ok(_) => {}
+                _ => return Ok(End::InAnotherLife),
             }
         }
         storage.view_is_filled(&view).await?;
@@ -176,12 +177,8 @@ where
         return Ok(End::Unsettled(unsettled));
     }
     let end = note().await?;
-    match end {
-        End::Filled if cases == 0 => tracing::info!("the view was missing; it has been filled"),
-        End::Filled => {
-            tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
-        }
-        _ => {}
+    if end == End::Filled {
+        tracing::warn!(cases, mended, failed, "the view was missing; it has been filled");
     }
     Ok(end)
 }

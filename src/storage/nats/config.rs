@@ -45,7 +45,8 @@ pub struct NatsStorageConfig {
     /// Longest time that making a connection may take. Default 10 s.
     pub connect_timeout: Duration,
     /// Number of times that the first connection is tried, with jittered exponential waits
-    /// between. Default 3.
+    /// between. Default 3. Who serves waits beside that for streams that have no leader yet, ten
+    /// seconds at most.
     pub connect_attempts: usize,
     /// Longest time for the server to answer a request, or for a consumer to deliver the next
     /// message of a read. Default 5 s.

@@ -35,14 +35,14 @@ pub(super) enum Purpose {
     Look,
 }
 
-/// One of the two streams.
+/// Role of one of the two streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
+enum Role {
     Log,
     View,
 }
 
-impl Which {
+impl Role {
     fn name(self, config: &NatsStorageConfig) -> &str {
         match self {
             Self::Log => &config.log_stream,
@@ -58,11 +58,11 @@ pub(super) async fn prepare(
     config: &NatsStorageConfig,
     purpose: Purpose,
 ) -> Result<bool, StorageError> {
-    let mut for_log = plan(link, config, Which::Log).await?;
-    let mut for_view = plan(link, config, Which::View).await?;
+    let mut for_log = plan(link, config, Role::Log).await?;
+    let mut for_view = plan(link, config, Role::View).await?;
     if for_log.is_missing() && !for_view.is_missing() {
         // The log is made first: where another process has made both since we looked, it is there.
-        for_log = plan(link, config, Which::Log).await?;
+        for_log = plan(link, config, Role::Log).await?;
         if for_log.is_missing() {
             return Err(lost_log(link, config).await);
         }
@@ -76,8 +76,8 @@ pub(super) async fn prepare(
         }
         (_, _, Purpose::Serve) => {}
     }
-    take(link, config, Which::Log, for_log).await?;
-    take(link, config, Which::View, for_view).await?;
+    take(link, config, Role::Log, for_log).await?;
+    take(link, config, Role::View, for_view).await?;
     let view = view(link, config).await?;
     // Most of what is asked of it before it has a leader would have no answer.
     led(&config.marking_stream, &view)?;
@@ -98,15 +98,15 @@ async fn view(link: &Link, config: &NatsStorageConfig) -> Result<Value, StorageE
 async fn wanted(
     link: &Link,
     config: &NatsStorageConfig,
-    which: Which,
+    role: Role,
     there: Option<&Value>,
 ) -> Result<Value, StorageError> {
     let subjects = Subjects::new(&config.prefix);
-    let before_disk = match (which, there) {
-        (Which::Log, _) => return Ok(log_settings(config, &subjects)),
-        (Which::View, None) => may_be_before_disk(link, config).await?,
+    let before_disk = match (role, there) {
+        (Role::Log, _) => return Ok(log_settings(config, &subjects)),
+        (Role::View, None) => may_be_before_disk(link, config).await?,
         // It keeps its persist mode.
-        (Which::View, Some(info)) => {
+        (Role::View, Some(info)) => {
             let before_disk = acknowledges_before_disk(info);
             // A server that is alone has no replicas of anything, and says so.
             let is_alone = is_alone(&link.client.server_info(), config);
@@ -171,13 +171,13 @@ pub(super) async fn keep_view(
     let info = link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
     let mut info = match info {
         Err(error) if error.err_code == NOT_FOUND => {
-            if plan(link, config, Which::Log).await?.is_missing() {
+            if plan(link, config, Role::Log).await?.is_missing() {
                 return Err(nothing_there(config));
             }
-            let mut step = plan(link, config, Which::View).await?;
+            let mut step = plan(link, config, Role::View).await?;
             if let Step::Create(new) = &mut step {
                 to_be_filled(link, config, new).await?;
-                take(link, config, Which::View, step).await?;
+                take(link, config, Role::View, step).await?;
             }
             let made = view(link, config).await?;
             tell_if_before_disk(config, &made);
@@ -300,12 +300,12 @@ fn missing_view(config: &NatsStorageConfig) -> StorageError {
     StorageError::Stream { stream: config.marking_stream.clone(), reason }
 }
 
-async fn plan(link: &Link, config: &NatsStorageConfig, which: Which) -> Result<Step, StorageError> {
-    let name = which.name(config);
+async fn plan(link: &Link, config: &NatsStorageConfig, role: Role) -> Result<Step, StorageError> {
+    let name = role.name(config);
     match link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await? {
-        Ok(info) => update(name, &info, &wanted(link, config, which, Some(&info)).await?),
+        Ok(info) => update(name, &info, &wanted(link, config, role, Some(&info)).await?),
         Err(error) if error.err_code == NOT_FOUND => {
-            let mut new = wanted(link, config, which, None).await?;
+            let mut new = wanted(link, config, role, None).await?;
             refuse_taken(link, name, &new).await?;
             new["name"] = json!(name);
             new["metadata"] = json!({ FORMAT_KEY: FORMAT_VERSION.to_string() });
@@ -318,14 +318,14 @@ async fn plan(link: &Link, config: &NatsStorageConfig, which: Which) -> Result<S
 async fn take(
     link: &Link,
     config: &NatsStorageConfig,
-    which: Which,
+    role: Role,
     step: Step,
 ) -> Result<(), StorageError> {
-    let name = which.name(config);
+    let name = role.name(config);
     match step {
         Step::Nothing => Ok(()),
-        Step::Create(new) => match create(link, config, which, &new).await? {
-            Some(step) => Box::pin(take(link, config, which, step)).await,
+        Step::Create(new) => match create(link, config, role, &new).await? {
+            Some(step) => Box::pin(take(link, config, role, step)).await,
             None => Ok(()),
         },
         Step::Update(new, changed) => {
@@ -345,10 +345,10 @@ async fn take(
 async fn create(
     link: &Link,
     config: &NatsStorageConfig,
-    which: Which,
+    role: Role,
     new: &Value,
 ) -> Result<Option<Step>, StorageError> {
-    let (name, begun) = (which.name(config), Instant::now());
+    let (name, begun) = (role.name(config), Instant::now());
     loop {
         let error = match link.call(&format!("STREAM.CREATE.{name}"), new).await? {
             Ok(_) => return Ok(None),
@@ -359,7 +359,7 @@ async fn create(
             SUBJECTS_OVERLAP => return Err(taken(name, &error.description, new)),
             _ => return Err(error.of_making(name, "can't be created")),
         }
-        match plan(link, config, which).await? {
+        match plan(link, config, role).await? {
             // In a cluster the name is taken before there is a stream to be described.
             Step::Create(_) if begun.elapsed() < MADE_WITHIN => sleep(MADE_LOOK).await,
             Step::Create(_) => return Err(failed(name, "can't be created", &error.description)),
