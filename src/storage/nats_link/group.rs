@@ -127,7 +127,7 @@ impl Group {
         let _counted = Alone(self);
         let appended = self.publish(append).await;
         let mut state = self.state();
-        let others = state.alone > 1;
+        let others = state.alone - 1;
         state.pace.single(Instant::now(), others);
         appended
     }
@@ -255,7 +255,7 @@ impl Group {
         match sent {
             Ok(Ok(last)) => {
                 if is_alone {
-                    self.state().pace.batch(Instant::now(), begun.elapsed());
+                    self.state().pace.batch(Instant::now(), begun.elapsed(), some.len());
                 }
                 self.link.has_stored(&self.stream);
                 let first = last + 1 - some.len() as u64;
@@ -276,7 +276,7 @@ impl Group {
                     );
                 }
                 // Where that happens often, going together costs more than it gains.
-                state.pace.batch(Instant::now(), 2 * begun.elapsed());
+                state.pace.batch(Instant::now(), 2 * begun.elapsed(), some.len());
                 drop(state);
                 self.send_off(some);
             }
