@@ -175,27 +175,22 @@ fn produce(
     record.read = at(&binding.read);
     record.removed = at(&binding.reset);
     let passes = binding.consumed.len() == 1 && given == 1;
-    for (to, weight) in &mode.arcs.outputs {
-        let place = &view.net.places[*to].id;
-        for _ in 0..*weight {
-            let event = event(transition, binding, place, firing.act);
-            let token = if passes {
-                moved(
-                    case,
-                    &mut record,
-                    binding.consumed[0],
-                    place,
-                    data.clone(),
-                    event,
-                    firing.act,
-                )
-            } else {
-                record.tokens_made += 1;
-                let id = TokenId::of_case(&case.workflow.tag(), &case.id, record.tokens_made);
-                new_token(case, id, binding, place, data.clone(), event, firing.act)
-            };
-            record.produced.push(token);
-        }
+    // A hash: made once, whatever the number of tokens.
+    let tag = if passes { String::new() } else { case.workflow.tag() };
+    let places = mode.arcs.outputs.iter().flat_map(|(to, weight)| (0..*weight).map(|_| *to));
+    // As many as tokens, and the last one is no copy.
+    let copies = std::iter::repeat_n(data, usize::try_from(given).unwrap_or(usize::MAX));
+    for (to, data) in places.zip(copies) {
+        let place = &view.net.places[to].id;
+        let event = event(transition, binding, place, firing.act);
+        let token = if passes {
+            moved(case, &mut record, binding.consumed[0], place, data, event, firing.act)
+        } else {
+            record.tokens_made += 1;
+            let id = TokenId::of_case(&tag, &case.id, record.tokens_made);
+            new_token(case, id, binding, place, data, event, firing.act)
+        };
+        record.produced.push(token);
     }
     let gone: HashSet<_> =
         record.consumed.iter().chain(&record.removed).map(|at| &at.token).collect();
