@@ -4,6 +4,7 @@
 //! cargo bench --bench ratios
 //! cargo bench --bench ratios -- --cluster 3
 //! cargo bench --bench ratios -- --sync-interval always
+//! cargo bench --bench ratios -- --alone
 //! ```
 //!
 //! With `--cluster`, so many servers are one cluster, and each stream has a copy on each. One server
@@ -11,7 +12,9 @@
 //! so does everything else.
 //!
 //! Everything is done in turns with the raw publish and the raw get, so that the noise of a machine
-//! is in all of it: the medians' ratios repeat where the times do not.
+//! is in all of it: the medians' ratios repeat where the times do not. So each operation comes after
+//! others, whose code and data the processor has in its caches then. With `--alone` each takes turns with
+//! its raw operation and its same messages only, as for a client that does one thing all the time.
 //!
 //! The last column is the ratio to the same messages without an engine: bodies that are prepared,
 //! sent under the same conditions and in the same order by the same client.
@@ -89,6 +92,18 @@ impl Operation {
         Self::SameOld,
         Self::SameThree,
     ];
+
+    /// Operations that take turns: all of them, or each with what it is compared with.
+    fn groups(alone: bool) -> Vec<Vec<Self>> {
+        match alone {
+            false => vec![Self::ALL.to_vec()],
+            true => Self::ALL.into_iter().filter_map(Self::group).collect(),
+        }
+    }
+
+    fn group(self) -> Option<Vec<Self>> {
+        Some(vec![self.raw()?, self, self.same()?])
+    }
 
     fn name(self) -> String {
         match self {
@@ -197,7 +212,8 @@ impl Ratios {
         self.time(operation, floor.guarded(case, record, &moves, last)).await.unwrap();
     }
 
-    async fn measure(&mut self) {
+    /// Does each operation of `order` as many times as there are turns, in any order.
+    async fn measure(&mut self, mut order: Vec<Operation>) {
         let steps = ["there", "back"];
         let old = self.begin().await;
         for step in 0..HISTORY_KEPT {
@@ -213,23 +229,22 @@ impl Ratios {
         let body = Bytes::from(vec![b'x'; 800]);
         let mut begun = self.begin().await;
         let mut young = begun.clone();
-        let storage = Arc::clone(self.petrel.storage());
+        let petrel = self.petrel.clone();
         let mut shadows = [&["a", "b"][..], &["a", "b"], &["x", "y", "z"]].map(Shadow::new);
         let mut new = Shadow::new(&["a"]);
-        new.take_sizes(&*storage, &begun).await;
+        new.take_sizes(&petrel, &begun).await;
         let mut random = StdRng::seed_from_u64(1);
-        let mut order = Operation::ALL;
         for turn in 0..TURNS {
             if turn % YOUNG == YOUNG / 2 || turn == 0 {
                 for (shadow, engine) in shadows.iter_mut().zip([&young, &old, &three]) {
-                    shadow.take_sizes(&*storage, engine).await;
+                    shadow.take_sizes(&petrel, engine).await;
                 }
                 floor.put(&place, &same, shadows[0].tokens[0].clone()).await.unwrap();
             }
             // Each leaves the server some work, so each is to come after each other one.
             order.shuffle(&mut random);
             let step = steps[turn % 2];
-            for operation in order {
+            for &operation in &order {
                 match operation {
                     Operation::Publish => {
                         self.time(operation, floor.publish(&case, body.clone())).await.unwrap();
@@ -270,9 +285,12 @@ impl Ratios {
                 }
             }
             if (turn + 1) % YOUNG == 0 {
+                if !order.contains(&Operation::Create) {
+                    begun = self.begin().await;
+                }
                 young = begun.clone();
                 shadows[0] = Shadow::new(&["a", "b"]);
-                shadows[0].take_sizes(&*storage, &young).await;
+                shadows[0].take_sizes(&petrel, &young).await;
             }
         }
     }
@@ -282,12 +300,10 @@ impl Ratios {
             times.sort_by(f64::total_cmp);
             times[times.len() / 2]
         };
+        let mut times = std::mem::take(&mut self.times);
         let medians: BTreeMap<_, _> =
-            self.times.iter_mut().map(|(operation, times)| (*operation, median(times))).collect();
-        println!(
-            "{TURNS} turns, medians; as multiples of the raw operation, and of the same\n\
-                  messages without an engine\n"
-        );
+            times.iter_mut().map(|(operation, times)| (*operation, median(times))).collect();
+        println!();
         for (operation, time) in &medians {
             let to = |other: Option<Operation>| {
                 other.map(|other| format!("{:.2}", time / medians[&other])).unwrap_or_default()
@@ -362,8 +378,14 @@ fn main() {
         }
         let (workflow, times) = (definition().id, BTreeMap::new());
         let mut ratios = Ratios { petrel, floor, workflow, times };
-        ratios.measure().await;
-        ratios.print();
+        println!(
+            "{TURNS} turns, medians; as multiples of the raw operation, and of the same\n\
+             messages without an engine"
+        );
+        for operations in Operation::groups(std::env::args().any(|flag| flag == "--alone")) {
+            ratios.measure(operations).await;
+            ratios.print();
+        }
         cluster.stop().await.unwrap();
     });
 }

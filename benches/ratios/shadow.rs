@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use stormpetrel::{
     models::{CaseId, PlaceId, Token, TokenId},
+    petrel::Petrel,
     storage::{
-        Consistency, ReadPath, Storage,
+        Consistency,
         nats::{Moved, Sequences},
     },
 };
@@ -31,15 +32,16 @@ impl Shadow {
     }
 
     /// Takes over what the engine's case stores by now.
-    pub(crate) async fn take_sizes(&mut self, storage: &dyn Storage, case: &Began) {
+    pub(crate) async fn take_sizes(&mut self, petrel: &Petrel, case: &Began) {
+        let storage = petrel.storage();
         let json = |written: serde_json::Result<Vec<u8>>| Bytes::from(written.unwrap());
         let workflow = definition().id;
         let head = storage.head(&workflow, &case.case, Consistency::Strong).await.unwrap();
         self.record = json(serde_json::to_vec(&head.unwrap().value));
         self.tokens.clear();
         for token in &case.tokens {
-            let path = ReadPath::Direct.into();
-            let there = storage.token(&workflow, token, path).await.unwrap().unwrap();
+            // With replicas, the view may not have it yet: then it comes from the log.
+            let there = petrel.token(Some(&workflow), token, Consistency::Eventual).await.unwrap();
             // The time is the message's own.
             let there = Token { nats_timestamp: None, ..there };
             self.tokens.push(json(serde_json::to_vec(&there)));
