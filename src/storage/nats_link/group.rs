@@ -124,11 +124,14 @@ impl Group {
 
     /// One append that is counted already.
     async fn alone(&self, append: &Append) -> Result<u64, StorageError> {
-        let _counted = Alone(self);
+        let (_counted, begun) = (Alone(self), Instant::now());
         let appended = self.publish(append).await;
         let mut state = self.state();
         let others = state.alone - 1;
-        state.pace.single(Instant::now(), others);
+        match &appended {
+            Err(StorageError::Unavailable { .. }) => state.pace.failed(),
+            _ => state.pace.single(begun, Instant::now(), others),
+        }
         appended
     }
 

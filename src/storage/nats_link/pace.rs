@@ -15,24 +15,28 @@ const FRESH: Duration = Duration::from_secs(5);
 /// Time after which a stream that takes no batches is asked again.
 const REFUSED: Duration = Duration::from_secs(60);
 
-/// Least number of appends one by one that are measured at once.
+/// Least number of appends one by one in a measurement, where they don't end before.
 const WINDOW: usize = 32;
+
+/// Time after which a measurement needs no more than that.
+const LONG: Duration = Duration::from_millis(250);
 
 /// Number of measurements before anything is concluded.
 const ENOUGH: usize = 2;
 
-/// The most that one measurement counts, in multiples of what was known: a disk that stands still for
+/// The most that one measurement counts, in multiples of what is known and fresh: a disk that stands still for
 /// once says nothing of the next time.
 const OUTLIER: f64 = 4.0;
 
-/// Share of a batch's measured time that is believed once it is older than that.
+/// Share of a batch's measured time that is believed once it is older than [`FRESH`], and again after as
+/// long: one bad measurement would be the last one otherwise.
 const DOUBT: f64 = 0.25;
 
 /// Gain from which on appends that go one by one begin to go together: a smaller one may be noise.
 const GAIN: f64 = 1.2;
 
-/// Deviation of the sizes of batches, in parts of their mean, from which on the time of each append is
-/// told from that of the batch.
+/// Deviation of the sizes of batches, in parts of their mean, from which on the part for each append is
+/// told from the part that is the same for any size.
 const SPREAD: f64 = 0.2;
 
 /// Weight of the last measurement.
@@ -47,8 +51,8 @@ struct Window {
     begun: Instant,
     /// Number of appends that have ended since.
     ended: usize,
-    /// Number that it takes: answers come in bursts, the largest of all that were under way.
-    whole: usize,
+    /// The most that were under way at once. Their answers may come in one burst, so it has as many.
+    most: usize,
 }
 
 /// The cost of appends, as it was measured.
@@ -69,15 +73,13 @@ impl Pace {
     /// Returns true if so many appends are faster in one batch. `is_together` is true if the last ones
     /// were.
     pub(super) fn pays(&self, many: usize, is_together: bool, now: Instant) -> bool {
-        let is_fresh = |at: Instant| now.saturating_duration_since(at) < FRESH;
         if many < LEAST || self.is_refused(now) {
             return false;
         }
-        let batch = match self.batches.last {
-            None => GUESS.as_secs_f64(),
-            Some(at) if is_fresh(at) => self.batches.seconds(many),
-            Some(_) => self.batches.seconds(many) * DOUBT,
-        };
+        let batch = self.batches.last.map_or(GUESS.as_secs_f64(), |at| {
+            let times = now.saturating_duration_since(at).as_secs() / FRESH.as_secs();
+            self.batches.seconds(many) * DOUBT.powi(i32::try_from(times).unwrap_or(i32::MAX))
+        });
         let gain = if is_together { 1.0 } else { GAIN };
         let single = self.single.filter(|_| self.singles >= ENOUGH);
         single.is_some_and(|(single, _)| single * many as f64 > batch * gain)
@@ -88,23 +90,34 @@ impl Pace {
         self.single.is_none_or(|(_, at)| now.saturating_duration_since(at) >= FRESH)
     }
 
-    /// Notes that an append has ended, and the number of others that are under way one by one.
-    pub(super) fn single(&mut self, now: Instant, others: usize) {
-        let begin = || Window { begun: now, ended: 0, whole: WINDOW.max(others + 1) };
-        let Some(window) = &mut self.window else {
-            // The time from the only one to the next says nothing.
-            self.window = (others > 0).then(begin);
-            return;
-        };
+    /// Notes that an append that was begun then has ended now, and the number of others that are under way
+    /// one by one.
+    pub(super) fn single(&mut self, begun: Instant, now: Instant, others: usize) {
+        // What was measured before is not measured again.
+        let measured = self.single.map(|(_, at)| at).max(self.batches.last);
+        let begun = measured.map_or(begun, |at| at.max(begun));
+        let window = self.window.get_or_insert(Window { begun, ended: 0, most: 0 });
         window.ended += 1;
-        if window.ended == window.whole {
-            let each = (now - window.begun).as_secs_f64() / window.ended as f64;
+        window.most = window.most.max(others + 1);
+        let took = now.saturating_duration_since(window.begun);
+        let is_whole = match others {
+            0 => window.ended >= LEAST,
+            _ => window.ended >= WINDOW && (window.ended >= window.most || took >= LONG),
+        };
+        if is_whole {
+            let each = took.as_secs_f64() / window.ended as f64;
             self.learn_single(each, now);
-            self.window = Some(begin());
         }
         if others == 0 {
             self.window = None;
+        } else if is_whole {
+            self.window = Some(Window { begun: now, ended: 0, most: 0 });
         }
+    }
+
+    /// Notes that an append had no answer.
+    pub(super) fn failed(&mut self) {
+        self.window = None;
     }
 
     /// Notes how long so many took that were sent at once, one by one.
@@ -172,7 +185,7 @@ impl Batches {
     fn seconds(&self, many: usize) -> f64 {
         let spread = self.squares - self.size * self.size;
         let slope = (self.products - self.size * self.seconds) / spread;
-        // Sizes that are all about the same say nothing of others; and no part is less than nothing.
+        // Sizes that are all about the same say nothing of others; and neither part is negative.
         let is_known = spread > (SPREAD * self.size).powi(2);
         let each = if is_known { slope.clamp(0.0, self.seconds / self.size) } else { 0.0 };
         self.seconds + each * (many as f64 - self.size)
@@ -191,13 +204,22 @@ fn learnt(known: Option<(f64, Instant)>, seconds: f64, now: Instant) -> f64 {
 mod tests {
     use super::*;
 
+    /// Ends an append every `single` milliseconds, so many times, while another one is under way.
+    fn one_by_one(pace: &mut Pace, begun: Instant, single: u64, many: u32) -> Instant {
+        let mut last = begun;
+        for _ in 0..many {
+            let now = last + Duration::from_millis(single);
+            pace.single(last, now, 1);
+            last = now;
+        }
+        last
+    }
+
     /// The pace where appends come `single` milliseconds after each other, and a time just after.
     fn pace(single: u64) -> (Pace, Instant) {
-        let (mut pace, begun) = (Pace::default(), Instant::now());
-        for number in 0..100 {
-            pace.single(begun + Duration::from_millis(single) * number, 1);
-        }
-        (pace, begun + Duration::from_millis(single) * 100)
+        let mut pace = Pace::default();
+        let now = one_by_one(&mut pace, Instant::now(), single, 96);
+        (pace, now)
     }
 
     #[test]
@@ -217,11 +239,9 @@ mod tests {
     #[test]
     fn a_disk_that_stands_still_for_once_changes_little() {
         let (mut pace, now) = pace(1);
+        let now = one_by_one(&mut pace, now + Duration::from_secs(1), 1, 32);
         pace.batch(now, Duration::from_millis(10), 16);
-        for _ in 0..WINDOW {
-            pace.single(now + Duration::from_secs(1), 1);
-        }
-        assert!(!pace.pays(8, false, now) && pace.pays(20, false, now));
+        assert!(!pace.pays(5, false, now) && pace.pays(20, false, now), "{pace:?}");
         pace.batch(now, Duration::from_secs(1), 16);
         assert!(pace.pays(20, true, now));
     }
@@ -238,26 +258,49 @@ mod tests {
 
     #[test]
     fn answers_that_come_in_bursts_are_as_far_apart_as_the_bursts_are_large() {
-        for burst in [20, 1_000] {
-            let (mut pace, begun) = (Pace::default(), Instant::now());
-            for number in 0..10 * burst {
-                let bursts = u32::try_from(number / burst).unwrap();
-                let time = begun + Duration::from_millis(burst as u64) * bursts;
-                pace.single(time, burst - number % burst);
+        for burst in [20_u32, 40, 1_000] {
+            // Another one is under way all the time; or all have ended before the next begin.
+            for left in [1, 0] {
+                let (mut pace, mut now) = (Pace::default(), Instant::now());
+                for _ in 0..10 {
+                    let begun = now;
+                    now += Duration::from_micros(100) * burst;
+                    for number in 1..=burst {
+                        pace.single(begun, now, (burst - number) as usize + left);
+                    }
+                }
+                pace.batch(now, Duration::from_millis(4), 64);
+                let is_right = !pace.pays(25, true, now) && pace.pays(65, true, now);
+                assert!(is_right, "{burst}, {left}: {pace:?}");
             }
-            let now = begun + Duration::from_millis(10 * burst as u64);
-            pace.batch(now, Duration::from_millis(40), 64);
-            assert!(!pace.pays(25, true, now) && pace.pays(65, true, now), "{burst}: {pace:?}");
         }
+    }
+
+    #[test]
+    fn a_thousand_on_a_slow_disk_are_measured_within_two_seconds() {
+        let (mut pace, begun) = (Pace::default(), Instant::now());
+        for number in 1..=100 {
+            pace.single(begun, begun + Duration::from_millis(20) * number, 1_000);
+        }
+        assert!(pace.pays(1_000, false, begun + Duration::from_secs(2)));
     }
 
     #[test]
     fn nothing_is_known_before_appends_were_under_way_together() {
         let (mut pace, begun) = (Pace::default(), Instant::now());
         for number in 0..100 {
-            pace.single(begun + Duration::from_secs(1) * number, 0);
+            let now = begun + Duration::from_secs(1) * number;
+            pace.single(now, now + Duration::from_millis(1), 0);
         }
         assert!(!pace.pays(1_000, false, begun) && pace.is_single_old(begun));
+    }
+
+    #[test]
+    fn one_bad_batch_is_not_the_last_one() {
+        let (mut pace, now) = pace(1);
+        pace.batch(now, Duration::from_secs(10), 1_000);
+        assert!(!pace.pays(8, false, now + FRESH));
+        assert!((1..10).any(|times| pace.pays(8, false, now + FRESH * times)));
     }
 
     #[test]
