@@ -14,7 +14,8 @@
 //! Everything is done in turns with the raw publish and the raw get, so that the noise of a machine
 //! is in all of it: the medians' ratios repeat where the times do not. So each operation comes after
 //! others, whose code and data the processor has in its caches then. With `--alone` each takes turns with
-//! its raw operation and its same messages only, as for a client that does one thing all the time.
+//! its raw operation and its same messages only, as for a client that does one thing all the time; a
+//! strong get, which has no such messages, is left out then.
 //!
 //! The last column is the ratio to the same messages without an engine: bodies that are prepared,
 //! sent under the same conditions and in the same order by the same client.
@@ -212,7 +213,7 @@ impl Ratios {
         self.time(operation, floor.guarded(case, record, &moves, last)).await.unwrap();
     }
 
-    /// Does each operation of `order` as many times as there are turns, in any order.
+    /// Does these operations in turns, in each turn in another order.
     async fn measure(&mut self, mut order: Vec<Operation>) {
         let steps = ["there", "back"];
         let old = self.begin().await;

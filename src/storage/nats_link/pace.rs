@@ -120,12 +120,10 @@ impl Pace {
         self.window = None;
     }
 
-    /// Notes how long so many took that were sent at once, one by one.
+    /// Notes how long so many took of more that were sent at once, one by one.
     pub(super) fn apart(&mut self, now: Instant, took: Duration, many: usize) {
         self.window = None;
-        if many >= LEAST {
-            self.learn_single(took.as_secs_f64() / many as f64, now);
-        }
+        self.learn_single(took.as_secs_f64() / many as f64, now);
     }
 
     fn learn_single(&mut self, seconds: f64, now: Instant) {

@@ -120,7 +120,7 @@ async fn fight(one: &Petrel, other: &Petrel) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_those_who_append_together_each_is_answered_by_itself() {
     let server = on_disk().await;
-    for other in [GroupCommit::Always, GroupCommit::Never] {
+    for other in [GroupCommit::Always, GroupCommit::Measured, GroupCommit::Never] {
         let name = format!("{other:?}").to_lowercase();
         let of = |group_commit| NatsStorageConfig {
             prefix: name.clone(),
@@ -140,7 +140,7 @@ async fn of_those_who_append_together_each_is_answered_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_those_who_append_together_to_three_replicas_each_is_answered_by_itself() {
     let cluster = TestCluster::start(3).await;
-    for other in [GroupCommit::Always, GroupCommit::Never] {
+    for other in [GroupCommit::Always, GroupCommit::Measured, GroupCommit::Never] {
         let name = format!("{other:?}").to_lowercase();
         let of = |node, group_commit| NatsStorageConfig {
             prefix: name.clone(),
