@@ -22,6 +22,10 @@ use crate::{
 /// Number of cases that are created at once before the load begins.
 const CREATED_AT_ONCE: usize = 64;
 
+/// The sides of the raw server, and the place of the one with the engine's messages among them.
+const RAW: [Messages; 3] = [Messages::One, Messages::Three, Messages::Guarded];
+const GUARDED: usize = 2;
+
 /// Settings of one load.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -64,6 +68,9 @@ pub struct Report {
     pub engine: Side,
     /// The same messages with the same conditions, in the same order and batches, and no engine.
     pub guarded: RawSide,
+    /// The same as `guarded` with no more in flight than the engine has: one firing of each client,
+    /// and one connection. `None` with one client, where `guarded` is that.
+    pub waiting: Option<Side>,
     /// Three plain publishes of the same sizes for each firing, sent together.
     pub floor: RawSide,
     /// One plain publish of the record for each firing.
@@ -73,6 +80,8 @@ pub struct Report {
     pub ratio: f64,
     /// The same, divided by the rate of the same messages without an engine.
     pub ratio_to_guarded: f64,
+    /// The same, divided by the rate of `waiting`.
+    pub ratio_to_waiting: Option<f64>,
     /// The same, divided by the rate of one plain publish.
     pub ratio_to_publish: f64,
     /// The rate of the same messages without an engine, divided by the floor's: the ratio that
@@ -80,6 +89,16 @@ pub struct Report {
     pub guarded_ratio: f64,
     /// The other systems.
     pub peers: Vec<PeerReport>,
+}
+
+/// Those who take turns.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Engine,
+    Raw(usize),
+    /// The engine's messages, with no more in flight than it has.
+    Waiting,
+    Peer(usize),
 }
 
 /// Results of a peer.
@@ -139,8 +158,11 @@ impl Load {
         // A turn that does not count: the raw server is tried with tokens that have a history.
         drivers = Turns::default().take(drivers, self.turn).await?;
         let raw = |messages| Raw::new(messages, connections, &ring, &firsts, clients);
-        let mut raw = [Messages::One, Messages::Three, Messages::Guarded].map(raw);
-        let (mut done, all) = (0, (rounds + 1) * raw.len() + rounds * (1 + peers.len()));
+        let mut raw = RAW.map(raw);
+        let waiting = (clients > 1).then_some(Who::Waiting);
+        let mut order: Vec<_> = [Who::Engine].into_iter().chain(waiting).collect();
+        order.extend((0..raw.len()).map(Who::Raw).chain((0..peers.len()).map(Who::Peer)));
+        let (mut done, all) = (0, raw.len() + rounds * order.len());
         let mut step = || {
             progress(done, all as u64);
             done += 1;
@@ -150,20 +172,20 @@ impl Load {
             step();
             side.try_flights(self.turn, &bodies).await?;
         }
-        let mut order: Vec<_> = (0..1 + raw.len() + peers.len()).collect();
         for _ in 0..rounds {
             // The disk may be busy yet with what the one before wrote; so each comes after each.
             order.shuffle(&mut rand::rng());
-            for &side in &order {
+            for &who in &order {
                 step();
-                if side == 0 {
-                    drivers = engine.take(drivers, self.turn).await?;
-                } else if let Some(raw) = raw.get_mut(side - 1) {
-                    raw.take(self.turn, &bodies).await?;
-                } else {
-                    let (of_peer, turns) = &mut peers[side - 1 - raw.len()];
-                    of_peer.iter_mut().for_each(|driver| driver.bodies = bodies.clone());
-                    *of_peer = turns.take(std::mem::take(of_peer), self.turn).await?;
+                match who {
+                    Who::Engine => drivers = engine.take(drivers, self.turn).await?,
+                    Who::Raw(side) => raw[side].take(self.turn, &bodies).await?,
+                    Who::Waiting => raw[GUARDED].take_waiting(self.turn, &bodies).await?,
+                    Who::Peer(number) => {
+                        let (of_peer, turns) = &mut peers[number];
+                        of_peer.iter_mut().for_each(|driver| driver.bodies = bodies.clone());
+                        *of_peer = turns.take(std::mem::take(of_peer), self.turn).await?;
+                    }
                 }
             }
             bodies = ring.bodies(petrel, &firsts[0]).await?;
@@ -181,11 +203,14 @@ impl Load {
         peers: Vec<Turns>,
     ) -> Report {
         let peers = self.peers.iter().zip(peers);
+        let waits = (clients > 1).then_some(&guarded.waiting);
         Report {
             clients,
             cases,
             ratio: engine.ratio(&floor.turns),
             ratio_to_guarded: engine.ratio(&guarded.turns),
+            ratio_to_waiting: waits.map(|waiting| engine.ratio(waiting)),
+            waiting: waits.map(|waiting| waiting.clone().side()),
             ratio_to_publish: engine.ratio(&publish.turns),
             guarded_ratio: guarded.turns.ratio(&floor.turns),
             peers: peers.map(|(peer, turns)| self.peer_report(&**peer, turns, &engine)).collect(),

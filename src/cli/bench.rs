@@ -24,8 +24,9 @@ use crate::{
     storage::nats::{Floor, NatsStorage, NatsStorageConfig},
 };
 
-/// The side with the engine's messages.
+/// The side with the engine's messages, and the one that has no more of them in flight.
 const GUARDED: &str = "the same messages and batches, no engine";
+const WAITING: &str = "the same, in flight as the engine's";
 
 /// Measure firings a second beside the raw server
 ///
@@ -38,7 +39,9 @@ const GUARDED: &str = "the same messages and batches, no engine";
 ///
 /// The raw server has as many firings in flight, through as many connections, as it is fastest
 /// with: once, twice and four times the clients are tried, and one, two and four connections, twice
-/// for a quarter of a turn each. With one client it has one, and the ratios are those of the times.
+/// for a quarter of a turn each. The engine's messages have a side of their own besides with no more
+/// in flight than the engine has, which is one for each client. With one client all sides have one, and
+/// the ratios are those of the times.
 ///
 /// Without --nats-url, on a NATS server of its own with a temporary folder, or on a cluster of
 /// them (--cluster 3), where the streams of all sides have replicas. On a server of yours, it makes streams of its own and leaves them there: it prints their names.
@@ -180,6 +183,9 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
     for (name, RawSide { side, flight, .. }, _) in raw {
         table.row(row(name, flight.in_flight, &flight.connections.to_string(), side));
     }
+    if let Some(side) = &report.waiting {
+        table.row(row(WAITING, *clients, "1", side));
+    }
     for peer in &report.peers {
         table.row(row(&peer.setup.to_string(), *clients, "", &peer.side));
     }
@@ -192,7 +198,8 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
     for (name, raw, ratio) in raw {
         text.push_str(&format!("{}\n", compared(name, ratio, &raw.side)));
     }
-    if *clients > 1 {
+    if let (Some(side), Some(ratio)) = (&report.waiting, report.ratio_to_waiting) {
+        text.push_str(&format!("{}\n", compared(WAITING, ratio, side)));
         let ratio = report.guarded_ratio;
         text.push_str(&format!("{GUARDED} / three plain publishes: {ratio:.2}\n"));
     }

@@ -11,14 +11,16 @@ async fn a_bench_measures_all_sides_in_each_round_and_names_what_it_leaves() {
     let server = TestServer::start().await;
     let report = json(&server, &SHORT).await;
     assert_eq!((report["clients"].as_u64(), report["cases"].as_u64()), (Some(4), Some(8)));
-    for side in ["engine", "guarded", "floor", "publish"] {
+    for side in ["engine", "guarded", "waiting", "floor", "publish"] {
         let rates = report[side]["rates"].as_array().unwrap();
         assert_eq!(rates.len(), 2, "{report}");
         assert!(rates.iter().all(|rate| rate.as_f64().unwrap() > 0.0), "{report}");
         let (p50, p99) = (&report[side]["p50_ms"], &report[side]["p99_ms"]);
         assert!(p50.as_f64().unwrap() > 0.0 && p50.as_f64() <= p99.as_f64(), "{report}");
     }
-    for ratio in ["ratio", "ratio_to_guarded", "ratio_to_publish", "guarded_ratio"] {
+    let ratios =
+        ["ratio", "ratio_to_guarded", "ratio_to_waiting", "ratio_to_publish", "guarded_ratio"];
+    for ratio in ratios {
         assert!(report[ratio].as_f64().unwrap() > 0.0, "{report}");
     }
     assert_eq!(report["streams_left"].as_array().unwrap().len(), 4, "{report}");
