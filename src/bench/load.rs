@@ -22,10 +22,6 @@ use crate::{
 /// Number of cases that are created at once before the load begins.
 const CREATED_AT_ONCE: usize = 64;
 
-/// The sides of the raw server, and the place of the one with the engine's messages among them.
-const RAW: [Messages; 3] = [Messages::One, Messages::Three, Messages::Guarded];
-const GUARDED: usize = 2;
-
 /// Settings of one load.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -68,9 +64,9 @@ pub struct Report {
     pub engine: Side,
     /// The same messages with the same conditions, in the same order and batches, and no engine.
     pub guarded: RawSide,
-    /// The same as `guarded` with no more in flight than the engine has: one firing of each client,
-    /// and one connection. `None` with one client, where `guarded` is that.
-    pub waiting: Option<Side>,
+    /// The same with no more in flight than the engine has: one firing of each client, and one
+    /// connection.
+    pub waiting: RawSide,
     /// Three plain publishes of the same sizes for each firing, sent together.
     pub floor: RawSide,
     /// One plain publish of the record for each firing.
@@ -80,25 +76,18 @@ pub struct Report {
     pub ratio: f64,
     /// The same, divided by the rate of the same messages without an engine.
     pub ratio_to_guarded: f64,
-    /// The same, divided by the rate of `waiting`.
-    pub ratio_to_waiting: Option<f64>,
+    /// The same, divided by the rate of those with no more in flight than the engine has.
+    pub ratio_to_waiting: f64,
     /// The same, divided by the rate of one plain publish.
     pub ratio_to_publish: f64,
     /// The rate of the same messages without an engine, divided by the floor's: the ratio that
     /// an engine without any cost would reach.
     pub guarded_ratio: f64,
+    /// The rate of `waiting`, divided by that of `guarded`: the ratio that an engine without any
+    /// cost would reach whose clients wait for their own firings.
+    pub waiting_ratio: f64,
     /// The other systems.
     pub peers: Vec<PeerReport>,
-}
-
-/// Those who take turns.
-#[derive(Debug, Clone, Copy)]
-enum Who {
-    Engine,
-    Raw(usize),
-    /// The engine's messages, with no more in flight than it has.
-    Waiting,
-    Peer(usize),
 }
 
 /// Results of a peer.
@@ -157,35 +146,39 @@ impl Load {
         let mut engine = Turns::default();
         // A turn that does not count: the raw server is tried with tokens that have a history.
         drivers = Turns::default().take(drivers, self.turn).await?;
-        let raw = |messages| Raw::new(messages, connections, &ring, &firsts, clients);
-        let mut raw = RAW.map(raw);
-        let waiting = (clients > 1).then_some(Who::Waiting);
-        let mut order: Vec<_> = [Who::Engine].into_iter().chain(waiting).collect();
-        order.extend((0..raw.len()).map(Who::Raw).chain((0..peers.len()).map(Who::Peer)));
-        let (mut done, all) = (0, raw.len() + rounds * order.len());
+        let raw =
+            |messages, through: &[Floor]| Raw::new(messages, through, &ring, &firsts, clients);
+        let tried = [Messages::One, Messages::Three, Messages::Guarded];
+        let mut tried = tried.map(|messages| raw(messages, connections));
+        let apart = connections[0].apart().map_err(petrel::Error::from)?;
+        let waiting = raw(Messages::Guarded, &[apart]);
+        let sides = 1 + tried.len() + 1 + peers.len();
+        let (mut done, all) = (0, tried.len() + rounds * sides);
         let mut step = || {
             progress(done, all as u64);
             done += 1;
         };
         let mut bodies = ring.bodies(petrel, &firsts[0]).await?;
-        for side in &mut raw {
+        for side in &mut tried {
             step();
             side.try_flights(self.turn, &bodies).await?;
         }
+        let [publish, floor, guarded] = tried;
+        let mut raw = [publish, floor, guarded, waiting];
+        let mut order: Vec<_> = (0..sides).collect();
         for _ in 0..rounds {
             // The disk may be busy yet with what the one before wrote; so each comes after each.
             order.shuffle(&mut rand::rng());
-            for &who in &order {
+            for &side in &order {
                 step();
-                match who {
-                    Who::Engine => drivers = engine.take(drivers, self.turn).await?,
-                    Who::Raw(side) => raw[side].take(self.turn, &bodies).await?,
-                    Who::Waiting => raw[GUARDED].take_waiting(self.turn, &bodies).await?,
-                    Who::Peer(number) => {
-                        let (of_peer, turns) = &mut peers[number];
-                        of_peer.iter_mut().for_each(|driver| driver.bodies = bodies.clone());
-                        *of_peer = turns.take(std::mem::take(of_peer), self.turn).await?;
-                    }
+                if side == 0 {
+                    drivers = engine.take(drivers, self.turn).await?;
+                } else if let Some(raw) = raw.get_mut(side - 1) {
+                    raw.take(self.turn, &bodies).await?;
+                } else {
+                    let (of_peer, turns) = &mut peers[side - 1 - raw.len()];
+                    of_peer.iter_mut().for_each(|driver| driver.bodies = bodies.clone());
+                    *of_peer = turns.take(std::mem::take(of_peer), self.turn).await?;
                 }
             }
             bodies = ring.bodies(petrel, &firsts[0]).await?;
@@ -199,23 +192,23 @@ impl Load {
         &self,
         (clients, cases): (usize, usize),
         engine: Turns,
-        [publish, floor, guarded]: [Raw; 3],
+        [publish, floor, guarded, waiting]: [Raw; 4],
         peers: Vec<Turns>,
     ) -> Report {
         let peers = self.peers.iter().zip(peers);
-        let waits = (clients > 1).then_some(&guarded.waiting);
         Report {
             clients,
             cases,
             ratio: engine.ratio(&floor.turns),
             ratio_to_guarded: engine.ratio(&guarded.turns),
-            ratio_to_waiting: waits.map(|waiting| engine.ratio(waiting)),
-            waiting: waits.map(|waiting| waiting.clone().side()),
+            ratio_to_waiting: engine.ratio(&waiting.turns),
             ratio_to_publish: engine.ratio(&publish.turns),
             guarded_ratio: guarded.turns.ratio(&floor.turns),
+            waiting_ratio: waiting.turns.ratio(&guarded.turns),
             peers: peers.map(|(peer, turns)| self.peer_report(&**peer, turns, &engine)).collect(),
             engine: engine.side(),
             guarded: guarded.side(),
+            waiting: waiting.side(),
             floor: floor.side(),
             publish: publish.side(),
         }

@@ -76,13 +76,9 @@ pub(super) struct Raw {
     connections: Vec<Floor>,
     ring: Arc<Ring>,
     cases: Vec<RawCase>,
-    /// One firing of each client, and one connection, as the engine has them.
-    of_clients: Flight,
     flight: Flight,
     tried: Vec<Tried>,
     pub(super) turns: Turns,
-    /// The turns with no more in flight than the engine has.
-    pub(super) waiting: Turns,
 }
 
 /// A case, and what the next firing in it expects.
@@ -111,17 +107,14 @@ impl Raw {
             last: Sequences::default(),
             steps: 0,
         };
-        let of_clients = Flight { in_flight: clients, connections: 1 };
         Self {
             messages,
             connections: connections.to_vec(),
             ring: Arc::clone(ring),
             cases: cases.iter().cycle().take(most).map(begun).collect(),
-            of_clients,
-            flight: of_clients,
+            flight: Flight { in_flight: clients, connections: 1 },
             tried: Vec::new(),
             turns: Turns::default(),
-            waiting: Turns::default(),
         }
     }
 
@@ -161,18 +154,6 @@ impl Raw {
         let mut turns = std::mem::take(&mut self.turns);
         self.fly(self.flight, turn, bodies, &mut turns).await?;
         self.turns = turns;
-        Ok(())
-    }
-
-    /// A turn with no more in flight than the engine has.
-    pub(super) async fn take_waiting(
-        &mut self,
-        turn: Duration,
-        bodies: &Bodies,
-    ) -> Result<(), LoadError> {
-        let mut turns = std::mem::take(&mut self.waiting);
-        self.fly(self.of_clients, turn, bodies, &mut turns).await?;
-        self.waiting = turns;
         Ok(())
     }
 

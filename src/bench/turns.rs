@@ -22,7 +22,7 @@ pub struct Side {
 }
 
 /// The turns of one side.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Turns {
     rates: Vec<f64>,
     times: Histogram<u64>,

@@ -24,7 +24,7 @@ use crate::{
     storage::nats::{Floor, NatsStorage, NatsStorageConfig},
 };
 
-/// The side with the engine's messages, and the one that has no more of them in flight.
+/// The side with the engine's messages, and the one with no more of them in flight than it has.
 const GUARDED: &str = "the same messages and batches, no engine";
 const WAITING: &str = "the same, in flight as the engine's";
 
@@ -39,9 +39,9 @@ const WAITING: &str = "the same, in flight as the engine's";
 ///
 /// The raw server has as many firings in flight, through as many connections, as it is fastest
 /// with: once, twice and four times the clients are tried, and one, two and four connections, twice
-/// for a quarter of a turn each. The engine's messages have a side of their own besides with no more
-/// in flight than the engine has, which is one for each client. With one client all sides have one, and
-/// the ratios are those of the times.
+/// for a quarter of a turn each. The engine's messages are stored a second time with no more in
+/// flight than the engine has, one firing of each client. With one client all have one, and the
+/// ratios are those of the times.
 ///
 /// Without --nats-url, on a NATS server of its own with a temporary folder, or on a cluster of
 /// them (--cluster 3), where the streams of all sides have replicas. On a server of yours, it makes streams of its own and leaves them there: it prints their names.
@@ -166,6 +166,7 @@ fn streams(settings: &NatsStorageConfig) -> Vec<String> {
 fn answer(report: &Report, left: Option<&[String]>) -> Answer {
     let raw = [
         (GUARDED, &report.guarded, report.ratio_to_guarded),
+        (WAITING, &report.waiting, report.ratio_to_waiting),
         ("three plain publishes", &report.floor, report.ratio),
         ("one plain publish", &report.publish, report.ratio_to_publish),
     ];
@@ -183,9 +184,6 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
     for (name, RawSide { side, flight, .. }, _) in raw {
         table.row(row(name, flight.in_flight, &flight.connections.to_string(), side));
     }
-    if let Some(side) = &report.waiting {
-        table.row(row(WAITING, *clients, "1", side));
-    }
     for peer in &report.peers {
         table.row(row(&peer.setup.to_string(), *clients, "", &peer.side));
     }
@@ -198,10 +196,11 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
     for (name, raw, ratio) in raw {
         text.push_str(&format!("{}\n", compared(name, ratio, &raw.side)));
     }
-    if let (Some(side), Some(ratio)) = (&report.waiting, report.ratio_to_waiting) {
-        text.push_str(&format!("{}\n", compared(WAITING, ratio, side)));
+    if *clients > 1 {
         let ratio = report.guarded_ratio;
         text.push_str(&format!("{GUARDED} / three plain publishes: {ratio:.2}\n"));
+        let ratio = report.waiting_ratio;
+        text.push_str(&format!("{WAITING} / {GUARDED}: {ratio:.2}\n"));
     }
     for peer in &report.peers {
         let compared = compared(&peer.setup.to_string(), peer.ratio, &peer.side);

@@ -55,6 +55,15 @@ impl Floor {
         Ok(Self { link, jetstream, marking, subjects, workflow, guarded, config, group })
     }
 
+    /// The same connection and streams, with guarded cases and a group commit of its own: what
+    /// the other one learns of batches does not count here.
+    pub fn apart(&self) -> Result<Self> {
+        let guarded = WorkflowId::new("guarded-apart").map_err(lost)?;
+        let Self { link, config, .. } = self;
+        let group = Arc::new(Group::new(link, &config.log_stream, config.group_commit));
+        Ok(Self { guarded, group, ..self.clone() })
+    }
+
     /// The streams that it uses.
     pub fn streams(config: &NatsStorageConfig) -> [String; 2] {
         [format!("{}_FLOOR", config.log_stream), format!("{}_FLOOR", config.marking_stream)]

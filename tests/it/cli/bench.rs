@@ -18,10 +18,20 @@ async fn a_bench_measures_all_sides_in_each_round_and_names_what_it_leaves() {
         let (p50, p99) = (&report[side]["p50_ms"], &report[side]["p99_ms"]);
         assert!(p50.as_f64().unwrap() > 0.0 && p50.as_f64() <= p99.as_f64(), "{report}");
     }
-    let ratios =
-        ["ratio", "ratio_to_guarded", "ratio_to_waiting", "ratio_to_publish", "guarded_ratio"];
-    for ratio in ratios {
-        assert!(report[ratio].as_f64().unwrap() > 0.0, "{report}");
+    let ratios = [
+        ("ratio", "engine", "floor"),
+        ("ratio_to_guarded", "engine", "guarded"),
+        ("ratio_to_waiting", "engine", "waiting"),
+        ("ratio_to_publish", "engine", "publish"),
+        ("guarded_ratio", "guarded", "floor"),
+        ("waiting_ratio", "waiting", "guarded"),
+    ];
+    for (ratio, side, other) in ratios {
+        let rate = |side: &str, round: usize| report[side]["rates"][round].as_f64().unwrap();
+        let of = |round: usize| rate(side, round) / rate(other, round);
+        // Of two rounds, the upper one is the median.
+        let (found, right) = (report[ratio].as_f64().unwrap(), of(0).max(of(1)));
+        assert!((found / right - 1.0).abs() < 1e-9, "{ratio} is not {right}: {report}");
     }
     assert_eq!(report["streams_left"].as_array().unwrap().len(), 4, "{report}");
 
@@ -64,6 +74,14 @@ async fn the_raw_server_has_as_many_in_flight_as_it_is_fastest_with() {
             assert_eq!(report[side][number], fastest.unwrap()[number], "{report}");
         }
     }
+    // But for one side, which has what the engine has.
+    assert_eq!(tried(&report, "waiting"), [], "{report}");
+    let flight = (&report["waiting"]["in_flight"], &report["waiting"]["connections"]);
+    assert_eq!((flight.0.as_u64(), flight.1.as_u64()), (Some(4), Some(1)), "{report}");
+    let text = text(&server, &SHORT).await;
+    let waiting = "the same, in flight as the engine's";
+    assert!(text.contains(&format!("\n{waiting}  ")), "{text}");
+    assert!(text.contains(&format!("\nengine / {waiting}: ")), "{text}");
 }
 
 #[tokio::test]
@@ -71,14 +89,14 @@ async fn one_client_is_compared_by_its_time_and_has_one_firing_in_flight_on_each
     let server = TestServer::start().await;
     let one = ["bench", "--clients=1", "--cases=2", "--rounds=1", "--turn=100ms"];
     let report = json(&server, &one).await;
-    for side in ["guarded", "floor", "publish"] {
+    for side in ["guarded", "waiting", "floor", "publish"] {
         assert_eq!(tried(&report, side), [], "{report}");
         let flight = (&report[side]["in_flight"], &report[side]["connections"]);
         assert_eq!((flight.0.as_u64(), flight.1.as_u64()), (Some(1), Some(1)), "{report}");
     }
     let text = text(&server, &one).await;
     let rows = text.lines().filter(|line| line.contains("  1          1 "));
-    assert_eq!(rows.count(), 4, "{text}");
+    assert_eq!(rows.count(), 5, "{text}");
     for other in ["the same messages and batches, no engine", "one plain publish"] {
         assert!(text.contains(&format!("engine / {other}, P50: ")), "{text}");
     }
