@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use async_nats::jetstream::{self, stream::Stream};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use stormpetrel::{
@@ -45,6 +46,9 @@ pub(crate) struct Site {
     server: LocalServer,
     pub petrel: Petrel,
     pub workflow: WorkflowId,
+    /// The streams of the log and the view, with no engine.
+    pub log: Stream,
+    pub view: Stream,
     /// Number of cases that have been handed out to be changed.
     used: AtomicUsize,
 }
@@ -55,7 +59,12 @@ impl Site {
         let server = serve(folder, &format!("{size}")).await?;
         let petrel = connect(&server).await?;
         let workflow = WorkflowId::new("growth")?;
-        let site = Self { size, server, petrel, workflow, used: AtomicUsize::new(0) };
+        let settings = settings(&server);
+        let raw = jetstream::new(async_nats::connect(&settings.urls[0]).await?);
+        let log = raw.get_stream(&settings.log_stream).await?;
+        let view = raw.get_stream(&settings.marking_stream).await?;
+        let used = AtomicUsize::new(0);
+        let site = Self { size, server, petrel, workflow, log, view, used };
         let there =
             site.petrel.storage().last_sequence().await?.map_or(0, LogSequence::get) as usize;
         let begun = Instant::now();
@@ -144,6 +153,11 @@ impl Site {
         FEW + 2 * ((turn * 7_919) % running)
     }
 
+    /// A number of a case that has ended, spread over all of them.
+    pub(crate) fn ended(&self, turn: usize) -> usize {
+        self.some(turn) + 1
+    }
+
     /// A case that runs and that nobody was given before, as long as there are any.
     pub(crate) fn untouched(&self) -> CaseId {
         self.case(self.some(self.used.fetch_add(1, Ordering::Relaxed) + 13))
@@ -188,9 +202,12 @@ pub(crate) async fn serve(folder: Option<&Path>, name: &str) -> Result<LocalServ
     Ok(LocalServer::start(LocalServerOptions { store, ..Default::default() }).await?)
 }
 
+fn settings(server: &LocalServer) -> NatsStorageConfig {
+    NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() }
+}
+
 pub(crate) async fn connect(server: &LocalServer) -> Result<Petrel, Error> {
-    let settings =
-        NatsStorageConfig { urls: vec![server.url()], ..NatsStorageConfig::development() };
+    let settings = settings(server);
     let storage: Arc<dyn Storage> = Arc::new(NatsStorage::connect(settings).await?);
     Ok(Petrel::new(storage))
 }
