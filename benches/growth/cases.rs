@@ -46,8 +46,9 @@ pub(crate) struct Site {
     server: LocalServer,
     pub petrel: Petrel,
     pub workflow: WorkflowId,
-    /// The streams of the log and the view, with no engine.
+    /// Stream of the log, without an engine.
     pub log: Stream,
+    /// Stream of the view, without an engine.
     pub view: Stream,
     /// Number of cases that have been handed out to be changed.
     used: AtomicUsize,

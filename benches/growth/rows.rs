@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, future::try_join_all};
 use stormpetrel::{
     models::{CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, TokenId},
-    storage::{Consistency, Cursor, LogScope, Page, TokenScope},
+    storage::{Consistency, Cursor, LogScope, Page, TokenScope, nats::NatsStorageConfig},
 };
 
 use super::{Error, cases::Site, median};
@@ -209,10 +209,10 @@ impl Row {
         Ok(begun.elapsed())
     }
 
-    /// Direct gets of a case that has ended, which no other row asks for: the server has to look for
-    /// its messages in its files.
+    /// Direct gets of a case that has ended, each row's of others: the server has to look for their
+    /// messages in its files. Of a history, the last record was read just before.
     async fn raw(self, site: &Site, turn: usize) -> Result<Duration, Error> {
-        let case = site.case(site.ended(turn));
+        let case = site.case(site.ended(turn + TURNS * self as usize));
         let begun = match self {
             Self::RawToken => {
                 let token = TokenId::of_case(&site.workflow.tag(), &case, 1);
@@ -223,7 +223,8 @@ impl Row {
                 begun
             }
             Self::RawRecord => {
-                let subject = format!("cb.workflows.{}.events.*.{case}", site.workflow);
+                let prefix = NatsStorageConfig::development().prefix;
+                let subject = format!("{prefix}.workflows.{}.events.*.{case}", site.workflow);
                 let begun = Instant::now();
                 site.log.direct_get_last_for_subject(subject).await?;
                 begun

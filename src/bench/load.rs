@@ -84,7 +84,7 @@ pub struct Report {
     /// an engine without any cost would reach.
     pub guarded_ratio: f64,
     /// The rate of `waiting`, divided by that of `guarded`: the ratio that an engine without any
-    /// cost would reach whose clients wait for their own firings.
+    /// cost would reach, since its clients wait for their own firings.
     pub waiting_ratio: f64,
     /// The other systems.
     pub peers: Vec<PeerReport>,
@@ -151,9 +151,9 @@ impl Load {
         let tried = [Messages::One, Messages::Three, Messages::Guarded];
         let mut tried = tried.map(|messages| raw(messages, connections));
         let apart = connections[0].apart().map_err(petrel::Error::from)?;
-        let waiting = raw(Messages::Guarded, &[apart]);
+        let mut waiting = raw(Messages::Guarded, &[apart]);
         let sides = 1 + tried.len() + 1 + peers.len();
-        let (mut done, all) = (0, tried.len() + rounds * sides);
+        let (mut done, all) = (0, tried.len() + 1 + rounds * sides);
         let mut step = || {
             progress(done, all as u64);
             done += 1;
@@ -163,6 +163,8 @@ impl Load {
             step();
             side.try_flights(self.turn, &bodies).await?;
         }
+        step();
+        waiting.warm(self.turn, &bodies).await?;
         let [publish, floor, guarded] = tried;
         let mut raw = [publish, floor, guarded, waiting];
         let mut order: Vec<_> = (0..sides).collect();

@@ -62,10 +62,10 @@ pub struct RawSide {
     /// Its speed.
     #[serde(flatten)]
     pub side: Side,
-    /// The flight with which it was measured: the fastest of those that were tried.
+    /// The flight with which it was measured: the fastest that was tried, or the engine's.
     #[serde(flatten)]
     pub flight: Flight,
-    /// All that were tried.
+    /// All that were tried; none with one client, or where it is the engine's.
     pub tried: Vec<Tried>,
 }
 
@@ -148,6 +148,14 @@ impl Raw {
         self.flight = fastest.map_or(self.flight, |tried| tried.flight);
         self.tried = tried;
         Ok(())
+    }
+
+    /// A turn that does not count, as long as all that [`try_flights`](Self::try_flights) takes:
+    /// its cases and its batches have a history then, as those of the others.
+    pub(super) async fn warm(&mut self, turn: Duration, bodies: &Bodies) -> Result<(), LoadError> {
+        let flights = MULTIPLES.len() * CONNECTIONS.len() * TRIED_TIMES;
+        let long = turn * flights as u32 / TRIED_FOR;
+        self.fly(self.flight, long, bodies, &mut Turns::default()).await
     }
 
     pub(super) async fn take(&mut self, turn: Duration, bodies: &Bodies) -> Result<(), LoadError> {

@@ -26,7 +26,7 @@ use crate::{
 
 /// The side with the engine's messages, and the one with no more of them in flight than it has.
 const GUARDED: &str = "the same messages and batches, no engine";
-const WAITING: &str = "the same, in flight as the engine's";
+const WAITING: &str = "the same, as many in flight as the engine";
 
 /// Measure firings a second beside the raw server
 ///

@@ -79,7 +79,7 @@ async fn the_raw_server_has_as_many_in_flight_as_it_is_fastest_with() {
     let flight = (&report["waiting"]["in_flight"], &report["waiting"]["connections"]);
     assert_eq!((flight.0.as_u64(), flight.1.as_u64()), (Some(4), Some(1)), "{report}");
     let text = text(&server, &SHORT).await;
-    let waiting = "the same, in flight as the engine's";
+    let waiting = "the same, as many in flight as the engine";
     assert!(text.contains(&format!("\n{waiting}  ")), "{text}");
     assert!(text.contains(&format!("\nengine / {waiting}: ")), "{text}");
 }
