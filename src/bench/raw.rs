@@ -151,8 +151,12 @@ impl Raw {
     }
 
     /// A turn that does not count, as long as all that [`try_flights`](Self::try_flights) takes:
-    /// its cases and its batches have a history then, as those of the others.
+    /// its cases and its batches have a history then, as those of the others. With one client none
+    /// is tried.
     pub(super) async fn warm(&mut self, turn: Duration, bodies: &Bodies) -> Result<(), LoadError> {
+        if self.flight.in_flight == 1 {
+            return Ok(());
+        }
         let flights = MULTIPLES.len() * CONNECTIONS.len() * TRIED_TIMES;
         let long = turn * flights as u32 / TRIED_FOR;
         self.fly(self.flight, long, bodies, &mut Turns::default()).await
