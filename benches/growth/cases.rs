@@ -9,7 +9,10 @@ use std::{
     time::Instant,
 };
 
-use async_nats::jetstream::{self, stream::Stream};
+use async_nats::{
+    Client,
+    jetstream::{self, stream::Stream},
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use stormpetrel::{
@@ -50,6 +53,8 @@ pub(crate) struct Site {
     pub log: Stream,
     /// Stream of the view, without an engine.
     pub view: Stream,
+    /// Connection without an engine.
+    pub client: Client,
     /// Number of cases that have been handed out to be changed.
     used: AtomicUsize,
 }
@@ -61,11 +66,12 @@ impl Site {
         let petrel = connect(&server).await?;
         let workflow = WorkflowId::new("growth")?;
         let settings = settings(&server);
-        let raw = jetstream::new(async_nats::connect(&settings.urls[0]).await?);
+        let client = async_nats::connect(&settings.urls[0]).await?;
+        let raw = jetstream::new(client.clone());
         let log = raw.get_stream(&settings.log_stream).await?;
         let view = raw.get_stream(&settings.marking_stream).await?;
         let used = AtomicUsize::new(0);
-        let site = Self { size, server, petrel, workflow, log, view, used };
+        let site = Self { size, server, petrel, workflow, log, view, client, used };
         let there =
             site.petrel.storage().last_sequence().await?.map_or(0, LogSequence::get) as usize;
         let begun = Instant::now();

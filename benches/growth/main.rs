@@ -14,6 +14,7 @@
 //! touched. Data that is kept wears: the cases that were changed have more records after each run.
 
 mod cases;
+mod raw;
 mod rows;
 mod sides;
 

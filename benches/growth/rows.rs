@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, future::try_join_all};
+use futures::StreamExt;
 use stormpetrel::{
     models::{CaseId, CaseStatus, LogPosition, LogSequence, PlaceId, TokenId},
-    storage::{Consistency, Cursor, LogScope, Page, TokenScope, nats::NatsStorageConfig},
+    storage::{Consistency, Cursor, LogScope, Page, TokenScope},
 };
 
-use super::{Error, cases::Site, median};
+use super::{Error, cases::Site, median, raw};
 
 /// The most often that a row is measured at each size.
 const TURNS: usize = 200;
@@ -25,6 +25,9 @@ pub(crate) enum Row {
     RawToken,
     RawRecord,
     RawHistory,
+    RawNext,
+    RawPage,
+    RawPageLater,
     Token,
     TokenStrong,
     TokenFresh,
@@ -59,10 +62,13 @@ pub(crate) enum Row {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 37] = [
         Self::RawToken,
         Self::RawRecord,
         Self::RawHistory,
+        Self::RawNext,
+        Self::RawPage,
+        Self::RawPageLater,
         Self::Token,
         Self::TokenStrong,
         Self::TokenFresh,
@@ -101,6 +107,9 @@ impl Row {
             Self::RawToken => "no engine: the message of a token",
             Self::RawRecord => "no engine: the last record of a case",
             Self::RawHistory => "no engine: the records of a case, at once",
+            Self::RawNext => "no engine: the next token, from the middle",
+            Self::RawPage => "no engine: a page, first 10",
+            Self::RawPageLater => "no engine: a page, 10 from the middle",
             Self::Token => "token by id",
             Self::TokenStrong => "token by id, strong",
             Self::TokenFresh => "token by id, by a process that just started",
@@ -202,41 +211,13 @@ impl Row {
                 missing(petrel.workflow(&unknown).await)?
             }
             Self::RawToken | Self::RawRecord | Self::RawHistory => {
-                return self.raw(site, turn).await;
+                return raw::of_a_case(self, site, site.ended(turn + TURNS * self as usize)).await;
             }
+            Self::RawNext => raw::next(site).await?,
+            Self::RawPage => full(raw::page(site, TEN).await?)?,
+            Self::RawPageLater => full(raw::page(site, site.middle_of_the_view()).await?)?,
             _ => return self.changed(site, turn).await,
         }
-        Ok(begun.elapsed())
-    }
-
-    /// Direct gets of a case that has ended, each row's of others: the server has to look for their
-    /// messages in its files. Of a history, the last record was read just before.
-    async fn raw(self, site: &Site, turn: usize) -> Result<Duration, Error> {
-        let case = site.case(site.ended(turn + TURNS * self as usize));
-        let begun = match self {
-            Self::RawToken => {
-                let token = TokenId::of_case(&site.workflow.tag(), &case, 1);
-                let place = PlaceId::new("done")?;
-                let subject = site.petrel.storage().token_subject(&site.workflow, &place, &token);
-                let begun = Instant::now();
-                site.view.direct_get_last_for_subject(subject).await?;
-                begun
-            }
-            Self::RawRecord => {
-                let prefix = NatsStorageConfig::development().prefix;
-                let subject = format!("{prefix}.workflows.{}.events.*.{case}", site.workflow);
-                let begun = Instant::now();
-                site.log.direct_get_last_for_subject(subject).await?;
-                begun
-            }
-            _ => {
-                let head = site.petrel.case(&site.workflow, &case).await?;
-                let recent = head.chain.recent.iter().map(|link| link.sequence.get());
-                let begun = Instant::now();
-                try_join_all(recent.map(|sequence| site.log.direct_get(sequence))).await?;
-                begun
-            }
-        };
         Ok(begun.elapsed())
     }
 
