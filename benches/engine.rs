@@ -11,7 +11,7 @@ use chrono::DateTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Map, json};
 use stormpetrel::{
-    engine::{self, Act, Budget, Firing, Limits, Net, TokenSeed},
+    engine::{self, Act, Bounds, Budget, Firing, Limits, Net, TokenSeed},
     models::{
         Case, CaseId, Fence, FiringId, LogSequence, PlaceId, Record, Stored, Token, TransitionId,
         WorkflowDefinition,
@@ -43,6 +43,7 @@ fn act() -> Act {
         firing: FiringId::new("bench").unwrap(),
         metadata: Map::new(),
         request: None,
+        format: stormpetrel::models::FORMAT_VERSION,
     }
 }
 
@@ -67,8 +68,10 @@ fn case_after(net: &Net, moves: u64) -> (Case, Stored<Record>) {
         metadata: Map::new(),
     };
     let case = CaseId::new("case-1").unwrap();
-    let mut head =
-        stored(engine::create_case(net, LogSequence::FIRST, definition.id, case, seed, &act()), 2);
+    let (first, budget) = (LogSequence::FIRST, Budget::default());
+    let bounds = Bounds::of(&budget);
+    let begun = engine::create_case(net, first, definition.id, case, seed, &act(), bounds);
+    let mut head = stored(begun.unwrap(), 2);
     let mut case = engine::apply(None, &head).unwrap();
     for step in 0..moves {
         let name = if step % 2 == 0 { "there" } else { "back" };

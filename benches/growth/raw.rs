@@ -1,6 +1,9 @@
 //! The same reads without an engine: what the server takes for the messages alone.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, future::try_join_all};
 use serde_json::json;
@@ -49,15 +52,21 @@ pub(crate) async fn next(site: &Site) -> Result<(), Error> {
     Ok(())
 }
 
-/// The tokens of a page in the place of many: each of its messages with those behind them,
-/// which say if there are more, and then the last of each of their subjects, which say that they
-/// are still there. Where the first message is, is asked first.
+/// The tokens of a page in the place of many, and the one behind them, which says that there are more.
+/// Where the first message is, is asked first; then for as many as are missing at once, until all
+/// are there; then for the last of each of their subjects, which says that they are still there.
 pub(crate) async fn page(site: &Site, page: Page) -> Result<usize, Error> {
     let from = page.after.map_or(1, |after| after.0 + 1);
-    let first = site.view.direct_get_next_for_subject(">", Some(from)).await?.sequence;
-    let next = |from| site.view.direct_get_next_for_subject(filter(site), Some(from));
-    let found = try_join_all((first..=first + page.first as u64).map(next)).await?;
-    let subjects: Vec<_> = found.iter().map(|message| message.subject.as_str()).collect();
+    let mut from = site.view.direct_get_next_for_subject(">", Some(from)).await?.sequence;
+    let mut found = BTreeMap::new();
+    while found.len() <= page.first {
+        let missing = (page.first + 1 - found.len()) as u64;
+        let next = |from| site.view.direct_get_next_for_subject(filter(site), Some(from));
+        let some = try_join_all((from..from + missing).map(next)).await?;
+        found.extend(some.into_iter().map(|message| (message.sequence, message.subject)));
+        from = found.last_key_value().map_or(from, |(last, _)| last + 1);
+    }
+    let subjects: Vec<_> = found.into_values().collect();
     let asked = json!({ "multi_last": subjects, "seq": 1, "batch": subjects.len() });
     let inbox = site.client.new_inbox();
     let mut answers = site.client.subscribe(inbox.clone()).await?;

@@ -18,23 +18,20 @@
 //! strong get, which has no such messages, is left out then.
 //!
 //! The last column is the ratio to the same messages without an engine: bodies that are prepared,
-//! sent under the same conditions and in the same order by the same client.
+//! sent under the same conditions and in the same order by the same client. Of a firing that five
+//! immediate ones follow, it is the ratio to one firing.
 
+mod servers;
 mod shadow;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use async_nats::jetstream;
 use bytes::Bytes;
 use mimalloc::MiMalloc;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::json;
 use stormpetrel::{
-    local_server::{LocalCluster, LocalServerOptions, SyncInterval},
+    local_server::LocalCluster,
     models::{
         CaseId, HISTORY_KEPT, PlaceId, TokenId, TransitionId, WorkflowDefinition, WorkflowId,
     },
@@ -46,7 +43,10 @@ use stormpetrel::{
 };
 use uuid::Uuid;
 
-use self::shadow::{Began, Shadow};
+use self::{
+    servers::{lead, options, servers},
+    shadow::{Began, Shadow},
+};
 
 /// The allocator of `petrel`.
 #[global_allocator]
@@ -57,6 +57,9 @@ const TURNS: usize = 3_000;
 
 /// Number of firings that a young case sees.
 const YOUNG: usize = 8;
+
+/// Transitions that a case of one token goes there and back by.
+const STEPS: [&str; 2] = ["there", "back"];
 
 /// Operation that is measured, or that others are compared with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +72,8 @@ enum Operation {
     FireYoung,
     FireOld,
     FireThree,
+    /// A firing that five immediate ones follow.
+    Cascade,
     /// The same messages as those of the operations above, no engine.
     SameGet,
     SameCreate,
@@ -78,7 +83,7 @@ enum Operation {
 }
 
 impl Operation {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Publish,
         Self::RawGet,
         Self::Get,
@@ -87,6 +92,7 @@ impl Operation {
         Self::FireYoung,
         Self::FireOld,
         Self::FireThree,
+        Self::Cascade,
         Self::SameGet,
         Self::SameCreate,
         Self::SameYoung,
@@ -116,6 +122,7 @@ impl Operation {
             Self::FireYoung => format!("fire 1 -> 1, up to {YOUNG} past transitions"),
             Self::FireOld => format!("fire 1 -> 1, {HISTORY_KEPT} past transitions"),
             Self::FireThree => "fire 3 -> 3".to_owned(),
+            Self::Cascade => format!("fire 1 -> 1, {HISTORY_KEPT}, and a cascade of 5"),
             Self::SameGet => "no engine: get".to_owned(),
             Self::SameCreate => "no engine: create".to_owned(),
             Self::SameYoung => format!("no engine: 1 -> 1, up to {YOUNG}"),
@@ -132,7 +139,7 @@ impl Operation {
         }
     }
 
-    /// The same messages without an engine.
+    /// The same messages without an engine; of a cascade, one firing.
     fn same(self) -> Option<Self> {
         match self {
             Self::Get => Some(Self::SameGet),
@@ -140,6 +147,7 @@ impl Operation {
             Self::FireYoung => Some(Self::SameYoung),
             Self::FireOld => Some(Self::SameOld),
             Self::FireThree => Some(Self::SameThree),
+            Self::Cascade => Some(Self::FireOld),
             _ => None,
         }
     }
@@ -148,14 +156,18 @@ impl Operation {
 fn definition() -> WorkflowDefinition {
     let arcs = |places: &[&str]| places.iter().map(|p| json!({"place": p})).collect::<Vec<_>>();
     let fires = |id: &str, from: &[&str], to: &[&str]| json!({"id": id, "inputs": arcs(from), "outputs": arcs(to)});
-    let places = ["a", "b", "x", "y", "z"].map(|place| json!({"id": place}));
+    let auto = |id: &str, from: &str, to: &str| json!({"id": id, "from_places": [from], "to_place": to, "auto": true});
+    let places = ["a", "b", "x", "y", "z", "c1", "c2", "c3", "c4", "c5"];
+    let places = places.map(|place| json!({"id": place}));
     serde_json::from_value(json!({
         "id": "ratios", "initial_place": "a",
         "places": places,
         "transitions": [
             fires("there", &["a"], &["b"]), fires("back", &["b"], &["a"]),
             fires("triple", &["a"], &["x", "y", "z"]),
-            fires("round", &["x", "y", "z"], &["y", "z", "x"])
+            fires("round", &["x", "y", "z"], &["y", "z", "x"]),
+            fires("along", &["a"], &["c1"]), auto("s1", "c1", "c2"), auto("s2", "c2", "c3"),
+            auto("s3", "c3", "c4"), auto("s4", "c4", "c5"), auto("s5", "c5", "b")
         ]
     }))
     .unwrap()
@@ -213,13 +225,18 @@ impl Ratios {
         self.time(operation, floor.guarded(case, record, &moves, last)).await.unwrap();
     }
 
+    /// A case whose token has as many past transitions as it keeps.
+    async fn aged(&self) -> Began {
+        let begun = self.begin().await;
+        for step in 0..HISTORY_KEPT {
+            self.fire(&begun.case, STEPS[step % 2]).await;
+        }
+        begun
+    }
+
     /// Does these operations in turns, in each turn in another order.
     async fn measure(&mut self, mut order: Vec<Operation>) {
-        let steps = ["there", "back"];
-        let old = self.begin().await;
-        for step in 0..HISTORY_KEPT {
-            self.fire(&old.case, steps[step % 2]).await;
-        }
+        let (old, long) = (self.aged().await, self.aged().await);
         let mut three = self.begin().await;
         three.tokens = self.fire(&three.case, "triple").await;
         let (place, raw) = (PlaceId::new("a").unwrap(), TokenId::new("raw").unwrap());
@@ -244,7 +261,7 @@ impl Ratios {
             }
             // Each leaves the server some work, so each is to come after each other one.
             order.shuffle(&mut random);
-            let step = steps[turn % 2];
+            let step = STEPS[turn % 2];
             for &operation in &order {
                 match operation {
                     Operation::Publish => {
@@ -269,6 +286,10 @@ impl Ratios {
                     }
                     Operation::FireThree => {
                         three.tokens = self.time(operation, self.fire(&three.case, "round")).await;
+                    }
+                    Operation::Cascade => {
+                        self.time(operation, self.fire(&long.case, "along")).await;
+                        self.fire(&long.case, "back").await;
                     }
                     Operation::SameGet => {
                         self.time(operation, floor.get_anywhere(&same)).await.unwrap();
@@ -311,48 +332,6 @@ impl Ratios {
             };
             let (raw, same) = (to(operation.raw()), to(operation.same()));
             println!("{:<42} {time:.3} ms {raw:>6} {same:>6}", operation.name());
-        }
-    }
-}
-
-/// Value that follows this flag on the command line.
-fn after(flag: &str) -> Option<String> {
-    std::env::args().skip_while(|argument| argument != flag).nth(1)
-}
-
-/// Number of servers that `--cluster` asks for.
-fn servers() -> usize {
-    after("--cluster").map_or(1, |number| number.parse().expect("--cluster takes a number"))
-}
-
-fn options() -> LocalServerOptions {
-    let sync_interval = match after("--sync-interval").as_deref() {
-        None => return LocalServerOptions::default(),
-        Some("always") => SyncInterval::Always,
-        Some(other) => panic!("--sync-interval takes always, not {other}"),
-    };
-    LocalServerOptions { sync_interval, ..Default::default() }
-}
-
-/// Has one server lead all streams.
-async fn lead(settings: &NatsStorageConfig, server: &str) {
-    let client = async_nats::connect(&settings.urls[0]).await.unwrap();
-    let jetstream = jetstream::new(client);
-    let ours = [settings.log_stream.clone(), settings.marking_stream.clone()];
-    for stream in ours.into_iter().chain(Floor::streams(settings)) {
-        let begun = Instant::now();
-        loop {
-            let info = jetstream.get_stream(&stream).await.unwrap().cached_info().clone();
-            let leader = info.cluster.and_then(|cluster| cluster.leader);
-            if leader.as_deref() == Some(server) {
-                break;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "{stream} is led by {leader:?}");
-            let preferred = json!({"placement": {"preferred": server}});
-            let step_down = format!("STREAM.LEADER.STEPDOWN.{stream}");
-            // Refused while there is no leader, or while the server lags behind: asked again.
-            let _: Result<serde_json::Value, _> = jetstream.request(step_down, &preferred).await;
-            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 }

@@ -1,7 +1,11 @@
 //! The audit: a check of the logs and the views of cases. It changes nothing.
 
 mod background;
+mod cascade;
+#[cfg(test)]
+mod cascade_tests;
 mod finding;
+mod given;
 mod invariants;
 mod lists;
 mod log;

@@ -6,6 +6,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::{
     Auditor, Finding, FindingIn, FindingKind,
+    given::places,
     view::{Spot, Suspicion},
 };
 use crate::{
@@ -42,13 +43,6 @@ type Added = HashMap<(WorkflowId, CaseId), Vec<PlaceId>>;
 
 /// The places of the tokens that a case was given; none are needed where its log is replayed.
 type Given = Option<Vec<PlaceId>>;
-
-/// The places of the new tokens of a lifecycle's record. An edited token is older than its
-/// change.
-fn places(record: &Record) -> impl Iterator<Item = PlaceId> + '_ {
-    let new = record.produced.iter().filter(|token| token.created_at == token.updated_at);
-    new.map(|token| token.place.clone())
-}
 
 /// One thing of a pass.
 enum Item {
@@ -122,7 +116,7 @@ impl Auditor<'_> {
                 if record.kind != RecordKind::Created {
                     return Ok((sequence, Item::Nothing));
                 }
-                let mut given: Vec<_> = places(&record).collect();
+                let mut given = places(&record);
                 let key = (record.workflow, record.case);
                 self.state().unmet.remove(&key);
                 given.extend(added.remove(&key).unwrap_or_default());
@@ -162,7 +156,7 @@ impl Auditor<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let mut places = places(&record).peekable();
+            let mut places = places(&record).into_iter().peekable();
             if places.peek().is_some() && added.len() < MOST_ADDED {
                 let key = (record.workflow.clone(), record.case.clone());
                 added.entry(key).or_default().extend(places);

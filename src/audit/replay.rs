@@ -4,14 +4,17 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Finding, FindingIn, FindingKind,
+    cascade::Walked,
+    given::{arithmetic, arrivals, edited, planted},
     lists::{Lists, names},
     marking::{Fault, differences},
 };
+
 use crate::{
     engine::{self, Act, Budget, Firing, Limits, MAX_STEPS, Net, produced},
     models::{
-        Case, CaseStatus, LogSequence, Marking, MarkingEntry, PlaceId, Record, RecordKind, Stored,
-        Token, TokenAt, TokenId,
+        Case, CaseStatus, LogSequence, MarkingEntry, PlaceId, Record, RecordKind, Stored, Token,
+        TokenAt, TokenId,
     },
 };
 
@@ -63,8 +66,8 @@ impl Replay {
         faults.extend(self.lists.faults(stored));
         let known = self.before.as_ref().map_or(0, |before| before.tokens_made);
         if matches!(record.kind, RecordKind::Created | RecordKind::Edited) {
-            let new = record.produced.iter().filter(|token| number(&token.id) > known);
-            self.given.extend(new.map(|token| token.place.clone()));
+            let new = record.gave().into_iter().filter(|(token, _)| number(token) > known);
+            self.given.extend(new.map(|(_, place)| place.clone()));
         }
         self.before = Some(state_after(self.before.take(), stored));
         faults.into_iter().map(|fault| finding(stored, fault)).collect()
@@ -126,11 +129,27 @@ pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
         return vec![Fault::of(FindingKind::RecordMissing, message)];
     }
     let mut faults = planted(net, record, 0, 1);
-    let expected = Marking(arrivals(record));
+    let (marking, made) = (arrivals(record), record.gave().len() as u64);
+    faults.extend(ends(net, stored, marking, made, CaseStatus::Running));
+    faults
+}
+
+/// Faults of the rest of a record, after the change itself: of the firings that followed, and of what
+/// it says of the case after it. `status` is that after the change alone.
+fn ends(
+    net: &Net,
+    stored: &Stored<Record>,
+    marking: Vec<MarkingEntry>,
+    made: u64,
+    status: CaseStatus,
+) -> Vec<Fault> {
+    let record = &stored.value;
+    let mut walked = Walked::after(net, marking, made);
+    let mut faults = walked.cascade(record, status);
+    let expected = walked.marking();
     faults.extend(differences(&expected.0, &record.marking.0, stored.sequence));
-    faults.extend(counted(record, record.produced.len() as u64));
-    let status = engine::status_after(net, &expected, CaseStatus::Running);
-    faults.extend(in_status(record, status));
+    faults.extend(counted(record, walked.made));
+    faults.extend(in_status(record, engine::status_after(net, &expected, status)));
     faults
 }
 
@@ -142,47 +161,44 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
         RecordKind::Fired => match fired_again(net, before, record) {
             Ok(again) => {
                 faults.extend(same_tokens(&again, record));
-                (again.marking.0, again.tokens_made, again.status)
+                (again.marking.0, again.tokens_made, before.status)
             }
             Err(fault) => {
-                let made = record.produced.iter().map(|token| number(&token.id)).max();
+                let made = record.gave().into_iter().map(|(token, _)| number(token)).max();
                 let made = made.unwrap_or_default().max(before.tokens_made);
                 faults.push(fault);
                 (arithmetic(&before.marking.0, record), made, record.status)
             }
         },
         RecordKind::Edited => {
-            let new = record.produced.iter().any(|token| number(&token.id) > before.tokens_made);
+            let new = record.gave().iter().any(|(token, _)| number(token) > before.tokens_made);
             if new {
                 faults.extend(planted(net, record, before.tokens_made, 1));
             } else {
                 faults.extend(edited(before, record));
             }
-            let expected = Marking(arithmetic(&before.marking.0, record));
-            let status = match new {
-                true => engine::status_after(net, &expected, before.status),
-                false => before.status,
-            };
-            (expected.0, before.tokens_made + u64::from(new), status)
+            let expected = arithmetic(&before.marking.0, record);
+            (expected, before.tokens_made + u64::from(new), before.status)
         }
         RecordKind::Cancelled => (Vec::new(), before.tokens_made, CaseStatus::Cancelled),
         RecordKind::Paused => (before.marking.0.clone(), before.tokens_made, CaseStatus::Paused),
-        RecordKind::Resumed => {
-            let status = engine::status_after(net, &before.marking, CaseStatus::Running);
-            (before.marking.0.clone(), before.tokens_made, status)
+        RecordKind::Resumed => (before.marking.0.clone(), before.tokens_made, CaseStatus::Running),
+        RecordKind::Quarantined => {
+            faults.extend(differences(&before.marking.0, &record.marking.0, stored.sequence));
+            faults.extend(counted(record, before.tokens_made));
+            faults.extend(in_status(record, before.status));
+            return faults;
         }
-        RecordKind::Quarantined => (before.marking.0.clone(), before.tokens_made, before.status),
+        RecordKind::Retried => (before.marking.0.clone(), before.tokens_made, before.status),
         // A newer version's rule: what it says is believed.
-        RecordKind::Unknown => (record.marking.0.clone(), record.tokens_made, record.status),
+        RecordKind::Unknown => return faults,
         RecordKind::Created => {
             let message = "it creates a case that has been created already";
             faults.push(Fault::of(FindingKind::RecordInconsistent, message));
-            (record.marking.0.clone(), record.tokens_made, record.status)
+            return faults;
         }
     };
-    faults.extend(differences(&expected, &record.marking.0, stored.sequence));
-    faults.extend(counted(record, made));
-    faults.extend(in_status(record, status));
+    faults.extend(ends(net, stored, expected, made, status));
     faults
 }
 
@@ -224,6 +240,7 @@ fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Faul
         firing: record.firing.clone(),
         metadata: record.metadata.clone(),
         request: record.request.clone(),
+        format: record.format,
     };
     let tokens: Vec<_> = record.consumed.iter().map(|at| at.token.clone()).collect();
     let firing = Firing {
@@ -236,9 +253,10 @@ fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Faul
         // More than the decision had, whatever it was counted as then.
         budget: &Budget::of(10 * MAX_STEPS),
     };
-    engine::fire(net, before, firing).map_err(|refusal| {
+    engine::fire_alone(net, before, firing).map_err(|refusal| {
         let fault = impossible(match refusal {
             engine::Refusal::NotEnabled(why) => why.to_string(),
+            engine::Refusal::FiresByItself => format!("{transition} fires by itself alone"),
             _ => format!("the workflow has no transition {transition}"),
         });
         match record.consumed.first() {
@@ -255,7 +273,7 @@ fn same_tokens(again: &Record, record: &Record) -> Vec<Fault> {
         list.iter().map(entry).collect()
     };
     let given = |record: &Record| -> Vec<_> {
-        record.produced.iter().map(|token| (token.id.clone(), token.place.clone())).collect()
+        record.gave().into_iter().map(|(token, place)| (token.clone(), place.clone())).collect()
     };
     let lists = [
         ("takes", at(&again.consumed), at(&record.consumed)),
@@ -281,68 +299,6 @@ fn same_tokens(again: &Record, record: &Record) -> Vec<Fault> {
             Some((token, place)) => fault.at(token, place),
             None => fault,
         });
-    }
-    faults
-}
-
-/// The marking before, without the tokens that the record takes and with those that it brings.
-fn arithmetic(before: &[MarkingEntry], record: &Record) -> Vec<MarkingEntry> {
-    let is_edit = record.kind == RecordKind::Edited;
-    let gone = |entry: &MarkingEntry| {
-        record.consumed.iter().chain(&record.removed).any(|at| at.token == entry.token)
-    };
-    let mut marking: Vec<_> = before.iter().filter(|entry| !gone(entry)).cloned().collect();
-    for arrival in arrivals(record) {
-        match marking.iter_mut().find(|entry| entry.token == arrival.token) {
-            // An edited token stays where it is.
-            Some(entry) if is_edit => entry.sequence = None,
-            Some(entry) => *entry = arrival,
-            None => marking.push(arrival),
-        }
-    }
-    marking
-}
-
-fn arrivals(record: &Record) -> Vec<MarkingEntry> {
-    let entry = |token: &Token| MarkingEntry {
-        token: token.id.clone(),
-        place: token.place.clone(),
-        sequence: None,
-    };
-    record.produced.iter().map(entry).collect()
-}
-
-/// Faults of a record that puts tokens into a case: it must put just so many, with the next
-/// numbers, in places that exist.
-fn planted(net: &Net, record: &Record, made: u64, count: u64) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for (at, token) in (made + 1..).zip(&record.produced) {
-        let right = TokenId::of_case(&record.workflow.tag(), &record.case, at);
-        let message = match (token.id == right, net.place(&token.place)) {
-            (true, Some(_)) if at <= made + count => continue,
-            (true, Some(_)) => "the record puts one token too many into the case".to_owned(),
-            (true, None) => format!("the workflow has no place {}", token.place),
-            (false, _) => format!("the record puts a token into the case that is not {right}"),
-        };
-        faults.push(Fault::of(FindingKind::TokenUnknown, message).at(&token.id, &token.place));
-    }
-    if (record.produced.len() as u64) < count {
-        let message = "the record does not have the token that it puts into the case";
-        faults.push(Fault::of(FindingKind::TokenLost, message));
-    }
-    faults
-}
-
-/// Faults of an edit of a token that was not there, or in another place.
-fn edited(before: &Case, record: &Record) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for token in &record.produced {
-        let there = before.marking.entry(&token.id);
-        if there.is_none_or(|entry| entry.place != token.place) {
-            let place = &token.place;
-            let message = format!("the record edits the token in {place}: it was not there");
-            faults.push(Fault::of(FindingKind::TokenMisplaced, message).at(&token.id, place));
-        }
     }
     faults
 }

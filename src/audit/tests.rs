@@ -9,7 +9,7 @@ use super::{
     replay::{Replay, follows},
 };
 use crate::{
-    engine::{self, Act, Budget, Firing, Limits, Net, TokenSeed},
+    engine::{self, Act, Bounds, Budget, Firing, Limits, Net, TokenSeed},
     models::{
         Case, CaseId, CaseStatus, Fence, LogSequence, PlaceId, Record, RecordKind, Stored, Token,
         TokenAt, WorkflowId,
@@ -54,9 +54,10 @@ impl Log {
     fn run(steps: &[u8]) -> Self {
         let mut log = Self { net: net(), case: None, records: Vec::new() };
         let (workflow, id) = (WorkflowId::new("w").unwrap(), CaseId::new("k").unwrap());
-        let created =
-            engine::create_case(&log.net, LogSequence::FIRST, workflow, id, seed("a"), &log.act());
-        log.append(created);
+        let (first, act, budget) = (LogSequence::FIRST, log.act(), Budget::default());
+        let bounds = Bounds::of(&budget);
+        let created = engine::create_case(&log.net, first, workflow, id, seed("a"), &act, bounds);
+        log.append(created.unwrap());
         for step in steps {
             let record = log.decide(usize::from(*step));
             if let Some(record) = record {
@@ -74,6 +75,7 @@ impl Log {
             firing: format!("f{number}").try_into().unwrap(),
             metadata: Map::new(),
             request: None,
+            format: crate::models::FORMAT_VERSION,
         }
     }
 
@@ -82,14 +84,17 @@ impl Log {
         if !matches!(case.status, CaseStatus::Running | CaseStatus::Paused) {
             return None;
         }
+        let (net, budget) = (&self.net, Budget::default());
+        let bounds = Bounds::of(&budget);
         match step % 16 {
-            10 => Some(engine::add_token(&self.net, case, seed("c"), &act)),
+            10 => engine::add_token(net, case, seed("c"), &act, bounds).ok(),
             11 => {
                 let token = case.marking.0.first()?;
-                engine::update_data(case, &token.token, &json!({"n": 7}), &act)
+                let patch = json!({"n": 7});
+                engine::update_data(net, case, &token.token, &patch, &act, bounds)?.ok()
             }
-            12 => Some(engine::change_status(&self.net, case, RecordKind::Paused, &act)),
-            13..=15 => Some(engine::change_status(&self.net, case, RecordKind::Resumed, &act)),
+            12 => engine::change_status(net, case, RecordKind::Paused, &act, bounds).ok(),
+            13..=15 => engine::change_status(net, case, RecordKind::Resumed, &act, bounds).ok(),
             step => {
                 let transition = TRANSITIONS[step % TRANSITIONS.len()].try_into().unwrap();
                 let data = json!({"given": step});
@@ -370,14 +375,17 @@ fn nothing_follows_the_end_of_a_case() {
     let mut cancelled = Log::run(&[0, 1]);
     let act = cancelled.act();
     let case = cancelled.case.as_ref().unwrap();
-    cancelled.append(engine::change_status(&cancelled.net, case, RecordKind::Cancelled, &act));
+    let budget = Budget::default();
+    let (kind, bounds) = (RecordKind::Cancelled, Bounds::of(&budget));
+    let ends = engine::change_status(&cancelled.net, case, kind, &act, bounds).unwrap();
+    cancelled.append(ends);
     for case in [&completed, cancelled.case.as_ref().unwrap()] {
-        let change = |kind| engine::change_status(&open.net, case, kind, &act);
+        let change = |kind| engine::change_status(&open.net, case, kind, &act, bounds).unwrap();
         for record in [
             change(RecordKind::Paused),
             change(RecordKind::Resumed),
             change(RecordKind::Cancelled),
-            engine::add_token(&open.net, case, seed("c"), &act),
+            engine::add_token(&open.net, case, seed("c"), &act, bounds).unwrap(),
         ] {
             let kind = record.kind;
             let faults = follows(&open.net, case, &stored(record, case.sequence.next()));

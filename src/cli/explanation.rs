@@ -73,7 +73,12 @@ mod tests {
 
     fn transition(id: &str, modes: Vec<ModeExplanation>) -> TransitionExplanation {
         let enabled = modes.iter().any(|mode| mode.enabled);
-        TransitionExplanation { transition: TransitionId::new(id).unwrap(), enabled, modes }
+        TransitionExplanation {
+            transition: TransitionId::new(id).unwrap(),
+            auto: false,
+            enabled,
+            modes,
+        }
     }
 
     #[test]
@@ -87,6 +92,7 @@ mod tests {
             case: CaseId::new("order-1").unwrap(),
             status: CaseStatus::Running,
             summary: "running; can fire: submit, approve".to_owned(),
+            incidents: Vec::new(),
             transitions: vec![
                 transition("submit", vec![mode(None, &["order-1-a-1"], vec![])]),
                 transition("ship", vec![mode(None, &[], vec![lacks("approved"), guard])]),

@@ -22,6 +22,7 @@ mod file;
 mod fire;
 mod history;
 mod import;
+mod incident;
 mod init;
 mod level;
 mod net_file;
@@ -94,6 +95,8 @@ enum Command {
     Workflow(workflow::Workflow),
     #[command(subcommand)]
     Case(case::Case),
+    #[command(subcommand)]
+    Incident(incident::Incident),
     #[command(subcommand)]
     Token(token::Token),
     Fire(fire::Fire),
@@ -176,6 +179,7 @@ impl Command {
             Self::Init(command) => command.run(config).await,
             Self::Workflow(command) => command.run(config).await,
             Self::Case(command) => command.run(config).await,
+            Self::Incident(command) => command.run(config).await,
             Self::Token(command) => command.run(config).await,
             Self::Fire(command) => command.run(config).await,
             Self::Import(command) => command.run(),

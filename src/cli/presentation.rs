@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{answer::Answer, table::Table};
 use crate::{
-    models::{Case, Record, RecordKind, Stored, Token, TokenAt, visible},
+    models::{Case, Incident, IncidentAbout, Record, RecordKind, Stored, Token, TokenAt, visible},
     petrel::Changed,
     storage::PageOf,
 };
@@ -120,6 +120,7 @@ pub(super) fn case_json(case: &Case) -> Value {
         "definition": case.definition,
         "tokens_made": case.tokens_made,
         "marking": case.marking,
+        "incidents": case.incidents,
         "tokens": case.live_tokens().collect::<Vec<_>>(),
     })
 }
@@ -137,7 +138,25 @@ pub(super) fn case_text(case: &Case) -> String {
     if !case.marking.0.is_empty() {
         let _ = write!(text, "{tokens}");
     }
+    for open in &case.incidents {
+        let _ = writeln!(text, "{}", incident_line(open));
+    }
     text
+}
+
+/// An open incident in one line.
+pub(super) fn incident_line(open: &Incident) -> String {
+    let (number, of) = (open.number, incident_of(&open.about));
+    format!("incident {number} of {of}: {}, since {}", open.code.as_str(), time(open.since))
+}
+
+/// The part of a case that an incident is about.
+pub(super) fn incident_of(about: &IncidentAbout) -> String {
+    match about {
+        IncidentAbout::Transition(transition) => transition.to_string(),
+        IncidentAbout::Cascade => "all immediate transitions".to_owned(),
+        IncidentAbout::Unknown => "a part that this version does not know".to_owned(),
+    }
 }
 
 /// The places of a case's tokens, in one line.
@@ -174,8 +193,16 @@ pub(super) fn record_line(stored: &Stored<Record>) -> String {
     let at = |sign: char, token: &TokenAt| format!("  {sign}{}@{}", token.token, token.place);
     line.extend(record.consumed.iter().map(|token| at('-', token)));
     line.extend(record.removed.iter().map(|token| at('-', token)));
-    let produced = record.produced.iter();
-    line.extend(produced.map(|token| format!("  +{}@{}", token.id, token.place)));
+    let gave = record.gave().into_iter();
+    line.extend(gave.map(|(token, place)| format!("  +{token}@{place}")));
+    for step in &record.cascade {
+        let _ = write!(line, "  > {}", step.transition);
+        line.extend(step.consumed.iter().chain(&step.removed).map(|token| at('-', token)));
+        line.extend(step.produced.iter().map(|token| at('+', token)));
+    }
+    for raised in &record.raised {
+        let _ = write!(line, "  incident {}: {}", raised.number, raised.explanation);
+    }
     let put_aside = record.put_aside.iter();
     line.extend(put_aside.map(|one| format!("  {}: {}", one.sequence, one.reason)));
     if !record.unknown.is_empty() {

@@ -107,15 +107,23 @@ impl SimulatedLog {
                 consumed: Vec::new(),
                 read: Vec::new(),
                 removed: Vec::new(),
+                given: Vec::new(),
+                edited: Vec::new(),
+                cascade: Vec::new(),
                 produced: Vec::new(),
                 history_bases: std::collections::BTreeMap::new(),
                 marking: Marking::default(),
                 status,
                 tokens_made: 0,
+                incidents: Vec::new(),
+                incidents_made: 0,
+                raised: Vec::new(),
+                incident: None,
                 metadata: Map::new(),
                 previous: None,
                 previous_hash: None,
                 request: None,
+                seed: None,
                 recent: Vec::new(),
                 page: None,
                 pages: Vec::new(),
@@ -125,7 +133,7 @@ impl SimulatedLog {
                 put_aside: Vec::new(),
                 unknown: Vec::new(),
             };
-            self.log.record(LogRecord { record: &record, sequence, timestamp: time })?;
+            self.log.record(LogRecord { record: &record, sequence, timestamp: time, step: 0 })?;
         }
         Ok(())
     }

@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::Contradiction;
 use crate::models::{
-    Aside, Case, Chain, Digests, FORMAT_VERSION, LogSequence, Record, Stored, Token, TokenId,
+    Aside, Case, Chain, Digests, FORMAT_VERSION, Incident, LogSequence, PlaceId, Record, Stored,
+    Token, TokenId,
 };
 
 /// A case as a record leaves it, reckoned before the record has its place in the log.
@@ -31,20 +32,7 @@ pub fn apply(before: Option<&Case>, stored: &Stored<Record>) -> Result<Case, Con
 pub fn reckon(before: Option<&Case>, record: &Record) -> Result<Reckoned, Contradiction> {
     check_chain(before, record)?;
     let mut tokens = before.map(|case| case.tokens.clone()).unwrap_or_default();
-    // Looked at first: what was read may be removed by a reset arc of the same firing.
-    for at in &record.read {
-        if tokens.get(&at.token).is_none_or(|token| token.place != at.place) {
-            let (token, place) = (at.token.clone(), at.place.clone());
-            return Err(Contradiction::NotRead { token, place });
-        }
-    }
-    for at in record.consumed.iter().chain(&record.removed) {
-        let gone = tokens.remove(&at.token);
-        if gone.is_none_or(|token| token.place != at.place) {
-            let (token, place) = (at.token.clone(), at.place.clone());
-            return Err(Contradiction::NotTaken { token, place });
-        }
-    }
+    take(record, &mut tokens)?;
     for token in &record.produced {
         let mut token = token.clone();
         if let Some(&base) = record.history_bases.get(&token.id) {
@@ -72,6 +60,50 @@ pub fn reckon(before: Option<&Case>, record: &Record) -> Result<Reckoned, Contra
     Ok(Reckoned { tokens, history_bases: bases, digests, aside })
 }
 
+/// Takes the tokens away that the record takes, in its order: those of the change, and then those of
+/// each firing that followed, which may have come just before.
+fn take(record: &Record, tokens: &mut HashMap<TokenId, Arc<Token>>) -> Result<(), Contradiction> {
+    // The tokens that came within the record, which has not all of them whole.
+    let mut came: HashMap<&TokenId, &PlaceId> = HashMap::new();
+    let steps = record.cascade.iter();
+    let steps = steps.map(|step| (&step.consumed, &step.read, &step.removed, &step.produced));
+    let change = (&record.consumed, &record.read, &record.removed, &record.given);
+    for (consumed, read, removed, given) in std::iter::once(change).chain(steps) {
+        // Looked at first: what was read may be removed by a reset arc of the same firing.
+        for at in read {
+            let place = came.get(&at.token).copied();
+            let place = place.or_else(|| tokens.get(&at.token).map(|token| &token.place));
+            if place != Some(&at.place) {
+                let (token, place) = (at.token.clone(), at.place.clone());
+                return Err(Contradiction::NotRead { token, place });
+            }
+        }
+        for at in consumed.iter().chain(removed) {
+            let is_there = match came.remove(&at.token) {
+                Some(place) => *place == at.place,
+                None => tokens.remove(&at.token).is_some_and(|token| token.place == at.place),
+            };
+            if !is_there {
+                let (token, place) = (at.token.clone(), at.place.clone());
+                return Err(Contradiction::NotTaken { token, place });
+            }
+        }
+        came.extend(given.iter().map(|at| (&at.token, &at.place)));
+    }
+    if record.cascade.is_empty() {
+        return Ok(());
+    }
+    // Those that are left are among the ones that it has whole.
+    let whole = record.produced.iter().map(|token| (&token.id, &token.place));
+    let whole: HashMap<_, _> = whole.collect();
+    match came.into_iter().find(|(token, place)| whole.get(token) != Some(place)) {
+        Some((token, place)) => {
+            Err(Contradiction::Marking { token: token.clone(), place: place.clone() })
+        }
+        None => Ok(()),
+    }
+}
+
 impl Reckoned {
     /// The digest by which the record vouches for its case's tokens; `None` if they are few.
     pub fn tokens_hash(&self, record: &Record) -> Option<String> {
@@ -97,15 +129,19 @@ impl Reckoned {
             let Some(known) = self.tokens.get_mut(&token.id) else { continue };
             let known = Arc::make_mut(known);
             known.nats_sequence = Some(stored.sequence);
-            let is_own = token.history.last().is_some_and(|event| event.sequence.is_none());
-            if is_own && let Some(last) = Arc::make_mut(&mut known.history).last_mut() {
-                last.set_sequence(Some(stored.sequence));
-            }
+            known.set_passed(stored.sequence);
         }
         let chain = Chain::after(before.map(|case| &case.chain), stored);
         let Self { tokens, history_bases, digests, aside } = self;
         Case { digests, aside, ..case_with(stored, tokens, history_bases, chain) }
     }
+}
+
+/// The incidents that are open after a record, each with the record that has its details.
+fn incidents(stored: &Stored<Record>) -> Vec<Incident> {
+    let open = stored.value.incidents.iter();
+    open.map(|open| Incident { sequence: open.sequence.or(Some(stored.sequence)), ..open.clone() })
+        .collect()
 }
 
 /// Tokens that a record produced, each with the record that has its history whole: this one,
@@ -179,6 +215,8 @@ fn case_with(
         tokens,
         history_bases,
         tokens_made: record.tokens_made,
+        incidents: incidents(stored),
+        incidents_made: record.incidents_made,
         sequence: stored.sequence,
         head_hash: stored.hash.clone(),
         digests: Digests::default(),
@@ -213,11 +251,7 @@ pub fn take_produced(
 fn as_stored(token: &Token, sequence: LogSequence) -> Token {
     let mut token = token.clone();
     token.nats_sequence = Some(sequence);
-    if token.history.last().is_some_and(|last| last.sequence.is_none())
-        && let Some(last) = Arc::make_mut(&mut token.history).last_mut()
-    {
-        last.set_sequence(Some(sequence));
-    }
+    token.set_passed(sequence);
     token
 }
 

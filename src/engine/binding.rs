@@ -1,53 +1,98 @@
 //! The tokens that a transition would take: the choice is deterministic, oldest arrival first.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
 
-use super::{Blocker, Budget, GuardFailure, Mode, Net, NetTransition, RanOut, Scope};
-use crate::models::{ArcKind, Case, CaseStatus, PlaceId, Token, TokenId, petri::Input};
+use super::{
+    Blocker, Budget, GuardFailure, Mode, Net, NetTransition, RanOut, Scope,
+    choices::{Choices, Clash, advance},
+};
+use crate::models::{
+    ArcKind, Case, CaseId, CaseStatus, PlaceId, Token, TokenId, WorkflowId, petri::Input,
+};
 
 /// Steps for one choice of tokens, beside one for each token.
 const STEPS_A_CHOICE: u64 = 10;
 
 /// The tokens of one firing.
 #[derive(Debug, Clone)]
-pub struct Binding<'a> {
+pub struct Binding {
     /// Tokens taken, in arc order.
-    pub consumed: Vec<&'a Arc<Token>>,
+    pub consumed: Vec<Arc<Token>>,
     /// Tokens that read arcs need and leave, in arc order.
-    pub read: Vec<&'a Arc<Token>>,
+    pub read: Vec<Arc<Token>>,
     /// Tokens that reset arcs remove, beside those consumed.
-    pub reset: Vec<&'a Arc<Token>>,
+    pub reset: Vec<Arc<Token>>,
 }
 
 /// A case seen by the firing rule: its tokens by place, oldest arrival first.
 pub(super) struct View<'a> {
     pub net: &'a Net,
-    pub case: &'a Case,
+    pub workflow: &'a WorkflowId,
+    pub case: &'a CaseId,
+    pub status: CaseStatus,
     pub now: DateTime<Utc>,
-    pub budget: &'a Budget,
-    by_place: Vec<Vec<&'a Arc<Token>>>,
+    pub budget: Budget,
+    by_place: Vec<Vec<Arc<Token>>>,
     counts: BTreeMap<PlaceId, u64>,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(
+    pub(super) fn new(net: &'a Net, case: &'a Case, now: DateTime<Utc>, budget: &Budget) -> Self {
+        let of = (&case.workflow, &case.id);
+        Self::of(net, of, case.status, case.live_tokens(), now, budget)
+    }
+
+    pub(super) fn of<'t>(
         net: &'a Net,
-        case: &'a Case,
+        (workflow, case): (&'a WorkflowId, &'a CaseId),
+        status: CaseStatus,
+        tokens: impl Iterator<Item = &'t Arc<Token>>,
         now: DateTime<Utc>,
-        budget: &'a Budget,
+        budget: &Budget,
     ) -> Self {
-        let mut by_place = vec![Vec::new(); net.places.len()];
-        for token in case.live_tokens() {
-            if let Some(place) = net.place(&token.place) {
-                by_place[place].push(token);
+        let (by_place, counts) = (vec![Vec::new(); net.places.len()], BTreeMap::new());
+        let budget = budget.clone();
+        let mut view = Self { net, workflow, case, status, now, budget, by_place, counts };
+        tokens.for_each(|token| view.give(Arc::clone(token)));
+        view
+    }
+
+    /// Adds a token to its place, as the youngest there.
+    pub(super) fn give(&mut self, token: Arc<Token>) {
+        match self.counts.get_mut(&token.place) {
+            Some(count) => *count += 1,
+            None => drop(self.counts.insert(token.place.clone(), 1)),
+        }
+        if let Some(place) = self.net.place(&token.place) {
+            self.by_place[place].push(token);
+        }
+    }
+
+    /// Removes a token from its place.
+    pub(super) fn take(&mut self, token: &Arc<Token>) {
+        if let Some(count) = self.counts.get_mut(&token.place) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&token.place);
             }
         }
-        Self { net, case, now, budget, by_place, counts: case.marking.counts() }
+        if let Some(place) = self.net.place(&token.place) {
+            let there = &mut self.by_place[place];
+            let at = there.iter().position(|one| Arc::ptr_eq(one, token));
+            at.map(|at| there.remove(at));
+        }
+    }
+
+    /// Returns true if all tokens are in terminal places: the case has come to its end.
+    pub(super) fn has_ended(&self) -> bool {
+        let places = self.net.places.iter().zip(&self.by_place);
+        places.into_iter().all(|(place, tokens)| place.terminal || tokens.is_empty())
     }
 
     fn count(&self, place: usize) -> u64 {
@@ -57,12 +102,12 @@ impl<'a> View<'a> {
     pub(super) fn scope<'s>(&'s self, tokens: &'s [&'s Token]) -> Scope<'s> {
         Scope {
             tokens,
-            workflow: &self.case.workflow,
-            case: &self.case.id,
-            status: self.case.status,
+            workflow: self.workflow,
+            case: self.case,
+            status: self.status,
             marking: &self.counts,
             now: self.now,
-            budget: self.budget,
+            budget: &self.budget,
         }
     }
 
@@ -73,10 +118,10 @@ impl<'a> View<'a> {
         transition: &NetTransition,
         mode: &Mode,
         named: &[TokenId],
-    ) -> Result<Binding<'a>, Vec<Blocker>> {
+    ) -> Result<Binding, Vec<Blocker>> {
         let mut blockers = Vec::new();
-        if self.case.status != CaseStatus::Running {
-            blockers.push(Blocker::Status { status: self.case.status });
+        if self.status != CaseStatus::Running {
+            blockers.push(Blocker::Status { status: self.status });
         }
         self.check_arcs(mode, &mut blockers);
         self.check_capacity(mode, &mut blockers);
@@ -138,11 +183,16 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The place that holds a token.
+    fn place_of(&self, token: &TokenId) -> Option<usize> {
+        self.by_place.iter().position(|there| there.iter().any(|one| one.id == *token))
+    }
+
     fn check_named(&self, mode: &Mode, named: &[TokenId], blockers: &mut Vec<Blocker>) {
         let mut used: BTreeMap<usize, u64> = BTreeMap::new();
         for token in named {
-            let place = self.case.marking.entry(token).map(|entry| entry.place.clone());
-            let index = place.as_ref().and_then(|place| self.net.place(place));
+            let index = self.place_of(token);
+            let place = index.map(|index| self.net.places[index].id.clone());
             let fits = index.is_some_and(|index| {
                 let used = used.entry(index).or_default();
                 *used += 1;
@@ -160,8 +210,8 @@ impl<'a> View<'a> {
         transition: &NetTransition,
         mode: &Mode,
         named: &[TokenId],
-    ) -> Result<Binding<'a>, Vec<Blocker>> {
-        let mut arcs: Vec<(Input, Choices<'a>)> = Vec::new();
+    ) -> Result<Binding, Vec<Blocker>> {
+        let mut arcs: Vec<(Input, Choices<'_>)> = Vec::new();
         for kind in [ArcKind::Consume, ArcKind::Read] {
             for arc in mode.arcs.inputs.iter().filter(|arc| arc.kind == kind) {
                 let candidates = self.candidates(arc, named);
@@ -195,44 +245,45 @@ impl<'a> View<'a> {
         }
     }
 
-    fn candidates(&self, arc: &Input, named: &[TokenId]) -> Vec<&'a Arc<Token>> {
+    fn candidates(&self, arc: &Input, named: &[TokenId]) -> Cow<'_, [Arc<Token>]> {
         let all = &self.by_place[arc.place];
+        if named.is_empty() || arc.kind != ArcKind::Consume {
+            return Cow::Borrowed(all);
+        }
         // Named tokens come first, and `Choices` keeps them fixed.
         let set: HashSet<_> = named.iter().collect();
-        let is_named = |token: &&&Arc<Token>| set.contains(&token.id);
-        let mut candidates: Vec<_> = match arc.kind {
-            ArcKind::Consume => all.iter().filter(is_named).copied().collect(),
-            _ => Vec::new(),
-        };
-        candidates.extend(all.iter().filter(|token| !is_named(token)).copied());
-        candidates
+        let is_named = |token: &&Arc<Token>| set.contains(&token.id);
+        let mut candidates: Vec<_> = all.iter().filter(is_named).cloned().collect();
+        candidates.extend(all.iter().filter(|token| !is_named(token)).cloned());
+        Cow::Owned(candidates)
     }
 
     /// The binding of the present choices, unless a token would be both taken and read.
-    fn pick(&self, arcs: &[(Input, Choices<'a>)], mode: &Mode) -> Result<Binding<'a>, Clash> {
+    fn pick(&self, arcs: &[(Input, Choices<'_>)], mode: &Mode) -> Result<Binding, Clash> {
         let (mut consumed, mut read) = (Vec::new(), Vec::new());
         for (arc, choices) in arcs {
             match arc.kind {
-                ArcKind::Consume => consumed.extend(choices.chosen()),
-                _ => read.extend(choices.chosen()),
+                ArcKind::Consume => consumed.extend(choices.chosen().cloned()),
+                _ => read.extend(choices.chosen().cloned()),
             }
         }
         let mut known = HashSet::new();
         if !read.is_empty() || mode.arcs.inputs.iter().any(|arc| arc.kind == ArcKind::Reset) {
-            known.extend(consumed.iter().map(|token: &&Arc<Token>| Arc::as_ptr(token)));
+            known.extend(consumed.iter().map(Arc::as_ptr));
         }
-        let taken = |token: &&Arc<Token>| known.contains(&Arc::as_ptr(token));
+        let taken = |token: &Arc<Token>| known.contains(&Arc::as_ptr(token));
         for (arc, (of, choices)) in arcs.iter().enumerate() {
             if of.kind == ArcKind::Read
-                && let Some(position) = choices.chosen().position(|token| taken(&token))
+                && let Some(position) = choices.chosen().position(taken)
             {
                 return Err(Clash { arc, position });
             }
         }
         let resets = mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset);
         let reset = resets
-            .flat_map(|arc| self.by_place[arc.place].iter().copied())
+            .flat_map(|arc| &self.by_place[arc.place])
             .filter(|token| !taken(token))
+            .cloned()
             .collect();
         Ok(Binding { consumed, read, reset })
     }
@@ -277,79 +328,9 @@ impl Failures {
     }
 }
 
-impl Binding<'_> {
+impl Binding {
     /// The tokens that an expression sees: the consumed ones, then the read ones.
     pub(super) fn tokens(&self) -> Vec<&Token> {
         self.consumed.iter().chain(&self.read).map(|token| token.as_ref()).collect()
-    }
-}
-
-/// A token that a choice would read and take: no choice that is the same up to it can be bound.
-struct Clash {
-    /// Index of the reading arc.
-    arc: usize,
-    /// Place of the token in the arc's choice.
-    position: usize,
-}
-
-impl Clash {
-    /// Moves to the next choice that is another up to the token; false at the end.
-    fn leave(&self, arcs: &mut [(Input, Choices<'_>)]) -> bool {
-        let (before, rest) = arcs.split_at_mut(self.arc);
-        let [(_, here), after @ ..] = rest else { return false };
-        after.iter_mut().for_each(|(_, choices)| choices.start_over());
-        here.advance_up_to(self.position + 1) || advance(before)
-    }
-}
-
-/// Moves to the next choice: the last arc that has one moves on, those after it start over. False at
-/// the end.
-fn advance(arcs: &mut [(Input, Choices<'_>)]) -> bool {
-    arcs.iter_mut().rposition(|(_, choices)| choices.advance_up_to(choices.chosen.len())).is_some()
-}
-
-/// The ways to choose `weight` of the candidates of one arc, in lexicographic order; the
-/// first `fixed` candidates are in every choice.
-struct Choices<'a> {
-    candidates: Vec<&'a Arc<Token>>,
-    fixed: usize,
-    chosen: Vec<usize>,
-}
-
-impl<'a> Choices<'a> {
-    fn new(candidates: Vec<&'a Arc<Token>>, arc: &Input, named: &[TokenId]) -> Self {
-        let weight = usize::try_from(arc.weight).unwrap_or(usize::MAX).min(candidates.len());
-        let fixed = match arc.kind {
-            ArcKind::Consume => {
-                candidates.iter().take(weight).filter(|token| named.contains(&token.id)).count()
-            }
-            _ => 0,
-        };
-        Self { candidates, fixed, chosen: (0..weight).collect() }
-    }
-
-    fn chosen(&self) -> impl Iterator<Item = &'a Arc<Token>> + '_ {
-        self.chosen.iter().map(|index| self.candidates[*index])
-    }
-
-    /// Moves to the next choice that differs in the first `end` of its tokens; if there is none, starts
-    /// over and answers false.
-    fn advance_up_to(&mut self, end: usize) -> bool {
-        let weight = self.chosen.len();
-        for position in (self.fixed..end).rev() {
-            if self.chosen[position] < self.candidates.len() - (weight - position) {
-                let next = self.chosen[position] + 1;
-                for (offset, index) in self.chosen[position..].iter_mut().enumerate() {
-                    *index = next + offset;
-                }
-                return true;
-            }
-        }
-        self.start_over();
-        false
-    }
-
-    fn start_over(&mut self) {
-        self.chosen = (0..self.chosen.len()).collect();
     }
 }

@@ -1,12 +1,14 @@
 //! Reasons that a transition can or can't fire.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Budget, Limits, Net, NetTransition, RanOut, binding::View, fire::would_give};
-use crate::models::{ArcKind, Case, CaseId, CaseStatus, PlaceId, TokenId, TransitionId};
+use crate::models::{
+    ArcKind, Case, CaseId, CaseStatus, Incident, IncidentAbout, PlaceId, TokenId, TransitionId,
+};
 
 /// One reason that a transition can't fire.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -170,6 +172,8 @@ pub struct ModeExplanation {
 pub struct TransitionExplanation {
     /// The transition.
     pub transition: TransitionId,
+    /// True if it fires by itself as soon as it is enabled.
+    pub auto: bool,
     /// True if one of its modes can fire now.
     pub enabled: bool,
     /// Its modes in the order in which they are tried.
@@ -186,6 +190,8 @@ pub struct Explanation {
     pub status: CaseStatus,
     /// One line for people: the status, and the transitions that can fire.
     pub summary: String,
+    /// Its open incidents, oldest first.
+    pub incidents: Vec<Incident>,
     /// Every transition of the net, in the order of the definition.
     pub transitions: Vec<TransitionExplanation>,
 }
@@ -223,14 +229,15 @@ pub fn explain(
     budget: &Budget,
 ) -> Explanation {
     let view = View::new(net, case, now, budget);
-    let explained = |transition| explain_one(&view, transition, &[], limits);
+    let explained = |transition| explain_one(&view, case, transition, &[], limits);
     let transitions: Vec<_> = net.transitions.iter().map(explained).collect();
     let names = |with: fn(&TransitionExplanation) -> bool| {
         let names = transitions.iter().filter(|t| with(t)).map(|t| t.transition.as_str());
         names.collect::<Vec<_>>().join(", ")
     };
-    let (enabled, unknown) = (names(|t| t.enabled), names(|t| !t.enabled && t.ran_out().is_some()));
-    let summary = match case.status {
+    let enabled = names(|t| t.enabled && !t.auto);
+    let unknown = names(|t| !t.enabled && !t.auto && t.ran_out().is_some());
+    let mut summary = match case.status {
         CaseStatus::Running => match (enabled.is_empty(), unknown.is_empty()) {
             (true, true) => {
                 "running, but no transition can fire: see what each one lacks".to_owned()
@@ -245,10 +252,19 @@ pub fn explain(
         CaseStatus::Completed => "completed: every token is in a terminal place".to_owned(),
         CaseStatus::Cancelled => "cancelled: its tokens are gone".to_owned(),
     };
-    Explanation { case: case.id.clone(), status: case.status, summary, transitions }
+    for Incident { number, about, code, .. } in &case.incidents {
+        let of = match about {
+            IncidentAbout::Cascade => "the immediate transitions".to_owned(),
+            IncidentAbout::Unknown => "a part that this version does not know".to_owned(),
+            IncidentAbout::Transition(transition) => transition.to_string(),
+        };
+        let _ = write!(summary, "; incident {number} ({}) stops {of}", code.as_str());
+    }
+    let incidents = case.incidents.clone();
+    Explanation { case: case.id.clone(), status: case.status, summary, incidents, transitions }
 }
 
-/// The transitions that can fire now and would take `token`.
+/// The transitions that a caller can fire now and that would take `token`.
 ///
 /// # Errors
 ///
@@ -264,8 +280,8 @@ pub fn available(
     let view = View::new(net, case, now, budget);
     let named = std::slice::from_ref(token);
     let mut can = Vec::new();
-    for transition in &net.transitions {
-        let explained = explain_one(&view, transition, named, limits);
+    for transition in net.transitions.iter().filter(|transition| !transition.auto) {
+        let explained = explain_one(&view, case, transition, named, limits);
         if explained.enabled {
             can.push(explained.transition);
         } else if explained.ran_out().is_some() {
@@ -301,6 +317,7 @@ fn ran_out(modes: &[ModeExplanation]) -> Option<RanOut> {
 
 fn explain_one(
     view: &View<'_>,
+    case: &Case,
     transition: &NetTransition,
     named: &[TokenId],
     limits: Limits,
@@ -312,7 +329,7 @@ fn explain_one(
             let from = mode.from.map(|place| view.net.places[place].id.clone());
             let bound = view.bind(transition, mode, named);
             let bound =
-                bound.and_then(|binding| would_give(view, transition, mode, binding, limits));
+                bound.and_then(|binding| would_give(view, case, transition, mode, binding, limits));
             match bound {
                 Ok(binding) => ModeExplanation {
                     from,
@@ -327,5 +344,6 @@ fn explain_one(
         })
         .collect();
     let enabled = modes.iter().any(|mode| mode.enabled);
-    TransitionExplanation { transition: transition.id.clone(), enabled, modes }
+    let (id, auto) = (transition.id.clone(), transition.auto);
+    TransitionExplanation { transition: id, auto, enabled, modes }
 }

@@ -1,19 +1,23 @@
 //! Decision of a firing: from a case and a request to the record of the change.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{
-    Blocker, Budget, Excess, Limits, ModeExplanation, Net, NetTransition, NotEnabled, OutputError,
+    Blocker, Bounds, Budget, Excess, Limits, Mode, ModeExplanation, Net, NetTransition, NotEnabled,
+    OutputError, RanOut,
     binding::{Binding, View},
+    cascade::{NotMade, conclude},
+    draft::{Draft, at},
     fit::{fit, must_fit},
     merge_patch,
-    record::{Act, leave_out_history, next_record, status_after},
+    record::{Act, next_record},
 };
 use crate::models::{
-    Case, HISTORY_KEPT, MarkingEntry, PlaceId, Record, RecordKind, Token, TokenAt, TokenId,
-    TransitionEvent, TransitionId, json_length,
+    Case, HISTORY_KEPT, PlaceId, Record, RecordKind, Token, TokenId, TransitionEvent, TransitionId,
+    json_length,
 };
 
 /// Request for a firing.
@@ -41,6 +45,8 @@ pub struct Firing<'a> {
 pub enum Refusal {
     /// The net has no such transition.
     UnknownTransition,
+    /// It is an immediate transition: callers don't fire it.
+    FiresByItself,
     /// No mode of the transition gives a token to the place that the caller named.
     LeadsElsewhere {
         /// Places that it leads to.
@@ -53,18 +59,58 @@ pub enum Refusal {
 }
 
 /// Reason that a binding gives nothing.
-enum NotProduced {
+pub(super) enum NotProduced {
     /// The output expression failed, or ran out of its budget.
     Output(Blocker),
     Excess(Excess),
 }
 
-/// Decides a firing. Returns the record to append, which fits, or the reason for a refusal.
+impl From<NotMade> for NotProduced {
+    fn from(not: NotMade) -> Self {
+        match not {
+            NotMade::Excess(excess) => Self::Excess(excess),
+            NotMade::Late => {
+                Self::Output(Blocker::SearchStopped { ran_out: RanOut::Time, bindings_tried: 1 })
+            }
+        }
+    }
+}
+
+/// A firing that is decided: the tokens that it takes, and those that it gives.
+pub(super) struct Given {
+    pub transition: TransitionId,
+    pub binding: Binding,
+    pub tokens: Vec<Arc<Token>>,
+    /// Number of the tokens that are new.
+    pub made: u64,
+}
+
+/// Decides a firing, and the cascade after it. Returns the record to append, which fits, or the
+/// reason for a refusal.
 pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusal> {
+    let Firing { limits, budget, .. } = firing;
+    decide(net, case, firing, |draft| conclude(net, draft, Bounds { limits, budget }))
+}
+
+/// Decides a firing without the cascade after it, of any size.
+#[cfg(feature = "analysis")]
+pub(crate) fn fire_alone(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusal> {
+    decide(net, case, firing, |draft| Ok(draft.finish(net)))
+}
+
+fn decide<'c>(
+    net: &Net,
+    case: &'c Case,
+    firing: Firing<'_>,
+    conclude: impl Fn(Draft<'c>) -> Result<Record, NotMade>,
+) -> Result<Record, Refusal> {
     let transition = net.transition(firing.transition).ok_or(Refusal::UnknownTransition)?;
+    if transition.auto {
+        return Err(Refusal::FiresByItself);
+    }
     let leads = |place: &PlaceId| {
         let wanted = net.place(place);
-        move |mode: &&super::Mode| mode.arcs.outputs.iter().any(|(to, _)| Some(*to) == wanted)
+        move |mode: &&Mode| mode.arcs.outputs.iter().any(|(to, _)| Some(*to) == wanted)
     };
     let modes: Vec<_> = match firing.to_place {
         Some(place) => transition.modes.iter().filter(leads(place)).collect(),
@@ -80,16 +126,18 @@ pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusa
     let view = View::new(net, case, firing.act.now, firing.budget);
     let (mut failed, mut too_large) = (Vec::new(), None);
     for mode in modes {
-        let blockers = match view.bind(transition, mode, firing.tokens) {
-            Ok(binding) => match given(&view, transition, mode, &binding, &firing) {
-                Ok(record) => return Ok(record),
-                Err(NotProduced::Excess(excess)) => {
-                    let explanation = excess.to_string();
-                    too_large.get_or_insert(excess);
-                    vec![Blocker::TooLarge { explanation }]
-                }
-                Err(NotProduced::Output(blocker)) => vec![blocker],
-            },
+        let made = view.bind(transition, mode, firing.tokens).map(|binding| {
+            given(&view, case, transition, mode, binding, &firing)
+                .and_then(|draft| conclude(draft).map_err(NotProduced::from))
+        });
+        let blockers = match made {
+            Ok(Ok(record)) => return Ok(record),
+            Ok(Err(NotProduced::Output(blocker))) => vec![blocker],
+            Ok(Err(NotProduced::Excess(excess))) => {
+                let explanation = excess.to_string();
+                too_large.get_or_insert(excess);
+                vec![Blocker::TooLarge { explanation }]
+            }
             Err(blockers) => blockers,
         };
         let from = mode.from.map(|place| net.places[place].id.clone());
@@ -105,13 +153,14 @@ pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusa
 
 /// The binding, if the tokens of a firing with it fit into a record. These are the checks that
 /// a firing makes after its tokens are bound.
-pub(super) fn would_give<'a>(
-    view: &View<'a>,
+pub(super) fn would_give(
+    view: &View<'_>,
+    case: &Case,
     transition: &NetTransition,
-    mode: &super::Mode,
-    binding: Binding<'a>,
+    mode: &Mode,
+    binding: Binding,
     limits: Limits,
-) -> Result<Binding<'a>, Vec<Blocker>> {
+) -> Result<Binding, Vec<Blocker>> {
     let excess = |excess: Excess| vec![Blocker::TooLarge { explanation: excess.to_string() }];
     let act = Act::of_nobody(view.now);
     let firing = Firing {
@@ -121,93 +170,101 @@ pub(super) fn would_give<'a>(
         data: None,
         act: &act,
         limits,
-        budget: view.budget,
+        budget: &view.budget,
     };
-    match given(view, transition, mode, &binding, &firing) {
-        Ok(_) => {}
+    let draft = match given(view, case, transition, mode, binding.clone(), &firing) {
+        Ok(draft) => draft,
         Err(NotProduced::Output(blocker)) => return Err(vec![blocker]),
         Err(NotProduced::Excess(found)) => return Err(excess(found)),
-    }
+    };
+    // What follows does not hinder it.
+    let mut record = draft.finish(view.net);
+    fit(&mut record, Some(case), limits).map_err(excess)?;
     Ok(binding)
 }
 
-/// The record, which fits.
-fn given(
+/// The record in the making, with the firing in it.
+fn given<'a>(
     view: &View<'_>,
+    case: &'a Case,
     transition: &NetTransition,
-    mode: &super::Mode,
-    binding: &Binding<'_>,
+    mode: &Mode,
+    binding: Binding,
     firing: &Firing<'_>,
-) -> Result<Record, NotProduced> {
-    let mut record = produce(view, transition, mode, binding, firing)?;
-    fit(&mut record, Some(view.case), firing.limits).map_err(NotProduced::Excess)?;
-    Ok(record)
+) -> Result<Draft<'a>, NotProduced> {
+    let Firing { act, data, limits, .. } = *firing;
+    let ask = Ask { transition, mode, act, data, limits, marked: case.marking.0.len() };
+    let given = produce(view, &ask, binding, case.tokens_made)?;
+    let mut record = next_record(case, RecordKind::Fired, firing.act);
+    record.transition = Some(given.transition);
+    record.consumed = given.binding.consumed.iter().map(at).collect();
+    record.read = given.binding.read.iter().map(at).collect();
+    record.removed = given.binding.reset.iter().map(at).collect();
+    record.tokens_made += given.made;
+    let mut draft = Draft::new(Some(case), record);
+    let taken = given.binding.consumed.iter().chain(&given.binding.reset);
+    taken.for_each(|token| draft.take(&token.id));
+    given.tokens.into_iter().for_each(|token| draft.give(token));
+    Ok(draft)
 }
 
-fn produce(
+/// A firing whose tokens are asked for.
+pub(super) struct Ask<'a> {
+    pub transition: &'a NetTransition,
+    pub mode: &'a Mode,
+    pub act: &'a Act,
+    /// Data merged into the produced data, last.
+    pub data: Option<&'a Value>,
+    pub limits: Limits,
+    /// Number of tokens whose entries in the marking are copied.
+    pub marked: usize,
+}
+
+/// The tokens that a firing gives in a case that has had `made` tokens.
+pub(super) fn produce(
     view: &View<'_>,
-    transition: &NetTransition,
-    mode: &super::Mode,
-    binding: &Binding<'_>,
-    firing: &Firing<'_>,
-) -> Result<Record, NotProduced> {
-    let case = view.case;
+    ask: &Ask<'_>,
+    binding: Binding,
+    mut made: u64,
+) -> Result<Given, NotProduced> {
+    let Ask { transition, mode, act, limits, .. } = *ask;
     let stopped =
         |ran_out| NotProduced::Output(Blocker::SearchStopped { ran_out, bindings_tried: 1 });
-    let data = produced_data(view, transition, binding, firing);
+    let data = produced_data(view, transition, &binding, ask.data);
     let data = data.map_err(|error| {
         let output = || NotProduced::Output(Blocker::Output { explanation: error.to_string() });
         view.budget.ran_out().map_or_else(output, stopped)
     })?;
     let given: u64 = mode.arcs.outputs.iter().map(|(_, weight)| weight).sum();
     if given > 1 {
-        let what = || format!("the record of {} in case {}", transition.id, case.id);
-        let fits = must_fit(given, json_length(&data), what, firing.limits);
+        let what = || format!("the record of {} in case {}", transition.id, view.case);
+        let fits = must_fit(given, json_length(&data), what, limits);
         fits.map_err(NotProduced::Excess)?;
     }
     // What is copied counts too: a look at what can fire does it for each transition.
     let copied = given.saturating_mul(1 + json_length(&data) as u64 / 1_024);
-    let marked = case.marking.0.len() as u64 / 16;
-    view.budget.charge(copied.saturating_add(marked)).map_err(stopped)?;
-    let mut record = next_record(case, RecordKind::Fired, firing.act);
-    record.transition = Some(transition.id.clone());
-    record.consumed = at(&binding.consumed);
-    record.read = at(&binding.read);
-    record.removed = at(&binding.reset);
+    view.budget.charge(copied.saturating_add(ask.marked as u64 / 16)).map_err(stopped)?;
     let passes = binding.consumed.len() == 1 && given == 1;
     // A hash: made once, whatever the number of tokens.
-    let tag = if passes { String::new() } else { case.workflow.tag() };
+    let tag = if passes { String::new() } else { view.workflow.tag() };
     let places = mode.arcs.outputs.iter().flat_map(|(to, weight)| (0..*weight).map(|_| *to));
     // As many as tokens, and the last one is no copy.
     let copies = std::iter::repeat_n(data, usize::try_from(given).unwrap_or(usize::MAX));
+    let before = made;
+    let mut tokens = Vec::new();
     for (to, data) in places.zip(copies) {
         let place = &view.net.places[to].id;
-        let event = event(transition, binding, place, firing.act);
+        let event = event(transition, &binding, place, act);
         let token = if passes {
-            moved(case, &mut record, binding.consumed[0], place, data, event, firing.act)
+            moved(&binding.consumed[0], place, data, event, view.now)
         } else {
-            record.tokens_made += 1;
-            let id = TokenId::of_case(&tag, &case.id, record.tokens_made);
-            new_token(case, id, binding, place, data, event, firing.act)
+            made += 1;
+            let id = TokenId::of_case(&tag, view.case, made);
+            new_token(view, id, &binding, place, data, event)
         };
-        record.produced.push(token);
+        tokens.push(Arc::new(token));
     }
-    let gone: HashSet<_> =
-        record.consumed.iter().chain(&record.removed).map(|at| &at.token).collect();
-    record.marking.0.retain(|entry| !gone.contains(&entry.token));
-    let arrivals = record.produced.iter().map(|token| MarkingEntry {
-        token: token.id.clone(),
-        place: token.place.clone(),
-        sequence: None,
-    });
-    record.marking.0.extend(arrivals);
-    record.status = status_after(view.net, &record.marking, record.status);
-    Ok(record)
-}
-
-fn at(tokens: &[&Arc<Token>]) -> Vec<TokenAt> {
-    let at = |token: &&Arc<Token>| TokenAt { token: token.id.clone(), place: token.place.clone() };
-    tokens.iter().map(at).collect()
+    Ok(Given { transition: transition.id.clone(), binding, tokens, made: made - before })
 }
 
 /// The data of the consumed tokens merged in arc order, then the transition's output
@@ -215,8 +272,8 @@ fn at(tokens: &[&Arc<Token>]) -> Vec<TokenAt> {
 fn produced_data(
     view: &View<'_>,
     transition: &NetTransition,
-    binding: &Binding<'_>,
-    firing: &Firing<'_>,
+    binding: &Binding,
+    asked: Option<&Value>,
 ) -> Result<Value, OutputError> {
     let mut consumed = binding.consumed.iter();
     let mut data = match consumed.next() {
@@ -231,15 +288,15 @@ fn produced_data(
         let made = output.evaluate(&view.scope(&tokens), &data)?;
         merge_patch(&mut data, &Value::Object(made));
     }
-    if let Some(given) = firing.data {
-        merge_patch(&mut data, given);
+    if let Some(asked) = asked {
+        merge_patch(&mut data, asked);
     }
     Ok(data)
 }
 
 fn event(
     transition: &NetTransition,
-    binding: &Binding<'_>,
+    binding: &Binding,
     to: &PlaceId,
     act: &Act,
 ) -> TransitionEvent {
@@ -258,15 +315,17 @@ fn event(
 
 /// The same token in another place.
 fn moved(
-    case: &Case,
-    record: &mut Record,
     token: &Token,
     place: &PlaceId,
     data: Value,
     event: TransitionEvent,
-    act: &Act,
+    now: DateTime<Utc>,
 ) -> Token {
-    let mut token = Token {
+    let mut history = Vec::with_capacity(token.history.len() + 1);
+    let forgotten = (token.history.len() + 1).saturating_sub(HISTORY_KEPT);
+    history.extend(token.history[forgotten..].iter().cloned());
+    history.push(event.into());
+    Token {
         id: token.id.clone(),
         workflow: token.workflow.clone(),
         case: token.case.clone(),
@@ -274,30 +333,22 @@ fn moved(
         data,
         metadata: token.metadata.clone(),
         created_at: token.created_at,
-        updated_at: act.now,
-        history: token.history.clone(),
+        updated_at: now,
+        history: Arc::new(history),
         history_total: token.history_total + 1,
         nats_sequence: None,
         nats_timestamp: None,
         nats_subject: None,
-    };
-    leave_out_history(case, record, &mut token);
-    let history = Arc::make_mut(&mut token.history);
-    history.push(event.into());
-    if history.len() > HISTORY_KEPT {
-        history.remove(0);
     }
-    token
 }
 
 fn new_token(
-    case: &Case,
+    view: &View<'_>,
     id: TokenId,
-    binding: &Binding<'_>,
+    binding: &Binding,
     place: &PlaceId,
     data: Value,
     event: TransitionEvent,
-    act: &Act,
 ) -> Token {
     let mut metadata = Map::new();
     for token in &binding.consumed {
@@ -305,13 +356,13 @@ fn new_token(
     }
     Token {
         id,
-        workflow: case.workflow.clone(),
-        case: case.id.clone(),
+        workflow: view.workflow.clone(),
+        case: view.case.clone(),
         place: place.clone(),
         data,
         metadata,
-        created_at: act.now,
-        updated_at: act.now,
+        created_at: view.now,
+        updated_at: view.now,
         history: Arc::new(vec![event.into()]),
         history_total: 1,
         nats_sequence: None,

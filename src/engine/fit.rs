@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::carried::{check_carried, check_memory, check_notes, replaced};
 use crate::models::{
-    Case, HISTORY_KEPT, LONGEST_LINK, MAX_NESTING, MAX_NESTING_READ, Passed, PutAside, Record,
-    RecordKind, Token, TokenAt, TokenId, json_length, kept_name, nesting, object_kept_name,
-    object_length, object_memory, object_nesting, text_length,
+    Case, HISTORY_KEPT, Incident, IncidentAbout, LONGEST_LINK, Passed, PutAside, Raised, Record,
+    RecordKind, Step, Token, TokenAt, TokenId, json_length, object_length, text_length,
 };
 
 /// Limits of stored messages.
@@ -69,10 +69,6 @@ pub enum Excess {
     },
 }
 
-/// Number of times that a token may be larger in memory than a message: what has very many objects or
-/// numbers takes a hundred times its JSON, and readers of many such tokens have no room for it.
-const SWELLING: usize = 40;
-
 /// Bytes that data may not fill, so that its token can always move: the ids of places and
 /// transitions in a later record may be longer than in this one.
 const RESERVE: usize = 2_048;
@@ -83,10 +79,18 @@ const TOKEN: usize = 330;
 /// The names of a record's fields, its times, numbers and hashes.
 const RECORD: usize = 640;
 
-/// Bytes of `{"token":"","place":""},`. A later record has it of each token, with
+/// Bytes of `{"token":"","place":""},`, as format 1 has it. A later record has it of each token, with
 /// `,"sequence":` and 20 digits.
 const AT: usize = 24;
 const MARKED: usize = AT + 32;
+
+/// Bytes of `[,""],` with 20 digits, as format 2 has it. A later record has `[,],` with twice 20 digits.
+const NUMBERED_AT: usize = 26;
+const NUMBERED: usize = 44;
+
+/// Bytes of a firing of a cascade without its tokens, and of an incident without its explanation.
+const STEP: usize = 70;
+const INCIDENT: usize = 160;
 
 /// Makes a record fit that follows from `before`, or returns the part that does not fit. A
 /// history of tokens that leaves no room loses its oldest entries, and the list of earlier
@@ -95,18 +99,20 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
     if limits == Limits::NONE {
         return Ok(());
     }
-    check_nesting(record, before)?;
-    check_names(record, before)?;
+    let was: Vec<_> = replaced(record, before).collect();
+    check_notes(&record.metadata, limits)?;
+    record.produced.iter().try_for_each(|token| check_carried(token, &was))?;
     // No view message is longer than the record with all that it leaves to earlier ones.
     let left_out = record.produced.iter().flat_map(|token| earlier(record, token, before));
     let most = record_length(record) + left_out.map(entry_length).sum::<usize>();
     if most > limits.message / 64 {
-        check_memory(record, before, limits)?;
+        let memory = was.iter().map(|token| token.carried_memory()).sum();
+        record.produced.iter().try_for_each(|token| check_memory(token, memory, limits))?;
     }
     if most <= limits.message.saturating_sub(RESERVE) {
         return Ok(());
     }
-    let room = match grows(record, before) {
+    let room = match grows(record, &was) {
         true => limits.message.saturating_sub(RESERVE),
         false => limits.message,
     };
@@ -148,26 +154,6 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
     Err(Excess::Size { what, size, limit: room })
 }
 
-/// Checks that no token, and no notes, are far larger in memory than as JSON. Tokens that move, split
-/// and join may be as large together as those that they come from.
-fn check_memory(record: &Record, before: Option<&Case>, limits: Limits) -> Result<(), Excess> {
-    let notes = object_memory(&record.metadata);
-    if notes > limits.message {
-        let what = "the change's metadata".to_owned();
-        return Err(Excess::Memory { what, memory: notes, limit: limits.message });
-    }
-    let was: usize = replaced(record, before).map(Token::carried_memory).sum();
-    let limit = limits.message.saturating_mul(SWELLING);
-    for token in &record.produced {
-        let memory = token.carried_memory();
-        if memory > limit.max(was) {
-            let what = format!("token {}", token.id);
-            return Err(Excess::Memory { what, memory, limit });
-        }
-    }
-    Ok(())
-}
-
 /// Checks that so many tokens of so many bytes are not too much for one record, before they
 /// are made.
 pub(super) fn must_fit(
@@ -183,6 +169,24 @@ pub(super) fn must_fit(
     }
     let what = format!("{}, {given} tokens of at least {each} bytes,", what());
     Err(Excess::Size { what, size, limit: limits.message })
+}
+
+/// Checks a token that a firing gives in place of others, before it is in a record: what it carries,
+/// and if its view message has room for it.
+pub(super) fn fits_alone(token: &Token, was: &[&Token], limits: Limits) -> Result<(), Excess> {
+    if limits == Limits::NONE {
+        return Ok(());
+    }
+    check_carried(token, was)?;
+    let size = bare_length(token) + token.history.last().map_or(0, entry_length);
+    if size > limits.message / 64 {
+        check_memory(token, was.iter().map(|token| token.carried_memory()).sum(), limits)?;
+    }
+    if size > limits.message {
+        let what = format!("token {} in place {}", token.id, token.place);
+        return Err(Excess::Size { what, size, limit: limits.message });
+    }
+    Ok(())
 }
 
 /// Leaves out of a token the oldest entries of its history that a view message can't hold.
@@ -248,61 +252,12 @@ fn earlier<'a>(record: &Record, token: &Token, before: Option<&'a Case>) -> &'a 
     &known.history[..count]
 }
 
-fn check_nesting(record: &Record, before: Option<&Case>) -> Result<(), Excess> {
-    let excess = |what: String| Err(Excess::Nesting { what, limit: MAX_NESTING });
-    if object_nesting(&record.metadata, MAX_NESTING) > MAX_NESTING {
-        return excess("the metadata".to_owned());
-    }
-    for token in &record.produced {
-        let data = |token: &Token| nesting(&token.data, MAX_NESTING_READ);
-        let metadata = |token: &Token| object_nesting(&token.metadata, MAX_NESTING_READ);
-        for (name, levels) in [("data", &data as &dyn Fn(&Token) -> usize), ("metadata", &metadata)]
-        {
-            let new = levels(token);
-            // What an older version has let in may stay as deep as it is.
-            let was = || replaced(record, before).map(levels).max().unwrap_or_default();
-            if new > MAX_NESTING && new > was() {
-                return excess(format!("the {name} of token {}", token.id));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Refuses what could not be read back.
-fn check_names(record: &Record, before: Option<&Case>) -> Result<(), Excess> {
-    let name = |token: &Token| {
-        let metadata = || object_kept_name(&token.metadata).map(|name| ("metadata", name));
-        let found = kept_name(&token.data).map(|name| ("data", name)).or_else(metadata);
-        found.map(|(part, name)| (part, name.to_owned()))
-    };
-    for token in &record.produced {
-        if let Some((part, found)) = name(token)
-            // What an older version has let in, and can be read, may stay.
-            && !replaced(record, before).any(|was| name(was).is_some())
-        {
-            let what = format!("the {part} of token {}", token.id);
-            return Err(Excess::Name { what, name: found });
-        }
-    }
-    Ok(())
-}
-
-/// The tokens that the record takes, and those that it changes, as they were.
-fn replaced<'a>(record: &'a Record, before: Option<&'a Case>) -> impl Iterator<Item = &'a Token> {
-    let taken = record.consumed.iter().map(|at| &at.token);
-    let changed = record.produced.iter().map(|token| &token.id);
-    let changed = changed.filter(|id| record.consumed.iter().all(|at| at.token != **id));
-    let known = move |id: &TokenId| before.and_then(|case| case.tokens.get(id)).map(AsRef::as_ref);
-    taken.chain(changed).filter_map(known)
-}
-
 /// Returns true if the case has more to carry after the record than before it.
-fn grows(record: &Record, before: Option<&Case>) -> bool {
+fn grows(record: &Record, was: &[&Token]) -> bool {
     let carried =
         |token: &Token| RESERVE + json_length(&token.data) + object_length(&token.metadata);
     let after: usize = record.produced.iter().map(carried).sum();
-    after > 0 && after > replaced(record, before).map(carried).sum()
+    after > 0 && after > was.iter().map(|token| carried(token)).sum()
 }
 
 fn entry_length(entry: &Passed) -> usize {
@@ -322,11 +277,39 @@ fn aside_length(aside: &PutAside) -> usize {
 
 /// The bytes of a record's JSON, and those that a later one has more of the same tokens.
 fn record_length(record: &Record) -> usize {
+    let is_numbered = record.format >= 2;
     let ids = |token: &TokenId, place: &str| token.as_str().len() + place.len();
     let at = |list: &[TokenAt]| {
-        list.iter().map(|at| AT + ids(&at.token, at.place.as_str())).sum::<usize>()
+        let each = |at: &TokenAt| match is_numbered {
+            true => NUMBERED_AT + at.place.as_str().len(),
+            false => AT + ids(&at.token, at.place.as_str()),
+        };
+        list.iter().map(each).sum::<usize>()
     };
-    let marked = record.marking.0.iter().map(|at| MARKED + ids(&at.token, at.place.as_str()));
+    let marked = || match is_numbered {
+        true => {
+            let (marked, mut place) = (&record.marking.0, None);
+            let names = marked.iter().filter(|at| place.replace(&at.place) != Some(&at.place));
+            let names: usize = names.map(|at| at.place.as_str().len() + 6).sum();
+            names + NUMBERED * marked.len()
+        }
+        false => {
+            let marked = record.marking.0.iter();
+            marked.map(|at| MARKED + ids(&at.token, at.place.as_str())).sum()
+        }
+    };
+    let step = |step: &Step| {
+        let tokens = [&step.consumed, &step.read, &step.removed, &step.produced];
+        STEP + step.transition.as_str().len() + tokens.map(|list| at(list)).iter().sum::<usize>()
+    };
+    let incident = |open: &Incident| {
+        INCIDENT
+            + match &open.about {
+                IncidentAbout::Transition(transition) => transition.as_str().len(),
+                IncidentAbout::Cascade | IncidentAbout::Unknown => 0,
+            }
+    };
+    let raised = |raised: &Raised| 48 + text_length(&raised.explanation);
     let produced = record
         .produced
         .iter()
@@ -341,7 +324,11 @@ fn record_length(record: &Record) -> usize {
         + at(&record.consumed)
         + at(&record.read)
         + at(&record.removed)
-        + marked.sum::<usize>()
+        + at(&record.given)
+        + record.cascade.iter().map(step).sum::<usize>()
+        + record.incidents.iter().map(incident).sum::<usize>()
+        + record.raised.iter().map(raised).sum::<usize>()
+        + marked()
         + produced.sum::<usize>()
         + record.history_bases.keys().map(|id| id.as_str().len() + 24).sum::<usize>()
         + record.recent.len() * LONGEST_LINK

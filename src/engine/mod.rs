@@ -3,11 +3,17 @@
 
 mod apply;
 mod binding;
+mod carried;
+mod cascade;
+mod choices;
 mod contradiction;
+mod draft;
 mod explain;
 mod fire;
 mod fit;
 mod guard;
+mod immediate;
+mod incidents;
 mod merge;
 mod modes;
 mod net;
@@ -21,10 +27,13 @@ mod properties;
 pub(crate) use apply::case_after;
 pub use apply::{Reckoned, apply, history_bases, produced, reckon, restore, take_produced};
 pub use binding::Binding;
+pub use cascade::{Bounds, NotMade};
 pub use contradiction::Contradiction;
 pub use explain::{
     Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
 };
+#[cfg(feature = "analysis")]
+pub(crate) use fire::fire_alone;
 pub use fire::{Firing, Refusal, fire};
 pub use fit::{Excess, Limits, fit, fit_history};
 pub use guard::{
@@ -35,4 +44,4 @@ pub use net::{Mode, Net, NetPlace, NetTransition};
 pub use quarantine::{Remains, quarantine};
 #[cfg(feature = "analysis")]
 pub(crate) use record::status_after;
-pub use record::{Act, TokenSeed, add_token, change_status, create_case, update_data};
+pub use record::{Act, TokenSeed, add_token, change_status, create_case, retry, update_data};

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Budget, Guards, OutputExpression, modes::modes};
+use super::{Budget, Guards, OutputExpression, immediate, modes::modes};
 use crate::models::{
     ArcKind, PlaceId, PlaceKind, Problems, TransitionId, WorkflowDefinition,
     petri::{self, Arcs},
@@ -17,6 +17,10 @@ pub struct Net {
     pub transitions: Vec<NetTransition>,
     /// The index of the initial place.
     pub initial: usize,
+    /// The indexes of the immediate transitions, in the order in which they are tried.
+    pub immediate: Vec<usize>,
+    /// The most immediate firings that may follow one change.
+    pub max_cascade: u32,
     /// The markings that a case is to come to, if the definition names any.
     pub final_markings: Vec<petri::Marking>,
     name: String,
@@ -50,6 +54,10 @@ pub struct NetTransition {
     pub guards: Guards,
     /// Expression of the map that is merged into the produced data.
     pub output: Option<OutputExpression>,
+    /// True if it fires by itself as soon as it is enabled.
+    pub auto: bool,
+    /// Its rank among the immediate transitions.
+    pub priority: i32,
     /// True if it is no activity.
     pub silent: bool,
 }
@@ -97,17 +105,26 @@ impl Net {
                 guards.refuse_futile(&conditions, &budget, &mut problems);
                 output.iter().for_each(|output| output.refuse_futile(&at, &budget, &mut problems));
             }
+            if transition.auto {
+                guards.refuse_passing(&conditions, &mut problems);
+                output.iter().for_each(|output| output.refuse_passing(&at, &mut problems));
+            }
             transitions.push(NetTransition {
                 id: transition.id.clone(),
                 name: transition.name.clone(),
                 modes,
                 guards,
                 output,
+                auto: transition.auto,
+                priority: transition.priority.unwrap_or_default(),
                 silent: transition.silent,
             });
         }
         let final_markings = final_markings(definition, &place_index, &mut problems);
         check_terminals(definition, &place_index, &transitions, &mut problems);
+        if is_new {
+            immediate::check(definition, &transitions, &mut problems);
+        }
         // Through a transition with a problem, a place may be reached or not.
         let is_told = problems.0.iter().any(|problem| problem.path.starts_with("transitions"));
         if let Some(initial) = initial
@@ -123,6 +140,8 @@ impl Net {
                     name => name.to_owned(),
                 };
                 Ok(Self {
+                    immediate: immediate::in_order(&transitions),
+                    max_cascade: definition.max_cascade.unwrap_or(WorkflowDefinition::CASCADE),
                     places,
                     transitions,
                     initial,
@@ -177,7 +196,13 @@ impl Net {
             let name = transition.name.clone();
             let name =
                 name.or_else(|| (id != transition.id.as_str()).then(|| transition.id.to_string()));
-            petri::Transition { id, name, arcs: mode.arcs.clone(), silent: transition.silent }
+            petri::Transition {
+                id,
+                name,
+                arcs: mode.arcs.clone(),
+                silent: transition.silent,
+                immediate: transition.auto,
+            }
         };
         petri::Net {
             name: self.name.clone(),

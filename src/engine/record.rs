@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
-use super::{Net, merge_patch};
+use super::{Bounds, Net, NotMade, cascade::conclude, draft::Draft, merge_patch};
 use crate::models::{
     Case, CaseId, CaseStatus, FORMAT_VERSION, FiringId, LogSequence, Marking, MarkingEntry,
-    PlaceId, Record, RecordKind, Token, TokenAt, TokenId, WorkflowId,
+    PlaceId, Record, RecordKind, Token, TokenAt, TokenId, WorkflowId, hex,
 };
 
 /// Caller, time and id of a change. Times and ids come from outside: the engine has no clock
@@ -25,6 +26,8 @@ pub struct Act {
     pub metadata: Map<String, Value>,
     /// The digest of the request; none if only a test or a replay decides.
     pub request: Option<String>,
+    /// Format of the record, as new as the log allows.
+    pub format: u32,
 }
 
 impl Act {
@@ -32,7 +35,8 @@ impl Act {
     /// those that a process makes.
     pub(super) fn of_nobody(now: DateTime<Utc>) -> Self {
         let firing = FiringId::new("00000000-0000-0000-0000-000000000000").expect("it is an id");
-        Self { by: None, now, firing, metadata: Map::new(), request: Some("0".repeat(32)) }
+        let request = Some("0".repeat(32));
+        Self { by: None, now, firing, metadata: Map::new(), request, format: FORMAT_VERSION }
     }
 }
 
@@ -47,6 +51,15 @@ pub struct TokenSeed {
     pub metadata: Map<String, Value>,
 }
 
+impl TokenSeed {
+    /// SHA-256 over it, the first 16 bytes in hexadecimal. The fields of objects count in any order.
+    pub fn digest(&self) -> String {
+        // Every key is a text, so this can't fail; if it did, all seeds would be one.
+        let text = serde_json::to_vec(&(&self.place, &self.data, &self.metadata));
+        hex(&Sha256::digest(text.unwrap_or_default())[..16])
+    }
+}
+
 /// The first record of a case that has no token yet.
 pub(super) fn first_record(
     workflow: WorkflowId,
@@ -56,7 +69,7 @@ pub(super) fn first_record(
     act: &Act,
 ) -> Record {
     Record {
-        format: FORMAT_VERSION,
+        format: act.format,
         kind,
         workflow,
         case,
@@ -68,15 +81,23 @@ pub(super) fn first_record(
         consumed: Vec::new(),
         read: Vec::new(),
         removed: Vec::new(),
+        given: Vec::new(),
+        edited: Vec::new(),
+        cascade: Vec::new(),
         produced: Vec::new(),
         history_bases: Default::default(),
         marking: Marking::default(),
         status: CaseStatus::Running,
         tokens_made: 0,
+        incidents: Vec::new(),
+        incidents_made: 0,
+        raised: Vec::new(),
+        incident: None,
         metadata: act.metadata.clone(),
         previous: None,
         previous_hash: None,
         request: act.request.clone(),
+        seed: None,
         recent: Vec::new(),
         page: None,
         pages: Vec::new(),
@@ -95,11 +116,15 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
         marking: case.marking.clone(),
         status: case.status,
         tokens_made: case.tokens_made,
+        incidents: case.incidents.clone(),
+        incidents_made: case.incidents_made,
         previous: Some(case.sequence),
         previous_hash: Some(case.head_hash.clone()),
         aside: case.aside.clone(),
         ..first_record(workflow, id, case.definition, kind, act)
     };
+    // A record of format 1 has it in another order.
+    record.marking.sort();
     name_earlier(case, &mut record);
     record
 }
@@ -132,7 +157,7 @@ pub(crate) fn status_after(net: &Net, marking: &Marking, status: CaseStatus) -> 
     }
 }
 
-/// The record that begins a case.
+/// The record that begins a case, with the cascade after it.
 pub fn create_case(
     net: &Net,
     definition: LogSequence,
@@ -140,25 +165,37 @@ pub fn create_case(
     id: CaseId,
     seed: TokenSeed,
     act: &Act,
-) -> Record {
+    bounds: Bounds<'_>,
+) -> Result<Record, NotMade> {
     let mut record = first_record(workflow, id, definition, RecordKind::Created, act);
-    plant(net, &mut record, seed, act);
-    record
+    let digest = (!net.immediate.is_empty()).then(|| seed.digest());
+    let token = plant(&mut record, seed, act);
+    let mut draft = Draft::new(None, record);
+    draft.give(token);
+    let mut record = conclude(net, draft, bounds)?;
+    record.seed = digest.filter(|_| !record.cascade.is_empty());
+    Ok(record)
 }
 
-/// The record that adds a token to a case.
-pub fn add_token(net: &Net, case: &Case, seed: TokenSeed, act: &Act) -> Record {
+/// The record that adds a token to a case, with the cascade after it.
+pub fn add_token(
+    net: &Net,
+    case: &Case,
+    seed: TokenSeed,
+    act: &Act,
+    bounds: Bounds<'_>,
+) -> Result<Record, NotMade> {
     let mut record = next_record(case, RecordKind::Edited, act);
-    plant(net, &mut record, seed, act);
-    record
+    let token = plant(&mut record, seed, act);
+    let mut draft = Draft::new(Some(case), record);
+    draft.give(token);
+    conclude(net, draft, bounds)
 }
 
-fn plant(net: &Net, record: &mut Record, seed: TokenSeed, act: &Act) {
+fn plant(record: &mut Record, seed: TokenSeed, act: &Act) -> Arc<Token> {
     record.tokens_made += 1;
     let id = TokenId::of_case(&record.workflow.tag(), &record.case, record.tokens_made);
-    let entry = MarkingEntry { token: id.clone(), place: seed.place.clone(), sequence: None };
-    record.marking.0.push(entry);
-    record.produced.push(Token {
+    Arc::new(Token {
         id,
         workflow: record.workflow.clone(),
         case: record.case.clone(),
@@ -172,13 +209,19 @@ fn plant(net: &Net, record: &mut Record, seed: TokenSeed, act: &Act) {
         nats_sequence: None,
         nats_timestamp: None,
         nats_subject: None,
-    });
-    record.status = status_after(net, &record.marking, record.status);
+    })
 }
 
-/// The record that merges `patch` (RFC 7396) into a live token's data; `None` if the token is
-/// not alive.
-pub fn update_data(case: &Case, token: &TokenId, patch: &Value, act: &Act) -> Option<Record> {
+/// The record that merges `patch` (RFC 7396) into a live token's data, with the cascade after it;
+/// `None` if the token is not alive.
+pub fn update_data(
+    net: &Net,
+    case: &Case,
+    token: &TokenId,
+    patch: &Value,
+    act: &Act,
+    bounds: Bounds<'_>,
+) -> Option<Result<Record, NotMade>> {
     let mut changed = Token::clone(case.tokens.get(token)?);
     merge_patch(&mut changed.data, patch);
     changed.updated_at = act.now;
@@ -186,14 +229,9 @@ pub fn update_data(case: &Case, token: &TokenId, patch: &Value, act: &Act) -> Op
     changed.nats_sequence = None;
     changed.nats_timestamp = None;
     changed.nats_subject = None;
-    let mut record = next_record(case, RecordKind::Edited, act);
-    leave_out_history(case, &mut record, &mut changed);
-    // The token stays where and when it arrived: editing does not send it to the end.
-    for entry in record.marking.0.iter_mut().filter(|entry| entry.token == *token) {
-        entry.sequence = None;
-    }
-    record.produced.push(changed);
-    Some(record)
+    let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Edited, act));
+    draft.change(Arc::new(changed));
+    Some(conclude(net, draft, bounds))
 }
 
 /// Leaves out of a token, as it was before `record`, the history that an earlier record has.
@@ -206,23 +244,43 @@ pub(super) fn leave_out_history(case: &Case, record: &mut Record, token: &mut To
     }
 }
 
-/// The record that pauses, resumes or cancels a case. A cancelled case loses its tokens.
-pub fn change_status(net: &Net, case: &Case, kind: RecordKind, act: &Act) -> Record {
-    let mut record = next_record(case, kind, act);
+/// The record that pauses, resumes or cancels a case. A cancelled case loses its tokens; in a
+/// resumed one follows what was held back.
+pub fn change_status(
+    net: &Net,
+    case: &Case,
+    kind: RecordKind,
+    act: &Act,
+    bounds: Bounds<'_>,
+) -> Result<Record, NotMade> {
+    let mut draft = Draft::new(Some(case), next_record(case, kind, act));
     match kind {
-        RecordKind::Paused => record.status = CaseStatus::Paused,
+        RecordKind::Paused => draft.record.status = CaseStatus::Paused,
         RecordKind::Cancelled => {
-            record.status = CaseStatus::Cancelled;
+            draft.record.status = CaseStatus::Cancelled;
             let at = |token: &Arc<Token>| TokenAt {
                 token: token.id.clone(),
                 place: token.place.clone(),
             };
-            record.removed = case.live_tokens().map(at).collect();
-            record.marking = Marking::default();
+            draft.record.removed = case.live_tokens().map(at).collect();
+            case.marking.0.iter().for_each(|entry| draft.take(&entry.token));
         }
-        _ => {
-            record.status = status_after(net, &record.marking, CaseStatus::Running);
-        }
+        _ => draft.record.status = CaseStatus::Running,
     }
-    record
+    conclude(net, draft, bounds)
+}
+
+/// The record of a retry: the incident is over, and what it stopped is tried again. `None` if no
+/// such incident is open.
+pub fn retry(
+    net: &Net,
+    case: &Case,
+    incident: u64,
+    act: &Act,
+    bounds: Bounds<'_>,
+) -> Option<Result<Record, NotMade>> {
+    case.incidents.iter().find(|open| open.number == incident)?;
+    let mut record = next_record(case, RecordKind::Retried, act);
+    record.incident = Some(incident);
+    Some(conclude(net, Draft::new(Some(case), record), bounds))
 }

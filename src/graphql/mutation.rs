@@ -7,7 +7,7 @@ use crate::graphql::{
     input::{
         CaseChangeInput, CreateTokenInput, CreateWorkflowInput, CreateWorkflowInstanceInput,
         FireCaseInput, FireTransitionInput, NewTokenRequest, QuarantineCaseInput,
-        TransitionTokenWithNatsInput, UpdateTokenDataInput,
+        RetryIncidentInput, TransitionTokenWithNatsInput, UpdateTokenDataInput,
     },
     request::arguments::in_words_of,
     types::{Case, Firing, NatsToken, Token, Workflow, petrel},
@@ -141,6 +141,18 @@ impl Mutation {
     ) -> Result<Option<Case>> {
         let (workflow, case, change) = input.into_request()?;
         changed(petrel(ctx).cancel(&workflow, &case, change).await)
+    }
+
+    /// Ends an open incident and tries again what it stopped. If that fails for the same cause, the
+    /// case has a new incident afterwards.
+    async fn retry_incident(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The incident.")] input: RetryIncidentInput,
+    ) -> Result<Option<Case>> {
+        let (workflow, case, incident, change) = input.into_request()?;
+        let done = petrel(ctx).retry_incident(&workflow, &case, incident, change).await;
+        changed(done.map_err(|error| in_words_of(error, &[("incident", "input.incident")])))
     }
 
     /// Puts aside the messages of a case's log that can't be read or do not follow. The case goes

@@ -163,8 +163,7 @@ impl Changes {
             if let Some(after) = touched.produced.iter().find(|after| after.id == self.token) {
                 return Some((Ok(Token::from(after.clone())), self));
             }
-            let mut taken = touched.consumed.iter().chain(&touched.removed);
-            self.over |= taken.any(|taken| taken.token == self.token);
+            self.over |= touched.left().into_iter().any(|taken| taken.token == self.token);
         }
         None
     }

@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Aside, CaseId, Chain, Digests, LogSequence, Marking, Revision, Token, TokenId, WorkflowId,
+    Aside, CaseId, Chain, Digests, Incident, LogSequence, Marking, Revision, Token, TokenId,
+    WorkflowId,
 };
 
 /// State of a case's run.
@@ -47,7 +48,7 @@ pub struct Case {
     pub definition: LogSequence,
     /// State of its run.
     pub status: CaseStatus,
-    /// Places of its live tokens, oldest arrival first.
+    /// Places of its live tokens: of each place, oldest arrival first.
     pub marking: Marking,
     /// The live tokens, whole.
     pub tokens: HashMap<TokenId, Arc<Token>>,
@@ -55,6 +56,10 @@ pub struct Case {
     pub history_bases: HashMap<TokenId, LogSequence>,
     /// Number of tokens that the case has ever had; the next token gets this number plus one.
     pub tokens_made: u64,
+    /// Its open incidents, oldest first.
+    pub incidents: Vec<Incident>,
+    /// Number of incidents that the case has ever had.
+    pub incidents_made: u64,
     /// The log sequence of the case's last record: the fence of the next.
     pub sequence: LogSequence,
     /// SHA-256 of the last record's stored bytes, in hexadecimal.
@@ -75,7 +80,7 @@ impl Case {
         self.sequence.into()
     }
 
-    /// The live tokens, oldest arrival first.
+    /// The live tokens: of each place, oldest arrival first.
     pub fn live_tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
         self.marking.0.iter().filter_map(|entry| self.tokens.get(&entry.token))
     }

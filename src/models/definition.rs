@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{LogSequence, PlaceId, TransitionId, Version, WorkflowId};
+use super::{LogSequence, PlaceId, Problems, TransitionId, Version, WorkflowId};
 
 /// A workflow: places, transitions, and the place where a new case starts.
 ///
@@ -33,9 +33,43 @@ pub struct WorkflowDefinition {
     /// exports use them; a case completes in terminal places alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub final_markings: Vec<BTreeMap<PlaceId, u64>>,
+    /// The most immediate firings that may follow one change, 1 to
+    /// [`MOST_IN_CASCADE`](Self::MOST_IN_CASCADE); [`CASCADE`](Self::CASCADE) where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cascade: Option<u32>,
     /// Any other values that the owner wants to keep with the definition.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
+}
+
+impl WorkflowDefinition {
+    /// Number of immediate firings that may follow one change where the definition says nothing.
+    pub const CASCADE: u32 = 1_000;
+
+    /// Returns true if a part of it fires by itself, which programs of format 1 don't know.
+    pub fn runs_by_itself(&self) -> bool {
+        self.max_cascade.is_some() || self.transitions.iter().any(|transition| transition.auto)
+    }
+
+    /// The problems of a definition that runs by itself where older programs write into the log.
+    pub(crate) fn problems_of_level(&self) -> Problems {
+        let mut problems = Problems::default();
+        let reason = "runs by itself, and this log may have programs that don't know of it: once every \
+                      program of the system is of this version or a later one, allow it by \
+                      `petrel level 2`";
+        if self.max_cascade.is_some() {
+            problems.add("max_cascade", reason);
+        }
+        for (number, transition) in self.transitions.iter().enumerate() {
+            if transition.auto {
+                problems.add(format!("transitions[{number}].auto"), reason);
+            }
+        }
+        problems
+    }
+
+    /// The most that a definition may allow: for nets that are wide, and no cycle.
+    pub const MOST_IN_CASCADE: u32 = 10_000;
 }
 
 /// A place: holds tokens.
@@ -106,6 +140,13 @@ pub struct Transition {
     /// A CEL expression that gives a map, merged into the data of the produced tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// Fires by itself as soon as it is enabled: an immediate transition.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub auto: bool,
+    /// Rank of an immediate transition: of those that are enabled the highest fires first, and of
+    /// equal ones the first in the definition. 0 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
     /// A step that is no activity: event logs and the labels of exports leave it out.
     #[serde(default, skip_serializing_if = "is_false")]
     pub silent: bool,

@@ -42,11 +42,12 @@ impl TokenDigest {
     /// Digest of a token: the same for a token read from the log and one read from the view.
     pub fn of(token: &Token) -> Self {
         let mut history = token.history.clone();
-        // The last transition may be of this version's own record.
-        if history.last().is_some_and(|last| last.sequence == token.nats_sequence)
-            && let Some(last) = Arc::make_mut(&mut history).last_mut()
-        {
-            last.set_sequence(None);
+        // The last transitions may be of this version's own record.
+        let is_own = |event: &&Passed| event.sequence == token.nats_sequence;
+        let own = history.iter().rev().take_while(is_own).count();
+        if own > 0 && token.nats_sequence.is_some() {
+            let at = history.len() - own;
+            Arc::make_mut(&mut history)[at..].iter_mut().for_each(|event| event.set_sequence(None));
         }
         let said = Said {
             id: &token.id,
@@ -140,7 +141,8 @@ mod tests {
         let digest = TokenDigest::of(&before);
         let mut after = before.clone();
         after.nats_sequence = LogSequence::new(12);
-        Arc::make_mut(&mut after.history)[1].set_sequence(LogSequence::new(12));
+        after.set_passed(LogSequence::new(12).unwrap());
+        assert!(after.history.iter().all(|event| event.sequence == LogSequence::new(12)));
         after.nats_subject = Some("somewhere".to_owned());
         after.nats_timestamp = Some(Utc::now());
         assert_eq!(TokenDigest::of(&after), digest);

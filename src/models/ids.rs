@@ -261,6 +261,24 @@ impl TokenId {
         Self(format!("{case}-{tag}-{number}").into())
     }
 
+    /// A token by its number alone, as records are stored: no id until [`in_case`](Self::in_case)
+    /// has given it its name.
+    pub(in crate::models) fn by_number(number: u64) -> Self {
+        Self(format!("{RESERVED}{number}").into())
+    }
+
+    /// Names a token that is known by its number alone, given what the ids of the case begin with.
+    pub(in crate::models) fn in_case(&mut self, beginning: &str) {
+        if let Some(number) = self.0.strip_prefix(RESERVED) {
+            *self = Self(format!("{beginning}{number}").into());
+        }
+    }
+
+    /// Beginning of the ids of a case's tokens: all of them but the number.
+    pub(in crate::models) fn beginning(workflow: &WorkflowId, case: &CaseId) -> String {
+        format!("{case}-{}-", workflow.tag())
+    }
+
     /// The token's number in its case; `None` for an id that no case can have given.
     pub fn number(&self) -> Option<u64> {
         self.0.rsplit_once('-')?.1.parse().ok()

@@ -32,7 +32,8 @@ pub(super) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// The live tokens of a case, oldest arrival first.
+/// The live tokens of a case, place by place; of each place, oldest arrival first. Records of
+/// format 1 have them all in the order of their arrival.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Marking(pub Vec<MarkingEntry>);
@@ -41,6 +42,12 @@ impl Marking {
     /// Entry of `token`, if it is alive.
     pub fn entry(&self, token: &TokenId) -> Option<&MarkingEntry> {
         self.0.iter().find(|entry| entry.token == *token)
+    }
+
+    /// Puts the tokens in the order in which they are stored: by place, those of each in the order
+    /// that they have.
+    pub fn sort(&mut self) {
+        self.0.sort_by(|one, other| one.place.cmp(&other.place));
     }
 
     /// The tokens of `place`, oldest arrival first.

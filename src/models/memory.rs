@@ -36,9 +36,12 @@ impl Case {
 impl Stored<Record> {
     /// Approximate memory that it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let Record { produced, marking, consumed, read, removed, .. } = &self.value;
+        let Record { produced, marking, consumed, read, removed, given, cascade, .. } = &self.value;
         let tokens = produced.iter().map(Token::memory).sum::<usize>();
-        let named = marking.0.len() + consumed.len() + read.len() + removed.len();
+        let steps = cascade.iter().map(|step| 1 + step.tokens().count()).sum::<usize>();
+        let named = marking.0.len() + consumed.len() + read.len() + removed.len() + given.len();
+        let raised = self.value.raised.iter().map(|raised| EVENT + raised.explanation.len());
+        let (named, tokens) = (named + steps, tokens + raised.sum::<usize>());
         let put_aside = self.value.put_aside.len() + self.value.aside.len();
         RECORD + tokens + EVENT * (named + put_aside) + object_memory(&self.value.metadata)
     }

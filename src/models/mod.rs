@@ -1,14 +1,11 @@
 //! Plain data: the stored forms, and the values that the parts hand one another. No I/O.
 
-mod aside;
 mod case;
-mod chain;
 mod definition;
 mod digest;
 mod history;
 mod ids;
 mod json;
-mod links;
 mod marking;
 mod memory;
 pub mod petri;
@@ -20,9 +17,7 @@ mod sequence;
 mod token;
 mod visible;
 
-pub use aside::{Aside, PutAside};
 pub use case::{Case, CaseStatus};
-pub use chain::{Chain, IdHash, Link, PAGE_LENGTH, PageAt};
 pub use definition::{
     ArcKind, Guard, InputArc, OutputArc, Place, PlaceKind, Rule, StoredDefinition, Transition,
     WorkflowDefinition,
@@ -37,14 +32,17 @@ pub use json::{
 };
 pub(crate) use json::{MOST_UNKNOWN, read_json, read_json_noting};
 pub use json::{Unambiguous, unambiguous};
-pub(crate) use links::LONGEST_LINK;
 pub use marking::{Marking, MarkingEntry};
 pub(crate) use memory::object_memory;
 pub use position::{LogPosition, LogStream};
 pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};
-pub(crate) use record::UNKNOWN_KIND;
-pub use record::{FORMAT_VERSION, Fence, Record, RecordKind, Stored, TokenAt};
+pub use record::{
+    Aside, Chain, FORMAT_VERSION, Fence, IdHash, Incident, IncidentAbout, IncidentCode,
+    LONGEST_EXPLANATION, Link, PAGE_LENGTH, PageAt, PutAside, Raised, Record, RecordKind, Step,
+    Stored, TokenAt,
+};
+pub(crate) use record::{LONGEST_LINK, UNKNOWN_KIND};
 pub use sequence::{LogSequence, NoSequence, Revision, Version, ViewSequence};
 pub use token::{HISTORY_KEPT, HISTORY_WHOLE_EVERY, Token};
 pub use visible::{visible, visible_json, visible_lines, without_logins};

@@ -43,6 +43,8 @@ pub struct Transition {
     pub arcs: Arcs,
     /// True if it is no activity.
     pub silent: bool,
+    /// True if it fires by itself as soon as it is enabled.
+    pub immediate: bool,
 }
 
 /// The arcs of one transition.

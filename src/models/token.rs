@@ -66,14 +66,30 @@ pub struct Token {
 impl Token {
     /// History in the token's next record: the transitions to write, and the record that has
     /// the ones before them, if any are left out. `base` is the last record of the token that
-    /// has them all.
+    /// has them all. The last transitions are of the record itself where they have no sequence.
     pub fn history_to_record(&self, base: LogSequence) -> (Arc<Vec<Passed>>, Option<LogSequence>) {
-        let since =
-            self.history.iter().rev().take_while(|event| event.sequence > Some(base)).count();
-        let is_short = self.history.len() < HISTORY_WHOLE_EVERY;
+        let own = self.passed_unstored();
+        let before = &self.history[..self.history.len() - own];
+        let since = before.iter().rev().take_while(|event| event.sequence > Some(base)).count();
+        let is_short = before.len() < HISTORY_WHOLE_EVERY;
         match is_short || since >= HISTORY_WHOLE_EVERY {
             true => (Arc::clone(&self.history), None),
-            false => (self.history[self.history.len() - since..].to_vec().into(), Some(base)),
+            false => (self.history[before.len() - since..].to_vec().into(), Some(base)),
+        }
+    }
+
+    /// Number of its last transitions that are of a record without its place in the log.
+    pub fn passed_unstored(&self) -> usize {
+        self.history.iter().rev().take_while(|event| event.sequence.is_none()).count()
+    }
+
+    /// Notes the sequence of the record that its last transitions are of.
+    pub fn set_passed(&mut self, sequence: LogSequence) {
+        let own = self.passed_unstored();
+        if own > 0 {
+            let history = Arc::make_mut(&mut self.history);
+            let at = history.len() - own;
+            history[at..].iter_mut().for_each(|event| event.set_sequence(Some(sequence)));
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::petrel::{Change, Error, Result, read::Reader};
 use crate::{
-    engine::{Excess, Limits},
+    engine::{Excess, Limits, NotMade},
     models::{
         MAX_NESTING, Problems, WorkflowDefinition, kept_name, nesting, object_kept_name,
         object_nesting,
@@ -15,6 +15,15 @@ impl Reader {
     /// The limits of the messages stored here.
     pub(in crate::petrel) fn limits(&self) -> Limits {
         Limits { message: self.storage.max_message() }
+    }
+}
+
+impl From<NotMade> for Error {
+    fn from(not: NotMade) -> Self {
+        match not {
+            NotMade::Excess(excess) => excess.into(),
+            NotMade::Late => Self::Overloaded { reason: not.to_string() },
+        }
     }
 }
 

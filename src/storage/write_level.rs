@@ -2,6 +2,8 @@
 
 use std::{fmt, num::NonZeroU32, str::FromStr};
 
+use crate::models::FORMAT_VERSION;
+
 /// A level of the kinds and fields that records may have, beginning at 1. `docs/storage.md` has the
 /// list. A program that reads a level reads all below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,7 +14,15 @@ impl WriteLevel {
     pub const FIRST: Self = Self(NonZeroU32::MIN);
 
     /// The highest level that this version reads.
-    pub const KNOWN: Self = Self::FIRST;
+    pub const KNOWN: Self = Self::SECOND;
+
+    /// The level of format 2, and of nets that run by themselves.
+    pub const SECOND: Self = Self(NonZeroU32::MIN.saturating_add(1));
+
+    /// Format of the records that may be written at this level.
+    pub fn format(self) -> u32 {
+        self.get().min(FORMAT_VERSION)
+    }
 
     /// The level of this number; `None` for 0.
     pub fn new(number: u32) -> Option<Self> {

@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod bounded;
+mod cascade;
 mod cases;
 mod circles;
 mod cli;

@@ -6,6 +6,7 @@ import json
 import sys
 
 from nets import NETS
+from records import body_of
 from strangers import is_strange
 
 PAGE = 64
@@ -135,7 +136,7 @@ class Logs:
         if is_strange(message):
             return self.case((parts[-4], parts[-1])).garbage.append((message["q"], message["ts"]))
         try:
-            body = json.loads(message["d"])
+            body = body_of(message)
             record = Record(message, body)
         except (ValueError, KeyError, TypeError) as error:
             self.report.find("UNREADABLE", f"{message['subj']} {message['q']}: {error}")
@@ -254,7 +255,7 @@ class Replay:
 
     def __init__(self, log, requests, report):
         self.log, self.requests, self.report = log, requests, report
-        self.marking = []  # [token, place, sequence], oldest arrival first
+        self.marking = []  # [token, place, sequence], of each place oldest arrival first
         self.data = {}
         self.status, self.made = None, 0
 
@@ -279,7 +280,9 @@ class Replay:
         wrong = steps.get(record.kind, self.status_changed)(record, body)
         if wrong:
             return wrong
-        said = [list(entry) for entry in record.marking]
+        # Stored by place, and of each in the order of arrival; records of format 1 mix the places.
+        self.marking.sort(key=lambda entry: entry[1])
+        said = sorted(([*entry] for entry in record.marking), key=lambda entry: entry[1])
         if said != self.marking:
             return f"its marking is {said}, and {self.marking} follows"
         if (body["status"], body["tokens_made"]) != (self.status, self.made):

@@ -11,6 +11,7 @@ from check_log import links_of, links_text
 from dump import load
 from journal import read
 from plants import BackPlants, MorePlants, NothingToPlantIn
+from records import body_of
 from strangers import is_strange
 
 
@@ -22,17 +23,17 @@ class Plants(MorePlants, BackPlants):
         self.logs = defaultdict(list)
         for message in messages:
             if message["s"] == "CB_LOG" and ".events." in message["subj"] and not is_strange(message):
-                body = json.loads(message["d"])
+                body = body_of(message)
                 self.logs[body["workflow"], body["case"]].append(message)
         self.longest = max(self.logs.values(), key=len)
 
     def change(self, message, change):
-        body = json.loads(message["d"])
+        body = body_of(message)
         change(body)
         message["d"] = json.dumps(body, separators=(",", ":")).encode()
 
     def body(self, message):
-        return json.loads(message["d"])
+        return body_of(message)
 
     def acknowledged(self, operation="fireCase"):
         for line in self.lines:

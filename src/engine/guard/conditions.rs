@@ -16,17 +16,17 @@ use crate::models::{Guard, Problems};
 
 /// All conditions of one transition, compiled. A clone shares them.
 #[derive(Debug, Clone, Default)]
-pub struct Guards(Arc<[Condition]>);
+pub struct Guards(pub(super) Arc<[Condition]>);
 
 #[derive(Debug)]
-struct Condition {
-    index: usize,
-    source: String,
-    form: Form,
+pub(super) struct Condition {
+    pub index: usize,
+    pub source: String,
+    pub form: Form,
 }
 
 #[derive(Debug)]
-enum Form {
+pub(super) enum Form {
     Cel(Expression),
     Rule(Test),
 }

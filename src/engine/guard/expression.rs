@@ -58,6 +58,11 @@ impl Expression {
         futile::problems(&self.0, wanted, budget)
     }
 
+    /// Returns true if it asks for the revision of a token.
+    pub(super) fn asks_for_revision(&self) -> bool {
+        names::asks_for_revision(&self.0)
+    }
+
     /// Evaluates it in `context`.
     ///
     /// # Errors

@@ -16,13 +16,15 @@ use cel::{
 };
 
 use super::{
-    expression::context,
-    expression::reason,
+    conditions::{Condition, Form, Guards},
+    expression::{Expression, context, reason},
     functions,
     kinds::{Alone, Argument, HIDDEN, Kinds, LOOK, NoSuchCall, is_closed, of_call, unwrapped},
     meter::Budget,
+    scope::GUARD_VARIABLES,
     wanted::Wanted,
 };
+use crate::models::Problems;
 
 /// The most steps that looking at one expression takes; what takes more may fail or not.
 const STEPS: u64 = 20_000;
@@ -282,4 +284,40 @@ fn is_optional(call: &CallExpr, bound: &[(&str, Kinds)]) -> bool {
     let target = call.target.as_deref().map(|target| &target.expr);
     matches!(target, Some(Expr::Ident(name)) if name == "optional")
         && !bound.iter().any(|(name, _)| *name == "optional")
+}
+
+/// The reasons against an expression of an immediate transition.
+const PASSING_TIME: &str = "asks for `now`, and the transition fires by itself: no change of the case \
+                            would say when; leave it to callers, or ask for what tokens carry";
+pub(super) const PASSING_REVISION: &str = "asks for the revision of a token, and the transition fires by \
+                                           itself: a token that the same change made has none yet";
+
+impl Guards {
+    /// Adds a problem at `path[i]` for each condition that asks for the time or for the revision of a
+    /// token. A transition that fires by itself would be enabled by nothing that happens; and a token
+    /// that the same record made has no revision yet.
+    pub(in crate::engine) fn refuse_passing(&self, path: &str, problems: &mut Problems) {
+        let timeless: Vec<_> =
+            GUARD_VARIABLES.iter().copied().filter(|name| *name != "now").collect();
+        for Condition { index, source, form } in self.0.iter() {
+            let (asks_now, asks_revision) = match form {
+                Form::Cel(expression) => {
+                    let asks_now = Expression::compile(source, &timeless).is_err();
+                    (asks_now, expression.asks_for_revision())
+                }
+                Form::Rule(_) => {
+                    let of_token = |path: &str| {
+                        let words: Vec<_> = path.split('.').collect();
+                        matches!(words[..], ["token", "revision"] | ["tokens", _, "revision"])
+                    };
+                    (false, source.split('"').any(of_token))
+                }
+            };
+            if asks_now {
+                problems.add(format!("{path}[{index}]"), PASSING_TIME);
+            } else if asks_revision {
+                problems.add(format!("{path}[{index}]"), PASSING_REVISION);
+            }
+        }
+    }
 }

@@ -41,6 +41,8 @@ pub struct Budget(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     steps: u64,
+    /// The budget that this one is a part of.
+    whole: Option<Budget>,
     until: Option<Instant>,
     spent: AtomicU64,
     is_late: AtomicBool,
@@ -78,17 +80,29 @@ impl Budget {
     /// Budget of so many steps.
     pub fn of(steps: u64) -> Self {
         let (spent, is_late) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Shared { steps, until: None, spent, is_late }))
+        Self(Arc::new(Shared { steps, whole: None, until: None, spent, is_late }))
+    }
+
+    /// A part of this one, of at most so many steps: what it spends counts here too, and it runs out
+    /// with the whole.
+    pub(in crate::engine) fn part(&self, steps: u64) -> Self {
+        let (spent, is_late) = (AtomicU64::new(0), AtomicBool::new(false));
+        let whole = Some(self.clone());
+        Self(Arc::new(Shared { steps, whole, until: None, spent, is_late }))
     }
 
     /// [`MAX_STEPS`], and no longer than `until`.
     pub fn until(until: Instant) -> Self {
         let (spent, is_late) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Shared { steps: MAX_STEPS, until: Some(until), spent, is_late }))
+        let (steps, until) = (MAX_STEPS, Some(until));
+        Self(Arc::new(Shared { steps, whole: None, until, spent, is_late }))
     }
 
     /// The resource that it ran out of, if it did.
     pub fn ran_out(&self) -> Option<RanOut> {
+        if let Some(ran_out) = self.0.whole.as_ref().and_then(Self::ran_out) {
+            return Some(ran_out);
+        }
         if self.0.spent.load(Ordering::Relaxed) > self.0.steps {
             return Some(RanOut::Steps(self.0.steps));
         }
@@ -107,6 +121,9 @@ impl Budget {
     /// When that is more than there are, or the time is over.
     pub(crate) fn charge(&self, steps: u64) -> Result<(), RanOut> {
         let shared = &self.0;
+        if let Some(whole) = &shared.whole {
+            whole.charge(steps)?;
+        }
         let before = shared.spent.fetch_add(steps.min(u64::MAX / 2), Ordering::Relaxed);
         let after = before.saturating_add(steps);
         if before / CLOCK_EVERY != after / CLOCK_EVERY

@@ -18,6 +18,24 @@ pub(super) fn unknown(expr: &IdedExpr, variables: &[&str]) -> Vec<String> {
     check.problems
 }
 
+/// Returns true if `expr` asks for the revision of a token.
+pub(super) fn asks_for_revision(expr: &IdedExpr) -> bool {
+    const FIELD: &str = "revision";
+    // A field of a field is one of data, metadata or the marking.
+    let is_token = |of: &IdedExpr| !matches!(of.expr, Expr::Select(_));
+    let asks = match &expr.expr {
+        Expr::Select(select) => select.field == FIELD && is_token(&select.operand),
+        Expr::Call(call) if call.func_name == operators::INDEX => match &call.args[..] {
+            [of, IdedExpr { expr: Expr::Literal(name), .. }] => {
+                is_token(of) && format!("{name:?}").contains(FIELD)
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    asks || children(&expr.expr).into_iter().any(asks_for_revision)
+}
+
 /// Returns true if the tree of `expr` has more than `limit` levels.
 pub(super) fn depth_exceeds(expr: &IdedExpr, limit: usize) -> bool {
     let Some(limit) = limit.checked_sub(1) else {

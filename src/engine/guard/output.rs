@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     expression::{Expression, context, reason},
+    futile::PASSING_REVISION,
     meter::{Budget, RanOut},
     scope::{OUTPUT_VARIABLES, Scope, Variables},
     value::{NotJson, map_to_json, with_article},
@@ -59,6 +60,14 @@ impl OutputExpression {
     pub fn refuse_futile(&self, path: &str, budget: &Budget, problems: &mut Problems) {
         for message in self.0.futile(Wanted::Object, budget) {
             problems.add(path, message);
+        }
+    }
+
+    /// Adds a problem at `path` if it asks for the revision of a token, in a transition that fires by
+    /// itself: a token that the same record made has none yet.
+    pub(in crate::engine) fn refuse_passing(&self, path: &str, problems: &mut Problems) {
+        if self.0.asks_for_revision() {
+            problems.add(path, PASSING_REVISION);
         }
     }
 

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::fixture::{Run, Start, now};
 use crate::{
     engine::{
-        Blocker, Budget, Firing, Limits, Refusal, TokenSeed, add_token, available, explain, fire,
-        fit,
+        Blocker, Bounds, Budget, Firing, Limits, Refusal, TokenSeed, add_token, available, explain,
+        fire, fit,
     },
     models::{PlaceId, Record, WorkflowDefinition},
 };
@@ -83,7 +83,9 @@ fn run(start: &Start, tokens: &[(usize, i64)], length: usize) -> Run {
         let list: Vec<_> = (0..length).collect();
         let data = json!({ "n": n, "l": list });
         let seed = TokenSeed { place, data, metadata: Default::default() };
-        let record = add_token(&run.net, &run.case, seed, &run.act());
+        let record =
+            add_token(&run.net, &run.case, seed, &run.act(), Bounds::of(&Budget::default()))
+                .unwrap();
         run.append(record);
     }
     run

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     engine::{
-        Act, Budget, Firing, Limits, Mode, Net, Refusal, TokenSeed, add_token, apply, create_case,
-        fire,
+        Act, Bounds, Budget, Firing, Limits, Mode, Net, Refusal, TokenSeed, add_token, apply,
+        create_case, fire,
     },
     models::{
         ArcKind, Case, CaseId, CaseStatus, Fence, FiringId, LogSequence, PlaceId, Record, Stored,
@@ -159,7 +159,9 @@ impl Run {
             CaseId::new("run").unwrap(),
             seed(0, 1),
             &act(1),
-        );
+            Bounds::of(&Budget::default()),
+        )
+        .unwrap();
         let first = stored(first, 2);
         let case = apply(None, &first).unwrap();
         let mut run = Self { net, case, log: vec![first] };
@@ -173,7 +175,9 @@ impl Run {
     /// Adds a token to a place.
     pub(super) fn add(&mut self, place: usize) {
         let seed = seed(place, self.case.tokens_made + 1);
-        let record = add_token(&self.net, &self.case, seed, &self.act());
+        let record =
+            add_token(&self.net, &self.case, seed, &self.act(), Bounds::of(&Budget::default()))
+                .unwrap();
         self.append(record);
     }
 
@@ -280,6 +284,7 @@ fn act(number: u64) -> Act {
         firing: FiringId::new(format!("f-{number}")).unwrap(),
         metadata: Map::new(),
         request: None,
+        format: crate::models::FORMAT_VERSION,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Properties of any net, any marking and any sequence of firings.
 
 mod agreement;
+mod cascades;
 mod explanations;
 mod firings;
 mod fixture;

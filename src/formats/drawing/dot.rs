@@ -45,9 +45,10 @@ pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
             (false, true) => "#dcfce7",
             (false, false) => "#eef2f7",
         };
+        let bar = if transition.immediate { ", penwidth=3" } else { "" };
         let _ = writeln!(
             out,
-            "  t{number} [shape=box, style=filled, fillcolor=\"{colour}\", label={}, tooltip={}];",
+            "  t{number} [shape=box, style=filled, fillcolor=\"{colour}\", label={}, tooltip={}{bar}];",
             quoted(&label::wrap(transition.label(), 100.0, 3).join("\n")),
             quoted(&transition.id)
         );

@@ -151,6 +151,9 @@ fn write_transition(
     if transition.silent {
         about.push_str(", silent");
     }
+    if transition.immediate {
+        about.push_str(", fires by itself");
+    }
     if enabled {
         about.push_str(": enabled");
     }
@@ -168,6 +171,14 @@ fn write_transition(
         number(node.body.height),
         if enabled { "2.2" } else { "1.6" }
     );
+    if transition.immediate {
+        // A bar, as textbooks draw those that take no time.
+        let (x, y, height) = (number(left), number(top), number(node.body.height));
+        let _ = write!(
+            out,
+            "<rect x=\"{x}\" y=\"{y}\" width=\"5\" height=\"{height}\" fill=\"{INK}\" stroke=\"none\"/>"
+        );
+    }
     if !node.shape.label.is_empty() {
         let colour = if text == INK { String::new() } else { format!(" fill=\"{text}\"") };
         let _ = write!(out, "<g stroke=\"none\"{colour}>");

@@ -69,7 +69,7 @@ fn guarded(cell: &str) -> Cow<'_, str> {
 }
 
 impl<W: Write> EventLog for Csv<W> {
-    fn record(&mut self, stored: LogRecord<'_>) -> io::Result<()> {
+    fn part(&mut self, stored: LogRecord<'_>) -> io::Result<()> {
         let Some((number, at)) = self.course.step(stored).event else { return Ok(()) };
         let record = stored.record;
         let transition = record.transition.as_ref().map_or("", |transition| transition.as_str());

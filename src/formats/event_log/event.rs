@@ -129,8 +129,7 @@ pub(super) fn roles(record: &Record) -> [Vec<(&TokenId, &PlaceId)>; 4] {
     fn at(list: &[TokenAt]) -> Vec<(&TokenId, &PlaceId)> {
         list.iter().map(|at| (&at.token, &at.place)).collect()
     }
-    let produced = record.produced.iter().map(|token| (&token.id, &token.place));
-    [at(&record.consumed), at(&record.read), at(&record.removed), produced.collect()]
+    [at(&record.consumed), at(&record.read), at(&record.removed), record.gave()]
 }
 
 /// Tokens and their places, as `token@place` with spaces between: neither id can have an `@`

@@ -62,11 +62,14 @@ pub struct LogRecord<'a> {
     pub sequence: LogSequence,
     /// Time at which the server stored it.
     pub timestamp: DateTime<Utc>,
+    /// Number of the firing in its cascade; 0 for the change itself.
+    pub step: usize,
 }
 
 impl<'a> From<&'a Stored<Record>> for LogRecord<'a> {
     fn from(stored: &'a Stored<Record>) -> Self {
-        Self { record: &stored.value, sequence: stored.sequence, timestamp: stored.timestamp }
+        let Stored { value, sequence, timestamp, .. } = stored;
+        Self { record: value, sequence: *sequence, timestamp: *timestamp, step: 0 }
     }
 }
 
@@ -74,8 +77,19 @@ impl<'a> From<&'a Stored<Record>> for LogRecord<'a> {
 /// [`finish`](Self::finish).
 pub trait EventLog {
     /// Takes the next record: of the same case as the one before, or of a case that has not
-    /// been there yet.
-    fn record(&mut self, record: LogRecord<'_>) -> io::Result<()>;
+    /// been there yet. The firings of its cascade are events of their own.
+    fn record(&mut self, stored: LogRecord<'_>) -> io::Result<()> {
+        if stored.record.cascade.is_empty() {
+            return self.part(stored);
+        }
+        for (step, part) in stored.record.parts().enumerate() {
+            self.part(LogRecord { record: &part, step, ..stored })?;
+        }
+        Ok(())
+    }
+
+    /// Takes a record without a cascade, or a [part](Record::parts) of one.
+    fn part(&mut self, stored: LogRecord<'_>) -> io::Result<()>;
 
     /// Writes the rest, and answers with the amounts.
     fn finish(self: Box<Self>) -> io::Result<Written>;

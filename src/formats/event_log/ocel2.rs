@@ -84,7 +84,10 @@ impl<W: Write, S: Read + Write + Seek> Ocel2<W, S> {
                 .extend(tokens.iter().map(|(token, _)| relationship(token.as_str(), role)));
         }
         let event = json!({
-            "id": format!("event:{}", stored.sequence),
+            "id": match stored.step {
+                0 => format!("event:{}", stored.sequence),
+                step => format!("event:{}.{step}", stored.sequence),
+            },
             "type": label,
             "time": time(at),
             "attributes": attributes,
@@ -99,7 +102,7 @@ impl<W: Write, S: Read + Write + Seek> Ocel2<W, S> {
 }
 
 impl<W: Write, S: Read + Write + Seek> EventLog for Ocel2<W, S> {
-    fn record(&mut self, stored: LogRecord<'_>) -> io::Result<()> {
+    fn part(&mut self, stored: LogRecord<'_>) -> io::Result<()> {
         let step = self.course.step(stored);
         let case = case_object(stored.record);
         if step.begins {
@@ -107,15 +110,15 @@ impl<W: Write, S: Read + Write + Seek> EventLog for Ocel2<W, S> {
             self.object(CASE, &case, json!([]))?;
             self.tokens = 0;
         }
-        for token in &stored.record.produced {
-            let number = token.id.number().ok_or_else(|| {
-                let message = format!("token {} has no number; the record is damaged", token.id);
+        for (token, _) in stored.record.gave() {
+            let number = token.number().ok_or_else(|| {
+                let message = format!("token {token} has no number; the record is damaged");
                 io::Error::new(io::ErrorKind::InvalidData, message)
             })?;
             if number > self.tokens {
                 self.tokens = number;
                 comma(&mut self.spool, false)?;
-                self.object(TOKEN, token.id.as_str(), json!([relationship(&case, CASE)]))?;
+                self.object(TOKEN, token.as_str(), json!([relationship(&case, CASE)]))?;
             }
         }
         match step.event {

@@ -104,7 +104,7 @@ impl<W: Write> Xes<W> {
 }
 
 impl<W: Write> EventLog for Xes<W> {
-    fn record(&mut self, stored: LogRecord<'_>) -> io::Result<()> {
+    fn part(&mut self, stored: LogRecord<'_>) -> io::Result<()> {
         let was_in_case = self.course.is_in_case();
         let step = self.course.step(stored);
         if step.begins {

@@ -219,6 +219,7 @@ impl PnmlNet {
             name: transition.name.clone(),
             arcs: Arcs::default(),
             silent: transition.silent,
+            immediate: false,
         };
         let mut net = petri::Net {
             name: self.name.clone().unwrap_or_else(|| self.id.clone()),

@@ -61,6 +61,46 @@ impl QuarantineCaseInput {
     }
 }
 
+/// The input of `retryIncident`.
+#[derive(InputObject)]
+pub(crate) struct RetryIncidentInput {
+    /// The workflow.
+    workflow_id: ID,
+    /// The case.
+    case_id: ID,
+    /// The number of the incident in the case.
+    incident: u32,
+    /// The reason, noted in the log's metadata as `reason`.
+    reason: Option<String>,
+    /// The name of the caller.
+    triggered_by: Option<String>,
+    /// The id of this attempt: repeated with the same id, it happens once.
+    firing_id: Option<ID>,
+    /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
+    expected_revision: Option<Sequence>,
+    /// Notes about the change for the log.
+    metadata: Option<Json<Value>>,
+}
+
+impl RetryIncidentInput {
+    /// The case, the number of the incident, and the change's own details.
+    pub(crate) fn into_request(self) -> Result<(WorkflowId, CaseId, u64, Change), Error> {
+        let Self { workflow_id, case_id, incident, reason, triggered_by, firing_id, .. } = self;
+        let Self { expected_revision, metadata, .. } = self;
+        let change = CaseChangeInput {
+            workflow_id,
+            case_id,
+            reason,
+            triggered_by,
+            firing_id,
+            expected_revision,
+            metadata,
+        };
+        let (workflow, case, change) = change.into_request()?;
+        Ok((workflow, case, incident.into(), change))
+    }
+}
+
 /// The input of `pauseCase`, `resumeCase` and `cancelCase`.
 #[derive(InputObject)]
 pub(crate) struct CaseChangeInput {

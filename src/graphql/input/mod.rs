@@ -5,7 +5,7 @@ mod firing;
 mod token;
 mod workflow;
 
-pub(super) use change::{CaseChangeInput, QuarantineCaseInput};
+pub(super) use change::{CaseChangeInput, QuarantineCaseInput, RetryIncidentInput};
 pub(super) use firing::{FireCaseInput, FireTransitionInput, TransitionTokenWithNatsInput};
 pub(super) use token::{
     CreateTokenInput, CreateWorkflowInstanceInput, NewTokenRequest, UpdateTokenDataInput,

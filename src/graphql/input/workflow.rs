@@ -35,6 +35,8 @@ pub(crate) struct CreateWorkflowInput {
     initial_place: ID,
     /// The markings that a case is to come to, where that is not a token in each terminal place.
     final_markings: Option<Vec<Vec<PlaceTokensInput>>>,
+    /// The most immediate firings that may follow one change: 1 to 10,000, and 1,000 where absent.
+    max_cascade: Option<u32>,
     /// Other data to keep with the definition.
     metadata: Option<Json<Value>>,
     /// The version that the workflow is believed to have: 0 for none yet. A `CONFLICT` if it has
@@ -80,6 +82,12 @@ struct TransitionInput {
     conditions: Option<Vec<Json<Value>>>,
     /// A CEL expression that gives a map, merged into the data of the produced tokens.
     output: Option<String>,
+    /// True if it fires by itself as soon as it is enabled: an immediate transition.
+    #[graphql(default)]
+    auto: bool,
+    /// The rank of an immediate transition: of those that are enabled the highest fires first, and of
+    /// equal ones the first in the definition. 0 where absent.
+    priority: Option<i32>,
     /// True if it is a step that is no activity: event logs leave it out.
     #[graphql(default)]
     silent: bool,
@@ -142,6 +150,7 @@ impl CreateWorkflowInput {
             transitions,
             initial_place: reader.id("initialPlace", &self.initial_place),
             final_markings: reader.final_markings(self.final_markings.unwrap_or_default()),
+            max_cascade: self.max_cascade,
             metadata: reader.object("metadata", self.metadata),
         };
         let mut problems = reader.problems;
@@ -241,6 +250,8 @@ impl Reader {
             to_place: of.to_place.map(|place| self.id(&format!("{path}.toPlace"), &place)),
             conditions,
             output: of.output,
+            auto: of.auto,
+            priority: of.priority,
             silent: of.silent,
         }
     }

@@ -6,6 +6,7 @@ use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::{
     CaseEvent, Explanation, Marking, Token, Workflow,
+    incident::Incident,
     workflow::{drawn, net},
 };
 use crate::{
@@ -101,7 +102,12 @@ impl Case {
         &self.case.head_hash
     }
 
-    /// Its live tokens, oldest arrival first.
+    /// Its open incidents, oldest first.
+    async fn incidents(&self) -> Vec<Incident> {
+        Incident::all(&self.case)
+    }
+
+    /// Its live tokens, place by place: of each, oldest arrival first.
     async fn tokens(&self) -> Vec<Token> {
         self.case.live_tokens().cloned().map(Token::from).collect()
     }

@@ -30,6 +30,8 @@ pub enum CaseEventKind {
     Cancelled,
     /// Somebody added a token or changed a token's data.
     Edited,
+    /// Somebody had the case try again what an incident had stopped.
+    Retried,
     /// Somebody put messages of the case's log aside that can't be read or do not follow.
     Quarantined,
     /// A newer version's kind, which this one does not know; `unknown` names it.
@@ -54,6 +56,21 @@ pub(super) struct TokenAt {
     token_id: ID,
     /// The place it was in.
     place_id: ID,
+}
+
+/// A firing of an immediate transition, which followed a change in the same record.
+#[derive(SimpleObject)]
+pub(super) struct Step {
+    /// The transition.
+    transition_id: ID,
+    /// The tokens taken, in arc order.
+    consumed: Vec<TokenAt>,
+    /// The tokens that read arcs needed and left.
+    read: Vec<TokenAt>,
+    /// The tokens that reset arcs removed.
+    removed: Vec<TokenAt>,
+    /// The tokens given, with the places that they came to.
+    produced: Vec<TokenAt>,
 }
 
 /// One record of a case's log: a change, and the state of the case after it.
@@ -188,13 +205,32 @@ impl CaseEvent {
         tokens_at(&self.record.value.removed)
     }
 
-    /// The tokens made or changed, whole, as they were after it.
+    /// The tokens that the change itself gave, with the places that they came to.
+    async fn given(&self) -> Vec<TokenAt> {
+        let gave = self.record.value.gave().into_iter();
+        let at = |(token, place)| TokenAt { token_id: ID::from(token), place_id: ID::from(place) };
+        gave.map(at).collect()
+    }
+
+    /// The firings of immediate transitions that followed it, in their order.
+    async fn cascade(&self) -> Vec<Step> {
+        let step = |step: &models::Step| Step {
+            transition_id: ID::from(&step.transition),
+            consumed: tokens_at(&step.consumed),
+            read: tokens_at(&step.read),
+            removed: tokens_at(&step.removed),
+            produced: tokens_at(&step.produced),
+        };
+        self.record.value.cascade.iter().map(step).collect()
+    }
+
+    /// The tokens made or changed, whole, as they were after it and its cascade.
     async fn produced(&self) -> Vec<Token> {
         let produced = self.record.value.produced.iter().cloned();
         produced.map(|token| Token::after(token, self.record.sequence)).collect()
     }
 
-    /// The case's live tokens after it, oldest arrival first.
+    /// The case's live tokens after it, place by place: of each, oldest arrival first.
     async fn marking(&self) -> Vec<MarkingEntry> {
         let entries = self.record.value.marking.0.iter();
         entries.map(|entry| MarkingEntry::of(entry, self.record.sequence)).collect()

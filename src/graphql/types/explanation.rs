@@ -23,6 +23,8 @@ pub(crate) struct Explanation {
 struct TransitionExplanation {
     /// The transition.
     transition_id: ID,
+    /// True if it fires by itself as soon as it is enabled.
+    auto: bool,
     /// True if one of its modes can fire now.
     enabled: bool,
     /// Its modes in the order in which they are tried.
@@ -102,6 +104,7 @@ impl From<engine::Explanation> for Explanation {
     fn from(explanation: engine::Explanation) -> Self {
         let transition = |of: engine::TransitionExplanation| TransitionExplanation {
             transition_id: ID::from(&of.transition),
+            auto: of.auto,
             enabled: of.enabled,
             modes: of.modes.iter().map(ModeExplanation::from).collect(),
         };

@@ -23,9 +23,14 @@ impl Firing {
 /// A transition that fired.
 #[Object]
 impl Firing {
-    /// The first of `tokens`: of a transition with one output, the one. Null if there is none.
+    /// The first token that the transition gave: of one with one output, the one. If it is gone by
+    /// immediate firings, the first of `tokens`. Null if there is none.
     async fn token(&self) -> Option<Token> {
-        self.changed.tokens.first().cloned().map(Token::from)
+        let gave = self.changed.record.value.gave();
+        let own = gave
+            .first()
+            .and_then(|(id, _)| self.changed.tokens.iter().find(|token| token.id == **id));
+        own.or(self.changed.tokens.first()).cloned().map(Token::from)
     }
 
     /// The tokens it made. If the request was a repeated one, those that are still alive, as they

@@ -7,6 +7,7 @@ mod event;
 mod explanation;
 mod firing;
 mod health;
+mod incident;
 mod marking;
 mod nats_token;
 mod node;

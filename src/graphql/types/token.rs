@@ -46,10 +46,13 @@ impl From<models::Token> for Token {
 }
 
 impl Token {
-    /// The first token of a change that makes or changes one: as it is now, or as it was then if
-    /// the change had happened before and the token is gone.
+    /// The first token of a change that makes or changes one, or the first that came of it by immediate
+    /// firings: as it is now, or as it was then if the change had happened before and the token is
+    /// gone.
     pub(crate) fn of(changed: &Changed) -> Result<Self, Error> {
-        let live = changed.tokens.first().cloned();
+        let gave = changed.record.value.gave();
+        let own = gave.first().and_then(|(id, _)| changed.tokens.iter().find(|of| of.id == **id));
+        let live = own.or(changed.tokens.first()).cloned();
         let answer = Some(Answer { repeated: changed.repeated, live: live.is_some() });
         let then = live.is_none().then_some(changed.record.sequence);
         let made = || changed.record.value.produced.first().cloned().map(Arc::new);

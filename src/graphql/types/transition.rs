@@ -190,6 +190,16 @@ impl Transition {
         self.transition.output.as_deref()
     }
 
+    /// True if it fires by itself as soon as it is enabled: an immediate transition.
+    async fn auto(&self) -> bool {
+        self.transition.auto
+    }
+
+    /// The rank of an immediate transition: of those that are enabled the highest fires first.
+    async fn priority(&self) -> i32 {
+        self.transition.priority.unwrap_or_default()
+    }
+
     /// True if it is a step that is no activity: event logs and exports leave out its label.
     async fn silent(&self) -> bool {
         self.transition.silent

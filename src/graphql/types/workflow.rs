@@ -81,6 +81,12 @@ impl Workflow {
         markings.map(|marking| marking.iter().map(held).collect()).collect()
     }
 
+    /// The most immediate firings that may follow one change.
+    async fn max_cascade(&self) -> i32 {
+        let max = self.0.definition.max_cascade.unwrap_or(models::WorkflowDefinition::CASCADE);
+        int(max.into())
+    }
+
     /// Other data that the owner keeps with the definition.
     async fn metadata(&self) -> Json<&Map<String, Value>> {
         Json(&self.0.definition.metadata)

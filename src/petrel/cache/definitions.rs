@@ -22,7 +22,9 @@ use crate::petrel::{
 use crate::{
     engine::Net,
     models::{LogSequence, StoredDefinition, Version, WorkflowDefinition, WorkflowId},
-    storage::{CaseLogExt, DefinitionVersion, MAX_PAGE, PAGE_BYTES, PutOptions, StorageError},
+    storage::{
+        CaseLogExt, DefinitionVersion, MAX_PAGE, PAGE_BYTES, PutOptions, StorageError, WriteLevel,
+    },
 };
 
 /// Longest time that a new case may use a definition that was the latest: a version stored by
@@ -223,6 +225,9 @@ impl Petrel {
             };
             if let Some(latest) = latest.filter(same) {
                 return Ok((StoredDefinition::clone(&latest.stored), true));
+            }
+            if definition.runs_by_itself() && !storage.may_write(WriteLevel::SECOND).await? {
+                return Err(Error::InvalidDefinition(definition.problems_of_level()));
             }
             let options = PutOptions { version: Version::after(highest), expected: last };
             match storage.put_definition(&definition, options).await {

@@ -178,6 +178,8 @@ mod tests {
             marking: Marking::default(),
             tokens: HashMap::from([(token.id.clone(), Arc::new(token))]),
             history_bases: HashMap::new(),
+            incidents: Vec::new(),
+            incidents_made: 0,
             tokens_made: 1,
             sequence: LogSequence::FIRST,
             head_hash: String::new(),

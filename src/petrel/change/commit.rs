@@ -10,57 +10,32 @@ use chrono::{SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::petrel::{
-    Change, Changed, Error, Inner, Result,
+    Changed, Error, Inner, Result,
     cache::definitions::Compiled,
     cache::index::Own,
     cache::slot::Slot,
-    change::repeat::Asked,
+    change::decided::{Commit, Decided},
     change::whole::tokens_after,
     read::turn::Purpose,
     read::{follows::known_with, load::broken},
 };
 use crate::{
-    engine::{Act, Budget, Reckoned, TokenSeed, fit, reckon},
-    models::{Case, CaseId, FiringId, IdProblem, Record, RecordKind, Stored, WorkflowId},
+    engine::{Act, Budget, Reckoned, reckon},
+    models::{FiringId, IdProblem, Record, Stored},
     storage::{AppendOptions, Consistency, StorageError},
 };
 
 /// Number of times that a lost race is run again before the caller is told of the conflict.
 const MOST_RACES: u32 = 64;
 
+/// The first format with what fires by itself.
+const RUNS_BY_ITSELF: u32 = 2;
+
 /// Number of changes that are under way in a process at once.
 const MOST_UNDER_WAY: usize = 10_000;
 
 /// Number of times that an append without an answer is tried again.
 const MOST_UNANSWERED: u32 = 2;
-
-/// Decides a change, given the definition that the case runs, or would run, and the case, if
-/// it exists.
-pub(in crate::petrel) type Decide =
-    Arc<dyn Fn(&Compiled, Option<&Case>, &Act, &Budget) -> Result<Decided> + Send + Sync>;
-
-/// Decision about a change.
-pub(in crate::petrel) enum Decided {
-    /// The record to append.
-    Append(Box<Record>),
-    /// The case is as the caller wants it; nothing is stored.
-    AsItIs,
-    /// The case has begun already; nothing is stored. The answer is its beginning, if it began
-    /// with this seed. `None`: it can't have begun with the token of the request.
-    Begun(Option<TokenSeed>),
-}
-
-/// One change on its way into the log.
-pub(in crate::petrel) struct Commit {
-    pub workflow: WorkflowId,
-    pub case: CaseId,
-    pub change: Change,
-    pub asked: Asked,
-    pub decide: Decide,
-    /// The case is probably not there yet, so the first attempt does not look: the fence of
-    /// the append finds out.
-    pub is_new: bool,
-}
 
 /// End of an attempt.
 enum Attempt {
@@ -123,6 +98,7 @@ impl Inner {
             firing: firing.clone().map_or_else(new_firing, Ok)?,
             metadata: commit.change.metadata.clone(),
             request: (!commit.is_new).then(|| commit.asked.digest()),
+            format: self.reader.storage.write_level().await?.format(),
         };
         let (mut races, mut outdated, mut unanswered) = (0, 0, 0);
         let mut presume_new = commit.is_new;
@@ -271,10 +247,6 @@ impl Inner {
     /// after it. A record that replay would refuse is never stored.
     fn checked(&self, slot: &Slot, mut record: Record) -> Result<(Record, Reckoned)> {
         let case = slot.case.as_deref();
-        if record.kind != RecordKind::Fired {
-            // The engine makes what it fires fit, since that tells which mode can fire.
-            fit(&mut record, case, self.reader.limits())?;
-        }
         let mut reckoned = reckon(case, &record)
             .map_err(|reason| broken(&record.workflow, &record.case, None, reason))?;
         let storage = &self.reader.storage;
@@ -324,6 +296,22 @@ impl Inner {
         Ok(())
     }
 
+    /// The decision about a case that is not there.
+    async fn decide_new(
+        &self,
+        commit: &Commit,
+        act: &Act,
+        latest: &Arc<Compiled>,
+    ) -> Result<Result<Decided>> {
+        let quick = |budget: &Budget| (commit.decide)(latest, None, act, budget);
+        let costly = || {
+            let (decide, act, latest) =
+                (Arc::clone(&commit.decide), act.clone(), Arc::clone(latest));
+            move |budget: &Budget| decide(&latest, None, &act, budget)
+        };
+        self.decided(quick, costly).await
+    }
+
     /// The record to append, and the definition that a new case is to run; or the answer to a change
     /// that is in the log already, or has nothing to do.
     async fn decide(
@@ -337,13 +325,12 @@ impl Inner {
             if commit.change.expected_revision.is_some() {
                 return Err(Error::no_case(&commit.case));
             }
-            let new = |latest: &Compiled| (commit.decide)(latest, None, act, &Budget::default());
             let mut latest = Box::pin(self.reader.latest(&commit.workflow)).await?;
-            let mut decided = new(&latest);
+            let mut decided = self.decide_new(commit, act, &latest).await?;
             if decided.is_err() {
                 // The one that is known may be of a moment ago, and a no is said of what there is.
                 latest = Box::pin(self.reader.latest_now(&commit.workflow)).await?;
-                decided = new(&latest);
+                decided = self.decide_new(commit, act, &latest).await?;
             }
             return match decided? {
                 Decided::Append(record) => Ok(Continue((record, Some(latest)))),
@@ -362,6 +349,10 @@ impl Inner {
             return Err(Error::Conflict { what, expected, actual: case.revision() });
         }
         let compiled = Box::pin(self.reader.compiled(&case.workflow, case.definition)).await?;
+        if act.format < RUNS_BY_ITSELF && !compiled.net.immediate.is_empty() {
+            // Programs that write into this log as well may not know of what is to follow.
+            return Err(Error::InvalidDefinition(compiled.stored.definition.problems_of_level()));
+        }
         // The next record names all pages if it is one.
         let case = match case.chain.is_full() && case.chain.pages.is_none() {
             true => Arc::new(Box::pin(self.reader.with_pages(&case)).await?),

@@ -2,8 +2,10 @@
 
 pub(in crate::petrel) mod commit;
 pub(in crate::petrel) mod costly;
+pub(in crate::petrel) mod decided;
 mod examine;
 pub(in crate::petrel) mod operations;
 pub(in crate::petrel) mod quarantine;
 pub(in crate::petrel) mod repeat;
+mod retry;
 pub(in crate::petrel) mod whole;

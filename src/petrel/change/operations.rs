@@ -8,17 +8,17 @@ use uuid::Uuid;
 use crate::petrel::{
     Change, Changed, Error, Fire, FireIn, NewCase, NewToken, Petrel, Result,
     cache::definitions::Compiled,
-    change::commit::{Commit, Decide, Decided},
+    change::decided::{Commit, Decide, Decided},
     change::repeat::Asked,
     limits::{must_be_storable, must_be_storable_map},
 };
 use crate::{
-    engine::{self, Act, Firing, Refusal, TokenSeed},
+    engine::{self, Act, Bounds, Firing, Refusal, TokenSeed},
     models::{Case, CaseId, CaseStatus, PlaceId, RecordKind, TokenId, WorkflowId},
 };
 
 impl Petrel {
-    async fn commit(&self, commit: Commit) -> Result<Changed> {
+    pub(super) async fn commit(&self, commit: Commit) -> Result<Changed> {
         let change = self.signed(commit.change);
         self.inner.commit(Commit { change, ..commit }).await
     }
@@ -37,9 +37,10 @@ impl Petrel {
         let change = Change { by, ..Change::default() };
         // The token that it begins with says what was asked for.
         let asked = Asked::to("create_case", &change.metadata);
-        let decide: Decide = Arc::new(move |compiled, existing, act, _| match existing {
+        let limits = self.inner.reader.limits();
+        let decide: Decide = Arc::new(move |compiled, existing, act, budget| match existing {
             Some(_) => Ok(Decided::Begun(seed.checked(compiled).ok())),
-            None => begin(compiled, &id, &seed, act),
+            None => begin(compiled, &id, &seed, act, Bounds { limits, budget }),
         });
         self.commit(Commit { workflow, case, change, asked, decide, is_new: true }).await
     }
@@ -53,12 +54,14 @@ impl Petrel {
         let id = case.clone();
         let seed = Seed { place, data, metadata };
         let asked = seed.asked(&change);
-        let decide: Decide = Arc::new(move |compiled, existing, act, _| {
-            let Some(case) = existing else { return begin(compiled, &id, &seed, act) };
+        let limits = self.inner.reader.limits();
+        let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
+            let bounds = Bounds { limits, budget };
+            let Some(case) = existing else { return begin(compiled, &id, &seed, act, bounds) };
             must_be_open(case)?;
             let seed = seed.checked(compiled)?;
             must_have_room(compiled, case, &seed.place)?;
-            Ok(Decided::Append(Box::new(engine::add_token(&compiled.net, case, seed, act))))
+            Decided::record(engine::add_token(&compiled.net, case, seed, act, bounds))
         });
         self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
@@ -122,11 +125,13 @@ impl Petrel {
             data: Some(patch.clone()),
             ..Asked::to("update_token", &change.metadata).with_tokens(vec![token.clone()])
         };
-        let decide: Decide = Arc::new(move |_, existing, act, _| {
+        let limits = self.inner.reader.limits();
+        let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
             let case = existing.ok_or_else(|| Error::no_token(&token))?;
             must_be_open(case)?;
-            let record = engine::update_data(case, &token, &patch, act);
-            record.map(|r| Decided::Append(Box::new(r))).ok_or_else(|| Error::no_token(&token))
+            let bounds = Bounds { limits, budget };
+            let record = engine::update_data(&compiled.net, case, &token, &patch, act, bounds);
+            Decided::record(record.ok_or_else(|| Error::no_token(&token))?)
         });
         self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
@@ -178,7 +183,8 @@ impl Petrel {
         };
         let asked = Asked::to(name, &change.metadata);
         let named = change.firing.is_some();
-        let decide: Decide = Arc::new(move |compiled, existing, act, _| {
+        let limits = self.inner.reader.limits();
+        let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
             let case = existing.ok_or_else(|| Error::no_case(&id))?;
             // With an id it is noted all the same: repeated later, when the case has changed, it
             // must do nothing. A cancelled case changes no more.
@@ -186,11 +192,23 @@ impl Petrel {
                 return Ok(Decided::AsItIs);
             }
             must_be_open(case)?;
-            let record = engine::change_status(&compiled.net, case, kind, act);
-            Ok(Decided::Append(Box::new(record)))
+            let bounds = Bounds { limits, budget };
+            Decided::record(engine::change_status(&compiled.net, case, kind, act, bounds))
         });
         self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }
+}
+
+/// A change of a case that is there, on its way into the log.
+pub(super) fn record_of(
+    workflow: &WorkflowId,
+    case: &CaseId,
+    change: Change,
+    asked: Asked,
+    decide: Decide,
+) -> Commit {
+    let (workflow, case) = (workflow.clone(), case.clone());
+    Commit { workflow, case, change, asked, decide, is_new: false }
 }
 
 /// A token as the caller asked for it.
@@ -222,11 +240,17 @@ impl Seed {
     }
 }
 
-fn begin(compiled: &Compiled, id: &CaseId, seed: &Seed, act: &Act) -> Result<Decided> {
+fn begin(
+    compiled: &Compiled,
+    id: &CaseId,
+    seed: &Seed,
+    act: &Act,
+    bounds: Bounds<'_>,
+) -> Result<Decided> {
     let seed = seed.checked(compiled)?;
     let (definition, workflow) = (compiled.stored.sequence, compiled.stored.definition.id.clone());
-    let record = engine::create_case(&compiled.net, definition, workflow, id.clone(), seed, act);
-    Ok(Decided::Append(Box::new(record)))
+    let (net, id) = (&compiled.net, id.clone());
+    Decided::record(engine::create_case(net, definition, workflow, id, seed, act, bounds))
 }
 
 /// A place with a capacity never has more tokens, from any source.
@@ -244,7 +268,7 @@ fn must_have_room(compiled: &Compiled, case: &Case, place: &PlaceId) -> Result<(
 }
 
 /// Completed and cancelled cases don't change any more.
-fn must_be_open(case: &Case) -> Result<()> {
+pub(super) fn must_be_open(case: &Case) -> Result<()> {
     match case.status {
         CaseStatus::Running | CaseStatus::Paused => Ok(()),
         status => Err(Error::WrongStatus {
@@ -269,6 +293,14 @@ fn decide_firing(compiled: &Compiled, case: &Case, firing: Firing<'_>) -> Result
             transition: firing.transition.clone(),
             known: compiled.net.transitions.iter().map(|known| known.id.clone()).collect(),
         }),
+        Err(Refusal::FiresByItself) => {
+            let transition = firing.transition;
+            let reason = format!(
+                "transition {transition} fires by itself as soon as it is enabled; fire what comes \
+                 before it"
+            );
+            Err(Error::argument("transition", reason))
+        }
         Err(Refusal::LeadsElsewhere { places }) => {
             let (transition, asked) = (firing.transition, firing.to_place);
             let places = places.iter().map(PlaceId::as_str).collect::<Vec<_>>().join(", ");

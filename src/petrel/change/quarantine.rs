@@ -79,6 +79,7 @@ impl Inner {
             firing,
             metadata: change.metadata.clone(),
             request: Some(asked.digest()),
+            format: self.reader.storage.write_level().await?.format(),
         };
         let mut failed = None;
         for _ in 0..MOST_LOOKS {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::petrel::{
-    Changed, Error, Inner, Result, cache::slot::Slot, change::commit::Commit, change::whole::Whole,
-    error::FirstUse, views::unseen::touched,
+    Changed, Error, Inner, Result, cache::slot::Slot, change::decided::Commit,
+    change::whole::Whole, error::FirstUse, views::unseen::touched,
 };
 use crate::{
     engine::{Act, TokenSeed},
@@ -80,14 +80,17 @@ impl Asked {
             RecordKind::Paused => &["pause"],
             RecordKind::Resumed => &["resume"],
             RecordKind::Cancelled => &["cancel"],
+            RecordKind::Retried => &["retry"],
             RecordKind::Quarantined => &["quarantine"],
             RecordKind::Unknown => &[],
         };
         let taken = |token: &TokenId| {
             let at = record.consumed.iter().chain(&record.read).map(|at| &at.token);
-            at.chain(record.produced.iter().map(|token| &token.id)).any(|at| at == token)
+            at.chain(record.gave().into_iter().map(|(id, _)| id)).any(|at| at == token)
         };
-        if !kind.contains(&self.kind) {
+        if record.request.as_deref() == Some(digest) {
+            None
+        } else if !kind.contains(&self.kind) {
             Some("kind")
         } else if self.transition != record.transition {
             Some("transition")
@@ -184,6 +187,9 @@ impl Inner {
 /// The part of a case's beginning that was not asked for. Without a seed, the place that was
 /// asked for is none of the case's.
 fn begins_otherwise(first: &Record, seed: Option<&TokenSeed>) -> Option<&'static str> {
+    if let (Some(seed), Some(digest)) = (seed, &first.seed) {
+        return (seed.digest() != *digest).then_some("place, data or metadata");
+    }
     let (Some(seed), Some(token)) = (seed, first.produced.first()) else { return Some("place") };
     if token.place != seed.place {
         Some("place")

@@ -9,8 +9,7 @@ pub(in crate::petrel) type Key = (TokenId, PlaceId);
 
 /// The registers that a record is about.
 pub(in crate::petrel) fn touched(record: &Record) -> impl Iterator<Item = Key> + '_ {
-    let left = record.consumed.iter().chain(&record.removed);
-    let left = left.map(|at| (at.token.clone(), at.place.clone()));
+    let left = record.left().into_iter().map(|at| (at.token.clone(), at.place.clone()));
     left.chain(record.produced.iter().map(|token| (token.id.clone(), token.place.clone())))
 }
 

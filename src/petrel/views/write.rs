@@ -1,6 +1,6 @@
 //! Writing the views of a record, right after its append.
 
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -13,7 +13,7 @@ use crate::petrel::{
     },
 };
 use crate::{
-    models::{Case, Passed, PlaceId, Record, Token, TokenAt},
+    models::{Case, Passed, PlaceId, Record, RecordKind, Token, TokenAt},
     storage::{Register, RegisterVersion, ViewContent, ViewOutcome, ViewWrite, WriteOptions},
 };
 
@@ -29,21 +29,21 @@ impl Views {
         let storage = &self.reader.storage;
         let unknown = |at: &&TokenAt| slot.registers.expected(&at.token, &at.place).is_none();
         let is_forgotten = |left: DateTime<Utc>| storage.has_forgotten(left, record.time);
+        let made: HashMap<_, _> = record.produced.iter().map(|token| (&token.id, token)).collect();
         let mut wanted = Vec::new();
-        for at in record.consumed.iter().chain(&record.removed).filter(unknown) {
+        for at in record.left().into_iter().filter(unknown) {
             wanted.push((&at.token, &at.place));
             // The same token in another place: its marker may still be there.
             let before = slot.case.as_ref().and_then(|case| case.tokens.get(&at.token));
-            let moved = record.produced.iter().find(|token| token.id == at.token);
+            let moved = made.get(&at.token);
             let back = moved.filter(|token| {
                 before.is_none_or(|before| may_have_left(before, &token.place, is_forgotten))
             });
             wanted.extend(back.map(|token| (&token.id, &token.place)));
         }
-        if record.consumed.is_empty() {
-            let edited = record.produced.iter().filter(|token| {
-                record.marking.entry(&token.id).is_some() && token.created_at != token.updated_at
-            });
+        if record.kind == RecordKind::Edited {
+            let made = record.produced.iter();
+            let edited = made.filter(|token| token.created_at != token.updated_at);
             wanted.extend(edited.map(|token| (&token.id, &token.place)));
         }
         let unseen = slot.unseen.iter().flat_map(Unseen::keys);
@@ -149,8 +149,8 @@ impl Views {
             slot.registers.expected(token, place).unwrap_or(RegisterVersion::NOTHING)
         };
         let (revision, mut writes) = (Some(case.sequence), Vec::new());
-        for at in record.consumed.iter().chain(&record.removed) {
-            let now = case.marking.entry(&at.token).map(|entry| entry.place.clone());
+        for at in record.left() {
+            let now = case.tokens.get(&at.token).map(|token| token.place.clone());
             if now.as_ref() == Some(&at.place) {
                 continue;
             }

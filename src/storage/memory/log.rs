@@ -38,7 +38,7 @@ struct State {
 
 #[derive(Debug, Clone)]
 enum Entry {
-    Definition(StoredDefinition),
+    Definition(Box<StoredDefinition>),
     Record(Box<Stored<Record>>),
 }
 
@@ -137,7 +137,7 @@ impl Log {
             sequence,
             stored_at: Utc::now(),
         };
-        state.entries.push(Entry::Definition(stored.clone()));
+        state.entries.push(Entry::Definition(Box::new(stored.clone())));
         state.definitions.insert(definition.id.clone(), sequence);
         self.last.send_replace(state.entries.len());
         Ok(stored)
@@ -155,7 +155,7 @@ impl Log {
         };
         match sequence.and_then(|sequence| state.entry(sequence)) {
             Some(Entry::Definition(stored)) if stored.definition.id == *workflow => {
-                Some(stored.clone())
+                Some(StoredDefinition::clone(stored))
             }
             _ => None,
         }
@@ -165,7 +165,7 @@ impl Log {
         let state = self.state();
         let versions = state.entries.iter().filter_map(|entry| match entry {
             Entry::Definition(stored) if stored.definition.id == *workflow => {
-                Some(Ok(stored.clone()))
+                Some(Ok(StoredDefinition::clone(stored)))
             }
             _ => None,
         });

@@ -13,7 +13,7 @@ use self::{log::Log, view::View};
 use super::{
     AppendOptions, Appended, CaseLog, Consistency, DefinitionVersion, Health, Lifecycle,
     ListOptions, LogRange, LogScope, Outline, PageOf, PutOptions, ReadOptions, Register, Result,
-    Storage, TokenView, ViewOutcome, ViewScope, ViewWrite, WatchOptions, WriteOptions,
+    Storage, TokenView, ViewOutcome, ViewScope, ViewWrite, WatchOptions, WriteLevel, WriteOptions,
 };
 use crate::models::{
     CaseId, LogSequence, PlaceId, Record, Stored, StoredDefinition, Token, TokenId,
@@ -89,6 +89,11 @@ macro_rules! has_log {
 
             fn max_message(&self) -> usize {
                 self.$($at).+.max_message
+            }
+
+            async fn write_level(&self) -> Result<WriteLevel> {
+                // Nobody else reads it.
+                Ok(WriteLevel::KNOWN)
             }
 
             async fn generation(&self) -> Result<u64> {

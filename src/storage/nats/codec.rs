@@ -27,6 +27,8 @@ use crate::{
 const CASE: HeaderName = HeaderName::from_static("Petrel-Case");
 /// The log sequence of the record that a view message comes from.
 const REVISION: HeaderName = HeaderName::from_static("Petrel-Revision");
+/// The format of the view's messages: format 2 of records changed nothing there.
+pub(super) const VIEW_FORMAT: u32 = 1;
 /// The version of the format of a view message; 1 where absent.
 const FORMAT: HeaderName = HeaderName::from_static("Petrel-Format");
 /// Header of a marker: the place where the token is now, or `-` when it is gone for good.
@@ -121,12 +123,15 @@ fn decode_by<T>(
 
 /// Refuses a message that a newer version wrote, even if it looks familiar.
 fn readable(format: u32) -> Decoded<()> {
-    if format <= FORMAT_VERSION {
+    readable_up_to(FORMAT_VERSION, format)
+}
+
+fn readable_up_to(known: u32, format: u32) -> Decoded<()> {
+    if format <= known {
         return Ok(());
     }
-    let reason = format!(
-        "it has format {format}, newer than this version's {FORMAT_VERSION}; use a newer petrel"
-    );
+    let reason =
+        format!("it has format {format}, newer than this version's {known}; use a newer petrel");
     Err(Fault { reason, newer: true })
 }
 
@@ -154,6 +159,8 @@ fn record(message: &RawMessage, sequence: LogSequence) -> Decoded<Stored<Record>
         let Kind { kind } = decode(message)?;
         unknown.insert(0, format!("{UNKNOWN_KIND}{kind}"));
     }
+    let odd = value.incidents.iter().filter(|open| open.is_unknown());
+    unknown.extend(odd.map(|open| format!("incident {}", open.number)));
     value.unknown = unknown;
     let mut words = message.subject.rsplit('.');
     let (case, branch, workflow) = (words.next(), words.next(), words.nth(1));
@@ -211,7 +218,8 @@ pub(super) fn encode_definition(
     version: Version,
     subject: &str,
 ) -> Result<Bytes> {
-    encode(&DefinitionMessage { format: FORMAT_VERSION, version, definition }, [], subject)
+    let format = if definition.runs_by_itself() { FORMAT_VERSION } else { 1 };
+    encode(&DefinitionMessage { format, version, definition }, [], subject)
 }
 
 pub(super) fn decode_definition(message: &RawMessage) -> Result<StoredDefinition> {
@@ -231,7 +239,7 @@ pub(super) fn decode_definition(message: &RawMessage) -> Result<StoredDefinition
 /// A live token from its view message.
 pub(super) fn decode_token(message: &RawMessage) -> Result<Token> {
     let format = number(message, FORMAT).unwrap_or_default();
-    let token = readable(format).and_then(|()| decode(message));
+    let token = readable_up_to(VIEW_FORMAT, format).and_then(|()| decode(message));
     let mut token: Token = token.map_err(|fault| fault.in_view(message))?;
     token.nats_timestamp = Some(message.timestamp);
     token.nats_subject = Some(message.subject.clone());
@@ -321,7 +329,7 @@ pub(super) fn view_headers(
     expected: u64,
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(FORMAT, FORMAT_VERSION.to_string());
+    headers.insert(FORMAT, VIEW_FORMAT.to_string());
     headers.insert(CASE, case.as_str());
     headers.insert(REVISION, revision.map_or(0, LogSequence::get).to_string());
     if expected != 0 {

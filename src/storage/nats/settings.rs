@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{NatsStorageConfig, Subjects, checkpoint::acknowledges_before_disk};
+use super::{
+    NatsStorageConfig, Subjects, checkpoint::acknowledges_before_disk, codec::VIEW_FORMAT,
+};
 use crate::{
     models::FORMAT_VERSION,
     storage::{NoLevel, StorageError, WriteLevel},
@@ -47,6 +49,21 @@ pub(super) enum LevelRefusal {
          program that reads less can't change these cases"
     )]
     Lower { to: WriteLevel, now: WriteLevel },
+}
+
+/// Metadata of a new stream. Into a new log nobody writes yet who reads less than this version.
+pub(super) fn new_metadata(is_log: bool) -> Value {
+    let level = WriteLevel::KNOWN;
+    match is_log {
+        true => json!({ FORMAT_KEY: level.format().to_string(), LEVEL_KEY: level.to_string() }),
+        false => json!({ FORMAT_KEY: VIEW_FORMAT.to_string() }),
+    }
+}
+
+/// Format that the metadata of a log names, whose level becomes `to`.
+pub(super) fn raised_format(settings: &Value, to: WriteLevel) -> Value {
+    let now = settings["metadata"][FORMAT_KEY].as_str().and_then(|text| text.parse().ok());
+    json!(now.unwrap_or(1_u32).max(to.format()).to_string())
 }
 
 /// The log refuses writes when full, and nobody deletes from it.

@@ -14,13 +14,10 @@ use super::{
     refusal::NOT_FOUND,
     settings::{
         FORMAT_KEY, LEVEL_KEY, LevelRefusal, Step, failed, is_raised, log_settings,
-        marking_settings, update, write_level,
+        marking_settings, new_metadata, raised_format, update, write_level,
     },
 };
-use crate::{
-    models::FORMAT_VERSION,
-    storage::{StorageError, WriteLevel},
-};
+use crate::storage::{StorageError, WriteLevel};
 
 /// Noted at a view that was made again and does not have everything of its log yet.
 const FILLING_KEY: &str = "stormpetrel.filling";
@@ -225,6 +222,7 @@ pub(super) async fn raise_level(
     if is_raised(&now, to, WriteLevel::KNOWN).map_err(refused)? {
         let mut settings = info["config"].take();
         settings["metadata"][LEVEL_KEY] = json!(to.to_string());
+        settings["metadata"][FORMAT_KEY] = raised_format(&settings, to);
         let done = link.call(&format!("STREAM.UPDATE.{name}"), &settings).await?;
         done.map_err(|error| error.of_making(name, LEVEL_KEY))?;
     }
@@ -308,7 +306,7 @@ async fn plan(link: &Link, config: &NatsStorageConfig, role: Role) -> Result<Ste
             let mut new = wanted(link, config, role, None).await?;
             refuse_taken(link, name, &new).await?;
             new["name"] = json!(name);
-            new["metadata"] = json!({ FORMAT_KEY: FORMAT_VERSION.to_string() });
+            new["metadata"] = new_metadata(role == Role::Log);
             Ok(Step::Create(new))
         }
         Err(error) => Err(error.of_making(name, "can't be read")),

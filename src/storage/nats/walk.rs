@@ -80,8 +80,7 @@ impl Walk {
         let mut is_over = found.len() < asked;
         let mut messages: BTreeMap<_, _> =
             found.into_iter().map(|message| (message.sequence, message)).collect();
-        // Where the messages lie close together, as many are asked for as come.
-        let are_close = messages.len() as u64 * 2 > self.at_once;
+        let came = messages.len() as u64;
         let next = |messages: &BTreeMap<u64, RawMessage>| {
             messages.last_key_value().map_or(self.from, |(last, _)| last + 1)
         };
@@ -92,9 +91,11 @@ impl Walk {
         // Nothing of the step is noted before it can't fail any more.
         self.from = next(&messages);
         self.is_over = is_over;
-        self.at_once = match are_close {
-            true => (self.at_once * 2).min(MOST_AT_ONCE),
-            false => (self.at_once / 2).max(1),
+        // One more question beside others costs a tenth of one after them.
+        self.at_once = match self.at_once {
+            asked if came * 4 > asked => (asked * 2).min(MOST_AT_ONCE),
+            asked if came * 8 < asked => (asked / 2).max(1),
+            asked => asked,
         };
         Ok(messages.into_values().collect())
     }

@@ -117,12 +117,14 @@ impl Saboteur {
         let filter = format!("cb.workflows.press.events.*.{id}");
         let head = stream.get_last_raw_message_by_subject(&filter).await.unwrap();
         let mut record: Value = serde_json::from_slice(&head.payload).unwrap();
+        let hash = hex(&Sha256::digest(&head.payload));
+        let whole: Record = serde_json::from_slice(&head.payload).unwrap();
+        // In the form of format 1, which names each token.
+        record["marking"] = json!(whole.marking);
         for entry in record["marking"].as_array_mut().unwrap() {
             let known = entry["sequence"].as_u64();
             entry["sequence"] = json!(known.unwrap_or(head.sequence));
         }
-        let hash = hex(&Sha256::digest(&head.payload));
-        let whole: Record = serde_json::from_slice(&head.payload).unwrap();
         let own = Link {
             sequence: LogSequence::new(head.sequence).unwrap(),
             id: IdHash::of(&whole.firing),

@@ -57,14 +57,14 @@ async fn on(server: &TestServer, arguments: &[&str]) -> Output {
 }
 
 /// Its output, after it went well.
-async fn text(server: &TestServer, arguments: &[&str]) -> String {
+pub(crate) async fn text(server: &TestServer, arguments: &[&str]) -> String {
     let output = on(server, arguments).await;
     assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
     String::from_utf8(output.stdout).expect("petrel writes UTF-8")
 }
 
 /// The JSON document it printed with `--json`, after it went well.
-async fn json(server: &TestServer, arguments: &[&str]) -> Value {
+pub(crate) async fn json(server: &TestServer, arguments: &[&str]) -> Value {
     let arguments = [&["--json"], arguments].concat();
     let text = text(server, &arguments).await;
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))

@@ -163,7 +163,7 @@ async fn a_record_of_a_newer_format_is_refused_for_its_case_and_kept() {
     let head = damaged.operator.get_stream("CB_LOG").await.unwrap();
     let head = head.get_last_raw_message_by_subject("cb.workflows.pendulum.events.*.sick").await;
     let mut record: Value = serde_json::from_slice(&head.unwrap().payload).unwrap();
-    for (format, extra) in [(99, json!({})), (2, json!({"kind": "blessed"}))] {
+    for (format, extra) in [(99, json!({})), (3, json!({"kind": "blessed"}))] {
         record["format"] = json!(format);
         record.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let bytes = serde_json::to_vec(&record).unwrap();

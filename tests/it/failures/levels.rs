@@ -54,8 +54,9 @@ async fn a_level_is_known_to_running_processes_and_changes_no_other_setting() {
     // What an operator has chosen stays.
     edit_stream(&operator, "CB_LOG", json!({ "max_bytes": 100_000_000 })).await;
     let (before, none) = log_settings(&operator).await;
-    assert_eq!(none, Value::Null);
-    assert_eq!(running.storage().write_level().await.unwrap(), WriteLevel::FIRST);
+    // In a new log nobody reads less.
+    assert_eq!(none, json!(WriteLevel::KNOWN.to_string()));
+    assert_eq!(running.storage().write_level().await.unwrap(), WriteLevel::KNOWN);
 
     // What can't be read there allows nothing, and is told.
     set_by_hand(&operator, "two").await;

@@ -101,7 +101,7 @@ async fn streams_of_a_newer_version_are_refused_by_an_older_one_and_kept() {
     let operator = operator(server.url()).await;
     for newer in ["CB_MARKING", "CB_LOG"] {
         let mut settings = stream_info(&operator, newer).await["config"].take();
-        settings["metadata"]["stormpetrel.format"] = json!("2");
+        settings["metadata"]["stormpetrel.format"] = json!("3");
         // It has also grown a setting that an older version would put back.
         settings["max_age"] = json!(3_600_000_000_000_u64);
         let subject = format!("STREAM.UPDATE.{newer}");

@@ -77,7 +77,7 @@ async fn a_workflow_that_was_never_readable_is_made_and_one_of_a_newer_version_i
     loop_of(&petrel).await;
     petrel.create_case(NewCase::of(workflow("loop"))).await.unwrap();
 
-    let newer = json!({"format": 2, "version": 2, "definition": {"unknown": true}});
+    let newer = json!({"format": 3, "version": 2, "definition": {"unknown": true}});
     stream.publish(SUBJECT, newer.to_string().into()).await.unwrap().await.unwrap();
     stream.publish(SUBJECT, "rubbish".into()).await.unwrap().await.unwrap();
     let fresh = petrel_at(server.url()).await;

@@ -74,8 +74,8 @@ async fn what_is_no_record_is_put_aside_and_the_case_goes_on() {
     let before = petrel.case(&id, &k).await.unwrap();
     // Rubbish; a record of another case; an old record of this case once more, on both branches.
     let old = petrel.record(&id, &k, before.sequence.minus(3).unwrap()).await.unwrap();
-    let mut other = old.value.clone();
-    other.case = case("other");
+    let mut other = serde_json::to_value(&old.value).unwrap();
+    other["case"] = json!("other");
     let again = serde_json::to_vec(&old.value).unwrap();
     let first = publish(&server, TRANSITIONS, "rubbish").await;
     publish(&server, LIFECYCLE, serde_json::to_vec(&other).unwrap()).await;

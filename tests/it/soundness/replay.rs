@@ -6,7 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, json};
 use stormpetrel::{
     analysis::Held,
-    engine::{Act, Budget, Firing, Limits, Net, TokenSeed, apply, create_case, explain, fire},
+    engine::{
+        Act, Bounds, Budget, Firing, Limits, Net, TokenSeed, apply, create_case, explain, fire,
+    },
     models::{Case, CaseStatus, Fence, FiringId, LogSequence, PlaceId, Record, Stored},
 };
 
@@ -27,8 +29,9 @@ impl<'n> Replay<'n> {
             data: json!({}),
             metadata: Map::new(),
         };
-        let first =
-            create_case(net, LogSequence::FIRST, workflow("net"), case("run"), seed, &act(1));
+        let (at, budget) = (LogSequence::FIRST, Budget::default());
+        let (of, run, bounds) = (workflow("net"), case("run"), Bounds::of(&budget));
+        let first = create_case(net, at, of, run, seed, &act(1), bounds).unwrap();
         let case = apply(None, &stored(first, 2)).unwrap();
         let mut run = Self { net, case };
         run.fire(path);
@@ -140,7 +143,7 @@ fn now() -> DateTime<Utc> {
 
 fn act(number: u64) -> Act {
     let firing = FiringId::new(format!("f-{number}")).unwrap();
-    Act { by: None, now: now(), firing, metadata: Map::new(), request: None }
+    Act { by: None, now: now(), firing, metadata: Map::new(), request: None, format: 2 }
 }
 
 fn stored(value: Record, sequence: u64) -> Stored<Record> {

@@ -12,16 +12,17 @@ use stormpetrel::{
     models::{
         Case, CaseStatus, LogSequence, Record, RecordKind, Stored, Token, TokenId, ViewSequence,
     },
-    petrel::{Fire, Petrel},
+    petrel::{ExpectedVersion, Fire, Petrel},
     storage::{
         AppendOptions, CaseLog, DefinitionVersion, LogRange, LogScope, PutOptions, ReadPath,
-        RegisterState, RegisterVersion, TokenView, ViewContent, ViewWrite, WriteOptions,
+        RegisterState, RegisterVersion, TokenView, ViewContent, ViewWrite, WriteLevel,
+        WriteOptions,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::TestServer,
 };
 
-use crate::support::{at, case, config, place, transition, workflow};
+use crate::support::{at, case, config, definition, place, transition, workflow};
 
 /// The records of order-1042, in their order; sequences 2 to 9.
 const COMPLETED: [(&str, &str); 8] = [
@@ -76,9 +77,20 @@ impl System {
         self.publish(subject, HeaderMap::new(), sample(name)).await
     }
 
+    /// The streams that a petrel of format 1 has left on this server.
+    async fn of_format_1() -> Self {
+        let system = Self::start().await;
+        let mut stream = system.raw.get_stream("CB_LOG").await.unwrap();
+        let mut settings = stream.info().await.unwrap().config.clone();
+        settings.metadata = [("stormpetrel.format".to_owned(), "1".to_owned())].into();
+        system.raw.update_stream(settings).await.unwrap();
+        let storage = Arc::new(NatsStorage::connect(config(&system.url)).await.unwrap());
+        Self { storage, ..system }
+    }
+
     /// The log of the samples, which a petrel of format 1 has left on this server.
     async fn with_samples() -> Self {
-        let system = Self::start().await;
+        let system = Self::of_format_1().await;
         assert_eq!(system.publish_sample("orders.definition", "definition").await, 1);
         for (id, records) in [("order-1042", &COMPLETED[..]), ("order-1043", &CANCELLED[..])] {
             for (name, branch) in records {
@@ -182,7 +194,7 @@ async fn a_case_of_format_1_is_replayed_and_goes_on() {
         assert_eq!(loaded.head_hash, replayed.head_hash);
     }
     // A third case, cut off before it was shipped, is shipped by this version.
-    let system = System::start().await;
+    let system = System::of_format_1().await;
     system.publish_sample("orders.definition", "definition").await;
     for (name, branch) in &COMPLETED[..7] {
         system.publish_sample(&format!("orders.events.{branch}.order-1042"), name).await;
@@ -200,6 +212,58 @@ async fn a_case_of_format_1_is_replayed_and_goes_on() {
         assert_eq!(record[field], expected[field], "{field}");
     }
     assert_eq!(record["produced"][0]["data"], expected["produced"][0]["data"]);
+}
+
+/// Programs that only know format 1 write into the log as well, until an operator says that there are none.
+#[tokio::test]
+async fn a_case_goes_on_in_format_2_once_the_log_allows_it() {
+    let system = System::of_format_1().await;
+    system.publish_sample("orders.definition", "definition").await;
+    for (name, branch) in &COMPLETED[..6] {
+        system.publish_sample(&format!("orders.events.{branch}.order-1042"), name).await;
+    }
+    let petrel = Petrel::new(system.storage.clone());
+    petrel.rebuild(&|_, _| {}).await.unwrap();
+    let fire = |name| Fire::case(workflow("orders"), case("order-1042"), transition(name));
+    let by_itself = definition(json!({
+        "id": "by-itself", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}],
+        "transitions": [{"id": "go", "from_places": ["a"], "to_place": "b", "auto": true}]
+    }));
+    let refused = petrel.create_workflow(by_itself.clone(), ExpectedVersion::Any).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("transitions[0].auto") && refused.contains("petrel level 2"),
+        "{refused}"
+    );
+    let packed = petrel.fire(fire("pack")).await.unwrap();
+    let stored = value(&system.stored("CB_LOG", packed.record.sequence.get()).await);
+    assert_eq!((&stored["format"], stored["marking"].is_array()), (&json!(1), true));
+    assert_eq!(stored["consumed"][0]["token"], token(3).as_str());
+
+    let raised = system.storage.raise_write_level(WriteLevel::SECOND).await.unwrap();
+    assert_eq!(raised, Some(WriteLevel::FIRST));
+    let second = Petrel::new(Arc::new(NatsStorage::connect(config(&system.url)).await.unwrap()));
+    let shipped = second.fire(fire("ship")).await.unwrap();
+    let stored = value(&system.stored("CB_LOG", shipped.record.sequence.get()).await);
+    assert_eq!(stored["format"], 2);
+    let number = token(3).number().unwrap();
+    assert_eq!(stored["consumed"][0], json!([number, "packing"]));
+    assert!(stored["marking"].is_object(), "{stored}");
+    // Each reader has the same of both, from the start.
+    let mut replayed: Option<Case> = None;
+    let log = system.history("order-1042").await;
+    assert_eq!(log.iter().map(|of| of.value.format).collect::<Vec<_>>(), [1, 1, 1, 1, 1, 1, 1, 2]);
+    for record in &log {
+        replayed = Some(engine::apply(replayed.as_ref(), record).unwrap());
+    }
+    let replayed = replayed.unwrap();
+    for petrel in [&petrel, &second, &Petrel::new(system.storage.clone())] {
+        let loaded = petrel.case(&workflow("orders"), &case("order-1042")).await.unwrap();
+        assert_eq!((&loaded.marking, loaded.status), (&replayed.marking, CaseStatus::Completed));
+        let repaired = petrel.rebuild(&|_, _| {}).await.unwrap();
+        assert_eq!((repaired.mended, repaired.failed), (0, 0));
+    }
+    second.create_workflow(by_itself, ExpectedVersion::Any).await.unwrap();
 }
 
 #[tokio::test]

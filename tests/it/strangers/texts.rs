@@ -82,11 +82,9 @@ async fn no_command_shows_text_from_outside_as_it_is() {
     let server = TestServer::start().await;
     let token = store(&server).await;
     let folder = tempfile::tempdir().unwrap();
-    let pnml = folder.path().join("net.pnml");
+    let [pnml, out, csv] =
+        ["net.pnml", "out", "out.csv"].map(|name| folder.path().join(name).display().to_string());
     fs::write(&pnml, PNML).unwrap();
-    let pnml = pnml.display().to_string();
-    let out = folder.path().join("out").display().to_string();
-    let csv = folder.path().join("out.csv").display().to_string();
     let commands: &[&[&str]] = &[
         &["workflow", "list"],
         &["workflow", "apply", "-h"],
@@ -99,6 +97,8 @@ async fn no_command_shows_text_from_outside_as_it_is() {
         &["case", "show", "w", "absent"],
         &["case", "resume", "w", "c"],
         &["case", "quarantine", "w", "c", "--reason", HOSTILE],
+        &["incident", "list", "w", "c"],
+        &["incident", "retry", "w", "c", "1"],
         &["token", "list", "w"],
         &["token", "show", &token],
         &["token", "show", &token, "--strong"],

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::LogSequence;
+use crate::models::LogSequence;
 
 /// A range of log sequences, in JSON `[first, last]`: all of the case's messages in it are put
 /// aside. Nothing that they say has happened, even if they can be read.

@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{FiringId, LogSequence, Record, Stored};
+use super::{Record, Stored};
+use crate::models::{FiringId, LogSequence};
 
 /// Number of records that a page names.
 pub const PAGE_LENGTH: usize = 64;

@@ -9,7 +9,8 @@ use std::fmt;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserializer, Serializer, de};
 
-use super::{IdHash, Link, LogSequence};
+use super::{IdHash, Link};
+use crate::models::LogSequence;
 
 /// The most bytes of text that a link takes: 10 for the distance and 8 for the hash, as base64.
 pub(crate) const LONGEST_LINK: usize = 24;

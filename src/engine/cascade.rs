@@ -1,0 +1,264 @@
+//! The cascade: the immediate firings that follow a change, in the same record.
+
+use std::collections::BTreeMap;
+
+use serde_json::Map;
+
+use super::{
+    Blocker, Budget, Excess, Limits, Net, NetTransition, RanOut,
+    binding::View,
+    draft::{Draft, at},
+    fire::{Ask, Given, NotProduced, produce},
+    fit::{fit, fits_alone},
+    incidents::{Open, Stopped},
+    record::Act,
+};
+use crate::models::{
+    CaseStatus, IncidentCode, Record, Step, TransitionId, json_length, object_length,
+};
+
+/// Steps that the search of one immediate transition may take, so that the others go on.
+const STEPS_A_SEARCH: u64 = 50_000;
+
+/// Bytes that the causes of new incidents have together, and of these as many as there is room for.
+const EXPLAINED: [usize; 4] = [64 * 1024, 4 * 1024, 512, 0];
+
+/// The most transitions that are named as those that repeat.
+const MOST_NAMED: usize = 10;
+
+/// Limits of a decision.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds<'a> {
+    /// Limits of the record, and of the tokens in it.
+    pub limits: Limits,
+    /// Limit of the cost.
+    pub budget: &'a Budget,
+}
+
+impl<'a> Bounds<'a> {
+    /// A limit of the cost alone, for what is not stored.
+    pub fn of(budget: &'a Budget) -> Self {
+        Self { limits: Limits::NONE, budget }
+    }
+}
+
+/// The reason that a change is not made.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotMade {
+    /// Its record would be more than the store, or a reader, takes.
+    #[error(transparent)]
+    Excess(#[from] Excess),
+    /// The machine had no time to find out what follows it.
+    #[error("what follows it takes too long to decide on this machine now")]
+    Late,
+}
+
+/// Lets the immediate transitions fire that a change enabled, and makes the record, which fits.
+/// Where the cascade can't be stored, the change is, and an incident beside it.
+pub(super) fn conclude(
+    net: &Net,
+    draft: Draft<'_>,
+    Bounds { limits, budget }: Bounds<'_>,
+) -> Result<Record, NotMade> {
+    let before = draft.before;
+    // The change counts more than the words about what can't follow it.
+    let fitted = |mut open: Open, draft: Draft<'_>| {
+        if !open.has_raised() {
+            let mut record = open.into_draft(draft).finish(net);
+            return fit(&mut record, before, limits).map(|()| record).map_err(NotMade::from);
+        }
+        let mut excess = None;
+        for most in EXPLAINED {
+            open.shorten(most);
+            let mut record = open.clone().into_draft(draft.clone()).finish(net);
+            match fit(&mut record, before, limits) {
+                Ok(()) => return Ok(record),
+                Err(found) => excess = excess.or(Some(found)),
+            }
+        }
+        excess.map_or(Err(NotMade::Late), |excess| Err(excess.into()))
+    };
+    let mut open = Open::after(&draft.record);
+    let waits = draft.record.status != CaseStatus::Running || net.immediate.is_empty();
+    if waits || open.is_stopped() {
+        return fitted(open, draft);
+    }
+    let change = draft.clone();
+    let stopped = match cascade(net, draft, limits, budget) {
+        Ok((draft, failures)) => {
+            let has_fired = !draft.record.cascade.is_empty();
+            match fitted(open.clone().judged(failures), draft) {
+                Err(NotMade::Excess(excess)) if has_fired => {
+                    Stopped::new(IncidentCode::CascadeTooLarge, excess.to_string())
+                }
+                done => return done,
+            }
+        }
+        Err(_) if budget.ran_out() == Some(RanOut::Time) => return Err(NotMade::Late),
+        Err(stopped) => stopped,
+    };
+    open.stop(stopped);
+    fitted(open, change)
+}
+
+/// Failures of immediate transitions where a cascade rests, by transition.
+pub(super) type Failures = BTreeMap<TransitionId, Stopped>;
+
+/// Fires until no immediate transition is enabled.
+fn cascade<'a>(
+    net: &Net,
+    mut draft: Draft<'a>,
+    limits: Limits,
+    budget: &Budget,
+) -> Result<(Draft<'a>, Failures), Stopped> {
+    let record = &draft.record;
+    let (workflow, case, now) = (record.workflow.clone(), record.case.clone(), record.time);
+    let act = Act {
+        by: None,
+        now,
+        firing: record.firing.clone(),
+        metadata: Map::new(),
+        request: None,
+        format: record.format,
+    };
+    let mut view =
+        View::of(net, (&workflow, &case), CaseStatus::Running, draft.live(), now, budget);
+    draft.end_of_change();
+    let mut fired = vec![0_u32; net.transitions.len()];
+    let most = net.max_cascade as usize;
+    // Those whose search ended at its limit: it is not made again before the case changes once more.
+    let mut searched = Failures::new();
+    loop {
+        let mut failures = searched.clone();
+        if view.has_ended() {
+            return Ok((draft, failures));
+        }
+        let mut next = None;
+        for &index in &net.immediate {
+            let transition = &net.transitions[index];
+            if searched.contains_key(&transition.id) {
+                continue;
+            }
+            view.budget = budget.part(STEPS_A_SEARCH);
+            match attempt(&view, transition, draft.record.tokens_made, (&act, limits)) {
+                Ok(given) => {
+                    next = Some((index, given));
+                    break;
+                }
+                Err(None) => {}
+                Err(Some(failure)) => {
+                    if failure.is_of(IncidentCode::SearchStopped) {
+                        searched.insert(transition.id.clone(), failure.clone());
+                    }
+                    failures.insert(transition.id.clone(), failure);
+                }
+            }
+            if let Some(ran_out) = budget.ran_out() {
+                let count = draft.record.cascade.len();
+                let reason =
+                    format!("after {count} immediate firings the search for the next: {ran_out}");
+                return Err(Stopped::new(IncidentCode::CascadeTooLong, reason));
+            }
+        }
+        let Some((index, given)) = next else { return Ok((draft, failures)) };
+        if draft.record.cascade.len() >= most {
+            return Err(too_long(net, most, &fired));
+        }
+        fired[index] += 1;
+        follow(&mut view, &mut draft, given);
+        if draft.carried() > limits.message {
+            let (count, size) = (draft.record.cascade.len(), draft.carried());
+            let reason = format!(
+                "the tokens that {count} immediate firings give carry {size} bytes, and {} is the \
+                 most of a record; carry less data, or have fewer tokens",
+                limits.message
+            );
+            return Err(Stopped::new(IncidentCode::CascadeTooLarge, reason));
+        }
+    }
+}
+
+/// The firing of an immediate transition if it is enabled; otherwise the reason for which nobody
+/// knows, if it is one.
+fn attempt(
+    view: &View<'_>,
+    transition: &NetTransition,
+    made: u64,
+    (act, limits): (&Act, Limits),
+) -> Result<Given, Option<Stopped>> {
+    let mut failure = None;
+    for mode in &transition.modes {
+        // A look at the arcs counts as well; what it runs out of, the search below says.
+        let _ = view.budget.charge(1);
+        let blockers = match view.bind(transition, mode, &[]) {
+            Ok(binding) => {
+                let ask = Ask { transition, mode, act, data: None, limits, marked: 0 };
+                let given = produce(view, &ask, binding, made).and_then(|given| {
+                    let was: Vec<_> = given.binding.consumed.iter().map(AsRef::as_ref).collect();
+                    // All carry the same.
+                    let fits = given.tokens.first().map(|token| fits_alone(token, &was, limits));
+                    fits.unwrap_or(Ok(())).map(|()| given).map_err(NotProduced::Excess)
+                });
+                match given {
+                    Ok(given) => return Ok(given),
+                    Err(NotProduced::Output(blocker)) => vec![blocker],
+                    Err(NotProduced::Excess(excess)) => {
+                        vec![Blocker::TooLarge { explanation: excess.to_string() }]
+                    }
+                }
+            }
+            Err(blockers) => blockers,
+        };
+        let found = blockers.iter().find_map(|blocker| {
+            let code = match blocker {
+                Blocker::GuardFailed { .. } => IncidentCode::GuardFailed,
+                Blocker::SearchStopped { .. } => IncidentCode::SearchStopped,
+                Blocker::Output { .. } => IncidentCode::OutputFailed,
+                Blocker::TooLarge { .. } => IncidentCode::TooLarge,
+                _ => return None,
+            };
+            Some(Stopped::new(code, blocker.to_string()))
+        });
+        failure = failure.or(found);
+    }
+    Err(failure)
+}
+
+/// Takes and gives the tokens of a firing.
+fn follow(view: &mut View<'_>, draft: &mut Draft<'_>, given: Given) {
+    let Given { transition, binding, tokens, made } = given;
+    for token in binding.consumed.iter().chain(&binding.reset) {
+        view.take(token);
+        draft.take(&token.id);
+    }
+    draft.record.tokens_made += made;
+    draft.record.cascade.push(Step {
+        transition,
+        consumed: binding.consumed.iter().map(at).collect(),
+        read: binding.read.iter().map(at).collect(),
+        removed: binding.reset.iter().map(at).collect(),
+        produced: tokens.iter().map(at).collect(),
+    });
+    // All carry the same.
+    let carried =
+        tokens.first().map_or(0, |token| json_length(&token.data) + object_length(&token.metadata));
+    for token in tokens {
+        view.give(token.clone());
+        draft.give_carrying(token, carried);
+    }
+}
+
+fn too_long(net: &Net, most: usize, fired: &[u32]) -> Stopped {
+    let mut repeated: Vec<_> =
+        fired.iter().zip(&net.transitions).filter(|(n, _)| **n > 1).collect();
+    repeated.sort_by_key(|(count, _)| std::cmp::Reverse(**count));
+    let names = repeated.iter().take(MOST_NAMED);
+    let names: Vec<_> = names.map(|(count, of)| format!("{} ({count} times)", of.id)).collect();
+    let reason = format!(
+        "more than {most} immediate firings follow; these repeat: {}; mend the cycle, or raise \
+         max_cascade if the net is wide and has none",
+        names.join(", ")
+    );
+    Stopped::new(IncidentCode::CascadeTooLong, reason)
+}

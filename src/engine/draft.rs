@@ -1,0 +1,144 @@
+//! A record in the making: the change, and then each firing that follows it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use super::{
+    Net,
+    record::{leave_out_history, status_after},
+};
+use crate::models::{Case, CaseStatus, Marking, MarkingEntry, Record, Token, TokenAt, TokenId};
+
+/// A record without its tokens and its marking, and what becomes of the case's tokens.
+#[derive(Clone)]
+pub(super) struct Draft<'a> {
+    pub before: Option<&'a Case>,
+    pub record: Record,
+    /// The tokens that were there before and have been taken.
+    gone: HashSet<TokenId>,
+    /// The tokens made or changed that are still there, by the order in which they came.
+    made: HashMap<TokenId, Made>,
+    /// Number of tokens that have come.
+    came: usize,
+    /// Bytes that the tokens carry which came in the cascade and are still there.
+    carried: usize,
+}
+
+#[derive(Clone)]
+struct Made {
+    token: Arc<Token>,
+    /// Its place in the order of arrival; `None` for one that stays where it was.
+    came: Option<usize>,
+    /// Bytes that it carries, if it came in the cascade.
+    carried: usize,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(before: Option<&'a Case>, record: Record) -> Self {
+        let (gone, made) = (HashSet::new(), HashMap::new());
+        Self { before, record, gone, made, came: 0, carried: 0 }
+    }
+
+    /// Takes a token out of the case.
+    pub(super) fn take(&mut self, token: &TokenId) {
+        let was_before = match self.made.remove(token) {
+            Some(made) => {
+                self.carried -= made.carried;
+                made.came.is_none()
+            }
+            None => true,
+        };
+        if was_before {
+            self.gone.insert(token.clone());
+        }
+    }
+
+    /// Puts a token into the case, as the youngest of its place.
+    pub(super) fn give(&mut self, token: Arc<Token>) {
+        self.give_carrying(token, 0);
+    }
+
+    /// The same of one that comes in the cascade and carries so many bytes.
+    pub(super) fn give_carrying(&mut self, token: Arc<Token>, carried: usize) {
+        let came = Some(self.came);
+        self.came += 1;
+        self.carried += carried;
+        self.made.insert(token.id.clone(), Made { token, came, carried });
+    }
+
+    /// Bytes that the tokens carry which came in the cascade and are still there.
+    pub(super) fn carried(&self) -> usize {
+        self.carried
+    }
+
+    /// Changes a token that stays where and when it arrived.
+    pub(super) fn change(&mut self, token: Arc<Token>) {
+        self.made.insert(token.id.clone(), Made { token, came: None, carried: 0 });
+    }
+
+    /// Notes the tokens that the change itself gave or edited, since others come after them.
+    pub(super) fn end_of_change(&mut self) {
+        let (came, edited): (Vec<_>, _) =
+            self.in_order().into_iter().partition(|made| made.came.is_some());
+        let named = |made: Vec<&Made>| made.into_iter().map(|made| at(&made.token)).collect();
+        (self.record.given, self.record.edited) = (named(came), named(edited));
+    }
+
+    /// The live tokens, oldest arrival first.
+    pub(super) fn live(&self) -> impl Iterator<Item = &Arc<Token>> {
+        let before = self.before.into_iter().flat_map(Case::live_tokens);
+        let stays = before.filter(|token| !self.gone.contains(&token.id));
+        let stays = stays.map(|token| self.made.get(&token.id).map_or(token, |made| &made.token));
+        let came = self.in_order().into_iter().filter(|made| made.came.is_some());
+        stays.chain(came.map(|made| &made.token))
+    }
+
+    fn in_order(&self) -> Vec<&Made> {
+        let mut made: Vec<_> = self.made.values().collect();
+        made.sort_unstable_by_key(|made| made.came);
+        made
+    }
+
+    /// The record with its tokens and the marking after it.
+    pub(super) fn finish(self, net: &Net) -> Record {
+        let Self { before, mut record, gone, made, .. } = self;
+        let mut made: Vec<_> = made.into_values().collect();
+        made.sort_unstable_by_key(|made| made.came);
+        let Marking(marking) = &mut record.marking;
+        let stays = made.iter().filter(|made| made.came.is_none()).map(|made| &made.token.id);
+        for changed in stays {
+            for entry in marking.iter_mut().filter(|entry| entry.token == *changed) {
+                entry.sequence = None;
+            }
+        }
+        marking.retain(|entry| !gone.contains(&entry.token));
+        let arrivals = made.iter().filter(|made| made.came.is_some());
+        marking.extend(arrivals.map(|Made { token, .. }| MarkingEntry {
+            token: token.id.clone(),
+            place: token.place.clone(),
+            sequence: None,
+        }));
+        record.marking.sort();
+        for Made { token, .. } in made {
+            let mut token = Arc::unwrap_or_clone(token);
+            if let Some(before) = before {
+                leave_out_history(before, &mut record, &mut token);
+            }
+            record.produced.push(token);
+        }
+        record.status = status_after(net, &record.marking, record.status);
+        if matches!(record.status, CaseStatus::Completed | CaseStatus::Cancelled) {
+            record.incidents.clear();
+        }
+        if record.cascade.is_empty() {
+            (record.given, record.edited) = (Vec::new(), Vec::new());
+        }
+        record
+    }
+}
+
+pub(super) fn at(token: &Arc<Token>) -> TokenAt {
+    TokenAt { token: token.id.clone(), place: token.place.clone() }
+}

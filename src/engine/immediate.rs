@@ -1,0 +1,135 @@
+//! Immediate transitions of a definition: their order, and the faults that its text tells.
+
+use std::cmp::Reverse;
+
+use super::NetTransition;
+use crate::models::{ArcKind, Problems, WorkflowDefinition};
+
+/// The indexes of the immediate transitions: those of highest priority first, then in the order
+/// of the definition.
+pub(super) fn in_order(transitions: &[NetTransition]) -> Vec<usize> {
+    let mut immediate: Vec<_> = (0..transitions.len()).filter(|of| transitions[*of].auto).collect();
+    immediate.sort_by_key(|of| Reverse(transitions[*of].priority));
+    immediate
+}
+
+pub(super) fn check(
+    definition: &WorkflowDefinition,
+    transitions: &[NetTransition],
+    problems: &mut Problems,
+) {
+    let most = WorkflowDefinition::MOST_IN_CASCADE;
+    if definition.max_cascade.is_some_and(|max| !(1..=most).contains(&max)) {
+        problems.add("max_cascade", format!("must be 1 to {most}, or absent"));
+    }
+    for (number, transition) in definition.transitions.iter().enumerate() {
+        if transition.priority.is_some() && !transition.auto {
+            let reason =
+                "only an immediate transition has one: give it `auto: true`, or leave it out";
+            problems.add(format!("transitions[{number}].priority"), reason);
+        }
+    }
+    // Arcs that were not understood say nothing of cycles.
+    if !problems.0.is_empty() {
+        return;
+    }
+    if let Some(source) = source(definition, transitions) {
+        let reason = "fires again and again for ever, once it has a token to read, since it takes none \
+                      and nothing can stop it; give it a condition, an inhibitor arc or a capacity, or \
+                      leave it to callers";
+        problems.add(format!("transitions[{source}].auto"), reason);
+    } else if let Some(cycle) = endless(definition, transitions) {
+        let names: Vec<_> = cycle.iter().map(|of| transitions[*of].id.as_str()).collect();
+        let reason = format!(
+            "fires again and again for ever, once it has a token: {} follow one another by \
+             themselves, and nothing can stop them; give one of them a condition, or leave one to \
+             callers",
+            names.join(", ")
+        );
+        problems.add(format!("transitions[{}].auto", cycle[0]), reason);
+    }
+}
+
+/// An immediate transition that fires for ever by itself: it only reads, and nothing can stop it.
+fn source(definition: &WorkflowDefinition, transitions: &[NetTransition]) -> Option<usize> {
+    (0..transitions.len()).find(|of| {
+        let transition = &transitions[*of];
+        transition.auto
+            && transition.guards.is_empty()
+            && transition.modes.iter().any(|mode| {
+                mode.arcs.inputs.iter().all(|arc| arc.kind == ArcKind::Read)
+                    && mode
+                        .arcs
+                        .outputs
+                        .iter()
+                        .all(|(to, _)| definition.places[*to].capacity.is_none())
+            })
+    })
+}
+
+/// A cycle of immediate transitions that nothing stops: each takes one token from its place alone, has
+/// no condition, gives to no place that may be full, and no other immediate transition comes
+/// before it there, or empties the place.
+fn endless(definition: &WorkflowDefinition, transitions: &[NetTransition]) -> Option<Vec<usize>> {
+    let places = definition.places.len();
+    // The transition that is certain to take a token from each place.
+    let mut certain: Vec<Option<usize>> = vec![None; places];
+    let mut is_decided = vec![false; places];
+    let immediate = transitions.iter().filter(|transition| transition.auto);
+    for mode in immediate.flat_map(|transition| &transition.modes) {
+        let emptied = mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset);
+        emptied.for_each(|arc| is_decided[arc.place] = true);
+    }
+    for index in in_order(transitions) {
+        let transition = &transitions[index];
+        for mode in &transition.modes {
+            let taken = mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Consume);
+            for arc in taken {
+                let alone = mode.arcs.inputs.len() == 1 && arc.weight == 1;
+                let mut outputs = mode.arcs.outputs.iter();
+                let has_room = outputs.all(|(to, _)| definition.places[*to].capacity.is_none());
+                let is_free = alone && has_room && transition.guards.is_empty();
+                if !std::mem::replace(&mut is_decided[arc.place], true) && is_free {
+                    certain[arc.place] = Some(index);
+                }
+            }
+        }
+    }
+    (0..places).find_map(|start| from(start, &certain, transitions))
+}
+
+/// The transitions of a cycle that comes back to `start`.
+fn from(
+    start: usize,
+    certain: &[Option<usize>],
+    transitions: &[NetTransition],
+) -> Option<Vec<usize>> {
+    let mut came: Vec<Option<(usize, usize)>> = vec![None; certain.len()];
+    let mut todo = vec![start];
+    while let Some(place) = todo.pop() {
+        let Some(index) = certain[place] else { continue };
+        let modes = transitions[index].modes.iter();
+        let here = modes.filter(|mode| mode.arcs.inputs.iter().any(|arc| arc.place == place));
+        for (to, _) in here.flat_map(|mode| &mode.arcs.outputs) {
+            if came[*to].is_some() {
+                continue;
+            }
+            came[*to] = Some((place, index));
+            if *to != start {
+                todo.push(*to);
+                continue;
+            }
+            let (mut cycle, mut at) = (Vec::new(), start);
+            while let Some((before, index)) = came[at] {
+                cycle.push(index);
+                at = before;
+                if at == start {
+                    break;
+                }
+            }
+            cycle.reverse();
+            return Some(cycle);
+        }
+    }
+    None
+}

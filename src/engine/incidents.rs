@@ -1,0 +1,107 @@
+//! Open incidents of a case, from one record to the next.
+
+use super::{cascade::Failures, draft::Draft};
+use crate::models::{
+    Incident, IncidentAbout, IncidentCode, LONGEST_EXPLANATION, Raised, Record, RecordKind,
+};
+
+/// The reason that something does not go on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Stopped {
+    code: IncidentCode,
+    explanation: String,
+}
+
+impl Stopped {
+    pub(super) fn is_of(&self, code: IncidentCode) -> bool {
+        self.code == code
+    }
+
+    pub(super) fn new(code: IncidentCode, mut explanation: String) -> Self {
+        if explanation.len() > LONGEST_EXPLANATION {
+            let end = explanation.floor_char_boundary(LONGEST_EXPLANATION);
+            explanation.truncate(end);
+        }
+        Self { code, explanation }
+    }
+}
+
+/// The incidents that are open after a record.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    incidents: Vec<Incident>,
+    raised: Vec<Raised>,
+    made: u64,
+    since: chrono::DateTime<chrono::Utc>,
+}
+
+impl Open {
+    /// Those of a record in the making, before it is judged anew: a change of the marking by hand, and
+    /// a retry, let the cascade try again.
+    pub(super) fn after(record: &Record) -> Self {
+        let mut incidents = record.incidents.clone();
+        match record.kind {
+            RecordKind::Edited => incidents.retain(|open| open.about != IncidentAbout::Cascade),
+            RecordKind::Retried => incidents.retain(|open| Some(open.number) != record.incident),
+            RecordKind::Cancelled => incidents.clear(),
+            _ => {}
+        }
+        Self { incidents, raised: Vec::new(), made: record.incidents_made, since: record.time }
+    }
+
+    /// Returns true if no immediate transition may fire.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.incidents.iter().any(|open| open.about == IncidentAbout::Cascade)
+    }
+
+    /// Adds the incident of a cascade that was not stored.
+    pub(super) fn stop(&mut self, stopped: Stopped) {
+        self.raise(IncidentAbout::Cascade, stopped);
+    }
+
+    /// The incidents of transitions where a cascade has come to rest: one that fails for the same
+    /// cause as before goes on, and one whose cause is gone is over.
+    pub(super) fn judged(mut self, mut failures: Failures) -> Self {
+        self.incidents.retain(|open| match &open.about {
+            IncidentAbout::Transition(transition) => failures
+                .get(transition)
+                .is_some_and(|failure| failure.code == open.code)
+                .then(|| failures.remove(transition))
+                .is_some(),
+            IncidentAbout::Cascade | IncidentAbout::Unknown => true,
+        });
+        for (transition, failure) in failures {
+            self.raise(IncidentAbout::Transition(transition), failure);
+        }
+        self
+    }
+
+    fn raise(&mut self, about: IncidentAbout, Stopped { code, explanation }: Stopped) {
+        self.made += 1;
+        let (number, since) = (self.made, self.since);
+        self.incidents.push(Incident { number, about, code, since, sequence: None });
+        self.raised.push(Raised { number, explanation });
+    }
+
+    /// Returns true if some are new.
+    pub(super) fn has_raised(&self) -> bool {
+        !self.raised.is_empty()
+    }
+
+    /// Shortens the causes of those that are new, together to so many bytes.
+    pub(super) fn shorten(&mut self, most: usize) {
+        let each = most / self.raised.len().max(1);
+        for Raised { explanation, .. } in &mut self.raised {
+            let end = explanation.floor_char_boundary(each.min(explanation.len()));
+            explanation.truncate(end);
+        }
+    }
+
+    /// The record in the making, with them.
+    pub(super) fn into_draft<'a>(self, mut draft: Draft<'a>) -> Draft<'a> {
+        let record = &mut draft.record;
+        (record.incidents, record.raised, record.incidents_made) =
+            (self.incidents, self.raised, self.made);
+        draft
+    }
+}

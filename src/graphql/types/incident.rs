@@ -1,0 +1,90 @@
+//! Incidents of cases.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, Object, Result};
+use chrono::{DateTime, Utc};
+
+use crate::{
+    graphql::{
+        scalars::{Sequence, int},
+        work::joins,
+    },
+    models::{self, IncidentAbout},
+};
+
+/// The cause of an incident.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "models::IncidentCode")]
+pub enum IncidentCode {
+    /// More immediate firings would follow one change than the workflow allows. None fires until
+    /// somebody retries the incident or changes the marking by hand.
+    CascadeTooLong,
+    /// The record would be too large with the immediate firings in it. None fires until somebody
+    /// retries the incident or changes the marking by hand.
+    CascadeTooLarge,
+    /// A guard of an immediate transition could not be evaluated.
+    GuardFailed,
+    /// The search for the tokens of an immediate transition stopped at its limit.
+    SearchStopped,
+    /// The output expression of an immediate transition could not be evaluated.
+    OutputFailed,
+    /// The tokens that an immediate transition gives are more than a record takes.
+    TooLarge,
+    /// A newer version's cause, which this one does not know.
+    Unknown,
+}
+
+/// An open incident: a part of a case that can't go on until a person acts, or its cause is gone.
+pub(crate) struct Incident {
+    case: Arc<models::Case>,
+    incident: models::Incident,
+}
+
+impl Incident {
+    pub(super) fn all(case: &Arc<models::Case>) -> Vec<Self> {
+        let of = |incident: &models::Incident| Self {
+            case: Arc::clone(case),
+            incident: incident.clone(),
+        };
+        case.incidents.iter().map(of).collect()
+    }
+}
+
+/// An open incident: a part of a case that can't go on until a person acts, or its cause is gone.
+#[Object]
+impl Incident {
+    /// Its number in the case, counted from 1.
+    async fn number(&self) -> i32 {
+        int(self.incident.number)
+    }
+
+    /// The transition that it is about. Null if it is about all immediate transitions.
+    async fn transition_id(&self) -> Option<ID> {
+        match &self.incident.about {
+            IncidentAbout::Transition(transition) => Some(ID::from(transition)),
+            _ => None,
+        }
+    }
+
+    /// The kind of its cause.
+    async fn code(&self) -> IncidentCode {
+        self.incident.code.into()
+    }
+
+    /// The time of the change that it began with.
+    async fn since(&self) -> DateTime<Utc> {
+        self.incident.since
+    }
+
+    /// The log sequence of the record that it began with.
+    async fn sequence(&self) -> Sequence {
+        self.incident.sequence.unwrap_or(self.case.sequence).into()
+    }
+
+    /// The cause in words.
+    async fn explanation(&self, ctx: &Context<'_>) -> Result<String> {
+        let (case, incident) = (&self.case, &self.incident);
+        Ok(joins::look_up(ctx).await?.incident_explanation(case, incident).await?)
+    }
+}
