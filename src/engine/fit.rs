@@ -276,7 +276,7 @@ fn aside_length(aside: &PutAside) -> usize {
 }
 
 /// The bytes of a record's JSON, and those that a later one has more of the same tokens.
-fn record_length(record: &Record) -> usize {
+pub(super) fn record_length(record: &Record) -> usize {
     let is_numbered = record.format >= 2;
     let ids = |token: &TokenId, place: &str| token.as_str().len() + place.len();
     let at = |list: &[TokenAt]| {

@@ -11,6 +11,7 @@ pub(crate) mod cache;
 mod change;
 #[cfg(feature = "analysis")]
 mod checks;
+mod clock;
 mod error;
 pub(crate) mod export;
 mod limits;
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 pub use change::quarantine::Following;
 #[cfg(feature = "analysis")]
 pub use checks::{Checks, assumptions, check, check_within};
+pub use clock::{Clock, SystemClock};
 pub use error::{Error, FirstUse};
 pub use export::gather::Gathered;
 pub use lookup::Lookup;
@@ -72,7 +74,12 @@ struct Inner {
 impl Petrel {
     /// A handle on the workflows and cases of a store.
     pub fn new(storage: Arc<dyn Storage>) -> Self {
-        let (reader, metrics) = (Arc::new(Reader::new(storage)), Arc::<Metrics>::default());
+        Self::with_clock(storage, Arc::new(SystemClock))
+    }
+
+    /// The same; its changes have the times of this clock. So a test can let a month pass at once.
+    pub fn with_clock(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+        let (reader, metrics) = (Arc::new(Reader::new(storage, clock)), Arc::<Metrics>::default());
         let inner = Inner {
             views: Views::new(Arc::clone(&reader), Arc::clone(&metrics)),
             reader,

@@ -1,12 +1,14 @@
 //! Tools of tests: here, and not behind `cfg(test)`, so that implementors of the storage trait
 //! can use them too.
 
+mod clock;
 mod cluster;
 pub mod conformance;
 mod faulty;
 mod proxy;
 mod server;
 
+pub use clock::ManualClock;
 pub use cluster::TestCluster;
 pub use faulty::FaultyStorage;
 pub use proxy::FaultProxy;

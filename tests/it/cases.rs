@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use stormpetrel::{
     models::{CaseStatus, FiringId, LogSequence, Passed, Revision, TokenId, WorkflowDefinition},
     petrel::{Change, Error, ExpectedVersion, Fire, Lookup, NewCase, NewToken, Petrel},
-    storage::{Consistency, LogScope, MemoryStorage, Page, TokenScope, nats::NatsStorage},
-    testing::FaultyStorage,
+    storage::{Consistency, LogScope, MemoryStorage, Page, Storage, TokenScope, nats::NatsStorage},
+    testing::{FaultyStorage, ManualClock, TestServer},
 };
 
 use crate::support::{
@@ -344,4 +345,38 @@ async fn no_token_begins_a_case_that_was_expected_at_a_revision() {
         assert_eq!(error.code(), "NOT_FOUND", "{error}");
     }
     assert_eq!(petrel.storage().last_sequence().await.unwrap(), before);
+}
+
+/// A condition on thirty days is tried in no time, in memory and on a server.
+#[tokio::test]
+async fn a_condition_on_time_is_tried_by_a_clock_that_is_moved() {
+    let server = TestServer::start().await;
+    let stored = NatsStorage::connect(config(server.url())).await.unwrap();
+    let stores: [Arc<dyn Storage>; 2] = [Arc::new(stored), Arc::new(MemoryStorage::new())];
+    for storage in stores {
+        let clock = ManualClock::default();
+        let petrel = Petrel::with_clock(storage, Arc::new(clock.clone()));
+        let dunned = definition(json!({
+            "id": "dunned", "initial_place": "open", "places": [{"id": "open"}, {"id": "dunned"}],
+            "transitions": [{"id": "dun", "from_places": ["open"], "to_place": "dunned",
+                             "conditions": ["now - token.created_at >= duration('720h')"]}]
+        }));
+        petrel.create_workflow(dunned, ExpectedVersion::Any).await.unwrap();
+        let new = NewCase { case: Some(case("k")), ..NewCase::of(workflow("dunned")) };
+        let begun = petrel.create_case(new).await.unwrap();
+        let dun = Fire::case(workflow("dunned"), case("k"), transition("dun"));
+        clock.advance(TimeDelta::days(29));
+        let early = petrel.fire(dun.clone()).await.unwrap_err();
+        assert!(matches!(early, Error::NotEnabled(_)), "{early}");
+        let why = petrel.explain(&workflow("dunned"), &case("k")).await.unwrap();
+        assert!(!why.transitions[0].enabled);
+        clock.advance(TimeDelta::days(1));
+        assert!(
+            petrel.explain(&workflow("dunned"), &case("k")).await.unwrap().transitions[0].enabled
+        );
+        let done = petrel.fire(dun).await.unwrap();
+        let (from, to) = (begun.record.value.time, done.record.value.time);
+        assert_eq!(to - from, TimeDelta::days(30));
+        assert_eq!(done.tokens[0].history[0].time, to);
+    }
 }

@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::fixture::{Run, Start, start};
 use crate::{
-    engine::{Net, reckon},
+    engine::{Bounds, Budget, Net, reckon, update_data},
     models::{CaseStatus, IncidentAbout, IncidentCode, Record, TokenAt, TokenId},
 };
 
@@ -99,7 +99,19 @@ proptest! {
             if of_itself.case.status != CaseStatus::Running {
                 break;
             }
+            let oldest = plain.case.marking.0.first().map(|entry| entry.token.clone());
             match (pick, places.next()) {
+                (true, None) if oldest.is_some() => {
+                    let token = oldest.unwrap();
+                    let edit = |run: &Run| {
+                        let (patch, budget) = (serde_json::json!({ "e": 1 }), Budget::default());
+                        let (net, case, bounds) = (&run.net, &run.case, Bounds::of(&budget));
+                        update_data(net, case, &token, &patch, &run.act(), bounds).unwrap().unwrap()
+                    };
+                    let (record, alone) = (edit(&of_itself), edit(&plain));
+                    of_itself.append(record);
+                    plain.append(alone);
+                }
                 (true, Some(place)) => {
                     if plain.net.places[place].capacity.is_some_and(|most| plain.count(place) >= most) {
                         continue;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     engine::{
         Act, Bounds, Budget, Firing, Limits, Mode, Net, Refusal, TokenSeed, add_token, apply,
-        create_case, fire,
+        create_case, fire, fit::record_length,
     },
     models::{
         ArcKind, Case, CaseId, CaseStatus, Fence, FiringId, LogSequence, PlaceId, Record, Stored,
@@ -293,6 +293,7 @@ fn stored(record: Record, sequence: u64) -> Stored<Record> {
     let text = serde_json::to_string(&record).unwrap();
     let value: Record = serde_json::from_str(&text).unwrap();
     assert_eq!(value, record, "a record survives being stored");
+    assert!(text.len() <= record_length(&record), "{} of {text}", record_length(&record));
     Stored {
         value,
         sequence: LogSequence::new(sequence).unwrap(),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{SubsecRound, Utc};
+use chrono::SubsecRound;
 use uuid::Uuid;
 
 use crate::petrel::{
@@ -94,7 +94,7 @@ impl Inner {
         }
         let act = Act {
             by: commit.change.by.clone(),
-            now: Utc::now().trunc_subsecs(6),
+            now: self.reader.clock.now().trunc_subsecs(6),
             firing: firing.clone().map_or_else(new_firing, Ok)?,
             metadata: commit.change.metadata.clone(),
             request: (!commit.is_new).then(|| commit.asked.digest()),

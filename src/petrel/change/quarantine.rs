@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use chrono::{SubsecRound, Utc};
+use chrono::SubsecRound;
 use uuid::Uuid;
 
 use super::examine::{Bad, Examined, must_have_none, ranges};
@@ -75,7 +75,7 @@ impl Inner {
         };
         let act = Act {
             by: change.by.clone(),
-            now: Utc::now().trunc_subsecs(6),
+            now: self.reader.clock.now().trunc_subsecs(6),
             firing,
             metadata: change.metadata.clone(),
             request: Some(asked.digest()),

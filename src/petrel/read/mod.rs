@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::cache;
+use super::{cache, clock::Clock};
 use crate::storage::Storage;
 
 /// The reading side: the store, and what is known beside it of definitions and of what is put
@@ -25,6 +25,7 @@ use crate::storage::Storage;
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) storage: Arc<dyn Storage>,
+    pub(in crate::petrel) clock: Arc<dyn Clock>,
     pub(in crate::petrel) definitions: cache::definitions::Definitions,
     tags: locate::Tags,
     pub(in crate::petrel) asides: cache::aside::Asides,
@@ -43,9 +44,10 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(in crate::petrel) fn new(storage: Arc<dyn Storage>) -> Self {
+    pub(in crate::petrel) fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
         Self {
             storage,
+            clock,
             definitions: Default::default(),
             tags: Default::default(),
             asides: Default::default(),

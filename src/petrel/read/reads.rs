@@ -199,7 +199,7 @@ impl Petrel {
         let _look = self.inner.reader.look(&case)?;
         let case = Arc::new(case);
         let compiled = self.inner.reader.compiled(workflow, case.definition).await?;
-        let (now, limits) = (Utc::now(), self.inner.reader.limits());
+        let (now, limits) = (self.inner.reader.clock.now(), self.inner.reader.limits());
         let quick = |budget: &Budget| engine::explain(&compiled.net, &case, now, limits, budget);
         let costly = || {
             let (compiled, case) = (Arc::clone(&compiled), Arc::clone(&case));
@@ -222,7 +222,7 @@ impl Petrel {
         known_with(&head, &case)?;
         let _look = self.inner.reader.look(&case)?;
         let compiled = self.inner.reader.compiled(&workflow, case.definition).await?;
-        let (now, limits) = (Utc::now(), self.inner.reader.limits());
+        let (now, limits) = (self.inner.reader.clock.now(), self.inner.reader.limits());
         let quick =
             |budget: &Budget| engine::available(&compiled.net, &case, token, now, limits, budget);
         let costly = || {
