@@ -201,7 +201,7 @@ impl Net {
                 name,
                 arcs: mode.arcs.clone(),
                 silent: transition.silent,
-                immediate: transition.auto,
+                immediate: transition.auto.then_some(transition.priority),
             }
         };
         petri::Net {

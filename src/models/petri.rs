@@ -43,8 +43,8 @@ pub struct Transition {
     pub arcs: Arcs,
     /// True if it is no activity.
     pub silent: bool,
-    /// True if it fires by itself as soon as it is enabled.
-    pub immediate: bool,
+    /// Its rank, if it fires by itself as soon as it is enabled; the highest comes first.
+    pub immediate: Option<i32>,
 }
 
 /// The arcs of one transition.

@@ -45,7 +45,7 @@ pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
             (false, true) => "#dcfce7",
             (false, false) => "#eef2f7",
         };
-        let bar = if transition.immediate { ", penwidth=3" } else { "" };
+        let bar = if transition.immediate.is_some() { ", penwidth=3" } else { "" };
         let _ = writeln!(
             out,
             "  t{number} [shape=box, style=filled, fillcolor=\"{colour}\", label={}, tooltip={}{bar}];",

@@ -34,7 +34,7 @@ pub(super) fn flowchart(drawing: &Drawing<'_>) -> String {
         let class = match (enabled[number], transition.silent) {
             (true, _) => ":::enabled",
             (false, true) => ":::silent",
-            (false, false) if transition.immediate => ":::immediate",
+            (false, false) if transition.immediate.is_some() => ":::immediate",
             (false, false) => "",
         };
         let _ =
@@ -56,7 +56,7 @@ pub(super) fn flowchart(drawing: &Drawing<'_>) -> String {
     if net.transitions.iter().any(|transition| transition.silent) {
         out.push_str("  classDef silent fill:#334155,stroke:#1f2937,color:#ffffff\n");
     }
-    if net.transitions.iter().any(|transition| transition.immediate) {
+    if net.transitions.iter().any(|transition| transition.immediate.is_some()) {
         out.push_str("  classDef immediate stroke-width:4px\n");
     }
     if drawing.marking.is_some() {

@@ -151,7 +151,7 @@ fn write_transition(
     if transition.silent {
         about.push_str(", silent");
     }
-    if transition.immediate {
+    if transition.immediate.is_some() {
         about.push_str(", fires by itself");
     }
     if enabled {
@@ -171,7 +171,7 @@ fn write_transition(
         number(node.body.height),
         if enabled { "2.2" } else { "1.6" }
     );
-    if transition.immediate {
+    if transition.immediate.is_some() {
         // A bar, as textbooks draw those that take no time.
         let (x, y, height) = (number(left), number(top), number(node.body.height));
         let _ = write!(

@@ -88,8 +88,8 @@ impl PnmlNet {
                 to_place: None,
                 conditions: Vec::new(),
                 output: None,
-                auto: false,
-                priority: None,
+                auto: transition.immediate.is_some(),
+                priority: transition.immediate.filter(|priority| *priority != 0),
                 silent: transition.silent,
             });
         }

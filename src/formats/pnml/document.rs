@@ -95,6 +95,8 @@ pub struct Transition {
     pub page: Option<usize>,
     /// True if it is no activity: ProM and PM4Py call it invisible.
     pub silent: bool,
+    /// Its rank, if a note of ours says that it fires by itself as soon as it is enabled.
+    pub immediate: Option<i32>,
 }
 
 /// An arc.
@@ -219,7 +221,7 @@ impl PnmlNet {
             name: transition.name.clone(),
             arcs: Arcs::default(),
             silent: transition.silent,
-            immediate: false,
+            immediate: transition.immediate,
         };
         let mut net = petri::Net {
             name: self.name.clone().unwrap_or_else(|| self.id.clone()),

@@ -33,6 +33,7 @@ impl PnmlNet {
                 graphics: graphics(Node::Transition(index)),
                 page: None,
                 silent: transition.silent,
+                immediate: transition.immediate,
             });
             let mut arc = |direction, place, kind, weight| {
                 let id = format!("a{}", file.arcs.len() + 1);

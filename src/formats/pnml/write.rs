@@ -3,7 +3,7 @@
 use super::{
     Direction, NodeGraphics, Part, PnmlNet, Point, ToolSpecific, arc_kind,
     id::{Ids, TOOL},
-    net_type,
+    immediate, net_type,
     read::NAMESPACE,
     representable::{self, Unwritable},
     silent,
@@ -93,6 +93,10 @@ impl Writing {
             self.node(&transition.id, id, name, transition.graphics.as_deref());
             if transition.silent {
                 self.silent();
+            }
+            if let Some(priority) = transition.immediate {
+                let note = [("tool", TOOL), ("version", "1")];
+                self.xml.raw("toolspecific", &note, &immediate::content(priority));
             }
             let mut noted = std::mem::take(&mut noted[1 + net.places.len() + index]);
             noted.retain(|note| self.profile == Profile::Iso || !silent::misread(note));

@@ -31,6 +31,8 @@ pub(in crate::formats) struct Draft<'a> {
     pub(in crate::formats) original_ids: Vec<(Part, String)>,
     /// True if a note says that the transition which is being read is no activity.
     pub(in crate::formats) silent: bool,
+    /// The rank that a note gives the transition which is being read, if that fires by itself.
+    pub(in crate::formats) immediate: Option<i32>,
     /// The one class of tokens that PIPE's markings and weights name.
     pub(in crate::formats) token_class: Option<String>,
     /// PIPE's precedence of each transition.

@@ -4,6 +4,7 @@ pub(in crate::formats) mod arc;
 pub(in crate::formats) mod draft;
 pub(in crate::formats) mod encoding;
 pub(in crate::formats) mod ignored;
+pub(in crate::formats) mod immediate;
 pub(in crate::formats) mod label;
 pub(in crate::formats) mod net;
 pub(in crate::formats) mod node;

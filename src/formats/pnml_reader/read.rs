@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     Document, Kind, Mode, Note, Part, PnmlError, ToolSpecific,
     draft::Draft,
-    encoding, id, ignored, position, silent,
+    encoding, id, ignored, immediate, position, silent,
     xml::{Element, Xml},
 };
 
@@ -223,6 +223,12 @@ impl<'a> Reading<'a> {
             && let Some(original) = id::noted(&content)
         {
             self.draft.original_ids.push((part, original));
+            return Ok(());
+        }
+        if let Part::Transition(_) = part
+            && let Some(priority) = immediate::read(&tool, &content)
+        {
+            self.draft.immediate = Some(priority);
             return Ok(());
         }
         if let Part::Transition(_) = part

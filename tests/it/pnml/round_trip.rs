@@ -107,6 +107,7 @@ fn net() -> impl Strategy<Value = PnmlNet> {
                     graphics,
                     page: None,
                     silent: index % 2 == 1,
+                    immediate: (index % 3 == 1).then_some(index as i32 - 2),
                 });
             }
             net

@@ -149,3 +149,30 @@ proptest! {
         prop_assert_eq!(&found, &silent);
     }
 }
+
+/// A workflow that is exported and imported again runs by itself as before.
+#[test]
+fn what_fires_by_itself_does_so_after_export_and_import() {
+    let definition: WorkflowDefinition = serde_json::from_value(json!({
+        "id": "w", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}, {"id": "c"}],
+        "transitions": [
+            {"id": "first", "from_places": ["a"], "to_place": "b", "auto": true, "priority": -3},
+            {"id": "then", "from_places": ["b"], "to_place": "c", "auto": true, "silent": true},
+            {"id": "asked", "from_places": ["b"], "to_place": "c"}
+        ]
+    }))
+    .unwrap();
+    let petri = Net::compile(&definition).unwrap().petri();
+    for profile in [Profile::Iso, Profile::Prom] {
+        let text = pnml::write(&[PnmlNet::from_petri("w", &petri, |_| None)], profile).unwrap();
+        let again = imported(&read(&text));
+        let said: Vec<_> =
+            again.transitions.iter().map(|of| (of.auto, of.priority, of.silent)).collect();
+        assert_eq!(
+            said,
+            [(true, Some(-3), false), (true, None, true), (false, None, false)],
+            "{text}"
+        );
+        assert!(read(&text).tool_specific.is_empty(), "said once: {text}");
+    }
+}
