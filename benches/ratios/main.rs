@@ -328,7 +328,8 @@ impl Ratios {
         println!();
         for (operation, time) in &medians {
             let to = |other: Option<Operation>| {
-                other.map(|other| format!("{:.2}", time / medians[&other])).unwrap_or_default()
+                let other = other.and_then(|other| medians.get(&other));
+                other.map(|other| format!("{:.2}", time / other)).unwrap_or_default()
             };
             let (raw, same) = (to(operation.raw()), to(operation.same()));
             println!("{:<42} {time:.3} ms {raw:>6} {same:>6}", operation.name());

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Blocker, Budget, GuardFailure, Mode, Net, NetTransition, RanOut, Scope,
     choices::{Choices, Clash, advance},
+    joins::{Joins, TRIED_FIRST},
 };
 use crate::models::{
     ArcKind, Case, CaseId, CaseStatus, PlaceId, Token, TokenId, WorkflowId, petri::Input,
@@ -218,7 +219,7 @@ impl<'a> View<'a> {
                 arcs.push((*arc, Choices::new(candidates, arc, named)));
             }
         }
-        let mut failures = Failures::default();
+        let (mut joins, mut failures) = (None, Failures::default());
         loop {
             let chosen = arcs.iter().map(|(_, choices)| choices.chosen.len() as u64);
             let charged = self.budget.charge(STEPS_A_CHOICE + chosen.sum::<u64>());
@@ -236,6 +237,12 @@ impl<'a> View<'a> {
                 Some(clash) => clash.leave(&mut arcs),
                 None => advance(&mut arcs),
             };
+            failures.choices += 1;
+            if failures.choices == TRIED_FIRST {
+                joins = Joins::of(&transition.guards, &arcs, &self.budget);
+            }
+            let settled = |joins: &Joins<'_>| joins.settle(&mut arcs, &self.budget);
+            let has_moved = has_moved && joins.as_ref().is_none_or(settled);
             if let Some(ran_out) = self.budget.ran_out() {
                 return Err(vec![failures.stopped(ran_out)]);
             }
@@ -292,6 +299,8 @@ impl<'a> View<'a> {
 /// Failures of the guard for the choices that were tried.
 #[derive(Debug, Default)]
 struct Failures {
+    /// Number of choices that were looked at, and of those that the guard was asked about.
+    choices: usize,
     tried: usize,
     first: Option<GuardFailure>,
     /// The first that could not be evaluated.

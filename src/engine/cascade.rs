@@ -130,10 +130,10 @@ fn cascade<'a>(
     // Those whose search ended at its limit: it is not made again before the case changes once more.
     let mut searched = Failures::new();
     loop {
-        let mut failures = searched.clone();
         if view.has_ended() {
-            return Ok((draft, failures));
+            return Ok((draft, Failures::new()));
         }
+        let mut failures = searched.clone();
         let mut next = None;
         for &index in &net.immediate {
             let transition = &net.transitions[index];
@@ -193,7 +193,7 @@ fn attempt(
         let _ = view.budget.charge(1);
         let blockers = match view.bind(transition, mode, &[]) {
             Ok(binding) => {
-                let ask = Ask { transition, mode, act, data: None, limits, marked: 0 };
+                let ask = Ask { transition, mode, act, data: None, limits, marked: 0, alone: None };
                 let given = produce(view, &ask, binding, made).and_then(|given| {
                     let was: Vec<_> = given.binding.consumed.iter().map(AsRef::as_ref).collect();
                     // All carry the same.
@@ -227,7 +227,7 @@ fn attempt(
 
 /// Takes and gives the tokens of a firing.
 fn follow(view: &mut View<'_>, draft: &mut Draft<'_>, given: Given) {
-    let Given { transition, binding, tokens, made } = given;
+    let Given { transition, binding, tokens, made, .. } = given;
     for token in binding.consumed.iter().chain(&binding.reset) {
         view.take(token);
         draft.take(&token.id);

@@ -25,13 +25,13 @@ impl Clash {
 /// Moves to the next choice: the last arc that has one moves on, those after it start over. False at
 /// the end.
 pub(super) fn advance(arcs: &mut [(Input, Choices<'_>)]) -> bool {
-    arcs.iter_mut().rposition(|(_, choices)| choices.advance_up_to(choices.chosen.len())).is_some()
+    arcs.iter_mut().rposition(|(_, choices)| choices.advance()).is_some()
 }
 
 /// The ways to choose `weight` of the candidates of one arc, in lexicographic order; the
 /// first `fixed` candidates are in every choice.
 pub(super) struct Choices<'a> {
-    candidates: Cow<'a, [Arc<Token>]>,
+    pub candidates: Cow<'a, [Arc<Token>]>,
     fixed: usize,
     pub chosen: Vec<usize>,
 }
@@ -52,6 +52,21 @@ impl<'a> Choices<'a> {
         self.chosen.iter().map(|index| &self.candidates[*index])
     }
 
+    /// Returns true if somebody has named tokens of it.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.fixed > 0
+    }
+
+    /// Returns true if it stands at its first choice.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.chosen.iter().enumerate().all(|(at, chosen)| at == *chosen)
+    }
+
+    /// Moves to the next choice; if there is none, starts over and answers false.
+    pub(super) fn advance(&mut self) -> bool {
+        self.advance_up_to(self.chosen.len())
+    }
+
     /// Moves to the next choice that differs in the first `end` of its tokens; if there is none, starts
     /// over and answers false.
     fn advance_up_to(&mut self, end: usize) -> bool {
@@ -69,7 +84,7 @@ impl<'a> Choices<'a> {
         false
     }
 
-    fn start_over(&mut self) {
+    pub(super) fn start_over(&mut self) {
         self.chosen = (0..self.chosen.len()).collect();
     }
 }

@@ -130,7 +130,7 @@ impl<'a> Draft<'a> {
         }
         record.status = status_after(net, &record.marking, record.status);
         if matches!(record.status, CaseStatus::Completed | CaseStatus::Cancelled) {
-            record.incidents.clear();
+            (record.incidents, record.raised) = (Vec::new(), Vec::new());
         }
         if record.cascade.is_empty() {
             (record.given, record.edited) = (Vec::new(), Vec::new());

@@ -16,8 +16,8 @@ use super::{
     record::{Act, next_record},
 };
 use crate::models::{
-    Case, HISTORY_KEPT, PlaceId, Record, RecordKind, Token, TokenId, TransitionEvent, TransitionId,
-    json_length,
+    Case, HISTORY_KEPT, LogSequence, Passed, PlaceId, Record, RecordKind, Token, TokenId,
+    TransitionEvent, TransitionId, json_length,
 };
 
 /// Request for a firing.
@@ -83,6 +83,8 @@ pub(super) struct Given {
     pub tokens: Vec<Arc<Token>>,
     /// Number of the tokens that are new.
     pub made: u64,
+    /// The record that has the history of the one token that passes, where a part is left out.
+    left_out: Option<LogSequence>,
 }
 
 /// Decides a firing, and the cascade after it. Returns the record to append, which fits, or the
@@ -193,7 +195,9 @@ fn given<'a>(
     firing: &Firing<'_>,
 ) -> Result<Draft<'a>, NotProduced> {
     let Firing { act, data, limits, .. } = *firing;
-    let ask = Ask { transition, mode, act, data, limits, marked: case.marking.0.len() };
+    let alone = view.net.immediate.is_empty().then_some(case);
+    let marked = case.marking.0.len();
+    let ask = Ask { transition, mode, act, data, limits, marked, alone };
     let given = produce(view, &ask, binding, case.tokens_made)?;
     let mut record = next_record(case, RecordKind::Fired, firing.act);
     record.transition = Some(given.transition);
@@ -201,6 +205,8 @@ fn given<'a>(
     record.read = given.binding.read.iter().map(at).collect();
     record.removed = given.binding.reset.iter().map(at).collect();
     record.tokens_made += given.made;
+    let passed = given.tokens.first().map(|token| token.id.clone());
+    record.history_bases.extend(passed.zip(given.left_out));
     let mut draft = Draft::new(Some(case), record);
     let taken = given.binding.consumed.iter().chain(&given.binding.reset);
     taken.for_each(|token| draft.take(&token.id));
@@ -218,6 +224,8 @@ pub(super) struct Ask<'a> {
     pub limits: Limits,
     /// Number of tokens whose entries in the marking are copied.
     pub marked: usize,
+    /// The case, if nothing follows the firing: histories that its records have are not copied.
+    pub alone: Option<&'a Case>,
 }
 
 /// The tokens that a firing gives in a case that has had `made` tokens.
@@ -250,13 +258,18 @@ pub(super) fn produce(
     let places = mode.arcs.outputs.iter().flat_map(|(to, weight)| (0..*weight).map(|_| *to));
     // As many as tokens, and the last one is no copy.
     let copies = std::iter::repeat_n(data, usize::try_from(given).unwrap_or(usize::MAX));
-    let before = made;
+    let (before, mut left_out) = (made, None);
     let mut tokens = Vec::new();
     for (to, data) in places.zip(copies) {
         let place = &view.net.places[to].id;
         let event = event(transition, &binding, place, act);
         let token = if passes {
-            moved(&binding.consumed[0], place, data, event, view.now)
+            let token = &binding.consumed[0];
+            let base = ask.alone.and_then(|case| case.history_bases.get(&token.id)).copied();
+            let earlier = base.map(|base| token.history_to_record(base));
+            let (history, base) = earlier.unwrap_or_else(|| (Arc::clone(&token.history), None));
+            left_out = base;
+            moved(token, &history, place, data, event, view.now)
         } else {
             made += 1;
             let id = TokenId::of_case(&tag, view.case, made);
@@ -264,7 +277,8 @@ pub(super) fn produce(
         };
         tokens.push(Arc::new(token));
     }
-    Ok(Given { transition: transition.id.clone(), binding, tokens, made: made - before })
+    let transition = transition.id.clone();
+    Ok(Given { transition, binding, tokens, made: made - before, left_out })
 }
 
 /// The data of the consumed tokens merged in arc order, then the transition's output
@@ -316,14 +330,15 @@ fn event(
 /// The same token in another place.
 fn moved(
     token: &Token,
+    earlier: &[Passed],
     place: &PlaceId,
     data: Value,
     event: TransitionEvent,
     now: DateTime<Utc>,
 ) -> Token {
-    let mut history = Vec::with_capacity(token.history.len() + 1);
-    let forgotten = (token.history.len() + 1).saturating_sub(HISTORY_KEPT);
-    history.extend(token.history[forgotten..].iter().cloned());
+    let mut history = Vec::with_capacity(earlier.len() + 1);
+    let forgotten = (earlier.len() + 1).saturating_sub(HISTORY_KEPT);
+    history.extend(earlier[forgotten..].iter().cloned());
     history.push(event.into());
     Token {
         id: token.id.clone(),

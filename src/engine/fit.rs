@@ -84,9 +84,10 @@ const RECORD: usize = 640;
 const AT: usize = 24;
 const MARKED: usize = AT + 32;
 
-/// Bytes of `[,""],` with 20 digits, as format 2 has it. A later record has `[,],` with twice 20 digits.
+/// Bytes of `[,""],` with 20 digits, as format 2 has it. A later record has `[,],` with the digits of the
+/// number and 16 of a sequence.
 const NUMBERED_AT: usize = 26;
-const NUMBERED: usize = 44;
+const NUMBERED: usize = 20;
 
 /// Bytes of a firing of a cascade without its tokens, and of an incident without its explanation.
 const STEP: usize = 70;
@@ -291,7 +292,9 @@ pub(super) fn record_length(record: &Record) -> usize {
             let (marked, mut place) = (&record.marking.0, None);
             let names = marked.iter().filter(|at| place.replace(&at.place) != Some(&at.place));
             let names: usize = names.map(|at| at.place.as_str().len() + 6).sum();
-            names + NUMBERED * marked.len()
+            // No number is higher than the one that is given next.
+            let digits = (record.tokens_made + 1).ilog10() as usize + 1;
+            names + (NUMBERED + digits) * marked.len()
         }
         false => {
             let marked = record.marking.0.iter();

@@ -14,6 +14,7 @@ mod fit;
 mod guard;
 mod immediate;
 mod incidents;
+mod joins;
 mod merge;
 mod modes;
 mod net;

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use cel::{Context, common::types::CelBool};
 
 use super::{
-    expression::{Expression, context, reason},
+    expression::{Expression, Join, context, reason},
     meter::Budget,
     rule::Test,
     scope::{GUARD_VARIABLES, Scope, Variables},
@@ -114,6 +114,14 @@ impl Guards {
         }
     }
 
+    /// The joins that conditions ask for.
+    pub(in crate::engine) fn joins(&self) -> impl Iterator<Item = &Join> {
+        self.0.iter().flat_map(|condition| match &condition.form {
+            Form::Cel(expression) => expression.joins(),
+            Form::Rule(_) => &[],
+        })
+    }
+
     /// Returns true if there is nothing to check.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -123,30 +131,39 @@ impl Guards {
     ///
     /// # Errors
     ///
-    /// The first that doesn't, and the reason.
+    /// The first that is false, and the reason; where none is, the first that can't be evaluated. So
+    /// it is with the parts of one condition that `&&` joins.
     pub fn check(&self, scope: &Scope<'_>) -> Result<(), GuardFailure> {
         if self.is_empty() {
             return Ok(());
         }
         let variables = Variables::new(scope);
+        let mut undecided = None;
         for condition in self.0.iter() {
             let verdict = match &condition.form {
                 Form::Cel(expression) => is_true(expression, &context(&variables)),
                 Form::Rule(test) => test.check(&variables),
             };
+            let ran_out = scope.budget.ran_out();
             // What an `||` or a `not` made of an error that ran out decides nothing.
-            let verdict = match scope.budget.ran_out() {
+            let verdict = match ran_out {
                 Some(ran_out) => Err(Failure::undecided(ran_out.to_string())),
                 None => verdict,
             };
-            verdict.map_err(|failure| GuardFailure {
+            let Err(failure) = verdict else { continue };
+            let is_last_word = !failure.failed_to_evaluate || ran_out.is_some();
+            let failure = GuardFailure {
                 index: condition.index,
                 source: condition.source.clone(),
                 reason: failure.reason,
                 failed_to_evaluate: failure.failed_to_evaluate,
-            })?;
+            };
+            if is_last_word {
+                return Err(failure);
+            }
+            undecided.get_or_insert(failure);
         }
-        Ok(())
+        undecided.map_or(Ok(()), Err)
     }
 }
 

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use cel::{
-    Context, ExecutionError, IdedExpr, ParseErrors, Value, common::value::CowVal,
+    Context, ExecutionError, IdedExpr, ParseErrors, Value,
+    common::{
+        ast::{Expr, LiteralValue, operators},
+        value::CowVal,
+    },
     context::VariableResolver,
 };
 
@@ -24,7 +28,63 @@ const MAX_DEPTH: usize = 128;
 
 /// A CEL expression that has passed every check.
 #[derive(Debug, Clone)]
-pub(super) struct Expression(Arc<IdedExpr>);
+pub(super) struct Expression(Arc<IdedExpr>, Arc<[Join]>);
+
+/// Two tokens of a choice that must agree: whatever else is so, the condition is false if they don't.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Join {
+    pub one: KeyAt,
+    pub other: KeyAt,
+}
+
+/// Value of a token that is compared: `tokens[1].data.order.id`.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::engine) struct KeyAt {
+    /// Index of the token in the choice.
+    pub token: usize,
+    /// True if the path begins in the token's metadata, and not in its data.
+    pub of_metadata: bool,
+    pub path: Vec<String>,
+}
+
+/// The joins that an expression asks for.
+fn joins(expr: &IdedExpr, found: &mut Vec<Join>) {
+    let Expr::Call(call) = &expr.expr else { return };
+    match (call.func_name.as_str(), &call.args[..]) {
+        (operators::LOGICAL_AND, parts) => parts.iter().for_each(|part| joins(part, found)),
+        (operators::EQUALS, [one, other]) => {
+            if let (Some(one), Some(other)) = (key_at(one), key_at(other)) {
+                found.push(Join { one, other });
+            }
+        }
+        _ => {}
+    }
+}
+
+fn key_at(mut expr: &IdedExpr) -> Option<KeyAt> {
+    let mut path = Vec::new();
+    while let Expr::Select(select) = &expr.expr {
+        (!select.test).then_some(())?;
+        path.push(select.field.clone());
+        expr = &select.operand;
+    }
+    let token = match &expr.expr {
+        Expr::Ident(name) if name == "token" => 0,
+        Expr::Call(call) if call.func_name == operators::INDEX => match &call.args[..] {
+            [
+                IdedExpr { expr: Expr::Ident(name), .. },
+                IdedExpr { expr: Expr::Literal(LiteralValue::Int(index)), .. },
+            ] if name == "tokens" => usize::try_from(*index.inner()).ok()?,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let part = path.pop()?;
+    let of_metadata = part == "metadata";
+    path.reverse();
+    let is_key = (of_metadata || part == "data") && !path.is_empty();
+    is_key.then_some(KeyAt { token, of_metadata, path })
+}
 
 impl Expression {
     /// Parses and checks `source`, which may name `variables`.
@@ -49,13 +109,20 @@ impl Expression {
         if !unknown.is_empty() {
             return Err(unknown);
         }
+        let mut found = Vec::new();
+        joins(&expr, &mut found);
         rewrite(&mut expr);
-        Ok(Self(Arc::new(expr)))
+        Ok(Self(Arc::new(expr), found.into()))
     }
 
     /// The reasons, in words, that it never gives what is wanted, as far as its text and `budget` tell.
     pub(super) fn futile(&self, wanted: Wanted, budget: &Budget) -> Vec<String> {
         futile::problems(&self.0, wanted, budget)
+    }
+
+    /// The joins that it asks for.
+    pub(super) fn joins(&self) -> &[Join] {
+        &self.1
     }
 
     /// Returns true if it asks for the revision of a token.

@@ -23,6 +23,7 @@ mod view;
 mod wanted;
 
 pub use conditions::{GuardFailure, Guards};
+pub(super) use expression::{Join, KeyAt};
 pub use meter::{Budget, MAX_STEPS, RanOut};
 pub use output::{OutputError, OutputExpression};
 pub use scope::Scope;

@@ -173,7 +173,7 @@ proptest! {
 fn a_join_is_searched_to_its_end_or_says_that_it_was_not() {
     let join = json!({
         "inputs": [{ "place": "p0" }, { "place": "p1" }], "outputs": [{ "place": "p2" }],
-        "conditions": ["tokens[0].data.n == tokens[1].data.n"],
+        "conditions": ["(tokens[0].data.n == tokens[1].data.n) == true"],
     });
     let mut tokens = Vec::new();
     for n in 0..40 {
@@ -195,4 +195,107 @@ fn a_join_is_searched_to_its_end_or_says_that_it_was_not() {
         said.transitions[0].modes[0].blockers[..],
         [Blocker::SearchStopped { bindings_tried: 1.., .. }]
     ));
+}
+
+/// The same join in a form that is looked up, and in one that is tried choice by choice.
+fn joined(condition: &str) -> Start {
+    start(vec![json!({
+        "inputs": [{ "place": "p0" }, { "place": "p1" }], "outputs": [{ "place": "p2" }],
+        "conditions": [condition],
+    })])
+}
+
+proptest! {
+    #[test]
+    fn what_is_looked_up_is_what_trying_finds(
+        tokens in vec((0..2_usize, 0..8_usize), 4..40),
+        also in select(vec!["", " && tokens[1].data.l == 1", " && tokens[0].data.n != 2"]),
+    ) {
+        const VALUES: [&str; 8] = ["1", "1.0", "\"1\"", "true", "2", "null", "[1]", "2.5"];
+        let join = format!("tokens[0].data.n == tokens[1].data.n{also}");
+        let tried = format!("(tokens[0].data.n == tokens[1].data.n{also}) == true");
+        let mut runs = [join, tried].map(|condition| Run::new(&joined(&condition)));
+        for (number, (place, value)) in tokens.iter().enumerate() {
+            let mut data = json!({ "l": number % 3 });
+            // One in eight has no such value at all.
+            if number % 8 != 7 {
+                data["n"] = serde_json::from_str(VALUES[*value]).unwrap();
+            }
+            for run in &mut runs {
+                let place: PlaceId = format!("p{place}").try_into().unwrap();
+                let seed = TokenSeed { place, data: data.clone(), metadata: Default::default() };
+                let budget = Budget::default();
+                let bounds = Bounds::of(&budget);
+                let record = add_token(&run.net, &run.case, seed, &run.act(), bounds).unwrap();
+                run.append(record);
+            }
+        }
+        loop {
+            let [one, other] = [&runs[0], &runs[1]].map(|run| {
+                fired(run, 0, Limits::NONE, &Budget::default())
+            });
+            match (one, other) {
+                (Ok(one), Ok(other)) => {
+                    prop_assert_eq!(&one.consumed, &other.consumed);
+                    runs[0].append(one);
+                    runs[1].append(other);
+                }
+                (Err(Refusal::NotEnabled(one)), Err(Refusal::NotEnabled(other))) => {
+                    let failed = |not: &crate::engine::NotEnabled| {
+                        matches!(not.modes[0].blockers[..], [Blocker::GuardFailed { .. }])
+                    };
+                    // What lacks a value is tried once, and other parts may be false then.
+                    let all_have = tokens.len() < 8;
+                    if all_have {
+                        prop_assert_eq!(failed(&one), failed(&other), "{:?} and {:?}", one, other);
+                    }
+                    break;
+                }
+                (one, other) => prop_assert!(false, "{:?} and {:?}", one, other),
+            }
+        }
+    }
+}
+
+/// Ten thousand tokens in each of two places, and the last of each fit: a hundred million choices.
+#[test]
+fn a_join_by_key_among_ten_thousand_and_ten_thousand_is_found() {
+    let start = joined("tokens[0].data.id == tokens[1].data.id");
+    let mut run = Run::new(&start);
+    let (workflow, case) = (run.case.workflow.clone(), run.case.id.clone());
+    let of = run.case.live_tokens().next().unwrap().clone();
+    let place = |id: &str| PlaceId::new(id).unwrap();
+    // As a long history would leave it. The first one has been there from the start.
+    run.case.marking.0.clear();
+    for number in 1..=20_001_u64 {
+        let id = crate::models::TokenId::of_case(&workflow.tag(), &case, number);
+        let place = place(if number % 2 == 0 { "p0" } else { "p1" });
+        let own = if number > 19_999 { 0 } else { number };
+        let data = json!({ "id": format!("order-{own}") });
+        let token = crate::models::Token {
+            id: id.clone(),
+            place: place.clone(),
+            data,
+            ..crate::models::Token::clone(&of)
+        };
+        let sequence = crate::models::LogSequence::new(1_000_000_000 + number);
+        run.case.marking.0.push(crate::models::MarkingEntry { token: id.clone(), place, sequence });
+        run.case.tokens.insert(id, token.into());
+    }
+    run.case.marking.sort();
+    run.case.tokens_made = 20_001;
+    let record = fired(&run, 0, Limits { message: 512 * 1024 }, &Budget::default()).unwrap();
+    let taken: Vec<_> = record.consumed.iter().filter_map(|at| at.token.number()).collect();
+    assert_eq!(taken, [20_000, 20_001]);
+    assert!(serde_json::to_vec(&record).unwrap().len() < 512 * 1024);
+    // Where none fits, that is known after little, and said.
+    let start = joined("tokens[0].data.id == tokens[1].data.id && tokens[0].data.id != 'order-0'");
+    let none = Run { net: Run::new(&start).net, ..run };
+    let budget = Budget::of(50_000);
+    let Err(Refusal::NotEnabled(not)) = fired(&none, 0, Limits::NONE, &budget) else { panic!() };
+    assert_eq!(not.ran_out(), None);
+    assert!(
+        matches!(not.modes[0].blockers[..], [Blocker::Guard { bindings_tried: ..5, .. }]),
+        "{not:?}"
+    );
 }

@@ -220,9 +220,11 @@ fn refuse_foreign(
 ) -> Result<(), StorageError> {
     let format = current["metadata"][FORMAT_KEY].as_str();
     let format = format.and_then(|text| text.parse::<u32>().ok());
+    // Only the log keeps all that it has.
+    let known = if wanted["deny_delete"] == true { FORMAT_VERSION } else { VIEW_FORMAT };
     match format {
-        Some(format) if format > FORMAT_VERSION => {
-            let reason = format!("{format} is newer than {FORMAT_VERSION}; use a newer petrel");
+        Some(format) if format > known => {
+            let reason = format!("{format} is newer than {known}; use a newer petrel");
             return Err(failed(name, FORMAT_KEY, &reason));
         }
         Some(_) => {}
