@@ -13,8 +13,8 @@ use serde_json::{Map, json};
 use stormpetrel::{
     engine::{self, Act, Bounds, Budget, Firing, Limits, Net, TokenSeed},
     models::{
-        Case, CaseId, Fence, FiringId, LogSequence, PlaceId, Record, Stored, Token, TransitionId,
-        WorkflowDefinition,
+        Case, CaseId, Fence, FiringId, LogSequence, MarkingEntry, PlaceId, Record, Stored, Token,
+        TokenId, TransitionId, WorkflowDefinition,
     },
 };
 
@@ -30,7 +30,9 @@ fn definition() -> WorkflowDefinition {
             {"id": "guarded", "from_places": ["a"], "to_place": "b",
              "conditions": ["token.data.amount < 1000 && token.data.customer != ''"]},
             {"id": "split", "inputs": [{"place": "a"}],
-             "outputs": [{"place": "b"}, {"place": "c"}]}
+             "outputs": [{"place": "b"}, {"place": "c"}]},
+            {"id": "join", "inputs": [{"place": "a"}, {"place": "b"}], "outputs": [{"place": "c"}],
+             "conditions": ["tokens[0].data.order == tokens[1].data.order"]}
         ]
     }))
     .unwrap()
@@ -96,8 +98,36 @@ fn fire(net: &Net, case: &Case, transition: &str) -> Record {
     engine::fire(net, case, firing).unwrap()
 }
 
+/// A case with ten thousand tokens in each of two places, of which only the last ones join.
+fn crowded(net: &Net) -> Case {
+    let (mut case, _) = case_after(net, 0);
+    let first = Token::clone(case.tokens.values().next().unwrap());
+    let tag = case.workflow.tag();
+    case.marking.0.clear();
+    case.tokens.clear();
+    case.tokens_made = 20_000;
+    for number in 1..=case.tokens_made {
+        let id = TokenId::of_case(&tag, &case.id, number);
+        let place = PlaceId::new(if number % 2 == 0 { "a" } else { "b" }).unwrap();
+        let order = if number > 19_998 { 0 } else { number };
+        let data = json!({"order": format!("order-{order}")});
+        let sequence = LogSequence::new(1_000_000 + number);
+        case.marking.0.push(MarkingEntry { token: id.clone(), place: place.clone(), sequence });
+        case.tokens.insert(id.clone(), Token { id, place, data, ..first.clone() }.into());
+    }
+    case.marking.sort();
+    case
+}
+
 fn benches(criterion: &mut Criterion) {
     let net = Net::compile(&definition()).unwrap();
+    let mut group = criterion.benchmark_group("joins");
+    group.sample_size(20);
+    let case = crowded(&net);
+    let bytes = serde_json::to_vec(&fire(&net, &case, "join")).unwrap().len();
+    let name = format!("join by key, 10,000 and 10,000 tokens ({bytes} B)");
+    group.bench_function(name, |b| b.iter(|| fire(&net, &case, "join")));
+    group.finish();
     let mut group = criterion.benchmark_group("engine");
     for moves in [0, 200] {
         let (case, _) = case_after(&net, moves);

@@ -247,6 +247,10 @@ impl<'a> View<'a> {
                 return Err(vec![failures.stopped(ran_out)]);
             }
             if !has_moved {
+                if joins.is_some() {
+                    // The others have been ruled out by what they would have to agree in.
+                    failures.tried = failures.tried.max(all_choices(&arcs));
+                }
                 return Err(vec![failures.blocker()]);
             }
         }
@@ -294,6 +298,12 @@ impl<'a> View<'a> {
             .collect();
         Ok(Binding { consumed, read, reset })
     }
+}
+
+/// Number of all choices, where each arc gives one token.
+fn all_choices(arcs: &[(Input, Choices<'_>)]) -> usize {
+    let each = arcs.iter().filter(|(_, choices)| choices.chosen.len() == 1);
+    each.fold(1, |all, (_, choices)| all.saturating_mul(choices.candidates.len()))
 }
 
 /// Failures of the guard for the choices that were tried.

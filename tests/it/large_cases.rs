@@ -188,3 +188,48 @@ async fn a_rebuild_whose_writes_are_always_late_ends() {
     let again = slow.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((again.mended, again.failed), (0, 0));
 }
+
+/// Ten thousand orders and ten thousand payments in one case, and only the last ones belong together:
+/// found among a hundred million choices, by a process that has not seen the case before.
+#[tokio::test]
+async fn a_join_by_key_is_found_in_a_stored_case_of_twenty_thousand_tokens() {
+    let server = TestServer::start().await;
+    let petrel = petrel_at(server.url()).await;
+    let (orders, key) = (workflow("joined"), "tokens[0].data.order == tokens[1].data.order");
+    let many = |id: &str, to: &str| {
+        json!({"id": id, "inputs": [{"place": "start", "kind": "read"}],
+               "outputs": [{"place": to, "weight": 500}]})
+    };
+    let net = definition(json!({
+        "id": "joined", "initial_place": "start",
+        "places": [{"id": "start"}, {"id": "order"}, {"id": "payment"}, {"id": "paid"}],
+        "transitions": [
+            many("orders", "order"), many("payments", "payment"),
+            {"id": "pay", "inputs": [{"place": "order"}, {"place": "payment"}],
+             "outputs": [{"place": "paid"}], "conditions": [key]}
+        ]
+    }));
+    petrel.create_workflow(net, ExpectedVersion::Any).await.unwrap();
+    petrel
+        .create_case(NewCase { case: Some(case("k")), ..NewCase::of(orders.clone()) })
+        .await
+        .unwrap();
+    let fire = |name: &str| Fire::case(orders.clone(), case("k"), transition(name));
+    for round in 0..20 {
+        for name in ["orders", "payments"] {
+            let of = if round == 19 { "both".to_owned() } else { format!("{name}-{round}") };
+            let filled = Fire { data: Some(json!({"order": of})), ..fire(name) };
+            petrel.fire(filled).await.unwrap();
+        }
+    }
+    let fresh = petrel_at(server.url()).await;
+    let paid = fresh.fire(fire("pay")).await.unwrap();
+    assert_eq!(paid.tokens[0].data["order"], "both");
+    assert_eq!(paid.case.marking.0.len(), 20_000);
+    let log = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let log = log.get_stream("CB_LOG").await.unwrap();
+    let stored = log.get_raw_message(paid.record.sequence.get()).await.unwrap();
+    assert!(stored.payload.len() < 512 * 1024, "{} bytes", stored.payload.len());
+    let read = petrel_at(server.url()).await.case(&orders, &case("k")).await.unwrap();
+    assert_eq!(read.marking, paid.case.marking);
+}

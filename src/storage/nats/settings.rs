@@ -221,7 +221,8 @@ fn refuse_foreign(
     let format = current["metadata"][FORMAT_KEY].as_str();
     let format = format.and_then(|text| text.parse::<u32>().ok());
     // Only the log keeps all that it has.
-    let known = if wanted["deny_delete"] == true { FORMAT_VERSION } else { VIEW_FORMAT };
+    let known =
+        if wanted.get("deny_delete") == Some(&json!(true)) { FORMAT_VERSION } else { VIEW_FORMAT };
     match format {
         Some(format) if format > known => {
             let reason = format!("{format} is newer than {known}; use a newer petrel");
