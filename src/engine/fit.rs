@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::carried::{check_carried, check_memory, check_notes, replaced};
 use crate::models::{
-    Case, HISTORY_KEPT, Incident, IncidentAbout, LONGEST_LINK, Passed, PutAside, Raised, Record,
-    RecordKind, Step, Token, TokenAt, TokenId, json_length, object_length, text_length,
+    Case, HISTORY_KEPT, Incident, IncidentAbout, LONGEST_LINK, MarkingEntry, Passed, PutAside,
+    Raised, Record, RecordKind, Step, Token, TokenAt, TokenId, json_length, object_length,
+    text_length,
 };
 
 /// Limits of stored messages.
@@ -84,9 +85,9 @@ const RECORD: usize = 640;
 const AT: usize = 24;
 const MARKED: usize = AT + 32;
 
-/// Bytes of `[,""],` with 20 digits, as format 2 has it. A later record has `[,],` with the digits of the
-/// number and 16 of a sequence.
-const NUMBERED_AT: usize = 26;
+/// Bytes of `[,""],`, as format 2 has it, beside the number and the place. A later record has `[,],` of
+/// each token, with the number and 16 digits of a sequence; or it takes them all away.
+const NUMBERED_AT: usize = 6;
 const NUMBERED: usize = 20;
 
 /// Bytes of a firing of a cascade without its tokens, and of an incident without its explanation.
@@ -279,10 +280,12 @@ fn aside_length(aside: &PutAside) -> usize {
 /// The bytes of a record's JSON, and those that a later one has more of the same tokens.
 pub(super) fn record_length(record: &Record) -> usize {
     let is_numbered = record.format >= 2;
+    // No number is higher than the one that is given next.
+    let digits = (record.tokens_made + 1).ilog10() as usize + 1;
     let ids = |token: &TokenId, place: &str| token.as_str().len() + place.len();
     let at = |list: &[TokenAt]| {
         let each = |at: &TokenAt| match is_numbered {
-            true => NUMBERED_AT + at.place.as_str().len(),
+            true => digits + NUMBERED_AT + at.place.as_str().len(),
             false => AT + ids(&at.token, at.place.as_str()),
         };
         list.iter().map(each).sum::<usize>()
@@ -292,9 +295,9 @@ pub(super) fn record_length(record: &Record) -> usize {
             let (marked, mut place) = (&record.marking.0, None);
             let names = marked.iter().filter(|at| place.replace(&at.place) != Some(&at.place));
             let names: usize = names.map(|at| at.place.as_str().len() + 6).sum();
-            // No number is higher than the one that is given next.
-            let digits = (record.tokens_made + 1).ilog10() as usize + 1;
-            names + (NUMBERED + digits) * marked.len()
+            let each =
+                |at: &MarkingEntry| digits + NUMBERED.max(NUMBERED_AT + at.place.as_str().len());
+            names + marked.iter().map(each).sum::<usize>()
         }
         false => {
             let marked = record.marking.0.iter();

@@ -1,6 +1,7 @@
 //! Plain data: the stored forms, and the values that the parts hand one another. No I/O.
 
 mod case;
+mod clock;
 mod definition;
 mod digest;
 mod history;
@@ -18,6 +19,7 @@ mod token;
 mod visible;
 
 pub use case::{Case, CaseStatus};
+pub use clock::Clock;
 pub use definition::{
     ArcKind, Guard, InputArc, OutputArc, Place, PlaceKind, Rule, StoredDefinition, Transition,
     WorkflowDefinition,

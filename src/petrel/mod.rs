@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 pub use change::quarantine::Following;
 #[cfg(feature = "analysis")]
 pub use checks::{Checks, assumptions, check, check_within};
-pub use clock::{Clock, SystemClock};
+pub use clock::SystemClock;
 pub use error::{Error, FirstUse};
 pub use export::gather::Gathered;
 pub use lookup::Lookup;
@@ -41,6 +41,7 @@ pub use views::repair::Repaired;
 use read::Reader;
 use views::Views;
 
+pub use crate::models::Clock;
 pub use crate::storage::Health;
 use crate::storage::Storage;
 

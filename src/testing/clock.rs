@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::petrel::Clock;
+use crate::models::Clock;
 
 /// A clock that stands still until it is moved. A clone is the same clock.
 ///

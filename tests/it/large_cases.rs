@@ -206,7 +206,8 @@ async fn a_join_by_key_is_found_in_a_stored_case_of_twenty_thousand_tokens() {
         "transitions": [
             many("orders", "order"), many("payments", "payment"),
             {"id": "pay", "inputs": [{"place": "order"}, {"place": "payment"}],
-             "outputs": [{"place": "paid"}], "conditions": [key]}
+             "outputs": [{"place": "paid"}], "conditions": [key]},
+            {"id": "end", "from_places": ["start"], "to_place": "paid"}
         ]
     }));
     petrel.create_workflow(net, ExpectedVersion::Any).await.unwrap();

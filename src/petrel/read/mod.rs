@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{cache, clock::Clock};
-use crate::storage::Storage;
+use super::cache;
+use crate::{models::Clock, storage::Storage};
 
 /// The reading side: the store, and what is known beside it of definitions and of what is put
 /// aside.
