@@ -254,7 +254,10 @@ fn too_long(net: &Net, most: usize, fired: &[u32]) -> Stopped {
         fired.iter().zip(&net.transitions).filter(|(n, _)| **n > 1).collect();
     repeated.sort_by_key(|(count, _)| std::cmp::Reverse(**count));
     let names = repeated.iter().take(MOST_NAMED);
-    let names: Vec<_> = names.map(|(count, of)| format!("{} ({count} times)", of.id)).collect();
+    let mut names: Vec<_> = names.map(|(count, of)| format!("{} ({count} times)", of.id)).collect();
+    if let Some(more) = repeated.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        names.push(format!("and {more} more"));
+    }
     let reason = format!(
         "more than {most} immediate firings follow; these repeat: {}; mend the cycle, or raise \
          max_cascade if the net is wide and has none",

@@ -18,11 +18,20 @@ impl Stopped {
     }
 
     pub(super) fn new(code: IncidentCode, mut explanation: String) -> Self {
-        if explanation.len() > LONGEST_EXPLANATION {
-            let end = explanation.floor_char_boundary(LONGEST_EXPLANATION);
-            explanation.truncate(end);
-        }
+        cut(&mut explanation, LONGEST_EXPLANATION);
         Self { code, explanation }
+    }
+}
+
+/// Cuts a text that has more than so many bytes, and says so by its last character.
+fn cut(text: &mut String, most: usize) {
+    const CUT: char = '…';
+    if text.len() > most {
+        let kept = most.saturating_sub(CUT.len_utf8());
+        text.truncate(text.floor_char_boundary(kept));
+        if most >= CUT.len_utf8() {
+            text.push(CUT);
+        }
     }
 }
 
@@ -92,8 +101,7 @@ impl Open {
     pub(super) fn shorten(&mut self, most: usize) {
         let each = most / self.raised.len().max(1);
         for Raised { explanation, .. } in &mut self.raised {
-            let end = explanation.floor_char_boundary(each.min(explanation.len()));
-            explanation.truncate(end);
+            cut(explanation, each);
         }
     }
 

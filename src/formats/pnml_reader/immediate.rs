@@ -2,7 +2,7 @@
 
 use super::id::TOOL;
 
-/// What comes before and after the rank in the note's content.
+/// Texts before and after the rank in the note's content.
 const BEFORE: &str = "<immediate priority=\"";
 const AFTER: &str = "\"/>";
 

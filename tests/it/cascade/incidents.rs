@@ -103,7 +103,7 @@ async fn a_guard_that_fails_is_an_incident_of_its_transition_and_others_go_on() 
     assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
 }
 
-/// What ends a case ends its incidents.
+/// The end of a case is that of its incidents.
 #[tokio::test]
 async fn a_case_with_an_incident_can_be_paused_resumed_and_cancelled() {
     let (_server, petrel) = system().await;

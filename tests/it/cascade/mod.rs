@@ -2,6 +2,7 @@
 
 mod audited;
 mod incidents;
+mod lost;
 mod repeated;
 mod shown;
 
