@@ -41,6 +41,8 @@ pub(super) struct View<'a> {
     pub budget: Budget,
     by_place: Vec<Vec<Arc<Token>>>,
     counts: BTreeMap<PlaceId, u64>,
+    /// Number of tokens in places that are not terminal.
+    on_the_way: usize,
 }
 
 impl<'a> View<'a> {
@@ -58,8 +60,9 @@ impl<'a> View<'a> {
         budget: &Budget,
     ) -> Self {
         let (by_place, counts) = (vec![Vec::new(); net.places.len()], BTreeMap::new());
-        let budget = budget.clone();
-        let mut view = Self { net, workflow, case, status, now, budget, by_place, counts };
+        let (budget, on_the_way) = (budget.clone(), 0);
+        let mut view =
+            Self { net, workflow, case, status, now, budget, by_place, counts, on_the_way };
         tokens.for_each(|token| view.give(Arc::clone(token)));
         view
     }
@@ -71,6 +74,7 @@ impl<'a> View<'a> {
             None => drop(self.counts.insert(token.place.clone(), 1)),
         }
         if let Some(place) = self.net.place(&token.place) {
+            self.on_the_way += usize::from(!self.net.places[place].terminal);
             self.by_place[place].push(token);
         }
     }
@@ -85,15 +89,16 @@ impl<'a> View<'a> {
         }
         if let Some(place) = self.net.place(&token.place) {
             let there = &mut self.by_place[place];
-            let at = there.iter().position(|one| Arc::ptr_eq(one, token));
-            at.map(|at| there.remove(at));
+            if let Some(at) = there.iter().position(|one| Arc::ptr_eq(one, token)) {
+                there.remove(at);
+                self.on_the_way -= usize::from(!self.net.places[place].terminal);
+            }
         }
     }
 
     /// Returns true if all tokens are in terminal places: the case has come to its end.
     pub(super) fn has_ended(&self) -> bool {
-        let places = self.net.places.iter().zip(&self.by_place);
-        places.into_iter().all(|(place, tokens)| place.terminal || tokens.is_empty())
+        self.on_the_way == 0
     }
 
     fn count(&self, place: usize) -> u64 {

@@ -1,6 +1,6 @@
 //! The cascade: the immediate firings that follow a change, in the same record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::Map;
 
@@ -127,38 +127,38 @@ fn cascade<'a>(
     draft.end_of_change();
     let mut fired = vec![0_u32; net.transitions.len()];
     let most = net.max_cascade as usize;
+    // Those that may be enabled, by their numbers: of the others nothing has changed since they were not.
+    let mut to_try: BTreeSet<usize> = (0..net.immediate.len()).collect();
     // Those whose search ended at its limit: it is not made again before the case changes once more.
-    let mut searched = Failures::new();
+    let mut stopped = HashSet::new();
+    let mut failures = Failures::new();
     loop {
         if view.has_ended() {
             return Ok((draft, Failures::new()));
         }
-        let mut failures = searched.clone();
         let mut next = None;
-        for &index in &net.immediate {
+        while let Some(&number) = to_try.first() {
+            let index = net.immediate[number];
             let transition = &net.transitions[index];
-            if searched.contains_key(&transition.id) {
-                continue;
-            }
+            failures.remove(&transition.id);
             view.budget = budget.part(STEPS_A_SEARCH);
             match attempt(&view, transition, draft.record.tokens_made, (&act, limits)) {
                 Ok(given) => {
                     next = Some((index, given));
                     break;
                 }
-                Err(None) => {}
-                Err(Some(failure)) => {
-                    if failure.is_of(IncidentCode::SearchStopped) {
-                        searched.insert(transition.id.clone(), failure.clone());
+                Err(failure) => {
+                    to_try.remove(&number);
+                    if let Some(failure) = failure {
+                        if failure.is_of(IncidentCode::SearchStopped) {
+                            stopped.insert(number);
+                        }
+                        failures.insert(transition.id.clone(), failure);
                     }
-                    failures.insert(transition.id.clone(), failure);
                 }
             }
-            if let Some(ran_out) = budget.ran_out() {
-                let count = draft.record.cascade.len();
-                let reason =
-                    format!("after {count} immediate firings the search for the next: {ran_out}");
-                return Err(Stopped::new(IncidentCode::CascadeTooLong, reason));
+            if budget.ran_out().is_some() {
+                return Err(too_long_to_find(net, draft.record.cascade.len(), &fired));
             }
         }
         let Some((index, given)) = next else { return Ok((draft, failures)) };
@@ -166,7 +166,9 @@ fn cascade<'a>(
             return Err(too_long(net, most, &fired));
         }
         fired[index] += 1;
-        follow(&mut view, &mut draft, given);
+        for place in follow(&mut view, &mut draft, given) {
+            to_try.extend(net.watchers.of(place).filter(|number| !stopped.contains(number)));
+        }
         if draft.carried() > limits.message {
             let (count, size) = (draft.record.cascade.len(), draft.carried());
             let reason = format!(
@@ -225,9 +227,12 @@ fn attempt(
     Err(failure)
 }
 
-/// Takes and gives the tokens of a firing.
-fn follow(view: &mut View<'_>, draft: &mut Draft<'_>, given: Given) {
+/// Takes and gives the tokens of a firing. Returns the places that they left or came to.
+fn follow(view: &mut View<'_>, draft: &mut Draft<'_>, given: Given) -> BTreeSet<usize> {
     let Given { transition, binding, tokens, made, .. } = given;
+    let net = view.net;
+    let moved = binding.consumed.iter().chain(&binding.reset).chain(&tokens);
+    let places = moved.filter_map(|token| net.place(&token.place)).collect();
     for token in binding.consumed.iter().chain(&binding.reset) {
         view.take(token);
         draft.take(&token.id);
@@ -247,21 +252,39 @@ fn follow(view: &mut View<'_>, draft: &mut Draft<'_>, given: Given) {
         view.give(token.clone());
         draft.give_carrying(token, carried);
     }
+    places
 }
 
 fn too_long(net: &Net, most: usize, fired: &[u32]) -> Stopped {
+    let reason = format!(
+        "more than {most} immediate firings follow; these repeat: {}; mend the cycle, or raise \
+         max_cascade if the net is wide and has none",
+        repeated(net, fired)
+    );
+    Stopped::new(IncidentCode::CascadeTooLong, reason)
+}
+
+fn too_long_to_find(net: &Net, count: usize, fired: &[u32]) -> Stopped {
+    let reason = format!(
+        "after {count} immediate firings it takes too many steps to find the next; these repeat: {}; \
+         let fewer tokens wait where conditions choose among them, or give those transitions a lower \
+         priority, so that they are tried last",
+        repeated(net, fired)
+    );
+    Stopped::new(IncidentCode::CascadeTooLong, reason)
+}
+
+/// The transitions that fired more than once, most often first.
+fn repeated(net: &Net, fired: &[u32]) -> String {
     let mut repeated: Vec<_> =
         fired.iter().zip(&net.transitions).filter(|(n, _)| **n > 1).collect();
     repeated.sort_by_key(|(count, _)| std::cmp::Reverse(**count));
     let names = repeated.iter().take(MOST_NAMED);
     let mut names: Vec<_> = names.map(|(count, of)| format!("{} ({count} times)", of.id)).collect();
-    if let Some(more) = repeated.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
-        names.push(format!("and {more} more"));
+    match repeated.len().checked_sub(MOST_NAMED) {
+        _ if names.is_empty() => names.push("none".to_owned()),
+        Some(more @ 1..) => names.push(format!("and {more} more")),
+        _ => {}
     }
-    let reason = format!(
-        "more than {most} immediate firings follow; these repeat: {}; mend the cycle, or raise \
-         max_cascade if the net is wide and has none",
-        names.join(", ")
-    );
-    Stopped::new(IncidentCode::CascadeTooLong, reason)
+    names.join(", ")
 }

@@ -1,8 +1,8 @@
 //! Immediate transitions of a definition: their order, and the faults that its text tells.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
-use super::NetTransition;
+use super::{NetPlace, NetTransition};
 use crate::models::{ArcKind, Problems, WorkflowDefinition};
 
 /// The indexes of the immediate transitions: those of highest priority first, then in the order
@@ -11,6 +11,44 @@ pub(super) fn in_order(transitions: &[NetTransition]) -> Vec<usize> {
     let mut immediate: Vec<_> = (0..transitions.len()).filter(|of| transitions[*of].auto).collect();
     immediate.sort_by_key(|of| Reverse(transitions[*of].priority));
     immediate
+}
+
+/// The immediate transitions that may be enabled after a token came or went, and were not before: their
+/// numbers in the order in which they are tried.
+#[derive(Debug)]
+pub(super) struct Watchers {
+    by_place: Vec<Vec<usize>>,
+    /// Those with an expression over the case, which sees all places.
+    of_case: Vec<usize>,
+}
+
+impl Watchers {
+    pub(super) fn new(
+        places: &[NetPlace],
+        transitions: &[NetTransition],
+        immediate: &[usize],
+    ) -> Self {
+        let mut watchers = Self { by_place: vec![Vec::new(); places.len()], of_case: Vec::new() };
+        for (number, index) in immediate.iter().enumerate() {
+            let NetTransition { guards, output, modes, .. } = &transitions[*index];
+            if guards.ask_for_case() || output.as_ref().is_some_and(|of| of.asks_for_case()) {
+                watchers.of_case.push(number);
+                continue;
+            }
+            let inputs = modes.iter().flat_map(|mode| &mode.arcs.inputs).map(|arc| arc.place);
+            let outputs = modes.iter().flat_map(|mode| &mode.arcs.outputs).map(|(to, _)| *to);
+            let may_be_full = outputs.filter(|to| places[*to].capacity.is_some());
+            for place in inputs.chain(may_be_full).collect::<BTreeSet<_>>() {
+                watchers.by_place[place].push(number);
+            }
+        }
+        watchers
+    }
+
+    /// Those that a token in this place concerns.
+    pub(super) fn of(&self, place: usize) -> impl Iterator<Item = usize> {
+        self.by_place[place].iter().chain(&self.of_case).copied()
+    }
 }
 
 pub(super) fn check(

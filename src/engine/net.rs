@@ -2,7 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Budget, Guards, OutputExpression, immediate, modes::modes};
+use super::{
+    Budget, Guards, OutputExpression,
+    immediate::{self, Watchers},
+    modes::modes,
+};
 use crate::models::{
     ArcKind, PlaceId, PlaceKind, Problems, TransitionId, WorkflowDefinition,
     petri::{self, Arcs},
@@ -19,6 +23,8 @@ pub struct Net {
     pub initial: usize,
     /// The indexes of the immediate transitions, in the order in which they are tried.
     pub immediate: Vec<usize>,
+    /// The immediate transitions that the tokens of each place concern.
+    pub(super) watchers: Watchers,
     /// The most immediate firings that may follow one change.
     pub max_cascade: u32,
     /// The markings that a case is to come to, if the definition names any.
@@ -139,8 +145,10 @@ impl Net {
                     "" => definition.id.to_string(),
                     name => name.to_owned(),
                 };
+                let immediate = immediate::in_order(&transitions);
                 Ok(Self {
-                    immediate: immediate::in_order(&transitions),
+                    watchers: Watchers::new(&places, &transitions, &immediate),
+                    immediate,
                     max_cascade: definition.max_cascade.unwrap_or(WorkflowDefinition::CASCADE),
                     places,
                     transitions,

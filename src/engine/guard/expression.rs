@@ -130,6 +130,11 @@ impl Expression {
         names::asks_for_revision(&self.0)
     }
 
+    /// Returns true if it asks for the case, whose marking is that of all places.
+    pub(super) fn asks_for_case(&self) -> bool {
+        names::asks_for(&self.0, "case")
+    }
+
     /// Evaluates it in `context`.
     ///
     /// # Errors

@@ -36,6 +36,13 @@ pub(super) fn asks_for_revision(expr: &IdedExpr) -> bool {
     asks || children(&expr.expr).into_iter().any(asks_for_revision)
 }
 
+/// Returns true if `expr` asks for a variable, by its name alone or in a comprehension.
+pub(super) fn asks_for(expr: &IdedExpr, variable: &str) -> bool {
+    let is_it = |name: &str| name.strip_prefix('.').unwrap_or(name) == variable;
+    matches!(&expr.expr, Expr::Ident(name) if is_it(name))
+        || children(&expr.expr).into_iter().any(|child| asks_for(child, variable))
+}
+
 /// Returns true if the tree of `expr` has more than `limit` levels.
 pub(super) fn depth_exceeds(expr: &IdedExpr, limit: usize) -> bool {
     let Some(limit) = limit.checked_sub(1) else {

@@ -71,6 +71,11 @@ impl OutputExpression {
         }
     }
 
+    /// Returns true if it asks for the case, whose marking is that of all places.
+    pub(in crate::engine) fn asks_for_case(&self) -> bool {
+        self.0.asks_for_case()
+    }
+
     /// Evaluates it; `data` is the data of the produced token so far, visible as `data`.
     ///
     /// # Errors

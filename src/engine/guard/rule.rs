@@ -80,6 +80,15 @@ impl Test {
         tests.into_iter().collect()
     }
 
+    /// Returns true if a path of it begins at the case.
+    pub(super) fn asks_for_case(&self) -> bool {
+        match self {
+            Self::Exists(path) | Self::Compare { path, .. } => path.is_of_case(),
+            Self::And(tests) | Self::Or(tests) => tests.iter().any(Self::asks_for_case),
+            Self::Not(test) => test.asks_for_case(),
+        }
+    }
+
     /// Checks that it holds.
     ///
     /// # Errors

@@ -76,6 +76,11 @@ impl RulePath {
         Ok(Self { text: text.to_owned(), root, segments })
     }
 
+    /// Returns true if it begins at the case.
+    pub(super) fn is_of_case(&self) -> bool {
+        self.root == Root::Variable("case")
+    }
+
     /// The value that the path leads to, if any.
     pub(super) fn find<'v>(&self, variables: &'v Variables<'_>) -> Option<CowVal<'v, 'v>> {
         let mut value = match self.root {
