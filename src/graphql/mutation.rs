@@ -52,7 +52,7 @@ impl Mutation {
         let changed = changed.map_err(|error| {
             in_words_of(error, &[("place", "input.initialPlace"), DATA, METADATA])
         })?;
-        Ok(Some(Token::of(&changed)?))
+        Ok(Some(Token::of(&changed, None)?))
     }
 
     /// Begins a case with a token in the initial place, and answers with that token.
@@ -64,7 +64,7 @@ impl Mutation {
         let names = [("data", "input.initialData"), METADATA];
         let changed = petrel(ctx).create_case(input.into_request()?).await;
         let changed = changed.map_err(|error| in_words_of(error, &names))?;
-        Ok(Some(Token::of(&changed)?))
+        Ok(Some(Token::of(&changed, None)?))
     }
 
     /// Fires a transition that takes a given token. `NOT_ENABLED` has the reasons in `blockers`.
@@ -96,8 +96,7 @@ impl Mutation {
         let request = input.into_request()?;
         let place = request.to_place.clone();
         let changed = petrel(ctx).fire(request).await.map_err(of_firing)?;
-        let there = changed.tokens.iter().find(|token| Some(&token.place) == place.as_ref());
-        Ok(Some(Token::of(&changed)?.or(there.cloned()).into()))
+        Ok(Some(Token::of(&changed, place.as_ref())?.into()))
     }
 
     /// Merges a patch into a token's data.
@@ -110,7 +109,7 @@ impl Mutation {
         let names = [("patch", "input.patch"), METADATA];
         let changed = petrel(ctx).update_token_data(workflow.as_ref(), &token, patch, change).await;
         let changed = changed.map_err(|error| in_words_of(error, &names))?;
-        Ok(Some(Token::of(&changed)?))
+        Ok(Some(Token::of(&changed, None)?))
     }
 
     /// Pauses a case: nothing fires until it is resumed.

@@ -153,3 +153,22 @@ pub struct Changed {
     /// log.
     pub repeated: bool,
 }
+
+impl Changed {
+    /// The token that answers the change, as it was after it: the first that the change itself gave or
+    /// edited, of several in `place` the first there. If immediate firings took it in the same record,
+    /// one that came of it. `None` of a change that makes no token.
+    pub fn answer(&self, place: Option<&PlaceId>) -> Option<&Token> {
+        let record = &self.record.value;
+        let gave = record.gave();
+        let asked = gave.iter().find(|(_, at)| Some(*at) == place).or(gave.first());
+        let made = |id: &TokenId| record.produced.iter().find(|token| token.id == *id);
+        let there = || record.produced.iter().find(|token| Some(&token.place) == place);
+        asked.and_then(|(id, _)| made(id)).or_else(there).or(record.produced.first())
+    }
+
+    /// A token of the change as it is now; `None` if it is gone since.
+    pub fn alive(&self, token: &TokenId) -> Option<&Arc<Token>> {
+        self.tokens.iter().find(|alive| alive.id == *token)
+    }
+}

@@ -23,14 +23,12 @@ impl Firing {
 /// A transition that fired.
 #[Object]
 impl Firing {
-    /// The first token that the transition gave: of one with one output, the one. If it is gone by
-    /// immediate firings, the first of `tokens`. Null if there is none.
+    /// The first token that the transition gave: of one with one output, the one. If immediate
+    /// firings took it in the same record, the first of those that came of it. Null if the request was
+    /// a repeated one and the token is gone since.
     async fn token(&self) -> Option<Token> {
-        let gave = self.changed.record.value.gave();
-        let own = gave
-            .first()
-            .and_then(|(id, _)| self.changed.tokens.iter().find(|token| token.id == **id));
-        own.or(self.changed.tokens.first()).cloned().map(Token::from)
+        let answer = self.changed.answer(None)?;
+        self.changed.alive(&answer.id).cloned().map(Token::from)
     }
 
     /// The tokens it made. If the request was a repeated one, those that are still alive, as they

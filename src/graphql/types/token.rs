@@ -13,7 +13,7 @@ use crate::{
         scalars::{Sequence, int},
         work::joins,
     },
-    models::{self, LogSequence},
+    models::{self, LogSequence, PlaceId},
     petrel::{Changed, Error},
 };
 
@@ -46,22 +46,20 @@ impl From<models::Token> for Token {
 }
 
 impl Token {
-    /// The first token of a change that makes or changes one, or the first that came of it by immediate
-    /// firings: as it is now, or as it was then if the change had happened before and the token is
-    /// gone.
-    pub(crate) fn of(changed: &Changed) -> Result<Self, Error> {
-        let gave = changed.record.value.gave();
-        let own = gave.first().and_then(|(id, _)| changed.tokens.iter().find(|of| of.id == **id));
-        let live = own.or(changed.tokens.first()).cloned();
-        let answer = Some(Answer { repeated: changed.repeated, live: live.is_some() });
-        let then = live.is_none().then_some(changed.record.sequence);
-        let made = || changed.record.value.produced.first().cloned().map(Arc::new);
-        let token = live.or_else(made).ok_or_else(|| Error::BrokenLog {
+    /// The first token of a change that makes or changes one, of several in `place` the first there,
+    /// or one that came of it by immediate firings: as it is now, or as it was then if the change had
+    /// happened before and the token is gone.
+    pub(crate) fn of(changed: &Changed, place: Option<&PlaceId>) -> Result<Self, Error> {
+        let made = changed.answer(place).ok_or_else(|| Error::BrokenLog {
             workflow: changed.case.workflow.clone(),
             case: changed.case.id.clone(),
             sequence: Some(changed.record.sequence),
             reason: "it made no token".to_owned(),
         })?;
+        let live = changed.alive(&made.id).cloned();
+        let answer = Some(Answer { repeated: changed.repeated, live: live.is_some() });
+        let then = live.is_none().then_some(changed.record.sequence);
+        let token = live.unwrap_or_else(|| Arc::new(made.clone()));
         Ok(Self { token, answer, then })
     }
 
@@ -79,14 +77,6 @@ impl Token {
     /// The log sequence of the record after which it was so, where that is not now.
     pub(super) fn then(&self) -> Option<LogSequence> {
         self.then
-    }
-
-    /// Another token of the change that this one answers.
-    pub(crate) fn or(self, other: Option<Arc<models::Token>>) -> Self {
-        match other {
-            Some(token) => Self { token, then: None, ..self },
-            None => self,
-        }
     }
 
     pub(super) fn is_live(&self) -> bool {

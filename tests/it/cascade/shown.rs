@@ -114,3 +114,80 @@ async fn graphql_shows_cascades_and_incidents_and_retries_them() {
     .await;
     assert_eq!(retried["retryIncident"]["incidents"][0]["number"], 2);
 }
+
+/// Of a repeated request the answer is the token that the first answer had, though it is gone since and
+/// another one of the same record is there.
+#[tokio::test]
+async fn a_repeated_request_answers_its_own_token_though_it_is_gone() {
+    let (server, petrel) = system().await;
+    let net = crate::support::definition(json!({
+        "id": "twins", "initial_place": "p0",
+        "places": [{"id": "p0"}, {"id": "p2"}, {"id": "p4"}, {"id": "z"}, {"id": "y"}],
+        "transitions": [
+            {"id": "go", "from_places": ["p0"], "to_place": "p4"},
+            {"id": "see", "auto": true, "outputs": [{"place": "p2"}],
+             "inputs": [{"place": "p0"}, {"place": "p4", "kind": "read"}]},
+            {"id": "use", "inputs": [{"place": "p4"}],
+             "outputs": [{"place": "z"}, {"place": "y"}]},
+            {"id": "use2", "inputs": [{"place": "p2"}],
+             "outputs": [{"place": "z"}, {"place": "y"}]},
+            {"id": "split", "inputs": [{"place": "z"}],
+             "outputs": [{"place": "p4"}, {"place": "p2"}]}
+        ]
+    }));
+    petrel.create_workflow(net, Default::default()).await.unwrap();
+    let other = petrel_at(server.url()).await;
+    let of = async |petrel: &stormpetrel::petrel::Petrel, query: &str| -> Value {
+        let executor = Api::new(petrel.clone(), Limits::default()).executor(Caller::Anybody);
+        let answer = serde_json::to_value(executor.execute(Request::new(query)).await).unwrap();
+        assert!(answer["errors"].is_null(), "{answer}");
+        answer["data"].clone()
+    };
+    let fire = |transition: &str, id: &str| {
+        format!(
+            r#"mutation {{ fireCase(input: {{ workflowId: "twins", caseId: "k",
+            transitionId: "{transition}", firingId: "{id}" }}) {{ repeated token {{ tokenId }} }} }}"#
+        )
+    };
+    of(
+        &petrel,
+        r#"mutation { createToken(input: { workflowId: "twins", caseId: "k" }) { tokenId } }"#,
+    )
+    .await;
+    let create = r#"mutation { createToken(input: { workflowId: "twins", caseId: "k",
+        initialPlace: "p4", data: {}, firingId: "c" }) { tokenId placeId live repeated } }"#;
+    let first = of(&petrel, create).await["createToken"].clone();
+    assert_eq!((&first["placeId"], &first["live"]), (&json!("p4"), &json!(true)));
+    of(&petrel, &fire("use", "u")).await;
+    for petrel in [&petrel, &other, &petrel_at(server.url()).await] {
+        let again = of(petrel, create).await["createToken"].clone();
+        let wanted = json!({ "tokenId": first["tokenId"], "placeId": "p4", "live": false, "repeated": true });
+        assert_eq!(again, wanted, "{first}");
+    }
+    // The same of a firing with two outputs, and of a move to one of them.
+    let split = of(&petrel, &fire("split", "s")).await["fireCase"].clone();
+    assert!(split["token"]["tokenId"].is_string());
+    of(&petrel, &fire("use", "u-2")).await;
+    let again = of(&other, &fire("split", "s")).await["fireCase"].clone();
+    assert_eq!(again, json!({ "repeated": true, "token": null }));
+    let page = r#"{ case(workflowId: "twins", id: "k") { tokens { tokenId placeId } } }"#;
+    let tokens = of(&petrel, page).await["case"]["tokens"].clone();
+    let at = |place: &str| {
+        let found = tokens.as_array().unwrap().iter().find(|of| of["placeId"] == place).unwrap();
+        found["tokenId"].as_str().unwrap().to_owned()
+    };
+    let z = at("z");
+    let moved = format!(
+        r#"mutation {{ transitionTokenWithNats(input: {{ tokenId: "{z}",
+        transitionId: "split", newPlace: "p2", firingId: "m" }}) {{ tokenId placeId }} }}"#
+    );
+    let first = of(&petrel, &moved).await["transitionTokenWithNats"].clone();
+    assert_eq!(first["placeId"], "p2");
+    let p2 = first["tokenId"].as_str().unwrap();
+    let leave = format!(
+        r#"mutation {{ fireTransition(input: {{ tokenId: "{p2}", transitionId: "use2" }}) {{ repeated }} }}"#
+    );
+    of(&petrel, &leave).await;
+    let again = of(&other, &moved).await["transitionTokenWithNats"].clone();
+    assert_eq!(again, first);
+}
