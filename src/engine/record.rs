@@ -31,6 +31,11 @@ pub struct Act {
 }
 
 impl Act {
+    /// Returns true if a record under its id may be its own.
+    pub(crate) fn made(&self, record: &Record) -> bool {
+        record.time == self.now && record.by == self.by
+    }
+
     /// An act of nobody, for a look at a possible firing. Its id and digest are as long as
     /// those that a process makes.
     pub(super) fn of_nobody(now: DateTime<Utc>) -> Self {

@@ -380,3 +380,29 @@ async fn a_condition_on_time_is_tried_by_a_clock_that_is_moved() {
         assert_eq!(done.tokens[0].history[0].time, to);
     }
 }
+
+/// The time and the caller of a request do not say whose it is: two processes may have the same.
+#[tokio::test]
+async fn of_two_requests_at_the_same_time_one_is_a_repeated_one() {
+    let server = TestServer::start().await;
+    let clock = ManualClock::default();
+    let mut petrels = Vec::new();
+    for _ in 0..2 {
+        let stored = NatsStorage::connect(config(server.url())).await.unwrap();
+        petrels.push(Petrel::with_clock(Arc::new(stored), Arc::new(clock.clone())));
+    }
+    petrels[0].create_workflow(orders(), ExpectedVersion::Any).await.unwrap();
+    for number in 0..20 {
+        let (_, token) = begin(&petrels[0], json!({"amount": 5})).await;
+        let firing = Some(FiringId::new(format!("f-{number}")).unwrap());
+        let fire = Fire {
+            change: Change { firing, ..Change::default() },
+            ..Fire::token(token, transition("submit"))
+        };
+        let answers =
+            futures::future::join_all(petrels.iter().map(|of| of.fire(fire.clone()))).await;
+        let repeated: Vec<_> = answers.into_iter().map(|of| of.unwrap().repeated).collect();
+        assert_eq!(repeated.iter().filter(|repeated| **repeated).count(), 1, "{repeated:?}");
+        assert!(petrels[number % 2].fire(fire).await.unwrap().repeated);
+    }
+}

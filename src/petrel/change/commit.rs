@@ -104,14 +104,12 @@ impl Inner {
         let mut presume_new = commit.is_new;
         let result = loop {
             let mut slot = self.slots.turn(&commit.workflow, &commit.case).await?;
-            // After an attempt of our own it may be in the log already.
-            let may_repeat = firing.is_some() || unanswered > 0;
             let presumed = std::mem::take(&mut presume_new) && slot.case.is_none();
             let look_first = slot.case.is_none() && !presumed;
             if look_first && races + outdated + unanswered == 0 {
                 self.metrics.was_cold();
             }
-            match self.attempt(&commit, &act, &mut slot, look_first, may_repeat).await {
+            match self.attempt(&commit, &act, &mut slot, look_first, unanswered > 0).await {
                 Ok(Attempt::Done(changed)) => break Ok(*changed),
                 Ok(Attempt::LostRace) if presumed => {}
                 Ok(Attempt::LostRace) if races < MOST_RACES => {
@@ -161,7 +159,7 @@ impl Inner {
         act: &Act,
         slot: &mut Slot,
         look_first: bool,
-        may_repeat: bool,
+        was_tried: bool,
     ) -> Result<Attempt> {
         let begun = Instant::now();
         // What is known of the case was read from a log that may be another one by now.
@@ -176,7 +174,7 @@ impl Inner {
             Box::pin(self.reload(commit, slot)).await?;
         }
         let (record, reckoned, runs) = loop {
-            match self.decide(commit, act, slot, may_repeat).await {
+            match self.decide(commit, act, slot, was_tried).await {
                 Ok(Continue((record, runs))) => match self.checked(slot, *record) {
                     Ok((record, reckoned)) => break (record, reckoned, runs),
                     Err(error) if fresh => return Err(error),
@@ -319,7 +317,7 @@ impl Inner {
         commit: &Commit,
         act: &Act,
         slot: &mut Slot,
-        may_repeat: bool,
+        was_tried: bool,
     ) -> Result<ControlFlow<Box<Changed>, (Box<Record>, Option<Arc<Compiled>>)>> {
         let Some(case) = slot.case.clone() else {
             if commit.change.expected_revision.is_some() {
@@ -337,8 +335,10 @@ impl Inner {
                 Decided::AsItIs | Decided::Begun(_) => Err(Error::no_case(&commit.case)),
             };
         };
-        if may_repeat
-            && let Some(changed) = Box::pin(self.repeated(commit, act, slot, &case)).await?
+        // After an attempt of our own it may be in the log already.
+        if (commit.change.firing.is_some() || was_tried)
+            && let Some(changed) =
+                Box::pin(self.repeated(commit, (act, was_tried), slot, &case)).await?
         {
             return Ok(Break(Box::new(changed)));
         }

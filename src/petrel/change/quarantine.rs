@@ -92,7 +92,8 @@ impl Inner {
                 let state = examined.state.ok_or_else(|| Error::no_case(case))?;
                 let live = state.marking.0.iter().map(|at| (at.token.clone(), at.place.clone()));
                 self.show(&state, live.collect()).await;
-                let own = record.value.time == act.now && record.value.by == act.by;
+                let was_tried = matches!(failed, Some(StorageError::Unavailable { .. }));
+                let own = was_tried && act.made(&record.value);
                 return Ok(changed(record, state, !own));
             }
             if examined.last.is_none() {
@@ -143,7 +144,6 @@ impl Inner {
                 Err(error) => return Err(error.into()),
             }
         }
-        // Each look ends here, or with a failure.
         let reason = format!("others change case {case} all the time; try again");
         Err(failed.unwrap_or(StorageError::Unavailable { reason, away_since: None }).into())
     }

@@ -107,19 +107,19 @@ impl Asked {
 }
 
 impl Inner {
-    /// The log's answer to a change that it already has under the same id.
+    /// The log's answer to a change that it already has under the same id. It may be one of this very
+    /// call if that `was_tried`, and its answer was lost.
     pub(in crate::petrel) async fn repeated(
         self: &Arc<Self>,
         commit: &Commit,
-        act: &Act,
+        (act, was_tried): (&Act, bool),
         slot: &mut Slot,
         case: &Arc<Case>,
     ) -> Result<Option<Changed>> {
         let found = self.reader.find_id(case, &mut slot.earlier, &act.firing).await?;
         let Some(record) = found else { return Ok(None) };
         commit.asked.must_be(act, &case.id, &record)?;
-        // An append of this very call, whose answer was lost.
-        let own = record.value.time == act.now && record.value.by == act.by;
+        let own = was_tried && act.made(&record.value);
         let changed = self.changed_before(case, record).await?;
         Ok(Some(Changed { repeated: !own, ..changed }))
     }
