@@ -64,6 +64,11 @@ pub trait CaseLog: Debug + Send + Sync {
         Ok(WriteLevel::FIRST)
     }
 
+    /// The level as it is now: asked before something is refused for it.
+    async fn write_level_now(&self) -> Result<WriteLevel> {
+        self.write_level().await
+    }
+
     /// Stores a version of a definition, if its latest version's sequence is the expected one.
     async fn put_definition(
         &self,

@@ -8,9 +8,9 @@ use crate::models::{LogSequence, Record, Stored, StoredDefinition, WorkflowId};
 /// Convenience on top of a log's methods.
 #[async_trait]
 pub trait CaseLogExt: CaseLog {
-    /// Returns true if a record may have kinds and fields of a level.
+    /// Returns true if a record may have kinds and fields of a level. A no is of what the log says now.
     async fn may_write(&self, level: WriteLevel) -> Result<bool> {
-        Ok(level <= self.write_level().await?)
+        Ok(level <= self.write_level().await? || level <= self.write_level_now().await?)
     }
 
     /// The record that a record names as the one before it; `None` if it names none, or one that

@@ -28,9 +28,6 @@ use crate::{
 /// Number of times that a lost race is run again before the caller is told of the conflict.
 const MOST_RACES: u32 = 64;
 
-/// The first format with what fires by itself.
-const RUNS_BY_ITSELF: u32 = 2;
-
 /// Number of changes that are under way in a process at once.
 const MOST_UNDER_WAY: usize = 10_000;
 
@@ -301,10 +298,14 @@ impl Inner {
         act: &Act,
         latest: &Arc<Compiled>,
     ) -> Result<Result<Decided>> {
-        let quick = |budget: &Budget| (commit.decide)(latest, None, act, budget);
+        let act = match self.in_format_of(act, latest).await {
+            Ok(act) => act,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let quick = |budget: &Budget| (commit.decide)(latest, None, &act, budget);
         let costly = || {
             let (decide, act, latest) =
-                (Arc::clone(&commit.decide), act.clone(), Arc::clone(latest));
+                (Arc::clone(&commit.decide), Act::clone(&act), Arc::clone(latest));
             move |budget: &Budget| decide(&latest, None, &act, budget)
         };
         self.decided(quick, costly).await
@@ -349,10 +350,7 @@ impl Inner {
             return Err(Error::Conflict { what, expected, actual: case.revision() });
         }
         let compiled = Box::pin(self.reader.compiled(&case.workflow, case.definition)).await?;
-        if act.format < RUNS_BY_ITSELF && !compiled.net.immediate.is_empty() {
-            // Programs that write into this log as well may not know of what is to follow.
-            return Err(Error::InvalidDefinition(compiled.stored.definition.problems_of_level()));
-        }
+        let act = &*self.in_format_of(act, &compiled).await?;
         // The next record names all pages if it is one.
         let case = match case.chain.is_full() && case.chain.pages.is_none() {
             true => Arc::new(Box::pin(self.reader.with_pages(&case)).await?),

@@ -1,11 +1,14 @@
 //! Changes before they are in the log: the request, and the decision about it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use crate::petrel::{Change, Result, cache::definitions::Compiled, change::repeat::Asked};
+use crate::petrel::{
+    Change, Error, Inner, Result, cache::definitions::Compiled, change::repeat::Asked,
+};
 use crate::{
     engine::{Act, Budget, NotMade, TokenSeed},
     models::{Case, CaseId, Record, WorkflowId},
+    storage::{CaseLogExt, WriteLevel},
 };
 
 /// Decides a change, given the definition that the case runs, or would run, and the case, if
@@ -41,4 +44,23 @@ pub(in crate::petrel) struct Commit {
     /// The case is probably not there yet, so the first attempt does not look: the fence of
     /// the append finds out.
     pub is_new: bool,
+}
+
+impl Inner {
+    /// The act in a format that can say what is to follow in a net that runs by itself. It is refused
+    /// where programs that write into this log as well may not know of that.
+    pub(in crate::petrel) async fn in_format_of<'a>(
+        &self,
+        act: &'a Act,
+        compiled: &Compiled,
+    ) -> Result<Cow<'a, Act>> {
+        let format = WriteLevel::SECOND.format();
+        if act.format >= format || compiled.net.immediate.is_empty() {
+            return Ok(Cow::Borrowed(act));
+        }
+        if !self.reader.storage.may_write(WriteLevel::SECOND).await? {
+            return Err(Error::InvalidDefinition(compiled.stored.definition.problems_of_level()));
+        }
+        Ok(Cow::Owned(Act { format, ..act.clone() }))
+    }
 }

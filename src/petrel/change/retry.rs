@@ -84,7 +84,8 @@ fn must_be_tried(case: &Case, incident: u64) -> Result<()> {
 
 fn not_open(case: &Case, incident: u64) -> Error {
     let open: Vec<_> = case.incidents.iter().map(|open| open.number.to_string()).collect();
-    let reason = match (open.is_empty(), incident > case.incidents_made) {
+    let was_one = (1..=case.incidents_made).contains(&incident);
+    let reason = match (open.is_empty(), !was_one) {
         (_, true) => format!("case {} has had no incident {incident}", case.id),
         (true, false) => format!("incident {incident} of case {} is over; none is open", case.id),
         (false, false) => {

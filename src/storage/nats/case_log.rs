@@ -39,6 +39,11 @@ impl CaseLog for NatsStorage {
         Ok(self.inner().seen.write_level())
     }
 
+    async fn write_level_now(&self) -> Result<WriteLevel> {
+        self.inner().seen.look_again().await?;
+        Ok(self.inner().seen.write_level())
+    }
+
     async fn put_definition(
         &self,
         definition: &WorkflowDefinition,

@@ -169,6 +169,13 @@ impl Seen {
         self.join_look().await
     }
 
+    /// Looks at the log once more, however young the last look is.
+    pub(super) async fn look_again(self: &Arc<Self>) -> Result<()> {
+        self.join_look().await?;
+        self.state().looked = None;
+        self.look().await
+    }
+
     async fn join_look(self: &Arc<Self>) -> Result<()> {
         let looking = {
             let mut state = self.state();

@@ -34,6 +34,10 @@ impl CaseLog for FaultyStorage {
         self.reach()?.write_level().await
     }
 
+    async fn write_level_now(&self) -> Result<WriteLevel> {
+        self.reach()?.write_level_now().await
+    }
+
     async fn put_definition(
         &self,
         definition: &WorkflowDefinition,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stormpetrel::{
-    petrel::{Fire, Petrel},
+    petrel::{Fire, NewCase, Petrel},
     storage::{CaseLogExt, WriteLevel},
     testing::TestServer,
 };
@@ -14,7 +14,7 @@ use super::{
     fixtures::{edit_stream, eventually, operator, stream_info, view_is_the_log},
     looking::{doctor, run, warnings},
 };
-use crate::support::{begin, petrel_at, transition};
+use crate::support::{begin, case, definition, petrel_at, transition, workflow};
 
 const KEY: &str = "stormpetrel.writes";
 
@@ -120,4 +120,55 @@ async fn a_log_whose_metadata_was_taken_away_has_the_first_level() {
     let output = run(&server.url(), &["level", "1"]).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("not made by Storm Petrel"), "{said}");
+}
+
+/// A level that somebody took back by hand: programs that know less may write again.
+#[tokio::test]
+async fn nothing_runs_by_itself_where_the_log_does_not_allow_it_and_everything_once_it_does() {
+    let server = TestServer::start().await;
+    let (running, operator) = (petrel_at(server.url()).await, operator(server.url()).await);
+    let net = |id: &str, auto: bool| {
+        definition(json!({
+            "id": id, "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}, {"id": "c"}],
+            "transitions": [{"id": "go", "from_places": ["a"], "to_place": "b", "auto": auto},
+                            {"id": "end", "from_places": ["b"], "to_place": "c"}]
+        }))
+    };
+    running.create_workflow(net("auto", true), Default::default()).await.unwrap();
+    running.create_workflow(net("plain", false), Default::default()).await.unwrap();
+    let new =
+        |id: &str, name: &str| NewCase { case: Some(case(name)), ..NewCase::of(workflow(id)) };
+    let held = running.create_case(new("auto", "before")).await.unwrap();
+    let end = || Fire::case(workflow("auto"), case("before"), transition("end"));
+    for (number, level) in ["1", "abc", ""].into_iter().enumerate() {
+        set_by_hand(&operator, level).await;
+        may_write(&running, WriteLevel::SECOND, false).await;
+        let name = format!("k-{number}");
+        let fresh = petrel_at(server.url()).await;
+        for petrel in [&running, &fresh] {
+            for refused in [
+                petrel.create_case(new("auto", &name)).await.unwrap_err(),
+                petrel.fire(end()).await.unwrap_err(),
+                petrel.create_workflow(net("later", true), Default::default()).await.unwrap_err(),
+            ] {
+                let said = refused.to_string();
+                assert!(said.contains("petrel level 2"), "{level}: {said}");
+            }
+            let stored = petrel.case(&workflow("auto"), &case(&name)).await.unwrap_err();
+            assert!(stored.to_string().contains(&name), "{stored}");
+            let now = petrel.case(&workflow("auto"), &case("before")).await.unwrap();
+            assert_eq!(now.sequence, held.case.sequence, "nothing is stored");
+        }
+        let plain = running.create_case(new("plain", &name)).await.unwrap();
+        assert_eq!(plain.record.value.format, 1);
+        // Allowed again by another program: at once, not when a second is over.
+        let raised = run(&server.url(), &["level", "2"]).await;
+        assert!(raised.status.success(), "{raised:?}");
+        for (petrel, name) in [(&running, name), (&fresh, format!("f-{number}"))] {
+            let begun = petrel.create_case(new("auto", &name)).await.unwrap();
+            assert_eq!((begun.record.value.format, begun.record.value.cascade.len()), (2, 1));
+        }
+    }
+    running.fire(end()).await.unwrap();
+    view_is_the_log(&running).await.unwrap();
 }
