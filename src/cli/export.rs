@@ -172,8 +172,9 @@ impl Export {
 /// The net with the positions of `metadata.layout`.
 fn for_file(definition: &WorkflowDefinition, net: &petri::Net) -> PnmlNet {
     let positions = Positions::from_metadata(net, &definition.metadata);
-    PnmlNet::from_petri(definition.id.as_str(), net, |node| match node {
+    let file = PnmlNet::from_petri(definition.id.as_str(), net, |node| match node {
         Node::Place(place) => positions.place(place),
         Node::Transition(transition) => positions.transition(transition),
-    })
+    });
+    PnmlNet { max_cascade: definition.max_cascade, ..file }
 }

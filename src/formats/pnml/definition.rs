@@ -53,7 +53,7 @@ impl PnmlNet {
             transitions: Vec::with_capacity(self.transitions.len()),
             initial_place: place_id(initial.map_or("p", |place| place_ids[place].as_str())),
             final_markings: self.own_final_markings(&net, place_ids),
-            max_cascade: None,
+            max_cascade: self.max_cascade,
             metadata: self.metadata(&ids),
         };
         for (place, id) in self.places.iter().zip(place_ids) {

@@ -48,6 +48,8 @@ pub struct PnmlNet {
     pub references: Vec<Reference>,
     /// Places (by index) and their tokens in each final marking; other places have none.
     pub final_marking_entries: Vec<Vec<(usize, u64)>>,
+    /// The most immediate firings that may follow one change, if a note of ours says so.
+    pub max_cascade: Option<u32>,
     /// Notes of tools for themselves.
     pub tool_specific: Vec<ToolSpecific>,
 }

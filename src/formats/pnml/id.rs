@@ -38,12 +38,6 @@ pub(in crate::formats) fn stands_for(id: &str, original: &str) -> bool {
     })
 }
 
-/// The id in a note of ours, `<id>…</id>`.
-pub(in crate::formats) fn noted(content: &str) -> Option<String> {
-    let escaped = content.strip_prefix("<id>")?.strip_suffix("</id>")?;
-    quick_xml::escape::unescape(escaped).ok().map(|id| id.into_owned())
-}
-
 /// The ids of a file, each used once.
 #[derive(Default)]
 pub(in crate::formats) struct Ids {

@@ -23,7 +23,7 @@ mod written_arcs;
 pub(in crate::formats) mod xml;
 mod xml_out;
 
-use super::pnml_reader::{immediate, read, silent};
+use super::pnml_reader::{own, read, silent};
 use super::xml_text;
 
 pub use super::Point;

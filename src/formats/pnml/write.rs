@@ -3,7 +3,8 @@
 use super::{
     Direction, NodeGraphics, Part, PnmlNet, Point, ToolSpecific, arc_kind,
     id::{Ids, TOOL},
-    immediate, net_type,
+    net_type,
+    own::Own,
     read::NAMESPACE,
     representable::{self, Unwritable},
     silent,
@@ -75,6 +76,9 @@ impl Writing {
         if let Some(name) = &net.name {
             self.name(name, None);
         }
+        if let Some(most) = net.max_cascade {
+            self.own(&Own::MaxCascade(most));
+        }
         self.noted(&noted[0]);
         self.xml.start("page", &[("id", &page)]);
         for (index, place) in net.places.iter().enumerate() {
@@ -94,9 +98,8 @@ impl Writing {
             if transition.silent {
                 self.silent();
             }
-            if let Some(priority) = transition.immediate {
-                let note = [("tool", TOOL), ("version", "1")];
-                self.xml.raw("toolspecific", &note, &immediate::content(priority));
+            if let Some(rank) = transition.immediate {
+                self.own(&Own::Immediate(rank));
             }
             let mut noted = std::mem::take(&mut noted[1 + net.places.len() + index]);
             noted.retain(|note| self.profile == Profile::Iso || !silent::misread(note));
@@ -130,9 +133,7 @@ impl Writing {
             None => {}
         }
         if id != original {
-            self.xml.start("toolspecific", &[("tool", TOOL), ("version", "1")]);
-            self.xml.element("id", original);
-            self.xml.end();
+            self.own(&Own::Id(original.to_owned()));
         }
         let Some(NodeGraphics { position: Some(position), dimension, .. }) = graphics else {
             return;
@@ -150,14 +151,17 @@ impl Writing {
     /// The note that a transition is no activity: ours in files of the standard, whose notes have
     /// no attributes of their own.
     fn silent(&mut self) {
-        let (tool, version, activity) = match self.profile {
-            Profile::Iso => (TOOL, "1", None),
-            Profile::Prom => (silent::PROM, "6.4", Some(("activity", silent::INVISIBLE))),
-        };
-        let mut attributes = vec![("tool", tool), ("version", version)];
-        attributes.extend(activity);
-        let content = if activity.is_some() { "" } else { silent::CONTENT };
-        self.xml.raw("toolspecific", &attributes, content);
+        let activity = ("activity", silent::INVISIBLE);
+        let prom = [("tool", silent::PROM), ("version", "6.4"), activity];
+        match self.profile {
+            Profile::Iso => self.own(&Own::Silent),
+            Profile::Prom => self.xml.raw("toolspecific", &prom, ""),
+        }
+    }
+
+    fn own(&mut self, note: &Own) {
+        let ours = [("tool", TOOL), ("version", "1")];
+        self.xml.raw("toolspecific", &ours, &note.content());
     }
 
     /// Writes an arc between a place and a transition.

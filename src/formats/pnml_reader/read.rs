@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     Document, Kind, Mode, Note, Part, PnmlError, ToolSpecific,
     draft::Draft,
-    encoding, id, ignored, immediate, position, silent,
+    encoding, id, ignored,
+    own::Own,
+    position, silent,
     xml::{Element, Xml},
 };
 
@@ -219,17 +221,27 @@ impl<'a> Reading<'a> {
         let own = element.attributes.iter().filter(|(key, _)| !matches!(*key, "tool" | "version"));
         attributes.extend(own.map(|(key, value)| ((*key).to_owned(), value.to_string())));
         let content = content.trim().to_owned();
-        if tool == id::TOOL
-            && let Some(original) = id::noted(&content)
-        {
-            self.draft.original_ids.push((part, original));
-            return Ok(());
-        }
-        if let Part::Transition(_) = part
-            && let Some(priority) = immediate::read(&tool, &content)
-        {
-            self.draft.immediate = Some(priority);
-            return Ok(());
+        if tool == id::TOOL {
+            let invalid = |reason: String| self.xml.error(element.at, Kind::Unsupported, reason);
+            match (Own::read(&content).map_err(invalid)?, part) {
+                (Some(Own::Id(original)), _) => {
+                    self.draft.original_ids.push((part, original));
+                    return Ok(());
+                }
+                (Some(Own::Silent), Part::Transition(_)) => {
+                    self.draft.silent = true;
+                    return Ok(());
+                }
+                (Some(Own::Immediate(rank)), Part::Transition(_)) => {
+                    self.draft.immediate = Some(rank);
+                    return Ok(());
+                }
+                (Some(Own::MaxCascade(most)), Part::Net) => {
+                    self.draft.net.max_cascade = Some(most);
+                    return Ok(());
+                }
+                _ => {}
+            }
         }
         if let Part::Transition(_) = part
             && let Some(note) = silent::read(&tool, &attributes, &content)

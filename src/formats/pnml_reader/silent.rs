@@ -1,13 +1,10 @@
-//! Silent transitions: the notes of tools that a transition is no activity.
+//! Silent transitions: the notes of other tools that a transition is no activity.
 
-use super::{ToolSpecific, id::TOOL};
+use super::ToolSpecific;
 
 /// The tool whose note ProM and PM4Py read, and the note's value of the attribute `activity`.
 pub(in crate::formats) const PROM: &str = "ProM";
 pub(in crate::formats) const INVISIBLE: &str = "$invisible$";
-
-/// The content of our own note, for files of the standard.
-pub(in crate::formats) const CONTENT: &str = "<silent/>";
 
 /// A note that says that a transition is silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +15,7 @@ pub(in crate::formats) enum Note {
     AndMore,
 }
 
-/// Reads a transition's note; `None` if it does not say that the transition is silent. PM4Py reads
+/// Reads a transition's note of another tool; `None` if it does not say that the transition is silent. PM4Py reads
 /// those of ProM, and of nets with times, where a property says so.
 pub(in crate::formats) fn read(
     tool: &str,
@@ -27,9 +24,6 @@ pub(in crate::formats) fn read(
 ) -> Option<Note> {
     let activity = || attributes.iter().find(|(key, _)| key == "activity");
     if tool.contains(PROM) && activity().is_some_and(|(_, activity)| activity == INVISIBLE) {
-        return Some(Note::Only);
-    }
-    if tool == TOOL && content == CONTENT {
         return Some(Note::Only);
     }
     let property = || content.split_once("key=\"invisible\"").map(|(_, rest)| rest);

@@ -282,3 +282,21 @@ async fn a_silent_transition_is_silent_in_definitions_exports_logs_and_drawings(
     printed(&["simulate", &yaml, "--cases", "3", "--log", &log]).await;
     assert!(!fs::read_to_string(&log).unwrap().contains("tau"));
 }
+
+#[tokio::test]
+async fn what_fires_by_itself_comes_back_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let [yaml, pnml, again] = ["w.yaml", "w.pnml", "again.yaml"]
+        .map(|name| folder.path().join(name).display().to_string());
+    let definition = "id: w\ninitial_place: a\nmax_cascade: 5000\nplaces: [{id: a}, {id: b}]\n\
+        transitions: [{id: t, from_places: [a], to_place: b, auto: true, priority: -3}]\n";
+    fs::write(&yaml, definition).unwrap();
+    for profile in ["iso", "prom"] {
+        printed(&["export", &yaml, "--profile", profile, "-o", &pnml]).await;
+        printed(&["import", &pnml, "--id", "w", "-o", &again]).await;
+        let read = fs::read_to_string(&again).unwrap();
+        for kept in ["max_cascade: 5000", "auto: true", "priority: -3"] {
+            assert!(read.contains(kept), "{profile}: {kept}: {read}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod encodings;
 mod extremes;
 mod hostile;
 mod ignorable;
+mod own_notes;
 mod refusals;
 mod round_trip;
 mod silent;

@@ -1,0 +1,128 @@
+//! Our own notes: one element each, however another tool has written it again.
+
+use quick_xml::{
+    Reader, XmlVersion,
+    escape::unescape,
+    events::{BytesStart, Event},
+};
+
+use super::position::excerpt;
+use crate::formats::xml_text::escaped;
+
+/// A note of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::formats) enum Own {
+    /// The id that the file's stands for.
+    Id(String),
+    /// The transition is no activity.
+    Silent,
+    /// The transition fires by itself, with this rank.
+    Immediate(i32),
+    /// The most immediate firings that may follow one change.
+    MaxCascade(u32),
+}
+
+impl Own {
+    /// The content of the note.
+    pub(in crate::formats) fn content(&self) -> String {
+        match self {
+            Self::Id(id) => format!("<id>{}</id>", escaped(id)),
+            Self::Silent => "<silent/>".to_owned(),
+            Self::Immediate(rank) => format!("<immediate priority=\"{rank}\"/>"),
+            Self::MaxCascade(most) => format!("<cascade most=\"{most}\"/>"),
+        }
+    }
+
+    /// Reads the content of a note of ours; `None` if a later version wrote it. It has the reason
+    /// if a number is none.
+    pub(in crate::formats) fn read(content: &str) -> Result<Option<Self>, String> {
+        let mut reader = Reader::from_str(content);
+        loop {
+            return match reader.read_event() {
+                Ok(Event::Text(text)) if text.trim().is_empty() => continue,
+                Ok(Event::Comment(_) | Event::PI(_)) => continue,
+                Ok(Event::Empty(tag)) => Self::of(&tag, ""),
+                Ok(Event::Start(tag)) => match reader.read_text(tag.name()) {
+                    Ok(text) => Self::of(&tag, &text),
+                    Err(_) => Ok(None),
+                },
+                _ => Ok(None),
+            };
+        }
+    }
+
+    fn of(tag: &BytesStart<'_>, text: &str) -> Result<Option<Self>, String> {
+        Ok(Some(match tag.local_name().as_ref() {
+            "id" => match unescape(text) {
+                Ok(id) => Self::Id(id.into_owned()),
+                Err(_) => return Ok(None),
+            },
+            "silent" => Self::Silent,
+            "immediate" => Self::Immediate(number(tag, "priority")?),
+            "cascade" => Self::MaxCascade(number(tag, "most")?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn number<T: std::str::FromStr>(tag: &BytesStart<'_>, name: &str) -> Result<T, String> {
+    let attribute = tag.try_get_attribute(name).ok().flatten();
+    let value = attribute
+        .and_then(|of| of.normalized_value(XmlVersion::Implicit1_0).ok().map(|v| v.into_owned()));
+    let element = tag.local_name();
+    let element: &str = element.as_ref();
+    let Some(value) = value else {
+        return Err(format!(
+            "our note <{element}> lacks the attribute {name}; add it, or remove the note"
+        ));
+    };
+    value.trim().parse().map_err(|_| {
+        format!("{name} of our note <{element}> is {}; write a whole number", excerpt(&value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_read_as_xml() {
+        for (content, own) in [
+            ("<immediate priority=\"3\"/>", Some(Own::Immediate(3))),
+            ("<immediate priority='-3' />", Some(Own::Immediate(-3))),
+            ("\n <ns0:immediate\n priority = \" 3 \"></ns0:immediate>\n", Some(Own::Immediate(3))),
+            ("<!-- first --><immediate priority=\"&#51;\"/>", Some(Own::Immediate(3))),
+            ("<silent></silent>", Some(Own::Silent)),
+            ("<ns0:silent />", Some(Own::Silent)),
+            ("<ns0:id >a&lt;b&#xE4;</ns0:id>", Some(Own::Id("a<b\u{e4}".to_owned()))),
+            ("<cascade most=\"10000\" />", Some(Own::MaxCascade(10_000))),
+            ("<later x=\"1\"/>", None),
+            ("text", None),
+            ("", None),
+        ] {
+            assert_eq!(Own::read(content), Ok(own), "{content}");
+        }
+        for content in [
+            "<immediate/>",
+            "<immediate priority=\"\"/>",
+            "<immediate priority=\"high\"/>",
+            "<immediate priority=\"2147483648\"/>",
+            "<cascade most=\"-1\"/>",
+        ] {
+            let reason = Own::read(content).unwrap_err();
+            assert!(reason.contains("priority") || reason.contains("most"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for own in [
+            Own::Id("<a&\"b\u{fc}>".to_owned()),
+            Own::Silent,
+            Own::Immediate(i32::MIN),
+            Own::MaxCascade(1),
+        ] {
+            assert_eq!(Own::read(&own.content()), Ok(Some(own)));
+        }
+    }
+}
