@@ -2,6 +2,7 @@
 
 use std::{fs, io, path::PathBuf};
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_saphyr::options::{DuplicateKeyPolicy, Options};
 
@@ -45,11 +46,14 @@ pub(super) fn parse(text: &str) -> Result<WorkflowDefinition, String> {
         unambiguous(text.as_bytes())?;
         Ok(definition)
     });
-    from_json.or_else(|error| {
-        from_yaml(text).map_err(|fault| {
+    // YAML takes a text in quotes for a number, and would pass over what is wrong in JSON.
+    let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok();
+    from_json.or_else(|error| match is_json() {
+        true => Err(wording::of_json(&error)),
+        false => from_yaml(text).map_err(|fault| {
             let is_yaml = || serde_saphyr::from_str_with_options::<Value>(text, lenient()).is_ok();
             if error.is_syntax() && is_yaml() { fault } else { wording::of_json(&error) }
-        })
+        }),
     })
 }
 
@@ -217,6 +221,8 @@ mod tests {
             ("transitions: [{id: t, silent: maybe}]", "true or false is needed here"),
             ("final_markings: [{p: many}]", "a whole number from 0 is needed here"),
             ("final_markings: [{p: -1}]", "a whole number from 0 is needed here"),
+            ("transitions: [{id: t, priority: high}]", "a whole number is needed here"),
+            ("transitions: [{id: t, priority: 3000000000}]", "a whole number"),
             ("transitions: [{id: t, colour: red}]", "`colour` is unknown here; known are id"),
             ("transitions: [{name: t}]", "`id` is missing"),
             (
@@ -245,6 +251,12 @@ mod tests {
             ("hello\n", "an object is needed here"),
             ("{\"id\": \"a\", \"places\": 7}", "a list is needed here, not `7`"),
             ("{\"id\": \"a\", \"places\": [{}]}", "`id` is missing"),
+            ("{\"id\": \"a\", \"max_cascade\": \"5\"}", "a whole number from 0 is needed here"),
+            ("{\"transitions\": [{\"id\": \"a\", \"auto\": \"yes\"}]}", "true or false is needed"),
+            (
+                "{\"transitions\": [{\"id\": \"a\", \"priority\": \"3\"}]}",
+                "a whole number is needed",
+            ),
             ("{\"id\": \"a\", \"colour\": []}", "`colour` is unknown here; known are id, name"),
         ] {
             let said = parse(text).unwrap_err();
