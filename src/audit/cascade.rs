@@ -86,7 +86,7 @@ impl<'a> Walked<'a> {
         let name = step.transition.as_str();
         let fault = match self.net.transition(&step.transition) {
             None => Some(impossible(name, "is no transition of the workflow")),
-            Some(transition) if !transition.auto => {
+            Some(transition) if transition.auto == step.timer.is_some() => {
                 Some(impossible(name, "does not fire by itself"))
             }
             Some(transition) => self.missing(step).or_else(|| {

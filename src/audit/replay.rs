@@ -189,7 +189,9 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
             faults.extend(in_status(record, before.status));
             return faults;
         }
-        RecordKind::Retried => (before.marking.0.clone(), before.tokens_made, before.status),
+        RecordKind::Retried | RecordKind::Elapsed => {
+            (before.marking.0.clone(), before.tokens_made, before.status)
+        }
         // A newer version's rule: what it says is believed.
         RecordKind::Unknown => return faults,
         RecordKind::Created => {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::answer::Answer;
+use super::{answer::Answer, presentation::timer_line};
 use crate::{
     engine::{Explanation, ModeExplanation, TransitionExplanation},
     models::{WorkflowId, visible},
@@ -12,12 +12,15 @@ use crate::{
 
 /// The explanation as an answer.
 pub(super) fn answer(workflow: &WorkflowId, explanation: &Explanation) -> Answer {
-    let Explanation { case, summary, transitions, .. } = explanation;
+    let Explanation { case, summary, timers, transitions, .. } = explanation;
     let mut text = format!("case {case} of {workflow}: {summary}\n");
     let ids = transitions.iter().map(|of| of.transition.as_str().len());
     let width = ids.max().unwrap_or_default();
     for transition in transitions {
         explain(&mut text, transition, width);
+    }
+    for timer in timers {
+        let _ = writeln!(text, "  {}", timer_line(timer));
     }
     Answer::new(json!(explanation), text)
 }
@@ -76,6 +79,7 @@ mod tests {
         TransitionExplanation {
             transition: TransitionId::new(id).unwrap(),
             auto: false,
+            timed: false,
             enabled,
             modes,
         }
@@ -93,6 +97,7 @@ mod tests {
             status: CaseStatus::Running,
             summary: "running; can fire: submit, approve".to_owned(),
             incidents: Vec::new(),
+            timers: Vec::new(),
             transitions: vec![
                 transition("submit", vec![mode(None, &["order-1-a-1"], vec![])]),
                 transition("ship", vec![mode(None, &[], vec![lacks("approved"), guard])]),

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::{answer::Answer, table::Table};
 use crate::{
-    models::{Case, Incident, IncidentAbout, Record, RecordKind, Stored, Token, TokenAt, visible},
+    models::{
+        Case, Incident, IncidentAbout, Record, RecordKind, Stored, Timer, Token, TokenAt, visible,
+    },
     petrel::Changed,
     storage::PageOf,
 };
@@ -121,6 +123,7 @@ pub(super) fn case_json(case: &Case) -> Value {
         "tokens_made": case.tokens_made,
         "marking": case.marking,
         "incidents": case.incidents,
+        "timers": case.timers,
         "tokens": case.live_tokens().collect::<Vec<_>>(),
     })
 }
@@ -138,10 +141,22 @@ pub(super) fn case_text(case: &Case) -> String {
     if !case.marking.0.is_empty() {
         let _ = write!(text, "{tokens}");
     }
+    for timer in &case.timers {
+        let _ = writeln!(text, "{}", timer_line(timer));
+    }
     for open in &case.incidents {
         let _ = writeln!(text, "{}", incident_line(open));
     }
     text
+}
+
+/// A timer in one line.
+pub(super) fn timer_line(timer: &Timer) -> String {
+    let Timer { number, transition, tokens, since, due, elapsed, .. } = timer;
+    let with: Vec<_> = tokens.iter().map(|at| format!("{}@{}", at.token, at.place)).collect();
+    let when = if *elapsed { "was due" } else { "is due" };
+    let (due, since, with) = (time(*due), time(*since), with.join(", "));
+    format!("timer {number} of {transition} {when} {due}, since {since}, with {with}")
 }
 
 /// An open incident in one line.
@@ -154,7 +169,7 @@ pub(super) fn incident_line(open: &Incident) -> String {
 pub(super) fn incident_of(about: &IncidentAbout) -> String {
     match about {
         IncidentAbout::Transition(transition) => transition.to_string(),
-        IncidentAbout::Cascade => "all immediate transitions".to_owned(),
+        IncidentAbout::Cascade => "all that fires by itself".to_owned(),
         IncidentAbout::Unknown => "a part that this version does not know".to_owned(),
     }
 }
@@ -193,10 +208,17 @@ pub(super) fn record_line(stored: &Stored<Record>) -> String {
     let at = |sign: char, token: &TokenAt| format!("  {sign}{}@{}", token.token, token.place);
     line.extend(record.consumed.iter().map(|token| at('-', token)));
     line.extend(record.removed.iter().map(|token| at('-', token)));
+    let due = |timer: &Timer| {
+        format!("  timer {} of {}, due {}", timer.number, timer.transition, time(timer.due))
+    };
+    line.extend(record.elapsed.iter().map(due));
     let gave = record.gave().into_iter();
     line.extend(gave.map(|(token, place)| format!("  +{token}@{place}")));
     for step in &record.cascade {
         let _ = write!(line, "  > {}", step.transition);
+        if let Some(timer) = step.timer {
+            let _ = write!(line, " (timer {timer})");
+        }
         line.extend(step.consumed.iter().chain(&step.removed).map(|token| at('-', token)));
         line.extend(step.produced.iter().map(|token| at('+', token)));
     }

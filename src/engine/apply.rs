@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::Contradiction;
 use crate::models::{
     Aside, Case, Chain, Digests, FORMAT_VERSION, Incident, LogSequence, PlaceId, Record, Stored,
-    Token, TokenId,
+    Timer, Token, TokenId,
 };
 
 /// A case as a record leaves it, reckoned before the record has its place in the log.
@@ -144,6 +144,12 @@ fn incidents(stored: &Stored<Record>) -> Vec<Incident> {
         .collect()
 }
 
+/// The timers that run after a record, each with the record that set its time.
+fn timers(stored: &Stored<Record>) -> Vec<Timer> {
+    let timers = stored.value.timers.iter();
+    timers.map(|of| Timer { armed: of.armed.or(Some(stored.sequence)), ..of.clone() }).collect()
+}
+
 /// Tokens that a record produced, each with the record that has its history whole: this one,
 /// or the one that it names.
 pub fn history_bases(stored: &Stored<Record>) -> impl Iterator<Item = (TokenId, LogSequence)> + '_ {
@@ -217,6 +223,8 @@ fn case_with(
         tokens_made: record.tokens_made,
         incidents: incidents(stored),
         incidents_made: record.incidents_made,
+        timers: timers(stored),
+        timers_made: record.timers_made,
         sequence: stored.sequence,
         head_hash: stored.hash.clone(),
         digests: Digests::default(),

@@ -43,6 +43,17 @@ pub(super) struct View<'a> {
     counts: BTreeMap<PlaceId, u64>,
     /// Number of tokens in places that are not terminal.
     on_the_way: usize,
+    /// The tokens that are none of a binding, though they are there.
+    pub kept: Kept,
+}
+
+/// Tokens of a transition's other bindings.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Those that one of them takes: no other binding has them.
+    pub taken: HashSet<TokenId>,
+    /// Those that one of them reads: others may read them too, unless they take none.
+    pub read: HashSet<TokenId>,
 }
 
 impl<'a> View<'a> {
@@ -60,9 +71,9 @@ impl<'a> View<'a> {
         budget: &Budget,
     ) -> Self {
         let (by_place, counts) = (vec![Vec::new(); net.places.len()], BTreeMap::new());
-        let (budget, on_the_way) = (budget.clone(), 0);
+        let (budget, on_the_way, kept) = (budget.clone(), 0, Kept::default());
         let mut view =
-            Self { net, workflow, case, status, now, budget, by_place, counts, on_the_way };
+            Self { net, workflow, case, status, now, budget, by_place, counts, on_the_way, kept };
         tokens.for_each(|token| view.give(Arc::clone(token)));
         view
     }
@@ -101,8 +112,25 @@ impl<'a> View<'a> {
         self.on_the_way == 0
     }
 
-    fn count(&self, place: usize) -> u64 {
+    pub(super) fn count(&self, place: usize) -> u64 {
         self.by_place[place].len() as u64
+    }
+
+    /// Returns true if a token is none of a binding's in `mode`, by an arc of a kind.
+    fn is_kept(&self, token: &TokenId, mode: &Mode, kind: ArcKind) -> bool {
+        let Kept { taken, read } = &self.kept;
+        let takes = || mode.arcs.inputs.iter().any(|arc| arc.kind == ArcKind::Consume);
+        taken.contains(token)
+            || (!read.is_empty() && (kind == ArcKind::Consume || !takes()) && read.contains(token))
+    }
+
+    /// Number of tokens in a place that may be of a binding in `mode`.
+    fn free(&self, place: usize, mode: &Mode, kind: ArcKind) -> u64 {
+        if self.kept.taken.is_empty() && self.kept.read.is_empty() {
+            return self.count(place);
+        }
+        let free = |token: &&Arc<Token>| !self.is_kept(&token.id, mode, kind);
+        self.by_place[place].iter().filter(free).count() as u64
     }
 
     pub(super) fn scope<'s>(&'s self, tokens: &'s [&'s Token]) -> Scope<'s> {
@@ -138,13 +166,13 @@ impl<'a> View<'a> {
         self.search(transition, mode, named)
     }
 
-    fn check_arcs(&self, mode: &Mode, blockers: &mut Vec<Blocker>) {
+    pub(super) fn check_arcs(&self, mode: &Mode, blockers: &mut Vec<Blocker>) {
         for arc in &mode.arcs.inputs {
             let place = self.net.places[arc.place].id.clone();
-            let present = self.count(arc.place);
             match arc.kind {
                 ArcKind::Reset => {}
-                ArcKind::Inhibitor if present >= arc.weight => {
+                ArcKind::Inhibitor if self.count(arc.place) >= arc.weight => {
+                    let present = self.count(arc.place);
                     blockers.push(Blocker::Inhibited { place, limit: arc.weight, present });
                 }
                 ArcKind::Inhibitor => {}
@@ -156,7 +184,7 @@ impl<'a> View<'a> {
                     } else {
                         0
                     };
-                    let present = present.saturating_sub(taken);
+                    let present = self.free(arc.place, mode, kind).saturating_sub(taken);
                     if present < arc.weight {
                         let needed = arc.weight;
                         blockers.push(Blocker::TooFewTokens { place, kind, needed, present });
@@ -166,7 +194,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn check_capacity(&self, mode: &Mode, blockers: &mut Vec<Blocker>) {
+    pub(super) fn check_capacity(&self, mode: &Mode, blockers: &mut Vec<Blocker>) {
         let mut given: BTreeMap<usize, u64> = BTreeMap::new();
         for (place, weight) in &mode.arcs.outputs {
             *given.entry(*place).or_default() += weight;
@@ -220,7 +248,7 @@ impl<'a> View<'a> {
         let mut arcs: Vec<(Input, Choices<'_>)> = Vec::new();
         for kind in [ArcKind::Consume, ArcKind::Read] {
             for arc in mode.arcs.inputs.iter().filter(|arc| arc.kind == kind) {
-                let candidates = self.candidates(arc, named);
+                let candidates = self.candidates(arc, mode, named);
                 arcs.push((*arc, Choices::new(candidates, arc, named)));
             }
         }
@@ -261,8 +289,12 @@ impl<'a> View<'a> {
         }
     }
 
-    fn candidates(&self, arc: &Input, named: &[TokenId]) -> Cow<'_, [Arc<Token>]> {
+    fn candidates(&self, arc: &Input, mode: &Mode, named: &[TokenId]) -> Cow<'_, [Arc<Token>]> {
         let all = &self.by_place[arc.place];
+        if !(self.kept.taken.is_empty() && self.kept.read.is_empty()) {
+            let free = |token: &&Arc<Token>| !self.is_kept(&token.id, mode, arc.kind);
+            return Cow::Owned(all.iter().filter(free).cloned().collect());
+        }
         if named.is_empty() || arc.kind != ArcKind::Consume {
             return Cow::Borrowed(all);
         }
@@ -295,13 +327,19 @@ impl<'a> View<'a> {
                 return Err(Clash { arc, position });
             }
         }
-        let resets = mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset);
-        let reset = resets
-            .flat_map(|arc| &self.by_place[arc.place])
-            .filter(|token| !taken(token))
-            .cloned()
-            .collect();
+        let reset = self.reset(mode, taken);
         Ok(Binding { consumed, read, reset })
+    }
+
+    /// The tokens that reset arcs remove beside those that are taken.
+    pub(super) fn reset(
+        &self,
+        mode: &Mode,
+        taken: impl Fn(&Arc<Token>) -> bool,
+    ) -> Vec<Arc<Token>> {
+        let resets = mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Reset);
+        let there = resets.flat_map(|arc| &self.by_place[arc.place]);
+        there.filter(|token| !taken(token)).cloned().collect()
     }
 }
 

@@ -5,20 +5,21 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::Map;
 
 use super::{
-    Blocker, Budget, Excess, Limits, Net, NetTransition, RanOut,
-    binding::View,
+    Blocker, Budget, Excess, Limits, MAX_STEPS, Mode, Net, NetTransition, RanOut,
+    binding::{Binding, View},
     draft::{Draft, at},
     fire::{Ask, Given, NotProduced, produce},
     fit::{fit, fits_alone},
     incidents::{Open, Stopped},
     record::Act,
+    timers::{Judged, bound, judge},
 };
 use crate::models::{
     CaseStatus, IncidentCode, Record, Step, TransitionId, json_length, object_length,
 };
 
-/// Steps that the search of one immediate transition may take, so that the others go on.
-const STEPS_A_SEARCH: u64 = 50_000;
+/// Steps that the search of one transition may take, so that the others go on.
+pub(super) const STEPS_A_SEARCH: u64 = 50_000;
 
 /// Bytes that the causes of new incidents have together, and of these as many as there is room for.
 const EXPLAINED: [usize; 4] = [64 * 1024, 4 * 1024, 512, 0];
@@ -80,15 +81,15 @@ pub(super) fn conclude(
         excess.map_or(Err(NotMade::Late), |excess| Err(excess.into()))
     };
     let mut open = Open::after(&draft.record);
-    let waits = draft.record.status != CaseStatus::Running || net.immediate.is_empty();
-    if waits || open.is_stopped() {
+    if !net.runs_by_itself() {
         return fitted(open, draft);
     }
     let change = draft.clone();
-    let stopped = match cascade(net, draft, limits, budget) {
-        Ok((draft, failures)) => {
+    let fires = draft.record.status == CaseStatus::Running && !open.is_stopped();
+    let stopped = match cascade(net, draft, fires, Bounds { limits, budget }) {
+        Ok((draft, judged)) => {
             let has_fired = !draft.record.cascade.is_empty();
-            match fitted(open.clone().judged(failures), draft) {
+            match fitted(open.clone().judged(judged), draft) {
                 Err(NotMade::Excess(excess)) if has_fired => {
                     Stopped::new(IncidentCode::CascadeTooLarge, excess.to_string())
                 }
@@ -99,19 +100,26 @@ pub(super) fn conclude(
         Err(stopped) => stopped,
     };
     open.stop(stopped);
-    fitted(open, change)
+    // The timers of the change alone, with steps of their own: the cascade may have used up all.
+    let beside = budget.beside(MAX_STEPS);
+    match cascade(net, change, false, Bounds { limits, budget: &beside }) {
+        Ok((change, judged)) => fitted(open.judged(judged), change),
+        Err(_) => Err(NotMade::Late),
+    }
 }
 
-/// Failures of immediate transitions where a cascade rests, by transition.
+/// Failures of transitions that fire by themselves where a cascade rests, by transition.
 pub(super) type Failures = BTreeMap<TransitionId, Stopped>;
 
-/// Fires until no immediate transition is enabled.
+/// Fires until nothing is enabled that fires by itself: immediate transitions, and where none is, a timer
+/// that has come due. Then the timers follow from where it rests. If nothing `fires`, they follow
+/// from the change alone.
 fn cascade<'a>(
     net: &Net,
     mut draft: Draft<'a>,
-    limits: Limits,
-    budget: &Budget,
-) -> Result<(Draft<'a>, Failures), Stopped> {
+    fires: bool,
+    Bounds { limits, budget }: Bounds<'_>,
+) -> Result<(Draft<'a>, Judged), Stopped> {
     let record = &draft.record;
     let (workflow, case, now) = (record.workflow.clone(), record.case.clone(), record.time);
     let act = Act {
@@ -125,110 +133,207 @@ fn cascade<'a>(
     let mut view =
         View::of(net, (&workflow, &case), CaseStatus::Running, draft.live(), now, budget);
     draft.end_of_change();
-    let mut fired = vec![0_u32; net.transitions.len()];
-    let most = net.max_cascade as usize;
-    // Those that may be enabled, by their numbers: of the others nothing has changed since they were not.
-    let mut to_try: BTreeSet<usize> = (0..net.immediate.len()).collect();
-    // Those whose search ended at its limit: it is not made again before the case changes once more.
-    let mut stopped = HashSet::new();
-    let mut failures = Failures::new();
-    loop {
-        if view.has_ended() {
-            return Ok((draft, Failures::new()));
-        }
-        let mut next = None;
-        while let Some(&number) = to_try.first() {
-            let index = net.immediate[number];
-            let transition = &net.transitions[index];
-            failures.remove(&transition.id);
-            view.budget = budget.part(STEPS_A_SEARCH);
-            match attempt(&view, transition, draft.record.tokens_made, (&act, limits)) {
-                Ok(given) => {
-                    next = Some((index, given));
-                    break;
-                }
-                Err(failure) => {
-                    to_try.remove(&number);
-                    if let Some(failure) = failure {
-                        if failure.is_of(IncidentCode::SearchStopped) {
-                            stopped.insert(number);
-                        }
-                        failures.insert(transition.id.clone(), failure);
-                    }
-                }
-            }
-            if budget.ran_out().is_some() {
-                return Err(too_long_to_find(net, draft.record.cascade.len(), &fired));
-            }
-        }
-        let Some((index, given)) = next else { return Ok((draft, failures)) };
-        if draft.record.cascade.len() >= most {
+    let (mut fired, most) = (vec![0_u32; net.transitions.len()], net.max_cascade as usize);
+    let mut search = Search::new(net, limits, budget);
+    while !view.has_ended() && fires {
+        let found = search.immediate(&mut view, &draft, &act, &fired)?;
+        let found = found.or_else(|| search.elapsed(&mut view, &draft, &act));
+        let Some(Found { transition, given, timer }) = found else { break };
+        if draft.record.cascade.len() == most {
             return Err(too_long(net, most, &fired));
         }
-        fired[index] += 1;
-        for place in follow(&mut view, &mut draft, given) {
-            to_try.extend(net.watchers.of(place).filter(|number| !stopped.contains(number)));
-        }
+        fired[transition] += 1;
+        let places = follow(&mut view, &mut draft, given, timer);
+        search.moved(net, places);
         if draft.carried() > limits.message {
             let (count, size) = (draft.record.cascade.len(), draft.carried());
             let reason = format!(
-                "the tokens that {count} immediate firings give carry {size} bytes, and {} is the \
+                "the tokens that {count} firings by themselves give carry {size} bytes, and {} is the \
                  most of a record; carry less data, or have fewer tokens",
                 limits.message
             );
             return Err(Stopped::new(IncidentCode::CascadeTooLarge, reason));
         }
     }
+    if view.has_ended() {
+        return Ok((draft, Judged::default()));
+    }
+    let judged = judge(&mut view, &mut draft, budget, search.judged(net, fires));
+    Ok((draft, judged))
 }
 
-/// The firing of an immediate transition if it is enabled; otherwise the reason for which nobody
-/// knows, if it is one.
+/// A firing that is to follow.
+struct Found {
+    /// Index of the transition.
+    transition: usize,
+    given: Given,
+    /// Number of the timer that it fires by.
+    timer: Option<u64>,
+}
+
+/// The search for the next firing, which goes on where nothing has changed.
+struct Search<'b> {
+    /// Those that may be enabled, by their numbers: of the others nothing has changed since they were not.
+    to_try: BTreeSet<usize>,
+    /// Those whose search ended at its limit: it is not made again before the case changes once more.
+    stopped: HashSet<usize>,
+    failures: Failures,
+    /// The transitions of timers that have come due.
+    elapsed: HashSet<TransitionId>,
+    limits: Limits,
+    budget: &'b Budget,
+}
+
+impl<'b> Search<'b> {
+    fn new(net: &Net, limits: Limits, budget: &'b Budget) -> Self {
+        let to_try = (0..net.immediate.len()).collect();
+        let (stopped, failures, elapsed) = Default::default();
+        Self { to_try, stopped, failures, elapsed, limits, budget }
+    }
+
+    /// The next immediate transition that is enabled.
+    fn immediate(
+        &mut self,
+        view: &mut View<'_>,
+        draft: &Draft<'_>,
+        act: &Act,
+        fired: &[u32],
+    ) -> Result<Option<Found>, Stopped> {
+        let net = view.net;
+        while let Some(&number) = self.to_try.first() {
+            let transition = &net.transitions[net.immediate[number]];
+            self.failures.remove(&transition.id);
+            view.budget = self.budget.part(STEPS_A_SEARCH);
+            match attempt(view, transition, draft.record.tokens_made, (act, self.limits)) {
+                Ok(given) => {
+                    let transition = net.immediate[number];
+                    return Ok(Some(Found { transition, given, timer: None }));
+                }
+                Err(failure) => {
+                    self.to_try.remove(&number);
+                    if let Some(failure) = failure {
+                        if failure.is_of(IncidentCode::SearchStopped) {
+                            self.stopped.insert(number);
+                        }
+                        self.failures.insert(transition.id.clone(), failure);
+                    }
+                }
+            }
+            if self.budget.ran_out().is_some() {
+                return Err(too_long_to_find(net, draft.record.cascade.len(), fired));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The timer that came due first, of those that can fire.
+    fn elapsed(&mut self, view: &mut View<'_>, draft: &Draft<'_>, act: &Act) -> Option<Found> {
+        let mut due: Vec<_> = draft.record.timers.iter().filter(|of| of.elapsed).collect();
+        due.sort_by_key(|timer| (timer.due, timer.number));
+        for timer in due {
+            let index = view.net.transition_index(&timer.transition)?;
+            let transition = &view.net.transitions[index];
+            self.elapsed.insert(transition.id.clone());
+            view.budget = self.budget.part(STEPS_A_SEARCH);
+            let Some((mode, bound)) = bound(view, draft, transition, timer) else { continue };
+            let given = bound.and_then(|binding| {
+                let made = draft.record.tokens_made;
+                gives(view, transition, mode, (binding, made), (act, self.limits))
+            });
+            match given {
+                Ok(given) => {
+                    self.failures.remove(&transition.id);
+                    let timer = Some(timer.number);
+                    return Some(Found { transition: index, given, timer });
+                }
+                Err(blockers) => {
+                    if let Some(failure) = stopped_by(&blockers) {
+                        self.failures.insert(transition.id.clone(), failure);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Notes the places that tokens left or came to.
+    fn moved(&mut self, net: &Net, places: BTreeSet<usize>) {
+        for place in places {
+            let concerned = net.watchers.of(place);
+            self.to_try.extend(concerned.filter(|number| !self.stopped.contains(number)));
+        }
+    }
+
+    /// The failures, and the transitions that were looked at.
+    fn judged(self, net: &Net, fires: bool) -> Judged {
+        let immediate = net.immediate.iter().map(|index| net.transitions[*index].id.clone());
+        let looked = immediate.filter(|_| fires).chain(self.elapsed).collect();
+        Judged { failures: self.failures, looked }
+    }
+}
+
+/// The firing of a transition if it is enabled; otherwise the reason for which nobody knows, if it is one.
 fn attempt(
     view: &View<'_>,
     transition: &NetTransition,
     made: u64,
-    (act, limits): (&Act, Limits),
+    within: (&Act, Limits),
 ) -> Result<Given, Option<Stopped>> {
     let mut failure = None;
     for mode in &transition.modes {
         // A look at the arcs counts as well; what it runs out of, the search below says.
         let _ = view.budget.charge(1);
-        let blockers = match view.bind(transition, mode, &[]) {
-            Ok(binding) => {
-                let ask = Ask { transition, mode, act, data: None, limits, marked: 0, alone: None };
-                let given = produce(view, &ask, binding, made).and_then(|given| {
-                    let was: Vec<_> = given.binding.consumed.iter().map(AsRef::as_ref).collect();
-                    // All carry the same.
-                    let fits = given.tokens.first().map(|token| fits_alone(token, &was, limits));
-                    fits.unwrap_or(Ok(())).map(|()| given).map_err(NotProduced::Excess)
-                });
-                match given {
-                    Ok(given) => return Ok(given),
-                    Err(NotProduced::Output(blocker)) => vec![blocker],
-                    Err(NotProduced::Excess(excess)) => {
-                        vec![Blocker::TooLarge { explanation: excess.to_string() }]
-                    }
-                }
-            }
-            Err(blockers) => blockers,
-        };
-        let found = blockers.iter().find_map(|blocker| {
-            let code = match blocker {
-                Blocker::GuardFailed { .. } => IncidentCode::GuardFailed,
-                Blocker::SearchStopped { .. } => IncidentCode::SearchStopped,
-                Blocker::Output { .. } => IncidentCode::OutputFailed,
-                Blocker::TooLarge { .. } => IncidentCode::TooLarge,
-                _ => return None,
-            };
-            Some(Stopped::new(code, blocker.to_string()))
-        });
-        failure = failure.or(found);
+        let bound = view.bind(transition, mode, &[]);
+        match bound.and_then(|binding| gives(view, transition, mode, (binding, made), within)) {
+            Ok(given) => return Ok(given),
+            Err(blockers) => failure = failure.or(stopped_by(&blockers)),
+        }
     }
     Err(failure)
 }
 
+/// The firing with a binding.
+fn gives(
+    view: &View<'_>,
+    transition: &NetTransition,
+    mode: &Mode,
+    (binding, made): (Binding, u64),
+    (act, limits): (&Act, Limits),
+) -> Result<Given, Vec<Blocker>> {
+    let ask = Ask { transition, mode, act, data: None, limits, marked: 0, alone: None };
+    let given = produce(view, &ask, binding, made).and_then(|given| {
+        let was: Vec<_> = given.binding.consumed.iter().map(AsRef::as_ref).collect();
+        // All carry the same.
+        let fits = given.tokens.first().map(|token| fits_alone(token, &was, limits));
+        fits.unwrap_or(Ok(())).map(|()| given).map_err(NotProduced::Excess)
+    });
+    given.map_err(|not| match not {
+        NotProduced::Output(blocker) => vec![blocker],
+        NotProduced::Excess(excess) => vec![Blocker::TooLarge { explanation: excess.to_string() }],
+    })
+}
+
+/// The reason for which nobody knows if a transition can fire, among those that it can't.
+pub(super) fn stopped_by(blockers: &[Blocker]) -> Option<Stopped> {
+    blockers.iter().find_map(|blocker| {
+        let code = match blocker {
+            Blocker::GuardFailed { .. } => IncidentCode::GuardFailed,
+            Blocker::SearchStopped { .. } => IncidentCode::SearchStopped,
+            Blocker::Output { .. } => IncidentCode::OutputFailed,
+            Blocker::TooLarge { .. } => IncidentCode::TooLarge,
+            _ => return None,
+        };
+        Some(Stopped::new(code, blocker.to_string()))
+    })
+}
+
 /// Takes and gives the tokens of a firing. Returns the places that they left or came to.
-fn follow(view: &mut View<'_>, draft: &mut Draft<'_>, given: Given) -> BTreeSet<usize> {
+fn follow(
+    view: &mut View<'_>,
+    draft: &mut Draft<'_>,
+    given: Given,
+    timer: Option<u64>,
+) -> BTreeSet<usize> {
     let Given { transition, binding, tokens, made, .. } = given;
     let net = view.net;
     let moved = binding.consumed.iter().chain(&binding.reset).chain(&tokens);
@@ -244,7 +349,9 @@ fn follow(view: &mut View<'_>, draft: &mut Draft<'_>, given: Given) -> BTreeSet<
         read: binding.read.iter().map(at).collect(),
         removed: binding.reset.iter().map(at).collect(),
         produced: tokens.iter().map(at).collect(),
+        timer,
     });
+    draft.record.timers.retain(|of| Some(of.number) != timer);
     // All carry the same.
     let carried =
         tokens.first().map_or(0, |token| json_length(&token.data) + object_length(&token.metadata));

@@ -9,7 +9,9 @@ use super::{
     Net,
     record::{leave_out_history, status_after},
 };
-use crate::models::{Case, CaseStatus, Marking, MarkingEntry, Record, Token, TokenAt, TokenId};
+use crate::models::{
+    Case, CaseStatus, Marking, MarkingEntry, PlaceId, Record, Token, TokenAt, TokenId,
+};
 
 /// A record without its tokens and its marking, and what becomes of the case's tokens.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub(super) struct Draft<'a> {
     pub record: Record,
     /// The tokens that were there before and have been taken.
     gone: HashSet<TokenId>,
+    /// All tokens that were taken, also those that came back.
+    taken: HashSet<TokenId>,
     /// The tokens made or changed that are still there, by the order in which they came.
     made: HashMap<TokenId, Made>,
     /// Number of tokens that have come.
@@ -37,12 +41,13 @@ struct Made {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(before: Option<&'a Case>, record: Record) -> Self {
-        let (gone, made) = (HashSet::new(), HashMap::new());
-        Self { before, record, gone, made, came: 0, carried: 0 }
+        let (gone, taken, made) = (HashSet::new(), HashSet::new(), HashMap::new());
+        Self { before, record, gone, taken, made, came: 0, carried: 0 }
     }
 
     /// Takes a token out of the case.
     pub(super) fn take(&mut self, token: &TokenId) {
+        self.taken.insert(token.clone());
         let was_before = match self.made.remove(token) {
             Some(made) => {
                 self.carried -= made.carried;
@@ -66,6 +71,35 @@ impl<'a> Draft<'a> {
         self.came += 1;
         self.carried += carried;
         self.made.insert(token.id.clone(), Made { token, came, carried });
+    }
+
+    /// Returns true if a token was taken, also if it came back.
+    pub(super) fn took(&self, token: &TokenId) -> bool {
+        self.taken.contains(token)
+    }
+
+    /// A live token.
+    pub(super) fn token(&self, id: &TokenId) -> Option<&Arc<Token>> {
+        let before = || self.before.and_then(|case| case.tokens.get(id));
+        match self.made.get(id) {
+            Some(made) => Some(&made.token),
+            None if self.gone.contains(id) => None,
+            None => before(),
+        }
+    }
+
+    /// The tokens that were changed where they are.
+    pub(super) fn edited(&self) -> impl Iterator<Item = &Arc<Token>> {
+        self.made.values().filter(|made| made.came.is_none()).map(|made| &made.token)
+    }
+
+    /// The places that tokens came to, left, or were changed in.
+    pub(super) fn places(&self) -> HashSet<&PlaceId> {
+        let record = &self.record;
+        let steps = record.cascade.iter();
+        let moved = steps.flat_map(|of| of.consumed.iter().chain(&of.removed).chain(&of.produced));
+        let moved = moved.chain(&record.consumed).chain(&record.removed).chain(&record.given);
+        moved.map(|at| &at.place).chain(self.made.values().map(|made| &made.token.place)).collect()
     }
 
     /// Bytes that the tokens carry which came in the cascade and are still there.
@@ -131,6 +165,7 @@ impl<'a> Draft<'a> {
         record.status = status_after(net, &record.marking, record.status);
         if matches!(record.status, CaseStatus::Completed | CaseStatus::Cancelled) {
             (record.incidents, record.raised) = (Vec::new(), Vec::new());
+            record.timers.clear();
         }
         if record.cascade.is_empty() {
             (record.given, record.edited) = (Vec::new(), Vec::new());

@@ -5,9 +5,12 @@ use std::fmt::{self, Write};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Budget, Limits, Net, NetTransition, RanOut, binding::View, fire::would_give};
+use super::{
+    Budget, Limits, MOST_TIMERS, Net, NetTransition, RanOut, binding::View, fire::would_give,
+};
 use crate::models::{
-    ArcKind, Case, CaseId, CaseStatus, Incident, IncidentAbout, PlaceId, TokenId, TransitionId,
+    ArcKind, Case, CaseId, CaseStatus, Incident, IncidentAbout, PlaceId, Timer, TokenId,
+    TransitionId,
 };
 
 /// One reason that a transition can't fire.
@@ -174,6 +177,8 @@ pub struct TransitionExplanation {
     pub transition: TransitionId,
     /// True if it fires by itself as soon as it is enabled.
     pub auto: bool,
+    /// True if it fires by itself once it has been enabled for some time.
+    pub timed: bool,
     /// True if one of its modes can fire now.
     pub enabled: bool,
     /// Its modes in the order in which they are tried.
@@ -192,6 +197,8 @@ pub struct Explanation {
     pub summary: String,
     /// Its open incidents, oldest first.
     pub incidents: Vec<Incident>,
+    /// Its timers that run, in the order of their times.
+    pub timers: Vec<Timer>,
     /// Every transition of the net, in the order of the definition.
     pub transitions: Vec<TransitionExplanation>,
 }
@@ -231,14 +238,18 @@ pub fn explain(
     let view = View::new(net, case, now, budget);
     let explained = |transition| explain_one(&view, case, transition, &[], limits);
     let transitions: Vec<_> = net.transitions.iter().map(explained).collect();
-    let names = |with: fn(&TransitionExplanation) -> bool| {
+    let names = |with: &dyn Fn(&TransitionExplanation) -> bool| {
         let names = transitions.iter().filter(|t| with(t)).map(|t| t.transition.as_str());
         names.collect::<Vec<_>>().join(", ")
     };
-    let enabled = names(|t| t.enabled && !t.auto);
-    let unknown = names(|t| !t.enabled && !t.auto && t.ran_out().is_some());
+    let by_callers = |t: &TransitionExplanation| !t.auto && !t.timed;
+    let enabled = names(&|t| t.enabled && by_callers(t));
+    let unknown = names(&|t| !t.enabled && by_callers(t) && t.ran_out().is_some());
+    let mut timers = case.timers.clone();
+    timers.sort_by_key(|timer| (timer.due, timer.number));
     let mut summary = match case.status {
         CaseStatus::Running => match (enabled.is_empty(), unknown.is_empty()) {
+            (true, true) if !timers.is_empty() => "running; waits for time".to_owned(),
             (true, true) => {
                 "running, but no transition can fire: see what each one lacks".to_owned()
             }
@@ -252,16 +263,36 @@ pub fn explain(
         CaseStatus::Completed => "completed: every token is in a terminal place".to_owned(),
         CaseStatus::Cancelled => "cancelled: its tokens are gone".to_owned(),
     };
+    write_timers(&mut summary, &timers);
     for Incident { number, about, code, .. } in &case.incidents {
         let of = match about {
-            IncidentAbout::Cascade => "the immediate transitions".to_owned(),
+            IncidentAbout::Cascade => "whatever fires by itself".to_owned(),
             IncidentAbout::Unknown => "a part that this version does not know".to_owned(),
             IncidentAbout::Transition(transition) => transition.to_string(),
         };
         let _ = write!(summary, "; incident {number} ({}) stops {of}", code.as_str());
     }
     let incidents = case.incidents.clone();
-    Explanation { case: case.id.clone(), status: case.status, summary, incidents, transitions }
+    let (case, status) = (case.id.clone(), case.status);
+    Explanation { case, status, summary, incidents, timers, transitions }
+}
+
+/// Says when the next timer fires, and how many are more than may run at once.
+fn write_timers(summary: &mut String, timers: &[Timer]) {
+    let Some(next) = timers.first() else { return };
+    let due = next.due.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let _ = match next.elapsed {
+        true => {
+            write!(summary, "; {} is due since {due}, and fires as soon as it can", next.transition)
+        }
+        false => write!(summary, "; {} fires at {due}", next.transition),
+    };
+    if timers.len() > 1 {
+        let _ = write!(summary, ", the first of {} timers", timers.len());
+    }
+    if timers.len() >= MOST_TIMERS {
+        summary.push_str(": as many as run at once, and others begin when these end");
+    }
 }
 
 /// The transitions that a caller can fire now and that would take `token`.
@@ -280,7 +311,7 @@ pub fn available(
     let view = View::new(net, case, now, budget);
     let named = std::slice::from_ref(token);
     let mut can = Vec::new();
-    for transition in net.transitions.iter().filter(|transition| !transition.auto) {
+    for transition in net.transitions.iter().filter(|of| !of.fires_by_itself()) {
         let explained = explain_one(&view, case, transition, named, limits);
         if explained.enabled {
             can.push(explained.transition);
@@ -344,6 +375,6 @@ fn explain_one(
         })
         .collect();
     let enabled = modes.iter().any(|mode| mode.enabled);
-    let (id, auto) = (transition.id.clone(), transition.auto);
-    TransitionExplanation { transition: id, auto, enabled, modes }
+    let (auto, timed) = (transition.auto, transition.timing.is_some());
+    TransitionExplanation { transition: transition.id.clone(), auto, timed, enabled, modes }
 }

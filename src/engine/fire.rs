@@ -107,7 +107,7 @@ fn decide<'c>(
     conclude: impl Fn(Draft<'c>) -> Result<Record, NotMade>,
 ) -> Result<Record, Refusal> {
     let transition = net.transition(firing.transition).ok_or(Refusal::UnknownTransition)?;
-    if transition.auto {
+    if transition.fires_by_itself() {
         return Err(Refusal::FiresByItself);
     }
     let leads = |place: &PlaceId| {
@@ -195,7 +195,7 @@ fn given<'a>(
     firing: &Firing<'_>,
 ) -> Result<Draft<'a>, NotProduced> {
     let Firing { act, data, limits, .. } = *firing;
-    let alone = view.net.immediate.is_empty().then_some(case);
+    let alone = (!view.net.runs_by_itself()).then_some(case);
     let marked = case.marking.0.len();
     let ask = Ask { transition, mode, act, data, limits, marked, alone };
     let given = produce(view, &ask, binding, case.tokens_made)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::carried::{check_carried, check_memory, check_notes, replaced};
 use crate::models::{
     Case, HISTORY_KEPT, Incident, IncidentAbout, LONGEST_LINK, MarkingEntry, Passed, PutAside,
-    Raised, Record, RecordKind, Step, Token, TokenAt, TokenId, json_length, object_length,
+    Raised, Record, RecordKind, Step, Timer, Token, TokenAt, TokenId, json_length, object_length,
     text_length,
 };
 
@@ -93,6 +93,9 @@ const NUMBERED: usize = 20;
 /// Bytes of a firing of a cascade without its tokens, and of an incident without its explanation.
 const STEP: usize = 70;
 const INCIDENT: usize = 160;
+
+/// Bytes of a timer without its tokens.
+const TIMER: usize = 160;
 
 /// Makes a record fit that follows from `before`, or returns the part that does not fit. A
 /// history of tokens that leaves no room loses its oldest entries, and the list of earlier
@@ -315,6 +318,7 @@ pub(super) fn record_length(record: &Record) -> usize {
                 IncidentAbout::Cascade | IncidentAbout::Unknown => 0,
             }
     };
+    let timer = |timer: &Timer| TIMER + timer.transition.as_str().len() + at(&timer.tokens);
     let raised = |raised: &Raised| 48 + text_length(&raised.explanation);
     let produced = record
         .produced
@@ -334,6 +338,7 @@ pub(super) fn record_length(record: &Record) -> usize {
         + record.cascade.iter().map(step).sum::<usize>()
         + record.incidents.iter().map(incident).sum::<usize>()
         + record.raised.iter().map(raised).sum::<usize>()
+        + record.timers.iter().chain(&record.elapsed).map(timer).sum::<usize>()
         + marked()
         + produced.sum::<usize>()
         + record.history_bases.keys().map(|id| id.as_str().len() + 24).sum::<usize>()

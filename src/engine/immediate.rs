@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
-use super::{NetPlace, NetTransition};
+use super::{Mode, NetPlace, NetTransition};
 use crate::models::{ArcKind, Problems, WorkflowDefinition};
 
 /// The indexes of the immediate transitions: those of highest priority first, then in the order
@@ -13,7 +13,7 @@ pub(super) fn in_order(transitions: &[NetTransition]) -> Vec<usize> {
     immediate
 }
 
-/// The immediate transitions that may be enabled after a token came or went, and were not before: their
+/// The transitions of a list that may be enabled after a token came or went, and were not before: their
 /// numbers in the order in which they are tried.
 #[derive(Debug)]
 pub(super) struct Watchers {
@@ -30,8 +30,11 @@ impl Watchers {
     ) -> Self {
         let mut watchers = Self { by_place: vec![Vec::new(); places.len()], of_case: Vec::new() };
         for (number, index) in immediate.iter().enumerate() {
-            let NetTransition { guards, output, modes, .. } = &transitions[*index];
-            if guards.ask_for_case() || output.as_ref().is_some_and(|of| of.asks_for_case()) {
+            let NetTransition { guards, output, timing, modes, .. } = &transitions[*index];
+            if guards.ask_for_case()
+                || output.as_ref().is_some_and(|of| of.asks_for_case())
+                || timing.as_ref().is_some_and(|of| of.asks_for_case())
+            {
                 watchers.of_case.push(number);
                 continue;
             }
@@ -76,7 +79,20 @@ pub(super) fn check(
                       and nothing can stop it; give it a condition, an inhibitor arc or a capacity, or \
                       leave it to callers";
         problems.add(format!("transitions[{source}].auto"), reason);
-    } else if let Some(cycle) = endless(definition, transitions) {
+        return;
+    }
+    let certain = certain(definition, transitions);
+    for (late, first) in beaten(transitions, &certain) {
+        let key = if definition.transitions[late].after.is_some() { "after" } else { "at" };
+        let first = &transitions[first].id;
+        let reason = format!(
+            "never fires: {first} fires by itself at once and takes every token that it waits for; \
+             give {first} a condition, or leave one of them out"
+        );
+        problems.add(format!("transitions[{late}].{key}"), reason);
+    }
+    let endless = (0..certain.len()).find_map(|start| from(start, &certain, transitions));
+    if let Some(cycle) = endless {
         let names: Vec<_> = cycle.iter().map(|of| transitions[*of].id.as_str()).collect();
         let reason = format!(
             "fires again and again for ever, once it has a token: {} follow one another by \
@@ -105,12 +121,11 @@ fn source(definition: &WorkflowDefinition, transitions: &[NetTransition]) -> Opt
     })
 }
 
-/// A cycle of immediate transitions that nothing stops: each takes one token from its place alone, has
-/// no condition, gives to no place that may be full, and no other immediate transition comes
-/// before it there, or empties the place.
-fn endless(definition: &WorkflowDefinition, transitions: &[NetTransition]) -> Option<Vec<usize>> {
+/// The immediate transition that is certain to take every token of each place as it comes: it takes one
+/// token from there alone, has no condition, gives to no place that may be full, and no other immediate
+/// transition comes before it there, or empties the place.
+fn certain(definition: &WorkflowDefinition, transitions: &[NetTransition]) -> Vec<Option<usize>> {
     let places = definition.places.len();
-    // The transition that is certain to take a token from each place.
     let mut certain: Vec<Option<usize>> = vec![None; places];
     let mut is_decided = vec![false; places];
     let immediate = transitions.iter().filter(|transition| transition.auto);
@@ -133,7 +148,27 @@ fn endless(definition: &WorkflowDefinition, transitions: &[NetTransition]) -> Op
             }
         }
     }
-    (0..places).find_map(|start| from(start, &certain, transitions))
+    certain
+}
+
+/// A timed transition that never fires, and the immediate one that is always first.
+fn beaten(
+    transitions: &[NetTransition],
+    certain: &[Option<usize>],
+) -> impl Iterator<Item = (usize, usize)> {
+    let timed = transitions.iter().enumerate().filter(|(_, of)| of.timing.is_some());
+    timed.filter_map(|(index, transition)| {
+        let first = |mode: &Mode| {
+            let mut needs = mode
+                .arcs
+                .inputs
+                .iter()
+                .filter(|arc| matches!(arc.kind, ArcKind::Consume | ArcKind::Read));
+            needs.find_map(|arc| certain[arc.place])
+        };
+        let first: Option<Vec<_>> = transition.modes.iter().map(first).collect();
+        Some((index, *first?.first()?))
+    })
 }
 
 /// The transitions of a cycle that comes back to `start`.

@@ -1,6 +1,6 @@
 //! Open incidents of a case, from one record to the next.
 
-use super::{cascade::Failures, draft::Draft};
+use super::{draft::Draft, timers::Judged};
 use crate::models::{
     Incident, IncidentAbout, IncidentCode, LONGEST_EXPLANATION, Raised, Record, RecordKind,
 };
@@ -69,9 +69,11 @@ impl Open {
     }
 
     /// The incidents of transitions where a cascade has come to rest: one that fails for the same
-    /// cause as before goes on, and one whose cause is gone is over.
-    pub(super) fn judged(mut self, mut failures: Failures) -> Self {
+    /// cause as before goes on, and one whose cause is gone is over. Of those that nobody looked at,
+    /// nothing has changed.
+    pub(super) fn judged(mut self, Judged { mut failures, looked }: Judged) -> Self {
         self.incidents.retain(|open| match &open.about {
+            IncidentAbout::Transition(transition) if !looked.contains(transition) => true,
             IncidentAbout::Transition(transition) => failures
                 .get(transition)
                 .is_some_and(|failure| failure.code == open.code)

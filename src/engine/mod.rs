@@ -3,6 +3,7 @@
 
 mod apply;
 mod binding;
+mod budget;
 mod carried;
 mod cascade;
 mod choices;
@@ -20,6 +21,7 @@ mod modes;
 mod net;
 mod quarantine;
 mod record;
+mod timers;
 
 #[cfg(test)]
 mod properties;
@@ -28,6 +30,7 @@ mod properties;
 pub(crate) use apply::case_after;
 pub use apply::{Reckoned, apply, history_bases, produced, reckon, restore, take_produced};
 pub use binding::Binding;
+pub use budget::{Budget, MAX_STEPS, RanOut};
 pub use cascade::{Bounds, NotMade};
 pub use contradiction::Contradiction;
 pub use explain::{
@@ -37,12 +40,13 @@ pub use explain::{
 pub(crate) use fire::fire_alone;
 pub use fire::{Firing, Refusal, fire};
 pub use fit::{Excess, Limits, fit, fit_history};
-pub use guard::{
-    Budget, GuardFailure, Guards, MAX_STEPS, NotJson, OutputError, OutputExpression, RanOut, Scope,
-};
+pub use guard::{GuardFailure, Guards, NotJson, OutputError, OutputExpression, Scope};
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};
 pub use quarantine::{Remains, quarantine};
 #[cfg(feature = "analysis")]
 pub(crate) use record::status_after;
-pub use record::{Act, TokenSeed, add_token, change_status, create_case, retry, update_data};
+pub use record::{
+    Act, TokenSeed, add_token, change_status, create_case, elapse, retry, update_data,
+};
+pub use timers::MOST_TIMERS;

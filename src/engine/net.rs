@@ -6,6 +6,7 @@ use super::{
     Budget, Guards, OutputExpression,
     immediate::{self, Watchers},
     modes::modes,
+    timers::Timing,
 };
 use crate::models::{
     ArcKind, PlaceId, PlaceKind, Problems, TransitionId, WorkflowDefinition,
@@ -25,7 +26,11 @@ pub struct Net {
     pub immediate: Vec<usize>,
     /// The immediate transitions that the tokens of each place concern.
     pub(super) watchers: Watchers,
-    /// The most immediate firings that may follow one change.
+    /// The indexes of the timed transitions, in the order of the definition.
+    pub timed: Vec<usize>,
+    /// The timed transitions that the tokens of each place concern.
+    pub(super) timed_watchers: Watchers,
+    /// The most firings by themselves that may follow one change.
     pub max_cascade: u32,
     /// The markings that a case is to come to, if the definition names any.
     pub final_markings: Vec<petri::Marking>,
@@ -62,8 +67,12 @@ pub struct NetTransition {
     pub output: Option<OutputExpression>,
     /// True if it fires by itself as soon as it is enabled.
     pub auto: bool,
+    /// The time at which it fires by itself, once it is enabled.
+    pub(super) timing: Option<Timing>,
     /// Its rank among the immediate transitions.
     pub priority: i32,
+    /// The same as the definition says it.
+    pub timed: Option<petri::Timed>,
     /// True if it is no activity.
     pub silent: bool,
 }
@@ -75,6 +84,13 @@ pub struct Mode {
     pub from: Option<usize>,
     /// Its arcs.
     pub arcs: Arcs,
+}
+
+impl NetTransition {
+    /// Returns true if the engine fires it, and callers don't.
+    pub fn fires_by_itself(&self) -> bool {
+        self.auto || self.timing.is_some()
+    }
 }
 
 impl Net {
@@ -111,7 +127,9 @@ impl Net {
                 guards.refuse_futile(&conditions, &budget, &mut problems);
                 output.iter().for_each(|output| output.refuse_futile(&at, &budget, &mut problems));
             }
-            if transition.auto {
+            let timing =
+                Timing::compile(transition, &path, is_new.then_some(&budget), &mut problems);
+            if transition.fires_by_itself() {
                 guards.refuse_passing(&conditions, &mut problems);
                 output.iter().for_each(|output| output.refuse_passing(&at, &mut problems));
             }
@@ -122,6 +140,8 @@ impl Net {
                 guards,
                 output,
                 auto: transition.auto,
+                timing,
+                timed: petri::Timed::of(transition),
                 priority: transition.priority.unwrap_or_default(),
                 silent: transition.silent,
             });
@@ -146,7 +166,11 @@ impl Net {
                     name => name.to_owned(),
                 };
                 let immediate = immediate::in_order(&transitions);
+                let is_timed = |of: &usize| transitions[*of].timing.is_some();
+                let timed: Vec<_> = (0..transitions.len()).filter(is_timed).collect();
                 Ok(Self {
+                    timed_watchers: Watchers::new(&places, &transitions, &timed),
+                    timed,
                     watchers: Watchers::new(&places, &transitions, &immediate),
                     immediate,
                     max_cascade: definition.max_cascade.unwrap_or(WorkflowDefinition::CASCADE),
@@ -163,9 +187,19 @@ impl Net {
         }
     }
 
+    /// Returns true if the engine fires some of its transitions.
+    pub fn runs_by_itself(&self) -> bool {
+        !(self.immediate.is_empty() && self.timed.is_empty())
+    }
+
     /// The index of a place.
     pub fn place(&self, id: &PlaceId) -> Option<usize> {
         self.place_index.get(id).copied()
+    }
+
+    /// The index of a transition.
+    pub(super) fn transition_index(&self, id: &TransitionId) -> Option<usize> {
+        self.transition_index.get(id).copied()
     }
 
     /// A transition by its id.
@@ -210,6 +244,7 @@ impl Net {
                 arcs: mode.arcs.clone(),
                 silent: transition.silent,
                 immediate: transition.auto.then_some(transition.priority),
+                timed: transition.timed.clone(),
             }
         };
         petri::Net {

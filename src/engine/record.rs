@@ -1,6 +1,6 @@
 //! Records of everything but firings, and the parts common to all records.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -9,8 +9,11 @@ use sha2::{Digest, Sha256};
 use super::{Bounds, Net, NotMade, cascade::conclude, draft::Draft, merge_patch};
 use crate::models::{
     Case, CaseId, CaseStatus, FORMAT_VERSION, FiringId, LogSequence, Marking, MarkingEntry,
-    PlaceId, Record, RecordKind, Token, TokenAt, TokenId, WorkflowId, hex,
+    PlaceId, Record, RecordKind, Timer, Token, TokenAt, TokenId, WorkflowId, hex,
 };
+
+/// The most timers that come due in one record.
+const MOST_ELAPSED: usize = 256;
 
 /// Caller, time and id of a change. Times and ids come from outside: the engine has no clock
 /// and no randomness.
@@ -98,6 +101,9 @@ pub(super) fn first_record(
         incidents_made: 0,
         raised: Vec::new(),
         incident: None,
+        timers: Vec::new(),
+        timers_made: 0,
+        elapsed: Vec::new(),
         metadata: act.metadata.clone(),
         previous: None,
         previous_hash: None,
@@ -123,6 +129,8 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
         tokens_made: case.tokens_made,
         incidents: case.incidents.clone(),
         incidents_made: case.incidents_made,
+        timers: case.timers.clone(),
+        timers_made: case.timers_made,
         previous: Some(case.sequence),
         previous_hash: Some(case.head_hash.clone()),
         aside: case.aside.clone(),
@@ -173,7 +181,7 @@ pub fn create_case(
     bounds: Bounds<'_>,
 ) -> Result<Record, NotMade> {
     let mut record = first_record(workflow, id, definition, RecordKind::Created, act);
-    let digest = (!net.immediate.is_empty()).then(|| seed.digest());
+    let digest = net.runs_by_itself().then(|| seed.digest());
     let token = plant(&mut record, seed, act);
     let mut draft = Draft::new(None, record);
     draft.give(token);
@@ -287,5 +295,31 @@ pub fn retry(
     case.incidents.iter().find(|open| open.number == incident)?;
     let mut record = next_record(case, RecordKind::Retried, act);
     record.incident = Some(incident);
+    Some(conclude(net, Draft::new(Some(case), record), bounds))
+}
+
+/// The record in which the timers come due whose time is not after `until`, the first of them, in
+/// the order of their times; with the cascade in which they fire. `None` if there is none, or the
+/// case does not run.
+pub fn elapse(
+    net: &Net,
+    case: &Case,
+    until: DateTime<Utc>,
+    act: &Act,
+    bounds: Bounds<'_>,
+) -> Option<Result<Record, NotMade>> {
+    let is_due = |timer: &&Timer| !timer.elapsed && timer.due <= until;
+    let mut due: Vec<_> = case.timers.iter().filter(is_due).cloned().collect();
+    if due.is_empty() || case.status != CaseStatus::Running {
+        return None;
+    }
+    due.sort_by_key(|timer| (timer.due, timer.number));
+    due.truncate(MOST_ELAPSED);
+    let mut record = next_record(case, RecordKind::Elapsed, act);
+    let numbers: HashSet<_> = due.iter().map(|timer| timer.number).collect();
+    for timer in record.timers.iter_mut().filter(|timer| numbers.contains(&timer.number)) {
+        timer.elapsed = true;
+    }
+    record.elapsed = due;
     Some(conclude(net, Draft::new(Some(case), record), bounds))
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Aside, CaseId, Chain, Digests, Incident, LogSequence, Marking, Revision, Token, TokenId,
+    Aside, CaseId, Chain, Digests, Incident, LogSequence, Marking, Revision, Timer, Token, TokenId,
     WorkflowId,
 };
 
@@ -60,6 +60,10 @@ pub struct Case {
     pub incidents: Vec<Incident>,
     /// Number of incidents that the case has ever had.
     pub incidents_made: u64,
+    /// Its timers that run, oldest first.
+    pub timers: Vec<Timer>,
+    /// Number of timers that the case has ever had.
+    pub timers_made: u64,
     /// The log sequence of the case's last record: the fence of the next.
     pub sequence: LogSequence,
     /// SHA-256 of the last record's stored bytes, in hexadecimal.

@@ -48,7 +48,7 @@ impl WorkflowDefinition {
 
     /// Returns true if a part of it fires by itself, which programs of format 1 don't know.
     pub fn runs_by_itself(&self) -> bool {
-        self.max_cascade.is_some() || self.transitions.iter().any(|transition| transition.auto)
+        self.max_cascade.is_some() || self.transitions.iter().any(Transition::fires_by_itself)
     }
 
     /// The problems of a definition that runs by itself where older programs write into the log.
@@ -61,8 +61,13 @@ impl WorkflowDefinition {
             problems.add("max_cascade", reason);
         }
         for (number, transition) in self.transitions.iter().enumerate() {
-            if transition.auto {
-                problems.add(format!("transitions[{number}].auto"), reason);
+            let keys = [
+                ("auto", transition.auto),
+                ("after", transition.after.is_some()),
+                ("at", transition.at.is_some()),
+            ];
+            for (key, _) in keys.iter().filter(|(_, is_there)| *is_there) {
+                problems.add(format!("transitions[{number}].{key}"), reason);
             }
         }
         problems
@@ -147,9 +152,24 @@ pub struct Transition {
     /// equal ones the first in the definition. 0 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
+    /// Fires by itself once it has been enabled for so long: a time such as `30s` or `2h 30m`, or a CEL
+    /// expression that gives a duration. A number is one of seconds.
+    #[serde(default, deserialize_with = "wait::deserialize")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Fires by itself at this time, once it is enabled: a CEL expression that gives a timestamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
     /// A step that is no activity: event logs and the labels of exports leave it out.
     #[serde(default, skip_serializing_if = "is_false")]
     pub silent: bool,
+}
+
+impl Transition {
+    /// Returns true if the engine fires it, and callers don't.
+    pub fn fires_by_itself(&self) -> bool {
+        self.auto || self.after.is_some() || self.at.is_some()
+    }
 }
 
 /// An arc from a place to a transition.
@@ -285,4 +305,35 @@ pub struct StoredDefinition {
     pub sequence: LogSequence,
     /// Time at which the server stored it.
     pub stored_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// Times to wait, as a text or as a number of seconds.
+mod wait {
+    use std::fmt;
+
+    use serde::{Deserializer, de};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<String>, D::Error> {
+        from.deserialize_any(Wait).map(Some)
+    }
+
+    struct Wait;
+
+    impl de::Visitor<'_> for Wait {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a time such as 30s, or an expression in CEL as a text,")
+        }
+
+        fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<String, E> {
+            Ok(format!("{seconds}s"))
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+    }
 }

@@ -42,7 +42,7 @@ pub use problem::{Problem, Problems};
 pub use record::{
     Aside, Chain, FORMAT_VERSION, Fence, IdHash, Incident, IncidentAbout, IncidentCode,
     LONGEST_EXPLANATION, Link, PAGE_LENGTH, PageAt, PutAside, Raised, Record, RecordKind, Step,
-    Stored, TokenAt,
+    Stored, Timer, TokenAt,
 };
 pub(crate) use record::{LONGEST_LINK, UNKNOWN_KIND};
 pub use sequence::{LogSequence, NoSequence, Revision, Version, ViewSequence};

@@ -45,6 +45,25 @@ pub struct Transition {
     pub silent: bool,
     /// Its rank, if it fires by itself as soon as it is enabled; the highest comes first.
     pub immediate: Option<i32>,
+    /// The time at which it fires by itself, if it does.
+    pub timed: Option<Timed>,
+}
+
+/// The time at which a transition fires by itself, as its definition says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Timed {
+    /// So long after it was enabled.
+    After(String),
+    /// At that time.
+    At(String),
+}
+
+impl Timed {
+    /// The time of a definition's transition.
+    pub fn of(transition: &super::Transition) -> Option<Self> {
+        let after = transition.after.clone().map(Self::After);
+        after.or_else(|| transition.at.clone().map(Self::At))
+    }
 }
 
 /// The arcs of one transition.

@@ -6,12 +6,12 @@ use cel::{Context, common::types::CelBool};
 
 use super::{
     expression::{Expression, Join, context, reason},
-    meter::Budget,
     rule::Test,
     scope::{GUARD_VARIABLES, Scope, Variables},
     value::with_article,
     wanted::Wanted,
 };
+use crate::engine::Budget;
 use crate::models::{Guard, Problems};
 
 /// All conditions of one transition, compiled. A clone shares them.

@@ -11,10 +11,8 @@ use cel::{
     },
 };
 
-use super::{
-    meter::Budget,
-    value::{nodes, text, weight, whole},
-};
+use super::value::{nodes, text, weight, whole};
+use crate::engine::Budget;
 
 /// Makes its first argument whole, and counts the values that it copies; see [`whole`].
 pub(super) const WHOLE: &str = "@whole";

@@ -11,9 +11,8 @@ use cel::{
     context::VariableResolver,
 };
 
-use super::{
-    environment::ENVIRONMENT, futile, meter::Budget, names, rewrite::rewrite, wanted::Wanted,
-};
+use super::{environment::ENVIRONMENT, futile, names, rewrite::rewrite, wanted::Wanted};
+use crate::engine::Budget;
 
 /// The longest expression, in bytes.
 pub(super) const MAX_LENGTH: usize = 4_096;

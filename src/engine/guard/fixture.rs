@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeZone, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Budget, GuardFailure, Guards, OutputExpression, Scope};
+use super::{GuardFailure, Guards, OutputExpression, Scope};
+use crate::engine::Budget;
 use crate::models::{
     CaseId, CaseStatus, Guard, LogSequence, PlaceId, Problems, Rule, Token, TokenId, WorkflowId,
 };

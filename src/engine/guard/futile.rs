@@ -20,10 +20,10 @@ use super::{
     expression::{Expression, context, reason},
     functions,
     kinds::{Alone, Argument, HIDDEN, Kinds, LOOK, NoSuchCall, is_closed, of_call, unwrapped},
-    meter::Budget,
     scope::GUARD_VARIABLES,
     wanted::Wanted,
 };
+use crate::engine::Budget;
 use crate::models::Problems;
 
 /// The most steps that looking at one expression takes; what takes more may fail or not.
@@ -47,6 +47,7 @@ pub(super) fn problems(expr: &IdedExpr, wanted: Wanted, all: &Budget) -> Vec<Str
         match wanted {
             Wanted::Verdict => look.verdict(expr),
             Wanted::Object => look.object(expr),
+            Wanted::Kind(kind) => look.kind(expr, kind),
         }
     }
     // The next one is asked whether that was too much.

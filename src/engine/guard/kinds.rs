@@ -17,9 +17,9 @@ use super::{
     environment::{DYNAMIC, EACH, ENVIRONMENT, MADE, PATTERN, SEARCHED, TEXT, WHOLE},
     expression::context,
     expression::reason,
-    meter::Budget,
     scope::METER,
 };
+use crate::engine::Budget;
 
 /// A set of kinds of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ const SAMPLES: [(Kinds, &str, &str); 13] = [
     (Kinds::LIST, "list", "[1]"),
     (Kinds::MAP, "map", "{'a': 1}"),
     (Kinds::TIME, "timestamp", "timestamp('2026-01-01T00:00:00Z')"),
-    (Kinds(1 << 10), "duration", "duration('1s')"),
+    (Kinds::SPAN, "duration", "duration('1s')"),
     (Kinds::TYPE, "type", "int"),
     (Kinds::OPTIONAL, "optional", "optional.of(1)"),
 ];
@@ -54,6 +54,8 @@ impl Kinds {
     pub(super) const LIST: Self = Self(1 << 7);
     pub(super) const MAP: Self = Self(1 << 8);
     pub(super) const TIME: Self = Self(1 << 9);
+    /// Durations.
+    pub(super) const SPAN: Self = Self(1 << 10);
     pub(super) const TYPE: Self = Self(1 << 11);
     pub(super) const OPTIONAL: Self = Self(1 << 12);
     /// All of them: nothing is known.

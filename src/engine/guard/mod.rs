@@ -11,22 +11,22 @@ mod expression;
 mod functions;
 mod futile;
 mod kinds;
-mod meter;
 mod names;
 mod output;
 mod rewrite;
 mod rule;
 mod rule_path;
 mod scope;
+mod time;
 mod value;
 mod view;
 mod wanted;
 
 pub use conditions::{GuardFailure, Guards};
 pub(super) use expression::{Join, KeyAt};
-pub use meter::{Budget, MAX_STEPS, RanOut};
 pub use output::{OutputError, OutputExpression};
 pub use scope::Scope;
+pub(super) use time::TimeExpression;
 pub use value::NotJson;
 
 #[cfg(test)]

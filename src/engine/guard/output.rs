@@ -6,11 +6,11 @@ use serde_json::{Map, Value};
 use super::{
     expression::{Expression, context, reason},
     futile::PASSING_REVISION,
-    meter::{Budget, RanOut},
     scope::{OUTPUT_VARIABLES, Scope, Variables},
     value::{NotJson, map_to_json, with_article},
     wanted::Wanted,
 };
+use crate::engine::{Budget, RanOut};
 use crate::models::Problems;
 
 /// The reason that an output expression gave no JSON object.

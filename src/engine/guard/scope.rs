@@ -12,7 +12,8 @@ use cel::{
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{meter::Budget, value::from_json, view::View};
+use super::{value::from_json, view::View};
+use crate::engine::Budget;
 use crate::models::{CaseId, CaseStatus, PlaceId, Token, WorkflowId};
 
 /// The values that an expression can see: the tokens of one binding, their case, and the time.

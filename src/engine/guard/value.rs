@@ -12,7 +12,8 @@ use cel::common::{
 use chrono::SecondsFormat;
 use serde_json::{Map, Number, Value};
 
-use super::{meter::Budget, view::View};
+use super::view::View;
+use crate::engine::Budget;
 
 /// `json` as a CEL value that borrows it; the elements of its lists are counted. A whole number is an `int`, one above the range of
 /// `int` a `uint`, any other number a `double`. CEL compares the three by value, a `double`

@@ -13,7 +13,8 @@ use cel::{
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{meter::Budget, scope::Scope, value::from_json};
+use super::{scope::Scope, value::from_json};
+use crate::engine::Budget;
 use crate::models::{LogSequence, PlaceId, Token};
 
 /// The fields of a token, as expressions name them.

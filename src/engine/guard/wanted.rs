@@ -21,6 +21,8 @@ pub(super) enum Wanted {
     Verdict,
     /// A map that is a JSON object.
     Object,
+    /// A value of a kind.
+    Kind(Kinds),
 }
 
 impl<'e> Look<'e> {
@@ -34,6 +36,19 @@ impl<'e> Look<'e> {
         let kinds = self.kinds(expr);
         if !kinds.meets(Kinds::BOOL) {
             self.add(format!("gives {kinds}, never true or false"));
+        }
+    }
+
+    /// Notes what is never of a kind.
+    pub(super) fn kind(&mut self, expr: &'e IdedExpr, wanted: Kinds) {
+        if let Some((yes, no)) = branches(expr) {
+            self.kind(yes, wanted);
+            self.kind(no, wanted);
+            return;
+        }
+        let kinds = self.kinds(expr);
+        if !kinds.meets(wanted) {
+            self.add(format!("gives {kinds}, never {wanted}"));
         }
     }
 
@@ -122,7 +137,8 @@ fn branches(expr: &IdedExpr) -> Option<(&IdedExpr, &IdedExpr)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Budget, Guards, OutputExpression};
+    use super::super::{Guards, OutputExpression};
+    use crate::engine::Budget;
     use crate::models::{Guard, Problems};
 
     fn of_guard(source: &str) -> Vec<String> {

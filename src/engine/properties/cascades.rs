@@ -24,7 +24,7 @@ fn pair(start: &Start, auto: &[Option<i32>]) -> Option<(Start, Start)> {
 }
 
 /// The net with conditions over the marking of places that the transitions may have no arc to.
-fn over_marking(mut start: Start, seen: &[Option<(usize, u64)>]) -> Start {
+pub(super) fn over_marking(mut start: Start, seen: &[Option<(usize, u64)>]) -> Start {
     let places = start.tokens.len();
     for (transition, seen) in start.definition.transitions.iter_mut().zip(seen) {
         if let Some((place, most)) = seen {

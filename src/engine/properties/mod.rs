@@ -5,3 +5,4 @@ mod cascades;
 mod explanations;
 mod firings;
 mod fixture;
+mod timers;

@@ -8,7 +8,7 @@ use super::{Arc, Direction, PnmlNet, position::excerpt};
 use crate::models::{
     ArcKind, InputArc, OutputArc, Place, PlaceId, PlaceKind, Problems, Transition, TransitionId,
     WorkflowDefinition, WorkflowId,
-    petri::{self, Arcs},
+    petri::{self, Arcs, Timed},
 };
 
 /// The most characters of an id: places and transitions share this.
@@ -90,6 +90,8 @@ impl PnmlNet {
                 output: None,
                 auto: transition.immediate.is_some(),
                 priority: transition.immediate.filter(|priority| *priority != 0),
+                after: after(&transition.timed),
+                at: at(&transition.timed),
                 silent: transition.silent,
             });
         }
@@ -310,4 +312,18 @@ fn place_id(id: &str) -> PlaceId {
 
 fn transition_id(id: &str) -> TransitionId {
     TransitionId::new(id).expect("made of the characters of ids")
+}
+
+fn after(timed: &Option<Timed>) -> Option<String> {
+    match timed {
+        Some(Timed::After(after)) => Some(after.clone()),
+        _ => None,
+    }
+}
+
+fn at(timed: &Option<Timed>) -> Option<String> {
+    match timed {
+        Some(Timed::At(at)) => Some(at.clone()),
+        _ => None,
+    }
 }

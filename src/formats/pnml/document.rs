@@ -99,6 +99,8 @@ pub struct Transition {
     pub silent: bool,
     /// Its rank, if a note of ours says that it fires by itself as soon as it is enabled.
     pub immediate: Option<i32>,
+    /// The time at which it fires by itself, if a note of ours says it.
+    pub timed: Option<petri::Timed>,
 }
 
 /// An arc.
@@ -224,6 +226,7 @@ impl PnmlNet {
             arcs: Arcs::default(),
             silent: transition.silent,
             immediate: transition.immediate,
+            timed: transition.timed.clone(),
         };
         let mut net = petri::Net {
             name: self.name.clone().unwrap_or_else(|| self.id.clone()),

@@ -34,6 +34,7 @@ impl PnmlNet {
                 page: None,
                 silent: transition.silent,
                 immediate: transition.immediate,
+                timed: transition.timed.clone(),
             });
             let mut arc = |direction, place, kind, weight| {
                 let id = format!("a{}", file.arcs.len() + 1);

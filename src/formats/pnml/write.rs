@@ -101,6 +101,9 @@ impl Writing {
             if let Some(rank) = transition.immediate {
                 self.own(&Own::Immediate(rank));
             }
+            if let Some(timed) = &transition.timed {
+                self.own(&Own::Timed(timed.clone()));
+            }
             let mut noted = std::mem::take(&mut noted[1 + net.places.len() + index]);
             noted.retain(|note| self.profile == Profile::Iso || !silent::misread(note));
             self.noted(&noted);

@@ -10,7 +10,7 @@ use super::{
     Arc, Direction, Kind, Node, Part, PnmlError, PnmlNet, Reference, arc_kind, id, position,
     xml::Xml,
 };
-use crate::models::ArcKind;
+use crate::models::{ArcKind, petri::Timed};
 
 /// A net while it is read.
 #[derive(Default)]
@@ -33,6 +33,8 @@ pub(in crate::formats) struct Draft<'a> {
     pub(in crate::formats) silent: bool,
     /// The rank that a note gives the transition which is being read, if that fires by itself.
     pub(in crate::formats) immediate: Option<i32>,
+    /// The time at which the present transition fires by itself.
+    pub(in crate::formats) timed: Option<Timed>,
     /// The one class of tokens that PIPE's markings and weights name.
     pub(in crate::formats) token_class: Option<String>,
     /// PIPE's precedence of each transition.

@@ -7,7 +7,7 @@ use quick_xml::{
 };
 
 use super::position::excerpt;
-use crate::formats::xml_text::escaped;
+use crate::{formats::xml_text::escaped, models::petri::Timed};
 
 /// A note of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,9 @@ pub(in crate::formats) enum Own {
     Silent,
     /// The transition fires by itself, with this rank.
     Immediate(i32),
-    /// The most immediate firings that may follow one change.
+    /// The transition fires by itself at this time.
+    Timed(Timed),
+    /// The most firings by themselves that may follow one change.
     MaxCascade(u32),
 }
 
@@ -29,6 +31,8 @@ impl Own {
             Self::Id(id) => format!("<id>{}</id>", escaped(id)),
             Self::Silent => "<silent/>".to_owned(),
             Self::Immediate(rank) => format!("<immediate priority=\"{rank}\"/>"),
+            Self::Timed(Timed::After(after)) => format!("<timed after=\"{}\"/>", escaped(after)),
+            Self::Timed(Timed::At(at)) => format!("<timed at=\"{}\"/>", escaped(at)),
             Self::MaxCascade(most) => format!("<cascade most=\"{most}\"/>"),
         }
     }
@@ -59,22 +63,31 @@ impl Own {
             },
             "silent" => Self::Silent,
             "immediate" => Self::Immediate(number(tag, "priority")?),
+            "timed" => match (attribute(tag, "after"), attribute(tag, "at")) {
+                (Some(after), None) => Self::Timed(Timed::After(after)),
+                (None, Some(at)) => Self::Timed(Timed::At(at)),
+                _ => {
+                    let reason = "our note <timed> has one of the attributes after and at";
+                    return Err(reason.to_owned());
+                }
+            },
             "cascade" => Self::MaxCascade(number(tag, "most")?),
             _ => return Ok(None),
         }))
     }
 }
 
+fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+    let attribute = tag.try_get_attribute(name).ok().flatten()?;
+    Some(attribute.normalized_value(XmlVersion::Implicit1_0).ok()?.into_owned())
+}
+
 fn number<T: std::str::FromStr>(tag: &BytesStart<'_>, name: &str) -> Result<T, String> {
-    let attribute = tag.try_get_attribute(name).ok().flatten();
-    let value = attribute
-        .and_then(|of| of.normalized_value(XmlVersion::Implicit1_0).ok().map(|v| v.into_owned()));
     let element = tag.local_name();
     let element: &str = element.as_ref();
-    let Some(value) = value else {
-        return Err(format!(
-            "our note <{element}> lacks the attribute {name}; add it, or remove the note"
-        ));
+    let Some(value) = attribute(tag, name) else {
+        let advice = "add it, or remove the note";
+        return Err(format!("our note <{element}> lacks the attribute {name}; {advice}"));
     };
     value.trim().parse().map_err(|_| {
         format!("{name} of our note <{element}> is {}; write a whole number", excerpt(&value))
@@ -120,6 +133,8 @@ mod tests {
             Own::Id("<a&\"b\u{fc}>".to_owned()),
             Own::Silent,
             Own::Immediate(i32::MIN),
+            Own::Timed(Timed::After("30s".to_owned())),
+            Own::Timed(Timed::At("timestamp(token.data.at) < \"x\"\n".to_owned())),
             Own::MaxCascade(1),
         ] {
             assert_eq!(Own::read(&own.content()), Ok(Some(own)));

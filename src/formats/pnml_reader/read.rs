@@ -236,6 +236,10 @@ impl<'a> Reading<'a> {
                     self.draft.immediate = Some(rank);
                     return Ok(());
                 }
+                (Some(Own::Timed(timed)), Part::Transition(_)) => {
+                    self.draft.timed = Some(timed);
+                    return Ok(());
+                }
                 (Some(Own::MaxCascade(most)), Part::Net) => {
                     self.draft.net.max_cascade = Some(most);
                     return Ok(());

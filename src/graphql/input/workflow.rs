@@ -88,6 +88,12 @@ struct TransitionInput {
     /// The rank of an immediate transition: of those that are enabled the highest fires first, and of
     /// equal ones the first in the definition. 0 where absent.
     priority: Option<i32>,
+    /// A timed transition fires by itself once it has been enabled for so long: a time such as `30s` or
+    /// `2h 30m`, or a CEL expression that gives a duration.
+    after: Option<String>,
+    /// A CEL expression that gives the time at which a timed transition fires by itself, once it is
+    /// enabled.
+    at: Option<String>,
     /// True if it is a step that is no activity: event logs leave it out.
     #[graphql(default)]
     silent: bool,
@@ -252,6 +258,8 @@ impl Reader {
             output: of.output,
             auto: of.auto,
             priority: of.priority,
+            after: of.after,
+            at: of.at,
             silent: of.silent,
         }
     }

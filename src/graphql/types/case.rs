@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::{
-    CaseEvent, Explanation, Marking, Token, Workflow,
+    CaseEvent, Explanation, Marking, Timer, Token, Workflow,
     incident::Incident,
     workflow::{drawn, net},
 };
@@ -105,6 +105,11 @@ impl Case {
     /// Its open incidents, oldest first.
     async fn incidents(&self) -> Vec<Incident> {
         Incident::all(&self.case)
+    }
+
+    /// Its timers that run, oldest first.
+    async fn timers(&self) -> Vec<Timer> {
+        self.case.timers.iter().map(Timer::of).collect()
     }
 
     /// Its live tokens, place by place: of each, oldest arrival first.

@@ -7,9 +7,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
-use super::{CaseStatus, MarkingEntry, Token};
+use super::{CaseStatus, MarkingEntry, Timer, Token};
 use crate::{
-    graphql::{scalars::Sequence, work::joins},
+    graphql::{
+        scalars::{Sequence, int},
+        work::joins,
+    },
     models::{self, Record, Stored},
     petrel::Changed,
 };
@@ -32,6 +35,8 @@ pub enum CaseEventKind {
     Edited,
     /// Somebody had the case try again what an incident had stopped.
     Retried,
+    /// Timers came due.
+    Elapsed,
     /// Somebody put messages of the case's log aside that can't be read or do not follow.
     Quarantined,
     /// A newer version's kind, which this one does not know; `unknown` names it.
@@ -53,12 +58,12 @@ pub(super) struct PutAside {
 #[derive(SimpleObject)]
 pub(super) struct TokenAt {
     /// The token.
-    token_id: ID,
+    pub token_id: ID,
     /// The place it was in.
-    place_id: ID,
+    pub place_id: ID,
 }
 
-/// A firing of an immediate transition, which followed a change in the same record.
+/// A firing of a transition by itself, which followed a change in the same record.
 #[derive(SimpleObject)]
 pub(super) struct Step {
     /// The transition.
@@ -71,6 +76,8 @@ pub(super) struct Step {
     removed: Vec<TokenAt>,
     /// The tokens given, with the places that they came to.
     produced: Vec<TokenAt>,
+    /// The number of the timer that it fired by; absent of an immediate transition.
+    timer: Option<i32>,
 }
 
 /// One record of a case's log: a change, and the state of the case after it.
@@ -212,7 +219,7 @@ impl CaseEvent {
         gave.map(at).collect()
     }
 
-    /// The firings of immediate transitions that followed it, in their order.
+    /// The firings of transitions by themselves that followed it, in their order.
     async fn cascade(&self) -> Vec<Step> {
         let step = |step: &models::Step| Step {
             transition_id: ID::from(&step.transition),
@@ -220,8 +227,19 @@ impl CaseEvent {
             read: tokens_at(&step.read),
             removed: tokens_at(&step.removed),
             produced: tokens_at(&step.produced),
+            timer: step.timer.map(int),
         };
         self.record.value.cascade.iter().map(step).collect()
+    }
+
+    /// The timers that came due, as they were before it. Those that could fire are in `cascade`.
+    async fn elapsed(&self) -> Vec<Timer> {
+        self.record.value.elapsed.iter().map(Timer::of).collect()
+    }
+
+    /// The timers that run after it, oldest first.
+    async fn timers(&self) -> Vec<Timer> {
+        self.record.value.timers.iter().map(Timer::of).collect()
     }
 
     /// The tokens made or changed, whole, as they were after it and its cascade.
@@ -252,7 +270,7 @@ impl CaseEvent {
     }
 }
 
-fn tokens_at(tokens: &[models::TokenAt]) -> Vec<TokenAt> {
+pub(super) fn tokens_at(tokens: &[models::TokenAt]) -> Vec<TokenAt> {
     let at = |at: &models::TokenAt| TokenAt {
         token_id: ID::from(&at.token),
         place_id: ID::from(&at.place),

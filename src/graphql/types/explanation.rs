@@ -2,7 +2,7 @@
 
 use async_graphql::{Enum, ID, SimpleObject};
 
-use super::{ArcKind, CaseStatus};
+use super::{ArcKind, CaseStatus, Timer};
 use crate::{engine, graphql::scalars::int};
 
 /// A case, and an explanation of each of its transitions.
@@ -14,6 +14,8 @@ pub(crate) struct Explanation {
     status: CaseStatus,
     /// One line for people: the steps that the case can take, or the things that it waits for.
     summary: String,
+    /// Its timers that run, in the order of their times.
+    timers: Vec<Timer>,
     /// Every transition of the net, in the order of the definition.
     transitions: Vec<TransitionExplanation>,
 }
@@ -25,6 +27,8 @@ struct TransitionExplanation {
     transition_id: ID,
     /// True if it fires by itself as soon as it is enabled.
     auto: bool,
+    /// True if it fires by itself once it has been enabled for some time.
+    timed: bool,
     /// True if one of its modes can fire now.
     enabled: bool,
     /// Its modes in the order in which they are tried.
@@ -105,6 +109,7 @@ impl From<engine::Explanation> for Explanation {
         let transition = |of: engine::TransitionExplanation| TransitionExplanation {
             transition_id: ID::from(&of.transition),
             auto: of.auto,
+            timed: of.timed,
             enabled: of.enabled,
             modes: of.modes.iter().map(ModeExplanation::from).collect(),
         };
@@ -112,6 +117,7 @@ impl From<engine::Explanation> for Explanation {
             case_id: ID::from(&explanation.case),
             status: explanation.status.into(),
             summary: explanation.summary,
+            timers: explanation.timers.iter().map(Timer::of).collect(),
             transitions: explanation.transitions.into_iter().map(transition).collect(),
         }
     }

@@ -23,14 +23,16 @@ pub enum IncidentCode {
     /// The record would be too large with the immediate firings in it. None fires until somebody
     /// retries the incident or changes the marking by hand.
     CascadeTooLarge,
-    /// A guard of an immediate transition could not be evaluated.
+    /// A guard of a transition that fires by itself could not be evaluated.
     GuardFailed,
-    /// The search for the tokens of an immediate transition stopped at its limit.
+    /// The search for the tokens of a transition that fires by itself stopped at its limit.
     SearchStopped,
-    /// The output expression of an immediate transition could not be evaluated.
+    /// The output expression of a transition that fires by itself could not be evaluated.
     OutputFailed,
-    /// The tokens that an immediate transition gives are more than a record takes.
+    /// The tokens that a transition gives by itself are more than a record takes.
     TooLarge,
+    /// The time of a timed transition could not be reckoned: its expression failed, or is too far away.
+    DueFailed,
     /// A newer version's cause, which this one does not know.
     Unknown,
 }

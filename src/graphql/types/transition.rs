@@ -200,6 +200,17 @@ impl Transition {
         self.transition.priority.unwrap_or_default()
     }
 
+    /// The time for which a timed transition is enabled before it fires by itself: `30s`, or a CEL
+    /// expression.
+    async fn after(&self) -> Option<&str> {
+        self.transition.after.as_deref()
+    }
+
+    /// The CEL expression of the time at which a timed transition fires by itself.
+    async fn at(&self) -> Option<&str> {
+        self.transition.at.as_deref()
+    }
+
     /// True if it is a step that is no activity: event logs and exports leave out its label.
     async fn silent(&self) -> bool {
         self.transition.silent

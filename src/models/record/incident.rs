@@ -33,7 +33,7 @@ pub struct Incident {
 pub enum IncidentAbout {
     /// All immediate transitions: none fires until somebody acts.
     Cascade,
-    /// An immediate transition.
+    /// A transition that fires by itself.
     Transition(TransitionId),
     /// A newer version's part, which this one does not know, and never writes.
     Unknown,
@@ -86,6 +86,8 @@ pub enum IncidentCode {
     OutputFailed,
     /// The tokens that it gives are more than a record takes.
     TooLarge,
+    /// The expression of the time at which it is to fire could not be evaluated.
+    DueFailed,
     /// A newer version's cause, which this one does not know, and never writes.
     #[serde(other)]
     Unknown,
@@ -101,6 +103,7 @@ impl IncidentCode {
             Self::SearchStopped => "SEARCH_STOPPED",
             Self::OutputFailed => "OUTPUT_FAILED",
             Self::TooLarge => "TOO_LARGE",
+            Self::DueFailed => "DUE_FAILED",
             Self::Unknown => "UNKNOWN",
         }
     }

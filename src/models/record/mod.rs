@@ -6,6 +6,7 @@ mod incident;
 mod links;
 mod numbered;
 mod step;
+mod timer;
 mod written;
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,6 +21,7 @@ pub use self::{
     chain::{Chain, IdHash, Link, PAGE_LENGTH, PageAt},
     incident::{Incident, IncidentAbout, IncidentCode, LONGEST_EXPLANATION, Raised},
     step::Step,
+    timer::Timer,
 };
 use super::{
     CaseId, CaseStatus, FiringId, LogSequence, Marking, PlaceId, Token, TokenId, TransitionId,
@@ -48,6 +50,8 @@ pub enum RecordKind {
     Edited,
     /// Somebody had the case try again what an incident had stopped.
     Retried,
+    /// Timers came due.
+    Elapsed,
     /// Somebody put messages of the case's log aside that can't be read or do not follow.
     Quarantined,
     /// A newer version's kind, which this one does not know, and never writes.
@@ -66,6 +70,7 @@ impl RecordKind {
             Self::Cancelled => "cancelled",
             Self::Edited => "edited",
             Self::Retried => "retried",
+            Self::Elapsed => "elapsed",
             Self::Quarantined => "quarantined",
             Self::Unknown => "unknown",
         }
@@ -158,6 +163,16 @@ pub struct Record {
     /// Number of the incident that a `retried` record is about.
     #[serde(default)]
     pub incident: Option<u64>,
+    /// The timers that run after it, oldest first.
+    #[serde(default)]
+    pub timers: Vec<Timer>,
+    /// Number of timers that the case has ever had, after it.
+    #[serde(default)]
+    pub timers_made: u64,
+    /// The timers that came due, as they were before an `elapsed` record. Those that could fire are
+    /// in its cascade, the others still run.
+    #[serde(default)]
+    pub elapsed: Vec<Timer>,
     /// Notes of the caller about it.
     #[serde(default)]
     pub metadata: Map<String, Value>,
@@ -224,6 +239,8 @@ impl<'de> Deserialize<'de> for Record {
         ];
         let named = lists.into_iter().flatten();
         let named = named.chain(record.cascade.iter_mut().flat_map(Step::tokens_mut));
+        let timers = record.timers.iter_mut().chain(&mut record.elapsed);
+        let named = named.chain(timers.flat_map(|timer| &mut timer.tokens));
         let named = named.map(|at| &mut at.token);
         let marked = record.marking.0.iter_mut().map(|entry| &mut entry.token);
         named.chain(marked).for_each(|token| token.in_case(&beginning));

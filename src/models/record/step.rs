@@ -26,6 +26,9 @@ pub struct Step {
     #[serde(default, serialize_with = "numbered::write_at", deserialize_with = "numbered::at")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub produced: Vec<TokenAt>,
+    /// Number of the timer that it fired by; absent of an immediate transition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer: Option<u64>,
 }
 
 impl Step {

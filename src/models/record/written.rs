@@ -64,6 +64,9 @@ impl Serialize for Record {
         some(&mut to, "incidents_made", Some(self.incidents_made).filter(|made| *made > 0))?;
         list(&mut to, "raised", &self.raised)?;
         some(&mut to, "incident", self.incident)?;
+        list(&mut to, "timers", &self.timers)?;
+        some(&mut to, "timers_made", Some(self.timers_made).filter(|made| *made > 0))?;
+        list(&mut to, "elapsed", &self.elapsed)?;
         some(&mut to, "metadata", Some(&self.metadata).filter(|notes| !notes.is_empty()))?;
         some(&mut to, "previous", self.previous)?;
         some(&mut to, "previous_hash", self.previous_hash.as_ref())?;
@@ -86,7 +89,9 @@ impl Record {
         let beginning = TokenId::beginning(&self.workflow, &self.case);
         let own = [&self.consumed, &self.read, &self.removed, &self.given, &self.edited];
         let steps = self.cascade.iter().flat_map(Step::tokens);
-        let named = own.into_iter().flatten().chain(steps).map(|TokenAt { token, .. }| token);
+        let timers = self.timers.iter().chain(&self.elapsed).flat_map(|timer| &timer.tokens);
+        let named = own.into_iter().flatten().chain(steps).chain(timers);
+        let named = named.map(|TokenAt { token, .. }| token);
         let mut all = named.chain(self.marking.0.iter().map(|entry| &entry.token));
         all.find(|token| !token.as_str().starts_with(&beginning))
     }

@@ -180,6 +180,8 @@ mod tests {
             history_bases: HashMap::new(),
             incidents: Vec::new(),
             incidents_made: 0,
+            timers: Vec::new(),
+            timers_made: 0,
             tokens_made: 1,
             sequence: LogSequence::FIRST,
             head_hash: String::new(),

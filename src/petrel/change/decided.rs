@@ -55,7 +55,7 @@ impl Inner {
         compiled: &Compiled,
     ) -> Result<Cow<'a, Act>> {
         let format = WriteLevel::SECOND.format();
-        if act.format >= format || compiled.net.immediate.is_empty() {
+        if act.format >= format || !compiled.net.runs_by_itself() {
             return Ok(Cow::Borrowed(act));
         }
         if !self.reader.storage.may_write(WriteLevel::SECOND).await? {

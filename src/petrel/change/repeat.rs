@@ -81,6 +81,7 @@ impl Asked {
             RecordKind::Resumed => &["resume"],
             RecordKind::Cancelled => &["cancel"],
             RecordKind::Retried => &["retry"],
+            RecordKind::Elapsed => &["elapse"],
             RecordKind::Quarantined => &["quarantine"],
             RecordKind::Unknown => &[],
         };

@@ -108,6 +108,7 @@ fn net() -> impl Strategy<Value = PnmlNet> {
                     page: None,
                     silent: index % 2 == 1,
                     immediate: (index % 3 == 1).then_some(index as i32 - 2),
+                    timed: (index % 3 == 2).then(|| petri::Timed::After(format!("{index}s"))),
                 });
             }
             net

@@ -91,6 +91,17 @@ impl Budget {
         Self(Arc::new(Shared { steps, whole, until: None, spent, is_late }))
     }
 
+    /// Another one of so many steps, that runs out of time with this one.
+    pub(in crate::engine) fn beside(&self, steps: u64) -> Self {
+        let (spent, is_late) = (AtomicU64::new(0), AtomicBool::new(false));
+        let mut timed = self;
+        while let Some(whole) = &timed.0.whole {
+            timed = whole;
+        }
+        let until = timed.0.until;
+        Self(Arc::new(Shared { steps, whole: None, until, spent, is_late }))
+    }
+
     /// [`MAX_STEPS`], and no longer than `until`.
     pub fn until(until: Instant) -> Self {
         let (spent, is_late) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -110,7 +121,7 @@ impl Budget {
     }
 
     /// The steps that were taken.
-    pub(super) fn spent(&self) -> u64 {
+    pub(in crate::engine) fn spent(&self) -> u64 {
         self.0.spent.load(Ordering::Relaxed)
     }
 

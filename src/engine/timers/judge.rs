@@ -1,0 +1,195 @@
+//! The timers that run where a change has come to rest.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::{
+    super::{
+        Budget, Net, NetTransition, Scope,
+        binding::{Kept, View},
+        cascade::{Failures, STEPS_A_SEARCH, stopped_by},
+        draft::Draft,
+        incidents::Stopped,
+    },
+    bound::{MOST_TIMERS, is_free, mode_of, takes, tokens},
+};
+use crate::models::{IncidentCode, RecordKind, Timer, TokenAt, TokenId, TransitionId};
+
+/// The transitions that were looked at where a cascade rests, and of these the failures.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Judged {
+    pub failures: Failures,
+    pub looked: HashSet<TransitionId>,
+}
+
+impl Judged {
+    fn fails(&mut self, transition: &NetTransition, failure: Stopped) {
+        self.failures.entry(transition.id.clone()).or_insert(failure);
+    }
+}
+
+/// Ends the timers whose binding is gone, and begins one for each binding that is new.
+///
+/// A timer goes on as long as its tokens stay and are not taken, its guard is true and no inhibitor arc
+/// forbids it. What may have become enabled is what a token concerns that came, left or was
+/// changed; of the others nothing is new.
+pub(in crate::engine) fn judge(
+    view: &mut View<'_>,
+    draft: &mut Draft<'_>,
+    budget: &Budget,
+    mut judged: Judged,
+) -> Judged {
+    let net = view.net;
+    if net.timed.is_empty() {
+        return judged;
+    }
+    let mut to_search = to_search(net, draft);
+    let edited: HashSet<_> = draft.edited().map(|token| token.id.clone()).collect();
+    let mut timers = Vec::with_capacity(draft.record.timers.len());
+    for timer in std::mem::take(&mut draft.record.timers) {
+        view.budget = budget.part(STEPS_A_SEARCH);
+        let number = net.timed.iter().position(|of| net.transitions[*of].id == timer.transition);
+        // A definition never changes under a case.
+        let Some(number) = number else { continue };
+        let transition = &net.transitions[net.timed[number]];
+        match goes_on(view, draft, transition, timer, &edited) {
+            Ok(Some(timer)) => timers.push(timer),
+            Ok(None) => drop(to_search.insert(number)),
+            Err(failure) => {
+                judged.fails(transition, failure);
+                to_search.insert(number);
+            }
+        }
+    }
+    for number in to_search {
+        let transition = &net.transitions[net.timed[number]];
+        judged.looked.insert(transition.id.clone());
+        view.budget = budget.part(STEPS_A_SEARCH);
+        if let Err(failure) = begin(view, draft, transition, &mut timers) {
+            judged.fails(transition, failure);
+        }
+        view.kept = Kept::default();
+    }
+    timers.sort_by_key(|timer| timer.number);
+    draft.record.timers = timers;
+    judged
+}
+
+/// The timed transitions, by their numbers, that may be enabled with other tokens than before.
+fn to_search(net: &Net, draft: &Draft<'_>) -> BTreeSet<usize> {
+    let was_full = draft.before.is_some_and(|case| case.timers.len() >= MOST_TIMERS);
+    if was_full || draft.record.kind == RecordKind::Retried {
+        return (0..net.timed.len()).collect();
+    }
+    let places = draft.places();
+    let places = places.into_iter().filter_map(|place| net.place(place));
+    let mut found: BTreeSet<_> = places.flat_map(|place| net.timed_watchers.of(place)).collect();
+    // One that only reads has taken nothing, and its clock starts anew.
+    let fired = draft.record.cascade.iter().filter(|step| step.timer.is_some());
+    let number = |id: &TransitionId| net.timed.iter().position(|of| net.transitions[*of].id == *id);
+    found.extend(fired.filter_map(|step| number(&step.transition)));
+    found
+}
+
+/// The timer if its binding is still there. An edit of a token has its guard judged again, and its time
+/// reckoned anew, from when it began.
+fn goes_on(
+    view: &View<'_>,
+    draft: &Draft<'_>,
+    transition: &NetTransition,
+    mut timer: Timer,
+    edited: &HashSet<TokenId>,
+) -> Result<Option<Timer>, Stopped> {
+    let mode = mode_of(view, transition, &timer).filter(|mode| is_free(view, mode));
+    let (Some(_), Some(tokens)) = (mode, tokens(draft, &timer)) else { return Ok(None) };
+    let is_edited = timer.tokens.iter().any(|at| edited.contains(&at.token));
+    if !is_edited && !transition.guards.ask_for_case() {
+        return Ok(Some(timer));
+    }
+    let tokens: Vec<_> = tokens.into_iter().map(AsRef::as_ref).collect();
+    let scope = view.scope(&tokens);
+    let holds = transition.guards.check(&scope);
+    // Nobody knows: it stays as it was.
+    if view.budget.ran_out().is_some() {
+        return Ok(Some(timer));
+    }
+    if holds.is_err() {
+        return Ok(None);
+    }
+    if is_edited && let Some(timing) = &transition.timing {
+        let due = timing.due(&Scope { now: timer.since, ..scope });
+        let due = due.map_err(|reason| no_time(transition, &reason))?;
+        if due != timer.due {
+            (timer.due, timer.armed) = (due, None);
+            timer.elapsed &= due <= view.now;
+        }
+    }
+    Ok(Some(timer))
+}
+
+/// Begins a timer for each binding of a transition that has none, oldest tokens first.
+fn begin(
+    view: &mut View<'_>,
+    draft: &mut Draft<'_>,
+    transition: &NetTransition,
+    timers: &mut Vec<Timer>,
+) -> Result<(), Stopped> {
+    for timer in timers.iter().filter(|timer| timer.transition == transition.id) {
+        let Some(mode) = mode_of(view, transition, timer) else { continue };
+        keep(&mut view.kept, timer, takes(mode));
+    }
+    let mut failure = None;
+    'next: while timers.len() < MOST_TIMERS {
+        for mode in &transition.modes {
+            let _ = view.budget.charge(1);
+            let binding = match view.bind(transition, mode, &[]) {
+                Ok(binding) => binding,
+                Err(blockers) => {
+                    failure = failure.or_else(|| stopped_by(&blockers));
+                    continue;
+                }
+            };
+            let number = draft.record.timers_made + 1;
+            let since = draft.record.time;
+            let due = match &transition.timing {
+                Some(timing) => timing.due(&Scope { now: since, ..view.scope(&binding.tokens()) }),
+                None => Ok(since),
+            };
+            let tokens = binding
+                .tokens()
+                .into_iter()
+                .map(|token| TokenAt { token: token.id.clone(), place: token.place.clone() });
+            let tokens = tokens.collect();
+            let id = transition.id.clone();
+            let (at, armed, elapsed) = (since, None, false);
+            let mut timer =
+                Timer { number, transition: id, tokens, since, due: at, armed, elapsed };
+            keep(&mut view.kept, &timer, takes(mode));
+            match due {
+                Ok(due) => {
+                    timer.due = due;
+                    draft.record.timers_made = number;
+                    timers.push(timer);
+                }
+                // Others have a time.
+                Err(reason) => failure = failure.or(Some(no_time(transition, &reason))),
+            }
+            continue 'next;
+        }
+        break;
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+fn keep(kept: &mut Kept, timer: &Timer, takes: usize) {
+    let tokens = timer.tokens.iter().map(|at| at.token.clone());
+    kept.taken.extend(tokens.clone().take(takes));
+    kept.read.extend(tokens.skip(takes));
+}
+
+fn no_time(transition: &NetTransition, reason: &str) -> Stopped {
+    let key = match &transition.timed {
+        Some(crate::models::petri::Timed::At(_)) => "at",
+        _ => "after",
+    };
+    Stopped::new(IncidentCode::DueFailed, format!("its time can't be reckoned: `{key}` {reason}"))
+}
