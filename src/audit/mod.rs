@@ -12,12 +12,15 @@ mod log;
 mod marking;
 mod pass;
 mod replay;
+mod timers;
 mod view;
 
 #[cfg(test)]
 mod pass_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timer_tests;
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -8,6 +8,7 @@ use super::{
     given::{arithmetic, arrivals, edited, planted},
     lists::{Lists, names},
     marking::{Fault, differences},
+    timers,
 };
 
 use crate::{
@@ -131,6 +132,7 @@ pub(super) fn begins(net: &Net, stored: &Stored<Record>) -> Vec<Fault> {
     let mut faults = planted(net, record, 0, 1);
     let (marking, made) = (arrivals(record), record.gave().len() as u64);
     faults.extend(ends(net, stored, marking, made, CaseStatus::Running));
+    faults.extend(timers::faults(net, None, stored));
     faults
 }
 
@@ -201,6 +203,7 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
         }
     };
     faults.extend(ends(net, stored, expected, made, status));
+    faults.extend(timers::faults(net, Some(before), stored));
     faults
 }
 
