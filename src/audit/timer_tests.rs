@@ -6,7 +6,7 @@ use serde_json::{Map, json};
 use super::{Finding, replay::Replay};
 use crate::{
     engine::{self, Act, Bounds, Budget, Net, TokenSeed},
-    models::{Case, CaseId, Fence, LogSequence, PlaceId, Record, RecordKind, Stored, WorkflowId},
+    models::{Case, CaseId, LogSequence, PlaceId, Record, RecordKind, Stored, WorkflowId},
 };
 
 fn net() -> Net {

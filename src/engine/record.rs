@@ -278,7 +278,12 @@ pub fn change_status(
             draft.record.removed = case.live_tokens().map(at).collect();
             case.marking.0.iter().for_each(|entry| draft.take(&entry.token));
         }
-        _ => draft.record.status = CaseStatus::Running,
+        _ => {
+            draft.record.status = CaseStatus::Running;
+            // What came due meanwhile was put away: all of them are armed anew.
+            let waiting = draft.record.timers.iter_mut().filter(|timer| !timer.elapsed);
+            waiting.for_each(|timer| timer.armed = None);
+        }
     }
     conclude(net, draft, bounds)
 }

@@ -45,11 +45,14 @@ pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
             (false, true) => "#dcfce7",
             (false, false) => "#eef2f7",
         };
+        let mut lines = label::wrap(transition.label(), 100.0, 3);
+        let timed = transition.timed.iter();
+        lines.extend(timed.flat_map(|of| label::wrap(&label::timed(of), 160.0, 1)));
         let bar = if transition.immediate.is_some() { ", penwidth=3" } else { "" };
         let _ = writeln!(
             out,
             "  t{number} [shape=box, style=filled, fillcolor=\"{colour}\", label={}, tooltip={}{bar}];",
-            quoted(&label::wrap(transition.label(), 100.0, 3).join("\n")),
+            quoted(&lines.join("\n")),
             quoted(&transition.id)
         );
     }

@@ -2,6 +2,8 @@
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::models::petri::Timed;
+
 /// The size of labels.
 pub(super) const FONT: f64 = 12.0;
 
@@ -39,6 +41,15 @@ pub(super) fn shown(text: &str) -> String {
         if hidden { ' ' } else { c }
     };
     text.chars().map(visible).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The time at which a transition fires, as it is told.
+pub(super) fn timed(timed: &Timed) -> String {
+    let (word, time) = match timed {
+        Timed::After(time) => ("after", time),
+        Timed::At(time) => ("at", time),
+    };
+    shown(&format!("{word} {time}"))
 }
 
 /// Breaks a text into at most `lines` lines of at most `widest`, between words where it can; a

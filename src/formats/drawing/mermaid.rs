@@ -37,8 +37,10 @@ pub(super) fn flowchart(drawing: &Drawing<'_>) -> String {
             (false, false) if transition.immediate.is_some() => ":::immediate",
             (false, false) => "",
         };
-        let _ =
-            writeln!(out, "  t{number}[{}]{class}", quoted(&[label::shown(transition.label())]));
+        let mut lines = vec![label::shown(transition.label())];
+        let timed = transition.timed.iter();
+        lines.extend(timed.flat_map(|of| label::wrap(&label::timed(of), 160.0, 1)));
+        let _ = writeln!(out, "  t{number}[{}]{class}", quoted(&lines));
     }
     for link in shape::links(net) {
         let (place, transition) = (format!("p{}", link.place), format!("t{}", link.transition));

@@ -154,6 +154,9 @@ fn write_transition(
     if transition.immediate.is_some() {
         about.push_str(", fires by itself");
     }
+    if let Some(timed) = &transition.timed {
+        let _ = write!(about, ", fires by itself {}", label::timed(timed));
+    }
     if enabled {
         about.push_str(": enabled");
     }
@@ -177,6 +180,19 @@ fn write_transition(
         let _ = write!(
             out,
             "<rect x=\"{x}\" y=\"{y}\" width=\"5\" height=\"{height}\" fill=\"{INK}\" stroke=\"none\"/>"
+        );
+    }
+    if transition.timed.is_some() {
+        // A clock in the corner, as business process diagrams draw timers.
+        let right = left + node.body.width;
+        let _ = write!(
+            out,
+            "<g fill=\"{BACKGROUND}\" stroke=\"{INK}\" stroke-width=\"1.2\"><circle cx=\"{0}\" \
+             cy=\"{1}\" r=\"6\"/><path d=\"M{0} {2}V{1}H{3}\" fill=\"none\"/></g>",
+            number(right),
+            number(top),
+            number(top - 4.0),
+            number(right + 3.0)
         );
     }
     if !node.shape.label.is_empty() {

@@ -302,6 +302,26 @@ fn arcs(net: &Net) -> BTreeSet<(String, String, String)> {
     arcs
 }
 
+#[test]
+fn a_timed_transition_has_a_clock_and_says_when() {
+    use crate::models::petri::{self, Timed};
+    let timed = |timed| petri::Transition { id: "t".to_owned(), timed, ..Default::default() };
+    let net = |of| petri::Net { transitions: vec![timed(of)], ..Default::default() };
+    for (of, said) in [
+        (Timed::After("30s".to_owned()), "after 30s"),
+        (Timed::At("timestamp(token.data.x)".to_owned()), "at timestamp(token.data.x)"),
+    ] {
+        let net = net(Some(of));
+        let (svg, dot, mermaid) =
+            (drawing(&net).svg(), drawing(&net).dot(), drawing(&net).mermaid());
+        assert!(svg.contains("<circle") && svg.contains(said), "{svg}");
+        roxmltree::Document::parse(&svg).unwrap();
+        assert!(dot.contains(&said[..8]), "{dot}");
+        assert!(mermaid.contains(&said[..8]), "{mermaid}");
+    }
+    assert!(!drawing(&net(None)).svg().contains("<circle"));
+}
+
 proptest! {
     #[test]
     fn in_a_laid_out_net_nothing_covers_anything_and_no_arc_goes_through_a_node(net in any_net()) {
