@@ -137,6 +137,10 @@ pub struct Config {
     #[arg(long, env = "PETREL_MARKING_STREAM", value_name = "NAME", hide_short_help = true)]
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
     pub marking_stream: Option<String>,
+    /// Stream of timers [default: the log's name with _TIMERS for _LOG]
+    #[arg(long, env = "PETREL_TIMER_STREAM", value_name = "NAME", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub timer_stream: Option<String>,
     /// Most bytes of the log, as in 10GiB; full, it refuses writes [default: unlimited]
     #[arg(long, env = "PETREL_LOG_MAX_BYTES", value_name = "BYTES", hide_short_help = true)]
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
@@ -296,6 +300,7 @@ impl Config {
             prefix: self.prefix.clone().unwrap_or(preset.prefix),
             log_stream: self.log_stream.clone().unwrap_or(preset.log_stream),
             marking_stream: self.marking_stream.clone().unwrap_or(preset.marking_stream),
+            timer_stream: self.timer_stream.clone().or(preset.timer_stream),
             replicas: self.replicas.or(preset.replicas),
             log_max_bytes: self.log_max_bytes.or(preset.log_max_bytes),
             view_on_disk: self.view_on_disk || preset.view_on_disk || self.syncs_seldom(),

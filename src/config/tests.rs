@@ -67,8 +67,8 @@ fn every_storage_flag_reaches_its_field() {
     let all = storage(
         "--nats-url nats://a:4222,nats://b:4222 --nats-user me --nats-password secret \
          --tls-required --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem --domain hub \
-         --prefix sp --log-stream LOG --marking-stream MARKING --replicas 3 \
-         --log-max-bytes 10GiB --connect-timeout 1s --connect-attempts 2 \
+         --prefix sp --log-stream LOG --marking-stream MARKING --timer-stream TIMERS \
+         --replicas 3 --log-max-bytes 10GiB --connect-timeout 1s --connect-attempts 2 \
          --consumer-timeout 3s --deliveries 4 --marker-ttl 1m --read-path consumer --request-buffer 5 \
          --scan-batch 6 --breaker-threshold 7 --view-on-disk --group-commit never",
     );
@@ -87,6 +87,7 @@ fn every_storage_flag_reaches_its_field() {
         prefix: "sp".to_owned(),
         log_stream: "LOG".to_owned(),
         marking_stream: "MARKING".to_owned(),
+        timer_stream: Some("TIMERS".to_owned()),
         replicas: Some(3),
         log_max_bytes: Some(10 << 30),
         view_on_disk: true,

@@ -1,5 +1,5 @@
-//! Storage of definitions, case logs and token views: a trait for each, with its contract, and
-//! two implementations of both.
+//! Storage of definitions, case logs, token views and timers: a trait for each of the three, with its
+//! contract, and two implementations of all.
 
 mod case_log;
 mod case_log_ext;
@@ -17,6 +17,7 @@ mod page;
 mod register;
 mod register_version;
 mod storage_ext;
+mod timers;
 mod token_view;
 mod view_options;
 mod view_scope;
@@ -33,12 +34,13 @@ pub use log_entry::{Appended, Lifecycle, StatusAt};
 pub use log_options::{AppendOptions, LogRange, PutOptions, WatchOptions};
 pub use log_scope::{Consistency, DefinitionVersion, LogScope};
 pub use markers::Markers;
-pub use memory::{MemoryLog, MemoryStorage, MemoryView};
+pub use memory::{MemoryLog, MemoryStorage, MemoryTimers, MemoryView};
 pub(crate) use page::Filling;
 pub use page::{Cursor, MAX_PAGE, PAGE_BYTES, Page, PageOf};
 pub use register::{Outline, Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
 pub use register_version::RegisterVersion;
 pub use storage_ext::StorageExt;
+pub use timers::{Arming, Due, Receipt, Timers};
 pub use token_view::TokenView;
 pub use view_options::{ListOptions, ReadOptions, WriteOptions};
 pub use view_scope::{ReadPath, TokenScope, ViewScope};
@@ -47,9 +49,9 @@ pub use write_level::{NoLevel, WriteLevel};
 /// Answer of a storage.
 pub type Result<T> = std::result::Result<T, StorageError>;
 
-/// A store: a log, and a view of it.
+/// A store: a log, a view of it, and the timers that it has set.
 #[async_trait]
-pub trait Storage: CaseLog + TokenView {
+pub trait Storage: CaseLog + TokenView + Timers {
     /// State of the store: the server's answer, if it can be reached, and its numbers.
     async fn health(&self) -> Health;
 }

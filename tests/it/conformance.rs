@@ -6,8 +6,8 @@ use futures::future::BoxFuture;
 use stormpetrel::{
     models::{CaseId, WorkflowId},
     storage::{
-        CaseLog, ListOptions, LogRange, LogScope, MemoryLog, MemoryStorage, MemoryView, Page,
-        ReadPath, Storage, StorageExt, TokenScope, TokenView,
+        CaseLog, ListOptions, LogRange, LogScope, MemoryLog, MemoryStorage, MemoryTimers,
+        MemoryView, Page, ReadPath, Storage, StorageExt, Timers, TokenScope, TokenView,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::{TestServer, conformance},
@@ -53,6 +53,9 @@ async fn at_once(storage: &Arc<dyn Storage>) {
     for behaviour in conformance::view::behaviours() {
         begin(behaviour.name, (behaviour.check)(storage.clone()));
     }
+    for behaviour in conformance::timers::behaviours() {
+        begin(behaviour.name, (behaviour.check)(storage.clone()));
+    }
     for behaviour in conformance::together::behaviours() {
         begin(behaviour.name, (behaviour.check)(storage.clone()));
     }
@@ -68,6 +71,11 @@ async fn a_log_alone_passes_the_suite_of_a_log() {
 #[tokio::test]
 async fn a_view_alone_passes_the_suite_of_a_view() {
     conformance::view::all(async || Arc::new(MemoryView::new()) as Arc<dyn TokenView>).await;
+}
+
+#[tokio::test]
+async fn timers_alone_pass_the_suite_of_timers() {
+    conformance::timers::all(async || Arc::new(MemoryTimers::new()) as Arc<dyn Timers>).await;
 }
 
 #[tokio::test]

@@ -2,12 +2,15 @@
 //! embedding without a server. Nothing survives the process.
 
 mod log;
+mod timers;
 mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
+
+pub use timers::MemoryTimers;
 
 use self::{log::Log, view::View};
 use super::{
@@ -16,7 +19,7 @@ use super::{
     Storage, TokenView, ViewOutcome, ViewScope, ViewWrite, WatchOptions, WriteLevel, WriteOptions,
 };
 use crate::models::{
-    CaseId, LogSequence, PlaceId, Record, Stored, StoredDefinition, Token, TokenId,
+    CaseId, Clock, LogSequence, PlaceId, Record, Stored, StoredDefinition, Token, TokenId,
     WorkflowDefinition, WorkflowId,
 };
 
@@ -59,6 +62,7 @@ impl MemoryView {
 pub struct MemoryStorage {
     log: MemoryLog,
     view: MemoryView,
+    timers: MemoryTimers,
 }
 
 impl MemoryStorage {
@@ -70,7 +74,13 @@ impl MemoryStorage {
     /// An empty store in which a record may have so many bytes as JSON.
     pub fn with_max_message(max_message: usize) -> Self {
         let log = MemoryLog { log: Arc::new(Log::with_max_message(max_message)) };
-        Self { log, view: MemoryView::default() }
+        Self { log, ..Self::default() }
+    }
+
+    /// An empty store whose timers come due by this clock. Records and tokens have their times from
+    /// the machine's all the same.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { timers: MemoryTimers::with_clock(clock), ..Self::default() }
     }
 }
 

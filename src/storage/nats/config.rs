@@ -31,6 +31,9 @@ pub struct NatsStorageConfig {
     pub log_stream: String,
     /// The stream of live tokens. Default `CB_MARKING`.
     pub marking_stream: String,
+    /// The stream of timers. Default the log's name with `_TIMERS` in place of a trailing `_LOG`, or
+    /// behind it: `CB_TIMERS`.
+    pub timer_stream: Option<String>,
     /// Copies of each stream: 1, 3 or 5; an existing stream is changed to it. By default, a
     /// new stream has one copy and an existing stream keeps its number.
     pub replicas: Option<usize>,
@@ -108,6 +111,7 @@ impl NatsStorageConfig {
             prefix: "cb".to_owned(),
             log_stream: "CB_LOG".to_owned(),
             marking_stream: "CB_MARKING".to_owned(),
+            timer_stream: None,
             replicas: None,
             log_max_bytes: None,
             view_on_disk: false,
@@ -125,7 +129,7 @@ impl NatsStorageConfig {
     }
 
     /// The same server, with a prefix and streams that nobody else has, for a measurement:
-    /// `petrel-<purpose>-<random>` and `PETREL_<PURPOSE>_<RANDOM>_LOG`, `…_MARKING`.
+    /// `petrel-<purpose>-<random>` and `PETREL_<PURPOSE>_<RANDOM>_LOG`, `…_MARKING`, `…_TIMERS`.
     pub fn apart(self, purpose: &str) -> Self {
         let run = format!("{:08x}", rand::random::<u32>());
         let stream = format!("PETREL_{purpose}_{run}").to_uppercase();
@@ -133,6 +137,7 @@ impl NatsStorageConfig {
             prefix: format!("petrel-{purpose}-{run}"),
             log_stream: format!("{stream}_LOG"),
             marking_stream: format!("{stream}_MARKING"),
+            timer_stream: None,
             ..self
         }
     }
@@ -188,6 +193,13 @@ impl NatsStorageConfig {
         self.inbox_prefix.as_deref().unwrap_or("_INBOX")
     }
 
+    /// Name of the stream of timers.
+    pub fn timers(&self) -> String {
+        let log = &self.log_stream;
+        let derived = || format!("{}_TIMERS", log.strip_suffix("_LOG").unwrap_or(log));
+        self.timer_stream.clone().unwrap_or_else(derived)
+    }
+
     /// Checks every field.
     pub fn validate(&self) -> Result<(), StorageError> {
         let wrong = |field: &str, reason: &str| {
@@ -203,15 +215,21 @@ impl NatsStorageConfig {
         if !word(&self.prefix, 32) {
             return wrong("prefix", "use 1 to 32 characters of A-Z a-z 0-9 _ -");
         }
-        for (field, name) in
-            [("log_stream", &self.log_stream), ("marking_stream", &self.marking_stream)]
+        let (log, marking, timers) = (&self.log_stream, &self.marking_stream, &self.timers());
+        for (field, name) in [("log_stream", log), ("marking_stream", marking)]
+            .into_iter()
+            .chain(self.timer_stream.as_ref().map(|name| ("timer_stream", name)))
         {
             if !word(name, 64) {
                 return wrong(field, "use 1 to 64 characters of A-Z a-z 0-9 _ -");
             }
         }
-        if self.log_stream == self.marking_stream {
+        if log == marking {
             return wrong("marking_stream", "must not be the same stream as log_stream");
+        }
+        if [log, marking].contains(&timers) {
+            let reason = "must not be the same stream as log_stream or marking_stream";
+            return wrong("timer_stream", reason);
         }
         if self.replicas.is_some_and(|replicas| ![1, 3, 5].contains(&replicas)) {
             return wrong("replicas", "use 1, 3 or 5");

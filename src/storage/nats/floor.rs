@@ -42,7 +42,7 @@ impl Floor {
         };
         config.validate()?;
         let link = Link::connect(&config).await?;
-        streams::prepare(&link, &config, streams::Purpose::Serve).await?;
+        streams::prepare(&link, &config, streams::Purpose::Compare).await?;
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(config.consumer_timeout)
             .api_prefix(link.api.clone())

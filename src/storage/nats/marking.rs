@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use futures::{StreamExt, future::join_all, stream::BoxStream};
-use serde_json::Value;
 
 use super::{
     codec::{decode_register, decode_token, encode_view, headers_of_view, moved_to},
@@ -12,15 +11,13 @@ use super::{
     feed::{Feed, FeedRequest},
     listing::Age,
     publish::Expected,
-    settings,
     store::Inner,
-    streams,
 };
 use crate::{
     models::{PlaceId, Token, TokenId, ViewSequence, WorkflowId},
     storage::{
-        Cursor, Filling, Health, Markers, PAGE_BYTES, Page, PageOf, ReadPath, Register,
-        RegisterState, Result, StorageError, ViewOutcome, ViewScope, ViewWrite,
+        Cursor, Filling, Markers, PAGE_BYTES, Page, PageOf, ReadPath, Register, RegisterState,
+        Result, StorageError, ViewOutcome, ViewScope, ViewWrite,
     },
 };
 
@@ -249,47 +246,6 @@ impl Inner {
         let subjects = self.subjects.clone();
         let decode = move |message: Result<RawMessage>| decode_register(&message?, &subjects);
         Ok(feed.into_stream().map(decode).boxed())
-    }
-
-    pub(super) async fn health(&self) -> Health {
-        let begun = std::time::Instant::now();
-        let info = self.client_info();
-        let log_info = match self.stream_info_led(&self.config.log_stream).await {
-            Ok(info) => info,
-            Err(error) => {
-                let (away_since, problem) =
-                    (self.link.breaker.away_since(), Some(error.to_string()));
-                return Health { server_version: info, away_since, problem, ..Health::default() };
-            }
-        };
-        let round_trip_ms = Some(begun.elapsed().as_secs_f64() * 1_000.0);
-        let view = self.stream_info_led(self.marking()).await;
-        let log = &log_info["state"];
-        let number = |state: &Value, field: &str| state[field].as_u64();
-        Health {
-            connected: view.is_ok(),
-            round_trip_ms,
-            server_version: info,
-            away_since: None,
-            log_messages: number(log, "messages"),
-            log_bytes: number(log, "bytes"),
-            view_messages: view.as_ref().ok().and_then(|info| number(&info["state"], "messages")),
-            problem: match view {
-                Ok(info) if streams::is_filling(&info) => Some(format!(
-                    "stream {} was missing and is being filled from the log; until that is done, \
-                     listings and eventual reads lack tokens",
-                    self.marking()
-                )),
-                Ok(info) => settings::differing_log(&self.config, &log_info)
-                    .or_else(|| settings::differing_marking(&self.config, &info))
-                    .or_else(|| self.link.refused_writes().values().next().cloned()),
-                Err(error) => Some(error.to_string()),
-            },
-        }
-    }
-
-    fn client_info(&self) -> Option<String> {
-        self.link.client.try_server_info().map(|info| info.version)
     }
 }
 

@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod feed;
 mod floor;
+mod health;
 mod listing;
 mod log;
 mod marking;
@@ -19,6 +20,7 @@ mod settings;
 mod store;
 mod streams;
 mod subjects;
+mod timers;
 mod token_view;
 mod walk;
 
@@ -30,7 +32,7 @@ pub use store::NatsStorage;
 pub use streams::Filling;
 
 use super::nats_link::{
-    Link, address, append, branch, decoding, direct, group, leader, options, publish, refusal,
+    Link, address, append, branch, decoding, direct, group, leader, link, options, publish, refusal,
 };
 use seen::Seen;
 use subjects::Subjects;

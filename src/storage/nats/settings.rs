@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     NatsStorageConfig, Subjects, checkpoint::acknowledges_before_disk, codec::VIEW_FORMAT,
+    streams::Role, timers::TIMER_FORMAT,
 };
 use crate::{
     models::FORMAT_VERSION,
@@ -11,6 +12,9 @@ use crate::{
 };
 
 /// Key under which the format version of a stream's contents is noted.
+/// Noted at a stream that was made and does not have everything yet that follows from the log.
+pub(super) const FILLING_KEY: &str = "stormpetrel.filling";
+
 pub(super) const FORMAT_KEY: &str = "stormpetrel.format";
 
 /// Key under which the log's metadata has the level of what may be written into it.
@@ -52,11 +56,14 @@ pub(super) enum LevelRefusal {
 }
 
 /// Metadata of a new stream. Into a new log nobody writes yet who reads less than this version.
-pub(super) fn new_metadata(is_log: bool) -> Value {
+pub(super) fn new_metadata(role: Role) -> Value {
     let level = WriteLevel::KNOWN;
-    match is_log {
-        true => json!({ FORMAT_KEY: level.format().to_string(), LEVEL_KEY: level.to_string() }),
-        false => json!({ FORMAT_KEY: VIEW_FORMAT.to_string() }),
+    match role {
+        Role::Log => {
+            json!({ FORMAT_KEY: level.format().to_string(), LEVEL_KEY: level.to_string() })
+        }
+        Role::View => json!({ FORMAT_KEY: VIEW_FORMAT.to_string() }),
+        Role::Timers => json!({ FORMAT_KEY: TIMER_FORMAT.to_string(), FILLING_KEY: "true" }),
     }
 }
 
@@ -106,6 +113,27 @@ pub(super) fn marking_settings(
     with_common(settings, config)
 }
 
+/// The timers: schedules, and what they have put there since. Nothing has a time to live: all who take
+/// what has come due may be away for longer.
+pub(super) fn timer_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
+    let settings = json!({
+        "description": "Storm Petrel: timers that are armed or have come due. A view of the log.",
+        "subjects": subjects.timer_stream(),
+        "persist_mode": "default",
+        // Schedules are refused with "new"; without a limit nothing is dropped.
+        "discard": "old",
+        // What is settled is deleted, and what is disarmed is purged.
+        "deny_delete": false,
+        "deny_purge": false,
+        "allow_msg_schedules": true,
+        // The server takes schedules only with these two.
+        "allow_rollup_hdrs": true,
+        "allow_msg_ttl": true,
+        "max_bytes": -1,
+    });
+    with_common(settings, config)
+}
+
 fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
     let common = json!({
         "retention": "limits",
@@ -147,6 +175,12 @@ pub(super) fn differing_marking(config: &NatsStorageConfig, info: &Value) -> Opt
     let before_disk = acknowledges_before_disk(info);
     let wanted = marking_settings(config, &Subjects::new(&config.prefix), before_disk);
     differing(&config.marking_stream, info, wanted)
+}
+
+/// Says of the timers what [`differing_log`] says of the log.
+pub(super) fn differing_timers(config: &NatsStorageConfig, info: &Value) -> Option<String> {
+    let wanted = timer_settings(config, &Subjects::new(&config.prefix));
+    differing(&config.timers(), info, wanted)
 }
 
 fn differing(name: &str, info: &Value, mut wanted: Value) -> Option<String> {
@@ -220,9 +254,13 @@ fn refuse_foreign(
 ) -> Result<(), StorageError> {
     let format = current["metadata"][FORMAT_KEY].as_str();
     let format = format.and_then(|text| text.parse::<u32>().ok());
-    // Only the log keeps all that it has.
-    let known =
-        if wanted.get("deny_delete") == Some(&json!(true)) { FORMAT_VERSION } else { VIEW_FORMAT };
+    let has = |field: &str| wanted.get(field) == Some(&json!(true));
+    let known = match has("allow_msg_schedules") {
+        true => TIMER_FORMAT,
+        // Only the log keeps all that it has.
+        false if has("deny_delete") => FORMAT_VERSION,
+        false => VIEW_FORMAT,
+    };
     match format {
         Some(format) if format > known => {
             let reason = format!("{format} is newer than {known}; use a newer petrel");
@@ -234,10 +272,11 @@ fn refuse_foreign(
             return Err(failed(name, "metadata", reason));
         }
     }
-    let denied = current["deny_purge"] == true && wanted["deny_purge"] == false;
-    if denied {
-        let reason = "the server does not take it back; choose another name for this stream";
-        return Err(failed(name, "deny_purge", reason));
+    for field in ["deny_purge", "deny_delete"] {
+        if current[field] == true && wanted.get(field) == Some(&json!(false)) {
+            let reason = "the server does not take it back; choose another name for this stream";
+            return Err(failed(name, field, reason));
+        }
     }
     for field in ["subjects", "storage", "retention", "sealed"] {
         let now = current.get(field).filter(|now| !now.is_null()).cloned();

@@ -17,6 +17,7 @@ use super::{
     listing::Listings,
     options::backoff,
     streams::{self, Filling, Purpose},
+    timers::TimerStream,
 };
 use crate::storage::{Health, Result, Storage, StorageError, WriteLevel};
 
@@ -42,14 +43,15 @@ pub(super) struct Inner {
     pub is_far: AtomicBool,
     /// Appends to the log.
     pub group: Arc<Group>,
+    pub timers: TimerStream,
     /// True if the view was made again and is to be filled from the log.
     filling: bool,
 }
 
 impl NatsStorage {
     /// Connects as a process does that serves. Checks the settings and the server's version;
-    /// makes both streams where none of them is there, and the view where its log stands (see
-    /// [`is_view_to_be_filled`](Self::is_view_to_be_filled)); brings them up to date. A log that is
+    /// makes all streams where neither log nor view is there, and where the log stands the view (see
+    /// [`is_view_to_be_filled`](Self::is_view_to_be_filled)) and the timers; brings them up to date. A log that is
     /// missing beside a view of it is an error.
     pub async fn connect(config: NatsStorageConfig) -> Result<Self> {
         Self::connect_to(config, Purpose::Serve).await
@@ -98,8 +100,10 @@ impl NatsStorage {
             .build(link.client.clone());
         let subjects = Subjects::new(&config.prefix);
         let group = Arc::new(Group::new(&link, &config.log_stream, config.group_commit));
+        let timers = TimerStream::new(config.timers(), purpose == Purpose::Serve);
         let inner = Inner {
             group,
+            timers,
             link,
             jetstream,
             config,

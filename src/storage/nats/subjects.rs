@@ -1,8 +1,10 @@
 //! The subjects of a system: one prefix, and ids that can't widen them.
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     models::{CaseId, PlaceId, RecordKind, TokenId, WorkflowId},
-    storage::LogScope,
+    storage::{Arming, LogScope},
 };
 
 /// Makes and reads the subjects under one prefix.
@@ -37,6 +39,55 @@ impl Subjects {
     /// The checkpoint of the view.
     pub(super) fn checkpoint(&self) -> String {
         format!("{}.views.checkpoint", self.prefix)
+    }
+
+    /// Subjects of the stream of timers: schedules, and what has come due.
+    pub(super) fn timer_stream(&self) -> Vec<String> {
+        let prefix = &self.prefix;
+        vec![format!("{prefix}.timers.*.*.*.*"), format!("{prefix}.due.*.*.*.*")]
+    }
+
+    /// Subject of an armed timer.
+    pub(super) fn timer(&self, arming: &Arming) -> String {
+        self.of_arming("timers", arming)
+    }
+
+    /// Subject of a timer that has come due.
+    pub(super) fn due(&self, arming: &Arming) -> String {
+        self.of_arming("due", arming)
+    }
+
+    /// Both subjects of a timer: the fence of its arming.
+    pub(super) fn armed_or_due(&self, arming: &Arming) -> String {
+        self.of_arming("*", arming)
+    }
+
+    fn of_arming(&self, kind: &str, arming: &Arming) -> String {
+        let Arming { workflow, case, timer, armed, .. } = arming;
+        format!("{}.{kind}.{workflow}.{case}.{timer}.{armed}", self.prefix)
+    }
+
+    /// All timers of a case, armed or due.
+    pub(super) fn timers_of(&self, workflow: &WorkflowId, case: &CaseId) -> String {
+        format!("{}.*.{workflow}.{case}.*.*", self.prefix)
+    }
+
+    /// All timers that have come due.
+    pub(super) fn all_due(&self) -> String {
+        format!("{}.due.>", self.prefix)
+    }
+
+    /// The timer of a subject, armed or due.
+    pub(super) fn parse_timer(&self, subject: &str, due: DateTime<Utc>) -> Option<Arming> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix('.')?;
+        let mut words = rest.split('.');
+        let kind = words.next().filter(|kind| ["timers", "due"].contains(kind))?;
+        let workflow = WorkflowId::new(words.next()?).ok()?;
+        let case = CaseId::new(words.next()?).ok()?;
+        let (timer, armed) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let arming = Arming { workflow, case, timer, armed, due };
+        // A number may be written in several ways, of which one is ours.
+        (self.of_arming(kind, &arming) == subject).then_some(arming)
     }
 
     /// Subjects of each kind that is published to, of a workflow that nobody has: a definition, both
@@ -146,6 +197,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::models::LogSequence;
 
     proptest! {
         #[test]
@@ -163,6 +215,46 @@ mod tests {
             let subject = subjects.token(&ids.0, &ids.1, &ids.2);
             prop_assert_eq!(subject.split('.').count(), 7);
             prop_assert_eq!(subjects.parse_token(&subject), Some(ids));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_timers_subjects_lead_back_to_it(
+            workflow in "[A-Za-z0-9_-]{1,64}",
+            case in "[A-Za-z0-9_-]{1,64}",
+            timer: u64,
+            armed in 1..=u64::MAX,
+        ) {
+            let subjects = Subjects::new("cb");
+            let (workflow, case) = (WorkflowId::new(workflow).unwrap(), CaseId::new(case).unwrap());
+            let armed = LogSequence::new(armed).unwrap();
+            let arming = Arming { workflow, case, timer, armed, due: DateTime::UNIX_EPOCH };
+            for subject in [subjects.timer(&arming), subjects.due(&arming)] {
+                prop_assert_eq!(subject.split('.').count(), 6);
+                let parsed = subjects.parse_timer(&subject, DateTime::UNIX_EPOCH);
+                prop_assert_eq!(parsed.as_ref(), Some(&arming));
+            }
+        }
+    }
+
+    #[test]
+    fn a_foreign_subject_is_no_timer() {
+        let subjects = Subjects::new("cb");
+        let parse = |subject: &str| subjects.parse_timer(subject, DateTime::UNIX_EPOCH);
+        assert!(parse("cb.due.w.c.1.2").is_some());
+        for foreign in [
+            "xx.due.w.c.1.2",
+            "cb.told.w.c.1.2",
+            "cb.due.w.c.1",
+            "cb.due.w.c.1.2.3",
+            "cb.due.w.c.x.2",
+            "cb.due.w.c.01.2",
+            "cb.due.w.c.+1.2",
+            "cb.due.w.c.1.0",
+            "cb.due.w.c*.1.2",
+        ] {
+            assert_eq!(parse(foreign), None, "{foreign}");
         }
     }
 

@@ -1,10 +1,11 @@
 //! The tests that every implementation of the storage traits must pass: their contracts, clause
 //! by clause. [`log`] is the suite of a [`CaseLog`](crate::storage::CaseLog), [`view`] the one
-//! of a [`TokenView`](crate::storage::TokenView), and [`together`] has what a
-//! [`Storage`](crate::storage::Storage) of both does beside it.
+//! of a [`TokenView`](crate::storage::TokenView), [`timers`] that of
+//! [`Timers`](crate::storage::Timers), and [`together`] has what a
+//! [`Storage`](crate::storage::Storage) of all does beside it.
 //!
-//! An implementation, or a wrapper round one, calls [`all`], [`log::all`] or [`view::all`] from a
-//! test of its own:
+//! An implementation, or a wrapper round one, calls [`all`], [`log::all`], [`view::all`] or
+//! [`timers::all`] from a test of its own:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,6 +31,7 @@
 //! [`contention`] needs a runtime that can spawn.
 
 pub mod appends;
+pub mod armings;
 pub mod contention;
 pub mod contents;
 pub mod definitions;
@@ -40,6 +42,8 @@ pub mod lives;
 pub mod log;
 pub mod odd;
 pub mod registers;
+pub mod takers;
+pub mod timers;
 pub mod together;
 pub mod tokens;
 pub mod view;
@@ -47,6 +51,7 @@ mod view_fixture;
 pub mod watching;
 
 pub use fixture::{Log, Store, View};
+pub use timers::Timers;
 
 use std::io::{self, Write};
 
@@ -70,6 +75,7 @@ pub struct Behaviour<S> {
 pub async fn all(make: impl AsyncFn() -> Store) {
     log::all(async || make().await as Log).await;
     view::all(async || make().await as View).await;
+    timers::all(async || make().await as Timers).await;
     each(together::behaviours(), make).await;
 }
 

@@ -1,4 +1,5 @@
 mod log;
+mod timers;
 mod view;
 
 use std::{sync::Arc, time::Duration};
@@ -37,6 +38,9 @@ struct State {
     generations: Option<u64>,
     sequences_unanswered: bool,
     markers: Option<Markers>,
+    arms_dropped: bool,
+    settlements_dropped: bool,
+    arm_calls: usize,
     panics_in: Option<&'static str>,
 }
 
@@ -156,7 +160,23 @@ impl FaultyStorage {
         });
     }
 
-    /// Lets this method panic from now on: `last_sequence`, `statuses`, or `watch` at the next record.
+    /// Lets all arming of timers fail without passing it on, if `dropped`.
+    pub fn drop_arms(&self, dropped: bool) {
+        self.state.send_modify(|state| state.arms_dropped = dropped);
+    }
+
+    /// Lets all settlements of timers fail without passing them on, if `dropped`.
+    pub fn drop_settlements(&self, dropped: bool) {
+        self.state.send_modify(|state| state.settlements_dropped = dropped);
+    }
+
+    /// Number of calls that armed timers, or failed to.
+    pub fn arm_calls(&self) -> usize {
+        self.state.borrow().arm_calls
+    }
+
+    /// Lets this method panic from now on: `last_sequence`, `statuses`, `take_due`, or `watch` at the
+    /// next record.
     pub fn panic_in(&self, method: &'static str) {
         self.state.send_modify(|state| state.panics_in = Some(method));
     }

@@ -1,0 +1,300 @@
+//! Timers in memory: by the machine's clock, or by one that is given.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use tokio::{sync::Notify, time::Instant};
+
+use super::MemoryStorage;
+use crate::{
+    models::{CaseId, Clock, LogSequence, WorkflowId},
+    storage::{Arming, Cursor, Due, Filling, Page, PageOf, Receipt, Result, Timers},
+};
+
+/// Time between two looks at a clock that somebody may move.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Longest time that a taker may keep what has come due.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Memory of an item of a page, by a rough estimate.
+const BYTES: usize = 256;
+
+/// Timers in memory. A clone shares them.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryTimers {
+    timers: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something was armed or given back.
+    changed: Notify,
+    /// The clock that was given; the machine's where absent.
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// Identity of an arming.
+type Key = (WorkflowId, CaseId, u64, LogSequence);
+
+#[derive(Default)]
+struct State {
+    entries: BTreeMap<u64, Entry>,
+    numbers: BTreeMap<Key, u64>,
+    /// The entries by the time at which each may be given out next.
+    next: BTreeSet<(DateTime<Utc>, u64)>,
+    last: u64,
+}
+
+struct Entry {
+    arming: Arming,
+    /// Time at which it comes due, or came.
+    at: DateTime<Utc>,
+    /// Time at which it may be given out next.
+    next: DateTime<Utc>,
+    /// Number of times that it was given out.
+    deliveries: u64,
+}
+
+impl State {
+    fn arm(&mut self, arming: &Arming, now: DateTime<Utc>) {
+        let key = key(arming);
+        if self.numbers.contains_key(&key) {
+            return;
+        }
+        self.last += 1;
+        let due = arming.due.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(arming.due);
+        let (arming, at) = (Arming { due, ..arming.clone() }, due.max(now));
+        self.numbers.insert(key, self.last);
+        self.next.insert((at, self.last));
+        self.entries.insert(self.last, Entry { arming, at, next: at, deliveries: 0 });
+    }
+
+    fn end(&mut self, number: u64) {
+        if let Some(entry) = self.entries.remove(&number) {
+            self.next.remove(&(entry.next, number));
+            self.numbers.remove(&key(&entry.arming));
+        }
+    }
+
+    /// Lets an entry be given out again at a time.
+    fn put_off(&mut self, number: u64, until: DateTime<Utc>) {
+        if let Some(entry) = self.entries.get_mut(&number) {
+            self.next.remove(&(entry.next, number));
+            entry.next = until;
+            self.next.insert((until, number));
+        }
+    }
+
+    fn take(&mut self, most: usize, now: DateTime<Utc>) -> Vec<Due> {
+        let ready = self.next.iter().take_while(|(at, _)| *at <= now).take(most);
+        let ready: Vec<u64> = ready.map(|(_, number)| *number).collect();
+        let mut taken = Vec::with_capacity(ready.len());
+        for number in ready {
+            self.put_off(number, later(now, LEASE));
+            if let Some(entry) = self.entries.get_mut(&number) {
+                entry.deliveries += 1;
+                let receipt = Receipt(format!("{number} {}", entry.deliveries));
+                taken.push(Due { arming: entry.arming.clone(), at: entry.at, receipt });
+            }
+        }
+        taken
+    }
+}
+
+fn key(arming: &Arming) -> Key {
+    (arming.workflow.clone(), arming.case.clone(), arming.timer, arming.armed)
+}
+
+/// The number of an entry and of its delivery; of another store's receipt nothing that is here.
+fn delivery(receipt: &Receipt) -> (u64, u64) {
+    let words = receipt.0.split_once(' ');
+    let numbers = words.map(|(entry, delivery)| (entry.parse(), delivery.parse()));
+    match numbers {
+        Some((Ok(entry), Ok(delivery))) => (entry, delivery),
+        _ => (0, 0),
+    }
+}
+
+fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+    now.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+impl MemoryTimers {
+    /// No timers, by the machine's clock.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// No timers, by a clock that may be moved: whoever waits notices it within milliseconds.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { timers: Arc::new(Shared { clock: Some(clock), ..Shared::default() }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between the parts of one change, so the state is whole.
+        self.timers.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.timers.clock.as_ref().map_or_else(Utc::now, |clock| clock.now())
+    }
+
+    /// Time until the next look, where nothing is armed or given back before.
+    fn pause(&self) -> Duration {
+        let next = self.state().next.first().map(|(at, _)| *at);
+        match (next, &self.timers.clock) {
+            (None, _) => Duration::MAX,
+            (Some(_), Some(_)) => LOOK,
+            // At least a tick of the runtime's own clock.
+            (Some(at), None) => (at - Utc::now()).to_std().unwrap_or_default().max(LOOK / 5),
+        }
+    }
+}
+
+#[async_trait]
+impl Timers for MemoryTimers {
+    fn lease(&self) -> Duration {
+        LEASE
+    }
+
+    async fn arm(&self, armings: &[Arming]) -> Result<()> {
+        let now = self.now();
+        let mut state = self.state();
+        armings.iter().for_each(|arming| state.arm(arming, now));
+        drop(state);
+        self.timers.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn disarm(&self, armings: &[Arming]) -> Result<()> {
+        let mut state = self.state();
+        for arming in armings {
+            if let Some(number) = state.numbers.get(&key(arming)).copied() {
+                state.end(number);
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_due(&self, most: usize, wait: Duration) -> Result<Vec<Due>> {
+        let begun = Instant::now();
+        loop {
+            let mut changed = std::pin::pin!(self.timers.changed.notified());
+            // Before the look, so that nothing is armed between the two and not noticed.
+            changed.as_mut().enable();
+            let now = self.now();
+            let taken = self.state().take(most, now);
+            let left = wait.saturating_sub(begun.elapsed());
+            if most == 0 || !taken.is_empty() || left.is_zero() {
+                return Ok(taken);
+            }
+            // Looked at again, whichever of the two it was.
+            let _ = tokio::time::timeout(left.min(self.pause()), changed).await;
+        }
+    }
+
+    async fn settle(&self, due: &Due) -> Result<()> {
+        self.state().end(delivery(&due.receipt).0);
+        Ok(())
+    }
+
+    async fn give_back(&self, due: &Due, delay: Duration) -> Result<()> {
+        let (number, delivery) = delivery(&due.receipt);
+        let until = later(self.now(), delay);
+        let mut state = self.state();
+        if state.entries.get(&number).is_some_and(|entry| entry.deliveries == delivery) {
+            state.put_off(number, until);
+        }
+        drop(state);
+        self.timers.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn armed_in(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Arming>> {
+        let state = self.state();
+        let first = (workflow.clone(), case.clone(), 0, LogSequence::FIRST);
+        let numbers = state.numbers.range(first..);
+        let theirs = numbers.take_while(|((of, it, ..), _)| of == workflow && it == case);
+        let entries = theirs.filter_map(|(_, number)| state.entries.get(number));
+        Ok(entries.map(|entry| entry.arming.clone()).collect())
+    }
+
+    async fn armed(&self, page: Page) -> Result<PageOf<Arming>> {
+        let mut filling = Filling::new(page.first);
+        let state = self.state();
+        let after = page.after.map_or(0, |Cursor(after)| after);
+        for (number, entry) in state.entries.range(after.saturating_add(1)..) {
+            if !filling.add(Cursor(*number), entry.arming.clone(), BYTES) {
+                break;
+            }
+        }
+        Ok(filling.page())
+    }
+
+    async fn to_be_filled(&self) -> Result<Option<String>> {
+        // They end with the log.
+        Ok(None)
+    }
+
+    async fn filled(&self, _life: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Timers for MemoryStorage {
+    fn lease(&self) -> Duration {
+        self.timers.lease()
+    }
+
+    async fn arm(&self, armings: &[Arming]) -> Result<()> {
+        self.timers.arm(armings).await
+    }
+
+    async fn disarm(&self, armings: &[Arming]) -> Result<()> {
+        self.timers.disarm(armings).await
+    }
+
+    async fn take_due(&self, most: usize, wait: Duration) -> Result<Vec<Due>> {
+        self.timers.take_due(most, wait).await
+    }
+
+    async fn settle(&self, due: &Due) -> Result<()> {
+        self.timers.settle(due).await
+    }
+
+    async fn give_back(&self, due: &Due, delay: Duration) -> Result<()> {
+        self.timers.give_back(due, delay).await
+    }
+
+    async fn armed_in(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Arming>> {
+        self.timers.armed_in(workflow, case).await
+    }
+
+    async fn armed(&self, page: Page) -> Result<PageOf<Arming>> {
+        self.timers.armed(page).await
+    }
+
+    async fn to_be_filled(&self) -> Result<Option<String>> {
+        self.timers.to_be_filled().await
+    }
+
+    async fn filled(&self, life: &str) -> Result<()> {
+        self.timers.filled(life).await
+    }
+}
