@@ -81,9 +81,10 @@ async fn run() -> Result<bool, Error> {
     match own {
         Some(local) => local.stop().await?,
         None => println!(
-            "left on the server: {}, {}, {}",
+            "left on the server: {}, {}, {}, {}",
             settings.log_stream,
             settings.marking_stream,
+            settings.timers(),
             Floor::streams(&settings).join(", ")
         ),
     }

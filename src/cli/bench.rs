@@ -159,7 +159,7 @@ fn syncs_always(config: &Config) -> bool {
 }
 
 fn streams(settings: &NatsStorageConfig) -> Vec<String> {
-    let ours = [settings.log_stream.clone(), settings.marking_stream.clone()];
+    let ours = [settings.log_stream.clone(), settings.marking_stream.clone(), settings.timers()];
     ours.into_iter().chain(Floor::streams(settings)).collect()
 }
 

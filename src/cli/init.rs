@@ -34,13 +34,16 @@ impl Init {
         let connection = opened?;
         let settings = connection.storage.config();
         let (log, marking) = (settings.log_stream.clone(), settings.marking_stream.clone());
+        let timers = settings.timers();
         let to_be_filled = connection.storage.is_view_to_be_filled();
         connection.server.stop().await?;
-        let mut text = format!("the streams {log} and {marking} are there");
+        let mut text = format!("the streams {log}, {marking} and {timers} are there");
         if to_be_filled {
             text.push_str("; the view lacks what the log has: `petrel serve` fills it");
         }
-        let json = json!({ "log": log, "marking": marking, "to_be_filled": to_be_filled });
+        let json = json!({
+            "log": log, "marking": marking, "timers": timers, "to_be_filled": to_be_filled
+        });
         Ok(Answer::new(json, text))
     }
 }

@@ -51,6 +51,11 @@ impl WorkflowDefinition {
         self.max_cascade.is_some() || self.transitions.iter().any(Transition::fires_by_itself)
     }
 
+    /// Returns true if some of its transitions are timed.
+    pub fn is_timed(&self) -> bool {
+        self.transitions.iter().any(|of| of.after.is_some() || of.at.is_some())
+    }
+
     /// The problems of a definition that runs by itself where older programs write into the log.
     pub(crate) fn problems_of_level(&self) -> Problems {
         let mut problems = Problems::default();

@@ -29,7 +29,8 @@ const DEFINITION: usize = 20;
 impl Case {
     /// Approximate memory that it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        CASE + self.tokens.values().map(|token| token.memory()).sum::<usize>()
+        let timers = self.timers.iter().map(|timer| 1 + timer.tokens.len()).sum::<usize>();
+        CASE + EVENT * timers + self.tokens.values().map(|token| token.memory()).sum::<usize>()
     }
 }
 
@@ -40,6 +41,8 @@ impl Stored<Record> {
         let tokens = produced.iter().map(Token::memory).sum::<usize>();
         let steps = cascade.iter().map(|step| 1 + step.tokens().count()).sum::<usize>();
         let named = marking.0.len() + consumed.len() + read.len() + removed.len() + given.len();
+        let timers = self.value.timers.iter().chain(&self.value.elapsed);
+        let steps = steps + timers.map(|timer| 1 + timer.tokens.len()).sum::<usize>();
         let raised = self.value.raised.iter().map(|raised| EVENT + raised.explanation.len());
         let (named, tokens) = (named + steps, tokens + raised.sum::<usize>());
         let put_aside = self.value.put_aside.len() + self.value.aside.len();

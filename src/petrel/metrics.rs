@@ -36,6 +36,7 @@ pub struct Metrics {
     append_seconds: Histogram,
     view_lag_seconds: Histogram,
     read_seconds: Histogram,
+    timer_late_seconds: Histogram,
 }
 
 impl fmt::Debug for Metrics {
@@ -63,6 +64,7 @@ impl Default for Metrics {
             append_seconds: histogram(),
             view_lag_seconds: histogram(),
             read_seconds: histogram(),
+            timer_late_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 22)),
         };
         metrics.register();
         metrics
@@ -107,6 +109,8 @@ impl Metrics {
         histogram("append", "Deciding and appending a record", &self.append_seconds);
         histogram("view_lag", "From the append to the views being written", &self.view_lag_seconds);
         histogram("read", "A read of one token or a page of them", &self.read_seconds);
+        let late = "From the time of a timer to the record in which it came due";
+        histogram("timer_late", late, &self.timer_late_seconds);
     }
 
     /// All of them in the Prometheus (OpenMetrics) text format.
@@ -135,6 +139,10 @@ impl Metrics {
 
     pub(in crate::petrel) fn read(&self, took: Duration) {
         self.read_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(in crate::petrel) fn timer_elapsed(&self, late: chrono::TimeDelta) {
+        self.timer_late_seconds.observe(late.as_seconds_f64().max(0.0));
     }
 
     pub(in crate::petrel) fn race_lost(&self) {

@@ -77,6 +77,10 @@ impl Serving {
             let petrel = petrel.clone();
             async move { petrel.run_index(stop).await }
         });
+        tasks.run("timers", |stop| {
+            let petrel = petrel.clone();
+            async move { petrel.run_timers(stop).await }
+        });
         tasks.run("filling of the view", |stop| {
             let petrel = petrel.clone();
             async move { filling::keep_view(&petrel, &storage, stop).await }

@@ -33,4 +33,5 @@ mod strangers;
 mod structure;
 mod supervision;
 mod support;
+mod timers;
 mod timing;

@@ -41,7 +41,9 @@ impl Timing {
             problems.add(path, reason);
             return None;
         }
-        if is_span && source.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c.is_whitespace() || c == '.';
+        let is_written = source.trim_start().starts_with(|c: char| c.is_ascii_digit());
+        if is_span && is_written && source.chars().all(is_part) {
             return match written(source) {
                 Ok(span) => Some(Self::After(span)),
                 Err(reason) => {

@@ -267,6 +267,7 @@ impl Record {
         let mut part = self.clone();
         (part.cascade, part.produced, part.raised) = (Vec::new(), Vec::new(), Vec::new());
         (part.recent, part.pages, part.incidents) = (Vec::new(), Vec::new(), Vec::new());
+        (part.timers, part.elapsed) = (Vec::new(), Vec::new());
         part.marking = Marking::default();
         let change = Self { status: CaseStatus::Running, ..part.clone() };
         let named = [&mut part.consumed, &mut part.read, &mut part.removed, &mut part.edited];

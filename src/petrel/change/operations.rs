@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Petrel {
-    pub(super) async fn commit(&self, commit: Commit) -> Result<Changed> {
+    pub(in crate::petrel) async fn commit(&self, commit: Commit) -> Result<Changed> {
         let change = self.signed(commit.change);
         self.inner.commit(Commit { change, ..commit }).await
     }
@@ -200,7 +200,7 @@ impl Petrel {
 }
 
 /// A change of a case that is there, on its way into the log.
-pub(super) fn record_of(
+pub(in crate::petrel) fn record_of(
     workflow: &WorkflowId,
     case: &CaseId,
     change: Change,

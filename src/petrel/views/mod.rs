@@ -20,7 +20,7 @@ use super::{Metrics, read::Reader};
 /// The writing side of the token views.
 #[derive(Debug)]
 pub(in crate::petrel) struct Views {
-    reader: Arc<Reader>,
+    pub(in crate::petrel) reader: Arc<Reader>,
     confirmed: reconcile::Confirmed,
     metrics: Arc<Metrics>,
     /// Cases of many tokens take turns when their views are looked at.

@@ -69,6 +69,7 @@ impl Petrel {
         let (mut met, mut tally) = (Met::default(), Tally { unknown, ..Tally::going_on() });
         walk(inner, &mut met, &mut tally, |seen| progress(seen.min(last), 2 * last)).await?;
         rebuild_cases(inner, met, &mut tally, |at| progress(last + at, 2 * last)).await?;
+        self.arm_all().await?;
         progress(2 * last, 2 * last);
         Ok(tally.total)
     }

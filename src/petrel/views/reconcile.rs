@@ -32,8 +32,8 @@ const EVERY: Duration = Duration::from_millis(500);
 /// Time between two reports of a lasting failure.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// Number of records that are looked at again at the start and after a lost connection. All
-/// records under way when a process or the server died are among them.
+/// Number of records that are looked at again at the start and after a lost connection: all that were
+/// under way when a process or the server died.
 const LOOK_BACK: u64 = 10_000;
 
 /// Number of records that are handled together, and of cases at once.
@@ -334,7 +334,8 @@ impl Views {
         };
         let mut records =
             self.reader.storage.history(LogScope::All, LogRange::from(first)).await?.take(BATCH);
-        let (mut touched, mut upto, mut count) = (Touched::new(), to, 0);
+        let (mut touched, mut timed, mut upto, mut count) =
+            (Touched::new(), BTreeSet::new(), to, 0);
         let mut unreadable = Vec::new();
         while let Some(record) = records.next().await {
             count += 1;
@@ -346,6 +347,9 @@ impl Views {
                     }
                     if !(skip_confirmed && self.confirmed.contains(record.sequence)) {
                         touch(&mut touched, &record.value);
+                        if record.value.timers_made > 0 {
+                            timed.insert((record.value.workflow, record.value.case));
+                        }
                     }
                 }
                 Err(error @ StorageError::Corrupt { .. }) => {
@@ -363,6 +367,7 @@ impl Views {
         }
         let (mended, contended) = self.repair_touched(touched).await?;
         repaired += mended;
+        self.mend_timers_in(timed).await?;
         Ok(Batch { upto, repaired, contended })
     }
 

@@ -88,12 +88,22 @@ impl Views {
             Err(error) => (Vec::new(), unseen, Err(error)),
         };
         // Those that can't be looked at now would be hidden by this one's.
-        let written = match unseen.is_some() {
-            true => Ok(()),
-            false => self.write_new(slot, record, case, begun).await,
+        let written = async {
+            match unseen.is_some() {
+                true => Ok(()),
+                false => self.write_new(slot, record, case, begun).await,
+            }
         };
+        let (written, armed) = tokio::join!(written, self.write_timers(before, case));
         let failed = mended.and(written).err();
-        if failed.is_none() {
+        if let Err(error) = &armed {
+            self.metrics.view_failed();
+            tracing::warn!(
+                workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
+                "the change is in the log, but its timers may not be armed; the reconciler arms them"
+            );
+        }
+        if failed.is_none() && armed.is_ok() {
             self.confirmed.add(case.sequence, reconnects);
         }
         if let Some(error) = failed {

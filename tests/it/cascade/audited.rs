@@ -28,7 +28,7 @@ impl AuditWatcher for Heard {
     fn progress(&self, _: u64, _: u64) {}
 }
 
-pub(super) async fn findings(petrel: &Petrel) -> Vec<String> {
+pub(crate) async fn findings(petrel: &Petrel) -> Vec<String> {
     let heard = Heard::default();
     let scope = AuditScope { replay: true, ..AuditScope::default() };
     petrel.audit(&scope, &heard).await.unwrap();

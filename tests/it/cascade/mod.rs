@@ -1,6 +1,6 @@
 //! Nets that run by themselves: cascades and their incidents, as a caller sees them.
 
-mod audited;
+pub(crate) mod audited;
 mod incidents;
 mod lost;
 mod repeated;

@@ -46,6 +46,31 @@ fn a_note_says_the_same_however_it_is_written() {
 }
 
 #[test]
+fn a_timed_transition_keeps_its_time() {
+    for (note, after, at) in [
+        ("<timed after='30s'/>", Some("30s"), None),
+        (
+            "<timed at=\"timestamp(token.data.a) &lt; now\" />",
+            None,
+            Some("timestamp(token.data.a) < now"),
+        ),
+    ] {
+        let net = pnml::read(with_note(note).as_bytes(), Mode::Strict).unwrap().nets.remove(0);
+        for profile in [Profile::Iso, Profile::Prom] {
+            let text = pnml::write(std::slice::from_ref(&net), profile).unwrap();
+            let again = pnml::read(text.as_bytes(), Mode::Lenient).unwrap().nets.remove(0);
+            let id = stormpetrel::models::WorkflowId::new("w").unwrap();
+            let definition = again.definition(id).unwrap();
+            let transition = &definition.transitions[0];
+            assert_eq!((transition.after.as_deref(), transition.at.as_deref()), (after, at));
+        }
+    }
+    let both = with_note("<timed after='1s' at='now'/>");
+    let error = pnml::read(both.as_bytes(), Mode::Lenient).unwrap_err();
+    assert!(error.to_string().contains("after and at"), "{error}");
+}
+
+#[test]
 fn a_rank_that_is_none_is_refused_with_its_place() {
     for note in [
         "<immediate/>",

@@ -1,0 +1,133 @@
+//! Arming of timers: a view, written after the append, and mended where its writer did not come to it.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, stream};
+
+use crate::petrel::{Result, views::Views};
+use crate::{
+    models::{Case, CaseId, CaseStatus, LogSequence, Record, Stored, Timer, WorkflowId},
+    storage::{Arming, Consistency, StorageError},
+};
+
+/// Number of cases that are looked at at once.
+const AT_ONCE: usize = 16;
+
+/// The armings of timers after the record at a sequence, of those that have not come due.
+fn armings(
+    (workflow, case): (&WorkflowId, &CaseId),
+    timers: &[Timer],
+    sequence: LogSequence,
+) -> Vec<Arming> {
+    let waiting = timers.iter().filter(|timer| !timer.elapsed);
+    let arming = |timer: &Timer| Arming {
+        workflow: workflow.clone(),
+        case: case.clone(),
+        timer: timer.number,
+        armed: timer.armed.unwrap_or(sequence),
+        due: timer.due,
+    };
+    waiting.map(arming).collect()
+}
+
+fn of_case(case: &Case) -> Vec<Arming> {
+    armings((&case.workflow, &case.id), &case.timers, case.sequence)
+}
+
+fn of_head(Stored { value, sequence, .. }: &Stored<Record>) -> Vec<Arming> {
+    armings((&value.workflow, &value.case), &value.timers, *sequence)
+}
+
+impl Views {
+    /// Arms the timers that the last record of a case has set, and ends those that it has ended.
+    /// `before` is the case before the record. In a paused case nothing is armed: its resume does that.
+    pub(in crate::petrel) async fn write_timers(
+        &self,
+        before: Option<&Case>,
+        case: &Case,
+    ) -> std::result::Result<(), StorageError> {
+        if case.timers.is_empty() && before.is_none_or(|before| before.timers.is_empty()) {
+            return Ok(());
+        }
+        let (wanted, was) = (of_case(case), before.map(of_case).unwrap_or_default());
+        let over: Vec<_> = was.into_iter().filter(|old| !wanted.contains(old)).collect();
+        let is_new =
+            |arming: &Arming| arming.armed == case.sequence && case.status == CaseStatus::Running;
+        let new: Vec<_> = wanted.into_iter().filter(is_new).collect();
+        let storage = &self.reader.storage;
+        let arm = async {
+            match new.is_empty() {
+                true => Ok(()),
+                false => storage.arm(&new).await,
+            }
+        };
+        let disarm = async {
+            // One that comes due though it is over fires nothing.
+            if !over.is_empty()
+                && let Err(error) = storage.disarm(&over).await
+            {
+                let (workflow, id) = (&case.workflow, &case.id);
+                tracing::debug!(%workflow, case = %id, %error, "timers that are over stay armed");
+            }
+        };
+        let (armed, ()) = tokio::join!(arm, disarm);
+        armed
+    }
+
+    /// Arms the timers of a running case that are not armed, and ends armings of none. Returns the
+    /// number of those that it armed.
+    pub(in crate::petrel) async fn mend_timers(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+    ) -> Result<u64> {
+        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
+        match head {
+            Some(head) => self.mend_timers_of(&head).await,
+            None => Ok(0),
+        }
+    }
+
+    /// The same of the case with this last record.
+    pub(in crate::petrel) async fn mend_timers_of(&self, head: &Stored<Record>) -> Result<u64> {
+        let (storage, record) = (&self.reader.storage, &head.value);
+        let there = storage.armed_in(&record.workflow, &record.case).await?;
+        let wanted = of_head(head);
+        // What a later record has armed is not known here.
+        let is_over = |arming: &&Arming| arming.armed <= head.sequence && !wanted.contains(arming);
+        let over: Vec<_> = there.iter().filter(is_over).cloned().collect();
+        let runs = record.status == CaseStatus::Running;
+        let is_missing = |arming: &Arming| runs && !there.contains(arming);
+        let missing: Vec<_> = wanted.iter().filter(|one| is_missing(one)).cloned().collect();
+        if !over.is_empty() {
+            storage.disarm(&over).await?;
+        }
+        if !missing.is_empty() {
+            storage.arm(&missing).await?;
+        }
+        Ok(missing.len() as u64)
+    }
+
+    /// The same of several cases. A case whose timers can't be looked at is told, and hinders no other.
+    pub(in crate::petrel) async fn mend_timers_in(
+        &self,
+        cases: BTreeSet<(WorkflowId, CaseId)>,
+    ) -> Result<()> {
+        let mended = cases.into_iter().map(|(workflow, case)| async move {
+            let mended = self.mend_timers(&workflow, &case).await;
+            ((workflow, case), mended)
+        });
+        let mut mended = std::pin::pin!(stream::iter(mended).buffer_unordered(AT_ONCE));
+        while let Some(((workflow, case), mended)) = mended.next().await {
+            match mended {
+                Ok(0) => {}
+                Ok(armed) => tracing::info!(%workflow, %case, armed, "timers were not armed"),
+                Err(error) if error.retryable() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%workflow, %case, %error, "its timers can't be looked at");
+                }
+            }
+        }
+        Ok(())
+    }
+}

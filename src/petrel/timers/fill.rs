@@ -1,0 +1,116 @@
+//! Arming of all timers, where the store of timers is another one than before, or lost what it had.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::petrel::{Petrel, Result};
+use crate::{
+    models::{CaseId, WorkflowId},
+    storage::{Lifecycle, StorageError},
+};
+
+/// Number of cases whose last records are asked for together, and looked at at once.
+const CASES_AT_ONCE: usize = 256;
+const AT_ONCE: usize = 16;
+
+/// Time between two looks at the store of timers: one request.
+const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+
+impl Petrel {
+    /// Arms the timers of all cases where the store of timers has not been filled since it was made,
+    /// also while it runs: somebody may take it away. Ends with `shutdown`.
+    pub(super) async fn fill_timers(self, shutdown: CancellationToken) {
+        let filled = async {
+            loop {
+                if let Err(error) = self.fill_if_new().await {
+                    tracing::warn!(%error, "timers may not all be armed; trying again");
+                }
+                tokio::time::sleep(EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = filled => {}
+        }
+    }
+
+    async fn fill_if_new(&self) -> Result<()> {
+        let Some(life) = self.storage().to_be_filled().await? else { return Ok(()) };
+        let armed = self.arm_all().await?;
+        self.storage().filled(&life).await?;
+        if armed > 0 {
+            tracing::warn!(armed, "the store of timers was new, and has been filled from the log");
+        }
+        Ok(())
+    }
+
+    /// Arms all timers of running cases that are not armed. Returns their number.
+    pub async fn arm_all(&self) -> Result<u64> {
+        let storage = self.storage();
+        let timed = self.timed_workflows().await?;
+        let mut armed = 0;
+        if timed.is_empty() {
+            return Ok(armed);
+        }
+        let lifecycles = storage.lifecycles().await?;
+        let cases = lifecycles.filter_map(|lifecycle| {
+            // What can't be read there is told by those who read cases.
+            let of = lifecycle.ok().filter(|of| timed.contains(&of.workflow));
+            std::future::ready(of)
+        });
+        let mut cases = std::pin::pin!(cases.chunks(CASES_AT_ONCE));
+        let mut seen: BTreeSet<(WorkflowId, CaseId)> = BTreeSet::new();
+        while let Some(cases) = cases.next().await {
+            for workflow in &timed {
+                let of = cases.iter().filter(|of| of.workflow == *workflow);
+                let of = of.map(|Lifecycle { case, .. }| case.clone());
+                let of: Vec<_> =
+                    of.filter(|case| seen.insert((workflow.clone(), case.clone()))).collect();
+                armed += self.arm_cases(workflow, &of).await?;
+            }
+        }
+        Ok(armed)
+    }
+
+    async fn arm_cases(&self, workflow: &WorkflowId, cases: &[CaseId]) -> Result<u64> {
+        let heads = self.storage().heads(workflow, cases);
+        let mended = heads.map(|(case, head)| async move {
+            match head {
+                Ok(Some(head)) if !head.value.timers.is_empty() => {
+                    self.inner.views.mend_timers_of(&head).await
+                }
+                Ok(_) => Ok(0),
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    tracing::warn!(%workflow, %case, %error, "its timers are not looked at");
+                    Ok(0)
+                }
+                Err(error) => Err(error.into()),
+            }
+        });
+        let mut mended = std::pin::pin!(mended.buffer_unordered(AT_ONCE));
+        let mut armed = 0;
+        while let Some(count) = mended.next().await {
+            armed += count?;
+        }
+        Ok(armed)
+    }
+
+    /// The workflows of which some version has a timed transition.
+    async fn timed_workflows(&self) -> Result<BTreeSet<WorkflowId>> {
+        let storage = self.storage();
+        let ids = storage.workflow_ids().await?;
+        let versions = ids.into_iter().map(|id| async move {
+            let versions = storage.versions(&id).await?;
+            let is_timed = versions.iter().flatten().any(|stored| stored.definition.is_timed());
+            Ok::<_, StorageError>(is_timed.then_some(id))
+        });
+        let mut versions = std::pin::pin!(stream::iter(versions).buffer_unordered(AT_ONCE));
+        let mut timed = BTreeSet::new();
+        while let Some(id) = versions.next().await {
+            timed.extend(id?);
+        }
+        Ok(timed)
+    }
+}
