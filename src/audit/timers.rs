@@ -6,8 +6,8 @@ use super::{FindingKind, marking::Fault};
 use crate::{
     engine::{MOST_TIMERS, Mode, Net, NetTransition},
     models::{
-        ArcKind, Case, CaseStatus, IncidentAbout, PlaceId, Record, RecordKind, Stored, Timer,
-        TokenAt, TokenId,
+        ArcKind, Case, CaseStatus, IncidentAbout, OnResume, PlaceId, Record, RecordKind, Stored,
+        Timer, TokenAt, TokenId,
     },
 };
 
@@ -97,7 +97,10 @@ impl<'a> Judged<'a> {
         }
         match self.before.get(&timer.number) {
             Some(old) => {
-                let same = (&old.tokens, &old.transition, old.since);
+                let kept = self.record.on_resume == OnResume::KeepRemaining
+                    && timer.due - timer.since == old.due - old.since;
+                let since = if kept { timer.since } else { old.since };
+                let same = (&old.tokens, &old.transition, since);
                 let moved =
                     timer.armed.is_some() && (timer.armed, timer.due) != (old.armed, old.due);
                 if same != (&timer.tokens, &timer.transition, timer.since) || moved {

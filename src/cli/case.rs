@@ -19,8 +19,8 @@ use super::{
 use crate::{
     config::Config,
     models::{
-        CaseId, CaseStatus, LogSequence, PlaceId, PutAside, Record, RecordKind, Stored, WorkflowId,
-        visible,
+        CaseId, CaseStatus, LogSequence, OnResume, PlaceId, PutAside, Record, RecordKind, Stored,
+        WorkflowId, visible,
     },
     petrel::{Following, NewCase, Petrel},
     storage::{Cursor, LogScope, MAX_PAGE, Page, TokenScope},
@@ -38,11 +38,40 @@ pub(super) enum Case {
     Explain(Named),
     /// Stop a case from firing until it is resumed
     Pause(Changing),
-    /// Let a paused case go on
-    Resume(Changing),
+    Resume(Resuming),
     /// End a case for good; its tokens go
     Cancel(Changing),
     Quarantine(Quarantine),
+}
+
+/// Let a paused case go on
+#[derive(Debug, Args)]
+pub(super) struct Resuming {
+    #[command(flatten)]
+    named: Named,
+    /// Way on of its timers
+    #[arg(long, value_enum, value_name = "WAY", default_value_t = Timers::CatchUp)]
+    timers: Timers,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// The way on of a resumed case's timers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Timers {
+    /// What came due in the pause happens at once, in the order of the times
+    CatchUp,
+    /// Each timer has left what it had left when the case was paused
+    KeepRemaining,
+}
+
+impl From<Timers> for OnResume {
+    fn from(timers: Timers) -> Self {
+        match timers {
+            Timers::CatchUp => Self::CatchUp,
+            Timers::KeepRemaining => Self::KeepRemaining,
+        }
+    }
 }
 
 const QUARANTINE_EXAMPLES: &str = "\
@@ -180,8 +209,9 @@ impl Case {
                 let changed = petrel.pause(&workflow, &case, change.change()).await?;
                 Ok(status_changed(&changed, RecordKind::Paused))
             }
-            Self::Resume(Changing { named: Named { workflow, case }, change }) => {
-                let changed = petrel.resume(&workflow, &case, change.change()).await?;
+            Self::Resume(Resuming { named: Named { workflow, case }, timers, change }) => {
+                let timers = timers.into();
+                let changed = petrel.resume_with(&workflow, &case, timers, change.change()).await?;
                 Ok(status_changed(&changed, RecordKind::Resumed))
             }
             Self::Quarantine(quarantine) => quarantine.run(petrel).await,

@@ -120,6 +120,8 @@ impl SimulatedLog {
                 raised: Vec::new(),
                 timers: Vec::new(),
                 timers_made: 0,
+                paused: None,
+                on_resume: Default::default(),
                 elapsed: Vec::new(),
                 incident: None,
                 metadata: Map::new(),

@@ -225,6 +225,7 @@ fn case_with(
         incidents_made: record.incidents_made,
         timers: timers(stored),
         timers_made: record.timers_made,
+        paused: record.paused,
         sequence: stored.sequence,
         head_hash: stored.hash.clone(),
         digests: Digests::default(),

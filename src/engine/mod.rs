@@ -47,6 +47,6 @@ pub use quarantine::{Remains, quarantine};
 #[cfg(feature = "analysis")]
 pub(crate) use record::status_after;
 pub use record::{
-    Act, TokenSeed, add_token, change_status, create_case, elapse, retry, update_data,
+    Act, TokenSeed, add_token, change_status, create_case, elapse, resume, retry, update_data,
 };
 pub use timers::MOST_TIMERS;

@@ -2,14 +2,14 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{Bounds, Net, NotMade, cascade::conclude, draft::Draft, merge_patch};
 use crate::models::{
     Case, CaseId, CaseStatus, FORMAT_VERSION, FiringId, LogSequence, Marking, MarkingEntry,
-    PlaceId, Record, RecordKind, Timer, Token, TokenAt, TokenId, WorkflowId, hex,
+    OnResume, PlaceId, Record, RecordKind, Timer, Token, TokenAt, TokenId, WorkflowId, hex,
 };
 
 /// The most timers that come due in one record.
@@ -103,6 +103,8 @@ pub(super) fn first_record(
         incident: None,
         timers: Vec::new(),
         timers_made: 0,
+        paused: None,
+        on_resume: OnResume::default(),
         elapsed: Vec::new(),
         metadata: act.metadata.clone(),
         previous: None,
@@ -131,6 +133,7 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
         incidents_made: case.incidents_made,
         timers: case.timers.clone(),
         timers_made: case.timers_made,
+        paused: case.paused,
         previous: Some(case.sequence),
         previous_hash: Some(case.head_hash.clone()),
         aside: case.aside.clone(),
@@ -268,7 +271,11 @@ pub fn change_status(
 ) -> Result<Record, NotMade> {
     let mut draft = Draft::new(Some(case), next_record(case, kind, act));
     match kind {
-        RecordKind::Paused => draft.record.status = CaseStatus::Paused,
+        RecordKind::Paused => {
+            draft.record.status = CaseStatus::Paused;
+            // A log of format 1 has no timers.
+            draft.record.paused = draft.record.paused.or((act.format > 1).then_some(act.now));
+        }
         RecordKind::Cancelled => {
             draft.record.status = CaseStatus::Cancelled;
             let at = |token: &Arc<Token>| TokenAt {
@@ -278,14 +285,38 @@ pub fn change_status(
             draft.record.removed = case.live_tokens().map(at).collect();
             case.marking.0.iter().for_each(|entry| draft.take(&entry.token));
         }
-        _ => {
-            draft.record.status = CaseStatus::Running;
-            // What came due meanwhile was put away: all of them are armed anew.
-            let waiting = draft.record.timers.iter_mut().filter(|timer| !timer.elapsed);
-            waiting.for_each(|timer| timer.armed = None);
-        }
+        _ => resumed(&mut draft.record, OnResume::default()),
     }
     conclude(net, draft, bounds)
+}
+
+/// The record that resumes a case, whose timers go on in a way.
+pub fn resume(
+    net: &Net,
+    case: &Case,
+    on_resume: OnResume,
+    act: &Act,
+    bounds: Bounds<'_>,
+) -> Result<Record, NotMade> {
+    let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Resumed, act));
+    resumed(&mut draft.record, on_resume);
+    conclude(net, draft, bounds)
+}
+
+/// What came due in the pause was put away, so all timers are armed anew.
+fn resumed(record: &mut Record, on_resume: OnResume) {
+    record.status = CaseStatus::Running;
+    record.on_resume = on_resume;
+    let paused = record.paused.take();
+    for timer in record.timers.iter_mut().filter(|timer| !timer.elapsed) {
+        timer.armed = None;
+        if let (OnResume::KeepRemaining, Some(paused)) = (on_resume, paused) {
+            // The clock stood still: an edit reckons from the beginning that is moved with it.
+            let stood = (record.time - paused.max(timer.since)).max(TimeDelta::zero());
+            timer.since += stood;
+            timer.due += stood;
+        }
+    }
 }
 
 /// The record of a retry: the incident is over, and what it stopped is tried again. `None` if no

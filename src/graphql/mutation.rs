@@ -10,7 +10,7 @@ use crate::graphql::{
         RetryIncidentInput, TransitionTokenWithNatsInput, UpdateTokenDataInput,
     },
     request::arguments::in_words_of,
-    types::{Case, Firing, NatsToken, Token, Workflow, petrel},
+    types::{Case, Firing, NatsToken, OnResume, Token, Workflow, petrel},
 };
 use crate::{
     models::Role,
@@ -127,9 +127,11 @@ impl Mutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The case.")] input: CaseChangeInput,
+        #[graphql(desc = "The way on of its timers.", default_with = "OnResume::CatchUp")]
+        timers: OnResume,
     ) -> Result<Option<Case>> {
         let (workflow, case, change) = input.into_request()?;
-        changed(petrel(ctx).resume(&workflow, &case, change).await)
+        changed(petrel(ctx).resume_with(&workflow, &case, timers.into(), change).await)
     }
 
     /// Cancels a case: its tokens are removed, and it can't be resumed.

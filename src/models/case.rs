@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -64,6 +65,8 @@ pub struct Case {
     pub timers: Vec<Timer>,
     /// Number of timers that the case has ever had.
     pub timers_made: u64,
+    /// Time of the record that paused it, while it is paused and that is known.
+    pub paused: Option<DateTime<Utc>>,
     /// The log sequence of the case's last record: the fence of the next.
     pub sequence: LogSequence,
     /// SHA-256 of the last record's stored bytes, in hexadecimal.

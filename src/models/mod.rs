@@ -41,8 +41,8 @@ pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};
 pub use record::{
     Aside, Chain, FORMAT_VERSION, Fence, IdHash, Incident, IncidentAbout, IncidentCode,
-    LONGEST_EXPLANATION, Link, PAGE_LENGTH, PageAt, PutAside, Raised, Record, RecordKind, Step,
-    Stored, Timer, TokenAt,
+    LONGEST_EXPLANATION, Link, OnResume, PAGE_LENGTH, PageAt, PutAside, Raised, Record, RecordKind,
+    Step, Stored, Timer, TokenAt,
 };
 pub(crate) use record::{LONGEST_LINK, UNKNOWN_KIND};
 pub use sequence::{LogSequence, NoSequence, Revision, Version, ViewSequence};

@@ -11,9 +11,11 @@ use super::{
     fixture::{Run, Start, start},
 };
 use crate::{
-    engine::{Bounds, Budget, Mode, Net, NetTransition, change_status, elapse, update_data},
+    engine::{
+        Bounds, Budget, Mode, Net, NetTransition, change_status, elapse, resume, update_data,
+    },
     models::{
-        ArcKind, CaseStatus, IncidentCode, Record, RecordKind, Timer, TokenAt, TokenId,
+        ArcKind, CaseStatus, IncidentCode, OnResume, Record, RecordKind, Timer, TokenAt, TokenId,
         TransitionId,
     },
 };
@@ -89,7 +91,14 @@ fn is_judged(run: &Run, before: &[Timer], made_before: u64) {
         }
         match before.iter().find(|old| old.number == timer.number) {
             Some(old) => {
-                assert_eq!((&old.tokens, old.since), (&timer.tokens, timer.since));
+                assert_eq!(old.tokens, timer.tokens);
+                match record.on_resume {
+                    OnResume::KeepRemaining => {
+                        assert_eq!(timer.due - timer.since, old.due - old.since);
+                        assert!(timer.since >= old.since);
+                    }
+                    _ => assert_eq!(old.since, timer.since),
+                }
                 assert!(timer.tokens.iter().all(|at| !gone.contains(&at.token)), "a new one");
             }
             None => {
@@ -181,8 +190,13 @@ fn step(of_itself: &mut Run, plain: &mut Run, pick: u8) -> Option<()> {
                 CaseStatus::Paused => RecordKind::Resumed,
                 _ => RecordKind::Paused,
             };
-            let change =
-                |run: &Run| change_status(&run.net, &run.case, kind, &run.act(), bounds).unwrap();
+            let change = |run: &Run| match (kind, run.log.len() % 2) {
+                (RecordKind::Resumed, 0) => {
+                    let way = OnResume::KeepRemaining;
+                    resume(&run.net, &run.case, way, &run.act(), bounds).unwrap()
+                }
+                _ => change_status(&run.net, &run.case, kind, &run.act(), bounds).unwrap(),
+            };
             (change(of_itself), Some(change(plain)))
         }
         6 | 7 => {

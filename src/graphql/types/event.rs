@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
-use super::{CaseStatus, MarkingEntry, Timer, Token};
+use super::{CaseStatus, MarkingEntry, OnResume, Timer, Token};
 use crate::{
     graphql::{
         scalars::{Sequence, int},
@@ -235,6 +235,12 @@ impl CaseEvent {
     /// The timers that came due, as they were before it. Those that could fire are in `cascade`.
     async fn elapsed(&self) -> Vec<Timer> {
         self.record.value.elapsed.iter().map(Timer::of).collect()
+    }
+
+    /// The way on of the timers, where it resumed the case.
+    async fn on_resume(&self) -> Option<OnResume> {
+        let record = &self.record.value;
+        (record.kind == models::RecordKind::Resumed).then(|| record.on_resume.into())
     }
 
     /// The timers that run after it, oldest first.

@@ -26,6 +26,7 @@ pub(super) use health::Health;
 pub(super) use marking::{Marking, MarkingEntry};
 pub(super) use nats_token::NatsToken;
 pub(super) use node::Node;
+pub(super) use timer::OnResume;
 use timer::Timer;
 pub(super) use token::{Token, TransitionEvent};
 pub(super) use transition::{ArcKind, Place, PlaceKind, Transition};

@@ -1,10 +1,20 @@
 //! Timers of cases.
 
-use async_graphql::{ID, SimpleObject};
+use async_graphql::{Enum, ID, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use super::event::{TokenAt, tokens_at};
 use crate::{graphql::scalars::int, models};
+
+/// The way on of a resumed case's timers.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "models::OnResume")]
+pub enum OnResume {
+    /// What came due in the pause happens at once, in the order of the times.
+    CatchUp,
+    /// Each timer has left what it had left when the case was paused.
+    KeepRemaining,
+}
 
 /// A timer that runs: the tokens with which a timed transition is enabled, and the time at which it is to
 /// fire with them.

@@ -15,6 +15,13 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime
     from.deserialize_str(Text)
 }
 
+/// Reads a time that may be absent.
+pub(crate) fn or_none<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
+    deserialize(from).map(Some)
+}
+
 struct Text;
 
 impl de::Visitor<'_> for Text {

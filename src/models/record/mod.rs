@@ -21,7 +21,7 @@ pub use self::{
     chain::{Chain, IdHash, Link, PAGE_LENGTH, PageAt},
     incident::{Incident, IncidentAbout, IncidentCode, LONGEST_EXPLANATION, Raised},
     step::Step,
-    timer::Timer,
+    timer::{OnResume, Timer},
 };
 use super::{
     CaseId, CaseStatus, FiringId, LogSequence, Marking, PlaceId, Token, TokenId, TransitionId,
@@ -169,6 +169,12 @@ pub struct Record {
     /// Number of timers that the case has ever had, after it.
     #[serde(default)]
     pub timers_made: u64,
+    /// Time of the record that paused the case, while it is paused.
+    #[serde(default, deserialize_with = "crate::models::json::time::or_none")]
+    pub paused: Option<DateTime<Utc>>,
+    /// The way on of the timers, in a `resumed` record.
+    #[serde(default)]
+    pub on_resume: OnResume,
     /// The timers that came due, as they were before an `elapsed` record. Those that could fire are
     /// in its cascade, the others still run.
     #[serde(default)]

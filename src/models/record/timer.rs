@@ -31,3 +31,21 @@ pub struct Timer {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub elapsed: bool,
 }
+
+/// The way on of a resumed case's timers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnResume {
+    /// What came due in the pause happens at once, in the order of the times.
+    #[default]
+    CatchUp,
+    /// Each timer has left what it had left when the case was paused.
+    KeepRemaining,
+}
+
+impl OnResume {
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}

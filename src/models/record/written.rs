@@ -66,6 +66,8 @@ impl Serialize for Record {
         some(&mut to, "incident", self.incident)?;
         list(&mut to, "timers", &self.timers)?;
         some(&mut to, "timers_made", Some(self.timers_made).filter(|made| *made > 0))?;
+        some(&mut to, "paused", self.paused.as_ref().map(Time))?;
+        some(&mut to, "on_resume", Some(self.on_resume).filter(|way| !way.is_default()))?;
         list(&mut to, "elapsed", &self.elapsed)?;
         some(&mut to, "metadata", Some(&self.metadata).filter(|notes| !notes.is_empty()))?;
         some(&mut to, "previous", self.previous)?;

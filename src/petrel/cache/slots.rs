@@ -182,6 +182,7 @@ mod tests {
             incidents_made: 0,
             timers: Vec::new(),
             timers_made: 0,
+            paused: None,
             tokens_made: 1,
             sequence: LogSequence::FIRST,
             head_hash: String::new(),

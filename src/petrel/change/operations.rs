@@ -14,7 +14,7 @@ use crate::petrel::{
 };
 use crate::{
     engine::{self, Act, Bounds, Firing, Refusal, TokenSeed},
-    models::{Case, CaseId, CaseStatus, PlaceId, RecordKind, TokenId, WorkflowId},
+    models::{Case, CaseId, CaseStatus, OnResume, PlaceId, RecordKind, TokenId, WorkflowId},
 };
 
 impl Petrel {
@@ -146,14 +146,26 @@ impl Petrel {
         self.change_status(workflow, case, change, RecordKind::Paused).await
     }
 
-    /// Resumes a paused case. A running case stays so.
+    /// Resumes a paused case. A running case stays so. What should have come due in the pause happens
+    /// then.
     pub async fn resume(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
         change: Change,
     ) -> Result<Changed> {
-        self.change_status(workflow, case, change, RecordKind::Resumed).await
+        self.resume_with(workflow, case, OnResume::CatchUp, change).await
+    }
+
+    /// The same; its timers go on as `timers` says.
+    pub async fn resume_with(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        timers: OnResume,
+        change: Change,
+    ) -> Result<Changed> {
+        self.changed_status(workflow, case, change, (RecordKind::Resumed, timers)).await
     }
 
     /// Ends a case by hand; its tokens are gone. A cancelled case stays so.
@@ -173,6 +185,16 @@ impl Petrel {
         change: Change,
         kind: RecordKind,
     ) -> Result<Changed> {
+        self.changed_status(workflow, case, change, (kind, OnResume::CatchUp)).await
+    }
+
+    async fn changed_status(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        change: Change,
+        (kind, timers): (RecordKind, OnResume),
+    ) -> Result<Changed> {
         let change = change.checked()?;
         let (workflow, case) = (workflow.clone(), case.clone());
         let id = case.clone();
@@ -181,7 +203,10 @@ impl Petrel {
             RecordKind::Cancelled => ("cancel", CaseStatus::Cancelled),
             _ => ("resume", CaseStatus::Running),
         };
-        let asked = Asked::to(name, &change.metadata);
+        let mut asked = Asked::to(name, &change.metadata);
+        if timers != OnResume::CatchUp {
+            asked.data = Some(serde_json::json!(timers));
+        }
         let named = change.firing.is_some();
         let limits = self.inner.reader.limits();
         let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
@@ -193,7 +218,10 @@ impl Petrel {
             }
             must_be_open(case)?;
             let bounds = Bounds { limits, budget };
-            Decided::record(engine::change_status(&compiled.net, case, kind, act, bounds))
+            Decided::record(match kind {
+                RecordKind::Resumed => engine::resume(&compiled.net, case, timers, act, bounds),
+                kind => engine::change_status(&compiled.net, case, kind, act, bounds),
+            })
         });
         self.commit(Commit { workflow, case, change, asked, decide, is_new: false }).await
     }

@@ -167,6 +167,8 @@ pub(super) fn record(
         raised: Vec::new(),
         timers: Vec::new(),
         timers_made: 0,
+        paused: None,
+        on_resume: Default::default(),
         elapsed: Vec::new(),
         incident: None,
         metadata: Map::new(),

@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::json;
 use stormpetrel::{
-    models::{CaseStatus, IncidentCode, RecordKind},
-    petrel::{Change, NewToken, Petrel},
+    models::{CaseStatus, IncidentCode, OnResume, RecordKind},
+    petrel::{Change, Error, NewToken, Petrel},
     storage::{MemoryStorage, Storage, nats::NatsStorage},
     testing::{ManualClock, TestServer},
 };
@@ -187,5 +187,57 @@ async fn a_timer_whose_output_fails_is_an_incident_until_it_is_mended() {
     assert_eq!(edited.record.value.cascade[0].timer, Some(1));
     assert_eq!(edited.case.tokens[&token].data["half"], 4);
     serving.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// A case that was paused for a week, and whose timers are to have what they had left.
+#[tokio::test]
+async fn a_resume_may_leave_timers_what_they_had() {
+    let server = TestServer::start().await;
+    let clock = ManualClock::default();
+    let stored = NatsStorage::connect(config(server.url())).await.unwrap();
+    let petrel = Petrel::with_clock(Arc::new(stored), Arc::new(clock.clone()));
+    let of = |id: &str| (workflow("invoice"), case(id));
+    for id in ["catch-up", "keep"] {
+        begun(&petrel, invoice("10d"), id, json!({})).await;
+    }
+    clock.advance(TimeDelta::days(4));
+    for id in ["catch-up", "keep"] {
+        petrel.pause(&of(id).0, &of(id).1, Change::default()).await.unwrap();
+    }
+    // Another one that is made in the pause has all of its time left.
+    let token = NewToken {
+        workflow: workflow("invoice"),
+        case: case("keep"),
+        place: None,
+        data: json!({}),
+        metadata: Default::default(),
+        change: Change::default(),
+    };
+    clock.advance(TimeDelta::days(3));
+    petrel.create_token(token).await.unwrap();
+    clock.advance(TimeDelta::days(4));
+    assert_eq!(petrel.elapse_due().await.unwrap(), 0, "both are paused");
+    let (name, up) = of("catch-up");
+    let resumed = petrel.resume(&name, &up, Change::default()).await.unwrap();
+    assert_eq!(resumed.case.timers.len(), 1);
+    let firing = Some(stormpetrel::models::FiringId::new("again").unwrap());
+    let change = Change { firing, ..Change::default() };
+    let keep = OnResume::KeepRemaining;
+    let resume = async |way| petrel.resume_with(&name, &case("keep"), way, change.clone()).await;
+    let kept = resume(keep).await.unwrap();
+    let left: Vec<_> =
+        kept.case.timers.iter().map(|timer| timer.due - kept.record.value.time).collect();
+    assert_eq!(left, [TimeDelta::days(6), TimeDelta::days(10)]);
+    assert_eq!(kept.record.value.on_resume, keep);
+    // Repeated it is the same, and another way under its id is another request.
+    assert!(resume(keep).await.unwrap().repeated);
+    let other = resume(OnResume::CatchUp).await.unwrap_err();
+    assert!(matches!(other, Error::IdTaken { .. }), "{other}");
+    assert_eq!(petrel.elapse_due().await.unwrap(), 1);
+    let now = petrel.case(&of("catch-up").0, &of("catch-up").1).await.unwrap();
+    assert_eq!(now.marking.counts().into_keys().next(), Some(place("reminded")));
+    clock.advance(TimeDelta::days(6));
+    assert_eq!(petrel.elapse_due().await.unwrap(), 1);
     is_whole(&petrel).await;
 }

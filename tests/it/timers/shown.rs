@@ -62,6 +62,15 @@ async fn graphql_takes_and_shows_timed_transitions() {
     let summary = explain["summary"].as_str().unwrap();
     assert!(summary.starts_with("running; waits for time; go fires at 20"), "{summary}");
     assert_eq!(shown["case"]["history"]["nodes"][0]["timers"], json!([{ "number": 1 }]));
+    ask(r#"mutation { pauseCase(input: { workflowId: "w", caseId: "k" }) { status } }"#).await;
+    let resume = r#"mutation { resumeCase(input: { workflowId: "w", caseId: "k" },
+        timers: KEEP_REMAINING) { status timers { due since } history { nodes { kind onResume } } } }"#;
+    let resumed = ask(resume).await["resumeCase"].clone();
+    assert_eq!(resumed["history"]["nodes"][2]["onResume"], "KEEP_REMAINING");
+    assert_eq!(resumed["history"]["nodes"][1]["onResume"], Value::Null);
+    let moved: chrono::DateTime<chrono::Utc> =
+        resumed["timers"][0]["due"].as_str().unwrap().parse().unwrap();
+    assert!(moved > time("due"));
 }
 
 /// Each mistake is a problem of the definition, with its path.
