@@ -2,6 +2,7 @@
 
 mod firing;
 mod lost;
+mod racing;
 mod shown;
 
 use std::time::{Duration, Instant};
