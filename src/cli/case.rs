@@ -1,5 +1,7 @@
 //! `petrel case`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand, ValueEnum};
 use futures::StreamExt;
 use serde_json::{Map, Value, json as object};
@@ -17,7 +19,7 @@ use super::{
     table::Table,
 };
 use crate::{
-    config::Config,
+    config::{Config, duration},
     models::{
         CaseId, CaseStatus, LogSequence, OnResume, PlaceId, PutAside, Record, RecordKind, Stored,
         WorkflowId, visible,
@@ -39,9 +41,49 @@ pub(super) enum Case {
     /// Stop a case from firing until it is resumed
     Pause(Changing),
     Resume(Resuming),
+    Wait(Wait),
     /// End a case for good; its tokens go
     Cancel(Changing),
     Quarantine(Quarantine),
+}
+
+const WAIT_EXAMPLES: &str = "\
+Examples:
+  petrel case wait order-approval order-1
+  petrel --json case wait order-approval order-1 --within 5m
+
+Exit codes: 0 it has ended, 2 it is still running. The result is the data of its tokens, merged.";
+
+/// Wait for the end of a case, and show its result
+#[derive(Debug, Args)]
+#[command(after_help = WAIT_EXAMPLES)]
+pub(super) struct Wait {
+    #[command(flatten)]
+    named: Named,
+    /// Longest wait
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    within: Duration,
+}
+
+impl Wait {
+    async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
+        let Self { named: Named { workflow, case }, within } = self;
+        let case = petrel.await_case(&workflow, &case, within).await?;
+        let mut json = case_json(&case);
+        (json["ended"], json["result"]) = (case.status.has_ended().into(), object!(case.result()));
+        let mut text = case_text(&case);
+        if let Some(result) = case.result() {
+            text.push_str(&format!("result {result}\n"));
+        }
+        let mut answer = Answer::new(json, text);
+        if !case.status.has_ended() {
+            answer
+                .text
+                .push_str(&format!("still running after {}\n", humantime::format_duration(within)));
+            answer.exit = Some(2);
+        }
+        Ok(answer)
+    }
 }
 
 /// Let a paused case go on
@@ -214,6 +256,7 @@ impl Case {
                 let changed = petrel.resume_with(&workflow, &case, timers, change.change()).await?;
                 Ok(status_changed(&changed, RecordKind::Resumed))
             }
+            Self::Wait(wait) => wait.run(petrel).await,
             Self::Quarantine(quarantine) => quarantine.run(petrel).await,
             Self::Cancel(Changing { named: Named { workflow, case }, change }) => {
                 let changed = petrel.cancel(&workflow, &case, change.change()).await?;

@@ -1,6 +1,8 @@
 //! Queries.
 
-use async_graphql::{Context, ID, Object, Result};
+use std::time::Duration;
+
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use futures::future::try_join_all;
 
 use crate::graphql::{
@@ -20,6 +22,18 @@ use crate::{
     petrel::Error,
     storage::{MAX_PAGE, TokenScope},
 };
+
+/// The longest time that one request may wait for a case, in milliseconds.
+const LONGEST_WAIT: u64 = 60_000;
+
+/// A case that was waited for.
+#[derive(SimpleObject)]
+struct AwaitedCase {
+    /// True if it has ended; false if the time was over before that.
+    ended: bool,
+    /// The case as it is now.
+    case: Case,
+}
 
 /// The root of queries.
 pub(super) struct Query;
@@ -195,6 +209,27 @@ impl Query {
     ) -> Result<Option<Case>> {
         let (workflow, case) = case_of(&workflow_id, "id", &id)?;
         Ok(existing(joins::case(ctx, &workflow, &case).await)?.map(Case::from))
+    }
+
+    /// A case when it has ended, or as it is when the time is over: see `ended`. It counts as a
+    /// subscription among those that are under way.
+    async fn await_case(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The workflow.")] workflow_id: ID,
+        #[graphql(desc = "The case.")] id: ID,
+        #[graphql(desc = "Longest wait in milliseconds, 0 to 60000.", default = 30_000)]
+        within: i32,
+    ) -> Result<AwaitedCase> {
+        let (workflow, case) = case_of(&workflow_id, "id", &id)?;
+        let limit = u64::try_from(within).ok().filter(|limit| *limit <= LONGEST_WAIT);
+        let limit = limit.map(Duration::from_millis).ok_or_else(|| {
+            let reason = format!("is {within}, and 0 to {LONGEST_WAIT} milliseconds may be waited");
+            Error::argument("within", reason)
+        })?;
+        let case = petrel(ctx).await_case(&workflow, &case, limit).await?;
+        joins::hold(ctx, case.memory()).await;
+        Ok(AwaitedCase { ended: case.status.has_ended(), case: case.into() })
     }
 
     /// The cases of a workflow in the order of their creation.

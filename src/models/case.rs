@@ -26,6 +26,11 @@ pub enum CaseStatus {
 }
 
 impl CaseStatus {
+    /// Returns true if nothing follows: the case is completed or cancelled.
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
+    }
+
     /// Its stored name.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::graphql::{Answer, Limits, Operation, OperationKind};
+use crate::graphql::{Answer, Limits, Operation};
 
 /// Room for operations. One that finds none is refused at once, and can be tried again. A clone is
 /// the same room.
@@ -33,9 +33,9 @@ impl Admission {
 
     /// Room for an operation of its weight, until it is dropped.
     pub(crate) fn of(&self, operation: &Operation) -> Result<OwnedSemaphorePermit, Answer> {
-        let (room, what) = match operation.kind() {
-            OperationKind::Query | OperationKind::Mutation => (&self.short, "operations"),
-            OperationKind::Subscription => (&self.lasting, "subscriptions"),
+        let (room, what) = match operation.lasts() {
+            false => (&self.short, "operations"),
+            true => (&self.lasting, "subscriptions and waits"),
         };
         // One that is heavier than all there is has it alone.
         let weight = u32::try_from(operation.weight().min(room.all)).unwrap_or(u32::MAX);

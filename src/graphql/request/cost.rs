@@ -1,7 +1,7 @@
 //! The cost of a query: its depth, and the work that it can ask of the store.
 //!
-//! A field costs 1, a look-up in the store or a picture [`LOOK_UP`], and a check of a net
-//! [`CHECK`]. The items of a page cost the selection of one, times the number asked for; those of
+//! A field costs 1, a look-up in the store or a picture [`LOOK_UP`], and a check of a net,
+//! or a wait, [`CHECK`]. The items of a page cost the selection of one, times the number asked for; those of
 //! other lists, [`FEW`] times. Fields of introspection cost 1 each. An argument costs 1 for each
 //! value in it and each 64 bytes of text, as often as a variable with it is used.
 
@@ -22,11 +22,15 @@ use crate::storage::MAX_PAGE;
 /// The cost of a field that asks the store.
 pub(in crate::graphql) const LOOK_UP: usize = 500;
 
-/// The cost of a field that computes for as long as the server's budget for a check allows.
+/// The cost of a field that computes for as long as the server's budget for a check allows, or waits.
 const CHECK: usize = 10_000;
 
-/// The fields that check a net.
-const CHECKS: [(&str, &str); 2] = [("Query", "checkWorkflow"), ("Workflow", "analysis")];
+/// The fields that check a net, and the one that waits, which follows a case's log.
+const CHECKS: [(&str, &str); 3] =
+    [("Query", "checkWorkflow"), ("Workflow", "analysis"), ("Query", WAITS)];
+
+/// The field that waits.
+pub(super) const WAITS: &str = "awaitCase";
 
 /// Items that a list is taken to have if its length is not asked for: cases have a few tokens, not
 /// hundreds.

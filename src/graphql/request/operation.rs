@@ -10,7 +10,9 @@ use async_graphql::{
     Name, Positioned, Request, Response, Variables,
     parser::{
         parse_query,
-        types::{DocumentOperations, ExecutableDocument, FragmentDefinition, SelectionSet},
+        types::{
+            DocumentOperations, ExecutableDocument, FragmentDefinition, Selection, SelectionSet,
+        },
     },
 };
 use serde::Deserialize;
@@ -18,7 +20,7 @@ use serde_json::{Map, Value};
 
 use crate::graphql::{
     Answer, Limits,
-    request::cost::cost,
+    request::cost::{WAITS, cost},
     request::plain::plain,
     request::shape::Shape,
     request::spread::{Sizes, spreads},
@@ -51,6 +53,7 @@ pub struct Operation {
     pub(in crate::graphql) document: Arc<ExecutableDocument>,
     kind: OperationKind,
     weight: usize,
+    waits: bool,
 }
 
 /// Bytes of text that count as one operation: parsed they take some thirty times as much.
@@ -138,7 +141,8 @@ impl Operation {
         let fields = Sizes::of(&document).map_err(invalid)?.operations.selections;
         let weight = text.div_ceil(TEXT).max(fields.div_ceil(FIELDS)).max(1);
         request.set_parsed_query(document.clone());
-        Ok(Self { request, document: Arc::new(document), kind, weight })
+        let waits = document.operations.iter().any(|(_, of)| waits(&of.node.selection_set.node));
+        Ok(Self { request, document: Arc::new(document), kind, weight, waits })
     }
 
     /// The number of operations that it counts as, by the memory that it takes while it is under
@@ -147,10 +151,24 @@ impl Operation {
         self.weight
     }
 
+    /// Returns true if it is under way for long, doing little: it follows, or waits.
+    pub(in crate::graphql) fn lasts(&self) -> bool {
+        self.waits || self.kind == OperationKind::Subscription
+    }
+
     /// Its kind.
     pub fn kind(&self) -> OperationKind {
         self.kind
     }
+}
+
+/// Returns true if a field of the root waits, in the plain form.
+fn waits(root: &SelectionSet) -> bool {
+    root.items.iter().any(|item| match &item.node {
+        Selection::Field(field) => field.node.name.node == WAITS,
+        Selection::InlineFragment(fragment) => waits(&fragment.node.selection_set.node),
+        Selection::FragmentSpread(_) => false,
+    })
 }
 
 fn invalid(problem: impl Into<String>) -> Answer {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, Object, Result};
+use async_graphql::{Context, Enum, ID, Json, Object, Result};
+use serde_json::Value;
 
 use super::{
     CaseEvent, Explanation, Marking, Timer, Token, Workflow,
@@ -105,6 +106,12 @@ impl Case {
     /// Its open incidents, oldest first.
     async fn incidents(&self) -> Vec<Incident> {
         Incident::all(&self.case)
+    }
+
+    /// The result of a completed case: the data of its tokens, merged in the order of `tokens` (JSON merge
+    /// patch, RFC 7396), as a join merges them. Null of a case that is not completed.
+    async fn result(&self) -> Option<Json<Value>> {
+        self.case.result().map(Json)
     }
 
     /// Its timers that run, oldest first.

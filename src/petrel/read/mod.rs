@@ -1,6 +1,7 @@
 //! Reads of the log and of the views, and subscriptions.
 
 pub(in crate::petrel) mod chain;
+mod ending;
 pub(in crate::petrel) mod feeds;
 pub(crate) mod follows;
 mod in_log;

@@ -49,7 +49,7 @@ async fn output(mut command: Command) -> Output {
 }
 
 /// Runs `petrel` on `server`, which has our streams.
-async fn on(server: &TestServer, arguments: &[&str]) -> Output {
+pub(crate) async fn on(server: &TestServer, arguments: &[&str]) -> Output {
     drop(crate::support::petrel_at(server.url()).await);
     let mut command = petrel(arguments);
     command.env("NATS_URL", server.url());
@@ -70,7 +70,7 @@ pub(crate) async fn json(server: &TestServer, arguments: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
 }
 
-fn errors(output: &Output) -> String {
+pub(crate) fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
