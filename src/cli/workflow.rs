@@ -29,6 +29,7 @@ pub(super) enum Workflow {
     Apply(Apply),
     List(List),
     Show(Show),
+    Schema(Schema),
 }
 
 const APPLY_EXAMPLES: &str = "\
@@ -69,6 +70,28 @@ pub(super) struct List {
     after: Option<WorkflowId>,
 }
 
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  petrel workflow schema > workflow.schema.json
+
+An editor with a YAML language server completes and checks a file that begins with
+  # yaml-language-server: $schema=workflow.schema.json
+What only a net tells, `petrel check` says.";
+
+/// Print the JSON Schema of definitions, for editors
+#[derive(Debug, Args)]
+#[command(after_help = SCHEMA_EXAMPLES)]
+pub(super) struct Schema {}
+
+impl Schema {
+    fn run() -> Answer {
+        let mut schema = schemars::schema_for!(WorkflowDefinition).to_value();
+        schema["title"] = json!("Storm Petrel workflow definition");
+        let text = format!("{schema:#}\n");
+        Answer::document(schema, text)
+    }
+}
+
 /// Show a definition as YAML, as `petrel workflow apply` reads it
 #[derive(Debug, Args)]
 pub(super) struct Show {
@@ -83,6 +106,7 @@ impl Workflow {
     pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
         let shutdown = connection::shutdown(config)?;
         match self {
+            Self::Schema(_) => Ok(Schema::run()),
             Self::Apply(apply) => {
                 // All files are read before anything is stored.
                 let files = apply.files.iter();

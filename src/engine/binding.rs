@@ -10,8 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Blocker, Budget, GuardFailure, Mode, Net, NetTransition, RanOut, Scope,
-    choices::{Choices, Clash, advance},
-    joins::{Joins, TRIED_FIRST},
+    search::{Choices, Clash, Joins, TRIED_FIRST, advance},
 };
 use crate::models::{
     ArcKind, Case, CaseId, CaseStatus, PlaceId, Token, TokenId, WorkflowId, petri::Input,

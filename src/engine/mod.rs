@@ -6,8 +6,6 @@ mod binding;
 mod budget;
 mod carried;
 mod cascade;
-mod choices;
-mod contradiction;
 mod draft;
 mod explain;
 mod fire;
@@ -15,24 +13,27 @@ mod fit;
 mod guard;
 mod immediate;
 mod incidents;
-mod joins;
 mod merge;
 mod modes;
 mod net;
+mod places;
 mod quarantine;
 mod record;
+mod search;
 mod timers;
+mod timing;
 
 #[cfg(test)]
 mod properties;
 
 #[cfg(feature = "analysis")]
 pub(crate) use apply::case_after;
-pub use apply::{Reckoned, apply, history_bases, produced, reckon, restore, take_produced};
+pub use apply::{
+    Contradiction, Reckoned, apply, history_bases, produced, reckon, restore, take_produced,
+};
 pub use binding::Binding;
 pub use budget::{Budget, MAX_STEPS, RanOut};
 pub use cascade::{Bounds, NotMade};
-pub use contradiction::Contradiction;
 pub use explain::{
     Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
 };

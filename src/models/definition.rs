@@ -11,6 +11,7 @@ use super::{LogSequence, PlaceId, Problems, TransitionId, Version, WorkflowId};
 ///
 /// `engine::Net::compile` checks it and makes the form that fires.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WorkflowDefinition {
     /// The workflow's id.
@@ -84,6 +85,7 @@ impl WorkflowDefinition {
 
 /// A place: holds tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// The place's id, unique in the workflow.
@@ -104,6 +106,7 @@ pub struct Place {
 
 /// Purpose of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceKind {
     /// A place like any other. With no transition that takes from it, it is terminal too.
@@ -121,6 +124,7 @@ impl PlaceKind {
 
 /// A transition: takes tokens from places and gives tokens to places, all at once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Transition {
     /// The transition's id, unique in the workflow.
@@ -156,10 +160,12 @@ pub struct Transition {
     /// Rank of an immediate transition: of those that are enabled the highest fires first, and of
     /// equal ones the first in the definition. 0 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = -2147483648, max = 2147483647)))]
     pub priority: Option<i32>,
     /// Fires by itself once it has been enabled for so long: a time such as `30s` or `2h 30m`, or a CEL
     /// expression that gives a duration. A number is one of seconds.
     #[serde(default, deserialize_with = "wait::deserialize")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::schema"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// Fires by itself at this time, once it is enabled: a CEL expression that gives a timestamp.
@@ -179,6 +185,7 @@ impl Transition {
 
 /// An arc from a place to a transition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct InputArc {
     /// The place that it starts from.
@@ -193,6 +200,7 @@ pub struct InputArc {
 
 /// An arc from a transition to a place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OutputArc {
     /// The place that it leads to.
@@ -222,6 +230,7 @@ fn is_one(weight: &u64) -> bool {
 
 /// Effect of an input arc when its transition fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ArcKind {
     /// Takes `weight` tokens.
@@ -243,6 +252,7 @@ impl ArcKind {
 
 /// A condition on a firing: a CEL expression as text, or a tree of rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     untagged,
     expecting = "a condition is needed here: an expression in CEL as a text, or a rule \
@@ -258,6 +268,7 @@ pub enum Guard {
 /// A rule tree. `path` is dotted: `token.data.amount`, `case.id`; one that starts with none
 /// of `token`, `tokens` and `case` is read inside `token.data`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Rule {
     /// The path leads to something that is not null.
@@ -322,6 +333,14 @@ mod wait {
         from: D,
     ) -> Result<Option<String>, D::Error> {
         from.deserialize_any(Wait).map(Some)
+    }
+
+    #[cfg(feature = "schema")]
+    pub(super) fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [
+            { "type": "string", "examples": ["30s", "2h 30m", "duration(token.data.wait)"] },
+            { "type": "integer", "minimum": 0 }
+        ] })
     }
 
     struct Wait;

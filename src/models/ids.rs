@@ -124,6 +124,22 @@ macro_rules! id {
             }
         }
 
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let pattern = format!("^[A-Za-z0-9_-]{{1,{}}}$", Self::MAX_LENGTH);
+                schemars::json_schema!({ "type": "string", "pattern": pattern })
+            }
+        }
+
         impl Stored for $name {
             fn stored(text: &str) -> Result<Self, IdError> {
                 let plain = match Self::KIND == FiringId::KIND {

@@ -27,6 +27,7 @@ const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/petrel/change/costly.rs", 1, "the change waits for its decision"),
     ("src/petrel/read/feeds.rs", 1, "ends with its last subscriber, and they hear of its end"),
     ("src/petrel/thread.rs", 3, "who asks for the computation waits"),
+    ("src/petrel/timers/run.rs", 2, "its tracker, which `run_timers` waits for"),
     ("src/process/signals.rs", 1, "a second signal is heard whatever the first one began"),
     ("src/process/tasks.rs", 1, "the tasks of the process"),
     ("src/server/connections/accept.rs", 2, "connections, which the end of `serve` waits for"),

@@ -5,4 +5,5 @@ mod cascades;
 mod explanations;
 mod firings;
 mod fixture;
+mod timer_examples;
 mod timers;

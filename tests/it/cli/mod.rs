@@ -16,6 +16,7 @@ mod operations;
 #[cfg(feature = "peers")]
 mod peers;
 mod pnml;
+mod schema;
 mod simulate;
 
 use std::process::{Command, Output, Stdio};

@@ -64,7 +64,7 @@ async fn what_a_newer_version_wrote_is_shown_and_its_case_is_not_changed() {
     for (more, names) in [
         (json!({ "kind": "begun", "items": [{ "number": 1 }] }), &["kind begun", "items"][..]),
         (json!({ "kind": "begun" }), &["kind begun"]),
-        (json!({ "kind": "resumed", "timers": [] }), &["timers"]),
+        (json!({ "kind": "resumed", "queues": [] }), &["queues"]),
     ] {
         let (server, knew, k) = written_by_a_newer_version(more.clone()).await;
         let id = workflow("loop");

@@ -1,22 +1,91 @@
-//! The timers that run where a change has come to rest.
+//! Timers: the bindings that timed transitions have, from one record to the next.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use super::{
-    super::{
-        Budget, Net, NetTransition, Scope,
-        binding::{Kept, View},
-        cascade::{Failures, STEPS_A_SEARCH, stopped_by},
-        draft::Draft,
-        incidents::Stopped,
-    },
-    bound::{MOST_TIMERS, is_free, mode_of, takes, tokens},
+    Blocker, Budget, Mode, Net, NetTransition, Scope,
+    binding::{Binding, Kept, View},
+    cascade::{Failures, STEPS_A_SEARCH, stopped_by},
+    draft::Draft,
+    incidents::Stopped,
 };
-use crate::models::{IncidentCode, RecordKind, Timer, TokenAt, TokenId, TransitionId};
+use crate::models::{
+    ArcKind, IncidentCode, RecordKind, Timer, Token, TokenAt, TokenId, TransitionId,
+};
+
+/// The most timers of a case that run at once. The next begin when these end.
+pub const MOST_TIMERS: usize = 1_000;
+
+/// The mode in which a timer's tokens are those of its transition.
+fn mode_of<'n>(view: &View<'_>, transition: &'n NetTransition, timer: &Timer) -> Option<&'n Mode> {
+    let places = || timer.tokens.iter().map(|at| view.net.place(&at.place));
+    transition.modes.iter().find(|mode| {
+        let wanted = [ArcKind::Consume, ArcKind::Read].into_iter().flat_map(|kind| {
+            let arcs = mode.arcs.inputs.iter().filter(move |arc| arc.kind == kind);
+            arcs.flat_map(|arc| (0..arc.weight).map(|_| Some(arc.place)))
+        });
+        wanted.eq(places())
+    })
+}
+
+/// Number of the tokens that are taken in a mode: the others are read.
+fn takes(mode: &Mode) -> usize {
+    let arcs = mode.arcs.inputs.iter().filter(|arc| arc.kind == ArcKind::Consume);
+    arcs.map(|arc| usize::try_from(arc.weight).unwrap_or(usize::MAX)).sum()
+}
+
+/// The tokens of a timer; `None` if one of them has been taken, also if it came back.
+fn tokens<'d>(draft: &'d Draft<'_>, timer: &Timer) -> Option<Vec<&'d Arc<Token>>> {
+    let token = |at: &TokenAt| draft.token(&at.token).filter(|_| !draft.took(&at.token));
+    timer.tokens.iter().map(token).collect()
+}
+
+/// Returns true if no inhibitor arc forbids a firing in a mode.
+fn is_free(view: &View<'_>, mode: &Mode) -> bool {
+    let inhibits = |kind, place, weight| kind == ArcKind::Inhibitor && view.count(place) >= weight;
+    !mode.arcs.inputs.iter().any(|arc| inhibits(arc.kind, arc.place, arc.weight))
+}
+
+/// The binding of a timer that has come due, with its mode, or what keeps it from firing now; `None` if
+/// it is gone.
+pub(super) fn bound<'n>(
+    view: &View<'n>,
+    draft: &Draft<'_>,
+    transition: &'n NetTransition,
+    timer: &Timer,
+) -> Option<(&'n Mode, Result<Binding, Vec<Blocker>>)> {
+    let mode = mode_of(view, transition, timer)?;
+    let tokens = tokens(draft, timer)?;
+    is_free(view, mode).then_some(())?;
+    // What it runs out of, the guard says.
+    let _ = view.budget.charge(1 + tokens.len() as u64);
+    let seen: Vec<_> = tokens.iter().map(|token| token.as_ref()).collect();
+    if let Err(failure) = transition.guards.check(&view.scope(&seen)) {
+        let (condition, explanation) = (failure.source, failure.reason);
+        let blocker = match failure.failed_to_evaluate {
+            true => Blocker::GuardFailed { condition, explanation, bindings_tried: 1 },
+            false => Blocker::Guard { condition, explanation, bindings_tried: 1 },
+        };
+        return Some((mode, Err(vec![blocker])));
+    }
+    let mut blockers = Vec::new();
+    view.check_capacity(mode, &mut blockers);
+    if !blockers.is_empty() {
+        return Some((mode, Err(blockers)));
+    }
+    let mut consumed: Vec<_> = tokens.into_iter().cloned().collect();
+    let read = consumed.split_off(takes(mode));
+    let is_taken = |token: &Arc<Token>| consumed.iter().any(|one| Arc::ptr_eq(one, token));
+    let reset = view.reset(mode, is_taken);
+    Some((mode, Ok(Binding { consumed, read, reset })))
+}
 
 /// The transitions that were looked at where a cascade rests, and of these the failures.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Judged {
+pub(super) struct Judged {
     pub failures: Failures,
     pub looked: HashSet<TransitionId>,
 }
@@ -32,7 +101,7 @@ impl Judged {
 /// A timer goes on as long as its tokens stay and are not taken, its guard is true and no inhibitor arc
 /// forbids it. What may have become enabled is what a token concerns that came, left or was
 /// changed; of the others nothing is new.
-pub(in crate::engine) fn judge(
+pub(super) fn judge(
     view: &mut View<'_>,
     draft: &mut Draft<'_>,
     budget: &Budget,

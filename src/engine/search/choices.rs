@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use crate::models::{ArcKind, Token, TokenId, petri::Input};
 
 /// A token that a choice would read and take: no choice that is the same up to it can be bound.
-pub(super) struct Clash {
+pub(in crate::engine) struct Clash {
     /// Index of the reading arc.
     pub arc: usize,
     /// Place of the token in the arc's choice.
@@ -14,7 +14,7 @@ pub(super) struct Clash {
 
 impl Clash {
     /// Moves to the next choice that is another up to the token; false at the end.
-    pub(super) fn leave(&self, arcs: &mut [(Input, Choices<'_>)]) -> bool {
+    pub(in crate::engine) fn leave(&self, arcs: &mut [(Input, Choices<'_>)]) -> bool {
         let (before, rest) = arcs.split_at_mut(self.arc);
         let [(_, here), after @ ..] = rest else { return false };
         after.iter_mut().for_each(|(_, choices)| choices.start_over());
@@ -24,20 +24,24 @@ impl Clash {
 
 /// Moves to the next choice: the last arc that has one moves on, those after it start over. False at
 /// the end.
-pub(super) fn advance(arcs: &mut [(Input, Choices<'_>)]) -> bool {
+pub(in crate::engine) fn advance(arcs: &mut [(Input, Choices<'_>)]) -> bool {
     arcs.iter_mut().rposition(|(_, choices)| choices.advance()).is_some()
 }
 
 /// The ways to choose `weight` of the candidates of one arc, in lexicographic order; the
 /// first `fixed` candidates are in every choice.
-pub(super) struct Choices<'a> {
+pub(in crate::engine) struct Choices<'a> {
     pub candidates: Cow<'a, [Arc<Token>]>,
     fixed: usize,
     pub chosen: Vec<usize>,
 }
 
 impl<'a> Choices<'a> {
-    pub(super) fn new(candidates: Cow<'a, [Arc<Token>]>, arc: &Input, named: &[TokenId]) -> Self {
+    pub(in crate::engine) fn new(
+        candidates: Cow<'a, [Arc<Token>]>,
+        arc: &Input,
+        named: &[TokenId],
+    ) -> Self {
         let weight = usize::try_from(arc.weight).unwrap_or(usize::MAX).min(candidates.len());
         let fixed = match arc.kind {
             ArcKind::Consume => {
@@ -48,22 +52,22 @@ impl<'a> Choices<'a> {
         Self { candidates, fixed, chosen: (0..weight).collect() }
     }
 
-    pub(super) fn chosen(&self) -> impl Iterator<Item = &Arc<Token>> {
+    pub(in crate::engine) fn chosen(&self) -> impl Iterator<Item = &Arc<Token>> {
         self.chosen.iter().map(|index| &self.candidates[*index])
     }
 
     /// Returns true if somebody has named tokens of it.
-    pub(super) fn is_fixed(&self) -> bool {
+    pub(in crate::engine) fn is_fixed(&self) -> bool {
         self.fixed > 0
     }
 
     /// Returns true if it stands at its first choice.
-    pub(super) fn is_at_start(&self) -> bool {
+    pub(in crate::engine) fn is_at_start(&self) -> bool {
         self.chosen.iter().enumerate().all(|(at, chosen)| at == *chosen)
     }
 
     /// Moves to the next choice; if there is none, starts over and answers false.
-    pub(super) fn advance(&mut self) -> bool {
+    pub(in crate::engine) fn advance(&mut self) -> bool {
         self.advance_up_to(self.chosen.len())
     }
 
@@ -84,7 +88,7 @@ impl<'a> Choices<'a> {
         false
     }
 
-    pub(super) fn start_over(&mut self) {
+    pub(in crate::engine) fn start_over(&mut self) {
         self.chosen = (0..self.chosen.len()).collect();
     }
 }

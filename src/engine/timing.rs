@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::super::{Budget, Scope, guard::TimeExpression};
+use super::{Budget, Scope, guard::TimeExpression};
 use crate::models::{Problems, Transition};
 
 /// The longest wait: what is due later is due at no time.
@@ -10,7 +10,7 @@ const LONGEST_DAYS: i64 = 36_525;
 
 /// The time at which a timed transition fires, once it is enabled.
 #[derive(Debug)]
-pub(in crate::engine) enum Timing {
+pub(super) enum Timing {
     /// So long after.
     After(TimeDelta),
     /// As long after, or at that time, as an expression says.
@@ -19,7 +19,7 @@ pub(in crate::engine) enum Timing {
 
 impl Timing {
     /// Reads it from a definition; each error becomes a problem under `path`.
-    pub(in crate::engine) fn compile(
+    pub(super) fn compile(
         transition: &Transition,
         path: &str,
         budget: Option<&Budget>,
@@ -60,7 +60,7 @@ impl Timing {
     }
 
     /// Returns true if it asks for the case, whose marking is that of all places.
-    pub(in crate::engine) fn asks_for_case(&self) -> bool {
+    pub(super) fn asks_for_case(&self) -> bool {
         matches!(self, Self::By(expression) if expression.asks_for_case())
     }
 
@@ -70,7 +70,7 @@ impl Timing {
     /// # Errors
     ///
     /// The reason in words that there is none.
-    pub(in crate::engine) fn due(&self, scope: &Scope<'_>) -> Result<DateTime<Utc>, String> {
+    pub(super) fn due(&self, scope: &Scope<'_>) -> Result<DateTime<Utc>, String> {
         let due = match self {
             Self::After(span) => scope.now.checked_add_signed(*span),
             Self::By(expression) => expression.evaluate(scope)?,

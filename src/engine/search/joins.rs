@@ -8,21 +8,21 @@ use std::{
 
 use serde_json::Value;
 
-use super::{
+use super::Choices;
+use crate::engine::{
     Budget, Guards,
-    choices::Choices,
     guard::{Join, KeyAt},
 };
 use crate::models::{Token, petri::Input};
 
 /// Number of choices that are tried before an index of the tokens is worth making.
-pub(super) const TRIED_FIRST: usize = if cfg!(test) { 1 } else { 64 };
+pub(in crate::engine) const TRIED_FIRST: usize = if cfg!(test) { 1 } else { 64 };
 
 /// The most joins of one search.
 const MOST: usize = 8;
 
 /// The joins of one search.
-pub(super) struct Joins<'g> {
+pub(in crate::engine) struct Joins<'g> {
     constraints: Vec<Constraint<'g>>,
 }
 
@@ -59,7 +59,7 @@ struct Index {
 impl<'g> Joins<'g> {
     /// Indexes the candidates of arcs that a condition joins; `None` if there is none, or no budget
     /// for it.
-    pub(super) fn of(
+    pub(in crate::engine) fn of(
         guards: &'g Guards,
         arcs: &[(Input, Choices<'_>)],
         budget: &Budget,
@@ -98,7 +98,11 @@ impl<'g> Joins<'g> {
     }
 
     /// Moves on to the first choice, from the present one, whose tokens may agree; false at the end.
-    pub(super) fn settle(&self, arcs: &mut [(Input, Choices<'_>)], budget: &Budget) -> bool {
+    pub(in crate::engine) fn settle(
+        &self,
+        arcs: &mut [(Input, Choices<'_>)],
+        budget: &Budget,
+    ) -> bool {
         let mut arc = 0;
         while arc < arcs.len() {
             let is_first = arcs[arc].1.is_at_start();
