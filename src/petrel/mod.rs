@@ -20,7 +20,7 @@ pub(crate) mod metrics;
 pub(crate) mod read;
 mod requests;
 pub(crate) mod thread;
-mod timers;
+pub(in crate::petrel) mod timers;
 pub(crate) mod views;
 
 use std::sync::Arc;

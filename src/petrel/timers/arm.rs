@@ -56,10 +56,11 @@ impl Views {
         let new: Vec<_> = wanted.into_iter().filter(is_new).collect();
         let storage = &self.reader.storage;
         let arm = async {
-            match new.is_empty() {
-                true => Ok(()),
-                false => storage.arm(&new).await,
+            if new.is_empty() {
+                return Ok(());
             }
+            self.soon.pass(&new, self.reader.clock.now());
+            storage.arm(&new).await
         };
         let disarm = async {
             // One that comes due though it is over fires nothing.

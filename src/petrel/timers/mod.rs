@@ -4,3 +4,4 @@ mod arm;
 mod elapse;
 mod fill;
 mod run;
+pub(in crate::petrel) mod soon;

@@ -31,7 +31,9 @@ impl Petrel {
     /// they share the work.
     pub async fn run_timers(&self, shutdown: CancellationToken) {
         let (turns, running) = (Arc::new(Semaphore::new(MOST_AT_ONCE)), TaskTracker::new());
-        let filling = running.spawn(self.clone().fill_timers(shutdown.clone()));
+        running.spawn(self.clone().fill_timers(shutdown.clone()));
+        let soon = self.clone().fire_soon(Arc::clone(&turns), running.clone(), shutdown.clone());
+        running.spawn(soon);
         loop {
             // Cancel-safe: what was on its way comes again.
             let taken = tokio::select! {
@@ -65,8 +67,6 @@ impl Petrel {
         }
         running.close();
         running.wait().await;
-        // It has ended with the others.
-        drop(filling);
     }
 
     /// Fires what has come due of a case, and settles it.

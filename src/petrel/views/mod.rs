@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{Metrics, read::Reader};
+use super::{Metrics, read::Reader, timers::soon::Soon};
 
 /// The writing side of the token views.
 #[derive(Debug)]
@@ -23,12 +23,15 @@ pub(in crate::petrel) struct Views {
     pub(in crate::petrel) reader: Arc<Reader>,
     confirmed: reconcile::Confirmed,
     metrics: Arc<Metrics>,
+    /// The timers that are due soon.
+    pub(in crate::petrel) soon: Soon,
     /// Cases of many tokens take turns when their views are looked at.
     large_cases: Semaphore,
 }
 
 impl Views {
     pub(in crate::petrel) fn new(reader: Arc<Reader>, metrics: Arc<Metrics>) -> Self {
-        Self { reader, confirmed: Default::default(), metrics, large_cases: Semaphore::new(2) }
+        let (confirmed, soon) = Default::default();
+        Self { reader, confirmed, metrics, soon, large_cases: Semaphore::new(2) }
     }
 }
