@@ -91,14 +91,15 @@ impl Subjects {
     }
 
     /// Subjects of each kind that is published to, of a workflow that nobody has: a definition, both
-    /// branches of a case, and a token.
-    pub(super) fn of_no_workflow(&self) -> [String; 4] {
+    /// branches of a case, a token, and a timer.
+    pub(super) fn of_no_workflow(&self) -> [String; 5] {
         let of = format!("{}.workflows.petrel-doctor", self.prefix);
         [
             format!("{of}.definition"),
             format!("{of}.events.transitions.none"),
             format!("{of}.events.lifecycle.none"),
             format!("{of}.places.none.tokens.none"),
+            format!("{}.timers.petrel-doctor.none.0.0", self.prefix),
         ]
     }
 

@@ -15,9 +15,10 @@ use async_nats::ConnectOptions;
 use serde_json::json;
 use stormpetrel::{
     local_server::{SearchEnvironment, ServerBinary},
+    models::LogSequence,
     petrel::{ExpectedVersion, Petrel},
     storage::{
-        Page, TokenScope,
+        Arming, Page, Storage, TokenScope,
         nats::{Auth, NatsStorage, NatsStorageConfig},
     },
 };
@@ -26,7 +27,7 @@ use super::{
     fixtures::eventually,
     looking::{doctor, failures, run, warnings},
 };
-use crate::support::{begin, config, orders};
+use crate::support::{begin, case, config, orders};
 
 /// A server with a configuration of the test's own, killed when dropped.
 pub(super) struct Configured {
@@ -127,6 +128,32 @@ async fn a_user_who_may_not_publish_is_told_at_once_which_permission_is_missing(
     assert_eq!(petrel.storage().last_sequence().await.unwrap(), before);
 }
 
+/// A server with a user for each subject, who may publish to all others, and one who may do everything.
+async fn with_users(denied: &[&str]) -> Configured {
+    let users = denied.iter().enumerate().map(|(number, subject)| {
+        format!(
+            "{{ user: u{number}, password: s, permissions: {{ publish: {{ allow: \">\", deny: \
+             [\"{subject}\"] }}, subscribe: \"_INBOX.>\" }} }}\n"
+        )
+    });
+    let users: String = users.collect();
+    Configured::start(&format!(
+        "jetstream {{ store_dir: \"STORE\" }}\nauthorization {{ users: [\n{{ user: all, password: s \
+         }}\n{users}] }}\n"
+    ))
+    .await
+}
+
+fn timers(petrel: &Petrel) -> &dyn Storage {
+    petrel.storage().as_ref()
+}
+
+/// A timer that is due.
+fn timer() -> Arming {
+    let (workflow, case, due) = (orders().id, case("c"), chrono::DateTime::UNIX_EPOCH);
+    Arming { workflow, case, timer: 1, armed: LogSequence::FIRST, due }
+}
+
 #[tokio::test]
 async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every_read_of_that_way()
 {
@@ -139,21 +166,16 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
         "$JS.API.CONSUMER.DELETE.>",
         "$JS.API.STREAM.CREATE.*",
         "$JS.API.STREAM.UPDATE.CB_MARKING",
+        "$JS.API.STREAM.UPDATE.CB_TIMERS",
         "$JS.API.STREAM.NAMES",
         "cb.views.>",
+        "cb.timers.>",
+        "$JS.API.STREAM.PURGE.*",
+        "$JS.API.STREAM.MSG.DELETE.CB_TIMERS",
+        "$JS.API.CONSUMER.INFO.CB_TIMERS.*",
+        "$JS.ACK.>",
     ];
-    let users = denied.iter().enumerate().map(|(number, subject)| {
-        format!(
-            "{{ user: u{number}, password: s, permissions: {{ publish: {{ allow: \">\", deny: \
-             [\"{subject}\"] }}, subscribe: \"_INBOX.>\" }} }}\n"
-        )
-    });
-    let users: String = users.collect();
-    let server = Configured::start(&format!(
-        "jetstream {{ store_dir: \"STORE\" }}\nauthorization {{ users: [\n{{ user: all, password: s \
-         }}\n{users}] }}\n"
-    ))
-    .await;
+    let server = with_users(&denied).await;
     let url = &server.url;
     let all = NatsStorage::connect(as_user(url, "all")).await.unwrap();
     begin(&Petrel::new(std::sync::Arc::new(all)), json!({})).await;
@@ -161,7 +183,7 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
     let api = async_nats::jetstream::new(api.connect(url).await.unwrap());
     let settings = async || {
         let mut found = Vec::new();
-        for stream in ["CB_LOG", "CB_MARKING"] {
+        for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS"] {
             let info = api.get_stream(stream).await.unwrap().cached_info().clone();
             found.push((info.config, info.created));
         }
@@ -190,8 +212,20 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
             | "$JS.API.CONSUMER.DELETE.>"
             | "$JS.API.STREAM.CREATE.*"
             | "$JS.API.STREAM.UPDATE.CB_MARKING"
+            | "$JS.API.STREAM.UPDATE.CB_TIMERS"
             | "$JS.API.STREAM.NAMES"
-            | "cb.views.>" => continue,
+            | "cb.views.>"
+            | "$JS.API.CONSUMER.INFO.CB_TIMERS.*"
+            | "$JS.ACK.>" => continue,
+            "cb.timers.>" => timers(&petrel).arm(&[timer()]).await.unwrap_err().into(),
+            "$JS.API.STREAM.PURGE.*" => {
+                timers(&petrel).disarm(&[timer()]).await.unwrap_err().into()
+            }
+            "$JS.API.STREAM.MSG.DELETE.CB_TIMERS" => {
+                timers(&petrel).arm(&[timer()]).await.unwrap();
+                let due = timers(&petrel).take_due(1, Duration::from_secs(10)).await.unwrap();
+                timers(&petrel).settle(&due[0]).await.unwrap_err().into()
+            }
             "$JS.API.DIRECT.GET.>" | "$JS.API.DIRECT.GET.CB_MARKING" => {
                 let scope = TokenScope { workflow: orders().id, place: None, case: None };
                 petrel.tokens(&scope, Page::default()).await.unwrap_err()

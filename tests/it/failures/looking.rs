@@ -82,12 +82,12 @@ async fn no_command_makes_a_stream_where_there_is_none_but_init() {
         assert_eq!(streams(&operator).await, 0, "{command:?}");
     }
     assert!(run(&server.url(), &["init"]).await.status.success());
-    assert_eq!(streams(&operator).await, 2);
+    assert_eq!(streams(&operator).await, 3);
     let found = doctor(&server.url(), &[]).await;
     assert_eq!(found["healthy"], true, "{found}");
     let other = doctor(&server.url(), &["--log-stream", "CB_LOGG"]).await;
     assert!(failures(&other).contains("CB_LOG"), "{other}");
-    assert_eq!(streams(&operator).await, 2);
+    assert_eq!(streams(&operator).await, 3);
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_lost_log_is_told_of_and_nobody_makes_an_empty_one() {
             + &String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success(), "{command:?}: {said}");
         assert!(said.contains("were lost") && said.contains("restore"), "{command:?}: {said}");
-        assert_eq!(streams(&operator).await, 1, "{command:?}");
+        assert_eq!(streams(&operator).await, 2, "{command:?}");
     }
 }
 
@@ -118,7 +118,7 @@ async fn a_lost_view_is_made_again_and_filled_by_a_serving_process() {
     operator.delete_stream("CB_MARKING").await.unwrap();
     let looked = run(&server.url(), &["token", "list", "orders"]).await;
     assert!(String::from_utf8_lossy(&looked.stderr).contains("petrel serve"), "{looked:?}");
-    assert_eq!(streams(&operator).await, 1);
+    assert_eq!(streams(&operator).await, 2);
 
     // Somebody made it and died before it was full.
     assert!(run(&server.url(), &["init"]).await.status.success());
@@ -160,7 +160,7 @@ async fn a_view_that_is_deleted_while_a_process_serves_is_made_again_and_filled_
     }
 
     // Where the log is gone too, nothing is known to be right, and nobody makes an empty one.
-    for stream in ["CB_LOG", "CB_MARKING"] {
+    for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS"] {
         operator.delete_stream(stream).await.unwrap();
     }
     serve.logs("this account has no Storm Petrel system").await;

@@ -28,5 +28,6 @@ mod readers;
 mod reconnect;
 mod replicas;
 mod stream_settings;
+mod timers;
 mod unknown;
 mod watching;

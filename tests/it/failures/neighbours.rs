@@ -1,11 +1,16 @@
 //! Several systems, and several versions, on one server.
 
+use std::time::Duration;
+
 use async_nats::jetstream;
+use chrono::{SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 use stormpetrel::{
-    petrel::{Error, Fire, NewCase},
+    models::LogSequence,
+    petrel::{Error, Fire, NewCase, Petrel},
     storage::{
-        Consistency, Page, StorageError, TokenScope, nats::NatsStorage, nats::NatsStorageConfig,
+        Arming, Consistency, Page, StorageError, TokenScope, nats::NatsStorage,
+        nats::NatsStorageConfig,
     },
     testing::TestServer,
 };
@@ -61,8 +66,14 @@ async fn a_system_that_would_take_anothers_streams_or_subjects_changes_nothing()
         // One stream in the part of the other.
         ("cb", "MARKING_A", "LOG_A", "MARKING_A"),
         ("xx", "MARKING_A", "LOG_B", "MARKING_A"),
+        // The others' timers, by another prefix.
+        ("xx", "LOG_B", "MARKING_B", "LOG_A_TIMERS"),
     ] {
-        let (stream, reason) = refused(system(&server, prefix, log, marking)).await;
+        let mut other = system(&server, prefix, log, marking);
+        if named == "LOG_A_TIMERS" {
+            other.timer_stream = Some(named.to_owned());
+        }
+        let (stream, reason) = refused(other).await;
         assert_eq!(stream, named, "{prefix} {log} {marking}: {reason}");
         assert!(reason.starts_with("subjects: "), "{prefix} {log} {marking}: {reason}");
         assert_eq!(everything(&operator).await, before, "{prefix} {log} {marking}");
@@ -99,7 +110,7 @@ async fn streams_of_a_newer_version_are_refused_by_an_older_one_and_kept() {
     let petrel = petrel_at(server.url()).await;
     let (_, token) = begin(&petrel, json!({})).await;
     let operator = operator(server.url()).await;
-    for newer in ["CB_MARKING", "CB_LOG"] {
+    for newer in ["CB_TIMERS", "CB_MARKING", "CB_LOG"] {
         let mut settings = stream_info(&operator, newer).await["config"].take();
         settings["metadata"]["stormpetrel.format"] = json!("3");
         // It has also grown a setting that an older version would put back.
@@ -145,12 +156,37 @@ async fn two_systems_side_by_side_do_not_see_each_other() {
         assert_eq!(listed.items.len(), tokens);
         assert_eq!(view_is_the_log(petrel).await.unwrap().len(), tokens);
     }
+    neither_takes_the_others_timers(&one, &two).await;
     let untouched = in_view(&two).await.unwrap();
     let operator = operator(server.url()).await;
     operator.get_stream("MARKING_1").await.unwrap().purge().await.unwrap();
     let rebuilt = one.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((rebuilt.cases, rebuilt.mended), (1, 1));
     assert_eq!(in_view(&two).await.unwrap(), untouched);
+    operator.delete_stream("LOG_1_TIMERS").await.unwrap();
     operator.delete_stream("LOG_1").await.unwrap();
     view_is_the_log(&two).await.unwrap();
+    let left = two.storage().armed(Page::default()).await.unwrap();
+    assert_eq!(left.items.len(), 1, "{left:?}");
+}
+
+/// The same timer in both: one is due, and one is not.
+async fn neither_takes_the_others_timers(one: &Petrel, two: &Petrel) {
+    let armed = |seconds| Arming {
+        workflow: workflow("pendulum"),
+        case: case("a"),
+        timer: 1,
+        armed: LogSequence::FIRST,
+        due: Utc::now().trunc_subsecs(6) + TimeDelta::seconds(seconds),
+    };
+    let (due, later) = (armed(-1), armed(3_600));
+    one.storage().arm(std::slice::from_ref(&due)).await.unwrap();
+    two.storage().arm(std::slice::from_ref(&later)).await.unwrap();
+    let taken = one.storage().take_due(10, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(taken.iter().map(|due| due.arming.clone()).collect::<Vec<_>>(), [due]);
+    assert_eq!(two.storage().take_due(10, Duration::from_millis(300)).await.unwrap(), []);
+    one.storage().settle(&taken[0]).await.unwrap();
+    assert_eq!(one.storage().armed(Page::default()).await.unwrap().items.len(), 0);
+    let left = two.storage().armed(Page::default()).await.unwrap().into_items();
+    assert_eq!(left, [later]);
 }

@@ -18,21 +18,22 @@ use super::{
 use crate::support::{begin, config, petrel_at, transition, workflow};
 
 /// The streams that Storm Petrel makes if there are none.
-async fn fresh() -> [Value; 2] {
+async fn fresh() -> [Value; 3] {
     let server = TestServer::start().await;
     // With most other settings a server makes no stream that acknowledges before the disk.
     connect(NatsStorageConfig { view_on_disk: true, ..config(server.url()) }).await;
     settings(&operator(server.url()).await).await
 }
 
-async fn settings(operator: &jetstream::Context) -> [Value; 2] {
+async fn settings(operator: &jetstream::Context) -> [Value; 3] {
     let mut log = stream_info(operator, "CB_LOG").await;
     let mut marking = stream_info(operator, "CB_MARKING").await;
-    [log["config"].take(), marking["config"].take()]
+    let mut timers = stream_info(operator, "CB_TIMERS").await;
+    [log["config"].take(), marking["config"].take(), timers["config"].take()]
 }
 
 /// Streams that are ours by name, subjects and metadata, and wrong in these fields.
-async fn make_streams(operator: &jetstream::Context, fresh: &[Value; 2], wrong: [Value; 2]) {
+async fn make_streams(operator: &jetstream::Context, fresh: &[Value; 3], wrong: [Value; 3]) {
     for (fresh, wrong) in fresh.iter().zip(wrong) {
         let mut settings = fresh.clone();
         for (field, value) in wrong.as_object().unwrap() {
@@ -59,7 +60,13 @@ async fn limits_that_would_lose_data_are_put_right_before_the_first_write() {
         "discard": "new", "allow_direct": false, "allow_rollup_hdrs": false,
         "allow_msg_ttl": false, "duplicate_window": 1_000_000_000
     });
-    make_streams(&operator, &fresh, [log, marking]).await;
+    let timers = json!({
+        "max_msgs_per_subject": 1, "max_msgs": 10, "max_bytes": 10_000,
+        "max_age": 60_000_000_000_u64, "allow_direct": false, "allow_msg_schedules": false,
+        "allow_msg_ttl": false, "allow_rollup_hdrs": false, "discard": "new",
+        "duplicate_window": 1_000_000_000
+    });
+    make_streams(&operator, &fresh, [log, marking, timers]).await;
     let petrel = petrel_at(server.url()).await;
     let mut now = settings(&operator).await;
     for (now, fresh) in now.iter_mut().zip(&fresh) {
@@ -116,27 +123,35 @@ async fn refused(config: NatsStorageConfig) -> String {
 async fn what_cannot_be_changed_is_refused_with_its_field_and_left_as_it_is() {
     let fresh = fresh().await;
     let none = || json!({});
-    for (log, marking, told) in [
-        (json!({"storage": "memory"}), none(), "CB_LOG storage:"),
-        (none(), json!({"storage": "memory"}), "CB_MARKING storage:"),
-        (json!({"retention": "interest"}), none(), "CB_LOG retention:"),
-        (none(), json!({"retention": "workqueue"}), "CB_MARKING retention:"),
+    let log = |wrong| [wrong, none(), none()];
+    let marking = |wrong| [none(), wrong, none()];
+    let timers = |wrong| [none(), none(), wrong];
+    for (wrong, told) in [
+        (log(json!({"storage": "memory"})), "CB_LOG storage:"),
+        (marking(json!({"storage": "memory"})), "CB_MARKING storage:"),
+        (timers(json!({"storage": "memory"})), "CB_TIMERS storage:"),
+        (log(json!({"retention": "interest"})), "CB_LOG retention:"),
+        (marking(json!({"retention": "workqueue"})), "CB_MARKING retention:"),
+        (timers(json!({"retention": "workqueue"})), "CB_TIMERS retention:"),
+        (timers(json!({"deny_delete": true})), "CB_TIMERS deny_delete:"),
         (
-            json!({"persist_mode": "async", "allow_atomic": false}),
-            none(),
+            log(json!({"persist_mode": "async", "allow_atomic": false})),
             "CB_LOG allow_atomic, persist_mode:",
         ),
         // Can't be taken back, and the view lives by replacing its messages. The log must not
         // be touched for it either.
         (
-            json!({"discard": "old"}),
-            json!({"deny_purge": true, "allow_rollup_hdrs": false}),
+            [
+                json!({"discard": "old"}),
+                json!({"deny_purge": true, "allow_rollup_hdrs": false}),
+                none(),
+            ],
             "CB_MARKING deny_purge:",
         ),
     ] {
         let server = TestServer::start().await;
         let operator = operator(server.url()).await;
-        make_streams(&operator, &fresh, [log, marking]).await;
+        make_streams(&operator, &fresh, wrong).await;
         let record = operator.publish("cb.workflows.w.events.lifecycle.c", "x".into()).await;
         record.unwrap().await.unwrap();
         let token = operator.publish("cb.workflows.w.places.p.tokens.t", "x".into()).await;
@@ -240,6 +255,11 @@ async fn settings_that_somebody_changed_are_told_by_doctor_and_health_and_put_ri
         ("CB_MARKING", "max_age", json!(3_600_000_000_000_u64)),
         ("CB_MARKING", "max_msgs", json!(1_000)),
         ("CB_MARKING", "max_bytes", json!(1_000_000)),
+        ("CB_TIMERS", "allow_direct", json!(false)),
+        ("CB_TIMERS", "max_age", json!(3_600_000_000_000_u64)),
+        ("CB_TIMERS", "max_msgs_per_subject", json!(1)),
+        ("CB_TIMERS", "max_msgs", json!(1_000)),
+        ("CB_TIMERS", "max_bytes", json!(1_000_000)),
     ];
     for (stream, field, value) in harmful {
         edit_stream(&operator, stream, json!({ field: value })).await;

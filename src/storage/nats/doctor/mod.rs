@@ -1,6 +1,8 @@
 //! Checks for an operator when something does not work. They look and change nothing.
 
+mod level;
 mod permissions;
+mod timers;
 mod view;
 
 use std::time::{Duration, Instant};
@@ -18,7 +20,7 @@ use super::{
 };
 use crate::{
     models::CaseId,
-    storage::{Result, StorageError, WriteLevel},
+    storage::{Result, StorageError},
 };
 use permissions::{lacking, lacking_for_care, to_grant};
 
@@ -112,6 +114,7 @@ impl Doctor {
         checks.push(account_check(&account));
         let log = self.stream("log stream", &self.config.log_stream, &mut checks).await;
         let view = self.stream("marking stream", &self.config.marking_stream, &mut checks).await;
+        let timers = self.timers(log.is_some(), &mut checks).await;
         let system = streams::prepare(&self.link, &self.config, streams::Purpose::Look).await;
         let is_ours = system.is_ok();
         match system {
@@ -122,10 +125,11 @@ impl Doctor {
                     checks.extend(self.view_on_disk(view).await);
                 }
                 let view = view.and_then(|view| settings::differing_marking(&self.config, &view));
-                checks.extend(log.into_iter().chain(view).map(|detail| fail("settings", detail)));
+                let differing = log.into_iter().chain(view).chain(timers);
+                checks.extend(differing.map(|detail| fail("settings", detail)));
             }
         }
-        checks.extend(log.as_ref().filter(|_| is_ours).map(level));
+        checks.extend(log.as_ref().filter(|_| is_ours).map(level::check));
         checks.push(self.permissions().await);
         if let Some(log) = log {
             checks.push(self.room(&account, &log, is_ours).await);
@@ -279,7 +283,7 @@ impl Doctor {
     /// disk takes what is written can't be told otherwise: the server's accounts know nothing of what
     /// others put there, and conditions that can't hold are looked at before it writes.
     async fn store_marker(&self) -> Result<()> {
-        let [.., token] = Subjects::new(&self.config.prefix).of_no_workflow();
+        let [.., token, _] = Subjects::new(&self.config.prefix).of_no_workflow();
         let case = CaseId::new("none").map_err(|problem| StorageError::Stream {
             stream: self.config.marking_stream.clone(),
             reason: problem.to_string(),
@@ -315,27 +319,6 @@ impl Doctor {
         let status = if median < 50.0 { CheckStatus::Ok } else { CheckStatus::Warn };
         let detail = format!("{median:.2} ms for a request (median of {})", times.len());
         Check { name: "latency", status, detail }
-    }
-}
-
-/// Check of the level of records that may be written into the log.
-fn level(log: &Value) -> Check {
-    let (name, known) = ("level", WriteLevel::KNOWN);
-    match settings::write_level(log) {
-        Ok(level) => {
-            let said = format!(
-                "records up to level {level} may be written, and this version reads up to {known}"
-            );
-            match level > known {
-                true => warn(name, format!("{said}: cases may be stuck here; use a newer petrel")),
-                false => ok(name, said),
-            }
-        }
-        Err(error) => {
-            let said =
-                format!("{}: {error}; nothing above level 1 is written;", settings::LEVEL_KEY);
-            warn(name, format!("{said} `petrel level` sets it right"))
-        }
     }
 }
 

@@ -37,7 +37,7 @@ impl Inner {
 
     /// Arms one on the condition that it is not there, neither armed nor due: between the two the server
     /// leaves no moment.
-    async fn arm_one(&self, arming: &Arming) -> Result<()> {
+    pub(super) async fn arm_one(&self, arming: &Arming) -> Result<()> {
         // The same message again would change nothing, so it may wait for the next connection.
         self.link.breaker.connected_within(self.link.timeout()).await?;
         let (subject, fence) = (self.subjects.timer(arming), self.subjects.armed_or_due(arming));

@@ -6,9 +6,13 @@ mod codec;
 mod consumer;
 mod listing;
 mod pull;
+mod strays;
 mod take;
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::{
+    sync::{Mutex, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -18,6 +22,8 @@ use crate::{
     models::{CaseId, WorkflowId},
     storage::{Arming, Due, Page, PageOf, Result, Timers},
 };
+
+pub(super) use consumer::{CONSUMER, fault};
 
 /// The format of the timers' messages.
 pub(super) const TIMER_FORMAT: u32 = 1;
@@ -31,11 +37,13 @@ pub(super) struct TimerStream {
     may_be_made: bool,
     /// True if the consumer has been there, with the settings that are needed.
     has_consumer: AtomicBool,
+    /// Time of the last look for messages that were acknowledged and are there.
+    looked: Mutex<Option<Instant>>,
 }
 
 impl TimerStream {
     pub(super) fn new(name: String, may_be_made: bool) -> Self {
-        Self { name, may_be_made, has_consumer: AtomicBool::new(false) }
+        Self { name, may_be_made, has_consumer: AtomicBool::new(false), looked: Mutex::default() }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Taking what has come due, and settling it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use async_nats::{Message, jetstream};
 use bytes::Bytes;
@@ -9,14 +12,21 @@ use serde_json::json;
 use super::{codec, pull::Pulled};
 use crate::storage::{
     Due, Receipt, Result, StorageError,
-    nats::{direct::RawMessage, options::backoff, refusal::NOT_FOUND, store::Inner},
+    nats::{
+        direct::{Asked, Query, RawMessage},
+        options::backoff,
+        refusal::NOT_FOUND,
+        store::Inner,
+    },
 };
 
 /// Longest time of one pull. An idle one hears nothing of a restart.
 const PULL: Duration = Duration::from_secs(5);
 
-/// A message that the stream does not have (`server/errors.json` of nats-server).
-const NO_MESSAGE: [u64; 2] = [10_037, 10_043];
+/// A message that is not there to be deleted, and one that could not be deleted, as beyond the stream's
+/// ends (`server/errors.json` of nats-server).
+const DELETED: u64 = 10_043;
+const NOT_DELETED: u64 = 10_057;
 
 /// Acknowledgements: it is done, it is never to come again, and it is to come again later.
 const DONE: Bytes = Bytes::from_static(b"+ACK");
@@ -49,7 +59,11 @@ impl Inner {
 
     /// Those that are there now, or the first in this time and what came with it.
     async fn take_once(&self, most: usize, wait: Duration) -> Result<Vec<Due>> {
-        let mut is_made = false;
+        let mut is_kept = self.timers.has_consumer.load(Ordering::Relaxed);
+        if !is_kept {
+            self.keep_consumer().await?;
+        }
+        self.look_for_strays().await;
         loop {
             match self.pull(most, None).await? {
                 Pulled::Messages(messages) if messages.is_empty() => break,
@@ -60,13 +74,15 @@ impl Inner {
                         return Ok(due);
                     }
                 }
-                Pulled::Nobody if is_made => {
+                Pulled::Nobody if is_kept => {
+                    self.keep_consumer().await?;
+                    is_kept = false;
+                }
+                Pulled::Nobody => {
                     let reason = "nobody leads the consumer of timers at the moment".to_owned();
                     return Err(StorageError::Unavailable { reason, away_since: None });
                 }
-                Pulled::Nobody => self.keep_consumer().await?,
             }
-            is_made = true;
         }
         if wait.is_zero() {
             return Ok(Vec::new());
@@ -132,15 +148,28 @@ impl Inner {
     /// neither come again nor let its timer be armed again.
     pub(super) async fn settle(&self, due: &Due) -> Result<()> {
         let (sequence, reply) = self.delivery(&due.receipt)?;
-        let stream = &self.timers.name;
-        let body = json!({ "seq": sequence, "no_erase": true });
-        match self.link.call(&format!("STREAM.MSG.DELETE.{stream}"), &body).await? {
-            Err(error) if error.err_code == NOT_FOUND || NO_MESSAGE.contains(&error.err_code) => {}
-            deleted => drop(deleted.map_err(|error| error.of_stream(stream))?),
-        }
+        self.delete(sequence).await?;
         // The consumer passes over what is deleted, so nothing waits for an answer.
         let _ = self.link.client.publish(reply, DONE).await;
         Ok(())
+    }
+
+    /// Deletes a message; false if it is not there.
+    pub(super) async fn delete(&self, sequence: u64) -> Result<bool> {
+        let stream = &self.timers.name;
+        let body = json!({ "seq": sequence, "no_erase": true });
+        let error = match self.link.call(&format!("STREAM.MSG.DELETE.{stream}"), &body).await? {
+            Ok(_) => return Ok(true),
+            Err(error) => error,
+        };
+        match error.err_code {
+            NOT_FOUND | DELETED => Ok(false),
+            NOT_DELETED => match self.link.get(stream, Query::At(sequence), Asked::Leader).await? {
+                None => Ok(false),
+                Some(_) => Err(error.of_stream(stream)),
+            },
+            _ => Err(error.of_stream(stream)),
+        }
     }
 
     pub(super) async fn give_back(&self, due: &Due, delay: Duration) -> Result<()> {
