@@ -106,6 +106,22 @@ fn every_storage_flag_reaches_its_field() {
 }
 
 #[test]
+fn the_stream_of_timers_is_named_after_the_log_and_is_none_of_the_others() {
+    let timers = |flags: &str| storage(&format!("--nats-url nats://a {flags}")).timers();
+    assert_eq!(timers(""), "CB_TIMERS");
+    assert_eq!(timers("--log-stream SHOP_LOG"), "SHOP_TIMERS");
+    assert_eq!(timers("--log-stream CATALOG"), "CATALOG_TIMERS");
+    assert_eq!(timers("--log-stream SHOP_LOG --timer-stream T"), "T");
+    for same in ["CB_LOG", "CB_MARKING"] {
+        let told = refusal(&format!("--nats-url nats://a --timer-stream {same}"));
+        assert!(told.contains("timer_stream"), "{told}");
+    }
+    let told = refusal("--nats-url nats://a --marking-stream CB_TIMERS");
+    assert!(told.contains("timer_stream"), "{told}");
+    assert!(refusal("--nats-url nats://a --timer-stream a.b").contains("timer_stream"));
+}
+
+#[test]
 fn each_way_to_log_in_is_taken_over() {
     let auth = |flags: &str| storage(&format!("--nats-url nats://a {flags}")).auth;
     assert_eq!(auth("--nats-token t"), Auth::Token("t".to_owned()));

@@ -1,16 +1,17 @@
 //! The conformance suite on both storages.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use stormpetrel::{
-    models::{CaseId, WorkflowId},
+    models::{CaseId, Clock, LogSequence, WorkflowId},
     storage::{
-        CaseLog, ListOptions, LogRange, LogScope, MemoryLog, MemoryStorage, MemoryTimers,
+        Arming, CaseLog, ListOptions, LogRange, LogScope, MemoryLog, MemoryStorage, MemoryTimers,
         MemoryView, Page, ReadPath, Storage, StorageExt, Timers, TokenScope, TokenView,
         nats::{NatsStorage, NatsStorageConfig},
     },
-    testing::{TestServer, conformance},
+    testing::{FaultyStorage, ManualClock, TestServer, conformance},
 };
 use tokio::task::JoinSet;
 
@@ -61,6 +62,42 @@ async fn at_once(storage: &Arc<dyn Storage>) {
     }
     let failed: Vec<_> = checks.join_all().await.into_iter().flatten().collect();
     assert!(failed.is_empty(), "these do not hold: {failed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrapper_passes_all_behaviours_at_once_in_one_store() {
+    let storage: Arc<dyn Storage> = Arc::new(FaultyStorage::new(Arc::new(MemoryStorage::new())));
+    at_once(&storage).await;
+}
+
+/// A month passes at once, and a lease too.
+#[tokio::test]
+async fn timers_in_memory_come_due_when_their_clock_is_moved() {
+    let clock = ManualClock::at("2026-03-14T15:09:26.535898Z".parse().unwrap());
+    let storage = MemoryStorage::with_clock(Arc::new(clock.clone()));
+    let arming = Arming {
+        workflow: WorkflowId::new("w").unwrap(),
+        case: CaseId::new("c").unwrap(),
+        timer: 1,
+        armed: LogSequence::FIRST,
+        due: clock.now() + TimeDelta::days(30),
+    };
+    storage.arm(std::slice::from_ref(&arming)).await.unwrap();
+    let (month, moment) = (TimeDelta::days(30), TimeDelta::microseconds(1));
+    clock.advance(month - moment);
+    assert_eq!(storage.take_due(1, Duration::from_millis(50)).await.unwrap(), []);
+    let lease = TimeDelta::from_std(storage.lease()).unwrap();
+    for step in [moment, lease, lease] {
+        // One waits already.
+        let moved = async {
+            tokio::task::yield_now().await;
+            clock.advance(step);
+        };
+        let (due, ()) = tokio::join!(storage.take_due(1, Duration::from_secs(60)), moved);
+        let due = due.unwrap().remove(0);
+        assert_eq!((&due.arming, due.at), (&arming, arming.due));
+        assert_eq!(storage.take_due(1, Duration::ZERO).await.unwrap(), [], "one taker has it");
+    }
 }
 
 #[tokio::test]

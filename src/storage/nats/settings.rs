@@ -11,10 +11,10 @@ use crate::{
     storage::{NoLevel, StorageError, WriteLevel},
 };
 
-/// Key under which the format version of a stream's contents is noted.
 /// Noted at a stream that was made and does not have everything yet that follows from the log.
 pub(super) const FILLING_KEY: &str = "stormpetrel.filling";
 
+/// Key under which the format version of a stream's contents is noted.
 pub(super) const FORMAT_KEY: &str = "stormpetrel.format";
 
 /// Key under which the log's metadata has the level of what may be written into it.

@@ -28,6 +28,7 @@ pub(super) const BEHAVIOURS: &[Behaviour<Timers>] = &[
     behaviour!(a_case_lists_its_armings_until_they_are_settled),
     behaviour!(many_armings_of_a_case_are_armed_at_once_and_all_listed),
     behaviour!(every_page_size_lists_each_arming_once),
+    behaviour!(what_may_lack_armings_says_so_until_all_are_armed),
 ];
 
 const HOUR: f64 = 3_600.0;
@@ -236,4 +237,16 @@ pub async fn every_page_size_lists_each_arming_once(timers: &Timers) {
     let none = timers.armed(beyond).await.unwrap();
     assert!(none.items.is_empty() && !none.has_next, "{none:?}");
     timers.disarm(&armed).await.unwrap();
+}
+
+/// Not for what was noted of another life.
+pub async fn what_may_lack_armings_says_so_until_all_are_armed(timers: &Timers) {
+    let life = timers.to_be_filled().await.expect("an answer");
+    timers.filled("of another store").await.expect("it is noted or passed over");
+    assert_eq!(timers.to_be_filled().await.expect("an answer"), life);
+    if let Some(life) = life {
+        timers.filled(&life).await.expect("it is noted");
+        timers.filled(&life).await.expect("it is noted already");
+    }
+    assert_eq!(timers.to_be_filled().await.expect("an answer"), None);
 }

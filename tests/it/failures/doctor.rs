@@ -128,6 +128,57 @@ async fn a_user_who_may_not_publish_is_told_at_once_which_permission_is_missing(
     assert_eq!(petrel.storage().last_sequence().await.unwrap(), before);
 }
 
+/// Subjects that the documentation lists as those which serving publishes to.
+fn documented() -> Vec<&'static str> {
+    let security = include_str!("../../../docs/security.md");
+    let (_, list) = security.split_once("A user who serves needs").expect("the list");
+    let rows = list.lines().skip_while(|line| !line.starts_with("| `")).map_while(|line| {
+        let (subject, _) = line.strip_prefix("| `")?.split_once('`')?;
+        Some(subject)
+    });
+    rows.collect()
+}
+
+#[tokio::test]
+async fn a_user_with_the_permissions_of_the_documentation_may_serve() {
+    let allowed = documented();
+    assert!(allowed.len() >= 5, "{allowed:?}");
+    let server = Configured::start(&format!(
+        "jetstream {{ store_dir: \"STORE\" }}\nauthorization {{ users: [\n{{ user: serves, password: s, \
+         permissions: {{ publish: {{ allow: {allowed:?} }}, subscribe: \"_INBOX.>\" }} }}\n] }}\n"
+    ))
+    .await;
+    let storage = NatsStorage::connect(as_user(&server.url, "serves")).await.unwrap();
+    storage.check_permissions().await.unwrap();
+    let petrel = Petrel::new(std::sync::Arc::new(storage));
+    begin(&petrel, json!({})).await;
+    timers(&petrel).arm(&[timer()]).await.unwrap();
+    let due = timers(&petrel).take_due(1, Duration::from_secs(10)).await.unwrap();
+    timers(&petrel).give_back(&due[0], Duration::ZERO).await.unwrap();
+    let due = timers(&petrel).take_due(1, Duration::from_secs(10)).await.unwrap();
+    timers(&petrel).settle(&due[0]).await.unwrap();
+    petrel.rebuild(&|_, _| ()).await.unwrap();
+    let found = doctor(&server.url, &["--nats-user", "serves", "--nats-password", "s"]).await;
+    assert_eq!(found["healthy"], true, "{found}");
+    let mut said = String::new();
+    for (number, missing) in allowed.iter().enumerate() {
+        let mut less = allowed.clone();
+        less.remove(number);
+        let server = Configured::start(&format!(
+            "jetstream {{ store_dir: \"STORE\" }}\nauthorization {{ users: [{{ user: all, password: s }}\n\
+             {{ user: less, password: s, permissions: {{ publish: {{ allow: {less:?} }}, subscribe: \
+             \"_INBOX.>\" }} }}] }}\n"
+        ))
+        .await;
+        drop(NatsStorage::connect(as_user(&server.url, "all")).await.unwrap());
+        let found = doctor(&server.url, &["--nats-user", "less", "--nats-password", "s"]).await;
+        said = failures(&found);
+        assert!(said.contains(missing.trim_end_matches('>')), "{missing}: {found}");
+    }
+    let named = allowed.iter().filter(|subject| said.contains(&format!("{subject}\\\"")));
+    assert_eq!(named.count(), allowed.len(), "doctor asks for all of them: {said}");
+}
+
 /// A server with a user for each subject, who may publish to all others, and one who may do everything.
 async fn with_users(denied: &[&str]) -> Configured {
     let users = denied.iter().enumerate().map(|(number, subject)| {

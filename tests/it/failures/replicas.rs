@@ -208,7 +208,7 @@ async fn a_process_that_runs_while_replicas_are_added_reads_what_the_leader_has(
     let one = connect(config(cluster.url(0))).await;
     let others = [connect(config(cluster.url(1))).await, connect(config(cluster.url(2))).await];
     let (workflow, case, _) = ticking(&one).await;
-    for stream in ["CB_LOG", "CB_MARKING"] {
+    for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS"] {
         edit_stream(&operator, stream, json!({"num_replicas": 3})).await;
     }
     eventually("replicas that follow", Duration::from_secs(30), async || {

@@ -201,7 +201,7 @@ impl Doctor {
                 self.other_replicas(name, &info, &detail)
             }
             _ if streams::is_filling(&info) => {
-                warn(name, format!("{detail}; it was missing and is being filled by `petrel serve`"))
+                warn(name, format!("{detail}; it is new, and not filled yet: `petrel serve` does that"))
             }
             _ => ok(name, detail),
         });
