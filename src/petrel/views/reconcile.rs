@@ -31,7 +31,6 @@ const EVERY: Duration = Duration::from_millis(500);
 
 /// Time between two reports of a lasting failure.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
-
 /// Number of records that are looked at again at the start and after a lost connection: all that were
 /// under way when a process or the server died.
 const LOOK_BACK: u64 = 10_000;
@@ -153,8 +152,8 @@ struct Follower {
     is_another: bool,
     /// Everything up to here is done, but for what is earlier.
     done: Option<LogSequence>,
-    /// Records after the first of these and up to the second whose views may be lost, too. What was
-    /// lost is among the last ones in all likelihood, so these come behind them.
+    /// Records after the first of these and up to the second whose views may be lost, too. They come
+    /// behind the last ones, among which it is in all likelihood.
     earlier: Option<(Option<LogSequence>, LogSequence)>,
     /// State of the store and the log's last sequence, when they were last asked for.
     store: Store,

@@ -5,14 +5,12 @@ use std::sync::atomic::Ordering;
 
 use async_nats::{HeaderMap, ServerInfo, header::NATS_ROLLUP};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
-    NatsStorageConfig,
     direct::{Asked, Query, RawMessage},
     publish::Expected,
     store::Inner,
-    streams,
+    streams::{self, acknowledges_before_disk, is_alone},
 };
 use crate::{
     models::LogSequence,
@@ -110,42 +108,4 @@ impl Inner {
 /// When the stream was made, of a life.
 fn made_at(life: &str) -> &str {
     life.rsplit_once(' ').map_or("", |(made, _)| made)
-}
-
-/// Returns true if the stream, as the server's API describes it, acknowledges what it may lose.
-pub(super) fn acknowledges_before_disk(info: &Value) -> bool {
-    info["config"]["persist_mode"] == "async"
-}
-
-/// Returns true if whoever is connected to this server sees by his connection when the server that has
-/// the streams ends: it is the only one.
-pub(super) fn is_alone(server: &ServerInfo, config: &NatsStorageConfig) -> bool {
-    let is_its_own = config.domain.is_none() || config.domain == server.domain;
-    server.jetstream && server.cluster.is_none() && is_its_own
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn only_a_server_that_is_alone_is_seen_to_end() {
-        let server = |said: Value| {
-            let mut all = json!({ "server_id": "x", "server_name": "x", "host": "h", "port": 1,
-                "version": "2.12.0", "max_payload": 1, "proto": 1, "client_id": 1, "go": "1",
-                "client_ip": "i", "headers": true, "jetstream": true });
-            all.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
-            serde_json::from_value::<ServerInfo>(all).unwrap()
-        };
-        let config = NatsStorageConfig::development();
-        assert!(is_alone(&server(json!({})), &config));
-        assert!(is_alone(&server(json!({ "domain": "hub" })), &config));
-        assert!(!is_alone(&server(json!({ "cluster": "c" })), &config));
-        assert!(!is_alone(&server(json!({ "jetstream": false })), &config));
-        let hub = NatsStorageConfig { domain: Some("hub".to_owned()), ..config };
-        assert!(is_alone(&server(json!({ "domain": "hub" })), &hub));
-        assert!(!is_alone(&server(json!({ "domain": "leaf" })), &hub));
-    }
 }

@@ -16,7 +16,6 @@ mod marking;
 pub mod messages;
 mod registers;
 mod seen;
-mod settings;
 mod store;
 mod streams;
 mod subjects;
@@ -29,6 +28,8 @@ pub use config::{GroupCommit, NatsStorageConfig, Tls};
 pub use doctor::{Check, CheckStatus};
 pub use floor::{Floor, Moved, Sequences};
 pub use store::NatsStorage;
+use streams::settings;
+
 pub use streams::Filling;
 
 use super::nats_link::{

@@ -1,7 +1,7 @@
 //! The storage itself: a connection, its settings and its subjects.
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -17,9 +17,27 @@ use super::{
     listing::Listings,
     options::backoff,
     streams::{self, Filling, Purpose},
-    timers::TimerStream,
 };
 use crate::storage::{Health, Result, Storage, StorageError, WriteLevel};
+
+/// What a connection knows of the timers.
+#[derive(Debug)]
+pub(super) struct TimerStream {
+    /// Name of the stream.
+    pub name: String,
+    /// True if this process may make the stream again where it is missing.
+    pub may_be_made: bool,
+    /// True if the consumer has been there, with the settings that are needed.
+    pub has_consumer: AtomicBool,
+    /// Time of the last look for messages that were acknowledged and are there.
+    pub looked: Mutex<Option<Instant>>,
+}
+
+impl TimerStream {
+    fn new(name: String, may_be_made: bool) -> Self {
+        Self { name, may_be_made, has_consumer: AtomicBool::new(false), looked: Mutex::default() }
+    }
+}
 
 /// Longest time for streams that others make at this moment to be there and to have leaders, and for an
 /// election, which takes 4 to 9 s.

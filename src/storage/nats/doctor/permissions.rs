@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::storage::{
     Result, StorageError,
     nats::{
-        Link, NatsStorageConfig, Subjects, checkpoint::acknowledges_before_disk, publish::Expected,
+        Link, NatsStorageConfig, Subjects, publish::Expected, streams::acknowledges_before_disk,
     },
 };
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Check, Doctor, ok};
-use crate::storage::nats::{checkpoint::acknowledges_before_disk, streams};
+use crate::storage::nats::{streams, streams::acknowledges_before_disk};
 
 impl Doctor {
     /// Advice for a view that is written before it is acknowledged and need not be.

@@ -11,7 +11,7 @@ use crate::storage::{
     nats::{
         Link, NatsStorageConfig,
         refusal::NOT_FOUND,
-        settings::{FILLING_KEY, Step},
+        streams::settings::{FILLING_KEY, Step},
     },
 };
 

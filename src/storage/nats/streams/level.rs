@@ -7,7 +7,7 @@ use crate::storage::{
     StorageError, WriteLevel,
     nats::{
         Link, NatsStorageConfig,
-        settings::{
+        streams::settings::{
             FORMAT_KEY, LEVEL_KEY, LevelRefusal, failed, is_raised, raised_format, write_level,
         },
     },

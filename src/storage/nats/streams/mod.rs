@@ -5,6 +5,7 @@ mod filling;
 mod level;
 mod missing;
 mod persistence;
+pub(super) mod settings;
 
 use std::time::{Duration, Instant};
 
@@ -12,19 +13,15 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{
-    Link, NatsStorageConfig, Subjects,
-    leader::led,
-    refusal::NOT_FOUND,
-    settings::{Step, failed, log_settings, new_metadata, timer_settings, update},
-};
+use super::{Link, NatsStorageConfig, Subjects, leader::led, refusal::NOT_FOUND};
 use crate::storage::StorageError;
+use settings::{Step, failed, log_settings, new_metadata, timer_settings, update};
 
 pub use filling::Filling;
 pub(super) use filling::{filled, is_filling, keep_view, note_filled, timers_to_be_filled};
 pub(super) use level::raise_level;
 pub(super) use missing::missing_timers;
-pub(super) use persistence::may_be_before_disk;
+pub(super) use persistence::{acknowledges_before_disk, is_alone, may_be_before_disk};
 
 /// Permission to make and change streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

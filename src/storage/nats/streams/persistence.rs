@@ -1,14 +1,12 @@
 //! When the view acknowledges: before its writes are on disk, or after.
 
+use async_nats::ServerInfo;
 use serde_json::Value;
 
+use super::settings::{failed, marking_settings};
 use crate::storage::{
     StorageError,
-    nats::{
-        Link, NatsStorageConfig, Subjects,
-        checkpoint::{acknowledges_before_disk, is_alone},
-        settings::{failed, marking_settings},
-    },
+    nats::{Link, NatsStorageConfig, Subjects},
 };
 
 /// Returns true if a new view may acknowledge before the disk: its loss is noticed, and the log beside
@@ -69,3 +67,41 @@ const ONE_REPLICA: &str = "it acknowledges before the disk (persist_mode async),
     no replicas of such a stream. Nothing was changed. Give the log its replicas (`nats stream edit \
     --replicas`) and take the view away (`nats stream rm`): `petrel serve` makes it again with as \
     many replicas as the log has, and fills it";
+
+/// Returns true if the stream, as the server's API describes it, acknowledges what it may lose.
+pub(in crate::storage::nats) fn acknowledges_before_disk(info: &Value) -> bool {
+    info["config"]["persist_mode"] == "async"
+}
+
+/// Returns true if whoever is connected to this server sees by his connection when the server that has
+/// the streams ends: it is the only one.
+pub(in crate::storage::nats) fn is_alone(server: &ServerInfo, config: &NatsStorageConfig) -> bool {
+    let is_its_own = config.domain.is_none() || config.domain == server.domain;
+    server.jetstream && server.cluster.is_none() && is_its_own
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_server_that_is_alone_is_seen_to_end() {
+        let server = |said: Value| {
+            let mut all = json!({ "server_id": "x", "server_name": "x", "host": "h", "port": 1,
+                "version": "2.12.0", "max_payload": 1, "proto": 1, "client_id": 1, "go": "1",
+                "client_ip": "i", "headers": true, "jetstream": true });
+            all.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+            serde_json::from_value::<ServerInfo>(all).unwrap()
+        };
+        let config = NatsStorageConfig::development();
+        assert!(is_alone(&server(json!({})), &config));
+        assert!(is_alone(&server(json!({ "domain": "hub" })), &config));
+        assert!(!is_alone(&server(json!({ "cluster": "c" })), &config));
+        assert!(!is_alone(&server(json!({ "jetstream": false })), &config));
+        let hub = NatsStorageConfig { domain: Some("hub".to_owned()), ..config };
+        assert!(is_alone(&server(json!({ "domain": "hub" })), &hub));
+        assert!(!is_alone(&server(json!({ "domain": "leaf" })), &hub));
+    }
+}

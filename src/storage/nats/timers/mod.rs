@@ -9,43 +9,24 @@ mod pull;
 mod strays;
 mod take;
 
-use std::{
-    sync::{Mutex, atomic::AtomicBool},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{NatsStorage, leader::led, refusal::NOT_FOUND, settings, store::Inner, streams};
+use super::{
+    NatsStorage,
+    leader::led,
+    refusal::NOT_FOUND,
+    store::Inner,
+    streams::{self, settings},
+};
 use crate::{
     models::{CaseId, WorkflowId},
     storage::{Arming, Due, Page, PageOf, Result, Timers},
 };
 
 pub(super) use consumer::{CONSUMER, fault};
-
-/// The format of the timers' messages.
-pub(super) const TIMER_FORMAT: u32 = 1;
-
-/// What a connection knows of the timers.
-#[derive(Debug)]
-pub(super) struct TimerStream {
-    /// Name of the stream.
-    name: String,
-    /// True if this process may make the stream again where it is missing.
-    may_be_made: bool,
-    /// True if the consumer has been there, with the settings that are needed.
-    has_consumer: AtomicBool,
-    /// Time of the last look for messages that were acknowledged and are there.
-    looked: Mutex<Option<Instant>>,
-}
-
-impl TimerStream {
-    pub(super) fn new(name: String, may_be_made: bool) -> Self {
-        Self { name, may_be_made, has_consumer: AtomicBool::new(false), looked: Mutex::default() }
-    }
-}
 
 impl Inner {
     /// Makes the stream again where it is missing and this process may. Returns true if it was.

@@ -2,33 +2,33 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    NatsStorageConfig, Subjects, checkpoint::acknowledges_before_disk, codec::VIEW_FORMAT,
-    streams::Role, timers::TIMER_FORMAT,
-};
+use super::{NatsStorageConfig, Role, Subjects, persistence::acknowledges_before_disk};
 use crate::{
     models::FORMAT_VERSION,
-    storage::{NoLevel, StorageError, WriteLevel},
+    storage::{NoLevel, StorageError, WriteLevel, nats::codec::VIEW_FORMAT},
 };
 
+/// The format of the timers' messages.
+const TIMER_FORMAT: u32 = 1;
+
 /// Noted at a stream that was made and does not have everything yet that follows from the log.
-pub(super) const FILLING_KEY: &str = "stormpetrel.filling";
+pub(in crate::storage::nats) const FILLING_KEY: &str = "stormpetrel.filling";
 
 /// Key under which the format version of a stream's contents is noted.
-pub(super) const FORMAT_KEY: &str = "stormpetrel.format";
+pub(in crate::storage::nats) const FORMAT_KEY: &str = "stormpetrel.format";
 
 /// Key under which the log's metadata has the level of what may be written into it.
-pub(super) const LEVEL_KEY: &str = "stormpetrel.writes";
+pub(in crate::storage::nats) const LEVEL_KEY: &str = "stormpetrel.writes";
 
 /// The level of what may be written into a log, as the server's API describes it.
-pub(super) fn write_level(info: &Value) -> Result<WriteLevel, NoLevel> {
+pub(in crate::storage::nats) fn write_level(info: &Value) -> Result<WriteLevel, NoLevel> {
     // The server takes texts only.
     info["config"]["metadata"][LEVEL_KEY].as_str().map_or(Ok(WriteLevel::FIRST), str::parse)
 }
 
 /// Returns true if a log of level `now` is to be given the level `to`, by a version that reads up
 /// to `known`; false if it has it. The error is the reason that it can't.
-pub(super) fn is_raised(
+pub(in crate::storage::nats) fn is_raised(
     now: &Result<WriteLevel, NoLevel>,
     to: WriteLevel,
     known: WriteLevel,
@@ -42,7 +42,7 @@ pub(super) fn is_raised(
 
 /// The reason that a log is not given a level.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LevelRefusal {
+pub(in crate::storage::nats) enum LevelRefusal {
     #[error(
         "level {to} is not known to this version, which reads up to level {known}; use a newer \
          petrel, here and in every program of this system"
@@ -56,7 +56,7 @@ pub(super) enum LevelRefusal {
 }
 
 /// Metadata of a new stream. Into a new log nobody writes yet who reads less than this version.
-pub(super) fn new_metadata(role: Role) -> Value {
+pub(in crate::storage::nats) fn new_metadata(role: Role) -> Value {
     let level = WriteLevel::KNOWN;
     match role {
         Role::Log => {
@@ -68,13 +68,16 @@ pub(super) fn new_metadata(role: Role) -> Value {
 }
 
 /// Format that the metadata of a log names, whose level becomes `to`.
-pub(super) fn raised_format(settings: &Value, to: WriteLevel) -> Value {
+pub(in crate::storage::nats) fn raised_format(settings: &Value, to: WriteLevel) -> Value {
     let now = settings["metadata"][FORMAT_KEY].as_str().and_then(|text| text.parse().ok());
     json!(now.unwrap_or(1_u32).max(to.format()).to_string())
 }
 
 /// The log refuses writes when full, and nobody deletes from it.
-pub(super) fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
+pub(in crate::storage::nats) fn log_settings(
+    config: &NatsStorageConfig,
+    subjects: &Subjects,
+) -> Value {
     let mut settings = json!({
         "description": "Storm Petrel: workflow definitions and case logs. The source of truth.",
         "subjects": subjects.log_stream(),
@@ -94,7 +97,7 @@ pub(super) fn log_settings(config: &NatsStorageConfig, subjects: &Subjects) -> V
 
 /// The view of live tokens. It has no limit a subject: what such a limit evicts can come back
 /// when the server is killed. The server does not change its persist mode.
-pub(super) fn marking_settings(
+pub(in crate::storage::nats) fn marking_settings(
     config: &NatsStorageConfig,
     subjects: &Subjects,
     before_disk: bool,
@@ -115,7 +118,10 @@ pub(super) fn marking_settings(
 
 /// The timers: schedules, and what they have put there since. Nothing has a time to live: all who take
 /// what has come due may be away for longer.
-pub(super) fn timer_settings(config: &NatsStorageConfig, subjects: &Subjects) -> Value {
+pub(in crate::storage::nats) fn timer_settings(
+    config: &NatsStorageConfig,
+    subjects: &Subjects,
+) -> Value {
     let settings = json!({
         "description": "Storm Petrel: timers that are armed or have come due. A view of the log.",
         "subjects": subjects.timer_stream(),
@@ -160,7 +166,10 @@ fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
 /// The settings in which the log is not as serving needs it, for people: with some of them reads
 /// or writes fail, with others what is stored gets lost. Its replicas and its bytes are an
 /// operator's to choose while all goes on.
-pub(super) fn differing_log(config: &NatsStorageConfig, info: &Value) -> Option<String> {
+pub(in crate::storage::nats) fn differing_log(
+    config: &NatsStorageConfig,
+    info: &Value,
+) -> Option<String> {
     let mut wanted = log_settings(config, &Subjects::new(&config.prefix));
     if let Value::Object(wanted) = &mut wanted {
         wanted.remove("max_bytes");
@@ -171,14 +180,20 @@ pub(super) fn differing_log(config: &NatsStorageConfig, info: &Value) -> Option<
 }
 
 /// Says of the view what [`differing_log`] says of the log.
-pub(super) fn differing_marking(config: &NatsStorageConfig, info: &Value) -> Option<String> {
+pub(in crate::storage::nats) fn differing_marking(
+    config: &NatsStorageConfig,
+    info: &Value,
+) -> Option<String> {
     let before_disk = acknowledges_before_disk(info);
     let wanted = marking_settings(config, &Subjects::new(&config.prefix), before_disk);
     differing(&config.marking_stream, info, wanted)
 }
 
 /// Says of the timers what [`differing_log`] says of the log.
-pub(super) fn differing_timers(config: &NatsStorageConfig, info: &Value) -> Option<String> {
+pub(in crate::storage::nats) fn differing_timers(
+    config: &NatsStorageConfig,
+    info: &Value,
+) -> Option<String> {
     let wanted = timer_settings(config, &Subjects::new(&config.prefix));
     differing(&config.timers(), info, wanted)
 }
@@ -200,7 +215,7 @@ fn differing(name: &str, info: &Value, mut wanted: Value) -> Option<String> {
 
 /// Change that a stream needs. Found out for both before anything is done to either, so
 /// that a system that is refused has changed nothing.
-pub(super) enum Step {
+pub(in crate::storage::nats) enum Step {
     /// It is as it must be.
     Nothing,
     /// It is missing: make it with these settings.
@@ -211,13 +226,17 @@ pub(super) enum Step {
 
 impl Step {
     /// Returns true if the stream is to be made.
-    pub(super) fn is_missing(&self) -> bool {
+    pub(in crate::storage::nats) fn is_missing(&self) -> bool {
         matches!(self, Self::Create(_))
     }
 }
 
 /// Changes what differs, keeps all else as its owner set it.
-pub(super) fn update(name: &str, info: &Value, wanted: &Value) -> Result<Step, StorageError> {
+pub(in crate::storage::nats) fn update(
+    name: &str,
+    info: &Value,
+    wanted: &Value,
+) -> Result<Step, StorageError> {
     let current = &info["config"];
     let Value::Object(wanted) = wanted else { return Ok(Step::Nothing) };
     refuse_foreign(name, current, wanted)?;
@@ -307,7 +326,7 @@ fn absent(field: &str) -> Value {
 }
 
 /// Problem with a field of a stream.
-pub(super) fn failed(stream: &str, field: &str, reason: &str) -> StorageError {
+pub(in crate::storage::nats) fn failed(stream: &str, field: &str, reason: &str) -> StorageError {
     StorageError::Stream { stream: stream.to_owned(), reason: format!("{field}: {reason}") }
 }
 
