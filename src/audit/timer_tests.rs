@@ -77,7 +77,7 @@ fn log(net: &Net) -> Vec<Stored<Record>> {
     let record = engine::fire(net, &case, firing).unwrap();
     append(&mut case, record);
     let until = act(60).now;
-    let record = engine::elapse(net, &case, until, &act(20), bounds).unwrap().unwrap();
+    let record = engine::elapse(net, &case, (until, u64::MAX), &act(20), bounds).unwrap().unwrap();
     append(&mut case, record);
     assert_eq!(log.iter().map(|of| of.value.timers.len()).collect::<Vec<_>>(), [1, 2, 3, 2, 1]);
     assert_eq!(log[4].value.cascade.len(), 1);

@@ -38,7 +38,7 @@ pub(super) struct View<'a> {
     pub status: CaseStatus,
     pub now: DateTime<Utc>,
     pub budget: Budget,
-    by_place: Vec<Vec<Arc<Token>>>,
+    pub by_place: Vec<Vec<Arc<Token>>>,
     counts: BTreeMap<PlaceId, u64>,
     /// Number of tokens in places that are not terminal.
     on_the_way: usize,

@@ -24,9 +24,6 @@ pub(super) const STEPS_A_SEARCH: u64 = 50_000;
 /// Bytes that the causes of new incidents have together, and of these as many as there is room for.
 const EXPLAINED: [usize; 4] = [64 * 1024, 4 * 1024, 512, 0];
 
-/// The most transitions that are named as those that repeat.
-const MOST_NAMED: usize = 10;
-
 /// Limits of a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds<'a> {
@@ -84,25 +81,43 @@ pub(super) fn conclude(
     if !net.runs_by_itself() {
         return fitted(open, draft);
     }
-    let change = draft.clone();
-    let fires = draft.record.status == CaseStatus::Running && !open.is_stopped();
-    let stopped = match cascade(net, draft, fires, Bounds { limits, budget }) {
-        Ok((draft, judged)) => {
-            let has_fired = !draft.record.cascade.is_empty();
-            match fitted(open.clone().judged(judged), draft) {
-                Err(NotMade::Excess(excess)) if has_fired => {
-                    Stopped::new(IncidentCode::CascadeTooLarge, excess.to_string())
+    let mut change = draft;
+    let fires = change.record.status == CaseStatus::Running && !open.is_stopped();
+    let (mut most_timers, mut budget) = (usize::MAX, budget.clone());
+    let stopped = loop {
+        let (mut timers, bounds) = (0, Bounds { limits, budget: &budget });
+        let draft = change.clone();
+        let stopped = match cascade(net, draft, fires, (most_timers, &mut timers), bounds) {
+            Ok((draft, judged)) => {
+                let has_fired = !draft.record.cascade.is_empty();
+                match fitted(open.clone().judged(judged), draft) {
+                    Err(NotMade::Excess(_)) if !has_fired && change.record.elapsed.len() > 1 => {
+                        change.keep_first_elapsed();
+                        continue;
+                    }
+                    Err(NotMade::Excess(excess)) if has_fired => {
+                        Stopped::new(IncidentCode::CascadeTooLarge, excess.to_string())
+                    }
+                    done => return done,
                 }
-                done => return done,
             }
+            Err(_) if budget.ran_out() == Some(RanOut::Time) => return Err(NotMade::Late),
+            Err(stopped) => stopped,
+        };
+        let is_spent = budget.ran_out().is_some();
+        if is_spent {
+            budget = budget.beside(MAX_STEPS);
         }
-        Err(_) if budget.ran_out() == Some(RanOut::Time) => return Err(NotMade::Late),
-        Err(stopped) => stopped,
+        // Fewer timers in one record; the others come due in the next.
+        match timers {
+            0 | 1 => break stopped,
+            _ => most_timers = if is_spent { 1 } else { timers / 2 },
+        }
     };
     open.stop(stopped);
-    // The timers of the change alone, with steps of their own: the cascade may have used up all.
-    let beside = budget.beside(MAX_STEPS);
-    match cascade(net, change, false, Bounds { limits, budget: &beside }) {
+    change.keep_first_elapsed();
+    // The timers of the change alone.
+    match cascade(net, change, false, (0, &mut 0), Bounds { limits, budget: &budget }) {
         Ok((change, judged)) => fitted(open.judged(judged), change),
         Err(_) => Err(NotMade::Late),
     }
@@ -112,12 +127,13 @@ pub(super) fn conclude(
 pub(super) type Failures = BTreeMap<TransitionId, Stopped>;
 
 /// Fires until nothing is enabled that fires by itself: immediate transitions, and where none is, a timer
-/// that has come due. Then the timers follow from where it rests. If nothing `fires`, they follow
-/// from the change alone.
+/// that has come due, of these at most so many; they are counted. Then the timers follow from where it
+/// rests. If nothing `fires`, they follow from the change alone.
 fn cascade<'a>(
     net: &Net,
     mut draft: Draft<'a>,
     fires: bool,
+    (most_timers, timers): (usize, &mut usize),
     Bounds { limits, budget }: Bounds<'_>,
 ) -> Result<(Draft<'a>, Judged), Stopped> {
     let record = &draft.record;
@@ -137,11 +153,13 @@ fn cascade<'a>(
     let mut search = Search::new(net, limits, budget);
     while !view.has_ended() && fires {
         let found = search.immediate(&mut view, &draft, &act, &fired)?;
-        let found = found.or_else(|| search.elapsed(&mut view, &draft, &act));
-        let Some(Found { transition, given, timer }) = found else { break };
+        let has_room = *timers < most_timers;
+        let due = || has_room.then(|| search.elapsed(&mut view, &draft, &act)).flatten();
+        let Some(Found { transition, given, timer }) = found.or_else(due) else { break };
         if draft.record.cascade.len() == most {
-            return Err(too_long(net, most, &fired));
+            return Err(Stopped::too_long(net, most, &fired));
         }
+        *timers += usize::from(timer.is_some());
         fired[transition] += 1;
         let places = follow(&mut view, &mut draft, given, timer);
         search.moved(net, places);
@@ -157,6 +175,9 @@ fn cascade<'a>(
     }
     if view.has_ended() {
         return Ok((draft, Judged::default()));
+    }
+    if fires && *timers == most_timers {
+        draft.put_off_elapsed();
     }
     let judged = judge(&mut view, &mut draft, budget, search.judged(net, fires));
     Ok((draft, judged))
@@ -220,7 +241,7 @@ impl<'b> Search<'b> {
                 }
             }
             if self.budget.ran_out().is_some() {
-                return Err(too_long_to_find(net, draft.record.cascade.len(), fired));
+                return Err(Stopped::too_long_to_find(net, draft.record.cascade.len(), fired));
             }
         }
         Ok(None)
@@ -360,38 +381,4 @@ fn follow(
         draft.give_carrying(token, carried);
     }
     places
-}
-
-fn too_long(net: &Net, most: usize, fired: &[u32]) -> Stopped {
-    let reason = format!(
-        "more than {most} immediate firings follow; these repeat: {}; mend the cycle, or raise \
-         max_cascade if the net is wide and has none",
-        repeated(net, fired)
-    );
-    Stopped::new(IncidentCode::CascadeTooLong, reason)
-}
-
-fn too_long_to_find(net: &Net, count: usize, fired: &[u32]) -> Stopped {
-    let reason = format!(
-        "after {count} immediate firings it takes too many steps to find the next; these repeat: {}; \
-         let fewer tokens wait where conditions choose among them, or give those transitions a lower \
-         priority, so that they are tried last",
-        repeated(net, fired)
-    );
-    Stopped::new(IncidentCode::CascadeTooLong, reason)
-}
-
-/// The transitions that fired more than once, most often first.
-fn repeated(net: &Net, fired: &[u32]) -> String {
-    let mut repeated: Vec<_> =
-        fired.iter().zip(&net.transitions).filter(|(n, _)| **n > 1).collect();
-    repeated.sort_by_key(|(count, _)| std::cmp::Reverse(**count));
-    let names = repeated.iter().take(MOST_NAMED);
-    let mut names: Vec<_> = names.map(|(count, of)| format!("{} ({count} times)", of.id)).collect();
-    match repeated.len().checked_sub(MOST_NAMED) {
-        _ if names.is_empty() => names.push("none".to_owned()),
-        Some(more @ 1..) => names.push(format!("and {more} more")),
-        _ => {}
-    }
-    names.join(", ")
 }

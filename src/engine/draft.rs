@@ -135,6 +135,26 @@ impl<'a> Draft<'a> {
         made
     }
 
+    /// Lets the timers that have come due and are left come due once more, in a record of their own.
+    pub(super) fn put_off_elapsed(&mut self) {
+        let record = &mut self.record;
+        for timer in record.timers.iter_mut().filter(|timer| timer.elapsed) {
+            (timer.elapsed, timer.armed) = (false, None);
+            record.elapsed.retain(|of| of.number != timer.number);
+        }
+    }
+
+    /// Leaves only the first of the timers that come due in this record.
+    pub(super) fn keep_first_elapsed(&mut self) {
+        let record = &mut self.record;
+        for later in record.elapsed.drain(1.min(record.elapsed.len())..) {
+            let timer = record.timers.iter_mut().find(|timer| timer.number == later.number);
+            if let Some(timer) = timer {
+                *timer = later;
+            }
+        }
+    }
+
     /// The record with its tokens and the marking after it.
     pub(super) fn finish(self, net: &Net) -> Record {
         let Self { before, mut record, gone, made, .. } = self;

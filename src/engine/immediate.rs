@@ -2,8 +2,8 @@
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
-use super::{Mode, NetPlace, NetTransition};
-use crate::models::{ArcKind, Problems, WorkflowDefinition};
+use super::{Mode, NetPlace, NetTransition, timers::SHORTEST_PERIOD};
+use crate::models::{ArcKind, Problems, WorkflowDefinition, petri::Timed};
 
 /// The indexes of the immediate transitions: those of highest priority first, then in the order
 /// of the definition.
@@ -68,6 +68,29 @@ pub(super) fn check(
             let reason =
                 "only an immediate transition has one: give it `auto: true`, or leave it out";
             problems.add(format!("transitions[{number}].priority"), reason);
+        }
+    }
+    for (number, transition) in transitions.iter().enumerate() {
+        let takes = |mode: &Mode| mode.arcs.inputs.iter().any(|arc| arc.kind == ArcKind::Consume);
+        let Some(timed) = &transition.timed else { continue };
+        if transition.modes.iter().all(takes) {
+            continue;
+        }
+        let problem = match (timed, &transition.timing) {
+            (Timed::At(_), _) => Some((
+                "at",
+                "fires again and again for ever once its time is over, since it takes no token; let \
+                 it take one, or use `after`",
+            )),
+            (_, Some(timing)) if timing.is_shorter_than(SHORTEST_PERIOD) => Some((
+                "after",
+                "is less than a second, and the transition takes no token: it fires again and again, \
+                 each time after as long",
+            )),
+            _ => None,
+        };
+        if let Some((key, reason)) = problem {
+            problems.add(format!("transitions[{number}].{key}"), reason);
         }
     }
     // Arcs that were not understood say nothing of cycles.

@@ -1,9 +1,12 @@
 //! Open incidents of a case, from one record to the next.
 
-use super::{draft::Draft, timers::Judged};
+use super::{Net, draft::Draft, timers::Judged};
 use crate::models::{
     Incident, IncidentAbout, IncidentCode, LONGEST_EXPLANATION, Raised, Record, RecordKind,
 };
+
+/// The most transitions that are named as those that repeat.
+const MOST_NAMED: usize = 10;
 
 /// The reason that something does not go on.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +24,42 @@ impl Stopped {
         cut(&mut explanation, LONGEST_EXPLANATION);
         Self { code, explanation }
     }
+
+    /// More firings than the net allows.
+    pub(super) fn too_long(net: &Net, most: usize, fired: &[u32]) -> Self {
+        let reason = format!(
+            "more than {most} immediate firings follow; these repeat: {}; mend the cycle, or raise \
+             max_cascade if the net is wide and has none",
+            repeated(net, fired)
+        );
+        Self::new(IncidentCode::CascadeTooLong, reason)
+    }
+
+    /// More steps than there are to find the next firing.
+    pub(super) fn too_long_to_find(net: &Net, count: usize, fired: &[u32]) -> Self {
+        let reason = format!(
+            "after {count} immediate firings it takes too many steps to find the next; these repeat: {}; \
+             let fewer tokens wait where conditions choose among them, or give those transitions a lower \
+             priority, so that they are tried last",
+            repeated(net, fired)
+        );
+        Self::new(IncidentCode::CascadeTooLong, reason)
+    }
+}
+
+/// The transitions that fired more than once, most often first.
+fn repeated(net: &Net, fired: &[u32]) -> String {
+    let mut repeated: Vec<_> =
+        fired.iter().zip(&net.transitions).filter(|(n, _)| **n > 1).collect();
+    repeated.sort_by_key(|(count, _)| std::cmp::Reverse(**count));
+    let names = repeated.iter().take(MOST_NAMED);
+    let mut names: Vec<_> = names.map(|(count, of)| format!("{} ({count} times)", of.id)).collect();
+    match repeated.len().checked_sub(MOST_NAMED) {
+        _ if names.is_empty() => names.push("none".to_owned()),
+        Some(more @ 1..) => names.push(format!("and {more} more")),
+        _ => {}
+    }
+    names.join(", ")
 }
 
 /// Cuts a text that has more than so many bytes, and says so by its last character.

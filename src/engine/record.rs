@@ -334,17 +334,17 @@ pub fn retry(
     Some(conclude(net, Draft::new(Some(case), record), bounds))
 }
 
-/// The record in which the timers come due whose time is not after `until`, the first of them, in
-/// the order of their times; with the cascade in which they fire. `None` if there is none, or the
-/// case does not run.
+/// The record in which the timers come due whose time is not after `until` and that are not `made`
+/// later, by their numbers: the first of them, in the order of their times; with the cascade in which
+/// they fire. `None` if there is none, or the case does not run.
 pub fn elapse(
     net: &Net,
     case: &Case,
-    until: DateTime<Utc>,
+    (until, made): (DateTime<Utc>, u64),
     act: &Act,
     bounds: Bounds<'_>,
 ) -> Option<Result<Record, NotMade>> {
-    let is_due = |timer: &&Timer| !timer.elapsed && timer.due <= until;
+    let is_due = |timer: &&Timer| !timer.elapsed && timer.due <= until && timer.number <= made;
     let mut due: Vec<_> = case.timers.iter().filter(is_due).cloned().collect();
     if due.is_empty() || case.status != CaseStatus::Running {
         return None;

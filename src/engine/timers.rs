@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use chrono::TimeDelta;
+
 use super::{
     Blocker, Budget, Mode, Net, NetTransition, Scope,
     binding::{Binding, Kept, View},
@@ -18,6 +20,13 @@ use crate::models::{
 
 /// The most timers of a case that run at once. The next begin when these end.
 pub const MOST_TIMERS: usize = 1_000;
+
+/// The shortest time between two firings of a transition that takes nothing.
+pub(super) const SHORTEST_PERIOD: TimeDelta = TimeDelta::seconds(1);
+
+/// Steps of asking about one token, beside those of the guard; and of all tokens of one transition.
+const STEPS_A_TOKEN: u64 = 4;
+const STEPS_A_SCAN: u64 = 10 * STEPS_A_SEARCH;
 
 /// The mode in which a timer's tokens are those of its transition.
 fn mode_of<'n>(view: &View<'_>, transition: &'n NetTransition, timer: &Timer) -> Option<&'n Mode> {
@@ -132,7 +141,7 @@ pub(super) fn judge(
     for number in to_search {
         let transition = &net.transitions[net.timed[number]];
         judged.looked.insert(transition.id.clone());
-        view.budget = budget.part(STEPS_A_SEARCH);
+        view.budget = budget.part(STEPS_A_SCAN);
         if let Err(failure) = begin(view, draft, transition, &mut timers) {
             judged.fails(transition, failure);
         }
@@ -187,7 +196,13 @@ fn goes_on(
     if is_edited && let Some(timing) = &transition.timing {
         let due = timing.due(&Scope { now: timer.since, ..scope });
         let due = due.map_err(|reason| no_time(transition, &reason))?;
-        if due != timer.due {
+        // A time that a resume has moved stays, unless the edit is about it.
+        let before = draft.before.map(|case| &case.tokens);
+        let before = |at: &TokenAt| before.and_then(|tokens| tokens.get(&at.token));
+        let before: Option<Vec<_>> = timer.tokens.iter().map(before).collect();
+        let before: Vec<_> = before.iter().flatten().map(|token| token.as_ref()).collect();
+        let was = timing.due(&Scope { now: timer.since, ..view.scope(&before) });
+        if was.as_ref() != Ok(&due) && due != timer.due {
             (timer.due, timer.armed) = (due, None);
             timer.elapsed &= due <= view.now;
         }
@@ -207,46 +222,108 @@ fn begin(
         keep(&mut view.kept, timer, takes(mode));
     }
     let mut failure = None;
+    for mode in &transition.modes {
+        if let Some(place) = alone(mode) {
+            failure = failure.or(scan(view, draft, (transition, mode, place), timers));
+        }
+    }
+    let modes: Vec<_> = transition.modes.iter().filter(|mode| alone(mode).is_none()).collect();
     'next: while timers.len() < MOST_TIMERS {
-        for mode in &transition.modes {
+        for mode in &modes {
             let _ = view.budget.charge(1);
-            let binding = match view.bind(transition, mode, &[]) {
-                Ok(binding) => binding,
-                Err(blockers) => {
-                    failure = failure.or_else(|| stopped_by(&blockers));
-                    continue;
+            match view.bind(transition, mode, &[]) {
+                Ok(binding) => {
+                    let (tokens, of) = (binding.tokens(), (transition, *mode));
+                    failure = failure.or(add(view, draft, of, &tokens, timers));
+                    continue 'next;
                 }
-            };
-            let number = draft.record.timers_made + 1;
-            let since = draft.record.time;
-            let due = match &transition.timing {
-                Some(timing) => timing.due(&Scope { now: since, ..view.scope(&binding.tokens()) }),
-                None => Ok(since),
-            };
-            let tokens = binding
-                .tokens()
-                .into_iter()
-                .map(|token| TokenAt { token: token.id.clone(), place: token.place.clone() });
-            let tokens = tokens.collect();
-            let id = transition.id.clone();
-            let (at, armed, elapsed) = (since, None, false);
-            let mut timer =
-                Timer { number, transition: id, tokens, since, due: at, armed, elapsed };
-            keep(&mut view.kept, &timer, takes(mode));
-            match due {
-                Ok(due) => {
-                    timer.due = due;
-                    draft.record.timers_made = number;
-                    timers.push(timer);
-                }
-                // Others have a time.
-                Err(reason) => failure = failure.or(Some(no_time(transition, &reason))),
+                Err(blockers) => failure = failure.or_else(|| stopped_by(&blockers)),
             }
-            continue 'next;
         }
         break;
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// The place of a mode's one token, if it takes or reads one alone.
+fn alone(mode: &Mode) -> Option<usize> {
+    let is_asked = |kind| matches!(kind, ArcKind::Consume | ArcKind::Read);
+    let mut asked = mode.arcs.inputs.iter().filter(|arc| is_asked(arc.kind));
+    let only = asked.next().filter(|arc| arc.weight == 1)?;
+    asked.next().is_none().then_some(only.place)
+}
+
+/// Begins a timer for each token of a place with which a mode is enabled: each is asked about once.
+fn scan(
+    view: &mut View<'_>,
+    draft: &mut Draft<'_>,
+    (transition, mode, place): (&NetTransition, &Mode, usize),
+    timers: &mut Vec<Timer>,
+) -> Option<Stopped> {
+    let mut blockers = Vec::new();
+    view.check_capacity(mode, &mut blockers);
+    if !blockers.is_empty() || !is_free(view, mode) {
+        return None;
+    }
+    let mut failure = None;
+    for token in view.by_place[place].clone() {
+        let is_kept = view.kept.taken.contains(&token.id) || view.kept.read.contains(&token.id);
+        if is_kept || timers.len() >= MOST_TIMERS {
+            continue;
+        }
+        let _ = view.budget.charge(STEPS_A_TOKEN);
+        let checked = transition.guards.check(&view.scope(&[&token]));
+        if let Some(ran_out) = view.budget.ran_out() {
+            let bindings_tried = timers.len();
+            return stopped_by(&[Blocker::SearchStopped { ran_out, bindings_tried }]);
+        }
+        match checked {
+            Ok(()) => {
+                let of = (transition, mode);
+                failure = failure.or(add(view, draft, of, &[&token], timers));
+            }
+            Err(of) if of.failed_to_evaluate => {
+                let (condition, explanation) = (of.source, of.reason);
+                let failed = Blocker::GuardFailed { condition, explanation, bindings_tried: 1 };
+                failure = failure.or_else(|| stopped_by(&[failed]));
+            }
+            Err(_) => {}
+        }
+    }
+    failure
+}
+
+/// Begins a timer with these tokens. Returns the reason that it has no time.
+fn add(
+    view: &mut View<'_>,
+    draft: &mut Draft<'_>,
+    (transition, mode): (&NetTransition, &Mode),
+    tokens: &[&Token],
+    timers: &mut Vec<Timer>,
+) -> Option<Stopped> {
+    let (number, since) = (draft.record.timers_made + 1, draft.record.time);
+    let due = match &transition.timing {
+        Some(timing) => timing.due(&Scope { now: since, ..view.scope(tokens) }),
+        None => Ok(since),
+    };
+    let at = |token: &&Token| TokenAt { token: token.id.clone(), place: token.place.clone() };
+    let tokens = tokens.iter().map(at).collect();
+    let id = transition.id.clone();
+    let (armed, elapsed) = (None, false);
+    let mut timer = Timer { number, transition: id, tokens, since, due: since, armed, elapsed };
+    keep(&mut view.kept, &timer, takes(mode));
+    match due {
+        Ok(due) => {
+            // One that takes nothing begins again as soon as it has fired.
+            let first = if takes(mode) == 0 { since + SHORTEST_PERIOD } else { since };
+            timer.due = due.max(first);
+            draft.record.timers_made = number;
+            timers.push(timer);
+            None
+        }
+        // Others have a time.
+        Err(reason) => Some(no_time(transition, &reason)),
+    }
 }
 
 fn keep(kept: &mut Kept, timer: &Timer, takes: usize) {

@@ -64,6 +64,11 @@ impl Timing {
         matches!(self, Self::By(expression) if expression.asks_for_case())
     }
 
+    /// Returns true if its text says that it is shorter than this.
+    pub(super) fn is_shorter_than(&self, least: TimeDelta) -> bool {
+        matches!(self, Self::After(span) if *span < least)
+    }
+
     /// The time at which it fires, for tokens with which it is enabled since `scope.now`; not before
     /// that. Times have microseconds, as those of records do.
     ///

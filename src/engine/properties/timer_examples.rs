@@ -20,7 +20,8 @@ fn timed(transitions: serde_json::Value, places: &[&str]) -> Run {
 fn elapsed(run: &mut Run, seconds: i64) -> Option<Record> {
     let budget = Budget::default();
     let until = run.log.last().unwrap().value.time + TimeDelta::seconds(seconds);
-    let record = elapse(&run.net, &run.case, until, &run.act(), Bounds::of(&budget))?.unwrap();
+    let record =
+        elapse(&run.net, &run.case, (until, u64::MAX), &run.act(), Bounds::of(&budget))?.unwrap();
     run.append(record.clone());
     Some(record)
 }
@@ -179,4 +180,62 @@ fn more_than_a_thousand_timers_take_turns() {
     }
     assert_eq!((run.case.timers_made, run.case.status), (1_300, CaseStatus::Completed));
     assert_eq!(records, 6, "256 at a time");
+}
+
+/// Many that come due together, with more behind each than one record takes: some in each record.
+#[test]
+fn timers_that_are_too_many_for_one_record_fire_in_several() {
+    let mut transitions = vec![
+        json!({"id": "fan", "inputs": [{"place": "p0"}],
+            "outputs": [{"place": "wait", "weight": 240}]}),
+        json!({"id": "expire", "from_places": ["wait"], "to_place": "s0", "after": "3s"}),
+    ];
+    let mut places = vec!["p0".to_owned(), "wait".to_owned()];
+    for number in 0..6 {
+        places.push(format!("s{number}"));
+        let (from, to) = (format!("s{number}"), format!("s{}", number + 1));
+        if number < 5 {
+            let step = json!({"id": format!("t{number}"), "from_places": [from], "to_place": to,
+                "auto": true});
+            transitions.push(step);
+        }
+    }
+    let places: Vec<_> = places.iter().map(String::as_str).collect();
+    let mut run = timed(json!(transitions), &places);
+    let record = run.fire(0, &[]).unwrap();
+    run.append(record);
+    let (mut records, mut fired) = (0, 0);
+    while let Some(record) = elapsed(&mut run, 60) {
+        assert!(record.incidents.is_empty(), "{:?}", record.raised);
+        assert_eq!(record.cascade.len(), 6 * record.elapsed.len());
+        assert!(record.cascade.len() <= 1_000);
+        (records, fired) = (records + 1, fired + record.elapsed.len());
+    }
+    assert_eq!((fired, run.case.status), (240, CaseStatus::Completed));
+    assert!(records > 1);
+}
+
+/// A condition that many tokens do not meet keeps none of the others from its time.
+#[test]
+fn each_token_that_meets_the_condition_has_a_timer_among_many_that_do_not() {
+    let mut run = timed(
+        json!([
+            {"id": "fan", "inputs": [{"place": "p0"}],
+             "outputs": [{"place": "p1", "weight": 3_000}]},
+            {"id": "expire", "from_places": ["p1"], "to_place": "end", "after": "3s",
+             "conditions": ["has(token.data.ready) && token.data.ready == true"]}
+        ]),
+        &["p0", "p1", "end"],
+    );
+    let record = run.fire(0, &[]).unwrap();
+    run.append(record);
+    assert!(run.case.timers.is_empty() && run.case.incidents.is_empty());
+    let tokens: Vec<_> = run.case.marking.0.iter().map(|entry| entry.token.clone()).collect();
+    for (count, token) in tokens.iter().rev().take(3).enumerate() {
+        let (budget, patch) = (Budget::default(), json!({ "ready": true }));
+        let bounds = Bounds::of(&budget);
+        let record = update_data(&run.net, &run.case, token, &patch, &run.act(), bounds);
+        run.append(record.unwrap().unwrap());
+        assert_eq!((run.case.timers.len(), run.case.incidents.len()), (count + 1, 0));
+    }
 }

@@ -173,7 +173,7 @@ fn step(of_itself: &mut Run, plain: &mut Run, pick: u8) -> Option<()> {
         0..=3 => {
             let until = of_itself.act().now + TimeDelta::seconds(i64::from(pick) * 3);
             let (net, case, act) = (&of_itself.net, &of_itself.case, of_itself.act());
-            let record = elapse(net, case, until, &act, bounds)?.unwrap();
+            let record = elapse(net, case, (until, u64::MAX), &act, bounds)?.unwrap();
             (record, None)
         }
         4 => {

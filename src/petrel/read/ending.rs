@@ -13,6 +13,9 @@ use crate::{
     storage::LogScope,
 };
 
+/// The longest wait: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 impl Petrel {
     /// A case when it has ended, and its last tokens are in the view; or as it is when `limit` is over.
     pub async fn await_case(
@@ -21,7 +24,7 @@ impl Petrel {
         case: &CaseId,
         limit: Duration,
     ) -> Result<Arc<Case>> {
-        let until = Instant::now() + limit;
+        let until = Instant::now() + limit.min(LONGEST);
         let now = self.ending(workflow, case).await?;
         if now.status.has_ended() {
             return Ok(now);

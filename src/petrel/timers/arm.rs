@@ -82,20 +82,27 @@ impl Views {
         workflow: &WorkflowId,
         case: &CaseId,
     ) -> Result<u64> {
-        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
+        let storage = &self.reader.storage;
+        let last = storage.last_sequence().await?;
+        let head = storage.head(workflow, case, Consistency::Strong).await?;
         match head {
-            Some(head) => self.mend_timers_of(&head).await,
+            Some(head) => self.mend_timers_of(&head, last).await,
             None => Ok(0),
         }
     }
 
-    /// The same of the case with this last record.
-    pub(in crate::petrel) async fn mend_timers_of(&self, head: &Stored<Record>) -> Result<u64> {
+    /// The same of the case with this last record, of a log that ended at `last` before it was read.
+    pub(in crate::petrel) async fn mend_timers_of(
+        &self,
+        head: &Stored<Record>,
+        last: Option<LogSequence>,
+    ) -> Result<u64> {
         let (storage, record) = (&self.reader.storage, &head.value);
         let there = storage.armed_in(&record.workflow, &record.case).await?;
         let wanted = of_head(head);
-        // What a later record has armed is not known here.
-        let is_over = |arming: &&Arming| arming.armed <= head.sequence && !wanted.contains(arming);
+        // What a later record has armed is not known here. What no record of this log's did came from another.
+        let known = last.max(Some(head.sequence));
+        let is_over = |arming: &&Arming| Some(arming.armed) <= known && !wanted.contains(arming);
         let over: Vec<_> = there.iter().filter(is_over).cloned().collect();
         let runs = record.status == CaseStatus::Running;
         let is_missing = |arming: &Arming| runs && !there.contains(arming);

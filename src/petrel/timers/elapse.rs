@@ -13,26 +13,26 @@ use crate::petrel::{
 };
 use crate::{
     engine::{self, Bounds},
-    models::{CaseId, CaseStatus, WorkflowId},
+    models::{CaseId, CaseStatus, Timer, WorkflowId},
     storage::Page,
 };
 
 impl Petrel {
-    /// Lets the timers of a case come due whose time is not after `until`, in the order of their times,
-    /// some in one record. The answer is the case's last record if there is none, or the case does not
+    /// Lets the timers of a case come due whose time is not after the one of `due`, and whose number is not
+    /// above its, in the order of their times, some in one record. The answer is the case's last record if there is none, or the case does not
     /// run.
     pub(super) async fn elapse(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
-        until: DateTime<Utc>,
+        due: (DateTime<Utc>, u64),
     ) -> Result<Changed> {
         let limits = self.inner.reader.limits();
         let id = case.clone();
         let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
             let case = existing.ok_or_else(|| Error::no_case(&id))?;
             let bounds = Bounds { limits, budget };
-            match engine::elapse(&compiled.net, case, until, act, bounds) {
+            match engine::elapse(&compiled.net, case, due, act, bounds) {
                 Some(record) => Decided::record(record),
                 None => Ok(Decided::AsItIs),
             }
@@ -49,9 +49,10 @@ impl Petrel {
         case: &CaseId,
         until: DateTime<Utc>,
     ) -> Result<(Changed, u64)> {
-        let mut count = 0;
+        // What its own records set comes due by itself: by a clock that is behind, it may be due already.
+        let (mut count, mut made) = (0, u64::MAX);
         loop {
-            let changed = self.elapse(workflow, case, until).await?;
+            let changed = self.elapse(workflow, case, (until, made)).await?;
             if changed.repeated {
                 return Ok((changed, count));
             }
@@ -59,7 +60,11 @@ impl Petrel {
             count += elapsed.len() as u64;
             let now = self.inner.reader.clock.now();
             elapsed.iter().for_each(|timer| self.inner.metrics.timer_elapsed(now - timer.due));
-            let is_left = |timer: &crate::models::Timer| !timer.elapsed && timer.due <= until;
+            let oldest_new =
+                changed.record.value.timers.iter().find(|of| of.since >= changed.record.value.time);
+            made = made.min(oldest_new.map_or(changed.case.timers_made, |of| of.number - 1));
+            let is_left =
+                |timer: &Timer| !timer.elapsed && timer.due <= until && timer.number <= made;
             if !changed.case.timers.iter().any(is_left) {
                 return Ok((changed, count));
             }

@@ -75,11 +75,12 @@ impl Petrel {
     }
 
     async fn arm_cases(&self, workflow: &WorkflowId, cases: &[CaseId]) -> Result<u64> {
+        let last = self.storage().last_sequence().await?;
         let heads = self.storage().heads(workflow, cases);
         let mended = heads.map(|(case, head)| async move {
             match head {
                 Ok(Some(head)) if !head.value.timers.is_empty() => {
-                    self.inner.views.mend_timers_of(&head).await
+                    self.inner.views.mend_timers_of(&head, last).await
                 }
                 Ok(_) => Ok(0),
                 Err(error @ StorageError::Corrupt { .. }) => {

@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::petrel::{Error, Petrel, Result};
 use crate::{
-    models::{CaseId, CaseStatus, WorkflowId},
+    models::{CaseId, CaseStatus, Timer, WorkflowId},
     storage::Due,
 };
 
@@ -92,11 +92,11 @@ impl Petrel {
                 tracing::debug!(%workflow, %case, %error, "a timer that has come due comes again");
             }
         }
-        // It may have been resumed just before, when the message was still there.
+        // It may have been resumed just before, when the message was still there, or has to be armed anew.
         if next == Next::PutAway
             && let Err(error) = self.inner.views.mend_timers(workflow, case).await
         {
-            tracing::warn!(%workflow, %case, %error, "timers of a resumed case may not be armed");
+            tracing::warn!(%workflow, %case, %error, "timers of this case may not be armed");
         }
     }
 
@@ -114,17 +114,22 @@ impl Petrel {
             }
             Err(error) => return Err(error),
         };
-        if Some(changed.case.sequence) < named {
+        if Some(changed.case.sequence) < named && self.storage().last_sequence().await? < named {
             tracing::warn!(
                 %workflow, %case, sequence = ?named,
                 "a timer follows from a record that the log has not got; it is looked at again"
             );
             return Ok(Next::Again(LATER));
         }
-        Ok(match changed.case.status {
-            CaseStatus::Paused => Next::PutAway,
-            _ => Next::Done,
-        })
+        // What is armed for another time than the case's timer has came from another log, or somebody's hand.
+        let is_early = |timer: &Timer| {
+            let is_it =
+                |of: &Due| (of.arming.timer, Some(of.arming.armed)) == (timer.number, timer.armed);
+            !timer.elapsed && due.iter().any(is_it)
+        };
+        let is_paused = changed.case.status == CaseStatus::Paused;
+        let is_put_away = is_paused || changed.case.timers.iter().any(is_early);
+        Ok(if is_put_away { Next::PutAway } else { Next::Done })
     }
 }
 
@@ -132,7 +137,7 @@ impl Petrel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Done,
-    /// The case is paused: whoever resumes it arms its timers.
+    /// The case is paused, and whoever resumes it arms its timers; or it came too early, and is armed anew.
     PutAway,
     /// It is looked at again after this time.
     Again(Duration),

@@ -72,11 +72,15 @@ struct Entry {
 impl State {
     fn arm(&mut self, arming: &Arming, now: DateTime<Utc>) {
         let key = key(arming);
-        if self.numbers.contains_key(&key) {
-            return;
+        let due = arming.due.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(arming.due);
+        match self.numbers.get(&key).copied() {
+            Some(number) if self.entries.get(&number).is_none_or(|of| of.arming.due != due) => {
+                self.end(number);
+            }
+            Some(_) => return,
+            None => {}
         }
         self.last += 1;
-        let due = arming.due.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(arming.due);
         let (arming, at) = (Arming { due, ..arming.clone() }, due.max(now));
         self.numbers.insert(key, self.last);
         self.next.insert((at, self.last));

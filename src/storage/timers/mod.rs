@@ -20,7 +20,8 @@ use crate::models::{CaseId, WorkflowId};
 ///
 /// - **Arming** the same again changes nothing until it was settled, whether it has come due or not:
 ///   any number of processes may arm what a record has set, at any time. What was settled or disarmed
-///   and is armed again comes once more.
+///   and is armed again comes once more. Under another time it is another one, and takes the place of
+///   the first.
 /// - **Due.** An arming comes due once the store's clock has passed its time, not before; at once if
 ///   that is over. It is given to one taker at a time, and to another one if that one neither settles
 ///   nor gives it back within [`lease`](Self::lease). So each comes *at least once*, in any order: a

@@ -132,8 +132,8 @@ async fn each_timer_fires_once_on_three_servers_of_which_one_dies() {
         let records = until(&petrels[2], "invoice", name, CaseStatus::Completed).await;
         assert_eq!(timed(&records), ["remind", "give_up"], "{name}");
     }
+    super::is_whole_in_the_end(&petrels[2]).await;
     for serving in serving {
         serving.stop().await;
     }
-    is_whole(&petrels[2]).await;
 }

@@ -88,6 +88,10 @@ async fn a_wrong_time_is_a_problem_of_the_definition() {
                 transition, {"id": "first", "from_places": ["c"], "to_place": "b", "auto": true},
                 {"id": "u", "from_places": ["a"], "to_place": "c"}] }))
     };
+    let reads = |key: &str, when: &str| {
+        json!({ key: when, "from_places": [], "to_place": null, "outputs": [{"place": "b"}],
+            "inputs": [{"place": "a", "kind": "read"}] })
+    };
     for (key, path, words) in [
         (json!({ "after": "soon" }), "after", "unknown name `soon`"),
         (json!({ "after": "5 apples" }), "after", "is no time"),
@@ -107,6 +111,8 @@ async fn a_wrong_time_is_a_problem_of_the_definition() {
         ),
         (json!({ "at": "timestamp(string(token.revision))" }), "at", "revision"),
         (json!({ "after": "1s", "from_places": ["c"] }), "after", "first fires by itself at once"),
+        (reads("at", "now"), "at", "takes no token"),
+        (reads("after", "10ms"), "after", "takes no token"),
     ] {
         let error = petrel.create_workflow(with(key.clone()), ExpectedVersion::Any).await;
         let error = error.unwrap_err().to_string();

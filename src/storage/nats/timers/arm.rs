@@ -8,7 +8,12 @@ use serde_json::json;
 use super::codec;
 use crate::storage::{
     Arming, Result, StorageError,
-    nats::{publish::Expected, refusal::NOT_FOUND, store::Inner},
+    nats::{
+        direct::{Asked, Query},
+        publish::Expected,
+        refusal::NOT_FOUND,
+        store::Inner,
+    },
 };
 
 /// Number of timers that are armed, or disarmed, at once.
@@ -44,7 +49,20 @@ impl Inner {
         let expected = Expected { sequence: 0, filter: Some(&fence) };
         let headers = || -> HeaderMap { codec::schedule(arming, &self.subjects) };
         let stream = &self.timers.name;
-        match self.link.publish(stream, &subject, expected, headers, Bytes::new()).await {
+        let publish = || self.link.publish(stream, &subject, expected, headers, Bytes::new());
+        match publish().await {
+            Ok(_) => return Ok(()),
+            Err(StorageError::LostRace { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        // It may be that of another log, which was put back, and due at another time.
+        let there = self.link.get(stream, Query::Next(&fence, 1), Asked::Leader).await?;
+        let there = there.and_then(|there| codec::decode(&there, &self.subjects).ok());
+        if there.is_none_or(|there| there.due == arming.due) {
+            return Ok(());
+        }
+        self.disarm_one(arming).await?;
+        match publish().await {
             Ok(_) | Err(StorageError::LostRace { .. }) => Ok(()),
             Err(error) => Err(error),
         }
