@@ -200,9 +200,17 @@ impl Doctor {
             _ if self.config.replicas.is_some_and(|asked| config["num_replicas"] != asked) => {
                 self.other_replicas(name, &info, &detail)
             }
-            _ if streams::is_filling(&info) => {
-                warn(name, format!("{detail}; it is new, and not filled yet: `petrel serve` does that"))
-            }
+            _ if streams::is_filling(&info) => match stream == self.config.marking_stream {
+                true => {
+                    let filled = "it was missing and is being filled by `petrel serve`";
+                    warn(name, format!("{detail}; {filled}"))
+                }
+                // As of every new system.
+                false => {
+                    let armed = "whoever serves next arms the timers of all cases in it";
+                    ok(name, format!("{detail}; {armed}"))
+                }
+            },
             _ => ok(name, detail),
         });
         Some(info)
