@@ -23,6 +23,10 @@ use crate::{
 /// Longest time before a timer is due that this process keeps it itself.
 const SOON: Duration = Duration::from_secs(10);
 
+/// Number of times that a timer is tried, and the wait between two. The store gives it out as well.
+const MOST_TRIES: u32 = 60;
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Number of timers that are on their way to the task that fires them. What finds no room is left to the
 /// store.
 const MOST: usize = 10_000;
@@ -123,11 +127,11 @@ impl Petrel {
                 () = due => for ((workflow, case), until) in waiting.take(clock.now()) {
                     // The semaphore is never closed.
                     let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { break };
-                    let petrel = self.clone();
+                    let (petrel, stop) = (self.clone(), shutdown.clone());
                     running.spawn(async move {
-                        // The store gives it out as well.
-                        if let Err(error) = petrel.elapse_all(&workflow, &case, until).await {
-                            tracing::debug!(%workflow, %case, %error, "a timer is left to the store");
+                        tokio::select! {
+                            () = stop.cancelled() => {}
+                            () = petrel.fire_at_once(&workflow, &case, until) => {}
                         }
                         drop(turn);
                     });
@@ -135,5 +139,20 @@ impl Petrel {
             }
         }
         self.inner.views.soon.end();
+    }
+
+    /// Fires the timers of a case that are due by `until`; tries again for a while if the store is away, as
+    /// between two leaders.
+    async fn fire_at_once(&self, workflow: &WorkflowId, case: &CaseId, until: DateTime<Utc>) {
+        for _ in 0..MOST_TRIES {
+            match self.elapse_all(workflow, case, until).await {
+                Err(error) if error.retryable() => tokio::time::sleep(AGAIN).await,
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::debug!(%workflow, %case, %error, "a timer is left to the store");
+                    return;
+                }
+            }
+        }
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{case, definition, transition, workflow};
 
 /// Longer than anything here takes on a busy machine.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(120);
 
 /// An invoice that is reminded of after a while, and is lost some time after that.
 fn invoice(after: &str) -> WorkflowDefinition {
