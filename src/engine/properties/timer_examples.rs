@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::fixture::{Run, Start};
 use crate::{
-    engine::{Bounds, Budget, elapse, update_data},
+    engine::{Bounds, Budget, Limits, elapse, fit::record_length, update_data},
     models::{CaseStatus, IncidentCode, Record},
 };
 
@@ -238,4 +238,33 @@ fn each_token_that_meets_the_condition_has_a_timer_among_many_that_do_not() {
         run.append(record.unwrap().unwrap());
         assert_eq!((run.case.timers.len(), run.case.incidents.len()), (count + 1, 0));
     }
+}
+
+/// A case that is nearly as large as a record may be: what comes due fires, some at a time.
+#[test]
+fn timers_of_a_case_that_is_nearly_full_fire_all_the_same() {
+    let mut run = timed(
+        json!([
+            {"id": "fan", "inputs": [{"place": "p0"}],
+             "outputs": [{"place": "p1", "weight": 400}]},
+            {"id": "expire", "from_places": ["p1"], "to_place": "p2", "after": "3s"},
+            {"id": "end", "from_places": ["p2"], "to_place": "end"}
+        ]),
+        &["p0", "p1", "p2", "end"],
+    );
+    let record = run.fire(0, &[]).unwrap();
+    run.append(record);
+    let limits = Limits { message: record_length(&run.log.last().unwrap().value) };
+    let (budget, mut fired) = (Budget::default(), 0);
+    for _ in 0..400 {
+        let until = run.log.last().unwrap().value.time + TimeDelta::seconds(60);
+        let bounds = Bounds { limits, budget: &budget };
+        let record = elapse(&run.net, &run.case, (until, u64::MAX), &run.act(), bounds);
+        let Some(record) = record else { break };
+        let record = record.unwrap();
+        assert!(record.incidents.is_empty(), "{:?}", record.raised);
+        fired += record.cascade.len();
+        run.append(record);
+    }
+    assert_eq!((fired, run.case.timers.len()), (400, 0));
 }
