@@ -120,6 +120,11 @@ impl Budget {
         self.0.is_late.load(Ordering::Relaxed).then_some(RanOut::Time)
     }
 
+    /// The steps that may be taken.
+    pub(in crate::engine) fn steps(&self) -> u64 {
+        self.0.steps
+    }
+
     /// The steps that were taken.
     pub(in crate::engine) fn spent(&self) -> u64 {
         self.0.spent.load(Ordering::Relaxed)

@@ -105,6 +105,10 @@ pub(super) fn conclude(
             Err(stopped) => stopped,
         };
         let is_spent = budget.ran_out().is_some();
+        if is_spent && budget.steps() < MAX_STEPS {
+            // Whoever gave so few decides again with all there are.
+            return Err(NotMade::Late);
+        }
         if is_spent {
             budget = budget.beside(MAX_STEPS);
         }
