@@ -10,9 +10,9 @@ use super::{
     draft::{Draft, at},
     fire::{Ask, Given, NotProduced, produce},
     fit::{fit, fits_alone},
-    incidents::{Open, Stopped},
+    incidents::{Open, Stopped, stopped_by},
     record::Act,
-    timers::{Judged, bound, judge},
+    timers::{Judged, bound, judge, reckon_elapsed},
 };
 use crate::models::{
     CaseStatus, IncidentCode, Record, Step, TransitionId, json_length, object_length,
@@ -88,10 +88,11 @@ pub(super) fn conclude(
         let (mut timers, bounds) = (0, Bounds { limits, budget: &budget });
         let draft = change.clone();
         let stopped = match cascade(net, draft, fires, (most_timers, &mut timers), bounds) {
+            Ok(_) if budget.ran_out() == Some(RanOut::Time) => return Err(NotMade::Late),
             Ok((draft, judged)) => {
                 let has_fired = !draft.record.cascade.is_empty();
                 match fitted(open.clone().judged(judged), draft) {
-                    Err(NotMade::Excess(_)) if !has_fired && change.record.elapsed.len() > 1 => {
+                    Err(NotMade::Excess(_)) if timers <= 1 && change.record.elapsed.len() > 1 => {
                         change.keep_first_elapsed();
                         continue;
                     }
@@ -105,12 +106,11 @@ pub(super) fn conclude(
             Err(stopped) => stopped,
         };
         let is_spent = budget.ran_out().is_some();
-        if is_spent && budget.steps() < MAX_STEPS {
+        match is_spent {
             // Whoever gave so few decides again with all there are.
-            return Err(NotMade::Late);
-        }
-        if is_spent {
-            budget = budget.beside(MAX_STEPS);
+            true if budget.steps() < MAX_STEPS => return Err(NotMade::Late),
+            true => budget = budget.beside(MAX_STEPS),
+            false => {}
         }
         // Fewer timers in one record; the others come due in the next.
         match timers {
@@ -122,6 +122,7 @@ pub(super) fn conclude(
     change.keep_first_elapsed();
     // The timers of the change alone.
     match cascade(net, change, false, (0, &mut 0), Bounds { limits, budget: &budget }) {
+        Ok(_) if budget.ran_out() == Some(RanOut::Time) => Err(NotMade::Late),
         Ok((change, judged)) => fitted(open.judged(judged), change),
         Err(_) => Err(NotMade::Late),
     }
@@ -130,9 +131,8 @@ pub(super) fn conclude(
 /// Failures of transitions that fire by themselves where a cascade rests, by transition.
 pub(super) type Failures = BTreeMap<TransitionId, Stopped>;
 
-/// Fires until nothing is enabled that fires by itself: immediate transitions, and where none is, a timer
-/// that has come due, of these at most so many; they are counted. Then the timers follow from where it
-/// rests. If nothing `fires`, they follow from the change alone.
+/// Fires immediate transitions, and where none is enabled a timer that has come due, of these at most so
+/// many, which are counted. Then the timers follow from where it rests; if nothing `fires`, from the change.
 fn cascade<'a>(
     net: &Net,
     mut draft: Draft<'a>,
@@ -155,11 +155,15 @@ fn cascade<'a>(
     draft.end_of_change();
     let (mut fired, most) = (vec![0_u32; net.transitions.len()], net.max_cascade as usize);
     let mut search = Search::new(net, limits, budget);
+    reckon_elapsed(&view, &mut draft);
     while !view.has_ended() && fires {
         let found = search.immediate(&mut view, &draft, &act, &fired)?;
         let has_room = *timers < most_timers;
-        let due = || has_room.then(|| search.elapsed(&mut view, &draft, &act)).flatten();
-        let Some(Found { transition, given, timer }) = found.or_else(due) else { break };
+        let found = match found {
+            None if has_room => search.elapsed(&mut view, &draft, &act, &fired)?,
+            found => found,
+        };
+        let Some(Found { transition, given, timer }) = found else { break };
         if draft.record.cascade.len() == most {
             return Err(Stopped::too_long(net, most, &fired));
         }
@@ -169,10 +173,10 @@ fn cascade<'a>(
         search.moved(net, places);
         if draft.carried() > limits.message {
             let (count, size) = (draft.record.cascade.len(), draft.carried());
+            let most = limits.message;
             let reason = format!(
-                "the tokens that {count} firings by themselves give carry {size} bytes, and {} is the \
-                 most of a record; carry less data, or have fewer tokens",
-                limits.message
+                "the tokens that {count} firings by themselves give carry {size} bytes, and {most} is \
+                 the most of a record; carry less data, or have fewer tokens"
             );
             return Err(Stopped::new(IncidentCode::CascadeTooLarge, reason));
         }
@@ -245,18 +249,26 @@ impl<'b> Search<'b> {
                 }
             }
             if self.budget.ran_out().is_some() {
-                return Err(Stopped::too_long_to_find(net, draft.record.cascade.len(), fired));
+                return Err(Stopped::too_long_to_find(net, &draft.record, fired));
             }
         }
         Ok(None)
     }
 
     /// The timer that came due first, of those that can fire.
-    fn elapsed(&mut self, view: &mut View<'_>, draft: &Draft<'_>, act: &Act) -> Option<Found> {
+    fn elapsed(
+        &mut self,
+        view: &mut View<'_>,
+        draft: &Draft<'_>,
+        act: &Act,
+        fired: &[u32],
+    ) -> Result<Option<Found>, Stopped> {
+        // All that wait are asked again, up to the first that fires.
+        self.elapsed.iter().for_each(|of| drop(self.failures.remove(of)));
         let mut due: Vec<_> = draft.record.timers.iter().filter(|of| of.elapsed).collect();
         due.sort_by_key(|timer| (timer.due, timer.number));
         for timer in due {
-            let index = view.net.transition_index(&timer.transition)?;
+            let Some(index) = view.net.transition_index(&timer.transition) else { continue };
             let transition = &view.net.transitions[index];
             self.elapsed.insert(transition.id.clone());
             view.budget = self.budget.part(STEPS_A_SEARCH);
@@ -269,7 +281,10 @@ impl<'b> Search<'b> {
                 Ok(given) => {
                     self.failures.remove(&transition.id);
                     let timer = Some(timer.number);
-                    return Some(Found { transition: index, given, timer });
+                    return Ok(Some(Found { transition: index, given, timer }));
+                }
+                Err(_) if self.budget.ran_out().is_some() => {
+                    return Err(Stopped::too_long_to_find(view.net, &draft.record, fired));
                 }
                 Err(blockers) => {
                     if let Some(failure) = stopped_by(&blockers) {
@@ -278,7 +293,7 @@ impl<'b> Search<'b> {
                 }
             }
         }
-        None
+        Ok(None)
     }
 
     /// Notes the places that tokens left or came to.
@@ -335,20 +350,6 @@ fn gives(
     given.map_err(|not| match not {
         NotProduced::Output(blocker) => vec![blocker],
         NotProduced::Excess(excess) => vec![Blocker::TooLarge { explanation: excess.to_string() }],
-    })
-}
-
-/// The reason for which nobody knows if a transition can fire, among those that it can't.
-pub(super) fn stopped_by(blockers: &[Blocker]) -> Option<Stopped> {
-    blockers.iter().find_map(|blocker| {
-        let code = match blocker {
-            Blocker::GuardFailed { .. } => IncidentCode::GuardFailed,
-            Blocker::SearchStopped { .. } => IncidentCode::SearchStopped,
-            Blocker::Output { .. } => IncidentCode::OutputFailed,
-            Blocker::TooLarge { .. } => IncidentCode::TooLarge,
-            _ => return None,
-        };
-        Some(Stopped::new(code, blocker.to_string()))
     })
 }
 

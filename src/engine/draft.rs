@@ -139,6 +139,12 @@ impl<'a> Draft<'a> {
     pub(super) fn put_off_elapsed(&mut self) {
         let record = &mut self.record;
         for timer in record.timers.iter_mut().filter(|timer| timer.elapsed) {
+            // A record in which timers come due has one.
+            if let [only] = &record.elapsed[..]
+                && only.number == timer.number
+            {
+                continue;
+            }
             (timer.elapsed, timer.armed) = (false, None);
             record.elapsed.retain(|of| of.number != timer.number);
         }

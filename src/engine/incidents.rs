@@ -1,6 +1,6 @@
 //! Open incidents of a case, from one record to the next.
 
-use super::{Net, draft::Draft, timers::Judged};
+use super::{Blocker, Net, draft::Draft, timers::Judged};
 use crate::models::{
     Incident, IncidentAbout, IncidentCode, LONGEST_EXPLANATION, Raised, Record, RecordKind,
 };
@@ -36,7 +36,8 @@ impl Stopped {
     }
 
     /// More steps than there are to find the next firing.
-    pub(super) fn too_long_to_find(net: &Net, count: usize, fired: &[u32]) -> Self {
+    pub(super) fn too_long_to_find(net: &Net, record: &Record, fired: &[u32]) -> Self {
+        let count = record.cascade.len();
         let reason = format!(
             "after {count} immediate firings it takes too many steps to find the next; these repeat: {}; \
              let fewer tokens wait where conditions choose among them, or give those transitions a lower \
@@ -60,6 +61,20 @@ fn repeated(net: &Net, fired: &[u32]) -> String {
         _ => {}
     }
     names.join(", ")
+}
+
+/// The reason for which nobody knows if a transition can fire, among those that it can't.
+pub(super) fn stopped_by(blockers: &[Blocker]) -> Option<Stopped> {
+    blockers.iter().find_map(|blocker| {
+        let code = match blocker {
+            Blocker::GuardFailed { .. } => IncidentCode::GuardFailed,
+            Blocker::SearchStopped { .. } => IncidentCode::SearchStopped,
+            Blocker::Output { .. } => IncidentCode::OutputFailed,
+            Blocker::TooLarge { .. } => IncidentCode::TooLarge,
+            _ => return None,
+        };
+        Some(Stopped::new(code, blocker.to_string()))
+    })
 }
 
 /// Cuts a text that has more than so many bytes, and says so by its last character.

@@ -5,14 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Blocker, Budget, Mode, Net, NetTransition, Scope,
     binding::{Binding, Kept, View},
-    cascade::{Failures, STEPS_A_SEARCH, stopped_by},
+    cascade::{Failures, STEPS_A_SEARCH},
     draft::Draft,
-    incidents::Stopped,
+    incidents::{Stopped, stopped_by},
 };
 use crate::models::{
     ArcKind, IncidentCode, RecordKind, Timer, Token, TokenAt, TokenId, TransitionId,
@@ -72,7 +72,11 @@ pub(super) fn bound<'n>(
     // What it runs out of, the guard says.
     let _ = view.budget.charge(1 + tokens.len() as u64);
     let seen: Vec<_> = tokens.iter().map(|token| token.as_ref()).collect();
-    if let Err(failure) = transition.guards.check(&view.scope(&seen)) {
+    let checked = transition.guards.check(&view.scope(&seen));
+    if let Some(ran_out) = view.budget.ran_out() {
+        return Some((mode, Err(vec![Blocker::SearchStopped { ran_out, bindings_tried: 1 }])));
+    }
+    if let Err(failure) = checked {
         let (condition, explanation) = (failure.source, failure.reason);
         let blocker = match failure.failed_to_evaluate {
             true => Blocker::GuardFailed { condition, explanation, bindings_tried: 1 },
@@ -140,9 +144,14 @@ pub(super) fn judge(
     }
     for number in to_search {
         let transition = &net.transitions[net.timed[number]];
-        judged.looked.insert(transition.id.clone());
         view.budget = budget.part(STEPS_A_SCAN);
-        if let Err(failure) = begin(view, draft, transition, &mut timers) {
+        let failed = begin(view, draft, transition, &mut timers);
+        // Of one with a timer that waits, the cascade knows; and of what had no room nothing is known.
+        let waits = timers.iter().any(|of| of.elapsed && of.transition == transition.id);
+        if failed.is_err() || !(waits || timers.len() >= MOST_TIMERS) {
+            judged.looked.insert(transition.id.clone());
+        }
+        if let Err(failure) = failed {
             judged.fails(transition, failure);
         }
         view.kept = Kept::default();
@@ -168,6 +177,27 @@ fn to_search(net: &Net, draft: &Draft<'_>) -> BTreeSet<usize> {
     found
 }
 
+/// Reckons the times anew of the timers that have come due and whose tokens an edit has changed: one that
+/// it puts off does not fire.
+pub(super) fn reckon_elapsed(view: &View<'_>, draft: &mut Draft<'_>) {
+    if draft.record.kind != RecordKind::Edited {
+        return;
+    }
+    let edited: HashSet<_> = draft.edited().map(|token| token.id.clone()).collect();
+    let elapsed = draft.record.timers.iter().enumerate().filter(|(_, timer)| timer.elapsed);
+    let reckoned: Vec<_> = elapsed
+        .filter_map(|(at, timer)| {
+            let transition = view.net.transition(&timer.transition)?;
+            // What it is over for is judged where the record rests.
+            let goes_on = goes_on(view, draft, transition, timer.clone(), &edited);
+            Some((at, goes_on.ok()??))
+        })
+        .collect();
+    for (at, timer) in reckoned {
+        draft.record.timers[at] = timer;
+    }
+}
+
 /// The timer if its binding is still there. An edit of a token has its guard judged again, and its time
 /// reckoned anew, from when it began.
 fn goes_on(
@@ -178,7 +208,7 @@ fn goes_on(
     edited: &HashSet<TokenId>,
 ) -> Result<Option<Timer>, Stopped> {
     let mode = mode_of(view, transition, &timer).filter(|mode| is_free(view, mode));
-    let (Some(_), Some(tokens)) = (mode, tokens(draft, &timer)) else { return Ok(None) };
+    let (Some(mode), Some(tokens)) = (mode, tokens(draft, &timer)) else { return Ok(None) };
     let is_edited = timer.tokens.iter().any(|at| edited.contains(&at.token));
     if !is_edited && !transition.guards.ask_for_case() {
         return Ok(Some(timer));
@@ -202,7 +232,9 @@ fn goes_on(
         let before: Option<Vec<_>> = timer.tokens.iter().map(before).collect();
         let before: Vec<_> = before.iter().flatten().map(|token| token.as_ref()).collect();
         let was = timing.due(&Scope { now: timer.since, ..view.scope(&before) });
-        if was.as_ref() != Ok(&due) && due != timer.due {
+        let is_other = was.as_ref() != Ok(&due);
+        let due = not_at_once(draft, mode, timer.since, due);
+        if is_other && due != timer.due {
             (timer.due, timer.armed) = (due, None);
             timer.elapsed &= due <= view.now;
         }
@@ -293,6 +325,21 @@ fn scan(
     failure
 }
 
+/// A time that is due, so that nothing fires again and again without a pause: neither a transition that takes
+/// nothing, nor one whose token a timer gave it in the same record.
+fn not_at_once(
+    draft: &Draft<'_>,
+    mode: &Mode,
+    since: DateTime<Utc>,
+    due: DateTime<Utc>,
+) -> DateTime<Utc> {
+    let follows = draft.record.cascade.iter().any(|step| step.timer.is_some());
+    match takes(mode) == 0 || (follows && due <= since) {
+        true => due.max(since + SHORTEST_PERIOD),
+        false => due,
+    }
+}
+
 /// Begins a timer with these tokens. Returns the reason that it has no time.
 fn add(
     view: &mut View<'_>,
@@ -314,9 +361,7 @@ fn add(
     keep(&mut view.kept, &timer, takes(mode));
     match due {
         Ok(due) => {
-            // One that takes nothing begins again as soon as it has fired.
-            let first = if takes(mode) == 0 { since + SHORTEST_PERIOD } else { since };
-            timer.due = due.max(first);
+            timer.due = not_at_once(draft, mode, since, due);
             draft.record.timers_made = number;
             timers.push(timer);
             None
