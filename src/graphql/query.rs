@@ -227,7 +227,8 @@ impl Query {
             let reason = format!("is {within}, and 0 to {LONGEST_WAIT} milliseconds may be waited");
             Error::argument("within", reason)
         })?;
-        let case = petrel(ctx).await_case(&workflow, &case, limit).await?;
+        // It is large, and each field of the root would have room for it.
+        let case = Box::pin(petrel(ctx).await_case(&workflow, &case, limit)).await?;
         joins::hold(ctx, case.memory()).await;
         Ok(AwaitedCase { ended: case.status.has_ended(), case: case.into() })
     }

@@ -47,11 +47,11 @@ impl Petrel {
     /// A case as it is now; one that has ended with its last tokens in the view.
     async fn ending(&self, workflow: &WorkflowId, id: &CaseId) -> Result<Arc<Case>> {
         let inner = &self.inner;
-        let loaded = inner.reader.load(workflow, id).await?;
+        let loaded = Box::pin(inner.reader.load(workflow, id)).await?;
         let (head, case) = loaded.ok_or_else(|| Error::no_case(id))?;
         if case.status.has_ended() {
             let registers = touched(&head.value).collect();
-            inner.views.repair(workflow, id, registers).await?;
+            Box::pin(inner.views.repair(workflow, id, registers)).await?;
         }
         Ok(Arc::new(case))
     }

@@ -46,9 +46,6 @@ impl Views {
         before: Option<&Case>,
         case: &Case,
     ) -> std::result::Result<(), StorageError> {
-        if case.timers.is_empty() && before.is_none_or(|before| before.timers.is_empty()) {
-            return Ok(());
-        }
         let (wanted, was) = (of_case(case), before.map(of_case).unwrap_or_default());
         let over: Vec<_> = was.into_iter().filter(|old| !wanted.contains(old)).collect();
         let is_new =

@@ -94,7 +94,13 @@ impl Views {
                 false => self.write_new(slot, record, case, begun).await,
             }
         };
-        let (written, armed) = tokio::join!(written, self.write_timers(before, case));
+        let armed = async {
+            match has_timers(before, case) {
+                true => Box::pin(self.write_timers(before, case)).await,
+                false => Ok(()),
+            }
+        };
+        let (written, armed) = tokio::join!(written, armed);
         let failed = mended.and(written).err();
         if let Err(error) = &armed {
             self.metrics.view_failed();
@@ -186,6 +192,11 @@ impl Views {
         }
         writes
     }
+}
+
+/// Returns true if the case has timers, or had some before its last record.
+fn has_timers(before: Option<&Case>, case: &Case) -> bool {
+    !case.timers.is_empty() || before.is_some_and(|before| !before.timers.is_empty())
 }
 
 /// Returns true if the token may have left `place` at a time that is not forgotten; also if its
