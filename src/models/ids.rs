@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} id {value:?} {problem}")]
 pub struct IdError {
-    /// Kind of id that was asked for: `workflow`, `place`, `transition`, `case`, `token` or
-    /// `firing`.
+    /// Kind of id that was asked for: `workflow`, `place`, `transition`, `case`, `token`, `queue`,
+    /// `kind`, `outcome` or `firing`.
     pub kind: &'static str,
     /// The refused text, at most its first 80 characters.
     pub value: String,
@@ -231,6 +231,18 @@ id!(
     /// counted from 1, joined by dashes (`order-7-3f0c9a1b2d-1`). The id is therefore unique
     /// across workflows, and leads to the case and the workflow without an index.
     TokenId, "token", 96
+);
+id!(
+    /// Names a queue: where workers of a kind look for work.
+    QueueId, "queue", 64
+);
+id!(
+    /// Names a kind of work: the handler that carries it out.
+    KindId, "kind", 64
+);
+id!(
+    /// Names a way for an activity to end.
+    OutcomeId, "outcome", 64
 );
 id!(
     /// Names one attempt to change a case. A caller may repeat it; the change happens once.

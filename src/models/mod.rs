@@ -17,6 +17,7 @@ mod record;
 mod sequence;
 mod token;
 mod visible;
+mod work_class;
 
 pub use case::{Case, CaseStatus};
 pub use clock::Clock;
@@ -27,7 +28,10 @@ pub use definition::{
 pub use digest::{Digests, TokenDigest, VOUCHED_FROM};
 pub use history::{Passed, TransitionEvent};
 pub(crate) use ids::hex;
-pub use ids::{CaseId, FiringId, IdError, IdProblem, PlaceId, TokenId, TransitionId, WorkflowId};
+pub use ids::{
+    CaseId, FiringId, IdError, IdProblem, KindId, OutcomeId, PlaceId, QueueId, TokenId,
+    TransitionId, WorkflowId,
+};
 pub use json::{
     MAX_NESTING, MAX_NESTING_READ, is_kept_name, json_length, kept_name, nesting, object_kept_name,
     object_length, object_nesting, text_length,
@@ -48,3 +52,4 @@ pub(crate) use record::{LONGEST_LINK, UNKNOWN_KIND};
 pub use sequence::{LogSequence, NoSequence, Revision, Version, ViewSequence};
 pub use token::{HISTORY_KEPT, HISTORY_WHOLE_EVERY, Token};
 pub use visible::{visible, visible_json, visible_lines, without_logins};
+pub use work_class::WorkClass;
