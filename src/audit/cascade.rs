@@ -86,7 +86,9 @@ impl<'a> Walked<'a> {
         let name = step.transition.as_str();
         let fault = match self.net.transition(&step.transition) {
             None => Some(impossible(name, "is no transition of the workflow")),
-            Some(transition) if transition.auto == step.timer.is_some() => {
+            Some(transition)
+                if transition.auto == (step.timer.is_some() || step.item.is_some()) =>
+            {
                 Some(impossible(name, "does not fire by itself"))
             }
             Some(transition) => self.missing(step).or_else(|| {
@@ -194,6 +196,7 @@ impl<'a> Walked<'a> {
         let is_excused = |transition: &NetTransition| {
             record.incidents.iter().any(|open| match &open.about {
                 IncidentAbout::Transition(of) => *of == transition.id,
+                IncidentAbout::Item(_) => false,
                 IncidentAbout::Cascade | IncidentAbout::Unknown => true,
             })
         };

@@ -191,9 +191,12 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
             faults.extend(in_status(record, before.status));
             return faults;
         }
-        RecordKind::Retried | RecordKind::Elapsed => {
-            (before.marking.0.clone(), before.tokens_made, before.status)
-        }
+        RecordKind::Retried
+        | RecordKind::Elapsed
+        | RecordKind::Begun
+        | RecordKind::Failed
+        | RecordKind::Released
+        | RecordKind::Completed => (before.marking.0.clone(), before.tokens_made, before.status),
         // A newer version's rule: what it says is believed.
         RecordKind::Unknown => return faults,
         RecordKind::Created => {
@@ -253,6 +256,7 @@ fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Faul
         tokens: &tokens,
         to_place: None,
         data: None,
+        outcome: record.work.as_ref().and_then(|work| work.outcome.as_ref()),
         act: &act,
         limits: Limits::NONE,
         // More than the decision had, whatever it was counted as then.

@@ -103,6 +103,7 @@ impl Log {
                     tokens: &[],
                     to_place: None,
                     data: Some(&data),
+                    outcome: None,
                     act: &act,
                     limits: Limits::NONE,
                     budget: &Budget::default(),

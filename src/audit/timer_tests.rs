@@ -70,6 +70,7 @@ fn log(net: &Net) -> Vec<Stored<Record>> {
         tokens: &[],
         to_place: None,
         data: None,
+        outcome: None,
         act: &take,
         limits: engine::Limits::NONE,
         budget: &budget,

@@ -80,6 +80,7 @@ mod tests {
             transition: TransitionId::new(id).unwrap(),
             auto: false,
             timed: false,
+            activity: false,
             enabled,
             modes,
         }
@@ -98,6 +99,7 @@ mod tests {
             summary: "running; can fire: submit, approve".to_owned(),
             incidents: Vec::new(),
             timers: Vec::new(),
+            items: Vec::new(),
             transitions: vec![
                 transition("submit", vec![mode(None, &["order-1-a-1"], vec![])]),
                 transition("ship", vec![mode(None, &[], vec![lacks("approved"), guard])]),

@@ -169,6 +169,7 @@ pub(super) fn incident_line(open: &Incident) -> String {
 pub(super) fn incident_of(about: &IncidentAbout) -> String {
     match about {
         IncidentAbout::Transition(transition) => transition.to_string(),
+        IncidentAbout::Item(item) => format!("work item {item}"),
         IncidentAbout::Cascade => "all that fires by itself".to_owned(),
         IncidentAbout::Unknown => "a part that this version does not know".to_owned(),
     }

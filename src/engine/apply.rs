@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::models::{
-    Aside, Case, Chain, Digests, FORMAT_VERSION, Incident, LogSequence, PlaceId, Record, Stored,
-    Timer, Token, TokenId,
+    Aside, Case, Chain, Digests, FORMAT_VERSION, Incident, Item, LogSequence, PlaceId, Record,
+    Stored, Timer, Token, TokenId,
 };
 
 /// The reason that a record does not follow from the case before it.
@@ -231,6 +231,23 @@ fn timers(stored: &Stored<Record>) -> Vec<Timer> {
     timers.map(|of| Timer { armed: of.armed.or(Some(stored.sequence)), ..of.clone() }).collect()
 }
 
+/// The work items that are open after a record, each with the records that it follows from.
+fn items(stored: &Stored<Record>) -> Vec<Item> {
+    let at = Some(stored.sequence);
+    let items = stored.value.items.iter().map(|of| {
+        let mut item = of.clone();
+        item.offered = item.offered.or(at);
+        if let Some(running) = &mut item.running {
+            running.begun = running.begun.or(at);
+        }
+        if let Some(wait) = &mut item.wait {
+            wait.armed = wait.armed.or(at);
+        }
+        item
+    });
+    items.collect()
+}
+
 /// Tokens that a record produced, each with the record that has its history whole: this one,
 /// or the one that it names.
 pub fn history_bases(stored: &Stored<Record>) -> impl Iterator<Item = (TokenId, LogSequence)> + '_ {
@@ -306,6 +323,8 @@ fn case_with(
         incidents_made: record.incidents_made,
         timers: timers(stored),
         timers_made: record.timers_made,
+        items: items(stored),
+        items_made: record.items_made,
         paused: record.paused,
         sequence: stored.sequence,
         head_hash: stored.hash.clone(),

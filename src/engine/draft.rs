@@ -192,6 +192,7 @@ impl<'a> Draft<'a> {
         if matches!(record.status, CaseStatus::Completed | CaseStatus::Cancelled) {
             (record.incidents, record.raised) = (Vec::new(), Vec::new());
             record.timers.clear();
+            record.items.clear();
         }
         if record.cascade.is_empty() {
             (record.given, record.edited) = (Vec::new(), Vec::new());

@@ -1,159 +1,17 @@
-//! Reasons that a transition can or can't fire.
+//! What each transition of a case can do now, and the reasons.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    Budget, Limits, MOST_TIMERS, Net, NetTransition, RanOut, binding::View, fire::would_give,
+    Blocker, Budget, Limits, MOST_ITEMS, MOST_TIMERS, Net, NetTransition, RanOut, binding::View,
+    fire::would_give,
 };
 use crate::models::{
-    ArcKind, Case, CaseId, CaseStatus, Incident, IncidentAbout, PlaceId, Timer, TokenId,
-    TransitionId,
+    Case, CaseId, CaseStatus, Incident, IncidentAbout, Item, PlaceId, Timer, TokenId, TransitionId,
 };
-
-/// One reason that a transition can't fire.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Blocker {
-    /// The case does not run.
-    Status {
-        /// Its status.
-        status: CaseStatus,
-    },
-    /// An arc finds fewer tokens than it needs.
-    TooFewTokens {
-        /// The arc's place.
-        place: PlaceId,
-        /// Kind of the arc: consume or read.
-        kind: ArcKind,
-        /// Number of tokens that it needs.
-        needed: u64,
-        /// Number of tokens there for it.
-        present: u64,
-    },
-    /// An inhibitor arc's place holds too many tokens.
-    Inhibited {
-        /// The arc's place.
-        place: PlaceId,
-        /// Number of tokens from which on it forbids firing.
-        limit: u64,
-        /// Number of tokens there.
-        present: u64,
-    },
-    /// A place could not hold the tokens that would come.
-    OverCapacity {
-        /// The place.
-        place: PlaceId,
-        /// Most tokens that it can hold.
-        capacity: u64,
-        /// Number of tokens that it would hold.
-        after: u64,
-    },
-    /// No choice of tokens satisfies the guard: it is false for each.
-    Guard {
-        /// The condition that failed, for the oldest tokens.
-        condition: String,
-        /// Value that was found instead.
-        explanation: String,
-        /// Number of choices of tokens that were tried.
-        bindings_tried: usize,
-    },
-    /// The guard holds for no choice of tokens, and could not be evaluated for one.
-    GuardFailed {
-        /// The condition that could not be evaluated.
-        condition: String,
-        /// Error of its evaluation.
-        explanation: String,
-        /// Number of choices of tokens that were tried.
-        bindings_tried: usize,
-    },
-    /// Its cost ended the search for tokens, so nobody knows if it can fire.
-    SearchStopped {
-        /// The resource that ran out.
-        #[serde(skip)]
-        ran_out: RanOut,
-        /// Number of choices of tokens that were tried.
-        bindings_tried: usize,
-    },
-    /// A token that the caller named is not in a place that the transition takes from.
-    TokenNotTaken {
-        /// The token.
-        token: TokenId,
-        /// The place that holds it; absent if it is not alive in this case.
-        place: Option<PlaceId>,
-    },
-    /// The output expression failed, so nothing can be produced.
-    Output {
-        /// The error.
-        explanation: String,
-    },
-    /// Its tokens would be more than a record takes.
-    TooLarge {
-        /// The part that would be too large, its size, and the limit.
-        explanation: String,
-    },
-}
-
-impl Blocker {
-    /// The resource that ran out, if that is the reason that nothing is known.
-    pub fn ran_out(&self) -> Option<RanOut> {
-        match self {
-            Self::SearchStopped { ran_out, .. } => Some(*ran_out),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Blocker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status { status } => write!(f, "the case is {}", status.as_str()),
-            Self::TooFewTokens { place, kind, needed, present } => {
-                let verb = if *kind == ArcKind::Read { "reads" } else { "takes" };
-                let missing = needed - present;
-                write!(
-                    f,
-                    "the arc that {verb} {needed} from place {place} finds {present}: {missing} missing"
-                )
-            }
-            Self::Inhibited { place, limit, present } => write!(
-                f,
-                "place {place} holds {present} and its inhibitor arc forbids {limit} or more"
-            ),
-            Self::OverCapacity { place, capacity, after } => {
-                write!(f, "place {place} has capacity {capacity} and would hold {after}")
-            }
-            Self::Guard { condition, explanation, bindings_tried } => {
-                write!(f, "the guard {condition} {explanation}")?;
-                if *bindings_tried > 1 {
-                    write!(f, " (and none of {bindings_tried} choices of tokens satisfies it)")?;
-                }
-                Ok(())
-            }
-            Self::GuardFailed { condition, explanation, bindings_tried } => {
-                write!(f, "the guard {condition} could not be evaluated: {explanation}")?;
-                if *bindings_tried > 1 {
-                    write!(f, " (and none of {bindings_tried} choices of tokens satisfies it)")?;
-                }
-                Ok(())
-            }
-            Self::SearchStopped { ran_out, bindings_tried } => {
-                write!(f, "the search stopped after {bindings_tried} choices of tokens: {ran_out}")
-            }
-            Self::TooLarge { explanation } => f.write_str(explanation),
-            Self::TokenNotTaken { token, place: Some(place) } => {
-                write!(f, "token {token} is in place {place}, which it does not take from")
-            }
-            Self::TokenNotTaken { token, place: None } => {
-                write!(f, "token {token} is not alive in this case")
-            }
-            Self::Output { explanation } => write!(f, "the output expression {explanation}"),
-        }
-    }
-}
 
 /// One way in which a transition can fire: the short form has one for each `from_places`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -179,6 +37,8 @@ pub struct TransitionExplanation {
     pub auto: bool,
     /// True if it fires by itself once it has been enabled for some time.
     pub timed: bool,
+    /// True if it fires when a worker has done its work.
+    pub activity: bool,
     /// True if one of its modes can fire now.
     pub enabled: bool,
     /// Its modes in the order in which they are tried.
@@ -199,6 +59,8 @@ pub struct Explanation {
     pub incidents: Vec<Incident>,
     /// Its timers that run, in the order of their times.
     pub timers: Vec<Timer>,
+    /// Its open work items, oldest first.
+    pub items: Vec<Item>,
     /// Every transition of the net, in the order of the definition.
     pub transitions: Vec<TransitionExplanation>,
 }
@@ -242,13 +104,14 @@ pub fn explain(
         let names = transitions.iter().filter(|t| with(t)).map(|t| t.transition.as_str());
         names.collect::<Vec<_>>().join(", ")
     };
-    let by_callers = |t: &TransitionExplanation| !t.auto && !t.timed;
+    let by_callers = |t: &TransitionExplanation| !(t.auto || t.timed || t.activity);
     let enabled = names(&|t| t.enabled && by_callers(t));
     let unknown = names(&|t| !t.enabled && by_callers(t) && t.ran_out().is_some());
     let mut timers = case.timers.clone();
     timers.sort_by_key(|timer| (timer.due, timer.number));
     let mut summary = match case.status {
         CaseStatus::Running => match (enabled.is_empty(), unknown.is_empty()) {
+            (true, true) if !case.items.is_empty() => "running; waits for work".to_owned(),
             (true, true) if !timers.is_empty() => "running; waits for time".to_owned(),
             (true, true) => {
                 "running, but no transition can fire: see what each one lacks".to_owned()
@@ -263,18 +126,45 @@ pub fn explain(
         CaseStatus::Completed => "completed: every token is in a terminal place".to_owned(),
         CaseStatus::Cancelled => "cancelled: its tokens are gone".to_owned(),
     };
+    write_items(&mut summary, case);
     write_timers(&mut summary, &timers);
     for Incident { number, about, code, .. } in &case.incidents {
         let of = match about {
             IncidentAbout::Cascade => "whatever fires by itself".to_owned(),
             IncidentAbout::Unknown => "a part that this version does not know".to_owned(),
             IncidentAbout::Transition(transition) => transition.to_string(),
+            IncidentAbout::Item(item) => format!("work item {item}"),
         };
         let _ = write!(summary, "; incident {number} ({}) stops {of}", code.as_str());
     }
-    let incidents = case.incidents.clone();
+    let (incidents, items) = (case.incidents.clone(), case.items.clone());
     let (case, status) = (case.id.clone(), case.status);
-    Explanation { case, status, summary, incidents, timers, transitions }
+    Explanation { case, status, summary, incidents, timers, items, transitions }
+}
+
+/// Says how many work items wait, and how many are with workers.
+fn write_items(summary: &mut String, case: &Case) {
+    let items = &case.items;
+    if items.is_empty() {
+        return;
+    }
+    let running = items.iter().filter(|item| item.running.is_some()).count();
+    let done = items.iter().filter(|item| item.done.is_some()).count();
+    let later = items.iter().filter(|item| item.wait.is_some()).count();
+    let waiting = items.len() - running - done - later;
+    let count = |count: usize, of: &str| (count > 0).then(|| format!("{count} {of}"));
+    let parts = [
+        count(running, "with workers"),
+        count(waiting, "waiting for a worker"),
+        count(later, "to be tried again later"),
+        count(done, "done, to fire as soon as they can"),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    let plural = if items.len() == 1 { "" } else { "s" };
+    let _ = write!(summary, "; {} work item{plural}: {}", items.len(), parts.join(", "));
+    if items.len() >= MOST_ITEMS {
+        summary.push_str("; as many as are open at once, and others begin when these end");
+    }
 }
 
 /// Says when the next timer fires, and how many are more than may run at once.
@@ -311,7 +201,7 @@ pub fn available(
     let view = View::new(net, case, now, budget);
     let named = std::slice::from_ref(token);
     let mut can = Vec::new();
-    for transition in net.transitions.iter().filter(|of| !of.fires_by_itself()) {
+    for transition in net.transitions.iter().filter(|of| of.is_by_callers()) {
         let explained = explain_one(&view, case, transition, named, limits);
         if explained.enabled {
             can.push(explained.transition);
@@ -375,6 +265,12 @@ fn explain_one(
         })
         .collect();
     let enabled = modes.iter().any(|mode| mode.enabled);
-    let (auto, timed) = (transition.auto, transition.timing.is_some());
-    TransitionExplanation { transition: transition.id.clone(), auto, timed, enabled, modes }
+    TransitionExplanation {
+        transition: transition.id.clone(),
+        auto: transition.auto,
+        timed: transition.timing.is_some(),
+        activity: transition.activity.is_some(),
+        enabled,
+        modes,
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     Blocker, Bounds, Budget, Excess, Limits, Mode, ModeExplanation, Net, NetTransition, NotEnabled,
@@ -14,10 +14,11 @@ use super::{
     fit::{fit, must_fit},
     merge_patch,
     record::{Act, next_record},
+    waiting::merged,
 };
 use crate::models::{
-    Case, HISTORY_KEPT, LogSequence, Passed, PlaceId, Record, RecordKind, Token, TokenId,
-    TransitionEvent, TransitionId, json_length,
+    Case, HISTORY_KEPT, LogSequence, OutcomeId, Passed, PlaceId, Record, RecordKind, Token,
+    TokenId, TransitionEvent, TransitionId, json_length,
 };
 
 /// Request for a firing.
@@ -31,6 +32,8 @@ pub struct Firing<'a> {
     pub to_place: Option<&'a PlaceId>,
     /// Data merged into the produced data, last.
     pub data: Option<&'a Value>,
+    /// The outcome of an activity, which its answer names.
+    pub outcome: Option<&'a OutcomeId>,
     /// Caller, time and id of the attempt.
     pub act: &'a Act,
     /// Limits of the tokens that it gives, checked before they are made.
@@ -45,8 +48,10 @@ pub struct Firing<'a> {
 pub enum Refusal {
     /// The net has no such transition.
     UnknownTransition,
-    /// It is an immediate transition: callers don't fire it.
+    /// It is an immediate or a timed transition: callers don't fire it.
     FiresByItself,
+    /// It is an activity: its worker's answer fires it.
+    IsWork,
     /// No mode of the transition gives a token to the place that the caller named.
     LeadsElsewhere {
         /// Places that it leads to.
@@ -91,10 +96,13 @@ pub(super) struct Given {
 /// reason for a refusal.
 pub fn fire(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusal> {
     let Firing { limits, budget, .. } = firing;
+    if net.transition(firing.transition).is_some_and(|of| of.activity.is_some()) {
+        return Err(Refusal::IsWork);
+    }
     decide(net, case, firing, |draft| conclude(net, draft, Bounds { limits, budget }))
 }
 
-/// Decides a firing without the cascade after it, of any size.
+/// Decides a firing without the cascade after it, of any size; of an activity, without its answer.
 #[cfg(feature = "analysis")]
 pub(crate) fn fire_alone(net: &Net, case: &Case, firing: Firing<'_>) -> Result<Record, Refusal> {
     decide(net, case, firing, |draft| Ok(draft.finish(net)))
@@ -114,9 +122,11 @@ fn decide<'c>(
         let wanted = net.place(place);
         move |mode: &&Mode| mode.arcs.outputs.iter().any(|(to, _)| Some(*to) == wanted)
     };
+    let ends = |mode: &&Mode| transition.outcome(mode).map(|of| &of.id) == firing.outcome;
+    let modes = transition.modes.iter().filter(ends);
     let modes: Vec<_> = match firing.to_place {
-        Some(place) => transition.modes.iter().filter(leads(place)).collect(),
-        None => transition.modes.iter().collect(),
+        Some(place) => modes.filter(leads(place)).collect(),
+        None => modes.collect(),
     };
     if modes.is_empty() {
         let outputs = transition.modes.iter().flat_map(|mode| &mode.arcs.outputs);
@@ -170,6 +180,7 @@ pub(super) fn would_give(
         tokens: &[],
         to_place: None,
         data: None,
+        outcome: None,
         act: &act,
         limits,
         budget: &view.budget,
@@ -197,9 +208,14 @@ fn given<'a>(
     let Firing { act, data, limits, .. } = *firing;
     let alone = (!view.net.runs_by_itself()).then_some(case);
     let marked = case.marking.0.len();
-    let ask = Ask { transition, mode, act, data, limits, marked, alone };
+    let ask = Ask { transition, mode, act, data, result: None, limits, marked, alone };
     let given = produce(view, &ask, binding, case.tokens_made)?;
-    let mut record = next_record(case, RecordKind::Fired, firing.act);
+    Ok(draft_of(case, given, act))
+}
+
+/// The record in the making of a firing that is decided.
+pub(super) fn draft_of<'a>(case: &'a Case, given: Given, act: &Act) -> Draft<'a> {
+    let mut record = next_record(case, RecordKind::Fired, act);
     record.transition = Some(given.transition);
     record.consumed = given.binding.consumed.iter().map(at).collect();
     record.read = given.binding.read.iter().map(at).collect();
@@ -211,7 +227,7 @@ fn given<'a>(
     let taken = given.binding.consumed.iter().chain(&given.binding.reset);
     taken.for_each(|token| draft.take(&token.id));
     given.tokens.into_iter().for_each(|token| draft.give(token));
-    Ok(draft)
+    draft
 }
 
 /// A firing whose tokens are asked for.
@@ -221,6 +237,8 @@ pub(super) struct Ask<'a> {
     pub act: &'a Act,
     /// Data merged into the produced data, last.
     pub data: Option<&'a Value>,
+    /// The answer of an activity's worker.
+    pub result: Option<&'a Value>,
     pub limits: Limits,
     /// Number of tokens whose entries in the marking are copied.
     pub marked: usize,
@@ -238,7 +256,7 @@ pub(super) fn produce(
     let Ask { transition, mode, act, limits, .. } = *ask;
     let stopped =
         |ran_out| NotProduced::Output(Blocker::SearchStopped { ran_out, bindings_tried: 1 });
-    let data = produced_data(view, transition, &binding, ask.data);
+    let data = produced_data(view, ask, &binding);
     let data = data.map_err(|error| {
         let output = || NotProduced::Output(Blocker::Output { explanation: error.to_string() });
         view.budget.ran_out().map_or_else(output, stopped)
@@ -281,28 +299,26 @@ pub(super) fn produce(
     Ok(Given { transition, binding, tokens, made: made - before, left_out })
 }
 
-/// The data of the consumed tokens merged in arc order, then the transition's output
-/// expression, then the caller's data.
-fn produced_data(
-    view: &View<'_>,
-    transition: &NetTransition,
-    binding: &Binding,
-    asked: Option<&Value>,
-) -> Result<Value, OutputError> {
-    let mut consumed = binding.consumed.iter();
-    let mut data = match consumed.next() {
-        Some(first) => first.data.clone(),
-        None => Value::Object(Map::new()),
-    };
-    for token in consumed {
-        merge_patch(&mut data, &token.data);
+/// The data of the consumed tokens merged in arc order, then the output expression, then the caller's
+/// data. The answer of a worker is what the expression makes of it; without one an object is merged, and
+/// any other value becomes `result`.
+fn produced_data(view: &View<'_>, ask: &Ask<'_>, binding: &Binding) -> Result<Value, OutputError> {
+    let tokens = binding.tokens();
+    let mut data = merged(&tokens[..binding.consumed.len()]);
+    let transition = ask.transition;
+    let own = transition.outcome(ask.mode).and_then(|outcome| outcome.output.as_ref());
+    match (own.or(transition.output.as_ref()), ask.result) {
+        // Nothing is made of an answer that nobody gave.
+        (Some(_), None) if transition.activity.is_some() => {}
+        (Some(output), result) => {
+            let made = output.evaluate(&view.scope(&tokens), &data, result)?;
+            merge_patch(&mut data, &Value::Object(made));
+        }
+        (None, None | Some(Value::Null)) => {}
+        (None, Some(result @ Value::Object(_))) => merge_patch(&mut data, result),
+        (None, Some(result)) => merge_patch(&mut data, &json!({ "result": result })),
     }
-    if let Some(output) = &transition.output {
-        let tokens = binding.tokens();
-        let made = output.evaluate(&view.scope(&tokens), &data)?;
-        merge_patch(&mut data, &Value::Object(made));
-    }
-    if let Some(asked) = asked {
+    if let Some(asked) = ask.data {
         merge_patch(&mut data, asked);
     }
     Ok(data)

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::carried::{check_carried, check_memory, check_notes, replaced};
 use crate::models::{
-    Case, HISTORY_KEPT, Incident, IncidentAbout, LONGEST_LINK, MarkingEntry, Passed, PutAside,
-    Raised, Record, RecordKind, Step, Timer, Token, TokenAt, TokenId, json_length, object_length,
-    text_length,
+    Answer, Case, HISTORY_KEPT, Incident, IncidentAbout, Item, LONGEST_LINK, MarkingEntry, Passed,
+    PutAside, Raised, Record, RecordKind, Step, Timer, Token, TokenAt, TokenId, Work, json_length,
+    object_length, text_length,
 };
 
 /// Limits of stored messages.
@@ -95,7 +95,11 @@ const STEP: usize = 70;
 const INCIDENT: usize = 160;
 
 /// Bytes of a timer without its tokens.
-const TIMER: usize = 160;
+const TIMER: usize = 180;
+
+/// Bytes of a work item without its tokens and names, and of the part of a record that is about one.
+const ITEM: usize = 420;
+const WORK: usize = 220;
 
 /// Makes a record fit that follows from `before`, or returns the part that does not fit. A
 /// history of tokens that leaves no room loses its oldest entries, and the list of earlier
@@ -315,10 +319,29 @@ pub(super) fn record_length(record: &Record) -> usize {
         INCIDENT
             + match &open.about {
                 IncidentAbout::Transition(transition) => transition.as_str().len(),
-                IncidentAbout::Cascade | IncidentAbout::Unknown => 0,
+                IncidentAbout::Cascade | IncidentAbout::Item(_) | IncidentAbout::Unknown => 0,
             }
     };
     let timer = |timer: &Timer| TIMER + timer.transition.as_str().len() + at(&timer.tokens);
+    let answer = |of: &Answer| {
+        of.outcome.as_ref().map_or(0, |id| id.as_str().len()) + json_length(&of.result) + 32
+    };
+    let item = |item: &Item| {
+        let worker = item.running.as_ref().and_then(|running| running.worker.as_deref());
+        ITEM + item.transition.as_str().len()
+            + at(&item.tokens)
+            + worker.map_or(0, text_length)
+            + item.done.as_ref().map_or(0, answer)
+    };
+    let work = |work: &Work| {
+        let failure = work.failure.as_ref();
+        let failure = failure.map_or(0, |of| {
+            text_length(&of.code)
+                + text_length(&of.message)
+                + of.stack.as_deref().map_or(0, text_length)
+        });
+        WORK + 2 * work.transition.as_str().len() + failure
+    };
     let raised = |raised: &Raised| 48 + text_length(&raised.explanation);
     let produced = record
         .produced
@@ -339,6 +362,8 @@ pub(super) fn record_length(record: &Record) -> usize {
         + record.incidents.iter().map(incident).sum::<usize>()
         + record.raised.iter().map(raised).sum::<usize>()
         + record.timers.iter().chain(&record.elapsed).map(timer).sum::<usize>()
+        + record.items.iter().map(item).sum::<usize>()
+        + record.work.as_ref().map_or(0, work)
         + marked()
         + produced.sum::<usize>()
         + record.history_bases.keys().map(|id| id.as_str().len() + 24).sum::<usize>()

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
-use super::{Mode, NetPlace, NetTransition, timers::SHORTEST_PERIOD};
+use super::{Mode, NetPlace, NetTransition, waiting::SHORTEST_PERIOD};
 use crate::models::{ArcKind, Problems, WorkflowDefinition, petri::Timed};
 
 /// The indexes of the immediate transitions: those of highest priority first, then in the order
@@ -30,10 +30,12 @@ impl Watchers {
     ) -> Self {
         let mut watchers = Self { by_place: vec![Vec::new(); places.len()], of_case: Vec::new() };
         for (number, index) in immediate.iter().enumerate() {
-            let NetTransition { guards, output, timing, modes, .. } = &transitions[*index];
+            let NetTransition { guards, output, timing, activity, modes, .. } =
+                &transitions[*index];
             if guards.ask_for_case()
                 || output.as_ref().is_some_and(|of| of.asks_for_case())
                 || timing.as_ref().is_some_and(|of| of.asks_for_case())
+                || activity.as_ref().is_some_and(|of| of.asks_for_case())
             {
                 watchers.of_case.push(number);
                 continue;

@@ -1,6 +1,6 @@
 //! Open incidents of a case, from one record to the next.
 
-use super::{Blocker, Net, draft::Draft, timers::Judged};
+use super::{Blocker, Net, draft::Draft, waiting::Judged};
 use crate::models::{
     Incident, IncidentAbout, IncidentCode, LONGEST_EXPLANATION, Raised, Record, RecordKind,
 };
@@ -109,7 +109,8 @@ impl Open {
             RecordKind::Cancelled => incidents.clear(),
             _ => {}
         }
-        Self { incidents, raised: Vec::new(), made: record.incidents_made, since: record.time }
+        let raised = record.raised.clone();
+        Self { incidents, raised, made: record.incidents_made, since: record.time }
     }
 
     /// Returns true if no immediate transition may fire.
@@ -133,7 +134,7 @@ impl Open {
                 .is_some_and(|failure| failure.code == open.code)
                 .then(|| failures.remove(transition))
                 .is_some(),
-            IncidentAbout::Cascade | IncidentAbout::Unknown => true,
+            IncidentAbout::Cascade | IncidentAbout::Item(_) | IncidentAbout::Unknown => true,
         });
         for (transition, failure) in failures {
             self.raise(IncidentAbout::Transition(transition), failure);
@@ -161,9 +162,17 @@ impl Open {
         }
     }
 
-    /// The record in the making, with them.
-    pub(super) fn into_draft<'a>(self, mut draft: Draft<'a>) -> Draft<'a> {
+    /// The record in the making, with them. One about an item is over with it.
+    pub(super) fn into_draft<'a>(mut self, mut draft: Draft<'a>) -> Draft<'a> {
         let record = &mut draft.record;
+        self.incidents.retain(|open| match open.about {
+            IncidentAbout::Item(item) => {
+                record.items.iter().any(|of| of.number == item && of.done.is_none())
+            }
+            _ => true,
+        });
+        let is_open = |number| self.incidents.iter().any(|open| open.number == number);
+        self.raised.retain(|raised| is_open(raised.number));
         (record.incidents, record.raised, record.incidents_made) =
             (self.incidents, self.raised, self.made);
         draft

@@ -3,6 +3,7 @@
 
 mod apply;
 mod binding;
+mod blocker;
 mod budget;
 mod carried;
 mod cascade;
@@ -20,8 +21,9 @@ mod places;
 mod quarantine;
 mod record;
 mod search;
-mod timers;
 mod timing;
+mod waiting;
+mod work;
 
 #[cfg(test)]
 mod properties;
@@ -32,10 +34,11 @@ pub use apply::{
     Contradiction, Reckoned, apply, history_bases, produced, reckon, restore, take_produced,
 };
 pub use binding::Binding;
+pub use blocker::Blocker;
 pub use budget::{Budget, MAX_STEPS, RanOut};
 pub use cascade::{Bounds, NotMade};
 pub use explain::{
-    Blocker, Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
+    Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
 };
 #[cfg(feature = "analysis")]
 pub(crate) use fire::fire_alone;
@@ -50,4 +53,8 @@ pub(crate) use record::status_after;
 pub use record::{
     Act, TokenSeed, add_token, change_status, create_case, elapse, resume, retry, update_data,
 };
-pub use timers::MOST_TIMERS;
+pub use waiting::{MOST_ITEMS, MOST_TIMERS};
+pub use work::{
+    Answered, Begin, Begun, Claim, NetActivity, NetOutcome, Refused, begin, complete, fail,
+    give_back,
+};

@@ -8,6 +8,7 @@ use super::{
     modes::modes,
     places::{check_reachable, check_terminals, places},
     timing::Timing,
+    work::{NetActivity, check_defaults},
 };
 use crate::models::{
     PlaceId, Problems, TransitionId, WorkflowDefinition,
@@ -31,6 +32,10 @@ pub struct Net {
     pub timed: Vec<usize>,
     /// The timed transitions that the tokens of each place concern.
     pub(super) timed_watchers: Watchers,
+    /// The indexes of the activities, in the order of the definition.
+    pub activities: Vec<usize>,
+    /// The activities that the tokens of each place concern.
+    pub(super) activity_watchers: Watchers,
     /// The most firings by themselves that may follow one change.
     pub max_cascade: u32,
     /// The markings that a case is to come to, if the definition names any.
@@ -74,7 +79,9 @@ pub struct NetTransition {
     pub priority: i32,
     /// The same as the definition says it.
     pub timed: Option<petri::Timed>,
-    /// True if it is no activity.
+    /// The work that a worker does before it fires.
+    pub activity: Option<NetActivity>,
+    /// True if it is a step that nobody does.
     pub silent: bool,
 }
 
@@ -83,11 +90,23 @@ pub struct NetTransition {
 pub struct Mode {
     /// The place of the short form that this mode takes from.
     pub from: Option<usize>,
+    /// Number of the activity's outcome by which it ends.
+    pub outcome: Option<usize>,
     /// Its arcs.
     pub arcs: Arcs,
 }
 
 impl NetTransition {
+    /// Returns true if callers fire it.
+    pub fn is_by_callers(&self) -> bool {
+        !self.fires_by_itself() && self.activity.is_none()
+    }
+
+    /// The outcome of a mode.
+    pub fn outcome(&self, mode: &Mode) -> Option<&super::work::NetOutcome> {
+        self.activity.as_ref()?.outcomes.get(mode.outcome?)
+    }
+
     /// Returns true if the engine fires it, and callers don't.
     pub fn fires_by_itself(&self) -> bool {
         self.auto || self.timing.is_some()
@@ -122,15 +141,24 @@ impl Net {
             let guards = Guards::compile(&transition.conditions, &conditions, &mut problems);
             let at = format!("{path}.output");
             let source = transition.output.as_ref();
-            let output =
-                source.and_then(|source| OutputExpression::compile(source, &at, &mut problems));
+            let output = source.and_then(|source| match transition.activity {
+                Some(_) => OutputExpression::compile_answer(source, &at, &mut problems),
+                None => OutputExpression::compile(source, &at, &mut problems),
+            });
             if is_new {
                 guards.refuse_futile(&conditions, &budget, &mut problems);
                 output.iter().for_each(|output| output.refuse_futile(&at, &budget, &mut problems));
             }
             let timing =
                 Timing::compile(transition, &path, is_new.then_some(&budget), &mut problems);
-            if transition.fires_by_itself() {
+            let activity = NetActivity::compile(
+                transition,
+                definition.defaults.as_ref(),
+                &path,
+                is_new.then_some(&budget),
+                &mut problems,
+            );
+            if transition.fires_by_itself() || activity.is_some() {
                 guards.refuse_passing(&conditions, &mut problems);
                 output.iter().for_each(|output| output.refuse_passing(&at, &mut problems));
             }
@@ -143,12 +171,14 @@ impl Net {
                 auto: transition.auto,
                 timing,
                 timed: petri::Timed::of(transition),
+                activity,
                 priority: transition.priority.unwrap_or_default(),
                 silent: transition.silent,
             });
         }
         let final_markings = final_markings(definition, &place_index, &mut problems);
         check_terminals(definition, &place_index, &transitions, &mut problems);
+        check_defaults(definition.defaults.as_ref(), &mut problems);
         if is_new {
             immediate::check(definition, &transitions, &mut problems);
         }
@@ -169,7 +199,11 @@ impl Net {
                 let immediate = immediate::in_order(&transitions);
                 let is_timed = |of: &usize| transitions[*of].timing.is_some();
                 let timed: Vec<_> = (0..transitions.len()).filter(is_timed).collect();
+                let is_activity = |of: &usize| transitions[*of].activity.is_some();
+                let activities: Vec<_> = (0..transitions.len()).filter(is_activity).collect();
                 Ok(Self {
+                    activity_watchers: Watchers::new(&places, &transitions, &activities),
+                    activities,
                     timed_watchers: Watchers::new(&places, &transitions, &timed),
                     timed,
                     watchers: Watchers::new(&places, &transitions, &immediate),
@@ -188,9 +222,9 @@ impl Net {
         }
     }
 
-    /// Returns true if the engine fires some of its transitions.
+    /// Returns true if the engine fires some of its transitions, or workers do.
     pub fn runs_by_itself(&self) -> bool {
-        !(self.immediate.is_empty() && self.timed.is_empty())
+        !(self.immediate.is_empty() && self.timed.is_empty() && self.activities.is_empty())
     }
 
     /// The index of a place.
@@ -221,7 +255,8 @@ impl Net {
 
     /// The net alone, without data and guards, with one token in the initial place: the net
     /// that is analysed and drawn. A transition with alternatives is there once for each of
-    /// them, as `<transition>.<place>`: ids of a definition have no dot.
+    /// them, as `<transition>.<place>`, an activity with outcomes as `<transition>.<outcome>`, and one
+    /// with both as `<transition>.<place>.<outcome>`: ids of a definition have no dot.
     pub fn petri(&self) -> petri::Net {
         let place = |(index, place): (usize, &NetPlace)| petri::Place {
             id: place.id.to_string(),
@@ -230,12 +265,14 @@ impl Net {
             capacity: place.capacity,
         };
         let transition = |(transition, mode): (&NetTransition, &Mode)| {
-            let id = match mode.from {
-                Some(from) if transition.modes.len() > 1 => {
-                    format!("{}.{}", transition.id, self.places[from].id)
-                }
-                _ => transition.id.to_string(),
-            };
+            let mut id = transition.id.to_string();
+            let others = || transition.modes.iter().filter(|other| other.from != mode.from);
+            if let Some(from) = mode.from.filter(|_| others().next().is_some()) {
+                id.push_str(&format!(".{}", self.places[from].id));
+            }
+            if let Some(outcome) = transition.outcome(mode) {
+                id.push_str(&format!(".{}", outcome.id));
+            }
             let name = transition.name.clone();
             let name =
                 name.or_else(|| (id != transition.id.as_str()).then(|| transition.id.to_string()));

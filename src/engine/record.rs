@@ -6,10 +6,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{Bounds, Net, NotMade, cascade::conclude, draft::Draft, merge_patch};
+use super::{
+    Bounds, Net, NotMade,
+    cascade::conclude,
+    draft::Draft,
+    merge_patch,
+    work::{pass_deadlines, try_again},
+};
 use crate::models::{
-    Case, CaseId, CaseStatus, FORMAT_VERSION, FiringId, LogSequence, Marking, MarkingEntry,
-    OnResume, PlaceId, Record, RecordKind, Timer, Token, TokenAt, TokenId, WorkflowId, hex,
+    Case, CaseId, CaseStatus, FORMAT_VERSION, FiringId, IncidentAbout, LogSequence, Marking,
+    MarkingEntry, OnResume, PlaceId, Record, RecordKind, Timer, Token, TokenAt, TokenId,
+    WorkflowId, hex,
 };
 
 /// The most timers that come due in one record.
@@ -103,6 +110,9 @@ pub(super) fn first_record(
         incident: None,
         timers: Vec::new(),
         timers_made: 0,
+        items: Vec::new(),
+        items_made: 0,
+        work: None,
         paused: None,
         on_resume: OnResume::default(),
         elapsed: Vec::new(),
@@ -133,6 +143,8 @@ pub(super) fn next_record(case: &Case, kind: RecordKind, act: &Act) -> Record {
         incidents_made: case.incidents_made,
         timers: case.timers.clone(),
         timers_made: case.timers_made,
+        items: case.items.clone(),
+        items_made: case.items_made,
         paused: case.paused,
         previous: Some(case.sequence),
         previous_hash: Some(case.head_hash.clone()),
@@ -328,9 +340,12 @@ pub fn retry(
     act: &Act,
     bounds: Bounds<'_>,
 ) -> Option<Result<Record, NotMade>> {
-    case.incidents.iter().find(|open| open.number == incident)?;
+    let about = case.incidents.iter().find(|open| open.number == incident)?.about.clone();
     let mut record = next_record(case, RecordKind::Retried, act);
     record.incident = Some(incident);
+    if let IncidentAbout::Item(item) = about {
+        try_again(net, &mut record, item);
+    }
     Some(conclude(net, Draft::new(Some(case), record), bounds))
 }
 
@@ -351,11 +366,18 @@ pub fn elapse(
     }
     due.sort_by_key(|timer| (timer.due, timer.number));
     due.truncate(MOST_ELAPSED);
+    // Deadlines and the timers of transitions are in records of their own.
+    let is_deadline = due[0].item.is_some();
+    let others = due.iter().position(|timer| timer.item.is_some() != is_deadline);
+    due.truncate(others.unwrap_or(due.len()));
     let mut record = next_record(case, RecordKind::Elapsed, act);
     let numbers: HashSet<_> = due.iter().map(|timer| timer.number).collect();
     for timer in record.timers.iter_mut().filter(|timer| numbers.contains(&timer.number)) {
         timer.elapsed = true;
     }
     record.elapsed = due;
+    if is_deadline {
+        pass_deadlines(net, &mut record);
+    }
     Some(conclude(net, Draft::new(Some(case), record), bounds))
 }

@@ -98,7 +98,7 @@ fn whole(time: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// A time with its units; of one without it is the second.
-fn written(text: &str) -> Result<TimeDelta, String> {
+pub(super) fn written(text: &str) -> Result<TimeDelta, String> {
     let text = text.trim();
     let seconds = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("{text}s"));
     let wrong =

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Aside, CaseId, Chain, Digests, Incident, LogSequence, Marking, Revision, Timer, Token, TokenId,
-    WorkflowId,
+    Aside, CaseId, Chain, Digests, Incident, Item, LogSequence, Marking, Revision, Timer, Token,
+    TokenId, WorkflowId,
 };
 
 /// State of a case's run.
@@ -70,6 +70,10 @@ pub struct Case {
     pub timers: Vec<Timer>,
     /// Number of timers that the case has ever had.
     pub timers_made: u64,
+    /// Its open work items, oldest first.
+    pub items: Vec<Item>,
+    /// Number of work items that the case has ever had.
+    pub items_made: u64,
     /// Time of the record that paused it, while it is paused and that is known.
     pub paused: Option<DateTime<Utc>>,
     /// The log sequence of the case's last record: the fence of the next.

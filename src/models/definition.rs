@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{LogSequence, PlaceId, Problems, TransitionId, Version, WorkflowId};
+use super::{
+    Activity, ActivityDefaults, LogSequence, PlaceId, Problems, TransitionId, Version, WorkflowId,
+    wait,
+};
 
 /// A workflow: places, transitions, and the place where a new case starts.
 ///
@@ -38,6 +41,9 @@ pub struct WorkflowDefinition {
     /// [`MOST_IN_CASCADE`](Self::MOST_IN_CASCADE); [`CASCADE`](Self::CASCADE) where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cascade: Option<u32>,
+    /// What its activities have where they say nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<ActivityDefaults>,
     /// Any other values that the owner wants to keep with the definition.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
@@ -49,7 +55,13 @@ impl WorkflowDefinition {
 
     /// Returns true if a part of it fires by itself, which programs of format 1 don't know.
     pub fn runs_by_itself(&self) -> bool {
-        self.max_cascade.is_some() || self.transitions.iter().any(Transition::fires_by_itself)
+        let runs = |of: &Transition| of.fires_by_itself() || of.activity.is_some();
+        self.max_cascade.is_some() || self.transitions.iter().any(runs)
+    }
+
+    /// Returns true if workers carry out some of its transitions.
+    pub fn has_activities(&self) -> bool {
+        self.transitions.iter().any(|of| of.activity.is_some())
     }
 
     /// Returns true if some of its transitions are timed.
@@ -71,6 +83,7 @@ impl WorkflowDefinition {
                 ("auto", transition.auto),
                 ("after", transition.after.is_some()),
                 ("at", transition.at.is_some()),
+                ("activity", transition.activity.is_some()),
             ];
             for (key, _) in keys.iter().filter(|(_, is_there)| *is_there) {
                 problems.add(format!("transitions[{number}].{key}"), reason);
@@ -171,7 +184,10 @@ pub struct Transition {
     /// Fires by itself at this time, once it is enabled: a CEL expression that gives a timestamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// A step that is no activity: event logs and the labels of exports leave it out.
+    /// Fires when a worker has carried it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
+    /// A step that nobody does: event logs and the labels of exports leave it out.
     #[serde(default, skip_serializing_if = "is_false")]
     pub silent: bool,
 }
@@ -321,43 +337,4 @@ pub struct StoredDefinition {
     pub sequence: LogSequence,
     /// Time at which the server stored it.
     pub stored_at: chrono::DateTime<chrono::Utc>,
-}
-
-/// Times to wait, as a text or as a number of seconds.
-mod wait {
-    use std::fmt;
-
-    use serde::{Deserializer, de};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<String>, D::Error> {
-        from.deserialize_any(Wait).map(Some)
-    }
-
-    #[cfg(feature = "schema")]
-    pub(super) fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "anyOf": [
-            { "type": "string", "examples": ["30s", "2h 30m", "duration(token.data.wait)"] },
-            { "type": "integer", "minimum": 0 }
-        ] })
-    }
-
-    struct Wait;
-
-    impl de::Visitor<'_> for Wait {
-        type Value = String;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a time such as 30s, or an expression in CEL as a text,")
-        }
-
-        fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<String, E> {
-            Ok(format!("{seconds}s"))
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
-            Ok(text.to_owned())
-        }
-    }
 }

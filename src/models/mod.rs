@@ -1,5 +1,6 @@
 //! Plain data: the stored forms, and the values that the parts hand one another. No I/O.
 
+mod activity;
 mod case;
 mod clock;
 mod definition;
@@ -17,8 +18,10 @@ mod record;
 mod sequence;
 mod token;
 mod visible;
+mod wait;
 mod work_class;
 
+pub use activity::{Activity, ActivityDefaults, Outcome, Retry};
 pub use case::{Case, CaseStatus};
 pub use clock::Clock;
 pub use definition::{
@@ -44,9 +47,9 @@ pub use position::{LogPosition, LogStream};
 pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};
 pub use record::{
-    Aside, Chain, FORMAT_VERSION, Fence, IdHash, Incident, IncidentAbout, IncidentCode,
-    LONGEST_EXPLANATION, Link, OnResume, PAGE_LENGTH, PageAt, PutAside, Raised, Record, RecordKind,
-    Step, Stored, Timer, TokenAt,
+    Answer, Aside, Chain, Ended, FORMAT_VERSION, Failure, Fence, IdHash, Incident, IncidentAbout,
+    IncidentCode, Item, LONGEST_EXPLANATION, Link, OnResume, PAGE_LENGTH, PageAt, PutAside, Raised,
+    Record, RecordKind, Running, Step, Stored, Timer, TokenAt, Wait, Work,
 };
 pub(crate) use record::{LONGEST_LINK, UNKNOWN_KIND};
 pub use sequence::{LogSequence, NoSequence, Revision, Version, ViewSequence};

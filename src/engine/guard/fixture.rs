@@ -90,7 +90,7 @@ pub(super) fn output(source: &str, token: Value, data: Value) -> Result<Value, S
     let output = OutputExpression::compile(source, "output", &mut problems);
     assert_eq!(problems, Problems::default());
     let output = output.unwrap();
-    let made = in_scope(&[token], |scope| output.evaluate(scope, &data));
+    let made = in_scope(&[token], |scope| output.evaluate(scope, &data, None));
     made.map(Value::Object).map_err(|error| error.to_string())
 }
 

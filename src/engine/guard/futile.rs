@@ -47,6 +47,7 @@ pub(super) fn problems(expr: &IdedExpr, wanted: Wanted, all: &Budget) -> Vec<Str
         match wanted {
             Wanted::Verdict => look.verdict(expr),
             Wanted::Object => look.object(expr),
+            Wanted::Json => look.json(expr),
             Wanted::Kind(kind) => look.kind(expr, kind),
         }
     }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use super::{
     expression::{Expression, context, reason},
     futile::PASSING_REVISION,
-    scope::{OUTPUT_VARIABLES, Scope, Variables},
-    value::{NotJson, map_to_json, with_article},
+    scope::{ANSWER_VARIABLES, OUTPUT_VARIABLES, Scope, Variables},
+    value::{NotJson, map_to_json, to_json, with_article},
     wanted::Wanted,
 };
 use crate::engine::{Budget, RanOut};
@@ -45,7 +45,21 @@ impl OutputExpression {
     /// Compiles `source`, a CEL expression over `token`, `tokens`, `case`, `now` and `data`.
     /// Each error in it becomes a problem at `path`, and then there is no expression.
     pub fn compile(source: &str, path: &str, problems: &mut Problems) -> Option<Self> {
-        match Expression::compile(source, OUTPUT_VARIABLES) {
+        Self::over(OUTPUT_VARIABLES, source, path, problems)
+    }
+
+    /// The same over these and `result`, the answer of an activity's worker.
+    pub fn compile_answer(source: &str, path: &str, problems: &mut Problems) -> Option<Self> {
+        Self::over(ANSWER_VARIABLES, source, path, problems)
+    }
+
+    fn over(
+        variables: &'static [&'static str],
+        source: &str,
+        path: &str,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        match Expression::compile(source, variables) {
             Ok(expression) => Some(Self(expression)),
             Err(messages) => {
                 messages.into_iter().for_each(|message| problems.add(path, message));
@@ -76,7 +90,41 @@ impl OutputExpression {
         self.0.asks_for_case()
     }
 
-    /// Evaluates it; `data` is the data of the produced token so far, visible as `data`.
+    /// Adds the problems at `path` of an expression that JSON can't hold, as its text tells within
+    /// `budget`.
+    pub(in crate::engine) fn refuse_no_json(
+        &self,
+        path: &str,
+        budget: &Budget,
+        problems: &mut Problems,
+    ) {
+        for message in self.0.futile(Wanted::Json, budget) {
+            problems.add(path, message);
+        }
+    }
+
+    /// Evaluates it to any JSON value; `data` is visible as `data`.
+    ///
+    /// # Errors
+    ///
+    /// The reason that it gave none.
+    pub(in crate::engine) fn value(
+        &self,
+        scope: &Scope<'_>,
+        data: &Value,
+    ) -> Result<Value, OutputError> {
+        let variables = Variables::with_data(scope, data, None);
+        let context = context(&variables);
+        let value = self.0.evaluate(&context);
+        let value = value.map_err(|error| OutputError::Evaluation { reason: reason(&error) })?;
+        if let Some(ran_out) = scope.budget.ran_out() {
+            return Err(OutputError::RanOut(ran_out));
+        }
+        Ok(to_json(value.as_ref())?)
+    }
+
+    /// Evaluates it; `data` is the data of the produced token so far, visible as `data`, and `result` is
+    /// the answer of an activity's worker.
     ///
     /// # Errors
     ///
@@ -85,8 +133,9 @@ impl OutputExpression {
         &self,
         scope: &Scope<'_>,
         data: &Value,
+        result: Option<&Value>,
     ) -> Result<Map<String, Value>, OutputError> {
-        let variables = Variables::with_data(scope, data);
+        let variables = Variables::with_data(scope, data, result);
         let context = context(&variables);
         let value = self.0.evaluate(&context);
         let value = value.map_err(|error| OutputError::Evaluation { reason: reason(&error) })?;

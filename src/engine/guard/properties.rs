@@ -183,7 +183,7 @@ proptest! {
     fn an_output_gives_json_back_as_it_was(data in object()) {
         let mut problems = Problems::default();
         let output = OutputExpression::compile("data", "output", &mut problems).unwrap();
-        let made = in_scope(&[json!({})], |scope| output.evaluate(scope, &data));
+        let made = in_scope(&[json!({})], |scope| output.evaluate(scope, &data, None));
         prop_assert_eq!(made.map(Value::Object), Ok(data));
     }
 
@@ -204,7 +204,7 @@ proptest! {
         let guards = Guards::compile(&[Guard::Cel(source.clone())], "conditions", &mut problems);
         let _ = in_scope(std::slice::from_ref(&data), |scope| guards.check(scope));
         if let Some(output) = OutputExpression::compile(&source, "output", &mut problems) {
-            let _ = in_scope(std::slice::from_ref(&data), |scope| output.evaluate(scope, &data));
+            let _ = in_scope(std::slice::from_ref(&data), |scope| output.evaluate(scope, &data, None));
         }
     }
 
@@ -212,7 +212,7 @@ proptest! {
     fn no_evaluation_panics(source in expression(), data in object()) {
         let mut problems = Problems::default();
         if let Some(output) = OutputExpression::compile(&source, "output", &mut problems) {
-            let _ = in_scope(std::slice::from_ref(&data), |scope| output.evaluate(scope, &data));
+            let _ = in_scope(std::slice::from_ref(&data), |scope| output.evaluate(scope, &data, None));
         }
         let guards = Guards::compile(&[Guard::Cel(source)], "conditions", &mut problems);
         let _ = in_scope(std::slice::from_ref(&data), |scope| guards.check(scope));

@@ -42,6 +42,9 @@ pub(super) const GUARD_VARIABLES: &[&str] = &["token", "tokens", "case", "now"];
 /// The variables of an output expression.
 pub(super) const OUTPUT_VARIABLES: &[&str] = &["token", "tokens", "case", "now", "data"];
 
+/// The variables of an activity's output expression.
+pub(super) const ANSWER_VARIABLES: &[&str] = &["token", "tokens", "case", "now", "data", "result"];
+
 /// The variable that carries the budget. No expression can spell it.
 pub(super) const METER: &str = "@meter";
 
@@ -50,15 +53,20 @@ pub(super) const METER: &str = "@meter";
 pub(super) struct Variables<'a> {
     scope: &'a Scope<'a>,
     data: Option<&'a Value>,
+    result: Option<&'a Value>,
 }
 
 impl<'a> Variables<'a> {
     pub(super) fn new(scope: &'a Scope<'a>) -> Self {
-        Self { scope, data: None }
+        Self { scope, data: None, result: None }
     }
 
-    pub(super) fn with_data(scope: &'a Scope<'a>, data: &'a Value) -> Self {
-        Self { scope, data: Some(data) }
+    pub(super) fn with_data(
+        scope: &'a Scope<'a>,
+        data: &'a Value,
+        result: Option<&'a Value>,
+    ) -> Self {
+        Self { scope, data: Some(data), result }
     }
 
     pub(super) fn budget(&self) -> &'a Budget {
@@ -88,6 +96,9 @@ impl VariableResolver for Variables<'_> {
             "case" => Some(CowVal::owned(View::case(self.scope))),
             "now" => Some(CowVal::owned(CelTimestamp::from(self.scope.now.fixed_offset()))),
             "data" => self.data.map(|data| CowVal::Owned(from_json(data, self.scope.budget))),
+            "result" => {
+                self.result.map(|result| CowVal::Owned(from_json(result, self.scope.budget)))
+            }
             METER => Some(CowVal::Borrowed(self.scope.budget)),
             _ => None,
         }

@@ -21,6 +21,8 @@ pub(super) enum Wanted {
     Verdict,
     /// A map that is a JSON object.
     Object,
+    /// A value that JSON can hold.
+    Json,
     /// A value of a kind.
     Kind(Kinds),
 }
@@ -74,7 +76,7 @@ impl<'e> Look<'e> {
     }
 
     /// Notes what JSON never holds.
-    fn json(&mut self, expr: &'e IdedExpr) {
+    pub(super) fn json(&mut self, expr: &'e IdedExpr) {
         if let Some((yes, no)) = branches(expr) {
             self.json(yes);
             self.json(no);

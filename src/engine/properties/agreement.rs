@@ -97,6 +97,7 @@ fn fired(run: &Run, transition: usize, limits: Limits, budget: &Budget) -> Resul
         tokens: &[],
         to_place: None,
         data: None,
+        outcome: None,
         act: &run.act(),
         limits,
         budget,

@@ -200,6 +200,7 @@ impl Run {
                 tokens,
                 to_place: None,
                 data: None,
+                outcome: None,
                 act: &act,
                 limits: Limits::NONE,
                 budget: &Budget::default(),

@@ -7,3 +7,5 @@ mod firings;
 mod fixture;
 mod timer_examples;
 mod timers;
+mod work;
+mod work_examples;

@@ -54,6 +54,7 @@ impl PnmlNet {
             initial_place: place_id(initial.map_or("p", |place| place_ids[place].as_str())),
             final_markings: self.own_final_markings(&net, place_ids),
             max_cascade: self.max_cascade,
+            defaults: None,
             metadata: self.metadata(&ids),
         };
         for (place, id) in self.places.iter().zip(place_ids) {
@@ -92,6 +93,7 @@ impl PnmlNet {
                 priority: transition.immediate.filter(|priority| *priority != 0),
                 after: after(&transition.timed),
                 at: at(&transition.timed),
+                activity: None,
                 silent: transition.silent,
             });
         }

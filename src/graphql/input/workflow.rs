@@ -157,6 +157,7 @@ impl CreateWorkflowInput {
             initial_place: reader.id("initialPlace", &self.initial_place),
             final_markings: reader.final_markings(self.final_markings.unwrap_or_default()),
             max_cascade: self.max_cascade,
+            defaults: None,
             metadata: reader.object("metadata", self.metadata),
         };
         let mut problems = reader.problems;
@@ -260,6 +261,7 @@ impl Reader {
             priority: of.priority,
             after: of.after,
             at: of.at,
+            activity: None,
             silent: of.silent,
         }
     }

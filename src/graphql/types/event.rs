@@ -37,6 +37,14 @@ pub enum CaseEventKind {
     Retried,
     /// Timers came due.
     Elapsed,
+    /// A worker began a work item.
+    Begun,
+    /// An attempt at a work item failed.
+    Failed,
+    /// A worker gave a work item back that it had begun.
+    Released,
+    /// The answer to a work item was stored, and its activity has not fired yet.
+    Completed,
     /// Somebody put messages of the case's log aside that can't be read or do not follow.
     Quarantined,
     /// A newer version's kind, which this one does not know; `unknown` names it.

@@ -29,6 +29,8 @@ struct TransitionExplanation {
     auto: bool,
     /// True if it fires by itself once it has been enabled for some time.
     timed: bool,
+    /// True if it fires when a worker has done its work.
+    activity: bool,
     /// True if one of its modes can fire now.
     enabled: bool,
     /// Its modes in the order in which they are tried.
@@ -110,6 +112,7 @@ impl From<engine::Explanation> for Explanation {
             transition_id: ID::from(&of.transition),
             auto: of.auto,
             timed: of.timed,
+            activity: of.activity,
             enabled: of.enabled,
             modes: of.modes.iter().map(ModeExplanation::from).collect(),
         };

@@ -33,6 +33,16 @@ pub enum IncidentCode {
     TooLarge,
     /// The time of a timed transition could not be reckoned: its expression failed, or is too far away.
     DueFailed,
+    /// The class of a work item could not be reckoned: its expression failed.
+    PriorityFailed,
+    /// The input of an attempt could not be evaluated.
+    InputFailed,
+    /// The attempts at a work item failed, and none is left.
+    WorkFailed,
+    /// Workers were lost at a work item, as many times as its activity allows.
+    WorkLost,
+    /// A work item was open for longer than its activity allows.
+    DeadlinePassed,
     /// A newer version's cause, which this one does not know.
     Unknown,
 }
@@ -61,10 +71,18 @@ impl Incident {
         int(self.incident.number)
     }
 
-    /// The transition that it is about. Null if it is about all immediate transitions.
+    /// The transition that it is about. Null if it is about all immediate transitions, or about a work item.
     async fn transition_id(&self) -> Option<ID> {
         match &self.incident.about {
             IncidentAbout::Transition(transition) => Some(ID::from(transition)),
+            _ => None,
+        }
+    }
+
+    /// The number of the work item that it is about. Null if it is about none.
+    async fn item(&self) -> Option<i32> {
+        match self.incident.about {
+            IncidentAbout::Item(item) => Some(int(item)),
             _ => None,
         }
     }

@@ -22,6 +22,17 @@ pub(crate) fn or_none<'de, D: Deserializer<'de>>(
     deserialize(from).map(Some)
 }
 
+/// Writes a time that is there.
+pub(crate) fn write_some<S: Serializer>(
+    time: &Option<DateTime<Utc>>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serialize(time, to),
+        None => to.serialize_none(),
+    }
+}
+
 struct Text;
 
 impl de::Visitor<'_> for Text {

@@ -35,6 +35,8 @@ pub enum IncidentAbout {
     Cascade,
     /// A transition that fires by itself.
     Transition(TransitionId),
+    /// A work item, by its number.
+    Item(u64),
     /// A newer version's part, which this one does not know, and never writes.
     Unknown,
 }
@@ -46,14 +48,17 @@ struct Parts {
     cascade: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     transition: Option<TransitionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    item: Option<u64>,
 }
 
 impl From<Parts> for IncidentAbout {
-    fn from(Parts { cascade, transition }: Parts) -> Self {
-        match (cascade, transition) {
-            (_, Some(transition)) => Self::Transition(transition),
-            (true, None) => Self::Cascade,
-            (false, None) => Self::Unknown,
+    fn from(Parts { cascade, transition, item }: Parts) -> Self {
+        match (cascade, transition, item) {
+            (_, _, Some(item)) => Self::Item(item),
+            (_, Some(transition), None) => Self::Transition(transition),
+            (true, None, None) => Self::Cascade,
+            (false, None, None) => Self::Unknown,
         }
     }
 }
@@ -61,11 +66,12 @@ impl From<Parts> for IncidentAbout {
 impl From<IncidentAbout> for Parts {
     fn from(about: IncidentAbout) -> Self {
         let cascade = about == IncidentAbout::Cascade;
-        let transition = match about {
-            IncidentAbout::Transition(transition) => Some(transition),
-            _ => None,
+        let (transition, item) = match about {
+            IncidentAbout::Transition(transition) => (Some(transition), None),
+            IncidentAbout::Item(item) => (None, Some(item)),
+            IncidentAbout::Cascade | IncidentAbout::Unknown => (None, None),
         };
-        Self { cascade, transition }
+        Self { cascade, transition, item }
     }
 }
 
@@ -88,6 +94,16 @@ pub enum IncidentCode {
     TooLarge,
     /// The expression of the time at which it is to fire could not be evaluated.
     DueFailed,
+    /// The expression of a work item's class could not be evaluated.
+    PriorityFailed,
+    /// The expression of an attempt's input could not be evaluated.
+    InputFailed,
+    /// The attempts at a work item failed, and none is left.
+    WorkFailed,
+    /// Workers were lost at a work item, as many times as its activity allows.
+    WorkLost,
+    /// A work item was open for longer than its activity allows.
+    DeadlinePassed,
     /// A newer version's cause, which this one does not know, and never writes.
     #[serde(other)]
     Unknown,
@@ -104,6 +120,11 @@ impl IncidentCode {
             Self::OutputFailed => "OUTPUT_FAILED",
             Self::TooLarge => "TOO_LARGE",
             Self::DueFailed => "DUE_FAILED",
+            Self::PriorityFailed => "PRIORITY_FAILED",
+            Self::InputFailed => "INPUT_FAILED",
+            Self::WorkFailed => "WORK_FAILED",
+            Self::WorkLost => "WORK_LOST",
+            Self::DeadlinePassed => "DEADLINE_PASSED",
             Self::Unknown => "UNKNOWN",
         }
     }

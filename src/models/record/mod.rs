@@ -3,6 +3,7 @@
 mod aside;
 mod chain;
 mod incident;
+mod item;
 mod links;
 mod numbered;
 mod step;
@@ -20,6 +21,7 @@ pub use self::{
     aside::{Aside, PutAside},
     chain::{Chain, IdHash, Link, PAGE_LENGTH, PageAt},
     incident::{Incident, IncidentAbout, IncidentCode, LONGEST_EXPLANATION, Raised},
+    item::{Answer, Ended, Failure, Item, Running, Wait, Work},
     step::Step,
     timer::{OnResume, Timer},
 };
@@ -52,6 +54,14 @@ pub enum RecordKind {
     Retried,
     /// Timers came due.
     Elapsed,
+    /// A worker began a work item.
+    Begun,
+    /// An attempt at a work item failed.
+    Failed,
+    /// A worker gave a work item back that it had begun.
+    Released,
+    /// The answer to a work item was stored, and its activity has not fired yet.
+    Completed,
     /// Somebody put messages of the case's log aside that can't be read or do not follow.
     Quarantined,
     /// A newer version's kind, which this one does not know, and never writes.
@@ -71,6 +81,10 @@ impl RecordKind {
             Self::Edited => "edited",
             Self::Retried => "retried",
             Self::Elapsed => "elapsed",
+            Self::Begun => "begun",
+            Self::Failed => "failed",
+            Self::Released => "released",
+            Self::Completed => "completed",
             Self::Quarantined => "quarantined",
             Self::Unknown => "unknown",
         }
@@ -179,6 +193,15 @@ pub struct Record {
     /// in its cascade, the others still run.
     #[serde(default)]
     pub elapsed: Vec<Timer>,
+    /// The work items that are open after it, oldest first.
+    #[serde(default)]
+    pub items: Vec<Item>,
+    /// Number of work items that the case has ever had, after it.
+    #[serde(default)]
+    pub items_made: u64,
+    /// The work item that it is about: that it begins, gives back, or ends.
+    #[serde(default)]
+    pub work: Option<Work>,
     /// Notes of the caller about it.
     #[serde(default)]
     pub metadata: Map<String, Value>,
@@ -247,6 +270,7 @@ impl<'de> Deserialize<'de> for Record {
         let named = named.chain(record.cascade.iter_mut().flat_map(Step::tokens_mut));
         let timers = record.timers.iter_mut().chain(&mut record.elapsed);
         let named = named.chain(timers.flat_map(|timer| &mut timer.tokens));
+        let named = named.chain(record.items.iter_mut().flat_map(|item| &mut item.tokens));
         let named = named.map(|at| &mut at.token);
         let marked = record.marking.0.iter_mut().map(|entry| &mut entry.token);
         named.chain(marked).for_each(|token| token.in_case(&beginning));
@@ -273,12 +297,13 @@ impl Record {
         let mut part = self.clone();
         (part.cascade, part.produced, part.raised) = (Vec::new(), Vec::new(), Vec::new());
         (part.recent, part.pages, part.incidents) = (Vec::new(), Vec::new(), Vec::new());
-        (part.timers, part.elapsed) = (Vec::new(), Vec::new());
+        (part.timers, part.elapsed, part.items) = (Vec::new(), Vec::new(), Vec::new());
         part.marking = Marking::default();
         let change = Self { status: CaseStatus::Running, ..part.clone() };
         let named = [&mut part.consumed, &mut part.read, &mut part.removed, &mut part.edited];
         named.into_iter().for_each(Vec::clear);
         (part.kind, part.by, part.metadata) = (RecordKind::Fired, None, Map::new());
+        part.work = None;
         let steps = self.cascade.iter().enumerate().map(move |(at, step)| {
             let is_last = at + 1 == self.cascade.len();
             Self {

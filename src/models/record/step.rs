@@ -26,9 +26,12 @@ pub struct Step {
     #[serde(default, serialize_with = "numbered::write_at", deserialize_with = "numbered::at")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub produced: Vec<TokenAt>,
-    /// Number of the timer that it fired by; absent of an immediate transition.
+    /// Number of the timer that it fired by; absent of other transitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timer: Option<u64>,
+    /// Number of the work item whose answer it fired with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u64>,
 }
 
 impl Step {

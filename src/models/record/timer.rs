@@ -30,6 +30,9 @@ pub struct Timer {
     /// True if it has come due and has not fired yet: it fires as soon as it can.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub elapsed: bool,
+    /// Number of the work item whose deadline it is; absent of a timed transition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u64>,
 }
 
 /// The way on of a resumed case's timers.

@@ -69,6 +69,9 @@ impl Serialize for Record {
         some(&mut to, "paused", self.paused.as_ref().map(Time))?;
         some(&mut to, "on_resume", Some(self.on_resume).filter(|way| !way.is_default()))?;
         list(&mut to, "elapsed", &self.elapsed)?;
+        list(&mut to, "items", &self.items)?;
+        some(&mut to, "items_made", Some(self.items_made).filter(|made| *made > 0))?;
+        some(&mut to, "work", self.work.as_ref())?;
         some(&mut to, "metadata", Some(&self.metadata).filter(|notes| !notes.is_empty()))?;
         some(&mut to, "previous", self.previous)?;
         some(&mut to, "previous_hash", self.previous_hash.as_ref())?;
@@ -92,7 +95,8 @@ impl Record {
         let own = [&self.consumed, &self.read, &self.removed, &self.given, &self.edited];
         let steps = self.cascade.iter().flat_map(Step::tokens);
         let timers = self.timers.iter().chain(&self.elapsed).flat_map(|timer| &timer.tokens);
-        let named = own.into_iter().flatten().chain(steps).chain(timers);
+        let items = self.items.iter().flat_map(|item| &item.tokens);
+        let named = own.into_iter().flatten().chain(steps).chain(timers).chain(items);
         let named = named.map(|TokenAt { token, .. }| token);
         let mut all = named.chain(self.marking.0.iter().map(|entry| &entry.token));
         all.find(|token| !token.as_str().starts_with(&beginning))

@@ -182,6 +182,8 @@ mod tests {
             incidents_made: 0,
             timers: Vec::new(),
             timers_made: 0,
+            items: Vec::new(),
+            items_made: 0,
             paused: None,
             tokens_made: 1,
             sequence: LogSequence::FIRST,

@@ -100,6 +100,7 @@ impl Petrel {
                 tokens: &tokens,
                 to_place: to_place.as_ref(),
                 data: data.as_ref(),
+                outcome: None,
                 act,
                 limits,
                 budget,
@@ -326,6 +327,14 @@ fn decide_firing(compiled: &Compiled, case: &Case, firing: Firing<'_>) -> Result
             let reason = format!(
                 "transition {transition} fires by itself as soon as it is enabled; fire what comes \
                  before it"
+            );
+            Err(Error::argument("transition", reason))
+        }
+        Err(Refusal::IsWork) => {
+            let transition = firing.transition;
+            let reason = format!(
+                "transition {transition} is an activity, which the answer of its worker fires; complete \
+                 its work item"
             );
             Err(Error::argument("transition", reason))
         }

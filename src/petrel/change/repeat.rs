@@ -73,7 +73,11 @@ impl Asked {
     /// if it was the same request. `digest` is this one's.
     fn differs_from(&self, digest: &str, record: &Record) -> Option<&'static str> {
         let kind = match record.kind {
-            RecordKind::Fired => &["fire"][..],
+            // An answer fires, and so does a failure that is mapped to an outcome.
+            RecordKind::Fired | RecordKind::Completed => &["fire", "complete", "fail"][..],
+            RecordKind::Begun => &["begin"],
+            RecordKind::Failed => &["fail", "begin"],
+            RecordKind::Released => &["release"],
             // A token that is put into a case which is not there begins it.
             RecordKind::Created => &["create_case", "create_token"],
             RecordKind::Edited => &["create_token", "update_token"],

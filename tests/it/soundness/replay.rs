@@ -78,6 +78,7 @@ impl<'n> Replay<'n> {
             tokens: &tokens,
             to_place: None,
             data: None,
+            outcome: None,
             act: &act,
             limits: Limits::NONE,
             budget: &Budget::default(),

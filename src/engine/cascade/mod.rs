@@ -1,25 +1,23 @@
 //! The cascade: the immediate firings that follow a change, in the same record.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+mod search;
+
+use std::collections::BTreeSet;
 
 use serde_json::Map;
 
 use super::{
-    Blocker, Budget, Excess, Limits, MAX_STEPS, Mode, Net, NetTransition, RanOut,
-    binding::{Binding, View},
+    Act, Budget, Excess, Limits, MAX_STEPS, Net, RanOut,
+    binding::View,
     draft::{Draft, at},
-    fire::{Ask, Given, NotProduced, produce},
-    fit::{fit, fits_alone},
-    incidents::{Open, Stopped, stopped_by},
-    record::Act,
-    timers::{Judged, bound, judge, reckon_elapsed},
+    fire::Given,
+    fit::fit,
+    incidents::{Open, Stopped},
+    waiting::{Judged, judge, reckon_elapsed},
 };
-use crate::models::{
-    CaseStatus, IncidentCode, Record, Step, TransitionId, json_length, object_length,
-};
-
-/// Steps that the search of one transition may take, so that the others go on.
-pub(super) const STEPS_A_SEARCH: u64 = 50_000;
+use crate::models::{CaseStatus, IncidentCode, Record, Step, json_length, object_length};
+pub(super) use search::{Failures, STEPS_A_SEARCH};
+use search::{Found, Search};
 
 /// Bytes that the causes of new incidents have together, and of these as many as there is room for.
 const EXPLAINED: [usize; 4] = [64 * 1024, 4 * 1024, 512, 0];
@@ -128,9 +126,6 @@ pub(super) fn conclude(
     }
 }
 
-/// Failures of transitions that fire by themselves where a cascade rests, by transition.
-pub(super) type Failures = BTreeMap<TransitionId, Stopped>;
-
 /// Fires immediate transitions, and where none is enabled a timer that has come due, of these at most so
 /// many, which are counted. Then the timers follow from where it rests; if nothing `fires`, from the change.
 fn cascade<'a>(
@@ -160,16 +155,20 @@ fn cascade<'a>(
         let found = search.immediate(&mut view, &draft, &act, &fired)?;
         let has_room = *timers < most_timers;
         let found = match found {
+            None => search.answered(&mut view, &draft, &act, &fired)?,
+            found => found,
+        };
+        let found = match found {
             None if has_room => search.elapsed(&mut view, &draft, &act, &fired)?,
             found => found,
         };
-        let Some(Found { transition, given, timer }) = found else { break };
+        let Some(Found { transition, given, timer, item }) = found else { break };
         if draft.record.cascade.len() == most {
             return Err(Stopped::too_long(net, most, &fired));
         }
         *timers += usize::from(timer.is_some());
         fired[transition] += 1;
-        let places = follow(&mut view, &mut draft, given, timer);
+        let places = follow(&mut view, &mut draft, given, (timer, item));
         search.moved(net, places);
         if draft.carried() > limits.message {
             let (count, size) = (draft.record.cascade.len(), draft.carried());
@@ -191,174 +190,12 @@ fn cascade<'a>(
     Ok((draft, judged))
 }
 
-/// A firing that is to follow.
-struct Found {
-    /// Index of the transition.
-    transition: usize,
-    given: Given,
-    /// Number of the timer that it fires by.
-    timer: Option<u64>,
-}
-
-/// The search for the next firing, which goes on where nothing has changed.
-struct Search<'b> {
-    /// Those that may be enabled, by their numbers: of the others nothing has changed since they were not.
-    to_try: BTreeSet<usize>,
-    /// Those whose search ended at its limit: it is not made again before the case changes once more.
-    stopped: HashSet<usize>,
-    failures: Failures,
-    /// The transitions of timers that have come due.
-    elapsed: HashSet<TransitionId>,
-    limits: Limits,
-    budget: &'b Budget,
-}
-
-impl<'b> Search<'b> {
-    fn new(net: &Net, limits: Limits, budget: &'b Budget) -> Self {
-        let to_try = (0..net.immediate.len()).collect();
-        let (stopped, failures, elapsed) = Default::default();
-        Self { to_try, stopped, failures, elapsed, limits, budget }
-    }
-
-    /// The next immediate transition that is enabled.
-    fn immediate(
-        &mut self,
-        view: &mut View<'_>,
-        draft: &Draft<'_>,
-        act: &Act,
-        fired: &[u32],
-    ) -> Result<Option<Found>, Stopped> {
-        let net = view.net;
-        while let Some(&number) = self.to_try.first() {
-            let transition = &net.transitions[net.immediate[number]];
-            self.failures.remove(&transition.id);
-            view.budget = self.budget.part(STEPS_A_SEARCH);
-            match attempt(view, transition, draft.record.tokens_made, (act, self.limits)) {
-                Ok(given) => {
-                    let transition = net.immediate[number];
-                    return Ok(Some(Found { transition, given, timer: None }));
-                }
-                Err(failure) => {
-                    self.to_try.remove(&number);
-                    if let Some(failure) = failure {
-                        if failure.is_of(IncidentCode::SearchStopped) {
-                            self.stopped.insert(number);
-                        }
-                        self.failures.insert(transition.id.clone(), failure);
-                    }
-                }
-            }
-            if self.budget.ran_out().is_some() {
-                return Err(Stopped::too_long_to_find(net, &draft.record, fired));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The timer that came due first, of those that can fire.
-    fn elapsed(
-        &mut self,
-        view: &mut View<'_>,
-        draft: &Draft<'_>,
-        act: &Act,
-        fired: &[u32],
-    ) -> Result<Option<Found>, Stopped> {
-        // All that wait are asked again, up to the first that fires.
-        self.elapsed.iter().for_each(|of| drop(self.failures.remove(of)));
-        let mut due: Vec<_> = draft.record.timers.iter().filter(|of| of.elapsed).collect();
-        due.sort_by_key(|timer| (timer.due, timer.number));
-        for timer in due {
-            let Some(index) = view.net.transition_index(&timer.transition) else { continue };
-            let transition = &view.net.transitions[index];
-            self.elapsed.insert(transition.id.clone());
-            view.budget = self.budget.part(STEPS_A_SEARCH);
-            let Some((mode, bound)) = bound(view, draft, transition, timer) else { continue };
-            let given = bound.and_then(|binding| {
-                let made = draft.record.tokens_made;
-                gives(view, transition, mode, (binding, made), (act, self.limits))
-            });
-            match given {
-                Ok(given) => {
-                    self.failures.remove(&transition.id);
-                    let timer = Some(timer.number);
-                    return Ok(Some(Found { transition: index, given, timer }));
-                }
-                Err(_) if self.budget.ran_out().is_some() => {
-                    return Err(Stopped::too_long_to_find(view.net, &draft.record, fired));
-                }
-                Err(blockers) => {
-                    if let Some(failure) = stopped_by(&blockers) {
-                        self.failures.insert(transition.id.clone(), failure);
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Notes the places that tokens left or came to.
-    fn moved(&mut self, net: &Net, places: BTreeSet<usize>) {
-        for place in places {
-            let concerned = net.watchers.of(place);
-            self.to_try.extend(concerned.filter(|number| !self.stopped.contains(number)));
-        }
-    }
-
-    /// The failures, and the transitions that were looked at.
-    fn judged(self, net: &Net, fires: bool) -> Judged {
-        let immediate = net.immediate.iter().map(|index| net.transitions[*index].id.clone());
-        let looked = immediate.filter(|_| fires).chain(self.elapsed).collect();
-        Judged { failures: self.failures, looked }
-    }
-}
-
-/// The firing of a transition if it is enabled; otherwise the reason for which nobody knows, if it is one.
-fn attempt(
-    view: &View<'_>,
-    transition: &NetTransition,
-    made: u64,
-    within: (&Act, Limits),
-) -> Result<Given, Option<Stopped>> {
-    let mut failure = None;
-    for mode in &transition.modes {
-        // A look at the arcs counts as well; what it runs out of, the search below says.
-        let _ = view.budget.charge(1);
-        let bound = view.bind(transition, mode, &[]);
-        match bound.and_then(|binding| gives(view, transition, mode, (binding, made), within)) {
-            Ok(given) => return Ok(given),
-            Err(blockers) => failure = failure.or(stopped_by(&blockers)),
-        }
-    }
-    Err(failure)
-}
-
-/// The firing with a binding.
-fn gives(
-    view: &View<'_>,
-    transition: &NetTransition,
-    mode: &Mode,
-    (binding, made): (Binding, u64),
-    (act, limits): (&Act, Limits),
-) -> Result<Given, Vec<Blocker>> {
-    let ask = Ask { transition, mode, act, data: None, limits, marked: 0, alone: None };
-    let given = produce(view, &ask, binding, made).and_then(|given| {
-        let was: Vec<_> = given.binding.consumed.iter().map(AsRef::as_ref).collect();
-        // All carry the same.
-        let fits = given.tokens.first().map(|token| fits_alone(token, &was, limits));
-        fits.unwrap_or(Ok(())).map(|()| given).map_err(NotProduced::Excess)
-    });
-    given.map_err(|not| match not {
-        NotProduced::Output(blocker) => vec![blocker],
-        NotProduced::Excess(excess) => vec![Blocker::TooLarge { explanation: excess.to_string() }],
-    })
-}
-
 /// Takes and gives the tokens of a firing. Returns the places that they left or came to.
 fn follow(
     view: &mut View<'_>,
     draft: &mut Draft<'_>,
     given: Given,
-    timer: Option<u64>,
+    (timer, item): (Option<u64>, Option<u64>),
 ) -> BTreeSet<usize> {
     let Given { transition, binding, tokens, made, .. } = given;
     let net = view.net;
@@ -376,8 +213,10 @@ fn follow(
         removed: binding.reset.iter().map(at).collect(),
         produced: tokens.iter().map(at).collect(),
         timer,
+        item,
     });
     draft.record.timers.retain(|of| Some(of.number) != timer);
+    draft.record.items.retain(|of| Some(of.number) != item);
     // All carry the same.
     let carried =
         tokens.first().map_or(0, |token| json_length(&token.data) + object_length(&token.metadata));

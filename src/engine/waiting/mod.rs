@@ -1,0 +1,14 @@
+//! What waits from one record to the next: timers and work items, each with a binding that stays.
+
+mod bindings;
+mod items;
+mod judged;
+mod timers;
+
+pub(super) use bindings::{bound, modes_of, takes};
+pub use items::MOST_ITEMS;
+pub(super) use items::merged;
+use judged::Waits;
+pub(super) use judged::{Judged, judge};
+pub use timers::MOST_TIMERS;
+pub(super) use timers::{SHORTEST_PERIOD, reckon_elapsed};

@@ -1,0 +1,143 @@
+//! The item that a request is about, and the reasons for which nothing is done with it.
+
+use chrono::{DateTime, Utc};
+
+use super::NetActivity;
+use crate::engine::{Limits, Net, NetTransition, NotMade, draft::Draft, fit::fit};
+use crate::models::{
+    Case, CaseStatus, Incident, IncidentAbout, Item, OutcomeId, Record, TransitionId, Work,
+};
+
+/// The right to answer for a work item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Number of the item in its case.
+    pub item: u64,
+    /// Number of the start that it was given for; `None` for a person, who may end it at any time.
+    pub number: Option<u64>,
+}
+
+/// Reason that nothing is done with a work item.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The case has ended.
+    Ended(CaseStatus),
+    /// The case is paused, and nothing starts.
+    Paused,
+    /// The case never had it.
+    Unknown {
+        /// Number of items that it has had.
+        made: u64,
+    },
+    /// It is not open any more.
+    Over,
+    /// Its answer is stored, and it fires as soon as it can.
+    Done,
+    /// Another claim is the present one.
+    LeaseLost {
+        /// The present claim.
+        claim: u64,
+        /// True if the claim is the present one, and its attempt has ended.
+        is_over: bool,
+    },
+    /// Somebody else has begun it.
+    Taken {
+        /// The present claim.
+        claim: u64,
+    },
+    /// It is not to be tried before a time.
+    NotYet {
+        /// The time.
+        until: DateTime<Utc>,
+    },
+    /// It waits for a person.
+    Stopped(Incident),
+    /// The activity has no such outcome, or none was named and it has several.
+    Outcome {
+        /// The outcomes that it has.
+        outcomes: Vec<OutcomeId>,
+    },
+    /// Its record would not fit, or it takes too long to decide.
+    NotMade(NotMade),
+}
+
+impl From<NotMade> for Refused {
+    fn from(not: NotMade) -> Self {
+        Self::NotMade(not)
+    }
+}
+
+/// An open item, with its transition.
+pub(super) struct Found<'a> {
+    pub item: &'a Item,
+    pub transition: &'a NetTransition,
+    pub activity: &'a NetActivity,
+}
+
+/// Looks an item up that is open in a case.
+pub(super) fn find<'a>(net: &'a Net, case: &'a Case, number: u64) -> Result<Found<'a>, Refused> {
+    if case.status.has_ended() {
+        return Err(Refused::Ended(case.status));
+    }
+    let item = case.items.iter().find(|item| item.number == number);
+    let Some(item) = item else {
+        return Err(match (1..=case.items_made).contains(&number) {
+            true => Refused::Over,
+            false => Refused::Unknown { made: case.items_made },
+        });
+    };
+    // A definition never changes under a case.
+    let transition = net.transition(&item.transition).ok_or(Refused::Over)?;
+    let activity = transition.activity.as_ref().ok_or(Refused::Over)?;
+    Ok(Found { item, transition, activity })
+}
+
+/// The incident that an item waits for.
+pub(super) fn stopped<'c>(case: &'c Case, item: &Item) -> Option<&'c Incident> {
+    case.incidents.iter().find(|open| open.about == IncidentAbout::Item(item.number))
+}
+
+impl Found<'_> {
+    /// Refuses an answer that is none of the present claim's attempt.
+    pub(super) fn must_hold(&self, claim: Claim) -> Result<(), Refused> {
+        let present = self.item.claim;
+        match claim.number {
+            _ if self.item.done.is_some() => Err(Refused::Done),
+            None => Ok(()),
+            Some(number) if number == present && self.item.running.is_some() => Ok(()),
+            Some(number) => Err(Refused::LeaseLost { claim: present, is_over: number == present }),
+        }
+    }
+
+    /// What a record says of it that ends or gives back an attempt.
+    pub(super) fn work(&self, claim: Claim) -> Work {
+        let is_overridden = claim.number.is_none() && self.item.running.is_some();
+        Work {
+            item: self.item.number,
+            claim: claim.number,
+            attempt: self.item.attempt,
+            transition: self.transition_id(),
+            outcome: None,
+            failure: None,
+            ended: is_overridden.then_some(crate::models::Ended::Overridden),
+        }
+    }
+
+    fn transition_id(&self) -> TransitionId {
+        self.item.transition.clone()
+    }
+}
+
+/// The item in a record in the making.
+pub(super) fn in_record(record: &mut Record, number: u64) -> Option<&mut Item> {
+    record.items.iter_mut().find(|item| item.number == number)
+}
+
+/// The record of a change that moves no token, so that nothing follows it.
+pub(super) fn alone(net: &Net, draft: Draft<'_>, limits: Limits) -> Result<Record, NotMade> {
+    let before = draft.before;
+    let mut record = draft.finish(net);
+    fit(&mut record, before, limits)?;
+    Ok(record)
+}

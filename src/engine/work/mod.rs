@@ -1,0 +1,17 @@
+//! Work: activities, and the records in which workers begin, give back and end their items.
+
+mod activity;
+mod answer;
+mod begin;
+mod fail;
+mod item;
+mod policy;
+
+pub(super) use activity::check_defaults;
+pub use activity::{NetActivity, NetOutcome};
+pub(super) use answer::mode_of;
+pub use answer::{Answered, complete};
+pub use begin::{Begin, Begun, begin};
+pub use fail::{fail, give_back};
+pub(super) use fail::{pass_deadlines, try_again};
+pub use item::{Claim, Refused};
