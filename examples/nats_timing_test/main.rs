@@ -81,10 +81,8 @@ async fn run() -> Result<bool, Error> {
     match own {
         Some(local) => local.stop().await?,
         None => println!(
-            "left on the server: {}, {}, {}, {}",
-            settings.log_stream,
-            settings.marking_stream,
-            settings.timers(),
+            "left on the server: {}, {}",
+            settings.streams().join(", "),
             Floor::streams(&settings).join(", ")
         ),
     }

@@ -159,8 +159,7 @@ fn syncs_always(config: &Config) -> bool {
 }
 
 fn streams(settings: &NatsStorageConfig) -> Vec<String> {
-    let ours = [settings.log_stream.clone(), settings.marking_stream.clone(), settings.timers()];
-    ours.into_iter().chain(Floor::streams(settings)).collect()
+    settings.streams().into_iter().chain(Floor::streams(settings)).collect()
 }
 
 fn answer(report: &Report, left: Option<&[String]>) -> Answer {

@@ -34,15 +34,17 @@ impl Init {
         let connection = opened?;
         let settings = connection.storage.config();
         let (log, marking) = (settings.log_stream.clone(), settings.marking_stream.clone());
-        let timers = settings.timers();
+        let (timers, work, beats) = (settings.timers(), settings.work(), settings.beats());
         let to_be_filled = connection.storage.is_view_to_be_filled();
         connection.server.stop().await?;
-        let mut text = format!("the streams {log}, {marking} and {timers} are there");
+        let mut text =
+            format!("the streams {log}, {marking}, {timers}, {work} and {beats} are there");
         if to_be_filled {
             text.push_str("; the view lacks what the log has: `petrel serve` fills it");
         }
         let json = json!({
-            "log": log, "marking": marking, "timers": timers, "to_be_filled": to_be_filled
+            "log": log, "marking": marking, "timers": timers, "work": work, "beats": beats,
+            "to_be_filled": to_be_filled
         });
         Ok(Answer::new(json, text))
     }

@@ -141,6 +141,14 @@ pub struct Config {
     #[arg(long, env = "PETREL_TIMER_STREAM", value_name = "NAME", hide_short_help = true)]
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
     pub timer_stream: Option<String>,
+    /// Stream of open work [default: the log's name with _WORK for _LOG]
+    #[arg(long, env = "PETREL_WORK_STREAM", value_name = "NAME", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub work_stream: Option<String>,
+    /// Stream of the signs of life of who works [default: the log's name with _BEATS for _LOG]
+    #[arg(long, env = "PETREL_BEAT_STREAM", value_name = "NAME", hide_short_help = true)]
+    #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
+    pub beat_stream: Option<String>,
     /// Most bytes of the log, as in 10GiB; full, it refuses writes [default: unlimited]
     #[arg(long, env = "PETREL_LOG_MAX_BYTES", value_name = "BYTES", hide_short_help = true)]
     #[arg(global = true, help_heading = STORAGE, hide_env_values = true)]
@@ -301,6 +309,8 @@ impl Config {
             log_stream: self.log_stream.clone().unwrap_or(preset.log_stream),
             marking_stream: self.marking_stream.clone().unwrap_or(preset.marking_stream),
             timer_stream: self.timer_stream.clone().or(preset.timer_stream),
+            work_stream: self.work_stream.clone().or(preset.work_stream),
+            beat_stream: self.beat_stream.clone().or(preset.beat_stream),
             replicas: self.replicas.or(preset.replicas),
             log_max_bytes: self.log_max_bytes.or(preset.log_max_bytes),
             view_on_disk: self.view_on_disk || preset.view_on_disk || self.syncs_seldom(),

@@ -68,7 +68,7 @@ fn every_storage_flag_reaches_its_field() {
         "--nats-url nats://a:4222,nats://b:4222 --nats-user me --nats-password secret \
          --tls-required --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem --domain hub \
          --prefix sp --log-stream LOG --marking-stream MARKING --timer-stream TIMERS \
-         --replicas 3 --log-max-bytes 10GiB --connect-timeout 1s --connect-attempts 2 \
+         --work-stream WORK --beat-stream BEATS --replicas 3 --log-max-bytes 10GiB --connect-timeout 1s --connect-attempts 2 \
          --consumer-timeout 3s --deliveries 4 --marker-ttl 1m --read-path consumer --request-buffer 5 \
          --scan-batch 6 --breaker-threshold 7 --view-on-disk --group-commit never",
     );
@@ -88,6 +88,8 @@ fn every_storage_flag_reaches_its_field() {
         log_stream: "LOG".to_owned(),
         marking_stream: "MARKING".to_owned(),
         timer_stream: Some("TIMERS".to_owned()),
+        work_stream: Some("WORK".to_owned()),
+        beat_stream: Some("BEATS".to_owned()),
         replicas: Some(3),
         log_max_bytes: Some(10 << 30),
         view_on_disk: true,
@@ -119,6 +121,20 @@ fn the_stream_of_timers_is_named_after_the_log_and_is_none_of_the_others() {
     let told = refusal("--nats-url nats://a --marking-stream CB_TIMERS");
     assert!(told.contains("timer_stream"), "{told}");
     assert!(refusal("--nats-url nats://a --timer-stream a.b").contains("timer_stream"));
+}
+
+#[test]
+fn the_streams_of_work_and_of_beats_are_named_after_the_log_too() {
+    let streams = |flags: &str| storage(&format!("--nats-url nats://a {flags}")).streams();
+    let named = ["CB_LOG", "CB_MARKING", "CB_TIMERS", "CB_WORK", "CB_BEATS"];
+    assert_eq!(streams(""), named);
+    assert_eq!(streams("--log-stream SHOP_LOG")[2..], ["SHOP_TIMERS", "SHOP_WORK", "SHOP_BEATS"]);
+    assert_eq!(streams("--work-stream W --beat-stream B")[3..], ["W", "B"]);
+    for (flag, field) in [("--work-stream", "work_stream"), ("--beat-stream", "beat_stream")] {
+        let told = refusal(&format!("--nats-url nats://a {flag} CB_TIMERS"));
+        assert!(told.contains(field) && told.contains("timer_stream"), "{told}");
+        assert!(refusal(&format!("--nats-url nats://a {flag} a.b")).contains(field));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Storage of definitions, case logs, token views and timers: a trait for each of the three, with its
-//! contract, and two implementations of all.
+//! Storage of definitions, case logs, token views, timers, open work and the signs of life of those who
+//! do it: a trait for each of the five, with its contract, and two implementations of all.
 
+mod beats;
 mod case_log;
 mod case_log_ext;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod memory;
 pub mod nats;
 mod nats_link;
 mod page;
+mod receipt;
 mod register;
 mod register_version;
 mod storage_ext;
@@ -21,10 +23,12 @@ mod timers;
 mod token_view;
 mod view_options;
 mod view_scope;
+mod work;
 mod write_level;
 
 use async_trait::async_trait;
 
+pub use beats::{Beat, BeatSequence, Beats, LastBeat, LastProgress, Progress};
 pub use case_log::{CaseLog, Heads};
 pub use case_log_ext::CaseLogExt;
 pub use checkpoint::{Checkpoint, Recovery};
@@ -34,24 +38,27 @@ pub use log_entry::{Appended, Lifecycle, StatusAt};
 pub use log_options::{AppendOptions, LogRange, PutOptions, WatchOptions};
 pub use log_scope::{Consistency, DefinitionVersion, LogScope};
 pub use markers::Markers;
-pub use memory::{MemoryLog, MemoryStorage, MemoryTimers, MemoryView};
+pub use memory::{MemoryBeats, MemoryLog, MemoryStorage, MemoryTimers, MemoryView, MemoryWork};
 pub(crate) use page::Filling;
 pub use page::{Cursor, MAX_PAGE, PAGE_BYTES, Page, PageOf};
+pub use receipt::Receipt;
 pub use register::{Outline, Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
 pub use register_version::RegisterVersion;
 pub use storage_ext::StorageExt;
-pub use timers::{Arming, Due, Receipt, Timers};
+pub use timers::{Arming, Due, Timers};
 pub use token_view::TokenView;
 pub use view_options::{ListOptions, ReadOptions, WriteOptions};
 pub use view_scope::{ReadPath, TokenScope, ViewScope};
+pub use work::{ClassState, Delivery, MostInFlight, Offer, QueueSettings, QueueState, Work};
 pub use write_level::{NoLevel, WriteLevel};
 
 /// Answer of a storage.
 pub type Result<T> = std::result::Result<T, StorageError>;
 
-/// A store: a log, a view of it, and the timers that it has set.
+/// A store: a log, a view of it, the timers that it has set, its open work, and the signs of life of those
+/// who do it.
 #[async_trait]
-pub trait Storage: CaseLog + TokenView + Timers {
+pub trait Storage: CaseLog + TokenView + Timers + Work + Beats {
     /// State of the store: the server's answer, if it can be reached, and its numbers.
     async fn health(&self) -> Health;
 }

@@ -7,8 +7,9 @@ use futures::future::BoxFuture;
 use stormpetrel::{
     models::{CaseId, Clock, LogSequence, WorkflowId},
     storage::{
-        Arming, CaseLog, ListOptions, LogRange, LogScope, MemoryLog, MemoryStorage, MemoryTimers,
-        MemoryView, Page, ReadPath, Storage, StorageExt, Timers, TokenScope, TokenView,
+        Arming, Beats, CaseLog, ListOptions, LogRange, LogScope, MemoryBeats, MemoryLog,
+        MemoryStorage, MemoryTimers, MemoryView, MemoryWork, Page, ReadPath, Storage, StorageExt,
+        Timers, TokenScope, TokenView, Work,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::{FaultyStorage, ManualClock, TestServer, conformance},
@@ -55,6 +56,12 @@ async fn at_once(storage: &Arc<dyn Storage>) {
         begin(behaviour.name, (behaviour.check)(storage.clone()));
     }
     for behaviour in conformance::timers::behaviours() {
+        begin(behaviour.name, (behaviour.check)(storage.clone()));
+    }
+    for behaviour in conformance::work::behaviours() {
+        begin(behaviour.name, (behaviour.check)(storage.clone()));
+    }
+    for behaviour in conformance::beats::behaviours() {
         begin(behaviour.name, (behaviour.check)(storage.clone()));
     }
     for behaviour in conformance::together::behaviours() {
@@ -113,6 +120,16 @@ async fn a_view_alone_passes_the_suite_of_a_view() {
 #[tokio::test]
 async fn timers_alone_pass_the_suite_of_timers() {
     conformance::timers::all(async || Arc::new(MemoryTimers::new()) as Arc<dyn Timers>).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_alone_passes_the_suite_of_work() {
+    conformance::work::all(async || Arc::new(MemoryWork::new()) as Arc<dyn Work>).await;
+}
+
+#[tokio::test]
+async fn beats_alone_pass_the_suite_of_beats() {
+    conformance::beats::all(async || Arc::new(MemoryBeats::new()) as Arc<dyn Beats>).await;
 }
 
 #[tokio::test]

@@ -1,16 +1,22 @@
 //! Storage in memory, with the same preconditions and errors: for tests, simulations and
 //! embedding without a server. Nothing survives the process.
 
+mod beats;
+mod clock;
 mod log;
+mod queues;
 mod timers;
 mod view;
+mod work;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 
+pub use beats::MemoryBeats;
 pub use timers::MemoryTimers;
+pub use work::MemoryWork;
 
 use self::{log::Log, view::View};
 use super::{
@@ -63,6 +69,8 @@ pub struct MemoryStorage {
     log: MemoryLog,
     view: MemoryView,
     timers: MemoryTimers,
+    work: MemoryWork,
+    beats: MemoryBeats,
 }
 
 impl MemoryStorage {
@@ -77,10 +85,15 @@ impl MemoryStorage {
         Self { log, ..Self::default() }
     }
 
-    /// An empty store whose timers come due by this clock. Records and tokens have their times from
-    /// the machine's all the same.
+    /// An empty store whose timers come due by this clock, and whose deliveries and beats end by it.
+    /// Records and tokens have their times from the machine's all the same.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { timers: MemoryTimers::with_clock(clock), ..Self::default() }
+        Self {
+            timers: MemoryTimers::with_clock(clock.clone()),
+            work: MemoryWork::with_clock(clock.clone()),
+            beats: MemoryBeats::with_clock(clock),
+            ..Self::default()
+        }
     }
 }
 

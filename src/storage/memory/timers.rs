@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,14 +10,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tokio::{sync::Notify, time::Instant};
 
-use super::MemoryStorage;
+use super::{MemoryStorage, clock::StoreClock};
 use crate::{
     models::{CaseId, Clock, LogSequence, WorkflowId},
     storage::{Arming, Cursor, Due, Filling, Page, PageOf, Receipt, Result, Timers},
 };
-
-/// Time between two looks at a clock that somebody may move.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// Longest time that a taker may keep what has come due.
 const LEASE: Duration = Duration::from_secs(30);
@@ -32,25 +28,18 @@ pub struct MemoryTimers {
     timers: Arc<Shared>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
     /// Something was armed or given back.
     changed: Notify,
-    /// The clock that was given; the machine's where absent.
-    clock: Option<Arc<dyn Clock>>,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("clock", &self.clock).finish_non_exhaustive()
-    }
+    clock: StoreClock,
 }
 
 /// Identity of an arming.
 type Key = (WorkflowId, CaseId, u64, LogSequence);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     entries: BTreeMap<u64, Entry>,
     numbers: BTreeMap<Key, u64>,
@@ -59,6 +48,7 @@ struct State {
     last: u64,
 }
 
+#[derive(Debug)]
 struct Entry {
     arming: Arming,
     /// Time at which it comes due, or came.
@@ -124,7 +114,7 @@ fn key(arming: &Arming) -> Key {
 }
 
 /// The number of an entry and of its delivery; of another store's receipt nothing that is here.
-fn delivery(receipt: &Receipt) -> (u64, u64) {
+pub(super) fn delivery(receipt: &Receipt) -> (u64, u64) {
     let words = receipt.0.split_once(' ');
     let numbers = words.map(|(entry, delivery)| (entry.parse(), delivery.parse()));
     match numbers {
@@ -133,7 +123,7 @@ fn delivery(receipt: &Receipt) -> (u64, u64) {
     }
 }
 
-fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+pub(super) fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
     now.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
@@ -146,7 +136,8 @@ impl MemoryTimers {
 
     /// No timers, by a clock that may be moved: whoever waits notices it within milliseconds.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { timers: Arc::new(Shared { clock: Some(clock), ..Shared::default() }) }
+        let clock = StoreClock::of(clock);
+        Self { timers: Arc::new(Shared { clock, ..Shared::default() }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -155,18 +146,12 @@ impl MemoryTimers {
     }
 
     fn now(&self) -> DateTime<Utc> {
-        self.timers.clock.as_ref().map_or_else(Utc::now, |clock| clock.now())
+        self.timers.clock.now()
     }
 
     /// Time until the next look, where nothing is armed or given back before.
     fn pause(&self) -> Duration {
-        let next = self.state().next.first().map(|(at, _)| *at);
-        match (next, &self.timers.clock) {
-            (None, _) => Duration::MAX,
-            (Some(_), Some(_)) => LOOK,
-            // At least a tick of the runtime's own clock.
-            (Some(at), None) => (at - Utc::now()).to_std().unwrap_or_default().max(LOOK / 5),
-        }
+        self.timers.clock.pause_until(self.state().next.first().map(|(at, _)| *at))
     }
 }
 

@@ -18,15 +18,15 @@ use crate::{
         hex, read_json, read_json_noting,
     },
     storage::{
-        Lifecycle, Outline, Register, RegisterState, Result, StatusAt, StorageError, ViewContent,
-        ViewWrite,
+        Lifecycle, MostInFlight, Outline, QueueSettings, Register, RegisterState, Result, StatusAt,
+        StorageError, ViewContent, ViewWrite,
     },
 };
 
 /// The case of a token, noted with each of its view messages.
 const CASE: HeaderName = HeaderName::from_static("Petrel-Case");
-/// The log sequence of the record that a view message comes from.
-const REVISION: HeaderName = HeaderName::from_static("Petrel-Revision");
+/// The log sequence of the record that a message of a view comes from.
+pub(super) const REVISION: HeaderName = HeaderName::from_static("Petrel-Revision");
 /// The format of the view's messages: format 2 of records changed nothing there.
 pub(super) const VIEW_FORMAT: u32 = 1;
 /// The version of the format of a view message; 1 where absent.
@@ -43,6 +43,20 @@ struct DefinitionMessage<D> {
     format: u32,
     version: Version,
     definition: D,
+}
+
+/// The format of the settings of queues.
+const QUEUE_FORMAT: u32 = 1;
+
+/// Settings with a field that this version does not know are refused: a queue that is run without one of
+/// them is another queue.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QueueMessage {
+    format: u32,
+    ack_wait_ms: u64,
+    most_in_flight: MostInFlight,
+    paused: bool,
 }
 
 /// `tokens` are those in it, which make it long: most messages fit without growing the buffer.
@@ -233,6 +247,23 @@ pub(super) fn decode_definition(message: &RawMessage) -> Result<StoredDefinition
             return Err(Fault::new(reason));
         }
         Ok(StoredDefinition { definition, version, sequence, stored_at: message.timestamp })
+    })
+}
+
+pub(super) fn encode_queue(settings: &QueueSettings, subject: &str) -> Result<Bytes> {
+    let QueueSettings { ack_wait, most_in_flight, paused } = *settings;
+    let ack_wait_ms = u64::try_from(ack_wait.as_millis()).unwrap_or(u64::MAX);
+    let message = QueueMessage { format: QUEUE_FORMAT, ack_wait_ms, most_in_flight, paused };
+    encode(&message, [], subject)
+}
+
+/// The settings of a queue and their version.
+pub(super) fn decode_queue(message: &RawMessage) -> Result<(QueueSettings, LogSequence)> {
+    in_log(message, |sequence| {
+        let QueueMessage { format, ack_wait_ms, most_in_flight, paused } = decode(message)?;
+        readable_up_to(QUEUE_FORMAT, format)?;
+        let ack_wait = Duration::from_millis(ack_wait_ms);
+        Ok((QueueSettings { ack_wait, most_in_flight, paused }, sequence))
     })
 }
 

@@ -34,6 +34,12 @@ pub struct NatsStorageConfig {
     /// The stream of timers. Default the log's name with `_TIMERS` in place of a trailing `_LOG`, or
     /// behind it: `CB_TIMERS`.
     pub timer_stream: Option<String>,
+    /// The stream of open work. Default as [`timer_stream`](Self::timer_stream) is, with `_WORK`:
+    /// `CB_WORK`.
+    pub work_stream: Option<String>,
+    /// The stream of beats. Default as [`timer_stream`](Self::timer_stream) is, with `_BEATS`:
+    /// `CB_BEATS`.
+    pub beat_stream: Option<String>,
     /// Copies of each stream: 1, 3 or 5; an existing stream is changed to it. By default, a
     /// new stream has one copy and an existing stream keeps its number.
     pub replicas: Option<usize>,
@@ -112,6 +118,8 @@ impl NatsStorageConfig {
             log_stream: "CB_LOG".to_owned(),
             marking_stream: "CB_MARKING".to_owned(),
             timer_stream: None,
+            work_stream: None,
+            beat_stream: None,
             replicas: None,
             log_max_bytes: None,
             view_on_disk: false,
@@ -129,7 +137,8 @@ impl NatsStorageConfig {
     }
 
     /// The same server, with a prefix and streams that nobody else has, for a measurement:
-    /// `petrel-<purpose>-<random>` and `PETREL_<PURPOSE>_<RANDOM>_LOG`, `…_MARKING`, `…_TIMERS`.
+    /// `petrel-<purpose>-<random>` and `PETREL_<PURPOSE>_<RANDOM>_LOG`, `…_MARKING`, `…_TIMERS`,
+    /// `…_WORK`, `…_BEATS`.
     pub fn apart(self, purpose: &str) -> Self {
         let run = format!("{:08x}", rand::random::<u32>());
         let stream = format!("PETREL_{purpose}_{run}").to_uppercase();
@@ -138,6 +147,8 @@ impl NatsStorageConfig {
             log_stream: format!("{stream}_LOG"),
             marking_stream: format!("{stream}_MARKING"),
             timer_stream: None,
+            work_stream: None,
+            beat_stream: None,
             ..self
         }
     }
@@ -195,9 +206,28 @@ impl NatsStorageConfig {
 
     /// Name of the stream of timers.
     pub fn timers(&self) -> String {
+        self.timer_stream.clone().unwrap_or_else(|| self.beside_log("TIMERS"))
+    }
+
+    /// Name of the stream of open work.
+    pub fn work(&self) -> String {
+        self.work_stream.clone().unwrap_or_else(|| self.beside_log("WORK"))
+    }
+
+    /// Name of the stream of beats.
+    pub fn beats(&self) -> String {
+        self.beat_stream.clone().unwrap_or_else(|| self.beside_log("BEATS"))
+    }
+
+    /// Names of all streams, the log first.
+    pub fn streams(&self) -> [String; 5] {
+        let (log, marking) = (self.log_stream.clone(), self.marking_stream.clone());
+        [log, marking, self.timers(), self.work(), self.beats()]
+    }
+
+    fn beside_log(&self, what: &str) -> String {
         let log = &self.log_stream;
-        let derived = || format!("{}_TIMERS", log.strip_suffix("_LOG").unwrap_or(log));
-        self.timer_stream.clone().unwrap_or_else(derived)
+        format!("{}_{what}", log.strip_suffix("_LOG").unwrap_or(log))
     }
 
     /// Checks every field.
@@ -215,21 +245,24 @@ impl NatsStorageConfig {
         if !word(&self.prefix, 32) {
             return wrong("prefix", "use 1 to 32 characters of A-Z a-z 0-9 _ -");
         }
-        let (log, marking, timers) = (&self.log_stream, &self.marking_stream, &self.timers());
-        for (field, name) in [("log_stream", log), ("marking_stream", marking)]
-            .into_iter()
-            .chain(self.timer_stream.as_ref().map(|name| ("timer_stream", name)))
-        {
-            if !word(name, 64) {
+        let named = [
+            ("log_stream", Some(&self.log_stream)),
+            ("marking_stream", Some(&self.marking_stream)),
+            ("timer_stream", self.timer_stream.as_ref()),
+            ("work_stream", self.work_stream.as_ref()),
+            ("beat_stream", self.beat_stream.as_ref()),
+        ];
+        for (field, name) in named {
+            if name.is_some_and(|name| !word(name, 64)) {
                 return wrong(field, "use 1 to 64 characters of A-Z a-z 0-9 _ -");
             }
         }
-        if log == marking {
-            return wrong("marking_stream", "must not be the same stream as log_stream");
-        }
-        if [log, marking].contains(&timers) {
-            let reason = "must not be the same stream as log_stream or marking_stream";
-            return wrong("timer_stream", reason);
+        let streams = self.streams();
+        for (at, (field, _)) in named.iter().enumerate() {
+            if let Some(other) = streams[..at].iter().position(|name| *name == streams[at]) {
+                let reason = format!("must not be the same stream as {}", named[other].0);
+                return wrong(field, &reason);
+            }
         }
         if self.replicas.is_some_and(|replicas| ![1, 3, 5].contains(&replicas)) {
             return wrong("replicas", "use 1, 3 or 5");

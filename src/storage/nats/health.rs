@@ -47,10 +47,13 @@ impl Inner {
                 self.config.marking_stream
             ));
         }
-        let timers = self.problem_of_timers().await;
+        let mut others = None;
+        for stream in [&self.timers.stream, &self.work.stream, &self.beats] {
+            others = others.or(self.problem_of(stream).await);
+        }
         settings::differing_log(&self.config, log)
             .or_else(|| settings::differing_marking(&self.config, &view))
-            .or(timers)
+            .or(others)
             .or_else(|| self.link.refused_writes().values().next().cloned())
     }
 }

@@ -94,19 +94,15 @@ impl Inner {
 
     pub(super) async fn workflow_ids(&self) -> Result<Vec<WorkflowId>> {
         let filter = self.subjects.definitions();
-        let lost = |error: &dyn std::fmt::Display| self.link.breaker.unanswered(&error.to_string());
         self.seen.look().await?;
         // Says so if the stream is missing, which the client below does not tell apart.
         self.stream_state(self.log()).await?;
-        let stream = self.jetstream.get_stream_no_info(self.log()).await.map_err(|e| lost(&e))?;
-        let mut subjects = stream.info_with_subjects(filter).await.map_err(|error| lost(&error))?;
+        let subjects = self.subjects_of(self.log(), filter).await?;
+        let ids =
+            subjects.iter().filter_map(|subject| self.subjects.workflow_of_definition(subject));
         // A set: the pages are cut by number, so when a workflow is stored between two of them,
         // the last of one page is the first of the next again.
-        let mut ids = BTreeSet::new();
-        while let Some(subject) = subjects.next().await {
-            let (subject, _) = subject.map_err(|error| lost(&error))?;
-            ids.extend(self.subjects.workflow_of_definition(&subject));
-        }
+        let ids: BTreeSet<_> = ids.collect();
         Ok(ids.into_iter().collect())
     }
 
@@ -129,7 +125,7 @@ impl Inner {
         Ok(Appended { sequence, subject, hash })
     }
 
-    async fn publish(
+    pub(super) async fn publish(
         &self,
         subject: &str,
         expected: Expected<'_>,
@@ -186,7 +182,7 @@ impl Inner {
 
     /// The last message, from a server that can't be behind: with one replica by a direct get,
     /// with several from the leader.
-    async fn last_strong<T: Send + 'static>(
+    pub(super) async fn last_strong<T: Send + 'static>(
         &self,
         subject: &str,
         decode: impl FnOnce(&RawMessage) -> Result<T> + Send + 'static,

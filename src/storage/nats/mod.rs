@@ -1,10 +1,12 @@
 //! Storage in NATS JetStream. The only place, with the local server's launcher, that names
 //! async-nats.
 
+mod beats;
 mod case_log;
 mod checkpoint;
 mod codec;
 mod config;
+mod deliveries;
 mod doctor;
 mod feed;
 mod floor;
@@ -14,6 +16,7 @@ mod log;
 mod marking;
 #[doc(hidden)]
 pub mod messages;
+mod other_streams;
 mod registers;
 mod seen;
 mod store;
@@ -22,6 +25,7 @@ mod subjects;
 mod timers;
 mod token_view;
 mod walk;
+mod work;
 
 pub use super::nats_link::address::Auth;
 pub use config::{GroupCommit, NatsStorageConfig, Tls};

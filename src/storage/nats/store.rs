@@ -1,6 +1,7 @@
 //! The storage itself: a connection, its settings and its subjects.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
@@ -16,27 +17,39 @@ use super::{
     leader::led,
     listing::Listings,
     options::backoff,
-    streams::{self, Filling, Purpose},
+    streams::{self, Filling, Purpose, Role},
 };
-use crate::storage::{Health, Result, Storage, StorageError, WriteLevel};
+use crate::{
+    models::{QueueId, WorkClass},
+    storage::{Health, Result, Storage, StorageError, WriteLevel},
+};
+
+/// A stream beside the log and its view of tokens.
+#[derive(Debug)]
+pub(super) struct OtherStream {
+    pub role: Role,
+    /// Its name.
+    pub name: String,
+    /// True if this process may make the stream again where it is missing.
+    pub may_be_made: bool,
+}
 
 /// What a connection knows of the timers.
 #[derive(Debug)]
 pub(super) struct TimerStream {
-    /// Name of the stream.
-    pub name: String,
-    /// True if this process may make the stream again where it is missing.
-    pub may_be_made: bool,
+    pub stream: OtherStream,
     /// True if the consumer has been there, with the settings that are needed.
     pub has_consumer: AtomicBool,
     /// Time of the last look for messages that were acknowledged and are there.
     pub looked: Mutex<Option<Instant>>,
 }
 
-impl TimerStream {
-    fn new(name: String, may_be_made: bool) -> Self {
-        Self { name, may_be_made, has_consumer: AtomicBool::new(false), looked: Mutex::default() }
-    }
+/// What a connection knows of open work.
+#[derive(Debug)]
+pub(super) struct WorkStream {
+    pub stream: OtherStream,
+    /// Time at which each consumer was there, with the settings of its queue.
+    pub consumers: Mutex<HashMap<(QueueId, WorkClass), Instant>>,
 }
 
 /// Longest time for streams that others make at this moment to be there and to have leaders, and for an
@@ -62,6 +75,8 @@ pub(super) struct Inner {
     /// Appends to the log.
     pub group: Arc<Group>,
     pub timers: TimerStream,
+    pub work: WorkStream,
+    pub beats: OtherStream,
     /// True if the view was made again and is to be filled from the log.
     filling: bool,
 }
@@ -69,7 +84,7 @@ pub(super) struct Inner {
 impl NatsStorage {
     /// Connects as a process does that serves. Checks the settings and the server's version;
     /// makes all streams where neither log nor view is there, and where the log stands the view (see
-    /// [`is_view_to_be_filled`](Self::is_view_to_be_filled)) and the timers; brings them up to date. A log that is
+    /// [`is_view_to_be_filled`](Self::is_view_to_be_filled)), timers, open work and beats; brings them up to date. A log that is
     /// missing beside a view of it is an error.
     pub async fn connect(config: NatsStorageConfig) -> Result<Self> {
         Self::connect_to(config, Purpose::Serve).await
@@ -118,10 +133,22 @@ impl NatsStorage {
             .build(link.client.clone());
         let subjects = Subjects::new(&config.prefix);
         let group = Arc::new(Group::new(&link, &config.log_stream, config.group_commit));
-        let timers = TimerStream::new(config.timers(), purpose == Purpose::Serve);
+        let other = |role: Role| {
+            let may_be_made = purpose == Purpose::Serve;
+            OtherStream { role, name: role.name(&config), may_be_made }
+        };
+        let timers = TimerStream {
+            stream: other(Role::Timers),
+            has_consumer: AtomicBool::new(false),
+            looked: Mutex::default(),
+        };
+        let work = WorkStream { stream: other(Role::Work), consumers: Mutex::default() };
+        let beats = other(Role::Beats);
         let inner = Inner {
             group,
             timers,
+            work,
+            beats,
             link,
             jetstream,
             config,

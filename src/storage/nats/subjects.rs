@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    models::{CaseId, PlaceId, RecordKind, TokenId, WorkflowId},
-    storage::{Arming, LogScope},
+    models::{CaseId, PlaceId, QueueId, RecordKind, TokenId, WorkClass, WorkflowId},
+    storage::{Arming, LogScope, Offer},
 };
 
 /// Makes and reads the subjects under one prefix.
@@ -21,7 +21,11 @@ impl Subjects {
     /// Subjects of the log stream.
     pub(super) fn log_stream(&self) -> Vec<String> {
         let prefix = &self.prefix;
-        vec![format!("{prefix}.workflows.*.definition"), format!("{prefix}.workflows.*.events.*.*")]
+        vec![
+            format!("{prefix}.workflows.*.definition"),
+            format!("{prefix}.workflows.*.events.*.*"),
+            self.queues(),
+        ]
     }
 
     /// Subjects of the marking stream: every token of every place, and in one that acknowledges
@@ -90,16 +94,91 @@ impl Subjects {
         (self.of_arming(kind, &arming) == subject).then_some(arming)
     }
 
-    /// Subjects of each kind that is published to, of a workflow that nobody has: a definition, both
-    /// branches of a case, a token, and a timer.
-    pub(super) fn of_no_workflow(&self) -> [String; 5] {
-        let of = format!("{}.workflows.petrel-doctor", self.prefix);
+    /// Subjects of the stream of open work.
+    pub(super) fn work_stream(&self) -> Vec<String> {
+        vec![format!("{}.work.*.*.*.*.*", self.prefix)]
+    }
+
+    /// Subject of an offer.
+    pub(super) fn offer(&self, offer: &Offer) -> String {
+        let Offer { queue, class, workflow, case, item, .. } = offer;
+        let class = class.as_str();
+        format!("{}.work.{queue}.{class}.{workflow}.{case}.{item}", self.prefix)
+    }
+
+    /// All offers of a case.
+    pub(super) fn offers_of(&self, workflow: &WorkflowId, case: &CaseId) -> String {
+        format!("{}.work.*.*.{workflow}.{case}.*", self.prefix)
+    }
+
+    /// All offers of a class of a queue.
+    pub(super) fn offers_in(&self, queue: &QueueId, class: WorkClass) -> String {
+        format!("{}.work.{queue}.{}.*.*.*", self.prefix, class.as_str())
+    }
+
+    /// Queue, class, workflow, case and item of an offer's subject.
+    pub(super) fn parse_offer(
+        &self,
+        subject: &str,
+    ) -> Option<(QueueId, WorkClass, WorkflowId, CaseId, u64)> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".work.")?;
+        let mut words = rest.split('.');
+        let queue = QueueId::new(words.next()?).ok()?;
+        let class = WorkClass::named(words.next()?)?;
+        let workflow = WorkflowId::new(words.next()?).ok()?;
+        let case = CaseId::new(words.next()?).ok()?;
+        let word = words.next()?;
+        let item: u64 = word.parse().ok()?;
+        // A number may be written in several ways, of which one is ours.
+        (words.next().is_none() && item.to_string() == word)
+            .then_some((queue, class, workflow, case, item))
+    }
+
+    /// Subjects of the stream of beats.
+    pub(super) fn beat_stream(&self) -> Vec<String> {
+        let prefix = &self.prefix;
+        vec![format!("{prefix}.beats.*.*.*"), format!("{prefix}.beats.*.*.*.progress")]
+    }
+
+    /// Subject of an item's beat.
+    pub(super) fn beat(&self, workflow: &WorkflowId, case: &CaseId, item: u64) -> String {
+        format!("{}.beats.{workflow}.{case}.{item}", self.prefix)
+    }
+
+    /// Subject of an item's progress.
+    pub(super) fn progress(&self, workflow: &WorkflowId, case: &CaseId, item: u64) -> String {
+        format!("{}.progress", self.beat(workflow, case, item))
+    }
+
+    /// Subject of a queue's settings, in the log.
+    pub(super) fn queue(&self, queue: &QueueId) -> String {
+        format!("{}.queues.{queue}", self.prefix)
+    }
+
+    /// Settings of all queues.
+    pub(super) fn queues(&self) -> String {
+        format!("{}.queues.*", self.prefix)
+    }
+
+    /// The queue of its settings' subject.
+    pub(super) fn queue_of_settings(&self, subject: &str) -> Option<QueueId> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".queues.")?;
+        QueueId::new(rest).ok()
+    }
+
+    /// Subjects of each kind that is published to, of a workflow, or a queue, that nobody has: of the
+    /// log a definition, both branches of a case and a queue's settings; a token, a timer, an offer, a beat.
+    pub(super) fn of_no_workflow(&self) -> [String; 8] {
+        let (prefix, of) = (&self.prefix, format!("{}.workflows.petrel-doctor", self.prefix));
         [
             format!("{of}.definition"),
             format!("{of}.events.transitions.none"),
             format!("{of}.events.lifecycle.none"),
+            format!("{prefix}.queues.petrel-doctor"),
             format!("{of}.places.none.tokens.none"),
-            format!("{}.timers.petrel-doctor.none.0.0", self.prefix),
+            format!("{prefix}.timers.petrel-doctor.none.0.0"),
+            format!("{prefix}.work.petrel-doctor.low.petrel-doctor.none.0"),
+            format!("{prefix}.beats.petrel-doctor.none.0"),
         ]
     }
 
@@ -194,76 +273,5 @@ impl Subjects {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::models::LogSequence;
-
-    proptest! {
-        #[test]
-        fn a_tokens_subject_leads_back_to_it(
-            workflow in "[A-Za-z0-9_-]{1,64}",
-            place in "[A-Za-z0-9_-]{1,64}",
-            token in "[A-Za-z0-9_-]{1,96}",
-        ) {
-            let subjects = Subjects::new("cb");
-            let ids = (
-                WorkflowId::new(workflow).unwrap(),
-                PlaceId::new(place).unwrap(),
-                TokenId::new(token).unwrap(),
-            );
-            let subject = subjects.token(&ids.0, &ids.1, &ids.2);
-            prop_assert_eq!(subject.split('.').count(), 7);
-            prop_assert_eq!(subjects.parse_token(&subject), Some(ids));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_timers_subjects_lead_back_to_it(
-            workflow in "[A-Za-z0-9_-]{1,64}",
-            case in "[A-Za-z0-9_-]{1,64}",
-            timer: u64,
-            armed in 1..=u64::MAX,
-        ) {
-            let subjects = Subjects::new("cb");
-            let (workflow, case) = (WorkflowId::new(workflow).unwrap(), CaseId::new(case).unwrap());
-            let armed = LogSequence::new(armed).unwrap();
-            let arming = Arming { workflow, case, timer, armed, due: DateTime::UNIX_EPOCH };
-            for subject in [subjects.timer(&arming), subjects.due(&arming)] {
-                prop_assert_eq!(subject.split('.').count(), 6);
-                let parsed = subjects.parse_timer(&subject, DateTime::UNIX_EPOCH);
-                prop_assert_eq!(parsed.as_ref(), Some(&arming));
-            }
-        }
-    }
-
-    #[test]
-    fn a_foreign_subject_is_no_timer() {
-        let subjects = Subjects::new("cb");
-        let parse = |subject: &str| subjects.parse_timer(subject, DateTime::UNIX_EPOCH);
-        assert!(parse("cb.due.w.c.1.2").is_some());
-        for foreign in [
-            "xx.due.w.c.1.2",
-            "cb.told.w.c.1.2",
-            "cb.due.w.c.1",
-            "cb.due.w.c.1.2.3",
-            "cb.due.w.c.x.2",
-            "cb.due.w.c.01.2",
-            "cb.due.w.c.+1.2",
-            "cb.due.w.c.1.0",
-            "cb.due.w.c*.1.2",
-        ] {
-            assert_eq!(parse(foreign), None, "{foreign}");
-        }
-    }
-
-    #[test]
-    fn a_foreign_subject_is_no_token() {
-        let subjects = Subjects::new("cb");
-        assert_eq!(subjects.parse_token("xx.workflows.w.places.p.tokens.t"), None);
-        assert_eq!(subjects.parse_token("cb.workflows.w.places.p.tokens.t.u"), None);
-        assert_eq!(subjects.parse_token("cb.workflows.w.events.p.tokens.t"), None);
-    }
-}
+#[path = "subjects_tests.rs"]
+mod tests;

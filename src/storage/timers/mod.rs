@@ -8,7 +8,7 @@ use std::{fmt::Debug, time::Duration};
 use async_trait::async_trait;
 
 pub use arming::Arming;
-pub use due::{Due, Receipt};
+pub use due::Due;
 
 use super::{Page, PageOf, Result};
 use crate::models::{CaseId, WorkflowId};

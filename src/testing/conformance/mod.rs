@@ -1,11 +1,12 @@
 //! The tests that every implementation of the storage traits must pass: their contracts, clause
 //! by clause. [`log`] is the suite of a [`CaseLog`](crate::storage::CaseLog), [`view`] the one
 //! of a [`TokenView`](crate::storage::TokenView), [`timers`] that of
-//! [`Timers`](crate::storage::Timers), and [`together`] has what a
+//! [`Timers`](crate::storage::Timers), [`work`] that of [`Work`](crate::storage::Work), [`beats`]
+//! that of [`Beats`](crate::storage::Beats), and [`together`] has what a
 //! [`Storage`](crate::storage::Storage) of all does beside it.
 //!
-//! An implementation, or a wrapper round one, calls [`all`], [`log::all`], [`view::all`] or
-//! [`timers::all`] from a test of its own:
+//! An implementation, or a wrapper round one, calls [`all`], [`log::all`], [`view::all`],
+//! [`timers::all`], [`work::all`] or [`beats::all`] from a test of its own:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -32,6 +33,7 @@
 
 pub mod appends;
 pub mod armings;
+pub mod beats;
 pub mod contention;
 pub mod contents;
 pub mod definitions;
@@ -49,9 +51,12 @@ pub mod tokens;
 pub mod view;
 mod view_fixture;
 pub mod watching;
+pub mod work;
 
+pub use beats::Beats;
 pub use fixture::{Log, Store, View};
 pub use timers::Timers;
+pub use work::Work;
 
 use std::io::{self, Write};
 
@@ -76,6 +81,8 @@ pub async fn all(make: impl AsyncFn() -> Store) {
     log::all(async || make().await as Log).await;
     view::all(async || make().await as View).await;
     timers::all(async || make().await as Timers).await;
+    work::all(async || make().await as Work).await;
+    beats::all(async || make().await as Beats).await;
     each(together::behaviours(), make).await;
 }
 

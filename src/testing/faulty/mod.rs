@@ -1,6 +1,8 @@
+mod beats;
 mod log;
 mod timers;
 mod view;
+mod work;
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,6 +43,10 @@ struct State {
     arms_dropped: bool,
     settlements_dropped: bool,
     arm_calls: usize,
+    offers_dropped: bool,
+    acknowledgements_dropped: bool,
+    beats_dropped: bool,
+    offer_calls: usize,
     panics_in: Option<&'static str>,
 }
 
@@ -175,7 +181,27 @@ impl FaultyStorage {
         self.state.borrow().arm_calls
     }
 
-    /// Lets this method panic from now on: `last_sequence`, `statuses`, `take_due`, or `watch` at the
+    /// Lets all offers of work fail without passing them on, if `dropped`.
+    pub fn drop_offers(&self, dropped: bool) {
+        self.state.send_modify(|state| state.offers_dropped = dropped);
+    }
+
+    /// Lets all acknowledgements of work fail without passing them on, if `dropped`.
+    pub fn drop_acknowledgements(&self, dropped: bool) {
+        self.state.send_modify(|state| state.acknowledgements_dropped = dropped);
+    }
+
+    /// Lets all beats and all progress fail without passing them on, if `dropped`.
+    pub fn drop_beats(&self, dropped: bool) {
+        self.state.send_modify(|state| state.beats_dropped = dropped);
+    }
+
+    /// Number of calls that offered work, or failed to.
+    pub fn offer_calls(&self) -> usize {
+        self.state.borrow().offer_calls
+    }
+
+    /// Lets this method panic from now on: `last_sequence`, `statuses`, `take_due`, `take`, or `watch` at the
     /// next record.
     pub fn panic_in(&self, method: &'static str) {
         self.state.send_modify(|state| state.panics_in = Some(method));

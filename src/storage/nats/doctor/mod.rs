@@ -1,8 +1,8 @@
 //! Checks for an operator when something does not work. They look and change nothing.
 
 mod level;
+mod others;
 mod permissions;
-mod timers;
 mod view;
 
 use std::time::{Duration, Instant};
@@ -114,7 +114,7 @@ impl Doctor {
         checks.push(account_check(&account));
         let log = self.stream("log stream", &self.config.log_stream, &mut checks).await;
         let view = self.stream("marking stream", &self.config.marking_stream, &mut checks).await;
-        let timers = self.timers(log.is_some(), &mut checks).await;
+        let others = self.others(log.is_some(), &mut checks).await;
         let system = streams::prepare(&self.link, &self.config, streams::Purpose::Look).await;
         let is_ours = system.is_ok();
         match system {
@@ -125,7 +125,7 @@ impl Doctor {
                     checks.extend(self.view_on_disk(view).await);
                 }
                 let view = view.and_then(|view| settings::differing_marking(&self.config, &view));
-                let differing = log.into_iter().chain(view).chain(timers);
+                let differing = log.into_iter().chain(view).chain(others);
                 checks.extend(differing.map(|detail| fail("settings", detail)));
             }
         }

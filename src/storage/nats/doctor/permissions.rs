@@ -20,19 +20,19 @@ const ACKNOWLEDGEMENTS: &str = "$JS.ACK";
 pub(super) fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
     let (prefix, api, inbox) = (&config.prefix, &link.api, config.inbox());
     format!(
-        "grant this user: publish [\"{prefix}.workflows.>\", \"{prefix}.views.>\", \"{prefix}.timers.>\", \
-         \"{api}.>\", \"{ACKNOWLEDGEMENTS}.>\"], subscribe [\"{inbox}.>\"]"
+        "grant this user: publish [\"{prefix}.workflows.>\", \"{prefix}.queues.>\", \"{prefix}.views.>\", \
+         \"{prefix}.timers.>\", \"{prefix}.work.>\", \"{prefix}.beats.>\", \"{api}.>\", \"{ACKNOWLEDGEMENTS}.>\"], subscribe [\"{inbox}.>\"]"
     )
 }
 
 /// Publishes to every subject that serving publishes to, on a condition that can't hold, and asks
 /// for something that is not there, or can't be done, by every subject that reading asks by. A refusal for another reason than a permission is left to other checks.
 pub(super) async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<()> {
-    let (log, view, timers) = (&config.log_stream, &config.marking_stream, &config.timers());
+    let streams = config.streams();
+    let [log, view, timers, work, beats] = &streams;
     let subjects = Subjects::new(&config.prefix);
-    let [definition, fired, lifecycle, token, timer] = subjects.of_no_workflow();
-    let mut writes =
-        vec![(log, definition), (log, fired), (log, lifecycle), (view, token), (timers, timer)];
+    let owners = [log, log, log, log, view, timers, work, beats];
+    let mut writes: Vec<_> = owners.into_iter().zip(subjects.of_no_workflow()).collect();
     let info = link.call(&format!("STREAM.INFO.{view}"), &Value::Null).await;
     if info.is_ok_and(|info| info.is_ok_and(|info| acknowledges_before_disk(&info))) {
         writes.push((view, subjects.checkpoint()));
@@ -42,7 +42,7 @@ pub(super) async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<(
         let headers = async_nats::HeaderMap::new;
         link.publish(stream, &subject, expected, headers, Vec::new().into()).await.map(|_| ())
     });
-    let reads = [log, view, timers].into_iter().flat_map(|stream| {
+    let reads = streams.iter().flat_map(|stream| {
         let last = json!({ "last_by_subj": "petrel-doctor" });
         [
             (format!("DIRECT.GET.{stream}"), last.clone()),
@@ -54,31 +54,44 @@ pub(super) async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<(
         ]
     });
     let names = ("STREAM.NAMES".to_owned(), json!({ "subject": "petrel-doctor" }));
-    let reads = asked(link, reads.chain([names]).chain(of_timers(timers, &subjects)));
+    let others = of_others([timers, work, beats], &subjects);
+    let reads = asked(link, reads.chain([names]).chain(others));
     let nobody = format!("{ACKNOWLEDGEMENTS}.{timers}.petrel-doctor.1.1.1.0.0");
     let acknowledged = async { link.request(nobody, None, "+ACK".into()).await.map(drop) };
     let (written, read, acknowledged) = tokio::join!(join_all(writes), reads, acknowledged);
     refused(written.into_iter().chain(read).chain([acknowledged]), link, config)
 }
 
-/// Requests about timers beside those about every stream: each is of something that is not there.
-fn of_timers(stream: &str, subjects: &Subjects) -> [(String, Value); 4] {
-    let [.., timer] = subjects.of_no_workflow();
-    [
-        // Without a configuration none is made.
-        (format!("CONSUMER.CREATE.{stream}.petrel-doctor.{}", subjects.all_due()), json!({})),
-        (format!("CONSUMER.INFO.{stream}.petrel-doctor"), Value::Null),
-        (format!("STREAM.PURGE.{stream}"), json!({ "filter": timer })),
-        // The first sequence is 1.
-        (format!("STREAM.MSG.DELETE.{stream}"), json!({ "seq": 0 })),
-    ]
+/// Requests about timers, open work and beats beside those about every stream: each is of something that is
+/// not there.
+fn of_others(
+    [timers, work, beats]: [&String; 3],
+    subjects: &Subjects,
+) -> impl Iterator<Item = (String, Value)> {
+    let [.., timer, offer, beat] = subjects.of_no_workflow();
+    let consumers = [(timers, subjects.all_due()), (work, offer.clone())];
+    let consumers = consumers.into_iter().flat_map(|(stream, filter)| {
+        [
+            // Without a configuration none is made.
+            (format!("CONSUMER.CREATE.{stream}.petrel-doctor.{filter}"), json!({})),
+            (format!("CONSUMER.INFO.{stream}.petrel-doctor"), Value::Null),
+            (format!("CONSUMER.PAUSE.{stream}.petrel-doctor"), json!({})),
+            // The first sequence is 1.
+            (format!("STREAM.MSG.DELETE.{stream}"), json!({ "seq": 0 })),
+        ]
+    });
+    let purges = [(timers, timer), (work, offer), (beats, beat)];
+    let purges = purges
+        .map(|(stream, subject)| (format!("STREAM.PURGE.{stream}"), json!({ "filter": subject })));
+    let names = (format!("CONSUMER.LIST.{work}"), json!({ "offset": u32::MAX }));
+    consumers.chain(purges).chain([names])
 }
 
 /// The same for making and changing the streams, which serving does only where they are missing or
 /// have other settings.
 pub(super) async fn lacking_for_care(link: &Link, config: &NatsStorageConfig) -> Result<()> {
-    let streams = [&config.log_stream, &config.marking_stream, &config.timers()];
-    let requests = streams.into_iter().flat_map(|stream| {
+    let streams = config.streams();
+    let requests = streams.iter().flat_map(|stream| {
         // A stream of another name than the subject's is neither made nor changed.
         ["STREAM.CREATE", "STREAM.UPDATE"]
             .map(|what| (format!("{what}.{stream}"), json!({ "name": "petrel-doctor" })))

@@ -57,8 +57,8 @@ pub(in crate::storage::nats) async fn filled(
     note_filled(link, &config.marking_stream, &view.created).await
 }
 
-/// The time at which the stream of timers was made, if not all timers have been armed in it since.
-pub(in crate::storage::nats) async fn timers_to_be_filled(
+/// The time at which a stream was made, if it has not been filled since.
+pub(in crate::storage::nats) async fn to_be_filled_since(
     link: &Link,
     name: &str,
 ) -> Result<Option<Value>, StorageError> {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::Role;
 use crate::storage::{
     StorageError,
     nats::{Link, NatsStorageConfig},
@@ -45,12 +46,25 @@ pub(super) fn missing_view(config: &NatsStorageConfig) -> StorageError {
     StorageError::Stream { stream: config.marking_stream.clone(), reason }
 }
 
-/// The error for timers that are gone while their log stands.
-pub(in crate::storage::nats) fn missing_timers(config: &NatsStorageConfig) -> StorageError {
+/// The error for timers, open work or beats that are gone while their log stands.
+pub(in crate::storage::nats) fn missing_other(
+    config: &NatsStorageConfig,
+    role: Role,
+) -> StorageError {
     let reason = format!(
-        "is missing; its log {} stands, so no timer is lost: whoever serves makes it again and arms \
-         them from there",
-        config.log_stream
+        "is missing; its log {} stands, so nothing of it is lost: whoever serves makes it again, and {}",
+        config.log_stream,
+        lost(role)
     );
-    StorageError::Stream { stream: config.timers(), reason }
+    StorageError::Stream { stream: role.name(config), reason }
+}
+
+/// Consequence of the loss of a stream, for people.
+pub(super) fn lost(role: Role) -> &'static str {
+    match role {
+        Role::Log | Role::View => "what it had comes from the log",
+        Role::Timers => "timers are armed from the log",
+        Role::Work => "open work is offered from the log",
+        Role::Beats => "whoever is alive beats again; progress that was made is lost",
+    }
 }

@@ -15,23 +15,25 @@ use tokio::time::sleep;
 
 use super::{Link, NatsStorageConfig, Subjects, leader::led, refusal::NOT_FOUND};
 use crate::storage::StorageError;
-use settings::{Step, failed, log_settings, new_metadata, timer_settings, update};
+use settings::{
+    Step, beat_settings, failed, log_settings, new_metadata, timer_settings, update, work_settings,
+};
 
 pub use filling::Filling;
-pub(super) use filling::{filled, is_filling, keep_view, note_filled, timers_to_be_filled};
+pub(super) use filling::{filled, is_filling, keep_view, note_filled, to_be_filled_since};
 pub(super) use level::raise_level;
-pub(super) use missing::missing_timers;
+pub(super) use missing::missing_other;
 pub(super) use persistence::{acknowledges_before_disk, is_alone, may_be_before_disk};
 
 /// Permission to make and change streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Makes all if there is neither log nor view, and these two beside a log that stands; brings
+    /// Makes all if there is neither log nor view, and all others beside a log that stands; brings
     /// existing ones up to date.
     Serve,
     /// Creates and changes nothing.
     Look,
-    /// As [`Serve`](Self::Serve) does, without timers: for what is compared with.
+    /// As [`Serve`](Self::Serve) does, with log and view only: for what is compared with.
     Compare,
 }
 
@@ -41,14 +43,22 @@ pub(super) enum Role {
     Log,
     View,
     Timers,
+    Work,
+    Beats,
 }
 
 impl Role {
-    fn name(self, config: &NatsStorageConfig) -> String {
+    /// Those of the streams beside the log and its view of tokens.
+    pub const OTHERS: [Self; 3] = [Self::Timers, Self::Work, Self::Beats];
+
+    /// Name of the stream.
+    pub fn name(self, config: &NatsStorageConfig) -> String {
         match self {
             Self::Log => config.log_stream.clone(),
             Self::View => config.marking_stream.clone(),
             Self::Timers => config.timers(),
+            Self::Work => config.work(),
+            Self::Beats => config.beats(),
         }
     }
 }
@@ -62,10 +72,11 @@ pub(super) async fn prepare(
 ) -> Result<bool, StorageError> {
     let mut for_log = plan(link, config, Role::Log).await?;
     let mut for_view = plan(link, config, Role::View).await?;
-    let mut for_timers = match purpose {
-        Purpose::Serve | Purpose::Look => plan(link, config, Role::Timers).await?,
-        Purpose::Compare => Step::Nothing,
-    };
+    let others = if purpose == Purpose::Compare { &[] } else { &Role::OTHERS[..] };
+    let mut for_others = Vec::new();
+    for role in others {
+        for_others.push((*role, plan(link, config, *role).await?));
+    }
     if for_log.is_missing() && !for_view.is_missing() {
         // The log is made first: where another process has made both since we looked, it is there.
         for_log = plan(link, config, Role::Log).await?;
@@ -80,49 +91,51 @@ pub(super) async fn prepare(
         if for_view.is_missing() {
             return Err(missing::missing_view(config));
         }
-        // A system of an earlier version has no timers, and whoever only looks needs none.
+        // A system of an earlier version has no others, and whoever only looks needs none.
         return Ok(is_filling(&info_of(link, &config.marking_stream).await?));
     }
     if !for_log.is_missing() {
         if let Step::Create(new) = &mut for_view {
             filling::to_be_filled(link, config, new).await?;
         }
-        if let Step::Create(new) = &mut for_timers {
-            beside_its_log(link, config, new).await?;
+        for (_, step) in &mut for_others {
+            if let Step::Create(new) = step {
+                beside_its_log(link, config, new).await?;
+            }
         }
     }
     take(link, config, Role::Log, for_log).await?;
     take(link, config, Role::View, for_view).await?;
-    take(link, config, Role::Timers, for_timers).await?;
+    for (role, step) in for_others {
+        take(link, config, role, step).await?;
+    }
     let view = info_of(link, &config.marking_stream).await?;
     // Most of what is asked of it before it has a leader would have no answer.
     led(&config.marking_stream, &view)?;
-    if purpose == Purpose::Serve {
-        let timers = config.timers();
-        led(&timers, &info_of(link, &timers).await?)?;
+    for role in others {
+        let name = role.name(config);
+        led(&name, &info_of(link, &name).await?)?;
     }
     persistence::tell_if_before_disk(config, &view);
     Ok(is_filling(&view))
 }
 
-/// Makes the stream of timers again where it is missing and its log stands. Returns true if it was
-/// missing.
-pub(super) async fn keep_timers(
+/// Makes the stream of timers, of open work or of beats again where it is missing and its log stands.
+/// Returns true if it was missing.
+pub(super) async fn keep_other(
     link: &Link,
     config: &NatsStorageConfig,
+    role: Role,
 ) -> Result<bool, StorageError> {
-    let mut step = plan(link, config, Role::Timers).await?;
+    let mut step = plan(link, config, role).await?;
     let Step::Create(new) = &mut step else { return Ok(false) };
     if plan(link, config, Role::Log).await?.is_missing() {
         return Err(missing::nothing_there(config));
     }
     beside_its_log(link, config, new).await?;
-    let stream = config.timers();
-    tracing::warn!(
-        stream,
-        "the stream of timers was missing and is made again; timers that were armed come from the log"
-    );
-    take(link, config, Role::Timers, step).await?;
+    let (stream, lost) = (role.name(config), missing::lost(role));
+    tracing::warn!(stream, "the stream was missing and is made again; {lost}");
+    take(link, config, role, step).await?;
     Ok(true)
 }
 
@@ -171,13 +184,15 @@ async fn wanted(
         Role::Log => Ok(log_settings(config, &subjects)),
         Role::View => persistence::wanted(link, config, &subjects, there).await,
         Role::Timers => Ok(timer_settings(config, &subjects)),
+        Role::Work => Ok(work_settings(config, &subjects)),
+        Role::Beats => Ok(beat_settings(config, &subjects)),
     }
 }
 
 async fn plan(link: &Link, config: &NatsStorageConfig, role: Role) -> Result<Step, StorageError> {
     let name = role.name(config);
     match link.call(&format!("STREAM.INFO.{name}"), &Value::Null).await? {
-        Ok(info) => update(&name, &info, &wanted(link, config, role, Some(&info)).await?),
+        Ok(info) => update(role, &name, &info, &wanted(link, config, role, Some(&info)).await?),
         Err(error) if error.err_code == NOT_FOUND => {
             let mut new = wanted(link, config, role, None).await?;
             refuse_taken(link, &name, &new).await?;

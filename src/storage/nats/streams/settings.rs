@@ -8,8 +8,8 @@ use crate::{
     storage::{NoLevel, StorageError, WriteLevel, nats::codec::VIEW_FORMAT},
 };
 
-/// The format of the timers' messages.
-const TIMER_FORMAT: u32 = 1;
+/// The format of the messages of timers, of offers, and of beats.
+const OTHER_FORMAT: u32 = 1;
 
 /// Noted at a stream that was made and does not have everything yet that follows from the log.
 pub(in crate::storage::nats) const FILLING_KEY: &str = "stormpetrel.filling";
@@ -63,7 +63,11 @@ pub(in crate::storage::nats) fn new_metadata(role: Role) -> Value {
             json!({ FORMAT_KEY: level.format().to_string(), LEVEL_KEY: level.to_string() })
         }
         Role::View => json!({ FORMAT_KEY: VIEW_FORMAT.to_string() }),
-        Role::Timers => json!({ FORMAT_KEY: TIMER_FORMAT.to_string(), FILLING_KEY: "true" }),
+        Role::Timers | Role::Work => {
+            json!({ FORMAT_KEY: OTHER_FORMAT.to_string(), FILLING_KEY: "true" })
+        }
+        // Nothing of the log is missing in it.
+        Role::Beats => json!({ FORMAT_KEY: OTHER_FORMAT.to_string() }),
     }
 }
 
@@ -140,8 +144,51 @@ pub(in crate::storage::nats) fn timer_settings(
     with_common(settings, config)
 }
 
+/// Open work: an offer is gone when it is acknowledged. It has no duplicates by message id, which would
+/// swallow what is offered again.
+pub(in crate::storage::nats) fn work_settings(
+    config: &NatsStorageConfig,
+    subjects: &Subjects,
+) -> Value {
+    let settings = json!({
+        "description": "Storm Petrel: open work on its way to workers. A view of the log.",
+        "subjects": subjects.work_stream(),
+        "retention": "workqueue",
+        "persist_mode": "default",
+        // It has no limit; with one that somebody sets, nothing is dropped unseen.
+        "discard": "new",
+        "deny_delete": false,
+        // What is withdrawn is purged.
+        "deny_purge": false,
+        "max_bytes": -1,
+    });
+    with_common(settings, config)
+}
+
+/// Beats, each with a time to live, and progress. As in the view, each is replaced by a roll-up: what a
+/// limit a subject evicts can come back when the server is killed. There are no markers of what has
+/// expired: with those the server lets nothing live for a shorter time than they do.
+pub(in crate::storage::nats) fn beat_settings(
+    config: &NatsStorageConfig,
+    subjects: &Subjects,
+) -> Value {
+    let settings = json!({
+        "description": "Storm Petrel: signs of life of those who work, and their progress.",
+        "subjects": subjects.beat_stream(),
+        "persist_mode": "default",
+        "discard": "old",
+        "deny_delete": false,
+        "deny_purge": false,
+        "allow_rollup_hdrs": true,
+        "allow_msg_ttl": true,
+        "subject_delete_marker_ttl": 0,
+        "max_bytes": -1,
+    });
+    with_common(settings, config)
+}
+
 fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
-    let common = json!({
+    let mut common = json!({
         "retention": "limits",
         "storage": "file",
         "allow_direct": true,
@@ -154,9 +201,10 @@ fn with_common(mut settings: Value, config: &NatsStorageConfig) -> Value {
         // What is stored under another subject is nobody's.
         "subject_transform": null,
     });
-    if let (Value::Object(settings), Value::Object(common)) = (&mut settings, common) {
-        settings.extend(common);
+    if let (Value::Object(settings), Value::Object(common)) = (&mut settings, &mut common) {
+        common.append(settings);
     }
+    let mut settings = common;
     if let Some(replicas) = config.replicas {
         settings["num_replicas"] = json!(replicas);
     }
@@ -176,7 +224,7 @@ pub(in crate::storage::nats) fn differing_log(
         // Without it appends go one by one.
         wanted.remove("allow_atomic");
     }
-    differing(&config.log_stream, info, wanted)
+    differing(Role::Log, &config.log_stream, info, wanted)
 }
 
 /// Says of the view what [`differing_log`] says of the log.
@@ -186,23 +234,29 @@ pub(in crate::storage::nats) fn differing_marking(
 ) -> Option<String> {
     let before_disk = acknowledges_before_disk(info);
     let wanted = marking_settings(config, &Subjects::new(&config.prefix), before_disk);
-    differing(&config.marking_stream, info, wanted)
+    differing(Role::View, &config.marking_stream, info, wanted)
 }
 
-/// Says of the timers what [`differing_log`] says of the log.
-pub(in crate::storage::nats) fn differing_timers(
+/// Says of timers, open work or beats what [`differing_log`] says of the log.
+pub(in crate::storage::nats) fn differing_other(
     config: &NatsStorageConfig,
+    role: Role,
     info: &Value,
 ) -> Option<String> {
-    let wanted = timer_settings(config, &Subjects::new(&config.prefix));
-    differing(&config.timers(), info, wanted)
+    let subjects = Subjects::new(&config.prefix);
+    let wanted = match role {
+        Role::Work => work_settings(config, &subjects),
+        Role::Beats => beat_settings(config, &subjects),
+        _ => timer_settings(config, &subjects),
+    };
+    differing(role, &role.name(config), info, wanted)
 }
 
-fn differing(name: &str, info: &Value, mut wanted: Value) -> Option<String> {
+fn differing(role: Role, name: &str, info: &Value, mut wanted: Value) -> Option<String> {
     if let Value::Object(wanted) = &mut wanted {
         wanted.retain(|field, _| !["num_replicas", "description"].contains(&field.as_str()));
     }
-    match update(name, info, &wanted) {
+    match update(role, name, info, &wanted) {
         Ok(Step::Update(_, changed)) => Some(format!(
             "stream {name} has other settings than this system needs, with which it may fail or \
              lose what it has: {changed}; `petrel init`, or a restart of `petrel serve`, puts them \
@@ -233,13 +287,14 @@ impl Step {
 
 /// Changes what differs, keeps all else as its owner set it.
 pub(in crate::storage::nats) fn update(
+    role: Role,
     name: &str,
     info: &Value,
     wanted: &Value,
 ) -> Result<Step, StorageError> {
     let current = &info["config"];
     let Value::Object(wanted) = wanted else { return Ok(Step::Nothing) };
-    refuse_foreign(name, current, wanted)?;
+    refuse_foreign(role, name, current, wanted)?;
     let mut new = current.clone();
     let mut changed = Vec::new();
     for (field, value) in wanted {
@@ -267,18 +322,17 @@ pub(in crate::storage::nats) fn update(
 
 /// Whatever can't be ours, or was written by a newer version, is left alone.
 fn refuse_foreign(
+    role: Role,
     name: &str,
     current: &Value,
     wanted: &serde_json::Map<String, Value>,
 ) -> Result<(), StorageError> {
     let format = current["metadata"][FORMAT_KEY].as_str();
     let format = format.and_then(|text| text.parse::<u32>().ok());
-    let has = |field: &str| wanted.get(field) == Some(&json!(true));
-    let known = match has("allow_msg_schedules") {
-        true => TIMER_FORMAT,
-        // Only the log keeps all that it has.
-        false if has("deny_delete") => FORMAT_VERSION,
-        false => VIEW_FORMAT,
+    let known = match role {
+        Role::Log => FORMAT_VERSION,
+        Role::View => VIEW_FORMAT,
+        Role::Timers | Role::Work | Role::Beats => OTHER_FORMAT,
     };
     match format {
         Some(format) if format > known => {
@@ -300,7 +354,7 @@ fn refuse_foreign(
     for field in ["subjects", "storage", "retention", "sealed"] {
         let now = current.get(field).filter(|now| !now.is_null()).cloned();
         let now = now.unwrap_or_else(|| absent(field));
-        if now != wanted[field] {
+        if now != wanted[field] && !(field == "subjects" && has_some(&now, &wanted[field])) {
             let reason = format!(
                 "it has {now}, and {} is needed; choose other stream names for this system",
                 wanted[field]
@@ -311,11 +365,17 @@ fn refuse_foreign(
     Ok(())
 }
 
+/// Returns true for the subjects of a stream of an earlier version: some of those that it has now.
+fn has_some(now: &Value, wanted: &Value) -> bool {
+    let (Some(now), Some(wanted)) = (now.as_array(), wanted.as_array()) else { return false };
+    !now.is_empty() && now.iter().all(|subject| wanted.contains(subject))
+}
+
 /// Value that the server means when it leaves a field out.
 fn absent(field: &str) -> Value {
     match field {
         "max_bytes" | "max_msgs" | "max_msgs_per_subject" | "max_msg_size" => json!(-1),
-        "max_age" => json!(0),
+        "max_age" | "subject_delete_marker_ttl" => json!(0),
         "num_replicas" => json!(1),
         "subjects" => json!([]),
         "discard" => json!("old"),

@@ -25,7 +25,7 @@ impl Inner {
     pub(super) async fn keep_consumer(&self) -> Result<()> {
         if self.timers.has_consumer.swap(false, Ordering::Relaxed) {
             tracing::warn!(
-                stream = self.timers.name,
+                stream = self.timers.stream.name,
                 consumer = CONSUMER,
                 "the consumer of timers does not answer, and is made again if it is missing"
             );
@@ -33,27 +33,29 @@ impl Inner {
         let (making, settings) = (self.making(), self.asked_for());
         let mut made = self.link.call(&making, &settings).await?;
         if made.as_ref().is_err_and(|error| error.err_code == NOT_FOUND)
-            && self.keep_timers().await?
+            && self.keep_other(&self.timers.stream).await?
         {
             made = self.link.call(&making, &settings).await?;
         }
         if let Err(error) = &made
             && error.err_code == NOT_MADE
         {
-            let (stream, reason) = (&self.timers.name, &error.description);
+            let (stream, reason) = (&self.timers.stream.name, &error.description);
             tracing::warn!(stream, consumer = CONSUMER, reason, "the consumer is made anew");
             let deleting = format!("CONSUMER.DELETE.{stream}.{CONSUMER}");
             // If it is still there, making it says so.
             let _ = self.link.call(&deleting, &Value::Null).await?;
             made = self.link.call(&making, &settings).await?;
         }
-        made.map_err(|error| error.of_making(&self.timers.name, "can't be read by a consumer"))?;
+        made.map_err(|error| {
+            error.of_making(&self.timers.stream.name, "can't be read by a consumer")
+        })?;
         self.timers.has_consumer.store(true, Ordering::Relaxed);
         Ok(())
     }
 
     fn making(&self) -> String {
-        let (stream, filter) = (&self.timers.name, self.subjects.all_due());
+        let (stream, filter) = (&self.timers.stream.name, self.subjects.all_due());
         format!("CONSUMER.CREATE.{stream}.{CONSUMER}.{filter}")
     }
 
@@ -63,7 +65,7 @@ impl Inner {
         config["durable_name"] = json!(CONSUMER);
         config["description"] =
             json!("Storm Petrel: timers that have come due, for all who serve.");
-        json!({ "stream_name": self.timers.name, "config": config })
+        json!({ "stream_name": self.timers.stream.name, "config": config })
     }
 }
 

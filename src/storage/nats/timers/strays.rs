@@ -42,7 +42,7 @@ impl Inner {
     /// Arms again what stands below the consumer's floor: all of that was acknowledged, and whoever settles
     /// deletes before.
     async fn put_strays_back(&self) -> Result<()> {
-        let (stream, all_due) = (&self.timers.name, self.subjects.all_due());
+        let (stream, all_due) = (&self.timers.stream.name, self.subjects.all_due());
         let info =
             self.link.call(&format!("CONSUMER.INFO.{stream}.{CONSUMER}"), &Value::Null).await?;
         let floor = info.ok().and_then(|info| info["ack_floor"]["stream_seq"].as_u64());
@@ -54,7 +54,7 @@ impl Inner {
             from = message.sequence + 1;
             // What is no timer stays.
             if let Ok(arming) = codec::decode(&message, &self.subjects)
-                && self.delete(message.sequence).await?
+                && self.delete(stream, message.sequence).await?
             {
                 let (subject, sequence) = (&message.subject, message.sequence);
                 tracing::warn!(
