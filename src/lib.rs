@@ -56,6 +56,7 @@ pub mod storage;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod worker;
 
 pub use local_server::{LocalServer, LocalServerOptions};
 pub use models::{

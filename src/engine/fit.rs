@@ -98,8 +98,9 @@ const INCIDENT: usize = 160;
 const TIMER: usize = 180;
 
 /// Bytes of a work item without its tokens and names, and of the part of a record that is about one.
-const ITEM: usize = 420;
+const ITEM: usize = 500;
 const WORK: usize = 220;
+const NEXT: usize = 120;
 
 /// Makes a record fit that follows from `before`, or returns the part that does not fit. A
 /// history of tokens that leaves no room loses its oldest entries, and the list of earlier
@@ -340,7 +341,8 @@ pub(super) fn record_length(record: &Record) -> usize {
                 + text_length(&of.message)
                 + of.stack.as_deref().map_or(0, text_length)
         });
-        WORK + 2 * work.transition.as_str().len() + failure
+        let next = work.next.as_ref().map_or(0, |next| NEXT + next.transition.as_str().len());
+        WORK + 2 * work.transition.as_str().len() + failure + next
     };
     let raised = |raised: &Raised| 48 + text_length(&raised.explanation);
     let produced = record

@@ -55,6 +55,6 @@ pub use record::{
 };
 pub use waiting::{MOST_ITEMS, MOST_TIMERS};
 pub use work::{
-    Answered, Begin, Begun, Claim, NetActivity, NetOutcome, Refused, begin, complete, fail,
-    give_back,
+    Answered, Begin, Begun, Claim, HandOver, NetActivity, NetOutcome, Refused, begin, complete,
+    fail, give_back, input_of, wrong_code,
 };

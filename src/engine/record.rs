@@ -329,6 +329,9 @@ fn resumed(record: &mut Record, on_resume: OnResume) {
             timer.due += stood;
         }
     }
+    for wait in record.items.iter_mut().filter_map(|item| item.wait.as_mut()) {
+        wait.armed = None;
+    }
 }
 
 /// The record of a retry: the incident is over, and what it stopped is tried again. `None` if no

@@ -5,9 +5,10 @@ use async_graphql::{Context, Object, Result};
 use crate::graphql::{
     access::Needs,
     input::{
-        CaseChangeInput, CreateTokenInput, CreateWorkflowInput, CreateWorkflowInstanceInput,
-        FireCaseInput, FireTransitionInput, NewTokenRequest, QuarantineCaseInput,
-        RetryIncidentInput, TransitionTokenWithNatsInput, UpdateTokenDataInput,
+        CaseChangeInput, CompleteWorkInput, CreateTokenInput, CreateWorkflowInput,
+        CreateWorkflowInstanceInput, FailWorkInput, FireCaseInput, FireTransitionInput,
+        NewTokenRequest, QuarantineCaseInput, RetryIncidentInput, TransitionTokenWithNatsInput,
+        UpdateTokenDataInput,
     },
     request::arguments::in_words_of,
     types::{Case, Firing, NatsToken, OnResume, Token, Workflow, petrel},
@@ -154,6 +155,31 @@ impl Mutation {
         let (workflow, case, incident, change) = input.into_request()?;
         let done = petrel(ctx).retry_incident(&workflow, &case, incident, change).await;
         changed(done.map_err(|error| in_words_of(error, &[("incident", "input.incident")])))
+    }
+
+    /// Ends a work item with its result: its activity fires, and what follows it. An error if the item is
+    /// over, or another claim is the present one.
+    async fn complete_work(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The item, and its result.")] input: CompleteWorkInput,
+    ) -> Result<Option<Case>> {
+        let ((work, claim), answer, change) = input.into_request()?;
+        let done = petrel(ctx).complete_work(&work, claim, answer, change).await;
+        let words = [("outcome", "input.outcome"), ("result", "input.result")];
+        changed(done.map_err(|error| in_words_of(error, &words)))
+    }
+
+    /// Ends an attempt at a work item as failed. Its activity says what follows: an outcome, another
+    /// attempt, or an incident.
+    async fn fail_work(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The item, and its failure.")] input: FailWorkInput,
+    ) -> Result<Option<Case>> {
+        let ((work, claim), failure, change) = input.into_request()?;
+        let done = petrel(ctx).fail_work(&work, claim, failure, change).await;
+        changed(done.map_err(|error| in_words_of(error, &[("code", "input.code")])))
     }
 
     /// Puts aside the messages of a case's log that can't be read or do not follow. The case goes

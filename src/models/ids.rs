@@ -254,6 +254,16 @@ impl FiringId {
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with(RESERVED)
     }
+
+    /// The id of the answer to a claim of a work item: a claim has one.
+    pub(crate) fn of_answer(item: u64, claim: u64) -> Self {
+        Self(format!("{RESERVED}{item}-{claim}").into())
+    }
+
+    /// An id for one start of a work item. `part` is chosen at random.
+    pub(crate) fn of_start(item: u64, part: u64) -> Self {
+        Self(format!("{RESERVED}{item}-begin-{part:016x}").into())
+    }
 }
 
 /// Number of hexadecimal digits of the workflow id's hash in a token id. With 10,000

@@ -47,9 +47,10 @@ pub use position::{LogPosition, LogStream};
 pub use principal::{Principal, Role};
 pub use problem::{Problem, Problems};
 pub use record::{
-    Answer, Aside, Chain, Ended, FORMAT_VERSION, Failure, Fence, IdHash, Incident, IncidentAbout,
-    IncidentCode, Item, LONGEST_EXPLANATION, Link, OnResume, PAGE_LENGTH, PageAt, PutAside, Raised,
-    Record, RecordKind, Running, Step, Stored, Timer, TokenAt, Wait, Work,
+    Answer, Aside, Chain, Ended, FORMAT_VERSION, Failure, Fence, Held, IdHash, Incident,
+    IncidentAbout, IncidentCode, Item, LONGEST_EXPLANATION, Link, Next, OnResume, PAGE_LENGTH,
+    PageAt, PutAside, Raised, Record, RecordKind, Running, Step, Stored, Timer, TokenAt, Wait,
+    Work,
 };
 pub(crate) use record::{LONGEST_LINK, UNKNOWN_KIND};
 pub use sequence::{LogSequence, NoSequence, Revision, Version, ViewSequence};

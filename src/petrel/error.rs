@@ -1,6 +1,6 @@
 //! Errors of operations on cases, by the caller's way to deal with them.
 
-use super::lookup::Lookup;
+use super::{lookup::Lookup, work::WorkRefused};
 #[cfg(feature = "analysis")]
 use crate::analysis::{Report, Verdict};
 use crate::{
@@ -74,6 +74,9 @@ pub enum Error {
         /// Advice.
         reason: &'static str,
     },
+    /// Nothing is done with the work item; nothing was stored.
+    #[error("{_0}")]
+    Work(Box<WorkRefused>),
     /// Somebody else changed it; nothing was stored. Read it again and decide again.
     #[error("{what} is at revision {actual}, not at {expected}; read it again and decide again")]
     Conflict {
@@ -268,7 +271,7 @@ impl Error {
     /// A stable name of the error, for programs: `NOT_FOUND`, `NOT_ENABLED`, `NOT_SOUND`,
     /// `CONFLICT`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `WRONG_STATUS`, `UNAVAILABLE`,
     /// `UNDECIDED`, `OVERLOADED`, `TOO_LARGE`, `STORAGE_FULL`, `CORRUPT`, `LOG_WENT_BACK`,
-    /// `PERMISSION_DENIED`, `MISCONFIGURED` or `IO`.
+    /// `PERMISSION_DENIED`, `MISCONFIGURED`, `IO`, or one of [`WorkRefused::code`].
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) | Self::NoTransition { .. } => "NOT_FOUND",
@@ -279,6 +282,7 @@ impl Error {
             Self::Undecided(_) => "UNDECIDED",
             Self::Overloaded { .. } => "OVERLOADED",
             Self::WrongStatus { .. } => "WRONG_STATUS",
+            Self::Work(refused) => refused.code(),
             Self::Conflict { .. }
             | Self::VersionConflict { .. }
             | Self::ViewsContended { .. }

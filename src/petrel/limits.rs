@@ -6,8 +6,8 @@ use crate::petrel::{Change, Error, Result, read::Reader};
 use crate::{
     engine::{Excess, Limits, NotMade},
     models::{
-        MAX_NESTING, Problems, WorkflowDefinition, kept_name, nesting, object_kept_name,
-        object_nesting,
+        FiringId, IdProblem, MAX_NESTING, Problems, WorkflowDefinition, kept_name, nesting,
+        object_kept_name, object_nesting,
     },
 };
 
@@ -60,9 +60,12 @@ fn fault<'a>(levels: usize, kept: impl FnOnce() -> Option<&'a str>) -> Option<St
 }
 
 impl Change {
-    /// Refuses a change whose own metadata can't be stored.
+    /// Refuses a change whose own metadata can't be stored, and one with an id of the program's own.
     pub(in crate::petrel) fn checked(self) -> Result<Self> {
         must_be_storable_map("metadata", &self.metadata)?;
+        if self.firing.as_ref().is_some_and(FiringId::is_reserved) {
+            return Err(Error::argument("firing id", IdProblem::Reserved.to_string()));
+        }
         Ok(self)
     }
 }

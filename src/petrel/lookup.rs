@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::work::WorkId;
 use crate::models::{CaseId, LogSequence, PlaceId, TokenId, WorkflowId};
 
 /// The object that an operation looked for.
@@ -30,11 +31,13 @@ pub enum Lookup {
     },
     /// A token that is in a place.
     Token(TokenId),
+    /// A work item that the case has had.
+    Work(WorkId),
 }
 
 impl Lookup {
-    /// A stable name of its kind, for programs: `workflow`, `definition`, `place`, `case`, `record`
-    /// or `token`.
+    /// A stable name of its kind, for programs: `workflow`, `definition`, `place`, `case`, `record`,
+    /// `token` or `work item`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Workflow(_) => "workflow",
@@ -43,6 +46,7 @@ impl Lookup {
             Self::Case(_) => "case",
             Self::Record { .. } => "record",
             Self::Token(_) => "token",
+            Self::Work(_) => "work item",
         }
     }
 
@@ -57,6 +61,7 @@ impl Lookup {
             Self::Case(id) => id.to_string(),
             Self::Record { case, sequence } => format!("{sequence} of case {case}"),
             Self::Token(id) => id.to_string(),
+            Self::Work(WorkId { case, item, .. }) => format!("{item} of case {case}"),
         }
     }
 

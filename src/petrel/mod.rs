@@ -22,9 +22,11 @@ mod requests;
 pub(crate) mod thread;
 pub(in crate::petrel) mod timers;
 pub(crate) mod views;
+mod work;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tokio_util::task::TaskTracker;
 
 pub use change::quarantine::Following;
@@ -38,6 +40,8 @@ pub use metrics::Metrics;
 pub use read::listing::CasePage;
 pub use requests::{Change, Changed, ExpectedVersion, Fire, FireIn, NewCase, NewToken};
 pub use views::repair::Repaired;
+pub(crate) use work::is_of;
+pub use work::{ItemActivity, Standing, StartWork, Started, WorkId, WorkRefused};
 
 use read::Reader;
 use views::Views;
@@ -131,6 +135,11 @@ impl Petrel {
             change.by = Some(actor.to_string());
         }
         change
+    }
+
+    /// The time by the handle's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.inner.reader.clock.now()
     }
 
     /// The store beneath.

@@ -36,3 +36,4 @@ mod supervision;
 mod support;
 mod timers;
 mod timing;
+mod work;

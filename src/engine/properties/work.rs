@@ -136,7 +136,8 @@ fn step(working: &mut Run, plain: &mut Run, (pick, which): (u8, u8)) -> Option<(
             let item = item?;
             let claim = Claim { item: item.number, number: Some(item.claim) };
             let old = Claim { number: Some(item.claim.checked_sub(1)?), ..claim };
-            let answer = || Answered { outcome: None, result: json!({ "done": which }) };
+            let answer =
+                || Answered { outcome: None, result: json!({ "done": which }), hand_over: None };
             let stale = complete(net, case, old, answer(), &act, bounds);
             assert!(matches!(stale, Err(Refused::LeaseLost { .. } | Refused::Done)), "{stale:?}");
             let done = complete(net, case, claim, answer(), &act, bounds);
@@ -145,7 +146,7 @@ fn step(working: &mut Run, plain: &mut Run, (pick, which): (u8, u8)) -> Option<(
         }
         6 => {
             let claim = Claim { item: item?.number, number: None };
-            let answer = Answered { outcome: None, result: json!([which]) };
+            let answer = Answered { outcome: None, result: json!([which]), hand_over: None };
             (complete(net, case, claim, answer, &act, bounds).ok()?, None)
         }
         7 => {

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::fixture::{Run, Start};
 use crate::{
     engine::{
-        Act, Answered, Begin, Begun, Bounds, Budget, Claim, Net, Refused, begin, change_status,
-        complete, elapse, fail, give_back, retry, update_data,
+        Act, Answered, Begin, Begun, Bounds, Budget, Claim, HandOver, Net, Refused, begin,
+        change_status, complete, elapse, fail, give_back, retry, update_data,
     },
     models::{
-        CaseStatus, Ended, Failure, IncidentAbout, IncidentCode, OutcomeId, Record, RecordKind,
-        WorkClass,
+        CaseStatus, Ended, Failure, Held, IncidentAbout, IncidentCode, KindId, OutcomeId, QueueId,
+        Record, RecordKind, WorkClass,
     },
 };
 
@@ -64,7 +64,7 @@ impl Run {
     ) -> Result<Record, Refused> {
         let (budget, act) = (Budget::default(), self.act());
         let outcome = outcome.map(|id| OutcomeId::new(id).unwrap());
-        let answer = Answered { outcome, result };
+        let answer = Answered { outcome, result, hand_over: None };
         let bounds = Bounds::of(&budget);
         let record = complete(&self.net, &self.case, claim, answer, &act, bounds)?;
         self.append(record.clone());
@@ -400,4 +400,54 @@ fn at_most_as_many_as_may_run_side_by_side_are_open() {
     run.begin(1);
     run.complete(of(1, 1), json!({})).unwrap();
     assert_eq!(numbers(&run), [2, 3]);
+}
+
+#[test]
+fn the_next_item_of_the_queue_is_handed_over_with_the_end_of_one() {
+    let fast = json!({ "queue": "fast" });
+    let transitions = json!([
+        {"id": "one", "from_places": ["p0"], "to_place": "p1", "activity": fast},
+        {"id": "two", "from_places": ["p1"], "to_place": "p2", "activity": fast},
+        {"id": "three", "from_places": ["p2"], "to_place": "end", "activity": {}}
+    ]);
+    let mut run = working(transitions, &["p0", "p1", "p2", "end"]);
+    run.begin(1);
+    let hand_over = |run: &Run, item: u64| HandOver {
+        queue: QueueId::new("fast").unwrap(),
+        class: WorkClass::Normal,
+        kinds: vec![KindId::new("one").unwrap(), KindId::new("two").unwrap()],
+        held: run.case.items.iter().find(|of| of.number == item).unwrap().lease(),
+    };
+    let end = |run: &mut Run, item: u64| {
+        let (budget, act) = (Budget::default(), run.act());
+        let hand_over = Some(hand_over(run, item));
+        let answer = Answered { outcome: None, result: json!({}), hand_over };
+        let bounds = Bounds::of(&budget);
+        let record = complete(&run.net, &run.case, of(item, 1), answer, &act, bounds).unwrap();
+        run.append(record.clone());
+        record.work.unwrap().next
+    };
+    let next = end(&mut run, 1).unwrap();
+    assert_eq!((next.item, next.claim, next.attempt), (2, 1, 1));
+    let item = &run.case.items[0];
+    assert_eq!(item.held, Some(Held { message: 1, item: 1, claim: 1 }), "the chain's first");
+    assert!(item.running.is_some());
+    // Its worker is gone: whoever gets the message of the first begins the second.
+    let refused = run.begin_at(2, None, &run.act()).unwrap_err();
+    assert_eq!(refused, Refused::Taken { claim: 1 });
+    let work = run.begin_at(2, Some(1), &run.act()).unwrap().record.work.unwrap();
+    assert_eq!((work.claim, work.ended), (Some(2), Some(Ended::Lost)));
+    assert_eq!(run.case.items[0].held, Some(Held { message: 1, item: 2, claim: 2 }));
+    // After a failure it has a message of its own.
+    run.fail(of(2, 2), "DOWN");
+    let item = &run.case.items[0];
+    assert_eq!((&item.held, item.offered), (&None, Some(run.case.sequence)));
+    run.begin_at(2, None, &run.later(9)).unwrap();
+    let (budget, act) = (Budget::default(), run.act());
+    let answer = Answered { outcome: None, result: json!({}), hand_over: Some(hand_over(&run, 2)) };
+    let record =
+        complete(&run.net, &run.case, of(2, 3), answer, &act, Bounds::of(&budget)).unwrap();
+    assert_eq!(record.work.as_ref().unwrap().next, None, "another queue's");
+    run.append(record);
+    assert_eq!((run.case.items[0].number, run.case.items[0].claim), (3, 0));
 }

@@ -110,6 +110,7 @@ impl Waits for Item {
             failed: 0,
             lost: 0,
             running: None,
+            held: None,
             wait: None,
             done: None,
         })

@@ -226,7 +226,7 @@ fn errors(activity: &Activity, path: &str, problems: &mut Problems) {
 }
 
 /// The fault of a text that is no code of a failure.
-pub(super) fn wrong_code(code: &str) -> Option<String> {
+pub fn wrong_code(code: &str) -> Option<String> {
     let most = Failure::LONGEST_CODE;
     if code.is_empty() || code.len() > most {
         return Some(format!("a code has 1 to {most} bytes, and this one {}", code.len()));

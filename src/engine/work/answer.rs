@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::item::{Claim, Found, Refused, find, in_record};
+use super::{
+    hand::{HandOver, hand_over},
+    item::{Claim, Found, Refused, find, in_record},
+};
 use crate::engine::{
     Act, Blocker, Bounds, Mode, Net, NetTransition,
     binding::View,
@@ -21,6 +24,8 @@ pub struct Answered {
     pub outcome: Option<OutcomeId>,
     /// The result: any JSON value.
     pub result: Value,
+    /// The request for a next item of the case; `None` if none is wanted.
+    pub hand_over: Option<HandOver>,
 }
 
 /// Decides the end of a work item by an answer, and the cascade after it. Where the activity can't fire
@@ -36,8 +41,13 @@ pub fn complete(
     let found = find(net, case, claim.item)?;
     found.must_hold(claim)?;
     let outcome = outcome_of(&found, answer.outcome)?;
+    let over = answer.hand_over.filter(|_| claim.number.is_some());
     let answer = Answer { outcome, result: answer.result };
-    end_with(net, case, &found, (claim, answer, None), act, bounds)
+    let mut record = end_with(net, case, &found, (claim, answer, None), act, bounds)?;
+    if let Some(over) = &over {
+        hand_over(net, case, &mut record, over, act, bounds.limits);
+    }
+    Ok(record)
 }
 
 /// The outcome by which an item ends.

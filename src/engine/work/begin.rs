@@ -1,5 +1,6 @@
 //! The record that begins a work item: the claim.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
@@ -7,7 +8,7 @@ use super::{
     item::{Found, Refused, alone, find, in_record, stopped},
 };
 use crate::engine::{
-    Act, Bounds, Net,
+    Act, Bounds, Budget, Net,
     binding::View,
     cascade::NotMade,
     draft::Draft,
@@ -15,7 +16,7 @@ use crate::engine::{
     waiting::{merged, modes_of, takes},
 };
 use crate::models::{
-    Case, CaseStatus, Ended, Failure, IncidentCode, Record, RecordKind, Running, Work,
+    Case, CaseStatus, Ended, Failure, IncidentCode, Item, Record, RecordKind, Work,
 };
 
 /// A start of a work item.
@@ -86,6 +87,7 @@ pub fn begin(
         outcome: None,
         failure: None,
         ended: is_lost.then_some(Ended::Lost),
+        next: None,
     });
     let Some(after) = in_record(record, item.number) else { return Err(Refused::Over) };
     after.lost = lost;
@@ -102,8 +104,7 @@ pub fn begin(
     }
     after.claim += 1;
     after.attempt += 1;
-    let (since, begun, worker) = (act.now, None, act.by.clone());
-    after.running = Some(Running { since, begun, worker });
+    after.run(act);
     let input = match input {
         Ok(input) => Some(input),
         Err(message) => {
@@ -115,6 +116,19 @@ pub fn begin(
         }
     };
     Ok(Begun { record: alone(net, draft, limits)?, input })
+}
+
+/// The input of an attempt at an open item, by the data that its tokens have in `case`.
+///
+/// # Errors
+///
+/// The reason in words that there is none.
+pub fn input_of(net: &Net, case: &Case, item: &Item, now: DateTime<Utc>) -> Result<Value, String> {
+    let found = find(net, case, item.number).map_err(|_| "its item is over".to_owned())?;
+    let budget = Budget::default();
+    let mut view = View::new(net, case, now, &budget);
+    view.budget = budget.clone();
+    input(&view, case, &found)
 }
 
 /// The input of an attempt that begins now.

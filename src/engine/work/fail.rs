@@ -40,10 +40,16 @@ pub fn fail(
     let timers = record.timers_made;
     let Some(after) = in_record(record, item.number) else { return Err(Refused::Over) };
     (after.failed, after.running, after.wait) = (failed, None, None);
+    // The next attempt comes by a message of its own.
+    after.offered = after.held.take().map_or(after.offered, |_| None);
     if stopped(case, item).is_some() {
         // It waits for a person, as before.
     } else if activity.policy.is_final(&failure, failed) {
-        stop(record, item.number, IncidentCode::WorkFailed, failure);
+        let code = match failure.code.as_str() {
+            Failure::INPUT_FAILED => IncidentCode::InputFailed,
+            _ => IncidentCode::WorkFailed,
+        };
+        stop(record, item.number, code, failure);
     } else {
         let seed = format!("{} {} {} {failed}", case.workflow, case.id, item.number);
         let delay = activity.policy.delay(failed, &seed);
@@ -70,6 +76,7 @@ pub fn give_back(
     if let Some(after) = in_record(&mut draft.record, claim.item) {
         (after.running, after.wait) = (None, None);
         after.attempt = after.attempt.saturating_sub(1);
+        after.offered = after.held.take().map_or(after.offered, |_| None);
     }
     Ok(alone(net, draft, bounds.limits)?)
 }
@@ -104,6 +111,7 @@ pub(in crate::engine) fn try_again(net: &Net, record: &mut Record, number: u64) 
     let has_deadline = record.timers.iter().any(|timer| timer.item == Some(number));
     let Some(item) = in_record(record, number) else { return };
     (item.failed, item.lost, item.wait, item.offered) = (0, 0, None, None);
+    item.held = None;
     let activity = net.transition(&item.transition).and_then(|of| of.activity.as_ref());
     let Some(deadline) = activity.and_then(|activity| activity.deadline) else { return };
     if has_deadline {

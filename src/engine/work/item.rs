@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::NetActivity;
-use crate::engine::{Limits, Net, NetTransition, NotMade, draft::Draft, fit::fit};
+use crate::engine::{Act, Limits, Net, NetTransition, NotMade, draft::Draft, fit::fit};
 use crate::models::{
-    Case, CaseStatus, Incident, IncidentAbout, Item, OutcomeId, Record, TransitionId, Work,
+    Case, CaseStatus, Held, Incident, IncidentAbout, Item, OutcomeId, Record, Running,
+    TransitionId, Work,
 };
 
 /// The right to answer for a work item.
@@ -121,11 +122,23 @@ impl Found<'_> {
             outcome: None,
             failure: None,
             ended: is_overridden.then_some(crate::models::Ended::Overridden),
+            next: None,
         }
     }
 
     fn transition_id(&self) -> TransitionId {
         self.item.transition.clone()
+    }
+}
+
+impl Item {
+    /// Notes that its attempt, with the claim that it has now, runs from now on. What was handed over
+    /// before keeps its message, and has a lease of its own.
+    pub(super) fn run(&mut self, act: &Act) {
+        let (since, begun, worker) = (act.now, None, act.by.clone());
+        self.running = Some(Running { since, begun, worker });
+        let (item, claim) = (self.number, self.claim);
+        self.held = self.held.take().map(|held| Held { item, claim, ..held });
     }
 }
 

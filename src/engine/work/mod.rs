@@ -4,14 +4,16 @@ mod activity;
 mod answer;
 mod begin;
 mod fail;
+mod hand;
 mod item;
 mod policy;
 
 pub(super) use activity::check_defaults;
-pub use activity::{NetActivity, NetOutcome};
+pub use activity::{NetActivity, NetOutcome, wrong_code};
 pub(super) use answer::mode_of;
 pub use answer::{Answered, complete};
-pub use begin::{Begin, Begun, begin};
+pub use begin::{Begin, Begun, begin, input_of};
 pub use fail::{fail, give_back};
 pub(super) use fail::{pass_deadlines, try_again};
+pub use hand::HandOver;
 pub use item::{Claim, Refused};

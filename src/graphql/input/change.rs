@@ -105,19 +105,19 @@ impl RetryIncidentInput {
 #[derive(InputObject)]
 pub(crate) struct CaseChangeInput {
     /// The workflow.
-    workflow_id: ID,
+    pub(super) workflow_id: ID,
     /// The case.
-    case_id: ID,
+    pub(super) case_id: ID,
     /// The reason, noted in the log's metadata as `reason`.
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// The name of the caller.
-    triggered_by: Option<String>,
+    pub(super) triggered_by: Option<String>,
     /// The id of this attempt: repeated with the same id, it happens once.
-    firing_id: Option<ID>,
+    pub(super) firing_id: Option<ID>,
     /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
-    expected_revision: Option<Sequence>,
+    pub(super) expected_revision: Option<Sequence>,
     /// Notes about the change for the log.
-    metadata: Option<Json<Value>>,
+    pub(super) metadata: Option<Json<Value>>,
 }
 
 impl CaseChangeInput {

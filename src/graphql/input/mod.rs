@@ -3,6 +3,7 @@
 mod change;
 mod firing;
 mod token;
+mod work;
 mod workflow;
 
 pub(super) use change::{CaseChangeInput, QuarantineCaseInput, RetryIncidentInput};
@@ -10,6 +11,7 @@ pub(super) use firing::{FireCaseInput, FireTransitionInput, TransitionTokenWithN
 pub(super) use token::{
     CreateTokenInput, CreateWorkflowInstanceInput, NewTokenRequest, UpdateTokenDataInput,
 };
+pub(super) use work::{CompleteWorkInput, FailWorkInput};
 pub(super) use workflow::CreateWorkflowInput;
 
 use async_graphql::Json;

@@ -104,6 +104,10 @@ fn details(values: &mut ErrorExtensionValues, error: &Error) {
             set("caseId", json!(case));
             set("status", json!(status.as_str().to_uppercase()));
         }
+        Error::Work(refused) => {
+            set("caseId", json!(refused.work.case));
+            set("item", json!(refused.work.item));
+        }
         Error::Conflict { expected, actual, .. } => {
             set("expected", json!(expected.to_string()));
             set("actual", json!(actual.to_string()));

@@ -6,7 +6,7 @@ use async_graphql::{Context, Enum, ID, Json, Object, Result};
 use serde_json::Value;
 
 use super::{
-    CaseEvent, Explanation, Marking, Timer, Token, Workflow,
+    CaseEvent, Explanation, Marking, Timer, Token, WorkItem, Workflow,
     incident::Incident,
     workflow::{drawn, net},
 };
@@ -101,6 +101,11 @@ impl Case {
     /// one before it.
     async fn head_hash(&self) -> &str {
         &self.case.head_hash
+    }
+
+    /// Its open work items, oldest first.
+    async fn work_items(&self) -> Vec<WorkItem> {
+        WorkItem::all(&self.case.items, &self.case.incidents)
     }
 
     /// Its open incidents, oldest first.

@@ -2,7 +2,7 @@
 
 use async_graphql::{Enum, ID, SimpleObject};
 
-use super::{ArcKind, CaseStatus, Timer};
+use super::{ArcKind, CaseStatus, Timer, WorkItem};
 use crate::{engine, graphql::scalars::int};
 
 /// A case, and an explanation of each of its transitions.
@@ -16,6 +16,8 @@ pub(crate) struct Explanation {
     summary: String,
     /// Its timers that run, in the order of their times.
     timers: Vec<Timer>,
+    /// Its open work items, oldest first.
+    work_items: Vec<WorkItem>,
     /// Every transition of the net, in the order of the definition.
     transitions: Vec<TransitionExplanation>,
 }
@@ -121,6 +123,7 @@ impl From<engine::Explanation> for Explanation {
             status: explanation.status.into(),
             summary: explanation.summary,
             timers: explanation.timers.iter().map(Timer::of).collect(),
+            work_items: WorkItem::all(&explanation.items, &explanation.incidents),
             transitions: explanation.transitions.into_iter().map(transition).collect(),
         }
     }

@@ -14,6 +14,7 @@ mod node;
 mod timer;
 mod token;
 mod transition;
+mod work_item;
 mod workflow;
 
 pub(super) use analysis::WorkflowAnalysis;
@@ -30,6 +31,7 @@ pub(super) use timer::OnResume;
 use timer::Timer;
 pub(super) use token::{Token, TransitionEvent};
 pub(super) use transition::{ArcKind, Place, PlaceKind, Transition};
+use work_item::WorkItem;
 pub(super) use workflow::{Workflow, places, transitions};
 
 use async_graphql::Context;

@@ -43,6 +43,9 @@ pub struct Item {
     /// The attempt that has begun and has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<Running>,
+    /// The message by which its worker holds it, where that is another item's: it was handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// The wait before its next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
@@ -68,6 +71,26 @@ pub struct Running {
     /// Name of the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
+}
+
+impl Item {
+    /// The lease of its present claim.
+    pub fn lease(&self) -> Held {
+        let own = Held { message: self.number, item: self.number, claim: self.claim };
+        self.held.clone().unwrap_or(own)
+    }
+}
+
+/// A lease of a work item, by the message that its worker keeps and prolongs. Of a chain of items that were
+/// handed over it is the first one's message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Number of the item whose message it is, of the same queue and class.
+    pub message: u64,
+    /// The item that the worker's beats name.
+    pub item: u64,
+    /// The claim that they name.
+    pub claim: u64,
 }
 
 /// A time before which no attempt begins.
@@ -120,6 +143,22 @@ pub struct Work {
     /// The end of an attempt that had begun before and gave no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,
+    /// The next item, which the same worker begins with this record: it is handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
+}
+
+/// A work item that begins with the record that ends another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// Number of the item.
+    pub item: u64,
+    /// The claim that begins.
+    pub claim: u64,
+    /// Number of the attempt.
+    pub attempt: u64,
+    /// The activity.
+    pub transition: TransitionId,
 }
 
 /// The end of an attempt without an answer of its own.

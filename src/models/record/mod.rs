@@ -21,7 +21,7 @@ pub use self::{
     aside::{Aside, PutAside},
     chain::{Chain, IdHash, Link, PAGE_LENGTH, PageAt},
     incident::{Incident, IncidentAbout, IncidentCode, LONGEST_EXPLANATION, Raised},
-    item::{Answer, Ended, Failure, Item, Running, Wait, Work},
+    item::{Answer, Ended, Failure, Held, Item, Next, Running, Wait, Work},
     step::Step,
     timer::{OnResume, Timer},
 };

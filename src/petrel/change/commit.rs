@@ -21,7 +21,7 @@ use crate::petrel::{
 };
 use crate::{
     engine::{Act, Budget, Reckoned, reckon},
-    models::{FiringId, IdProblem, Record, Stored},
+    models::{FiringId, Record, Stored},
     storage::{AppendOptions, Consistency, StorageError},
 };
 
@@ -86,9 +86,6 @@ impl Inner {
     async fn run(self: &Arc<Self>, commit: Commit) -> Result<Changed> {
         let begun = Instant::now();
         let firing = commit.change.firing.clone();
-        if firing.as_ref().is_some_and(FiringId::is_reserved) {
-            return Err(Error::argument("firing id", IdProblem::Reserved.to_string()));
-        }
         let act = Act {
             by: commit.change.by.clone(),
             now: self.reader.clock.now().trunc_subsecs(6),

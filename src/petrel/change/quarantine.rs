@@ -13,8 +13,8 @@ use crate::petrel::{
 use crate::{
     engine::{Act, Remains, apply, fit, quarantine},
     models::{
-        Case, CaseId, Fence, FiringId, IdProblem, LogSequence, PlaceId, Record, Revision, Stored,
-        TokenId, WorkflowId,
+        Case, CaseId, Fence, FiringId, LogSequence, PlaceId, Record, Revision, Stored, TokenId,
+        WorkflowId,
     },
     storage::{AppendOptions, StorageError},
 };
@@ -65,9 +65,6 @@ impl Inner {
         following: Following,
         change: Change,
     ) -> Result<Changed> {
-        if change.firing.as_ref().is_some_and(FiringId::is_reserved) {
-            return Err(Error::argument("firing id", IdProblem::Reserved.to_string()));
-        }
         let asked = Asked::to("quarantine", &change.metadata);
         let firing = match change.firing.clone() {
             Some(firing) => firing,

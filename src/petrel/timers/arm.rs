@@ -2,40 +2,45 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 
 use crate::petrel::{Result, views::Views};
 use crate::{
-    models::{Case, CaseId, CaseStatus, LogSequence, Record, Stored, Timer, WorkflowId},
+    models::{Case, CaseId, CaseStatus, Item, LogSequence, Record, Stored, Timer, WorkflowId},
     storage::{Arming, Consistency, StorageError},
 };
 
 /// Number of cases that are looked at at once.
 const AT_ONCE: usize = 16;
 
-/// The armings of timers after the record at a sequence, of those that have not come due.
+/// The armings of timers after the record at a sequence, of those that have not come due, and of the waits
+/// of work items.
 fn armings(
     (workflow, case): (&WorkflowId, &CaseId),
-    timers: &[Timer],
+    (timers, items): (&[Timer], &[Item]),
     sequence: LogSequence,
 ) -> Vec<Arming> {
-    let waiting = timers.iter().filter(|timer| !timer.elapsed);
-    let arming = |timer: &Timer| Arming {
+    let arming = |timer: u64, armed: Option<LogSequence>, due: DateTime<Utc>| Arming {
         workflow: workflow.clone(),
         case: case.clone(),
-        timer: timer.number,
-        armed: timer.armed.unwrap_or(sequence),
-        due: timer.due,
+        timer,
+        armed: armed.unwrap_or(sequence),
+        due,
     };
-    waiting.map(arming).collect()
+    let timers = timers.iter().filter(|timer| !timer.elapsed);
+    let timers = timers.map(|timer| arming(timer.number, timer.armed, timer.due));
+    let waits = items.iter().filter_map(|item| item.wait.as_ref());
+    let waits = waits.filter_map(|wait| Some(arming(wait.timer?, wait.armed, wait.until)));
+    timers.chain(waits).collect()
 }
 
 fn of_case(case: &Case) -> Vec<Arming> {
-    armings((&case.workflow, &case.id), &case.timers, case.sequence)
+    armings((&case.workflow, &case.id), (&case.timers, &case.items), case.sequence)
 }
 
 fn of_head(Stored { value, sequence, .. }: &Stored<Record>) -> Vec<Arming> {
-    armings((&value.workflow, &value.case), &value.timers, *sequence)
+    armings((&value.workflow, &value.case), (&value.timers, &value.items), *sequence)
 }
 
 impl Views {
@@ -72,9 +77,9 @@ impl Views {
         armed
     }
 
-    /// Arms the timers of a running case that are not armed, and ends armings of none. Returns the
-    /// number of those that it armed.
-    pub(in crate::petrel) async fn mend_timers(
+    /// Arms the timers of a running case that are not armed, offers its items that are not offered, and
+    /// ends armings and offers of none. Returns the number of those that it armed and offered.
+    pub(in crate::petrel) async fn mend_waiting(
         &self,
         workflow: &WorkflowId,
         case: &CaseId,
@@ -83,13 +88,24 @@ impl Views {
         let last = storage.last_sequence().await?;
         let head = storage.head(workflow, case, Consistency::Strong).await?;
         match head {
-            Some(head) => self.mend_timers_of(&head, last).await,
+            Some(head) => self.mend_waiting_of(&head, last).await,
             None => Ok(0),
         }
     }
 
     /// The same of the case with this last record, of a log that ended at `last` before it was read.
-    pub(in crate::petrel) async fn mend_timers_of(
+    pub(in crate::petrel) async fn mend_waiting_of(
+        &self,
+        head: &Stored<Record>,
+        last: Option<LogSequence>,
+    ) -> Result<u64> {
+        let (timers, items) = (head.value.timers_made > 0, head.value.items_made > 0);
+        let armed = if timers { self.mend_timers_of(head, last).await? } else { 0 };
+        let offered = if items { self.mend_work_of(head, last).await? } else { 0 };
+        Ok(armed + offered)
+    }
+
+    async fn mend_timers_of(
         &self,
         head: &Stored<Record>,
         last: Option<LogSequence>,
@@ -113,23 +129,25 @@ impl Views {
         Ok(missing.len() as u64)
     }
 
-    /// The same of several cases. A case whose timers can't be looked at is told, and hinders no other.
-    pub(in crate::petrel) async fn mend_timers_in(
+    /// The same of several cases. A case that can't be looked at is told, and hinders no other.
+    pub(in crate::petrel) async fn mend_waiting_in(
         &self,
         cases: BTreeSet<(WorkflowId, CaseId)>,
     ) -> Result<()> {
         let mended = cases.into_iter().map(|(workflow, case)| async move {
-            let mended = self.mend_timers(&workflow, &case).await;
+            let mended = self.mend_waiting(&workflow, &case).await;
             ((workflow, case), mended)
         });
         let mut mended = std::pin::pin!(stream::iter(mended).buffer_unordered(AT_ONCE));
         while let Some(((workflow, case), mended)) = mended.next().await {
             match mended {
                 Ok(0) => {}
-                Ok(armed) => tracing::info!(%workflow, %case, armed, "timers were not armed"),
+                Ok(mended) => {
+                    tracing::info!(%workflow, %case, mended, "timers or work items were not in the store");
+                }
                 Err(error) if error.retryable() => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%workflow, %case, %error, "its timers can't be looked at");
+                    tracing::warn!(%workflow, %case, %error, "its timers and work can't be looked at");
                 }
             }
         }

@@ -54,6 +54,7 @@ impl Petrel {
         loop {
             let changed = self.elapse(workflow, case, (until, made)).await?;
             if changed.repeated {
+                self.inner.views.offer_waits(&changed.case, until).await?;
                 return Ok((changed, count));
             }
             let elapsed = &changed.record.value.elapsed;
@@ -66,6 +67,7 @@ impl Petrel {
             let is_left =
                 |timer: &Timer| !timer.elapsed && timer.due <= until && timer.number <= made;
             if !changed.case.timers.iter().any(is_left) {
+                self.inner.views.offer_waits(&changed.case, until).await?;
                 return Ok((changed, count));
             }
         }

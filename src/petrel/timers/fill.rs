@@ -37,16 +37,28 @@ impl Petrel {
     }
 
     async fn fill_if_new(&self) -> Result<()> {
-        let Some(life) = self.storage().to_be_filled().await? else { return Ok(()) };
+        let storage = self.storage();
+        let timers = storage.to_be_filled().await?;
+        let work = storage.work_to_be_filled().await?;
+        if timers.is_none() && work.is_none() {
+            return Ok(());
+        }
         let armed = self.arm_all().await?;
-        self.storage().filled(&life).await?;
+        if let Some(life) = timers {
+            storage.filled(&life).await?;
+        }
+        if let Some(life) = work {
+            storage.work_filled(&life).await?;
+        }
         if armed > 0 {
-            tracing::warn!(armed, "the store of timers was new, and has been filled from the log");
+            let what = "the store of timers or of work was new, and has been filled from the log";
+            tracing::warn!(armed, "{what}");
         }
         Ok(())
     }
 
-    /// Arms all timers of running cases that are not armed. Returns their number.
+    /// Arms all timers of running cases that are not armed, and offers their work items that are not
+    /// offered. Returns their number.
     pub async fn arm_all(&self) -> Result<u64> {
         let storage = self.storage();
         let timed = self.timed_workflows().await?;
@@ -79,12 +91,12 @@ impl Petrel {
         let heads = self.storage().heads(workflow, cases);
         let mended = heads.map(|(case, head)| async move {
             match head {
-                Ok(Some(head)) if !head.value.timers.is_empty() => {
-                    self.inner.views.mend_timers_of(&head, last).await
+                Ok(Some(head)) if !(head.value.timers.is_empty() && head.value.items.is_empty()) => {
+                    self.inner.views.mend_waiting_of(&head, last).await
                 }
                 Ok(_) => Ok(0),
                 Err(error @ StorageError::Corrupt { .. }) => {
-                    tracing::warn!(%workflow, %case, %error, "its timers are not looked at");
+                    tracing::warn!(%workflow, %case, %error, "its timers and work are not looked at");
                     Ok(0)
                 }
                 Err(error) => Err(error.into()),
@@ -98,13 +110,16 @@ impl Petrel {
         Ok(armed)
     }
 
-    /// The workflows of which some version has a timed transition.
+    /// The workflows of which some version has a timed transition or an activity.
     async fn timed_workflows(&self) -> Result<BTreeSet<WorkflowId>> {
         let storage = self.storage();
         let ids = storage.workflow_ids().await?;
         let versions = ids.into_iter().map(|id| async move {
             let versions = storage.versions(&id).await?;
-            let is_timed = versions.iter().flatten().any(|stored| stored.definition.is_timed());
+            let is_timed = versions
+                .iter()
+                .flatten()
+                .any(|stored| stored.definition.is_timed() || stored.definition.has_activities());
             Ok::<_, StorageError>(is_timed.then_some(id))
         });
         let mut versions = std::pin::pin!(stream::iter(versions).buffer_unordered(AT_ONCE));

@@ -94,7 +94,7 @@ impl Petrel {
         }
         // It may have been resumed just before, when the message was still there, or has to be armed anew.
         if next == Next::PutAway
-            && let Err(error) = self.inner.views.mend_timers(workflow, case).await
+            && let Err(error) = self.inner.views.mend_waiting(workflow, case).await
         {
             tracing::warn!(%workflow, %case, %error, "timers of this case may not be armed");
         }

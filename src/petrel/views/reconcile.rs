@@ -333,7 +333,7 @@ impl Views {
         };
         let mut records =
             self.reader.storage.history(LogScope::All, LogRange::from(first)).await?.take(BATCH);
-        let (mut touched, mut timed, mut upto, mut count) =
+        let (mut touched, mut waiting, mut upto, mut count) =
             (Touched::new(), BTreeSet::new(), to, 0);
         let mut unreadable = Vec::new();
         while let Some(record) = records.next().await {
@@ -346,8 +346,8 @@ impl Views {
                     }
                     if !(skip_confirmed && self.confirmed.contains(record.sequence)) {
                         touch(&mut touched, &record.value);
-                        if record.value.timers_made > 0 {
-                            timed.insert((record.value.workflow, record.value.case));
+                        if record.value.timers_made > 0 || record.value.items_made > 0 {
+                            waiting.insert((record.value.workflow, record.value.case));
                         }
                     }
                 }
@@ -366,7 +366,7 @@ impl Views {
         }
         let (mended, contended) = self.repair_touched(touched).await?;
         repaired += mended;
-        self.mend_timers_in(timed).await?;
+        self.mend_waiting_in(waiting).await?;
         Ok(Batch { upto, repaired, contended })
     }
 

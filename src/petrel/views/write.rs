@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Instant};
 use chrono::{DateTime, Utc};
 
 use crate::petrel::{
-    Result,
+    Error, Result,
     cache::slot::Slot,
     views::{
         Views,
@@ -100,13 +100,21 @@ impl Views {
                 false => Ok(()),
             }
         };
-        let (written, armed) = tokio::join!(written, armed);
+        let offered = async {
+            match case.items_made > 0 {
+                true => Box::pin(self.write_work(before, record, case)).await,
+                false => Ok(()),
+            }
+        };
+        let (written, armed, offered) = tokio::join!(written, armed, offered);
+        let armed = armed.map_err(Error::from).and(offered);
         let failed = mended.and(written).err();
         if let Err(error) = &armed {
             self.metrics.view_failed();
             tracing::warn!(
                 workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
-                "the change is in the log, but its timers may not be armed; the reconciler arms them"
+                "the change is in the log, but its timers may not be armed, or its work not offered; \
+                 the reconciler does it"
             );
         }
         if failed.is_none() && armed.is_ok() {
@@ -194,9 +202,11 @@ impl Views {
     }
 }
 
-/// Returns true if the case has timers, or had some before its last record.
+/// Returns true if the case has timers or waits, or had some before its last record.
 fn has_timers(before: Option<&Case>, case: &Case) -> bool {
-    !case.timers.is_empty() || before.is_some_and(|before| !before.timers.is_empty())
+    let has =
+        |case: &Case| !case.timers.is_empty() || case.items.iter().any(|item| item.wait.is_some());
+    has(case) || before.is_some_and(has)
 }
 
 /// Returns true if the token may have left `place` at a time that is not forgotten; also if its

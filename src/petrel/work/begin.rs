@@ -1,0 +1,95 @@
+//! Starts of work items.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value};
+
+use super::{ItemActivity, StartWork, Started, WorkRefused};
+use crate::petrel::{
+    Change, Error, Petrel, Result,
+    change::decided::{Decide, Decided},
+    change::operations::record_of,
+    change::repeat::Asked,
+};
+use crate::{
+    engine::{self, Begin, Begun, Bounds, Refused},
+    models::{Case, CaseId, FiringId, Item, RecordKind, TransitionId, WorkflowId},
+};
+
+impl Petrel {
+    /// Begins an attempt at a work item: the record is the claim, which the answer has to name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Work`] if it is not to begin: somebody else has it, it is over, not due or stopped by
+    /// an incident; also if its input can't be evaluated or its workers were lost too often, which is
+    /// an incident from now on.
+    pub async fn begin_work(&self, request: StartWork) -> Result<Started> {
+        let StartWork { work, over, worker, start } = request;
+        let limits = self.inner.reader.limits();
+        let (of, input) = (work.clone(), Arc::new(Mutex::new(None)));
+        let kept = Arc::clone(&input);
+        let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
+            let case = existing.ok_or_else(|| Error::no_case(&of.case))?;
+            let bounds = Bounds { limits, budget };
+            let begin = Begin { item: of.item, over };
+            let begun = engine::begin(&compiled.net, case, begin, act, bounds);
+            let Begun { record, input } =
+                begun.map_err(|refused| WorkRefused::error(&of, case, refused))?;
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = input;
+            Ok(Decided::Append(Box::new(record)))
+        });
+        let change = Change {
+            by: Some(worker),
+            firing: Some(FiringId::of_start(work.item, start)),
+            ..Change::default()
+        };
+        let asked = Asked { data: Some(work.item.into()), ..Asked::to("begin", &Map::new()) };
+        let changed =
+            self.inner.commit(record_of(&work.workflow, &work.case, change, asked, decide)).await?;
+        let (case, record) = (&changed.case, &changed.record.value);
+        let refused = |refused| WorkRefused::error(&work, case, refused);
+        if record.kind != RecordKind::Begun {
+            let number = record.raised.last().map(|raised| raised.number);
+            let incident = case.incidents.iter().find(|open| Some(open.number) == number);
+            return Err(refused(incident.cloned().map_or(Refused::Over, Refused::Stopped)));
+        }
+        let claim = record.work.as_ref().and_then(|work| work.claim);
+        // Of a start whose answer was lost for a while, others may have come after.
+        let item = case.items.iter().find(|item| item.number == work.item);
+        let Some(item) = item else { return Err(refused(Refused::Over)) };
+        if Some(item.claim) != claim || item.running.is_none() {
+            return Err(refused(Refused::Taken { claim: item.claim }));
+        }
+        let known = input.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let input = match known.filter(|_| !changed.repeated) {
+            Some(input) => input,
+            None => self.input_of(case, item).await?,
+        };
+        Ok(Started { item: item.clone(), input, changed })
+    }
+
+    /// The input of an item's attempt, by the data that its tokens have now.
+    pub async fn input_of(&self, case: &Case, item: &Item) -> Result<Value> {
+        let compiled = self.inner.reader.compiled(&case.workflow, case.definition).await?;
+        let now = self.inner.reader.clock.now();
+        engine::input_of(&compiled.net, case, item, now)
+            .map_err(|reason| Error::argument("input", reason))
+    }
+
+    /// The activity of an item: kind of its work, and the longest time of an attempt.
+    pub async fn activity(&self, case: &Case, transition: &TransitionId) -> Result<ItemActivity> {
+        let compiled = self.inner.reader.compiled(&case.workflow, case.definition).await?;
+        let of = compiled.net.transition(transition);
+        let activity = of
+            .and_then(|of| of.activity.as_ref())
+            .ok_or_else(|| Error::argument("transition", format!("{transition} is no activity")))?;
+        let timeout = activity.timeout.and_then(|limit| limit.to_std().ok());
+        Ok(ItemActivity { kind: activity.kind.clone(), timeout })
+    }
+
+    /// Offers the open items of a case that are not offered, and arms its timers that are not armed.
+    pub(crate) async fn mend_waiting(&self, workflow: &WorkflowId, case: &CaseId) -> Result<u64> {
+        self.inner.views.mend_waiting(workflow, case).await
+    }
+}

@@ -1,0 +1,214 @@
+//! Offers of open work items: a view, written after the append, and mended where its writer did not come
+//! to it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::petrel::{Result, views::Views};
+use crate::{
+    engine::Net,
+    models::{
+        Case, CaseId, CaseStatus, Held, Incident, IncidentAbout, Item, LogSequence, Record,
+        RecordKind, Stored, WorkflowId,
+    },
+    storage::{Beat, Offer, StorageError},
+};
+
+/// Time after which an attempt without a message and without a beat is somebody else's to begin.
+const UNHEARD: TimeDelta = TimeDelta::seconds(60);
+
+/// A case as its open items are offered: by its head, or as it is known.
+struct Open<'a> {
+    workflow: &'a WorkflowId,
+    case: &'a CaseId,
+    incidents: &'a [Incident],
+    sequence: LogSequence,
+}
+
+impl<'a> Open<'a> {
+    fn of_case(case: &'a Case) -> Self {
+        Self {
+            workflow: &case.workflow,
+            case: &case.id,
+            incidents: &case.incidents,
+            sequence: case.sequence,
+        }
+    }
+
+    fn of_head(head: &'a Stored<Record>) -> Self {
+        Self {
+            workflow: &head.value.workflow,
+            case: &head.value.case,
+            incidents: &head.value.incidents,
+            sequence: head.sequence,
+        }
+    }
+
+    /// Returns true if an item needs no person, and no answer of its own is stored.
+    fn is_workable(&self, item: &Item) -> bool {
+        let about = IncidentAbout::Item(item.number);
+        item.done.is_none() && !self.incidents.iter().any(|open| open.about == about)
+    }
+
+    /// The message of an item: its own, or that by which its worker holds it.
+    fn offer(&self, net: &Net, item: &Item) -> Option<Offer> {
+        let transition = net.transition(&item.transition)?;
+        let activity = transition.activity.as_ref()?;
+        Some(Offer {
+            queue: activity.queue.clone(),
+            class: item.class,
+            workflow: self.workflow.clone(),
+            case: self.case.clone(),
+            item: item.lease().message,
+            follows: self.sequence,
+            kind: activity.kind.clone(),
+            transition: item.transition.clone(),
+        })
+    }
+}
+
+/// Returns true if both are messages of the same item.
+fn is_same(one: &Offer, other: &Offer) -> bool {
+    (&one.queue, one.class, one.item) == (&other.queue, other.class, other.item)
+}
+
+impl Views {
+    /// Offers the items that the last record of a case has opened, and withdraws those that it has ended.
+    /// What its own worker ends, the worker acknowledges.
+    pub(in crate::petrel) async fn write_work(
+        &self,
+        before: Option<&Case>,
+        record: &Record,
+        case: &Case,
+    ) -> Result<()> {
+        let compiled = Box::pin(self.reader.compiled(&case.workflow, case.definition)).await?;
+        let (net, open) = (&compiled.net, Open::of_case(case));
+        let is_resumed = record.kind == RecordKind::Resumed;
+        let is_new = |item: &&Item| {
+            let is_told = item.offered == Some(case.sequence) && item.running.is_none();
+            let is_armed = item.wait.as_ref().is_some_and(|wait| wait.timer.is_some());
+            open.is_workable(item) && !is_armed && (is_told || is_resumed)
+        };
+        let runs = case.status == CaseStatus::Running;
+        let new = case.items.iter().filter(|item| runs && is_new(item));
+        let offers: Vec<_> = new.filter_map(|item| open.offer(net, item)).collect();
+        let storage = &self.reader.storage;
+        let offered = async {
+            match offers.is_empty() {
+                true => Ok(()),
+                false => storage.offer(&offers).await,
+            }
+        };
+        let over = withdrawn(net, before, record, case);
+        let withdrawn = async {
+            // Who gets one that is over acknowledges it away.
+            if !over.is_empty()
+                && let Err(error) = storage.withdraw(&over).await
+            {
+                let (workflow, id) = (&case.workflow, &case.id);
+                tracing::debug!(%workflow, case = %id, %error, "work that is over stays offered");
+            }
+        };
+        let (offered, ()) = tokio::join!(offered, withdrawn);
+        Ok(offered?)
+    }
+
+    /// Offers the items of a case whose wait is over by `until`.
+    pub(in crate::petrel) async fn offer_waits(
+        &self,
+        case: &Case,
+        until: DateTime<Utc>,
+    ) -> Result<()> {
+        let open = Open::of_case(case);
+        let is_due = |item: &&Item| {
+            let wait = item.wait.as_ref().filter(|wait| wait.timer.is_some());
+            wait.is_some_and(|wait| wait.until <= until) && open.is_workable(item)
+        };
+        if case.status != CaseStatus::Running || !case.items.iter().any(|item| is_due(&item)) {
+            return Ok(());
+        }
+        let compiled = Box::pin(self.reader.compiled(&case.workflow, case.definition)).await?;
+        let due = case.items.iter().filter(is_due);
+        let offers: Vec<_> = due.filter_map(|item| open.offer(&compiled.net, item)).collect();
+        Ok(self.reader.storage.offer(&offers).await?)
+    }
+
+    /// Offers the open items of the case with this last record that are not offered, and withdraws what
+    /// is over, of a log that ended at `last` before it was read. Returns the number of those that it
+    /// offered.
+    pub(in crate::petrel) async fn mend_work_of(
+        &self,
+        head: &Stored<Record>,
+        last: Option<LogSequence>,
+    ) -> Result<u64> {
+        let (storage, record) = (&self.reader.storage, &head.value);
+        let there = storage.offered_in(&record.workflow, &record.case).await?;
+        let is_running = record.status == CaseStatus::Running;
+        if there.is_empty() && (record.items.is_empty() || !is_running) {
+            return Ok(0);
+        }
+        let compiled = Box::pin(self.reader.compiled(&record.workflow, record.definition)).await?;
+        let (net, open, now) = (&compiled.net, Open::of_head(head), self.reader.clock.now());
+        let messages: Vec<_> =
+            record.items.iter().filter_map(|item| open.offer(net, item)).collect();
+        // What a later record has offered is not known here. What no record of this log did is another's.
+        let known = last.max(Some(head.sequence));
+        let is_over = |offer: &&Offer| {
+            Some(offer.follows) <= known && !messages.iter().any(|one| is_same(one, offer))
+        };
+        let over: Vec<_> = there.iter().filter(is_over).cloned().collect();
+        if !over.is_empty() {
+            storage.withdraw(&over).await?;
+        }
+        let mut missing = Vec::new();
+        for item in record.items.iter().filter(|item| is_running && open.is_workable(item)) {
+            let is_later = item.wait.as_ref().is_some_and(|wait| wait.until > now);
+            let Some(offer) = open.offer(net, item) else { continue };
+            if is_later || there.iter().any(|one| is_same(one, &offer)) {
+                continue;
+            }
+            if !self.is_heard_of(open.workflow, open.case, item, now).await? {
+                missing.push(offer);
+            }
+        }
+        if !missing.is_empty() {
+            storage.offer(&missing).await?;
+        }
+        Ok(missing.len() as u64)
+    }
+
+    /// Returns true if somebody may have an item: its attempt is young, or its lease is alive.
+    async fn is_heard_of(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        item: &Item,
+        now: DateTime<Utc>,
+    ) -> std::result::Result<bool, StorageError> {
+        let Some(running) = &item.running else { return Ok(false) };
+        if now - running.since < UNHEARD {
+            return Ok(true);
+        }
+        let lease = item.lease();
+        let beat = self.reader.storage.last_beat(workflow, case, lease.message).await?;
+        Ok(beat.is_some_and(|last| is_of(&last.beat, &lease)))
+    }
+}
+
+/// Returns true if a beat is one of a lease.
+pub(crate) fn is_of(beat: &Beat, lease: &Held) -> bool {
+    beat.claim == lease.claim && beat.holder == lease.item.to_string()
+}
+
+/// The offers of items that a record has ended, but for the one whose worker has ended it.
+fn withdrawn(net: &Net, before: Option<&Case>, record: &Record, case: &Case) -> Vec<Offer> {
+    let Some(before) = before else { return Vec::new() };
+    let by_worker = record.work.as_ref().filter(|work| work.claim.is_some()).map(|work| work.item);
+    let open = Open::of_case(before);
+    let left: Vec<_> = case.items.iter().map(|item| item.lease().message).collect();
+    let is_over = |item: &&Item| {
+        !case.items.iter().any(|left| left.number == item.number)
+            && Some(item.number) != by_worker
+            && !left.contains(&item.lease().message)
+    };
+    before.items.iter().filter(is_over).filter_map(|item| open.offer(net, item)).collect()
+}

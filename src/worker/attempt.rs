@@ -1,0 +1,154 @@
+//! An attempt at a work item, as its handler sees it.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+use crate::{
+    models::{KindId, TransitionId},
+    petrel::{Petrel, Result, WorkId},
+    storage::{BeatSequence, Progress, StorageError},
+};
+
+/// Reason that an attempt is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The case was cancelled.
+    Cancelled,
+    /// Its item is over: somebody took its tokens, or completed it.
+    Withdrawn,
+    /// Its worker could not tell that it is alive, so somebody else may begin the item now.
+    Lost,
+    /// It took longer than its activity allows.
+    TimedOut,
+    /// The worker shuts down, and the time for what runs is over.
+    Draining,
+}
+
+impl StopReason {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Withdrawn => "withdrawn",
+            Self::Lost => "lost",
+            Self::TimedOut => "timed out",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// An attempt at a work item. A clone is the same.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    petrel: Petrel,
+    work: WorkId,
+    kind: KindId,
+    transition: TransitionId,
+    claim: u64,
+    number: u64,
+    stop: CancellationToken,
+    reason: OnceLock<StopReason>,
+    progress: Mutex<Option<Option<BeatSequence>>>,
+}
+
+impl Attempt {
+    pub(super) fn new(
+        petrel: Petrel,
+        work: WorkId,
+        (kind, transition): (KindId, TransitionId),
+        (claim, number): (u64, u64),
+    ) -> Self {
+        let (stop, reason, progress) = Default::default();
+        let inner = Inner { petrel, work, kind, transition, claim, number, stop, reason, progress };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The item.
+    pub fn work(&self) -> &WorkId {
+        &self.inner.work
+    }
+
+    /// Kind of the work.
+    pub fn kind(&self) -> &KindId {
+        &self.inner.kind
+    }
+
+    /// The activity.
+    pub fn transition(&self) -> &TransitionId {
+        &self.inner.transition
+    }
+
+    /// Number of the claim: each start of an item has another one. What a handler does outside can be
+    /// told apart by item and claim.
+    pub fn claim(&self) -> u64 {
+        self.inner.claim
+    }
+
+    /// Number of the attempt, counted from 1.
+    pub fn number(&self) -> u64 {
+        self.inner.number
+    }
+
+    /// Waits until the attempt is to stop. A handler that does not look is ended at one of its pauses a few
+    /// seconds later, or at once if it is lost.
+    pub fn stopped(&self) -> WaitForCancellationFuture<'_> {
+        self.inner.stop.cancelled()
+    }
+
+    /// The reason that it is to stop; `None` as long as it is not.
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.inner.reason.get().copied()
+    }
+
+    pub(super) fn stop(&self, reason: StopReason) {
+        let _ = self.inner.reason.set(reason);
+        self.inner.stop.cancel();
+    }
+
+    /// Stores how far it has come, for watchers and for the next attempt. It replaces what was there.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::LostRace`] if another attempt has begun since.
+    pub async fn progress(&self, progress: &Value) -> Result<()> {
+        let Inner { petrel, work, claim, .. } = &*self.inner;
+        let known = *self.inner.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected = match known {
+            Some(expected) => expected,
+            None => {
+                let last =
+                    petrel.storage().last_progress(&work.workflow, &work.case, work.item).await?;
+                last.map(|last| last.sequence)
+            }
+        };
+        let json = Bytes::from(progress.to_string());
+        let (workflow, case) = (work.workflow.clone(), work.case.clone());
+        let progress = Progress { workflow, case, item: work.item, claim: *claim, json };
+        let stored = petrel.storage().progress(&progress, expected).await;
+        let next = match &stored {
+            Ok(sequence) => Some(Some(*sequence)),
+            Err(StorageError::LostRace { .. }) => known,
+            // It may have been stored.
+            Err(_) => None,
+        };
+        *self.inner.progress.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        stored?;
+        Ok(())
+    }
+
+    /// The progress that an attempt before, or this one, stored last.
+    pub async fn last_progress(&self) -> Result<Option<Value>> {
+        let Inner { petrel, work, .. } = &*self.inner;
+        let last = petrel.storage().last_progress(&work.workflow, &work.case, work.item).await?;
+        Ok(last.and_then(|last| serde_json::from_slice(&last.progress.json).ok()))
+    }
+}

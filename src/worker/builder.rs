@@ -1,0 +1,230 @@
+//! Workers put together.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Attempt, Done, WorkError, WorkerError,
+    handler::{Handler, Handlers},
+    queue::ServedQueue,
+};
+use crate::{
+    models::{KindId, QueueId},
+    petrel::Petrel,
+    storage::QueueSettings,
+};
+
+/// A queue that a worker serves.
+#[derive(Debug, Clone)]
+pub struct QueueOptions {
+    /// The queue.
+    pub queue: QueueId,
+    /// The most items of it that this worker carries out at once. Default 100: what a worker's activities
+    /// do is mostly waiting for others.
+    pub concurrency: usize,
+    /// The time for which a claim is left alone without a sign of life; `None`: as the queue's settings
+    /// say. A worker that asks for another one than they say is refused.
+    pub ack_wait: Option<Duration>,
+}
+
+impl QueueOptions {
+    /// Items that are carried out at once where nothing says another number.
+    pub const CONCURRENCY: usize = 100;
+
+    /// A queue with the default concurrency, and the settings that it has.
+    pub fn new(queue: QueueId) -> Self {
+        Self { queue, concurrency: Self::CONCURRENCY, ack_wait: None }
+    }
+
+    /// The same with another concurrency.
+    #[must_use]
+    pub fn at_once(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+}
+
+/// A worker: it serves queues with its handlers until its shutdown.
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    queues: Vec<QueueOptions>,
+    grace: Duration,
+}
+
+/// What all attempts of a worker share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub petrel: Petrel,
+    pub name: String,
+    pub handlers: Handlers,
+    /// True if the next item of a case comes with the answer to a completion.
+    pub hands_over: bool,
+    /// Nothing more is begun.
+    pub shutdown: CancellationToken,
+    /// What still runs is to stop.
+    pub grace_over: CancellationToken,
+}
+
+/// A worker in the making.
+#[derive(Debug)]
+pub struct WorkerBuilder {
+    petrel: Petrel,
+    name: Option<String>,
+    queues: Vec<QueueOptions>,
+    handlers: Vec<(KindId, Handler)>,
+    hands_over: bool,
+    grace: Duration,
+}
+
+impl Worker {
+    /// Time that what runs has to end after a shutdown, where nothing says another.
+    pub const GRACE: Duration = Duration::from_secs(20);
+
+    /// A worker on the cases of a handle.
+    pub fn builder(petrel: Petrel) -> WorkerBuilder {
+        let (queues, handlers) = (Vec::new(), Vec::new());
+        let (name, hands_over, grace) = (None, true, Self::GRACE);
+        WorkerBuilder { petrel, name, queues, handlers, hands_over, grace }
+    }
+
+    /// The worker's name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Serves the queues until `shutdown`; then nothing more is begun, what runs may end within the grace,
+    /// and what has not ended then is given back.
+    ///
+    /// # Errors
+    ///
+    /// A queue whose settings are others than were asked for.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
+        let Self { shared, queues, grace } = self;
+        let mut served = Vec::new();
+        for options in &queues {
+            served.push(ServedQueue::look(&shared, options).await?);
+        }
+        let tasks = TaskTracker::new();
+        for queue in served {
+            tasks.spawn(queue.serve(Arc::clone(&shared), tasks.clone()));
+        }
+        shutdown.cancelled().await;
+        shared.shutdown.cancel();
+        tasks.close();
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+            shared.grace_over.cancel();
+            tasks.wait().await;
+        }
+        tracing::info!(worker = shared.name, "the worker has ended");
+        Ok(())
+    }
+}
+
+impl WorkerBuilder {
+    /// Names the worker, for people; the machine and the process where absent.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Serves a queue.
+    #[must_use]
+    pub fn queue(mut self, options: QueueOptions) -> Self {
+        self.queues.push(options);
+        self
+    }
+
+    /// Carries out a kind of work by a function, whose input and result have the JSON forms that serde
+    /// gives them.
+    #[must_use]
+    pub fn handle<I, O, F, R>(self, kind: KindId, run: F) -> Self
+    where
+        I: DeserializeOwned + Send,
+        O: Serialize + 'static,
+        F: Fn(Attempt, I) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<O, WorkError>> + Send + 'static,
+    {
+        self.with(kind, Handler::typed(run))
+    }
+
+    /// The same; the function names the outcome.
+    #[must_use]
+    pub fn handle_outcomes<I, F, R>(self, kind: KindId, run: F) -> Self
+    where
+        I: DeserializeOwned + Send,
+        F: Fn(Attempt, I) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Done, WorkError>> + Send + 'static,
+    {
+        self.with(kind, Handler::with_outcomes(run))
+    }
+
+    fn with(mut self, kind: KindId, handler: Handler) -> Self {
+        self.handlers.push((kind, handler));
+        self
+    }
+
+    /// Takes each item from its queue, also the next one of a case.
+    #[must_use]
+    pub fn without_hand_over(mut self) -> Self {
+        self.hands_over = false;
+        self
+    }
+
+    /// Gives what runs another time to end after a shutdown than [`Worker::GRACE`].
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The worker.
+    ///
+    /// # Errors
+    ///
+    /// Two handlers of one kind, a queue that is there twice or has no concurrency, or nothing to do.
+    pub fn build(self) -> Result<Worker, WorkerError> {
+        let Self { petrel, name, queues, handlers: all, hands_over, grace } = self;
+        if queues.is_empty() || all.is_empty() {
+            return Err(WorkerError::Nothing);
+        }
+        let mut handlers: Handlers = HashMap::new();
+        for (kind, handler) in all {
+            if handlers.insert(kind.clone(), handler).is_some() {
+                return Err(WorkerError::TwoHandlers(kind));
+            }
+        }
+        for (number, QueueOptions { queue, concurrency, ack_wait }) in queues.iter().enumerate() {
+            let wrong = |reason: &str| {
+                Err(WorkerError::Queue { queue: queue.clone(), reason: reason.to_owned() })
+            };
+            if *concurrency == 0 {
+                return wrong("at least one item is carried out at once");
+            }
+            if queues[..number].iter().any(|other| other.queue == *queue) {
+                return wrong("it is named twice; name it once, with the concurrency of both");
+            }
+            if let Some(ack_wait) = ack_wait {
+                let settings = QueueSettings { ack_wait: *ack_wait, ..QueueSettings::default() };
+                settings.validate()?;
+            }
+        }
+        let name = name.unwrap_or_else(default_name);
+        let (shutdown, grace_over) = Default::default();
+        let shared = Shared { petrel, name, handlers, hands_over, shutdown, grace_over };
+        Ok(Worker { shared: Arc::new(shared), queues, grace })
+    }
+}
+
+/// A name made of the machine's, the process's number and a part of its own.
+fn default_name() -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let machine = match machine.trim() {
+        "" => "worker",
+        name => name,
+    };
+    format!("{machine}-{}-{:04x}", std::process::id(), rand::random::<u16>())
+}

@@ -1,0 +1,200 @@
+//! The way of a delivered item, and of those that are handed over after it.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt;
+use serde_json::Value;
+
+use super::{
+    Attempt, StopReason, WorkError,
+    answer::{AfterAnswer, End, answer},
+    begin::{Beginning, begin},
+    builder::Shared,
+    handler::panicked,
+    lease::Lease,
+};
+use crate::{
+    models::{Failure, Item},
+    petrel::{Started, WorkId},
+    storage::Delivery,
+};
+
+/// Time that a handler has to end once it is told to stop, unless its claim is lost.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Wait before an item of a kind that this worker does not know is given out again.
+const NOT_OURS: Duration = Duration::from_secs(2);
+
+/// Most items of a chain, and its longest time, so that others get their turn.
+const LONGEST_CHAIN: usize = 100;
+const CHAIN_ENDS_AFTER: Duration = Duration::from_secs(10);
+
+/// Carries out a delivered item.
+pub(super) async fn carry(shared: &Arc<Shared>, delivery: Delivery, ack_wait: Duration) {
+    let storage = shared.petrel.storage();
+    let offer = &delivery.offer;
+    if !shared.handlers.contains_key(&offer.kind) {
+        tracing::debug!(case = %offer.case, item = offer.item, kind = %offer.kind, "not ours");
+        let _ = storage.give_work_back(&delivery, NOT_OURS).await;
+        return;
+    }
+    let settled = match begin(shared, &delivery, ack_wait).await {
+        Beginning::Begun(started, asked) => {
+            let lease = Lease::new(started.item.lease(), ack_wait, asked);
+            return chain(shared, &delivery, lease, *started).await;
+        }
+        Beginning::Over => storage.acknowledge(&delivery).await,
+        Beginning::Again(delay) => storage.give_work_back(&delivery, delay).await,
+        Beginning::PutAway => {
+            let settled = storage.acknowledge(&delivery).await;
+            let mended = shared.petrel.mend_waiting(&offer.workflow, &offer.case).await;
+            if let Err(error) = mended {
+                tracing::debug!(case = %offer.case, item = offer.item, %error, "not looked at again");
+            }
+            settled
+        }
+    };
+    if let Err(error) = settled {
+        tracing::debug!(case = %offer.case, item = offer.item, %error, "a message comes again");
+    }
+}
+
+/// Carries out an item that has begun, and those that are handed over.
+async fn chain(shared: &Arc<Shared>, delivery: &Delivery, mut lease: Lease, started: Started) {
+    let (begun, mut count) = (Instant::now(), 0);
+    let Started { mut item, input, mut changed } = started;
+    let mut input = Ok(input);
+    loop {
+        count += 1;
+        let work = WorkId {
+            workflow: delivery.offer.workflow.clone(),
+            case: delivery.offer.case.clone(),
+            item: item.number,
+        };
+        let end = match input {
+            Ok(input) => {
+                execute(shared, delivery, &mut lease, (&work, &item), &changed, input).await
+            }
+            Err(message) => {
+                let code = Failure::INPUT_FAILED.to_owned();
+                Some(End::Failed(Failure { code, message, is_final: true, ..Failure::default() }))
+            }
+        };
+        let Some(end) = end else { return };
+        let is_last = count >= LONGEST_CHAIN || begun.elapsed() > CHAIN_ENDS_AFTER;
+        let after = answer(shared, delivery, (&lease, is_last), (&work, item.claim), end).await;
+        let AfterAnswer::Next(next) = after else { return };
+        (item, changed) = *next;
+        input =
+            shared.petrel.input_of(&changed.case, &item).await.map_err(|error| error.to_string());
+    }
+}
+
+/// Runs the handler of an attempt. Returns its end; `None` if its answer counts no more.
+async fn execute(
+    shared: &Arc<Shared>,
+    delivery: &Delivery,
+    lease: &mut Lease,
+    (work, item): (&WorkId, &Item),
+    changed: &crate::petrel::Changed,
+    input: Value,
+) -> Option<End> {
+    let activity = match shared.petrel.activity(&changed.case, &item.transition).await {
+        Ok(activity) => activity,
+        Err(error) => {
+            tracing::warn!(case = %work.case, item = work.item, %error, "given back");
+            return Some(End::Released);
+        }
+    };
+    let Some(handler) = shared.handlers.get(&activity.kind).cloned() else {
+        tracing::debug!(case = %work.case, item = work.item, kind = %activity.kind, "not ours");
+        return Some(End::Released);
+    };
+    let (kind, transition) = (activity.kind.clone(), item.transition.clone());
+    let attempt = Attempt::new(
+        shared.petrel.clone(),
+        work.clone(),
+        (kind, transition),
+        (item.claim, item.attempt),
+    );
+    let since = Instant::now();
+    tracing::info!(
+        worker = shared.name, workflow = %work.workflow, case = %work.case, item = work.item,
+        attempt = item.attempt, claim = item.claim, kind = %activity.kind, "an attempt begins"
+    );
+    let running = AssertUnwindSafe(handler.run(attempt.clone(), input)).catch_unwind();
+    // A handler that never pauses must not hold up the signs of life.
+    let mut running = tokio::spawn(running);
+    let timeout = async {
+        match activity.timeout {
+            Some(limit) => tokio::time::sleep_until((since + limit).into()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let claim = item.claim;
+    let stop = tokio::select! {
+        ended = &mut running => Err(ended),
+        reason = lease.keep(shared, delivery, (work, claim)) => Ok(reason),
+        () = timeout => Ok(StopReason::TimedOut),
+        () = shared.grace_over.cancelled() => Ok(StopReason::Draining),
+    };
+    let (reason, ended) = match stop {
+        Err(ended) => (None, Some(ended)),
+        Ok(reason) => {
+            attempt.stop(reason);
+            let patience = match reason {
+                StopReason::Lost => Duration::ZERO,
+                _ => STOPS_WITHIN,
+            };
+            let ended = tokio::time::timeout(patience, &mut running).await.ok();
+            if ended.is_none() {
+                running.abort();
+                // At its next pause; until then it may still act.
+                let _ = running.await;
+            }
+            (Some(reason), ended)
+        }
+    };
+    let end = ended.map(|ended| match ended {
+        Ok(Ok(Ok(done))) => End::Done(done),
+        Ok(Ok(Err(WorkError(failure)))) => End::Failed(failure),
+        Ok(Err(panic)) => End::Failed(panicked(&*panic)),
+        Err(error) => {
+            let failure = WorkError::new(WorkError::CODE, error.to_string());
+            End::Failed(failure.0)
+        }
+    });
+    let end = match (reason, end) {
+        (None, end) => end,
+        (Some(StopReason::Cancelled | StopReason::Withdrawn | StopReason::Lost), _) => None,
+        (Some(_), Some(End::Done(done))) => Some(End::Done(done)),
+        (Some(StopReason::Draining), Some(end)) => Some(end),
+        (Some(StopReason::Draining), None) => Some(End::Released),
+        (Some(_), _) => Some(End::Failed(timed_out(activity.timeout))),
+    };
+    let outcome = match &end {
+        Some(End::Done(done)) => done.outcome.as_ref().map_or("done", |outcome| outcome.as_str()),
+        Some(End::Failed(failure)) => &failure.code,
+        Some(End::Released) => "released",
+        None => "stopped",
+    };
+    tracing::info!(
+        worker = shared.name, workflow = %work.workflow, case = %work.case, item = work.item,
+        attempt = item.attempt, claim, kind = %activity.kind, outcome,
+        stopped = reason.map(StopReason::as_str), milliseconds = since.elapsed().as_millis(),
+        "an attempt has ended"
+    );
+    end
+}
+
+fn timed_out(limit: Option<Duration>) -> Failure {
+    let message = match limit {
+        Some(limit) => format!("the attempt took longer than {limit:?}"),
+        None => "the item was open for too long".to_owned(),
+    };
+    Failure { code: Failure::TIMEOUT.to_owned(), message, ..Failure::default() }
+}

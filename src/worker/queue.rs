@@ -1,0 +1,185 @@
+//! A queue as a worker serves it: takes what it has room for, and gives the rest back.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use super::{QueueOptions, WorkerError, builder::Shared, carry::carry, draw::Draw};
+use crate::{
+    models::{QueueId, WorkClass},
+    storage::{Delivery, QueueSettings, StorageError},
+};
+
+/// Longest time that one request for work waits. An idle pull hears nothing of a restart.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Wait after a failed request for work.
+const AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// A queue, with the settings that were found at the start.
+#[derive(Debug)]
+pub(super) struct ServedQueue {
+    queue: QueueId,
+    concurrency: usize,
+    ack_wait: Duration,
+}
+
+/// End of a request: number of the class, number of items that were asked for, and those that came.
+type Taken = (usize, usize, Result<Vec<Delivery>, StorageError>);
+
+impl ServedQueue {
+    /// Looks at a queue's settings, and sets them if nobody has and the worker asks for some.
+    pub(super) async fn look(shared: &Shared, options: &QueueOptions) -> Result<Self, WorkerError> {
+        let storage = shared.petrel.storage();
+        let QueueOptions { queue, concurrency, ack_wait } = options.clone();
+        let mut state = storage.queue(&queue).await?;
+        if let Some(wanted) = ack_wait.filter(|wanted| *wanted != state.settings.ack_wait) {
+            if state.version.is_none() {
+                let settings = QueueSettings { ack_wait: wanted, ..state.settings };
+                match storage.set_queue(&queue, settings, None).await {
+                    Ok(_) | Err(StorageError::LostRace { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            state = storage.queue(&queue).await?;
+            if state.settings.ack_wait != wanted {
+                let reason = format!(
+                    "its ack_wait is {:?}, and this worker asks for {wanted:?}; ask for the same, or \
+                     change the queue's: `petrel queue set {queue} --ack-wait {}s`",
+                    state.settings.ack_wait,
+                    wanted.as_secs_f64()
+                );
+                return Err(WorkerError::Queue { queue, reason });
+            }
+        }
+        let waiting: u64 = state.classes.iter().map(|class| class.waiting).sum();
+        let in_flight: u64 = state.classes.iter().map(|class| class.in_flight).sum();
+        let kinds: Vec<_> = shared.handlers.keys().map(|kind| kind.as_str()).collect();
+        let settings = state.settings;
+        tracing::info!(
+            worker = shared.name, %queue, kinds = kinds.join(", "), concurrency, waiting, in_flight,
+            ack_wait = ?settings.ack_wait, paused = settings.paused,
+            "the worker serves a queue"
+        );
+        Ok(Self { queue, concurrency, ack_wait: settings.ack_wait })
+    }
+
+    /// Takes work and carries it out until the shutdown.
+    pub(super) async fn serve(self, shared: Arc<Shared>, tasks: TaskTracker) {
+        let slots = Arc::new(Semaphore::new(self.concurrency));
+        let mut asks = Asks::default();
+        loop {
+            asks.ask(&self, &shared, slots.available_permits());
+            let is_full = slots.available_permits() == 0;
+            // All are cancel-safe: an ask goes on where it was.
+            let taken = tokio::select! {
+                () = shared.shutdown.cancelled() => break,
+                Some(taken) = asks.open.next() => taken,
+                permit = Arc::clone(&slots).acquire_owned(), if is_full => {
+                    drop(permit);
+                    continue;
+                }
+            };
+            let (class, most, taken) = taken;
+            asks.asked[class] = 0;
+            match taken {
+                Ok(taken) => {
+                    asks.has[class] = taken.len() >= most;
+                    for delivery in taken {
+                        match Arc::clone(&slots).try_acquire_owned() {
+                            Ok(slot) => self.begin(&shared, slot, &tasks, delivery),
+                            Err(_) => {
+                                asks.has[class] = true;
+                                give_back(&shared, &delivery).await;
+                            }
+                        }
+                    }
+                }
+                Err(error) => {
+                    asks.has[class] = false;
+                    tracing::debug!(queue = %self.queue, %error, "no work can be asked for now");
+                    tokio::select! {
+                        () = shared.shutdown.cancelled() => break,
+                        () = tokio::time::sleep(AFTER_FAILURE) => {}
+                    }
+                }
+            }
+        }
+        // What is on its way comes to nobody else for as long as a claim is left alone, so it is awaited.
+        while let Some((_, _, taken)) = asks.open.next().await {
+            for delivery in taken.unwrap_or_default() {
+                give_back(&shared, &delivery).await;
+            }
+        }
+    }
+
+    /// Begins a delivery in a slot.
+    fn begin(
+        &self,
+        shared: &Arc<Shared>,
+        slot: OwnedSemaphorePermit,
+        tasks: &TaskTracker,
+        delivery: Delivery,
+    ) {
+        let (shared, ack_wait) = (Arc::clone(shared), self.ack_wait);
+        tasks.spawn(async move {
+            let _slot = slot;
+            Box::pin(carry(&shared, delivery, ack_wait)).await;
+        });
+    }
+}
+
+/// The requests for work that are open, at most one of each class.
+#[derive(Default)]
+struct Asks {
+    open: FuturesUnordered<BoxFuture<'static, Taken>>,
+    draw: Draw,
+    /// Number of items that the open request of each class asks for.
+    asked: [usize; 3],
+    /// True of a class that may have more than it gave: it takes part in the draw. The others have one
+    /// request open, that waits.
+    has: [bool; 3],
+}
+
+impl Asks {
+    fn ask(&mut self, of: &ServedQueue, shared: &Shared, slots: usize) {
+        let drawn = (0..3).filter(|class| self.has[*class]).map(|class| self.asked[class]);
+        let free = slots.saturating_sub(drawn.sum());
+        if free == 0 {
+            return;
+        }
+        let mut shares = [0; 3];
+        for _ in 0..free {
+            let can = [0, 1, 2].map(|class| self.has[class] && self.asked[class] == 0);
+            let Some(class) = self.draw.next(can) else { break };
+            shares[class] += 1;
+        }
+        for (number, class) in WorkClass::ALL.into_iter().enumerate() {
+            // Whoever waits for what may not come must not keep the room from another class.
+            let (most, wait) = match self.has[number] {
+                true => (shares[number], Duration::ZERO),
+                false => (1, LONGEST_WAIT),
+            };
+            if self.asked[number] > 0 || most == 0 {
+                continue;
+            }
+            self.asked[number] = most;
+            let (petrel, queue) = (shared.petrel.clone(), of.queue.clone());
+            self.open.push(Box::pin(async move {
+                let taken = petrel.storage().take(&queue, class, most, wait).await;
+                (number, most, taken)
+            }));
+        }
+    }
+}
+
+/// Gives an item back at once that was not begun.
+async fn give_back(shared: &Shared, delivery: &Delivery) {
+    let back = shared.petrel.storage().give_work_back(delivery, Duration::ZERO).await;
+    if let Err(error) = back {
+        let Delivery { offer, .. } = delivery;
+        tracing::debug!(case = %offer.case, item = offer.item, %error, "an item comes back late");
+    }
+}

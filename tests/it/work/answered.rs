@@ -1,0 +1,132 @@
+//! Answers to work, and those that are refused.
+
+use stormpetrel::{
+    engine::Answered,
+    models::{Failure, OutcomeId},
+    petrel::{Change, StartWork},
+};
+
+use super::*;
+use crate::support::{definition, system};
+
+fn done(result: Value) -> Answered {
+    Answered { outcome: None, result, hand_over: None }
+}
+
+fn start(work: &WorkId, over: Option<u64>) -> StartWork {
+    StartWork { work: work.clone(), over, worker: "w".to_owned(), start: rand_number() }
+}
+
+fn rand_number() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+#[tokio::test]
+async fn an_answer_happens_once_and_a_lost_claim_is_refused() {
+    let (server, petrel) = system().await;
+    let other = crate::support::petrel_at(server.url()).await;
+    begun(&petrel, &steps(2, json!({})), "a").await;
+    let work = item("steps", "a", 1);
+    let refused = petrel.complete_work(&work, Some(1), done(json!({})), Change::default()).await;
+    assert_eq!(code(refused), "LEASE_LOST");
+    let first = start(&work, None);
+    let started = petrel.begin_work(first.clone()).await.unwrap();
+    assert_eq!((started.item.claim, started.input), (1, json!({})));
+    // The same start again, as after a lost answer, is the same claim; another one is somebody else's.
+    let again = other.begin_work(first).await.unwrap();
+    assert_eq!((again.item.claim, again.changed.repeated), (1, true));
+    assert_eq!(code(other.begin_work(start(&work, None)).await), "WORK_TAKEN");
+    let second = other.begin_work(start(&work, Some(1))).await.unwrap();
+    assert_eq!((second.item.claim, second.item.attempt, second.item.lost), (2, 2, 1));
+    for petrel in [&petrel, &other] {
+        let late = petrel.complete_work(&work, Some(1), done(json!({})), Change::default()).await;
+        assert_eq!(code(late), "LEASE_LOST");
+        let late = petrel.release_work(&work, Some(1), Change::default()).await;
+        assert_eq!(code(late), "LEASE_LOST");
+    }
+    let answer = || done(json!({"n": 1}));
+    let answered = other.complete_work(&work, Some(2), answer(), Change::default()).await.unwrap();
+    assert!(!answered.repeated);
+    for petrel in [&petrel, &other] {
+        let again =
+            petrel.complete_work(&work, Some(2), answer(), Change::default()).await.unwrap();
+        assert!(again.repeated && again.record.sequence == answered.record.sequence);
+        let others = done(json!({"n": 2}));
+        let otherwise = petrel.complete_work(&work, Some(2), others, Change::default()).await;
+        assert_eq!(code(otherwise), "CONFLICT");
+        let failure = Failure { code: "X".to_owned(), ..Failure::default() };
+        let otherwise = petrel.fail_work(&work, Some(2), failure, Change::default()).await;
+        assert_eq!(code(otherwise), "CONFLICT");
+        assert_eq!(code(petrel.begin_work(start(&work, None)).await), "WORK_OVER");
+        let unknown = item("steps", "a", 7);
+        assert_eq!(code(petrel.begin_work(start(&unknown, None)).await), "NOT_FOUND");
+    }
+    is_whole(&petrel).await;
+}
+
+#[tokio::test]
+async fn a_paused_case_takes_the_answer_and_a_cancelled_one_refuses_it() {
+    let (_server, petrel) = system().await;
+    let (w, change) = (workflow("steps"), Change::default);
+    for id in ["paused", "cancelled"] {
+        begun(&petrel, &steps(2, json!({})), id).await;
+        petrel.begin_work(start(&item("steps", id, 1), None)).await.unwrap();
+    }
+    petrel.pause(&w, &case("paused"), change()).await.unwrap();
+    petrel.cancel(&w, &case("cancelled"), change()).await.unwrap();
+    let work = item("steps", "paused", 1);
+    let changed = petrel.complete_work(&work, Some(1), done(json!({})), change()).await.unwrap();
+    assert_eq!((changed.case.status, changed.case.items.len()), (CaseStatus::Paused, 1));
+    let next = item("steps", "paused", 2);
+    assert_eq!(code(petrel.begin_work(start(&next, None)).await), "WRONG_STATUS");
+    let work = item("steps", "cancelled", 1);
+    let refused = petrel.complete_work(&work, Some(1), done(json!({})), change()).await;
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("cancelled") && told.contains("withdrawn"), "{told}");
+    let left = petrel.storage().offered_in(&w, &case("cancelled")).await.unwrap();
+    assert_eq!(left, [], "who cancels takes the message away");
+    petrel.resume(&w, &case("paused"), change()).await.unwrap();
+    let offered = petrel.storage().offered_in(&w, &case("paused")).await.unwrap();
+    assert!(offered.iter().any(|offer| offer.item == 2), "{offered:?}");
+    is_whole(&petrel).await;
+}
+
+/// Results that can't be stored are typed failures of the attempt.
+#[tokio::test]
+async fn a_result_that_can_not_be_stored_fails_the_attempt() {
+    let (_server, petrel) = system().await;
+    let definition = definition(json!({
+        "id": "steps", "initial_place": "p0",
+        "places": [{"id": "p0"}, {"id": "fine"}, {"id": "refused"}],
+        "transitions": [{"id": "step0", "from_places": ["p0"], "activity": {
+            "outcomes": {"fine": {"to_place": "fine"}, "refused": {"to_place": "refused"}},
+            "on_error": {"RESULT_REFUSED": "refused"}
+        }}]
+    }));
+    let results = ["large", "deep"];
+    for id in results {
+        begun(&petrel, &definition, id).await;
+    }
+    let run = |attempt: Attempt, _: Value| async move {
+        let result = match attempt.work().case.as_str() {
+            "large" => json!({"text": "x".repeat(8_000_000)}),
+            _ => (0..100).fold(json!({}), |inner, _| json!({ "in": inner })),
+        };
+        stormpetrel::worker::Done::by(OutcomeId::new("fine")?, result)
+    };
+    let worker = Worker::builder(petrel.clone())
+        .queue(QueueOptions::new(queue("default")))
+        .handle_outcomes(kind("step0"), run);
+    let running = Running::start(&petrel, worker);
+    for id in results {
+        let records = until(&petrel, "steps", id, CaseStatus::Completed).await;
+        let last = &records.last().unwrap().value;
+        assert_eq!(last.produced[0].place.as_str(), "refused", "{id}");
+        let failure = last.work.as_ref().unwrap().failure.as_ref().unwrap();
+        assert_eq!(failure.code, "RESULT_REFUSED");
+        assert!(!failure.message.is_empty());
+    }
+    running.stop().await;
+    is_whole(&petrel).await;
+}
