@@ -28,6 +28,7 @@ mod level;
 mod net_file;
 mod peers;
 mod presentation;
+mod queue;
 mod rebuild;
 mod running;
 mod serve;
@@ -38,6 +39,8 @@ mod table;
 mod token;
 mod watching;
 mod wording;
+mod work;
+mod worker;
 mod workflow;
 
 #[cfg(test)]
@@ -98,6 +101,11 @@ enum Command {
     #[command(subcommand)]
     Incident(incident::Incident),
     #[command(subcommand)]
+    Work(work::Work),
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    Worker(worker::Worker),
+    #[command(subcommand)]
     Token(token::Token),
     Fire(fire::Fire),
     Check(check::Check),
@@ -150,7 +158,7 @@ impl Cli {
     /// Starts the log that the settings ask for. Otherwise, an error has been printed.
     pub fn start_log(&self) -> Result<(), ExitCode> {
         // A service is watched through its log; a command answers by itself.
-        let is_serve = matches!(self.command, Command::Serve(_));
+        let is_serve = matches!(self.command, Command::Serve(_) | Command::Worker(_));
         // The layout of drawings tells of each of its steps.
         let default = if is_serve { "info,rust_sugiyama=warn" } else { "warn" };
         let filter = self.config.log_level.as_deref().unwrap_or(default);
@@ -180,6 +188,9 @@ impl Command {
             Self::Workflow(command) => command.run(config).await,
             Self::Case(command) => command.run(config).await,
             Self::Incident(command) => command.run(config).await,
+            Self::Work(command) => command.run(config).await,
+            Self::Queue(command) => command.run(config).await,
+            Self::Worker(command) => command.run(config).await,
             Self::Token(command) => command.run(config).await,
             Self::Fire(command) => command.run(config).await,
             Self::Import(command) => command.run(),
