@@ -93,7 +93,7 @@ async fn a_cluster_has_three_copies_bears_the_end_of_one_server_and_keeps_its_da
     assert_eq!((urls.len(), servers(folder.path()).len()), (3, 3), "{}", dev.up);
     assert!(dev.up["durability"].as_str().unwrap().contains("2 of 3 servers"), "{}", dev.up);
     let streams = context(&urls[0]).await;
-    for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS"] {
+    for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS", "CB_WORK", "CB_BEATS"] {
         assert_eq!(replicas(&streams, stream).await, 3);
     }
     // Only petrel's own are left.
@@ -255,7 +255,15 @@ async fn a_bench_of_three_servers_has_three_copies_on_all_sides() {
     let url = format!("nats://127.0.0.1:{port}");
     let client = until("the first server", async || async_nats::connect(&url).await.ok()).await;
     let streams = jetstream::new(client);
-    for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS", "CB_LOG_FLOOR", "CB_MARKING_FLOOR"] {
+    for stream in [
+        "CB_LOG",
+        "CB_MARKING",
+        "CB_TIMERS",
+        "CB_WORK",
+        "CB_BEATS",
+        "CB_LOG_FLOOR",
+        "CB_MARKING_FLOOR",
+    ] {
         let copies = until(stream, async || {
             // Without a leader nobody answers, and the bench does not wait for this test.
             let asked = timeout(Duration::from_millis(500), streams.get_stream(stream)).await;

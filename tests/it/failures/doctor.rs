@@ -221,6 +221,11 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
         "$JS.API.STREAM.NAMES",
         "cb.views.>",
         "cb.timers.>",
+        "cb.queues.>",
+        "cb.work.>",
+        "cb.beats.>",
+        "$JS.API.CONSUMER.PAUSE.>",
+        "$JS.API.CONSUMER.LIST.CB_WORK",
         "$JS.API.STREAM.PURGE.*",
         "$JS.API.STREAM.MSG.DELETE.CB_TIMERS",
         "$JS.API.CONSUMER.INFO.CB_TIMERS.*",
@@ -234,7 +239,7 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
     let api = async_nats::jetstream::new(api.connect(url).await.unwrap());
     let settings = async || {
         let mut found = Vec::new();
-        for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS"] {
+        for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS", "CB_WORK", "CB_BEATS"] {
             let info = api.get_stream(stream).await.unwrap().cached_info().clone();
             found.push((info.config, info.created));
         }
@@ -266,6 +271,11 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
             | "$JS.API.STREAM.UPDATE.CB_TIMERS"
             | "$JS.API.STREAM.NAMES"
             | "cb.views.>"
+            | "cb.queues.>"
+            | "cb.work.>"
+            | "cb.beats.>"
+            | "$JS.API.CONSUMER.PAUSE.>"
+            | "$JS.API.CONSUMER.LIST.CB_WORK"
             | "$JS.API.CONSUMER.INFO.CB_TIMERS.*"
             | "$JS.ACK.>" => continue,
             "cb.timers.>" => timers(&petrel).arm(&[timer()]).await.unwrap_err().into(),

@@ -21,14 +21,14 @@ use crate::{
     support::{begin, orders, petrel_at, transition},
 };
 
-pub(super) async fn run(url: &str, arguments: &[&str]) -> Output {
+pub(crate) async fn run(url: &str, arguments: &[&str]) -> Output {
     let mut command = program();
     command.args(arguments).args(["--nats-url", url]);
     output(command).await
 }
 
 /// The findings of `petrel doctor`, which must take less than ten seconds.
-pub(super) async fn doctor(url: &str, arguments: &[&str]) -> Value {
+pub(crate) async fn doctor(url: &str, arguments: &[&str]) -> Value {
     let begun = Instant::now();
     let output = run(url, &[&["--json", "doctor"], arguments].concat()).await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -39,11 +39,11 @@ pub(super) async fn doctor(url: &str, arguments: &[&str]) -> Value {
 }
 
 /// The details of all failed checks.
-pub(super) fn failures(found: &Value) -> String {
+pub(crate) fn failures(found: &Value) -> String {
     checks(found, "fail")
 }
 
-pub(super) fn warnings(found: &Value) -> String {
+pub(crate) fn warnings(found: &Value) -> String {
     checks(found, "warn")
 }
 
@@ -160,7 +160,7 @@ async fn a_view_that_is_deleted_while_a_process_serves_is_made_again_and_filled_
     }
 
     // Where the log is gone too, nothing is known to be right, and nobody makes an empty one.
-    for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS"] {
+    for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS", "CB_WORK", "CB_BEATS"] {
         operator.delete_stream(stream).await.unwrap();
     }
     serve.logs("this account has no Storm Petrel system").await;

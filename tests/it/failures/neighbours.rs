@@ -6,11 +6,11 @@ use async_nats::jetstream;
 use chrono::{SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 use stormpetrel::{
-    models::LogSequence,
+    models::{KindId, LogSequence, QueueId, WorkClass},
     petrel::{Error, Fire, NewCase, Petrel},
     storage::{
-        Arming, Consistency, Page, StorageError, TokenScope, nats::NatsStorage,
-        nats::NatsStorageConfig,
+        Arming, Beat, Consistency, Offer, Page, QueueSettings, StorageError, TokenScope,
+        nats::NatsStorage, nats::NatsStorageConfig,
     },
     testing::TestServer,
 };
@@ -66,13 +66,19 @@ async fn a_system_that_would_take_anothers_streams_or_subjects_changes_nothing()
         // One stream in the part of the other.
         ("cb", "MARKING_A", "LOG_A", "MARKING_A"),
         ("xx", "MARKING_A", "LOG_B", "MARKING_A"),
-        // The others' timers, by another prefix.
+        // The others' timers, work and beats, by another prefix.
         ("xx", "LOG_B", "MARKING_B", "LOG_A_TIMERS"),
+        ("xx", "LOG_B", "MARKING_B", "LOG_A_WORK"),
+        ("xx", "LOG_B", "MARKING_B", "LOG_A_BEATS"),
     ] {
         let mut other = system(&server, prefix, log, marking);
-        if named == "LOG_A_TIMERS" {
-            other.timer_stream = Some(named.to_owned());
-        }
+        let stream = match named {
+            "LOG_A_TIMERS" => &mut other.timer_stream,
+            "LOG_A_WORK" => &mut other.work_stream,
+            "LOG_A_BEATS" => &mut other.beat_stream,
+            _ => &mut None,
+        };
+        *stream = Some(named.to_owned());
         let (stream, reason) = refused(other).await;
         assert_eq!(stream, named, "{prefix} {log} {marking}: {reason}");
         assert!(reason.starts_with("subjects: "), "{prefix} {log} {marking}: {reason}");
@@ -110,7 +116,7 @@ async fn streams_of_a_newer_version_are_refused_by_an_older_one_and_kept() {
     let petrel = petrel_at(server.url()).await;
     let (_, token) = begin(&petrel, json!({})).await;
     let operator = operator(server.url()).await;
-    for newer in ["CB_TIMERS", "CB_MARKING", "CB_LOG"] {
+    for newer in ["CB_BEATS", "CB_WORK", "CB_TIMERS", "CB_MARKING", "CB_LOG"] {
         let mut settings = stream_info(&operator, newer).await["config"].take();
         settings["metadata"]["stormpetrel.format"] = json!("3");
         // It has also grown a setting that an older version would put back.
@@ -157,17 +163,57 @@ async fn two_systems_side_by_side_do_not_see_each_other() {
         assert_eq!(view_is_the_log(petrel).await.unwrap().len(), tokens);
     }
     neither_takes_the_others_timers(&one, &two).await;
+    neither_takes_the_others_work(&one, &two).await;
     let untouched = in_view(&two).await.unwrap();
     let operator = operator(server.url()).await;
     operator.get_stream("MARKING_1").await.unwrap().purge().await.unwrap();
     let rebuilt = one.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((rebuilt.cases, rebuilt.mended), (1, 1));
     assert_eq!(in_view(&two).await.unwrap(), untouched);
-    operator.delete_stream("LOG_1_TIMERS").await.unwrap();
+    for others in ["LOG_1_TIMERS", "LOG_1_WORK", "LOG_1_BEATS"] {
+        operator.delete_stream(others).await.unwrap();
+    }
     operator.delete_stream("LOG_1").await.unwrap();
     view_is_the_log(&two).await.unwrap();
     let left = two.storage().armed(Page::default()).await.unwrap();
     assert_eq!(left.items.len(), 1, "{left:?}");
+}
+
+/// The same item in both, with settings of its queue that differ.
+async fn neither_takes_the_others_work(one: &Petrel, two: &Petrel) {
+    let queue = QueueId::new("q").unwrap();
+    let offer = |item| Offer {
+        queue: queue.clone(),
+        class: WorkClass::Normal,
+        workflow: workflow("pendulum"),
+        case: case("a"),
+        item,
+        follows: LogSequence::FIRST,
+        kind: KindId::new("k").unwrap(),
+        transition: transition("go"),
+    };
+    let (one, two) = (one.storage(), two.storage());
+    let paused = QueueSettings { paused: true, ..QueueSettings::default() };
+    two.set_queue(&queue, paused, None).await.unwrap();
+    one.offer(&[offer(1)]).await.unwrap();
+    two.offer(&[offer(1), offer(2)]).await.unwrap();
+    let long = Duration::from_secs(10);
+    let taken = one.take(&queue, WorkClass::Normal, 10, long).await.unwrap();
+    assert_eq!(taken.iter().map(|it| it.offer.item).collect::<Vec<_>>(), [1]);
+    one.acknowledge(&taken[0]).await.unwrap();
+    assert_eq!(one.queue(&queue).await.unwrap().settings, QueueSettings::default());
+    let left = two.all_offered(Page::default()).await.unwrap().into_items();
+    assert_eq!(left, [offer(1), offer(2)]);
+    let beat = Beat {
+        workflow: workflow("pendulum"),
+        case: case("a"),
+        item: 1,
+        claim: 1,
+        holder: "h".to_owned(),
+        worker: "a".to_owned(),
+    };
+    one.beat(&beat, long, None).await.unwrap();
+    assert_eq!(two.last_beat(&beat.workflow, &beat.case, 1).await.unwrap(), None);
 }
 
 /// The same timer in both: one is due, and one is not.

@@ -30,7 +30,7 @@ use super::{
 use crate::support::{case, config, definition, replicated, transition, workflow};
 
 /// Server that leads a stream.
-pub(super) async fn leader(
+pub(crate) async fn leader(
     operator: &jetstream::Context,
     cluster: &TestCluster,
     stream: &str,
@@ -208,7 +208,7 @@ async fn a_process_that_runs_while_replicas_are_added_reads_what_the_leader_has(
     let one = connect(config(cluster.url(0))).await;
     let others = [connect(config(cluster.url(1))).await, connect(config(cluster.url(2))).await];
     let (workflow, case, _) = ticking(&one).await;
-    for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS"] {
+    for stream in ["CB_LOG", "CB_MARKING", "CB_TIMERS", "CB_WORK", "CB_BEATS"] {
         edit_stream(&operator, stream, json!({"num_replicas": 3})).await;
     }
     eventually("replicas that follow", Duration::from_secs(30), async || {

@@ -18,22 +18,22 @@ use super::{
 use crate::support::{begin, config, petrel_at, transition, workflow};
 
 /// The streams that Storm Petrel makes if there are none.
-async fn fresh() -> [Value; 3] {
+async fn fresh() -> [Value; 5] {
     let server = TestServer::start().await;
     // With most other settings a server makes no stream that acknowledges before the disk.
     connect(NatsStorageConfig { view_on_disk: true, ..config(server.url()) }).await;
     settings(&operator(server.url()).await).await
 }
 
-async fn settings(operator: &jetstream::Context) -> [Value; 3] {
-    let mut log = stream_info(operator, "CB_LOG").await;
-    let mut marking = stream_info(operator, "CB_MARKING").await;
-    let mut timers = stream_info(operator, "CB_TIMERS").await;
-    [log["config"].take(), marking["config"].take(), timers["config"].take()]
+async fn settings(operator: &jetstream::Context) -> [Value; 5] {
+    let streams = ["CB_LOG", "CB_MARKING", "CB_TIMERS", "CB_WORK", "CB_BEATS"];
+    let found = streams.map(async |stream| stream_info(operator, stream).await["config"].take());
+    let found = futures::future::join_all(found).await;
+    found.try_into().expect("as many as were asked for")
 }
 
 /// Streams that are ours by name, subjects and metadata, and wrong in these fields.
-async fn make_streams(operator: &jetstream::Context, fresh: &[Value; 3], wrong: [Value; 3]) {
+async fn make_streams(operator: &jetstream::Context, fresh: &[Value; 5], wrong: [Value; 5]) {
     for (fresh, wrong) in fresh.iter().zip(wrong) {
         let mut settings = fresh.clone();
         for (field, value) in wrong.as_object().unwrap() {
@@ -66,7 +66,15 @@ async fn limits_that_would_lose_data_are_put_right_before_the_first_write() {
         "allow_msg_ttl": false, "allow_rollup_hdrs": false, "discard": "new",
         "duplicate_window": 1_000_000_000
     });
-    make_streams(&operator, &fresh, [log, marking, timers]).await;
+    let work = json!({
+        "max_msgs_per_subject": 1, "max_age": 60_000_000_000_u64, "max_msgs": 10,
+        "discard": "old", "allow_direct": false, "duplicate_window": 1_000_000_000
+    });
+    let beats = json!({
+        "max_msgs_per_subject": 1, "max_age": 60_000_000_000_u64, "allow_direct": false,
+        "allow_rollup_hdrs": false, "allow_msg_ttl": false, "duplicate_window": 1_000_000_000
+    });
+    make_streams(&operator, &fresh, [log, marking, timers, work, beats]).await;
     let petrel = petrel_at(server.url()).await;
     let mut now = settings(&operator).await;
     for (now, fresh) in now.iter_mut().zip(&fresh) {
@@ -123,9 +131,11 @@ async fn refused(config: NatsStorageConfig) -> String {
 async fn what_cannot_be_changed_is_refused_with_its_field_and_left_as_it_is() {
     let fresh = fresh().await;
     let none = || json!({});
-    let log = |wrong| [wrong, none(), none()];
-    let marking = |wrong| [none(), wrong, none()];
-    let timers = |wrong| [none(), none(), wrong];
+    let log = |wrong| [wrong, none(), none(), none(), none()];
+    let marking = |wrong| [none(), wrong, none(), none(), none()];
+    let timers = |wrong| [none(), none(), wrong, none(), none()];
+    let work = |wrong| [none(), none(), none(), wrong, none()];
+    let beats = |wrong| [none(), none(), none(), none(), wrong];
     for (wrong, told) in [
         (log(json!({"storage": "memory"})), "CB_LOG storage:"),
         (marking(json!({"storage": "memory"})), "CB_MARKING storage:"),
@@ -134,6 +144,8 @@ async fn what_cannot_be_changed_is_refused_with_its_field_and_left_as_it_is() {
         (marking(json!({"retention": "workqueue"})), "CB_MARKING retention:"),
         (timers(json!({"retention": "workqueue"})), "CB_TIMERS retention:"),
         (timers(json!({"deny_delete": true})), "CB_TIMERS deny_delete:"),
+        (work(json!({"retention": "limits"})), "CB_WORK retention:"),
+        (beats(json!({"retention": "workqueue"})), "CB_BEATS retention:"),
         (
             log(json!({"persist_mode": "async", "allow_atomic": false})),
             "CB_LOG allow_atomic, persist_mode:",
@@ -144,6 +156,8 @@ async fn what_cannot_be_changed_is_refused_with_its_field_and_left_as_it_is() {
             [
                 json!({"discard": "old"}),
                 json!({"deny_purge": true, "allow_rollup_hdrs": false}),
+                none(),
+                none(),
                 none(),
             ],
             "CB_MARKING deny_purge:",
@@ -260,6 +274,10 @@ async fn settings_that_somebody_changed_are_told_by_doctor_and_health_and_put_ri
         ("CB_TIMERS", "max_msgs_per_subject", json!(1)),
         ("CB_TIMERS", "max_msgs", json!(1_000)),
         ("CB_TIMERS", "max_bytes", json!(1_000_000)),
+        ("CB_WORK", "discard", json!("old")),
+        ("CB_WORK", "max_msgs", json!(1_000)),
+        ("CB_BEATS", "subject_delete_marker_ttl", json!(60_000_000_000_u64)),
+        ("CB_BEATS", "max_age", json!(3_600_000_000_000_u64)),
     ];
     for (stream, field, value) in harmful {
         edit_stream(&operator, stream, json!({ field: value })).await;

@@ -291,7 +291,7 @@ impl Doctor {
     /// disk takes what is written can't be told otherwise: the server's accounts know nothing of what
     /// others put there, and conditions that can't hold are looked at before it writes.
     async fn store_marker(&self) -> Result<()> {
-        let [.., token, _] = Subjects::new(&self.config.prefix).of_no_workflow();
+        let [_, _, _, _, token, ..] = Subjects::new(&self.config.prefix).of_no_workflow();
         let case = CaseId::new("none").map_err(|problem| StorageError::Stream {
             stream: self.config.marking_stream.clone(),
             reason: problem.to_string(),

@@ -49,10 +49,10 @@ pub(super) enum Role {
 
 impl Role {
     /// Those of the streams beside the log and its view of tokens.
-    pub(in crate::storage) const OTHERS: [Self; 3] = [Self::Timers, Self::Work, Self::Beats];
+    pub(super) const OTHERS: [Self; 3] = [Self::Timers, Self::Work, Self::Beats];
 
     /// Name of the stream.
-    pub(in crate::storage) fn name(self, config: &NatsStorageConfig) -> String {
+    pub(super) fn name(self, config: &NatsStorageConfig) -> String {
         match self {
             Self::Log => config.log_stream.clone(),
             Self::View => config.marking_stream.clone(),
