@@ -14,6 +14,9 @@ use crate::{
 /// The order-approval workflow that a new installation starts with.
 pub(super) const SAMPLE: &str = include_str!("../../samples/order-approval.yaml");
 
+/// A sample that runs by itself.
+pub(super) const RUNNING_SAMPLE: &str = include_str!("../../samples/order.yaml");
+
 /// The most levels of a definition around a rule or metadata, and some to spare for the check that
 /// names what is too deep.
 const FRAME: usize = 16;

@@ -1,6 +1,9 @@
 //! `petrel dev`: everything on one machine, with something to try.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use serde_json::json;
@@ -11,9 +14,10 @@ use super::{
     case_cache::CaseCache,
     cluster::Cluster,
     connection::{self, Connection, Server},
-    definition_file::{self, SAMPLE},
+    definition_file::{self, RUNNING_SAMPLE, SAMPLE},
     failure::Failure,
     running::Running,
+    sample_work,
     serve::{self, Listen, Tasks},
     soundness::Soundness,
 };
@@ -68,7 +72,7 @@ impl Dev {
             let connection = connection.checking(self.soundness.checks()).knowing(self.case_cache);
             let begun = Instant::now();
             let sample = loop {
-                match load_sample(&connection.petrel).await {
+                match load_samples(&connection.petrel).await {
                     // The leader of a stream that was just made may be the next one already.
                     Err(failure) if failure.is_retryable() && begun.elapsed() < ELECTIONS => {
                         sleep(LOOK).await;
@@ -76,9 +80,10 @@ impl Dev {
                     loaded => break loaded?,
                 }
             };
-            Ok::<_, Failure>((connection, sample))
+            let worker = sample_work::worker(connection.petrel.clone())?;
+            Ok::<_, Failure>((connection, sample, worker))
         };
-        let (connection, sample) = tokio::select! {
+        let (connection, samples, worker) = tokio::select! {
             started = started => started?,
             () = shutdown.cancelled() => return Err(Failure::interrupted()),
         };
@@ -87,14 +92,15 @@ impl Dev {
             "nats": connection.server.url(),
             "durability": connection.server.durability(config),
             "graphql": graphql,
-            "workflow": sample.definition.id,
-            "version": sample.version,
+            "workflow": samples[0].definition.id,
+            "version": samples[0].version,
+            "workflows": samples.each_ref().map(|sample| &sample.definition.id),
         });
         // Before anybody is told that it is up: whoever reads that may use the announcement.
         let announcement = serve::announce_local_server(&connection.server, &port, config)?;
-        let welcome = welcome(&connection.server, config, &graphql, &sample);
+        let welcome = welcome(&connection.server, config, &graphql, &samples);
         serve::announce(config, &up, &welcome)?;
-        serve::run(connection, port, announcement, self.tasks, shutdown).await?;
+        serve::run(connection, port, announcement, self.tasks, Some(worker), shutdown).await?;
         Ok(Answer::default())
     }
 }
@@ -125,9 +131,14 @@ async fn refuse_a_second(config: &Config) -> Result<(), Failure> {
     )))
 }
 
-/// Stores the sample, unless there is a workflow of that id: the user may have changed it.
-async fn load_sample(petrel: &Petrel) -> Result<std::sync::Arc<StoredDefinition>, Failure> {
-    let sample = definition_file::parse(SAMPLE)
+/// Stores the samples: the one for hands, and the one that runs by itself.
+async fn load_samples(petrel: &Petrel) -> Result<[Arc<StoredDefinition>; 2], Failure> {
+    Ok([load_sample(petrel, SAMPLE).await?, load_sample(petrel, RUNNING_SAMPLE).await?])
+}
+
+/// Stores a sample, unless there is a workflow of that id: the user may have changed it.
+async fn load_sample(petrel: &Petrel, text: &str) -> Result<Arc<StoredDefinition>, Failure> {
+    let sample = definition_file::parse(text)
         .map_err(|reason| Failure::internal(format!("the sample workflow {reason}")))?;
     let id = sample.id.clone();
     match petrel.workflow(&id).await {
@@ -135,20 +146,24 @@ async fn load_sample(petrel: &Petrel) -> Result<std::sync::Arc<StoredDefinition>
         found => return Ok(found?),
     }
     let stored = petrel.create_workflow(sample, ExpectedVersion::New).await?;
-    Ok(std::sync::Arc::new(stored))
+    Ok(Arc::new(stored))
 }
 
 /// The first text for a newcomer.
-fn welcome(server: &Server, config: &Config, graphql: &str, sample: &StoredDefinition) -> String {
+fn welcome(
+    server: &Server,
+    config: &Config,
+    graphql: &str,
+    [sample, running]: &[Arc<StoredDefinition>; 2],
+) -> String {
     let (nats, workflow) = (server.url(), &sample.definition.id);
+    let order = &running.definition.id;
     // A sentence in two halves, on two lines.
     let durability = server.durability(config).map_or_else(
         || "as that server is set up".to_owned(),
         |durability| durability.replacen(": ", ":\n              ", 1),
     );
     let home = graphql.trim_end_matches("graphql");
-    let places = sample.definition.places.len();
-    let transitions = sample.definition.transitions.len();
     let data = match server {
         Server::Own(local) => format!("  data        {}\n", local.store_dir().display()),
         Server::Named(_) | Server::Running(_) => String::new(),
@@ -168,9 +183,22 @@ fn welcome(server: &Server, config: &Config, graphql: &str, sample: &StoredDefin
   durability  {durability}
   GraphQL     {graphql}
   GraphiQL    {home}
-{data}  workflow    {workflow} v{version}: {places} places, {transitions} transitions
+{data}  workflows   {order}, which runs by itself with a worker in this process, and
+              {workflow}, which waits for you
 
-Try, in another terminal:
+Try, in another terminal, an order that runs by itself:
+
+  {petrel} case start {order} --id o-1 --data '{{"amount": 120}}'{url}
+  {petrel} case wait {order} o-1{url}
+  {petrel} case history {order} o-1{url}
+
+A large one waits for a person, and says so:
+
+  {petrel} case start {order} --id o-2 --data '{{"amount": 5000}}'{url}
+  {petrel} case explain {order} o-2{url}
+  {petrel} fire approve --workflow {order} --case o-2{url}
+
+The other workflow goes one step at a time:
 
   {petrel} case start {workflow} --id order-1 --data '{{"amount": 120}}'{url}
   {petrel} fire submit --workflow {workflow} --case order-1{url}
@@ -180,7 +208,6 @@ Try, in another terminal:
     -d '{{"query": "{{ workflow(id: \"{workflow}\") {{ name places {{ id }} transitions {{ id }} }} }}"}}'
 
 Ctrl-C stops it; the data is kept.
-"#,
-        version = sample.version,
+"#
     )
 }

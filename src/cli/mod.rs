@@ -31,6 +31,7 @@ mod presentation;
 mod queue;
 mod rebuild;
 mod running;
+mod sample_work;
 mod serve;
 mod simulate;
 mod simulated_log;

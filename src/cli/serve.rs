@@ -20,6 +20,7 @@ use crate::{
     local_server::LocalServer,
     process::{Serving, ServingError},
     server::{Doors, MOST_CONNECTIONS, Tokens},
+    worker::Worker,
 };
 
 const EXAMPLES: &str = "\
@@ -125,7 +126,7 @@ impl Serve {
         let text = format!("serving GraphQL at {}", port.graphql());
         let announcement = announce_local_server(&connection.server, &port, config)?;
         announce(config, &started, &text)?;
-        run(connection, port, announcement, self.tasks, shutdown).await?;
+        run(connection, port, announcement, self.tasks, None, shutdown).await?;
         Ok(Answer::default())
     }
 }
@@ -193,13 +194,14 @@ pub(super) async fn run(
     port: HttpPort,
     announcement: Option<Announcement>,
     tasks: Tasks,
+    worker: Option<Worker>,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let Connection { petrel, storage, server } = connection;
     let HttpPort { listener, doors, tokens, .. } = port;
     let Tasks { audit_every } = tasks;
     let stop = shutdown.child_token();
-    let serving = Serving { petrel, storage, doors, tokens, audit_every };
+    let serving = Serving { petrel, storage, doors, tokens, audit_every, worker };
     let mut serving = pin!(serving.run(listener, stop.clone()));
     // The loser of the race is not dropped when it is `serving`: it is asked to stop and
     // awaited.

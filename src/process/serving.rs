@@ -14,6 +14,7 @@ use crate::{
     petrel::Petrel,
     server::{Doors, ServerState, Tokens, serve},
     storage::nats::NatsStorage,
+    worker::Worker,
 };
 
 /// Time that the tasks, and the changes under way, have to end when the requests have.
@@ -32,6 +33,8 @@ pub struct Serving {
     pub tokens: Option<Tokens>,
     /// The pause between two audits; without, there is none.
     pub audit_every: Option<Duration>,
+    /// A worker in the same process.
+    pub worker: Option<Worker>,
 }
 
 /// Reason that a process could not serve, or fault that it had.
@@ -59,7 +62,7 @@ impl Serving {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), ServingError> {
-        let Self { petrel, storage, doors, tokens, audit_every } = self;
+        let Self { petrel, storage, doors, tokens, audit_every, worker } = self;
         let mut tasks = Tasks::new(&shutdown);
         let mut state = ServerState::new(Api::new(petrel.clone(), Limits::default()))
             .with_doors(doors)
@@ -88,6 +91,13 @@ impl Serving {
         if let Some(every) = audit_every {
             let petrel = petrel.clone();
             tasks.run("audit", |stop| async move { petrel.run_auditor(every, stop).await });
+        }
+        if let Some(worker) = worker {
+            tasks.run("worker", |stop| async move {
+                if let Err(error) = worker.run(stop).await {
+                    tracing::error!(%error, "the worker could not begin");
+                }
+            });
         }
         let served = serve(listener, state, shutdown).await;
         // Only now: requests under way may have begun further ones.

@@ -36,8 +36,5 @@ mod supervision;
 mod support;
 mod timers;
 mod timing;
-<<<<<<< HEAD
 mod work;
-=======
 mod work_storage;
->>>>>>> f0db782 (Streams of work and beats are told of wherever the timers' is)
