@@ -20,7 +20,8 @@ use crate::models::{CaseId, WorkflowId};
 ///   he saw nothing. Of many writers who expect the same, one writes. Where it does not hold, the error is
 ///   [`LostRace`](super::StorageError::LostRace), and nothing was stored: look again, and decide again.
 /// - **A beat** is there for its life, by the store's clock, and then as if it had never been: a read finds
-///   none, and the next writer expects none. Its own sequence is refused then.
+///   none, and the next writer expects none. Whoever expects it is refused, a second later at the latest:
+///   until then he is taken at his word if nobody else has written, which harms nobody.
 /// - **Progress** stays until it is replaced or ended. Its condition is its own: beat and progress of an
 ///   item do not count for each other.
 /// - **Reads** are of whoever has everything that was stored: what was written before a read began is

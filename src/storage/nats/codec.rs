@@ -260,8 +260,14 @@ pub(super) fn encode_queue(settings: &QueueSettings, subject: &str) -> Result<By
 /// The settings of a queue and their version.
 pub(super) fn decode_queue(message: &RawMessage) -> Result<(QueueSettings, LogSequence)> {
     in_log(message, |sequence| {
-        let QueueMessage { format, ack_wait_ms, most_in_flight, paused } = decode(message)?;
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        // First, since a later format may have other fields.
+        let Format { format } = decode(message)?;
         readable_up_to(QUEUE_FORMAT, format)?;
+        let QueueMessage { ack_wait_ms, most_in_flight, paused, .. } = decode(message)?;
         let ack_wait = Duration::from_millis(ack_wait_ms);
         Ok((QueueSettings { ack_wait, most_in_flight, paused }, sequence))
     })

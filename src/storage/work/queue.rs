@@ -76,7 +76,8 @@ impl QueueSettings {
         let wrong = |field: &str, reason: String| {
             Err(StorageError::Config { field: field.to_owned(), reason })
         };
-        if !Self::ACK_WAIT.contains(&self.ack_wait) || self.ack_wait.subsec_nanos() % 1_000_000 != 0
+        if !Self::ACK_WAIT.contains(&self.ack_wait)
+            || !self.ack_wait.subsec_nanos().is_multiple_of(1_000_000)
         {
             let reason = format!("is {:?}; use 1 s to 1 h, in whole milliseconds", self.ack_wait);
             return wrong("ack_wait", reason);

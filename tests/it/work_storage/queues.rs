@@ -30,8 +30,11 @@ async fn a_consumer_with_other_settings_than_its_queue_gets_these_from_who_finds
     let (work, operator) = (connect(config(server.url())).await, operator(server.url()).await);
     work.set_queue(&queue("q"), limited(3), None).await.unwrap();
     work.offer(&offers("q", 0..1)).await.unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
     let about = async || -> Value {
-        operator.request(format!("CONSUMER.INFO.{CONSUMER}"), &()).await.unwrap()
+        let asked = format!("$JS.API.CONSUMER.INFO.{CONSUMER}");
+        let answer = client.request(asked, "".into()).await.unwrap();
+        serde_json::from_slice(&answer.payload).unwrap()
     };
     let right = about().await["config"].clone();
     assert_eq!((&right["max_ack_pending"], &right["max_deliver"]), (&json!(3), &json!(-1)));

@@ -4,6 +4,7 @@
 mod filling;
 mod level;
 mod missing;
+mod others;
 mod persistence;
 pub(super) mod settings;
 
@@ -15,9 +16,8 @@ use tokio::time::sleep;
 
 use super::{Link, NatsStorageConfig, Subjects, leader::led, refusal::NOT_FOUND};
 use crate::storage::StorageError;
-use settings::{
-    Step, beat_settings, failed, log_settings, new_metadata, timer_settings, update, work_settings,
-};
+use others::{beat_settings, timer_settings, work_settings};
+use settings::{Step, failed, log_settings, new_metadata, update};
 
 pub use filling::Filling;
 pub(super) use filling::{filled, is_filling, keep_view, note_filled, to_be_filled_since};

@@ -119,28 +119,38 @@ pub async fn of_eight_who_beat_upon_the_same_one_does(beats: &Beats) {
 /// Not long before, and not long after.
 pub async fn a_beat_is_gone_when_its_life_is_over_and_none_is_expected_then(beats: &Beats) {
     let (one, life) = (beat("beats-over", 1), Duration::from_secs(1));
+    let mut last = None;
     for _ in 0..3 {
         let begun = Instant::now();
-        let first = beats.beat(&one, life, None).await.unwrap();
+        last = Some(beats.beat(&one, life, None).await.unwrap());
         while beats.last_beat(&one.workflow, &one.case, 1).await.unwrap().is_some() {
             assert!(begun.elapsed() < PATIENCE, "it lives");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let lived = begun.elapsed();
         assert!((life.mul_f64(0.9)..3 * life).contains(&lived), "{lived:?}");
-        let refused = beats.beat(&one, life, Some(first)).await;
-        assert!(is_lost_race(&refused), "{refused:?}");
     }
+    tokio::time::sleep(life).await;
+    let refused = beats.beat(&one, life, last).await;
+    assert!(is_lost_race(&refused), "{refused:?}");
 }
 
 /// Each begins a life of its own.
 pub async fn beats_that_go_on_keep_the_last_one_alive(beats: &Beats) {
     let (one, mut last, begun) = (beat("beats-go-on", 1), None, Instant::now());
     let life = Duration::from_secs(2);
+    let mut before = begun;
     while begun.elapsed() < 2 * life {
-        last = Some(beats.beat(&one, life, last).await.expect("the last one is alive"));
+        let done = beats.beat(&one, life, last).await;
+        // A busy machine may have let its life pass.
+        assert!(done.is_ok() || before.elapsed() > life / 2, "the last one is alive: {done:?}");
+        (last, before) = (done.ok(), Instant::now());
         tokio::time::sleep(life / 5).await;
     }
+    let last = match last {
+        Some(last) => Some(last),
+        None => Some(beats.beat(&one, life, None).await.unwrap()),
+    };
     let found = beats.last_beat(&one.workflow, &one.case, 1).await.unwrap().expect("a beat");
     assert_eq!(Some(found.sequence), last);
 }

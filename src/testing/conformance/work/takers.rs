@@ -80,7 +80,6 @@ pub async fn work_that_is_given_back_comes_again_after_its_delay(work: &Work) {
     let first = taker.one().await;
     let (begun, delay) = (Instant::now(), Duration::from_millis(1_200));
     work.give_work_back(&first, delay).await.unwrap();
-    taker.is_quiet().await;
     let second = taker.one().await;
     assert!(begun.elapsed() >= delay, "{:?}", begun.elapsed());
     assert_eq!((&second.offer, second.published), (&made, first.published));
@@ -99,17 +98,24 @@ pub async fn what_a_taker_leaves_comes_to_another_one_and_what_he_extends_does_n
     work.offer(&offers(&queue, 0..2)).await.unwrap();
     let (begun, taken) = (Instant::now(), taker.take(2).await);
     let (mut again, mut came) = (None, Vec::new());
+    let (mut extended, mut longest) = (begun, Duration::ZERO);
     while begun.elapsed() < 2 * ack_wait {
         work.extend(&taken[1]).await.unwrap();
-        came.extend(taker.turn(10).await);
+        longest = longest.max(extended.elapsed());
+        extended = Instant::now();
+        for delivery in taker.turn(10).await {
+            work.acknowledge(&delivery).await.unwrap();
+            came.push(delivery);
+        }
         again = again.or((!came.is_empty()).then(|| begun.elapsed()));
     }
     let items: Vec<_> = came.iter().map(|it| (it.offer.item, it.deliveries)).collect();
-    assert_eq!(items, [(0, 2)]);
-    assert!(again.is_some_and(|after| after >= ack_wait.mul_f64(0.9)), "{again:?}");
-    for delivery in [&came[0], &taken[1]] {
-        work.acknowledge(delivery).await.unwrap();
+    // A busy machine may have let its time pass.
+    if longest < ack_wait / 2 {
+        assert_eq!(items, [(0, 2)]);
     }
+    assert!(again.is_some_and(|after| after >= ack_wait.mul_f64(0.9)), "{again:?}");
+    work.acknowledge(&taken[1]).await.unwrap();
     taker.is_quiet().await;
 }
 
