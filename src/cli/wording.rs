@@ -155,6 +155,7 @@ fn needed(wanted: &str) -> String {
         "a string" | "string" | "string scalar" | "string or enum" => "a text",
         "u64" | "usize" | "u32" | "unsigned integer" | "integer" => "a whole number from 0",
         "i64" | "isize" | "i32" => "a whole number",
+        "f64" | "f32" | "float" | "floating point" => "a number",
         "a boolean" | "boolean" | "bool" => "true or false",
         other if other.starts_with("struct ") => "an object",
         other => other,

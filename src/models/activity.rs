@@ -14,24 +14,28 @@ use super::{KindId, OutcomeId, OutputArc, PlaceId, QueueId, wait};
 pub struct Activity {
     /// The queue where workers look for it; the workflow's default, or `default`, where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["payments"])))]
     pub queue: Option<QueueId>,
     /// Kind of the work, by which a worker chooses its handler; the transition's id where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["charge-card"])))]
     pub kind: Option<KindId>,
     /// A CEL expression over `token`, `tokens`, `case` and `data` that gives the input of an attempt;
     /// the data of the tokens that it takes, merged in arc order, where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["{'amount': token.data.amount}"])))]
     pub input: Option<String>,
-    /// The longest time of one attempt, such as `30s` or `2h 30m`; no limit where absent. A number is
-    /// one of seconds.
-    #[serde(default, deserialize_with = "wait::deserialize")]
-    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::schema"))]
+    /// The longest time of one attempt, such as `30s` or `2h 30m`; the workflow's default, or no limit,
+    /// where absent. A number is one of seconds.
+    #[serde(default, deserialize_with = "wait::deserialize_span")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::span_schema"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
     /// The longest time of all attempts together, with the waits between them, since the work was
-    /// offered; no limit where absent. At its end the work ends with the code `DEADLINE`.
-    #[serde(default, deserialize_with = "wait::deserialize")]
-    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::schema"))]
+    /// offered; the workflow's default, or no limit, where absent. At its end the work ends with the
+    /// code `DEADLINE`.
+    #[serde(default, deserialize_with = "wait::deserialize_span")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::span_schema"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
     /// The way in which a failed attempt is tried again.
@@ -40,17 +44,21 @@ pub struct Activity {
     /// Class of the work: `high`, `normal` or `low`, or a CEL expression over the tokens that gives one
     /// of these as a text; `normal` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["high", "token.data.rank"])))]
     pub priority: Option<String>,
     /// The ways in which it may end, each with outputs of its own. Where there are none it ends by the
     /// transition's outputs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outcomes: BTreeMap<OutcomeId, Outcome>,
-    /// Codes of failures that end it by an outcome, without another attempt.
+    /// Codes of failures that end it by an outcome, without another attempt: each with the outcome's
+    /// id. A deadline that passes has the code `DEADLINE`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = [{"NO_STOCK": "refused"}])))]
     pub on_error: BTreeMap<String, OutcomeId>,
-    /// The most of its items that are open in one case at once, 1 to
-    /// [`MOST_PARALLEL`](Self::MOST_PARALLEL); [`PARALLEL`](Self::PARALLEL) where absent.
+    /// The most of its items that are open in one case at once, 1 to 1,000; the workflow's default, or
+    /// 100, where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
     pub max_parallel: Option<u32>,
 }
 
@@ -63,6 +71,16 @@ impl Activity {
 
     /// The most that a definition may allow.
     pub const MOST_PARALLEL: u32 = 1_000;
+
+    /// The same without the arcs of its outcomes, for nets, which have arcs themselves.
+    #[must_use]
+    pub fn without_arcs(&self) -> Self {
+        let mut activity = self.clone();
+        for outcome in activity.outcomes.values_mut() {
+            *outcome = Outcome { output: outcome.output.take(), ..Outcome::default() };
+        }
+        activity
+    }
 }
 
 /// A way in which an activity may end.
@@ -90,18 +108,20 @@ pub struct Outcome {
 pub struct Retry {
     /// The most attempts that may fail, 1 to 1,000; 3 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
     pub attempts: Option<u32>,
     /// Delay before the second attempt; `1s` where absent.
-    #[serde(default, deserialize_with = "wait::deserialize")]
-    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::schema"))]
+    #[serde(default, deserialize_with = "wait::deserialize_span")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::span_schema"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<String>,
     /// Growth of the delays, 1 to 100; 2 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100)))]
     pub factor: Option<f64>,
     /// The longest delay; `60s` where absent.
-    #[serde(default, deserialize_with = "wait::deserialize")]
-    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::schema"))]
+    #[serde(default, deserialize_with = "wait::deserialize_span")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::span_schema"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub longest: Option<String>,
     /// Shortens each delay by a part of it that differs from item to item, so that what failed together
@@ -111,9 +131,11 @@ pub struct Retry {
     /// The most attempts that may be lost with their workers, 1 to 1,000; 5 where absent. They do not
     /// count as failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
     pub lost: Option<u32>,
     /// Codes of failures after which nothing is tried again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(inner(length(min = 1)), extend("examples" = [["NO_STOCK"]])))]
     pub except: Vec<String>,
 }
 
@@ -122,23 +144,26 @@ pub struct Retry {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ActivityDefaults {
-    /// As in [`Activity`].
+    /// The queue of activities that name none; `default` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("examples" = ["payments"])))]
     pub queue: Option<QueueId>,
-    /// As in [`Activity`].
-    #[serde(default, deserialize_with = "wait::deserialize")]
-    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::schema"))]
+    /// The longest time of one attempt of activities that name none, such as `30s`; no limit where absent.
+    #[serde(default, deserialize_with = "wait::deserialize_span")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::span_schema"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
-    /// As in [`Activity`].
-    #[serde(default, deserialize_with = "wait::deserialize")]
-    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::schema"))]
+    /// The longest time of all attempts together of activities that name none; no limit where absent.
+    #[serde(default, deserialize_with = "wait::deserialize_span")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "wait::span_schema"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
-    /// As in [`Activity`]; each of its fields by itself.
+    /// The way in which failed attempts are tried again; of each activity every field that it leaves out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// As in [`Activity`].
+    /// The most items of one activity that are open in one case at once, of activities that name no number:
+    /// 1 to 1,000; 100 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
     pub max_parallel: Option<u32>,
 }

@@ -1,5 +1,6 @@
 //! The built binary, from the outside.
 
+mod activities;
 mod analyse;
 mod audit;
 mod bench;

@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use stormpetrel::{engine::Net, models::WorkflowDefinition};
 
 use super::{errors, output, petrel};
 
@@ -69,11 +70,82 @@ async fn the_schema_takes_what_is_read_and_refuses_what_is_not() {
         json!({"id": "w", "initial_place": "a", "places": [], "title": "x"}),
         json!([]),
     ] {
-        let read =
-            serde_json::from_value::<stormpetrel::models::WorkflowDefinition>(definition.clone());
+        let read = serde_json::from_value::<WorkflowDefinition>(definition.clone());
         let found: Vec<_> =
             validator.iter_errors(&definition).map(|error| error.to_string()).collect();
         assert_eq!(read.is_ok(), found.is_empty(), "{definition}: {read:?}, {found:?}");
+    }
+}
+
+/// Activities: the schema knows the numbers that are allowed, too, so it is compared with the check.
+#[tokio::test]
+async fn the_schema_of_activities_takes_what_is_right_and_refuses_mistakes() {
+    let schema = schema().await;
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let text = include_str!("../../fixtures/activities/every-field.yaml");
+    let every: Value = serde_saphyr::from_str(text).unwrap();
+    let with = |path: &str, value: Value| {
+        let mut definition = every.clone();
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        definition.pointer_mut(parent).unwrap()[name] = value;
+        definition
+    };
+    let of = "/transitions/1/activity";
+    let paid = format!("{of}/outcomes/paid");
+    let retry = format!("{of}/retry");
+    let right = [
+        every.clone(),
+        with(&format!("{of}/timeout"), json!(30)),
+        with(&format!("{of}/priority"), json!("low")),
+        with("/transitions/1/activity/retry", json!({})),
+        with("/defaults/retry/factor", json!(1)),
+        with("/defaults", json!({})),
+    ];
+    let wrong = [
+        with(&format!("{of}/colour"), json!("red")),
+        with(&format!("{of}/queue"), json!("a.b")),
+        with(&format!("{of}/kind"), json!("x".repeat(65))),
+        with(&format!("{of}/input"), json!({"amount": 1})),
+        with(&format!("{of}/timeout"), json!(-1)),
+        with(&format!("{of}/deadline"), json!(["2h"])),
+        with(&format!("{of}/priority"), json!(5)),
+        with(&format!("{of}/max_parallel"), json!(1_001)),
+        with(&format!("{of}/max_parallel"), json!(0)),
+        with(&format!("{of}/outcomes"), json!(["paid"])),
+        with(&format!("{of}/outcomes"), json!({"a.b": {"to_place": "paid"}})),
+        with(&format!("{of}/on_error"), json!({"CARD": "try again"})),
+        with(&format!("{of}/on_error"), json!(["CARD"])),
+        with(&format!("{paid}/outputs"), json!([{"weight": 1}])),
+        with(&format!("{paid}/from_places"), json!(["packed"])),
+        with(&format!("{retry}/attempts"), json!(0)),
+        with(&format!("{retry}/lost"), json!(1_001)),
+        with(&format!("{retry}/factor"), json!("fast")),
+        with(&format!("{retry}/factor"), json!(0.5)),
+        with(&format!("{retry}/jitter"), json!("yes")),
+        with(&format!("{retry}/except"), json!("NO_STOCK")),
+        with(&format!("{retry}/except"), json!([""])),
+        with("/defaults/kind", json!("pick")),
+        with("/defaults/queue", json!("")),
+    ];
+    for (definition, is_right) in
+        right.iter().map(|of| (of, true)).chain(wrong.iter().map(|of| (of, false)))
+    {
+        let read = serde_json::from_value::<WorkflowDefinition>(definition.clone());
+        let checked = read.map_err(|error| error.to_string()).and_then(|definition| {
+            Net::compile(&definition).map(|_| ()).map_err(|problems| problems.to_string())
+        });
+        let found: Vec<_> =
+            validator.iter_errors(definition).map(|error| error.to_string()).collect();
+        assert_eq!(
+            (checked.is_ok(), found.is_empty()),
+            (is_right, is_right),
+            "{checked:?}, {found:?}"
+        );
+    }
+    for (name, count) in [("Activity", 7), ("ActivityDefaults", 3), ("Retry", 3)] {
+        let text = schema["$defs"][name].to_string();
+        assert!(text.matches("\"examples\"").count() >= count, "{text}");
+        assert!(!text.contains("[`"), "no links of the library's documentation: {text}");
     }
 }
 
