@@ -1,7 +1,10 @@
 //! Inputs of mutations, and their conversion to requests to the core.
 
+mod activity;
+mod arc;
 mod change;
 mod firing;
+mod reader;
 mod token;
 mod work;
 mod workflow;

@@ -1,19 +1,20 @@
 //! The input of the creation of a workflow.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::collections::BTreeMap;
 
 use async_graphql::{ID, InputObject, Json};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::object_or_reason;
+use super::{
+    activity::{ActivityDefaultsInput, ActivityInput},
+    arc::{InputArcInput, OutputArcInput, inputs, outputs},
+    reader::Reader,
+};
 use crate::{
     engine::Net,
-    graphql::{
-        global::GlobalId,
-        types::{ArcKind, PlaceKind},
-    },
-    models::{self, Guard, IdError, PlaceId, Problems, Version, WorkflowDefinition},
+    graphql::{global::GlobalId, types::PlaceKind},
+    models::{self, Guard, PlaceId, Version, WorkflowDefinition},
     petrel::{Error, ExpectedVersion},
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct CreateWorkflowInput {
     final_markings: Option<Vec<Vec<PlaceTokensInput>>>,
     /// The most immediate firings that may follow one change: 1 to 10,000, and 1,000 where absent.
     max_cascade: Option<u32>,
+    /// What its activities have where they say nothing else.
+    defaults: Option<ActivityDefaultsInput>,
     /// Other data to keep with the definition.
     metadata: Option<Json<Value>>,
     /// The version that the workflow is believed to have: 0 for none yet. A `CONFLICT` if it has
@@ -94,32 +97,11 @@ struct TransitionInput {
     /// A CEL expression that gives the time at which a timed transition fires by itself, once it is
     /// enabled.
     at: Option<String>,
+    /// Work that a worker carries out, after which the transition fires.
+    activity: Option<ActivityInput>,
     /// True if it is a step that is no activity: event logs leave it out.
     #[graphql(default)]
     silent: bool,
-}
-
-/// An arc from a place to a transition.
-#[derive(InputObject)]
-struct InputArcInput {
-    /// The id of the place where it starts.
-    place: ID,
-    /// Number of tokens; its meaning depends on the kind.
-    #[graphql(default = 1)]
-    weight: u32,
-    /// The effect of the arc.
-    #[graphql(default_with = "ArcKind::Consume")]
-    kind: ArcKind,
-}
-
-/// An arc from a transition to a place.
-#[derive(InputObject)]
-struct OutputArcInput {
-    /// The id of the place where it ends.
-    place: ID,
-    /// Number of tokens that it gives.
-    #[graphql(default = 1)]
-    weight: u32,
 }
 
 /// Number of tokens of a place in a final marking.
@@ -157,7 +139,7 @@ impl CreateWorkflowInput {
             initial_place: reader.id("initialPlace", &self.initial_place),
             final_markings: reader.final_markings(self.final_markings.unwrap_or_default()),
             max_cascade: self.max_cascade,
-            defaults: None,
+            defaults: self.defaults.map(|of| of.read(&mut reader)),
             metadata: reader.object("metadata", self.metadata),
         };
         let mut problems = reader.problems;
@@ -175,33 +157,7 @@ impl CreateWorkflowInput {
     }
 }
 
-/// A reader that goes to the end of a definition, and notes the parts that can't be read.
-#[derive(Default)]
-struct Reader {
-    problems: Problems,
-}
-
 impl Reader {
-    /// `value` as an id. One that is refused is noted, and something like it stands for it, so
-    /// that the rest of the definition can be looked at.
-    fn id<T: FromStr<Err = IdError>>(&mut self, path: &str, value: &ID) -> T {
-        value.parse().unwrap_or_else(|error: IdError| {
-            self.problems.add(path, error.to_string());
-            let fits = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-            let like: String = value.chars().take(32).map(fits).collect();
-            let like = if like.is_empty() { "_" } else { &like };
-            // 1 to 32 of the characters that every id may have.
-            like.parse().expect("an id")
-        })
-    }
-
-    fn object(&mut self, path: &str, value: Option<Json<Value>>) -> Map<String, Value> {
-        object_or_reason(value).unwrap_or_else(|reason| {
-            self.problems.add(path, reason);
-            Map::new()
-        })
-    }
-
     fn place(&mut self, at: usize, place: PlaceInput) -> models::Place {
         models::Place {
             id: self.id(&format!("places[{at}].id"), &place.id),
@@ -225,18 +181,8 @@ impl Reader {
 
     fn transition(&mut self, at: usize, of: TransitionInput) -> models::Transition {
         let path = format!("transitions[{at}]");
-        let inputs = of.inputs.unwrap_or_default().into_iter().enumerate();
-        let inputs = inputs.map(|(at, arc)| {
-            let place = self.id(&format!("{path}.inputs[{at}].place"), &arc.place);
-            models::InputArc { place, weight: arc.weight.into(), kind: arc.kind.into() }
-        });
-        let inputs = inputs.collect();
-        let outputs = of.outputs.unwrap_or_default().into_iter().enumerate();
-        let outputs = outputs.map(|(at, arc)| {
-            let place = self.id(&format!("{path}.outputs[{at}].place"), &arc.place);
-            models::OutputArc { place, weight: arc.weight.into() }
-        });
-        let outputs = outputs.collect();
+        let inputs = inputs(of.inputs, &path, self);
+        let outputs = outputs(of.outputs, &path, self);
         let from_places = of.from_places.unwrap_or_default().into_iter().enumerate();
         let from_places = from_places
             .map(|(at, place)| self.id(&format!("{path}.fromPlaces[{at}]"), &place))
@@ -261,7 +207,7 @@ impl Reader {
             priority: of.priority,
             after: of.after,
             at: of.at,
-            activity: None,
+            activity: of.activity.map(|of| of.read(&format!("{path}.activity"), self)),
             silent: of.silent,
         }
     }

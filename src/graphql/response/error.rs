@@ -177,15 +177,34 @@ fn details_of_storage(mut set: impl FnMut(&str, serde_json::Value), error: &Stor
     }
 }
 
-/// A path of the stored form in the spelling of the schema: `initial_place` is `initialPlace`.
+/// Names of the stored form that the schema spells otherwise.
+const SPELLED: &[&str] = &[
+    "from_places",
+    "to_place",
+    "initial_place",
+    "final_markings",
+    "max_cascade",
+    "max_parallel",
+    "on_error",
+];
+
+/// A path of the stored form in the spelling of the schema: `initial_place` is `initialPlace`. Ids and
+/// codes in it stay as they are.
 fn camel_case(path: &str) -> String {
-    let mut after_underscore = false;
-    let spell = |c: char| match (c, std::mem::replace(&mut after_underscore, c == '_')) {
-        ('_', _) => None,
-        (c, true) => Some(c.to_ascii_uppercase()),
-        (c, false) => Some(c),
+    let spelled = |part: &str| {
+        let name = part.split('[').next().unwrap_or(part);
+        if !SPELLED.contains(&name) {
+            return part.to_owned();
+        }
+        let mut after_underscore = false;
+        let spell = |c: char| match (c, std::mem::replace(&mut after_underscore, c == '_')) {
+            ('_', _) => None,
+            (c, true) => Some(c.to_ascii_uppercase()),
+            (c, false) => Some(c),
+        };
+        part.chars().filter_map(spell).collect()
     };
-    path.chars().filter_map(spell).collect()
+    path.split('.').map(spelled).collect::<Vec<_>>().join(".")
 }
 
 /// The blockers of each mode, with the place it would take from where the transition has several.
@@ -227,9 +246,14 @@ mod tests {
         let mut problems = Problems::default();
         problems.add("places", "is empty");
         problems.add("transitions[0].from_places[1]", "does not exist");
+        problems.add("transitions[0].activity.outcomes.not_ok.to_place", "does not exist");
+        problems.add("transitions[0].activity.on_error.NO_STOCK", "does not exist");
         let error = classified(Error::InvalidDefinition(problems));
         assert_eq!(error["code"], "INVALID_ARGUMENT");
-        assert_eq!(error["problems"][1]["path"], "transitions[0].fromPlaces[1]");
+        let path = |number: usize| &error["problems"][number]["path"];
+        assert_eq!(path(1), "transitions[0].fromPlaces[1]");
+        assert_eq!(path(2), "transitions[0].activity.outcomes.not_ok.toPlace");
+        assert_eq!(path(3), "transitions[0].activity.onError.NO_STOCK");
     }
 
     #[test]

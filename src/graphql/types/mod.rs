@@ -1,5 +1,6 @@
 //! Answers of queries, mutations and subscriptions: the models, as GraphQL objects.
 
+mod activity;
 mod analysis;
 mod case;
 mod case_page;

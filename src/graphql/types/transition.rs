@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Enum, ID, Json, Object, SimpleObject};
 use serde_json::Value;
 
+use super::activity::Activity;
 use crate::{
     graphql::{global::GlobalId, scalars::int},
     models::{self, LogSequence, WorkflowId},
@@ -107,6 +108,15 @@ pub(super) struct OutputArc {
     weight: i32,
 }
 
+/// Arcs of a definition.
+pub(super) fn output_arcs(of: &[models::OutputArc]) -> Vec<OutputArc> {
+    let arc = |arc: &models::OutputArc| OutputArc {
+        place: ID::from(&arc.place),
+        weight: int(arc.weight),
+    };
+    of.iter().map(arc).collect()
+}
+
 /// A transition: takes tokens from places and gives tokens to places, all at once.
 pub(crate) struct Transition {
     workflow: WorkflowId,
@@ -161,11 +171,7 @@ impl Transition {
 
     /// Arcs from this transition to places.
     async fn outputs(&self) -> Vec<OutputArc> {
-        let arc = |arc: &models::OutputArc| OutputArc {
-            place: ID::from(&arc.place),
-            weight: int(arc.weight),
-        };
-        self.transition.outputs.iter().map(arc).collect()
+        output_arcs(&self.transition.outputs)
     }
 
     /// Short form: the ids of the places of which it takes one token from any one.
@@ -209,6 +215,11 @@ impl Transition {
     /// The CEL expression of the time at which a timed transition fires by itself.
     async fn at(&self) -> Option<&str> {
         self.transition.at.as_deref()
+    }
+
+    /// The work that a worker carries out before it fires. Null if none does.
+    async fn activity(&self) -> Option<Activity> {
+        self.transition.activity.as_ref().map(Activity::from)
     }
 
     /// True if it is a step that is no activity: event logs and exports leave out its label.

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
-use super::{Transition, WorkflowAnalysis, analysis::Held, transition::Place};
+use super::{
+    Transition, WorkflowAnalysis, activity::ActivityDefaults, analysis::Held, transition::Place,
+};
 use crate::{
     engine,
     formats::drawing::{Drawing, Positions},
@@ -85,6 +87,11 @@ impl Workflow {
     async fn max_cascade(&self) -> i32 {
         let max = self.0.definition.max_cascade.unwrap_or(models::WorkflowDefinition::CASCADE);
         int(max.into())
+    }
+
+    /// What its activities have where they say nothing else. Null if it says nothing.
+    async fn defaults(&self) -> Option<ActivityDefaults> {
+        self.0.definition.defaults.as_ref().map(ActivityDefaults::from)
     }
 
     /// Other data that the owner keeps with the definition.

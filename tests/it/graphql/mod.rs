@@ -1,5 +1,6 @@
 //! GraphQL as clients see it: a served engine, by HTTP and by websocket.
 
+mod activities;
 mod bounds;
 mod changes;
 mod conformance;
