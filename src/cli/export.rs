@@ -37,7 +37,8 @@ tools write them, and a read arc is two arcs, one that takes and one that gives 
 would take for another net is refused, such as numbers above 2147483647. Its final
 marking is the one that the workflow names, else one token in the place where cases end; --final
 says which, if there are several.
-A transition with from_places becomes one transition for each of them. Guards are not exported.";
+A transition with from_places becomes one transition for each of them, and an activity one for each
+outcome. Guards are not exported.";
 
 /// Write a workflow as PNML, for other Petri-net and process-mining tools
 #[derive(Debug, Args)]
@@ -176,5 +177,6 @@ fn for_file(definition: &WorkflowDefinition, net: &petri::Net) -> PnmlNet {
         Node::Place(place) => positions.place(place),
         Node::Transition(transition) => positions.transition(transition),
     });
-    PnmlNet { max_cascade: definition.max_cascade, ..file }
+    let defaults = definition.defaults.clone();
+    PnmlNet { max_cascade: definition.max_cascade, defaults, ..file }
 }

@@ -267,15 +267,17 @@ impl Net {
         let transition = |(transition, mode): (&NetTransition, &Mode)| {
             let mut id = transition.id.to_string();
             let others = || transition.modes.iter().filter(|other| other.from != mode.from);
-            if let Some(from) = mode.from.filter(|_| others().next().is_some()) {
-                id.push_str(&format!(".{}", self.places[from].id));
-            }
-            if let Some(outcome) = transition.outcome(mode) {
-                id.push_str(&format!(".{}", outcome.id));
-            }
+            let from = mode.from.filter(|_| others().next().is_some());
+            let from = from.map(|from| self.places[from].id.clone());
+            let outcome = transition.outcome(mode).map(|outcome| outcome.id.clone());
+            from.iter().for_each(|from| id.push_str(&format!(".{from}")));
+            outcome.iter().for_each(|outcome| id.push_str(&format!(".{outcome}")));
             let name = transition.name.clone();
             let name =
                 name.or_else(|| (id != transition.id.as_str()).then(|| transition.id.to_string()));
+            let is_one_of_several = from.is_some() || outcome.is_some();
+            let way = petri::Way { of: transition.id.clone(), from, outcome };
+            let way = is_one_of_several.then_some(way);
             petri::Transition {
                 id,
                 name,
@@ -283,6 +285,7 @@ impl Net {
                 silent: transition.silent,
                 immediate: transition.auto.then_some(transition.priority),
                 timed: transition.timed.clone(),
+                work: transition.activity.as_ref().map(|activity| activity.work(way)),
             }
         };
         petri::Net {

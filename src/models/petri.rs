@@ -2,13 +2,15 @@
 //! that is analysed and drawn, and the rule that firing obeys; tokens' data, guards and ids'
 //! rules are not in it.
 
-use super::ArcKind;
+use std::sync::Arc;
+
+use super::{Activity, ArcKind, KindId, OutcomeId, PlaceId, QueueId, TransitionId};
 
 /// Number of tokens in each place, by the place's index.
 pub type Marking = Vec<u64>;
 
 /// A place/transition net with weights, capacities, and read, inhibitor and reset arcs.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Net {
     /// Name of the net; empty if nobody gave one.
     pub name: String,
@@ -33,7 +35,7 @@ pub struct Place {
 }
 
 /// A transition of a net.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Transition {
     /// Its id, unique among the places and transitions of the net.
     pub id: String,
@@ -47,6 +49,32 @@ pub struct Transition {
     pub immediate: Option<i32>,
     /// The time at which it fires by itself, if it does.
     pub timed: Option<Timed>,
+    /// The work that a worker does before it fires, if one does.
+    pub work: Option<Work>,
+}
+
+/// Work before a firing, as a definition says it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Work {
+    /// The queue where workers look for it.
+    pub queue: QueueId,
+    /// Kind of the work.
+    pub kind: KindId,
+    /// The way of the activity that the transition is, where that has several.
+    pub way: Option<Way>,
+    /// The activity, with all its outcomes, and without their arcs, which are the net's.
+    pub activity: Arc<Activity>,
+}
+
+/// One of several ways of an activity, each of which is a transition of the net.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// The definition's transition.
+    pub of: TransitionId,
+    /// The one of several places that it takes from.
+    pub from: Option<PlaceId>,
+    /// The outcome by which it ends.
+    pub outcome: Option<OutcomeId>,
 }
 
 /// The time at which a transition fires by itself, as its definition says it.

@@ -1,6 +1,6 @@
 //! Activities of a definition in the form that the engine asks.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -10,6 +10,7 @@ use crate::engine::{Budget, OutputExpression, Scope, timing::written};
 use crate::models::{
     Activity, ActivityDefaults, Failure, KindId, OutcomeId, Problems, QueueId, Transition,
     WorkClass,
+    petri::{Way, Work},
 };
 
 /// An activity, checked.
@@ -31,7 +32,8 @@ pub struct NetActivity {
     pub(in crate::engine) policy: Policy,
     input: Option<OutputExpression>,
     class: Class,
-    on_error: BTreeMap<String, OutcomeId>,
+    /// The same as the definition says it, without the arcs of its outcomes.
+    declared: Arc<Activity>,
 }
 
 /// A way in which an activity may end.
@@ -103,8 +105,14 @@ impl NetActivity {
             policy,
             input,
             class,
-            on_error: activity.on_error.clone(),
+            declared: Arc::new(activity.without_arcs()),
         })
+    }
+
+    /// The work as nets have it, in one of its ways where there are several.
+    pub(in crate::engine) fn work(&self, way: Option<Way>) -> Work {
+        let (queue, kind) = (self.queue.clone(), self.kind.clone());
+        Work { queue, kind, way, activity: Arc::clone(&self.declared) }
     }
 
     /// Returns true if one of its expressions asks for the case, whose marking is that of all places.
@@ -145,7 +153,7 @@ impl NetActivity {
 
     /// The outcome to which a failure's code is mapped.
     pub(in crate::engine) fn outcome_of(&self, code: &str) -> Option<&OutcomeId> {
-        self.on_error.get(code)
+        self.declared.on_error.get(code)
     }
 }
 

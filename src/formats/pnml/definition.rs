@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use serde_json::{Value, json};
 
-use super::{Arc, Direction, PnmlNet, position::excerpt};
+use super::{
+    Arc, Direction, PnmlNet,
+    position::excerpt,
+    ways::{Ends, Inputs, Joint},
+};
 use crate::models::{
-    ArcKind, InputArc, OutputArc, Place, PlaceId, PlaceKind, Problems, Transition, TransitionId,
-    WorkflowDefinition, WorkflowId,
+    ArcKind, InputArc, KindId, OutputArc, Place, PlaceId, PlaceKind, Problems, Transition,
+    TransitionId, WorkflowDefinition, WorkflowId,
     petri::{self, Arcs, Timed},
 };
 
@@ -39,12 +43,15 @@ impl PnmlNet {
     /// `engine::Net::compile`.
     pub fn definition(&self, id: WorkflowId) -> Result<WorkflowDefinition, Problems> {
         let mut problems = Problems::default();
-        let ids = self.definition_ids();
+        let joints = self.joints();
+        let ids = self.definition_ids(&joints);
         let (place_ids, transition_ids) = ids.split_at(self.places.len());
         let initial = self.initial_place(&mut problems);
         let net = self.petri();
-        let takes: Vec<_> = net.transitions.iter().map(|of| joined(&of.arcs)).collect();
-        let gives: Vec<_> = net.transitions.iter().map(|of| given(&of.arcs)).collect();
+        let ends = Ends {
+            takes: net.transitions.iter().map(|of| joined(&of.arcs)).collect(),
+            gives: net.transitions.iter().map(|of| given(&of.arcs)).collect(),
+        };
         let mut definition = WorkflowDefinition {
             id,
             name: self.name.clone().unwrap_or_else(|| self.id.clone()),
@@ -54,8 +61,8 @@ impl PnmlNet {
             initial_place: place_id(initial.map_or("p", |place| place_ids[place].as_str())),
             final_markings: self.own_final_markings(&net, place_ids),
             max_cascade: self.max_cascade,
-            defaults: None,
-            metadata: self.metadata(&ids),
+            defaults: self.defaults.clone(),
+            metadata: self.metadata(&ids, &joints),
         };
         for (place, id) in self.places.iter().zip(place_ids) {
             definition.places.push(Place {
@@ -66,38 +73,85 @@ impl PnmlNet {
                 kind: PlaceKind::Normal,
             });
         }
-        for (index, transition) in self.transitions.iter().enumerate() {
-            let id = &transition_ids[index];
-            let path = format!("transition {}", excerpt(&transition.id));
-            self.check_ends(&path, &takes[index], &gives[index], &mut problems);
-            let input = |(place, kind, weight): &(usize, ArcKind, u64)| InputArc {
-                place: place_id(&place_ids[*place]),
-                weight: *weight,
-                kind: *kind,
-            };
-            let output = |(place, weight): (&usize, &u64)| OutputArc {
-                place: place_id(&place_ids[*place]),
-                weight: *weight,
-            };
-            definition.transitions.push(Transition {
-                id: transition_id(id),
-                name: named(&transition.id, transition.name.as_ref(), id),
-                description: None,
-                inputs: takes[index].iter().map(input).collect(),
-                outputs: gives[index].iter().map(output).collect(),
-                from_places: Vec::new(),
-                to_place: None,
-                conditions: Vec::new(),
-                output: None,
-                auto: transition.immediate.is_some(),
-                priority: transition.immediate.filter(|priority| *priority != 0),
-                after: after(&transition.timed),
-                at: at(&transition.timed),
-                activity: None,
-                silent: transition.silent,
-            });
+        for (joint, id) in joints.iter().zip(transition_ids) {
+            definition.transitions.push(self.transition(
+                joint,
+                id,
+                place_ids,
+                &ends,
+                &mut problems,
+            ));
         }
         if problems.0.is_empty() { Ok(definition) } else { Err(problems) }
+    }
+
+    /// The transition that these of the file are.
+    fn transition(
+        &self,
+        joint: &Joint<'_>,
+        id: &str,
+        place_ids: &[String],
+        ends: &Ends,
+        problems: &mut Problems,
+    ) -> Transition {
+        for member in &joint.members {
+            let path = format!("transition {}", excerpt(&self.transitions[*member].id));
+            self.check_ends(&path, &ends.takes[*member], &ends.gives[*member], problems);
+        }
+        let head = joint.members[0];
+        let transition = &self.transitions[head];
+        let original = self.original(joint);
+        let input = |(place, kind, weight): &(usize, ArcKind, u64)| InputArc {
+            place: place_id(&place_ids[*place]),
+            weight: *weight,
+            kind: *kind,
+        };
+        let output = |(place, weight): (&usize, &u64)| OutputArc {
+            place: place_id(&place_ids[*place]),
+            weight: *weight,
+        };
+        let outputs = |of: usize| ends.gives[of].iter().map(output).collect();
+        let mut activity = match &transition.work {
+            Some(work) if work.way.is_none() => work.activity.as_deref().cloned(),
+            _ => None,
+        };
+        let (mut from_places, mut inputs) = (Vec::new(), &ends.takes[head]);
+        let joined = self.join(joint, ends, problems);
+        if let Some(joined) = &joined {
+            let mut whole = joined.activity.clone();
+            for (id, of) in &joined.outcomes {
+                whole.outcomes.entry(id.clone()).or_default().outputs = outputs(*of);
+            }
+            activity = Some(whole);
+            inputs = &joined.inputs;
+            from_places = joined.from_places.iter().map(|of| place_id(&place_ids[*of])).collect();
+        }
+        let has_outcomes = joined.as_ref().is_some_and(|joined| !joined.outcomes.is_empty());
+        if id != original
+            && let Some(activity) = &mut activity
+        {
+            // The workers' handler is the same as before.
+            activity.kind = activity.kind.take().or_else(|| KindId::new(original).ok());
+        }
+        let name = transition.name.as_ref();
+        let name = name.filter(|name| joint.of.is_none() || name.as_str() != original);
+        Transition {
+            id: transition_id(id),
+            name: named(original, name, id),
+            description: None,
+            inputs: inputs.iter().map(input).collect(),
+            outputs: if has_outcomes { Vec::new() } else { outputs(head) },
+            from_places,
+            to_place: None,
+            conditions: Vec::new(),
+            output: None,
+            auto: transition.immediate.is_some(),
+            priority: transition.immediate.filter(|priority| *priority != 0),
+            after: after(&transition.timed),
+            at: at(&transition.timed),
+            activity,
+            silent: transition.silent,
+        }
     }
 
     /// The final markings by the places' new ids; none where they go without saying: one token in
@@ -199,19 +253,19 @@ impl PnmlNet {
 
     /// An id for each place, then for each transition: its own where that is one, so that ids
     /// which need no change never change.
-    fn definition_ids(&self) -> Vec<String> {
-        let places = self.places.iter().map(|place| (&place.id, "place"));
-        let transitions = self.transitions.iter().map(|t| (&t.id, "transition"));
+    fn definition_ids<'a>(&'a self, joints: &[Joint<'a>]) -> Vec<String> {
+        let places = self.places.iter().map(|place| (&*place.id, "place"));
+        let transitions = joints.iter().map(|joint| (self.original(joint), "transition"));
         let all: Vec<_> = places.chain(transitions).collect();
         let mut taken: HashSet<String> = HashSet::new();
         let kept: Vec<bool> = all
             .iter()
-            .map(|(id, _)| PlaceId::new(id).is_ok() && taken.insert((*id).clone()))
+            .map(|(id, _)| PlaceId::new(id).is_ok() && taken.insert((*id).to_owned()))
             .collect();
         let mut next: HashMap<String, u64> = HashMap::new();
         let made = all.iter().zip(kept).map(|((id, kind), kept)| {
             if kept {
-                return (*id).clone();
+                return (*id).to_owned();
             }
             let mut base = id_of(id);
             if base.is_empty() {
@@ -229,10 +283,10 @@ impl PnmlNet {
         made.collect()
     }
 
-    fn metadata(&self, ids: &[String]) -> serde_json::Map<String, Value> {
+    fn metadata(&self, ids: &[String], joints: &[Joint<'_>]) -> serde_json::Map<String, Value> {
         let mut metadata = serde_json::Map::new();
-        let originals = self.places.iter().map(|p| &p.id);
-        let originals = originals.chain(self.transitions.iter().map(|t| &t.id));
+        let originals = self.places.iter().map(|p| &*p.id);
+        let originals = originals.chain(joints.iter().map(|joint| self.original(joint)));
         let changed = ids.iter().zip(originals).filter(|(id, original)| id != original);
         let changed: serde_json::Map<_, _> =
             changed.map(|(id, original)| (id.clone(), json!(original))).collect();
@@ -244,8 +298,9 @@ impl PnmlNet {
         // Every page has coordinates of its own.
         if pages.len() == 1 {
             let graphics = self.places.iter().map(|p| &p.graphics);
-            let graphics: Vec<_> =
-                graphics.chain(self.transitions.iter().map(|t| &t.graphics)).collect();
+            // Where the first one is; the others stand below it.
+            let first = joints.iter().map(|joint| &self.transitions[joint.members[0]].graphics);
+            let graphics: Vec<_> = graphics.chain(first).collect();
             let position = |(id, graphics): (&String, &Option<Box<super::NodeGraphics>>)| {
                 let at = graphics.as_ref()?.position?;
                 Some((id.clone(), json!([at.x, at.y])))
@@ -264,9 +319,6 @@ impl PnmlNet {
         metadata
     }
 }
-
-/// Place, kind and weight of each input, in the order of the file.
-type Inputs = Vec<(usize, ArcKind, u64)>;
 
 /// The inputs of a transition. Arcs of one kind between the same two count together, so they
 /// become one.

@@ -2,7 +2,7 @@
 
 use super::{super::Point, read_arcs};
 use crate::models::{
-    ArcKind,
+    Activity, ActivityDefaults, ArcKind,
     petri::{self, Arcs, Input, Marking},
 };
 
@@ -50,6 +50,8 @@ pub struct PnmlNet {
     pub final_marking_entries: Vec<Vec<(usize, u64)>>,
     /// The most immediate firings that may follow one change, if a note of ours says so.
     pub max_cascade: Option<u32>,
+    /// What activities have where they say nothing else, if a note of ours says it.
+    pub defaults: Option<ActivityDefaults>,
     /// Notes of tools for themselves.
     pub tool_specific: Vec<ToolSpecific>,
 }
@@ -101,6 +103,18 @@ pub struct Transition {
     pub immediate: Option<i32>,
     /// The time at which it fires by itself, if a note of ours says it.
     pub timed: Option<petri::Timed>,
+    /// The work that a worker does before it fires, if a note of ours says it.
+    pub work: Option<Work>,
+}
+
+/// Work before a firing, as a note of ours has it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Work {
+    /// The way of the activity that the transition is, where that has several.
+    pub way: Option<petri::Way>,
+    /// The activity, with its outcomes' expressions and without their arcs, which are the net's. Of the
+    /// ways of one activity the first one has it.
+    pub activity: Option<Box<Activity>>,
 }
 
 /// An arc.
@@ -220,18 +234,21 @@ impl PnmlNet {
             tokens: place.tokens,
             capacity: place.capacity,
         };
-        let transition = |transition: &Transition| petri::Transition {
-            id: transition.id.clone(),
-            name: transition.name.clone(),
-            arcs: Arcs::default(),
-            silent: transition.silent,
-            immediate: transition.immediate,
-            timed: transition.timed.clone(),
-        };
+        let works = self.works();
+        let transition =
+            |(transition, work): (&Transition, Option<petri::Work>)| petri::Transition {
+                id: transition.id.clone(),
+                name: transition.name.clone(),
+                arcs: Arcs::default(),
+                silent: transition.silent,
+                immediate: transition.immediate,
+                timed: transition.timed.clone(),
+                work,
+            };
         let mut net = petri::Net {
             name: self.name.clone().unwrap_or_else(|| self.id.clone()),
             places: self.places.iter().map(place).collect(),
-            transitions: self.transitions.iter().map(transition).collect(),
+            transitions: self.transitions.iter().zip(works).map(transition).collect(),
         };
         for arc in &self.arcs {
             let Arc { place, weight, kind, .. } = *arc;

@@ -1,7 +1,11 @@
 //! Conversion of a net to the content of a file.
 
-use super::{Arc, Direction, Node, NodeGraphics, Place, PnmlNet, Point, Transition, read_arcs};
-use crate::models::{ArcKind, petri};
+use std::collections::HashSet;
+
+use super::{
+    Arc, Direction, Node, NodeGraphics, Place, PnmlNet, Point, Transition, Work, read_arcs,
+};
+use crate::models::{ArcKind, TransitionId, petri};
 
 impl PnmlNet {
     /// The net for a file, with the positions that `position` knows.
@@ -26,6 +30,7 @@ impl PnmlNet {
                 page: None,
             });
         }
+        let mut known = HashSet::new();
         for (index, transition) in net.transitions.iter().enumerate() {
             file.transitions.push(Transition {
                 id: transition.id.clone(),
@@ -35,6 +40,7 @@ impl PnmlNet {
                 silent: transition.silent,
                 immediate: transition.immediate,
                 timed: transition.timed.clone(),
+                work: transition.work.as_ref().map(|work| noted(work, &mut known)),
             });
             let mut arc = |direction, place, kind, weight| {
                 let id = format!("a{}", file.arcs.len() + 1);
@@ -53,4 +59,12 @@ impl PnmlNet {
         }
         file
     }
+}
+
+/// The work of a transition for the file. Of the ways of one activity the first one has it, so that a
+/// file does not grow with the square of their number; `known` has those that were there already.
+fn noted(work: &petri::Work, known: &mut HashSet<TransitionId>) -> Work {
+    let is_first = work.way.as_ref().is_none_or(|way| known.insert(way.of.clone()));
+    let activity = is_first.then(|| Box::new((*work.activity).clone()));
+    Work { way: work.way.clone(), activity }
 }

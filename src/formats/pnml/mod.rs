@@ -18,6 +18,7 @@ pub(in crate::formats) mod number;
 pub(in crate::formats) mod position;
 mod read_arcs;
 mod representable;
+mod ways;
 mod write;
 mod written_arcs;
 pub(in crate::formats) mod xml;
@@ -31,7 +32,7 @@ pub use super::pnml_reader::read::{MAX_BYTES, MAX_NETS, read};
 pub use definition::id_of;
 pub use document::{
     Arc, ArcGraphics, Direction, Document, Node, NodeGraphics, Note, Page, Part, Place, PnmlNet,
-    Reference, ToolSpecific, Transition,
+    Reference, ToolSpecific, Transition, Work,
 };
 pub use error::{Kind, PnmlError};
 pub use mode::Mode;

@@ -79,6 +79,9 @@ impl Writing {
         if let Some(most) = net.max_cascade {
             self.own(&Own::MaxCascade(most));
         }
+        if let Some(defaults) = &net.defaults {
+            self.own(&Own::Defaults(Box::new(defaults.clone())));
+        }
         self.noted(&noted[0]);
         self.xml.start("page", &[("id", &page)]);
         for (index, place) in net.places.iter().enumerate() {
@@ -103,6 +106,9 @@ impl Writing {
             }
             if let Some(timed) = &transition.timed {
                 self.own(&Own::Timed(timed.clone()));
+            }
+            if let Some(work) = &transition.work {
+                self.own(&Own::Activity(work.clone()));
             }
             let mut noted = std::mem::take(&mut noted[1 + net.places.len() + index]);
             noted.retain(|note| self.profile == Profile::Iso || !silent::misread(note));

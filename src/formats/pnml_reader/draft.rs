@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Arc, Direction, Kind, Node, Part, PnmlError, PnmlNet, Reference, arc_kind, id, position,
+    Arc, Direction, Kind, Node, Part, PnmlError, PnmlNet, Reference, Work, arc_kind, id, position,
     xml::Xml,
 };
 use crate::models::{ArcKind, petri::Timed};
@@ -35,6 +35,8 @@ pub(in crate::formats) struct Draft<'a> {
     pub(in crate::formats) immediate: Option<i32>,
     /// The time at which the present transition fires by itself.
     pub(in crate::formats) timed: Option<Timed>,
+    /// The work before the present transition fires.
+    pub(in crate::formats) work: Option<Work>,
     /// The one class of tokens that PIPE's markings and weights name.
     pub(in crate::formats) token_class: Option<String>,
     /// PIPE's precedence of each transition.

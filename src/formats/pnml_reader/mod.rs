@@ -17,7 +17,7 @@ use super::{
     Point,
     pnml::{
         Arc, ArcGraphics, Direction, Document, Kind, Mode, Node, NodeGraphics, Note, Page, Part,
-        Place, PnmlError, PnmlNet, Reference, ToolSpecific, Transition, arc_kind, id, net_type,
-        number, position, xml,
+        Place, PnmlError, PnmlNet, Reference, ToolSpecific, Transition, Work, arc_kind, id,
+        net_type, number, position, xml,
     },
 };

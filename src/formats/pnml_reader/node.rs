@@ -86,7 +86,8 @@ impl<'a> Reading<'a> {
         let mut transition = Transition { id, page, ..Transition::default() };
         let part = Part::Transition(index);
         let mut graphics = NodeGraphics::default();
-        (self.draft.silent, self.draft.immediate, self.draft.timed) = (false, None, None);
+        (self.draft.silent, self.draft.immediate) = (false, None);
+        (self.draft.timed, self.draft.work) = (None, None);
         let mut precedence = Precedence { timed: false, priority: 0, at: element.at };
         for (key, value) in &element.attributes {
             match *key {
@@ -136,6 +137,7 @@ impl<'a> Reading<'a> {
         transition.graphics = boxed(graphics);
         (transition.silent, transition.immediate) = (self.draft.silent, self.draft.immediate);
         transition.timed = self.draft.timed.take();
+        transition.work = self.draft.work.take();
         self.draft.net.transitions.push(transition);
         self.draft.precedence.push(precedence);
         Ok(())

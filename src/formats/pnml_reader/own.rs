@@ -6,11 +6,17 @@ use quick_xml::{
     events::{BytesStart, Event},
 };
 
-use super::position::excerpt;
-use crate::{formats::xml_text::escaped, models::petri::Timed};
+use super::{Work, position::excerpt};
+use crate::{
+    formats::xml_text::escaped,
+    models::{
+        ActivityDefaults, IdError,
+        petri::{Timed, Way},
+    },
+};
 
 /// A note of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::formats) enum Own {
     /// The id that the file's stands for.
     Id(String),
@@ -20,6 +26,10 @@ pub(in crate::formats) enum Own {
     Immediate(i32),
     /// The transition fires by itself at this time.
     Timed(Timed),
+    /// A worker does something before the transition fires.
+    Activity(Work),
+    /// What activities have where they say nothing else.
+    Defaults(Box<ActivityDefaults>),
     /// The most firings by themselves that may follow one change.
     MaxCascade(u32),
 }
@@ -33,6 +43,8 @@ impl Own {
             Self::Immediate(rank) => format!("<immediate priority=\"{rank}\"/>"),
             Self::Timed(Timed::After(after)) => format!("<timed after=\"{}\"/>", escaped(after)),
             Self::Timed(Timed::At(at)) => format!("<timed at=\"{}\"/>", escaped(at)),
+            Self::Activity(work) => activity(work),
+            Self::Defaults(defaults) => format!("<defaults>{}</defaults>", json(defaults)),
             Self::MaxCascade(most) => format!("<cascade most=\"{most}\"/>"),
         }
     }
@@ -71,10 +83,87 @@ impl Own {
                     return Err(reason.to_owned());
                 }
             },
+            "activity" => Self::Activity(work(tag, text)?),
+            "defaults" => match read_json(tag, text)? {
+                Some(defaults) => Self::Defaults(defaults),
+                None => return Err("our note <defaults> is empty; remove it".to_owned()),
+            },
             "cascade" => Self::MaxCascade(number(tag, "most")?),
             _ => return Ok(None),
         }))
     }
+}
+
+/// A way is in attributes, and the activity in JSON, as definitions have it.
+fn activity(work: &Work) -> String {
+    let mut note = "<activity".to_owned();
+    let mut attribute = |name: &str, value: &str| {
+        note.push_str(&format!(" {name}=\"{}\"", escaped(value)));
+    };
+    if let Some(Way { of, from, outcome }) = &work.way {
+        attribute("of", of.as_str());
+        from.iter().for_each(|from| attribute("from", from.as_str()));
+        outcome.iter().for_each(|outcome| attribute("outcome", outcome.as_str()));
+    }
+    match &work.activity {
+        Some(activity) => note.push_str(&format!(">{}</activity>", json(activity))),
+        None => note.push_str("/>"),
+    }
+    note
+}
+
+fn work(tag: &BytesStart<'_>, text: &str) -> Result<Work, String> {
+    fn id<T: std::str::FromStr<Err = IdError>>(
+        tag: &BytesStart<'_>,
+        name: &str,
+    ) -> Result<Option<T>, String> {
+        let value = attribute(tag, name).map(|value| value.trim().parse()).transpose();
+        value.map_err(|error| format!("{name} of our note <activity>: {error}"))
+    }
+    let (of, from, outcome) = (id(tag, "of")?, id(tag, "from")?, id(tag, "outcome")?);
+    let way = match of {
+        Some(of) => Some(Way { of, from, outcome }),
+        None if from.is_some() || outcome.is_some() => {
+            return Err(
+                "our note <activity> lacks the attribute of; add it, or remove the note".to_owned()
+            );
+        }
+        None => None,
+    };
+    let activity = read_json(tag, text)?;
+    if way.is_none() && activity.is_none() {
+        return Err("our note <activity> is empty; write {} into it, or remove it".to_owned());
+    }
+    Ok(Work { way, activity })
+}
+
+/// A value as JSON for the content of an element. What XML has no place for is spelled in JSON's way.
+fn json(of: &impl serde::Serialize) -> String {
+    // Invariant: parts of definitions were read from JSON, or could have been.
+    let json = serde_json::to_string(of).expect("a part of a definition");
+    let json = json.replace('\u{FFFE}', "\\ufffe").replace('\u{FFFF}', "\\uffff");
+    escaped(&json).replace("&quot;", "\"")
+}
+
+/// The value in the content of an element; `None` if it has none.
+fn read_json<T: serde::de::DeserializeOwned>(
+    tag: &BytesStart<'_>,
+    text: &str,
+) -> Result<Option<T>, String> {
+    let element = tag.local_name();
+    let element: &str = element.as_ref();
+    let wrong =
+        |reason: String| format!("our note <{element}>: {reason}; mend it, or remove the note");
+    let text = text.trim();
+    let plain = text.strip_prefix("<![CDATA[").and_then(|text| text.strip_suffix("]]>"));
+    let text = match plain {
+        Some(plain) => plain.to_owned(),
+        None => unescape(text).map_err(|error| wrong(error.to_string()))?.into_owned(),
+    };
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_str(&text).map(Some).map_err(|error| wrong(error.to_string()))
 }
 
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
@@ -97,6 +186,15 @@ fn number<T: std::str::FromStr>(tag: &BytesStart<'_>, name: &str) -> Result<T, S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::{Activity, OutcomeId, PlaceId, TransitionId};
+
+    fn way(from: Option<&str>, outcome: Option<&str>) -> Way {
+        Way {
+            of: TransitionId::new("t").unwrap(),
+            from: from.map(|from| PlaceId::new(from).unwrap()),
+            outcome: outcome.map(|outcome| OutcomeId::new(outcome).unwrap()),
+        }
+    }
 
     #[test]
     fn a_note_is_read_as_xml() {
@@ -136,6 +234,16 @@ mod tests {
             Own::Timed(Timed::After("30s".to_owned())),
             Own::Timed(Timed::At("timestamp(token.data.at) < \"x\"\n".to_owned())),
             Own::MaxCascade(1),
+            Own::Activity(Work { way: None, activity: Some(Box::default()) }),
+            Own::Activity(Work {
+                way: Some(way(None, None)),
+                activity: Some(Box::new(Activity {
+                    input: Some("{'a': \"<&quot;\u{FFFE}\n]]>\"}".to_owned()),
+                    ..Activity::default()
+                })),
+            }),
+            Own::Activity(Work { way: Some(way(Some("p"), Some("yes"))), activity: None }),
+            Own::Defaults(Box::default()),
         ] {
             assert_eq!(Own::read(&own.content()), Ok(Some(own)));
         }

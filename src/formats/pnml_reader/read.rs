@@ -240,6 +240,14 @@ impl<'a> Reading<'a> {
                     self.draft.timed = Some(timed);
                     return Ok(());
                 }
+                (Some(Own::Activity(work)), Part::Transition(_)) => {
+                    self.draft.work = Some(work);
+                    return Ok(());
+                }
+                (Some(Own::Defaults(defaults)), Part::Net) => {
+                    self.draft.net.defaults = Some(*defaults);
+                    return Ok(());
+                }
                 (Some(Own::MaxCascade(most)), Part::Net) => {
                     self.draft.net.max_cascade = Some(most);
                     return Ok(());

@@ -1,6 +1,7 @@
 //! PNML files: those that are read, those that are refused with the place, and those that are
 //! written.
 
+mod activities;
 mod as_pm4py;
 mod corpus_files;
 mod definitions;

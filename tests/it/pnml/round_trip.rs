@@ -109,6 +109,8 @@ fn net() -> impl Strategy<Value = PnmlNet> {
                     silent: index % 2 == 1,
                     immediate: (index % 3 == 1).then_some(index as i32 - 2),
                     timed: (index % 3 == 2).then(|| petri::Timed::After(format!("{index}s"))),
+                    work: (index % 4 == 3)
+                        .then(|| pnml::Work { way: None, activity: Some(Box::default()) }),
                 });
             }
             net
