@@ -48,12 +48,17 @@ pub(super) fn digraph(drawing: &Drawing<'_>) -> String {
         let mut lines = label::wrap(transition.label(), 100.0, 3);
         let timed = transition.timed.iter();
         lines.extend(timed.flat_map(|of| label::wrap(&label::timed(of), 160.0, 1)));
+        lines.extend(label::outcome(transition).iter().flat_map(|of| label::wrap(of, 160.0, 1)));
+        // Graphviz has no gear among its shapes; a box with tabs is its box for components.
+        let shape = if transition.work.is_some() { "component" } else { "box" };
+        let work = transition.work.as_ref().map(label::work);
+        let about = std::iter::once(transition.id.clone()).chain(work).collect::<Vec<_>>();
         let bar = if transition.immediate.is_some() { ", penwidth=3" } else { "" };
         let _ = writeln!(
             out,
-            "  t{number} [shape=box, style=filled, fillcolor=\"{colour}\", label={}, tooltip={}{bar}];",
+            "  t{number} [shape={shape}, style=filled, fillcolor=\"{colour}\", label={}, tooltip={}{bar}];",
             quoted(&lines.join("\n")),
-            quoted(&transition.id)
+            quoted(&about.join("\n"))
         );
     }
     for link in shape::links(net) {

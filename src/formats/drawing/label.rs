@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::models::petri::Timed;
+use crate::models::petri::{Timed, Transition, Work};
 
 /// The size of labels.
 pub(super) const FONT: f64 = 12.0;
@@ -50,6 +50,17 @@ pub(super) fn timed(timed: &Timed) -> String {
         Timed::At(time) => ("at", time),
     };
     shown(&format!("{word} {time}"))
+}
+
+/// The work before a transition fires, as it is told.
+pub(super) fn work(work: &Work) -> String {
+    format!("done by a worker: queue {}, kind {}", work.queue, work.kind)
+}
+
+/// The line in a transition's box that follows its name: the outcome by which an activity ends.
+pub(super) fn outcome(transition: &Transition) -> Option<String> {
+    let way = transition.work.as_ref()?.way.as_ref()?;
+    way.outcome.as_ref().map(|outcome| format!("→ {outcome}"))
 }
 
 /// Breaks a text into at most `lines` lines of at most `widest`, between words where it can; a

@@ -40,7 +40,13 @@ pub(super) fn flowchart(drawing: &Drawing<'_>) -> String {
         let mut lines = vec![label::shown(transition.label())];
         let timed = transition.timed.iter();
         lines.extend(timed.flat_map(|of| label::wrap(&label::timed(of), 160.0, 1)));
-        let _ = writeln!(out, "  t{number}[{}]{class}", quoted(&lines));
+        lines.extend(label::outcome(transition).iter().flat_map(|of| label::wrap(of, 160.0, 1)));
+        let text = quoted(&lines);
+        // A box with double sides, as flowcharts draw what is done elsewhere. It has no tooltip.
+        let _ = match transition.work.is_some() {
+            true => writeln!(out, "  t{number}[[{text}]]{class}"),
+            false => writeln!(out, "  t{number}[{text}]{class}"),
+        };
     }
     for link in shape::links(net) {
         let (place, transition) = (format!("p{}", link.place), format!("t{}", link.transition));

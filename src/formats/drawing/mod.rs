@@ -1,8 +1,9 @@
 //! Drawings of a net: SVG, and the languages of Graphviz and Mermaid.
 //!
 //! Places are circles, transitions boxes; a read arc is a dashed line without a head, an
-//! inhibitor arc ends in a small circle, a reset arc has two heads. The same drawing is the
-//! same text, byte for byte.
+//! inhibitor arc ends in a small circle, a reset arc has two heads. A timed transition has a clock
+//! in its corner, one that a worker carries out a gear. The same drawing is the same text, byte for
+//! byte.
 
 mod dot;
 mod geometry;
@@ -20,6 +21,8 @@ mod tokens;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work_tests;
 
 pub use positions::Positions;
 pub use tokens::{case_title, counted};

@@ -62,7 +62,7 @@ impl Positions {
                 *number += 1.0;
                 Some(Point { x: at.x, y: at.y + (*number - 1.0) * ALTERNATIVE })
             };
-            transitions.get(id).copied().or_else(|| id.rsplit_once('.').and_then(alternative))
+            transitions.get(id).copied().or_else(|| id.split_once('.').and_then(alternative))
         };
         Self::new(
             net.places.iter().map(|of| places.get(of.id.as_str()).copied()),

@@ -112,7 +112,8 @@ pub(super) fn shapes(net: &Net) -> Vec<Shape> {
         Shape { is_place: true, width: 2.0 * RADIUS, height: 2.0 * RADIUS, label }
     });
     let transitions = net.transitions.iter().map(|transition| {
-        let label = label::wrap(transition.label(), WIDEST, 3);
+        let mut label = label::wrap(transition.label(), WIDEST, 3);
+        label.extend(label::outcome(transition).iter().flat_map(|of| label::wrap(of, WIDEST, 1)));
         let width = (label::widest(&label) + 14.0).max(24.0);
         let height = (label.len() as f64 * LINE + FONT).max(BOX_HEIGHT);
         Shape { is_place: false, width, height, label }

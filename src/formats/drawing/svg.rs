@@ -157,6 +157,9 @@ fn write_transition(
     if let Some(timed) = &transition.timed {
         let _ = write!(about, ", fires by itself {}", label::timed(timed));
     }
+    if let Some(work) = &transition.work {
+        let _ = write!(about, ", {}", label::work(work));
+    }
     if enabled {
         about.push_str(": enabled");
     }
@@ -195,6 +198,9 @@ fn write_transition(
             number(right + 3.0)
         );
     }
+    if transition.work.is_some() {
+        write_gear(out, Point::new(left + node.body.width, top));
+    }
     if !node.shape.label.is_empty() {
         let colour = if text == INK { String::new() } else { format!(" fill=\"{text}\"") };
         let _ = write!(out, "<g stroke=\"none\"{colour}>");
@@ -202,6 +208,33 @@ fn write_transition(
         out.push_str("</g>");
     }
     out.push_str("</g>\n");
+}
+
+/// Writes a gear around a point, as business process diagrams draw what a service does.
+fn write_gear(out: &mut String, middle: Point) {
+    /// The teeth, and the radii of their tips and roots.
+    const TEETH: u32 = 8;
+    const TIP: f64 = 8.0;
+    const ROOT: f64 = 5.6;
+    let around = |part: f64, radius: f64| {
+        let angle = part / f64::from(TEETH) * std::f64::consts::TAU;
+        point(Point::new(middle.x + angle.sin() * radius, middle.y - angle.cos() * radius))
+    };
+    let tooth = |tooth: u32| {
+        let tooth = f64::from(tooth);
+        // Wider at the root than at the tip.
+        [(-0.28, ROOT), (-0.17, TIP), (0.17, TIP), (0.28, ROOT)]
+            .map(|(part, radius)| around(tooth + part, radius))
+            .join("L")
+    };
+    let outline = (0..TEETH).map(tooth).collect::<Vec<_>>().join("L");
+    let _ = write!(
+        out,
+        "<g class=\"gear\" fill=\"{BACKGROUND}\" stroke=\"{INK}\" stroke-width=\"1.2\" \
+         stroke-linejoin=\"round\"><path d=\"M{outline}Z\"/><circle cx=\"{}\" cy=\"{}\" r=\"2.2\"/></g>",
+        number(middle.x),
+        number(middle.y)
+    );
 }
 
 /// Writes lines around the middle of an area.
