@@ -2,6 +2,7 @@
 
 mod count;
 pub mod coverability;
+mod endless;
 mod goal;
 mod properties;
 mod random;
@@ -17,6 +18,6 @@ pub use properties::{
 };
 #[cfg(feature = "cli")]
 pub(crate) use report::sequence;
-pub use report::{Facts, Finding, Held, Method, Report, Verdict};
+pub use report::{Endless, Facts, Finding, ForEver, Held, Method, Report, Verdict};
 pub use soundness::check;
 pub use state_space::{Limits, Progress, Stopped};

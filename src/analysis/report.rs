@@ -106,6 +106,27 @@ pub enum Finding {
     },
 }
 
+/// The answer to the question if something can go on for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForEver {
+    /// It can't.
+    No,
+    /// It can, unless conditions stop it.
+    Yes,
+    /// It could not be decided.
+    Unknown,
+}
+
+/// Immediate transitions that can follow one another for ever, without a caller, a worker or time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Endless {
+    /// The answer.
+    pub answer: ForEver,
+    /// The transitions that can, or that may if it is unknown.
+    pub transitions: Vec<String>,
+}
+
 /// Facts about the net that were found on the way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -127,6 +148,9 @@ pub struct Facts {
     /// The most tokens that a place can hold, where that is known.
     #[serde(serialize_with = "super::count::optional")]
     pub bound: Option<u64>,
+    /// Tells if the net can run by itself for ever, where it has immediate transitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endless: Option<Endless>,
 }
 
 /// The result of a check.
@@ -165,6 +189,19 @@ impl Method {
             Self::StateSpace => "a look at every marking that can be reached",
             Self::Coverability => "the coverability of growing markings",
             Self::Undecided => "nothing",
+        }
+    }
+}
+
+impl fmt::Display for Endless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids = self.transitions.join(", ");
+        match self.answer {
+            ForEver::No => f.write_str("runs by itself for ever: no"),
+            ForEver::Yes => {
+                write!(f, "runs by itself for ever: yes, unless conditions stop it ({ids})")
+            }
+            ForEver::Unknown => write!(f, "runs by itself for ever: unknown ({ids})"),
         }
     }
 }

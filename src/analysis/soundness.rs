@@ -12,6 +12,7 @@
 
 use super::{
     coverability::{Bounded, Boundedness, Pump, boundedness_after, pump_in},
+    endless::endless,
     goal::{Goal, begun},
     report::{Facts, Finding, Held, Method, Report, Verdict},
     state_space::{Graph, Limits, StateSpace, Stopped, Watch, explore_partly},
@@ -72,7 +73,7 @@ pub fn check(
         };
         let mut look = Look::at(net, (&until, &origins), goal, (limits, watch), report);
         look.decide();
-        return look.report;
+        return look.finish();
     }
     let (joined, workflow_net) = match workflow_net(net, ends) {
         Ok(found) => found,
@@ -101,10 +102,10 @@ pub fn check(
     let sinks = net.sinks();
     if !ends.iter().all(|end| sinks.contains(end)) {
         look.decide();
-        return look.report;
+        return look.finish();
     }
     look.decide_by_theorem(rank_theorem(&joined, workflow_net));
-    look.report
+    look.finish()
 }
 
 /// The place where a case begins, as an index of `net`: the source if it is one of its places,
@@ -178,6 +179,15 @@ impl<'a, 'w> Look<'a, 'w> {
         report: Report,
     ) -> Self {
         Self { checked, net, origins, goal, limits, watch, report, seen: None }
+    }
+
+    /// The report, and in it if immediate transitions can go on for ever.
+    fn finish(mut self) -> Report {
+        let few = Limits { states: FIRST_LOOK.min(self.limits.states), ..*self.limits };
+        let id = |origin: &usize| &*self.checked.transitions[*origin].id;
+        let ids: Vec<_> = self.origins.iter().map(id).collect();
+        self.report.net.endless = endless(self.net, &ids, &few, &mut *self.watch);
+        self.report
     }
 
     /// Decides by the rank theorem where that is applicable, and by the state space elsewhere.

@@ -51,6 +51,9 @@ pub(super) fn text(report: &Report) -> String {
     for finding in &report.findings {
         text.push_str(&format!("  {}\n", visible(&finding.to_string())));
     }
+    if let Some(endless) = &net.endless {
+        text.push_str(&format!("  {}\n", visible(&endless.to_string())));
+    }
     for note in &report.notes {
         text.push_str(&format!("  note: {}\n", visible(note)));
     }

@@ -49,6 +49,23 @@ pub fn transition_cover(net: &Net) -> Result<Cover, TooComplex> {
     Ok(Cover { weights: widest(transition_equations(net), net.transitions.len())? })
 }
 
+/// Numbers of firings `x >= 0` with `C · x >= 0` for as many transitions as can be: fired so often, in
+/// an order that can be, they take nothing away. In no firing sequence a transition without a number fires
+/// again and again for ever, whatever the initial marking. Arcs of all kinds and capacities only take
+/// markings away, so it holds with them too.
+pub fn repeating(net: &Net) -> Result<Cover, TooComplex> {
+    let transitions = net.transitions.len();
+    let mut equations = Incidence::of(net).rows();
+    // What is beyond 0 is one more unknown, at least 0, for each place.
+    for (at, equation) in equations.iter_mut().enumerate() {
+        equation.push((transitions + at, -1));
+    }
+    let unknowns = transitions + equations.len();
+    let mut weights = widest(equations, unknowns)?;
+    weights.truncate(transitions);
+    Ok(Cover { weights })
+}
+
 /// Weights `y >= 0` with `y · C <= 0` for as many places as can be: no firing raises `y · M`,
 /// so that each place with a weight is bounded, whatever the initial marking. Arcs of all kinds
 /// and capacities only take markings away, so it holds with them too.

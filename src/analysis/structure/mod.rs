@@ -23,7 +23,7 @@ mod workflow_net;
 
 pub use class::{Class, clusters};
 pub use completion::{join_ends, put_source, until_ended};
-pub use cover::{Cover, bounding_weights, place_cover, transition_cover};
+pub use cover::{Cover, bounding_weights, place_cover, repeating, transition_cover};
 pub use incidence::{Incidence, Sparse};
 pub use invariants::{Invariant, place_invariants, rank, transition_invariants};
 pub use rank_theorem::{Flaw, Inapplicable, RankVerdict, rank_theorem};

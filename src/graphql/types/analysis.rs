@@ -34,6 +34,18 @@ pub enum AnalysisMethod {
     Undecided,
 }
 
+/// The answer to the question if something can go on for ever.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "analysis::ForEver")]
+pub enum ForEver {
+    /// It can't.
+    No,
+    /// It can, unless conditions stop it.
+    Yes,
+    /// It could not be decided.
+    Unknown,
+}
+
 /// The kind of a finding.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FindingKind {
@@ -117,6 +129,11 @@ pub(crate) struct WorkflowAnalysis {
     states: Option<i32>,
     /// The most tokens that a place can hold, where that is known; 2,147,483,647 where it is more.
     bound: Option<i32>,
+    /// Tells if immediate transitions can follow one another for ever, without a caller, a worker or
+    /// time. Null if there are none, or if the net is no workflow net.
+    runs_for_ever: Option<ForEver>,
+    /// The transitions that can follow one another for ever, or may if it is unknown.
+    repeating: Vec<ID>,
 }
 
 impl From<&analysis::Report> for WorkflowAnalysis {
@@ -133,6 +150,13 @@ impl From<&analysis::Report> for WorkflowAnalysis {
             free_choice: report.net.free_choice,
             states: report.net.states.map(int),
             bound: report.net.bound.map(int),
+            runs_for_ever: report.net.endless.as_ref().map(|of| of.answer.into()),
+            repeating: report
+                .net
+                .endless
+                .iter()
+                .flat_map(|of| of.transitions.iter().map(ID::from))
+                .collect(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The check of workflows: verdicts, and firing sequences that show the faults on the engine.
 
+mod activities;
 mod completion;
 mod courses;
 mod finals;
