@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use stormpetrel::{models::WorkflowDefinition, testing::TestServer};
+use stormpetrel::{engine::Net, models::WorkflowDefinition, testing::TestServer};
 
 use super::{errors, json, on, output, petrel, text};
 
@@ -159,6 +159,19 @@ async fn a_mistake_in_an_activity_is_told_with_where_it_is() {
     ] {
         let said = refusal(&plain("silent", json!(true)), &defaults).await;
         assert!(said.contains(wanted), "{wanted} is not in {said}");
+    }
+}
+
+#[test]
+fn the_definitions_of_the_documentation_are_definitions() {
+    let document = include_str!("../../../docs/workers.md");
+    let blocks: Vec<_> = document.split("```yaml\n").skip(1).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let text = block.split("```").next().unwrap();
+        let read = serde_saphyr::from_str::<WorkflowDefinition>(text);
+        let definition = read.unwrap_or_else(|error| panic!("{error} in {text}"));
+        Net::compile(&definition).unwrap_or_else(|problems| panic!("{problems} in {text}"));
     }
 }
 
