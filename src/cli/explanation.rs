@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::{answer::Answer, presentation::timer_line};
+use super::{
+    answer::Answer,
+    presentation::{item_line, timer_line},
+};
 use crate::{
     engine::{Explanation, ModeExplanation, TransitionExplanation},
     models::{WorkflowId, visible},
@@ -12,12 +15,15 @@ use crate::{
 
 /// The explanation as an answer.
 pub(super) fn answer(workflow: &WorkflowId, explanation: &Explanation) -> Answer {
-    let Explanation { case, summary, timers, transitions, .. } = explanation;
+    let Explanation { case, summary, timers, items, incidents, transitions, .. } = explanation;
     let mut text = format!("case {case} of {workflow}: {summary}\n");
     let ids = transitions.iter().map(|of| of.transition.as_str().len());
     let width = ids.max().unwrap_or_default();
     for transition in transitions {
         explain(&mut text, transition, width);
+    }
+    for item in items {
+        let _ = writeln!(text, "  {}", item_line(item, incidents));
     }
     for timer in timers {
         let _ = writeln!(text, "  {}", timer_line(timer));
@@ -30,7 +36,13 @@ fn explain(text: &mut String, of: &TransitionExplanation, width: usize) {
     let mut head = format!("  {state}  {:width$}", of.transition.as_str());
     // The lines after the first stand under it.
     let indent = " ".repeat(head.len());
+    let mut said: Vec<String> = Vec::new();
     for line in of.modes.iter().flat_map(|mode| lines(mode, of.modes.len() > 1)) {
+        // Outcomes lack the same.
+        if said.contains(&line) {
+            continue;
+        }
+        said.push(line.clone());
         let _ = writeln!(text, "{head}  {}", visible(&line));
         head.clone_from(&indent);
     }
@@ -44,12 +56,16 @@ fn lines(mode: &ModeExplanation, one_of_several: bool) -> Vec<String> {
         Some(place) if one_of_several => format!("from {place}: "),
         _ => String::new(),
     };
+    let to = match &mode.outcome {
+        Some(outcome) if one_of_several => format!(" for {outcome}"),
+        _ => String::new(),
+    };
     if !mode.enabled {
         return mode.blockers.iter().map(|blocker| format!("{from}{blocker}")).collect();
     }
     let takes: Vec<_> = mode.would_take.iter().map(ToString::to_string).collect();
     let takes = if takes.is_empty() { "nothing".to_owned() } else { takes.join(", ") };
-    vec![format!("{from}would take {takes}")]
+    vec![format!("{from}would take {takes}{to}")]
 }
 
 #[cfg(test)]
@@ -63,6 +79,7 @@ mod tests {
     fn mode(from: Option<&str>, take: &[&str], blockers: Vec<Blocker>) -> ModeExplanation {
         ModeExplanation {
             from: from.map(|place| PlaceId::new(place).unwrap()),
+            outcome: None,
             enabled: blockers.is_empty(),
             would_take: take.iter().map(|id| TokenId::new(id).unwrap()).collect(),
             blockers,

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{answer::Answer, table::Table};
 use crate::{
     models::{
-        Case, Incident, IncidentAbout, Record, RecordKind, Stored, Timer, Token, TokenAt, visible,
+        Case, Ended, Incident, IncidentAbout, Item, Record, RecordKind, Stored, Timer, Token,
+        TokenAt, Work, visible,
     },
     petrel::Changed,
     storage::PageOf,
@@ -124,6 +125,7 @@ pub(super) fn case_json(case: &Case) -> Value {
         "marking": case.marking,
         "incidents": case.incidents,
         "timers": case.timers,
+        "items": case.items,
         "tokens": case.live_tokens().collect::<Vec<_>>(),
     })
 }
@@ -143,6 +145,9 @@ pub(super) fn case_text(case: &Case) -> String {
     }
     for timer in &case.timers {
         let _ = writeln!(text, "{}", timer_line(timer));
+    }
+    for item in &case.items {
+        let _ = writeln!(text, "{}", item_line(item, &case.incidents));
     }
     for open in &case.incidents {
         let _ = writeln!(text, "{}", incident_line(open));
@@ -235,10 +240,73 @@ pub(super) fn record_line(stored: &Stored<Record>) -> String {
 }
 
 fn event(record: &Record) -> String {
+    if let Some(work) = &record.work {
+        return work_event(record, work);
+    }
     match &record.transition {
         Some(transition) => format!("{} {transition}", record.kind_name()),
         None => record.kind_name().to_owned(),
     }
+}
+
+/// The part of a record that is about a work item.
+fn work_event(record: &Record, work: &Work) -> String {
+    let mut text = format!("{} {} (item {}", record.kind_name(), work.transition, work.item);
+    let claim = work.claim.map(|claim| format!(", claim {claim}"));
+    let outcome = work.outcome.as_ref().map(|outcome| format!(", outcome {outcome}"));
+    let attempt = (work.attempt > 1).then(|| format!(", attempt {}", work.attempt));
+    text.extend([claim, attempt, outcome].into_iter().flatten());
+    text.push(')');
+    match work.ended {
+        Some(Ended::Lost) => text.push_str(", the attempt before was lost"),
+        Some(Ended::Overridden) => text.push_str(", the attempt was overridden"),
+        _ => {}
+    }
+    if let Some(failure) = &work.failure {
+        let _ = write!(text, ": {}", failure.code);
+        if !failure.message.is_empty() {
+            let _ = write!(text, ": {}", failure.message);
+        }
+    }
+    let item = record.items.iter().find(|item| item.number == work.item);
+    if let Some(wait) = item.and_then(|item| item.wait.as_ref()) {
+        let _ = write!(text, "; again at {}", time(wait.until));
+    }
+    if let Some(next) = &work.next {
+        let _ = write!(text, "; begun {} (item {}, handed over)", next.transition, next.item);
+    }
+    text
+}
+
+/// State of an open work item in words.
+pub(super) fn item_state(item: &Item, incidents: &[Incident]) -> String {
+    let about = IncidentAbout::Item(item.number);
+    if item.done.is_some() {
+        return "done, fires as soon as it can".to_owned();
+    }
+    if let Some(open) = incidents.iter().find(|open| open.about == about) {
+        return format!("stopped by incident {} ({})", open.number, open.code.as_str());
+    }
+    if let Some(running) = &item.running {
+        let worker = running.worker.as_deref().unwrap_or("a worker");
+        return format!("with {worker} since {}, claim {}", time(running.since), item.claim);
+    }
+    match &item.wait {
+        Some(wait) => format!("tried again at {}", time(wait.until)),
+        None => "waits for a worker".to_owned(),
+    }
+}
+
+/// An open work item in one line.
+pub(super) fn item_line(item: &Item, incidents: &[Incident]) -> String {
+    let (number, transition, since) = (item.number, &item.transition, time(item.since));
+    let state = item_state(item, incidents);
+    let failed = match item.failed {
+        0 => String::new(),
+        1 => ", 1 attempt failed".to_owned(),
+        failed => format!(", {failed} attempts failed"),
+    };
+    format!("work item {number} of {transition} {state}; open since {since}{failed}")
 }
 
 /// A change as an answer.

@@ -8,13 +8,13 @@ use super::{
     arguments::{ChangeArgs, json},
     connection::{self, Connection},
     failure::Failure,
-    presentation::{changed, listing, time},
+    presentation::{changed, item_state, listing, time},
     table::Table,
 };
 use crate::{
     config::Config,
     engine::Answered,
-    models::{Case, CaseId, Failure as Failed, IncidentAbout, Item, OutcomeId, WorkflowId},
+    models::{CaseId, Failure as Failed, OutcomeId, WorkflowId},
     petrel::{Petrel, WorkId},
 };
 
@@ -115,32 +115,13 @@ impl List {
             table.row([
                 item.number.to_string(),
                 item.transition.to_string(),
-                state(&case, item),
+                item_state(item, &case.incidents),
                 item.attempt.to_string(),
                 time(item.since),
             ]);
         }
         let items = case.items.iter().map(|item| serde_json::json!(item)).collect();
         Ok(listing(items, None, &table))
-    }
-}
-
-/// State of an item in words.
-pub(super) fn state(case: &Case, item: &Item) -> String {
-    let about = IncidentAbout::Item(item.number);
-    if item.done.is_some() {
-        return "done, fires as soon as it can".to_owned();
-    }
-    if let Some(open) = case.incidents.iter().find(|open| open.about == about) {
-        return format!("stopped by incident {} ({})", open.number, open.code.as_str());
-    }
-    if let Some(running) = &item.running {
-        let worker = running.worker.as_deref().unwrap_or("a worker");
-        return format!("with {worker} since {}, claim {}", time(running.since), item.claim);
-    }
-    match &item.wait {
-        Some(wait) => format!("tried again at {}", time(wait.until)),
-        None => "waits for a worker".to_owned(),
     }
 }
 

@@ -10,7 +10,8 @@ use super::{
     fire::would_give,
 };
 use crate::models::{
-    Case, CaseId, CaseStatus, Incident, IncidentAbout, Item, PlaceId, Timer, TokenId, TransitionId,
+    Case, CaseId, CaseStatus, Incident, IncidentAbout, Item, OutcomeId, PlaceId, Timer, TokenId,
+    TransitionId,
 };
 
 /// One way in which a transition can fire: the short form has one for each `from_places`.
@@ -19,6 +20,8 @@ use crate::models::{
 pub struct ModeExplanation {
     /// The place of the short form that this mode takes from, if it is one.
     pub from: Option<PlaceId>,
+    /// The outcome of an activity by which this mode ends, if it has outcomes.
+    pub outcome: Option<OutcomeId>,
     /// True if it can fire now.
     pub enabled: bool,
     /// The tokens it would take, in arc order; empty when it can't fire.
@@ -251,15 +254,18 @@ fn explain_one(
             let bound = view.bind(transition, mode, named);
             let bound =
                 bound.and_then(|binding| would_give(view, case, transition, mode, binding, limits));
+            let outcome = transition.outcome(mode).map(|of| of.id.clone());
             match bound {
                 Ok(binding) => ModeExplanation {
                     from,
+                    outcome,
                     enabled: true,
                     would_take: binding.consumed.iter().map(|token| token.id.clone()).collect(),
                     blockers: Vec::new(),
                 },
                 Err(blockers) => {
-                    ModeExplanation { from, enabled: false, would_take: Vec::new(), blockers }
+                    let (enabled, would_take) = (false, Vec::new());
+                    ModeExplanation { from, outcome, enabled, would_take, blockers }
                 }
             }
         })

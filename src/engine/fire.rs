@@ -153,7 +153,8 @@ fn decide<'c>(
             Err(blockers) => blockers,
         };
         let from = mode.from.map(|place| net.places[place].id.clone());
-        failed.push(ModeExplanation { from, enabled: false, would_take: Vec::new(), blockers });
+        let (outcome, would_take) = (None, Vec::new());
+        failed.push(ModeExplanation { from, outcome, enabled: false, would_take, blockers });
     }
     let is_known = firing.budget.ran_out().is_none();
     if let Some(excess) = too_large.filter(|_| is_known) {

@@ -45,6 +45,8 @@ struct ModeExplanation {
     /// The id of the place of the short form that this mode takes from, if it is one.
     #[graphql(name = "from")]
     from_place: Option<ID>,
+    /// The id of the outcome of an activity by which this mode ends, if it has outcomes.
+    outcome: Option<ID>,
     /// True if it can fire now.
     enabled: bool,
     /// The ids of the tokens it would take, in arc order; empty when it can't fire.
@@ -133,6 +135,7 @@ impl From<&engine::ModeExplanation> for ModeExplanation {
     fn from(mode: &engine::ModeExplanation) -> Self {
         Self {
             from_place: mode.from.as_ref().map(ID::from),
+            outcome: mode.outcome.as_ref().map(|outcome| ID::from(outcome.as_str())),
             enabled: mode.enabled,
             would_take: mode.would_take.iter().map(ID::from).collect(),
             blockers: mode.blockers.iter().map(Blocker::from).collect(),
