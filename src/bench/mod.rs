@@ -7,9 +7,11 @@ mod peer;
 pub mod peers;
 mod raw;
 mod ring;
+mod steps;
 mod turns;
 
 pub use load::{Load, LoadError, PeerReport, Report};
 pub use peer::{FirstToken, Peer, PeerClient, PeerError, PeerFiring, PeerSetup};
 pub use raw::{Flight, RawSide, Tried};
+pub use steps::{Steps, StepsReport};
 pub use turns::Side;

@@ -17,7 +17,7 @@ use super::{
     table::Table,
 };
 use crate::{
-    bench::{Load, PeerReport, RawSide, Report, Side},
+    bench::{Load, PeerReport, RawSide, Report, Side, Steps, StepsReport},
     config::{Config, duration},
     local_server::{LocalCluster, Store, SyncInterval},
     petrel::Petrel,
@@ -59,6 +59,10 @@ pub(super) struct Bench {
     /// Length of a turn
     #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration)]
     turn: Duration,
+    /// Measure chains of so many activities instead, done by a worker: one case at a time, 64 and
+    /// 1,024 at once
+    #[arg(long, value_name = "N", conflicts_with_all = ["clients", "cases"])]
+    steps: Option<NonZeroUsize>,
     #[command(flatten)]
     cluster: Cluster,
     #[command(flatten)]
@@ -89,10 +93,13 @@ impl Bench {
         let bar = seen(config, ProgressBar::new(0));
         let on_disk = own.as_ref().map(|_| syncs_always(config));
         let work = async {
+            if let Some(steps) = self.steps {
+                return self.measure_steps(steps.get(), &settings, bar).await;
+            }
             let peers = self.peers.start(self.clients.get()).await?;
             let report = self.measure(&settings, &peers, on_disk, bar).await;
             peers.stop().await?;
-            report
+            Ok(answer(&report?))
         };
         let result = tokio::select! {
             result = work => result,
@@ -103,7 +110,7 @@ impl Bench {
         if let Some(local) = own {
             local.stop().await?;
         }
-        let mut answer = answer(&result?, left.as_deref());
+        let mut answer = with_left(result?, left.as_deref());
         if servers > 1 {
             let replicas = settings.replicas.unwrap_or(1);
             let on = format!("{servers} servers, streams with {replicas} replicas; ");
@@ -112,6 +119,27 @@ impl Bench {
             answer.json["replicas"] = json!(replicas);
         }
         Ok(answer)
+    }
+
+    async fn measure_steps(
+        &self,
+        steps: usize,
+        settings: &NatsStorageConfig,
+        bar: ProgressBar,
+    ) -> Result<Answer, Failure> {
+        let storage = NatsStorage::connect(settings.clone()).await?;
+        let petrel = Petrel::new(Arc::new(storage)).with_case_cache(self.case_cache.bytes());
+        let floor = Floor::connect(settings).await?;
+        let (cases, rounds) = (vec![1, 64, 1_024], self.rounds.get());
+        let measurement = Steps { steps, cases, rounds, turn: self.turn };
+        let progress = |done, of| {
+            bar.set_length(of);
+            bar.set_position(done);
+        };
+        let reports = measurement.run(&petrel, &floor, progress).await;
+        bar.finish_and_clear();
+        petrel.close().await;
+        Ok(steps_answer(&reports?))
     }
 
     async fn measure(
@@ -162,7 +190,19 @@ fn streams(settings: &NatsStorageConfig) -> Vec<String> {
     settings.streams().into_iter().chain(Floor::streams(settings)).collect()
 }
 
-fn answer(report: &Report, left: Option<&[String]>) -> Answer {
+/// The answer, with the streams that are left on the server.
+fn with_left(mut answer: Answer, left: Option<&[String]>) -> Answer {
+    if let Some(left) = left {
+        answer.text.push_str("left on the server, for you to remove:\n");
+        for stream in left {
+            answer.text.push_str(&format!("  nats stream rm {stream}\n"));
+        }
+    }
+    answer.json["streams_left"] = json!(left.unwrap_or_default());
+    answer
+}
+
+fn answer(report: &Report) -> Answer {
     let raw = [
         (GUARDED, &report.guarded, report.ratio_to_guarded),
         (WAITING, &report.waiting, report.ratio_to_waiting),
@@ -205,15 +245,52 @@ fn answer(report: &Report, left: Option<&[String]>) -> Answer {
         let compared = compared(&peer.setup.to_string(), peer.ratio, &peer.side);
         text.push_str(&format!("{compared} ({})\n", durability(peer)));
     }
-    if let Some(left) = left {
-        text.push_str("left on the server, for you to remove:\n");
-        for stream in left {
-            text.push_str(&format!("  nats stream rm {stream}\n"));
+    Answer::new(json!(report), text)
+}
+
+fn steps_answer(reports: &[StepsReport]) -> Answer {
+    let mut table = Table::new(&["CASES", "", "STEPS/S", "P50 MS", "P99 MS", "OF EACH TURN"]);
+    let mut ratios = String::new();
+    for report in reports {
+        let sides = [
+            ("worker, handed over", &report.handed_over),
+            ("worker, through the queue", &report.queued),
+            ("appends alone", &report.appends),
+            ("appends and a queue", &report.messages),
+        ];
+        for (name, side) in sides {
+            let steps = report.steps as f64;
+            let rates = side.rates.iter().map(|rate| format!("{:.0}", rate * steps));
+            table.row([
+                report.cases.to_string(),
+                name.to_owned(),
+                format!("{:.0}", side.rate * steps),
+                format!("{:.3}", side.p50_ms),
+                format!("{:.3}", side.p99_ms),
+                rates.collect::<Vec<_>>().join(" "),
+            ]);
         }
+        let StepsReport { cases, handed_over, publish, appends, .. } = report;
+        match cases {
+            1 => ratios.push_str(&format!(
+                "one case at a time: {:.3} ms handed over, {:.1} x a plain publish ({:.3} ms), {:.2} x \
+                 appends alone\n",
+                handed_over.p50_ms,
+                handed_over.p50_ms / publish.p50_ms,
+                publish.p50_ms,
+                handed_over.p50_ms / appends.p50_ms,
+            )),
+            _ => ratios.push_str(&format!(
+                "{cases} at once: handed over / appends alone: {:.2}; queue / appends and a queue: {:.2}\n",
+                report.handed_over_ratio, report.queued_ratio
+            )),
+        }
+        let [handed, queued] = report.log_bytes;
+        ratios.push_str(&format!("  bytes of the log a step: {handed:.0} and {queued:.0}\n"));
     }
-    let mut answer = Answer::new(json!(report), text);
-    answer.json["streams_left"] = json!(left.unwrap_or_default());
-    answer
+    let steps = reports.first().map_or(0, |report| report.steps);
+    let text = format!("chains of {steps} activities\n{table}{ratios}");
+    Answer::new(json!({ "steps": reports }), text)
 }
 
 fn row(name: &str, in_flight: usize, connections: &str, side: &Side) -> [String; 7] {

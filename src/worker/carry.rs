@@ -137,8 +137,10 @@ async fn execute(
     };
     let claim = item.claim;
     let stop = tokio::select! {
-        ended = &mut running => Err(ended),
+        // Of one that stood still both are true, and what it has done counts no more.
+        biased;
         reason = lease.keep(shared, delivery, (work, claim)) => Ok(reason),
+        ended = &mut running => Err(ended),
         () = timeout => Ok(StopReason::TimedOut),
         () = shared.grace_over.cancelled() => Ok(StopReason::Draining),
     };

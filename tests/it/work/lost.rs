@@ -1,7 +1,12 @@
 //! Workers that are lost, and stores that lose what they had.
 
+use stormpetrel::{
+    storage::nats::NatsStorage,
+    testing::{FaultyStorage, TestServer},
+};
+
 use super::*;
-use crate::support::system;
+use crate::support::{config, petrel_at, system};
 
 /// A worker that ends without a word: another one gets the item after the lease, and the first attempt
 /// is lost in the log.
@@ -66,4 +71,114 @@ async fn what_is_open_and_not_in_the_queue_is_put_back() {
     })
     .await;
     running.stop().await;
+}
+
+/// The acknowledgement of an answer is lost: what comes again is acknowledged away, and not done again.
+#[tokio::test]
+async fn an_item_that_comes_again_after_its_answer_is_not_done_again() {
+    let server = TestServer::start().await;
+    let stored = NatsStorage::connect(config(server.url())).await.unwrap();
+    let faulty = FaultyStorage::new(Arc::new(stored));
+    let deaf = Petrel::new(Arc::new(faulty.clone()));
+    let ledger = Arc::<Ledger>::default();
+    begun(&deaf, &steps(1, json!({})), "a").await;
+    faulty.drop_acknowledgements(true);
+    let mut options = QueueOptions::new(queue("default"));
+    options.ack_wait = Some(Duration::from_secs(1));
+    let worker = {
+        let ledger = Arc::clone(&ledger);
+        move |attempt: Attempt, _: Value| {
+            ledger.note(&attempt);
+            async { Ok::<_, WorkError>(json!({})) }
+        }
+    };
+    let build = |petrel: &Petrel| {
+        Worker::builder(petrel.clone()).queue(options.clone()).handle(kind("step0"), worker.clone())
+    };
+    let running = Running::start(&deaf, build(&deaf));
+    until(&deaf, "steps", "a", CaseStatus::Completed).await;
+    running.stop().await;
+    let (w, a) = (workflow("steps"), case("a"));
+    assert_eq!(deaf.storage().offered_in(&w, &a).await.unwrap().len(), 1, "it is still there");
+    let petrel = petrel_at(server.url()).await;
+    let running = Running::start(&petrel, build(&petrel));
+    eventually("it is acknowledged away", async || {
+        petrel.storage().offered_in(&w, &a).await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    assert_eq!((ledger.len(), history(&petrel, "steps", &a).await.len()), (1, 3));
+    running.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// The record is in the log, and the process dies before the item is offered.
+#[tokio::test]
+async fn items_that_were_not_offered_are_offered_by_any_process_that_serves() {
+    let server = TestServer::start().await;
+    let stored = NatsStorage::connect(config(server.url())).await.unwrap();
+    let faulty = FaultyStorage::new(Arc::new(stored));
+    let dying = Petrel::new(Arc::new(faulty.clone()));
+    let petrel = petrel_at(server.url()).await;
+    let ledger = Arc::<Ledger>::default();
+    faulty.drop_offers(true);
+    begun(&dying, &steps(2, json!({})), "a").await;
+    let worker = noting(&petrel, &["step0", "step1"], &ledger, Duration::ZERO);
+    let running = Running::start(&petrel, worker);
+    until(&petrel, "steps", "a", CaseStatus::Completed).await;
+    running.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// Somebody takes the streams of work and beats away: they are made again, with the items of all cases.
+#[tokio::test]
+async fn streams_of_work_that_are_deleted_are_filled_again() {
+    let (server, petrel) = system().await;
+    let definition = steps(2, json!({}));
+    let serving = Running::serving(&petrel);
+    for n in 0..20 {
+        begun(&petrel, &definition, &format!("c{n}")).await;
+    }
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let jetstream = async_nats::jetstream::new(client);
+    for stream in ["CB_WORK", "CB_BEATS"] {
+        jetstream.delete_stream(stream).await.unwrap();
+    }
+    let ledger = Arc::<Ledger>::default();
+    let worker = noting(&petrel, &["step0", "step1"], &ledger, Duration::ZERO);
+    let running = Running::start(&petrel, worker);
+    for n in 0..20 {
+        until(&petrel, "steps", &format!("c{n}"), CaseStatus::Completed).await;
+    }
+    assert_eq!(ledger.len(), 40);
+    ledger.is_once_a_claim();
+    running.stop().await;
+    serving.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// A server that is killed and started again while work is done.
+#[tokio::test]
+async fn work_goes_on_after_the_server_was_killed() {
+    let (mut server, petrel) = system().await;
+    let definition = steps(3, json!({ "retry": { "lost": 100 } }));
+    for n in 0..30 {
+        begun(&petrel, &definition, &format!("c{n}")).await;
+    }
+    let ledger = Arc::<Ledger>::default();
+    let kinds_of_steps = ["step0", "step1", "step2"];
+    let worker = noting(&petrel, &kinds_of_steps, &ledger, Duration::from_millis(100));
+    let running = Running::start(&petrel, worker);
+    for _ in 0..3 {
+        let before = ledger.len();
+        eventually("more is done", async || (ledger.len() >= (before + 10).min(80)).then_some(()))
+            .await;
+        server.kill().await;
+        server.restart().await;
+    }
+    for n in 0..30 {
+        until(&petrel, "steps", &format!("c{n}"), CaseStatus::Completed).await;
+    }
+    ledger.is_once_a_claim();
+    running.stop().await;
+    is_whole(&petrel).await;
 }

@@ -2,6 +2,7 @@
 
 mod answered;
 mod carried;
+mod killed;
 mod lost;
 
 use std::{
