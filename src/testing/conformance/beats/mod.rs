@@ -123,12 +123,16 @@ pub async fn a_beat_is_gone_when_its_life_is_over_and_none_is_expected_then(beat
     for _ in 0..3 {
         let begun = Instant::now();
         last = Some(beats.beat(&one, life, None).await.unwrap());
+        let mut seen = begun;
         while beats.last_beat(&one.workflow, &one.case, 1).await.unwrap().is_some() {
+            seen = Instant::now();
             assert!(begun.elapsed() < PATIENCE, "it lives");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let lived = begun.elapsed();
-        assert!((life.mul_f64(0.9)..3 * life).contains(&lived), "{lived:?}");
+        assert!(begun.elapsed() >= life.mul_f64(0.9), "{:?}", begun.elapsed());
+        // As it was seen last: a busy machine may have looked late.
+        let lived = seen - begun;
+        assert!(lived < 3 * life, "{lived:?}");
     }
     tokio::time::sleep(life).await;
     let refused = beats.beat(&one, life, last).await;
@@ -151,8 +155,9 @@ pub async fn beats_that_go_on_keep_the_last_one_alive(beats: &Beats) {
         Some(last) => Some(last),
         None => Some(beats.beat(&one, life, None).await.unwrap()),
     };
-    let found = beats.last_beat(&one.workflow, &one.case, 1).await.unwrap().expect("a beat");
-    assert_eq!(Some(found.sequence), last);
+    let found = beats.last_beat(&one.workflow, &one.case, 1).await.unwrap();
+    assert!(found.is_some() || before.elapsed() > life / 2, "the last one is alive");
+    assert!(found.is_none_or(|found| Some(found.sequence) == last));
 }
 
 /// Both, and no other item's.

@@ -98,16 +98,16 @@ pub async fn what_a_taker_leaves_comes_to_another_one_and_what_he_extends_does_n
     work.offer(&offers(&queue, 0..2)).await.unwrap();
     let (begun, taken) = (Instant::now(), taker.take(2).await);
     let (mut again, mut came) = (None, Vec::new());
-    let (mut extended, mut longest) = (begun, Duration::ZERO);
+    let mut longest = Duration::ZERO;
     while begun.elapsed() < 2 * ack_wait {
+        let extended = Instant::now();
         work.extend(&taken[1]).await.unwrap();
-        longest = longest.max(extended.elapsed());
-        extended = Instant::now();
         for delivery in taker.turn(10).await {
             work.acknowledge(&delivery).await.unwrap();
             came.push(delivery);
         }
         again = again.or((!came.is_empty()).then(|| begun.elapsed()));
+        longest = longest.max(extended.elapsed());
     }
     let items: Vec<_> = came.iter().map(|it| (it.offer.item, it.deliveries)).collect();
     // A busy machine may have let its time pass.
