@@ -128,11 +128,15 @@ impl ActivityInput {
         for (number, of) in self.on_error.unwrap_or_default().into_iter().enumerate() {
             let path = format!("{path}.onError[{number}]");
             let outcome = reader.id(&format!("{path}.outcome"), &of.outcome);
-            if on_error.contains_key(&of.code) {
-                let reason = format!("{} is there already; each code has one outcome", of.code);
-                reader.problems.add(format!("{path}.code"), reason);
-            } else {
-                on_error.insert(of.code, outcome);
+            match on_error.entry(of.code) {
+                Entry::Vacant(entry) => {
+                    entry.insert(outcome);
+                }
+                Entry::Occupied(entry) => {
+                    let reason =
+                        format!("{} is there already; each code has one outcome", entry.key());
+                    reader.problems.add(format!("{path}.code"), reason);
+                }
             }
         }
         models::Activity {
