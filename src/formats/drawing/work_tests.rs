@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Drawing, label, scene::Scene};
+use serde_json::json;
+
+use super::{Drawing, Positions, label, scene::Scene};
 use crate::models::{
     KindId, OutcomeId, QueueId, TransitionId,
     petri::{Net, Transition, Way, Work},
@@ -62,4 +64,18 @@ fn each_outcome_is_named_in_the_box_of_its_mode() {
     for text in [drawing(&net).svg(), drawing(&net).dot(), drawing(&net).mermaid()] {
         assert!(text.contains("→ paid") && text.contains("→ xxxx"), "{text}");
     }
+}
+
+/// Also where it has alternatives, and the ids two dots.
+#[test]
+fn the_ways_of_an_activity_stand_below_one_another_where_it_has_a_position() {
+    let way = |id: &str| Transition { id: id.to_owned(), ..Transition::default() };
+    let ids = ["charge.a.paid", "charge.a.declined", "charge.b.paid", "other"];
+    let net = Net { transitions: ids.map(way).to_vec(), ..Net::default() };
+    let layout = json!({ "layout": { "transitions": { "charge": [10, 20], "charge.a": [7, 7] } } });
+    let positions = Positions::from_metadata(&net, layout.as_object().unwrap());
+    let at = |number| positions.transition(number).map(|at| (at.x, at.y));
+    let below = [20.0, 80.0, 140.0].map(|y| Some((10.0, y)));
+    assert_eq!([at(0), at(1), at(2)], below);
+    assert_eq!(at(3), None);
 }
