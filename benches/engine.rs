@@ -91,6 +91,7 @@ fn fire(net: &Net, case: &Case, transition: &str) -> Record {
         tokens: &[],
         to_place: None,
         data: None,
+        outcome: None,
         act: &act,
         limits: Limits::NONE,
         budget: &Budget::default(),

@@ -1,5 +1,6 @@
 //! Measurements of the engine beside the raw server and others: what `petrel bench` runs.
 
+mod chains;
 mod driver;
 mod load;
 mod peer;

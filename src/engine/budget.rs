@@ -18,6 +18,9 @@ use cel::{
     },
 };
 
+/// Steps that the search of one transition may take, so that the others go on.
+pub(super) const STEPS_A_SEARCH: u64 = 50_000;
+
 /// The most steps that one decision may take: a firing, or a look at the transitions that can
 /// fire, with all its conditions, for all choices of tokens, and its outputs. Some 0.5 s of
 /// one core.

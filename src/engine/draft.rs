@@ -5,10 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Net,
-    record::{leave_out_history, status_after},
-};
+use super::Net;
 use crate::models::{
     Case, CaseStatus, Marking, MarkingEntry, PlaceId, Record, Token, TokenAt, TokenId,
 };
@@ -203,4 +200,26 @@ impl<'a> Draft<'a> {
 
 pub(super) fn at(token: &Arc<Token>) -> TokenAt {
     TokenAt { token: token.id.clone(), place: token.place.clone() }
+}
+
+/// Status of a case after a change: a running case whose tokens are all in terminal places is
+/// completed.
+pub(crate) fn status_after(net: &Net, marking: &Marking, status: CaseStatus) -> CaseStatus {
+    let ended = |entry: &MarkingEntry| {
+        net.place(&entry.place).is_some_and(|place| net.places[place].terminal)
+    };
+    match status {
+        CaseStatus::Running if marking.0.iter().all(ended) => CaseStatus::Completed,
+        status => status,
+    }
+}
+
+/// Leaves out of a token, as it was before `record`, the history that an earlier record has.
+fn leave_out_history(case: &Case, record: &mut Record, token: &mut Token) {
+    let Some(&base) = case.history_bases.get(&token.id) else { return };
+    let (history, base) = token.history_to_record(base);
+    token.history = history;
+    if let Some(base) = base {
+        record.history_bases.insert(token.id.clone(), base);
+    }
 }

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    Blocker, Budget, Limits, MOST_ITEMS, MOST_TIMERS, Net, NetTransition, RanOut, binding::View,
-    fire::would_give,
+    Blocker, Budget, Limits, MOST_ITEMS, MOST_TIMERS, Mode, Net, NetTransition, RanOut,
+    binding::View, fire::would_give,
 };
 use crate::models::{
     Case, CaseId, CaseStatus, Incident, IncidentAbout, Item, OutcomeId, PlaceId, Timer, TokenId,
@@ -28,6 +28,19 @@ pub struct ModeExplanation {
     pub would_take: Vec<TokenId>,
     /// Everything that hinders it; empty when it can fire.
     pub blockers: Vec<Blocker>,
+}
+
+impl ModeExplanation {
+    /// A mode that can't fire.
+    pub(super) fn blocked(
+        net: &Net,
+        (transition, mode): (&NetTransition, &Mode),
+        blockers: Vec<Blocker>,
+    ) -> Self {
+        let from = mode.from.map(|place| net.places[place].id.clone());
+        let outcome = transition.outcome(mode).map(|of| of.id.clone());
+        Self { from, outcome, enabled: false, would_take: Vec::new(), blockers }
+    }
 }
 
 /// The present abilities of a transition, with the reasons.
@@ -250,23 +263,16 @@ fn explain_one(
         .modes
         .iter()
         .map(|mode| {
-            let from = mode.from.map(|place| view.net.places[place].id.clone());
             let bound = view.bind(transition, mode, named);
             let bound =
                 bound.and_then(|binding| would_give(view, case, transition, mode, binding, limits));
-            let outcome = transition.outcome(mode).map(|of| of.id.clone());
             match bound {
                 Ok(binding) => ModeExplanation {
-                    from,
-                    outcome,
                     enabled: true,
                     would_take: binding.consumed.iter().map(|token| token.id.clone()).collect(),
-                    blockers: Vec::new(),
+                    ..ModeExplanation::blocked(view.net, (transition, mode), Vec::new())
                 },
-                Err(blockers) => {
-                    let (enabled, would_take) = (false, Vec::new());
-                    ModeExplanation { from, outcome, enabled, would_take, blockers }
-                }
+                Err(blockers) => ModeExplanation::blocked(view.net, (transition, mode), blockers),
             }
         })
         .collect();

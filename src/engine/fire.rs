@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Blocker, Bounds, Budget, Excess, Limits, Mode, ModeExplanation, Net, NetTransition, NotEnabled,
@@ -152,12 +152,9 @@ fn decide<'c>(
             }
             Err(blockers) => blockers,
         };
-        let from = mode.from.map(|place| net.places[place].id.clone());
-        let (outcome, would_take) = (None, Vec::new());
-        failed.push(ModeExplanation { from, outcome, enabled: false, would_take, blockers });
+        failed.push(ModeExplanation::blocked(net, (transition, mode), blockers));
     }
-    let is_known = firing.budget.ran_out().is_none();
-    if let Some(excess) = too_large.filter(|_| is_known) {
+    if let Some(excess) = too_large.filter(|_| firing.budget.ran_out().is_none()) {
         return Err(Refusal::Excess(excess));
     }
     let (case, transition) = (case.id.clone(), transition.id.clone());
@@ -382,10 +379,7 @@ fn new_token(
     data: Value,
     event: TransitionEvent,
 ) -> Token {
-    let mut metadata = Map::new();
-    for token in &binding.consumed {
-        metadata.extend(token.metadata.iter().map(|(key, value)| (key.clone(), value.clone())));
-    }
+    let metadata = binding.consumed.iter().flat_map(|token| token.metadata.clone()).collect();
     Token {
         id,
         workflow: view.workflow.clone(),

@@ -324,26 +324,6 @@ pub(super) fn record_length(record: &Record) -> usize {
             }
     };
     let timer = |timer: &Timer| TIMER + timer.transition.as_str().len() + at(&timer.tokens);
-    let answer = |of: &Answer| {
-        of.outcome.as_ref().map_or(0, |id| id.as_str().len()) + json_length(&of.result) + 32
-    };
-    let item = |item: &Item| {
-        let worker = item.running.as_ref().and_then(|running| running.worker.as_deref());
-        ITEM + item.transition.as_str().len()
-            + at(&item.tokens)
-            + worker.map_or(0, text_length)
-            + item.done.as_ref().map_or(0, answer)
-    };
-    let work = |work: &Work| {
-        let failure = work.failure.as_ref();
-        let failure = failure.map_or(0, |of| {
-            text_length(&of.code)
-                + text_length(&of.message)
-                + of.stack.as_deref().map_or(0, text_length)
-        });
-        let next = work.next.as_ref().map_or(0, |next| NEXT + next.transition.as_str().len());
-        WORK + 2 * work.transition.as_str().len() + failure + next
-    };
     let raised = |raised: &Raised| 48 + text_length(&raised.explanation);
     let produced = record
         .produced
@@ -364,8 +344,8 @@ pub(super) fn record_length(record: &Record) -> usize {
         + record.incidents.iter().map(incident).sum::<usize>()
         + record.raised.iter().map(raised).sum::<usize>()
         + record.timers.iter().chain(&record.elapsed).map(timer).sum::<usize>()
-        + record.items.iter().map(item).sum::<usize>()
-        + record.work.as_ref().map_or(0, work)
+        + record.items.iter().map(|item| item_length(item) + at(&item.tokens)).sum::<usize>()
+        + record.work.as_ref().map_or(0, work_length)
         + marked()
         + produced.sum::<usize>()
         + record.history_bases.keys().map(|id| id.as_str().len() + 24).sum::<usize>()
@@ -374,4 +354,26 @@ pub(super) fn record_length(record: &Record) -> usize {
         + record.pages.len() * 21
         + record.aside.len() * 44
         + record.put_aside.iter().map(aside_length).sum::<usize>()
+}
+
+/// The most bytes of a work item in a record, without its tokens.
+fn item_length(item: &Item) -> usize {
+    let answer = |of: &Answer| {
+        of.outcome.as_ref().map_or(0, |id| id.as_str().len()) + json_length(&of.result) + 32
+    };
+    let worker = item.running.as_ref().and_then(|running| running.worker.as_deref());
+    ITEM + item.transition.as_str().len()
+        + worker.map_or(0, text_length)
+        + item.done.as_ref().map_or(0, answer)
+}
+
+/// The most bytes of the part of a record that is about a work item.
+fn work_length(work: &Work) -> usize {
+    let failure = work.failure.as_ref().map_or(0, |of| {
+        text_length(&of.code)
+            + text_length(&of.message)
+            + of.stack.as_deref().map_or(0, text_length)
+    });
+    let next = work.next.as_ref().map_or(0, |next| NEXT + next.transition.as_str().len());
+    WORK + 2 * work.transition.as_str().len() + failure + next
 }

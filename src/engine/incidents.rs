@@ -1,12 +1,31 @@
 //! Open incidents of a case, from one record to the next.
 
-use super::{Blocker, Net, draft::Draft, waiting::Judged};
+use std::collections::{BTreeMap, HashSet};
+
+use super::{Blocker, Net, NetTransition, draft::Draft};
 use crate::models::{
     Incident, IncidentAbout, IncidentCode, LONGEST_EXPLANATION, Raised, Record, RecordKind,
+    TransitionId,
 };
 
 /// The most transitions that are named as those that repeat.
 const MOST_NAMED: usize = 10;
+
+/// Failures of transitions that fire by themselves where a cascade rests, by transition.
+pub(super) type Failures = BTreeMap<TransitionId, Stopped>;
+
+/// The transitions that were looked at where a cascade rests, and of these the failures.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    pub failures: Failures,
+    pub looked: HashSet<TransitionId>,
+}
+
+impl Judged {
+    pub(super) fn fails(&mut self, transition: &NetTransition, failure: Stopped) {
+        self.failures.entry(transition.id.clone()).or_insert(failure);
+    }
+}
 
 /// The reason that something does not go on.
 #[derive(Debug, Clone, PartialEq)]

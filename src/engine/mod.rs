@@ -12,12 +12,10 @@ mod explain;
 mod fire;
 mod fit;
 mod guard;
-mod immediate;
 mod incidents;
 mod merge;
-mod modes;
 mod net;
-mod places;
+mod next;
 mod quarantine;
 mod record;
 mod search;
@@ -37,6 +35,8 @@ pub use binding::Binding;
 pub use blocker::Blocker;
 pub use budget::{Budget, MAX_STEPS, RanOut};
 pub use cascade::{Bounds, NotMade};
+#[cfg(feature = "analysis")]
+pub(crate) use draft::status_after;
 pub use explain::{
     Explanation, ModeExplanation, NotEnabled, TransitionExplanation, available, explain,
 };
@@ -48,8 +48,6 @@ pub use guard::{GuardFailure, Guards, NotJson, OutputError, OutputExpression, Sc
 pub use merge::merge_patch;
 pub use net::{Mode, Net, NetPlace, NetTransition};
 pub use quarantine::{Remains, quarantine};
-#[cfg(feature = "analysis")]
-pub(crate) use record::status_after;
 pub use record::{
     Act, TokenSeed, add_token, change_status, create_case, elapse, resume, retry, update_data,
 };

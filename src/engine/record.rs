@@ -15,8 +15,7 @@ use super::{
 };
 use crate::models::{
     Case, CaseId, CaseStatus, FORMAT_VERSION, FiringId, IncidentAbout, LogSequence, Marking,
-    MarkingEntry, OnResume, PlaceId, Record, RecordKind, Timer, Token, TokenAt, TokenId,
-    WorkflowId, hex,
+    OnResume, PlaceId, Record, RecordKind, Timer, Token, TokenAt, TokenId, WorkflowId, hex,
 };
 
 /// The most timers that come due in one record.
@@ -173,18 +172,6 @@ fn name_earlier(case: &Case, record: &mut Record) {
     }
 }
 
-/// Status of a case after a change: a running case whose tokens are all in terminal places is
-/// completed.
-pub(crate) fn status_after(net: &Net, marking: &Marking, status: CaseStatus) -> CaseStatus {
-    let ended = |entry: &MarkingEntry| {
-        net.place(&entry.place).is_some_and(|place| net.places[place].terminal)
-    };
-    match status {
-        CaseStatus::Running if marking.0.iter().all(ended) => CaseStatus::Completed,
-        status => status,
-    }
-}
-
 /// The record that begins a case, with the cascade after it.
 pub fn create_case(
     net: &Net,
@@ -260,16 +247,6 @@ pub fn update_data(
     let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Edited, act));
     draft.change(Arc::new(changed));
     Some(conclude(net, draft, bounds))
-}
-
-/// Leaves out of a token, as it was before `record`, the history that an earlier record has.
-pub(super) fn leave_out_history(case: &Case, record: &mut Record, token: &mut Token) {
-    let Some(&base) = case.history_bases.get(&token.id) else { return };
-    let (history, base) = token.history_to_record(base);
-    token.history = history;
-    if let Some(base) = base {
-        record.history_bases.insert(token.id.clone(), base);
-    }
 }
 
 /// The record that pauses, resumes or cancels a case. A cancelled case loses its tokens; in a

@@ -8,6 +8,9 @@ use crate::models::{Problems, Transition};
 /// The longest wait: what is due later is due at no time.
 const LONGEST_DAYS: i64 = 36_525;
 
+/// The shortest time between two firings of a transition that takes nothing.
+pub(super) const SHORTEST_PERIOD: TimeDelta = TimeDelta::seconds(1);
+
 /// The time at which a timed transition fires, once it is enabled.
 #[derive(Debug)]
 pub(super) enum Timing {

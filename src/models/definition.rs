@@ -56,7 +56,7 @@ impl WorkflowDefinition {
     /// Returns true if a part of it fires by itself, which programs of format 1 don't know.
     pub fn runs_by_itself(&self) -> bool {
         let runs = |of: &Transition| of.fires_by_itself() || of.activity.is_some();
-        self.max_cascade.is_some() || self.transitions.iter().any(runs)
+        self.max_cascade.is_some() || self.defaults.is_some() || self.transitions.iter().any(runs)
     }
 
     /// Returns true if workers carry out some of its transitions.
@@ -77,6 +77,9 @@ impl WorkflowDefinition {
                       `petrel level 2`";
         if self.max_cascade.is_some() {
             problems.add("max_cascade", reason);
+        }
+        if self.defaults.is_some() {
+            problems.add("defaults", reason);
         }
         for (number, transition) in self.transitions.iter().enumerate() {
             let keys = [

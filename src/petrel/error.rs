@@ -1,6 +1,6 @@
 //! Errors of operations on cases, by the caller's way to deal with them.
 
-use super::{lookup::Lookup, work::WorkRefused};
+use super::{lookup::Lookup, work_refused::WorkRefused};
 #[cfg(feature = "analysis")]
 use crate::analysis::{Report, Verdict};
 use crate::{

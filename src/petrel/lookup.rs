@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::work::WorkId;
+use super::work_refused::WorkId;
 use crate::models::{CaseId, LogSequence, PlaceId, TokenId, WorkflowId};
 
 /// The object that an operation looked for.

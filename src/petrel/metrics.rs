@@ -15,6 +15,7 @@ use prometheus_client::{
 
 #[cfg(feature = "analysis")]
 use super::audit_metrics::AuditMetrics;
+use super::work_metrics::WorkMetrics;
 use crate::petrel::Error;
 
 /// Counters by one label, such as the result.
@@ -37,6 +38,7 @@ pub struct Metrics {
     view_lag_seconds: Histogram,
     read_seconds: Histogram,
     timer_late_seconds: Histogram,
+    work: WorkMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -65,6 +67,7 @@ impl Default for Metrics {
             view_lag_seconds: histogram(),
             read_seconds: histogram(),
             timer_late_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 22)),
+            work: WorkMetrics::default(),
         };
         metrics.register();
         metrics
@@ -111,6 +114,7 @@ impl Metrics {
         histogram("read", "A read of one token or a page of them", &self.read_seconds);
         let late = "From the time of a timer to the record in which it came due";
         histogram("timer_late", late, &self.timer_late_seconds);
+        self.work.register(registry);
     }
 
     /// All of them in the Prometheus (OpenMetrics) text format.
@@ -143,6 +147,11 @@ impl Metrics {
 
     pub(in crate::petrel) fn timer_elapsed(&self, late: chrono::TimeDelta) {
         self.timer_late_seconds.observe(late.as_seconds_f64().max(0.0));
+    }
+
+    /// Those of work.
+    pub(crate) fn work(&self) -> &WorkMetrics {
+        &self.work
     }
 
     pub(in crate::petrel) fn race_lost(&self) {

@@ -23,6 +23,8 @@ pub(crate) mod thread;
 pub(in crate::petrel) mod timers;
 pub(crate) mod views;
 mod work;
+mod work_metrics;
+mod work_refused;
 
 use std::sync::Arc;
 
@@ -41,7 +43,8 @@ pub use read::listing::CasePage;
 pub use requests::{Change, Changed, ExpectedVersion, Fire, FireIn, NewCase, NewToken};
 pub use views::repair::Repaired;
 pub(crate) use work::is_of;
-pub use work::{ItemActivity, Standing, StartWork, Started, WorkId, WorkRefused};
+pub use work::{ItemActivity, Standing, StartWork, Started};
+pub use work_refused::{WorkId, WorkRefused};
 
 use read::Reader;
 use views::Views;

@@ -37,6 +37,9 @@ const CHAIN_ENDS_AFTER: Duration = Duration::from_secs(10);
 pub(super) async fn carry(shared: &Arc<Shared>, delivery: Delivery, ack_wait: Duration) {
     let storage = shared.petrel.storage();
     let offer = &delivery.offer;
+    if delivery.deliveries > 1 {
+        shared.petrel.metrics().work().redelivered();
+    }
     if !shared.handlers.contains_key(&offer.kind) {
         tracing::debug!(case = %offer.case, item = offer.item, kind = %offer.kind, "not ours");
         let _ = storage.give_work_back(&delivery, NOT_OURS).await;

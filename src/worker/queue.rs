@@ -12,8 +12,9 @@ use crate::{
     storage::{Delivery, QueueSettings, StorageError},
 };
 
-/// Longest time that one request for work waits. An idle pull hears nothing of a restart.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Longest time that one request for work waits. A shutdown waits for its end, so that nothing is on its way
+/// to a worker that is gone.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Wait after a failed request for work.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);

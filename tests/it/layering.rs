@@ -20,11 +20,12 @@ const PARTS: &[(&str, &[&str])] = &[
     (
         "process",
         &[
-            "graphql", "petrel", "server", "storage", // In its tests.
+            "graphql", "petrel", "server", "storage", "worker", // In its tests.
             "models", "testing",
         ],
     ),
-    ("bench", &["local_server", "petrel", "models", "storage"]),
+    ("worker", &["engine", "models", "petrel", "storage"]),
+    ("bench", &["local_server", "petrel", "models", "storage", "worker"]),
     ("local_server", &[]),
     ("config", &["local_server", "storage"]),
     ("telemetry", &["config", "models"]),
@@ -45,6 +46,7 @@ const PARTS: &[(&str, &[&str])] = &[
             "server",
             "storage",
             "telemetry",
+            "worker",
             // In its tests; without them the feature `testing` is off, and it is not there.
             "testing",
         ],

@@ -11,6 +11,7 @@ const SPAWNED: &[(&str, usize, &str)] = &[
         "the server, which it owns; the making of its data, which the program's end waits for",
     ),
     ("src/bench/peers/sqlite.rs", 1, "the thread that writes, which `Sqlite` waits for"),
+    ("src/bench/steps.rs", 3, "the measurement waits for its worker and its followers"),
     ("src/bench/turns.rs", 1, "the load waits for its clients"),
     ("src/cli/history.rs", 1, "the command waits for the file"),
     ("src/graphql/api.rs", 3, "the request waits, for changes `Api::finish`, too"),
@@ -39,6 +40,10 @@ const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/storage/nats_link/decoding.rs", 3, "who asks for the message waits"),
     ("src/storage/nats_link/group.rs", 2, "those whose appends wait are told of its end"),
     ("src/storage/nats_link/intake.rs", 1, "who asks for the message waits"),
+    ("src/worker/builder.rs", 1, "its tracker, which `Worker::run` waits for"),
+    ("src/worker/carry.rs", 1, "the attempt waits for its handler"),
+    ("src/worker/command.rs", 1, "the attempt waits for the program, or kills it"),
+    ("src/worker/queue.rs", 1, "the tracker of the worker, which `Worker::run` waits for"),
 ];
 
 /// Number of times that a file begins, or imports what begins, a task, a thread or a process.

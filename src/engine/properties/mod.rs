@@ -9,3 +9,5 @@ mod timer_examples;
 mod timers;
 mod work;
 mod work_examples;
+mod work_failures;
+mod work_fixture;

@@ -108,6 +108,20 @@ fn is_judged(run: &Run, before: &[Item], made_before: u64) {
     }
 }
 
+/// The record of a start, if it may begin.
+fn started(run: &Run, item: &Item, over: bool) -> Option<Record> {
+    let (case, act, budget) = (&run.case, run.act(), Budget::default());
+    let start = Begin { item: item.number, over: over.then_some(item.claim) };
+    let begun = begin(&run.net, case, start, &act, Bounds::of(&budget));
+    let is_refused = case.status == CaseStatus::Paused
+        || item.done.is_some()
+        || (item.running.is_some() && !over)
+        || item.wait.is_some()
+        || !case.incidents.is_empty();
+    assert!(begun.is_ok() || is_refused, "{begun:?} of {item:?}");
+    Some(begun.ok()?.record)
+}
+
 /// A change of both; `None` if there is none of that kind now.
 fn step(working: &mut Run, plain: &mut Run, (pick, which): (u8, u8)) -> Option<()> {
     let (last, budget) = (plain.net.transitions.len() - 1, Budget::default());
@@ -117,21 +131,7 @@ fn step(working: &mut Run, plain: &mut Run, (pick, which): (u8, u8)) -> Option<(
     let item = (!items.is_empty()).then(|| items[usize::from(which) % items.len()].clone());
     let (net, case) = (&working.net, &working.case);
     let (record, alone) = match pick {
-        0..=2 => {
-            let item = item?;
-            let start = Begin { item: item.number, over: (pick == 0).then_some(item.claim) };
-            let begun = begin(net, case, start, &act, bounds);
-            let refused = [
-                (case.status == CaseStatus::Paused, "paused"),
-                (item.done.is_some(), "done"),
-                (item.running.is_some() && pick > 0, "taken"),
-                (item.wait.is_some(), "not yet"),
-            ];
-            let is_stopped = !case.incidents.is_empty();
-            let is_refused = refused.iter().any(|(is, _)| *is);
-            assert!(begun.is_ok() || is_refused || is_stopped, "{begun:?} of {item:?}");
-            (begun.ok()?.record, None)
-        }
+        0..=2 => (started(working, &item?, pick == 0)?, None),
         3..=5 => {
             let item = item?;
             let claim = Claim { item: item.number, number: Some(item.claim) };

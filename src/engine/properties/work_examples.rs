@@ -1,105 +1,15 @@
 //! Work items of a case, by examples.
 
-use chrono::TimeDelta;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::fixture::{Run, Start};
-use crate::{
-    engine::{
-        Act, Answered, Begin, Begun, Bounds, Budget, Claim, HandOver, Net, Refused, begin,
-        change_status, complete, elapse, fail, give_back, retry, update_data,
-    },
-    models::{
-        CaseStatus, Ended, Failure, Held, IncidentAbout, IncidentCode, KindId, OutcomeId, QueueId,
-        Record, RecordKind, WorkClass,
-    },
+use super::{
+    fixture::Run,
+    work_fixture::{of, one, with_places, working},
 };
-
-fn working(transitions: Value, places: &[&str]) -> Run {
-    let places: Vec<_> = places.iter().map(|id| json!({ "id": id })).collect();
-    with_places(transitions, &json!(places))
-}
-
-fn with_places(transitions: Value, places: &Value) -> Run {
-    let definition = serde_json::from_value(json!({
-        "id": "random", "initial_place": "p0", "places": places, "transitions": transitions
-    }));
-    Run::new(&Start { definition: definition.unwrap(), tokens: vec![1] })
-}
-
-/// One activity from `p0` to `end`, with these fields.
-fn one(activity: Value) -> Run {
-    let transition = json!({"id": "work", "from_places": ["p0"], "to_place": "end",
-        "activity": activity});
-    working(json!([transition]), &["p0", "end"])
-}
-
-impl Run {
-    fn later(&self, seconds: i64) -> Act {
-        let act = self.act();
-        Act { now: act.now + TimeDelta::seconds(seconds), ..act }
-    }
-
-    fn begin_at(&mut self, item: u64, over: Option<u64>, act: &Act) -> Result<Begun, Refused> {
-        let budget = Budget::default();
-        let bounds = Bounds::of(&budget);
-        let begun = begin(&self.net, &self.case, Begin { item, over }, act, bounds)?;
-        self.append(begun.record.clone());
-        Ok(begun)
-    }
-
-    fn begin(&mut self, item: u64) -> Begun {
-        self.begin_at(item, None, &self.act()).unwrap()
-    }
-
-    fn complete(&mut self, claim: Claim, result: Value) -> Result<Record, Refused> {
-        self.complete_by(claim, None, result)
-    }
-
-    fn complete_by(
-        &mut self,
-        claim: Claim,
-        outcome: Option<&str>,
-        result: Value,
-    ) -> Result<Record, Refused> {
-        let (budget, act) = (Budget::default(), self.act());
-        let outcome = outcome.map(|id| OutcomeId::new(id).unwrap());
-        let answer = Answered { outcome, result, hand_over: None };
-        let bounds = Bounds::of(&budget);
-        let record = complete(&self.net, &self.case, claim, answer, &act, bounds)?;
-        self.append(record.clone());
-        Ok(record)
-    }
-
-    fn fail(&mut self, claim: Claim, code: &str) -> Record {
-        let (budget, act) = (Budget::default(), self.act());
-        let failure = Failure { code: code.to_owned(), ..Failure::default() };
-        let record =
-            fail(&self.net, &self.case, claim, failure, &act, Bounds::of(&budget)).unwrap();
-        self.append(record.clone());
-        record
-    }
-
-    fn elapse_after(&mut self, seconds: i64) -> Option<Record> {
-        let (budget, act) = (Budget::default(), self.later(seconds));
-        let until = (act.now, u64::MAX);
-        let record = elapse(&self.net, &self.case, until, &act, Bounds::of(&budget))?.unwrap();
-        self.append(record.clone());
-        Some(record)
-    }
-
-    fn edit(&mut self, patch: &Value) {
-        let (budget, act) = (Budget::default(), self.act());
-        let token = self.case.marking.0[0].token.clone();
-        let bounds = Bounds::of(&budget);
-        let record = update_data(&self.net, &self.case, &token, patch, &act, bounds);
-        self.append(record.unwrap().unwrap());
-    }
-}
-
-fn of(item: u64, claim: u64) -> Claim {
-    Claim { item, number: Some(claim) }
-}
+use crate::{
+    engine::{Bounds, Budget, Refused, change_status, give_back},
+    models::{CaseStatus, Ended, IncidentCode, RecordKind, WorkClass},
+};
 
 #[test]
 fn an_item_is_begun_and_done_by_its_claim() {
@@ -142,87 +52,6 @@ fn a_lost_claim_can_neither_answer_nor_give_back() {
     let work = run.begin(1).record.work.unwrap();
     assert_eq!((work.claim, work.attempt, work.ended), (Some(3), 2, None));
     assert_eq!(run.case.items[0].lost, 1);
-}
-
-#[test]
-fn failures_are_tried_again_and_end_as_an_incident() {
-    let retry = json!({ "attempts": 2, "first": "3s", "jitter": false, "except": ["NEVER"] });
-    let mut run = one(json!({ "retry": retry }));
-    run.begin(1);
-    let record = run.fail(of(1, 1), "DOWN");
-    let wait = run.case.items[0].wait.clone().unwrap();
-    assert_eq!(
-        (wait.until - record.time, wait.armed),
-        (TimeDelta::seconds(3), Some(run.case.sequence))
-    );
-    let refused = run.begin_at(1, None, &run.act()).unwrap_err();
-    assert_eq!(refused, Refused::NotYet { until: wait.until });
-    run.begin_at(1, None, &run.later(5)).unwrap();
-    let record = run.fail(of(1, 2), "DOWN");
-    let [incident] = &run.case.incidents[..] else { panic!("{:?}", run.case.incidents) };
-    assert_eq!(
-        (incident.code, &incident.about),
-        (IncidentCode::WorkFailed, &IncidentAbout::Item(1))
-    );
-    assert_eq!(record.work.unwrap().failure.unwrap().code, "DOWN");
-    let incident = incident.clone();
-    let refused = run.begin_at(1, None, &run.later(9)).unwrap_err();
-    assert_eq!(refused, Refused::Stopped(incident.clone()));
-    // A person has it tried again, with attempts as at first.
-    let (budget, act) = (Budget::default(), run.act());
-    let record = retry_of(&run, incident.number, &act, Bounds::of(&budget));
-    run.append(record);
-    assert!(run.case.incidents.is_empty());
-    let item = &run.case.items[0];
-    assert_eq!((item.failed, item.offered), (0, Some(run.case.sequence)));
-    run.begin(1);
-    // A code that is not tried again.
-    run.fail(of(1, 3), "NEVER");
-    assert_eq!(run.case.incidents.len(), 1);
-    // A person ends it.
-    let ended = run.complete(Claim { item: 1, number: None }, json!({})).unwrap();
-    assert_eq!(ended.work.unwrap().ended, None);
-    assert_eq!((run.case.status, run.case.incidents.len()), (CaseStatus::Completed, 0));
-}
-
-fn retry_of(run: &Run, incident: u64, act: &Act, bounds: Bounds<'_>) -> Record {
-    retry(&run.net, &run.case, incident, act, bounds).unwrap().unwrap()
-}
-
-#[test]
-fn workers_that_are_lost_too_often_end_as_an_incident() {
-    let mut run = one(json!({ "retry": { "lost": 2 } }));
-    run.begin(1);
-    run.begin_at(1, Some(1), &run.act()).unwrap();
-    let begun = run.begin_at(1, Some(2), &run.act()).unwrap();
-    assert_eq!((begun.input, begun.record.kind), (None, RecordKind::Failed));
-    assert_eq!(run.case.incidents[0].code, IncidentCode::WorkLost);
-    // The silent one answers after all.
-    let record = run.complete(of(1, 2), json!({})).unwrap();
-    assert_eq!((record.kind, run.case.incidents.len()), (RecordKind::Fired, 0));
-}
-
-#[test]
-fn a_deadline_ends_the_item_also_under_a_running_attempt() {
-    let outcomes = json!({ "done": { "to_place": "end" }, "late": { "to_place": "late" } });
-    let activity = json!({ "deadline": "60s", "outcomes": outcomes,
-        "on_error": { "DEADLINE": "late" } });
-    let transition = json!([{"id": "work", "from_places": ["p0"], "activity": activity}]);
-    let mut run = working(transition, &["p0", "end", "late"]);
-    assert_eq!(run.case.timers[0].item, Some(1));
-    run.begin(1);
-    assert!(run.elapse_after(50).is_none());
-    let record = run.elapse_after(60).unwrap();
-    assert_eq!((record.cascade[0].item, record.produced[0].place.as_str()), (Some(1), "late"));
-    assert_eq!((run.case.status, run.case.timers.len()), (CaseStatus::Completed, 0));
-
-    let mut run = one(json!({ "deadline": "60s" }));
-    run.begin(1);
-    run.elapse_after(60).unwrap();
-    assert_eq!(run.case.incidents[0].code, IncidentCode::DeadlinePassed);
-    assert!(run.case.timers.is_empty());
-    run.complete(of(1, 1), json!({})).unwrap();
-    assert!(run.case.incidents.is_empty());
 }
 
 #[test]
@@ -362,36 +191,6 @@ fn an_edit_keeps_the_item_and_gives_the_next_attempt_its_data() {
 }
 
 #[test]
-fn an_input_that_fails_is_an_incident_and_no_attempt() {
-    let mut run = one(json!({ "input": "{'n': token.data.missing}", "outcomes": {} }));
-    let begun = run.begin(1);
-    assert_eq!((begun.input, run.case.incidents[0].code), (None, IncidentCode::InputFailed));
-    assert!(run.case.items[0].running.is_none());
-}
-
-#[test]
-fn a_class_that_fails_is_an_incident() {
-    let mut run = one(json!({ "priority": "string(token.data.n)" }));
-    assert!(run.case.items.is_empty());
-    assert_eq!(run.case.incidents[0].code, IncidentCode::PriorityFailed);
-    run.edit(&json!({ "n": "high" }));
-    assert_eq!((run.case.incidents.len(), run.case.items[0].class), (0, WorkClass::High));
-}
-
-#[test]
-fn an_activity_that_takes_nothing_is_a_problem() {
-    let definition = json!({
-        "id": "w", "initial_place": "p0", "places": [{"id": "p0"}, {"id": "end"}],
-        "transitions": [
-            {"id": "work", "inputs": [{"place": "p0", "kind": "read"}], "to_place": "end", "activity": {}},
-            {"id": "leave", "from_places": ["p0"], "to_place": "end"}
-        ]
-    });
-    let problems = Net::compile(&serde_json::from_value(definition).unwrap()).unwrap_err();
-    assert_eq!(problems.0[0].path, "transitions[0].activity");
-}
-
-#[test]
 fn at_most_as_many_as_may_run_side_by_side_are_open() {
     let mut run = one(json!({ "max_parallel": 2 }));
     (0..3).for_each(|_| run.add(0));
@@ -400,54 +199,4 @@ fn at_most_as_many_as_may_run_side_by_side_are_open() {
     run.begin(1);
     run.complete(of(1, 1), json!({})).unwrap();
     assert_eq!(numbers(&run), [2, 3]);
-}
-
-#[test]
-fn the_next_item_of_the_queue_is_handed_over_with_the_end_of_one() {
-    let fast = json!({ "queue": "fast" });
-    let transitions = json!([
-        {"id": "one", "from_places": ["p0"], "to_place": "p1", "activity": fast},
-        {"id": "two", "from_places": ["p1"], "to_place": "p2", "activity": fast},
-        {"id": "three", "from_places": ["p2"], "to_place": "end", "activity": {}}
-    ]);
-    let mut run = working(transitions, &["p0", "p1", "p2", "end"]);
-    run.begin(1);
-    let hand_over = |run: &Run, item: u64| HandOver {
-        queue: QueueId::new("fast").unwrap(),
-        class: WorkClass::Normal,
-        kinds: vec![KindId::new("one").unwrap(), KindId::new("two").unwrap()],
-        held: run.case.items.iter().find(|of| of.number == item).unwrap().lease(),
-    };
-    let end = |run: &mut Run, item: u64| {
-        let (budget, act) = (Budget::default(), run.act());
-        let hand_over = Some(hand_over(run, item));
-        let answer = Answered { outcome: None, result: json!({}), hand_over };
-        let bounds = Bounds::of(&budget);
-        let record = complete(&run.net, &run.case, of(item, 1), answer, &act, bounds).unwrap();
-        run.append(record.clone());
-        record.work.unwrap().next
-    };
-    let next = end(&mut run, 1).unwrap();
-    assert_eq!((next.item, next.claim, next.attempt), (2, 1, 1));
-    let item = &run.case.items[0];
-    assert_eq!(item.held, Some(Held { message: 1, item: 1, claim: 1 }), "the chain's first");
-    assert!(item.running.is_some());
-    // Its worker is gone: whoever gets the message of the first begins the second.
-    let refused = run.begin_at(2, None, &run.act()).unwrap_err();
-    assert_eq!(refused, Refused::Taken { claim: 1 });
-    let work = run.begin_at(2, Some(1), &run.act()).unwrap().record.work.unwrap();
-    assert_eq!((work.claim, work.ended), (Some(2), Some(Ended::Lost)));
-    assert_eq!(run.case.items[0].held, Some(Held { message: 1, item: 2, claim: 2 }));
-    // After a failure it has a message of its own.
-    run.fail(of(2, 2), "DOWN");
-    let item = &run.case.items[0];
-    assert_eq!((&item.held, item.offered), (&None, Some(run.case.sequence)));
-    run.begin_at(2, None, &run.later(9)).unwrap();
-    let (budget, act) = (Budget::default(), run.act());
-    let answer = Answered { outcome: None, result: json!({}), hand_over: Some(hand_over(&run, 2)) };
-    let record =
-        complete(&run.net, &run.case, of(2, 3), answer, &act, Bounds::of(&budget)).unwrap();
-    assert_eq!(record.work.as_ref().unwrap().next, None, "another queue's");
-    run.append(record);
-    assert_eq!((run.case.items[0].number, run.case.items[0].claim), (3, 0));
 }

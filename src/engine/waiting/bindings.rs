@@ -6,7 +6,7 @@ use super::Waits;
 use crate::engine::{
     Blocker, Mode, NetTransition,
     binding::{Binding, Kept, View},
-    cascade::STEPS_A_SEARCH,
+    budget::STEPS_A_SEARCH,
     draft::Draft,
     incidents::{Stopped, stopped_by},
 };

@@ -7,10 +7,10 @@ use super::{
     bindings::{is_free, modes_of, named, takes, tokens},
 };
 use crate::engine::{
-    Mode, Net, NetTransition, binding::View, draft::Draft, immediate::Watchers, incidents::Stopped,
-    merge_patch,
+    Mode, Net, NetTransition, binding::View, draft::Draft, incidents::Stopped, merge_patch,
+    net::Watchers,
 };
-use crate::models::{Case, IncidentCode, Item, Record, Step, Timer, Token, TokenId};
+use crate::models::{Case, IncidentCode, Item, OutcomeId, Record, Step, Timer, Token, TokenId};
 use serde_json::{Map, Value};
 
 /// The most work items of a case that are open at once. The next open when these end.
@@ -123,4 +123,15 @@ pub(in crate::engine) fn merged(tokens: &[&Token]) -> Value {
     let mut data = tokens.next().map_or_else(|| Value::Object(Map::new()), |of| of.data.clone());
     tokens.for_each(|token| merge_patch(&mut data, &token.data));
     data
+}
+
+/// The modes by which an item ends with an outcome.
+pub(in crate::engine) fn mode_of<'n>(
+    view: &View<'n>,
+    transition: &'n NetTransition,
+    item: &Item,
+    outcome: Option<&OutcomeId>,
+) -> Option<&'n Mode> {
+    let mut modes = modes_of(view, transition, item);
+    modes.find(|mode| transition.outcome(mode).map(|of| &of.id) == outcome)
 }

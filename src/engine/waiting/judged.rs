@@ -9,10 +9,10 @@ use super::{
 use crate::engine::{
     Budget, Mode, Net, NetTransition,
     binding::{Kept, View},
-    cascade::{Failures, STEPS_A_SEARCH},
+    budget::STEPS_A_SEARCH,
     draft::Draft,
-    immediate::Watchers,
-    incidents::Stopped,
+    incidents::{Judged, Stopped},
+    net::Watchers,
 };
 use crate::models::{Case, Item, Record, RecordKind, Step, Timer, Token, TokenId, TransitionId};
 
@@ -58,19 +58,6 @@ pub(super) trait Waits: Bound + Sized + Clone {
         of: (&NetTransition, &Mode),
         tokens: &[&Token],
     ) -> Result<Self, Stopped>;
-}
-
-/// The transitions that were looked at where a cascade rests, and of these the failures.
-#[derive(Debug, Default)]
-pub(in crate::engine) struct Judged {
-    pub failures: Failures,
-    pub looked: HashSet<TransitionId>,
-}
-
-impl Judged {
-    fn fails(&mut self, transition: &NetTransition, failure: Stopped) {
-        self.failures.entry(transition.id.clone()).or_insert(failure);
-    }
 }
 
 /// Ends the items and timers whose binding is gone, and begins one for each binding that is new.

@@ -7,8 +7,8 @@ mod timers;
 
 pub(super) use bindings::{bound, modes_of, takes};
 pub use items::MOST_ITEMS;
-pub(super) use items::merged;
+pub(super) use items::{merged, mode_of};
 use judged::Waits;
-pub(super) use judged::{Judged, judge};
+pub(super) use judged::judge;
 pub use timers::MOST_TIMERS;
-pub(super) use timers::{SHORTEST_PERIOD, reckon_elapsed};
+pub(super) use timers::reckon_elapsed;

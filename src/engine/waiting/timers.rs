@@ -2,23 +2,20 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
     Waits,
     bindings::{is_free, modes_of, named, takes, tokens},
 };
 use crate::engine::{
-    Mode, Net, NetTransition, Scope, binding::View, draft::Draft, immediate::Watchers,
-    incidents::Stopped,
+    Mode, Net, NetTransition, Scope, binding::View, draft::Draft, incidents::Stopped,
+    net::Watchers, timing::SHORTEST_PERIOD,
 };
 use crate::models::{Case, IncidentCode, Record, RecordKind, Step, Timer, Token, TokenAt, TokenId};
 
 /// The most timers of a case that run at once. The next begin when these end.
 pub const MOST_TIMERS: usize = 1_000;
-
-/// The shortest time between two firings of a transition that takes nothing.
-pub(in crate::engine) const SHORTEST_PERIOD: TimeDelta = TimeDelta::seconds(1);
 
 impl Waits for Timer {
     const MOST: usize = MOST_TIMERS;

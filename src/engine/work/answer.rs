@@ -4,18 +4,19 @@ use serde_json::Value;
 
 use super::{
     hand::{HandOver, hand_over},
-    item::{Claim, Found, Refused, find, in_record},
+    item::{Claim, Found, Refused, find},
+    stop::in_record,
 };
 use crate::engine::{
-    Act, Blocker, Bounds, Mode, Net, NetTransition,
+    Act, Blocker, Bounds, Net,
     binding::View,
     cascade::{NotMade, conclude},
     draft::Draft,
     fire::{Ask, NotProduced, draft_of, produce},
     record::next_record,
-    waiting::{bound, modes_of},
+    waiting::{bound, mode_of},
 };
-use crate::models::{Answer, Case, Failure, Item, OutcomeId, Record, RecordKind, Work};
+use crate::models::{Answer, Case, Failure, OutcomeId, Record, RecordKind, Work};
 
 /// The answer of a worker, or of somebody in its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,17 +60,6 @@ fn outcome_of(found: &Found<'_>, named: Option<OutcomeId>) -> Result<Option<Outc
         (Some(named), all) if all.iter().any(|of| of.id == named) => Ok(Some(named)),
         _ => Err(Refused::Outcome { outcomes: outcomes.iter().map(|of| of.id.clone()).collect() }),
     }
-}
-
-/// The modes by which an item ends with an outcome.
-pub(in crate::engine) fn mode_of<'n>(
-    view: &View<'n>,
-    transition: &'n NetTransition,
-    item: &Item,
-    outcome: Option<&OutcomeId>,
-) -> Option<&'n Mode> {
-    let mut modes = modes_of(view, transition, item);
-    modes.find(|mode| transition.outcome(mode).map(|of| &of.id) == outcome)
 }
 
 /// The end of an item with an answer, which may come of a failure.

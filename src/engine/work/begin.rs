@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    fail::stop,
-    item::{Found, Refused, alone, find, in_record, stopped},
+    item::{Found, Refused, alone, find, stopped},
+    stop::{in_record, stop},
 };
 use crate::engine::{
     Act, Bounds, Budget, Net,

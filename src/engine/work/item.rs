@@ -142,11 +142,6 @@ impl Item {
     }
 }
 
-/// The item in a record in the making.
-pub(super) fn in_record(record: &mut Record, number: u64) -> Option<&mut Item> {
-    record.items.iter_mut().find(|item| item.number == number)
-}
-
 /// The record of a change that moves no token, so that nothing follows it.
 pub(super) fn alone(net: &Net, draft: Draft<'_>, limits: Limits) -> Result<Record, NotMade> {
     let before = draft.before;

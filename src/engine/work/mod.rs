@@ -7,13 +7,13 @@ mod fail;
 mod hand;
 mod item;
 mod policy;
+mod stop;
 
 pub(super) use activity::check_defaults;
 pub use activity::{NetActivity, NetOutcome, wrong_code};
-pub(super) use answer::mode_of;
 pub use answer::{Answered, complete};
 pub use begin::{Begin, Begun, begin, input_of};
 pub use fail::{fail, give_back};
-pub(super) use fail::{pass_deadlines, try_again};
 pub use hand::HandOver;
 pub use item::{Claim, Refused};
+pub(super) use stop::{pass_deadlines, try_again};

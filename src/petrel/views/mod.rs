@@ -22,7 +22,7 @@ use super::{Metrics, read::Reader, timers::soon::Soon};
 pub(in crate::petrel) struct Views {
     pub(in crate::petrel) reader: Arc<Reader>,
     confirmed: reconcile::Confirmed,
-    metrics: Arc<Metrics>,
+    pub(in crate::petrel) metrics: Arc<Metrics>,
     /// The timers that are due soon.
     pub(in crate::petrel) soon: Soon,
     /// Cases of many tokens take turns when their views are looked at.

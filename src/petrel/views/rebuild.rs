@@ -70,6 +70,7 @@ impl Petrel {
         walk(inner, &mut met, &mut tally, |seen| progress(seen.min(last), 2 * last)).await?;
         rebuild_cases(inner, met, &mut tally, |at| progress(last + at, 2 * last)).await?;
         self.arm_all().await?;
+        self.withdraw_over().await?;
         progress(2 * last, 2 * last);
         Ok(tally.total)
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Answer, WorkId, WorkRefused};
+use super::{Answer, refused::error_of};
 use crate::petrel::{
-    Change, Changed, Error, Petrel, Result,
+    Change, Changed, Error, Petrel, Result, WorkId,
     change::decided::{Decide, Decided},
     change::operations::record_of,
     change::repeat::Asked,
@@ -94,7 +94,7 @@ impl Petrel {
                 }
                 Answer::Released => engine::give_back(net, case, claim, act, bounds),
             };
-            let record = record.map_err(|refused| WorkRefused::error(&of, case, refused))?;
+            let record = record.map_err(|refused| error_of(&of, case, refused))?;
             Ok(Decided::Append(Box::new(record)))
         });
         self.inner.commit(record_of(&work.workflow, &work.case, change, asked, decide)).await

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
-use super::{ItemActivity, StartWork, Started, WorkRefused};
+use super::{ItemActivity, StartWork, Started, refused::error_of};
 use crate::petrel::{
     Change, Error, Petrel, Result,
     change::decided::{Decide, Decided},
@@ -34,8 +34,7 @@ impl Petrel {
             let bounds = Bounds { limits, budget };
             let begin = Begin { item: of.item, over };
             let begun = engine::begin(&compiled.net, case, begin, act, bounds);
-            let Begun { record, input } =
-                begun.map_err(|refused| WorkRefused::error(&of, case, refused))?;
+            let Begun { record, input } = begun.map_err(|refused| error_of(&of, case, refused))?;
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = input;
             Ok(Decided::Append(Box::new(record)))
         });
@@ -48,7 +47,7 @@ impl Petrel {
         let changed =
             self.inner.commit(record_of(&work.workflow, &work.case, change, asked, decide)).await?;
         let (case, record) = (&changed.case, &changed.record.value);
-        let refused = |refused| WorkRefused::error(&work, case, refused);
+        let refused = |refused| error_of(&work, case, refused);
         if record.kind != RecordKind::Begun {
             let number = record.raised.last().map(|raised| raised.number);
             let incident = case.incidents.iter().find(|open| Some(open.number) == number);

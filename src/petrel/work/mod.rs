@@ -3,12 +3,12 @@
 mod answer;
 mod begin;
 mod offer;
+mod over;
 mod refused;
 mod requests;
 mod standing;
 
 pub(crate) use offer::is_of;
-pub use refused::WorkRefused;
 use requests::Answer;
-pub use requests::{ItemActivity, StartWork, Started, WorkId};
+pub use requests::{ItemActivity, StartWork, Started};
 pub use standing::Standing;

@@ -66,11 +66,6 @@ impl<'a> Open<'a> {
     }
 }
 
-/// Returns true if both are messages of the same item.
-fn is_same(one: &Offer, other: &Offer) -> bool {
-    (&one.queue, one.class, one.item) == (&other.queue, other.class, other.item)
-}
-
 impl Views {
     /// Offers the items that the last record of a case has opened, and withdraws those that it has ended.
     /// What its own worker ends, the worker acknowledges.
@@ -82,6 +77,7 @@ impl Views {
     ) -> Result<()> {
         let compiled = Box::pin(self.reader.compiled(&case.workflow, case.definition)).await?;
         let (net, open) = (&compiled.net, Open::of_case(case));
+        self.metrics.work().note(net, before, record);
         let is_resumed = record.kind == RecordKind::Resumed;
         let is_new = |item: &&Item| {
             let is_told = item.offered == Some(case.sequence) && item.running.is_none();
@@ -132,41 +128,23 @@ impl Views {
         Ok(self.reader.storage.offer(&offers).await?)
     }
 
-    /// Offers the open items of the case with this last record that are not offered, and withdraws what
-    /// is over, of a log that ended at `last` before it was read. Returns the number of those that it
-    /// offered.
-    pub(in crate::petrel) async fn mend_work_of(
-        &self,
-        head: &Stored<Record>,
-        last: Option<LogSequence>,
-    ) -> Result<u64> {
-        let (storage, record) = (&self.reader.storage, &head.value);
-        let there = storage.offered_in(&record.workflow, &record.case).await?;
-        let is_running = record.status == CaseStatus::Running;
-        if there.is_empty() && (record.items.is_empty() || !is_running) {
+    /// Offers the open items of the case with this last record that are not offered. Returns their number.
+    pub(in crate::petrel) async fn mend_work_of(&self, head: &Stored<Record>) -> Result<u64> {
+        let (storage, record, now) = (&self.reader.storage, &head.value, self.reader.clock.now());
+        let open = Open::of_head(head);
+        let is_later = |item: &Item| item.wait.as_ref().is_some_and(|wait| wait.until > now);
+        let is_wanted = |item: &&Item| open.is_workable(item) && !is_later(item);
+        if record.status != CaseStatus::Running || !record.items.iter().any(|of| is_wanted(&of)) {
             return Ok(0);
         }
         let compiled = Box::pin(self.reader.compiled(&record.workflow, record.definition)).await?;
-        let (net, open, now) = (&compiled.net, Open::of_head(head), self.reader.clock.now());
-        let messages: Vec<_> =
-            record.items.iter().filter_map(|item| open.offer(net, item)).collect();
-        // What a later record has offered is not known here. What no record of this log did is another's.
-        let known = last.max(Some(head.sequence));
-        let is_over = |offer: &&Offer| {
-            Some(offer.follows) <= known && !messages.iter().any(|one| is_same(one, offer))
-        };
-        let over: Vec<_> = there.iter().filter(is_over).cloned().collect();
-        if !over.is_empty() {
-            storage.withdraw(&over).await?;
-        }
+        let wanted = record.items.iter().filter(is_wanted);
+        let offer = |item| Some((item, open.offer(&compiled.net, item)?));
+        let (wanted, offers): (Vec<_>, Vec<_>) = wanted.filter_map(offer).unzip();
+        let there = storage.offered(&offers).await?;
         let mut missing = Vec::new();
-        for item in record.items.iter().filter(|item| is_running && open.is_workable(item)) {
-            let is_later = item.wait.as_ref().is_some_and(|wait| wait.until > now);
-            let Some(offer) = open.offer(net, item) else { continue };
-            if is_later || there.iter().any(|one| is_same(one, &offer)) {
-                continue;
-            }
-            if !self.is_heard_of(open.workflow, open.case, item, now).await? {
+        for ((item, offer), is_there) in wanted.into_iter().zip(offers).zip(there) {
+            if !is_there && !self.is_heard_of(open.workflow, open.case, item, now).await? {
                 missing.push(offer);
             }
         }

@@ -1,31 +1,14 @@
 //! Requests about work items, and the answers to them.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::petrel::{Changed, Error};
+use crate::petrel::{Changed, Error, WorkId};
 use crate::{
     engine::Answered,
-    models::{CaseId, Failure, Item, KindId, WorkflowId},
+    models::{Failure, Item, KindId},
 };
-
-/// Name of a work item.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WorkId {
-    /// The workflow.
-    pub workflow: WorkflowId,
-    /// The case.
-    pub case: CaseId,
-    /// Number of the item in its case, counted from 1.
-    pub item: u64,
-}
-
-impl fmt::Display for WorkId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "work item {} of case {}", self.item, self.case)
-    }
-}
 
 /// A start of a work item, by a worker.
 #[derive(Debug, Clone)]

@@ -1,7 +1,6 @@
 //! Standing of an attempt: the question of a worker before each sign of life.
 
-use super::WorkId;
-use crate::petrel::{Petrel, Result};
+use crate::petrel::{Petrel, Result, WorkId};
 use crate::{
     models::{CaseStatus, IncidentAbout, IncidentCode},
     storage::Consistency,

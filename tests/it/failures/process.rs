@@ -62,7 +62,7 @@ async fn served(server: &TestServer, petrel: Petrel) -> Served {
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let storage = NatsStorage::connect(config(server.url())).await.unwrap();
     let (doors, audit_every) = (Default::default(), Some(Duration::from_secs(3_600)));
-    let serving = Serving { petrel, storage, doors, tokens: None, audit_every };
+    let serving = Serving { petrel, storage, doors, tokens: None, audit_every, worker: None };
     Served { address, serving: tokio::spawn(serving.run(listener, stop.clone())), stop }
 }
 

@@ -62,8 +62,8 @@ impl AuditWatcher for Heard {
 #[tokio::test]
 async fn what_a_newer_version_wrote_is_shown_and_its_case_is_not_changed() {
     for (more, names) in [
-        (json!({ "kind": "begun", "items": [{ "number": 1 }] }), &["kind begun", "items"][..]),
-        (json!({ "kind": "begun" }), &["kind begun"]),
+        (json!({ "kind": "woven", "threads": [{ "number": 1 }] }), &["kind woven", "threads"][..]),
+        (json!({ "kind": "woven" }), &["kind woven"]),
         (json!({ "kind": "resumed", "queues": [] }), &["queues"]),
     ] {
         let (server, knew, k) = written_by_a_newer_version(more.clone()).await;
@@ -77,7 +77,7 @@ async fn what_a_newer_version_wrote_is_shown_and_its_case_is_not_changed() {
             let last = &history.last().unwrap().value;
             assert_eq!(last.unknown, names, "{more}");
             assert_eq!(last.kind_name(), more["kind"], "{more}");
-            assert_eq!(last.kind == RecordKind::Unknown, more["kind"] == "begun");
+            assert_eq!(last.kind == RecordKind::Unknown, more["kind"] == "woven");
 
             says(&petrel.fire(fire(&k, "go")).await.unwrap_err(), names);
             says(&petrel.cancel(&id, &k, Change::default()).await.unwrap_err(), names);

@@ -182,3 +182,27 @@ async fn work_goes_on_after_the_server_was_killed() {
     running.stop().await;
     is_whole(&petrel).await;
 }
+
+/// What is offered and not open, since somebody has put an old message back, is taken away by a rebuild, and
+/// by whoever gets it.
+#[tokio::test]
+async fn what_is_offered_and_not_open_is_taken_away() {
+    let (_server, petrel) = system().await;
+    let (w, a) = (workflow("steps"), case("a"));
+    begun(&petrel, &steps(1, json!({})), "a").await;
+    let offered = petrel.storage().offered_in(&w, &a).await.unwrap();
+    petrel.cancel(&w, &a, Default::default()).await.unwrap();
+    assert_eq!(petrel.storage().offered_in(&w, &a).await.unwrap(), []);
+    petrel.storage().offer(&offered).await.unwrap();
+    petrel.rebuild(&|_, _| {}).await.unwrap();
+    assert_eq!(petrel.storage().offered_in(&w, &a).await.unwrap(), []);
+    petrel.storage().offer(&offered).await.unwrap();
+    let ledger = Arc::<Ledger>::default();
+    let running = Running::start(&petrel, noting(&petrel, &["step0"], &ledger, Duration::ZERO));
+    eventually("it is acknowledged away", async || {
+        petrel.storage().offered_in(&w, &a).await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(ledger.len(), 0);
+    running.stop().await;
+}

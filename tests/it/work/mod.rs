@@ -4,6 +4,7 @@ mod answered;
 mod carried;
 mod killed;
 mod lost;
+mod shown;
 
 use std::{
     collections::HashMap,

@@ -1,7 +1,5 @@
 //! The cascade: the immediate firings that follow a change, in the same record.
 
-mod search;
-
 use std::collections::BTreeSet;
 
 use serde_json::Map;
@@ -12,12 +10,11 @@ use super::{
     draft::{Draft, at},
     fire::Given,
     fit::fit,
-    incidents::{Open, Stopped},
-    waiting::{Judged, judge, reckon_elapsed},
+    incidents::{Judged, Open, Stopped},
+    next::{Found, Search},
+    waiting::{judge, reckon_elapsed},
 };
 use crate::models::{CaseStatus, IncidentCode, Record, Step, json_length, object_length};
-pub(super) use search::{Failures, STEPS_A_SEARCH};
-use search::{Found, Search};
 
 /// Bytes that the causes of new incidents have together, and of these as many as there is room for.
 const EXPLAINED: [usize; 4] = [64 * 1024, 4 * 1024, 512, 0];

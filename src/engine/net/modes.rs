@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::net::{Mode, look_up};
+use super::{Mode, look_up};
 use crate::models::{
     ArcKind, OutputArc, PlaceId, Problems, Transition,
     petri::{Arcs, Input},

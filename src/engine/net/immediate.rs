@@ -2,7 +2,8 @@
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
-use super::{Mode, NetPlace, NetTransition, waiting::SHORTEST_PERIOD};
+use super::{Mode, NetPlace, NetTransition};
+use crate::engine::timing::SHORTEST_PERIOD;
 use crate::models::{ArcKind, Problems, WorkflowDefinition, petri::Timed};
 
 /// The indexes of the immediate transitions: those of highest priority first, then in the order
@@ -16,7 +17,7 @@ pub(super) fn in_order(transitions: &[NetTransition]) -> Vec<usize> {
 /// The transitions of a list that may be enabled after a token came or went, and were not before: their
 /// numbers in the order in which they are tried.
 #[derive(Debug)]
-pub(super) struct Watchers {
+pub(in crate::engine) struct Watchers {
     by_place: Vec<Vec<usize>>,
     /// Those with an expression over the case, which sees all places.
     of_case: Vec<usize>,
@@ -51,7 +52,7 @@ impl Watchers {
     }
 
     /// Those that a token in this place concerns.
-    pub(super) fn of(&self, place: usize) -> impl Iterator<Item = usize> {
+    pub(in crate::engine) fn of(&self, place: usize) -> impl Iterator<Item = usize> {
         self.by_place[place].iter().chain(&self.of_case).copied()
     }
 }
@@ -67,8 +68,14 @@ pub(super) fn check(
     }
     for (number, transition) in definition.transitions.iter().enumerate() {
         if transition.priority.is_some() && !transition.auto {
-            let reason =
-                "only an immediate transition has one: give it `auto: true`, or leave it out";
+            let reason = match &transition.activity {
+                Some(_) => {
+                    "is the rank of an immediate transition; the class of work is `activity.priority`"
+                }
+                None => {
+                    "only an immediate transition has one: give it `auto: true`, or leave it out"
+                }
+            };
             problems.add(format!("transitions[{number}].priority"), reason);
         }
     }
@@ -108,7 +115,11 @@ pub(super) fn check(
     }
     let certain = certain(definition, transitions);
     for (late, first) in beaten(transitions, &certain) {
-        let key = if definition.transitions[late].after.is_some() { "after" } else { "at" };
+        let key = match &definition.transitions[late] {
+            of if of.activity.is_some() => "activity",
+            of if of.after.is_some() => "after",
+            _ => "at",
+        };
         let first = &transitions[first].id;
         let reason = format!(
             "never fires: {first} fires by itself at once and takes every token that it waits for; \
@@ -181,8 +192,9 @@ fn beaten(
     transitions: &[NetTransition],
     certain: &[Option<usize>],
 ) -> impl Iterator<Item = (usize, usize)> {
-    let timed = transitions.iter().enumerate().filter(|(_, of)| of.timing.is_some());
-    timed.filter_map(|(index, transition)| {
+    let waits = |of: &NetTransition| of.timing.is_some() || of.activity.is_some();
+    let waiting = transitions.iter().enumerate().filter(move |(_, of)| waits(of));
+    waiting.filter_map(|(index, transition)| {
         let first = |mode: &Mode| {
             let mut needs = mode
                 .arcs

@@ -1,19 +1,24 @@
 //! The form of a definition that fires: places and transitions by index, guards compiled.
 
+mod immediate;
+mod modes;
+mod places;
+
 use std::collections::HashMap;
 
 use super::{
     Budget, Guards, OutputExpression,
-    immediate::{self, Watchers},
-    modes::modes,
-    places::{check_reachable, check_terminals, places},
     timing::Timing,
     work::{NetActivity, check_defaults},
 };
 use crate::models::{
-    PlaceId, Problems, TransitionId, WorkflowDefinition,
+    PlaceId, Problems, Transition, TransitionId, WorkflowDefinition,
     petri::{self, Arcs},
 };
+
+pub(super) use immediate::Watchers;
+use modes::modes;
+use places::{check_reachable, check_terminals, places};
 
 /// A checked net.
 #[derive(Debug)]
@@ -103,7 +108,7 @@ impl NetTransition {
     }
 
     /// The outcome of a mode.
-    pub fn outcome(&self, mode: &Mode) -> Option<&super::work::NetOutcome> {
+    pub fn outcome(&self, mode: &Mode) -> Option<&crate::engine::NetOutcome> {
         self.activity.as_ref()?.outcomes.get(mode.outcome?)
     }
 
@@ -136,45 +141,8 @@ impl Net {
         let mut transitions = Vec::with_capacity(definition.transitions.len());
         for (number, transition) in definition.transitions.iter().enumerate() {
             let path = format!("transitions[{number}]");
-            let modes = modes(transition, &path, &place_index, &mut problems);
-            let conditions = format!("{path}.conditions");
-            let guards = Guards::compile(&transition.conditions, &conditions, &mut problems);
-            let at = format!("{path}.output");
-            let source = transition.output.as_ref();
-            let output = source.and_then(|source| match transition.activity {
-                Some(_) => OutputExpression::compile_answer(source, &at, &mut problems),
-                None => OutputExpression::compile(source, &at, &mut problems),
-            });
-            if is_new {
-                guards.refuse_futile(&conditions, &budget, &mut problems);
-                output.iter().for_each(|output| output.refuse_futile(&at, &budget, &mut problems));
-            }
-            let timing =
-                Timing::compile(transition, &path, is_new.then_some(&budget), &mut problems);
-            let activity = NetActivity::compile(
-                transition,
-                definition.defaults.as_ref(),
-                &path,
-                is_new.then_some(&budget),
-                &mut problems,
-            );
-            if transition.fires_by_itself() || activity.is_some() {
-                guards.refuse_passing(&conditions, &mut problems);
-                output.iter().for_each(|output| output.refuse_passing(&at, &mut problems));
-            }
-            transitions.push(NetTransition {
-                id: transition.id.clone(),
-                name: transition.name.clone(),
-                modes,
-                guards,
-                output,
-                auto: transition.auto,
-                timing,
-                timed: petri::Timed::of(transition),
-                activity,
-                priority: transition.priority.unwrap_or_default(),
-                silent: transition.silent,
-            });
+            let of = (definition, transition, &path[..]);
+            transitions.push(compiled(of, &place_index, is_new.then_some(&budget), &mut problems));
         }
         let final_markings = final_markings(definition, &place_index, &mut problems);
         check_terminals(definition, &place_index, &transitions, &mut problems);
@@ -296,6 +264,49 @@ impl Net {
     }
 }
 
+/// A transition of a definition, compiled; each error becomes a problem under its path. What its text tells
+/// can never succeed is refused within `budget`, if there is one.
+fn compiled(
+    (definition, transition, path): (&WorkflowDefinition, &Transition, &str),
+    places: &HashMap<PlaceId, usize>,
+    budget: Option<&Budget>,
+    problems: &mut Problems,
+) -> NetTransition {
+    let modes = modes(transition, path, places, problems);
+    let conditions = format!("{path}.conditions");
+    let guards = Guards::compile(&transition.conditions, &conditions, problems);
+    let at = format!("{path}.output");
+    let source = transition.output.as_ref();
+    let output = source.and_then(|source| match transition.activity {
+        Some(_) => OutputExpression::compile_answer(source, &at, problems),
+        None => OutputExpression::compile(source, &at, problems),
+    });
+    if let Some(budget) = budget {
+        guards.refuse_futile(&conditions, budget, problems);
+        output.iter().for_each(|output| output.refuse_futile(&at, budget, problems));
+    }
+    let timing = Timing::compile(transition, path, budget, problems);
+    let activity =
+        NetActivity::compile(transition, definition.defaults.as_ref(), path, budget, problems);
+    if transition.fires_by_itself() || activity.is_some() {
+        guards.refuse_passing(&conditions, problems);
+        output.iter().for_each(|output| output.refuse_passing(&at, problems));
+    }
+    NetTransition {
+        id: transition.id.clone(),
+        name: transition.name.clone(),
+        modes,
+        guards,
+        output,
+        auto: transition.auto,
+        timing,
+        timed: petri::Timed::of(transition),
+        activity,
+        priority: transition.priority.unwrap_or_default(),
+        silent: transition.silent,
+    }
+}
+
 /// Each id once; the first of two wins, the second is a problem.
 fn index<K: Clone + Eq + std::hash::Hash + std::fmt::Display>(
     ids: impl Iterator<Item = K>,
@@ -359,7 +370,7 @@ fn final_markings(
     marking.collect()
 }
 
-pub(super) fn look_up(
+fn look_up(
     places: &HashMap<PlaceId, usize>,
     id: &PlaceId,
     path: &str,

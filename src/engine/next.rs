@@ -1,26 +1,20 @@
 //! The search for the next firing of a cascade.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::Value;
 
-use crate::engine::{
+use super::{
     Act, Blocker, Budget, Limits, Mode, Net, NetTransition,
     binding::{Binding, View},
+    budget::STEPS_A_SEARCH,
     draft::Draft,
     fire::{Ask, Given, NotProduced, produce},
     fit::fits_alone,
-    incidents::{Stopped, stopped_by},
-    waiting::{Judged, bound, modes_of},
-    work::mode_of,
+    incidents::{Failures, Judged, Stopped, stopped_by},
+    waiting::{bound, mode_of, modes_of},
 };
 use crate::models::{IncidentCode, TransitionId};
-
-/// Steps that the search of one transition may take, so that the others go on.
-pub(in crate::engine) const STEPS_A_SEARCH: u64 = 50_000;
-
-/// Failures of transitions that fire by themselves where a cascade rests, by transition.
-pub(in crate::engine) type Failures = BTreeMap<TransitionId, Stopped>;
 
 /// A firing that is to follow.
 pub(super) struct Found {
