@@ -262,6 +262,10 @@ fn fired_again(net: &Net, before: &Case, record: &Record) -> Result<Record, Faul
         // More than the decision had, whatever it was counted as then.
         budget: &Budget::of(10 * MAX_STEPS),
     };
+    // An answer to work fires in a paused case, too.
+    let is_paused = record.work.is_some() && before.status == CaseStatus::Paused;
+    let running = is_paused.then(|| Case { status: CaseStatus::Running, ..before.clone() });
+    let before = running.as_ref().unwrap_or(before);
     engine::fire_alone(net, before, firing).map_err(|refusal| {
         let fault = impossible(match refusal {
             engine::Refusal::NotEnabled(why) => why.to_string(),

@@ -33,7 +33,7 @@ async fn a_bench_measures_all_sides_in_each_round_and_names_what_it_leaves() {
         let (found, right) = (report[ratio].as_f64().unwrap(), of(0).max(of(1)));
         assert!((found / right - 1.0).abs() < 1e-9, "{ratio} is not {right}: {report}");
     }
-    assert_eq!(report["streams_left"].as_array().unwrap().len(), 5, "{report}");
+    assert_eq!(report["streams_left"].as_array().unwrap().len(), 7, "{report}");
 
     // It has not touched the system that others use on this server.
     assert_eq!(text(&server, &["workflow", "list"]).await, "none\n");
@@ -100,4 +100,25 @@ async fn one_client_is_compared_by_its_time_and_has_one_firing_in_flight_on_each
     for other in ["the same messages and batches, no engine", "one plain publish"] {
         assert!(text.contains(&format!("engine / {other}, P50: ")), "{text}");
     }
+}
+
+#[tokio::test]
+async fn chains_of_activities_are_measured_beside_the_raw_server() {
+    let server = TestServer::start().await;
+    let arguments = ["bench", "--steps", "2", "--rounds", "1", "--turn", "200ms"];
+    let report = json(&server, &arguments).await;
+    let levels = report["steps"].as_array().unwrap();
+    let cases: Vec<_> = levels.iter().map(|level| level["cases"].as_u64().unwrap()).collect();
+    assert_eq!(cases, [1, 64, 1_024]);
+    for level in levels {
+        for side in ["handed_over", "queued", "appends", "messages", "publish"] {
+            assert!(level[side]["rate"].as_f64().unwrap() > 0.0, "{side}: {level}");
+        }
+        let ratio = level["handed_over"]["rates"][0].as_f64().unwrap()
+            / level["appends"]["rates"][0].as_f64().unwrap();
+        assert!((ratio / level["handed_over_ratio"].as_f64().unwrap() - 1.0).abs() < 1e-9);
+        assert!(level["log_bytes"][0].as_f64().unwrap() > 100.0, "{level}");
+    }
+    // What it has done is its own.
+    assert_eq!(text(&server, &["workflow", "list"]).await, "none\n");
 }

@@ -99,7 +99,7 @@ async fn a_cluster_has_three_copies_bears_the_end_of_one_server_and_keeps_its_da
     // Only petrel's own are left.
     assert!(streams.get_stream("PETREL_PROBE").await.is_err());
     let listed = run(folder.path(), &["workflow", "list"]).await;
-    assert_eq!(listed["items"][0]["definition"]["id"], "order-approval", "{listed}");
+    assert_eq!(listed["items"][1]["definition"]["id"], "order-approval", "{listed}");
     assert_eq!(run(folder.path(), &["doctor"]).await["healthy"], true);
     let start = ["case", "start", "order-approval", "--id", "a", "--data", r#"{"amount":1}"#];
     run(folder.path(), &start).await;

@@ -24,7 +24,7 @@ use crate::{
     program::{self, Program},
 };
 
-/// The example on a server, with the sample workflow that `petrel dev` loads.
+/// The example on a server, with the sample workflows that `petrel dev` loads.
 async fn start(nats: &TestServer) -> Tour {
     check_tools().await;
     let example = built_example("graphql_axum");
@@ -34,7 +34,8 @@ async fn start(nats: &TestServer) -> Tour {
     let mut server = Program::start(command);
     let graphql = host(&server.line().await);
     let mut apply = program::program();
-    apply.args(["workflow", "apply", "samples/order-approval.yaml"]).current_dir(ROOT);
+    let samples = ["samples/order-approval.yaml", "samples/order.yaml"];
+    apply.args(["workflow", "apply"]).args(samples).current_dir(ROOT);
     let applied = program::output({
         apply.env("NATS_URL", nats.url());
         apply
