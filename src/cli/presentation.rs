@@ -157,7 +157,13 @@ pub(super) fn case_text(case: &Case) -> String {
 
 /// A timer in one line.
 pub(super) fn timer_line(timer: &Timer) -> String {
-    let Timer { number, transition, tokens, since, due, elapsed, .. } = timer;
+    let Timer { number, transition, tokens, since, due, elapsed, item, .. } = timer;
+    if let Some(item) = item {
+        let (due, since) = (time(*due), time(*since));
+        return format!(
+            "the deadline of work item {item} of {transition} is at {due}, since {since}"
+        );
+    }
     let with: Vec<_> = tokens.iter().map(|at| format!("{}@{}", at.token, at.place)).collect();
     let when = if *elapsed { "was due" } else { "is due" };
     let (due, since, with) = (time(*due), time(*since), with.join(", "));

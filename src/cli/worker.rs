@@ -18,7 +18,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   petrel worker --command charge-card=./charge.sh
-  petrel worker --queue billing --max-concurrent 20 --command charge-card='node charge.js'
+  petrel worker --queue billing --max-concurrent 20 --command 'charge-card=node charge.js'
   petrel worker --queue billing --queue mail --command charge-card=./charge.sh \\
       --command send-mail=./mail.sh
 
@@ -63,8 +63,20 @@ fn command(text: &str) -> Result<(KindId, CommandHandler), String> {
     let form = "write it as in charge-card=./charge.sh";
     let (kind, program) = text.split_once('=').ok_or(form)?;
     let kind = KindId::new(kind.trim()).map_err(|error| error.to_string())?;
+    // What needs quotes is put into a script.
+    if program.contains(['"', '\'']) {
+        return Err("quotes are not read here; put the command into a script".to_owned());
+    }
     let mut words = program.split_whitespace().map(str::to_owned);
     let program = PathBuf::from(words.next().ok_or(form)?);
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = match program.components().count() {
+        1 => std::env::split_paths(&paths).any(|path| path.join(&program).is_file()),
+        _ => program.is_file(),
+    };
+    if !is_there {
+        return Err(format!("there is no program {}", program.display()));
+    }
     Ok((kind, CommandHandler { program, arguments: words.collect() }))
 }
 

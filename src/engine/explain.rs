@@ -167,12 +167,19 @@ fn write_items(summary: &mut String, case: &Case) {
     let running = items.iter().filter(|item| item.running.is_some()).count();
     let done = items.iter().filter(|item| item.done.is_some()).count();
     let later = items.iter().filter(|item| item.wait.is_some()).count();
-    let waiting = items.len() - running - done - later;
+    let is_stopped = |item: &&Item| {
+        let about = IncidentAbout::Item(item.number);
+        let is_idle = item.running.is_none() && item.done.is_none() && item.wait.is_none();
+        is_idle && case.incidents.iter().any(|open| open.about == about)
+    };
+    let stopped = items.iter().filter(is_stopped).count();
+    let waiting = items.len() - running - done - later - stopped;
     let count = |count: usize, of: &str| (count > 0).then(|| format!("{count} {of}"));
     let parts = [
         count(running, "with workers"),
         count(waiting, "waiting for a worker"),
         count(later, "to be tried again later"),
+        count(stopped, "stopped by incidents"),
         count(done, "done, to fire as soon as they can"),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
@@ -191,7 +198,10 @@ fn write_timers(summary: &mut String, timers: &[Timer]) {
         true => {
             write!(summary, "; {} is due since {due}, and fires as soon as it can", next.transition)
         }
-        false => write!(summary, "; {} fires at {due}", next.transition),
+        false => match next.item {
+            Some(item) => write!(summary, "; the deadline of work item {item} is at {due}"),
+            None => write!(summary, "; {} fires at {due}", next.transition),
+        },
     };
     if timers.len() > 1 {
         let _ = write!(summary, ", the first of {} timers", timers.len());

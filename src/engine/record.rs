@@ -320,11 +320,12 @@ pub fn retry(
     act: &Act,
     bounds: Bounds<'_>,
 ) -> Option<Result<Record, NotMade>> {
-    let about = case.incidents.iter().find(|open| open.number == incident)?.about.clone();
+    let open = case.incidents.iter().find(|open| open.number == incident)?;
+    let (about, code) = (open.about.clone(), open.code);
     let mut record = next_record(case, RecordKind::Retried, act);
     record.incident = Some(incident);
     if let IncidentAbout::Item(item) = about {
-        try_again(net, &mut record, item);
+        try_again(net, &mut record, item, code);
     }
     Some(conclude(net, Draft::new(Some(case), record), bounds))
 }

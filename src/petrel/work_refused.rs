@@ -57,8 +57,8 @@ impl fmt::Display for WorkRefused {
             }
             Refused::LeaseLost { claim, is_over: false } => write!(
                 f,
-                "{work} was begun anew: claim {claim} is the present one, and the answer of another \
-                 counts no more"
+                "claim {claim} is the present one of {work}, and the answer of another one does not \
+                 count"
             ),
             Refused::LeaseLost { claim, is_over: true } => {
                 write!(

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+
 use super::{Done, builder::Shared, handler::RESULT_REFUSED, lease::Lease};
 use crate::{
     engine::{Answered, HandOver},
@@ -32,31 +34,38 @@ pub(super) enum AfterAnswer {
     /// Nothing is left of the message.
     Settled,
     /// The next item of the case has begun with it.
-    Next(Box<(Item, Changed)>),
+    Next(Box<(Item, Changed)>, Instant),
 }
 
 /// Stores the answer of a claim, and settles its message.
 pub(super) async fn answer(
     shared: &Shared,
     delivery: &Delivery,
-    (lease, is_last): (&Lease, bool),
+    (lease, may_go_on): (&Lease, bool),
     (work, claim): (&WorkId, u64),
     mut end: End,
 ) -> AfterAnswer {
-    let goes_on = shared.hands_over && !is_last && !shared.shutdown.is_cancelled();
-    let hand_over = goes_on.then(|| HandOver {
+    let goes_on = || {
+        shared.hands_over
+            && may_go_on
+            && !shared.shutdown.is_cancelled()
+            && Instant::now() < lease.until()
+    };
+    let hand_over = || HandOver {
         queue: delivery.offer.queue.clone(),
         class: delivery.offer.class,
         kinds: shared.handlers.keys().cloned().collect(),
         held: lease.held().clone(),
-    });
+        lease: TimeDelta::from_std(lease.length()).ok(),
+    };
     loop {
+        let sent = Instant::now();
         let change = Change { by: Some(shared.name.clone()), ..Change::default() };
         let claimed = Some(claim);
         let changed = match &end {
             End::Done(Done { outcome, result }) => {
                 let (outcome, result) = (outcome.clone(), result.clone());
-                let answer = Answered { outcome, result, hand_over: hand_over.clone() };
+                let answer = Answered { outcome, result, hand_over: goes_on().then(hand_over) };
                 shared.petrel.complete_work(work, claimed, answer, change).await
             }
             End::Failed(failure) => {
@@ -65,7 +74,7 @@ pub(super) async fn answer(
             End::Released => shared.petrel.release_work(work, claimed, change).await,
         };
         match changed {
-            Ok(changed) => return settle(shared, delivery, (work, &end), changed).await,
+            Ok(changed) => return settle(shared, delivery, (work, &end), (changed, sent)).await,
             // A silent attempt may answer until somebody else begins it.
             Err(error) if error.retryable() => {
                 if Instant::now() > lease.until() + PATIENCE {
@@ -109,7 +118,7 @@ async fn settle(
     shared: &Shared,
     delivery: &Delivery,
     (work, end): (&WorkId, &End),
-    changed: Changed,
+    (changed, sent): (Changed, Instant),
 ) -> AfterAnswer {
     let storage = shared.petrel.storage();
     let next = changed.record.value.work.as_ref().and_then(|work| work.next.as_ref());
@@ -118,7 +127,7 @@ async fn settle(
         // Of a repeated answer others may have come after.
         let item = item.filter(|item| item.claim == next.claim && item.running.is_some());
         if let Some(item) = item.cloned() {
-            return AfterAnswer::Next(Box::new((item, changed)));
+            return AfterAnswer::Next(Box::new((item, changed)), sent);
         }
     }
     let item = changed.case.items.iter().find(|item| item.number == work.item);

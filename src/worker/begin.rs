@@ -43,7 +43,7 @@ pub(super) async fn begin(shared: &Shared, delivery: &Delivery, ack_wait: Durati
     let (mut work, mut over) = (message.clone(), None);
     loop {
         let worker = shared.name.clone();
-        let request = StartWork { work: work.clone(), over, worker, start };
+        let request = StartWork { work: work.clone(), over, worker, lease: ack_wait, start };
         let error = match shared.petrel.begin_work(request).await {
             Ok(started) => return Beginning::Begun(Box::new(started), asked),
             Err(error) => error,
@@ -104,8 +104,7 @@ async fn after(
     if case.status == CaseStatus::Paused {
         return Ok(Next::Is(Beginning::PutAway));
     }
-    let held = |item: &&Item| item.lease().message == message.item;
-    let Some(item) = case.items.iter().find(held) else { return Ok(Next::Is(Beginning::Over)) };
+    let Some(item) = meant(&case, message.item) else { return Ok(Next::Is(Beginning::Over)) };
     if item.number != work.item {
         return Ok(Next::Begin(item.number, None));
     }
@@ -129,6 +128,12 @@ async fn after(
         Refused::Done => Next::Is(Beginning::Over),
         _ => Next::Begin(item.number, None),
     })
+}
+
+/// The open item that a message means: the one that is held by it, or its own.
+pub(super) fn meant(case: &Case, message: u64) -> Option<&Item> {
+    let held = case.items.iter().find(|item| item.lease().message == message);
+    held.or_else(|| case.items.iter().find(|item| item.number == message))
 }
 
 /// Where the log does not have a case as far as a message says: it has gone back, or somebody took it away.
@@ -161,7 +166,11 @@ async fn left_of_lease(
         let life = TimeDelta::from_std(life).unwrap_or(TimeDelta::MAX);
         (life - (now - since)).to_std().ok().filter(|rest| !rest.is_zero())
     };
-    let young = rest(running.since, ack_wait);
+    // By the store's time: the clock of the worker that wrote it may be any.
+    let begun = running.begun.unwrap_or(case.sequence);
+    let begun = shared.petrel.record(&case.workflow, &case.id, begun).await?.timestamp;
+    let life = running.lease.and_then(|millis| u64::try_from(millis).ok());
+    let young = rest(begun, life.map_or(ack_wait, Duration::from_millis));
     let storage = shared.petrel.storage();
     let last = storage.last_beat(&case.workflow, &case.id, lease.message).await?;
     let beat = last.filter(|last| is_of(&last.beat, &lease));

@@ -1,6 +1,7 @@
 //! The way of a delivered item, and of those that are handed over after it.
 
 use std::{
+    any::Any,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -8,47 +9,53 @@ use std::{
 
 use futures::FutureExt;
 use serde_json::Value;
+use tokio::task::JoinError;
 
 use super::{
-    Attempt, StopReason, WorkError,
+    Attempt, Done, StopReason, WorkError,
     answer::{AfterAnswer, End, answer},
-    begin::{Beginning, begin},
+    begin::{Beginning, begin, meant},
     builder::Shared,
     handler::panicked,
     lease::Lease,
+    queue::Live,
 };
 use crate::{
+    engine::wrong_code,
     models::{Failure, Item},
-    petrel::{Started, WorkId},
-    storage::Delivery,
+    petrel::{Error, ItemActivity, Started, WorkId},
+    storage::{Delivery, Offer},
 };
+
+/// End of a handler's task: its answer, or its panic.
+type Ended = Result<Result<Result<Done, WorkError>, Box<dyn Any + Send>>, JoinError>;
 
 /// Time that a handler has to end once it is told to stop, unless its claim is lost.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
-/// Wait before an item of a kind that this worker does not know is given out again.
-const NOT_OURS: Duration = Duration::from_secs(2);
+/// The shortest and the longest wait before an item of a kind that this worker does not know is given out
+/// again. They differ from time to time, so that it does not come to the same worker each time.
+const NOT_OURS: [u64; 2] = [50, 1_000];
 
 /// Most items of a chain, and its longest time, so that others get their turn.
 const LONGEST_CHAIN: usize = 100;
 const CHAIN_ENDS_AFTER: Duration = Duration::from_secs(10);
 
 /// Carries out a delivered item.
-pub(super) async fn carry(shared: &Arc<Shared>, delivery: Delivery, ack_wait: Duration) {
+pub(super) async fn carry(shared: &Arc<Shared>, delivery: Delivery, live: &Live) {
     let storage = shared.petrel.storage();
     let offer = &delivery.offer;
     if delivery.deliveries > 1 {
         shared.petrel.metrics().work().redelivered();
     }
-    if !shared.handlers.contains_key(&offer.kind) {
-        tracing::debug!(case = %offer.case, item = offer.item, kind = %offer.kind, "not ours");
-        let _ = storage.give_work_back(&delivery, NOT_OURS).await;
+    let ack_wait = live.ack_wait();
+    if !shared.handlers.contains_key(&offer.kind) && !is_ours(shared, &delivery).await {
         return;
     }
     let settled = match begin(shared, &delivery, ack_wait).await {
         Beginning::Begun(started, asked) => {
             let lease = Lease::new(started.item.lease(), ack_wait, asked);
-            return chain(shared, &delivery, lease, *started).await;
+            return chain(shared, (&delivery, live), lease, *started).await;
         }
         Beginning::Over => storage.acknowledge(&delivery).await,
         Beginning::Again(delay) => storage.give_work_back(&delivery, delay).await,
@@ -66,8 +73,41 @@ pub(super) async fn carry(shared: &Arc<Shared>, delivery: Delivery, ack_wait: Du
     }
 }
 
+/// Returns true if a message whose own item is of another worker's kind holds one of ours. Otherwise the
+/// message is settled: whoever serves the kind gets it.
+async fn is_ours(shared: &Shared, delivery: &Delivery) -> bool {
+    let (storage, offer) = (shared.petrel.storage(), &delivery.offer);
+    let delay = Duration::from_millis(rand::random_range(NOT_OURS[0]..NOT_OURS[1]));
+    let held = async {
+        let case = shared.petrel.case(&offer.workflow, &offer.case).await?;
+        let item = meant(&case, offer.item).filter(|item| item.number != offer.item);
+        let Some(item) = item else { return Ok(None) };
+        let activity = shared.petrel.activity(&case, &item.transition).await?;
+        Ok::<_, Error>(Some((item.number, activity)))
+    };
+    let settled = match held.await {
+        Ok(Some((_, activity))) if shared.handlers.contains_key(&activity.kind) => return true,
+        // It gets a message of its own, and this one is not needed any more.
+        Ok(Some((item, ItemActivity { kind, .. }))) => {
+            let own = Offer { item, kind, ..offer.clone() };
+            match storage.offer(&[own]).await {
+                Ok(()) => storage.acknowledge(delivery).await,
+                Err(_) => storage.give_work_back(delivery, delay).await,
+            }
+        }
+        Ok(None) | Err(_) => storage.give_work_back(delivery, delay).await,
+    };
+    tracing::debug!(case = %offer.case, item = offer.item, kind = %offer.kind, ?settled, "not ours");
+    false
+}
+
 /// Carries out an item that has begun, and those that are handed over.
-async fn chain(shared: &Arc<Shared>, delivery: &Delivery, mut lease: Lease, started: Started) {
+async fn chain(
+    shared: &Arc<Shared>,
+    (delivery, live): (&Delivery, &Live),
+    mut lease: Lease,
+    started: Started,
+) {
     let (begun, mut count) = (Instant::now(), 0);
     let Started { mut item, input, mut changed } = started;
     let mut input = Ok(input);
@@ -82,18 +122,21 @@ async fn chain(shared: &Arc<Shared>, delivery: &Delivery, mut lease: Lease, star
             Ok(input) => {
                 execute(shared, delivery, &mut lease, (&work, &item), &changed, input).await
             }
-            Err(message) => {
+            Err(Error::InvalidArgument { reason: message, .. }) => {
                 let code = Failure::INPUT_FAILED.to_owned();
                 Some(End::Failed(Failure { code, message, is_final: true, ..Failure::default() }))
             }
+            // Nobody knows it now.
+            Err(_) => Some(End::Released),
         };
         let Some(end) = end else { return };
-        let is_last = count >= LONGEST_CHAIN || begun.elapsed() > CHAIN_ENDS_AFTER;
-        let after = answer(shared, delivery, (&lease, is_last), (&work, item.claim), end).await;
-        let AfterAnswer::Next(next) = after else { return };
+        let goes_on =
+            count < LONGEST_CHAIN && begun.elapsed() < CHAIN_ENDS_AFTER && !live.is_paused();
+        let after = answer(shared, delivery, (&lease, goes_on), (&work, item.claim), end).await;
+        let AfterAnswer::Next(next, sent) = after else { return };
         (item, changed) = *next;
-        input =
-            shared.petrel.input_of(&changed.case, &item).await.map_err(|error| error.to_string());
+        lease.renew(sent);
+        input = shared.petrel.input_of(&changed.case, &item).await;
     }
 }
 
@@ -140,7 +183,7 @@ async fn execute(
     };
     let claim = item.claim;
     let stop = tokio::select! {
-        // Of one that stood still both are true, and what it has done counts no more.
+        // Of one that stood still both are true, and somebody else may have begun meanwhile.
         biased;
         reason = lease.keep(shared, delivery, (work, claim)) => Ok(reason),
         ended = &mut running => Err(ended),
@@ -153,7 +196,8 @@ async fn execute(
             attempt.stop(reason);
             let patience = match reason {
                 StopReason::Lost => Duration::ZERO,
-                _ => STOPS_WITHIN,
+                // Nobody else may begin before it has ended.
+                _ => STOPS_WITHIN.min(lease.until().saturating_duration_since(Instant::now())),
             };
             let ended = tokio::time::timeout(patience, &mut running).await.ok();
             if ended.is_none() {
@@ -164,23 +208,7 @@ async fn execute(
             (Some(reason), ended)
         }
     };
-    let end = ended.map(|ended| match ended {
-        Ok(Ok(Ok(done))) => End::Done(done),
-        Ok(Ok(Err(WorkError(failure)))) => End::Failed(failure),
-        Ok(Err(panic)) => End::Failed(panicked(&*panic)),
-        Err(error) => {
-            let failure = WorkError::new(WorkError::CODE, error.to_string());
-            End::Failed(failure.0)
-        }
-    });
-    let end = match (reason, end) {
-        (None, end) => end,
-        (Some(StopReason::Cancelled | StopReason::Withdrawn | StopReason::Lost), _) => None,
-        (Some(_), Some(End::Done(done))) => Some(End::Done(done)),
-        (Some(StopReason::Draining), Some(end)) => Some(end),
-        (Some(StopReason::Draining), None) => Some(End::Released),
-        (Some(_), _) => Some(End::Failed(timed_out(activity.timeout))),
-    };
+    let end = end_of(reason, ended, activity.timeout);
     let outcome = match &end {
         Some(End::Done(done)) => done.outcome.as_ref().map_or("done", |outcome| outcome.as_str()),
         Some(End::Failed(failure)) => &failure.code,
@@ -194,6 +222,42 @@ async fn execute(
         "an attempt has ended"
     );
     end
+}
+
+/// The end of a handler as its answer says it; `None` if that counts no more.
+fn end_of(
+    reason: Option<StopReason>,
+    ended: Option<Ended>,
+    limit: Option<Duration>,
+) -> Option<End> {
+    let end = ended.map(|ended| match ended {
+        Ok(Ok(Ok(done))) => End::Done(done),
+        Ok(Ok(Err(WorkError(failure)))) => End::Failed(with_a_code(failure)),
+        Ok(Err(panic)) => End::Failed(panicked(&*panic)),
+        Err(error) => {
+            let failure = WorkError::new(WorkError::CODE, error.to_string());
+            End::Failed(failure.0)
+        }
+    });
+    match (reason, end) {
+        (None, end) => end,
+        (Some(StopReason::Cancelled | StopReason::Withdrawn | StopReason::Lost), _) => None,
+        (Some(_), Some(End::Done(done))) => Some(End::Done(done)),
+        // A failure is that it was told to stop.
+        (Some(StopReason::Draining), _) => Some(End::Released),
+        (Some(_), _) => Some(End::Failed(timed_out(limit))),
+    }
+}
+
+/// A failure whose code can be stored.
+fn with_a_code(failure: Failure) -> Failure {
+    match wrong_code(&failure.code) {
+        None => failure,
+        Some(_) => {
+            let message = format!("{}: {}", failure.code, failure.message);
+            Failure { code: WorkError::CODE.to_owned(), message, ..failure }
+        }
+    }
 }
 
 fn timed_out(limit: Option<Duration>) -> Failure {

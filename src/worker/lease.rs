@@ -41,6 +41,16 @@ impl Lease {
         self.until
     }
 
+    /// Begins it anew with a record that was sent at this time: the start of the next item.
+    pub(super) fn renew(&mut self, sent: Instant) {
+        self.until = self.until.max(sent + self.ack_wait);
+    }
+
+    /// Its length.
+    pub(super) fn length(&self) -> Duration {
+        self.ack_wait
+    }
+
     /// Gives signs of life for an attempt until it is to stop. Cancel-safe: a sign that was given and not
     /// noted is found by the next.
     pub(super) async fn keep(

@@ -1,9 +1,18 @@
 //! A queue as a worker serves it: takes what it has room for, and gives the rest back.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::MissedTickBehavior,
+};
 use tokio_util::task::TaskTracker;
 
 use super::{QueueOptions, WorkerError, builder::Shared, carry::carry, draw::Draw};
@@ -19,12 +28,46 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Wait after a failed request for work.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
-/// A queue, with the settings that were found at the start.
+/// Time between two looks at a queue's settings, which somebody may change.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The settings of a queue as they were found last.
+#[derive(Debug)]
+pub(super) struct Live {
+    ack_wait: AtomicU64,
+    paused: AtomicBool,
+}
+
+impl Live {
+    fn new(settings: &QueueSettings) -> Arc<Self> {
+        let live = Self { ack_wait: AtomicU64::new(0), paused: AtomicBool::new(false) };
+        live.set(settings);
+        Arc::new(live)
+    }
+
+    fn set(&self, settings: &QueueSettings) {
+        let millis = u64::try_from(settings.ack_wait.as_millis()).unwrap_or(u64::MAX);
+        self.ack_wait.store(millis, Ordering::Relaxed);
+        self.paused.store(settings.paused, Ordering::Relaxed);
+    }
+
+    /// The time for which a claim that begins now is left alone.
+    pub(super) fn ack_wait(&self) -> Duration {
+        Duration::from_millis(self.ack_wait.load(Ordering::Relaxed))
+    }
+
+    /// Returns true if nothing is to begin.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+}
+
+/// A queue as a worker serves it.
 #[derive(Debug)]
 pub(super) struct ServedQueue {
     queue: QueueId,
     concurrency: usize,
-    ack_wait: Duration,
+    live: Arc<Live>,
 }
 
 /// End of a request: number of the class, number of items that were asked for, and those that came.
@@ -64,13 +107,15 @@ impl ServedQueue {
             ack_wait = ?settings.ack_wait, paused = settings.paused,
             "the worker serves a queue"
         );
-        Ok(Self { queue, concurrency, ack_wait: settings.ack_wait })
+        Ok(Self { queue, concurrency, live: Live::new(&settings) })
     }
 
     /// Takes work and carries it out until the shutdown.
     pub(super) async fn serve(self, shared: Arc<Shared>, tasks: TaskTracker) {
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let mut asks = Asks::default();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             asks.ask(&self, &shared, slots.available_permits());
             let is_full = slots.available_permits() == 0;
@@ -80,6 +125,13 @@ impl ServedQueue {
                 Some(taken) = asks.open.next() => taken,
                 permit = Arc::clone(&slots).acquire_owned(), if is_full => {
                     drop(permit);
+                    continue;
+                }
+                _ = look.tick() => {
+                    // They stay as they were while the store is away.
+                    if let Ok(state) = shared.petrel.storage().queue(&self.queue).await {
+                        self.live.set(&state.settings);
+                    }
                     continue;
                 }
             };
@@ -124,10 +176,10 @@ impl ServedQueue {
         tasks: &TaskTracker,
         delivery: Delivery,
     ) {
-        let (shared, ack_wait) = (Arc::clone(shared), self.ack_wait);
+        let (shared, live) = (Arc::clone(shared), Arc::clone(&self.live));
         tasks.spawn(async move {
             let _slot = slot;
-            Box::pin(carry(&shared, delivery, ack_wait)).await;
+            Box::pin(carry(&shared, delivery, &live)).await;
         });
     }
 }

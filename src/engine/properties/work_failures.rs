@@ -8,10 +8,13 @@ use super::{
     work_fixture::{of, one, working},
 };
 use crate::{
-    engine::{Act, Answered, Bounds, Budget, Claim, HandOver, Net, Refused, complete, retry},
+    engine::{
+        Act, Answered, Bounds, Budget, Claim, HandOver, Net, Refused, complete, fail, give_back,
+        retry,
+    },
     models::{
-        CaseStatus, Ended, Held, IncidentAbout, IncidentCode, KindId, QueueId, Record, RecordKind,
-        WorkClass,
+        CaseStatus, Ended, Failure, Held, IncidentAbout, IncidentCode, KindId, QueueId, Record,
+        RecordKind, WorkClass,
     },
 };
 
@@ -141,6 +144,7 @@ fn the_next_item_of_the_queue_is_handed_over_with_the_end_of_one() {
         class: WorkClass::Normal,
         kinds: vec![KindId::new("one").unwrap(), KindId::new("two").unwrap()],
         held: run.case.items.iter().find(|of| of.number == item).unwrap().lease(),
+        lease: None,
     };
     let end = |run: &mut Run, item: u64| {
         let (budget, act) = (Budget::default(), run.act());
@@ -187,4 +191,80 @@ fn an_activity_that_never_gets_a_token_is_a_problem() {
     });
     let problems = Net::compile(&serde_json::from_value(definition).unwrap()).unwrap_err();
     assert_eq!(problems.0[0].path, "transitions[0].activity");
+}
+
+/// After workers were lost too often a retry gives all attempts anew, and the silent one counts no more.
+#[test]
+fn a_retry_after_lost_workers_begins_anew() {
+    let mut run = one(json!({ "retry": { "lost": 1 } }));
+    run.begin(1);
+    run.begin_at(1, Some(1), &run.act()).unwrap();
+    assert_eq!(run.case.incidents[0].code, IncidentCode::WorkLost);
+    let (budget, act) = (Budget::default(), run.act());
+    let record = retry_of(&run, 1, &act, Bounds::of(&budget));
+    run.append(record);
+    let item = &run.case.items[0];
+    assert_eq!((item.lost, &item.running, item.offered), (0, &None, Some(run.case.sequence)));
+    let begun = run.begin(1).record.work.unwrap();
+    assert_eq!((begun.claim, begun.ended), (Some(2), None));
+    run.begin_at(1, Some(2), &run.act()).unwrap();
+    assert_eq!(run.case.incidents.len(), 1, "one more was lost, and that is the limit");
+}
+
+/// A retry of what runs, since its deadline had passed, leaves the attempt its lease.
+#[test]
+fn a_retry_leaves_a_running_attempt_its_lease() {
+    let mut run = one(json!({ "deadline": "60s" }));
+    run.begin(1);
+    run.elapse_after(60).unwrap();
+    let before = run.case.items[0].clone();
+    let (budget, act) = (Budget::default(), run.act());
+    let record = retry_of(&run, 1, &act, Bounds::of(&budget));
+    run.append(record);
+    let item = &run.case.items[0];
+    assert_eq!((item.lease(), &item.running), (before.lease(), &before.running));
+    assert_eq!(run.case.timers[0].item, Some(1), "it has a deadline again");
+    run.complete(of(1, 1), json!({})).unwrap();
+}
+
+/// What never ran is no attempt: a failure by hand, and an input that fails.
+#[test]
+fn only_what_ran_is_an_attempt() {
+    let by_hand = Claim { item: 1, number: None };
+    let mut run = one(json!({ "retry": { "attempts": 2 } }));
+    for _ in 0..3 {
+        run.fail(by_hand, "X");
+        assert_eq!((run.case.items[0].failed, run.case.incidents.len()), (0, 0));
+    }
+    let (budget, act) = (Budget::default(), run.act());
+    let refused = give_back(&run.net, &run.case, by_hand, &act, Bounds::of(&budget));
+    assert_eq!(refused.unwrap_err(), Refused::LeaseLost { claim: 0, is_over: true });
+    let mut run = one(json!({ "input": "token.data.missing" }));
+    run.begin(1);
+    assert_eq!((run.case.items[0].attempt, run.case.items[0].claim), (0, 0));
+    let failure = Failure { code: "X".to_owned(), ..Failure::default() };
+    let (budget, act) = (Budget::default(), run.act());
+    let refused = fail(&run.net, &run.case, by_hand, failure, &act, Bounds::of(&budget));
+    assert!(matches!(refused, Err(Refused::Stopped(_))), "it waits for a person already");
+}
+
+/// An input that fails, and workers that are lost, end by the outcome that their codes are mapped to.
+#[test]
+fn codes_of_the_engine_are_mapped_like_others() {
+    let outcomes = json!({ "done": { "to_place": "end" }, "no": { "to_place": "no" } });
+    let run_of = |more: serde_json::Value| {
+        let mut activity = json!({ "outcomes": outcomes, "retry": { "lost": 1 },
+            "on_error": { "INPUT_FAILED": "no", "LOST": "no" } });
+        activity.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let transition = json!([{"id": "work", "from_places": ["p0"], "activity": activity}]);
+        working(transition, &["p0", "end", "no"])
+    };
+    let mut run = run_of(json!({ "input": "token.data.missing" }));
+    let begun = run.begin(1);
+    assert_eq!((begun.input, begun.record.produced[0].place.as_str()), (None, "no"));
+    let mut run = run_of(json!({}));
+    run.begin(1);
+    let begun = run.begin_at(1, Some(1), &run.act()).unwrap();
+    assert_eq!(begun.record.work.unwrap().failure.unwrap().code, "LOST");
+    assert_eq!(run.case.status, CaseStatus::Completed);
 }

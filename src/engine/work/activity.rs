@@ -82,6 +82,12 @@ impl NetActivity {
         });
         let timeout = time(activity.timeout.as_ref(), &format!("{path}.timeout"), problems);
         let deadline = time(activity.deadline.as_ref(), &format!("{path}.deadline"), problems);
+        if let (Some(timeout), Some(deadline)) = (timeout, deadline)
+            && timeout > deadline
+        {
+            let reason = "is more than `deadline`, which is the time of all attempts together";
+            problems.add(format!("{path}.timeout"), reason);
+        }
         let at_default = |of: &Option<String>| of.as_deref().and_then(|text| written(text).ok());
         let policy = Policy::compile(
             activity.retry.as_ref(),

@@ -1,11 +1,12 @@
 //! The record that begins a work item: the claim.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::{
-    item::{Found, Refused, alone, find, stopped},
-    stop::{in_record, stop},
+    answer::end_with,
+    item::{Claim, Found, Refused, alone, find, stopped},
+    stop::{as_result, in_record, stop},
 };
 use crate::engine::{
     Act, Bounds, Budget, Net,
@@ -16,7 +17,7 @@ use crate::engine::{
     waiting::{merged, modes_of, takes},
 };
 use crate::models::{
-    Case, CaseStatus, Ended, Failure, IncidentCode, Item, Record, RecordKind, Work,
+    Answer, Case, CaseStatus, Ended, Failure, IncidentCode, Item, Record, RecordKind, Work,
 };
 
 /// A start of a work item.
@@ -26,6 +27,8 @@ pub struct Begin {
     pub item: u64,
     /// The last claim whose worker is not heard of any more, if it did not end: its attempt is lost.
     pub over: Option<u64>,
+    /// The time for which the claim is left alone without a sign of life, if its worker says one.
+    pub lease: Option<TimeDelta>,
 }
 
 /// A start that is decided.
@@ -41,28 +44,13 @@ pub struct Begun {
 pub fn begin(
     net: &Net,
     case: &Case,
-    Begin { item, over }: Begin,
+    Begin { item, over, lease }: Begin,
     act: &Act,
     Bounds { limits, budget }: Bounds<'_>,
 ) -> Result<Begun, Refused> {
     let found = find(net, case, item)?;
     let Found { item, activity, .. } = found;
-    if case.status == CaseStatus::Paused {
-        return Err(Refused::Paused);
-    }
-    if item.done.is_some() {
-        return Err(Refused::Done);
-    }
-    if let Some(incident) = stopped(case, item) {
-        return Err(Refused::Stopped(incident.clone()));
-    }
-    if let Some(wait) = item.wait.as_ref().filter(|wait| wait.until > act.now) {
-        return Err(Refused::NotYet { until: wait.until });
-    }
-    let is_lost = item.running.is_some();
-    if is_lost && over != Some(item.claim) {
-        return Err(Refused::Taken { claim: item.claim });
-    }
+    let is_lost = may_begin(case, item, over, act.now)?;
     let input = {
         let mut view = View::new(net, case, act.now, budget);
         view.budget = budget.clone();
@@ -73,49 +61,85 @@ pub fn begin(
     }
     let lost = item.lost + u64::from(is_lost);
     let is_too_often = is_lost && lost >= activity.policy.lost;
-    let kind = match input.is_err() || is_too_often {
-        true => RecordKind::Failed,
-        false => RecordKind::Begun,
+    let input = match (is_too_often, input) {
+        (false, Ok(input)) => input,
+        (true, _) => {
+            let message = format!("{lost} workers were lost while they carried it out");
+            let why = (Failure::LOST, message, IncidentCode::WorkLost);
+            return not_begun(net, case, &found, (lost, why), act, Bounds { limits, budget });
+        }
+        (false, Err(message)) => {
+            let why = (Failure::INPUT_FAILED, message, IncidentCode::InputFailed);
+            return not_begun(net, case, &found, (lost, why), act, Bounds { limits, budget });
+        }
     };
-    let mut draft = Draft::new(Some(case), next_record(case, kind, act));
-    let record = &mut draft.record;
-    record.work = Some(Work {
-        item: item.number,
+    let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Begun, act));
+    draft.record.work = Some(Work {
         claim: Some(item.claim + 1),
         attempt: item.attempt + 1,
-        transition: item.transition.clone(),
-        outcome: None,
-        failure: None,
         ended: is_lost.then_some(Ended::Lost),
-        next: None,
+        ..found.work(Claim { item: item.number, number: None })
     });
-    let Some(after) = in_record(record, item.number) else { return Err(Refused::Over) };
-    after.lost = lost;
-    after.wait = None;
-    if is_too_often {
-        // Nothing begins: the last claim may still be answered.
-        let message = format!("{lost} workers were lost while they carried it out");
-        let failure = Failure { code: Failure::LOST.to_owned(), message, ..Failure::default() };
-        if let Some(work) = &mut record.work {
-            (work.claim, work.attempt, work.ended) = (Some(item.claim), item.attempt, None);
-        }
-        stop(record, item.number, IncidentCode::WorkLost, failure);
-        return Ok(Begun { record: alone(net, draft, limits)?, input: None });
+    let after = in_record(&mut draft.record, item.number).ok_or(Refused::Over)?;
+    (after.lost, after.wait) = (lost, None);
+    (after.claim, after.attempt) = (after.claim + 1, after.attempt + 1);
+    after.run(act, lease);
+    Ok(Begun { record: alone(net, draft, limits)?, input: Some(input) })
+}
+
+/// The record of an item that can't begin: it ends by the outcome to which the failure's code is mapped, or
+/// waits for a person. No attempt is counted, and the answer of the last claim would still count.
+fn not_begun(
+    net: &Net,
+    case: &Case,
+    found: &Found<'_>,
+    (lost, (code, message, incident)): (u64, (&str, String, IncidentCode)),
+    act: &Act,
+    bounds: Bounds<'_>,
+) -> Result<Begun, Refused> {
+    let claim = Claim { item: found.item.number, number: None };
+    let failure = Failure { code: code.to_owned(), message, is_final: true, ..Failure::default() };
+    if let Some(outcome) = found.activity.outcome_of(code) {
+        let (outcome, result) = (Some(outcome.clone()), as_result(&failure));
+        let end = (claim, Answer { outcome, result }, Some(failure));
+        return Ok(Begun { record: end_with(net, case, found, end, act, bounds)?, input: None });
     }
-    after.claim += 1;
-    after.attempt += 1;
-    after.run(act);
-    let input = match input {
-        Ok(input) => Some(input),
-        Err(message) => {
-            after.running = None;
-            let code = Failure::INPUT_FAILED.to_owned();
-            let failure = Failure { code, message, is_final: true, ..Failure::default() };
-            stop(record, item.number, IncidentCode::InputFailed, failure);
-            None
-        }
-    };
-    Ok(Begun { record: alone(net, draft, limits)?, input })
+    let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Failed, act));
+    let (number, ended) = (Some(found.item.claim).filter(|claim| *claim > 0), None);
+    draft.record.work = Some(Work { claim: number, ended, ..found.work(claim) });
+    let after = in_record(&mut draft.record, claim.item).ok_or(Refused::Over)?;
+    (after.lost, after.wait) = (lost, None);
+    if incident == IncidentCode::InputFailed {
+        after.running = None;
+    }
+    stop(&mut draft.record, claim.item, incident, failure);
+    Ok(Begun { record: alone(net, draft, bounds.limits)?, input: None })
+}
+
+/// Refuses an item that is not to begin. Returns true if an attempt at it is lost thereby.
+fn may_begin(
+    case: &Case,
+    item: &Item,
+    over: Option<u64>,
+    now: DateTime<Utc>,
+) -> Result<bool, Refused> {
+    if case.status == CaseStatus::Paused {
+        return Err(Refused::Paused);
+    }
+    if item.done.is_some() {
+        return Err(Refused::Done);
+    }
+    if let Some(incident) = stopped(case, item) {
+        return Err(Refused::Stopped(incident.clone()));
+    }
+    if let Some(wait) = item.wait.as_ref().filter(|wait| wait.until > now) {
+        return Err(Refused::NotYet { until: wait.until });
+    }
+    let is_lost = item.running.is_some();
+    match is_lost && over != Some(item.claim) {
+        true => Err(Refused::Taken { claim: item.claim }),
+        false => Ok(is_lost),
+    }
 }
 
 /// The input of an attempt at an open item, by the data that its tokens have in `case`.

@@ -24,6 +24,9 @@ pub fn fail(
     let found = find(net, case, claim.item)?;
     found.must_hold(claim)?;
     let Found { item, activity, .. } = found;
+    if let (None, Some(incident)) = (claim.number, stopped(case, item)) {
+        return Err(Refused::Stopped(incident.clone()));
+    }
     if let Some(outcome) = activity.outcome_of(&failure.code) {
         let (outcome, result) = (Some(outcome.clone()), as_result(&failure));
         let answer = Answer { outcome, result };
@@ -32,12 +35,16 @@ pub fn fail(
     let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Failed, act));
     let record = &mut draft.record;
     record.work = Some(crate::models::Work { failure: Some(failure.clone()), ..found.work(claim) });
-    let failed = item.failed + 1;
+    // What did not run is no attempt.
+    let failed = item.failed + u64::from(item.running.is_some());
     let timers = record.timers_made;
     let Some(after) = in_record(record, item.number) else { return Err(Refused::Over) };
     (after.failed, after.running, after.wait) = (failed, None, None);
     // The next attempt comes by a message of its own.
     after.offered = after.held.take().map_or(after.offered, |_| None);
+    if claim.number.is_none() {
+        after.offered = None;
+    }
     if stopped(case, item).is_some() {
         // It waits for a person, as before.
     } else if activity.policy.is_final(&failure, failed) {
@@ -67,6 +74,9 @@ pub fn give_back(
 ) -> Result<Record, Refused> {
     let found = find(net, case, claim.item)?;
     found.must_hold(claim)?;
+    if found.item.running.is_none() {
+        return Err(Refused::LeaseLost { claim: found.item.claim, is_over: true });
+    }
     let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Released, act));
     draft.record.work = Some(found.work(claim));
     if let Some(after) = in_record(&mut draft.record, claim.item) {

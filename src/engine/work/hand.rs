@@ -1,5 +1,7 @@
 //! Hand-over: the record that ends an item begins the next one, for the same worker.
 
+use chrono::TimeDelta;
+
 use crate::engine::{Act, Limits, Net, fit::fit};
 use crate::models::{
     Case, CaseStatus, Held, IncidentAbout, Item, KindId, Next, QueueId, Record, WorkClass,
@@ -16,6 +18,8 @@ pub struct HandOver {
     pub kinds: Vec<KindId>,
     /// The lease of the item that it ends, and of the chain from now on.
     pub held: Held,
+    /// The time for which the claim is left alone without a sign of life, if its worker says one.
+    pub lease: Option<TimeDelta>,
 }
 
 /// Begins with a record one of the items that it made, of the queue and class of the message that the
@@ -51,7 +55,7 @@ pub(super) fn hand_over(
     let without = record.clone();
     let item = &mut record.items[found];
     (item.claim, item.attempt) = (item.claim + 1, item.attempt + 1);
-    item.run(act);
+    item.run(act, over.lease);
     item.held = Some(over.held.clone());
     let next = Next {
         item: item.number,

@@ -1,6 +1,6 @@
 //! The item that a request is about, and the reasons for which nothing is done with it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::NetActivity;
 use crate::engine::{Act, Limits, Net, NetTransition, NotMade, draft::Draft, fit::fit};
@@ -134,9 +134,10 @@ impl Found<'_> {
 impl Item {
     /// Notes that its attempt, with the claim that it has now, runs from now on. What was handed over
     /// before keeps its message, and has a lease of its own.
-    pub(super) fn run(&mut self, act: &Act) {
+    pub(super) fn run(&mut self, act: &Act, lease: Option<TimeDelta>) {
         let (since, begun, worker) = (act.now, None, act.by.clone());
-        self.running = Some(Running { since, begun, worker });
+        self.running =
+            Some(Running { since, begun, worker, lease: lease.map(|of| of.num_milliseconds()) });
         let (item, claim) = (self.number, self.claim);
         self.held = self.held.take().map(|held| Held { item, claim, ..held });
     }

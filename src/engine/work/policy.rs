@@ -106,6 +106,12 @@ fn check(retry: &Retry, path: &str, problems: &mut Problems) {
             problems.add(format!("{path}.{name}"), reason);
         }
     }
+    let time = |text: &Option<String>| text.as_deref().and_then(|text| written(text).ok());
+    if let (Some(first), Some(longest)) = (time(&retry.first), time(&retry.longest))
+        && first > longest
+    {
+        problems.add(format!("{path}.longest"), "is less than `first`, the delay that it limits");
+    }
     for (number, code) in retry.except.iter().enumerate() {
         if let Some(reason) = wrong_code(code) {
             problems.add(format!("{path}.except[{number}]"), reason);

@@ -37,13 +37,20 @@ pub(super) fn stop(record: &mut Record, item: u64, code: IncidentCode, failure: 
 }
 
 /// Has an item tried again that waits for a person, as if it had just been made.
-pub(in crate::engine) fn try_again(net: &Net, record: &mut Record, number: u64) {
+pub(in crate::engine) fn try_again(net: &Net, record: &mut Record, number: u64, was: IncidentCode) {
     let now = record.time;
     let timers = record.timers_made;
     let has_deadline = record.timers.iter().any(|timer| timer.item == Some(number));
     let Some(item) = in_record(record, number) else { return };
-    (item.failed, item.lost, item.wait, item.offered) = (0, 0, None, None);
-    item.held = None;
+    (item.failed, item.lost, item.wait) = (0, 0, None);
+    // Its silent attempt is counted, and the next one is somebody else's.
+    if was == IncidentCode::WorkLost {
+        item.running = None;
+    }
+    // An attempt that runs goes on, by the message that it has.
+    if item.running.is_none() {
+        (item.offered, item.held) = (None, None);
+    }
     let activity = net.transition(&item.transition).and_then(|of| of.activity.as_ref());
     let Some(deadline) = activity.and_then(|activity| activity.deadline) else { return };
     if has_deadline {
@@ -75,7 +82,7 @@ pub(in crate::engine) fn pass_deadlines(net: &Net, record: &mut Record) {
         if item.done.is_some() {
             continue;
         }
-        let message = format!("it was open since {}", item.since.to_rfc3339());
+        let message = format!("its time was over; it is open since {}", item.since.to_rfc3339());
         let failure = Failure { code: Failure::DEADLINE.to_owned(), message, ..Failure::default() };
         let activity = net.transition(&item.transition).and_then(|of| of.activity.as_ref());
         let outcome = activity.and_then(|activity| activity.outcome_of(&failure.code));

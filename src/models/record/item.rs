@@ -71,6 +71,10 @@ pub struct Running {
     /// Name of the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
+    /// Milliseconds for which its claim is left alone without a sign of life, from the time of that
+    /// record and of each sign; absent if its worker said none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<i64>,
 }
 
 impl Item {

@@ -1,13 +1,13 @@
 //! Arming of all timers, where the store of timers is another one than before, or lost what it had.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::petrel::{Petrel, Result};
 use crate::{
-    models::{CaseId, WorkflowId},
+    models::{CaseId, CaseStatus, LogSequence, WorkflowId},
     storage::{Lifecycle, StorageError},
 };
 
@@ -18,14 +18,32 @@ const AT_ONCE: usize = 16;
 /// Time between two looks at the store of timers: one request.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// Time between two looks at running cases, and the most of them that are looked at in one.
+const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+const MOST_SWEPT: usize = 20_000;
+
+/// The last case that was looked at.
+#[derive(Debug, Default)]
+struct Position {
+    workflow: Option<WorkflowId>,
+    after: Option<LogSequence>,
+}
+
 impl Petrel {
     /// Arms the timers of all cases where the store of timers has not been filled since it was made,
     /// also while it runs: somebody may take it away. Ends with `shutdown`.
     pub(super) async fn fill_timers(self, shutdown: CancellationToken) {
         let filled = async {
+            let (mut swept, mut from) = (Instant::now(), Position::default());
             loop {
                 if let Err(error) = self.fill_if_new().await {
                     tracing::warn!(%error, "timers may not all be armed; trying again");
+                }
+                if swept.elapsed() > SWEEP_EVERY {
+                    swept = Instant::now();
+                    if let Err(error) = self.sweep(&mut from).await {
+                        tracing::debug!(%error, "the look at what waits is made again");
+                    }
                 }
                 tokio::time::sleep(EVERY).await;
             }
@@ -54,6 +72,41 @@ impl Petrel {
             let what = "the store of timers or of work was new, and has been filled from the log";
             tracing::warn!(armed, "{what}");
         }
+        Ok(())
+    }
+
+    /// Looks at running cases, as many as there is time for, and goes on with the others the next time: what
+    /// somebody took away of their timers and work is put back.
+    async fn sweep(&self, from: &mut Position) -> Result<()> {
+        let (index, mut left) = (&self.inner.index, MOST_SWEPT);
+        // Listings by status make it, and it is asked for in each process that serves.
+        if !index.is_ready() {
+            return Ok(());
+        }
+        let workflows = self.timed_workflows().await?;
+        let later =
+            |workflow: &&WorkflowId| from.workflow.as_ref().is_none_or(|at| **workflow >= *at);
+        let workflows: Vec<_> = workflows.iter().filter(later).cloned().collect();
+        for workflow in workflows {
+            let mut after = from.after.take();
+            loop {
+                let running = Some(CaseStatus::Running);
+                let some = index.some(&workflow, running, after, CASES_AT_ONCE.min(left));
+                let Some((last, _)) = some.last() else { break };
+                after = Some(*last);
+                left -= some.len();
+                let cases: Vec<_> = some.into_iter().map(|(_, case)| case).collect();
+                let mended = self.arm_cases(&workflow, &cases).await?;
+                if mended > 0 {
+                    tracing::warn!(%workflow, mended, "timers or work items were not in the store");
+                }
+                if left == 0 {
+                    *from = Position { workflow: Some(workflow), after };
+                    return Ok(());
+                }
+            }
+        }
+        *from = Position::default();
         Ok(())
     }
 

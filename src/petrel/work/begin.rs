@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
 use super::{ItemActivity, StartWork, Started, refused::error_of};
@@ -25,14 +26,15 @@ impl Petrel {
     /// an incident; also if its input can't be evaluated or its workers were lost too often, which is
     /// an incident from now on.
     pub async fn begin_work(&self, request: StartWork) -> Result<Started> {
-        let StartWork { work, over, worker, start } = request;
+        let StartWork { work, over, worker, lease, start } = request;
+        let lease = TimeDelta::from_std(lease).ok();
         let limits = self.inner.reader.limits();
         let (of, input) = (work.clone(), Arc::new(Mutex::new(None)));
         let kept = Arc::clone(&input);
         let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
             let case = existing.ok_or_else(|| Error::no_case(&of.case))?;
             let bounds = Bounds { limits, budget };
-            let begin = Begin { item: of.item, over };
+            let begin = Begin { item: of.item, over, lease };
             let begun = engine::begin(&compiled.net, case, begin, act, bounds);
             let Begun { record, input } = begun.map_err(|refused| error_of(&of, case, refused))?;
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = input;

@@ -104,8 +104,9 @@ impl Views {
                 tracing::debug!(%workflow, case = %id, %error, "work that is over stays offered");
             }
         };
-        let (offered, ()) = tokio::join!(offered, withdrawn);
-        Ok(offered?)
+        // One that a person has taken from its worker is offered anew under the same subject.
+        withdrawn.await;
+        Ok(offered.await?)
     }
 
     /// Offers the items of a case whose wait is over by `until`.
@@ -183,10 +184,13 @@ fn withdrawn(net: &Net, before: Option<&Case>, record: &Record, case: &Case) -> 
     let by_worker = record.work.as_ref().filter(|work| work.claim.is_some()).map(|work| work.item);
     let open = Open::of_case(before);
     let left: Vec<_> = case.items.iter().map(|item| item.lease().message).collect();
+    let by_person = record.work.as_ref().filter(|work| work.claim.is_none()).map(|work| work.item);
+    let is_taken = |item: &&Item| Some(item.number) == by_person && item.running.is_some();
     let is_over = |item: &&Item| {
         !case.items.iter().any(|left| left.number == item.number)
             && Some(item.number) != by_worker
             && !left.contains(&item.lease().message)
     };
-    before.items.iter().filter(is_over).filter_map(|item| open.offer(net, item)).collect()
+    let over = before.items.iter().filter(|item| is_over(item) || is_taken(item));
+    over.filter_map(|item| open.offer(net, item)).collect()
 }

@@ -19,6 +19,8 @@ pub struct StartWork {
     pub over: Option<u64>,
     /// Name of the worker.
     pub worker: String,
+    /// The time for which the claim is left alone without a sign of life.
+    pub lease: Duration,
     /// A number chosen at random, by which the start is known again if its answer was lost.
     pub start: u64,
 }

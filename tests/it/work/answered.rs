@@ -14,7 +14,13 @@ fn done(result: Value) -> Answered {
 }
 
 fn start(work: &WorkId, over: Option<u64>) -> StartWork {
-    StartWork { work: work.clone(), over, worker: "w".to_owned(), start: rand_number() }
+    StartWork {
+        work: work.clone(),
+        over,
+        worker: "w".to_owned(),
+        lease: Duration::from_secs(30),
+        start: rand_number(),
+    }
 }
 
 fn rand_number() -> u64 {
@@ -127,6 +133,63 @@ async fn a_result_that_can_not_be_stored_fails_the_attempt() {
         assert_eq!(failure.code, "RESULT_REFUSED");
         assert!(!failure.message.is_empty());
     }
+    running.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// A failure by hand takes the item from the worker that has it: it is tried again when it is time.
+#[tokio::test]
+async fn what_a_person_fails_is_tried_again_in_time() {
+    let (_server, petrel) = system().await;
+    let definition = steps(1, json!({ "retry": { "first": "1s", "jitter": false } }));
+    begun(&petrel, &definition, "a").await;
+    let stuck = Worker::builder(petrel.clone()).queue(QueueOptions::new(queue("default"))).handle(
+        kind("step0"),
+        |attempt: Attempt, _: Value| async move {
+            if attempt.number() == 1 {
+                attempt.stopped().await;
+            }
+            Ok::<_, WorkError>(json!({}))
+        },
+    );
+    let running = Running::start(&petrel, stuck);
+    let work = item("steps", "a", 1);
+    eventually("it runs", async || {
+        let now = petrel.case(&workflow("steps"), &case("a")).await.unwrap();
+        now.items[0].running.clone()
+    })
+    .await;
+    let failure = Failure { code: "BY_HAND".to_owned(), ..Failure::default() };
+    petrel.fail_work(&work, None, failure, Change::default()).await.unwrap();
+    let records = until(&petrel, "steps", "a", CaseStatus::Completed).await;
+    let waited = records[3].timestamp - records[2].timestamp;
+    assert!(waited.num_seconds() < 10, "long before the lease of the first is over: {waited}");
+    running.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// In a paused queue nothing is handed over.
+#[tokio::test]
+async fn a_paused_queue_hands_nothing_over() {
+    let (_server, petrel) = system().await;
+    let storage = petrel.storage();
+    begun(&petrel, &steps(2, json!({})), "a").await;
+    let ledger = Arc::<Ledger>::default();
+    let worker = noting(&petrel, &["step0", "step1"], &ledger, Duration::from_secs(5));
+    let running = Running::start(&petrel, worker);
+    eventually("the first runs", async || (ledger.len() == 1).then_some(())).await;
+    let state = storage.queue(&queue("default")).await.unwrap();
+    let paused = stormpetrel::storage::QueueSettings { paused: true, ..state.settings };
+    let version = storage.set_queue(&queue("default"), paused, state.version).await.unwrap();
+    eventually("the first is done", async || {
+        let now = petrel.case(&workflow("steps"), &case("a")).await.unwrap();
+        (now.items.first()?.number == 2).then_some(())
+    })
+    .await;
+    assert_eq!(ledger.len(), 1);
+    let open = stormpetrel::storage::QueueSettings { paused: false, ..paused };
+    storage.set_queue(&queue("default"), open, Some(version)).await.unwrap();
+    until(&petrel, "steps", "a", CaseStatus::Completed).await;
     running.stop().await;
     is_whole(&petrel).await;
 }

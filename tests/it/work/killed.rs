@@ -192,3 +192,67 @@ async fn a_worker_that_is_told_to_end_finishes_what_runs() {
     running.stop().await;
     is_whole(&petrel).await;
 }
+
+/// An item that was handed over to a worker that died is done by one that serves its kind, and not the kind of
+/// the message that holds it.
+#[tokio::test]
+async fn an_item_of_a_chain_goes_on_with_a_worker_of_its_own_kind() {
+    let (server, petrel) = system().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (quick, slow) = (tempfile::tempdir().unwrap(), script(folder.path(), "60"));
+    let quick = script(quick.path(), "0");
+    begun(&petrel, &steps(2, json!({})), "a").await;
+    let serving = Running::serving(&petrel);
+    let mut command = program();
+    command.args(["worker", "--nats-url", &server.url(), "--ack-wait", "1s"]);
+    command.args(["--command", &format!("step0={quick}"), "--command", &format!("step1={slow}")]);
+    let both = Program::start(command);
+    eventually("it was handed over", async || (executions(folder.path()).len() == 1).then_some(()))
+        .await;
+    drop(both);
+    let _second = worker(&server.url(), &quick, &["step1"], "1s");
+    let records = until(&petrel, "steps", "a", CaseStatus::Completed).await;
+    let lost = records.iter().filter_map(|record| record.value.work.as_ref()?.ended).count();
+    assert_eq!(lost, 1);
+    serving.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// The programs of a worker end with their attempts, with all that they have begun, and a program that
+/// leaves something behind has ended.
+#[tokio::test]
+async fn a_program_ends_with_all_that_it_has_begun() {
+    let (server, petrel) = system().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("step.sh");
+    let left = folder.path().join("left");
+    let text = format!("#!/bin/sh\nsleep 61 &\necho $! >> {}\necho '{{}}'\n", left.display());
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    begun(&petrel, &steps(1, json!({})), "a").await;
+    let running = worker(&server.url(), &path.display().to_string(), &["step0"], "30s");
+    until(&petrel, "steps", "a", CaseStatus::Completed).await;
+    let id = fs::read_to_string(&left).unwrap();
+    let process = format!("/proc/{}", id.trim());
+    eventually("it is killed", async || (!Path::new(&process).exists()).then_some(())).await;
+    drop(running);
+}
+
+/// A program that is told to stop by a shutdown is given back, and no attempt is counted.
+#[tokio::test]
+async fn what_does_not_end_in_the_grace_is_given_back() {
+    let (server, petrel) = system().await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = script(folder.path(), "60");
+    begun(&petrel, &steps(1, json!({})), "a").await;
+    let mut command = program();
+    command.args(["worker", "--nats-url", &server.url(), "--grace", "1s"]);
+    command.args(["--command", &format!("step0={script}")]);
+    let first = Program::start(command);
+    eventually("it runs", async || (executions(folder.path()).len() == 1).then_some(())).await;
+    let (code, log) = first.terminate().await;
+    assert_eq!(code, Some(0), "{log}");
+    let now = petrel.case(&workflow("steps"), &case("a")).await.unwrap();
+    let item = &now.items[0];
+    assert_eq!((item.attempt, item.failed, item.lost, &item.running), (0, 0, 0, &None));
+}

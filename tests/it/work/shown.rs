@@ -19,8 +19,13 @@ async fn the_command_line_shows_with_whom_an_item_is() {
     begun(&petrel, &steps(2, json!({})), "k").await;
     let shown = text(&server, &["work", "list", "steps", "k"]).await;
     assert!(shown.contains("waits for a worker"), "{shown}");
-    let start =
-        StartWork { work: item("steps", "k", 1), over: None, worker: "ann".into(), start: 7 };
+    let start = StartWork {
+        work: item("steps", "k", 1),
+        over: None,
+        worker: "ann".into(),
+        lease: std::time::Duration::from_secs(30),
+        start: 7,
+    };
     petrel.begin_work(start).await.unwrap();
     let shown = text(&server, &["case", "show", "steps", "k"]).await;
     assert!(shown.contains("work item 1 of step0 with ann since 20"), "{shown}");
