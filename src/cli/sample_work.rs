@@ -21,6 +21,7 @@ pub(super) fn worker(petrel: Petrel) -> Result<Worker, Failure> {
     let queue = QueueId::new(QUEUE).map_err(|error| Failure::internal(error.to_string()))?;
     Worker::builder(petrel)
         .named("sample")
+        .grace(Duration::from_secs(2))
         .queue(QueueOptions::new(queue))
         .handle_outcomes(id("reserve-stock")?, reserve)
         .handle_outcomes(id("charge-card")?, charge)

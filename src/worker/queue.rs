@@ -129,7 +129,8 @@ impl ServedQueue {
                 }
                 _ = look.tick() => {
                     // They stay as they were while the store is away.
-                    if let Ok(state) = shared.petrel.storage().queue(&self.queue).await {
+                    let looked = shared.petrel.storage().queue(&self.queue);
+                    if let Ok(Ok(state)) = tokio::time::timeout(AFTER_FAILURE, looked).await {
                         self.live.set(&state.settings);
                     }
                     continue;
@@ -161,11 +162,15 @@ impl ServedQueue {
             }
         }
         // What is on its way comes to nobody else for as long as a claim is left alone, so it is awaited.
-        while let Some((_, _, taken)) = asks.open.next().await {
-            for delivery in taken.unwrap_or_default() {
-                give_back(&shared, &delivery).await;
+        let rest = async {
+            while let Some((_, _, taken)) = asks.open.next().await {
+                for delivery in taken.unwrap_or_default() {
+                    give_back(&shared, &delivery).await;
+                }
             }
-        }
+        };
+        // Of a store that is away nothing comes.
+        let _ = tokio::time::timeout(LONGEST_WAIT + AFTER_FAILURE, rest).await;
     }
 
     /// Begins a delivery in a slot.

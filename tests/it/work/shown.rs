@@ -72,7 +72,7 @@ async fn graphql_shows_and_changes_work() {
     assert_eq!(shown["explain"]["workItems"][0]["item"], 1);
     assert_eq!(shown["explain"]["transitions"][0]["activity"], true);
     ask(r#"mutation { failWork(input: { workflowId: "steps", caseId: "k", item: 1, code: "GONE",
-        message: "no luck" }) { revision } }"#)
+        message: "no luck", isFinal: true }) { revision } }"#)
     .await;
     let shown = ask(items).await["case"].clone();
     assert_eq!(shown["workItems"][0]["state"], "STOPPED");
