@@ -108,7 +108,7 @@ async fn settings_in_the_log_are_passed_over_by_all_who_read_cases() {
     assert_eq!(storage.last_sequence().await.unwrap(), last);
     let rebuilt = petrel.rebuild(&|_, _| ()).await.unwrap();
     assert_eq!((rebuilt.cases, rebuilt.mended), (1, 0));
-    assert_eq!(storage.workflow_ids().await.unwrap(), [begun.case.workflow.clone()]);
+    assert_eq!(storage.workflow_ids().await.unwrap(), std::slice::from_ref(&begun.case.workflow));
     let found = doctor(&server.url(), &[]).await;
     assert_eq!(found["healthy"], true, "{found}");
     // Another process that begins with such a message at the end.
