@@ -82,12 +82,12 @@ async fn no_command_makes_a_stream_where_there_is_none_but_init() {
         assert_eq!(streams(&operator).await, 0, "{command:?}");
     }
     assert!(run(&server.url(), &["init"]).await.status.success());
-    assert_eq!(streams(&operator).await, 3);
+    assert_eq!(streams(&operator).await, 5);
     let found = doctor(&server.url(), &[]).await;
     assert_eq!(found["healthy"], true, "{found}");
     let other = doctor(&server.url(), &["--log-stream", "CB_LOGG"]).await;
     assert!(failures(&other).contains("CB_LOG"), "{other}");
-    assert_eq!(streams(&operator).await, 3);
+    assert_eq!(streams(&operator).await, 5);
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_lost_log_is_told_of_and_nobody_makes_an_empty_one() {
             + &String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success(), "{command:?}: {said}");
         assert!(said.contains("were lost") && said.contains("restore"), "{command:?}: {said}");
-        assert_eq!(streams(&operator).await, 2, "{command:?}");
+        assert_eq!(streams(&operator).await, 4, "{command:?}");
     }
 }
 
@@ -118,7 +118,7 @@ async fn a_lost_view_is_made_again_and_filled_by_a_serving_process() {
     operator.delete_stream("CB_MARKING").await.unwrap();
     let looked = run(&server.url(), &["token", "list", "orders"]).await;
     assert!(String::from_utf8_lossy(&looked.stderr).contains("petrel serve"), "{looked:?}");
-    assert_eq!(streams(&operator).await, 2);
+    assert_eq!(streams(&operator).await, 4);
 
     // Somebody made it and died before it was full.
     assert!(run(&server.url(), &["init"]).await.status.success());
