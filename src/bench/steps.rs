@@ -151,7 +151,7 @@ impl Running {
     }
 }
 
-/// What all turns share.
+/// Parts that all turns share.
 struct Measuring<'a> {
     of: &'a Steps,
     petrel: &'a Petrel,

@@ -1,4 +1,4 @@
-//! What each transition of a case can do now, and the reasons.
+//! Abilities of each transition of a case now, with the reasons.
 
 use std::fmt::Write;
 

@@ -139,7 +139,7 @@ pub struct Retry {
     pub except: Vec<String>,
 }
 
-/// What activities have where they say nothing else.
+/// Defaults of a workflow's activities, for those that say nothing else.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -41,7 +41,7 @@ pub struct WorkflowDefinition {
     /// [`MOST_IN_CASCADE`](Self::MOST_IN_CASCADE); [`CASCADE`](Self::CASCADE) where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cascade: Option<u32>,
-    /// What its activities have where they say nothing else.
+    /// Defaults of its activities, for those that say nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<ActivityDefaults>,
     /// Any other values that the owner wants to keep with the definition.

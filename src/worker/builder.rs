@@ -54,7 +54,7 @@ pub struct Worker {
     grace: Duration,
 }
 
-/// What all attempts of a worker share.
+/// Parts that all attempts of a worker share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub petrel: Petrel,
@@ -64,7 +64,7 @@ pub(super) struct Shared {
     pub hands_over: bool,
     /// Nothing more is begun.
     pub shutdown: CancellationToken,
-    /// What still runs is to stop.
+    /// Cancelled when the grace is over: attempts that run are to stop.
     pub grace_over: CancellationToken,
 }
 

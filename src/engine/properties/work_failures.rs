@@ -227,7 +227,7 @@ fn a_retry_leaves_a_running_attempt_its_lease() {
     run.complete(of(1, 1), json!({})).unwrap();
 }
 
-/// What never ran is no attempt: a failure by hand, and an input that fails.
+/// Attempts are those that ran: not a failure by hand, nor an input that fails.
 #[test]
 fn only_what_ran_is_an_attempt() {
     let by_hand = Claim { item: 1, number: None };

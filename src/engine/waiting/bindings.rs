@@ -16,7 +16,7 @@ use crate::models::{ArcKind, Item, Timer, Token, TokenAt, TransitionId};
 const STEPS_A_TOKEN: u64 = 4;
 pub(super) const STEPS_A_SCAN: u64 = 10 * STEPS_A_SEARCH;
 
-/// What keeps a binding of a transition.
+/// Holder of a binding of a transition.
 pub(in crate::engine) trait Bound {
     /// The transition.
     fn transition(&self) -> &TransitionId;

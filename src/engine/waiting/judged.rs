@@ -16,7 +16,7 @@ use crate::engine::{
 };
 use crate::models::{Case, Item, Record, RecordKind, Step, Timer, Token, TokenId, TransitionId};
 
-/// What waits with a binding of its own.
+/// Timer or item, which waits with a binding of its own.
 pub(super) trait Waits: Bound + Sized + Clone {
     /// The most of a case at once.
     const MOST: usize;

@@ -1,4 +1,4 @@
-//! What waits from one record to the next: timers and work items, each with a binding that stays.
+//! Timers and work items: they wait from one record to the next, each with a binding that stays.
 
 mod bindings;
 mod items;

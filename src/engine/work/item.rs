@@ -111,7 +111,7 @@ impl Found<'_> {
         }
     }
 
-    /// What a record says of it that ends or gives back an attempt.
+    /// The part about it of a record that ends or gives back an attempt.
     pub(super) fn work(&self, claim: Claim) -> Work {
         let is_overridden = claim.number.is_none() && self.item.running.is_some();
         Work {

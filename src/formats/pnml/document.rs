@@ -50,7 +50,7 @@ pub struct PnmlNet {
     pub final_marking_entries: Vec<Vec<(usize, u64)>>,
     /// The most immediate firings that may follow one change, if a note of ours says so.
     pub max_cascade: Option<u32>,
-    /// What activities have where they say nothing else, if a note of ours says it.
+    /// Defaults of activities, if a note of ours says them.
     pub defaults: Option<ActivityDefaults>,
     /// Notes of tools for themselves.
     pub tool_specific: Vec<ToolSpecific>,

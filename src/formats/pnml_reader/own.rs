@@ -28,7 +28,7 @@ pub(in crate::formats) enum Own {
     Timed(Timed),
     /// A worker does something before the transition fires.
     Activity(Work),
-    /// What activities have where they say nothing else.
+    /// Defaults of activities.
     Defaults(Box<ActivityDefaults>),
     /// The most firings by themselves that may follow one change.
     MaxCascade(u32),

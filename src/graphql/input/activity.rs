@@ -82,7 +82,7 @@ struct RetryInput {
     except: Option<Vec<String>>,
 }
 
-/// What the activities of a workflow have where they say nothing else.
+/// Defaults of a workflow's activities, for those that say nothing else.
 #[derive(InputObject)]
 pub(super) struct ActivityDefaultsInput {
     /// The queue where workers look for them; `default` where absent.

@@ -38,7 +38,7 @@ pub(crate) struct CreateWorkflowInput {
     final_markings: Option<Vec<Vec<PlaceTokensInput>>>,
     /// The most immediate firings that may follow one change: 1 to 10,000, and 1,000 where absent.
     max_cascade: Option<u32>,
-    /// What its activities have where they say nothing else.
+    /// Defaults of its activities, for those that say nothing else.
     defaults: Option<ActivityDefaultsInput>,
     /// Other data to keep with the definition.
     metadata: Option<Json<Value>>,

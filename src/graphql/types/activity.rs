@@ -74,7 +74,7 @@ struct Retry {
     except: Vec<String>,
 }
 
-/// What the activities of a workflow have where they say nothing else.
+/// Defaults of a workflow's activities, for those that say nothing else.
 #[derive(SimpleObject)]
 pub(super) struct ActivityDefaults {
     /// The queue where workers look for them; `default` where null.

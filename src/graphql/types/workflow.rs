@@ -89,7 +89,7 @@ impl Workflow {
         int(max.into())
     }
 
-    /// What its activities have where they say nothing else. Null if it says nothing.
+    /// Defaults of its activities, for those that say nothing else. Null if it has none.
     async fn defaults(&self) -> Option<ActivityDefaults> {
         self.0.definition.defaults.as_ref().map(ActivityDefaults::from)
     }

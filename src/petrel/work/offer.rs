@@ -68,7 +68,7 @@ impl<'a> Open<'a> {
 
 impl Views {
     /// Offers the items that the last record of a case has opened, and withdraws those that it has ended.
-    /// What its own worker ends, the worker acknowledges.
+    /// An item that its own worker ends, the worker acknowledges.
     pub(in crate::petrel) async fn write_work(
         &self,
         before: Option<&Case>,

@@ -26,7 +26,7 @@ pub(super) struct State {
     pub(super) versions: u64,
 }
 
-/// What is known of a class of a queue.
+/// State of a class of a queue.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     /// The offers that nobody has got yet.

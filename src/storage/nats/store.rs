@@ -34,7 +34,7 @@ pub(super) struct OtherStream {
     pub may_be_made: bool,
 }
 
-/// What a connection knows of the timers.
+/// Knowledge of a connection about the timers.
 #[derive(Debug)]
 pub(super) struct TimerStream {
     pub stream: OtherStream,
@@ -44,7 +44,7 @@ pub(super) struct TimerStream {
     pub looked: Mutex<Option<Instant>>,
 }
 
-/// What a connection knows of open work.
+/// Knowledge of a connection about open work.
 #[derive(Debug)]
 pub(super) struct WorkStream {
     pub stream: OtherStream,

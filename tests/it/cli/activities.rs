@@ -78,7 +78,7 @@ async fn refusal(fields: &Value, defaults: &Value) -> String {
     format!("{}{}", errors(&output), String::from_utf8_lossy(&output.stdout))
 }
 
-/// What can't be read is told with its line and column, and what does not fit with its path.
+/// A file that can't be read is told with its line and column, and what does not fit with its path.
 #[tokio::test]
 async fn a_mistake_in_an_activity_is_told_with_where_it_is() {
     let ends = json!({ "yes": {"to_place": "b"}, "no": {"to_place": "c"} });

@@ -95,7 +95,7 @@ async fn two_workers_share_a_queue() {
     is_whole(&petrel).await;
 }
 
-/// What fails is tried again, by a NAK and by a timer, and its last failure is an incident.
+/// A failure is tried again, by a NAK and by a timer, and its last failure is an incident.
 #[tokio::test]
 async fn failures_are_tried_again_and_end_as_an_incident() {
     let (_server, petrel) = system().await;

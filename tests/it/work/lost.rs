@@ -183,7 +183,7 @@ async fn work_goes_on_after_the_server_was_killed() {
     is_whole(&petrel).await;
 }
 
-/// What is offered and not open, since somebody has put an old message back, is taken away by a rebuild, and
+/// An offer that is not open, since somebody has put an old message back, is taken away by a rebuild, and
 /// by whoever gets it.
 #[tokio::test]
 async fn what_is_offered_and_not_open_is_taken_away() {

@@ -58,7 +58,7 @@ fn item(of: &str, id: &str, item: u64) -> WorkId {
     WorkId { workflow: workflow(of), case: case(id), item }
 }
 
-/// What activities have done outside of the engine: each execution, by case, kind and claim.
+/// Effects of activities outside of the engine: each execution, by case, kind and claim.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<HashMap<(String, String, u64), u64>>);
 

@@ -15,7 +15,7 @@ fn waits(seconds: u64) -> QueueSettings {
     QueueSettings { ack_wait: Duration::from_secs(seconds), ..QueueSettings::default() }
 }
 
-/// What the server does, and why the right to an item is a claim in the log.
+/// Behaviour of the server, by which the right to an item is a claim in the log.
 #[tokio::test]
 async fn an_answer_to_an_earlier_delivery_counts_for_the_present_one() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! What durable consumers give out: pulled, read, and answered.
+//! Deliveries of durable consumers: pulled, read, and answered.
 
 mod answer;
 mod pull;

@@ -30,7 +30,7 @@ const ENDS: Duration = Duration::from_secs(2);
 pub(super) enum Pulled {
     /// The messages that came.
     Messages(Vec<Message>),
-    /// What is there is for others who wait, or has no place in flight.
+    /// Messages are there for others who wait, or have no place in flight.
     Others,
     /// No such consumer, or nobody leads it.
     Nobody,

@@ -84,7 +84,7 @@ pub async fn the_last_beat_is_found_as_it_was_made(beats: &Beats) {
     assert_eq!((found.beat, found.sequence, found.life), (second, two, life));
 }
 
-/// Whether there is one or none.
+/// Presence of a beat: there is one or none.
 pub async fn a_beat_upon_another_one_than_the_last_is_refused_and_not_stored(beats: &Beats) {
     let (old, new) = (beat("beats-refused", 1), beat("beats-refused", 2));
     let refused = beats.beat(&old, LONG, Some(BeatSequence(1))).await;

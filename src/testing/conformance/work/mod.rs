@@ -87,7 +87,7 @@ impl Taker {
         Self { class, ..Self::new(work, queue) }
     }
 
-    /// What comes in a moment, at most so many.
+    /// Deliveries that come in a moment, at most so many.
     async fn turn(&self, most: usize) -> Vec<Delivery> {
         let taken = self.work.take(&self.queue, self.class, most, TURN).await.expect("an answer");
         assert!(taken.len() <= most, "{most} were asked for: {taken:?}");
