@@ -12,9 +12,9 @@ use super::{
     fire::{Ask, Given, NotProduced, produce},
     fit::fits_alone,
     incidents::{Failures, Judged, Stopped, stopped_by},
-    waiting::{bound, mode_of, modes_of},
+    waiting::{Bound, bound, mode_of},
 };
-use crate::models::{IncidentCode, TransitionId};
+use crate::models::{Answer, IncidentCode, TransitionId};
 
 /// A firing that is to follow.
 pub(super) struct Found {
@@ -97,19 +97,10 @@ impl<'b> Search<'b> {
         let mut due: Vec<_> = draft.record.timers.iter().filter(|of| of.elapsed).collect();
         due.sort_by_key(|timer| (timer.due, timer.number));
         for timer in due {
-            let Some(index) = view.net.transition_index(&timer.transition) else { continue };
-            let transition = &view.net.transitions[index];
-            self.elapsed.insert(transition.id.clone());
-            view.budget = self.budget.part(STEPS_A_SEARCH);
-            let Some(mode) = modes_of(view, transition, timer).next() else { continue };
-            let Some(bound) = bound(view, draft, transition, mode, timer) else { continue };
-            let given = bound.and_then(|binding| {
-                let made = draft.record.tokens_made;
-                gives(view, transition, mode, (binding, made), (act, self.limits), None)
-            });
-            if let Some(given) = self.given(given, view.net, (transition, draft, fired))? {
+            self.elapsed.insert(timer.transition.clone());
+            if let Some((transition, given)) = self.fires(view, (draft, act, fired), timer, None)? {
                 let timer = Some(timer.number);
-                return Ok(Some(Found { transition: index, given, timer, item: None }));
+                return Ok(Some(Found { transition, given, timer, item: None }));
             }
         }
         Ok(None)
@@ -127,47 +118,50 @@ impl<'b> Search<'b> {
         self.answered.iter().for_each(|of| drop(self.failures.remove(of)));
         for item in &draft.record.items {
             let Some(answer) = &item.done else { continue };
-            let Some(index) = view.net.transition_index(&item.transition) else { continue };
-            let transition = &view.net.transitions[index];
-            self.answered.insert(transition.id.clone());
-            view.budget = self.budget.part(STEPS_A_SEARCH);
-            let mode = mode_of(view, transition, item, answer.outcome.as_ref());
-            let Some(mode) = mode else { continue };
-            let Some(bound) = bound(view, draft, transition, mode, item) else { continue };
-            let given = bound.and_then(|binding| {
-                let (made, result) = (draft.record.tokens_made, Some(&answer.result));
-                gives(view, transition, mode, (binding, made), (act, self.limits), result)
-            });
-            if let Some(given) = self.given(given, view.net, (transition, draft, fired))? {
+            self.answered.insert(item.transition.clone());
+            let now = (draft, act, fired);
+            if let Some((transition, given)) = self.fires(view, now, item, Some(answer))? {
                 let item = Some(item.number);
-                return Ok(Some(Found { transition: index, given, timer: None, item }));
+                return Ok(Some(Found { transition, given, timer: None, item }));
             }
         }
         Ok(None)
     }
 
-    /// The firing of what is due, if it can fire; its failure is noted otherwise.
-    fn given(
+    /// The firing of a timer, or of an item with its answer, if it can fire; its failure is noted otherwise.
+    fn fires(
         &mut self,
-        given: Result<Given, Vec<Blocker>>,
-        net: &Net,
-        (transition, draft, fired): (&NetTransition, &Draft<'_>, &[u32]),
-    ) -> Result<Option<Given>, Stopped> {
+        view: &mut View<'_>,
+        (draft, act, fired): (&Draft<'_>, &Act, &[u32]),
+        what: &impl Bound,
+        answer: Option<&Answer>,
+    ) -> Result<Option<(usize, Given)>, Stopped> {
+        let net = view.net;
+        let Some(index) = net.transition_index(what.transition()) else { return Ok(None) };
+        let transition = &net.transitions[index];
+        view.budget = self.budget.part(STEPS_A_SEARCH);
+        let outcome = answer.and_then(|answer| answer.outcome.as_ref());
+        let Some(mode) = mode_of(view, transition, what, outcome) else { return Ok(None) };
+        let Some(bound) = bound(view, draft, transition, mode, what) else { return Ok(None) };
+        let given = bound.and_then(|binding| {
+            let (made, result) = (draft.record.tokens_made, answer.map(|answer| &answer.result));
+            gives(view, transition, mode, (binding, made), (act, self.limits), result)
+        });
         match given {
             Ok(given) => {
                 self.failures.remove(&transition.id);
-                return Ok(Some(given));
+                Ok(Some((index, given)))
             }
             Err(_) if self.budget.ran_out().is_some() => {
-                return Err(Stopped::too_long_to_find(net, &draft.record, fired));
+                Err(Stopped::too_long_to_find(net, &draft.record, fired))
             }
             Err(blockers) => {
                 if let Some(failure) = stopped_by(&blockers) {
                     self.failures.insert(transition.id.clone(), failure);
                 }
+                Ok(None)
             }
         }
-        Ok(None)
     }
 
     /// Notes the places that tokens left or came to.

@@ -77,7 +77,8 @@ pub(super) async fn answer(
             Ok(changed) => return settle(shared, delivery, (work, &end), (changed, sent)).await,
             // A silent attempt may answer until somebody else begins it.
             Err(error) if error.retryable() => {
-                if Instant::now() > lease.until() + PATIENCE {
+                let is_late = Instant::now() > lease.until() + PATIENCE;
+                if is_late || shared.grace_over.is_cancelled() {
                     tracing::warn!(case = %work.case, item = work.item, claim, %error, "no answer");
                     return AfterAnswer::Settled;
                 }

@@ -50,7 +50,7 @@ pub(super) async fn begin(shared: &Shared, delivery: &Delivery, ack_wait: Durati
         };
         if error.retryable() {
             // It may have begun, and nobody else would begin it before the lease is over.
-            if asked.elapsed() + AGAIN < ack_wait {
+            if asked.elapsed() + AGAIN < ack_wait && !shared.grace_over.is_cancelled() {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }

@@ -18,7 +18,7 @@ use super::{
     builder::Shared,
     handler::panicked,
     lease::Lease,
-    queue::Live,
+    queue::{Live, give_back},
 };
 use crate::{
     engine::wrong_code,
@@ -47,6 +47,10 @@ pub(super) async fn carry(shared: &Arc<Shared>, delivery: Delivery, live: &Live)
     let offer = &delivery.offer;
     if delivery.deliveries > 1 {
         shared.petrel.metrics().work().redelivered();
+    }
+    // Nothing begins after a shutdown, and another worker may have it at once.
+    if shared.shutdown.is_cancelled() {
+        return give_back(shared, &delivery).await;
     }
     let ack_wait = live.ack_wait();
     if !shared.handlers.contains_key(&offer.kind) && !is_ours(shared, &delivery).await {

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -27,6 +27,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Wait after a failed request for work.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// Time between two reports of a lasting failure.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Time between two looks at a queue's settings, which somebody may change.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -113,7 +116,7 @@ impl ServedQueue {
     /// Takes work and carries it out until the shutdown.
     pub(super) async fn serve(self, shared: Arc<Shared>, tasks: TaskTracker) {
         let slots = Arc::new(Semaphore::new(self.concurrency));
-        let mut asks = Asks::default();
+        let (mut asks, mut complained) = (Asks::default(), None);
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -153,7 +156,13 @@ impl ServedQueue {
                 }
                 Err(error) => {
                     asks.has[class] = false;
-                    tracing::debug!(queue = %self.queue, %error, "no work can be asked for now");
+                    // One that waiting does not mend, as a right that the user lacks, has to be seen.
+                    if error.retryable() {
+                        tracing::debug!(queue = %self.queue, %error, "no work can be asked for now");
+                    } else if complained.is_none_or(|at: Instant| at.elapsed() > COMPLAIN_EVERY) {
+                        complained = Some(Instant::now());
+                        tracing::warn!(queue = %self.queue, %error, "no work can be asked for");
+                    }
                     tokio::select! {
                         () = shared.shutdown.cancelled() => break,
                         () = tokio::time::sleep(AFTER_FAILURE) => {}
@@ -234,7 +243,7 @@ impl Asks {
 }
 
 /// Gives an item back at once that was not begun.
-async fn give_back(shared: &Shared, delivery: &Delivery) {
+pub(super) async fn give_back(shared: &Shared, delivery: &Delivery) {
     let back = shared.petrel.storage().give_work_back(delivery, Duration::ZERO).await;
     if let Err(error) = back {
         let Delivery { offer, .. } = delivery;

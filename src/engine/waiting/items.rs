@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     Waits,
-    bindings::{is_free, modes_of, named, takes, tokens},
+    bindings::{Bound, is_free, modes_of, named, takes, tokens},
 };
 use crate::engine::{
     Mode, Net, NetTransition, binding::View, draft::Draft, incidents::Stopped, merge_patch,
@@ -125,13 +125,13 @@ pub(in crate::engine) fn merged(tokens: &[&Token]) -> Value {
     data
 }
 
-/// The modes by which an item ends with an outcome.
+/// The mode in which something fires with an outcome; a timer, and an activity without outcomes, with none.
 pub(in crate::engine) fn mode_of<'n>(
     view: &View<'n>,
     transition: &'n NetTransition,
-    item: &Item,
+    what: &impl Bound,
     outcome: Option<&OutcomeId>,
 ) -> Option<&'n Mode> {
-    let mut modes = modes_of(view, transition, item);
+    let mut modes = modes_of(view, transition, what);
     modes.find(|mode| transition.outcome(mode).map(|of| &of.id) == outcome)
 }

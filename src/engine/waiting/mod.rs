@@ -5,7 +5,7 @@ mod items;
 mod judged;
 mod timers;
 
-pub(super) use bindings::{bound, modes_of, takes};
+pub(super) use bindings::{Bound, bound, modes_of, takes};
 pub use items::MOST_ITEMS;
 pub(super) use items::{merged, mode_of};
 use judged::Waits;
