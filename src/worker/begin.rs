@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::builder::Shared;
+use super::{builder::Shared, queue::Live};
 use crate::{
     engine::Refused,
     models::{Case, CaseStatus, Item},
@@ -35,7 +35,11 @@ pub(super) enum Beginning {
 }
 
 /// Begins the item of a delivery, or the one that is held by its message.
-pub(super) async fn begin(shared: &Shared, delivery: &Delivery, ack_wait: Duration) -> Beginning {
+pub(super) async fn begin(
+    shared: &Shared,
+    delivery: &Delivery,
+    (live, ack_wait): (&Live, Duration),
+) -> Beginning {
     let offer = &delivery.offer;
     let message =
         WorkId { workflow: offer.workflow.clone(), case: offer.case.clone(), item: offer.item };
@@ -56,7 +60,7 @@ pub(super) async fn begin(shared: &Shared, delivery: &Delivery, ack_wait: Durati
             }
             return Beginning::Again(SOON);
         }
-        match after(shared, delivery, (&message, &work), error, ack_wait).await {
+        match after(shared, delivery, (&message, &work), error, live).await {
             Ok(Next::Is(beginning)) => return beginning,
             Ok(Next::Begin(item, claim)) => {
                 // A loop that finds the same again has lost a race, and looks anew.
@@ -86,7 +90,7 @@ async fn after(
     delivery: &Delivery,
     (message, work): (&WorkId, &WorkId),
     error: Error,
-    ack_wait: Duration,
+    live: &Live,
 ) -> Result<Next> {
     match &error {
         Error::Work(_) | Error::WrongStatus { .. } | Error::NotFound(_) => {}
@@ -114,7 +118,7 @@ async fn after(
         _ => return Ok(Next::Begin(item.number, None)),
     };
     Ok(match refused {
-        Refused::Taken { claim } => match left_of_lease(shared, &case, item, ack_wait).await? {
+        Refused::Taken { claim } => match left_of_lease(shared, &case, item, live).await? {
             Some(left) => Next::Is(Beginning::Again(left)),
             None => Next::Begin(item.number, Some(claim)),
         },
@@ -158,19 +162,19 @@ async fn left_of_lease(
     shared: &Shared,
     case: &Case,
     item: &Item,
-    ack_wait: Duration,
+    live: &Live,
 ) -> Result<Option<Duration>> {
     let Some(running) = &item.running else { return Ok(None) };
-    let (now, lease) = (shared.petrel.now(), item.lease());
+    let now = live.store_time().unwrap_or_else(|| shared.petrel.now());
+    let lease = item.lease();
     let rest = |since: DateTime<Utc>, life: Duration| {
         let life = TimeDelta::from_std(life).unwrap_or(TimeDelta::MAX);
         (life - (now - since)).to_std().ok().filter(|rest| !rest.is_zero())
     };
-    // By the store's time: the clock of the worker that wrote it may be any.
     let begun = running.begun.unwrap_or(case.sequence);
     let begun = shared.petrel.record(&case.workflow, &case.id, begun).await?.timestamp;
     let life = running.lease.and_then(|millis| u64::try_from(millis).ok());
-    let young = rest(begun, life.map_or(ack_wait, Duration::from_millis));
+    let young = rest(begun, life.map_or_else(|| live.ack_wait(), Duration::from_millis));
     let storage = shared.petrel.storage();
     let last = storage.last_beat(&case.workflow, &case.id, lease.message).await?;
     let beat = last.filter(|last| is_of(&last.beat, &lease));

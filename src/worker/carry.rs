@@ -56,7 +56,7 @@ pub(super) async fn carry(shared: &Arc<Shared>, delivery: Delivery, live: &Live)
     if !shared.handlers.contains_key(&offer.kind) && !is_ours(shared, &delivery).await {
         return;
     }
-    let settled = match begin(shared, &delivery, ack_wait).await {
+    let settled = match begin(shared, &delivery, (live, ack_wait)).await {
         Beginning::Begun(started, asked) => {
             let lease = Lease::new(started.item.lease(), ack_wait, asked);
             return chain(shared, (&delivery, live), lease, *started).await;

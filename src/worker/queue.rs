@@ -2,12 +2,13 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -18,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::{QueueOptions, WorkerError, builder::Shared, carry::carry, draw::Draw};
 use crate::{
     models::{QueueId, WorkClass},
-    storage::{Delivery, QueueSettings, StorageError},
+    storage::{Delivery, QueueSettings, QueueState, StorageError},
 };
 
 /// Longest time that one request for work waits. A shutdown waits for its end, so that nothing is on its way
@@ -39,16 +40,23 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(super) struct Live {
     ack_wait: AtomicU64,
     paused: AtomicBool,
+    /// A time of the store's clock, and when it was heard.
+    heard: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
 
 impl Live {
-    fn new(settings: &QueueSettings) -> Arc<Self> {
-        let live = Self { ack_wait: AtomicU64::new(0), paused: AtomicBool::new(false) };
-        live.set(settings);
+    fn new(state: &QueueState) -> Arc<Self> {
+        let (ack_wait, paused, heard) = Default::default();
+        let live = Self { ack_wait, paused, heard };
+        live.set(state);
         Arc::new(live)
     }
 
-    fn set(&self, settings: &QueueSettings) {
+    fn set(&self, QueueState { settings, classes, .. }: &QueueState) {
+        let heard = classes.iter().filter_map(|class| class.at).max();
+        if let Some(at) = heard {
+            *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, Instant::now()));
+        }
         let millis = u64::try_from(settings.ack_wait.as_millis()).unwrap_or(u64::MAX);
         self.ack_wait.store(millis, Ordering::Relaxed);
         self.paused.store(settings.paused, Ordering::Relaxed);
@@ -57,6 +65,14 @@ impl Live {
     /// The time for which a claim that begins now is left alone.
     pub(super) fn ack_wait(&self) -> Duration {
         Duration::from_millis(self.ack_wait.load(Ordering::Relaxed))
+    }
+
+    /// The time by the store's clock, or a moment earlier: leases are judged by it, since the clocks of two
+    /// processes may be any. `None` if the store has not said it.
+    pub(super) fn store_time(&self) -> Option<DateTime<Utc>> {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, when) = heard?;
+        TimeDelta::from_std(when.elapsed()).ok().map(|since| at + since)
     }
 
     /// Returns true if nothing is to begin.
@@ -110,7 +126,7 @@ impl ServedQueue {
             ack_wait = ?settings.ack_wait, paused = settings.paused,
             "the worker serves a queue"
         );
-        Ok(Self { queue, concurrency, live: Live::new(&settings) })
+        Ok(Self { queue, concurrency, live: Live::new(&state) })
     }
 
     /// Takes work and carries it out until the shutdown.
@@ -134,7 +150,7 @@ impl ServedQueue {
                     // They stay as they were while the store is away.
                     let looked = shared.petrel.storage().queue(&self.queue);
                     if let Ok(Ok(state)) = tokio::time::timeout(AFTER_FAILURE, looked).await {
-                        self.live.set(&state.settings);
+                        self.live.set(&state);
                     }
                     continue;
                 }

@@ -117,9 +117,14 @@ impl State {
         taken
     }
 
-    pub(super) fn class(&self, queue: &QueueId, class: WorkClass) -> ClassState {
+    pub(super) fn class(
+        &self,
+        queue: &QueueId,
+        class: WorkClass,
+        now: DateTime<Utc>,
+    ) -> ClassState {
         let Some(part) = self.parts.get(&(queue.clone(), class)) else {
-            return ClassState::default();
+            return ClassState { at: Some(now), ..ClassState::default() };
         };
         let again = |number: &u64| self.entries.get(number).is_some_and(|of| of.deliveries > 1);
         ClassState {
@@ -127,6 +132,7 @@ impl State {
             in_flight: part.in_flight.len() as u64,
             redelivered: part.in_flight.iter().filter(|(_, number)| again(number)).count() as u64,
             open_pulls: part.pulls,
+            at: Some(now),
         }
     }
 }

@@ -180,12 +180,12 @@ impl Work for MemoryWork {
     }
 
     async fn queue(&self, queue: &QueueId) -> Result<QueueState> {
-        let state = self.state();
+        let (state, now) = (self.state(), self.work.clock.now());
         Ok(QueueState {
             queue: queue.clone(),
             settings: state.settings(queue),
             version: state.settings.get(queue).map(|(_, version)| *version),
-            classes: WorkClass::ALL.map(|class| state.class(queue, class)),
+            classes: WorkClass::ALL.map(|class| state.class(queue, class, now)),
         })
     }
 

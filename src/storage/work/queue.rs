@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -128,6 +129,8 @@ pub struct ClassState {
     pub redelivered: u64,
     /// Number of takers that wait.
     pub open_pulls: u64,
+    /// Time by the store's clock at which this was so, where the store says it.
+    pub at: Option<DateTime<Utc>>,
 }
 
 #[cfg(test)]

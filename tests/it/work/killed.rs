@@ -122,8 +122,11 @@ async fn a_worker_that_stood_still_is_refused() {
     eventually("another has begun", async || (executions(folder.path()).len() == 2).then_some(()))
         .await;
     first.resume();
-    first.logs("lost").await;
-    until(&petrel, "steps", "a", CaseStatus::Completed).await;
+    // It is told that its claim is lost, or its answer is refused.
+    first.logs("an attempt has ended").await;
+    let records = until(&petrel, "steps", "a", CaseStatus::Completed).await;
+    let last = records.last().unwrap().value.work.as_ref().unwrap();
+    assert_eq!(last.claim, Some(2));
     let lost = agrees(&petrel, folder.path(), &["a".to_owned()], 1).await;
     assert_eq!((lost, executions(folder.path()).len()), (1, 2));
     drop(second);

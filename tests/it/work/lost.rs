@@ -2,7 +2,7 @@
 
 use stormpetrel::{
     storage::nats::NatsStorage,
-    testing::{FaultyStorage, TestServer},
+    testing::{FaultyStorage, ManualClock, TestServer},
 };
 
 use super::*;
@@ -205,4 +205,30 @@ async fn what_is_offered_and_not_open_is_taken_away() {
     .await;
     assert_eq!(ledger.len(), 0);
     running.stop().await;
+}
+
+/// Leases are judged by the store's clock: a worker whose own is wrong takes nothing away.
+#[tokio::test]
+async fn a_worker_whose_clock_is_wrong_takes_nothing_from_another() {
+    for minutes in [10, -10] {
+        let (server, petrel) = system().await;
+        let storage = NatsStorage::connect(config(server.url())).await.unwrap();
+        let clock = ManualClock::at(chrono::Utc::now() + chrono::TimeDelta::minutes(minutes));
+        let wrong = Petrel::with_clock(Arc::new(storage), Arc::new(clock));
+        let ledger = Arc::<Ledger>::default();
+        begun(&petrel, &steps(1, json!({})), "a").await;
+        let worker = |petrel: &Petrel| noting(petrel, &["step0"], &ledger, Duration::from_secs(6));
+        let first = Running::start(&petrel, worker(&petrel));
+        eventually("it runs", async || (ledger.len() == 1).then_some(())).await;
+        let second = Running::start(&wrong, worker(&wrong));
+        // All that is not acknowledged is delivered again.
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let work = async_nats::jetstream::new(client).get_stream("CB_WORK").await.unwrap();
+        work.delete_consumer("petrel-default-normal").await.unwrap();
+        let records = until(&petrel, "steps", "a", CaseStatus::Completed).await;
+        let ended = records.iter().filter_map(|record| record.value.work.as_ref()?.ended).count();
+        assert_eq!((ended, ledger.len()), (0, 1), "{minutes} minutes");
+        first.stop().await;
+        second.stop().await;
+    }
 }

@@ -86,6 +86,7 @@ impl Inner {
             in_flight: number("num_ack_pending"),
             redelivered: number("num_redelivered"),
             open_pulls: number("num_waiting"),
+            at: info["ts"].as_str().and_then(|time| time.parse().ok()),
         })
     }
 
