@@ -23,7 +23,11 @@ pub(super) fn answer(workflow: &WorkflowId, explanation: &Explanation) -> Answer
         explain(&mut text, transition, width);
     }
     for item in items {
-        let _ = writeln!(text, "  {}", item_line(item, incidents));
+        let of = transitions.iter().find(|of| of.transition == item.transition);
+        let of = of.and_then(|of| Some((of.queue.as_ref()?, of.kind.as_ref()?)));
+        let of = of.map(|(queue, kind)| format!(" (queue {queue}, kind {kind})"));
+        let of = of.unwrap_or_default();
+        let _ = writeln!(text, "  {}{of}", item_line(item, incidents));
     }
     for timer in timers {
         let _ = writeln!(text, "  {}", timer_line(timer));
@@ -98,6 +102,8 @@ mod tests {
             auto: false,
             timed: false,
             activity: false,
+            queue: None,
+            kind: None,
             enabled,
             modes,
         }

@@ -1,6 +1,6 @@
 //! Abilities of each transition of a case now, with the reasons.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,8 +10,8 @@ use super::{
     binding::View, fire::would_give,
 };
 use crate::models::{
-    Case, CaseId, CaseStatus, Incident, IncidentAbout, Item, OutcomeId, PlaceId, Timer, TokenId,
-    TransitionId,
+    Case, CaseId, CaseStatus, Incident, IncidentAbout, Item, KindId, OutcomeId, PlaceId, QueueId,
+    Timer, TokenId, TransitionId,
 };
 
 /// One way in which a transition can fire: the short form has one for each `from_places`.
@@ -55,6 +55,10 @@ pub struct TransitionExplanation {
     pub timed: bool,
     /// True if it fires when a worker has done its work.
     pub activity: bool,
+    /// The queue where workers look for it, if it is an activity.
+    pub queue: Option<QueueId>,
+    /// Kind of its work, if it is an activity.
+    pub kind: Option<KindId>,
     /// True if one of its modes can fire now.
     pub enabled: bool,
     /// Its modes in the order in which they are tried.
@@ -239,6 +243,25 @@ pub fn available(
     Ok(can)
 }
 
+impl Explanation {
+    /// The queues of the items that wait for a worker.
+    pub fn waits_for(&self) -> BTreeSet<QueueId> {
+        let is_stopped = |item: &Item| {
+            let about = IncidentAbout::Item(item.number);
+            self.incidents.iter().any(|open| open.about == about)
+        };
+        let waiting = self.items.iter().filter(|item| {
+            let is_idle = item.running.is_none() && item.done.is_none() && item.wait.is_none();
+            is_idle && !is_stopped(item)
+        });
+        let of = |item: &Item| {
+            let found = self.transitions.iter().find(|of| of.transition == item.transition);
+            found.and_then(|of| of.queue.clone())
+        };
+        waiting.filter_map(of).collect()
+    }
+}
+
 impl TransitionExplanation {
     /// The resource that ran out, if for that reason nobody knows if it can fire.
     pub fn ran_out(&self) -> Option<RanOut> {
@@ -292,6 +315,8 @@ fn explain_one(
         auto: transition.auto,
         timed: transition.timing.is_some(),
         activity: transition.activity.is_some(),
+        queue: transition.activity.as_ref().map(|of| of.queue.clone()),
+        kind: transition.activity.as_ref().map(|of| of.kind.clone()),
         enabled,
         modes,
     }

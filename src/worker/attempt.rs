@@ -8,8 +8,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::{
     models::{KindId, TransitionId},
-    petrel::{Petrel, Result, WorkId},
-    storage::{BeatSequence, Progress, StorageError},
+    petrel::{Error, Petrel, Result, WorkId},
+    storage::{BeatSequence, LastProgress, Progress, StorageError},
 };
 
 /// Reason that an attempt is to stop.
@@ -149,6 +149,12 @@ impl Attempt {
     pub async fn last_progress(&self) -> Result<Option<Value>> {
         let Inner { petrel, work, .. } = &*self.inner;
         let last = petrel.storage().last_progress(&work.workflow, &work.case, work.item).await?;
-        Ok(last.and_then(|last| serde_json::from_slice(&last.progress.json).ok()))
+        let read = |last: LastProgress| {
+            serde_json::from_slice(&last.progress.json).map_err(|error| Error::InvalidArgument {
+                argument: "progress".to_owned(),
+                reason: format!("of claim {} is no JSON: {error}", last.progress.claim),
+            })
+        };
+        last.map(read).transpose()
     }
 }

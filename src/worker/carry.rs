@@ -37,6 +37,9 @@ const STOPS_WITHIN: Duration = Duration::from_secs(5);
 /// again. They differ from time to time, so that it does not come to the same worker each time.
 const NOT_OURS: [u64; 2] = [50, 1_000];
 
+/// Wait before an item is given out again whose case could not be looked at.
+const LATER: Duration = Duration::from_secs(5);
+
 /// Most items of a chain, and its longest time, so that others get their turn.
 const LONGEST_CHAIN: usize = 100;
 const CHAIN_ENDS_AFTER: Duration = Duration::from_secs(10);
@@ -99,7 +102,14 @@ async fn is_ours(shared: &Shared, delivery: &Delivery) -> bool {
                 Err(_) => storage.give_work_back(delivery, delay).await,
             }
         }
-        Ok(None) | Err(_) => storage.give_work_back(delivery, delay).await,
+        Ok(None) => storage.give_work_back(delivery, delay).await,
+        Err(error) => {
+            if !error.retryable() {
+                let (workflow, case, item) = (&offer.workflow, &offer.case, offer.item);
+                tracing::warn!(%workflow, %case, item, %error, "a work item can't be looked at");
+            }
+            storage.give_work_back(delivery, LATER).await
+        }
     };
     tracing::debug!(case = %offer.case, item = offer.item, kind = %offer.kind, ?settled, "not ours");
     false

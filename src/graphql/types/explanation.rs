@@ -33,6 +33,10 @@ struct TransitionExplanation {
     timed: bool,
     /// True if it fires when a worker has done its work.
     activity: bool,
+    /// The id of the queue where workers look for it, if it is an activity.
+    queue: Option<ID>,
+    /// The id of its kind of work, if it is an activity.
+    kind: Option<ID>,
     /// True if one of its modes can fire now.
     enabled: bool,
     /// Its modes in the order in which they are tried.
@@ -117,6 +121,8 @@ impl From<engine::Explanation> for Explanation {
             auto: of.auto,
             timed: of.timed,
             activity: of.activity,
+            queue: of.queue.map(|queue| ID::from(queue.as_str())),
+            kind: of.kind.map(|kind| ID::from(kind.as_str())),
             enabled: of.enabled,
             modes: of.modes.iter().map(ModeExplanation::from).collect(),
         };

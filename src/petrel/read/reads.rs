@@ -205,7 +205,9 @@ impl Petrel {
             let (compiled, case) = (Arc::clone(&compiled), Arc::clone(&case));
             move |budget: &Budget| engine::explain(&compiled.net, &case, now, limits, budget)
         };
-        self.inner.decided(quick, costly).await
+        let mut explanation = self.inner.decided(quick, costly).await?;
+        self.tell_of_queues(&mut explanation).await;
+        Ok(explanation)
     }
 
     /// The transitions that could fire now and would take this token, of the version that its

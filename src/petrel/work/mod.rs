@@ -6,6 +6,7 @@ mod offer;
 mod over;
 mod refused;
 mod requests;
+mod served;
 mod standing;
 
 pub(crate) use offer::is_of;

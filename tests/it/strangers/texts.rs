@@ -77,6 +77,22 @@ const PNML: &str = "<pnml xmlns=\"http://www.pnml.org/version-2009/grammar/pnml\
     target=\"t\"/><arc id=\"y\" source=\"t\" target=\"b\"/><toolspecific tool=\"&#x202e;&#10;FORGED\" \
     version=\"1\"/></page></net></pnml>";
 
+/// Checks that each command is tried, but for those that show nothing of what is stored.
+async fn each_command_is_among(commands: &[&[&str]]) {
+    let mut all = program();
+    all.arg("-h");
+    let help = String::from_utf8(output(all).await.stdout).unwrap();
+    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let listed: BTreeSet<_> =
+        listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let tried: BTreeSet<_> = commands
+        .iter()
+        .map(|command| command[0])
+        .chain(["dev", "serve", "init", "level", "bench", "help"])
+        .collect();
+    assert_eq!(listed.difference(&tried).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
+
 #[tokio::test]
 async fn no_command_shows_text_from_outside_as_it_is() {
     let server = TestServer::start().await;
@@ -140,26 +156,7 @@ async fn no_command_shows_text_from_outside_as_it_is() {
             }
         }
     }
-    // Each command is tried, but for those that show nothing of what is stored.
-    let help = String::from_utf8(
-        output({
-            let mut all = program();
-            all.arg("-h");
-            all
-        })
-        .await
-        .stdout,
-    )
-    .unwrap();
-    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    let listed: BTreeSet<_> =
-        listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    let tried: BTreeSet<_> = commands
-        .iter()
-        .map(|command| command[0])
-        .chain(["dev", "serve", "init", "level", "bench", "help"])
-        .collect();
-    assert_eq!(listed.difference(&tried).collect::<Vec<_>>(), Vec::<&&str>::new());
+    each_command_is_among(commands).await;
 
     let csv = fs::read_to_string(&csv).unwrap();
     let mut rows = csv::Reader::from_reader(csv.as_bytes());

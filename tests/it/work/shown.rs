@@ -31,6 +31,7 @@ async fn the_command_line_shows_with_whom_an_item_is() {
     assert!(shown.contains("work item 1 of step0 with ann since 20"), "{shown}");
     let explained = text(&server, &["case", "explain", "steps", "k"]).await;
     assert!(explained.contains("waits for work; 1 work item: 1 with workers"), "{explained}");
+    assert!(explained.contains("(queue default, kind step0)"), "{explained}");
     let failed = ["work", "fail", "steps", "k", "1", "--claim", "1", "--code", "DOWN"];
     text(&server, &failed).await;
     let history = text(&server, &["case", "history", "steps", "k"]).await;
@@ -41,6 +42,12 @@ async fn the_command_line_shows_with_whom_an_item_is() {
     text(&server, &["queue", "set", "default", "--ack-wait", "45s"]).await;
     let paused = json_of(&server, &["queue", "pause", "default"]).await;
     assert_eq!((&paused["paused"], &paused["ack_wait_seconds"]), (&json!(true), &json!(45.0)));
+    begun(&petrel, &steps(2, json!({})), "waits").await;
+    let explained = text(&server, &["case", "explain", "steps", "waits"]).await;
+    assert!(explained.contains("queue default is paused"), "{explained}");
+    text(&server, &["queue", "resume", "default"]).await;
+    let explained = text(&server, &["case", "explain", "steps", "waits"]).await;
+    assert!(explained.contains("queue default has no worker"), "{explained}");
     let done = ["work", "complete", "steps", "k", "1", "--result", "{\"n\": 1}", "--by", "ann"];
     text(&server, &done).await;
     let now = petrel.case(&workflow("steps"), &case("k")).await.unwrap();
