@@ -30,6 +30,7 @@ pub struct Metrics {
     cold: Counter,
     views_failed: Counter,
     views_mended: Counter,
+    views_later: Counter,
     reconciler_lag: Gauge<u64, AtomicU64>,
     #[cfg(feature = "analysis")]
     audits: AuditMetrics,
@@ -59,6 +60,7 @@ impl Default for Metrics {
             cold: Counter::default(),
             views_failed: Counter::default(),
             views_mended: Counter::default(),
+            views_later: Counter::default(),
             reconciler_lag: Gauge::default(),
             #[cfg(feature = "analysis")]
             audits: AuditMetrics::default(),
@@ -96,6 +98,11 @@ impl Metrics {
             "views_mended",
             "View registers that were wrong and were written",
             &self.views_mended,
+        );
+        counter(
+            "views_later",
+            "Times that the views of what workers did to a case were written together",
+            &self.views_later,
         );
         registry.register("commits", "Changes asked for, by how they ended", self.commits.clone());
         registry.register(
@@ -168,6 +175,10 @@ impl Metrics {
 
     pub(in crate::petrel) fn view_failed(&self) {
         self.views_failed.inc();
+    }
+
+    pub(in crate::petrel) fn view_put_off(&self) {
+        self.views_later.inc();
     }
 
     pub(in crate::petrel) fn view_mended(&self) {

@@ -78,6 +78,8 @@ struct Inner {
     /// The changes under way: each is a task of its own, so that a caller who goes away
     /// does not leave one half done.
     running: TaskTracker,
+    /// Those who write the views of what workers did.
+    later: views::write_later::LaterTasks,
 }
 
 impl Petrel {
@@ -98,6 +100,7 @@ impl Petrel {
             metrics,
             costly: Default::default(),
             running: TaskTracker::new(),
+            later: Default::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -161,10 +164,11 @@ impl Petrel {
         &self.inner.metrics
     }
 
-    /// Waits until every change that has begun has ended. Call it last; changes that begin
-    /// afterwards are not waited for.
+    /// Waits until every change that has begun has ended, and its views are written. Call it last;
+    /// changes that begin afterwards are not waited for.
     pub async fn close(&self) {
         self.inner.running.close();
         self.inner.running.wait().await;
+        self.inner.later.end().await;
     }
 }

@@ -78,6 +78,10 @@ pub struct Change {
     pub expected_revision: Option<Revision>,
     /// Notes about the change in the log.
     pub metadata: Map<String, Value>,
+    /// True if the caller does not wait for the token view: it has the change within 100 ms, together
+    /// with what else changes in the case meanwhile. What ends a case, pauses it or raises an incident
+    /// is in the view before it is answered all the same. Workers answer so.
+    pub views_later: bool,
 }
 
 /// Target of a firing: found by one of its tokens, or by its case.

@@ -60,7 +60,8 @@ pub(super) async fn answer(
     };
     loop {
         let sent = Instant::now();
-        let change = Change { by: Some(shared.name.clone()), ..Change::default() };
+        let change =
+            Change { by: Some(shared.name.clone()), views_later: true, ..Change::default() };
         let claimed = Some(claim);
         let changed = match &end {
             End::Done(Done { outcome, result }) => {

@@ -30,6 +30,11 @@ const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/petrel/thread.rs", 3, "who asks for the computation waits"),
     ("src/petrel/timers/run.rs", 3, "its tracker, which `run_timers` waits for"),
     ("src/petrel/timers/soon.rs", 1, "the tracker of `run_timers`, which waits for it"),
+    (
+        "src/petrel/views/write_later.rs",
+        1,
+        "`Petrel::close`; what is not written the reconciler writes",
+    ),
     ("src/process/signals.rs", 1, "a second signal is heard whatever the first one began"),
     ("src/process/tasks.rs", 1, "the tasks of the process"),
     ("src/server/connections/accept.rs", 2, "connections, which the end of `serve` waits for"),

@@ -163,6 +163,7 @@ pub(super) fn change(
         firing: optional_id("input.firingId", firing)?,
         expected_revision: expected.map(revision).transpose()?,
         metadata: object(metadata)?,
+        ..Change::default()
     })
 }
 

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::petrel::{read::chain::Earlier, views::unseen::Unseen};
+use crate::petrel::{
+    read::chain::Earlier,
+    views::{later::Later, unseen::Unseen},
+};
 use crate::{
     models::{Case, PlaceId, Record, TokenId},
     storage::{Register, RegisterVersion},
@@ -28,6 +31,8 @@ pub(in crate::petrel) struct Slot {
     pub earlier: Option<Earlier>,
     /// Registers that this process has not seen as the case's records have them.
     pub unseen: Option<Unseen>,
+    /// Registers that are to be written in a moment.
+    pub later: Option<Later>,
 }
 
 impl Slot {
@@ -37,7 +42,8 @@ impl Slot {
         let links = self.case.as_ref().map_or(0, |case| case.chain.recent.len());
         let links = links + self.earlier.as_ref().map_or(0, Earlier::len);
         let registers = self.registers.known.len()
-            + self.unseen.as_ref().map_or(0, |unseen| unseen.keys().count());
+            + self.unseen.as_ref().map_or(0, |unseen| unseen.keys().count())
+            + self.later.as_ref().map_or(0, Later::len);
         SLOT_SIZE + case + REGISTER_SIZE * registers + LINK_SIZE * links
     }
 

@@ -18,7 +18,7 @@ const MEMORY: usize = 80 * 1024 * 1024;
 const MOST_IN_LINE: usize = 1_000;
 
 type Key = (WorkflowId, CaseId);
-type Shared = Arc<Turn<Counted>>;
+pub(in crate::petrel) type Shared = Arc<Turn<Counted>>;
 
 /// The slots of the cases that were touched last, as many as the memory for them takes.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ struct Generations {
 
 /// A slot, and its part in the sum of its generation.
 #[derive(Debug, Default)]
-struct Counted {
+pub(in crate::petrel) struct Counted {
     slot: Slot,
     generation: u64,
     bytes: usize,
@@ -87,6 +87,18 @@ impl Slots {
         Ok(Held { counted: shared.lock_owned().await, slots: self })
     }
 
+    /// A slot that is held elsewhere, when it is our turn.
+    pub(crate) async fn turn_of(&self, shared: Shared) -> Held<'_> {
+        Held { counted: shared.lock_owned().await, slots: self }
+    }
+
+    /// Returns true if this is the slot of the case: it may have been forgotten, and another made.
+    pub(crate) fn is_current(&self, key: &Key, shared: &Shared) -> bool {
+        let generations = self.generations();
+        let found = generations.young.get(key).or_else(|| generations.old.get(key));
+        found.is_some_and(|found| Arc::ptr_eq(found, shared))
+    }
+
     /// The case as this process knows it, if it does and nobody changes it at this moment.
     pub(crate) fn known(&self, workflow: &WorkflowId, case: &CaseId) -> Option<Arc<Case>> {
         let key = (workflow.clone(), case.clone());
@@ -123,6 +135,13 @@ impl Generations {
         self.bytes = 0;
         self.number += 1;
         std::mem::replace(&mut self.old, std::mem::take(&mut self.young))
+    }
+}
+
+impl Held<'_> {
+    /// The slot, to be held beyond this turn.
+    pub(in crate::petrel) fn shared(&self) -> Shared {
+        Arc::clone(OwnedMutexGuard::mutex(&self.counted))
     }
 }
 

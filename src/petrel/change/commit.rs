@@ -18,6 +18,7 @@ use crate::petrel::{
     change::whole::tokens_after,
     read::turn::Purpose,
     read::{follows::known_with, load::broken},
+    views::write::Writing,
 };
 use crate::{
     engine::{Act, Budget, Reckoned, reckon},
@@ -104,7 +105,10 @@ impl Inner {
                 self.metrics.was_cold();
             }
             match self.attempt(&commit, &act, &mut slot, look_first, unanswered > 0).await {
-                Ok(Attempt::Done(changed)) => break Ok(*changed),
+                Ok(Attempt::Done(changed)) => {
+                    self.see_to_later((&commit.workflow, &commit.case), &mut slot);
+                    break Ok(*changed);
+                }
                 Ok(Attempt::LostRace) if presumed => {}
                 Ok(Attempt::LostRace) if races < MOST_RACES => {
                     races += 1;
@@ -229,7 +233,8 @@ impl Inner {
         let case = Arc::new(case);
         slot.case = Some(Arc::clone(&case));
         let known = (before.as_deref(), registers);
-        self.views.write_views(slot, known, &stored.value, &case, begun).await;
+        let writing = Writing { begun, may_wait: commit.change.views_later };
+        self.views.write_views(slot, known, (&stored.value, &case), writing).await;
         let tokens = tokens_after(&mut stored.value, &case);
         let record = Arc::new(stored);
         Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))

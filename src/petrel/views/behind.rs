@@ -104,6 +104,7 @@ impl Views {
     /// Looks at the views of the last record of a slot's case and of others, and mends them.
     pub(in crate::petrel) async fn show(&self, slot: &mut Slot, others: Vec<Key>) -> Result<()> {
         let Some(case) = slot.case.clone() else { return Ok(()) };
+        self.write_later(slot, (&case.workflow, &case.id), true).await;
         let behind = self.left_behind(slot.unseen.as_ref(), &case, &[]).await;
         let (behind, missed) = match behind {
             Ok(behind) => (behind, None),

@@ -3,6 +3,7 @@
 pub(in crate::petrel) mod behind;
 mod checkpoints;
 pub(in crate::petrel) mod gone_back;
+pub(in crate::petrel) mod later;
 pub(in crate::petrel) mod rebuild;
 pub(in crate::petrel) mod reconcile;
 pub(crate) mod repair;
@@ -10,6 +11,7 @@ pub(crate) mod settled;
 pub(in crate::petrel) mod unseen;
 mod walk;
 pub(in crate::petrel) mod write;
+pub(in crate::petrel) mod write_later;
 
 use std::sync::Arc;
 

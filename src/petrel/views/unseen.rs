@@ -33,6 +33,12 @@ impl Unseen {
         Self { last: Some(touched(record).collect()), ..self }
     }
 
+    /// These, and others that could not be written.
+    pub(crate) fn and_failed(self, keys: Vec<Key>) -> Self {
+        let failed = Self::failed(self.failed.into_iter().chain(keys));
+        Self { last: self.last, ..failed.unwrap_or_default() }
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
         self.last.iter().flatten().chain(&self.failed)
     }

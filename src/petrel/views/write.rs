@@ -1,6 +1,10 @@
 //! Writing the views of a record, right after its append.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -9,13 +13,21 @@ use crate::petrel::{
     cache::slot::Slot,
     views::{
         Views,
-        unseen::{Unseen, touched},
+        unseen::{Key, Unseen, touched},
+        write_later::may_wait,
     },
 };
 use crate::{
     models::{Case, Passed, PlaceId, Record, RecordKind, Token, TokenAt},
     storage::{Register, RegisterVersion, ViewContent, ViewOutcome, ViewWrite, WriteOptions},
 };
+
+/// Time at which a change began, and whether its views may be written later.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::petrel) struct Writing {
+    pub begun: Instant,
+    pub may_wait: bool,
+}
 
 impl Views {
     /// Reads the registers that the record's views depend on and that this process does not
@@ -63,9 +75,8 @@ impl Views {
         &self,
         slot: &mut Slot,
         (before, seen): (Option<&Case>, Vec<Register>),
-        record: &Record,
-        case: &Case,
-        begun: Instant,
+        (record, case): (&Record, &Case),
+        writing: Writing,
     ) {
         let (appended, reconnects) = (Instant::now(), self.reader.storage.reconnects());
         let unseen = slot.unseen.take();
@@ -87,13 +98,72 @@ impl Views {
             }
             Err(error) => (Vec::new(), unseen, Err(error)),
         };
+        let is_put_off = writing.may_wait
+            && mended.is_ok()
+            && may_wait(record, case)
+            && slot.put_off(record, writing.begun);
         // Those that can't be looked at now would be hidden by this one's.
+        let waits = is_put_off || unseen.is_some();
+        let later = if waits { None } else { slot.later.take() };
+        let (keys, spares) = match &later {
+            Some(later) => {
+                let keys = later.keys.iter().cloned().chain(touched(record));
+                (keys.collect(), later.is_young())
+            }
+            None => (touched(record).collect::<Vec<_>>(), false),
+        };
         let written = async {
-            match unseen.is_some() {
+            match waits {
                 true => Ok(()),
-                false => self.write_new(slot, record, case, begun).await,
+                false => self.write_keys(slot, (&keys, writing.begun), case, spares).await,
             }
         };
+        let (written, armed) = tokio::join!(written, self.write_waiting(before, record, case));
+        let failed = mended.and(written).err();
+        if let Err(error) = &armed {
+            self.metrics.view_failed();
+            tracing::warn!(
+                workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
+                "the change is in the log, but its timers may not be armed, or its work not offered; \
+                 the reconciler does it"
+            );
+        }
+        if failed.is_none() && armed.is_ok() {
+            let is_written_later = is_put_off && touched(record).next().is_some();
+            match slot.later.as_mut().filter(|_| is_written_later) {
+                Some(later) => later.confirms(case.sequence),
+                None => self.confirmed.add(case.sequence, reconnects),
+            }
+        }
+        if failed.is_none() {
+            let of_later = later.iter().flat_map(|later| &later.records);
+            of_later.for_each(|sequence| self.confirmed.add(*sequence, reconnects));
+        }
+        if let Some(error) = failed {
+            slot.unseen = match unseen {
+                Some(unseen) => Some(unseen.and_last(record)),
+                None => Unseen::failed(behind.into_iter().chain(keys)),
+            };
+            slot.registers.clear();
+            self.metrics.view_failed();
+            tracing::warn!(
+                workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
+                "the change is in the log, but not all views are written; the case's next change, \
+                 or the reconciler, mends them"
+            );
+        }
+        if !is_put_off {
+            self.metrics.viewed(appended.elapsed());
+        }
+    }
+
+    /// Arms the timers of a record, and offers its work.
+    async fn write_waiting(
+        &self,
+        before: Option<&Case>,
+        record: &Record,
+        case: &Case,
+    ) -> Result<()> {
         let armed = async {
             match has_timers(before, case) {
                 true => Box::pin(self.write_timers(before, case)).await,
@@ -106,51 +176,26 @@ impl Views {
                 false => Ok(()),
             }
         };
-        let (written, armed, offered) = tokio::join!(written, armed, offered);
-        let armed = armed.map_err(Error::from).and(offered);
-        let failed = mended.and(written).err();
-        if let Err(error) = &armed {
-            self.metrics.view_failed();
-            tracing::warn!(
-                workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
-                "the change is in the log, but its timers may not be armed, or its work not offered; \
-                 the reconciler does it"
-            );
-        }
-        if failed.is_none() && armed.is_ok() {
-            self.confirmed.add(case.sequence, reconnects);
-        }
-        if let Some(error) = failed {
-            slot.unseen = match unseen {
-                Some(unseen) => Some(unseen.and_last(record)),
-                None => Unseen::failed(behind.into_iter().chain(touched(record))),
-            };
-            slot.registers.clear();
-            self.metrics.view_failed();
-            tracing::warn!(
-                workflow = %case.workflow, case = %case.id, sequence = %case.sequence, %error,
-                "the change is in the log, but not all views are written; the case's next change, \
-                 or the reconciler, mends them"
-            );
-        }
-        self.metrics.viewed(appended.elapsed());
+        let (armed, offered) = tokio::join!(armed, offered);
+        armed.map_err(Error::from).and(offered)
     }
 
-    /// Writes the views of a record where those of all before it are written.
-    async fn write_new(
+    /// Writes registers of a slot's case, which was as it is known at `read`. `spares`: one that never had
+    /// anything, and is to have nothing, is left as it is.
+    pub(super) async fn write_keys(
         &self,
         slot: &mut Slot,
-        record: &Record,
+        (keys, read): (&[Key], Instant),
         case: &Case,
-        begun: Instant,
+        spares: bool,
     ) -> Result<()> {
-        let writes = self.view_writes(slot, record, case);
-        let keys: Vec<_> =
+        let writes = self.view_writes(slot, keys, case, spares);
+        let written: Vec<_> =
             writes.iter().map(|write| (write.token.clone(), write.place.clone())).collect();
-        let options = WriteOptions { log_read: begun };
+        let options = WriteOptions { log_read: read };
         let outcomes = self.reader.storage.write_views(writes, options).await;
         let (mut doubtful, mut failed) = (false, None);
-        for ((token, place), outcome) in keys.iter().zip(outcomes) {
+        for ((token, place), outcome) in written.iter().zip(outcomes) {
             match outcome {
                 Ok(ViewOutcome::Written(seen)) => slot.registers.set(token, place, seen),
                 Ok(ViewOutcome::Unfenced(_) | ViewOutcome::LostRace) => doubtful = true,
@@ -163,42 +208,44 @@ impl Views {
         }
         if doubtful {
             slot.registers.clear();
-            Box::pin(self.repair(&case.workflow, &case.id, keys)).await?;
+            Box::pin(self.repair(&case.workflow, &case.id, keys.to_vec())).await?;
         }
         Ok(())
     }
 
-    fn view_writes(&self, slot: &Slot, record: &Record, case: &Case) -> Vec<ViewWrite> {
-        let expected = |token, place| {
-            slot.registers.expected(token, place).unwrap_or(RegisterVersion::NOTHING)
-        };
-        let (revision, mut writes) = (Some(case.sequence), Vec::new());
-        for at in record.left() {
-            let now = case.tokens.get(&at.token).map(|token| token.place.clone());
-            if now.as_ref() == Some(&at.place) {
+    /// The writes of registers of a case: the markers first. `spares`: a register that never had
+    /// anything needs none.
+    fn view_writes(&self, slot: &Slot, keys: &[Key], case: &Case, spares: bool) -> Vec<ViewWrite> {
+        let (mut seen, mut gone, mut live) = (HashSet::new(), Vec::new(), Vec::new());
+        for key @ (token, place) in keys {
+            if !seen.insert(key) {
                 continue;
             }
+            let now = case.tokens.get(token);
+            let known = slot.registers.expected(token, place);
+            let is_here = now.is_some_and(|now| now.place == *place);
+            if spares && !is_here && known == Some(RegisterVersion::NOTHING) {
+                continue;
+            }
+            let content = match now {
+                Some(now) if is_here => ViewContent::Live(Arc::clone(now)),
+                now => ViewContent::Gone {
+                    revision: Some(case.sequence),
+                    moved_to: now.map(|now| now.place.clone()),
+                },
+            };
+            let writes = if is_here { &mut live } else { &mut gone };
             writes.push(ViewWrite {
-                workflow: record.workflow.clone(),
-                case: record.case.clone(),
-                place: at.place.clone(),
-                token: at.token.clone(),
-                expected: expected(&at.token, &at.place),
-                content: ViewContent::Gone { revision, moved_to: now },
+                workflow: case.workflow.clone(),
+                case: case.id.clone(),
+                place: place.clone(),
+                token: token.clone(),
+                expected: known.unwrap_or(RegisterVersion::NOTHING),
+                content,
             });
         }
-        for token in &record.produced {
-            let Some(live) = case.tokens.get(&token.id) else { continue };
-            writes.push(ViewWrite {
-                workflow: record.workflow.clone(),
-                case: record.case.clone(),
-                place: token.place.clone(),
-                token: token.id.clone(),
-                expected: expected(&token.id, &token.place),
-                content: ViewContent::Live(live.clone()),
-            });
-        }
-        writes
+        gone.append(&mut live);
+        gone
     }
 }
 

@@ -43,6 +43,7 @@ impl Petrel {
         let change = Change {
             by: Some(worker),
             firing: Some(FiringId::of_start(work.item, start)),
+            views_later: true,
             ..Change::default()
         };
         let asked = Asked { data: Some(work.item.into()), ..Asked::to("begin", &Map::new()) };

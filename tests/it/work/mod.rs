@@ -5,6 +5,7 @@ mod carried;
 mod killed;
 mod lost;
 mod shown;
+mod views;
 
 use std::{
     collections::HashMap,
