@@ -1,10 +1,11 @@
 //! `petrel incident`.
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::{
     answer::Answer,
-    arguments::ChangeArgs,
+    arguments::{ChangeArgs, PageArgs},
     connection::{self, Connection},
     failure::Failure,
     presentation::{changed, incident_line, incident_of, listing, time},
@@ -16,20 +17,32 @@ use crate::{
     petrel::Petrel,
 };
 
-/// Incidents: parts of a case that can't go on until a person acts
+/// Incidents: parts of cases that can't go on until a person acts
 #[derive(Debug, Subcommand)]
 pub(super) enum Incident {
     List(List),
     Retry(Retry),
 }
 
-/// List the open incidents of a case, each with its cause
+const LIST_EXAMPLES: &str = "\
+Examples:
+  petrel incident list
+  petrel incident list order-approval
+  petrel incident list order-approval order-1";
+
+/// List open incidents, each with its cause
+///
+/// Of all cases, of a workflow, or of one case. What began in another process in the last second may be
+/// missing, but for that of one case.
 #[derive(Debug, Args)]
+#[command(after_help = LIST_EXAMPLES)]
 pub(super) struct List {
-    /// The workflow
-    workflow: WorkflowId,
-    /// The case
-    case: CaseId,
+    /// Only those of this workflow
+    workflow: Option<WorkflowId>,
+    /// Only those of this case
+    case: Option<CaseId>,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 const RETRY_EXAMPLES: &str = "\
@@ -66,24 +79,53 @@ impl Incident {
 
 impl List {
     async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
-        let case = petrel.case(&self.workflow, &self.case).await?;
-        let mut table = Table::new(&["INCIDENT", "OF", "CODE", "SINCE", "CAUSE"]);
-        let mut items = Vec::new();
-        for open in &case.incidents {
-            let cause = petrel.incident_explanation(&case, open).await?;
+        let Self { workflow, case, page } = self;
+        if let (Some(workflow), Some(case)) = (&workflow, &case) {
+            return of_case(petrel, workflow, case).await;
+        }
+        let found = petrel.incidents(workflow.as_ref(), page.page()).await?;
+        let header = ["WORKFLOW", "CASE", "INCIDENT", "OF", "CODE", "SINCE", "CAUSE"];
+        let (mut table, mut items) = (Table::new(&header), Vec::new());
+        for (_, open) in &found.items {
+            let cause = petrel.explanation_of(open).await?;
             table.row([
-                open.number.to_string(),
-                incident_of(&open.about),
-                open.code.as_str().to_owned(),
-                time(open.since),
+                open.workflow.to_string(),
+                open.case.to_string(),
+                open.incident.number.to_string(),
+                incident_of(&open.incident.about),
+                open.incident.code.as_str().to_owned(),
+                time(open.incident.since),
                 cause.clone(),
             ]);
-            let mut item = serde_json::json!(open);
+            let mut item = serde_json::json!(open.incident);
+            item["workflow"] = serde_json::json!(open.workflow);
+            item["case"] = serde_json::json!(open.case);
             item["explanation"] = cause.into();
             items.push(item);
         }
-        Ok(listing(items, None, &table))
+        let next = found.end().filter(|_| found.has_next).map(|cursor| cursor.0);
+        Ok(listing(items, next.map(Value::from), &table))
     }
+}
+
+async fn of_case(petrel: &Petrel, workflow: &WorkflowId, id: &CaseId) -> Result<Answer, Failure> {
+    let case = petrel.case(workflow, id).await?;
+    let mut table = Table::new(&["INCIDENT", "OF", "CODE", "SINCE", "CAUSE"]);
+    let mut items = Vec::new();
+    for open in &case.incidents {
+        let cause = petrel.incident_explanation(&case, open).await?;
+        table.row([
+            open.number.to_string(),
+            incident_of(&open.about),
+            open.code.as_str().to_owned(),
+            time(open.since),
+            cause.clone(),
+        ]);
+        let mut item = serde_json::json!(open);
+        item["explanation"] = cause.into();
+        items.push(item);
+    }
+    Ok(listing(items, None, &table))
 }
 
 impl Retry {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{Config, duration},
     models::{QueueId, WorkClass},
-    petrel::{Error, Petrel},
+    petrel::{Petrel, QueueChange},
     storage::{MostInFlight, QueueSettings, QueueState},
 };
 
@@ -73,12 +73,8 @@ impl Queue {
             match self {
                 Self::List(List {}) => list(petrel).await,
                 Self::Set(set) => set.run(petrel).await,
-                Self::Pause(Pause { queue }) => {
-                    change(petrel, &queue, |settings| settings.paused = true).await
-                }
-                Self::Resume(Resume { queue }) => {
-                    change(petrel, &queue, |settings| settings.paused = false).await
-                }
+                Self::Pause(Pause { queue }) => change(petrel, &queue, PAUSED).await,
+                Self::Resume(Resume { queue }) => change(petrel, &queue, RESUMED).await,
             }
         })
         .await
@@ -91,26 +87,20 @@ impl Set {
         if ack_wait.is_none() && most_in_flight.is_none() {
             return Err(Failure::usage("say what is to change: --ack-wait or --most-in-flight"));
         }
-        change(petrel, &queue, |settings| {
-            settings.ack_wait = ack_wait.unwrap_or(settings.ack_wait);
-            settings.most_in_flight =
-                most_in_flight.map_or(settings.most_in_flight, MostInFlight::each);
-        })
-        .await
+        let most_in_flight = most_in_flight.map(MostInFlight::each);
+        change(petrel, &queue, QueueChange { ack_wait, most_in_flight, paused: None }).await
     }
 }
 
 async fn list(petrel: &Petrel) -> Result<Answer, Failure> {
-    let storage = petrel.storage();
     let header = ["QUEUE", "WAITING", "WITH WORKERS", "AGAIN", "PULLS", "ACK WAIT", "STATE"];
     let (mut table, mut items) = (Table::new(&header), Vec::new());
-    for queue in storage.queues().await.map_err(Error::from)? {
-        let state = storage.queue(&queue).await.map_err(Error::from)?;
+    for state in petrel.queues().await? {
         let sum = |of: fn(&crate::storage::ClassState) -> u64| {
             state.classes.iter().map(of).sum::<u64>().to_string()
         };
         table.row([
-            queue.to_string(),
+            state.queue.to_string(),
             sum(|class| class.waiting),
             sum(|class| class.in_flight),
             sum(|class| class.redelivered),
@@ -123,19 +113,12 @@ async fn list(petrel: &Petrel) -> Result<Answer, Failure> {
     Ok(listing(items, None, &table))
 }
 
-async fn change(
-    petrel: &Petrel,
-    queue: &QueueId,
-    change: impl FnOnce(&mut QueueSettings),
-) -> Result<Answer, Failure> {
-    let storage = petrel.storage();
-    let state = storage.queue(queue).await.map_err(Error::from)?;
-    let mut settings = state.settings;
-    change(&mut settings);
-    if settings != state.settings {
-        storage.set_queue(queue, settings, state.version).await.map_err(Error::from)?;
-    }
-    let now = storage.queue(queue).await.map_err(Error::from)?;
+const PAUSED: QueueChange =
+    QueueChange { ack_wait: None, most_in_flight: None, paused: Some(true) };
+const RESUMED: QueueChange = QueueChange { paused: Some(false), ..PAUSED };
+
+async fn change(petrel: &Petrel, queue: &QueueId, change: QueueChange) -> Result<Answer, Failure> {
+    let now = petrel.change_queue(queue, change).await?;
     let QueueSettings { ack_wait, most_in_flight, paused } = now.settings;
     let MostInFlight { high, normal, low } = most_in_flight;
     let state = if paused { "paused" } else { "open" };

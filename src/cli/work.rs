@@ -5,20 +5,20 @@ use serde_json::{Map, Value};
 
 use super::{
     answer::Answer,
-    arguments::{ChangeArgs, json},
+    arguments::{ChangeArgs, PageArgs, json},
     connection::{self, Connection},
     failure::Failure,
-    presentation::{changed, item_state, listing, time},
+    presentation::{self, changed, item_state, listing, time},
     table::Table,
 };
 use crate::{
     config::Config,
     engine::Answered,
-    models::{CaseId, Failure as Failed, OutcomeId, WorkflowId},
-    petrel::{Petrel, WorkId},
+    models::{CaseId, Failure as Failed, OutcomeId, QueueId, WorkflowId},
+    petrel::{OpenItem, Petrel, WorkFilter, WorkId},
 };
 
-/// Work items: activities of a case that wait for a worker, or are with one
+/// Work items: activities of cases that wait for a worker, or are with one
 #[derive(Debug, Subcommand)]
 pub(super) enum Work {
     List(List),
@@ -26,13 +26,29 @@ pub(super) enum Work {
     Fail(Fail),
 }
 
-/// List the open work items of a case: with whom each is, and what it waits for
+const LIST_EXAMPLES: &str = "\
+Examples:
+  petrel work list
+  petrel work list --queue billing
+  petrel work list orders
+  petrel work list orders order-1";
+
+/// List open work items: with whom each is, and what it waits for
+///
+/// Of all cases, of a workflow, or of one case. What another process opened in the last second may be
+/// missing, but for that of one case.
 #[derive(Debug, Args)]
+#[command(after_help = LIST_EXAMPLES)]
 pub(super) struct List {
-    /// The workflow
-    workflow: WorkflowId,
-    /// The case
-    case: CaseId,
+    /// Only those of this workflow
+    workflow: Option<WorkflowId>,
+    /// Only those of this case
+    case: Option<CaseId>,
+    /// Only those of this queue
+    #[arg(long, conflicts_with = "case")]
+    queue: Option<QueueId>,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 /// A work item.
@@ -109,20 +125,58 @@ impl OfItem {
 
 impl List {
     async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
-        let case = petrel.case(&self.workflow, &self.case).await?;
-        let mut table = Table::new(&["ITEM", "ACTIVITY", "STATE", "ATTEMPTS", "SINCE"]);
-        for item in &case.items {
+        let Self { workflow, case, queue, page } = self;
+        if let (Some(workflow), Some(case)) = (&workflow, &case) {
+            return of_case(petrel, workflow, case).await;
+        }
+        let filter = WorkFilter { queue, workflow };
+        let found = petrel.work_items(&filter, page.page()).await?;
+        let header =
+            ["WORKFLOW", "CASE", "ITEM", "ACTIVITY", "QUEUE", "STATE", "ATTEMPTS", "SINCE"];
+        let mut table = Table::new(&header);
+        for (_, open) in &found.items {
+            let mut state = item_state(&open.item, &open.incidents);
+            if open.is_paused {
+                state.push_str("; its case is paused");
+            }
             table.row([
-                item.number.to_string(),
-                item.transition.to_string(),
-                item_state(item, &case.incidents),
-                item.attempt.to_string(),
-                time(item.since),
+                open.workflow.to_string(),
+                open.case.to_string(),
+                open.item.number.to_string(),
+                open.item.transition.to_string(),
+                open.queue.to_string(),
+                state,
+                open.item.attempt.to_string(),
+                time(open.item.since),
             ]);
         }
-        let items = case.items.iter().map(|item| serde_json::json!(item)).collect();
-        Ok(listing(items, None, &table))
+        let item = |open: &OpenItem| {
+            let mut item = serde_json::json!(open.item);
+            item["workflow"] = serde_json::json!(open.workflow);
+            item["case"] = serde_json::json!(open.case);
+            item["queue"] = serde_json::json!(open.queue);
+            item["kind"] = serde_json::json!(open.kind);
+            item["case_paused"] = open.is_paused.into();
+            item
+        };
+        Ok(presentation::page(&found, item, &table))
     }
+}
+
+async fn of_case(petrel: &Petrel, workflow: &WorkflowId, id: &CaseId) -> Result<Answer, Failure> {
+    let case = petrel.case(workflow, id).await?;
+    let mut table = Table::new(&["ITEM", "ACTIVITY", "STATE", "ATTEMPTS", "SINCE"]);
+    for item in &case.items {
+        table.row([
+            item.number.to_string(),
+            item.transition.to_string(),
+            item_state(item, &case.incidents),
+            item.attempt.to_string(),
+            time(item.since),
+        ]);
+    }
+    let items = case.items.iter().map(|item| serde_json::json!(item)).collect();
+    Ok(listing(items, None, &table))
 }
 
 impl Complete {

@@ -11,6 +11,7 @@ mod input;
 mod limits;
 mod mutation;
 mod query;
+mod query_work;
 mod request;
 mod response;
 mod scalars;

@@ -7,11 +7,11 @@ use crate::graphql::{
     input::{
         CaseChangeInput, CompleteWorkInput, CreateTokenInput, CreateWorkflowInput,
         CreateWorkflowInstanceInput, FailWorkInput, FireCaseInput, FireTransitionInput,
-        NewTokenRequest, QuarantineCaseInput, RetryIncidentInput, TransitionTokenWithNatsInput,
-        UpdateTokenDataInput,
+        NewTokenRequest, QuarantineCaseInput, RetryIncidentInput, SetQueueInput,
+        TransitionTokenWithNatsInput, UpdateTokenDataInput,
     },
     request::arguments::in_words_of,
-    types::{Case, Firing, NatsToken, OnResume, Token, Workflow, petrel},
+    types::{Case, Firing, NatsToken, OnResume, Queue, Token, Workflow, petrel},
 };
 use crate::{
     models::Role,
@@ -38,6 +38,21 @@ impl Mutation {
         let (definition, expected) = input.into_request()?;
         let (stored, repeated) = petrel(ctx).store_workflow(definition, expected).await?;
         Ok(Some(Workflow::answering(stored, repeated)))
+    }
+
+    /// Changes settings of a queue, for all its workers: pauses it, resumes it, or sets its limits.
+    #[graphql(guard = "Needs(Role::Admin)")]
+    async fn set_queue(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change.")] input: SetQueueInput,
+    ) -> Result<Option<Queue>> {
+        let (queue, change) = input.into_request()?;
+        let changed = Box::pin(petrel(ctx).change_queue(&queue, change)).await;
+        let most = "input.mostInFlight";
+        let names = [("ack_wait", "input.ackWaitMs"), ("most_in_flight.high", most)];
+        let changed = changed.map_err(|error| in_words_of(error, &names))?;
+        Ok(Some(Queue::from(&changed)))
     }
 
     /// Makes a token, in a new case or in a named one.

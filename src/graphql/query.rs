@@ -8,12 +8,14 @@ use futures::future::try_join_all;
 use crate::graphql::{
     connection::{Connection, Listing, connection, of_items},
     input::CreateWorkflowInput,
+    query_work,
     request::arguments::{
         consistency, id, id_in, located, optional_id_in, page, page_size, position,
     },
     types::{
         Case, CaseConnection, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Node,
-        Token, Transition, Workflow, WorkflowAnalysis, history, petrel, transitions,
+        OpenIncident, OpenWorkItem, Queue, Token, Transition, Workflow, WorkflowAnalysis, history,
+        petrel, transitions,
     },
     work::joins::{self, Found},
 };
@@ -304,6 +306,42 @@ impl Query {
     ) -> Result<WorkflowAnalysis> {
         let (definition, _) = input.into_request()?;
         Ok(WorkflowAnalysis::from(&joins::look_up(ctx).await?.check_workflow(&definition).await?))
+    }
+
+    /// The open work items of all cases, of one workflow or one queue, about in the order in which they
+    /// were opened. Each is as the log has it now; one that another process opened in the last second may be
+    /// missing. `Case.workItems` has all of a case.
+    async fn work_items(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only those of this workflow.")] workflow_id: Option<ID>,
+        #[graphql(desc = "Only those of this queue.")] queue_id: Option<ID>,
+        #[graphql(desc = "Largest number of them, 1 to 1000; 100 where absent.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+    ) -> Result<Connection<OpenWorkItem>> {
+        // It is large, and each field of the root would have room for it.
+        Box::pin(query_work::work_items(ctx, (workflow_id, queue_id), first, after)).await
+    }
+
+    /// The open incidents of all cases, or of one workflow, about in the order in which they began: what can't
+    /// go on until a person acts. Otherwise as `workItems`.
+    async fn incidents(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only those of this workflow.")] workflow_id: Option<ID>,
+        #[graphql(desc = "Largest number of them, 1 to 1000; 100 where absent.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+    ) -> Result<Connection<OpenIncident>> {
+        Box::pin(query_work::incidents(ctx, workflow_id, first, after)).await
+    }
+
+    /// The queues that have settings, work or had workers, in the order of their ids.
+    async fn queues(&self, ctx: &Context<'_>) -> Result<Vec<Queue>> {
+        Box::pin(query_work::queues(ctx)).await
     }
 
     /// The health of the store. Answers while the NATS server is away, too.

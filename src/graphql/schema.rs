@@ -17,7 +17,7 @@ use crate::graphql::{
     mutation::Mutation,
     query::Query,
     subscription::Subscription,
-    types::{CaseEvent, Token, Workflow},
+    types::{CaseEvent, OpenIncident, OpenWorkItem, Token, Workflow},
     work::Counting,
 };
 use crate::{models::WorkflowId, petrel::Petrel};
@@ -141,6 +141,8 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<Workflow, WorkflowId>>(
             "A page of workflows.",
         )
+        .override_output_type_description::<Connection<OpenWorkItem>>("A page of open work items.")
+        .override_output_type_description::<Connection<OpenIncident>>("A page of open incidents.")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Storage of definitions, case logs, token views, timers, open work and the signs of life of those who
-//! do it: a trait for each of the five, with its contract, and two implementations of all.
+//! do it, and an index of what is open: a trait for each of the six, with its contract, and two
+//! implementations of all.
 
 mod beats;
 mod case_log;
@@ -14,6 +15,7 @@ mod markers;
 mod memory;
 pub mod nats;
 mod nats_link;
+mod open;
 mod page;
 mod receipt;
 mod register;
@@ -38,7 +40,10 @@ pub use log_entry::{Appended, Lifecycle, StatusAt};
 pub use log_options::{AppendOptions, LogRange, PutOptions, WatchOptions};
 pub use log_scope::{Consistency, DefinitionVersion, LogScope};
 pub use markers::Markers;
-pub use memory::{MemoryBeats, MemoryLog, MemoryStorage, MemoryTimers, MemoryView, MemoryWork};
+pub use memory::{
+    MemoryBeats, MemoryLog, MemoryOpen, MemoryStorage, MemoryTimers, MemoryView, MemoryWork,
+};
+pub use open::{Open, OpenIndex, OpenScope};
 pub(crate) use page::Filling;
 pub use page::{Cursor, MAX_PAGE, PAGE_BYTES, Page, PageOf};
 pub use receipt::Receipt;
@@ -55,10 +60,10 @@ pub use write_level::{NoLevel, WriteLevel};
 /// Answer of a storage.
 pub type Result<T> = std::result::Result<T, StorageError>;
 
-/// A store: a log, a view of it, the timers that it has set, its open work, and the signs of life of those
+/// A store: a log, a view of it, the timers that it has set, its open work and an index of that, and the signs of life of those
 /// who do it.
 #[async_trait]
-pub trait Storage: CaseLog + TokenView + Timers + Work + Beats {
+pub trait Storage: CaseLog + TokenView + Timers + Work + OpenIndex + Beats {
     /// State of the store: the server's answer, if it can be reached, and its numbers.
     async fn health(&self) -> Health;
 }

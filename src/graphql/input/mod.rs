@@ -4,6 +4,7 @@ mod activity;
 mod arc;
 mod change;
 mod firing;
+mod queue;
 mod reader;
 mod token;
 mod work;
@@ -11,6 +12,7 @@ mod workflow;
 
 pub(super) use change::{CaseChangeInput, QuarantineCaseInput, RetryIncidentInput};
 pub(super) use firing::{FireCaseInput, FireTransitionInput, TransitionTokenWithNatsInput};
+pub(super) use queue::SetQueueInput;
 pub(super) use token::{
     CreateTokenInput, CreateWorkflowInstanceInput, NewTokenRequest, UpdateTokenDataInput,
 };

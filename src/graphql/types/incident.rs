@@ -11,6 +11,7 @@ use crate::{
         work::joins,
     },
     models::{self, IncidentAbout},
+    petrel,
 };
 
 /// The cause of an incident.
@@ -48,18 +49,17 @@ pub enum IncidentCode {
 }
 
 /// An open incident: a part of a case that can't go on until a person acts, or its cause is gone.
-pub(crate) struct Incident {
-    case: Arc<models::Case>,
-    incident: models::Incident,
-}
+pub(crate) struct Incident(petrel::OpenIncident);
 
 impl Incident {
     pub(super) fn all(case: &Arc<models::Case>) -> Vec<Self> {
-        let of = |incident: &models::Incident| Self {
-            case: Arc::clone(case),
-            incident: incident.clone(),
-        };
-        case.incidents.iter().map(of).collect()
+        case.incidents.iter().map(|open| Self(petrel::OpenIncident::of(case, open))).collect()
+    }
+}
+
+impl From<petrel::OpenIncident> for Incident {
+    fn from(open: petrel::OpenIncident) -> Self {
+        Self(open)
     }
 }
 
@@ -68,12 +68,12 @@ impl Incident {
 impl Incident {
     /// Its number in the case, counted from 1.
     async fn number(&self) -> i32 {
-        int(self.incident.number)
+        int(self.0.incident.number)
     }
 
     /// The transition that it is about. Null if it is about all immediate transitions, or about a work item.
     async fn transition_id(&self) -> Option<ID> {
-        match &self.incident.about {
+        match &self.0.incident.about {
             IncidentAbout::Transition(transition) => Some(ID::from(transition)),
             _ => None,
         }
@@ -81,7 +81,7 @@ impl Incident {
 
     /// The number of the work item that it is about. Null if it is about none.
     async fn item(&self) -> Option<i32> {
-        match self.incident.about {
+        match self.0.incident.about {
             IncidentAbout::Item(item) => Some(int(item)),
             _ => None,
         }
@@ -89,22 +89,21 @@ impl Incident {
 
     /// The kind of its cause.
     async fn code(&self) -> IncidentCode {
-        self.incident.code.into()
+        self.0.incident.code.into()
     }
 
     /// The time of the change that it began with.
     async fn since(&self) -> DateTime<Utc> {
-        self.incident.since
+        self.0.incident.since
     }
 
     /// The log sequence of the record that it began with.
     async fn sequence(&self) -> Sequence {
-        self.incident.sequence.unwrap_or(self.case.sequence).into()
+        self.0.incident.sequence.unwrap_or(self.0.sequence).into()
     }
 
     /// The cause in words.
     async fn explanation(&self, ctx: &Context<'_>) -> Result<String> {
-        let (case, incident) = (&self.case, &self.incident);
-        Ok(joins::look_up(ctx).await?.incident_explanation(case, incident).await?)
+        Ok(joins::look_up(ctx).await?.explanation_of(&self.0).await?)
     }
 }

@@ -74,7 +74,7 @@ impl WorkItem {
         items.iter().map(|item| Self::of(item, incidents)).collect()
     }
 
-    fn of(item: &models::Item, incidents: &[models::Incident]) -> Self {
+    pub(super) fn of(item: &models::Item, incidents: &[models::Incident]) -> Self {
         let about = IncidentAbout::Item(item.number);
         let incident = incidents.iter().find(|open| open.about == about).map(|open| open.number);
         let running = item.running.as_ref();

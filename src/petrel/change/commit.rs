@@ -107,6 +107,7 @@ impl Inner {
             match self.attempt(&commit, &act, &mut slot, look_first, unanswered > 0).await {
                 Ok(Attempt::Done(changed)) => {
                     self.see_to_later((&commit.workflow, &commit.case), &mut slot);
+                    self.see_to_notes();
                     break Ok(*changed);
                 }
                 Ok(Attempt::LostRace) if presumed => {}

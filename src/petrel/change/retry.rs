@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::petrel::{
-    Change, Changed, Error, Petrel, Result,
+    Change, Changed, Error, OpenIncident, Petrel, Result,
     change::decided::{Decide, Decided},
     change::operations::{must_be_open, record_of},
     change::repeat::Asked,
@@ -44,12 +44,18 @@ impl Petrel {
 
     /// The cause of an open incident in words, from the record that it began with.
     pub async fn incident_explanation(&self, case: &Case, incident: &Incident) -> Result<String> {
-        let at = incident.sequence.unwrap_or(case.sequence);
-        let record = self.record(&case.workflow, &case.id, at).await?;
+        self.explanation_of(&OpenIncident::of(case, incident)).await
+    }
+
+    /// The cause of an incident in words.
+    pub async fn explanation_of(&self, open: &OpenIncident) -> Result<String> {
+        let OpenIncident { workflow, case, sequence, incident } = open;
+        let at = incident.sequence.unwrap_or(*sequence);
+        let record = self.record(workflow, case, at).await?;
         let raised = record.value.raised.iter().find(|raised| raised.number == incident.number);
         let broken = |at: LogSequence| Error::BrokenLog {
-            workflow: case.workflow.clone(),
-            case: case.id.clone(),
+            workflow: workflow.clone(),
+            case: case.clone(),
             sequence: Some(at),
             reason: format!("it does not have incident {}", incident.number),
         };

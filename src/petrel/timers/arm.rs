@@ -102,6 +102,7 @@ impl Views {
         let (timers, items) = (head.value.timers_made > 0, head.value.items_made > 0);
         let armed = if timers { self.mend_timers_of(head, last).await? } else { 0 };
         let offered = if items { self.mend_work_of(head).await? } else { 0 };
+        self.note_all_of(head).await?;
         Ok(armed + offered)
     }
 

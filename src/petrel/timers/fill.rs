@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::petrel::{Petrel, Result};
 use crate::{
-    models::{CaseId, CaseStatus, LogSequence, WorkflowId},
+    models::{CaseId, CaseStatus, LogSequence, Record, WorkflowDefinition, WorkflowId},
     storage::{Lifecycle, StorageError},
 };
 
@@ -34,14 +34,16 @@ impl Petrel {
     /// also while it runs: somebody may take it away. Ends with `shutdown`.
     pub(super) async fn fill_timers(self, shutdown: CancellationToken) {
         let filled = async {
-            let (mut swept, mut from) = (Instant::now(), Position::default());
+            let (mut swept, mut from, mut open) = (Instant::now(), Position::default(), None);
             loop {
                 if let Err(error) = self.fill_if_new().await {
                     tracing::warn!(%error, "timers may not all be armed; trying again");
                 }
                 if swept.elapsed() > SWEEP_EVERY {
                     swept = Instant::now();
-                    if let Err(error) = self.sweep(&mut from).await {
+                    let looked =
+                        self.sweep(&mut from).await.and(self.sweep_open(&mut open).await.map(drop));
+                    if let Err(error) = looked {
                         tracing::debug!(%error, "the look at what waits is made again");
                     }
                 }
@@ -75,15 +77,15 @@ impl Petrel {
         Ok(())
     }
 
-    /// Looks at running cases, as many as there is time for, and goes on with the others the next time: what
-    /// somebody took away of their timers and work is put back.
+    /// Looks at running cases with timers, as many as there is time for, and goes on with the others the next
+    /// time: what somebody took away of their timers is put back.
     async fn sweep(&self, from: &mut Position) -> Result<()> {
         let (index, mut left) = (&self.inner.index, MOST_SWEPT);
         // Listings by status make it, and it is asked for in each process that serves.
         if !index.is_ready() {
             return Ok(());
         }
-        let workflows = self.timed_workflows().await?;
+        let workflows = self.workflows_that(WorkflowDefinition::is_timed).await?;
         let later =
             |workflow: &&WorkflowId| from.workflow.as_ref().is_none_or(|at| **workflow >= *at);
         let workflows: Vec<_> = workflows.iter().filter(later).cloned().collect();
@@ -114,7 +116,7 @@ impl Petrel {
     /// offered. Returns their number.
     pub async fn arm_all(&self) -> Result<u64> {
         let storage = self.storage();
-        let timed = self.timed_workflows().await?;
+        let timed = self.workflows_that(WorkflowDefinition::runs_by_itself).await?;
         let mut armed = 0;
         if timed.is_empty() {
             return Ok(armed);
@@ -144,7 +146,7 @@ impl Petrel {
         let heads = self.storage().heads(workflow, cases);
         let mended = heads.map(|(case, head)| async move {
             match head {
-                Ok(Some(head)) if !(head.value.timers.is_empty() && head.value.items.is_empty()) => {
+                Ok(Some(head)) if waits(&head.value) => {
                     self.inner.views.mend_waiting_of(&head, last).await
                 }
                 Ok(_) => Ok(0),
@@ -163,17 +165,17 @@ impl Petrel {
         Ok(armed)
     }
 
-    /// The workflows of which some version has a timed transition or an activity.
-    async fn timed_workflows(&self) -> Result<BTreeSet<WorkflowId>> {
+    /// The workflows of which some version is so.
+    async fn workflows_that(
+        &self,
+        is_so: impl Fn(&WorkflowDefinition) -> bool + Copy,
+    ) -> Result<BTreeSet<WorkflowId>> {
         let storage = self.storage();
         let ids = storage.workflow_ids().await?;
         let versions = ids.into_iter().map(|id| async move {
             let versions = storage.versions(&id).await?;
-            let is_timed = versions
-                .iter()
-                .flatten()
-                .any(|stored| stored.definition.is_timed() || stored.definition.has_activities());
-            Ok::<_, StorageError>(is_timed.then_some(id))
+            let some_is_so = versions.iter().flatten().any(|stored| is_so(&stored.definition));
+            Ok::<_, StorageError>(some_is_so.then_some(id))
         });
         let mut versions = std::pin::pin!(stream::iter(versions).buffer_unordered(AT_ONCE));
         let mut timed = BTreeSet::new();
@@ -182,4 +184,9 @@ impl Petrel {
         }
         Ok(timed)
     }
+}
+
+/// Returns true if a case waits for time, for work or for a person, by its last record.
+fn waits(head: &Record) -> bool {
+    !(head.timers.is_empty() && head.items.is_empty() && head.incidents.is_empty())
 }

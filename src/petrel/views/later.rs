@@ -1,15 +1,11 @@
 //! Registers whose writes are put off for a moment.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::{
     models::{LogSequence, Record},
     petrel::views::unseen::{Key, touched},
 };
-
-/// Time for which a register that was never written needs no marker: whoever read of its token, to write it,
-/// has come to its fence by then.
-const UNMARKED_FOR: Duration = Duration::from_secs(1);
 
 /// Registers of a case that are to be written, in the order in which their records touched them.
 #[derive(Debug)]
@@ -52,10 +48,5 @@ impl Later {
     /// Number of registers.
     pub(in crate::petrel) fn len(&self) -> usize {
         self.keys.len()
-    }
-
-    /// Returns true if nobody can still write what was read before these registers were touched.
-    pub(super) fn is_young(&self) -> bool {
-        self.since.elapsed() < UNMARKED_FOR
     }
 }

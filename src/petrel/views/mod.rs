@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{Metrics, read::Reader, timers::soon::Soon};
+use super::{Metrics, open::notes::Notes, read::Reader, timers::soon::Soon};
 
 /// The writing side of the token views.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(in crate::petrel) struct Views {
     pub(in crate::petrel) reader: Arc<Reader>,
     confirmed: reconcile::Confirmed,
     pub(in crate::petrel) metrics: Arc<Metrics>,
+    /// Entries on their way into the index of what is open.
+    pub(in crate::petrel) notes: Notes,
     /// The timers that are due soon.
     pub(in crate::petrel) soon: Soon,
     /// Cases of many tokens take turns when their views are looked at.
@@ -33,7 +35,7 @@ pub(in crate::petrel) struct Views {
 
 impl Views {
     pub(in crate::petrel) fn new(reader: Arc<Reader>, metrics: Arc<Metrics>) -> Self {
-        let (confirmed, soon) = Default::default();
-        Self { reader, confirmed, metrics, soon, large_cases: Semaphore::new(2) }
+        let (confirmed, notes, soon) = Default::default();
+        Self { reader, confirmed, metrics, notes, soon, large_cases: Semaphore::new(2) }
     }
 }

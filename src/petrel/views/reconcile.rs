@@ -346,7 +346,7 @@ impl Views {
                     }
                     if !(skip_confirmed && self.confirmed.contains(record.sequence)) {
                         touch(&mut touched, &record.value);
-                        if record.value.timers_made > 0 || record.value.items_made > 0 {
+                        if unseen::has_waited(&record.value) {
                             waiting.insert((record.value.workflow, record.value.case));
                         }
                     }

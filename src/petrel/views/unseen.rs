@@ -13,6 +13,11 @@ pub(in crate::petrel) fn touched(record: &Record) -> impl Iterator<Item = Key> +
     left.chain(record.produced.iter().map(|token| (token.id.clone(), token.place.clone())))
 }
 
+/// Returns true if something in the case has waited for time, for work or for a person.
+pub(in crate::petrel) fn has_waited(record: &Record) -> bool {
+    record.timers_made + record.items_made + record.incidents_made > 0
+}
+
 /// Number of registers that a process keeps in mind because it could not write them.
 const MOST_FAILED: usize = 256;
 

@@ -105,17 +105,12 @@ impl Views {
         // Those that can't be looked at now would be hidden by this one's.
         let waits = is_put_off || unseen.is_some();
         let later = if waits { None } else { slot.later.take() };
-        let (keys, spares) = match &later {
-            Some(later) => {
-                let keys = later.keys.iter().cloned().chain(touched(record));
-                (keys.collect(), later.is_young())
-            }
-            None => (touched(record).collect::<Vec<_>>(), false),
-        };
+        let before_it = later.iter().flat_map(|later| later.keys.iter().cloned());
+        let keys: Vec<_> = before_it.chain(touched(record)).collect();
         let written = async {
             match waits {
                 true => Ok(()),
-                false => self.write_keys(slot, (&keys, writing.begun), case, spares).await,
+                false => self.write_keys(slot, (&keys, writing.begun), case).await,
             }
         };
         let (written, armed) = tokio::join!(written, self.write_waiting(before, record, case));
@@ -176,20 +171,25 @@ impl Views {
                 false => Ok(()),
             }
         };
-        let (armed, offered) = tokio::join!(armed, offered);
-        armed.map_err(Error::from).and(offered)
+        let noted = async {
+            match case.items_made + case.incidents_made > 0 {
+                true => Box::pin(self.note_changes(before, record, case)).await,
+                false => Ok(()),
+            }
+        };
+        let (armed, offered, noted) = tokio::join!(armed, offered, noted);
+        armed.map_err(Error::from).and(offered).and(noted)
     }
 
-    /// Writes registers of a slot's case, which was as it is known at `read`. `spares`: one that never had
-    /// anything, and is to have nothing, is left as it is.
+    /// Writes registers of a slot's case, which was as it is known at `read`. A register that had a token for
+    /// a moment only gets its marker, too: another process may be about to write the token there.
     pub(super) async fn write_keys(
         &self,
         slot: &mut Slot,
         (keys, read): (&[Key], Instant),
         case: &Case,
-        spares: bool,
     ) -> Result<()> {
-        let writes = self.view_writes(slot, keys, case, spares);
+        let writes = self.view_writes(slot, keys, case);
         let written: Vec<_> =
             writes.iter().map(|write| (write.token.clone(), write.place.clone())).collect();
         let options = WriteOptions { log_read: read };
@@ -213,9 +213,8 @@ impl Views {
         Ok(())
     }
 
-    /// The writes of registers of a case: the markers first. `spares`: a register that never had
-    /// anything needs none.
-    fn view_writes(&self, slot: &Slot, keys: &[Key], case: &Case, spares: bool) -> Vec<ViewWrite> {
+    /// The writes of registers of a case: the markers first.
+    fn view_writes(&self, slot: &Slot, keys: &[Key], case: &Case) -> Vec<ViewWrite> {
         let (mut seen, mut gone, mut live) = (HashSet::new(), Vec::new(), Vec::new());
         for key @ (token, place) in keys {
             if !seen.insert(key) {
@@ -224,9 +223,6 @@ impl Views {
             let now = case.tokens.get(token);
             let known = slot.registers.expected(token, place);
             let is_here = now.is_some_and(|now| now.place == *place);
-            if spares && !is_here && known == Some(RegisterVersion::NOTHING) {
-                continue;
-            }
             let content = match now {
                 Some(now) if is_here => ViewContent::Live(Arc::clone(now)),
                 now => ViewContent::Gone {

@@ -1,6 +1,6 @@
 //! Views of what workers do: written a moment after their records, together.
 //!
-//! A worker waits for no view, and a token that it moves five times in that moment is written once. A
+//! A worker waits for no view, and what it moves several times in that moment is written together. A
 //! caller's own change writes what is left of others' before it is answered, and so does the end of a
 //! case, a pause and an incident.
 
@@ -39,6 +39,19 @@ pub(in crate::petrel) struct LaterTasks {
 }
 
 impl LaterTasks {
+    pub(in crate::petrel) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Waits until those that wait are to write at once.
+    pub(in crate::petrel) async fn closing(&self) {
+        self.closing.cancelled().await;
+    }
+
+    pub(in crate::petrel) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
     /// Lets those that wait write at once, and waits for them.
     pub(in crate::petrel) async fn end(&self) {
         self.closing.cancel();
@@ -88,7 +101,7 @@ impl Views {
         let written: Result<()> = match &case {
             Some(case) => {
                 let keys = (&later.keys[..], later.read);
-                self.write_keys(slot, keys, case, later.is_young()).await
+                self.write_keys(slot, keys, case).await
             }
             None => {
                 slot.registers.clear();
@@ -126,9 +139,9 @@ impl Inner {
         let (inner, shared, since) = (Arc::clone(self), slot.shared(), Instant::now());
         let (workflow, case) = (workflow.clone(), case.clone());
         self.metrics.view_put_off();
-        self.later.tasks.spawn(async move {
+        self.later.spawn(async move {
             tokio::select! {
-                () = inner.later.closing.cancelled() => {}
+                () = inner.later.closing() => {}
                 () = tokio::time::sleep_until((since + WRITTEN_AFTER).into()) => {}
             }
             inner.write_now((workflow, case), shared).await;

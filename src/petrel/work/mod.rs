@@ -4,12 +4,14 @@ mod answer;
 mod begin;
 mod offer;
 mod over;
+mod queues;
 mod refused;
 mod requests;
 mod served;
 mod standing;
 
 pub(crate) use offer::is_of;
+pub use queues::QueueChange;
 use requests::Answer;
 pub use requests::{ItemActivity, StartWork, Started};
 pub use standing::Standing;

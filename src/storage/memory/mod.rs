@@ -4,6 +4,7 @@
 mod beats;
 mod clock;
 mod log;
+mod open;
 mod queues;
 mod timers;
 mod view;
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 
 pub use beats::MemoryBeats;
+pub use open::MemoryOpen;
 pub use timers::MemoryTimers;
 pub use work::MemoryWork;
 
@@ -70,6 +72,7 @@ pub struct MemoryStorage {
     view: MemoryView,
     timers: MemoryTimers,
     work: MemoryWork,
+    open: MemoryOpen,
     beats: MemoryBeats,
 }
 

@@ -19,7 +19,7 @@ use crate::storage::{Cursor, Filling, MAX_PAGE, Page, PageOf, Result, StorageErr
 const AT_ONCE: usize = 256;
 
 /// Every subject of a stream.
-const EVERYTHING: &str = ">";
+pub(super) const EVERYTHING: &str = ">";
 
 impl Inner {
     /// Makes the stream again where it is missing and this process may. Returns true if it was.
@@ -124,10 +124,11 @@ impl Inner {
         }
     }
 
-    /// A page of what the messages of a stream mean. What has no meaning is left out.
+    /// A page of what the messages of a stream's filter mean. What has no meaning is left out.
     pub(super) async fn page_of<T>(
         &self,
         stream: &str,
+        filter: &str,
         page: Page,
         bytes: usize,
         meaning: impl Fn(&RawMessage) -> Option<T>,
@@ -138,7 +139,7 @@ impl Inner {
         loop {
             // One more tells that there is another page.
             let most = filling.room() + 1;
-            let (messages, next) = self.following(stream, EVERYTHING, from, most).await?;
+            let (messages, next) = self.following(stream, filter, from, most).await?;
             for message in messages {
                 let Some(item) = meaning(&message) else { continue };
                 if !filling.add(Cursor(message.sequence), item, bytes) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     models::{CaseId, PlaceId, QueueId, RecordKind, TokenId, WorkClass, WorkflowId},
-    storage::{Arming, LogScope, Offer},
+    storage::{Arming, LogScope, Offer, Open, OpenScope},
 };
 
 /// Makes and reads the subjects under one prefix.
@@ -96,7 +96,69 @@ impl Subjects {
 
     /// Subjects of the stream of open work.
     pub(super) fn work_stream(&self) -> Vec<String> {
-        vec![format!("{}.work.*.*.*.*.*", self.prefix)]
+        vec![
+            self.all_offers(),
+            format!("{}.open.items.*.*.*.*", self.prefix),
+            format!("{}.open.incidents.*.*.*", self.prefix),
+        ]
+    }
+
+    /// All offers.
+    pub(super) fn all_offers(&self) -> String {
+        format!("{}.work.*.*.*.*.*", self.prefix)
+    }
+
+    /// Subject of an entry of the index of what is open.
+    pub(super) fn open(&self, open: &Open) -> String {
+        let prefix = &self.prefix;
+        match open {
+            Open::Item { queue, workflow, case, item } => {
+                format!("{prefix}.open.items.{queue}.{workflow}.{case}.{item}")
+            }
+            Open::Incident { workflow, case, incident } => {
+                format!("{prefix}.open.incidents.{workflow}.{case}.{incident}")
+            }
+        }
+    }
+
+    /// All entries of a part of that index.
+    pub(super) fn all_open(&self, scope: &OpenScope) -> String {
+        let (prefix, workflow) = (&self.prefix, |of: &Option<WorkflowId>| {
+            of.as_ref().map_or("*", |of| of.as_str()).to_owned()
+        });
+        match scope {
+            OpenScope::Items { queue, workflow: of } => {
+                let queue = queue.as_ref().map_or("*", |queue| queue.as_str());
+                format!("{prefix}.open.items.{queue}.{}.*.*", workflow(of))
+            }
+            OpenScope::Incidents { workflow: of } => {
+                format!("{prefix}.open.incidents.{}.*.*", workflow(of))
+            }
+        }
+    }
+
+    /// The entry of a subject.
+    pub(super) fn parse_open(&self, subject: &str) -> Option<Open> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".open.")?;
+        let mut words = rest.split('.');
+        let is_item = match words.next()? {
+            "items" => true,
+            "incidents" => false,
+            _ => return None,
+        };
+        let queue = match is_item {
+            true => Some(QueueId::new(words.next()?).ok()?),
+            false => None,
+        };
+        let workflow = WorkflowId::new(words.next()?).ok()?;
+        let case = CaseId::new(words.next()?).ok()?;
+        let number = words.next()?.parse().ok()?;
+        let open = match queue {
+            Some(queue) => Open::Item { queue, workflow, case, item: number },
+            None => Open::Incident { workflow, case, incident: number },
+        };
+        // A number may be written in several ways, of which one is ours.
+        (self.open(&open) == subject).then_some(open)
     }
 
     /// Subject of an offer.
@@ -167,8 +229,9 @@ impl Subjects {
     }
 
     /// Subjects of each kind that is published to, of a workflow, or a queue, that nobody has: of the
-    /// log a definition, both branches of a case and a queue's settings; a token, a timer, an offer, a beat.
-    pub(super) fn of_no_workflow(&self) -> [String; 8] {
+    /// log a definition, both branches of a case and a queue's settings; a token, a timer, an offer, an entry of
+    /// what is open, a beat.
+    pub(super) fn of_no_workflow(&self) -> [String; 9] {
         let (prefix, of) = (&self.prefix, format!("{}.workflows.petrel-doctor", self.prefix));
         [
             format!("{of}.definition"),
@@ -178,6 +241,7 @@ impl Subjects {
             format!("{of}.places.none.tokens.none"),
             format!("{prefix}.timers.petrel-doctor.none.0.0"),
             format!("{prefix}.work.petrel-doctor.low.petrel-doctor.none.0"),
+            format!("{prefix}.open.items.petrel-doctor.petrel-doctor.none.0"),
             format!("{prefix}.beats.petrel-doctor.none.0"),
         ]
     }

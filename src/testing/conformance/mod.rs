@@ -2,11 +2,12 @@
 //! by clause. [`log`] is the suite of a [`CaseLog`](crate::storage::CaseLog), [`view`] the one
 //! of a [`TokenView`](crate::storage::TokenView), [`timers`] that of
 //! [`Timers`](crate::storage::Timers), [`work`] that of [`Work`](crate::storage::Work), [`beats`]
-//! that of [`Beats`](crate::storage::Beats), and [`together`] has what a
+//! that of [`Beats`](crate::storage::Beats), [`open`] that of
+//! [`OpenIndex`](crate::storage::OpenIndex), and [`together`] has what a
 //! [`Storage`](crate::storage::Storage) of all does beside it.
 //!
 //! An implementation, or a wrapper round one, calls [`all`], [`log::all`], [`view::all`],
-//! [`timers::all`], [`work::all`] or [`beats::all`] from a test of its own:
+//! [`timers::all`], [`work::all`], [`beats::all`] or [`open::all`] from a test of its own:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -43,6 +44,7 @@ pub mod listings;
 pub mod lives;
 pub mod log;
 pub mod odd;
+pub mod open;
 pub mod registers;
 pub mod takers;
 pub mod timers;
@@ -55,6 +57,7 @@ pub mod work;
 
 pub use beats::Beats;
 pub use fixture::{Log, Store, View};
+pub use open::OpenIndex;
 pub use timers::Timers;
 pub use work::Work;
 
@@ -83,6 +86,7 @@ pub async fn all(make: impl AsyncFn() -> Store) {
     timers::all(async || make().await as Timers).await;
     work::all(async || make().await as Work).await;
     beats::all(async || make().await as Beats).await;
+    open::all(async || make().await as OpenIndex).await;
     each(together::behaviours(), make).await;
 }
 

@@ -1,5 +1,6 @@
 mod beats;
 mod log;
+mod open;
 mod timers;
 mod view;
 mod work;
@@ -44,6 +45,7 @@ struct State {
     settlements_dropped: bool,
     arm_calls: usize,
     offers_dropped: bool,
+    notes_dropped: bool,
     acknowledgements_dropped: bool,
     beats_dropped: bool,
     offer_calls: usize,
@@ -184,6 +186,11 @@ impl FaultyStorage {
     /// Lets all offers of work fail without passing them on, if `dropped`.
     pub fn drop_offers(&self, dropped: bool) {
         self.state.send_modify(|state| state.offers_dropped = dropped);
+    }
+
+    /// Lets all notes of what is open fail without passing them on, if `dropped`.
+    pub fn drop_notes(&self, dropped: bool) {
+        self.state.send_modify(|state| state.notes_dropped = dropped);
     }
 
     /// Lets all acknowledgements of work fail without passing them on, if `dropped`.

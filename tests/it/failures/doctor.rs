@@ -206,7 +206,7 @@ fn timer() -> Arming {
 }
 
 /// Subjects that a user may not use, each of another user.
-const DENIED: [&str; 21] = [
+const DENIED: [&str; 22] = [
     "$JS.API.DIRECT.GET.>",
     "$JS.API.DIRECT.GET.CB_MARKING",
     "$JS.API.STREAM.MSG.GET.*",
@@ -221,6 +221,7 @@ const DENIED: [&str; 21] = [
     "cb.timers.>",
     "cb.queues.>",
     "cb.work.>",
+    "cb.open.>",
     "cb.beats.>",
     "$JS.API.CONSUMER.PAUSE.>",
     "$JS.API.CONSUMER.LIST.CB_WORK",
@@ -275,6 +276,7 @@ async fn a_user_who_may_not_read_by_one_way_is_told_which_by_doctor_and_by_every
             | "cb.views.>"
             | "cb.queues.>"
             | "cb.work.>"
+            | "cb.open.>"
             | "cb.beats.>"
             | "$JS.API.CONSUMER.PAUSE.>"
             | "$JS.API.CONSUMER.LIST.CB_WORK"

@@ -4,6 +4,7 @@ mod answered;
 mod carried;
 mod killed;
 mod lost;
+mod open;
 mod shown;
 mod views;
 

@@ -88,8 +88,10 @@ impl Inner {
         let (headers, body) = (|| codec::beat_headers(life), codec::beat_body(beat, life));
         let stored = self.store_beat(&subject, expected, headers, body.clone()).await;
         let (None, Err(StorageError::LostRace { .. })) = (expected, &stored) else { return stored };
-        // One whose life is over may be there for a moment.
-        let Some(message) = self.last_at(&subject).await? else { return stored };
+        // One whose life is over may be there for a moment, and be gone at the second look.
+        let Some(message) = self.last_at(&subject).await? else {
+            return self.store_beat(&subject, None, headers, body).await;
+        };
         match codec::decode_beat(&message) {
             Ok((.., life)) if self.is_over(message.timestamp, life).await? => {
                 let over = Some(BeatSequence(message.sequence));

@@ -21,7 +21,7 @@ pub(super) fn to_grant(link: &Link, config: &NatsStorageConfig) -> String {
     let (prefix, api, inbox) = (&config.prefix, &link.api, config.inbox());
     format!(
         "grant this user: publish [\"{prefix}.workflows.>\", \"{prefix}.queues.>\", \"{prefix}.views.>\", \
-         \"{prefix}.timers.>\", \"{prefix}.work.>\", \"{prefix}.beats.>\", \"{api}.>\", \"{ACKNOWLEDGEMENTS}.>\"], subscribe [\"{inbox}.>\"]"
+         \"{prefix}.timers.>\", \"{prefix}.work.>\", \"{prefix}.open.>\", \"{prefix}.beats.>\", \"{api}.>\", \"{ACKNOWLEDGEMENTS}.>\"], subscribe [\"{inbox}.>\"]"
     )
 }
 
@@ -31,7 +31,7 @@ pub(super) async fn lacking(link: &Link, config: &NatsStorageConfig) -> Result<(
     let streams = config.streams();
     let [log, view, timers, work, beats] = &streams;
     let subjects = Subjects::new(&config.prefix);
-    let owners = [log, log, log, log, view, timers, work, beats];
+    let owners: [_; 9] = [log, log, log, log, view, timers, work, work, beats];
     let mut writes: Vec<_> = owners.into_iter().zip(subjects.of_no_workflow()).collect();
     let info = link.call(&format!("STREAM.INFO.{view}"), &Value::Null).await;
     if info.is_ok_and(|info| info.is_ok_and(|info| acknowledges_before_disk(&info))) {
@@ -68,7 +68,7 @@ fn of_others(
     [timers, work, beats]: [&String; 3],
     subjects: &Subjects,
 ) -> impl Iterator<Item = (String, Value)> {
-    let [.., timer, offer, beat] = subjects.of_no_workflow();
+    let [.., timer, offer, _, beat] = subjects.of_no_workflow();
     let consumers = [(timers, subjects.all_due()), (work, offer.clone())];
     let consumers = consumers.into_iter().flat_map(|(stream, filter)| {
         [

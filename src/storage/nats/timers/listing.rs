@@ -7,7 +7,7 @@ use crate::{
     models::{CaseId, WorkflowId},
     storage::{
         Arming, Page, PageOf, Result,
-        nats::{direct::RawMessage, store::Inner},
+        nats::{direct::RawMessage, other_streams::EVERYTHING, store::Inner},
     },
 };
 
@@ -31,7 +31,7 @@ impl Inner {
 
     pub(super) async fn armed(&self, page: Page) -> Result<PageOf<Arming>> {
         let stream = &self.timers.stream.name;
-        self.page_of(stream, page, BYTES, |message| self.timer_of(message)).await
+        self.page_of(stream, EVERYTHING, page, BYTES, |message| self.timer_of(message)).await
     }
 
     /// The timer of a message; what has none is told of and left out.

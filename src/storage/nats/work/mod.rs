@@ -4,6 +4,7 @@
 mod codec;
 mod consumer;
 mod offers;
+mod open;
 mod queues;
 
 use std::time::Duration;
@@ -74,7 +75,10 @@ impl Inner {
 
     async fn all_offered(&self, page: Page) -> Result<PageOf<Offer>> {
         let stream = &self.work.stream.name;
-        self.page_of(stream, page, BYTES, |message| self.offer_of(message)).await
+        self.page_of(stream, &self.subjects.all_offers(), page, BYTES, |message| {
+            self.offer_of(message)
+        })
+        .await
     }
 }
 
