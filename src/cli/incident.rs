@@ -1,11 +1,11 @@
 //! `petrel incident`.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     answer::Answer,
-    arguments::{ChangeArgs, PageArgs},
+    arguments::{ChangeArgs, PageArgs, json},
     connection::{self, Connection},
     failure::Failure,
     presentation::{changed, incident_line, incident_of, listing, time},
@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     config::Config,
-    models::{CaseId, WorkflowId},
+    engine::Answered,
+    models::{CaseId, OutcomeId, WorkflowId},
     petrel::Petrel,
 };
 
@@ -22,6 +23,7 @@ use crate::{
 pub(super) enum Incident {
     List(List),
     Retry(Retry),
+    Complete(Complete),
 }
 
 const LIST_EXAMPLES: &str = "\
@@ -66,12 +68,38 @@ pub(super) struct Retry {
     change: ChangeArgs,
 }
 
+const COMPLETE_EXAMPLES: &str = "\
+Examples:
+  petrel incident complete orders order-1 1 --result '{\"paid\": true}'
+  petrel incident complete orders order-1 1 --outcome declined --by alice";
+
+/// End the work item that an incident stops, with a result: its activity fires
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETE_EXAMPLES)]
+pub(super) struct Complete {
+    /// The workflow
+    workflow: WorkflowId,
+    /// The case
+    case: CaseId,
+    /// Number of the incident in the case
+    incident: u64,
+    /// Outcome by which the activity ends, if it has several
+    #[arg(long, value_name = "OUTCOME")]
+    outcome: Option<OutcomeId>,
+    /// Result, as JSON [default: {}]
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    result: Option<Value>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
 impl Incident {
     pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
         let shutdown = connection::shutdown(config)?;
         Connection::with(config, &shutdown, async |connection| match self {
             Self::List(list) => list.run(&connection.petrel).await,
             Self::Retry(retry) => retry.run(&connection.petrel).await,
+            Self::Complete(complete) => complete.run(&connection.petrel).await,
         })
         .await
     }
@@ -138,5 +166,15 @@ impl Retry {
             answer.text.push('\n');
         }
         Ok(answer)
+    }
+}
+
+impl Complete {
+    async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
+        let Self { workflow, case, incident, outcome, result, change } = self;
+        let result = result.unwrap_or_else(|| Value::Object(Map::new()));
+        let answer = Answered { outcome, result, hand_over: None };
+        let done = petrel.complete_incident(&workflow, &case, incident, answer, change.change());
+        Ok(changed(&done.await?))
     }
 }

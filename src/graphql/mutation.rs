@@ -5,10 +5,10 @@ use async_graphql::{Context, Object, Result};
 use crate::graphql::{
     access::Needs,
     input::{
-        CaseChangeInput, CompleteWorkInput, CreateTokenInput, CreateWorkflowInput,
-        CreateWorkflowInstanceInput, FailWorkInput, FireCaseInput, FireTransitionInput,
-        NewTokenRequest, QuarantineCaseInput, RetryIncidentInput, SetQueueInput,
-        TransitionTokenWithNatsInput, UpdateTokenDataInput,
+        CaseChangeInput, CompleteIncidentInput, CompleteWorkInput, CreateTokenInput,
+        CreateWorkflowInput, CreateWorkflowInstanceInput, FailWorkInput, FireCaseInput,
+        FireTransitionInput, NewTokenRequest, QuarantineCaseInput, RetryIncidentInput,
+        SetQueueInput, TransitionTokenWithNatsInput, UpdateTokenDataInput,
     },
     request::arguments::in_words_of,
     types::{Case, Firing, NatsToken, OnResume, Queue, Token, Workflow, petrel},
@@ -183,6 +183,24 @@ impl Mutation {
         let done = petrel(ctx).complete_work(&work, claim, answer, change).await;
         let words = [("outcome", "input.outcome"), ("result", "input.result")];
         changed(done.map_err(|error| in_words_of(error, &words)))
+    }
+
+    /// Ends the work item that an incident stops with a person's result: its activity fires, and the incident
+    /// is over. An error if it is not open, or is about no work item.
+    async fn complete_incident(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The incident, and the result.")] input: CompleteIncidentInput,
+    ) -> Result<Option<Case>> {
+        let ((workflow, case), incident, answer, change) = input.into_request()?;
+        let petrel = petrel(ctx);
+        let done = petrel.complete_incident(&workflow, &case, incident, answer, change);
+        let words = [
+            ("incident", "input.incident"),
+            ("outcome", "input.outcome"),
+            ("result", "input.result"),
+        ];
+        changed(Box::pin(done).await.map_err(|error| in_words_of(error, &words)))
     }
 
     /// Ends an attempt at a work item as failed. Its activity says what follows: an outcome, another

@@ -16,7 +16,7 @@ pub(super) use queue::SetQueueInput;
 pub(super) use token::{
     CreateTokenInput, CreateWorkflowInstanceInput, NewTokenRequest, UpdateTokenDataInput,
 };
-pub(super) use work::{CompleteWorkInput, FailWorkInput};
+pub(super) use work::{CompleteIncidentInput, CompleteWorkInput, FailWorkInput};
 pub(super) use workflow::CreateWorkflowInput;
 
 use async_graphql::Json;

@@ -7,7 +7,7 @@ use super::change::CaseChangeInput;
 use crate::{
     engine::Answered,
     graphql::scalars::Sequence,
-    models::{Failure, OutcomeId},
+    models::{CaseId, Failure, OutcomeId, WorkflowId},
     petrel::{Change, Error, WorkId},
 };
 
@@ -68,6 +68,54 @@ pub(crate) struct FailWorkInput {
     expected_revision: Option<Sequence>,
     /// Notes about the change for the log.
     metadata: Option<Json<Value>>,
+}
+
+/// The input of `completeIncident`.
+#[derive(InputObject)]
+pub(crate) struct CompleteIncidentInput {
+    /// The workflow.
+    workflow_id: ID,
+    /// The case.
+    case_id: ID,
+    /// The number of the incident in the case: one that stops a work item.
+    incident: u32,
+    /// The outcome by which the activity ends; absent if it has one or none.
+    outcome: Option<ID>,
+    /// The result, which the activity's output sees.
+    #[graphql(default_with = "Json(Value::Object(Default::default()))")]
+    result: Json<Value>,
+    /// The reason, noted in the log's metadata as `reason`.
+    reason: Option<String>,
+    /// The name of the caller.
+    triggered_by: Option<String>,
+    /// The id of this attempt: repeated with the same id, it happens once.
+    firing_id: Option<ID>,
+    /// The `revision` of the case that the caller has seen; a `CONFLICT` if it has another.
+    expected_revision: Option<Sequence>,
+    /// Notes about the change for the log.
+    metadata: Option<Json<Value>>,
+}
+
+impl CompleteIncidentInput {
+    /// The case, the number of the incident, the answer, and the change's own details.
+    pub(crate) fn into_request(
+        self,
+    ) -> Result<((WorkflowId, CaseId), u64, Answered, Change), Error> {
+        let outcome = self.outcome.as_ref().map(|id| OutcomeId::new(id.as_str()));
+        let outcome = outcome.transpose()?;
+        let answer = Answered { outcome, result: self.result.0, hand_over: None };
+        let change = CaseChangeInput {
+            workflow_id: self.workflow_id,
+            case_id: self.case_id,
+            reason: self.reason,
+            triggered_by: self.triggered_by,
+            firing_id: self.firing_id,
+            expected_revision: self.expected_revision,
+            metadata: self.metadata,
+        };
+        let (workflow, case, change) = change.into_request()?;
+        Ok(((workflow, case), self.incident.into(), answer, change))
+    }
 }
 
 type About = (WorkId, Option<u64>);

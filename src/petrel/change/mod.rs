@@ -7,5 +7,5 @@ mod examine;
 pub(in crate::petrel) mod operations;
 pub(in crate::petrel) mod quarantine;
 pub(in crate::petrel) mod repeat;
-mod retry;
+pub(in crate::petrel) mod retry;
 pub(in crate::petrel) mod whole;

@@ -88,7 +88,8 @@ fn must_be_tried(case: &Case, incident: u64) -> Result<()> {
     }
 }
 
-fn not_open(case: &Case, incident: u64) -> Error {
+/// The error of an incident that is not open.
+pub(in crate::petrel) fn not_open(case: &Case, incident: u64) -> Error {
     let open: Vec<_> = case.incidents.iter().map(|open| open.number.to_string()).collect();
     let was_one = (1..=case.incidents_made).contains(&incident);
     let reason = match (open.is_empty(), !was_one) {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as Turn, Notify};
 
 use crate::petrel::Inner;
 use crate::storage::{Open, Result};
@@ -39,6 +39,8 @@ pub(super) fn may_be_noted(age: TimeDelta) -> bool {
 pub(in crate::petrel) struct Notes {
     state: Mutex<State>,
     changed: Notify,
+    /// Held while a part is taken and written: whoever asks waits for it.
+    turn: Turn<()>,
 }
 
 #[derive(Debug, Default)]
@@ -134,6 +136,7 @@ impl Inner {
     async fn write_notes(&self) {
         let notes = &self.views.notes;
         loop {
+            let turn = notes.turn.lock().await;
             let (part, next) = {
                 let mut state = notes.state();
                 if state.is_empty() {
@@ -146,6 +149,7 @@ impl Inner {
                 (part, state.order.front().map(|(since, _)| *since + age))
             };
             if part.opened.is_empty() && part.ended.is_empty() {
+                drop(turn);
                 let next = next.unwrap_or_else(|| Instant::now() + NOTED_AFTER);
                 tokio::select! {
                     () = notes.changed.notified() => {}
@@ -154,7 +158,9 @@ impl Inner {
                 }
                 continue;
             }
-            if let Err(error) = self.write_part(&part).await {
+            let written = self.write_part(&part).await;
+            drop(turn);
+            if let Err(error) = written {
                 tracing::debug!(%error, "the index of open work is written again");
                 if self.later.is_closing() || !error.retryable() {
                     // The reconciler of another process, or the next look, does it.
@@ -179,12 +185,17 @@ impl Inner {
 
     /// Writes what waits in this process, whatever its age: whoever asks here finds what was done here.
     pub(super) async fn write_notes_now(&self) -> Result<()> {
+        let notes = &self.views.notes;
+        let _turn = notes.turn.lock().await;
         loop {
-            let part = self.views.notes.state().part(Duration::ZERO);
+            let part = notes.state().part(Duration::ZERO);
             if part.opened.is_empty() && part.ended.is_empty() {
                 return Ok(());
             }
-            self.write_part(&part).await?;
+            if let Err(error) = self.write_part(&part).await {
+                notes.put_back(part);
+                return Err(error);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod begin;
+mod incident;
 mod offer;
 mod over;
 mod queues;

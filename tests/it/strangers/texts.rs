@@ -115,6 +115,7 @@ async fn no_command_shows_text_from_outside_as_it_is() {
         &["case", "quarantine", "w", "c", "--reason", HOSTILE],
         &["incident", "list", "w", "c"],
         &["incident", "retry", "w", "c", "1"],
+        &["incident", "complete", "w", "c", "1"],
         &["work", "list", "w", "c"],
         &["work", "fail", "w", "c", "1", "--code", HOSTILE],
         &["work", "complete", "w", "c", "1", "--by", HOSTILE],

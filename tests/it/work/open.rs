@@ -271,3 +271,42 @@ async fn graphql_lists_open_work_incidents_and_queues_and_sets_them() {
         assert_eq!(refused["extensions"]["argument"], told, "{refused}");
     }
 }
+
+#[tokio::test]
+async fn an_incident_is_completed_once_by_a_person_with_a_result() {
+    let (server, petrel) = system().await;
+    begun(&petrel, &queued("one", "fast"), "c").await;
+    begun(&petrel, &queued("one", "fast"), "d").await;
+    let of = (workflow("one"), case("c"));
+    let answer = |n: u64| stormpetrel::engine::Answered {
+        outcome: None,
+        result: json!({ "n": n }),
+        hand_over: None,
+    };
+    let id = || Change {
+        by: Some("ann".to_owned()),
+        firing: Some(stormpetrel::models::FiringId::new("by-ann").unwrap()),
+        ..Change::default()
+    };
+    let refused = petrel.complete_incident(&of.0, &of.1, 1, answer(1), id()).await;
+    assert_eq!(code(refused), "INVALID_ARGUMENT", "there is none");
+    for id in ["c", "d"] {
+        fail(&petrel, "one", id, 1).await;
+    }
+    let other = petrel_at(server.url()).await;
+    let done = petrel.complete_incident(&of.0, &of.1, 1, answer(1), id()).await.unwrap();
+    assert_eq!((done.case.status, done.case.incidents.len()), (CaseStatus::Completed, 0));
+    assert_eq!(done.record.value.produced[0].data, json!({ "n": 1 }));
+    assert_eq!(done.record.value.by.as_deref(), Some("ann"));
+    for petrel in [&petrel, &other] {
+        let again = petrel.complete_incident(&of.0, &of.1, 1, answer(1), id()).await.unwrap();
+        assert!(again.repeated && again.record.sequence == done.record.sequence);
+        let another = petrel.complete_incident(&of.0, &of.1, 1, answer(2), id()).await;
+        assert_eq!(code(another), "CONFLICT");
+    }
+    text(&server, &["incident", "complete", "one", "d", "1", "--result", "{\"n\": 3}"]).await;
+    let now = petrel.case(&of.0, &case("d")).await.unwrap();
+    assert_eq!(now.result(), Some(json!({ "n": 3 })));
+    assert_eq!(petrel.incidents(None, Page::default()).await.unwrap().items.len(), 0);
+    is_whole(&petrel).await;
+}
