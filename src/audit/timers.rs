@@ -72,6 +72,9 @@ impl<'a> Judged<'a> {
     fn counted(&self, made: u64) -> Vec<Fault> {
         let mut numbers = BTreeSet::new();
         let twice = self.record.timers.iter().find(|timer| !numbers.insert(timer.number));
+        // A wait before the next attempt at an item is armed under a number of its own.
+        let waits = self.record.items.iter().filter_map(|item| item.wait.as_ref()?.timer);
+        numbers.extend(waits);
         let new = numbers.range(made + 1..).count() as u64;
         let ended = matches!(self.record.status, CaseStatus::Completed | CaseStatus::Cancelled);
         let (said, right) = (self.record.timers_made, made + new);
@@ -84,15 +87,22 @@ impl<'a> Judged<'a> {
 
     /// Fault of a timer that runs.
     fn runs(&self, timer: &Timer) -> Option<Fault> {
-        let Some((_, mode)) = self.mode(timer) else {
-            return Some(fault(timer, "has other tokens than the arcs of a timed transition say"));
+        let mode = match (timer.item, self.mode(timer)) {
+            // No arcs of a timed transition: it has the tokens of its item.
+            (Some(item), _) if self.is_of(timer, item) => None,
+            (Some(_), _) => return Some(fault(timer, "is the deadline of no such work item")),
+            (None, Some((_, mode))) => Some(mode),
+            (None, None) => {
+                let reason = "has other tokens than the arcs of a timed transition say";
+                return Some(fault(timer, reason));
+            }
         };
         let lacks = timer.tokens.iter().find(|at| self.places.get(&at.token) != Some(&&at.place));
         if let Some(at) = lacks {
             let message = format!("has a token in {}: it is not there", at.place);
             return Some(fault(timer, &message).at(&at.token, &at.place));
         }
-        if self.is_inhibited(mode) {
+        if mode.is_some_and(|mode| self.is_inhibited(mode)) {
             return Some(fault(timer, "runs although an inhibitor arc forbids its transition"));
         }
         match self.before.get(&timer.number) {
@@ -115,6 +125,13 @@ impl<'a> Judged<'a> {
                     .then(|| fault(timer, "began before, and the record before does not have it"))
             }
         }
+    }
+
+    /// Returns true if a timer is the deadline of this item.
+    fn is_of(&self, timer: &Timer, item: u64) -> bool {
+        let mut items = self.record.items.iter();
+        let of = items.find(|open| open.number == item);
+        of.is_some_and(|of| (&of.transition, &of.tokens) == (&timer.transition, &timer.tokens))
     }
 
     /// Fault of a timer that ran before the record and does not after it.

@@ -168,6 +168,29 @@ async fn what_a_person_fails_is_tried_again_in_time() {
     is_whole(&petrel).await;
 }
 
+/// Deadlines and the waits of items have numbers of timers, and are none of a timed transition.
+#[tokio::test]
+async fn the_audit_knows_the_timers_of_work() {
+    let (_server, petrel) = system().await;
+    let retry = json!({"first": "1h", "longest": "1h", "jitter": false});
+    let mut net =
+        serde_json::to_value(steps(2, json!({"deadline": "2d", "retry": retry}))).unwrap();
+    let late = json!({"id": "late", "from_places": ["p0"], "to_place": "p2", "after": "3d"});
+    net["transitions"].as_array_mut().unwrap().push(late);
+    begun(&petrel, &definition(net), "a").await;
+    let (work, next) = (item("steps", "a", 1), item("steps", "a", 2));
+    let failure = Failure { code: "X".to_owned(), ..Failure::default() };
+    petrel.fail_work(&work, None, failure, Change::default()).await.unwrap();
+    let now = petrel.case(&workflow("steps"), &case("a")).await.unwrap();
+    let wait = now.items[0].wait.as_ref().and_then(|wait| wait.timer);
+    assert_eq!((now.timers.len(), wait, now.timers_made), (2, Some(3), 3));
+    is_whole(&petrel).await;
+    for work in [work, next] {
+        petrel.complete_work(&work, None, done(json!({})), Change::default()).await.unwrap();
+        is_whole(&petrel).await;
+    }
+}
+
 /// In a paused queue nothing is handed over.
 #[tokio::test]
 async fn a_paused_queue_hands_nothing_over() {
