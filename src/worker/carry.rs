@@ -68,8 +68,9 @@ pub(super) async fn carry(shared: &Arc<Shared>, delivery: Delivery, live: &Live)
         Beginning::Again(delay) => storage.give_work_back(&delivery, delay).await,
         Beginning::PutAway => {
             let settled = storage.acknowledge(&delivery).await;
-            let mended = shared.petrel.mend_waiting(&offer.workflow, &offer.case).await;
-            if let Err(error) = mended {
+            let (workflow, case) = (offer.workflow.clone(), offer.case.clone());
+            let message = WorkId { workflow, case, item: offer.item };
+            if let Err(error) = shared.petrel.put_back(&message).await {
                 tracing::debug!(case = %offer.case, item = offer.item, %error, "not looked at again");
             }
             settled

@@ -67,7 +67,7 @@ impl Petrel {
                     Ok(Some(head)) => {
                         let over = entries.iter().filter(|open| is_over(open, &head.value));
                         let over: Vec<_> = over.cloned().collect();
-                        Ok((over, self.inner.views.mend_work_of(&head).await?))
+                        Ok((over, self.inner.views.mend_work_of(&head, None).await?))
                     }
                     // Nobody but who looks at the whole log says that a case is not there.
                     Ok(None) => Ok((Vec::new(), 0)),

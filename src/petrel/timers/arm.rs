@@ -101,7 +101,7 @@ impl Views {
     ) -> Result<u64> {
         let (timers, items) = (head.value.timers_made > 0, head.value.items_made > 0);
         let armed = if timers { self.mend_timers_of(head, last).await? } else { 0 };
-        let offered = if items { self.mend_work_of(head).await? } else { 0 };
+        let offered = if items { self.mend_work_of(head, None).await? } else { 0 };
         self.note_all_of(head).await?;
         Ok(armed + offered)
     }
@@ -153,5 +153,19 @@ impl Views {
             }
         }
         Ok(())
+    }
+
+    /// Offers the open items of a running case that are not offered, also one whose message the caller has
+    /// taken away.
+    pub(in crate::petrel) async fn put_back(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        taken: u64,
+    ) -> Result<u64> {
+        match self.reader.storage.head(workflow, case, Consistency::Strong).await? {
+            Some(head) => self.mend_work_of(&head, Some(taken)).await,
+            None => Ok(0),
+        }
     }
 }

@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use super::{ItemActivity, StartWork, Started, refused::error_of};
 use crate::petrel::{
-    Change, Error, Petrel, Result,
+    Change, Error, Petrel, Result, WorkId,
     change::decided::{Decide, Decided},
     change::operations::record_of,
     change::repeat::Asked,
 };
 use crate::{
     engine::{self, Begin, Begun, Bounds, Refused},
-    models::{Case, CaseId, FiringId, Item, RecordKind, TransitionId, WorkflowId},
+    models::{Case, FiringId, Item, RecordKind, TransitionId},
 };
 
 impl Petrel {
@@ -90,8 +90,52 @@ impl Petrel {
         Ok(ItemActivity { kind: activity.kind.clone(), timeout })
     }
 
-    /// Offers the open items of a case that are not offered, and arms its timers that are not armed.
-    pub(crate) async fn mend_waiting(&self, workflow: &WorkflowId, case: &CaseId) -> Result<u64> {
-        self.inner.views.mend_waiting(workflow, case).await
+    /// Offers the open items of a case that are not offered, and arms its timers that are not armed, where
+    /// the caller has taken the message of this item away. So the message that a resume has seen before it was gone comes back, and does not
+    /// wait until its attempt is old.
+    pub(crate) async fn put_back(&self, of: &WorkId) -> Result<u64> {
+        let mended = self.inner.views.mend_waiting(&of.workflow, &of.case).await?;
+        Ok(mended + self.inner.views.put_back(&of.workflow, &of.case, of.item).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        models::{CaseId, QueueId, WorkClass, WorkflowId},
+        petrel::{ExpectedVersion, NewCase},
+        storage::{MemoryStorage, Storage},
+    };
+
+    /// The case is resumed while a worker, who was told that it is paused, takes the message away.
+    #[tokio::test]
+    async fn a_message_that_a_resume_saw_before_it_was_gone_comes_back() {
+        let storage = Arc::new(MemoryStorage::new());
+        let petrel = Petrel::new(Arc::clone(&storage) as Arc<dyn Storage>);
+        let net = json!({"id": "w", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}],
+            "transitions": [{"id": "t", "from_places": ["a"], "to_place": "b", "activity": {}}]});
+        let net = serde_json::from_value(net).unwrap();
+        petrel.create_workflow(net, ExpectedVersion::Any).await.unwrap();
+        let (workflow, case) = (WorkflowId::new("w").unwrap(), CaseId::new("a").unwrap());
+        let new = NewCase { case: Some(case.clone()), ..NewCase::of(workflow.clone()) };
+        petrel.create_case(new).await.unwrap();
+        let work = WorkId { workflow: workflow.clone(), case: case.clone(), item: 1 };
+        let (worker, lease) = ("dead".to_owned(), Duration::from_secs(1));
+        let start = StartWork { work: work.clone(), over: None, worker, lease, start: 1 };
+        petrel.begin_work(start).await.unwrap();
+
+        petrel.pause(&workflow, &case, Change::default()).await.unwrap();
+        let (queue, none) = (QueueId::new("default").unwrap(), Duration::ZERO);
+        let taken = petrel.storage().take(&queue, WorkClass::Normal, 1, none).await.unwrap();
+        petrel.resume(&workflow, &case, Change::default()).await.unwrap();
+        petrel.storage().acknowledge(&taken[0]).await.unwrap();
+        assert_eq!(petrel.put_back(&work).await.unwrap(), 1);
+        assert_eq!(petrel.storage().offered_in(&workflow, &case).await.unwrap().len(), 1);
+        assert_eq!(petrel.put_back(&work).await.unwrap(), 0, "it is there");
     }
 }

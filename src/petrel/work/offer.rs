@@ -130,7 +130,12 @@ impl Views {
     }
 
     /// Offers the open items of the case with this last record that are not offered. Returns their number.
-    pub(in crate::petrel) async fn mend_work_of(&self, head: &Stored<Record>) -> Result<u64> {
+    /// `taken` is a message that the caller has taken away: nobody has it, also if an attempt is young.
+    pub(in crate::petrel) async fn mend_work_of(
+        &self,
+        head: &Stored<Record>,
+        taken: Option<u64>,
+    ) -> Result<u64> {
         let (storage, record, now) = (&self.reader.storage, &head.value, self.reader.clock.now());
         let open = Open::of_head(head);
         let is_later = |item: &Item| item.wait.as_ref().is_some_and(|wait| wait.until > now);
@@ -145,7 +150,10 @@ impl Views {
         let there = storage.offered(&offers).await?;
         let mut missing = Vec::new();
         for ((item, offer), is_there) in wanted.into_iter().zip(offers).zip(there) {
-            if !is_there && !self.is_heard_of(open.workflow, open.case, item, now).await? {
+            let is_taken = Some(offer.item) == taken;
+            if !is_there
+                && (is_taken || !self.is_heard_of(open.workflow, open.case, item, now).await?)
+            {
                 missing.push(offer);
             }
         }
