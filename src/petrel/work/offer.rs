@@ -138,7 +138,11 @@ impl Views {
     ) -> Result<u64> {
         let (storage, record, now) = (&self.reader.storage, &head.value, self.reader.clock.now());
         let open = Open::of_head(head);
-        let is_later = |item: &Item| item.wait.as_ref().is_some_and(|wait| wait.until > now);
+        // Of a short wait nothing else brings it back: whoever gets it before its time gives it back.
+        let is_later = |item: &Item| {
+            let armed = item.wait.as_ref().filter(|wait| wait.timer.is_some());
+            armed.is_some_and(|wait| wait.until > now)
+        };
         let is_wanted = |item: &&Item| open.is_workable(item) && !is_later(item);
         if record.status != CaseStatus::Running || !record.items.iter().any(|of| is_wanted(&of)) {
             return Ok(0);
