@@ -7,9 +7,11 @@ pub mod conformance;
 mod faulty;
 mod proxy;
 mod server;
+mod stopping;
 
 pub use clock::ManualClock;
 pub use cluster::TestCluster;
 pub use faulty::FaultyStorage;
 pub use proxy::FaultProxy;
 pub use server::TestServer;
+pub use stopping::{Stop, StoppingProxy};

@@ -29,6 +29,7 @@ mod readable;
 mod readme;
 mod soundness;
 mod state_space;
+mod stopping_proxy;
 mod stored_format;
 mod strangers;
 mod structure;
