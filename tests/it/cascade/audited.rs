@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use serde_json::json;
 use stormpetrel::{
     audit::{AuditScope, AuditWatcher, Finding},
-    petrel::{Fire, Petrel},
+    petrel::{Fire, Petrel, Result},
 };
 
 use super::{begun, places};
@@ -29,10 +29,15 @@ impl AuditWatcher for Heard {
 }
 
 pub(crate) async fn findings(petrel: &Petrel) -> Vec<String> {
+    audited(petrel).await.unwrap()
+}
+
+/// All that an audit tells of, if it comes to its end.
+pub(crate) async fn audited(petrel: &Petrel) -> Result<Vec<String>> {
     let heard = Heard::default();
     let scope = AuditScope { replay: true, ..AuditScope::default() };
-    petrel.audit(&scope, &heard).await.unwrap();
-    heard.0.into_inner().unwrap()
+    petrel.audit(&scope, &heard).await?;
+    Ok(heard.0.into_inner().unwrap())
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod killed;
 mod lost;
 mod open;
 mod shown;
+mod stops;
 mod views;
 
 use std::{
