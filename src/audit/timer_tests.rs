@@ -6,7 +6,7 @@ use serde_json::{Map, json};
 use super::{Finding, replay::Replay};
 use crate::{
     engine::{self, Act, Bounds, Budget, Net, TokenSeed},
-    models::{Case, CaseId, LogSequence, PlaceId, Record, RecordKind, Stored, WorkflowId},
+    models::{Case, CaseId, Failure, LogSequence, PlaceId, Record, RecordKind, Stored, WorkflowId},
 };
 
 fn net() -> Net {
@@ -133,6 +133,77 @@ fn each_fault_of_a_timer_is_found() {
         }),
         (4, "does not fire by itself", |record| record.cascade[0].timer = None),
         (4, "of another kind", |record| record.kind = RecordKind::Retried),
+    ];
+    for (at, wanted, plant) in plants {
+        let mut wrong = right.clone();
+        plant(&mut wrong[at].value);
+        let found = findings(&net, &wrong);
+        assert!(found.iter().any(|of| of.message.contains(wanted)), "{wanted}: {found:#?}");
+    }
+}
+
+/// Two work items with a deadline each, of which one is done after a failure, and the other one's time is over.
+fn log_of_items(net: &Net) -> Vec<Stored<Record>> {
+    let budget = Budget::default();
+    let bounds = Bounds::of(&budget);
+    let (workflow, id) = (WorkflowId::new("w").unwrap(), CaseId::new("k").unwrap());
+    let seed =
+        || TokenSeed { place: PlaceId::new("a").unwrap(), data: json!({}), metadata: Map::new() };
+    let first = LogSequence::FIRST;
+    let record = engine::create_case(net, first, workflow, id, seed(), &act(1), bounds).unwrap();
+    let mut log = vec![stored(record, 2)];
+    let mut case = engine::apply(None, &log[0]).unwrap();
+    let mut append = |case: &mut Case, record: Record| {
+        let next = stored(record, case.sequence.get() + 1);
+        *case = engine::apply(Some(case), &next).unwrap();
+        log.push(next);
+    };
+    let record = engine::add_token(net, &case, seed(), &act(2), bounds).unwrap();
+    append(&mut case, record);
+    let begin = engine::Begin { item: 1, over: None, lease: None };
+    let begun = engine::begin(net, &case, begin, &act(3), bounds).unwrap();
+    append(&mut case, begun.record);
+    let claim = engine::Claim { item: 1, number: Some(1) };
+    let failure = Failure { code: "AWAY".to_owned(), ..Failure::default() };
+    let record = engine::fail(net, &case, claim, failure, &act(4), bounds).unwrap();
+    assert!(record.items[0].wait.as_ref().unwrap().timer.is_some());
+    append(&mut case, record);
+    let begun = engine::begin(net, &case, begin, &act(8), bounds).unwrap();
+    append(&mut case, begun.record);
+    let claim = engine::Claim { item: 1, number: Some(2) };
+    let answer = engine::Answered { outcome: None, result: json!({}), hand_over: None };
+    let record = engine::complete(net, &case, claim, answer, &act(9), bounds).unwrap();
+    append(&mut case, record);
+    let until = act(60).now;
+    let record = engine::elapse(net, &case, (until, u64::MAX), &act(20), bounds).unwrap().unwrap();
+    append(&mut case, record);
+    let timers = log.iter().map(|of| of.value.timers.len());
+    assert_eq!(timers.collect::<Vec<_>>(), [1, 2, 2, 2, 2, 1, 0]);
+    assert_eq!(log[6].value.incidents.len(), 1);
+    log
+}
+
+#[test]
+fn deadlines_of_work_items_have_no_fault_and_each_of_theirs_is_found() {
+    let net = json!({
+        "id": "w", "initial_place": "a", "places": [{"id": "a"}, {"id": "b"}],
+        "transitions": [
+            {"id": "work", "from_places": ["a"], "to_place": "b",
+             "activity": {"deadline": "10s", "retry": {"first": "3s", "jitter": false}}}
+        ]
+    });
+    let net = Net::compile(&serde_json::from_value(net).unwrap()).unwrap();
+    let right = log_of_items(&net);
+    assert_eq!(findings(&net, &right), []);
+    type Plant = fn(&mut Record);
+    let plants: [(usize, &str, Plant); 7] = [
+        (1, "is over, and its work item is open", |record| drop(record.timers.remove(0))),
+        (2, "is another one", |record| record.timers[0].since = DateTime::UNIX_EPOCH),
+        (2, "of a timed transition", |record| record.timers[0].item = None),
+        (1, "other tokens than the work item", |record| record.timers[1].item = Some(1)),
+        (2, "of a work item that is not open", |record| drop(record.items.remove(0))),
+        (3, "has had 2 timers; it has had 3", |record| record.timers_made = 2),
+        (6, "is over, and its work item is open", |record| record.elapsed.clear()),
     ];
     for (at, wanted, plant) in plants {
         let mut wrong = right.clone();

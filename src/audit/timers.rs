@@ -14,10 +14,11 @@ use crate::{
 /// Faults of the timers that a record leaves, after those of the case before it.
 pub(super) fn faults(net: &Net, before: Option<&Case>, stored: &Stored<Record>) -> Vec<Fault> {
     let record = &stored.value;
-    if net.timed.is_empty() && record.timers.is_empty() && record.elapsed.is_empty() {
+    let before = before.map_or((&[][..], 0), |case| (&case.timers[..], case.timers_made));
+    let lists = [before.0, &record.timers, &record.elapsed];
+    if net.timed.is_empty() && lists.iter().all(|timers| timers.is_empty()) {
         return Vec::new();
     }
-    let before = before.map_or((&[][..], 0), |case| (&case.timers[..], case.timers_made));
     let judged = Judged::new(net, before.0, record);
     let mut faults = judged.counted(before.1);
     if matches!(record.status, CaseStatus::Completed | CaseStatus::Cancelled) {
@@ -72,7 +73,7 @@ impl<'a> Judged<'a> {
     fn counted(&self, made: u64) -> Vec<Fault> {
         let mut numbers = BTreeSet::new();
         let twice = self.record.timers.iter().find(|timer| !numbers.insert(timer.number));
-        // A wait before the next attempt at an item is armed under a number of its own.
+        // The wait of a failed work item is armed under a number of its own.
         let waits = self.record.items.iter().filter_map(|item| item.wait.as_ref()?.timer);
         numbers.extend(waits);
         let new = numbers.range(made + 1..).count() as u64;
@@ -87,33 +88,48 @@ impl<'a> Judged<'a> {
 
     /// Fault of a timer that runs.
     fn runs(&self, timer: &Timer) -> Option<Fault> {
-        let mode = match (timer.item, self.mode(timer)) {
-            // No arcs of a timed transition: it has the tokens of its item.
-            (Some(item), _) if self.is_of(timer, item) => None,
-            (Some(_), _) => return Some(fault(timer, "is the deadline of no such work item")),
-            (None, Some((_, mode))) => Some(mode),
-            (None, None) => {
-                let reason = "has other tokens than the arcs of a timed transition say";
-                return Some(fault(timer, reason));
-            }
+        let own = match timer.item {
+            Some(item) => self.is_no_deadline(timer, item),
+            None => self.is_unbound(timer),
+        };
+        own.or_else(|| self.does_not_follow(timer))
+    }
+
+    /// Fault of a deadline: it runs as long as its item is open, and has its tokens.
+    fn is_no_deadline(&self, timer: &Timer, item: u64) -> Option<Fault> {
+        let Some(item) = self.record.items.iter().find(|open| open.number == item) else {
+            return Some(fault(timer, "is the deadline of a work item that is not open"));
+        };
+        let is_its = (&item.transition, &item.tokens) == (&timer.transition, &timer.tokens);
+        (!is_its).then(|| fault(timer, "has other tokens than the work item whose deadline it is"))
+    }
+
+    /// Fault of a timer by the arcs of its transition.
+    fn is_unbound(&self, timer: &Timer) -> Option<Fault> {
+        let Some((_, mode)) = self.mode(timer) else {
+            return Some(fault(timer, "has other tokens than the arcs of a timed transition say"));
         };
         let lacks = timer.tokens.iter().find(|at| self.places.get(&at.token) != Some(&&at.place));
         if let Some(at) = lacks {
             let message = format!("has a token in {}: it is not there", at.place);
             return Some(fault(timer, &message).at(&at.token, &at.place));
         }
-        if mode.is_some_and(|mode| self.is_inhibited(mode)) {
-            return Some(fault(timer, "runs although an inhibitor arc forbids its transition"));
-        }
+        self.is_inhibited(mode)
+            .then(|| fault(timer, "runs although an inhibitor arc forbids its transition"))
+    }
+
+    /// Fault of a timer by the record before.
+    fn does_not_follow(&self, timer: &Timer) -> Option<Fault> {
         match self.before.get(&timer.number) {
             Some(old) => {
                 let kept = self.record.on_resume == OnResume::KeepRemaining
                     && timer.due - timer.since == old.due - old.since;
                 let since = if kept { timer.since } else { old.since };
-                let same = (&old.tokens, &old.transition, since);
+                let same = (&old.tokens, &old.transition, old.item, since);
                 let moved =
                     timer.armed.is_some() && (timer.armed, timer.due) != (old.armed, old.due);
-                if same != (&timer.tokens, &timer.transition, timer.since) || moved {
+                let now = (&timer.tokens, &timer.transition, timer.item, timer.since);
+                if same != now || moved {
                     return Some(fault(timer, "is another one than the record before has"));
                 }
                 let gone = timer.tokens.iter().any(|at| self.taken.contains(&at.token));
@@ -127,18 +143,17 @@ impl<'a> Judged<'a> {
         }
     }
 
-    /// Returns true if a timer is the deadline of this item.
-    fn is_of(&self, timer: &Timer, item: u64) -> bool {
-        let mut items = self.record.items.iter();
-        let of = items.find(|open| open.number == item);
-        of.is_some_and(|of| (&of.transition, &of.tokens) == (&timer.transition, &timer.tokens))
-    }
-
     /// Fault of a timer that ran before the record and does not after it.
     fn is_over(&self, old: &Timer) -> Option<Fault> {
         let goes_on = self.record.timers.iter().any(|timer| timer.number == old.number);
         if goes_on || self.fired.contains(&old.number) {
             return None;
+        }
+        if let Some(item) = old.item {
+            let has_passed = self.record.elapsed.iter().any(|timer| timer.number == old.number);
+            let is_open = self.record.items.iter().any(|open| open.number == item);
+            let lacks = is_open && !has_passed;
+            return lacks.then(|| fault(old, "is over, and its work item is open"));
         }
         let taken = old.tokens.iter().any(|at| self.taken.contains(&at.token));
         let has_cause = self.mode(old).is_none_or(|(transition, mode)| {
