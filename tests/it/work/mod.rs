@@ -6,6 +6,7 @@ mod killed;
 mod lost;
 mod open;
 mod shown;
+mod soaked;
 mod stops;
 mod views;
 
